@@ -1,0 +1,47 @@
+"""The three models, their heads and the labels of each, in the order of the probabilities."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+MODELS: MappingProxyType[str, MappingProxyType[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "gender": MappingProxyType({"gender": ("female", "male")}),
+        "expression": MappingProxyType(
+            {
+                "expression": (
+                    "anger",
+                    "disgust",
+                    "fear",
+                    "happiness",
+                    "neutral",
+                    "sadness",
+                    "surprise",
+                )
+            }
+        ),
+        "multiple": MappingProxyType(
+            {
+                "illumination": ("bad", "medium", "high"),
+                "pose": ("frontal", "left", "right", "up", "down"),
+                "occlusion": (
+                    "glasses",
+                    "beard",
+                    "ornaments",
+                    "hair",
+                    "hand",
+                    "none",
+                    "others",
+                ),
+                "age": ("child", "young", "middle", "old"),
+                "makeup": ("partial", "over"),
+            }
+        ),
+    }
+)
+"""Model name -> head name -> labels. A new label order needs a new version of the model."""
+
+HEADS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
+    {head: labels for heads in MODELS.values() for head, labels in heads.items()}
+)
+"""Head name -> labels, over all models: gender, expression, illumination, ... makeup."""

@@ -1,0 +1,155 @@
+"""A job's options, validated in one place for web form, HTTP, command line and worker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from faces_jobs.errors import OptionsError
+from faces_jobs.jobs.labels import HEADS, MODELS
+
+MAX_LABEL_CHARACTERS = 1024
+
+
+class JobSpec(BaseModel):
+    """What the user asked for. Frozen; stored as JSON beside the job."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    gender: bool = Field(default=True, description="Run the gender model.")
+    expression: bool = Field(default=True, description="Run the expression model.")
+    multiple: bool = Field(
+        default=True,
+        description="Run the multiple model: illumination, pose, occlusion, age, makeup.",
+    )
+    detection_threshold: float = Field(
+        default=0.5,
+        ge=0.05,
+        le=0.99,
+        description="Lowest detector score at which a box counts as a face.",
+    )
+    smallest_face: int = Field(
+        default=16,
+        ge=4,
+        le=4096,
+        description="Boxes whose shorter side is below this many pixels are left out.",
+    )
+    frame_stride: int = Field(
+        default=1, ge=1, le=10_000, description="Analyse every n-th frame of a video."
+    )
+    max_fps: float | None = Field(
+        default=None,
+        gt=0,
+        le=1000,
+        description="Analyse at most this many frames a second of video (by time stamps).",
+    )
+    annotated: bool = Field(
+        default=True, description="Also make an annotated copy of each image or video."
+    )
+    label: str = Field(
+        default="",
+        max_length=MAX_LABEL_CHARACTERS,
+        description="Free text to find the job by.",
+    )
+
+    @field_validator("label")
+    @classmethod
+    def _label_is_storable(cls, label: str) -> str:
+        # PostgreSQL can't store NUL in text, and control characters break tables and logs.
+        if any(ord(character) < 32 or ord(character) == 127 for character in label):
+            raise ValueError("must not hold control characters")
+        return label.strip()
+
+    @classmethod
+    def parse(cls, options: Mapping[str, Any]) -> Self:
+        """Options as typed values (from JSON) to a spec.
+
+        `models` is accepted as a short form: a mapping {"gender": true, ...}, a list of names,
+        or the seed's "1,0,1" (gender, expression, multiple).
+
+        Raises:
+            OptionsError: an option is unknown, of a wrong type or out of range.
+        """
+        return cls._validated(options, strict=True)
+
+    @classmethod
+    def parse_text(cls, options: Mapping[str, str]) -> Self:
+        """Options as text (form fields, command line): "0.5", "true", "off", "1,0,1".
+
+        An empty text means the default.
+
+        Raises:
+            OptionsError: an option is unknown, of a wrong type or out of range.
+        """
+        given = {name: value for name, value in options.items() if value.strip()}
+        if "label" in options:
+            given["label"] = options["label"]
+        return cls._validated(given, strict=False)
+
+    @classmethod
+    def _validated(cls, options: Mapping[str, Any], *, strict: bool) -> Self:
+        values = dict(options)
+        if "models" in values:
+            switches = parse_models(values.pop("models"))
+            doubled = {name: "given twice, here and in models" for name in switches if name in values}
+            if doubled:
+                raise OptionsError(doubled)
+            values.update(switches)
+        try:
+            spec = cls.model_validate(values, strict=strict)
+        except ValidationError as error:
+            raise OptionsError(_reasons(error)) from error
+        return spec
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the models that are on, in their fixed order."""
+        return tuple(name for name in MODELS if getattr(self, name))
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """Names of the heads that are on, in their fixed order."""
+        on = {head for model in self.models for head in MODELS[model]}
+        return tuple(head for head in HEADS if head in on)
+
+
+def parse_models(value: object) -> dict[str, bool]:
+    """The short forms of "which models": mapping, list of names, or "1,0,1".
+
+    Raises:
+        OptionsError: none of these forms, or an unknown model.
+    """
+    names = tuple(MODELS)
+    match value:
+        case dict():
+            if set(value) <= set(names) and all(isinstance(on, bool) for on in value.values()):
+                return {name: value.get(name, True) for name in names}
+        case list() | tuple():
+            if all(isinstance(name, str) for name in value) and set(value) <= set(names):
+                return {name: name in value for name in names}
+        case str():
+            parts = [part.strip() for part in value.split(",")]
+            if len(parts) == len(names) and set(parts) <= {"0", "1"}:
+                return {name: part == "1" for name, part in zip(names, parts, strict=True)}
+            if parts != [""] and set(parts) <= set(names):
+                return {name: name in parts for name in names}
+        case _:
+            pass
+    raise OptionsError(
+        {"models": f'write "1,0,1" ({", ".join(names)}: 1 on, 0 off) or names from that list'}
+    )
+
+
+def _reasons(error: ValidationError) -> dict[str, str]:
+    reasons = {}
+    for problem in error.errors(include_url=False, include_input=False, include_context=False):
+        name = ".".join(str(part) for part in problem["loc"]) or "options"
+        known = ", ".join([*JobSpec.model_fields, "models"])
+        reasons[name] = (
+            f"unknown; known are {known}"
+            if problem["type"] == "extra_forbidden"
+            else problem["msg"].removeprefix("Value error, ")
+        )
+    return reasons

@@ -1,0 +1,94 @@
+"""The protocols of the pipeline's stages. Stages share values, never each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
+
+from faces_jobs.pipeline.values import (
+    Detections,
+    Face,
+    Frame,
+    MediaInfo,
+    Opinion,
+    Picture,
+    TrackSummary,
+)
+
+
+class FrameReader(Protocol):
+    """Frames of one item in order of time. Opened and closed by whoever made it (`with`)."""
+
+    @property
+    def info(self) -> MediaInfo:
+        """What the header says; read before any frame is decoded."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield every decoded frame once.
+
+        Raises:
+            TruncatedError: after the last whole frame, if the file ends before its stream does.
+            NoVideoError: if not one frame can be decoded.
+        """
+
+
+class Detector(Protocol):
+    """Finds faces. Boxes are clamped to the frame and of at least one pixel."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def version(self) -> str: ...
+
+    def detect(self, pictures_bgr: Sequence[Picture]) -> list[Detections]:
+        """One `Detections` for each picture; pictures of one call have the same size."""
+
+
+class Classifier(Protocol):
+    """One of the three models: crops in, probabilities of each of its heads out."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def version(self) -> str: ...
+
+    @property
+    def sha256(self) -> str:
+        """Of the weights file in use; recorded beside every result."""
+
+    @property
+    def heads(self) -> Mapping[str, tuple[str, ...]]:
+        """Head name to its labels, in the order of the probabilities."""
+
+    @property
+    def crop_scale(self) -> float:
+        """Side of the square crop, in units of the box's longer side."""
+
+    @property
+    def crop_size(self) -> int:
+        """Side of the crop in pixels after resizing."""
+
+    def classify(self, crops_bgr: Sequence[Picture]) -> list[Opinion]:
+        """One opinion for each crop of `crop_size` x `crop_size` pixels."""
+
+
+class Tracker(Protocol):
+    """Links detections through the frames of one item. One instance an item."""
+
+    def update(self, frame: Frame, detections: Detections) -> list[int]:
+        """The track number, from 1, of each detection of this frame, in its order."""
+
+
+class Sink(Protocol):
+    """Where results go. Opened and closed by whoever made it (`with`).
+
+    A sink's files are beside their final place until it is closed without an error.
+    """
+
+    def add(self, frame: Frame, faces: Sequence[Face], *, analysed: bool) -> None:
+        """Take one frame, in order. `analysed` is False for frames that a stride left out."""
+
+    def finish(self, tracks: Sequence[TrackSummary]) -> None:
+        """Take the item's tracks, once, after its last frame."""

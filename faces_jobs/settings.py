@@ -1,0 +1,225 @@
+"""Every setting, read once from the environment (`FACES_JOBS_*`), typed and frozen."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from faces_jobs.errors import SettingsError
+
+ENVIRONMENT_PREFIX = "FACES_JOBS_"
+MIN_TOKEN_CHARACTERS = 16
+
+
+class Settings(BaseModel):
+    """The settings of every role. Make one with `Settings.from_environment()` and pass it down."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data_folder: Path = Field(
+        default=Path("var"),
+        description="Uploads, artifacts, and the embedded database and broker live here.",
+    )
+    database_url: str = Field(
+        default="",
+        description="SQLAlchemy URL: `sqlite:///...` or `postgresql+psycopg://...`. "
+        "Empty: SQLite in the data folder.",
+    )
+    broker_url: str = Field(
+        default="",
+        description="Celery broker URL: `redis://...`. Empty: a folder in the data folder.",
+    )
+    host: str = Field(
+        default="127.0.0.1",
+        description="Address the web server binds to. Other than loopback only with a token.",
+    )
+    port: int = Field(default=8000, ge=0, le=65535, description="Port of the web server.")
+    web_threads: int = Field(
+        default=8, ge=1, le=256, description="Requests that the web server answers at once."
+    )
+    access_token: SecretStr | None = Field(
+        default=None,
+        description="Bearer token of the API and password of the pages. At least 16 characters.",
+    )
+    server_url: str = Field(
+        default="",
+        description="Where the commands that talk to a server find it. "
+        "Empty: `http://127.0.0.1:<port>`.",
+    )
+    roots: dict[str, Path] = Field(
+        default_factory=dict,
+        description="Server folders that may be submitted by name, as JSON: "
+        '`{"films": "/srv/films"}`. None by default.',
+    )
+    max_upload_bytes: int = Field(
+        default=4 * 1024**3, ge=1, description="Largest submission, all files together (else 413)."
+    )
+    max_files: int = Field(
+        default=10_000, ge=1, description="Most files in one submission (else 413)."
+    )
+    max_pixels: int = Field(
+        default=100_000_000,
+        ge=1,
+        description="Most pixels (width x height) of a frame; larger ones are refused unread.",
+    )
+    min_free_bytes: int = Field(
+        default=200 * 1024**2,
+        ge=0,
+        description="Room that must stay free in the data folder; below it nothing is accepted.",
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="Where networks run. `auto`: CUDA where it is there."
+    )
+    models_folder: Path | None = Field(
+        default=None,
+        description="A folder with weights to use in place of the ones that ship.",
+    )
+    batch_size: int = Field(
+        default=8, ge=1, le=256, description="Frames a worker decodes and detects at once."
+    )
+    workers: int = Field(
+        default=1, ge=1, le=64, description="Worker processes that `faces-jobs up` starts."
+    )
+    lease_seconds: float = Field(
+        default=30.0, gt=0, description="How long a claim holds without being renewed."
+    )
+    heartbeat_seconds: float = Field(
+        default=2.0,
+        gt=0,
+        description="How often a worker renews its claim, reports progress and sees a cancel.",
+    )
+    sweep_seconds: float = Field(
+        default=10.0, gt=0, description="How often the sweep looks for work that waits too long."
+    )
+    ring_again_seconds: float = Field(
+        default=30.0, gt=0, description="Work that waited this long is rung for again."
+    )
+    max_attempts: int = Field(
+        default=3, ge=1, le=100, description="Attempts at a segment before its item fails."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severe log line that is written."
+    )
+
+    @field_validator("access_token")
+    @classmethod
+    def _token_is_long_enough(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is not None and len(token.get_secret_value()) < MIN_TOKEN_CHARACTERS:
+            raise ValueError(
+                f"must have at least {MIN_TOKEN_CHARACTERS} characters; "
+                "make one with: python -c 'import secrets; print(secrets.token_urlsafe())'"
+            )
+        return token
+
+    @field_validator("roots")
+    @classmethod
+    def _roots_are_folders(cls, roots: dict[str, Path]) -> dict[str, Path]:
+        for name, folder in roots.items():
+            if not name or not all(letter.isalnum() or letter in "-_." for letter in name):
+                raise ValueError(f"{name!r} is no root name: use letters, digits, '-', '_', '.'")
+            if not folder.is_absolute() or not folder.is_dir():
+                raise ValueError(f"{name}: {folder} is not an absolute path of a folder")
+        return roots
+
+    @model_validator(mode="after")
+    def _values_go_together(self) -> Self:
+        if not is_loopback(self.host) and self.access_token is None:
+            raise ValueError(
+                f"host {self.host} can be reached by others: set FACES_JOBS_ACCESS_TOKEN, "
+                "or bind to 127.0.0.1"
+            )
+        if self.heartbeat_seconds * 2 > self.lease_seconds:
+            raise ValueError("heartbeat_seconds must be at most half of lease_seconds")
+        return self
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Read every `FACES_JOBS_*` variable.
+
+        A name with `_FILE` behind it (`FACES_JOBS_ACCESS_TOKEN_FILE`) names a file that holds
+        the value, for secrets mounted as files. An empty value means the default.
+
+        Raises:
+            SettingsError: an unknown name, a wrong type, or values that don't go together.
+        """
+        texts = _texts_by_setting(cls, environment)
+        values: dict[str, Any] = {}
+        for name, text in texts.items():
+            values[name] = _roots_from(text) if name == "roots" else text
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise SettingsError(_reasons(error)) from error
+
+    @property
+    def database(self) -> str:
+        """The database URL in force."""
+        if self.database_url:
+            return self.database_url
+        return f"sqlite:///{self.data_folder.resolve() / 'faces_jobs.db'}"
+
+    @property
+    def server(self) -> str:
+        """The server's base URL for clients, without a slash at the end."""
+        return self.server_url.rstrip("/") or f"http://127.0.0.1:{self.port}"
+
+
+def is_loopback(host: str) -> bool:
+    """True for addresses that only this machine reaches."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _texts_by_setting(cls: type[Settings], environment: Mapping[str, str]) -> dict[str, str]:
+    texts: dict[str, str] = {}
+    for variable, text in environment.items():
+        if not variable.startswith(ENVIRONMENT_PREFIX) or not text:
+            continue
+        name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
+        if name not in cls.model_fields and name.endswith("_file"):
+            name = name.removesuffix("_file")
+            try:
+                text = Path(text).read_text(encoding="utf-8").strip()  # noqa: PLW2901 (the value)
+            except OSError as error:
+                raise SettingsError(f"{variable}: can't read that file: {error.strerror}.") from error
+        if name not in cls.model_fields:
+            raise SettingsError(f"{variable} is no setting; the README lists them all.")
+        if name in texts:
+            raise SettingsError(f"{variable} is set twice, once as a value and once as a file.")
+        texts[name] = text
+    return texts
+
+
+def _roots_from(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise SettingsError(
+            'FACES_JOBS_ROOTS is no JSON; write it as {"films": "/srv/films"}.'
+        ) from error
+
+
+def _reasons(error: ValidationError) -> str:
+    reasons = []
+    for problem in error.errors(include_url=False, include_input=False, include_context=False):
+        name = ".".join(str(part) for part in problem["loc"])
+        reason = problem["msg"].removeprefix("Value error, ")
+        reasons.append(f"{ENVIRONMENT_PREFIX}{name.upper()}: {reason}" if name else reason)
+    return "Settings can't be used: " + "; ".join(reasons) + "."

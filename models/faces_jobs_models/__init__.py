@@ -1,0 +1,1 @@
+"""The networks: one folder each, with wrapper, weights, record and card."""
