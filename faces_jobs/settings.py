@@ -198,7 +198,9 @@ def _texts_by_setting(cls: type[Settings], environment: Mapping[str, str]) -> di
             try:
                 text = Path(text).read_text(encoding="utf-8").strip()  # noqa: PLW2901 (the value)
             except OSError as error:
-                raise SettingsError(f"{variable}: can't read that file: {error.strerror}.") from error
+                raise SettingsError(
+                    f"{variable}: can't read that file: {error.strerror}."
+                ) from error
         if name not in cls.model_fields:
             raise SettingsError(f"{variable} is no setting; the README lists them all.")
         if name in texts:

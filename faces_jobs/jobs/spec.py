@@ -93,7 +93,9 @@ class JobSpec(BaseModel):
         values = dict(options)
         if "models" in values:
             switches = parse_models(values.pop("models"))
-            doubled = {name: "given twice, here and in models" for name in switches if name in values}
+            doubled = {
+                name: "given twice, here and in models" for name in switches if name in values
+            }
             if doubled:
                 raise OptionsError(doubled)
             values.update(switches)

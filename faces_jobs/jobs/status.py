@@ -67,9 +67,7 @@ class SegmentStatus(StrEnum):
 
 JOB_MOVES: MappingProxyType[JobStatus, frozenset[JobStatus]] = MappingProxyType(
     {
-        JobStatus.QUEUED: frozenset(
-            {JobStatus.RUNNING, JobStatus.FINISHING, JobStatus.CANCELLED}
-        ),
+        JobStatus.QUEUED: frozenset({JobStatus.RUNNING, JobStatus.FINISHING, JobStatus.CANCELLED}),
         JobStatus.RUNNING: frozenset({JobStatus.FINISHING, JobStatus.CANCELLED}),
         JobStatus.FINISHING: frozenset(
             {
@@ -88,9 +86,7 @@ JOB_MOVES: MappingProxyType[JobStatus, frozenset[JobStatus]] = MappingProxyType(
 
 ITEM_MOVES: MappingProxyType[ItemStatus, frozenset[ItemStatus]] = MappingProxyType(
     {
-        ItemStatus.QUEUED: frozenset(
-            {ItemStatus.RUNNING, ItemStatus.FAILED, ItemStatus.CANCELLED}
-        ),
+        ItemStatus.QUEUED: frozenset({ItemStatus.RUNNING, ItemStatus.FAILED, ItemStatus.CANCELLED}),
         ItemStatus.RUNNING: frozenset(
             {ItemStatus.SUCCEEDED, ItemStatus.FAILED, ItemStatus.CANCELLED}
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
+from faces_jobs.jobs.records import TrackRecord
 from faces_jobs.pipeline.values import (
     Detections,
     Face,
@@ -12,7 +13,6 @@ from faces_jobs.pipeline.values import (
     MediaInfo,
     Opinion,
     Picture,
-    TrackSummary,
 )
 
 
@@ -40,6 +40,10 @@ class Detector(Protocol):
 
     @property
     def version(self) -> str: ...
+
+    @property
+    def sha256(self) -> str:
+        """Of the weights file in use; recorded beside every result."""
 
     def detect(self, pictures_bgr: Sequence[Picture]) -> list[Detections]:
         """One `Detections` for each picture; pictures of one call have the same size."""
@@ -90,5 +94,5 @@ class Sink(Protocol):
     def add(self, frame: Frame, faces: Sequence[Face], *, analysed: bool) -> None:
         """Take one frame, in order. `analysed` is False for frames that a stride left out."""
 
-    def finish(self, tracks: Sequence[TrackSummary]) -> None:
+    def finish(self, tracks: Sequence[TrackRecord]) -> None:
         """Take the item's tracks, once, after its last frame."""

@@ -17,6 +17,9 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from faces_jobs.errors import TruncatedError
+from faces_jobs.jobs.records import Attributes, FaceRecord
+
 Picture = NDArray[np.uint8]
 """(height, width, 3) uint8, BGR."""
 
@@ -68,54 +71,21 @@ class Detections:
         return len(self.scores)
 
 
-@dataclass(frozen=True, slots=True)
-class Attribute:
-    """A label and its probability."""
-
-    label: str
-    probability: float
-
-
-Attributes = Mapping[str, Attribute]
-"""Head name ("gender", "age", ...) to what was settled for it. Heads switched off are absent."""
-
 Opinion = Mapping[str, NDArray[np.float32]]
 """One network's probabilities for one crop: head name to (classes,) float32 that sum to 1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Face:
-    """One face in one frame: where it is, whose track it belongs to, what each head said.
+    """One face in one frame: its record, and what the track's votes say so far.
 
-    `opinion` holds this frame's own probabilities; `attributes` their best labels;
-    `settled` what the track's votes say so far, which is what gets drawn.
+    `record.attributes` holds this frame's own best labels; `settled` is what gets drawn, so
+    that labels do not flicker; `opinion` holds the full probabilities behind both.
     """
 
-    frame_index: int
-    time_ms: float
-    face_index: int  # from 0 within the frame, left to right
-    track: int  # from 1 within the item
-    box_xyxy: tuple[float, float, float, float]
-    score: float
+    record: FaceRecord
     opinion: Opinion
-    attributes: Attributes
     settled: Attributes
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TrackSummary:
-    """One face through the frames of an item, with the attributes its votes settled to."""
-
-    track: int
-    first_frame_index: int
-    last_frame_index: int
-    first_time_ms: float
-    last_time_ms: float
-    face_count: int
-    mean_score: float
-    best_frame_index: int
-    best_box_xyxy: tuple[float, float, float, float]
-    attributes: Attributes
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,5 +96,5 @@ class RunReport:
     frames_analysed: int
     faces: int
     tracks: int
-    warnings: tuple[str, ...] = ()
+    truncated: TruncatedError | None = None  # the file broke off; the counts are of what was read
     stage_seconds: Mapping[str, float] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""The truth: tables, sessions, stores and migrations."""

@@ -1,0 +1,188 @@
+"""What the outside sees of jobs: the JSON documents of the API, made by `results`, read by clients.
+
+Times of day are ISO 8601 in UTC; times within an item are milliseconds from its start.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from faces_jobs.jobs.spec import JobSpec
+from faces_jobs.jobs.status import ItemStatus, JobStatus
+
+
+class Document(BaseModel):
+    """Base of all documents: frozen, and strict about unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ErrorDocument(Document):
+    """Why an item failed."""
+
+    code: str = Field(description="Stable name, such as `truncated`.")
+    message: str = Field(description="One sentence that says what to do.")
+
+
+class ModelDocument(Document):
+    """A network whose answers are in the results."""
+
+    name: str
+    version: str
+    sha256: str
+
+
+class Progress(Document):
+    """How far a job or an item is."""
+
+    frames_done: int = Field(ge=0)
+    frames_total: int | None = Field(
+        description="None while it is not known: containers do not always tell."
+    )
+    fraction: float | None = Field(ge=0, le=1, description="Done of total; 1 when ended.")
+    frames_per_second: float | None = Field(description="The measured rate of work.")
+    eta_seconds: float | None = Field(description="From the measured rate; None while unknown.")
+
+
+class ItemDocument(Document):
+    """One file of a job."""
+
+    id: int
+    position: int = Field(description="Order within the job, from 0.")
+    name: str = Field(description="The name it was submitted under, with its folders.")
+    status: ItemStatus
+    error: ErrorDocument | None
+    kind: str | None = Field(description="`image` or `video`, once known.")
+    format: str | None
+    width: int | None
+    height: int | None
+    duration_ms: float | None
+    bytes: int
+    face_count: int
+    track_count: int
+    progress: Progress
+
+
+class JobDocument(Document):
+    """One job, whole."""
+
+    id: str
+    status: JobStatus
+    label: str
+    options: JobSpec
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    progress: Progress
+    item_count: int
+    items_by_status: dict[ItemStatus, int]
+    face_count: int
+    track_count: int
+    models: list[ModelDocument] = Field(description="Those that answered; empty before any did.")
+    error: ErrorDocument | None = Field(description="Of the job itself, not of one item.")
+
+
+class JobPage(Document):
+    """Jobs, newest first."""
+
+    jobs: list[JobDocument]
+    next_cursor: str | None
+
+
+class ItemPage(Document):
+    """Items of a job in their order."""
+
+    items: list[ItemDocument]
+    next_cursor: str | None
+
+
+class AttributeDocument(Document):
+    """A label and its probability."""
+
+    label: str
+    probability: float
+
+
+class BoxDocument(Document):
+    """Pixels of the original frame."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+class TrackDocument(Document):
+    """One face through the frames of an item, with settled attributes."""
+
+    job_id: str
+    item_id: int
+    item_name: str
+    track: int = Field(description="From 1 within the item.")
+    first_frame_index: int
+    last_frame_index: int
+    first_time_ms: float
+    last_time_ms: float
+    face_count: int
+    mean_score: float
+    best_frame_index: int
+    best_time_ms: float
+    best_box: BoxDocument
+    attributes: dict[str, AttributeDocument]
+    thumbnail_artifact_id: int | None
+
+
+class TrackPage(Document):
+    """Tracks in the order of items and numbers."""
+
+    tracks: list[TrackDocument]
+    next_cursor: str | None
+
+
+class FaceDocument(Document):
+    """One face in one frame."""
+
+    job_id: str
+    item_id: int
+    item_name: str
+    frame_index: int
+    time_ms: float
+    face_index: int
+    track: int
+    box: BoxDocument
+    score: float
+    attributes: dict[str, AttributeDocument]
+
+
+class FacePage(Document):
+    """Faces in the order of items, frames and positions."""
+
+    faces: list[FaceDocument]
+    next_cursor: str | None
+
+
+class ArtifactDocument(Document):
+    """A stored file that can be downloaded."""
+
+    id: int
+    job_id: str
+    item_id: int | None = Field(description="None for files of the whole job.")
+    item_name: str | None
+    kind: str = Field(
+        description="`annotated_image`, `annotated_video`, `thumbnail`, `faces_csv`, "
+        "`faces_jsonl`, `faces_parquet`, `tracks_csv`, ..."
+    )
+    name: str = Field(description="A file name that is distinct within the job.")
+    media_type: str
+    bytes: int
+    sha256: str
+    track: int | None = Field(description="The track that a thumbnail shows.")
+
+
+class ArtifactPage(Document):
+    """Artifacts of a job."""
+
+    artifacts: list[ArtifactDocument]
+    next_cursor: str | None

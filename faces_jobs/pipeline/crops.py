@@ -1,0 +1,55 @@
+"""Cut square crops around boxes: the one geometry, the same at training and at run time."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+
+from faces_jobs.pipeline.values import Boxes, Picture
+
+
+def crop_faces(
+    picture_bgr: Picture, boxes_xyxy: Boxes, *, scale: float, size: int
+) -> list[Picture]:
+    """Cut one square around each box and resize it.
+
+    The square is centred on the box and `scale` times its longer side wide, so that no face is
+    stretched. What lies outside the picture repeats its border, since a black edge would be
+    something that a network could learn from.
+
+    Args:
+        picture_bgr: (height, width, 3) uint8.
+        boxes_xyxy: (n, 4) pixels of that picture.
+        scale: side of the square in units of the box's longer side.
+        size: side of each crop in pixels.
+
+    Returns:
+        n crops of (size, size, 3) uint8 BGR.
+    """
+    return [_crop(picture_bgr, box, scale, size) for box in np.asarray(boxes_xyxy, np.float64)]
+
+
+def _crop(picture_bgr: Picture, box: np.ndarray, scale: float, size: int) -> Picture:
+    left, top, right, bottom = box
+    side = max(1, round(scale * max(right - left, bottom - top)))
+    x = math.floor((left + right) / 2 - side / 2 + 0.5)
+    y = math.floor((top + bottom) / 2 - side / 2 + 0.5)
+    height, width = picture_bgr.shape[:2]
+    inside = picture_bgr[max(0, y) : min(height, y + side), max(0, x) : min(width, x + side)]
+    if not inside.size:
+        raise ValueError(f"box {box.tolist()} lies outside the {width}x{height} picture")
+    if inside.shape[:2] != (side, side):
+        inside = cv2.copyMakeBorder(
+            inside,
+            max(0, -y),
+            max(0, y + side - height),
+            max(0, -x),
+            max(0, x + side - width),
+            cv2.BORDER_REPLICATE,
+        )
+    shrinking = side > size
+    return cv2.resize(
+        inside, (size, size), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
+    )

@@ -1,0 +1,1 @@
+"""Where results go: annotated pictures and videos, thumbnails, rows, exports."""
