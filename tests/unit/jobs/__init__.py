@@ -1,0 +1,1 @@
+"""Options, states and labels."""

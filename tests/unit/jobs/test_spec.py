@@ -1,0 +1,109 @@
+"""A job's options are validated in one place, whatever way they came."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from faces_jobs.errors import OptionsError
+from faces_jobs.jobs.spec import JobSpec, parse_models
+
+
+def test_everything_is_on_by_default() -> None:
+    spec = JobSpec.parse({})
+    assert spec.models == ("gender", "expression", "multiple")
+    assert spec.heads == (
+        "gender",
+        "expression",
+        "illumination",
+        "pose",
+        "occlusion",
+        "age",
+        "makeup",
+    )
+    assert spec.annotated
+
+
+@pytest.mark.parametrize(
+    "models",
+    ["1,0,1", " 1, 0 ,1 ", "gender,multiple", ["gender", "multiple"], {"expression": False}],
+)
+def test_models_have_short_forms(models: object) -> None:
+    assert JobSpec.parse({"models": models}).models == ("gender", "multiple")
+
+
+@pytest.mark.parametrize("models", ["1,0", "1,0,2", "", "all", ["sex"], {"gender": 1}, 7, None])
+def test_other_forms_of_models_are_refused(models: object) -> None:
+    with pytest.raises(OptionsError) as refusal:
+        parse_models(models)
+    assert list(refusal.value.fields) == ["models"]
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"unknown": 1}, "unknown"),
+        ({"gender": "yes"}, "gender"),
+        ({"detection_threshold": "0.5"}, "detection_threshold"),
+        ({"detection_threshold": 0}, "detection_threshold"),
+        ({"detection_threshold": float("nan")}, "detection_threshold"),
+        ({"max_fps": float("inf")}, "max_fps"),
+        ({"smallest_face": 2.5}, "smallest_face"),
+        ({"frame_stride": 0}, "frame_stride"),
+        ({"max_fps": -1}, "max_fps"),
+        ({"label": "x" * 1025}, "label"),
+        ({"label": "a\x00b"}, "label"),
+        ({"models": "1,1,1", "gender": False}, "gender"),
+    ],
+)
+def test_a_wrong_option_is_named(options: dict[str, object], field: str) -> None:
+    with pytest.raises(OptionsError) as refusal:
+        JobSpec.parse(options)
+    assert field in refusal.value.fields
+
+
+def test_text_is_read_as_a_form_sends_it() -> None:
+    spec = JobSpec.parse_text(
+        {
+            "models": "0,1,0",
+            "detection_threshold": "0.7",
+            "max_fps": "",
+            "annotated": "off",
+            "label": " Anna's ",
+        }
+    )
+    assert spec.models == ("expression",)
+    assert (spec.detection_threshold, spec.max_fps, spec.annotated) == (0.7, None, False)
+    assert spec.label == "Anna's"
+
+
+@pytest.mark.parametrize("text", ["half", "1e999", "0,5", "nan"])
+def test_text_that_is_no_number_is_refused(text: str) -> None:
+    with pytest.raises(OptionsError):
+        JobSpec.parse_text({"detection_threshold": text})
+
+
+@given(
+    st.builds(
+        JobSpec,
+        gender=st.booleans(),
+        expression=st.booleans(),
+        multiple=st.booleans(),
+        detection_threshold=st.floats(0.05, 0.99),
+        smallest_face=st.integers(4, 4096),
+        frame_stride=st.integers(1, 10_000),
+        max_fps=st.none() | st.floats(0.01, 1000),
+        annotated=st.booleans(),
+    )
+)
+def test_a_spec_survives_storage(spec: JobSpec) -> None:
+    assert JobSpec.model_validate_json(spec.model_dump_json()) == spec
+
+
+@given(st.dictionaries(st.text(max_size=20), st.text(max_size=20), max_size=4))
+def test_any_text_is_a_spec_or_a_named_refusal(options: dict[str, str]) -> None:
+    with contextlib.suppress(OptionsError):
+        JobSpec.parse_text(options)

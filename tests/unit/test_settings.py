@@ -1,0 +1,82 @@
+"""Settings: read once, typed, frozen, failing loudly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from faces_jobs.errors import SettingsError
+from faces_jobs.settings import Settings
+
+TOKEN = "a-token-of-enough-characters"
+
+
+def read(**variables: str) -> Settings:
+    return Settings.from_environment({f"FACES_JOBS_{k.upper()}": v for k, v in variables.items()})
+
+
+def test_the_defaults_need_no_server() -> None:
+    settings = Settings.from_environment({})
+    assert settings.database.startswith("sqlite:////")
+    assert settings.broker_url == ""
+    assert settings.host == "127.0.0.1"
+    assert settings.roots == {}
+
+
+def test_values_are_typed() -> None:
+    settings = read(port="9001", device="cpu", lease_seconds="60")
+    assert (settings.port, settings.device, settings.lease_seconds) == (9001, "cpu", 60.0)
+    assert settings.server == "http://127.0.0.1:9001"
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValidationError):
+        read().port = 1
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"port": "many"}, "FACES_JOBS_PORT"),
+        ({"port": "70000"}, "FACES_JOBS_PORT"),
+        ({"device": "tpu"}, "FACES_JOBS_DEVICE"),
+        ({"prot": "8000"}, "FACES_JOBS_PROT is no setting"),
+        ({"access_token": "short"}, "FACES_JOBS_ACCESS_TOKEN"),
+        ({"host": "0.0.0.0"}, "FACES_JOBS_ACCESS_TOKEN"),
+        ({"roots": "/srv/films"}, "FACES_JOBS_ROOTS"),
+        ({"roots": '{"films": "films"}'}, "not an absolute path"),
+        ({"roots": '{"a/b": "/"}'}, "is no root name"),
+        ({"heartbeat_seconds": "20", "lease_seconds": "30"}, "heartbeat_seconds"),
+        ({"access_token_file": "/nowhere/token"}, "FACES_JOBS_ACCESS_TOKEN_FILE"),
+    ],
+)
+def test_what_is_wrong_is_named(variables: dict[str, str], named: str) -> None:
+    with pytest.raises(SettingsError, match=named):
+        read(**variables)
+
+
+def test_an_address_that_others_reach_needs_a_token() -> None:
+    assert read(host="0.0.0.0", access_token=TOKEN).host == "0.0.0.0"
+    for loopback in ("127.0.0.1", "127.8.8.8", "::1", "localhost"):
+        assert read(host=loopback).host == loopback
+
+
+def test_a_secret_may_come_from_a_file_and_is_never_shown(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text(TOKEN + "\n")
+    settings = read(access_token_file=str(file))
+    assert settings.access_token is not None
+    assert settings.access_token.get_secret_value() == TOKEN
+    assert TOKEN not in repr(settings)
+    with pytest.raises(SettingsError, match="set twice"):
+        read(access_token=TOKEN, access_token_file=str(file))
+
+
+def test_roots_are_read_as_json(tmp_path: Path) -> None:
+    assert read(roots=f'{{"films": "{tmp_path}"}}').roots == {"films": tmp_path}
+
+
+def test_an_empty_variable_means_the_default() -> None:
+    assert read(port="").port == 8000
