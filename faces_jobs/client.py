@@ -1,0 +1,245 @@
+"""The HTTP client behind the command line: one method a question, documents for answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+from pydantic import BaseModel, SecretStr
+
+from faces_jobs.errors import NotFoundError, ServerError
+from faces_jobs.jobs.documents import (
+    ArtifactDocument,
+    ArtifactPage,
+    FaceDocument,
+    FacePage,
+    ItemDocument,
+    ItemPage,
+    JobDocument,
+    JobPage,
+    TrackDocument,
+    TrackPage,
+)
+from faces_jobs.jobs.query import MAX_PAGE
+
+API = "/api/v1"
+DOWNLOAD_CHUNK = 1 << 20
+# Connecting answers at once or not at all; an upload's answer comes after its last byte.
+TIMEOUT = httpx.Timeout(60.0, connect=5.0, write=None)
+
+DocumentType = TypeVar("DocumentType", bound=BaseModel)
+Parameters = Mapping[str, str | int | float | Sequence[str]]
+
+
+class Client:
+    """Speaks to one faces_jobs server. Open it with `with`."""
+
+    def __init__(self, server: str, *, access_token: SecretStr | None = None) -> None:
+        headers = {"Accept": "application/json"}
+        if access_token is not None:
+            headers["Authorization"] = f"Bearer {access_token.get_secret_value()}"
+        self._server = server
+        # The server is named by the user: a proxy from the environment has no place between.
+        self._http = httpx.Client(
+            base_url=server, headers=headers, timeout=TIMEOUT, trust_env=False
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._http.close()
+
+    @property
+    def server(self) -> str:
+        """The base URL, for links that are shown to the user."""
+        return self._server
+
+    def is_up(self) -> bool:
+        """True when the server answers its health check."""
+        try:
+            return self._http.get("/healthz").is_success
+        except httpx.TransportError:
+            return False
+
+    def submit_files(
+        self,
+        files: Sequence[tuple[str, Path]],
+        options: Mapping[str, str],
+        *,
+        idempotency_key: str | None = None,
+    ) -> JobDocument:
+        """Upload files under their relative names, streamed from disk.
+
+        Raises:
+            ServerError: the server refused the submission or does not answer.
+        """
+        with ExitStack() as opened:
+            parts = [
+                ("files", (name, opened.enter_context(path.open("rb")), "application/octet-stream"))
+                for name, path in files
+            ]
+            return self._submit({"files": parts, "data": dict(options)}, idempotency_key)
+
+    def submit_folder(
+        self,
+        root: str,
+        path: str,
+        options: Mapping[str, Any],
+        *,
+        idempotency_key: str | None = None,
+    ) -> JobDocument:
+        """Submit a folder below one of the server's roots.
+
+        Raises:
+            ServerError: the server refused the submission or does not answer.
+        """
+        body = {"root": root, "path": path, "options": dict(options)}
+        return self._submit({"json": body}, idempotency_key)
+
+    def job(self, job_id: str) -> JobDocument:
+        """One job.
+
+        Raises:
+            NotFoundError: there is no such job.
+        """
+        return self._get(JobDocument, f"{API}/jobs/{job_id}")
+
+    def jobs(self, *, limit: int) -> JobPage:
+        """The newest jobs."""
+        return self._get(JobPage, f"{API}/jobs", {"limit": limit})
+
+    def items(self, job_id: str) -> Iterator[ItemDocument]:
+        """All items of a job."""
+        pages = self._pages(ItemPage, f"{API}/jobs/{job_id}/items", {})
+        return (item for page in pages for item in page.items)
+
+    def tracks(self, job_id: str, filters: Parameters | None = None) -> Iterator[TrackDocument]:
+        """All tracks of a job that pass the filters."""
+        pages = self._pages(TrackPage, f"{API}/jobs/{job_id}/tracks", filters or {})
+        return (track for page in pages for track in page.tracks)
+
+    def faces(
+        self, job_id: str | None, filters: Parameters | None = None
+    ) -> Iterator[FaceDocument]:
+        """All faces that pass the filters, of one job or of all."""
+        path = f"{API}/jobs/{job_id}/faces" if job_id else f"{API}/faces"
+        pages = self._pages(FacePage, path, filters or {})
+        return (face for page in pages for face in page.faces)
+
+    def artifacts(self, job_id: str) -> Iterator[ArtifactDocument]:
+        """All artifacts of a job."""
+        pages = self._pages(ArtifactPage, f"{API}/jobs/{job_id}/artifacts", {})
+        return (artifact for page in pages for artifact in page.artifacts)
+
+    def artifact_url(self, artifact: ArtifactDocument) -> str:
+        """Where an artifact is downloaded from."""
+        return f"{self._server}{API}/jobs/{artifact.job_id}/artifacts/{artifact.id}"
+
+    def download(self, artifact: ArtifactDocument, folder: Path) -> Path:
+        """Fetch an artifact into `folder`; it has its name only when it is whole.
+
+        Raises:
+            ServerError: the bytes that arrived are not the ones the server recorded.
+        """
+        target = folder / Path(artifact.name).name
+        part = target.with_name(target.name + ".part")
+        received = 0
+        with self._answering(), self._http.stream("GET", self.artifact_url(artifact)) as answer:
+            if not answer.is_success:
+                answer.read()
+                raise _refusal(answer)
+            with part.open("wb") as file:
+                for chunk in answer.iter_bytes(DOWNLOAD_CHUNK):
+                    received += file.write(chunk)
+        if received != artifact.bytes:
+            part.unlink()
+            raise ServerError(
+                f"{artifact.name} broke off after {received} of {artifact.bytes} bytes: "
+                "download it again.",
+                status=200,
+                problem={},
+            )
+        return part.replace(target)
+
+    def cancel(self, job_id: str) -> JobDocument:
+        """Cancel a job.
+
+        Raises:
+            ServerError: it had already ended.
+        """
+        answer = self._request("POST", f"{API}/jobs/{job_id}/cancel")
+        return JobDocument.model_validate_json(answer.content)
+
+    def delete(self, job_id: str) -> None:
+        """Delete a job with its rows and files."""
+        self._request("DELETE", f"{API}/jobs/{job_id}")
+
+    def _submit(self, body: Mapping[str, Any], idempotency_key: str | None) -> JobDocument:
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        answer = self._request("POST", f"{API}/jobs", headers=headers, **body)
+        return JobDocument.model_validate_json(answer.content)
+
+    def _get(
+        self, document: type[DocumentType], path: str, parameters: Parameters | None = None
+    ) -> DocumentType:
+        answer = self._request("GET", path, params=dict(parameters or {}))
+        return document.model_validate_json(answer.content)
+
+    def _pages(
+        self, document: type[DocumentType], path: str, parameters: Parameters
+    ) -> Iterator[DocumentType]:
+        asked: dict[str, Any] = {"limit": MAX_PAGE, **parameters}
+        while True:
+            page = self._get(document, path, asked)
+            yield page
+            cursor = getattr(page, "next_cursor", None)
+            if cursor is None:
+                return
+            asked["cursor"] = cursor
+
+    def _request(self, method: str, path: str, **request: Any) -> httpx.Response:
+        with self._answering():
+            answer = self._http.request(method, path, **request)
+        if not answer.is_success:
+            raise _refusal(answer)
+        return answer
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """Turn a server that can't be reached into an error that says so."""
+        try:
+            yield
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise ServerError(
+                f"No faces_jobs server answers at {self._server} ({type(error).__name__}): "
+                "start one with `faces-jobs up`, or set FACES_JOBS_SERVER_URL.",
+                status=0,
+                problem={},
+            ) from error
+
+
+def _refusal(answer: httpx.Response) -> ServerError | NotFoundError:
+    try:
+        problem = answer.json()
+    except ValueError:
+        problem = {}
+    if not isinstance(problem, dict):
+        problem = {}
+    detail = problem.get("detail") or problem.get("title") or answer.reason_phrase
+    if answer.status_code == httpx.codes.NOT_FOUND:
+        return NotFoundError(str(detail))
+    return ServerError(
+        f"The server refused ({answer.status_code}): {detail}",
+        status=answer.status_code,
+        problem=problem,
+    )
