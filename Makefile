@@ -1,0 +1,53 @@
+# The index of what can be done here; `make` alone prints it.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PIP_VERSION := 26.3
+
+# One thread a process: more of them fight each other on a busy machine (docs/decisions).
+export OMP_NUM_THREADS := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check format bench wheel clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## make .venv with everything in it, from pinned versions
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	    || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..."; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
+	    || { echo "No virtual environment could be made: install your system's python3-venv."; exit 1; }
+	$(BIN)/python -m pip install --quiet --upgrade pip==$(PIP_VERSION)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group test --group check \
+	    --editable '.[web,worker,redis,postgres,train]'
+	@touch $@
+
+demo: $(STAMP) ## the whole service once round on a sample clip, then serve at http://127.0.0.1:8000
+	$(BIN)/faces-jobs demo
+
+test: $(STAMP) ## every test; those whose service is missing are skipped, or fail with REQUIRE_SERVICES=1
+	$(BIN)/python -m pytest
+
+check: $(STAMP) ## what CI checks beside the tests: format, lint, types, direction of imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP) ## format the code and mend what ruff can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(STAMP) ## measure the pipeline on this machine and print the figures
+	$(BIN)/python -m tests.bench
+
+wheel: $(STAMP) ## build the wheel and the source archive into dist/
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+clean: ## remove the virtual environment and caches; uploads and results in var/ stay
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,6 @@
+"""`python -m faces_jobs`: the same as the `faces-jobs` command."""
+
+from faces_jobs.cli import main
+
+if __name__ == "__main__":
+    main()

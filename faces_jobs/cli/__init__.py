@@ -1,0 +1,70 @@
+"""The command line: `faces-jobs COMMAND`. Each command's heavy imports happen when it runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from faces_jobs.cli import exits
+from faces_jobs.cli.database import db
+from faces_jobs.cli.demo import demo
+from faces_jobs.cli.jobs import cancel, delete, download, faces, status, submit, wait
+from faces_jobs.cli.processes import sweep, up, web, worker
+from faces_jobs.cli.run import run
+from faces_jobs.errors import FacesJobsError
+from faces_jobs.settings import Settings
+
+COMMANDS = (
+    up,
+    web,
+    worker,
+    sweep,
+    db,
+    submit,
+    status,
+    wait,
+    faces,
+    download,
+    cancel,
+    delete,
+    run,
+    demo,
+)
+
+
+@click.group(
+    commands=COMMANDS,
+    help="Face attributes in video and photographs: a self-hosted service and a tool.",
+    epilog=exits.HELP,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="faces-jobs")
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Read the settings once, for whatever command follows."""
+    context.obj = Settings.from_environment(os.environ)  # noqa: TID251 (the one reading)
+
+
+def main() -> None:
+    """Run one command and end the process with an exit code that scripts can use."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.exceptions.Exit as ended:
+        code = ended.exit_code
+    except click.Abort:
+        code = exits.INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except FacesJobsError as error:
+        click.echo(f"Error: {error}", err=True)
+        code = exits.code_of(error)
+    except KeyboardInterrupt:
+        code = exits.INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output (`head`) has gone: that is its right, and no error.
+        sys.stderr.close()
+        code = exits.OK
+    sys.exit(code)

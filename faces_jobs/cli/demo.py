@@ -1,0 +1,73 @@
+"""`faces-jobs demo`: the whole service once round, on a clip made on the spot."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from faces_jobs.cli import exits, tables
+from faces_jobs.cli.jobs import open_client
+from faces_jobs.client import Client
+from faces_jobs.errors import ServerError
+from faces_jobs.jobs.documents import JobDocument
+from faces_jobs.jobs.status import JobStatus
+from faces_jobs.settings import ENVIRONMENT_PREFIX, Settings
+
+START_SECONDS = 60.0
+LOOK_SECONDS = 0.1
+
+
+@click.command()
+@click.pass_obj
+def demo(settings: Settings) -> None:
+    """Start everything, submit a sample clip over HTTP, show what came of it, go on serving.
+
+    Where standard output is no terminal, it ends after showing the results.
+    """
+    from faces_jobs.cli.supervisor import Supervisor, prepare_database
+    from faces_jobs.logs import configure_logs
+    from faces_jobs.sample import write_sample_clip
+
+    console = Console()
+    configure_logs("warning")
+    prepare_database(settings)
+    clip = settings.data_folder / "demo" / "sample.mp4"
+    clip.parent.mkdir(parents=True, exist_ok=True)
+    console.print("Making a sample clip from photographs that come with scikit-image ...")
+    write_sample_clip(clip)
+    environment = {**os.environ, f"{ENVIRONMENT_PREFIX}LOG_LEVEL": "warning"}  # noqa: TID251 (handed down whole)
+    with (
+        Supervisor.started(workers=settings.workers, environment=environment) as supervisor,
+        open_client(settings) as client,
+    ):
+        deadline = time.monotonic() + START_SECONDS
+        while not client.is_up():
+            supervisor.look()
+            if time.monotonic() > deadline:
+                raise ServerError("The web server did not start.", status=0, problem={})
+            time.sleep(LOOK_SECONDS)
+        console.print(f"Submitting {clip} to {client.server} ...")
+        job = client.submit_files([(clip.name, clip)], {"label": "demo"})
+        job = tables.wait_with_bar(client, job.id, console)
+        _show(client, job, settings.data_folder / "demo", console)
+        if job.status is not JobStatus.SUCCEEDED:
+            sys.exit(exits.code_of_status(job.status) or exits.FAILED)
+        if sys.stdout.isatty():
+            console.print(f"\nServing at {client.server} - Ctrl-C ends it.", highlight=False)
+            supervisor.wait()
+
+
+def _show(client: Client, job: JobDocument, folder: Path, console: Console) -> None:
+    if not sys.stdout.isatty():
+        console.width = 160  # a log has no width: don't fold the table for one
+    console.print(tables.table_of_tracks(client.tracks(job.id)))
+    console.print(f"Job page: {client.server}/jobs/{job.id}", highlight=False, soft_wrap=True)
+    for artifact in client.artifacts(job.id):
+        path = client.download(artifact, folder)
+        url = client.artifact_url(artifact)
+        console.print(f"{path}  {url}", highlight=False, soft_wrap=True)

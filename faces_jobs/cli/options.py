@@ -1,0 +1,96 @@
+"""Command-line options for a job's options, made from `JobSpec` so that none is forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from faces_jobs.jobs.labels import HEADS, MODELS
+from faces_jobs.jobs.spec import JobSpec
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def spec_options(command: Command) -> Command:
+    """Add an option for each field of `JobSpec`, and `--models`.
+
+    The command gets them as keyword arguments of text or None; `given_options` picks those
+    that were given, for `JobSpec.parse_text` to judge: here as for the web form.
+    """
+    for name, field in reversed(JobSpec.model_fields.items()):
+        if name in MODELS:
+            continue
+        flag = name.replace("_", "-")
+        if field.annotation is bool:
+            declaration, kind = f"--{flag}/--no-{flag}", click.BOOL
+        else:
+            declaration, kind = f"--{flag}", click.STRING
+        command = click.option(
+            declaration,
+            name,
+            type=kind,
+            default=None,
+            help=f"{field.description} Default: {_shown(field.default)}.",
+        )(command)
+    return click.option(
+        "--models",
+        default=None,
+        metavar="1,1,1",
+        help=f"Models on (1) or off (0): {', '.join(MODELS)}; or their names. Default: all on.",
+    )(command)
+
+
+def given_options(options: dict[str, Any]) -> dict[str, str]:
+    """Remove a job's options from a command's arguments and return those given, as text."""
+    given = {}
+    for name in ("models", *JobSpec.model_fields):
+        value = options.pop(name, None)
+        if value is not None:
+            given[name] = str(value).lower() if isinstance(value, bool) else str(value)
+    return given
+
+
+def filter_options(command: Command) -> Command:
+    """Add the filters of faces: one option a head, its probability, item, track and time."""
+    for head, labels in reversed(HEADS.items()):
+        command = click.option(
+            f"--{head}", multiple=True, type=click.Choice(labels), help=f"Keep this {head}; repeatable."
+        )(command)
+    for flag, kind, text in (
+        ("--min-score", click.FLOAT, "Lowest detector score."),
+        ("--max-time-ms", click.FLOAT, "Latest time within the item, in milliseconds."),
+        ("--min-time-ms", click.FLOAT, "Earliest time within the item, in milliseconds."),
+        ("--track", click.INT, "Only this track."),
+        ("--item-id", click.INT, "Only this item."),
+        ("--min-probability", click.FLOAT, "Lowest probability of each attribute asked for."),
+    ):
+        command = click.option(flag, type=kind, default=None, help=text)(command)
+    return command
+
+
+def query_of(filters: dict[str, Any]) -> dict[str, Any]:
+    """The filters that were given, as the API's query parameters."""
+    lowest = filters.pop("min_probability")
+    query = {}
+    for name, value in filters.items():
+        if name in HEADS and value:
+            query[name] = list(value)
+            if lowest is not None:
+                query[f"{name}_min_probability"] = lowest
+        elif name not in HEADS and value is not None:
+            query[name] = value
+    return query
+
+
+def _shown(default: object) -> str:
+    match default:
+        case True:
+            return "on"
+        case False:
+            return "off"
+        case None | "":
+            return "none"
+        case _:
+            return str(default)

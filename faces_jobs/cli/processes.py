@@ -1,0 +1,56 @@
+"""The commands that serve: up (all of it), web, worker, sweep."""
+
+from __future__ import annotations
+
+import click
+
+from faces_jobs.settings import Settings
+
+
+@click.command()
+@click.option("--workers", type=click.IntRange(1, 64), help="Worker processes. Default: a setting.")
+@click.pass_obj
+def up(settings: Settings, *, workers: int | None) -> None:
+    """Start web, workers and sweep together; one Ctrl-C ends them all."""
+    from faces_jobs.cli.supervisor import Supervisor, prepare_database
+    from faces_jobs.logs import configure_logs
+
+    configure_logs(settings.log_level)
+    prepare_database(settings)
+    with Supervisor.started(workers=workers or settings.workers) as supervisor:
+        supervisor.wait()
+
+
+@click.command()
+@click.pass_obj
+def web(settings: Settings) -> None:
+    """Serve the API and the pages."""
+    from faces_jobs_web.server import serve
+
+    from faces_jobs.logs import configure_logs
+
+    configure_logs(settings.log_level)
+    serve(settings)
+
+
+@click.command()
+@click.pass_obj
+def worker(settings: Settings) -> None:
+    """Work on jobs: one process, one segment at a time. Start as many as the machine has room."""
+    from faces_jobs.logs import configure_logs
+    from faces_jobs.worker.celery_worker import run_worker
+
+    configure_logs(settings.log_level)
+    run_worker(settings)
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="Look once and end, for use from a timer.")
+@click.pass_obj
+def sweep(settings: Settings, *, once: bool) -> None:
+    """Ring again for work that waits too long, and tidy up after crashed processes."""
+    from faces_jobs.logs import configure_logs
+    from faces_jobs.worker.sweep import run_sweep
+
+    configure_logs(settings.log_level)
+    run_sweep(settings, once=once)

@@ -1,0 +1,103 @@
+"""What commands print: tables of jobs, items and tracks, and a progress bar."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from faces_jobs.client import Client
+from faces_jobs.jobs.documents import AttributeDocument, ItemDocument, JobDocument, TrackDocument
+from faces_jobs.jobs.labels import HEADS
+
+POLL_SECONDS = 0.25
+
+
+def wait_with_bar(client: Client, job_id: str, console: Console) -> JobDocument:
+    """Poll until the job ends, showing a progress bar. Returns the ended job."""
+    bar = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=console,
+    )
+    with bar:
+        task = bar.add_task("queued", total=None, rate="")
+        while True:
+            job = client.job(job_id)
+            rate = job.progress.frames_per_second
+            bar.update(
+                task,
+                description=job.status.value.replace("_", " "),
+                completed=job.progress.frames_done,
+                total=job.progress.frames_total,
+                rate=f"{rate:.1f} frames/s" if rate else "",
+            )
+            if job.status.ended:
+                return job
+            time.sleep(POLL_SECONDS)
+
+
+def table_of_items(items: Iterable[ItemDocument]) -> Table:
+    """Items with their state, size, counts and error."""
+    table = Table("#", "item", "state", "frames", "faces", "tracks", "error")
+    for item in items:
+        table.add_row(
+            str(item.position),
+            item.name,
+            item.status.value,
+            f"{item.progress.frames_done}/{item.progress.frames_total or '?'}",
+            str(item.face_count),
+            str(item.track_count),
+            item.error.message if item.error else "",
+        )
+    return table
+
+
+def table_of_jobs(jobs: Iterable[JobDocument]) -> Table:
+    """Jobs with their state and counts."""
+    table = Table("job", "state", "items", "faces", "tracks", "created", "label")
+    for job in jobs:
+        table.add_row(
+            job.id,
+            job.status.value,
+            str(job.item_count),
+            str(job.face_count),
+            str(job.track_count),
+            f"{job.created_at:%Y-%m-%d %H:%M}",
+            job.label,
+        )
+    return table
+
+
+def table_of_tracks(tracks: Iterable[TrackDocument]) -> Table:
+    """Tracks with when they were seen and what they settled to."""
+    table = Table("item", "track", "seen", "faces", *HEADS)
+    for track in tracks:
+        table.add_row(
+            track.item_name,
+            str(track.track),
+            f"{track.first_time_ms / 1000:.1f}-{track.last_time_ms / 1000:.1f} s",
+            str(track.face_count),
+            *(_shown(track.attributes.get(head)) for head in HEADS),
+        )
+    return table
+
+
+def _shown(attribute: AttributeDocument | None) -> str:
+    return f"{attribute.label} {attribute.probability:.0%}" if attribute else "-"
