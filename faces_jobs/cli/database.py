@@ -16,7 +16,8 @@ def db() -> None:
 @click.pass_obj
 def upgrade(settings: Settings) -> None:
     """Bring the database to the schema of this version. Safe to repeat; loses nothing."""
-    from faces_jobs.db.migrate import current, upgrade as migrate
+    from faces_jobs.db.migrate import current
+    from faces_jobs.db.migrate import upgrade as migrate
 
     settings.data_folder.mkdir(parents=True, exist_ok=True)
     migrate(settings.database)

@@ -36,6 +36,7 @@ def open_client(settings: Settings) -> Client:
 @click.pass_obj
 def submit(
     settings: Settings,
+    /,
     *,
     paths: tuple[Path, ...],
     root: str | None,
@@ -110,7 +111,7 @@ def wait(settings: Settings, *, job_id: str) -> None:
 )
 @filter_options
 @click.pass_obj
-def faces(settings: Settings, *, job_id: str | None, form: str, **filters: Any) -> None:
+def faces(settings: Settings, /, *, job_id: str | None, form: str, **filters: Any) -> None:
     """Print the faces of a job (of all jobs without JOB_ID) that pass the filters."""
     with open_client(settings) as client:
         found = client.faces(job_id, query_of(filters))

@@ -19,18 +19,16 @@ def spec_options(command: Command) -> Command:
     The command gets them as keyword arguments of text or None; `given_options` picks those
     that were given, for `JobSpec.parse_text` to judge: here as for the web form.
     """
-    for name, field in reversed(JobSpec.model_fields.items()):
+    for name in reversed(JobSpec.model_fields):
         if name in MODELS:
             continue
+        field = JobSpec.model_fields[name]
         flag = name.replace("_", "-")
-        if field.annotation is bool:
-            declaration, kind = f"--{flag}/--no-{flag}", click.BOOL
-        else:
-            declaration, kind = f"--{flag}", click.STRING
+        switch = field.annotation is bool
         command = click.option(
-            declaration,
+            f"--{flag}/--no-{flag}" if switch else f"--{flag}",
             name,
-            type=kind,
+            type=bool if switch else str,
             default=None,
             help=f"{field.description} Default: {_shown(field.default)}.",
         )(command)
@@ -54,9 +52,12 @@ def given_options(options: dict[str, Any]) -> dict[str, str]:
 
 def filter_options(command: Command) -> Command:
     """Add the filters of faces: one option a head, its probability, item, track and time."""
-    for head, labels in reversed(HEADS.items()):
+    for head in reversed(HEADS):
         command = click.option(
-            f"--{head}", multiple=True, type=click.Choice(labels), help=f"Keep this {head}; repeatable."
+            f"--{head}",
+            multiple=True,
+            type=click.Choice(HEADS[head]),
+            help=f"Keep this {head}; repeatable.",
         )(command)
     for flag, kind, text in (
         ("--min-score", click.FLOAT, "Lowest detector score."),

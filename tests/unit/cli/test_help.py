@@ -1,0 +1,57 @@
+"""Help answers for every command, at once, and with no network library installed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from faces_jobs.cli import cli
+
+HEAVY = ("torch", "cv2", "numpy", "av", "onnxruntime", "flask", "celery", "sqlalchemy")
+
+
+def commands(group: click.Group, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    found = []
+    for name, command in group.commands.items():
+        found.append((*path, name))
+        if isinstance(command, click.Group):
+            found += commands(command, (*path, name))
+    return found
+
+
+@pytest.mark.parametrize("path", commands(cli), ids=" ".join)
+def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(cli, [*path, "--help"])
+    assert shown.exit_code == 0
+    assert f"Usage: cli {' '.join(path)}" in shown.output
+    for parameter in parameters(path):
+        if isinstance(parameter, click.Option):
+            assert parameter.help, f"{parameter.name} has no help"
+
+
+def parameters(path: tuple[str, ...]) -> list[click.Parameter]:
+    command: click.Command = cli
+    for name in path:
+        assert isinstance(command, click.Group)
+        command = command.commands[name]
+    return command.params
+
+
+def test_help_needs_nothing_heavy() -> None:
+    blocked = f"""
+import sys
+for name in {HEAVY!r}:
+    sys.modules[name] = None
+sys.argv = ["faces-jobs", "--help"]
+from faces_jobs.cli import main
+main()
+"""
+    shown = subprocess.run(
+        [sys.executable, "-c", blocked], capture_output=True, text=True, check=False
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert "Exit codes" in shown.stdout

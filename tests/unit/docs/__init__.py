@@ -1,0 +1,1 @@
+"""The docs tell what the code has."""

@@ -1,0 +1,61 @@
+"""Every setting, command, model and state has its words in the docs, by test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from faces_jobs.cli import cli
+from faces_jobs.jobs.labels import HEADS, MODELS
+from faces_jobs.jobs.spec import JobSpec
+from faces_jobs.jobs.status import ItemStatus, JobStatus, SegmentStatus
+from faces_jobs.settings import ENVIRONMENT_PREFIX, Settings
+from tests.unit.cli.test_help import commands
+
+ROOT = Path(__file__).parents[3]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def row_of_setting(name: str) -> str:
+    field = Settings.model_fields[name]
+    default = field.get_default(call_default_factory=True)
+    shown = "" if default is None or default == {} else f"`{default}`" if str(default) else ""
+    return f"| `{ENVIRONMENT_PREFIX}{name.upper()}` | {shown} | {field.description} |"
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_has_its_row_in_the_readme(name: str) -> None:
+    assert row_of_setting(name) in README
+
+
+@pytest.mark.parametrize("path", commands(cli), ids=" ".join)
+def test_every_command_is_in_the_readme(path: tuple[str, ...]) -> None:
+    assert f"`faces-jobs {' '.join(path)}" in README
+
+
+@pytest.mark.parametrize("name", [*JobSpec.model_fields, "models"])
+def test_every_option_is_in_the_api_docs(name: str) -> None:
+    assert f"`{name}`" in (ROOT / "docs/api.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("state", sorted({*JobStatus, *ItemStatus, *SegmentStatus}))
+def test_every_state_is_in_the_docs(state: str) -> None:
+    assert f"`{state}`" in (ROOT / "docs/states.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", [*MODELS, "detector"])
+def test_every_model_has_its_paragraph_and_its_card(name: str) -> None:
+    docs = (ROOT / "docs/models.md").read_text(encoding="utf-8")
+    assert name in docs
+    card = (ROOT / "models/faces_jobs_models" / name / "CARD.md").read_text(encoding="utf-8")
+    for head, labels in MODELS.get(name, {}).items():
+        assert head in card
+        assert all(label in card for label in labels)
+
+
+def test_every_head_and_label_is_in_the_readme() -> None:
+    for head, labels in HEADS.items():
+        assert head in README
+        for label in labels:
+            assert label in README
