@@ -1,0 +1,87 @@
+"""The whole service as a user starts it: `faces-jobs up` in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from faces_jobs.client import Client
+
+START_SECONDS = 60
+STOP_SECONDS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class RunningService:
+    """A service that answers, and the environment for commands that are to find it."""
+
+    url: str
+    environment: Mapping[str, str]
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def faces_jobs(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command as a user of this service would."""
+        return subprocess.run(
+            [sys.executable, "-m", "faces_jobs", *arguments],
+            env=dict(self.environment),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running_service(folder: Path, *arguments: str, **variables: str) -> Iterator[RunningService]:
+    """Start `faces-jobs up` with its data below `folder`; end it with TERM on the way out."""
+    port = free_port()
+    folder.mkdir(parents=True, exist_ok=True)
+    environment = {
+        "PATH": os.defpath,
+        "HOME": str(folder),
+        "OMP_NUM_THREADS": "1",
+        "FACES_JOBS_DATA_FOLDER": str(folder / "data"),
+        "FACES_JOBS_PORT": str(port),
+        "FACES_JOBS_DEVICE": "cpu",
+        **{f"FACES_JOBS_{name.upper()}": value for name, value in variables.items()},
+    }
+    log = folder / "up.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "faces_jobs", "up", *arguments],
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        with Client(url) as client:
+            deadline = time.monotonic() + START_SECONDS
+            while not client.is_up():
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.05)
+        yield RunningService(url, environment, process, log)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise

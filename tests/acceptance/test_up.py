@@ -1,0 +1,87 @@
+"""`faces-jobs up`: one command starts everything, one signal ends it, what dies comes back."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from faces_jobs.cli import exits
+from tests.acceptance.service import free_port, running_service
+
+PATIENCE_SECONDS = 30
+
+
+def commands(process: psutil.Process) -> dict[str, int]:
+    """The roles of a running `up` and their process ids (the web's own workers aside)."""
+    return {child.cmdline()[-1]: child.pid for child in process.children()}
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT], ids=["TERM", "Ctrl-C"])
+def test_one_signal_ends_everything(tmp_path: Path, ending: signal.Signals) -> None:
+    with running_service(tmp_path) as service:
+        up = psutil.Process(service.process.pid)
+        family = up.children(recursive=True)
+        assert set(commands(up)) == {"web", "worker", "sweep"}
+        service.process.send_signal(ending)
+        assert service.process.wait(PATIENCE_SECONDS) == 0, service.log.read_text()
+        _, alive = psutil.wait_procs(family, timeout=5)
+        assert not alive
+        assert "Traceback" not in service.log.read_text()
+
+
+def test_a_worker_that_dies_comes_back(tmp_path: Path) -> None:
+    with running_service(tmp_path) as service:
+        up = psutil.Process(service.process.pid)
+        before = commands(up)
+        psutil.Process(before["worker"]).kill()
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while commands(up).get("worker", before["worker"]) == before["worker"]:
+            assert time.monotonic() < deadline, service.log.read_text()
+            time.sleep(0.1)
+        assert commands(up)["web"] == before["web"]
+
+
+def test_as_many_workers_as_asked_for(tmp_path: Path) -> None:
+    with running_service(tmp_path, "--workers", "2") as service:
+        roles = [child.cmdline()[-1] for child in psutil.Process(service.process.pid).children()]
+        assert sorted(roles) == ["sweep", "web", "worker", "worker"]
+
+
+def test_a_port_that_is_taken_ends_it_with_a_reason(tmp_path: Path) -> None:
+    with running_service(tmp_path / "first") as first:
+        environment = {
+            **first.environment,
+            "FACES_JOBS_DATA_FOLDER": str(tmp_path / "second"),
+        }
+        second = subprocess.run(
+            [sys.executable, "-m", "faces_jobs", "up"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE_SECONDS * 2,
+        )
+        assert second.returncode == exits.FAILED
+        assert "in use" in second.stderr.lower()
+
+
+def test_others_are_not_let_in_without_a_token(tmp_path: Path) -> None:
+    refused = subprocess.run(
+        [sys.executable, "-m", "faces_jobs", "up"],
+        env={
+            "FACES_JOBS_HOST": "0.0.0.0",
+            "FACES_JOBS_PORT": str(free_port()),
+            "FACES_JOBS_DATA_FOLDER": str(tmp_path),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert refused.returncode == exits.USAGE
+    assert "FACES_JOBS_ACCESS_TOKEN" in refused.stderr
