@@ -118,9 +118,6 @@ def test_the_same_key_makes_one_job(service: RunningService, tmp_path: Path) -> 
 
 
 def write_photo(path: Path) -> None:
-    from PIL import Image
-    from skimage.data import astronaut
-
     Image.fromarray(astronaut()).save(path)
 
 
