@@ -11,6 +11,8 @@ from pathlib import Path
 import av
 import pytest
 from faces_jobs.sample import write_sample_clip
+from PIL import Image
+from skimage.data import astronaut
 
 from faces_jobs.cli import exits
 from tests.acceptance.service import RunningService, running_service
