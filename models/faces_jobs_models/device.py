@@ -1,0 +1,58 @@
+"""Chooses between CPU and CUDA, once, when a catalog is opened."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import sys
+from typing import Literal
+
+from faces_jobs.errors import DeviceError
+
+WantedDevice = Literal["auto", "cpu", "cuda"]
+Device = Literal["cpu", "cuda"]
+
+
+def choose_device(wanted: WantedDevice) -> Device:
+    """The device to use. torch is imported only where CUDA is possible.
+
+    Args:
+        wanted: "auto" takes CUDA where it works and the CPU where it does not.
+
+    Raises:
+        DeviceError: "cuda" was asked for and is not there, or the word is another one.
+    """
+    if wanted == "cpu":
+        return "cpu"
+    if wanted == "auto":
+        return "cuda" if _has_driver() and _torch_sees_cuda() else "cpu"
+    if wanted != "cuda":
+        raise DeviceError(f"The device {wanted!r} is unknown: write auto, cpu or cuda.")
+    if importlib.util.find_spec("torch") is None:
+        raise DeviceError(
+            "The device cuda needs torch, which is not installed: install a CUDA build of "
+            "torch, or choose cpu."
+        )
+    if not _torch_sees_cuda():
+        raise DeviceError(
+            "The device cuda was asked for, but torch finds no CUDA GPU here: check the driver "
+            "(nvidia-smi) and that torch is a CUDA build, or choose auto or cpu."
+        )
+    return "cuda"
+
+
+def _has_driver() -> bool:
+    # Loading the driver's library takes a millisecond; importing torch takes seconds and 200 MB.
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True
+
+
+def _torch_sees_cuda() -> bool:
+    if importlib.util.find_spec("torch") is None:
+        return False
+    import torch  # noqa: PLC0415 - not on machines that only use the CPU
+
+    return torch.cuda.is_available()

@@ -1,0 +1,39 @@
+"""One classifier network run by torch, from its safetensors file: the CUDA side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from faces_jobs.errors import ModelError
+from faces_jobs_models.device import Device
+from faces_jobs_models.networks import build_network
+from faces_jobs_models.weights import ModelRecord
+
+
+class TorchSession:
+    """Loads on the given device; answers with arrays on the CPU."""
+
+    def __init__(self, record: ModelRecord, *, device: Device) -> None:
+        network = build_network(record.name, record.network)
+        path = record.files["safetensors"].path
+        try:
+            network.load_state_dict(load_file(path, device="cpu"))
+        except (RuntimeError, SafetensorError, OSError) as error:
+            raise ModelError(
+                f"The weights in {path} don't fit the network that their record describes. "
+                "Export the model again so that file and record belong together."
+            ) from error
+        self._device = torch.device(device)
+        self._network = network.to(self._device).eval()
+
+    def run(self, batch: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
+        """(n, 3, size, size) float32 BGR 0..255 to (n, labels) probabilities, one array a head."""
+        with torch.inference_mode():
+            outputs = self._network(torch.from_numpy(batch).to(self._device))
+        return [output.float().cpu().numpy() for output in outputs]

@@ -1,0 +1,1 @@
+"""Training of the networks: readers, crops, augmentation, losses, the loop, figures, export."""

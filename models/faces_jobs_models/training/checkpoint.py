@@ -1,0 +1,80 @@
+"""A training run on disk, so that it goes on where it was cut off. No pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+FILE_NAME = "checkpoint.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run has come."""
+
+    epoch: int  # epochs done
+    step: int
+
+
+def save_checkpoint(
+    folder: Path,
+    *,
+    network: nn.Module,
+    averaged: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+) -> None:
+    """Write everything that the next epoch needs, beside and renamed: it is whole or absent."""
+    tensors: dict[str, Tensor] = {}
+    for prefix, module in (("network", network), ("averaged", averaged)):
+        for name, tensor in module.state_dict().items():
+            tensors[f"{prefix}/{name}"] = tensor.contiguous().clone()
+    for index, state in optimizer.state_dict()["state"].items():
+        for name, value in state.items():
+            tensors[f"optimizer/{index}/{name}"] = torch.as_tensor(value).contiguous().clone()
+    metadata = {"progress": json.dumps({"epoch": progress.epoch, "step": progress.step})}
+    partial = folder / (FILE_NAME + ".part")
+    save_file(tensors, partial, metadata=metadata)
+    os.replace(partial, folder / FILE_NAME)  # noqa: PTH105 - atomic on every system
+
+
+def load_checkpoint(
+    folder: Path,
+    *,
+    network: nn.Module,
+    averaged: nn.Module,
+    optimizer: torch.optim.Optimizer | None,
+) -> Progress:
+    """Read it back into the given objects; a folder without one is a run at its start."""
+    path = folder / FILE_NAME
+    if not path.is_file():
+        return Progress(epoch=0, step=0)
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
+        progress = json.loads(file.metadata()["progress"])
+    for prefix, module in (("network", network), ("averaged", averaged)):
+        start = f"{prefix}/"
+        module.load_state_dict(
+            {
+                name.removeprefix(start): tensor
+                for name, tensor in tensors.items()
+                if name.startswith(start)
+            }
+        )
+    if optimizer is not None:
+        content = optimizer.state_dict()
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in tensors.items():
+            if name.startswith("optimizer/"):
+                _, index, key = name.split("/")
+                state.setdefault(int(index), {})[key] = tensor
+        content["state"] = state
+        optimizer.load_state_dict(content)
+    return Progress(**progress)

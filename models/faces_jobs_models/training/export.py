@@ -1,0 +1,125 @@
+"""Writes a trained network as a model's folder: safetensors, ONNX, and the record of both."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from faces_jobs.jobs.labels import MODELS
+from faces_jobs_models.attribute_network import AttributeNetwork
+from faces_jobs_models.training.figures import Figures
+from faces_jobs_models.training.loop import Trained
+from faces_jobs_models.training.recipes import Recipe
+from faces_jobs_models.weights import RECORD_NAME, sha256_of
+
+TERMS = (
+    "The weights are MIT like the program. They were trained on research data: whoever uses them "
+    "commercially has to judge whether the terms of that data (CARD.md) allow it."
+)
+_OPSET = 17
+
+
+def export_model(recipe: Recipe, trained: Trained, *, out: Path) -> Path:
+    """Write `model.safetensors`, `model.onnx`, `figures.json` and `weights.toml` into `out`.
+
+    The folder can be given as a models folder's entry, or be copied over the shipped one.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    network = trained.network.eval()
+    # Contiguous in the plain order: channels_last is how training laid them out, not what they are.
+    state = {
+        name: tensor.detach().clone().contiguous(memory_format=torch.contiguous_format)
+        for name, tensor in network.state_dict().items()
+    }
+    save_file(state, out / "model.safetensors", metadata={"model": recipe.model})
+    write_onnx(network, out / "model.onnx", crop_size=recipe.crop_size)
+    figures = [_figures_entry(one) for one in trained.figures]
+    (out / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
+    (out / RECORD_NAME).write_text(_record(recipe, out, trained.figures))
+    return out
+
+
+def write_onnx(network: AttributeNetwork, path: Path, *, crop_size: int) -> None:
+    """Export with a free batch size; one output of probabilities a head, by its name."""
+    example = torch.zeros(2, 3, crop_size, crop_size)
+    with warnings.catch_warnings():
+        # The exporter that needs no tracing compiler is called deprecated; it is the one whose
+        # graphs onnxruntime folds completely (batch norm into convolution).
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.onnx.export(
+            network.to(memory_format=torch.contiguous_format),  # type: ignore[call-overload]
+            (example,),
+            str(path),
+            input_names=["crops"],
+            output_names=list(network.heads),
+            dynamic_axes={name: {0: "batch"} for name in ("crops", *network.heads)},
+            opset_version=_OPSET,
+            dynamo=False,
+        )
+
+
+def _figures_entry(one: Figures) -> Mapping[str, object]:
+    return {
+        "model": one.model,
+        "head": one.head,
+        "dataset": one.data_set,
+        "n": one.n,
+        "accuracy": round(one.accuracy, 4),
+        "balanced_accuracy": round(one.balanced_accuracy, 4),
+        "baseline": round(one.baseline, 4),
+        "per_class": {label: round(recall, 4) for label, recall in one.recall.items()},
+        "per_class_n": {label: count for label, count in one.count.items() if count},
+    }
+
+
+def _record(recipe: Recipe, folder: Path, figures: Sequence[Figures]) -> str:
+    lines = [
+        f"name = {json.dumps(recipe.model)}",
+        f"version = {json.dumps(recipe.version)}",
+        'architecture = "mini-Xception family (arXiv:1710.07557)"',
+        'source = "trained by faces_jobs; recipe in faces_jobs_models/training/recipes.py"',
+        'licence = "MIT"',
+        f"terms = {json.dumps(TERMS)}",
+        "",
+        "[input]",
+        f"size = {recipe.crop_size}",
+        f"crop_scale = {recipe.crop_scale}",
+        'colour = "BGR"',
+        'scaling = "0..255; the network normalises by itself"',
+        "",
+        "[network]",
+        *(f"{name} = {_toml(value)}" for name, value in recipe.network.items()),
+        "",
+        "[heads]",
+        *(f"{head} = {_toml(labels)}" for head, labels in MODELS[recipe.model].items()),
+    ]
+    for kind, name in (("onnx", "model.onnx"), ("safetensors", "model.safetensors")):
+        path = folder / name
+        lines += [
+            "",
+            f"[files.{kind}]",
+            f"path = {json.dumps(name)}",
+            f"sha256 = {json.dumps(sha256_of(path))}",
+            f"bytes = {path.stat().st_size}",
+        ]
+    for one in figures:
+        lines += [
+            "",
+            f"[figures.{one.head}.{one.data_set}]",
+            f"n = {one.n}",
+            f"accuracy = {one.accuracy:.4f}",
+            f"balanced_accuracy = {one.balanced_accuracy:.4f}",
+            f"baseline = {one.baseline:.4f}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    return json.dumps(value)

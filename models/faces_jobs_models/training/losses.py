@@ -1,0 +1,62 @@
+"""What training makes small: masked cross entropy over heads, adjusted for rare labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+_RAREST = 1e-4  # share assumed for a label that the data does not hold at all
+
+
+def log_priors(targets: Mapping[str, Tensor], weights: Tensor) -> dict[str, Tensor]:
+    """Logarithm of each label's share in the training data, head by head.
+
+    Args:
+        targets: head -> (n, labels), rows of zeros where the head is unknown.
+        weights: (n,) how often each row is seen.
+    """
+    priors = {}
+    for head, target in targets.items():
+        mass = (target * weights[:, None]).sum(dim=0)
+        priors[head] = (mass / mass.sum().clamp(min=1e-9)).clamp(min=_RAREST).log()
+    return priors
+
+
+def multi_task_loss(
+    logits: Mapping[str, Tensor],
+    targets: Mapping[str, Tensor],
+    *,
+    priors: Mapping[str, Tensor],
+    adjustment: Mapping[str, float],
+    head_weights: Mapping[str, float],
+    smoothing: float,
+) -> Tensor:
+    """Weighted sum over the heads of the cross entropy of those rows that know the head.
+
+    Logit adjustment (Menon et al.: "Long-tail learning via logit adjustment", arXiv:2007.07314)
+    adds a multiple of the log priors in training only: at 1 the network answers as if all
+    labels were equally common, which is what balanced accuracy asks for; at 0 it leans to the
+    common ones, which is what plain accuracy asks for.
+
+    Args:
+        logits: head -> (n, labels).
+        targets: head -> (n, labels), rows of zeros where the head is unknown.
+        priors: head -> (labels,) from `log_priors`.
+        adjustment: head -> multiple of the log priors.
+        head_weights: head -> weight of its mean loss.
+        smoothing: share of each target that is spread over all labels.
+    """
+    total = torch.zeros(())
+    for head, weight in head_weights.items():
+        target = targets[head]
+        known = target.sum(dim=1) > 0
+        if not bool(known.any()):
+            continue
+        target = target[known]
+        target = target * (1 - smoothing) + smoothing / target.shape[1]
+        adjusted = logits[head][known] + adjustment[head] * priors[head]
+        total = total - weight * (functional.log_softmax(adjusted, dim=1) * target).sum(1).mean()
+    return total
