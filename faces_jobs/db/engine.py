@@ -1,0 +1,93 @@
+"""Engines for the two databases, with what each needs on every connection."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from faces_jobs.errors import DatabaseError
+
+# A writer waits this long for another's transaction. Storing a long video's rows takes seconds,
+# on SQLite nobody else writes meanwhile, so the patience is generous.
+SQLITE_BUSY_SECONDS = 60
+POSTGRES_CONNECT_SECONDS = 5
+POSTGRES_OPTIONS = (
+    "-c lock_timeout=30s -c statement_timeout=120s -c idle_in_transaction_session_timeout=120s"
+)
+BEGIN_OPTION = "faces_jobs_begin"
+
+
+def make_engine(url: str) -> Engine:
+    """An engine for `url`, without a connection yet and without a look at the schema.
+
+    Raises:
+        DatabaseError: the URL is none, or of a database that is not supported.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise DatabaseError(
+            "The database URL can't be read: write sqlite:///path or postgresql+psycopg://..."
+        ) from error
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite_engine(parsed)
+    if parsed.get_backend_name() == "postgresql":
+        return _postgresql_engine(parsed)
+    raise DatabaseError(
+        f"{parsed.get_backend_name()} is not supported: use SQLite or PostgreSQL (psycopg)."
+    )
+
+
+def sqlite_path(url: URL) -> Path | None:
+    """The file of an SQLite database; None for PostgreSQL."""
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return None
+    return Path(url.database)
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    if url.database in (None, "", ":memory:"):
+        raise DatabaseError(
+            "An SQLite database in memory can't be shared by web and worker: name a file, "
+            "sqlite:///path/to/faces_jobs.db."
+        )
+    engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: sqlite3.Connection, _record: object) -> None:
+        # sqlite3 must not begin transactions on its own: it would begin them as readers, and a
+        # reader that turns writer fails at once where another wrote in between.
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(connection.get_execution_options().get(BEGIN_OPTION, "BEGIN"))
+
+    return engine
+
+
+def _postgresql_engine(url: URL) -> Engine:
+    arguments: dict[str, Any] = {
+        "connect_timeout": POSTGRES_CONNECT_SECONDS,
+        "options": POSTGRES_OPTIONS,
+        "application_name": "faces_jobs",
+    }
+    try:
+        return create_engine(
+            url.set(drivername="postgresql+psycopg"),
+            pool_pre_ping=True,
+            connect_args={
+                name: value for name, value in arguments.items() if name not in url.query
+            },
+        )
+    except (ImportError, NoSuchModuleError) as error:
+        raise DatabaseError(
+            "PostgreSQL needs its driver: pip install 'faces-jobs[postgres]'."
+        ) from error

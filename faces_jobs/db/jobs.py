@@ -1,0 +1,186 @@
+"""What happens to whole jobs: stored, cancelled, deleted, finished.
+
+Locks are always taken in the order segments, items, job, so that no two transactions wait for
+each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.orm import Session
+
+from faces_jobs.db.clock import now_seconds
+from faces_jobs.db.moves import move_items, move_jobs, move_segments
+from faces_jobs.db.tables import (
+    ArtifactRow,
+    FaceRow,
+    ItemRow,
+    JobRow,
+    ModelRow,
+    SegmentRow,
+    TrackRow,
+)
+from faces_jobs.errors import MediaError, NotFoundError, StateError
+from faces_jobs.jobs.documents import ErrorDocument
+from faces_jobs.jobs.spec import JobSpec
+from faces_jobs.jobs.status import ItemStatus, JobStatus, SegmentStatus
+
+
+@dataclass(frozen=True, slots=True)
+class NewItem:
+    """One file of a job to be stored; with an `error` it is failed from the start."""
+
+    name: str
+    bytes: int
+    source: str | None
+    kind: str | None = None
+    format: str | None = None
+    modified_ns: int | None = None
+    error: ErrorDocument | None = None
+    refusal: MediaError | None = None  # what `error` was made of, to be raised if it is all
+
+
+def store_job(
+    session: Session, job_id: str, spec: JobSpec, items: Sequence[NewItem], *, root: str | None
+) -> list[int]:
+    """Insert a job with its items and their segments. Returns the segments' numbers, in order."""
+    now = now_seconds()
+    session.execute(
+        insert(JobRow).values(
+            id=job_id,
+            status=JobStatus.QUEUED,
+            label=spec.label,
+            options=spec.model_dump(mode="json"),
+            root=root,
+            created_at=now,
+            attempts=0,
+        )
+    )
+    item_ids = session.scalars(
+        insert(ItemRow).returning(ItemRow.id, sort_by_parameter_order=True),
+        [_item_values(job_id, position, item) for position, item in enumerate(items)],
+    ).all()
+    segments = [
+        {
+            "job_id": job_id,
+            "item_id": item_id,
+            "segment_index": 0,
+            "status": SegmentStatus.QUEUED,
+            "frames_total": 1 if item.kind == "image" else None,
+        }
+        for item_id, item in zip(item_ids, items, strict=True)
+        if item.error is None
+    ]
+    session.execute(
+        move_items(
+            ItemStatus.FAILED, ItemRow.job_id == job_id, ItemRow.error_code.is_not(None)
+        ).values(started_at=now, ended_at=now)
+    )
+    return list(
+        session.scalars(
+            insert(SegmentRow).returning(SegmentRow.id, sort_by_parameter_order=True), segments
+        )
+    )
+
+
+def _item_values(job_id: str, position: int, item: NewItem) -> dict[str, Any]:
+    return {
+        "job_id": job_id,
+        "position": position,
+        "name": item.name,
+        "status": ItemStatus.QUEUED,
+        "error_code": item.error.code if item.error else None,
+        "error_message": item.error.message if item.error else None,
+        "bytes": item.bytes,
+        "source": item.source,
+        "modified_ns": item.modified_ns,
+        "kind": item.kind,
+        "format": item.format,
+    }
+
+
+def cancel_job(session: Session, job_id: str) -> None:
+    """Cancel a job: what waits is cancelled now, who works on it is told at the next renewal.
+
+    Nothing happens to a job that is cancelled already.
+
+    Raises:
+        NotFoundError: no such job.
+        StateError: it ended otherwise.
+    """
+    now = now_seconds()
+    _lock_segments(session, job_id)
+    session.execute(
+        move_segments(SegmentStatus.CANCELLED, SegmentRow.job_id == job_id, ended_at=now)
+    )
+    session.execute(move_items(ItemStatus.CANCELLED, ItemRow.job_id == job_id, ended_at=now))
+    moved = session.scalar(
+        move_jobs(JobStatus.CANCELLED, JobRow.id == job_id, ended_at=now).returning(JobRow.id)
+    )
+    if moved is not None:
+        return
+    status = session.scalar(select(JobRow.status).where(JobRow.id == job_id))
+    if status is None:
+        raise NotFoundError(f"There is no job {job_id}.")
+    if status is not JobStatus.CANCELLED:
+        raise StateError(f"The job has ended already ({status}): there is nothing to cancel.")
+
+
+def delete_job_rows(session: Session, job_id: str) -> None:
+    """Delete every row of a job.
+
+    Raises:
+        NotFoundError: no such job.
+    """
+    _lock_segments(session, job_id)
+    items = select(ItemRow.id).where(ItemRow.job_id == job_id).order_by(ItemRow.id)
+    # By hand and by item, not by cascade: each statement stays short on a job of a long film.
+    for item_id in session.scalars(items.with_for_update()).all():
+        for table in (FaceRow, TrackRow, ModelRow, ArtifactRow):
+            session.execute(delete(table).where(table.item_id == item_id))
+    deleted = session.scalar(delete(JobRow).where(JobRow.id == job_id).returning(JobRow.id))
+    if deleted is None:
+        raise NotFoundError(f"There is no job {job_id}.")
+
+
+def finish_if_last(session: Session, job_id: str) -> bool:
+    """Move a job to `finishing` if all its items ended. True if this call did it.
+
+    The job's row is locked before its items are counted: of two last finishers, the second to
+    get the lock sees what the first one did.
+    """
+    session.execute(select(JobRow.id).where(JobRow.id == job_id).with_for_update())
+    left = session.scalar(
+        select(ItemRow.id)
+        .where(
+            ItemRow.job_id == job_id,
+            ItemRow.status.in_([state for state in ItemStatus if not state.ended]),
+        )
+        .limit(1)
+    )
+    if left is not None:
+        return False
+    moved = session.scalar(
+        move_jobs(
+            JobStatus.FINISHING,
+            JobRow.id == job_id,
+            attempts=0,
+            lease_token=None,
+            lease_until=None,
+            last_rung_at=None,
+        ).returning(JobRow.id)
+    )
+    return moved is not None
+
+
+def _lock_segments(session: Session, job_id: str) -> None:
+    session.execute(
+        select(SegmentRow.id)
+        .where(SegmentRow.job_id == job_id)
+        .order_by(SegmentRow.id)
+        .with_for_update()
+    ).all()

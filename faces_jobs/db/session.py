@@ -1,0 +1,128 @@
+"""Open the database: SQLite in one file, or PostgreSQL; the same sessions on both."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from faces_jobs.db.engine import BEGIN_OPTION, make_engine, sqlite_path
+from faces_jobs.db.migrate import current_revision, newest_revision
+from faces_jobs.errors import DatabaseError, StorageFullError
+
+
+class Database:
+    """An open database. `begin()` writes, `read()` sees one unchanging state. Thread-safe."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.dialect = engine.dialect.name
+        self._writing = engine.execution_options(**{BEGIN_OPTION: "BEGIN IMMEDIATE"})
+        self._reading = (
+            engine
+            if self.dialect == "sqlite"
+            else engine.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
+        )
+
+    @contextmanager
+    def begin(self) -> Iterator[Session]:
+        """A session in one transaction: committed at the end, rolled back on an error.
+
+        Raises:
+            DatabaseError: it does not answer, or stayed locked.
+            StorageFullError: no room for the rows.
+        """
+        with (
+            _told_clearly(),
+            Session(self._writing, expire_on_commit=False) as session,
+            session.begin(),
+        ):
+            yield session
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session that sees the database as it was at its first question. It can't write.
+
+        Raises:
+            DatabaseError: it does not answer.
+        """
+        with _told_clearly(), Session(self._reading, expire_on_commit=False) as session:
+            yield session
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def open_database(url: str) -> Database:
+    """Open the database at `url` and check that its schema is the one that this code knows.
+
+    Raises:
+        DatabaseError: it is missing, does not answer, or its schema is older or newer.
+    """
+    engine = make_engine(url)
+    try:
+        path = sqlite_path(engine.url)
+        if path is not None and not path.exists():
+            raise DatabaseError(f"There is no database yet at {path}: run `faces-jobs db upgrade`.")
+        with _told_clearly(), engine.connect() as connection:
+            found = current_revision(connection)
+        newest = newest_revision()
+        if found != newest:
+            raise DatabaseError(_what_to_do(found, newest))  # noqa: TRY301 (one way out for all)
+    except BaseException:
+        engine.dispose()
+        raise
+    return Database(engine)
+
+
+@contextmanager
+def _told_clearly() -> Iterator[None]:
+    """Turn what a driver raises when it can't work into our own errors. Mistakes stay mistakes."""
+    try:
+        yield
+    except DBAPIError as error:
+        if _is_full(error):
+            raise StorageFullError(
+                "The database has no room left: free some space, then the work goes on."
+            ) from error
+        if _does_not_answer(error):
+            raise DatabaseError(
+                "The database does not answer or stayed locked: "
+                f"{str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else error}"
+            ) from error
+        raise
+
+
+def _does_not_answer(error: DBAPIError) -> bool:
+    # Both drivers put "can't reach", "locked", "timeout" and "deadlock" below OperationalError.
+    kinds = {kind.__name__ for kind in type(error.orig).__mro__}
+    return error.connection_invalidated or "OperationalError" in kinds
+
+
+def _is_full(error: DBAPIError) -> bool:
+    original = error.orig
+    if isinstance(original, sqlite3.OperationalError):
+        return getattr(original, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    return getattr(original, "sqlstate", None) == "53100"  # PostgreSQL's disk_full
+
+
+def _what_to_do(found: str | None, newest: str) -> str:
+    if found is None:
+        return "The database is empty: run `faces-jobs db upgrade`."
+    return (
+        f"The database has schema {found}, this version of faces_jobs needs {newest}: "
+        "run `faces-jobs db upgrade`, or upgrade faces_jobs where the database is the newer one."
+    )

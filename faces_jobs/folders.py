@@ -1,0 +1,165 @@
+"""Open files of the server beneath a configured root, and nothing else.
+
+Every component of a path is opened by itself, relative to the one before and without following
+links, at the time the file is read: a link that is swapped in after a check has nothing to win.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from faces_jobs.errors import FolderError, MediaError
+
+MAX_DEPTH = 32
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# Without O_NONBLOCK, opening a FIFO would wait for a writer for ever.
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_PROCESS_FILES = Path("/proc/self/fd") if Path("/proc/self/fd").exists() else Path("/dev/fd")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedFile:
+    """An open regular file. `path` names it for readers, as long as it is open."""
+
+    path: Path
+    descriptor: int
+    bytes: int
+    modified_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A file of a folder: its path below the root, and whether it is a regular file."""
+
+    relative_path: str
+    regular: bool
+
+
+def root_folder(roots: Mapping[str, Path], name: str) -> Path:
+    """The folder of a root.
+
+    Raises:
+        FolderError: no such root.
+    """
+    if name not in roots:
+        known = ", ".join(sorted(roots)) or "none; set FACES_JOBS_ROOTS"
+        raise FolderError(f"There is no root {name!r} on this server. Known: {known}.")
+    return roots[name]
+
+
+def parts_of(relative_path: str) -> tuple[str, ...]:
+    """The components of a path below a root; none for the root itself.
+
+    Raises:
+        FolderError: it is absolute, climbs with `..`, or holds what no path holds.
+    """
+    if "\0" in relative_path or relative_path.startswith("/") or "\\" in relative_path:
+        raise FolderError(
+            "The folder must be a path below its root, with '/' between names and none in front."
+        )
+    parts = tuple(part for part in relative_path.split("/") if part not in ("", "."))
+    if ".." in parts:
+        raise FolderError("The folder must lie below its root: '..' is not allowed.")
+    if len(parts) > MAX_DEPTH:
+        raise FolderError(f"The folder lies too deep: at most {MAX_DEPTH} levels are followed.")
+    return parts
+
+
+@contextmanager
+def open_beneath(root: Path, relative_path: str) -> Iterator[OpenedFile]:
+    """Open one regular file beneath `root`, without following any link.
+
+    Raises:
+        FolderError: the path is none below the root.
+        MediaError: there is no such regular file (any more).
+    """
+    parts = parts_of(relative_path)
+    if not parts:
+        raise FolderError("The root itself is no file.")
+    try:
+        with _folder(root, parts[:-1]) as folder:
+            descriptor = os.open(parts[-1], _FILE, dir_fd=folder)
+    except OSError as error:
+        raise MediaError(
+            "The file is not there any more, is a link, or may not be read by the server."
+        ) from error
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise MediaError("Not a regular file: links, pipes and devices are not read.")
+        yield OpenedFile(
+            path=_PROCESS_FILES / str(descriptor),
+            descriptor=descriptor,
+            bytes=found.st_size,
+            modified_ns=found.st_mtime_ns,
+        )
+    finally:
+        os.close(descriptor)
+
+
+def walk_beneath(root: Path, relative_path: str) -> Iterator[FoundFile]:
+    """Every file of a folder and of those below it, by name; or the one file that is named.
+
+    Hidden files and folders (a dot in front) are left out: they are not what a user calls the
+    folder's files. Links are told, as not regular, and never followed.
+
+    Raises:
+        FolderError: there is no such folder below the root, or it can't be read.
+    """
+    parts = parts_of(relative_path)
+    try:
+        with _folder(root, parts[:-1]) as parent:
+            if parts and not stat.S_ISDIR(_lstat(parts[-1], parent).st_mode):
+                regular = stat.S_ISREG(_lstat(parts[-1], parent).st_mode)
+                yield FoundFile("/".join(parts), regular=regular)
+                return
+        with _folder(root, parts) as folder:
+            yield from _walk(folder, parts)
+    except OSError as error:
+        raise FolderError(
+            "There is no such folder below that root, or the server may not read it."
+        ) from error
+
+
+def _walk(folder: int, parts: tuple[str, ...]) -> Iterator[FoundFile]:
+    with os.scandir(folder) as entries:
+        found = sorted(
+            (entry.name, entry.is_dir(follow_symlinks=False), entry.is_file(follow_symlinks=False))
+            for entry in entries
+            if not entry.name.startswith(".")
+        )
+    for name, is_folder, is_file in found:
+        path = (*parts, name)
+        if not is_folder:
+            yield FoundFile("/".join(path), regular=is_file)
+            continue
+        if len(path) > MAX_DEPTH:
+            raise FolderError(f"The folder is deeper than the {MAX_DEPTH} levels that are read.")
+        inner = os.open(name, _FOLDER, dir_fd=folder)
+        try:
+            yield from _walk(inner, path)
+        finally:
+            os.close(inner)
+
+
+@contextmanager
+def _folder(root: Path, parts: tuple[str, ...]) -> Iterator[int]:
+    """A descriptor of the folder `parts` below `root`. The root itself may be a link."""
+    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for part in parts:
+            inner = os.open(part, _FOLDER, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = inner
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _lstat(name: str, folder: int) -> os.stat_result:
+    return os.stat(name, dir_fd=folder, follow_symlinks=False)

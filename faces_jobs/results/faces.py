@@ -1,0 +1,209 @@
+"""Faces and tracks by what they are like: filters, in the order of items and frames, in pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, select, tuple_
+from sqlalchemy.orm import Session
+
+from faces_jobs.db.rows import attributes_of
+from faces_jobs.db.session import Database
+from faces_jobs.db.tables import ArtifactRow, FaceRow, ItemRow, TrackRow
+from faces_jobs.errors import OptionsError
+from faces_jobs.jobs.documents import (
+    AttributeDocument,
+    BoxDocument,
+    FaceDocument,
+    FacePage,
+    TrackDocument,
+    TrackPage,
+)
+from faces_jobs.jobs.labels import HEADS
+from faces_jobs.jobs.query import AttributeFilter, FaceQuery, TrackQuery
+from faces_jobs.results.pages import check_job, check_limit, read_cursor, write_cursor
+
+THUMBNAIL = "thumbnail"
+
+
+def list_faces(database: Database, query: FaceQuery) -> FacePage:
+    """Faces of one job or of all, in the order of items, frames and positions.
+
+    Raises:
+        NotFoundError: no such job.
+        OptionsError: a filter, the cursor or the limit can't be used.
+    """
+    check_limit(query.limit)
+    question = faces_question(query)
+    with database.read() as session:
+        if query.job_id is not None:
+            check_job(session, query.job_id)
+        rows = session.scalars(question.limit(query.limit + 1)).all()
+        shown = rows[: query.limit]
+        names = _item_names(session, {row.item_id for row in shown})
+    return FacePage(
+        faces=[_face_document(row, names[row.item_id]) for row in shown],
+        next_cursor=write_cursor(_face_place(shown[-1])) if len(rows) > query.limit else None,
+    )
+
+
+def list_tracks(database: Database, query: TrackQuery) -> TrackPage:
+    """Tracks of a job, in the order of items and numbers.
+
+    Raises:
+        NotFoundError: no such job.
+        OptionsError: a filter, the cursor or the limit can't be used.
+    """
+    check_limit(query.limit)
+    question = tracks_question(query)
+    with database.read() as session:
+        check_job(session, query.job_id)
+        rows = session.scalars(question.limit(query.limit + 1)).all()
+        shown = rows[: query.limit]
+        items = {row.item_id for row in shown}
+        names = _item_names(session, items)
+        thumbnails = _thumbnails(session, items)
+    return TrackPage(
+        tracks=[
+            _track_document(row, names[row.item_id], thumbnails.get((row.item_id, row.track)))
+            for row in shown
+        ],
+        next_cursor=(
+            write_cursor([shown[-1].item_id, shown[-1].track]) if len(rows) > query.limit else None
+        ),
+    )
+
+
+def faces_question(query: FaceQuery) -> Select[FaceRow]:
+    """The statement behind `list_faces`, without its limit."""
+    place = read_cursor(query.cursor, (int, float, int, int))
+    conditions: list[ColumnElement[bool]] = [
+        column == value
+        for column, value in (
+            (FaceRow.job_id, query.job_id),
+            (FaceRow.item_id, query.item_id),
+            (FaceRow.track, query.track),
+        )
+        if value is not None
+    ]
+    if query.min_time_ms is not None:
+        conditions.append(FaceRow.time_ms >= query.min_time_ms)
+    if query.max_time_ms is not None:
+        conditions.append(FaceRow.time_ms <= query.max_time_ms)
+    if query.min_score is not None:
+        conditions.append(FaceRow.score >= query.min_score)
+    conditions.extend(_attribute_conditions(FaceRow, query.attributes))
+    in_time = query.min_time_ms is not None or query.max_time_ms is not None
+    if query.item_id is not None and in_time:
+        # Within an item, the order of time is that of frames; said this way the index by time
+        # answers, and a range at the end of a long film is not found by reading all of it.
+        order = (FaceRow.time_ms, FaceRow.frame_index, FaceRow.face_index)
+        after = place and (place[1], place[2], place[3])
+    else:
+        order = (FaceRow.item_id, FaceRow.frame_index, FaceRow.face_index)
+        after = place and (place[0], place[2], place[3])
+    if after:
+        conditions.append(tuple_(*order) > tuple_(*after))
+    return select(FaceRow).where(*conditions).order_by(*order)
+
+
+def tracks_question(query: TrackQuery) -> Select[TrackRow]:
+    """The statement behind `list_tracks`, without its limit."""
+    place = read_cursor(query.cursor, (int, int))
+    conditions: list[ColumnElement[bool]] = [TrackRow.job_id == query.job_id]
+    if query.item_id is not None:
+        conditions.append(TrackRow.item_id == query.item_id)
+    if query.min_time_ms is not None:
+        conditions.append(TrackRow.last_time_ms >= query.min_time_ms)
+    if query.max_time_ms is not None:
+        conditions.append(TrackRow.first_time_ms <= query.max_time_ms)
+    conditions.extend(_attribute_conditions(TrackRow, query.attributes))
+    order = (TrackRow.item_id, TrackRow.track)
+    if place is not None:
+        conditions.append(tuple_(*order) > tuple_(*place))
+    return select(TrackRow).where(*conditions).order_by(*order)
+
+
+def _attribute_conditions(
+    table: type[FaceRow | TrackRow], attributes: Mapping[str, AttributeFilter]
+) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    for head, wanted in attributes.items():
+        if head not in HEADS:
+            raise OptionsError({head: f"is no attribute; known are {', '.join(HEADS)}"})
+        unknown = [label for label in wanted.labels if label not in HEADS[head]]
+        if unknown:
+            raise OptionsError({head: f"has no label {unknown[0]!r}; {', '.join(HEADS[head])}"})
+        label, probability = table.__table__.c[head], table.__table__.c[f"{head}_probability"]
+        if len(wanted.labels) == 1:
+            conditions.append(label == wanted.labels[0])
+        elif wanted.labels:
+            conditions.append(label.in_(wanted.labels))
+        if wanted.min_probability is not None:
+            conditions.append(probability >= wanted.min_probability)
+        if wanted.max_probability is not None:
+            conditions.append(probability <= wanted.max_probability)
+    return conditions
+
+
+def _face_place(row: FaceRow) -> list[int | float | str]:
+    return [row.item_id, float(row.time_ms), row.frame_index, row.face_index]
+
+
+def _item_names(session: Session, item_ids: Iterable[int]) -> dict[int, str]:
+    rows = session.execute(select(ItemRow.id, ItemRow.name).where(ItemRow.id.in_(list(item_ids))))
+    return {row.id: row.name for row in rows}
+
+
+def _thumbnails(session: Session, item_ids: Iterable[int]) -> dict[tuple[int, int], int]:
+    question = select(ArtifactRow.item_id, ArtifactRow.track, ArtifactRow.id).where(
+        ArtifactRow.item_id.in_(list(item_ids)), ArtifactRow.kind == THUMBNAIL
+    )
+    return {(row.item_id, row.track): row.id for row in session.execute(question)}
+
+
+def _face_document(row: FaceRow, item_name: str) -> FaceDocument:
+    return FaceDocument(
+        job_id=row.job_id,
+        item_id=row.item_id,
+        item_name=item_name,
+        frame_index=row.frame_index,
+        time_ms=row.time_ms,
+        face_index=row.face_index,
+        track=row.track,
+        box=BoxDocument(
+            left=row.box_left, top=row.box_top, right=row.box_right, bottom=row.box_bottom
+        ),
+        score=row.score,
+        attributes=_attribute_documents(row),
+    )
+
+
+def _track_document(row: TrackRow, item_name: str, thumbnail: int | None) -> TrackDocument:
+    return TrackDocument(
+        job_id=row.job_id,
+        item_id=row.item_id,
+        item_name=item_name,
+        track=row.track,
+        first_frame_index=row.first_frame_index,
+        last_frame_index=row.last_frame_index,
+        first_time_ms=row.first_time_ms,
+        last_time_ms=row.last_time_ms,
+        face_count=row.face_count,
+        mean_score=row.mean_score,
+        best_frame_index=row.best_frame_index,
+        best_time_ms=row.best_time_ms,
+        best_box=BoxDocument(
+            left=row.best_left, top=row.best_top, right=row.best_right, bottom=row.best_bottom
+        ),
+        attributes=_attribute_documents(row),
+        thumbnail_artifact_id=thumbnail,
+    )
+
+
+def _attribute_documents(row: Any) -> dict[str, AttributeDocument]:
+    return {
+        head: AttributeDocument(label=attribute.label, probability=attribute.probability)
+        for head, attribute in attributes_of(row).items()
+    }

@@ -1,0 +1,272 @@
+"""Jobs and their items: state, progress, counts, errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from sqlalchemy import Double, Select, case, cast, func, select, tuple_
+from sqlalchemy.orm import Session
+
+from faces_jobs.db import jobs as job_store
+from faces_jobs.db.clock import as_datetime, now_seconds
+from faces_jobs.db.session import Database
+from faces_jobs.db.tables import ItemRow, JobRow, ModelRow, SegmentRow
+from faces_jobs.errors import NotFoundError
+from faces_jobs.jobs.documents import (
+    ErrorDocument,
+    ItemDocument,
+    ItemPage,
+    JobDocument,
+    JobPage,
+    ModelDocument,
+)
+from faces_jobs.jobs.query import DEFAULT_PAGE
+from faces_jobs.jobs.spec import JobSpec
+from faces_jobs.jobs.status import ItemStatus, JobStatus
+from faces_jobs.results.pages import check_job, check_limit, read_cursor, write_cursor
+from faces_jobs.results.progress import (
+    MOST_UNENDED,
+    ItemsWork,
+    Work,
+    item_fraction,
+    job_fraction,
+    job_work,
+    progress,
+)
+
+
+def get_job(database: Database, job_id: str) -> JobDocument:
+    """One job.
+
+    Raises:
+        NotFoundError: no such job.
+    """
+    with database.read() as session:
+        row = session.get(JobRow, job_id)
+        if row is None:
+            raise NotFoundError(f"There is no job {job_id}.")
+        return _documents(session, [row])[0]
+
+
+def list_jobs(
+    database: Database,
+    *,
+    status: JobStatus | None = None,
+    label: str | None = None,
+    cursor: str | None = None,
+    limit: int = DEFAULT_PAGE,
+) -> JobPage:
+    """Jobs, newest first; of one state, or whose label contains a text (small or capital).
+
+    Raises:
+        OptionsError: cursor or limit can't be used.
+    """
+    check_limit(limit)
+    place = read_cursor(cursor, (float, str))
+    question = select(JobRow).order_by(JobRow.created_at.desc(), JobRow.id.desc())
+    if status is not None:
+        question = question.where(JobRow.status == status)
+    if label:
+        question = question.where(JobRow.label.icontains(label, autoescape=True))
+    if place is not None:
+        question = question.where(tuple_(JobRow.created_at, JobRow.id) < tuple_(*place))
+    with database.read() as session:
+        rows = session.scalars(question.limit(limit + 1)).all()
+        shown = rows[:limit]
+        return JobPage(
+            jobs=_documents(session, shown),
+            next_cursor=(
+                write_cursor([float(shown[-1].created_at), shown[-1].id])
+                if len(rows) > limit
+                else None
+            ),
+        )
+
+
+def list_items(
+    database: Database, job_id: str, *, cursor: str | None = None, limit: int = DEFAULT_PAGE
+) -> ItemPage:
+    """Items of a job in their order.
+
+    Raises:
+        NotFoundError: no such job.
+        OptionsError: cursor or limit can't be used.
+    """
+    check_limit(limit)
+    place = read_cursor(cursor, (int,))
+    question = select(ItemRow).where(ItemRow.job_id == job_id).order_by(ItemRow.position)
+    if place is not None:
+        question = question.where(ItemRow.position > place[0])
+    with database.read() as session:
+        check_job(session, job_id)
+        rows = session.scalars(question.limit(limit + 1)).all()
+        shown = rows[:limit]
+        frames = _frames_of(session, [row.id for row in shown])
+        now = _now(session)
+    return ItemPage(
+        items=[_item_document(row, *frames.get(row.id, (0, None)), now) for row in shown],
+        next_cursor=write_cursor([shown[-1].position]) if len(rows) > limit else None,
+    )
+
+
+def cancel_job(database: Database, job_id: str) -> JobDocument:
+    """Cancel a job; the results of items that finished are kept.
+
+    Raises:
+        NotFoundError: no such job.
+        StateError: it has ended otherwise.
+    """
+    with database.begin() as session:
+        job_store.cancel_job(session, job_id)
+    return get_job(database, job_id)
+
+
+def _documents(session: Session, rows: Sequence[JobRow]) -> list[JobDocument]:
+    ids = [row.id for row in rows]
+    groups: dict[str, list[_Group]] = {job_id: [] for job_id in ids}
+    for job_id, *sums in session.execute(_groups(ids)):
+        groups[job_id].append(_Group.of(*sums))
+    models: dict[str, list[ModelDocument]] = {job_id: [] for job_id in ids}
+    for job_id, name, version, sha256 in session.execute(_models(ids)):
+        models[job_id].append(ModelDocument(name=name, version=version, sha256=sha256))
+    now = _now(session)
+    return [_job_document(row, groups[row.id], models[row.id], now) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """The items of a job in one state."""
+
+    work: ItemsWork
+    faces: int
+    tracks: int
+
+    @classmethod
+    def of(cls, status: ItemStatus, faces: int, tracks: int, *sums: Any) -> Self:
+        # PostgreSQL sums 64-bit numbers to decimals.
+        items, done, total, unknown, weight, weight_done = sums
+        work = ItemsWork(
+            status=status,
+            items=items,
+            frames_done=int(done),
+            frames_total=int(total),
+            unknown=int(unknown),
+            weight=float(weight),
+            weight_done=float(weight_done),
+        )
+        return cls(work, int(faces), int(tracks))
+
+
+def _job_document(
+    row: JobRow, groups: Sequence[_Group], models: list[ModelDocument], now: float
+) -> JobDocument:
+    works = [group.work for group in groups]
+    ended = row.status.ended
+    work = job_work(works, ended=ended, seconds=_seconds(row.started_at, row.ended_at, now))
+    return JobDocument(
+        id=row.id,
+        status=row.status,
+        label=row.label,
+        options=JobSpec.model_validate(row.options, strict=False),
+        created_at=as_datetime(row.created_at),
+        started_at=None if row.started_at is None else as_datetime(row.started_at),
+        ended_at=None if row.ended_at is None else as_datetime(row.ended_at),
+        progress=progress(work, job_fraction(works, ended=ended)),
+        item_count=sum(group.items for group in works),
+        items_by_status={group.status: group.items for group in works},
+        face_count=sum(group.faces for group in groups),
+        track_count=sum(group.tracks for group in groups),
+        models=models,
+        error=_error(row),
+    )
+
+
+def _item_document(row: ItemRow, done: int, total: int | None, now: float) -> ItemDocument:
+    seconds = _seconds(row.started_at, row.ended_at, now)
+    work = Work(done, total, row.status.ended, seconds)
+    return ItemDocument(
+        id=row.id,
+        position=row.position,
+        name=row.name,
+        status=row.status,
+        error=_error(row),
+        kind=row.kind,
+        format=row.format,
+        width=row.width,
+        height=row.height,
+        duration_ms=row.duration_ms,
+        bytes=row.bytes,
+        face_count=row.face_count,
+        track_count=row.track_count,
+        progress=progress(work, item_fraction(work)),
+    )
+
+
+def _frames_of(session: Session, item_ids: Sequence[int]) -> dict[int, tuple[int, int | None]]:
+    rows = session.execute(_frames().where(SegmentRow.item_id.in_(item_ids)))
+    return {
+        row.item_id: (int(row.done), None if row.total is None else int(row.total)) for row in rows
+    }
+
+
+def _frames() -> Select[Any]:
+    """Frames of each item, over its segments; a total only where all segments know theirs."""
+    known = func.count(SegmentRow.frames_total) == func.count()
+    return select(
+        SegmentRow.item_id,
+        func.sum(SegmentRow.frames_shown).label("done"),
+        case((known, func.sum(SegmentRow.frames_total))).label("total"),
+    ).group_by(SegmentRow.item_id)
+
+
+def _groups(job_ids: Sequence[str]) -> Select[Any]:
+    """Each job's items summed up by state, in the order of `_Group.of`, the job's id in front."""
+    frames = _frames().where(SegmentRow.job_id.in_(job_ids)).subquery()
+    done = func.coalesce(frames.c.done, 0)
+    known = frames.c.total > 0
+    weight = case((ItemRow.bytes > 0, ItemRow.bytes), else_=1)
+    fraction = cast(done, Double) / frames.c.total
+    shown = case((fraction < MOST_UNENDED, fraction), else_=MOST_UNENDED)
+    return (
+        select(
+            ItemRow.job_id,
+            ItemRow.status,
+            func.sum(ItemRow.face_count),
+            func.sum(ItemRow.track_count),
+            func.count(),
+            func.sum(done),
+            func.coalesce(func.sum(frames.c.total), 0),
+            func.sum(case((known, 0), else_=1)),
+            func.sum(weight),
+            func.sum(case((known, weight * shown), else_=0.0)),
+        )
+        .join(frames, frames.c.item_id == ItemRow.id, isouter=True)
+        .where(ItemRow.job_id.in_(job_ids))
+        .group_by(ItemRow.job_id, ItemRow.status)
+    )
+
+
+def _models(job_ids: Sequence[str]) -> Select[str, str, str, str]:
+    return (
+        select(ItemRow.job_id, ModelRow.name, ModelRow.version, ModelRow.sha256)
+        .join(ModelRow, ModelRow.item_id == ItemRow.id)
+        .where(ItemRow.job_id.in_(job_ids))
+        .distinct()
+        .order_by(ItemRow.job_id, ModelRow.name, ModelRow.version)
+    )
+
+
+def _seconds(began: float | None, ended: float | None, now: float) -> float | None:
+    return None if began is None else max(0.0, (ended or now) - began)
+
+
+def _now(session: Session) -> float:
+    return session.scalars(select(now_seconds())).one()
+
+
+def _error(row: JobRow | ItemRow) -> ErrorDocument | None:
+    if row.error_code is None:
+        return None
+    return ErrorDocument(code=row.error_code, message=row.error_message or "")

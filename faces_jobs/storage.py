@@ -1,0 +1,282 @@
+"""Where files are kept: uploads and artifacts in a local folder, under names made by the server.
+
+    incoming/<random>/<n>                        while an upload streams in
+    jobs/<job>/uploads/<position>                 a submitted file
+    jobs/<job>/artifacts/<owner>-<token>/<name>   what one attempt made; a row makes it visible
+    work/<token>/                                 what a worker writes until it is whole
+    trash/<random>/                               on its way out
+
+All of it is one file system, so that a rename publishes or removes a whole folder at once.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from faces_jobs.errors import NotFoundError, StorageFullError, UploadTooLargeError
+from faces_jobs.settings import Settings
+
+READ_BYTES = 1024 * 1024
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_KEY = re.compile(r"jobs/[0-9a-f-]{36}(/[^/\0]+)+")
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingFile:
+    """A file that was streamed to disk, not yet part of a job. `name` is what the user calls it."""
+
+    name: str
+    path: Path
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A published file."""
+
+    key: str
+    bytes: int
+    sha256: str
+
+
+class LocalStorage:
+    """Files below one folder. Thread-safe and safe between processes: names never meet."""
+
+    def __init__(self, folder: Path, *, min_free_bytes: int = 0) -> None:
+        self.folder = folder.resolve()
+        self._min_free_bytes = min_free_bytes
+
+    def check_room(self, bytes_needed: int = 0) -> None:
+        """See whether so much can be written and the reserve be left.
+
+        Raises:
+            StorageFullError: it can't.
+        """
+        with told_when_full():
+            self.folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(self.folder).free
+        if free - bytes_needed < self._min_free_bytes:
+            raise StorageFullError(
+                f"The server's disk has {free // 1024**2} MiB left, which is too little: "
+                "delete jobs that are no longer needed, or give it more room."
+            )
+
+    @contextmanager
+    def receive(self, *, max_bytes: int | None = None) -> Iterator[Incoming]:
+        """A place to stream uploads to. What no job took is removed at the end."""
+        self.check_room()
+        folder = self.folder / "incoming" / uuid.uuid4().hex
+        with told_when_full():
+            folder.mkdir(parents=True)
+        try:
+            yield Incoming(folder, max_bytes=max_bytes)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def upload_key(self, job_id: str, position: int) -> str:
+        """Where a job's file of this position belongs."""
+        return f"jobs/{job_id}/uploads/{position}"
+
+    def take_upload(self, file: IncomingFile, key: str) -> None:
+        """Make a received file part of a job."""
+        path = self.path_of(key)
+        with told_when_full():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file.path.rename(path)
+
+    def path_of(self, key: str) -> Path:
+        """The file behind a key.
+
+        Raises:
+            NotFoundError: the key is none that this storage gave.
+        """
+        if not _KEY.fullmatch(key) or ".." in key.split("/"):
+            raise NotFoundError("There is no such file.")
+        return self.folder / key
+
+    @contextmanager
+    def workspace(self, token: str) -> Iterator[Path]:
+        """A folder for one attempt, on the storage's file system. Removed at the end."""
+        self.check_room()
+        folder = self.folder / "work" / token
+        with told_when_full():
+            folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def publish(
+        self, folder: Path, *, job_id: str, owner: str, token: str
+    ) -> dict[str, StoredFile]:
+        """Move a workspace's folder, whole and at once, to where artifacts are kept.
+
+        `owner` and `token` are part of the key: an attempt that lost its lease publishes beside
+        the winner's files, never over them. Returns the files by name.
+        """
+        home = f"jobs/{job_id}/artifacts/{owner}-{token}"
+        stored = {}
+        with told_when_full():
+            for path in sorted(folder.iterdir()):
+                bytes_, sha256 = _settled(path)
+                stored[path.name] = StoredFile(f"{home}/{path.name}", bytes_, sha256)
+            target = self.path_of(home)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            folder.rename(target)
+            _sync_folder(target.parent)
+        return stored
+
+    def unpublish(self, *, job_id: str, owner: str, token: str) -> None:
+        """Remove what an attempt published, and its job's folder where that leaves it empty."""
+        folder = self.path_of(f"jobs/{job_id}/artifacts/{owner}-{token}")
+        self._remove(folder)
+        for parent in (folder.parent, folder.parent.parent):
+            try:
+                parent.rmdir()
+            except OSError:  # not empty, or gone: both are well
+                return
+
+    def delete_job(self, job_id: str) -> None:
+        """Remove every file of a job. Nothing happens where there is none."""
+        self._remove(self.path_of(f"jobs/{job_id}/uploads").parent)
+
+    def job_folders(self) -> Iterator[tuple[str, float]]:
+        """Jobs that have files, with the seconds since their folder last changed."""
+        for path in _entries(self.folder / "jobs"):
+            yield path.name, _age_seconds(path)
+
+    def attempts(self, job_id: str) -> Iterator[tuple[str, float]]:
+        """What attempts published for a job (key of the folder), with seconds since."""
+        home = f"jobs/{job_id}/artifacts"
+        for path in _entries(self.path_of(home)):
+            yield f"{home}/{path.name}", _age_seconds(path)
+
+    def remove_attempt(self, key: str) -> None:
+        """Remove a folder that `attempts` named."""
+        self._remove(self.path_of(key))
+
+    def sweep(self, *, older_than_seconds: float) -> int:
+        """Remove what died half-way left behind: incoming files, workspaces, trash.
+
+        A folder in which any file changed since is left alone. Returns how many were removed.
+        """
+        removed = 0
+        for kind in ("incoming", "work", "trash"):
+            for path in _entries(self.folder / kind):
+                ages = [_age_seconds(path), *(_age_seconds(file) for file in path.rglob("*"))]
+                if min(ages) >= older_than_seconds:
+                    shutil.rmtree(path, ignore_errors=True)
+                    removed += 1
+        return removed
+
+    def _remove(self, folder: Path) -> None:
+        # Out of sight in one step, then gone in its own time: no half-deleted job is ever seen.
+        trash = self.folder / "trash" / uuid.uuid4().hex
+        trash.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.rename(trash)
+        except FileNotFoundError:
+            return
+        shutil.rmtree(trash, ignore_errors=True)
+
+
+class Incoming:
+    """One submission's files as they stream in; counts their bytes together."""
+
+    def __init__(self, folder: Path, *, max_bytes: int | None) -> None:
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._count = 0
+
+    def add(self, name: str, chunks: Iterable[bytes]) -> IncomingFile:
+        """Write one file to disk as it arrives.
+
+        Raises:
+            UploadTooLargeError: the submission's files are together larger than allowed.
+            StorageFullError: no room.
+        """
+        path = self._folder / str(self._count)
+        self._count += 1
+        digest = hashlib.sha256()
+        size = 0
+        with told_when_full(), path.open("xb") as file:
+            for chunk in chunks:
+                self._bytes += len(chunk)
+                if self._max_bytes is not None and self._bytes > self._max_bytes:
+                    raise UploadTooLargeError(
+                        f"The files are together larger than {self._max_bytes} bytes, the most "
+                        "that this server takes at once: submit them in parts."
+                    )
+                file.write(chunk)
+                digest.update(chunk)
+                size += len(chunk)
+            file.flush()
+            os.fsync(file.fileno())
+        return IncomingFile(name=name, path=path, bytes=size, sha256=digest.hexdigest())
+
+
+def open_storage(settings: Settings) -> LocalStorage:
+    """The storage that web and workers share."""
+    return LocalStorage(settings.data_folder / "files", min_free_bytes=settings.min_free_bytes)
+
+
+@contextmanager
+def told_when_full() -> Iterator[None]:
+    """Turn "no space left" and "over quota", from whatever library, into StorageFullError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise StorageFullError(
+                "The server's disk is full: delete jobs that are no longer needed, or give it "
+                "more room."
+            ) from error
+        raise
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, as hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _settled(path: Path) -> tuple[int, str]:
+    """Bytes and SHA-256 of a file, once it is on disk and not only in memory."""
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        os.fsync(file.fileno())
+        return os.fstat(file.fileno()).st_size, sha256
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except FileNotFoundError:
+        return []
+
+
+def _age_seconds(path: Path) -> float:
+    try:
+        return time.time() - path.lstat().st_mtime
+    except FileNotFoundError:  # it went while we looked
+        return 0.0
