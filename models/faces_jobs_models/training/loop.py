@@ -68,6 +68,7 @@ def train(
     for epoch in range(progress.epoch, recipe.epochs):
         started = time.monotonic()
         network.train()
+        torch.manual_seed(recipe.seed + epoch)  # dropout draws from it
         losses = []
         for batch in feed.epoch(epoch):
             _set_rate(optimizer, recipe, step / total_steps)

@@ -1,0 +1,135 @@
+"""A record and its files: read, verified, and refused when they don't belong together."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from faces_jobs.errors import ModelError
+from faces_jobs.jobs.labels import MODELS
+from faces_jobs_models.catalog import CATALOG, Catalog, open_catalog
+from faces_jobs_models.weights import read_record
+
+LARGEST_FILE_BYTES = 5_000_000
+
+
+@pytest.fixture
+def own_models(catalog: Catalog, tmp_path: Path) -> Path:
+    """A models folder with a copy of the gender model."""
+    shutil.copytree(catalog.record("gender").folder, tmp_path / "models" / "gender")
+    return tmp_path / "models"
+
+
+def test_every_shipped_network_is_whole(catalog: Catalog) -> None:
+    assert [record.name for record in catalog.records()] == ["centerface", *MODELS]
+    assert [one.problem for one in catalog.describe()] == [None] * len(CATALOG)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_shipped_weights_are_small_and_their_figures_beat_the_commonest_answer(
+    catalog: Catalog, name: str
+) -> None:
+    record = catalog.record(name)
+    assert all(file.bytes <= LARGEST_FILE_BYTES for file in record.files.values())
+    assert list(record.figures) == list(MODELS[name])
+    for head, labels in MODELS[name].items():
+        best = max(one["balanced_accuracy"] for one in record.figures[head].values())
+        assert best > 1.15 / len(labels), head
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_every_network_has_a_card(name: str, catalog: Catalog) -> None:
+    folder = {one.name: one.folder for one in catalog.describe()}[name]
+    card = (folder / "CARD.md").read_text()
+    for chapter in ("What it is for", "Data and terms", "Figures", "Known weaknesses"):
+        assert chapter in card
+
+
+def test_own_weights_take_the_place_of_the_shipped_ones(own_models: Path) -> None:
+    with open_catalog(device="cpu", models_folder=own_models) as catalog:
+        assert catalog.record("gender").folder == own_models / "gender"
+        assert catalog.record("expression").folder != own_models / "expression"
+        assert [one.name for one in catalog.classifiers(["gender"])] == ["gender"]
+
+
+def test_a_changed_weights_file_is_refused(own_models: Path) -> None:
+    weights = own_models / "gender" / "model.onnx"
+    content = bytearray(weights.read_bytes())
+    content[len(content) // 2] ^= 1
+    weights.write_bytes(content)
+    with (
+        open_catalog(device="cpu", models_folder=own_models) as catalog,
+        pytest.raises(ModelError, match=r"model\.onnx has changed.*SHA-256"),
+    ):
+        catalog.classifiers(["gender"])
+
+
+def test_a_cut_off_weights_file_is_refused(own_models: Path) -> None:
+    weights = own_models / "gender" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with pytest.raises(ModelError, match="bytes"):
+        read_record(own_models / "gender").verify()
+
+
+def test_a_missing_weights_file_is_told(own_models: Path) -> None:
+    (own_models / "gender" / "model.onnx").unlink()
+    with (
+        open_catalog(device="cpu", models_folder=own_models) as catalog,
+        pytest.raises(ModelError, match=r"model\.onnx is missing"),
+    ):
+        catalog.classifiers(["gender"])
+    with open_catalog(device="cpu", models_folder=own_models) as catalog:
+        problems = {one.name: one.problem for one in catalog.describe() if one.problem}
+    assert list(problems) == ["gender"]
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "said"),
+    [
+        ('["female", "male"]', '["male", "female"]', "heads or labels"),
+        ('name = "gender"', 'name = "expression"', "not 'gender'"),
+        ('path = "model.onnx"', 'path = "../model.onnx"', "not a whole record"),
+        ("[input]", "[inputs]", "not a whole record"),
+        ("version = ", "version ", "can't be read"),
+        ("crop_scale", "crop_skale", "crop_scale"),
+        ("stem = 32", 'stem = "wide"', "network options"),
+        ("stem = 32", "stem = 16", "don't fit"),
+    ],
+)
+def test_a_record_that_does_not_fit_is_refused(
+    own_models: Path, was: str, becomes: str, said: str
+) -> None:
+    path = own_models / "gender" / "weights.toml"
+    text = path.read_text()
+    assert was in text
+    path.write_text(text.replace(was, becomes, 1))
+    with pytest.raises(ModelError, match=said):
+        open_with_torch(own_models)
+
+
+def test_a_models_folder_without_models_says_what_was_looked_for(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"gender/weights\.toml"):
+        open_catalog(device="cpu", models_folder=tmp_path)
+    with pytest.raises(ModelError, match="is not there"):
+        open_catalog(device="cpu", models_folder=tmp_path / "absent")
+
+
+def test_a_folder_without_a_record_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"no weights\.toml"):
+        read_record(tmp_path)
+
+
+def test_an_unknown_name_is_told(catalog: Catalog) -> None:
+    with pytest.raises(ModelError, match="known are detector, gender"):
+        catalog.classifiers(["mood"])
+
+
+def open_with_torch(models_folder: Path) -> None:
+    """Open as the CUDA side does, on the CPU."""
+    from faces_jobs_models.torch_session import TorchSession  # noqa: PLC0415 - torch is slow
+
+    with open_catalog(device="cpu", models_folder=models_folder) as catalog:
+        catalog.classifiers(["gender"])
+        TorchSession(catalog.record("gender"), device="cpu")
