@@ -1,0 +1,59 @@
+"""The API's description: /api/v1/openapi.json, the page that shows it, the kinds of problems."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from flask import Blueprint, Response, current_app, render_template
+from pydantic import BaseModel, ConfigDict
+
+from faces_jobs_web.errors import problem_codes
+from faces_jobs_web.openapi import TAGS, openapi_document
+from faces_jobs_web.operations import JSON, Answer, Operation, describes, page
+from faces_jobs_web.services import services
+
+blueprint = Blueprint("api_docs", __name__)
+
+
+class OpenApi(BaseModel):
+    """An OpenAPI 3.1 document."""
+
+    model_config = ConfigDict(extra="allow")
+
+    openapi: str
+
+
+@blueprint.get("/api/v1/openapi.json")
+@describes(Operation(tag="server", answers={200: Answer("The document.", OpenApi)}))
+def document() -> Response:
+    """Describe this API as an OpenAPI 3.1 document."""
+    return Response(json.dumps(_document(), indent=1), content_type=JSON)
+
+
+@blueprint.get("/api/docs")
+@describes(Operation(tag="pages", answers=page("The API for reading.")))
+def show() -> str:
+    """Browse the API."""
+    described = _document()
+    groups: dict[str, list[dict[str, Any]]] = {tag: [] for tag in TAGS if tag != "pages"}
+    for path, operations in described["paths"].items():
+        for method, operation in operations.items():
+            if operation["tags"][0] in groups:
+                groups[operation["tags"][0]].append(
+                    {"method": method.upper(), "path": path, **operation}
+                )
+    return render_template(
+        "api_docs.html", groups=groups, tags=TAGS, schemas=described["components"]["schemas"]
+    )
+
+
+@blueprint.get("/problems/<code>")
+@describes(Operation(tag="pages", answers=page("All kinds of problems."), public=True))
+def problems(code: str) -> str:
+    """Explain the kinds of problems: where a problem's `type` leads."""
+    return render_template("problems.html", codes=problem_codes(), asked=code)
+
+
+def _document() -> dict[str, Any]:
+    return openapi_document(current_app, with_token=not services().access.open)

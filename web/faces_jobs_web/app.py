@@ -1,0 +1,76 @@
+"""The web app: views, guard and errors around services that someone else opened and closes."""
+
+from __future__ import annotations
+
+import re
+
+from flask import Flask, request
+
+from faces_jobs.db.session import Database
+from faces_jobs.errors import NotFoundError
+from faces_jobs.queue import Queue
+from faces_jobs.settings import Settings
+from faces_jobs.storage import LocalStorage
+from faces_jobs_web import (
+    api_docs,
+    artifacts,
+    faces,
+    health,
+    items,
+    job_pages,
+    jobs,
+    login,
+    roots,
+    submit_page,
+    tracks,
+)
+from faces_jobs_web.access import open_access
+from faces_jobs_web.errors import install_error_handlers
+from faces_jobs_web.guard import install_guard
+from faces_jobs_web.rendering import install_rendering
+from faces_jobs_web.services import EXTENSION, Services
+
+# Everything but uploads, which have their own limit: forms and JSON are small.
+MAX_BODY_BYTES = 1024 * 1024
+JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def create_app(
+    *, settings: Settings, database: Database, storage: LocalStorage, queue: Queue
+) -> Flask:
+    """Make the web app. It closes nothing: what is passed in belongs to the caller."""
+    app = Flask("faces_jobs_web", static_url_path="/static")
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.extensions[EXTENSION] = Services(
+        settings=settings,
+        database=database,
+        storage=storage,
+        queue=queue,
+        access=open_access(settings.access_token, settings.data_folder),
+    )
+    install_guard(app)
+    app.before_request(_check_job_id)
+    install_error_handlers(app)
+    install_rendering(app)
+    for module in (
+        api_docs,
+        artifacts,
+        faces,
+        health,
+        items,
+        job_pages,
+        jobs,
+        login,
+        roots,
+        submit_page,
+        tracks,
+    ):
+        app.register_blueprint(module.blueprint)
+    return app
+
+
+def _check_job_id() -> None:
+    # What is no job's id is not asked of the database, which can't take every text (NUL).
+    job_id = (request.view_args or {}).get("job_id")
+    if job_id is not None and not JOB_ID.fullmatch(job_id):
+        raise NotFoundError("There is no job with this id.")

@@ -1,0 +1,110 @@
+"""/api/v1/jobs/<job>/artifacts: the files made for a job, and their download.
+
+A download says itself what it is: the media type is the one that the server recorded when it
+made the file, the browser is told not to guess another and to save it, and whatever it is, it
+may run nothing. Only pictures and videos that the server made can be shown in place.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+
+from flask import Blueprint, Response, request, send_file
+
+from faces_jobs.errors import NotFoundError
+from faces_jobs.jobs.documents import ArtifactPage
+from faces_jobs.results import list_artifacts, open_artifact
+from faces_jobs_web.answers import document_response
+from faces_jobs_web.operations import Answer, Operation, describes
+from faces_jobs_web.queries import ArtifactFilters, DownloadFilters, read_filters
+from faces_jobs_web.services import services
+
+blueprint = Blueprint("artifacts", __name__, url_prefix="/api/v1/jobs/<job_id>/artifacts")
+
+SHOWN_KINDS = frozenset({"annotated_image", "annotated_video", "thumbnail"})
+SHOWN_TYPES = frozenset(
+    {"image/bmp", "image/gif", "image/jpeg", "image/png", "image/webp", "video/mp4"}
+)
+DOWNLOAD_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"
+# Several ranges at once, and units other than bytes, may be answered with the whole file.
+ONE_RANGE = re.compile(r"bytes=(\d+-\d*|-\d+)")
+
+_HEADERS = {
+    "ETag": "The SHA-256 of the file.",
+    "Content-Disposition": "The name to save it under.",
+    "Accept-Ranges": "`bytes`.",
+}
+
+
+@blueprint.get("")
+@describes(
+    Operation(
+        tag="artifacts",
+        query=ArtifactFilters,
+        answers={200: Answer("Artifacts in the order they were made.", ArtifactPage)},
+        problems=(404, 422),
+    )
+)
+def index(job_id: str) -> Response:
+    """List a job's files: annotated copies, thumbnails and tables."""
+    filters = read_filters(ArtifactFilters, request.args)
+    return document_response(
+        list_artifacts(
+            services().database,
+            job_id,
+            item_id=filters.item,
+            kind=filters.kind,
+            cursor=filters.cursor,
+            limit=filters.limit,
+        )
+    )
+
+
+@blueprint.get("/<int:artifact_id>")
+@describes(
+    Operation(
+        tag="artifacts",
+        query=DownloadFilters,
+        request_headers={
+            "Range": "One range of bytes: `bytes=0-1023`.",
+            "If-Range": "An ETag: the range is answered only when it is still this file's.",
+        },
+        answers={
+            200: Answer("The file.", media_types=("application/octet-stream",), headers=_HEADERS),
+            206: Answer(
+                "The part that Range asked for.",
+                media_types=("application/octet-stream",),
+                headers={**_HEADERS, "Content-Range": "Which part of how many bytes."},
+            ),
+            304: Answer("The file still has the ETag in If-None-Match."),
+        },
+        problems=(404, 416, 422),
+    )
+)
+def download(job_id: str, artifact_id: int) -> Response:
+    """Download a file, whole or in part."""
+    filters = read_filters(DownloadFilters, request.args)
+    held = services()
+    if artifact_id >= 2**63:
+        raise NotFoundError("There is no such artifact.")
+    opened = open_artifact(held.database, held.storage, job_id, artifact_id)
+    artifact = opened.document
+    shown = filters.inline and artifact.kind in SHOWN_KINDS and artifact.media_type in SHOWN_TYPES
+    if not ONE_RANGE.fullmatch(request.headers.get("Range", "")):
+        request.environ.pop("HTTP_RANGE", None)
+    try:
+        response = send_file(
+            opened.path,
+            mimetype=artifact.media_type,
+            as_attachment=not shown,
+            download_name=PurePosixPath(artifact.name).name,
+            etag=artifact.sha256,
+            conditional=True,
+        )
+    except FileNotFoundError as error:
+        raise NotFoundError("This file was just deleted with its job.") from error
+    response.headers["Content-Security-Policy"] = DOWNLOAD_POLICY
+    # An artifact never changes, but it may be deleted: ask again, the ETag makes that cheap.
+    response.headers["Cache-Control"] = "private, no-cache"
+    return response

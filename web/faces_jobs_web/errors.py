@@ -1,0 +1,205 @@
+"""Errors as clients see them: RFC 9457 problems from the API, pages from the pages.
+
+This table is the one place where the project's errors meet HTTP. A problem's `type` is stable;
+its `detail` is the error's own sentence. An error that is not ours becomes a 500 whose id is
+logged beside the traceback; nothing else of it leaves the server.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+
+from flask import Flask, Response, g, render_template, request
+from pydantic import BaseModel, ConfigDict, Field
+from werkzeug.exceptions import HTTPException
+from werkzeug.http import HTTP_STATUS_CODES
+from werkzeug.sansio.response import Response as AnyResponse
+
+from faces_jobs import errors
+from faces_jobs.errors import FacesJobsError, OptionsError
+from faces_jobs_web.operations import PROBLEM
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER_SECONDS = 5
+# What these errors say is for who runs the server (hosts, paths); who asks gets these sentences.
+SENTENCES: tuple[tuple[type[FacesJobsError], str], ...] = (
+    (errors.QueueError, "The queue does not answer. Nothing is lost: try again in a moment."),
+    (errors.DatabaseError, "The database does not answer or is being upgraded. Try again soon."),
+)
+INTERNAL = "internal"
+
+# The first class that fits decides, so the special stand before the general.
+STATUSES: tuple[tuple[type[FacesJobsError], int, str], ...] = (
+    (errors.OptionsError, 422, "Options can't be used"),
+    (errors.UploadTooLargeError, 413, "Upload too large"),
+    (errors.IdempotencyConflictError, 409, "Idempotency key used before"),
+    (errors.FolderError, 422, "Folder can't be used"),
+    (errors.SubmissionError, 422, "Submission can't become a job"),
+    (errors.NotFoundError, 404, "Not found"),
+    (errors.StateError, 409, "Not possible in this state"),
+    (errors.EmptyFileError, 422, "Empty file"),
+    (errors.FrameSizeError, 422, "Frame size out of bounds"),
+    (errors.NoVideoError, 422, "No picture in the file"),
+    (errors.TruncatedError, 422, "Truncated file"),
+    (errors.MediaError, 415, "File can't be processed"),
+    (errors.StorageFullError, 507, "No room left"),
+    (errors.QueueError, 503, "Queue does not answer"),
+    (errors.DatabaseError, 503, "Database does not answer"),
+)
+
+# Codes of the problems that no error of ours stands for, by HTTP status.
+HTTP_CODES = {
+    400: "bad-request",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not-found",
+    405: "method-not-allowed",
+    411: "length-required",
+    413: "upload-too-large",
+    414: "address-too-long",
+    415: "media",
+    416: "range-not-satisfiable",
+    421: "wrong-host",
+}
+
+
+class Problem(BaseModel):
+    """What went wrong, as RFC 9457 writes it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: str = Field(description="Stable name of the kind of problem: `/problems/<code>`.")
+    title: str = Field(description="The kind of problem in a few words.")
+    status: int = Field(description="The HTTP status.")
+    detail: str = Field(description="This problem in a sentence that says what to do.")
+    code: str = Field(description="The last part of `type`.")
+    fields: dict[str, str] | None = Field(
+        default=None, description="Each option or parameter at fault, and why."
+    )
+    id: str | None = Field(
+        default=None, description="Of an internal error: the id under which it was logged."
+    )
+
+
+def install_error_handlers(app: Flask) -> None:
+    """Make every error of the app a problem or an error page."""
+    app.register_error_handler(FacesJobsError, _on_own_error)
+    app.register_error_handler(HTTPException, _on_http_error)
+    app.register_error_handler(Exception, _on_unknown_error)
+
+
+def problem_of(error: FacesJobsError) -> Problem:
+    """The problem that stands for one of our errors."""
+    for kind, status, title in STATUSES:
+        if isinstance(error, kind):
+            fields = error.fields if isinstance(error, OptionsError) else None
+            detail = str(error)
+            for own, sentence in SENTENCES:
+                if isinstance(error, own):
+                    log.error("%s: %s", type(error).__name__, error)
+                    detail = sentence
+            return _problem(status, error.code, title, detail, fields=fields)
+    return _internal(error)
+
+
+def problem_codes() -> dict[str, tuple[int, str]]:
+    """Every code that a problem may have, with its status and title."""
+    codes = {
+        code: (status, HTTP_STATUS_CODES[status]) for status, code in sorted(HTTP_CODES.items())
+    }
+    for kind, status, title in STATUSES:
+        for one in (kind, *_subclasses(kind)):
+            if problem_status(one) == status:
+                codes[one.code] = (status, title)
+    return {**codes, INTERNAL: (500, HTTP_STATUS_CODES[500])}
+
+
+def problem_status(kind: type[FacesJobsError]) -> int:
+    """The HTTP status of a kind of error."""
+    return next((status for one, status, _ in STATUSES if issubclass(kind, one)), 500)
+
+
+def _subclasses(kind: type[FacesJobsError]) -> list[type[FacesJobsError]]:
+    return [one for child in kind.__subclasses__() for one in (child, *_subclasses(child))]
+
+
+def _on_own_error(error: FacesJobsError) -> Response:
+    return _answer(problem_of(error))
+
+
+def _on_http_error(error: HTTPException) -> AnyResponse:
+    if error.response is not None or error.code is None or error.code < 400:
+        return error.get_response(request.environ)
+    title = HTTP_STATUS_CODES.get(error.code, "Error")
+    code = HTTP_CODES.get(error.code, f"http-{error.code}")
+    response = _answer(_problem(error.code, code, title, _sentence(error)))
+    for name, value in error.get_headers(request.environ):
+        if name.lower() not in {"content-type", "content-length"}:
+            response.headers[name] = value
+    return response
+
+
+def _on_unknown_error(error: Exception) -> Response:
+    return _answer(_internal(error))
+
+
+def _internal(error: Exception) -> Problem:
+    identity = secrets.token_hex(8)
+    log.error("Error %s in %s %s", identity, request.method, request.path, exc_info=error)
+    return _problem(
+        500,
+        INTERNAL,
+        HTTP_STATUS_CODES[500],
+        f"The server failed at this request. Its log tells more under the id {identity}.",
+        identity=identity,
+    )
+
+
+def _sentence(error: HTTPException) -> str:
+    if error.code == 404:
+        return "There is nothing at this address."
+    if error.code == 405:
+        return f"{request.method} is not possible here."
+    # Werkzeug's own descriptions quote nothing of the request or the server.
+    return error.description or HTTP_STATUS_CODES.get(error.code or 0, "The request failed.")
+
+
+def _problem(
+    status: int,
+    code: str,
+    title: str,
+    detail: str,
+    *,
+    fields: dict[str, str] | None = None,
+    identity: str | None = None,
+) -> Problem:
+    return Problem(
+        type=f"/problems/{code}",
+        title=title,
+        status=status,
+        detail=detail,
+        code=code,
+        fields=fields,
+        id=identity,
+    )
+
+
+def _answer(problem: Problem) -> Response:
+    if wants_problem():
+        body = problem.model_dump_json(exclude_none=True)
+        response = Response(body, problem.status, content_type=PROBLEM)
+    else:
+        # The error may have come before the guard knew who asks.
+        g.setdefault("by_bearer", False)
+        response = Response(render_template("problem.html", problem=problem), problem.status)
+    if problem.status in {503, 507}:
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def wants_problem() -> bool:
+    """True for requests whose errors are problems, not pages."""
+    return request.path.startswith("/api/") or request.path == "/healthz"

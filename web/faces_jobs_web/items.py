@@ -1,0 +1,31 @@
+"""/api/v1/jobs/<job>/items: the files of a job, each with its state and error."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+
+from faces_jobs.jobs.documents import ItemPage
+from faces_jobs.results import list_items
+from faces_jobs_web.answers import document_response
+from faces_jobs_web.operations import Answer, Operation, describes
+from faces_jobs_web.queries import PageFilters, read_filters
+from faces_jobs_web.services import services
+
+blueprint = Blueprint("items", __name__, url_prefix="/api/v1")
+
+
+@blueprint.get("/jobs/<job_id>/items")
+@describes(
+    Operation(
+        tag="results",
+        query=PageFilters,
+        answers={200: Answer("Items in their order.", ItemPage)},
+        problems=(404, 422),
+    )
+)
+def index(job_id: str) -> Response:
+    """List a job's items: one for each file."""
+    filters = read_filters(PageFilters, request.args)
+    return document_response(
+        list_items(services().database, job_id, cursor=filters.cursor, limit=filters.limit)
+    )

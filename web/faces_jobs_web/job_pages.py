@@ -1,0 +1,232 @@
+"""The pages of jobs: the list, one job as it runs and when it ended, its tracks, faces, files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, redirect, render_template, request, url_for
+from werkzeug.datastructures import MultiDict
+from werkzeug.wrappers import Response as AnyResponse
+
+from faces_jobs.errors import OptionsError
+from faces_jobs.jobs.documents import FacePage
+from faces_jobs.results import (
+    cancel_job,
+    get_job,
+    list_artifacts,
+    list_faces,
+    list_items,
+    list_jobs,
+    list_tracks,
+)
+from faces_jobs.retention import delete_job
+from faces_jobs_web.guard import FORM_FIELD, check_form_token
+from faces_jobs_web.operations import Answer, Operation, describes, page
+from faces_jobs_web.queries import (
+    ArtifactFilters,
+    FaceFilters,
+    JobFilters,
+    PageFilters,
+    TrackFilters,
+    face_query,
+    read_filters,
+    track_query,
+    without_blanks,
+)
+from faces_jobs_web.services import services
+
+blueprint = Blueprint("job_pages", __name__, url_prefix="/jobs")
+
+JOBS_A_PAGE = 50
+ITEMS_A_PAGE = 25
+TRACKS_A_PAGE = 24
+FACES_A_PAGE = 50
+FILES_A_PAGE = 100
+SHOWN_VIDEOS = 8
+SHOWN_IMAGES = 24
+EXPORT_KINDS = ("faces_csv", "faces_jsonl", "faces_parquet", "tracks_csv")
+_FORM_BODY = {"application/x-www-form-urlencoded": {"type": "object"}}
+
+
+@blueprint.get("")
+@describes(Operation(tag="pages", answers=page("The list of jobs.")))
+def index() -> str:
+    """Show all jobs, newest first."""
+    filters = read_filters(JobFilters, _arguments(JOBS_A_PAGE))
+    jobs = list_jobs(
+        services().database,
+        status=filters.status,
+        label=filters.label,
+        cursor=filters.cursor,
+        limit=filters.limit,
+    )
+    return render_template(
+        "jobs.html", page=jobs, filters=filters, next_url=_next_url(jobs.next_cursor)
+    )
+
+
+@blueprint.get("/<job_id>")
+@describes(Operation(tag="pages", answers=page("One job.")))
+def show(job_id: str) -> str:
+    """Show a job: its progress while it runs, its results when it ended."""
+    database = services().database
+    job = get_job(database, job_id)
+
+    def artifacts(kind: str, limit: int) -> Any:
+        return list_artifacts(
+            database, job_id, item_id=None, kind=kind, cursor=None, limit=limit
+        ).artifacts
+
+    track_filters = read_filters(TrackFilters, MultiDict({"limit": str(TRACKS_A_PAGE)}))
+    return render_template(
+        "job.html",
+        job=job,
+        items=list_items(database, job_id, cursor=None, limit=ITEMS_A_PAGE),
+        videos=artifacts("annotated_video", SHOWN_VIDEOS),
+        images=artifacts("annotated_image", SHOWN_IMAGES),
+        exports=[one for kind in EXPORT_KINDS for one in artifacts(kind, 1)],
+        tracks=list_tracks(database, track_query(track_filters, job_id)),
+        **_faces(job_id, MultiDict({"limit": str(FACES_A_PAGE)})),
+    )
+
+
+@blueprint.get("/<job_id>/live")
+@describes(Operation(tag="pages", answers=page("The part of a job's page that changes.")))
+def live(job_id: str) -> AnyResponse:
+    """Show only the progress of a job, for the page's script to put in place."""
+    database = services().database
+    job = get_job(database, job_id)
+    items = list_items(database, job_id, cursor=None, limit=ITEMS_A_PAGE)
+    response = Response(render_template("parts/live.html", job=job, items=items))
+    response.add_etag()
+    response.make_conditional(request)
+    return response
+
+
+@blueprint.get("/<job_id>/items")
+@describes(Operation(tag="pages", answers=page("The items of a job.")))
+def items(job_id: str) -> str:
+    """Show the items of a job, page by page."""
+    database = services().database
+    filters = read_filters(PageFilters, _arguments(FILES_A_PAGE))
+    found = list_items(database, job_id, cursor=filters.cursor, limit=filters.limit)
+    return render_template(
+        "items.html",
+        job=get_job(database, job_id),
+        items=found,
+        next_url=_next_url(found.next_cursor),
+    )
+
+
+@blueprint.get("/<job_id>/tracks")
+@describes(Operation(tag="pages", answers=page("The tracks of a job.")))
+def tracks(job_id: str) -> str:
+    """Show the tracks of a job, page by page."""
+    database = services().database
+    filters = read_filters(TrackFilters, _arguments(TRACKS_A_PAGE))
+    found = list_tracks(database, track_query(filters, job_id))
+    return render_template(
+        "tracks.html",
+        job=get_job(database, job_id),
+        tracks=found,
+        next_url=_next_url(found.next_cursor),
+    )
+
+
+@blueprint.get("/<job_id>/faces")
+@describes(Operation(tag="pages", answers=page("The faces of a job, filtered.")))
+def faces(job_id: str) -> str:
+    """Show the faces of a job in a table with filters, page by page."""
+    job = get_job(services().database, job_id)
+    return render_template("faces.html", job=job, **_faces(job_id, _arguments(FACES_A_PAGE)))
+
+
+@blueprint.get("/<job_id>/files")
+@describes(Operation(tag="pages", answers=page("The files made for a job.")))
+def files(job_id: str) -> str:
+    """Show the files made for a job, page by page."""
+    database = services().database
+    filters = read_filters(ArtifactFilters, _arguments(FILES_A_PAGE))
+    found = list_artifacts(
+        database,
+        job_id,
+        item_id=filters.item,
+        kind=filters.kind,
+        cursor=filters.cursor,
+        limit=filters.limit,
+    )
+    return render_template(
+        "files.html",
+        job=get_job(database, job_id),
+        artifacts=found.artifacts,
+        next_url=_next_url(found.next_cursor),
+    )
+
+
+@blueprint.post("/<job_id>/cancel")
+@describes(Operation(tag="pages", bodies=_FORM_BODY, answers={303: Answer("Cancelled.")}))
+def cancel(job_id: str) -> AnyResponse:
+    """Cancel a job from its page."""
+    check_form_token(request.form.get(FORM_FIELD))
+    cancel_job(services().database, job_id)
+    return redirect(url_for("job_pages.show", job_id=job_id), 303)
+
+
+@blueprint.post("/<job_id>/delete")
+@describes(Operation(tag="pages", bodies=_FORM_BODY, answers={303: Answer("Deleted.")}))
+def delete(job_id: str) -> AnyResponse:
+    """Delete a job from its page."""
+    check_form_token(request.form.get(FORM_FIELD))
+    held = services()
+    delete_job(job_id, database=held.database, storage=held.storage)
+    return redirect(url_for("job_pages.index"), 303)
+
+
+def _faces(job_id: str, arguments: MultiDict[str, str]) -> dict[str, Any]:
+    """What the faces table needs. What is wrong with the filters is shown beside them."""
+    asked = {name: arguments.get(name, "") for name in arguments}
+    wrong: dict[str, str] = {}
+    page_of_faces = FacePage(faces=[], next_cursor=None)
+    try:
+        filters = read_filters(FaceFilters, _in_milliseconds(arguments))
+        page_of_faces = list_faces(services().database, face_query(filters, job_id))
+    except OptionsError as error:
+        wrong = error.fields
+    next_url = None
+    if page_of_faces.next_cursor is not None:
+        following: dict[str, Any] = {**asked, "cursor": page_of_faces.next_cursor}
+        next_url = url_for("job_pages.faces", job_id=job_id, **following)
+    return {
+        "faces": page_of_faces.faces,
+        "faces_next_url": next_url,
+        "asked": asked,
+        "wrong": wrong,
+    }
+
+
+def _in_milliseconds(arguments: MultiDict[str, str]) -> MultiDict[str, str]:
+    """People filter by seconds; the API, like all that machines read, speaks milliseconds."""
+    names = {"from_seconds": "min_time_ms", "to_seconds": "max_time_ms"}
+    asked: MultiDict[str, str] = MultiDict()
+    for name, text in arguments.items(multi=True):
+        if name in names:
+            try:
+                asked.add(names[name], str(float(text) * 1000))
+            except ValueError as error:
+                raise OptionsError({name: "must be a number of seconds"}) from error
+        else:
+            asked.add(name, text)
+    return asked
+
+
+def _arguments(limit: int) -> MultiDict[str, str]:
+    arguments = without_blanks(request.args)
+    arguments.setdefault("limit", str(limit))
+    return arguments
+
+
+def _next_url(cursor: str | None) -> str | None:
+    if cursor is None or request.endpoint is None:
+        return None
+    following = {**without_blanks(request.args).to_dict(), "cursor": cursor}
+    return url_for(request.endpoint, **{**(request.view_args or {}), **following})

@@ -1,0 +1,159 @@
+"""/api/v1/jobs: submit, list, show, cancel and delete."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request, url_for
+from werkzeug.exceptions import UnsupportedMediaType
+
+from faces_jobs.jobs.documents import JobDocument, JobPage
+from faces_jobs.results import cancel_job, get_job, list_jobs
+from faces_jobs.retention import delete_job
+from faces_jobs_web.answers import document_response
+from faces_jobs_web.operations import JSON, Answer, Operation, describes
+from faces_jobs_web.queries import JobFilters, read_filters
+from faces_jobs_web.services import services
+from faces_jobs_web.submission import (
+    KEY_HEADER,
+    FolderSubmission,
+    OptionsInput,
+    read_folder_submission,
+    submit_named_folder,
+    submit_upload,
+)
+from faces_jobs_web.uploads import FILES_FIELD, receive_upload
+
+blueprint = Blueprint("jobs", __name__, url_prefix="/api/v1/jobs")
+
+REPLAY_HEADER = "Idempotent-Replay"
+_HEADERS = {"Location": "Where the job is.", REPLAY_HEADER: "`true` when the job was there before."}
+
+
+def upload_schema() -> dict[str, object]:
+    """The multipart body: files, and options as fields."""
+    options = OptionsInput.model_json_schema()["properties"]
+    return {
+        "type": "object",
+        "required": [FILES_FIELD],
+        "properties": {
+            FILES_FIELD: {
+                "type": "array",
+                "items": {"type": "string", "contentMediaType": "application/octet-stream"},
+                "description": "One or many. File names may hold folders: `holiday/a.jpg`.",
+            },
+            **options,
+        },
+    }
+
+
+@blueprint.post("")
+@describes(
+    Operation(
+        tag="jobs",
+        bodies={"multipart/form-data": upload_schema(), JSON: FolderSubmission},
+        request_headers={
+            KEY_HEADER: "1 to 255 printable characters. The same submission sent again with the "
+            "same key returns the first job; another submission with it is refused."
+        },
+        answers={
+            201: Answer("The job.", JobDocument, headers=_HEADERS),
+            200: Answer("The job that this key stood for before.", JobDocument, headers=_HEADERS),
+        },
+        problems=(403, 409, 413, 415, 422, 507),
+    )
+)
+def create() -> Response:
+    """Submit files, or a folder of the server.
+
+    Files are recognised by content, not by name. A file that can't be processed becomes that
+    item's error, as long as another one can. JSON names a folder below one of the server's roots.
+    """
+    held = services()
+    key = request.headers.get(KEY_HEADER)
+    if request.mimetype == "multipart/form-data":
+        with receive_upload(request, storage=held.storage, settings=held.settings) as upload:
+            submitted = submit_upload(upload, upload.options(), held, key)
+    elif request.is_json:
+        root, path, spec = read_folder_submission(request.get_json())
+        submitted = submit_named_folder(root, path, spec, held, key)
+    else:
+        raise UnsupportedMediaType(
+            "Send files as multipart/form-data, or a folder's name as application/json."
+        )
+    headers = {"Location": url_for("jobs.show", job_id=submitted.job_id)}
+    if submitted.replayed:
+        headers[REPLAY_HEADER] = "true"
+    job = get_job(held.database, submitted.job_id)
+    return document_response(job, 200 if submitted.replayed else 201, headers)
+
+
+@blueprint.get("")
+@describes(
+    Operation(
+        tag="jobs",
+        query=JobFilters,
+        answers={200: Answer("Jobs, newest first.", JobPage)},
+        problems=(422,),
+    )
+)
+def index() -> Response:
+    """List jobs, newest first."""
+    filters = read_filters(JobFilters, request.args)
+    return document_response(
+        list_jobs(
+            services().database,
+            status=filters.status,
+            label=filters.label,
+            cursor=filters.cursor,
+            limit=filters.limit,
+        )
+    )
+
+
+@blueprint.get("/<job_id>")
+@describes(
+    Operation(
+        tag="jobs",
+        answers={
+            200: Answer("The job.", JobDocument, headers={"ETag": "Changes when the job does."}),
+            304: Answer("Nothing changed since the ETag in If-None-Match."),
+        },
+        problems=(404,),
+    )
+)
+def show(job_id: str) -> Response:
+    """Show a job: state, progress, and the time it will still take.
+
+    Made to be polled: send the last answer's ETag in If-None-Match.
+    """
+    return document_response(get_job(services().database, job_id))
+
+
+@blueprint.post("/<job_id>/cancel")
+@describes(
+    Operation(
+        tag="jobs",
+        answers={200: Answer("The cancelled job.", JobDocument)},
+        problems=(403, 404, 409),
+    )
+)
+def cancel(job_id: str) -> Response:
+    """Cancel a job that has not ended.
+
+    Results of items that had ended are kept. Cancelling twice is the same as once.
+    """
+    return document_response(cancel_job(services().database, job_id))
+
+
+@blueprint.delete("/<job_id>")
+@describes(
+    Operation(
+        tag="jobs",
+        answers={204: Answer("The job and all its files are gone.")},
+        problems=(403, 404),
+    )
+)
+def delete(job_id: str) -> Response:
+    """Delete a job with its results and files. A running job is cancelled first."""
+    held = services()
+    delete_job(job_id, database=held.database, storage=held.storage)
+    return Response(status=204)

@@ -1,0 +1,71 @@
+"""/login and /logout: the access token in exchange for a cookie, for people with browsers."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from faces_jobs_web.guard import FORM_FIELD, check_form_token, is_signed_in, set_login
+from faces_jobs_web.operations import HTML, Answer, Operation, describes, page
+from faces_jobs_web.services import services
+
+blueprint = Blueprint("login", __name__)
+
+_FORM = "application/x-www-form-urlencoded"
+_BODY = {"type": "object", "properties": {"token": {"type": "string"}}}
+
+
+@blueprint.get("/login")
+@describes(Operation(tag="pages", answers=page("The form to sign in."), public=True))
+def show() -> AnyResponse:
+    """Show the form to sign in."""
+    target = safe_target(request.args.get("next"))
+    if services().access.open or is_signed_in():
+        return redirect(target, 303)
+    return make_response(render_template("login.html", target=target, wrong=False))
+
+
+@blueprint.post("/login")
+@describes(
+    Operation(
+        tag="pages",
+        bodies={_FORM: _BODY},
+        answers={
+            303: Answer("Signed in."),
+            403: Answer(
+                "The token is not the server's, or the form is out of date.", media_types=(HTML,)
+            ),
+        },
+        public=True,
+    )
+)
+def sign_in() -> AnyResponse:
+    """Sign in with the access token."""
+    check_form_token(request.form.get(FORM_FIELD))
+    target = safe_target(request.form.get("next"))
+    access = services().access
+    if not access.accepts(request.form.get("token", "").strip()):
+        return Response(render_template("login.html", target=target, wrong=True), 403)
+    response = redirect(target, 303)
+    set_login(response, access.login())
+    return response
+
+
+@blueprint.post("/logout")
+@describes(
+    Operation(tag="pages", bodies={_FORM: {"type": "object"}}, answers={303: Answer("Signed out.")})
+)
+def sign_out() -> AnyResponse:
+    """Sign out of this browser."""
+    check_form_token(request.form.get(FORM_FIELD))
+    response = redirect(url_for("login.show"), 303)
+    set_login(response, "")
+    return response
+
+
+def safe_target(target: str | None) -> str:
+    """A path of this server to go to: anything else would let links lead people elsewhere."""
+    if not target or not target.startswith("/") or target.startswith(("//", "/\\")):
+        return "/"
+    # Browsers drop tabs and line breaks before they read an address.
+    return target if target.isprintable() and "\\" not in target else "/"

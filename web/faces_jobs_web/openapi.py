@@ -1,0 +1,217 @@
+"""The OpenAPI 3.1 document, made from the app's routes and the operations beside its views.
+
+APIFlask was tried and left: with Pydantic models it loses repeated query parameters, writes
+references that lead nowhere for problem+json, and describes each nested model once a parent.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from typing import Any
+
+from flask import Flask
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
+from werkzeug.routing import Rule
+
+from faces_jobs_web.errors import Problem
+from faces_jobs_web.operations import JSON, PROBLEM, Answer, Operation, operation_of
+
+REFERENCE = "#/components/schemas/{model}"
+TAGS = {
+    "jobs": "Submit, follow, cancel and delete.",
+    "results": "Items, tracks and faces, with filters.",
+    "artifacts": "Files made for a job.",
+    "server": "What this server offers, and whether it is well.",
+    "pages": "The web pages, for people.",
+}
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+PROBLEM_REASONS = {
+    400: "The request can't be read.",
+    401: "An access token is set and this request does not show it.",
+    403: "The request comes from another site's page, or its form token is missing.",
+    404: "There is no such job, item, track or artifact.",
+    409: "Not possible in this state, or the idempotency key was used for another submission.",
+    413: "The submission is larger than the server takes.",
+    415: "The file is neither an image nor a video by its content.",
+    416: "The range lies outside the file.",
+    421: "The Host header names another server.",
+    422: "Parameters, options, folder or files can't be used; `fields` says why.",
+    500: "The server failed; its log tells more under the problem's `id`.",
+    503: "The database or the queue does not answer. Try again after `Retry-After` seconds.",
+    507: "No room left on the server.",
+}
+Modes = Mapping[Any, dict[str, Any]]
+"""(model, mode) to the reference that stands for it."""
+
+
+class UndescribedViewError(Exception):
+    """A route's view has no operation beside it: a defect of the view."""
+
+
+def described_rules(app: Flask) -> Iterator[tuple[Rule, str, Operation]]:
+    """Every route of the app with each of its methods and operations, in order of their paths.
+
+    Raises:
+        UndescribedViewError: a view has no operation.
+    """
+    for rule in sorted(app.url_map.iter_rules(), key=lambda rule: (rule.rule, rule.endpoint)):
+        if rule.endpoint == "static":
+            continue  # files of the pages, not operations
+        operation = operation_of(app.view_functions[rule.endpoint])
+        if operation is None:
+            raise UndescribedViewError(f"{rule.endpoint} has no operation beside its view.")
+        for method in METHODS:
+            if method in (rule.methods or ()):
+                yield rule, method, operation
+
+
+def openapi_document(app: Flask, *, with_token: bool) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of the app's routes.
+
+    `with_token` says whether this server wants its access token.
+    """
+    schemas = _Schemas()
+    for _, _, operation in described_rules(app):
+        schemas.collect(operation)
+    references, components = schemas.generate()
+    paths: dict[str, dict[str, Any]] = {}
+    for rule, method, operation in described_rules(app):
+        view = app.view_functions[rule.endpoint]
+        summary, _, description = inspect.cleandoc(view.__doc__ or "").partition("\n\n")
+        description = description.split("Raises:")[0].strip()
+        path = re.sub(r"<(?:[^:<>]+:)?([^<>]+)>", r"{\1}", rule.rule)
+        paths.setdefault(path, {})[method.lower()] = {
+            "operationId": rule.endpoint.replace(".", "_"),
+            "tags": [operation.tag],
+            "summary": " ".join(summary.split()),
+            **({"description": description} if description else {}),
+            "parameters": _parameters(rule, operation, components),
+            **_request_body(operation, references),
+            "responses": _responses(operation, references),
+            **({"security": []} if operation.public or not with_token else {}),
+        }
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "faces_jobs",
+            "version": version("faces-jobs"),
+            "description": "Face attributes in video and photographs. "
+            "Errors are problem+json (RFC 9457) with a stable `type`.",
+        },
+        "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
+        "paths": paths,
+        "security": [{"token": []}, {"login": []}],
+        "components": {
+            "schemas": components,
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer"},
+                "login": {"type": "apiKey", "in": "cookie", "name": "faces_jobs_login"},
+            },
+        },
+    }
+
+
+class _Schemas:
+    """Collects the models of all operations, so that each is described once."""
+
+    def __init__(self) -> None:
+        self._models: list[tuple[type[BaseModel], JsonSchemaMode]] = []
+
+    def collect(self, operation: Operation) -> None:
+        for body in operation.bodies.values():
+            if isinstance(body, type):
+                self._add(body, "validation")
+        if operation.query is not None:
+            self._add(operation.query, "validation")
+        for answer in operation.answers.values():
+            if answer.document is not None:
+                self._add(answer.document, "serialization")
+
+    def generate(self) -> tuple[Modes, dict[str, Any]]:
+        self._add(Problem, "serialization")
+        references, definitions = models_json_schema(self._models, ref_template=REFERENCE)
+        return references, definitions["$defs"]
+
+    def _add(self, model: type[BaseModel], mode: JsonSchemaMode) -> None:
+        if (model, mode) not in self._models:
+            self._models.append((model, mode))
+
+
+def _parameters(
+    rule: Rule, operation: Operation, components: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    parameters: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": {"type": "integer" if f"int:{name}" in rule.rule else "string"},
+        }
+        for name in sorted(rule.arguments, key=rule.rule.index)
+    ]
+    if operation.query is not None:
+        for name, schema in components[operation.query.__name__].get("properties", {}).items():
+            described = {key: part for key, part in schema.items() if key != "description"}
+            parameters.append(
+                {
+                    "name": name,
+                    "in": "query",
+                    "required": False,
+                    "description": schema.get("description", ""),
+                    "schema": described,
+                }
+            )
+    parameters.extend(
+        {
+            "name": name,
+            "in": "header",
+            "required": False,
+            "description": text,
+            "schema": {"type": "string"},
+        }
+        for name, text in operation.request_headers.items()
+    )
+    return parameters
+
+
+def _request_body(operation: Operation, references: Modes) -> dict[str, Any]:
+    if not operation.bodies:
+        return {}
+    content = {
+        media_type: {
+            "schema": references[body, "validation"] if isinstance(body, type) else dict(body)
+        }
+        for media_type, body in operation.bodies.items()
+    }
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def _responses(operation: Operation, references: Modes) -> dict[str, Any]:
+    responses = {
+        str(status): _response(answer, references) for status, answer in operation.answers.items()
+    }
+    if operation.tag == "pages":
+        return responses
+    problem = {PROBLEM: {"schema": references[Problem, "serialization"]}}
+    for status in sorted({400, 401, 421, 500, 503, *operation.problems}):
+        responses[str(status)] = {"description": PROBLEM_REASONS[status], "content": problem}
+    return responses
+
+
+def _response(answer: Answer, references: Modes) -> dict[str, Any]:
+    response: dict[str, Any] = {"description": answer.description}
+    if answer.headers:
+        response["headers"] = {
+            name: {"description": text, "schema": {"type": "string"}}
+            for name, text in answer.headers.items()
+        }
+    if answer.document is not None:
+        schema = references[answer.document, "serialization"]
+        response["content"] = {JSON: {"schema": schema}}
+    elif answer.media_types:
+        response["content"] = {media_type: {} for media_type in answer.media_types}
+    return response

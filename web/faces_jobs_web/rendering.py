@@ -1,0 +1,121 @@
+"""What templates may use: numbers, times and sizes as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Flask
+
+from faces_jobs.jobs.labels import HEADS
+from faces_jobs.jobs.status import JobStatus
+from faces_jobs_web.guard import FORM_FIELD, form_token
+from faces_jobs_web.services import services
+
+STATUS_NAMES: dict[str, str] = {
+    JobStatus.QUEUED: "Waiting",
+    JobStatus.RUNNING: "Running",
+    JobStatus.FINISHING: "Finishing",
+    JobStatus.SUCCEEDED: "Done",
+    JobStatus.SUCCEEDED_WITH_ERRORS: "Done, with errors",
+    JobStatus.FAILED: "Failed",
+    JobStatus.CANCELLED: "Cancelled",
+}
+KIND_NAMES = {
+    "annotated_image": "Annotated image",
+    "annotated_video": "Annotated video",
+    "thumbnail": "Thumbnail",
+    "faces_csv": "Faces, CSV",
+    "faces_jsonl": "Faces, JSON Lines",
+    "faces_parquet": "Faces, Parquet",
+    "tracks_csv": "Tracks, CSV",
+}
+
+
+def install_rendering(app: Flask) -> None:
+    """Give the app's templates their filters and the values that every page has."""
+    app.jinja_env.trim_blocks = True
+    app.jinja_env.lstrip_blocks = True
+    for filter_ in (clock, size, day, share, span, count, kind_name, status_name, short_id):
+        app.add_template_filter(filter_)
+    app.context_processor(_on_every_page)
+
+
+def _on_every_page() -> dict[str, Any]:
+    return {
+        "form_token": form_token,
+        "form_field": FORM_FIELD,
+        "with_login": not services().access.open,
+        "heads": HEADS,
+        "job_statuses": list(JobStatus),
+        "first_page_of": first_page_of,
+    }
+
+
+def first_page_of(asked: Mapping[str, str]) -> dict[str, str]:
+    """The same filters without a place in their pages."""
+    return {name: text for name, text in asked.items() if name not in {"cursor", "limit"}}
+
+
+def clock(milliseconds: float) -> str:
+    """A time within an item: `0:03.2`, `1:02:03.4`."""
+    tenths = round(milliseconds / 100)
+    seconds, tenth = divmod(tenths, 10)
+    minutes, second = divmod(seconds, 60)
+    hours, minute = divmod(minutes, 60)
+    if hours:
+        return f"{hours}:{minute:02}:{second:02}.{tenth}"
+    return f"{minute}:{second:02}.{tenth}"
+
+
+def span(seconds: float) -> str:
+    """How long something takes, in the unit that people would use."""
+    if seconds < 1:
+        return "less than a second"
+    if seconds < 90:
+        return f"{round(seconds)} s"
+    if seconds < 90 * 60:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def size(number: float) -> str:
+    """Bytes in decimal units, as file managers and browsers tell them."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1000:
+            return (
+                f"{number:.0f} {unit}" if unit == "B" or number >= 100 else f"{number:.1f} {unit}"
+            )
+        number /= 1000
+    return f"{number:.1f} TB"
+
+
+def day(moment: datetime) -> str:
+    """A moment in UTC; the page's script shows it in the reader's own time zone."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def share(fraction: float) -> str:
+    """A fraction in percent."""
+    return f"{fraction * 100:.0f} %"
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """A number with its noun: `1 face`, `2,310 faces`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def kind_name(kind: str) -> str:
+    """What people call a kind of artifact."""
+    return KIND_NAMES.get(kind, kind.replace("_", " ").capitalize())
+
+
+def status_name(status: str) -> str:
+    """What people call a state of a job or item."""
+    return STATUS_NAMES.get(status, status)
+
+
+def short_id(job_id: str) -> str:
+    """Enough of a job's id to tell it from others by eye."""
+    return job_id[:8]

@@ -1,0 +1,84 @@
+"""The web server: gunicorn's threaded worker, embedded. One process, several requests at once.
+
+Uploads reach the app as they arrive, since gunicorn hands over the socket's own stream. Database,
+storage and queue are opened in the process that answers, after the fork, and closed there.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any
+
+import click
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+
+from faces_jobs.db.session import open_database
+from faces_jobs.queue import open_queue
+from faces_jobs.settings import Settings
+from faces_jobs.storage import open_storage
+from faces_jobs_web.app import create_app
+
+# Within this time after Ctrl-C or TERM, requests that are being answered may end.
+GRACEFUL_SECONDS = 10
+KEEP_ALIVE_SECONDS = 5
+
+
+def serve(settings: Settings) -> None:
+    """Answer requests until Ctrl-C or SIGTERM; then the process exits with code 0.
+
+    Prints the URL once the server listens.
+
+    Raises:
+        DatabaseError: the database is missing, old or does not answer; said before anything
+            listens.
+    """
+    open_database(settings.database).close()
+    _Server(settings).run()
+
+
+class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
+    """The app in gunicorn's life-cycle."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._opened = ExitStack()
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Set what gunicorn needs; neither its environment variables nor its files are read."""
+        settings = self._settings
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        values: dict[str, Any] = {
+            "bind": f"{host}:{settings.port}",
+            "workers": 1,
+            "worker_class": "gthread",
+            "threads": settings.web_threads,
+            "keepalive": KEEP_ALIVE_SECONDS,
+            "graceful_timeout": GRACEFUL_SECONDS,
+            "loglevel": "warning" if settings.log_level == "info" else settings.log_level,
+            "proc_name": "faces-jobs web",
+            "control_socket_disable": True,
+            "when_ready": self._on_ready,
+            "worker_exit": self._on_exit,
+        }
+        for name, value in values.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        """Open the services in this worker process and make the app around them."""
+        settings = self._settings
+        return create_app(
+            settings=settings,
+            database=self._opened.enter_context(open_database(settings.database)),
+            storage=open_storage(settings),
+            queue=self._opened.enter_context(open_queue(settings)),
+        )
+
+    def _on_ready(self, server: Any) -> None:
+        port = server.LISTENERS[0].sock.getsockname()[1]  # told by the system when it was 0
+        host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
+        click.echo(f"Serving at http://{host}:{port}")
+
+    def _on_exit(self, _server: Any, _worker: Any) -> None:
+        self._opened.close()

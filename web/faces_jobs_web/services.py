@@ -1,0 +1,33 @@
+"""What the views work with: opened by whoever made the app, carried by it, global nowhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import current_app
+
+from faces_jobs.db.session import Database
+from faces_jobs.queue import Queue
+from faces_jobs.settings import Settings
+from faces_jobs.storage import LocalStorage
+from faces_jobs_web.access import Access
+
+EXTENSION = "faces_jobs"
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The settings and the open connections of one app."""
+
+    settings: Settings
+    database: Database
+    storage: LocalStorage
+    queue: Queue
+    access: Access
+
+
+def services() -> Services:
+    """The services of the app that answers the current request."""
+    held = current_app.extensions[EXTENSION]
+    assert isinstance(held, Services)  # noqa: S101 (tells mypy what create_app put there)
+    return held

@@ -1,0 +1,243 @@
+// The submit form: files and folders by drop or by button, a list of them, and an upload with progress.
+
+const form = document.getElementById("submit-form");
+const drop = document.getElementById("drop");
+const list = document.getElementById("chosen-list");
+const problem = document.getElementById("problem");
+const send = document.getElementById("send");
+const upload = document.getElementById("upload");
+const bar = document.getElementById("upload-bar");
+const text = document.getElementById("upload-text");
+const announcement = document.getElementById("announcement");
+
+const SHOWN_FILES = 200;
+let chosen = []; // of { name, file }
+let request = null;
+// One key for one submission: sent again after a broken connection, it can't become two jobs.
+let submission = { key: null, fingerprint: null };
+
+function size(bytes) {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let unit = 0;
+  while (bytes >= 1000 && unit < units.length - 1) {
+    bytes /= 1000;
+    unit += 1;
+  }
+  return `${unit === 0 || bytes >= 100 ? Math.round(bytes) : bytes.toFixed(1)} ${units[unit]}`;
+}
+
+function bytesOf(files) {
+  return files.reduce((sum, { file }) => sum + file.size, 0);
+}
+
+function add(files) {
+  const known = new Set(chosen.map(({ name, file }) => `${name}\n${file.size}\n${file.lastModified}`));
+  for (const entry of files) {
+    if (!known.has(`${entry.name}\n${entry.file.size}\n${entry.file.lastModified}`)) {
+      chosen.push(entry);
+    }
+  }
+  render();
+}
+
+function render() {
+  const shown = chosen.slice(0, SHOWN_FILES).map((entry) => {
+    const row = document.createElement("li");
+    const name = document.createElement("span");
+    name.className = "name";
+    name.textContent = entry.name;
+    const bytes = document.createElement("span");
+    bytes.className = "quiet";
+    bytes.textContent = size(entry.file.size);
+    const remove = document.createElement("button");
+    remove.type = "button";
+    remove.className = "plain";
+    remove.textContent = "Remove";
+    remove.setAttribute("aria-label", `Remove ${entry.name}`);
+    remove.addEventListener("click", () => {
+      chosen = chosen.filter((other) => other !== entry);
+      render();
+      (list.querySelector("button") ?? form.querySelector("input[type=file]")).focus();
+    });
+    row.append(name, bytes, remove);
+    return row;
+  });
+  if (chosen.length > SHOWN_FILES) {
+    const rest = document.createElement("li");
+    rest.textContent = `and ${chosen.length - SHOWN_FILES} more`;
+    shown.push(rest);
+  }
+  list.replaceChildren(...shown);
+  const summary = chosen.length === 1 ? "1 file" : `${chosen.length} files`;
+  document.getElementById("chosen-count").textContent = `${summary}, ${size(bytesOf(chosen))}`;
+  document.getElementById("chosen").hidden = chosen.length === 0;
+  announcement.textContent = chosen.length ? `${summary} chosen` : "No files chosen";
+}
+
+async function filesOf(entry) {
+  if (entry.isFile) {
+    const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
+    return [{ name: entry.fullPath.replace(/^\//, ""), file }];
+  }
+  const reader = entry.createReader();
+  const found = [];
+  for (;;) {
+    // A folder is read in portions until one is empty.
+    const portion = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+    if (portion.length === 0) {
+      return found;
+    }
+    for (const child of portion) {
+      if (!child.name.startsWith(".")) {
+        found.push(...(await filesOf(child)));
+      }
+    }
+  }
+}
+
+function showProblem(message, fields = {}) {
+  problem.textContent = message;
+  problem.hidden = !message;
+  for (const input of form.querySelectorAll("[aria-invalid]")) {
+    input.removeAttribute("aria-invalid");
+  }
+  for (const name of Object.keys(fields)) {
+    const input = form.elements.namedItem(name);
+    if (input instanceof HTMLElement) {
+      input.setAttribute("aria-invalid", "true");
+      input.closest("details")?.setAttribute("open", "");
+    }
+  }
+  if (message) {
+    problem.scrollIntoView({ block: "nearest" });
+  }
+}
+
+function options() {
+  const values = {};
+  for (const input of form.elements) {
+    if (!input.name || input.type === "file" || input.type === "hidden" || input.name.startsWith("server_")) {
+      continue;
+    }
+    values[input.name] = input.type === "checkbox" ? (input.checked ? "on" : "off") : input.value;
+  }
+  return values;
+}
+
+function body() {
+  const data = new FormData();
+  for (const [name, value] of Object.entries(options())) {
+    if (value !== "") {
+      data.append(name, value);
+    }
+  }
+  for (const { name, file } of chosen) {
+    data.append("files", file, name);
+  }
+  return data;
+}
+
+function randomKey() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function start() {
+  const fingerprint = JSON.stringify([options(), chosen.map(({ name, file }) => [name, file.size, file.lastModified])]);
+  if (submission.fingerprint !== fingerprint) {
+    submission = { key: randomKey(), fingerprint };
+  }
+  request = new XMLHttpRequest(); // fetch can't tell how much of an upload was sent
+  request.open("POST", form.dataset.api);
+  request.setRequestHeader("Idempotency-Key", submission.key);
+  request.responseType = "json";
+  const began = performance.now();
+  request.upload.addEventListener("progress", (event) => {
+    if (!event.lengthComputable) {
+      return;
+    }
+    bar.value = event.loaded / event.total;
+    const seconds = (performance.now() - began) / 1000;
+    const left = (seconds * (event.total - event.loaded)) / Math.max(event.loaded, 1);
+    const rest = seconds > 2 && left > 1 ? `, about ${left < 90 ? `${Math.ceil(left)} s` : `${Math.ceil(left / 60)} min`} left` : "";
+    text.textContent = event.loaded < event.total ? `${size(event.loaded)} of ${size(event.total)}${rest}` : "Uploaded, checking the files";
+  });
+  request.addEventListener("load", () => {
+    if (request.status === 200 || request.status === 201) {
+      location.assign(form.dataset.jobPage.replace("JOB", encodeURIComponent(request.response.id)));
+      return;
+    }
+    finish();
+    showProblem(request.response?.detail ?? `The server answered ${request.status}.`, request.response?.fields);
+  });
+  request.addEventListener("error", () => {
+    finish();
+    showProblem("The connection to the server broke. Send again: nothing is submitted twice.");
+  });
+  request.addEventListener("abort", finish);
+  showProblem("");
+  send.disabled = true;
+  upload.hidden = false;
+  bar.value = 0;
+  text.textContent = "Starting the upload";
+  request.send(body());
+}
+
+function finish() {
+  send.disabled = false;
+  upload.hidden = true;
+}
+
+form.addEventListener("submit", (event) => {
+  const root = form.elements.namedItem("server_root");
+  if (chosen.length === 0 && root?.value) {
+    return; // no upload to show: the browser sends the form itself
+  }
+  event.preventDefault();
+  if (chosen.length === 0) {
+    showProblem("Choose at least one video or photo.");
+  } else if (chosen.length > Number(form.dataset.maxFiles)) {
+    showProblem(`These are ${chosen.length} files; the server takes ${form.dataset.maxFiles} at once. Submit them in parts.`);
+  } else if (bytesOf(chosen) > Number(form.dataset.maxBytes)) {
+    showProblem(`These files have ${size(bytesOf(chosen))}; the server takes ${size(Number(form.dataset.maxBytes))} at once. Submit them in parts.`);
+  } else {
+    start();
+  }
+});
+
+for (const input of form.querySelectorAll("input[type=file]")) {
+  input.addEventListener("change", () => {
+    add(Array.from(input.files, (file) => ({ name: file.webkitRelativePath || file.name, file })));
+    input.value = "";
+  });
+}
+
+document.getElementById("clear").addEventListener("click", () => {
+  chosen = [];
+  render();
+  form.querySelector("input[type=file]").focus();
+});
+document.getElementById("stop").addEventListener("click", () => request?.abort());
+
+for (const name of ["dragenter", "dragover"]) {
+  drop.addEventListener(name, (event) => {
+    event.preventDefault();
+    drop.classList.add("over");
+  });
+}
+drop.addEventListener("dragleave", (event) => {
+  if (!drop.contains(event.relatedTarget)) {
+    drop.classList.remove("over");
+  }
+});
+drop.addEventListener("drop", async (event) => {
+  event.preventDefault();
+  drop.classList.remove("over");
+  // Entries are gone once this handler waits, so they are taken first.
+  const entries = Array.from(event.dataTransfer.items, (item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  const plain = Array.from(event.dataTransfer.files, (file) => ({ name: file.name, file }));
+  try {
+    add(entries.length ? (await Promise.all(entries.map(filesOf))).flat() : plain);
+  } catch {
+    showProblem("This folder could not be read. Choose it with the button instead.");
+  }
+});

@@ -1,0 +1,95 @@
+"""A request becomes a job: the part that the API and the pages share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from faces_jobs.errors import OptionsError
+from faces_jobs.jobs.spec import JobSpec
+from faces_jobs.submit import Submitted, submit_files, submit_folder
+from faces_jobs_web.services import Services
+from faces_jobs_web.uploads import Upload
+
+KEY_HEADER = "Idempotency-Key"
+
+
+class OptionsInput(JobSpec):
+    """A job's options as they may be sent."""
+
+    models: str | list[str] | dict[str, bool] | None = Field(  # type: ignore[assignment]  # the short form of three options; in a spec it is what they come to
+        default=None,
+        description='In place of the three: names, or "1,0,1" for gender, expression, multiple.',
+    )
+
+
+class FolderSubmission(BaseModel):
+    """A folder below one of the server's roots."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    root: str = Field(description="Name of a root, as `GET /api/v1/roots` lists them.")
+    path: str = Field(default="", description="Folder or file below the root, with '/' between.")
+    options: OptionsInput = Field(default_factory=OptionsInput)
+
+
+def submit_upload(
+    upload: Upload, options: dict[str, str], held: Services, key: str | None
+) -> Submitted:
+    """Make a job of uploaded files.
+
+    Raises:
+        SubmissionError, MediaError: see `submit_files`.
+    """
+    return submit_files(
+        upload.files,
+        JobSpec.parse_text(options),
+        database=held.database,
+        storage=held.storage,
+        queue=held.queue,
+        settings=held.settings,
+        idempotency_key=key,
+    )
+
+
+def submit_named_folder(
+    root: str, path: str, spec: JobSpec, held: Services, key: str | None
+) -> Submitted:
+    """Make a job of a server folder.
+
+    Raises:
+        SubmissionError: see `submit_folder`.
+    """
+    return submit_folder(
+        root,
+        path,
+        spec,
+        database=held.database,
+        storage=held.storage,
+        queue=held.queue,
+        settings=held.settings,
+        idempotency_key=key,
+    )
+
+
+def read_folder_submission(body: Any) -> tuple[str, str, JobSpec]:
+    """Root, path and options of a JSON body.
+
+    Raises:
+        OptionsError: a member is unknown, missing or of a wrong type, or an option is.
+    """
+    if not isinstance(body, dict):
+        raise OptionsError({"body": "must be a JSON object with root, path and options"})
+    known = FolderSubmission.model_fields
+    wrong = {name: f"unknown; known are {', '.join(known)}" for name in body if name not in known}
+    root, path, options = body.get("root"), body.get("path", ""), body.get("options", {})
+    if not isinstance(root, str):
+        wrong["root"] = "must name one of the server's roots"
+    if not isinstance(path, str):
+        wrong["path"] = "must be text"
+    if not isinstance(options, dict):
+        wrong["options"] = "must be an object"
+    if wrong:
+        raise OptionsError(wrong)
+    return str(root), str(path), JobSpec.parse(options)

@@ -1,0 +1,141 @@
+"""The front page: submit files or a server folder, and see the newest jobs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Blueprint, Response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from faces_jobs.errors import FacesJobsError, OptionsError
+from faces_jobs.jobs.spec import JobSpec
+from faces_jobs.results import list_jobs
+from faces_jobs.submit import Submitted
+from faces_jobs_web.errors import problem_of
+from faces_jobs_web.guard import FORM_FIELD, check_form_token
+from faces_jobs_web.jobs import upload_schema
+from faces_jobs_web.operations import HTML, Answer, Operation, describes, page
+from faces_jobs_web.services import Services, services
+from faces_jobs_web.submission import submit_named_folder, submit_upload
+from faces_jobs_web.uploads import Upload, receive_upload
+
+blueprint = Blueprint("submit_page", __name__)
+
+RECENT_JOBS = 8
+ROOT_FIELD = "server_root"
+PATH_FIELD = "server_path"
+# A hidden field says that a page's form is whole: its unticked boxes send nothing, but mean off.
+SWITCHES = ("gender", "expression", "multiple", "annotated")
+SWITCH_TEXTS = {
+    "gender": ("Gender", "Female or male"),
+    "expression": ("Expression", "Anger to surprise, seven kinds"),
+    "multiple": ("Appearance", "Age, pose, light, makeup, what covers the face"),
+    "annotated": ("Annotated copy", "A video or image with boxes and labels drawn in"),
+}
+NUMBER_TEXTS = {
+    "detection_threshold": ("Detection threshold", "Lowest score that counts as a face", 0.01),
+    "smallest_face": ("Smallest face", "Shorter side in pixels", 1),
+    "frame_stride": ("Every n-th frame", "1 analyses all frames", 1),
+    "max_fps": ("Most frames a second", "Empty: all of them", 0.1),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NumberField:
+    """A number of the options' form, with the bounds that the options themselves have."""
+
+    name: str
+    title: str
+    hint: str
+    step: float
+    lowest: float | None
+    highest: float | None
+    value: str
+
+
+@blueprint.get("/")
+@describes(Operation(tag="pages", answers=page("The form and the newest jobs.")))
+def show() -> str:
+    """Show the form to submit files, and the newest jobs."""
+    return _render(services(), {})
+
+
+@blueprint.post("/")
+@describes(
+    Operation(
+        tag="pages",
+        bodies={"multipart/form-data": upload_schema()},
+        answers={
+            303: Answer("Submitted: on to the job's page."),
+            422: Answer("The form again, with what is wrong.", media_types=(HTML,)),
+        },
+    )
+)
+def submit() -> AnyResponse:
+    """Submit the form without JavaScript."""
+    held = services()
+    fields: dict[str, str] = {}
+    try:
+        with receive_upload(request, storage=held.storage, settings=held.settings) as upload:
+            fields = upload.options()
+            check_form_token(fields.pop(FORM_FIELD, None))
+            submitted = _submit(upload, fields, held)
+    except FacesJobsError as error:
+        problem = problem_of(error)
+        if problem.status >= 500:
+            raise
+        wrong = error.fields if isinstance(error, OptionsError) else {}
+        form = _render(held, fields, message=problem.detail, wrong=wrong)
+        return Response(form, problem.status)
+    return redirect(url_for("job_pages.show", job_id=submitted.job_id), 303)
+
+
+def _submit(upload: Upload, fields: dict[str, str], held: Services) -> Submitted:
+    root, path = fields.get(ROOT_FIELD, ""), fields.get(PATH_FIELD, "")
+    options = {name: text for name, text in fields.items() if name not in (ROOT_FIELD, PATH_FIELD)}
+    for name in SWITCHES:
+        options[name] = "on" if name in fields else "off"
+    if root and not upload.files:
+        return submit_named_folder(root, path, JobSpec.parse_text(options), held, None)
+    return submit_upload(upload, options, held, None)
+
+
+def _render(
+    held: Services,
+    fields: dict[str, str],
+    *,
+    message: str | None = None,
+    wrong: dict[str, str] | None = None,
+) -> str:
+    recent = list_jobs(held.database, status=None, label=None, cursor=None, limit=RECENT_JOBS)
+    return render_template(
+        "submit.html",
+        jobs=recent.jobs,
+        more_jobs=recent.next_cursor is not None,
+        roots=sorted(held.settings.roots),
+        switches=[(name, *SWITCH_TEXTS[name], not fields or name in fields) for name in SWITCHES],
+        numbers=[_number(name, fields) for name in NUMBER_TEXTS],
+        fields=fields,
+        message=message,
+        wrong=wrong or {},
+        settings=held.settings,
+    )
+
+
+def _number(name: str, fields: dict[str, str]) -> NumberField:
+    title, hint, step = NUMBER_TEXTS[name]
+    schema: dict[str, Any] = JobSpec.model_json_schema()["properties"][name]
+    bounds = next(
+        (part for part in schema.get("anyOf", []) if part.get("type") == "number"), schema
+    )
+    default = schema.get("default")
+    return NumberField(
+        name=name,
+        title=title,
+        hint=hint,
+        step=step,
+        lowest=bounds.get("minimum", step if "exclusiveMinimum" in bounds else None),
+        highest=bounds.get("maximum"),
+        value=fields.get(name, "" if default is None else str(default)),
+    )

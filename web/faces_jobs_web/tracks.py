@@ -1,0 +1,32 @@
+"""/api/v1/jobs/<job>/tracks: the faces of a job, each followed through its item."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+
+from faces_jobs.jobs.documents import TrackPage
+from faces_jobs.results import list_tracks
+from faces_jobs_web.answers import document_response
+from faces_jobs_web.operations import Answer, Operation, describes
+from faces_jobs_web.queries import TrackFilters, read_filters, track_query
+from faces_jobs_web.services import services
+
+blueprint = Blueprint("tracks", __name__, url_prefix="/api/v1")
+
+
+@blueprint.get("/jobs/<job_id>/tracks")
+@describes(
+    Operation(
+        tag="results",
+        query=TrackFilters,
+        answers={200: Answer("Tracks in the order of items and numbers.", TrackPage)},
+        problems=(404, 422),
+    )
+)
+def index(job_id: str) -> Response:
+    """List a job's tracks with the attributes that their votes settled to.
+
+    A parameter that takes several labels is repeated or comma separated. All filters are to hold.
+    """
+    filters = read_filters(TrackFilters, request.args)
+    return document_response(list_tracks(services().database, track_query(filters, job_id)))
