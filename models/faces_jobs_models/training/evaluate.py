@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from faces_jobs_models.attribute_network import AttributeNetwork
+from faces_jobs_models.onnx_session import OnnxSession
 from faces_jobs_models.training.augment import middle
 from faces_jobs_models.training.figures import Figures, figures_of
 from faces_jobs_models.training.prepare import Prepared
@@ -51,6 +52,16 @@ def evaluate(
             if figures is not None:
                 every.append(figures)
     return every
+
+
+def answer_of_session(session: OnnxSession) -> Answer:
+    """An exported network as something that can be measured."""
+
+    def answer(crops: NDArray[np.float32]) -> Mapping[str, NDArray[np.float32]]:
+        colour = np.repeat(crops, 3, axis=1) if crops.shape[1] == 1 else crops
+        return dict(zip(session.output_names, session.run(colour), strict=True))
+
+    return answer
 
 
 def answer_with(network: AttributeNetwork) -> Answer:

@@ -261,3 +261,13 @@ def test_no_truth_no_figures() -> None:
         figures_of(model="m", head="h", data_set="d", labels=("a",), truth=nothing, answers=nothing)
         is None
     )
+
+
+def test_the_command_measures_the_shipped_weights(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["expression", "--data", str(data), "--out", str(tmp_path), "--measure"]
+    assert command.main(arguments) == 0
+    table = capsys.readouterr().out
+    assert "| expression | ferplus | " in table
+    assert not (tmp_path / "expression").exists()
