@@ -92,7 +92,12 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             ),
             # Brightness is what the illumination head reads, a hole what the occlusion head does.
             augmentation=Augmentation(
-                degrees=8, brightness=5, contrast=0.06, erase_share=0.1, erase_side=0.25
+                degrees=8,
+                brightness=5,
+                contrast=0.06,
+                low_share=0.25,
+                erase_share=0.1,
+                erase_side=0.25,
             ),
             smoothing=0.08,  # against IMFDB's noise
             epochs=24,
