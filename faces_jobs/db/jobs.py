@@ -1,7 +1,8 @@
 """What happens to whole jobs: stored, cancelled, deleted, finished.
 
 Locks are always taken in the order segments, items, job, so that no two transactions wait for
-each other.
+each other; and always as FOR NO KEY UPDATE (`key_share`), since every row that refers to a job
+or an item holds its key: two that both inserted and then both asked for all of it would.
 """
 
 from __future__ import annotations
@@ -113,7 +114,7 @@ def cancel_job(session: Session, job_id: str) -> None:
         StateError: it ended otherwise.
     """
     now = now_seconds()
-    _lock_segments(session, job_id)
+    lock_segments(session, job_id)
     session.execute(
         move_segments(SegmentStatus.CANCELLED, SegmentRow.job_id == job_id, ended_at=now)
     )
@@ -136,10 +137,10 @@ def delete_job_rows(session: Session, job_id: str) -> None:
     Raises:
         NotFoundError: no such job.
     """
-    _lock_segments(session, job_id)
+    lock_segments(session, job_id)
     items = select(ItemRow.id).where(ItemRow.job_id == job_id).order_by(ItemRow.id)
     # By hand and by item, not by cascade: each statement stays short on a job of a long film.
-    for item_id in session.scalars(items.with_for_update()).all():
+    for item_id in session.scalars(items.with_for_update(key_share=True)).all():
         for table in (FaceRow, TrackRow, ModelRow, ArtifactRow):
             session.execute(delete(table).where(table.item_id == item_id))
     deleted = session.scalar(delete(JobRow).where(JobRow.id == job_id).returning(JobRow.id))
@@ -153,7 +154,7 @@ def finish_if_last(session: Session, job_id: str) -> bool:
     The job's row is locked before its items are counted: of two last finishers, the second to
     get the lock sees what the first one did.
     """
-    session.execute(select(JobRow.id).where(JobRow.id == job_id).with_for_update())
+    session.execute(select(JobRow.id).where(JobRow.id == job_id).with_for_update(key_share=True))
     left = session.scalar(
         select(ItemRow.id)
         .where(
@@ -177,10 +178,11 @@ def finish_if_last(session: Session, job_id: str) -> bool:
     return moved is not None
 
 
-def _lock_segments(session: Session, job_id: str) -> None:
+def lock_segments(session: Session, job_id: str) -> None:
+    """Lock a job's segments, in the order in which everybody does."""
     session.execute(
         select(SegmentRow.id)
         .where(SegmentRow.job_id == job_id)
         .order_by(SegmentRow.id)
-        .with_for_update()
+        .with_for_update(key_share=True)
     ).all()

@@ -1,0 +1,161 @@
+"""What waits too long: asked and acted on by the sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, or_, select, update
+
+from faces_jobs.db.clock import now_seconds
+from faces_jobs.db.endings import end_item, end_job
+from faces_jobs.db.session import Database
+from faces_jobs.db.tables import ItemRow, JobRow, LeaseColumns, SegmentRow
+from faces_jobs.jobs.documents import ErrorDocument
+from faces_jobs.jobs.status import ItemStatus, JobStatus, SegmentStatus
+
+POISON = "poison"
+
+
+def waiting_segments(database: Database, *, ring_again_seconds: float, limit: int) -> list[int]:
+    """Segments that nobody was told of, or so long ago that the message may be lost."""
+    question = (
+        select(SegmentRow.id)
+        .where(SegmentRow.status == SegmentStatus.QUEUED, _unheard(SegmentRow, ring_again_seconds))
+        .order_by(SegmentRow.id)
+        .limit(limit)
+    )
+    with database.read() as session:
+        return list(session.scalars(question))
+
+
+def orphaned_segments(
+    database: Database, *, ring_again_seconds: float, max_attempts: int, limit: int
+) -> list[int]:
+    """Segments whose worker let the lease run out, and that nobody was told of since."""
+    question = (
+        select(SegmentRow.id)
+        .where(
+            _orphaned(SegmentRow, SegmentStatus.RUNNING),
+            SegmentRow.attempts < max_attempts,
+            or_(
+                SegmentRow.last_rung_at < SegmentRow.lease_until,
+                _unheard(SegmentRow, ring_again_seconds),
+            ),
+        )
+        .order_by(SegmentRow.id)
+        .limit(limit)
+    )
+    with database.read() as session:
+        return list(session.scalars(question))
+
+
+def waiting_jobs(
+    database: Database, *, ring_again_seconds: float, max_attempts: int, limit: int
+) -> list[str]:
+    """Jobs whose exports nobody writes, and that nobody was told of lately."""
+    now = now_seconds()
+    question = (
+        select(JobRow.id)
+        .where(
+            JobRow.status == JobStatus.FINISHING,
+            or_(JobRow.lease_token.is_(None), JobRow.lease_until < now),
+            JobRow.attempts < max_attempts,
+            or_(
+                JobRow.last_rung_at < JobRow.lease_until,
+                _unheard(JobRow, ring_again_seconds),
+            ),
+        )
+        .order_by(JobRow.created_at)
+        .limit(limit)
+    )
+    with database.read() as session:
+        return list(session.scalars(question))
+
+
+def mark_segments_rung(database: Database, segment_ids: Sequence[int]) -> None:
+    """Remember that workers were told."""
+    if segment_ids:
+        with database.begin() as session:
+            session.execute(
+                update(SegmentRow)
+                .where(SegmentRow.id.in_(segment_ids))
+                .values(last_rung_at=now_seconds())
+            )
+
+
+def mark_job_rung(database: Database, job_id: str) -> None:
+    """Remember that workers were told."""
+    with database.begin() as session:
+        session.execute(
+            update(JobRow).where(JobRow.id == job_id).values(last_rung_at=now_seconds())
+        )
+
+
+def fail_poison(database: Database, *, max_attempts: int, limit: int) -> tuple[int, list[str]]:
+    """Give up on segments whose attempts all ended without a word.
+
+    Such a file kills its worker: tried for ever, it would take all workers down. Its item fails,
+    the job's others go on. Returns how many segments, and the jobs that are now to be finished.
+    """
+    dead = and_(_orphaned(SegmentRow, SegmentStatus.RUNNING), SegmentRow.attempts >= max_attempts)
+    with database.read() as session:
+        found = list(session.scalars(select(SegmentRow.id).where(dead).limit(limit)))
+    failed, to_finish = 0, []
+    for segment_id in found:
+        with database.begin() as session:
+            row = session.scalar(
+                select(SegmentRow).where(SegmentRow.id == segment_id, dead).with_for_update(key_share=True)
+            )
+            if row is None:  # another sweep was faster
+                continue
+            failed += 1
+            if end_item(session, segment_id=segment_id, error=_evidence(row)):
+                to_finish.append(row.job_id)
+    return failed, to_finish
+
+
+def fail_poisoned_jobs(database: Database, *, max_attempts: int, limit: int) -> int:
+    """Give up on exports whose attempts all ended without a word; the rows are kept."""
+    dead = and_(
+        JobRow.status == JobStatus.FINISHING,
+        or_(JobRow.lease_token.is_(None), JobRow.lease_until < now_seconds()),
+        JobRow.attempts >= max_attempts,
+    )
+    with database.read() as session:
+        found = list(session.scalars(select(JobRow.id).where(dead).limit(limit)))
+    failed = 0
+    for job_id in found:
+        with database.begin() as session:
+            row = session.scalar(select(JobRow).where(JobRow.id == job_id, dead).with_for_update(key_share=True))
+            if row is None:
+                continue
+            succeeded = session.scalar(
+                select(ItemRow.id)
+                .where(ItemRow.job_id == job_id, ItemRow.status == ItemStatus.SUCCEEDED)
+                .limit(1)
+            )
+            status = JobStatus.FAILED if succeeded is None else JobStatus.SUCCEEDED_WITH_ERRORS
+            end_job(session, job_id, status, error=_evidence(row))
+            failed += 1
+    return failed
+
+
+def _evidence(row: SegmentRow | JobRow) -> ErrorDocument:
+    said = f" The last one said: {row.last_error}" if row.last_error else ""
+    return ErrorDocument(
+        code=POISON,
+        message=f"Given up after {row.attempts} attempts that ended without a result, "
+        f"the last on worker {row.worker}.{said}",
+    )
+
+
+def _orphaned(table: type[SegmentRow], status: SegmentStatus) -> ColumnElement[bool]:
+    return and_(table.status == status, table.lease_until < now_seconds())
+
+
+def _unheard(table: type[LeaseColumns], ring_again_seconds: float) -> ColumnElement[bool]:
+    now = now_seconds()
+    rung: Any = table.last_rung_at
+    # The last part is for a clock that was set back: a bell "rung tomorrow" is not waited for.
+    return or_(rung.is_(None), rung < now - ring_again_seconds, rung > now + ring_again_seconds)

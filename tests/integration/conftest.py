@@ -1,0 +1,148 @@
+"""Databases and brokers: the same tests run on each kind that this machine has.
+
+`FACES_JOBS_TEST_POSTGRES_URL` and `FACES_JOBS_TEST_REDIS_URL` name servers to use; without them
+the run starts its own from the installed programs. Every test gets an empty database.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import make_url
+
+from faces_jobs.db.migrate import upgrade
+from faces_jobs.db.session import Database, open_database
+from faces_jobs.queue import CeleryQueue, open_queue
+from faces_jobs.settings import Settings
+from faces_jobs.storage import LocalStorage, open_storage
+from tests.integration.servers import find_program, private_postgres, private_redis
+from tests.services import missing_service
+
+TEMPLATE = "faces_jobs_template"
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A server on which databases may be made."""
+    named = os.environ.get("FACES_JOBS_TEST_POSTGRES_URL")  # noqa: TID251 (the tests' own switch)
+    if named:
+        yield named
+        return
+    initdb = find_program("initdb")
+    if initdb is None:
+        missing_service("PostgreSQL is not installed (Debian: postgresql).")
+    with private_postgres(initdb) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_url: str) -> Iterator[str]:
+    """A database with the newest schema, to be copied for each test."""
+    name = f"{TEMPLATE}_{uuid.uuid4().hex[:8]}"
+    _run_sql(postgres_url, f'CREATE DATABASE "{name}"')
+    upgrade(_with_database(postgres_url, name))
+    yield name
+    _run_sql(postgres_url, f'DROP DATABASE "{name}"')
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file with the newest schema, to be copied for each test."""
+    path = tmp_path_factory.mktemp("template") / "template.db"
+    upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a Redis server."""
+    named = os.environ.get("FACES_JOBS_TEST_REDIS_URL")  # noqa: TID251 (the tests' own switch)
+    if named:
+        yield named
+        return
+    program = find_program("redis-server")
+    if program is None:
+        missing_service("Redis is not installed (Debian: redis-server).")
+    with private_redis(program, tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+@pytest.fixture
+def sqlite_database_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """An empty SQLite database."""
+    path = tmp_path / "test.db"
+    shutil.copy(sqlite_template, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def postgres_database_url(postgres_url: str, postgres_template: str) -> Iterator[str]:
+    """An empty PostgreSQL database."""
+    name = f"faces_jobs_{uuid.uuid4().hex[:12]}"
+    _run_sql(postgres_url, f'CREATE DATABASE "{name}" TEMPLATE "{postgres_template}"')
+    yield _with_database(postgres_url, name)
+    _run_sql(postgres_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """An empty database of each kind."""
+    kind = "sqlite" if request.param == "sqlite" else "postgres"
+    return str(request.getfixturevalue(f"{kind}_database_url"))
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """That database, open."""
+    with open_database(database_url) as opened:
+        yield opened
+
+
+@pytest.fixture(params=["folder", "redis"])
+def broker_settings(
+    request: pytest.FixtureRequest, settings: Settings, database_url: str
+) -> Settings:
+    """Settings for each kind of database with each kind of broker, its queue empty."""
+    values = {"database_url": database_url}
+    if request.param == "redis":
+        values["broker_url"] = request.getfixturevalue("empty_redis_url")
+    return settings.model_copy(update=values)
+
+
+@pytest.fixture
+def empty_redis_url(redis_server: str) -> str:
+    """The Redis server's URL, with our queue emptied."""
+    import redis  # noqa: PLC0415 (only where it is used: it is an extra)
+
+    with redis.Redis.from_url(redis_server) as client:
+        client.delete("faces_jobs")
+    return redis_server
+
+
+@pytest.fixture
+def storage(settings: Settings) -> LocalStorage:
+    """An empty storage."""
+    return open_storage(settings)
+
+
+@pytest.fixture
+def queue(settings: Settings) -> Iterator[CeleryQueue]:
+    """The folder broker."""
+    with open_queue(settings) as opened:
+        yield opened
+
+
+def _with_database(url: str, name: str) -> str:
+    return make_url(url).set(database=name).render_as_string(hide_password=False)
+
+
+def _run_sql(url: str, statement: str) -> None:
+    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(plain, autocommit=True) as connection:
+        connection.execute(statement.encode())

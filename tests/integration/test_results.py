@@ -1,0 +1,421 @@
+"""Questions: filters, pages and their plans."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import Select, text
+from sqlalchemy.dialects import postgresql, sqlite
+
+from faces_jobs import results as questions
+from faces_jobs.db.endings import finish_segment
+from faces_jobs.db.rows import CHUNK, read_faces, read_tracks
+from faces_jobs.db.session import Database
+from faces_jobs.errors import NotFoundError, OptionsError
+from faces_jobs.jobs.labels import HEADS
+from faces_jobs.jobs.query import AttributeFilter, FaceQuery, TrackQuery
+from faces_jobs.jobs.records import FaceRecord
+from faces_jobs.jobs.spec import JobSpec
+from faces_jobs.jobs.status import ItemStatus, JobStatus
+from faces_jobs.results.faces import faces_question, tracks_question
+from tests.factories import FRAME_MS, StoredJob, artifact, claimed, face, results, stored_job, track
+
+LABELS = {head: labels for head, labels in HEADS.items()}
+
+
+@pytest.fixture
+def crowd(database: Database) -> StoredJob:
+    """Two items of 20 frames with two faces each; beside it another job with one face."""
+    job = stored_job(database, ["first.mp4", "second.mp4"], spec=JobSpec(label="Crowd"))
+    for segment in job.segments:
+        finish_segment(
+            database,
+            claimed(database, segment),
+            results(
+                [
+                    face(
+                        frame,
+                        number,
+                        track=number + 1,
+                        score=0.5 + frame / 100,
+                        gender=("female" if number else "male", 0.5 + frame / 50),
+                        age="old" if frame % 10 == 0 else "young",
+                    )
+                    for frame in range(20)
+                    for number in range(2)
+                ],
+                [track(1, frames=20, gender="male"), track(2, frames=20, gender="female")],
+                artifacts=[
+                    artifact(f"{segment}-{number}.jpg", kind="thumbnail") for number in range(2)
+                ],
+                frames=20,
+            ),
+        )
+    other = stored_job(database, ["other.mp4"])
+    finish_segment(
+        database,
+        claimed(database, other.segments[0]),
+        results([face(0, gender=("female", 0.99))], [track()]),
+    )
+    return job
+
+
+def all_faces(database: Database, **filters: Any) -> list[tuple[int, int, int]]:
+    """Every page of a question, as places."""
+    found: list[tuple[int, int, int]] = []
+    cursor = None
+    while True:
+        page = questions.list_faces(database, FaceQuery(**filters, cursor=cursor))
+        found += [(each.item_id, each.frame_index, each.face_index) for each in page.faces]
+        cursor = page.next_cursor
+        if cursor is None:
+            return found
+
+
+@pytest.mark.parametrize("limit", [1, 7, 40, 80, 1000])
+def test_pages_hold_every_face_once_in_order(
+    database: Database, crowd: StoredJob, limit: int
+) -> None:
+    expected = [(item, frame, n) for item in crowd.items for frame in range(20) for n in range(2)]
+
+    assert all_faces(database, job_id=crowd.id, limit=limit) == expected
+
+
+def test_pages_by_time_hold_every_face_once_in_order(
+    database: Database, crowd: StoredJob
+) -> None:
+    item = crowd.items[1]
+
+    found = all_faces(
+        database, item_id=item, min_time_ms=5 * FRAME_MS, max_time_ms=9 * FRAME_MS, limit=3
+    )
+
+    assert found == [(item, frame, n) for frame in range(5, 10) for n in range(2)]
+
+
+def test_faces_across_jobs(database: Database, crowd: StoredJob) -> None:
+    assert len(all_faces(database)) == 81
+    women = FaceQuery(
+        attributes={"gender": AttributeFilter(("female",), min_probability=0.9)}, limit=1000
+    )
+    page = questions.list_faces(database, women)
+    assert {each.job_id for each in page.faces} > {crowd.id}
+    assert {each.item_name for each in page.faces} == {"first.mp4", "second.mp4", "other.mp4"}
+    assert all(each.attributes["gender"].probability >= 0.9 for each in page.faces)
+
+
+@pytest.mark.parametrize(
+    ("filters", "keeps"),
+    [
+        ({"track": 2}, lambda _item, _frame, n: n == 1),
+        ({"min_score": 0.6}, lambda _item, frame, _n: frame >= 10),
+        ({"max_time_ms": 0.0}, lambda _item, frame, _n: frame == 0),
+        (
+            {"attributes": {"gender": AttributeFilter(("male",))}},
+            lambda _item, _frame, n: n == 0,
+        ),
+        (
+            {"attributes": {"age": AttributeFilter(("old", "middle"))}},
+            lambda _item, frame, _n: frame % 10 == 0,
+        ),
+        (
+            {
+                "attributes": {
+                    "gender": AttributeFilter(("female",), 0.6, 0.7),
+                    "age": AttributeFilter(("young",)),
+                }
+            },
+            lambda _item, frame, n: n == 1 and 5 <= frame < 10,
+        ),
+        ({"attributes": {"makeup": AttributeFilter(("over",))}}, lambda *_place: False),
+    ],
+)
+def test_filters(
+    database: Database,
+    crowd: StoredJob,
+    filters: dict[str, Any],
+    keeps: Callable[[int, int, int], bool],
+) -> None:
+    every = all_faces(database, job_id=crowd.id)
+
+    assert all_faces(database, job_id=crowd.id, limit=3, **filters) == [
+        place for place in every if keeps(*place)
+    ]
+
+
+def test_tracks_with_their_thumbnails_and_filters(database: Database, crowd: StoredJob) -> None:
+    page = questions.list_tracks(database, TrackQuery(job_id=crowd.id, limit=3))
+    rest = questions.list_tracks(
+        database, TrackQuery(job_id=crowd.id, limit=3, cursor=page.next_cursor)
+    )
+
+    assert [(each.item_id, each.track) for each in (*page.tracks, *rest.tracks)] == [
+        (item, number) for item in crowd.items for number in (1, 2)
+    ]
+    assert rest.next_cursor is None
+    women = questions.list_tracks(
+        database,
+        TrackQuery(
+            job_id=crowd.id,
+            item_id=crowd.items[0],
+            attributes={"gender": AttributeFilter(("female",))},
+            min_time_ms=FRAME_MS * 19,
+        ),
+    )
+    assert [each.track for each in women.tracks] == [2]
+    assert women.tracks[0].attributes["gender"].label == "female"
+    late = TrackQuery(job_id=crowd.id, min_time_ms=FRAME_MS * 19 + 1)
+    assert questions.list_tracks(database, late).tracks == []
+
+
+def test_a_track_names_its_thumbnail(database: Database) -> None:
+    job = stored_job(database)
+    shot = artifact("0-a.track-1.jpg", kind="thumbnail")
+    finish_segment(
+        database,
+        claimed(database, job.segments[0]),
+        results(
+            tracks=[track(1), track(2)],
+            artifacts=[type(shot)(**{**_fields(shot), "track": 1}), artifact()],
+        ),
+    )
+
+    one, two = questions.list_tracks(database, TrackQuery(job_id=job.id)).tracks
+
+    assert two.thumbnail_artifact_id is None
+    assert one.thumbnail_artifact_id is not None
+    found = questions.get_artifact(database, job.id, one.thumbnail_artifact_id)
+    assert (found.kind, found.track, found.item_name) == ("thumbnail", 1, "a.mp4")
+
+
+def test_jobs_newest_first_by_state_and_label(database: Database) -> None:
+    made = [
+        stored_job(database, spec=JobSpec(label=label))
+        for label in ("Holiday 2024", "interview", "50% of the HOLIDAY")
+    ]
+    questions.cancel_job(database, made[1].id)
+
+    def ids(**filters: Any) -> list[str]:
+        found: list[str] = []
+        cursor = None
+        while True:
+            page = questions.list_jobs(database, limit=1, cursor=cursor, **filters)
+            found += [job.id for job in page.jobs]
+            cursor = page.next_cursor
+            if cursor is None:
+                return found
+
+    first, second, third = (job.id for job in made)
+    assert ids() == [third, second, first]
+    assert ids(status=JobStatus.CANCELLED) == [second]
+    assert ids(label="holiday") == [third, first]
+    assert ids(label="50%") == [third]
+    assert ids(label="_") == []
+
+
+def test_a_job_counts_its_items(database: Database) -> None:
+    job = stored_job(database, ["a.mp4", "b.png", "c.txt", "d.png"], refused=["c.txt"])
+    finish_segment(
+        database, claimed(database, job.segments[1]), results([face()], [track()], frames=1)
+    )
+
+    document = questions.get_job(database, job.id)
+
+    assert document.items_by_status == {
+        ItemStatus.QUEUED: 2,
+        ItemStatus.SUCCEEDED: 1,
+        ItemStatus.FAILED: 1,
+    }
+    assert (document.item_count, document.face_count, document.track_count) == (4, 1, 1)
+    assert document.progress.frames_total is None
+    assert document.progress.fraction == pytest.approx(0.5)
+
+
+def test_items_in_order_with_their_errors(database: Database) -> None:
+    job = stored_job(database, ["a.mp4", "b.txt", "c.png"], refused=["b.txt"])
+    page = questions.list_items(database, job.id, limit=2)
+    rest = questions.list_items(database, job.id, limit=2, cursor=page.next_cursor)
+
+    items = [*page.items, *rest.items]
+
+    assert [(item.position, item.name) for item in items] == [
+        (0, "a.mp4"),
+        (1, "b.txt"),
+        (2, "c.png"),
+    ]
+    assert items[1].error is not None
+    assert items[1].error.code == "empty-file"
+    assert items[2].progress.frames_total == 1
+    assert rest.next_cursor is None
+
+
+def test_artifacts_by_item_and_kind_in_pages(database: Database, crowd: StoredJob) -> None:
+    page = questions.list_artifacts(database, crowd.id, limit=3)
+    rest = questions.list_artifacts(database, crowd.id, limit=3, cursor=page.next_cursor)
+    assert len(page.artifacts) == 3
+    assert len(rest.artifacts) == 1
+    mine = questions.list_artifacts(database, crowd.id, item_id=crowd.items[0])
+    assert {each.item_id for each in mine.artifacts} == {crowd.items[0]}
+    assert questions.list_artifacts(database, crowd.id, kind="faces_csv").artifacts == []
+    with pytest.raises(NotFoundError):
+        questions.get_artifact(database, str(uuid.uuid4()), page.artifacts[0].id)
+
+
+def test_what_is_not_there_is_told(database: Database) -> None:
+    nowhere = str(uuid.uuid4())
+    for ask in (
+        lambda: questions.get_job(database, nowhere),
+        lambda: questions.list_items(database, nowhere),
+        lambda: questions.list_tracks(database, TrackQuery(job_id=nowhere)),
+        lambda: questions.list_faces(database, FaceQuery(job_id=nowhere)),
+        lambda: questions.list_artifacts(database, nowhere),
+    ):
+        with pytest.raises(NotFoundError):
+            ask()
+
+
+@pytest.mark.parametrize(
+    "cursor", ["", "x", "é", "bnVsbA", "W10", "WzEsMiwzXQ", "WzEsMiwzLCJhIl0", "W" * 5000, "\0"]
+)
+def test_cursors_of_others_are_refused(database: Database, cursor: str) -> None:
+    job = stored_job(database)
+    for ask in (
+        lambda: questions.list_faces(database, FaceQuery(cursor=cursor)),
+        lambda: questions.list_jobs(database, cursor=cursor),
+        lambda: questions.list_items(database, job.id, cursor=cursor),
+        lambda: questions.list_tracks(database, TrackQuery(job_id=job.id, cursor=cursor)),
+    ):
+        with pytest.raises(OptionsError, match="cursor"):
+            ask()
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1001])
+def test_limits_out_of_range_are_refused(database: Database, limit: int) -> None:
+    with pytest.raises(OptionsError, match="limit"):
+        questions.list_faces(database, FaceQuery(limit=limit))
+    with pytest.raises(OptionsError, match="limit"):
+        questions.list_jobs(database, limit=limit)
+
+
+def test_unknown_attributes_and_labels_are_refused(database: Database) -> None:
+    for attributes in ({"mood": AttributeFilter()}, {"gender": AttributeFilter(("cat",))}):
+        with pytest.raises(OptionsError):
+            questions.list_faces(database, FaceQuery(attributes=attributes))
+
+
+def test_exports_read_every_row_in_chunks(database: Database) -> None:
+    job = stored_job(database, ["a.mp4", "b.mp4"])
+    faces = [face(number, gender="male") for number in range(CHUNK + 3)]
+    for segment in job.segments:
+        finish_segment(database, claimed(database, segment), results(faces, [track(1), track(2)]))
+
+    read = list(read_faces(database, job.id))
+
+    assert [name for name, _ in read] == ["a.mp4"] * len(faces) + ["b.mp4"] * len(faces)
+    assert [record for _, record in read] == faces * 2
+    assert [(name, each.track) for name, each in read_tracks(database, job.id)] == [
+        ("a.mp4", 1),
+        ("a.mp4", 2),
+        ("b.mp4", 1),
+        ("b.mp4", 2),
+    ]
+
+
+# Plans
+
+
+@pytest.fixture
+def many(database: Database) -> StoredJob:
+    """Enough rows for a planner to care, spread over jobs and items."""
+    job = None
+    for _ in range(4):
+        job = stored_job(database, [f"{number}.mp4" for number in range(5)])
+        for segment in job.segments:
+            finish_segment(
+                database,
+                claimed(database, segment),
+                results(_varied_faces(800), [track(number) for number in range(1, 200)]),
+            )
+    with database.begin() as session:
+        session.execute(text("ANALYZE"))
+    assert job is not None
+    return job
+
+
+def _varied_faces(count: int) -> list[FaceRecord]:
+    return [
+        face(
+            number,
+            track=number // 10 + 1,
+            **{
+                head: labels[(number * 7 + place) % len(labels)]
+                for place, (head, labels) in enumerate(HEADS.items())
+            },
+        )
+        for number in range(count)
+    ]
+
+
+def test_questions_about_faces_use_indexes(database: Database, many: StoredJob) -> None:
+    item = many.items[2]
+    cursor = questions.list_faces(database, FaceQuery(job_id=many.id, limit=1000)).next_cursor
+    assert cursor is not None
+    asked = {
+        "a job": FaceQuery(job_id=many.id),
+        "a job, later": FaceQuery(job_id=many.id, cursor=cursor),
+        "an item": FaceQuery(job_id=many.id, item_id=item),
+        "a track": FaceQuery(item_id=item, track=3),
+        "a time": FaceQuery(job_id=many.id, item_id=item, min_time_ms=9000.0, max_time_ms=9999.0),
+        "all": FaceQuery(),
+        "all, later": FaceQuery(cursor=cursor),
+        **{
+            f"all with {head}": FaceQuery(attributes={head: AttributeFilter((labels[-1],), 0.5)})
+            for head, labels in HEADS.items()
+        },
+        **{
+            f"all with {head}, later": FaceQuery(
+                attributes={head: AttributeFilter((labels[-1],))}, cursor=cursor
+            )
+            for head, labels in HEADS.items()
+        },
+    }
+    for name, query in asked.items():
+        plan = _plan(database, faces_question(query).limit(101))
+        assert _is_by_index(plan), f"{name}:\n{plan}"
+
+
+def test_questions_about_tracks_use_indexes(database: Database, many: StoredJob) -> None:
+    for query in (
+        TrackQuery(job_id=many.id),
+        TrackQuery(job_id=many.id, item_id=many.items[1]),
+        TrackQuery(job_id=many.id, attributes={"gender": AttributeFilter(("male",))}),
+    ):
+        plan = _plan(database, tracks_question(query).limit(101))
+        assert _is_by_index(plan), plan
+
+
+def _plan(database: Database, question: Select[Any]) -> str:
+    on_postgres = database.dialect == "postgresql"
+    dialect = postgresql.dialect() if on_postgres else sqlite.dialect()
+    written = str(
+        question.compile(dialect=dialect, compile_kwargs={"literal_binds": True})
+    ).replace("%%", "%")
+    prefix = "EXPLAIN" if on_postgres else "EXPLAIN QUERY PLAN"
+    with database.read() as session:
+        rows = session.connection().exec_driver_sql(f"{prefix} {written}").all()
+    return "\n".join(str(row[0] if on_postgres else row[-1]) for row in rows)
+
+
+def _is_by_index(plan: str) -> bool:
+    """No sort, and no reading of a table but along an index."""
+    lines = plan.splitlines()
+    if any("TEMP B-TREE" in line or "Sort" in line or "Seq Scan" in line for line in lines):
+        return False
+    return all("INDEX" in line or "Index" in line for line in lines if "SCAN" in line or "Scan" in line)
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__slots__}
