@@ -1,0 +1,96 @@
+"""Faces of one item kept on disk while its run goes on, so that memory does not grow with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from faces_jobs.jobs.records import Attribute, FaceRecord, TrackRecord
+from faces_jobs.pipeline.values import Face, Frame
+
+
+class FaceSpool:
+    """A `Sink` that gives back, in their order and as often as asked, the faces it was given.
+
+    Open it with `with`; its file is removed on the way out.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """`path` names a file that is made, and removed again, by this spool."""
+        self._path = path
+        self._file: IO[str] | None = None
+        self._tracks: tuple[TrackRecord, ...] = ()
+        self._face_count = 0
+
+    def __enter__(self) -> Self:
+        self._file = self._path.open("w+", encoding="utf-8")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._open_file().close()
+        self._file = None
+        self._path.unlink(missing_ok=True)
+
+    @property
+    def tracks(self) -> tuple[TrackRecord, ...]:
+        """The item's tracks; empty before `finish`."""
+        return self._tracks
+
+    @property
+    def face_count(self) -> int:
+        """How many faces were added."""
+        return self._face_count
+
+    def add(self, frame: Frame, faces: Sequence[Face], *, analysed: bool) -> None:  # noqa: ARG002 (a sink's signature)
+        """Keep the faces of an analysed frame; the others only repeat what is known."""
+        if not analysed:
+            return
+        file = self._open_file()
+        for face in faces:
+            file.write(_line(face.record))
+        self._face_count += len(faces)
+
+    def finish(self, tracks: Sequence[TrackRecord]) -> None:
+        """Keep the item's tracks."""
+        self._tracks = tuple(tracks)
+        self._open_file().flush()
+
+    def __iter__(self) -> Iterator[FaceRecord]:
+        """Read the faces back from disk, in the order in which they came."""
+        self._open_file().flush()
+        with self._path.open(encoding="utf-8") as file:
+            for line in file:
+                yield _record(line)
+
+    def _open_file(self) -> IO[str]:
+        if self._file is None:
+            raise ValueError("the spool is not open: use it inside its `with` block")
+        return self._file
+
+
+def _line(record: FaceRecord) -> str:
+    attributes = [[head, a.label, a.probability] for head, a in record.attributes.items()]
+    place = [record.frame_index, record.time_ms, record.face_index, record.track]
+    return json.dumps([*place, *record.box_xyxy, record.score, attributes]) + "\n"
+
+
+def _record(line: str) -> FaceRecord:
+    frame_index, time_ms, face_index, track, *box, score, attributes = json.loads(line)
+    left, top, right, bottom = box
+    return FaceRecord(
+        frame_index=frame_index,
+        time_ms=time_ms,
+        face_index=face_index,
+        track=track,
+        box_xyxy=(left, top, right, bottom),
+        score=score,
+        attributes={head: Attribute(label, p) for head, label, p in attributes},
+    )

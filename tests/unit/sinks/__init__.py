@@ -1,0 +1,1 @@
+"""Where results go: files that are opened again and looked at."""
