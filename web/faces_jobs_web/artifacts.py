@@ -8,7 +8,7 @@ may run nothing. Only pictures and videos that the server made can be shown in p
 from __future__ import annotations
 
 import re
-from pathlib import PurePosixPath
+import unicodedata
 
 from flask import Blueprint, Response, request, send_file
 
@@ -98,7 +98,7 @@ def download(job_id: str, artifact_id: int) -> Response:
             opened.path,
             mimetype=artifact.media_type,
             as_attachment=not shown,
-            download_name=PurePosixPath(artifact.name).name,
+            download_name=saved_name(artifact.name),
             etag=artifact.sha256,
             conditional=True,
         )
@@ -108,3 +108,13 @@ def download(job_id: str, artifact_id: int) -> Response:
     # An artifact never changes, but it may be deleted: ask again, the ETag makes that cheap.
     response.headers["Cache-Control"] = "private, no-cache"
     return response
+
+
+def saved_name(name: str) -> str:
+    """A name to save a file under: no folders, no controls, nothing that turns text around."""
+    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    printable = "".join(
+        "_" if unicodedata.category(letter) in {"Cc", "Cf", "Cs", "Zl", "Zp"} else letter
+        for letter in last
+    )
+    return printable.strip(" .") or "download"

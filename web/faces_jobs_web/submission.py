@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from faces_jobs.errors import OptionsError
 from faces_jobs.jobs.spec import JobSpec
@@ -15,13 +15,19 @@ from faces_jobs_web.uploads import Upload
 KEY_HEADER = "Idempotency-Key"
 
 
-class OptionsInput(JobSpec):
-    """A job's options as they may be sent."""
-
-    models: str | list[str] | dict[str, bool] | None = Field(  # type: ignore[assignment]  # the short form of three options; in a spec it is what they come to
-        default=None,
-        description='In place of the three: names, or "1,0,1" for gender, expression, multiple.',
-    )
+_MODELS_FIELD = Field(
+    default=None,
+    description='In place of the three: names, or "1,0,1" for gender, expression, multiple.',
+)
+_OPTION_FIELDS: dict[str, Any] = {
+    **{name: (field.annotation, field) for name, field in JobSpec.model_fields.items()},
+    "models": (str | list[str] | dict[str, bool] | None, _MODELS_FIELD),
+}
+# The same fields as a spec has, and the short form that stands for three of them. It describes
+# what may be sent; `JobSpec` itself reads it.
+OptionsInput = create_model(
+    "OptionsInput", __doc__="A job's options as they may be sent.", **_OPTION_FIELDS
+)
 
 
 class FolderSubmission(BaseModel):
@@ -31,7 +37,7 @@ class FolderSubmission(BaseModel):
 
     root: str = Field(description="Name of a root, as `GET /api/v1/roots` lists them.")
     path: str = Field(default="", description="Folder or file below the root, with '/' between.")
-    options: OptionsInput = Field(default_factory=OptionsInput)
+    options: OptionsInput = Field(default_factory=OptionsInput)  # type: ignore[valid-type]  # made above
 
 
 def submit_upload(

@@ -35,8 +35,8 @@ MAX_BUFFER_BYTES = 4 * CHUNK_BYTES
 MAX_FIELDS = 64
 # What a file costs besides its content: the boundary and the headers with its name.
 ENVELOPE_BYTES = 2048
-# A refused upload is read on for so long, because a client that is still sending can't see the
-# answer: its connection would be reset instead.
+# A refused upload that is no longer than this is read to its end, because a client that is still
+# sending may not see the answer: its connection would be reset instead.
 DRAIN_BYTES = 16 * 1024 * 1024
 
 
@@ -168,15 +168,16 @@ class _Reader:
 
 
 def _drain(request: Request) -> None:
-    stream = request.environ["wsgi.input"]
-    # A test client's or proxy's stream may be closed or broken by now; then nobody waits.
-    if request.environ.get("wsgi.input_terminated"):
-        for _ in range(DRAIN_BYTES // CHUNK_BYTES):
-            try:
-                if not stream.read(CHUNK_BYTES):
-                    return
-            except (OSError, ValueError):
+    length = request.content_length
+    ended = request.environ.get("wsgi.input_terminated")
+    if not ended or (length is not None and length > DRAIN_BYTES):
+        return
+    for _ in range(DRAIN_BYTES // CHUNK_BYTES):
+        try:
+            if not request.environ["wsgi.input"].read(CHUNK_BYTES):
                 return
+        except (OSError, ValueError):  # the connection is gone: nobody waits for an answer
+            return
 
 
 def _too_large(settings: Settings) -> UploadTooLargeError:

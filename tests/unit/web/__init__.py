@@ -1,0 +1,1 @@
+"""The web app through its test client, with a real database, storage and queue."""

@@ -1,0 +1,59 @@
+"""A test client that holds every answer against the app's own OpenAPI document."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from flask.testing import FlaskClient
+from openapi_schema_validator import OAS31Validator
+from werkzeug.exceptions import HTTPException
+from werkzeug.test import TestResponse
+
+from faces_jobs_web.openapi import openapi_document
+
+
+class ConformingClient(FlaskClient):
+    """Fails a test whose answer the OpenAPI document does not describe."""
+
+    _document: dict[str, Any] | None = None
+
+    def open(self, *args: Any, **kwargs: Any) -> TestResponse:
+        """Send a request as `FlaskClient` does, then check the answer."""
+        kwargs.setdefault("buffered", True)  # reads and closes files that are sent
+        response = super().open(*args, **kwargs)
+        self._check(response)
+        return response
+
+    def _check(self, response: TestResponse) -> None:
+        request = response.request
+        try:
+            rule, _ = self.application.url_map.bind("localhost").match(
+                request.path, method=request.method, return_rule=True
+            )
+        except HTTPException:
+            return  # no route: nothing is described
+        if rule.endpoint == "static":
+            return
+        if self._document is None:
+            self._document = openapi_document(self.application, with_token=True)
+        path = re.sub(r"<(?:[^:<>]+:)?([^<>]+)>", r"{\1}", rule.rule)
+        method = "get" if request.method == "HEAD" else request.method.lower()
+        operation = self._document["paths"][path].get(method)
+        if operation is None or operation["tags"] == ["pages"]:
+            return  # pages are for people; their errors are pages too
+        described = operation["responses"].get(str(response.status_code))
+        assert described is not None, f"{method} {path} does not describe {response.status_code}"
+        if response.status_code in {204, 304} or request.method == "HEAD":
+            assert not response.data
+            return
+        content = described["content"]
+        if response.mimetype not in content:
+            assert "application/octet-stream" in content, (
+                f"{method} {path} answers {response.status_code} as {response.mimetype}"
+            )
+            return
+        schema = content[response.mimetype].get("schema")
+        if schema is not None:
+            whole = {**schema, "components": self._document["components"]}
+            OAS31Validator(whole).validate(response.json)

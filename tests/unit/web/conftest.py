@@ -1,0 +1,90 @@
+"""The app around a real SQLite database, a real storage folder and the folder queue."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from pydantic import SecretStr
+
+from faces_jobs.db.migrate import upgrade
+from faces_jobs.db.session import Database, open_database
+from faces_jobs.queue import open_queue
+from faces_jobs.settings import Settings
+from faces_jobs.storage import open_storage
+from faces_jobs_web.app import create_app
+from faces_jobs_web.services import EXTENSION, Services
+from tests.unit.web.conforming import ConformingClient
+
+TOKEN = "a-long-enough-access-token"
+
+MakeApp = Callable[..., Flask]
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file with all tables and no rows, made once and copied for each test."""
+    path = tmp_path_factory.mktemp("database") / "faces_jobs.db"
+    upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def make_app(tmp_path: Path, empty_database: Path) -> Iterator[MakeApp]:
+    """Makes apps; what they work with is closed when the test ends."""
+    with ExitStack() as opened:
+
+        def make(**values: Any) -> Flask:
+            settings = Settings(**{"data_folder": tmp_path / "data", "min_free_bytes": 0, **values})
+            settings.data_folder.mkdir(parents=True, exist_ok=True)
+            path = settings.data_folder / "faces_jobs.db"
+            if not path.exists():
+                shutil.copy(empty_database, path)
+            app = create_app(
+                settings=settings,
+                database=opened.enter_context(open_database(settings.database)),
+                storage=open_storage(settings),
+                queue=opened.enter_context(open_queue(settings)),
+            )
+            app.test_client_class = ConformingClient
+            return app
+
+        yield make
+
+
+@pytest.fixture
+def app(make_app: MakeApp) -> Flask:
+    """An app without an access token, as on a laptop."""
+    return make_app()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """A client of that app that checks every answer against the OpenAPI document."""
+    return app.test_client()
+
+
+@pytest.fixture
+def guarded(make_app: MakeApp) -> Flask:
+    """An app that wants the access token."""
+    return make_app(access_token=SecretStr(TOKEN))
+
+
+@pytest.fixture
+def held(app: Flask) -> Services:
+    """What the app works with."""
+    services = app.extensions[EXTENSION]
+    assert isinstance(services, Services)
+    return services
+
+
+@pytest.fixture
+def database(held: Services) -> Database:
+    """The app's database."""
+    return held.database

@@ -1,0 +1,34 @@
+"""What every problem must be like, and must not tell."""
+
+from __future__ import annotations
+
+import re
+
+from werkzeug.test import TestResponse
+
+LEAKS = re.compile(
+    r"Traceback|File \"|/tmp/|/var/|/home/|/root/|site-packages|\.py\b|sqlite|SELECT |0x[0-9a-f]{6}"
+)
+
+
+def assert_problem(
+    response: TestResponse, status: int, code: str, *, fields: set[str] | None = None
+) -> str:
+    """Check a problem; returns its detail."""
+    assert response.status_code == status, response.text
+    assert response.mimetype == "application/problem+json"
+    problem = response.json
+    assert problem["status"] == status
+    assert problem["code"] == code
+    assert problem["type"] == f"/problems/{code}"
+    assert problem["title"]
+    assert problem["detail"].endswith((".", "?"))
+    if fields is not None:
+        assert set(problem["fields"]) == fields
+    assert_no_leak(response)
+    return str(problem["detail"])
+
+
+def assert_no_leak(response: TestResponse) -> None:
+    """No traceback, path or statement in an error."""
+    assert not (leak := LEAKS.search(response.text)), leak

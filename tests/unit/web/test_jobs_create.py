@@ -1,0 +1,421 @@
+"""POST /api/v1/jobs."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import threading
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from faces_jobs.db.session import Database
+from faces_jobs.results import get_job, list_items, list_jobs
+from faces_jobs_web.services import Services
+from tests.unit.web.conftest import MakeApp
+from tests.unit.web.media_files import png, upload
+from tests.unit.web.problems import assert_problem
+
+JOBS = "/api/v1/jobs"
+
+
+def kept_files(held: Services) -> list[Path]:
+    return [path for path in held.storage.folder.rglob("*") if path.is_file()]
+
+
+def nothing_is_stored(held: Services) -> bool:
+    return not list_jobs(held.database).jobs and not kept_files(held)
+
+
+def test_one_file_becomes_a_job(client: FlaskClient, held: Services) -> None:
+    response = client.post(JOBS, data={"files": upload()})
+    assert response.status_code == 201
+    job = response.json
+    assert response.headers["Location"] == f"/api/v1/jobs/{job['id']}"
+    assert job["status"] == "queued"
+    assert job["item_count"] == 1
+    assert get_job(held.database, job["id"]).item_count == 1
+    assert [path.read_bytes() for path in kept_files(held)] == [png()]
+    assert held.queue.depth() == 1
+
+
+def test_many_files_keep_their_relative_names_and_order(
+    client: FlaskClient, database: Database
+) -> None:
+    names = ["a.png", "trip/a.png", "trip/ünder lake.png", "b.png"]
+    files = [upload(name, shade) for shade, name in enumerate(names)]
+    response = client.post(JOBS, data={"files": files})
+    assert response.status_code == 201
+    items = list_items(database, response.json["id"]).items
+    assert [item.name for item in items] == names
+
+
+def test_options_are_taken_from_the_form(client: FlaskClient) -> None:
+    response = client.post(
+        JOBS,
+        data={
+            "files": upload(),
+            "models": "1,0,1",
+            "detection_threshold": "0.7",
+            "smallest_face": "24",
+            "frame_stride": "",
+            "annotated": "off",
+            "label": "Holiday",
+        },
+    )
+    assert response.status_code == 201
+    options = response.json["options"]
+    assert (options["gender"], options["expression"], options["multiple"]) == (True, False, True)
+    assert options["detection_threshold"] == 0.7
+    assert options["smallest_face"] == 24
+    assert options["frame_stride"] == 1
+    assert options["annotated"] is False
+    assert response.json["label"] == "Holiday"
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ({"detection_treshold": "0.5"}, {"detection_treshold"}),
+        ({"detection_threshold": "2"}, {"detection_threshold"}),
+        ({"smallest_face": "many"}, {"smallest_face"}),
+        ({"models": "1,2,3"}, {"models"}),
+        ({"label": "x" * 1025}, {"label"}),
+        ({"label": "a\0b"}, {"label"}),
+        ({"frame_stride": ["1", "2"]}, {"frame_stride"}),
+        ({"annotated": "perhaps", "max_fps": "-1"}, {"annotated", "max_fps"}),
+    ],
+)
+def test_wrong_options_are_named_and_nothing_is_stored(
+    client: FlaskClient, held: Services, fields: dict[str, object], wrong: set[str]
+) -> None:
+    response = client.post(JOBS, data={"files": upload(), **fields})
+    assert_problem(response, 422, "invalid-options", fields=wrong)
+    assert nothing_is_stored(held)
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "code"),
+    [
+        (b"", 422, "empty-file"),
+        (b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n", 415, "playlist"),
+        (b"PK\x03\x04" + b"\0" * 100, 415, "archive"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>", 415, None),
+        (b"plain text that only says it is a video", 415, None),
+    ],
+)
+def test_a_file_that_is_no_media_is_refused_by_content(
+    client: FlaskClient, held: Services, content: bytes, status: int, code: str | None
+) -> None:
+    response = client.post(JOBS, data={"files": (io.BytesIO(content), "film.mp4", "video/mp4")})
+    assert_problem(response, status, code or response.json["code"])
+    assert nothing_is_stored(held)
+
+
+def test_one_bad_file_among_good_ones_is_that_items_error(
+    client: FlaskClient, database: Database
+) -> None:
+    files = [upload("good.png"), (io.BytesIO(b""), "empty.png")]
+    response = client.post(JOBS, data={"files": files})
+    assert response.status_code == 201
+    good, empty = list_items(database, response.json["id"]).items
+    assert good.status == "queued"
+    assert empty.status == "failed"
+    assert empty.error is not None
+    assert empty.error.code == "empty-file"
+
+
+@pytest.mark.parametrize("data", [{}, {"label": "no file"}, {"files": (io.BytesIO(b""), "")}])
+def test_no_file_is_refused(client: FlaskClient, held: Services, data: dict[str, object]) -> None:
+    response = client.post(JOBS, data=data, content_type="multipart/form-data")
+    assert_problem(response, 422, "submission")
+    assert nothing_is_stored(held)
+
+
+def test_files_in_another_field_are_refused(client: FlaskClient, held: Services) -> None:
+    response = client.post(JOBS, data={"file": upload()})
+    assert_problem(response, 422, "invalid-options", fields={"file"})
+    assert nothing_is_stored(held)
+
+
+def test_a_repeated_key_returns_the_first_job(client: FlaskClient, database: Database) -> None:
+    headers = {"Idempotency-Key": "one-and-only"}
+    first = client.post(JOBS, data={"files": upload(), "label": "x"}, headers=headers)
+    again = client.post(JOBS, data={"files": upload(), "label": "x"}, headers=headers)
+    assert first.status_code == 201
+    assert "Idempotent-Replay" not in first.headers
+    assert again.status_code == 200
+    assert again.headers["Idempotent-Replay"] == "true"
+    assert again.headers["Location"] == first.headers["Location"]
+    assert again.json["id"] == first.json["id"]
+    assert len(list_jobs(database).jobs) == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"files": upload(shade=9), "label": "x"},
+        {"files": upload("other.png"), "label": "x"},
+        {"files": upload(), "label": "y"},
+    ],
+)
+def test_the_same_key_with_other_content_is_a_conflict(
+    client: FlaskClient, held: Services, other: dict[str, object]
+) -> None:
+    headers = {"Idempotency-Key": "key"}
+    client.post(JOBS, data={"files": upload(), "label": "x"}, headers=headers)
+    response = client.post(JOBS, data=other, headers=headers)
+    assert_problem(response, 409, "idempotency-conflict")
+    assert len(list_jobs(held.database).jobs) == 1
+    assert len(kept_files(held)) == 1
+
+
+@pytest.mark.parametrize("key", ["", "k" * 256, "tab\there"])
+def test_a_key_that_is_none_is_refused(client: FlaskClient, held: Services, key: str) -> None:
+    response = client.post(JOBS, data={"files": upload()}, headers={"Idempotency-Key": key})
+    assert_problem(response, 422, "invalid-options", fields={"Idempotency-Key"})
+    assert nothing_is_stored(held)
+
+
+def test_the_same_key_from_many_at_once_makes_one_job(app: Flask, database: Database) -> None:
+    answers = []
+
+    def send() -> None:
+        with app.test_client() as client:
+            headers = {"Idempotency-Key": "race"}
+            response = client.post(JOBS, data={"files": upload()}, headers=headers)
+            answers.append((response.status_code, response.json["id"]))
+
+    senders = [threading.Thread(target=send) for _ in range(6)]
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join()
+    assert sorted(status for status, _ in answers) == [200] * 5 + [201]
+    assert len({job_id for _, job_id in answers}) == 1
+    assert len(list_jobs(database).jobs) == 1
+
+
+def test_too_many_bytes_are_refused_while_they_stream(make_app: MakeApp) -> None:
+    app = make_app(max_upload_bytes=1000)
+    with app.test_client() as client:
+        response = client.post(JOBS, data={"files": (io.BytesIO(png() + b"\0" * 2000), "a.png")})
+    assert_problem(response, 413, "upload-too-large")
+    assert nothing_is_stored(app.extensions["faces_jobs"])
+
+
+class Unreadable(io.BytesIO):
+    """A body that must not be read."""
+
+    def read(self, _size: int | None = -1, /) -> bytes:
+        raise AssertionError("the body was read")
+
+
+def test_a_length_over_the_limit_is_refused_before_the_body_is_read(make_app: MakeApp) -> None:
+    client = make_app(max_upload_bytes=1000).test_client()
+    response = client.post(
+        JOBS,
+        input_stream=Unreadable(),
+        environ_overrides={"CONTENT_LENGTH": str(10**12)},
+        content_type="multipart/form-data; boundary=x",
+    )
+    assert_problem(response, 413, "upload-too-large")
+
+
+def test_a_negative_or_malformed_length_is_no_way_around(make_app: MakeApp) -> None:
+    app = make_app(max_upload_bytes=1000)
+    for length in ("-1", "1e3", "abc"):
+        response = app.test_client().post(
+            JOBS,
+            input_stream=io.BytesIO(b"--x\r\n"),
+            environ_overrides={"CONTENT_LENGTH": length},
+            content_type="multipart/form-data; boundary=x",
+        )
+        assert response.status_code in {400, 422}, length
+    assert nothing_is_stored(app.extensions["faces_jobs"])
+
+
+def test_too_many_files_are_refused(make_app: MakeApp) -> None:
+    app = make_app(max_files=3)
+    files = [upload(f"{number}.png", number) for number in range(4)]
+    response = app.test_client().post(JOBS, data={"files": files})
+    assert_problem(response, 413, "upload-too-large")
+    assert nothing_is_stored(app.extensions["faces_jobs"])
+
+
+def test_a_hundred_thousand_parts_are_refused(make_app: MakeApp) -> None:
+    app = make_app(max_files=10)
+    part = b'--x\r\nContent-Disposition: form-data; name="f"\r\n\r\n\r\n'
+    response = app.test_client().post(
+        JOBS,
+        input_stream=io.BytesIO(part * 100_000 + b"--x--\r\n"),
+        content_type="multipart/form-data; boundary=x",
+    )
+    assert response.status_code in {400, 413}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"no form at all",
+        b"--x\r\n",
+        b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\nhalf a fi',
+        b"--x\r\nContent-Type: text/plain\r\n\r\nno disposition\r\n--x--\r\n",
+        b'--x\r\nContent-Disposition: form-data; name="label"\r\n\r\n\xff\xfe\r\n--x--\r\n',
+        b'--x\r\nContent-Disposition: form-data; name="label"\r\n' + b"X: y\r\n" * 200_000,
+        b'--x\r\nContent-Disposition: form-data; name="label"\r\n\r\n' + b"a" * 1_000_000,
+    ],
+)
+def test_a_body_that_breaks_off_or_is_malformed_leaves_nothing(
+    client: FlaskClient, held: Services, body: bytes
+) -> None:
+    response = client.post(
+        JOBS,
+        input_stream=io.BytesIO(body),
+        content_type="multipart/form-data; boundary=x",
+    )
+    assert response.status_code in {400, 413}
+    assert response.mimetype == "application/problem+json"
+    assert nothing_is_stored(held)
+
+
+def test_a_client_that_goes_away_leaves_nothing(client: FlaskClient, held: Services) -> None:
+    body = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\nhalf'
+    response = client.post(
+        JOBS,
+        input_stream=io.BytesIO(body),
+        environ_overrides={"CONTENT_LENGTH": "1000000"},
+        content_type="multipart/form-data; boundary=x",
+    )
+    assert_problem(response, 400, "bad-request")
+    assert nothing_is_stored(held)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../../../etc/passwd",
+        "/etc/passwd",
+        "..\\..\\windows\\win.ini",
+        "C:\\Users\\me\\a.png",
+        "a\0.png",
+        "x.jpg.php",
+        "n" * 300 + ".png",
+        "\u202egnp.exe",
+        "<img src=x onerror=alert(1)>.png",
+        "=HYPERLINK(1).png",
+    ],
+)
+def test_a_name_is_only_a_name(client: FlaskClient, held: Services, name: str) -> None:
+    response = client.post(JOBS, data={"files": upload(name)})
+    assert response.status_code == 201
+    (item,) = list_items(held.database, response.json["id"]).items
+    assert item.name
+    assert not item.name.startswith("/")
+    assert ".." not in item.name.split("/")
+    assert "\0" not in item.name
+    (kept,) = kept_files(held)
+    assert re.fullmatch(r"jobs/[0-9a-f-]{36}/uploads/0", str(kept.relative_to(held.storage.folder)))
+
+
+def test_another_kind_of_body_is_refused(client: FlaskClient) -> None:
+    response = client.post(JOBS, data="x", content_type="text/plain")
+    assert_problem(response, 415, "media")
+    response = client.post(JOBS, data=b"x", content_type="multipart/form-data")
+    assert_problem(response, 400, "bad-request")
+
+
+def test_a_full_disk_refuses_with_507(make_app: MakeApp) -> None:
+    app = make_app(min_free_bytes=2**60)
+    response = app.test_client().post(JOBS, data={"files": upload()})
+    assert_problem(response, 507, "storage-full")
+    assert int(response.headers["Retry-After"]) > 0
+    assert nothing_is_stored(app.extensions["faces_jobs"])
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    folder = tmp_path / "films"
+    (folder / "2026").mkdir(parents=True)
+    (folder / "2026" / "a.png").write_bytes(png())
+    (folder / "2026" / "b.png").write_bytes(png(shade=3))
+    (folder / "2026" / "notes.txt").write_text("no picture")
+    (folder / "link").symlink_to("/etc")
+    return folder
+
+
+def test_a_server_folder_becomes_a_job(make_app: MakeApp, films: Path) -> None:
+    app = make_app(roots={"films": films})
+    body = {"root": "films", "path": "2026", "options": {"models": [], "label": "all"}}
+    response = app.test_client().post(JOBS, json=body)
+    assert response.status_code == 201
+    assert response.json["label"] == "all"
+    assert response.json["items_by_status"] == {"queued": 2, "failed": 1}
+    items = list_items(app.extensions["faces_jobs"].database, response.json["id"]).items
+    assert [item.name for item in items] == ["a.png", "b.png", "notes.txt"]
+
+
+def test_a_folder_can_be_submitted_once_by_key(make_app: MakeApp, films: Path) -> None:
+    client = make_app(roots={"films": films}).test_client()
+    headers = {"Idempotency-Key": "folder"}
+    body = {"root": "films", "path": "2026"}
+    assert client.post(JOBS, json=body, headers=headers).status_code == 201
+    assert client.post(JOBS, json=body, headers=headers).status_code == 200
+    other = client.post(JOBS, json={**body, "options": {"gender": False}}, headers=headers)
+    assert_problem(other, 409, "idempotency-conflict")
+
+
+@pytest.mark.parametrize(
+    ("root", "path", "status", "code"),
+    [
+        ("music", "", 422, "folder"),
+        ("films", "..", 422, "folder"),
+        ("films", "../films2", 422, "folder"),
+        ("films", "/etc", 422, "folder"),
+        ("films", "link", 415, "media"),
+        ("films", "link/ssl", 422, "folder"),
+        ("films", "nowhere", 422, "folder"),
+        ("films", "a\0b", 422, "folder"),
+        ("", "", 422, "folder"),
+    ],
+)
+def test_a_folder_outside_its_root_is_refused(
+    make_app: MakeApp, films: Path, root: str, path: str, status: int, code: str
+) -> None:
+    app = make_app(roots={"films": films})
+    response = app.test_client().post(JOBS, json={"root": root, "path": path})
+    assert_problem(response, status, code)
+    assert str(films) not in response.text
+    assert nothing_is_stored(app.extensions["faces_jobs"])
+
+
+@pytest.mark.parametrize(
+    ("body", "wrong"),
+    [
+        ([], {"body"}),
+        ({}, {"root"}),
+        ({"root": 3}, {"root"}),
+        ({"root": "films", "path": None}, {"path"}),
+        ({"root": "films", "options": []}, {"options"}),
+        ({"root": "films", "folder": "x"}, {"folder"}),
+        ({"root": "films", "options": {"gender": "on"}}, {"gender"}),
+        ({"root": "films", "options": {"colour": 1}}, {"colour"}),
+    ],
+)
+def test_a_json_body_is_read_strictly(
+    make_app: MakeApp, films: Path, body: object, wrong: set[str]
+) -> None:
+    client = make_app(roots={"films": films}).test_client()
+    assert_problem(client.post(JOBS, json=body), 422, "invalid-options", fields=wrong)
+
+
+def test_malformed_or_huge_json_is_refused(client: FlaskClient) -> None:
+    response = client.post(JOBS, data="{", content_type="application/json")
+    assert_problem(response, 400, "bad-request")
+    huge = json.dumps({"root": "x" * 2_000_000})
+    response = client.post(JOBS, data=huge, content_type="application/json")
+    assert_problem(response, 413, "upload-too-large")
