@@ -114,9 +114,8 @@ def walk_beneath(root: Path, relative_path: str) -> Iterator[FoundFile]:
     parts = parts_of(relative_path)
     try:
         with _folder(root, parts[:-1]) as parent:
-            if parts and not stat.S_ISDIR(_lstat(parts[-1], parent).st_mode):
-                regular = stat.S_ISREG(_lstat(parts[-1], parent).st_mode)
-                yield FoundFile("/".join(parts), regular=regular)
+            if parts and stat.S_ISREG(_lstat(parts[-1], parent).st_mode):
+                yield FoundFile("/".join(parts), regular=True)
                 return
         with _folder(root, parts) as folder:
             yield from _walk(folder, parts)

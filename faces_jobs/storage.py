@@ -28,7 +28,7 @@ from faces_jobs.settings import Settings
 
 READ_BYTES = 1024 * 1024
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-_KEY = re.compile(r"jobs/[0-9a-f-]{36}(/[^/\0]+)+")
+_KEY = re.compile(r"jobs/[0-9a-f-]{36}(/[^/\x00-\x1f]+)+")
 
 
 @dataclass(frozen=True, slots=True)

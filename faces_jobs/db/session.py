@@ -15,6 +15,9 @@ from faces_jobs.db.migrate import current_revision, newest_revision
 from faces_jobs.errors import DatabaseError, StorageFullError
 
 
+_UNREADABLE = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT})
+
+
 class Database:
     """An open database. `begin()` writes, `read()` sees one unchanging state. Thread-safe."""
 
@@ -100,7 +103,7 @@ def _told_clearly() -> Iterator[None]:
             ) from error
         if _does_not_answer(error):
             raise DatabaseError(
-                "The database does not answer or stayed locked: "
+                "The database does not answer, stayed locked or is damaged: "
                 f"{str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else error}"
             ) from error
         raise
@@ -109,7 +112,8 @@ def _told_clearly() -> Iterator[None]:
 def _does_not_answer(error: DBAPIError) -> bool:
     # Both drivers put "can't reach", "locked", "timeout" and "deadlock" below OperationalError.
     kinds = {kind.__name__ for kind in type(error.orig).__mro__}
-    return error.connection_invalidated or "OperationalError" in kinds
+    unreadable = getattr(error.orig, "sqlite_errorcode", None) in _UNREADABLE
+    return error.connection_invalidated or unreadable or "OperationalError" in kinds
 
 
 def _is_full(error: DBAPIError) -> bool:

@@ -1,0 +1,61 @@
+"""Log lines: one an event, with what they are about."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+import pytest
+
+from faces_jobs.logs import LineFormatter, about, configure_logs
+
+
+def line(message: str, *arguments: object, error: BaseException | None = None) -> str:
+    record = logging.LogRecord(
+        "faces_jobs.x",
+        logging.WARNING,
+        __file__,
+        1,
+        message,
+        arguments,
+        (type(error), error, error.__traceback__) if error else None,
+    )
+    return LineFormatter().format(record)
+
+
+def test_a_line_tells_time_level_place_and_subject() -> None:
+    with about(job="j1"), about(segment=7):
+        written = line("read %d frames", 3)
+
+    assert re.fullmatch(
+        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z WARNING faces_jobs\.x job=j1 segment=7 "
+        r"read 3 frames",
+        written,
+    )
+    assert "job=" not in line("after")
+
+
+def test_a_name_can_t_forge_a_line() -> None:
+    assert len(line("item %s", "a\n2026 INFO all is well\r\x1b[2K\u202e").splitlines()) == 1
+
+
+def test_an_error_is_told_in_the_same_line() -> None:
+    try:
+        raise KeyError("x")
+    except KeyError as error:
+        written = line("failed", error=error)
+    assert "KeyError" in written
+    assert len(written.splitlines()) == 1
+
+
+def test_configured_once_it_writes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    try:
+        configure_logs("warning")
+        logging.getLogger("faces_jobs.y").info("not told")
+        logging.getLogger("faces_jobs.y").warning("told")
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+    assert "told" in capsys.readouterr().err.splitlines()[0]

@@ -1,0 +1,178 @@
+"""The local storage: names, publishing, deleting, sweeping, a full disk."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from faces_jobs.errors import NotFoundError, StorageFullError, UploadTooLargeError
+from faces_jobs.storage import LocalStorage, told_when_full
+
+JOB = str(uuid.UUID(int=1))
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> LocalStorage:
+    return LocalStorage(tmp_path / "files")
+
+
+def files(storage: LocalStorage) -> list[str]:
+    """Every file there is, by its path below the storage's folder."""
+    return sorted(
+        str(path.relative_to(storage.folder))
+        for path in storage.folder.rglob("*")
+        if path.is_file()
+    )
+
+
+def published(storage: LocalStorage, *, owner: str = "1", token: str = "t", text: str = "x") -> str:
+    with storage.workspace(token) as workspace:
+        (workspace / "out").mkdir()
+        (workspace / "out" / "a.txt").write_text(text)
+        stored = storage.publish(workspace / "out", job_id=JOB, owner=owner, token=token)
+    return stored["a.txt"].key
+
+
+def test_an_upload_is_streamed_counted_and_hashed(storage: LocalStorage) -> None:
+    with storage.receive() as incoming:
+        file = incoming.add("../../etc/passwd", iter([b"ab", b"", b"c"]))
+        assert (file.bytes, file.sha256) == (3, hashlib.sha256(b"abc").hexdigest())
+        assert file.name == "../../etc/passwd"
+        assert file.path.is_relative_to(storage.folder)
+        storage.take_upload(file, storage.upload_key(JOB, 0))
+
+    assert files(storage) == [f"jobs/{JOB}/uploads/0"]
+    assert storage.path_of(f"jobs/{JOB}/uploads/0").read_bytes() == b"abc"
+
+
+def test_what_no_job_took_is_removed(storage: LocalStorage) -> None:
+    with storage.receive() as incoming:
+        incoming.add("a", [b"a"])
+    assert files(storage) == []
+
+    def breaking() -> Iterator[bytes]:
+        yield b"a"
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError), storage.receive() as incoming:
+        incoming.add("a", breaking())
+    assert files(storage) == []
+
+
+def test_files_are_together_at_most_so_large(storage: LocalStorage) -> None:
+    with pytest.raises(UploadTooLargeError), storage.receive(max_bytes=5) as incoming:
+        incoming.add("a", [b"abc"])
+        incoming.add("b", [b"abc"])
+    assert files(storage) == []
+
+
+def test_publishing_shows_a_whole_folder_at_once(storage: LocalStorage) -> None:
+    with storage.workspace("token") as workspace:
+        out = workspace / "out"
+        out.mkdir()
+        (out / "a.txt").write_text("abc")
+        (workspace / "scratch").write_text("not to be seen")
+        stored = storage.publish(out, job_id=JOB, owner="7", token="token")
+
+    assert files(storage) == [f"jobs/{JOB}/artifacts/7-token/a.txt"]
+    assert stored["a.txt"].bytes == 3
+    assert stored["a.txt"].sha256 == hashlib.sha256(b"abc").hexdigest()
+    assert storage.path_of(stored["a.txt"].key).read_text() == "abc"
+
+
+def test_two_attempts_never_meet_and_the_loser_s_files_go(storage: LocalStorage) -> None:
+    winner = published(storage, token="one", text="winner")
+    loser = published(storage, token="two", text="loser")
+
+    storage.unpublish(job_id=JOB, owner="1", token="two")
+
+    assert storage.path_of(winner).read_text() == "winner"
+    assert not storage.path_of(loser).exists()
+
+
+def test_a_loser_of_a_deleted_job_leaves_no_folder(storage: LocalStorage) -> None:
+    published(storage)
+    storage.unpublish(job_id=JOB, owner="1", token="t")
+    storage.unpublish(job_id=JOB, owner="1", token="t")
+
+    assert list((storage.folder / "jobs").iterdir()) == []
+
+
+def test_deleting_a_job_leaves_nothing(storage: LocalStorage) -> None:
+    with storage.receive() as incoming:
+        storage.take_upload(incoming.add("a", [b"a"]), storage.upload_key(JOB, 0))
+    published(storage)
+
+    storage.delete_job(JOB)
+    storage.delete_job(JOB)
+
+    assert files(storage) == []
+    assert list(storage.job_folders()) == []
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "",
+        "/etc/passwd",
+        "../x",
+        f"jobs/{JOB}",
+        f"jobs/{JOB}/../../x",
+        f"jobs/{JOB}/uploads/..",
+        f"jobs/{JOB}/uploads/\0",
+        "jobs/not-a-uuid/uploads/0",
+        f"work/{JOB}/x",
+        f"jobs/{JOB}/uploads//etc/passwd",
+        f"jobs/{JOB}/uploads/0\n",
+    ],
+)
+def test_keys_of_others_lead_nowhere(storage: LocalStorage, key: str) -> None:
+    with pytest.raises(NotFoundError):
+        storage.path_of(key)
+
+
+def test_no_room_is_told_before_anything_is_written(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path / "files", min_free_bytes=2**62)
+    with pytest.raises(StorageFullError), storage.receive():
+        pass
+    with pytest.raises(StorageFullError), storage.workspace("t"):
+        pass
+    with pytest.raises(StorageFullError):
+        LocalStorage(tmp_path / "files").check_room(2**62)
+    assert files(storage) == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_told_as_such(number: int) -> None:
+    with pytest.raises(StorageFullError), told_when_full():
+        raise OSError(number, "full")
+    with pytest.raises(PermissionError), told_when_full():
+        raise PermissionError(errno.EACCES, "no")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="There is no /dev/full here.")
+def test_a_write_to_a_full_device_is_told_as_such() -> None:
+    with pytest.raises(StorageFullError), told_when_full(), Path("/dev/full").open("wb") as file:
+        file.write(b"x" * 100_000)
+
+
+def test_the_sweep_removes_what_died_and_leaves_what_lives(storage: LocalStorage) -> None:
+    key = published(storage)
+    for kind in ("incoming", "work", "trash"):
+        for name in ("dead", "alive"):
+            folder = storage.folder / kind / name
+            folder.mkdir(parents=True)
+            (folder / "file").write_text("x")
+            if name == "dead":
+                os.utime(folder / "file", (0, 0))
+            os.utime(folder, (0, 0))
+
+    assert storage.sweep(older_than_seconds=3600) == 3
+
+    assert files(storage) == ["incoming/alive/file", key, "trash/alive/file", "work/alive/file"]
