@@ -41,7 +41,7 @@ def _crop(picture_bgr: Picture, box: np.ndarray, scale: float, size: int) -> Pic
     if not inside.size:
         raise ValueError(f"box {box.tolist()} lies outside the {width}x{height} picture")
     if inside.shape[:2] != (side, side):
-        inside = cv2.copyMakeBorder(
+        bordered = cv2.copyMakeBorder(
             inside,
             max(0, -y),
             max(0, y + side - height),
@@ -49,7 +49,9 @@ def _crop(picture_bgr: Picture, box: np.ndarray, scale: float, size: int) -> Pic
             max(0, x + side - width),
             cv2.BORDER_REPLICATE,
         )
+        inside = np.asarray(bordered, np.uint8)
     shrinking = side > size
-    return cv2.resize(
+    resized = cv2.resize(
         inside, (size, size), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
     )
+    return np.asarray(resized, np.uint8)

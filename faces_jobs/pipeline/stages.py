@@ -36,10 +36,12 @@ class Detector(Protocol):
     """Finds faces. Boxes are clamped to the frame and of at least one pixel."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Name in records and results."""
 
     @property
-    def version(self) -> str: ...
+    def version(self) -> str:
+        """Version of the weights in use."""
 
     @property
     def sha256(self) -> str:
@@ -53,10 +55,12 @@ class Classifier(Protocol):
     """One of the three models: crops in, probabilities of each of its heads out."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Name in records and results."""
 
     @property
-    def version(self) -> str: ...
+    def version(self) -> str:
+        """Version of the weights in use."""
 
     @property
     def sha256(self) -> str:

@@ -29,11 +29,15 @@ Boxes = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One decoded frame, upright (rotation applied)."""
+    """One decoded frame, upright (rotation applied).
+
+    `duration_ms` is how long it is shown, where the stream says so.
+    """
 
     index: int
     time_ms: float
     picture_bgr: Picture
+    duration_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class MediaInfo:
     duration_ms: float | None
     average_rate: Fraction | None
     has_audio: bool
+    time_base: Fraction | None = None  # seconds of one tick: every `time_ms` is whole ticks
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,0 +1,213 @@
+"""Frames of still and animated images, upright, read by Pillow."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from faces_jobs.errors import MediaError, NoVideoError, TruncatedError
+from faces_jobs.pipeline.pictures import check_frame_size, fit, on_white
+from faces_jobs.pipeline.values import Frame, MediaInfo, Picture
+from faces_jobs.pipeline.wholeness import Claim, read_claim
+
+# Pillow's decoders raise all of these for data that is not what it should be.
+BROKEN_IMAGE = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+)
+# Pages of a TIFF and the second picture of a phone's JPEG are no animation: the first is read.
+_ANIMATED = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
+# Browsers show frames of 10 ms or less for 100 ms, which is what their authors saw.
+_SHORTEST_MS, _USUAL_MS = 10, 100.0
+_MILLISECOND = Fraction(1, 1000)
+_16_BITS = 65535.0
+
+_log = logging.getLogger(__name__)
+
+
+class ImageReader:
+    """A `FrameReader` over an image file: one frame, or those of an animation.
+
+    Alpha is put on white, EXIF's orientation applied. Of a TIFF's pages the first is read.
+    Open it with `with`; iterate it once.
+    """
+
+    def __init__(self, path: Path, name: str, *, max_pixels: int) -> None:
+        """Open the file as the image format of this name, check its header, decode its first frame.
+
+        Raises:
+            FrameSizeError: no pixels, or more than `max_pixels`; nothing was decoded.
+            TruncatedError: it breaks off before its first frame is whole.
+            MediaError: it can't be read.
+        """
+        with ExitStack() as opened:
+            file = opened.enter_context(path.open("rb"))
+            self._claim = read_claim(file, name)
+            self._image = _open_image(file, name, self._claim, max_pixels=max_pixels)
+            opened.callback(self._image.close)
+            self._frames = self._count(name)
+            # An APNG may begin with a picture for viewers that don't know animations.
+            self._skipped = int(
+                self._frames > 1 and bool(getattr(self._image, "default_image", False))
+            )
+            self._first: Picture | None = self._read(self._skipped)
+            height, width = self._first.shape[:2]
+            self._info = MediaInfo(
+                kind="video" if self._frames > 1 else "image",
+                format=name.lower(),
+                width=width,
+                height=height,
+                frame_count=self._frames - self._skipped,
+                duration_ms=None,
+                average_rate=None,
+                has_audio=False,
+                time_base=_MILLISECOND,
+            )
+            self._opened = opened.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._opened.close()
+
+    @property
+    def info(self) -> MediaInfo:
+        """What the header says; width and height are of the upright picture."""
+        return self._info
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield every frame once, in order of time.
+
+        Raises:
+            TruncatedError: after the last whole frame, if the animation breaks off.
+        """
+        first, self._first = self._first, None
+        if first is None:
+            raise RuntimeError("a reader's frames can be read once; open the file again")
+        picture, time_ms = first, 0.0
+        for index in range(self._frames - self._skipped):
+            if index:
+                picture = fit(
+                    self._read(index + self._skipped), self._info.width, self._info.height
+                )
+            shown_ms = self._shown_ms()
+            yield Frame(index, time_ms, picture, shown_ms)
+            time_ms += shown_ms or 0.0
+        if self._info.kind == "video" and self._claim.broke_off:
+            raise TruncatedError(_BROKEN_OFF)
+
+    def _count(self, name: str) -> int:
+        if name not in _ANIMATED:
+            return 1
+        try:
+            return int(getattr(self._image, "n_frames", 1))
+        except BROKEN_IMAGE:
+            return 1
+
+    def _shown_ms(self) -> float | None:
+        if self._frames == 1:
+            return None
+        stated = self._image.info.get("duration", 0)
+        if not isinstance(stated, int | float) or stated <= _SHORTEST_MS:
+            return _USUAL_MS
+        return float(round(stated))
+
+    def _read(self, number: int) -> Picture:
+        try:
+            if self._frames > 1:
+                self._image.seek(number)
+            self._image.load()
+            upright = _upright(self._image) if self._frames == 1 else self._image
+            return to_bgr(upright)
+        except BROKEN_IMAGE as error:
+            # What comes after damage in an animation is drawn upon it, so it ends there.
+            if number or self._claim.broke_off or "truncated" in str(error).lower():
+                raise TruncatedError(_BROKEN_OFF) from error
+            raise _unreadable(error) from error
+
+
+_BROKEN_OFF = "The image breaks off before its end: send it again, whole."
+
+
+def _open_image(file: BinaryIO, name: str, claim: Claim, *, max_pixels: int) -> Image.Image:
+    # Pillow's own limit is one for the whole process, and warns before it refuses; the check
+    # below takes its place. Nothing is decoded by opening.
+    Image.MAX_IMAGE_PIXELS = None
+    try:
+        image = Image.open(file, formats=[name])
+    except BROKEN_IMAGE as error:
+        if claim.broke_off:
+            raise TruncatedError(_BROKEN_OFF) from error
+        raise _unreadable(error) from error
+    try:
+        check_frame_size(*image.size, max_pixels=max_pixels)
+    except MediaError:
+        image.close()
+        raise
+    return image
+
+
+def _unreadable(error: Exception) -> MediaError:
+    if isinstance(error, EOFError):
+        return NoVideoError("The image has no frame that can be decoded: export it again.")
+    return MediaError("The image is damaged and can't be decoded: export it again, or convert it.")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    with contextlib.suppress(*BROKEN_IMAGE):  # damaged EXIF data: shown as it is stored
+        return ImageOps.exif_transpose(image)
+    return image
+
+
+def to_bgr(image: Image.Image) -> Picture:
+    """Any mode of Pillow as (height, width, 3) uint8 BGR, alpha put on white.
+
+    16-bit and float pictures are brought to 8 bits; CMYK is converted without its profile.
+    """
+    if image.mode.startswith("I") or image.mode == "F":
+        return _deep_gray(image)
+    if image.mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in image.info:
+        rgba = np.asarray(image.convert("RGBA"), np.uint8)
+        return on_white(rgba[:, :, [2, 1, 0, 3]])
+    rgb = np.asarray(image if image.mode == "RGB" else image.convert("RGB"), np.uint8)
+    return np.ascontiguousarray(rgb[:, :, ::-1])
+
+
+def _deep_gray(image: Image.Image) -> Picture:
+    levels = np.asarray(image, np.float32)
+    levels = np.nan_to_num(levels, nan=0.0, posinf=_16_BITS, neginf=0.0)
+    highest = float(levels.max(initial=0.0))
+    # Integers are 16 bits; floats have no agreed range, so 0..1, 0..255 or 0..their highest.
+    if image.mode.startswith("I"):
+        scale = 255.0 / _16_BITS if highest > 255 or image.mode != "I" else 1.0
+    else:
+        scale = 255.0 if highest <= 1 else 255.0 / max(255.0, highest)
+    gray = np.clip(levels * scale + 0.5, 0, 255).astype(np.uint8)
+    return np.repeat(gray[:, :, np.newaxis], 3, axis=2)

@@ -1,0 +1,298 @@
+"""Frames of a video file, upright, with the times of its stream, read by PyAV."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import ExitStack
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self, cast
+
+import av
+import av.error
+import numpy as np
+from av.container import InputContainer
+from av.packet import Packet
+from av.sidedata.sidedata import SideData
+from av.sidedata.sidedata import Type as SideDataType
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from faces_jobs.errors import MediaError, NoVideoError, TruncatedError
+from faces_jobs.pipeline.clock import StreamClock
+from faces_jobs.pipeline.pictures import Orientation, check_frame_size, fit, on_white
+from faces_jobs.pipeline.values import Frame, MediaInfo, Picture
+from faces_jobs.pipeline.wholeness import Claim, read_claim
+
+# FFmpeg is handed an open file and may open nothing itself: no protocol has this name.
+NO_PROTOCOL = "none"
+READ_BYTES = 256 * 1024
+# An FLV has no length in bytes, only one in seconds, which writers round.
+SHORTFALL_SECONDS = 1.0
+_NOT_THE_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
+_HD_HEIGHT = 720  # from here on players take a video that names no colours for BT.709
+_BT709, _UNSPECIFIED = 1, 2  # FFmpeg's AVCOL_SPC_BT709 and AVCOL_SPC_UNSPECIFIED
+
+_log = logging.getLogger(__name__)
+
+
+class VideoReader:
+    """A `FrameReader` over the video stream of a file. Open it with `with`; iterate it once.
+
+    Memory: one decoded frame beside those that the codec itself keeps, which are few with one
+    thread (every further one keeps a frame more).
+    """
+
+    def __init__(self, path: Path, demuxer: str, *, max_pixels: int, threads: int = 1) -> None:
+        """Open the file, check its header, then decode its first frame.
+
+        Raises:
+            NoVideoError: no video stream, or no frame in it.
+            FrameSizeError: no pixels, or more than `max_pixels`; nothing was decoded.
+            TruncatedError: it breaks off before its first frame is whole.
+            MediaError: it can't be read, with the reason.
+        """
+        self._max_pixels = max_pixels
+        self._damaged = 0
+        with ExitStack() as opened:
+            file = opened.enter_context(path.open("rb", buffering=0))
+            self._claim = read_claim(file, demuxer)
+            self._container = open_container(file, demuxer, self._claim, max_pixels=max_pixels)
+            opened.callback(self._container.close)
+            self._stream = _choose_stream(self._container)
+            check_frame_size(self._stream.width, self._stream.height, max_pixels=max_pixels)
+            self._stream.codec_context.thread_count = threads
+            self._stream.codec_context.options = {"max_pixels": str(max_pixels)}
+            self._decoded = self._decode()
+            opened.callback(self._decoded.close)
+            self._first = next(self._decoded, None)
+            if self._first is None:
+                raise NoVideoError("The video has no frame that can be decoded: convert it to MP4.")
+            self._orientation = _orientation(self._first)
+            height, width = self._picture(self._first).shape[:2]
+            self._info = self._describe(demuxer, width, height)
+            self._opened = opened.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._opened.close()
+
+    @property
+    def info(self) -> MediaInfo:
+        """What the header says; width and height are of the upright first frame."""
+        return self._info
+
+    @property
+    def damaged_packets(self) -> int:
+        """How many packets in the midst of the stream could not be decoded, so far."""
+        return self._damaged
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield every decoded frame once, in order of time.
+
+        A frame whose size differs from the first one's is scaled to it, as players do.
+
+        Raises:
+            TruncatedError: after the last whole frame, if the file ends before its stream does.
+            FrameSizeError: a later frame has more pixels than the limit.
+        """
+        clock = StreamClock(
+            time_base=_time_base(self._stream),
+            start=self._stream.start_time,
+            rate=_rate(self._stream),
+        )
+        broken: TruncatedError | None = None
+        try:
+            for index, decoded in enumerate(self._frames_once()):
+                ticks, duration = clock.place(decoded.pts, decoded.duration)
+                yield Frame(
+                    index=index,
+                    time_ms=clock.milliseconds(ticks),
+                    picture_bgr=fit(self._picture(decoded), self._info.width, self._info.height),
+                    duration_ms=clock.milliseconds(duration),
+                )
+        except TruncatedError as error:
+            broken = error
+        if self._damaged:
+            _log.warning("%d damaged packets of a video were left out", self._damaged)
+        if broken is None and self._claim.seconds is not None:
+            shortfall = self._claim.seconds - clock.milliseconds(clock.end) / 1000
+            if shortfall > SHORTFALL_SECONDS:
+                broken = TruncatedError(
+                    f"The file ends {shortfall:.1f} seconds before its video does: "
+                    "send it again, whole."
+                )
+        if broken is not None:
+            raise broken
+
+    def _frames_once(self) -> Iterator[VideoFrame]:
+        first, self._first = self._first, None
+        if first is None:
+            raise RuntimeError("a reader's frames can be read once; open the file again")
+        yield first
+        yield from self._decoded
+
+    def _decode(self) -> Generator[VideoFrame]:
+        """Decode packet by packet. Damage in the midst is counted; at the end it is the end."""
+        held: Packet[VideoStream] | None = None  # not whole: left out if it is the last one
+        last_is_whole = True
+        reason = ""
+        packets = self._container.demux()
+        while True:
+            try:
+                packet = next(packets, None)
+            except av.error.FFmpegError as error:
+                reason = error.strerror or "unreadable data"
+                break
+            if packet is None:
+                break
+            if not packet.size:
+                continue  # would put the codec into its end, and says nothing
+            last_is_whole = not packet.is_corrupt
+            if packet.stream_index != self._stream.index:
+                continue
+            if held is not None:
+                yield from self._attempt(held)
+            ours = cast("Packet[VideoStream]", packet)
+            held = ours if packet.is_corrupt else None
+            if held is None:
+                yield from self._attempt(ours)
+        proven_whole = self._claim.bytes is not None and not self._claim.broke_off
+        truncated = bool(reason) or self._claim.broke_off or not (last_is_whole or proven_whole)
+        if held is not None and not truncated:
+            yield from self._attempt(held)
+        yield from self._attempt(None)
+        if truncated:
+            raise TruncatedError(
+                "The file breaks off before its video ends"
+                f"{f' ({reason})' if reason else ''}: send it again, whole."
+            )
+
+    def _attempt(self, packet: Packet[VideoStream] | None) -> Iterator[VideoFrame]:
+        """The frames that one packet completes (None: those that the codec still holds)."""
+        try:
+            frames = self._stream.decode(packet)
+        except av.error.FFmpegError:
+            # The codec refuses frames above the limit by itself; tell that from damage.
+            context = self._stream.codec_context
+            if context.width and context.height:
+                check_frame_size(context.width, context.height, max_pixels=self._max_pixels)
+            self._damaged += 1
+            return
+        for frame in frames:
+            check_frame_size(frame.width, frame.height, max_pixels=self._max_pixels)
+            yield frame
+
+    def _picture(self, decoded: VideoFrame) -> Picture:
+        colours: dict[str, Any] = {"src_color_range": decoded.color_range, "threads": 1}
+        if decoded.colorspace == _UNSPECIFIED and decoded.height >= _HD_HEIGHT:
+            colours["src_colorspace"] = _BT709
+        has_alpha = any(part.is_alpha for part in decoded.format.components)
+        name = "bgra" if has_alpha or decoded.format.name == "pal8" else "bgr24"
+        pixels = np.asarray(decoded.to_ndarray(format=name, **colours), np.uint8)
+        return self._orientation.apply(on_white(pixels) if name == "bgra" else pixels)
+
+    def _describe(self, demuxer: str, width: int, height: int) -> MediaInfo:
+        stream, container = self._stream, self._container
+        rate, time_base = _rate(stream), _time_base(stream)
+        duration_ms: float | None = None
+        if stream.duration:
+            duration_ms = float(stream.duration * time_base * 1000)
+        elif container.duration:
+            duration_ms = container.duration / 1000  # FFmpeg counts it in microseconds
+        count = stream.frames or None
+        if count is None and duration_ms and stream.average_rate:
+            count = max(1, round(duration_ms / 1000 * stream.average_rate))
+        return MediaInfo(
+            kind="video",
+            format=demuxer,
+            width=width,
+            height=height,
+            frame_count=count,
+            duration_ms=duration_ms,
+            average_rate=rate,
+            has_audio=bool(container.streams.audio),
+            time_base=time_base,
+        )
+
+
+def open_container(
+    file: BinaryIO, demuxer: str, claim: Claim, *, max_pixels: int
+) -> InputContainer:
+    """Open a file with one demuxer and nothing else.
+
+    Raises:
+        TruncatedError: it breaks off before it tells what is in it.
+        MediaError: it can't be opened, with the reason.
+    """
+    try:
+        return av.open(
+            file,
+            "r",
+            format=demuxer,
+            options={"protocol_whitelist": NO_PROTOCOL, "max_pixels": str(max_pixels)},
+            metadata_errors="replace",
+            buffer_size=READ_BYTES,
+        )
+    except av.error.FFmpegError as error:
+        if claim.broke_off:
+            raise TruncatedError(
+                "The file breaks off before it tells what is in it: send it again, whole."
+            ) from error
+        if not claim.has_index:
+            raise MediaError(
+                "The video has no index (its moov box is missing), as when a recording was not "
+                "finished: repair it or record it again."
+            ) from error
+        raise MediaError(
+            f"The video can't be opened ({error.strerror or 'unreadable data'}): "
+            "check that it plays, or convert it to MP4."
+        ) from error
+
+
+def _choose_stream(container: InputContainer) -> VideoStream:
+    """The video stream that a player would show; a cover picture is none.
+
+    Raises:
+        NoVideoError: there is none.
+        MediaError: it is coded in a way for which there is no decoder.
+    """
+    streams = [
+        stream for stream in container.streams.video if not stream.disposition & _NOT_THE_VIDEO
+    ]
+    if not streams:
+        raise NoVideoError("The file has no video stream: send a video or an image.")
+    best = container.streams.best("video")
+    chosen = best if isinstance(best, VideoStream) and best in streams else streams[0]
+    if chosen.codec_context is None:
+        raise MediaError("The video is coded in a way that can't be decoded: convert it to MP4.")
+    return chosen
+
+
+def _orientation(frame: VideoFrame) -> Orientation:
+    try:
+        parts = list(cast("Iterable[SideData]", frame.side_data))
+    except ValueError:  # PyAV does not know all kinds of side data that FFmpeg has
+        return Orientation.from_degrees(frame.rotation)
+    for part in parts:
+        if part.type is SideDataType.DISPLAYMATRIX:
+            return Orientation.from_display_matrix(bytes(part))
+    return Orientation()
+
+
+def _time_base(stream: VideoStream) -> Fraction:
+    return stream.time_base or Fraction(1, 1000)
+
+
+def _rate(stream: VideoStream) -> Fraction | None:
+    return stream.average_rate or stream.guessed_rate or None
