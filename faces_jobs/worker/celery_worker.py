@@ -1,0 +1,74 @@
+"""Runs a Celery worker in this process: one process a slot, never a fork."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from celery import Celery, signals
+from celery.concurrency.solo import TaskPool
+
+from faces_jobs.errors import SettingsError
+from faces_jobs.queue import QUEUE_NAME, make_app
+from faces_jobs.settings import Settings
+from faces_jobs.worker.resources import Worker, open_worker
+from faces_jobs.worker.tasks import add_tasks
+
+POOL = "solo"
+
+_log = logging.getLogger(__name__)
+
+
+def run_worker(settings: Settings) -> None:
+    """Work on what the queue rings for, until TERM or Ctrl-C.
+
+    On TERM the batch in hand is finished, the segment is handed back and the process ends.
+
+    Raises:
+        DatabaseError, DeviceError, ModelError: something can't be opened.
+    """
+    app = make_app(settings)
+    with open_worker(settings) as worker:
+        add_tasks(app, worker)
+        with_signals(app, worker)
+        _log.info("worker %s waits for work on %s", worker.name, worker.catalog.device)
+        celery_worker(app, worker.name).start()
+    _log.info("worker %s ended", worker.name)
+
+
+def celery_worker(app: Celery, name: str, *, pool: str = POOL) -> Any:
+    """Celery's worker, without the talk between workers that rows make needless.
+
+    Raises:
+        SettingsError: another pool was asked for, here or through Celery's own settings.
+    """
+    worker = app.Worker(
+        pool=pool,
+        concurrency=1,
+        hostname=f"faces-jobs@{name}",
+        queues=[QUEUE_NAME],
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+        quiet=True,
+    )
+    if worker.pool_cls is not TaskPool:
+        raise SettingsError(
+            f"Celery's pool {worker.pool_cls.__module__} is refused: networks and CUDA do not "
+            "survive a fork. Start one `faces-jobs worker` for each slot."
+        )
+    return worker
+
+
+def with_signals(app: Celery, worker: Worker) -> None:
+    """Tell the work in hand of a shutdown, and keep Celery away from this process's logs."""
+
+    def stop(**_details: Any) -> None:
+        worker.stop_requested.set()
+
+    def keep_logs(**_details: Any) -> None:
+        """Being there is all it does: Celery then leaves logging alone."""
+
+    # Not weakly: these functions are known to nobody else.
+    signals.worker_shutting_down.connect(stop, weak=False)
+    signals.setup_logging.connect(keep_logs, weak=False)

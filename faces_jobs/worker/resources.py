@@ -1,0 +1,55 @@
+"""What a worker process opens at its start and closes at its end."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from faces_jobs_models.catalog import Catalog, open_catalog
+
+from faces_jobs.db.session import Database, open_database
+from faces_jobs.queue import Queue, open_queue
+from faces_jobs.settings import Settings
+from faces_jobs.storage import LocalStorage, open_storage
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One worker: one process, one segment at a time."""
+
+    name: str  # of this process, on this machine, in this life
+    settings: Settings
+    database: Database
+    storage: LocalStorage
+    queue: Queue
+    catalog: Catalog
+    stop_requested: threading.Event = field(default_factory=threading.Event)
+
+
+@contextmanager
+def open_worker(settings: Settings) -> Iterator[Worker]:
+    """Open database, storage, queue and the catalog of networks (each loads when first used).
+
+    Raises:
+        DatabaseError: the database is missing, old or does not answer.
+        DeviceError: the device that the settings ask for is not there.
+        ModelError: the models folder is none.
+    """
+    with (
+        open_database(settings.database) as database,
+        open_queue(settings) as queue,
+        open_catalog(device=settings.device, models_folder=settings.models_folder) as catalog,
+    ):
+        yield Worker(
+            name=f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
+            settings=settings,
+            database=database,
+            storage=open_storage(settings),
+            queue=queue,
+            catalog=catalog,
+        )

@@ -1,0 +1,131 @@
+"""The sweep: rings again for what waits too long, gives up on what kills, tidies up files."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from dataclasses import dataclass
+from types import FrameType
+
+from faces_jobs.db.overdue import (
+    fail_poison,
+    fail_poisoned_jobs,
+    mark_job_rung,
+    mark_segments_rung,
+    orphaned_segments,
+    waiting_jobs,
+    waiting_segments,
+)
+from faces_jobs.db.session import Database, open_database
+from faces_jobs.errors import DatabaseError, QueueError, StorageFullError
+from faces_jobs.queue import Queue, open_queue
+from faces_jobs.retention import sweep_files
+from faces_jobs.settings import Settings
+from faces_jobs.storage import LocalStorage, open_storage
+
+MOST_AT_ONCE = 256
+# As long as so many messages wait, workers have enough to come back for, and whoever waits in
+# the rows is told later. Without this bound, a backlog would be rung for again and again, and
+# the broker would fill up with messages that say the same.
+ENOUGH_MESSAGES = 32
+FILES_EVERY_SECONDS = 3600.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SweepReport:
+    """What one round found."""
+
+    segments_rung: int
+    jobs_rung: int
+    given_up: int
+
+
+def run_sweep(settings: Settings, *, once: bool = False) -> None:
+    """Sweep every so often until TERM or Ctrl-C; or once.
+
+    Raises:
+        DatabaseError: at the start; or, with `once`, at any time, as QueueError is.
+    """
+    stop = threading.Event()
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    storage = open_storage(settings)
+    with open_database(settings.database) as database, open_queue(settings) as queue:
+        if once:
+            report = sweep(database, queue, settings)
+            sweep_files(database, storage)
+            _log.info("%s", report)
+            return
+        previous = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            _loop(database, queue, storage, settings, stop)
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+
+def sweep(database: Database, queue: Queue, settings: Settings) -> SweepReport:
+    """One round. Safe to run anywhere, any number of times, at the same time.
+
+    Raises:
+        DatabaseError, QueueError: one of them does not answer; what was done is done.
+    """
+    given_up, to_finish = fail_poison(
+        database, max_attempts=settings.max_attempts, limit=MOST_AT_ONCE
+    )
+    given_up += fail_poisoned_jobs(
+        database, max_attempts=settings.max_attempts, limit=MOST_AT_ONCE
+    )
+    jobs = {
+        *to_finish,
+        *waiting_jobs(
+            database,
+            ring_again_seconds=settings.ring_again_seconds,
+            max_attempts=settings.max_attempts,
+            limit=MOST_AT_ONCE,
+        ),
+    }
+    for job_id in jobs:
+        queue.ring_job(job_id)
+        mark_job_rung(database, job_id)
+    segments = orphaned_segments(
+        database,
+        ring_again_seconds=settings.ring_again_seconds,
+        max_attempts=settings.max_attempts,
+        limit=MOST_AT_ONCE,
+    )
+    if queue.depth() < ENOUGH_MESSAGES:
+        segments += waiting_segments(
+            database, ring_again_seconds=settings.ring_again_seconds, limit=MOST_AT_ONCE
+        )
+    for segment_id in segments:
+        queue.ring_segment(segment_id)
+    mark_segments_rung(database, segments)
+    return SweepReport(segments_rung=len(segments), jobs_rung=len(jobs), given_up=given_up)
+
+
+def _loop(
+    database: Database,
+    queue: Queue,
+    storage: LocalStorage,
+    settings: Settings,
+    stop: threading.Event,
+) -> None:
+    files_at = time.monotonic()
+    while not stop.is_set():
+        try:
+            report = sweep(database, queue, settings)
+            if report != SweepReport(0, 0, 0):
+                _log.info("%s", report)
+            if time.monotonic() >= files_at:
+                files_at = time.monotonic() + FILES_EVERY_SECONDS
+                sweep_files(database, storage)
+        except (DatabaseError, QueueError, StorageFullError) as error:
+            _log.warning("this round was cut short, the next one goes on: %s", error)
+        stop.wait(settings.sweep_seconds)
