@@ -1,0 +1,170 @@
+"""Draws faces onto a picture: box, track number and settled labels, readable at 360p and at 4K."""
+
+from __future__ import annotations
+
+import colorsys
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from faces_jobs.jobs.records import Attributes
+from faces_jobs.pipeline.values import Face, Picture
+
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+# The golden angle: neighbouring track numbers get hues far apart, however many there are.
+HUE_STEP = (math.sqrt(5) - 1) / 2
+PANEL_OPACITY = 0.62
+
+# What most people never ask about is not drawn unless it says something.
+QUIET = {"occlusion": "none", "illumination": "medium", "pose": "frontal", "makeup": "partial"}
+
+
+Rectangle = tuple[int, int, int, int]
+"""Left, top, right, bottom in pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Lengths in pixels that go with a picture's size."""
+
+    line: int
+    text: float
+    text_thickness: int
+    text_height: int
+    padding: int
+
+    @classmethod
+    def of(cls, width: int, height: int) -> Sizes:
+        """A text line takes about a 36th of a frame's shorter side, and never under 10 pixels."""
+        text_height = max(10, round(min(width, height) / 36))
+        return cls(
+            line=max(1, round(text_height / 7)),
+            text=cv2.getFontScaleFromHeight(FONT, text_height),
+            text_thickness=max(1, round(text_height / 11)),
+            text_height=text_height,
+            padding=max(3, round(text_height * 0.4)),
+        )
+
+
+def draw_faces(picture_bgr: Picture, faces: Sequence[Face]) -> Picture:
+    """A copy of the picture with every face's box and labels on it.
+
+    Args:
+        picture_bgr: (height, width, 3) uint8; not changed.
+        faces: of this frame, or the last ones known where the frame was not analysed.
+
+    Returns:
+        (height, width, 3) uint8 BGR.
+    """
+    drawn = picture_bgr.copy()
+    height, width = drawn.shape[:2]
+    sizes = Sizes.of(width, height)
+    for face in faces:
+        _draw_box(drawn, face, sizes)
+    taken = [_edges(face) for face in faces]
+    for face in faces:  # after all boxes, so that no box strikes through a text
+        taken.append(_draw_panel(drawn, face, sizes, taken))
+    return drawn
+
+
+@lru_cache(maxsize=1024)
+def colour_of(track: int) -> tuple[int, int, int]:
+    """A track's colour, BGR: bright, and unlike those of the tracks around it."""
+    red, green, blue = colorsys.hsv_to_rgb((track * HUE_STEP) % 1.0, 0.65, 1.0)
+    return round(blue * 255), round(green * 255), round(red * 255)
+
+
+def lines_of(track: int, attributes: Attributes) -> list[str]:
+    """The text beside a face: first who it is, then how it looks."""
+    shown = {
+        head: f"{attribute.label} {attribute.probability:.0%}"
+        for head, attribute in attributes.items()
+        if QUIET.get(head) != attribute.label
+    }
+    person = [shown[head] for head in ("gender", "age") if head in shown]
+    rest = [
+        text if head == "expression" else f"{head} {text}"
+        for head, text in shown.items()
+        if head not in {"gender", "age"}
+    ]
+    return [" ".join([f"#{track}", *person[:1]]), *person[1:], *rest]
+
+
+def _edges(face: Face) -> Rectangle:
+    left, top, right, bottom = (round(edge) for edge in face.record.box_xyxy)
+    return left, top, right, bottom
+
+
+def _draw_box(drawn: Picture, face: Face, sizes: Sizes) -> None:
+    left, top, right, bottom = _edges(face)
+    corners = (left, top), (right - 1, bottom - 1)
+    # A dark rim keeps the line visible on a background of its own colour.
+    cv2.rectangle(drawn, *corners, (0, 0, 0), sizes.line + 2, cv2.LINE_AA)
+    cv2.rectangle(drawn, *corners, colour_of(face.record.track), sizes.line, cv2.LINE_AA)
+
+
+def _draw_panel(drawn: Picture, face: Face, sizes: Sizes, taken: Sequence[Rectangle]) -> Rectangle:
+    lines = lines_of(face.record.track, face.settled)
+    step = round(sizes.text_height * 1.55)
+    width = max(_text_width(line, sizes) for line in lines) + 2 * sizes.padding
+    height = step * len(lines) + sizes.padding
+    left, top = _place_of_panel(drawn, face, (width, height), taken)
+    panel = drawn[top : top + height, left : left + width]
+    panel[:] = (panel * (1 - PANEL_OPACITY)).astype(np.uint8)
+    colour = colour_of(face.record.track)
+    cv2.rectangle(
+        drawn, (left, top), (left + max(1, sizes.line) - 1, top + height - 1), colour, cv2.FILLED
+    )
+    for number, line in enumerate(lines):
+        baseline = top + step * (number + 1) - round(sizes.text_height * 0.25)
+        cv2.putText(
+            drawn,
+            line,
+            (left + sizes.padding, baseline),
+            FONT,
+            sizes.text,
+            colour if number == 0 else (255, 255, 255),
+            sizes.text_thickness,
+            cv2.LINE_AA,
+        )
+    return left, top, left + width, top + height
+
+
+def _place_of_panel(
+    drawn: Picture, face: Face, size_wh: tuple[int, int], taken: Sequence[Rectangle]
+) -> tuple[int, int]:
+    """Beside, under or over the box, inside the picture: where it hides least of what is there."""
+    frame_height, frame_width = drawn.shape[:2]
+    width, height = size_wh
+    box_left, box_top, box_right, box_bottom = _edges(face)
+
+    def inside(left: int, top: int) -> tuple[int, int]:
+        return max(0, min(left, frame_width - width)), max(0, min(top, frame_height - height))
+
+    places = [
+        inside(box_right, box_top),
+        inside(box_left - width, box_top),
+        inside(box_left, box_bottom),
+        inside(box_left, box_top - height),
+    ]
+    return min(
+        places,
+        key=lambda place: sum(
+            _common_area((*place, place[0] + width, place[1] + height), other) for other in taken
+        ),
+    )
+
+
+def _common_area(one: Rectangle, other: Rectangle) -> int:
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    return max(0, width) * max(0, height)
+
+
+def _text_width(line: str, sizes: Sizes) -> int:
+    (width, _), _ = cv2.getTextSize(line, FONT, sizes.text, sizes.text_thickness)
+    return int(width)

@@ -1,0 +1,73 @@
+"""Boxes and labels are drawn inside the picture, at any size of picture and for any box."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from faces_jobs.jobs.labels import HEADS
+from faces_jobs.jobs.records import Attribute, BoxXyxy, FaceRecord
+from faces_jobs.pipeline.values import Face
+from faces_jobs.sinks.drawing import Sizes, colour_of, draw_faces, lines_of
+
+LABELS = {head: Attribute(labels[0], 0.9) for head, labels in HEADS.items()}
+
+
+def a_face(box: BoxXyxy, track: int = 1) -> Face:
+    record = FaceRecord(0, 0.0, 0, track, box, 0.9, LABELS)
+    return Face(record, opinion={}, settled=LABELS)
+
+
+@given(
+    width=st.integers(1, 400),
+    height=st.integers(1, 400),
+    box=st.tuples(*[st.floats(0, 1)] * 4),
+)
+def test_any_box_in_any_picture_is_drawn(
+    width: int, height: int, box: tuple[float, float, float, float]
+) -> None:
+    left, right = sorted((box[0] * width, box[2] * width))
+    top, bottom = sorted((box[1] * height, box[3] * height))
+    picture = np.full((height, width, 3), 90, np.uint8)
+    drawn = draw_faces(picture, [a_face((left, top, right, bottom))])
+    assert drawn.shape == picture.shape
+    assert (picture == 90).all(), "the frame itself must stay as it was"
+
+
+@pytest.mark.parametrize(("width", "height"), [(640, 360), (1920, 1080), (3840, 2160)])
+def test_text_keeps_its_share_of_the_picture(width: int, height: int) -> None:
+    sizes = Sizes.of(width, height)
+    assert sizes.text_height == pytest.approx(height / 36, abs=0.5)
+    picture = np.zeros((height, width, 3), np.uint8)
+    box = (width * 0.1, height * 0.2, width * 0.2, height * 0.5)
+    drawn = draw_faces(picture, [a_face(box)])
+    assert (drawn[round(height * 0.2) : round(height * 0.5), round(width * 0.21) :] == 255).any()
+
+
+def test_panels_leave_each_other_and_the_faces_alone() -> None:
+    picture = np.zeros((720, 1280, 3), np.uint8)
+    alone = draw_faces(picture, [a_face((500, 200, 600, 330))])
+    left_of_it = draw_faces(
+        picture, [a_face((500, 200, 600, 330)), a_face((640, 200, 740, 330), track=2)]
+    )
+    assert alone[210:320, 620:700].any(), "the panel is right of a face that is alone"
+    assert not left_of_it[250:300, 660:720].any(), "no panel covers the second face"
+
+
+def test_tracks_next_to_each_other_look_unlike() -> None:
+    for track in range(1, 200):
+        one, other = np.array(colour_of(track)), np.array(colour_of(track + 1))
+        assert np.abs(one - other).max() > 60
+
+
+def test_what_says_nothing_is_not_drawn() -> None:
+    settled = {
+        "gender": Attribute("male", 0.976),
+        "pose": Attribute("frontal", 0.9),
+        "occlusion": Attribute("glasses", 0.8),
+        "age": Attribute("old", 0.7),
+    }
+    assert lines_of(7, settled) == ["#7 male 98%", "old 70%", "occlusion glasses 80%"]
+    assert lines_of(7, {}) == ["#7"]
