@@ -13,6 +13,8 @@ from faces_jobs.jobs.status import JobStatus
 from faces_jobs_web.guard import FORM_FIELD, form_token
 from faces_jobs_web.services import services
 
+THIN_SPACE = "\u202f"  # narrow, and no line breaks at it
+
 STATUS_NAMES: dict[str, str] = {
     JobStatus.QUEUED: "Waiting",
     JobStatus.RUNNING: "Running",
@@ -98,7 +100,7 @@ def day(moment: datetime) -> str:
 
 def share(fraction: float) -> str:
     """A fraction in percent."""
-    return f"{fraction * 100:.0f} %"
+    return f"{fraction * 100:.0f}{THIN_SPACE}%"
 
 
 def count(number: int, one: str, many: str | None = None) -> str:
