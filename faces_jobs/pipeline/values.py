@@ -85,12 +85,15 @@ class Face:
     """One face in one frame: its record, and what the track's votes say so far.
 
     `record.attributes` holds this frame's own best labels; `settled` is what gets drawn, so
-    that labels do not flicker; `opinion` holds the full probabilities behind both.
+    that labels do not flicker; `opinion` holds the full probabilities behind both. `best_so_far`
+    marks the best shot of its track among the faces until now: the last one marked is the
+    track's `best_*`.
     """
 
     record: FaceRecord
     opinion: Opinion
     settled: Attributes
+    best_so_far: bool = False
 
 
 @dataclass(frozen=True, slots=True)

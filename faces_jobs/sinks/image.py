@@ -1,0 +1,68 @@
+"""The annotated copy of a photograph: same format, same size, nothing else of the original's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Any, Self
+
+import numpy as np
+from PIL import Image
+
+from faces_jobs.jobs.records import TrackRecord
+from faces_jobs.pipeline.values import Face, Frame
+from faces_jobs.sinks.drawing import draw_faces
+from faces_jobs.storage import told_when_full
+
+# Format of the source -> suffix and how to save. Metadata (place, camera, embedded preview) is
+# left behind on purpose: the copy is made to be shown around.
+IMAGE_FORMATS: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
+    {
+        "jpeg": (".jpg", {"quality": 92, "subsampling": 0}),
+        "png": (".png", {"compress_level": 3}),
+        "webp": (".webp", {"quality": 90}),
+        "bmp": (".bmp", {}),
+        "tiff": (".tif", {"compression": "tiff_lzw"}),
+        "gif": (".gif", {}),
+        "avif": (".avif", {"quality": 85}),
+    }
+)
+
+
+class AnnotatedImage:
+    """A `Sink` of one frame. Open it with `with`; the file is there when the block ends well."""
+
+    def __init__(self, path: Path, *, format: str) -> None:  # noqa: A002 (`MediaInfo.format`)
+        """`format` is the source's, a key of `IMAGE_FORMATS`."""
+        self._path = path
+        self._part = path.with_name(path.name + ".part")
+        self._format = format
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            self._part.unlink(missing_ok=True)
+        elif self._part.exists():
+            self._part.replace(self._path)
+
+    def add(self, frame: Frame, faces: Sequence[Face], *, analysed: bool) -> None:  # noqa: ARG002 (a sink's signature)
+        """Write the annotated frame.
+
+        Raises:
+            StorageFullError: there is no room for it.
+        """
+        _, options = IMAGE_FORMATS[self._format]
+        drawn_rgb = np.ascontiguousarray(draw_faces(frame.picture_bgr, faces)[:, :, ::-1])
+        with told_when_full():
+            Image.fromarray(drawn_rgb).save(self._part, format=self._format, **options)
+
+    def finish(self, tracks: Sequence[TrackRecord]) -> None:
+        """Nothing is left to do."""

@@ -1,0 +1,76 @@
+"""One best-shot thumbnail a track."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import cv2
+import numpy as np
+
+from faces_jobs.jobs.records import TrackRecord
+from faces_jobs.pipeline.crops import crop_faces
+from faces_jobs.pipeline.values import Face, Frame
+from faces_jobs.storage import told_when_full
+
+SIDE = 192  # pixels; a card on a page shows it at half that on a sharp screen
+SCALE = 1.7  # of the box's longer side: hair and chin belong to a portrait
+JPEG_QUALITY = 88
+
+
+class Thumbnails:
+    """A `Sink` that writes `<track>.jpg` for each track into a folder that is there.
+
+    A better shot replaces the one before it on disk, so memory does not grow with the tracks.
+    Open it with `with`; on an error its files are removed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._tracks: set[int] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            for _, path in self.paths():
+                path.unlink(missing_ok=True)
+
+    def paths(self) -> Iterator[tuple[int, Path]]:
+        """(track, path of its thumbnail), by track."""
+        for track in sorted(self._tracks):
+            yield track, self._folder / f"{track}.jpg"
+
+    def add(self, frame: Frame, faces: Sequence[Face], *, analysed: bool) -> None:
+        """Keep the face where it is the best shot of its track so far.
+
+        Raises:
+            StorageFullError: there is no room for it.
+        """
+        if not analysed:
+            return
+        for face in faces:
+            if face.best_so_far:
+                self._write(frame, face)
+
+    def finish(self, tracks: Sequence[TrackRecord]) -> None:
+        """Drop the thumbnails of tracks that came to nothing."""
+        for track in self._tracks - {track.track for track in tracks}:
+            (self._folder / f"{track}.jpg").unlink(missing_ok=True)
+        self._tracks &= {track.track for track in tracks}
+
+    def _write(self, frame: Frame, face: Face) -> None:
+        box = np.array([face.record.box_xyxy], np.float32)
+        (portrait,) = crop_faces(frame.picture_bgr, box, scale=SCALE, size=SIDE)
+        _, encoded = cv2.imencode(".jpg", portrait, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+        with told_when_full():
+            (self._folder / f"{face.record.track}.jpg").write_bytes(encoded.tobytes())
+        self._tracks.add(face.record.track)

@@ -1,0 +1,85 @@
+"""Annotated images and thumbnails, opened again with another library than wrote them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from faces_jobs.jobs.records import Attribute, FaceRecord, TrackRecord
+from faces_jobs.pipeline.values import Face, Frame
+from faces_jobs.sinks.image import IMAGE_FORMATS, AnnotatedImage
+from faces_jobs.sinks.thumbnails import SIDE, Thumbnails
+
+GENDER = {"gender": Attribute("female", 0.9)}
+
+
+def a_frame(width: int = 160, height: int = 121) -> Frame:
+    return Frame(0, 0.0, np.full((height, width, 3), (200, 120, 40), np.uint8))
+
+
+def a_face(*, track: int = 1, left: float = 20.0, best: bool = True) -> Face:
+    record = FaceRecord(0, 0.0, 0, track, (left, 20.0, left + 30, 60.0), 0.9, GENDER)
+    return Face(record, opinion={}, settled=GENDER, best_so_far=best)
+
+
+def a_track(track: int) -> TrackRecord:
+    return TrackRecord(track, 0, 0, 0.0, 0.0, 1, 0.9, 0, 0.0, (20.0, 20.0, 50.0, 60.0), GENDER)
+
+
+@pytest.mark.parametrize("name", IMAGE_FORMATS)
+def test_an_annotated_image_keeps_format_and_size(tmp_path: Path, name: str) -> None:
+    path = tmp_path / f"photo{IMAGE_FORMATS[name][0]}"
+    with AnnotatedImage(path, format=name) as sink:
+        sink.add(a_frame(), [a_face()], analysed=True)
+        assert not path.exists(), "no file is visible before it is whole"
+    with Image.open(path) as image:
+        assert image.format == name.upper()
+        assert image.size == (160, 121)
+        colours = np.asarray(image.convert("RGB")).astype(int)
+    assert abs(colours[110, 5] - (40, 120, 200)).max() < 30, "BGR came back as RGB"
+    assert (colours.max(axis=2) > 220).any(), "something was drawn"
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+def test_an_image_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
+    def broken_off() -> None:
+        with AnnotatedImage(tmp_path / "photo.png", format="png") as sink:
+            sink.add(a_frame(), [], analysed=True)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        broken_off()
+    assert not list(tmp_path.iterdir())
+
+
+def test_each_track_has_the_thumbnail_of_its_last_best_shot(tmp_path: Path) -> None:
+    bright = Frame(1, 40.0, np.full((121, 160, 3), 250, np.uint8))
+    with Thumbnails(tmp_path) as sink:
+        sink.add(a_frame(), [a_face(), a_face(track=2, left=90)], analysed=True)
+        sink.add(bright, [a_face()], analysed=True)
+        sink.add(a_frame(), [a_face(best=False)], analysed=True)
+        sink.add(a_frame(), [a_face()], analysed=False)
+        sink.finish([a_track(1), a_track(2)])
+        assert list(sink.paths()) == [(1, tmp_path / "1.jpg"), (2, tmp_path / "2.jpg")]
+    with Image.open(tmp_path / "1.jpg") as image:
+        assert (image.format, image.size) == ("JPEG", (SIDE, SIDE))
+        assert np.asarray(image).mean() > 245
+
+
+def test_thumbnails_of_dropped_tracks_and_of_errors_go(tmp_path: Path) -> None:
+    with Thumbnails(tmp_path) as sink:
+        sink.add(a_frame(), [a_face(), a_face(track=2)], analysed=True)
+        sink.finish([a_track(2)])
+    assert [path.name for path in tmp_path.iterdir()] == ["2.jpg"]
+
+    def broken_off() -> None:
+        with Thumbnails(tmp_path) as sink:
+            sink.add(a_frame(), [a_face(track=2)], analysed=True)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        broken_off()
+    assert not list(tmp_path.iterdir())
