@@ -62,7 +62,9 @@ def run_sweep(settings: Settings, *, once: bool = False) -> None:
             sweep_files(database, storage)
             _log.info("%s", report)
             return
-        previous = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+        previous = {
+            number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)
+        }
         try:
             _loop(database, queue, storage, settings, stop)
         finally:
@@ -79,9 +81,7 @@ def sweep(database: Database, queue: Queue, settings: Settings) -> SweepReport:
     given_up, to_finish = fail_poison(
         database, max_attempts=settings.max_attempts, limit=MOST_AT_ONCE
     )
-    given_up += fail_poisoned_jobs(
-        database, max_attempts=settings.max_attempts, limit=MOST_AT_ONCE
-    )
+    given_up += fail_poisoned_jobs(database, max_attempts=settings.max_attempts, limit=MOST_AT_ONCE)
     jobs = {
         *to_finish,
         *waiting_jobs(

@@ -1,0 +1,128 @@
+"""Ends a job: writes its exports from the rows, in bounded memory, and moves it to its last state."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from faces_jobs.db.claims import JobClaim, claim_job, renew_job
+from faces_jobs.db.endings import NewArtifact, hand_back_job
+from faces_jobs.db.endings import finish_job as record_end
+from faces_jobs.db.rows import read_faces, read_tracks
+from faces_jobs.errors import (
+    CancelledError,
+    DatabaseError,
+    FacesJobsError,
+    LeaseLostError,
+    QueueError,
+    StorageFullError,
+)
+from faces_jobs.logs import about
+from faces_jobs.sinks.exports import (
+    write_faces_csv,
+    write_faces_jsonl,
+    write_faces_parquet,
+    write_tracks_csv,
+)
+from faces_jobs.storage import told_when_full
+from faces_jobs.worker.heartbeat import Heartbeat, StopRequestedError
+from faces_jobs.worker.resources import Worker
+
+# File name of each export -> its kind and media type. Items' files begin with a number and a
+# dash (see `process`), so the names never meet.
+EXPORTS = {
+    "faces.csv": ("faces_csv", "text/csv; charset=utf-8"),
+    "faces.jsonl": ("faces_jsonl", "application/x-ndjson"),
+    "faces.parquet": ("faces_parquet", "application/vnd.apache.parquet"),
+    "tracks.csv": ("tracks_csv", "text/csv; charset=utf-8"),
+}
+OWNER = "job"
+
+_log = logging.getLogger(__name__)
+
+
+def finish_job(job_id: str, worker: Worker) -> None:
+    """Write a job's exports and end it, if it is to be had. May be called at any time, by many."""
+    settings = worker.settings
+    claim = claim_job(
+        worker.database,
+        job_id,
+        worker=worker.name,
+        lease_seconds=settings.lease_seconds,
+        max_attempts=settings.max_attempts,
+    )
+    if claim is None:
+        _log.debug("job %s is not to be finished now", job_id)
+        return
+    with about(job=job_id):
+        try:
+            _finish(claim, worker)
+        except (CancelledError, LeaseLostError) as error:
+            _log.info("exports thrown away: %s", error)
+        except StopRequestedError:
+            _hand_back(claim, worker, "its worker was told to stop", counts=False)
+        except FacesJobsError as error:
+            _log.warning("exports not written: %s", error)
+            _hand_back(claim, worker, str(error), counts=True)
+        except Exception as error:  # the last boundary: what is not foreseen is told and kept
+            _log.exception("exports not written")
+            _hand_back(claim, worker, f"{type(error).__name__}: {error}", counts=True)
+
+
+def _finish(claim: JobClaim, worker: Worker) -> None:
+    def renew(_frames_done: int, _frames_total: int | None) -> None:
+        renew_job(worker.database, claim, lease_seconds=worker.settings.lease_seconds)
+
+    with (
+        Heartbeat(
+            renew,
+            every_seconds=worker.settings.heartbeat_seconds,
+            stop_requested=worker.stop_requested,
+        ) as heartbeat,
+        worker.storage.workspace(claim.token) as workspace,
+    ):
+        out = workspace / "out"
+        out.mkdir()
+        _write_exports(out, claim.job_id, worker, heartbeat)
+        stored = worker.storage.publish(out, job_id=claim.job_id, owner=OWNER, token=claim.token)
+        heartbeat.stop()
+        artifacts = [
+            NewArtifact(
+                kind=EXPORTS[name][0],
+                name=name,
+                media_type=EXPORTS[name][1],
+                bytes=file.bytes,
+                sha256=file.sha256,
+                storage_key=file.key,
+            )
+            for name, file in stored.items()
+        ]
+        try:
+            status = record_end(worker.database, claim, artifacts)
+        except BaseException:
+            worker.storage.unpublish(job_id=claim.job_id, owner=OWNER, token=claim.token)
+            raise
+    _log.info("job ended: %s", status)
+
+
+def _write_exports(out: Path, job_id: str, worker: Worker, heartbeat: Heartbeat) -> None:
+    database = worker.database
+    with told_when_full():
+        for name, write in (
+            ("faces.csv", write_faces_csv),
+            ("faces.jsonl", write_faces_jsonl),
+            ("faces.parquet", write_faces_parquet),
+        ):
+            write(out / name, read_faces(database, job_id))
+            heartbeat.progress(0, None)
+        write_tracks_csv(out / "tracks.csv", read_tracks(database, job_id))
+        heartbeat.progress(0, None)
+
+
+def _hand_back(claim: JobClaim, worker: Worker, reason: str, *, counts: bool) -> None:
+    try:
+        hand_back_job(worker.database, claim, reason=reason, counts=counts)
+        if not counts:
+            worker.queue.ring_job(claim.job_id)
+    except (CancelledError, LeaseLostError, DatabaseError, StorageFullError, QueueError) as error:
+        _log.warning("not handed back, the lease will run out: %s", error)
