@@ -85,15 +85,14 @@ class Face:
     """One face in one frame: its record, and what the track's votes say so far.
 
     `record.attributes` holds this frame's own best labels; `settled` is what gets drawn, so
-    that labels do not flicker; `opinion` holds the full probabilities behind both. `best_so_far`
-    marks the best shot of its track among the faces until now: the last one marked is the
-    track's `best_*`.
+    that labels do not flicker; `opinion` holds the full probabilities behind both. `quality`
+    (0..1) tells how good a shot it is: the first of the highest is the track's `best_*`.
     """
 
     record: FaceRecord
     opinion: Opinion
     settled: Attributes
-    best_so_far: bool = False
+    quality: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

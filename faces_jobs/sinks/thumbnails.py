@@ -29,7 +29,7 @@ class Thumbnails:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._tracks: set[int] = set()
+        self._best: dict[int, float] = {}  # track to the quality of its thumbnail
 
     def __enter__(self) -> Self:
         return self
@@ -46,7 +46,7 @@ class Thumbnails:
 
     def paths(self) -> Iterator[tuple[int, Path]]:
         """(track, path of its thumbnail), by track."""
-        for track in sorted(self._tracks):
+        for track in sorted(self._best):
             yield track, self._folder / f"{track}.jpg"
 
     def add(self, frame: Frame, faces: Sequence[Face], *, analysed: bool) -> None:
@@ -58,14 +58,16 @@ class Thumbnails:
         if not analysed:
             return
         for face in faces:
-            if face.best_so_far:
+            track = face.record.track
+            if face.quality > self._best.get(track, -1.0):
                 self._write(frame, face)
+                self._best[track] = face.quality
 
     def finish(self, tracks: Sequence[TrackRecord]) -> None:
         """Drop the thumbnails of tracks that came to nothing."""
-        for track in self._tracks - {track.track for track in tracks}:
+        for track in self._best.keys() - {track.track for track in tracks}:
             (self._folder / f"{track}.jpg").unlink(missing_ok=True)
-        self._tracks &= {track.track for track in tracks}
+            del self._best[track]
 
     def _write(self, frame: Frame, face: Face) -> None:
         box = np.array([face.record.box_xyxy], np.float32)
@@ -73,4 +75,3 @@ class Thumbnails:
         _, encoded = cv2.imencode(".jpg", portrait, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         with told_when_full():
             (self._folder / f"{face.record.track}.jpg").write_bytes(encoded.tobytes())
-        self._tracks.add(face.record.track)

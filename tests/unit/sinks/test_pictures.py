@@ -20,9 +20,9 @@ def a_frame(width: int = 160, height: int = 121) -> Frame:
     return Frame(0, 0.0, np.full((height, width, 3), (200, 120, 40), np.uint8))
 
 
-def a_face(*, track: int = 1, left: float = 20.0, best: bool = True) -> Face:
+def a_face(*, track: int = 1, left: float = 20.0, quality: float = 0.5) -> Face:
     record = FaceRecord(0, 0.0, 0, track, (left, 20.0, left + 30, 60.0), 0.9, GENDER)
-    return Face(record, opinion={}, settled=GENDER, best_so_far=best)
+    return Face(record, opinion={}, settled=GENDER, quality=quality)
 
 
 def a_track(track: int) -> TrackRecord:
@@ -55,13 +55,13 @@ def test_an_image_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_each_track_has_the_thumbnail_of_its_last_best_shot(tmp_path: Path) -> None:
+def test_each_track_has_the_thumbnail_of_its_best_shot(tmp_path: Path) -> None:
     bright = Frame(1, 40.0, np.full((121, 160, 3), 250, np.uint8))
     with Thumbnails(tmp_path) as sink:
         sink.add(a_frame(), [a_face(), a_face(track=2, left=90)], analysed=True)
-        sink.add(bright, [a_face()], analysed=True)
-        sink.add(a_frame(), [a_face(best=False)], analysed=True)
-        sink.add(a_frame(), [a_face()], analysed=False)
+        sink.add(bright, [a_face(quality=0.9)], analysed=True)
+        sink.add(a_frame(), [a_face(quality=0.9)], analysed=True)
+        sink.add(a_frame(), [a_face(quality=1.0)], analysed=False)
         sink.finish([a_track(1), a_track(2)])
         assert list(sink.paths()) == [(1, tmp_path / "1.jpg"), (2, tmp_path / "2.jpg")]
     with Image.open(tmp_path / "1.jpg") as image:
