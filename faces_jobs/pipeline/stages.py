@@ -96,7 +96,11 @@ class Sink(Protocol):
     """
 
     def add(self, frame: Frame, faces: Sequence[Face], *, analysed: bool) -> None:
-        """Take one frame, in order. `analysed` is False for frames that a stride left out."""
+        """Take one frame, in order, with its faces from left to right.
+
+        `analysed` is False for frames that a stride left out; their faces are those of the last
+        frame that was analysed, to be drawn but not to be counted again.
+        """
 
     def finish(self, tracks: Sequence[TrackRecord]) -> None:
         """Take the item's tracks, once, after its last frame."""

@@ -1,0 +1,132 @@
+"""Link detections through the frames of one item, by overlap with where each face should be now.
+
+Each track predicts its box with constant velocity; predictions and detections are paired so
+that the sum of their overlaps is largest. A face that is missed for a moment keeps its number.
+At a scene cut every track ends, since another face may stand where one stood before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from faces_jobs.pipeline.values import Boxes, Detections, Frame, Picture
+
+# Boxes grow by this part of their size on each side before their overlap is measured, so that
+# small faces that move fast, or far between two analysed frames, still meet their prediction.
+MARGIN = 0.25
+LOWEST_OVERLAP = 0.25
+# A miss is forgiven for this long, and at least for so many analysed frames.
+MEMORY_MS = 1000.0
+MEMORY_UPDATES = 2
+# A lost face is expected to go on moving for this long; then to have stopped.
+COAST_MS = 300.0
+# Mean difference of gray levels between two frames, brightness evened out, above which they
+# are of two scenes. Fast pans and zooms stay below 25, cuts mostly above 50.
+CUT_LEVELS = 40.0
+_CUT_SIDE = 32
+
+
+@dataclass(slots=True)
+class _Track:
+    number: int
+    box: NDArray[np.float64]  # xyxy, as last seen
+    velocity: NDArray[np.float64]  # of the four sides, pixels a millisecond
+    seen_ms: float
+    missed: int = 0
+
+    def expected(self, time_ms: float) -> NDArray[np.float64]:
+        return self.box + self.velocity * min(time_ms - self.seen_ms, COAST_MS)
+
+    def see(self, box: NDArray[np.float64], time_ms: float) -> None:
+        elapsed = time_ms - self.seen_ms
+        if elapsed > 0:
+            # Half of the new velocity: boxes tremble by a pixel or two from frame to frame.
+            self.velocity = (self.velocity + (box - self.box) / elapsed) / 2
+        self.box, self.seen_ms, self.missed = box, time_ms, 0
+
+
+class OverlapTracker:
+    """A `Tracker`. One instance an item: numbers begin at 1 and are never used again."""
+
+    def __init__(self) -> None:
+        self._tracks: list[_Track] = []
+        self._issued = 0
+        self._scene: NDArray[np.float32] | None = None
+
+    def update(self, frame: Frame, detections: Detections) -> list[int]:
+        """The track number of each detection of this frame, in its order.
+
+        Frames come in order of time; those that are not analysed are left out.
+        """
+        if self._is_cut(frame.picture_bgr):
+            self._tracks = []
+        boxes = np.asarray(detections.boxes_xyxy, np.float64).reshape(-1, 4)
+        numbers = [0] * len(boxes)
+        unseen = set(range(len(self._tracks)))
+        for track, detection in self._pairs(boxes, frame.time_ms):
+            self._tracks[track].see(boxes[detection], frame.time_ms)
+            numbers[detection] = self._tracks[track].number
+            unseen.discard(track)
+        for track in unseen:
+            self._tracks[track].missed += 1
+        self._tracks = [track for track in self._tracks if self._remembers(track, frame.time_ms)]
+        for detection in sorted(range(len(boxes)), key=lambda index: tuple(boxes[index])):
+            if not numbers[detection]:
+                self._issued += 1
+                numbers[detection] = self._issued
+                self._tracks.append(
+                    _Track(self._issued, boxes[detection], np.zeros(4), frame.time_ms)
+                )
+        return numbers
+
+    def _pairs(self, boxes: NDArray[np.float64], time_ms: float) -> list[tuple[int, int]]:
+        if not self._tracks or not len(boxes):
+            return []
+        expected = np.stack([track.expected(time_ms) for track in self._tracks])
+        overlap = overlaps(_grown(expected), _grown(boxes))
+        # What overlaps too little must not win a pair by adding a little to the sum.
+        overlap[overlap < LOWEST_OVERLAP] = 0
+        rows, columns = linear_sum_assignment(overlap, maximize=True)
+        return [
+            (int(row), int(column))
+            for row, column in zip(rows, columns, strict=True)
+            if overlap[row, column] > 0
+        ]
+
+    def _remembers(self, track: _Track, time_ms: float) -> bool:
+        return track.missed <= MEMORY_UPDATES or time_ms - track.seen_ms <= MEMORY_MS
+
+    def _is_cut(self, picture_bgr: Picture) -> bool:
+        # The nearest pixels, not a mean over all: it costs 0.1 ms at any size.
+        sampled = cv2.resize(picture_bgr, (_CUT_SIDE, _CUT_SIDE), interpolation=cv2.INTER_NEAREST)
+        scene = np.asarray(cv2.cvtColor(sampled, cv2.COLOR_BGR2GRAY), np.float32)
+        before, self._scene = self._scene, scene
+        if before is None or before.shape != scene.shape:
+            return False
+        change = (scene - scene.mean()) - (before - before.mean())
+        return float(np.abs(change).mean()) > CUT_LEVELS
+
+
+def overlaps(
+    first_xyxy: NDArray[np.float64] | Boxes, second_xyxy: NDArray[np.float64] | Boxes
+) -> NDArray[np.float64]:
+    """Intersection over union of each of (n, 4) with each of (m, 4): (n, m), 0..1."""
+    first = np.asarray(first_xyxy, np.float64)[:, np.newaxis]
+    second = np.asarray(second_xyxy, np.float64)[np.newaxis]
+    corners = np.minimum(first[..., 2:], second[..., 2:]) - np.maximum(
+        first[..., :2], second[..., :2]
+    )
+    inside = np.clip(corners, 0, None).prod(axis=-1)
+    areas = [np.clip(box[..., 2:] - box[..., :2], 0, None).prod(axis=-1) for box in (first, second)]
+    union = areas[0] + areas[1] - inside
+    return np.asarray(np.where(union > 0, inside / np.where(union > 0, union, 1), 0.0))
+
+
+def _grown(boxes_xyxy: NDArray[np.float64]) -> NDArray[np.float64]:
+    margin = MARGIN * (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2])
+    return np.concatenate([boxes_xyxy[:, :2] - margin, boxes_xyxy[:, 2:] + margin], axis=1)
