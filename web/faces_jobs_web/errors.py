@@ -109,16 +109,13 @@ def problem_codes() -> dict[str, tuple[int, str]]:
     codes = {
         code: (status, HTTP_STATUS_CODES[status]) for status, code in sorted(HTTP_CODES.items())
     }
-    for kind, status, title in STATUSES:
-        for one in (kind, *_subclasses(kind)):
-            if problem_status(one) == status:
-                codes[one.code] = (status, title)
+    for kind in _subclasses(FacesJobsError):
+        found = next(
+            ((status, title) for one, status, title in STATUSES if issubclass(kind, one)), None
+        )
+        if found is not None:
+            codes[kind.code] = found
     return {**codes, INTERNAL: (500, HTTP_STATUS_CODES[500])}
-
-
-def problem_status(kind: type[FacesJobsError]) -> int:
-    """The HTTP status of a kind of error."""
-    return next((status for one, status, _ in STATUSES if issubclass(kind, one)), 500)
 
 
 def _subclasses(kind: type[FacesJobsError]) -> list[type[FacesJobsError]]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 from flask import Blueprint, Response
-from sqlalchemy import text
+from sqlalchemy import select
 
+from faces_jobs.db.tables import JobRow
 from faces_jobs.jobs.documents import Document
 from faces_jobs_web.answers import document_response
 from faces_jobs_web.operations import Answer, Operation, describes
@@ -34,6 +35,6 @@ def show() -> Response:
     """Tell whether the server is well: the database answers and there is room for uploads."""
     held = services()
     with held.database.read() as session:
-        session.execute(text("SELECT 1"))
+        session.execute(select(JobRow.id).limit(1))
     held.storage.check_room()
     return document_response(Health())

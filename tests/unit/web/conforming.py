@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, cast
 
+from flask import Flask
 from flask.testing import FlaskClient
 from openapi_schema_validator import OAS31Validator
 from werkzeug.exceptions import HTTPException
@@ -13,17 +14,34 @@ from werkzeug.test import TestResponse
 from faces_jobs_web.openapi import openapi_document
 
 
-class ConformingClient(FlaskClient):
+class Answer(TestResponse):
+    """A response whose JSON a test looks into without asking first whether there is any."""
+
+    @property
+    def json(self) -> Any:
+        """The decoded body."""
+        return self.get_json()
+
+
+class WebClient(FlaskClient):
     """Fails a test whose answer the OpenAPI document does not describe."""
 
     _document: dict[str, Any] | None = None
 
-    def open(self, *args: Any, **kwargs: Any) -> TestResponse:
+    def get(self, *args: Any, **kwargs: Any) -> Answer:
+        """Send a GET."""
+        return self.open(*args, **kwargs, method="GET")
+
+    def post(self, *args: Any, **kwargs: Any) -> Answer:
+        """Send a POST."""
+        return self.open(*args, **kwargs, method="POST")
+
+    def open(self, *args: Any, **kwargs: Any) -> Answer:
         """Send a request as `FlaskClient` does, then check the answer."""
         kwargs.setdefault("buffered", True)  # reads and closes files that are sent
         response = super().open(*args, **kwargs)
         self._check(response)
-        return response
+        return cast("Answer", response)
 
     def _check(self, response: TestResponse) -> None:
         request = response.request
@@ -57,3 +75,10 @@ class ConformingClient(FlaskClient):
         if schema is not None:
             whole = {**schema, "components": self._document["components"]}
             OAS31Validator(whole).validate(response.json)
+
+
+def client_of(app: Flask) -> WebClient:
+    """A new client: a browser or program of its own."""
+    client = app.test_client()
+    assert isinstance(client, WebClient)
+    return client

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from flask.testing import FlaskClient
 from pydantic import SecretStr
 
 from faces_jobs.db.migrate import upgrade
@@ -20,7 +19,7 @@ from faces_jobs.settings import Settings
 from faces_jobs.storage import open_storage
 from faces_jobs_web.app import create_app
 from faces_jobs_web.services import EXTENSION, Services
-from tests.unit.web.conforming import ConformingClient
+from tests.unit.web.conforming import WebClient, client_of
 
 TOKEN = "a-long-enough-access-token"
 
@@ -52,7 +51,7 @@ def make_app(tmp_path: Path, empty_database: Path) -> Iterator[MakeApp]:
                 storage=open_storage(settings),
                 queue=opened.enter_context(open_queue(settings)),
             )
-            app.test_client_class = ConformingClient
+            app.test_client_class = WebClient
             return app
 
         yield make
@@ -65,9 +64,9 @@ def app(make_app: MakeApp) -> Flask:
 
 
 @pytest.fixture
-def client(app: Flask) -> FlaskClient:
+def client(app: Flask) -> WebClient:
     """A client of that app that checks every answer against the OpenAPI document."""
-    return app.test_client()
+    return client_of(app)
 
 
 @pytest.fixture

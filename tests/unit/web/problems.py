@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from werkzeug.test import TestResponse
 
@@ -17,7 +18,7 @@ def assert_problem(
     """Check a problem; returns its detail."""
     assert response.status_code == status, response.text
     assert response.mimetype == "application/problem+json"
-    problem = response.json
+    problem: Any = response.json
     assert problem["status"] == status
     assert problem["code"] == code
     assert problem["type"] == f"/problems/{code}"

@@ -6,11 +6,11 @@ import hashlib
 from urllib.parse import unquote
 
 import pytest
-from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from faces_jobs_web.services import Services
 from tests.unit.web import worked
+from tests.unit.web.conforming import WebClient
 from tests.unit.web.media_files import upload
 from tests.unit.web.problems import assert_problem
 
@@ -18,19 +18,19 @@ NASTY = 'a "b"\r\nX-Evil: 1; ü<img>.png'
 
 
 @pytest.fixture
-def address(client: FlaskClient, held: Services) -> str:
+def address(client: WebClient, held: Services) -> str:
     job_id = client.post("/api/v1/jobs", data={"files": upload()}).json["id"]
     worked.finish(held.database, held.storage, job_id, name=NASTY)
     return f"/api/v1/jobs/{job_id}/artifacts"
 
 
-def of_kind(client: FlaskClient, address: str, kind: str) -> str:
+def of_kind(client: WebClient, address: str, kind: str) -> str:
     (artifact,) = client.get(f"{address}?kind={kind}").json["artifacts"]
     return f"{address}/{artifact['id']}"
 
 
 @pytest.fixture
-def video(client: FlaskClient, address: str) -> str:
+def video(client: WebClient, address: str) -> str:
     return of_kind(client, address, "annotated_video")
 
 
@@ -42,7 +42,7 @@ def assert_inert(response: TestResponse) -> None:
     assert response.headers["Cross-Origin-Resource-Policy"] == "same-origin"
 
 
-def test_artifacts_are_listed_in_pages_and_by_kind(client: FlaskClient, address: str) -> None:
+def test_artifacts_are_listed_in_pages_and_by_kind(client: WebClient, address: str) -> None:
     first = client.get(f"{address}?limit=3").json
     rest = client.get(f"{address}?limit=3&cursor={first['next_cursor']}").json
     kinds = [artifact["kind"] for artifact in first["artifacts"] + rest["artifacts"]]
@@ -52,7 +52,7 @@ def test_artifacts_are_listed_in_pages_and_by_kind(client: FlaskClient, address:
 
 
 def test_a_download_is_saved_under_its_name_and_can_run_nothing(
-    client: FlaskClient, video: str
+    client: WebClient, video: str
 ) -> None:
     response = client.get(video)
     assert response.status_code == 200
@@ -68,9 +68,7 @@ def test_a_download_is_saved_under_its_name_and_can_run_nothing(
     assert "ü<img>.png.mp4" in unquote(disposition)
 
 
-def test_only_pictures_and_videos_of_ours_are_shown_inline(
-    client: FlaskClient, address: str
-) -> None:
+def test_only_pictures_and_videos_of_ours_are_shown_inline(client: WebClient, address: str) -> None:
     for kind in ("annotated_video", "annotated_image", "thumbnail"):
         response = client.get(of_kind(client, address, kind) + "?inline=true")
         assert response.headers["Content-Disposition"].startswith("inline")
@@ -84,7 +82,7 @@ def test_only_pictures_and_videos_of_ours_are_shown_inline(
     [("bytes=0-99", 0, 100), ("bytes=10000-", 10000, None), ("bytes=-50", -50, None)],
 )
 def test_a_range_is_answered_206(
-    client: FlaskClient, video: str, asked: str, start: int, end: int | None
+    client: WebClient, video: str, asked: str, start: int, end: int | None
 ) -> None:
     response = client.get(video, headers={"Range": asked})
     part = worked.MP4[start:end]
@@ -98,7 +96,7 @@ def test_a_range_is_answered_206(
     assert_inert(response)
 
 
-def test_a_range_beyond_the_end_is_416(client: FlaskClient, video: str) -> None:
+def test_a_range_beyond_the_end_is_416(client: WebClient, video: str) -> None:
     response = client.get(video, headers={"Range": "bytes=99999999-"})
     assert_problem(response, 416, "range-not-satisfiable")
     assert response.headers["Content-Range"] == f"bytes */{len(worked.MP4)}"
@@ -106,7 +104,7 @@ def test_a_range_beyond_the_end_is_416(client: FlaskClient, video: str) -> None:
 
 @pytest.mark.parametrize("asked", ["bytes=0-1,4-5", "lines=1-2", "bytes=a-b", "bytes=5-2", ""])
 def test_ranges_that_are_not_served_get_the_whole_file_or_416(
-    client: FlaskClient, video: str, asked: str
+    client: WebClient, video: str, asked: str
 ) -> None:
     response = client.get(video, headers={"Range": asked})
     if asked == "bytes=5-2":
@@ -116,7 +114,7 @@ def test_ranges_that_are_not_served_get_the_whole_file_or_416(
         assert response.data == worked.MP4
 
 
-def test_if_range_answers_the_part_only_of_the_same_file(client: FlaskClient, video: str) -> None:
+def test_if_range_answers_the_part_only_of_the_same_file(client: WebClient, video: str) -> None:
     tag = client.get(video).headers["ETag"]
     same = client.get(video, headers={"Range": "bytes=0-9", "If-Range": tag})
     other = client.get(video, headers={"Range": "bytes=0-9", "If-Range": '"other"'})
@@ -124,7 +122,7 @@ def test_if_range_answers_the_part_only_of_the_same_file(client: FlaskClient, vi
     assert (other.status_code, len(other.data)) == (200, len(worked.MP4))
 
 
-def test_head_and_if_none_match(client: FlaskClient, video: str) -> None:
+def test_head_and_if_none_match(client: WebClient, video: str) -> None:
     head = client.head(video)
     assert head.status_code == 200
     assert head.headers["Content-Length"] == str(len(worked.MP4))
@@ -134,7 +132,7 @@ def test_head_and_if_none_match(client: FlaskClient, video: str) -> None:
 
 
 def test_an_artifact_of_another_job_is_not_there(
-    client: FlaskClient, address: str, video: str
+    client: WebClient, address: str, video: str
 ) -> None:
     other = client.post("/api/v1/jobs", data={"files": upload("b.png", 3)}).json["id"]
     number = video.rsplit("/", 1)[1]
@@ -144,13 +142,13 @@ def test_an_artifact_of_another_job_is_not_there(
     assert client.get(f"{address}/..%2f1").status_code == 404
 
 
-def test_a_file_that_is_gone_is_404(client: FlaskClient, held: Services, video: str) -> None:
+def test_a_file_that_is_gone_is_404(client: WebClient, held: Services, video: str) -> None:
     for path in held.storage.folder.rglob("*"):
         if path.is_file():
             path.unlink()
     assert_problem(client.get(video), 404, "not-found")
 
 
-def test_unknown_parameters_are_named(client: FlaskClient, address: str, video: str) -> None:
+def test_unknown_parameters_are_named(client: WebClient, address: str, video: str) -> None:
     assert_problem(client.get(f"{video}?x=1"), 422, "invalid-options", fields={"x"})
     assert_problem(client.get(f"{address}?item=a"), 422, "invalid-options", fields={"item"})

@@ -5,29 +5,29 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from flask.testing import FlaskClient
 
 from faces_jobs_web.services import Services
 from tests.unit.web import worked
+from tests.unit.web.conforming import WebClient
 from tests.unit.web.media_files import upload
 from tests.unit.web.problems import assert_problem
 
 
 @pytest.fixture
-def job_id(client: FlaskClient, held: Services) -> str:
+def job_id(client: WebClient, held: Services) -> str:
     """A job with two tracks of six faces: a woman's and a man's."""
     job = client.post("/api/v1/jobs", data={"files": upload("clip.png")}).json["id"]
     worked.finish(held.database, held.storage, job)
     return str(job)
 
 
-def faces(client: FlaskClient, job_id: str, query: str = "") -> list[dict[str, Any]]:
+def faces(client: WebClient, job_id: str, query: str = "") -> list[dict[str, Any]]:
     response = client.get(f"/api/v1/jobs/{job_id}/faces?{query}")
     assert response.status_code == 200, response.text
     return list(response.json["faces"])
 
 
-def test_a_face_tells_all_about_itself(client: FlaskClient, job_id: str) -> None:
+def test_a_face_tells_all_about_itself(client: WebClient, job_id: str) -> None:
     first = faces(client, job_id)[0]
     assert first["item_name"] == "clip.png"
     assert (first["frame_index"], first["face_index"], first["track"]) == (0, 0, 1)
@@ -55,18 +55,18 @@ def test_a_face_tells_all_about_itself(client: FlaskClient, job_id: str) -> None
     ],
 )
 def test_filters_keep_what_passes_all(
-    client: FlaskClient, job_id: str, query: str, expected: int
+    client: WebClient, job_id: str, query: str, expected: int
 ) -> None:
     assert len(faces(client, job_id, query)) == expected
 
 
-def test_an_item_can_be_named(client: FlaskClient, job_id: str) -> None:
+def test_an_item_can_be_named(client: WebClient, job_id: str) -> None:
     item = client.get(f"/api/v1/jobs/{job_id}/items").json["items"][0]["id"]
     assert len(faces(client, job_id, f"item={item}")) == 12
     assert faces(client, job_id, f"item={item + 1}") == []
 
 
-def test_pages_neither_skip_nor_repeat(client: FlaskClient, job_id: str) -> None:
+def test_pages_neither_skip_nor_repeat(client: WebClient, job_id: str) -> None:
     seen = []
     cursor = ""
     while True:
@@ -79,7 +79,7 @@ def test_pages_neither_skip_nor_repeat(client: FlaskClient, job_id: str) -> None
     assert seen == [(frame, face) for frame in range(worked.FRAMES) for face in (0, 1)]
 
 
-def test_faces_are_found_across_jobs(client: FlaskClient, job_id: str, held: Services) -> None:
+def test_faces_are_found_across_jobs(client: WebClient, job_id: str, held: Services) -> None:
     other = client.post("/api/v1/jobs", data={"files": upload("b.png", 3)}).json["id"]
     worked.finish(held.database, held.storage, other)
     found = client.get("/api/v1/faces?gender=male&limit=1000").json["faces"]
@@ -103,7 +103,7 @@ def test_faces_are_found_across_jobs(client: FlaskClient, job_id: str, held: Ser
         ("cursor=W10", "cursor"),
     ],
 )
-def test_a_wrong_filter_is_named(client: FlaskClient, job_id: str, query: str, wrong: str) -> None:
+def test_a_wrong_filter_is_named(client: WebClient, job_id: str, query: str, wrong: str) -> None:
     for address in (f"/api/v1/jobs/{job_id}/faces", "/api/v1/faces"):
         response = client.get(f"{address}?{query}")
         assert_problem(response, 422, "invalid-options", fields={wrong})

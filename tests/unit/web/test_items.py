@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from flask.testing import FlaskClient
-
+from tests.unit.web.conforming import WebClient
 from tests.unit.web.media_files import upload
 from tests.unit.web.problems import assert_problem
 
 
-def test_items_come_in_pages_in_their_order(client: FlaskClient) -> None:
+def test_items_come_in_pages_in_their_order(client: WebClient) -> None:
     names = [f"{number}.png" for number in range(5)]
     files = [upload(name, shade) for shade, name in enumerate(names)]
     job_id = client.post("/api/v1/jobs", data={"files": files}).json["id"]

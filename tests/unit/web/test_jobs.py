@@ -5,25 +5,25 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from flask.testing import FlaskClient
 
 from faces_jobs.db.claims import renew_segment
 from faces_jobs.results import list_jobs
 from faces_jobs_web.services import Services
 from tests.unit.web import worked
+from tests.unit.web.conforming import WebClient
 from tests.unit.web.media_files import upload
 from tests.unit.web.problems import assert_problem
 
 JOBS = "/api/v1/jobs"
 
 
-def submit(client: FlaskClient, **fields: str) -> str:
+def submit(client: WebClient, **fields: str) -> str:
     response = client.post(JOBS, data={"files": upload(), **fields})
     assert response.status_code == 201
     return str(response.json["id"])
 
 
-def test_jobs_are_listed_newest_first_in_pages(client: FlaskClient) -> None:
+def test_jobs_are_listed_newest_first_in_pages(client: WebClient) -> None:
     ids = [submit(client, label=f"job {number}") for number in range(5)]
     seen: list[str] = []
     cursor = None
@@ -38,7 +38,7 @@ def test_jobs_are_listed_newest_first_in_pages(client: FlaskClient) -> None:
     assert seen == ids[::-1]
 
 
-def test_jobs_are_found_by_state_and_label(client: FlaskClient, held: Services) -> None:
+def test_jobs_are_found_by_state_and_label(client: WebClient, held: Services) -> None:
     done, waiting = submit(client, label="Lake"), submit(client, label="Hill")
     worked.finish(held.database, held.storage, done)
     found = client.get(JOBS, query_string={"status": "succeeded"}).json["jobs"]
@@ -60,11 +60,11 @@ def test_jobs_are_found_by_state_and_label(client: FlaskClient, held: Services) 
         ("page=2", "page"),
     ],
 )
-def test_a_wrong_parameter_is_named(client: FlaskClient, query: str, wrong: str) -> None:
+def test_a_wrong_parameter_is_named(client: WebClient, query: str, wrong: str) -> None:
     assert_problem(client.get(f"{JOBS}?{query}"), 422, "invalid-options", fields={wrong})
 
 
-def test_a_job_tells_its_progress(client: FlaskClient, held: Services) -> None:
+def test_a_job_tells_its_progress(client: WebClient, held: Services) -> None:
     job_id = submit(client)
     (claim,) = worked.claim(held.database, job_id)
     renew_segment(held.database, claim, lease_seconds=60, frames_done=30, frames_total=120)
@@ -75,7 +75,7 @@ def test_a_job_tells_its_progress(client: FlaskClient, held: Services) -> None:
     assert 0 < job["progress"]["fraction"] < 1
 
 
-def test_an_unchanged_job_is_answered_304(client: FlaskClient) -> None:
+def test_an_unchanged_job_is_answered_304(client: WebClient) -> None:
     job_id = submit(client)
     first = client.get(f"{JOBS}/{job_id}")
     tag = first.headers["ETag"]
@@ -101,13 +101,13 @@ def test_an_unchanged_job_is_answered_304(client: FlaskClient) -> None:
         ("DELETE", ""),
     ],
 )
-def test_what_is_not_there_is_404(client: FlaskClient, method: str, path: str, job_id: str) -> None:
+def test_what_is_not_there_is_404(client: WebClient, method: str, path: str, job_id: str) -> None:
     response = client.open(f"{JOBS}/{job_id}{path}", method=method)
     assert_problem(response, 404, "not-found")
 
 
 def test_a_job_is_cancelled_and_cancelling_again_is_the_same(
-    client: FlaskClient, held: Services
+    client: WebClient, held: Services
 ) -> None:
     job_id = submit(client)
     for _ in range(2):
@@ -117,13 +117,13 @@ def test_a_job_is_cancelled_and_cancelling_again_is_the_same(
     assert worked.claim(held.database, job_id) == []
 
 
-def test_an_ended_job_is_not_cancelled(client: FlaskClient, held: Services) -> None:
+def test_an_ended_job_is_not_cancelled(client: WebClient, held: Services) -> None:
     job_id = submit(client)
     worked.finish(held.database, held.storage, job_id)
     assert_problem(client.post(f"{JOBS}/{job_id}/cancel"), 409, "state")
 
 
-def test_a_deleted_job_leaves_no_row_and_no_file(client: FlaskClient, held: Services) -> None:
+def test_a_deleted_job_leaves_no_row_and_no_file(client: WebClient, held: Services) -> None:
     job_id = submit(client)
     worked.finish(held.database, held.storage, job_id)
     assert any(path.is_file() for path in held.storage.folder.rglob("*"))
@@ -135,7 +135,7 @@ def test_a_deleted_job_leaves_no_row_and_no_file(client: FlaskClient, held: Serv
     assert_problem(client.delete(f"{JOBS}/{job_id}"), 404, "not-found")
 
 
-def test_a_failed_item_says_why(client: FlaskClient, held: Services) -> None:
+def test_a_failed_item_says_why(client: WebClient, held: Services) -> None:
     files = [upload("a.png"), upload("b.png", 3)]
     job_id = client.post(JOBS, data={"files": files}).json["id"]
     first, second = worked.claim(held.database, job_id)

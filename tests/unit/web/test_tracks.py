@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import pytest
-from flask.testing import FlaskClient
 
 from faces_jobs_web.services import Services
 from tests.unit.web import worked
+from tests.unit.web.conforming import WebClient
 from tests.unit.web.media_files import upload
 from tests.unit.web.problems import assert_problem
 
 
 @pytest.fixture
-def address(client: FlaskClient, held: Services) -> str:
+def address(client: WebClient, held: Services) -> str:
     job_id = client.post("/api/v1/jobs", data={"files": upload()}).json["id"]
     worked.finish(held.database, held.storage, job_id)
     return f"/api/v1/jobs/{job_id}/tracks"
 
 
-def test_tracks_have_settled_attributes_and_a_thumbnail(client: FlaskClient, address: str) -> None:
+def test_tracks_have_settled_attributes_and_a_thumbnail(client: WebClient, address: str) -> None:
     first, second = client.get(address).json["tracks"]
     assert (first["track"], second["track"]) == (1, 2)
     assert first["attributes"]["gender"] == {"label": "female", "probability": 0.93}
@@ -39,7 +39,7 @@ def test_tracks_have_settled_attributes_and_a_thumbnail(client: FlaskClient, add
     ],
 )
 def test_tracks_are_filtered(
-    client: FlaskClient, address: str, query: str, expected: list[int]
+    client: WebClient, address: str, query: str, expected: list[int]
 ) -> None:
     found = client.get(f"{address}?{query}").json["tracks"]
     assert [track["track"] for track in found] == expected
@@ -48,5 +48,5 @@ def test_tracks_are_filtered(
 @pytest.mark.parametrize(
     ("query", "wrong"), [("track=1", "track"), ("min_score=0.5", "min_score"), ("age=9", "age")]
 )
-def test_a_wrong_filter_is_named(client: FlaskClient, address: str, query: str, wrong: str) -> None:
+def test_a_wrong_filter_is_named(client: WebClient, address: str, query: str, wrong: str) -> None:
     assert_problem(client.get(f"{address}?{query}"), 422, "invalid-options", fields={wrong})

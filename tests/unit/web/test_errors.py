@@ -1,0 +1,122 @@
+"""Every error is a problem or an error page, and tells nothing of the server's inside."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from flask import Flask
+
+from faces_jobs import errors
+from faces_jobs.errors import FacesJobsError
+from faces_jobs_web.errors import STATUSES, problem_codes, problem_of
+from faces_jobs_web.operations import Operation, describes
+from tests.unit.web.conforming import WebClient, client_of
+from tests.unit.web.problems import assert_no_leak, assert_problem
+
+# What the web never raises: it belongs to start-up, to workers or to clients.
+NOT_OF_THE_WEB = {
+    "SettingsError",
+    "ModelError",
+    "DeviceError",
+    "LeaseLostError",
+    "CancelledError",
+    "ServerError",
+}
+
+
+def tree() -> list[type[FacesJobsError]]:
+    return [
+        kind
+        for kind in vars(errors).values()
+        if isinstance(kind, type)
+        and issubclass(kind, FacesJobsError)
+        and kind is not FacesJobsError
+    ]
+
+
+@pytest.mark.parametrize("kind", tree())
+def test_every_error_of_the_tree_has_its_status(kind: type[FacesJobsError]) -> None:
+    known = any(issubclass(kind, one) for one, _, _ in STATUSES)
+    assert known == (kind.__name__ not in NOT_OF_THE_WEB)
+    if known:
+        status, _ = problem_codes()[kind.code]
+        assert 400 <= status < 600
+
+
+def test_an_unknown_path_is_a_problem_or_a_page(client: WebClient) -> None:
+    assert_problem(client.get("/api/v1/nothing"), 404, "not-found")
+    page = client.get("/nothing")
+    assert page.status_code == 404
+    assert page.mimetype == "text/html"
+    assert "nothing at this address" in page.text
+
+
+def test_a_wrong_method_is_told_with_the_right_ones(client: WebClient) -> None:
+    response = client.put("/api/v1/jobs")
+    assert_problem(response, 405, "method-not-allowed")
+    assert {"GET", "POST"} <= set(response.headers["Allow"].replace(",", " ").split())
+
+
+def add_failing_views(app: Flask, error: Exception) -> None:
+    def fail() -> str:
+        """Fail."""
+        raise error
+
+    def page() -> str:
+        """Fail."""
+        raise error
+
+    described = describes(Operation(tag="server", answers={}, problems=(503,)))
+    app.add_url_rule("/api/v1/failing", view_func=described(fail), endpoint="api_failing")
+    described = describes(Operation(tag="pages", answers={}))
+    app.add_url_rule("/failing", view_func=described(page), endpoint="failing")
+
+
+def test_an_unknown_error_is_logged_under_an_id_that_is_all_one_sees(
+    app: Flask, caplog: pytest.LogCaptureFixture
+) -> None:
+    add_failing_views(app, RuntimeError("secret at /srv/secret/path.py"))
+    client = client_of(app)
+    response = client.get("/api/v1/failing")
+    assert response.status_code == 500
+    assert_no_leak(response)
+    identity = response.json["id"]
+    (record,) = [record for record in caplog.records if identity in record.getMessage()]
+    assert record.levelno == logging.ERROR
+    assert record.exc_info is not None
+    assert "secret" in str(record.exc_info[1])
+    page = client.get("/failing")
+    assert page.status_code == 500
+    assert "secret" not in page.text
+    assert_no_leak(page)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.DatabaseError("can't open /srv/data/faces.db"), "database"),
+        (errors.QueueError("redis://:password@10.0.0.3 refused"), "queue"),
+    ],
+)
+def test_a_service_that_does_not_answer_is_503_without_its_address(
+    app: Flask, error: FacesJobsError, code: str
+) -> None:
+    add_failing_views(app, error)
+    response = client_of(app).get("/api/v1/failing")
+    assert_problem(response, 503, code)
+    assert int(response.headers["Retry-After"]) > 0
+    assert "10.0.0.3" not in response.text
+
+
+def test_options_at_fault_are_fields() -> None:
+    problem = problem_of(errors.OptionsError({"label": "too long"}))
+    assert (problem.status, problem.fields) == (422, {"label": "too long"})
+
+
+def test_a_problems_type_leads_to_a_page_that_explains(client: WebClient) -> None:
+    response = client.get("/api/v1/jobs?x=1")
+    page = client.get(response.json["type"])
+    assert page.status_code == 200
+    for code in problem_codes():
+        assert f"/problems/{code}" in page.text

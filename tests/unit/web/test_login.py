@@ -1,0 +1,171 @@
+"""The access token: bearer for the API, /login and /logout for the pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from pydantic import SecretStr
+
+from faces_jobs_web.access import Access, open_access
+from faces_jobs_web.login import safe_target
+from faces_jobs_web.openapi import described_rules
+from tests.unit.web.conforming import WebClient, client_of
+from tests.unit.web.conftest import TOKEN, MakeApp
+from tests.unit.web.media_files import upload
+from tests.unit.web.problems import assert_problem
+from tests.unit.web.test_guard import form_token_of
+
+JOBS = "/api/v1/jobs"
+NOBODY = "00000000-0000-4000-8000-000000000000"
+
+
+@pytest.fixture
+def browser(guarded: Flask) -> WebClient:
+    """A browser that is not signed in."""
+    return client_of(guarded)
+
+
+def sign_in(browser: WebClient, token: str = TOKEN, target: str = "") -> int:
+    page = browser.get("/login", query_string={"next": target} if target else {})
+    data = {"form_token": form_token_of(page.text), "token": token, "next": target}
+    return browser.post("/login", data=data).status_code
+
+
+def test_no_route_but_the_public_is_answered_without_a_token(guarded: Flask) -> None:
+    public = set()
+    for rule, method, operation in described_rules(guarded):
+        path = rule.rule.replace("<job_id>", NOBODY).replace("<int:artifact_id>", "1")
+        path = path.replace("<code>", "x")
+        response = client_of(guarded).open(path, method=method)
+        if operation.public:
+            public.add(f"{method} {rule.rule}")
+            assert response.status_code != 401
+        elif path.startswith("/api/") or method != "GET":
+            assert response.status_code == 401, path
+        else:
+            assert response.status_code == 303, path
+            assert response.headers["Location"].startswith("/login"), path
+    assert public == {"GET /healthz", "GET /login", "POST /login", "GET /problems/<code>"}
+
+
+def test_every_route_is_answered_with_the_token(guarded: Flask) -> None:
+    for rule, method, _ in described_rules(guarded):
+        path = rule.rule.replace("<job_id>", NOBODY).replace("<int:artifact_id>", "1")
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        response = client_of(guarded).open(path, method=method, headers=headers)
+        assert response.status_code != 401, path
+
+
+@pytest.mark.parametrize(
+    "shown",
+    ["Bearer wrong", "Bearer ", "bearer", f"Basic {TOKEN}", f"Bearer {TOKEN}x", "Bearer ü"],
+)
+def test_a_wrong_bearer_token_is_refused(browser: WebClient, shown: str) -> None:
+    response = browser.get(JOBS, headers={"Authorization": shown})
+    assert_problem(response, 401, "unauthorized")
+    assert response.headers["WWW-Authenticate"] == "Bearer"
+    assert TOKEN not in response.text
+
+
+def test_the_token_in_the_address_is_worth_nothing(browser: WebClient) -> None:
+    for name in ("token", "access_token", "api_key"):
+        assert browser.get(f"{JOBS}?{name}={TOKEN}").status_code == 401
+
+
+def test_a_bearer_needs_no_form_token_and_no_origin(browser: WebClient) -> None:
+    headers = {"Authorization": f"Bearer {TOKEN}", "Origin": "https://tool.example"}
+    response = browser.post(JOBS, data={"files": upload()}, headers=headers)
+    assert response.status_code == 201
+
+
+def test_a_person_signs_in_and_out(browser: WebClient) -> None:
+    first = browser.get("/jobs?status=failed")
+    assert first.headers["Location"] == "/login?next=/jobs?status%3Dfailed"
+    assert sign_in(browser) == 303
+    page = browser.get("/jobs")
+    assert page.status_code == 200
+    assert browser.get(JOBS).status_code == 200
+    assert browser.get("/login").headers["Location"] == "/"
+    token = form_token_of(page.text)
+    assert browser.post("/logout", data={"form_token": token}).status_code == 303
+    assert browser.get(JOBS).status_code == 401
+
+
+def test_the_login_cookie_is_kept_from_scripts_and_other_sites(browser: WebClient) -> None:
+    page = browser.get("/login")
+    data = {"form_token": form_token_of(page.text), "token": TOKEN, "next": "/jobs"}
+    response = browser.post("/login", data=data, headers={"X-Forwarded-Proto": "https"})
+    assert response.headers["Location"] == "/jobs"
+    cookie = next(
+        text for text in response.headers.getlist("Set-Cookie") if "faces_jobs_login" in text
+    )
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    assert "Secure" in cookie
+    assert TOKEN not in cookie
+
+
+def test_a_wrong_token_is_told_and_not_kept(browser: WebClient) -> None:
+    assert sign_in(browser, "not-the-access-token") == 403
+    assert browser.get(JOBS).status_code == 401
+
+
+def test_signing_in_needs_the_forms_own_token(browser: WebClient) -> None:
+    assert browser.post("/login", data={"token": TOKEN}).status_code == 403
+    assert browser.get(JOBS).status_code == 401
+
+
+def test_a_cookie_does_not_open_the_api_to_other_sites(browser: WebClient) -> None:
+    sign_in(browser)
+    headers = {"Sec-Fetch-Site": "cross-site"}
+    response = browser.post(JOBS, data={"files": upload()}, headers=headers)
+    assert_problem(response, 403, "forbidden")
+
+
+def test_a_forged_or_foreign_cookie_is_worth_nothing(
+    browser: WebClient, make_app: MakeApp, tmp_path: Path
+) -> None:
+    other = client_of(make_app(access_token=SecretStr(TOKEN), data_folder=tmp_path / "other"))
+    sign_in(other)
+    cookie = other.get_cookie("faces_jobs_login")
+    assert cookie is not None
+    for value in (cookie.value, cookie.value[:-1], "x", ""):
+        browser.set_cookie("faces_jobs_login", value)
+        assert browser.get(JOBS).status_code == 401
+
+
+def test_a_new_token_ends_all_logins(tmp_path: Path) -> None:
+    before = open_access(SecretStr("the-first-access-token"), tmp_path)
+    after = open_access(SecretStr("the-second-access-token"), tmp_path)
+    cookie = before.login()
+    assert before.is_login(cookie)
+    assert not after.is_login(cookie)
+
+
+def test_the_key_survives_a_restart_and_is_private(tmp_path: Path) -> None:
+    first = open_access(None, tmp_path / "new")
+    second = open_access(None, tmp_path / "new")
+    (path,) = (tmp_path / "new").iterdir()
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert second.is_form_token(first.form_token("seed"), "seed")
+    other = Access(token=None, key=b"x" * 32)
+    assert not other.is_form_token(first.form_token("seed"), "seed")
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("/jobs/1?x=2", "/jobs/1?x=2"),
+        (None, "/"),
+        ("", "/"),
+        ("https://evil.example", "/"),
+        ("//evil.example", "/"),
+        ("/\\evil.example", "/"),
+        ("/\t/evil.example", "/"),
+        ("javascript:alert(1)", "/"),
+    ],
+)
+def test_signing_in_leads_only_to_own_pages(target: str | None, expected: str) -> None:
+    assert safe_target(target) == expected

@@ -1,0 +1,137 @@
+"""The OpenAPI document and the page that shows it."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from openapi_spec_validator import validate
+
+from faces_jobs.jobs.labels import HEADS
+from faces_jobs.jobs.spec import JobSpec
+from faces_jobs_web.errors import problem_codes
+from faces_jobs_web.openapi import UndescribedViewError, openapi_document
+from tests.unit.web.conforming import WebClient
+
+DOCS = Path(__file__).parents[3] / "docs" / "api.md"
+
+
+@pytest.fixture
+def document(client: WebClient) -> dict[str, Any]:
+    response = client.get("/api/v1/openapi.json")
+    assert response.status_code == 200
+    return dict(response.json)
+
+
+def test_the_document_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
+    assert document["openapi"].startswith("3.1")
+    validate(document)
+
+
+def test_every_route_is_described(app: Flask, document: dict[str, Any]) -> None:
+    routes = {
+        (re.sub(r"<(?:[^:<>]+:)?([^<>]+)>", r"{\1}", rule.rule), method.lower())
+        for rule in app.url_map.iter_rules()
+        if rule.endpoint != "static"
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    described = {
+        (path, method) for path, operations in document["paths"].items() for method in operations
+    }
+    assert described == routes
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            assert operation["summary"].endswith("."), path
+            assert operation["responses"], path
+
+
+def test_a_view_without_an_operation_is_a_defect(app: Flask) -> None:
+    app.add_url_rule("/forgotten", view_func=lambda: "", endpoint="forgotten")
+    with pytest.raises(UndescribedViewError, match="forgotten"):
+        openapi_document(app, with_token=False)
+
+
+def test_faces_have_a_filter_for_every_attribute(document: dict[str, Any]) -> None:
+    for path in ("/api/v1/faces", "/api/v1/jobs/{job_id}/faces", "/api/v1/jobs/{job_id}/tracks"):
+        parameters = {one["name"]: one for one in document["paths"][path]["get"]["parameters"]}
+        for head, labels in HEADS.items():
+            assert parameters[head]["schema"]["items"]["enum"] == list(labels)
+            assert f"{head}_min_probability" in parameters
+            assert f"{head}_max_probability" in parameters
+
+
+def test_submission_describes_every_option(document: dict[str, Any]) -> None:
+    content = document["paths"]["/api/v1/jobs"]["post"]["requestBody"]["content"]
+    form = content["multipart/form-data"]["schema"]["properties"]
+    assert set(form) == {"files", "models", *JobSpec.model_fields}
+    options = document["components"]["schemas"]["OptionsInput"]["properties"]
+    assert set(options) == {"models", *JobSpec.model_fields}
+
+
+def test_a_token_is_asked_for_only_where_one_is_set(
+    guarded: Flask, document: dict[str, Any]
+) -> None:
+    with_token = openapi_document(guarded, with_token=True)
+    jobs = "/api/v1/jobs"
+    assert document["paths"][jobs]["get"]["security"] == []
+    assert "security" not in with_token["paths"][jobs]["get"]
+    assert with_token["paths"]["/healthz"]["get"]["security"] == []
+
+
+class Parts(HTMLParser):
+    """What a page loads and holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.inline: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        held = dict(attrs)
+        address = held.get("src") or (held.get("href") if tag == "link" else None)
+        if address:
+            self.addresses.append(address)
+        if tag == "style" or (tag == "script" and "src" not in held) or "style" in held:
+            self.inline.append(tag)
+        self.inline += [name for name in held if name.startswith("on")]
+
+
+def test_the_docs_page_shows_every_operation_and_loads_nothing_from_elsewhere(
+    client: WebClient, document: dict[str, Any]
+) -> None:
+    page = client.get("/api/docs").text
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            if operation["tags"] != ["pages"]:
+                assert f'id="{operation["operationId"]}"' in page, path
+    parts = Parts()
+    parts.feed(page)
+    assert all(address.startswith("/static/") for address in parts.addresses)
+    assert parts.inline == []
+
+
+def test_the_written_docs_name_every_route_of_the_api(document: dict[str, Any]) -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            if operation["tags"] != ["pages"]:
+                line = f"{method.upper()} {path}"
+                assert re.search(rf"^#+ `{re.escape(line)}`$", text, re.MULTILINE), line
+
+
+def test_the_written_docs_name_every_page(document: dict[str, Any]) -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            if operation["tags"] == ["pages"]:
+                assert f"`{method.upper()} {path}`" in text
+
+
+def test_the_written_docs_name_every_kind_of_problem() -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    for code, (status, _) in problem_codes().items():
+        assert f"| `{code}` | {status} |" in text, code

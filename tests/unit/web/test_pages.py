@@ -1,0 +1,235 @@
+"""The pages as a reader without JavaScript gets them."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+from faces_jobs.db.session import Database
+from faces_jobs.results import get_job, list_jobs
+from faces_jobs_web.services import Services
+from tests.unit.web import worked
+from tests.unit.web.conforming import WebClient, client_of
+from tests.unit.web.conftest import MakeApp
+from tests.unit.web.media_files import upload
+from tests.unit.web.test_guard import form_token_of
+from tests.unit.web.test_openapi import Parts
+
+XSS = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture
+def token(client: WebClient) -> str:
+    return form_token_of(client.get("/").text)
+
+
+@pytest.fixture
+def done(client: WebClient, held: Services) -> str:
+    """A job with results, whose names are hostile."""
+    data = {"files": upload(f"{XSS}.png"), "label": f"{XSS} label"}
+    job_id = client.post("/api/v1/jobs", data=data).json["id"]
+    worked.finish(held.database, held.storage, job_id, name=XSS)
+    return str(job_id)
+
+
+def test_the_form_is_submitted_without_javascript(
+    client: WebClient, database: Database, token: str
+) -> None:
+    response = client.post(
+        "/",
+        data={
+            "form_token": token,
+            "files": [upload("a.png"), upload("b.png", 3), (io.BytesIO(b""), "")],
+            "gender": "on",
+            "label": "By hand",
+            "max_fps": "",
+            "server_root": "",
+        },
+    )
+    assert response.status_code == 303
+    (job,) = list_jobs(database).jobs
+    assert response.headers["Location"] == f"/jobs/{job.id}"
+    assert job.label == "By hand"
+    assert job.item_count == 2
+    # Unticked boxes send nothing, which from this form means off.
+    assert job.options.models == ("gender",)
+    assert job.options.annotated is False
+
+
+def test_what_is_wrong_is_told_beside_the_form_that_keeps_its_values(
+    client: WebClient, database: Database, token: str
+) -> None:
+    data = {"form_token": token, "files": upload(), "smallest_face": "2", "label": XSS}
+    response = client.post("/", data=data)
+    assert response.status_code == 422
+    assert "smallest_face" in response.text
+    assert 'aria-invalid="true"' in response.text
+    assert XSS not in response.text
+    assert "&lt;img src=x onerror=alert(1)&gt;" in response.text
+    assert list_jobs(database).jobs == []
+    nothing = client.post("/", data={"form_token": token}, content_type="multipart/form-data")
+    assert nothing.status_code == 422
+    assert "choose at least one" in nothing.text
+
+
+def test_the_form_without_its_token_stores_nothing(client: WebClient, held: Services) -> None:
+    client.get("/")
+    response = client.post("/", data={"files": upload(), "gender": "on"})
+    assert response.status_code == 403
+    assert list_jobs(held.database).jobs == []
+    assert not any(path.is_file() for path in held.storage.folder.rglob("*"))
+
+
+def test_a_server_folder_is_submitted_from_the_form(make_app: MakeApp, tmp_path: Path) -> None:
+    folder = tmp_path / "films"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(upload()[0].read())
+    client = client_of(make_app(roots={"films": folder}))
+    page = client.get("/").text
+    assert "<option>films</option>" in page
+    assert str(folder) not in page
+    data = {
+        "form_token": form_token_of(page),
+        "server_root": "films",
+        "server_path": "",
+        "gender": "on",
+    }
+    response = client.post("/", data=data, content_type="multipart/form-data")
+    assert response.status_code == 303
+    assert client.get(response.headers["Location"]).status_code == 200
+
+
+def test_the_list_shows_jobs_and_filters_them(client: WebClient, done: str) -> None:
+    waiting = client.post("/api/v1/jobs", data={"files": upload(), "label": "Lake"}).json["id"]
+    page = client.get("/jobs").text
+    assert f"/jobs/{done}" in page
+    assert f"/jobs/{waiting}" in page
+    page = client.get("/jobs?status=queued&label=").text
+    assert f"/jobs/{done}" not in page
+    assert "No job passes" in client.get("/jobs?label=Sea").text
+    assert client.get("/jobs?status=nonsense").status_code == 422
+
+
+def test_the_list_goes_on_to_the_next_page(client: WebClient) -> None:
+    ids = {client.post("/api/v1/jobs", data={"files": upload()}).json["id"] for _ in range(3)}
+    first = client.get("/jobs?limit=2").text
+    following = re.search(r'rel="next" href="([^"]+)"', first)
+    assert following is not None
+    second = client.get(following[1].replace("&amp;", "&")).text
+    seen = [set(re.findall(r"/jobs/([0-9a-f-]{36})", page)) for page in (first, second)]
+    assert seen[0] | seen[1] == ids
+    assert not seen[0] & seen[1]
+
+
+def test_empty_states_say_what_to_do(client: WebClient) -> None:
+    assert "No jobs yet" in client.get("/").text
+    assert "Submit the first" in client.get("/jobs").text
+
+
+def test_a_running_job_shows_progress_and_a_way_to_cancel(
+    client: WebClient, database: Database
+) -> None:
+    job_id = client.post("/api/v1/jobs", data={"files": upload()}).json["id"]
+    waiting = client.get(f"/jobs/{job_id}/live")
+    headers = {"If-None-Match": waiting.headers["ETag"]}
+    assert client.get(f"/jobs/{job_id}/live", headers=headers).status_code == 304
+    worked.claim(database, job_id)
+    page = client.get(f"/jobs/{job_id}").text
+    assert "<progress" in page
+    assert "Cancel job" in page
+    live = client.get(f"/jobs/{job_id}/live", headers=headers)
+    assert live.status_code == 200
+    assert 'data-ended="no"' in live.text
+    assert 'data-status="running"' in live.text
+
+
+def test_a_finished_job_shows_everything(client: WebClient, done: str) -> None:
+    page = client.get(f"/jobs/{done}").text
+    assert "Cancel job" not in page
+    assert re.search(r"<video controls[^>]+src=\"/api/v1/jobs/[^\"]+inline=true\"", page)
+    assert "Track 1" in page
+    assert "Track 2" in page
+    assert page.count("<tr>") > worked.FRAMES * 2
+    assert "faces.csv" in page
+    assert "Best view of track 1" in page
+
+
+@pytest.mark.parametrize("part", ["", "/live", "/items", "/tracks", "/faces", "/files"])
+def test_hostile_names_are_shown_inert(client: WebClient, done: str, part: str) -> None:
+    for path in (f"/jobs/{done}{part}", "/jobs", "/"):
+        page = client.get(path)
+        assert page.status_code == 200
+        assert XSS not in page.text
+        assert "&lt;img src=x onerror=alert(1)&gt;" in page.text
+        parts = Parts()
+        parts.feed(page.text)
+        assert parts.inline == []
+        assert all(address.startswith(("/static/", "/api/v1/")) for address in parts.addresses)
+
+
+def test_the_faces_table_filters_by_address_alone(client: WebClient, done: str) -> None:
+    def rows(query: str) -> int:
+        text = client.get(f"/jobs/{done}/faces?{query}").text
+        return len(re.findall(r"data-seek", text))
+
+    assert rows("") == 12
+    assert rows("gender=female&age=&track=&from_seconds=&to_seconds=") == 6
+    assert rows("from_seconds=1&to_seconds=1.5") == 4
+    assert rows("gender=male&track=1") == 0
+    assert "No face passes" in client.get(f"/jobs/{done}/faces?expression=anger").text
+    wrong = client.get(f"/jobs/{done}/faces?from_seconds=soon")
+    assert wrong.status_code == 200
+    assert "must be a number of seconds" in wrong.text
+
+
+def test_the_faces_table_goes_on_to_the_next_page(client: WebClient, done: str) -> None:
+    first = client.get(f"/jobs/{done}/faces?gender=female&limit=4").text
+    following = re.search(r'rel="next" href="([^"]+)"', first)
+    assert following is not None
+    second = client.get(following[1].replace("&amp;", "&")).text
+    assert len(re.findall(r"data-seek", second)) == 2
+    assert "First page" in second
+
+
+def test_a_job_is_cancelled_and_deleted_from_its_page(
+    client: WebClient, database: Database, token: str
+) -> None:
+    job_id = client.post("/api/v1/jobs", data={"files": upload()}).json["id"]
+    response = client.post(f"/jobs/{job_id}/cancel", data={"form_token": token})
+    assert response.headers["Location"] == f"/jobs/{job_id}"
+    assert get_job(database, job_id).status == "cancelled"
+    response = client.post(f"/jobs/{job_id}/delete", data={"form_token": token})
+    assert response.headers["Location"] == "/jobs"
+    assert client.get(f"/jobs/{job_id}").status_code == 404
+
+
+def test_a_failed_file_tells_why_on_the_page(client: WebClient, held: Services) -> None:
+    job_id = client.post("/api/v1/jobs", data={"files": upload()}).json["id"]
+    (claim,) = worked.claim(held.database, job_id)
+    worked.fail(held.database, claim, "truncated", f"It ends too soon {XSS}.")
+    worked.finish_exports(held.database, held.storage, job_id)
+    page = client.get(f"/jobs/{job_id}").text
+    assert "It ends too soon" in page
+    assert XSS not in page
+    assert "Failed" in page
+
+
+def test_pages_that_are_not_there_are_pages(client: WebClient) -> None:
+    for path in ("/jobs/nothing", "/jobs/00000000-0000-4000-8000-000000000000", "/x/y"):
+        response = client.get(path)
+        assert response.status_code == 404
+        assert response.mimetype == "text/html"
+
+
+def test_every_field_of_every_page_has_a_label(client: WebClient, done: str) -> None:
+    for path in ("/", "/jobs", f"/jobs/{done}", f"/jobs/{done}/faces", "/api/docs"):
+        page = client.get(path).text
+        outside = re.sub(r"<label.*?</label>", "", page, flags=re.DOTALL)
+        fields = re.findall(r"<(?:input|select|textarea)[^>]*>", outside)
+        assert [field for field in fields if 'type="hidden"' not in field] == [], path
+        assert page.count("<h1") == 1, path
+        assert 'id="main"' in page, path
+        assert 'lang="en"' in page, path
