@@ -18,7 +18,7 @@ MISSED_FRAMES = 30
 
 
 class CameraReader:
-    """A `FrameReader` over a camera, without an end until `stop` is called. Open it with `with`.
+    """A `FrameReader` over a camera: without an end until it goes away. Open it with `with`.
 
     OpenCV opens it, not PyAV: it is the one way to a camera that is the same on every system.
     """
@@ -38,7 +38,6 @@ class CameraReader:
                 f"Camera {source} can't be opened: connect one, choose another with --cam-num, "
                 "or name a folder with --inputs-path."
             )
-        self._stopped = False
         self._info = MediaInfo(
             kind="video",
             format="camera",
@@ -66,15 +65,11 @@ class CameraReader:
         """Size of the camera's pictures; its length is not known."""
         return self._info
 
-    def stop(self) -> None:
-        """End the frames after the present one."""
-        self._stopped = True
-
     def __iter__(self) -> Iterator[Frame]:
-        """Yield frames as they come, until `stop` is called or the camera goes away."""
+        """Yield frames as they come, until the camera goes away."""
         index = missed = 0
         started = time.monotonic()
-        while not self._stopped and missed < MISSED_FRAMES:
+        while missed < MISSED_FRAMES:
             there, picture_bgr = self._capture.read()
             if not there or picture_bgr is None:
                 missed += 1

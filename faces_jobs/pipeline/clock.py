@@ -40,8 +40,8 @@ class StreamClock:
         return ticks, shown
 
     def _rising(self, pts: int) -> int:
-        if self._last is None or self._start is None:
-            self._start = pts if self._start is None else min(self._start, pts)
+        if self._start is None:
+            self._start = pts
         ticks = pts - self._start
         if self._last is None or ticks > self._last:
             return ticks

@@ -57,6 +57,7 @@ class MediaInfo:
     average_rate: Fraction | None
     has_audio: bool
     time_base: Fraction | None = None  # seconds of one tick: every `time_ms` is whole ticks
+    start_seconds: Fraction = Fraction(0)  # where the container's own clock stands at time 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -72,6 +72,7 @@ class VideoReader:
             if self._first is None:
                 raise NoVideoError("The video has no frame that can be decoded: convert it to MP4.")
             self._orientation = _orientation(self._first)
+            self._start = _start(self._stream, self._first)
             height, width = self._picture(self._first).shape[:2]
             self._info = self._describe(demuxer, width, height)
             self._opened = opened.pop_all()
@@ -107,9 +108,7 @@ class VideoReader:
             FrameSizeError: a later frame has more pixels than the limit.
         """
         clock = StreamClock(
-            time_base=_time_base(self._stream),
-            start=self._stream.start_time,
-            rate=_rate(self._stream),
+            time_base=_time_base(self._stream), start=self._start, rate=_rate(self._stream)
         )
         broken: TruncatedError | None = None
         try:
@@ -223,6 +222,7 @@ class VideoReader:
             average_rate=rate,
             has_audio=bool(container.streams.audio),
             time_base=time_base,
+            start_seconds=(self._start or 0) * time_base,
         )
 
 
@@ -288,6 +288,12 @@ def _orientation(frame: VideoFrame) -> Orientation:
         if part.type is SideDataType.DISPLAYMATRIX:
             return Orientation.from_display_matrix(bytes(part))
     return Orientation()
+
+
+def _start(stream: VideoStream, first: VideoFrame) -> int | None:
+    """Ticks at which the stream begins, None where it knows no times."""
+    known = [ticks for ticks in (stream.start_time, first.pts) if ticks is not None]
+    return min(known, default=None)
 
 
 def _time_base(stream: VideoStream) -> Fraction:

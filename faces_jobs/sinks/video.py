@@ -1,0 +1,176 @@
+"""The annotated copy of a video: H.264 in mp4 that browsers play, in the source's own time."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Sequence
+from contextlib import ExitStack
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import av.error
+import cv2
+import numpy as np
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+from av.video.stream import VideoStream
+
+from faces_jobs.jobs.records import TrackRecord
+from faces_jobs.pipeline.pictures import fit
+from faces_jobs.pipeline.values import Face, Frame, MediaInfo, Picture
+from faces_jobs.sinks.drawing import draw_faces
+from faces_jobs.sinks.sound import Sound
+from faces_jobs.storage import told_when_full
+
+# Encoding is the dearest stage. Veryfast is half of medium's time for a tenth more bytes.
+ENCODER = {"preset": "veryfast", "crf": "22"}
+KEY_FRAME_SECONDS = 2  # how far a player has to go back when somebody seeks
+USUAL_RATE = Fraction(25)
+# mp4 counts a track's ticks in 32 bits a frame: finer clocks than this would leave no room.
+FINEST_TICK = Fraction(1, 1_000_000)
+COARSER_TICK = Fraction(1, 90_000)
+LARGEST_SIDE = 16_384  # of H.264
+
+
+class AnnotatedVideo:
+    """A `Sink` that draws every frame and keeps its time. Open it with `with`.
+
+    H.264 has no odd sizes here (its colours come in squares of two), so an odd side grows by one
+    pixel, which repeats its neighbour. The file is there when the block ends well; until then it
+    has another name, and on an error it is removed.
+    """
+
+    def __init__(self, path: Path, *, info: MediaInfo, source: Path | None = None) -> None:
+        """Write to `path`; with the sound of `source`, the file that is read, where it has one."""
+        self._path = path
+        self._part = path.with_name(path.name + ".part")
+        self._info = info
+        self._tick = _tick(info)
+        self._last_ticks: int | None = None
+        self._durations: dict[int, int] = {}  # of frames that the encoder still holds, by ticks
+        self._finished = False
+        with ExitStack() as opened, told_when_full():
+            opened.callback(self._part.unlink, missing_ok=True)
+            self._output = av.open(
+                str(self._part), "w", format="mp4", options={"movflags": "+faststart"}
+            )
+            opened.callback(self._abandon)
+            self._stream = self._add_stream()
+            self._sound: Sound | None = None
+            if source is not None and info.has_audio:
+                self._sound = opened.enter_context(Sound(source, info, self._output))
+            self._opened = opened.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None and self._finished:
+            self._part.replace(self._path)
+        self._opened.close()
+
+    def add(self, frame: Frame, faces: Sequence[Face], *, analysed: bool) -> None:  # noqa: ARG002 (a sink's signature)
+        """Draw and encode one frame, and mux the sound up to it.
+
+        Raises:
+            StorageFullError: there is no room for it.
+        """
+        ticks = round(Fraction(frame.time_ms) / 1000 / self._tick)
+        if self._last_ticks is not None:
+            ticks = max(ticks, self._last_ticks + 1)  # a camera's clock is finer than a tick
+        self._last_ticks = ticks
+        encoded = self._picture(draw_faces(frame.picture_bgr, faces))
+        encoded.pts = ticks + self._delay()
+        encoded.time_base = self._tick
+        if frame.duration_ms:
+            self._durations[encoded.pts] = round(Fraction(frame.duration_ms) / 1000 / self._tick)
+        with told_when_full():
+            self._mux(self._stream.encode(encoded))
+            if self._sound is not None:
+                self._sound.mux_until(frame.time_ms / 1000)
+
+    def finish(self, tracks: Sequence[TrackRecord]) -> None:  # noqa: ARG002 (a sink's signature)
+        """Encode what is left and write the index to the file's beginning.
+
+        Raises:
+            StorageFullError: there is no room for it.
+        """
+        with told_when_full():
+            self._mux(self._stream.encode(None))
+            if self._sound is not None:
+                self._sound.mux_until(None)
+            self._output.close()
+        self._finished = True
+
+    def _add_stream(self) -> VideoStream:
+        rate = self._info.average_rate or USUAL_RATE
+        stream = self._output.add_stream("libx264", rate=rate.limit_denominator(1_000_000))
+        width, height = _encoded_size(self._info.width, self._info.height)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.time_base = self._tick
+        context = stream.codec_context
+        context.time_base = self._tick
+        context.options = dict(ENCODER)
+        context.thread_count = 1
+        context.gop_size = max(1, round(rate * KEY_FRAME_SECONDS))
+        context.colorspace = int(Colorspace.ITU709)
+        context.color_range = int(ColorRange.MPEG)
+        context.color_primaries = int(ColorPrimaries.BT709)
+        context.color_trc = int(ColorTrc.BT709)
+        return stream
+
+    def _picture(self, drawn_bgr: Picture) -> VideoFrame:
+        width, height = _encoded_size(self._info.width, self._info.height)
+        if max(self._info.width, self._info.height) > LARGEST_SIDE:
+            drawn_bgr = fit(drawn_bgr, width, height)
+        below, beside = height - drawn_bgr.shape[0], width - drawn_bgr.shape[1]
+        if below or beside:
+            drawn_bgr = np.asarray(
+                cv2.copyMakeBorder(drawn_bgr, 0, below, 0, beside, cv2.BORDER_REPLICATE), np.uint8
+            )
+        return VideoFrame.from_ndarray(drawn_bgr, format="bgr24").reformat(
+            format="yuv420p",
+            dst_colorspace=Colorspace.ITU709,
+            dst_color_range=ColorRange.MPEG,
+            threads=1,
+        )
+
+    def _delay(self) -> int:
+        return 0 if self._sound is None else round(self._sound.delay_seconds / self._tick)
+
+    def _mux(self, packets: Sequence[Packet[VideoStream]]) -> None:
+        for packet in packets:
+            duration = None if packet.pts is None else self._durations.pop(packet.pts, None)
+            if duration:
+                packet.duration = duration
+            self._output.mux(packet)
+
+    def _abandon(self) -> None:
+        """Close the file whatever state it is in; harmless once it was closed well."""
+        # What went wrong before is told already; a file that is removed need not be whole.
+        with contextlib.suppress(av.error.FFmpegError, OSError):
+            self._output.close()
+
+
+def _tick(info: MediaInfo) -> Fraction:
+    """The source's own clock, so that each frame keeps its time to the tick."""
+    tick = info.time_base or Fraction(1, 1000)
+    return tick if tick >= FINEST_TICK else COARSER_TICK
+
+
+def _encoded_size(width: int, height: int) -> tuple[int, int]:
+    """Even sides within what H.264 takes."""
+    scale = min(1.0, LARGEST_SIDE / max(width, height))
+    return 2 * math.ceil(round(width * scale) / 2) or 2, 2 * math.ceil(
+        round(height * scale) / 2
+    ) or 2
