@@ -32,6 +32,7 @@ NO_PROTOCOL = "none"
 READ_BYTES = 256 * 1024
 # An FLV has no length in bytes, only one in seconds, which writers round.
 SHORTFALL_SECONDS = 1.0
+HIGHEST_RATE = 1000
 _NOT_THE_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
 _HD_HEIGHT = 720  # from here on players take a video that names no colours for BT.709
 _BT709, _UNSPECIFIED = 1, 2  # FFmpeg's AVCOL_SPC_BT709 and AVCOL_SPC_UNSPECIFIED
@@ -210,8 +211,8 @@ class VideoReader:
         elif container.duration:
             duration_ms = container.duration / 1000  # FFmpeg counts it in microseconds
         count = stream.frames or None
-        if count is None and duration_ms and stream.average_rate:
-            count = max(1, round(duration_ms / 1000 * stream.average_rate))
+        if count is None and duration_ms and rate:
+            count = max(1, round(duration_ms / 1000 * rate))
         return MediaInfo(
             kind="video",
             format=demuxer,
@@ -301,4 +302,6 @@ def _time_base(stream: VideoStream) -> Fraction:
 
 
 def _rate(stream: VideoStream) -> Fraction | None:
-    return stream.average_rate or stream.guessed_rate or None
+    """Frames a second; some demuxers name the rate of their ticks instead."""
+    rates = (stream.average_rate, stream.guessed_rate)
+    return next((rate for rate in rates if rate and rate <= HIGHEST_RATE), None)

@@ -1,0 +1,193 @@
+"""Tiny media, drawn when a test needs them: squares that move, in every shape a file can have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Picture = NDArray[np.uint8]
+Colour = tuple[int, int, int]
+
+RED: Colour = (0, 0, 255)  # BGR
+GREEN: Colour = (0, 255, 0)
+BLUE: Colour = (255, 0, 0)
+GRAY: Colour = (96, 96, 96)
+NTSC = Fraction(30000, 1001)
+
+
+@dataclass(frozen=True, slots=True)
+class Square:
+    """One "face" of a clip: left, top and side in pixels, and its colour."""
+
+    left: int
+    top: int
+    side: int
+    colour: Colour = RED
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """One audio track: a tone of so many seconds that begins so long after the picture."""
+
+    codec: str = "aac"
+    seconds: float = 1.0
+    start_seconds: float = 0.0
+    rate: int = 48000
+    layout: str = "mono"
+    language: str = "eng"
+
+
+def picture(
+    squares: Iterable[Square] = (), *, width: int = 64, height: int = 48, ground: Colour = GRAY
+) -> Picture:
+    """A flat ground with squares on it, BGR."""
+    drawn = np.full((height, width, 3), ground, np.uint8)
+    for square in squares:
+        drawn[
+            max(0, square.top) : square.top + square.side,
+            max(0, square.left) : square.left + square.side,
+        ] = square.colour
+    return drawn
+
+
+def moving(frames: int = 10, *, width: int = 64, height: int = 48) -> list[Picture]:
+    """A red square that moves to the right, one pixel a frame, and a green one that stands."""
+    return [
+        picture(
+            [Square(2 + index, 4, 12), Square(width - 16, height - 16, 12, GREEN)],
+            width=width,
+            height=height,
+        )
+        for index in range(frames)
+    ]
+
+
+def with_cut(frames: int = 10) -> list[Picture]:
+    """Two scenes; a square stands at the same place in both."""
+    before = [picture([Square(20, 10, 14)]) for _ in range(frames // 2)]
+    stripes = picture(ground=(0, 0, 0))
+    stripes[:, ::2] = 255
+    stripes[10:24, 20:34] = RED
+    return before + [stripes] * (frames - frames // 2)
+
+
+def write_video(
+    path: Path,
+    pictures: Sequence[Picture],
+    *,
+    codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
+    rate: Fraction | int = 25,
+    ticks: Sequence[int] | None = None,
+    time_base: Fraction | None = None,
+    rotation: int | None = None,
+    sounds: Sequence[Sound] = (),
+    format: str | None = None,  # noqa: A002 (FFmpeg's word)
+    options: dict[str, str] | None = None,
+    codec_options: dict[str, str] | None = None,
+) -> Path:
+    """A video of these BGR (or BGRA) pictures, of its path's suffix unless a format is named.
+
+    `ticks` are the times of the frames in units of `time_base`; by default one frame a tick of
+    the rate.
+    """
+    rate = Fraction(rate)
+    base = time_base or 1 / rate
+    with av.open(str(path), "w", format=format, options=options or {}) as container:
+        stream: Any = container.add_stream(codec, rate=rate, options=codec_options or {})
+        stream.height, stream.width = pictures[0].shape[:2]
+        stream.pix_fmt = pix_fmt
+        stream.codec_context.time_base = base
+        stream.codec_context.thread_count = 1
+        if rotation is not None:
+            stream.set_display_rotation(rotation)
+        tracks = [(_add_sound(container, sound), sound) for sound in sounds]
+        for index, drawn in enumerate(pictures):
+            source = "bgra" if drawn.shape[2] == 4 else "bgr24"
+            frame = av.VideoFrame.from_ndarray(drawn, format=source)
+            frame = frame.reformat(format=pix_fmt, threads=1)
+            frame.pts = index if ticks is None else ticks[index]
+            frame.time_base = base
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+        for track, sound in tracks:
+            _write_sound(container, track, sound)
+    return path
+
+
+def write_sound(path: Path, sounds: Sequence[Sound] = (Sound(),)) -> Path:
+    """A file with sound and no picture."""
+    with av.open(str(path), "w") as container:
+        tracks = [(_add_sound(container, sound), sound) for sound in sounds]
+        for track, sound in tracks:
+            _write_sound(container, track, sound)
+    return path
+
+
+def _add_sound(container: Any, sound: Sound) -> Any:
+    track = container.add_stream(sound.codec, rate=sound.rate, layout=sound.layout)
+    track.metadata["language"] = sound.language
+    return track
+
+
+def _write_sound(container: Any, track: Any, sound: Sound) -> None:
+    count = round(sound.seconds * sound.rate)
+    wave = (8000 * np.sin(np.arange(count) * 2 * np.pi * 440 / sound.rate)).astype(np.int16)
+    channels = len(av.AudioLayout(sound.layout).channels)
+    step = 1024
+    for start in range(0, count, step):
+        samples = np.repeat(wave[start : start + step], channels)[np.newaxis]
+        frame = av.AudioFrame.from_ndarray(samples, format="s16", layout=sound.layout)
+        frame.sample_rate = sound.rate
+        frame.pts = start + round(sound.start_seconds * sound.rate)
+        frame.time_base = Fraction(1, sound.rate)
+        container.mux(track.encode(frame))
+    container.mux(track.encode(None))
+
+
+def write_no_frames(path: Path) -> Path:
+    """A video with a stream and not one frame in it."""
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        container.start_encoding()
+    return path
+
+
+def write_cut_short(path: Path, source: Path, *, kept: float) -> Path:
+    """The first part of another file."""
+    data = source.read_bytes()
+    path.write_bytes(data[: round(len(data) * kept)])
+    return path
+
+
+def write_animation(
+    path: Path, pictures: Sequence[Picture], durations_ms: Sequence[int], **options: Any
+) -> Path:
+    """A GIF, WebP or APNG by its path's suffix."""
+    first, *rest = [Image.fromarray(np.ascontiguousarray(drawn[:, :, ::-1])) for drawn in pictures]
+    if path.suffix == ".webp":
+        options.setdefault("lossless", True)
+    first.save(path, save_all=True, append_images=rest, duration=list(durations_ms), **options)
+    return path
+
+
+def write_image(path: Path, drawn: Picture, *, orientation: int | None = None) -> Path:
+    """An image by its path's suffix; the picture is stored as it is, whatever its orientation."""
+    options: dict[str, Any] = {"quality": 95} if path.suffix in {".jpg", ".webp", ".avif"} else {}
+    if orientation is not None:
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        exif[0x010F] = "A Camera"
+        exif.get_ifd(0x8825)[1] = "N"  # a place on earth
+        options["exif"] = exif
+    Image.fromarray(np.ascontiguousarray(drawn[:, :, ::-1])).save(path, **options)
+    return path

@@ -1,0 +1,79 @@
+"""Networks that need no weights: they find squares of flat colour, and judge by colour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import cv2
+import numpy as np
+
+from faces_jobs.jobs.labels import MODELS
+from faces_jobs.pipeline.values import Detections, Opinion, Picture
+
+SHA256 = "0" * 64
+
+
+class SquareDetector:
+    """Finds the coloured squares that `tests.clips` draws. Implements `Detector`."""
+
+    name, version, sha256 = "detector", "squares-1", SHA256
+
+    def __init__(self) -> None:
+        self.pictures_seen = 0
+
+    def detect(self, pictures_bgr: Sequence[Picture]) -> list[Detections]:
+        """Boxes of saturated spots of at least 16 pixels, the largest first."""
+        assert len({picture.shape for picture in pictures_bgr}) == 1
+        self.pictures_seen += len(pictures_bgr)
+        return [self._detect(picture) for picture in pictures_bgr]
+
+    def _detect(self, picture_bgr: Picture) -> Detections:
+        saturation = picture_bgr.max(axis=2).astype(int) - picture_bgr.min(axis=2)
+        mask = (saturation > 100).astype(np.uint8)
+        _, _, found, _ = cv2.connectedComponentsWithStats(mask)
+        boxes = [(x, y, x + w, y + h) for x, y, w, h, area in found[1:] if area >= 16]
+        boxes.sort(key=lambda box: (box[0] - box[2]) * (box[3] - box[1]))
+        count = len(boxes)
+        return Detections(
+            np.array(boxes, np.float32).reshape(-1, 4),
+            np.linspace(0.95, 0.9, count, dtype=np.float32),
+        )
+
+
+class ColourClassifier:
+    """Says of each head that its label is the one of the crop's strongest colour.
+
+    Blue is a head's first label, green its second, red its third (or last).
+    """
+
+    version, sha256 = "colours-1", SHA256
+    crop_scale, crop_size = 1.0, 16
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.crops_seen = 0
+
+    @property
+    def heads(self) -> Mapping[str, tuple[str, ...]]:
+        """Those of the model of this name."""
+        return MODELS[self.name]
+
+    def classify(self, crops_bgr: Sequence[Picture]) -> list[Opinion]:
+        """One opinion a crop, sure to 0.8."""
+        self.crops_seen += len(crops_bgr)
+        return [self._judge(crop) for crop in crops_bgr]
+
+    def _judge(self, crop_bgr: Picture) -> Opinion:
+        strongest = int(np.argmax(crop_bgr.reshape(-1, 3).mean(axis=0)))
+        opinion = {}
+        for head, labels in self.heads.items():
+            rest = 0.2 / (len(labels) - 1)
+            probabilities = np.full(len(labels), rest, np.float32)
+            probabilities[min(strongest, len(labels) - 1)] = 0.8
+            opinion[head] = probabilities
+        return opinion
+
+
+def classifiers() -> list[ColourClassifier]:
+    """All three models."""
+    return [ColourClassifier(name) for name in MODELS]
