@@ -35,8 +35,9 @@ class FaceSpool:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._open_file().close()
-        self._file = None
+        if self._file is not None:
+            self._file.close()
+            self._file = None
         self._path.unlink(missing_ok=True)
 
     @property
@@ -59,13 +60,13 @@ class FaceSpool:
         self._face_count += len(faces)
 
     def finish(self, tracks: Sequence[TrackRecord]) -> None:
-        """Keep the item's tracks."""
+        """Keep the item's tracks, and hold no file open from here on: there may be thousands."""
         self._tracks = tuple(tracks)
-        self._open_file().flush()
+        self._open_file().close()
+        self._file = None
 
     def __iter__(self) -> Iterator[FaceRecord]:
-        """Read the faces back from disk, in the order in which they came."""
-        self._open_file().flush()
+        """Read the faces back from disk, in the order in which they came; after `finish`."""
         with self._path.open(encoding="utf-8") as file:
             for line in file:
                 yield _record(line)

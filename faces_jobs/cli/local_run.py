@@ -1,0 +1,198 @@
+"""What `faces-jobs run` does: the pipeline over each input, its sinks, the tables at the end."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from faces_jobs.errors import MediaError, NoVideoError
+from faces_jobs.jobs.records import FaceRecord, TrackRecord
+from faces_jobs.pipeline.camera import CameraReader
+from faces_jobs.pipeline.frames import open_frames
+from faces_jobs.pipeline.run import run_item
+from faces_jobs.pipeline.stages import FrameReader, Sink
+from faces_jobs.pipeline.tracking import OverlapTracker
+from faces_jobs.pipeline.values import Frame, MediaInfo
+from faces_jobs.sinks.annotated import open_annotated
+from faces_jobs.sinks.exports import (
+    write_faces_csv,
+    write_faces_jsonl,
+    write_faces_parquet,
+    write_tracks_csv,
+)
+from faces_jobs.sinks.spool import FaceSpool
+from faces_jobs.sinks.window import Window
+from faces_jobs_models.catalog import Catalog
+
+if TYPE_CHECKING:
+    from faces_jobs.cli.run import Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How many inputs came to something, and how many did not."""
+
+    succeeded: int
+    failed: int
+
+
+def run_files(wanted: Wanted, catalog: Catalog, console: Console) -> Outcome:
+    """Work through the inputs; a bad file is told and does not stop the others.
+
+    Raises:
+        NoVideoError: there is no input at all.
+    """
+    inputs = wanted.inputs or Path()
+    succeeded = failed = 0
+    with _opened_run(wanted, catalog, console) as run:
+        for name, path in _files_below(inputs, leave_out=wanted.outputs):
+            try:
+                with open_frames(path, max_pixels=wanted.max_pixels) as reader:
+                    run.work_on(name, reader, source=path)
+                succeeded += 1
+            except (MediaError, OSError) as error:
+                # An OSError's own text names paths again; its reason is enough beside the name.
+                reason = error.strerror if isinstance(error, OSError) else str(error)
+                click.echo(f"{name}: {reason}", err=True)
+                failed += 1
+            if run.stopped.is_set():
+                break
+        if not succeeded + failed:
+            raise NoVideoError(f"There is no file in {inputs}: name another --inputs-path.")
+        run.write_tables()
+    return Outcome(succeeded, failed)
+
+
+def run_camera(wanted: Wanted, catalog: Catalog, console: Console) -> Outcome:
+    """Record and annotate what the webcam sees until `q`, Ctrl-C, or the camera goes away."""
+    with _opened_run(wanted, catalog, console) as run, CameraReader(wanted.camera) as camera:
+        run.work_on(wanted.video_name, camera, source=None)
+        run.write_tables()
+    return Outcome(1, 0)
+
+
+@contextmanager
+def _opened_run(wanted: Wanted, catalog: Catalog, console: Console) -> Iterator[_Run]:
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )
+    with ExitStack() as opened:
+        spools = Path(opened.enter_context(tempfile.TemporaryDirectory()))
+        run = _Run(wanted, catalog, opened.enter_context(bar), opened, spools)
+        previous = signal.signal(signal.SIGINT, run.on_interrupt)
+        opened.callback(signal.signal, signal.SIGINT, previous)
+        yield run
+
+
+class _Run:
+    """Everything that the inputs of one `run` share."""
+
+    def __init__(
+        self, wanted: Wanted, catalog: Catalog, bar: Progress, opened: ExitStack, spools: Path
+    ) -> None:
+        self._wanted = wanted
+        self._catalog = catalog
+        self._bar = bar
+        self._opened = opened
+        self._spools = spools
+        self._done: list[tuple[str, FaceSpool]] = []
+        self.stopped = threading.Event()
+
+    def on_interrupt(self, _signal: int, _frame: FrameType | None) -> None:
+        """The first Ctrl-C ends the run and keeps what there is; the second ends it at once."""
+        if self.stopped.is_set():
+            raise KeyboardInterrupt
+        self.stopped.set()
+
+    def work_on(self, name: str, reader: FrameReader, *, source: Path | None) -> None:
+        """Run the pipeline over one input; its annotated copy and its faces are then kept.
+
+        Raises:
+            MediaError: it can't be processed; `TruncatedError` after what there was is kept.
+        """
+        wanted = self._wanted
+        spool = self._opened.enter_context(FaceSpool(self._spools / str(len(self._done))))
+        task = self._bar.add_task(name, total=reader.info.frame_count)
+        with ExitStack() as sinks_opened:
+            sinks: list[Sink] = [spool]
+            if wanted.spec.annotated:
+                stem = wanted.outputs / f"{name}.annotated"
+                stem.parent.mkdir(parents=True, exist_ok=True)
+                sinks.append(sinks_opened.enter_context(open_annotated(stem, reader.info, source)))
+            if wanted.show_delay_ms is not None:
+                window = Window(delay_ms=wanted.show_delay_ms, on_quit=self.stopped.set)
+                sinks.append(sinks_opened.enter_context(window))
+            report = run_item(
+                _Stoppable(reader, self.stopped),
+                detector=self._catalog.detector(),
+                tracker=OverlapTracker(),
+                classifiers=self._catalog.classifiers(wanted.spec.models),
+                spec=wanted.spec,
+                sinks=sinks,
+                # What the camera sees is shown at once; files are faster in batches.
+                batch_size=wanted.batch_size if source else 1,
+                on_progress=lambda done, total: self._bar.update(task, completed=done, total=total),
+            )
+        self._done.append((name, spool))
+        if report.truncated is not None:
+            raise report.truncated
+
+    def write_tables(self) -> None:
+        """Write the faces and tracks of all inputs."""
+        folder = self._wanted.outputs
+        write_faces_csv(folder / "faces.csv", self._faces())
+        write_faces_jsonl(folder / "faces.jsonl", self._faces())
+        write_faces_parquet(folder / "faces.parquet", self._faces())
+        write_tracks_csv(folder / "tracks.csv", self._tracks())
+
+    def _faces(self) -> Iterator[tuple[str, FaceRecord]]:
+        return ((name, face) for name, spool in self._done for face in spool)
+
+    def _tracks(self) -> Iterator[tuple[str, TrackRecord]]:
+        return ((name, track) for name, spool in self._done for track in spool.tracks)
+
+
+class _Stoppable:
+    """A reader that ends early, in good order, once it is told to."""
+
+    def __init__(self, reader: FrameReader, stopped: threading.Event) -> None:
+        self._reader = reader
+        self._stopped = stopped
+
+    @property
+    def info(self) -> MediaInfo:
+        return self._reader.info
+
+    def __iter__(self) -> Iterator[Frame]:
+        for frame in self._reader:
+            yield frame
+            if self._stopped.is_set():
+                return
+
+
+def _files_below(inputs: Path, *, leave_out: Path) -> Iterator[tuple[str, Path]]:
+    """(name below the inputs, path) of each file, by name; hidden files and outputs left out."""
+    if inputs.is_file():
+        yield inputs.name, inputs
+        return
+    outputs = leave_out.resolve()
+    for path in sorted(inputs.rglob("*")):
+        name = path.relative_to(inputs)
+        hidden = any(part.startswith(".") for part in name.parts)
+        if path.is_file() and not hidden and outputs not in path.resolve().parents:
+            yield name.as_posix(), path

@@ -1,0 +1,132 @@
+"""`faces-jobs run`: the pipeline on files or the webcam, with no service and no database."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from faces_jobs.cli import exits
+from faces_jobs.cli.options import given_options, spec_options
+from faces_jobs.errors import DeviceError
+from faces_jobs.jobs.spec import JobSpec
+from faces_jobs.settings import Settings
+
+CAMERA_NAME = "camera"
+
+
+@click.command()
+@click.option(
+    "--inputs-path",
+    "--inputs_path",
+    type=click.Path(exists=True, path_type=Path),
+    help="A file, or a folder that is worked through with its subfolders. Without it: the webcam.",
+)
+@click.option(
+    "--outputs-path",
+    "--outputs_path",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("outputs"),
+    show_default=True,
+    help="Folder for annotated copies and tables; made if it is missing.",
+)
+@click.option(
+    "--models-path",
+    "--models_path",
+    type=click.Path(path_type=Path),
+    help="A folder with weights to use in place of the ones that ship.",
+)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where networks run.")
+@click.option("--cuda", is_flag=True, help="The same as --device cuda.")
+@click.option("--show", is_flag=True, help="Show annotated frames in a window; q ends.")
+@click.option(
+    "--delay",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    help="With --show: milliseconds a frame stays at least; 0 waits for a key.",
+)
+@click.option(
+    "--cam-num",
+    "--cam_num",
+    default="0",
+    show_default=True,
+    help="Number, or device name, of the webcam.",
+)
+@click.option(
+    "--video-name",
+    "--video_name",
+    default=CAMERA_NAME,
+    show_default=True,
+    help="Name of the webcam's recording.",
+)
+@spec_options
+@click.pass_obj
+def run(settings: Settings, /, **arguments: Any) -> None:
+    """Annotate files, or what the webcam sees, here and now: no server, no database, no queue.
+
+    Each input gets an annotated copy under its own name in the outputs folder, and all of them
+    together faces.csv, faces.jsonl, faces.parquet and tracks.csv. One bad file does not stop the
+    others.
+    """
+    from faces_jobs.cli.local_run import run_camera, run_files
+    from faces_jobs_models.catalog import open_catalog
+
+    wanted = _chosen(arguments, settings, JobSpec.parse_text(given_options(arguments)))
+    if wanted.show_delay_ms is not None and not _has_screen():
+        raise DeviceError("There is no screen for --show: leave it out, or set DISPLAY.")
+    wanted.outputs.mkdir(parents=True, exist_ok=True)
+    with open_catalog(
+        device="cuda" if arguments["cuda"] else arguments["device"] or settings.device,
+        models_folder=arguments["models_path"] or settings.models_folder,
+    ) as catalog:
+        work = run_camera if wanted.inputs is None else run_files
+        outcome = work(wanted, catalog, Console(stderr=True))
+    click.echo(f"{outcome.succeeded} done, {outcome.failed} failed; see {wanted.outputs}", err=True)
+    if outcome.failed or not outcome.succeeded:
+        sys.exit(exits.SOME_FAILED if outcome.succeeded else exits.FAILED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What the user asked `run` for."""
+
+    spec: JobSpec
+    inputs: Path | None  # None: the webcam
+    outputs: Path
+    show_delay_ms: int | None  # None: no window
+    camera: int | str
+    video_name: str
+    batch_size: int
+    max_pixels: int
+
+
+def _chosen(arguments: dict[str, Any], settings: Settings, spec: JobSpec) -> Wanted:
+    if arguments["cuda"] and arguments["device"] not in {None, "cuda"}:
+        raise click.UsageError("--cuda and --device contradict each other: give one of them.")
+    name = arguments["video_name"]
+    if not name or name != Path(name).name:
+        raise click.UsageError("--video-name is a name, not a path: see --outputs-path.")
+    camera = arguments["cam_num"]
+    return Wanted(
+        spec=spec,
+        inputs=arguments["inputs_path"],
+        outputs=arguments["outputs_path"],
+        show_delay_ms=arguments["delay"] if arguments["show"] else None,
+        camera=int(camera) if camera.isdecimal() else camera,
+        video_name=name,
+        batch_size=settings.batch_size,
+        max_pixels=settings.max_pixels,
+    )
+
+
+def _has_screen() -> bool:
+    if not sys.platform.startswith("linux"):
+        return True
+    # Qt ends the whole process where it finds no screen, so it is looked for before.
+    return bool({"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ))  # noqa: TID251 (no setting of ours)
