@@ -73,7 +73,11 @@ def check_frame_size(width: int, height: int, *, max_pixels: int) -> None:
         FrameSizeError: no pixels, or more than `max_pixels`.
     """
     if width <= 0 or height <= 0:
-        raise FrameSizeError(f"The picture is {width}x{height} pixels: there is nothing to see.")
+        # FFmpeg gives sizes as 0x0 that it finds absurd.
+        raise FrameSizeError(
+            f"The header tells no usable size of the picture ({width}x{height} pixels): "
+            "convert the file and send it again."
+        )
     if width * height > max_pixels:
         raise FrameSizeError(
             f"The picture is {width}x{height} pixels, more than the limit of {max_pixels:,}: "

@@ -33,6 +33,8 @@ READ_BYTES = 256 * 1024
 # An FLV has no length in bytes, only one in seconds, which writers round.
 SHORTFALL_SECONDS = 1.0
 HIGHEST_RATE = 1000
+# Demuxers that fill up what is missing of a last packet and don't mark it.
+_UNMARKED = frozenset({"asf"})
 _NOT_THE_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
 _HD_HEIGHT = 720  # from here on players take a video that names no colours for BT.709
 _BT709, _UNSPECIFIED = 1, 2  # FFmpeg's AVCOL_SPC_BT709 and AVCOL_SPC_UNSPECIFIED
@@ -56,6 +58,7 @@ class VideoReader:
             TruncatedError: it breaks off before its first frame is whole.
             MediaError: it can't be read, with the reason.
         """
+        self._demuxer = demuxer
         self._max_pixels = max_pixels
         self._damaged = 0
         with ExitStack() as opened:
@@ -75,7 +78,7 @@ class VideoReader:
             self._orientation = _orientation(self._first)
             self._start = _start(self._stream, self._first)
             height, width = self._picture(self._first).shape[:2]
-            self._info = self._describe(demuxer, width, height)
+            self._info = self._describe(width, height)
             self._opened = opened.pop_all()
 
     def __enter__(self) -> Self:
@@ -152,7 +155,7 @@ class VideoReader:
             try:
                 packet = next(packets, None)
             except av.error.FFmpegError as error:
-                reason = error.strerror or "unreadable data"
+                reason = reason_of(error)
                 break
             if packet is None:
                 break
@@ -164,7 +167,8 @@ class VideoReader:
             if held is not None:
                 yield from self._attempt(held)
             ours = cast("Packet[VideoStream]", packet)
-            held = ours if packet.is_corrupt else None
+            unsure = self._claim.broke_off and self._demuxer in _UNMARKED
+            held = ours if packet.is_corrupt or unsure else None
             if held is None:
                 yield from self._attempt(ours)
         proven_whole = self._claim.bytes is not None and not self._claim.broke_off
@@ -202,7 +206,7 @@ class VideoReader:
         pixels = np.asarray(decoded.to_ndarray(format=name, **colours), np.uint8)
         return self._orientation.apply(on_white(pixels) if name == "bgra" else pixels)
 
-    def _describe(self, demuxer: str, width: int, height: int) -> MediaInfo:
+    def _describe(self, width: int, height: int) -> MediaInfo:
         stream, container = self._stream, self._container
         rate, time_base = _rate(stream), _time_base(stream)
         duration_ms: float | None = None
@@ -215,7 +219,7 @@ class VideoReader:
             count = max(1, round(duration_ms / 1000 * rate))
         return MediaInfo(
             kind="video",
-            format=demuxer,
+            format=self._demuxer,
             width=width,
             height=height,
             frame_count=count,
@@ -256,9 +260,18 @@ def open_container(
                 "finished: repair it or record it again."
             ) from error
         raise MediaError(
-            f"The video can't be opened ({error.strerror or 'unreadable data'}): "
+            f"The video can't be opened ({reason_of(error)}): "
             "check that it plays, or convert it to MP4."
         ) from error
+
+
+def reason_of(error: av.error.FFmpegError) -> str:
+    """A few words on an error of FFmpeg; its other messages are about files and devices."""
+    if isinstance(error, av.error.EOFError):
+        return "it ends too early"
+    if isinstance(error, av.error.PatchWelcomeError | av.error.DecoderNotFoundError):
+        return "it uses something that can't be read"
+    return "it holds invalid data"
 
 
 def _choose_stream(container: InputContainer) -> VideoStream:
