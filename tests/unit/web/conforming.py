@@ -14,6 +14,17 @@ from werkzeug.test import TestResponse
 from faces_jobs_web.openapi import openapi_document
 
 
+# Building the document takes longer than most tests; apps with the same routes have the same.
+_documents: dict[tuple[str, ...], dict[str, Any]] = {}
+
+
+def _document_of(app: Flask) -> dict[str, Any]:
+    routes = tuple(rule.rule for rule in app.url_map.iter_rules())
+    if routes not in _documents:
+        _documents[routes] = openapi_document(app, with_token=True)
+    return _documents[routes]
+
+
 class Answer(TestResponse):
     """A response whose JSON a test looks into without asking first whether there is any."""
 
@@ -25,8 +36,6 @@ class Answer(TestResponse):
 
 class WebClient(FlaskClient):
     """Fails a test whose answer the OpenAPI document does not describe."""
-
-    _document: dict[str, Any] | None = None
 
     def get(self, *args: Any, **kwargs: Any) -> Answer:
         """Send a GET."""
@@ -53,11 +62,10 @@ class WebClient(FlaskClient):
             return  # no route: nothing is described
         if rule.endpoint == "static":
             return
-        if self._document is None:
-            self._document = openapi_document(self.application, with_token=True)
+        document = _document_of(self.application)
         path = re.sub(r"<(?:[^:<>]+:)?([^<>]+)>", r"{\1}", rule.rule)
         method = "get" if request.method == "HEAD" else request.method.lower()
-        operation = self._document["paths"][path].get(method)
+        operation = document["paths"][path].get(method)
         if operation is None or operation["tags"] == ["pages"]:
             return  # pages are for people; their errors are pages too
         described = operation["responses"].get(str(response.status_code))
@@ -73,7 +81,7 @@ class WebClient(FlaskClient):
             return
         schema = content[response.mimetype].get("schema")
         if schema is not None:
-            whole = {**schema, "components": self._document["components"]}
+            whole = {**schema, "components": document["components"]}
             OAS31Validator(whole).validate(response.json)
 
 
