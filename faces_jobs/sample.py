@@ -26,7 +26,7 @@ View = tuple[float, float, float]
 WHOLE: View = (256, 210, 512)
 FACE: View = (224, 120, 230)
 LEFT_HALF: View = (215, 150, 250)
-HELMET: View = (330, 190, 300)
+HELMET: View = (320, 140, 300)
 
 
 def write_sample_clip(path: Path) -> None:

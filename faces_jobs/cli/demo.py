@@ -33,7 +33,7 @@ def demo(settings: Settings) -> None:
     from faces_jobs.logs import configure_logs
     from faces_jobs.sample import write_sample_clip
 
-    console = Console()
+    console = tables.console()
     configure_logs("warning")
     prepare_database(settings)
     clip = settings.data_folder / "demo" / "sample.mp4"
@@ -63,8 +63,6 @@ def demo(settings: Settings) -> None:
 
 
 def _show(client: Client, job: JobDocument, folder: Path, console: Console) -> None:
-    if not sys.stdout.isatty():
-        console.width = 160  # a log has no width: don't fold the table for one
     console.print(tables.table_of_tracks(client.tracks(job.id)))
     console.print(f"Job page: {client.server}/jobs/{job.id}", highlight=False, soft_wrap=True)
     for artifact in client.artifacts(job.id):

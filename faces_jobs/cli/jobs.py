@@ -80,7 +80,7 @@ def status(settings: Settings, *, job_id: str | None, as_json: bool) -> None:
             if as_json:
                 click.echo(page.model_dump_json(indent=2))
             else:
-                Console().print(tables.table_of_jobs(page.jobs))
+                tables.console().print(tables.table_of_jobs(page.jobs))
             return
         job = client.job(job_id)
         if as_json:
@@ -182,7 +182,7 @@ def _wait(client: Client, job_id: str) -> None:
 
 
 def _print_job(client: Client, job: JobDocument) -> None:
-    console = Console(stderr=False)
+    console = tables.console()
     heading = f"{job.id}  {job.status.value}  {escape(job.label)}".rstrip()
     console.print(heading, highlight=False)
     if job.error:

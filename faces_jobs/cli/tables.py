@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterable
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -22,6 +24,7 @@ from faces_jobs.jobs.documents import AttributeDocument, ItemDocument, JobDocume
 from faces_jobs.jobs.labels import HEADS
 
 POLL_SECONDS = 0.25
+PIPE_WIDTH = 400
 
 
 def wait_with_bar(client: Client, job_id: str, console: Console) -> JobDocument:
@@ -53,18 +56,23 @@ def wait_with_bar(client: Client, job_id: str, console: Console) -> JobDocument:
             time.sleep(POLL_SECONDS)
 
 
+def console() -> Console:
+    """Standard output. A file or pipe has no width: nothing is folded or cut short for one."""
+    return Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
+
+
 def table_of_items(items: Iterable[ItemDocument]) -> Table:
-    """Items with their state, size, counts and error."""
+    """Items with their state, counts and what is wrong with them."""
     table = Table("#", "item", "state", "frames", "faces", "tracks", "error")
     for item in items:
         table.add_row(
             str(item.position),
-            item.name,
+            escape(item.name),
             item.status.value,
             f"{item.progress.frames_done}/{item.progress.frames_total or '?'}",
             str(item.face_count),
             str(item.track_count),
-            item.error.message if item.error else "",
+            escape(item.error.message) if item.error else "",
         )
     return table
 
@@ -80,7 +88,7 @@ def table_of_jobs(jobs: Iterable[JobDocument]) -> Table:
             str(job.face_count),
             str(job.track_count),
             f"{job.created_at:%Y-%m-%d %H:%M}",
-            job.label,
+            escape(job.label),
         )
     return table
 
@@ -90,7 +98,7 @@ def table_of_tracks(tracks: Iterable[TrackDocument]) -> Table:
     table = Table("item", "track", "seen", "faces", *HEADS)
     for track in tracks:
         table.add_row(
-            track.item_name,
+            escape(track.item_name),
             str(track.track),
             f"{track.first_time_ms / 1000:.1f}-{track.last_time_ms / 1000:.1f} s",
             str(track.face_count),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -19,7 +20,12 @@ PATIENCE_SECONDS = 30
 
 def commands(process: psutil.Process) -> dict[str, int]:
     """The roles of a running `up` and their process ids (the web's own workers aside)."""
-    return {child.cmdline()[-1]: child.pid for child in process.children()}
+    found = {}
+    for child in process.children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if line := child.cmdline():  # empty between a process's end and its burial
+                found[line[-1]] = child.pid
+    return found
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT], ids=["TERM", "Ctrl-C"])
