@@ -100,7 +100,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 erase_side=0.25,
             ),
             smoothing=0.08,  # against IMFDB's noise
-            epochs=24,
+            epochs=20,
         ),
     }
 )
