@@ -1,0 +1,230 @@
+"""The web server as a process: uploads on the wire, several requests at once, its end."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from faces_jobs.client import Client
+from faces_jobs.db.migrate import upgrade
+from faces_jobs.errors import ServerError
+from tests.acceptance.service import free_port
+from tests.unit.web.media_files import png
+
+LIMIT = 256 * 1024 * 1024
+LARGE = 192 * 1024 * 1024
+CHUNK = 1024 * 1024
+# What the process may grow by while it takes an upload of LARGE bytes. It holds one chunk at a
+# time; the rest is what the interpreter and SQLite keep after their first real request.
+GROWTH = 24 * 1024 * 1024
+
+
+class RunningWeb:
+    """A web process that listens."""
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int, data: Path, log: Path) -> None:
+        self.process = process
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self.data = data
+        self.log = log
+
+    def uploads(self) -> list[Path]:
+        """Files that are kept, or that are on their way in."""
+        folders = ("files/incoming", "files/jobs")
+        found = [path for name in folders for path in (self.data / name).rglob("*")]
+        return [path for path in found if path.is_file()]
+
+    def wait_for_no_uploads(self) -> None:
+        """Wait until nothing of a refused upload is left."""
+        deadline = time.monotonic() + 20
+        while self.uploads():
+            assert time.monotonic() < deadline, self.uploads()
+            time.sleep(0.05)
+
+    def most_memory(self) -> int:
+        """Most bytes that the process which answers has ever held."""
+        (worker,) = psutil.Process(self.process.pid).children()
+        status = Path(f"/proc/{worker.pid}/status").read_text(encoding="ascii")
+        return next(
+            int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM")
+        )
+
+
+@contextmanager
+def running_web(folder: Path, *, prepared: bool = True) -> Iterator[RunningWeb]:
+    data = folder / "data"
+    data.mkdir(parents=True)
+    if prepared:
+        upgrade(f"sqlite:///{data / 'faces_jobs.db'}")
+    port = free_port()
+    environment = {
+        "PATH": os.defpath,
+        "HOME": str(folder),
+        "FACES_JOBS_DATA_FOLDER": str(data),
+        "FACES_JOBS_PORT": str(port),
+        "FACES_JOBS_WEB_THREADS": "2",
+        "FACES_JOBS_MAX_UPLOAD_BYTES": str(LIMIT),
+        "FACES_JOBS_MIN_FREE_BYTES": "0",
+    }
+    log = folder / "web.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "faces_jobs", "web"],
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    web = RunningWeb(process, port, data, log)
+    try:
+        if prepared:
+            with Client(web.url) as client:
+                deadline = time.monotonic() + 60
+                while not client.is_up():
+                    assert process.poll() is None, log.read_text()
+                    assert time.monotonic() < deadline, log.read_text()
+                    time.sleep(0.05)
+        yield web
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningWeb]:
+    with running_web(tmp_path_factory.mktemp("web")) as running:
+        yield running
+
+
+def body(size: int) -> Iterator[bytes]:
+    """A form with one file that begins as a PNG and has `size` bytes."""
+    yield b'--x\r\nContent-Disposition: form-data; name="files"; filename="large.png"\r\n\r\n'
+    first = png()
+    yield first
+    left = size - len(first)
+    while left > 0:
+        yield bytes(min(CHUNK, left))
+        left -= CHUNK
+    yield b"\r\n--x--\r\n"
+
+
+def length_of(size: int) -> int:
+    return size + len(b"".join(body(0))) - len(png())
+
+
+FORM = {"Content-Type": "multipart/form-data; boundary=x"}
+
+
+def test_a_large_upload_streams_to_disk(web: RunningWeb) -> None:
+    before = web.most_memory()
+    headers = {**FORM, "Content-Length": str(length_of(LARGE))}
+    response = httpx.post(
+        f"{web.url}/api/v1/jobs", content=body(LARGE), headers=headers, timeout=120
+    )
+    assert response.status_code == 201, response.text
+    (kept,) = web.uploads()
+    assert kept.stat().st_size == LARGE
+    expected = hashlib.sha256(png() + bytes(LARGE - len(png()))).hexdigest()
+    with kept.open("rb") as file:
+        assert hashlib.file_digest(file, "sha256").hexdigest() == expected
+    assert web.most_memory() - before < GROWTH
+    httpx.delete(web.url + response.headers["Location"])
+    assert web.uploads() == []
+
+
+def test_a_large_chunked_upload_streams_to_disk(web: RunningWeb) -> None:
+    response = httpx.post(f"{web.url}/api/v1/jobs", content=body(CHUNK * 9), headers=FORM)
+    assert response.status_code == 201, response.text
+    (kept,) = web.uploads()
+    assert kept.stat().st_size == CHUNK * 9
+    httpx.delete(web.url + response.headers["Location"])
+
+
+def test_a_chunked_upload_over_the_limit_is_refused_and_removed(web: RunningWeb) -> None:
+    response = httpx.post(
+        f"{web.url}/api/v1/jobs", content=body(LIMIT + CHUNK), headers=FORM, timeout=120
+    )
+    assert response.status_code == 413
+    assert response.json()["code"] == "upload-too-large"
+    web.wait_for_no_uploads()
+
+
+def test_a_client_that_sends_too_much_sees_why(web: RunningWeb, tmp_path: Path) -> None:
+    path = tmp_path / "large.png"
+    with path.open("wb") as file:
+        file.truncate(LIMIT + 80 * CHUNK)  # over the limit with all that a form may add
+    with Client(web.url) as client, pytest.raises(ServerError) as caught:
+        client.submit_files([("large.png", path)], {})
+    assert caught.value.status == 413
+    assert web.uploads() == []
+
+
+def test_a_client_that_goes_away_leaves_nothing(web: RunningWeb) -> None:
+    with socket.create_connection(("127.0.0.1", web.port)) as connection:
+        head = (
+            f"POST /api/v1/jobs HTTP/1.1\r\nHost: 127.0.0.1:{web.port}\r\n"
+            f"Content-Type: {FORM['Content-Type']}\r\nContent-Length: {length_of(LARGE)}\r\n\r\n"
+        )
+        connection.sendall(head.encode())
+        for sent, chunk in enumerate(body(LARGE)):
+            connection.sendall(chunk)
+            if sent == 8:
+                break
+        deadline = time.monotonic() + 20
+        while not web.uploads():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    web.wait_for_no_uploads()
+    assert httpx.get(f"{web.url}/api/v1/jobs").json()["jobs"] == []
+
+
+def test_others_are_answered_while_an_upload_comes_in(web: RunningWeb) -> None:
+    with socket.create_connection(("127.0.0.1", web.port)) as slow:
+        head = (
+            f"POST /api/v1/jobs HTTP/1.1\r\nHost: 127.0.0.1:{web.port}\r\n"
+            f"Content-Type: {FORM['Content-Type']}\r\nContent-Length: {length_of(CHUNK)}\r\n\r\n"
+        )
+        parts = body(CHUNK)
+        slow.sendall(head.encode() + next(parts) + next(parts))
+        assert httpx.get(f"{web.url}/healthz").status_code == 200
+        assert httpx.get(f"{web.url}/jobs").status_code == 200
+        for part in parts:
+            slow.sendall(part)
+        answer = slow.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 201 ")
+    job = httpx.get(f"{web.url}/api/v1/jobs").json()["jobs"][0]
+    httpx.delete(f"{web.url}/api/v1/jobs/{job['id']}")
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_at_once_and_well(tmp_path: Path, how: signal.Signals) -> None:
+    with running_web(tmp_path) as web:
+        worker = psutil.Process(web.process.pid).children()
+        web.process.send_signal(how)
+        assert web.process.wait(20) == 0
+        assert psutil.wait_procs(worker, timeout=5)[1] == []
+        text = web.log.read_text()
+        assert f"Serving at {web.url}" in text
+        assert "Traceback" not in text
+
+
+def test_without_a_database_it_says_so_and_does_not_listen(tmp_path: Path) -> None:
+    with running_web(tmp_path, prepared=False) as web:
+        assert web.process.wait(60) != 0
+        text = web.log.read_text()
+        assert "faces-jobs db upgrade" in text
+        assert "Traceback" not in text
+        assert "Serving at" not in text
