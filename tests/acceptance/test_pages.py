@@ -159,7 +159,7 @@ def play_and_seek(page: Page) -> None:
 def search_faces(page: Page) -> None:
     faces = page.locator("#faces")
     rows = faces.locator("tbody tr")
-    expect(rows).to_have_count(50)
+    expect(rows).to_have_count(25)
     gender = faces.locator("tbody tr td:nth-child(4)").first.inner_text().split()[0]
     faces.get_by_label("Gender").select_option(gender)
     faces.get_by_label("Lowest score").fill("0.5")
@@ -175,7 +175,7 @@ def search_faces(page: Page) -> None:
     faces.get_by_role("button", name="Filter").click()
     expect(faces).to_contain_text("No face passes these filters")
     faces.get_by_role("link", name="Clear").click()
-    expect(rows).to_have_count(50)
+    expect(rows).to_have_count(25)
     first = rows.first.inner_text()
     faces.get_by_role("link", name="Next page").click()
     expect(rows.first).not_to_have_text(first)

@@ -40,7 +40,7 @@ blueprint = Blueprint("job_pages", __name__, url_prefix="/jobs")
 JOBS_A_PAGE = 50
 ITEMS_A_PAGE = 25
 TRACKS_A_PAGE = 24
-FACES_A_PAGE = 50
+FACES_A_PAGE = 25
 FILES_A_PAGE = 100
 SHOWN_VIDEOS = 8
 SHOWN_IMAGES = 24

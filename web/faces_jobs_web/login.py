@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from faces_jobs_web.guard import FORM_FIELD, check_form_token, is_signed_in, set_login
+from faces_jobs_web.guard import FORM_FIELD, LOGIN_COOKIE, check_form_token, is_signed_in, set_login
 from faces_jobs_web.operations import HTML, Answer, Operation, describes, page
 from faces_jobs_web.services import services
 
@@ -20,6 +20,8 @@ _BODY = {"type": "object", "properties": {"token": {"type": "string"}}}
 def show() -> AnyResponse:
     """Show the form to sign in."""
     target = safe_target(request.args.get("next"))
+    if _came_from_elsewhere():
+        return make_response(render_template("arrived.html", target=target))
     if services().access.open or is_signed_in():
         return redirect(target, 303)
     return make_response(render_template("login.html", target=target, wrong=False))
@@ -61,6 +63,13 @@ def sign_out() -> AnyResponse:
     response = redirect(url_for("login.show"), 303)
     set_login(response, "")
     return response
+
+
+def _came_from_elsewhere() -> bool:
+    # A link on another site brings no cookie with it, also for those who are signed in. A page
+    # of ours that goes on by itself does.
+    cookie = request.cookies.get(LOGIN_COOKIE)
+    return cookie is None and request.headers.get("Sec-Fetch-Site") == "cross-site"
 
 
 def safe_target(target: str | None) -> str:

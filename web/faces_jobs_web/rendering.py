@@ -60,15 +60,14 @@ def first_page_of(asked: Mapping[str, str]) -> dict[str, str]:
     return {name: text for name, text in asked.items() if name not in {"cursor", "limit"}}
 
 
-def clock(milliseconds: float) -> str:
+def clock(milliseconds: float, digits: int = 1) -> str:
     """A time within an item: `0:03.2`, `1:02:03.4`."""
-    tenths = round(milliseconds / 100)
-    seconds, tenth = divmod(tenths, 10)
+    unit = 10**digits
+    seconds, rest = divmod(round(milliseconds * unit / 1000), unit)
     minutes, second = divmod(seconds, 60)
     hours, minute = divmod(minutes, 60)
-    if hours:
-        return f"{hours}:{minute:02}:{second:02}.{tenth}"
-    return f"{minute}:{second:02}.{tenth}"
+    head = f"{hours}:{minute:02}" if hours else f"{minute}"
+    return f"{head}:{second:02}.{rest:0{digits}}"
 
 
 def span(seconds: float) -> str:

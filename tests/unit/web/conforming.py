@@ -13,7 +13,6 @@ from werkzeug.test import TestResponse
 
 from faces_jobs_web.openapi import openapi_document
 
-
 # Building the document takes longer than most tests; apps with the same routes have the same.
 _documents: dict[tuple[str, ...], dict[str, Any]] = {}
 

@@ -93,6 +93,16 @@ def test_a_person_signs_in_and_out(browser: WebClient) -> None:
     assert browser.get(JOBS).status_code == 401
 
 
+def test_a_link_from_another_site_does_not_ask_the_signed_in_again(browser: WebClient) -> None:
+    # The browser sends no strict cookie along with it; the page goes on by itself, with cookie.
+    headers = {"Sec-Fetch-Site": "cross-site"}
+    arrived = browser.get("/jobs?status=failed", headers=headers, follow_redirects=True)
+    assert 'http-equiv="refresh" content="0; url=/jobs?status=failed"' in arrived.text
+    assert 'name="token"' not in arrived.text
+    asked = browser.get("/jobs", headers={"Sec-Fetch-Site": "same-origin"}, follow_redirects=True)
+    assert 'name="token"' in asked.text
+
+
 def test_the_login_cookie_is_kept_from_scripts_and_other_sites(browser: WebClient) -> None:
     page = browser.get("/login")
     data = {"form_token": form_token_of(page.text), "token": TOKEN, "next": "/jobs"}

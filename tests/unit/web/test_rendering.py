@@ -1,0 +1,54 @@
+"""Numbers and times as the pages show them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from faces_jobs_web.rendering import clock, count, share, size, span
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "digits", "expected"),
+    [
+        (0, 1, "0:00.0"),
+        (3240, 1, "0:03.2"),
+        (59_960, 1, "1:00.0"),
+        (40, 2, "0:00.04"),
+        (3_723_400, 1, "1:02:03.4"),
+    ],
+)
+def test_times_within_an_item(milliseconds: float, digits: int, expected: str) -> None:
+    assert clock(milliseconds, digits) == expected
+
+
+@given(st.floats(min_value=0, max_value=1e9))
+def test_a_time_reads_back_as_itself(milliseconds: float) -> None:
+    *larger, seconds = clock(milliseconds, 2).split(":")
+    whole = 0
+    for part in larger:
+        whole = whole * 60 + int(part)
+    assert (whole * 60 + float(seconds)) * 1000 == pytest.approx(milliseconds, abs=5.01)
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (664_561, "665 kB"), (4 * 1024**3, "4.3 GB")],
+)
+def test_sizes(number: int, expected: str) -> None:
+    assert size(number) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(0.2, "less than a second"), (12.4, "12 s"), (89, "89 s"), (600, "10 min"), (7200, "2.0 h")],
+)
+def test_spans(seconds: float, expected: str) -> None:
+    assert span(seconds) == expected
+
+
+def test_shares_and_counts() -> None:
+    assert share(0.934) == "93\u202f%"
+    assert count(1, "face") == "1 face"
+    assert count(2310, "face") == "2,310 faces"
