@@ -1,0 +1,207 @@
+"""`faces-jobs run`: the pipeline with no service, on files and on a camera, as a shell calls it."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+from skimage.data import astronaut
+
+from faces_jobs.cli import exits
+from faces_jobs.sample import write_sample_clip
+from tests.services import missing_service
+
+PATIENCE_SECONDS = 60
+ENVIRONMENT = {"PATH": os.defpath, "OMP_NUM_THREADS": "1", "FACES_JOBS_DEVICE": "cpu"}
+
+
+def command(*arguments: str | Path) -> list[str]:
+    return [sys.executable, "-m", "faces_jobs", "run", *map(str, arguments)]
+
+
+def run(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments),
+        env={**ENVIRONMENT, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("clip") / "sample.mp4"
+    write_sample_clip(path)
+    return path
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> Path:
+    """Photographs whose names nearly collide, also below, beside a file that is none."""
+    folder = tmp_path / "inputs"
+    (folder / "sub").mkdir(parents=True)
+    photograph = Image.fromarray(astronaut())  # type: ignore[no-untyped-call] # ships no types
+    photograph.save(folder / "a.png")
+    photograph.save(folder / "a.JPG", format="JPEG")
+    photograph.resize((300, 200)).save(folder / "sub" / "a.png")
+    (folder / "notes.mp4").write_text("no video")
+    return folder
+
+
+def test_a_folder_is_worked_through_and_one_bad_file_stops_nothing(
+    inputs: Path, tmp_path: Path
+) -> None:
+    outputs = tmp_path / "outputs"
+    done = run("--inputs-path", inputs, "--outputs-path", outputs, "--models", "1,0,1")
+    assert done.returncode == exits.SOME_FAILED, done.stderr
+    assert "notes.mp4: " in done.stderr
+    assert "Traceback" not in done.stderr
+    written = {path.relative_to(outputs).as_posix() for path in outputs.rglob("*.*")}
+    assert written == {
+        "a.JPG.annotated.jpg",
+        "a.png.annotated.png",
+        "sub/a.png.annotated.png",
+        "faces.csv",
+        "faces.jsonl",
+        "faces.parquet",
+        "tracks.csv",
+    }
+    with Image.open(outputs / "sub" / "a.png.annotated.png") as image:
+        assert image.size == (300, 200)
+    with (outputs / "faces.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["item"] for row in rows] == ["a.JPG", "a.png", "sub/a.png"]
+    assert {row["gender"] for row in rows} <= {"female", "male"}
+    assert {row["expression"] for row in rows} == {""}, "that model was switched off"
+    assert pq.read_table(outputs / "faces.parquet").num_rows == 3
+
+
+def test_a_second_run_leaves_its_own_outputs_alone(inputs: Path) -> None:
+    for _ in range(2):
+        run("--inputs-path", inputs, "--outputs-path", inputs / "outputs", "--models", "1,0,0")
+    names = [path.name for path in (inputs / "outputs").rglob("*annotated*")]
+    assert len(names) == 3
+
+
+def test_without_annotated_copies_only_the_tables_are_written(inputs: Path, tmp_path: Path) -> None:
+    run("--inputs-path", inputs / "a.png", "--outputs-path", tmp_path / "out", "--no-annotated")
+    assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".csv", ".jsonl", ".parquet"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "code", "said"),
+    [
+        (("--show",), {}, exits.FAILED, "screen"),
+        (("--cam-num", "97"), {}, exits.FAILED, "Camera 97"),
+        (("--models", "1,1"), {}, exits.USAGE, "models"),
+        (("--cuda", "--device", "cpu"), {}, exits.USAGE, "contradict"),
+        (("--inputs-path", "/nowhere"), {}, exits.USAGE, "does not exist"),
+        (("--models-path", "/nowhere"), {}, exits.FAILED, "models folder"),
+        (("--video-name", "../x"), {}, exits.USAGE, "--outputs-path"),
+    ],
+)
+def test_what_can_not_be_done_is_said(
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    variables: dict[str, str],
+    code: int,
+    said: str,
+) -> None:
+    done = run("--outputs-path", tmp_path, *arguments, **variables)
+    assert done.returncode == code, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_empty_folder_is_told(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    done = run("--inputs_path", tmp_path / "empty", "--outputs_path", tmp_path / "out")
+    assert done.returncode == exits.FAILED
+    assert "There is no file" in done.stderr
+
+
+def frame_count(path: Path) -> int:
+    with av.open(str(path)) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+def test_what_a_camera_saw_is_saved(clip: Path, tmp_path: Path) -> None:
+    # OpenCV plays a file where it is given one for a camera: frames come the same way.
+    options = ("--video-name", "me", "--models", "1,0,0", "--frame-stride", "5")
+    done = run("--cam_num", clip, "--outputs-path", tmp_path, *options)
+    assert done.returncode == 0, done.stderr
+    assert frame_count(tmp_path / "me.annotated.mp4") == frame_count(clip)
+    with (tmp_path / "tracks.csv").open(newline="") as file:
+        assert {row["item"] for row in csv.DictReader(file)} == {"me"}
+
+
+def test_ctrl_c_saves_what_the_camera_saw(clip: Path, tmp_path: Path) -> None:
+    with subprocess.Popen(
+        command("--cam-num", clip, "--outputs-path", tmp_path), env=ENVIRONMENT
+    ) as process:
+        wait_for_file(tmp_path / "camera.annotated.mp4.part", process)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE_SECONDS) == 0
+    assert 0 < frame_count(tmp_path / "camera.annotated.mp4") < frame_count(clip)
+    assert (tmp_path / "faces.csv").is_file()
+
+
+@pytest.fixture
+def screen(tmp_path: Path) -> Iterator[str]:
+    """A virtual screen; its name, for DISPLAY."""
+    if not (shutil.which("Xvfb") and shutil.which("xdotool")):
+        missing_service("Xvfb and xdotool are not installed; the window can't be tried.")
+    reader, writer = os.pipe()
+    with (
+        (tmp_path / "xvfb.log").open("wb") as log,
+        subprocess.Popen(
+            ["Xvfb", "-displayfd", str(writer), "-screen", "0", "1400x900x24", "-nolisten", "tcp"],
+            pass_fds=[writer],
+            stderr=log,
+        ) as server,
+    ):
+        os.close(writer)
+        with os.fdopen(reader) as told:
+            display = told.readline().strip()
+        yield f":{display}"
+        server.terminate()
+
+
+def test_q_in_the_window_ends_it_and_saves_the_recording(
+    clip: Path, tmp_path: Path, screen: str
+) -> None:
+    environment = {**ENVIRONMENT, "DISPLAY": screen, "QT_LOGGING_RULES": "*=false"}
+    with subprocess.Popen(
+        command("--cam-num", clip, "--outputs-path", tmp_path, "--show", "--delay", "1"),
+        env=environment,
+    ) as process:
+        window = ["xdotool", "search", "--onlyvisible", "--name", "faces-jobs"]
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while subprocess.run(window, env=environment, capture_output=True, check=False).returncode:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        press_q = [*window, "windowfocus", "key", "q"]
+        subprocess.run(press_q, env=environment, capture_output=True, check=True)
+        assert process.wait(PATIENCE_SECONDS) == 0
+    assert 0 < frame_count(tmp_path / "camera.annotated.mp4") < frame_count(clip)
+
+
+def wait_for_file(path: Path, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (path.exists() and path.stat().st_size):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
