@@ -159,7 +159,7 @@ def _folder_broker(folder: Path) -> dict[str, Any]:
     for needed in (messages, taken):
         needed.mkdir(parents=True, exist_ok=True)
     return {
-        "broker_url": "filesystem://",
+        "broker_url": "filesystem://localhost",  # any name: without one kombu warns
         "broker_transport": FOLDER_TRANSPORT,
         "broker_transport_options": {
             "data_folder_in": str(messages),

@@ -6,9 +6,10 @@ import logging
 
 from sqlalchemy import select
 
+from faces_jobs.db.endings import is_visible
 from faces_jobs.db.jobs import delete_job_rows
 from faces_jobs.db.session import Database
-from faces_jobs.db.tables import ArtifactRow, JobRow
+from faces_jobs.db.tables import JobRow
 from faces_jobs.storage import LocalStorage
 
 # Longer than any request or finishing takes: a file without a row that is younger may be about
@@ -47,7 +48,7 @@ def sweep_files(
                 removed += 1
             continue
         for folder_key, attempt_age in storage.attempts(job_id):
-            if attempt_age >= orphan_seconds and not _is_visible(database, job_id, folder_key):
+            if attempt_age >= orphan_seconds and not is_visible(database, job_id, folder_key):
                 storage.remove_attempt(folder_key)
                 removed += 1
     if removed:
@@ -58,16 +59,3 @@ def sweep_files(
 def _job_exists(database: Database, job_id: str) -> bool:
     with database.read() as session:
         return session.scalar(select(JobRow.id).where(JobRow.id == job_id)) is not None
-
-
-def _is_visible(database: Database, job_id: str, folder_key: str) -> bool:
-    with database.read() as session:
-        found = session.scalar(
-            select(ArtifactRow.id)
-            .where(
-                ArtifactRow.job_id == job_id,
-                ArtifactRow.storage_key.startswith(f"{folder_key}/", autoescape=True),
-            )
-            .limit(1)
-        )
-    return found is not None

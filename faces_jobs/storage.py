@@ -117,6 +117,10 @@ class LocalStorage:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
+    def attempt_key(self, *, job_id: str, owner: str, token: str) -> str:
+        """Where one attempt's files are published."""
+        return f"jobs/{job_id}/artifacts/{owner}-{token}"
+
     def publish(
         self, folder: Path, *, job_id: str, owner: str, token: str
     ) -> dict[str, StoredFile]:
@@ -125,7 +129,7 @@ class LocalStorage:
         `owner` and `token` are part of the key: an attempt that lost its lease publishes beside
         the winner's files, never over them. Returns the files by name.
         """
-        home = f"jobs/{job_id}/artifacts/{owner}-{token}"
+        home = self.attempt_key(job_id=job_id, owner=owner, token=token)
         stored = {}
         with told_when_full():
             for path in sorted(folder.iterdir()):
@@ -139,7 +143,7 @@ class LocalStorage:
 
     def unpublish(self, *, job_id: str, owner: str, token: str) -> None:
         """Remove what an attempt published, and its job's folder where that leaves it empty."""
-        folder = self.path_of(f"jobs/{job_id}/artifacts/{owner}-{token}")
+        folder = self.path_of(self.attempt_key(job_id=job_id, owner=owner, token=token))
         self._remove(folder)
         for parent in (folder.parent, folder.parent.parent):
             try:

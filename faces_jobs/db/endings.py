@@ -228,6 +228,20 @@ def hand_back_job(database: Database, claim: JobClaim, *, reason: str, counts: b
         )
 
 
+def is_visible(database: Database, job_id: str, folder_key: str) -> bool:
+    """Whether a row speaks of any file in a published folder."""
+    question = (
+        select(ArtifactRow.id)
+        .where(
+            ArtifactRow.job_id == job_id,
+            ArtifactRow.storage_key.startswith(f"{folder_key}/", autoescape=True),
+        )
+        .limit(1)
+    )
+    with database.read() as session:
+        return session.scalar(question) is not None
+
+
 def end_job(
     session: Session, job_id: str, status: JobStatus, *, error: ErrorDocument | None
 ) -> JobStatus:
@@ -296,7 +310,9 @@ def _lock(session: Session, claim: SegmentClaim) -> None:
 
 
 def _lock_job(session: Session, claim: JobClaim) -> None:
-    held = session.scalar(select(JobRow.id).where(mine_to_finish(claim)).with_for_update(key_share=True))
+    held = session.scalar(
+        select(JobRow.id).where(mine_to_finish(claim)).with_for_update(key_share=True)
+    )
     if held is None:
         raise lost_job(session, claim)
 

@@ -105,7 +105,9 @@ def fail_poison(database: Database, *, max_attempts: int, limit: int) -> tuple[i
     for segment_id in found:
         with database.begin() as session:
             row = session.scalar(
-                select(SegmentRow).where(SegmentRow.id == segment_id, dead).with_for_update(key_share=True)
+                select(SegmentRow)
+                .where(SegmentRow.id == segment_id, dead)
+                .with_for_update(key_share=True)
             )
             if row is None:  # another sweep was faster
                 continue
@@ -127,7 +129,9 @@ def fail_poisoned_jobs(database: Database, *, max_attempts: int, limit: int) -> 
     failed = 0
     for job_id in found:
         with database.begin() as session:
-            row = session.scalar(select(JobRow).where(JobRow.id == job_id, dead).with_for_update(key_share=True))
+            row = session.scalar(
+                select(JobRow).where(JobRow.id == job_id, dead).with_for_update(key_share=True)
+            )
             if row is None:
                 continue
             succeeded = session.scalar(

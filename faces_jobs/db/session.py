@@ -14,7 +14,6 @@ from faces_jobs.db.engine import BEGIN_OPTION, make_engine, sqlite_path
 from faces_jobs.db.migrate import current_revision, newest_revision
 from faces_jobs.errors import DatabaseError, StorageFullError
 
-
 _UNREADABLE = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT})
 
 
@@ -77,18 +76,22 @@ def open_database(url: str) -> Database:
     """
     engine = make_engine(url)
     try:
-        path = sqlite_path(engine.url)
-        if path is not None and not path.exists():
-            raise DatabaseError(f"There is no database yet at {path}: run `faces-jobs db upgrade`.")
-        with _told_clearly(), engine.connect() as connection:
-            found = current_revision(connection)
-        newest = newest_revision()
-        if found != newest:
-            raise DatabaseError(_what_to_do(found, newest))  # noqa: TRY301 (one way out for all)
+        _check_schema(engine)
     except BaseException:
         engine.dispose()
         raise
     return Database(engine)
+
+
+def _check_schema(engine: Engine) -> None:
+    path = sqlite_path(engine.url)
+    if path is not None and not path.exists():  # connecting would make an empty one
+        raise DatabaseError(f"There is no database yet at {path}: run `faces-jobs db upgrade`.")
+    with _told_clearly(), engine.connect() as connection:
+        found = current_revision(connection)
+    newest = newest_revision()
+    if found != newest:
+        raise DatabaseError(_what_to_do(found, newest))
 
 
 @contextmanager

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from typing import Any
 
 from celery import Celery, signals
 from celery.concurrency.solo import TaskPool
+from celery.exceptions import SecurityWarning
 
 from faces_jobs.errors import SettingsError
 from faces_jobs.queue import QUEUE_NAME, make_app
@@ -30,8 +32,8 @@ def run_worker(settings: Settings) -> None:
     app = make_app(settings)
     with open_worker(settings) as worker:
         add_tasks(app, worker)
-        with_signals(app, worker)
-        _log.info("worker %s waits for work on %s", worker.name, worker.catalog.device)
+        with_signals(worker)
+        _log.info("worker %s waits for work on %s", worker.name, worker.networks.device)
         celery_worker(app, worker.name).start()
     _log.info("worker %s ended", worker.name)
 
@@ -42,16 +44,19 @@ def celery_worker(app: Celery, name: str, *, pool: str = POOL) -> Any:
     Raises:
         SettingsError: another pool was asked for, here or through Celery's own settings.
     """
-    worker = app.Worker(
-        pool=pool,
-        concurrency=1,
-        hostname=f"faces-jobs@{name}",
-        queues=[QUEUE_NAME],
-        without_gossip=True,
-        without_mingle=True,
-        without_heartbeat=True,
-        quiet=True,
-    )
+    with warnings.catch_warnings():
+        # Celery warns of root because of pickled messages; here they are JSON with an id.
+        warnings.simplefilter("ignore", SecurityWarning)
+        worker = app.Worker(
+            pool=pool,
+            concurrency=1,
+            hostname=f"faces-jobs@{name}",
+            queues=[QUEUE_NAME],
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=True,
+            quiet=True,
+        )
     if worker.pool_cls is not TaskPool:
         raise SettingsError(
             f"Celery's pool {worker.pool_cls.__module__} is refused: networks and CUDA do not "
@@ -60,7 +65,7 @@ def celery_worker(app: Celery, name: str, *, pool: str = POOL) -> Any:
     return worker
 
 
-def with_signals(app: Celery, worker: Worker) -> None:
+def with_signals(worker: Worker) -> None:
     """Tell the work in hand of a shutdown, and keep Celery away from this process's logs."""
 
     def stop(**_details: Any) -> None:

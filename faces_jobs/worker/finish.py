@@ -1,4 +1,4 @@
-"""Ends a job: writes its exports from the rows, in bounded memory, and moves it to its last state."""
+"""Ends a job: writes its exports from the rows, in bounded memory, then its last state."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from faces_jobs.sinks.exports import (
 )
 from faces_jobs.storage import told_when_full
 from faces_jobs.worker.heartbeat import Heartbeat, StopRequestedError
+from faces_jobs.worker.record import Published, record
 from faces_jobs.worker.resources import Worker
 
 # File name of each export -> its kind and media type. Items' files begin with a number and a
@@ -64,7 +65,7 @@ def finish_job(job_id: str, worker: Worker) -> None:
         except FacesJobsError as error:
             _log.warning("exports not written: %s", error)
             _hand_back(claim, worker, str(error), counts=True)
-        except Exception as error:  # the last boundary: what is not foreseen is told and kept
+        except Exception as error:  # noqa: BLE001 (the last boundary: told, kept and counted)
             _log.exception("exports not written")
             _hand_back(claim, worker, f"{type(error).__name__}: {error}", counts=True)
 
@@ -97,12 +98,12 @@ def _finish(claim: JobClaim, worker: Worker) -> None:
             )
             for name, file in stored.items()
         ]
-        try:
-            status = record_end(worker.database, claim, artifacts)
-        except BaseException:
-            worker.storage.unpublish(job_id=claim.job_id, owner=OWNER, token=claim.token)
-            raise
-    _log.info("job ended: %s", status)
+        status = record(
+            worker,
+            Published(claim.job_id, OWNER, claim.token),
+            lambda: record_end(worker.database, claim, artifacts),
+        )
+    _log.info("job ended: %s", status or "recorded")
 
 
 def _write_exports(out: Path, job_id: str, worker: Worker, heartbeat: Heartbeat) -> None:

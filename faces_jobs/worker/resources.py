@@ -6,16 +6,39 @@ import os
 import socket
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-
-from faces_jobs_models.catalog import Catalog, open_catalog
+from typing import Protocol
 
 from faces_jobs.db.session import Database, open_database
+from faces_jobs.pipeline.stages import Classifier, Detector
 from faces_jobs.queue import Queue, open_queue
 from faces_jobs.settings import Settings
 from faces_jobs.storage import LocalStorage, open_storage
+from faces_jobs_models.catalog import open_catalog
+
+
+class Networks(Protocol):
+    """Gives out networks; loads each when it is first asked for."""
+
+    @property
+    def device(self) -> str:
+        """Where they run: `cpu` or `cuda`."""
+
+    def detector(self) -> Detector:
+        """The face detector.
+
+        Raises:
+            ModelError: its file is missing or has changed.
+        """
+
+    def classifiers(self, names: Sequence[str]) -> Sequence[Classifier]:
+        """The classifiers of these names, in their order.
+
+        Raises:
+            ModelError: a file is missing, changed or of another shape.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +50,7 @@ class Worker:
     database: Database
     storage: LocalStorage
     queue: Queue
-    catalog: Catalog
+    networks: Networks
     stop_requested: threading.Event = field(default_factory=threading.Event)
 
 
@@ -51,5 +74,5 @@ def open_worker(settings: Settings) -> Iterator[Worker]:
             database=database,
             storage=open_storage(settings),
             queue=queue,
-            catalog=catalog,
+            networks=catalog,
         )

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import redis
@@ -41,7 +42,9 @@ def private_postgres(initdb: Path) -> Iterator[str]:
         user = _other_user() if os.geteuid() == 0 else None
         if user is not None:
             os.chown(folder, user.pw_uid, user.pw_gid)
-        who = {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        who: dict[str, Any] = (
+            {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        )
         data = folder / "data"
         subprocess.run(
             [initdb, "-D", data, "-U", "tests", "-A", "trust", "-E", "UTF8", "--no-sync"],
@@ -50,7 +53,14 @@ def private_postgres(initdb: Path) -> Iterator[str]:
             cwd=folder,
             **who,
         )
-        options = ["-c", "listen_addresses=", "-c", "fsync=off", "-c", f"unix_socket_directories={folder}"]
+        options = [
+            "-c",
+            "listen_addresses=",
+            "-c",
+            "fsync=off",
+            "-c",
+            f"unix_socket_directories={folder}",
+        ]
         with (folder / "log").open("wb") as log:
             server = subprocess.Popen(
                 [initdb.with_name("postgres"), "-D", data, *options],
@@ -99,11 +109,12 @@ def _wait_for_postgres(conninfo: str, server: subprocess.Popen[bytes], log: Path
     while True:
         try:
             psycopg.connect(conninfo).close()
-            return
         except psycopg.OperationalError:
             assert server.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.05)
+        else:
+            return
 
 
 def _other_user() -> pwd.struct_passwd:

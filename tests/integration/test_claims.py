@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from sqlalchemy import select, update
@@ -101,9 +102,7 @@ def test_a_claimed_segment_is_not_to_be_had(database: Database) -> None:
     job = stored_job(database)
     claimed(database, job.segments[0])
 
-    again = claim_segment(
-        database, job.segments[0], worker="bob", lease_seconds=60, max_attempts=3
-    )
+    again = claim_segment(database, job.segments[0], worker="bob", lease_seconds=60, max_attempts=3)
 
     assert again is None
 
@@ -225,9 +224,7 @@ def test_a_zombie_changes_nothing(database: Database) -> None:
     zombie = claimed(database, job.segments[0], worker="alice")
     expire(database, job.segments[0])
     living = claimed(database, job.segments[0], worker="bob")
-    finish_segment(
-        database, living, results([face(0)], [track()], artifacts=[artifact("bob.mp4")])
-    )
+    finish_segment(database, living, results([face(0)], [track()], artifacts=[artifact("bob.mp4")]))
 
     for act in (
         lambda: renew_segment(database, zombie, lease_seconds=9, frames_done=9, frames_total=9),
@@ -267,7 +264,8 @@ def test_of_two_last_finishers_at_once_one_moves_the_job(database: Database) -> 
 
         outcomes = at_once(
             *(
-                lambda claim=claim: finish_segment(
+                partial(
+                    finish_segment,
                     database,
                     claim,
                     results(
@@ -366,9 +364,10 @@ def test_cancelling_reaches_what_waits_and_what_runs(database: Database) -> None
         renew_segment(database, running, lease_seconds=9, frames_done=1, frames_total=None)
     with pytest.raises(CancelledError):
         finish_segment(database, running, results([face(9)]))
-    assert claim_segment(
-        database, job.segments[2], worker="w", lease_seconds=9, max_attempts=3
-    ) is None
+    assert (
+        claim_segment(database, job.segments[2], worker="w", lease_seconds=9, max_attempts=3)
+        is None
+    )
     assert len(questions.list_faces(database, FaceQuery(job_id=job.id)).faces) == 1
     assert len(questions.list_artifacts(database, job.id).artifacts) == 1
 
@@ -435,11 +434,16 @@ def test_a_claim_and_a_cancel_at_once_never_wait_for_each_other(database: Databa
         first = claimed(database, job.segments[0])
 
         outcomes = at_once(
-            lambda first=first: finish_segment(database, first, results([face()])),
-            lambda job=job: claim_segment(
-                database, job.segments[1], worker="w", lease_seconds=60, max_attempts=3
+            partial(finish_segment, database, first, results([face()])),
+            partial(
+                claim_segment,
+                database,
+                job.segments[1],
+                worker="w",
+                lease_seconds=60,
+                max_attempts=3,
             ),
-            lambda job=job: questions.cancel_job(database, job.id),
+            partial(questions.cancel_job, database, job.id),
         )
 
         unexpected = [

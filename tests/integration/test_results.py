@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from sqlalchemy import Select, text
-from sqlalchemy.dialects import postgresql, sqlite
 
 from faces_jobs import results as questions
 from faces_jobs.db.endings import finish_segment
@@ -21,7 +21,17 @@ from faces_jobs.jobs.records import FaceRecord
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.jobs.status import ItemStatus, JobStatus
 from faces_jobs.results.faces import faces_question, tracks_question
-from tests.factories import FRAME_MS, StoredJob, artifact, claimed, face, results, stored_job, track
+from tests.factories import (
+    FRAME_MS,
+    StoredJob,
+    artifact,
+    attributes,
+    claimed,
+    face,
+    results,
+    stored_job,
+    track,
+)
 
 
 @pytest.fixture
@@ -82,9 +92,7 @@ def test_pages_hold_every_face_once_in_order(
     assert all_faces(database, job_id=crowd.id, limit=limit) == expected
 
 
-def test_pages_by_time_hold_every_face_once_in_order(
-    database: Database, crowd: StoredJob
-) -> None:
+def test_pages_by_time_hold_every_face_once_in_order(database: Database, crowd: StoredJob) -> None:
     item = crowd.items[1]
 
     found = all_faces(
@@ -177,7 +185,7 @@ def test_a_track_names_its_thumbnail(database: Database) -> None:
         claimed(database, job.segments[0]),
         results(
             tracks=[track(1), track(2)],
-            artifacts=[type(shot)(**{**_fields(shot), "track": 1}), artifact()],
+            artifacts=[replace(shot, track=1), artifact()],
         ),
     )
 
@@ -299,9 +307,9 @@ def test_limits_out_of_range_are_refused(database: Database, limit: int) -> None
 
 
 def test_unknown_attributes_and_labels_are_refused(database: Database) -> None:
-    for attributes in ({"mood": AttributeFilter()}, {"gender": AttributeFilter(("cat",))}):
+    for asked in ({"mood": AttributeFilter()}, {"gender": AttributeFilter(("cat",))}):
         with pytest.raises(OptionsError):
-            questions.list_faces(database, FaceQuery(attributes=attributes))
+            questions.list_faces(database, FaceQuery(attributes=asked))
 
 
 def test_exports_read_every_row_in_chunks(database: Database) -> None:
@@ -345,13 +353,14 @@ def many(database: Database) -> StoredJob:
 
 def _varied_faces(count: int) -> list[FaceRecord]:
     return [
-        face(
-            number,
-            track=number // 10 + 1,
-            **{
-                head: labels[(number * 7 + place) % len(labels)]
-                for place, (head, labels) in enumerate(HEADS.items())
-            },
+        replace(
+            face(number, track=number // 10 + 1),
+            attributes=attributes(
+                {
+                    head: labels[(number * 7 + place) % len(labels)]
+                    for place, (head, labels) in enumerate(HEADS.items())
+                }
+            ),
         )
         for number in range(count)
     ]
@@ -397,9 +406,8 @@ def test_questions_about_tracks_use_indexes(database: Database, many: StoredJob)
 
 def _plan(database: Database, question: Select[Any]) -> str:
     on_postgres = database.dialect == "postgresql"
-    dialect = postgresql.dialect() if on_postgres else sqlite.dialect()
     written = str(
-        question.compile(dialect=dialect, compile_kwargs={"literal_binds": True})
+        question.compile(database.engine, compile_kwargs={"literal_binds": True})
     ).replace("%%", "%")
     prefix = "EXPLAIN" if on_postgres else "EXPLAIN QUERY PLAN"
     with database.read() as session:
@@ -414,8 +422,6 @@ def _is_by_index(plan: str, *, sorted_after: bool = False) -> bool:
         return False
     if any("Seq Scan" in line for line in lines):
         return False
-    return all("INDEX" in line or "Index" in line for line in lines if "SCAN" in line or "Scan" in line)
-
-
-def _fields(value: Any) -> dict[str, Any]:
-    return {name: getattr(value, name) for name in value.__slots__}
+    return all(
+        "INDEX" in line or "Index" in line for line in lines if "SCAN" in line or "Scan" in line
+    )

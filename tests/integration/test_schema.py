@@ -109,13 +109,17 @@ def test_a_reader_sees_one_state_and_can_t_write(database: Database) -> None:
 
 
 def test_a_failed_transaction_leaves_nothing(database: Database) -> None:
-    with pytest.raises(KeyError), database.begin() as session:
-        session.execute(
-            insert(JobRow).values(
-                id="x", status="queued", label="", options={}, created_at=0.0, attempts=0
+    def breaking() -> None:
+        with database.begin() as session:
+            session.execute(
+                insert(JobRow).values(
+                    id="x", status="queued", label="", options={}, created_at=0.0, attempts=0
+                )
             )
-        )
-        raise KeyError
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        breaking()
     assert list_jobs(database).jobs == []
 
 

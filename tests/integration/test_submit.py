@@ -102,9 +102,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(
-    database: Database, storage: LocalStorage, queue: CeleryQueue, settings: Settings
-) -> Desk:
+def desk(database: Database, storage: LocalStorage, queue: CeleryQueue, settings: Settings) -> Desk:
     return Desk(database, storage, queue, settings)
 
 
@@ -346,7 +344,8 @@ def test_folders_that_can_t_be_used_are_refused(
     assert desk.jobs() == []
 
 
-def test_a_folder_with_too_many_files_is_refused(desk: Desk, films: Path) -> None:
+@pytest.mark.usefixtures("films")
+def test_a_folder_with_too_many_files_is_refused(desk: Desk) -> None:
     desk.settings = desk.settings.model_copy(update={"max_files": 1})
     with pytest.raises(UploadTooLargeError):
         desk.submit_folder("films", "day")

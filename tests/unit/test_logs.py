@@ -40,10 +40,7 @@ def test_a_name_can_t_forge_a_line() -> None:
 
 
 def test_an_error_is_told_in_the_same_line() -> None:
-    try:
-        raise KeyError("x")
-    except KeyError as error:
-        written = line("failed", error=error)
+    written = line("failed", error=KeyError("x"))
     assert "KeyError" in written
     assert len(written.splitlines()) == 1
 

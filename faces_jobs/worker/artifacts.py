@@ -1,0 +1,77 @@
+"""An item's artifacts: which sinks make them, what they are called, and how they are published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from faces_jobs.db.claims import SegmentClaim
+from faces_jobs.db.endings import NewArtifact
+from faces_jobs.pipeline.stages import Sink
+from faces_jobs.pipeline.values import MediaInfo
+from faces_jobs.sinks.annotated import open_annotated, suffix_of
+from faces_jobs.sinks.thumbnails import Thumbnails
+from faces_jobs.storage import LocalStorage
+from faces_jobs.worker.names import artifact_stem
+
+MEDIA_TYPES = {
+    ".mp4": "video/mp4",
+    ".jpg": "image/jpeg",
+    ".png": "image/png",
+    ".webp": "image/webp",
+    ".bmp": "image/bmp",
+    ".tif": "image/tiff",
+    ".gif": "image/gif",
+    ".avif": "image/avif",
+}
+
+
+class ItemArtifacts:
+    """Files of one attempt at an item, in its workspace until they are published."""
+
+    def __init__(self, claim: SegmentClaim, workspace: Path) -> None:
+        self._claim = claim
+        self._stem = artifact_stem(claim.position, claim.item_name)
+        self._out = workspace / "out"
+        self._shots = workspace / "shots"
+        self._kinds: dict[str, tuple[str, int | None]] = {}
+        self._out.mkdir()
+        self._shots.mkdir()
+
+    @contextmanager
+    def sinks(self, source: Path, info: MediaInfo) -> Iterator[list[Sink]]:
+        """The sinks that the job's options ask for; their files are whole when this ends well."""
+        with ExitStack() as stack:
+            thumbnails = stack.enter_context(Thumbnails(self._shots))
+            sinks: list[Sink] = [thumbnails]
+            if self._claim.spec.annotated:
+                suffix = suffix_of(info)
+                stem = f"{self._stem}.annotated"
+                kind = "annotated_image" if info.kind == "image" else "annotated_video"
+                self._kinds[f"{stem}{suffix}"] = (kind, None)
+                sinks.append(stack.enter_context(open_annotated(self._out / stem, info, source)))
+            yield sinks
+        for track, path in thumbnails.paths():
+            name = f"{self._stem}.track-{track}.jpg"
+            path.rename(self._out / name)
+            self._kinds[name] = ("thumbnail", track)
+
+    def publish(self, storage: LocalStorage) -> list[NewArtifact]:
+        """Move the files to where artifacts are kept. They are visible once their rows are."""
+        claim = self._claim
+        stored = storage.publish(
+            self._out, job_id=claim.job_id, owner=str(claim.item_id), token=claim.token
+        )
+        return [
+            NewArtifact(
+                kind=self._kinds[name][0],
+                name=name,
+                media_type=MEDIA_TYPES[Path(name).suffix],
+                bytes=file.bytes,
+                sha256=file.sha256,
+                storage_key=file.key,
+                track=self._kinds[name][1],
+            )
+            for name, file in stored.items()
+        ]

@@ -1,0 +1,176 @@
+"""Ending a job: exports from the rows, published whole, and the last state."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from sqlalchemy import update
+
+from faces_jobs.db.clock import now_seconds
+from faces_jobs.db.endings import finish_segment
+from faces_jobs.db.session import Database
+from faces_jobs.db.tables import JobRow
+from faces_jobs.queue import CeleryQueue
+from faces_jobs.results import cancel_job, get_job, list_artifacts, open_artifact
+from faces_jobs.retention import delete_job
+from faces_jobs.settings import Settings
+from faces_jobs.storage import LocalStorage, StoredFile, sha256_of
+from faces_jobs.worker.finish import EXPORTS, finish_job
+from faces_jobs.worker.resources import Worker
+from faces_jobs_models.catalog import open_catalog
+from tests.factories import StoredJob, claimed, face, results, stored_job, track
+
+
+@pytest.fixture
+def worker(
+    settings: Settings, database: Database, storage: LocalStorage, queue: CeleryQueue
+) -> Iterator[Worker]:
+    with open_catalog(device="cpu") as catalog:
+        yield Worker(
+            name="alice",
+            settings=settings,
+            database=database,
+            storage=storage,
+            queue=queue,
+            networks=catalog,
+        )
+
+
+@pytest.fixture
+def job(database: Database) -> StoredJob:
+    """A job whose two items have just ended."""
+    job = stored_job(database, ["a.mp4", '=HYPERLINK("x").mp4'])
+    for segment in job.segments:
+        finish_segment(
+            database,
+            claimed(database, segment),
+            results([face(n, gender=("female", 0.75)) for n in range(3)], [track(frames=3)]),
+        )
+    return job
+
+
+def exports(database: Database, storage: LocalStorage, job: StoredJob) -> dict[str, bytes]:
+    """Every export that can be downloaded, by name."""
+    found = {}
+    for document in list_artifacts(database, job.id).artifacts:
+        opened = open_artifact(database, storage, job.id, document.id)
+        assert opened.path.stat().st_size == document.bytes
+        assert sha256_of(opened.path) == document.sha256
+        found[document.name] = opened.path.read_bytes()
+    return found
+
+
+def test_exports_hold_every_face_and_track(worker: Worker, job: StoredJob) -> None:
+    finish_job(job.id, worker)
+
+    assert get_job(worker.database, job.id).status == "succeeded"
+    found = exports(worker.database, worker.storage, job)
+    assert set(found) == set(EXPORTS)
+    rows = list(csv.DictReader(found["faces.csv"].decode().splitlines()))
+    assert len(rows) == 6
+    assert rows[0]["gender"] == "female"
+    assert float(rows[0]["gender_probability"]) == 0.75
+    lines = [json.loads(line) for line in found["faces.jsonl"].decode().splitlines()]
+    assert [line["frame_index"] for line in lines] == [0, 1, 2, 0, 1, 2]
+    assert len(list(csv.DictReader(found["tracks.csv"].decode().splitlines()))) == 2
+    parquet = next(
+        open_artifact(worker.database, worker.storage, job.id, each.id).path
+        for each in list_artifacts(worker.database, job.id, kind="faces_parquet").artifacts
+    )
+    assert pq.read_table(parquet).num_rows == 6
+    assert not list((worker.storage.folder / "work").iterdir())
+
+
+def test_a_doubled_message_changes_nothing(worker: Worker, job: StoredJob) -> None:
+    finish_job(job.id, worker)
+    before = exports(worker.database, worker.storage, job)
+    assert before
+    finish_job(job.id, worker)
+    finish_job("no-such-job", worker)
+
+    assert exports(worker.database, worker.storage, job) == before
+
+
+def test_a_job_that_is_not_finishing_is_left_alone(worker: Worker, database: Database) -> None:
+    job = stored_job(database)
+    finish_job(job.id, worker)
+    assert get_job(database, job.id).status == "queued"
+
+
+@pytest.mark.parametrize("meanwhile", ["cancelled", "deleted", "taken over"])
+def test_what_was_written_in_vain_leaves_no_file(
+    worker: Worker, job: StoredJob, meanwhile: str
+) -> None:
+    database, storage = worker.database, worker.storage
+    published: list[object] = []
+
+    class Interfering(LocalStorage):
+        def publish(self, *arguments: Any, **named: Any) -> dict[str, StoredFile]:
+            stored = super().publish(*arguments, **named)
+            published.append(stored)
+            if meanwhile == "cancelled":
+                cancel_job(database, job.id)
+            elif meanwhile == "deleted":
+                delete_job(job.id, database=database, storage=storage)
+            else:
+                with database.begin() as session:
+                    session.execute(update(JobRow).values(lease_token="bob's"))
+            return stored
+
+    interfered = Worker(
+        name="zombie",
+        settings=worker.settings,
+        database=database,
+        storage=Interfering(storage.folder),
+        queue=worker.queue,
+        networks=worker.networks,
+    )
+    finish_job(job.id, interfered)
+
+    assert len(published) == 1
+    assert [path for path in storage.folder.rglob("*") if path.is_file()] == []
+
+
+def test_a_full_disk_hands_the_job_back_with_its_reason(worker: Worker, job: StoredJob) -> None:
+    full = Worker(
+        name="alice",
+        settings=worker.settings,
+        database=worker.database,
+        storage=LocalStorage(worker.storage.folder, min_free_bytes=2**62),
+        queue=worker.queue,
+        networks=worker.networks,
+    )
+    finish_job(job.id, full)
+    assert get_job(worker.database, job.id).status == "finishing"
+
+    finish_job(job.id, worker)
+
+    assert get_job(worker.database, job.id).status == "succeeded"
+
+
+def test_a_worker_that_is_to_end_hands_the_job_back(worker: Worker, job: StoredJob) -> None:
+    worker.stop_requested.set()
+    finish_job(job.id, worker)
+
+    assert get_job(worker.database, job.id).status == "finishing"
+    assert worker.queue.depth() == 1, "others are told at once"
+    assert [path for path in worker.storage.folder.rglob("*") if path.is_file()] == []
+    worker.stop_requested.clear()
+    finish_job(job.id, worker)
+    assert get_job(worker.database, job.id).status == "succeeded"
+
+
+def test_a_job_without_a_face_has_its_exports_too(worker: Worker, database: Database) -> None:
+    job = stored_job(database)
+    finish_segment(database, claimed(database, job.segments[0]), results())
+    with database.begin() as session:
+        session.execute(update(JobRow).values(last_rung_at=now_seconds()))
+
+    finish_job(job.id, worker)
+
+    assert set(exports(database, worker.storage, job)) == set(EXPORTS)

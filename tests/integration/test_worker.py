@@ -1,0 +1,198 @@
+"""Real worker processes on real brokers, with the real networks and a real face."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage.data import astronaut
+from sqlalchemy import select
+
+from faces_jobs.db.session import Database
+from faces_jobs.db.tables import SegmentRow
+from faces_jobs.errors import SettingsError
+from faces_jobs.jobs.query import TrackQuery
+from faces_jobs.jobs.spec import JobSpec
+from faces_jobs.queue import make_app, open_queue
+from faces_jobs.results import cancel_job, get_job, list_artifacts, list_tracks
+from faces_jobs.settings import Settings
+from faces_jobs.storage import open_storage
+from faces_jobs.submit import submit_files
+from faces_jobs.worker.celery_worker import celery_worker
+from faces_jobs.worker.sweep import sweep
+from tests.clips import write_video
+
+PATIENCE_SECONDS = 120
+# Small enough that a test need not wait for what an operator would.
+SETTINGS = {"heartbeat_seconds": "0.2", "lease_seconds": "3", "sweep_seconds": "0.5"}
+
+
+@contextmanager
+def worker_process(settings: Settings, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Start `faces-jobs worker`; on the way out it is ended, if it has not ended by itself."""
+    environment = {
+        "PATH": os.defpath,
+        "HOME": str(log.parent),
+        "OMP_NUM_THREADS": "1",
+        "FACES_JOBS_DATA_FOLDER": str(settings.data_folder),
+        "FACES_JOBS_DATABASE_URL": settings.database_url,
+        "FACES_JOBS_BROKER_URL": settings.broker_url,
+        "FACES_JOBS_DEVICE": "cpu",
+        **{f"FACES_JOBS_{name.upper()}": value for name, value in SETTINGS.items()},
+    }
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "faces_jobs", "worker"],
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[Path]:
+    """The workers' log; printed, so that a failure shows it."""
+    path = tmp_path / "worker.log"
+    path.touch()
+    yield path
+    print(path.read_text(errors="replace"))  # noqa: T201 (pytest shows it where a test fails)
+
+
+def wait_for(what: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not what():
+        assert time.monotonic() < deadline, "it did not come to be"
+        time.sleep(0.05)
+
+
+def portrait_clip(path: Path, frames: int) -> Path:
+    """A face that moves a little, at 256x256."""
+    picture = np.ascontiguousarray(astronaut()[0:256, 96:352, ::-1])  # type: ignore[no-untyped-call]  # ships no types
+    return write_video(path, [np.roll(picture, n % 16, axis=1) for n in range(frames)])
+
+
+def submit(settings: Settings, database: Database, *paths: Path) -> str:
+    """Upload files, as the web does."""
+    with open_queue(settings) as queue, open_storage(settings).receive() as incoming:
+        return submit_files(
+            [incoming.add(path.name, [path.read_bytes()]) for path in paths],
+            JobSpec(),
+            database=database,
+            storage=open_storage(settings),
+            queue=queue,
+            settings=settings,
+        ).job_id
+
+
+def is_running(database: Database) -> bool:
+    """Whether a worker has told of frames that it has done."""
+    with database.read() as session:
+        return any(
+            status == "running" and done > 0
+            for status, done in session.execute(select(SegmentRow.status, SegmentRow.frames_done))
+        )
+
+
+def test_a_real_clip_end_to_end(
+    broker_settings: Settings, database: Database, tmp_path: Path, log: Path
+) -> None:
+    clip = portrait_clip(tmp_path / "clip.mp4", 12)
+    photo = tmp_path / "photo.jpg"
+    Image.fromarray(astronaut()).save(photo)  # type: ignore[no-untyped-call]  # ships no types
+    with worker_process(broker_settings, log) as process:
+        job_id = submit(broker_settings, database, clip, photo)
+        wait_for(lambda: get_job(database, job_id).status.ended)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE_SECONDS) == 0
+
+    job = get_job(database, job_id)
+    assert job.status == "succeeded"
+    assert {model.name for model in job.models} == {
+        "detector",
+        "gender",
+        "expression",
+        "multiple",
+    }
+    tracks = list_tracks(database, TrackQuery(job_id=job_id)).tracks
+    assert {track.item_name for track in tracks} == {"clip.mp4", "photo.jpg"}
+    assert all(set(track.attributes) == set(JobSpec().heads) for track in tracks)
+    kinds = {artifact.kind for artifact in list_artifacts(database, job_id).artifacts}
+    assert kinds >= {"annotated_video", "annotated_image", "thumbnail", "faces_parquet"}
+    assert "Traceback" not in log.read_text()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_term_hands_the_segment_to_another_worker(
+    kind: str, request: pytest.FixtureRequest, settings: Settings, tmp_path: Path, log: Path
+) -> None:
+    from faces_jobs.db.session import open_database  # noqa: PLC0415 (beside its one use)
+
+    url = request.getfixturevalue(f"{kind}_database_url")
+    here = settings.model_copy(update={"database_url": url})
+    with open_database(url) as database:
+        with worker_process(here, log) as first:
+            job_id = submit(here, database, portrait_clip(tmp_path / "clip.mp4", 250))
+            wait_for(lambda: is_running(database))
+            first.send_signal(signal.SIGTERM)
+            assert first.wait(PATIENCE_SECONDS) == 0
+        with database.read() as session:
+            row = session.execute(select(SegmentRow.status, SegmentRow.attempts)).one()
+        assert row == ("queued", 0), "handed back, and it cost no attempt"
+
+        with worker_process(here, log):
+            wait_for(lambda: get_job(database, job_id).status.ended)
+        assert get_job(database, job_id).status == "succeeded"
+
+
+def test_killed_work_goes_on_elsewhere_and_a_cancel_is_seen(
+    settings: Settings, sqlite_database_url: str, tmp_path: Path, log: Path
+) -> None:
+    from faces_jobs.db.session import open_database  # noqa: PLC0415 (beside its one use)
+
+    here = settings.model_copy(
+        update={"database_url": sqlite_database_url, "ring_again_seconds": 3.0}
+    )
+    with open_database(sqlite_database_url) as database:
+        job_id = submit(here, database, portrait_clip(tmp_path / "clip.mp4", 1500))
+        with worker_process(here, log) as first:
+            wait_for(lambda: is_running(database))
+            first.kill()
+            first.wait()
+        with worker_process(here, log) as second, open_queue(here) as queue:
+
+            def is_taken_over() -> bool:
+                sweep(database, queue, here)
+                with database.read() as session:
+                    return session.scalars(select(SegmentRow.attempts)).one() == 2
+
+            wait_for(is_taken_over)
+            wait_for(lambda: is_running(database))
+            cancel_job(database, job_id)
+            wait_for(lambda: "thrown away: The job was cancelled" in log.read_text())
+            second.send_signal(signal.SIGTERM)
+            assert second.wait(PATIENCE_SECONDS) == 0
+        assert get_job(database, job_id).status == "cancelled"
+        files = [path for path in open_storage(here).folder.rglob("*") if path.is_file()]
+        # What the killed one left in its workspace is the sweep's to remove, a day later.
+        assert [path for path in files if "artifacts" in path.parts] == []
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_other_pools_are_refused(settings: Settings, pool: str) -> None:
+    with pytest.raises(SettingsError, match="fork"):
+        celery_worker(make_app(settings), "test", pool=pool)
