@@ -87,7 +87,6 @@ def test_an_unchanged_job_is_answered_304(client: WebClient) -> None:
     assert changed.headers["ETag"] != tag
 
 
-@pytest.mark.parametrize("job_id", [str(uuid.uuid4()), "x", "a%00b", "..%2f..", "'%20OR%201=1"])
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -101,9 +100,10 @@ def test_an_unchanged_job_is_answered_304(client: WebClient) -> None:
         ("DELETE", ""),
     ],
 )
-def test_what_is_not_there_is_404(client: WebClient, method: str, path: str, job_id: str) -> None:
-    response = client.open(f"{JOBS}/{job_id}{path}", method=method)
-    assert_problem(response, 404, "not-found")
+def test_what_is_not_there_is_404(client: WebClient, method: str, path: str) -> None:
+    for job_id in (str(uuid.uuid4()), "x", "a%00b", "..%2f..", "'%20OR%201=1"):
+        response = client.open(f"{JOBS}/{job_id}{path}", method=method)
+        assert_problem(response, 404, "not-found")
 
 
 def test_a_job_is_cancelled_and_cancelling_again_is_the_same(

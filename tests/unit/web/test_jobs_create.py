@@ -184,10 +184,9 @@ def test_the_same_key_from_many_at_once_makes_one_job(app: Flask, database: Data
     answers = []
 
     def send() -> None:
-        with client_of(app) as client:
-            headers = {"Idempotency-Key": "race"}
-            response = client.post(JOBS, data={"files": upload()}, headers=headers)
-            answers.append((response.status_code, response.json["id"]))
+        headers = {"Idempotency-Key": "race"}
+        response = client_of(app).post(JOBS, data={"files": upload()}, headers=headers)
+        answers.append((response.status_code, response.json["id"]))
 
     senders = [threading.Thread(target=send) for _ in range(6)]
     for sender in senders:

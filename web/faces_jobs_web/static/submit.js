@@ -218,18 +218,19 @@ document.getElementById("clear").addEventListener("click", () => {
 });
 document.getElementById("stop").addEventListener("click", () => request?.abort());
 
+// The whole page takes drops: a file that misses the field would otherwise replace the page.
 for (const name of ["dragenter", "dragover"]) {
-  drop.addEventListener(name, (event) => {
+  document.addEventListener(name, (event) => {
     event.preventDefault();
     drop.classList.add("over");
   });
 }
-drop.addEventListener("dragleave", (event) => {
-  if (!drop.contains(event.relatedTarget)) {
+document.addEventListener("dragleave", (event) => {
+  if (event.relatedTarget === null) {
     drop.classList.remove("over");
   }
 });
-drop.addEventListener("drop", async (event) => {
+document.addEventListener("drop", async (event) => {
   event.preventDefault();
   drop.classList.remove("over");
   // Entries are gone once this handler waits, so they are taken first.
