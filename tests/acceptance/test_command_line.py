@@ -10,11 +10,11 @@ from pathlib import Path
 
 import av
 import pytest
-from faces_jobs.sample import write_sample_clip
 from PIL import Image
 from skimage.data import astronaut
 
 from faces_jobs.cli import exits
+from faces_jobs.sample import write_sample_clip
 from tests.acceptance.service import RunningService, running_service
 
 # The sample clip whole would take a minute on a small machine; every fifth frame tells as much.

@@ -1,0 +1,190 @@
+"""Measures decode, every stage and the whole pipeline on a 720p clip, and memory by length."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from faces_jobs.jobs.spec import JobSpec
+from faces_jobs.pipeline.frames import open_frames
+from faces_jobs.pipeline.run import run_item
+from faces_jobs.pipeline.stages import Sink
+from faces_jobs.pipeline.tracking import OverlapTracker
+from faces_jobs.pipeline.values import RunReport
+from faces_jobs.settings import Settings
+from faces_jobs.sinks.annotated import open_annotated
+from faces_jobs.sinks.spool import FaceSpool
+from faces_jobs.sinks.thumbnails import Thumbnails
+from faces_jobs_models.catalog import Catalog, open_catalog
+from tests.bench.clips import repeated, sample_720p, shrunk_to_360p
+
+OUTPUT = Path("var/bench/bench.json")
+LONG_TIMES = 60  # ten seconds, sixty times
+ROUNDS = 3  # the fastest counts: what other programs took away is not ours
+SINKS = {
+    "FaceSpool": "spool faces",
+    "Thumbnails": "thumbnails",
+    "AnnotatedVideo": "draw and encode",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One line of the table."""
+
+    what: str
+    frames_per_second: float
+    ms_per_frame: float
+
+
+def main() -> None:
+    """Measure, print and keep the figures."""
+    console = Console()
+    with tempfile.TemporaryDirectory() as name, open_catalog(device="cpu") as catalog:
+        folder = Path(name)
+        clip = sample_720p(folder)
+        decode = _decode_alone(clip)
+        plain, plain_seconds = _fastest(catalog, clip, folder, annotated=False)
+        annotated, annotated_seconds = _fastest(catalog, clip, folder, annotated=True)
+        figures = [
+            _figure("decode alone", annotated.frames_read, decode),
+            *_stages(annotated),
+            _figure("whole pipeline, attributes only", plain.frames_read, plain_seconds),
+            _figure(
+                "whole pipeline, with annotated video", annotated.frames_read, annotated_seconds
+            ),
+        ]
+        memory = _memory(folder, clip)
+    machine = _machine()
+    _print(console, machine, annotated, figures, memory)
+    OUTPUT.parent.mkdir(parents=True, exist_ok=True)
+    result = {
+        "machine": machine,
+        "clip": "1280x720, 250 frames, 1.3 faces a frame",
+        "frames_per_second": {one.what: round(one.frames_per_second, 1) for one in figures},
+        "peak_memory_mb": memory,
+        "ratios": {"memory_long_to_short": round(memory["10 min"] / memory["10 s"], 3)},
+    }
+    OUTPUT.write_text(json.dumps(result, indent=2) + "\n")
+    console.print(f"Kept in {OUTPUT}", highlight=False)
+
+
+def _decode_alone(clip: Path) -> float:
+    best = float("inf")
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        with open_frames(clip, max_pixels=10**8) as reader:
+            for _frame in reader:
+                pass
+        best = min(best, time.perf_counter() - started)
+    return best
+
+
+def _fastest(
+    catalog: Catalog, clip: Path, folder: Path, *, annotated: bool
+) -> tuple[RunReport, float]:
+    runs = []
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        report = _run(catalog, clip, folder, annotated=annotated)
+        runs.append((time.perf_counter() - started, report))
+    seconds, report = min(runs, key=lambda run: run[0])
+    return report, seconds
+
+
+def _run(catalog: Catalog, clip: Path, folder: Path, *, annotated: bool) -> RunReport:
+    spec = JobSpec(annotated=annotated)
+    with open_frames(clip, max_pixels=10**8) as reader, ExitStack() as opened:
+        sinks: list[Sink] = [
+            opened.enter_context(FaceSpool(folder / "faces")),
+            opened.enter_context(Thumbnails(folder)),
+        ]
+        if annotated:
+            copy = open_annotated(folder / "annotated", reader.info, clip)
+            sinks.append(opened.enter_context(copy))
+        return run_item(
+            reader,
+            detector=catalog.detector(),
+            tracker=OverlapTracker(),
+            classifiers=catalog.classifiers(spec.models),
+            spec=spec,
+            sinks=sinks,
+            batch_size=Settings().batch_size,
+            on_progress=lambda _done, _total: None,
+        )
+
+
+def _stages(report: RunReport) -> list[Figure]:
+    return [
+        _figure(SINKS.get(stage, stage), report.frames_read, seconds)
+        for stage, seconds in report.stage_seconds.items()
+    ]
+
+
+def _figure(what: str, frames: int, seconds: float) -> Figure:
+    return Figure(what, frames / seconds, seconds / frames * 1000)
+
+
+def _memory(folder: Path, clip: Path) -> dict[str, float]:
+    """Peak resident MB of `faces-jobs run` on ten seconds and on ten minutes of the same."""
+    short = shrunk_to_360p(clip, folder)
+    long = repeated(short, LONG_TIMES, folder)
+    return {"10 s": _peak_mb(short, folder), "10 min": _peak_mb(long, folder)}
+
+
+def _peak_mb(clip: Path, folder: Path) -> float:
+    arguments = ["--inputs-path", str(clip), "--outputs-path", str(folder / "out")]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "faces_jobs", "run", *arguments, "--frame-stride", "5"],
+        stderr=subprocess.DEVNULL,
+    )
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"faces-jobs run ended with exit code {process.returncode}")
+    return round(used.ru_maxrss / 1024, 1)
+
+
+def _machine() -> str:
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        model = names[0].partition(":")[2].strip() if names else model
+    return (
+        f"{model}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
+    )
+
+
+def _print(
+    console: Console,
+    machine: str,
+    report: RunReport,
+    figures: list[Figure],
+    memory: dict[str, float],
+) -> None:
+    console.print(f"{machine}; one process, one thread a network", highlight=False)
+    console.print(
+        f"clip: 1280x720, {report.frames_read} frames, {report.faces} faces", highlight=False
+    )
+    table = Table("what", "frames/s", "ms a frame")
+    for one in figures:
+        table.add_row(one.what, f"{one.frames_per_second:.1f}", f"{one.ms_per_frame:.2f}")
+    console.print(table)
+    for length, peak in memory.items():
+        console.print(f"peak memory, {length} at 360p: {peak} MB", highlight=False)
+
+
+if __name__ == "__main__":
+    main()
