@@ -16,7 +16,7 @@ from typing import BinaryIO, Self
 import numpy as np
 from PIL import Image, ImageOps
 
-from faces_jobs.errors import MediaError, NoVideoError, TruncatedError
+from faces_jobs.errors import FrameSizeError, MediaError, NoVideoError, TruncatedError
 from faces_jobs.pipeline.pictures import check_frame_size, fit, on_white
 from faces_jobs.pipeline.values import Frame, MediaInfo, Picture
 from faces_jobs.pipeline.wholeness import Claim, read_claim
@@ -36,6 +36,7 @@ BROKEN_IMAGE = (
     struct.error,
     zlib.error,
 )
+TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 # Pages of a TIFF and the second picture of a phone's JPEG are no animation: the first is read.
 _ANIMATED = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 # Browsers show frames of 10 ms or less for 100 ms, which is what their authors saw.
@@ -61,6 +62,7 @@ class ImageReader:
             TruncatedError: it breaks off before its first frame is whole.
             MediaError: it can't be read.
         """
+        self._max_pixels = max_pixels
         with ExitStack() as opened:
             file = opened.enter_context(path.open("rb"))
             self._claim = read_claim(file, name)
@@ -143,9 +145,12 @@ class ImageReader:
         try:
             if self._frames > 1:
                 self._image.seek(number)
+                check_frame_size(*self._image.size, max_pixels=self._max_pixels)
             self._image.load()
             upright = _upright(self._image) if self._frames == 1 else self._image
             return to_bgr(upright)
+        except TOO_LARGE as error:
+            raise _too_large(self._max_pixels) from error
         except BROKEN_IMAGE as error:
             # What comes after damage in an animation is drawn upon it, so it ends there.
             if number or self._claim.broke_off or "truncated" in str(error).lower():
@@ -157,11 +162,13 @@ _BROKEN_OFF = "The image breaks off before its end: send it again, whole."
 
 
 def _open_image(file: BinaryIO, name: str, claim: Claim, *, max_pixels: int) -> Image.Image:
-    # Pillow's own limit is one for the whole process, and warns before it refuses; the check
-    # below takes its place. Nothing is decoded by opening.
-    Image.MAX_IMAGE_PIXELS = None
+    # Pillow's own limit is one for the whole process. It guards what an animation's later frames
+    # make of the size; the check below guards the first. Nothing is decoded by opening.
+    Image.MAX_IMAGE_PIXELS = max_pixels
     try:
         image = Image.open(file, formats=[name])
+    except TOO_LARGE as error:
+        raise _too_large(max_pixels) from error
     except BROKEN_IMAGE as error:
         if claim.broke_off:
             raise TruncatedError(_BROKEN_OFF) from error
@@ -172,6 +179,13 @@ def _open_image(file: BinaryIO, name: str, claim: Claim, *, max_pixels: int) -> 
         image.close()
         raise
     return image
+
+
+def _too_large(max_pixels: int) -> FrameSizeError:
+    return FrameSizeError(
+        f"The picture has more pixels than the limit of {max_pixels:,}: "
+        "scale it down and send it again."
+    )
 
 
 def _unreadable(error: Exception) -> MediaError:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import logging
+import os
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self, cast
+from typing import Any, Self, cast
 
 import av
 import av.error
@@ -62,7 +65,7 @@ class VideoReader:
         self._max_pixels = max_pixels
         self._damaged = 0
         with ExitStack() as opened:
-            file = opened.enter_context(path.open("rb", buffering=0))
+            file = opened.enter_context(SourceFile(path))
             self._claim = read_claim(file, demuxer)
             self._container = open_container(file, demuxer, self._claim, max_pixels=max_pixels)
             opened.callback(self._container.close)
@@ -231,8 +234,21 @@ class VideoReader:
         )
 
 
+class SourceFile(io.FileIO):
+    """A file as FFmpeg reads it, read-only."""
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Go to a place. Impossible ones, which damaged files ask for, are no error of the disk."""
+        try:
+            return super().seek(offset, whence)
+        except OSError as error:
+            if error.errno == errno.EINVAL:
+                return -errno.EINVAL  # how FFmpeg is told that it can't be done
+            raise
+
+
 def open_container(
-    file: BinaryIO, demuxer: str, claim: Claim, *, max_pixels: int
+    file: SourceFile, demuxer: str, claim: Claim, *, max_pixels: int
 ) -> InputContainer:
     """Open a file with one demuxer and nothing else.
 

@@ -10,7 +10,10 @@ import os
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import FileIO
 from typing import BinaryIO
+
+File = BinaryIO | FileIO
 
 _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _AVI_SLACK = 16  # bytes; writers round a RIFF's size in different ways
@@ -34,7 +37,7 @@ class Claim:
         return self.bytes is not None and self.actual_bytes < self.bytes
 
 
-def read_claim(file: BinaryIO, name: str) -> Claim:
+def read_claim(file: File, name: str) -> Claim:
     """Read what a file of this demuxer or image format claims; leaves it at its start."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
@@ -47,7 +50,7 @@ def read_claim(file: BinaryIO, name: str) -> Claim:
         file.seek(0)
 
 
-def _mov(file: BinaryIO, size: int) -> Claim:
+def _mov(file: File, size: int) -> Claim:
     """Walk the boxes of the top level. Reads 16 bytes a box, and a file has few."""
     at, has_index = 0, False
     while at + 8 <= size:
@@ -74,7 +77,7 @@ def _vint(data: bytes, at: int) -> tuple[int | None, int]:
     return (None if value == (1 << (7 * length)) - 1 else value), at + length
 
 
-def _matroska(file: BinaryIO, size: int) -> Claim:
+def _matroska(file: File, size: int) -> Claim:
     head = file.read(4096)
     header_bytes, at = _vint(head, 4)
     # The Segment holds all that follows; there may be padding before it.
@@ -85,7 +88,7 @@ def _matroska(file: BinaryIO, size: int) -> Claim:
     return Claim(size, None if segment_bytes is None else at + segment_bytes)
 
 
-def _avi(file: BinaryIO, size: int) -> Claim:
+def _avi(file: File, size: int) -> Claim:
     """Sum of the RIFF chunks: a long AVI has several. Zero was left by a writer that broke off."""
     at = 0
     while at + 12 <= size:
@@ -97,7 +100,7 @@ def _avi(file: BinaryIO, size: int) -> Claim:
     return Claim(size, at - _AVI_SLACK if at else None)
 
 
-def _asf(file: BinaryIO, size: int) -> Claim:
+def _asf(file: File, size: int) -> Claim:
     head = file.read(_HEAD)
     at = head.find(_ASF_FILE_PROPERTIES)
     if at < 0:
@@ -108,7 +111,7 @@ def _asf(file: BinaryIO, size: int) -> Claim:
     return Claim(size, None if is_broadcast or not length else length)
 
 
-def _mpegts(file: BinaryIO, size: int) -> Claim:
+def _mpegts(file: File, size: int) -> Claim:
     """Packets have one length, so the last one is whole or the file broke off."""
     head = file.read(_HEAD)
     for length in _TRANSPORT_PACKETS:
@@ -120,7 +123,7 @@ def _mpegts(file: BinaryIO, size: int) -> Claim:
     return Claim(size)
 
 
-def _ogg(file: BinaryIO, size: int) -> Claim:
+def _ogg(file: File, size: int) -> Claim:
     """Where the last page should end."""
     start = max(0, size - 2 * 65307)  # the longest page
     file.seek(start)
@@ -134,7 +137,7 @@ def _ogg(file: BinaryIO, size: int) -> Claim:
     return Claim(size, start + at + 27 + len(table) + sum(table))
 
 
-def _flv(file: BinaryIO, size: int) -> Claim:
+def _flv(file: File, size: int) -> Claim:
     head = file.read(_HEAD)
     at = head.find(b"\x00\x08duration\x00")
     if at < 0:
@@ -143,12 +146,12 @@ def _flv(file: BinaryIO, size: int) -> Claim:
     return Claim(size, seconds=seconds if 0 < seconds < _LONGEST_SECONDS else None)
 
 
-def _riff(file: BinaryIO, size: int) -> Claim:
+def _riff(file: File, size: int) -> Claim:
     (length,) = struct.unpack("<I", file.read(8)[4:])
     return Claim(size, 8 + length)
 
 
-def _png(file: BinaryIO, size: int) -> Claim:
+def _png(file: File, size: int) -> Claim:
     """Walk the chunks to IEND."""
     at = 8
     while at + 8 <= size:
@@ -160,12 +163,12 @@ def _png(file: BinaryIO, size: int) -> Claim:
     return Claim(size, max(at, size + 1))
 
 
-def _jpeg(file: BinaryIO, size: int) -> Claim:
+def _jpeg(file: File, size: int) -> Claim:
     """A whole JPEG holds its end marker, mostly at its end."""
     return Claim(size, size if b"\xff\xd9" in file.read() else size + 1)
 
 
-def _gif(file: BinaryIO, size: int) -> Claim:
+def _gif(file: File, size: int) -> Claim:
     """Walk the blocks to the trailer."""
     header = file.read(13)
     _skip_colours(file, header[10])
@@ -182,12 +185,12 @@ def _gif(file: BinaryIO, size: int) -> Claim:
     return Claim(size, size if introducer else size + 1)
 
 
-def _skip_colours(file: BinaryIO, flags: int) -> None:
+def _skip_colours(file: File, flags: int) -> None:
     if flags & 0x80:
         file.seek(3 << ((flags & 7) + 1), os.SEEK_CUR)
 
 
-_READERS: dict[str, Callable[[BinaryIO, int], Claim]] = {
+_READERS: dict[str, Callable[[File, int], Claim]] = {
     "mov": _mov,
     "matroska": _matroska,
     "avi": _avi,

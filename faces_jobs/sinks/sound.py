@@ -19,7 +19,7 @@ from av.packet import Packet
 from av.stream import Discard
 
 from faces_jobs.pipeline.values import MediaInfo
-from faces_jobs.pipeline.video_reader import open_container
+from faces_jobs.pipeline.video_reader import SourceFile, open_container
 from faces_jobs.pipeline.wholeness import read_claim
 
 # What mp4 takes and browsers play.
@@ -56,7 +56,7 @@ class Sound:
         self.delay_seconds = Fraction(0)
         self.left_out = 0
         with ExitStack() as opened:
-            file = opened.enter_context(source.open("rb", buffering=0))
+            file = opened.enter_context(SourceFile(source))
             claim = read_claim(file, info.format)
             self._container = open_container(file, info.format, claim, max_pixels=1)
             opened.callback(self._container.close)
