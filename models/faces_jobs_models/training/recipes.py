@@ -100,7 +100,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 erase_side=0.25,
             ),
             smoothing=0.08,  # against IMFDB's noise
-            epochs=20,
+            epochs=16,
         ),
     }
 )

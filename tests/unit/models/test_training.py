@@ -239,6 +239,24 @@ def test_rows_that_do_not_know_a_head_teach_it_nothing() -> None:
     assert gradient[1].abs().sum() == 0
 
 
+def test_smoothing_leaves_a_blind_network_without_an_opinion() -> None:
+    # 2 % are rare. What knows nothing about a face should answer both labels alike when the
+    # common one's advantage is taken off wholly; even smoothing would make it answer `rare`.
+    targets = {"makeup": torch.tensor([[1.0, 0.0]] * 98 + [[0.0, 1.0]] * 2)}
+    logit = torch.zeros(1, 2, requires_grad=True)
+    loss = multi_task_loss(
+        {"makeup": logit.expand(100, 2)},
+        targets,
+        priors=log_priors(targets, torch.ones(100)),
+        adjustment={"makeup": 1.0},
+        head_weights={"makeup": 1.0},
+        smoothing=0.1,
+    )
+    loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+    assert logit.grad is not None
+    torch.testing.assert_close(logit.grad, torch.zeros(1, 2), atol=1e-6, rtol=0)
+
+
 def test_figures_weigh_rare_labels_as_much_as_common_ones() -> None:
     figures = figures_of(
         model="m",
