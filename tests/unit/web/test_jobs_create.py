@@ -1,9 +1,8 @@
-"""POST /api/v1/jobs."""
+"""POST /api/v1/jobs with files."""
 
 from __future__ import annotations
 
 import io
-import json
 import re
 import threading
 from pathlib import Path
@@ -334,87 +333,3 @@ def test_a_full_disk_refuses_with_507(make_app: MakeApp) -> None:
     assert_problem(response, 507, "storage-full")
     assert int(response.headers["Retry-After"]) > 0
     assert nothing_is_stored(app.extensions["faces_jobs"])
-
-
-@pytest.fixture
-def films(tmp_path: Path) -> Path:
-    folder = tmp_path / "films"
-    (folder / "2026").mkdir(parents=True)
-    (folder / "2026" / "a.png").write_bytes(png())
-    (folder / "2026" / "b.png").write_bytes(png(shade=3))
-    (folder / "2026" / "notes.txt").write_text("no picture")
-    (folder / "link").symlink_to("/etc")
-    return folder
-
-
-def test_a_server_folder_becomes_a_job(make_app: MakeApp, films: Path) -> None:
-    app = make_app(roots={"films": films})
-    body = {"root": "films", "path": "2026", "options": {"models": [], "label": "all"}}
-    response = client_of(app).post(JOBS, json=body)
-    assert response.status_code == 201
-    assert response.json["label"] == "all"
-    assert response.json["items_by_status"] == {"queued": 2, "failed": 1}
-    items = list_items(app.extensions["faces_jobs"].database, response.json["id"]).items
-    assert [item.name for item in items] == ["a.png", "b.png", "notes.txt"]
-
-
-def test_a_folder_can_be_submitted_once_by_key(make_app: MakeApp, films: Path) -> None:
-    client = client_of(make_app(roots={"films": films}))
-    headers = {"Idempotency-Key": "folder"}
-    body = {"root": "films", "path": "2026"}
-    assert client.post(JOBS, json=body, headers=headers).status_code == 201
-    assert client.post(JOBS, json=body, headers=headers).status_code == 200
-    other = client.post(JOBS, json={**body, "options": {"gender": False}}, headers=headers)
-    assert_problem(other, 409, "idempotency-conflict")
-
-
-@pytest.mark.parametrize(
-    ("root", "path", "expected"),
-    [
-        ("music", "", (422, "folder")),
-        ("films", "..", (422, "folder")),
-        ("films", "../films2", (422, "folder")),
-        ("films", "/etc", (422, "folder")),
-        ("films", "link", (422, "folder")),
-        ("films", "link/ssl", (422, "folder")),
-        ("films", "nowhere", (422, "folder")),
-        ("films", "a\0b", (422, "folder")),
-        ("", "", (422, "folder")),
-    ],
-)
-def test_a_folder_outside_its_root_is_refused(
-    make_app: MakeApp, films: Path, root: str, path: str, expected: tuple[int, str]
-) -> None:
-    app = make_app(roots={"films": films})
-    response = client_of(app).post(JOBS, json={"root": root, "path": path})
-    assert_problem(response, *expected)
-    assert str(films) not in response.text
-    assert nothing_is_stored(app.extensions["faces_jobs"])
-
-
-@pytest.mark.parametrize(
-    ("body", "wrong"),
-    [
-        ([], {"body"}),
-        ({}, {"root"}),
-        ({"root": 3}, {"root"}),
-        ({"root": "films", "path": None}, {"path"}),
-        ({"root": "films", "options": []}, {"options"}),
-        ({"root": "films", "folder": "x"}, {"folder"}),
-        ({"root": "films", "options": {"gender": "on"}}, {"gender"}),
-        ({"root": "films", "options": {"colour": 1}}, {"colour"}),
-    ],
-)
-def test_a_json_body_is_read_strictly(
-    make_app: MakeApp, films: Path, body: object, wrong: set[str]
-) -> None:
-    client = client_of(make_app(roots={"films": films}))
-    assert_problem(client.post(JOBS, json=body), 422, "invalid-options", fields=wrong)
-
-
-def test_malformed_or_huge_json_is_refused(client: WebClient) -> None:
-    response = client.post(JOBS, data="{", content_type="application/json")
-    assert_problem(response, 400, "bad-request")
-    huge = json.dumps({"root": "x" * 2_000_000})
-    response = client.post(JOBS, data=huge, content_type="application/json")
-    assert_problem(response, 413, "upload-too-large")
