@@ -73,10 +73,10 @@ def moving(frames: int = 10, *, width: int = 64, height: int = 48) -> list[Pictu
 def with_cut(frames: int = 10) -> list[Picture]:
     """Two scenes; a square stands at the same place in both."""
     before = [picture([Square(20, 10, 14)]) for _ in range(frames // 2)]
-    stripes = picture(ground=(0, 0, 0))
-    stripes[:, ::2] = 255
-    stripes[10:24, 20:34] = RED
-    return before + [stripes] * (frames - frames // 2)
+    after = picture(ground=(0, 0, 0))
+    after[:, 32:] = 255
+    after[10:24, 20:34] = RED
+    return before + [after] * (frames - frames // 2)
 
 
 def write_video(

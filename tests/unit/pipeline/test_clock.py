@@ -1,0 +1,51 @@
+"""Times that streams lack or jumble."""
+
+from __future__ import annotations
+
+import itertools
+from fractions import Fraction
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from faces_jobs.pipeline.clock import StreamClock
+
+MILLISECOND = Fraction(1, 1000)
+RATE = Fraction(25)
+
+
+def placed(pts: list[int | None], *, start: int | None = 0) -> list[int]:
+    clock = StreamClock(time_base=MILLISECOND, start=start, rate=RATE)
+    return [clock.place(each, None)[0] for each in pts]
+
+
+def test_times_in_order_are_kept_to_the_tick() -> None:
+    assert placed([100, 101, 177, 5000], start=100) == [0, 1, 77, 4900]
+
+
+def test_missing_times_follow_the_rate() -> None:
+    assert placed([None, None, None], start=None) == [0, 40, 80]
+    assert placed([0, None, 85, None]) == [0, 40, 85, 125]
+
+
+def test_doubled_times_rise_by_a_tick_and_the_rest_stays() -> None:
+    assert placed([0, 40, 40, 80]) == [0, 40, 41, 80]
+
+
+def test_times_that_begin_anew_go_on_from_where_they_were() -> None:
+    assert placed([0, 40, 2000, 0, 40, 80]) == [0, 40, 2000, 2040, 2080, 2120]
+
+
+def test_the_end_is_that_of_the_last_frame() -> None:
+    clock = StreamClock(time_base=MILLISECOND, start=0, rate=None)
+    clock.place(0, 500)
+    assert (clock.end, clock.milliseconds(clock.end)) == (500, 500.0)
+
+
+@given(
+    st.lists(st.one_of(st.none(), st.integers(-(2**62), 2**62)), max_size=20),
+    st.one_of(st.none(), st.integers(-(2**62), 2**62)),
+)
+def test_times_always_rise(pts: list[int | None], start: int | None) -> None:
+    times = placed(pts, start=start)
+    assert all(a < b for a, b in itertools.pairwise(times))

@@ -1,0 +1,70 @@
+"""FFmpeg opens what it is handed and nothing else, whatever a file asks for.
+
+Playlists are refused by their content long before. These tests go past that, to the demuxers
+that open the most: what holds for them holds for a reference inside an MP4 or MXF as well.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import pytest
+
+from faces_jobs.errors import MediaError
+from faces_jobs.pipeline.video_reader import SourceFile, open_container
+from faces_jobs.pipeline.wholeness import Claim
+from tests import clips
+
+
+@pytest.fixture
+def canary(tmp_path: Path) -> Path:
+    """A video that nobody submitted."""
+    return clips.write_video(tmp_path / "canary.ts", clips.moving(5))
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """A server on this machine that nobody should call."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.2)
+        yield server
+
+
+def referring_to(place: str, kind: str) -> str:
+    if kind == "hls":
+        return f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{place}\n#EXT-X-ENDLIST\n"
+    return f"ffconcat version 1.0\nfile '{place}'\n"
+
+
+@pytest.mark.parametrize("kind", ["hls", "concat"])
+def test_even_the_demuxers_of_playlists_could_open_no_file(
+    tmp_path: Path, canary: Path, kind: str
+) -> None:
+    playlist = tmp_path / "list.txt"
+    playlist.write_text(referring_to(canary.name, kind))
+    with av.open(str(playlist), format=kind) as container:  # left to itself, FFmpeg reads it
+        assert len(list(container.decode(video=0))) == 5
+    size = playlist.stat().st_size
+
+    def read_on() -> None:
+        with SourceFile(playlist) as file:
+            container = open_container(file, kind, Claim(size), max_pixels=10**6)
+            assert not list(container.decode(video=0))
+
+    with pytest.raises((MediaError, av.FFmpegError, IndexError)):
+        read_on()
+
+
+def test_even_the_demuxer_of_playlists_could_call_nobody(
+    tmp_path: Path, listener: socket.socket
+) -> None:
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}/a.ts"
+    playlist = tmp_path / "list.m3u8"
+    playlist.write_text(referring_to(address, "hls"))
+    with SourceFile(playlist) as file, pytest.raises(MediaError):
+        open_container(file, "hls", Claim(playlist.stat().st_size), max_pixels=10**6)
+    with pytest.raises(TimeoutError):
+        listener.accept()

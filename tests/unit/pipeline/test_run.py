@@ -1,0 +1,240 @@
+"""One item through the pipeline: what its sinks and its report are told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from faces_jobs.errors import CancelledError, TruncatedError
+from faces_jobs.jobs.labels import HEADS, MODELS
+from faces_jobs.jobs.records import FaceRecord, TrackRecord
+from faces_jobs.jobs.spec import JobSpec
+from faces_jobs.pipeline.frames import open_frames
+from faces_jobs.pipeline.run import Progress, run_item
+from faces_jobs.pipeline.tracking import OverlapTracker
+from faces_jobs.pipeline.values import Face, Frame, RunReport
+from tests import clips
+from tests.clips import GREEN, RED, Square
+from tests.fakes import SquareDetector, classifiers
+
+ALL = JobSpec(smallest_face=4)
+
+
+class Told:
+    """A sink that remembers all it is told."""
+
+    def __init__(self) -> None:
+        self.frames: list[tuple[int, bool, int]] = []
+        self.records: list[FaceRecord] = []
+        self.best: dict[int, tuple[float, int]] = {}
+        self.tracks: Sequence[TrackRecord] | None = None
+
+    def add(self, frame: Frame, faces: Sequence[Face], *, analysed: bool) -> None:
+        assert self.tracks is None, "no frame after the tracks"
+        self.frames.append((frame.index, analysed, len(faces)))
+        if not analysed:
+            return
+        self.records += [face.record for face in faces]
+        for face in faces:
+            quality, _ = self.best.get(face.record.track, (-1.0, 0))
+            if face.quality > quality:
+                self.best[face.record.track] = (face.quality, frame.index)
+
+    def finish(self, tracks: Sequence[TrackRecord]) -> None:
+        assert self.tracks is None, "tracks come once"
+        self.tracks = tracks
+
+
+def run(
+    path: Path,
+    spec: JobSpec = ALL,
+    *,
+    batch_size: int = 4,
+    detector: SquareDetector | None = None,
+    on_progress: Progress | None = None,
+    sink: Told | None = None,
+) -> tuple[Told, RunReport]:
+    told = sink or Told()
+    with open_frames(path, max_pixels=1_000_000) as reader:
+        report = run_item(
+            reader,
+            detector=detector or SquareDetector(),
+            tracker=OverlapTracker(),
+            classifiers=classifiers(),
+            spec=spec,
+            sinks=[told],
+            batch_size=batch_size,
+            on_progress=on_progress or (lambda _done, _total: None),
+        )
+    return told, report
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return clips.write_video(tmp_path / "a.mp4", clips.moving(20), pix_fmt="yuv444p")
+
+
+def test_every_face_of_every_frame_has_a_record(clip: Path) -> None:
+    told, report = run(clip)
+    assert [frame for frame, _, _ in told.frames] == list(range(20))
+    assert len(told.records) == report.faces == 40
+    for record in told.records:
+        assert record.time_ms == record.frame_index * 40.0
+        assert set(record.attributes) == set(HEADS)
+    first = [record for record in told.records if record.face_index == 0]
+    assert [record.track for record in first] == [1] * 20
+    assert first[0].box_xyxy == pytest.approx((2, 4, 14, 16), abs=1)
+    assert first[19].box_xyxy == pytest.approx((21, 4, 33, 16), abs=1)
+    # red is a head's third label (or last), green its second
+    assert told.records[0].attributes["gender"].label == "male"
+    assert told.records[0].attributes["illumination"].label == "high"
+    assert told.records[1].attributes["illumination"].label == "medium"
+    assert (report.frames_read, report.frames_analysed, report.tracks) == (20, 20, 2)
+    assert report.truncated is None
+
+
+def test_tracks_sum_up_the_faces_and_name_the_best_shot(clip: Path) -> None:
+    told, _ = run(clip)
+    assert told.tracks is not None
+    assert [track.track for track in told.tracks] == [1, 2]
+    for track in told.tracks:
+        assert (track.first_frame_index, track.last_frame_index) == (0, 19)
+        assert (track.face_count, track.last_time_ms) == (20, 760.0)
+        assert track.best_frame_index == told.best[track.track][1]
+        [shot] = [
+            record
+            for record in told.records
+            if record.track == track.track and record.frame_index == track.best_frame_index
+        ]
+        assert track.best_box_xyxy == shot.box_xyxy
+        assert set(track.attributes) == set(HEADS)
+
+
+@pytest.mark.parametrize("spec", [ALL, JobSpec(smallest_face=4, frame_stride=3)])
+def test_results_do_not_depend_on_the_size_of_a_batch(clip: Path, spec: JobSpec) -> None:
+    runs = [run(clip, spec, batch_size=size)[0] for size in (1, 3, 8, 64)]
+    for other in runs[1:]:
+        assert other.records == runs[0].records
+        assert other.tracks == runs[0].tracks
+        assert other.frames == runs[0].frames
+
+
+def test_faces_of_a_frame_are_in_order_from_left_to_right(tmp_path: Path) -> None:
+    squares = [Square(40, 30, 14, RED), Square(2, 2, 16, GREEN), Square(24, 10, 12, RED)]
+    told, _ = run(clips.write_image(tmp_path / "a.png", clips.picture(squares)))
+    assert [record.face_index for record in told.records] == [0, 1, 2]
+    lefts = [record.box_xyxy[0] for record in told.records]
+    assert lefts == sorted(lefts)
+
+
+def test_models_that_are_off_are_not_asked(clip: Path) -> None:
+    told, report = run(clip, JobSpec(smallest_face=4, expression=False, multiple=False))
+    assert all(set(record.attributes) == {"gender"} for record in told.records)
+    assert report.faces == 40
+
+
+def test_without_any_model_faces_are_still_found_and_tracked(clip: Path) -> None:
+    told, report = run(clip, JobSpec.parse({"models": "0,0,0", "smallest_face": 4}))
+    assert all(record.attributes == {} for record in told.records)
+    assert report.tracks == 2
+    assert set(MODELS) - set(told.records[0].attributes) == set(MODELS)
+
+
+def test_the_threshold_leaves_out_uncertain_faces(clip: Path) -> None:
+    _, report = run(clip, JobSpec(smallest_face=4, detection_threshold=0.92))
+    assert report.faces == 20
+
+
+def test_faces_that_are_too_small_are_left_out(tmp_path: Path) -> None:
+    drawn = clips.picture([Square(2, 2, 10, RED), Square(30, 10, 20, GREEN)])
+    path = clips.write_image(tmp_path / "a.png", drawn)
+    assert run(path, JobSpec(smallest_face=10))[1].faces == 2
+    assert run(path, JobSpec(smallest_face=11))[1].faces == 1
+    assert run(path, JobSpec(smallest_face=21))[1].faces == 0
+
+
+def test_a_stride_analyses_every_nth_frame_and_shows_the_faces_on_the_others(clip: Path) -> None:
+    detector = SquareDetector()
+    told, report = run(clip, JobSpec(smallest_face=4, frame_stride=5), detector=detector)
+    assert [index for index, analysed, _ in told.frames if analysed] == [0, 5, 10, 15]
+    assert [count for _, _, count in told.frames] == [2] * 20
+    assert {record.frame_index for record in told.records} == {0, 5, 10, 15}
+    assert detector.pictures_seen == report.frames_analysed == 4
+    assert (report.frames_read, report.faces) == (20, 8)
+
+
+@pytest.mark.parametrize(
+    ("max_fps", "wanted"),
+    [(25.0, list(range(20))), (12.5, list(range(0, 20, 2))), (5.0, [0, 5, 10, 15]), (1.0, [0])],
+)
+def test_a_highest_rate_is_kept_by_time(clip: Path, max_fps: float, wanted: list[int]) -> None:
+    told, _ = run(clip, JobSpec(smallest_face=4, max_fps=max_fps))
+    assert [index for index, analysed, _ in told.frames if analysed] == wanted
+
+
+def test_a_highest_rate_counts_seconds_not_frames(tmp_path: Path) -> None:
+    path = clips.write_video(
+        tmp_path / "a.mkv",
+        clips.moving(8),
+        ticks=[0, 10, 20, 500, 510, 1000, 3000, 3010],
+        time_base=Fraction(1, 1000),
+    )
+    told, _ = run(path, JobSpec(smallest_face=4, max_fps=2.0))
+    assert [index for index, analysed, _ in told.frames if analysed] == [0, 3, 5, 6]
+
+
+def test_progress_is_told_after_each_batch(clip: Path) -> None:
+    told: list[tuple[int, int | None]] = []
+    run(clip, batch_size=8, on_progress=lambda done, total: told.append((done, total)))
+    assert told == [(8, 20), (16, 20), (20, 20)]
+
+
+def test_what_progress_raises_ends_the_run_and_leaves_sinks_unfinished(clip: Path) -> None:
+    told = Told()
+
+    def cancel(done: int, total: int | None) -> None:
+        raise CancelledError(f"{done} of {total}")
+
+    with pytest.raises(CancelledError, match="4 of 20"):
+        run(clip, on_progress=cancel, sink=told)
+    assert len(told.frames) == 4
+    assert told.tracks is None
+
+
+def test_a_file_that_breaks_off_ends_well_with_what_was_read(tmp_path: Path) -> None:
+    whole = clips.write_video(
+        tmp_path / "a.mp4",
+        clips.moving(40),
+        options={"movflags": "+faststart"},
+        codec_options={"qp": "1", "g": "1"},
+    )
+    short = clips.write_cut_short(tmp_path / "b.mp4", whole, kept=0.7)
+    told, report = run(short)
+    assert isinstance(report.truncated, TruncatedError)
+    assert 0 < report.frames_read == len(told.frames) < 40
+    assert told.tracks is not None
+    assert report.tracks == len(told.tracks) == 2
+
+
+def test_a_scene_cut_separates_tracks(tmp_path: Path) -> None:
+    path = clips.write_video(tmp_path / "a.mp4", clips.with_cut(10), pix_fmt="yuv444p")
+    told, _ = run(path)
+    assert told.tracks is not None
+    assert [(t.first_frame_index, t.last_frame_index) for t in told.tracks] == [(0, 4), (5, 9)]
+
+
+def test_the_report_tells_where_the_time_went(clip: Path) -> None:
+    _, report = run(clip)
+    stages = {"decode", "detect", "track", "crop", "classify", "vote", "Told"}
+    assert set(report.stage_seconds) == stages
+    assert all(seconds >= 0 for seconds in report.stage_seconds.values())
+
+
+def test_a_video_without_faces_has_no_tracks(tmp_path: Path) -> None:
+    path = clips.write_video(tmp_path / "a.mp4", [clips.picture()] * 3)
+    told, report = run(path)
+    assert (report.faces, report.tracks, told.tracks) == (0, 0, [])
+    assert told.frames == [(0, True, 0), (1, True, 0), (2, True, 0)]

@@ -1,0 +1,141 @@
+"""What the faces of a track settle to, and which is its best shot."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from faces_jobs.jobs.labels import HEADS
+from faces_jobs.jobs.records import FaceRecord
+from faces_jobs.pipeline.quality import shot_quality
+from faces_jobs.pipeline.values import Opinion
+from faces_jobs.pipeline.voting import Votes, best_labels, weight_of
+from tests import clips
+
+
+def a_face(index: int = 0, *, track: int = 1, score: float = 0.9, side: float = 80.0) -> FaceRecord:
+    return FaceRecord(index, index * 40.0, 0, track, (10, 10, 10 + side, 10 + side), score, {})
+
+
+def says(**heads: list[float]) -> Opinion:
+    return {head: np.array(values, np.float32) for head, values in heads.items()}
+
+
+FEMALE, MALE = says(gender=[0.9, 0.1]), says(gender=[0.2, 0.8])
+
+
+def test_a_track_settles_to_what_most_of_its_faces_say() -> None:
+    votes = Votes()
+    for index in range(7):
+        votes.add(a_face(index), FEMALE if index % 3 else MALE, 0.5)
+    [track] = votes.tracks()
+    assert track.attributes["gender"].label == "female"
+    assert track.attributes["gender"].probability == pytest.approx((4 * 0.9 + 3 * 0.2) / 7)
+
+
+def test_one_sure_face_does_not_veto_the_others() -> None:
+    votes = Votes()
+    votes.add(a_face(0), says(gender=[1e-9, 1.0]), 0.5)
+    for index in range(1, 4):
+        votes.add(a_face(index), says(gender=[0.7, 0.3]), 0.5)
+    assert votes.tracks()[0].attributes["gender"].label == "female"
+
+
+def test_large_and_certain_faces_weigh_more() -> None:
+    assert weight_of(a_face(side=20)) < weight_of(a_face(side=60)) < weight_of(a_face(side=64))
+    assert weight_of(a_face(side=64)) == weight_of(a_face(side=640))
+    assert weight_of(a_face(score=0.5)) < weight_of(a_face(score=0.9))
+    assert weight_of(a_face(score=0.0)) > 0
+
+
+def test_what_is_drawn_follows_an_expression_but_not_a_gender() -> None:
+    votes = Votes()
+    happy = says(expression=[0, 0, 0, 1, 0, 0, 0], gender=[0.9, 0.1])
+    sad = says(expression=[0, 0, 0, 0, 0, 1, 0], gender=[0.1, 0.9])
+    for index in range(100):
+        votes.add(a_face(index), happy, 0.5)
+    for index in range(100, 140):
+        drawn = votes.add(a_face(index), sad, 0.5)
+    assert drawn["expression"].label == "sadness"
+    assert drawn["gender"].label == "female"
+    assert votes.tracks()[0].attributes["expression"].label == "happiness"
+
+
+def test_a_label_does_not_flicker_with_one_frame() -> None:
+    votes = Votes()
+    happy = says(expression=[0, 0, 0, 1, 0, 0, 0])
+    sad = says(expression=[0, 0, 0, 0, 0, 1, 0])
+    for index in range(10):
+        votes.add(a_face(index), happy, 0.5)
+    assert votes.add(a_face(10), sad, 0.5)["expression"].label == "happiness"
+
+
+def test_the_record_of_a_track_tells_its_span_and_best_shot() -> None:
+    votes = Votes()
+    for index, quality in [(3, 0.2), (5, 0.8), (6, 0.8), (9, 0.1)]:
+        votes.add(a_face(index, score=quality), FEMALE, quality)
+    votes.add(a_face(4, track=2), MALE, 0.3)
+    first, second = votes.tracks()
+    assert (first.track, first.face_count, second.track, second.face_count) == (1, 4, 2, 1)
+    assert (first.first_frame_index, first.last_frame_index) == (3, 9)
+    assert (first.first_time_ms, first.last_time_ms) == (120.0, 360.0)
+    assert (first.best_frame_index, first.best_time_ms) == (5, 200.0)
+    assert first.mean_score == pytest.approx((0.2 + 0.8 + 0.8 + 0.1) / 4)
+
+
+def test_heads_that_are_off_are_absent() -> None:
+    votes = Votes()
+    assert votes.add(a_face(), {}, 0.5) == {}
+    assert votes.tracks()[0].attributes == {}
+
+
+@given(st.data(), st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_settled_probabilities_are_probabilities_of_known_labels(
+    data: st.DataObject, scores: list[float]
+) -> None:
+    votes = Votes()
+    heads = data.draw(st.sets(st.sampled_from(sorted(HEADS))))
+    for index, score in enumerate(scores):
+        opinion = {}
+        for head in heads:
+            count = len(HEADS[head])
+            raw = data.draw(st.lists(st.floats(0.01, 1), min_size=count, max_size=count))
+            opinion[head] = np.array(raw, np.float32) / np.float32(sum(raw))
+        for attributes in (best_labels(opinion), votes.add(a_face(index, score=score), opinion, 0)):
+            assert set(attributes) == heads
+            for head, attribute in attributes.items():
+                assert attribute.label in HEADS[head]
+                assert 1 / len(HEADS[head]) - 1e-5 <= attribute.probability <= 1
+
+
+def quality(
+    picture: clips.Picture, side: int = 60, *, score: float = 0.9, nose: float = 0.5
+) -> float:
+    box = (20.0, 20.0, 20.0 + side, 20.0 + side)
+    eyes = [(20 + 0.3 * side, 40), (20 + 0.7 * side, 40)]
+    points = [*eyes, (20 + side * (0.3 + 0.4 * nose), 50), (35, 60), (55, 60)]
+    landmarks = np.array(points, np.float32)
+    return shot_quality(picture, box, score=score, landmarks=landmarks, opinion={})
+
+
+def test_a_good_shot_is_sharp_large_certain_and_frontal() -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (200, 200, 3), np.uint8)
+    dull = np.full((200, 200, 3), 128, np.uint8)
+    best = quality(noise)
+    assert 0 < quality(dull) < best <= 1
+    assert quality(noise, 30) < best < quality(noise, 120)
+    assert quality(noise, score=0.5) < best
+    assert quality(noise, nose=0.9) < quality(noise, nose=0.7) < best
+
+
+def test_without_landmarks_the_pose_tells_how_frontal_a_face_is() -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (200, 200, 3), np.uint8)
+
+    def judged(frontal: float) -> float:
+        opinion = says(pose=[frontal, 1 - frontal, 0, 0, 0])
+        box = (20.0, 20.0, 80.0, 80.0)
+        return shot_quality(noise, box, score=0.9, landmarks=None, opinion=opinion)
+
+    assert judged(0.1) < judged(0.9)
