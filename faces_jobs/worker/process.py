@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 
 from faces_jobs.db.claims import SegmentClaim, claim_segment, renew_segment
 from faces_jobs.db.endings import (
@@ -32,7 +32,7 @@ from faces_jobs.jobs.records import ModelVersion
 from faces_jobs.logs import about
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.run import run_item
-from faces_jobs.pipeline.stages import Classifier, Detector
+from faces_jobs.pipeline.stages import Classifier, Detector, FrameReader
 from faces_jobs.pipeline.tracking import OverlapTracker
 from faces_jobs.pipeline.values import MediaInfo
 from faces_jobs.sinks.spool import FaceSpool
@@ -137,7 +137,10 @@ def _work(claim: SegmentClaim, worker: Worker) -> bool:
         detector = worker.networks.detector()
         classifiers = worker.networks.classifiers(claim.spec.models)
         path = stack.enter_context(open_source(claim, storage=storage, roots=settings.roots))
-        reader = stack.enter_context(open_frames(path, max_pixels=settings.max_pixels))
+        frames: AbstractContextManager[FrameReader] = open_frames(
+            path, max_pixels=settings.max_pixels
+        )
+        reader = stack.enter_context(frames)
         workspace = stack.enter_context(storage.workspace(claim.token))
         spool = stack.enter_context(FaceSpool(workspace / "faces"))
         artifacts = ItemArtifacts(claim, workspace)

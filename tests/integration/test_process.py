@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -138,7 +138,7 @@ def bench(
     storage: LocalStorage,
     queue: CeleryQueue,
     tmp_path: Path,
-) -> Iterator[Bench]:
+) -> Bench:
     networks = Squares()
     worker = Worker(
         name="alice",
@@ -150,7 +150,7 @@ def bench(
         queue=queue,
         networks=networks,
     )
-    yield Bench(worker, networks, tmp_path)
+    return Bench(worker, networks, tmp_path)
 
 
 @pytest.fixture
@@ -450,6 +450,7 @@ def test_a_full_disk_is_waited_for(bench: Bench, clip: Path) -> None:
     with bench.worker.database.read() as session:
         status, reason = session.execute(select(SegmentRow.status, SegmentRow.last_error)).one()
     assert status == "queued"
+    assert reason is not None
     assert "disk is full" in reason
 
     bench.networks.before_batch = lambda _batch: None

@@ -17,7 +17,7 @@ from PIL import Image
 from skimage.data import astronaut
 from sqlalchemy import select
 
-from faces_jobs.db.session import Database
+from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.tables import SegmentRow
 from faces_jobs.errors import SettingsError
 from faces_jobs.jobs.query import TrackQuery
@@ -30,6 +30,7 @@ from faces_jobs.submit import submit_files
 from faces_jobs.worker.celery_worker import celery_worker
 from faces_jobs.worker.sweep import sweep
 from tests.clips import write_video
+from tests.factories import stored_job
 
 PATIENCE_SECONDS = 120
 # Small enough that a test need not wait for what an operator would.
@@ -140,8 +141,6 @@ def test_a_real_clip_end_to_end(
 def test_term_hands_the_segment_to_another_worker(
     kind: str, request: pytest.FixtureRequest, settings: Settings, tmp_path: Path, log: Path
 ) -> None:
-    from faces_jobs.db.session import open_database  # noqa: PLC0415 (beside its one use)
-
     url = request.getfixturevalue(f"{kind}_database_url")
     here = settings.model_copy(update={"database_url": url})
     with open_database(url) as database:
@@ -162,8 +161,6 @@ def test_term_hands_the_segment_to_another_worker(
 def test_killed_work_goes_on_elsewhere_and_a_cancel_is_seen(
     settings: Settings, sqlite_database_url: str, tmp_path: Path, log: Path
 ) -> None:
-    from faces_jobs.db.session import open_database  # noqa: PLC0415 (beside its one use)
-
     here = settings.model_copy(
         update={"database_url": sqlite_database_url, "ring_again_seconds": 3.0}
     )
@@ -196,3 +193,31 @@ def test_killed_work_goes_on_elsewhere_and_a_cancel_is_seen(
 def test_other_pools_are_refused(settings: Settings, pool: str) -> None:
     with pytest.raises(SettingsError, match="fork"):
         celery_worker(make_app(settings), "test", pool=pool)
+
+
+def test_the_sweep_runs_until_term(
+    settings: Settings, sqlite_database_url: str, tmp_path: Path
+) -> None:
+    with open_database(sqlite_database_url) as database:
+        job = stored_job(database)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "faces_jobs", "sweep"],
+            env={
+                "PATH": os.defpath,
+                "HOME": str(tmp_path),
+                "FACES_JOBS_DATA_FOLDER": str(settings.data_folder),
+                "FACES_JOBS_DATABASE_URL": sqlite_database_url,
+                "FACES_JOBS_SWEEP_SECONDS": "0.2",
+            },
+        )
+        try:
+            messages = settings.data_folder / "queue" / "messages"
+            wait_for(lambda: messages.is_dir() and any(messages.iterdir()))
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(PATIENCE_SECONDS) == 0
+        finally:
+            process.kill()
+            process.wait()
+        with database.read() as session:
+            assert session.scalar(select(SegmentRow.last_rung_at)) is not None
+    assert len(list(messages.iterdir())) == len(job.segments)

@@ -1,0 +1,42 @@
+"""Tables: what the code elsewhere takes for granted about them."""
+
+from __future__ import annotations
+
+import pytest
+
+from faces_jobs.db.moves import sources
+from faces_jobs.db.tables import AttributeColumns, Base, FaceRow, TrackRow
+from faces_jobs.jobs.labels import HEADS
+from faces_jobs.jobs.status import (
+    ITEM_MOVES,
+    JOB_MOVES,
+    SEGMENT_MOVES,
+    ItemStatus,
+    JobStatus,
+    SegmentStatus,
+)
+
+
+@pytest.mark.parametrize("table", [FaceRow, TrackRow])
+def test_every_head_has_its_columns_and_no_other(table: type[AttributeColumns]) -> None:
+    wanted = [column for head in HEADS for column in (head, f"{head}_probability")]
+    assert [name for name in AttributeColumns.__annotations__ if name[0] != "_"] == wanted
+    for head, labels in HEADS.items():
+        column = table.__table__.c[head]  # type: ignore[attr-defined]  # every table has it
+        assert max(map(len, labels)) <= column.type.length
+
+
+def test_every_head_has_an_index_in_the_order_of_pages() -> None:
+    indexes = {str(index.name): index for index in Base.metadata.tables["faces"].indexes}
+    for head in HEADS:
+        columns = [column.name for column in indexes[f"ix_faces_{head}"].columns]
+        assert columns == [head, "item_id", "frame_index", "face_index"]
+
+
+def test_moves_come_from_legal_states_only() -> None:
+    assert set(sources(JOB_MOVES, JobStatus.FINISHING)) == {JobStatus.QUEUED, JobStatus.RUNNING}
+    assert sources(JOB_MOVES, JobStatus.QUEUED) == []
+    assert set(sources(ITEM_MOVES, ItemStatus.SUCCEEDED)) == {ItemStatus.RUNNING}
+    assert set(sources(SEGMENT_MOVES, SegmentStatus.QUEUED)) == {SegmentStatus.RUNNING}
+    for state in JobStatus:
+        assert all(not source.ended for source in sources(JOB_MOVES, state))

@@ -1,0 +1,62 @@
+"""Cursors: what was written is read back, and nothing else is read."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from faces_jobs.errors import OptionsError
+from faces_jobs.results.pages import MAX_INTEGER, read_cursor, write_cursor
+
+
+@given(st.integers(0, MAX_INTEGER), st.floats(allow_nan=False, allow_infinity=False))
+def test_a_place_is_read_back_exactly(number: int, time: float) -> None:
+    assert read_cursor(write_cursor([number, time]), (int, float)) == [number, time]
+
+
+def test_no_cursor_is_the_beginning() -> None:
+    assert read_cursor(None, (int,)) is None
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_a_cursor_or_refused(text: str) -> None:
+    try:
+        place = read_cursor(text, (int, str))
+    except OptionsError:
+        return
+    assert place is not None
+    assert isinstance(place[0], int)
+    assert isinstance(place[1], str)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        [True],
+        [1.0],
+        ["1"],
+        [None],
+        [[1]],
+        {"a": 1},
+        [],
+        [1, 2],
+        [MAX_INTEGER + 1],
+        [-2],
+        [10**400],
+    ],
+)
+def test_places_of_other_kinds_are_refused(place: object) -> None:
+    cursor = base64.urlsafe_b64encode(json.dumps(place).encode()).decode().rstrip("=")
+    with pytest.raises(OptionsError, match="cursor"):
+        read_cursor(cursor, (int,))
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "1e999", "true", "1", '"1"'])
+def test_numbers_that_are_none_are_refused(text: str) -> None:
+    cursor = base64.urlsafe_b64encode(f"[{text}]".encode()).decode().rstrip("=")
+    with pytest.raises(OptionsError):
+        read_cursor(cursor, (float,))
