@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs_models.attribute_network import AttributeNetwork
@@ -36,7 +36,9 @@ def export_model(recipe: Recipe, trained: Trained, *, out: Path) -> Path:
         name: tensor.detach().clone().contiguous(memory_format=torch.contiguous_format)
         for name, tensor in network.state_dict().items()
     }
-    save_file(state, out / "model.safetensors", metadata={"model": recipe.model})
+    # Written here, since the library's own writing gives files that only their owner can read.
+    content = save(state, metadata={"model": recipe.model})
+    (out / "model.safetensors").write_bytes(content)
     write_onnx(network, out / "model.onnx", crop_size=recipe.crop_size)
     figures = [_figures_entry(one) for one in trained.figures]
     (out / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
