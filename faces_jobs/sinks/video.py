@@ -53,6 +53,9 @@ class AnnotatedVideo:
         self._tick = _tick(info)
         self._last_ticks: int | None = None
         self._durations: dict[int, int] = {}  # of frames that the encoder still holds, by ticks
+        self._first_ticks: int | None = None
+        self._first_dts: int | None = None
+        self._last_duration = 0
         self._finished = False
         with ExitStack() as opened, told_when_full():
             opened.callback(self._part.unlink, missing_ok=True)
@@ -88,12 +91,14 @@ class AnnotatedVideo:
         ticks = round(Fraction(frame.time_ms) / 1000 / self._tick)
         if self._last_ticks is not None:
             ticks = max(ticks, self._last_ticks + 1)  # a camera's clock is finer than a tick
+        else:
+            self._first_ticks = ticks
         self._last_ticks = ticks
         encoded = self._picture(draw_faces(frame.picture_bgr, faces))
         encoded.pts = ticks + self._delay()
         encoded.time_base = self._tick
-        if frame.duration_ms:
-            self._durations[encoded.pts] = round(Fraction(frame.duration_ms) / 1000 / self._tick)
+        self._last_duration = round(Fraction(frame.duration_ms or 0) / 1000 / self._tick)
+        self._durations[encoded.pts] = self._last_duration
         with told_when_full():
             self._mux(self._stream.encode(encoded))
             if self._sound is not None:
@@ -106,7 +111,10 @@ class AnnotatedVideo:
             StorageFullError: there is no room for it.
         """
         with told_when_full():
-            self._mux(self._stream.encode(None))
+            last = self._stream.encode(None)
+            if last and last[-1].pts is not None:
+                self._durations[last[-1].pts] = self._left_for(last)
+            self._mux(last)
             if self._sound is not None:
                 self._sound.mux_until(None)
             self._output.close()
@@ -148,8 +156,19 @@ class AnnotatedVideo:
     def _delay(self) -> int:
         return 0 if self._sound is None else round(self._sound.delay_seconds / self._tick)
 
+    def _left_for(self, packets: Sequence[Packet[VideoStream]]) -> int:
+        """How long the last one of these has to last, for the video to end in time.
+
+        Frames are stored in another order than shown, and mp4 adds up durations as stored.
+        """
+        begun = packets[0].dts if self._first_dts is None else self._first_dts
+        shown = (self._last_ticks or 0) - (self._first_ticks or 0) + self._last_duration
+        return max(1, shown - ((packets[-1].dts or 0) - (begun or 0)))
+
     def _mux(self, packets: Sequence[Packet[VideoStream]]) -> None:
         for packet in packets:
+            if self._first_dts is None:
+                self._first_dts = packet.dts
             duration = None if packet.pts is None else self._durations.pop(packet.pts, None)
             if duration:
                 packet.duration = duration

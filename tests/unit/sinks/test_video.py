@@ -1,0 +1,333 @@
+"""Annotated videos, opened again and compared with their source, frame by frame."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from faces_jobs.errors import TruncatedError
+from faces_jobs.jobs.records import Attribute, FaceRecord
+from faces_jobs.pipeline.frames import open_frames
+from faces_jobs.pipeline.values import Face, Frame, MediaInfo
+from faces_jobs.sinks.video import AnnotatedVideo
+from tests import clips
+from tests.clips import Sound
+
+MAX_PIXELS = 1_000_000
+
+
+def annotate(source: Path, target: Path, *, faces: list[Face] | None = None) -> Path:
+    """Every frame of the source through the sink, broken off or not."""
+    with (
+        open_frames(source, max_pixels=MAX_PIXELS) as reader,
+        AnnotatedVideo(target, info=reader.info, source=source) as sink,
+    ):
+        try:
+            for frame in reader:
+                sink.add(frame, faces or [], analysed=True)
+        except TruncatedError:
+            pass
+        sink.finish([])
+    return target
+
+
+def packets_of(path: Path, kind: str, number: int = 0) -> list[Any]:
+    with av.open(str(path)) as container:
+        stream = getattr(container.streams, kind)[number]
+        return [packet for packet in container.demux(stream) if packet.size]
+
+
+def times(path: Path, kind: str = "video", number: int = 0) -> list[Fraction]:
+    """Presentation times of packets in seconds, in order."""
+    found = packets_of(path, kind, number)
+    return sorted(packet.pts * packet.time_base for packet in found)
+
+
+def from_first(path: Path) -> list[Fraction]:
+    found = times(path)
+    return [each - found[0] for each in found]
+
+
+def a_face() -> Face:
+    gender = {"gender": Attribute("female", 0.9)}
+    record = FaceRecord(0, 0.0, 0, 1, (10.0, 10.0, 40.0, 40.0), 0.9, gender)
+    return Face(record, opinion={}, settled=gender)
+
+
+def test_the_copy_plays_in_a_browser(tmp_path: Path) -> None:
+    source = clips.write_video(tmp_path / "a.mkv", clips.moving(30), sounds=[Sound()])
+    copy = annotate(source, tmp_path / "out.mp4")
+    data = copy.read_bytes()
+    assert data[4:8] == b"ftyp"
+    assert data.index(b"moov") < data.index(b"mdat"), "it starts before it is loaded whole"
+    with av.open(str(copy)) as container:
+        video = container.streams.video[0]
+        assert (video.codec_context.name, video.codec_context.pix_fmt) == ("h264", "yuv420p")
+        assert (video.codec_context.colorspace, video.codec_context.color_range) == (1, 1)
+        assert container.streams.audio[0].codec_context.name == "aac"
+        assert len(list(container.decode(video))) == 30
+    assert [path.name for path in tmp_path.iterdir() if path != source] == ["out.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("name", "ticks", "base", "rate"),
+    [
+        ("a.mp4", None, None, 25),
+        ("a.mp4", None, None, clips.NTSC),
+        ("a.mkv", [0, 1, 40, 41, 500, 501, 777, 2000, 2033, 2067], Fraction(1, 1000), 25),
+        ("a.mp4", [900, 901, 940, 991, 1500, 1501, 1777, 3000, 3033, 9067], Fraction(1, 600), 25),
+        ("a.ts", None, None, 50),
+        ("a.avi", None, None, clips.NTSC),
+        ("a.nut", [40_003 * index for index in range(10)], Fraction(1, 1_000_003), 25),
+    ],
+)
+def test_each_frame_keeps_its_time_to_the_tick(
+    tmp_path: Path,
+    name: str,
+    ticks: list[int] | None,
+    base: Fraction | None,
+    rate: Fraction | int,
+) -> None:
+    codec = {"a.avi": "mpeg4", "a.nut": "ffv1"}.get(name, "libx264")
+    source = clips.write_video(
+        tmp_path / name, clips.moving(10), codec=codec, ticks=ticks, time_base=base, rate=rate
+    )
+    copy = annotate(source, tmp_path / "out.mp4")
+    assert len(times(copy)) == 10
+    if name == "a.nut":  # a clock too fine for an mp4
+        wanted = [float(each) for each in from_first(source)]
+        assert [float(each) for each in from_first(copy)] == pytest.approx(wanted, abs=1 / 90_000)
+    elif name == "a.avi":  # it stores no times of presentation, only a rate
+        assert from_first(copy) == [Fraction(index) / Fraction(rate) for index in range(10)]
+    else:
+        assert from_first(copy) == from_first(source)
+
+
+def test_an_animation_keeps_the_times_of_its_frames_and_how_long_the_last_is_shown(
+    tmp_path: Path,
+) -> None:
+    source = clips.write_animation(tmp_path / "a.gif", clips.moving(4), [40, 500, 70, 900], loop=0)
+    copy = annotate(source, tmp_path / "out.mp4")
+    assert times(copy) == [Fraction(ms, 1000) for ms in (0, 40, 540, 610)]
+    with av.open(str(copy)) as container:
+        assert container.duration == 1_510_000
+
+
+@pytest.mark.parametrize(
+    ("codec", "name"),
+    [
+        ("aac", "a.mp4"),
+        ("aac", "a.ts"),
+        ("aac", "a.mkv"),
+        ("libopus", "a.mkv"),
+        ("flac", "a.mkv"),
+        ("libmp3lame", "a.avi"),
+    ],
+)
+def test_sound_that_mp4_takes_is_copied_packet_by_packet(
+    tmp_path: Path, codec: str, name: str
+) -> None:
+    video = "mpeg4" if name == "a.avi" else "libx264"
+    source = clips.write_video(
+        tmp_path / name, clips.moving(30), codec=video, sounds=[Sound(codec, 1.2)]
+    )
+    copy = annotate(source, tmp_path / "out.mp4")
+    before, after = packets_of(source, "audio"), packets_of(copy, "audio")
+    with av.open(str(source)) as one, av.open(str(copy)) as other:
+        names = [each.streams.audio[0].codec_context.codec.name for each in (one, other)]
+    assert names[0] == names[1]
+    assert len(after) == len(before)
+    adts = 7 if name == "a.ts" else 0  # the header that a broadcast puts before each packet
+    assert [bytes(packet) for packet in after] == [bytes(packet)[adts:] for packet in before]
+
+
+@pytest.mark.parametrize(
+    ("codec", "name", "rate", "layout"),
+    [
+        ("pcm_s16le", "a.mov", 44100, "stereo"),
+        ("pcm_u8", "a.avi", 11025, "mono"),
+        ("pcm_s16le", "a.mkv", 37800, "mono"),
+        ("ac3", "a.mkv", 48000, "5.1"),
+        ("mp2", "a.ts", 48000, "stereo"),
+    ],
+)
+def test_sound_that_browsers_do_not_play_becomes_aac(
+    tmp_path: Path, codec: str, name: str, rate: int, layout: str
+) -> None:
+    sound = Sound(codec, 1.0, rate=rate, layout=layout)
+    video = "mpeg4" if name == "a.avi" else "libx264"
+    source = clips.write_video(tmp_path / name, clips.moving(25), codec=video, sounds=[sound])
+    copy = annotate(source, tmp_path / "out.mp4")
+    with av.open(str(copy)) as container:
+        track = container.streams.audio[0]
+        assert track.codec_context.name == "aac"
+        samples = [frame.to_ndarray() for frame in container.decode(track)]
+        seconds = sum(each.shape[-1] for each in samples) / track.codec_context.sample_rate
+    assert seconds == pytest.approx(1.0, abs=0.08)
+    assert np.abs(np.concatenate(samples, axis=-1)).max() > 0.05, "the tone is still there"
+
+
+def test_every_track_of_sound_is_kept_with_its_language(tmp_path: Path) -> None:
+    sounds = [Sound("aac", language="eng"), Sound("ac3", language="deu", layout="stereo")]
+    source = clips.write_video(tmp_path / "a.mkv", clips.moving(25), sounds=sounds)
+    copy = annotate(source, tmp_path / "out.mp4")
+    with av.open(str(copy)) as container:
+        assert [track.language for track in container.streams.audio] == ["eng", "deu"]
+        assert [track.codec_context.name for track in container.streams.audio] == ["aac", "aac"]
+
+
+@pytest.mark.parametrize("codec", ["aac", "pcm_s16le"])
+@pytest.mark.parametrize("late", [0.0, 0.4])
+def test_sound_that_begins_later_still_does(tmp_path: Path, codec: str, late: float) -> None:
+    source = clips.write_video(
+        tmp_path / "a.mov", clips.moving(50), sounds=[Sound(codec, 1.0, start_seconds=late)]
+    )
+    copy = annotate(source, tmp_path / "out.mp4")
+    apart = [float(times(path, "audio")[0] - times(path)[0]) for path in (source, copy)]
+    assert apart[1] == pytest.approx(apart[0], abs=0.03)
+    assert apart[0] == pytest.approx(late, abs=0.03)
+
+
+@pytest.mark.parametrize("codec", ["aac", "mp2"])
+def test_sound_that_begins_before_the_picture_delays_the_picture(
+    tmp_path: Path, codec: str
+) -> None:
+    source = clips.write_video(
+        tmp_path / "a.ts",
+        clips.moving(25),
+        ticks=[45000 + 3600 * index for index in range(25)],  # half a second late
+        time_base=Fraction(1, 90000),
+        sounds=[Sound(codec, 1.5)],
+    )
+    copy = annotate(source, tmp_path / "out.mp4")
+    apart = [float(times(path, "audio")[0] - times(path)[0]) for path in (source, copy)]
+    assert apart[0] == pytest.approx(-0.5, abs=0.03)
+    assert apart[1] == pytest.approx(apart[0], abs=0.03)
+    assert from_first(copy) == from_first(source)
+
+
+def test_sound_shorter_or_longer_than_the_picture_is_kept_whole(tmp_path: Path) -> None:
+    for seconds in (0.2, 4.0):
+        source = clips.write_video(
+            tmp_path / f"{seconds}.mp4", clips.moving(30), sounds=[Sound("aac", seconds)]
+        )
+        copy = annotate(source, tmp_path / f"out-{seconds}.mp4")
+        assert times(copy, "audio") == times(source, "audio")
+        assert from_first(copy) == from_first(source)
+
+
+@pytest.mark.parametrize("size_wh", [(65, 49), (64, 49), (1, 1), (3, 2)])
+def test_an_odd_side_grows_by_one_pixel(tmp_path: Path, size_wh: tuple[int, int]) -> None:
+    width, height = size_wh
+    drawn = clips.picture(width=width, height=height, ground=(30, 60, 200))
+    source = clips.write_video(tmp_path / "a.mkv", [drawn] * 3, codec="ffv1", pix_fmt="bgr0")
+    copy = annotate(source, tmp_path / "out.mp4")
+    with av.open(str(copy)) as container:
+        frames = [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
+    assert frames[0].shape == (height + height % 2, width + width % 2, 3)
+    assert np.abs(frames[2].astype(int) - (30, 60, 200)).max() < 12, "colours come back"
+
+
+def test_a_rotated_source_is_upright_without_a_note_to_rotate_it(tmp_path: Path) -> None:
+    source = clips.write_video(tmp_path / "a.mp4", clips.moving(5), rotation=90)
+    with av.open(str(annotate(source, tmp_path / "out.mp4"))) as container:
+        frame = next(container.decode(video=0))
+        assert (frame.width, frame.height, frame.rotation) == (48, 64, 0)
+
+
+def test_faces_are_drawn(tmp_path: Path) -> None:
+    pictures = [clips.picture(width=320, height=240)] * 3
+    source = clips.write_video(tmp_path / "a.mp4", pictures)
+    plain = annotate(source, tmp_path / "plain.mp4")
+    drawn = annotate(source, tmp_path / "drawn.mp4", faces=[a_face()])
+    shown = []
+    for path in (plain, drawn):
+        with av.open(str(path)) as container:
+            shown.append(next(container.decode(video=0)).to_ndarray(format="bgr24").astype(int))
+    assert np.abs(shown[1] - shown[0]).max() > 80
+    assert np.abs(shown[1] - shown[0])[200:, 250:].max() < 12, "only where the face is"
+
+
+def test_a_source_that_breaks_off_gives_a_whole_copy_of_what_was_read(tmp_path: Path) -> None:
+    whole = clips.write_video(
+        tmp_path / "a.mp4",
+        clips.moving(40),
+        sounds=[Sound("aac", 1.6)],
+        options={"movflags": "+faststart"},
+        codec_options={"qp": "1", "g": "1"},
+    )
+    short = clips.write_cut_short(tmp_path / "b.mp4", whole, kept=0.7)
+    found = from_first(annotate(short, tmp_path / "out.mp4"))
+    assert 3 < len(found) < 40
+    assert found == from_first(whole)[: len(found)]
+
+
+def test_nothing_is_visible_before_the_end_nor_left_after_an_error(tmp_path: Path) -> None:
+    target = tmp_path / "out.mp4"
+    source = clips.write_video(tmp_path / "a.mp4", clips.moving(5), sounds=[Sound()])
+
+    def broken_off() -> None:
+        with (
+            open_frames(source, max_pixels=MAX_PIXELS) as reader,
+            AnnotatedVideo(target, info=reader.info, source=source) as sink,
+        ):
+            for frame in reader:
+                sink.add(frame, [], analysed=True)
+                assert not target.exists()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        broken_off()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_a_camera_has_neither_clock_nor_sound(tmp_path: Path) -> None:
+    info = MediaInfo("video", "camera", 64, 48, None, None, None, has_audio=False)
+    with AnnotatedVideo(tmp_path / "out.mp4", info=info) as sink:
+        for index, time_ms in enumerate([0.0, 33.4, 33.6, 100.0]):
+            sink.add(Frame(index, time_ms, clips.picture()), [], analysed=True)
+        sink.finish([])
+    assert times(tmp_path / "out.mp4") == [Fraction(ms, 1000) for ms in (0, 33, 34, 100)]
+
+
+FULL_DISK = """
+import errno, os, sys
+from pathlib import Path
+from faces_jobs.errors import StorageFullError
+from faces_jobs.pipeline.values import Frame, MediaInfo
+from faces_jobs.sinks.video import AnnotatedVideo
+import numpy as np
+
+info = MediaInfo("video", "mov", 640, 480, None, None, None, has_audio=False)
+noise = np.random.default_rng(1)
+try:
+    with AnnotatedVideo(Path(sys.argv[1]), info=info) as sink:
+        for index in range(200):
+            picture = noise.integers(0, 255, (480, 640, 3), np.uint8)
+            sink.add(Frame(index, index * 40.0, picture), [], analysed=True)
+        sink.finish([])
+except StorageFullError as error:
+    print("told:", error)
+"""
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+    # A disk of two megabytes that only this process sees, and that goes away with it.
+    own_disk = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
+    mount = f"mount -t tmpfs -o size=2m tmpfs {shlex.quote(str(tmp_path))}"
+    if subprocess.run([*own_disk, mount], capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount a small disk of its own")
+    write = shlex.join([sys.executable, "-c", FULL_DISK, str(tmp_path / "out.mp4")])
+    script = f"{mount} && {write} && ls {shlex.quote(str(tmp_path))}"
+    done = subprocess.run([*own_disk, script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    [told] = done.stdout.splitlines()  # and nothing that `ls` found
+    assert told.startswith("told: The server's disk is full")
