@@ -28,7 +28,7 @@ def configure_logs(level: str) -> None:
     handler.setFormatter(LineFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # These tell of every connection and statement; at our `info` they would be all one sees.
-    for chatty in ("sqlalchemy", "kombu", "amqp", "alembic", "httpx", "httpcore", "PIL"):
+    for chatty in ("sqlalchemy", "celery", "kombu", "alembic", "httpx", "httpcore", "PIL"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
