@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
@@ -29,6 +31,7 @@ from faces_jobs.storage import told_when_full
 
 # Encoding is the dearest stage. Veryfast is half of medium's time for a tenth more bytes.
 ENCODER = {"preset": "veryfast", "crf": "22"}
+FRAMES_BEHIND = 4  # what is held beside the caller's batch
 KEY_FRAME_SECONDS = 2  # how far a player has to go back when somebody seeks
 USUAL_RATE = Fraction(25)
 # mp4 counts a track's ticks in 32 bits a frame: finer clocks than this would leave no room.
@@ -67,6 +70,9 @@ class AnnotatedVideo:
             self._sound: Sound | None = None
             if source is not None and info.has_audio:
                 self._sound = opened.enter_context(Sound(source, info, self._output))
+            self._encoder = ThreadPoolExecutor(1, thread_name_prefix="encode")
+            opened.callback(self._encoder.shutdown, cancel_futures=True)
+            self._waiting: deque[Future[None]] = deque()
             self._opened = opened.pop_all()
 
     def __enter__(self) -> Self:
@@ -83,11 +89,19 @@ class AnnotatedVideo:
         self._opened.close()
 
     def add(self, frame: Frame, faces: Sequence[Face], *, analysed: bool) -> None:  # noqa: ARG002 (a sink's signature)
-        """Draw and encode one frame, and mux the sound up to it.
+        """Have one frame drawn and encoded, and the sound up to it muxed.
+
+        That is done behind the caller's back, a few frames later at most, while the networks
+        look at the next ones.
 
         Raises:
-            StorageFullError: there is no room for it.
+            StorageFullError: there is no room for it, or was none for one before it.
         """
+        while len(self._waiting) >= FRAMES_BEHIND:
+            self._waiting.popleft().result()
+        self._waiting.append(self._encoder.submit(self._encode, frame, tuple(faces)))
+
+    def _encode(self, frame: Frame, faces: Sequence[Face]) -> None:
         ticks = round(Fraction(frame.time_ms) / 1000 / self._tick)
         if self._last_ticks is not None:
             ticks = max(ticks, self._last_ticks + 1)  # a camera's clock is finer than a tick
@@ -110,6 +124,8 @@ class AnnotatedVideo:
         Raises:
             StorageFullError: there is no room for it.
         """
+        while self._waiting:
+            self._waiting.popleft().result()
         with told_when_full():
             last = self._stream.encode(None)
             if last and last[-1].pts is not None:
