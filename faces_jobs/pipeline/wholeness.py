@@ -176,12 +176,13 @@ def _gif(file: File, size: int) -> Claim:
         if introducer == b"\x21":
             file.seek(1, os.SEEK_CUR)
         elif introducer == b"\x2c":
-            _skip_colours(file, file.read(9)[8])
+            place = file.read(9)
+            _skip_colours(file, place[8] if len(place) == 9 else 0)
             file.seek(1, os.SEEK_CUR)
         else:
             return Claim(size)  # damaged rather than short
-        while length := file.read(1)[0]:
-            file.seek(length, os.SEEK_CUR)
+        while (length := file.read(1)) not in {b"", b"\0"}:
+            file.seek(length[0], os.SEEK_CUR)
     return Claim(size, size if introducer else size + 1)
 
 

@@ -1,0 +1,76 @@
+"""What containers claim of themselves."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from faces_jobs.pipeline.wholeness import read_claim
+from tests import clips
+
+WHOLE = {
+    "a.mp4": ("libx264", "mov"),
+    "a.mov": ("libx264", "mov"),
+    "a.mkv": ("libx264", "matroska"),
+    "a.avi": ("mpeg4", "avi"),
+    "a.wmv": ("wmv2", "asf"),
+    "a.ts": ("libx264", "mpegts"),
+    "a.ogg": ("libvpx", "ogg"),
+    "a.flv": ("flv1", "flv"),
+    "a.jpg": ("", "JPEG"),
+    "a.png": ("", "PNG"),
+    "a.gif": ("", "GIF"),
+    "a.webp": ("", "WEBP"),
+    "a.avif": ("", "AVIF"),
+}
+HEADS = [
+    b"\x1a\x45\xdf\xa3\x81\x00\x18\x53\x80\x67",
+    b"\0\0\0\x08free\0\0\0\x01moov",
+    b"RIFF\x10\0\0\0AVI ",
+    bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6ca1dcab8c47a9cf118ee400c00c205365"),
+    b"G" * 189,
+    b"OggS",
+    b"FLV\x01\x02\x00\x08duration\x00",
+    b"\x89PNG\r\n\x1a\n",
+    b"GIF89a\x01\0\x01\0\x80\0\0",
+    b"",
+]
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_whole_file_did_not_break_off_and_one_cut_short_did(tmp_path: Path, name: str) -> None:
+    codec, kind = WHOLE[name]
+    path = tmp_path / name
+    if codec:
+        clips.write_video(path, clips.moving(30), codec=codec)
+    else:
+        clips.write_image(path, clips.moving(1)[0])
+    data = path.read_bytes()
+    whole = read_claim(io.BytesIO(data), kind)
+    assert whole.actual_bytes == len(data)
+    assert not whole.broke_off
+    assert whole.has_index or kind != "mov"
+    if kind == "flv":  # it only tells how long it plays
+        assert whole.seconds == pytest.approx(1.2)
+        return
+    assert read_claim(io.BytesIO(data[: len(data) * 2 // 3 + 7]), kind).broke_off
+
+
+def test_the_file_is_left_at_its_start() -> None:
+    file = io.BytesIO(b"\0\0\0\x08moov")
+    file.seek(3)
+    read_claim(file, "mov")
+    assert file.tell() == 0
+
+
+@given(
+    st.sampled_from(HEADS), st.binary(max_size=300), st.sampled_from([k for _, k in WHOLE.values()])
+)
+def test_random_bytes_claim_something_or_nothing(head: bytes, tail: bytes, kind: str) -> None:
+    claim = read_claim(io.BytesIO(head + tail), kind)
+    assert claim.actual_bytes == len(head + tail)
+    assert claim.bytes is None or claim.bytes >= -16
