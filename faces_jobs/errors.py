@@ -16,7 +16,9 @@ FacesJobsError
 │   ├── PlaylistError             a playlist or other text dressed as a video
 │   ├── NoVideoError              a media file without a picture in it
 │   ├── FrameSizeError            no pixels, or more than the limit
-│   └── TruncatedError            the file ends before its stream does
+│   ├── TruncatedError            the file ends before its stream does
+│   └── SourceError               the submitted file is gone, has changed or is no regular file
+├── PoisonError                   every attempt at this file ended without a result
 ├── ModelError                    a network's files are missing, changed or of another shape
 ├── DeviceError                   the device asked for is not there
 ├── StorageFullError              no room to write (not permanent: more room helps)
@@ -144,6 +146,18 @@ class TruncatedError(MediaError):
     """The file ends before its stream does. What was read before the end is kept."""
 
     code = "truncated"
+
+
+class SourceError(MediaError):
+    """The submitted file is gone, has changed since, may not be read, or is no regular file."""
+
+    code = "source"
+
+
+class PoisonError(FacesJobsError):
+    """Every attempt at this file ended without a result: its workers died, or failed oddly."""
+
+    code = "poison"
 
 
 class ModelError(FacesJobsError):

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from faces_jobs.errors import FolderError, MediaError
+from faces_jobs.errors import FolderError, SourceError
 
 MAX_DEPTH = 32
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -76,7 +76,7 @@ def open_beneath(root: Path, relative_path: str) -> Iterator[OpenedFile]:
 
     Raises:
         FolderError: the path is none below the root.
-        MediaError: there is no such regular file (any more).
+        SourceError: there is no such regular file (any more).
     """
     parts = parts_of(relative_path)
     if not parts:
@@ -85,13 +85,13 @@ def open_beneath(root: Path, relative_path: str) -> Iterator[OpenedFile]:
         with _folder(root, parts[:-1]) as folder:
             descriptor = os.open(parts[-1], _FILE, dir_fd=folder)
     except OSError as error:
-        raise MediaError(
+        raise SourceError(
             "The file is not there any more, is a link, or may not be read by the server."
         ) from error
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
-            raise MediaError("Not a regular file: links, pipes and devices are not read.")
+            raise SourceError("Not a regular file: links, pipes and devices are not read.")
         yield OpenedFile(
             path=_PROCESS_FILES / str(descriptor),
             descriptor=descriptor,

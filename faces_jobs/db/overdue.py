@@ -11,10 +11,9 @@ from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.endings import end_item, end_job
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ItemRow, JobRow, LeaseColumns, SegmentRow
+from faces_jobs.errors import PoisonError
 from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.jobs.status import ItemStatus, JobStatus, SegmentStatus
-
-POISON = "poison"
 
 
 def waiting_segments(database: Database, *, ring_again_seconds: float, limit: int) -> list[int]:
@@ -148,7 +147,7 @@ def fail_poisoned_jobs(database: Database, *, max_attempts: int, limit: int) -> 
 def _evidence(row: SegmentRow | JobRow) -> ErrorDocument:
     said = f" The last one said: {row.last_error}" if row.last_error else ""
     return ErrorDocument(
-        code=POISON,
+        code=PoisonError.code,
         message=f"Given up after {row.attempts} attempts that ended without a result, "
         f"the last on worker {row.worker}.{said}",
     )

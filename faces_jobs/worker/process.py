@@ -15,7 +15,6 @@ from faces_jobs.db.endings import (
     finish_segment,
     hand_back,
 )
-from faces_jobs.db.overdue import POISON, mark_job_rung
 from faces_jobs.errors import (
     CancelledError,
     DatabaseError,
@@ -24,6 +23,7 @@ from faces_jobs.errors import (
     LeaseLostError,
     MediaError,
     ModelError,
+    PoisonError,
     QueueError,
     StorageFullError,
 )
@@ -38,6 +38,7 @@ from faces_jobs.pipeline.values import MediaInfo
 from faces_jobs.sinks.spool import FaceSpool
 from faces_jobs.storage import told_when_full
 from faces_jobs.worker.artifacts import ItemArtifacts
+from faces_jobs.worker.finish import finish_job
 from faces_jobs.worker.heartbeat import Heartbeat, StopRequestedError
 from faces_jobs.worker.record import Published, record
 from faces_jobs.worker.resources import Worker
@@ -64,8 +65,9 @@ def process_segment(segment_id: int, worker: Worker) -> None:
     with about(job=claim.job_id, item=claim.item_id, segment=segment_id, attempt=claim.attempt):
         try:
             if _attempt(claim, worker):
-                worker.queue.ring_job(claim.job_id)
-                mark_job_rung(worker.database, claim.job_id)
+                # Here and now, not by a message: behind a long job's segments it would wait for
+                # all of them. Should this worker die first, the sweep rings for it.
+                finish_job(claim.job_id, worker)
         except (CancelledError, LeaseLostError) as error:
             _log.info("thrown away: %s", error)
         except (DatabaseError, StorageFullError) as error:
@@ -98,7 +100,7 @@ def _attempt(claim: SegmentClaim, worker: Worker) -> bool:
     except Exception as error:  # noqa: BLE001 (the last boundary: told, kept and counted)
         _log.exception("the attempt failed")
         document = ErrorDocument(
-            code=POISON,
+            code=PoisonError.code,
             message=f"Given up after {claim.attempt} attempts, the last of which met an "
             f"unexpected {type(error).__name__}; the worker's log says more.",
         )

@@ -316,14 +316,15 @@ def test_a_doubled_message_changes_nothing(bench: Bench, clip: Path) -> None:
     assert after[2].status == before[2].status
 
 
-def test_the_last_item_rings_for_the_job_s_end(bench: Bench, photo: Path, clip: Path) -> None:
+def test_who_ends_the_last_item_ends_the_job(bench: Bench, photo: Path, clip: Path) -> None:
     job_id = bench.submit(photo, clip)
     first, last = bench.segments(job_id)
     depth = bench.worker.queue.depth()
     process_segment(first, bench.worker)
-    assert bench.worker.queue.depth() == depth
+    assert get_job(bench.worker.database, job_id).status == "running"
     process_segment(last, bench.worker)
-    assert bench.worker.queue.depth() == depth + 1
+    assert get_job(bench.worker.database, job_id).status == "succeeded"
+    assert bench.worker.queue.depth() == depth, "no message waits behind those of other jobs"
 
 
 def test_a_cancel_is_seen_within_a_batch_of_the_next_renewal(bench: Bench, tmp_path: Path) -> None:
