@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import errno
-import io
 import logging
-import os
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack
 from fractions import Fraction
@@ -13,32 +10,26 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
 
-import av
 import av.error
 import numpy as np
-from av.container import InputContainer
 from av.packet import Packet
 from av.sidedata.sidedata import SideData
 from av.sidedata.sidedata import Type as SideDataType
-from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from faces_jobs.errors import MediaError, NoVideoError, TruncatedError
+from faces_jobs.errors import NoVideoError, TruncatedError
 from faces_jobs.pipeline.clock import StreamClock
+from faces_jobs.pipeline.containers import SourceFile, choose_stream, open_container, reason_of
 from faces_jobs.pipeline.pictures import Orientation, check_frame_size, fit, on_white
 from faces_jobs.pipeline.values import Frame, MediaInfo, Picture
-from faces_jobs.pipeline.wholeness import Claim, read_claim
+from faces_jobs.pipeline.wholeness import read_claim
 
-# FFmpeg is handed an open file and may open nothing itself: no protocol has this name.
-NO_PROTOCOL = "none"
-READ_BYTES = 256 * 1024
 # An FLV has no length in bytes, only one in seconds, which writers round.
 SHORTFALL_SECONDS = 1.0
 HIGHEST_RATE = 1000
 # Demuxers that fill up what is missing of a last packet and don't mark it.
 _UNMARKED = frozenset({"asf"})
-_NOT_THE_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
 _HD_HEIGHT = 720  # from here on players take a video that names no colours for BT.709
 _BT709, _UNSPECIFIED = 1, 2  # FFmpeg's AVCOL_SPC_BT709 and AVCOL_SPC_UNSPECIFIED
 
@@ -69,7 +60,7 @@ class VideoReader:
             self._claim = read_claim(file, demuxer)
             self._container = open_container(file, demuxer, self._claim, max_pixels=max_pixels)
             opened.callback(self._container.close)
-            self._stream = _choose_stream(self._container)
+            self._stream = choose_stream(self._container)
             check_frame_size(self._stream.width, self._stream.height, max_pixels=max_pixels)
             self._stream.codec_context.thread_count = threads
             self._stream.codec_context.options = {"max_pixels": str(max_pixels)}
@@ -232,81 +223,6 @@ class VideoReader:
             time_base=time_base,
             start_seconds=(self._start or 0) * time_base,
         )
-
-
-class SourceFile(io.FileIO):
-    """A file as FFmpeg reads it, read-only."""
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """Go to a place. Impossible ones, which damaged files ask for, are no error of the disk."""
-        try:
-            return super().seek(offset, whence)
-        except OSError as error:
-            if error.errno == errno.EINVAL:
-                return -errno.EINVAL  # how FFmpeg is told that it can't be done
-            raise
-
-
-def open_container(
-    file: SourceFile, demuxer: str, claim: Claim, *, max_pixels: int
-) -> InputContainer:
-    """Open a file with one demuxer and nothing else.
-
-    Raises:
-        TruncatedError: it breaks off before it tells what is in it.
-        MediaError: it can't be opened, with the reason.
-    """
-    try:
-        return av.open(
-            file,
-            "r",
-            format=demuxer,
-            options={"protocol_whitelist": NO_PROTOCOL, "max_pixels": str(max_pixels)},
-            metadata_errors="replace",
-            buffer_size=READ_BYTES,
-        )
-    except av.error.FFmpegError as error:
-        if claim.broke_off:
-            raise TruncatedError(
-                "The file breaks off before it tells what is in it: send it again, whole."
-            ) from error
-        if not claim.has_index:
-            raise MediaError(
-                "The video has no index (its moov box is missing), as when a recording was not "
-                "finished: repair it or record it again."
-            ) from error
-        raise MediaError(
-            f"The video can't be opened ({reason_of(error)}): "
-            "check that it plays, or convert it to MP4."
-        ) from error
-
-
-def reason_of(error: av.error.FFmpegError) -> str:
-    """A few words on an error of FFmpeg; its other messages are about files and devices."""
-    if isinstance(error, av.error.EOFError):
-        return "it ends too early"
-    if isinstance(error, av.error.PatchWelcomeError | av.error.DecoderNotFoundError):
-        return "it uses something that can't be read"
-    return "it holds invalid data"
-
-
-def _choose_stream(container: InputContainer) -> VideoStream:
-    """The video stream that a player would show; a cover picture is none.
-
-    Raises:
-        NoVideoError: there is none.
-        MediaError: it is coded in a way for which there is no decoder.
-    """
-    streams = [
-        stream for stream in container.streams.video if not stream.disposition & _NOT_THE_VIDEO
-    ]
-    if not streams:
-        raise NoVideoError("The file has no video stream: send a video or an image.")
-    best = container.streams.best("video")
-    chosen = best if isinstance(best, VideoStream) and best in streams else streams[0]
-    if chosen.codec_context is None:
-        raise MediaError("The video is coded in a way that can't be decoded: convert it to MP4.")
-    return chosen
 
 
 def _orientation(frame: VideoFrame) -> Orientation:

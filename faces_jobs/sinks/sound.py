@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
@@ -11,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
 
+import av
 import av.error
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
@@ -18,8 +20,8 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Discard
 
+from faces_jobs.pipeline.containers import SourceFile, open_container
 from faces_jobs.pipeline.values import MediaInfo
-from faces_jobs.pipeline.video_reader import SourceFile, open_container
 from faces_jobs.pipeline.wholeness import read_claim
 
 # What mp4 takes and browsers play.
@@ -58,6 +60,7 @@ class Sound:
         with ExitStack() as opened:
             file = opened.enter_context(SourceFile(source))
             claim = read_claim(file, info.format)
+            # One pixel: to find the sound no picture need be decoded.
             self._container = open_container(file, info.format, claim, max_pixels=1)
             opened.callback(self._container.close)
             self._tracks: dict[int, _Track] = {}
@@ -106,7 +109,8 @@ class Sound:
         if cast("object", context) is None or not context.sample_rate:
             self.left_out += 1
             return None
-        if context.name in COPIED:
+        copied = _is_copied(stream)
+        if copied:
             target = self._output.add_stream_from_template(stream)
         else:
             rate = context.sample_rate if context.sample_rate in AAC_RATES else USUAL_RATE
@@ -114,7 +118,7 @@ class Sound:
             target = self._output.add_stream("aac", rate=rate, layout=layout)
         if stream.language:
             target.metadata["language"] = stream.language
-        return _Track(stream, target, context.name in COPIED)
+        return _Track(stream, target, copied)
 
     def _look_at_start(self) -> None:
         self._next = next(self._packets, None)
@@ -180,3 +184,16 @@ class Sound:
         frame.pts = round((frame.pts * base + self.delay_seconds - self._origin) / rate)
         frame.time_base = rate
         yield from track.target.encode(frame)
+
+
+def _is_copied(stream: AudioStream) -> bool:
+    """Whether mp4 takes this track as it is: some codecs it takes at some sample rates only."""
+    if stream.codec_context.name not in COPIED:
+        return False
+    try:
+        with av.open(io.BytesIO(), "w", format="mp4") as trial:
+            trial.add_stream_from_template(stream)
+            trial.start_encoding()
+    except (av.error.FFmpegError, ValueError):
+        return False
+    return True

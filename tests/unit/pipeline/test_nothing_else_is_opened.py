@@ -14,7 +14,7 @@ import av
 import pytest
 
 from faces_jobs.errors import MediaError
-from faces_jobs.pipeline.video_reader import SourceFile, open_container
+from faces_jobs.pipeline.containers import SourceFile, open_container
 from faces_jobs.pipeline.wholeness import Claim
 from tests import clips
 

@@ -157,6 +157,7 @@ def test_sound_that_mp4_takes_is_copied_packet_by_packet(
         ("pcm_s16le", "a.mkv", 37800, "mono"),
         ("ac3", "a.mkv", 48000, "5.1"),
         ("mp2", "a.ts", 48000, "stereo"),
+        ("libmp3lame", "a.mkv", 8000, "mono"),  # mp4 takes MP3 from 16 kHz on
     ],
 )
 def test_sound_that_browsers_do_not_play_becomes_aac(
@@ -171,7 +172,7 @@ def test_sound_that_browsers_do_not_play_becomes_aac(
         assert track.codec_context.name == "aac"
         samples = [frame.to_ndarray() for frame in container.decode(track)]
         seconds = sum(each.shape[-1] for each in samples) / track.codec_context.sample_rate
-    assert seconds == pytest.approx(1.0, abs=0.08)
+    assert seconds == pytest.approx(1.0, abs=0.02 + 3 * 1024 / rate)  # priming and padding
     assert np.abs(np.concatenate(samples, axis=-1)).max() > 0.05, "the tone is still there"
 
 
