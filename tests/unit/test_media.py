@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from faces_jobs.errors import (
@@ -213,6 +213,7 @@ HEADS = [
 ]
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(HEADS), st.binary(max_size=600), st.integers(0, 2**40))
 @example(b"", b"G" * 600, 600)
 def test_random_bytes_are_recognised_or_refused_and_nothing_else(

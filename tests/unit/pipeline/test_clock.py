@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from fractions import Fraction
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from faces_jobs.pipeline.clock import StreamClock
@@ -42,6 +42,7 @@ def test_the_end_is_that_of_the_last_frame() -> None:
     assert (clock.end, clock.milliseconds(clock.end)) == (500, 500.0)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.one_of(st.none(), st.integers(-(2**62), 2**62)), max_size=20),
     st.one_of(st.none(), st.integers(-(2**62), 2**62)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from faces_jobs.pipeline.crops import crop_faces
@@ -34,6 +34,7 @@ def test_what_lies_outside_repeats_the_border() -> None:
     assert (crop == RED).all()
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.tuples(st.floats(-50, 150), st.floats(-50, 110), st.floats(0.5, 200), st.floats(0.5, 200)),
     st.floats(0.5, 3),
@@ -58,6 +59,7 @@ def test_a_box_outside_the_picture_is_a_mistake_that_is_told() -> None:
         crop_faces(clips.picture(), np.array([[500, 500, 520, 520]], np.float32), scale=1, size=8)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.booleans(), st.booleans(), st.booleans(), st.integers(1, 9), st.integers(1, 9))
 def test_turning_upright_moves_every_pixel_and_loses_none(
     transposed: bool, mirrored_x: bool, mirrored_y: bool, width: int, height: int
@@ -72,6 +74,7 @@ def test_a_display_matrix_that_is_cut_short_turns_nothing() -> None:
     assert Orientation.from_display_matrix(b"\0" * 12) == Orientation()
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, 255), st.integers(0, 255))
 def test_alpha_mixes_with_white(level: int, alpha: int) -> None:
     pixel = np.full((1, 1, 4), level, np.uint8)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from faces_jobs.pipeline.tracking import MEMORY_MS, MEMORY_UPDATES, OverlapTracker, overlaps
@@ -117,6 +117,7 @@ boxes = st.builds(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.lists(boxes, max_size=6), max_size=12), st.integers(1, 50))
 def test_numbers_are_distinct_in_a_frame_and_never_used_again(
     frames: list[list[tuple[float, float, float, float]]], stride: int
@@ -137,6 +138,7 @@ def test_numbers_are_distinct_in_a_frame_and_never_used_again(
             last_seen[number] = index
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(boxes, boxes)
 def test_overlap_is_symmetric_and_one_only_with_itself(
     one: tuple[float, float, float, float], other: tuple[float, float, float, float]

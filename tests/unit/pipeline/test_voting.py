@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from faces_jobs.jobs.labels import HEADS
@@ -91,6 +91,7 @@ def test_heads_that_are_off_are_absent() -> None:
     assert votes.tracks()[0].attributes == {}
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data(), st.lists(st.floats(0, 1), min_size=1, max_size=8))
 def test_settled_probabilities_are_probabilities_of_known_labels(
     data: st.DataObject, scores: list[float]

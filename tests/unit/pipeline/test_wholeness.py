@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from faces_jobs.pipeline.wholeness import read_claim
@@ -67,6 +67,7 @@ def test_the_file_is_left_at_its_start() -> None:
     assert file.tell() == 0
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.sampled_from(HEADS), st.binary(max_size=300), st.sampled_from([k for _, k in WHOLE.values()])
 )
