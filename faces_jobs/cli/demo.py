@@ -56,10 +56,18 @@ def demo(settings: Settings) -> None:
         job = tables.wait_with_bar(client, job.id, console)
         _show(client, job, settings.data_folder / "demo", console)
         if job.status is not JobStatus.SUCCEEDED:
+            _tell_errors(client, job)
             sys.exit(exits.code_of_status(job.status) or exits.FAILED)
         if sys.stdout.isatty():
             console.print(f"\nServing at {client.server} - Ctrl-C ends it.", highlight=False)
             supervisor.wait()
+
+
+def _tell_errors(client: Client, job: JobDocument) -> None:
+    errors = [job.error, *(item.error for item in client.items(job.id))]
+    for error in errors:
+        if error is not None:
+            click.echo(f"Error: {error.message}", err=True)
 
 
 def _show(client: Client, job: JobDocument, folder: Path, console: Console) -> None:
