@@ -5,9 +5,16 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from faces_jobs.settings import ENVIRONMENT_PREFIX, Settings
+
+
+def pytest_configure() -> None:
+    """Give property tests no deadline: a busy machine is no finding."""
+    hypothesis.settings.register_profile("patient", deadline=None)
+    hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture(autouse=True)
