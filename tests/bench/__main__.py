@@ -179,16 +179,18 @@ def _memory(folder: Path, clip: Path) -> dict[str, float]:
 
 
 def _peak_mb(clip: Path, folder: Path) -> float:
+    # A process inherits the peak of the one that started it: so a small one starts it, and asks.
     arguments = ["--inputs-path", str(clip), "--outputs-path", str(folder / "out")]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "faces_jobs", "run", *arguments, "--frame-stride", "5"],
-        stderr=subprocess.DEVNULL,
+    command = [sys.executable, "-m", "faces_jobs", "run", *arguments, "--frame-stride", "5"]
+    asked = (
+        "import resource, subprocess, sys\n"
+        "subprocess.run(sys.argv[1:], check=True, stderr=subprocess.DEVNULL)\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
     )
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"faces-jobs run ended with exit code {process.returncode}")
-    return round(used.ru_maxrss / 1024, 1)
+    told = subprocess.run(
+        [sys.executable, "-c", asked, *command], check=True, capture_output=True, text=True
+    )
+    return round(int(told.stdout) / 1024, 1)
 
 
 def _machine() -> str:
