@@ -18,6 +18,8 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 # The golden angle: neighbouring track numbers get hues far apart, however many there are.
 HUE_STEP = (math.sqrt(5) - 1) / 2
 PANEL_OPACITY = 0.62
+# With more faces than this at once, small ones get no more lines than fit beside them.
+CROWD = 4
 
 # What most people never ask about is not drawn unless it says something.
 QUIET = {"occlusion": "none", "illumination": "medium", "pose": "frontal", "makeup": "partial"}
@@ -35,6 +37,7 @@ class Sizes:
     text: float
     text_thickness: int
     text_height: int
+    text_step: int
     padding: int
 
     @classmethod
@@ -46,6 +49,7 @@ class Sizes:
             text=cv2.getFontScaleFromHeight(FONT, text_height),
             text_thickness=max(1, round(text_height / 11)),
             text_height=text_height,
+            text_step=round(text_height * 1.55),
             padding=max(3, round(text_height * 0.4)),
         )
 
@@ -66,8 +70,12 @@ def draw_faces(picture_bgr: Picture, faces: Sequence[Face]) -> Picture:
     for face in faces:
         _draw_box(drawn, face, sizes)
     taken = [_edges(face) for face in faces]
+    crowded = len(faces) > CROWD
     for face in faces:  # after all boxes, so that no box strikes through a text
-        taken.append(_draw_panel(drawn, face, sizes, taken))
+        lines = lines_of(face.record.track, face.settled)
+        if crowded:
+            lines = lines[: _lines_beside(face, sizes)]
+        taken.append(_draw_panel(drawn, face, lines, sizes, taken))
     return drawn
 
 
@@ -107,9 +115,15 @@ def _draw_box(drawn: Picture, face: Face, sizes: Sizes) -> None:
     cv2.rectangle(drawn, *corners, colour_of(face.record.track), sizes.line, cv2.LINE_AA)
 
 
-def _draw_panel(drawn: Picture, face: Face, sizes: Sizes, taken: Sequence[Rectangle]) -> Rectangle:
-    lines = lines_of(face.record.track, face.settled)
-    step = round(sizes.text_height * 1.55)
+def _lines_beside(face: Face, sizes: Sizes) -> int:
+    _, top, _, bottom = _edges(face)
+    return max(1, (bottom - top) // sizes.text_step)
+
+
+def _draw_panel(
+    drawn: Picture, face: Face, lines: Sequence[str], sizes: Sizes, taken: Sequence[Rectangle]
+) -> Rectangle:
+    step = sizes.text_step
     width = max(_text_width(line, sizes) for line in lines) + 2 * sizes.padding
     height = step * len(lines) + sizes.padding
     left, top = _place_of_panel(drawn, face, (width, height), taken)

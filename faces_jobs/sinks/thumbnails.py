@@ -10,9 +10,8 @@ from typing import Self
 import cv2
 import numpy as np
 
-from faces_jobs.jobs.records import TrackRecord
-from faces_jobs.pipeline.crops import crop_faces
-from faces_jobs.pipeline.values import Face, Frame
+from faces_jobs.jobs.records import BoxXyxy, TrackRecord
+from faces_jobs.pipeline.values import Face, Frame, Picture
 from faces_jobs.storage import told_when_full
 
 SIDE = 192  # pixels; a card on a page shows it at half that on a sharp screen
@@ -70,8 +69,19 @@ class Thumbnails:
             del self._best[track]
 
     def _write(self, frame: Frame, face: Face) -> None:
-        box = np.array([face.record.box_xyxy], np.float32)
-        (portrait,) = crop_faces(frame.picture_bgr, box, scale=SCALE, size=SIDE)
-        _, encoded = cv2.imencode(".jpg", portrait, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+        portrait_bgr = _portrait(frame.picture_bgr, face.record.box_xyxy)
+        _, encoded = cv2.imencode(".jpg", portrait_bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         with told_when_full():
             (self._folder / f"{face.record.track}.jpg").write_bytes(encoded.tobytes())
+
+
+def _portrait(picture_bgr: Picture, box_xyxy: BoxXyxy) -> Picture:
+    """(SIDE, SIDE, 3) around the box: moved, or made smaller, rather than filled up at an edge."""
+    height, width = picture_bgr.shape[:2]
+    left, top, right, bottom = box_xyxy
+    side = max(1, min(round(SCALE * max(right - left, bottom - top)), height, width))
+    x = min(max(0, round((left + right - side) / 2)), width - side)
+    y = min(max(0, round((top + bottom - side) / 2)), height - side)
+    square = picture_bgr[y : y + side, x : x + side]
+    interpolation = cv2.INTER_AREA if side > SIDE else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(square, (SIDE, SIDE), interpolation=interpolation), np.uint8)

@@ -56,6 +56,14 @@ def test_panels_leave_each_other_and_the_faces_alone() -> None:
     assert not left_of_it[250:300, 660:720].any(), "no panel covers the second face"
 
 
+def test_small_faces_in_a_crowd_say_less() -> None:
+    picture = np.zeros((720, 1280, 3), np.uint8)
+    few = [a_face((60 + 400 * n, 300, 90 + 400 * n, 335), track=n) for n in range(3)]
+    many = [a_face((60 + 200 * n, 300, 90 + 200 * n, 335), track=n) for n in range(6)]
+    written = [(draw_faces(picture, faces) == 255).all(axis=2).sum() for faces in (few, many)]
+    assert written[1] < written[0], "the whole text of three faces is more than six names"
+
+
 def test_tracks_next_to_each_other_look_unlike() -> None:
     for track in range(1, 200):
         one, other = np.array(colour_of(track)), np.array(colour_of(track + 1))

@@ -69,6 +69,16 @@ def test_each_track_has_the_thumbnail_of_its_best_shot(tmp_path: Path) -> None:
         assert np.asarray(image).mean() > 245
 
 
+def test_a_thumbnail_at_the_edge_shows_only_what_is_there(tmp_path: Path) -> None:
+    ramp = np.repeat(np.arange(160, dtype=np.uint8)[np.newaxis, :, np.newaxis], 121, axis=0)
+    with Thumbnails(tmp_path) as sink:
+        sink.add(Frame(0, 0.0, np.repeat(ramp, 3, axis=2)), [a_face(left=0.0)], analysed=True)
+        sink.finish([a_track(1)])
+    with Image.open(tmp_path / "1.jpg") as image:
+        row = np.asarray(image.convert("L"))[SIDE // 2].astype(int)
+    assert (np.diff(row[::24]) > 0).all(), "no column is a repeated border"
+
+
 def test_thumbnails_of_dropped_tracks_and_of_errors_go(tmp_path: Path) -> None:
     with Thumbnails(tmp_path) as sink:
         sink.add(a_frame(), [a_face(), a_face(track=2)], analysed=True)
