@@ -43,6 +43,7 @@ STATUSES: tuple[tuple[type[FacesJobsError], int, str], ...] = (
     (errors.FrameSizeError, 422, "Frame size out of bounds"),
     (errors.NoVideoError, 422, "No picture in the file"),
     (errors.TruncatedError, 422, "Truncated file"),
+    (errors.SourceError, 422, "Submitted file can't be read"),
     (errors.MediaError, 415, "File can't be processed"),
     (errors.StorageFullError, 507, "No room left"),
     (errors.QueueError, 503, "Queue does not answer"),

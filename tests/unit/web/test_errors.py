@@ -21,6 +21,7 @@ NOT_OF_THE_WEB = {
     "DeviceError",
     "LeaseLostError",
     "CancelledError",
+    "PoisonError",
     "ServerError",
 }
 
