@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import av
 
+from faces_jobs.client import Client
 from faces_jobs.sample import RATE, SECONDS
 from tests.acceptance.service import free_port
+
+PATIENCE_SECONDS = 40
 
 
 def test_the_demo_shows_what_came_of_it_and_ends(tmp_path: Path) -> None:
@@ -40,3 +45,47 @@ def test_the_demo_shows_what_came_of_it_and_ends(tmp_path: Path) -> None:
     annotated = next(path for path in paths if path.suffix == ".mp4")
     with av.open(str(annotated)) as container:
         assert sum(1 for _ in container.decode(video=0)) == SECONDS * RATE
+
+
+def test_on_a_terminal_it_serves_until_ctrl_c(tmp_path: Path) -> None:
+    port = free_port()
+    terminal, its_end = os.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "faces_jobs", "demo"],
+        env={
+            "PATH": os.defpath,
+            "HOME": str(tmp_path),
+            "TERM": "xterm",
+            "FACES_JOBS_DATA_FOLDER": str(tmp_path / "var"),
+            "FACES_JOBS_PORT": str(port),
+        },
+        stdin=its_end,
+        stdout=its_end,
+        stderr=its_end,
+    ) as process:
+        os.close(its_end)
+        shown = read_until(terminal, "Ctrl-C ends it")
+        assert "100%" in shown, "a progress bar was seen to its end"
+        with Client(f"http://127.0.0.1:{port}") as client:
+            assert client.is_up()
+            assert [job.status.value for job in client.jobs(limit=5).jobs] == ["succeeded"]
+        process.send_signal(signal.SIGINT)
+        drain(terminal)
+        assert process.wait(PATIENCE_SECONDS) == 0
+        with Client(f"http://127.0.0.1:{port}") as client:
+            assert not client.is_up()
+
+
+def read_until(terminal: int, end: str) -> str:
+    shown = ""
+    while end not in shown:
+        shown += os.read(terminal, 4096).decode("utf-8", "replace")
+    return shown
+
+
+def drain(terminal: int) -> None:
+    """Read what is still said until the terminal's other end is closed."""
+    with contextlib.suppress(OSError):  # Linux says EIO there, others an empty read
+        while os.read(terminal, 4096):
+            pass
+    os.close(terminal)
