@@ -1,1 +1,1 @@
-"""Self-hosted service for face attributes in video: submission, records, queue, pipeline, results."""
+"""Self-hosted service for face attributes in video: from a submission to its results."""
