@@ -25,9 +25,8 @@ def up(settings: Settings, *, workers: int | None) -> None:
 @click.pass_obj
 def web(settings: Settings) -> None:
     """Serve the API and the pages."""
-    from faces_jobs_web.server import serve
-
     from faces_jobs.logs import configure_logs
+    from faces_jobs_web.server import serve
 
     configure_logs(settings.log_level)
     serve(settings)
