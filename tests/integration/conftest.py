@@ -1,4 +1,4 @@
-"""Databases and brokers: the same tests run on each kind that this machine has.
+"""Databases, brokers and a worker: the same tests run on each kind that this machine has.
 
 `FACES_JOBS_TEST_POSTGRES_URL` and `FACES_JOBS_TEST_REDIS_URL` name servers to use; without them
 the run starts its own from the installed programs. Every test gets an empty database.
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from PIL import Image
 from sqlalchemy import make_url
 
 from faces_jobs.db.migrate import upgrade
@@ -21,7 +22,10 @@ from faces_jobs.db.session import Database, open_database
 from faces_jobs.queue import CeleryQueue, open_queue
 from faces_jobs.settings import Settings
 from faces_jobs.storage import LocalStorage, open_storage
+from faces_jobs.worker.resources import Worker
+from tests.clips import moving, write_video
 from tests.integration.servers import find_program, private_postgres, private_redis
+from tests.integration.workbench import Bench, Squares
 from tests.services import missing_service
 
 TEMPLATE = "faces_jobs_template"
@@ -136,6 +140,42 @@ def queue(settings: Settings) -> Iterator[CeleryQueue]:
     """The folder broker."""
     with open_queue(settings) as opened:
         yield opened
+
+
+@pytest.fixture
+def bench(
+    settings: Settings,
+    database: Database,
+    storage: LocalStorage,
+    queue: CeleryQueue,
+    tmp_path: Path,
+) -> Bench:
+    networks = Squares()
+    worker = Worker(
+        name="alice",
+        settings=settings.model_copy(
+            update={"batch_size": 2, "heartbeat_seconds": 0.02, "lease_seconds": 30.0}
+        ),
+        database=database,
+        storage=storage,
+        queue=queue,
+        networks=networks,
+    )
+    return Bench(worker, networks, tmp_path)
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """A video of ten frames with two squares in each."""
+    return write_video(tmp_path / "clip.mp4", moving(10))
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    """A photograph of two squares."""
+    path = tmp_path / "photo.png"
+    Image.fromarray(moving(1)[0][:, :, ::-1]).save(path)
+    return path
 
 
 def _with_database(url: str, name: str) -> str:

@@ -23,7 +23,7 @@ from faces_jobs.settings import Settings
 from faces_jobs.storage import LocalStorage
 from faces_jobs.worker.sweep import ENOUGH_MESSAGES, SweepReport, run_sweep, sweep
 from tests.factories import artifact, claimed, face, results, stored_job
-from tests.integration.test_claims import expire
+from tests.integration.stored_states import expire
 
 
 class MemoryQueue:

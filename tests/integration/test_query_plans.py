@@ -1,0 +1,113 @@
+"""The plans of questions: a database answers them along an index, without sorting."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy import Select, text
+
+from faces_jobs import results as questions
+from faces_jobs.db.endings import finish_segment
+from faces_jobs.db.session import Database
+from faces_jobs.jobs.labels import HEADS
+from faces_jobs.jobs.query import AttributeFilter, FaceQuery, TrackQuery
+from faces_jobs.jobs.records import FaceRecord
+from faces_jobs.results.faces import faces_question, tracks_question
+from tests.factories import (
+    StoredJob,
+    attributes,
+    claimed,
+    face,
+    results,
+    stored_job,
+    track,
+)
+
+
+@pytest.fixture
+def many(database: Database) -> StoredJob:
+    """Enough rows for a planner to care, spread over jobs and items."""
+    job = None
+    for _ in range(4):
+        job = stored_job(database, [f"{number}.mp4" for number in range(5)])
+        for segment in job.segments:
+            finish_segment(
+                database,
+                claimed(database, segment),
+                results(_varied_faces(800), [track(number) for number in range(1, 200)]),
+            )
+    with database.begin() as session:
+        session.execute(text("ANALYZE"))
+    assert job is not None
+    return job
+
+
+def _varied_faces(count: int) -> list[FaceRecord]:
+    return [
+        replace(
+            face(number, track=number // 10 + 1),
+            attributes=attributes(
+                {
+                    head: labels[(number * 7 + place) % len(labels)]
+                    for place, (head, labels) in enumerate(HEADS.items())
+                }
+            ),
+        )
+        for number in range(count)
+    ]
+
+
+def test_questions_about_faces_use_indexes(database: Database, many: StoredJob) -> None:
+    item = many.items[2]
+    cursor = questions.list_faces(database, FaceQuery(job_id=many.id, limit=1000)).next_cursor
+    assert cursor is not None
+    asked = {
+        "a job": FaceQuery(job_id=many.id),
+        "a job, later": FaceQuery(job_id=many.id, cursor=cursor),
+        "an item": FaceQuery(job_id=many.id, item_id=item),
+        "a track": FaceQuery(item_id=item, track=3),
+        "a time": FaceQuery(job_id=many.id, item_id=item, min_time_ms=9000.0, max_time_ms=9999.0),
+        "all": FaceQuery(),
+        "all, later": FaceQuery(cursor=cursor),
+        **{
+            f"all with {head}": FaceQuery(attributes={head: AttributeFilter((labels[-1],), 0.5)})
+            for head, labels in HEADS.items()
+        },
+        **{
+            f"all with {head}, later": FaceQuery(
+                attributes={head: AttributeFilter((labels[-1],))}, cursor=cursor
+            )
+            for head, labels in HEADS.items()
+        },
+    }
+    for name, query in asked.items():
+        plan = _plan(database, faces_question(query).limit(101))
+        assert _is_by_index(plan), f"{name}:\n{plan}"
+
+
+def test_questions_about_tracks_use_indexes(database: Database, many: StoredJob) -> None:
+    plan = _plan(database, tracks_question(TrackQuery(job_id=many.id)).limit(101))
+    assert _is_by_index(plan), plan
+
+
+def _plan(database: Database, question: Select[Any]) -> str:
+    on_postgres = database.dialect == "postgresql"
+    written = str(
+        question.compile(database.engine, compile_kwargs={"literal_binds": True})
+    ).replace("%%", "%")
+    prefix = "EXPLAIN" if on_postgres else "EXPLAIN QUERY PLAN"
+    with database.read() as session:
+        rows = session.connection().exec_driver_sql(f"{prefix} {written}").all()
+    return "\n".join(str(row[0] if on_postgres else row[-1]) for row in rows)
+
+
+def _is_by_index(plan: str) -> bool:
+    """No sort, and no reading of a table but along an index."""
+    lines = plan.splitlines()
+    if any("TEMP B-TREE" in line or "Sort" in line or "Seq Scan" in line for line in lines):
+        return False
+    return all(
+        "INDEX" in line or "Index" in line for line in lines if "SCAN" in line or "Scan" in line
+    )

@@ -1,0 +1,111 @@
+"""A worker with square faces for networks, and what gives it jobs and looks at their results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from faces_jobs.db.tables import SegmentRow
+from faces_jobs.jobs.documents import ArtifactDocument, ItemDocument
+from faces_jobs.jobs.spec import JobSpec
+from faces_jobs.pipeline.stages import Classifier, Detector
+from faces_jobs.results import (
+    list_artifacts,
+    list_items,
+    open_artifact,
+)
+from faces_jobs.submit import submit_files
+from faces_jobs.worker.finish import finish_job
+from faces_jobs.worker.process import process_segment
+from faces_jobs.worker.resources import Worker
+from tests.fakes import ColourClassifier, SquareDetector
+
+# The squares that stand for faces are smaller than the faces one usually wants.
+SMALL = JobSpec(smallest_face=4)
+
+
+class Squares:
+    """The networks of `tests.fakes`, and a moment to interfere at."""
+
+    device = "cpu"
+
+    def __init__(self) -> None:
+        self.before_batch: Callable[[int], None] = lambda _batch: None
+        self.batches = 0
+
+    def detector(self) -> Detector:
+        """A detector that lets the test act before each batch."""
+        networks = self
+
+        class Interrupted(SquareDetector):
+            def detect(self, pictures_bgr: Sequence[Any]) -> Any:
+                networks.batches += 1
+                networks.before_batch(networks.batches)
+                return super().detect(pictures_bgr)
+
+        return Interrupted()
+
+    def classifiers(self, names: Sequence[str]) -> Sequence[Classifier]:
+        """Those of these names."""
+        return [ColourClassifier(name) for name in names]
+
+
+class Bench:
+    """A worker and what is needed to give it work."""
+
+    def __init__(self, worker: Worker, networks: Squares, folder: Path) -> None:
+        self.worker = worker
+        self.networks = networks
+        self.folder = folder
+
+    def submit(self, *paths: Path, spec: JobSpec | None = None) -> str:
+        """Upload these files as one job."""
+        worker = self.worker
+        with worker.storage.receive() as incoming:
+            files = [incoming.add(path.name, [path.read_bytes()]) for path in paths]
+            return submit_files(
+                files,
+                spec or SMALL,
+                database=worker.database,
+                storage=worker.storage,
+                queue=worker.queue,
+                settings=worker.settings,
+            ).job_id
+
+    def segments(self, job_id: str) -> list[int]:
+        """The numbers of a job's segments."""
+        with self.worker.database.read() as session:
+            return list(
+                session.scalars(
+                    select(SegmentRow.id).where(SegmentRow.job_id == job_id).order_by(SegmentRow.id)
+                )
+            )
+
+    def work(self, job_id: str, worker: Worker | None = None) -> None:
+        """Process every segment of a job, then end it."""
+        for segment_id in self.segments(job_id):
+            process_segment(segment_id, worker or self.worker)
+        finish_job(job_id, worker or self.worker)
+
+    def items(self, job_id: str) -> list[ItemDocument]:
+        return list_items(self.worker.database, job_id).items
+
+    def artifacts(self, job_id: str) -> list[ArtifactDocument]:
+        return list_artifacts(self.worker.database, job_id).artifacts
+
+    def path(self, artifact: ArtifactDocument) -> Path:
+        return open_artifact(
+            self.worker.database, self.worker.storage, artifact.job_id, artifact.id
+        ).path
+
+    def files(self) -> list[str]:
+        """Every file in the storage but uploads."""
+        folder = self.worker.storage.folder
+        return sorted(
+            str(path.relative_to(folder))
+            for path in folder.rglob("*")
+            if path.is_file() and path.parent.name != "uploads"
+        )
