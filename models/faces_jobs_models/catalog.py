@@ -135,7 +135,7 @@ class Catalog:
         with self._lock:
             for name in names:
                 if name not in self._classifiers:
-                    self._classifiers[name] = self._open_classifier(name)
+                    self._classifiers[name] = self.open_classifier(self.record(name))
             return [self._classifiers[name] for name in names]
 
     def record(self, name: str) -> ModelRecord:
@@ -150,6 +150,19 @@ class Catalog:
         if CATALOG[name].kind == "detector":
             return detector_record(own)
         record = read_record(own or _HERE / CATALOG[name].folder)
+        record.check_model(name, MODELS[name])
+        return record
+
+    def variant(self, name: str, variant: str) -> ModelRecord | None:
+        """The record of another training of a classifier: a folder of that name in its own.
+
+        Raises:
+            ModelError: the folder's record is wrong.
+        """
+        folder = (self._own_folder(name) or _HERE / CATALOG[name].folder) / variant
+        if not (folder / RECORD_NAME).is_file():
+            return None
+        record = read_record(folder)
         record.check_model(name, MODELS[name])
         return record
 
@@ -182,12 +195,16 @@ class Catalog:
         folder = self._models_folder / CATALOG[name].folder
         return folder if (folder / RECORD_NAME).is_file() else None
 
-    def _open_classifier(self, name: str) -> Classifier:
+    def open_classifier(self, record: ModelRecord) -> Classifier:
+        """The classifier of a record, opened anew; the catalog does not keep it.
+
+        Raises:
+            ModelError: a file is missing, changed or of another shape.
+        """
         from faces_jobs_models.classifier import (  # noqa: PLC0415 - loads OpenCV
             AttributeClassifier,
         )
 
-        record = self.record(name)
         record.verify()
         if self._device == "cuda":
             from faces_jobs_models.torch_session import TorchSession  # noqa: PLC0415 - loads torch
@@ -200,11 +217,11 @@ class Catalog:
             )
         from faces_jobs_models.onnx_session import OnnxSession  # noqa: PLC0415 - loads onnxruntime
 
-        session = OnnxSession(record.files["onnx"].path, name=name, threads=self._threads)
+        session = OnnxSession(record.files["onnx"].path, name=record.name, threads=self._threads)
         if session.output_names != tuple(record.heads):
             raise ModelError(
                 f"{record.files['onnx'].path} has the outputs {', '.join(session.output_names)}; "
-                f"a {name} model has {', '.join(record.heads)}. Export the model again."
+                f"a {record.name} model has {', '.join(record.heads)}. Export the model again."
             )
         return AttributeClassifier(session, record, sha256=record.files["onnx"].sha256)
 
