@@ -20,6 +20,7 @@ FacesJobsError
 │   └── SourceError               the submitted file is gone, has changed or is no regular file
 ├── PoisonError                   every attempt at this file ended without a result
 ├── ModelError                    a network's files are missing, changed or of another shape
+├── DataLayoutError               labelled pictures in no known layout
 ├── DeviceError                   the device asked for is not there
 ├── StorageFullError              no room to write (not permanent: more room helps)
 ├── LeaseLostError                another worker holds this work now (not permanent)
@@ -164,6 +165,12 @@ class ModelError(FacesJobsError):
     """A network's files are missing, changed since they were recorded, or of another shape."""
 
     code = "model"
+
+
+class DataLayoutError(FacesJobsError):
+    """Labelled pictures are in no known layout; says what was looked for and what was found."""
+
+    code = "data-layout"
 
 
 class DeviceError(FacesJobsError):
