@@ -30,6 +30,9 @@ COAST_MS = 300.0
 CUT_LEVELS = 40.0
 _CUT_SIDE = 32
 
+Scene = NDArray[np.float32]
+"""(32, 32) gray levels of a frame."""
+
 
 @dataclass(slots=True)
 class _Track:
@@ -50,39 +53,54 @@ class _Track:
         self.box, self.seen_ms, self.missed = box, time_ms, 0
 
 
+def scene_of(picture_bgr: Picture) -> Scene:
+    """What tells one scene from another: (32, 32) float32 gray levels of a frame."""
+    # The nearest pixels, not a mean over all: it costs 0.1 ms at any size.
+    sampled = cv2.resize(picture_bgr, (_CUT_SIDE, _CUT_SIDE), interpolation=cv2.INTER_NEAREST)
+    return np.asarray(cv2.cvtColor(sampled, cv2.COLOR_BGR2GRAY), np.float32)
+
+
 class OverlapTracker:
     """A `Tracker`. One instance an item: numbers begin at 1 and are never used again."""
 
     def __init__(self) -> None:
         self._tracks: list[_Track] = []
         self._issued = 0
-        self._scene: NDArray[np.float32] | None = None
+        self._scene: Scene | None = None
 
     def update(self, frame: Frame, detections: Detections) -> list[int]:
         """The track number of each detection of this frame, in its order.
 
         Frames come in order of time; those that are not analysed are left out.
         """
-        if self._is_cut(frame.picture_bgr):
+        return self.link(frame.time_ms, detections.boxes_xyxy, scene_of(frame.picture_bgr))
+
+    def link(self, time_ms: float, boxes_xyxy: Boxes, scene: Scene) -> list[int]:
+        """The track number of each box, in their order, of the frame of this time and scene.
+
+        The same boxes in another order get the same numbers. So who has kept boxes and scenes
+        can link them later, without a picture.
+        """
+        if self._is_cut(scene):
             self._tracks = []
-        boxes = np.asarray(detections.boxes_xyxy, np.float64).reshape(-1, 4)
+        given = np.asarray(boxes_xyxy, np.float64).reshape(-1, 4)
+        order = np.lexsort(given.T[::-1])
+        boxes = given[order]
         numbers = [0] * len(boxes)
         unseen = set(range(len(self._tracks)))
-        for track, detection in self._pairs(boxes, frame.time_ms):
-            self._tracks[track].see(boxes[detection], frame.time_ms)
+        for track, detection in self._pairs(boxes, time_ms):
+            self._tracks[track].see(boxes[detection], time_ms)
             numbers[detection] = self._tracks[track].number
             unseen.discard(track)
         for track in unseen:
             self._tracks[track].missed += 1
-        self._tracks = [track for track in self._tracks if self._remembers(track, frame.time_ms)]
-        for detection in sorted(range(len(boxes)), key=lambda index: tuple(boxes[index])):
-            if not numbers[detection]:
+        self._tracks = [track for track in self._tracks if self._remembers(track, time_ms)]
+        for detection, number in enumerate(numbers):
+            if not number:
                 self._issued += 1
                 numbers[detection] = self._issued
-                self._tracks.append(
-                    _Track(self._issued, boxes[detection], np.zeros(4), frame.time_ms)
-                )
-        return numbers
+                self._tracks.append(_Track(self._issued, boxes[detection], np.zeros(4), time_ms))
+        return [numbers[place] for place in np.argsort(order).tolist()]
 
     def _pairs(self, boxes: NDArray[np.float64], time_ms: float) -> list[tuple[int, int]]:
         if not self._tracks or not len(boxes):
@@ -101,12 +119,9 @@ class OverlapTracker:
     def _remembers(self, track: _Track, time_ms: float) -> bool:
         return track.missed <= MEMORY_UPDATES or time_ms - track.seen_ms <= MEMORY_MS
 
-    def _is_cut(self, picture_bgr: Picture) -> bool:
-        # The nearest pixels, not a mean over all: it costs 0.1 ms at any size.
-        sampled = cv2.resize(picture_bgr, (_CUT_SIDE, _CUT_SIDE), interpolation=cv2.INTER_NEAREST)
-        scene = np.asarray(cv2.cvtColor(sampled, cv2.COLOR_BGR2GRAY), np.float32)
+    def _is_cut(self, scene: Scene) -> bool:
         before, self._scene = self._scene, scene
-        if before is None or before.shape != scene.shape:
+        if before is None:
             return False
         change = (scene - scene.mean()) - (before - before.mean())
         return float(np.abs(change).mean()) > CUT_LEVELS

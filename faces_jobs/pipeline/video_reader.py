@@ -52,19 +52,14 @@ class VideoReader:
             TruncatedError: it breaks off before its first frame is whole.
             MediaError: it can't be read, with the reason.
         """
+        self._path = path
         self._demuxer = demuxer
+        self._threads = threads
         self._max_pixels = max_pixels
         self._damaged = 0
         with ExitStack() as opened:
-            file = opened.enter_context(SourceFile(path))
-            self._claim = read_claim(file, demuxer)
-            self._container = open_container(file, demuxer, self._claim, max_pixels=max_pixels)
-            opened.callback(self._container.close)
-            self._stream = choose_stream(self._container)
-            check_frame_size(self._stream.width, self._stream.height, max_pixels=max_pixels)
-            self._stream.codec_context.thread_count = threads
-            self._stream.codec_context.options = {"max_pixels": str(max_pixels)}
-            self._decoded = self._decode()
+            self._open(opened)
+            self._decoded = self._decode(self._container.demux())
             opened.callback(self._decoded.close)
             self._first = next(self._decoded, None)
             if self._first is None:
@@ -74,6 +69,19 @@ class VideoReader:
             height, width = self._picture(self._first).shape[:2]
             self._info = self._describe(width, height)
             self._opened = opened.pop_all()
+
+    def _open(self, opened: ExitStack) -> None:
+        """Open the container and set its decoder up; nothing is decoded yet."""
+        file = opened.enter_context(SourceFile(self._path))
+        self._claim = read_claim(file, self._demuxer)
+        self._container = open_container(
+            file, self._demuxer, self._claim, max_pixels=self._max_pixels
+        )
+        opened.callback(self._container.close)
+        self._stream = choose_stream(self._container)
+        check_frame_size(self._stream.width, self._stream.height, max_pixels=self._max_pixels)
+        self._stream.codec_context.thread_count = self._threads
+        self._stream.codec_context.options = {"max_pixels": str(self._max_pixels)}
 
     def __enter__(self) -> Self:
         return self
@@ -96,6 +104,11 @@ class VideoReader:
         """How many packets in the midst of the stream could not be decoded, so far."""
         return self._damaged
 
+    @property
+    def first_pts(self) -> int | None:
+        """The time of the first decoded frame by its stream, None where that knows no times."""
+        return None if self._first is None else self._first.pts
+
     def __iter__(self) -> Iterator[Frame]:
         """Yield every decoded frame once, in order of time.
 
@@ -105,12 +118,18 @@ class VideoReader:
             TruncatedError: after the last whole frame, if the file ends before its stream does.
             FrameSizeError: a later frame has more pixels than the limit.
         """
+        yield from self._place(self._frames_once(), first_index=0, to_end=True)
+
+    def _place(
+        self, decoded_frames: Iterator[VideoFrame], *, first_index: int, to_end: bool
+    ) -> Iterator[Frame]:
+        """Give decoded frames their index and time; with `to_end` see that the file went so far."""
         clock = StreamClock(
             time_base=_time_base(self._stream), start=self._start, rate=_rate(self._stream)
         )
         broken: TruncatedError | None = None
         try:
-            for index, decoded in enumerate(self._frames_once()):
+            for index, decoded in enumerate(decoded_frames, first_index):
                 ticks, duration = clock.place(decoded.pts, decoded.duration)
                 yield Frame(
                     index=index,
@@ -122,7 +141,7 @@ class VideoReader:
             broken = error
         if self._damaged:
             _log.warning("%d damaged packets of a video were left out", self._damaged)
-        if broken is None and self._claim.seconds is not None:
+        if to_end and broken is None and self._claim.seconds is not None:
             shortfall = self._claim.seconds - clock.milliseconds(clock.end) / 1000
             if shortfall > SHORTFALL_SECONDS:
                 broken = TruncatedError(
@@ -139,12 +158,11 @@ class VideoReader:
         yield first
         yield from self._decoded
 
-    def _decode(self) -> Generator[VideoFrame]:
+    def _decode(self, packets: Iterator[Packet[Any]]) -> Generator[VideoFrame]:
         """Decode packet by packet. Damage in the midst is counted; at the end it is the end."""
         held: Packet[VideoStream] | None = None  # not whole: left out if it is the last one
         last_is_whole = True
         reason = ""
-        packets = self._container.demux()
         while True:
             try:
                 packet = next(packets, None)

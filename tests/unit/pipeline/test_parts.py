@@ -1,0 +1,235 @@
+"""Parts of a video: their frames together are exactly those of the whole."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import tempfile
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from faces_jobs.errors import TruncatedError
+from faces_jobs.pipeline.cuts import NotCuttableError, Part, Plan, plan_parts
+from faces_jobs.pipeline.part_reader import PartReader
+from faces_jobs.pipeline.values import Frame
+from faces_jobs.pipeline.video_reader import VideoReader
+from tests import clips
+
+MAX_PIXELS = 1_000_000
+# Name -> suffix, demuxer, encoder and its options for groups of so many frames.
+KINDS = {
+    "mp4": (".mp4", "mov", "libx264", "g={g}:bf=2"),
+    "open h264": (".mkv", "matroska", "libx264", "x264-params=open-gop=1;keyint={g};bframes=2"),
+    "refreshed": (".mp4", "mov", "libx264", "g={g}:intra-refresh=1"),
+    "ts": (".ts", "mpegts", "libx264", "g={g}:bf=2"),
+    "open ts": (".ts", "mpegts", "libx264", "x264-params=open-gop=1;keyint={g};bframes=2"),
+    "flv": (".flv", "flv", "libx264", "g={g}"),
+    "mpeg2": (".mpg", "mpeg", "mpeg2video", "g={g}:bf=2"),
+    "mpeg4": (".mkv", "matroska", "mpeg4", "g={g}:bf=2"),
+    "avi": (".avi", "avi", "mpeg4", "g={g}"),
+    "vp9": (".webm", "matroska", "libvpx-vp9", "g={g}:cpu-used=8:deadline=realtime"),
+    "vp8": (".webm", "matroska", "libvpx", "g={g}:auto-alt-ref=1:lag-in-frames=8:cpu-used=8"),
+    "intra": (".mov", "mov", "mjpeg", ""),
+}
+OFTEN_CUT = {"mp4", "open h264", "ts", "open ts", "mpeg2", "mpeg4", "flv", "vp9", "intra"}
+
+
+def written(
+    folder: Path, kind: str, frames: int, gop: int, ticks: list[int] | None = None
+) -> tuple[Path, str]:
+    """A clip of this kind, each frame unlike all others."""
+    suffix, demuxer, codec, options = KINDS[kind]
+    pictures = clips.moving(frames, width=128, height=48)
+    for index, drawn in enumerate(pictures):
+        drawn[40:48, : 2 * index + 1] = 255
+    chosen = dict(
+        pair.replace(";", ":").split("=", 1) for pair in options.format(g=gop).split(":") if pair
+    )
+    path = clips.write_video(
+        folder / f"clip{suffix}",
+        pictures,
+        codec=codec,
+        pix_fmt="yuvj420p" if codec == "mjpeg" else "yuv420p",
+        ticks=ticks,
+        time_base=None if ticks is None else Fraction(1, 1000),
+        codec_options=chosen,
+    )
+    return path, demuxer
+
+
+def plan(path: Path, demuxer: str, seconds: float, *, stride: int = 1) -> Plan:
+    with VideoReader(path, demuxer, max_pixels=MAX_PIXELS) as reader:
+        first_pts = reader.first_pts
+    return plan_parts(
+        path,
+        demuxer,
+        max_pixels=MAX_PIXELS,
+        first_pts=first_pts,
+        seconds=seconds,
+        stride=stride,
+    )
+
+
+def whole(path: Path, demuxer: str) -> list[Frame]:
+    with VideoReader(path, demuxer, max_pixels=MAX_PIXELS) as reader:
+        return list(reader)
+
+
+def read(path: Path, demuxer: str, part: Part) -> list[Frame]:
+    with PartReader(path, demuxer, part, max_pixels=MAX_PIXELS) as reader:
+        assert reader.info.frame_count == part.frames
+        return list(reader)
+
+
+def assert_same(parts: list[Frame], sequential: list[Frame]) -> None:
+    assert [frame.index for frame in parts] == [frame.index for frame in sequential]
+    assert [frame.time_ms for frame in parts] == [frame.time_ms for frame in sequential]
+    assert [frame.duration_ms for frame in parts] == [frame.duration_ms for frame in sequential]
+    for one, other in zip(parts, sequential, strict=True):
+        assert np.array_equal(one.picture_bgr, other.picture_bgr), f"frame {one.index}"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    frames=st.integers(20, 60),
+    gop=st.sampled_from([1, 3, 7, 12, 25]),
+    seconds=st.sampled_from([0.1, 0.3, 0.5, 1.0]),
+)
+def test_the_frames_of_all_parts_are_those_of_the_whole(
+    kind: str, frames: int, gop: int, seconds: float
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path, demuxer = written(Path(folder), kind, frames, gop)
+        found = plan(path, demuxer, seconds)
+        if not found.parts:
+            assert found.reason
+            return
+        sequential = whole(path, demuxer)
+        try:
+            together = [frame for part in found.parts for frame in read(path, demuxer, part)]
+        except NotCuttableError:
+            assert kind not in OFTEN_CUT
+            return
+        assert_same(together, sequential)
+
+
+@pytest.mark.parametrize("kind", sorted(OFTEN_CUT))
+def test_these_kinds_are_cut(kind: str, tmp_path: Path) -> None:
+    path, demuxer = written(tmp_path, kind, 60, 10)
+    parts = plan(path, demuxer, 0.5).parts
+    assert len(parts) >= 3, plan(path, demuxer, 0.5).reason
+    assert sum(part.frames for part in parts) == 60
+
+
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    gaps=st.lists(st.sampled_from([1, 7, 33, 40, 41, 400]), min_size=15, max_size=40),
+    kind=st.sampled_from(["mp4", "open h264", "ts", "mpeg4"]),
+    start=st.sampled_from([0, 3, 1500]),
+    stride=st.integers(1, 4),
+)
+def test_times_that_vary_and_begin_late_are_kept(
+    gaps: list[int], kind: str, start: int, stride: int
+) -> None:
+    ticks = list(itertools.accumulate([start, *gaps]))
+    with tempfile.TemporaryDirectory() as folder:
+        path, demuxer = written(Path(folder), kind, len(ticks), 6, ticks)
+        parts = plan(path, demuxer, 0.2, stride=stride).parts
+        sequential = whole(path, demuxer)
+        try:
+            assert_same(
+                [f for part in parts for f in read(path, demuxer, part)] or sequential, sequential
+            )
+        except NotCuttableError:
+            # MPEG-TS counts in 90 kHz: frames a millisecond apart may fall together.
+            assert 1 in gaps
+        for part in parts[1:]:
+            taken = [f for f in sequential[: part.first_frame] if f.index % stride == 0]
+            assert part.sampled_ms == taken[-1].time_ms
+
+
+def test_an_edit_list_that_begins_late_is_obeyed(tmp_path: Path) -> None:
+    """As a phone's trimmed recording: the first frames are decoded and not shown."""
+    path, demuxer = written(tmp_path, "mp4", 60, 10)
+    data = path.read_bytes()
+    at = data.index(b"elst")
+    # version, count, then duration, media time and rate of the one edit: skip 7 frames.
+    media_time = int.from_bytes(data[at + 16 : at + 20], "big") + 7 * 512
+    path.write_bytes(data[: at + 16] + media_time.to_bytes(4, "big") + data[at + 20 :])
+    sequential = whole(path, demuxer)
+    assert len(sequential) < 60
+    parts = plan(path, demuxer, 0.5).parts
+    assert len(parts) >= 3
+    assert_same([frame for part in parts for frame in read(path, demuxer, part)], sequential)
+
+
+def test_a_file_that_breaks_off_breaks_off_in_its_last_part(tmp_path: Path) -> None:
+    path, demuxer = written(tmp_path, "open h264", 60, 10)
+    cut = clips.write_cut_short(tmp_path / "cut.mkv", path, kept=0.8)
+    sequential: list[Frame] = []
+    with VideoReader(cut, demuxer, max_pixels=MAX_PIXELS) as reader, pytest.raises(TruncatedError):
+        sequential.extend(reader)
+    parts = plan(cut, demuxer, 0.4).parts
+    assert len(parts) >= 3
+    together = [frame for part in parts[:-1] for frame in read(cut, demuxer, part)]
+    with (
+        PartReader(cut, demuxer, parts[-1], max_pixels=MAX_PIXELS) as reader,
+        pytest.raises(TruncatedError),
+    ):
+        together.extend(reader)
+    assert_same(together, sequential)
+
+
+def test_where_seeking_leads_too_far_the_packets_before_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, demuxer = written(tmp_path, "mp4", 60, 10)
+    part = plan(path, demuxer, 0.5).parts[2]
+    assert part.key is not None
+    astray = replace(part, key=replace(part.key, dts=part.key.pts + 10_000, pts=part.key.pts))
+    monkeypatch.setattr("faces_jobs.pipeline.part_reader.min", max, raising=False)
+    assert_same(
+        read(path, demuxer, astray),
+        whole(path, demuxer)[part.first_frame : part.first_frame + part.frames],
+    )
+
+
+def test_a_plan_for_another_file_is_found_out(tmp_path: Path) -> None:
+    path, demuxer = written(tmp_path, "mp4", 60, 10)
+    part = plan(path, demuxer, 0.5).parts[1]
+    with pytest.raises(NotCuttableError):
+        read(path, demuxer, replace(part, frames=part.frames - 1))
+    assert part.key is not None
+    with pytest.raises(NotCuttableError):
+        read(path, demuxer, replace(part, key=replace(part.key, size=1)))
+    assert Part.of(part.document()) == part
+
+
+def test_a_short_video_is_not_cut(tmp_path: Path) -> None:
+    found = plan(*written(tmp_path, "intra", 20, 1), 10.0)
+    assert found.parts == ()
+    assert "short" in found.reason
+
+
+def test_a_joined_recording_whose_times_begin_anew_is_not_cut(tmp_path: Path) -> None:
+    first, second = (
+        clips.write_video(tmp_path / name, clips.moving(20)) for name in ("1.ts", "2.ts")
+    )
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(first.read_bytes() + second.read_bytes())
+    found = plan(joined, "mpegts", 0.1)
+    assert found.parts == ()
+    assert re.search("same time|go back", found.reason)
+
+
+def test_a_stream_without_times_is_not_cut(tmp_path: Path) -> None:
+    path = clips.write_video(tmp_path / "bare", clips.moving(40), format="h264")
+    found = plan(path, "h264", 0.2)
+    assert (found.parts, found.reason) == ((), "its stream tells no times")
