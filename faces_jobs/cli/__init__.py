@@ -8,10 +8,11 @@ import sys
 import click
 
 from faces_jobs.cli import exits
+from faces_jobs.cli.control import cancel, pause, resume
 from faces_jobs.cli.database import db
 from faces_jobs.cli.demo import demo
 from faces_jobs.cli.evaluate import evaluate
-from faces_jobs.cli.jobs import cancel, delete, download, faces, status, submit, wait
+from faces_jobs.cli.jobs import delete, download, faces, status, submit, wait
 from faces_jobs.cli.models import models
 from faces_jobs.cli.processes import sweep, up, web, worker
 from faces_jobs.cli.run import run
@@ -31,6 +32,8 @@ COMMANDS = (
     faces,
     download,
     cancel,
+    pause,
+    resume,
     delete,
     run,
     demo,
