@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from faces_jobs.cli import exits, tables
+from faces_jobs.cli.models_fetch import fetch
 from faces_jobs.cli.training_parts import models_path_option, needing_packages
 from faces_jobs.errors import ModelError
 from faces_jobs.settings import Settings
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 @click.group()
 def models() -> None:
     """Tell of the networks, and check their files."""
+
+
+models.add_command(fetch)
 
 
 @models.command("list")
