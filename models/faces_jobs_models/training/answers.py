@@ -19,6 +19,7 @@ from faces_jobs.pipeline.crops import crop_faces
 from faces_jobs.pipeline.stages import Classifier, Detector
 from faces_jobs.pipeline.values import Picture
 from faces_jobs_models.training.calibration import calibration_half
+from faces_jobs_models.training.draws import draw
 from faces_jobs_models.training.prepare import find_boxes
 from faces_jobs_models.training.samples import UNKNOWN, Sample
 
@@ -26,7 +27,6 @@ FACE_SIZES = (16, 24, 32, 48, 64)
 """Pixels: each face is also measured when it is brought down to at most these heights."""
 
 _BATCH = 32
-_SEED = 20260101  # which faces `limit` draws
 
 Advance = Callable[[int], None]
 """Takes the number of faces that were done since it was called last."""
@@ -64,7 +64,7 @@ class Wanted:
     `trained_on` says that the model learnt from the data set's rows that are not held out.
     """
 
-    trained_on: bool
+    trained_on: bool = False
     held_out_only: bool = False
     limit: int | None = None  # so many, drawn evenly with a fixed seed
     max_pixels: int = 100_000_000
@@ -195,7 +195,7 @@ def _chosen(samples: Iterable[Sample], heads: tuple[str, ...], wanted: Wanted) -
     rows = _measurable(samples, heads, wanted)
     if wanted.limit is None:
         return rows
-    return iter(_drawn(rows, wanted.limit))
+    return iter(draw(rows, wanted.limit))
 
 
 def _measurable(
@@ -215,18 +215,6 @@ def _measurable(
             continue
         if any(sample.truth.get(head, UNKNOWN) != UNKNOWN for head in heads):
             yield _Row(sample, of_training, fitted)
-
-
-def _drawn(rows: Iterator[_Row], limit: int) -> list[_Row]:
-    # A reservoir (Vitter's algorithm R): packs are sorted, so the first ones are one kind.
-    random = np.random.default_rng(_SEED)
-    kept: list[tuple[int, _Row]] = []
-    for index, row in enumerate(rows):
-        if index < limit:
-            kept.append((index, row))
-        elif (place := int(random.integers(0, index + 1))) < limit:
-            kept[place] = (index, row)
-    return [row for _, row in sorted(kept, key=lambda pair: pair[0])]
 
 
 def _stacked(

@@ -48,7 +48,9 @@ def write_card(
 
 
 def read_figures(folder: Path) -> list[Any]:
-    """The entries in a model's `figures.json`; none where it has no such file.
+    """The measured entries in a model's `figures.json`; none where it has no such file.
+
+    What a training wrote there of itself says nothing of which weights answered, and is left out.
 
     Raises:
         ModelError: the file is no list of entries.
@@ -57,14 +59,11 @@ def read_figures(folder: Path) -> list[Any]:
     if not path.is_file():
         return []
     try:
-        entries: list[Any] = json.loads(path.read_text(encoding="utf-8"))
-        for entry in entries:
-            _key(entry)
+        return [entry for entry in json.loads(path.read_text(encoding="utf-8")) if _key(entry)]
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"{path} holds no figures ({error}): delete it and measure again."
         ) from error
-    return entries
 
 
 def figures_of_card(card: Path) -> str:
@@ -91,5 +90,7 @@ def _around_figures(card: Path) -> tuple[str, str]:
     return before, rest.split(END)[1]
 
 
-def _key(entry: Any) -> tuple[str, str, str]:
+def _key(entry: Any) -> tuple[str, str, str] | None:
+    if "weights" not in entry:
+        return None
     return entry["head"], entry["dataset"], entry["weights"]["variant"]

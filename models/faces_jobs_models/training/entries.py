@@ -16,6 +16,7 @@ from faces_jobs_models.training.intervals import Interval, balanced_interval, wi
 from faces_jobs_models.training.risk_coverage import at_threshold
 
 _DIGITS = 4
+_SHA256_DIGITS = 12
 _SIZE_BANDS = ((1, 15), (16, 23), (24, 31), (32, 47), (48, 63), (64, None))  # pixels, both ends
 
 
@@ -29,7 +30,10 @@ class Slice(TypedDict):
 
 
 class Weights(TypedDict):
-    """Which weights answered: the start of the SHA-256, and `default` or `fer2013`."""
+    """Which weights answered: the start of their SHA-256, and which training they are of.
+
+    `variant` is `default` or `fer2013`; of a detector it is its name.
+    """
 
     sha256: str
     variant: str
@@ -71,6 +75,11 @@ class Entry(TypedDict):
     of_training: int
     without_face: int
     skipped: dict[str, int]
+
+
+def weights_of(sha256: str, variant: str) -> Weights:
+    """The short name of weights that answered."""
+    return Weights(sha256=sha256[:_SHA256_DIGITS], variant=variant)
 
 
 @dataclass(frozen=True, slots=True)

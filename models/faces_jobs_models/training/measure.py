@@ -9,13 +9,12 @@ from typing import Protocol
 
 from faces_jobs_models.catalog import Catalog
 from faces_jobs_models.training.answers import Advance, Answers, Wanted, answer_data_set
-from faces_jobs_models.training.entries import Asked, Entry, Weights, entries_of
+from faces_jobs_models.training.entries import Asked, Entry, entries_of, weights_of
 from faces_jobs_models.training.recipes import RECIPES
 from faces_jobs_models.training.samples import Sample
 from faces_jobs_models.weights import ModelRecord
 
 DEFAULT_VARIANT = "default"
-_SHA256_DIGITS = 12
 
 # Names of the same pictures: who learnt from one has seen the other.
 _SAME_PICTURES: Mapping[str, str] = {"fer2013": "ferplus", "ckplus": "ckplus48"}
@@ -72,7 +71,7 @@ def measure(
     asked = Asked(
         model=model,
         version=record.version,
-        weights=Weights(sha256=classifier.sha256[:_SHA256_DIGITS], variant=variant),
+        weights=weights_of(classifier.sha256, variant),
         heads=record.heads,
         calibration={
             head: (one.temperature, one.unsure_below) for head, one in record.calibration.items()

@@ -17,7 +17,6 @@ from faces_jobs.errors import ModelError
 from faces_jobs.jobs.labels import HEADS, MODELS
 from faces_jobs_models.catalog import Catalog, open_catalog
 from faces_jobs_models.mini_xception import BodyConfig
-from faces_jobs_models.training import __main__ as command
 from faces_jobs_models.training.augment import Augmentation, augment, middle
 from faces_jobs_models.training.export import export_model
 from faces_jobs_models.training.figures import figures_of
@@ -107,22 +106,6 @@ def test_a_run_that_was_cut_off_ends_as_an_unbroken_one(
         resumed.network.state_dict().items(), unbroken.network.state_dict().values(), strict=True
     ):
         torch.testing.assert_close(one, other, msg=name)
-
-
-def test_the_command_trains_and_says_where_the_weights_are(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(command, "RECIPES", {"gender": replace(tiny("gender"), epochs=1)})
-    assert command.main(["gender", "--data", str(data), "--out", str(tmp_path)]) == 0
-    assert (tmp_path / "gender" / "export" / "weights.toml").is_file()
-    assert "written: " in capsys.readouterr().out
-
-
-def test_the_command_says_what_it_looked_for(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert command.main(["gender", "--data", str(tmp_path), "--out", str(tmp_path)]) == 1
-    assert "utkface.parquet" in capsys.readouterr().out
 
 
 def test_crops_are_cut_once(data: Path, tmp_path: Path, catalog: Catalog) -> None:
@@ -279,13 +262,3 @@ def test_no_truth_no_figures() -> None:
         figures_of(model="m", head="h", data_set="d", labels=("a",), truth=nothing, answers=nothing)
         is None
     )
-
-
-def test_the_command_measures_the_shipped_weights(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arguments = ["expression", "--data", str(data), "--out", str(tmp_path), "--measure"]
-    assert command.main(arguments) == 0
-    table = capsys.readouterr().out
-    assert "| expression | ferplus | " in table
-    assert not (tmp_path / "expression").exists()

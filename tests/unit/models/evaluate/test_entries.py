@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs_models.training.answers import FACE_SIZES, Answers
@@ -39,7 +40,7 @@ def asked(
 
 def answers(
     truth: Sequence[int],
-    probabilities: Sequence[Sequence[float]],
+    probabilities: Sequence[Sequence[float]] | NDArray[np.float64],
     *,
     head: str = "gender",
     fitted: Sequence[bool] | None = None,
@@ -68,7 +69,15 @@ def answers(
 
 # Five women, of whom four are answered right, one man who is, one face of unknown truth.
 TRUTH = [0, 0, 0, 0, 0, 1, -1]
-PROBABILITIES = [[0.9, 0.1], [0.9, 0.1], [0.8, 0.2], [0.6, 0.4], [0.4, 0.6], [0.3, 0.7], [0, 1]]
+PROBABILITIES: list[list[float]] = [
+    [0.9, 0.1],
+    [0.9, 0.1],
+    [0.8, 0.2],
+    [0.6, 0.4],
+    [0.4, 0.6],
+    [0.3, 0.7],
+    [0.0, 1.0],
+]
 
 
 def only(entries: list[Entry]) -> Entry:
