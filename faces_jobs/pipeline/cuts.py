@@ -145,11 +145,12 @@ def _uncut(reason: str) -> Plan:
 
 
 def _read(packets: Any, stream: VideoStream) -> tuple[list[_Seen], str]:
-    """The packets up to the first that is damaged: what comes after it is not cut any more."""
+    """The packets; none, with the reason, where they don't tell all. The last may be damaged."""
     seen: list[_Seen] = []
     codec = stream.codec_context.name
     prefix = _length_bytes(stream.codec_context.extradata) if codec in _SOFT_KEYS else 0
     last_dts: int | None = None
+    is_damaged = False
     while True:
         try:
             packet = next(packets, None)
@@ -161,8 +162,11 @@ def _read(packets: Any, stream: VideoStream) -> tuple[list[_Seen], str]:
             continue
         if packet.pts is None:
             return [], "its packets tell no times"
+        if is_damaged:
+            return [], "it is damaged"
         if packet.is_corrupt:
-            return seen, "it is damaged"
+            is_damaged = True
+            continue
         if packet.dts is not None:
             if last_dts is not None and packet.dts <= last_dts:
                 return [], "its times go back"

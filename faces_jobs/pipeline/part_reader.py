@@ -61,8 +61,8 @@ class PartReader(VideoReader):
         for decoded in decoded_frames:
             if decoded.pts is None:
                 raise NotCuttableError("a frame has no time")
-            if decoded.pts < part.start_pts:
-                continue
+            if decoded.pts < part.start_pts and last_pts is None:
+                continue  # leads up to the part
             if part.end_pts is not None and decoded.pts >= part.end_pts:
                 break
             if last_pts is not None and decoded.pts <= last_pts and not part.is_last:

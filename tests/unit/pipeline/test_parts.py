@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 import tempfile
 from dataclasses import replace
 from fractions import Fraction
@@ -45,6 +44,7 @@ def written(
 ) -> tuple[Path, str]:
     """A clip of this kind, each frame unlike all others."""
     suffix, demuxer, codec, options = KINDS[kind]
+    folder.mkdir(exist_ok=True)
     pictures = clips.moving(frames, width=128, height=48)
     for index, drawn in enumerate(pictures):
         drawn[40:48, : 2 * index + 1] = 255
@@ -219,14 +219,10 @@ def test_a_short_video_is_not_cut(tmp_path: Path) -> None:
 
 
 def test_a_joined_recording_whose_times_begin_anew_is_not_cut(tmp_path: Path) -> None:
-    first, second = (
-        clips.write_video(tmp_path / name, clips.moving(20)) for name in ("1.ts", "2.ts")
-    )
+    first, second = (written(tmp_path / name, "ts", 60, 10)[0] for name in ("1", "2"))
     joined = tmp_path / "joined.ts"
     joined.write_bytes(first.read_bytes() + second.read_bytes())
-    found = plan(joined, "mpegts", 0.1)
-    assert found.parts == ()
-    assert re.search("same time|go back", found.reason)
+    assert plan(joined, "mpegts", 0.5).parts == ()
 
 
 def test_a_stream_without_times_is_not_cut(tmp_path: Path) -> None:
