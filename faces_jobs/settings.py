@@ -118,8 +118,17 @@ class Settings(BaseModel):
     max_attempts: int = Field(
         default=3, ge=1, le=100, description="Attempts at a segment before its item fails."
     )
+    presence_seconds: float = Field(
+        default=5.0,
+        gt=0,
+        description="How often a process tells that it lives. Silent four times as long, it counts "
+        "as gone.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe log line that is written."
+    )
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="Log lines for people, or one JSON object each for machines."
     )
 
     @field_validator("access_token")
@@ -178,6 +187,11 @@ class Settings(BaseModel):
         if self.database_url:
             return self.database_url
         return f"sqlite:///{self.data_folder.resolve() / 'faces_jobs.db'}"
+
+    @property
+    def silent_seconds(self) -> float:
+        """A process that told nothing for so long counts as gone."""
+        return 4 * self.presence_seconds
 
     @property
     def server(self) -> str:

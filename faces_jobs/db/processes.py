@@ -156,9 +156,7 @@ def _insert(session: Session, name: str, label: str, value: float) -> Any:
     kind: type[Insert] = (
         sqlite.Insert if session.get_bind().dialect.name == "sqlite" else postgresql.Insert
     )
-    return kind(MeasureRow.__table__).values(
-        name=name, label=label, value=value, told_at=now_seconds()
-    )
+    return kind(MeasureRow).values(name=name, label=label, value=value, told_at=now_seconds())
 
 
 def _live(row: ProcessRow, silent_seconds: float) -> LiveProcess:

@@ -35,7 +35,7 @@ FULL = YuNetConfig()
 
 def given_yunet() -> Path:
     """A real YuNet file, where a variable names one; it is not ours to ship."""
-    name = os.environ.get(YUNET_VARIABLE)  # noqa: TID251 - a test's own, not a setting
+    name = os.environ.get(YUNET_VARIABLE)  # noqa: TID251 (the tests' own switch)
     if not name:
         pytest.skip(f"{YUNET_VARIABLE} names no YuNet file")
     return Path(name)
