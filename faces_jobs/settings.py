@@ -98,6 +98,12 @@ class Settings(BaseModel):
     batch_size: int = Field(
         default=8, ge=1, le=256, description="Frames a worker decodes and detects at once."
     )
+    segment_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        description="Videos are cut at key frames into segments of about this length, so that "
+        "several workers share one.",
+    )
     workers: int = Field(
         default=1, ge=1, le=64, description="Worker processes that `faces-jobs up` starts."
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select, update
 from sqlalchemy.orm import Session
@@ -18,6 +19,7 @@ from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ItemRow, JobRow, SegmentRow
 from faces_jobs.errors import CancelledError, LeaseLostError, PausedError
 from faces_jobs.jobs.spec import JobSpec
+from faces_jobs.jobs.stages import Stage
 from faces_jobs.jobs.status import ACTIVE_JOBS, ItemStatus, JobStatus, SegmentStatus
 
 
@@ -39,6 +41,9 @@ class SegmentClaim:
     spec: JobSpec
     start_frame: int
     end_frame: int | None
+    item_kind: str | None
+    stage: Stage
+    part: dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +126,9 @@ def _claim(session: Session, segment_id: int, token: str) -> SegmentClaim:
         spec=JobSpec.model_validate(job.options, strict=False),
         start_frame=segment.start_frame,
         end_frame=segment.end_frame,
+        item_kind=item.kind,
+        stage=Stage(segment.stage),
+        part=segment.part,
     )
 
 

@@ -18,7 +18,15 @@ from faces_jobs.db.jobs import finish_if_last, lock_segments
 from faces_jobs.db.moves import move_items, move_jobs, move_segments
 from faces_jobs.db.rows import replace_faces, replace_tracks
 from faces_jobs.db.session import Database
-from faces_jobs.db.tables import ArtifactRow, ItemRow, JobRow, ModelRow, SegmentRow
+from faces_jobs.db.stages import add_next_stage, first_error
+from faces_jobs.db.tables import (
+    ArtifactRow,
+    ItemRow,
+    JobRow,
+    ModelRow,
+    SegmentFileRow,
+    SegmentRow,
+)
 from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.jobs.records import FaceRecord, ModelVersion, TrackRecord
 from faces_jobs.jobs.status import ItemStatus, JobStatus, SegmentStatus, status_of_ended
@@ -73,7 +81,7 @@ def finish_segment(database: Database, claim: SegmentClaim, results: SegmentResu
         CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
     """
     with database.begin() as session:
-        _lock(session, claim)
+        lock_claim(session, claim)
         faces = replace_faces(
             session,
             job_id=claim.job_id,
@@ -85,9 +93,9 @@ def finish_segment(database: Database, claim: SegmentClaim, results: SegmentResu
         tracks = replace_tracks(
             session, job_id=claim.job_id, item_id=claim.item_id, tracks=results.tracks
         )
-        _replace_models(session, claim.item_id, results.models)
+        replace_models(session, claim.item_id, results.models)
         session.execute(delete(ArtifactRow).where(ArtifactRow.item_id == claim.item_id))
-        _insert_artifacts(session, claim.job_id, claim.item_id, results.artifacts)
+        insert_artifacts(session, claim.job_id, claim.item_id, results.artifacts)
         facts = results.facts
         session.execute(
             update(ItemRow)
@@ -121,7 +129,7 @@ def fail_segment(database: Database, claim: SegmentClaim, error: ErrorDocument) 
         CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
     """
     with database.begin() as session:
-        _lock(session, claim)
+        lock_claim(session, claim)
         return _end_segment(session, claim, error)
 
 
@@ -137,7 +145,7 @@ def fail_job(database: Database, claim: SegmentClaim, error: ErrorDocument) -> b
     job_id = claim.job_id
     with database.begin() as session:
         lock_segments(session, job_id)
-        _lock(session, claim)
+        lock_claim(session, claim)
         session.execute(
             move_segments(
                 SegmentStatus.FAILED,
@@ -145,6 +153,7 @@ def fail_job(database: Database, claim: SegmentClaim, error: ErrorDocument) -> b
                 lease_token=None,
                 lease_until=None,
                 last_error=error.message,
+                error_code=error.code,
                 ended_at=now,
             )
         )
@@ -157,6 +166,7 @@ def fail_job(database: Database, claim: SegmentClaim, error: ErrorDocument) -> b
                 ended_at=now,
             )
         )
+        session.execute(delete(SegmentFileRow).where(SegmentFileRow.job_id == job_id))
         session.execute(
             update(JobRow)
             .where(JobRow.id == job_id)
@@ -175,7 +185,7 @@ def hand_back(database: Database, claim: SegmentClaim, *, reason: str, counts: b
         CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
     """
     with database.begin() as session:
-        _lock(session, claim)
+        lock_claim(session, claim)
         session.execute(
             move_segments(
                 SegmentStatus.QUEUED,
@@ -202,7 +212,7 @@ def finish_job(database: Database, claim: JobClaim, artifacts: Sequence[NewArtif
                 ArtifactRow.job_id == claim.job_id, ArtifactRow.item_id.is_(None)
             )
         )
-        _insert_artifacts(session, claim.job_id, None, artifacts)
+        insert_artifacts(session, claim.job_id, None, artifacts)
         items = session.scalars(select(ItemRow.status).where(ItemRow.job_id == claim.job_id))
         return end_job(session, claim.job_id, status_of_ended(items.all()), error=None)
 
@@ -230,16 +240,17 @@ def hand_back_job(database: Database, claim: JobClaim, *, reason: str, counts: b
 
 def is_visible(database: Database, job_id: str, folder_key: str) -> bool:
     """Whether a row speaks of any file in a published folder."""
-    question = (
-        select(ArtifactRow.id)
+    questions = [
+        select(table.job_id)
         .where(
-            ArtifactRow.job_id == job_id,
-            ArtifactRow.storage_key.startswith(f"{folder_key}/", autoescape=True),
+            table.job_id == job_id,
+            table.storage_key.startswith(f"{folder_key}/", autoescape=True),
         )
         .limit(1)
-    )
+        for table in (ArtifactRow, SegmentFileRow)
+    ]
     with database.read() as session:
-        return session.scalar(question) is not None
+        return any(session.scalar(question) is not None for question in questions)
 
 
 def end_job(
@@ -271,6 +282,7 @@ def end_item(session: Session, *, segment_id: int, error: ErrorDocument | None) 
             lease_token=None,
             lease_until=None,
             last_error=error.message if error else None,
+            error_code=error.code if error else None,
             ended_at=now,
         )
     )
@@ -286,11 +298,12 @@ def end_item(session: Session, *, segment_id: int, error: ErrorDocument | None) 
             func.count(case((SegmentRow.status == SegmentStatus.FAILED, 1))),
         ).where(SegmentRow.item_id == item_id)
     ).one()
-    if left:
+    if left or add_next_stage(session, job_id=job_id, item_id=item_id):
         return False
+    session.execute(delete(SegmentFileRow).where(SegmentFileRow.item_id == item_id))
     values: dict[str, Any] = {"ended_at": now}
-    if error is not None:
-        values |= {"error_code": error.code, "error_message": error.message}
+    if broken:
+        values |= first_error(session, item_id)
     session.execute(
         move_items(
             ItemStatus.FAILED if broken else ItemStatus.SUCCEEDED, ItemRow.id == item_id, **values
@@ -303,7 +316,12 @@ def _end_segment(session: Session, claim: SegmentClaim, error: ErrorDocument | N
     return end_item(session, segment_id=claim.segment_id, error=error)
 
 
-def _lock(session: Session, claim: SegmentClaim) -> None:
+def lock_claim(session: Session, claim: SegmentClaim) -> None:
+    """Lock a segment's row while the claim on it holds.
+
+    Raises:
+        CancelledError, LeaseLostError: it does not.
+    """
     held = session.scalar(select(SegmentRow.id).where(mine(claim)).with_for_update(key_share=True))
     if held is None:
         raise lost(session, claim)
@@ -317,7 +335,8 @@ def _lock_job(session: Session, claim: JobClaim) -> None:
         raise lost_job(session, claim)
 
 
-def _replace_models(session: Session, item_id: int, models: Sequence[ModelVersion]) -> None:
+def replace_models(session: Session, item_id: int, models: Sequence[ModelVersion]) -> None:
+    """Put these networks in the place of those that the item has."""
     session.execute(delete(ModelRow).where(ModelRow.item_id == item_id))
     values = [
         {"item_id": item_id, "name": model.name, "version": model.version, "sha256": model.sha256}
@@ -327,9 +346,10 @@ def _replace_models(session: Session, item_id: int, models: Sequence[ModelVersio
         session.execute(insert(ModelRow), values)
 
 
-def _insert_artifacts(
+def insert_artifacts(
     session: Session, job_id: str, item_id: int | None, artifacts: Sequence[NewArtifact]
 ) -> None:
+    """Make published files visible."""
     values = [
         {
             "job_id": job_id,

@@ -22,6 +22,7 @@ from faces_jobs.db.tables import (
     ItemRow,
     JobRow,
     ModelRow,
+    SegmentFileRow,
     SegmentRow,
     TrackRow,
 )
@@ -119,6 +120,13 @@ def cancel_job(session: Session, job_id: str) -> None:
         move_segments(SegmentStatus.CANCELLED, SegmentRow.job_id == job_id, ended_at=now)
     )
     session.execute(move_items(ItemStatus.CANCELLED, ItemRow.job_id == job_id, ended_at=now))
+    # What had been found of an item that is cancelled in the midst is no result.
+    cancelled = select(ItemRow.id).where(
+        ItemRow.job_id == job_id, ItemRow.status == ItemStatus.CANCELLED
+    )
+    session.execute(delete(FaceRow).where(FaceRow.item_id.in_(cancelled)))
+    session.execute(delete(TrackRow).where(TrackRow.item_id.in_(cancelled)))
+    session.execute(delete(SegmentFileRow).where(SegmentFileRow.job_id == job_id))
     moved = session.scalar(
         move_jobs(JobStatus.CANCELLED, JobRow.id == job_id, ended_at=now).returning(JobRow.id)
     )

@@ -26,6 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from faces_jobs.jobs.labels import HEADS
+from faces_jobs.jobs.stages import Stage
 from faces_jobs.jobs.status import ItemStatus, JobStatus, SegmentStatus
 
 # SQLite numbers rows by itself only where the type is exactly INTEGER (which holds 64 bits there).
@@ -169,6 +170,30 @@ class SegmentRow(LeaseColumns, Base):
     frames_total: Mapped[int | None] = mapped_column(BigInteger)
     started_at: Mapped[float | None]
     ended_at: Mapped[float | None]
+    stage: Mapped[str] = mapped_column(String(16), default=Stage.WHOLE)
+    part: Mapped[dict[str, Any] | None]  # which part of the video; or why it was not cut
+    error_code: Mapped[str | None]  # of the error in `last_error` that failed it
+
+
+class SegmentFileRow(Base):
+    """A file that one segment made for the stages after it. No user ever sees it."""
+
+    __tablename__ = "segment_files"
+    __table_args__ = (
+        UniqueConstraint("storage_key"),
+        Index("ix_segment_files_item", "item_id", "kind"),
+        Index("ix_segment_files_job", "job_id"),
+    )
+
+    segment_id: Mapped[int] = mapped_column(
+        RowNumber, ForeignKey("segments.id", ondelete="CASCADE"), primary_key=True
+    )
+    name: Mapped[str] = mapped_column(String(255), primary_key=True)
+    job_id: Mapped[str] = mapped_column(String(36))
+    item_id: Mapped[int] = mapped_column(RowNumber)
+    kind: Mapped[str] = mapped_column(String(32))
+    number: Mapped[int]  # of the part, or of the track, that it belongs to
+    storage_key: Mapped[str]
 
 
 class TrackRow(AttributeColumns, Base):

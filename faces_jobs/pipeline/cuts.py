@@ -51,6 +51,7 @@ class Part:
     the clock of the stream. `key` None: it begins where the file does.
     """
 
+    number: int  # from 0
     first_frame: int
     frames: int  # that the packets announce; the last part may turn out to have more
     start_pts: int
@@ -224,6 +225,7 @@ def _plan(
         sampled = (first - 1) // stride * stride
         parts.append(
             Part(
+                number=number,
                 first_frame=first,
                 frames=last - first,
                 start_pts=pts,

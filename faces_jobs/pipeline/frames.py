@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from faces_jobs.media import HEAD_BYTES, recognise
+from faces_jobs.media import HEAD_BYTES, MediaType, recognise
+from faces_jobs.pipeline.cuts import Part
 from faces_jobs.pipeline.image_reader import ImageReader
+from faces_jobs.pipeline.part_reader import PartReader
 from faces_jobs.pipeline.video_reader import VideoReader
 
 
@@ -18,10 +20,24 @@ def open_frames(path: Path, *, max_pixels: int) -> ImageReader | VideoReader:
         MediaError: one of its kinds in `errors.py`, with what to do about it.
         OSError: the file can't be read at all.
     """
-    with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
-        size = file.seek(0, 2)
-    found = recognise(head, size=size)
+    found = _recognised(path)
     if found.reader == "pillow":
         return ImageReader(path, found.format, max_pixels=max_pixels)
     return VideoReader(path, found.format, max_pixels=max_pixels)
+
+
+def open_part(path: Path, part: Part, *, max_pixels: int) -> PartReader:
+    """The frames of one part of a video that was planned before; use it as `open_frames`.
+
+    Raises:
+        MediaError: as `open_frames` does.
+        NotCuttableError: while it is iterated: the plan does not hold.
+    """
+    return PartReader(path, _recognised(path).format, part, max_pixels=max_pixels)
+
+
+def _recognised(path: Path) -> MediaType:
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+        size = file.seek(0, 2)
+    return recognise(head, size=size)

@@ -33,6 +33,7 @@ def run_item(
     sinks: Sequence[Sink],
     batch_size: int,
     on_progress: Progress,
+    sampling: Sampling | None = None,
 ) -> RunReport:
     """Work through one item and hand each of its frames, then its tracks, to the sinks.
 
@@ -49,6 +50,7 @@ def run_item(
             faces of the last that was.
         batch_size: frames that are held at once.
         on_progress: called after each batch. What it raises (`CancelledError`, ...) ends the run.
+        sampling: which frames are analysed, where the reader begins in the midst of an item.
 
     Returns:
         The counts, with `truncated` set where the file broke off: its sinks are finished too.
@@ -63,6 +65,7 @@ def run_item(
         classifiers=[each for each in classifiers if each.name in spec.models],
         spec=spec,
         sinks=sinks,
+        sampling=sampling or Sampling(spec),
     )
     total = reader.info.frame_count
     frames = iter(reader)
@@ -146,10 +149,10 @@ class _Run:
     classifiers: Sequence[Classifier]
     spec: JobSpec
     sinks: Sequence[Sink]
+    sampling: Sampling
 
     def __post_init__(self) -> None:
         self.votes = Votes()
-        self.sampling = Sampling(self.spec)
         self.seconds: dict[str, float] = {}
         self.shown: list[Face] = []  # of the last frame that was analysed
         self.frames_read = self.frames_analysed = self.faces = 0

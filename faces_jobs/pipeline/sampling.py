@@ -13,10 +13,11 @@ _ROUNDING = 1e-6  # times are floats: a frame on the edge of a slot belongs to t
 class Sampling:
     """Every n-th frame, and of these at most one in each slot of 1 / max_fps seconds."""
 
-    def __init__(self, spec: JobSpec) -> None:
+    def __init__(self, spec: JobSpec, *, after_ms: float | None = None) -> None:
+        """Begin at the start; or behind the frame of that time, the last that the stride took."""
         self._stride = spec.frame_stride
         self._max_fps = spec.max_fps
-        self._slot: int | None = None
+        self._slot = None if after_ms is None else self._slot_of(after_ms)
 
     def takes(self, frame: Frame) -> bool:
         """Whether this frame, the next in order of time, is analysed."""
@@ -24,8 +25,13 @@ class Sampling:
             return False
         if self._max_fps is None:
             return True
-        slot = math.floor(frame.time_ms / 1000 * self._max_fps + _ROUNDING)
+        slot = self._slot_of(frame.time_ms)
         if slot == self._slot:
             return False
         self._slot = slot
         return True
+
+    def _slot_of(self, time_ms: float) -> int | None:
+        if self._max_fps is None:
+            return None
+        return math.floor(time_ms / 1000 * self._max_fps + _ROUNDING)

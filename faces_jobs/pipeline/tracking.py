@@ -60,6 +60,14 @@ def scene_of(picture_bgr: Picture) -> Scene:
     return np.asarray(cv2.cvtColor(sampled, cv2.COLOR_BGR2GRAY), np.float32)
 
 
+def is_cut(before: Scene | None, after: Scene) -> bool:
+    """Whether two frames that follow each other are of two scenes."""
+    if before is None:
+        return False
+    change = (after - after.mean()) - (before - before.mean())
+    return float(np.abs(change).mean()) > CUT_LEVELS
+
+
 class OverlapTracker:
     """A `Tracker`. One instance an item: numbers begin at 1 and are never used again."""
 
@@ -73,15 +81,20 @@ class OverlapTracker:
 
         Frames come in order of time; those that are not analysed are left out.
         """
-        return self.link(frame.time_ms, detections.boxes_xyxy, scene_of(frame.picture_bgr))
+        scene = scene_of(frame.picture_bgr)
+        begins_scene = is_cut(self._scene, scene)
+        self._scene = scene
+        return self.link(frame.time_ms, detections.boxes_xyxy, begins_scene=begins_scene)
 
-    def link(self, time_ms: float, boxes_xyxy: Boxes, scene: Scene) -> list[int]:
-        """The track number of each box, in their order, of the frame of this time and scene.
+    def link(
+        self, time_ms: float, boxes_xyxy: Boxes | NDArray[np.float64], *, begins_scene: bool
+    ) -> list[int]:
+        """The track number of each box, in their order, of the frame of this time.
 
-        The same boxes in another order get the same numbers. So who has kept boxes and scenes
-        can link them later, without a picture.
+        The same boxes in another order get the same numbers. So boxes that were kept can be
+        linked later, without a picture.
         """
-        if self._is_cut(scene):
+        if begins_scene:
             self._tracks = []
         given = np.asarray(boxes_xyxy, np.float64).reshape(-1, 4)
         order = np.lexsort(given.T[::-1])
@@ -118,13 +131,6 @@ class OverlapTracker:
 
     def _remembers(self, track: _Track, time_ms: float) -> bool:
         return track.missed <= MEMORY_UPDATES or time_ms - track.seen_ms <= MEMORY_MS
-
-    def _is_cut(self, scene: Scene) -> bool:
-        before, self._scene = self._scene, scene
-        if before is None:
-            return False
-        change = (scene - scene.mean()) - (before - before.mean())
-        return float(np.abs(change).mean()) > CUT_LEVELS
 
 
 def overlaps(

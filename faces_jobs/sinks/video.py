@@ -48,12 +48,22 @@ class AnnotatedVideo:
     has another name, and on an error it is removed.
     """
 
-    def __init__(self, path: Path, *, info: MediaInfo, source: Path | None = None) -> None:
-        """Write to `path`; with the sound of `source`, the file that is read, where it has one."""
+    def __init__(
+        self,
+        path: Path,
+        *,
+        info: MediaInfo,
+        source: Path | None = None,
+        format: str = "mp4",  # noqa: A002 (FFmpeg's word)
+    ) -> None:
+        """Write to `path`; with the sound of `source`, the file that is read, where it has one.
+
+        Parts that are to be put together are of another format (see `sinks.joined`).
+        """
         self._path = path
         self._part = path.with_name(path.name + ".part")
         self._info = info
-        self._tick = _tick(info)
+        self._tick = tick_of(info)
         self._last_ticks: int | None = None
         self._durations: dict[int, int] = {}  # of frames that the encoder still holds, by ticks
         self._first_ticks: int | None = None
@@ -62,9 +72,10 @@ class AnnotatedVideo:
         self._finished = False
         with ExitStack() as opened, told_when_full():
             opened.callback(self._part.unlink, missing_ok=True)
-            self._output = av.open(
-                str(self._part), "w", format="mp4", options={"movflags": "+faststart"}
+            options = (
+                {"movflags": "+faststart"} if format == "mp4" else {"avoid_negative_ts": "disabled"}
             )
+            self._output = av.open(str(self._part), "w", format=format, options=options)
             opened.callback(self._abandon)
             self._stream = self._add_stream()
             self._sound: Sound | None = None
@@ -197,7 +208,7 @@ class AnnotatedVideo:
             self._output.close()
 
 
-def _tick(info: MediaInfo) -> Fraction:
+def tick_of(info: MediaInfo) -> Fraction:
     """The source's own clock, so that each frame keeps its time to the tick."""
     tick = info.time_base or Fraction(1, 1000)
     return tick if tick >= FINEST_TICK else COARSER_TICK

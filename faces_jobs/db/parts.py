@@ -1,0 +1,364 @@
+"""Parts of a video: a segment becomes several, and each stage hands its files to the next.
+
+Every change checks the claim's token first, as all endings do (`db.endings`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, func, insert, select, update
+
+from faces_jobs.db.claims import SegmentClaim
+from faces_jobs.db.endings import (
+    ItemFacts,
+    NewArtifact,
+    end_item,
+    insert_artifacts,
+    lock_claim,
+    replace_models,
+)
+from faces_jobs.db.moves import move_segments
+from faces_jobs.db.rows import replace_faces, replace_tracks
+from faces_jobs.db.session import Database
+from faces_jobs.db.stages import add_segment
+from faces_jobs.db.tables import (
+    ArtifactRow,
+    FaceRow,
+    ItemRow,
+    SegmentFileRow,
+    SegmentRow,
+    TrackRow,
+)
+from faces_jobs.jobs.documents import ErrorDocument
+from faces_jobs.jobs.records import BoxXyxy, FaceRecord, ModelVersion, TrackRecord
+from faces_jobs.jobs.stages import Stage
+from faces_jobs.jobs.status import SegmentStatus
+
+
+@dataclass(frozen=True, slots=True)
+class NewPart:
+    """A part of a video that is to become a segment; `document` is what its reader wants."""
+
+    first_frame: int
+    frames: int
+    document: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentFile:
+    """A published file that a segment made for the stages after it.
+
+    `number` is of the part, or of the track, that it belongs to.
+    """
+
+    kind: str
+    name: str
+    number: int
+    storage_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkResults:
+    """What came of linking an item's parts; `draws` are the parts that need drawing."""
+
+    facts: ItemFacts
+    tracks: Sequence[TrackRecord]
+    models: Sequence[ModelVersion]
+    files: Sequence[SegmentFile]
+    draws: Sequence[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class BestShot:
+    """Where a track is seen best."""
+
+    track: int
+    frame_index: int
+    time_ms: float
+    box_xyxy: BoxXyxy
+
+
+def keep_whole(database: Database, claim: SegmentClaim, reason: str) -> None:
+    """Remember that a video is not cut, and why.
+
+    Raises:
+        CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
+    """
+    with database.begin() as session:
+        lock_claim(session, claim)
+        session.execute(
+            update(SegmentRow)
+            .where(SegmentRow.id == claim.segment_id)
+            .values(stage=Stage.UNCUT, part={"reason": reason})
+        )
+
+
+def cut_item(database: Database, claim: SegmentClaim, parts: Sequence[NewPart]) -> list[int]:
+    """Make segments of a video's parts: the claimed one becomes the first. Returns the others.
+
+    Raises:
+        CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
+    """
+    rows = [
+        {
+            "job_id": claim.job_id,
+            "item_id": claim.item_id,
+            "segment_index": index,
+            "status": SegmentStatus.QUEUED,
+            "stage": Stage.FIND,
+            "part": part.document,
+            "start_frame": part.first_frame,
+            "end_frame": part.first_frame + part.frames,
+            "frames_total": part.frames,
+        }
+        for index, part in enumerate(parts)
+    ]
+    rows[-1]["end_frame"] = None
+    with database.begin() as session:
+        lock_claim(session, claim)
+        first = {name: rows[0][name] for name in ("stage", "part", "end_frame", "frames_total")}
+        session.execute(update(SegmentRow).where(SegmentRow.id == claim.segment_id).values(**first))
+        return list(
+            session.scalars(
+                insert(SegmentRow).returning(SegmentRow.id, sort_by_parameter_order=True), rows[1:]
+            )
+        )
+
+
+def uncut_item(database: Database, claim: SegmentClaim, reason: str) -> None:
+    """Make one segment of an item again, to be read in one: its parts did not fit together.
+
+    Who works on another of its segments finds its lease gone.
+
+    Raises:
+        CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
+    """
+    of_item = SegmentRow.item_id == claim.item_id
+    with database.begin() as session:
+        session.execute(
+            select(SegmentRow.id)
+            .where(of_item)
+            .order_by(SegmentRow.id)
+            .with_for_update(key_share=True)
+        ).all()
+        lock_claim(session, claim)
+        shown, total = session.execute(
+            select(func.sum(SegmentRow.frames_shown), func.sum(SegmentRow.frames_total)).where(
+                of_item
+            )
+        ).one()
+        for table in (FaceRow, TrackRow):
+            session.execute(delete(table).where(table.item_id == claim.item_id))
+        session.execute(delete(SegmentFileRow).where(SegmentFileRow.item_id == claim.item_id))
+        session.execute(delete(SegmentRow).where(of_item, SegmentRow.id != claim.segment_id))
+        session.execute(
+            move_segments(
+                SegmentStatus.QUEUED,
+                SegmentRow.id == claim.segment_id,
+                stage=Stage.UNCUT,
+                part={"reason": reason},
+                segment_index=0,
+                start_frame=0,
+                end_frame=None,
+                frames_done=0,
+                # What is shown does not go back.
+                frames_shown=int(shown or 0),
+                frames_total=int(total or 0) or None,
+                lease_token=None,
+                lease_until=None,
+                last_rung_at=None,
+                last_error=reason,
+                attempts=0,
+            )
+        )
+
+
+def finish_part(
+    database: Database,
+    claim: SegmentClaim,
+    files: Sequence[SegmentFile],
+    *,
+    frames: int | None = None,
+    error: ErrorDocument | None = None,
+) -> bool:
+    """Record what one part of a video gave; with `frames` how many there were of it.
+
+    True if the job is now to be finished (all its items ended meanwhile).
+
+    Raises:
+        CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
+    """
+    with database.begin() as session:
+        lock_claim(session, claim)
+        _replace_files(session, claim, files)
+        if frames is not None:
+            session.execute(
+                update(SegmentRow)
+                .where(SegmentRow.id == claim.segment_id)
+                .values(frames_done=frames, frames_shown=frames, frames_total=frames)
+            )
+        return end_item(session, segment_id=claim.segment_id, error=error)
+
+
+def write_faces(
+    database: Database,
+    claim: SegmentClaim,
+    faces: Iterable[FaceRecord],
+    *,
+    start_frame: int,
+    end_frame: int | None,
+) -> int:
+    """Put linked faces in the place of those that the item has in that run of frames.
+
+    Raises:
+        CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
+    """
+    with database.begin() as session:
+        lock_claim(session, claim)
+        return replace_faces(
+            session,
+            job_id=claim.job_id,
+            item_id=claim.item_id,
+            faces=faces,
+            start_frame=start_frame,
+            end_frame=end_frame,
+        )
+
+
+def finish_link(database: Database, claim: SegmentClaim, results: LinkResults) -> bool:
+    """Record the tracks of an item whose faces were written, and what is to be drawn.
+
+    Raises:
+        CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
+    """
+    facts = results.facts
+    with database.begin() as session:
+        lock_claim(session, claim)
+        tracks = replace_tracks(
+            session, job_id=claim.job_id, item_id=claim.item_id, tracks=results.tracks
+        )
+        replace_models(session, claim.item_id, results.models)
+        _replace_files(session, claim, results.files)
+        faces = session.scalar(
+            select(func.count()).select_from(FaceRow).where(FaceRow.item_id == claim.item_id)
+        )
+        session.execute(
+            update(ItemRow)
+            .where(ItemRow.id == claim.item_id)
+            .values(
+                kind=facts.kind,
+                format=facts.format,
+                width=facts.width,
+                height=facts.height,
+                duration_ms=facts.duration_ms,
+                face_count=faces,
+                track_count=tracks,
+            )
+        )
+        for draw in results.draws:
+            add_segment(session, Stage.DRAW, job_id=claim.job_id, item_id=claim.item_id, part=draw)
+        return end_item(session, segment_id=claim.segment_id, error=None)
+
+
+def finish_bind(database: Database, claim: SegmentClaim, artifacts: Sequence[NewArtifact]) -> bool:
+    """Make an item's artifacts visible, and end it. True if the job is now to be finished.
+
+    Raises:
+        CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
+    """
+    with database.begin() as session:
+        lock_claim(session, claim)
+        session.execute(delete(ArtifactRow).where(ArtifactRow.item_id == claim.item_id))
+        insert_artifacts(session, claim.job_id, claim.item_id, artifacts)
+        return end_item(session, segment_id=claim.segment_id, error=None)
+
+
+def parts_of(database: Database, item_id: int) -> list[tuple[int, int | None, dict[str, Any]]]:
+    """(start frame, end frame, document) of each part of an item, in order."""
+    question = (
+        select(SegmentRow.start_frame, SegmentRow.end_frame, SegmentRow.part)
+        .where(SegmentRow.item_id == item_id, SegmentRow.stage == Stage.FIND)
+        .order_by(SegmentRow.segment_index)
+    )
+    with database.read() as session:
+        return [(row.start_frame, row.end_frame, row.part) for row in session.execute(question)]
+
+
+def files_of(database: Database, item_id: int, kind: str) -> dict[int, str]:
+    """The storage keys of an item's files of one kind, by part or track, in their order."""
+    question = (
+        select(SegmentFileRow.number, SegmentFileRow.storage_key)
+        .where(SegmentFileRow.item_id == item_id, SegmentFileRow.kind == kind)
+        .order_by(SegmentFileRow.number)
+    )
+    with database.read() as session:
+        return {row.number: row.storage_key for row in session.execute(question)}
+
+
+def file_folders(database: Database, item_id: int) -> set[str]:
+    """The folders in which an item's files between stages lie."""
+    question = select(SegmentFileRow.storage_key).where(SegmentFileRow.item_id == item_id)
+    with database.read() as session:
+        return {key.rpartition("/")[0] for key in session.scalars(question)}
+
+
+def best_shots(
+    database: Database, item_id: int, *, start_frame: int, end_frame: int | None
+) -> list[BestShot]:
+    """The best shots of tracks that are in a run of frames, in order of time."""
+    question = (
+        select(TrackRow)
+        .where(TrackRow.item_id == item_id, TrackRow.best_frame_index >= start_frame)
+        .order_by(TrackRow.best_frame_index, TrackRow.track)
+    )
+    if end_frame is not None:
+        question = question.where(TrackRow.best_frame_index < end_frame)
+    with database.read() as session:
+        return [
+            BestShot(
+                row.track,
+                row.best_frame_index,
+                row.best_time_ms,
+                (row.best_left, row.best_top, row.best_right, row.best_bottom),
+            )
+            for row in session.scalars(question)
+        ]
+
+
+def unheard_segments(database: Database, item_id: int) -> list[int]:
+    """Segments of a later stage that were just added: nobody was told of them yet."""
+    later = (Stage.UNCUT, Stage.LINK, Stage.DRAW, Stage.BIND)
+    question = (
+        select(SegmentRow.id)
+        .where(
+            SegmentRow.item_id == item_id,
+            SegmentRow.status == SegmentStatus.QUEUED,
+            SegmentRow.stage.in_(later),
+            SegmentRow.attempts == 0,
+            SegmentRow.last_rung_at.is_(None),
+        )
+        .order_by(SegmentRow.segment_index)
+    )
+    with database.read() as session:
+        return list(session.scalars(question))
+
+
+def _replace_files(session: Any, claim: SegmentClaim, files: Sequence[SegmentFile]) -> None:
+    session.execute(delete(SegmentFileRow).where(SegmentFileRow.segment_id == claim.segment_id))
+    values = [
+        {
+            "segment_id": claim.segment_id,
+            "job_id": claim.job_id,
+            "item_id": claim.item_id,
+            "kind": file.kind,
+            "name": file.name,
+            "number": file.number,
+            "storage_key": file.storage_key,
+        }
+        for file in files
+    ]
+    if values:
+        session.execute(insert(SegmentFileRow), values)

@@ -1,0 +1,75 @@
+"""From one stage of an item to the next: asked when the last of its open segments ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import func, insert, select
+from sqlalchemy.orm import Session
+
+from faces_jobs.db.tables import SegmentFileRow, SegmentRow
+from faces_jobs.jobs.stages import Stage
+from faces_jobs.jobs.status import SegmentStatus
+
+FOUND = "found"  # kind of the files in which a part's faces are kept
+
+
+def add_next_stage(session: Session, *, job_id: str, item_id: int) -> bool:
+    """Add what is to be done after an item's last open segment. True if there is anything.
+
+    The item's row is locked by the caller, so one of two last finishers adds it. Parts that
+    failed don't stop the others from being linked, drawn and bound.
+    """
+    done = {
+        Stage(row.stage): row.status
+        for row in session.execute(
+            select(SegmentRow.stage, SegmentRow.status)
+            .where(SegmentRow.item_id == item_id)
+            .distinct()
+        )
+    }
+    if Stage.FIND not in done:
+        return False
+    if Stage.LINK not in done:
+        found = select(SegmentFileRow.segment_id).where(
+            SegmentFileRow.item_id == item_id, SegmentFileRow.kind == FOUND
+        )
+        if session.scalar(found.limit(1)) is None:
+            return False
+        add_segment(session, Stage.LINK, job_id=job_id, item_id=item_id)
+        return True
+    if Stage.BIND not in done and done[Stage.LINK] is SegmentStatus.SUCCEEDED:
+        add_segment(session, Stage.BIND, job_id=job_id, item_id=item_id)
+        return True
+    return False
+
+
+def add_segment(
+    session: Session, stage: Stage, *, job_id: str, item_id: int, part: dict[str, Any] | None = None
+) -> None:
+    """Add a segment behind those that an item has. Its frames don't count as progress."""
+    last = session.scalar(
+        select(func.max(SegmentRow.segment_index)).where(SegmentRow.item_id == item_id)
+    )
+    session.execute(
+        insert(SegmentRow).values(
+            job_id=job_id,
+            item_id=item_id,
+            segment_index=(last or 0) + 1,
+            status=SegmentStatus.QUEUED,
+            stage=stage,
+            part=part,
+            frames_total=0,
+        )
+    )
+
+
+def first_error(session: Session, item_id: int) -> dict[str, Any]:
+    """The error of an item whose segments ended, some of them badly: that of the first."""
+    code, message = session.execute(
+        select(SegmentRow.error_code, SegmentRow.last_error)
+        .where(SegmentRow.item_id == item_id, SegmentRow.status == SegmentStatus.FAILED)
+        .order_by(SegmentRow.segment_index)
+        .limit(1)
+    ).one()
+    return {"error_code": code, "error_message": message}

@@ -1,0 +1,76 @@
+"""Faces that were found part by part become tracks: just as one run over the whole makes them.
+
+The parts keep what tracking and voting go by: boxes, cuts between scenes, opinions, qualities.
+Going over them in order then costs no decoding and no network, and nothing is guessed at a cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from faces_jobs.jobs.records import FaceRecord, TrackRecord
+from faces_jobs.pipeline.tracking import OverlapTracker, Scene, is_cut
+from faces_jobs.pipeline.values import Face, Opinion
+from faces_jobs.pipeline.voting import Votes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FoundFace:
+    """A face of one part. The track of its record means nothing yet."""
+
+    record: FaceRecord
+    opinion: Opinion
+    quality: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FoundFrame:
+    """An analysed frame of one part, its faces from left to right.
+
+    `scene` is kept of a part's first and last frame; in between `begins_scene` is enough.
+    """
+
+    index: int
+    time_ms: float
+    faces: Sequence[FoundFace]
+    begins_scene: bool = False
+    scene: Scene | None = None
+
+
+class Linker:
+    """Links the parts of one item; they come in order. Memory: some numbers a track."""
+
+    def __init__(self) -> None:
+        self._tracker = OverlapTracker()
+        self._votes = Votes()
+        self._scene: Scene | None = None
+
+    def link(self, part: Iterable[FoundFrame]) -> Iterator[tuple[int, list[Face]]]:
+        """The index of each analysed frame of the next part, and its faces with their tracks."""
+        is_first = True
+        for frame in part:
+            begins_scene = frame.begins_scene
+            if is_first and frame.scene is not None:
+                begins_scene = is_cut(self._scene, frame.scene)
+            is_first = False
+            self._scene = frame.scene
+            boxes = np.array([face.record.box_xyxy for face in frame.faces], np.float64)
+            numbers = self._tracker.link(
+                frame.time_ms, boxes.reshape(-1, 4), begins_scene=begins_scene
+            )
+            yield (
+                frame.index,
+                [self._vote(face, track) for face, track in zip(frame.faces, numbers, strict=True)],
+            )
+
+    def tracks(self) -> list[TrackRecord]:
+        """The records of all tracks, by number."""
+        return self._votes.tracks()
+
+    def _vote(self, found: FoundFace, track: int) -> Face:
+        record = replace(found.record, track=track)
+        settled = self._votes.add(record, found.opinion, found.quality)
+        return Face(record, found.opinion, settled, found.quality)

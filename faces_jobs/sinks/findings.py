@@ -1,0 +1,164 @@
+"""What one part of a video gave, as files between the stages: lines of JSON, one a frame."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+import numpy as np
+
+from faces_jobs.jobs.records import Attribute, Attributes, FaceRecord, TrackRecord
+from faces_jobs.pipeline.linking import FoundFace, FoundFrame
+from faces_jobs.pipeline.tracking import Scene, is_cut, scene_of
+from faces_jobs.pipeline.values import Face, Frame
+from faces_jobs.pipeline.voting import best_labels
+from faces_jobs.storage import told_when_full
+
+
+class Findings:
+    """A `Sink` that keeps all that tracking and voting go by. Open it with `with`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: IO[str] | None = None
+        self._scene: Scene | None = None
+        self._held: dict[str, Any] | None = None  # the last frame, which keeps its scene
+
+    def __enter__(self) -> Self:
+        self._file = self._path.open("x", encoding="utf-8")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def add(self, frame: Frame, faces: Sequence[Face], *, analysed: bool) -> None:
+        """Keep the faces of an analysed frame.
+
+        Raises:
+            StorageFullError: there is no room for them.
+        """
+        if not analysed:
+            return
+        self._write_held()
+        scene = scene_of(frame.picture_bgr)
+        self._held = {
+            "frame": [frame.index, frame.time_ms, is_cut(self._scene, scene)],
+            "faces": [_found(face) for face in faces],
+        }
+        if self._scene is None:
+            self._held["scene"] = _text(scene)
+        self._scene = scene
+
+    def finish(self, tracks: Sequence[TrackRecord]) -> None:  # noqa: ARG002 (a sink's signature)
+        """Write the last frame. The tracks are of this part alone, and of no use."""
+        if self._held is not None and self._scene is not None:
+            self._held["scene"] = _text(self._scene)
+        self._write_held()
+
+    def _write_held(self) -> None:
+        if self._held is None or self._file is None:
+            return
+        with told_when_full():
+            self._file.write(json.dumps(self._held) + "\n")
+        self._held = None
+
+
+def read_findings(path: Path) -> Iterator[FoundFrame]:
+    """The analysed frames of a part, in order, as `Findings` kept them."""
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            found = json.loads(line)
+            index, time_ms, begins_scene = found["frame"]
+            yield FoundFrame(
+                index=index,
+                time_ms=time_ms,
+                faces=[
+                    _face(index, time_ms, place, face) for place, face in enumerate(found["faces"])
+                ],
+                begins_scene=begins_scene,
+                scene=_scene(found["scene"]) if "scene" in found else None,
+            )
+
+
+def write_linked(path: Path, frames: Iterator[tuple[int, Sequence[Face]]]) -> Iterator[FaceRecord]:
+    """Write linked faces with what is to be drawn of them, and hand their records on."""
+    with path.open("x", encoding="utf-8") as file:
+        for index, faces in frames:
+            shown = [[_record(face.record), _attributes(face.settled)] for face in faces]
+            with told_when_full():
+                file.write(json.dumps([index, shown]) + "\n")
+            for face in faces:
+                yield face.record
+
+
+def read_linked(path: Path) -> Iterator[tuple[int, list[Face]]]:
+    """The index of each frame that `write_linked` was given, and its faces, fit to be drawn."""
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            index, shown = json.loads(line)
+            yield (
+                index,
+                [Face(_shown_record(record), {}, _settled(settled)) for record, settled in shown],
+            )
+
+
+def _found(face: Face) -> list[Any]:
+    opinion = {head: np.asarray(p, np.float32).tolist() for head, p in face.opinion.items()}
+    return [*face.record.box_xyxy, face.record.score, face.quality, opinion]
+
+
+def _face(index: int, time_ms: float, face_index: int, found: list[Any]) -> FoundFace:
+    left, top, right, bottom, score, quality, opinion = found
+    judged = {head: np.array(p, np.float32) for head, p in opinion.items()}
+    record = FaceRecord(
+        frame_index=index,
+        time_ms=time_ms,
+        face_index=face_index,
+        track=0,
+        box_xyxy=(left, top, right, bottom),
+        score=score,
+        attributes=best_labels(judged),
+    )
+    return FoundFace(record, judged, quality)
+
+
+def _record(record: FaceRecord) -> list[Any]:
+    place = [record.frame_index, record.time_ms, record.face_index, record.track]
+    return [*place, *record.box_xyxy, record.score]
+
+
+def _shown_record(values: list[Any]) -> FaceRecord:
+    frame_index, time_ms, face_index, track, left, top, right, bottom, score = values
+    return FaceRecord(
+        frame_index, time_ms, face_index, track, (left, top, right, bottom), score, {}
+    )
+
+
+def _attributes(attributes: Attributes) -> list[Any]:
+    return [[head, *astuple(attribute)] for head, attribute in attributes.items()]
+
+
+def _settled(values: list[Any]) -> dict[str, Attribute]:
+    return {head: Attribute(*attribute) for head, *attribute in values}
+
+
+def _text(scene: Scene) -> str:
+    return base64.b64encode(scene.astype(np.uint8).tobytes()).decode("ascii")
+
+
+def _scene(text: str) -> Scene:
+    levels = np.frombuffer(base64.b64decode(text), np.uint8).astype(np.float32)
+    side = round(len(levels) ** 0.5)
+    return levels.reshape(side, side)

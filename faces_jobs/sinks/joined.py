@@ -1,0 +1,137 @@
+"""Annotated parts of a video, put together without encoding anything again, and with its sound."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from faces_jobs.pipeline.cuts import NotCuttableError
+from faces_jobs.pipeline.values import MediaInfo
+from faces_jobs.sinks.sound import Sound
+from faces_jobs.sinks.video import tick_of
+from faces_jobs.storage import told_when_full
+
+# Keeps times of any clock to the tick, wherever they begin; MP4 and Matroska round where.
+PART_FORMAT = "nut"
+PART_SUFFIX = ".nut"
+REPORT_EVERY = 250
+
+
+def join_parts(
+    parts: Sequence[Path],
+    path: Path,
+    *,
+    info: MediaInfo,
+    source: Path,
+    last_duration_ms: float,
+    on_progress: Callable[[], None],
+) -> int:
+    """Write an mp4 of the pictures of these parts, in order. Returns how many there are.
+
+    Args:
+        parts: files that `AnnotatedVideo` wrote in `PART_FORMAT`, of times that follow each other.
+        path: of the file to be made.
+        info: of the source.
+        source: the file whose sound is taken, where it has any.
+        last_duration_ms: how long the last picture is shown.
+        on_progress: called every so often; what it raises ends the work.
+
+    Raises:
+        NotCuttableError: they were encoded in different ways, or their times meet.
+        StorageFullError: there is no room.
+    """
+    tick = tick_of(info)
+    times = _times(parts, tick, on_progress)
+    shown = sorted(times)
+    if any(one == other for one, other in itertools.pairwise(shown)):
+        raise NotCuttableError("two pictures of the annotated parts have the same time")
+    places = {pts: place for place, pts in enumerate(shown)}
+    last_duration = round(Fraction(last_duration_ms) / 1000 / tick)
+    # Stored before it is shown by at most so many pictures: what decoders have to wait for.
+    wait = max(number - places[pts] for number, pts in enumerate(times))
+    with ExitStack() as opened, told_when_full():
+        output = opened.enter_context(
+            av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
+        )
+        with av.open(str(parts[0]), format=PART_FORMAT) as first:
+            stream = output.add_stream_from_template(first.streams.video[0])
+        stream.time_base = tick
+        sound = None
+        if info.has_audio:
+            sound = opened.enter_context(Sound(source, info, output))
+        delay = 0 if sound is None else round(sound.delay_seconds / tick)
+        for number, packet in enumerate(_packets(parts)):
+            pts = _ticks(packet, tick)
+            packet.stream = stream
+            packet.time_base = tick
+            packet.pts = pts + delay
+            packet.dts = _stored(shown, number, wait) + delay
+            place = places[pts]
+            packet.duration = shown[place + 1] - pts if place + 1 < len(shown) else last_duration
+            if number + 1 == len(times):
+                # MP4 adds up durations as stored: this one has to last until the end.
+                stored = packet.dts - delay - _stored(shown, 0, wait)
+                packet.duration = max(1, shown[-1] - shown[0] + last_duration - stored)
+            output.mux(packet)
+            if sound is not None:
+                sound.mux_until(float(pts * tick))
+            if number % REPORT_EVERY == 0:
+                on_progress()
+        if sound is not None:
+            sound.mux_until(None)
+    return len(times)
+
+
+def _times(parts: Sequence[Path], tick: Fraction, on_progress: Callable[[], None]) -> list[int]:
+    """The times of all pictures as stored, in ticks; the parts are seen to be alike."""
+    times: list[int] = []
+    latest: int | None = None
+    headers = set()
+    for path in parts:
+        with av.open(str(path), format=PART_FORMAT) as container:
+            stream = container.streams.video[0]
+            headers.add((stream.codec_context.extradata, stream.width, stream.height))
+            part = [_ticks(packet, tick) for packet in _sized(container.demux(stream))]
+        if part and latest is not None and min(part) <= latest:
+            raise NotCuttableError("the times of two annotated parts meet")
+        latest = max(part, default=latest)
+        times += part
+        on_progress()
+    if len(headers) > 1:
+        raise NotCuttableError("the annotated parts were encoded in different ways")
+    if not times:
+        raise NotCuttableError("the annotated parts hold no picture")
+    return times
+
+
+def _stored(shown: Sequence[int], number: int, wait: int) -> int:
+    """When the picture of this number in storage is decoded: as many before as are waited for."""
+    if number >= wait:
+        return shown[number - wait]
+    # Before the first: as far apart as the first ones are.
+    ahead = shown[min(wait, len(shown) - 1)] - shown[0]
+    return shown[min(number, len(shown) - 1)] - max(ahead, wait)
+
+
+def _packets(parts: Sequence[Path]) -> Iterator[Packet[VideoStream]]:
+    for path in parts:
+        with av.open(str(path), format=PART_FORMAT) as container:
+            yield from _sized(container.demux(container.streams.video[0]))
+
+
+def _sized(packets: Iterator[Any]) -> Iterator[Packet[VideoStream]]:
+    return (packet for packet in packets if packet.size)
+
+
+def _ticks(packet: Packet[VideoStream], tick: Fraction) -> int:
+    if packet.pts is None:
+        raise NotCuttableError("a picture of an annotated part has no time")
+    return round(packet.pts * packet.time_base / tick)
