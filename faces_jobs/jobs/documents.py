@@ -6,6 +6,7 @@ Times of day are ISO 8601 in UTC; times within an item are milliseconds from its
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -73,6 +74,7 @@ class JobDocument(Document):
     label: str
     options: JobSpec
     created_at: datetime
+    owner: str = Field(description="Who takes turns with others; empty: all who did not say.")
     started_at: datetime | None
     ended_at: datetime | None
     progress: Progress

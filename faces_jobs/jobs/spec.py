@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -14,6 +14,10 @@ MAX_LABEL_CHARACTERS = 1024
 
 
 class JobSpec(BaseModel):
+Priority = Literal["low", "normal", "high"]
+# Which comes first; the rank is what is stored and sorted by.
+PRIORITY_RANKS: dict[Priority, int] = {"high": 0, "normal": 1, "low": 2}
+
     """What the user asked for. Frozen; stored as JSON beside the job."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -32,6 +36,12 @@ class JobSpec(BaseModel):
     )
     smallest_face: int = Field(
         default=16,
+    unsure_below: str = Field(
+        default="",
+        max_length=MAX_LABEL_CHARACTERS,
+        description="Answers that are less probable are `unsure`: `0.5`, `off`, or by model or "
+        "head: `gender=0.7,multiple=0.5,age=0.4`. What it does not name, the setting tells.",
+    )
         ge=4,
         le=4096,
         description="Boxes whose shorter side is below this many pixels are left out.",
@@ -50,6 +60,10 @@ class JobSpec(BaseModel):
     )
     label: str = Field(
         default="",
+    priority: Priority = Field(
+        default="normal",
+        description="Jobs of a higher priority are worked on first: `low`, `normal` or `high`.",
+    )
         max_length=MAX_LABEL_CHARACTERS,
         description="Free text to find the job by.",
     )
