@@ -48,8 +48,8 @@ __all__ = ["IncomingFile", "Submitted", "submit_files", "submit_folder"]
 
 MAX_NAME_CHARACTERS = 1024
 MAX_KEY_CHARACTERS = 255
-UNNAMED = "unnamed"
 MAX_OWNER_CHARACTERS = 128
+UNNAMED = "unnamed"
 _LINE_ENDS = frozenset({"Zl", "Zp"})
 
 _log = logging.getLogger(__name__)
@@ -78,8 +78,8 @@ def submit_files(
     queue: Queue,
     settings: Settings,
     idempotency_key: str | None = None,
-) -> Submitted:
     owner: str = "",
+) -> Submitted:
     """Make a job of files that were streamed into the storage's incoming folder.
 
     Files that are no media become items that failed, as long as one other file is well.
@@ -135,9 +135,9 @@ def submit_folder(
     queue: Queue,
     settings: Settings,
     idempotency_key: str | None = None,
+    owner: str = "",
 ) -> Submitted:
     """Make a job of the files in a server's folder, which are read where they lie.
-    owner: str = "",
 
     Raises:
         FolderError: no such root, or the path leaves it, is no folder, or holds no file.
@@ -172,9 +172,6 @@ def submit_folder(
     return Submitted(job_id, replayed=False)
 
 
-def normal_name(name: str) -> str:
-    """The name that a file is shown under: relative, printable, of bounded length.
-
 def checked_owner(owner: str) -> str:
     """The name under which a job takes turns with the jobs of others.
 
@@ -188,6 +185,9 @@ def checked_owner(owner: str) -> str:
         )
     return name
 
+
+def normal_name(name: str) -> str:
+    """The name that a file is shown under: relative, printable, of bounded length.
 
     It never becomes a path on the server, so it is made harmless to look at and nothing more.
     """

@@ -72,9 +72,9 @@ class JobDocument(Document):
     id: str
     status: JobStatus
     label: str
+    owner: str = Field(description="Who takes turns with others; empty: all who did not say.")
     options: JobSpec
     created_at: datetime
-    owner: str = Field(description="Who takes turns with others; empty: all who did not say.")
     started_at: datetime | None
     ended_at: datetime | None
     progress: Progress

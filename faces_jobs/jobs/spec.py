@@ -12,12 +12,12 @@ from faces_jobs.jobs.labels import HEADS, MODELS
 
 MAX_LABEL_CHARACTERS = 1024
 
-
-class JobSpec(BaseModel):
 Priority = Literal["low", "normal", "high"]
 # Which comes first; the rank is what is stored and sorted by.
 PRIORITY_RANKS: dict[Priority, int] = {"high": 0, "normal": 1, "low": 2}
 
+
+class JobSpec(BaseModel):
     """What the user asked for. Frozen; stored as JSON beside the job."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -34,14 +34,14 @@ PRIORITY_RANKS: dict[Priority, int] = {"high": 0, "normal": 1, "low": 2}
         le=0.99,
         description="Lowest detector score at which a box counts as a face.",
     )
-    smallest_face: int = Field(
-        default=16,
     unsure_below: str = Field(
         default="",
         max_length=MAX_LABEL_CHARACTERS,
         description="Answers that are less probable are `unsure`: `0.5`, `off`, or by model or "
         "head: `gender=0.7,multiple=0.5,age=0.4`. What it does not name, the setting tells.",
     )
+    smallest_face: int = Field(
+        default=16,
         ge=4,
         le=4096,
         description="Boxes whose shorter side is below this many pixels are left out.",
@@ -58,12 +58,12 @@ PRIORITY_RANKS: dict[Priority, int] = {"high": 0, "normal": 1, "low": 2}
     annotated: bool = Field(
         default=True, description="Also make an annotated copy of each image or video."
     )
-    label: str = Field(
-        default="",
     priority: Priority = Field(
         default="normal",
         description="Jobs of a higher priority are worked on first: `low`, `normal` or `high`.",
     )
+    label: str = Field(
+        default="",
         max_length=MAX_LABEL_CHARACTERS,
         description="Free text to find the job by.",
     )
