@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from faces_jobs.errors import OptionsError
 from faces_jobs.jobs.labels import HEADS, MODELS
+from faces_jobs.jobs.unsure import parse_unsure_below
 
 MAX_LABEL_CHARACTERS = 1024
 
@@ -33,6 +34,12 @@ class JobSpec(BaseModel):
         ge=0.05,
         le=0.99,
         description="Lowest detector score at which a box counts as a face.",
+    )
+    unsure_below: str = Field(
+        default="",
+        max_length=MAX_LABEL_CHARACTERS,
+        description="Answers that are less probable are `unsure`: `0.5`, `off`, or by model or "
+        "head: `gender=0.7,multiple=0.5,age=0.4`. What it does not name, the setting tells.",
     )
     unsure_below: str = Field(
         default="",
@@ -67,6 +74,18 @@ class JobSpec(BaseModel):
         max_length=MAX_LABEL_CHARACTERS,
         description="Free text to find the job by.",
     )
+
+    @field_validator("unsure_below", mode="before")
+    @classmethod
+    def _a_number_is_for_all(cls, said: object) -> object:
+        is_number = isinstance(said, int | float) and not isinstance(said, bool)
+        return str(said) if is_number else said
+
+    @field_validator("unsure_below")
+    @classmethod
+    def _thresholds_are_readable(cls, said: str) -> str:
+        parse_unsure_below(said)
+        return said.strip()
 
     @field_validator("label")
     @classmethod
