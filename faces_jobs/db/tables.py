@@ -317,3 +317,12 @@ class MeasureRow(Base):
     label: Mapped[str] = mapped_column(String(64), primary_key=True)
     value: Mapped[float]
     told_at: Mapped[float]
+
+
+class TurnRow(Base):
+    """When an owner was last served. A memory only: without it an owner begins as a new one."""
+
+    __tablename__ = "turns"
+
+    owner: Mapped[str] = mapped_column(String(128), primary_key=True)
+    served_at: Mapped[float]
