@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from faces_jobs.errors import SettingsError
+from faces_jobs.jobs.unsure import parse_unsure_below
 
 ENVIRONMENT_PREFIX = "FACES_JOBS_"
 MIN_TOKEN_CHARACTERS = 16
@@ -95,6 +96,12 @@ class Settings(BaseModel):
         default=None,
         description="A folder with weights to use in place of the ones that ship.",
     )
+    unsure_below: str = Field(
+        default="",
+        description="Answers that are less probable are `unsure`: `0.5` for all, `0` or `off` "
+        "for never, or by model or head: `gender=0.7,multiple=0.5,age=0.4`. "
+        "Empty: each model's own.",
+    )
     batch_size: int = Field(
         default=8, ge=1, le=256, description="Frames a worker decodes and detects at once."
     )
@@ -146,6 +153,12 @@ class Settings(BaseModel):
                 "make one with: python -c 'import secrets; print(secrets.token_urlsafe())'"
             )
         return token
+
+    @field_validator("unsure_below")
+    @classmethod
+    def _thresholds_are_readable(cls, said: str) -> str:
+        parse_unsure_below(said)
+        return said
 
     @field_validator("roots")
     @classmethod

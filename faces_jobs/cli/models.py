@@ -64,11 +64,12 @@ def verify(settings: Settings, *, models_path: Path | None) -> None:
         for one in described:
             problem = one.problem or _problem_when_run(one)
             problems += problem is not None
+            name = f"{one.name} ({one.choice})" if one.choice else one.name
             if problem is not None or one.record is None:
-                click.echo(f"{one.name}: {problem}", err=True)
+                click.echo(f"{name}: {problem}", err=True)
             else:
                 files = ", ".join(file.path.name for file in one.record.files.values())
-                click.echo(f"{one.name} {one.record.version}: {files} as recorded")
+                click.echo(f"{name} {one.record.version}: {files} as recorded")
     if problems:
         sys.exit(exits.FAILED)
 

@@ -110,6 +110,7 @@ class Wanted:
     video_name: str
     batch_size: int
     max_pixels: int
+    unsure_below: str  # the setting; what the spec says counts before it
 
 
 def _chosen(arguments: dict[str, Any], settings: Settings, spec: JobSpec) -> Wanted:
@@ -128,6 +129,7 @@ def _chosen(arguments: dict[str, Any], settings: Settings, spec: JobSpec) -> Wan
         video_name=name,
         batch_size=settings.batch_size,
         max_pixels=settings.max_pixels,
+        unsure_below=settings.unsure_below,
     )
 
 

@@ -122,8 +122,10 @@ def table_of_models(models: Iterable[Mapping[str, Any]]) -> Table:
             for data_set, one in sets.items()
         ]
         problem = f"[red]{escape(model['problem'])}[/red]" if model["problem"] else ""
+        choice = f" ({model['detector']})" if model.get("detector") else ""
+        used = "" if model.get("used", True) else "\nnot in use"
         table.add_row(
-            model["name"],
+            model["name"] + choice + used,
             model.get("version", "?"),
             file["sha256"][:12] if file else "?",
             f"{file['bytes'] / 1e6:.1f} MB" if file else "?",

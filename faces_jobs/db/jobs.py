@@ -28,7 +28,7 @@ from faces_jobs.db.tables import (
 )
 from faces_jobs.errors import MediaError, NotFoundError, StateError
 from faces_jobs.jobs.documents import ErrorDocument
-from faces_jobs.jobs.spec import JobSpec
+from faces_jobs.jobs.spec import PRIORITY_RANKS, JobSpec
 from faces_jobs.jobs.status import ACTIVE_JOBS, ItemStatus, JobStatus, SegmentStatus
 
 
@@ -47,7 +47,13 @@ class NewItem:
 
 
 def store_job(
-    session: Session, job_id: str, spec: JobSpec, items: Sequence[NewItem], *, root: str | None
+    session: Session,
+    job_id: str,
+    spec: JobSpec,
+    items: Sequence[NewItem],
+    *,
+    root: str | None,
+    owner: str = "",
 ) -> list[int]:
     """Insert a job with its items and their segments. Returns the segments' numbers, in order."""
     now = now_seconds()
@@ -56,6 +62,8 @@ def store_job(
             id=job_id,
             status=JobStatus.QUEUED,
             label=spec.label,
+            owner=owner,
+            priority=PRIORITY_RANKS[spec.priority],
             options=spec.model_dump(mode="json"),
             root=root,
             created_at=now,

@@ -22,6 +22,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -29,6 +30,7 @@ from faces_jobs.jobs.labels import HEADS
 from faces_jobs.jobs.stages import Stage
 from faces_jobs.jobs.status import ItemStatus, JobStatus, SegmentStatus
 
+OPEN_JOBS = "status IN ('queued', 'running')"  # `ACTIVE_JOBS`, as an index is told of them
 # SQLite numbers rows by itself only where the type is exactly INTEGER (which holds 64 bits there).
 RowNumber = BigInteger().with_variant(Integer, "sqlite")
 
@@ -101,11 +103,22 @@ class JobRow(LeaseColumns, Base):
     __table_args__ = (
         Index("ix_jobs_newest", "created_at", "id"),
         Index("ix_jobs_status_newest", "status", "created_at", "id"),
+        Index(  # of the jobs that workers may take from: whose turn it is (see `db.turns`)
+            "ix_jobs_turn",
+            "owner",
+            "priority",
+            "created_at",
+            "id",
+            sqlite_where=text(OPEN_JOBS),
+            postgresql_where=text(OPEN_JOBS),
+        ),
     )
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)  # a random UUID: not guessable
     status: Mapped[JobStatus] = mapped_column(_status(JobStatus))
     label: Mapped[str]
+    owner: Mapped[str] = mapped_column(String(128), server_default="")  # empty: all who don't say
+    priority: Mapped[int] = mapped_column(Integer, server_default="1")  # its rank: 0 is first
     options: Mapped[dict[str, Any]]
     root: Mapped[str | None]  # of a folder submission: the root's name; None: files were uploaded
     created_at: Mapped[float]
@@ -153,7 +166,7 @@ class SegmentRow(LeaseColumns, Base):
     __tablename__ = "segments"
     __table_args__ = (
         UniqueConstraint("item_id", "segment_index"),
-        Index("ix_segments_job_status", "job_id", "status"),
+        Index("ix_segments_job_next", "job_id", "status", "id"),
         Index("ix_segments_status_rung", "status", "last_rung_at", "id"),  # what the sweep asks
         {"sqlite_autoincrement": True},
     )
@@ -329,3 +342,12 @@ class MeasureRow(Base):
     label: Mapped[str] = mapped_column(String(64), primary_key=True)
     value: Mapped[float]
     told_at: Mapped[float]
+
+
+class TurnRow(Base):
+    """When an owner was last served. A memory only: without it an owner begins as a new one."""
+
+    __tablename__ = "turns"
+
+    owner: Mapped[str] = mapped_column(String(128), primary_key=True)
+    served_at: Mapped[float]

@@ -6,6 +6,7 @@ Times of day are ISO 8601 in UTC; times within an item are milliseconds from its
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -71,6 +72,7 @@ class JobDocument(Document):
     id: str
     status: JobStatus
     label: str
+    owner: str = Field(description="Who takes turns with others; empty: all who did not say.")
     options: JobSpec
     created_at: datetime
     started_at: datetime | None

@@ -17,7 +17,7 @@ FOLDERS: Mapping[DetectorName, str] = MappingProxyType(
 """Choice -> its folder in a models folder."""
 
 _HERE = Path(__file__).parent
-# The official weights are not ours to ship: they are fetched into a models folder.
+# The official weights do not ship: they are fetched into a models folder.
 _SHIPPED: Mapping[DetectorName, Path] = MappingProxyType(
     {"own": _HERE, "centerface": _HERE / "centerface"}
 )
