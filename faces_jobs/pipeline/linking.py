@@ -14,7 +14,7 @@ import numpy as np
 from faces_jobs.jobs.records import FaceRecord, TrackRecord
 from faces_jobs.pipeline.tracking import OverlapTracker, Scene, is_cut
 from faces_jobs.pipeline.values import Face, Opinion
-from faces_jobs.pipeline.voting import Votes
+from faces_jobs.pipeline.voting import UnsureBelow, Votes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,9 +43,9 @@ class FoundFrame:
 class Linker:
     """Links the parts of one item; they come in order. Memory: some numbers a track."""
 
-    def __init__(self) -> None:
+    def __init__(self, unsure_below: UnsureBelow) -> None:
         self._tracker = OverlapTracker()
-        self._votes = Votes()
+        self._votes = Votes(unsure_below)
         self._scene: Scene | None = None
 
     def link(self, part: Iterable[FoundFrame]) -> Iterator[tuple[int, list[Face]]]:

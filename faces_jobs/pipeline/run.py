@@ -16,7 +16,7 @@ from faces_jobs.pipeline.crops import crop_faces
 from faces_jobs.pipeline.quality import shot_quality
 from faces_jobs.pipeline.sampling import Sampling
 from faces_jobs.pipeline.stages import Classifier, Detector, FrameReader, Sink, Tracker
-from faces_jobs.pipeline.unsure import thresholds_of
+from faces_jobs.pipeline.unsure import thresholds_of_all
 from faces_jobs.pipeline.values import Detections, Face, Frame, Opinion, Picture, RunReport
 from faces_jobs.pipeline.voting import UnsureBelow, Votes, best_labels
 
@@ -71,11 +71,7 @@ def run_item(
         spec=spec,
         sinks=sinks,
         sampling=sampling or Sampling(spec),
-        unsure_below={
-            head: threshold
-            for each in asked
-            for head, threshold in thresholds_of(each, unsure_below, spec.unsure_below).items()
-        },
+        unsure_below=thresholds_of_all(asked, unsure_below, spec.unsure_below),
     )
     total = reader.info.frame_count
     frames = iter(reader)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple
 from pathlib import Path
 from types import TracebackType
@@ -16,21 +16,24 @@ from faces_jobs.jobs.records import Attribute, Attributes, FaceRecord, TrackReco
 from faces_jobs.pipeline.linking import FoundFace, FoundFrame
 from faces_jobs.pipeline.tracking import Scene, is_cut, scene_of
 from faces_jobs.pipeline.values import Face, Frame
-from faces_jobs.pipeline.voting import best_labels
+from faces_jobs.pipeline.voting import UnsureBelow, best_labels
 from faces_jobs.storage import told_when_full
 
 
 class Findings:
     """A `Sink` that keeps all that tracking and voting go by. Open it with `with`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
+        """Write to `path`, first the header: what is the same for all frames, as JSON."""
         self._path = path
+        self._header = header
         self._file: IO[str] | None = None
         self._scene: Scene | None = None
         self._held: dict[str, Any] | None = None  # the last frame, which keeps its scene
 
     def __enter__(self) -> Self:
         self._file = self._path.open("x", encoding="utf-8")
+        self._file.write(json.dumps(self._header) + "\n")
         return self
 
     def __exit__(
@@ -75,9 +78,16 @@ class Findings:
         self._held = None
 
 
-def read_findings(path: Path) -> Iterator[FoundFrame]:
+def read_header(path: Path) -> dict[str, Any]:
+    """The header that `Findings` was given."""
+    with path.open(encoding="utf-8") as file:
+        return dict(json.loads(file.readline()))
+
+
+def read_findings(path: Path, unsure_below: UnsureBelow) -> Iterator[FoundFrame]:
     """The analysed frames of a part, in order, as `Findings` kept them."""
     with path.open(encoding="utf-8") as file:
+        file.readline()  # the header
         for line in file:
             found = json.loads(line)
             index, time_ms, begins_scene = found["frame"]
@@ -85,22 +95,20 @@ def read_findings(path: Path) -> Iterator[FoundFrame]:
                 index=index,
                 time_ms=time_ms,
                 faces=[
-                    _face(index, time_ms, place, face) for place, face in enumerate(found["faces"])
+                    _face(index, time_ms, place, face, unsure_below)
+                    for place, face in enumerate(found["faces"])
                 ],
                 begins_scene=begins_scene,
                 scene=_scene(found["scene"]) if "scene" in found else None,
             )
 
 
-def write_linked(path: Path, frames: Iterator[tuple[int, Sequence[Face]]]) -> Iterator[FaceRecord]:
-    """Write linked faces with what is to be drawn of them, and hand their records on."""
-    with path.open("x", encoding="utf-8") as file:
+def write_linked(path: Path, frames: Iterable[tuple[int, Sequence[Face]]]) -> None:
+    """Write linked faces as they are to be drawn, frame by frame."""
+    with told_when_full(), path.open("x", encoding="utf-8") as file:
         for index, faces in frames:
             shown = [[_record(face.record), _attributes(face.settled)] for face in faces]
-            with told_when_full():
-                file.write(json.dumps([index, shown]) + "\n")
-            for face in faces:
-                yield face.record
+            file.write(json.dumps([index, shown]) + "\n")
 
 
 def read_linked(path: Path) -> Iterator[tuple[int, list[Face]]]:
@@ -119,7 +127,9 @@ def _found(face: Face) -> list[Any]:
     return [*face.record.box_xyxy, face.record.score, face.quality, opinion]
 
 
-def _face(index: int, time_ms: float, face_index: int, found: list[Any]) -> FoundFace:
+def _face(
+    index: int, time_ms: float, face_index: int, found: list[Any], unsure_below: UnsureBelow
+) -> FoundFace:
     left, top, right, bottom, score, quality, opinion = found
     judged = {head: np.array(p, np.float32) for head, p in opinion.items()}
     record = FaceRecord(
@@ -129,7 +139,7 @@ def _face(index: int, time_ms: float, face_index: int, found: list[Any]) -> Foun
         track=0,
         box_xyxy=(left, top, right, bottom),
         score=score,
-        attributes=best_labels(judged),
+        attributes=best_labels(judged, unsure_below),
     )
     return FoundFace(record, judged, quality)
 

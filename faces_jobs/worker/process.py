@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
 
-from faces_jobs.db.claims import SegmentClaim, claim_segment, renew_segment
+from faces_jobs.db.claims import SegmentClaim, claim_segment
 from faces_jobs.db.endings import (
     ItemFacts,
     SegmentResults,
@@ -15,6 +15,7 @@ from faces_jobs.db.endings import (
     finish_segment,
     hand_back,
 )
+from faces_jobs.db.parts import unheard_segments
 from faces_jobs.errors import (
     CancelledError,
     DatabaseError,
@@ -30,7 +31,9 @@ from faces_jobs.errors import (
 )
 from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.jobs.records import ModelVersion
+from faces_jobs.jobs.stages import Stage
 from faces_jobs.logs import about
+from faces_jobs.pipeline.cuts import NotCuttableError
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.run import run_item
 from faces_jobs.pipeline.stages import Classifier, Detector, FrameReader
@@ -39,13 +42,21 @@ from faces_jobs.pipeline.values import MediaInfo
 from faces_jobs.sinks.spool import FaceSpool
 from faces_jobs.storage import told_when_full
 from faces_jobs.worker.artifacts import ItemArtifacts
+from faces_jobs.worker.binding import bind
+from faces_jobs.worker.cutting import cut, ring, uncut
+from faces_jobs.worker.drawing import draw
+from faces_jobs.worker.finding import find
 from faces_jobs.worker.finish import finish_job
-from faces_jobs.worker.heartbeat import Heartbeat, StopRequestedError
+from faces_jobs.worker.heartbeat import StopRequestedError
+from faces_jobs.worker.holding import held
+from faces_jobs.worker.linking import link
 from faces_jobs.worker.record import Published, record
 from faces_jobs.worker.resources import Worker
 from faces_jobs.worker.source import open_source
 
 DETECTOR = "detector"
+
+_STAGES = {Stage.FIND: find, Stage.LINK: link, Stage.DRAW: draw, Stage.BIND: bind}
 
 _log = logging.getLogger(__name__)
 
@@ -76,6 +87,8 @@ def process_claim(claim: SegmentClaim, worker: Worker) -> None:
                 # Here and now, not by a message: behind a long job's segments it would wait for
                 # all of them. Should this worker die first, the sweep rings for it.
                 finish_job(claim.job_id, worker)
+            elif claim.item_kind != "image":
+                _go_on(claim, worker)
         except (CancelledError, LeaseLostError) as error:
             _log.info("thrown away: %s", error)
         except (DatabaseError, StorageFullError) as error:
@@ -88,7 +101,7 @@ def _attempt(claim: SegmentClaim, worker: Worker) -> bool:
     """Work on a claimed segment and record how that ended. True: the job is to be finished now."""
     database = worker.database
     try:
-        return _work(claim, worker)
+        return _stage(claim, worker)
     except (StopRequestedError, PausedError) as error:
         reason = str(error) or "its worker was told to stop"
         hand_back(database, claim, reason=reason, counts=False)
@@ -117,6 +130,25 @@ def _attempt(claim: SegmentClaim, worker: Worker) -> bool:
         return _try_again(claim, worker, document)
 
 
+def _stage(claim: SegmentClaim, worker: Worker) -> bool:
+    """Do what the segment is for; where a video's parts don't fit together, begin it in one."""
+    try:
+        left = cut(claim, worker)
+        return _STAGES.get(left.stage, _work)(left, worker)
+    except NotCuttableError as error:
+        uncut(claim, worker, str(error))
+        return False
+
+
+def _go_on(claim: SegmentClaim, worker: Worker) -> None:
+    """See to what the end of this segment has made possible; the sweep does where this fails."""
+    added = unheard_segments(worker.database, claim.item_id)
+    if len(added) == 1 and not worker.stop_requested.is_set():
+        process_segment(added[0], worker)  # for the reason above
+    elif added:
+        ring(added, worker)
+
+
 def _try_again(claim: SegmentClaim, worker: Worker, error: ErrorDocument) -> bool:
     """Put the segment back for another attempt; fail it where this one was the last."""
     if claim.attempt >= worker.settings.max_attempts:
@@ -128,23 +160,8 @@ def _try_again(claim: SegmentClaim, worker: Worker, error: ErrorDocument) -> boo
 def _work(claim: SegmentClaim, worker: Worker) -> bool:
     settings, storage = worker.settings, worker.storage
 
-    def renew(frames_done: int, frames_total: int | None) -> None:
-        renew_segment(
-            worker.database,
-            claim,
-            lease_seconds=settings.lease_seconds,
-            frames_done=frames_done,
-            frames_total=frames_total,
-        )
-
     with ExitStack() as stack:
-        heartbeat = stack.enter_context(
-            Heartbeat(
-                renew,
-                every_seconds=settings.heartbeat_seconds,
-                stop_requested=worker.stop_requested,
-            )
-        )
+        heartbeat = stack.enter_context(held(claim, worker))
         stack.enter_context(told_when_full())
         detector = worker.networks.detector()
         classifiers = worker.networks.classifiers(claim.spec.models)

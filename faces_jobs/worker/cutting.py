@@ -1,0 +1,81 @@
+"""Cuts a video into segments, before anybody works on it: the first worker that gets it does."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from faces_jobs.db.claims import SegmentClaim
+from faces_jobs.db.overdue import mark_segments_rung
+from faces_jobs.db.parts import NewPart, cut_item, keep_whole, uncut_item, unheard_segments
+from faces_jobs.errors import DatabaseError, QueueError, StorageFullError
+from faces_jobs.jobs.stages import Stage
+from faces_jobs.pipeline.cuts import Plan, plan_parts
+from faces_jobs.pipeline.frames import open_frames
+from faces_jobs.pipeline.video_reader import VideoReader
+from faces_jobs.worker.holding import held
+from faces_jobs.worker.resources import Worker
+from faces_jobs.worker.source import open_source
+
+_log = logging.getLogger(__name__)
+
+
+def cut(claim: SegmentClaim, worker: Worker) -> SegmentClaim:
+    """Cut the claimed item's video, if it is worth it. Returns the claim on what is left of it.
+
+    Raises:
+        MediaError: the file can't be read.
+        CancelledError, PausedError, LeaseLostError: the claim no longer holds.
+    """
+    if claim.stage is not Stage.WHOLE or claim.item_kind == "image":
+        return claim
+    with held(claim, worker):
+        plan = _plan(claim, worker)
+        if not plan.parts:
+            _log.info("not cut: %s", plan.reason)
+            keep_whole(worker.database, claim, plan.reason)
+            return replace(claim, stage=Stage.UNCUT)
+        parts = [NewPart(part.first_frame, part.frames, part.document()) for part in plan.parts]
+        others = cut_item(worker.database, claim, parts)
+    _log.info("cut into %d segments", len(parts))
+    ring(others, worker)
+    return replace(claim, stage=Stage.FIND, part=parts[0].document, end_frame=parts[0].frames)
+
+
+def uncut(claim: SegmentClaim, worker: Worker, reason: str) -> None:
+    """Begin an item anew, in one, since its parts don't fit together.
+
+    Raises:
+        CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
+    """
+    _log.warning("read in one after all: %s", reason)
+    uncut_item(worker.database, claim, reason)
+    ring(unheard_segments(worker.database, claim.item_id), worker)
+
+
+def ring(segments: list[int], worker: Worker) -> None:
+    """Tell all workers of these. Whom nobody is told of, the sweep finds."""
+    try:
+        for segment_id in segments:
+            worker.queue.ring_segment(segment_id)
+        mark_segments_rung(worker.database, segments)
+    except (QueueError, DatabaseError, StorageFullError) as error:
+        _log.warning("left to the sweep to ring for: %s", error)
+
+
+def _plan(claim: SegmentClaim, worker: Worker) -> Plan:
+    settings = worker.settings
+    with (
+        open_source(claim, storage=worker.storage, roots=settings.roots) as path,
+        open_frames(path, max_pixels=settings.max_pixels) as reader,
+    ):
+        if not isinstance(reader, VideoReader):
+            return Plan((), "it is an animated image")
+        return plan_parts(
+            path,
+            reader.info.format,
+            max_pixels=settings.max_pixels,
+            first_pts=reader.first_pts,
+            seconds=settings.segment_seconds,
+            stride=claim.spec.frame_stride,
+        )

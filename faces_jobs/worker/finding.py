@@ -1,0 +1,86 @@
+"""Finds the faces of one part of a video, and keeps all that linking them goes by."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack
+
+from faces_jobs.db.claims import SegmentClaim
+from faces_jobs.db.parts import SegmentFile, finish_part
+from faces_jobs.db.stages import FOUND
+from faces_jobs.jobs.documents import ErrorDocument
+from faces_jobs.pipeline.cuts import Part
+from faces_jobs.pipeline.frames import open_part
+from faces_jobs.pipeline.run import run_item
+from faces_jobs.pipeline.sampling import Sampling
+from faces_jobs.pipeline.tracking import OverlapTracker
+from faces_jobs.pipeline.unsure import thresholds_of_all
+from faces_jobs.sinks.findings import Findings
+from faces_jobs.storage import told_when_full
+from faces_jobs.worker.facts import facts_of, models_of
+from faces_jobs.worker.holding import held
+from faces_jobs.worker.record import Published, record
+from faces_jobs.worker.resources import Worker
+from faces_jobs.worker.source import open_source
+
+_log = logging.getLogger(__name__)
+
+
+def find(claim: SegmentClaim, worker: Worker) -> bool:
+    """Work on one part. True: the job is to be finished now.
+
+    Raises:
+        NotCuttableError: the part is not what was planned.
+        MediaError, StorageFullError, CancelledError, LeaseLostError, ...: as for whole items.
+    """
+    settings, storage, spec = worker.settings, worker.storage, claim.spec
+    part = Part.of(claim.part or {})
+    name = f"{part.number}.found.jsonl"
+    with ExitStack() as stack:
+        heartbeat = stack.enter_context(held(claim, worker))
+        stack.enter_context(told_when_full())
+        detector = worker.networks.detector()
+        classifiers = worker.networks.classifiers(spec.models)
+        path = stack.enter_context(open_source(claim, storage=storage, roots=settings.roots))
+        reader = stack.enter_context(open_part(path, part, max_pixels=settings.max_pixels))
+        workspace = stack.enter_context(storage.workspace(claim.token))
+        out = workspace / "out"
+        out.mkdir()
+        header = {
+            "facts": facts_of(reader.info),
+            "models": models_of(detector, classifiers),
+            "unsure_below": thresholds_of_all(
+                classifiers, settings.unsure_below, spec.unsure_below
+            ),
+        }
+        with Findings(out / name, header) as findings:
+            report = run_item(
+                reader,
+                detector=detector,
+                tracker=OverlapTracker(),
+                classifiers=classifiers,
+                spec=spec,
+                sinks=[findings],
+                batch_size=settings.batch_size,
+                on_progress=heartbeat.progress,
+                sampling=Sampling(spec, after_ms=part.sampled_ms),
+                unsure_below=settings.unsure_below,
+            )
+        error = report.truncated
+        stored = storage.publish(
+            out, job_id=claim.job_id, owner=str(claim.item_id), token=claim.token
+        )
+        heartbeat.stop()
+        ended = record(
+            worker,
+            Published(claim.job_id, str(claim.item_id), claim.token),
+            lambda: finish_part(
+                worker.database,
+                claim,
+                [SegmentFile(FOUND, name, part.number, stored[name].key)],
+                frames=report.frames_read,
+                error=None if error is None else ErrorDocument(code=error.code, message=str(error)),
+            ),
+        )
+    _log.info("part %d: %d frames, %d faces", part.number, report.frames_read, report.faces)
+    return bool(ended)

@@ -1,0 +1,130 @@
+"""Links the parts of an item: tracks and votes, as one run over the whole would make them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from faces_jobs.db.claims import SegmentClaim
+from faces_jobs.db.endings import ItemFacts
+from faces_jobs.db.parts import (
+    LinkResults,
+    SegmentFile,
+    files_of,
+    finish_link,
+    parts_of,
+    write_faces,
+)
+from faces_jobs.db.stages import FOUND
+from faces_jobs.jobs.records import FaceRecord, ModelVersion, TrackRecord
+from faces_jobs.pipeline.linking import Linker
+from faces_jobs.pipeline.values import Face
+from faces_jobs.sinks.findings import read_findings, read_header, write_linked
+from faces_jobs.storage import told_when_full
+from faces_jobs.worker.heartbeat import Heartbeat
+from faces_jobs.worker.holding import held
+from faces_jobs.worker.record import Published, record
+from faces_jobs.worker.resources import Worker
+
+LINKED = "linked"  # kind of the files that tell what is to be drawn
+_REPORT_EVERY = 64
+
+_log = logging.getLogger(__name__)
+
+
+def link(claim: SegmentClaim, worker: Worker) -> bool:
+    """Link what was found. True: the job is to be finished now.
+
+    Raises:
+        StorageFullError, CancelledError, LeaseLostError, ...: as for whole items.
+    """
+    storage = worker.storage
+    found = {
+        number: storage.path_of(key)
+        for number, key in files_of(worker.database, claim.item_id, FOUND).items()
+    }
+    header = read_header(next(iter(found.values())))
+    linker = Linker(header["unsure_below"])
+    with ExitStack() as stack:
+        heartbeat = stack.enter_context(held(claim, worker))
+        stack.enter_context(told_when_full())
+        workspace = stack.enter_context(storage.workspace(claim.token))
+        out = workspace / "out"
+        out.mkdir()
+        parts = parts_of(worker.database, claim.item_id)
+        shown: tuple[int, Sequence[Face]] | None = None
+        for number, (start_frame, end_frame, _) in enumerate(parts):
+            frames: list[tuple[int, list[Face]]] = []
+            if number in found:
+                findings = read_findings(found[number], header["unsure_below"])
+                frames = list(_beating(linker.link(findings), heartbeat))
+            # In a transaction for each part: the rows of a film at once would keep all others
+            # of this database waiting.
+            write_faces(
+                worker.database,
+                claim,
+                _records(frames),
+                start_frame=start_frame,
+                end_frame=end_frame,
+            )
+            heartbeat.progress(0, None)
+            if number in found and claim.spec.annotated:
+                before = [] if shown is None else [shown]
+                write_linked(out / f"{number}.linked.jsonl", [*before, *frames])
+            shown = frames[-1] if frames else shown
+        tracks = linker.tracks()
+        results = LinkResults(
+            facts=ItemFacts(**header["facts"]),
+            tracks=tracks,
+            models=[ModelVersion(**model) for model in header["models"]],
+            files=_publish(claim, worker, heartbeat, out),
+            draws=[
+                part
+                for number, (start_frame, end_frame, part) in enumerate(parts)
+                if number in found
+                and (claim.spec.annotated or _has_best(tracks, start_frame, end_frame))
+            ],
+        )
+        ended = record(
+            worker,
+            Published(claim.job_id, str(claim.item_id), claim.token),
+            lambda: finish_link(worker.database, claim, results),
+        )
+    _log.info("linked %d parts: %d tracks", len(found), len(tracks))
+    return bool(ended)
+
+
+def _publish(
+    claim: SegmentClaim, worker: Worker, heartbeat: Heartbeat, out: Path
+) -> list[SegmentFile]:
+    stored = worker.storage.publish(
+        out, job_id=claim.job_id, owner=str(claim.item_id), token=claim.token
+    )
+    heartbeat.stop()
+    return [
+        SegmentFile(LINKED, name, int(name.partition(".")[0]), file.key)
+        for name, file in stored.items()
+    ]
+
+
+def _beating(
+    frames: Iterator[tuple[int, list[Face]]], heartbeat: Heartbeat
+) -> Iterator[tuple[int, list[Face]]]:
+    for count, frame in enumerate(frames):
+        if count % _REPORT_EVERY == 0:
+            heartbeat.progress(0, None)
+        yield frame
+
+
+def _records(frames: Sequence[tuple[int, Sequence[Face]]]) -> Iterator[FaceRecord]:
+    return (face.record for _, faces in frames for face in faces)
+
+
+def _has_best(tracks: Sequence[TrackRecord], start_frame: int, end_frame: int | None) -> bool:
+    return any(
+        start_frame <= track.best_frame_index
+        and (end_frame is None or track.best_frame_index < end_frame)
+        for track in tracks
+    )
