@@ -40,6 +40,7 @@ from faces_jobs.errors import (
 from faces_jobs.folders import FoundFile, open_beneath, root_folder, walk_beneath
 from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.jobs.spec import JobSpec
+from faces_jobs.outbound import check_webhook
 from faces_jobs.queue import Queue
 from faces_jobs.settings import Settings
 from faces_jobs.storage import IncomingFile, LocalStorage
@@ -100,6 +101,7 @@ def submit_files(
     earlier = _earlier(database, key)
     if earlier is not None:
         return earlier
+    check_webhook(spec.webhook, settings)
     storage.check_room()
     job_id = str(uuid.uuid4())
     items = [
@@ -150,6 +152,7 @@ def submit_folder(
     earlier = _earlier(database, key)
     if earlier is not None:
         return earlier
+    check_webhook(spec.webhook, settings)
     folder = root_folder(settings.roots, root)
     storage.check_room()
     items: list[NewItem] = []

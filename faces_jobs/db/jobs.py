@@ -15,6 +15,7 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.clock import now_seconds
+from faces_jobs.db.ended import record_end
 from faces_jobs.db.moves import move_items, move_jobs, move_segments
 from faces_jobs.db.tables import (
     ArtifactRow,
@@ -131,6 +132,7 @@ def cancel_job(session: Session, job_id: str) -> None:
         move_jobs(JobStatus.CANCELLED, JobRow.id == job_id, ended_at=now).returning(JobRow.id)
     )
     if moved is not None:
+        record_end(session, job_id)
         return
     status = session.scalar(select(JobRow.status).where(JobRow.id == job_id))
     if status is None:
