@@ -11,8 +11,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from faces_jobs.jobs.labels import ANSWERS
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.jobs.status import ItemStatus, JobStatus
+
+_LABELS = dict.fromkeys(label for labels in ANSWERS.values() for label in labels)
 
 DeliveryState = Literal["waiting", "delivered", "given_up"]
 
@@ -106,8 +109,14 @@ class ItemPage(Document):
 class AttributeDocument(Document):
     """A label and its probability."""
 
-    label: str
-    probability: float
+    label: str = Field(
+        description="One of the attribute's labels, or `unsure` where the likeliest of them is "
+        "below the threshold in force (see the job's `models`).",
+        json_schema_extra={"enum": [*_LABELS]},
+    )
+    probability: float = Field(
+        ge=0, le=1, description="Of the likeliest label, also where it is `unsure`."
+    )
 
 
 class BoxDocument(Document):
