@@ -241,11 +241,11 @@ def _groups(job_ids: Sequence[str]) -> Select[Any]:
 
 def _models(job_ids: Sequence[str]) -> Select[str, str, str, str]:
     return (
-        select(ItemRow.job_id, *told)
+        select(ItemRow.job_id, ModelRow.name, ModelRow.version, ModelRow.sha256)
         .join(ModelRow, ModelRow.item_id == ItemRow.id)
         .where(ItemRow.job_id.in_(job_ids))
         .distinct()
-        .order_by(ItemRow.job_id, *told)
+        .order_by(ItemRow.job_id, ModelRow.name, ModelRow.version)
     )
 
 
