@@ -178,6 +178,7 @@ def _work(claim: SegmentClaim, worker: Worker) -> bool:
                 sinks=[spool, *sinks],
                 batch_size=settings.batch_size,
                 on_progress=heartbeat.progress,
+                unsure_below=settings.unsure_below,
             )
         stored = artifacts.publish(storage)
         heartbeat.stop()
