@@ -72,6 +72,27 @@ class LocalStorage:
                 "delete jobs that are no longer needed, or give it more room."
             )
 
+    def room(self) -> tuple[int, int]:
+        """Bytes that are free in the folder's file system, and all that it has."""
+        usage = shutil.disk_usage(self.folder)
+        return usage.free, usage.total
+
+    def check_writable(self) -> None:
+        """See whether a file can be written, with room to spare.
+
+        Raises:
+            StorageFullError: there is no room.
+            OSError: the folder is gone or may not be written to.
+        """
+        self.check_room()
+        probe = self.folder / "work" / f"probe-{uuid.uuid4().hex}"
+        with told_when_full():
+            probe.mkdir(parents=True)
+            try:
+                (probe / "file").write_bytes(b"x")
+            finally:
+                shutil.rmtree(probe, ignore_errors=True)
+
     @contextmanager
     def receive(self, *, max_bytes: int | None = None) -> Iterator[Incoming]:
         """A place to stream uploads to. What no job took is removed at the end."""

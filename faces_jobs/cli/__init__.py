@@ -12,6 +12,7 @@ from faces_jobs.cli.control import cancel, pause, priority, resume
 from faces_jobs.cli.database import db
 from faces_jobs.cli.demo import demo
 from faces_jobs.cli.evaluate import evaluate
+from faces_jobs.cli.health import health
 from faces_jobs.cli.jobs import delete, download, faces, status, submit, wait
 from faces_jobs.cli.models import models
 from faces_jobs.cli.processes import sweep, up, web, worker
@@ -25,6 +26,7 @@ COMMANDS = (
     web,
     worker,
     sweep,
+    health,
     db,
     submit,
     status,

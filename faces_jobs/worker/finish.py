@@ -57,7 +57,7 @@ def finish_job(job_id: str, worker: Worker) -> None:
     if claim is None:
         _log.debug("job %s is not to be finished now", job_id)
         return
-    with about(job=job_id):
+    with about(job=job_id, export_attempt=claim.attempt):
         try:
             _finish(claim, worker)
         except (CancelledError, LeaseLostError, PausedError) as error:

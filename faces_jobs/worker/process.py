@@ -35,7 +35,7 @@ from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.run import run_item
 from faces_jobs.pipeline.stages import Classifier, Detector, FrameReader
 from faces_jobs.pipeline.tracking import OverlapTracker
-from faces_jobs.pipeline.values import MediaInfo
+from faces_jobs.pipeline.values import MediaInfo, RunReport
 from faces_jobs.sinks.spool import FaceSpool
 from faces_jobs.storage import told_when_full
 from faces_jobs.worker.artifacts import ItemArtifacts
@@ -73,6 +73,8 @@ def process_claim(claim: SegmentClaim, worker: Worker) -> None:
     with about(
         job=claim.job_id, item=claim.item_id, segment=claim.segment_id, attempt=claim.attempt
     ):
+        worker.counters.add("attempts")
+        worker.counters.add("rescues", float(claim.rescued))
         try:
             if _attempt(claim, worker):
                 # Here and now, not by a message: behind a long job's segments it would wait for
@@ -180,6 +182,7 @@ def _work(claim: SegmentClaim, worker: Worker) -> bool:
                 on_progress=heartbeat.progress,
                 unsure_below=settings.unsure_below,
             )
+        _count(report, worker)
         stored = artifacts.publish(storage)
         heartbeat.stop()
         results = SegmentResults(
@@ -204,6 +207,13 @@ def _work(claim: SegmentClaim, worker: Worker) -> bool:
         " ".join(f"{stage}={spent:.2f}" for stage, spent in report.stage_seconds.items()),
     )
     return bool(last)
+
+
+def _count(report: RunReport, worker: Worker) -> None:
+    worker.counters.add("frames", report.frames_read)
+    worker.counters.add("faces", report.faces)
+    for stage, seconds in report.stage_seconds.items():
+        worker.counters.add("stage_seconds", seconds, label=stage)
 
 
 def _facts(info: MediaInfo) -> ItemFacts:
