@@ -141,6 +141,13 @@ class Settings(BaseModel):
         description="How often a process tells that it lives. Silent four times as long, it counts "
         "as gone.",
     )
+    keep_days: float | None = Field(
+        default=None,
+        gt=0,
+        le=36_500,
+        description="Days after its end at which a job is deleted that does not say otherwise. "
+        "Empty: kept until somebody deletes it.",
+    )
     webhook_secret: SecretStr | None = Field(
         default=None,
         description="Signs webhooks: `whsec_` and the base64 of 24 to 64 random bytes. "

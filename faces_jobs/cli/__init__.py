@@ -8,6 +8,7 @@ import sys
 import click
 
 from faces_jobs.cli import exits
+from faces_jobs.cli.audit import audit
 from faces_jobs.cli.control import cancel, pause, priority, resume
 from faces_jobs.cli.database import db
 from faces_jobs.cli.demo import demo
@@ -38,6 +39,7 @@ COMMANDS = (
     resume,
     priority,
     delete,
+    audit,
     run,
     demo,
     models,

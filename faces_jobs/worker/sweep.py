@@ -25,7 +25,7 @@ from faces_jobs.db.session import Database, open_database
 from faces_jobs.errors import DatabaseError, QueueError, StorageFullError
 from faces_jobs.presence import Presence
 from faces_jobs.queue import Queue, open_queue
-from faces_jobs.retention import sweep_files
+from faces_jobs.retention import complete_deletions, delete_expired, sweep_files
 from faces_jobs.settings import Settings
 from faces_jobs.storage import LocalStorage, open_storage
 from faces_jobs.worker.deliver import deliver_due, delivering
@@ -67,6 +67,8 @@ def run_sweep(settings: Settings, *, once: bool = False) -> None:
     with open_database(settings.database) as database, open_queue(settings) as queue:
         if once:
             report = sweep(database, queue, settings)
+            delete_expired(database, storage)
+            complete_deletions(database, storage)
             sweep_files(database, storage)
             deliver_due(database, settings)
             _log.info("%s", report)
@@ -146,6 +148,8 @@ def _loop(
                 set_measures(database, count_all(database))
                 took = time.monotonic() - began
                 count_at = began + max(COUNT_EVERY_SECONDS, COUNT_SHARE * took)
+            delete_expired(database, storage)
+            complete_deletions(database, storage)
             if time.monotonic() >= files_at:
                 files_at = time.monotonic() + FILES_EVERY_SECONDS
                 sweep_files(database, storage)

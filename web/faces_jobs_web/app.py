@@ -15,6 +15,7 @@ from faces_jobs.storage import LocalStorage
 from faces_jobs_web import (
     api_docs,
     artifacts,
+    audit,
     deliveries,
     faces,
     health,
@@ -64,6 +65,7 @@ def create_app(
     for module in (
         api_docs,
         artifacts,
+        audit,
         deliveries,
         faces,
         health,
