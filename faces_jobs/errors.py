@@ -22,11 +22,13 @@ FacesJobsError
 ├── ModelError                    a network's files are missing, changed or of another shape
 ├── DataLayoutError               labelled pictures in no known layout
 ├── DownloadError                 a file can't be fetched (not permanent)
+├── WebhookError                  a webhook can't be delivered (not permanent)
 ├── DeviceError                   the device asked for is not there
 ├── StorageFullError              no room to write (not permanent: more room helps)
 ├── LeaseLostError                another worker holds this work now (not permanent)
 ├── CancelledError                the user cancelled (not an error of the work)
 ├── PausedError                   the job is held: paused, or waiting for space (not permanent)
+├── NotReadyError                 a part without which the service can't work is missing
 ├── QueueError                    the broker does not answer (not permanent)
 ├── DatabaseError                 the database is missing, old or unreachable
 └── ServerError                   the server answered a client's request with a problem
@@ -37,6 +39,7 @@ Each class has a stable `code` that users see (an item's `error.code`, the end o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -182,6 +185,13 @@ class DownloadError(FacesJobsError):
     permanent = False
 
 
+class WebhookError(FacesJobsError):
+    """A delivery did not reach its receiver: refused by us, or nothing answered in time."""
+
+    code = "webhook"
+    permanent = False
+
+
 class DeviceError(FacesJobsError):
     """The device asked for (`cuda`) is not there."""
 
@@ -213,6 +223,20 @@ class PausedError(FacesJobsError):
 
     code = "paused"
     permanent = False
+
+
+class NotReadyError(FacesJobsError):
+    """A part without which the service can't work is missing: database, broker, a worker, ...
+
+    `fields` maps each missing part to a sentence about it.
+    """
+
+    code = "not-ready"
+    permanent = False
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        self.fields = dict(fields)
+        super().__init__(f"Not ready: {', '.join(fields)} missing.")
 
 
 class QueueError(FacesJobsError):

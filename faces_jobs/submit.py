@@ -40,6 +40,7 @@ from faces_jobs.errors import (
 from faces_jobs.folders import FoundFile, open_beneath, root_folder, walk_beneath
 from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.jobs.spec import JobSpec
+from faces_jobs.outbound import check_webhook
 from faces_jobs.queue import Queue
 from faces_jobs.settings import Settings
 from faces_jobs.storage import IncomingFile, LocalStorage
@@ -100,6 +101,7 @@ def submit_files(
     earlier = _earlier(database, key)
     if earlier is not None:
         return earlier
+    check_webhook(spec.webhook, settings)
     storage.check_room()
     job_id = str(uuid.uuid4())
     items = [
@@ -109,7 +111,8 @@ def submit_files(
     _check_any_usable(items)
     try:
         with database.begin() as session:
-            segments = store_job(session, job_id, spec, items, root=None, owner=owner)
+            kept = _kept(spec, settings)
+            segments = store_job(session, job_id, kept, items, root=None, owner=owner)
             _keep_key(session, key, job_id)
             # Last, so that little can go wrong between the files' move and the commit; what a
             # crash leaves here has no rows, and the sweep removes it.
@@ -150,6 +153,7 @@ def submit_folder(
     earlier = _earlier(database, key)
     if earlier is not None:
         return earlier
+    check_webhook(spec.webhook, settings)
     folder = root_folder(settings.roots, root)
     storage.check_room()
     items: list[NewItem] = []
@@ -164,7 +168,8 @@ def submit_folder(
     job_id = str(uuid.uuid4())
     try:
         with database.begin() as session:
-            segments = store_job(session, job_id, spec, items, root=root, owner=owner)
+            kept = _kept(spec, settings)
+            segments = store_job(session, job_id, kept, items, root=root, owner=owner)
             _keep_key(session, key, job_id)
     except _UsedKeyError:
         return _earlier_of(database, key)
@@ -254,6 +259,13 @@ def _refused(name: str, size: int, error: MediaError) -> NewItem:
         error=ErrorDocument(code=error.code, message=str(error)),
         refusal=error,
     )
+
+
+def _kept(spec: JobSpec, settings: Settings) -> JobSpec:
+    """The options as they are stored: how long a job is kept is settled when it is submitted."""
+    if spec.keep_days is not None or settings.keep_days is None:
+        return spec
+    return spec.model_copy(update={"keep_days": settings.keep_days})
 
 
 def _check_count(count: int, settings: Settings) -> None:

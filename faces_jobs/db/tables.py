@@ -59,7 +59,12 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {float: Double(), str: Text(), dict[str, Any]: JSON()}  # noqa: RUF012 (SQLAlchemy's own form)
+    type_annotation_map = {  # noqa: RUF012 (SQLAlchemy's own form)
+        float: Double(),
+        str: Text(),
+        dict[str, Any]: JSON(),
+        list[str]: JSON(),
+    }
 
 
 class LeaseColumns:
@@ -75,6 +80,9 @@ class LeaseColumns:
     worker: Mapped[str | None]
     last_rung_at: Mapped[float | None]  # None: no message was sent yet; the sweep sends one
     last_error: Mapped[str | None]  # what ended the last attempt: the evidence when none is left
+    not_before: Mapped[float | None]  # the pause after a failed attempt
+    exit_signal: Mapped[str | None] = mapped_column(String(16))  # that killed the last worker
+    peak_memory_bytes: Mapped[int | None] = mapped_column(BigInteger)  # of it, when last heard of
 
 
 class AttributeColumns:
@@ -103,6 +111,7 @@ class JobRow(LeaseColumns, Base):
     __table_args__ = (
         Index("ix_jobs_newest", "created_at", "id"),
         Index("ix_jobs_status_newest", "status", "created_at", "id"),
+        Index("ix_jobs_delete", "delete_at"),
         Index(  # of the jobs that workers may take from: whose turn it is (see `db.turns`)
             "ix_jobs_turn",
             "owner",
@@ -124,8 +133,10 @@ class JobRow(LeaseColumns, Base):
     created_at: Mapped[float]
     started_at: Mapped[float | None]
     ended_at: Mapped[float | None]
+    delete_at: Mapped[float | None]  # once it has ended; None: kept until somebody deletes it
     error_code: Mapped[str | None]
     error_message: Mapped[str | None]
+    evidence: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class ItemRow(Base):
@@ -146,6 +157,7 @@ class ItemRow(Base):
     status: Mapped[ItemStatus] = mapped_column(_status(ItemStatus))
     error_code: Mapped[str | None]
     error_message: Mapped[str | None]
+    evidence: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     bytes: Mapped[int] = mapped_column(BigInteger)
     source: Mapped[str | None]  # an upload's storage key, or the path below the root; None: refused
     modified_ns: Mapped[int | None] = mapped_column(BigInteger)  # of a file in a server folder
@@ -342,6 +354,80 @@ class MeasureRow(Base):
     label: Mapped[str] = mapped_column(String(64), primary_key=True)
     value: Mapped[float]
     told_at: Mapped[float]
+
+
+class AuditRow(Base):
+    """What was deleted, why, by whom, and whether it was seen to be gone. Kept for ever.
+
+    `next_at` None: nothing is left to be done. Nothing of the job's content stands here.
+    """
+
+    __tablename__ = "audit"
+    __table_args__ = (
+        Index("ix_audit_next", "next_at", "id"),
+        Index("ix_audit_job", "job_id", "id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(RowNumber, primary_key=True)
+    at: Mapped[float]
+    what: Mapped[str] = mapped_column(String(32))
+    job_id: Mapped[str] = mapped_column(String(36))  # no key: the job is gone
+    why: Mapped[str] = mapped_column(String(32))
+    by: Mapped[str] = mapped_column(String(128))
+    rows: Mapped[int] = mapped_column(BigInteger)
+    files: Mapped[int] = mapped_column(BigInteger)
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    tokens: Mapped[list[str]]
+    held_until: Mapped[float | None]
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    next_at: Mapped[float | None]
+    verified_at: Mapped[float | None]
+    last_error: Mapped[str | None]
+
+
+class DeliveryRow(Base):
+    """One webhook that is to reach its receiver, stored with the end of the job it tells of.
+
+    `next_at` None: nothing more will be sent. The lease keeps two senders apart, as a segment's
+    does two workers.
+    """
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        Index("ix_deliveries_next", "next_at", "id"),
+        Index("ix_deliveries_job_order", "job_id", "created_at", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    url: Mapped[str]
+    event: Mapped[str] = mapped_column(String(64))
+    body: Mapped[str]  # the bytes that are signed and sent, the same at each attempt
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    next_at: Mapped[float | None]
+    lease_token: Mapped[str | None]
+    lease_until: Mapped[float | None]
+    delivered_at: Mapped[float | None]
+    given_up_at: Mapped[float | None]
+    last_status: Mapped[int | None]
+    last_error: Mapped[str | None]
+    created_at: Mapped[float]
+
+
+class DeliveryAttemptRow(Base):
+    """One try at a delivery. `ended_at` None: it is being made, or its sender died at it."""
+
+    __tablename__ = "delivery_attempts"
+
+    delivery_id: Mapped[str] = mapped_column(
+        ForeignKey("deliveries.id", ondelete="CASCADE"), primary_key=True
+    )
+    attempt: Mapped[int] = mapped_column(Integer, primary_key=True)
+    started_at: Mapped[float]
+    ended_at: Mapped[float | None]
+    status: Mapped[int | None]
+    error: Mapped[str | None]
 
 
 class TurnRow(Base):

@@ -7,11 +7,17 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from faces_jobs.jobs.labels import ANSWERS
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.jobs.status import ItemStatus, JobStatus
+
+_LABELS = dict.fromkeys(label for labels in ANSWERS.values() for label in labels)
+
+DeliveryState = Literal["waiting", "delivered", "given_up"]
 
 
 class Document(BaseModel):
@@ -25,6 +31,21 @@ class ErrorDocument(Document):
 
     code: str = Field(description="Stable name, such as `truncated`.")
     message: str = Field(description="One sentence that says what to do.")
+
+
+class EvidenceDocument(Document):
+    """What is known of the last attempt at work that was given up."""
+
+    attempts: int = Field(description="How many there were, those of lost workers included.")
+    worker: str | None = Field(description="Who made the last one: machine, process, life.")
+    exit_signal: str | None = Field(
+        description="The signal that killed it, such as `SIGKILL`, where that is known."
+    )
+    said: str | None = Field(description="What ended it; none where its worker fell silent.")
+    peak_memory_bytes: int | None = Field(
+        description="The most memory its process had used when it was last heard of."
+    )
+    last_frame: int | None = Field(description="The frame that it was at by then.")
 
 
 class ModelDocument(Document):
@@ -55,6 +76,7 @@ class ItemDocument(Document):
     name: str = Field(description="The name it was submitted under, with its folders.")
     status: ItemStatus
     error: ErrorDocument | None
+    evidence: EvidenceDocument | None = Field(description="Of a file that was given up.")
     kind: str | None = Field(description="`image` or `video`, once known.")
     format: str | None
     width: int | None
@@ -77,6 +99,9 @@ class JobDocument(Document):
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    delete_at: datetime | None = Field(
+        description="When it will be deleted; None: not ended, or kept until somebody deletes it."
+    )
     progress: Progress
     item_count: int
     items_by_status: dict[ItemStatus, int]
@@ -84,6 +109,7 @@ class JobDocument(Document):
     track_count: int
     models: list[ModelDocument] = Field(description="Those that answered; empty before any did.")
     error: ErrorDocument | None = Field(description="Of the job itself, not of one item.")
+    evidence: EvidenceDocument | None = Field(description="Of exports that were given up.")
 
 
 class JobPage(Document):
@@ -103,8 +129,14 @@ class ItemPage(Document):
 class AttributeDocument(Document):
     """A label and its probability."""
 
-    label: str
-    probability: float
+    label: str = Field(
+        description="One of the attribute's labels, or `unsure` where the likeliest of them is "
+        "below the threshold in force (see the job's `models`).",
+        json_schema_extra={"enum": [*_LABELS]},
+    )
+    probability: float = Field(
+        ge=0, le=1, description="Of the likeliest label, also where it is `unsure`."
+    )
 
 
 class BoxDocument(Document):
@@ -187,4 +219,64 @@ class ArtifactPage(Document):
     """Artifacts of a job."""
 
     artifacts: list[ArtifactDocument]
+    next_cursor: str | None
+
+
+class AuditDocument(Document):
+    """What was deleted, and whether it was seen to be gone. Holds nothing of the job's content."""
+
+    id: int
+    at: datetime
+    what: str = Field(description="`job_deleted`.")
+    job_id: str
+    why: str = Field(description="`asked`, or `expired`: kept as long as it was to be.")
+    by: str = Field(description="`api`, `page` or `retention`.")
+    rows: int = Field(description="Rows that were deleted.")
+    files: int = Field(description="Files that were removed.")
+    bytes: int = Field(description="Their bytes together.")
+    verified_at: datetime | None = Field(
+        description="When a look showed that no row and no file remains; None: not yet."
+    )
+    attempts: int = Field(description="Looks that were taken.")
+    last_error: str | None = Field(description="What remained at the last look.")
+
+
+class AuditPage(Document):
+    """Deletions, newest first."""
+
+    entries: list[AuditDocument]
+    next_cursor: str | None
+
+
+class DeliveryAttemptDocument(Document):
+    """One try at a delivery."""
+
+    attempt: int = Field(description="From 1.")
+    started_at: datetime
+    ended_at: datetime | None = Field(description="None: being made, or its sender died at it.")
+    status: int | None = Field(description="The HTTP status that was answered, if any was.")
+    error: str | None = Field(description="What was wrong; None where it arrived.")
+
+
+class DeliveryDocument(Document):
+    """One webhook that was sent, or is to be."""
+
+    id: str = Field(description="The same at each attempt, so that a receiver can drop doubles.")
+    job_id: str
+    url: str
+    event: str = Field(description="`job.succeeded`, `job.failed`, ...: how the job ended.")
+    state: DeliveryState
+    created_at: datetime
+    next_at: datetime | None = Field(description="Of the next attempt; None when none follows.")
+    delivered_at: datetime | None
+    given_up_at: datetime | None
+    last_status: int | None
+    last_error: str | None
+    attempts: list[DeliveryAttemptDocument]
+
+
+class DeliveryPage(Document):
+    """Webhooks of a job, oldest first."""
+
+    deliveries: list[DeliveryDocument]
     next_cursor: str | None

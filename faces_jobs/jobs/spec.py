@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from faces_jobs.errors import OptionsError
 from faces_jobs.jobs.labels import HEADS, MODELS
+from faces_jobs.jobs.webhook_url import split_webhook_url
 from faces_jobs.jobs.unsure import parse_unsure_below
 
 MAX_LABEL_CHARACTERS = 1024
@@ -74,6 +75,15 @@ class JobSpec(BaseModel):
         max_length=MAX_LABEL_CHARACTERS,
         description="Free text to find the job by.",
     )
+    keep_days: float | None = Field(
+        default=None,
+        gt=0,
+        le=36_500,
+        description="Delete the job, its uploads and results, so many days after it ended.",
+    )
+    webhook: str = Field(
+        default="", description="URL that gets a signed POST each time the job ends."
+    )
 
     @field_validator("unsure_below", mode="before")
     @classmethod
@@ -94,6 +104,13 @@ class JobSpec(BaseModel):
         if any(ord(character) < 32 or ord(character) == 127 for character in label):
             raise ValueError("must not hold control characters")
         return label.strip()
+
+    @field_validator("webhook")
+    @classmethod
+    def _webhook_is_a_url(cls, webhook: str) -> str:
+        if webhook.strip():
+            split_webhook_url(webhook.strip())
+        return webhook.strip()
 
     @classmethod
     def parse(cls, options: Mapping[str, Any]) -> Self:

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 
 from faces_jobs.db.claims import SegmentClaim, renew_segment
 from faces_jobs.worker.heartbeat import Heartbeat
+from faces_jobs.worker.memory import peak_memory_bytes
 from faces_jobs.worker.resources import Worker
 
 
@@ -20,6 +21,7 @@ def held(claim: SegmentClaim, worker: Worker) -> AbstractContextManager[Heartbea
             lease_seconds=settings.lease_seconds,
             frames_done=frames_done,
             frames_total=frames_total,
+            peak_memory_bytes=peak_memory_bytes(),
         )
 
     return Heartbeat(

@@ -38,10 +38,11 @@ from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.run import run_item
 from faces_jobs.pipeline.stages import Classifier, Detector, FrameReader
 from faces_jobs.pipeline.tracking import OverlapTracker
-from faces_jobs.pipeline.values import MediaInfo
+from faces_jobs.pipeline.values import MediaInfo, RunReport
 from faces_jobs.sinks.spool import FaceSpool
 from faces_jobs.storage import told_when_full
 from faces_jobs.worker.artifacts import ItemArtifacts
+from faces_jobs.worker.backoff import pause_seconds
 from faces_jobs.worker.binding import bind
 from faces_jobs.worker.cutting import cut, ring, uncut
 from faces_jobs.worker.drawing import draw
@@ -82,6 +83,8 @@ def process_claim(claim: SegmentClaim, worker: Worker) -> None:
     with about(
         job=claim.job_id, item=claim.item_id, segment=claim.segment_id, attempt=claim.attempt
     ):
+        worker.counters.add("attempts")
+        worker.counters.add("rescues", float(claim.rescued))
         try:
             if _attempt(claim, worker):
                 # Here and now, not by a message: behind a long job's segments it would wait for
@@ -119,6 +122,8 @@ def _attempt(claim: SegmentClaim, worker: Worker) -> bool:
         return fail_segment(database, claim, _document(error))
     except FacesJobsError as error:
         _log.warning("the attempt failed: %s", error)
+        if error.permanent:
+            return fail_segment(database, claim, _document(error))
         return _try_again(claim, worker, _document(error))
     except Exception as error:  # noqa: BLE001 (the last boundary: told, kept and counted)
         _log.exception("the attempt failed")
@@ -152,8 +157,15 @@ def _go_on(claim: SegmentClaim, worker: Worker) -> None:
 def _try_again(claim: SegmentClaim, worker: Worker, error: ErrorDocument) -> bool:
     """Put the segment back for another attempt; fail it where this one was the last."""
     if claim.attempt >= worker.settings.max_attempts:
-        return fail_segment(worker.database, claim, error)
-    hand_back(worker.database, claim, reason=error.message, counts=True)
+        worker.counters.add("poison")
+        return fail_segment(worker.database, claim, error, gave_up=True)
+    hand_back(
+        worker.database,
+        claim,
+        reason=error.message,
+        counts=True,
+        delay_seconds=pause_seconds(worker.settings, claim.attempt),
+    )
     return False
 
 
@@ -183,7 +195,9 @@ def _work(claim: SegmentClaim, worker: Worker) -> bool:
                 sinks=[spool, *sinks],
                 batch_size=settings.batch_size,
                 on_progress=heartbeat.progress,
+                unsure_below=settings.unsure_below,
             )
+        _count(report, worker)
         stored = artifacts.publish(storage)
         heartbeat.stop()
         results = SegmentResults(
@@ -210,6 +224,13 @@ def _work(claim: SegmentClaim, worker: Worker) -> bool:
     return bool(last)
 
 
+def _count(report: RunReport, worker: Worker) -> None:
+    worker.counters.add("frames", report.frames_read)
+    worker.counters.add("faces", report.faces)
+    for stage, seconds in report.stage_seconds.items():
+        worker.counters.add("stage_seconds", seconds, label=stage)
+
+
 def _facts(info: MediaInfo) -> ItemFacts:
     return ItemFacts(
         kind=info.kind,
@@ -220,7 +241,9 @@ def _facts(info: MediaInfo) -> ItemFacts:
     )
 
 
-def _models(detector: Detector, classifiers: Sequence[Classifier]) -> list[ModelVersion]:
+def _models(
+    detector: Detector, classifiers: Sequence[Classifier], *said: str
+) -> list[ModelVersion]:
     found = ModelVersion(name=DETECTOR, version=detector.version, sha256=detector.sha256)
     return [
         found,

@@ -17,7 +17,7 @@ from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.sansio.response import Response as AnyResponse
 
 from faces_jobs import errors
-from faces_jobs.errors import FacesJobsError, OptionsError
+from faces_jobs.errors import FacesJobsError, NotReadyError, OptionsError
 from faces_jobs_web.operations import PROBLEM
 
 log = logging.getLogger(__name__)
@@ -29,6 +29,8 @@ SENTENCES: tuple[tuple[type[FacesJobsError], str], ...] = (
     (errors.DatabaseError, "The database does not answer or is being upgraded. Try again soon."),
 )
 INTERNAL = "internal"
+# Beside the API: asked by machines, not by people.
+FOR_MACHINES = frozenset({"/healthz", "/readyz", "/metrics"})
 
 # The first class that fits decides, so the special stand before the general.
 STATUSES: tuple[tuple[type[FacesJobsError], int, str], ...] = (
@@ -46,6 +48,7 @@ STATUSES: tuple[tuple[type[FacesJobsError], int, str], ...] = (
     (errors.SourceError, 422, "Submitted file can't be read"),
     (errors.MediaError, 415, "File can't be processed"),
     (errors.StorageFullError, 507, "No room left"),
+    (errors.NotReadyError, 503, "Not ready"),
     (errors.QueueError, 503, "Queue does not answer"),
     (errors.DatabaseError, 503, "Database does not answer"),
 )
@@ -77,7 +80,7 @@ class Problem(BaseModel):
     detail: str = Field(description="This problem in a sentence that says what to do.")
     code: str = Field(description="The last part of `type`.")
     fields: dict[str, str] | None = Field(
-        default=None, description="Each option or parameter at fault, and why."
+        default=None, description="Each option, parameter or part at fault, and why."
     )
     id: str | None = Field(
         default=None, description="Of an internal error: the id under which it was logged."
@@ -95,7 +98,7 @@ def problem_of(error: FacesJobsError) -> Problem:
     """The problem that stands for one of our errors."""
     for kind, status, title in STATUSES:
         if isinstance(error, kind):
-            fields = error.fields if isinstance(error, OptionsError) else None
+            fields = error.fields if isinstance(error, OptionsError | NotReadyError) else None
             detail = str(error)
             for own, sentence in SENTENCES:
                 if isinstance(error, own):
@@ -200,4 +203,4 @@ def _answer(problem: Problem) -> Response:
 
 def wants_problem() -> bool:
     """True for requests whose errors are problems, not pages."""
-    return request.path.startswith("/api/") or request.path == "/healthz"
+    return request.path.startswith("/api/") or request.path in FOR_MACHINES

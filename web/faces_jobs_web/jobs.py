@@ -136,12 +136,18 @@ def show(job_id: str) -> Response:
 @describes(
     Operation(
         tag="jobs",
-        answers={204: Answer("The job and all its files are gone.")},
+        answers={
+            204: Answer("The job and all its files are gone: a look has shown it."),
+            202: Answer(
+                "The job is gone. What is left of its files (a worker has not let go yet, or one "
+                "can't be removed) is tried again; `GET /api/v1/audit` tells."
+            ),
+        },
         problems=(403, 404),
     )
 )
 def delete(job_id: str) -> Response:
     """Delete a job with its results and files. A running job is cancelled first."""
     held = services()
-    delete_job(job_id, database=held.database, storage=held.storage)
-    return Response(status=204)
+    gone = delete_job(job_id, database=held.database, storage=held.storage)
+    return Response(status=204 if gone else 202)

@@ -12,6 +12,31 @@ from faces_jobs_models.training.readers import open_data, open_detection_data
 from tests.unit.models.packs import write_packs
 from tests.unit.models.readers.drawn import draw
 
+ROOT = Path(__file__).parents[4]
+DOCS = (ROOT / "docs/labelled-pictures.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "imdb",
+        "wiki",
+        "fer2013",
+        "ferplus",
+        "imfdb",
+        "jaffe",
+        "ckplus",
+        "ckplus48",
+        "utkface",
+        "lfw",
+        "facemask",
+        "wider_faces",
+    ],
+)
+def test_every_set_has_its_row_in_the_docs(name: str) -> None:
+    rows = [line.split("|")[1] for line in DOCS.splitlines() if line.startswith("| `")]
+    assert any(f"`{name}`" in row for row in rows)
+
 
 def write_utkface(folder: Path) -> None:
     draw(folder / "26_0_1_20170116154530124.jpg.chip.jpg")
