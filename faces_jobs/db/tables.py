@@ -262,6 +262,8 @@ class ModelRow(Base):
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
     version: Mapped[str]
     sha256: Mapped[str] = mapped_column(String(64))
+    # As text, since PostgreSQL can't tell JSON apart; None: from before there were thresholds.
+    unsure_below: Mapped[str | None]
 
 
 class ArtifactRow(Base):
