@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 
 from faces_jobs.db.claims import SegmentClaim, claim_segment, renew_segment
 from faces_jobs.db.endings import (
@@ -15,6 +16,7 @@ from faces_jobs.db.endings import (
     finish_segment,
     hand_back,
 )
+from faces_jobs.db.space import park_segment
 from faces_jobs.errors import (
     CancelledError,
     DatabaseError,
@@ -108,6 +110,11 @@ def _attempt(claim: SegmentClaim, worker: Worker) -> bool:
     except MediaError as error:
         _log.info("the file can't be processed: %s: %s", error.code, error)
         return fail_segment(database, claim, _document(error))
+    except StorageFullError as error:
+        _log.warning("the job waits for space: %s", error)
+        pause = partial(pause_seconds, worker.settings)
+        park_segment(database, claim, reason=str(error), pause=pause)
+        return False
     except FacesJobsError as error:
         _log.warning("the attempt failed: %s", error)
         if error.permanent:
@@ -151,6 +158,10 @@ def _work(claim: SegmentClaim, worker: Worker) -> bool:
             peak_memory_bytes=peak_memory_bytes(),
         )
 
+    def progress(frames_done: int, frames_total: int | None) -> None:
+        heartbeat.progress(frames_done, frames_total)
+        storage.check_room()  # the reserve is for others: for rows, above all
+
     with ExitStack() as stack:
         heartbeat = stack.enter_context(
             Heartbeat(
@@ -179,7 +190,7 @@ def _work(claim: SegmentClaim, worker: Worker) -> bool:
                 spec=claim.spec,
                 sinks=[spool, *sinks],
                 batch_size=settings.batch_size,
-                on_progress=heartbeat.progress,
+                on_progress=progress,
                 unsure_below=settings.unsure_below,
             )
         _count(report, worker)
