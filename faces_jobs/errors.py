@@ -29,6 +29,7 @@ FacesJobsError
 ├── CancelledError                the user cancelled (not an error of the work)
 ├── PausedError                   the job is held: paused, or waiting for space (not permanent)
 ├── NotReadyError                 a part without which the service can't work is missing
+├── QueueFullError                so much work waits that no more is taken (not permanent)
 ├── QueueError                    the broker does not answer (not permanent)
 ├── DatabaseError                 the database is missing, old or unreachable
 └── ServerError                   the server answered a client's request with a problem
@@ -237,6 +238,13 @@ class NotReadyError(FacesJobsError):
     def __init__(self, fields: Mapping[str, str]) -> None:
         self.fields = dict(fields)
         super().__init__(f"Not ready: {', '.join(fields)} missing.")
+
+
+class QueueFullError(FacesJobsError):
+    """So much work waits, of this owner or of all, that no more is taken for now."""
+
+    code = "queue-full"
+    permanent = False
 
 
 class QueueError(FacesJobsError):

@@ -86,6 +86,28 @@ class Settings(BaseModel):
         ge=0,
         description="Room that must stay free in the data folder; below it nothing is accepted.",
     )
+    max_queued_jobs: int = Field(
+        default=10_000,
+        ge=0,
+        description="Most jobs that wait or run; more are refused (429). 0: no limit.",
+    )
+    max_queued_items: int = Field(
+        default=1_000_000, ge=0, description="Most files in those jobs, likewise."
+    )
+    max_queued_bytes: int = Field(
+        default=0, ge=0, description="Most bytes of those files, likewise."
+    )
+    max_owner_jobs: int = Field(
+        default=0,
+        ge=0,
+        description="Most jobs of one owner that wait or run; more are refused (429). 0: no limit.",
+    )
+    max_owner_items: int = Field(
+        default=0, ge=0, description="Most files in the jobs of one owner, likewise."
+    )
+    max_owner_bytes: int = Field(
+        default=0, ge=0, description="Most bytes of the files of one owner, likewise."
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="Where networks run. `auto`: CUDA where it is there."
     )

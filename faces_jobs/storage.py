@@ -103,9 +103,15 @@ class LocalStorage:
                 shutil.rmtree(probe, ignore_errors=True)
 
     @contextmanager
-    def receive(self, *, max_bytes: int | None = None) -> Iterator[Incoming]:
-        """A place to stream uploads to. What no job took is removed at the end."""
-        self.check_room()
+    def receive(
+        self, *, max_bytes: int | None = None, expected_bytes: int = 0
+    ) -> Iterator[Incoming]:
+        """A place to stream uploads to. What no job took is removed at the end.
+
+        Raises:
+            StorageFullError: there is no room for what is expected.
+        """
+        self.check_room(expected_bytes)
         folder = self.folder / "incoming" / uuid.uuid4().hex
         with told_when_full():
             folder.mkdir(parents=True)

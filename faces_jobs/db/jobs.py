@@ -56,6 +56,8 @@ def store_job(
             label=spec.label,
             owner=owner,
             priority=PRIORITY_RANKS[spec.priority],
+            item_count=len(items),
+            bytes=sum(item.bytes for item in items),
             options=spec.model_dump(mode="json"),
             root=root,
             created_at=now,

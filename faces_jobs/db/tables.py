@@ -112,6 +112,7 @@ class JobRow(LeaseColumns, Base):
         Index("ix_jobs_newest", "created_at", "id"),
         Index("ix_jobs_status_newest", "status", "created_at", "id"),
         Index("ix_jobs_delete", "delete_at"),
+        Index("ix_jobs_waiting", "status", "owner", "item_count", "bytes"),  # how much waits
         Index(  # of the jobs that workers may take from: whose turn it is (see `db.turns`)
             "ix_jobs_turn",
             "owner",
@@ -128,6 +129,9 @@ class JobRow(LeaseColumns, Base):
     label: Mapped[str]
     owner: Mapped[str] = mapped_column(String(128), server_default="")  # empty: all who don't say
     priority: Mapped[int] = mapped_column(Integer, server_default="1")  # its rank: 0 is first
+    item_count: Mapped[int] = mapped_column(Integer, server_default="0")
+    bytes: Mapped[int] = mapped_column(BigInteger, server_default="0")  # of its items together
+    parked: Mapped[int] = mapped_column(Integer, server_default="0")  # how often, for want of space
     options: Mapped[dict[str, Any]]
     root: Mapped[str | None]  # of a folder submission: the root's name; None: files were uploaded
     created_at: Mapped[float]
@@ -287,6 +291,8 @@ class ModelRow(Base):
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
     version: Mapped[str]
     sha256: Mapped[str] = mapped_column(String(64))
+    # As text, since PostgreSQL can't tell JSON apart; None: from before there were thresholds.
+    unsure_below: Mapped[str | None]
 
 
 class ArtifactRow(Base):

@@ -18,7 +18,7 @@ from faces_jobs.storage import told_when_full
 from faces_jobs.worker.artifacts import MEDIA_TYPES
 from faces_jobs.worker.drawing import DRAWN, LENGTH, SHOT
 from faces_jobs.worker.heartbeat import Heartbeat
-from faces_jobs.worker.holding import held
+from faces_jobs.worker.holding import Holding
 from faces_jobs.worker.names import artifact_stem
 from faces_jobs.worker.record import Published, record
 from faces_jobs.worker.resources import Worker
@@ -38,7 +38,7 @@ def bind(claim: SegmentClaim, worker: Worker) -> bool:
     stem = artifact_stem(claim.position, claim.item_name)
     kinds: dict[str, tuple[str, int | None]] = {}
     with ExitStack() as stack:
-        heartbeat = stack.enter_context(held(claim, worker))
+        heartbeat = stack.enter_context(Holding(claim, worker))
         stack.enter_context(told_when_full())
         workspace = stack.enter_context(storage.workspace(claim.token))
         out = workspace / "out"

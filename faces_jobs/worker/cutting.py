@@ -13,7 +13,7 @@ from faces_jobs.jobs.stages import Stage
 from faces_jobs.pipeline.cuts import Plan, plan_parts
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.video_reader import VideoReader
-from faces_jobs.worker.holding import held
+from faces_jobs.worker.holding import Holding
 from faces_jobs.worker.resources import Worker
 from faces_jobs.worker.source import open_source
 
@@ -29,7 +29,7 @@ def cut(claim: SegmentClaim, worker: Worker) -> SegmentClaim:
     """
     if claim.stage is not Stage.WHOLE or claim.item_kind == "image":
         return claim
-    with held(claim, worker):
+    with Holding(claim, worker):
         plan = _plan(claim, worker)
         if not plan.parts:
             _log.info("not cut: %s", plan.reason)

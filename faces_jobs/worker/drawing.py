@@ -21,7 +21,7 @@ from faces_jobs.sinks.joined import PART_FORMAT, PART_SUFFIX
 from faces_jobs.sinks.thumbnails import Thumbnails
 from faces_jobs.sinks.video import AnnotatedVideo
 from faces_jobs.storage import told_when_full
-from faces_jobs.worker.holding import held
+from faces_jobs.worker.holding import Holding
 from faces_jobs.worker.linking import LINKED
 from faces_jobs.worker.record import Published, record
 from faces_jobs.worker.resources import Worker
@@ -49,7 +49,7 @@ def draw(claim: SegmentClaim, worker: Worker) -> bool:
     )
     linked = files_of(worker.database, claim.item_id, LINKED).get(part.number)
     with ExitStack() as stack:
-        heartbeat = stack.enter_context(held(claim, worker))
+        heartbeat = stack.enter_context(Holding(claim, worker))
         stack.enter_context(told_when_full())
         path = stack.enter_context(open_source(claim, storage=storage, roots=settings.roots))
         reader = stack.enter_context(open_part(path, part, max_pixels=settings.max_pixels))

@@ -18,7 +18,7 @@ from faces_jobs.pipeline.unsure import thresholds_of_all
 from faces_jobs.sinks.findings import Findings
 from faces_jobs.storage import told_when_full
 from faces_jobs.worker.facts import facts_of, models_of
-from faces_jobs.worker.holding import held
+from faces_jobs.worker.holding import Holding
 from faces_jobs.worker.record import Published, record
 from faces_jobs.worker.resources import Worker
 from faces_jobs.worker.source import open_source
@@ -37,7 +37,7 @@ def find(claim: SegmentClaim, worker: Worker) -> bool:
     part = Part.of(claim.part or {})
     name = f"{part.number}.found.jsonl"
     with ExitStack() as stack:
-        heartbeat = stack.enter_context(held(claim, worker))
+        heartbeat = stack.enter_context(Holding(claim, worker))
         stack.enter_context(told_when_full())
         detector = worker.networks.detector()
         classifiers = worker.networks.classifiers(spec.models)

@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-
 from faces_jobs.db.claims import SegmentClaim, renew_segment
 from faces_jobs.worker.heartbeat import Heartbeat
 from faces_jobs.worker.memory import peak_memory_bytes
 from faces_jobs.worker.resources import Worker
 
 
-def held(claim: SegmentClaim, worker: Worker) -> AbstractContextManager[Heartbeat]:
-    """A heart that beats for this claim, to be used with `with`."""
-    settings = worker.settings
+class Holding(Heartbeat):
+    """A heart that beats for one claim, and sees at every progress that there is room left."""
 
-    def renew(frames_done: int, frames_total: int | None) -> None:
-        renew_segment(
-            worker.database,
-            claim,
-            lease_seconds=settings.lease_seconds,
-            frames_done=frames_done,
-            frames_total=frames_total,
-            peak_memory_bytes=peak_memory_bytes(),
+    def __init__(self, claim: SegmentClaim, worker: Worker) -> None:
+        settings = worker.settings
+
+        def renew(frames_done: int, frames_total: int | None) -> None:
+            renew_segment(
+                worker.database,
+                claim,
+                lease_seconds=settings.lease_seconds,
+                frames_done=frames_done,
+                frames_total=frames_total,
+                peak_memory_bytes=peak_memory_bytes(),
+            )
+
+        super().__init__(
+            renew,
+            every_seconds=settings.heartbeat_seconds,
+            stop_requested=worker.stop_requested,
         )
+        self._storage = worker.storage
 
-    return Heartbeat(
-        renew,
-        every_seconds=settings.heartbeat_seconds,
-        stop_requested=worker.stop_requested,
-    )
+    def progress(self, frames_done: int, frames_total: int | None) -> None:
+        """Tell how far the work is; see `Heartbeat.progress`.
+
+        Raises:
+            StorageFullError: the reserve is touched, which is for others: for rows, above all.
+        """
+        super().progress(frames_done, frames_total)
+        self._storage.check_room()

@@ -24,7 +24,7 @@ from faces_jobs.pipeline.values import Face
 from faces_jobs.sinks.findings import read_findings, read_header, write_linked
 from faces_jobs.storage import told_when_full
 from faces_jobs.worker.heartbeat import Heartbeat
-from faces_jobs.worker.holding import held
+from faces_jobs.worker.holding import Holding
 from faces_jobs.worker.record import Published, record
 from faces_jobs.worker.resources import Worker
 
@@ -48,7 +48,7 @@ def link(claim: SegmentClaim, worker: Worker) -> bool:
     header = read_header(next(iter(found.values())))
     linker = Linker(header["unsure_below"])
     with ExitStack() as stack:
-        heartbeat = stack.enter_context(held(claim, worker))
+        heartbeat = stack.enter_context(Holding(claim, worker))
         stack.enter_context(told_when_full())
         workspace = stack.enter_context(storage.workspace(claim.token))
         out = workspace / "out"

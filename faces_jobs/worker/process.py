@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 
 from faces_jobs.db.claims import SegmentClaim, claim_segment
 from faces_jobs.db.endings import (
@@ -16,6 +17,7 @@ from faces_jobs.db.endings import (
     hand_back,
 )
 from faces_jobs.db.parts import unheard_segments
+from faces_jobs.db.space import park_segment
 from faces_jobs.errors import (
     CancelledError,
     DatabaseError,
@@ -49,7 +51,7 @@ from faces_jobs.worker.drawing import draw
 from faces_jobs.worker.finding import find
 from faces_jobs.worker.finish import finish_job
 from faces_jobs.worker.heartbeat import StopRequestedError
-from faces_jobs.worker.holding import held
+from faces_jobs.worker.holding import Holding
 from faces_jobs.worker.linking import link
 from faces_jobs.worker.record import Published, record
 from faces_jobs.worker.resources import Worker
@@ -120,6 +122,11 @@ def _attempt(claim: SegmentClaim, worker: Worker) -> bool:
     except MediaError as error:
         _log.info("the file can't be processed: %s: %s", error.code, error)
         return fail_segment(database, claim, _document(error))
+    except StorageFullError as error:
+        _log.warning("the job waits for space: %s", error)
+        pause = partial(pause_seconds, worker.settings)
+        park_segment(database, claim, reason=str(error), pause=pause)
+        return False
     except FacesJobsError as error:
         _log.warning("the attempt failed: %s", error)
         if error.permanent:
@@ -171,9 +178,8 @@ def _try_again(claim: SegmentClaim, worker: Worker, error: ErrorDocument) -> boo
 
 def _work(claim: SegmentClaim, worker: Worker) -> bool:
     settings, storage = worker.settings, worker.storage
-
     with ExitStack() as stack:
-        heartbeat = stack.enter_context(held(claim, worker))
+        heartbeat = stack.enter_context(Holding(claim, worker))
         stack.enter_context(told_when_full())
         detector = worker.networks.detector()
         classifiers = worker.networks.classifiers(claim.spec.models)

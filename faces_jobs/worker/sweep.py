@@ -22,6 +22,7 @@ from faces_jobs.db.overdue import (
 )
 from faces_jobs.db.processes import forget_silent_processes, set_measures
 from faces_jobs.db.session import Database, open_database
+from faces_jobs.db.space import resume_parked
 from faces_jobs.errors import DatabaseError, QueueError, StorageFullError
 from faces_jobs.presence import Presence
 from faces_jobs.queue import Queue, open_queue
@@ -50,6 +51,7 @@ class SweepReport:
     segments_rung: int
     jobs_rung: int
     given_up: int
+    resumed: int = 0
 
 
 def run_sweep(settings: Settings, *, once: bool = False) -> None:
@@ -98,6 +100,7 @@ def sweep(database: Database, queue: Queue, settings: Settings) -> SweepReport:
         database, max_attempts=settings.max_attempts, limit=MOST_AT_ONCE
     )
     given_up += fail_poisoned_jobs(database, max_attempts=settings.max_attempts, limit=MOST_AT_ONCE)
+    resumed = _resume_parked(database, settings)
     jobs = {
         *to_finish,
         *waiting_jobs(
@@ -123,7 +126,16 @@ def sweep(database: Database, queue: Queue, settings: Settings) -> SweepReport:
     for segment_id in segments:
         queue.ring_segment(segment_id)
     mark_segments_rung(database, segments)
-    return SweepReport(segments_rung=len(segments), jobs_rung=len(jobs), given_up=given_up)
+    return SweepReport(len(segments), len(jobs), given_up, resumed)
+
+
+def _resume_parked(database: Database, settings: Settings) -> int:
+    """Let jobs go on that wait for space, if there is room."""
+    try:
+        open_storage(settings).check_room()
+    except StorageFullError:
+        return 0
+    return len(resume_parked(database, limit=MOST_AT_ONCE))
 
 
 def _loop(

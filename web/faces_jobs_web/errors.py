@@ -22,7 +22,8 @@ from faces_jobs_web.operations import PROBLEM
 
 log = logging.getLogger(__name__)
 
-RETRY_AFTER_SECONDS = 5
+# A queue takes longer to become shorter than a database to start.
+RETRY_AFTER_SECONDS = {429: 30, 503: 5, 507: 60}
 # What these errors say is for who runs the server (hosts, paths); who asks gets these sentences.
 SENTENCES: tuple[tuple[type[FacesJobsError], str], ...] = (
     (errors.QueueError, "The queue does not answer. Nothing is lost: try again in a moment."),
@@ -47,6 +48,7 @@ STATUSES: tuple[tuple[type[FacesJobsError], int, str], ...] = (
     (errors.TruncatedError, 422, "Truncated file"),
     (errors.SourceError, 422, "Submitted file can't be read"),
     (errors.MediaError, 415, "File can't be processed"),
+    (errors.QueueFullError, 429, "Too much waits"),
     (errors.StorageFullError, 507, "No room left"),
     (errors.NotReadyError, 503, "Not ready"),
     (errors.QueueError, 503, "Queue does not answer"),
@@ -195,10 +197,15 @@ def _answer(problem: Problem) -> Response:
         # The error may have come before the guard knew who asks.
         g.setdefault("by_bearer", False)
         response = Response(render_template("problem.html", problem=problem), problem.status)
-    if problem.status in {503, 507}:
-        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    response.headers.extend(retry_after(problem.status))
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def retry_after(status: int) -> dict[str, str]:
+    """The header that says when to try again, for statuses that pass."""
+    seconds = RETRY_AFTER_SECONDS.get(status)
+    return {} if seconds is None else {"Retry-After": str(seconds)}
 
 
 def wants_problem() -> bool:
