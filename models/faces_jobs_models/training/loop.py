@@ -54,7 +54,7 @@ def train(
     """
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
-    network = build_network(recipe.model, recipe.network)
+    network = build_network(recipe.training_heads, recipe.network)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stub lags
     averaged = copy.deepcopy(network)
     optimizer = torch.optim.AdamW(
@@ -72,12 +72,15 @@ def train(
         losses = []
         for batch in feed.epoch(epoch):
             _set_rate(optimizer, recipe, step / total_steps)
+            # Half of the time, and the averaged weights come out the same.
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                logits = network.logits(batch.crops)
             loss = multi_task_loss(
-                network.logits(batch.crops),
+                {head: values.float() for head, values in logits.items()},
                 batch.targets,
                 priors=priors,
                 adjustment=recipe.adjustment,
-                head_weights=recipe.head_weights,
+                head_weights={**recipe.head_weights, **recipe.auxiliary},
                 smoothing=recipe.smoothing,
             )
             optimizer.zero_grad(set_to_none=True)
@@ -95,7 +98,17 @@ def train(
         seconds = time.monotonic() - started
         _log(out, epoch + 1, float(np.mean(losses)), seconds, figures)
         say(_line(recipe, epoch + 1, float(np.mean(losses)), seconds, figures))
-    return Trained(network=averaged, figures=_measure(recipe, averaged, data_sets))
+    result = _without_auxiliary(recipe, averaged)
+    return Trained(network=result, figures=_measure(recipe, result, data_sets))
+
+
+def _without_auxiliary(recipe: Recipe, network: AttributeNetwork) -> AttributeNetwork:
+    kept = build_network(MODELS[recipe.model], recipe.network)
+    wanted = kept.state_dict()
+    state = network.state_dict()
+    state["temperatures"] = wanted["temperatures"]
+    kept.load_state_dict({name: state[name] for name in wanted})
+    return kept
 
 
 def _measure(

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from faces_jobs.errors import ModelError
 from faces_jobs.jobs.labels import HEADS, MODELS
 from faces_jobs_models.catalog import Catalog, open_catalog
-from faces_jobs_models.mini_xception import BodyConfig
+from faces_jobs_models.residual import BodyConfig
 from faces_jobs_models.training import __main__ as command
 from faces_jobs_models.training.augment import Augmentation, augment, middle
 from faces_jobs_models.training.export import export_model
@@ -30,7 +30,7 @@ from faces_jobs_models.training.samples import is_held_out
 
 from .packs import write_packs
 
-TINY = BodyConfig(stem=8, widths=(8, 8, 16), repeats=(0, 0, 0))
+TINY = BodyConfig(stem=8, widths=(8, 8, 16), blocks=(1, 1, 1))
 ROWS = 60
 
 
