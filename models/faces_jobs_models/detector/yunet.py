@@ -1,0 +1,142 @@
+"""The detector's network: anchor-free, about 75 thousand weights, strides 8, 16 and 32.
+
+Written after Wu, Peng, Yu: "YuNet: A Tiny Millisecond-level Face Detector", Machine Intelligence
+Research 20 (2023), with the sizes of its variant n, so that the official weights fit as well.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+STRIDES = (8, 16, 32)
+CHANNELS = 64
+LANDMARKS = 5
+OUTPUT_NAMES = tuple(
+    f"{kind}_{stride}" for kind in ("cls", "obj", "bbox", "kps") for stride in STRIDES
+)
+"""In the order of the network's outputs."""
+
+
+class Maps(NamedTuple):
+    """What the heads say of one stride, before the sigmoid: (n, channels, h/stride, w/stride)."""
+
+    cls: Tensor  # 1: how well the box fits, where there is a face
+    obj: Tensor  # 1: whether a face is centred near this cell
+    bbox: Tensor  # 4: centre as offset from the cell, logarithm of the size, in strides
+    kps: Tensor  # 10: five points (x, y) as offset from the cell, in strides
+
+
+class SeparableUnit(nn.Module):
+    """A 1x1 convolution, then a 3x3 of each channel; the paper's DPUnit."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, is_last: bool = False) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 1)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, groups=out_channels)
+        # The last unit of a head gives numbers of any size and sign.
+        self.bn = nn.Identity() if is_last else nn.BatchNorm2d(out_channels)
+        self.is_last = is_last
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, in, h, w) -> (n, out, h, w)."""
+        y = cast("Tensor", self.bn(self.conv2(self.conv1(x))))
+        return y if self.is_last else functional.relu(y)
+
+
+class Backbone(nn.Module):
+    """Pictures to features at strides 8, 16 and 32."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 16, 3, stride=2, padding=1)
+        self.stem_bn = nn.BatchNorm2d(16)
+        self.stem_unit = SeparableUnit(16, 16)
+        widths = (16, CHANNELS, CHANNELS, CHANNELS, CHANNELS, CHANNELS)
+        self.stages = nn.ModuleList(
+            nn.Sequential(SeparableUnit(before, before), SeparableUnit(before, after))
+            for before, after in pairwise(widths)
+        )
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(n, 3, h, w) -> (n, 64, h/8, w/8), (n, 64, h/16, w/16), (n, 64, h/32, w/32)."""
+        x = functional.relu(self.stem_bn(self.stem(x)))  # (n, 16, h/2, w/2)
+        x = functional.max_pool2d(self.stem_unit(x), 2)  # (n, 16, h/4, w/4)
+        x = self.stages[1](self.stages[0](x))  # (n, 64, h/4, w/4)
+        at_8 = self.stages[2](functional.max_pool2d(x, 2))
+        at_16 = self.stages[3](functional.max_pool2d(at_8, 2))
+        at_32 = self.stages[4](functional.max_pool2d(at_16, 2))
+        return at_8, at_16, at_32
+
+
+class Head(nn.Module):
+    """Features of one stride to its maps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shared = SeparableUnit(CHANNELS, CHANNELS)
+        self.cls = SeparableUnit(CHANNELS, 1, is_last=True)
+        self.obj = SeparableUnit(CHANNELS, 1, is_last=True)
+        self.bbox = SeparableUnit(CHANNELS, 4, is_last=True)
+        self.kps = SeparableUnit(CHANNELS, 2 * LANDMARKS, is_last=True)
+
+    def forward(self, x: Tensor) -> Maps:
+        """(n, 64, h, w) -> maps of the same height and width."""
+        x = self.shared(x)
+        return Maps(self.cls(x), self.obj(x), self.bbox(x), self.kps(x))
+
+
+class YuNet(nn.Module):
+    """Pictures to scores, boxes and landmarks of every cell; nothing to be normalised before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = Backbone()
+        self.laterals = nn.ModuleList(SeparableUnit(CHANNELS, CHANNELS) for _ in STRIDES)
+        self.heads = nn.ModuleList(Head() for _ in STRIDES)
+        _set_starting_weights(self)
+
+    def maps(self, pictures: Tensor) -> list[Maps]:
+        """(n, 3, h, w) float32 BGR 0..255, h and w multiples of 32 -> the maps of each stride."""
+        at_8, at_16, at_32 = self.backbone(pictures)
+        # What the coarser level saw is added to the finer one, nearest neighbour.
+        at_32 = self.laterals[2](at_32)
+        at_16 = self.laterals[1](at_16 + functional.interpolate(at_32, scale_factor=2.0))
+        at_8 = self.laterals[0](at_8 + functional.interpolate(at_16, scale_factor=2.0))
+        levels = zip(self.heads, (at_8, at_16, at_32), strict=True)
+        return [cast("Maps", head(features)) for head, features in levels]
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
+        """(n, 3, h, w) float32 BGR 0..255, h and w multiples of 32 -> one tensor an output name.
+
+        Each is (n, cells, channels), cells row by row. cls and obj are 0..1; the score of a
+        cell is the square root of their product. With (column, row) of a cell and its stride s,
+        its box is centred at s * (column + bbox[0], row + bbox[1]) and s * exp(bbox[2:4]) wide
+        and high; its points lie at s * (column + kps[0], row + kps[1]) and so on.
+        """
+        levels = self.maps(pictures)
+        scores = [torch.sigmoid(_by_cell(level[kind])) for kind in (0, 1) for level in levels]
+        geometry = [_by_cell(level[kind]) for kind in (2, 3) for level in levels]
+        return (*scores, *geometry)
+
+
+def _by_cell(values: Tensor) -> Tensor:
+    count, channels = values.shape[:2]
+    return values.permute(0, 2, 3, 1).reshape(count, -1, channels)
+
+
+def _set_starting_weights(network: YuNet) -> None:
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    for head in network.heads:
+        # Faces are rare: starting at one cell in a hundred spares the first steps a shock.
+        bias = cast("Head", head).obj.conv2.bias
+        if bias is not None:
+            nn.init.constant_(bias, -4.6)

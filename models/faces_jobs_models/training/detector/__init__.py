@@ -1,0 +1,1 @@
+"""Training of the detector: scenes composed of photographs, a teacher's answers to them."""
