@@ -6,7 +6,7 @@ import copy
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from torch import nn
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs_models.attribute_network import AttributeNetwork
 from faces_jobs_models.networks import build_network
+from faces_jobs_models.training.calibrate import calibrate
 from faces_jobs_models.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from faces_jobs_models.training.evaluate import answer_with, evaluate
 from faces_jobs_models.training.feed import Feed
@@ -24,6 +25,7 @@ from faces_jobs_models.training.figures import Figures
 from faces_jobs_models.training.losses import multi_task_loss
 from faces_jobs_models.training.prepare import Prepared
 from faces_jobs_models.training.recipes import Recipe
+from faces_jobs_models.weights import Calibration
 
 LOG_NAME = "log.jsonl"
 _LARGEST_GRADIENT = 5.0  # its norm; a rare bad batch would undo an hour
@@ -33,9 +35,10 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a run gives: the averaged network and its figures on the held-out faces."""
+    """What a run gives: the averaged network, calibrated, and its figures on held-out faces."""
 
     network: AttributeNetwork
+    calibration: Mapping[str, Calibration]  # head -> what its record says
     figures: Sequence[Figures]
 
 
@@ -99,7 +102,8 @@ def train(
         _log(out, epoch + 1, float(np.mean(losses)), seconds, figures)
         say(_line(recipe, epoch + 1, float(np.mean(losses)), seconds, figures))
     result = _without_auxiliary(recipe, averaged)
-    return Trained(network=result, figures=_measure(recipe, result, data_sets))
+    calibration = calibrate(result, data_sets, crop_size=recipe.crop_size)
+    return Trained(result, calibration, _measure(recipe, result, data_sets))
 
 
 def _without_auxiliary(recipe: Recipe, network: AttributeNetwork) -> AttributeNetwork:
