@@ -48,6 +48,14 @@ class WeightsFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """What was fitted for one head after training."""
+
+    temperature: float = 1.0
+    unsure_below: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRecord:
     """What is known of a model's weights. `files` maps a format ("onnx") to its file."""
 
