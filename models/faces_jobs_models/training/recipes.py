@@ -75,7 +75,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             auxiliary=MappingProxyType({"age": 0.3, "pose": 0.1, "occlusion": 0.1}),
             augmentation=Augmentation(low_share=0.25, noise_share=0.2, erase_share=0.15),
             smoothing=0.03,
-            epochs=28,
+            epochs=22,
         ),
         "expression": Recipe(
             model="expression",
@@ -121,7 +121,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             ),
             smoothing=0.08,  # against IMFDB's noise
             weight_decay=0.05,
-            epochs=14,
+            epochs=13,
         ),
     }
 )
