@@ -177,12 +177,31 @@ class Client:
         Raises:
             ServerError: it had already ended.
         """
-        answer = self._request("POST", f"{API}/jobs/{job_id}/cancel")
-        return JobDocument.model_validate_json(answer.content)
+        return self._act(job_id, "cancel")
+
+    def pause(self, job_id: str) -> JobDocument:
+        """Hold a job until it is resumed.
+
+        Raises:
+            ServerError: it had already ended.
+        """
+        return self._act(job_id, "pause")
+
+    def resume(self, job_id: str) -> JobDocument:
+        """Let a job go on that is paused or waits for space.
+
+        Raises:
+            ServerError: it had already ended.
+        """
+        return self._act(job_id, "resume")
 
     def delete(self, job_id: str) -> None:
         """Delete a job with its rows and files."""
         self._request("DELETE", f"{API}/jobs/{job_id}")
+
+    def _act(self, job_id: str, verb: str) -> JobDocument:
+        answer = self._request("POST", f"{API}/jobs/{job_id}/{verb}")
+        return JobDocument.model_validate_json(answer.content)
 
     def _submit(self, body: Mapping[str, Any], idempotency_key: str | None) -> JobDocument:
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}

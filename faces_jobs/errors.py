@@ -20,10 +20,13 @@ FacesJobsError
 │   └── SourceError               the submitted file is gone, has changed or is no regular file
 ├── PoisonError                   every attempt at this file ended without a result
 ├── ModelError                    a network's files are missing, changed or of another shape
+├── DataLayoutError               labelled pictures in no known layout
+├── DownloadError                 a file can't be fetched (not permanent)
 ├── DeviceError                   the device asked for is not there
 ├── StorageFullError              no room to write (not permanent: more room helps)
 ├── LeaseLostError                another worker holds this work now (not permanent)
 ├── CancelledError                the user cancelled (not an error of the work)
+├── PausedError                   the job is held: paused, or waiting for space (not permanent)
 ├── QueueError                    the broker does not answer (not permanent)
 ├── DatabaseError                 the database is missing, old or unreachable
 └── ServerError                   the server answered a client's request with a problem
@@ -166,6 +169,19 @@ class ModelError(FacesJobsError):
     code = "model"
 
 
+class DataLayoutError(FacesJobsError):
+    """Labelled pictures are in no known layout; says what was looked for and what was found."""
+
+    code = "data-layout"
+
+
+class DownloadError(FacesJobsError):
+    """A file can't be fetched: no network, a refusal, or a connection that broke off."""
+
+    code = "download"
+    permanent = False
+
+
 class DeviceError(FacesJobsError):
     """The device asked for (`cuda`) is not there."""
 
@@ -190,6 +206,13 @@ class CancelledError(FacesJobsError):
     """The user cancelled the job while it was being worked on."""
 
     code = "cancelled"
+
+
+class PausedError(FacesJobsError):
+    """The job is held, by the user or for want of space, while it was being worked on."""
+
+    code = "paused"
+    permanent = False
 
 
 class QueueError(FacesJobsError):

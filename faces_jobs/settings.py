@@ -23,6 +23,9 @@ from faces_jobs.errors import SettingsError
 ENVIRONMENT_PREFIX = "FACES_JOBS_"
 MIN_TOKEN_CHARACTERS = 16
 
+DetectorName = Literal["own", "centerface", "yunet"]
+DEFAULT_DETECTOR: DetectorName = "centerface"
+
 
 class Settings(BaseModel):
     """The settings of every role. Make one with `Settings.from_environment()` and pass it down."""
@@ -83,6 +86,11 @@ class Settings(BaseModel):
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="Where networks run. `auto`: CUDA where it is there."
     )
+    detector: DetectorName = Field(
+        default=DEFAULT_DETECTOR,
+        description="Finds the faces: `own` is ours, `centerface` slower, "
+        "`yunet` the official weights that `faces-jobs models fetch yunet` brings.",
+    )
     models_folder: Path | None = Field(
         default=None,
         description="A folder with weights to use in place of the ones that ship.",
@@ -110,8 +118,17 @@ class Settings(BaseModel):
     max_attempts: int = Field(
         default=3, ge=1, le=100, description="Attempts at a segment before its item fails."
     )
+    presence_seconds: float = Field(
+        default=5.0,
+        gt=0,
+        description="How often a process tells that it lives. Silent four times as long, it counts "
+        "as gone.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe log line that is written."
+    )
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="Log lines for people, or one JSON object each for machines."
     )
 
     @field_validator("access_token")
@@ -170,6 +187,11 @@ class Settings(BaseModel):
         if self.database_url:
             return self.database_url
         return f"sqlite:///{self.data_folder.resolve() / 'faces_jobs.db'}"
+
+    @property
+    def silent_seconds(self) -> float:
+        """A process that told nothing for so long counts as gone."""
+        return 4 * self.presence_seconds
 
     @property
     def server(self) -> str:

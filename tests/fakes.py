@@ -49,8 +49,9 @@ class ColourClassifier:
     version, sha256 = "colours-1", SHA256
     crop_scale, crop_size = 1.0, 16
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, unsure_below: Mapping[str, float] | None = None) -> None:
         self.name = name
+        self.unsure_below = unsure_below or {}
         self.crops_seen = 0
 
     @property

@@ -8,11 +8,15 @@ import sys
 import click
 
 from faces_jobs.cli import exits
+from faces_jobs.cli.control import cancel, pause, resume
 from faces_jobs.cli.database import db
 from faces_jobs.cli.demo import demo
-from faces_jobs.cli.jobs import cancel, delete, download, faces, status, submit, wait
+from faces_jobs.cli.evaluate import evaluate
+from faces_jobs.cli.jobs import delete, download, faces, status, submit, wait
+from faces_jobs.cli.models import models
 from faces_jobs.cli.processes import sweep, up, web, worker
 from faces_jobs.cli.run import run
+from faces_jobs.cli.train import train
 from faces_jobs.errors import FacesJobsError
 from faces_jobs.settings import Settings
 
@@ -28,9 +32,14 @@ COMMANDS = (
     faces,
     download,
     cancel,
+    pause,
+    resume,
     delete,
     run,
     demo,
+    models,
+    evaluate,
+    train,
 )
 
 

@@ -1,4 +1,4 @@
-"""The commands that talk to a server: submit, status, wait, faces, download, cancel, delete."""
+"""The commands that talk to a server: submit, status, wait, faces, download, delete."""
 
 from __future__ import annotations
 
@@ -140,15 +140,6 @@ def download(settings: Settings, *, job_id: str, folder: Path, kind: tuple[str, 
         for artifact in client.artifacts(job_id):
             if not kind or artifact.kind in kind:
                 click.echo(str(client.download(artifact, folder)))
-
-
-@click.command()
-@click.argument("job_id")
-@click.pass_obj
-def cancel(settings: Settings, *, job_id: str) -> None:
-    """Cancel a job; what its finished items gave is kept."""
-    with open_client(settings) as client:
-        click.echo(client.cancel(job_id).status.value)
 
 
 @click.command()

@@ -6,7 +6,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 from rich.console import Console
@@ -15,7 +15,7 @@ from faces_jobs.cli import exits
 from faces_jobs.cli.options import given_options, spec_options
 from faces_jobs.errors import DeviceError
 from faces_jobs.jobs.spec import JobSpec
-from faces_jobs.settings import Settings
+from faces_jobs.settings import DetectorName, Settings
 
 CAMERA_NAME = "camera"
 
@@ -42,6 +42,11 @@ CAMERA_NAME = "camera"
     help="A folder with weights to use in place of the ones that ship.",
 )
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where networks run.")
+@click.option(
+    "--detector",
+    type=click.Choice(get_args(DetectorName)),
+    help="What finds the faces: our own network, CenterFace, or the official YuNet.",
+)
 @click.option("--cuda", is_flag=True, help="The same as --device cuda.")
 @click.option("--show", is_flag=True, help="Show annotated frames in a window; q ends.")
 @click.option(
@@ -84,6 +89,7 @@ def run(settings: Settings, /, **arguments: Any) -> None:
     with open_catalog(
         device="cuda" if arguments["cuda"] else arguments["device"] or settings.device,
         models_folder=arguments["models_path"] or settings.models_folder,
+        detector=arguments["detector"] or settings.detector,
     ) as catalog:
         work = run_camera if wanted.inputs is None else run_files
         outcome = work(wanted, catalog, Console(stderr=True))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -105,6 +106,39 @@ def table_of_tracks(tracks: Iterable[TrackDocument]) -> Table:
             *(_shown(track.attributes.get(head)) for head in HEADS),
         )
     return table
+
+
+def table_of_models(models: Iterable[Mapping[str, Any]]) -> Table:
+    """Networks with version, file, figures on held-out faces, and what is wrong with them.
+
+    Each is a document as `faces-jobs models list --json` prints it.
+    """
+    table = Table("model", "version", "SHA-256", "size", "held-out figures", "purpose")
+    for model in models:
+        file = model.get("files", {}).get("onnx")
+        figures = [
+            f"{head} {data_set} {_headline(one)}"
+            for head, sets in model.get("figures", {}).items()
+            for data_set, one in sets.items()
+        ]
+        problem = f"[red]{escape(model['problem'])}[/red]" if model["problem"] else ""
+        choice = f" ({model['detector']})" if model.get("detector") else ""
+        used = "" if model.get("used", True) else "\nnot in use"
+        table.add_row(
+            model["name"] + choice + used,
+            model.get("version", "?"),
+            file["sha256"][:12] if file else "?",
+            f"{file['bytes'] / 1e6:.1f} MB" if file else "?",
+            "\n".join(figures),
+            problem or model["purpose"],
+        )
+    return table
+
+
+def _headline(figures: Mapping[str, float]) -> str:
+    if "accuracy" in figures:
+        return f"{figures['accuracy']:.1%} (balanced {figures['balanced_accuracy']:.1%})"
+    return ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in figures.items())
 
 
 def _shown(attribute: AttributeDocument | None) -> str:

@@ -9,16 +9,16 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.moves import move_items, move_jobs
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ItemRow, JobRow, SegmentRow
-from faces_jobs.errors import CancelledError, LeaseLostError
+from faces_jobs.errors import CancelledError, LeaseLostError, PausedError
 from faces_jobs.jobs.spec import JobSpec
-from faces_jobs.jobs.status import ItemStatus, JobStatus, SegmentStatus
+from faces_jobs.jobs.status import ACTIVE_JOBS, ItemStatus, JobStatus, SegmentStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,7 @@ def claim_segment(
                 and_(SegmentRow.status == SegmentStatus.RUNNING, SegmentRow.lease_until < now),
             ),
             SegmentRow.attempts < max_attempts,
+            of_active_job(),
         )
         .values(
             status=SegmentStatus.RUNNING,
@@ -85,7 +86,16 @@ def claim_segment(
         if owner is None:
             return None
         session.execute(move_items(ItemStatus.RUNNING, ItemRow.id == owner.item_id, started_at=now))
-        session.execute(move_jobs(JobStatus.RUNNING, JobRow.id == owner.job_id, started_at=now))
+        # From `queued` alone: a pause that came in this very moment stays, and the first renewal
+        # tells of it.
+        session.execute(
+            move_jobs(
+                JobStatus.RUNNING,
+                JobRow.id == owner.job_id,
+                JobRow.status == JobStatus.QUEUED,
+                started_at=now,
+            )
+        )
         return _claim(session, segment_id, token)
 
 
@@ -126,6 +136,7 @@ def renew_segment(
 
     Raises:
         CancelledError: the user cancelled the job.
+        PausedError: the job is held; the claim still holds, for handing the segment back.
         LeaseLostError: another worker has it, or it is no more.
     """
     renewed = (
@@ -140,11 +151,14 @@ def renew_segment(
             ),
             frames_total=func.coalesce(frames_total, SegmentRow.frames_total),
         )
-        .returning(SegmentRow.id)
+        .returning(select(JobRow.status).where(JobRow.id == claim.job_id).scalar_subquery())
     )
     with database.begin() as session:
-        if session.scalar(renewed) is None:
+        status = session.scalar(renewed)
+        if status is None:
             raise lost(session, claim)
+    if not status.active:
+        raise held(status)
 
 
 def claim_job(
@@ -179,6 +193,7 @@ def renew_job(database: Database, claim: JobClaim, *, lease_seconds: float) -> N
 
     Raises:
         CancelledError: the user cancelled it.
+        PausedError: the job is held; the claim is gone.
         LeaseLostError: another worker has it, or it is no more.
     """
     renewed = (
@@ -190,6 +205,11 @@ def renew_job(database: Database, claim: JobClaim, *, lease_seconds: float) -> N
     with database.begin() as session:
         if session.scalar(renewed) is None:
             raise lost_job(session, claim)
+
+
+def of_active_job() -> ColumnElement[bool]:
+    """True of segments whose job is neither held nor ended."""
+    return exists().where(JobRow.id == SegmentRow.job_id, JobRow.status.in_(ACTIVE_JOBS))
 
 
 def mine(claim: SegmentClaim) -> ColumnElement[bool]:
@@ -218,9 +238,18 @@ def lost(session: Session, claim: SegmentClaim) -> CancelledError | LeaseLostErr
     return LeaseLostError("Another worker holds this work now, or its job was deleted.")
 
 
-def lost_job(session: Session, claim: JobClaim) -> CancelledError | LeaseLostError:
+def lost_job(session: Session, claim: JobClaim) -> CancelledError | PausedError | LeaseLostError:
     """Why a claim on a job no longer holds."""
     status = session.scalar(select(JobRow.status).where(JobRow.id == claim.job_id))
     if status is JobStatus.CANCELLED:
         return CancelledError("The job was cancelled.")
+    if status in (JobStatus.PAUSED, JobStatus.WAITING_FOR_SPACE):
+        return held(status)
     return LeaseLostError("Another worker holds this job now, or it was deleted.")
+
+
+def held(status: JobStatus) -> PausedError:
+    """Why work on a job in this state is to be handed back."""
+    if status is JobStatus.WAITING_FOR_SPACE:
+        return PausedError("The job waits for space on the disk.")
+    return PausedError("The job was paused.")

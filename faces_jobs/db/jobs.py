@@ -28,7 +28,7 @@ from faces_jobs.db.tables import (
 from faces_jobs.errors import MediaError, NotFoundError, StateError
 from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.jobs.spec import JobSpec
-from faces_jobs.jobs.status import ItemStatus, JobStatus, SegmentStatus
+from faces_jobs.jobs.status import ACTIVE_JOBS, ItemStatus, JobStatus, SegmentStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ def delete_job_rows(session: Session, job_id: str) -> None:
 
 
 def finish_if_last(session: Session, job_id: str) -> bool:
-    """Move a job to `finishing` if all its items ended. True if this call did it.
+    """Move an active job to `finishing` if all its items ended. True if this call did it.
 
     The job's row is locked before its items are counted: of two last finishers, the second to
     get the lock sees what the first one did.
@@ -169,6 +169,7 @@ def finish_if_last(session: Session, job_id: str) -> bool:
         move_jobs(
             JobStatus.FINISHING,
             JobRow.id == job_id,
+            JobRow.status.in_(ACTIVE_JOBS),  # a job that is held finishes when it is resumed
             attempts=0,
             lease_token=None,
             lease_until=None,

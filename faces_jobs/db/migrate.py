@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -11,7 +12,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import DBAPIError
 
 from faces_jobs.db.engine import make_engine, sqlite_path
@@ -97,6 +98,7 @@ def _config() -> Iterator[Config]:
 def _connected(url: str) -> Iterator[Connection]:
     """A connection in one transaction that no other migration shares the time with."""
     engine = make_engine(url)
+    _keep_rows_of_copied_tables(engine)
     try:
         path = sqlite_path(engine.url)
         if path is not None:
@@ -111,3 +113,15 @@ def _connected(url: str) -> Iterator[Connection]:
         raise DatabaseError(f"The database can't be migrated: {error.orig}") from error
     finally:
         engine.dispose()
+
+
+def _keep_rows_of_copied_tables(engine: Engine) -> None:
+    """Let SQLite alter a table by copying it, without deleting what refers to the old copy."""
+    if engine.dialect.name != "sqlite":
+        return
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: sqlite3.Connection, _record: object) -> None:
+        # Dropping a table deletes its rows first, and so all that refers to them. It can only be
+        # said outside a transaction.
+        connection.execute("PRAGMA foreign_keys = OFF")

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, or_, select, update
 
+from faces_jobs.db.claims import of_active_job
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.endings import end_item, end_job
 from faces_jobs.db.session import Database
@@ -20,7 +21,11 @@ def waiting_segments(database: Database, *, ring_again_seconds: float, limit: in
     """Segments that nobody was told of, or so long ago that the message may be lost."""
     question = (
         select(SegmentRow.id)
-        .where(SegmentRow.status == SegmentStatus.QUEUED, _unheard(SegmentRow, ring_again_seconds))
+        .where(
+            SegmentRow.status == SegmentStatus.QUEUED,
+            _unheard(SegmentRow, ring_again_seconds),
+            of_active_job(),
+        )
         .order_by(SegmentRow.id)
         .limit(limit)
     )
@@ -37,6 +42,7 @@ def orphaned_segments(
         .where(
             _orphaned(SegmentRow, SegmentStatus.RUNNING),
             SegmentRow.attempts < max_attempts,
+            of_active_job(),
             or_(
                 SegmentRow.last_rung_at < SegmentRow.lease_until,
                 _unheard(SegmentRow, ring_again_seconds),

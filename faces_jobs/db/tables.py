@@ -275,3 +275,32 @@ class IdempotencyRow(Base):
     key: Mapped[str] = mapped_column(String(255), primary_key=True)
     request_sha256: Mapped[str] = mapped_column(String(64))
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+
+
+class ProcessRow(Base):
+    """A process that lives, or did a moment ago. It tells so itself; the sweep drops the silent."""
+
+    __tablename__ = "processes"
+    __table_args__ = (Index("ix_processes_seen", "seen_at"),)
+
+    name: Mapped[str] = mapped_column(String(128), primary_key=True)  # as rows' `worker` has it
+    kind: Mapped[str] = mapped_column(String(16))
+    host: Mapped[str]
+    pid: Mapped[int]
+    version: Mapped[str]
+    device: Mapped[str | None]
+    gpu_used_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    gpu_total_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    started_at: Mapped[float]
+    seen_at: Mapped[float]
+
+
+class MeasureRow(Base):
+    """A figure for the metrics: what processes counted in sum, or the sweep found in the rows."""
+
+    __tablename__ = "measures"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    label: Mapped[str] = mapped_column(String(64), primary_key=True)
+    value: Mapped[float]
+    told_at: Mapped[float]

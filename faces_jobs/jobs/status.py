@@ -1,14 +1,19 @@
 """The states of jobs, items and segments, and the legal moves between them.
 
     job       queued -> running -> finishing -> succeeded | succeeded_with_errors | failed
-              queued | running | finishing -> cancelled
+              all of these before the end -> paused -> back to where its items are
+              running | finishing -> waiting_for_space -> back, when there is room again
+              whatever has not ended -> cancelled
+              succeeded_with_errors | failed | cancelled -> queued | finishing (retry)
     item      queued -> running -> succeeded | failed
               queued | running -> cancelled
-    segment   queued -> running -> succeeded | failed,  running -> queued (the lease ran out)
+              failed | cancelled -> queued (retry)
+    segment   queued -> running -> succeeded | failed,  running -> queued (handed back)
               queued | running -> cancelled
+              failed | cancelled -> queued (retry)
 
 `finishing` is the time in which the job's exports are written, after its last item ended.
-An item whose file is refused at submission is `failed` from the start.
+An item whose file is refused at submission is `failed` from the start, and stays so.
 """
 
 from __future__ import annotations
@@ -24,6 +29,8 @@ class JobStatus(StrEnum):
     QUEUED = "queued"  # accepted; no worker has begun
     RUNNING = "running"  # at least one segment was claimed
     FINISHING = "finishing"  # every item ended; the exports are being written
+    PAUSED = "paused"  # the user holds it; workers hand back what they have of it
+    WAITING_FOR_SPACE = "waiting_for_space"  # the disk was full; it goes on by itself
     SUCCEEDED = "succeeded"  # every item succeeded
     SUCCEEDED_WITH_ERRORS = "succeeded_with_errors"  # some items failed, the others succeeded
     FAILED = "failed"  # no item succeeded
@@ -31,8 +38,13 @@ class JobStatus(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """True when no move is left."""
-        return not JOB_MOVES[self]
+        """True when nothing happens any more unless the user asks for a retry."""
+        return self in _ENDED
+
+    @property
+    def active(self) -> bool:
+        """True when workers may take the job's segments."""
+        return self in ACTIVE_JOBS
 
 
 class ItemStatus(StrEnum):
@@ -46,8 +58,8 @@ class ItemStatus(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """True when no move is left."""
-        return not ITEM_MOVES[self]
+        """True when nothing happens any more unless the user asks for a retry."""
+        return self in _ENDED
 
 
 class SegmentStatus(StrEnum):
@@ -61,26 +73,49 @@ class SegmentStatus(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """True when no move is left."""
-        return not SEGMENT_MOVES[self]
+        """True when nothing happens any more unless the user asks for a retry."""
+        return self in _ENDED
 
+
+# States of one name mean the same for jobs, items and segments, and compare as their names do.
+_ENDED = frozenset({"succeeded", "succeeded_with_errors", "failed", "cancelled"})
+ACTIVE_JOBS = (JobStatus.QUEUED, JobStatus.RUNNING)
+# A job that was paused or retried goes on where its items are: with work left, or with none.
+_RETRIED = frozenset({JobStatus.QUEUED, JobStatus.FINISHING})
 
 JOB_MOVES: MappingProxyType[JobStatus, frozenset[JobStatus]] = MappingProxyType(
     {
-        JobStatus.QUEUED: frozenset({JobStatus.RUNNING, JobStatus.FINISHING, JobStatus.CANCELLED}),
-        JobStatus.RUNNING: frozenset({JobStatus.FINISHING, JobStatus.CANCELLED}),
+        JobStatus.QUEUED: frozenset(
+            {JobStatus.RUNNING, JobStatus.FINISHING, JobStatus.PAUSED, JobStatus.CANCELLED}
+        ),
+        JobStatus.RUNNING: frozenset(
+            {
+                JobStatus.FINISHING,
+                JobStatus.PAUSED,
+                JobStatus.WAITING_FOR_SPACE,
+                JobStatus.CANCELLED,
+            }
+        ),
         JobStatus.FINISHING: frozenset(
             {
                 JobStatus.SUCCEEDED,
                 JobStatus.SUCCEEDED_WITH_ERRORS,
                 JobStatus.FAILED,
+                JobStatus.PAUSED,
+                JobStatus.WAITING_FOR_SPACE,
                 JobStatus.CANCELLED,
             }
         ),
+        JobStatus.PAUSED: frozenset(
+            {JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.FINISHING, JobStatus.CANCELLED}
+        ),
+        JobStatus.WAITING_FOR_SPACE: frozenset(
+            {JobStatus.RUNNING, JobStatus.FINISHING, JobStatus.PAUSED, JobStatus.CANCELLED}
+        ),
         JobStatus.SUCCEEDED: frozenset(),
-        JobStatus.SUCCEEDED_WITH_ERRORS: frozenset(),
-        JobStatus.FAILED: frozenset(),
-        JobStatus.CANCELLED: frozenset(),
+        JobStatus.SUCCEEDED_WITH_ERRORS: _RETRIED,
+        JobStatus.FAILED: _RETRIED,
+        JobStatus.CANCELLED: _RETRIED,
     }
 )
 
@@ -91,8 +126,8 @@ ITEM_MOVES: MappingProxyType[ItemStatus, frozenset[ItemStatus]] = MappingProxyTy
             {ItemStatus.SUCCEEDED, ItemStatus.FAILED, ItemStatus.CANCELLED}
         ),
         ItemStatus.SUCCEEDED: frozenset(),
-        ItemStatus.FAILED: frozenset(),
-        ItemStatus.CANCELLED: frozenset(),
+        ItemStatus.FAILED: frozenset({ItemStatus.QUEUED}),
+        ItemStatus.CANCELLED: frozenset({ItemStatus.QUEUED}),
     }
 )
 
@@ -110,8 +145,8 @@ SEGMENT_MOVES: MappingProxyType[SegmentStatus, frozenset[SegmentStatus]] = Mappi
             }
         ),
         SegmentStatus.SUCCEEDED: frozenset(),
-        SegmentStatus.FAILED: frozenset(),
-        SegmentStatus.CANCELLED: frozenset(),
+        SegmentStatus.FAILED: frozenset({SegmentStatus.QUEUED}),
+        SegmentStatus.CANCELLED: frozenset({SegmentStatus.QUEUED}),
     }
 )
 

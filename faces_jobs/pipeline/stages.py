@@ -71,6 +71,10 @@ class Classifier(Protocol):
         """Head name to its labels, in the order of the probabilities."""
 
     @property
+    def unsure_below(self) -> Mapping[str, float]:
+        """Head name to the probability below which an answer is `unsure`; absent: never."""
+
+    @property
     def crop_scale(self) -> float:
         """Side of the square crop, in units of the box's longer side."""
 

@@ -1,8 +1,12 @@
-"""What can be asked: jobs, items, tracks, faces, artifacts, as pages of documents."""
+"""What can be asked: jobs, items, tracks, faces, artifacts, as pages of documents.
+
+And what can be done with a job that is there.
+"""
 
 from faces_jobs.results.artifacts import OpenArtifact, get_artifact, list_artifacts, open_artifact
+from faces_jobs.results.control import cancel_job, pause_job, resume_job
 from faces_jobs.results.faces import list_faces, list_tracks
-from faces_jobs.results.jobs import cancel_job, get_job, list_items, list_jobs
+from faces_jobs.results.jobs import get_job, list_items, list_jobs
 
 __all__ = [
     "OpenArtifact",
@@ -15,4 +19,6 @@ __all__ = [
     "list_jobs",
     "list_tracks",
     "open_artifact",
+    "pause_job",
+    "resume_job",
 ]

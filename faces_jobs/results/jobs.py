@@ -9,7 +9,6 @@ from typing import Any, Self
 from sqlalchemy import Double, Select, case, cast, func, select, tuple_
 from sqlalchemy.orm import Session
 
-from faces_jobs.db import jobs as job_store
 from faces_jobs.db.clock import as_datetime, now_seconds
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ItemRow, JobRow, ModelRow, SegmentRow
@@ -109,18 +108,6 @@ def list_items(
         items=[_item_document(row, *frames.get(row.id, (0, None)), now) for row in shown],
         next_cursor=write_cursor([shown[-1].position]) if len(rows) > limit else None,
     )
-
-
-def cancel_job(database: Database, job_id: str) -> JobDocument:
-    """Cancel a job; the results of items that finished are kept.
-
-    Raises:
-        NotFoundError: no such job.
-        StateError: it has ended otherwise.
-    """
-    with database.begin() as session:
-        job_store.cancel_job(session, job_id)
-    return get_job(database, job_id)
 
 
 def _documents(session: Session, rows: Sequence[JobRow]) -> list[JobDocument]:

@@ -10,11 +10,14 @@ from celery import Celery, signals
 from celery.concurrency.solo import TaskPool
 from celery.exceptions import SecurityWarning
 
+from faces_jobs.db.processes import GpuMemory
 from faces_jobs.errors import SettingsError
+from faces_jobs.presence import Presence
 from faces_jobs.queue import QUEUE_NAME, make_app
 from faces_jobs.settings import Settings
 from faces_jobs.worker.resources import Worker, open_worker
 from faces_jobs.worker.tasks import add_tasks
+from faces_jobs_models.device import gpu_bytes
 
 POOL = "solo"
 
@@ -30,12 +33,36 @@ def run_worker(settings: Settings) -> None:
         DatabaseError, DeviceError, ModelError: something can't be opened.
     """
     app = make_app(settings)
-    with open_worker(settings) as worker:
+    with open_worker(settings) as worker, _presence(worker):
         add_tasks(app, worker)
         with_signals(worker)
         _log.info("worker %s waits for work on %s", worker.name, worker.networks.device)
         celery_worker(app, worker.name).start()
     _log.info("worker %s ended", worker.name)
+
+
+def _presence(worker: Worker) -> Presence:
+    """Tells of this worker as long as it is open."""
+    device = worker.networks.device
+
+    def gpu() -> GpuMemory | None:
+        if device == "cpu":
+            return None
+        try:
+            return GpuMemory(*gpu_bytes())
+        except RuntimeError as error:  # a GPU that fell off: the work says so in its own words
+            _log.warning("the GPU's memory can't be read: %s", error)
+            return None
+
+    return Presence(
+        worker.database,
+        kind="worker",
+        name=worker.name,
+        every_seconds=worker.settings.presence_seconds,
+        counters=worker.counters,
+        device=device,
+        gpu=gpu,
+    )
 
 
 def celery_worker(app: Celery, name: str, *, pool: str = POOL) -> Any:

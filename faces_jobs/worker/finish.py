@@ -14,6 +14,7 @@ from faces_jobs.errors import (
     DatabaseError,
     FacesJobsError,
     LeaseLostError,
+    PausedError,
     QueueError,
     StorageFullError,
 )
@@ -58,7 +59,7 @@ def finish_job(job_id: str, worker: Worker) -> None:
     with about(job=job_id):
         try:
             _finish(claim, worker)
-        except (CancelledError, LeaseLostError) as error:
+        except (CancelledError, LeaseLostError, PausedError) as error:
             _log.info("exports thrown away: %s", error)
         except StopRequestedError:
             _hand_back(claim, worker, "its worker was told to stop", counts=False)
@@ -125,5 +126,12 @@ def _hand_back(claim: JobClaim, worker: Worker, reason: str, *, counts: bool) ->
         hand_back_job(worker.database, claim, reason=reason, counts=counts)
         if not counts:
             worker.queue.ring_job(claim.job_id)
-    except (CancelledError, LeaseLostError, DatabaseError, StorageFullError, QueueError) as error:
+    except (
+        CancelledError,
+        LeaseLostError,
+        PausedError,
+        DatabaseError,
+        StorageFullError,
+        QueueError,
+    ) as error:
         _log.warning("not handed back, the lease will run out: %s", error)

@@ -1,4 +1,4 @@
-"""Keeps a lease while work is done, and learns of a cancel on the way."""
+"""Keeps a lease while work is done, and learns of a cancel or a pause on the way."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from faces_jobs.errors import CancelledError, DatabaseError, LeaseLostError, StorageFullError
+from faces_jobs.errors import (
+    CancelledError,
+    DatabaseError,
+    LeaseLostError,
+    PausedError,
+    StorageFullError,
+)
 
 # Work that shows no progress for so long is stuck: its lease is let go, so that another worker
 # gets it. A batch of the largest frames on a slow machine takes a minute.
@@ -44,7 +50,7 @@ class Heartbeat:
         self._frames: tuple[int, int | None] = (0, None)
         self._progressed_at = time.monotonic()
         self._ended = threading.Event()
-        self._lost: CancelledError | LeaseLostError | None = None
+        self._lost: CancelledError | LeaseLostError | PausedError | None = None
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def progress(self, frames_done: int, frames_total: int | None) -> None:
@@ -52,6 +58,7 @@ class Heartbeat:
 
         Raises:
             CancelledError, LeaseLostError: a renewal said so: stop, this work is in vain.
+            PausedError: a renewal said so: stop, the work goes back.
             StopRequestedError: this worker is to end.
         """
         self._frames = (frames_done, frames_total)
@@ -64,7 +71,7 @@ class Heartbeat:
         """See whether the lease still holds, as far as is known.
 
         Raises:
-            CancelledError, LeaseLostError: it does not.
+            CancelledError, LeaseLostError, PausedError: it does not.
         """
         if self._lost is not None:
             raise self._lost
@@ -81,7 +88,7 @@ class Heartbeat:
                 return
             try:
                 self._renew(*self._frames)
-            except (CancelledError, LeaseLostError) as error:
+            except (CancelledError, LeaseLostError, PausedError) as error:
                 self._lost = error
                 return
             except (DatabaseError, StorageFullError) as error:

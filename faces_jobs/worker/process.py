@@ -23,6 +23,7 @@ from faces_jobs.errors import (
     LeaseLostError,
     MediaError,
     ModelError,
+    PausedError,
     PoisonError,
     QueueError,
     StorageFullError,
@@ -81,10 +82,12 @@ def _attempt(claim: SegmentClaim, worker: Worker) -> bool:
     database = worker.database
     try:
         return _work(claim, worker)
-    except StopRequestedError:
-        hand_back(database, claim, reason="its worker was told to stop", counts=False)
-        _log.info("handed back: this worker ends")
-        worker.queue.ring_segment(claim.segment_id)
+    except (StopRequestedError, PausedError) as error:
+        reason = str(error) or "its worker was told to stop"
+        hand_back(database, claim, reason=reason, counts=False)
+        _log.info("handed back: %s", reason)
+        if isinstance(error, StopRequestedError):
+            worker.queue.ring_segment(claim.segment_id)
         return False
     except (CancelledError, LeaseLostError):
         raise

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from faces_jobs.db.endings import is_visible
-from faces_jobs.errors import CancelledError, DatabaseError, FacesJobsError, LeaseLostError
+from faces_jobs.errors import (
+    CancelledError,
+    DatabaseError,
+    FacesJobsError,
+    LeaseLostError,
+    PausedError,
+)
 from faces_jobs.worker.resources import Worker
 
 Outcome = TypeVar("Outcome")
@@ -35,7 +41,7 @@ def record(worker: Worker, files: Published, write: Callable[[], Outcome]) -> Ou
     try whose answer got lost.
 
     Raises:
-        CancelledError, LeaseLostError: the claim no longer holds.
+        CancelledError, LeaseLostError, PausedError: the claim no longer holds.
         DatabaseError, StorageFullError: the rows could not be written.
     """
     try:
@@ -51,7 +57,7 @@ def _persistently(worker: Worker, write: Callable[[], Outcome]) -> Outcome:
     for pause in PAUSES_SECONDS:
         try:
             return write()
-        except (CancelledError, LeaseLostError):
+        except (CancelledError, LeaseLostError, PausedError):
             raise
         except DatabaseError as error:
             _log.warning("trying again in %.0f s: %s", pause, error)

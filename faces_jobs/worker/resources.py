@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import threading
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from faces_jobs.counters import Counters
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.pipeline.stages import Classifier, Detector
+from faces_jobs.presence import process_name
 from faces_jobs.queue import Queue, open_queue
 from faces_jobs.settings import Settings
 from faces_jobs.storage import LocalStorage, open_storage
@@ -51,6 +50,7 @@ class Worker:
     storage: LocalStorage
     queue: Queue
     networks: Networks
+    counters: Counters = field(default_factory=Counters)
     stop_requested: threading.Event = field(default_factory=threading.Event)
 
 
@@ -66,10 +66,14 @@ def open_worker(settings: Settings) -> Iterator[Worker]:
     with (
         open_database(settings.database) as database,
         open_queue(settings) as queue,
-        open_catalog(device=settings.device, models_folder=settings.models_folder) as catalog,
+        open_catalog(
+            device=settings.device,
+            models_folder=settings.models_folder,
+            detector=settings.detector,
+        ) as catalog,
     ):
         yield Worker(
-            name=f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
+            name=process_name(),
             settings=settings,
             database=database,
             storage=open_storage(settings),

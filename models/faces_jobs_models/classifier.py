@@ -63,6 +63,11 @@ class AttributeClassifier:
         return self._record.heads
 
     @property
+    def unsure_below(self) -> Mapping[str, float]:
+        """Head name to the probability below which its answer is `unsure`, by the record."""
+        return {head: one.unsure_below for head, one in self._record.calibration.items()}
+
+    @property
     def crop_scale(self) -> float:
         """Side of the square crop, in units of the box's longer side."""
         return self._crop_scale

@@ -41,6 +41,17 @@ def choose_device(wanted: WantedDevice) -> Device:
     return "cuda"
 
 
+def gpu_bytes() -> tuple[int, int]:
+    """Memory of the GPU in bytes: what is in use, by whomever, and all of it.
+
+    Only for who was given the device `cuda` by `choose_device`.
+    """
+    import torch  # noqa: PLC0415 - not on machines that only use the CPU
+
+    free, total = torch.cuda.mem_get_info()
+    return int(total - free), int(total)
+
+
 def _has_driver() -> bool:
     # Loading the driver's library takes a millisecond; importing torch takes seconds and 200 MB.
     try:

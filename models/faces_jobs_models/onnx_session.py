@@ -40,6 +40,13 @@ class OnnxSession:
         """Names of the outputs, in the order in which `run` gives them."""
         return tuple(output.name for output in self._session.get_outputs())
 
+    @property
+    def picture_size(self) -> tuple[int | None, int | None]:
+        """Height and width that the input must have; None where they are free."""
+        shape = self._session.get_inputs()[0].shape
+        height, width = (side if isinstance(side, int) else None for side in shape[2:4])
+        return height, width
+
     def run(self, batch: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
         """(n, ...) float32 to one array an output."""
         outputs: list[NDArray[np.float32]] = self._session.run(None, {self._input: batch})

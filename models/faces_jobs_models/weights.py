@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -47,12 +48,23 @@ class WeightsFile:
             )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Calibration:
-    """What was fitted for one head after training."""
+    """What makes a head's answers honest; the defaults leave them as they are.
+
+    The network's file divides by `temperature` itself, so its probabilities are calibrated; the
+    number is told here. Answers whose best probability is below `unsure_below` are `unsure`,
+    unless a setting or a job says otherwise.
+    """
 
     temperature: float = 1.0
     unsure_below: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.temperature < math.inf:
+            raise ValueError(f"temperature must be above 0, not {self.temperature}")
+        if not 0 <= self.unsure_below <= 1:
+            raise ValueError(f"unsure_below must be from 0 to 1, not {self.unsure_below}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +86,7 @@ class ModelRecord:
     network: Mapping[str, Any]  # the network's own options, for the class that builds it
     figures: Mapping[str, Mapping[str, Mapping[str, float]]]  # head -> data set -> figure
     folder: Path
+    calibration: Mapping[str, Calibration] = field(default_factory=dict)  # every head has one
 
     def verify(self) -> None:
         """Check every file of the model.
@@ -172,7 +185,26 @@ def _record(content: Mapping[str, Any], folder: Path, files_folder: Path) -> Mod
         network=MappingProxyType(dict(content.get("network", {}))),
         figures=MappingProxyType(dict(content.get("figures", {}))),
         folder=folder,
+        calibration=MappingProxyType(_calibration(content.get("calibration", {}), heads)),
     )
+
+
+def _calibration(
+    content: Mapping[str, Any], heads: Mapping[str, tuple[str, ...]]
+) -> dict[str, Calibration]:
+    unknown = content.keys() - heads.keys()
+    if unknown:
+        raise ValueError(f"calibration of {', '.join(sorted(unknown))}, which is no head")
+    return {head: Calibration(**_numbers(head, content.get(head, {}))) for head in heads}
+
+
+def _numbers(head: str, content: Mapping[str, Any]) -> dict[str, float]:
+    numbers = {}
+    for name, value in content.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise TypeError(f"calibration.{head}.{name} must be a number, not {value!r}")
+        numbers[name] = float(value)
+    return numbers
 
 
 def _listed(heads: Mapping[str, tuple[str, ...]]) -> str:

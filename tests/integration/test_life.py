@@ -208,7 +208,7 @@ class Life(RuleBasedStateMachine):
                 items = session.scalars(select(ItemRow).where(ItemRow.job_id == job.id)).all()
                 states = [item.status for item in items]
                 all_ended = all(state.ended for state in states)
-                if job.status in (JobStatus.QUEUED, JobStatus.RUNNING):
+                if job.status.active:
                     assert not all_ended, "a job whose items ended is to be finished"
                 else:
                     assert all_ended

@@ -18,6 +18,8 @@ from faces_jobs.pipeline.stages import Detector
 from faces_jobs.results import (
     cancel_job,
     get_job,
+    pause_job,
+    resume_job,
 )
 from faces_jobs.retention import delete_job
 from faces_jobs.storage import LocalStorage
@@ -43,6 +45,31 @@ def test_a_cancel_is_seen_within_a_batch_of_the_next_renewal(bench: Bench, tmp_p
     assert get_job(bench.worker.database, job_id).status == "cancelled"
     assert [item.status for item in bench.items(job_id)] == ["cancelled"]
     assert bench.files() == []
+
+
+def test_a_pause_is_seen_within_a_batch_of_the_next_renewal(bench: Bench, tmp_path: Path) -> None:
+    job_id = bench.submit(write_video(tmp_path / "long.mp4", moving(400)))
+    renewed = threading.Event()
+
+    def pause(batch: int) -> None:
+        if batch == 2:
+            pause_job(bench.worker.database, job_id)
+        if batch > 2:
+            renewed.wait(0.05)  # longer than a heartbeat
+
+    bench.networks.before_batch = pause
+    bench.work(job_id)
+
+    assert bench.networks.batches < 200, "it did not work to the end"
+    assert get_job(bench.worker.database, job_id).status == "paused"
+    assert bench.files() == []
+
+    bench.networks.before_batch = lambda _batch: None
+    resume_job(bench.worker.database, bench.worker.queue, job_id)
+    bench.work(job_id)
+    assert get_job(bench.worker.database, job_id).status == "succeeded"
+    with bench.worker.database.read() as session:
+        assert session.scalars(select(SegmentRow.attempts)).one() == 1, "the pause cost none"
 
 
 def test_a_worker_that_is_to_end_hands_its_segment_back(bench: Bench, clip: Path) -> None:

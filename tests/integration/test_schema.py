@@ -13,7 +13,7 @@ from faces_jobs.db.engine import make_engine
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.tables import Base, JobRow
 from faces_jobs.errors import DatabaseError
-from faces_jobs.results import list_jobs
+from faces_jobs.results import get_job, list_items, list_jobs, pause_job
 from tests.factories import claimed, stored_job
 
 
@@ -41,6 +41,18 @@ def test_going_back_to_nothing_and_up_again(database_url: str) -> None:
     migrate.upgrade(database_url)
 
     migrate.check(database_url)
+
+
+def test_a_table_that_is_altered_keeps_its_rows_and_theirs(database_url: str) -> None:
+    with open_database(database_url) as database:
+        job = stored_job(database, ["a.mp4", "b.mp4"])
+        pause_job(database, job.id)
+    migrate.downgrade(database_url, "0001")
+    migrate.upgrade(database_url)
+
+    with open_database(database_url) as database:
+        assert [item.id for item in list_items(database, job.id).items] == list(job.items)
+        assert get_job(database, job.id).status == "running"
 
 
 def test_every_index_has_a_name_of_ours(database: Database) -> None:

@@ -11,7 +11,6 @@ from werkzeug.wrappers import Response as AnyResponse
 from faces_jobs.errors import OptionsError
 from faces_jobs.jobs.documents import FacePage
 from faces_jobs.results import (
-    cancel_job,
     get_job,
     list_artifacts,
     list_faces,
@@ -21,6 +20,7 @@ from faces_jobs.results import (
 )
 from faces_jobs.retention import delete_job
 from faces_jobs_web.guard import FORM_FIELD, check_form_token
+from faces_jobs_web.job_control import FORM_BODY
 from faces_jobs_web.operations import Answer, Operation, describes, page
 from faces_jobs_web.queries import (
     ArtifactFilters,
@@ -45,7 +45,6 @@ FILES_A_PAGE = 100
 SHOWN_VIDEOS = 8
 SHOWN_IMAGES = 24
 EXPORT_KINDS = ("faces_csv", "faces_jsonl", "faces_parquet", "tracks_csv")
-_FORM_BODY = {"application/x-www-form-urlencoded": {"type": "object"}}
 
 
 @blueprint.get("")
@@ -163,17 +162,8 @@ def files(job_id: str) -> str:
     )
 
 
-@blueprint.post("/<job_id>/cancel")
-@describes(Operation(tag="pages", bodies=_FORM_BODY, answers={303: Answer("Cancelled.")}))
-def cancel(job_id: str) -> AnyResponse:
-    """Cancel a job from its page."""
-    check_form_token(request.form.get(FORM_FIELD))
-    cancel_job(services().database, job_id)
-    return redirect(url_for("job_pages.show", job_id=job_id), 303)
-
-
 @blueprint.post("/<job_id>/delete")
-@describes(Operation(tag="pages", bodies=_FORM_BODY, answers={303: Answer("Deleted.")}))
+@describes(Operation(tag="pages", bodies=FORM_BODY, answers={303: Answer("Deleted.")}))
 def delete(job_id: str) -> AnyResponse:
     """Delete a job from its page."""
     check_form_token(request.form.get(FORM_FIELD))

@@ -1,4 +1,4 @@
-"""/api/v1/jobs: submit, list, show, cancel and delete."""
+"""/api/v1/jobs: submit, list, show and delete."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from flask import Blueprint, Response, request, url_for
 from werkzeug.exceptions import UnsupportedMediaType
 
 from faces_jobs.jobs.documents import JobDocument, JobPage
-from faces_jobs.results import cancel_job, get_job, list_jobs
+from faces_jobs.results import get_job, list_jobs
 from faces_jobs.retention import delete_job
 from faces_jobs_web.answers import document_response
 from faces_jobs_web.operations import JSON, Answer, Operation, describes
@@ -126,22 +126,6 @@ def show(job_id: str) -> Response:
     Made to be polled: send the last answer's ETag in If-None-Match.
     """
     return document_response(get_job(services().database, job_id))
-
-
-@blueprint.post("/<job_id>/cancel")
-@describes(
-    Operation(
-        tag="jobs",
-        answers={200: Answer("The cancelled job.", JobDocument)},
-        problems=(403, 404, 409),
-    )
-)
-def cancel(job_id: str) -> Response:
-    """Cancel a job that has not ended.
-
-    Results of items that had ended are kept. Cancelling twice is the same as once.
-    """
-    return document_response(cancel_job(services().database, job_id))
 
 
 @blueprint.delete("/<job_id>")

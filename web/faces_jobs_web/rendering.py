@@ -19,6 +19,8 @@ STATUS_NAMES: dict[str, str] = {
     JobStatus.QUEUED: "Waiting",
     JobStatus.RUNNING: "Running",
     JobStatus.FINISHING: "Finishing",
+    JobStatus.PAUSED: "Paused",
+    JobStatus.WAITING_FOR_SPACE: "Waiting for space",
     JobStatus.SUCCEEDED: "Done",
     JobStatus.SUCCEEDED_WITH_ERRORS: "Done, with errors",
     JobStatus.FAILED: "Failed",

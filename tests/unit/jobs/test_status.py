@@ -37,9 +37,34 @@ def test_every_state_is_reached_and_every_life_ends() -> None:
 
 
 @pytest.mark.parametrize("moves", [JOB_MOVES, ITEM_MOVES])
-def test_jobs_and_items_never_go_back(moves: dict[str, frozenset[str]]) -> None:
+def test_jobs_and_items_only_go_back_when_held_or_retried(
+    moves: dict[JobStatus, frozenset[JobStatus]],
+) -> None:
+    held = {JobStatus.PAUSED, JobStatus.WAITING_FOR_SPACE}
     for before, afters in moves.items():
-        assert all(before not in moves[after] for after in afters)
+        for after in afters:
+            if before in moves[after]:
+                assert {before, after} & held or before.ended or after.ended
+
+
+def test_what_has_ended_only_moves_by_a_retry() -> None:
+    for status in JobStatus:
+        if status.ended:
+            assert JOB_MOVES[status] in (
+                frozenset(),
+                {JobStatus.QUEUED, JobStatus.FINISHING},
+            )
+    for item in ItemStatus:
+        assert not item.ended or ITEM_MOVES[item] <= {ItemStatus.QUEUED}
+    for segment in SegmentStatus:
+        assert not segment.ended or SEGMENT_MOVES[segment] <= {SegmentStatus.QUEUED}
+
+
+def test_workers_get_nothing_of_jobs_that_are_held_or_ended() -> None:
+    assert {status for status in JobStatus if status.active} == {
+        JobStatus.QUEUED,
+        JobStatus.RUNNING,
+    }
 
 
 @given(st.lists(st.sampled_from([ItemStatus.SUCCEEDED, ItemStatus.FAILED])))

@@ -78,6 +78,9 @@ def write_packs(folder: Path, *, rows: int) -> None:
             "image": [drawn_face(index, side=48) for index in indices],
             "path": [f"FER2013Train/fer{index:07d}.png" for index in indices],
             "usage": cycle(rows, "Training", "Training", "PublicTest"),
+            "fer2013_label": cycle(
+                rows, "angry", "disgust", "fear", "happy", "sad", "surprise", "neutral", None
+            ),
             "ferplus_majority": [
                 "unknown" if index % 10 == 9 else EXPRESSIONS[index % 7] for index in indices
             ],

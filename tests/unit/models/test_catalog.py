@@ -67,7 +67,7 @@ def test_threads_that_ask_at_once_get_the_same_network() -> None:
 def test_what_it_opens_fits_the_pipeline(catalog: Catalog) -> None:
     detector: Detector = catalog.detector()
     classifiers: list[Classifier] = catalog.classifiers(["gender", "expression", "multiple"])
-    assert detector.name == "centerface"
+    assert detector.name == catalog.record("detector").name
     for classifier in classifiers:
         assert classifier.crop_size == 64
         assert 1 <= classifier.crop_scale <= 2

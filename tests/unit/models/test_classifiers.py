@@ -95,12 +95,35 @@ def test_no_crops_no_opinions(classifier: Classifier) -> None:
     assert classifier.classify([]) == []
 
 
-@pytest.mark.parametrize("shape", [(64, 64), (64, 64, 1), (1, 1, 3), (1, 1), (7, 300, 3)])
-def test_gray_tiny_and_oblong_crops_are_converted(
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (64, 64),
+        (64, 64, 1),
+        (1, 1, 3),
+        (1, 1),
+        (7, 300, 3),
+        (4000, 3000),
+        (4000, 3000, 3),
+        (1, 70_000, 3),
+        (70_000, 1),
+    ],
+)
+def test_gray_tiny_huge_and_oblong_crops_are_converted(
     classifier: Classifier, shape: tuple[int, ...]
 ) -> None:
     (opinion,) = classifier.classify([np.full(shape, 90, np.uint8)])
-    assert all(np.isfinite(probabilities).all() for probabilities in opinion.values())
+    for probabilities in opinion.values():
+        assert np.isfinite(probabilities).all()
+        assert probabilities.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_a_huge_crop_is_answered_as_its_small_copy(classifier: Classifier) -> None:
+    (small,) = faces(1, 64)
+    huge = np.repeat(np.repeat(small, 40, axis=0), 40, axis=1)
+    one, other = classifier.classify([small, huge])
+    for head in classifier.heads:
+        np.testing.assert_allclose(one[head], other[head], atol=1e-4)
 
 
 def test_a_gray_crop_is_the_same_as_its_three_equal_channels(classifier: Classifier) -> None:
@@ -117,8 +140,10 @@ def test_a_gray_crop_is_the_same_as_its_three_equal_channels(classifier: Classif
         np.zeros((64, 64, 4), np.uint8),
         np.zeros((64, 64, 3), np.float32),
         np.zeros((64,), np.uint8),
+        np.zeros((64, 64, 0), np.uint8),
+        np.zeros((2, 64, 64, 3), np.uint8),
     ],
-    ids=["no pixels", "alpha", "floats", "a row"],
+    ids=["no pixels", "alpha", "floats", "a row", "no channel", "two crops"],
 )
 def test_what_is_no_crop_is_refused(classifier: Classifier, crop: Picture) -> None:
     with pytest.raises(ValueError, match="crop"):

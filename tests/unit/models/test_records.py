@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -10,21 +11,31 @@ import pytest
 from faces_jobs.errors import ModelError
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs_models.catalog import CATALOG, Catalog, open_catalog
-from faces_jobs_models.weights import read_record
+from faces_jobs_models.weights import Calibration, read_record
 
 LARGEST_FILE_BYTES = 5_000_000
+CALIBRATION = """
+[calibration.gender]
+temperature = 1.25
+unsure_below = 0.55
+"""
 
 
 @pytest.fixture
 def own_models(catalog: Catalog, tmp_path: Path) -> Path:
-    """A models folder with a copy of the gender model."""
-    shutil.copytree(catalog.record("gender").folder, tmp_path / "models" / "gender")
+    """A models folder with a copy of the gender model, without its calibration."""
+    folder = tmp_path / "models" / "gender"
+    shutil.copytree(catalog.record("gender").folder, folder)
+    path = folder / "weights.toml"
+    path.write_text(re.sub(r"\[calibration\.\w+\]\n(\w.*\n)*", "", path.read_text()))
     return tmp_path / "models"
 
 
 def test_every_shipped_network_is_whole(catalog: Catalog) -> None:
-    assert [record.name for record in catalog.records()] == ["centerface", *MODELS]
-    assert [one.problem for one in catalog.describe()] == [None] * len(CATALOG)
+    assert [record.name for record in catalog.records()][1:] == list(MODELS)
+    told = catalog.describe()
+    assert [one.problem for one in told] == [None] * len(told)
+    assert {one.name for one in told if one.used} == set(CATALOG)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -94,6 +105,12 @@ def test_a_missing_weights_file_is_told(own_models: Path) -> None:
         ("[input]", "[inputs]", "not a whole record"),
         ("version = ", "version ", "can't be read"),
         ("crop_scale", "crop_skale", "crop_scale"),
+        ("[heads]", "[calibration.gender]\ntemperature = 0\n[heads]", "temperature must be above"),
+        ("[heads]", "[calibration.gender]\ntemperature = nan\n[heads]", "temperature must be"),
+        ("[heads]", "[calibration.gender]\nunsure_below = 1.1\n[heads]", "from 0 to 1"),
+        ("[heads]", '[calibration.gender]\nunsure_below = "0.5"\n[heads]', "must be a number"),
+        ("[heads]", "[calibration.gender]\nunsure_above = 0.5\n[heads]", "unsure_above"),
+        ("[heads]", "[calibration.mood]\nunsure_below = 0.5\n[heads]", "mood, which is no head"),
         ("stem = 32", 'stem = "wide"', "network options"),
         ("stem = 32", "stem = 16", "don't fit"),
     ],
@@ -107,6 +124,30 @@ def test_a_record_that_does_not_fit_is_refused(
     path.write_text(text.replace(was, becomes, 1))
     with pytest.raises(ModelError, match=said):
         open_with_torch(own_models)
+
+
+def test_a_record_tells_when_an_answer_is_unsure(own_models: Path) -> None:
+    path = own_models / "gender" / "weights.toml"
+    text = path.read_text().replace("[heads]", CALIBRATION + "\n[heads]")
+    path.write_text(text)
+    with open_catalog(device="cpu", models_folder=own_models) as catalog:
+        assert catalog.record("gender").calibration == {"gender": Calibration(1.25, 0.55)}
+        assert catalog.classifiers(["gender"])[0].unsure_below == {"gender": 0.55}
+
+
+def test_a_head_without_calibration_is_never_unsure(own_models: Path) -> None:
+    path = own_models / "gender" / "weights.toml"
+    assert "calibration" not in path.read_text()
+    with open_catalog(device="cpu", models_folder=own_models) as catalog:
+        assert catalog.record("gender").calibration == {"gender": Calibration()}
+        assert catalog.classifiers(["gender"])[0].unsure_below == {"gender": 0.0}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_shipped_head_has_a_calibration(catalog: Catalog, name: str) -> None:
+    assert list(catalog.record(name).calibration) == list(MODELS[name])
+    (classifier,) = catalog.classifiers([name])
+    assert list(classifier.unsure_below) == list(MODELS[name])
 
 
 def test_a_models_folder_without_models_says_what_was_looked_for(tmp_path: Path) -> None:

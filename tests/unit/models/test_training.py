@@ -13,20 +13,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faces_jobs.errors import ModelError
-from faces_jobs.jobs.labels import HEADS, MODELS
+from faces_jobs.jobs.labels import MODELS
 from faces_jobs_models.catalog import Catalog, open_catalog
 from faces_jobs_models.residual import BodyConfig
-from faces_jobs_models.training import __main__ as command
 from faces_jobs_models.training.augment import Augmentation, augment, middle
 from faces_jobs_models.training.export import export_model
 from faces_jobs_models.training.figures import figures_of
 from faces_jobs_models.training.loop import LOG_NAME, train
 from faces_jobs_models.training.losses import log_priors, multi_task_loss
-from faces_jobs_models.training.packs import PACKS, age_band, read_pack, soft_age_band
 from faces_jobs_models.training.prepare import MARGIN, Prepared, prepare
+from faces_jobs_models.training.readers import open_data
 from faces_jobs_models.training.recipes import RECIPES, Recipe
-from faces_jobs_models.training.samples import is_held_out
 
 from .packs import write_packs
 
@@ -53,10 +50,10 @@ def tiny(model: str) -> Recipe:
 
 
 def prepared(recipe: Recipe, data: Path, out: Path, catalog: Catalog) -> list[Prepared]:
+    sets = {one.name: one for one in open_data(data, skipped=Counter())}
     return [
         prepare(
-            name,
-            data=data,
+            sets[name],
             out=out,
             detector=catalog.detector(),
             crop_scale=recipe.crop_scale,
@@ -109,89 +106,15 @@ def test_a_run_that_was_cut_off_ends_as_an_unbroken_one(
         torch.testing.assert_close(one, other, msg=name)
 
 
-def test_the_command_trains_and_says_where_the_weights_are(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(command, "RECIPES", {"gender": replace(tiny("gender"), epochs=1)})
-    assert command.main(["gender", "--data", str(data), "--out", str(tmp_path)]) == 0
-    assert (tmp_path / "gender" / "export" / "weights.toml").is_file()
-    assert "written: " in capsys.readouterr().out
-
-
-def test_the_command_says_what_it_looked_for(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert command.main(["gender", "--data", str(tmp_path), "--out", str(tmp_path)]) == 1
-    assert "utkface.parquet" in capsys.readouterr().out
-
-
 def test_crops_are_cut_once(data: Path, tmp_path: Path, catalog: Catalog) -> None:
     recipe = tiny("gender")
     first = prepared(recipe, data, tmp_path, catalog)
-    for pack in data.iterdir():
-        assert pack.is_file()
-    again = prepared(recipe, tmp_path / "no data needed", tmp_path, catalog)
+    marks = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npy")}
+    again = prepared(recipe, data, tmp_path, catalog)
+    assert marks == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npy")}
     for one, other in zip(first, again, strict=True):
         np.testing.assert_array_equal(one.crops, other.crops)
         assert one.crops.shape[1:] == (round(64 * MARGIN), round(64 * MARGIN), 3)
-
-
-def test_actors_and_subjects_are_on_one_side_only(data: Path) -> None:
-    for name, key in (("imfdb", 20), ("ckplus48", 12)):
-        sides: dict[int, set[bool]] = {}
-        skipped: Counter[str] = Counter()
-        labels = 7  # ckplus48's contempt rows give no sample
-        index = 0
-        for sample in read_pack(data, name, skipped):
-            while name == "ckplus48" and index % labels == labels - 1:
-                index += 1
-            sides.setdefault(index % key, set()).add(sample.held_out)
-            index += 1
-        assert all(len(side) == 1 for side in sides.values())
-
-
-def test_unknown_labels_are_counted(data: Path) -> None:
-    skipped: Counter[str] = Counter()
-    for name in PACKS:
-        list(read_pack(data, name, skipped))
-    assert skipped["imfdb pose None"] == ROWS // 6
-    assert skipped["ckplus48 expression 'contempt'"] == ROWS // 7
-    assert skipped["ferplus without a clear expression"] == ROWS // 10
-
-
-@pytest.mark.parametrize("name", PACKS)
-def test_targets_are_distributions_over_the_labels(name: str, data: Path) -> None:
-    for sample in read_pack(data, name, Counter()):
-        for head, target in sample.targets.items():
-            assert target.shape == (len(HEADS[head]),)
-            assert target.sum() == pytest.approx(1, abs=1e-5)
-
-
-def test_a_pack_without_its_columns_is_told(tmp_path: Path) -> None:
-    write_packs(tmp_path, rows=3)
-    (tmp_path / "utkface.parquet").rename(tmp_path / "imfdb.parquet")
-    with pytest.raises(ModelError, match="no column"):
-        list(read_pack(tmp_path, "imfdb", Counter()))
-
-
-@given(st.integers(0, 116))
-def test_the_likeliest_age_band_is_the_band_of_the_age(years: int) -> None:
-    soft = soft_age_band(years)
-    assert soft.sum() == pytest.approx(1, abs=1e-6)
-    assert soft[age_band(years)] >= soft.max() - 0.02
-
-
-def test_age_bands_begin_where_they_are_said_to() -> None:
-    labels = HEADS["age"]
-    said = {years: labels[age_band(years)] for years in (0, 12, 13, 35, 36, 59, 60, 100)}
-    assert list(said.values()) == [
-        "child", "child", "young", "young", "middle", "middle", "old", "old",
-    ]  # fmt: skip
-
-
-def test_about_as_many_are_held_out_as_asked_for() -> None:
-    held_out = sum(is_held_out(f"face {index}", 0.15) for index in range(4000))
-    assert 500 < held_out < 700
 
 
 @given(seed=st.integers(0, 1000), channels=st.sampled_from([1, 3]))
@@ -279,13 +202,3 @@ def test_no_truth_no_figures() -> None:
         figures_of(model="m", head="h", data_set="d", labels=("a",), truth=nothing, answers=nothing)
         is None
     )
-
-
-def test_the_command_measures_the_shipped_weights(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arguments = ["expression", "--data", str(data), "--out", str(tmp_path), "--measure"]
-    assert command.main(arguments) == 0
-    table = capsys.readouterr().out
-    assert "| expression | ferplus | " in table
-    assert not (tmp_path / "expression").exists()

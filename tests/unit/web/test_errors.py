@@ -18,6 +18,9 @@ from tests.unit.web.problems import assert_no_leak, assert_problem
 NOT_OF_THE_WEB = {
     "SettingsError",
     "ModelError",
+    "DataLayoutError",
+    "DownloadError",
+    "PausedError",
     "DeviceError",
     "LeaseLostError",
     "CancelledError",

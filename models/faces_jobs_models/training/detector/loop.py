@@ -44,7 +44,7 @@ def train_detector(
     """
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
-    network = YuNet()
+    network = YuNet(recipe.network)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stub lags
     averaged = copy.deepcopy(network)
     optimizer = torch.optim.AdamW(

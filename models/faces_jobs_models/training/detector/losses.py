@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from faces_jobs_models.detector.yunet import STRIDES, Maps
+from faces_jobs_models.detector.outputs import STRIDES
+from faces_jobs_models.detector.yunet import Maps
 
 _BACKGROUND = 0.05  # weight of the fit's score where the teacher sees no face
 _SMALLEST = 1e-6

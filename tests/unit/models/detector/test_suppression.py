@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faces_jobs_models.detector.suppression import keep_best
-
-from .photographs import overlap
+from tests.unit.models.photographs import overlap
 
 
 def test_the_better_of_two_stays_and_a_far_one_too() -> None:

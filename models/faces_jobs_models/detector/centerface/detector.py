@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import cv2
@@ -18,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faces_jobs.pipeline.values import Detections, Picture
+from faces_jobs_models.detector.options import DetectorOptions
+from faces_jobs_models.detector.pictures import check_pictures
 from faces_jobs_models.detector.suppression import keep_best
 from faces_jobs_models.weights import ModelRecord
 
@@ -33,31 +34,15 @@ class Network(Protocol):
         """(n, 3, h, w) float32 to one array an output, in the order of the file."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CenterFaceOptions:
-    """What can be chosen without other weights.
-
-    `longest_side` bounds the working picture: at 640 a face of 20 pixels in a 1080p frame is 7
-    pixels wide and lost, while one of 40 is found. Time grows with its square.
-    """
-
-    longest_side: int = 640
-    lowest_score: float = 0.05  # the lowest threshold that a job may ask for
-    overlap: float = 0.3  # the paper's suppression threshold
-    most_faces: int = 1000
-    # More frames in one run leave the CPU's cache: 31 ms a 640x360 frame alone, 37 in eights.
-    frames_a_run: int = 1
-
-
 class CenterFaceDetector:
     """Finds faces in batches of pictures of one size. Implements `Detector`."""
 
     def __init__(
-        self, network: Network, record: ModelRecord, options: CenterFaceOptions | None = None
+        self, network: Network, record: ModelRecord, options: DetectorOptions | None = None
     ) -> None:
         self._network = network
         self._record = record
-        self._options = options or CenterFaceOptions()
+        self._options = options or DetectorOptions()
 
     @property
     def name(self) -> str:
@@ -89,15 +74,7 @@ class CenterFaceDetector:
         """
         if not pictures_bgr:
             return []
-        shape = pictures_bgr[0].shape
-        for picture in pictures_bgr:
-            if picture.shape != shape or picture.dtype != np.uint8:
-                raise ValueError(
-                    "the pictures of one call must be uint8 and of one size; "
-                    f"got {picture.dtype} {picture.shape} beside {shape}"
-                )
-        if len(shape) != 3 or shape[2] != 3 or 0 in shape:
-            raise ValueError(f"a picture must be (height, width, 3) BGR with pixels; got {shape}")
+        check_pictures(pictures_bgr)
         found: list[Detections] = []
         step = self._options.frames_a_run
         for start in range(0, len(pictures_bgr), step):
@@ -154,7 +131,7 @@ def decode(
     *,
     scale_xy: tuple[float, float],
     size_wh: tuple[int, int],
-    options: CenterFaceOptions,
+    options: DetectorOptions,
 ) -> Detections:
     """Maps of one picture to boxes in its own pixels.
 

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faces_jobs.pipeline.values import Picture
-from faces_jobs_models.catalog import Catalog
-from faces_jobs_models.detector.centerface import CenterFaceOptions, prepare
+from faces_jobs_models.catalog import Catalog, open_catalog
+from faces_jobs_models.detector.centerface.detector import prepare
+from faces_jobs_models.detector.choice import detector_record
 from faces_jobs_models.detector.open_detector import open_detector
-
-from .photographs import FACE_XYXY, astronaut_bgr, overlap
+from faces_jobs_models.detector.options import DetectorOptions
+from tests.unit.models.photographs import FACE_XYXY, astronaut_bgr, overlap
 
 CERTAIN = 0.5
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Iterator[Catalog]:
+    """With CenterFace, whatever the default is."""
+    with open_catalog(device="cpu", detector="centerface") as opened:
+        yield opened
 
 
 def test_finds_the_astronaut_and_nobody_else(catalog: Catalog) -> None:
@@ -52,11 +62,11 @@ def test_pictures_of_another_size_in_the_next_call_are_in_their_own_pixels(
 
 
 @pytest.mark.parametrize("frames_a_run", [1, 3, 8])
-def test_a_batch_answers_as_its_pictures_alone(catalog: Catalog, frames_a_run: int) -> None:
+def test_a_batch_answers_as_its_pictures_alone(frames_a_run: int) -> None:
     picture = astronaut_bgr()
     pictures = [picture, picture[:, ::-1], np.roll(picture, 60, axis=0)]
-    options = CenterFaceOptions(frames_a_run=frames_a_run, lowest_score=0.2)
-    detector = open_detector(catalog.record("detector"), options=options)
+    options = DetectorOptions(frames_a_run=frames_a_run, lowest_score=0.2)
+    detector = open_detector(detector_record("centerface"), options=options)
     together = detector.detect(pictures)
     for picture, found in zip(pictures, together, strict=True):
         (alone,) = detector.detect([picture])

@@ -1,0 +1,35 @@
+"""The commands that change what becomes of a job: cancel, pause, resume."""
+
+from __future__ import annotations
+
+import click
+
+from faces_jobs.cli.jobs import open_client
+from faces_jobs.settings import Settings
+
+
+@click.command()
+@click.argument("job_id")
+@click.pass_obj
+def cancel(settings: Settings, *, job_id: str) -> None:
+    """Cancel a job; what its finished items gave is kept."""
+    with open_client(settings) as client:
+        click.echo(client.cancel(job_id).status.value)
+
+
+@click.command()
+@click.argument("job_id")
+@click.pass_obj
+def pause(settings: Settings, *, job_id: str) -> None:
+    """Hold a job; it stays so, also when everything is restarted, until it is resumed."""
+    with open_client(settings) as client:
+        click.echo(client.pause(job_id).status.value)
+
+
+@click.command()
+@click.argument("job_id")
+@click.pass_obj
+def resume(settings: Settings, *, job_id: str) -> None:
+    """Let a job go on that is paused, or that waits for space."""
+    with open_client(settings) as client:
+        click.echo(client.resume(job_id).status.value)

@@ -1,0 +1,221 @@
+"""`faces-jobs evaluate`: how often a model is right on labelled faces."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from faces_jobs.cli.training_parts import (
+    DETECTOR,
+    Labels,
+    data_option,
+    detector_option,
+    labels_option,
+    models_path_option,
+    needing_packages,
+    progress_bar,
+)
+from faces_jobs.errors import DataLayoutError
+from faces_jobs.jobs.labels import MODELS
+from faces_jobs.settings import DetectorName, Settings
+
+if TYPE_CHECKING:
+    from faces_jobs_models.catalog import Catalog
+    from faces_jobs_models.training.entries import Entry
+
+Tables = Callable[[Sequence[Any]], str]
+"""Entries to Markdown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What the user asked for."""
+
+    model: str
+    data: Path
+    labels: Labels
+    held_out: bool
+    limit: int | None
+    out: Path | None
+    max_pixels: int
+
+
+@click.command()
+@click.argument("model", type=click.Choice([*MODELS, DETECTOR]))
+@data_option
+@labels_option
+@click.option("--held-out", is_flag=True, help="Measure only what training keeps back.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    help="Measure so many pictures of each data set, drawn evenly.",
+)
+@models_path_option
+@detector_option
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for figures.json and pictures: confusion, calibration, risk and coverage.",
+)
+@click.option(
+    "--card",
+    is_flag=True,
+    help="Write the tables into the model's CARD.md; refused where training has seen the pictures.",
+)
+@click.pass_obj
+def evaluate(
+    settings: Settings,
+    /,
+    *,
+    models_path: Path | None,
+    detector: DetectorName | None,
+    as_json: bool,
+    card: bool,
+    **arguments: Any,
+) -> None:
+    """Measure MODEL on labelled pictures, along the path that a job's frames take.
+
+    Prints accuracy, balanced accuracy and the recall of each label with 95 % intervals, how
+    honest the probabilities are, and figures by size of the face and by group of people.
+    """
+    wish = Wish(max_pixels=settings.max_pixels, **arguments)
+    with needing_packages():
+        from faces_jobs_models.catalog import open_catalog
+
+        with open_catalog(
+            device="cpu",
+            models_folder=models_path or settings.models_folder,
+            detector=detector or settings.detector,
+        ) as catalog:
+            of_one = _detector if wish.model == DETECTOR else _classifier
+            entries, tables = of_one(wish, catalog)
+            if wish.out is not None:
+                wish.out.mkdir(parents=True, exist_ok=True)
+                (wish.out / "figures.json").write_text(json.dumps(entries, indent=1) + "\n")
+            if card:
+                _write_card(catalog.record(wish.model).folder, entries, tables)
+    click.echo(json.dumps(entries, indent=2) if as_json else tables(entries).rstrip())
+
+
+def _classifier(wish: Wish, catalog: Catalog) -> tuple[list[Any], Tables]:
+    from faces_jobs_models.training.readers import open_data
+
+    from faces_jobs_models.training.answers import Advance, Wanted
+    from faces_jobs_models.training.measure import DEFAULT_VARIANT, measure
+    from faces_jobs_models.training.tables import tables_of
+
+    skipped: Counter[str] = Counter()
+    data_sets = open_data(wish.data, labels=wish.labels, skipped=skipped)
+    entries: list[Entry] = []
+    of_training = measured = 0
+    with progress_bar() as bar:
+
+        def begin(name: str) -> Advance:
+            return partial(bar.advance, bar.add_task(name, total=wish.limit))
+
+        for one in measure(
+            catalog,
+            wish.model,
+            data_sets,
+            labels=wish.labels,
+            wanted=Wanted(
+                held_out_only=wish.held_out, limit=wish.limit, max_pixels=wish.max_pixels
+            ),
+            skipped=skipped,
+            begin=begin,
+        ):
+            entries += one.entries
+            measured += len(one.answers)
+            of_training += one.answers.of_training
+            if wish.out is not None:
+                from faces_jobs_models.training.pictures import draw_measured
+
+                draw_measured(wish.out, one)
+    _tell_skipped(skipped)
+    if not entries:
+        raise DataLayoutError(
+            f"No face in {wish.data} has a known {' or '.join(MODELS[wish.model])}"
+            f"{' and is kept back from training' if wish.held_out else ''} "
+            f"(data sets found: {', '.join(one.name for one in data_sets) or 'none'})."
+        )
+    if of_training:
+        click.echo(
+            f"{of_training} of these {measured} faces are ones that {wish.model} is trained on: "
+            "the figures are too good. --held-out leaves them out.",
+            err=True,
+        )
+    usual = {
+        entry["dataset"] for entry in entries if entry["weights"]["variant"] == DEFAULT_VARIANT
+    }
+    if wish.labels == "fer2013" and wish.labels in usual:
+        click.echo(
+            f"{wish.model} has no weights that were trained with the labels {wish.labels}: the "
+            "usual ones answered.",
+            err=True,
+        )
+    return entries, tables_of
+
+
+def _detector(wish: Wish, catalog: Catalog) -> tuple[list[Any], Tables]:
+    from faces_jobs.jobs.spec import JobSpec
+    from faces_jobs_models.training.detector.marked_pictures import open_marked
+    from faces_jobs_models.training.detector.measure import (
+        detector_entry,
+        detector_tables,
+        look_at,
+    )
+    from faces_jobs_models.training.entries import weights_of
+
+    if wish.held_out:
+        raise click.UsageError("--held-out is for the classifiers: name pictures kept back.")
+    detector = catalog.detector()
+    entries = []
+    for data_set in open_marked(wish.data):
+        skipped: Counter[str] = Counter()
+        with progress_bar() as bar:
+            task = bar.add_task(data_set.name, total=wish.limit or data_set.n)
+            seen = look_at(
+                data_set,
+                detector,
+                limit=wish.limit,
+                max_pixels=wish.max_pixels,
+                skipped=skipped,
+                advance=partial(bar.advance, task),
+            )
+        _tell_skipped(skipped)
+        entries.append(
+            detector_entry(
+                seen,
+                data_set=data_set.name,
+                version=detector.version,
+                weights=weights_of(detector.sha256, detector.name),
+                threshold=JobSpec().detection_threshold,
+                skipped=skipped,
+            )
+        )
+    return entries, detector_tables
+
+
+def _tell_skipped(skipped: Counter[str]) -> None:
+    for reason, count in skipped.items():
+        if count:
+            click.echo(f"left out: {count} x {reason}", err=True)
+
+
+def _write_card(folder: Path, entries: list[Any], tables: Tables) -> None:
+    from faces_jobs_models.training.cards import write_card
+
+    seen = sum(entry.get("of_training", 0) for entry in entries)
+    if seen:
+        raise click.UsageError(
+            f"A card holds no figures of the {seen} faces that training uses: add --held-out."
+        )
+    click.echo(f"written: {write_card(folder, entries, tables)}", err=True)

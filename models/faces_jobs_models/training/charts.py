@@ -1,0 +1,145 @@
+"""Pictures of a training and of a measurement: curves, confusion, calibration, coverage."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from faces_jobs_models.training.calibration import reliability
+from faces_jobs_models.training.risk_coverage import at_threshold, risk_coverage
+
+_DPI = 110
+_WIDTH, _HEIGHT = 6.4, 4.4  # inches
+
+
+def draw_curves(path: Path, log: Path) -> None:
+    """Loss, and accuracy on the held-out faces, by epoch, as `log.jsonl` has them."""
+    entries = [json.loads(line) for line in log.read_text().splitlines()]
+    figure, (left, right) = _figure(2, width=2 * _WIDTH)
+    epochs = [entry["epoch"] for entry in entries]
+    left.plot(epochs, [entry["loss"] for entry in entries], marker="." if len(epochs) < 2 else "")
+    left.set(title="Loss", xlabel="epoch", ylabel="loss on the training faces")
+    lines: dict[str, list[tuple[int, float]]] = {}
+    for entry in entries:
+        for one in entry["figures"]:
+            name = f"{one['head']}, {one['data_set']}"
+            lines.setdefault(name, []).append((entry["epoch"], one["accuracy"]))
+    for name, points in lines.items():
+        right.plot(*zip(*points, strict=True), marker=".", label=name)
+    right.set(title="Held-out faces", xlabel="epoch", ylabel="accuracy", ylim=(0, 1))
+    if lines:
+        right.legend(loc="lower right", fontsize="small")
+    _save(figure, path)
+
+
+def draw_confusion(path: Path, confusion: Mapping[str, Mapping[str, int]], *, title: str) -> None:
+    """True label by answered label: colour is the share of the row, the number counts faces."""
+    rows = list(confusion)
+    columns = list(next(iter(confusion.values()))) if confusion else []
+    counts = np.array([[confusion[row][column] for column in columns] for row in rows])
+    shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
+    side = max(_HEIGHT, 1.2 + 0.7 * len(columns))
+    figure, (axes,) = _figure(
+        1, width=side + 1.2, height=side * (0.4 + 0.6 * len(rows) / len(columns)) + 0.4
+    )
+    image = axes.imshow(shares, vmin=0, vmax=1, cmap="Blues", aspect="auto")
+    figure.colorbar(image, ax=axes, label="share of the true label")
+    axes.set(title=title, xlabel="answer", ylabel="truth")
+    axes.set_xticks(range(len(columns)), columns, rotation=35, ha="right")
+    axes.set_yticks(range(len(rows)), rows)
+    axes.grid(visible=False)
+    for (row, column), count in np.ndenumerate(counts):
+        colour = "white" if shares[row, column] > 0.5 else "black"
+        text = f"{shares[row, column]:.0%}\n{count}"
+        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize="small")
+    _save(figure, path)
+
+
+def draw_reliability(
+    path: Path,
+    probabilities: NDArray[np.floating],
+    before: NDArray[np.floating],
+    truth: NDArray[np.integer],
+    *,
+    title: str,
+) -> None:
+    """How often answers of a probability are right, with and without the temperature.
+
+    Args:
+        path: of the PNG.
+        probabilities: (n, labels), as users see them.
+        before: (n, labels), without the temperature.
+        truth: (n,) label indices.
+        title: above the picture.
+    """
+    figure, (axes,) = _figure(1, width=_HEIGHT + 1)
+    axes.plot([0, 1], [0, 1], color="gray", linestyle=":", label="honest")
+    for name, given in (("without temperature", before), ("as shown", probabilities)):
+        bins = reliability(given.max(axis=1), given.argmax(axis=1) == truth)
+        confidence, accuracy, share = (np.array(values) for values in zip(*bins, strict=True))
+        (line,) = axes.plot(confidence, accuracy, label=name)
+        axes.scatter(confidence, accuracy, s=8 + 250 * share, color=line.get_color(), alpha=0.6)
+    axes.set(
+        title=title,
+        xlabel="probability of the answer",
+        ylabel="how often it is right",
+        xlim=(0, 1),
+        ylim=(0, 1),
+    )
+    axes.legend(loc="upper left", fontsize="small")
+    _save(figure, path)
+
+
+def draw_risk_coverage(
+    path: Path,
+    probabilities: NDArray[np.floating],
+    truth: NDArray[np.integer],
+    *,
+    unsure_below: float,
+    title: str,
+) -> None:
+    """Share of wrong answers against the share of faces that get one, and where the default is."""
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth
+    curve = risk_coverage(confidence, right)
+    figure, (axes,) = _figure(1)
+    axes.plot(curve.coverage, curve.risk, drawstyle="steps-post")
+    coverage, accuracy = at_threshold(confidence, right, unsure_below)
+    if accuracy is not None:
+        name = f"unsure below {unsure_below:.2f}" if unsure_below else "never unsure"
+        axes.plot([coverage], [1 - accuracy], "o", color="tab:red", label=name)
+        axes.legend(loc="upper left", fontsize="small")
+    # The first few faces make steps as high as the picture: they would hide the rest.
+    later = curve.risk[curve.coverage > 0.05]
+    highest = max([1 / len(truth), *later.tolist()])
+    axes.set(
+        title=title,
+        xlabel="coverage: share of faces that get an answer",
+        ylabel="risk: share of those that are wrong",
+        xlim=(0, 1.02),
+        ylim=(0, 1.15 * highest),
+    )
+    _save(figure, path)
+
+
+def _figure(
+    count: int, *, width: float = _WIDTH, height: float = _HEIGHT
+) -> tuple[Figure, Sequence[Axes]]:
+    figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
+    FigureCanvasAgg(figure)  # no window, no state of the whole process
+    made: Any = figure.subplots(1, count, squeeze=False)
+    for axes in made[0]:
+        axes.grid(visible=True, alpha=0.3)
+    return figure, list(made[0])
+
+
+def _save(figure: Figure, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, format="png")

@@ -1,0 +1,279 @@
+"""The figures of one head on one data set, as `faces-jobs evaluate --json` gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faces_jobs_models.training.answers import Answers
+from faces_jobs_models.training.calibration import expected_calibration_error, with_temperature
+from faces_jobs_models.training.figures import Figures, figures_of
+from faces_jobs_models.training.intervals import Interval, balanced_interval, wilson
+from faces_jobs_models.training.risk_coverage import at_threshold
+
+_DIGITS = 4
+_SHA256_DIGITS = 12
+_SIZE_BANDS = ((1, 15), (16, 23), (24, 31), (32, 47), (48, 63), (64, None))  # pixels, both ends
+
+
+class Slice(TypedDict):
+    """Figures of some of the faces; an interval is [low, high] at 95 %."""
+
+    n: int
+    accuracy: float
+    accuracy_interval: list[float]
+    balanced_accuracy: float
+
+
+class Weights(TypedDict):
+    """Which weights answered: the start of their SHA-256, and which training they are of.
+
+    `variant` is `default` or `fer2013`; of a detector it is its name.
+    """
+
+    sha256: str
+    variant: str
+
+
+class Entry(TypedDict):
+    """One head on one data set. All shares are 0..1.
+
+    Every answer counts with its best label, also where a user would see `unsure`. `ece` and
+    `ece_before` (without the temperature), `coverage` and `accuracy_answered` (at
+    `unsure_below`) are of the `calibration_n` faces that no temperature was fitted on.
+    `of_training` counts the faces that training uses, `without_face` those in whose picture the
+    detector found none: the whole picture was cut.
+    """
+
+    model: str
+    version: str
+    weights: Weights
+    head: str
+    dataset: str
+    n: int
+    accuracy: float
+    accuracy_interval: list[float]
+    balanced_accuracy: float
+    balanced_interval: list[float]
+    baseline: float
+    per_class: dict[str, float]
+    per_class_n: dict[str, int]
+    per_class_interval: dict[str, list[float]]
+    confusion: dict[str, dict[str, int]]
+    calibration_n: int
+    ece: float | None
+    ece_before: float | None
+    temperature: float
+    unsure_below: float
+    coverage: float | None
+    accuracy_answered: float | None
+    by: dict[str, dict[str, Slice]]
+    of_training: int
+    without_face: int
+    skipped: dict[str, int]
+
+
+def weights_of(sha256: str, variant: str) -> Weights:
+    """The short name of weights that answered."""
+    return Weights(sha256=sha256[:_SHA256_DIGITS], variant=variant)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which network answered, for the entries; `calibration` head -> temperature, threshold."""
+
+    model: str
+    version: str
+    weights: Weights
+    heads: Mapping[str, Sequence[str]]
+    calibration: Mapping[str, tuple[float, float]]
+
+
+def entries_of(asked: Asked, answers: Answers) -> list[Entry]:
+    """An entry for each head of which the data set knows at least one face's truth."""
+    entries = []
+    for head in asked.heads:
+        known = answers.truth[head] >= 0
+        if known.any():
+            entries.append(_entry(asked, answers, head, known))
+    return entries
+
+
+def _entry(asked: Asked, answers: Answers, head: str, known: NDArray[np.bool_]) -> Entry:
+    labels = asked.heads[head]
+    truth = answers.truth[head][known]
+    probabilities = answers.probabilities[head][known]
+    best = probabilities.argmax(axis=1)
+    figures = _figures(asked, head, answers.data_set, truth, best)
+    right_of = [round(figures.recall.get(label, 0) * figures.count[label]) for label in labels]
+    counts = [figures.count[label] for label in labels]
+    calibration = _calibration(
+        probabilities[~answers.fitted[known]],
+        truth[~answers.fitted[known]],
+        *asked.calibration.get(head, (1.0, 0.0)),
+    )
+    return Entry(
+        model=asked.model,
+        version=asked.version,
+        weights=asked.weights,
+        head=head,
+        dataset=answers.data_set,
+        n=figures.n,
+        accuracy=_rounded(figures.accuracy),
+        accuracy_interval=_ends(wilson(sum(right_of), figures.n)),
+        balanced_accuracy=_rounded(figures.balanced_accuracy),
+        balanced_interval=_ends(balanced_interval(right_of, counts)),
+        baseline=_rounded(figures.baseline),
+        per_class={label: _rounded(share) for label, share in figures.recall.items()},
+        per_class_n={label: n for label, n in figures.count.items() if n},
+        per_class_interval={
+            label: _ends(wilson(right, n))
+            for label, right, n in zip(labels, right_of, counts, strict=True)
+            if n
+        },
+        confusion=confusion_of(labels, truth, best),
+        calibration_n=calibration.n,
+        ece=calibration.ece,
+        ece_before=calibration.ece_before,
+        temperature=calibration.temperature,
+        unsure_below=calibration.unsure_below,
+        coverage=calibration.coverage,
+        accuracy_answered=calibration.accuracy_answered,
+        by=_slices(asked, answers, head, known, best),
+        of_training=answers.of_training,
+        without_face=answers.without_face,
+        skipped=dict(answers.skipped),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Calibration:
+    n: int
+    temperature: float
+    unsure_below: float
+    ece: float | None = None
+    ece_before: float | None = None
+    coverage: float | None = None
+    accuracy_answered: float | None = None
+
+
+def _calibration(
+    probabilities: NDArray[np.float32],
+    truth: NDArray[np.int64],
+    temperature: float,
+    unsure_below: float,
+) -> _Calibration:
+    if not len(truth):
+        return _Calibration(
+            n=0, temperature=_rounded(temperature), unsure_below=_rounded(unsure_below)
+        )
+    coverage, accuracy = at_threshold(
+        probabilities.max(axis=1), probabilities.argmax(axis=1) == truth, unsure_below
+    )
+    # The network's answers hold its temperature: the inverse takes it off again.
+    before = with_temperature(probabilities, 1 / temperature)
+    return _Calibration(
+        n=len(truth),
+        temperature=_rounded(temperature),
+        unsure_below=_rounded(unsure_below),
+        ece=_rounded(expected_calibration_error(probabilities, truth)),
+        ece_before=_rounded(expected_calibration_error(before, truth)),
+        coverage=_rounded(coverage),
+        accuracy_answered=None if accuracy is None else _rounded(accuracy),
+    )
+
+
+def confusion_of(
+    labels: Sequence[str], truth: NDArray[np.int64], answers: NDArray[np.int64]
+) -> dict[str, dict[str, int]]:
+    """True label -> answered label -> faces; true labels without a face are left out."""
+    return {
+        label: {
+            answered: int(((truth == row) & (answers == column)).sum())
+            for column, answered in enumerate(labels)
+        }
+        for row, label in enumerate(labels)
+        if (truth == row).any()
+    }
+
+
+def size_band(size_px: int) -> str:
+    """The band that a face of this height (1 and more) is counted in: `16-23`, ..., `64+`."""
+    for first, last in _SIZE_BANDS:
+        if last is None or size_px <= last:
+            return f"{first}+" if last is None else f"{first}-{last}"
+    raise AssertionError("the last band has no end")
+
+
+def _slices(
+    asked: Asked,
+    answers: Answers,
+    head: str,
+    known: NDArray[np.bool_],
+    best: NDArray[np.int64],
+) -> dict[str, dict[str, Slice]]:
+    truth = answers.truth[head][known]
+    by = {
+        "size_px": {
+            str(size): _slice(asked, head, truth, at_size[head][known])
+            for size, at_size in answers.at_size.items()
+        }
+    }
+    original = np.array([size_band(size) if size else "" for size in answers.size_px[known]])
+    groups = [group for group, is_known in zip(answers.groups, known, strict=True) if is_known]
+    kinds = sorted({kind for group in groups for kind in group} - {head})
+    values = {kind: np.array([group.get(kind, "") for group in groups]) for kind in kinds}
+    for kind, of_face in {"original_size_px": original, **values}.items():
+        names = set(of_face.tolist()) - {""}
+        found = {
+            name: _slice(asked, head, truth[of_face == name], best[of_face == name])
+            for name in sorted(names, key=_natural)
+        }
+        if found:
+            by[kind] = found
+    return by
+
+
+def _slice(asked: Asked, head: str, truth: NDArray[np.int64], best: NDArray[np.int64]) -> Slice:
+    figures = _figures(asked, head, "", truth, best)
+    right = int((truth == best).sum())
+    return Slice(
+        n=figures.n,
+        accuracy=_rounded(figures.accuracy),
+        accuracy_interval=_ends(wilson(right, figures.n)),
+        balanced_accuracy=_rounded(figures.balanced_accuracy),
+    )
+
+
+def _figures(
+    asked: Asked, head: str, data_set: str, truth: NDArray[np.int64], best: NDArray[np.int64]
+) -> Figures:
+    figures = figures_of(
+        model=asked.model,
+        head=head,
+        data_set=data_set,
+        labels=asked.heads[head],
+        truth=truth,
+        answers=best,
+    )
+    if figures is None:
+        raise ValueError(f"no face of {data_set or 'a slice'} has a known {head}")
+    return figures
+
+
+def _natural(name: str) -> tuple[int, str]:
+    # "64+" after "16-23"; words by the alphabet.
+    digits = name[: len(name) - len(name.lstrip("0123456789"))]
+    return (int(digits) if digits else -1, name)
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), _DIGITS)
+
+
+def _ends(interval: Interval) -> list[float]:
+    return [_rounded(end) for end in interval]

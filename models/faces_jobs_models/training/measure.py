@@ -1,0 +1,106 @@
+"""Measures a classifier on labelled data sets, along the path of run time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from faces_jobs_models.catalog import Catalog
+from faces_jobs_models.training.answers import Advance, Answers, Wanted, answer_data_set
+from faces_jobs_models.training.entries import Asked, Entry, entries_of, weights_of
+from faces_jobs_models.training.recipes import RECIPES
+from faces_jobs_models.training.samples import Sample
+from faces_jobs_models.weights import ModelRecord
+
+DEFAULT_VARIANT = "default"
+
+# Names of the same pictures: who learnt from one has seen the other.
+_SAME_PICTURES: Mapping[str, str] = {"fer2013": "ferplus", "ckplus": "ckplus48"}
+
+
+class LabelledSet(Protocol):
+    """A named data set; iterated once."""
+
+    @property
+    def name(self) -> str:
+        """Short name, as recipes use it."""
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Its rows, in an order of its own that does not change."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """A data set's answers and the entries made of them."""
+
+    asked: Asked
+    answers: Answers
+    entries: list[Entry]
+
+
+def measure(
+    catalog: Catalog,
+    model: str,
+    data_sets: Iterable[LabelledSet],
+    *,
+    labels: str,
+    wanted: Wanted,
+    skipped: Counter[str],
+    begin: Callable[[str], Advance],
+) -> Iterator[Measured]:
+    """Measure `model` on each data set that knows one of its heads.
+
+    Args:
+        catalog: holds the run-time detector and the model.
+        model: gender, expression or multiple.
+        data_sets: what to measure on.
+        labels: where the model has weights trained with these labels (a folder of that name
+            in its own), they answer.
+        wanted: which rows; `trained_on` is found out here.
+        skipped: counts what could not be read.
+        begin: called with a data set's name, gives what takes its progress.
+
+    Raises:
+        ModelError: the model's files are missing, changed or of another shape.
+    """
+    record, variant = answering_record(catalog, model, labels)
+    classifier = catalog.open_classifier(record)
+    detector = catalog.detector()
+    asked = Asked(
+        model=model,
+        version=record.version,
+        weights=weights_of(classifier.sha256, variant),
+        heads=record.heads,
+        calibration={
+            head: (one.temperature, one.unsure_below) for head, one in record.calibration.items()
+        },
+    )
+    learnt = {_SAME_PICTURES.get(name, name) for name in RECIPES[model].data_sets}
+    for data_set in data_sets:
+        answers = answer_data_set(
+            data_set.name,
+            data_set,
+            classifier=classifier,
+            detector=detector,
+            wanted=replace(
+                wanted, trained_on=_SAME_PICTURES.get(data_set.name, data_set.name) in learnt
+            ),
+            skipped=skipped,
+            advance=begin(data_set.name),
+        )
+        if len(answers):
+            yield Measured(asked, answers, entries_of(asked, answers))
+
+
+def answering_record(catalog: Catalog, model: str, labels: str) -> tuple[ModelRecord, str]:
+    """The record of the weights that answer for these labels, and the name of the variant.
+
+    Raises:
+        ModelError: it is missing or wrong.
+    """
+    variant = catalog.variant(model, labels)
+    if variant is not None:
+        return variant, labels
+    return catalog.record(model), DEFAULT_VARIANT

@@ -1,0 +1,20 @@
+"""Readers of labelled pictures: each official layout that we know, and parquet packs."""
+
+from faces_jobs_models.training.readers.data_set import (
+    DataSet,
+    DetectionSample,
+    DetectionSet,
+    LabelChoice,
+    Skipped,
+)
+from faces_jobs_models.training.readers.recognise import open_data, open_detection_data
+
+__all__ = [
+    "DataSet",
+    "DetectionSample",
+    "DetectionSet",
+    "LabelChoice",
+    "Skipped",
+    "open_data",
+    "open_detection_data",
+]

@@ -1,0 +1,170 @@
+"""Gathers what a row says of a face, head by head, in our words for it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from numbers import Real
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faces_jobs.jobs.labels import HEADS
+from faces_jobs_models.training.readers.data_set import Skipped
+from faces_jobs_models.training.samples import Sample, certain
+
+AGE_BANDS = (13, 36, 60)  # first year of young, middle and old
+OLDEST = 120
+RACES = ("white", "black", "asian", "indian", "others")  # by UTKFace's numbers 0..4
+
+_GROUPS = ("gender", "age")  # heads whose labels are also told as groups of people
+
+# Other spellings of the same label, not other labels.
+_SPELLED: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "gender": {"f": "female", "m": "male"},
+        "expression": {
+            "angry": "anger",
+            "disgusted": "disgust",
+            "fearful": "fear",
+            "happy": "happiness",
+            "sad": "sadness",
+            "surprised": "surprise",
+        },
+    }
+)
+
+
+class Labels:
+    """What one row says. A label that no head knows is counted and left out, never mapped.
+
+    `source` stands in the reasons that `skipped` counts.
+    """
+
+    def __init__(self, source: str, skipped: Skipped) -> None:
+        self._source = source
+        self._skipped = skipped
+        self._targets: dict[str, NDArray[np.float32]] = {}
+        self._truth: dict[str, int] = {}
+        self._groups: dict[str, str] = {}
+
+    def add(self, head: str, label: object, *, measured: bool = True) -> None:
+        """A label given without doubt. What is not `measured` is only learnt from."""
+        known = spelled(head, label)
+        if known is None:
+            self.unknown(head, label)
+            return
+        target, index = certain(head, known)
+        self._targets |= target
+        if measured:
+            self._truth |= index
+        if head in _GROUPS:
+            self._groups[head] = known
+
+    def add_age(self, age: object) -> None:
+        """An age in years, or the name of a band."""
+        if isinstance(age, str) and spelled("age", age) is not None:
+            self.add("age", age)
+            return
+        years = _number(age)
+        if years is None or not 0 <= years <= OLDEST:
+            self.unknown("age", age)
+            return
+        band = age_band(years)
+        self._targets["age"] = soft_age_band(years)
+        self._truth["age"] = band
+        self._groups["age"] = HEADS["age"][band]
+
+    def add_race(self, race: object) -> None:
+        """A group to break figures down by: one of `RACES`, or its number."""
+        number = _number(race)
+        if isinstance(race, str) and race.strip().lower() in RACES:
+            self._groups["race"] = race.strip().lower()
+        elif number is not None and number in range(len(RACES)):
+            self._groups["race"] = RACES[int(number)]
+        elif race is not None:
+            self.unknown("race", race)
+
+    def add_votes(self, votes: Mapping[str, float], majority: str | None) -> bool:
+        """The votes of FER+ as a distribution over the seven expressions.
+
+        Votes for contempt, unknown and "not a face" are dropped; a picture of which half or
+        more was dropped teaches nothing. The truth is the majority, where that is one of the
+        seven.
+
+        Returns:
+            Whether they say something.
+        """
+        labels = HEADS["expression"]
+        kept = np.array([votes[label] for label in labels], np.float32)
+        if kept.sum() <= sum(votes.values()) - kept.sum():
+            self._skipped[f"{self._source} without a clear expression"] += 1
+            return False
+        self._targets["expression"] = kept / kept.sum()
+        if majority in labels:
+            self._truth["expression"] = labels.index(majority)
+        return True
+
+    def unknown(self, head: str, label: object) -> None:
+        """Count a label that can't be used."""
+        self._skipped[f"{self._source} {head} {label!r}"] += 1
+
+    def sample(self, image: bytes, *, held_out: bool, size_px: int | None = None) -> Sample | None:
+        """The row's sample, or None where it says nothing that can be learnt."""
+        if not self._targets:
+            return None
+        return Sample(
+            image=image,
+            held_out=held_out,
+            targets=self._targets,
+            truth=self._truth,
+            groups=self._groups,
+            size_px=size_px,
+        )
+
+
+def spelled(head: str, label: object) -> str | None:
+    """The head's label for a word in any case and spelling, or None where it is none."""
+    if not isinstance(label, str):
+        return None
+    word = label.strip().lower()
+    word = _SPELLED.get(head, {}).get(word, word)
+    return word if word in HEADS[head] else None
+
+
+def sole_majority(votes: Mapping[str, float]) -> str | None:
+    """What most votes are for, or None where two have as many."""
+    most = max(votes.values())
+    winners = [label for label, given in votes.items() if given == most]
+    return winners[0] if len(winners) == 1 else None
+
+
+def age_band(years: float) -> int:
+    """Index of the band in the labels of the head `age`."""
+    return sum(years >= first for first in AGE_BANDS)
+
+
+def soft_age_band(years: float) -> NDArray[np.float32]:
+    """How likely each band is, given that nobody sees an age to the year.
+
+    The doubt grows with age: half a year for babies, about six years at sixty.
+    """
+    doubt = 0.5 + 0.09 * years
+    below = [
+        0.5 * (1 + math.erf((first - 0.5 - years) / (doubt * math.sqrt(2)))) for first in AGE_BANDS
+    ]
+    return np.diff(np.array([0.0, *below, 1.0])).astype(np.float32)
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, str):
+        try:
+            number = float(value)
+        except ValueError:
+            return None
+    elif isinstance(value, Real) and not isinstance(value, bool):
+        number = float(value)
+    else:
+        return None
+    return number if math.isfinite(number) else None

@@ -1,0 +1,208 @@
+"""Parquet packs: encoded pictures with labels, one row a picture, recognised by their columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from faces_jobs.jobs.labels import HEADS
+from faces_jobs_models.training.readers.data_set import (
+    HELD_OUT_SHARE,
+    DataSet,
+    LabelChoice,
+    Skipped,
+)
+from faces_jobs_models.training.readers.labels import Labels
+from faces_jobs_models.training.readers.places import Place
+from faces_jobs_models.training.readers.splits import (
+    actor_held_out,
+    held_out_by_usage,
+    subject_held_out,
+)
+from faces_jobs_models.training.samples import Sample, is_held_out
+
+TELLTALE = "*.parquet with a column image and labels (gender, age, expression, votes_*, mask, ...)"
+ENDING = ".parquet"
+_ROWS_AT_ONCE = 1024
+
+_VOTES = tuple(f"votes_{label}" for label in HEADS["expression"])
+_OTHER_VOTES = ("votes_contempt", "votes_unknown", "votes_nf")
+_PLAIN_HEADS = ("gender", "illumination", "pose", "occlusion", "makeup")
+_LABELS = frozenset(
+    {*_PLAIN_HEADS, *_VOTES, "age", "expression", "ferplus_majority", "fer2013_label", "mask"}
+)
+_BESIDE = frozenset({*_OTHER_VOTES, "path", "usage", "actor", "subject", "race", "width", "height"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Columns by which a known set is told from others."""
+
+    needed: frozenset[str]
+    possible: frozenset[str] = frozenset()
+
+
+_KNOWN: Mapping[str, _Known] = MappingProxyType(
+    {
+        "imfdb": _Known(
+            frozenset({"image", "path", "actor", "age", *_PLAIN_HEADS}),
+            frozenset({"movie", "width", "height", "expression"}),
+        ),
+        "utkface": _Known(frozenset({"image", "path", "age", "gender", "race"})),
+        "ferplus": _Known(
+            frozenset({"image", "path", "usage", *_VOTES, *_OTHER_VOTES}),
+            frozenset({"ferplus_majority", "fer2013_label"}),
+        ),
+        "ckplus48": _Known(frozenset({"image", "path", "subject", "expression"})),
+        "facemask": _Known(frozenset({"image", "path", "mask"})),
+    }
+)
+
+# What is known of the height of the faces when they were recorded.
+_SIZES: Mapping[str, int] = MappingProxyType({"ferplus": 48, "fer2013": 48})
+
+
+@dataclass(frozen=True, slots=True)
+class _Pack:
+    name: str
+    known: str | None  # the set that has these columns
+    columns: frozenset[str]  # those that say something
+    labels: LabelChoice
+
+
+def open_pack(place: Place, labels: LabelChoice, skipped: Skipped) -> list[DataSet]:
+    """The labelled faces in a parquet file; nothing where it is none, or has no known label.
+
+    A set with the columns of a known one takes its name, any other its file's.
+    """
+    path = place.path
+    if path.suffix.lower() != ENDING or not path.is_file():
+        return []
+    try:
+        with pq.ParquetFile(path) as file:
+            columns = frozenset(file.schema_arrow.names)
+            n = file.metadata.num_rows
+    except (pa.ArrowException, OSError) as error:
+        skipped[f"{path.name} can't be read as parquet ({type(error).__name__})"] += 1
+        return []
+    if "boxes_xywh" in columns:
+        return []  # pictures with marked faces, for the detector
+    if "image" not in columns or not columns & _LABELS:
+        skipped[f"{path.name} has no column image, or none with a known label"] += 1
+        return []
+    known = next(
+        (
+            name
+            for name, one in _KNOWN.items()
+            if one.needed <= columns <= one.needed | one.possible
+        ),
+        None,
+    )
+    chosen = _chosen_labels(columns, labels)
+    name = known or path.stem
+    if chosen == "fer2013" and known == "ferplus":
+        name = chosen
+    elif chosen == "fer2013" and "fer2013_label" in columns and known is None:
+        # Other labels of the same file are another set: its crops must not be taken for these.
+        name = f"{path.stem}-{chosen}" if columns & _ferplus_columns() else path.stem
+    pack = _Pack(name, known, columns & (_LABELS | _BESIDE | {"image"}), chosen)
+    return [DataSet(name, "parquet", path, n, lambda: _read(path, pack, skipped))]
+
+
+def _ferplus_columns() -> frozenset[str]:
+    return frozenset({*_VOTES, "ferplus_majority"})
+
+
+def _chosen_labels(columns: frozenset[str], labels: LabelChoice) -> LabelChoice:
+    if "fer2013_label" not in columns:
+        return "ferplus"
+    if not set(_VOTES) <= columns and "ferplus_majority" not in columns:
+        return "fer2013"
+    return labels
+
+
+def _read(path: Path, pack: _Pack, skipped: Skipped) -> Iterator[Sample]:
+    number = 0
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(_ROWS_AT_ONCE, columns=sorted(pack.columns)):
+            for row in batch.to_pylist():
+                number += 1
+                image = _image(row)
+                if image is None:
+                    skipped[f"{pack.name} row without a picture"] += 1
+                    continue
+                sample = _sample(row, image, number, pack, skipped)
+                if sample is not None:
+                    yield sample
+
+
+def _image(row: Mapping[str, Any]) -> bytes | None:
+    image = row["image"]
+    if isinstance(image, dict):  # {bytes, path}, as the libraries of Hugging Face write it
+        image = image.get("bytes")
+    return image if isinstance(image, bytes) and image else None
+
+
+def _sample(
+    row: Mapping[str, Any], image: bytes, number: int, pack: _Pack, skipped: Skipped
+) -> Sample | None:
+    said = Labels(pack.name, skipped)
+    for head in _PLAIN_HEADS:
+        if head in row:
+            said.add(head, row[head])
+    if "age" in row:
+        said.add_age(row["age"])
+    if "race" in row:
+        said.add_race(row["race"])
+    if "mask" in row and row.get("occlusion") is None:
+        _add_mask(said, row["mask"])
+    _add_expression(said, row, pack)
+    return said.sample(image, held_out=_held_out(row, number, pack), size_px=_size(row, pack))
+
+
+def _add_mask(said: Labels, mask: object) -> None:
+    if mask not in (True, False):
+        said.unknown("mask", mask)
+    elif mask:
+        said.add("occlusion", "others")
+    else:
+        # Without a mask is not without glasses or a beard: to learn from, not to measure.
+        said.add("occlusion", "none", measured=False)
+
+
+def _add_expression(said: Labels, row: Mapping[str, Any], pack: _Pack) -> None:
+    if pack.labels == "fer2013":
+        said.add("expression", row["fer2013_label"])
+    elif set(_VOTES) <= row.keys():
+        votes = {
+            column.removeprefix("votes_"): row.get(column) or 0
+            for column in (*_VOTES, *_OTHER_VOTES)
+        }
+        said.add_votes(votes, row.get("ferplus_majority"))
+    elif "ferplus_majority" in row:
+        said.add("expression", row["ferplus_majority"])
+    elif "expression" in row and pack.known != "imfdb":  # IMFDB's are too noisy to learn from
+        said.add("expression", row["expression"])
+
+
+def _held_out(row: Mapping[str, Any], number: int, pack: _Pack) -> bool:
+    if row.get("usage") is not None:
+        return held_out_by_usage(str(row["usage"]))
+    if row.get("actor") is not None:
+        return actor_held_out(str(row["actor"]))
+    if row.get("subject") is not None:
+        return subject_held_out("ckplus", str(row["subject"]))
+    key = row.get("path")
+    return is_held_out(f"{pack.name}/{number if key is None else key}", HELD_OUT_SHARE)
+
+
+def _size(row: Mapping[str, Any], pack: _Pack) -> int | None:
+    if pack.known == "imfdb" and isinstance(row.get("height"), int):
+        return int(row["height"])
+    return _SIZES.get(pack.name)

@@ -1,0 +1,141 @@
+"""One training from labelled pictures to a model's folder: prepare, train, export, draw."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from faces_jobs.errors import DataLayoutError
+from faces_jobs.pipeline.stages import Detector
+from faces_jobs_models.training.calibration import calibration_half, with_temperature
+from faces_jobs_models.training.charts import draw_curves
+from faces_jobs_models.training.evaluate import answer_with, ask
+from faces_jobs_models.training.export import export_model
+from faces_jobs_models.training.loop import LOG_NAME, Trained, train
+from faces_jobs_models.training.pictures import draw_head
+from faces_jobs_models.training.prepare import Prepared, prepare
+from faces_jobs_models.training.readers import open_data
+from faces_jobs_models.training.recipes import RECIPES, Recipe, with_fer2013_labels
+from faces_jobs_models.weights import ModelRecord, read_record
+
+Labels = Literal["ferplus", "fer2013"]
+EXPORT_NAME = "export"
+
+Say = Callable[[str], None]
+
+
+def recipe_of(model: str, labels: Labels, *, epochs: int | None = None) -> Recipe:
+    """The model's recipe; with `fer2013` those labels take the place of the votes of FER+."""
+    recipe = RECIPES[model]
+    if labels == "fer2013" and "ferplus" in recipe.data_sets:
+        recipe = with_fer2013_labels(recipe)
+    return recipe if epochs is None else replace(recipe, epochs=epochs)
+
+
+def run_recipe(
+    recipe: Recipe,
+    data: Path,
+    *,
+    labels: Labels,
+    out: Path,
+    detector: Detector,
+    say: Say,
+    advance: Callable[[int], None],
+) -> Path:
+    """Train by a recipe, or go on with the training that `out` holds.
+
+    Args:
+        recipe: what to do.
+        data: folder (or file) with the data sets that the recipe names, in any known layout.
+        labels: which to use where a set has both.
+        out: gets `prepared` (crops, shared by all models) and `MODEL` with checkpoint, log,
+            pictures and `export`.
+        detector: the run-time one, which finds the faces to cut.
+        say: takes one line an epoch, and one for each reason why rows were left out.
+        advance: takes the number of epochs done, those of earlier runs included.
+
+    Returns:
+        The model's folder, `out/MODEL/export`.
+
+    Raises:
+        DataLayoutError: a data set of the recipe is not there.
+    """
+    data_sets = _prepared(recipe, data, labels=labels, out=out, detector=detector, say=say)
+    folder = out / (recipe.model if labels == "ferplus" else f"{recipe.model}-{labels}")
+    log = folder / LOG_NAME
+
+    def after_an_epoch(line: str) -> None:
+        say(line)
+        advance(epochs_in(log))
+
+    if done := epochs_in(log):
+        say(f"{recipe.model}: going on after epoch {done}")
+        advance(done)
+    trained = train(recipe, data_sets, out=folder, say=after_an_epoch)
+    draw_curves(folder / "curves.png", log)
+    export = export_model(recipe, trained, out=folder / EXPORT_NAME)
+    _draw_held_out(recipe, trained, data_sets, read_record(export), folder)
+    return export
+
+
+def epochs_in(log: Path) -> int:
+    """How many epochs a training's log tells of; 0 where there is none."""
+    return len(log.read_text().splitlines()) if log.is_file() else 0
+
+
+def _prepared(
+    recipe: Recipe, data: Path, *, labels: Labels, out: Path, detector: Detector, say: Say
+) -> list[Prepared]:
+    skipped: Counter[str] = Counter()
+    found = {one.name: one for one in open_data(data, labels=labels, skipped=skipped)}
+    missing = [name for name in recipe.data_sets if name not in found]
+    if missing:
+        raise DataLayoutError(
+            f"The recipe of {recipe.model} learns from {', '.join(recipe.data_sets)}; in {data} "
+            f"there is no {' and no '.join(missing)} (found: {', '.join(found) or 'nothing'})."
+        )
+    prepared = [
+        prepare(
+            found[name],
+            out=out / "prepared",
+            detector=detector,
+            crop_scale=recipe.crop_scale,
+            crop_size=recipe.crop_size,
+            gray=recipe.gray,
+            skipped=skipped,
+        )
+        for name in recipe.data_sets
+    ]
+    for reason, count in skipped.items():
+        if count:
+            say(f"left out: {count} x {reason}")
+    return prepared
+
+
+def _draw_held_out(
+    recipe: Recipe,
+    trained: Trained,
+    data_sets: Sequence[Prepared],
+    record: ModelRecord,
+    folder: Path,
+) -> None:
+    heads = record.heads
+    for asked in ask(heads, answer_with(trained.network), data_sets, crop_size=recipe.crop_size):
+        reported = ~calibration_half(len(next(iter(asked.truth.values()))))
+        for head, labels in heads.items():
+            calibration = record.calibration[head]
+            before = asked.probabilities[head]
+            draw_head(
+                folder,
+                head=head,
+                data_set=asked.data_set,
+                labels=labels,
+                truth=asked.truth[head],
+                probabilities=with_temperature(before, calibration.temperature),
+                before=before,
+                reported=reported,
+                unsure_below=calibration.unsure_below,
+            )

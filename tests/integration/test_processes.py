@@ -1,0 +1,143 @@
+"""Signs of life: told, renewed, forgotten; and the counts that come with them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import select, update
+
+from faces_jobs.counters import Counters
+from faces_jobs.db.clock import now_seconds
+from faces_jobs.db.processes import (
+    GpuMemory,
+    Process,
+    forget_silent_processes,
+    live_processes,
+    measures_in,
+    set_measures,
+    tell_of_process,
+)
+from faces_jobs.db.session import Database
+from faces_jobs.db.tables import ProcessRow
+from faces_jobs.presence import Presence
+
+ALICE = Process("alice", "worker", "alices-machine", 7, "1.0", "cpu")
+
+
+def seen(database: Database, seconds: float) -> list[str]:
+    return [process.name for process in live_processes(database, within_seconds=seconds)]
+
+
+def measures(database: Database) -> dict[tuple[str, str], float]:
+    with database.read() as session:
+        return {(name, label): value for name, label, value in measures_in(session)}
+
+
+def silence(database: Database, name: str, seconds: float) -> None:
+    with database.begin() as session:
+        session.execute(
+            update(ProcessRow)
+            .where(ProcessRow.name == name)
+            .values(seen_at=now_seconds() - seconds)
+        )
+
+
+def test_a_process_tells_of_itself_again_and_again(database: Database) -> None:
+    tell_of_process(database, ALICE, {})
+    with database.read() as session:
+        started = session.scalars(select(ProcessRow.started_at)).one()
+    silence(database, "alice", 30)
+    assert seen(database, 20) == []
+
+    tell_of_process(database, ALICE, {})
+
+    (found,) = live_processes(database, within_seconds=20)
+    assert (found.name, found.kind, found.host) == ("alice", "worker", "alices-machine")
+    assert 0 <= found.silent_seconds < 20
+    assert found.gpu is None
+    with database.read() as session:
+        assert session.scalars(select(ProcessRow.started_at)).one() == started
+
+
+def test_memory_of_a_gpu_is_told_where_there_is_one(database: Database) -> None:
+    tell_of_process(database, replace(ALICE, gpu=GpuMemory(3 * 2**30, 80 * 2**30)), {})
+    (found,) = live_processes(database, within_seconds=20)
+    assert found.gpu == GpuMemory(3 * 2**30, 80 * 2**30)
+
+
+def test_the_silent_are_forgotten_and_come_back_when_they_wake(database: Database) -> None:
+    tell_of_process(database, ALICE, {})
+    silence(database, "alice", 100)
+    assert forget_silent_processes(database, silent_seconds=101) == []
+    assert forget_silent_processes(database, silent_seconds=99) == ["alice"]
+    assert forget_silent_processes(database, silent_seconds=99) == []
+
+    tell_of_process(database, ALICE, {})
+    assert seen(database, 20) == ["alice"]
+
+
+def test_counts_of_all_processes_add_up_and_outlive_them(database: Database) -> None:
+    def many(name: str) -> None:
+        process = Process(name, "worker", "h", 1, "1.0")
+        for _ in range(20):
+            tell_of_process(database, process, {("frames", ""): 2.0, ("stage", "detect"): 0.5})
+
+    threads = [threading.Thread(target=many, args=(name,)) for name in ("alice", "bob", "carol")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    forget_silent_processes(database, silent_seconds=-1)
+
+    assert seen(database, 100) == []
+    assert measures(database) == {("frames", ""): 120.0, ("stage", "detect"): 30.0}
+
+
+def test_figures_are_put_in_the_place_of_older_ones(database: Database) -> None:
+    set_measures(database, {("jobs", "queued"): 3.0, ("jobs", "failed"): 1.0})
+    set_measures(database, {("jobs", "queued"): 2.0})
+    assert measures(database) == {("jobs", "queued"): 2.0, ("jobs", "failed"): 1.0}
+
+
+def test_what_could_not_be_told_is_told_later() -> None:
+    counters = Counters()
+    counters.add("frames", 3)
+    counters.add("stage", 0.5, label="detect")
+    taken = counters.take()
+    assert counters.take() == {}
+    counters.add("frames")
+    counters.give_back(taken)
+    assert counters.take() == {("frames", ""): 4.0, ("stage", "detect"): 0.5}
+
+
+def test_a_process_is_there_while_it_is_open(
+    database: Database, wait_until: Callable[[Callable[[], bool]], None]
+) -> None:
+    counters = Counters()
+    with Presence(
+        database, kind="sweep", every_seconds=0.01, counters=counters, name="sam", device=None
+    ):
+        wait_until(lambda: seen(database, 20) == ["sam"])
+        counters.add("rounds")
+        wait_until(lambda: measures(database) == {("rounds", ""): 1.0})
+        silence(database, "sam", 100)
+        wait_until(lambda: seen(database, 20) == ["sam"])
+        counters.add("rounds")
+    assert seen(database, 1000) == []
+    assert measures(database) == {("rounds", ""): 2.0}, "the last counts come with the end"
+
+
+@pytest.fixture
+def wait_until() -> Callable[[Callable[[], bool]], None]:
+    def wait(what: Callable[[], bool]) -> None:
+        pause = threading.Event()
+        for _ in range(3000):
+            if what():
+                return
+            pause.wait(0.01)
+        pytest.fail("it did not come to be")
+
+    return wait

@@ -1,0 +1,99 @@
+"""`faces-jobs train`: one epoch on drawn faces, from the packs to weights that answer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from faces_jobs.cli import cli, exits
+from faces_jobs.errors import DataLayoutError
+from tests.unit.models.packs import write_packs
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    write_packs(folder, rows=80)
+    return folder
+
+
+def trained(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, ["train", *map(str, arguments)])
+
+
+def test_one_epoch_gives_weights_that_can_be_measured_and_verified(
+    data: Path, tmp_path: Path
+) -> None:
+    done = trained("gender", "--data", data, "--out", tmp_path, "--epochs", 1)
+    assert done.exception is None, done.output
+    folder = Path(done.stdout.strip())
+    assert folder == tmp_path / "gender" / "export"
+    log = (tmp_path / "gender" / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in log] == [1]
+    assert "gender 1/1" in done.stderr
+    pictures = {path.name for path in (tmp_path / "gender").glob("*.png")}
+    assert "curves.png" in pictures
+    assert {"confusion-gender-utkface.png", "reliability-gender-utkface.png"} <= pictures
+
+    models = tmp_path / "models"
+    models.mkdir()
+    folder.rename(models / "gender")
+    verified = CliRunner().invoke(cli, ["models", "verify", "--models-path", str(models)])
+    assert verified.exit_code == 0, verified.output
+    measured = CliRunner().invoke(
+        cli,
+        ["evaluate", "gender", "--data", str(data), "--held-out", "--json", "--models-path",
+         str(models)],
+    )  # fmt: skip
+    found = json.loads(measured.stdout)
+    assert {entry["dataset"] for entry in found} == {"utkface", "imfdb"}
+    shipped = CliRunner().invoke(cli, ["evaluate", "gender", "--data", str(data), "--json"])
+    assert found[0]["weights"] != json.loads(shipped.stdout)[0]["weights"]
+
+
+def test_the_same_command_goes_on_where_it_was(data: Path, tmp_path: Path) -> None:
+    first = trained("expression", "--data", data, "--out", tmp_path, "--epochs", 1)
+    assert first.exception is None, first.output
+    again = trained("expression", "--data", data, "--out", tmp_path, "--epochs", 2)
+    assert "going on after epoch 1" in again.stderr
+    assert "expression 2/2" in again.stderr
+    assert "expression 1/2" not in again.stderr
+
+
+def test_the_other_labels_are_another_training(data: Path, tmp_path: Path) -> None:
+    done = trained(
+        "expression", "--data", data, "--out", tmp_path, "--epochs", 1, "--labels", "fer2013"
+    )
+    assert done.exception is None, done.output
+    assert Path(done.stdout.strip()) == tmp_path / "expression-fer2013" / "export"
+    assert (tmp_path / "expression-fer2013" / "confusion-expression-fer2013.png").is_file()
+
+
+def test_what_was_left_out_is_told(data: Path, tmp_path: Path) -> None:
+    done = trained("expression", "--data", data, "--out", tmp_path, "--epochs", 1)
+    assert "contempt" in done.stderr
+
+
+def test_a_data_set_that_is_missing_is_named(data: Path, tmp_path: Path) -> None:
+    only = tmp_path / "only"
+    only.mkdir()
+    (only / "imfdb.parquet").write_bytes((data / "imfdb.parquet").read_bytes())
+    done = trained("gender", "--data", only, "--out", tmp_path)
+    assert isinstance(done.exception, DataLayoutError)
+    assert "there is no utkface (found: imfdb)" in str(done.exception)
+
+
+def test_a_folder_in_no_known_layout_is_told(tmp_path: Path) -> None:
+    done = trained("gender", "--data", tmp_path, "--out", tmp_path)
+    assert isinstance(done.exception, DataLayoutError)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("face", "--data", "."), ("gender",), ("gender", "--data", ".", "--epochs", "0")],
+)
+def test_wrong_usage_is_told(arguments: tuple[str, ...]) -> None:
+    assert trained(*arguments).exit_code == exits.USAGE

@@ -1,0 +1,59 @@
+"""Entries for the tests of tables, cards and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from faces_jobs.jobs.labels import HEADS
+from faces_jobs_models.training.answers import FACE_SIZES, Answers
+from faces_jobs_models.training.entries import Asked, Entry, entries_of, weights_of
+
+
+def drawn_answers(
+    *heads: str, data_set: str = "faces", n: int = 60, groups: Mapping[str, str] | None = None
+) -> Answers:
+    """Answers by chance, right more often than not."""
+    random = np.random.default_rng(7)
+    probabilities, truth, at_size = {}, {}, {}
+    for head in heads:
+        labels = len(HEADS[head])
+        truth[head] = random.integers(0, labels, n)
+        drawn = random.dirichlet(np.ones(labels), n) + 0.6 * np.eye(labels)[truth[head]]
+        probabilities[head] = (drawn / drawn.sum(axis=1, keepdims=True)).astype(np.float32)
+    for size in FACE_SIZES:
+        at_size[size] = {head: rows.argmax(axis=1) for head, rows in probabilities.items()}
+    return Answers(
+        data_set=data_set,
+        probabilities=probabilities,
+        at_size=at_size,
+        truth=truth,
+        fitted=np.arange(n) % 2 == 0,
+        groups=[groups or {}] * n,
+        size_px=np.zeros(n, np.int64),
+        of_training=0,
+        without_face=0,
+        skipped={},
+    )
+
+
+def drawn_asked(model: str, heads: Sequence[str], *, sha256: str = "ab" * 32) -> Asked:
+    """Who gave them."""
+    return Asked(
+        model=model,
+        version="2.0",
+        weights=weights_of(sha256, "default"),
+        heads={head: HEADS[head] for head in heads},
+        calibration=dict.fromkeys(heads, (1.5, 0.4)),
+    )
+
+
+def drawn_entries(
+    *heads: str, data_set: str = "faces", sha256: str = "ab" * 32, n: int = 60
+) -> list[Entry]:
+    """Entries by chance."""
+    return entries_of(
+        drawn_asked("any", heads, sha256=sha256),
+        drawn_answers(*heads, data_set=data_set, n=n, groups={"race": "asian"}),
+    )

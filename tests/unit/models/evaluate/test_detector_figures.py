@@ -1,0 +1,146 @@
+"""The detector measured on marked pictures: a photograph with one face, and what is around it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from faces_jobs.errors import DataLayoutError
+from faces_jobs_models.catalog import Catalog
+from faces_jobs_models.training.detector.marked_pictures import open_marked
+from faces_jobs_models.training.detector.measure import (
+    DetectorEntry,
+    detector_entry,
+    detector_tables,
+    look_at,
+)
+from faces_jobs_models.training.detector.precision import Seen
+from faces_jobs_models.training.entries import weights_of
+from tests.unit.models.photographs import FACE_XYXY, astronaut_bgr
+
+LEFT, TOP, RIGHT, BOTTOM = FACE_XYXY
+FACE_XYWH = [LEFT, TOP, RIGHT - LEFT, BOTTOM - TOP]
+
+
+def write_marked(path: Path, rows: list[tuple[bytes, list[list[float]], list[int]]]) -> Path:
+    images, boxes, invalid = (list(values) for values in zip(*rows, strict=True))
+    table = pa.table(
+        {
+            "image": images,
+            "path": [f"{index}.png" for index in range(len(rows))],
+            "boxes_xywh": pa.array(boxes, pa.list_(pa.list_(pa.float64()))),
+            "invalid": pa.array(invalid, pa.list_(pa.int64())),
+        }
+    )
+    pq.write_table(table, path)
+    return path
+
+
+def encoded(picture: np.ndarray) -> bytes:
+    written, data = cv2.imencode(".png", picture)
+    assert written
+    return data.tobytes()
+
+
+@pytest.fixture(scope="module")
+def marked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    photograph = astronaut_bgr()
+    empty = np.full((64, 80, 3), 90, np.uint8)
+    far = [400.0, 400.0, 50.0, 60.0]
+    return write_marked(
+        tmp_path_factory.mktemp("marked") / "photographs.parquet",
+        [
+            (encoded(photograph), [FACE_XYWH], [0]),
+            (encoded(photograph[:, ::-1]), [[512 - RIGHT, *FACE_XYWH[1:]], far], [0, 1]),
+            (encoded(empty), [], []),
+            (b"no picture", [FACE_XYWH], [0]),
+            (encoded(empty), [[10.0, 10.0, 8.0, 9.0]], [0]),
+        ],
+    )
+
+
+def measured(path: Path, catalog: Catalog, *, limit: int | None = None) -> DetectorEntry:
+    (data_set,) = open_marked(path)
+    skipped: Counter[str] = Counter()
+    done: list[int] = []
+    seen = look_at(
+        data_set,
+        catalog.detector(),
+        limit=limit,
+        max_pixels=1_000_000,
+        skipped=skipped,
+        advance=done.append,
+    )
+    assert sum(done) == min(limit or data_set.n, data_set.n)
+    return detector_entry(
+        seen,
+        data_set=data_set.name,
+        version="1.0",
+        weights=weights_of("ab" * 32, "any"),
+        threshold=0.5,
+        skipped=skipped,
+    )
+
+
+def test_a_face_that_is_found_counts_and_ignored_ones_do_not(
+    marked: Path, catalog: Catalog
+) -> None:
+    entry = measured(marked, catalog)
+    assert entry["dataset"] == "photographs"
+    assert (entry["n"], entry["pictures"]) == (2, 4)
+    assert entry["average_precision"] == 1.0
+    assert entry["recall"] == entry["precision"] == 1.0
+    assert entry["by"]["size_px"] == {"64-127": {"n": 2, "average_precision": 1.0, "recall": 1.0}}
+    assert entry["skipped"] == {"unreadable picture": 1}
+    assert entry["accuracy"] is None
+    shown = detector_tables([entry])
+    assert "100.0 %" in shown
+    assert "64-127" in shown
+
+
+def test_a_limit_looks_at_fewer(marked: Path, catalog: Catalog) -> None:
+    (data_set,) = open_marked(marked.parent)
+    done: list[int] = []
+    seen = look_at(
+        data_set,
+        catalog.detector(),
+        limit=2,
+        max_pixels=1_000_000,
+        skipped=Counter(),
+        advance=done.append,
+    )
+    assert sum(done) == 2
+    assert len(seen) <= 2
+
+
+def test_half_of_the_faces_found_is_half_of_the_precision() -> None:
+    box = np.array([[0, 0, 30, 40]], np.float32)
+    right = Seen(box, np.array([0.9], np.float32), box, np.array([False]))
+    missed = Seen(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), box, np.array([False]))
+    entry = detector_entry(
+        [right, missed],
+        data_set="two",
+        version="1",
+        weights=weights_of("ab" * 32, "any"),
+        threshold=0.95,
+        skipped=Counter(),
+    )
+    assert entry["average_precision"] == 0.5
+    assert entry["recall"] == 0
+    assert entry["precision"] is None
+    assert "-" in detector_tables([entry])
+
+
+def test_a_place_without_marked_pictures_says_what_was_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("nothing")
+    pq.write_table(pa.table({"image": [b""], "label": [1]}), tmp_path / "other.parquet")
+    with pytest.raises(DataLayoutError, match=r"boxes_xywh, invalid; found other\.parquet"):
+        open_marked(tmp_path)
+    with pytest.raises(DataLayoutError, match=r"notes\.txt"):
+        open_marked(tmp_path / "notes.txt")

@@ -1,0 +1,72 @@
+"""The pictures are there, show something, and need no display."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from faces_jobs.jobs.labels import HEADS
+from faces_jobs_models.training.charts import draw_confusion, draw_curves
+from faces_jobs_models.training.measure import Measured
+from faces_jobs_models.training.pictures import draw_head, draw_measured
+
+from .entries import drawn_answers, drawn_asked
+
+KINDS = ("confusion", "reliability", "risk-coverage")
+
+
+def colours(path: Path) -> int:
+    with Image.open(path) as picture:
+        assert picture.format == "PNG"
+        assert min(picture.size) > 200
+        return len(np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0))
+
+
+@pytest.mark.parametrize("head", ["gender", "occlusion"])
+def test_a_measured_head_has_three_pictures(head: str, tmp_path: Path) -> None:
+    asked = drawn_asked("any", [head])
+    draw_measured(tmp_path / "new folder", Measured(asked, drawn_answers(head), []))
+    names = {path.name for path in (tmp_path / "new folder").iterdir()}
+    assert names == {f"{kind}-{head}-faces.png" for kind in KINDS}
+    for name in names:
+        assert colours(tmp_path / "new folder" / name) > 20
+
+
+def test_one_face_and_none_are_no_trouble(tmp_path: Path) -> None:
+    for truth, reported, expected in (([0], [True], 3), ([0], [False], 1), ([-1], [True], 0)):
+        folder = tmp_path / f"{truth}{reported}"
+        draw_head(
+            folder,
+            head="gender",
+            data_set="one",
+            labels=HEADS["gender"],
+            truth=np.array(truth),
+            probabilities=np.array([[0.7, 0.3]]),
+            before=np.array([[0.9, 0.1]]),
+            reported=np.array(reported),
+            unsure_below=0.8,
+        )
+        assert (len(list(folder.iterdir())) if folder.exists() else 0) == expected
+
+
+def test_labels_that_never_occur_have_no_row(tmp_path: Path) -> None:
+    row = dict.fromkeys(HEADS["occlusion"], 0) | {"others": 9}
+    draw_confusion(tmp_path / "one.png", {"others": row}, title="masks")
+    assert colours(tmp_path / "one.png") > 20
+
+
+@pytest.mark.parametrize("epochs", [1, 7])
+def test_curves_are_drawn_from_the_log(tmp_path: Path, epochs: int) -> None:
+    log = tmp_path / "log.jsonl"
+    figures = [{"head": "age", "data_set": "imfdb", "accuracy": 0.5}]
+    entries = [
+        {"epoch": epoch + 1, "loss": 1 / (epoch + 1), "figures": figures if epoch % 3 == 2 else []}
+        for epoch in range(epochs)
+    ]
+    log.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    draw_curves(tmp_path / "curves.png", log)
+    assert colours(tmp_path / "curves.png") > 10

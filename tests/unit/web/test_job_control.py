@@ -1,0 +1,73 @@
+"""POST /api/v1/jobs/{job_id}/pause and its like, and the buttons of a job's page."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from faces_jobs.db.session import Database
+from faces_jobs.results import get_job
+from faces_jobs_web.services import Services
+from tests.unit.web import worked
+from tests.unit.web.conforming import WebClient
+from tests.unit.web.media_files import upload
+from tests.unit.web.problems import assert_problem
+
+JOBS = "/api/v1/jobs"
+
+
+def submit(client: WebClient, **fields: str) -> str:
+    response = client.post(JOBS, data={"files": upload(), **fields})
+    assert response.status_code == 201
+    return str(response.json["id"])
+
+
+def test_a_job_is_paused_and_goes_on(client: WebClient, held: Services) -> None:
+    job_id = submit(client)
+    for _ in range(2):
+        response = client.post(f"{JOBS}/{job_id}/pause")
+        assert (response.status_code, response.json["status"]) == (200, "paused")
+    assert worked.claim(held.database, job_id) == []
+
+    for _ in range(2):
+        response = client.post(f"{JOBS}/{job_id}/resume")
+        assert (response.status_code, response.json["status"]) == (200, "queued")
+    assert len(worked.claim(held.database, job_id)) == 1
+
+
+@pytest.mark.parametrize("action", ["pause", "resume"])
+def test_an_ended_job_is_neither_paused_nor_resumed(
+    client: WebClient, held: Services, action: str
+) -> None:
+    job_id = submit(client)
+    worked.finish(held.database, held.storage, job_id)
+    assert_problem(client.post(f"{JOBS}/{job_id}/{action}"), 409, "state")
+
+
+@pytest.mark.parametrize("action", ["pause", "resume"])
+def test_what_is_not_there_is_404(client: WebClient, action: str) -> None:
+    assert_problem(client.post(f"{JOBS}/{uuid.uuid4()}/{action}"), 404, "not-found")
+
+
+def test_the_page_has_the_buttons_that_fit(client: WebClient, database: Database) -> None:
+    job_id = submit(client)
+
+    def page() -> str:
+        return str(client.get(f"/jobs/{job_id}").text)
+
+    def press(action: str) -> None:
+        token = page().partition('name="form_token" value="')[2].partition('"')[0]
+        answer = client.post(f"/jobs/{job_id}/{action}", data={"form_token": token})
+        assert answer.status_code == 303
+
+    assert "Pause</button>" in page()
+    assert "Resume</button>" not in page()
+    press("pause")
+    assert get_job(database, job_id).status == "paused"
+    assert "Pause</button>" not in page()
+    assert "held until it is resumed" in page()
+    press("resume")
+    assert get_job(database, job_id).status == "queued"
+    assert client.post(f"/jobs/{job_id}/pause").status_code == 403, "the form token is wanted"
+    assert client.post(f"/jobs/{job_id}/dance").status_code == 404

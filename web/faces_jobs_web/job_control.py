@@ -1,0 +1,83 @@
+"""What users do with a job that is there: cancel, pause, resume; in the API and on its page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flask import Blueprint, Response, redirect, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from faces_jobs.jobs.documents import JobDocument
+from faces_jobs.results import cancel_job, pause_job, resume_job
+from faces_jobs_web.answers import document_response
+from faces_jobs_web.guard import FORM_FIELD, check_form_token
+from faces_jobs_web.operations import Answer, Operation, describes
+from faces_jobs_web.services import Services, services
+
+blueprint = Blueprint("job_control", __name__)
+
+FORM_BODY = {"application/x-www-form-urlencoded": {"type": "object"}}
+
+
+def _cancel(held: Services, job_id: str) -> JobDocument:
+    return cancel_job(held.database, job_id)
+
+
+def _pause(held: Services, job_id: str) -> JobDocument:
+    return pause_job(held.database, job_id)
+
+
+def _resume(held: Services, job_id: str) -> JobDocument:
+    return resume_job(held.database, held.queue, job_id)
+
+
+ACTIONS: dict[str, Callable[[Services, str], JobDocument]] = {
+    "cancel": _cancel,
+    "pause": _pause,
+    "resume": _resume,
+}
+
+
+def _operation(description: str) -> Operation:
+    answers = {200: Answer(description, JobDocument)}
+    return Operation(tag="jobs", answers=answers, problems=(403, 404, 409))
+
+
+@blueprint.post("/api/v1/jobs/<job_id>/cancel")
+@describes(_operation("The cancelled job."))
+def cancel(job_id: str) -> Response:
+    """Cancel a job that has not ended.
+
+    Results of items that had ended are kept. Cancelling twice is the same as once.
+    """
+    return document_response(_cancel(services(), job_id))
+
+
+@blueprint.post("/api/v1/jobs/<job_id>/pause")
+@describes(_operation("The paused job."))
+def pause(job_id: str) -> Response:
+    """Hold a job that has not ended, until it is resumed.
+
+    What a worker has in hand goes back to the queue within seconds, and costs no attempt; what
+    had ended is kept. A job stays paused when processes or machines are restarted.
+    """
+    return document_response(_pause(services(), job_id))
+
+
+@blueprint.post("/api/v1/jobs/<job_id>/resume")
+@describes(_operation("The job, which goes on."))
+def resume(job_id: str) -> Response:
+    """Let a job go on that is paused, or that waits for space.
+
+    A job that waits for space also goes on by itself, when there is room again.
+    """
+    return document_response(_resume(services(), job_id))
+
+
+@blueprint.post(f"/jobs/<job_id>/<any({', '.join(ACTIONS)}):action>")
+@describes(Operation(tag="pages", bodies=FORM_BODY, answers={303: Answer("Done; the job.")}))
+def act(job_id: str, action: str) -> AnyResponse:
+    """Cancel, pause or resume a job from its page."""
+    check_form_token(request.form.get(FORM_FIELD))
+    ACTIONS[action](services(), job_id)
+    return redirect(url_for("job_pages.show", job_id=job_id), 303)
