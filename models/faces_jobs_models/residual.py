@@ -9,7 +9,6 @@ but wait for memory so often that a dense network of the same time learns more.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -70,4 +69,4 @@ class ResidualBody(nn.Module):
         """(n, in_channels, 64, 64) -> (n, channels)."""
         x = functional.relu(self.stem_norm(self.stem(x)))  # (n, stem, 32, 32)
         x = self.blocks(x)  # (n, channels, 4, 4) after three stages
-        return cast("Tensor", torch.mean(x, dim=(2, 3)))  # (n, channels)
+        return torch.mean(x, dim=(2, 3))  # (n, channels)

@@ -90,7 +90,8 @@ class Feed:
         factor = np.ones(len(label))
         common = seen.max() / np.maximum(seen[label[known]], 1e-9)
         factor[known] = np.minimum(common**power, _OFTENEST)
-        return factor * (self._weights.sum() / (self._weights * factor).sum())
+        length = self._weights.sum() / (self._weights * factor).sum()
+        return np.asarray(factor * length, np.float64)
 
     def _draw(self, count: int, chance: np.random.Generator) -> NDArray[np.int64]:
         # Whole numbers of visits first, then a lottery: no row waits long for its turn.
