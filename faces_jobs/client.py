@@ -77,6 +77,7 @@ class Client:
         options: Mapping[str, str],
         *,
         idempotency_key: str | None = None,
+        owner: str = "",
     ) -> JobDocument:
         """Upload files under their relative names, streamed from disk.
 
@@ -88,7 +89,7 @@ class Client:
                 ("files", (name, opened.enter_context(path.open("rb")), "application/octet-stream"))
                 for name, path in files
             ]
-            return self._submit({"files": parts, "data": dict(options)}, idempotency_key)
+            return self._submit({"files": parts, "data": dict(options)}, idempotency_key, owner)
 
     def submit_folder(
         self,
@@ -97,6 +98,7 @@ class Client:
         options: Mapping[str, Any],
         *,
         idempotency_key: str | None = None,
+        owner: str = "",
     ) -> JobDocument:
         """Submit a folder below one of the server's roots.
 
@@ -104,7 +106,7 @@ class Client:
             ServerError: the server refused the submission or does not answer.
         """
         body = {"root": root, "path": path, "options": dict(options)}
-        return self._submit({"json": body}, idempotency_key)
+        return self._submit({"json": body}, idempotency_key, owner)
 
     def job(self, job_id: str) -> JobDocument:
         """One job.
@@ -199,12 +201,24 @@ class Client:
         """Delete a job with its rows and files."""
         self._request("DELETE", f"{API}/jobs/{job_id}")
 
+    def prioritise(self, job_id: str, priority: str) -> JobDocument:
+        """Change how soon a job is worked on.
+
+        Raises:
+            ServerError: it had already ended, or there is no such priority.
+        """
+        answer = self._request("PATCH", f"{API}/jobs/{job_id}", json={"priority": priority})
+        return JobDocument.model_validate_json(answer.content)
+
     def _act(self, job_id: str, verb: str) -> JobDocument:
         answer = self._request("POST", f"{API}/jobs/{job_id}/{verb}")
         return JobDocument.model_validate_json(answer.content)
 
-    def _submit(self, body: Mapping[str, Any], idempotency_key: str | None) -> JobDocument:
-        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+    def _submit(
+        self, body: Mapping[str, Any], idempotency_key: str | None, owner: str
+    ) -> JobDocument:
+        given = {"Idempotency-Key": idempotency_key, "Faces-Owner": owner}
+        headers = {name: value for name, value in given.items() if value}
         answer = self._request("POST", f"{API}/jobs", headers=headers, **body)
         return JobDocument.model_validate_json(answer.content)
 

@@ -22,6 +22,7 @@ FacesJobsError
 ├── ModelError                    a network's files are missing, changed or of another shape
 ├── DataLayoutError               labelled pictures in no known layout
 ├── DownloadError                 a file can't be fetched (not permanent)
+├── WebhookError                  a webhook can't be delivered (not permanent)
 ├── DeviceError                   the device asked for is not there
 ├── StorageFullError              no room to write (not permanent: more room helps)
 ├── LeaseLostError                another worker holds this work now (not permanent)
@@ -179,6 +180,13 @@ class DownloadError(FacesJobsError):
     """A file can't be fetched: no network, a refusal, or a connection that broke off."""
 
     code = "download"
+    permanent = False
+
+
+class WebhookError(FacesJobsError):
+    """A delivery did not reach its receiver: refused by us, or nothing answered in time."""
+
+    code = "webhook"
     permanent = False
 
 

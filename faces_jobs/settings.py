@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import json
 from collections.abc import Mapping
@@ -19,10 +20,12 @@ from pydantic import (
 )
 
 from faces_jobs.errors import SettingsError
+from faces_jobs.jobs.unsure import parse_unsure_below
 
 ENVIRONMENT_PREFIX = "FACES_JOBS_"
 MIN_TOKEN_CHARACTERS = 16
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 DetectorName = Literal["own", "centerface", "yunet"]
 DEFAULT_DETECTOR: DetectorName = "centerface"
 
@@ -95,6 +98,12 @@ class Settings(BaseModel):
         default=None,
         description="A folder with weights to use in place of the ones that ship.",
     )
+    unsure_below: str = Field(
+        default="",
+        description="Answers that are less probable are `unsure`: `0.5` for all, `0` or `off` "
+        "for never, or by model or head: `gender=0.7,multiple=0.5,age=0.4`. "
+        "Empty: each model's own.",
+    )
     batch_size: int = Field(
         default=8, ge=1, le=256, description="Frames a worker decodes and detects at once."
     )
@@ -124,6 +133,23 @@ class Settings(BaseModel):
         description="How often a process tells that it lives. Silent four times as long, it counts "
         "as gone.",
     )
+    webhook_secret: SecretStr | None = Field(
+        default=None,
+        description="Signs webhooks: `whsec_` and the base64 of 24 to 64 random bytes. "
+        "Without it no job may name a webhook.",
+    )
+    webhook_networks: str = Field(
+        default="",
+        description="Networks, comma separated, that webhooks may reach though they are not "
+        "public: `10.1.0.0/16,127.0.0.1`. None by default.",
+    )
+    webhook_ports: str = Field(
+        default="80,443",
+        description="Ports, comma separated, that webhooks may use; `*`: any.",
+    )
+    webhook_seconds: float = Field(
+        default=10.0, gt=0, le=60, description="Time in which a webhook's receiver must answer."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe log line that is written."
     )
@@ -140,6 +166,31 @@ class Settings(BaseModel):
                 "make one with: python -c 'import secrets; print(secrets.token_urlsafe())'"
             )
         return token
+
+    @field_validator("unsure_below")
+    @classmethod
+    def _thresholds_are_readable(cls, said: str) -> str:
+        parse_unsure_below(said)
+        return said
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _secret_is_a_key(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None:
+            _signing_key(secret)
+        return secret
+
+    @field_validator("webhook_networks")
+    @classmethod
+    def _networks_are_networks(cls, text: str) -> str:
+        _networks(text)
+        return text
+
+    @field_validator("webhook_ports")
+    @classmethod
+    def _ports_are_ports(cls, text: str) -> str:
+        _ports(text)
+        return text
 
     @field_validator("roots")
     @classmethod
@@ -198,6 +249,21 @@ class Settings(BaseModel):
         """The server's base URL for clients, without a slash at the end."""
         return self.server_url.rstrip("/") or f"http://127.0.0.1:{self.port}"
 
+    @property
+    def webhook_key(self) -> bytes | None:
+        """The key that webhooks are signed with."""
+        return None if self.webhook_secret is None else _signing_key(self.webhook_secret)
+
+    @property
+    def webhook_network_list(self) -> tuple[Network, ...]:
+        """The networks that webhooks may reach though they are not public."""
+        return _networks(self.webhook_networks)
+
+    @property
+    def webhook_port_set(self) -> frozenset[int] | None:
+        """The ports that webhooks may use. None: any."""
+        return _ports(self.webhook_ports)
+
 
 def is_loopback(host: str) -> bool:
     """True for addresses that only this machine reaches."""
@@ -207,6 +273,34 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _signing_key(secret: SecretStr) -> bytes:
+    prefix, _, text = secret.get_secret_value().partition("_")
+    try:
+        key = base64.b64decode(text, validate=True)
+    except ValueError:
+        key = b""
+    if prefix != "whsec" or not 24 <= len(key) <= 64:
+        raise ValueError(
+            "must be whsec_ and the base64 of 24 to 64 bytes; make one with: python -c "
+            "'import base64, secrets; print(\"whsec_\" + "
+            "base64.b64encode(secrets.token_bytes(32)).decode())'"
+        )
+    return key
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+
+
+def _ports(text: str) -> frozenset[int] | None:
+    if text.strip() == "*":
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and 0 < int(part) < 65536 for part in parts):
+        raise ValueError("must be numbers of ports, comma separated, or *")
+    return frozenset(int(part) for part in parts)
 
 
 def _texts_by_setting(cls: type[Settings], environment: Mapping[str, str]) -> dict[str, str]:

@@ -40,6 +40,7 @@ from faces_jobs.errors import (
 from faces_jobs.folders import FoundFile, open_beneath, root_folder, walk_beneath
 from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.jobs.spec import JobSpec
+from faces_jobs.outbound import check_webhook
 from faces_jobs.queue import Queue
 from faces_jobs.settings import Settings
 from faces_jobs.storage import IncomingFile, LocalStorage
@@ -48,6 +49,7 @@ __all__ = ["IncomingFile", "Submitted", "submit_files", "submit_folder"]
 
 MAX_NAME_CHARACTERS = 1024
 MAX_KEY_CHARACTERS = 255
+MAX_OWNER_CHARACTERS = 128
 UNNAMED = "unnamed"
 _LINE_ENDS = frozenset({"Zl", "Zp"})
 
@@ -77,6 +79,7 @@ def submit_files(
     queue: Queue,
     settings: Settings,
     idempotency_key: str | None = None,
+    owner: str = "",
 ) -> Submitted:
     """Make a job of files that were streamed into the storage's incoming folder.
 
@@ -93,10 +96,12 @@ def submit_files(
     _check_count(len(files), settings)
     names = [normal_name(file.name) for file in files]
     contents = [[name, file.sha256] for name, file in zip(names, files, strict=True)]
-    key = _key(idempotency_key, spec, {"files": contents})
+    owner = checked_owner(owner)
+    key = _key(idempotency_key, spec, owner, {"files": contents})
     earlier = _earlier(database, key)
     if earlier is not None:
         return earlier
+    check_webhook(spec.webhook, settings)
     storage.check_room()
     job_id = str(uuid.uuid4())
     items = [
@@ -106,7 +111,7 @@ def submit_files(
     _check_any_usable(items)
     try:
         with database.begin() as session:
-            segments = store_job(session, job_id, spec, items, root=None)
+            segments = store_job(session, job_id, spec, items, root=None, owner=owner)
             _keep_key(session, key, job_id)
             # Last, so that little can go wrong between the files' move and the commit; what a
             # crash leaves here has no rows, and the sweep removes it.
@@ -132,6 +137,7 @@ def submit_folder(
     queue: Queue,
     settings: Settings,
     idempotency_key: str | None = None,
+    owner: str = "",
 ) -> Submitted:
     """Make a job of the files in a server's folder, which are read where they lie.
 
@@ -141,10 +147,12 @@ def submit_folder(
         IdempotencyConflictError: the key was used for another submission.
         StorageFullError, DatabaseError: nothing was stored; the same may work later.
     """
-    key = _key(idempotency_key, spec, {"root": root, "path": relative_path})
+    owner = checked_owner(owner)
+    key = _key(idempotency_key, spec, owner, {"root": root, "path": relative_path})
     earlier = _earlier(database, key)
     if earlier is not None:
         return earlier
+    check_webhook(spec.webhook, settings)
     folder = root_folder(settings.roots, root)
     storage.check_room()
     items: list[NewItem] = []
@@ -159,12 +167,26 @@ def submit_folder(
     job_id = str(uuid.uuid4())
     try:
         with database.begin() as session:
-            segments = store_job(session, job_id, spec, items, root=root)
+            segments = store_job(session, job_id, spec, items, root=root, owner=owner)
             _keep_key(session, key, job_id)
     except _UsedKeyError:
         return _earlier_of(database, key)
     _ring(database, queue, job_id, segments)
     return Submitted(job_id, replayed=False)
+
+
+def checked_owner(owner: str) -> str:
+    """The name under which a job takes turns with the jobs of others.
+
+    Raises:
+        OptionsError: too long, or not printable.
+    """
+    name = owner.strip()
+    if len(name) > MAX_OWNER_CHARACTERS or not name.isprintable():
+        raise OptionsError(
+            {"owner": f"must be at most {MAX_OWNER_CHARACTERS} printable characters"}
+        )
+    return name
 
 
 def normal_name(name: str) -> str:
@@ -262,7 +284,7 @@ class _UsedKeyError(Exception):
     """Another submission with the same key was committed first. Never leaves this file."""
 
 
-def _key(key: str | None, spec: JobSpec, request: Mapping[str, Any]) -> _Key | None:
+def _key(key: str | None, spec: JobSpec, owner: str, request: Mapping[str, Any]) -> _Key | None:
     if key is None:
         return None
     if not 1 <= len(key) <= MAX_KEY_CHARACTERS or not key.isprintable():
@@ -270,7 +292,9 @@ def _key(key: str | None, spec: JobSpec, request: Mapping[str, Any]) -> _Key | N
             {"Idempotency-Key": f"must be 1 to {MAX_KEY_CHARACTERS} printable characters"}
         )
     canonical = json.dumps(
-        {"options": spec.model_dump(mode="json"), **request}, sort_keys=True, ensure_ascii=True
+        {"options": spec.model_dump(mode="json"), "owner": owner, **request},
+        sort_keys=True,
+        ensure_ascii=True,
     )
     return _Key(key, hashlib.sha256(canonical.encode()).hexdigest())
 

@@ -38,6 +38,7 @@ def stored_job(
     spec: JobSpec | None = None,
     refused: Sequence[str] = (),
     root: str | None = None,
+    owner: str = "",
 ) -> StoredJob:
     """A queued job with one item a name; the `refused` ones are failed from the start."""
     job_id = str(uuid.uuid4())
@@ -52,7 +53,7 @@ def stored_job(
         for position, name in enumerate(names)
     ]
     with database.begin() as session:
-        segments = store_job(session, job_id, spec or JobSpec(), items, root=root)
+        segments = store_job(session, job_id, spec or JobSpec(), items, root=root, owner=owner)
         ids = session.scalars(
             select(ItemRow.id).where(ItemRow.job_id == job_id).order_by(ItemRow.position)
         ).all()

@@ -8,7 +8,7 @@ import sys
 import click
 
 from faces_jobs.cli import exits
-from faces_jobs.cli.control import cancel, pause, resume
+from faces_jobs.cli.control import cancel, pause, priority, resume
 from faces_jobs.cli.database import db
 from faces_jobs.cli.demo import demo
 from faces_jobs.cli.evaluate import evaluate
@@ -34,6 +34,7 @@ COMMANDS = (
     cancel,
     pause,
     resume,
+    priority,
     delete,
     run,
     demo,

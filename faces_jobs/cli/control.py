@@ -1,10 +1,13 @@
-"""The commands that change what becomes of a job: cancel, pause, resume."""
+"""The commands that change what becomes of a job: cancel, pause, resume, priority."""
 
 from __future__ import annotations
+
+from typing import get_args
 
 import click
 
 from faces_jobs.cli.jobs import open_client
+from faces_jobs.jobs.spec import Priority
 from faces_jobs.settings import Settings
 
 
@@ -33,3 +36,13 @@ def resume(settings: Settings, *, job_id: str) -> None:
     """Let a job go on that is paused, or that waits for space."""
     with open_client(settings) as client:
         click.echo(client.resume(job_id).status.value)
+
+
+@click.command()
+@click.argument("job_id")
+@click.argument("level", type=click.Choice(get_args(Priority)))
+@click.pass_obj
+def priority(settings: Settings, *, job_id: str, level: Priority) -> None:
+    """Change how soon a job is worked on: low, normal or high."""
+    with open_client(settings) as client:
+        click.echo(client.prioritise(job_id, level).options.priority)

@@ -106,10 +106,9 @@ def evaluate(
 
 
 def _classifier(wish: Wish, catalog: Catalog) -> tuple[list[Any], Tables]:
-    from faces_jobs_models.training.readers import open_data
-
     from faces_jobs_models.training.answers import Advance, Wanted
     from faces_jobs_models.training.measure import DEFAULT_VARIANT, measure
+    from faces_jobs_models.training.readers import open_data
     from faces_jobs_models.training.tables import tables_of
 
     skipped: Counter[str] = Counter()
@@ -147,11 +146,7 @@ def _classifier(wish: Wish, catalog: Catalog) -> tuple[list[Any], Tables]:
             f"(data sets found: {', '.join(one.name for one in data_sets) or 'none'})."
         )
     if of_training:
-        click.echo(
-            f"{of_training} of these {measured} faces are ones that {wish.model} is trained on: "
-            "the figures are too good. --held-out leaves them out.",
-            err=True,
-        )
+        _tell_of_training(wish.model, of_training, measured, "faces")
     usual = {
         entry["dataset"] for entry in entries if entry["weights"]["variant"] == DEFAULT_VARIANT
     }
@@ -166,42 +161,67 @@ def _classifier(wish: Wish, catalog: Catalog) -> tuple[list[Any], Tables]:
 
 def _detector(wish: Wish, catalog: Catalog) -> tuple[list[Any], Tables]:
     from faces_jobs.jobs.spec import JobSpec
-    from faces_jobs_models.training.detector.marked_pictures import open_marked
+    from faces_jobs_models.training.answers import Wanted
     from faces_jobs_models.training.detector.measure import (
+        TRAINED_ON,
         detector_entry,
         detector_tables,
         look_at,
     )
     from faces_jobs_models.training.entries import weights_of
+    from faces_jobs_models.training.readers import open_detection_data
 
-    if wish.held_out:
-        raise click.UsageError("--held-out is for the classifiers: name pictures kept back.")
     detector = catalog.detector()
     entries = []
-    for data_set in open_marked(wish.data):
-        skipped: Counter[str] = Counter()
+    skipped: Counter[str] = Counter()
+    data_sets = open_detection_data(wish.data, skipped=skipped)
+    for data_set in data_sets:
+        before = Counter(skipped)
         with progress_bar() as bar:
-            task = bar.add_task(data_set.name, total=wish.limit or data_set.n)
-            seen = look_at(
+            looked = look_at(
                 data_set,
                 detector,
-                limit=wish.limit,
-                max_pixels=wish.max_pixels,
+                wanted=Wanted(
+                    trained_on=data_set.name == TRAINED_ON,
+                    held_out_only=wish.held_out,
+                    limit=wish.limit,
+                    max_pixels=wish.max_pixels,
+                ),
                 skipped=skipped,
-                advance=partial(bar.advance, task),
+                advance=partial(
+                    bar.advance, bar.add_task(data_set.name, total=wish.limit or data_set.n)
+                ),
             )
-        _tell_skipped(skipped)
-        entries.append(
-            detector_entry(
-                seen,
-                data_set=data_set.name,
-                version=detector.version,
-                weights=weights_of(detector.sha256, detector.name),
-                threshold=JobSpec().detection_threshold,
-                skipped=skipped,
+        if looked.face_count:
+            entries.append(
+                detector_entry(
+                    looked,
+                    data_set=data_set.name,
+                    version=detector.version,
+                    weights=weights_of(detector.sha256, detector.name),
+                    threshold=JobSpec().detection_threshold,
+                    skipped=skipped - before,
+                )
             )
+    _tell_skipped(skipped)
+    if not entries:
+        raise DataLayoutError(
+            f"No face of 20 pixels or more is marked in {wish.data} "
+            f"(data sets found: {', '.join(one.name for one in data_sets)})."
         )
+    of_training = sum(entry["of_training"] for entry in entries)
+    if of_training:
+        pictures = sum(entry["pictures"] for entry in entries)
+        _tell_of_training(DETECTOR, of_training, pictures, "pictures")
     return entries, detector_tables
+
+
+def _tell_of_training(model: str, of_training: int, measured: int, what: str) -> None:
+    click.echo(
+        f"{of_training} of these {measured} {what} are ones that {model} is trained on: the "
+        "figures are too good. --held-out leaves them out.",
+        err=True,
+    )
 
 
 def _tell_skipped(skipped: Counter[str]) -> None:

@@ -31,6 +31,7 @@ def open_client(settings: Settings) -> Client:
 @click.option("--root", help="Instead of PATHS: a folder below this root of the server, by --path.")
 @click.option("--path", default="", help="Folder below --root; the root itself if left out.")
 @click.option("--idempotency-key", help="Repeating the command with this key makes no second job.")
+@click.option("--owner", default="", help="Whose job it is: owners take turns.")
 @click.option("--wait/--no-wait", "and_wait", default=False, help="Wait until the job ends.")
 @spec_options
 @click.pass_obj
@@ -42,6 +43,7 @@ def submit(
     root: str | None,
     path: str,
     idempotency_key: str | None,
+    owner: str,
     and_wait: bool,
     **options: Any,
 ) -> None:
@@ -57,12 +59,13 @@ def submit(
                 path,
                 spec.model_dump(exclude_defaults=True),
                 idempotency_key=idempotency_key,
+                owner=owner,
             )
         else:
             files = list(_files_below(paths))
             if not files:
                 raise click.UsageError("There is no file in these folders.")
-            job = client.submit_files(files, given, idempotency_key=idempotency_key)
+            job = client.submit_files(files, given, idempotency_key=idempotency_key, owner=owner)
         click.echo(job.id)
         if and_wait:
             _wait(client, job.id)

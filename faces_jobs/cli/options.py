@@ -11,6 +11,13 @@ from faces_jobs.jobs.labels import HEADS, MODELS
 from faces_jobs.jobs.spec import JobSpec
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+# Options that mean nothing where there is no server.
+SERVER_OPTIONS = frozenset({"webhook"})
+
+
+def local_options(command: Command) -> Command:
+    """Add the options of `spec_options` but for those that only a server can heed."""
+    return _options(command, [name for name in JobSpec.model_fields if name not in SERVER_OPTIONS])
 
 
 def spec_options(command: Command) -> Command:
@@ -19,7 +26,11 @@ def spec_options(command: Command) -> Command:
     The command gets them as keyword arguments of text or None; `given_options` picks those
     that were given, for `JobSpec.parse_text` to judge: here as for the web form.
     """
-    for name in reversed(JobSpec.model_fields):
+    return _options(command, list(JobSpec.model_fields))
+
+
+def _options(command: Command, names: list[str]) -> Command:
+    for name in reversed(names):
         if name in MODELS:
             continue
         field = JobSpec.model_fields[name]

@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 
 from faces_jobs.cli import exits
-from faces_jobs.cli.options import given_options, spec_options
+from faces_jobs.cli.options import given_options, local_options
 from faces_jobs.errors import DeviceError
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.settings import DetectorName, Settings
@@ -70,7 +70,7 @@ CAMERA_NAME = "camera"
     show_default=True,
     help="Name of the webcam's recording.",
 )
-@spec_options
+@local_options
 @click.pass_obj
 def run(settings: Settings, /, **arguments: Any) -> None:
     """Annotate files, or what the webcam sees, here and now: no server, no database, no queue.
@@ -110,6 +110,7 @@ class Wanted:
     video_name: str
     batch_size: int
     max_pixels: int
+    unsure_below: str  # the setting; what the spec says counts before it
 
 
 def _chosen(arguments: dict[str, Any], settings: Settings, spec: JobSpec) -> Wanted:
@@ -128,6 +129,7 @@ def _chosen(arguments: dict[str, Any], settings: Settings, spec: JobSpec) -> Wan
         video_name=name,
         batch_size=settings.batch_size,
         max_pixels=settings.max_pixels,
+        unsure_below=settings.unsure_below,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -32,6 +33,12 @@ from faces_jobs.settings import DetectorName, Settings
 @labels_option
 @detector_option
 @click.option(
+    "--teacher",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="For the detector: the ONNX file that it learns from, such as the official YuNet's "
+    "(`faces-jobs models fetch yunet`).",
+)
+@click.option(
     "--threads",
     type=click.IntRange(min=1),
     default=1,
@@ -48,6 +55,7 @@ def train(
     epochs: int | None,
     labels: Labels,
     detector: DetectorName | None,
+    teacher: Path | None,
     threads: int,
 ) -> None:
     """Train MODEL by its recipe, and print the folder with the weights.
@@ -55,28 +63,57 @@ def train(
     It takes hours. A checkpoint is written after each epoch: the same command goes on where it
     was cut off. The folder can be copied to a place that FACES_JOBS_MODELS_FOLDER names.
     """
-    with needing_packages():
+    if (teacher is not None) != (model == DETECTOR):
+        raise click.UsageError("--teacher is for the detector, which learns from one.")
+    into = out or settings.data_folder / "training"
+    with needing_packages(), progress_bar() as bar:
         import torch
 
-        from faces_jobs_models.catalog import open_catalog
-        from faces_jobs_models.training.run_recipe import recipe_of, run_recipe
-
         torch.set_num_threads(threads)
-        recipe = recipe_of(model, labels, epochs=epochs)
-        with (
-            open_catalog(
-                device="cpu", threads=threads, detector=detector or settings.detector
-            ) as catalog,
-            progress_bar() as bar,
-        ):
-            task = bar.add_task(f"{model}: epochs", total=recipe.epochs)
-            folder = run_recipe(
-                recipe,
-                data,
-                labels=labels,
-                out=out or settings.data_folder / "training",
-                detector=catalog.detector(),
-                say=lambda line: bar.console.print(line, highlight=False, markup=False),
-                advance=lambda epochs_done: bar.update(task, completed=epochs_done),
+        task = bar.add_task(f"{model}: epochs", total=None)
+
+        def say(line: str) -> None:
+            bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+        def advance(epochs_done: int) -> None:
+            bar.update(task, completed=epochs_done)
+
+        if teacher is not None:
+            from faces_jobs_models.training.detector.recipe import RECIPE
+            from faces_jobs_models.training.detector.run_recipe import (
+                open_teacher,
+                run_detector_recipe,
             )
+
+            scene_recipe = replace(RECIPE, epochs=epochs or RECIPE.epochs)
+            bar.update(task, total=scene_recipe.epochs)
+            folder = run_detector_recipe(
+                scene_recipe,
+                data,
+                teacher=open_teacher(teacher, threads=threads),
+                out=into,
+                say=say,
+                advance=advance,
+            )
+        else:
+            from faces_jobs_models.catalog import open_catalog
+            from faces_jobs_models.training.run_recipe import recipe_of, run_recipe
+
+            recipe = recipe_of(model, labels, epochs=epochs)
+            bar.update(task, total=recipe.epochs)
+            with open_catalog(
+                device="cpu",
+                models_folder=settings.models_folder,
+                threads=threads,
+                detector=detector or settings.detector,
+            ) as catalog:
+                folder = run_recipe(
+                    recipe,
+                    data,
+                    labels=labels,
+                    out=into,
+                    detector=catalog.detector(),
+                    say=say,
+                    advance=advance,
+                )
     click.echo(folder)

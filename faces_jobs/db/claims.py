@@ -57,6 +57,20 @@ def claim_segment(
 
     The item and the job are `running` from then on.
     """
+    with database.begin() as session:
+        return take_segment(
+            session,
+            segment_id,
+            worker=worker,
+            lease_seconds=lease_seconds,
+            max_attempts=max_attempts,
+        )
+
+
+def take_segment(
+    session: Session, segment_id: int, *, worker: str, lease_seconds: float, max_attempts: int
+) -> SegmentClaim | None:
+    """Take a segment within a transaction; see `claim_segment`."""
     token = uuid.uuid4().hex
     now = now_seconds()
     taken = (
@@ -81,22 +95,21 @@ def claim_segment(
         )
         .returning(SegmentRow.item_id, SegmentRow.job_id)
     )
-    with database.begin() as session:
-        owner = session.execute(taken).one_or_none()
-        if owner is None:
-            return None
-        session.execute(move_items(ItemStatus.RUNNING, ItemRow.id == owner.item_id, started_at=now))
-        # From `queued` alone: a pause that came in this very moment stays, and the first renewal
-        # tells of it.
-        session.execute(
-            move_jobs(
-                JobStatus.RUNNING,
-                JobRow.id == owner.job_id,
-                JobRow.status == JobStatus.QUEUED,
-                started_at=now,
-            )
+    owner = session.execute(taken).one_or_none()
+    if owner is None:
+        return None
+    session.execute(move_items(ItemStatus.RUNNING, ItemRow.id == owner.item_id, started_at=now))
+    # From `queued` alone: a pause that came in this very moment stays, and the first renewal
+    # tells of it.
+    session.execute(
+        move_jobs(
+            JobStatus.RUNNING,
+            JobRow.id == owner.job_id,
+            JobRow.status == JobStatus.QUEUED,
+            started_at=now,
         )
-        return _claim(session, segment_id, token)
+    )
+    return _claim(session, segment_id, token)
 
 
 def _claim(session: Session, segment_id: int, token: str) -> SegmentClaim:

@@ -1,4 +1,4 @@
-"""What users do with a job that is there: pause and resume it.
+"""What users do with a job that is there: pause and resume it, change its priority.
 
 Cancelling and deleting end it, and stand in `db.jobs`.
 """
@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from faces_jobs.db.moves import move_jobs
 from faces_jobs.db.tables import ItemRow, JobRow
 from faces_jobs.errors import NotFoundError, StateError
+from faces_jobs.jobs.spec import PRIORITY_RANKS, Priority
 from faces_jobs.jobs.status import ItemStatus, JobStatus
 
 HELD = (JobStatus.PAUSED, JobStatus.WAITING_FOR_SPACE)
@@ -58,6 +59,22 @@ def resume_job(session: Session, job_id: str) -> None:
         )
     if job.status in HELD:
         go_on(session, job)
+
+
+def set_priority(session: Session, job_id: str, priority: Priority) -> None:
+    """Change how soon a job is worked on.
+
+    Raises:
+        NotFoundError: no such job.
+        StateError: it has ended.
+    """
+    job = session.scalar(select(JobRow).where(JobRow.id == job_id).with_for_update(key_share=True))
+    if job is None:
+        raise NotFoundError(f"There is no job {job_id}.")
+    if job.status.ended:
+        raise StateError(f"The job has ended already ({job.status}): its priority is of no use.")
+    job.priority = PRIORITY_RANKS[priority]
+    job.options = {**job.options, "priority": priority}
 
 
 def go_on(session: Session, job: JobRow) -> None:

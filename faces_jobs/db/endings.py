@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from faces_jobs.db.claims import JobClaim, SegmentClaim, lost, lost_job, mine, mine_to_finish
 from faces_jobs.db.clock import now_seconds
+from faces_jobs.db.ended import record_end
 from faces_jobs.db.jobs import finish_if_last, lock_segments
 from faces_jobs.db.moves import move_items, move_jobs, move_segments
 from faces_jobs.db.rows import replace_faces, replace_tracks
@@ -254,6 +255,7 @@ def end_job(
     if error is not None:
         values |= {"error_code": error.code, "error_message": error.message}
     session.execute(move_jobs(status, JobRow.id == job_id, **values))
+    record_end(session, job_id)
     return status
 
 

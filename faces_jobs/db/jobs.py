@@ -15,6 +15,7 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.clock import now_seconds
+from faces_jobs.db.ended import record_end
 from faces_jobs.db.moves import move_items, move_jobs, move_segments
 from faces_jobs.db.tables import (
     ArtifactRow,
@@ -27,7 +28,7 @@ from faces_jobs.db.tables import (
 )
 from faces_jobs.errors import MediaError, NotFoundError, StateError
 from faces_jobs.jobs.documents import ErrorDocument
-from faces_jobs.jobs.spec import JobSpec
+from faces_jobs.jobs.spec import PRIORITY_RANKS, JobSpec
 from faces_jobs.jobs.status import ACTIVE_JOBS, ItemStatus, JobStatus, SegmentStatus
 
 
@@ -46,7 +47,13 @@ class NewItem:
 
 
 def store_job(
-    session: Session, job_id: str, spec: JobSpec, items: Sequence[NewItem], *, root: str | None
+    session: Session,
+    job_id: str,
+    spec: JobSpec,
+    items: Sequence[NewItem],
+    *,
+    root: str | None,
+    owner: str = "",
 ) -> list[int]:
     """Insert a job with its items and their segments. Returns the segments' numbers, in order."""
     now = now_seconds()
@@ -55,6 +62,8 @@ def store_job(
             id=job_id,
             status=JobStatus.QUEUED,
             label=spec.label,
+            owner=owner,
+            priority=PRIORITY_RANKS[spec.priority],
             options=spec.model_dump(mode="json"),
             root=root,
             created_at=now,
@@ -123,6 +132,7 @@ def cancel_job(session: Session, job_id: str) -> None:
         move_jobs(JobStatus.CANCELLED, JobRow.id == job_id, ended_at=now).returning(JobRow.id)
     )
     if moved is not None:
+        record_end(session, job_id)
         return
     status = session.scalar(select(JobRow.status).where(JobRow.id == job_id))
     if status is None:

@@ -22,12 +22,14 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from faces_jobs.jobs.labels import HEADS
 from faces_jobs.jobs.status import ItemStatus, JobStatus, SegmentStatus
 
+OPEN_JOBS = "status IN ('queued', 'running')"  # `ACTIVE_JOBS`, as an index is told of them
 # SQLite numbers rows by itself only where the type is exactly INTEGER (which holds 64 bits there).
 RowNumber = BigInteger().with_variant(Integer, "sqlite")
 
@@ -100,11 +102,22 @@ class JobRow(LeaseColumns, Base):
     __table_args__ = (
         Index("ix_jobs_newest", "created_at", "id"),
         Index("ix_jobs_status_newest", "status", "created_at", "id"),
+        Index(  # of the jobs that workers may take from: whose turn it is (see `db.turns`)
+            "ix_jobs_turn",
+            "owner",
+            "priority",
+            "created_at",
+            "id",
+            sqlite_where=text(OPEN_JOBS),
+            postgresql_where=text(OPEN_JOBS),
+        ),
     )
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)  # a random UUID: not guessable
     status: Mapped[JobStatus] = mapped_column(_status(JobStatus))
     label: Mapped[str]
+    owner: Mapped[str] = mapped_column(String(128), server_default="")  # empty: all who don't say
+    priority: Mapped[int] = mapped_column(Integer, server_default="1")  # its rank: 0 is first
     options: Mapped[dict[str, Any]]
     root: Mapped[str | None]  # of a folder submission: the root's name; None: files were uploaded
     created_at: Mapped[float]
@@ -152,7 +165,7 @@ class SegmentRow(LeaseColumns, Base):
     __tablename__ = "segments"
     __table_args__ = (
         UniqueConstraint("item_id", "segment_index"),
-        Index("ix_segments_job_status", "job_id", "status"),
+        Index("ix_segments_job_next", "job_id", "status", "id"),
         Index("ix_segments_status_rung", "status", "last_rung_at", "id"),  # what the sweep asks
         {"sqlite_autoincrement": True},
     )
@@ -304,3 +317,56 @@ class MeasureRow(Base):
     label: Mapped[str] = mapped_column(String(64), primary_key=True)
     value: Mapped[float]
     told_at: Mapped[float]
+
+
+class DeliveryRow(Base):
+    """One webhook that is to reach its receiver, stored with the end of the job it tells of.
+
+    `next_at` None: nothing more will be sent. The lease keeps two senders apart, as a segment's
+    does two workers.
+    """
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        Index("ix_deliveries_next", "next_at", "id"),
+        Index("ix_deliveries_job_order", "job_id", "created_at", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    url: Mapped[str]
+    event: Mapped[str] = mapped_column(String(64))
+    body: Mapped[str]  # the bytes that are signed and sent, the same at each attempt
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    next_at: Mapped[float | None]
+    lease_token: Mapped[str | None]
+    lease_until: Mapped[float | None]
+    delivered_at: Mapped[float | None]
+    given_up_at: Mapped[float | None]
+    last_status: Mapped[int | None]
+    last_error: Mapped[str | None]
+    created_at: Mapped[float]
+
+
+class DeliveryAttemptRow(Base):
+    """One try at a delivery. `ended_at` None: it is being made, or its sender died at it."""
+
+    __tablename__ = "delivery_attempts"
+
+    delivery_id: Mapped[str] = mapped_column(
+        ForeignKey("deliveries.id", ondelete="CASCADE"), primary_key=True
+    )
+    attempt: Mapped[int] = mapped_column(Integer, primary_key=True)
+    started_at: Mapped[float]
+    ended_at: Mapped[float | None]
+    status: Mapped[int | None]
+    error: Mapped[str | None]
+
+
+class TurnRow(Base):
+    """When an owner was last served. A memory only: without it an owner begins as a new one."""
+
+    __tablename__ = "turns"
+
+    owner: Mapped[str] = mapped_column(String(128), primary_key=True)
+    served_at: Mapped[float]

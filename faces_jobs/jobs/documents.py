@@ -6,11 +6,15 @@ Times of day are ISO 8601 in UTC; times within an item are milliseconds from its
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.jobs.status import ItemStatus, JobStatus
+
+DeliveryState = Literal["waiting", "delivered", "given_up"]
 
 
 class Document(BaseModel):
@@ -71,6 +75,7 @@ class JobDocument(Document):
     id: str
     status: JobStatus
     label: str
+    owner: str = Field(description="Who takes turns with others; empty: all who did not say.")
     options: JobSpec
     created_at: datetime
     started_at: datetime | None
@@ -185,4 +190,38 @@ class ArtifactPage(Document):
     """Artifacts of a job."""
 
     artifacts: list[ArtifactDocument]
+    next_cursor: str | None
+
+
+class DeliveryAttemptDocument(Document):
+    """One try at a delivery."""
+
+    attempt: int = Field(description="From 1.")
+    started_at: datetime
+    ended_at: datetime | None = Field(description="None: being made, or its sender died at it.")
+    status: int | None = Field(description="The HTTP status that was answered, if any was.")
+    error: str | None = Field(description="What was wrong; None where it arrived.")
+
+
+class DeliveryDocument(Document):
+    """One webhook that was sent, or is to be."""
+
+    id: str = Field(description="The same at each attempt, so that a receiver can drop doubles.")
+    job_id: str
+    url: str
+    event: str = Field(description="`job.succeeded`, `job.failed`, ...: how the job ended.")
+    state: DeliveryState
+    created_at: datetime
+    next_at: datetime | None = Field(description="Of the next attempt; None when none follows.")
+    delivered_at: datetime | None
+    given_up_at: datetime | None
+    last_status: int | None
+    last_error: str | None
+    attempts: list[DeliveryAttemptDocument]
+
+
+class DeliveryPage(Document):
+    """Webhooks of a job, oldest first."""
+
+    deliveries: list[DeliveryDocument]
     next_cursor: str | None

@@ -45,3 +45,11 @@ HEADS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
     {head: labels for heads in MODELS.values() for head, labels in heads.items()}
 )
 """Head name -> labels, over all models: gender, expression, illumination, ... makeup."""
+
+UNSURE = "unsure"
+"""Stands in the place of a label whose probability is below its head's threshold."""
+
+ANSWERS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
+    {head: (*labels, UNSURE) for head, labels in HEADS.items()}
+)
+"""Head name -> all that a face may have been given for it: the labels, and `unsure`."""

@@ -11,7 +11,7 @@ BoxXyxy = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """A label and its probability."""
+    """A label, or `unsure`, and the probability of the likeliest label."""
 
     label: str
     probability: float

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from faces_jobs.errors import OptionsError
 from faces_jobs.jobs.labels import HEADS, MODELS
+from faces_jobs.jobs.webhook_url import split_webhook_url
+from faces_jobs.jobs.unsure import parse_unsure_below
 
 MAX_LABEL_CHARACTERS = 1024
+
+Priority = Literal["low", "normal", "high"]
+# Which comes first; the rank is what is stored and sorted by.
+PRIORITY_RANKS: dict[Priority, int] = {"high": 0, "normal": 1, "low": 2}
 
 
 class JobSpec(BaseModel):
@@ -30,6 +36,18 @@ class JobSpec(BaseModel):
         le=0.99,
         description="Lowest detector score at which a box counts as a face.",
     )
+    unsure_below: str = Field(
+        default="",
+        max_length=MAX_LABEL_CHARACTERS,
+        description="Answers that are less probable are `unsure`: `0.5`, `off`, or by model or "
+        "head: `gender=0.7,multiple=0.5,age=0.4`. What it does not name, the setting tells.",
+    )
+    unsure_below: str = Field(
+        default="",
+        max_length=MAX_LABEL_CHARACTERS,
+        description="Answers that are less probable are `unsure`: `0.5`, `off`, or by model or "
+        "head: `gender=0.7,multiple=0.5,age=0.4`. What it does not name, the setting tells.",
+    )
     smallest_face: int = Field(
         default=16,
         ge=4,
@@ -48,11 +66,30 @@ class JobSpec(BaseModel):
     annotated: bool = Field(
         default=True, description="Also make an annotated copy of each image or video."
     )
+    priority: Priority = Field(
+        default="normal",
+        description="Jobs of a higher priority are worked on first: `low`, `normal` or `high`.",
+    )
     label: str = Field(
         default="",
         max_length=MAX_LABEL_CHARACTERS,
         description="Free text to find the job by.",
     )
+    webhook: str = Field(
+        default="", description="URL that gets a signed POST each time the job ends."
+    )
+
+    @field_validator("unsure_below", mode="before")
+    @classmethod
+    def _a_number_is_for_all(cls, said: object) -> object:
+        is_number = isinstance(said, int | float) and not isinstance(said, bool)
+        return str(said) if is_number else said
+
+    @field_validator("unsure_below")
+    @classmethod
+    def _thresholds_are_readable(cls, said: str) -> str:
+        parse_unsure_below(said)
+        return said.strip()
 
     @field_validator("label")
     @classmethod
@@ -61,6 +98,13 @@ class JobSpec(BaseModel):
         if any(ord(character) < 32 or ord(character) == 127 for character in label):
             raise ValueError("must not hold control characters")
         return label.strip()
+
+    @field_validator("webhook")
+    @classmethod
+    def _webhook_is_a_url(cls, webhook: str) -> str:
+        if webhook.strip():
+            split_webhook_url(webhook.strip())
+        return webhook.strip()
 
     @classmethod
     def parse(cls, options: Mapping[str, Any]) -> Self:

@@ -16,8 +16,9 @@ from faces_jobs.pipeline.crops import crop_faces
 from faces_jobs.pipeline.quality import shot_quality
 from faces_jobs.pipeline.sampling import Sampling
 from faces_jobs.pipeline.stages import Classifier, Detector, FrameReader, Sink, Tracker
+from faces_jobs.pipeline.unsure import thresholds_of
 from faces_jobs.pipeline.values import Detections, Face, Frame, Opinion, Picture, RunReport
-from faces_jobs.pipeline.voting import Votes, best_labels
+from faces_jobs.pipeline.voting import UnsureBelow, Votes, best_labels
 
 Progress = Callable[[int, int | None], None]
 """Called with the frames that are done and those there are (None: not known)."""
@@ -33,6 +34,7 @@ def run_item(
     sinks: Sequence[Sink],
     batch_size: int,
     on_progress: Progress,
+    unsure_below: str = "",
 ) -> RunReport:
     """Work through one item and hand each of its frames, then its tracks, to the sinks.
 
@@ -49,6 +51,8 @@ def run_item(
             faces of the last that was.
         batch_size: frames that are held at once.
         on_progress: called after each batch. What it raises (`CancelledError`, ...) ends the run.
+        unsure_below: the setting of that name: below which probability answers are `unsure`
+            where the spec does not say it. Empty: each model's own.
 
     Returns:
         The counts, with `truncated` set where the file broke off: its sinks are finished too.
@@ -57,12 +61,18 @@ def run_item(
         TruncatedError: not one frame was whole.
         MediaError: the reader can't go on.
     """
+    asked = [each for each in classifiers if each.name in spec.models]
     run = _Run(
         detector=detector,
         tracker=tracker,
-        classifiers=[each for each in classifiers if each.name in spec.models],
+        classifiers=asked,
         spec=spec,
         sinks=sinks,
+        unsure_below={
+            head: threshold
+            for each in asked
+            for head, threshold in thresholds_of(each, unsure_below, spec.unsure_below).items()
+        },
     )
     total = reader.info.frame_count
     frames = iter(reader)
@@ -124,7 +134,7 @@ class _Seen:
     face_index: int
     opinion: dict[str, np.ndarray] = field(default_factory=dict)
 
-    def record(self) -> FaceRecord:
+    def record(self, unsure_below: UnsureBelow) -> FaceRecord:
         left, top, right, bottom = (
             float(side) for side in self.detections.boxes_xyxy[self.detection]
         )
@@ -135,7 +145,7 @@ class _Seen:
             track=self.track,
             box_xyxy=(left, top, right, bottom),
             score=float(self.detections.scores[self.detection]),
-            attributes=best_labels(self.opinion),
+            attributes=best_labels(self.opinion, unsure_below),
         )
 
 
@@ -146,9 +156,10 @@ class _Run:
     classifiers: Sequence[Classifier]
     spec: JobSpec
     sinks: Sequence[Sink]
+    unsure_below: UnsureBelow
 
     def __post_init__(self) -> None:
-        self.votes = Votes()
+        self.votes = Votes(self.unsure_below)
         self.sampling = Sampling(self.spec)
         self.seconds: dict[str, float] = {}
         self.shown: list[Face] = []  # of the last frame that was analysed
@@ -214,7 +225,7 @@ class _Run:
                 face.opinion.update(opinion)
 
     def _vote(self, face: _Seen) -> Face:
-        record = face.record()
+        record = face.record(self.unsure_below)
         landmarks = face.detections.landmarks
         quality = shot_quality(
             face.frame.picture_bgr,

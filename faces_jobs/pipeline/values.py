@@ -86,7 +86,8 @@ class Face:
     """One face in one frame: its record, and what the track's votes say so far.
 
     `record.attributes` holds this frame's own best labels; `settled` is what gets drawn, so
-    that labels do not flicker; `opinion` holds the full probabilities behind both. `quality`
+    that labels do not flicker; `opinion` holds the full probabilities behind both, also where
+    one of them is `unsure`. `quality`
     (0..1) tells how good a shot it is: the first of the highest is the track's `best_*`.
     """
 

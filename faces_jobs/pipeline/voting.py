@@ -2,17 +2,20 @@
 
 Votes are means of probabilities, weighted by how much a face can be trusted. Means of
 logarithms would let one crop with a probability near 0 veto a label that all others see.
+Whether a track is sure is asked of that mean: many doubtful faces that agree, and few sure ones
+that do not, are told apart by it, and not by counting how many were `unsure` by themselves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from faces_jobs.jobs.labels import HEADS
+from faces_jobs.jobs.labels import HEADS, UNSURE
 from faces_jobs.jobs.records import Attribute, Attributes, FaceRecord, TrackRecord
 from faces_jobs.pipeline.values import Opinion
 
@@ -24,10 +27,16 @@ HALF_LIFE_MS = 700.0
 TELLING_SIDE = 64.0
 _LEAST_WEIGHT = 1e-3
 
+UnsureBelow = Mapping[str, float]
+"""Head name to the probability below which its answer is `unsure`; absent: never."""
+_NEVER: UnsureBelow = MappingProxyType({})
 
-def best_labels(opinion: Opinion) -> dict[str, Attribute]:
-    """The likeliest label of each head of an opinion."""
-    return {head: _best(head, probabilities) for head, probabilities in opinion.items()}
+
+def best_labels(opinion: Opinion, unsure_below: UnsureBelow = _NEVER) -> dict[str, Attribute]:
+    """The likeliest label of each head of an opinion, or `unsure`, with its probability."""
+    return {
+        head: _best(head, probabilities, unsure_below) for head, probabilities in opinion.items()
+    }
 
 
 def weight_of(record: FaceRecord) -> float:
@@ -54,7 +63,8 @@ class _Ballot:
 class Votes:
     """Collects the faces of one item, track by track. Memory: some numbers a track."""
 
-    def __init__(self) -> None:
+    def __init__(self, unsure_below: UnsureBelow = _NEVER) -> None:
+        self._unsure_below = unsure_below
         self._ballots: dict[int, _Ballot] = {}
 
     def add(self, record: FaceRecord, opinion: Opinion, quality: float) -> Attributes:
@@ -75,14 +85,23 @@ class Votes:
         ballot.last = record
         ballot.count += 1
         ballot.score_sum += record.score
-        return _settled({**ballot.sums, **ballot.recent})
+        return self._settled({**ballot.sums, **ballot.recent})
 
     def tracks(self) -> list[TrackRecord]:
         """The records of all tracks, by number."""
-        return [_record(number, self._ballots[number]) for number in sorted(self._ballots)]
+        return [
+            _record(number, ballot, self._settled(ballot.sums))
+            for number, ballot in sorted(self._ballots.items())
+        ]
+
+    def _settled(self, sums: Mapping[str, NDArray[np.float64]]) -> dict[str, Attribute]:
+        return {
+            head: _best(head, votes / votes.sum(), self._unsure_below)
+            for head, votes in sums.items()
+        }
 
 
-def _record(number: int, ballot: _Ballot) -> TrackRecord:
+def _record(number: int, ballot: _Ballot, attributes: Attributes) -> TrackRecord:
     return TrackRecord(
         track=number,
         first_frame_index=ballot.first.frame_index,
@@ -94,14 +113,16 @@ def _record(number: int, ballot: _Ballot) -> TrackRecord:
         best_frame_index=ballot.best.frame_index,
         best_time_ms=ballot.best.time_ms,
         best_box_xyxy=ballot.best.box_xyxy,
-        attributes=_settled(ballot.sums),
+        attributes=attributes,
     )
 
 
-def _settled(sums: Mapping[str, NDArray[np.float64]]) -> dict[str, Attribute]:
-    return {head: _best(head, votes / votes.sum()) for head, votes in sums.items()}
-
-
-def _best(head: str, probabilities: Sequence[float] | NDArray[np.floating]) -> Attribute:
+def _best(
+    head: str,
+    probabilities: Sequence[float] | NDArray[np.floating],
+    unsure_below: UnsureBelow,
+) -> Attribute:
     likeliest = int(np.argmax(probabilities))
-    return Attribute(HEADS[head][likeliest], min(1.0, max(0.0, float(probabilities[likeliest]))))
+    probability = min(1.0, max(0.0, float(probabilities[likeliest])))
+    sure = probability >= unsure_below.get(head, 0.0)
+    return Attribute(HEADS[head][likeliest] if sure else UNSURE, probability)

@@ -4,7 +4,8 @@ And what can be done with a job that is there.
 """
 
 from faces_jobs.results.artifacts import OpenArtifact, get_artifact, list_artifacts, open_artifact
-from faces_jobs.results.control import cancel_job, pause_job, resume_job
+from faces_jobs.results.control import cancel_job, pause_job, resume_job, set_priority
+from faces_jobs.results.deliveries import list_deliveries
 from faces_jobs.results.faces import list_faces, list_tracks
 from faces_jobs.results.jobs import get_job, list_items, list_jobs
 
@@ -14,6 +15,7 @@ __all__ = [
     "get_artifact",
     "get_job",
     "list_artifacts",
+    "list_deliveries",
     "list_faces",
     "list_items",
     "list_jobs",
@@ -21,4 +23,5 @@ __all__ = [
     "open_artifact",
     "pause_job",
     "resume_job",
+    "set_priority",
 ]

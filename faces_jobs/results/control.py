@@ -1,4 +1,4 @@
-"""What users do with a job that is there: cancel, pause, resume. Each answers with the job.
+"""What users do with a job that is there, from cancel to priority. Each answers with the job.
 
 What becomes free to be worked on is rung for; where the broker is silent, the sweep does it.
 """
@@ -15,6 +15,7 @@ from faces_jobs.db.session import Database
 from faces_jobs.db.tables import SegmentRow
 from faces_jobs.errors import QueueError
 from faces_jobs.jobs.documents import JobDocument
+from faces_jobs.jobs.spec import Priority
 from faces_jobs.jobs.status import JobStatus, SegmentStatus
 from faces_jobs.queue import Queue
 from faces_jobs.results.jobs import get_job
@@ -59,6 +60,18 @@ def resume_job(database: Database, queue: Queue, job_id: str) -> JobDocument:
     with database.begin() as session:
         control.resume_job(session, job_id)
     _ring(database, queue, job_id)
+    return get_job(database, job_id)
+
+
+def set_priority(database: Database, job_id: str, priority: Priority) -> JobDocument:
+    """Change how soon a job is worked on.
+
+    Raises:
+        NotFoundError: no such job.
+        StateError: it has ended.
+    """
+    with database.begin() as session:
+        control.set_priority(session, job_id, priority)
     return get_job(database, job_id)
 
 

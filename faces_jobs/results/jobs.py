@@ -156,6 +156,7 @@ def _job_document(
         id=row.id,
         status=row.status,
         label=row.label,
+        owner=row.owner,
         options=JobSpec.model_validate(row.options, strict=False),
         created_at=as_datetime(row.created_at),
         started_at=None if row.started_at is None else as_datetime(row.started_at),

@@ -63,7 +63,14 @@ def process_segment(segment_id: int, worker: Worker) -> None:
     if claim is None:
         _log.debug("segment %d is not to be had", segment_id)
         return
-    with about(job=claim.job_id, item=claim.item_id, segment=segment_id, attempt=claim.attempt):
+    process_claim(claim, worker)
+
+
+def process_claim(claim: SegmentClaim, worker: Worker) -> None:
+    """Work on a segment that is ours, and finish its job where it was the last."""
+    with about(
+        job=claim.job_id, item=claim.item_id, segment=claim.segment_id, attempt=claim.attempt
+    ):
         try:
             if _attempt(claim, worker):
                 # Here and now, not by a message: behind a long job's segments it would wait for

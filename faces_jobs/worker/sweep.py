@@ -24,6 +24,7 @@ from faces_jobs.queue import Queue, open_queue
 from faces_jobs.retention import sweep_files
 from faces_jobs.settings import Settings
 from faces_jobs.storage import LocalStorage, open_storage
+from faces_jobs.worker.deliver import deliver_due, delivering
 
 MOST_AT_ONCE = 256
 # As long as so many messages wait, workers have enough to come back for, and whoever waits in
@@ -60,13 +61,15 @@ def run_sweep(settings: Settings, *, once: bool = False) -> None:
         if once:
             report = sweep(database, queue, settings)
             sweep_files(database, storage)
+            deliver_due(database, settings)
             _log.info("%s", report)
             return
         previous = {
             number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)
         }
         try:
-            _loop(database, queue, storage, settings, stop)
+            with delivering(database, settings):
+                _loop(database, queue, storage, settings, stop)
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)

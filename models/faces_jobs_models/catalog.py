@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from types import MappingProxyType, TracebackType
@@ -185,12 +186,15 @@ class Catalog:
     def describe(self) -> list[Description]:
         """Every network with its record and, after reading every file, what is wrong with it.
 
-        Detectors that are there but not chosen are among them, `used` being False.
+        Detectors that are there but not chosen are among them, and other trainings of a
+        classifier (`expression/fer2013`), `used` being False.
         """
         told = [self._describe_detector(choice) for choice in FOLDERS]
         told = [one for one in told if one.used or one.problem is None]
         classifiers = [name for name, entry in CATALOG.items() if entry.kind == "classifier"]
-        return told + [self._describe_classifier(name) for name in classifiers]
+        for name in classifiers:
+            told += [self._describe_classifier(name), *self._describe_variants(name)]
+        return told
 
     def _describe_detector(self, choice: DetectorName) -> Description:
         folder = detector_folder(choice, self._models_folder) or _HERE / FOLDERS[choice]
@@ -209,6 +213,24 @@ class Catalog:
         folder = self._own_folder(name) or _HERE / CATALOG[name].folder
         record, problem = _looked_into(lambda: self.record(name))
         return Description(name, CATALOG[name].purpose, folder, record, problem)
+
+    def _describe_variants(self, name: str) -> list[Description]:
+        folder = self._own_folder(name) or _HERE / CATALOG[name].folder
+        told = []
+        for path in sorted(folder.glob(f"*/{RECORD_NAME}")):
+            variant = path.parent.name
+            record, problem = _looked_into(partial(self._variant_there, name, variant))
+            purpose = f"The same, trained with the labels {variant}; for `evaluate` alone."
+            told.append(
+                Description(f"{name}/{variant}", purpose, path.parent, record, problem, used=False)
+            )
+        return told
+
+    def _variant_there(self, name: str, variant: str) -> ModelRecord:
+        record = self.variant(name, variant)
+        if record is None:
+            raise ModelError(f"The folder {variant} of {name} has lost its {RECORD_NAME}.")
+        return record
 
     def _own_folder(self, name: str) -> Path | None:
         if self._models_folder is None:

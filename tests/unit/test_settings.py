@@ -31,6 +31,11 @@ def test_values_are_typed() -> None:
     assert settings.server == "http://127.0.0.1:9001"
 
 
+@pytest.mark.parametrize("said", ["", "0", "off", "0.5", "gender=0.7,multiple=0.5,age=0.4"])
+def test_thresholds_are_kept_as_they_are_said(said: str) -> None:
+    assert read(unsure_below=said).unsure_below == said
+
+
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError):
         read().port = 1
@@ -45,6 +50,10 @@ def test_settings_are_frozen() -> None:
         ({"prot": "8000"}, "FACES_JOBS_PROT is no setting"),
         ({"access_token": "short"}, "FACES_JOBS_ACCESS_TOKEN"),
         ({"host": "0.0.0.0"}, "FACES_JOBS_ACCESS_TOKEN"),
+        ({"unsure_below": "often"}, "FACES_JOBS_UNSURE_BELOW: 'often' is no probability"),
+        ({"unsure_below": "1.5"}, "FACES_JOBS_UNSURE_BELOW"),
+        ({"unsure_below": "mood=0.5"}, "'mood' is no model and no head; known are gender"),
+        ({"unsure_below": "age=0.5,age=0.6"}, "age is given twice"),
         ({"roots": "/srv/films"}, "FACES_JOBS_ROOTS"),
         ({"roots": '{"films": "films"}'}, "not an absolute path"),
         ({"roots": '{"a/b": "/"}'}, "is no root name"),

@@ -14,6 +14,7 @@ from faces_jobs.storage import LocalStorage
 from faces_jobs_web import (
     api_docs,
     artifacts,
+    deliveries,
     faces,
     health,
     items,
@@ -56,6 +57,7 @@ def create_app(
     for module in (
         api_docs,
         artifacts,
+        deliveries,
         faces,
         health,
         items,

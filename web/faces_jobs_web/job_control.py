@@ -1,22 +1,33 @@
-"""What users do with a job that is there: cancel, pause, resume; in the API and on its page."""
+"""What users do with a job that is there, from cancel to priority; by API and on its page."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from flask import Blueprint, Response, redirect, request, url_for
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from werkzeug.wrappers import Response as AnyResponse
 
+from faces_jobs.errors import OptionsError
 from faces_jobs.jobs.documents import JobDocument
-from faces_jobs.results import cancel_job, pause_job, resume_job
+from faces_jobs.jobs.spec import Priority
+from faces_jobs.results import cancel_job, pause_job, resume_job, set_priority
 from faces_jobs_web.answers import document_response
 from faces_jobs_web.guard import FORM_FIELD, check_form_token
-from faces_jobs_web.operations import Answer, Operation, describes
+from faces_jobs_web.operations import JSON, Answer, Operation, describes
 from faces_jobs_web.services import Services, services
 
 blueprint = Blueprint("job_control", __name__)
 
 FORM_BODY = {"application/x-www-form-urlencoded": {"type": "object"}}
+
+
+class JobChange(BaseModel):
+    """What can be changed of a job."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    priority: Priority = Field(description="`low`, `normal` or `high`.")
 
 
 def _cancel(held: Services, job_id: str) -> JobDocument:
@@ -72,6 +83,26 @@ def resume(job_id: str) -> Response:
     A job that waits for space also goes on by itself, when there is room again.
     """
     return document_response(_resume(services(), job_id))
+
+
+@blueprint.patch("/api/v1/jobs/<job_id>")
+@describes(
+    Operation(
+        tag="jobs",
+        bodies={JSON: JobChange},
+        answers={200: Answer("The changed job.", JobDocument)},
+        problems=(403, 404, 409, 415, 422),
+    )
+)
+def change(job_id: str) -> Response:
+    """Change how soon a job that has not ended is worked on."""
+    try:
+        wanted = JobChange.model_validate(request.get_json())
+    except ValidationError as error:
+        raise OptionsError(
+            {str(one["loc"][0]) if one["loc"] else "body": one["msg"] for one in error.errors()}
+        ) from error
+    return document_response(set_priority(services().database, job_id, wanted.priority))
 
 
 @blueprint.post(f"/jobs/<job_id>/<any({', '.join(ACTIONS)}):action>")

@@ -14,6 +14,7 @@ from faces_jobs_web.queries import JobFilters, read_filters
 from faces_jobs_web.services import services
 from faces_jobs_web.submission import (
     KEY_HEADER,
+    OWNER_HEADER,
     FolderSubmission,
     OptionsInput,
     read_folder_submission,
@@ -52,7 +53,9 @@ def upload_schema() -> dict[str, object]:
         bodies={"multipart/form-data": upload_schema(), JSON: FolderSubmission},
         request_headers={
             KEY_HEADER: "1 to 255 printable characters. The same submission sent again with the "
-            "same key returns the first job; another submission with it is refused."
+            "same key returns the first job; another submission with it is refused.",
+            OWNER_HEADER: "Whose job it is, up to 128 characters. Owners take turns. Without "
+            "it the job belongs to the one owner that all share who do not say.",
         },
         answers={
             201: Answer("The job.", JobDocument, headers=_HEADERS),
@@ -69,12 +72,13 @@ def create() -> Response:
     """
     held = services()
     key = request.headers.get(KEY_HEADER)
+    owner = request.headers.get(OWNER_HEADER, "")
     if request.mimetype == "multipart/form-data":
         with receive_upload(request, storage=held.storage, settings=held.settings) as upload:
-            submitted = submit_upload(upload, upload.options(), held, key)
+            submitted = submit_upload(upload, upload.options(), held, key, owner=owner)
     elif request.is_json:
         root, path, spec = read_folder_submission(request.get_json())
-        submitted = submit_named_folder(root, path, spec, held, key)
+        submitted = submit_named_folder(root, path, spec, held, key, owner=owner)
     else:
         raise UnsupportedMediaType(
             "Send files as multipart/form-data, or a folder's name as application/json."

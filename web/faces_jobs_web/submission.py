@@ -13,7 +13,7 @@ from faces_jobs_web.services import Services
 from faces_jobs_web.uploads import Upload
 
 KEY_HEADER = "Idempotency-Key"
-
+OWNER_HEADER = "Faces-Owner"
 
 _MODELS_FIELD = Field(
     default=None,
@@ -41,7 +41,7 @@ class FolderSubmission(BaseModel):
 
 
 def submit_upload(
-    upload: Upload, options: dict[str, str], held: Services, key: str | None
+    upload: Upload, options: dict[str, str], held: Services, key: str | None, *, owner: str = ""
 ) -> Submitted:
     """Make a job of uploaded files.
 
@@ -56,11 +56,12 @@ def submit_upload(
         queue=held.queue,
         settings=held.settings,
         idempotency_key=key,
+        owner=owner,
     )
 
 
 def submit_named_folder(
-    root: str, path: str, spec: JobSpec, held: Services, key: str | None
+    root: str, path: str, spec: JobSpec, held: Services, key: str | None, *, owner: str = ""
 ) -> Submitted:
     """Make a job of a server folder.
 
@@ -76,6 +77,7 @@ def submit_named_folder(
         queue=held.queue,
         settings=held.settings,
         idempotency_key=key,
+        owner=owner,
     )
 
 

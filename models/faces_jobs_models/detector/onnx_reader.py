@@ -74,6 +74,15 @@ class _Graph:
             if one.name == "value"
         }
         self._inputs = {value.name for value in model.graph.input}
+        self._check_order(model)
+
+    def _check_order(self, model: onnx.ModelProto) -> None:
+        # Following a graph that bites its tail would never end.
+        known = {"", *self._inputs, *self._constants}
+        for node in model.graph.node:
+            if not known.issuperset(node.input):
+                raise _OtherNetworkError(f"its node {node.name!r} comes before what goes into it")
+            known.update(node.output)
 
     def network(self) -> YuNet:
         heads = [self._head(stride) for stride in STRIDES]

@@ -29,7 +29,7 @@ def draw_curves(path: Path, log: Path) -> None:
     left.set(title="Loss", xlabel="epoch", ylabel="loss on the training faces")
     lines: dict[str, list[tuple[int, float]]] = {}
     for entry in entries:
-        for one in entry["figures"]:
+        for one in entry.get("figures", []):
             name = f"{one['head']}, {one['data_set']}"
             lines.setdefault(name, []).append((entry["epoch"], one["accuracy"]))
     for name, points in lines.items():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+import faces_jobs_models
 from faces_jobs.cli import cli, exits
 from faces_jobs.errors import DataLayoutError, ModelError
 from faces_jobs.jobs.labels import MODELS
-from tests.unit.models.packs import write
+from tests.unit.models.packs import write, write_packs
 
 from .astronauts import (
     encoded,
@@ -30,6 +33,8 @@ KEYS = {
     "ece", "ece_before", "coverage", "accuracy_answered", "by", "baseline", "skipped",
     "without_face",
 }  # fmt: skip
+
+WEIGHTS = ("weights.toml", "model.onnx", "model.safetensors")
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +162,48 @@ def test_unknown_labels_are_counted_and_never_mapped(tmp_path: Path) -> None:
     assert entry["n"] == 5
     assert sum(entry["skipped"].values()) == 3
     assert "'glee'" in result.stderr
+
+
+def test_the_weights_of_the_labels_answer_where_there_are_some(tmp_path: Path) -> None:
+    shipped = Path(faces_jobs_models.__file__).parent / "expression"
+    models = tmp_path / "models"
+    for folder in (models / "expression", models / "expression" / "fer2013"):
+        folder.mkdir(parents=True)
+        for name in WEIGHTS:
+            shutil.copy(shipped / name, folder / name)
+    record = models / "expression" / "fer2013" / "weights.toml"
+    record.write_text(re.sub(r'version = "[^"]*"', 'version = "fer2013 1"', record.read_text()))
+    write_packs(tmp_path, rows=20)
+    arguments = ("expression", "--data", tmp_path / "ferplus.parquet", "--models-path", models)
+    (usual,) = entries(*arguments)
+    assert (usual["dataset"], usual["weights"]["variant"]) == ("ferplus", "default")
+    (other,) = entries(*arguments, "--labels", "fer2013")
+    assert (other["dataset"], other["weights"]["variant"]) == ("fer2013", "fer2013")
+    assert other["version"] == "fer2013 1"
+
+
+def test_a_card_holds_the_tables_of_faces_that_were_kept_back(data: Path, tmp_path: Path) -> None:
+    shipped = Path(faces_jobs_models.__file__).parent / "gender"
+    models = tmp_path / "models"
+    (models / "gender").mkdir(parents=True)
+    for name in WEIGHTS:
+        shutil.copy(shipped / name, models / "gender" / name)
+    card = models / "gender" / "CARD.md"
+    card.write_text("# gender\n<!-- figures -->\n<!-- /figures -->\nThe end.\n")
+    arguments = ("gender", "--data", data, "--card", "--models-path", models)
+    refused = evaluated(*arguments)
+    assert refused.exit_code == exits.USAGE
+    assert "--held-out" in refused.output
+    write_gender_and_age(tmp_path, 5 * faces())
+    written = evaluated(
+        "gender", "--data", tmp_path, "--card", "--held-out", "--models-path", models
+    )
+    assert written.exception is None, written.output
+    assert str(card) in written.stderr
+    assert "### Accuracy" in card.read_text()
+    assert card.read_text().endswith("The end.\n")
+    (entry,) = json.loads((models / "gender" / "figures.json").read_text())
+    assert entry["of_training"] == 0
 
 
 @pytest.mark.parametrize(

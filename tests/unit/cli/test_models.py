@@ -151,6 +151,17 @@ def test_two_files_of_two_trainings_under_a_right_record(own: Path) -> None:
     assert "of two trainings" in problem(own)
 
 
+def test_another_training_of_a_model_is_listed_and_verified(own: Path) -> None:
+    shutil.copytree(own / "gender", own / "gender" / "fer2013")
+    told = json.loads(models("list", "--json", "--models-path", own).stdout)
+    assert {"gender", "gender/fer2013"} <= {one["name"] for one in told}
+    assert models("verify", "--models-path", own).exit_code == 0
+    (own / "gender" / "fer2013" / "model.onnx").unlink()
+    verified = models("verify", "--models-path", own)
+    assert verified.exit_code == exits.FAILED
+    assert verified.stderr.startswith("gender/fer2013: ")
+
+
 def test_a_models_folder_that_holds_none_is_told(tmp_path: Path) -> None:
     told = models("verify", "--models-path", tmp_path)
     assert "holds no model" in str(told.exception)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+import faces_jobs_models
 from faces_jobs.cli import cli, exits
-from faces_jobs.errors import DataLayoutError
-from tests.unit.models.packs import write_packs
+from faces_jobs.errors import DataLayoutError, ModelError
+from faces_jobs_models.detector.export import write_onnx
+from faces_jobs_models.detector.yunet import YuNet
+from faces_jobs_models.training.detector import recipe
+from tests.unit.models.packs import drawn_face, write, write_packs
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +94,69 @@ def test_a_data_set_that_is_missing_is_named(data: Path, tmp_path: Path) -> None
 def test_a_folder_in_no_known_layout_is_told(tmp_path: Path) -> None:
     done = trained("gender", "--data", tmp_path, "--out", tmp_path)
     assert isinstance(done.exception, DataLayoutError)
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network that knows nothing, but has the right outputs."""
+    path = tmp_path_factory.mktemp("teacher") / "teacher.onnx"
+    write_onnx(YuNet(), path)
+    return path
+
+
+def test_a_detector_learns_from_its_teacher(
+    data: Path, teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenes = replace(recipe.RECIPE.scenes, side=96)
+    monkeypatch.setattr(
+        recipe, "RECIPE", replace(recipe.RECIPE, scenes=scenes, scenes_an_epoch=4, batch=2)
+    )
+    pictures = tmp_path / "data"
+    pictures.mkdir()
+    (pictures / "utkface.parquet").symlink_to(data / "utkface.parquet")
+    write(
+        pictures,
+        "wider_faces",
+        {
+            "image": [drawn_face(index, side=120) for index in range(12)],
+            "path": [f"{index}.jpg" for index in range(12)],
+            "boxes_xywh": [[[20.0, 10.0, 80.0, 100.0]]] * 12,
+            "invalid": [[0]] * 12,
+        },
+    )
+    arguments = ("detector", "--data", pictures, "--out", tmp_path, "--teacher", teacher)
+    done = trained(*arguments, "--epochs", 1)
+    assert done.exception is None, done.output
+    folder = Path(done.stdout.strip())
+    assert folder == tmp_path / "detector" / "export"
+    assert (tmp_path / "detector" / "curves.png").is_file()
+    again = trained(*arguments, "--epochs", 2)
+    assert "going on after epoch 1" in again.stderr
+
+    models = tmp_path / "models"
+    models.mkdir()
+    folder.rename(models / "detector")
+    measured = CliRunner().invoke(
+        cli,
+        ["evaluate", "detector", "--detector", "own", "--data", str(pictures), "--json",
+         "--models-path", str(models)],
+    )  # fmt: skip
+    (entry,) = json.loads(measured.stdout)
+    assert entry["n"] == 12
+    assert 0 < entry["of_training"] <= 12
+    assert f"{entry['of_training']} of these 12 pictures" in measured.stderr
+
+
+def test_a_detector_wants_a_teacher_that_fits(data: Path, tmp_path: Path) -> None:
+    nobody = trained("detector", "--data", data, "--out", tmp_path)
+    assert nobody.exit_code == exits.USAGE
+    assert "--teacher" in nobody.output
+    gender = Path(faces_jobs_models.__file__).parent / "gender" / "model.onnx"
+    wrong = trained("detector", "--data", data, "--out", tmp_path, "--teacher", gender)
+    assert isinstance(wrong.exception, ModelError)
+    assert "can't teach" in str(wrong.exception)
+    unasked = trained("gender", "--data", data, "--out", tmp_path, "--teacher", gender)
+    assert unasked.exit_code == exits.USAGE
 
 
 @pytest.mark.parametrize(

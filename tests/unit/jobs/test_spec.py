@@ -54,6 +54,11 @@ def test_other_forms_of_models_are_refused(models: object) -> None:
         ({"smallest_face": 2.5}, "smallest_face"),
         ({"frame_stride": 0}, "frame_stride"),
         ({"max_fps": -1}, "max_fps"),
+        ({"unsure_below": 1.5}, "unsure_below"),
+        ({"unsure_below": True}, "unsure_below"),
+        ({"unsure_below": None}, "unsure_below"),
+        ({"unsure_below": "often"}, "unsure_below"),
+        ({"unsure_below": "mood=0.5"}, "unsure_below"),
         ({"label": "x" * 1025}, "label"),
         ({"label": "a\x00b"}, "label"),
         ({"models": "1,1,1", "gender": False}, "gender"),
@@ -63,6 +68,15 @@ def test_a_wrong_option_is_named(options: dict[str, object], field: str) -> None
     with pytest.raises(OptionsError) as refusal:
         JobSpec.parse(options)
     assert field in refusal.value.fields
+
+
+@pytest.mark.parametrize(
+    ("given_as", "kept"),
+    [(0.5, "0.5"), (0, "0"), (" off ", "off"), ("gender=0.7,age=0.4", "gender=0.7,age=0.4")],
+)
+def test_thresholds_come_as_a_number_or_as_text(given_as: object, kept: str) -> None:
+    assert JobSpec.parse({"unsure_below": given_as}).unsure_below == kept
+    assert JobSpec.parse_text({"unsure_below": str(given_as)}).unsure_below == kept
 
 
 def test_text_is_read_as_a_form_sends_it() -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from faces_jobs.errors import CancelledError, TruncatedError
-from faces_jobs.jobs.labels import HEADS, MODELS
+from faces_jobs.jobs.labels import HEADS, MODELS, UNSURE
 from faces_jobs.jobs.records import FaceRecord, TrackRecord
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.pipeline.frames import open_frames
@@ -18,7 +18,7 @@ from faces_jobs.pipeline.tracking import OverlapTracker
 from faces_jobs.pipeline.values import Face, Frame, RunReport
 from tests import clips
 from tests.clips import GREEN, RED, Square
-from tests.fakes import SquareDetector, classifiers
+from tests.fakes import ColourClassifier, SquareDetector
 
 ALL = JobSpec(smallest_face=4)
 
@@ -56,6 +56,8 @@ def run(
     detector: SquareDetector | None = None,
     on_progress: Progress | None = None,
     sink: Told | None = None,
+    own_thresholds: Mapping[str, float] | None = None,
+    unsure_below: str = "",
 ) -> tuple[Told, RunReport]:
     told = sink or Told()
     with open_frames(path, max_pixels=1_000_000) as reader:
@@ -63,13 +65,26 @@ def run(
             reader,
             detector=detector or SquareDetector(),
             tracker=OverlapTracker(),
-            classifiers=classifiers(),
+            classifiers=[ColourClassifier(name, own_thresholds) for name in MODELS],
             spec=spec,
             sinks=[told],
             batch_size=batch_size,
             on_progress=on_progress or (lambda _done, _total: None),
+            unsure_below=unsure_below,
         )
     return told, report
+
+
+def unsure_heads(told: Told) -> set[str]:
+    """The heads whose answer is `unsure` for every face and every track; for no other any is."""
+    assert told.tracks is not None
+    attributes = [one.attributes for one in told.records]
+    attributes += [one.attributes for one in told.tracks]
+    found = {head for head, answer in attributes[0].items() if answer.label == UNSURE}
+    for each in attributes:
+        assert {head for head, answer in each.items() if answer.label == UNSURE} == found
+        assert all(answer.probability == pytest.approx(0.8) for answer in each.values())
+    return found
 
 
 @pytest.fixture
@@ -141,6 +156,29 @@ def test_without_any_model_faces_are_still_found_and_tracked(clip: Path) -> None
     assert all(record.attributes == {} for record in told.records)
     assert report.tracks == 2
     assert set(MODELS) - set(told.records[0].attributes) == set(MODELS)
+
+
+@pytest.mark.parametrize(
+    ("own", "setting", "option", "unsure"),
+    [
+        ({}, "", "", set()),
+        ({"gender": 0.7, "pose": 0.79}, "", "", set()),
+        ({"gender": 0.9, "pose": 0.81}, "", "", {"gender", "pose"}),
+        ({"gender": 0.9, "pose": 0.9}, "off", "", set()),
+        ({"gender": 0.9, "pose": 0.9}, "pose=0.5,age=0.9", "", {"gender", "age"}),
+        ({"gender": 0.9}, "0.5", "1", set(HEADS)),
+        ({"gender": 0.9}, "1", "0", set()),
+        ({"gender": 0.9}, "age=1,pose=1", "pose=0", {"gender", "age"}),
+        ({}, "", "multiple=0.9,age=off", set(MODELS["multiple"]) - {"age"}),
+    ],
+)
+def test_the_job_then_the_setting_then_the_model_tells_what_is_unsure(
+    tmp_path: Path, own: dict[str, float], setting: str, option: str, unsure: set[str]
+) -> None:
+    path = clips.write_video(tmp_path / "a.mp4", clips.moving(3), pix_fmt="yuv444p")
+    spec = JobSpec(smallest_face=4, unsure_below=option)
+    told, _ = run(path, spec, own_thresholds=own, unsure_below=setting)
+    assert unsure_heads(told) == unsure
 
 
 def test_the_threshold_leaves_out_uncertain_faces(clip: Path) -> None:

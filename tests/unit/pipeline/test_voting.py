@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from faces_jobs.jobs.labels import HEADS
-from faces_jobs.jobs.records import FaceRecord
+from faces_jobs.jobs.labels import HEADS, UNSURE
+from faces_jobs.jobs.records import Attributes, FaceRecord
 from faces_jobs.pipeline.quality import shot_quality
 from faces_jobs.pipeline.values import Opinion
 from faces_jobs.pipeline.voting import Votes, best_labels, weight_of
@@ -109,6 +109,62 @@ def test_settled_probabilities_are_probabilities_of_known_labels(
             for head, attribute in attributes.items():
                 assert attribute.label in HEADS[head]
                 assert 1 / len(HEADS[head]) - 1e-5 <= attribute.probability <= 1
+
+
+@st.composite
+def opinions(draw: st.DrawFn) -> Opinion:
+    """One opinion on some heads, from undecided to certain."""
+    opinion = {}
+    for head in draw(st.sets(st.sampled_from(sorted(HEADS)))):
+        count = len(HEADS[head])
+        raw = draw(st.lists(st.floats(0, 1, width=32), min_size=count, max_size=count))
+        total = sum(raw)
+        even = np.full(count, 1 / count, np.float32)
+        opinion[head] = np.array(raw, np.float32) / np.float32(total) if total > 1e-3 else even
+    return opinion
+
+
+THRESHOLDS = st.dictionaries(st.sampled_from(sorted(HEADS)), st.floats(0, 1))
+
+
+@given(st.lists(opinions(), min_size=1, max_size=5), THRESHOLDS)
+def test_an_answer_is_unsure_exactly_where_it_is_below_its_threshold(
+    given_opinions: list[Opinion], thresholds: dict[str, float]
+) -> None:
+    votes, plain = Votes(thresholds), Votes()
+    pairs: list[tuple[Attributes, Attributes]] = []
+    for index, opinion in enumerate(given_opinions):
+        pairs.append((best_labels(opinion, thresholds), best_labels(opinion)))
+        pairs.append((votes.add(a_face(index), opinion, 0), plain.add(a_face(index), opinion, 0)))
+    pairs.append((votes.tracks()[0].attributes, plain.tracks()[0].attributes))
+    for judged, best in pairs:
+        assert list(judged) == list(best)
+        for head, attribute in judged.items():
+            assert attribute.probability == best[head].probability
+            below = attribute.probability < thresholds.get(head, 0.0)
+            assert attribute.label == (UNSURE if below else best[head].label)
+            assert best[head].label in HEADS[head], "a threshold of 0 never gives unsure"
+
+
+def test_a_track_is_sure_by_the_mean_of_its_faces_not_by_counting_unsure_ones() -> None:
+    doubtful, sure = says(gender=[0.65, 0.35]), says(gender=[0.99, 0.01])
+    votes = Votes({"gender": 0.7})
+    said = [best_labels(opinion, {"gender": 0.7}) for opinion in (doubtful, doubtful, sure)]
+    assert [one["gender"].label for one in said] == [UNSURE, UNSURE, "female"]
+    drawn = [votes.add(a_face(n), one, 0.5) for n, one in enumerate((doubtful, doubtful, sure))]
+    assert [one["gender"].label for one in drawn] == [UNSURE, UNSURE, "female"]
+    settled = votes.tracks()[0].attributes["gender"]
+    assert settled.label == "female"
+    assert settled.probability == pytest.approx(2.29 / 3)
+
+
+def test_sure_faces_that_contradict_each_other_leave_a_track_unsure() -> None:
+    votes = Votes({"gender": 0.7})
+    for index in range(6):
+        votes.add(a_face(index), FEMALE if index % 2 else MALE, 0.5)
+    settled = votes.tracks()[0].attributes["gender"]
+    assert settled.label == UNSURE
+    assert settled.probability == pytest.approx(0.55)
 
 
 def quality(

@@ -20,6 +20,7 @@ NOT_OF_THE_WEB = {
     "ModelError",
     "DataLayoutError",
     "DownloadError",
+    "WebhookError",
     "PausedError",
     "DeviceError",
     "LeaseLostError",

@@ -71,3 +71,32 @@ def test_the_page_has_the_buttons_that_fit(client: WebClient, database: Database
     assert get_job(database, job_id).status == "queued"
     assert client.post(f"/jobs/{job_id}/pause").status_code == 403, "the form token is wanted"
     assert client.post(f"/jobs/{job_id}/dance").status_code == 404
+
+
+def test_a_priority_is_changed(client: WebClient) -> None:
+    job_id = submit(client, priority="low")
+    assert client.get(f"{JOBS}/{job_id}").json["options"]["priority"] == "low"
+
+    response = client.open(f"{JOBS}/{job_id}", json={"priority": "high"}, method="PATCH")
+
+    assert response.status_code == 200
+    assert client.get(f"{JOBS}/{job_id}").json["options"]["priority"] == "high"
+
+
+@pytest.mark.parametrize(
+    "change", [{}, {"priority": "urgent"}, {"priority": 1}, {"priority": "low", "label": "x"}]
+)
+def test_a_change_that_can_t_be_is_told(client: WebClient, change: dict[str, object]) -> None:
+    response = client.open(f"{JOBS}/{submit(client)}", json=change, method="PATCH")
+    assert_problem(
+        response, 422, "invalid-options", fields={list(change)[-1] if change else "priority"}
+    )
+
+
+def test_a_job_has_its_owner(client: WebClient) -> None:
+    named = client.post(JOBS, data={"files": upload()}, headers={"Faces-Owner": " archive "})
+    assert named.json["owner"] == "archive"
+    assert client.post(JOBS, data={"files": upload()}).json["owner"] == ""
+    assert "archive" in client.get(f"/jobs/{named.json['id']}").text
+    long = client.post(JOBS, data={"files": upload()}, headers={"Faces-Owner": "x" * 129})
+    assert_problem(long, 422, "invalid-options", fields={"owner"})

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TypedDict
 
 from faces_jobs.pipeline.stages import Detector
-from faces_jobs_models.training.answers import Advance, decode
-from faces_jobs_models.training.detector.marked_pictures import MarkedPicture
+from faces_jobs_models.training.answers import Advance, Wanted, decode
 from faces_jobs_models.training.detector.precision import (
     OVERLAP,
     Seen,
@@ -19,9 +19,12 @@ from faces_jobs_models.training.detector.precision import (
 )
 from faces_jobs_models.training.draws import draw
 from faces_jobs_models.training.entries import Weights
+from faces_jobs_models.training.readers import DetectionSample
 from faces_jobs_models.training.tables import markdown_table, percent
 
 LOWEST_HEIGHT = 20.0  # pixels: lower faces are ignored
+_HEIGHTS = (LOWEST_HEIGHT, math.inf)
+TRAINED_ON = "wider_faces"
 _BANDS = ((20.0, 32.0), (32.0, 64.0), (64.0, 128.0), (128.0, math.inf))
 
 
@@ -38,7 +41,7 @@ class DetectorEntry(TypedDict):
 
     A detector gives no labels: the four keys of a classifier's entry that speak of them are null
     or empty. Its figure is `average_precision`, at an overlap of 0.5. `recall` and `precision`
-    are those at `threshold`, a job's default.
+    are those at `threshold`, a job's default; `of_training` counts pictures.
     """
 
     model: str
@@ -58,41 +61,58 @@ class DetectorEntry(TypedDict):
     recall: float
     precision: float | None
     by: dict[str, dict[str, DetectorSlice]]
+    of_training: int
     skipped: dict[str, int]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Looked:
+    """What a detector found in pictures, and how many of them training uses."""
+
+    seen: Sequence[Seen]
+    of_training: int
+
+    @property
+    def face_count(self) -> int:
+        """Faces that are high enough to be asked for."""
+        return face_count(self.seen, heights=_HEIGHTS)
+
+
 def look_at(
-    pictures: Iterable[MarkedPicture],
+    samples: Iterable[DetectionSample],
     detector: Detector,
     *,
-    limit: int | None,
-    max_pixels: int,
+    wanted: Wanted,
     skipped: Counter[str],
     advance: Advance,
-) -> list[Seen]:
+) -> Looked:
     """What the detector finds in each picture, beside what is marked there.
 
     Args:
-        pictures: the data set.
+        samples: the data set.
         detector: the run-time one.
-        limit: look at so many, drawn evenly.
-        max_pixels: larger ones are left out.
+        wanted: which pictures.
         skipped: counts what was left out, by reason.
         advance: told of progress.
     """
+    chosen: Iterable[DetectionSample] = (
+        one for one in samples if one.held_out or not (wanted.held_out_only and wanted.trained_on)
+    )
     seen = []
-    for one in pictures if limit is None else draw(pictures, limit):
-        picture = decode(one.image, max_pixels=max_pixels, skipped=skipped)
+    of_training = 0
+    for one in chosen if wanted.limit is None else draw(chosen, wanted.limit):
+        picture = decode(one.image, max_pixels=wanted.max_pixels, skipped=skipped)
         advance(1)
         if picture is None:
             continue
         (found,) = detector.detect([picture])
-        seen.append(Seen(found.boxes_xyxy, found.scores, one.faces_xyxy, one.ignored))
-    return seen
+        seen.append(Seen(found.boxes_xyxy, found.scores, one.boxes_xyxy, one.ignore))
+        of_training += wanted.trained_on and not one.held_out
+    return Looked(seen, of_training)
 
 
 def detector_entry(
-    seen: Sequence[Seen],
+    looked: Looked,
     *,
     data_set: str,
     version: str,
@@ -105,21 +125,21 @@ def detector_entry(
     Raises:
         ValueError: no face of 20 pixels or more is marked.
     """
-    heights = (LOWEST_HEIGHT, math.inf)
-    chosen = at_threshold(seen, threshold, heights=heights)
+    seen = looked.seen
+    chosen = at_threshold(seen, threshold, heights=_HEIGHTS)
     return DetectorEntry(
         model="detector",
         version=version,
         weights=weights,
         head="face",
         dataset=data_set,
-        n=face_count(seen, heights=heights),
+        n=looked.face_count,
         pictures=len(seen),
         accuracy=None,
         balanced_accuracy=None,
         per_class={},
         per_class_n={},
-        average_precision=_rounded(average_precision(seen, heights=heights)),
+        average_precision=_rounded(average_precision(seen, heights=_HEIGHTS)),
         overlap=OVERLAP,
         threshold=threshold,
         recall=_rounded(chosen.recall),
@@ -135,6 +155,7 @@ def detector_entry(
                 if (n := face_count(seen, heights=(low, high)))
             }
         },
+        of_training=looked.of_training,
         skipped={reason: count for reason, count in skipped.items() if count},
     )
 

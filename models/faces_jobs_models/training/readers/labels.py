@@ -76,6 +76,16 @@ class Labels:
         self._truth["age"] = band
         self._groups["age"] = HEADS["age"][band]
 
+    def add_mask(self, mask: object) -> None:
+        """Whether a mask hides the face: occlusion `others` or `none`."""
+        if mask not in (True, False):
+            self.unknown("mask", mask)
+        elif mask:
+            self.add("occlusion", "others")
+        else:
+            # Without a mask is not without glasses or a beard: to learn from, not to measure.
+            self.add("occlusion", "none", measured=False)
+
     def add_race(self, race: object) -> None:
         """A group to break figures down by: one of `RACES`, or its number."""
         number = _number(race)

@@ -161,19 +161,9 @@ def _sample(
     if "race" in row:
         said.add_race(row["race"])
     if "mask" in row and row.get("occlusion") is None:
-        _add_mask(said, row["mask"])
+        said.add_mask(row["mask"])
     _add_expression(said, row, pack)
     return said.sample(image, held_out=_held_out(row, number, pack), size_px=_size(row, pack))
-
-
-def _add_mask(said: Labels, mask: object) -> None:
-    if mask not in (True, False):
-        said.unknown("mask", mask)
-    elif mask:
-        said.add("occlusion", "others")
-    else:
-        # Without a mask is not without glasses or a beard: to learn from, not to measure.
-        said.add("occlusion", "none", measured=False)
 
 
 def _add_expression(said: Labels, row: Mapping[str, Any], pack: _Pack) -> None:

@@ -7,28 +7,58 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
 
 from faces_jobs.errors import DataLayoutError
-from faces_jobs_models.training.readers import parquet_pack
+from faces_jobs_models.training.readers import (
+    ckplus,
+    facemask,
+    fer2013,
+    imdb_wiki,
+    imfdb,
+    jaffe,
+    lfw,
+    parquet_pack,
+    utkface,
+    wider_faces,
+)
 from faces_jobs_models.training.readers.data_set import (
     DataSet,
     DetectionSet,
     LabelChoice,
     Skipped,
 )
-from faces_jobs_models.training.readers.places import Place
+from faces_jobs_models.training.readers.places import Place, is_picture
 
 _DEEPEST = 3  # folders below the given one that are searched
 _NAMES_TOLD = 5
 
 _Opener = Callable[[Place, LabelChoice, Skipped], list[DataSet]]
+_DetectionOpener = Callable[[Place, Skipped], list[DetectionSet]]
+_Set = TypeVar("_Set", DataSet, DetectionSet)
 
 _LAYOUTS: Mapping[str, _Opener] = MappingProxyType(
     {
         parquet_pack.TELLTALE: parquet_pack.open_pack,
+        imdb_wiki.TELLTALE: imdb_wiki.open_imdb_wiki,
+        fer2013.TELLTALE: fer2013.open_fer2013,
+        imfdb.TELLTALE: imfdb.open_imfdb,
+        jaffe.TELLTALE: jaffe.open_jaffe,
+        ckplus.TELLTALE: ckplus.open_ckplus,
+        utkface.TELLTALE: utkface.open_utkface,
+        lfw.TELLTALE: lfw.open_lfw,
+        facemask.TELLTALE: facemask.open_facemask,
     }
 )
 """What tells a layout -> what opens a file or folder of it, or finds that it is none."""
+
+
+_DETECTION_LAYOUTS: Mapping[str, _DetectionOpener] = MappingProxyType(
+    {
+        wider_faces.TELLTALE: wider_faces.open_wider_faces,
+        wider_faces.PACK_TELLTALE: wider_faces.open_detection_pack,
+    }
+)
 
 
 def open_data(path: Path, *, labels: LabelChoice = "ferplus", skipped: Skipped) -> list[DataSet]:
@@ -37,27 +67,43 @@ def open_data(path: Path, *, labels: LabelChoice = "ferplus", skipped: Skipped) 
     Nothing is read before a set is iterated.
 
     Args:
-        path: a file or folder of a known layout, or a folder that holds several of them.
+        path: a file or folder of a known layout, or a folder that holds several of them, up to
+            three folders deep.
         labels: which to use where a set has both; the set is named after them.
         skipped: counts, now and while samples are read, what was left out and why.
 
     Raises:
         DataLayoutError: nothing there is in a known layout; says what was looked for.
     """
+
+    def openers(place: Place) -> Iterator[list[DataSet]]:
+        return (opener(place, labels, skipped) for opener in _LAYOUTS.values())
+
     before = Counter(skipped)
-    found = list(_search(_existing(path), labels, skipped, depth=0))
+    found = list(_search(_existing(path), openers))
     if not found:
         raise DataLayoutError(_nothing(path, "labelled faces", _LAYOUTS, skipped - before))
     return _named_apart(found, skipped)
 
 
 def open_detection_data(path: Path, *, skipped: Skipped) -> list[DetectionSet]:
-    """The sets of pictures with marked faces at `path`; like `open_data`.
+    """The sets of pictures with marked faces at `path`, found like those of `open_data`.
 
     Raises:
         DataLayoutError: there is none.
     """
-    raise NotImplementedError
+
+    def openers(place: Place) -> Iterator[list[DetectionSet]]:
+        return (opener(place, skipped) for opener in _DETECTION_LAYOUTS.values())
+
+    before = Counter(skipped)
+    found = list(_search(_existing(path), openers))
+    if not found:
+        noticed = skipped - before
+        raise DataLayoutError(
+            _nothing(path, "pictures with marked faces", _DETECTION_LAYOUTS, noticed)
+        )
+    return _named_apart(found, skipped)
 
 
 def _existing(path: Path) -> Place:
@@ -67,33 +113,35 @@ def _existing(path: Path) -> Place:
 
 
 def _search(
-    place: Place, labels: LabelChoice, skipped: Skipped, *, depth: int
-) -> Iterator[DataSet]:
-    for opener in _LAYOUTS.values():
-        if sets := opener(place, labels, skipped):
-            yield from sets
-            return
+    place: Place, openers: Callable[[Place], Iterator[list[_Set]]], depth: int = 0
+) -> Iterator[_Set]:
+    sets = next((sets for sets in openers(place) if sets), [])
+    yield from sets
     for name in place.files:
-        if depth < _DEEPEST:
-            yield from _search(Place(place.path / name), labels, skipped, depth=_DEEPEST)
-    for name in place.folders:
-        if depth < _DEEPEST:
-            yield from _search(place.inner(name), labels, skipped, depth=depth + 1)
+        if not is_picture(name):
+            yield from _search(Place(place.path / name), openers)
+    if not sets and depth < _DEEPEST:
+        for name in place.folders:
+            yield from _search(place.inner(name), openers, depth + 1)
 
 
-def _named_apart(found: list[DataSet], skipped: Skipped) -> list[DataSet]:
+def _named_apart(found: list[_Set], skipped: Skipped) -> list[_Set]:
     """Two sets of one name: packs take their file's, others are left out and counted."""
-    named: dict[str, DataSet] = {}
+    named: dict[str, int] = {}
     # The pack that is called like the set keeps the name.
-    for one in sorted(found, key=lambda one: one.path.stem != one.name):
-        if one.name not in named:
-            named[one.name] = one
+    for at in sorted(range(len(found)), key=lambda at: found[at].path.stem != found[at].name):
+        one = found[at]
+        first = found[named[one.name]] if one.name in named else None
+        if first is None:
+            named[one.name] = at
         elif one.layout == "parquet" and one.path.stem not in named:
-            named[one.path.stem] = replace(one, name=one.path.stem)
-        else:
-            skipped[f"{one.name} again in {one.path} (read from {named[one.name].path})"] += 1
-    places = {id(one.path): place for place, one in enumerate(found)}
-    return sorted(named.values(), key=lambda one: places[id(one.path)])
+            named[one.path.stem] = at
+        elif one.path != first.path:
+            skipped[f"{one.name} again in {one.path} (read from {first.path})"] += 1
+    return [
+        replace(found[at], name=name)
+        for name, at in sorted(named.items(), key=lambda pair: pair[1])
+    ]
 
 
 def _nothing(
@@ -106,6 +154,6 @@ def _nothing(
         there += f" and {len(names) - _NAMES_TOLD} more"
     told = f" ({'; '.join(noticed)})" if noticed else ""
     return (
-        f"No {what} in a known layout at {path}. Looked for: {'; '.join(layouts)}. "
+        f"{path} holds no {what} in a known layout. Looked for: {'; '.join(layouts)}. "
         f"Found: {there}{told}."
     )

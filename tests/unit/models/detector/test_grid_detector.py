@@ -18,6 +18,7 @@ from faces_jobs_models.detector.open_detector import open_detector
 from faces_jobs_models.detector.options import DetectorOptions
 from faces_jobs_models.detector.outputs import LANDMARKS, OUTPUT_NAMES, STRIDES
 from faces_jobs_models.detector.torch_network import TorchGridNetwork
+from faces_jobs_models.detector.working_batch import WorkingSize
 from faces_jobs_models.weights import read_record
 
 EVERYTHING = DetectorOptions(lowest_score=0.0, overlap=1.0)
@@ -123,6 +124,21 @@ def test_any_picture_gives_boxes_of_at_least_one_pixel_inside_it(
     picture = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
     (found,) = detector.detect([picture])
     assert_whole(found, picture)
+
+
+@given(width=st.integers(1, 9000), height=st.integers(1, 9000), longest=st.sampled_from([320, 640]))
+def test_the_working_picture_keeps_its_proportions_and_its_limit(
+    width: int, height: int, longest: int
+) -> None:
+    size = WorkingSize.of(width, height, longest_side=longest)
+    assert size.outer_width % 32 == size.outer_height % 32 == 0
+    assert 0 <= size.outer_width - size.inner_width < 32
+    assert 0 <= size.outer_height - size.inner_height < 32
+    assert 1 <= size.inner_width <= min(width, longest)
+    assert 1 <= size.inner_height <= min(height, longest)
+    ratio = min(1, longest / max(width, height))
+    assert abs(size.inner_width - width * ratio) < 1
+    assert abs(size.inner_height - height * ratio) < 1
 
 
 @pytest.mark.parametrize("frames_a_run", [1, 3, 8])

@@ -116,6 +116,16 @@ def test_another_network_is_refused(tmp_path: Path) -> None:
         read_onnx(tmp_path / "text.onnx")
 
 
+def test_a_graph_that_bites_its_tail_is_refused(tmp_path: Path) -> None:
+    write_onnx(network(6), tmp_path / "round.onnx")
+    model = onnx.load(str(tmp_path / "round.onnx"))
+    (last,) = [node for node in model.graph.node if "cls_8" in node.output]
+    last.input[0] = "cls_8"
+    onnx.save(model, str(tmp_path / "round.onnx"))
+    with pytest.raises(ModelError, match="comes before what goes into it"):
+        read_onnx(tmp_path / "round.onnx")
+
+
 def test_a_given_yunet_is_read_exactly(tmp_path: Path) -> None:
     path = given_yunet()
     write_onnx(read_onnx(path), tmp_path / "ours.onnx")

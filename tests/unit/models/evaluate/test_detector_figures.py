@@ -11,17 +11,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from faces_jobs.errors import DataLayoutError
 from faces_jobs_models.catalog import Catalog
-from faces_jobs_models.training.detector.marked_pictures import open_marked
+from faces_jobs_models.training.answers import Wanted
 from faces_jobs_models.training.detector.measure import (
     DetectorEntry,
+    Looked,
     detector_entry,
     detector_tables,
     look_at,
 )
 from faces_jobs_models.training.detector.precision import Seen
 from faces_jobs_models.training.entries import weights_of
+from faces_jobs_models.training.readers import open_detection_data
 from tests.unit.models.photographs import FACE_XYXY, astronaut_bgr
 
 LEFT, TOP, RIGHT, BOTTOM = FACE_XYXY
@@ -65,22 +66,16 @@ def marked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
-def measured(path: Path, catalog: Catalog, *, limit: int | None = None) -> DetectorEntry:
-    (data_set,) = open_marked(path)
+def looked_at(path: Path, catalog: Catalog, wanted: Wanted, skipped: Counter[str]) -> Looked:
+    (data_set,) = open_detection_data(path, skipped=skipped)
+    return look_at(data_set, catalog.detector(), wanted=wanted, skipped=skipped, advance=[0].append)
+
+
+def measured(path: Path, catalog: Catalog) -> DetectorEntry:
     skipped: Counter[str] = Counter()
-    done: list[int] = []
-    seen = look_at(
-        data_set,
-        catalog.detector(),
-        limit=limit,
-        max_pixels=1_000_000,
-        skipped=skipped,
-        advance=done.append,
-    )
-    assert sum(done) == min(limit or data_set.n, data_set.n)
     return detector_entry(
-        seen,
-        data_set=data_set.name,
+        looked_at(path, catalog, Wanted(), skipped),
+        data_set=path.stem,
         version="1.0",
         weights=weights_of("ab" * 32, "any"),
         threshold=0.5,
@@ -105,18 +100,17 @@ def test_a_face_that_is_found_counts_and_ignored_ones_do_not(
 
 
 def test_a_limit_looks_at_fewer(marked: Path, catalog: Catalog) -> None:
-    (data_set,) = open_marked(marked.parent)
-    done: list[int] = []
-    seen = look_at(
-        data_set,
-        catalog.detector(),
-        limit=2,
-        max_pixels=1_000_000,
-        skipped=Counter(),
-        advance=done.append,
-    )
-    assert sum(done) == 2
-    assert len(seen) <= 2
+    looked = looked_at(marked.parent, catalog, Wanted(limit=2), Counter())
+    assert len(looked.seen) <= 2
+
+
+def test_what_training_uses_is_counted_and_can_be_left_out(marked: Path, catalog: Catalog) -> None:
+    looked = looked_at(marked, catalog, Wanted(trained_on=True), Counter())
+    kept_back = looked_at(marked, catalog, Wanted(trained_on=True, held_out_only=True), Counter())
+    assert looked.of_training == len(looked.seen) - len(kept_back.seen)
+    assert kept_back.of_training == 0
+    other = looked_at(marked, catalog, Wanted(held_out_only=True), Counter())
+    assert len(other.seen) == len(looked.seen)
 
 
 def test_half_of_the_faces_found_is_half_of_the_precision() -> None:
@@ -124,7 +118,7 @@ def test_half_of_the_faces_found_is_half_of_the_precision() -> None:
     right = Seen(box, np.array([0.9], np.float32), box, np.array([False]))
     missed = Seen(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), box, np.array([False]))
     entry = detector_entry(
-        [right, missed],
+        Looked([right, missed], 0),
         data_set="two",
         version="1",
         weights=weights_of("ab" * 32, "any"),
@@ -135,12 +129,3 @@ def test_half_of_the_faces_found_is_half_of_the_precision() -> None:
     assert entry["recall"] == 0
     assert entry["precision"] is None
     assert "-" in detector_tables([entry])
-
-
-def test_a_place_without_marked_pictures_says_what_was_looked_for(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("nothing")
-    pq.write_table(pa.table({"image": [b""], "label": [1]}), tmp_path / "other.parquet")
-    with pytest.raises(DataLayoutError, match=r"boxes_xywh, invalid; found other\.parquet"):
-        open_marked(tmp_path)
-    with pytest.raises(DataLayoutError, match=r"notes\.txt"):
-        open_marked(tmp_path / "notes.txt")

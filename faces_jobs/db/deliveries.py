@@ -1,0 +1,129 @@
+"""Deliveries of webhooks: which are due, who sends one, and what came of it.
+
+As with segments, taking is one UPDATE that gives a token, and a result counts only with it. A
+sender that dies lets its lease run out; the next one sends the same body under the same id.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, and_, insert, or_, select, update
+
+from faces_jobs.db.clock import now_seconds
+from faces_jobs.db.session import Database
+from faces_jobs.db.tables import DeliveryAttemptRow, DeliveryRow
+
+FIRST_PAUSE_SECONDS = 10.0
+LONGEST_PAUSE_SECONDS = 3600.0
+GIVE_UP_SECONDS = 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryClaim:
+    """A delivery that is ours to send while the lease lasts."""
+
+    delivery_id: str
+    job_id: str
+    token: str
+    attempt: int  # from 1
+    url: str
+    body: str
+
+
+def due_deliveries(database: Database, *, limit: int) -> list[str]:
+    """Deliveries whose time has come and that nobody is sending, the longest due first."""
+    question = (
+        select(DeliveryRow.id).where(_due()).order_by(DeliveryRow.next_at, DeliveryRow.id)
+    ).limit(limit)
+    with database.read() as session:
+        return list(session.scalars(question))
+
+
+def claim_delivery(
+    database: Database, delivery_id: str, *, lease_seconds: float
+) -> DeliveryClaim | None:
+    """Take a delivery that is due. None: it is not to be had."""
+    token = uuid.uuid4().hex
+    now = now_seconds()
+    taken = (
+        update(DeliveryRow)
+        .where(DeliveryRow.id == delivery_id, _due())
+        .values(
+            lease_token=token,
+            lease_until=now + lease_seconds,
+            attempts=DeliveryRow.attempts + 1,
+        )
+        .returning(DeliveryRow.job_id, DeliveryRow.attempts, DeliveryRow.url, DeliveryRow.body)
+    )
+    with database.begin() as session:
+        row = session.execute(taken).one_or_none()
+        if row is None:
+            return None
+        session.execute(
+            insert(DeliveryAttemptRow).values(
+                delivery_id=delivery_id, attempt=row.attempts, started_at=now
+            )
+        )
+    return DeliveryClaim(delivery_id, row.job_id, token, row.attempts, row.url, row.body)
+
+
+def record_attempt(
+    database: Database, claim: DeliveryClaim, *, status: int | None, error: str | None
+) -> bool:
+    """Store what came of an attempt: no `error` means delivered. False: it is no more ours.
+
+    An attempt that failed is followed by another, each after a longer pause, until the delivery
+    is a day old; then it is given up.
+    """
+    now = now_seconds()
+    with database.begin() as session:
+        row = session.execute(
+            select(DeliveryRow.created_at, now.label("now"))
+            .where(
+                DeliveryRow.id == claim.delivery_id,
+                DeliveryRow.lease_token == claim.token,
+                DeliveryRow.next_at.is_not(None),
+            )
+            .with_for_update(of=DeliveryRow)
+        ).one_or_none()
+        if row is None:
+            return False
+        next_at = None if error is None else row.now + pause_seconds(claim.attempt)
+        given_up = next_at is not None and next_at > row.created_at + GIVE_UP_SECONDS
+        session.execute(
+            update(DeliveryRow)
+            .where(DeliveryRow.id == claim.delivery_id)
+            .values(
+                lease_token=None,
+                lease_until=None,
+                next_at=None if given_up else next_at,
+                delivered_at=row.now if error is None else None,
+                given_up_at=row.now if given_up else None,
+                last_status=status,
+                last_error=error,
+            )
+        )
+        session.execute(
+            update(DeliveryAttemptRow)
+            .where(
+                DeliveryAttemptRow.delivery_id == claim.delivery_id,
+                DeliveryAttemptRow.attempt == claim.attempt,
+            )
+            .values(ended_at=row.now, status=status, error=error)
+        )
+    return True
+
+
+def pause_seconds(attempt: int) -> float:
+    """How long to wait after an attempt (from 1) that failed: doubled each time, to an hour."""
+    return float(min(FIRST_PAUSE_SECONDS * 2.0 ** min(attempt - 1, 30), LONGEST_PAUSE_SECONDS))
+
+
+def _due() -> ColumnElement[bool]:
+    now = now_seconds()
+    return and_(
+        DeliveryRow.next_at <= now,
+        or_(DeliveryRow.lease_token.is_(None), DeliveryRow.lease_until < now),
+    )

@@ -1,0 +1,192 @@
+"""Whose turn it is: which segment a worker takes that is free, over all jobs and owners.
+
+First by priority. Among owners whose best work has the same, who has the fewest segments being
+worked on; then who was served longest ago; then the oldest job. So a film of a thousand segments
+and a photograph of somebody else take turns, and the photograph is next.
+
+The question is one statement on both databases. It walks along `ix_jobs_turn`, which holds the
+open jobs alone, and so costs a look for each owner that has any, however long the queue is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Select,
+    bindparam,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session, aliased
+
+from faces_jobs.db.claims import SegmentClaim, take_segment
+from faces_jobs.db.clock import now_seconds
+from faces_jobs.db.session import Database
+from faces_jobs.db.tables import JobRow, SegmentRow, TurnRow
+from faces_jobs.jobs.status import ACTIVE_JOBS, JobStatus, SegmentStatus
+
+# Of workers that want the same segment at once, one gets it and the others ask again.
+MOST_TRIES = 100
+
+
+def claim_next(
+    database: Database, *, worker: str, lease_seconds: float, max_attempts: int
+) -> SegmentClaim | None:
+    """Take the segment whose turn it is. None: no segment is free."""
+    for _ in range(MOST_TRIES):
+        with database.begin() as session:
+            segment_id = session.scalar(next_segment(max_attempts))
+            if segment_id is None:
+                return None
+            claim = take_segment(
+                session,
+                segment_id,
+                worker=worker,
+                lease_seconds=lease_seconds,
+                max_attempts=max_attempts,
+            )
+            if claim is not None:
+                _remember_turn(session, claim.job_id)
+                return claim
+    return None
+
+
+def next_to_finish(database: Database, *, max_attempts: int) -> str | None:
+    """A job whose exports are to be written, and that nobody is at."""
+    question = (
+        select(JobRow.id)
+        .where(
+            JobRow.status == JobStatus.FINISHING,
+            or_(JobRow.lease_token.is_(None), JobRow.lease_until < now_seconds()),
+            JobRow.attempts < max_attempts,
+        )
+        .order_by(JobRow.priority, JobRow.created_at)
+        .limit(1)
+    )
+    with database.read() as session:
+        return session.scalar(question)
+
+
+def forget_turns(database: Database, *, older_than_seconds: float) -> None:
+    """Forget owners that were not served for long: they begin as new ones do."""
+    with database.begin() as session:
+        session.execute(
+            delete(TurnRow).where(TurnRow.served_at < now_seconds() - older_than_seconds)
+        )
+
+
+def next_segment(max_attempts: int) -> Select[Any]:
+    """The number of the segment whose turn it is; no row, or none, where nothing is free."""
+    owners = _owners()
+    mine, best_job = aliased(JobRow), aliased(JobRow)
+    of_mine = aliased(SegmentRow)
+    first = (
+        select(mine.id)
+        .where(
+            _open(mine),
+            mine.owner == owners.c.owner,
+            exists().where(
+                of_mine.job_id == mine.id,
+                or_(_waits(of_mine, max_attempts), _orphaned(of_mine, max_attempts)),
+            ),
+        )
+        .order_by(mine.priority, mine.created_at, mine.id)
+        .limit(1)
+        .correlate(owners)
+        .scalar_subquery()
+    )
+    best = select(owners.c.owner, first.label("job_id")).cte("best")
+    busy = _busy()
+    top = (
+        select(best_job.id)
+        .select_from(best)
+        .join(best_job, best_job.id == best.c.job_id)
+        .outerjoin(busy, busy.c.owner == best.c.owner)
+        .outerjoin(TurnRow, TurnRow.owner == best.c.owner)
+        .order_by(
+            best_job.priority,
+            func.coalesce(busy.c.segments, 0),
+            func.coalesce(TurnRow.served_at, 0.0),
+            best_job.created_at,
+            best_job.id,
+        )
+        .limit(1)
+        .subquery("top")
+    )
+    waiting, orphaned = aliased(SegmentRow), aliased(SegmentRow)
+    return select(
+        func.coalesce(
+            select(func.min(orphaned.id))
+            .where(orphaned.job_id == top.c.id, _orphaned(orphaned, max_attempts))
+            .correlate(top)
+            .scalar_subquery(),
+            select(waiting.id)
+            .where(waiting.job_id == top.c.id, _waits(waiting, max_attempts))
+            .order_by(waiting.id)
+            .limit(1)
+            .correlate(top)
+            .scalar_subquery(),
+        )
+    )
+
+
+def _owners() -> Any:
+    """Every owner that has open jobs, from one to the next along the index."""
+    first, following = aliased(JobRow), aliased(JobRow)
+    owners = select(func.min(first.owner).label("owner")).where(_open(first))
+    found = owners.cte("owners", recursive=True)
+    later = (
+        select(func.min(following.owner))
+        .where(_open(following), following.owner > found.c.owner)
+        .correlate(found)
+        .scalar_subquery()
+    )
+    return found.union_all(select(later).where(found.c.owner.is_not(None)))
+
+
+def _busy() -> Any:
+    """How many segments of each owner are being worked on."""
+    return (
+        select(JobRow.owner, func.count().label("segments"))
+        .join(SegmentRow, SegmentRow.job_id == JobRow.id)
+        .where(SegmentRow.status == SegmentStatus.RUNNING, SegmentRow.lease_until >= now_seconds())
+        .group_by(JobRow.owner)
+        .subquery("busy")
+    )
+
+
+def _open(job: Any) -> ColumnElement[bool]:
+    # As literals: a partial index serves only a condition that reads as its own does.
+    states: BindParameter[Any] = bindparam(None, ACTIVE_JOBS, expanding=True, literal_execute=True)
+    return job.status.in_(states)  # type: ignore[no-any-return]  # `aliased` tells no types
+
+
+def _waits(segment: Any, max_attempts: int) -> ColumnElement[bool]:
+    return (segment.status == SegmentStatus.QUEUED) & (segment.attempts < max_attempts)  # type: ignore[no-any-return]  # the same
+
+
+def _orphaned(segment: Any, max_attempts: int) -> ColumnElement[bool]:
+    return (  # type: ignore[no-any-return]  # the same
+        (segment.status == SegmentStatus.RUNNING)
+        & (segment.lease_until < now_seconds())
+        & (segment.attempts < max_attempts)
+    )
+
+
+def _remember_turn(session: Session, job_id: str) -> None:
+    dialect = session.get_bind().dialect.name
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    now = now_seconds()
+    turn = select(JobRow.owner, now).where(JobRow.id == job_id)
+    session.execute(
+        insert(TurnRow)
+        .from_select(["owner", "served_at"], turn)
+        .on_conflict_do_update(index_elements=["owner"], set_={"served_at": now})
+    )

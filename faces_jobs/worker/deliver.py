@@ -1,0 +1,153 @@
+"""Sends the webhooks that are due, several at once, so that a slow receiver delays no other."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+
+from faces_jobs.db.deliveries import (
+    DeliveryClaim,
+    claim_delivery,
+    due_deliveries,
+    record_attempt,
+)
+from faces_jobs.db.session import Database
+from faces_jobs.errors import DatabaseError, StorageFullError, WebhookError
+from faces_jobs.logs import about
+from faces_jobs.outbound import Reach, post
+from faces_jobs.settings import Settings
+
+SENDERS = 8
+LOOK_SECONDS = 1.0
+# So much longer than the time to answer that a lease runs out only where its sender has died.
+LEASE_FACTOR = 3.0
+
+_log = logging.getLogger(__name__)
+
+
+def deliver(delivery_id: str, database: Database, settings: Settings) -> bool:
+    """Send one delivery, if it is to be had, and record what came of it. True: it arrived.
+
+    Raises:
+        DatabaseError, StorageFullError: nothing was recorded; it is sent again, under the same
+            id, when the lease has run out.
+    """
+    claim = claim_delivery(
+        database, delivery_id, lease_seconds=settings.webhook_seconds * LEASE_FACTOR
+    )
+    if claim is None:
+        return False
+    with about(job=claim.job_id):
+        status, error = _send(claim, settings)
+        if not record_attempt(database, claim, status=status, error=error):
+            _log.warning("webhook %s was taken over by another sender", delivery_id)
+        elif error is None:
+            _log.info("webhook %s arrived at attempt %d", delivery_id, claim.attempt)
+        else:
+            _log.warning("webhook %s, attempt %d: %s", delivery_id, claim.attempt, error)
+    return error is None
+
+
+def deliver_due(database: Database, settings: Settings) -> int:
+    """Send all that is due, one by one. Returns how many arrived.
+
+    Raises:
+        DatabaseError, StorageFullError: see `deliver`.
+    """
+    arrived = 0
+    while due := due_deliveries(database, limit=SENDERS):
+        arrived += sum(deliver(delivery_id, database, settings) for delivery_id in due)
+    return arrived
+
+
+@contextmanager
+def delivering(database: Database, settings: Settings) -> Iterator[None]:
+    """Send what is due for as long as the block lasts, beside it.
+
+    What is being sent when the block ends is finished first; that takes a receiver's time at most.
+    """
+    stop = threading.Event()
+    thread = threading.Thread(
+        target=_loop, args=(database, settings, stop), name="webhooks", daemon=True
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def signature(key: bytes, *, delivery_id: str, timestamp: int, body: bytes) -> str:
+    """The `webhook-signature` header, as the Standard Webhooks specification has it.
+
+    HMAC-SHA256 over id, time of sending and body, with dots between.
+    """
+    signed = b".".join((delivery_id.encode(), str(timestamp).encode(), body))
+    return "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
+
+
+def _send(claim: DeliveryClaim, settings: Settings) -> tuple[int | None, str | None]:
+    """The status that was answered, and what is wrong: None when all is well."""
+    key = settings.webhook_key
+    if key is None:
+        return None, "the sweep has no FACES_JOBS_WEBHOOK_SECRET to sign it with"
+    body = claim.body.encode()
+    timestamp = int(time.time())
+    headers = {
+        "Content-Type": "application/json",
+        "webhook-id": claim.delivery_id,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": signature(
+            key, delivery_id=claim.delivery_id, timestamp=timestamp, body=body
+        ),
+    }
+    try:
+        status = post(
+            claim.url,
+            body,
+            headers,
+            reach=Reach.of(settings),
+            seconds=settings.webhook_seconds,
+        )
+    except WebhookError as error:
+        return None, str(error)
+    if 200 <= status < 300:
+        return status, None
+    if 300 <= status < 400:
+        return status, f"answered {status}: redirects are not followed"
+    return status, f"answered {status}"
+
+
+def _loop(database: Database, settings: Settings, stop: threading.Event) -> None:
+    sending: dict[str, Future[None]] = {}
+    with ThreadPoolExecutor(SENDERS, thread_name_prefix="webhook") as senders:
+        while not stop.is_set():
+            sending = {one: future for one, future in sending.items() if not future.done()}
+            for delivery_id in _due(database, SENDERS - len(sending)):
+                sending[delivery_id] = senders.submit(_one, delivery_id, database, settings)
+            stop.wait(LOOK_SECONDS)
+
+
+def _due(database: Database, limit: int) -> list[str]:
+    try:
+        return due_deliveries(database, limit=limit) if limit else []
+    except (DatabaseError, StorageFullError) as error:
+        _log.warning("webhooks wait: %s", error)
+        return []
+
+
+def _one(delivery_id: str, database: Database, settings: Settings) -> None:
+    try:
+        deliver(delivery_id, database, settings)
+    except (DatabaseError, StorageFullError) as error:
+        _log.warning("webhook %s is sent again when its lease runs out: %s", delivery_id, error)
+    except Exception:  # noqa: BLE001 (the last boundary: the attempt stands in the rows, unfinished)
+        _log.exception("webhook %s", delivery_id)

@@ -1,0 +1,35 @@
+"""What a worker does when it is rung for: it takes what comes first, whatever the message named."""
+
+from __future__ import annotations
+
+import logging
+
+from faces_jobs.db.turns import claim_next, next_to_finish
+from faces_jobs.worker.finish import finish_job
+from faces_jobs.worker.process import process_claim
+from faces_jobs.worker.resources import Worker
+
+_log = logging.getLogger(__name__)
+
+
+def answer_bell(worker: Worker) -> None:
+    """Write the exports of a job that waits for it, if any; then work on one segment, if any.
+
+    May be called at any time, by many. A message is a doorbell: behind a thousand of a long film
+    that of a photograph would be the last to be read, but any of them makes a worker look who is
+    next.
+    """
+    settings = worker.settings
+    job_id = next_to_finish(worker.database, max_attempts=settings.max_attempts)
+    if job_id is not None:
+        finish_job(job_id, worker)
+    claim = claim_next(
+        worker.database,
+        worker=worker.name,
+        lease_seconds=settings.lease_seconds,
+        max_attempts=settings.max_attempts,
+    )
+    if claim is None:
+        _log.debug("nothing is to be had")
+        return
+    process_claim(claim, worker)

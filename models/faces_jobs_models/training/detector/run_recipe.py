@@ -1,0 +1,119 @@
+"""One training of the detector from pictures to a model's folder: scenes, teacher, export."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from faces_jobs.errors import DataLayoutError, ModelError
+from faces_jobs_models.detector.export import DetectorNote, write_detector
+from faces_jobs_models.detector.outputs import OUTPUT_NAMES
+from faces_jobs_models.onnx_session import OnnxSession
+from faces_jobs_models.training.charts import draw_curves
+from faces_jobs_models.training.detector.loop import LOG_NAME, train_detector
+from faces_jobs_models.training.detector.recipe import DetectorRecipe
+from faces_jobs_models.training.detector.scenes import Photograph, Scenes
+from faces_jobs_models.training.readers import open_data, open_detection_data
+from faces_jobs_models.training.run_recipe import EXPORT_NAME, epochs_in
+
+_PORTRAITS = ("utkface", "imfdb", "facemask", "facemask")  # masks twice: they are few
+_LOWEST_FACE = 4  # pixels; lower ones say nothing of the scale of a picture
+
+Say = Callable[[str], None]
+
+
+def open_teacher(path: Path, *, threads: int) -> OnnxSession:
+    """The ONNX file of a detector with the outputs of ours.
+
+    Raises:
+        ModelError: it is missing, or another network.
+    """
+    if not path.is_file():
+        raise ModelError(f"There is no teacher {path}: see `faces-jobs models fetch yunet`.")
+    teacher = OnnxSession(path, name=path.name, threads=threads)
+    if teacher.output_names != OUTPUT_NAMES:
+        raise ModelError(
+            f"{path} can't teach: its outputs are {', '.join(teacher.output_names)}, not "
+            f"{', '.join(OUTPUT_NAMES)}."
+        )
+    return teacher
+
+
+def run_detector_recipe(
+    recipe: DetectorRecipe,
+    data: Path,
+    *,
+    teacher: OnnxSession,
+    out: Path,
+    say: Say,
+    advance: Callable[[int], None],
+) -> Path:
+    """Train by the recipe, or go on with the training that `out` holds.
+
+    Args:
+        recipe: what to do.
+        data: holds WIDER FACE, and faces to compose scenes with (utkface, imfdb, facemask).
+        teacher: answers for the finished scenes.
+        out: gets `detector` with checkpoint, log, curves and `export`.
+        say: takes one line an epoch, and one for each reason why pictures were left out.
+        advance: takes the number of epochs done, those of earlier runs included.
+
+    Returns:
+        The model's folder, `out/detector/export`.
+
+    Raises:
+        DataLayoutError: there are no pictures with marked faces.
+    """
+    folder = out / "detector"
+    log = folder / LOG_NAME
+
+    def after_an_epoch(line: str) -> None:
+        say(line)
+        advance(epochs_in(log))
+
+    if done := epochs_in(log):
+        say(f"detector: going on after epoch {done}")
+        advance(done)
+    scenes = _scenes(recipe, data, say)
+    network = train_detector(recipe, scenes, teacher, out=folder, say=after_an_epoch)
+    draw_curves(folder / "curves.png", log)
+    return write_detector(network, _note(recipe), folder / EXPORT_NAME)
+
+
+def _scenes(recipe: DetectorRecipe, data: Path, say: Say) -> Scenes:
+    skipped: Counter[str] = Counter()
+    photographs = []
+    for marked in open_detection_data(data, skipped=skipped):
+        for one in marked:
+            if not one.held_out:
+                heights = one.boxes_xyxy[:, 3] - one.boxes_xyxy[:, 1]
+                known = ~one.ignore & (heights >= _LOWEST_FACE)
+                photographs.append(Photograph(one.image, np.asarray(one.boxes_xyxy[known])))
+    found = {one.name: one for one in open_data(data, labels="ferplus", skipped=skipped)}
+    # Their labels don't matter here, so neither does which of them are held out for others.
+    portraits = [sample.image for name in _PORTRAITS if name in found for sample in found[name]]
+    for reason, count in skipped.items():
+        if count:
+            say(f"left out: {count} x {reason}")
+    if not photographs or not portraits:
+        raise DataLayoutError(
+            f"Scenes are composed of pictures with marked faces ({len(photographs)} in {data}) and "
+            f"of faces from {', '.join(dict.fromkeys(_PORTRAITS))} ({len(portraits)}): both are "
+            "needed."
+        )
+    return Scenes(photographs, portraits, recipe.scenes)
+
+
+def _note(recipe: DetectorRecipe) -> DetectorNote:
+    return DetectorNote(
+        name="detector",
+        version=recipe.version,
+        architecture="YuNet (Wu, Peng, Yu, Machine Intelligence Research 20, 2023), variant n",
+        source="trained by faces_jobs; recipe in faces_jobs_models/training/detector/recipe.py",
+        licence="MIT",
+        terms="The weights are MIT like the program. They were trained on research data: whoever "
+        "uses them commercially has to judge whether the terms of that data (CARD.md) allow it.",
+    )

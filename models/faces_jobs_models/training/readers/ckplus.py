@@ -1,0 +1,127 @@
+"""CK+: the official trees of sequences and emotions, and the common folders of 48 x 48 faces.
+
+P. Lucey et al.: "The Extended Cohn-Kanade Dataset (CK+): A complete dataset for action unit and
+emotion-specified expression", CVPRW 2010. A sequence goes from a neutral face to the peak of
+an expression; its label tells what the end shows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from faces_jobs_models.training.readers.data_set import DataSet, LabelChoice, Skipped
+from faces_jobs_models.training.readers.labels import Labels, spelled
+from faces_jobs_models.training.readers.places import Place
+from faces_jobs_models.training.readers.splits import subject_held_out
+from faces_jobs_models.training.samples import Sample
+
+TELLTALE = (
+    "CK+: cohn-kanade-images/S005/001/*.png beside Emotion/S005/001/*_emotion.txt, or folders "
+    "anger, happy, ... of S010_004_00000019.png"
+)
+LAST_FRAMES = 3  # of a sequence show its label, as in the 48 x 48 form
+
+_IMAGES = "cohn-kanade-images"
+_EMOTIONS = ("Emotion", "Emotion_labels")
+_BY_NUMBER = (
+    "neutral", "anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise",
+)  # fmt: skip
+_SMALL = re.compile(r"(S\d{3})_\d{3}_\d{8}\.\w+")
+
+
+def open_ckplus(place: Place, labels: LabelChoice, skipped: Skipped) -> list[DataSet]:  # noqa: ARG001 - one signature for all layouts
+    """The folder that holds both trees, or the folders of expressions."""
+    path = place.path
+    emotions = next((name for name in _EMOTIONS if name in place.folders), None)
+    if _IMAGES in place.folders and emotions is not None:
+        return [
+            DataSet(
+                "ckplus", "ckplus", path, None,
+                lambda: read_sequences(path / _IMAGES, path / emotions, skipped),
+            )
+        ]  # fmt: skip
+    if any(_is_small(place.inner(name)) for name in place.folders if _is_expression(name)):
+        return [DataSet("ckplus48", "ckplus48", path, None, lambda: _read_small(place, skipped))]
+    return []
+
+
+def read_sequences(
+    images: Path, emotions: Path, skipped: Skipped, *, first_is_neutral: bool = False
+) -> Iterator[Sample]:
+    """The last three frames of every labelled sequence.
+
+    Args:
+        images: subject / sequence / frames.
+        emotions: the same tree, with at most one file a sequence that holds a number.
+        skipped: counts what was left out.
+        first_is_neutral: whether the first frame is a sample as well. The set does not label
+            it; by its design the face is neutral there.
+    """
+    tree = Place.of(emotions)
+    if _EMOTIONS[0] in tree.folders:  # the archive Emotion_labels.zip holds a folder Emotion
+        tree = tree.inner(_EMOTIONS[0])
+    subjects = Place.of(images)
+    for subject in subjects.folders:
+        held_out = subject_held_out("ckplus", subject)
+        for sequence in subjects.inner(subject).folders:
+            frames = Place.of(images / subject / sequence)
+            names = frames.pictures()
+            label = _label(tree.path / subject / sequence, skipped)
+            if label is None:
+                continue
+            chosen = [(name, label) for name in names[-LAST_FRAMES:]]
+            if first_is_neutral and len(names) > LAST_FRAMES:
+                chosen.insert(0, (names[0], "neutral"))
+            for name, expression in chosen:
+                said = Labels("ckplus", skipped)
+                said.add("expression", expression)
+                sample = said.sample((frames.path / name).read_bytes(), held_out=held_out)
+                if sample is not None:
+                    yield sample
+
+
+def _label(folder: Path, skipped: Skipped) -> str | None:
+    files = [name for name in Place.of(folder).files if name.endswith("_emotion.txt")]
+    if not files:
+        skipped["ckplus sequence without a label"] += 1
+        return None
+    text = (folder / files[0]).read_text(encoding="utf-8", errors="replace").strip()
+    try:
+        return _BY_NUMBER[_whole(text)]
+    except (ValueError, IndexError):
+        skipped[f"ckplus expression {text!r}"] += 1
+        return None
+
+
+def _whole(text: str) -> int:
+    """A number like 3.0000000e+00, or ValueError."""
+    number = float(text)
+    if not number.is_integer() or number < 0:
+        raise ValueError(text)
+    return int(number)
+
+
+def _is_expression(name: str) -> bool:
+    return name.lower() == "contempt" or spelled("expression", name) is not None
+
+
+def _is_small(place: Place) -> bool:
+    return any(_SMALL.fullmatch(name) for name in place.pictures())
+
+
+def _read_small(place: Place, skipped: Skipped) -> Iterator[Sample]:
+    for folder in place.folders:
+        inner = place.inner(folder)
+        for name in inner.pictures():
+            match = _SMALL.fullmatch(name)
+            if match is None:
+                skipped["ckplus48 picture of another name"] += 1
+                continue
+            said = Labels("ckplus48", skipped)
+            said.add("expression", folder)
+            image = (inner.path / name).read_bytes()
+            sample = said.sample(image, held_out=subject_held_out("ckplus", match[1]))
+            if sample is not None:
+                yield sample

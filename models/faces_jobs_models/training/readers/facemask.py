@@ -1,0 +1,38 @@
+"""Faces with and without a mask, in the two folders with_mask and without_mask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from faces_jobs_models.training.readers.data_set import (
+    HELD_OUT_SHARE,
+    DataSet,
+    LabelChoice,
+    Skipped,
+)
+from faces_jobs_models.training.readers.labels import Labels
+from faces_jobs_models.training.readers.places import Place, pictures_below
+from faces_jobs_models.training.samples import Sample, is_held_out
+
+TELLTALE = "face masks: folders with_mask and without_mask"
+_NAME = "facemask"
+_MASKED = {"with_mask": True, "without_mask": False}
+
+
+def open_facemask(place: Place, labels: LabelChoice, skipped: Skipped) -> list[DataSet]:  # noqa: ARG001 - one signature for all layouts
+    """The folder that holds both."""
+    if not _MASKED.keys() <= frozenset(place.folders):
+        return []
+    return [DataSet(_NAME, _NAME, place.path, None, lambda: _read(place, skipped))]
+
+
+def _read(place: Place, skipped: Skipped) -> Iterator[Sample]:
+    for folder in place.folders:
+        for name in pictures_below(place.path / folder):
+            path = f"{folder}/{name}"
+            said = Labels(_NAME, skipped)
+            said.add_mask(_MASKED.get(folder, folder))
+            held_out = is_held_out(f"{_NAME}/{path}", HELD_OUT_SHARE)
+            sample = said.sample((place.path / path).read_bytes(), held_out=held_out)
+            if sample is not None:
+                yield sample

@@ -1,0 +1,121 @@
+"""FER2013 as its one file fer2013.csv, and FER+ as fer2013new.csv beside it.
+
+I. Goodfellow et al.: "Challenges in Representation Learning", ICONIP 2013. E. Barsoum et al.:
+"Training Deep Networks for Facial Expression Recognition with Crowd-Sourced Label Distribution",
+ICMI 2016: ten people's votes for the same pictures, row by row.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Iterator
+from itertools import zip_longest
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from faces_jobs.errors import DataLayoutError
+from faces_jobs_models.training.readers.data_set import DataSet, LabelChoice, Skipped
+from faces_jobs_models.training.readers.labels import Labels, sole_majority
+from faces_jobs_models.training.readers.places import Place
+from faces_jobs_models.training.readers.splits import held_out_by_usage
+from faces_jobs_models.training.samples import Sample
+
+TELLTALE = "FER2013: fer2013.csv (emotion,pixels,Usage), with fer2013new.csv beside it for FER+"
+_FACES = "fer2013.csv"
+_VOTES = "fer2013new.csv"
+_EXPRESSIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")  # by number
+_VOTED = (
+    "neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt",
+    "unknown", "NF",
+)  # fmt: skip
+_SIDE = 48  # pixels
+
+_Row = dict[str, str]
+
+
+def open_fer2013(place: Place, labels: LabelChoice, skipped: Skipped) -> list[DataSet]:
+    """The labels asked for; those of FER2013 where the votes are not there."""
+    path = place.path
+    if path.is_dir() or path.name not in (_FACES, _VOTES):
+        return []
+    faces, votes = path.with_name(_FACES), path.with_name(_VOTES)
+    if not faces.is_file():
+        skipped[f"{_VOTES} holds no pictures, and no {_FACES} is beside it"] += 1
+        return []
+    name = labels if votes.is_file() else "fer2013"
+    if name == "fer2013":
+        return [DataSet(name, "fer2013", faces, None, lambda: _read_faces(faces, skipped))]
+    return [DataSet(name, "fer2013", faces, None, lambda: _read_votes(faces, votes, skipped))]
+
+
+def _read_faces(faces: Path, skipped: Skipped) -> Iterator[Sample]:
+    for row in _rows(faces, ("emotion", "pixels", "Usage")):
+        image = _picture(row["pixels"], "fer2013", skipped)
+        if image is None:
+            continue
+        said = Labels("fer2013", skipped)
+        number = row["emotion"].strip()
+        known = number.isdecimal() and int(number) < len(_EXPRESSIONS)
+        said.add("expression", _EXPRESSIONS[int(number)] if known else number)
+        sample = said.sample(image, held_out=held_out_by_usage(row["Usage"]), size_px=_SIDE)
+        if sample is not None:
+            yield sample
+
+
+def _read_votes(faces: Path, votes: Path, skipped: Skipped) -> Iterator[Sample]:
+    rows = zip_longest(_rows(faces, ("pixels", "Usage")), _rows(votes, ("Usage", *_VOTED)))
+    for number, (face, voted) in enumerate(rows, start=2):
+        if face is None or voted is None or face["Usage"].strip() != voted["Usage"].strip():
+            raise DataLayoutError(
+                f"Row {number} of {faces} and of {votes} are not of one picture: they must have "
+                "as many rows, in the same order, with the same Usage."
+            )
+        counts = _counts(voted)
+        if counts is None:
+            skipped["ferplus row whose votes are no numbers"] += 1
+            continue
+        image = _picture(face["pixels"], "ferplus", skipped)
+        if image is None:
+            continue
+        said = Labels("ferplus", skipped)
+        said.add_votes(counts, sole_majority(counts))
+        sample = said.sample(image, held_out=held_out_by_usage(face["Usage"]), size_px=_SIDE)
+        if sample is not None:
+            yield sample
+
+
+def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[_Row]:
+    csv.field_size_limit(min(sys.maxsize, 2**24))
+    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+        reader = csv.DictReader(file, restval="", skipinitialspace=True)
+        missing = [column for column in columns if column not in (reader.fieldnames or ())]
+        if missing:
+            raise DataLayoutError(f"{path} has no column {', '.join(missing)}.")
+        try:
+            yield from reader
+        except csv.Error as error:
+            raise DataLayoutError(f"{path}, line {reader.line_num}: {error}.") from error
+
+
+def _counts(row: _Row) -> dict[str, float] | None:
+    try:
+        counts = {column: int(row[column]) for column in _VOTED}
+    except ValueError:
+        return None
+    return {**counts} if min(counts.values()) >= 0 else None
+
+
+def _picture(pixels: str, source: str, skipped: Skipped) -> bytes | None:
+    """The pixels of a row, 48 x 48 gray values, as a PNG."""
+    try:
+        values = np.array(pixels.split(), np.int64)
+    except (ValueError, OverflowError):
+        values = np.empty(0, np.int64)
+    if values.size != _SIDE**2 or values.min() < 0 or values.max() > 255:
+        skipped[f"{source} row without {_SIDE} x {_SIDE} pixels"] += 1
+        return None
+    _, encoded = cv2.imencode(".png", values.astype(np.uint8).reshape(_SIDE, _SIDE))
+    return encoded.tobytes()

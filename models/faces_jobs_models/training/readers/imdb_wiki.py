@@ -1,0 +1,162 @@
+"""IMDB-WIKI in its official layout: imdb.mat or wiki.mat beside the folders of crops.
+
+R. Rothe, R. Timofte, L. Van Gool: "Deep expectation of real and apparent age from a single image
+without facial landmarks", IJCV 2018. Pictures in which the authors' detector saw no face, or a
+second one, are left out: nobody knows whose age is given.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.io
+from numpy.typing import NDArray
+from scipy.io.matlab import MatReadError
+
+from faces_jobs.errors import DataLayoutError
+from faces_jobs_models.training.readers.data_set import (
+    HELD_OUT_SHARE,
+    DataSet,
+    LabelChoice,
+    Skipped,
+)
+from faces_jobs_models.training.readers.labels import Labels
+from faces_jobs_models.training.readers.places import Place, read_picture
+from faces_jobs_models.training.samples import Sample, is_held_out
+
+TELLTALE = "IMDB-WIKI: imdb.mat or wiki.mat beside the folders 00, 01, ..."
+_FIELDS = ("dob", "photo_taken", "full_path", "gender", "face_score", "second_face_score")
+_GENDERS = {0.0: "female", 1.0: "male"}
+_OLDEST = 100
+_MATLAB_DAYS = 366  # MATLAB counts days from the year 0, Python from the year 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Table:
+    """Columns of n rows, as the file has them."""
+
+    born: NDArray[np.float64]  # MATLAB's serial day
+    taken: NDArray[np.float64]  # year
+    paths: list[str]
+    genders: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    second_scores: NDArray[np.float64]
+    people: list[str]
+
+
+def open_imdb_wiki(place: Place, labels: LabelChoice, skipped: Skipped) -> list[DataSet]:  # noqa: ARG001 - one signature for all layouts
+    """Both sets, or the one that is there."""
+    path = place.path
+    files = [path] if not path.is_dir() else [path / name for name in place.files]
+    return [_data_set(file, skipped) for file in files if file.name in ("imdb.mat", "wiki.mat")]
+
+
+def _data_set(path: Path, skipped: Skipped) -> DataSet:
+    return DataSet(path.stem, path.stem, path, None, lambda: _read(path, skipped))
+
+
+def _read(path: Path, skipped: Skipped) -> Iterator[Sample]:
+    name = path.stem
+    table = _load(path)
+    for row, relative in enumerate(table.paths):
+        if not math.isfinite(table.scores[row]):
+            skipped[f"{name} no face"] += 1
+            continue
+        if not math.isnan(table.second_scores[row]):
+            skipped[f"{name} several faces"] += 1
+            continue
+        years = age_at(table.born[row], table.taken[row])
+        if years is None:
+            skipped[f"{name} bad date"] += 1
+            continue
+        if not 0 <= years <= _OLDEST:
+            skipped[f"{name} age outside 0..{_OLDEST}"] += 1
+            continue
+        image = read_picture(path.parent, relative, name, skipped)
+        if image is None:
+            continue
+        said = Labels(name, skipped)
+        said.add_age(years)
+        gender = float(table.genders[row])
+        if gender in _GENDERS:
+            said.add("gender", _GENDERS[gender])
+        else:
+            said.unknown("gender", gender)
+        held_out = is_held_out(f"{name}/{table.people[row] or relative}", HELD_OUT_SHARE)
+        sample = said.sample(image, held_out=held_out)
+        if sample is not None:
+            yield sample
+
+
+def age_at(born: float, taken: float) -> int | None:
+    """Full years in the middle of the year `taken`, or None where one is no date.
+
+    Args:
+        born: MATLAB's serial day.
+        taken: a year. More of the date is not known, so it is half a year off at most.
+    """
+    if not (math.isfinite(born) and math.isfinite(taken)):
+        return None
+    day = int(born) - _MATLAB_DAYS
+    if not date.min.toordinal() <= day <= date.max.toordinal() or not 1 <= taken <= date.max.year:
+        return None
+    birth = date.fromordinal(day)
+    return int(taken) - birth.year - ((birth.month, birth.day) > (7, 1))
+
+
+def _load(path: Path) -> _Table:
+    try:
+        struct = scipy.io.loadmat(path, variable_names=[path.stem])[path.stem][0, 0]
+        columns = {field: struct[field].ravel() for field in _FIELDS}
+    except (
+        MatReadError,
+        NotImplementedError,
+        KeyError,
+        IndexError,
+        ValueError,
+        TypeError,
+    ) as error:
+        raise DataLayoutError(
+            f"{path} is no MATLAB file (version 5) with a struct {path.stem} that has the fields "
+            f"{', '.join(_FIELDS)}: {error}."
+        ) from error
+    paths = [_text(one) for one in columns["full_path"]]
+    short = [field for field, column in columns.items() if len(column) != len(paths)]
+    if short:
+        raise DataLayoutError(f"{path}: not as many {', '.join(short)} as full_path.")
+    return _Table(
+        born=columns["dob"].astype(np.float64),
+        taken=columns["photo_taken"].astype(np.float64),
+        paths=paths,
+        genders=columns["gender"].astype(np.float64),
+        scores=columns["face_score"].astype(np.float64),
+        second_scores=columns["second_face_score"].astype(np.float64),
+        people=_people(struct, len(paths)),
+    )
+
+
+def _people(struct: Any, rows: int) -> list[str]:
+    """Who is in each picture, empty where that is not told: celeb_id (IMDB), else the name."""
+    for field in ("celeb_id", "name"):
+        if field in (struct.dtype.names or ()):
+            people = [_text(one) for one in struct[field].ravel()]
+            if len(people) == rows:
+                return people
+    return [""] * rows
+
+
+def _text(value: Any) -> str:
+    """A cell as text; MATLAB's empty and NaN cells as an empty one."""
+    while isinstance(value, np.ndarray):
+        if not value.size:
+            return ""
+        value = value.ravel()[0]
+    if isinstance(value, float | np.floating) and math.isnan(value):
+        return ""
+    return str(value).strip()

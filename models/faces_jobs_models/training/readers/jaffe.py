@@ -1,0 +1,52 @@
+"""JAFFE in its official layout: pictures named SUBJECT.EXPRESSION.NUMBER.tiff.
+
+M. Lyons, S. Akamatsu, M. Kamachi, J. Gyoba: "Coding Facial Expressions with Gabor Wavelets",
+FG 1998. Ten women, seven posed expressions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from faces_jobs_models.training.readers.data_set import DataSet, LabelChoice, Skipped
+from faces_jobs_models.training.readers.labels import Labels
+from faces_jobs_models.training.readers.places import Place
+from faces_jobs_models.training.readers.splits import subject_held_out
+from faces_jobs_models.training.samples import Sample
+
+TELLTALE = "JAFFE: pictures named like KA.AN1.39.tiff"
+_NAME = "jaffe"
+_FILE = re.compile(r"([A-Z]{2})\.([A-Z]{2})\d*\.\d+\.(?:tiff?|png|jpe?g|bmp)", re.IGNORECASE)
+_EXPRESSIONS = {
+    "AN": "anger",
+    "DI": "disgust",
+    "FE": "fear",
+    "HA": "happiness",
+    "NE": "neutral",
+    "SA": "sadness",
+    "SU": "surprise",
+}
+
+
+def open_jaffe(place: Place, labels: LabelChoice, skipped: Skipped) -> list[DataSet]:  # noqa: ARG001 - one signature for all layouts
+    """The pictures of a folder in which some are named so."""
+    pictures = place.pictures()
+    if not any(_FILE.fullmatch(name) for name in pictures):
+        return []
+    return [DataSet(_NAME, _NAME, place.path, len(pictures), lambda: _read(place, skipped))]
+
+
+def _read(place: Place, skipped: Skipped) -> Iterator[Sample]:
+    for name in place.pictures():
+        match = _FILE.fullmatch(name)
+        if match is None:
+            skipped[f"{_NAME} picture of another name"] += 1
+            continue
+        subject, code = match[1].upper(), match[2].upper()
+        said = Labels(_NAME, skipped)
+        said.add("expression", _EXPRESSIONS.get(code, code))
+        image = (place.path / name).read_bytes()
+        sample = said.sample(image, held_out=subject_held_out(_NAME, subject))
+        if sample is not None:
+            yield sample

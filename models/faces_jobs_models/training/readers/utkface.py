@@ -1,0 +1,54 @@
+"""UTKFace in its official layout: pictures named AGE_GENDER_RACE_TIME.jpg.
+
+Z. Zhang, Y. Song, H. Qi: "Age Progression/Regression by Conditional Adversarial Autoencoder",
+CVPR 2017. Both the aligned form (.jpg.chip.jpg) and the one in the wild (part1 to part3).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from faces_jobs_models.training.readers.data_set import (
+    HELD_OUT_SHARE,
+    DataSet,
+    LabelChoice,
+    Skipped,
+)
+from faces_jobs_models.training.readers.labels import Labels
+from faces_jobs_models.training.readers.places import Place
+from faces_jobs_models.training.samples import Sample, is_held_out
+
+TELLTALE = "UTKFace: pictures named like 26_1_0_20170116154530.jpg or ....jpg.chip.jpg"
+_NAME = "utkface"
+_FILE = re.compile(r"(\d{1,3})_([01])_([0-4])_\d+(?:\.jpg)?(?:\.chip)?\.jpe?g", re.IGNORECASE)
+_PARTS = ("part1", "part2", "part3")
+_GENDERS = ("male", "female")  # by number
+_LOOKED_AT = 100  # pictures, to tell the layout: three in 24,000 have other names
+
+
+def open_utkface(place: Place, labels: LabelChoice, skipped: Skipped) -> list[DataSet]:  # noqa: ARG001 - one signature for all layouts
+    """A folder of such pictures, or of the folders part1, part2 and part3."""
+    places = [place, *(place.inner(name) for name in place.folders if name in _PARTS)]
+    places = [one for one in places if any(map(_FILE.fullmatch, one.pictures()[:_LOOKED_AT]))]
+    if not places:
+        return []
+    n = sum(len(one.pictures()) for one in places)
+    return [DataSet(_NAME, _NAME, place.path, n, lambda: _read(places, skipped))]
+
+
+def _read(places: list[Place], skipped: Skipped) -> Iterator[Sample]:
+    for place in places:
+        for name in place.pictures():
+            match = _FILE.fullmatch(name)
+            if match is None:
+                skipped[f"{_NAME} malformed name"] += 1
+                continue
+            said = Labels(_NAME, skipped)
+            said.add("gender", _GENDERS[int(match[2])])
+            said.add_age(int(match[1]))
+            said.add_race(int(match[3]))
+            held_out = is_held_out(f"{_NAME}/{name}", HELD_OUT_SHARE)
+            sample = said.sample((place.path / name).read_bytes(), held_out=held_out)
+            if sample is not None:
+                yield sample

@@ -1,0 +1,154 @@
+"""WIDER FACE: pictures with marked faces, in its official layout and as a parquet pack.
+
+S. Yang, P. Luo, C. C. Loy, X. Tang: "WIDER FACE: A Face Detection Benchmark", CVPR 2016.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from faces_jobs.errors import DataLayoutError
+from faces_jobs.pipeline.values import Boxes
+from faces_jobs_models.training.readers.data_set import (
+    HELD_OUT_SHARE,
+    DetectionSample,
+    DetectionSet,
+    Skipped,
+)
+from faces_jobs_models.training.readers.places import Place, read_picture
+from faces_jobs_models.training.samples import is_held_out
+
+TELLTALE = "WIDER FACE: wider_face_train_bbx_gt.txt with WIDER_train/images beside or above it"
+PACK_TELLTALE = "*.parquet with the columns image, boxes_xywh and invalid"
+_NAME = "wider_faces"
+_PARTS = {"wider_face_train_bbx_gt.txt": "train", "wider_face_val_bbx_gt.txt": "val"}
+_PACK = frozenset({"image", "boxes_xywh", "invalid"})
+_EXACT = _PACK | {"path", "width", "height", "blur", "occlusion"}
+_INVALID = 7  # place in a row: x, y, w, h, blur, expression, illumination, invalid, ...
+_ROWS_AT_ONCE = 64
+
+
+def open_wider_faces(place: Place, skipped: Skipped) -> list[DetectionSet]:
+    """The set whose file of boxes this is. The part `val` is held out as a whole."""
+    boxes = place.path
+    part = _PARTS.get(boxes.name)
+    if part is None or boxes.is_dir():
+        return []
+    images = next(
+        (
+            folder / inner
+            for folder in (boxes.parent, boxes.resolve().parent.parent)
+            for inner in (f"WIDER_{part}/images", "images")
+            if (folder / inner).is_dir()
+        ),
+        None,
+    )
+    if images is None:
+        skipped[f"{boxes.name} has no WIDER_{part}/images beside or above it"] += 1
+        return []
+    name = _NAME if part == "train" else f"{_NAME}_{part}"
+    return [
+        DetectionSet(name, _NAME, boxes, None, lambda: _read(name, part, boxes, images, skipped))
+    ]
+
+
+def open_detection_pack(place: Place, skipped: Skipped) -> list[DetectionSet]:
+    """The pictures with marked faces in a parquet file."""
+    path = place.path
+    if path.suffix.lower() != ".parquet" or not path.is_file():
+        return []
+    try:
+        with pq.ParquetFile(path) as file:
+            columns = frozenset(file.schema_arrow.names)
+            n = file.metadata.num_rows
+    except (pa.ArrowException, OSError) as error:
+        skipped[f"{path.name} can't be read as parquet ({type(error).__name__})"] += 1
+        return []
+    if not columns >= _PACK:
+        return []
+    name = _NAME if columns == _EXACT else path.stem
+    return [DetectionSet(name, "parquet", path, n, lambda: _read_pack(name, path, skipped))]
+
+
+def _read(
+    name: str, part: str, boxes: Path, images: Path, skipped: Skipped
+) -> Iterator[DetectionSample]:
+    for picture, rows in _pictures(boxes):
+        image = read_picture(images, picture, name, skipped)
+        if image is not None:
+            faces, there = _boxes(name, [row[:4] for row in rows], skipped)
+            invalid = [len(row) > _INVALID and row[_INVALID] != 0 for row in rows]
+            held_out = part == "val" or _held_out(f"WIDER_train/images/{picture}")
+            yield DetectionSample(image, faces, np.array(invalid, bool)[there], held_out)
+
+
+def _pictures(boxes: Path) -> Iterator[tuple[str, list[list[float]]]]:
+    """Each picture's path and rows of numbers: its path, how many faces, one line a face."""
+    text = boxes.read_text(encoding="utf-8", errors="replace")
+    lines = [line.strip() for line in text.splitlines()]
+    at = 0
+    while at < len(lines):
+        if not lines[at]:
+            at += 1
+            continue
+        try:
+            count = int(lines[at + 1])
+            # A picture without a face has one line of zeros.
+            end = at + 2 + max(count, 1)
+            rows = [[float(number) for number in line.split()] for line in lines[at + 2 : end]]
+        except (ValueError, IndexError):
+            count, rows, end = -1, [], at
+        if not 0 <= count <= len(rows) or any(len(row) < 4 for row in rows[:count]):
+            raise DataLayoutError(
+                f"{boxes}, from line {at + 1} on: expected a picture's path, the number of its "
+                "faces, and a line of at least four numbers for each."
+            )
+        yield lines[at], rows[:count]
+        at = end
+
+
+def _read_pack(name: str, path: Path, skipped: Skipped) -> Iterator[DetectionSample]:
+    number = 0
+    with pq.ParquetFile(path) as file:
+        columns = sorted((_PACK | {"path", "usage"}) & frozenset(file.schema_arrow.names))
+        for batch in file.iter_batches(_ROWS_AT_ONCE, columns=columns):
+            for row in batch.to_pylist():
+                number += 1
+                sample = _sample_of_row(name, number, row, skipped)
+                if sample is not None:
+                    yield sample
+
+
+def _sample_of_row(
+    name: str, number: int, row: dict[str, Any], skipped: Skipped
+) -> DetectionSample | None:
+    boxes, invalid = row["boxes_xywh"] or [], row["invalid"] or []
+    if not row["image"] or len(boxes) != len(invalid) or any(len(box) != 4 for box in boxes):
+        skipped[f"{name} row without a picture, or with broken boxes"] += 1
+        return None
+    held_out = _held_out(row.get("path") or f"{name}/{number}")
+    faces, there = _boxes(name, boxes, skipped)
+    return DetectionSample(row["image"], faces, np.array(invalid, bool)[there], held_out)
+
+
+def _boxes(
+    name: str, xywh: Sequence[Sequence[float]], skipped: Skipped
+) -> tuple[Boxes, NDArray[np.bool_]]:
+    """Boxes as xyxy, and which of the given ones they are: those with an area."""
+    boxes = np.array(xywh, np.float32).reshape(-1, 4)
+    there = np.asarray(np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1))
+    if not there.all():
+        skipped[f"{name} box without an area"] += int((~there).sum())
+    boxes[:, 2:] += boxes[:, :2]
+    return boxes[there], there
+
+
+def _held_out(path: str) -> bool:
+    return is_held_out(f"{_NAME}/{path}", HELD_OUT_SHARE)

@@ -1,0 +1,375 @@
+"""Webhooks: recorded with the job's end, signed, sent until they arrive, to public addresses."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import update
+
+from faces_jobs.db.claims import claim_job
+from faces_jobs.db.clock import now_seconds
+from faces_jobs.db.deliveries import (
+    GIVE_UP_SECONDS,
+    claim_delivery,
+    due_deliveries,
+    pause_seconds,
+    record_attempt,
+)
+from faces_jobs.db.endings import finish_job, finish_segment
+from faces_jobs.db.session import Database
+from faces_jobs.db.tables import DeliveryRow, JobRow
+from faces_jobs.jobs.documents import DeliveryDocument
+from faces_jobs.jobs.spec import JobSpec
+from faces_jobs.results import cancel_job, list_deliveries
+from faces_jobs.settings import Settings
+from faces_jobs.worker.deliver import deliver, deliver_due, delivering
+from tests.factories import claimed, face, results, stored_job
+from tests.receivers import Receiver, answering, receiver
+
+KEY = bytes(range(32))
+SECRET = "whsec_" + base64.b64encode(KEY).decode()
+
+
+@pytest.fixture
+def open_settings(settings: Settings, database_url: str) -> Settings:
+    """Settings that let webhooks reach this machine."""
+    return settings.model_copy(
+        update={
+            "database_url": database_url,
+            "webhook_secret": SecretStr(SECRET),
+            "webhook_networks": "127.0.0.1",
+            "webhook_ports": "*",
+        }
+    )
+
+
+@pytest.fixture
+def receiving() -> Iterator[Receiver]:
+    with receiver() as opened:
+        yield opened
+
+
+def ended_job(database: Database, url: str, **options: Any) -> str:
+    """A job that succeeded."""
+    job = stored_job(database, spec=JobSpec(webhook=url, **options))
+    finish_segment(database, claimed(database, job.segments[0]), results([face()]))
+    claim = claim_job(database, job.id, worker="w", lease_seconds=60, max_attempts=3)
+    assert claim is not None
+    finish_job(database, claim, [])
+    return job.id
+
+
+def only(database: Database, job_id: str) -> DeliveryDocument:
+    (delivery,) = list_deliveries(database, job_id).deliveries
+    return delivery
+
+
+def make_due(database: Database) -> None:
+    """Let every pause and lease be over."""
+    with database.begin() as session:
+        session.execute(
+            update(DeliveryRow)
+            .where(DeliveryRow.next_at.is_not(None))
+            .values(next_at=now_seconds() - 1, lease_until=now_seconds() - 1)
+        )
+
+
+def test_the_end_of_a_job_reaches_its_receiver_signed(
+    database: Database, open_settings: Settings, receiving: Receiver
+) -> None:
+    job_id = ended_job(database, f"{receiving.url}?from=faces", label="Ärger \U0001f600")
+
+    assert deliver_due(database, open_settings) == 1
+
+    (came,) = receiving.received
+    assert came.path == "/hook?from=faces"
+    assert came.headers["content-type"] == "application/json"
+    body = json.loads(came.body)
+    delivery = only(database, job_id)
+    assert body["id"] == came.headers["webhook-id"] == delivery.id
+    assert body["type"] == delivery.event == "job.succeeded"
+    assert body["data"]["job_id"] == job_id
+    assert body["data"]["label"] == "Ärger \U0001f600"
+    assert body["data"]["items_by_status"] == {"succeeded": 1}
+    assert body["data"]["error"] is None
+    # Computed from the words of the Standard Webhooks specification, not by our own function.
+    stamp = came.headers["webhook-timestamp"]
+    assert abs(int(stamp) - time.time()) < 60
+    signed = f"{delivery.id}.{stamp}.".encode() + came.body
+    expected = base64.b64encode(hmac.new(KEY, signed, hashlib.sha256).digest()).decode()
+    assert came.headers["webhook-signature"] == f"v1,{expected}"
+    assert (delivery.state, delivery.last_status, delivery.last_error) == ("delivered", 204, None)
+    assert [(one.attempt, one.status, one.error) for one in delivery.attempts] == [(1, 204, None)]
+    assert deliver_due(database, open_settings) == 0
+    assert len(receiving.received) == 1
+
+
+def test_a_job_without_a_webhook_has_no_delivery(database: Database) -> None:
+    job = stored_job(database)
+    cancel_job(database, job.id)
+    assert list_deliveries(database, job.id).deliveries == []
+
+
+def test_a_cancelled_job_tells_so_once(
+    database: Database, open_settings: Settings, receiving: Receiver
+) -> None:
+    job = stored_job(database, spec=JobSpec(webhook=receiving.url))
+    for _ in range(2):
+        cancel_job(database, job.id)
+    deliver_due(database, open_settings)
+    assert [json.loads(one.body)["type"] for one in receiving.received] == ["job.cancelled"]
+
+
+def test_an_end_that_is_not_committed_is_not_told(database: Database, receiving: Receiver) -> None:
+    job = stored_job(database, spec=JobSpec(webhook=receiving.url))
+
+    def breaking() -> None:
+        with database.begin() as session:
+            from faces_jobs.db.jobs import cancel_job as cancel_rows  # noqa: PLC0415
+
+            cancel_rows(session, job.id)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        breaking()
+    assert list_deliveries(database, job.id).deliveries == []
+
+
+def until_released(hanging: Receiver) -> Callable[[BaseHTTPRequestHandler], None]:
+    """Answer nothing before the test says so."""
+
+    def wait(_handler: BaseHTTPRequestHandler) -> None:
+        hanging.released.wait(60)
+
+    return wait
+
+
+def drip(handler: BaseHTTPRequestHandler) -> None:
+    """Answer a byte now and then, for ever: each one well within any single read's time."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+    while True:
+        handler.wfile.write(b"a")
+        time.sleep(0.05)
+
+
+def flood(handler: BaseHTTPRequestHandler) -> None:
+    """Answer far more than anybody wants to read."""
+    handler.send_response(200)
+    handler.end_headers()
+    sent = 0
+    try:
+        while sent < 1 << 30:
+            sent += handler.wfile.write(b"x" * 65536)
+    finally:
+        handler.server.sent = sent  # type: ignore[attr-defined]  # read by nobody but a debugger
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "said"),
+    [
+        (answering(500, b"secret of the receiver"), 500, "answered 500"),
+        (answering(404), 404, "answered 404"),
+        (answering(301, Location="http://127.0.0.1:1/"), 301, "redirects are not followed"),
+        (answering(307, Location="http://169.254.169.254/"), 307, "redirects are not followed"),
+        (lambda handler: handler.wfile.write(b"SSH-2.0-OpenSSH\r\n"), None, "is no HTTP"),
+        (lambda _handler: None, None, "broke off"),
+        (drip, None, "no answer within 1 s"),
+    ],
+    ids=["500", "404", "301", "307", "no http", "closed", "drip"],
+)
+def test_what_does_not_arrive_is_tried_again_under_the_same_id(
+    database: Database,
+    open_settings: Settings,
+    answer: Callable[[BaseHTTPRequestHandler], None],
+    status: int | None,
+    said: str,
+) -> None:
+    hurried = open_settings.model_copy(update={"webhook_seconds": 1.0})
+    with receiver(answer) as receiving:
+        job_id = ended_job(database, receiving.url)
+        assert deliver_due(database, hurried) == 0
+
+        waiting = only(database, job_id)
+        assert waiting.state == "waiting"
+        assert waiting.last_status == status
+        assert waiting.last_error is not None
+        assert said in waiting.last_error
+        assert "secret" not in waiting.model_dump_json()
+        assert waiting.next_at is not None
+        assert due_deliveries(database, limit=10) == [], "it pauses first"
+
+        receiving.answer = answering(200, b"well" * 10_000)
+        make_due(database)
+        assert deliver_due(database, hurried) == 1
+
+        assert receiving.ids == [waiting.id, waiting.id]
+    arrived = only(database, job_id)
+    assert arrived.state == "delivered"
+    assert [one.attempt for one in arrived.attempts] == [1, 2]
+    assert all(one.ended_at is not None for one in arrived.attempts)
+    assert all(one.body == receiving.received[0].body for one in receiving.received)
+
+
+def test_a_long_answer_is_cut_off(database: Database, open_settings: Settings) -> None:
+    with receiver(flood) as receiving:
+        job_id = ended_job(database, receiving.url)
+        assert deliver_due(database, open_settings) == 1
+    assert only(database, job_id).state == "delivered"
+
+
+def test_a_receiver_that_hangs_delays_no_other(
+    database: Database, open_settings: Settings, receiving: Receiver
+) -> None:
+    with receiver() as hanging:
+        hanging.answer = until_released(hanging)
+        slow = ended_job(database, hanging.url)
+        with delivering(database, open_settings):
+            assert hanging.came.wait(30)
+            quick = ended_job(database, receiving.url)
+            assert receiving.came.wait(30)
+            assert only(database, slow).state == "waiting"
+            hanging.released.set()
+    assert only(database, quick).state == "delivered"
+
+
+@pytest.mark.parametrize(
+    ("allowed", "said"),
+    [
+        ({"webhook_networks": ""}, "not public"),
+        ({"webhook_networks": "10.0.0.0/8"}, "not public"),
+        ({"webhook_ports": "80,443"}, "port"),
+        ({"webhook_secret": None}, "FACES_JOBS_WEBHOOK_SECRET"),
+    ],
+)
+def test_nothing_is_sent_where_the_settings_forbid_it(
+    database: Database,
+    open_settings: Settings,
+    receiving: Receiver,
+    allowed: dict[str, str | None],
+    said: str,
+) -> None:
+    job_id = ended_job(database, receiving.url.replace("127.0.0.1", "localhost"))
+    closed = open_settings.model_copy(update=allowed)
+
+    assert deliver_due(database, closed) == 0
+
+    assert receiving.received == []
+    error = only(database, job_id).last_error
+    assert error is not None
+    assert said in error
+
+
+def test_after_a_day_it_is_given_up_and_shown(database: Database, open_settings: Settings) -> None:
+    with receiver(answering(503)) as receiving:
+        job_id = ended_job(database, receiving.url)
+        with database.begin() as session:
+            session.execute(
+                update(DeliveryRow).values(created_at=now_seconds() - GIVE_UP_SECONDS - 1)
+            )
+        deliver_due(database, open_settings)
+        make_due(database)
+        deliver_due(database, open_settings)
+    given_up = only(database, job_id)
+    assert (given_up.state, given_up.next_at, len(given_up.attempts)) == ("given_up", None, 1)
+    assert given_up.given_up_at is not None
+
+
+def test_pauses_grow_to_an_hour_and_a_day_holds_some_thirty() -> None:
+    pauses = [pause_seconds(attempt) for attempt in range(1, 100)]
+    assert pauses == sorted(pauses)
+    assert (pauses[0], max(pauses)) == (10, 3600)
+    spent, attempts = 0.0, 1
+    while spent + pauses[attempts - 1] <= GIVE_UP_SECONDS:
+        spent += pauses[attempts - 1]
+        attempts += 1
+    assert attempts == 32
+
+
+def test_only_one_sender_has_a_delivery_and_a_late_result_counts_for_nothing(
+    database: Database,
+) -> None:
+    job_id = ended_job(database, "http://example.org/")
+    (delivery_id,) = due_deliveries(database, limit=10)
+    first = claim_delivery(database, delivery_id, lease_seconds=60)
+    assert first is not None
+    assert claim_delivery(database, delivery_id, lease_seconds=60) is None
+    make_due(database)
+    second = claim_delivery(database, delivery_id, lease_seconds=60)
+    assert second is not None
+
+    assert not record_attempt(database, first, status=None, error="late")
+    assert record_attempt(database, second, status=200, error=None)
+    assert not record_attempt(database, second, status=None, error="again")
+
+    document = only(database, job_id)
+    assert document.state == "delivered"
+    assert [one.ended_at is None for one in document.attempts] == [True, False]
+
+
+SENDER = """
+import sys
+from pydantic import SecretStr
+from faces_jobs.db.session import open_database
+from faces_jobs.settings import Settings
+from faces_jobs.worker.deliver import deliver
+url, delivery_id, secret = sys.argv[1:]
+settings = Settings(webhook_secret=SecretStr(secret), webhook_networks="127.0.0.1",
+                    webhook_ports="*", webhook_seconds=50)
+with open_database(url) as database:
+    deliver(delivery_id, database, settings)
+"""
+
+
+def test_a_killed_sender_s_delivery_is_sent_once_more_under_the_same_id(
+    database: Database, database_url: str, open_settings: Settings
+) -> None:
+    with receiver() as receiving:
+        receiving.answer = until_released(receiving)
+        job_id = ended_job(database, receiving.url)
+        (delivery_id,) = due_deliveries(database, limit=10)
+        sender = subprocess.Popen([sys.executable, "-c", SENDER, database_url, delivery_id, SECRET])
+        assert receiving.came.wait(60)
+        os.kill(sender.pid, signal.SIGKILL)
+        sender.wait()
+        assert not deliver(delivery_id, database, open_settings), "its lease still holds"
+        receiving.answer = answering(200)
+        make_due(database)
+
+        assert deliver_due(database, open_settings) == 1
+        assert deliver_due(database, open_settings) == 0
+
+        assert receiving.ids == [delivery_id, delivery_id]
+    document = only(database, job_id)
+    assert document.state == "delivered"
+    assert [one.ended_at is None for one in document.attempts] == [True, False]
+
+
+def test_each_end_of_a_job_is_told(
+    database: Database, open_settings: Settings, receiving: Receiver
+) -> None:
+    job_id = ended_job(database, receiving.url)
+    with database.begin() as session:  # as a retry does
+        session.execute(update(JobRow).values(status="finishing", ended_at=None))
+    claim = claim_job(database, job_id, worker="w", lease_seconds=60, max_attempts=3)
+    assert claim is not None
+    finish_job(database, claim, [])
+
+    assert deliver_due(database, open_settings) == 2
+
+    assert len(set(receiving.ids)) == 2
+    first = list_deliveries(database, job_id, limit=1)
+    second = list_deliveries(database, job_id, cursor=first.next_cursor, limit=1)
+    assert {first.deliveries[0].id, second.deliveries[0].id} == set(receiving.ids)

@@ -1,0 +1,41 @@
+"""The cards that ship hold the figures of the weights that ship."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import faces_jobs_models
+from faces_jobs.jobs.labels import MODELS
+from faces_jobs_models.training.cards import CARD_NAME, figures_of_card, read_figures
+from faces_jobs_models.training.tables import tables_of
+from faces_jobs_models.weights import read_record
+
+SHIPPED = Path(faces_jobs_models.__file__).parent
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_card_has_tables_of_each_head(model: str) -> None:
+    shown = figures_of_card(SHIPPED / model / CARD_NAME)
+    rows = [line.split("|")[1].strip() for line in shown.splitlines() if line.startswith("| ")]
+    record = read_record(SHIPPED / model)
+    for head, labels in record.heads.items():
+        assert head in rows
+        assert all(f" {label} " in shown for label in labels)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_tables_are_those_of_the_measured_figures(model: str) -> None:
+    folder = SHIPPED / model
+    entries = read_figures(folder)
+    if entries:
+        assert figures_of_card(folder / CARD_NAME).strip() == tables_of(entries).strip()
+    for entry in entries:
+        variant = entry["weights"]["variant"]
+        record = read_record(folder if variant == "default" else folder / variant)
+        assert record.files["onnx"].sha256.startswith(entry["weights"]["sha256"]), (
+            f"{model} was measured with other weights: faces-jobs evaluate {model} --data DIR "
+            "--held-out --card"
+        )
+        assert entry["of_training"] == 0

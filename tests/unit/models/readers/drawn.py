@@ -1,0 +1,36 @@
+"""Writes drawn faces where a layout has its pictures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from faces_jobs.jobs.labels import HEADS
+from faces_jobs_models.training.readers import DataSet, LabelChoice, open_data
+from faces_jobs_models.training.samples import Sample
+from tests.unit.models.packs import drawn_face
+
+
+def draw(path: Path, index: int = 0, *, side: int = 48) -> None:
+    """A drawn face in the format that the name tells."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = cv2.imdecode(np.frombuffer(drawn_face(index, side=side), np.uint8), 1)
+    assert picture is not None
+    assert cv2.imwrite(str(path), picture)
+
+
+def the_one_set(
+    path: Path, labels: LabelChoice = "ferplus"
+) -> tuple[DataSet, list[Sample], Counter[str]]:
+    """The only set at `path`, its samples and what was left out."""
+    skipped: Counter[str] = Counter()
+    (one,) = open_data(path, labels=labels, skipped=skipped)
+    return one, list(one), skipped
+
+
+def told(samples: list[Sample], head: str) -> list[str | None]:
+    """The label of each sample, by its truth."""
+    return [HEADS[head][sample.truth[head]] if head in sample.truth else None for sample in samples]

@@ -1,0 +1,128 @@
+"""Finding the meant face of a labelled picture, and cutting it once."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from faces_jobs.pipeline.values import Picture
+from faces_jobs_models.catalog import Catalog
+from faces_jobs_models.training.prepare import Prepared, find_boxes, prepare
+from faces_jobs_models.training.readers import DataSet, open_data
+from tests.fakes import SquareDetector
+from tests.unit.models.packs import drawn_face, write
+from tests.unit.models.photographs import FACE_XYXY, astronaut_bgr, overlap
+
+
+def portrait() -> Picture:
+    """(200, 160, 3): the photograph's face with its hair."""
+    return np.ascontiguousarray(astronaut_bgr()[20:220, 144:304])
+
+
+def resized(picture: Picture, height: int) -> Picture:
+    width = round(picture.shape[1] * height / picture.shape[0])
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+@pytest.mark.parametrize("longest", [64, 128, 129, 256, 320, 512])
+def test_a_face_is_found_at_any_size_of_the_picture(catalog: Catalog, longest: int) -> None:
+    picture = resized(astronaut_bgr(), longest) if longest > 128 else resized(portrait(), longest)
+    (box,) = find_boxes([picture], catalog.detector())
+    assert box is not None
+    if longest > 128:
+        expected = np.array(FACE_XYXY) * longest / 512
+    else:
+        left, top, right, bottom = FACE_XYXY
+        expected = np.array((left - 144, top - 20, right - 144, bottom - 20)) * longest / 200
+    assert overlap(box, expected) > 0.5
+
+
+def test_boxes_keep_the_order_of_pictures_of_many_sizes(catalog: Catalog) -> None:
+    pictures = [resized(portrait(), height) for height in (400, 60, 200, 128, 300)]
+    blank = np.zeros((90, 200, 3), np.uint8)
+    boxes = find_boxes([*pictures[:2], blank, *pictures[2:]], catalog.detector())
+    assert boxes[2] is None
+    for picture, box in zip(pictures, [*boxes[:2], *boxes[3:]], strict=True):
+        assert box is not None
+        assert 0.3 < (box[3] - box[1]) / picture.shape[0] < 0.8
+
+
+@pytest.mark.parametrize(
+    ("first_xyxy", "second_xyxy", "meant"),
+    [
+        ((10, 10, 110, 110), (114, 100, 204, 190), 1),  # nearly as large, but in the middle
+        ((30, 30, 250, 250), (280, 140, 300, 160), 0),
+        ((100, 40, 260, 200), (145, 210, 155, 220), 0),  # a spot in the middle is nobody
+    ],
+)
+def test_the_meant_face_is_central_and_large(
+    first_xyxy: tuple[int, ...], second_xyxy: tuple[int, ...], meant: int
+) -> None:
+    scene = np.full((300, 300, 3), 90, np.uint8)
+    for left, top, right, bottom in (first_xyxy, second_xyxy):
+        scene[top:bottom, left:right] = (0, 0, 255)
+    (box,) = find_boxes([scene], SquareDetector())
+    assert box is not None
+    assert overlap(box, np.array((first_xyxy, second_xyxy)[meant])) > 0.9
+
+
+def test_in_a_small_picture_the_best_face_is_meant() -> None:
+    scene = np.full((120, 120, 3), 90, np.uint8)
+    scene[4:50, 4:50] = scene[40:80, 52:92] = (0, 0, 255)
+    (box,) = find_boxes([scene], SquareDetector())
+    assert box is not None
+    assert overlap(box, np.array((4, 4, 50, 50))) > 0.9
+
+
+def test_no_pictures_no_boxes() -> None:
+    assert find_boxes([], SquareDetector()) == []
+
+
+def pack(folder: Path, images: list[object]) -> DataSet:
+    genders: list[object] = ["female"] * len(images)
+    write(folder, "mine", {"image": images, "gender": genders})
+    (one,) = open_data(folder / "mine.parquet", skipped=Counter())
+    return one
+
+
+def cut(data_set: DataSet, out: Path, skipped: Counter[str] | None = None) -> Prepared:
+    return prepare(
+        data_set,
+        out=out,
+        detector=SquareDetector(),
+        crop_scale=1.1,
+        crop_size=64,
+        gray=True,
+        skipped=skipped,
+    )
+
+
+def test_unreadable_pictures_are_counted(tmp_path: Path) -> None:
+    images: list[object] = [drawn_face(0, side=40), b"no picture", drawn_face(1, side=40)]
+    skipped: Counter[str] = Counter()
+    prepared = cut(pack(tmp_path, images), tmp_path / "out", skipped)
+    assert prepared.crops.shape == (2, 80, 80, 1)
+    assert skipped == {"mine unreadable picture": 1}
+    report = json.loads((tmp_path / "out" / "mine-1.1-64-gray" / "done.json").read_text())
+    assert (report["rows"], report["pictures"]) == (3, 2)
+    assert report["skipped"] == {"mine unreadable picture": 1}
+
+
+def test_a_set_of_other_rows_is_cut_anew(tmp_path: Path) -> None:
+    images: list[object] = [drawn_face(index, side=40) for index in range(4)]
+    assert len(cut(pack(tmp_path, images[:2]), tmp_path / "out").crops) == 2
+    assert len(cut(pack(tmp_path, images), tmp_path / "out").crops) == 4
+
+
+def test_crops_of_an_older_run_are_opened(tmp_path: Path) -> None:
+    one = pack(tmp_path, [drawn_face(0, side=40)])
+    first = cut(one, tmp_path / "out")
+    done = tmp_path / "out" / "mine-1.1-64-gray" / "done.json"
+    done.write_text(json.dumps({"pictures": 1}))
+    (tmp_path / "mine.parquet").unlink()  # it would be missed if it were read again
+    np.testing.assert_array_equal(cut(one, tmp_path / "out").crops, first.crops)

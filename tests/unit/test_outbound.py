@@ -1,0 +1,284 @@
+"""Where webhooks may go: judged by the address that is connected to, under whatever name."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import ssl
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr, ValidationError
+
+from faces_jobs import outbound
+from faces_jobs.errors import OptionsError, WebhookError
+from faces_jobs.jobs.spec import JobSpec
+from faces_jobs.jobs.webhook_url import split_webhook_url
+from faces_jobs.outbound import Reach, check_webhook, post
+from faces_jobs.settings import Settings
+from tests.receivers import receiver
+
+PUBLIC = Reach(networks=(), ports=None)
+HERE = Reach(networks=(ipaddress.ip_network("127.0.0.1"),), ports=None)
+SECRET = SecretStr("whsec_" + "A" * 44)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "127.0.0.1",
+        "127.255.0.1",
+        "0.0.0.0",
+        "10.1.2.3",
+        "100.64.0.1",
+        "169.254.169.254",
+        "172.31.255.255",
+        "192.168.1.1",
+        "192.0.0.8",
+        "192.0.2.1",
+        "198.18.0.1",
+        "224.0.0.1",
+        "239.1.1.1",
+        "255.255.255.255",
+        "::",
+        "::1",
+        "::ffff:127.0.0.1",
+        "::ffff:10.0.0.1",
+        "::127.0.0.1",
+        "64:ff9b::7f00:1",
+        "64:ff9b:1::1",
+        "2002:7f00:1::",
+        "2001::1",
+        "2001:db8::1",
+        "fc00::1",
+        "fd12:3456::1",
+        "fe80::1",
+        "fe80::1%eth0",
+        "fec0::1",
+        "ff02::1",
+    ],
+)
+def test_addresses_that_are_not_public_are_refused(text: str) -> None:
+    assert not PUBLIC.allows(ipaddress.ip_address(text))
+
+
+@pytest.mark.parametrize("text", ["1.1.1.1", "93.184.215.14", "::ffff:1.1.1.1", "2606:4700::1111"])
+def test_public_addresses_are_allowed(text: str) -> None:
+    assert PUBLIC.allows(ipaddress.ip_address(text))
+
+
+@given(st.ip_addresses())
+def test_nothing_that_python_calls_private_passes(address: Any) -> None:
+    inner = getattr(address, "ipv4_mapped", None) or address
+    if not inner.is_global or inner.is_loopback or inner.is_link_local or inner.is_multicast:
+        assert not PUBLIC.allows(address)
+
+
+def test_a_network_that_is_allowed_is_allowed_in_both_writings() -> None:
+    for text in ("127.0.0.1", "::ffff:127.0.0.1"):
+        assert HERE.allows(ipaddress.ip_address(text))
+    assert not HERE.allows(ipaddress.ip_address("127.0.0.2"))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "localhost",
+        "ftp://example.org/",
+        "file:///etc/passwd",
+        "gopher://example.org/",
+        "//example.org/",
+        "http://",
+        "http:///path",
+        "http://user:password@example.org/",
+        "http://example.org@127.0.0.1/",
+        "http://example.org\\@127.0.0.1/",
+        "http://example.org/#part",
+        "http://example.org:0/",
+        "http://example.org:70000/",
+        "http://example.org:a/",
+        "http://[::1/",
+        "http://exa mple.org/",
+        "http://example.org/\r\nX: y",
+        "http://exämple.org/",
+        "http://example.org/" + "a" * 2048,
+    ],
+)
+def test_what_is_no_webhook_url_is_refused_at_submission(url: str) -> None:
+    with pytest.raises(OptionsError) as refused:
+        JobSpec.parse({"webhook": url})
+    assert set(refused.value.fields) == {"webhook"}
+
+
+@given(st.text())
+def test_any_text_is_a_url_or_a_value_error(text: str) -> None:
+    try:
+        parts = split_webhook_url(text)
+    except ValueError:
+        return
+    assert parts.scheme in {"http", "https"}
+    assert parts.hostname
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("https://127.0.0.1/", "not public"),
+        ("https://[::1]/", "not public"),
+        ("https://[::ffff:127.0.0.1]/", "not public"),
+        ("https://169.254.169.254/latest/meta-data", "not public"),
+        ("https://example.org:8443/", "port 8443"),
+        ("http://example.org:22/", "port 22"),
+    ],
+)
+def test_what_can_be_told_without_the_network_is_told_at_submission(
+    settings: Settings, url: str, said: str
+) -> None:
+    ready = settings.model_copy(update={"webhook_secret": SECRET})
+    check_webhook("https://example.org/hook", ready)
+    check_webhook("", settings)
+    with pytest.raises(OptionsError, match=said):
+        check_webhook(url, ready)
+    with pytest.raises(OptionsError, match="FACES_JOBS_WEBHOOK_SECRET"):
+        check_webhook("https://example.org/hook", settings)
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["localhost", "127.0.0.1", "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "0", "[::1]"],
+)
+def test_this_machine_is_not_reached_by_any_of_its_names(host: str) -> None:
+    with receiver() as receiving:
+        url = receiving.url.replace("127.0.0.1", host)
+        with pytest.raises(WebhookError, match=r"not public|not known"):
+            post(url, b"{}", {}, reach=PUBLIC, seconds=5)
+        assert receiving.received == []
+
+
+class Names:
+    """A name server's answers, one after the other: what DNS rebinding plays with."""
+
+    def __init__(self, *answers: list[str]) -> None:
+        self._answers = list(answers)
+        self.asked = 0
+
+    def __call__(self, _host: str, port: int, **_kind: Any) -> list[Any]:
+        self.asked += 1
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (text, port)) for text in answer]
+
+
+def test_the_address_that_was_judged_is_the_one_connected_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with receiver() as receiving:
+        port = receiving.url.split(":")[2].split("/")[0]
+        # First this machine, which is allowed here; at a second look another.
+        names = Names(["127.0.0.1"], ["127.0.0.2"])
+        monkeypatch.setattr(socket, "getaddrinfo", names)
+        real = socket.create_connection
+        connected = []
+
+        def create_connection(address: tuple[str, int], *rest: Any, **more: Any) -> socket.socket:
+            connected.append(address[0])
+            monkeypatch.undo()  # the numeric address is looked up by the real function
+            return real(address, *rest, **more)
+
+        monkeypatch.setattr(socket, "create_connection", create_connection)
+        status = post(f"http://hook.example:{port}/x", b"{}", {}, reach=HERE, seconds=5)
+
+        assert (status, connected, names.asked) == (204, ["127.0.0.1"], 1)
+        assert receiving.received[0].headers["host"] == f"hook.example:{port}"
+
+
+def test_a_name_that_leads_inside_as_well_is_reached_outside_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", Names(["10.0.0.1", "1.1.1.1", "::1"]))
+    assert outbound._resolve("both.example", 443, PUBLIC) == ["1.1.1.1"]
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
+    """A certificate for hook.example that signs itself, and its key."""
+    paths = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+         "-nodes", "-days", "2", "-subj", "/CN=hook.example",
+         "-addext", "subjectAltName=DNS:hook.example",
+         "-keyout", paths[1], "-out", paths[0]],
+        check=True,
+        capture_output=True,
+    )  # fmt: skip
+    return paths
+
+
+def test_tls_asks_for_the_name_and_judges_its_certificate(
+    certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server_side.load_cert_chain(*certificate)
+    asked: list[str | None] = []
+    server_side.sni_callback = lambda _socket, name, _context: asked.append(name)
+    trusting = ssl.create_default_context(cafile=str(certificate[0]))
+    real = socket.getaddrinfo
+
+    def lookup(host: str, *rest: Any, **more: Any) -> Any:
+        return real("127.0.0.1" if host.endswith(".example") else host, *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    with receiver(tls=server_side) as receiving:
+        url = receiving.url.replace("127.0.0.1", "hook.example")
+        with pytest.raises(WebhookError, match="certificate"):
+            post(url, b"{}", {}, reach=HERE, seconds=5)
+        monkeypatch.setattr(outbound, "_tls", lambda: trusting)
+        assert post(url, b"{}", {}, reach=HERE, seconds=5) == 204
+        with pytest.raises(WebhookError, match="certificate"):
+            post(url.replace("hook.", "other."), b"{}", {}, reach=HERE, seconds=5)
+    assert asked == ["hook.example", "hook.example", "other.example"]
+    assert len(receiving.received) == 1
+
+
+def test_where_nothing_listens_is_told(unused: int) -> None:
+    with pytest.raises(WebhookError, match="nothing accepts connections"):
+        post(f"http://127.0.0.1:{unused}/", b"{}", {}, reach=HERE, seconds=5)
+
+
+@pytest.fixture
+def unused() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"webhook_secret": "too-short"},
+        {"webhook_secret": "whsec_not base64!"},
+        {"webhook_secret": "whsec_" + "A" * 8},
+        {"webhook_networks": "10.0.0.0/33"},
+        {"webhook_networks": "everything"},
+        {"webhook_ports": ""},
+        {"webhook_ports": "80,http"},
+        {"webhook_ports": "0"},
+        {"webhook_seconds": 0},
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Settings(**values)
+
+
+def test_settings_are_read_once_and_typed() -> None:
+    settings = Settings(
+        webhook_secret=SECRET, webhook_networks="10.0.0.0/8, ::1", webhook_ports="80, 8443"
+    )
+    assert settings.webhook_key == bytes(33)
+    assert [str(network) for network in settings.webhook_network_list] == ["10.0.0.0/8", "::1/128"]
+    assert settings.webhook_port_set == frozenset({80, 8443})
+    assert Settings(webhook_ports="*").webhook_port_set is None
