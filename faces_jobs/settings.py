@@ -127,6 +127,14 @@ class Settings(BaseModel):
     max_attempts: int = Field(
         default=3, ge=1, le=100, description="Attempts at a segment before its item fails."
     )
+    retry_seconds: float = Field(
+        default=2.0,
+        ge=0,
+        description="Pause after a failed attempt, give or take a half; it doubles with each.",
+    )
+    retry_max_seconds: float = Field(
+        default=300.0, ge=0, description="The longest such pause, and between looks for space."
+    )
     presence_seconds: float = Field(
         default=5.0,
         gt=0,

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from faces_jobs.jobs.labels import HEADS, MODELS
+from faces_jobs.jobs.labels import ANSWERS, HEADS, MODELS
 from faces_jobs.jobs.spec import JobSpec
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -67,7 +67,7 @@ def filter_options(command: Command) -> Command:
         command = click.option(
             f"--{head}",
             multiple=True,
-            type=click.Choice(HEADS[head]),
+            type=click.Choice(ANSWERS[head]),
             help=f"Keep this {head}; repeatable.",
         )(command)
     for flag, kind, text in (

@@ -12,12 +12,15 @@ from faces_jobs.settings import Settings
 @click.pass_obj
 def up(settings: Settings, *, workers: int | None) -> None:
     """Start web, workers and sweep together; one Ctrl-C ends them all."""
+    from faces_jobs.cli.deaths import teller
     from faces_jobs.cli.supervisor import Supervisor, prepare_database
     from faces_jobs.logs import configure_logs
 
     configure_logs(settings.log_level)
     prepare_database(settings)
-    with Supervisor.started(workers=workers or settings.workers) as supervisor:
+    with Supervisor.started(
+        workers=workers or settings.workers, tell_death=teller(settings)
+    ) as supervisor:
         supervisor.wait()
 
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Self
 
+from faces_jobs.cli.deaths import TellDeath
 from faces_jobs.errors import FacesJobsError
 from faces_jobs.settings import Settings
 
@@ -42,10 +43,16 @@ class ProcessDiedError(FacesJobsError):
 class Supervisor:
     """The processes of `faces-jobs up`. Open it with `with Supervisor.started(...)`."""
 
-    def __init__(self, workers: int, environment: Mapping[str, str] | None) -> None:
+    def __init__(
+        self,
+        workers: int,
+        environment: Mapping[str, str] | None,
+        tell_death: TellDeath = lambda _pid, _code: None,
+    ) -> None:
         names = {"web": "web", **{f"worker {n + 1}": "worker" for n in range(workers)}}
         self._commands = names | {"sweep": "sweep"}
         self._environment = environment
+        self._tell_death = tell_death
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._restarts = dict.fromkeys(self._commands, 0)
         self._told_to_stop = False
@@ -53,13 +60,18 @@ class Supervisor:
     @classmethod
     @contextmanager
     def started(
-        cls, *, workers: int, environment: Mapping[str, str] | None = None
+        cls,
+        *,
+        workers: int,
+        environment: Mapping[str, str] | None = None,
+        tell_death: TellDeath = lambda _pid, _code: None,
     ) -> Iterator[Self]:
         """Start all processes; end them all on the way out, whatever ended the block.
 
         `environment` replaces this process's own; it is how the demo hands its settings down.
+        `tell_death` is called for each worker that died, before it is started again.
         """
-        supervisor = cls(workers, environment)
+        supervisor = cls(workers, environment, tell_death)
         previous = signal.signal(signal.SIGTERM, supervisor._stop)
         try:
             for name in supervisor._commands:
@@ -92,6 +104,8 @@ class Supervisor:
             code = process.poll()
             if code is None or self._told_to_stop:
                 continue
+            if self._commands[name] == "worker":
+                self._tell_death(process.pid, code)
             self._restarts[name] += 1
             # Web and sweep end with 1 or 2 when a setting is wrong or the port is taken.
             if self._restarts[name] > RESTARTS or (self._commands[name] == "web" and code > 0):

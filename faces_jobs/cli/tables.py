@@ -22,7 +22,7 @@ from rich.table import Table
 
 from faces_jobs.client import Client
 from faces_jobs.jobs.documents import AttributeDocument, ItemDocument, JobDocument, TrackDocument
-from faces_jobs.jobs.labels import HEADS
+from faces_jobs.jobs.labels import HEADS, UNSURE
 
 POLL_SECONDS = 0.25
 PIPE_WIDTH = 400
@@ -142,4 +142,8 @@ def _headline(figures: Mapping[str, float]) -> str:
 
 
 def _shown(attribute: AttributeDocument | None) -> str:
-    return f"{attribute.label} {attribute.probability:.0%}" if attribute else "-"
+    if attribute is None:
+        return "-"
+    if attribute.label == UNSURE:
+        return UNSURE
+    return f"{attribute.label} {attribute.probability:.0%}"

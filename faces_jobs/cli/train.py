@@ -67,9 +67,6 @@ def train(
         raise click.UsageError("--teacher is for the detector, which learns from one.")
     into = out or settings.data_folder / "training"
     with needing_packages(), progress_bar() as bar:
-        import torch
-
-        torch.set_num_threads(threads)
         task = bar.add_task(f"{model}: epochs", total=None)
 
         def say(line: str) -> None:
@@ -92,6 +89,7 @@ def train(
                 data,
                 teacher=open_teacher(teacher, threads=threads),
                 out=into,
+                threads=threads,
                 say=say,
                 advance=advance,
             )
@@ -112,6 +110,7 @@ def train(
                     data,
                     labels=labels,
                     out=into,
+                    threads=threads,
                     detector=catalog.detector(),
                     say=say,
                     advance=advance,

@@ -26,7 +26,7 @@ def data_option(command: Command) -> Command:
         "--data",
         required=True,
         type=click.Path(exists=True, path_type=Path),
-        help="A folder, or one file, of labelled pictures in any layout that docs/models.md lists.",
+        help="A folder or file of labelled pictures; docs/labelled-pictures.md lists layouts.",
     )(command)
 
 

@@ -7,7 +7,8 @@ is done, and of two workers that want the same row one gets it.
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select, update
 from sqlalchemy.orm import Session
@@ -82,6 +83,7 @@ def take_segment(
                 and_(SegmentRow.status == SegmentStatus.RUNNING, SegmentRow.lease_until < now),
             ),
             SegmentRow.attempts < max_attempts,
+            is_ready(SegmentRow),
             of_active_job(),
         )
         .values(
@@ -92,6 +94,10 @@ def take_segment(
             worker=worker,
             started_at=now,
             frames_done=0,
+            not_before=None,
+            last_error=None,
+            exit_signal=None,
+            peak_memory_bytes=None,
         )
         .returning(SegmentRow.item_id, SegmentRow.job_id)
     )
@@ -144,6 +150,7 @@ def renew_segment(
     lease_seconds: float,
     frames_done: int,
     frames_total: int | None,
+    peak_memory_bytes: int | None = None,
 ) -> None:
     """Hold on to a segment and tell how far it is.
 
@@ -163,6 +170,7 @@ def renew_segment(
                 (SegmentRow.frames_shown < frames_done, frames_done), else_=SegmentRow.frames_shown
             ),
             frames_total=func.coalesce(frames_total, SegmentRow.frames_total),
+            peak_memory_bytes=peak_memory_bytes,
         )
         .returning(select(JobRow.status).where(JobRow.id == claim.job_id).scalar_subquery())
     )
@@ -187,12 +195,16 @@ def claim_job(
             JobRow.status == JobStatus.FINISHING,
             or_(JobRow.lease_token.is_(None), JobRow.lease_until < now),
             JobRow.attempts < max_attempts,
+            is_ready(JobRow),
         )
         .values(
             lease_token=token,
             lease_until=now + lease_seconds,
             attempts=JobRow.attempts + 1,
             worker=worker,
+            not_before=None,
+            last_error=None,
+            exit_signal=None,
         )
         .returning(JobRow.attempts)
     )
@@ -218,6 +230,12 @@ def renew_job(database: Database, claim: JobClaim, *, lease_seconds: float) -> N
     with database.begin() as session:
         if session.scalar(renewed) is None:
             raise lost_job(session, claim)
+
+
+def is_ready(table: Any) -> ColumnElement[bool]:
+    """True of rows whose pause after a failed attempt is over, or that have none."""
+    ready: ColumnElement[bool] = func.coalesce(table.not_before, 0.0) <= now_seconds()
+    return ready
 
 
 def of_active_job() -> ColumnElement[bool]:

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from faces_jobs.db.claims import JobClaim, SegmentClaim, lost, lost_job, mine, mine_to_finish
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.ended import record_end
+from faces_jobs.db.evidence import keep_evidence
 from faces_jobs.db.jobs import finish_if_last, lock_segments
 from faces_jobs.db.moves import move_items, move_jobs, move_segments
 from faces_jobs.db.rows import replace_faces, replace_tracks
@@ -115,14 +116,22 @@ def finish_segment(database: Database, claim: SegmentClaim, results: SegmentResu
         return _end_segment(session, claim, results.error)
 
 
-def fail_segment(database: Database, claim: SegmentClaim, error: ErrorDocument) -> bool:
+def fail_segment(
+    database: Database, claim: SegmentClaim, error: ErrorDocument, *, gave_up: bool = False
+) -> bool:
     """Record that a file can't be processed. True if the job is now to be finished.
+
+    With `gave_up` (every attempt failed) what is known of the last one is kept as evidence.
 
     Raises:
         CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
     """
     with database.begin() as session:
         _lock(session, claim)
+        if gave_up:
+            row = session.get_one(SegmentRow, claim.segment_id)
+            row.last_error = error.message
+            keep_evidence(session, row)
         return _end_segment(session, claim, error)
 
 
@@ -166,8 +175,15 @@ def fail_job(database: Database, claim: SegmentClaim, error: ErrorDocument) -> b
         return finish_if_last(session, job_id)
 
 
-def hand_back(database: Database, claim: SegmentClaim, *, reason: str, counts: bool) -> None:
-    """Put a segment back into the queue, for any worker to take at once.
+def hand_back(
+    database: Database,
+    claim: SegmentClaim,
+    *,
+    reason: str,
+    counts: bool,
+    delay_seconds: float = 0.0,
+) -> None:
+    """Put a segment back into the queue, for any worker to take after `delay_seconds`.
 
     With `counts` the attempt counts against the limit (something failed); without it does not
     (this worker was told to stop), and the sweep rings at once.
@@ -186,6 +202,7 @@ def hand_back(database: Database, claim: SegmentClaim, *, reason: str, counts: b
                 last_error=reason,
                 attempts=SegmentRow.attempts if counts else SegmentRow.attempts - 1,
                 last_rung_at=now_seconds() if counts else None,
+                not_before=now_seconds() + delay_seconds if delay_seconds else None,
             )
         )
 
@@ -208,8 +225,15 @@ def finish_job(database: Database, claim: JobClaim, artifacts: Sequence[NewArtif
         return end_job(session, claim.job_id, status_of_ended(items.all()), error=None)
 
 
-def hand_back_job(database: Database, claim: JobClaim, *, reason: str, counts: bool) -> None:
-    """Put a job that is to be finished back, for any worker to take.
+def hand_back_job(
+    database: Database,
+    claim: JobClaim,
+    *,
+    reason: str,
+    counts: bool,
+    delay_seconds: float = 0.0,
+) -> None:
+    """Put a job that is to be finished back, for any worker to take after `delay_seconds`.
 
     Raises:
         CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
@@ -225,6 +249,7 @@ def hand_back_job(database: Database, claim: JobClaim, *, reason: str, counts: b
                 last_error=reason,
                 attempts=JobRow.attempts if counts else JobRow.attempts - 1,
                 last_rung_at=now_seconds() if counts else None,
+                not_before=now_seconds() + delay_seconds if delay_seconds else None,
             )
         )
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, or_, select, update
 
-from faces_jobs.db.claims import of_active_job
+from faces_jobs.db.claims import is_ready, of_active_job
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.endings import end_item, end_job
+from faces_jobs.db.evidence import keep_evidence
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ItemRow, JobRow, LeaseColumns, SegmentRow
 from faces_jobs.errors import PoisonError
@@ -25,6 +26,7 @@ def waiting_segments(database: Database, *, ring_again_seconds: float, limit: in
             SegmentRow.status == SegmentStatus.QUEUED,
             _unheard(SegmentRow, ring_again_seconds),
             of_active_job(),
+            is_ready(SegmentRow),
         )
         .order_by(SegmentRow.id)
         .limit(limit)
@@ -43,6 +45,7 @@ def orphaned_segments(
             _orphaned(SegmentRow, SegmentStatus.RUNNING),
             SegmentRow.attempts < max_attempts,
             of_active_job(),
+            is_ready(SegmentRow),
             or_(
                 SegmentRow.last_rung_at < SegmentRow.lease_until,
                 _unheard(SegmentRow, ring_again_seconds),
@@ -66,6 +69,7 @@ def waiting_jobs(
             JobRow.status == JobStatus.FINISHING,
             or_(JobRow.lease_token.is_(None), JobRow.lease_until < now),
             JobRow.attempts < max_attempts,
+            is_ready(JobRow),
             or_(
                 JobRow.last_rung_at < JobRow.lease_until,
                 _unheard(JobRow, ring_again_seconds),
@@ -117,7 +121,8 @@ def fail_poison(database: Database, *, max_attempts: int, limit: int) -> tuple[i
             if row is None:  # another sweep was faster
                 continue
             failed += 1
-            if end_item(session, segment_id=segment_id, error=_evidence(row)):
+            keep_evidence(session, row)
+            if end_item(session, segment_id=segment_id, error=_given_up(row)):
                 to_finish.append(row.job_id)
     return failed, to_finish
 
@@ -144,18 +149,19 @@ def fail_poisoned_jobs(database: Database, *, max_attempts: int, limit: int) -> 
                 .where(ItemRow.job_id == job_id, ItemRow.status == ItemStatus.SUCCEEDED)
                 .limit(1)
             )
+            keep_evidence(session, row)
             status = JobStatus.FAILED if succeeded is None else JobStatus.SUCCEEDED_WITH_ERRORS
-            end_job(session, job_id, status, error=_evidence(row))
+            end_job(session, job_id, status, error=_given_up(row))
             failed += 1
     return failed
 
 
-def _evidence(row: SegmentRow | JobRow) -> ErrorDocument:
-    said = f" The last one said: {row.last_error}" if row.last_error else ""
+def _given_up(row: SegmentRow | JobRow) -> ErrorDocument:
+    said = row.last_error or "its worker vanished without a word."
     return ErrorDocument(
         code=PoisonError.code,
-        message=f"Given up after {row.attempts} attempts that ended without a result, "
-        f"the last on worker {row.worker}.{said}",
+        message=f"Given up after {row.attempts} attempts that ended without a result. "
+        f"The last, on worker {row.worker}: {said}",
     )
 
 
@@ -166,5 +172,10 @@ def _orphaned(table: type[SegmentRow], status: SegmentStatus) -> ColumnElement[b
 def _unheard(table: type[LeaseColumns], ring_again_seconds: float) -> ColumnElement[bool]:
     now = now_seconds()
     rung: Any = table.last_rung_at
-    # The last part is for a clock that was set back: a bell "rung tomorrow" is not waited for.
-    return or_(rung.is_(None), rung < now - ring_again_seconds, rung > now + ring_again_seconds)
+    return or_(
+        rung.is_(None),
+        rung < table.not_before,  # rung before its pause, which is over
+        rung < now - ring_again_seconds,
+        # For a clock that was set back: a bell "rung tomorrow" is not waited for.
+        rung > now + ring_again_seconds,
+    )

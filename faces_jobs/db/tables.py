@@ -74,6 +74,9 @@ class LeaseColumns:
     worker: Mapped[str | None]
     last_rung_at: Mapped[float | None]  # None: no message was sent yet; the sweep sends one
     last_error: Mapped[str | None]  # what ended the last attempt: the evidence when none is left
+    not_before: Mapped[float | None]  # the pause after a failed attempt
+    exit_signal: Mapped[str | None] = mapped_column(String(16))  # that killed the last worker
+    peak_memory_bytes: Mapped[int | None] = mapped_column(BigInteger)  # of it, when last heard of
 
 
 class AttributeColumns:
@@ -125,6 +128,7 @@ class JobRow(LeaseColumns, Base):
     ended_at: Mapped[float | None]
     error_code: Mapped[str | None]
     error_message: Mapped[str | None]
+    evidence: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class ItemRow(Base):
@@ -145,6 +149,7 @@ class ItemRow(Base):
     status: Mapped[ItemStatus] = mapped_column(_status(ItemStatus))
     error_code: Mapped[str | None]
     error_message: Mapped[str | None]
+    evidence: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     bytes: Mapped[int] = mapped_column(BigInteger)
     source: Mapped[str | None]  # an upload's storage key, or the path below the root; None: refused
     modified_ns: Mapped[int | None] = mapped_column(BigInteger)  # of a file in a server folder

@@ -16,6 +16,7 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Select,
+    and_,
     bindparam,
     delete,
     exists,
@@ -26,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, aliased
 
-from faces_jobs.db.claims import SegmentClaim, take_segment
+from faces_jobs.db.claims import SegmentClaim, is_ready, take_segment
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import JobRow, SegmentRow, TurnRow
@@ -66,6 +67,7 @@ def next_to_finish(database: Database, *, max_attempts: int) -> str | None:
             JobRow.status == JobStatus.FINISHING,
             or_(JobRow.lease_token.is_(None), JobRow.lease_until < now_seconds()),
             JobRow.attempts < max_attempts,
+            is_ready(JobRow),
         )
         .order_by(JobRow.priority, JobRow.created_at)
         .limit(1)
@@ -169,14 +171,17 @@ def _open(job: Any) -> ColumnElement[bool]:
 
 
 def _waits(segment: Any, max_attempts: int) -> ColumnElement[bool]:
-    return (segment.status == SegmentStatus.QUEUED) & (segment.attempts < max_attempts)  # type: ignore[no-any-return]  # the same
+    return and_(
+        segment.status == SegmentStatus.QUEUED, segment.attempts < max_attempts, is_ready(segment)
+    )
 
 
 def _orphaned(segment: Any, max_attempts: int) -> ColumnElement[bool]:
-    return (  # type: ignore[no-any-return]  # the same
-        (segment.status == SegmentStatus.RUNNING)
-        & (segment.lease_until < now_seconds())
-        & (segment.attempts < max_attempts)
+    return and_(
+        segment.status == SegmentStatus.RUNNING,
+        segment.lease_until < now_seconds(),
+        segment.attempts < max_attempts,
+        is_ready(segment),
     )
 
 

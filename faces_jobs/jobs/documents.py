@@ -11,8 +11,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from faces_jobs.jobs.labels import ANSWERS
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.jobs.status import ItemStatus, JobStatus
+
+_LABELS = dict.fromkeys(label for labels in ANSWERS.values() for label in labels)
 
 DeliveryState = Literal["waiting", "delivered", "given_up"]
 
@@ -28,6 +31,21 @@ class ErrorDocument(Document):
 
     code: str = Field(description="Stable name, such as `truncated`.")
     message: str = Field(description="One sentence that says what to do.")
+
+
+class EvidenceDocument(Document):
+    """What is known of the last attempt at work that was given up."""
+
+    attempts: int = Field(description="How many there were, those of lost workers included.")
+    worker: str | None = Field(description="Who made the last one: machine, process, life.")
+    exit_signal: str | None = Field(
+        description="The signal that killed it, such as `SIGKILL`, where that is known."
+    )
+    said: str | None = Field(description="What ended it; none where its worker fell silent.")
+    peak_memory_bytes: int | None = Field(
+        description="The most memory its process had used when it was last heard of."
+    )
+    last_frame: int | None = Field(description="The frame that it was at by then.")
 
 
 class ModelDocument(Document):
@@ -58,6 +76,7 @@ class ItemDocument(Document):
     name: str = Field(description="The name it was submitted under, with its folders.")
     status: ItemStatus
     error: ErrorDocument | None
+    evidence: EvidenceDocument | None = Field(description="Of a file that was given up.")
     kind: str | None = Field(description="`image` or `video`, once known.")
     format: str | None
     width: int | None
@@ -87,6 +106,7 @@ class JobDocument(Document):
     track_count: int
     models: list[ModelDocument] = Field(description="Those that answered; empty before any did.")
     error: ErrorDocument | None = Field(description="Of the job itself, not of one item.")
+    evidence: EvidenceDocument | None = Field(description="Of exports that were given up.")
 
 
 class JobPage(Document):
@@ -106,8 +126,14 @@ class ItemPage(Document):
 class AttributeDocument(Document):
     """A label and its probability."""
 
-    label: str
-    probability: float
+    label: str = Field(
+        description="One of the attribute's labels, or `unsure` where the likeliest of them is "
+        "below the threshold in force (see the job's `models`).",
+        json_schema_extra={"enum": [*_LABELS]},
+    )
+    probability: float = Field(
+        ge=0, le=1, description="Of the likeliest label, also where it is `unsure`."
+    )
 
 
 class BoxDocument(Document):

@@ -11,7 +11,10 @@ DEFAULT_PAGE = 100
 
 @dataclass(frozen=True, slots=True)
 class AttributeFilter:
-    """Keep faces whose `head` has one of `labels` (any if empty) with at least this probability."""
+    """Keep faces whose `head` has one of `labels` (any if empty) with at least this probability.
+
+    `unsure` can be asked for like a label; its probability is that of the likeliest label.
+    """
 
     labels: tuple[str, ...] = ()
     min_probability: float | None = None

@@ -15,6 +15,7 @@ from faces_jobs.db.tables import ItemRow, JobRow, ModelRow, SegmentRow
 from faces_jobs.errors import NotFoundError
 from faces_jobs.jobs.documents import (
     ErrorDocument,
+    EvidenceDocument,
     ItemDocument,
     ItemPage,
     JobDocument,
@@ -168,6 +169,7 @@ def _job_document(
         track_count=sum(group.tracks for group in groups),
         models=models,
         error=_error(row),
+        evidence=_evidence(row),
     )
 
 
@@ -180,6 +182,7 @@ def _item_document(row: ItemRow, done: int, total: int | None, now: float) -> It
         name=row.name,
         status=row.status,
         error=_error(row),
+        evidence=_evidence(row),
         kind=row.kind,
         format=row.format,
         width=row.width,
@@ -258,3 +261,7 @@ def _error(row: JobRow | ItemRow) -> ErrorDocument | None:
     if row.error_code is None:
         return None
     return ErrorDocument(code=row.error_code, message=row.error_message or "")
+
+
+def _evidence(row: JobRow | ItemRow) -> EvidenceDocument | None:
+    return None if row.evidence is None else EvidenceDocument.model_validate(row.evidence)

@@ -11,7 +11,8 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from faces_jobs.jobs.records import Attributes
+from faces_jobs.jobs.labels import UNSURE
+from faces_jobs.jobs.records import Attribute, Attributes
 from faces_jobs.pipeline.values import Face, Picture
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -23,6 +24,10 @@ CROWD = 4
 
 # What most people never ask about is not drawn unless it says something.
 QUIET = {"occlusion": "none", "illumination": "medium", "pose": "frontal", "makeup": "partial"}
+TEXT_BGR = (255, 255, 255)
+# What is not sure is there to be read, but does not ask for it.
+UNSURE_BGR = (170, 170, 170)
+DOUBT = "?"
 
 
 Rectangle = tuple[int, int, int, int]
@@ -87,11 +92,11 @@ def colour_of(track: int) -> tuple[int, int, int]:
 
 
 def lines_of(track: int, attributes: Attributes) -> list[str]:
-    """The text beside a face: first who it is, then how it looks."""
+    """The text beside a face: first who it is, then how it looks; `age ?` where that is unsure."""
     shown = {
-        head: f"{attribute.label} {attribute.probability:.0%}"
+        head: _words_of(head, attribute)
         for head, attribute in attributes.items()
-        if QUIET.get(head) != attribute.label
+        if attribute.label not in _unsaid(head)
     }
     person = [shown[head] for head in ("gender", "age") if head in shown]
     rest = [
@@ -100,6 +105,16 @@ def lines_of(track: int, attributes: Attributes) -> list[str]:
         if head not in {"gender", "age"}
     ]
     return [" ".join([f"#{track}", *person[:1]]), *person[1:], *rest]
+
+
+def _words_of(head: str, attribute: Attribute) -> str:
+    if attribute.label == UNSURE:
+        return f"{head} {DOUBT}"
+    return f"{attribute.label} {attribute.probability:.0%}"
+
+
+def _unsaid(head: str) -> set[str]:
+    return {QUIET[head], UNSURE} if head in QUIET else set()
 
 
 def _edges(face: Face) -> Rectangle:
@@ -141,7 +156,7 @@ def _draw_panel(
             (left + sizes.padding, baseline),
             FONT,
             sizes.text,
-            colour if number == 0 else (255, 255, 255),
+            colour if number == 0 else UNSURE_BGR if line.endswith(DOUBT) else TEXT_BGR,
             sizes.text_thickness,
             cv2.LINE_AA,
         )

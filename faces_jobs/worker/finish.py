@@ -26,6 +26,7 @@ from faces_jobs.sinks.exports import (
     write_tracks_csv,
 )
 from faces_jobs.storage import told_when_full
+from faces_jobs.worker.backoff import pause_seconds
 from faces_jobs.worker.heartbeat import Heartbeat, StopRequestedError
 from faces_jobs.worker.record import Published, record
 from faces_jobs.worker.resources import Worker
@@ -123,7 +124,13 @@ def _write_exports(out: Path, job_id: str, worker: Worker, heartbeat: Heartbeat)
 
 def _hand_back(claim: JobClaim, worker: Worker, reason: str, *, counts: bool) -> None:
     try:
-        hand_back_job(worker.database, claim, reason=reason, counts=counts)
+        hand_back_job(
+            worker.database,
+            claim,
+            reason=reason,
+            counts=counts,
+            delay_seconds=pause_seconds(worker.settings, claim.attempt) if counts else 0.0,
+        )
         if not counts:
             worker.queue.ring_job(claim.job_id)
     except (

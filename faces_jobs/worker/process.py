@@ -39,8 +39,10 @@ from faces_jobs.pipeline.values import MediaInfo
 from faces_jobs.sinks.spool import FaceSpool
 from faces_jobs.storage import told_when_full
 from faces_jobs.worker.artifacts import ItemArtifacts
+from faces_jobs.worker.backoff import pause_seconds
 from faces_jobs.worker.finish import finish_job
 from faces_jobs.worker.heartbeat import Heartbeat, StopRequestedError
+from faces_jobs.worker.memory import peak_memory_bytes
 from faces_jobs.worker.record import Published, record
 from faces_jobs.worker.resources import Worker
 from faces_jobs.worker.source import open_source
@@ -106,6 +108,8 @@ def _attempt(claim: SegmentClaim, worker: Worker) -> bool:
         return fail_segment(database, claim, _document(error))
     except FacesJobsError as error:
         _log.warning("the attempt failed: %s", error)
+        if error.permanent:
+            return fail_segment(database, claim, _document(error))
         return _try_again(claim, worker, _document(error))
     except Exception as error:  # noqa: BLE001 (the last boundary: told, kept and counted)
         _log.exception("the attempt failed")
@@ -120,8 +124,15 @@ def _attempt(claim: SegmentClaim, worker: Worker) -> bool:
 def _try_again(claim: SegmentClaim, worker: Worker, error: ErrorDocument) -> bool:
     """Put the segment back for another attempt; fail it where this one was the last."""
     if claim.attempt >= worker.settings.max_attempts:
-        return fail_segment(worker.database, claim, error)
-    hand_back(worker.database, claim, reason=error.message, counts=True)
+        worker.counters.add("poison")
+        return fail_segment(worker.database, claim, error, gave_up=True)
+    hand_back(
+        worker.database,
+        claim,
+        reason=error.message,
+        counts=True,
+        delay_seconds=pause_seconds(worker.settings, claim.attempt),
+    )
     return False
 
 
@@ -135,6 +146,7 @@ def _work(claim: SegmentClaim, worker: Worker) -> bool:
             lease_seconds=settings.lease_seconds,
             frames_done=frames_done,
             frames_total=frames_total,
+            peak_memory_bytes=peak_memory_bytes(),
         )
 
     with ExitStack() as stack:
@@ -203,7 +215,9 @@ def _facts(info: MediaInfo) -> ItemFacts:
     )
 
 
-def _models(detector: Detector, classifiers: Sequence[Classifier]) -> list[ModelVersion]:
+def _models(
+    detector: Detector, classifiers: Sequence[Classifier], *said: str
+) -> list[ModelVersion]:
     found = ModelVersion(name=DETECTOR, version=detector.version, sha256=detector.sha256)
     return [
         found,

@@ -154,7 +154,12 @@ def bench(
     worker = Worker(
         name="alice",
         settings=settings.model_copy(
-            update={"batch_size": 2, "heartbeat_seconds": 0.02, "lease_seconds": 30.0}
+            update={
+                "batch_size": 2,
+                "heartbeat_seconds": 0.02,
+                "lease_seconds": 30.0,
+                "retry_seconds": 0.0,
+            }
         ),
         database=database,
         storage=storage,

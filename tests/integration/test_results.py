@@ -46,6 +46,7 @@ def crowd(database: Database) -> StoredJob:
                         score=0.5 + frame / 100,
                         gender=("female" if number else "male", 0.5 + frame / 50),
                         age="old" if frame % 10 == 0 else "young",
+                        expression=("unsure", 0.4) if frame % 4 == 3 else ("fear", 0.9),
                     )
                     for frame in range(20)
                     for number in range(2)
@@ -132,6 +133,15 @@ def test_faces_across_jobs(database: Database, crowd: StoredJob) -> None:
             lambda _item, frame, n: n == 1 and 5 <= frame < 10,
         ),
         ({"attributes": {"makeup": AttributeFilter(("over",))}}, lambda *_place: False),
+        (
+            {"attributes": {"expression": AttributeFilter(("unsure",))}},
+            lambda _item, frame, _n: frame % 4 == 3,
+        ),
+        (
+            {"attributes": {"expression": AttributeFilter(("unsure", "anger"), 0.35, 0.45)}},
+            lambda _item, frame, _n: frame % 4 == 3,
+        ),
+        ({"attributes": {"gender": AttributeFilter(("unsure",))}}, lambda *_place: False),
     ],
 )
 def test_filters(

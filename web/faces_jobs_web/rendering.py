@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Flask
 
-from faces_jobs.jobs.labels import HEADS
+from faces_jobs.jobs.labels import ANSWERS, HEADS, UNSURE
 from faces_jobs.jobs.status import JobStatus
 from faces_jobs_web.guard import FORM_FIELD, form_token
 from faces_jobs_web.services import services
@@ -52,6 +52,8 @@ def _on_every_page() -> dict[str, Any]:
         "form_field": FORM_FIELD,
         "with_login": not services().access.open,
         "heads": HEADS,
+        "answers": ANSWERS,
+        "unsure": UNSURE,
         "job_statuses": list(JobStatus),
         "first_page_of": first_page_of,
     }

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+import torch
+
 from faces_jobs.errors import DataLayoutError
 from faces_jobs.pipeline.stages import Detector
 from faces_jobs_models.training.calibration import calibration_half, with_temperature
@@ -41,6 +43,7 @@ def run_recipe(
     *,
     labels: Labels,
     out: Path,
+    threads: int,
     detector: Detector,
     say: Say,
     advance: Callable[[int], None],
@@ -54,6 +57,7 @@ def run_recipe(
         out: gets `prepared` (crops, shared by all models) and `MODEL` with checkpoint, log,
             pictures and `export`.
         detector: the run-time one, which finds the faces to cut.
+        threads: cores that torch may use.
         say: takes one line an epoch, and one for each reason why rows were left out.
         advance: takes the number of epochs done, those of earlier runs included.
 
@@ -63,6 +67,7 @@ def run_recipe(
     Raises:
         DataLayoutError: a data set of the recipe is not there.
     """
+    torch.set_num_threads(threads)
     data_sets = _prepared(recipe, data, labels=labels, out=out, detector=detector, say=say)
     folder = out / (recipe.model if labels == "ferplus" else f"{recipe.model}-{labels}")
     log = folder / LOG_NAME

@@ -21,7 +21,7 @@ from tests.unit.models.packs import drawn_face, write, write_packs
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
-    write_packs(folder, rows=80)
+    write_packs(folder, rows=48)
     return folder
 
 

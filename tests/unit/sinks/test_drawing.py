@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faces_jobs.jobs.labels import HEADS
+from faces_jobs.jobs.labels import HEADS, UNSURE
 from faces_jobs.jobs.records import Attribute, BoxXyxy, FaceRecord
 from faces_jobs.pipeline.values import Face
-from faces_jobs.sinks.drawing import Sizes, colour_of, draw_faces, lines_of
+from faces_jobs.sinks.drawing import TEXT_BGR, Sizes, colour_of, draw_faces, lines_of
 
 LABELS = {head: Attribute(labels[0], 0.9) for head, labels in HEADS.items()}
 
@@ -79,3 +81,23 @@ def test_what_says_nothing_is_not_drawn() -> None:
     }
     assert lines_of(7, settled) == ["#7 male 98%", "old 70%", "occlusion glasses 80%"]
     assert lines_of(7, {}) == ["#7"]
+
+
+def test_what_is_unsure_is_a_calm_question_mark_or_left_out() -> None:
+    settled = {head: Attribute(UNSURE, 0.4) for head in HEADS}
+    assert lines_of(7, settled) == ["#7 gender ?", "age ?", "expression ?"]
+    settled["age"] = Attribute("old", 0.7)
+    assert lines_of(7, settled) == ["#7 gender ?", "old 70%", "expression ?"]
+
+
+def test_unsure_lines_are_gray() -> None:
+    picture = np.zeros((360, 640, 3), np.uint8)
+
+    def white(label: str) -> int:
+        face = a_face((100, 100, 200, 220))
+        settled = {"expression": Attribute(label, 0.5)}
+        drawn = draw_faces(picture, [replace(face, settled=settled)])
+        return int((drawn == TEXT_BGR).all(axis=2).sum())
+
+    assert white(UNSURE) == 0
+    assert white("happiness") > 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faces_jobs.jobs.labels import HEADS
+from faces_jobs.jobs.labels import ANSWERS, HEADS, UNSURE
 from faces_jobs.jobs.records import Attribute, FaceRecord, TrackRecord
 from faces_jobs.pipeline.values import Face, Frame
 from faces_jobs.sinks.exports import (
@@ -76,6 +77,30 @@ def test_the_three_files_of_faces_hold_the_same_rows(tmp_path: Path) -> None:
     assert table == shown
     assert table[3]["gender"] == "female"
     assert table[3]["age"] == table[3]["age_probability"] == ""
+
+
+def test_unsure_stands_where_the_label_would_with_its_probability(tmp_path: Path) -> None:
+    doubtful = replace(a_face(), attributes={"age": Attribute(UNSURE, 0.375)})
+    write_faces_csv(tmp_path / "faces.csv", [("a.mp4", doubtful)])
+    write_faces_jsonl(tmp_path / "faces.jsonl", [("a.mp4", doubtful)])
+    write_faces_parquet(tmp_path / "faces.parquet", [("a.mp4", doubtful)])
+    track = replace(a_track(), attributes=doubtful.attributes)
+    write_tracks_csv(tmp_path / "tracks.csv", [("a.mp4", track)])
+    rows = [
+        json.loads((tmp_path / "faces.jsonl").read_text()),
+        *pq.read_table(tmp_path / "faces.parquet").to_pylist(),
+    ]
+    for name in ("faces.csv", "tracks.csv"):
+        with (tmp_path / name).open(newline="") as file:
+            rows += csv.DictReader(file)
+    assert [row["age"] for row in rows] == [UNSURE] * 4
+    assert [float(row["age_probability"]) for row in rows] == [0.375] * 4
+
+
+def test_the_docs_name_every_answer_of_every_head() -> None:
+    text = DOCS.read_text()
+    for head, answers in ANSWERS.items():
+        assert f"| `{head}` | string | {', '.join(answers)} |" in text
 
 
 def test_parquet_is_written_group_by_group(tmp_path: Path) -> None:

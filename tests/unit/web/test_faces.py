@@ -60,6 +60,18 @@ def test_filters_keep_what_passes_all(
     assert len(faces(client, job_id, query)) == expected
 
 
+def test_unsure_is_found_like_a_label(client: WebClient, held: Services) -> None:
+    job = client.post("/api/v1/jobs", data={"files": upload("clip.png")}).json["id"]
+    worked.finish(held.database, held.storage, job, expression="unsure")
+    first = faces(client, job, "expression=unsure")[0]
+    assert first["attributes"]["expression"] == {"label": "unsure", "probability": 0.8}
+    assert len(faces(client, job, "expression=unsure,anger&expression_max_probability=0.8")) == 12
+    assert faces(client, job, "expression=happiness") == []
+    assert faces(client, job, "gender=unsure") == []
+    tracks = client.get(f"/api/v1/jobs/{job}/tracks?expression=unsure").json["tracks"]
+    assert [track["track"] for track in tracks] == [1, 2]
+
+
 def test_an_item_can_be_named(client: WebClient, job_id: str) -> None:
     item = client.get(f"/api/v1/jobs/{job_id}/items").json["items"][0]["id"]
     assert len(faces(client, job_id, f"item={item}")) == 12

@@ -59,9 +59,14 @@ def test_faces_have_a_filter_for_every_attribute(document: dict[str, Any]) -> No
     for path in ("/api/v1/faces", "/api/v1/jobs/{job_id}/faces", "/api/v1/jobs/{job_id}/tracks"):
         parameters = {one["name"]: one for one in document["paths"][path]["get"]["parameters"]}
         for head, labels in HEADS.items():
-            assert parameters[head]["schema"]["items"]["enum"] == list(labels)
+            assert parameters[head]["schema"]["items"]["enum"] == [*labels, "unsure"]
             assert f"{head}_min_probability" in parameters
             assert f"{head}_max_probability" in parameters
+
+
+def test_an_answer_is_a_label_or_unsure(document: dict[str, Any]) -> None:
+    label = document["components"]["schemas"]["AttributeDocument"]["properties"]["label"]
+    assert set(label["enum"]) == {*(name for labels in HEADS.values() for name in labels), "unsure"}
 
 
 def test_submission_describes_every_option(document: dict[str, Any]) -> None:

@@ -185,6 +185,31 @@ def test_the_faces_table_filters_by_address_alone(client: WebClient, done: str) 
     assert "must be a number of seconds" in wrong.text
 
 
+def test_pages_show_unsure_quietly_and_filter_by_it(client: WebClient, held: Services) -> None:
+    job_id = client.post("/api/v1/jobs", data={"files": upload()}).json["id"]
+    worked.finish(held.database, held.storage, job_id, expression="unsure")
+    for part in ("", "/tracks", "/faces"):
+        page = client.get(f"/jobs/{job_id}{part}").text
+        assert re.search(r'<span class="quiet" title="[^"]+80.%">unsure</span>', page), part
+    filtered = client.get(f"/jobs/{job_id}/faces?expression=unsure").text
+    assert len(re.findall(r"data-seek", filtered)) == 12
+    assert "<option selected>unsure</option>" in filtered
+    assert "No face passes" in client.get(f"/jobs/{job_id}/faces?expression=happiness").text
+
+
+def test_thresholds_are_submitted_with_the_form(
+    client: WebClient, database: Database, token: str
+) -> None:
+    data = {"form_token": token, "gender": "on", "unsure_below": "gender=0.7"}
+    sent = client.post("/", data={**data, "files": [upload("a.png")]})
+    assert sent.status_code == 303
+    assert list_jobs(database).jobs[0].options.unsure_below == "gender=0.7"
+    refused = client.post("/", data={**data, "files": [upload("a.png")], "unsure_below": "often"})
+    assert refused.status_code == 422
+    assert "is no probability" in refused.text
+    assert 'value="often"' in refused.text
+
+
 def test_the_faces_table_goes_on_to_the_next_page(client: WebClient, done: str) -> None:
     first = client.get(f"/jobs/{done}/faces?gender=female&limit=4").text
     following = re.search(r'rel="next" href="([^"]+)"', first)

@@ -29,11 +29,13 @@ MP4 = b"\0\0\0\x18ftypisom\0\0\x02\0isomiso2" + bytes(range(256)) * 40
 CSV = b"item,frame_index\r\nface.png,0\r\n"
 
 
-def attributes(gender: str = "female", probability: float = 0.9) -> dict[str, Attribute]:
+def attributes(
+    gender: str = "female", probability: float = 0.9, *, expression: str = "happiness"
+) -> dict[str, Attribute]:
     """Attributes of all heads."""
     return {
         "gender": Attribute(gender, probability),
-        "expression": Attribute("happiness", 0.8),
+        "expression": Attribute(expression, 0.8),
         "illumination": Attribute("high", 0.7),
         "pose": Attribute("frontal", 0.95),
         "occlusion": Attribute("none", 0.6),
@@ -53,7 +55,7 @@ def claim(database: Database, job_id: str) -> list[SegmentClaim]:
     return [one for one in claims if one is not None]
 
 
-def faces() -> list[FaceRecord]:
+def faces(expression: str = "happiness") -> list[FaceRecord]:
     """Two faces a frame: a woman on the left (track 1), a man on the right (track 2)."""
     found = []
     for frame in range(FRAMES):
@@ -64,7 +66,7 @@ def faces() -> list[FaceRecord]:
             track=1,
             box_xyxy=(10.0, 10.0, 40.0, 50.0),
             score=0.9,
-            attributes=attributes("female", 0.5 + frame * 0.08),
+            attributes=attributes("female", 0.5 + frame * 0.08, expression=expression),
         )
         right = replace(
             left,
@@ -72,13 +74,13 @@ def faces() -> list[FaceRecord]:
             track=2,
             box_xyxy=(60.0, 10.0, 90.0, 50.0),
             score=0.6,
-            attributes=attributes("male", 0.97),
+            attributes=attributes("male", 0.97, expression=expression),
         )
         found += [left, right]
     return found
 
 
-def tracks() -> list[TrackRecord]:
+def tracks(expression: str = "happiness") -> list[TrackRecord]:
     """The two tracks of `faces`."""
     return [
         TrackRecord(
@@ -92,14 +94,19 @@ def tracks() -> list[TrackRecord]:
             best_frame_index=2,
             best_time_ms=1000.0,
             best_box_xyxy=(10.0, 10.0, 40.0, 50.0),
-            attributes=attributes(gender, 0.93),
+            attributes=attributes(gender, 0.93, expression=expression),
         )
         for number, gender, score in ((1, "female", 0.9), (2, "male", 0.6))
     ]
 
 
 def finish(
-    database: Database, storage: LocalStorage, job_id: str, *, name: str | None = None
+    database: Database,
+    storage: LocalStorage,
+    job_id: str,
+    *,
+    name: str | None = None,
+    expression: str = "happiness",
 ) -> JobStatus:
     """Work a job off: two tracks an item, an annotated video, a thumbnail, and a table."""
     last = False
@@ -121,8 +128,8 @@ def finish(
             SegmentResults(
                 facts=ItemFacts("video", "mov", 100, 60, 3000.0),
                 frames=FRAMES,
-                faces=faces(),
-                tracks=tracks(),
+                faces=faces(expression),
+                tracks=tracks(expression),
                 artifacts=artifacts,
                 models=[ModelVersion("gender", "1", "a" * 64)],
             ),

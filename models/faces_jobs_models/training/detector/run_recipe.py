@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from faces_jobs.errors import DataLayoutError, ModelError
 from faces_jobs_models.detector.export import DetectorNote, write_detector
@@ -48,6 +49,7 @@ def run_detector_recipe(
     *,
     teacher: OnnxSession,
     out: Path,
+    threads: int,
     say: Say,
     advance: Callable[[int], None],
 ) -> Path:
@@ -58,6 +60,7 @@ def run_detector_recipe(
         data: holds WIDER FACE, and faces to compose scenes with (utkface, imfdb, facemask).
         teacher: answers for the finished scenes.
         out: gets `detector` with checkpoint, log, curves and `export`.
+        threads: cores that torch may use.
         say: takes one line an epoch, and one for each reason why pictures were left out.
         advance: takes the number of epochs done, those of earlier runs included.
 
@@ -67,6 +70,7 @@ def run_detector_recipe(
     Raises:
         DataLayoutError: there are no pictures with marked faces.
     """
+    torch.set_num_threads(threads)
     folder = out / "detector"
     log = folder / LOG_NAME
 
