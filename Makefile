@@ -10,7 +10,7 @@ PIP_VERSION := 26.3
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench wheel clean
+.PHONY: help install demo test check format bench wheel images clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,7 +47,15 @@ bench: $(STAMP) ## measure the pipeline on this machine and print the figures
 	$(BIN)/python -m tests.bench
 
 wheel: $(STAMP) ## build the wheel and the source archive into dist/
+	rm -f dist/faces_jobs-*
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+images: wheel ## build the images faces-jobs-web and faces-jobs-worker (BASE=..., PIP_OPTIONS=...)
+	for target in web worker; do \
+	    docker build --file docker/Dockerfile --target $$target --tag faces-jobs-$$target \
+	        $(if $(BASE),--build-arg BASE="$(BASE)") $(if $(PIP_OPTIONS),--build-arg PIP_OPTIONS="$(PIP_OPTIONS)") \
+	        . || exit 1; \
+	done
 
 clean: ## remove the virtual environment and caches; uploads and results in var/ stay
 	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -15,6 +15,8 @@ from faces_jobs.errors import NotFoundError, ServerError
 from faces_jobs.jobs.documents import (
     ArtifactDocument,
     ArtifactPage,
+    AuditDocument,
+    AuditPage,
     FaceDocument,
     FacePage,
     ItemDocument,
@@ -209,6 +211,12 @@ class Client:
         """
         answer = self._request("PATCH", f"{API}/jobs/{job_id}", json={"priority": priority})
         return JobDocument.model_validate_json(answer.content)
+
+    def audit(self, job_id: str | None = None) -> Iterator[AuditDocument]:
+        """All deletions, newest first; of one job, or of all."""
+        asked: Parameters = {"job": job_id} if job_id else {}
+        pages = self._pages(AuditPage, f"{API}/audit", asked)
+        return (entry for page in pages for entry in page.entries)
 
     def _act(self, job_id: str, verb: str) -> JobDocument:
         answer = self._request("POST", f"{API}/jobs/{job_id}/{verb}")

@@ -28,6 +28,8 @@ FacesJobsError
 ├── LeaseLostError                another worker holds this work now (not permanent)
 ├── CancelledError                the user cancelled (not an error of the work)
 ├── PausedError                   the job is held: paused, or waiting for space (not permanent)
+├── NotReadyError                 a part without which the service can't work is missing
+├── QueueFullError                so much work waits that no more is taken (not permanent)
 ├── QueueError                    the broker does not answer (not permanent)
 ├── DatabaseError                 the database is missing, old or unreachable
 └── ServerError                   the server answered a client's request with a problem
@@ -38,6 +40,7 @@ Each class has a stable `code` that users see (an item's `error.code`, the end o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -220,6 +223,27 @@ class PausedError(FacesJobsError):
     """The job is held, by the user or for want of space, while it was being worked on."""
 
     code = "paused"
+    permanent = False
+
+
+class NotReadyError(FacesJobsError):
+    """A part without which the service can't work is missing: database, broker, a worker, ...
+
+    `fields` maps each missing part to a sentence about it.
+    """
+
+    code = "not-ready"
+    permanent = False
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        self.fields = dict(fields)
+        super().__init__(f"Not ready: {', '.join(fields)} missing.")
+
+
+class QueueFullError(FacesJobsError):
+    """So much work waits, of this owner or of all, that no more is taken for now."""
+
+    code = "queue-full"
     permanent = False
 
 

@@ -1,4 +1,9 @@
-"""Deleting: a job with all its rows and files, and what died half-way left behind."""
+"""Deleting: a job with all its rows and files, seen to be gone, and what is kept long enough.
+
+Rows go first, in one transaction that also writes a line of the audit; then the files; then
+somebody looks. What is left (a file that can't be removed, a worker that has not let go yet) is
+tried again by the sweep, until the line can say that nothing remains.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +11,18 @@ import logging
 
 from sqlalchemy import select
 
+from faces_jobs.db.deletion import (
+    OpenDeletion,
+    delete_rows,
+    expired_jobs,
+    open_deletions,
+    record_look,
+    rows_left,
+)
 from faces_jobs.db.endings import is_visible
-from faces_jobs.db.jobs import delete_job_rows
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import JobRow
+from faces_jobs.errors import NotFoundError
 from faces_jobs.storage import LocalStorage
 
 # Longer than any request or finishing takes: a file without a row that is younger may be about
@@ -17,19 +30,87 @@ from faces_jobs.storage import LocalStorage
 ORPHAN_SECONDS = 3600.0
 # Longer than a worker may go without writing to its workspace.
 STALE_SECONDS = 24 * 3600.0
+MOST_AT_ONCE = 64
+
+ASKED = "asked"
+EXPIRED = "expired"
+RETENTION = "retention"
 
 _log = logging.getLogger(__name__)
 
 
-def delete_job(job_id: str, *, database: Database, storage: LocalStorage) -> None:
-    """Delete a job: rows first, then files. A worker that is at it finds its lease gone.
+def delete_job(
+    job_id: str,
+    *,
+    database: Database,
+    storage: LocalStorage,
+    why: str = ASKED,
+    by: str = "api",
+) -> bool:
+    """Delete a job. A worker that is at it finds its lease gone.
+
+    True: no row and no file of it remain, as a look has shown. False: its rows are gone, and the
+    sweep sees to what is left of its files.
 
     Raises:
         NotFoundError: no such job.
     """
     with database.begin() as session:
-        delete_job_rows(session, job_id)
-    storage.delete_job(job_id)
+        audit_id = delete_rows(session, job_id, why=why, by=by)
+    (deletion,) = open_deletions(database, limit=1, audit_id=audit_id)
+    return complete_deletion(deletion, database=database, storage=storage)
+
+
+def complete_deletion(deletion: OpenDeletion, *, database: Database, storage: LocalStorage) -> bool:
+    """Remove what is left of a deleted job's files, look, and write down what was found.
+
+    True: nothing remains.
+    """
+    removed = storage.delete_job(deletion.job_id)
+    if not deletion.held:
+        for token in deletion.tokens:  # their workers had all the time there was
+            storage.remove_workspace(token)
+    problem = _what_remains(deletion, database, storage)
+    if problem is not None and removed.error is not None:
+        problem = f"{problem}: {removed.error}"
+    record_look(database, deletion, files=removed.files, bytes_=removed.bytes, problem=problem)
+    if problem is None:
+        _log.info("job %s is deleted: no row and no file of it remain", deletion.job_id)
+    else:
+        _log.warning("job %s is not wholly deleted yet: %s", deletion.job_id, problem)
+    return problem is None
+
+
+def complete_deletions(database: Database, storage: LocalStorage) -> int:
+    """Look again at deletions that were not complete. Returns how many still are not."""
+    due = open_deletions(database, limit=MOST_AT_ONCE)
+    return sum(
+        not complete_deletion(deletion, database=database, storage=storage) for deletion in due
+    )
+
+
+def delete_expired(database: Database, storage: LocalStorage) -> int:
+    """Delete jobs that were kept as long as asked. Returns how many."""
+    deleted = 0
+    for job_id in expired_jobs(database, limit=MOST_AT_ONCE):
+        try:
+            delete_job(job_id, database=database, storage=storage, why=EXPIRED, by=RETENTION)
+        except NotFoundError:  # another sweep, or its user, was faster
+            continue
+        deleted += 1
+    return deleted
+
+
+def _what_remains(deletion: OpenDeletion, database: Database, storage: LocalStorage) -> str | None:
+    rows = rows_left(database, deletion.job_id)
+    if rows:
+        return f"{rows} rows remain"
+    files = storage.files_left(deletion.job_id)
+    if files:
+        return f"{files} files or folders remain"
+    if any(storage.has_workspace(token) for token in deletion.tokens):
+        return "a worker has not let go of it yet"
+    return None
 
 
 def sweep_files(

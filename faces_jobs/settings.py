@@ -86,6 +86,28 @@ class Settings(BaseModel):
         ge=0,
         description="Room that must stay free in the data folder; below it nothing is accepted.",
     )
+    max_queued_jobs: int = Field(
+        default=10_000,
+        ge=0,
+        description="Most jobs that wait or run; more are refused (429). 0: no limit.",
+    )
+    max_queued_items: int = Field(
+        default=1_000_000, ge=0, description="Most files in those jobs, likewise."
+    )
+    max_queued_bytes: int = Field(
+        default=0, ge=0, description="Most bytes of those files, likewise."
+    )
+    max_owner_jobs: int = Field(
+        default=0,
+        ge=0,
+        description="Most jobs of one owner that wait or run; more are refused (429). 0: no limit.",
+    )
+    max_owner_items: int = Field(
+        default=0, ge=0, description="Most files in the jobs of one owner, likewise."
+    )
+    max_owner_bytes: int = Field(
+        default=0, ge=0, description="Most bytes of the files of one owner, likewise."
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="Where networks run. `auto`: CUDA where it is there."
     )
@@ -140,6 +162,13 @@ class Settings(BaseModel):
         gt=0,
         description="How often a process tells that it lives. Silent four times as long, it counts "
         "as gone.",
+    )
+    keep_days: float | None = Field(
+        default=None,
+        gt=0,
+        le=36_500,
+        description="Days after its end at which a job is deleted that does not say otherwise. "
+        "Empty: kept until somebody deletes it.",
     )
     webhook_secret: SecretStr | None = Field(
         default=None,
@@ -292,7 +321,7 @@ def _signing_key(secret: SecretStr) -> bytes:
     if prefix != "whsec" or not 24 <= len(key) <= 64:
         raise ValueError(
             "must be whsec_ and the base64 of 24 to 64 bytes; make one with: python -c "
-            "'import base64, secrets; print(\"whsec_\" + "
+            '\'import base64, secrets; print("whsec_" + '
             "base64.b64encode(secrets.token_bytes(32)).decode())'"
         )
     return key

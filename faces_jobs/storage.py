@@ -19,7 +19,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +50,15 @@ class StoredFile:
     sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What went, and what was in the way of the rest."""
+
+    files: int
+    bytes: int
+    error: str | None
+
+
 class LocalStorage:
     """Files below one folder. Thread-safe and safe between processes: names never meet."""
 
@@ -72,10 +81,37 @@ class LocalStorage:
                 "delete jobs that are no longer needed, or give it more room."
             )
 
-    @contextmanager
-    def receive(self, *, max_bytes: int | None = None) -> Iterator[Incoming]:
-        """A place to stream uploads to. What no job took is removed at the end."""
+    def room(self) -> tuple[int, int]:
+        """Bytes that are free in the folder's file system, and all that it has."""
+        usage = shutil.disk_usage(self.folder)
+        return usage.free, usage.total
+
+    def check_writable(self) -> None:
+        """See whether a file can be written, with room to spare.
+
+        Raises:
+            StorageFullError: there is no room.
+            OSError: the folder is gone or may not be written to.
+        """
         self.check_room()
+        probe = self.folder / "work" / f"probe-{uuid.uuid4().hex}"
+        with told_when_full():
+            probe.mkdir(parents=True)
+            try:
+                (probe / "file").write_bytes(b"x")
+            finally:
+                shutil.rmtree(probe, ignore_errors=True)
+
+    @contextmanager
+    def receive(
+        self, *, max_bytes: int | None = None, expected_bytes: int = 0
+    ) -> Iterator[Incoming]:
+        """A place to stream uploads to. What no job took is removed at the end.
+
+        Raises:
+            StorageFullError: there is no room for what is expected.
+        """
+        self.check_room(expected_bytes)
         folder = self.folder / "incoming" / uuid.uuid4().hex
         with told_when_full():
             folder.mkdir(parents=True)
@@ -151,9 +187,43 @@ class LocalStorage:
             except OSError:  # not empty, or gone: both are well
                 return
 
-    def delete_job(self, job_id: str) -> None:
-        """Remove every file of a job. Nothing happens where there is none."""
-        self._remove(self.path_of(f"jobs/{job_id}/uploads").parent)
+    def delete_job(self, job_id: str) -> Removed:
+        """Remove every file of a job, also what an earlier try left. Tells what it removed.
+
+        Nothing is raised where a file can't be removed: `files_left` knows, and `error` says why.
+        """
+        folder = self._job_folder(job_id)
+        files, bytes_ = self._size_of(job_id)
+        errors: list[str] = []
+        # Out of sight in one step, then gone in its own time: no half-deleted job is ever seen.
+        trash = self.folder / "trash" / f"{job_id}.{uuid.uuid4().hex}"
+        try:
+            trash.parent.mkdir(parents=True, exist_ok=True)
+            folder.rename(trash)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            errors.append(f"{error.strerror}")
+        for path in self._trash_of(job_id):
+            shutil.rmtree(path, onerror=lambda _call, _path, told: errors.append(str(told[1])))
+        left_files, left_bytes = self._size_of(job_id)
+        return Removed(
+            max(0, files - left_files), max(0, bytes_ - left_bytes), errors[0] if errors else None
+        )
+
+    def files_left(self, job_id: str) -> int:
+        """How many files and folders of a job there are, those on their way out among them."""
+        homes = [path for path in (self._job_folder(job_id),) if path.exists()]
+        homes += self._trash_of(job_id)
+        return sum(1 + sum(1 for _ in home.rglob("*")) for home in homes)
+
+    def has_workspace(self, token: str) -> bool:
+        """Whether somebody works, or died at work, under this token."""
+        return (self.folder / "work" / token).exists()
+
+    def remove_workspace(self, token: str) -> None:
+        """Remove the workspace of somebody whose lease is gone."""
+        shutil.rmtree(self.folder / "work" / token, ignore_errors=True)
 
     def job_folders(self) -> Iterator[tuple[str, float]]:
         """Jobs that have files, with the seconds since their folder last changed."""
@@ -183,6 +253,16 @@ class LocalStorage:
                     shutil.rmtree(path, ignore_errors=True)
                     removed += 1
         return removed
+
+    def _job_folder(self, job_id: str) -> Path:
+        return self.path_of(f"jobs/{job_id}/uploads").parent
+
+    def _trash_of(self, job_id: str) -> list[Path]:
+        return sorted((self.folder / "trash").glob(f"{job_id}.*"))
+
+    def _size_of(self, job_id: str) -> tuple[int, int]:
+        sizes = [_size(path) for path in (self._job_folder(job_id), *self._trash_of(job_id))]
+        return sum(files for files, _ in sizes), sum(bytes_ for _, bytes_ in sizes)
 
     def _remove(self, folder: Path) -> None:
         # Out of sight in one step, then gone in its own time: no half-deleted job is ever seen.
@@ -270,6 +350,16 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _size(folder: Path) -> tuple[int, int]:
+    """Files below a folder, and their bytes together; nothing where it is gone."""
+    sizes = []
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):  # it went while we looked
+            if not path.is_dir():
+                sizes.append(path.lstat().st_size)
+    return len(sizes), sum(sizes)
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -24,6 +24,7 @@ from sqlalchemy.orm import Session
 from faces_jobs import media
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.jobs import NewItem, store_job
+from faces_jobs.db.limits import Load, check_added
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import IdempotencyRow, SegmentRow
 from faces_jobs.errors import (
@@ -89,7 +90,8 @@ def submit_files(
         SubmissionError: no file, no usable file, or too many; nothing was stored.
         MediaError: the only file is none that can be read; nothing was stored.
         IdempotencyConflictError: the key was used for another submission.
-        StorageFullError, DatabaseError: nothing was stored; the same may work later.
+        QueueFullError, StorageFullError, DatabaseError: nothing was stored; the same may work
+            later.
     """
     if not files:
         raise SubmissionError("No file was sent: choose at least one image or video.")
@@ -102,16 +104,18 @@ def submit_files(
     if earlier is not None:
         return earlier
     check_webhook(spec.webhook, settings)
-    storage.check_room()
     job_id = str(uuid.uuid4())
     items = [
         _uploaded_item(name, file, storage.upload_key(job_id, position))
         for position, (name, file) in enumerate(zip(names, files, strict=True))
     ]
     _check_any_usable(items)
+    storage.check_room(_room_for_results(items, spec))
     try:
         with database.begin() as session:
-            segments = store_job(session, job_id, spec, items, root=None, owner=owner)
+            kept = _kept(spec, settings)
+            check_added(session, settings, owner, _load_of(items))
+            segments = store_job(session, job_id, kept, items, root=None, owner=owner)
             _keep_key(session, key, job_id)
             # Last, so that little can go wrong between the files' move and the commit; what a
             # crash leaves here has no rows, and the sweep removes it.
@@ -145,7 +149,8 @@ def submit_folder(
         FolderError: no such root, or the path leaves it, is no folder, or holds no file.
         SubmissionError: no usable file, or too many; nothing was stored.
         IdempotencyConflictError: the key was used for another submission.
-        StorageFullError, DatabaseError: nothing was stored; the same may work later.
+        QueueFullError, StorageFullError, DatabaseError: nothing was stored; the same may work
+            later.
     """
     owner = checked_owner(owner)
     key = _key(idempotency_key, spec, owner, {"root": root, "path": relative_path})
@@ -164,10 +169,13 @@ def submit_folder(
     if not items:
         raise FolderError("That folder holds no file.")
     _check_any_usable(items)
+    storage.check_room(_room_for_results(items, spec))
     job_id = str(uuid.uuid4())
     try:
         with database.begin() as session:
-            segments = store_job(session, job_id, spec, items, root=root, owner=owner)
+            kept = _kept(spec, settings)
+            check_added(session, settings, owner, _load_of(items))
+            segments = store_job(session, job_id, kept, items, root=root, owner=owner)
             _keep_key(session, key, job_id)
     except _UsedKeyError:
         return _earlier_of(database, key)
@@ -259,6 +267,13 @@ def _refused(name: str, size: int, error: MediaError) -> NewItem:
     )
 
 
+def _kept(spec: JobSpec, settings: Settings) -> JobSpec:
+    """The options as they are stored: how long a job is kept is settled when it is submitted."""
+    if spec.keep_days is not None or settings.keep_days is None:
+        return spec
+    return spec.model_copy(update={"keep_days": settings.keep_days})
+
+
 def _check_count(count: int, settings: Settings) -> None:
     if count > settings.max_files:
         raise UploadTooLargeError(
@@ -278,6 +293,26 @@ def _check_any_usable(items: Sequence[NewItem]) -> None:
         f"None of the {len(items)} files can be processed. The first, {first.name}: "
         f"{first.error.message}"
     )
+
+
+def _load_of(items: Sequence[NewItem]) -> Load:
+    return Load(jobs=1, items=len(items), bytes=sum(item.bytes for item in items))
+
+
+def _room_for_results(items: Sequence[NewItem], spec: JobSpec) -> int:
+    """About how many bytes the job's results take: an annotated copy is as large as its source."""
+    if not spec.annotated:
+        return 0
+    return sum(item.bytes for item in items if item.error is None)
+
+
+def has_key(database: Database, key: str | None) -> bool:
+    """Whether a submission with this key was accepted before: its repetition adds no work."""
+    if key is None:
+        return False
+    question = select(IdempotencyRow.key).where(IdempotencyRow.key == key)
+    with database.read() as session:
+        return session.scalar(question) is not None
 
 
 class _UsedKeyError(Exception):

@@ -8,10 +8,12 @@ import sys
 import click
 
 from faces_jobs.cli import exits
+from faces_jobs.cli.audit import audit
 from faces_jobs.cli.control import cancel, pause, priority, resume
 from faces_jobs.cli.database import db
 from faces_jobs.cli.demo import demo
 from faces_jobs.cli.evaluate import evaluate
+from faces_jobs.cli.health import health
 from faces_jobs.cli.jobs import delete, download, faces, status, submit, wait
 from faces_jobs.cli.models import models
 from faces_jobs.cli.processes import sweep, up, web, worker
@@ -25,6 +27,7 @@ COMMANDS = (
     web,
     worker,
     sweep,
+    health,
     db,
     submit,
     status,
@@ -36,6 +39,7 @@ COMMANDS = (
     resume,
     priority,
     delete,
+    audit,
     run,
     demo,
     models,

@@ -12,7 +12,7 @@ from faces_jobs.jobs.spec import JobSpec
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 # Options that mean nothing where there is no server.
-SERVER_OPTIONS = frozenset({"webhook"})
+SERVER_OPTIONS = frozenset({"keep_days", "webhook"})
 
 
 def local_options(command: Command) -> Command:

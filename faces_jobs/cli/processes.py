@@ -16,7 +16,7 @@ def up(settings: Settings, *, workers: int | None) -> None:
     from faces_jobs.cli.supervisor import Supervisor, prepare_database
     from faces_jobs.logs import configure_logs
 
-    configure_logs(settings.log_level)
+    configure_logs(settings.log_level, settings.log_format)
     prepare_database(settings)
     with Supervisor.started(
         workers=workers or settings.workers, tell_death=teller(settings)
@@ -31,7 +31,7 @@ def web(settings: Settings) -> None:
     from faces_jobs.logs import configure_logs
     from faces_jobs_web.server import serve
 
-    configure_logs(settings.log_level)
+    configure_logs(settings.log_level, settings.log_format)
     serve(settings)
 
 
@@ -42,7 +42,7 @@ def worker(settings: Settings) -> None:
     from faces_jobs.logs import configure_logs
     from faces_jobs.worker.celery_worker import run_worker
 
-    configure_logs(settings.log_level)
+    configure_logs(settings.log_level, settings.log_format)
     run_worker(settings)
 
 
@@ -54,5 +54,5 @@ def sweep(settings: Settings, *, once: bool) -> None:
     from faces_jobs.logs import configure_logs
     from faces_jobs.worker.sweep import run_sweep
 
-    configure_logs(settings.log_level)
+    configure_logs(settings.log_level, settings.log_format)
     run_sweep(settings, once=once)

@@ -40,6 +40,7 @@ class SegmentClaim:
     spec: JobSpec
     start_frame: int
     end_frame: int | None
+    rescued: bool = False  # taken over from a worker that let its lease run out
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ def take_segment(
     """Take a segment within a transaction; see `claim_segment`."""
     token = uuid.uuid4().hex
     now = now_seconds()
+    before = session.scalar(select(SegmentRow.status).where(SegmentRow.id == segment_id))
     taken = (
         update(SegmentRow)
         .where(
@@ -115,7 +117,7 @@ def take_segment(
             started_at=now,
         )
     )
-    return _claim(session, segment_id, token)
+    return replace(_claim(session, segment_id, token), rescued=before is SegmentStatus.RUNNING)
 
 
 def _claim(session: Session, segment_id: int, token: str) -> SegmentClaim:

@@ -58,6 +58,7 @@ def resume_job(session: Session, job_id: str) -> None:
             "Retry it to run again what failed."
         )
     if job.status in HELD:
+        job.parked = 0
         go_on(session, job)
 
 
@@ -93,6 +94,7 @@ def go_on(session: Session, job: JobRow) -> None:
             lease_token=None,
             lease_until=None,
             last_rung_at=None,
+            not_before=None,
         )
     )
 

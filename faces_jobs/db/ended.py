@@ -6,17 +6,18 @@ import json
 import uuid
 from typing import Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.clock import as_datetime
 from faces_jobs.db.tables import DeliveryRow, ItemRow, JobRow
 
 EVENT_PREFIX = "job."
+DAY_SECONDS = 24 * 3600.0
 
 
 def record_end(session: Session, job_id: str) -> None:
-    """Store the webhook that a job's owner is to get, if it named one. Its row says how it ended.
+    """Store until when a job is kept, and the webhook that is to tell of its end, if it named one.
 
     To be called once for each end, behind the update that made it.
     """
@@ -33,6 +34,9 @@ def record_end(session: Session, job_id: str) -> None:
             JobRow.error_message,
         ).where(JobRow.id == job_id)
     ).one()
+    days = job.options.get("keep_days")
+    delete_at = None if days is None else job.ended_at + days * DAY_SECONDS
+    session.execute(update(JobRow).where(JobRow.id == job_id).values(delete_at=delete_at))
     url = job.options.get("webhook")
     if not url:
         return

@@ -11,21 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.ended import record_end
 from faces_jobs.db.moves import move_items, move_jobs, move_segments
-from faces_jobs.db.tables import (
-    ArtifactRow,
-    FaceRow,
-    ItemRow,
-    JobRow,
-    ModelRow,
-    SegmentRow,
-    TrackRow,
-)
+from faces_jobs.db.tables import ItemRow, JobRow, SegmentRow
 from faces_jobs.errors import MediaError, NotFoundError, StateError
 from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.jobs.spec import PRIORITY_RANKS, JobSpec
@@ -64,6 +56,8 @@ def store_job(
             label=spec.label,
             owner=owner,
             priority=PRIORITY_RANKS[spec.priority],
+            item_count=len(items),
+            bytes=sum(item.bytes for item in items),
             options=spec.model_dump(mode="json"),
             root=root,
             created_at=now,
@@ -139,23 +133,6 @@ def cancel_job(session: Session, job_id: str) -> None:
         raise NotFoundError(f"There is no job {job_id}.")
     if status is not JobStatus.CANCELLED:
         raise StateError(f"The job has ended already ({status}): there is nothing to cancel.")
-
-
-def delete_job_rows(session: Session, job_id: str) -> None:
-    """Delete every row of a job.
-
-    Raises:
-        NotFoundError: no such job.
-    """
-    lock_segments(session, job_id)
-    items = select(ItemRow.id).where(ItemRow.job_id == job_id).order_by(ItemRow.id)
-    # By hand and by item, not by cascade: each statement stays short on a job of a long film.
-    for item_id in session.scalars(items.with_for_update(key_share=True)).all():
-        for table in (FaceRow, TrackRow, ModelRow, ArtifactRow):
-            session.execute(delete(table).where(table.item_id == item_id))
-    deleted = session.scalar(delete(JobRow).where(JobRow.id == job_id).returning(JobRow.id))
-    if deleted is None:
-        raise NotFoundError(f"There is no job {job_id}.")
 
 
 def finish_if_last(session: Session, job_id: str) -> bool:

@@ -57,6 +57,14 @@ class Database:
         with _told_clearly(), Session(self._reading, expire_on_commit=False) as session:
             yield session
 
+    def check_schema(self) -> None:
+        """See whether it answers and still has the schema that this code knows.
+
+        Raises:
+            DatabaseError: it does not, or has another.
+        """
+        _check_schema(self.engine)
+
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()

@@ -58,7 +58,12 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {float: Double(), str: Text(), dict[str, Any]: JSON()}  # noqa: RUF012 (SQLAlchemy's own form)
+    type_annotation_map = {  # noqa: RUF012 (SQLAlchemy's own form)
+        float: Double(),
+        str: Text(),
+        dict[str, Any]: JSON(),
+        list[str]: JSON(),
+    }
 
 
 class LeaseColumns:
@@ -105,6 +110,8 @@ class JobRow(LeaseColumns, Base):
     __table_args__ = (
         Index("ix_jobs_newest", "created_at", "id"),
         Index("ix_jobs_status_newest", "status", "created_at", "id"),
+        Index("ix_jobs_delete", "delete_at"),
+        Index("ix_jobs_waiting", "status", "owner", "item_count", "bytes"),  # how much waits
         Index(  # of the jobs that workers may take from: whose turn it is (see `db.turns`)
             "ix_jobs_turn",
             "owner",
@@ -121,11 +128,15 @@ class JobRow(LeaseColumns, Base):
     label: Mapped[str]
     owner: Mapped[str] = mapped_column(String(128), server_default="")  # empty: all who don't say
     priority: Mapped[int] = mapped_column(Integer, server_default="1")  # its rank: 0 is first
+    item_count: Mapped[int] = mapped_column(Integer, server_default="0")
+    bytes: Mapped[int] = mapped_column(BigInteger, server_default="0")  # of its items together
+    parked: Mapped[int] = mapped_column(Integer, server_default="0")  # how often, for want of space
     options: Mapped[dict[str, Any]]
     root: Mapped[str | None]  # of a folder submission: the root's name; None: files were uploaded
     created_at: Mapped[float]
     started_at: Mapped[float | None]
     ended_at: Mapped[float | None]
+    delete_at: Mapped[float | None]  # once it has ended; None: kept until somebody deletes it
     error_code: Mapped[str | None]
     error_message: Mapped[str | None]
     evidence: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
@@ -255,6 +266,8 @@ class ModelRow(Base):
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
     version: Mapped[str]
     sha256: Mapped[str] = mapped_column(String(64))
+    # As text, since PostgreSQL can't tell JSON apart; None: from before there were thresholds.
+    unsure_below: Mapped[str | None]
 
 
 class ArtifactRow(Base):
@@ -322,6 +335,36 @@ class MeasureRow(Base):
     label: Mapped[str] = mapped_column(String(64), primary_key=True)
     value: Mapped[float]
     told_at: Mapped[float]
+
+
+class AuditRow(Base):
+    """What was deleted, why, by whom, and whether it was seen to be gone. Kept for ever.
+
+    `next_at` None: nothing is left to be done. Nothing of the job's content stands here.
+    """
+
+    __tablename__ = "audit"
+    __table_args__ = (
+        Index("ix_audit_next", "next_at", "id"),
+        Index("ix_audit_job", "job_id", "id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(RowNumber, primary_key=True)
+    at: Mapped[float]
+    what: Mapped[str] = mapped_column(String(32))
+    job_id: Mapped[str] = mapped_column(String(36))  # no key: the job is gone
+    why: Mapped[str] = mapped_column(String(32))
+    by: Mapped[str] = mapped_column(String(128))
+    rows: Mapped[int] = mapped_column(BigInteger)
+    files: Mapped[int] = mapped_column(BigInteger)
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    tokens: Mapped[list[str]]
+    held_until: Mapped[float | None]
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    next_at: Mapped[float | None]
+    verified_at: Mapped[float | None]
+    last_error: Mapped[str | None]
 
 
 class DeliveryRow(Base):

@@ -99,6 +99,9 @@ class JobDocument(Document):
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    delete_at: datetime | None = Field(
+        description="When it will be deleted; None: not ended, or kept until somebody deletes it."
+    )
     progress: Progress
     item_count: int
     items_by_status: dict[ItemStatus, int]
@@ -216,6 +219,32 @@ class ArtifactPage(Document):
     """Artifacts of a job."""
 
     artifacts: list[ArtifactDocument]
+    next_cursor: str | None
+
+
+class AuditDocument(Document):
+    """What was deleted, and whether it was seen to be gone. Holds nothing of the job's content."""
+
+    id: int
+    at: datetime
+    what: str = Field(description="`job_deleted`.")
+    job_id: str
+    why: str = Field(description="`asked`, or `expired`: kept as long as it was to be.")
+    by: str = Field(description="`api`, `page` or `retention`.")
+    rows: int = Field(description="Rows that were deleted.")
+    files: int = Field(description="Files that were removed.")
+    bytes: int = Field(description="Their bytes together.")
+    verified_at: datetime | None = Field(
+        description="When a look showed that no row and no file remains; None: not yet."
+    )
+    attempts: int = Field(description="Looks that were taken.")
+    last_error: str | None = Field(description="What remained at the last look.")
+
+
+class AuditPage(Document):
+    """Deletions, newest first."""
+
+    entries: list[AuditDocument]
     next_cursor: str | None
 
 

@@ -75,6 +75,12 @@ class JobSpec(BaseModel):
         max_length=MAX_LABEL_CHARACTERS,
         description="Free text to find the job by.",
     )
+    keep_days: float | None = Field(
+        default=None,
+        gt=0,
+        le=36_500,
+        description="Delete the job, its uploads and results, so many days after it ended.",
+    )
     webhook: str = Field(
         default="", description="URL that gets a signed POST each time the job ends."
     )

@@ -4,6 +4,7 @@ And what can be done with a job that is there.
 """
 
 from faces_jobs.results.artifacts import OpenArtifact, get_artifact, list_artifacts, open_artifact
+from faces_jobs.results.audit import list_audit
 from faces_jobs.results.control import cancel_job, pause_job, resume_job, set_priority
 from faces_jobs.results.deliveries import list_deliveries
 from faces_jobs.results.faces import list_faces, list_tracks
@@ -15,6 +16,7 @@ __all__ = [
     "get_artifact",
     "get_job",
     "list_artifacts",
+    "list_audit",
     "list_deliveries",
     "list_faces",
     "list_items",

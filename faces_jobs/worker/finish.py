@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 
 from faces_jobs.db.claims import JobClaim, claim_job, renew_job
 from faces_jobs.db.endings import NewArtifact, hand_back_job
 from faces_jobs.db.endings import finish_job as record_end
 from faces_jobs.db.rows import read_faces, read_tracks
+from faces_jobs.db.space import park_job
 from faces_jobs.errors import (
     CancelledError,
     DatabaseError,
@@ -57,13 +59,16 @@ def finish_job(job_id: str, worker: Worker) -> None:
     if claim is None:
         _log.debug("job %s is not to be finished now", job_id)
         return
-    with about(job=job_id):
+    with about(job=job_id, export_attempt=claim.attempt):
         try:
             _finish(claim, worker)
         except (CancelledError, LeaseLostError, PausedError) as error:
             _log.info("exports thrown away: %s", error)
         except StopRequestedError:
             _hand_back(claim, worker, "its worker was told to stop", counts=False)
+        except StorageFullError as error:
+            _log.warning("the job waits for space: %s", error)
+            _park(claim, worker)
         except FacesJobsError as error:
             _log.warning("exports not written: %s", error)
             _hand_back(claim, worker, str(error), counts=True)
@@ -120,6 +125,19 @@ def _write_exports(out: Path, job_id: str, worker: Worker, heartbeat: Heartbeat)
             heartbeat.progress(0, None)
         write_tracks_csv(out / "tracks.csv", read_tracks(database, job_id))
         heartbeat.progress(0, None)
+
+
+def _park(claim: JobClaim, worker: Worker) -> None:
+    try:
+        park_job(worker.database, claim, pause=partial(pause_seconds, worker.settings))
+    except (
+        CancelledError,
+        LeaseLostError,
+        PausedError,
+        DatabaseError,
+        StorageFullError,
+    ) as error:
+        _log.warning("not put aside, the lease will run out: %s", error)
 
 
 def _hand_back(claim: JobClaim, worker: Worker, reason: str, *, counts: bool) -> None:

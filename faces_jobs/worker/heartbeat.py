@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import threading
 import time
@@ -51,7 +52,11 @@ class Heartbeat:
         self._progressed_at = time.monotonic()
         self._ended = threading.Event()
         self._lost: CancelledError | LeaseLostError | PausedError | None = None
-        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        # Its lines are about the same work: a thread begins with an empty context.
+        here = contextvars.copy_context()
+        self._thread = threading.Thread(
+            target=here.run, args=(self._beat,), name="heartbeat", daemon=True
+        )
 
     def progress(self, frames_done: int, frames_total: int | None) -> None:
         """Tell how far the work is; the pipeline calls it at least once a batch.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 
 from faces_jobs.db.claims import SegmentClaim, claim_segment, renew_segment
 from faces_jobs.db.endings import (
@@ -15,6 +16,7 @@ from faces_jobs.db.endings import (
     finish_segment,
     hand_back,
 )
+from faces_jobs.db.space import park_segment
 from faces_jobs.errors import (
     CancelledError,
     DatabaseError,
@@ -35,7 +37,7 @@ from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.run import run_item
 from faces_jobs.pipeline.stages import Classifier, Detector, FrameReader
 from faces_jobs.pipeline.tracking import OverlapTracker
-from faces_jobs.pipeline.values import MediaInfo
+from faces_jobs.pipeline.values import MediaInfo, RunReport
 from faces_jobs.sinks.spool import FaceSpool
 from faces_jobs.storage import told_when_full
 from faces_jobs.worker.artifacts import ItemArtifacts
@@ -73,6 +75,8 @@ def process_claim(claim: SegmentClaim, worker: Worker) -> None:
     with about(
         job=claim.job_id, item=claim.item_id, segment=claim.segment_id, attempt=claim.attempt
     ):
+        worker.counters.add("attempts")
+        worker.counters.add("rescues", float(claim.rescued))
         try:
             if _attempt(claim, worker):
                 # Here and now, not by a message: behind a long job's segments it would wait for
@@ -106,6 +110,11 @@ def _attempt(claim: SegmentClaim, worker: Worker) -> bool:
     except MediaError as error:
         _log.info("the file can't be processed: %s: %s", error.code, error)
         return fail_segment(database, claim, _document(error))
+    except StorageFullError as error:
+        _log.warning("the job waits for space: %s", error)
+        pause = partial(pause_seconds, worker.settings)
+        park_segment(database, claim, reason=str(error), pause=pause)
+        return False
     except FacesJobsError as error:
         _log.warning("the attempt failed: %s", error)
         if error.permanent:
@@ -149,6 +158,10 @@ def _work(claim: SegmentClaim, worker: Worker) -> bool:
             peak_memory_bytes=peak_memory_bytes(),
         )
 
+    def progress(frames_done: int, frames_total: int | None) -> None:
+        heartbeat.progress(frames_done, frames_total)
+        storage.check_room()  # the reserve is for others: for rows, above all
+
     with ExitStack() as stack:
         heartbeat = stack.enter_context(
             Heartbeat(
@@ -177,8 +190,10 @@ def _work(claim: SegmentClaim, worker: Worker) -> bool:
                 spec=claim.spec,
                 sinks=[spool, *sinks],
                 batch_size=settings.batch_size,
-                on_progress=heartbeat.progress,
+                on_progress=progress,
+                unsure_below=settings.unsure_below,
             )
+        _count(report, worker)
         stored = artifacts.publish(storage)
         heartbeat.stop()
         results = SegmentResults(
@@ -203,6 +218,13 @@ def _work(claim: SegmentClaim, worker: Worker) -> bool:
         " ".join(f"{stage}={spent:.2f}" for stage, spent in report.stage_seconds.items()),
     )
     return bool(last)
+
+
+def _count(report: RunReport, worker: Worker) -> None:
+    worker.counters.add("frames", report.frames_read)
+    worker.counters.add("faces", report.faces)
+    for stage, seconds in report.stage_seconds.items():
+        worker.counters.add("stage_seconds", seconds, label=stage)
 
 
 def _facts(info: MediaInfo) -> ItemFacts:

@@ -9,6 +9,8 @@ import time
 from dataclasses import dataclass
 from types import FrameType
 
+from faces_jobs.counters import Counters
+from faces_jobs.db.counts import count_all
 from faces_jobs.db.overdue import (
     fail_poison,
     fail_poisoned_jobs,
@@ -18,10 +20,13 @@ from faces_jobs.db.overdue import (
     waiting_jobs,
     waiting_segments,
 )
+from faces_jobs.db.processes import forget_silent_processes, set_measures
 from faces_jobs.db.session import Database, open_database
+from faces_jobs.db.space import resume_parked
 from faces_jobs.errors import DatabaseError, QueueError, StorageFullError
+from faces_jobs.presence import Presence
 from faces_jobs.queue import Queue, open_queue
-from faces_jobs.retention import sweep_files
+from faces_jobs.retention import complete_deletions, delete_expired, sweep_files
 from faces_jobs.settings import Settings
 from faces_jobs.storage import LocalStorage, open_storage
 from faces_jobs.worker.deliver import deliver_due, delivering
@@ -32,6 +37,9 @@ MOST_AT_ONCE = 256
 # the broker would fill up with messages that say the same.
 ENOUGH_MESSAGES = 32
 FILES_EVERY_SECONDS = 3600.0
+# All rows are counted once a minute; or, where that takes long, for a twentieth of the time.
+COUNT_EVERY_SECONDS = 60.0
+COUNT_SHARE = 20
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +51,7 @@ class SweepReport:
     segments_rung: int
     jobs_rung: int
     given_up: int
+    resumed: int = 0
 
 
 def run_sweep(settings: Settings, *, once: bool = False) -> None:
@@ -60,6 +69,8 @@ def run_sweep(settings: Settings, *, once: bool = False) -> None:
     with open_database(settings.database) as database, open_queue(settings) as queue:
         if once:
             report = sweep(database, queue, settings)
+            delete_expired(database, storage)
+            complete_deletions(database, storage)
             sweep_files(database, storage)
             deliver_due(database, settings)
             _log.info("%s", report)
@@ -67,9 +78,13 @@ def run_sweep(settings: Settings, *, once: bool = False) -> None:
         previous = {
             number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)
         }
+        counters = Counters()
+        presence = Presence(
+            database, kind="sweep", every_seconds=settings.presence_seconds, counters=counters
+        )
         try:
-            with delivering(database, settings):
-                _loop(database, queue, storage, settings, stop)
+            with presence, delivering(database, settings):
+                _loop(database, queue, storage, settings, stop, counters=counters)
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
@@ -85,6 +100,7 @@ def sweep(database: Database, queue: Queue, settings: Settings) -> SweepReport:
         database, max_attempts=settings.max_attempts, limit=MOST_AT_ONCE
     )
     given_up += fail_poisoned_jobs(database, max_attempts=settings.max_attempts, limit=MOST_AT_ONCE)
+    resumed = _resume_parked(database, settings)
     jobs = {
         *to_finish,
         *waiting_jobs(
@@ -110,7 +126,16 @@ def sweep(database: Database, queue: Queue, settings: Settings) -> SweepReport:
     for segment_id in segments:
         queue.ring_segment(segment_id)
     mark_segments_rung(database, segments)
-    return SweepReport(segments_rung=len(segments), jobs_rung=len(jobs), given_up=given_up)
+    return SweepReport(len(segments), len(jobs), given_up, resumed)
+
+
+def _resume_parked(database: Database, settings: Settings) -> int:
+    """Let jobs go on that wait for space, if there is room."""
+    try:
+        open_storage(settings).check_room()
+    except StorageFullError:
+        return 0
+    return len(resume_parked(database, limit=MOST_AT_ONCE))
 
 
 def _loop(
@@ -119,16 +144,39 @@ def _loop(
     storage: LocalStorage,
     settings: Settings,
     stop: threading.Event,
+    *,
+    counters: Counters,
 ) -> None:
-    files_at = time.monotonic()
+    files_at = count_at = time.monotonic()
     while not stop.is_set():
         try:
             report = sweep(database, queue, settings)
             if report != SweepReport(0, 0, 0):
                 _log.info("%s", report)
+            _count(report, counters)
+            _forget_silent(database, settings)
+            if time.monotonic() >= count_at:
+                began = time.monotonic()
+                set_measures(database, count_all(database))
+                took = time.monotonic() - began
+                count_at = began + max(COUNT_EVERY_SECONDS, COUNT_SHARE * took)
+            delete_expired(database, storage)
+            complete_deletions(database, storage)
             if time.monotonic() >= files_at:
                 files_at = time.monotonic() + FILES_EVERY_SECONDS
                 sweep_files(database, storage)
         except (DatabaseError, QueueError, StorageFullError) as error:
             _log.warning("this round was cut short, the next one goes on: %s", error)
         stop.wait(settings.sweep_seconds)
+
+
+def _count(report: SweepReport, counters: Counters) -> None:
+    counters.add("sweeps")
+    counters.add("rings", report.segments_rung, label="segment")
+    counters.add("rings", report.jobs_rung, label="job")
+    counters.add("poison", report.given_up)
+
+
+def _forget_silent(database: Database, settings: Settings) -> None:
+    for name in forget_silent_processes(database, silent_seconds=settings.silent_seconds):
+        _log.warning("process %s told nothing for %.0f s: gone", name, settings.silent_seconds)

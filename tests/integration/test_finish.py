@@ -16,7 +16,13 @@ from faces_jobs.db.endings import finish_segment
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import JobRow
 from faces_jobs.queue import CeleryQueue
-from faces_jobs.results import cancel_job, get_job, list_artifacts, open_artifact
+from faces_jobs.results import (
+    cancel_job,
+    get_job,
+    list_artifacts,
+    open_artifact,
+    resume_job,
+)
 from faces_jobs.retention import delete_job
 from faces_jobs.settings import Settings
 from faces_jobs.storage import LocalStorage, StoredFile, sha256_of
@@ -136,7 +142,7 @@ def test_what_was_written_in_vain_leaves_no_file(
     assert [path for path in storage.folder.rglob("*") if path.is_file()] == []
 
 
-def test_a_full_disk_hands_the_job_back_with_its_reason(worker: Worker, job: StoredJob) -> None:
+def test_a_job_waits_for_space_where_the_disk_is_full(worker: Worker, job: StoredJob) -> None:
     full = Worker(
         name="alice",
         settings=worker.settings,
@@ -146,8 +152,9 @@ def test_a_full_disk_hands_the_job_back_with_its_reason(worker: Worker, job: Sto
         networks=worker.networks,
     )
     finish_job(job.id, full)
-    assert get_job(worker.database, job.id).status == "finishing"
+    assert get_job(worker.database, job.id).status == "waiting_for_space"
 
+    resume_job(worker.database, worker.queue, job.id)
     finish_job(job.id, worker)
 
     assert get_job(worker.database, job.id).status == "succeeded"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import av
 import pytest
 from PIL import Image
 
-from faces_jobs.jobs.query import FaceQuery, TrackQuery
+from faces_jobs.jobs.labels import HEADS, UNSURE
+from faces_jobs.jobs.query import AttributeFilter, FaceQuery, TrackQuery
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.results import (
     get_job,
@@ -27,6 +29,38 @@ def truncated(path: Path) -> Path:
     cut = path.with_name("cut.mkv")
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
     return cut
+
+
+@pytest.mark.parametrize(
+    ("setting", "option", "unsure"),
+    [
+        ("", "", set()),
+        ("0.9", "", set(HEADS)),
+        ("0.9", "0", set()),
+        ("gender=0.9,age=0.9", "age=off", {"gender"}),
+    ],
+)
+def test_unsure_answers_are_rows_and_their_thresholds_stand_beside_them(
+    bench: Bench, photo: Path, setting: str, option: str, unsure: set[str]
+) -> None:
+    worker = replace(
+        bench.worker, settings=bench.worker.settings.model_copy(update={"unsure_below": setting})
+    )
+    spec = SMALL.model_copy(update={"unsure_below": option})
+    job_id = bench.submit(photo, spec=spec)
+
+    bench.work(job_id, worker)
+
+    database = bench.worker.database
+    faces = list_faces(database, FaceQuery(job_id=job_id)).faces
+    tracks = list_tracks(database, TrackQuery(job_id=job_id)).tracks
+    assert len(faces) == len(tracks) == 2
+    for answers in [one.attributes for one in faces] + [one.attributes for one in tracks]:
+        assert {head for head, answer in answers.items() if answer.label == UNSURE} == unsure
+        assert all(answer.probability == pytest.approx(0.8) for answer in answers.values())
+    for head in HEADS:
+        asked = FaceQuery(job_id=job_id, attributes={head: AttributeFilter((UNSURE,))})
+        assert len(list_faces(database, asked).faces) == (2 if head in unsure else 0)
 
 
 def test_a_video_and_a_photo_become_rows_and_files(bench: Bench, clip: Path, photo: Path) -> None:

@@ -24,6 +24,7 @@ from faces_jobs.results import (
 from faces_jobs.retention import delete_job
 from faces_jobs.storage import LocalStorage
 from faces_jobs.worker.process import process_segment
+from faces_jobs.worker.sweep import sweep
 from tests.clips import moving, write_video
 from tests.integration.workbench import Bench, Squares
 
@@ -175,12 +176,15 @@ def test_a_full_disk_is_waited_for(bench: Bench, clip: Path) -> None:
     bench.work(job_id)
     assert bench.files() == []
     with bench.worker.database.read() as session:
-        status, reason = session.execute(select(SegmentRow.status, SegmentRow.last_error)).one()
-    assert status == "queued"
-    assert reason is not None
-    assert "disk is full" in reason
+        row = session.execute(
+            select(SegmentRow.status, SegmentRow.attempts, SegmentRow.last_error)
+        ).one()
+    assert (row.status, row.attempts) == ("queued", 0), "it cost no attempt"
+    assert "disk is full" in (row.last_error or "")
+    assert get_job(bench.worker.database, job_id).status == "waiting_for_space"
 
     bench.networks.before_batch = lambda _batch: None
+    assert sweep(bench.worker.database, bench.worker.queue, bench.worker.settings).resumed == 1
     bench.work(job_id)
     assert get_job(bench.worker.database, job_id).status == "succeeded"
 
@@ -211,6 +215,7 @@ def test_no_room_for_a_workspace_is_waited_for(bench: Bench, clip: Path) -> None
         storage=LocalStorage(bench.worker.storage.folder, min_free_bytes=2**62),
     )
     bench.work(job_id, full)
-    assert get_job(bench.worker.database, job_id).status == "running"
+    assert get_job(bench.worker.database, job_id).status == "waiting_for_space"
+    resume_job(bench.worker.database, bench.worker.queue, job_id)
     bench.work(job_id)
     assert get_job(bench.worker.database, job_id).status == "succeeded"

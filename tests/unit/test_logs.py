@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 
 import pytest
 
-from faces_jobs.logs import LineFormatter, about, configure_logs
+from faces_jobs.logs import JsonFormatter, LineFormatter, about, configure_logs
 
 
-def line(message: str, *arguments: object, error: BaseException | None = None) -> str:
+def line(
+    message: str,
+    *arguments: object,
+    error: BaseException | None = None,
+    formatter: LineFormatter | None = None,
+) -> str:
     record = logging.LogRecord(
         "faces_jobs.x",
         logging.WARNING,
@@ -20,7 +26,7 @@ def line(message: str, *arguments: object, error: BaseException | None = None) -
         arguments,
         (type(error), error, error.__traceback__) if error else None,
     )
-    return LineFormatter().format(record)
+    return (formatter or LineFormatter()).format(record)
 
 
 def test_a_line_tells_time_level_place_and_subject() -> None:
@@ -56,3 +62,29 @@ def test_configured_once_it_writes_to_standard_error(capsys: pytest.CaptureFixtu
         root.handlers[:] = handlers
         root.setLevel(level)
     assert "told" in capsys.readouterr().err.splitlines()[0]
+
+
+def test_a_line_is_an_object_for_machines() -> None:
+    with about(job="j1", attempt=2):
+        written = line("read %d \u202eframes\n", 3, formatter=JsonFormatter())
+    assert len(written.splitlines()) == 1
+    told = json.loads(written)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", told.pop("time"))
+    assert told == {
+        "level": "warning",
+        "logger": "faces_jobs.x",
+        "job": "j1",
+        "attempt": 2,
+        "message": "read 3 \u202eframes\n",
+    }
+
+
+def test_an_object_tells_its_error() -> None:
+    told = json.loads(line("failed", error=KeyError("x"), formatter=JsonFormatter()))
+    assert told["message"] == "failed"
+    assert "KeyError" in told["error"]
+
+
+def test_the_same_thing_is_told_once() -> None:
+    with about(job="j1", segment=7), about(job="j1"):
+        assert line("done").count("job=") == 1

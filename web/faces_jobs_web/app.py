@@ -9,11 +9,13 @@ from flask import Flask, request
 from faces_jobs.db.session import Database
 from faces_jobs.errors import NotFoundError
 from faces_jobs.queue import Queue
+from faces_jobs.readiness import Readiness
 from faces_jobs.settings import Settings
 from faces_jobs.storage import LocalStorage
 from faces_jobs_web import (
     api_docs,
     artifacts,
+    audit,
     deliveries,
     faces,
     health,
@@ -22,6 +24,7 @@ from faces_jobs_web import (
     job_pages,
     jobs,
     login,
+    metrics,
     roots,
     submit_page,
     tracks,
@@ -29,7 +32,9 @@ from faces_jobs_web import (
 from faces_jobs_web.access import open_access
 from faces_jobs_web.errors import install_error_handlers
 from faces_jobs_web.guard import install_guard
+from faces_jobs_web.metrics import install_metrics
 from faces_jobs_web.rendering import install_rendering
+from faces_jobs_web.request_ids import install_request_ids
 from faces_jobs_web.services import EXTENSION, Services
 
 # Everything but uploads, which have their own limit: forms and JSON are small.
@@ -49,14 +54,18 @@ def create_app(
         storage=storage,
         queue=queue,
         access=open_access(settings.access_token, settings.data_folder),
+        readiness=Readiness(settings=settings, database=database, storage=storage, queue=queue),
     )
+    install_request_ids(app)
     install_guard(app)
     app.before_request(_check_job_id)
     install_error_handlers(app)
     install_rendering(app)
+    install_metrics(app)
     for module in (
         api_docs,
         artifacts,
+        audit,
         deliveries,
         faces,
         health,
@@ -65,6 +74,7 @@ def create_app(
         job_pages,
         jobs,
         login,
+        metrics,
         roots,
         submit_page,
         tracks,

@@ -17,18 +17,21 @@ from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.sansio.response import Response as AnyResponse
 
 from faces_jobs import errors
-from faces_jobs.errors import FacesJobsError, OptionsError
+from faces_jobs.errors import FacesJobsError, NotReadyError, OptionsError
 from faces_jobs_web.operations import PROBLEM
 
 log = logging.getLogger(__name__)
 
-RETRY_AFTER_SECONDS = 5
+# A queue takes longer to become shorter than a database to start.
+RETRY_AFTER_SECONDS = {429: 30, 503: 5, 507: 60}
 # What these errors say is for who runs the server (hosts, paths); who asks gets these sentences.
 SENTENCES: tuple[tuple[type[FacesJobsError], str], ...] = (
     (errors.QueueError, "The queue does not answer. Nothing is lost: try again in a moment."),
     (errors.DatabaseError, "The database does not answer or is being upgraded. Try again soon."),
 )
 INTERNAL = "internal"
+# Beside the API: asked by machines, not by people.
+FOR_MACHINES = frozenset({"/healthz", "/readyz", "/metrics"})
 
 # The first class that fits decides, so the special stand before the general.
 STATUSES: tuple[tuple[type[FacesJobsError], int, str], ...] = (
@@ -45,7 +48,9 @@ STATUSES: tuple[tuple[type[FacesJobsError], int, str], ...] = (
     (errors.TruncatedError, 422, "Truncated file"),
     (errors.SourceError, 422, "Submitted file can't be read"),
     (errors.MediaError, 415, "File can't be processed"),
+    (errors.QueueFullError, 429, "Too much waits"),
     (errors.StorageFullError, 507, "No room left"),
+    (errors.NotReadyError, 503, "Not ready"),
     (errors.QueueError, 503, "Queue does not answer"),
     (errors.DatabaseError, 503, "Database does not answer"),
 )
@@ -77,7 +82,7 @@ class Problem(BaseModel):
     detail: str = Field(description="This problem in a sentence that says what to do.")
     code: str = Field(description="The last part of `type`.")
     fields: dict[str, str] | None = Field(
-        default=None, description="Each option or parameter at fault, and why."
+        default=None, description="Each option, parameter or part at fault, and why."
     )
     id: str | None = Field(
         default=None, description="Of an internal error: the id under which it was logged."
@@ -95,7 +100,7 @@ def problem_of(error: FacesJobsError) -> Problem:
     """The problem that stands for one of our errors."""
     for kind, status, title in STATUSES:
         if isinstance(error, kind):
-            fields = error.fields if isinstance(error, OptionsError) else None
+            fields = error.fields if isinstance(error, OptionsError | NotReadyError) else None
             detail = str(error)
             for own, sentence in SENTENCES:
                 if isinstance(error, own):
@@ -192,12 +197,17 @@ def _answer(problem: Problem) -> Response:
         # The error may have come before the guard knew who asks.
         g.setdefault("by_bearer", False)
         response = Response(render_template("problem.html", problem=problem), problem.status)
-    if problem.status in {503, 507}:
-        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    response.headers.extend(retry_after(problem.status))
     response.headers["Cache-Control"] = "no-store"
     return response
 
 
+def retry_after(status: int) -> dict[str, str]:
+    """The header that says when to try again, for statuses that pass."""
+    seconds = RETRY_AFTER_SECONDS.get(status)
+    return {} if seconds is None else {"Retry-After": str(seconds)}
+
+
 def wants_problem() -> bool:
     """True for requests whose errors are problems, not pages."""
-    return request.path.startswith("/api/") or request.path == "/healthz"
+    return request.path.startswith("/api/") or request.path in FOR_MACHINES

@@ -18,6 +18,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from faces_jobs.settings import is_loopback
 from faces_jobs_web.access import LOGIN_SECONDS, new_form_seed
+from faces_jobs_web.errors import wants_problem
 from faces_jobs_web.operations import is_public
 from faces_jobs_web.services import services
 
@@ -110,7 +111,7 @@ def _check_identity() -> WerkzeugResponse | None:
         return None
     if is_signed_in() or _is_public_view():
         return None
-    if request.path.startswith("/api/") or request.method not in SAFE_METHODS:
+    if wants_problem() or request.method not in SAFE_METHODS:
         raise _unauthorized("Send the access token: `Authorization: Bearer <token>`.")
     target = request.full_path.rstrip("?")
     return redirect(url_for("login.show", next=None if target == "/" else target), 303)

@@ -168,7 +168,7 @@ def delete(job_id: str) -> AnyResponse:
     """Delete a job from its page."""
     check_form_token(request.form.get(FORM_FIELD))
     held = services()
-    delete_job(job_id, database=held.database, storage=held.storage)
+    delete_job(job_id, database=held.database, storage=held.storage, by="page")
     return redirect(url_for("job_pages.index"), 303)
 
 

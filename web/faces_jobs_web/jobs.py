@@ -17,6 +17,7 @@ from faces_jobs_web.submission import (
     OWNER_HEADER,
     FolderSubmission,
     OptionsInput,
+    check_may_submit,
     read_folder_submission,
     submit_named_folder,
     submit_upload,
@@ -61,7 +62,7 @@ def upload_schema() -> dict[str, object]:
             201: Answer("The job.", JobDocument, headers=_HEADERS),
             200: Answer("The job that this key stood for before.", JobDocument, headers=_HEADERS),
         },
-        problems=(403, 409, 413, 415, 422, 507),
+        problems=(403, 409, 413, 415, 422, 429, 507),
     )
 )
 def create() -> Response:
@@ -74,7 +75,12 @@ def create() -> Response:
     key = request.headers.get(KEY_HEADER)
     owner = request.headers.get(OWNER_HEADER, "")
     if request.mimetype == "multipart/form-data":
-        with receive_upload(request, storage=held.storage, settings=held.settings) as upload:
+        with receive_upload(
+            request,
+            storage=held.storage,
+            settings=held.settings,
+            check=lambda: check_may_submit(held, key, owner),
+        ) as upload:
             submitted = submit_upload(upload, upload.options(), held, key, owner=owner)
     elif request.is_json:
         root, path, spec = read_folder_submission(request.get_json())
@@ -136,12 +142,18 @@ def show(job_id: str) -> Response:
 @describes(
     Operation(
         tag="jobs",
-        answers={204: Answer("The job and all its files are gone.")},
+        answers={
+            204: Answer("The job and all its files are gone: a look has shown it."),
+            202: Answer(
+                "The job is gone. What is left of its files (a worker has not let go yet, or one "
+                "can't be removed) is tried again; `GET /api/v1/audit` tells."
+            ),
+        },
         problems=(403, 404),
     )
 )
 def delete(job_id: str) -> Response:
     """Delete a job with its results and files. A running job is cancelled first."""
     held = services()
-    delete_job(job_id, database=held.database, storage=held.storage)
-    return Response(status=204)
+    gone = delete_job(job_id, database=held.database, storage=held.storage)
+    return Response(status=204 if gone else 202)

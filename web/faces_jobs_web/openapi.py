@@ -40,6 +40,7 @@ PROBLEM_REASONS = {
     416: "The range lies outside the file.",
     421: "The Host header names another server.",
     422: "Parameters, options, folder or files can't be used; `fields` says why.",
+    429: "So much work waits that no more is taken. Try again after `Retry-After` seconds.",
     500: "The server failed; its log tells more under the problem's `id`.",
     503: "The database or the queue does not answer. Try again after `Retry-After` seconds.",
     507: "No room left on the server.",

@@ -52,6 +52,12 @@ class JobFilters(PageFilters):
     label: str | None = Field(default=None, description="Jobs whose label contains this text.")
 
 
+class AuditFilters(PageFilters):
+    """Which deletions."""
+
+    job: str | None = Field(default=None, description="Of the job with this id.")
+
+
 class ArtifactFilters(PageFilters):
     """Which artifacts."""
 

@@ -12,8 +12,11 @@ from typing import Any
 import click
 from flask import Flask
 from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
 
+from faces_jobs.counters import Counters
 from faces_jobs.db.session import open_database
+from faces_jobs.presence import Presence
 from faces_jobs.queue import open_queue
 from faces_jobs.settings import Settings
 from faces_jobs.storage import open_storage
@@ -37,6 +40,16 @@ def serve(settings: Settings) -> None:
     _Server(settings).run()
 
 
+class _SameLog(Logger):  # type: ignore[misc]  # gunicorn ships no types
+    """gunicorn's own lines, in the form of all others."""
+
+    def setup(self, cfg: Any) -> None:
+        """Set levels, and leave writing to this process's own handlers."""
+        super().setup(cfg)
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
+
+
 class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
     """The app in gunicorn's life-cycle."""
 
@@ -57,6 +70,7 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
             "keepalive": KEEP_ALIVE_SECONDS,
             "graceful_timeout": GRACEFUL_SECONDS,
             "loglevel": "warning" if settings.log_level == "info" else settings.log_level,
+            "logger_class": _SameLog,
             "proc_name": "faces-jobs web",
             "control_socket_disable": True,
             "when_ready": self._on_ready,
@@ -68,9 +82,18 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
     def load(self) -> Flask:
         """Open the services in this worker process and make the app around them."""
         settings = self._settings
+        database = self._opened.enter_context(open_database(settings.database))
+        self._opened.enter_context(
+            Presence(
+                database,
+                kind="web",
+                every_seconds=settings.presence_seconds,
+                counters=Counters(),
+            )
+        )
         return create_app(
             settings=settings,
-            database=self._opened.enter_context(open_database(settings.database)),
+            database=database,
             storage=open_storage(settings),
             queue=self._opened.enter_context(open_queue(settings)),
         )

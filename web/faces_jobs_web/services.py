@@ -8,6 +8,7 @@ from flask import current_app
 
 from faces_jobs.db.session import Database
 from faces_jobs.queue import Queue
+from faces_jobs.readiness import Readiness
 from faces_jobs.settings import Settings
 from faces_jobs.storage import LocalStorage
 from faces_jobs_web.access import Access
@@ -24,6 +25,7 @@ class Services:
     storage: LocalStorage
     queue: Queue
     access: Access
+    readiness: Readiness
 
 
 def services() -> Services:

@@ -6,9 +6,16 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from faces_jobs.db.limits import check_queue
 from faces_jobs.errors import OptionsError
 from faces_jobs.jobs.spec import JobSpec
-from faces_jobs.submit import Submitted, submit_files, submit_folder
+from faces_jobs.submit import (
+    Submitted,
+    checked_owner,
+    has_key,
+    submit_files,
+    submit_folder,
+)
 from faces_jobs_web.services import Services
 from faces_jobs_web.uploads import Upload
 
@@ -38,6 +45,16 @@ class FolderSubmission(BaseModel):
     root: str = Field(description="Name of a root, as `GET /api/v1/roots` lists them.")
     path: str = Field(default="", description="Folder or file below the root, with '/' between.")
     options: OptionsInput = Field(default_factory=OptionsInput)  # type: ignore[valid-type]  # made above
+
+
+def check_may_submit(held: Services, key: str | None, owner: str = "") -> None:
+    """See whether the queue takes any more, before a body is read.
+
+    Raises:
+        QueueFullError: it does not, and the key is not of a submission that was accepted before.
+    """
+    if not has_key(held.database, key):
+        check_queue(held.database, held.settings, checked_owner(owner))
 
 
 def submit_upload(

@@ -12,12 +12,12 @@ from faces_jobs.errors import FacesJobsError, OptionsError
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.results import list_jobs
 from faces_jobs.submit import Submitted
-from faces_jobs_web.errors import problem_of
+from faces_jobs_web.errors import problem_of, retry_after
 from faces_jobs_web.guard import FORM_FIELD, check_form_token
 from faces_jobs_web.jobs import upload_schema
 from faces_jobs_web.operations import HTML, Answer, Operation, describes, page
 from faces_jobs_web.services import Services, services
-from faces_jobs_web.submission import submit_named_folder, submit_upload
+from faces_jobs_web.submission import check_may_submit, submit_named_folder, submit_upload
 from faces_jobs_web.uploads import Upload, receive_upload
 
 blueprint = Blueprint("submit_page", __name__)
@@ -77,7 +77,12 @@ def submit() -> AnyResponse:
     held = services()
     fields: dict[str, str] = {}
     try:
-        with receive_upload(request, storage=held.storage, settings=held.settings) as upload:
+        with receive_upload(
+            request,
+            storage=held.storage,
+            settings=held.settings,
+            check=lambda: check_may_submit(held, None),
+        ) as upload:
             fields = upload.options()
             check_form_token(fields.pop(FORM_FIELD, None))
             submitted = _submit(upload, fields, held)
@@ -87,7 +92,7 @@ def submit() -> AnyResponse:
             raise
         wrong = error.fields if isinstance(error, OptionsError) else {}
         form = _render(held, fields, message=problem.detail, wrong=wrong)
-        return Response(form, problem.status)
+        return Response(form, problem.status, retry_after(problem.status))
     return redirect(url_for("job_pages.show", job_id=submitted.job_id), 303)
 
 

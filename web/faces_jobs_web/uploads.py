@@ -6,7 +6,7 @@ the submission takes it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
@@ -65,9 +65,15 @@ class Upload:
 
 @contextmanager
 def receive_upload(
-    request: Request, *, storage: LocalStorage, settings: Settings
+    request: Request,
+    *,
+    storage: LocalStorage,
+    settings: Settings,
+    check: Callable[[], None] = lambda: None,
 ) -> Iterator[Upload]:
     """Stream a multipart body to disk; what is left of it at the end is removed.
+
+    `check` is called before any of it is read.
 
     Raises:
         UploadTooLargeError: more bytes or files than the settings allow; before any of it is
@@ -84,8 +90,12 @@ def receive_upload(
     try:
         if request.content_length is not None and request.content_length > most:
             raise _too_large(settings)
+        check()
         stream = get_input_stream(request.environ, max_content_length=most)
-        with storage.receive(max_bytes=settings.max_upload_bytes) as incoming:
+        expected = request.content_length or 0
+        with storage.receive(
+            max_bytes=settings.max_upload_bytes, expected_bytes=expected
+        ) as incoming:
             reader = _Reader(stream, boundary, settings)
             yield reader.read(incoming)
     except RequestEntityTooLarge as error:

@@ -42,12 +42,18 @@ def test_no_route_but_the_public_is_answered_without_a_token(guarded: Flask) -> 
         if operation.public:
             public.add(f"{method} {rule.rule}")
             assert response.status_code != 401
-        elif path.startswith("/api/") or method != "GET":
+        elif path.startswith("/api/") or path == "/metrics" or method != "GET":
             assert response.status_code == 401, path
         else:
             assert response.status_code == 303, path
             assert response.headers["Location"].startswith("/login"), path
-    assert public == {"GET /healthz", "GET /login", "POST /login", "GET /problems/<code>"}
+    assert public == {
+        "GET /healthz",
+        "GET /readyz",
+        "GET /login",
+        "POST /login",
+        "GET /problems/<code>",
+    }
 
 
 def test_every_route_is_answered_with_the_token(guarded: Flask) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 
 import pytest
 
 from faces_jobs.errors import CancelledError, DatabaseError, LeaseLostError
+from faces_jobs.logs import LineFormatter, about
 from faces_jobs.worker.heartbeat import Heartbeat, StopRequestedError
 
 SOON = 10.0
@@ -114,3 +116,27 @@ def test_work_that_is_stuck_loses_its_lease() -> None:
     with heartbeat(renewals, stall_seconds=0.05) as beat:
         beat._thread.join(SOON)
         assert not beat._thread.is_alive()
+
+
+def test_its_lines_say_what_the_work_is_about() -> None:
+    renewals = Renewals()
+    written = []
+
+    class Lines(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            written.append(LineFormatter().format(record))
+
+    def fail() -> None:
+        raise DatabaseError("It does not answer.")
+
+    logger = logging.getLogger("faces_jobs.worker.heartbeat")
+    handler = Lines()
+    logger.addHandler(handler)
+    try:
+        with about(job="j1", segment=7), heartbeat(renewals):
+            renewals.answer = fail
+            renewals.wait_for(4)
+    finally:
+        logger.removeHandler(handler)
+    assert written
+    assert all(" job=j1 segment=7 " in line for line in written)

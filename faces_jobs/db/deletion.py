@@ -1,0 +1,239 @@
+"""Deletes every row of a job, and keeps one line that says so until the files are gone too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Table, and_, case, delete, func, insert, select, update
+from sqlalchemy.orm import Session
+
+from faces_jobs.db.clock import now_seconds
+from faces_jobs.db.jobs import lock_segments
+from faces_jobs.db.session import Database
+from faces_jobs.db.tables import (
+    ArtifactRow,
+    AuditRow,
+    Base,
+    FaceRow,
+    ItemRow,
+    JobRow,
+    ModelRow,
+    SegmentRow,
+    TrackRow,
+)
+from faces_jobs.errors import NotFoundError
+from faces_jobs.jobs.status import JobStatus
+
+JOB_DELETED = "job_deleted"
+FIRST_PAUSE_SECONDS = 10.0
+LONGEST_PAUSE_SECONDS = 3600.0
+
+_ENDED = [status for status in JobStatus if status.ended]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDeletion:
+    """A deletion whose rows are gone, and whose files are still to be seen gone."""
+
+    audit_id: int
+    job_id: str
+    tokens: tuple[str, ...]  # of the leases under which somebody worked on the job
+    held: bool  # those leases may still hold
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """What was deleted, why, by whom, and whether it was seen to be gone."""
+
+    id: int
+    at: float
+    what: str
+    job_id: str
+    why: str
+    by: str
+    rows: int
+    files: int
+    bytes: int
+    attempts: int
+    verified_at: float | None
+    last_error: str | None
+
+
+def expired_jobs(database: Database, *, limit: int) -> list[str]:
+    """Ended jobs whose time to be kept is over, the longest overdue first."""
+    question = (
+        select(JobRow.id)
+        .where(JobRow.delete_at <= now_seconds(), JobRow.status.in_(_ENDED))
+        .order_by(JobRow.delete_at)
+        .limit(limit)
+    )
+    with database.read() as session:
+        return list(session.scalars(question))
+
+
+def delete_rows(session: Session, job_id: str, *, why: str, by: str) -> int:
+    """Delete every row of a job and write the line of the audit. Returns that line's number.
+
+    Raises:
+        NotFoundError: no such job.
+    """
+    lock_segments(session, job_id)
+    tokens, held_until = _leases(session, job_id)
+    rows = 0
+    items = select(ItemRow.id).where(ItemRow.job_id == job_id).order_by(ItemRow.id)
+    # By hand and by item, not by cascade: each statement stays short on a job of a long film.
+    for item_id in session.scalars(items.with_for_update(key_share=True)).all():
+        for table in (FaceRow, TrackRow, ModelRow, ArtifactRow):
+            rows += _count(session.execute(delete(table).where(table.item_id == item_id)))
+    for other in _tables_of_jobs():
+        rows += _count(session.execute(delete(other).where(other.c.job_id == job_id)))
+    deleted = _count(session.execute(delete(JobRow).where(JobRow.id == job_id)))
+    if not deleted:
+        raise NotFoundError(f"There is no job {job_id}.")
+    return session.scalars(
+        insert(AuditRow)
+        .values(
+            at=now_seconds(),
+            what=JOB_DELETED,
+            job_id=job_id,
+            why=why,
+            by=by,
+            rows=rows + deleted,
+            files=0,
+            bytes=0,
+            tokens=tokens,
+            held_until=held_until,
+            attempts=0,
+            next_at=now_seconds(),
+        )
+        .returning(AuditRow.id)
+    ).one()
+
+
+def rows_left(database: Database, job_id: str) -> int:
+    """How many rows speak of a job, over every table that could."""
+    with database.read() as session:
+        found = session.scalar(select(func.count()).where(JobRow.id == job_id)) or 0
+        for table in _tables_of_jobs():
+            found += (
+                session.scalar(
+                    select(func.count()).select_from(table).where(table.c.job_id == job_id)
+                )
+                or 0
+            )
+    return found
+
+
+def open_deletions(
+    database: Database, *, limit: int, audit_id: int | None = None
+) -> list[OpenDeletion]:
+    """Deletions that were not seen to be complete and whose time for another look has come."""
+    now = now_seconds()
+    which = AuditRow.next_at <= now if audit_id is None else AuditRow.id == audit_id
+    question = (
+        select(
+            AuditRow.id,
+            AuditRow.job_id,
+            AuditRow.tokens,
+            and_(AuditRow.held_until.is_not(None), AuditRow.held_until > now).label("held"),
+        )
+        .where(which, AuditRow.verified_at.is_(None))
+        .order_by(AuditRow.next_at, AuditRow.id)
+        .limit(limit)
+    )
+    with database.read() as session:
+        return [
+            OpenDeletion(row.id, row.job_id, tuple(row.tokens), bool(row.held))
+            for row in session.execute(question)
+        ]
+
+
+def record_look(
+    database: Database, deletion: OpenDeletion, *, files: int, bytes_: int, problem: str | None
+) -> None:
+    """Store what a look at a deletion's files found: no `problem` means that all is gone."""
+    now = now_seconds()
+    values: dict[str, Any] = {
+        "files": AuditRow.files + files,
+        "bytes": AuditRow.bytes + bytes_,
+        "attempts": AuditRow.attempts + 1,
+        "last_error": problem,
+        "verified_at": now if problem is None else None,
+        "next_at": None if problem is None else now + _pause(),
+    }
+    with database.begin() as session:
+        session.execute(
+            update(AuditRow)
+            .where(AuditRow.id == deletion.audit_id, AuditRow.verified_at.is_(None))
+            .values(**values)
+        )
+
+
+def read_audit(
+    database: Database, *, job_id: str | None, before: int | None, limit: int
+) -> list[AuditEntry]:
+    """Lines of the audit, newest first; of one job, or below a number."""
+    question = select(AuditRow).order_by(AuditRow.id.desc()).limit(limit)
+    if job_id is not None:
+        question = question.where(AuditRow.job_id == job_id)
+    if before is not None:
+        question = question.where(AuditRow.id < before)
+    with database.read() as session:
+        return [
+            AuditEntry(
+                id=row.id,
+                at=row.at,
+                what=row.what,
+                job_id=row.job_id,
+                why=row.why,
+                by=row.by,
+                rows=row.rows,
+                files=row.files,
+                bytes=row.bytes,
+                attempts=row.attempts,
+                verified_at=row.verified_at,
+                last_error=row.last_error,
+            )
+            for row in session.scalars(question)
+        ]
+
+
+def _pause() -> ColumnElement[float]:
+    """Doubled at each look, to an hour."""
+    steps = [FIRST_PAUSE_SECONDS]
+    while steps[-1] < LONGEST_PAUSE_SECONDS:
+        steps.append(min(steps[-1] * 2, LONGEST_PAUSE_SECONDS))
+    return case(dict(enumerate(steps)), value=AuditRow.attempts, else_=LONGEST_PAUSE_SECONDS)
+
+
+def _leases(session: Session, job_id: str) -> tuple[list[str], float | None]:
+    """The tokens under which files of the job may be written, and until when they hold."""
+    rows = [
+        *session.execute(
+            select(SegmentRow.lease_token, SegmentRow.lease_until).where(
+                SegmentRow.job_id == job_id, SegmentRow.lease_token.is_not(None)
+            )
+        ),
+        *session.execute(
+            select(JobRow.lease_token, JobRow.lease_until).where(
+                JobRow.id == job_id, JobRow.lease_token.is_not(None)
+            )
+        ),
+    ]
+    tokens = [str(row.lease_token) for row in rows]
+    return tokens, max((row.lease_until for row in rows), default=None)
+
+
+def _tables_of_jobs() -> Sequence[Table]:
+    """Every table whose rows belong to a job, those first that refer to others; not the audit."""
+    return [
+        table
+        for table in reversed(Base.metadata.sorted_tables)
+        if "job_id" in table.c and table.name != AuditRow.__tablename__
+    ]
+
+
+def _count(result: Any) -> int:
+    return int(result.rowcount)

@@ -1,0 +1,103 @@
+"""Jobs that wait for space: put aside when the disk is full, taken up when there is room."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from faces_jobs.db.claims import (
+    JobClaim,
+    SegmentClaim,
+    is_ready,
+    lost,
+    lost_job,
+    mine,
+    mine_to_finish,
+)
+from faces_jobs.db.clock import now_seconds
+from faces_jobs.db.control import go_on
+from faces_jobs.db.moves import move_jobs, move_segments
+from faces_jobs.db.session import Database
+from faces_jobs.db.tables import JobRow, SegmentRow
+from faces_jobs.jobs.status import JobStatus, SegmentStatus
+
+# How long the job waits at the least that was put aside so often (from 1), in seconds.
+Pause = Callable[[int], float]
+
+
+def park_segment(database: Database, claim: SegmentClaim, *, reason: str, pause: Pause) -> None:
+    """Hand a segment back, which costs no attempt, and let its job wait for space.
+
+    Raises:
+        CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
+    """
+    with database.begin() as session:
+        returned = session.scalar(
+            move_segments(
+                SegmentStatus.QUEUED,
+                mine(claim),
+                lease_token=None,
+                lease_until=None,
+                last_error=reason,
+                attempts=SegmentRow.attempts - 1,
+                last_rung_at=None,
+            ).returning(SegmentRow.id)
+        )
+        if returned is None:
+            raise lost(session, claim)
+        _park(session, claim.job_id, pause)
+
+
+def park_job(database: Database, claim: JobClaim, *, pause: Pause) -> None:
+    """Let a job wait for space whose exports could not be written.
+
+    Raises:
+        CancelledError, PausedError, LeaseLostError: the claim no longer holds; nothing was
+            changed.
+    """
+    with database.begin() as session:
+        held = session.scalar(
+            update(JobRow)
+            .where(mine_to_finish(claim))
+            .values(lease_token=None, lease_until=None)
+            .returning(JobRow.id)
+        )
+        if held is None:
+            raise lost_job(session, claim)
+        _park(session, claim.job_id, pause)
+
+
+def resume_parked(database: Database, *, limit: int) -> list[str]:
+    """Let jobs go on whose wait for space has lasted long enough. Returns which."""
+    waits = (JobRow.status == JobStatus.WAITING_FOR_SPACE, is_ready(JobRow))
+    with database.read() as session:
+        found = session.scalars(
+            select(JobRow.id).where(*waits).order_by(JobRow.created_at).limit(limit)
+        ).all()
+    resumed = []
+    for job_id in found:
+        with database.begin() as session:
+            job = session.scalar(
+                select(JobRow).where(JobRow.id == job_id, *waits).with_for_update(key_share=True)
+            )
+            if job is not None:
+                go_on(session, job)
+                resumed.append(job_id)
+    return resumed
+
+
+def _park(session: Session, job_id: str, pause: Pause) -> None:
+    job = session.scalar(select(JobRow).where(JobRow.id == job_id).with_for_update(key_share=True))
+    if job is None or job.status not in (JobStatus.RUNNING, JobStatus.FINISHING):
+        return  # paused, or another worker put it aside already
+    parked = job.parked + 1
+    session.execute(
+        move_jobs(
+            JobStatus.WAITING_FOR_SPACE,
+            JobRow.id == job_id,
+            parked=parked,
+            not_before=now_seconds() + pause(parked),
+        )
+    )

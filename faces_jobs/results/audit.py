@@ -1,0 +1,54 @@
+"""The audit: what was deleted, and whether it was seen to be gone."""
+
+from __future__ import annotations
+
+from faces_jobs.db.clock import as_datetime
+from faces_jobs.db.deletion import AuditEntry, read_audit
+from faces_jobs.db.session import Database
+from faces_jobs.errors import OptionsError
+from faces_jobs.jobs.documents import AuditDocument, AuditPage
+from faces_jobs.jobs.query import DEFAULT_PAGE
+from faces_jobs.results.pages import check_limit, read_cursor, write_cursor
+
+
+def list_audit(
+    database: Database,
+    *,
+    job_id: str | None = None,
+    cursor: str | None = None,
+    limit: int = DEFAULT_PAGE,
+) -> AuditPage:
+    """Deletions, newest first; of one job, or of all.
+
+    Raises:
+        OptionsError: job, cursor or limit can't be used.
+    """
+    check_limit(limit)
+    place = read_cursor(cursor, (int,))
+    if job_id is not None and "\0" in job_id:
+        raise OptionsError({"job": "is no job's id"})
+    before = None if place is None else int(place[0])
+    found = read_audit(database, job_id=job_id, before=before, limit=limit + 1)
+    shown = found[:limit]
+    return AuditPage(
+        entries=[_document(entry) for entry in shown],
+        next_cursor=write_cursor([shown[-1].id]) if len(found) > limit else None,
+    )
+
+
+def _document(entry: AuditEntry) -> AuditDocument:
+    verified_at = entry.verified_at
+    return AuditDocument(
+        id=entry.id,
+        at=as_datetime(entry.at),
+        what=entry.what,
+        job_id=entry.job_id,
+        why=entry.why,
+        by=entry.by,
+        rows=entry.rows,
+        files=entry.files,
+        bytes=entry.bytes,
+        verified_at=None if verified_at is None else as_datetime(verified_at),
+        attempts=entry.attempts,
+        last_error=entry.last_error,
+    )

@@ -1,0 +1,244 @@
+"""Deleted is gone: no row, no file, no thumbnail, seen and written down; and jobs expire."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+
+from faces_jobs.db.clock import now_seconds
+from faces_jobs.db.deletion import open_deletions, rows_left
+from faces_jobs.db.session import Database
+from faces_jobs.db.tables import AuditRow, JobRow
+from faces_jobs.errors import NotFoundError
+from faces_jobs.jobs.documents import AuditDocument
+from faces_jobs.jobs.query import FaceQuery
+from faces_jobs.jobs.spec import JobSpec
+from faces_jobs.results import cancel_job, get_job, list_audit, list_faces, list_jobs
+from faces_jobs.retention import complete_deletions, delete_expired, delete_job
+from faces_jobs.settings import Settings
+from faces_jobs.storage import LocalStorage
+from faces_jobs.submit import submit_files
+from faces_jobs.worker.sweep import run_sweep
+from tests.factories import claimed, stored_job
+from tests.integration.workbench import SMALL, Bench
+
+
+def files_of(bench: Bench) -> list[Path]:
+    return [path for path in bench.worker.storage.folder.rglob("*") if path.is_file()]
+
+
+def only(database: Database) -> AuditDocument:
+    (entry,) = list_audit(database).entries
+    return entry
+
+
+def let_time_pass(database: Database) -> None:
+    with database.begin() as session:
+        session.execute(
+            update(AuditRow)
+            .where(AuditRow.next_at.is_not(None))
+            .values(next_at=now_seconds() - 1, held_until=now_seconds() - 1)
+        )
+
+
+def test_of_a_deleted_job_nothing_remains_and_a_line_says_so(bench: Bench, clip: Path) -> None:
+    database, storage = bench.worker.database, bench.worker.storage
+    job_id = bench.submit(clip)
+    told = SMALL.model_copy(update={"webhook": "https://a.example/"})
+    with database.begin() as session:
+        session.execute(update(JobRow).values(options=told.model_dump(mode="json")))
+    bench.work(job_id)
+    before = files_of(bench)
+    assert any("thumbnail" in path.name or path.suffix == ".jpg" for path in before)
+    rows = rows_left(database, job_id)
+    assert rows > 20, "faces, tracks, artifacts, delivery and the rest"
+
+    assert delete_job(job_id, database=database, storage=storage, by="api")
+
+    assert files_of(bench) == []
+    assert rows_left(database, job_id) == 0
+    assert list_faces(database, FaceQuery(job_id=None)).faces == []
+    entry = only(database)
+    assert (entry.what, entry.job_id, entry.why, entry.by) == (
+        "job_deleted",
+        job_id,
+        "asked",
+        "api",
+    )
+    assert entry.rows >= rows
+    assert entry.files == len(before)
+    assert entry.bytes > clip.stat().st_size
+    assert entry.verified_at is not None
+    assert (entry.attempts, entry.last_error) == (1, None)
+    with pytest.raises(NotFoundError):
+        delete_job(job_id, database=database, storage=storage)
+    assert len(list_audit(database).entries) == 1
+
+
+def test_a_file_that_can_t_be_removed_is_told_and_tried_again(
+    bench: Bench, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, storage = bench.worker.database, bench.worker.storage
+    job_id = bench.submit(clip)
+    real = shutil.rmtree
+
+    def refusing(path: Path, **how: object) -> None:
+        if "trash" in str(path):
+            how["onerror"](None, path, (OSError, OSError(5, "Input/output error"), None))  # type: ignore[operator]
+        else:
+            real(path, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(shutil, "rmtree", refusing)
+    assert not delete_job(job_id, database=database, storage=storage)
+
+    entry = only(database)
+    assert entry.verified_at is None
+    assert entry.last_error is not None
+    assert "remain" in entry.last_error
+    assert "Input/output error" in entry.last_error
+    assert (entry.files, entry.bytes) == (0, 0)
+    assert complete_deletions(database, storage) == 0, "it waits a little"
+    let_time_pass(database)
+    assert complete_deletions(database, storage) == 1
+    monkeypatch.undo()
+    let_time_pass(database)
+
+    assert complete_deletions(database, storage) == 0
+
+    entry = only(database)
+    assert entry.verified_at is not None
+    assert (entry.files, entry.attempts, entry.last_error) == (1, 3, None)
+    assert files_of(bench) == []
+
+
+def test_a_crash_between_rows_and_files_is_made_good_by_the_sweep(
+    bench: Bench, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, storage = bench.worker.database, bench.worker.storage
+    job_id = bench.submit(clip)
+
+    def killed(_self: LocalStorage, _job_id: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(LocalStorage, "delete_job", killed)
+    with pytest.raises(KeyboardInterrupt):
+        delete_job(job_id, database=database, storage=storage)
+    monkeypatch.undo()
+    assert files_of(bench) != []
+
+    assert complete_deletions(database, storage) == 0
+
+    assert files_of(bench) == []
+    assert only(database).verified_at is not None
+
+
+def test_a_job_is_not_called_gone_while_a_worker_still_has_files_of_it(
+    database: Database, storage: LocalStorage
+) -> None:
+    job = stored_job(database)
+    claim = claimed(database, job.segments[0], lease_seconds=60)
+    with storage.workspace(claim.token) as workspace:
+        (workspace / "out").mkdir()
+        (workspace / "out" / "face.jpg").write_bytes(b"x")
+        assert not delete_job(job.id, database=database, storage=storage)
+        assert only(database).last_error == "a worker has not let go of it yet"
+        storage.publish(workspace / "out", job_id=job.id, owner="1", token=claim.token)
+        (deletion,) = open_deletions(database, limit=9, audit_id=only(database).id)
+        assert deletion.held
+    let_time_pass(database)
+
+    assert complete_deletions(database, storage) == 0
+
+    assert storage.files_left(job.id) == 0
+    assert only(database).verified_at is not None
+
+
+def test_the_workspace_of_a_worker_that_died_goes_with_the_job(
+    database: Database, storage: LocalStorage
+) -> None:
+    job = stored_job(database)
+    claim = claimed(database, job.segments[0], lease_seconds=60)
+    left = storage.folder / "work" / claim.token
+    left.mkdir(parents=True)
+    (left / "face.jpg").write_bytes(b"x")
+    assert not delete_job(job.id, database=database, storage=storage)
+    assert left.exists()
+    let_time_pass(database)
+
+    assert complete_deletions(database, storage) == 0
+
+    assert not left.exists()
+
+
+def test_jobs_expire_so_many_days_after_their_end(
+    database: Database, storage: LocalStorage
+) -> None:
+    short = stored_job(database, spec=JobSpec(keep_days=0.5))
+    running = stored_job(database, spec=JobSpec(keep_days=0.5))
+    kept = stored_job(database)
+    for job in (short, kept):
+        cancel_job(database, job.id)
+    document = get_job(database, short.id)
+    assert document.ended_at is not None
+    assert document.delete_at is not None
+    assert (document.delete_at - document.ended_at).total_seconds() == pytest.approx(43_200)
+    assert get_job(database, kept.id).delete_at is None
+    assert get_job(database, running.id).delete_at is None
+    assert delete_expired(database, storage) == 0, "its time has not come"
+    with database.begin() as session:
+        session.execute(
+            update(JobRow).where(JobRow.id != kept.id).values(delete_at=now_seconds() - 1)
+        )
+
+    assert delete_expired(database, storage) == 1
+
+    assert {job.id for job in list_jobs(database).jobs} == {running.id, kept.id}
+    entry = only(database)
+    assert (entry.job_id, entry.why, entry.by) == (short.id, "expired", "retention")
+
+
+@pytest.mark.parametrize(("asked", "kept"), [(None, 30.0), (7.0, 7.0)])
+def test_the_setting_counts_for_jobs_that_do_not_say(
+    bench: Bench, clip: Path, asked: float | None, kept: float
+) -> None:
+    worker = bench.worker
+    with worker.storage.receive() as incoming:
+        job_id = submit_files(
+            [incoming.add("a.mp4", [clip.read_bytes()])],
+            JobSpec(keep_days=asked),
+            database=worker.database,
+            storage=worker.storage,
+            queue=worker.queue,
+            settings=worker.settings.model_copy(update={"keep_days": 30.0}),
+        ).job_id
+    assert get_job(worker.database, job_id).options.keep_days == kept
+
+
+def test_the_sweep_deletes_what_has_expired(
+    database_url: str, database: Database, settings: Settings
+) -> None:
+    job = stored_job(database, spec=JobSpec(keep_days=1))
+    cancel_job(database, job.id)
+    with database.begin() as session:
+        session.execute(update(JobRow).values(delete_at=now_seconds() - 1))
+
+    run_sweep(settings.model_copy(update={"database_url": database_url}), once=True)
+
+    assert list_jobs(database).jobs == []
+    assert only(database).verified_at is not None
+
+
+def test_the_audit_comes_in_pages_newest_first(database: Database, storage: LocalStorage) -> None:
+    jobs = [stored_job(database) for _ in range(3)]
+    for job in jobs:
+        delete_job(job.id, database=database, storage=storage)
+    first = list_audit(database, limit=2)
+    rest = list_audit(database, limit=2, cursor=first.next_cursor)
+    assert [one.job_id for one in (*first.entries, *rest.entries)] == [
+        job.id for job in reversed(jobs)
+    ]
+    assert rest.next_cursor is None
+    assert [one.job_id for one in list_audit(database, job_id=jobs[1].id).entries] == [jobs[1].id]

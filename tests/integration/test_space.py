@@ -1,0 +1,151 @@
+"""Jobs that wait for space: put aside without a loss, taken up when there is room."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, update
+
+from faces_jobs.db.claims import claim_job, renew_segment
+from faces_jobs.db.clock import now_seconds
+from faces_jobs.db.endings import finish_segment
+from faces_jobs.db.session import Database
+from faces_jobs.db.space import park_job, park_segment, resume_parked
+from faces_jobs.db.tables import JobRow
+from faces_jobs.errors import LeaseLostError, PausedError
+from faces_jobs.queue import CeleryQueue
+from faces_jobs.results import cancel_job, get_job, pause_job
+from faces_jobs.settings import Settings
+from faces_jobs.storage import LocalStorage
+from faces_jobs.worker.rung import answer_bell
+from faces_jobs.worker.sweep import sweep
+from tests.factories import claimed, results, stored_job
+from tests.integration.stored_states import expire, states
+from tests.integration.workbench import Bench
+
+
+def at_once(_parked: int) -> float:
+    return 0.0
+
+
+def test_a_job_is_put_aside_once_and_costs_no_attempt(database: Database) -> None:
+    job = stored_job(database, ["a.mp4", "b.mp4"])
+    first, second = (claimed(database, segment) for segment in job.segments)
+    park_segment(database, first, reason="full", pause=at_once)
+
+    assert states(database, job) == (
+        "waiting_for_space",
+        ["running", "running"],
+        ["queued", "running"],
+    )
+    with pytest.raises(PausedError, match="space"):
+        renew_segment(database, second, lease_seconds=60, frames_done=1, frames_total=None)
+    park_segment(database, second, reason="full", pause=at_once)
+
+    assert resume_parked(database, limit=10) == [job.id]
+    assert states(database, job)[0] == "running"
+    assert [claimed(database, segment).attempt for segment in job.segments] == [1, 1]
+    with database.read() as session:
+        assert session.scalars(select(JobRow.parked)).one() == 1
+
+
+def test_it_waits_longer_each_time(database: Database) -> None:
+    job = stored_job(database)
+    asked = []
+
+    def pause(parked: int) -> float:
+        asked.append(parked)
+        return 600.0
+
+    for _ in range(3):
+        park_segment(database, claimed(database, job.segments[0]), reason="full", pause=pause)
+        assert resume_parked(database, limit=10) == []
+        with database.begin() as session:
+            session.execute(update(JobRow).values(not_before=now_seconds() - 1))
+        assert resume_parked(database, limit=10) == [job.id]
+
+    assert asked == [1, 2, 3]
+
+
+def test_a_zombie_puts_nothing_aside(database: Database) -> None:
+    job = stored_job(database)
+    zombie = claimed(database, job.segments[0])
+    expire(database, job.segments[0])
+    claimed(database, job.segments[0], worker="bob")
+
+    with pytest.raises(LeaseLostError):
+        park_segment(database, zombie, reason="full", pause=at_once)
+    assert states(database, job)[0] == "running"
+
+
+def test_a_paused_job_stays_paused(database: Database) -> None:
+    job = stored_job(database)
+    claim = claimed(database, job.segments[0])
+    pause_job(database, job.id)
+    park_segment(database, claim, reason="full", pause=at_once)
+
+    assert states(database, job) == ("paused", ["running"], ["queued"])
+    assert resume_parked(database, limit=10) == []
+
+
+def test_a_job_that_waits_can_be_paused_and_cancelled(database: Database) -> None:
+    for act, state in ((pause_job, "paused"), (cancel_job, "cancelled")):
+        job = stored_job(database)
+        park_segment(
+            database, claimed(database, job.segments[0]), reason="full", pause=lambda _: 600.0
+        )
+        act(database, job.id)
+        assert states(database, job)[0] == state
+
+
+def test_exports_wait_for_space_too(database: Database) -> None:
+    job = stored_job(database)
+    finish_segment(database, claimed(database, job.segments[0]), results())
+    claim = claim_job(database, job.id, worker="w", lease_seconds=60, max_attempts=3)
+    assert claim is not None
+    park_job(database, claim, pause=at_once)
+
+    assert get_job(database, job.id).status == "waiting_for_space"
+    assert claim_job(database, job.id, worker="w", lease_seconds=60, max_attempts=3) is None
+    resume_parked(database, limit=10)
+    assert get_job(database, job.id).status == "finishing"
+    assert claim_job(database, job.id, worker="w", lease_seconds=60, max_attempts=3) is not None
+
+
+def test_the_sweep_lets_jobs_go_on_only_when_there_is_room(
+    database: Database, queue: CeleryQueue, settings: Settings
+) -> None:
+    job = stored_job(database)
+    park_segment(database, claimed(database, job.segments[0]), reason="full", pause=at_once)
+
+    full = settings.model_copy(update={"min_free_bytes": 2**62})
+    assert sweep(database, queue, full).resumed == 0
+    assert get_job(database, job.id).status == "waiting_for_space"
+
+    report = sweep(database, queue, settings)
+    assert (report.resumed, report.segments_rung) == (1, 1)
+    assert get_job(database, job.id).status == "running"
+
+
+def test_the_reserve_is_kept_while_a_file_is_worked_on(bench: Bench, clip: Path) -> None:
+    job_id = bench.submit(clip)
+    storage = LocalStorage(bench.worker.storage.folder)
+    worker = replace(bench.worker, storage=storage)
+
+    def fill(batch: int) -> None:
+        if batch == 3:
+            storage._min_free_bytes = 2**62
+
+    bench.networks.before_batch = fill
+    answer_bell(worker)
+
+    assert bench.networks.batches == 3, "the batch in hand is the last"
+    assert get_job(worker.database, job_id).status == "waiting_for_space"
+    assert bench.files() == [], "nothing half-written stays"
+
+    storage._min_free_bytes = 0
+    sweep(worker.database, worker.queue, worker.settings)
+    answer_bell(worker)
+    assert get_job(worker.database, job_id).status == "succeeded"

@@ -1,0 +1,207 @@
+"""GET /metrics: what Prometheus reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from flask import Flask
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import event, update
+
+from faces_jobs.db.clock import now_seconds
+from faces_jobs.db.counts import count_all
+from faces_jobs.db.processes import GpuMemory, Process, set_measures, tell_of_process
+from faces_jobs.db.session import Database
+from faces_jobs.db.tables import JobRow, SegmentRow
+from faces_jobs_web.metrics import COUNTED, COUNTED_BY_SWEEP, PREFIX
+from tests.factories import claimed, stored_job
+from tests.unit.web.conforming import WebClient, client_of
+from tests.unit.web.conftest import TOKEN
+from tests.unit.web.problems import assert_problem
+
+DOCS = Path(__file__).parents[3] / "docs" / "operations.md"
+
+
+def families(client: WebClient) -> dict[str, Metric]:
+    response = client.get("/metrics")
+    assert response.status_code == 200
+    assert response.content_type == "text/plain; version=0.0.4; charset=utf-8"
+    return {family.name: family for family in text_string_to_metric_families(response.text)}
+
+
+def values(client: WebClient, name: str) -> dict[str, float]:
+    """A family's values, each by the values of its labels."""
+    samples = families(client)[f"{PREFIX}_{name}"].samples
+    return {" ".join(sample.labels.values()): sample.value for sample in samples}
+
+
+def tell_much(database: Database) -> None:
+    """One of all that can be told."""
+    counts = {(name, "x" if label else ""): 1.0 for name, (label, _) in COUNTED.items()}
+    gpu = GpuMemory(1, 2)
+    tell_of_process(database, Process("a", "worker", "here", 1, "1", "cuda", gpu), counts)
+    set_measures(database, count_all(database))
+
+
+def test_it_is_for_who_has_the_token(guarded: Flask) -> None:
+    client = client_of(guarded)
+    assert_problem(client.get("/metrics"), 401, "unauthorized")
+    answer = client.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
+    assert answer.status_code == 200
+
+
+def test_every_metric_is_in_the_docs_and_the_other_way_round(
+    client: WebClient, database: Database
+) -> None:
+    stored_job(database)
+    tell_much(database)
+    client.get("/api/v1/jobs")
+    told = {
+        f"{name}_total" if family.type == "counter" else name
+        for name, family in families(client).items()
+    }
+    rows = [line for line in DOCS.read_text().splitlines() if line.startswith(f"| `{PREFIX}_")]
+    assert {row.split("`")[1] for row in rows} == told
+    for family in families(client).values():
+        assert family.documentation.endswith("."), family.name
+
+
+def test_labels_in_the_docs_are_those_of_the_metrics(client: WebClient, database: Database) -> None:
+    stored_job(database)
+    tell_much(database)
+    client.get("/api/v1/jobs")
+    docs = DOCS.read_text()
+    for family in families(client).values():
+        suffix = "_total" if family.type == "counter" else ""
+        row = next(
+            line for line in docs.splitlines() if line.startswith(f"| `{family.name}{suffix}`")
+        )
+        described = {part.strip("` ") for part in row.split("|")[2].split(",")} - {""}
+        labels = {label for sample in family.samples for label in sample.labels} - {"le"}
+        assert labels == described, family.name
+
+
+def test_states_of_rows(client: WebClient, database: Database) -> None:
+    one = stored_job(database, ["a.mp4", "b.mp4"])
+    stored_job(database, ["c.mp4", "d.mp4"], refused=["d.mp4"])
+    claimed(database, one.segments[0])
+    assert values(client, "jobs")["running"] == 1, "open states are asked for anew"
+    assert "failed" not in values(client, "items"), "ended ones wait for the sweep"
+
+    set_measures(database, count_all(database))
+
+    assert values(client, "items") == {
+        "queued": 2,
+        "running": 1,
+        "succeeded": 0,
+        "failed": 1,
+        "cancelled": 0,
+    }
+    assert values(client, "segments")["queued"] == 2
+    assert values(client, "segments")["running"] == 1
+    assert values(client, "stored_bytes") == {"uploads": 300, "artifacts": 0}
+
+
+def test_depth_and_age_of_the_queue_by_priority(client: WebClient, database: Database) -> None:
+    old, _ = stored_job(database, ["a.mp4", "b.mp4"]), stored_job(database)
+    held = stored_job(database)
+    with database.begin() as session:
+        session.execute(
+            update(JobRow)
+            .where(JobRow.id == old.id)
+            .values(priority=2, created_at=now_seconds() - 500)
+        )
+        session.execute(update(JobRow).where(JobRow.id == held.id).values(status="paused"))
+    assert values(client, "waiting_segments") == {"low": 2, "normal": 1}
+    ages = values(client, "oldest_waiting_seconds")
+    assert ages["low"] >= 500 > ages["normal"] >= 0
+
+
+def test_leases_that_are_held_and_that_ran_out(client: WebClient, database: Database) -> None:
+    job = stored_job(database, ["a.mp4", "b.mp4"])
+    for segment in job.segments:
+        claimed(database, segment)
+    assert values(client, "leases") == {"held": 2, "expired": 0}
+    with database.begin() as session:
+        session.execute(
+            update(SegmentRow)
+            .where(SegmentRow.id == job.segments[0])
+            .values(lease_until=now_seconds() - 1)
+        )
+    assert values(client, "leases") == {"held": 1, "expired": 1}
+
+
+def test_what_workers_counted_adds_up(client: WebClient, database: Database) -> None:
+    for name in ("alice", "bob"):
+        tell_of_process(
+            database,
+            Process(name, "worker", name, 1, "1"),
+            {("frames", ""): 10.0, ("stage_seconds", "detect"): 0.5},
+        )
+    assert values(client, "frames") == {"": 20}
+    assert values(client, "stage_seconds") == {"detect": 1.0}
+    assert values(client, "rescues") == {"": 0}, "there before the first, so that it is an increase"
+    assert values(client, "processes") == {"web": 0, "worker": 2, "sweep": 0}
+
+
+def test_requests_are_counted_by_route_not_by_address(client: WebClient) -> None:
+    for number in range(3):
+        client.get(f"/api/v1/jobs/00000000-0000-4000-8000-00000000000{number}")
+        client.get(f"/nothing/{number}")
+    found = values(client, "http_requests")
+    assert found["GET /api/v1/jobs/<job_id> 404"] == 3
+    assert found["any none 404"] == 3
+    seconds = families(client)[f"{PREFIX}_http_request_seconds"].samples
+    (count,) = (
+        sample.value
+        for sample in seconds
+        if sample.name.endswith("_count") and sample.labels["route"] == "/api/v1/jobs/<job_id>"
+    )
+    assert count == 3
+
+
+def test_without_a_database_it_says_so_and_tells_the_rest(
+    client: WebClient, database: Database
+) -> None:
+    path = database.engine.url.database
+    assert path is not None
+    database.close()
+    Path(path).unlink()
+    found = families(client)
+    assert values(client, "ready")["database"] == 0
+    assert values(client, "ready")["storage"] == 1
+    assert f"{PREFIX}_http_requests" in found
+    assert f"{PREFIX}_jobs" not in found
+
+
+@contextmanager
+def statements(database: Database) -> Iterator[list[str]]:
+    seen: list[str] = []
+
+    def note(_c: object, _k: object, statement: str, *_rest: object) -> None:
+        seen.append(statement)
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    yield seen
+    event.remove(database.engine, "before_cursor_execute", note)
+
+
+def test_a_scrape_asks_as_much_of_many_rows_as_of_few(
+    client: WebClient, database: Database
+) -> None:
+    counts = []
+    for _ in range(2):
+        tell_much(database)
+        with statements(database) as seen:
+            families(client)
+        counts.append(len(seen))
+        for _ in range(20):
+            claimed(database, stored_job(database, ["a.mp4", "b.mp4"]).segments[0])
+    assert counts[0] == counts[1] < 20
+
+
+def test_all_that_the_sweep_counts_has_its_name(database: Database) -> None:
+    assert {name for name, _ in count_all(database)} == set(COUNTED_BY_SWEEP)

@@ -1,0 +1,33 @@
+"""/api/v1/audit: what was deleted, and whether it was seen to be gone."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+
+from faces_jobs.jobs.documents import AuditPage
+from faces_jobs.results import list_audit
+from faces_jobs_web.answers import document_response
+from faces_jobs_web.operations import Answer, Operation, describes
+from faces_jobs_web.queries import AuditFilters, read_filters
+from faces_jobs_web.services import services
+
+blueprint = Blueprint("audit", __name__, url_prefix="/api/v1")
+
+
+@blueprint.get("/audit")
+@describes(
+    Operation(
+        tag="server",
+        query=AuditFilters,
+        answers={200: Answer("Deletions, newest first.", AuditPage)},
+        problems=(422,),
+    )
+)
+def index() -> Response:
+    """List what was deleted: when, why, by whom, how much, and whether it was seen to be gone."""
+    filters = read_filters(AuditFilters, request.args)
+    return document_response(
+        list_audit(
+            services().database, job_id=filters.job, cursor=filters.cursor, limit=filters.limit
+        )
+    )
