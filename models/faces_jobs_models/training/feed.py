@@ -16,8 +16,6 @@ from faces_jobs_models.training.losses import log_priors
 from faces_jobs_models.training.prepare import Prepared
 from faces_jobs_models.training.recipes import Recipe
 
-_OFTENEST = 3.0  # times a row of a rare label may be seen where one of the commonest is seen once
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
@@ -50,8 +48,6 @@ class Feed:
         self._sets = np.concatenate(sets)
         self._rows = np.concatenate(rows)
         self._weights = np.concatenate(weights).astype(np.float64)
-        for head, power in recipe.balance.items():
-            self._weights *= self._rarity(head, power)
 
     @property
     def steps_an_epoch(self) -> int:
@@ -79,19 +75,6 @@ class Feed:
             if "pose" in targets:
                 targets["pose"] = _mirror_pose(targets["pose"], flipped)
             yield Batch(changed.contiguous(memory_format=torch.channels_last), targets)
-
-    def _rarity(self, head: str, power: float) -> NDArray[np.float64]:
-        # How much oftener rows of a rare label are seen; the length of an epoch stays.
-        every = np.arange(len(self._rows))
-        target = self._targets(every, head).numpy()
-        known = target.sum(axis=1) > 0
-        label = target.argmax(axis=1)
-        seen = np.bincount(label[known], self._weights[known], minlength=target.shape[1])
-        factor = np.ones(len(label))
-        common = seen.max() / np.maximum(seen[label[known]], 1e-9)
-        factor[known] = np.minimum(common**power, _OFTENEST)
-        length = self._weights.sum() / (self._weights * factor).sum()
-        return np.asarray(factor * length, np.float64)
 
     def _draw(self, count: int, chance: np.random.Generator) -> NDArray[np.int64]:
         # Whole numbers of visits first, then a lottery: no row waits long for its turn.

@@ -17,8 +17,7 @@ class Recipe:
     """Everything that a training depends on, beside the data itself.
 
     `data_sets` says how often an epoch goes through each data set. `adjustment` and
-    `head_weights` have an entry a head; `auxiliary` weighs heads that are only trained along;
-    `balance` shows rows of a rare label oftener: (commonest / rare) to that power.
+    `head_weights` have an entry a head; `auxiliary` weighs heads that are only trained along.
     """
 
     model: str
@@ -29,7 +28,6 @@ class Recipe:
     adjustment: Mapping[str, float]
     head_weights: Mapping[str, float]
     auxiliary: Mapping[str, float] = field(default_factory=dict)
-    balance: Mapping[str, float] = field(default_factory=dict)
     augmentation: Augmentation = field(default_factory=Augmentation)
     crop_scale: float = 1.1  # the same for all, so that a face is cut once
     crop_size: int = 64
@@ -96,18 +94,16 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         "multiple": Recipe(
             model="multiple",
             version="2.0",
-            data_sets=MappingProxyType({"imfdb": 1.0, "utkface": 0.8, "facemask": 1.5}),
+            data_sets=MappingProxyType({"imfdb": 1.0, "utkface": 0.7, "facemask": 1.5}),
             body=BodyConfig(stem=32, widths=(64, 128, 192), blocks=(1, 1, 1)),
             dropout=0.4,
             adjustment=MappingProxyType(
-                {"illumination": 0.3, "pose": 0.7, "occlusion": 0.4, "age": 0.3, "makeup": 1.0}
+                {"illumination": 0.3, "pose": 0.7, "occlusion": 0.6, "age": 0.3, "makeup": 1.0}
             ),
             head_weights=MappingProxyType(
                 {"illumination": 0.9, "pose": 1.0, "occlusion": 1.0, "age": 1.2, "makeup": 0.5}
             ),
             auxiliary=MappingProxyType({"gender": 0.3}),
-            balance=MappingProxyType({"occlusion": 0.5}),
-            crop_scale=1.3,  # hands, hair and ornaments begin where the box ends
             # Brightness is what the illumination head reads, a hole what the occlusion head does.
             augmentation=Augmentation(
                 degrees=8,
@@ -121,7 +117,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             ),
             smoothing=0.08,  # against IMFDB's noise
             weight_decay=0.05,
-            epochs=13,
+            epochs=18,
         ),
     }
 )
