@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs_models.attribute_network import AttributeNetwork
@@ -101,17 +102,23 @@ def train(
         seconds = time.monotonic() - started
         _log(out, epoch + 1, float(np.mean(losses)), seconds, figures)
         say(_line(recipe, epoch + 1, float(np.mean(losses)), seconds, figures))
-    result = _without_auxiliary(recipe, averaged)
+    result = _finished(recipe, averaged, priors)
     calibration = calibrate(result, data_sets, crop_size=recipe.crop_size)
     return Trained(result, calibration, _measure(recipe, result, data_sets))
 
 
-def _without_auxiliary(recipe: Recipe, network: AttributeNetwork) -> AttributeNetwork:
+def _finished(
+    recipe: Recipe, network: AttributeNetwork, priors: Mapping[str, Tensor]
+) -> AttributeNetwork:
+    # Without the auxiliary heads, and leaning as far to rare labels as the recipe says.
     kept = build_network(MODELS[recipe.model], recipe.network)
     wanted = kept.state_dict()
     state = network.state_dict()
     state["temperatures"] = wanted["temperatures"]
     kept.load_state_dict({name: state[name] for name in wanted})
+    with torch.no_grad():
+        for head, multiple in recipe.lean.items():
+            cast("nn.Linear", kept.outputs[head]).bias.sub_(multiple * priors[head])
     return kept
 
 
