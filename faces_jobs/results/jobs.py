@@ -51,6 +51,13 @@ def get_job(database: Database, job_id: str) -> JobDocument:
         return _documents(session, [row])[0]
 
 
+def get_jobs(database: Database, job_ids: Sequence[str]) -> dict[str, JobDocument]:
+    """Those of these jobs that there are, by their ids."""
+    with database.read() as session:
+        rows = session.scalars(select(JobRow).where(JobRow.id.in_(job_ids))).all()
+        return {job.id: job for job in _documents(session, rows)}
+
+
 def list_jobs(
     database: Database,
     *,
