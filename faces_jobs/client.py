@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -30,6 +31,8 @@ from faces_jobs.jobs.query import MAX_PAGE
 
 API = "/api/v1"
 DOWNLOAD_CHUNK = 1 << 20
+WAIT_SECONDS = 20
+BUSY_SECONDS = 1.0
 # Connecting answers at once or not at all; an upload's answer comes after its last byte.
 TIMEOUT = httpx.Timeout(60.0, connect=5.0, write=None)
 
@@ -117,6 +120,30 @@ class Client:
             NotFoundError: there is no such job.
         """
         return self._get(JobDocument, f"{API}/jobs/{job_id}")
+
+    def follow(self, job_id: str) -> Iterator[JobDocument]:
+        """A job each time that it changes, up to its end; the server answers when it does.
+
+        Raises:
+            NotFoundError: there is no such job, or no more.
+        """
+        path = f"{API}/jobs/{job_id}"
+        headers: dict[str, str] = {}
+        while True:
+            with self._answering():
+                answer = self._http.get(path, params={"wait": WAIT_SECONDS}, headers=headers)
+            if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE and headers:
+                # Too many wait: this one asks now and then instead, as it did the first time.
+                time.sleep(BUSY_SECONDS)
+                headers = {}
+            elif answer.is_success:
+                headers = {"If-None-Match": answer.headers["ETag"]}
+                job = JobDocument.model_validate_json(answer.content)
+                yield job
+                if job.status.ended:
+                    return
+            elif answer.status_code != httpx.codes.NOT_MODIFIED:
+                raise _refusal(answer)
 
     def jobs(self, *, limit: int) -> JobPage:
         """The newest jobs."""
