@@ -230,6 +230,14 @@ class Client:
         """Delete a job with its rows and files."""
         self._request("DELETE", f"{API}/jobs/{job_id}")
 
+    def retry(self, job_id: str) -> JobDocument:
+        """Work again on what failed of an ended job, or was cancelled.
+
+        Raises:
+            ServerError: it has not ended, or there is nothing to try again.
+        """
+        return self._act(job_id, "retry")
+
     def prioritise(self, job_id: str, priority: str) -> JobDocument:
         """Change how soon a job is worked on.
 
