@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -30,6 +31,8 @@ from faces_jobs.jobs.query import MAX_PAGE
 
 API = "/api/v1"
 DOWNLOAD_CHUNK = 1 << 20
+WAIT_SECONDS = 20
+BUSY_SECONDS = 1.0
 # Connecting answers at once or not at all; an upload's answer comes after its last byte.
 TIMEOUT = httpx.Timeout(60.0, connect=5.0, write=None)
 
@@ -118,6 +121,30 @@ class Client:
         """
         return self._get(JobDocument, f"{API}/jobs/{job_id}")
 
+    def follow(self, job_id: str) -> Iterator[JobDocument]:
+        """A job each time that it changes, up to its end; the server answers when it does.
+
+        Raises:
+            NotFoundError: there is no such job, or no more.
+        """
+        path = f"{API}/jobs/{job_id}"
+        headers: dict[str, str] = {}
+        while True:
+            with self._answering():
+                answer = self._http.get(path, params={"wait": WAIT_SECONDS}, headers=headers)
+            if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE and headers:
+                # Too many wait: this one asks now and then instead, as it did the first time.
+                time.sleep(BUSY_SECONDS)
+                headers = {}
+            elif answer.is_success:
+                headers = {"If-None-Match": answer.headers["ETag"]}
+                job = JobDocument.model_validate_json(answer.content)
+                yield job
+                if job.status.ended:
+                    return
+            elif answer.status_code != httpx.codes.NOT_MODIFIED:
+                raise _refusal(answer)
+
     def jobs(self, *, limit: int) -> JobPage:
         """The newest jobs."""
         return self._get(JobPage, f"{API}/jobs", {"limit": limit})
@@ -202,6 +229,14 @@ class Client:
     def delete(self, job_id: str) -> None:
         """Delete a job with its rows and files."""
         self._request("DELETE", f"{API}/jobs/{job_id}")
+
+    def retry(self, job_id: str) -> JobDocument:
+        """Work again on what failed of an ended job, or was cancelled.
+
+        Raises:
+            ServerError: it has not ended, or there is nothing to try again.
+        """
+        return self._act(job_id, "retry")
 
     def prioritise(self, job_id: str, priority: str) -> JobDocument:
         """Change how soon a job is worked on.

@@ -30,6 +30,7 @@ FacesJobsError
 ├── PausedError                   the job is held: paused, or waiting for space (not permanent)
 ├── NotReadyError                 a part without which the service can't work is missing
 ├── QueueFullError                so much work waits that no more is taken (not permanent)
+├── BusyError                     too many requests wait already (not permanent)
 ├── QueueError                    the broker does not answer (not permanent)
 ├── DatabaseError                 the database is missing, old or unreachable
 └── ServerError                   the server answered a client's request with a problem
@@ -244,6 +245,13 @@ class QueueFullError(FacesJobsError):
     """So much work waits, of this owner or of all, that no more is taken for now."""
 
     code = "queue-full"
+    permanent = False
+
+
+class BusyError(FacesJobsError):
+    """As many requests wait for something to happen as the server lets wait."""
+
+    code = "busy"
     permanent = False
 
 

@@ -56,6 +56,12 @@ class Settings(BaseModel):
     web_threads: int = Field(
         default=8, ge=1, le=256, description="Requests that the web server answers at once."
     )
+    web_waiters: int = Field(
+        default=64,
+        ge=0,
+        le=512,
+        description="Requests beside those that may wait for a job to change (events, `wait`).",
+    )
     access_token: SecretStr | None = Field(
         default=None,
         description="Bearer token of the API and password of the pages. At least 16 characters.",

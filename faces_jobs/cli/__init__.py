@@ -9,7 +9,7 @@ import click
 
 from faces_jobs.cli import exits
 from faces_jobs.cli.audit import audit
-from faces_jobs.cli.control import cancel, pause, priority, resume
+from faces_jobs.cli.control import cancel, pause, priority, resume, retry
 from faces_jobs.cli.database import db
 from faces_jobs.cli.demo import demo
 from faces_jobs.cli.evaluate import evaluate
@@ -37,6 +37,7 @@ COMMANDS = (
     cancel,
     pause,
     resume,
+    retry,
     priority,
     delete,
     audit,

@@ -1,4 +1,4 @@
-"""The commands that change what becomes of a job: cancel, pause, resume, priority."""
+"""The commands that change what becomes of a job: cancel, pause, resume, retry, priority."""
 
 from __future__ import annotations
 
@@ -36,6 +36,15 @@ def resume(settings: Settings, *, job_id: str) -> None:
     """Let a job go on that is paused, or that waits for space."""
     with open_client(settings) as client:
         click.echo(client.resume(job_id).status.value)
+
+
+@click.command()
+@click.argument("job_id")
+@click.pass_obj
+def retry(settings: Settings, *, job_id: str) -> None:
+    """Work again on what failed of a job, or was cancelled; the rest is kept."""
+    with open_client(settings) as client:
+        click.echo(client.retry(job_id).status.value)
 
 
 @click.command()

@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 # A worker hands its work back on TERM after the batch in hand; this is the most it may take.
 STOP_SECONDS = 25.0
+# Told a second time, it releases its leases and ends within 2 s.
+STOP_AGAIN_SECONDS = 3.0
 LOOK_SECONDS = 0.2
 # A process that dies at once would otherwise be started in a loop that eats a core.
 RESTART_PAUSE_SECONDS = 1.0
@@ -56,6 +58,7 @@ class Supervisor:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._restarts = dict.fromkeys(self._commands, 0)
         self._told_to_stop = False
+        self._signals = 0
 
     @classmethod
     @contextmanager
@@ -128,17 +131,31 @@ class Supervisor:
 
     def _stop(self, _signal: int, _frame: FrameType | None) -> None:
         self._told_to_stop = True
+        self._signals += 1
 
     def _end_all(self) -> None:
+        """End all processes: each may hand back first; told again, each ends at once."""
         self._told_to_stop = True
-        for process in self._processes.values():
-            if process.poll() is None:
-                process.terminate()
+        heard = self._signals
+        self._tell_all()
         deadline = time.monotonic() + STOP_SECONDS
-        for name, process in self._processes.items():
+        while self._alive() and time.monotonic() < deadline:
             try:
-                process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                log.warning("the %s process did not end in time: killed", name)
-                process.kill()
-                process.wait()
+                time.sleep(LOOK_SECONDS / 4)
+            except KeyboardInterrupt:
+                self._signals += 1
+            if self._signals > heard:
+                heard = self._signals
+                self._tell_all()
+                deadline = min(deadline, time.monotonic() + STOP_AGAIN_SECONDS)
+        for name, process in self._alive().items():
+            log.warning("the %s process did not end in time: killed", name)
+            process.kill()
+            process.wait()
+
+    def _tell_all(self) -> None:
+        for process in self._alive().values():
+            process.terminate()
+
+    def _alive(self) -> dict[str, subprocess.Popen[bytes]]:
+        return {name: one for name, one in self._processes.items() if one.poll() is None}

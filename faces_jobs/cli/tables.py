@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -24,12 +23,11 @@ from faces_jobs.client import Client
 from faces_jobs.jobs.documents import AttributeDocument, ItemDocument, JobDocument, TrackDocument
 from faces_jobs.jobs.labels import HEADS, UNSURE
 
-POLL_SECONDS = 0.25
 PIPE_WIDTH = 400
 
 
 def wait_with_bar(client: Client, job_id: str, console: Console) -> JobDocument:
-    """Poll until the job ends, showing a progress bar. Returns the ended job."""
+    """Follow the job until it ends, showing a progress bar. Returns the ended job."""
     bar = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -42,8 +40,7 @@ def wait_with_bar(client: Client, job_id: str, console: Console) -> JobDocument:
     )
     with bar:
         task = bar.add_task("queued", total=None, rate="")
-        while True:
-            job = client.job(job_id)
+        for job in client.follow(job_id):
             rate = job.progress.frames_per_second
             bar.update(
                 task,
@@ -52,9 +49,7 @@ def wait_with_bar(client: Client, job_id: str, console: Console) -> JobDocument:
                 total=job.progress.frames_total,
                 rate=f"{rate:.1f} frames/s" if rate else "",
             )
-            if job.status.ended:
-                return job
-            time.sleep(POLL_SECONDS)
+    return job
 
 
 def console() -> Console:

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select, upd
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.moves import move_items, move_jobs
+from faces_jobs.db.moves import move_items, move_jobs, move_segments
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ItemRow, JobRow, SegmentRow
 from faces_jobs.errors import CancelledError, LeaseLostError, PausedError
@@ -239,6 +239,35 @@ def renew_job(database: Database, claim: JobClaim, *, lease_seconds: float) -> N
     with database.begin() as session:
         if session.scalar(renewed) is None:
             raise lost_job(session, claim)
+
+
+def release_worker(database: Database, worker: str) -> None:
+    """Give back all that a worker holds, at no cost: it ends, and can't say so by its claims."""
+    values: dict[str, Any] = {
+        "lease_token": None,
+        "lease_until": None,
+        "last_rung_at": None,
+        "last_error": "its worker was told to stop",
+    }
+    with database.begin() as session:
+        session.execute(
+            move_segments(
+                SegmentStatus.QUEUED,
+                SegmentRow.worker == worker,
+                SegmentRow.status == SegmentStatus.RUNNING,
+                attempts=SegmentRow.attempts - 1,
+                **values,
+            )
+        )
+        session.execute(
+            update(JobRow)
+            .where(
+                JobRow.worker == worker,
+                JobRow.status == JobStatus.FINISHING,
+                JobRow.lease_token.is_not(None),
+            )
+            .values(attempts=JobRow.attempts - 1, **values)
+        )
 
 
 def is_ready(table: Any) -> ColumnElement[bool]:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Select, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.session import Database
-from faces_jobs.db.tables import ArtifactRow, ItemRow, JobRow, SegmentRow
+from faces_jobs.db.tables import ArtifactRow, DeliveryRow, ItemRow, JobRow, SegmentRow
 from faces_jobs.jobs.spec import PRIORITY_RANKS
 from faces_jobs.jobs.status import ACTIVE_JOBS, ItemStatus, JobStatus, SegmentStatus
 
@@ -41,7 +41,7 @@ class Leases:
 
 
 def count_all(database: Database) -> Counted:
-    """Every job, item and segment by its state, and the bytes of uploads and artifacts.
+    """Every job, item, segment and webhook by its state, and bytes of uploads and artifacts.
 
     Takes as long as there are rows: for the sweep, once a minute or less often.
     """
@@ -59,6 +59,9 @@ def count_all(database: Database) -> Counted:
             .join(JobRow, JobRow.id == ItemRow.job_id)
             .where(JobRow.root.is_(None), ItemRow.source.is_not(None))
         )
+        counted["webhooks", "delivered"] = _count(session, DeliveryRow.delivered_at.is_not(None))
+        counted["webhooks", "given_up"] = _count(session, DeliveryRow.given_up_at.is_not(None))
+        counted["webhooks", "waiting"] = _count(session, DeliveryRow.next_at.is_not(None))
         artifacts = select(func.coalesce(func.sum(ArtifactRow.bytes), 0))
         counted["stored_bytes", "uploads"] = float(session.scalars(uploads).one())
         counted["stored_bytes", "artifacts"] = float(session.scalars(artifacts).one())
@@ -66,7 +69,7 @@ def count_all(database: Database) -> Counted:
 
 
 def count_open(session: Session) -> Counted:
-    """Jobs, items and segments that have not ended, by their state. Asks only for these rows."""
+    """Those that have not ended, by their state. Asks only for these rows."""
     open_jobs = select(JobRow.id).where(JobRow.status.in_(OPEN_JOBS))
     counted: dict[tuple[str, str], float] = {
         **dict.fromkeys((("jobs", state.value) for state in OPEN_JOBS), 0.0),
@@ -83,6 +86,7 @@ def count_open(session: Session) -> Counted:
         ),
     ):
         counted.update(_by_state(session, name, column, wanted))
+    counted["webhooks", "waiting"] = _count(session, DeliveryRow.next_at.is_not(None))
     return counted
 
 
@@ -124,6 +128,10 @@ def leases(session: Session) -> Leases:
         held += row.alive
         expired += row.all - row.alive
     return Leases(held, expired)
+
+
+def _count(session: Session, wanted: ColumnElement[bool]) -> float:
+    return float(session.scalars(select(func.count()).where(wanted)).one())
 
 
 def _by_state(

@@ -32,6 +32,7 @@ from faces_jobs.db.tables import (
 from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.jobs.records import FaceRecord, ModelVersion, TrackRecord
 from faces_jobs.jobs.status import ItemStatus, JobStatus, SegmentStatus, status_of_ended
+from faces_jobs.jobs.unsure import written
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,7 +367,13 @@ def replace_models(session: Session, item_id: int, models: Sequence[ModelVersion
     """Put these networks in the place of those that the item has."""
     session.execute(delete(ModelRow).where(ModelRow.item_id == item_id))
     values = [
-        {"item_id": item_id, "name": model.name, "version": model.version, "sha256": model.sha256}
+        {
+            "item_id": item_id,
+            "name": model.name,
+            "version": model.version,
+            "sha256": model.sha256,
+            "unsure_below": written(model.unsure_below),
+        }
         for model in models
     ]
     if values:

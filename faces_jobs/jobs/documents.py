@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Literal
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -54,6 +53,10 @@ class ModelDocument(Document):
     name: str
     version: str
     sha256: str
+    unsure_below: dict[str, float] = Field(
+        default_factory=dict,
+        description="Of each of its heads, the probability below which answers were `unsure`.",
+    )
 
 
 class Progress(Document):

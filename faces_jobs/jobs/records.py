@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 BoxXyxy = tuple[float, float, float, float]
 """Left, top, right, bottom: float pixels of the original frame."""
@@ -58,3 +58,4 @@ class ModelVersion:
     name: str  # "gender", "expression", "multiple" or "detector"
     version: str
     sha256: str
+    unsure_below: Mapping[str, float] = field(default_factory=dict)  # of each head, as in force

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from faces_jobs.errors import OptionsError
 from faces_jobs.jobs.labels import HEADS, MODELS
-from faces_jobs.jobs.webhook_url import split_webhook_url
 from faces_jobs.jobs.unsure import parse_unsure_below
+from faces_jobs.jobs.webhook_url import split_webhook_url
 
 MAX_LABEL_CHARACTERS = 1024
 
@@ -35,12 +35,6 @@ class JobSpec(BaseModel):
         ge=0.05,
         le=0.99,
         description="Lowest detector score at which a box counts as a face.",
-    )
-    unsure_below: str = Field(
-        default="",
-        max_length=MAX_LABEL_CHARACTERS,
-        description="Answers that are less probable are `unsure`: `0.5`, `off`, or by model or "
-        "head: `gender=0.7,multiple=0.5,age=0.4`. What it does not name, the setting tells.",
     )
     unsure_below: str = Field(
         default="",

@@ -9,8 +9,7 @@
               queued | running -> cancelled
               failed | cancelled -> queued (retry)
     segment   queued -> running -> succeeded | failed,  running -> queued (handed back)
-              queued | running -> cancelled
-              failed | cancelled -> queued (retry)
+              queued | running -> cancelled; a retry makes new ones
 
 `finishing` is the time in which the job's exports are written, after its last item ended.
 An item whose file is refused at submission is `failed` from the start, and stays so.
@@ -73,7 +72,7 @@ class SegmentStatus(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """True when nothing happens any more unless the user asks for a retry."""
+        """True when no move is left."""
         return self in _ENDED
 
 
@@ -145,8 +144,8 @@ SEGMENT_MOVES: MappingProxyType[SegmentStatus, frozenset[SegmentStatus]] = Mappi
             }
         ),
         SegmentStatus.SUCCEEDED: frozenset(),
-        SegmentStatus.FAILED: frozenset({SegmentStatus.QUEUED}),
-        SegmentStatus.CANCELLED: frozenset({SegmentStatus.QUEUED}),
+        SegmentStatus.FAILED: frozenset(),
+        SegmentStatus.CANCELLED: frozenset(),
     }
 )
 

@@ -5,16 +5,19 @@ And what can be done with a job that is there.
 
 from faces_jobs.results.artifacts import OpenArtifact, get_artifact, list_artifacts, open_artifact
 from faces_jobs.results.audit import list_audit
-from faces_jobs.results.control import cancel_job, pause_job, resume_job, set_priority
+from faces_jobs.results.control import cancel_job, pause_job, resume_job, retry_job, set_priority
 from faces_jobs.results.deliveries import list_deliveries
 from faces_jobs.results.faces import list_faces, list_tracks
-from faces_jobs.results.jobs import get_job, list_items, list_jobs
+from faces_jobs.results.jobs import get_job, get_jobs, list_items, list_jobs
+from faces_jobs.results.versions import job_version
 
 __all__ = [
     "OpenArtifact",
     "cancel_job",
     "get_artifact",
     "get_job",
+    "get_jobs",
+    "job_version",
     "list_artifacts",
     "list_audit",
     "list_deliveries",
@@ -25,5 +28,6 @@ __all__ = [
     "open_artifact",
     "pause_job",
     "resume_job",
+    "retry_job",
     "set_priority",
 ]

@@ -9,7 +9,7 @@ import logging
 
 from sqlalchemy import select
 
-from faces_jobs.db import control
+from faces_jobs.db import control, retry
 from faces_jobs.db import jobs as job_store
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import SegmentRow
@@ -59,6 +59,19 @@ def resume_job(database: Database, queue: Queue, job_id: str) -> JobDocument:
     """
     with database.begin() as session:
         control.resume_job(session, job_id)
+    _ring(database, queue, job_id)
+    return get_job(database, job_id)
+
+
+def retry_job(database: Database, queue: Queue, job_id: str) -> JobDocument:
+    """Work again on what failed of an ended job, or was cancelled; the rest is kept.
+
+    Raises:
+        NotFoundError: no such job.
+        StateError: it has not ended, or there is nothing to try again.
+    """
+    with database.begin() as session:
+        retry.retry_job(session, job_id)
     _ring(database, queue, job_id)
     return get_job(database, job_id)
 

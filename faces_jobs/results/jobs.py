@@ -25,6 +25,7 @@ from faces_jobs.jobs.documents import (
 from faces_jobs.jobs.query import DEFAULT_PAGE
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.jobs.status import ItemStatus, JobStatus
+from faces_jobs.jobs.unsure import parse_unsure_below
 from faces_jobs.results.pages import check_job, check_limit, read_cursor, write_cursor
 from faces_jobs.results.progress import (
     MOST_UNENDED,
@@ -48,6 +49,13 @@ def get_job(database: Database, job_id: str) -> JobDocument:
         if row is None:
             raise NotFoundError(f"There is no job {job_id}.")
         return _documents(session, [row])[0]
+
+
+def get_jobs(database: Database, job_ids: Sequence[str]) -> dict[str, JobDocument]:
+    """Those of these jobs that there are, by their ids."""
+    with database.read() as session:
+        rows = session.scalars(select(JobRow).where(JobRow.id.in_(job_ids))).all()
+        return {job.id: job for job in _documents(session, rows)}
 
 
 def list_jobs(
@@ -117,8 +125,15 @@ def _documents(session: Session, rows: Sequence[JobRow]) -> list[JobDocument]:
     for job_id, *sums in session.execute(_groups(ids)):
         groups[job_id].append(_Group.of(*sums))
     models: dict[str, list[ModelDocument]] = {job_id: [] for job_id in ids}
-    for job_id, name, version, sha256 in session.execute(_models(ids)):
-        models[job_id].append(ModelDocument(name=name, version=version, sha256=sha256))
+    for job_id, name, version, sha256, unsure_below in session.execute(_models(ids)):
+        models[job_id].append(
+            ModelDocument(
+                name=name,
+                version=version,
+                sha256=sha256,
+                unsure_below=parse_unsure_below(unsure_below or ""),
+            )
+        )
     now = _now(session)
     return [_job_document(row, groups[row.id], models[row.id], now) for row in rows]
 
@@ -240,13 +255,14 @@ def _groups(job_ids: Sequence[str]) -> Select[Any]:
     )
 
 
-def _models(job_ids: Sequence[str]) -> Select[str, str, str, str]:
+def _models(job_ids: Sequence[str]) -> Select[str, str, str, str, str | None]:
+    told = (ModelRow.name, ModelRow.version, ModelRow.sha256, ModelRow.unsure_below)
     return (
-        select(ItemRow.job_id, ModelRow.name, ModelRow.version, ModelRow.sha256)
+        select(ItemRow.job_id, *told)
         .join(ModelRow, ModelRow.item_id == ItemRow.id)
         .where(ItemRow.job_id.in_(job_ids))
         .distinct()
-        .order_by(ItemRow.job_id, ModelRow.name, ModelRow.version)
+        .order_by(ItemRow.job_id, *told)
     )
 
 

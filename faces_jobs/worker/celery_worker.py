@@ -16,6 +16,7 @@ from faces_jobs.presence import Presence
 from faces_jobs.queue import QUEUE_NAME, make_app
 from faces_jobs.settings import Settings
 from faces_jobs.worker.resources import Worker, open_worker
+from faces_jobs.worker.stopping import stopping_in_time
 from faces_jobs.worker.tasks import add_tasks
 from faces_jobs_models.device import gpu_bytes
 
@@ -27,7 +28,8 @@ _log = logging.getLogger(__name__)
 def run_worker(settings: Settings) -> None:
     """Work on what the queue rings for, until TERM or Ctrl-C.
 
-    On TERM the batch in hand is finished, the segment is handed back and the process ends.
+    On TERM the batch in hand is finished, the segment is handed back and the process ends; see
+    `worker.stopping` for batches that take too long.
 
     Raises:
         DatabaseError, DeviceError, ModelError: something can't be opened.
@@ -37,7 +39,10 @@ def run_worker(settings: Settings) -> None:
         add_tasks(app, worker)
         with_signals(worker)
         _log.info("worker %s waits for work on %s", worker.name, worker.networks.device)
-        celery_worker(app, worker.name).start()
+        with stopping_in_time(
+            name=worker.name, database=worker.database, stop_requested=worker.stop_requested
+        ):
+            celery_worker(app, worker.name).start()
     _log.info("worker %s ended", worker.name)
 
 

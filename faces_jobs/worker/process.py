@@ -40,6 +40,7 @@ from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.run import run_item
 from faces_jobs.pipeline.stages import Classifier, Detector, FrameReader
 from faces_jobs.pipeline.tracking import OverlapTracker
+from faces_jobs.pipeline.unsure import thresholds_of
 from faces_jobs.pipeline.values import MediaInfo, RunReport
 from faces_jobs.sinks.spool import FaceSpool
 from faces_jobs.storage import told_when_full
@@ -212,7 +213,7 @@ def _work(claim: SegmentClaim, worker: Worker) -> bool:
             faces=spool,
             tracks=spool.tracks,
             artifacts=stored,
-            models=_models(detector, classifiers),
+            models=_models(detector, classifiers, settings.unsure_below, claim.spec.unsure_below),
             error=None if report.truncated is None else _document(report.truncated),
         )
         last = record(
@@ -253,7 +254,15 @@ def _models(
     found = ModelVersion(name=DETECTOR, version=detector.version, sha256=detector.sha256)
     return [
         found,
-        *(ModelVersion(name=c.name, version=c.version, sha256=c.sha256) for c in classifiers),
+        *(
+            ModelVersion(
+                name=each.name,
+                version=each.version,
+                sha256=each.sha256,
+                unsure_below=thresholds_of(each, *said),
+            )
+            for each in classifiers
+        ),
     ]
 
 

@@ -20,7 +20,7 @@ class TorchSession:
     """Loads on the given device; answers with arrays on the CPU."""
 
     def __init__(self, record: ModelRecord, *, device: Device) -> None:
-        network = build_network(record.name, record.network)
+        network = build_network(record.heads, record.network)
         path = record.files["safetensors"].path
         try:
             network.load_state_dict(load_file(path, device="cpu"))

@@ -9,7 +9,7 @@ import av
 import pytest
 from PIL import Image
 
-from faces_jobs.jobs.labels import HEADS, UNSURE
+from faces_jobs.jobs.labels import HEADS, MODELS, UNSURE
 from faces_jobs.jobs.query import AttributeFilter, FaceQuery, TrackQuery
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.results import (
@@ -61,6 +61,10 @@ def test_unsure_answers_are_rows_and_their_thresholds_stand_beside_them(
     for head in HEADS:
         asked = FaceQuery(job_id=job_id, attributes={head: AttributeFilter((UNSURE,))})
         assert len(list_faces(database, asked).faces) == (2 if head in unsure else 0)
+    told = {model.name: model.unsure_below for model in get_job(database, job_id).models}
+    assert told["detector"] == {}
+    for model, heads in MODELS.items():
+        assert told[model] == {head: 0.9 if head in unsure else 0.0 for head in heads}
 
 
 def test_a_video_and_a_photo_become_rows_and_files(bench: Bench, clip: Path, photo: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,13 @@ from sqlalchemy import insert, inspect, text
 from sqlalchemy.exc import IntegrityError
 
 from faces_jobs.db import migrate
+from faces_jobs.db.endings import finish_segment
 from faces_jobs.db.engine import make_engine
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.tables import Base, JobRow
 from faces_jobs.errors import DatabaseError
 from faces_jobs.results import get_job, list_items, list_jobs, pause_job
-from tests.factories import claimed, stored_job
+from tests.factories import MODELS, claimed, results, stored_job
 
 
 def test_models_and_migrations_agree(database_url: str) -> None:
@@ -53,6 +55,22 @@ def test_a_table_that_is_altered_keeps_its_rows_and_theirs(database_url: str) ->
     with open_database(database_url) as database:
         assert [item.id for item in list_items(database, job.id).items] == list(job.items)
         assert get_job(database, job.id).status == "running"
+
+
+def test_models_from_before_there_were_thresholds_have_none(database_url: str) -> None:
+    with open_database(database_url) as database:
+        job = stored_job(database)
+        model = replace(MODELS[0], unsure_below={"gender": 0.7})
+        finish_segment(
+            database, claimed(database, job.segments[0]), replace(results(), models=[model])
+        )
+        assert get_job(database, job.id).models[0].unsure_below == {"gender": 0.7}
+    migrate.downgrade(database_url, "0007")
+    migrate.upgrade(database_url)
+
+    with open_database(database_url) as database:
+        (kept,) = get_job(database, job.id).models
+    assert (kept.name, kept.version, kept.unsure_below) == ("gender", "1", {})
 
 
 def test_every_index_has_a_name_of_ours(database: Database) -> None:

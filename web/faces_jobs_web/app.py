@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 from flask import Flask, request
 
@@ -10,6 +11,7 @@ from faces_jobs.db.session import Database
 from faces_jobs.errors import NotFoundError
 from faces_jobs.queue import Queue
 from faces_jobs.readiness import Readiness
+from faces_jobs.results import get_jobs
 from faces_jobs.settings import Settings
 from faces_jobs.storage import LocalStorage
 from faces_jobs_web import (
@@ -17,6 +19,7 @@ from faces_jobs_web import (
     artifacts,
     audit,
     deliveries,
+    events,
     faces,
     health,
     items,
@@ -36,6 +39,7 @@ from faces_jobs_web.metrics import install_metrics
 from faces_jobs_web.rendering import install_rendering
 from faces_jobs_web.request_ids import install_request_ids
 from faces_jobs_web.services import EXTENSION, Services
+from faces_jobs_web.watching import Watcher
 
 # Everything but uploads, which have their own limit: forms and JSON are small.
 MAX_BODY_BYTES = 1024 * 1024
@@ -54,6 +58,7 @@ def create_app(
         storage=storage,
         queue=queue,
         access=open_access(settings.access_token, settings.data_folder),
+        watcher=Watcher(partial(get_jobs, database), places=settings.web_waiters),
         readiness=Readiness(settings=settings, database=database, storage=storage, queue=queue),
     )
     install_request_ids(app)
@@ -67,6 +72,7 @@ def create_app(
         artifacts,
         audit,
         deliveries,
+        events,
         faces,
         health,
         items,

@@ -51,6 +51,7 @@ STATUSES: tuple[tuple[type[FacesJobsError], int, str], ...] = (
     (errors.QueueFullError, 429, "Too much waits"),
     (errors.StorageFullError, 507, "No room left"),
     (errors.NotReadyError, 503, "Not ready"),
+    (errors.BusyError, 503, "Too many wait already"),
     (errors.QueueError, 503, "Queue does not answer"),
     (errors.DatabaseError, 503, "Database does not answer"),
 )

@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from faces_jobs.errors import OptionsError
 from faces_jobs.jobs.documents import JobDocument
 from faces_jobs.jobs.spec import Priority
-from faces_jobs.results import cancel_job, pause_job, resume_job, set_priority
+from faces_jobs.results import cancel_job, pause_job, resume_job, retry_job, set_priority
 from faces_jobs_web.answers import document_response
 from faces_jobs_web.guard import FORM_FIELD, check_form_token
 from faces_jobs_web.operations import JSON, Answer, Operation, describes
@@ -42,10 +42,15 @@ def _resume(held: Services, job_id: str) -> JobDocument:
     return resume_job(held.database, held.queue, job_id)
 
 
+def _retry(held: Services, job_id: str) -> JobDocument:
+    return retry_job(held.database, held.queue, job_id)
+
+
 ACTIONS: dict[str, Callable[[Services, str], JobDocument]] = {
     "cancel": _cancel,
     "pause": _pause,
     "resume": _resume,
+    "retry": _retry,
 }
 
 
@@ -85,6 +90,17 @@ def resume(job_id: str) -> Response:
     return document_response(_resume(services(), job_id))
 
 
+@blueprint.post("/api/v1/jobs/<job_id>/retry")
+@describes(_operation("The job, which is worked on again."))
+def retry(job_id: str) -> Response:
+    """Work again on the items of an ended job that failed or were cancelled.
+
+    The others are left as they are; the tables are written anew at the end. Files that were
+    refused when they were submitted stay failed.
+    """
+    return document_response(_retry(services(), job_id))
+
+
 @blueprint.patch("/api/v1/jobs/<job_id>")
 @describes(
     Operation(
@@ -108,7 +124,7 @@ def change(job_id: str) -> Response:
 @blueprint.post(f"/jobs/<job_id>/<any({', '.join(ACTIONS)}):action>")
 @describes(Operation(tag="pages", bodies=FORM_BODY, answers={303: Answer("Done; the job.")}))
 def act(job_id: str, action: str) -> AnyResponse:
-    """Cancel, pause or resume a job from its page."""
+    """Cancel, pause, resume or retry a job from its page."""
     check_form_token(request.form.get(FORM_FIELD))
     ACTIONS[action](services(), job_id)
     return redirect(url_for("job_pages.show", job_id=job_id), 303)

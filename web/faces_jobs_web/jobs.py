@@ -6,11 +6,11 @@ from flask import Blueprint, Response, request, url_for
 from werkzeug.exceptions import UnsupportedMediaType
 
 from faces_jobs.jobs.documents import JobDocument, JobPage
-from faces_jobs.results import get_job, list_jobs
+from faces_jobs.results import get_job, job_version, list_jobs
 from faces_jobs.retention import delete_job
 from faces_jobs_web.answers import document_response
 from faces_jobs_web.operations import JSON, Answer, Operation, describes
-from faces_jobs_web.queries import JobFilters, read_filters
+from faces_jobs_web.queries import JobFilters, WaitFilters, read_filters
 from faces_jobs_web.services import services
 from faces_jobs_web.submission import (
     KEY_HEADER,
@@ -123,19 +123,36 @@ def index() -> Response:
 @describes(
     Operation(
         tag="jobs",
+        query=WaitFilters,
+        request_headers={"If-None-Match": "The ETag of the last answer: an answer that has not "
+        "changed is a short 304, at once or, with `wait`, when the time is over."},
         answers={
             200: Answer("The job.", JobDocument, headers={"ETag": "Changes when the job does."}),
             304: Answer("Nothing changed since the ETag in If-None-Match."),
         },
-        problems=(404,),
+        problems=(404, 422),
     )
 )
 def show(job_id: str) -> Response:
     """Show a job: state, progress, and the time it will still take.
 
-    Made to be polled: send the last answer's ETag in If-None-Match.
+    Made to be polled: send the last answer's ETag in If-None-Match. With `wait` the answer comes
+    when something changed. The ETag stands still when only the rate and the time left move.
     """
-    return document_response(get_job(services().database, job_id))
+    held = services()
+    wait = read_filters(WaitFilters, request.args).wait
+    job = get_job(held.database, job_id)
+    version = job_version(job)
+    if wait and request.if_none_match.contains_weak(version):
+        held.watcher.take_place()
+        try:
+            job = held.watcher.next(job_id, version, seconds=wait) or job
+        finally:
+            held.watcher.leave()
+    response = document_response(job)
+    response.set_etag(job_version(job), weak=True)
+    response.make_conditional(request)
+    return response
 
 
 @blueprint.delete("/<job_id>")

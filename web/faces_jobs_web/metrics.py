@@ -45,6 +45,7 @@ COUNTED_BY_SWEEP = {
     "jobs": ("state", "Jobs by state; those that have ended as of the last minute."),
     "items": ("state", "Items by state; those that have ended as of the last minute."),
     "segments": ("state", "Segments by state; those that have ended as of the last minute."),
+    "webhooks": ("state", "Webhooks by state; those that ended as of the last minute."),
     "stored_bytes": ("kind", "Bytes of uploads and artifacts as of the last minute."),
 }
 

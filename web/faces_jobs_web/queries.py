@@ -36,6 +36,17 @@ class NoFilters(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+class WaitFilters(NoFilters):
+    """Whether to wait for a change."""
+
+    wait: float = Field(
+        default=0.0,
+        ge=0,
+        le=60,
+        description="Wait so many seconds for a change, where If-None-Match names what is there.",
+    )
+
+
 class PageFilters(NoFilters):
     """Which part of a list."""
 

@@ -21,6 +21,7 @@ from faces_jobs.queue import open_queue
 from faces_jobs.settings import Settings
 from faces_jobs.storage import open_storage
 from faces_jobs_web.app import create_app
+from faces_jobs_web.services import EXTENSION, Services
 
 # Within this time after Ctrl-C or TERM, requests that are being answered may end.
 GRACEFUL_SECONDS = 10
@@ -66,7 +67,8 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
             "bind": f"{host}:{settings.port}",
             "workers": 1,
             "worker_class": "gthread",
-            "threads": settings.web_threads,
+            # Who waits sits in a thread of its own, so that it takes none from who asks.
+            "threads": settings.web_threads + settings.web_waiters,
             "keepalive": KEEP_ALIVE_SECONDS,
             "graceful_timeout": GRACEFUL_SECONDS,
             "loglevel": "warning" if settings.log_level == "info" else settings.log_level,
@@ -74,6 +76,7 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
             "proc_name": "faces-jobs web",
             "control_socket_disable": True,
             "when_ready": self._on_ready,
+            "post_worker_init": self._on_worker,
             "worker_exit": self._on_exit,
         }
         for name, value in values.items():
@@ -102,6 +105,11 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
         port = server.LISTENERS[0].sock.getsockname()[1]  # told by the system when it was 0
         host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
         click.echo(f"Serving at http://{host}:{port}")
+
+    def _on_worker(self, worker: Any) -> None:
+        # On TERM whoever waits is answered at once: it would hold up the end for as long as it may.
+        held: Services = worker.wsgi.extensions[EXTENSION]
+        held.watcher.stopping = lambda: not worker.alive
 
     def _on_exit(self, _server: Any, _worker: Any) -> None:
         self._opened.close()

@@ -12,6 +12,7 @@ from faces_jobs.readiness import Readiness
 from faces_jobs.settings import Settings
 from faces_jobs.storage import LocalStorage
 from faces_jobs_web.access import Access
+from faces_jobs_web.watching import Watcher
 
 EXTENSION = "faces_jobs"
 
@@ -25,6 +26,7 @@ class Services:
     storage: LocalStorage
     queue: Queue
     access: Access
+    watcher: Watcher
     readiness: Readiness
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -42,7 +42,7 @@ def export_model(recipe: Recipe, trained: Trained, *, out: Path) -> Path:
     write_onnx(network, out / "model.onnx", crop_size=recipe.crop_size)
     figures = [_figures_entry(one) for one in trained.figures]
     (out / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
-    (out / RECORD_NAME).write_text(_record(recipe, out, trained.figures))
+    (out / RECORD_NAME).write_text(_record(recipe, out, trained))
     return out
 
 
@@ -79,11 +79,11 @@ def _figures_entry(one: Figures) -> Mapping[str, object]:
     }
 
 
-def _record(recipe: Recipe, folder: Path, figures: Sequence[Figures]) -> str:
+def _record(recipe: Recipe, folder: Path, trained: Trained) -> str:
     lines = [
         f"name = {json.dumps(recipe.model)}",
         f"version = {json.dumps(recipe.version)}",
-        'architecture = "mini-Xception family (arXiv:1710.07557)"',
+        'architecture = "residual network (arXiv:1512.03385)"',
         'source = "trained by faces_jobs; recipe in faces_jobs_models/training/recipes.py"',
         'licence = "MIT"',
         f"terms = {json.dumps(TERMS)}",
@@ -109,7 +109,14 @@ def _record(recipe: Recipe, folder: Path, figures: Sequence[Figures]) -> str:
             f"sha256 = {json.dumps(sha256_of(path))}",
             f"bytes = {path.stat().st_size}",
         ]
-    for one in figures:
+    for head, fitted in trained.calibration.items():
+        lines += [
+            "",
+            f"[calibration.{head}]",
+            f"temperature = {fitted.temperature}",
+            f"unsure_below = {fitted.unsure_below}",
+        ]
+    for one in trained.figures:
         lines += [
             "",
             f"[figures.{one.head}.{one.data_set}]",

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from faces_jobs.jobs.labels import HEADS, MODELS
+from faces_jobs.jobs.labels import HEADS
 from faces_jobs_models.training.augment import augment
 from faces_jobs_models.training.losses import log_priors
 from faces_jobs_models.training.prepare import Prepared
@@ -35,7 +35,7 @@ class Feed:
     def __init__(self, recipe: Recipe, data_sets: Sequence[Prepared]) -> None:
         self._recipe = recipe
         self._data_sets = data_sets
-        self._heads = tuple(MODELS[recipe.model])
+        self._heads = tuple(recipe.training_heads)
         sets, rows, weights = [], [], []
         for index, data in enumerate(data_sets):
             known = np.zeros(len(data.held_out), bool)

@@ -6,17 +6,19 @@ import copy
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs_models.attribute_network import AttributeNetwork
 from faces_jobs_models.networks import build_network
+from faces_jobs_models.training.calibrate import calibrate
 from faces_jobs_models.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from faces_jobs_models.training.evaluate import answer_with, evaluate
 from faces_jobs_models.training.feed import Feed
@@ -24,6 +26,7 @@ from faces_jobs_models.training.figures import Figures
 from faces_jobs_models.training.losses import multi_task_loss
 from faces_jobs_models.training.prepare import Prepared
 from faces_jobs_models.training.recipes import Recipe
+from faces_jobs_models.weights import Calibration
 
 LOG_NAME = "log.jsonl"
 _LARGEST_GRADIENT = 5.0  # its norm; a rare bad batch would undo an hour
@@ -33,9 +36,10 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a run gives: the averaged network and its figures on the held-out faces."""
+    """What a run gives: the averaged network, calibrated, and its figures on held-out faces."""
 
     network: AttributeNetwork
+    calibration: Mapping[str, Calibration]  # head -> what its record says
     figures: Sequence[Figures]
 
 
@@ -54,7 +58,7 @@ def train(
     """
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
-    network = build_network(recipe.model, recipe.network)
+    network = build_network(recipe.training_heads, recipe.network)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stub lags
     averaged = copy.deepcopy(network)
     optimizer = torch.optim.AdamW(
@@ -72,12 +76,15 @@ def train(
         losses = []
         for batch in feed.epoch(epoch):
             _set_rate(optimizer, recipe, step / total_steps)
+            # Half of the time, and the averaged weights come out the same.
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                logits = network.logits(batch.crops)
             loss = multi_task_loss(
-                network.logits(batch.crops),
+                {head: values.float() for head, values in logits.items()},
                 batch.targets,
                 priors=priors,
                 adjustment=recipe.adjustment,
-                head_weights=recipe.head_weights,
+                head_weights={**recipe.head_weights, **recipe.auxiliary},
                 smoothing=recipe.smoothing,
             )
             optimizer.zero_grad(set_to_none=True)
@@ -95,7 +102,24 @@ def train(
         seconds = time.monotonic() - started
         _log(out, epoch + 1, float(np.mean(losses)), seconds, figures)
         say(_line(recipe, epoch + 1, float(np.mean(losses)), seconds, figures))
-    return Trained(network=averaged, figures=_measure(recipe, averaged, data_sets))
+    result = _finished(recipe, averaged, priors)
+    calibration = calibrate(result, data_sets, crop_size=recipe.crop_size)
+    return Trained(result, calibration, _measure(recipe, result, data_sets))
+
+
+def _finished(
+    recipe: Recipe, network: AttributeNetwork, priors: Mapping[str, Tensor]
+) -> AttributeNetwork:
+    # Without the auxiliary heads, and leaning as far to rare labels as the recipe says.
+    kept = build_network(MODELS[recipe.model], recipe.network)
+    wanted = kept.state_dict()
+    state = network.state_dict()
+    state["temperatures"] = wanted["temperatures"]
+    kept.load_state_dict({name: state[name] for name in wanted})
+    with torch.no_grad():
+        for head, multiple in recipe.lean.items():
+            cast("nn.Linear", kept.outputs[head]).bias.sub_(multiple * priors[head])
+    return kept
 
 
 def _measure(

@@ -59,6 +59,6 @@ def multi_task_loss(
             continue
         target = target[known]
         target = target * (1 - smoothing) + smoothing * priors[head].exp()
-        adjusted = logits[head][known] + adjustment[head] * priors[head]
+        adjusted = logits[head][known] + adjustment.get(head, 0.0) * priors[head]
         total = total - weight * (functional.log_softmax(adjusted, dim=1) * target).sum(1).mean()
     return total

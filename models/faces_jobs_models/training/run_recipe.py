@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Literal
 
 import torch
@@ -21,7 +20,7 @@ from faces_jobs_models.training.loop import LOG_NAME, Trained, train
 from faces_jobs_models.training.pictures import draw_head
 from faces_jobs_models.training.prepare import Prepared, prepare
 from faces_jobs_models.training.readers import open_data
-from faces_jobs_models.training.recipes import RECIPES, Recipe
+from faces_jobs_models.training.recipes import RECIPES, Recipe, with_fer2013_labels
 from faces_jobs_models.weights import ModelRecord, read_record
 
 Labels = Literal["ferplus", "fer2013"]
@@ -34,10 +33,7 @@ def recipe_of(model: str, labels: Labels, *, epochs: int | None = None) -> Recip
     """The model's recipe; with `fer2013` those labels take the place of the votes of FER+."""
     recipe = RECIPES[model]
     if labels == "fer2013" and "ferplus" in recipe.data_sets:
-        shares = {
-            labels if name == "ferplus" else name: share for name, share in recipe.data_sets.items()
-        }
-        recipe = replace(recipe, data_sets=MappingProxyType(shares))
+        recipe = with_fer2013_labels(recipe)
     return recipe if epochs is None else replace(recipe, epochs=epochs)
 
 

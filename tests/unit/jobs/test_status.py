@@ -57,7 +57,7 @@ def test_what_has_ended_only_moves_by_a_retry() -> None:
     for item in ItemStatus:
         assert not item.ended or ITEM_MOVES[item] <= {ItemStatus.QUEUED}
     for segment in SegmentStatus:
-        assert not segment.ended or SEGMENT_MOVES[segment] <= {SegmentStatus.QUEUED}
+        assert segment.ended == (not SEGMENT_MOVES[segment])
 
 
 def test_workers_get_nothing_of_jobs_that_are_held_or_ended() -> None:

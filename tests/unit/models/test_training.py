@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs_models.catalog import Catalog, open_catalog
-from faces_jobs_models.mini_xception import BodyConfig
+from faces_jobs_models.residual import BodyConfig
 from faces_jobs_models.training.augment import Augmentation, augment, middle
 from faces_jobs_models.training.export import export_model
 from faces_jobs_models.training.figures import figures_of
@@ -27,7 +27,7 @@ from faces_jobs_models.training.recipes import RECIPES, Recipe
 
 from .packs import write_packs
 
-TINY = BodyConfig(stem=8, widths=(8, 8, 16), repeats=(0, 0, 0))
+TINY = BodyConfig(stem=8, widths=(8, 8, 16), blocks=(1, 1, 1))
 ROWS = 60
 
 

@@ -100,3 +100,21 @@ def test_a_job_has_its_owner(client: WebClient) -> None:
     assert "archive" in client.get(f"/jobs/{named.json['id']}").text
     long = client.post(JOBS, data={"files": upload()}, headers={"Faces-Owner": "x" * 129})
     assert_problem(long, 422, "invalid-options", fields={"owner"})
+
+
+def test_what_failed_is_retried_from_the_page_and_by_the_api(
+    client: WebClient, held: Services
+) -> None:
+    job_id = submit(client)
+    assert_problem(client.post(f"{JOBS}/{job_id}/retry"), 409, "state")
+    (claim,) = worked.claim(held.database, job_id)
+    worked.fail(held.database, claim, "source", "The file is gone.")
+    worked.finish_exports(held.database, held.storage, job_id)
+    assert "Retry</button>" in client.get(f"/jobs/{job_id}").text
+
+    response = client.post(f"{JOBS}/{job_id}/retry")
+
+    assert (response.status_code, response.json["status"]) == (200, "queued")
+    assert len(worked.claim(held.database, job_id)) == 1
+    assert "Retry</button>" not in client.get(f"/jobs/{job_id}").text
+    assert_problem(client.post(f"{JOBS}/{uuid.uuid4()}/retry"), 404, "not-found")

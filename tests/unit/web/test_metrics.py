@@ -9,13 +9,13 @@ from pathlib import Path
 from flask import Flask
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
-from sqlalchemy import event, update
+from sqlalchemy import event, insert, update
 
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.counts import count_all
 from faces_jobs.db.processes import GpuMemory, Process, set_measures, tell_of_process
 from faces_jobs.db.session import Database
-from faces_jobs.db.tables import JobRow, SegmentRow
+from faces_jobs.db.tables import DeliveryRow, JobRow, SegmentRow
 from faces_jobs_web.metrics import COUNTED, COUNTED_BY_SWEEP, PREFIX
 from tests.factories import claimed, stored_job
 from tests.unit.web.conforming import WebClient, client_of
@@ -132,6 +132,31 @@ def test_leases_that_are_held_and_that_ran_out(client: WebClient, database: Data
             .values(lease_until=now_seconds() - 1)
         )
     assert values(client, "leases") == {"held": 1, "expired": 1}
+
+
+def test_webhooks_that_wait_and_that_were_given_up(client: WebClient, database: Database) -> None:
+    job = stored_job(database)
+    with database.begin() as session:
+        for name, times in {
+            "waits": {"next_at": 1.0},
+            "waits too": {"next_at": 2.0},
+            "arrived": {"delivered_at": 1.0},
+            "lost": {"given_up_at": 1.0},
+        }.items():
+            session.execute(
+                insert(DeliveryRow).values(
+                    id=name,
+                    job_id=job.id,
+                    url="https://example.org",
+                    event="job.failed",
+                    body="{}",
+                    created_at=0.0,
+                    **times,
+                )
+            )
+    assert values(client, "webhooks") == {"waiting": 2}
+    set_measures(database, count_all(database))
+    assert values(client, "webhooks") == {"waiting": 2, "delivered": 1, "given_up": 1}
 
 
 def test_what_workers_counted_adds_up(client: WebClient, database: Database) -> None:

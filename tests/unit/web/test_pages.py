@@ -197,6 +197,12 @@ def test_pages_show_unsure_quietly_and_filter_by_it(client: WebClient, held: Ser
     assert "No face passes" in client.get(f"/jobs/{job_id}/faces?expression=happiness").text
 
 
+def test_thresholds_stand_beside_the_models(client: WebClient, done: str) -> None:
+    assert "gender unsure below 70\u202f%" in client.get(f"/jobs/{done}").text
+    (model,) = client.get(f"/api/v1/jobs/{done}").json["models"]
+    assert model["unsure_below"] == {"gender": 0.7}
+
+
 def test_thresholds_are_submitted_with_the_form(
     client: WebClient, database: Database, token: str
 ) -> None:

@@ -131,7 +131,7 @@ def finish(
                 faces=faces(expression),
                 tracks=tracks(expression),
                 artifacts=artifacts,
-                models=[ModelVersion("gender", "1", "a" * 64)],
+                models=[ModelVersion("gender", "1", "a" * 64, {"gender": 0.7})],
             ),
         )
     assert last

@@ -49,20 +49,74 @@ async function showResults() {
   }
 }
 
-async function follow() {
+function livePath() {
+  return `${location.pathname.replace(/\/$/, "")}/live`;
+}
+
+// Returns true when the job has ended.
+async function refresh() {
+  const fresh = (await load(livePath())).getElementById("live");
+  announce(fresh);
+  replaceLive(document.adoptNode(fresh));
+  if (fresh.dataset.ended === "yes") {
+    await showResults();
+    return true;
+  }
+  return false;
+}
+
+// The server says when something happens. Where it can't (too many wait), the page asks by itself.
+function follow() {
   const live = document.getElementById("live");
   if (!live || live.dataset.ended === "yes") {
     return;
   }
-  const url = `${location.pathname.replace(/\/$/, "")}/live`;
+  const source = new EventSource(live.dataset.events);
+  let running = false;
+  let again = false;
+  const show = async () => {
+    again = true;
+    if (running) {
+      return;
+    }
+    running = true;
+    try {
+      while (again) {
+        again = false;
+        if (await refresh()) {
+          source.close();
+          return;
+        }
+      }
+    } catch {
+      source.close();
+      poll();
+    } finally {
+      running = false;
+    }
+  };
+  for (const kind of ["state", "progress", "end"]) {
+    source.addEventListener(kind, show);
+  }
+  source.addEventListener("end", () => source.close());
+  source.addEventListener("deleted", () => {
+    source.close();
+    location.reload();
+  });
+  source.addEventListener("error", () => {
+    if (source.readyState === EventSource.CLOSED) {
+      poll();
+    } else {
+      announcement.textContent = "The server does not answer. Trying again.";
+    }
+  });
+}
+
+async function poll() {
   for (;;) {
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     try {
-      const fresh = (await load(url)).getElementById("live");
-      announce(fresh);
-      replaceLive(document.adoptNode(fresh));
-      if (fresh.dataset.ended === "yes") {
-        await showResults();
+      if (await refresh()) {
         return;
       }
     } catch (error) {

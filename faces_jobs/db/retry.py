@@ -1,0 +1,103 @@
+"""A retry: what failed of an ended job, or was cancelled, is worked on again from the start.
+
+What succeeded is not touched. What an item had left (the part of a broken file that could be read)
+stays until the new attempt replaces it, as do the job's exports.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import case, delete, func, insert, literal, select
+from sqlalchemy.orm import Session
+
+from faces_jobs.db.jobs import lock_segments
+from faces_jobs.db.moves import move_items, move_jobs
+from faces_jobs.db.tables import ArtifactRow, ItemRow, JobRow, SegmentRow
+from faces_jobs.errors import NotFoundError, StateError
+from faces_jobs.jobs.status import ItemStatus, JobStatus, SegmentStatus
+
+
+def retry_job(session: Session, job_id: str) -> None:
+    """Put what failed of a job, or was cancelled, back into the queue.
+
+    Files that were refused when they were submitted stay failed: they are not there any more. A
+    job of which only the exports are missing goes straight to writing them.
+
+    Raises:
+        NotFoundError: no such job.
+        StateError: it has not ended, or there is nothing to try again.
+    """
+    lock_segments(session, job_id)
+    job = session.scalar(select(JobRow).where(JobRow.id == job_id).with_for_update(key_share=True))
+    if job is None:
+        raise NotFoundError(f"There is no job {job_id}.")
+    if not job.status.ended:
+        raise StateError(f"The job has not ended ({job.status}): there is nothing to retry yet.")
+    again = (
+        ItemRow.job_id == job_id,
+        ItemRow.status.in_((ItemStatus.FAILED, ItemStatus.CANCELLED)),
+        ItemRow.source.is_not(None),
+    )
+    items = session.scalar(select(func.count()).select_from(ItemRow).where(*again)) or 0
+    if not items and _has_exports(session, job_id):
+        raise StateError(
+            "There is nothing to retry: what did not succeed was refused when it was submitted. "
+            "Submit other files as a new job."
+            if job.status is not JobStatus.SUCCEEDED
+            else "There is nothing to retry: every file succeeded."
+        )
+    # New rows, not the old ones: whoever still works on those finds them gone.
+    session.execute(
+        delete(SegmentRow).where(SegmentRow.item_id.in_(select(ItemRow.id).where(*again)))
+    )
+    session.execute(
+        insert(SegmentRow).from_select(
+            ["job_id", "item_id", "segment_index", "status", "frames_total"],
+            select(
+                ItemRow.job_id,
+                ItemRow.id,
+                literal(0),
+                literal(SegmentStatus.QUEUED, SegmentRow.status.type),
+                case((ItemRow.kind == "image", 1)),
+            )
+            .where(*again)
+            .order_by(ItemRow.position),
+        )
+    )
+    session.execute(
+        move_items(
+            ItemStatus.QUEUED,
+            *again,
+            started_at=None,
+            ended_at=None,
+            error_code=None,
+            error_message=None,
+            evidence=None,
+        )
+    )
+    session.execute(
+        move_jobs(
+            JobStatus.QUEUED if items else JobStatus.FINISHING,
+            JobRow.id == job_id,
+            started_at=None if items else JobRow.started_at,
+            ended_at=None,
+            error_code=None,
+            error_message=None,
+            evidence=None,
+            attempts=0,
+            lease_token=None,
+            lease_until=None,
+            last_rung_at=None,
+            not_before=None,
+            parked=0,
+            delete_at=None,
+        )
+    )
+
+
+def _has_exports(session: Session, job_id: str) -> bool:
+    found = session.scalar(
+        select(ArtifactRow.id)
+        .where(ArtifactRow.job_id == job_id, ArtifactRow.item_id.is_(None))
+        .limit(1)
+    )
+    return found is not None

@@ -1,0 +1,286 @@
+"""A real server tells what happens to a job: server-sent events, long polls, and their bounds."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import update
+
+from faces_jobs.client import Client
+from faces_jobs.db.claims import SegmentClaim, claim_job, renew_segment
+from faces_jobs.db.endings import finish_job, finish_segment
+from faces_jobs.db.session import Database
+from faces_jobs.db.tables import JobRow
+from faces_jobs.results import cancel_job, pause_job
+from faces_jobs.retention import delete_job
+from faces_jobs.storage import LocalStorage
+from tests.acceptance.service import free_port
+from tests.factories import StoredJob, claimed, results, stored_job
+
+WAITERS = 3
+START_SECONDS = 60
+PATIENCE = httpx.Timeout(60)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """`faces-jobs web`, in a process of its own."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+
+    def address(self, job: StoredJob, end: str = "") -> str:
+        return f"{self.url}/api/v1/jobs/{job.id}{end}"
+
+
+@pytest.fixture
+def server(database_url: str, tmp_path: Path) -> Iterator[Server]:
+    with web_server(database_url, tmp_path) as running:
+        yield running
+
+
+@contextmanager
+def web_server(database_url: str, folder: Path) -> Iterator[Server]:
+    port = free_port()
+    environment = {
+        "PATH": os.defpath,
+        "HOME": str(folder),
+        "FACES_JOBS_DATA_FOLDER": str(folder / "data"),
+        "FACES_JOBS_DATABASE_URL": database_url,
+        "FACES_JOBS_PORT": str(port),
+        "FACES_JOBS_WEB_THREADS": "2",
+        "FACES_JOBS_WEB_WAITERS": str(WAITERS),
+    }
+    process = subprocess.Popen([sys.executable, "-m", "faces_jobs", "web"], env=environment)
+    try:
+        with Client(f"http://127.0.0.1:{port}") as client:
+            deadline = time.monotonic() + START_SECONDS
+            while not client.is_up():
+                assert process.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+        yield Server(f"http://127.0.0.1:{port}", process)
+    finally:
+        process.terminate()
+        process.wait(START_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    id: str
+    kind: str
+    data: dict[str, object]
+
+
+def events_of(answer: httpx.Response) -> Iterator[Event]:
+    """What a stream says, read as the standard has it."""
+    fields: dict[str, str] = {}
+    for line in answer.iter_lines():
+        if line == "" and "data" in fields:
+            yield Event(fields.get("id", ""), fields["event"], json.loads(fields["data"]))
+            fields = {}
+        elif line and not line.startswith(":"):
+            name, _, text = line.partition(": ")
+            fields[name] = text
+
+
+def progress(database: Database, claim: SegmentClaim, frames: int) -> None:
+    renew_segment(database, claim, lease_seconds=60, frames_done=frames, frames_total=100)
+
+
+def end(database: Database, job: StoredJob, claim: SegmentClaim) -> None:
+    finish_segment(database, claim, results(frames=100))
+    last = claim_job(database, job.id, worker="w", lease_seconds=60, max_attempts=3)
+    assert last is not None
+    finish_job(database, last, [])
+
+
+def test_a_job_is_followed_to_its_end(database: Database, server: Server) -> None:
+    job = stored_job(database)
+    seen = []
+    with httpx.stream("GET", server.address(job, "/events"), timeout=PATIENCE) as answer:
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert answer.headers["cache-control"] == "no-store"
+        for event in events_of(answer):
+            seen.append((event.kind, event.data["status"]))
+            match len(seen):
+                case 1:
+                    claim = claimed(database, job.segments[0])
+                case 2:
+                    progress(database, claim, 40)
+                case 3:
+                    assert event.data["progress"]["frames_done"] == 40  # type: ignore[index]  # a document
+                    end(database, job, claim)
+    assert seen[:3] == [("state", "queued"), ("state", "running"), ("progress", "running")]
+    assert seen[-1] == ("end", "succeeded")
+    assert {kind for kind, _ in seen[3:-1]} <= {"state"}, "finishing may be seen or not"
+    last = event.id
+    again = httpx.get(server.address(job, "/events"), headers={"Last-Event-ID": last})
+    assert again.status_code == 204, "a client that has seen the end is told to stay away"
+    late = httpx.get(server.address(job, "/events"))
+    assert [one.kind for one in events_of(late)] == ["end"]
+
+
+def test_who_comes_back_gets_what_is_different_and_nothing_twice(
+    database: Database, server: Server
+) -> None:
+    job = stored_job(database)
+    address = server.address(job, "/events")
+    with httpx.stream("GET", address, timeout=PATIENCE) as answer:
+        first = next(events_of(answer))
+    claim = claimed(database, job.segments[0])
+    progress(database, claim, 10)
+    known = {"Last-Event-ID": first.id}
+    with httpx.stream("GET", address, headers=known, timeout=PATIENCE) as answer:
+        missed = next(events_of(answer))
+    assert missed.data["status"] == "running"
+    known = {"Last-Event-ID": missed.id}
+    with httpx.stream("GET", address, headers=known, timeout=PATIENCE) as answer:
+        pause_job(database, job.id)
+        fresh = next(events_of(answer))
+    assert fresh.data["status"] == "paused", "what it has seen is not sent again"
+
+
+def test_a_job_that_is_deleted_ends_its_stream(
+    database: Database, storage: LocalStorage, server: Server
+) -> None:
+    job = stored_job(database)
+    with httpx.stream("GET", server.address(job, "/events"), timeout=PATIENCE) as answer:
+        stream = events_of(answer)
+        next(stream)
+        delete_job(job.id, database=database, storage=storage)
+        assert [one.kind for one in stream] == ["deleted"]
+    assert httpx.get(server.address(job, "/events")).status_code == 404
+
+
+def test_a_long_poll_is_answered_when_something_changes(database: Database, server: Server) -> None:
+    job = stored_job(database)
+    first = httpx.get(server.address(job), params={"wait": 60})
+    assert first.status_code == 200, "without an ETag it is answered at once"
+    known = {"If-None-Match": first.headers["etag"]}
+    assert httpx.get(server.address(job), headers=known).status_code == 304
+    nothing = httpx.get(server.address(job), params={"wait": 0.2}, headers=known)
+    assert (nothing.status_code, nothing.content) == (304, b"")
+    answers: list[httpx.Response] = []
+
+    def wait() -> None:
+        answers.append(
+            httpx.get(server.address(job), params={"wait": 60}, headers=known, timeout=PATIENCE)
+        )
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    cancel_job(database, job.id)
+    waiting.join()
+
+    assert answers[0].status_code == 200
+    assert answers[0].json()["status"] == "cancelled"
+    assert answers[0].headers["etag"] != first.headers["etag"]
+    assert httpx.get(server.address(job), params={"wait": 61}).status_code == 422
+
+
+def test_who_waits_takes_no_thread_from_who_asks(database: Database, server: Server) -> None:
+    job = stored_job(database)
+    address = server.address(job, "/events")
+    streams = [httpx.stream("GET", address, timeout=PATIENCE) for _ in range(WAITERS)]
+    opened = [stream.__enter__() for stream in streams]
+    lines = [answer.iter_lines() for answer in opened]
+    assert {next(one) for one in lines} == {"retry: 3000"}
+    try:
+        refused = httpx.get(address)
+        assert refused.status_code == 503
+        assert refused.json()["code"] == "busy"
+        assert int(refused.headers["retry-after"]) > 0
+        plain = httpx.get(server.address(job))
+        known = {"If-None-Match": plain.headers["etag"]}
+        assert httpx.get(server.address(job), params={"wait": 9}, headers=known).status_code == 503
+        for _ in range(20):
+            assert httpx.get(server.address(job)).status_code == 200
+    finally:
+        for stream in streams:
+            stream.__exit__(None, None, None)
+    # A place comes free when the server next writes to who has gone: make it write.
+    deadline = time.monotonic() + START_SECONDS
+    claim, frames = claimed(database, job.segments[0]), 0
+    while True:
+        frames += 1
+        progress(database, claim, frames)
+        with httpx.stream("GET", address, timeout=PATIENCE) as answer:
+            if answer.status_code == 200:
+                break
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_the_client_follows_to_the_end_also_where_too_many_wait(
+    database: Database, server: Server
+) -> None:
+    job = stored_job(database)
+    streams = [
+        httpx.stream("GET", server.address(job, "/events"), timeout=PATIENCE)
+        for _ in range(WAITERS)
+    ]
+    for stream in streams:
+        stream.__enter__()
+    try:
+        seen = []
+        with Client(server.url) as client:
+            for document in client.follow(job.id):
+                seen.append(document.status.value)
+                if len(seen) == 1:
+                    cancel_job(database, job.id)
+        assert (seen[0], seen[-1]) == ("queued", "cancelled")
+    finally:
+        for stream in streams:
+            stream.__exit__(None, None, None)
+
+
+def test_a_server_that_is_told_to_end_lets_go_of_who_waits(
+    database: Database, server: Server
+) -> None:
+    job = stored_job(database)
+    with httpx.stream("GET", server.address(job, "/events"), timeout=PATIENCE) as answer:
+        stream = events_of(answer)
+        assert next(stream).kind == "state"
+        server.process.send_signal(signal.SIGTERM)
+        assert list(stream) == []
+    assert server.process.wait(START_SECONDS) == 0
+
+
+def test_an_old_look_is_not_taken_for_news(database: Database, server: Server) -> None:
+    """Many who wait for one job, each from its own state of it, never see it go back."""
+    job = stored_job(database)
+    claim = claimed(database, job.segments[0])
+    done: list[list[int]] = [[] for _ in range(WAITERS)]
+
+    def follow(told: list[int]) -> None:
+        with Client(server.url) as client:
+            told.extend(one.progress.frames_done for one in client.follow(job.id))
+
+    threads = [threading.Thread(target=follow, args=(told,)) for told in done]
+    for thread in threads:
+        thread.start()
+    for frames in range(1, 40):
+        progress(database, claim, frames)
+        time.sleep(0.05)
+    with database.begin() as session:
+        session.execute(update(JobRow).values(label="x"))
+    cancel_job(database, job.id)
+    for thread in threads:
+        thread.join()
+    for told in done:
+        assert told == sorted(told)
+        assert told[-1] == 39

@@ -1,0 +1,153 @@
+"""A retry: what failed runs again, what succeeded stays as it is, and exports are written anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from faces_jobs import results as questions
+from faces_jobs.db.claims import claim_job, renew_segment
+from faces_jobs.db.endings import fail_segment, finish_job, finish_segment
+from faces_jobs.db.session import Database
+from faces_jobs.db.tables import SegmentRow
+from faces_jobs.errors import LeaseLostError, NotFoundError, StateError
+from faces_jobs.jobs.documents import ErrorDocument
+from faces_jobs.jobs.query import FaceQuery
+from faces_jobs.jobs.status import JobStatus
+from faces_jobs.queue import CeleryQueue
+from faces_jobs.results import cancel_job, get_job, list_items, retry_job
+from faces_jobs.worker.rung import answer_bell
+from tests.factories import StoredJob, artifact, claimed, face, results, stored_job, track
+from tests.integration.stored_states import states
+from tests.integration.workbench import Bench
+
+BROKEN = ErrorDocument(code="poison", message="Given up.")
+
+
+def end(database: Database, job: StoredJob) -> JobStatus:
+    claim = claim_job(database, job.id, worker="w", lease_seconds=60, max_attempts=3)
+    assert claim is not None
+    return finish_job(database, claim, [artifact("faces.csv", kind="faces_csv")])
+
+
+def segments(database: Database, job: StoredJob) -> list[int]:
+    with database.read() as session:
+        return list(
+            session.scalars(
+                select(SegmentRow.id)
+                .where(SegmentRow.job_id == job.id)
+                .order_by(SegmentRow.item_id)
+            )
+        )
+
+
+def half_failed(database: Database) -> StoredJob:
+    job = stored_job(database, ["good.mp4", "bad.mp4", "none.txt"], refused=["none.txt"])
+    good, bad = (claimed(database, segment) for segment in job.segments)
+    finish_segment(
+        database, good, results([face(0)], [track()], artifacts=[artifact("0-good.mp4")])
+    )
+    fail_segment(database, bad, BROKEN, gave_up=True)
+    assert end(database, job) is JobStatus.SUCCEEDED_WITH_ERRORS
+    return job
+
+
+def test_only_what_failed_runs_again(database: Database, queue: CeleryQueue) -> None:
+    job = half_failed(database)
+    kept = list_items(database, job.id).items[0]
+
+    document = retry_job(database, queue, job.id)
+
+    assert document.status is JobStatus.QUEUED
+    assert (document.error, document.ended_at, document.started_at) == (None, None, None)
+    assert queue.depth() == 1, "workers are told at once"
+    items = list_items(database, job.id).items
+    assert [item.status for item in items] == ["succeeded", "queued", "failed"]
+    assert (items[1].error, items[1].evidence) == (None, None)
+    assert items[0] == kept
+    again = segments(database, job)
+    assert again[0] == job.segments[0]
+    assert again[1] != job.segments[1]
+
+    claim = claimed(database, again[1])
+    assert claim.attempt == 1
+    finish_segment(
+        database, claim, results([face(5)], [track()], artifacts=[artifact("1-bad.mp4")])
+    )
+    assert end(database, job) is JobStatus.SUCCEEDED_WITH_ERRORS, "one was refused for good"
+    faces = questions.list_faces(database, FaceQuery(job_id=job.id)).faces
+    assert [found.frame_index for found in faces] == [0, 5]
+    names = [one.name for one in questions.list_artifacts(database, job.id).artifacts]
+    assert sorted(names) == ["0-good.mp4", "1-bad.mp4", "faces.csv"]
+
+
+def test_a_cancelled_job_goes_on_with_what_was_left(database: Database, queue: CeleryQueue) -> None:
+    job = stored_job(database, ["a.mp4", "b.mp4", "c.png"])
+    finish_segment(database, claimed(database, job.segments[0]), results([face()]))
+    stale = claimed(database, job.segments[1])
+    cancel_job(database, job.id)
+
+    retry_job(database, queue, job.id)
+
+    assert states(database, job)[:2] == ("queued", ["succeeded", "queued", "queued"])
+    with pytest.raises(LeaseLostError):
+        renew_segment(database, stale, lease_seconds=60, frames_done=1, frames_total=None)
+    for segment in segments(database, job)[1:]:
+        finish_segment(database, claimed(database, segment), results())
+    assert end(database, job) is JobStatus.SUCCEEDED
+
+
+def test_exports_alone_can_be_retried(database: Database, queue: CeleryQueue) -> None:
+    job = stored_job(database)
+    finish_segment(database, claimed(database, job.segments[0]), results())
+    cancel_job(database, job.id)
+
+    assert retry_job(database, queue, job.id).status is JobStatus.FINISHING
+    assert end(database, job) is JobStatus.SUCCEEDED
+
+
+def test_what_can_t_be_retried_is_told(database: Database, queue: CeleryQueue) -> None:
+    running = stored_job(database)
+    with pytest.raises(StateError, match="has not ended"):
+        retry_job(database, queue, running.id)
+    finish_segment(database, claimed(database, running.segments[0]), results())
+    end(database, running)
+    with pytest.raises(StateError, match="every file succeeded"):
+        retry_job(database, queue, running.id)
+    refused = stored_job(database, ["a.mp4", "b.txt"], refused=["b.txt"])
+    finish_segment(database, claimed(database, refused.segments[0]), results())
+    end(database, refused)
+    with pytest.raises(StateError, match="refused when it was submitted"):
+        retry_job(database, queue, refused.id)
+    with pytest.raises(NotFoundError):
+        retry_job(database, queue, "no-such-job")
+
+
+def test_a_file_that_failed_once_is_well_the_second_time(
+    bench: Bench, photo: Path, clip: Path
+) -> None:
+    job_id = bench.submit(photo, clip)
+    database = bench.worker.database
+
+    def fail(batch: int) -> None:
+        if batch > 1:
+            raise ZeroDivisionError
+
+    bench.networks.before_batch = fail
+    for _ in range(1 + bench.worker.settings.max_attempts):
+        answer_bell(bench.worker)
+    assert get_job(database, job_id).status is JobStatus.SUCCEEDED_WITH_ERRORS
+    before = {one.name: one.sha256 for one in bench.artifacts(job_id)}
+
+    bench.networks.before_batch = lambda _batch: None
+    retry_job(database, bench.worker.queue, job_id)
+    answer_bell(bench.worker)
+
+    assert get_job(database, job_id).status is JobStatus.SUCCEEDED
+    after = {one.name: one.sha256 for one in bench.artifacts(job_id)}
+    assert before.keys() < after.keys()
+    same = {name for name in before if before[name] == after[name]}
+    assert {"0-photo.annotated.png"} <= same
+    assert "faces.csv" not in same, "the tables are written anew"
