@@ -18,21 +18,19 @@ from faces_jobs.db.ended import record_end
 from faces_jobs.db.evidence import keep_evidence
 from faces_jobs.db.jobs import finish_if_last, lock_segments
 from faces_jobs.db.moves import move_items, move_jobs, move_segments
-from faces_jobs.db.rows import replace_faces, replace_tracks
+from faces_jobs.db.rows import replace_faces, replace_models, replace_tracks
 from faces_jobs.db.session import Database
 from faces_jobs.db.stages import add_next_stage, first_error
 from faces_jobs.db.tables import (
     ArtifactRow,
     ItemRow,
     JobRow,
-    ModelRow,
     SegmentFileRow,
     SegmentRow,
 )
 from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.jobs.records import FaceRecord, ModelVersion, TrackRecord
 from faces_jobs.jobs.status import ItemStatus, JobStatus, SegmentStatus, status_of_ended
-from faces_jobs.jobs.unsure import written
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,23 +359,6 @@ def _lock_job(session: Session, claim: JobClaim) -> None:
     )
     if held is None:
         raise lost_job(session, claim)
-
-
-def replace_models(session: Session, item_id: int, models: Sequence[ModelVersion]) -> None:
-    """Put these networks in the place of those that the item has."""
-    session.execute(delete(ModelRow).where(ModelRow.item_id == item_id))
-    values = [
-        {
-            "item_id": item_id,
-            "name": model.name,
-            "version": model.version,
-            "sha256": model.sha256,
-            "unsure_below": written(model.unsure_below),
-        }
-        for model in models
-    ]
-    if values:
-        session.execute(insert(ModelRow), values)
 
 
 def insert_artifacts(

@@ -18,10 +18,9 @@ from faces_jobs.db.endings import (
     end_item,
     insert_artifacts,
     lock_claim,
-    replace_models,
 )
 from faces_jobs.db.moves import move_segments
-from faces_jobs.db.rows import replace_faces, replace_tracks
+from faces_jobs.db.rows import replace_faces, replace_models, replace_tracks
 from faces_jobs.db.session import Database
 from faces_jobs.db.stages import add_segment
 from faces_jobs.db.tables import (

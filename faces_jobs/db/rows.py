@@ -1,4 +1,4 @@
-"""Faces and tracks between records and rows."""
+"""Faces, tracks and networks between records and rows."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from sqlalchemy import delete, insert, select, tuple_
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.session import Database
-from faces_jobs.db.tables import AttributeColumns, FaceRow, ItemRow, TrackRow
+from faces_jobs.db.tables import AttributeColumns, FaceRow, ItemRow, ModelRow, TrackRow
 from faces_jobs.jobs.labels import HEADS
-from faces_jobs.jobs.records import Attribute, Attributes, FaceRecord, TrackRecord
+from faces_jobs.jobs.records import Attribute, Attributes, FaceRecord, ModelVersion, TrackRecord
 
 # Rows of one INSERT, and of one page of an export: large enough that the round trip does not
 # count, small enough that memory does not.
@@ -63,6 +63,23 @@ def replace_tracks(
     if values:
         session.execute(insert(TrackRow), values)
     return len(values)
+
+
+def replace_models(session: Session, item_id: int, models: Sequence[ModelVersion]) -> None:
+    """Put these networks in the place of those that the item has."""
+    session.execute(delete(ModelRow).where(ModelRow.item_id == item_id))
+    values = [
+        {
+            "item_id": item_id,
+            "name": model.name,
+            "version": model.version,
+            "sha256": model.sha256,
+            "unsure_below": written(model.unsure_below),
+        }
+        for model in models
+    ]
+    if values:
+        session.execute(insert(ModelRow), values)
 
 
 def read_faces(database: Database, job_id: str) -> Iterator[tuple[str, FaceRecord]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import ExitStack
+from dataclasses import asdict
 
 from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.db.parts import SegmentFile, finish_part
@@ -17,7 +18,7 @@ from faces_jobs.pipeline.tracking import OverlapTracker
 from faces_jobs.pipeline.unsure import thresholds_of_all
 from faces_jobs.sinks.findings import Findings
 from faces_jobs.storage import told_when_full
-from faces_jobs.worker.facts import facts_of, models_of
+from faces_jobs.worker.facts import count_run, facts_of, models_of
 from faces_jobs.worker.holding import Holding
 from faces_jobs.worker.record import Published, record
 from faces_jobs.worker.resources import Worker
@@ -47,8 +48,13 @@ def find(claim: SegmentClaim, worker: Worker) -> bool:
         out = workspace / "out"
         out.mkdir()
         header = {
-            "facts": facts_of(reader.info),
-            "models": models_of(detector, classifiers),
+            "facts": asdict(facts_of(reader.info)),
+            "models": [
+                asdict(model)
+                for model in models_of(
+                    detector, classifiers, settings.unsure_below, spec.unsure_below
+                )
+            ],
             "unsure_below": thresholds_of_all(
                 classifiers, settings.unsure_below, spec.unsure_below
             ),
@@ -66,6 +72,7 @@ def find(claim: SegmentClaim, worker: Worker) -> bool:
                 sampling=Sampling(spec, after_ms=part.sampled_ms),
                 unsure_below=settings.unsure_below,
             )
+        count_run(report, worker)
         error = report.truncated
         stored = storage.publish(
             out, job_id=claim.job_id, owner=str(claim.item_id), token=claim.token

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 
 from faces_jobs.db.claims import SegmentClaim, claim_segment
 from faces_jobs.db.endings import (
-    ItemFacts,
-    SegmentResults,
     fail_job,
     fail_segment,
-    finish_segment,
     hand_back,
 )
 from faces_jobs.db.parts import unheard_segments
@@ -32,19 +27,9 @@ from faces_jobs.errors import (
     StorageFullError,
 )
 from faces_jobs.jobs.documents import ErrorDocument
-from faces_jobs.jobs.records import ModelVersion
 from faces_jobs.jobs.stages import Stage
 from faces_jobs.logs import about
 from faces_jobs.pipeline.cuts import NotCuttableError
-from faces_jobs.pipeline.frames import open_frames
-from faces_jobs.pipeline.run import run_item
-from faces_jobs.pipeline.stages import Classifier, Detector, FrameReader
-from faces_jobs.pipeline.tracking import OverlapTracker
-from faces_jobs.pipeline.unsure import thresholds_of
-from faces_jobs.pipeline.values import MediaInfo, RunReport
-from faces_jobs.sinks.spool import FaceSpool
-from faces_jobs.storage import told_when_full
-from faces_jobs.worker.artifacts import ItemArtifacts
 from faces_jobs.worker.backoff import pause_seconds
 from faces_jobs.worker.binding import bind
 from faces_jobs.worker.cutting import cut, ring, uncut
@@ -52,13 +37,9 @@ from faces_jobs.worker.drawing import draw
 from faces_jobs.worker.finding import find
 from faces_jobs.worker.finish import finish_job
 from faces_jobs.worker.heartbeat import StopRequestedError
-from faces_jobs.worker.holding import Holding
 from faces_jobs.worker.linking import link
-from faces_jobs.worker.record import Published, record
 from faces_jobs.worker.resources import Worker
-from faces_jobs.worker.source import open_source
-
-DETECTOR = "detector"
+from faces_jobs.worker.whole import work_whole
 
 _STAGES = {Stage.FIND: find, Stage.LINK: link, Stage.DRAW: draw, Stage.BIND: bind}
 
@@ -147,7 +128,7 @@ def _stage(claim: SegmentClaim, worker: Worker) -> bool:
     """Do what the segment is for; where a video's parts don't fit together, begin it in one."""
     try:
         left = cut(claim, worker)
-        return _STAGES.get(left.stage, _work)(left, worker)
+        return _STAGES.get(left.stage, work_whole)(left, worker)
     except NotCuttableError as error:
         uncut(claim, worker, str(error))
         return False
@@ -175,95 +156,6 @@ def _try_again(claim: SegmentClaim, worker: Worker, error: ErrorDocument) -> boo
         delay_seconds=pause_seconds(worker.settings, claim.attempt),
     )
     return False
-
-
-def _work(claim: SegmentClaim, worker: Worker) -> bool:
-    settings, storage = worker.settings, worker.storage
-    with ExitStack() as stack:
-        heartbeat = stack.enter_context(Holding(claim, worker))
-        stack.enter_context(told_when_full())
-        detector = worker.networks.detector()
-        classifiers = worker.networks.classifiers(claim.spec.models)
-        path = stack.enter_context(open_source(claim, storage=storage, roots=settings.roots))
-        frames: AbstractContextManager[FrameReader] = open_frames(
-            path, max_pixels=settings.max_pixels
-        )
-        reader = stack.enter_context(frames)
-        workspace = stack.enter_context(storage.workspace(claim.token))
-        spool = stack.enter_context(FaceSpool(workspace / "faces"))
-        artifacts = ItemArtifacts(claim, workspace)
-        with artifacts.sinks(path, reader.info) as sinks:
-            report = run_item(
-                reader,
-                detector=detector,
-                tracker=OverlapTracker(),
-                classifiers=classifiers,
-                spec=claim.spec,
-                sinks=[spool, *sinks],
-                batch_size=settings.batch_size,
-                on_progress=heartbeat.progress,
-                unsure_below=settings.unsure_below,
-            )
-        _count(report, worker)
-        stored = artifacts.publish(storage)
-        heartbeat.stop()
-        results = SegmentResults(
-            facts=_facts(reader.info),
-            frames=report.frames_read,
-            faces=spool,
-            tracks=spool.tracks,
-            artifacts=stored,
-            models=_models(detector, classifiers, settings.unsure_below, claim.spec.unsure_below),
-            error=None if report.truncated is None else _document(report.truncated),
-        )
-        last = record(
-            worker,
-            Published(claim.job_id, str(claim.item_id), claim.token),
-            lambda: finish_segment(worker.database, claim, results),
-        )
-    _log.info(
-        "%d frames, %d faces, %d tracks; seconds: %s",
-        report.frames_read,
-        report.faces,
-        report.tracks,
-        " ".join(f"{stage}={spent:.2f}" for stage, spent in report.stage_seconds.items()),
-    )
-    return bool(last)
-
-
-def _count(report: RunReport, worker: Worker) -> None:
-    worker.counters.add("frames", report.frames_read)
-    worker.counters.add("faces", report.faces)
-    for stage, seconds in report.stage_seconds.items():
-        worker.counters.add("stage_seconds", seconds, label=stage)
-
-
-def _facts(info: MediaInfo) -> ItemFacts:
-    return ItemFacts(
-        kind=info.kind,
-        format=info.format,
-        width=info.width,
-        height=info.height,
-        duration_ms=info.duration_ms,
-    )
-
-
-def _models(
-    detector: Detector, classifiers: Sequence[Classifier], *said: str
-) -> list[ModelVersion]:
-    found = ModelVersion(name=DETECTOR, version=detector.version, sha256=detector.sha256)
-    return [
-        found,
-        *(
-            ModelVersion(
-                name=each.name,
-                version=each.version,
-                sha256=each.sha256,
-                unsure_below=thresholds_of(each, *said),
-            )
-            for each in classifiers
-        ),
-    ]
 
 
 def _document(error: FacesJobsError) -> ErrorDocument:

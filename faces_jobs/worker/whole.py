@@ -1,0 +1,88 @@
+"""Works on an item in one: an image, a short video, one that can't be cut."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import AbstractContextManager, ExitStack
+
+from faces_jobs.db.claims import SegmentClaim
+from faces_jobs.db.endings import SegmentResults, finish_segment
+from faces_jobs.jobs.documents import ErrorDocument
+from faces_jobs.pipeline.frames import open_frames
+from faces_jobs.pipeline.run import run_item
+from faces_jobs.pipeline.stages import FrameReader
+from faces_jobs.pipeline.tracking import OverlapTracker
+from faces_jobs.sinks.spool import FaceSpool
+from faces_jobs.storage import told_when_full
+from faces_jobs.worker.artifacts import ItemArtifacts
+from faces_jobs.worker.facts import count_run, facts_of, models_of
+from faces_jobs.worker.holding import Holding
+from faces_jobs.worker.record import Published, record
+from faces_jobs.worker.resources import Worker
+from faces_jobs.worker.source import open_source
+
+_log = logging.getLogger(__name__)
+
+
+def work_whole(claim: SegmentClaim, worker: Worker) -> bool:
+    """Work on the whole item. True: the job is to be finished now.
+
+    Raises:
+        MediaError: the file can't be processed.
+        StorageFullError: there is no room, or no more than the reserve.
+        CancelledError, PausedError, LeaseLostError: the claim no longer holds.
+        StopRequestedError: this worker is to end.
+    """
+    settings, storage = worker.settings, worker.storage
+    with ExitStack() as stack:
+        heartbeat = stack.enter_context(Holding(claim, worker))
+        stack.enter_context(told_when_full())
+        detector = worker.networks.detector()
+        classifiers = worker.networks.classifiers(claim.spec.models)
+        path = stack.enter_context(open_source(claim, storage=storage, roots=settings.roots))
+        frames: AbstractContextManager[FrameReader] = open_frames(
+            path, max_pixels=settings.max_pixels
+        )
+        reader = stack.enter_context(frames)
+        workspace = stack.enter_context(storage.workspace(claim.token))
+        spool = stack.enter_context(FaceSpool(workspace / "faces"))
+        artifacts = ItemArtifacts(claim, workspace)
+        with artifacts.sinks(path, reader.info) as sinks:
+            report = run_item(
+                reader,
+                detector=detector,
+                tracker=OverlapTracker(),
+                classifiers=classifiers,
+                spec=claim.spec,
+                sinks=[spool, *sinks],
+                batch_size=settings.batch_size,
+                on_progress=heartbeat.progress,
+                unsure_below=settings.unsure_below,
+            )
+        count_run(report, worker)
+        stored = artifacts.publish(storage)
+        heartbeat.stop()
+        results = SegmentResults(
+            facts=facts_of(reader.info),
+            frames=report.frames_read,
+            faces=spool,
+            tracks=spool.tracks,
+            artifacts=stored,
+            models=models_of(detector, classifiers, settings.unsure_below, claim.spec.unsure_below),
+            error=None
+            if report.truncated is None
+            else ErrorDocument(code=report.truncated.code, message=str(report.truncated)),
+        )
+        last = record(
+            worker,
+            Published(claim.job_id, str(claim.item_id), claim.token),
+            lambda: finish_segment(worker.database, claim, results),
+        )
+    _log.info(
+        "%d frames, %d faces, %d tracks; seconds: %s",
+        report.frames_read,
+        report.faces,
+        report.tracks,
+        " ".join(f"{stage}={spent:.2f}" for stage, spent in report.stage_seconds.items()),
+    )
+    return bool(last)
