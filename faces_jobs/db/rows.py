@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -13,6 +13,7 @@ from faces_jobs.db.session import Database
 from faces_jobs.db.tables import AttributeColumns, FaceRow, ItemRow, ModelRow, TrackRow
 from faces_jobs.jobs.labels import HEADS
 from faces_jobs.jobs.records import Attribute, Attributes, FaceRecord, ModelVersion, TrackRecord
+from faces_jobs.jobs.unsure import written
 
 # Rows of one INSERT, and of one page of an export: large enough that the round trip does not
 # count, small enough that memory does not.
