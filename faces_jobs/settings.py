@@ -149,6 +149,11 @@ class Settings(BaseModel):
     sweep_seconds: float = Field(
         default=10.0, gt=0, description="How often the sweep looks for work that waits too long."
     )
+    reconcile_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        description="How often rows, broker and storage are compared and mended.",
+    )
     ring_again_seconds: float = Field(
         default=30.0, gt=0, description="Work that waited this long is rung for again."
     )
