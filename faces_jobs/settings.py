@@ -215,12 +215,6 @@ class Settings(BaseModel):
             )
         return token
 
-    @field_validator("unsure_below")
-    @classmethod
-    def _thresholds_are_readable(cls, said: str) -> str:
-        parse_unsure_below(said)
-        return said
-
     @field_validator("webhook_secret")
     @classmethod
     def _secret_is_a_key(cls, secret: SecretStr | None) -> SecretStr | None:
@@ -239,6 +233,12 @@ class Settings(BaseModel):
     def _ports_are_ports(cls, text: str) -> str:
         _ports(text)
         return text
+
+    @field_validator("unsure_below")
+    @classmethod
+    def _thresholds_are_readable(cls, said: str) -> str:
+        parse_unsure_below(said)
+        return said
 
     @field_validator("roots")
     @classmethod
