@@ -29,8 +29,8 @@ FacesJobsError
 ├── CancelledError                the user cancelled (not an error of the work)
 ├── PausedError                   the job is held: paused, or waiting for space (not permanent)
 ├── NotReadyError                 a part without which the service can't work is missing
-├── QueueFullError                so much work waits that no more is taken (not permanent)
 ├── BusyError                     too many requests wait already (not permanent)
+├── QueueFullError                so much work waits that no more is taken (not permanent)
 ├── QueueError                    the broker does not answer (not permanent)
 ├── DatabaseError                 the database is missing, old or unreachable
 └── ServerError                   the server answered a client's request with a problem
@@ -241,17 +241,17 @@ class NotReadyError(FacesJobsError):
         super().__init__(f"Not ready: {', '.join(fields)} missing.")
 
 
-class QueueFullError(FacesJobsError):
-    """So much work waits, of this owner or of all, that no more is taken for now."""
-
-    code = "queue-full"
-    permanent = False
-
-
 class BusyError(FacesJobsError):
     """As many requests wait for something to happen as the server lets wait."""
 
     code = "busy"
+    permanent = False
+
+
+class QueueFullError(FacesJobsError):
+    """So much work waits, of this owner or of all, that no more is taken for now."""
+
+    code = "queue-full"
     permanent = False
 
 

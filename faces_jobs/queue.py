@@ -60,7 +60,7 @@ class CeleryQueue:
     """The queue on any broker that Celery speaks to."""
 
     def __init__(self, app: Celery) -> None:
-        self._app = app
+        self.app = app
 
     def ring_segment(self, segment_id: int) -> None:
         """See `Queue`."""
@@ -73,7 +73,7 @@ class CeleryQueue:
     def depth(self) -> int:
         """See `Queue`."""
         try:
-            with self._app.connection_for_write() as connection:
+            with self.app.connection_for_write() as connection:
                 declared = connection.default_channel.queue_declare(QUEUE_NAME, passive=True)
                 return int(declared.message_count)
         except ChannelError:  # no such queue yet: no worker ever listened, nothing was ever sent
@@ -83,11 +83,11 @@ class CeleryQueue:
 
     def close(self) -> None:
         """See `Queue`."""
-        self._app.close()
+        self.app.close()
 
     def _send(self, task: str, argument: int | str) -> None:
         try:
-            self._app.send_task(
+            self.app.send_task(
                 task, args=[argument], queue=QUEUE_NAME, ignore_result=True, retry=False
             )
         except (BrokerError, KombuError, OSError) as error:

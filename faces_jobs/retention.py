@@ -8,9 +8,9 @@ tried again by the sweep, until the line can say that nothing remains.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
-from sqlalchemy import select
-
+from faces_jobs.db.comparison import existing_jobs
 from faces_jobs.db.deletion import (
     OpenDeletion,
     delete_rows,
@@ -21,7 +21,6 @@ from faces_jobs.db.deletion import (
 )
 from faces_jobs.db.endings import is_visible
 from faces_jobs.db.session import Database
-from faces_jobs.db.tables import JobRow
 from faces_jobs.errors import NotFoundError
 from faces_jobs.storage import LocalStorage
 
@@ -121,22 +120,48 @@ def sweep_files(
     stale_seconds: float = STALE_SECONDS,
 ) -> int:
     """Remove files that no row speaks of. Returns how many folders were removed."""
-    removed = storage.sweep(older_than_seconds=stale_seconds)
-    for job_id, age in storage.job_folders():
-        if not _job_exists(database, job_id):
-            if age >= orphan_seconds:
+    return remove_leftovers(storage, stale_seconds=stale_seconds) + remove_orphans(
+        database, storage, list(storage.job_folders()), orphan_seconds=orphan_seconds
+    )
+
+
+def remove_leftovers(storage: LocalStorage, *, stale_seconds: float = STALE_SECONDS) -> int:
+    """Remove what uploads, attempts and deletions that died long ago left behind."""
+    return storage.sweep(older_than_seconds=stale_seconds)
+
+
+def remove_orphans(
+    database: Database,
+    storage: LocalStorage,
+    folders: Sequence[tuple[str, float]],
+    *,
+    orphan_seconds: float = ORPHAN_SECONDS,
+) -> int:
+    """Remove those of these folders of jobs, and of their attempts, that no row speaks of.
+
+    What is younger than `orphan_seconds` is left: it may be about to get its row.
+    """
+    removed = 0
+    for start in range(0, len(folders), MOST_AT_ONCE):
+        part = folders[start : start + MOST_AT_ONCE]
+        existing = existing_jobs(database, [job_id for job_id, _ in part])
+        for job_id, age in part:
+            if job_id in existing:
+                removed += _remove_attempts(database, storage, job_id, orphan_seconds)
+            elif age >= orphan_seconds:
                 storage.delete_job(job_id)
-                removed += 1
-            continue
-        for folder_key, attempt_age in storage.attempts(job_id):
-            if attempt_age >= orphan_seconds and not is_visible(database, job_id, folder_key):
-                storage.remove_attempt(folder_key)
                 removed += 1
     if removed:
         _log.info("removed %d folders that no row speaks of", removed)
     return removed
 
 
-def _job_exists(database: Database, job_id: str) -> bool:
-    with database.read() as session:
-        return session.scalar(select(JobRow.id).where(JobRow.id == job_id)) is not None
+def _remove_attempts(
+    database: Database, storage: LocalStorage, job_id: str, orphan_seconds: float
+) -> int:
+    removed = 0
+    for folder_key, age in storage.attempts(job_id):
+        if age >= orphan_seconds and not is_visible(database, job_id, folder_key):
+            storage.remove_attempt(folder_key)
+            removed += 1
+    return removed

@@ -155,6 +155,11 @@ class Settings(BaseModel):
     sweep_seconds: float = Field(
         default=10.0, gt=0, description="How often the sweep looks for work that waits too long."
     )
+    reconcile_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        description="How often rows, broker and storage are compared and mended.",
+    )
     ring_again_seconds: float = Field(
         default=30.0, gt=0, description="Work that waited this long is rung for again."
     )
@@ -216,12 +221,6 @@ class Settings(BaseModel):
             )
         return token
 
-    @field_validator("unsure_below")
-    @classmethod
-    def _thresholds_are_readable(cls, said: str) -> str:
-        parse_unsure_below(said)
-        return said
-
     @field_validator("webhook_secret")
     @classmethod
     def _secret_is_a_key(cls, secret: SecretStr | None) -> SecretStr | None:
@@ -240,6 +239,12 @@ class Settings(BaseModel):
     def _ports_are_ports(cls, text: str) -> str:
         _ports(text)
         return text
+
+    @field_validator("unsure_below")
+    @classmethod
+    def _thresholds_are_readable(cls, said: str) -> str:
+        parse_unsure_below(said)
+        return said
 
     @field_validator("roots")
     @classmethod

@@ -28,6 +28,7 @@ from faces_jobs.settings import Settings
 
 READ_BYTES = 1024 * 1024
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_TOKEN = re.compile(r"[0-9a-f]{32}")
 _KEY = re.compile(r"jobs/[0-9a-f-]{36}(/[^/\x00-\x1f]+)+")
 
 
@@ -220,6 +221,13 @@ class LocalStorage:
     def has_workspace(self, token: str) -> bool:
         """Whether somebody works, or died at work, under this token."""
         return (self.folder / "work" / token).exists()
+
+    def workspaces(self) -> Iterator[tuple[str, float]]:
+        """Tokens that have a workspace, with the seconds since anything in it changed."""
+        for path in _entries(self.folder / "work"):
+            if _TOKEN.fullmatch(path.name):
+                ages = [_age_seconds(path), *(_age_seconds(file) for file in path.rglob("*"))]
+                yield path.name, min(ages)
 
     def remove_workspace(self, token: str) -> None:
         """Remove the workspace of somebody whose lease is gone."""

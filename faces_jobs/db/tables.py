@@ -31,6 +31,7 @@ from faces_jobs.jobs.stages import Stage
 from faces_jobs.jobs.status import ItemStatus, JobStatus, SegmentStatus
 
 OPEN_JOBS = "status IN ('queued', 'running')"  # `ACTIVE_JOBS`, as an index is told of them
+MISSING_FILES = "missing_since IS NOT NULL"
 # SQLite numbers rows by itself only where the type is exactly INTEGER (which holds 64 bits there).
 RowNumber = BigInteger().with_variant(Integer, "sqlite")
 
@@ -304,6 +305,12 @@ class ArtifactRow(Base):
         UniqueConstraint("storage_key"),
         Index("ix_artifacts_job_order", "job_id", "id"),
         Index("ix_artifacts_item", "item_id", "kind", "track"),
+        Index(
+            "ix_artifacts_missing",
+            "item_id",
+            sqlite_where=text(MISSING_FILES),
+            postgresql_where=text(MISSING_FILES),
+        ),
         CheckConstraint("bytes >= 0", name="bytes"),
         {"sqlite_autoincrement": True},
     )
@@ -320,6 +327,7 @@ class ArtifactRow(Base):
     sha256: Mapped[str] = mapped_column(String(64))
     track: Mapped[int | None]
     storage_key: Mapped[str]
+    missing_since: Mapped[float | None]  # somebody looked, and the file was not there
 
 
 class IdempotencyRow(Base):

@@ -88,6 +88,9 @@ class ItemDocument(Document):
     bytes: int
     face_count: int
     track_count: int
+    missing_files: int = Field(
+        default=0, description="Files made for it that are gone from the storage."
+    )
     progress: Progress
 
 
@@ -216,6 +219,7 @@ class ArtifactDocument(Document):
     bytes: int
     sha256: str
     track: int | None = Field(description="The track that a thumbnail shows.")
+    missing: bool = Field(default=False, description="Its file is gone from the storage.")
 
 
 class ArtifactPage(Document):

@@ -109,4 +109,5 @@ def _document(row: ArtifactRow, item_name: str | None) -> ArtifactDocument:
         bytes=row.bytes,
         sha256=row.sha256,
         track=row.track,
+        missing=row.missing_since is not None,
     )

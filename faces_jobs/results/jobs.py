@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from faces_jobs.db.clock import as_datetime, now_seconds
 from faces_jobs.db.session import Database
-from faces_jobs.db.tables import ItemRow, JobRow, ModelRow, SegmentRow
+from faces_jobs.db.tables import ArtifactRow, ItemRow, JobRow, ModelRow, SegmentRow
 from faces_jobs.errors import NotFoundError
 from faces_jobs.jobs.documents import (
     ErrorDocument,
@@ -112,9 +112,13 @@ def list_items(
         rows = session.scalars(question.limit(limit + 1)).all()
         shown = rows[:limit]
         frames = _frames_of(session, [row.id for row in shown])
+        missing = _missing_files(session, [row.id for row in shown])
         now = _now(session)
     return ItemPage(
-        items=[_item_document(row, *frames.get(row.id, (0, None)), now) for row in shown],
+        items=[
+            _item_document(row, *frames.get(row.id, (0, None)), now, missing.get(row.id, 0))
+            for row in shown
+        ],
         next_cursor=write_cursor([shown[-1].position]) if len(rows) > limit else None,
     )
 
@@ -189,7 +193,9 @@ def _job_document(
     )
 
 
-def _item_document(row: ItemRow, done: int, total: int | None, now: float) -> ItemDocument:
+def _item_document(
+    row: ItemRow, done: int, total: int | None, now: float, missing_files: int
+) -> ItemDocument:
     seconds = _seconds(row.started_at, row.ended_at, now)
     work = Work(done, total, row.status.ended, seconds)
     return ItemDocument(
@@ -207,8 +213,18 @@ def _item_document(row: ItemRow, done: int, total: int | None, now: float) -> It
         bytes=row.bytes,
         face_count=row.face_count,
         track_count=row.track_count,
+        missing_files=missing_files,
         progress=progress(work, item_fraction(work)),
     )
+
+
+def _missing_files(session: Session, item_ids: Sequence[int]) -> dict[int, int]:
+    question = (
+        select(ArtifactRow.item_id, func.count())
+        .where(ArtifactRow.item_id.in_(item_ids), ArtifactRow.missing_since.is_not(None))
+        .group_by(ArtifactRow.item_id)
+    )
+    return {int(item_id or 0): count for item_id, count in session.execute(question)}
 
 
 def _frames_of(session: Session, item_ids: Sequence[int]) -> dict[int, tuple[int, int | None]]:

@@ -25,18 +25,18 @@ from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.space import resume_parked
 from faces_jobs.errors import DatabaseError, QueueError, StorageFullError
 from faces_jobs.presence import Presence
-from faces_jobs.queue import Queue, open_queue
-from faces_jobs.retention import complete_deletions, delete_expired, sweep_files
+from faces_jobs.queue import CeleryQueue, Queue, open_queue
+from faces_jobs.queue_messages import BrokerMessages
 from faces_jobs.settings import Settings
 from faces_jobs.storage import LocalStorage, open_storage
 from faces_jobs.worker.deliver import deliver_due, delivering
+from faces_jobs.worker.reconcile import Reconciler
 
 MOST_AT_ONCE = 256
 # As long as so many messages wait, workers have enough to come back for, and whoever waits in
 # the rows is told later. Without this bound, a backlog would be rung for again and again, and
 # the broker would fill up with messages that say the same.
 ENOUGH_MESSAGES = 32
-FILES_EVERY_SECONDS = 3600.0
 # All rows are counted once a minute; or, where that takes long, for a twentieth of the time.
 COUNT_EVERY_SECONDS = 60.0
 COUNT_SHARE = 20
@@ -69,9 +69,8 @@ def run_sweep(settings: Settings, *, once: bool = False) -> None:
     with open_database(settings.database) as database, open_queue(settings) as queue:
         if once:
             report = sweep(database, queue, settings)
-            delete_expired(database, storage)
-            complete_deletions(database, storage)
-            sweep_files(database, storage)
+            reconciler = _reconciler(database, queue, storage, settings)
+            reconciler.look(rung=report.segments_rung + report.jobs_rung)
             deliver_due(database, settings)
             _log.info("%s", report)
             return
@@ -140,34 +139,49 @@ def _resume_parked(database: Database, settings: Settings) -> int:
 
 def _loop(
     database: Database,
-    queue: Queue,
+    queue: CeleryQueue,
     storage: LocalStorage,
     settings: Settings,
     stop: threading.Event,
     *,
     counters: Counters,
 ) -> None:
-    files_at = count_at = time.monotonic()
+    compare_at = count_at = time.monotonic()
+    reconciler = _reconciler(database, queue, storage, settings)
+    rung = 0
     while not stop.is_set():
         try:
             report = sweep(database, queue, settings)
             if report != SweepReport(0, 0, 0):
                 _log.info("%s", report)
             _count(report, counters)
+            rung += report.segments_rung + report.jobs_rung
             _forget_silent(database, settings)
             if time.monotonic() >= count_at:
                 began = time.monotonic()
                 set_measures(database, count_all(database))
                 took = time.monotonic() - began
                 count_at = began + max(COUNT_EVERY_SECONDS, COUNT_SHARE * took)
-            delete_expired(database, storage)
-            complete_deletions(database, storage)
-            if time.monotonic() >= files_at:
-                files_at = time.monotonic() + FILES_EVERY_SECONDS
-                sweep_files(database, storage)
         except (DatabaseError, QueueError, StorageFullError) as error:
             _log.warning("this round was cut short, the next one goes on: %s", error)
+        if time.monotonic() >= compare_at:
+            # Beside the round above: what is wrong with the broker stops nothing here.
+            compare_at = time.monotonic() + settings.reconcile_seconds
+            for what, count in reconciler.look(rung=rung).mended().items():
+                counters.add("mended", count, label=what)
+            rung = 0
         stop.wait(settings.sweep_seconds)
+
+
+def _reconciler(
+    database: Database, queue: CeleryQueue, storage: LocalStorage, settings: Settings
+) -> Reconciler:
+    return Reconciler(
+        database=database,
+        messages=BrokerMessages(queue.app),
+        storage=storage,
+        settings=settings,
+    )
 
 
 def _count(report: SweepReport, counters: Counters) -> None:

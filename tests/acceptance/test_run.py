@@ -83,9 +83,36 @@ def test_a_folder_is_worked_through_and_one_bad_file_stops_nothing(
     with (outputs / "faces.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["item"] for row in rows] == ["a.JPG", "a.png", "sub/a.png"]
-    assert {row["gender"] for row in rows} <= {"female", "male"}
+    assert {row["gender"] for row in rows} <= {"female", "male", "unsure"}
     assert {row["expression"] for row in rows} == {""}, "that model was switched off"
     assert pq.read_table(outputs / "faces.parquet").num_rows == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "unsure"),
+    [
+        (("--unsure-below", "0"), {}, False),
+        (("--unsure-below", "gender=1"), {}, True),
+        ((), {"FACES_JOBS_UNSURE_BELOW": "1"}, True),
+        (("--unsure-below", "off"), {"FACES_JOBS_UNSURE_BELOW": "1"}, False),
+    ],
+)
+def test_an_option_or_a_setting_tells_when_an_answer_is_unsure(
+    inputs: Path,
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    variables: dict[str, str],
+    unsure: bool,
+) -> None:
+    outputs = tmp_path / "outputs"
+    options = ("--models", "1,0,0", "--no-annotated", *arguments)
+    done = run("--inputs-path", inputs / "a.png", "--outputs-path", outputs, *options, **variables)
+    assert done.returncode == 0, done.stderr
+    for table in ("faces.csv", "tracks.csv"):
+        with (outputs / table).open(newline="") as file:
+            (row,) = csv.DictReader(file)
+        assert (row["gender"] == "unsure") is unsure
+        assert 0.5 <= float(row["gender_probability"]) < 1
 
 
 def test_a_second_run_leaves_its_own_outputs_alone(inputs: Path) -> None:
@@ -106,6 +133,8 @@ def test_without_annotated_copies_only_the_tables_are_written(inputs: Path, tmp_
         (("--show",), {}, exits.FAILED, "screen"),
         (("--cam-num", "97"), {}, exits.FAILED, "Camera 97"),
         (("--models", "1,1"), {}, exits.USAGE, "models"),
+        (("--unsure-below", "often"), {}, exits.USAGE, "is no probability"),
+        ((), {"FACES_JOBS_UNSURE_BELOW": "mood=1"}, exits.USAGE, "no model and no head"),
         (("--cuda", "--device", "cpu"), {}, exits.USAGE, "contradict"),
         (("--inputs-path", "/nowhere"), {}, exits.USAGE, "does not exist"),
         (("--models-path", "/nowhere"), {}, exits.FAILED, "models folder"),

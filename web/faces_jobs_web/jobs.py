@@ -124,8 +124,10 @@ def index() -> Response:
     Operation(
         tag="jobs",
         query=WaitFilters,
-        request_headers={"If-None-Match": "The ETag of the last answer: an answer that has not "
-        "changed is a short 304, at once or, with `wait`, when the time is over."},
+        request_headers={
+            "If-None-Match": "The ETag of the last answer: an answer that has not "
+            "changed is a short 304, at once or, with `wait`, when the time is over."
+        },
         answers={
             200: Answer("The job.", JobDocument, headers={"ETag": "Changes when the job does."}),
             304: Answer("Nothing changed since the ETag in If-None-Match."),

@@ -1,0 +1,112 @@
+"""Rows as the reconciler compares them with broker and storage: a bounded look along an index."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from faces_jobs.db.claims import of_active_job
+from faces_jobs.db.clock import now_seconds
+from faces_jobs.db.session import Database
+from faces_jobs.db.tables import ArtifactRow, JobRow, SegmentRow
+from faces_jobs.jobs.status import JobStatus, SegmentStatus
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFileRow:
+    """An artifact's row, as far as its file is concerned."""
+
+    id: int
+    storage_key: str
+    missing: bool  # it was, when somebody last looked
+
+
+def waiting_rows(database: Database, *, limit: int) -> int:
+    """How many segments wait for a worker, counted up to `limit`."""
+    waiting = (
+        select(SegmentRow.id)
+        .where(SegmentRow.status == SegmentStatus.QUEUED, of_active_job())
+        .limit(limit)
+        .subquery()
+    )
+    with database.read() as session:
+        return session.scalar(select(func.count()).select_from(waiting)) or 0
+
+
+def finishing_jobs(database: Database, job_ids: Collection[str]) -> set[str]:
+    """Those of these jobs whose exports are to be written."""
+    with database.read() as session:
+        return set(
+            session.scalars(
+                select(JobRow.id).where(
+                    JobRow.id.in_(job_ids), JobRow.status == JobStatus.FINISHING
+                )
+            )
+        )
+
+
+def existing_jobs(database: Database, job_ids: Collection[str]) -> set[str]:
+    """Those of these jobs that there are."""
+    with database.read() as session:
+        return set(session.scalars(select(JobRow.id).where(JobRow.id.in_(job_ids))))
+
+
+def lost_leases(database: Database, *, limit: int) -> int:
+    """Segments whose worker let its lease run out, counted up to `limit`."""
+    lost = (
+        select(SegmentRow.id)
+        .where(SegmentRow.status == SegmentStatus.RUNNING, SegmentRow.lease_until < now_seconds())
+        .limit(limit)
+        .subquery()
+    )
+    with database.read() as session:
+        return session.scalar(select(func.count()).select_from(lost)) or 0
+
+
+def live_tokens(database: Database) -> set[str]:
+    """The tokens of all leases that hold, or ran out and were not taken over yet."""
+    with database.read() as session:
+        return {
+            *session.scalars(
+                select(SegmentRow.lease_token).where(
+                    SegmentRow.status == SegmentStatus.RUNNING, SegmentRow.lease_token.is_not(None)
+                )
+            ),
+            *session.scalars(
+                select(JobRow.lease_token).where(
+                    JobRow.status == JobStatus.FINISHING, JobRow.lease_token.is_not(None)
+                )
+            ),
+        }
+
+
+def artifacts_after(database: Database, artifact_id: int, *, limit: int) -> list[StoredFileRow]:
+    """The next artifacts in the order of their numbers."""
+    question = (
+        select(ArtifactRow.id, ArtifactRow.storage_key, ArtifactRow.missing_since)
+        .where(ArtifactRow.id > artifact_id)
+        .order_by(ArtifactRow.id)
+        .limit(limit)
+    )
+    with database.read() as session:
+        return [
+            StoredFileRow(row.id, row.storage_key, row.missing_since is not None)
+            for row in session.execute(question)
+        ]
+
+
+def mark_files(database: Database, *, missing: Sequence[int], found: Sequence[int]) -> None:
+    """Mark artifacts whose file is missing, and those whose file is back."""
+    with database.begin() as session:
+        _mark(session, missing, now_seconds())
+        _mark(session, found, None)
+
+
+def _mark(session: Session, artifact_ids: Sequence[int], since: object) -> None:
+    if artifact_ids:
+        session.execute(
+            update(ArtifactRow).where(ArtifactRow.id.in_(artifact_ids)).values(missing_since=since)
+        )

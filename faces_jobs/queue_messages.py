@@ -1,0 +1,104 @@
+"""Looks into the broker without taking anything: which messages wait, and what each one names."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from celery import Celery
+from kombu.exceptions import KombuError
+from kombu.exceptions import OperationalError as BrokerError
+
+from faces_jobs.errors import QueueError
+from faces_jobs.queue import QUEUE_NAME
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message that waits. `task` and `argument` are None where it is none of ours."""
+
+    task: str | None
+    argument: int | str | None
+    handle: bytes  # how the broker tells it from others
+
+
+class Messages(Protocol):
+    """What waits in the broker."""
+
+    def look(self, limit: int) -> list[Message]:
+        """The oldest messages.
+
+        Raises:
+            QueueError: the broker does not answer.
+        """
+
+    def drop(self, message: Message) -> bool:
+        """Remove a message. False: a worker was faster.
+
+        Raises:
+            QueueError: the broker does not answer.
+        """
+
+
+class BrokerMessages:
+    """The messages of a folder or of Redis."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+
+    def look(self, limit: int) -> list[Message]:
+        """See `Messages`."""
+        with self._channel() as channel:
+            if hasattr(channel, "client"):
+                # Redis: new ones come in on the left, workers take from the right.
+                raw = list(reversed(channel.client.lrange(QUEUE_NAME, -limit, -1)))
+                return [_read(one, one) for one in raw]
+            folder = Path(channel.data_folder_in)
+            found = []
+            for path in sorted(folder.glob(f"*.{QUEUE_NAME}.msg"))[:limit]:
+                try:
+                    found.append(_read(path.read_bytes(), path.name.encode()))
+                except FileNotFoundError:  # a worker was faster
+                    continue
+            return found
+
+    def drop(self, message: Message) -> bool:
+        """See `Messages`."""
+        with self._channel() as channel:
+            if hasattr(channel, "client"):
+                return bool(channel.client.lrem(QUEUE_NAME, 1, message.handle))
+            try:
+                (Path(channel.data_folder_in) / message.handle.decode()).unlink()
+            except FileNotFoundError:
+                return False
+            return True
+
+    @contextmanager
+    def _channel(self) -> Iterator[Any]:
+        try:
+            with self._app.connection_for_read() as connection:
+                yield connection.default_channel
+        except (BrokerError, KombuError, OSError) as error:
+            raise QueueError(f"The broker does not answer: {error}") from error
+        except Exception as error:
+            # redis-py has a tree of its own, which is an extra here and can't be named.
+            if type(error).__module__.startswith("redis."):
+                raise QueueError(f"The broker does not answer: {error}") from error
+            raise
+
+
+def _read(raw: bytes, handle: bytes) -> Message:
+    try:
+        envelope = json.loads(raw)
+        body = json.loads(base64.b64decode(envelope["body"]))
+        argument = body[0][0]
+        if isinstance(argument, int | str):
+            return Message(str(envelope["headers"]["task"]), argument, handle)
+    except (ValueError, LookupError, TypeError):
+        pass  # put there by somebody else: whoever takes it says so
+    return Message(None, None, handle)

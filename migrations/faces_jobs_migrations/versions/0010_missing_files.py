@@ -1,0 +1,31 @@
+"""Artifacts remember since when their file is missing."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0010"
+down_revision = "0009"
+branch_labels = None
+depends_on = None
+
+MISSING = sa.text("missing_since IS NOT NULL")
+
+
+def upgrade() -> None:
+    """To this schema."""
+    op.add_column("artifacts", sa.Column("missing_since", sa.Double(), nullable=True))
+    op.create_index(
+        "ix_artifacts_missing",
+        "artifacts",
+        ["item_id"],
+        sqlite_where=MISSING,
+        postgresql_where=MISSING,
+    )
+
+
+def downgrade() -> None:
+    """Back to the schema before."""
+    op.drop_index("ix_artifacts_missing", "artifacts")
+    op.drop_column("artifacts", "missing_since")

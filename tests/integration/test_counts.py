@@ -1,0 +1,76 @@
+"""What workers count of their work, and what a scrape asks of the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event, text, update
+
+from faces_jobs.db.clock import now_seconds
+from faces_jobs.db.session import Database
+from faces_jobs.db.tables import SegmentRow
+from faces_jobs.results.figures import read_figures
+from tests.factories import claimed, stored_job
+from tests.integration.workbench import Bench
+
+
+def test_a_worker_counts_what_it_did(bench: Bench, clip: Path) -> None:
+    bench.work(bench.submit(clip))
+    counts = bench.worker.counters.take()
+    assert counts["attempts", ""] == 1
+    assert counts["rescues", ""] == 0
+    assert counts["frames", ""] == 10
+    assert counts["faces", ""] == 20
+    stages = {label for name, label in counts if name == "stage_seconds"}
+    assert {"decode", "detect", "track", "crop", "classify", "vote"} <= stages
+    assert all(value >= 0 for value in counts.values())
+
+
+def test_work_taken_over_from_a_lost_worker_is_a_rescue(bench: Bench, clip: Path) -> None:
+    job_id = bench.submit(clip)
+    database = bench.worker.database
+    claimed(database, bench.segments(job_id)[0], worker="bob")
+    with database.begin() as session:
+        session.execute(update(SegmentRow).values(lease_until=now_seconds() - 1))
+    bench.work(job_id)
+    counts = bench.worker.counters.take()
+    assert (counts["attempts", ""], counts["rescues", ""]) == (1, 1)
+
+
+@contextmanager
+def statements(database: Database) -> Iterator[list[tuple[str, Any]]]:
+    seen: list[tuple[str, Any]] = []
+
+    def note(_c: object, _k: object, statement: str, parameters: Any, *_rest: object) -> None:
+        seen.append((statement, parameters))
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    yield seen
+    event.remove(database.engine, "before_cursor_execute", note)
+
+
+def test_a_scrape_reads_along_indexes(database: Database) -> None:
+    for _ in range(3):
+        stored_job(database, ["a.mp4", "b.mp4"])
+    with statements(database) as seen:
+        read_figures(database, silent_seconds=20)
+    asked = [one for one in seen if one[0].lstrip().startswith("SELECT")]
+    assert 0 < len(asked) < 20
+    on_postgres = database.dialect == "postgresql"
+    with database.read() as session:
+        if on_postgres:  # so few rows are quicker read whole: would there be another way?
+            session.execute(text("SET LOCAL enable_seqscan = off"))
+        connection = session.connection()
+        for statement, parameters in asked:
+            prefix = "EXPLAIN" if on_postgres else "EXPLAIN QUERY PLAN"
+            plan = "\n".join(
+                str(row[0] if on_postgres else row[-1])
+                for row in connection.exec_driver_sql(f"{prefix} {statement}", parameters)
+            )
+            for table in ("jobs", "items", "segments", "deliveries", "processes"):
+                assert f"Seq Scan on {table}" not in plan, f"{statement}\n{plan}"
+                bare = [line for line in plan.splitlines() if f"SCAN {table}" in line]
+                assert all("INDEX" in line for line in bare), f"{statement}\n{plan}"

@@ -1,0 +1,242 @@
+"""Rows, broker and storage are compared both ways, and what does not agree is mended."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from faces_jobs.db.endings import finish_segment
+from faces_jobs.db.session import Database, open_database
+from faces_jobs.errors import QueueError
+from faces_jobs.queue import JOB_TASK, SEGMENT_TASK, CeleryQueue, open_queue
+from faces_jobs.queue_messages import BrokerMessages, Message
+from faces_jobs.results import cancel_job, list_artifacts, list_items
+from faces_jobs.retention import ORPHAN_SECONDS
+from faces_jobs.settings import Settings
+from faces_jobs.storage import LocalStorage
+from faces_jobs.worker.reconcile import WORKSPACE_LEASES, Reconciled, Reconciler
+from faces_jobs.worker.sweep import run_sweep, sweep
+from tests.factories import artifact, claimed, results, stored_job
+from tests.integration.stored_states import expire
+
+
+class SilentMessages:
+    """A broker that does not answer."""
+
+    def look(self, _limit: int) -> list[Message]:
+        raise QueueError("silent")
+
+    def drop(self, _message: Message) -> bool:
+        raise QueueError("silent")
+
+
+@pytest.fixture
+def reconciler(
+    database: Database, queue: CeleryQueue, storage: LocalStorage, settings: Settings
+) -> Reconciler:
+    return Reconciler(
+        database=database,
+        messages=BrokerMessages(queue.app),
+        storage=storage,
+        settings=settings,
+    )
+
+
+def age(folder: Path, seconds: float) -> None:
+    """Make everything in a folder so old."""
+    for path in (folder, *folder.rglob("*")):
+        then = path.stat().st_mtime - seconds
+        os.utime(path, (then, then))
+
+
+def test_messages_are_looked_at_oldest_first_and_none_is_taken(broker_settings: Settings) -> None:
+    with open_queue(broker_settings) as queue:
+        messages = BrokerMessages(queue.app)
+        assert messages.look(10) == []
+        queue.ring_segment(7)
+        queue.ring_job("a")
+        queue.ring_segment(8)
+
+        found = messages.look(10)
+
+        assert [(one.task, one.argument) for one in found] == [
+            (SEGMENT_TASK, 7),
+            (JOB_TASK, "a"),
+            (SEGMENT_TASK, 8),
+        ]
+        assert [one.argument for one in messages.look(2)] == [7, "a"]
+        assert queue.depth() == 3
+        assert messages.drop(found[1])
+        assert not messages.drop(found[1]), "it is gone already"
+        assert [one.argument for one in messages.look(10)] == [7, 8]
+
+
+def test_messages_for_which_there_is_no_work_are_dropped(
+    broker_settings: Settings, storage: LocalStorage
+) -> None:
+    with open_database(broker_settings.database) as database, open_queue(broker_settings) as queue:
+        messages = BrokerMessages(queue.app)
+        reconciler = Reconciler(
+            database=database, messages=messages, storage=storage, settings=broker_settings
+        )
+        waiting = stored_job(database, ["a.mp4", "b.mp4"])
+        to_finish = stored_job(database)
+        finish_segment(database, claimed(database, to_finish.segments[0]), results())
+        cancelled = stored_job(database)
+        cancel_job(database, cancelled.id)
+        for _ in range(3):
+            for segment in waiting.segments:
+                queue.ring_segment(segment)
+        queue.ring_segment(10**9)
+        for job_id in (to_finish.id, cancelled.id, str(uuid.uuid4())):
+            queue.ring_job(job_id)
+
+        assert reconciler.look().messages_without_work == 5 + 2
+
+        left = messages.look(100)
+        assert [one.argument for one in left if one.task == SEGMENT_TASK] == list(waiting.segments)
+        assert [one.argument for one in left if one.task == JOB_TASK] == [to_finish.id]
+        assert reconciler.look() == Reconciled()
+
+
+def test_a_flushed_broker_is_filled_again_from_the_rows(
+    broker_settings: Settings, storage: LocalStorage
+) -> None:
+    with open_database(broker_settings.database) as database, open_queue(broker_settings) as queue:
+        job = stored_job(database, ["a.mp4", "b.mp4"])
+        report = sweep(database, queue, broker_settings)
+        reconciler = Reconciler(
+            database=database,
+            messages=BrokerMessages(queue.app),
+            storage=storage,
+            settings=broker_settings,
+        )
+        assert reconciler.look(rung=report.segments_rung) == Reconciled(rows_without_message=2)
+        found = BrokerMessages(queue.app).look(10)
+        assert [one.argument for one in found] == list(job.segments)
+
+
+def test_a_message_that_is_none_of_ours_is_left_alone(
+    queue: CeleryQueue, settings: Settings, reconciler: Reconciler
+) -> None:
+    folder = settings.data_folder / "queue" / "messages"
+    (folder / "00000000000000000001-x.faces_jobs.msg").write_text("no json")
+    assert [one.task for one in BrokerMessages(queue.app).look(10)] == [None]
+    assert reconciler.look().messages_without_work == 0
+    assert len(list(folder.iterdir())) == 1
+
+
+def published(storage: LocalStorage, job_id: str, token: str) -> str:
+    with storage.workspace(token) as workspace:
+        (workspace / "out").mkdir()
+        (workspace / "out" / "f").write_text("x")
+        return storage.publish(workspace / "out", job_id=job_id, owner="1", token=token)["f"].key
+
+
+def test_a_row_whose_file_is_gone_is_marked_until_it_is_back(
+    database: Database, storage: LocalStorage, reconciler: Reconciler
+) -> None:
+    job = stored_job(database)
+    key = published(storage, job.id, "kept")
+    row = replace(artifact("0-a.mp4"), storage_key=key)
+    finish_segment(database, claimed(database, job.segments[0]), results(artifacts=[row]))
+    assert reconciler.look() == Reconciled()
+    aside = storage.folder / "aside"
+    shutil.move(storage.path_of(key), aside)
+
+    assert reconciler.look() == Reconciled(files_missing=1)
+
+    assert [one.missing for one in list_artifacts(database, job.id).artifacts] == [True]
+    assert [item.missing_files for item in list_items(database, job.id).items] == [1]
+    assert reconciler.look() == Reconciled(), "told once"
+    shutil.move(aside, storage.path_of(key))
+    assert reconciler.look() == Reconciled(files_back=1)
+    assert [item.missing_files for item in list_items(database, job.id).items] == [0]
+
+
+def test_files_without_a_row_go_when_they_had_time_to_get_one(
+    database: Database, storage: LocalStorage, reconciler: Reconciler
+) -> None:
+    job = stored_job(database)
+    lost = published(storage, job.id, "lost")
+    stranger = published(storage, str(uuid.uuid4()), "t")
+    assert reconciler.look() == Reconciled()
+    age(storage.folder / "jobs", ORPHAN_SECONDS + 60)
+
+    assert reconciler.look() == Reconciled(files_without_row=2)
+
+    assert not storage.path_of(lost).exists()
+    assert not storage.path_of(stranger).exists()
+
+
+def test_workspaces_of_workers_that_are_gone_are_removed(
+    database: Database, storage: LocalStorage, settings: Settings, reconciler: Reconciler
+) -> None:
+    job = stored_job(database, ["a.mp4", "b.mp4"])
+    living = claimed(database, job.segments[0]).token
+    gone = uuid.uuid4().hex
+    for token in (living, gone):
+        (storage.folder / "work" / token).mkdir(parents=True)
+        (storage.folder / "work" / token / "file").write_text("x")
+    assert reconciler.look() == Reconciled()
+    age(storage.folder / "work", WORKSPACE_LEASES * settings.lease_seconds + 60)
+
+    assert reconciler.look() == Reconciled(workspaces_left=1)
+
+    assert storage.has_workspace(living)
+    assert not storage.has_workspace(gone)
+
+
+def test_leases_that_ran_out_are_told(database: Database, reconciler: Reconciler) -> None:
+    job = stored_job(database)
+    claimed(database, job.segments[0])
+    assert reconciler.look() == Reconciled()
+    expire(database, job.segments[0])
+    assert reconciler.look() == Reconciled(leases_run_out=1)
+
+
+def test_what_is_wrong_with_the_broker_stops_no_other_part(
+    database: Database, storage: LocalStorage, settings: Settings
+) -> None:
+    published(storage, str(uuid.uuid4()), "t")
+    age(storage.folder / "jobs", ORPHAN_SECONDS + 60)
+    silent = Reconciler(
+        database=database, messages=SilentMessages(), storage=storage, settings=settings
+    )
+    assert silent.look() == Reconciled(files_without_row=1)
+
+
+def test_it_comes_round_to_everything(
+    database: Database,
+    storage: LocalStorage,
+    reconciler: Reconciler,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from faces_jobs.worker import reconcile  # noqa: PLC0415
+
+    monkeypatch.setattr(reconcile, "MOST_ARTIFACTS", 2)
+    monkeypatch.setattr(reconcile, "MOST_FOLDERS", 2)
+    job = stored_job(database)
+    rows = [artifact(f"{number}.mp4") for number in range(5)]
+    finish_segment(database, claimed(database, job.segments[0]), results(artifacts=rows))
+    for _ in range(5):
+        published(storage, str(uuid.uuid4()), "t")
+    age(storage.folder / "jobs", ORPHAN_SECONDS + 60)
+
+    reports = [reconciler.look() for _ in range(4)]
+
+    assert [one.files_missing for one in reports] == [2, 2, 1, 0]
+    assert sum(one.files_without_row for one in reports) == 5
+    assert list((storage.folder / "jobs").iterdir()) == []
+
+
+def test_a_sweep_reconciles(database_url: str, storage: LocalStorage, settings: Settings) -> None:
+    published(storage, str(uuid.uuid4()), "t")
+    age(storage.folder / "jobs", ORPHAN_SECONDS + 60)
+    run_sweep(settings.model_copy(update={"database_url": database_url}), once=True)
+    assert list((storage.folder / "jobs").iterdir()) == []
