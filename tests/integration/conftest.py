@@ -170,6 +170,15 @@ def bench(
 
 
 @pytest.fixture
+def log(tmp_path: Path) -> Iterator[Path]:
+    """The workers' log; printed, so that a failure shows it."""
+    path = tmp_path / "worker.log"
+    path.touch()
+    yield path
+    print(path.read_text(errors="replace"))  # noqa: T201 (pytest shows it where a test fails)
+
+
+@pytest.fixture
 def clip(tmp_path: Path) -> Path:
     """A video of ten frames with two squares in each."""
     return write_video(tmp_path / "clip.mp4", moving(10))

@@ -109,13 +109,13 @@ def files(bench: Bench, job_id: str) -> dict[str, bytes]:
 
 
 def decoded(data: bytes) -> tuple[list[int], list[Any]]:
-    with av.open(io.BytesIO(data)) as container:
+    with av.open(io.BytesIO(data), "r") as container:
         frames = list(container.decode(video=0))
     return [frame.pts or 0 for frame in frames], [f.to_ndarray(format="bgr24") for f in frames]
 
 
 def sound(data: bytes) -> list[tuple[int | None, bytes]]:
-    with av.open(io.BytesIO(data)) as container:
+    with av.open(io.BytesIO(data), "r") as container:
         return [(p.pts, bytes(p)) for p in container.demux(audio=0) if p.size]
 
 

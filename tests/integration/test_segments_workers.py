@@ -1,0 +1,137 @@
+"""Several real workers on one video, one of them killed: the same rows as of one run."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import astuple
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+from sqlalchemy import select
+
+from faces_jobs.db.rows import read_faces, read_tracks
+from faces_jobs.db.session import Database, open_database
+from faces_jobs.db.tables import SegmentRow
+from faces_jobs.queue import open_queue
+from faces_jobs.results import get_job, list_artifacts, open_artifact
+from faces_jobs.settings import Settings
+from faces_jobs.storage import open_storage
+from faces_jobs.worker.process import process_segment
+from faces_jobs.worker.resources import open_worker
+from faces_jobs.worker.sweep import sweep
+from tests.integration.processes import portrait_clip, submit, wait_for, worker_process
+
+FRAMES = 48
+
+
+@pytest.fixture(params=["sqlite+folder", "postgres+redis"])
+def here(request: pytest.FixtureRequest, settings: Settings) -> Settings:
+    """Settings of one machine, and of several."""
+    database, broker = request.param.split("+")
+    broker_url = request.getfixturevalue("empty_redis_url") if broker == "redis" else ""
+    return settings.model_copy(
+        update={
+            "database_url": request.getfixturevalue(f"{database}_database_url"),
+            "broker_url": broker_url,
+            "segment_seconds": 0.4,
+            "ring_again_seconds": 3.0,
+            "device": "cpu",
+        }
+    )
+
+
+def test_workers_share_a_video_and_one_may_be_killed(
+    here: Settings, tmp_path: Path, log: Path
+) -> None:
+    workers = 3 if here.broker_url else 2
+    clip = portrait_clip(tmp_path / "clip.mp4", FRAMES, rate=20, codec_options={"g": "5"})
+    with open_database(here.database) as database:
+        in_one = run_in_one(here, database, clip)
+        with ExitStack() as started, open_queue(here) as queue:
+            processes = {
+                process.pid: process
+                for process in (
+                    started.enter_context(worker_process(here, log)) for _ in range(workers)
+                )
+            }
+            job_id = submit(here, database, clip)
+            wait_for(lambda: bool(holders(database, job_id) & set(processes)))
+            for pid in holders(database, job_id) & set(processes):
+                processes[pid].kill()
+                break
+
+            def ended() -> bool:
+                sweep(database, queue, here)
+                return get_job(database, job_id).status.ended
+
+            wait_for(ended)
+        with database.read() as session:
+            rows = session.execute(
+                select(SegmentRow.stage, SegmentRow.attempts, SegmentRow.worker).where(
+                    SegmentRow.job_id == job_id
+                )
+            ).all()
+        assert get_job(database, job_id).status == "succeeded"
+        assert sum(row.stage == "find" for row in rows) == 5
+        assert len({row.worker for row in rows}) >= min(2, workers - 1)
+        assert sum(row.attempts - 1 for row in rows) <= 1, "one segment was lost, no more"
+        assert_same(read(database, job_id), read(database, in_one))
+        assert times(here, database, job_id) == times(here, database, in_one)
+
+
+def run_in_one(settings: Settings, database: Database, clip: Path) -> str:
+    whole = settings.model_copy(update={"segment_seconds": 1000.0})
+    job_id = submit(settings, database, clip)
+    with open_worker(whole) as worker, database.read() as session:
+        segment_id = session.scalars(select(SegmentRow.id).where(SegmentRow.job_id == job_id)).one()
+        session.rollback()
+        process_segment(segment_id, worker)
+    assert get_job(database, job_id).status == "succeeded"
+    return job_id
+
+
+def holders(database: Database, job_id: str) -> set[int]:
+    """The processes that work on a segment of this job's second stage of work or later."""
+    with database.read() as session:
+        found = session.scalars(
+            select(SegmentRow.worker).where(
+                SegmentRow.job_id == job_id,
+                SegmentRow.status == "running",
+                SegmentRow.segment_index > 0,
+            )
+        )
+        return {int(name.split("-")[-2]) for name in found if name}
+
+
+def read(database: Database, job_id: str) -> list[Any]:
+    faces = [astuple(face) for _, face in read_faces(database, job_id)]
+    tracks = [astuple(track) for _, track in read_tracks(database, job_id)]
+    assert faces
+    return [faces, tracks]
+
+
+def assert_same(ours: Any, theirs: Any) -> None:
+    """Numbers may differ by what another batch does to a sum in a network."""
+    if isinstance(theirs, dict):
+        assert set(ours) == set(theirs)
+        for key, value in theirs.items():
+            assert_same(ours[key], value)
+    elif isinstance(theirs, list | tuple):
+        assert len(ours) == len(theirs)
+        for one, other in zip(ours, theirs, strict=True):
+            assert_same(one, other)
+    elif isinstance(theirs, float):
+        assert ours == pytest.approx(theirs, abs=1e-4)
+    else:
+        assert ours == theirs
+
+
+def times(settings: Settings, database: Database, job_id: str) -> list[int | None]:
+    (video,) = list_artifacts(database, job_id, kind="annotated_video").artifacts
+    path = open_artifact(database, open_storage(settings), job_id, video.id).path
+    with av.open(str(path), "r") as container:
+        found = [frame.pts for frame in container.decode(video=0)]
+    assert len(found) == FRAMES
+    return found
