@@ -11,8 +11,6 @@ from faces_jobs.db.tables import SegmentFileRow, SegmentRow
 from faces_jobs.jobs.stages import Stage
 from faces_jobs.jobs.status import SegmentStatus
 
-FOUND = "found"  # kind of the files in which a part's faces are kept
-
 
 def add_next_stage(session: Session, *, job_id: str, item_id: int) -> bool:
     """Add what is to be done after an item's last open segment. True if there is anything.
@@ -31,9 +29,7 @@ def add_next_stage(session: Session, *, job_id: str, item_id: int) -> bool:
     if Stage.FIND not in done:
         return False
     if Stage.LINK not in done:
-        found = select(SegmentFileRow.segment_id).where(
-            SegmentFileRow.item_id == item_id, SegmentFileRow.kind == FOUND
-        )
+        found = select(SegmentFileRow.segment_id).where(SegmentFileRow.item_id == item_id)
         if session.scalar(found.limit(1)) is None:
             return False
         add_segment(session, Stage.LINK, job_id=job_id, item_id=item_id)

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.db.endings import NewArtifact
-from faces_jobs.db.parts import file_folders, files_of, finish_bind
+from faces_jobs.db.parts import file_folders, finish_bind
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.sinks.annotated import VIDEO_SUFFIX
 from faces_jobs.sinks.joined import join_parts
 from faces_jobs.storage import told_when_full
 from faces_jobs.worker.artifacts import MEDIA_TYPES
-from faces_jobs.worker.drawing import DRAWN, LENGTH, SHOT
+from faces_jobs.worker.between import DRAWN, LENGTH, SHOT, files_between
 from faces_jobs.worker.heartbeat import Heartbeat
 from faces_jobs.worker.holding import Holding
 from faces_jobs.worker.names import artifact_stem
@@ -43,14 +43,14 @@ def bind(claim: SegmentClaim, worker: Worker) -> bool:
         workspace = stack.enter_context(storage.workspace(claim.token))
         out = workspace / "out"
         out.mkdir()
-        for track, key in files_of(database, claim.item_id, SHOT).items():
+        for track, path in files_between(claim, worker, SHOT).items():
             name = f"{stem}.track-{track}.jpg"
-            shutil.copyfile(storage.path_of(key), out / name)
+            shutil.copyfile(path, out / name)
             kinds[name] = ("thumbnail", track)
-        if parts := files_of(database, claim.item_id, DRAWN):
+        if parts := files_between(claim, worker, DRAWN):
             name = f"{stem}.annotated{VIDEO_SUFFIX}"
             _join(
-                [storage.path_of(key) for key in parts.values()],
+                list(parts.values()),
                 out / name,
                 claim,
                 worker,
@@ -88,8 +88,8 @@ def _join(
     parts: list[Path], path: Path, claim: SegmentClaim, worker: Worker, heartbeat: Heartbeat
 ) -> None:
     settings, storage = worker.settings, worker.storage
-    lengths = files_of(worker.database, claim.item_id, LENGTH)
-    length = json.loads(storage.path_of(lengths[max(lengths)]).read_text(encoding="utf-8"))
+    lengths = files_between(claim, worker, LENGTH)
+    length = json.loads(lengths[max(lengths)].read_text(encoding="utf-8"))
     with open_source(claim, storage=storage, roots=settings.roots) as source:
         with open_frames(source, max_pixels=settings.max_pixels) as reader:
             info = reader.info

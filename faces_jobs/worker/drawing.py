@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from faces_jobs.db.claims import SegmentClaim
-from faces_jobs.db.parts import BestShot, SegmentFile, best_shots, files_of, finish_part
+from faces_jobs.db.parts import BestShot, SegmentFile, best_shots, finish_part
 from faces_jobs.errors import TruncatedError
 from faces_jobs.jobs.records import FaceRecord
 from faces_jobs.pipeline.cuts import Part
@@ -21,14 +21,12 @@ from faces_jobs.sinks.joined import PART_FORMAT, PART_SUFFIX
 from faces_jobs.sinks.thumbnails import Thumbnails
 from faces_jobs.sinks.video import AnnotatedVideo
 from faces_jobs.storage import told_when_full
+from faces_jobs.worker.between import DRAWN, LENGTH, LINKED, SHOT, files_between
 from faces_jobs.worker.holding import Holding
-from faces_jobs.worker.linking import LINKED
 from faces_jobs.worker.record import Published, record
 from faces_jobs.worker.resources import Worker
 from faces_jobs.worker.source import open_source
 
-# Kinds of the files that are bound together at the end.
-DRAWN, LENGTH, SHOT = "drawn", "length", "shot"
 _KINDS = {PART_SUFFIX: DRAWN, ".json": LENGTH, ".jpg": SHOT}
 
 _log = logging.getLogger(__name__)
@@ -47,7 +45,7 @@ def draw(claim: SegmentClaim, worker: Worker) -> bool:
     shots = best_shots(
         worker.database, claim.item_id, start_frame=part.first_frame, end_frame=end_frame
     )
-    linked = files_of(worker.database, claim.item_id, LINKED).get(part.number)
+    linked = files_between(claim, worker, LINKED).get(part.number)
     with ExitStack() as stack:
         heartbeat = stack.enter_context(Holding(claim, worker))
         stack.enter_context(told_when_full())
@@ -56,7 +54,7 @@ def draw(claim: SegmentClaim, worker: Worker) -> bool:
         workspace = stack.enter_context(storage.workspace(claim.token))
         out = workspace / "out"
         out.mkdir()
-        faces = None if linked is None else _Shown(storage.path_of(linked))
+        faces = None if linked is None else _Shown(linked)
         stem = out / str(part.number)
         _draw(
             reader,

@@ -8,7 +8,6 @@ from dataclasses import asdict
 
 from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.db.parts import SegmentFile, finish_part
-from faces_jobs.db.stages import FOUND
 from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.pipeline.cuts import Part
 from faces_jobs.pipeline.frames import open_part
@@ -18,6 +17,7 @@ from faces_jobs.pipeline.tracking import OverlapTracker
 from faces_jobs.pipeline.unsure import thresholds_of_all
 from faces_jobs.sinks.findings import Findings
 from faces_jobs.storage import told_when_full
+from faces_jobs.worker.between import FOUND
 from faces_jobs.worker.facts import count_run, facts_of, models_of
 from faces_jobs.worker.holding import Holding
 from faces_jobs.worker.record import Published, record

@@ -12,23 +12,21 @@ from faces_jobs.db.endings import ItemFacts
 from faces_jobs.db.parts import (
     LinkResults,
     SegmentFile,
-    files_of,
     finish_link,
     parts_of,
     write_faces,
 )
-from faces_jobs.db.stages import FOUND
 from faces_jobs.jobs.records import FaceRecord, ModelVersion, TrackRecord
 from faces_jobs.pipeline.linking import Linker
 from faces_jobs.pipeline.values import Face
 from faces_jobs.sinks.findings import read_findings, read_header, write_linked
 from faces_jobs.storage import told_when_full
+from faces_jobs.worker.between import FOUND, LINKED, files_between
 from faces_jobs.worker.heartbeat import Heartbeat
 from faces_jobs.worker.holding import Holding
 from faces_jobs.worker.record import Published, record
 from faces_jobs.worker.resources import Worker
 
-LINKED = "linked"  # kind of the files that tell what is to be drawn
 _REPORT_EVERY = 64
 
 _log = logging.getLogger(__name__)
@@ -41,10 +39,7 @@ def link(claim: SegmentClaim, worker: Worker) -> bool:
         StorageFullError, CancelledError, LeaseLostError, ...: as for whole items.
     """
     storage = worker.storage
-    found = {
-        number: storage.path_of(key)
-        for number, key in files_of(worker.database, claim.item_id, FOUND).items()
-    }
+    found = files_between(claim, worker, FOUND)
     header = read_header(next(iter(found.values())))
     linker = Linker(header["unsure_below"])
     with ExitStack() as stack:

@@ -1,0 +1,32 @@
+"""The files that one stage of an item left for the next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from faces_jobs.db.claims import SegmentClaim
+from faces_jobs.db.parts import files_of
+from faces_jobs.pipeline.cuts import NotCuttableError
+from faces_jobs.worker.resources import Worker
+
+FOUND = "found"  # a part's faces with all that linking goes by
+LINKED = "linked"  # what is to be drawn of a part
+DRAWN = "drawn"  # a part's pictures
+LENGTH = "length"  # how long a part's last picture is shown
+SHOT = "shot"  # a track's best shot
+
+
+def files_between(claim: SegmentClaim, worker: Worker, kind: str) -> dict[int, Path]:
+    """An item's files of one kind, by part or track, in their order.
+
+    Raises:
+        NotCuttableError: one is not there any more: the item has to be begun anew.
+    """
+    storage = worker.storage
+    found = {
+        number: storage.path_of(key)
+        for number, key in files_of(worker.database, claim.item_id, kind).items()
+    }
+    if not all(path.is_file() for path in found.values()):
+        raise NotCuttableError(f"a file of kind {kind!r} between the stages is missing")
+    return found
