@@ -90,7 +90,7 @@ def process_claim(claim: SegmentClaim, worker: Worker) -> None:
             _log.warning("left to the sweep to ring for: %s", error)
 
 
-def _attempt(claim: SegmentClaim, worker: Worker) -> bool:  # noqa: PLR0911 - one for each way in which work ends
+def _attempt(claim: SegmentClaim, worker: Worker) -> bool:
     """Work on a claimed segment and record how that ended. True: the job is to be finished now."""
     database = worker.database
     try:
