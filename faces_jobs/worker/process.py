@@ -19,7 +19,6 @@ from faces_jobs.errors import (
     DeviceError,
     FacesJobsError,
     LeaseLostError,
-    MediaError,
     ModelError,
     PausedError,
     PoisonError,
@@ -84,7 +83,7 @@ def process_claim(claim: SegmentClaim, worker: Worker) -> None:
             _log.warning("left to the sweep to ring for: %s", error)
 
 
-def _attempt(claim: SegmentClaim, worker: Worker) -> bool:  # noqa: PLR0911 - one for each way in which work ends
+def _attempt(claim: SegmentClaim, worker: Worker) -> bool:
     """Work on a claimed segment and record how that ended. True: the job is to be finished now."""
     database = worker.database
     try:
@@ -95,23 +94,18 @@ def _attempt(claim: SegmentClaim, worker: Worker) -> bool:  # noqa: PLR0911 - on
         _log.info("handed back: %s", reason)
         if isinstance(error, StopRequestedError):
             worker.queue.ring_segment(claim.segment_id)
-        return False
     except (CancelledError, LeaseLostError):
         raise
     except (ModelError, DeviceError) as error:
         _log.error("no file of this job can be processed: %s", error)
         return fail_job(database, claim, _document(error))
-    except MediaError as error:
-        _log.info("the file can't be processed: %s: %s", error.code, error)
-        return fail_segment(database, claim, _document(error))
     except StorageFullError as error:
         _log.warning("the job waits for space: %s", error)
         pause = partial(pause_seconds, worker.settings)
         park_segment(database, claim, reason=str(error), pause=pause)
-        return False
     except FacesJobsError as error:
-        _log.warning("the attempt failed: %s", error)
-        if error.permanent:
+        _log.warning("the attempt failed: %s: %s", error.code, error)
+        if error.permanent:  # a broken file, above all: trying again would not mend it
             return fail_segment(database, claim, _document(error))
         return _try_again(claim, worker, _document(error))
     except Exception as error:  # noqa: BLE001 (the last boundary: told, kept and counted)
@@ -122,6 +116,7 @@ def _attempt(claim: SegmentClaim, worker: Worker) -> bool:  # noqa: PLR0911 - on
             f"unexpected {type(error).__name__}; the worker's log says more.",
         )
         return _try_again(claim, worker, document)
+    return False
 
 
 def _stage(claim: SegmentClaim, worker: Worker) -> bool:

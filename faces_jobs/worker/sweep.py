@@ -23,6 +23,7 @@ from faces_jobs.db.overdue import (
 from faces_jobs.db.processes import forget_silent_processes, set_measures
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.space import resume_parked
+from faces_jobs.db.turns import forget_turns
 from faces_jobs.errors import DatabaseError, QueueError, StorageFullError
 from faces_jobs.presence import Presence
 from faces_jobs.queue import CeleryQueue, Queue, open_queue
@@ -33,6 +34,8 @@ from faces_jobs.worker.deliver import deliver_due, delivering
 from faces_jobs.worker.reconcile import Reconciler
 
 MOST_AT_ONCE = 256
+# Who was served last counts between owners that have work now; after a day it is of no use.
+TURNS_SECONDS = 24 * 3600.0
 # As long as so many messages wait, workers have enough to come back for, and whoever waits in
 # the rows is told later. Without this bound, a backlog would be rung for again and again, and
 # the broker would fill up with messages that say the same.
@@ -157,6 +160,7 @@ def _loop(
             _count(report, counters)
             rung += report.segments_rung + report.jobs_rung
             _forget_silent(database, settings)
+            forget_turns(database, older_than_seconds=TURNS_SECONDS)
             if time.monotonic() >= count_at:
                 began = time.monotonic()
                 set_measures(database, count_all(database))

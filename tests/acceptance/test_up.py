@@ -13,7 +13,9 @@ import psutil
 import pytest
 
 from faces_jobs.cli import exits
+from faces_jobs.client import Client
 from tests.acceptance.service import free_port, running_service
+from tests.clips import moving, write_video
 
 PATIENCE_SECONDS = 30
 
@@ -51,6 +53,42 @@ def test_a_worker_that_dies_comes_back(tmp_path: Path) -> None:
             assert time.monotonic() < deadline, service.log.read_text()
             time.sleep(0.1)
         assert commands(up)["web"] == before["web"]
+
+
+def test_told_twice_it_waits_for_nobody(tmp_path: Path) -> None:
+    with running_service(tmp_path) as service:
+        up = psutil.Process(service.process.pid)
+        family = up.children(recursive=True)
+        stuck = psutil.Process(commands(up)["worker"])
+        stuck.suspend()  # it will not answer, whatever it is told
+        service.process.send_signal(signal.SIGTERM)
+        gone, _ = psutil.wait_procs([one for one in family if one != stuck], timeout=20)
+        assert gone, "the first is heard, and the others end"
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(PATIENCE_SECONDS) == 0, service.log.read_text()
+        assert not stuck.is_running()
+        assert "did not end in time" in service.log.read_text()
+
+
+def test_what_a_killed_worker_held_goes_on_at_once(tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "clip.mp4", moving(400))
+    # With a lease of an hour only who saw the worker die can free what it held.
+    with (
+        running_service(tmp_path, lease_seconds="3600", retry_seconds="0", sweep_seconds="1") as up,
+        Client(up.url) as client,
+    ):
+        job = client.submit_files([("clip.mp4", clip)], {"smallest_face": "4"})
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while client.job(job.id).progress.frames_done == 0:
+            assert time.monotonic() < deadline, up.log.read_text()
+            time.sleep(0.05)
+        psutil.Process(commands(psutil.Process(up.process.pid))["worker"]).kill()
+        deadline = time.monotonic() + 4 * PATIENCE_SECONDS
+        while not client.job(job.id).status.ended:
+            assert time.monotonic() < deadline, up.log.read_text()
+            time.sleep(0.2)
+        assert client.job(job.id).status == "succeeded"
+        assert "its worker was killed (SIGKILL)" in up.log.read_text()
 
 
 def test_as_many_workers_as_asked_for(tmp_path: Path) -> None:

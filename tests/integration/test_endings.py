@@ -187,9 +187,12 @@ def test_work_handed_back_after_a_failure_costs_an_attempt(database: Database) -
     job = stored_job(database)
     hand_back(database, claimed(database, job.segments[0]), reason="disk full", counts=True)
 
-    assert claimed(database, job.segments[0]).attempt == 2
     with database.read() as session:
         assert session.scalars(select(SegmentRow.last_error)).one() == "disk full"
+    assert claimed(database, job.segments[0]).attempt == 2
+    with database.read() as session:
+        said = session.scalars(select(SegmentRow.last_error)).one()
+    assert said is None, "what ended one attempt is no evidence of how the next one ends"
 
 
 def test_cancelling_reaches_what_waits_and_what_runs(database: Database) -> None:

@@ -1,0 +1,97 @@
+"""Accepted means kept: a kill at any line of a submission leaves a job that runs, or nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from faces_jobs.db.tables import IdempotencyRow, ItemRow, JobRow, SegmentRow
+from faces_jobs.results import get_job
+from faces_jobs.worker.rung import answer_bell
+from faces_jobs.worker.sweep import sweep
+from tests.integration.workbench import SMALL, Bench
+
+# Submits a file and kills itself, as the system would, at one line of the way.
+SUBMIT = """
+import os, signal, sys
+from pathlib import Path
+from faces_jobs.db.session import Database, open_database
+from faces_jobs.jobs.spec import JobSpec
+from faces_jobs.queue import open_queue
+from faces_jobs.settings import Settings
+from faces_jobs.storage import open_storage
+from faces_jobs import submit
+
+def die(*_args, **_kwargs):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+url, data, photo, where = sys.argv[1:]
+settings = Settings(data_folder=Path(data), database_url=url)
+with open_database(url) as database, open_queue(settings) as queue:
+    storage = open_storage(settings)
+    if where == "key":
+        submit._keep_key = die
+    elif where == "files":
+        storage.take_upload = die
+    elif where == "commit":
+        move = storage.take_upload
+        storage.take_upload = lambda *given: (move(*given), die())
+    elif where == "ring":
+        queue.ring_segment = die
+    elif where == "rung":
+        ring = queue.ring_segment
+        queue.ring_segment = lambda *given: (ring(*given), die())
+    with storage.receive() as incoming:
+        submit.submit_files(
+            [incoming.add("photo.png", [Path(photo).read_bytes()])],
+            JobSpec(smallest_face=4),
+            database=database, storage=storage, queue=queue, settings=settings,
+            idempotency_key="one",
+        )
+"""
+
+
+@pytest.mark.parametrize(
+    ("where", "kept"),
+    [("key", False), ("files", False), ("commit", False), ("ring", True), ("rung", True)],
+)
+def test_a_kill_at_any_line_leaves_nothing_or_a_job_that_runs(
+    bench: Bench, database_url: str, photo: Path, *, where: str, kept: bool
+) -> None:
+    worker, database = bench.worker, bench.worker.database
+    process = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            SUBMIT,
+            database_url,
+            str(worker.settings.data_folder),
+            str(photo),
+            where,
+        ],
+        env={"PATH": os.defpath, "PYTHONPATH": os.pathsep.join(sys.path)},
+        check=False,
+    )
+    assert process.returncode == -signal.SIGKILL
+
+    with database.read() as session:
+        counts = [
+            len(session.scalars(select(table)).all())
+            for table in (JobRow, ItemRow, SegmentRow, IdempotencyRow)
+        ]
+    assert counts == [int(kept)] * 4, "all of it or nothing"
+    if not kept:
+        job_id = bench.submit(photo, spec=SMALL)  # the same again is well
+    else:
+        with database.read() as session:
+            job_id = session.scalars(select(JobRow.id)).one()
+        sweep(database, worker.queue, worker.settings)
+        assert worker.queue.depth() >= 1, "rung for, by the process or by the sweep"
+    answer_bell(worker)
+    assert get_job(database, job_id).status == "succeeded"
