@@ -329,7 +329,7 @@ def best_shots(
 
 def unheard_segments(database: Database, item_id: int) -> list[int]:
     """Segments of a later stage that were just added: nobody was told of them yet."""
-    later = (Stage.UNCUT, Stage.LINK, Stage.DRAW, Stage.BIND)
+    later = (Stage.LINK, Stage.DRAW, Stage.BIND)
     question = (
         select(SegmentRow.id)
         .where(

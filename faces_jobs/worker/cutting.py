@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.db.overdue import mark_segments_rung
-from faces_jobs.db.parts import NewPart, cut_item, keep_whole, uncut_item, unheard_segments
+from faces_jobs.db.parts import NewPart, cut_item, keep_whole, uncut_item
 from faces_jobs.errors import DatabaseError, QueueError, StorageFullError
 from faces_jobs.jobs.stages import Stage
 from faces_jobs.pipeline.cuts import Plan, plan_parts
@@ -50,7 +50,7 @@ def uncut(claim: SegmentClaim, worker: Worker, reason: str) -> None:
     """
     _log.warning("read in one after all: %s", reason)
     uncut_item(worker.database, claim, reason)
-    ring(unheard_segments(worker.database, claim.item_id), worker)
+    ring([claim.segment_id], worker)
 
 
 def ring(segments: list[int], worker: Worker) -> None:

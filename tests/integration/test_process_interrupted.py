@@ -70,7 +70,7 @@ def test_a_pause_is_seen_within_a_batch_of_the_next_renewal(bench: Bench, tmp_pa
     bench.work(job_id)
     assert get_job(bench.worker.database, job_id).status == "succeeded"
     with bench.worker.database.read() as session:
-        assert session.scalars(select(SegmentRow.attempts)).one() == 1, "the pause cost none"
+        assert set(session.scalars(select(SegmentRow.attempts))) == {1}, "the pause cost none"
 
 
 def test_a_worker_that_is_to_end_hands_its_segment_back(bench: Bench, clip: Path) -> None:

@@ -20,6 +20,7 @@ from faces_jobs.jobs.query import TrackQuery
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.queue import make_app, open_queue
 from faces_jobs.results import cancel_job, get_job, list_artifacts, list_tracks
+from faces_jobs.retention import sweep_files
 from faces_jobs.settings import Settings
 from faces_jobs.storage import open_storage
 from faces_jobs.worker.celery_worker import celery_worker
@@ -110,8 +111,10 @@ def test_killed_work_goes_on_elsewhere_and_a_cancel_is_seen(
             second.send_signal(signal.SIGTERM)
             assert second.wait(PATIENCE_SECONDS) == 0
         assert get_job(database, job_id).status == "cancelled"
+        # What a finished segment left for the next stage is the sweep's to remove, as is, later,
+        # what the killed one left in its workspace.
+        sweep_files(database, open_storage(here), orphan_seconds=0)
         files = [path for path in open_storage(here).folder.rglob("*") if path.is_file()]
-        # What the killed one left in its workspace is the sweep's to remove, a day later.
         assert [path for path in files if "artifacts" in path.parts] == []
 
 

@@ -85,9 +85,11 @@ class Bench:
             )
 
     def work(self, job_id: str, worker: Worker | None = None) -> None:
-        """Process every segment of a job, then end it."""
-        for segment_id in self.segments(job_id):
-            process_segment(segment_id, worker or self.worker)
+        """Process every segment of a job, those too that others add, then end it."""
+        seen: set[int] = set()
+        while new := [each for each in self.segments(job_id) if each not in seen]:
+            seen.add(new[0])
+            process_segment(new[0], worker or self.worker)
         finish_job(job_id, worker or self.worker)
 
     def items(self, job_id: str) -> list[ItemDocument]:

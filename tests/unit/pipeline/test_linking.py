@@ -1,0 +1,150 @@
+"""Parts that are linked give what one run over the whole gives: records, votes, what is drawn."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from faces_jobs.jobs.records import FaceRecord, TrackRecord
+from faces_jobs.jobs.spec import JobSpec
+from faces_jobs.pipeline.linking import Linker
+from faces_jobs.pipeline.run import run_item
+from faces_jobs.pipeline.sampling import Sampling
+from faces_jobs.pipeline.tracking import OverlapTracker
+from faces_jobs.pipeline.values import Face, Frame, MediaInfo
+from faces_jobs.sinks.findings import (
+    Findings,
+    read_findings,
+    read_header,
+    read_linked,
+    write_linked,
+)
+from tests.clips import BLUE, GREEN, RED, Square, picture
+from tests.fakes import SquareDetector, classifiers
+
+UNSURE_BELOW = {"gender": 0.6}
+
+
+class Given:
+    """A reader of frames that are there."""
+
+    def __init__(self, frames: Sequence[Frame]) -> None:
+        self._frames = frames
+        self.info = MediaInfo("video", "mov", 128, 96, len(frames), None, None, False)
+
+    def __iter__(self) -> Iterator[Frame]:
+        return iter(self._frames)
+
+
+class Kept:
+    """A sink that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.faces: list[tuple[int, list[Face]]] = []
+        self.tracks: Sequence[TrackRecord] = ()
+
+    def add(self, frame: Frame, faces: Sequence[Face], *, analysed: bool) -> None:
+        if analysed:
+            self.faces.append((frame.index, list(faces)))
+
+    def finish(self, tracks: Sequence[TrackRecord]) -> None:
+        self.tracks = tracks
+
+
+def run(
+    frames: Sequence[Frame], spec: JobSpec, sink: Any, sampling: Sampling | None = None
+) -> None:
+    run_item(
+        Given(frames),
+        detector=SquareDetector(),
+        tracker=OverlapTracker(),
+        classifiers=classifiers(),
+        spec=spec,
+        sinks=[sink],
+        batch_size=3,
+        on_progress=lambda _done, _total: None,
+        sampling=sampling,
+        unsure_below="gender=0.6",
+    )
+
+
+walks = st.lists(
+    st.tuples(
+        st.integers(0, 100),  # left
+        st.integers(0, 70),  # top
+        st.integers(-4, 4),  # pixels a frame
+        st.integers(-3, 3),
+        st.integers(0, 20),  # comes
+        st.integers(3, 40),  # stays
+        st.sampled_from([RED, GREEN, BLUE]),
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+def drawn(walking: list[Any], count: int, scene_at: int) -> list[Frame]:
+    frames = []
+    for index in range(count):
+        squares = [
+            Square(left + right * (index - comes), top + down * (index - comes), 12, colour)
+            for left, top, right, down, comes, stays, colour in walking
+            if comes <= index < comes + stays
+        ]
+        inside = [each for each in squares if 0 <= each.left <= 116 and 0 <= each.top <= 84]
+        ground = (200, 200, 200) if index >= scene_at else (60, 60, 60)
+        shown = picture(inside, width=128, height=96, ground=ground)
+        if index >= scene_at:
+            shown[:, :40] = np.where(shown[:, :40] == 200, 0, shown[:, :40])
+        frames.append(Frame(index, index * 40.0, shown))
+    return frames
+
+
+def fields(faces: list[tuple[int, list[Face]]]) -> list[tuple[int, list[FaceRecord]]]:
+    return [(index, [face.record for face in each]) for index, each in faces]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    walking=walks,
+    cuts=st.sets(st.integers(1, 39), max_size=4),
+    scene_at=st.integers(0, 60),
+    stride=st.integers(1, 3),
+    max_fps=st.sampled_from([None, 6.0, 11.0]),
+)
+def test_any_cuts_give_the_same(
+    walking: list[Any], cuts: set[int], scene_at: int, stride: int, max_fps: float | None
+) -> None:
+    frames = drawn(walking, 40, scene_at)
+    spec = JobSpec(smallest_face=4, frame_stride=stride, max_fps=max_fps)
+    whole = Kept()
+    run(frames, spec, whole)
+    edges = [0, *sorted(cuts), 40]
+    linker = Linker(UNSURE_BELOW)
+    linked: list[tuple[int, list[Face]]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for number, (start, end) in enumerate(itertools.pairwise(edges)):
+            path = Path(folder) / str(number)
+            before = (start - 1) // stride * stride * 40.0 if start else None
+            with Findings(path, {"unsure_below": UNSURE_BELOW}) as findings:
+                run(frames[start:end], spec, findings, Sampling(spec, after_ms=before))
+            assert read_header(path) == {"unsure_below": UNSURE_BELOW}
+            linked += linker.link(read_findings(path, UNSURE_BELOW))
+        write_linked(Path(folder) / "linked", linked)
+        shown = list(read_linked(Path(folder) / "linked"))
+
+    assert fields(linked) == fields(whole.faces)
+    assert linker.tracks() == list(whole.tracks)
+    for (index, faces), (index_in_one, faces_in_one) in zip(shown, whole.faces, strict=True):
+        assert index == index_in_one
+        for face, in_one in zip(faces, faces_in_one, strict=True):
+            assert face.settled == in_one.settled
+            assert face.record.box_xyxy == in_one.record.box_xyxy
+            assert face.record.track == in_one.record.track
