@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import itertools
 import math
-from bisect import bisect_left
-from collections.abc import Sequence
+from array import array
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Self
 
 import av.error
+import numpy as np
 from av.packet import Packet
 from av.stream import Discard
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 from faces_jobs.pipeline.containers import SourceFile, choose_stream, open_container
 from faces_jobs.pipeline.wholeness import read_claim
@@ -28,6 +30,7 @@ _SHORTEST = 0.8
 # In these codecs a key frame need not be a place where nothing before it matters; see `_is_reset`.
 _SOFT_KEYS = frozenset({"h264"})
 _H264_IDR = 5
+_REPORT_EVERY = 1000
 
 
 class NotCuttableError(Exception):
@@ -85,15 +88,47 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    """A packet of the video stream."""
+class _KeyPacket:
+    """A key frame's packet, `at` its place in the stream."""
 
-    pts: int
-    dts: int | None
-    size: int
-    is_key: bool
-    is_shown: bool  # False: an edit list leaves it out
-    is_reset: bool  # a key frame from which on nothing before it matters
+    at: int
+    key: Key
+    is_reset: bool  # from it on nothing before it matters
+
+
+class _Packets:
+    """What is known of all packets of a stream; memory: nine bytes each."""
+
+    def __init__(self, stream: VideoStream) -> None:
+        codec = stream.codec_context
+        self.times = array("q")
+        self.shown = bytearray()  # 0: an edit list leaves it out
+        self.keys: list[_KeyPacket] = []
+        self._is_soft = codec.name in _SOFT_KEYS
+        self._length_bytes = _length_bytes(codec.extradata)
+        self._last_dts: int | None = None
+        self._is_damaged = False
+
+    def add(self, packet: Packet[Any]) -> str:
+        """Note one more. Returns why the video can't be cut, if this one shows that."""
+        if packet.pts is None:
+            return "its packets tell no times"
+        if self._is_damaged:
+            return "it is damaged"
+        if packet.is_corrupt:
+            self._is_damaged = True  # which the last one may be
+            return ""
+        if packet.dts is not None:
+            if self._last_dts is not None and packet.dts <= self._last_dts:
+                return "its times go back"
+            self._last_dts = packet.dts
+        if packet.is_keyframe and not packet.is_discard:
+            is_reset = not self._is_soft or _is_reset(packet, self._length_bytes)
+            key = Key(packet.pts, packet.dts, packet.size)
+            self.keys.append(_KeyPacket(len(self.times), key, is_reset))
+        self.times.append(packet.pts)
+        self.shown.append(not packet.is_discard)
+        return ""
 
 
 def plan_parts(
@@ -104,6 +139,7 @@ def plan_parts(
     first_pts: int | None,
     seconds: float,
     stride: int = 1,
+    on_progress: Callable[[], None] = lambda: None,
 ) -> Plan:
     """Cut a video into parts of about so many seconds.
 
@@ -114,6 +150,7 @@ def plan_parts(
         first_pts: of the first frame that is decoded, by the stream's clock.
         seconds: how long a part should be.
         stride: of the frames that are analysed.
+        on_progress: called every so many packets; what it raises ends the planning.
     """
     with SourceFile(path) as file:
         claim = read_claim(file, demuxer)
@@ -128,8 +165,8 @@ def plan_parts(
                 return _uncut("its stream tells no times")
             if (stream.duration or 0) * base < seconds and stream.duration:
                 return _uncut("it is short")
-            packets, reason = _read(container.demux(stream), stream)
-    if reason and not packets:
+            packets, reason = _read(container.demux(stream), stream, on_progress)
+    if reason:
         return _uncut(reason)
     return _plan(
         packets,
@@ -145,84 +182,46 @@ def _uncut(reason: str) -> Plan:
     return Plan((), reason)
 
 
-def _read(packets: Any, stream: VideoStream) -> tuple[list[_Seen], str]:
-    """The packets; none, with the reason, where they don't tell all. The last may be damaged."""
-    seen: list[_Seen] = []
-    codec = stream.codec_context.name
-    prefix = _length_bytes(stream.codec_context.extradata) if codec in _SOFT_KEYS else 0
-    last_dts: int | None = None
-    is_damaged = False
-    while True:
+def _read(
+    packets: Iterator[Packet[Any]], stream: VideoStream, on_progress: Callable[[], None]
+) -> tuple[_Packets, str]:
+    """All packets; or why they don't tell enough."""
+    seen = _Packets(stream)
+    for number in itertools.count():
         try:
             packet = next(packets, None)
         except av.error.FFmpegError:
-            return seen, "it breaks off"
+            break  # it breaks off here, as its last part will tell
         if packet is None:
-            return seen, "it has no packet"
-        if not packet.size:
-            continue
-        if packet.pts is None:
-            return [], "its packets tell no times"
-        if is_damaged:
-            return [], "it is damaged"
-        if packet.is_corrupt:
-            is_damaged = True
-            continue
-        if packet.dts is not None:
-            if last_dts is not None and packet.dts <= last_dts:
-                return [], "its times go back"
-            last_dts = packet.dts
-        is_key = bool(packet.is_keyframe)
-        seen.append(
-            _Seen(
-                pts=packet.pts,
-                dts=packet.dts,
-                size=packet.size,
-                is_key=is_key,
-                is_shown=not packet.is_discard,
-                is_reset=is_key and (codec not in _SOFT_KEYS or _is_reset(packet, prefix)),
-            )
-        )
+            break
+        if packet.size and (reason := seen.add(packet)):
+            return seen, reason
+        if number % _REPORT_EVERY == 0:
+            on_progress()
+    return seen, ""
 
 
 def _plan(
-    packets: Sequence[_Seen],
-    *,
-    first_pts: int,
-    start: int,
-    base: Fraction,
-    seconds: float,
-    stride: int,
+    packets: _Packets, *, first_pts: int, start: int, base: Fraction, seconds: float, stride: int
 ) -> Plan:
-    shown = sorted(each.pts for each in packets if each.is_shown and each.pts >= first_pts)
-    if not shown:
+    times = np.frombuffer(packets.times, np.int64)
+    is_shown = np.frombuffer(packets.shown, np.uint8).astype(bool)
+    shown = np.sort(times[is_shown & (times >= first_pts)])
+    if not len(shown):
         return _uncut("it has no frame that is shown")
-    if any(one == other for one, other in itertools.pairwise(shown)):
+    if (np.diff(shown) == 0).any():
         return _uncut("two of its frames have the same time")
-    least = math.ceil(seconds * _SHORTEST / base)
-    before, after = _highest_before(packets), _lowest_after_next_key(packets)
-    keys = [at for at, each in enumerate(packets) if each.is_key]
-    begins: list[tuple[int, Key | None]] = [(first_pts, None)]
-    for which, at in enumerate(keys):
-        packet = packets[at]
-        fits = packet.is_shown and before[at] < packet.pts <= after[at]
-        long_enough = packet.pts - begins[-1][0] >= least and shown[-1] - packet.pts >= least / 2
-        if not fits or not long_enough:
-            continue
-        end = keys[which + 1] if which + 1 < len(keys) else len(packets)
-        leads = any(each.pts < packet.pts for each in packets[at + 1 : end])
-        from_here = packet.is_reset and not leads
-        # Frames after an open key frame may lean on what was before it: begin one earlier.
-        seek = packet if from_here else packets[keys[max(0, which - 1)]]
-        begins.append((packet.pts, Key(seek.pts, seek.dts, seek.size)))
+    begins = _begins(
+        packets, times, first_pts, int(shown[-1]), math.ceil(seconds * _SHORTEST / base)
+    )
     if len(begins) == 1:
         return _uncut("it is short, or has no key frame to be cut at")
     parts = []
-    for number, (pts, key) in enumerate(begins):
-        end_pts = begins[number + 1][0] if number + 1 < len(begins) else None
-        first = bisect_left(shown, pts)
-        last = len(shown) if end_pts is None else bisect_left(shown, end_pts)
-        sampled = (first - 1) // stride * stride
+    ends = [pts for pts, _ in begins[1:]]
+    for number, ((pts, key), end_pts) in enumerate(zip(begins, [*ends, None], strict=True)):
+        first = int(np.searchsorted(shown, pts))
+        last = len(shown) if end_pts is None else int(np.searchsorted(shown, end_pts))
+        sampled = int(shown[(first - 1) // stride * stride]) if first else 0
         parts.append(
             Part(
                 number=number,
@@ -231,28 +230,37 @@ def _plan(
                 start_pts=pts,
                 end_pts=end_pts,
                 key=key,
-                sampled_ms=float((shown[sampled] - start) * base * 1000) if first else None,
+                sampled_ms=float((sampled - start) * base * 1000) if first else None,
             )
         )
     return Plan(tuple(parts))
 
 
-def _highest_before(packets: Sequence[_Seen]) -> list[float]:
-    """For each packet the highest time of those stored before it."""
-    times = itertools.accumulate((each.pts for each in packets), max)
-    return [-math.inf, *times][: len(packets)]
+def _begins(
+    packets: _Packets, times: NDArray[np.int64], first_pts: int, last_pts: int, least: int
+) -> list[tuple[int, Key | None]]:
+    """Where parts begin: a time, and the key frame from which it is got to.
 
-
-def _lowest_after_next_key(packets: Sequence[_Seen]) -> list[float]:
-    """For each packet the lowest time of those stored from the key frame after it on."""
-    lowest: list[float] = []
-    running = from_key = math.inf
-    for each in reversed(packets):
-        lowest.append(from_key)
-        running = min(running, each.pts)
-        if each.is_key:
-            from_key = running
-    return lowest[::-1]
+    All that is stored before such a key frame is shown before it, and all that is stored from
+    the next key frame on is shown after it.
+    """
+    highest = np.maximum.accumulate(times)
+    lowest = np.minimum.accumulate(times[::-1])[::-1]  # from each packet on
+    begins: list[tuple[int, Key | None]] = [(first_pts, None)]
+    for which, packet in enumerate(packets.keys):
+        pts = packet.key.pts
+        is_last = which + 1 == len(packets.keys)
+        end = len(times) if is_last else packets.keys[which + 1].at
+        follows = not packet.at or highest[packet.at - 1] < pts
+        precedes = is_last or pts <= lowest[end]
+        long_enough = pts - begins[-1][0] >= least and last_pts - pts >= least / 2
+        if not (follows and precedes and long_enough):
+            continue
+        leads = bool((times[packet.at : end] < pts).any())
+        # Frames after an open key frame may lean on what was before it: begin one earlier.
+        seek = packet if packet.is_reset and not leads else packets.keys[max(0, which - 1)]
+        begins.append((pts, seek.key))
+    return begins
 
 
 def _length_bytes(extradata: bytes | None) -> int:

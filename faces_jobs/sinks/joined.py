@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 from av.packet import Packet
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 from faces_jobs.pipeline.cuts import NotCuttableError
 from faces_jobs.pipeline.values import MediaInfo
@@ -50,13 +52,14 @@ def join_parts(
     """
     tick = tick_of(info)
     times = _times(parts, tick, on_progress)
-    shown = sorted(times)
-    if any(one == other for one, other in itertools.pairwise(shown)):
+    order = np.argsort(times, kind="stable")
+    shown = times[order]
+    if (np.diff(shown) == 0).any():
         raise NotCuttableError("two pictures of the annotated parts have the same time")
-    places = {pts: place for place, pts in enumerate(shown)}
+    places = np.argsort(order)  # of each picture as stored, among those shown
     last_duration = round(Fraction(last_duration_ms) / 1000 / tick)
     # Stored before it is shown by at most so many pictures: what decoders have to wait for.
-    wait = max(number - places[pts] for number, pts in enumerate(times))
+    wait = int((np.arange(len(times)) - places).max())
     with ExitStack() as opened, told_when_full():
         output = opened.enter_context(
             av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
@@ -74,12 +77,13 @@ def join_parts(
             packet.time_base = tick
             packet.pts = pts + delay
             packet.dts = _stored(shown, number, wait) + delay
-            place = places[pts]
-            packet.duration = shown[place + 1] - pts if place + 1 < len(shown) else last_duration
+            place = int(places[number])
+            is_end = place + 1 == len(shown)
+            packet.duration = last_duration if is_end else int(shown[place + 1]) - pts
             if number + 1 == len(times):
                 # MP4 adds up durations as stored: this one has to last until the end.
                 stored = packet.dts - delay - _stored(shown, 0, wait)
-                packet.duration = max(1, shown[-1] - shown[0] + last_duration - stored)
+                packet.duration = max(1, int(shown[-1] - shown[0]) + last_duration - stored)
             output.mux(packet)
             if sound is not None:
                 sound.mux_until(float(pts * tick))
@@ -90,9 +94,11 @@ def join_parts(
     return len(times)
 
 
-def _times(parts: Sequence[Path], tick: Fraction, on_progress: Callable[[], None]) -> list[int]:
+def _times(
+    parts: Sequence[Path], tick: Fraction, on_progress: Callable[[], None]
+) -> NDArray[np.int64]:
     """The times of all pictures as stored, in ticks; the parts are seen to be alike."""
-    times: list[int] = []
+    times = array("q")
     latest: int | None = None
     headers = set()
     for path in parts:
@@ -103,22 +109,22 @@ def _times(parts: Sequence[Path], tick: Fraction, on_progress: Callable[[], None
         if part and latest is not None and min(part) <= latest:
             raise NotCuttableError("the times of two annotated parts meet")
         latest = max(part, default=latest)
-        times += part
+        times.extend(part)
         on_progress()
     if len(headers) > 1:
         raise NotCuttableError("the annotated parts were encoded in different ways")
     if not times:
         raise NotCuttableError("the annotated parts hold no picture")
-    return times
+    return np.frombuffer(times, np.int64)
 
 
-def _stored(shown: Sequence[int], number: int, wait: int) -> int:
+def _stored(shown: NDArray[np.int64], number: int, wait: int) -> int:
     """When the picture of this number in storage is decoded: as many before as are waited for."""
     if number >= wait:
-        return shown[number - wait]
+        return int(shown[number - wait])
     # Before the first: as far apart as the first ones are.
-    ahead = shown[min(wait, len(shown) - 1)] - shown[0]
-    return shown[min(number, len(shown) - 1)] - max(ahead, wait)
+    ahead = int(shown[min(wait, len(shown) - 1)] - shown[0])
+    return int(shown[min(number, len(shown) - 1)]) - max(ahead, wait)
 
 
 def _packets(parts: Sequence[Path]) -> Iterator[Packet[VideoStream]]:

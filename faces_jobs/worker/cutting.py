@@ -29,8 +29,8 @@ def cut(claim: SegmentClaim, worker: Worker) -> SegmentClaim:
     """
     if claim.stage is not Stage.WHOLE or claim.item_kind == "image":
         return claim
-    with Holding(claim, worker):
-        plan = _plan(claim, worker)
+    with Holding(claim, worker) as heartbeat:
+        plan = _plan(claim, worker, heartbeat)
         if not plan.parts:
             _log.info("not cut: %s", plan.reason)
             keep_whole(worker.database, claim, plan.reason)
@@ -63,7 +63,7 @@ def ring(segments: list[int], worker: Worker) -> None:
         _log.warning("left to the sweep to ring for: %s", error)
 
 
-def _plan(claim: SegmentClaim, worker: Worker) -> Plan:
+def _plan(claim: SegmentClaim, worker: Worker, heartbeat: Holding) -> Plan:
     settings = worker.settings
     with (
         open_source(claim, storage=worker.storage, roots=settings.roots) as path,
@@ -78,4 +78,5 @@ def _plan(claim: SegmentClaim, worker: Worker) -> Plan:
             first_pts=reader.first_pts,
             seconds=settings.segment_seconds,
             stride=claim.spec.frame_stride,
+            on_progress=lambda: heartbeat.progress(0, None),
         )
