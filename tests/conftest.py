@@ -8,13 +8,30 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from faces_jobs.db.migrate import upgrade
 from faces_jobs.settings import ENVIRONMENT_PREFIX, Settings
+from tests.shared import made_once
 
 
 def pytest_configure() -> None:
     """Give property tests no deadline: a busy machine is no finding."""
     hypothesis.settings.register_profile("patient", deadline=None)
     hypothesis.settings.load_profile("patient")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests that share what their module opens in one of the processes of `make test`.
+
+    Elsewhere each process would start the same service, or train the same network, again.
+    """
+    for item in items:
+        if isinstance(item, pytest.Function) and any(
+            definition.scope in ("module", "class")
+            for definitions in item._fixtureinfo.name2fixturedefs.values()
+            for definition in definitions
+        ):
+            item.add_marker(pytest.mark.xdist_group(item.module.__name__))
 
 
 @pytest.fixture(autouse=True)
@@ -31,3 +48,9 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def settings(tmp_path: Path) -> Settings:
     """The defaults, with everything kept below the test's own folder."""
     return Settings(data_folder=tmp_path / "data")
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file with the newest schema and no rows, to be copied for each test."""
+    return made_once(tmp_path_factory, "template.db", lambda path: upgrade(f"sqlite:///{path}"))
