@@ -33,7 +33,7 @@ demo: $(STAMP) ## the whole service once round on a sample clip, then serve at h
 	$(BIN)/faces-jobs demo
 
 test: $(STAMP) ## every test; those whose service is missing are skipped, or fail with REQUIRE_SERVICES=1
-	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadgroup
+	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES)
 
 check: $(STAMP) ## what CI checks beside the tests: format, lint, types, direction of imports
 	$(BIN)/ruff format --check .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -19,19 +20,12 @@ def pytest_configure() -> None:
     hypothesis.settings.load_profile("patient")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests that share what their module opens in one of the processes of `make test`.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """Say which tests go to one process, where there are several."""
+    from tests.scheduling import ByModuleOrTest  # noqa: PLC0415 (only where xdist is in use)
 
-    Elsewhere each process would start the same service, or train the same network, again.
-    """
-    for item in items:
-        if isinstance(item, pytest.Function) and any(
-            definition.scope in ("module", "class")
-            for definitions in item._fixtureinfo.name2fixturedefs.values()
-            for definition in definitions
-        ):
-            item.add_marker(pytest.mark.xdist_group(item.module.__name__))
+    return ByModuleOrTest(config, log)
 
 
 @pytest.fixture(autouse=True)
