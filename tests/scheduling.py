@@ -8,7 +8,7 @@ from pathlib import Path
 from xdist.scheduler import LoadScopeScheduling
 
 
-class ByModuleOrTest(LoadScopeScheduling):
+class ByModuleOrTest(LoadScopeScheduling):  # type: ignore[misc]  # ships no types
     """Deals out single tests, but those of a module with `scope="module"` together.
 
     Such a module starts a service, or trains a network, that all its tests look at: elsewhere it
