@@ -7,87 +7,76 @@ say and nothing else, so it needs no tuning to one of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from faces_jobs.jobs.spec import ADAPTIVE, JobSpec
+from faces_jobs.pipeline.batches import Batch
+from faces_jobs.pipeline.detecting import Detecting, Turn
 from faces_jobs.pipeline.prediction import is_steady, predict
-from faces_jobs.pipeline.stretches import Stretch, Stretches
 from faces_jobs.pipeline.values import Detections, Frame
 
-# Of the adaptive policy: so many frames are spared at most, less one.
-LONGEST_ADAPTIVE = 8
-
-Detect = Callable[[Frame], Detections]
-"""The faces of one frame that count: of sufficient score and size."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Found:
-    """A frame and its faces; `predicted`: no detector looked at it."""
-
-    frame: Frame
-    detections: Detections
-    predicted: bool = False
+_Known = dict[int, Detections]  # the faces of a frame, by its index
 
 
 class Redetection:
-    """Finds the faces of frames that come one by one. One instance a run.
+    """Finds the faces of batches that are whole stretches. One instance a run."""
 
-    Holds back the frames of one stretch: those it has yet to decide on.
-    """
-
-    def __init__(self, spec: JobSpec, detect: Detect) -> None:
-        """Detect as the spec says, by calling `detect` on frames in no particular order."""
+    def __init__(self, detecting: Detecting, spec: JobSpec) -> None:
+        self._detecting = detecting
         self._is_adaptive = spec.detect_every == ADAPTIVE
-        self._stretches: Stretches[Frame] = Stretches(
-            LONGEST_ADAPTIVE if self._is_adaptive else int(spec.detect_every)
-        )
-        self._detect = detect
-        self._last: Found | None = None
+        self._every = None if self._is_adaptive else int(spec.detect_every)
+        self._last: tuple[Frame, Detections] | None = None  # of the batch before
 
-    def add(self, frame: Frame, *, begins: bool) -> list[Found]:
-        """What this frame, the next in order, lets be known: frames in order, up to itself.
+    def find(self, batch: Batch, turn: Turn) -> list[Detections]:
+        """The faces of each analysed frame of the batch, detected or predicted."""
+        sure = [frame for stretch in batch.stretches for frame in self._sure(stretch.frames)]
+        found = self._detecting.detect(sure)
+        known = {frame.index: faces for frame, faces in zip(sure, found, strict=True)}
+        with turn("detect"):
+            before = self._last
+            if sure:
+                self._last = sure[-1], found[-1]
+        for stretch in batch.stretches:
+            if before is not None and not stretch.begins:
+                self._fill(before[0], before[1], stretch.frames, known)
+            last = stretch.frames[-1]
+            before = last, known[last.index]
+        return [known[frame.index] for frame in batch.analysed]
 
-        `begins`: see `Beginnings`.
-        """
-        return self._work_on(self._stretches.add(frame, begins=begins))
-
-    def finish(self) -> list[Found]:
-        """What was held back, after the last frame."""
-        return self._work_on(self._stretches.finish())
-
-    def _work_on(self, stretches: list[Stretch[Frame]]) -> list[Found]:
-        return [found for stretch in stretches for found in self._find(stretch)]
-
-    def _find(self, stretch: Stretch[Frame]) -> list[Found]:
-        last = Found(stretch.frames[-1], self._detect(stretch.frames[-1]))
-        before, self._last = self._last, last
-        if before is None or stretch.begins:
-            return [last]
-        return [*self._between(before, stretch.frames[:-1], last), last]
-
-    def _between(self, before: Found, frames: list[Frame], after: Found) -> list[Found]:
-        if not frames:
-            return []
-        if self._is_adaptive and not is_steady(before.detections, after.detections):
-            at = len(frames) // 2
-            middle = Found(frames[at], self._detect(frames[at]))
-            return [
-                *self._between(before, frames[:at], middle),
-                middle,
-                *self._between(middle, frames[at + 1 :], after),
-            ]
-        elapsed = after.frame.time_ms - before.frame.time_ms
+    def _sure(self, frames: Sequence[Frame]) -> list[Frame]:
+        """Those of a stretch that are detected in any case: every n-th and the last."""
+        if self._every is None:
+            return list(frames[-1:])
         return [
-            Found(
-                frame,
-                predict(
-                    before.detections,
-                    after.detections,
-                    (frame.time_ms - before.frame.time_ms) / elapsed if elapsed else 0.0,
-                ),
-                predicted=True,
-            )
-            for frame in frames
+            frame
+            for count, frame in enumerate(frames, 1)
+            if count % self._every == 0 or count == len(frames)
         ]
+
+    def _fill(
+        self, before: Frame, detections: Detections, frames: Sequence[Frame], known: _Known
+    ) -> None:
+        known[before.index] = detections
+        between: list[Frame] = []
+        for frame in frames:
+            if frame.index not in known:
+                between.append(frame)
+                continue
+            self._between(before, between, frame, known)
+            before, between = frame, []
+
+    def _between(self, before: Frame, frames: Sequence[Frame], after: Frame, known: _Known) -> None:
+        if not frames:
+            return
+        first, last = known[before.index], known[after.index]
+        if self._is_adaptive and not is_steady(first, last):
+            at = len(frames) // 2
+            middle = frames[at]
+            [known[middle.index]] = self._detecting.detect([middle])
+            self._between(before, frames[:at], middle, known)
+            self._between(middle, frames[at + 1 :], after, known)
+            return
+        elapsed = after.time_ms - before.time_ms
+        for frame in frames:
+            share = (frame.time_ms - before.time_ms) / elapsed if elapsed else 0.0
+            known[frame.index] = predict(first, last, share)

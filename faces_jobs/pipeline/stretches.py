@@ -8,71 +8,88 @@ have to give the rows that a run over the whole gives.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
 
+from faces_jobs.jobs.spec import ADAPTIVE, JobSpec
 from faces_jobs.pipeline.tracking import Scene, is_cut, scene_of
-from faces_jobs.pipeline.values import Frame
+from faces_jobs.pipeline.values import Frame, MediaInfo
 
+# Analysed frames of a stretch, where the options don't ask for more.
+LONGEST = 8
 # Faces come and go, and turn, within this time, however few frames there are in it.
 LONGEST_MS = 500.0
+# All frames of a stretch are held at once: 23 of 720p, 2 of 4K.
+STRETCH_BYTES = 64 * 1024**2
 
 
-class Timed(Protocol):
-    """Anything that has its time in the video."""
-
-    @property
-    def time_ms(self) -> float:
-        """Of the frame, from the stream's start."""
-
-
-T = TypeVar("T", bound=Timed)
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch(Generic[T]):
-    """Frames in order, of which the last is looked at in full.
+@dataclass(frozen=True, slots=True, eq=False)
+class Stretch:
+    """Analysed frames in order, of which the last is looked at in full.
 
     They follow the last of the stretch before, which they lean on; or `begins` is set: nothing
     before them counts. Then it is one frame.
     """
 
-    frames: list[T]
+    frames: list[Frame]
     begins: bool
 
 
-class Stretches(Generic[T]):
-    """Divides frames that come one by one into stretches of at most so many."""
+class Stretches:
+    """Divides frames, which come one by one, into stretches. It goes by the frames alone."""
 
-    def __init__(self, longest: int) -> None:
+    def __init__(self, longest: int, most_held: int) -> None:
+        """End each stretch at so many analysed frames, and before more are held in all."""
         self._longest = longest
-        self._held: list[T] = []
-        self._last_ms: float | None = None  # of the last frame that was looked at in full
+        self._most_held = most_held
+        self._beginnings = _Beginnings()
+        self._ended: list[Stretch] = []
+        self._open: list[Frame] = []
+        self._held = 0  # since the first of those, with those that are not analysed
+        self._last_ms = 0.0  # of the last frame that is looked at in full
 
-    def add(self, frame: T, *, begins: bool) -> list[Stretch[T]]:
-        """Those that this frame, the next in order, completes.
+    @classmethod
+    def wanted(cls, spec: JobSpec, info: MediaInfo) -> Stretches | None:
+        """Those that the options ask for; None: every frame is looked at in full."""
+        if spec.detect_every == "1" and spec.classify == "every":
+            return None
+        step = 1 if spec.detect_every == ADAPTIVE else int(spec.detect_every)
+        frame_bytes = 3 * max(1, info.width) * max(1, info.height)
+        return cls(step * max(1, LONGEST // step), max(2, STRETCH_BYTES // frame_bytes))
 
-        `begins`: nothing before it tells of it. The frame before it is then looked at in full.
-        """
-        if begins or self._last_ms is None:
-            ended = self.finish()
+    @property
+    def is_open(self) -> bool:
+        """Whether the last of the analysed frames so far is yet to be decided on."""
+        return bool(self._open)
+
+    def see(self, frame: Frame, *, analysed: bool) -> None:
+        """Take the next frame in order; also those that are not analysed."""
+        begins = self._beginnings.see(frame, analysed=analysed)
+        if begins:
+            self.finish()
+            self._ended.append(Stretch([frame], begins=True))
             self._last_ms = frame.time_ms
-            return [*ended, Stretch([frame], begins=True)]
-        self._held.append(frame)
-        is_long = len(self._held) >= self._longest
+        elif analysed:
+            self._open.append(frame)
+        if not self._open:
+            return
+        self._held += 1
+        is_long = len(self._open) >= self._longest or self._held >= self._most_held
         if is_long or frame.time_ms - self._last_ms >= LONGEST_MS:
-            return self.finish()
-        return []
+            self.finish()
 
-    def finish(self) -> list[Stretch[T]]:
-        """The stretch that ends with the last frame there is, if it has not ended already."""
-        if not self._held:
-            return []
-        ended, self._held = self._held, []
-        self._last_ms = ended[-1].time_ms
-        return [Stretch(ended, begins=False)]
+    def finish(self) -> None:
+        """End the stretch that is open with the last analysed frame there is."""
+        if self._open:
+            self._ended.append(Stretch(self._open, begins=False))
+            self._last_ms = self._open[-1].time_ms
+            self._open, self._held = [], 0
+
+    def take(self) -> list[Stretch]:
+        """Those that have ended since the last call."""
+        ended, self._ended = self._ended, []
+        return ended
 
 
-class Beginnings:
+class _Beginnings:
     """Tells at which analysed frames nothing before counts.
 
     They are the first one, the first of a scene, and the first from a key frame on. Where all
@@ -85,7 +102,6 @@ class Beginnings:
         self._last_is_key = False
 
     def see(self, frame: Frame, *, analysed: bool) -> bool:
-        """Whether this frame, the next in order, is such a one. Takes also those left out."""
         if frame.is_key and not self._last_is_key:
             self._is_due = True
         self._last_is_key = frame.is_key
