@@ -112,13 +112,13 @@ def test_a_run_that_was_cut_off_ends_as_an_unbroken_one(
 def test_a_training_can_start_from_a_model_that_ships(catalog: Catalog) -> None:
     recipe = RECIPES["multiple"]
     network = build_network(recipe.training_heads, recipe.network)
-    pose = network.outputs["pose"].weight.clone()
+    pose = network.state_dict()["outputs.pose.weight"].clone()
     assert start_from(network, "gender") == ["gender"]
     shipped = load_file(catalog.record("gender").files["safetensors"].path)
     for name, weight in network.state_dict().items():
         if name.startswith(("body.", "outputs.gender.")):
             torch.testing.assert_close(weight, shipped[name], msg=name)
-    torch.testing.assert_close(network.outputs["pose"].weight, pose)
+    torch.testing.assert_close(network.state_dict()["outputs.pose.weight"], pose)
 
 
 def test_crops_are_cut_once(data: Path, tmp_path: Path, catalog: Catalog) -> None:
