@@ -1,0 +1,163 @@
+"""What runs on a GPU answers as the CPU does; the same code, on the CPU's own tensors."""
+
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from faces_jobs.pipeline.crops import crop_faces
+from faces_jobs.pipeline.values import Boxes, Picture
+from faces_jobs_models.catalog import Catalog
+from faces_jobs_models.detector.grid_detector import GridDetector
+from faces_jobs_models.detector.options import DetectorOptions
+from faces_jobs_models.detector.suppression import keep_best
+from faces_jobs_models.detector.torch_network import TorchGridNetwork
+from faces_jobs_models.on_device.classifier import DeviceClassifier, DeviceCropper
+from faces_jobs_models.on_device.detector import DeviceGridDetector
+from faces_jobs_models.on_device.frames import DeviceFrames
+from faces_jobs_models.on_device.shrinking import area_weights
+from faces_jobs_models.on_device.suppression import keep_best_on_device
+from faces_jobs_models.torch_session import TorchSession
+from faces_jobs_models.weights import read_record
+from tests.unit.models.detector.conftest import exported  # noqa: F401 (a fixture)
+from tests.unit.models.photographs import FACE_XYXY, astronaut_bgr
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def frames() -> DeviceFrames:
+    return DeviceFrames(CPU)
+
+
+def test_a_picture_is_copied_once_and_forgotten_with_it(frames: DeviceFrames) -> None:
+    picture = astronaut_bgr()
+    [first], [second] = frames.of([picture]), frames.of([picture])
+    assert first.data_ptr() == second.data_ptr()
+    assert len(frames) == 1
+    del picture, first, second
+    gc.collect()
+    assert len(frames) == 0
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    start=st.integers(-60, 130),
+    side=st.integers(1, 200),
+    limit=st.integers(1, 120),
+    size=st.sampled_from([8, 64]),
+)
+def test_each_cell_weighs_its_pixels_to_one(start: int, side: int, limit: int, size: int) -> None:
+    weights = area_weights(torch.tensor([float(start)]), torch.tensor([float(side)]), limit, size)
+    assert weights.shape == (1, size, limit)
+    assert bool((weights >= 0).all())
+    assert torch.allclose(weights.sum(dim=2), torch.ones(1, size), atol=1e-4)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    box=st.tuples(st.floats(0, 500), st.floats(0, 500), st.floats(1, 400), st.floats(1, 400)),
+    scale=st.floats(0.5, 2),
+)
+def test_crops_are_those_of_the_cpu(box: tuple[float, float, float, float], scale: float) -> None:
+    picture = astronaut_bgr()
+    left, top, width, height = box
+    boxes = np.array([[left, top, min(512, left + width), min(512, top + height)]], np.float32)
+    [want] = crop_faces(picture, boxes, scale=scale, size=64)
+    crops = DeviceCropper(DeviceFrames(CPU))([picture], [boxes], scale=scale, size=64)
+    apart = np.abs(crops[0].astype(int) - want)
+    # OpenCV interpolates with 11 bits, and rounds halves another way.
+    assert apart.max() <= 2
+    assert apart.mean() < 0.5
+
+
+def test_crops_of_several_pictures_come_picture_by_picture(frames: DeviceFrames) -> None:
+    one, other = astronaut_bgr(), np.ascontiguousarray(astronaut_bgr()[:, ::-1])
+    of_one = np.array([FACE_XYXY, (0, 0, 90, 90)], np.float32)
+    of_other = np.array([(242, 60, 334, 182)], np.float32)
+    crops = DeviceCropper(frames)([one, other], [of_one, of_other], scale=1.1, size=64)
+    want = [
+        *crop_faces(one, of_one, scale=1.1, size=64),
+        *crop_faces(other, of_other, scale=1.1, size=64),
+    ]
+    assert len(crops) == 3
+    for crop, other_crop in zip(crops, want, strict=True):
+        assert np.abs(crop.astype(int) - other_crop).max() <= 2
+
+
+def test_no_box_gives_no_crop(frames: DeviceFrames) -> None:
+    none: Boxes = np.zeros((0, 4), np.float32)
+    assert len(DeviceCropper(frames)([astronaut_bgr()], [none], scale=1.1, size=64)) == 0
+
+
+@settings(deadline=None, max_examples=80)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 40), st.integers(0, 40), st.integers(0, 30), st.integers(0, 30)),
+        max_size=30,
+    ),
+    st.sampled_from([0.0, 0.3, 0.4, 0.7]),
+)
+def test_suppression_keeps_what_the_greedy_loop_keeps(
+    drawn: list[tuple[int, int, int, int]], overlap: float
+) -> None:
+    boxes = np.array([(x, y, x + w, y + h) for x, y, w, h in drawn], np.float32).reshape(-1, 4)
+    scores = np.linspace(1, 0.1, len(boxes), dtype=np.float32)
+    kept = keep_best_on_device(torch.from_numpy(boxes), overlap)
+    assert (
+        np.nonzero(kept.numpy())[0].tolist() == keep_best(boxes, scores, overlap=overlap).tolist()
+    )
+
+
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("name", ["gender", "expression", "multiple"])
+def test_classifiers_answer_alike(
+    catalog: Catalog, frames: DeviceFrames, name: str, half: bool
+) -> None:
+    [on_cpu] = catalog.classifiers([name])
+    record = catalog.record(name)
+    session = TorchSession(record, device="cpu", half=half)
+    on_device = DeviceClassifier(session, record, sha256=record.files["safetensors"].sha256)
+    picture = astronaut_bgr()
+    boxes = np.array([FACE_XYXY, (10, 300, 200, 500), (400, 5, 440, 60)], np.float32)
+    scale, size = on_cpu.crop_scale, on_cpu.crop_size
+    crops = DeviceCropper(frames)([picture], [boxes], scale=scale, size=size)
+    for want, got in zip(on_cpu.classify(list(crops)), on_device.classify(crops), strict=True):
+        for head, probabilities in want.items():
+            apart = np.abs(probabilities - got[head]).max()
+            assert apart <= (0.01 if half else 1e-4), head
+
+
+def _pictures(width: int, height: int) -> list[Picture]:
+    rows, columns = np.mgrid[0:height, 0:width]
+    seen = astronaut_bgr()[(rows * 512 // height) % 512, (columns * 512 // width) % 512]
+    return [seen, np.ascontiguousarray(seen[:, ::-1]), np.zeros_like(seen)]
+
+
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("wh", [(1280, 720), (640, 360), (500, 333), (70, 90)])
+def test_detectors_find_alike(exported: Path, wh: tuple[int, int], half: bool) -> None:
+    record = read_record(exported)
+    options = DetectorOptions(lowest_score=0.3, frames_a_run=2)
+    on_cpu = GridDetector(TorchGridNetwork(record, device="cpu"), record, options, sha256="-")
+    on_device = DeviceGridDetector(
+        TorchGridNetwork(record, device="cpu", half=half),
+        record,
+        options,
+        sha256="-",
+        frames=DeviceFrames(CPU),
+    )
+    pictures = _pictures(*wh)
+    for want, got in zip(on_cpu.detect(pictures), on_device.detect(pictures), strict=True):
+        if half:
+            # Which of two overlapping boxes is the better one may change; how many there are not.
+            assert abs(len(want) - len(got)) <= 0.1 * len(want) + 2
+        else:
+            assert len(want) == len(got)
+            assert np.allclose(want.scores, got.scores, atol=0.02)
