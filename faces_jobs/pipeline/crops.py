@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -32,6 +33,17 @@ def crop_faces(
     return [
         _crop(picture_bgr, *square, size)
         for square in squares_around(boxes_xyxy, width, height, scale=scale)
+    ]
+
+
+def crop_pictures(
+    pictures_bgr: Sequence[Picture], boxes_xyxy: Sequence[Boxes], *, scale: float, size: int
+) -> list[Picture]:
+    """`crop_faces` of several pictures, one after the other: the `Cropper` of the CPU."""
+    return [
+        crop
+        for picture, boxes in zip(pictures_bgr, boxes_xyxy, strict=True)
+        for crop in crop_faces(picture, boxes, scale=scale, size=size)
     ]
 
 

@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.pipeline.batches import Batch
 from faces_jobs.pipeline.conveyor import Conveyor, StoppedError
+from faces_jobs.pipeline.crops import crop_pictures
 from faces_jobs.pipeline.decoding import Decoding
 from faces_jobs.pipeline.following import Follower
 from faces_jobs.pipeline.judging import Judge
 from faces_jobs.pipeline.sampling import Sampling
 from faces_jobs.pipeline.settling import Settler
-from faces_jobs.pipeline.stages import Classifier, Detector, FrameReader, Sink, Tracker
+from faces_jobs.pipeline.stages import Classifier, Cropper, Detector, FrameReader, Sink, Tracker
 from faces_jobs.pipeline.timing import StageSeconds
 from faces_jobs.pipeline.unsure import thresholds_of_all
 from faces_jobs.pipeline.values import RunReport
@@ -38,6 +39,7 @@ def run_item(
     batch_size: int,
     on_progress: Progress,
     lanes: int = 1,
+    cropper: Cropper = crop_pictures,
     sampling: Sampling | None = None,
     unsure_below: str = "",
 ) -> RunReport:
@@ -60,6 +62,7 @@ def run_item(
         batch_size: frames that travel together; fewer where they are large.
         on_progress: called after each batch. What it raises (`CancelledError`, ...) ends the run.
         lanes: batches that are looked at at once; more than the machine has cores gain nothing.
+        cropper: cuts faces out for the classifiers; theirs, where they are not on the CPU.
         sampling: which frames are analysed, where the reader begins in the midst of an item.
         unsure_below: the setting of that name: below which probability answers are `unsure`
             where the spec does not say it. Empty: each model's own.
@@ -75,7 +78,7 @@ def run_item(
     seconds, waiting = StageSeconds(), StageSeconds()
     decoding = Decoding(reader, sampling or Sampling(spec), seconds, batch_size=batch_size)
     follower = Follower(tracker, spec)
-    judge = Judge(asked, seconds)
+    judge = Judge(asked, cropper, seconds)
     settler = Settler(sinks, thresholds_of_all(asked, unsure_below, spec.unsure_below), seconds)
     conveyor = Conveyor[Batch](most=lanes + _BATCHES_AROUND, waiting=waiting)
 
