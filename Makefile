@@ -12,10 +12,10 @@ PIP_VERSION := 26.3
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench wheel images clean
+.PHONY: help install demo test check format bench bench-policies wheel images clean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## make .venv with everything in it, from pinned versions
 
@@ -47,6 +47,9 @@ format: $(STAMP) ## format the code and mend what ruff can mend
 
 bench: $(STAMP) ## measure the pipeline on this machine and print the figures
 	$(BIN)/python -m tests.bench
+
+bench-policies: $(STAMP) ## measure what detecting and judging less spares and loses (CLIPS="a.mp4 b.mp4")
+	$(BIN)/python -m tests.bench.policies $(CLIPS)
 
 wheel: $(STAMP) ## build the wheel and the source archive into dist/
 	rm -f dist/faces_jobs-*

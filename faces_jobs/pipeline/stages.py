@@ -97,12 +97,8 @@ class Cropper(Protocol):
         *,
         scale: float,
         size: int,
-    ) -> Sequence[Picture]:
-        """The crops of each picture's boxes, (size, size, 3), picture by picture.
-
-        Classifiers of the same networks may know them as something better than pictures, such
-        as arrays that are on the GPU already.
-        """
+    ) -> list[Picture]:
+        """The crops of each picture's boxes, (size, size, 3), picture by picture."""
 
 
 class Tracker(Protocol):

@@ -17,7 +17,7 @@ from faces_jobs_models.detector.outputs import LANDMARKS, STRIDES
 from faces_jobs_models.detector.pictures import check_pictures
 from faces_jobs_models.detector.torch_network import TorchGridNetwork
 from faces_jobs_models.detector.working_batch import WorkingSize
-from faces_jobs_models.on_device.frames import DeviceFrames
+from faces_jobs_models.on_device.pictures import DevicePictures
 from faces_jobs_models.on_device.shrinking import shrink_all
 from faces_jobs_models.on_device.suppression import keep_best_on_device
 from faces_jobs_models.weights import ModelRecord
@@ -38,13 +38,13 @@ class DeviceGridDetector:
         options: DetectorOptions,
         *,
         sha256: str,
-        frames: DeviceFrames,
+        pictures: DevicePictures,
     ) -> None:
         self._network = network
         self._record = record
         self._options = options
         self._sha256 = sha256
-        self._frames = frames
+        self._pictures = pictures
 
     @property
     def name(self) -> str:
@@ -80,7 +80,7 @@ class DeviceGridDetector:
     def _detect(self, pictures_bgr: Sequence[Picture]) -> list[Detections]:
         height, width = pictures_bgr[0].shape[:2]
         size = WorkingSize.of(width, height, longest_side=self._options.longest_side)
-        frames = torch.stack(self._frames.of(pictures_bgr))
+        frames = torch.stack(self._pictures.of(pictures_bgr))
         inner = shrink_all(frames, size.inner_width, size.inner_height)
         # The network of the CPU sees whole numbers there.
         right, below = size.outer_width - size.inner_width, size.outer_height - size.inner_height

@@ -7,9 +7,10 @@ import torch
 from faces_jobs_models.detector.options import CUDA_FRAMES_A_RUN, DetectorOptions
 from faces_jobs_models.detector.torch_network import TorchGridNetwork
 from faces_jobs_models.device import Device
-from faces_jobs_models.on_device.classifier import DeviceClassifier, DeviceCropper
+from faces_jobs_models.on_device.classifier import DeviceClassifier
+from faces_jobs_models.on_device.cropper import DeviceCropper
 from faces_jobs_models.on_device.detector import DeviceGridDetector
-from faces_jobs_models.on_device.frames import DeviceFrames
+from faces_jobs_models.on_device.pictures import DevicePictures
 from faces_jobs_models.torch_session import TorchSession
 from faces_jobs_models.weights import ModelRecord
 
@@ -21,7 +22,7 @@ class DeviceNetworks:
         """`half`: networks run in half precision, which a GPU does several times as fast."""
         self._device: Device = device
         self._half = half
-        self._frames = DeviceFrames(torch.device(device))
+        self._pictures = DevicePictures(torch.device(device))
 
     def detector(
         self, record: ModelRecord, options: DetectorOptions | None = None
@@ -36,7 +37,7 @@ class DeviceNetworks:
             record,
             options or DetectorOptions(frames_a_run=CUDA_FRAMES_A_RUN),
             sha256=record.files["safetensors"].sha256,
-            frames=self._frames,
+            pictures=self._pictures,
         )
 
     def classifier(self, record: ModelRecord) -> DeviceClassifier:
@@ -46,8 +47,9 @@ class DeviceNetworks:
             ModelError: its weights are not those of such a network.
         """
         session = TorchSession(record, device=self._device, half=self._half)
-        return DeviceClassifier(session, record, sha256=record.files["safetensors"].sha256)
+        sha256 = record.files["safetensors"].sha256
+        return DeviceClassifier(session, record, self._pictures, sha256=sha256)
 
     def cropper(self) -> DeviceCropper:
         """Cuts faces out of the frames that the detector has seen, where they are."""
-        return DeviceCropper(self._frames)
+        return DeviceCropper(self._pictures)

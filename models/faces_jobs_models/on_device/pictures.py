@@ -1,4 +1,4 @@
-"""Frames on the device: each is copied there once, as bytes, and goes when its picture goes."""
+"""Pictures on the device: each is copied there once, as bytes, and goes when it is forgotten."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from torch import Tensor
 from faces_jobs.pipeline.values import Picture
 
 
-class DeviceFrames:
+class DevicePictures:
     """Copies of pictures on one device. Safe to share between threads.
 
-    Detector and crops ask for the same picture; the second finds it there. Nobody has to say
-    when a copy is no longer needed: it is dropped when the picture is, so that what lies on the
-    device is what the pipeline's bounded stages hold.
+    Detector and cropper ask for the same frame, all classifiers for the same crop: who comes
+    second finds it there. Nobody has to say when a copy is no longer needed: it is dropped when
+    the picture is, so that what lies on the device is what the pipeline's bounded stages hold.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -41,9 +41,17 @@ class DeviceFrames:
         with self._lock:
             missing = [one for one in pictures_bgr if id(one) not in self._copies]
             for picture, copy in zip(missing, self._copied(missing), strict=True):
-                self._copies[id(picture)] = copy
-                weakref.finalize(picture, self._copies.pop, id(picture), None)
+                self._keep(picture, copy)
             return [self._copies[id(one)] for one in pictures_bgr]
+
+    def keep(self, picture_bgr: Picture, copy: Tensor) -> None:
+        """Remember a copy that was made on the device itself."""
+        with self._lock:
+            self._keep(picture_bgr, copy)
+
+    def _keep(self, picture_bgr: Picture, copy: Tensor) -> None:
+        self._copies[id(picture_bgr)] = copy
+        weakref.finalize(picture_bgr, self._copies.pop, id(picture_bgr), None)
 
     def _copied(self, pictures_bgr: Sequence[Picture]) -> list[Tensor]:
         sources = [torch.from_numpy(one) for one in pictures_bgr]
