@@ -41,7 +41,7 @@ def _ground(height: int, width: int, chance: np.random.Generator) -> Picture:
         grain = chance.standard_normal((size[1], size[0], channels), np.float32)
         grown = cv2.resize(grain, (width, height), interpolation=cv2.INTER_LINEAR)
         scene += np.reshape(grown, (height, width, channels)) * np.float32(chance.uniform(5, 50))
-    return np.clip(scene, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(scene, 0, 255), np.uint8)
 
 
 def _shaded(scene: Picture, chance: np.random.Generator) -> Picture:
@@ -70,8 +70,8 @@ def _discs(scene: Picture, chance: np.random.Generator) -> None:
         size = radius * np.exp(chance.normal(0, 0.25))
         axes = max(2, round(size)), max(2, round(size * chance.uniform(0.6, 1)))
         turn = chance.uniform(0, 180)
-        colour = common if alike else _colour(chance)
-        colour = tuple(float(np.clip(one + chance.normal(0, 12), 0, 255)) for one in colour)
+        base = common if alike else _colour(chance)
+        colour = tuple(float(np.clip(one + chance.normal(0, 12), 0, 255)) for one in base)
         dark = tuple(one * 0.4 for one in colour)
         cv2.ellipse(scene, centre, axes, turn, 0, 360, dark, -1, cv2.LINE_AA)
         inner = max(1, round(axes[0] * 0.9)), max(1, round(axes[1] * 0.9))

@@ -135,8 +135,9 @@ class Scenes:
             ratio = math.exp(chance.uniform(math.log(0.7), math.log(how.largest_detail)))
         else:
             if wanted is None:
-                sizes = how.smallest_face, max(how.smallest_face, 0.95 * min(height, width))
-                wanted = math.exp(chance.uniform(*map(math.log, sizes)))
+                largest = max(how.smallest_face, 0.95 * min(height, width))
+                sizes = math.log(how.smallest_face), math.log(largest)
+                wanted = math.exp(chance.uniform(*sizes))
             boxes = photograph.boxes_xyxy
             if len(boxes):
                 left, top, right, bottom = boxes[chance.integers(len(boxes))]
