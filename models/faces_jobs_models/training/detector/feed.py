@@ -65,5 +65,5 @@ def batches(
     return iter(loader)
 
 
-def _as_it_is(batch: Any) -> Any:  # noqa: ANN401 - as the loader has it
+def _as_it_is(batch: Any) -> Any:
     return batch
