@@ -41,7 +41,7 @@ def _ground(height: int, width: int, chance: np.random.Generator) -> Picture:
         grain = chance.standard_normal((size[1], size[0], channels), np.float32)
         grown = cv2.resize(grain, (width, height), interpolation=cv2.INTER_LINEAR)
         scene += np.reshape(grown, (height, width, channels)) * np.float32(chance.uniform(5, 50))
-    return np.asarray(np.clip(scene, 0, 255), np.uint8)
+    return np.clip(scene, 0, 255).astype(np.uint8)
 
 
 def _shaded(scene: Picture, chance: np.random.Generator) -> Picture:
@@ -49,7 +49,7 @@ def _shaded(scene: Picture, chance: np.random.Generator) -> Picture:
     across = np.linspace(chance.uniform(-90, 90), chance.uniform(-90, 90), width, dtype=np.float32)
     down = np.linspace(chance.uniform(-90, 90), chance.uniform(-90, 90), height, dtype=np.float32)
     slope: NDArray[np.float32] = across[None, :, None] + down[:, None, None]
-    return np.clip(scene + slope, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(scene + slope, 0, 255), np.uint8)
 
 
 def _colour(chance: np.random.Generator) -> tuple[float, float, float]:
