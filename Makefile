@@ -24,7 +24,7 @@ $(STAMP): pyproject.toml constraints.txt
 	    || { echo "No virtual environment could be made: install your system's python3-venv."; exit 1; }
 	$(BIN)/python -m pip install --quiet --upgrade pip==$(PIP_VERSION)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group test --group check \
-	    --editable '.[web,worker,redis,postgres,train]'
+	    --editable '.[web,worker,redis,postgres,s3,train]'
 	@touch $@
 
 demo: $(STAMP) ## the whole service once round on a sample clip, then serve at http://127.0.0.1:8000

@@ -23,13 +23,14 @@ from faces_jobs.errors import (
     PausedError,
     PoisonError,
     QueueError,
+    StorageError,
     StorageFullError,
 )
 from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.jobs.stages import Stage
 from faces_jobs.logs import about
 from faces_jobs.pipeline.cuts import NotCuttableError
-from faces_jobs.worker.backoff import pause_seconds
+from faces_jobs.worker.backoff import pause_seconds, storage_pause_seconds
 from faces_jobs.worker.binding import bind
 from faces_jobs.worker.cutting import cut, ring, uncut
 from faces_jobs.worker.drawing import draw
@@ -101,8 +102,13 @@ def _attempt(claim: SegmentClaim, worker: Worker) -> bool:
         return fail_job(database, claim, _document(error))
     except StorageFullError as error:
         _log.warning("the job waits for space: %s", error)
-        pause = partial(pause_seconds, worker.settings)
-        park_segment(database, claim, reason=str(error), pause=pause)
+        park_segment(
+            database, claim, reason=str(error), pause=partial(pause_seconds, worker.settings)
+        )
+    except StorageError as error:  # before the next: it says nothing about the file
+        _log.warning("handed back until files can be reached: %s", error)
+        pause = storage_pause_seconds(worker.settings)
+        hand_back(database, claim, reason=str(error), counts=False, delay_seconds=pause)
     except FacesJobsError as error:
         _log.warning("the attempt failed: %s: %s", error.code, error)
         if error.permanent:  # a broken file, above all: trying again would not mend it
