@@ -10,10 +10,10 @@ PIP_VERSION := 26.3
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench wheel images clean
+.PHONY: help install demo test check format bench bench-jobs wheel images clean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## make .venv with everything in it, from pinned versions
 
@@ -45,6 +45,11 @@ format: $(STAMP) ## format the code and mend what ruff can mend
 
 bench: $(STAMP) ## measure the pipeline on this machine and print the figures
 	$(BIN)/python -m tests.bench
+
+bench-jobs: $(STAMP) ## measure the job engine: SUBJECTS="clients images ...", ROWS=10000000, IMAGES=10000
+	$(BIN)/python -m tests.bench_jobs $(SUBJECTS) $(if $(ROWS),--rows $(ROWS)) \
+	    $(if $(IMAGES),--images $(IMAGES)) $(if $(REQUESTS),--requests $(REQUESTS)) \
+	    $(if $(ROUNDS),--rounds $(ROUNDS))
 
 wheel: $(STAMP) ## build the wheel and the source archive into dist/
 	rm -f dist/faces_jobs-*

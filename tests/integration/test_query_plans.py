@@ -15,6 +15,7 @@ from faces_jobs.jobs.labels import HEADS
 from faces_jobs.jobs.query import AttributeFilter, FaceQuery, TrackQuery
 from faces_jobs.jobs.records import FaceRecord
 from faces_jobs.results.faces import faces_question, tracks_question
+from faces_jobs.results.narrowing import narrowed
 from tests.factories import (
     StoredJob,
     attributes,
@@ -72,6 +73,12 @@ def test_questions_about_faces_use_indexes(database: Database, many: StoredJob) 
         "all": FaceQuery(),
         "all, later": FaceQuery(cursor=cursor),
         **{
+            f"a job with {head}": FaceQuery(
+                job_id=many.id, attributes={head: AttributeFilter((labels[-1],))}
+            )
+            for head, labels in HEADS.items()
+        },
+        **{
             f"all with {head}": FaceQuery(attributes={head: AttributeFilter((labels[-1],), 0.5)})
             for head, labels in HEADS.items()
         },
@@ -83,7 +90,9 @@ def test_questions_about_faces_use_indexes(database: Database, many: StoredJob) 
         },
     }
     for name, query in asked.items():
-        plan = _plan(database, faces_question(query).limit(101))
+        with database.read() as session:
+            question = narrowed(session, query, faces_question(query))
+        plan = _plan(database, question.limit(101))
         assert _is_by_index(plan), f"{name}:\n{plan}"
 
 
