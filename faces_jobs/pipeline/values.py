@@ -31,13 +31,15 @@ Boxes = NDArray[np.float32]
 class Frame:
     """One decoded frame, upright (rotation applied).
 
-    `duration_ms` is how long it is shown, where the stream says so.
+    `duration_ms` is how long it is shown, where the stream says so. `is_key`: it can be decoded
+    without those before it.
     """
 
     index: int
     time_ms: float
     picture_bgr: Picture
     duration_ms: float | None = None
+    is_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,11 @@ class Face:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """What a run over one item did, with the seconds each stage took."""
+    """What a run over one item did.
+
+    `stage_seconds` are those that each stage was at work, added up over all threads;
+    `waiting_seconds` those that decoding, the lanes and the sinks' thread waited for another.
+    """
 
     frames_read: int
     frames_analysed: int
@@ -107,3 +113,4 @@ class RunReport:
     tracks: int
     truncated: TruncatedError | None = None  # the file broke off; the counts are of what was read
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
+    waiting_seconds: Mapping[str, float] = field(default_factory=dict)

@@ -1,0 +1,78 @@
+"""The stage that looks closely: each face is cut out once, measured, and judged by the models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+
+import numpy as np
+
+from faces_jobs.pipeline.batches import Batch, Seen
+from faces_jobs.pipeline.crops import crop_faces
+from faces_jobs.pipeline.detecting import Turn
+from faces_jobs.pipeline.quality import CROP_SCALE, CROP_SIZE, sharpness_of
+from faces_jobs.pipeline.stages import Classifier
+from faces_jobs.pipeline.timing import StageSeconds
+from faces_jobs.pipeline.values import Picture
+
+# Crops that are held at once, however many faces a batch has: 64 pixels square, 12 kB each.
+MOST_CROPS = 256
+
+Crops = Mapping[Seen, Picture]
+"""Of faces, as `quality` wants them."""
+
+
+class Judge:
+    """Asks each classifier about every face. Safe to share between threads."""
+
+    def __init__(self, classifiers: Sequence[Classifier], seconds: StageSeconds) -> None:
+        self._classifiers = classifiers
+        self._seconds = seconds
+
+    def judge(self, batch: Batch, turn: Turn) -> None:  # noqa: ARG002 (see `Reclassification`)
+        """Fill the opinion and sharpness of each face of the batch."""
+        for faces, crops in self.measured(batch.faces):
+            for classifier in self._classifiers:
+                self.ask(classifier, faces, crops)
+
+    def measured(self, faces: Sequence[Seen]) -> Iterator[tuple[Sequence[Seen], Crops]]:
+        """Fill each face's sharpness; gives the faces back, some at a time, with their crops."""
+        for start in range(0, len(faces), MOST_CROPS):
+            some = faces[start : start + MOST_CROPS]
+            with self._seconds.of("crop"):
+                crops = dict(zip(some, _cut(some, CROP_SCALE, CROP_SIZE), strict=True))
+                for face, crop in crops.items():
+                    face.sharpness = sharpness_of(crop)
+            yield some, crops
+
+    def ask(self, classifier: Classifier, faces: Sequence[Seen], crops: Crops) -> None:
+        """Fill in what the classifier says of each of these faces.
+
+        Models that see the same square as `quality` use its crop where it is still there:
+        cutting a large face costs what judging it does.
+        """
+        for start in range(0, len(faces), MOST_CROPS):
+            some = faces[start : start + MOST_CROPS]
+            with self._seconds.of("crop"):
+                pictures = list(_crops_for(classifier, some, crops))
+            with self._seconds.of("classify"):
+                opinions = classifier.classify(pictures)
+            for face, opinion in zip(some, opinions, strict=True):
+                face.opinion.update(opinion)
+
+
+def _crops_for(classifier: Classifier, faces: Sequence[Seen], crops: Crops) -> Iterable[Picture]:
+    scale, size = classifier.crop_scale, classifier.crop_size
+    if (scale, size) == (CROP_SCALE, CROP_SIZE) and all(face in crops for face in faces):
+        return (crops[face] for face in faces)
+    return _cut(faces, scale, size)
+
+
+def _cut(faces: Sequence[Seen], scale: float, size: int) -> Iterator[Picture]:
+    for _, group in groupby(faces, key=lambda face: face.frame.index):
+        of_frame = list(group)
+        first = of_frame[0]
+        boxes = first.detections.boxes_xyxy[[face.detection for face in of_frame]]
+        yield from crop_faces(
+            first.frame.picture_bgr, np.asarray(boxes, np.float32), scale=scale, size=size
+        )
