@@ -17,8 +17,8 @@ import psycopg
 from faces_jobs.client import Client
 from faces_jobs.db.migrate import upgrade
 from faces_jobs.settings import Settings
-from tests.acceptance.service import free_port
 from tests.integration.servers import find_program, private_postgres, private_redis
+from tests.ports import free_port
 
 START_SECONDS = 60
 STOP_SECONDS = 40
