@@ -68,7 +68,11 @@ def _together(url: str, request: Callable[[httpx.Client, int], bool], count: int
                 if number is None:
                     return
                 began = time.perf_counter()
-                if not request(client, number):
+                try:
+                    fine = request(client, number)
+                except httpx.TimeoutException:
+                    fine = False
+                if not fine:
                     refused.append(number)
                 times.append((time.perf_counter() - began) * 1000)
 
