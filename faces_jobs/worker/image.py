@@ -73,7 +73,7 @@ def work_image(
         opened = time.perf_counter()
         kept = _Kept()
         files = ItemArtifacts(claim, workspace)
-        with files.sinks(path, reader.info) as sinks:
+        with files.sinks(path, reader.info, encoder=settings.encoder) as sinks:
             report = run_item(
                 reader,
                 detector=detector,
