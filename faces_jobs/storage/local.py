@@ -13,6 +13,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +37,8 @@ from faces_jobs.storage.interface import (
     StoredFile,
     checked_key,
 )
+
+SETTLE_THREADS = 16
 
 
 class LocalStorage(Storage):
@@ -67,9 +70,11 @@ class LocalStorage(Storage):
         home = self.attempt_key(job_id=job_id, owner=owner, token=token)
         stored = {}
         with told_when_full():
-            for path in sorted(folder.iterdir()):
-                bytes_, sha256 = settled(path)
-                stored[path.name] = StoredFile(f"{home}/{path.name}", bytes_, sha256)
+            paths = sorted(folder.iterdir())
+            # Side by side: a disk settles many files in hardly more time than one.
+            with ThreadPoolExecutor(SETTLE_THREADS) as pool:
+                for path, (bytes_, sha256) in zip(paths, pool.map(settled, paths), strict=True):
+                    stored[path.name] = StoredFile(f"{home}/{path.name}", bytes_, sha256)
             target = self.path_of(home)
             target.parent.mkdir(parents=True, exist_ok=True)
             folder.rename(target)
