@@ -48,7 +48,7 @@ def work_whole(claim: SegmentClaim, worker: Worker) -> bool:
         workspace = stack.enter_context(storage.workspace(claim.token))
         spool = stack.enter_context(FaceSpool(workspace / "faces"))
         artifacts = ItemArtifacts(claim, workspace)
-        with artifacts.sinks(path, reader.info) as sinks:
+        with artifacts.sinks(path, reader.info, encoder=settings.encoder) as sinks:
             report = run_item(
                 reader,
                 detector=detector,
