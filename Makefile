@@ -25,8 +25,10 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
 	    || { echo "No virtual environment could be made: install your system's python3-venv."; exit 1; }
 	$(BIN)/python -m pip install --quiet --upgrade pip==$(PIP_VERSION)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group test --group check \
-	    --editable '.[web,worker,redis,postgres,train]'
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt \
+	    --group test --group check --editable '.[web,worker,redis,postgres,train]'
+	@# pip would compile on one core. Some packages carry files for newer Pythons: those fail.
+	@$(BIN)/python -m compileall -q -q -j 0 $(VENV)/lib || true
 	@touch $@
 
 demo: $(STAMP) ## the whole service once round on a sample clip, then serve at http://127.0.0.1:8000
