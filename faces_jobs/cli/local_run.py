@@ -143,6 +143,7 @@ class _Run:
                 detector=self._catalog.detector(),
                 tracker=OverlapTracker(),
                 classifiers=self._catalog.classifiers(wanted.spec.models),
+                cropper=self._catalog.cropper(),
                 spec=wanted.spec,
                 sinks=sinks,
                 # What the camera sees is shown at once; files are faster in batches.

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
-import numpy as np
-
 from faces_jobs.pipeline.batches import Batch, Seen
-from faces_jobs.pipeline.crops import crop_faces
 from faces_jobs.pipeline.detecting import Turn
 from faces_jobs.pipeline.quality import CROP_SCALE, CROP_SIZE, sharpness_of
-from faces_jobs.pipeline.stages import Classifier
+from faces_jobs.pipeline.stages import Classifier, Cropper
 from faces_jobs.pipeline.timing import StageSeconds
 from faces_jobs.pipeline.values import Picture
 
@@ -25,8 +22,11 @@ Crops = Mapping[Seen, Picture]
 class Judge:
     """Asks each classifier about every face. Safe to share between threads."""
 
-    def __init__(self, classifiers: Sequence[Classifier], seconds: StageSeconds) -> None:
+    def __init__(
+        self, classifiers: Sequence[Classifier], cropper: Cropper, seconds: StageSeconds
+    ) -> None:
         self._classifiers = classifiers
+        self._cropper = cropper
         self._seconds = seconds
 
     def judge(self, batch: Batch, turn: Turn) -> None:  # noqa: ARG002 (see `Reclassification`)
@@ -40,7 +40,7 @@ class Judge:
         for start in range(0, len(faces), MOST_CROPS):
             some = faces[start : start + MOST_CROPS]
             with self._seconds.of("crop"):
-                crops = dict(zip(some, _cut(some, CROP_SCALE, CROP_SIZE), strict=True))
+                crops = dict(zip(some, self._cut(some, CROP_SCALE, CROP_SIZE), strict=True))
                 for face, crop in crops.items():
                     face.sharpness = sharpness_of(crop)
             yield some, crops
@@ -54,25 +54,25 @@ class Judge:
         for start in range(0, len(faces), MOST_CROPS):
             some = faces[start : start + MOST_CROPS]
             with self._seconds.of("crop"):
-                pictures = list(_crops_for(classifier, some, crops))
+                pictures = self._crops_for(classifier, some, crops)
             with self._seconds.of("classify"):
                 opinions = classifier.classify(pictures)
             for face, opinion in zip(some, opinions, strict=True):
                 face.opinion.update(opinion)
 
+    def _crops_for(
+        self, classifier: Classifier, faces: Sequence[Seen], crops: Crops
+    ) -> list[Picture]:
+        scale, size = classifier.crop_scale, classifier.crop_size
+        if (scale, size) == (CROP_SCALE, CROP_SIZE) and all(face in crops for face in faces):
+            return [crops[face] for face in faces]
+        return self._cut(faces, scale, size)
 
-def _crops_for(classifier: Classifier, faces: Sequence[Seen], crops: Crops) -> Iterable[Picture]:
-    scale, size = classifier.crop_scale, classifier.crop_size
-    if (scale, size) == (CROP_SCALE, CROP_SIZE) and all(face in crops for face in faces):
-        return (crops[face] for face in faces)
-    return _cut(faces, scale, size)
-
-
-def _cut(faces: Sequence[Seen], scale: float, size: int) -> Iterator[Picture]:
-    for _, group in groupby(faces, key=lambda face: face.frame.index):
-        of_frame = list(group)
-        first = of_frame[0]
-        boxes = first.detections.boxes_xyxy[[face.detection for face in of_frame]]
-        yield from crop_faces(
-            first.frame.picture_bgr, np.asarray(boxes, np.float32), scale=scale, size=size
-        )
+    def _cut(self, faces: Sequence[Seen], scale: float, size: int) -> list[Picture]:
+        pictures, boxes = [], []
+        for _, group in groupby(faces, key=lambda face: face.frame.index):
+            of_frame = list(group)
+            first = of_frame[0]
+            pictures.append(first.frame.picture_bgr)
+            boxes.append(first.detections.boxes_xyxy[[face.detection for face in of_frame]])
+        return self._cropper(pictures, boxes, scale=scale, size=size)

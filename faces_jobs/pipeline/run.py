@@ -11,6 +11,7 @@ from functools import partial
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.pipeline.batches import Batch
 from faces_jobs.pipeline.conveyor import Conveyor, StoppedError
+from faces_jobs.pipeline.crops import crop_pictures
 from faces_jobs.pipeline.decoding import Decoding
 from faces_jobs.pipeline.detecting import Detecting
 from faces_jobs.pipeline.following import Follower
@@ -19,7 +20,7 @@ from faces_jobs.pipeline.reclassify import Reclassification
 from faces_jobs.pipeline.redetect import Redetection
 from faces_jobs.pipeline.sampling import Sampling
 from faces_jobs.pipeline.settling import Settler
-from faces_jobs.pipeline.stages import Classifier, Detector, FrameReader, Sink, Tracker
+from faces_jobs.pipeline.stages import Classifier, Cropper, Detector, FrameReader, Sink, Tracker
 from faces_jobs.pipeline.stretches import Stretches
 from faces_jobs.pipeline.timing import StageSeconds
 from faces_jobs.pipeline.unsure import thresholds_of_all
@@ -43,6 +44,7 @@ def run_item(
     batch_size: int,
     on_progress: Progress,
     lanes: int = 1,
+    cropper: Cropper = crop_pictures,
     sampling: Sampling | None = None,
     unsure_below: str = "",
 ) -> RunReport:
@@ -66,6 +68,7 @@ def run_item(
         batch_size: frames that travel together; fewer where they are large.
         on_progress: called after each batch. What it raises (`CancelledError`, ...) ends the run.
         lanes: batches that are looked at at once; more than the machine has cores gain nothing.
+        cropper: cuts faces out for the classifiers; theirs, where they are not on the CPU.
         sampling: which frames are analysed, where the reader begins in the midst of an item.
         unsure_below: the setting of that name: below which probability answers are `unsure`
             where the spec does not say it. Empty: each model's own.
@@ -90,7 +93,7 @@ def run_item(
     every = Detecting(detector, spec, seconds)
     detecting = every if spec.detect_every == "1" else Redetection(every, spec)
     follower = Follower(tracker)
-    each = Judge(asked, seconds)
+    each = Judge(asked, cropper, seconds)
     judging = each if spec.classify == "every" else Reclassification(each, asked, thresholds)
     settler = Settler(sinks, thresholds, seconds)
     conveyor = Conveyor[Batch](most=lanes + _BATCHES_AROUND, waiting=waiting)

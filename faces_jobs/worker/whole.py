@@ -54,6 +54,7 @@ def work_whole(claim: SegmentClaim, worker: Worker) -> bool:
                 detector=detector,
                 tracker=OverlapTracker(),
                 classifiers=classifiers,
+                cropper=worker.networks.cropper(),
                 spec=claim.spec,
                 sinks=[spool, *sinks],
                 batch_size=settings.batch_size,

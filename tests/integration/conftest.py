@@ -21,8 +21,9 @@ from faces_jobs.db.migrate import upgrade
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.queue import CeleryQueue, open_queue
 from faces_jobs.settings import Settings
-from faces_jobs.storage import LocalStorage, open_storage
+from faces_jobs.storage import LocalStorage
 from faces_jobs.worker.resources import Worker
+from tests.buckets import Place, S3Server, s3_server
 from tests.clips import moving, write_video
 from tests.integration.servers import find_program, private_postgres, private_redis
 from tests.integration.workbench import Bench, Squares
@@ -81,7 +82,7 @@ def sqlite_database_url(sqlite_template: Path, tmp_path: Path) -> str:
 def postgres_database_url(postgres_url: str, postgres_template: str) -> Iterator[str]:
     """An empty PostgreSQL database."""
     name = f"faces_jobs_{uuid.uuid4().hex[:12]}"
-    _run_sql(postgres_url, f'CREATE DATABASE "{name}" TEMPLATE "{postgres_template}"')
+    _copy_database(postgres_url, postgres_template, name)
     yield _with_database(postgres_url, name)
     _run_sql(postgres_url, f'DROP DATABASE "{name}" WITH (FORCE)')
 
@@ -121,10 +122,23 @@ def empty_redis_url(redis_server: str) -> str:
     return redis_server
 
 
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """An S3 server that checks signatures."""
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(s3: S3Server) -> Place:
+    """An empty place in a bucket."""
+    return Place(s3, f"some/{uuid.uuid4().hex}")
+
+
 @pytest.fixture
 def storage(settings: Settings) -> LocalStorage:
     """An empty storage."""
-    return open_storage(settings)
+    return LocalStorage(settings.data_folder / "files", min_free_bytes=settings.min_free_bytes)
 
 
 @pytest.fixture
@@ -188,7 +202,20 @@ def _with_database(url: str, name: str) -> str:
     return make_url(url).set(database=name).render_as_string(hide_password=False)
 
 
-def _run_sql(url: str, statement: str) -> None:
-    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(plain, autocommit=True) as connection:
+def _copy_database(url: str, template: str, name: str) -> None:
+    with _connected(url) as connection:
+        statement = f'CREATE DATABASE "{name}" TEMPLATE "{template}"'
+        if connection.info.server_version >= 150000:
+            # Its files are copied as they are, where newer servers would log each page of them.
+            statement += " STRATEGY file_copy"
         connection.execute(statement.encode())
+
+
+def _run_sql(url: str, statement: str) -> None:
+    with _connected(url) as connection:
+        connection.execute(statement.encode())
+
+
+def _connected(url: str) -> psycopg.Connection:
+    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    return psycopg.connect(plain, autocommit=True)

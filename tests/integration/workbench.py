@@ -11,7 +11,8 @@ from sqlalchemy import select
 from faces_jobs.db.tables import SegmentRow
 from faces_jobs.jobs.documents import ArtifactDocument, ItemDocument
 from faces_jobs.jobs.spec import JobSpec
-from faces_jobs.pipeline.stages import Classifier, Detector
+from faces_jobs.pipeline.crops import crop_pictures
+from faces_jobs.pipeline.stages import Classifier, Cropper, Detector
 from faces_jobs.results import (
     list_artifacts,
     list_items,
@@ -47,6 +48,9 @@ class Squares:
                 return super().detect(pictures_bgr)
 
         return Interrupted()
+
+    def cropper(self) -> Cropper:
+        return crop_pictures
 
     def classifiers(self, names: Sequence[str]) -> Sequence[Classifier]:
         """Those of these names."""
@@ -99,9 +103,11 @@ class Bench:
         return list_artifacts(self.worker.database, job_id).artifacts
 
     def path(self, artifact: ArtifactDocument) -> Path:
-        return open_artifact(
+        opened = open_artifact(
             self.worker.database, self.worker.storage, artifact.job_id, artifact.id
-        ).path
+        )
+        with opened.stored.file as file:
+            return Path(file.name)
 
     def files(self) -> list[str]:
         """Every file in the storage but uploads."""

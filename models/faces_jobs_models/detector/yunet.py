@@ -6,6 +6,7 @@ Research 20 (2023), with the sizes of its variant n, so that the official weight
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -30,6 +31,8 @@ class YuNetConfig:
 
     widths: tuple[int, ...] = (16, CHANNELS, CHANNELS, CHANNELS, CHANNELS, CHANNELS)
     shared_unit: bool = True
+    score_power: float = 1.0
+    """To which scores are raised in the end: it moves the score that is wanted to 0.5."""
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> Self:
@@ -39,13 +42,20 @@ class YuNetConfig:
             KeyError: it says something unknown.
             ValueError: the widths can't be those of such a network.
         """
-        unknown = options.keys() - {"widths", "shared_unit"}
+        unknown = options.keys() - {"widths", "shared_unit", "score_power"}
         if unknown:
             raise KeyError(f"unknown are {', '.join(sorted(unknown))}")
         widths = tuple(int(width) for width in options.get("widths", cls().widths))
         if len(widths) != len(cls().widths) or min(widths) < 1 or set(widths[3:]) != {CHANNELS}:
             raise ValueError(f"widths {widths} should be six, the last three {CHANNELS}")
-        return cls(widths=widths, shared_unit=bool(options.get("shared_unit", True)))
+        power = float(options.get("score_power", cls().score_power))
+        if not 0 < power < math.inf:
+            raise ValueError(f"score_power {power} should be above 0")
+        return cls(
+            widths=widths,
+            shared_unit=bool(options.get("shared_unit", True)),
+            score_power=power,
+        )
 
 
 class Maps(NamedTuple):
@@ -127,15 +137,22 @@ class YuNet(nn.Module):
         self.heads = nn.ModuleList(Head(shared_unit=config.shared_unit) for _ in STRIDES)
         _set_starting_weights(self)
 
-    def maps(self, pictures: Tensor) -> list[Maps]:
-        """(n, 3, h, w) float32 BGR 0..255, h and w multiples of 32 -> the maps of each stride."""
+    def pyramid(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(n, 3, h, w) float32 BGR 0..255, sides multiples of 32 -> features of each stride.
+
+        (n, 64, h/8, w/8), (n, 64, h/16, w/16), (n, 64, h/32, w/32), none below 0.
+        """
         at_8, at_16, at_32 = self.backbone(pictures)
         # What the coarser level saw is added to the finer one, nearest neighbour.
         at_32 = self.laterals[2](at_32)
         at_16 = self.laterals[1](at_16 + functional.interpolate(at_32, scale_factor=2.0))
         at_8 = self.laterals[0](at_8 + functional.interpolate(at_16, scale_factor=2.0))
-        levels = zip(self.heads, (at_8, at_16, at_32), strict=True)
-        return [cast("Maps", head(features)) for head, features in levels]
+        return at_8, at_16, at_32
+
+    def heads_on(self, features: tuple[Tensor, Tensor, Tensor]) -> list[Maps]:
+        """What `pyramid` gives -> the maps of each stride."""
+        levels = zip(self.heads, features, strict=True)
+        return [cast("Maps", head(one)) for head, one in levels]
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
         """(n, 3, h, w) float32 BGR 0..255, h and w multiples of 32 -> one tensor an output name.
@@ -145,8 +162,13 @@ class YuNet(nn.Module):
         its box is centred at s * (column + bbox[0], row + bbox[1]) and s * exp(bbox[2:4]) wide
         and high; its points lie at s * (column + kps[0], row + kps[1]) and so on.
         """
-        levels = self.maps(pictures)
+        return self.outputs(self.heads_on(self.pyramid(pictures)))
+
+    def outputs(self, levels: list[Maps]) -> tuple[Tensor, ...]:
+        """Maps of each stride to what `forward` gives."""
         scores = [torch.sigmoid(_by_cell(level[kind])) for kind in (0, 1) for level in levels]
+        if (power := self.config.score_power) != 1:
+            scores = [score**power for score in scores]
         geometry = [_by_cell(level[kind]) for kind in (2, 3) for level in levels]
         return (*scores, *geometry)
 
