@@ -4,16 +4,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# More than CI has cores: many tests wait for what they started.
+TEST_PROCESSES ?= 3
 PIP_VERSION := 26.3
 
 # One thread a process: more of them fight each other on a busy machine (docs/decisions).
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench wheel images clean
+.PHONY: help install demo test check format bench bench-policies wheel images clean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## make .venv with everything in it, from pinned versions
 
@@ -31,7 +33,7 @@ demo: $(STAMP) ## the whole service once round on a sample clip, then serve at h
 	$(BIN)/faces-jobs demo
 
 test: $(STAMP) ## every test; those whose service is missing are skipped, or fail with REQUIRE_SERVICES=1
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES)
 
 check: $(STAMP) ## what CI checks beside the tests: format, lint, types, direction of imports
 	$(BIN)/ruff format --check .
@@ -45,6 +47,9 @@ format: $(STAMP) ## format the code and mend what ruff can mend
 
 bench: $(STAMP) ## measure the pipeline on this machine and print the figures
 	$(BIN)/python -m tests.bench
+
+bench-policies: $(STAMP) ## measure what detecting and judging less spares and loses (CLIPS="a.mp4 b.mp4")
+	$(BIN)/python -m tests.bench.policies $(CLIPS)
 
 wheel: $(STAMP) ## build the wheel and the source archive into dist/
 	rm -f dist/faces_jobs-*

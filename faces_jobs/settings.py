@@ -27,6 +27,7 @@ MIN_TOKEN_CHARACTERS = 16
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 DetectorName = Literal["own", "centerface", "yunet"]
+EncoderName = Literal["auto", "libx264", "h264_nvenc", "h264_qsv", "h264_videotoolbox", "h264_amf"]
 DEFAULT_DETECTOR: DetectorName = "centerface"
 
 
@@ -133,7 +134,22 @@ class Settings(BaseModel):
         "Empty: each model's own.",
     )
     batch_size: int = Field(
-        default=8, ge=1, le=256, description="Frames a worker decodes and detects at once."
+        default=8,
+        ge=1,
+        le=256,
+        description="Frames that go through the stages together; fewer where they are large.",
+    )
+    lanes: int | None = Field(
+        default=None,
+        ge=1,
+        le=64,
+        description="Batches that a process looks at at once, each in a thread. Empty: for "
+        "`run` as many as cores, for a worker the cores divided by `FACES_JOBS_WORKERS`.",
+    )
+    encoder: EncoderName = Field(
+        default="libx264",
+        description="Encodes annotated videos: `libx264`, or by its name in FFmpeg a GPU's. "
+        "`auto`: a GPU's where one works. Parts of a video that was cut are always `libx264`'s.",
     )
     segment_seconds: float = Field(
         default=10.0,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -16,6 +15,8 @@ from typing import Any
 
 import psycopg
 import redis
+
+from tests.ports import free_port
 
 START_SECONDS = 30
 
@@ -54,12 +55,12 @@ def private_postgres(initdb: Path) -> Iterator[str]:
             **who,
         )
         options = [
-            "-c",
-            "listen_addresses=",
-            "-c",
-            "fsync=off",
-            "-c",
-            f"unix_socket_directories={folder}",
+            *("-c", "listen_addresses="),
+            *("-c", f"unix_socket_directories={folder}"),
+            # Nothing in it outlives the run, and no test cuts the power.
+            *("-c", "fsync=off"),
+            *("-c", "synchronous_commit=off"),
+            *("-c", "full_page_writes=off"),
         ]
         with (folder / "log").open("wb") as log:
             server = subprocess.Popen(
@@ -80,9 +81,7 @@ def private_postgres(initdb: Path) -> Iterator[str]:
 @contextmanager
 def private_redis(program: Path, folder: Path) -> Iterator[str]:
     """Start a Redis server on a free port of this machine. Yields its URL."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     server = subprocess.Popen(
         [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder],
         stdout=subprocess.DEVNULL,
