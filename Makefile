@@ -45,7 +45,8 @@ format: $(STAMP) ## format the code and mend what ruff can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(STAMP) ## measure the pipeline on this machine and print the figures
+bench: $(STAMP) ## measure the limit, the pipeline, a plain loop and a peer side by side (10 min; keep the machine idle)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
 	$(BIN)/python -m tests.bench
 
 bench-policies: $(STAMP) ## measure what detecting and judging less spares and loses (CLIPS="a.mp4 b.mp4")

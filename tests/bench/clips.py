@@ -13,10 +13,19 @@ from av.packet import Packet
 from skimage.data import astronaut
 
 from faces_jobs.pipeline.values import Picture
+from faces_jobs.sample import write_sample_clip
 
 RATE = 25
 _FACE = (224, 118)  # centre of the face in the photograph, in pixels
 _FACE_SIDE = 110  # pixels that it measures there
+
+
+def sample_720p(folder: Path) -> Path:
+    """Ten seconds, 1280x720, 25 frames/s, one or two faces at a time, two cuts."""
+    path = folder / "sample-720p.mp4"
+    if not path.exists():
+        write_sample_clip(path)
+    return path
 
 
 def portraits(
@@ -63,22 +72,6 @@ def _frame(index: int, faces: int, width: int, height: int) -> Picture:
         graded = cv2.convertScaleAbs(shown, alpha=1 - 0.12 * (number % 3), beta=6 * (number % 2))
         columns.append(graded[:, ::-1] if number % 2 else graded)
     return np.asarray(np.hstack(columns), np.uint8)
-
-
-def shrunk_to_360p(source: Path, folder: Path) -> Path:
-    """The same frames at 640x360."""
-    path = folder / "sample-360p.mp4"
-    with av.open(str(source)) as read, av.open(str(path), "w") as write:
-        video = read.streams.video[0]
-        stream = write.add_stream("libx264", rate=video.average_rate, options={"preset": "fast"})
-        stream.width, stream.height, stream.pix_fmt = 640, 360, "yuv420p"
-        stream.time_base = Fraction(1, 25)
-        for index, frame in enumerate(read.decode(video)):
-            small = frame.reformat(640, 360, "yuv420p")
-            small.pts, small.time_base = index, Fraction(1, 25)
-            write.mux(stream.encode(small))
-        write.mux(stream.encode(None))
-    return path
 
 
 def repeated(source: Path, times: int, folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Whole commands, as a user gives them: ours, and `deface` where it is installed."""
+"""Whole commands, as a user gives them: ours, the peer `deface`, ours below a profiler."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ def run_seconds(clip: Path, folder: Path) -> float:
 
 def deface_seconds(clip: Path, folder: Path) -> float | None:
     """Seconds of `deface`, which finds faces and blurs them; None where it is not installed."""
-    beside = shutil.which("deface", path=str(Path(sys.executable).parent))
-    command = beside or shutil.which("deface")
+    command = _installed("deface")
     if command is None:
         return None
     return _seconds([command, str(clip), "--output", str(folder / "deface.mp4")])
@@ -38,6 +37,22 @@ def peak_mb(clip: Path, folder: Path) -> float:
         [sys.executable, "-c", asked, *command], check=True, capture_output=True, text=True
     )
     return round(int(told.stdout) / 1024, 1)
+
+
+def draw_flames(clip: Path, folder: Path, picture: Path) -> bool:
+    """A flame graph of `faces-jobs run`, all its threads; False where py-spy is not installed."""
+    command = _installed("py-spy")
+    if command is None:
+        return False
+    arguments = ["run", "--inputs-path", str(clip), "--outputs-path", str(folder / "flames")]
+    options = ["--format", "flamegraph", "--threads", "--rate", "200", "--output", str(picture)]
+    _seconds([command, "record", *options, "--", sys.executable, "-m", "faces_jobs", *arguments])
+    return True
+
+
+def _installed(program: str) -> str | None:
+    beside = shutil.which(program, path=str(Path(sys.executable).parent))
+    return beside or shutil.which(program)
 
 
 def _seconds(command: list[str]) -> float:

@@ -72,7 +72,11 @@ def first_progress_seconds(clip: Path, picture: Path, folder: Path) -> float:
 def video_seconds(clip: Path, folder: Path, *, workers: int) -> float:
     """Seconds from the first claim to the end of one video, with workers of one lane each."""
     with (
-        running_service(folder, "--workers", str(workers), ) as service,
+        running_service(
+            folder,
+            "--workers",
+            str(workers),
+        ) as service,
         Client(service.url) as client,
     ):
         job = _end_of(client, client.submit_files([(clip.name, clip)], {}).id)
