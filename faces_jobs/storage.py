@@ -19,6 +19,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from faces_jobs.errors import NotFoundError, StorageFullError, UploadTooLargeErr
 from faces_jobs.settings import Settings
 
 READ_BYTES = 1024 * 1024
+SETTLE_THREADS = 16
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 _KEY = re.compile(r"jobs/[0-9a-f-]{36}(/[^/\x00-\x1f]+)+")
@@ -169,9 +171,11 @@ class LocalStorage:
         home = self.attempt_key(job_id=job_id, owner=owner, token=token)
         stored = {}
         with told_when_full():
-            for path in sorted(folder.iterdir()):
-                bytes_, sha256 = _settled(path)
-                stored[path.name] = StoredFile(f"{home}/{path.name}", bytes_, sha256)
+            paths = sorted(folder.iterdir())
+            # Side by side: a disk settles many files in hardly more time than one.
+            with ThreadPoolExecutor(SETTLE_THREADS) as pool:
+                for path, (bytes_, sha256) in zip(paths, pool.map(_settled, paths), strict=True):
+                    stored[path.name] = StoredFile(f"{home}/{path.name}", bytes_, sha256)
             target = self.path_of(home)
             target.parent.mkdir(parents=True, exist_ok=True)
             folder.rename(target)

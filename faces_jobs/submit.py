@@ -52,6 +52,9 @@ MAX_NAME_CHARACTERS = 1024
 MAX_KEY_CHARACTERS = 255
 MAX_OWNER_CHARACTERS = 128
 UNNAMED = "unnamed"
+# Of one submission's images: enough to wake all workers of a machine. Who answers one rings for
+# the next; what else there may be the sweep tells.
+MOST_IMAGE_BELLS = 16
 _LINE_ENDS = frozenset({"Zl", "Zp"})
 
 _log = logging.getLogger(__name__)
@@ -127,7 +130,7 @@ def submit_files(
     except BaseException:
         storage.delete_job(job_id)
         raise
-    _ring(database, queue, job_id, segments)
+    _ring(database, queue, job_id, _bells(items, segments))
     return Submitted(job_id, replayed=False)
 
 
@@ -179,7 +182,7 @@ def submit_folder(
             _keep_key(session, key, job_id)
     except _UsedKeyError:
         return _earlier_of(database, key)
-    _ring(database, queue, job_id, segments)
+    _ring(database, queue, job_id, _bells(items, segments))
     return Submitted(job_id, replayed=False)
 
 
@@ -382,6 +385,15 @@ def _keep_key(session: Session, key: _Key | None, job_id: str) -> None:
 
 def _dialect(session: Session) -> str:
     return session.get_bind().dialect.name
+
+
+def _bells(items: Sequence[NewItem], segments: Sequence[int]) -> list[int]:
+    """The segments to ring for: images are worked on many at a time, by who hears of one."""
+    usable = [item for item in items if item.error is None]
+    pairs = zip(usable, segments, strict=True)
+    images = [number for item, number in pairs if item.kind == "image"]
+    unheard = frozenset(images[MOST_IMAGE_BELLS:])
+    return [number for number in segments if number not in unheard]
 
 
 def _ring(database: Database, queue: Queue, job_id: str, segments: Sequence[int]) -> None:

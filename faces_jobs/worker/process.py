@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from functools import partial
 
+from faces_jobs.db.bundles import Bundle
 from faces_jobs.db.claims import SegmentClaim, claim_segment
 from faces_jobs.db.endings import (
     fail_job,
@@ -31,6 +32,7 @@ from faces_jobs.logs import about
 from faces_jobs.pipeline.cuts import NotCuttableError
 from faces_jobs.worker.backoff import pause_seconds
 from faces_jobs.worker.binding import bind
+from faces_jobs.worker.bundle import work_bundle
 from faces_jobs.worker.cutting import cut, ring, uncut
 from faces_jobs.worker.drawing import draw
 from faces_jobs.worker.finding import find
@@ -81,6 +83,34 @@ def process_claim(claim: SegmentClaim, worker: Worker) -> None:
             _log.warning("left until the lease runs out: %s", error)
         except QueueError as error:
             _log.warning("left to the sweep to ring for: %s", error)
+
+
+def process_bundle(bundle: Bundle, worker: Worker, *, more: bool) -> None:
+    """Work on images of one job that are ours, and finish the job where they were its last.
+
+    Where there are `more` of them a bell is rung in the place of the one that led here: a folder
+    of ten thousand has no more bells than workers could hear.
+    """
+    job_id = bundle[0].job_id
+    with about(job=job_id, segment=bundle[0].segment_id):
+        try:
+            outcome = work_bundle(bundle, worker)
+        except (CancelledError, LeaseLostError) as error:
+            _log.info("thrown away: %s", error)
+            return
+        except (DatabaseError, StorageFullError) as error:
+            _log.warning("left until the lease runs out: %s", error)
+            return
+        except Exception:  # noqa: BLE001 (the last boundary: each is then tried by itself)
+            _log.exception("left until the lease runs out")
+            return
+        worker.counters.add("attempts", len(outcome.done) + len(outcome.refused))
+        if outcome.left or more:
+            ring([bundle[-1].segment_id], worker)
+        if outcome.last:
+            finish_job(job_id, worker)
+    if outcome.trouble is not None:
+        process_claim(outcome.trouble, worker)
 
 
 def _attempt(claim: SegmentClaim, worker: Worker) -> bool:

@@ -17,8 +17,7 @@ import psycopg
 import redis
 
 from tests.ports import free_port
-
-START_SECONDS = 30
+from tests.services import PATIENCE_SECONDS
 
 
 def find_program(name: str) -> Path | None:
@@ -75,7 +74,7 @@ def private_postgres(initdb: Path) -> Iterator[str]:
             yield f"postgresql+psycopg://tests@/postgres?host={folder}"
         finally:
             server.terminate()
-            server.wait(START_SECONDS)
+            server.wait(PATIENCE_SECONDS)
 
 
 @contextmanager
@@ -88,7 +87,7 @@ def private_redis(program: Path, folder: Path) -> Iterator[str]:
     )
     try:
         with redis.Redis(port=port) as client:
-            deadline = time.monotonic() + START_SECONDS
+            deadline = time.monotonic() + PATIENCE_SECONDS
             while True:
                 try:
                     client.ping()
@@ -100,11 +99,11 @@ def private_redis(program: Path, folder: Path) -> Iterator[str]:
         yield f"redis://127.0.0.1:{port}/0"
     finally:
         server.terminate()
-        server.wait(START_SECONDS)
+        server.wait(PATIENCE_SECONDS)
 
 
 def _wait_for_postgres(conninfo: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
             psycopg.connect(conninfo).close()

@@ -46,6 +46,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def crops(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where crops are cut once for all tests that don't look at how that is done."""
+    return tmp_path_factory.mktemp("crops")
+
+
 def tiny(model: str) -> Recipe:
     recipe = RECIPES[model]
     body = replace(TINY, in_channels=recipe.body.in_channels)
@@ -69,11 +75,11 @@ def prepared(recipe: Recipe, data: Path, out: Path, catalog: Catalog) -> list[Pr
 
 @pytest.mark.parametrize("model", MODELS)
 def test_what_is_trained_can_be_opened_and_asked(
-    model: str, data: Path, tmp_path: Path, catalog: Catalog
+    model: str, data: Path, crops: Path, tmp_path: Path, catalog: Catalog
 ) -> None:
     recipe = tiny(model)
     lines: list[str] = []
-    data_sets = prepared(recipe, data, tmp_path / "prepared", catalog)
+    data_sets = prepared(recipe, data, crops / model, catalog)
     trained = train(recipe, data_sets, out=tmp_path / "run", say=lines.append)
     export_model(recipe, trained, out=tmp_path / "models" / model)
 
@@ -89,10 +95,10 @@ def test_what_is_trained_can_be_opened_and_asked(
 
 
 def test_a_run_that_was_cut_off_ends_as_an_unbroken_one(
-    data: Path, tmp_path: Path, catalog: Catalog
+    data: Path, crops: Path, tmp_path: Path, catalog: Catalog
 ) -> None:
     recipe = tiny("gender")
-    data_sets = prepared(recipe, data, tmp_path / "prepared", catalog)
+    data_sets = prepared(recipe, data, crops / "gender", catalog)
 
     def stop(line: str) -> None:
         raise InterruptedError(line)
