@@ -26,7 +26,7 @@ $(STAMP): pyproject.toml constraints.txt
 	    || { echo "No virtual environment could be made: install your system's python3-venv."; exit 1; }
 	$(BIN)/python -m pip install --quiet --upgrade pip==$(PIP_VERSION)
 	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt \
-	    --group test --group check --editable '.[web,worker,redis,postgres,train]'
+	    --group test --group check --editable '.[web,worker,redis,postgres,s3,train]'
 	@# pip would compile on one core. Some packages carry files for newer Pythons: those fail.
 	@$(BIN)/python -m compileall -q -q -j 0 $(VENV)/lib || true
 	@touch $@

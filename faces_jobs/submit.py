@@ -44,7 +44,7 @@ from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.outbound import check_webhook
 from faces_jobs.queue import Queue
 from faces_jobs.settings import Settings
-from faces_jobs.storage import IncomingFile, LocalStorage
+from faces_jobs.storage import IncomingFile, Storage
 
 __all__ = ["IncomingFile", "Submitted", "submit_files", "submit_folder"]
 
@@ -79,7 +79,7 @@ def submit_files(
     spec: JobSpec,
     *,
     database: Database,
-    storage: LocalStorage,
+    storage: Storage,
     queue: Queue,
     settings: Settings,
     idempotency_key: str | None = None,
@@ -113,19 +113,20 @@ def submit_files(
         for position, (name, file) in enumerate(zip(names, files, strict=True))
     ]
     _check_any_usable(items)
-    storage.check_room(_room_for_results(items, spec))
+    storage.check_results_room(_room_for_results(items, spec))
     try:
+        # Before the transaction, which nobody should have to wait for while files are on their
+        # way to a bucket. What a crash leaves of them has no rows, and the sweep removes it.
+        for item, file in zip(items, files, strict=True):
+            if item.source is not None:
+                storage.take_upload(file, item.source)
         with database.begin() as session:
             kept = _kept(spec, settings)
             check_added(session, settings, owner, _load_of(items))
             segments = store_job(session, job_id, kept, items, root=None, owner=owner)
             _keep_key(session, key, job_id)
-            # Last, so that little can go wrong between the files' move and the commit; what a
-            # crash leaves here has no rows, and the sweep removes it.
-            for item, file in zip(items, files, strict=True):
-                if item.source is not None:
-                    storage.take_upload(file, item.source)
     except _UsedKeyError:
+        storage.delete_job(job_id)
         return _earlier_of(database, key)
     except BaseException:
         storage.delete_job(job_id)
@@ -140,7 +141,7 @@ def submit_folder(
     spec: JobSpec,
     *,
     database: Database,
-    storage: LocalStorage,
+    storage: Storage,
     queue: Queue,
     settings: Settings,
     idempotency_key: str | None = None,
@@ -172,7 +173,7 @@ def submit_folder(
     if not items:
         raise FolderError("That folder holds no file.")
     _check_any_usable(items)
-    storage.check_room(_room_for_results(items, spec))
+    storage.check_results_room(_room_for_results(items, spec))
     job_id = str(uuid.uuid4())
     try:
         with database.begin() as session:

@@ -145,8 +145,8 @@ def renew_bundle(
         raise held(status)
 
 
-def hand_back_bundle(database: Database, bundle: Bundle) -> None:
-    """Put segments back that nobody has begun with; it costs no attempt.
+def hand_back_bundle(database: Database, bundle: Bundle, *, delay_seconds: float = 0.0) -> None:
+    """Put segments back, to be taken after `delay_seconds`; it costs no attempt.
 
     Those that are not ours any more are left as they are.
     """
@@ -158,6 +158,7 @@ def hand_back_bundle(database: Database, bundle: Bundle) -> None:
                 lease_token=None,
                 lease_until=None,
                 attempts=SegmentRow.attempts - 1,
+                not_before=now_seconds() + delay_seconds if delay_seconds else None,
             )
         )
 

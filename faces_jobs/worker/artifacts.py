@@ -13,7 +13,7 @@ from faces_jobs.pipeline.values import MediaInfo
 from faces_jobs.settings import EncoderName
 from faces_jobs.sinks.annotated import open_annotated, suffix_of
 from faces_jobs.sinks.thumbnails import Thumbnails
-from faces_jobs.storage import LocalStorage, StoredFile
+from faces_jobs.storage import Storage, StoredFile
 from faces_jobs.worker.names import artifact_stem
 
 MEDIA_TYPES = {
@@ -62,7 +62,7 @@ class ItemArtifacts:
             path.rename(self._out / name)
             self._kinds[name] = ("thumbnail", track)
 
-    def publish(self, storage: LocalStorage) -> list[NewArtifact]:
+    def publish(self, storage: Storage) -> list[NewArtifact]:
         """Move the files to where artifacts are kept. They are visible once their rows are."""
         claim = self._claim
         return self.rows(
