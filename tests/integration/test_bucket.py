@@ -32,6 +32,7 @@ from faces_jobs.worker import reconcile
 from faces_jobs.worker.finish import finish_job
 from faces_jobs.worker.process import process_segment
 from faces_jobs.worker.reconcile import Reconciled, Reconciler
+from faces_jobs.worker.rung import answer_bell
 from tests.buckets import BUCKET, Place
 from tests.factories import artifact, claimed, results, stored_job
 from tests.integration.processes import storage_variables
@@ -331,3 +332,21 @@ def test_deleting_a_job_stops_what_is_uploaded_for_it(
     assert storage.delete_job(JOB).error is None
     assert storage.files_left(JOB) == 0
     assert bucket.half_made() == []
+
+
+def test_images_taken_together_wait_for_a_bucket_too(
+    in_bucket: Bench, bucket: Place, photo: Path
+) -> None:
+    worker = in_bucket.worker
+    job_id = in_bucket.submit(photo, photo)
+    wrong = bucket.settings(worker.settings, s3_access_key_id="WRONG")
+    refused = replace(worker, storage=open_storage(wrong))
+
+    for _ in range(worker.settings.max_attempts + 1):
+        answer_bell(refused)
+
+    with worker.database.read() as session:
+        assert set(session.scalars(select(SegmentRow.attempts))) == {0}
+        assert set(session.scalars(select(SegmentRow.status))) == {"queued"}
+    in_bucket.work(job_id)
+    assert get_job(worker.database, job_id).status == "succeeded"
