@@ -88,6 +88,6 @@ def test_a_network_takes_no_more_operations_than_it_did(model: str) -> None:
 
 
 def test_the_encoder_is_set_as_it_was_measured() -> None:
-    # Its cost hangs on these words alone, and no count shows it: "veryfast" takes half as long again.
+    # Its cost hangs on these words, and no count shows it: "veryfast" takes half as long again.
     assert X264.options["preset"] == "superfast"
     assert X264.options["x264-params"] == "mbtree=1:rc-lookahead=10"
