@@ -47,7 +47,8 @@ format: $(STAMP) ## format the code and mend what ruff can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(STAMP) ## measure the pipeline on this machine and print the figures
+bench: $(STAMP) ## measure the limit, the pipeline, a plain loop and a peer side by side (10 min; keep the machine idle)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
 	$(BIN)/python -m tests.bench
 
 bench-jobs: $(STAMP) ## measure the job engine: SUBJECTS="clients images ...", ROWS=10000000, IMAGES=10000

@@ -1,226 +1,191 @@
-"""Measures decode, every stage and the whole pipeline on a 720p clip, and memory by length."""
+"""Measures the limit, our pipeline, a plain loop and a peer side by side, in one run."""
 
 from __future__ import annotations
 
-import json
-import os
 import platform
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
+import cv2
 from rich.console import Console
-from rich.table import Table
 
-from faces_jobs.jobs.records import TrackRecord
-from faces_jobs.jobs.spec import JobSpec
+from faces_jobs.cores import usable_cores
 from faces_jobs.pipeline.frames import open_frames
-from faces_jobs.pipeline.run import run_item
-from faces_jobs.pipeline.stages import Sink
-from faces_jobs.pipeline.tracking import OverlapTracker
-from faces_jobs.pipeline.values import Face, Frame, RunReport
-from faces_jobs.settings import Settings
-from faces_jobs.sinks.annotated import open_annotated
-from faces_jobs.sinks.spool import FaceSpool
-from faces_jobs.sinks.thumbnails import Thumbnails
 from faces_jobs_models.catalog import Catalog, open_catalog
-from tests.bench.clips import repeated, sample_720p, shrunk_to_360p
+from tests.bench.clips import portraits, repeated
+from tests.bench.commands import deface_seconds, draw_flames, peak_mb, run_seconds
+from tests.bench.cost_model import Observation, fit, observe
+from tests.bench.ours import run_clip
+from tests.bench.plain_loop import PlainLoop
+from tests.bench.report import Results
+from tests.bench.rounds import ROUNDS, fastest_seconds
+from tests.bench.service import cold_start_seconds, first_progress_seconds, video_seconds
+from tests.bench.stages import MAX_PIXELS, KeptFaces, Stages, limit_ms
 
-OUTPUT = Path("var/bench/bench.json")
-LONG_TIMES = 60  # ten seconds, sixty times
-ROUNDS = 3  # the fastest counts: what other programs took away is not ours
-SINKS = {"FaceSpool": "spool faces", "Thumbnails": "thumbnails"}
+OUTPUT = Path("var/bench")
+FACES = 3
+LONG_TIMES = 60  # of ten seconds: ten minutes
+SHARED_TIMES = 4  # of ten seconds: as many parts for the workers
+ATTRIBUTES, ANNOTATED = "attributes only", "with annotated video"
+
+
+@click.command()
+@click.option("--rounds", default=ROUNDS, show_default=True, help="The fastest of so many counts.")
+@click.option("--seconds", default=10.0, show_default=True, help="Length of the clip.")
+@click.option("--quick", is_flag=True, help="Without memory, cost by size, and the peer.")
+def main(rounds: int, seconds: float, *, quick: bool) -> None:
+    """Measure, print, and keep the figures in var/bench."""
+    console = Console()
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as name, open_catalog(device="cpu") as catalog:
+        bench = Bench(Path(name), catalog, usable_cores(), rounds, seconds, console)
+        results = bench.run(quick=quick)
+    results.print(console)
+    results.write(OUTPUT / "bench.json")
+    results.draw(OUTPUT / "bench.png")
+    console.print(f"Kept in {OUTPUT}/bench.json and bench.png", highlight=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
-    """One line of the table."""
+class Bench:
+    """One run of all measurements."""
 
-    what: str
-    frames_per_second: float
-    ms_per_frame: float
+    folder: Path
+    catalog: Catalog
+    cores: int
+    rounds: int
+    seconds: float
+    console: Console
 
-
-def main() -> None:
-    """Measure, print and keep the figures."""
-    console = Console()
-    with tempfile.TemporaryDirectory() as name, open_catalog(device="cpu") as catalog:
-        folder = Path(name)
-        clip = sample_720p(folder)
-        decode = _decode_alone(clip)
-        encode = _encode_alone(catalog, clip, folder)
-        plain, plain_seconds = _fastest(catalog, clip, folder, annotated=False)
-        annotated, annotated_seconds = _fastest(catalog, clip, folder, annotated=True)
-        figures = [
-            _figure("decode alone", annotated.frames_read, decode),
-            *_stages(plain),
-            _figure("draw and encode alone", annotated.frames_read, encode),
-            _figure("whole pipeline, attributes only", plain.frames_read, plain_seconds),
-            _figure(
-                "whole pipeline, with annotated video", annotated.frames_read, annotated_seconds
-            ),
-        ]
-        memory = _memory(folder, clip)
-    machine = _machine()
-    _print(console, machine, annotated, figures, memory)
-    OUTPUT.parent.mkdir(parents=True, exist_ok=True)
-    result = {
-        "machine": machine,
-        "clip": "1280x720, 250 frames, 1.3 faces a frame",
-        "frames_per_second": {one.what: round(one.frames_per_second, 1) for one in figures},
-        "peak_memory_mb": memory,
-        "ratios": {"memory_long_to_short": round(memory["10 min"] / memory["10 s"], 3)},
-    }
-    OUTPUT.write_text(json.dumps(result, indent=2) + "\n")
-    console.print(f"Kept in {OUTPUT}", highlight=False)
-
-
-def _decode_alone(clip: Path) -> float:
-    best = float("inf")
-    for _ in range(ROUNDS):
-        started = time.perf_counter()
-        with open_frames(clip, max_pixels=10**8) as reader:
-            for _frame in reader:
-                pass
-        best = min(best, time.perf_counter() - started)
-    return best
-
-
-class _Faces:
-    """A sink that keeps every frame's faces."""
-
-    def __init__(self) -> None:
-        self.by_frame: dict[int, Sequence[Face]] = {}
-
-    def add(self, frame: Frame, faces: Sequence[Face], *, analysed: bool) -> None:  # noqa: ARG002 (a sink's signature)
-        self.by_frame[frame.index] = faces
-
-    def finish(self, tracks: Sequence[TrackRecord]) -> None:
-        """Nothing is left to do."""
-
-
-def _encode_alone(catalog: Catalog, clip: Path, folder: Path) -> float:
-    """Seconds of the annotated copy with nothing else going on: its thread has the time to wait."""
-    faces = _Faces()
-    _run_with(catalog, clip, [faces], annotated=False)
-    best = float("inf")
-    for _ in range(ROUNDS):
-        with open_frames(clip, max_pixels=10**8) as reader:
-            frames = list(reader)
-            started = time.perf_counter()
-            with open_annotated(folder / "alone", reader.info, clip) as sink:
-                for frame in frames:
-                    sink.add(frame, faces.by_frame[frame.index], analysed=True)
-                sink.finish([])
-            best = min(best, time.perf_counter() - started)
-    return best
-
-
-def _fastest(
-    catalog: Catalog, clip: Path, folder: Path, *, annotated: bool
-) -> tuple[RunReport, float]:
-    runs = []
-    for _ in range(ROUNDS):
-        started = time.perf_counter()
-        report = _run(catalog, clip, folder, annotated=annotated)
-        runs.append((time.perf_counter() - started, report))
-    seconds, report = min(runs, key=lambda run: run[0])
-    return report, seconds
-
-
-def _run(catalog: Catalog, clip: Path, folder: Path, *, annotated: bool) -> RunReport:
-    with (
-        FaceSpool(folder / "faces") as spool,
-        Thumbnails(folder) as thumbnails,
-    ):
-        if not annotated:
-            return _run_with(catalog, clip, [spool, thumbnails], annotated=False)
-        with open_frames(clip, max_pixels=10**8) as reader:
-            info = reader.info
-        with open_annotated(folder / "annotated", info, clip) as copy:
-            return _run_with(catalog, clip, [spool, thumbnails, copy], annotated=True)
-
-
-def _run_with(catalog: Catalog, clip: Path, sinks: Sequence[Sink], *, annotated: bool) -> RunReport:
-    spec = JobSpec(annotated=annotated)
-    with open_frames(clip, max_pixels=10**8) as reader:
-        return run_item(
-            reader,
-            detector=catalog.detector(),
-            tracker=OverlapTracker(),
-            classifiers=catalog.classifiers(spec.models),
-            spec=spec,
-            sinks=sinks,
-            batch_size=Settings().batch_size,
-            on_progress=lambda _done, _total: None,
+    def run(self, *, quick: bool) -> Results:
+        """Measure everything; what is quick first, so that a mistake shows early."""
+        clip = portraits(self.folder, faces=FACES, seconds=self.seconds)
+        stages = self._stages(clip)
+        frames = len(stages.frames)
+        self._say("service: cold start, first progress, one worker and two")
+        ratios = self._service(clip)
+        self._say("stages alone, our pipeline, plain loop, taking turns")
+        stage_ms, frame_ms = self._side_by_side(stages, clip)
+        shown = f"1280x720, {frames} frames, {stages.face_count / frames:.1f} faces a frame"
+        del stages  # a gigabyte of frames, which the rest need not share
+        ratios |= _ratios(frame_ms)
+        memory: dict[str, float] = {}
+        observations: dict[str, list[Observation]] = {}
+        if not quick:
+            self._say("commands: ours and the peer's")
+            ratios |= self._peer(clip, frames, frame_ms)
+            if not draw_flames(clip, self.folder, OUTPUT / "flames.svg"):
+                self._say("py-spy is not installed: no flame graph")
+            self._say(f"memory: the clip, and {LONG_TIMES} times as long")
+            memory = self._memory()
+            ratios["memory_long_to_short"] = memory["long"] / memory["short"]
+            self._say("cost by pixels and faces")
+            for name, annotated in ((ATTRIBUTES, False), (ANNOTATED, True)):
+                observations[name] = observe(
+                    self.catalog, self.folder, annotated=annotated, lanes=self.cores
+                )
+        return Results(
+            machine=_machine(self.cores),
+            cores=self.cores,
+            clip=shown,
+            stage_ms={name: round(ms, 3) for name, ms in stage_ms.items()},
+            frame_ms={name: round(ms, 3) for name, ms in frame_ms.items()},
+            ratios={name: round(ratio, 3) for name, ratio in ratios.items()},
+            memory_mb=memory,
+            prices={name: fit(seen) for name, seen in observations.items()},
+            observations=observations,
         )
 
+    def _stages(self, clip: Path) -> Stages:
+        faces = KeptFaces()
+        run_clip(self.catalog, clip, self.folder, annotated=False, lanes=1, also=[faces])
+        with open_frames(clip, max_pixels=MAX_PIXELS) as reader:
+            return Stages(
+                clip=clip,
+                folder=self.folder,
+                info=reader.info,
+                frames=list(reader),
+                faces=faces,
+                detector=self.catalog.detector(),
+                classifiers=self.catalog.classifiers(("gender", "expression", "multiple")),
+            )
 
-def _stages(report: RunReport) -> list[Figure]:
-    return [
-        _figure(SINKS.get(stage, stage), report.frames_read, seconds)
-        for stage, seconds in report.stage_seconds.items()
-    ]
+    def _service(self, clip: Path) -> dict[str, float]:
+        picture = self.folder / "small.png"
+        with open_frames(clip, max_pixels=MAX_PIXELS) as reader:
+            cv2.imwrite(str(picture), cv2.resize(next(iter(reader)).picture_bgr, (320, 180)))
+        cold = min(
+            cold_start_seconds(picture, self.folder / f"cold-{n}") for n in range(self.rounds)
+        )
+        first = first_progress_seconds(clip, picture, self.folder / "first")
+        long = repeated(clip, SHARED_TIMES, self.folder)
+        one, two = (video_seconds(long, self.folder / f"shared-{n}", workers=n) for n in (1, 2))
+        return {
+            "cold_start_s": cold,
+            "first_progress_s": first,
+            "two_workers_to_one": one / two,
+        }
+
+    def _side_by_side(
+        self, stages: Stages, clip: Path
+    ) -> tuple[dict[str, float], dict[str, float]]:
+        plain = PlainLoop(self.catalog)
+        works = {
+            **stages.works(),
+            f"ours, {ATTRIBUTES}": lambda: self._ours(clip, annotated=False),
+            f"ours, {ANNOTATED}": lambda: self._ours(clip, annotated=True),
+            "plain loop": lambda: plain.run(clip, self.folder / "plain.mp4"),
+        }
+        seconds = fastest_seconds(works, rounds=self.rounds)
+        ms = {name: spent / len(stages.frames) * 1000 for name, spent in seconds.items()}
+        stage_ms = {name: ms.pop(name) for name in stages.works()}
+        limits = {
+            f"limit, {name}": limit_ms(stage_ms, annotated=annotated, cores=self.cores)
+            for name, annotated in ((ATTRIBUTES, False), (ANNOTATED, True))
+        }
+        return stage_ms, limits | ms
+
+    def _ours(self, clip: Path, *, annotated: bool) -> None:
+        run_clip(self.catalog, clip, self.folder, annotated=annotated, lanes=self.cores)
+
+    def _peer(self, clip: Path, frames: int, frame_ms: dict[str, float]) -> dict[str, float]:
+        ours = run_seconds(clip, self.folder)
+        frame_ms["ours, the command `run`"] = ours / frames * 1000
+        theirs = deface_seconds(clip, self.folder)
+        if theirs is None:
+            self._say("deface is not installed: `make bench` installs it, pip's group `bench`")
+            return {}
+        frame_ms["deface (detects and blurs)"] = theirs / frames * 1000
+        return {"annotated_to_deface": theirs / ours}
+
+    def _memory(self) -> dict[str, float]:
+        short = portraits(self.folder, faces=FACES, width=640, height=360, seconds=self.seconds)
+        long = repeated(short, LONG_TIMES, self.folder)
+        return {"short": peak_mb(short, self.folder), "long": peak_mb(long, self.folder)}
+
+    def _say(self, what: str) -> None:
+        self.console.print(f"[dim]{what}[/dim]", highlight=False)
 
 
-def _figure(what: str, frames: int, seconds: float) -> Figure:
-    return Figure(what, frames / seconds, seconds / frames * 1000)
+def _ratios(frame_ms: Mapping[str, float]) -> dict[str, float]:
+    ours = frame_ms[f"ours, {ANNOTATED}"]
+    return {
+        "attributes_to_limit": frame_ms[f"limit, {ATTRIBUTES}"] / frame_ms[f"ours, {ATTRIBUTES}"],
+        "annotated_to_limit": frame_ms[f"limit, {ANNOTATED}"] / ours,
+        "annotated_to_plain_loop": frame_ms["plain loop"] / ours,
+    }
 
 
-def _memory(folder: Path, clip: Path) -> dict[str, float]:
-    """Peak resident MB of `faces-jobs run` on ten seconds and on ten minutes of the same."""
-    short = shrunk_to_360p(clip, folder)
-    long = repeated(short, LONG_TIMES, folder)
-    return {"10 s": _peak_mb(short, folder), "10 min": _peak_mb(long, folder)}
-
-
-def _peak_mb(clip: Path, folder: Path) -> float:
-    # A process inherits the peak of the one that started it: so a small one starts it, and asks.
-    arguments = ["--inputs-path", str(clip), "--outputs-path", str(folder / "out")]
-    command = [sys.executable, "-m", "faces_jobs", "run", *arguments, "--frame-stride", "5"]
-    asked = (
-        "import resource, subprocess, sys\n"
-        "subprocess.run(sys.argv[1:], check=True, stderr=subprocess.DEVNULL)\n"
-        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
-    )
-    told = subprocess.run(
-        [sys.executable, "-c", asked, *command], check=True, capture_output=True, text=True
-    )
-    return round(int(told.stdout) / 1024, 1)
-
-
-def _machine() -> str:
+def _machine(cores: int) -> str:
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         names = [line for line in cpuinfo.read_text().splitlines() if "model name" in line]
         model = names[0].partition(":")[2].strip() if names else model
-    return (
-        f"{model}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
-    )
-
-
-def _print(
-    console: Console,
-    machine: str,
-    report: RunReport,
-    figures: list[Figure],
-    memory: dict[str, float],
-) -> None:
-    console.print(f"{machine}; one process, one thread a network", highlight=False)
-    console.print(
-        f"clip: 1280x720, {report.frames_read} frames, {report.faces} faces", highlight=False
-    )
-    table = Table("what", "frames/s", "ms a frame")
-    for one in figures:
-        table.add_row(one.what, f"{one.frames_per_second:.1f}", f"{one.ms_per_frame:.2f}")
-    console.print(table)
-    for length, peak in memory.items():
-        console.print(f"peak memory, {length} at 360p: {peak} MB", highlight=False)
+    return f"{model}, {cores} cores, {platform.system()}, Python {platform.python_version()}"
 
 
 if __name__ == "__main__":

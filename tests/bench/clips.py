@@ -1,38 +1,77 @@
-"""The clips that are measured: the sample clip, and the same again and again for ten minutes."""
+"""The clips that are measured: faces side by side at 720p, and the same again and again."""
 
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
+import cv2
+import numpy as np
 from av.packet import Packet
+from skimage.data import astronaut
 
+from faces_jobs.pipeline.values import Picture
 from faces_jobs.sample import write_sample_clip
+
+RATE = 25
+_FACE = (224, 118)  # centre of the face in the photograph, in pixels
+_FACE_SIDE = 110  # pixels that it measures there
 
 
 def sample_720p(folder: Path) -> Path:
-    """Ten seconds, 1280x720, 25 frames/s, one or two faces at a time."""
+    """Ten seconds, 1280x720, 25 frames/s, one or two faces at a time, two cuts."""
     path = folder / "sample-720p.mp4"
     if not path.exists():
         write_sample_clip(path)
     return path
 
 
-def shrunk_to_360p(source: Path, folder: Path) -> Path:
-    """The same frames at 640x360."""
-    path = folder / "sample-360p.mp4"
-    with av.open(str(source)) as read, av.open(str(path), "w") as write:
-        video = read.streams.video[0]
-        stream = write.add_stream("libx264", rate=video.average_rate, options={"preset": "fast"})
-        stream.width, stream.height, stream.pix_fmt = 640, 360, "yuv420p"
-        stream.time_base = Fraction(1, 25)
-        for index, frame in enumerate(read.decode(video)):
-            small = frame.reformat(640, 360, "yuv420p")
-            small.pts, small.time_base = index, Fraction(1, 25)
-            write.mux(stream.encode(small))
+def portraits(
+    folder: Path, *, faces: int, width: int = 1280, height: int = 720, seconds: float = 10
+) -> Path:
+    """A film of the public-domain portrait, that many times side by side, each drifting its way.
+
+    Every second one is mirrored and each is graded differently, so that no two columns are the
+    same to an encoder. Without a face the columns show the background of the portrait.
+    """
+    path = folder / f"portraits-{faces}-{width}x{height}-{seconds:g}s.mp4"
+    if path.exists():
+        return path
+    with av.open(str(path), "w", options={"movflags": "+faststart"}) as write:
+        stream = write.add_stream("libx264", rate=RATE, options={"preset": "veryfast"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.codec_context.gop_size = 2 * RATE
+        for index in range(round(seconds * RATE)):
+            frame = av.VideoFrame.from_ndarray(_frame(index, faces, width, height), format="bgr24")
+            frame.pts, frame.time_base = index, Fraction(1, RATE)
+            write.mux(stream.encode(frame))
         write.mux(stream.encode(None))
     return path
+
+
+def _frame(index: int, faces: int, width: int, height: int) -> Picture:
+    photograph = np.ascontiguousarray(astronaut()[:, :, ::-1])  # type: ignore[no-untyped-call]  # ships no types
+    edges = np.linspace(0, width, max(1, faces) + 1).round().astype(int)
+    columns = []
+    for number, (left, right) in enumerate(pairwise(edges)):
+        angle = 2 * np.pi * (index / (4 * RATE) + number / 3)
+        scale = _FACE_SIDE * 2.2 / (right - left) * (1 + 0.15 * np.sin(angle))
+        x = _FACE[0] + 12 * np.cos(angle) - scale * (right - left) / 2
+        y = _FACE[1] + 8 * np.sin(2 * angle) - scale * height / 2
+        if not faces:
+            x, y, scale = 20 + 10 * np.cos(angle), 330 + 10 * np.sin(angle), 0.1
+        shown = cv2.warpAffine(
+            photograph,
+            np.array([[scale, 0, x], [0, scale, y]]),
+            (int(right - left), height),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        graded = cv2.convertScaleAbs(shown, alpha=1 - 0.12 * (number % 3), beta=6 * (number % 2))
+        columns.append(graded[:, ::-1] if number % 2 else graded)
+    return np.asarray(np.hstack(columns), np.uint8)
 
 
 def repeated(source: Path, times: int, folder: Path) -> Path:

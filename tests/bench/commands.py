@@ -1,0 +1,61 @@
+"""Whole commands, as a user gives them: ours, the peer `deface`, ours below a profiler."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+
+def run_seconds(clip: Path, folder: Path) -> float:
+    """Seconds of `faces-jobs run` with an annotated copy, start of the process included."""
+    arguments = ["run", "--inputs-path", str(clip), "--outputs-path", str(folder / "out")]
+    return _seconds([sys.executable, "-m", "faces_jobs", *arguments])
+
+
+def deface_seconds(clip: Path, folder: Path) -> float | None:
+    """Seconds of `deface`, which finds faces and blurs them; None where it is not installed."""
+    command = _installed("deface")
+    if command is None:
+        return None
+    return _seconds([command, str(clip), "--output", str(folder / "deface.mp4")])
+
+
+def peak_mb(clip: Path, folder: Path) -> float:
+    """Peak resident memory of `faces-jobs run` with an annotated copy, in MB of 2**20 bytes."""
+    # A process inherits the peak of the one that started it: so a small one starts it, and asks.
+    arguments = ["--inputs-path", str(clip), "--outputs-path", str(folder / "out")]
+    command = [sys.executable, "-m", "faces_jobs", "run", *arguments, "--frame-stride", "5"]
+    asked = (
+        "import resource, subprocess, sys\n"
+        "subprocess.run(sys.argv[1:], check=True, stderr=subprocess.DEVNULL)\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", asked, *command], check=True, capture_output=True, text=True
+    )
+    return round(int(told.stdout) / 1024, 1)
+
+
+def draw_flames(clip: Path, folder: Path, picture: Path) -> bool:
+    """A flame graph of `faces-jobs run`, all its threads; False where py-spy is not installed."""
+    command = _installed("py-spy")
+    if command is None:
+        return False
+    arguments = ["run", "--inputs-path", str(clip), "--outputs-path", str(folder / "flames")]
+    options = ["--format", "flamegraph", "--threads", "--rate", "200", "--output", str(picture)]
+    _seconds([command, "record", *options, "--", sys.executable, "-m", "faces_jobs", *arguments])
+    return True
+
+
+def _installed(program: str) -> str | None:
+    beside = shutil.which(program, path=str(Path(sys.executable).parent))
+    return beside or shutil.which(program)
+
+
+def _seconds(command: list[str]) -> float:
+    started = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True)
+    return time.perf_counter() - started

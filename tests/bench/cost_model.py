@@ -1,0 +1,91 @@
+"""Predicts what a video costs from its frames, pixels and faces, and looks how far that is off."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faces_jobs_models.catalog import Catalog
+from tests.bench.clips import portraits
+from tests.bench.ours import run_clip
+from tests.bench.rounds import fastest_seconds
+
+SECONDS = 2.0
+FITTED = (
+    (0, 640, 360),
+    (3, 640, 360),
+    (0, 1280, 720),
+    (1, 1280, 720),
+    (5, 1280, 720),
+    (0, 1920, 1080),
+    (6, 1920, 1080),
+)
+"""Faces, width and height of the clips that the prices are worked out from."""
+CHECKED = ((2, 1280, 720), (4, 1920, 1080), (1, 640, 360))
+"""Of those that the prediction is compared with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One clip that was run: what it held, and what a frame of it took."""
+
+    faces: float  # a frame
+    megapixels: float
+    ms: float  # a frame
+    fitted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """Milliseconds that a frame costs: at all, for each megapixel, for each face."""
+
+    frame: float
+    megapixel: float
+    face: float
+
+    def ms(self, one: Observation) -> float:
+        """What a frame like that is said to take."""
+        return self.frame + self.megapixel * one.megapixels + self.face * one.faces
+
+
+def observe(catalog: Catalog, folder: Path, *, annotated: bool, lanes: int) -> list[Observation]:
+    """Run all clips, each as often as the fastest of its rounds wants."""
+    seen = []
+    for shape in (*FITTED, *CHECKED):
+        faces, width, height = shape
+        clip = portraits(folder, faces=faces, width=width, height=height, seconds=SECONDS)
+        report = run_clip(catalog, clip, folder, annotated=annotated, lanes=lanes)
+        timed = fastest_seconds(
+            {
+                "run": lambda clip=clip: run_clip(  # type: ignore[misc]  # a default binds the clip
+                    catalog, clip, folder, annotated=annotated, lanes=lanes
+                )
+            },
+        )
+        seen.append(
+            Observation(
+                faces=report.faces / report.frames_read,
+                megapixels=width * height / 1e6,
+                ms=timed["run"] / report.frames_read * 1000,
+                fitted=shape in FITTED,
+            )
+        )
+    return seen
+
+
+def fit(observations: Sequence[Observation]) -> Prices:
+    """Least squares over the fitted clips, each weighed by its own cost: shares, not sums."""
+    some = [one for one in observations if one.fitted]
+    rows: NDArray[np.float64] = np.array([[1.0, one.megapixels, one.faces] for one in some])
+    costs = np.array([one.ms for one in some])
+    prices, *_ = np.linalg.lstsq(rows / costs[:, None], np.ones(len(some)), rcond=None)
+    return Prices(*(round(float(price), 3) for price in prices))
+
+
+def worst_error(prices: Prices, observations: Sequence[Observation]) -> float:
+    """The largest share by which a clip that was not fitted is off."""
+    return max(abs(prices.ms(one) / one.ms - 1) for one in observations if not one.fitted)

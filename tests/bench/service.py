@@ -1,0 +1,95 @@
+"""The service with real processes: how soon it begins, and what a second worker adds."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from sqlalchemy import select
+
+from faces_jobs.client import Client
+from faces_jobs.db.migrate import upgrade
+from faces_jobs.db.session import Database, open_database
+from faces_jobs.db.tables import JobRow
+from faces_jobs.jobs.documents import JobDocument
+from faces_jobs.jobs.status import JobStatus
+from faces_jobs.settings import Settings
+from tests.acceptance.service import running_service
+from tests.integration.processes import submit
+
+LOOK_SECONDS = 0.01
+
+
+def cold_start_seconds(picture: Path, folder: Path) -> float:
+    """From the start of a worker process to the end of a job of one small image that waited.
+
+    Imports, connections, the opening of all four networks and the work on the image are in it.
+    """
+    settings = Settings.model_validate({"data_folder": folder, "device": "cpu"})
+    folder.mkdir(parents=True)
+    upgrade(settings.database)
+    with open_database(settings.database) as database:
+        submit(settings, database, picture)
+    environment = {
+        "PATH": os.defpath,
+        "HOME": str(folder),
+        "OMP_NUM_THREADS": "1",
+        "FACES_JOBS_DATA_FOLDER": str(folder),
+        "FACES_JOBS_DEVICE": "cpu",
+    }
+    started = time.perf_counter()
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "faces_jobs", "worker"],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        with open_database(settings.database) as database:
+            while not _has_ended(database):
+                time.sleep(LOOK_SECONDS)
+        return time.perf_counter() - started
+    finally:
+        worker.kill()
+        worker.wait()
+
+
+def first_progress_seconds(clip: Path, picture: Path, folder: Path) -> float:
+    """From the answer to a submission to the first frame that is told done; the worker idles."""
+    with running_service(folder) as service, Client(service.url) as client:
+        warm_up = client.submit_files([(picture.name, picture)], {})
+        _end_of(client, warm_up.id)
+        job = client.submit_files([(clip.name, clip)], {"annotated": "false"})
+        accepted = time.perf_counter()
+        while not client.job(job.id).progress.frames_done:
+            time.sleep(LOOK_SECONDS)
+        return time.perf_counter() - accepted
+
+
+def video_seconds(clip: Path, folder: Path, *, workers: int) -> float:
+    """Seconds from the first claim to the end of one video, with workers of one lane each."""
+    with (
+        running_service(
+            folder,
+            "--workers",
+            str(workers),
+        ) as service,
+        Client(service.url) as client,
+    ):
+        job = _end_of(client, client.submit_files([(clip.name, clip)], {}).id)
+        if job.started_at is None or job.ended_at is None or job.status is not JobStatus.SUCCEEDED:
+            raise RuntimeError(f"the job ended as {job.status}: {service.log.read_text()}")
+        return (job.ended_at - job.started_at).total_seconds()
+
+
+def _has_ended(database: Database) -> bool:
+    with database.read() as session:
+        return all(JobStatus(status).ended for status in session.scalars(select(JobRow.status)))
+
+
+def _end_of(client: Client, job_id: str) -> JobDocument:
+    *_, last = client.follow(job_id)
+    return last
