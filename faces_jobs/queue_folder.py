@@ -19,6 +19,8 @@ from kombu.exceptions import ChannelError
 from kombu.transport import filesystem
 from kombu.transport.filesystem import exchange_queue_t
 
+LOOK_SECONDS = 0.3
+
 _log = logging.getLogger(__name__)
 
 
@@ -70,3 +72,8 @@ class Transport(filesystem.Transport):
     """The transport that Celery loads by this file's name."""
 
     Channel = Channel
+
+    def drain_events(self, connection: Any, timeout: float | None = None, **_: Any) -> None:
+        """Wait for a message, a moment only: between two calls Celery sees that it is to stop."""
+        seconds = LOOK_SECONDS if timeout is None else min(timeout, LOOK_SECONDS)
+        super().drain_events(connection, timeout=seconds)  # type: ignore[no-untyped-call]  # kombu
