@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# More than CI has cores: many tests wait for what they started.
+TEST_PROCESSES ?= 3
 PIP_VERSION := 26.3
 
 # One thread a process: more of them fight each other on a busy machine (docs/decisions).
@@ -31,7 +33,7 @@ demo: $(STAMP) ## the whole service once round on a sample clip, then serve at h
 	$(BIN)/faces-jobs demo
 
 test: $(STAMP) ## every test; those whose service is missing are skipped, or fail with REQUIRE_SERVICES=1
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES)
 
 check: $(STAMP) ## what CI checks beside the tests: format, lint, types, direction of imports
 	$(BIN)/ruff format --check .

@@ -133,7 +133,17 @@ class Settings(BaseModel):
         "Empty: each model's own.",
     )
     batch_size: int = Field(
-        default=8, ge=1, le=256, description="Frames a worker decodes and detects at once."
+        default=8,
+        ge=1,
+        le=256,
+        description="Frames that go through the stages together; fewer where they are large.",
+    )
+    lanes: int | None = Field(
+        default=None,
+        ge=1,
+        le=64,
+        description="Batches that a process looks at at once, each in a thread. Empty: for "
+        "`run` as many as cores, for a worker the cores divided by `FACES_JOBS_WORKERS`.",
     )
     segment_seconds: float = Field(
         default=10.0,

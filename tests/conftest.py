@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
 
+from faces_jobs.db.migrate import upgrade
 from faces_jobs.settings import ENVIRONMENT_PREFIX, Settings
+from tests.shared import made_once
 
 
 def pytest_configure() -> None:
     """Give property tests no deadline: a busy machine is no finding."""
     hypothesis.settings.register_profile("patient", deadline=None)
     hypothesis.settings.load_profile("patient")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """Say which tests go to one process, where there are several."""
+    from tests.scheduling import ByModuleOrTest  # noqa: PLC0415 (only where xdist is in use)
+
+    return ByModuleOrTest(config, log)
 
 
 @pytest.fixture(autouse=True)
@@ -31,3 +42,9 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def settings(tmp_path: Path) -> Settings:
     """The defaults, with everything kept below the test's own folder."""
     return Settings(data_folder=tmp_path / "data")
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file with the newest schema and no rows, to be copied for each test."""
+    return made_once(tmp_path_factory, "template.db", lambda path: upgrade(f"sqlite:///{path}"))

@@ -146,6 +146,7 @@ class _Run:
                 sinks=sinks,
                 # What the camera sees is shown at once; files are faster in batches.
                 batch_size=wanted.batch_size if source else 1,
+                lanes=wanted.lanes if source else 1,
                 on_progress=lambda done, total: self._bar.update(task, completed=done, total=total),
                 unsure_below=wanted.unsure_below,
             )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
-from faces_jobs.settings import Settings
+from faces_jobs.settings import ENVIRONMENT_PREFIX, Settings
 
 
 @click.command()
@@ -18,8 +20,11 @@ def up(settings: Settings, *, workers: int | None) -> None:
 
     configure_logs(settings.log_level, settings.log_format)
     prepare_database(settings)
+    count = workers or settings.workers
+    # They share this machine's cores, so each has to know how many they are.
+    environment = {**os.environ, f"{ENVIRONMENT_PREFIX}WORKERS": str(count)}  # noqa: TID251 (handed down whole)
     with Supervisor.started(
-        workers=workers or settings.workers, tell_death=teller(settings)
+        workers=count, environment=environment, tell_death=teller(settings)
     ) as supervisor:
         supervisor.wait()
 

@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 from faces_jobs.jobs.labels import HEADS
 from faces_jobs.jobs.records import BoxXyxy
-from faces_jobs.pipeline.crops import crop_faces
 from faces_jobs.pipeline.values import Opinion, Picture
 
-_SIDE = 64
+# The square that sharpness is measured on: the one that the models see, so that it is cut once.
+CROP_SCALE = 1.1
+CROP_SIZE = 64
 # From this many pixels on a larger face is no better shot.
 _ENOUGH_PIXELS = 160.0
 # Variance of the Laplacian of a 64 pixel crop at which a face counts as half sharp.
@@ -19,29 +20,32 @@ _HALF_SHARP = 150.0
 _FRONTAL = HEADS["pose"].index("frontal")
 
 
+def sharpness_of(crop_bgr: Picture) -> float:
+    """0..1: how much detail a face has, of its crop of `CROP_SCALE` and `CROP_SIZE`."""
+    gray = cv2.cvtColor(crop_bgr, cv2.COLOR_BGR2GRAY)
+    detail = float(np.var(cv2.Laplacian(gray, cv2.CV_32F)))
+    return detail / (detail + _HALF_SHARP)
+
+
 def shot_quality(
-    picture_bgr: Picture,
     box_xyxy: BoxXyxy,
     *,
     score: float,
+    sharpness: float,
     landmarks: NDArray[np.float32] | None,
     opinion: Opinion,
 ) -> float:
     """0..1: score, size, sharpness and frontality multiplied, so that none makes up for another.
 
     Args:
-        picture_bgr: the whole frame.
         box_xyxy: the face.
         score: the detector's, 0..1.
+        sharpness: as `sharpness_of` tells it.
         landmarks: (5, 2) pixels as in `Detections`, or None.
         opinion: looked at for the pose where there are no landmarks.
     """
     side = min(box_xyxy[2] - box_xyxy[0], box_xyxy[3] - box_xyxy[1])
     size = min(1.0, max(0.0, side) / _ENOUGH_PIXELS)
-    [crop] = crop_faces(picture_bgr, np.array([box_xyxy], np.float32), scale=1.0, size=_SIDE)
-    gray = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
-    detail = float(np.var(cv2.Laplacian(gray, cv2.CV_32F)))
-    sharpness = detail / (detail + _HALF_SHARP)
     return (
         score * size * (0.25 + 0.75 * sharpness) * (0.25 + 0.75 * _frontality(landmarks, opinion))
     )

@@ -99,7 +99,11 @@ class Face:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """What a run over one item did, with the seconds each stage took."""
+    """What a run over one item did.
+
+    `stage_seconds` are those that each stage was at work, added up over all threads;
+    `waiting_seconds` those that decoding, the lanes and the sinks' thread waited for another.
+    """
 
     frames_read: int
     frames_analysed: int
@@ -107,3 +111,4 @@ class RunReport:
     tracks: int
     truncated: TruncatedError | None = None  # the file broke off; the counts are of what was read
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
+    waiting_seconds: Mapping[str, float] = field(default_factory=dict)

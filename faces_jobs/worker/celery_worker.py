@@ -18,6 +18,7 @@ from faces_jobs.settings import Settings
 from faces_jobs.worker.resources import Worker, open_worker
 from faces_jobs.worker.stopping import stopping_in_time
 from faces_jobs.worker.tasks import add_tasks
+from faces_jobs.worker.warming import warmed
 from faces_jobs_models.device import gpu_bytes
 
 POOL = "solo"
@@ -35,7 +36,7 @@ def run_worker(settings: Settings) -> None:
         DatabaseError, DeviceError, ModelError: something can't be opened.
     """
     app = make_app(settings)
-    with open_worker(settings) as worker, _presence(worker):
+    with open_worker(settings) as worker, _presence(worker), warmed(worker.networks):
         add_tasks(app, worker)
         with_signals(worker)
         _log.info("worker %s waits for work on %s", worker.name, worker.networks.device)

@@ -51,6 +51,7 @@ class Heartbeat:
         self._frames: tuple[int, int | None] = (0, None)
         self._progressed_at = time.monotonic()
         self._ended = threading.Event()
+        self._awake = threading.Event()  # to beat, or to end, before the time
         self._lost: CancelledError | LeaseLostError | PausedError | None = None
         # Its lines are about the same work: a thread begins with an empty context.
         here = contextvars.copy_context()
@@ -66,8 +67,11 @@ class Heartbeat:
             PausedError: a renewal said so: stop, the work goes back.
             StopRequestedError: this worker is to end.
         """
+        is_first = not self._frames[0]
         self._frames = (frames_done, frames_total)
         self._progressed_at = time.monotonic()
+        if is_first and frames_done:
+            self._awake.set()  # who waits sees at once that it goes on
         self.check()
         if self._stop_requested.is_set():
             raise StopRequestedError
@@ -84,10 +88,11 @@ class Heartbeat:
     def stop(self) -> None:
         """Renew no more. The lease that is left is what ending the work may take."""
         self._ended.set()
+        self._awake.set()
         self._thread.join()
 
     def _beat(self) -> None:
-        while not self._ended.wait(self._every_seconds):
+        while not self._is_over():
             if time.monotonic() - self._progressed_at > self._stall_seconds:
                 _log.error("no progress for %.0f s: letting the lease go", self._stall_seconds)
                 return
@@ -99,6 +104,11 @@ class Heartbeat:
             except (DatabaseError, StorageFullError) as error:
                 # The next beat tries again; if that takes too long, a later one says "lost".
                 _log.warning("the lease could not be renewed: %s", error)
+
+    def _is_over(self) -> bool:
+        self._awake.wait(self._every_seconds)
+        self._awake.clear()
+        return self._ended.is_set()
 
     def __enter__(self) -> Self:
         self._renew(*self._frames)

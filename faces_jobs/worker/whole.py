@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import AbstractContextManager, ExitStack
 
+from faces_jobs.cores import lanes_of
 from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.db.endings import SegmentResults, finish_segment
 from faces_jobs.jobs.documents import ErrorDocument
@@ -56,6 +57,7 @@ def work_whole(claim: SegmentClaim, worker: Worker) -> bool:
                 spec=claim.spec,
                 sinks=[spool, *sinks],
                 batch_size=settings.batch_size,
+                lanes=lanes_of(settings, processes=settings.workers),
                 on_progress=heartbeat.progress,
                 unsure_below=settings.unsure_below,
             )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from faces_jobs.client import Client
+from tests.ports import free_port
 
 START_SECONDS = 60
 STOP_SECONDS = 40
@@ -37,13 +37,6 @@ class RunningService:
             text=True,
             check=False,
         )
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

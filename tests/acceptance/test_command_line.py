@@ -14,7 +14,6 @@ from PIL import Image
 from skimage.data import astronaut
 
 from faces_jobs.cli import exits
-from faces_jobs.sample import write_sample_clip
 from tests.acceptance.service import RunningService, running_service
 
 # The sample clip whole would take a minute on a small machine; every fifth frame tells as much.
@@ -29,18 +28,15 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
 
 
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("clip") / "astronaut.mp4"
-    write_sample_clip(path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def job(service: RunningService, clip: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+def job(
+    service: RunningService, sample_clip: Path, tmp_path_factory: pytest.TempPathFactory
+) -> str:
     """A job of the clip beside a file that is none, submitted and waited for."""
     folder = tmp_path_factory.mktemp("holiday")
     (folder / "notes.mp4").write_text("#EXTM3U\nhttp://127.0.0.1/secret\n")
-    submitted = service.faces_jobs("submit", str(clip), str(folder), "--label", "Mars", *QUICK)
+    submitted = service.faces_jobs(
+        "submit", str(sample_clip), str(folder), "--label", "Mars", *QUICK
+    )
     assert submitted.returncode == 0, submitted.stderr
     job_id = submitted.stdout.strip()
     waited = service.faces_jobs("wait", job_id)
@@ -80,7 +76,7 @@ def test_faces_are_filtered(service: RunningService, job: str) -> None:
 
 
 def test_artifacts_are_downloaded_whole(
-    service: RunningService, job: str, clip: Path, tmp_path: Path
+    service: RunningService, job: str, sample_clip: Path, tmp_path: Path
 ) -> None:
     done = service.faces_jobs("download", job, "--to", str(tmp_path))
     assert done.returncode == 0, done.stderr
@@ -88,14 +84,16 @@ def test_artifacts_are_downloaded_whole(
     assert len(paths) == len(set(paths))
     assert {path.suffix for path in paths} >= {".mp4", ".csv", ".jsonl", ".parquet", ".jpg"}
     annotated = next(path for path in paths if path.suffix == ".mp4")
-    assert frame_times(annotated) == frame_times(clip)
+    assert frame_times(annotated) == frame_times(sample_clip)
     with av.open(str(annotated)) as container:
         assert container.streams.video[0].codec_context.name == "h264"
         assert container.streams.audio
 
 
-def test_an_ended_job_is_not_cancelled_and_is_deleted(service: RunningService, clip: Path) -> None:
-    submitted = service.faces_jobs("submit", str(clip), *QUICK)
+def test_an_ended_job_is_not_cancelled_and_is_deleted(
+    service: RunningService, sample_clip: Path
+) -> None:
+    submitted = service.faces_jobs("submit", str(sample_clip), *QUICK)
     job_id = submitted.stdout.strip()
     assert service.faces_jobs("cancel", job_id).stdout.strip() == "cancelled"
     assert service.faces_jobs("wait", job_id).returncode == exits.FAILED

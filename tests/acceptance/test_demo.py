@@ -14,7 +14,7 @@ import av
 
 from faces_jobs.client import Client
 from faces_jobs.sample import RATE, SECONDS
-from tests.acceptance.service import free_port
+from tests.ports import free_port
 
 PATIENCE_SECONDS = 40
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,6 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from faces_jobs.client import Client
-from faces_jobs.sample import write_sample_clip
 from tests.acceptance.browser import PHONE, drop_files, open_browser, watched_page
 from tests.acceptance.service import RunningService, running_service
 from tests.unit.web.media_files import png
@@ -49,10 +49,10 @@ def service(
 
 
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sample clip: two faces, pans, cuts and a sound track."""
+def clip(sample_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample clip under a name that is to be shown as it is."""
     path = tmp_path_factory.mktemp("clip") / "Prüf <b>clip.mp4"
-    write_sample_clip(path)
+    shutil.copy(sample_clip, path)
     return path
 
 

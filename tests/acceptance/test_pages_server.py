@@ -20,7 +20,7 @@ import pytest
 from faces_jobs.client import Client
 from faces_jobs.db.migrate import upgrade
 from faces_jobs.errors import ServerError
-from tests.acceptance.service import free_port
+from tests.ports import free_port
 from tests.unit.web.media_files import png
 
 LIMIT = 256 * 1024 * 1024

@@ -14,8 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.acceptance.service import free_port
 from tests.integration.servers import find_program, private_redis
+from tests.ports import free_port
 from tests.services import missing_service
 
 PATIENCE_SECONDS = 120

@@ -19,7 +19,6 @@ from PIL import Image
 from skimage.data import astronaut
 
 from faces_jobs.cli import exits
-from faces_jobs.sample import write_sample_clip
 from tests.services import missing_service
 
 PATIENCE_SECONDS = 60
@@ -38,13 +37,6 @@ def run(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess
         text=True,
         check=False,
     )
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("clip") / "sample.mp4"
-    write_sample_clip(path)
-    return path
 
 
 @pytest.fixture
@@ -166,24 +158,24 @@ def frame_count(path: Path) -> int:
         return sum(1 for _ in container.decode(video=0))
 
 
-def test_what_a_camera_saw_is_saved(clip: Path, tmp_path: Path) -> None:
+def test_what_a_camera_saw_is_saved(sample_clip: Path, tmp_path: Path) -> None:
     # OpenCV plays a file where it is given one for a camera: frames come the same way.
     options = ("--video-name", "me", "--models", "1,0,0", "--frame-stride", "5")
-    done = run("--cam_num", clip, "--outputs-path", tmp_path, *options)
+    done = run("--cam_num", sample_clip, "--outputs-path", tmp_path, *options)
     assert done.returncode == 0, done.stderr
-    assert frame_count(tmp_path / "me.annotated.mp4") == frame_count(clip)
+    assert frame_count(tmp_path / "me.annotated.mp4") == frame_count(sample_clip)
     with (tmp_path / "tracks.csv").open(newline="") as file:
         assert {row["item"] for row in csv.DictReader(file)} == {"me"}
 
 
-def test_ctrl_c_saves_what_the_camera_saw(clip: Path, tmp_path: Path) -> None:
+def test_ctrl_c_saves_what_the_camera_saw(sample_clip: Path, tmp_path: Path) -> None:
     with subprocess.Popen(
-        command("--cam-num", clip, "--outputs-path", tmp_path), env=ENVIRONMENT
+        command("--cam-num", sample_clip, "--outputs-path", tmp_path), env=ENVIRONMENT
     ) as process:
         wait_for_file(tmp_path / "camera.annotated.mp4.part", process)
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE_SECONDS) == 0
-    assert 0 < frame_count(tmp_path / "camera.annotated.mp4") < frame_count(clip)
+    assert 0 < frame_count(tmp_path / "camera.annotated.mp4") < frame_count(sample_clip)
     assert (tmp_path / "faces.csv").is_file()
 
 
@@ -209,11 +201,11 @@ def screen(tmp_path: Path) -> Iterator[str]:
 
 
 def test_q_in_the_window_ends_it_and_saves_the_recording(
-    clip: Path, tmp_path: Path, screen: str
+    sample_clip: Path, tmp_path: Path, screen: str
 ) -> None:
     environment = {**ENVIRONMENT, "DISPLAY": screen, "QT_LOGGING_RULES": "*=false"}
     with subprocess.Popen(
-        command("--cam-num", clip, "--outputs-path", tmp_path, "--show", "--delay", "1"),
+        command("--cam-num", sample_clip, "--outputs-path", tmp_path, "--show", "--delay", "1"),
         env=environment,
     ) as process:
         window = ["xdotool", "search", "--onlyvisible", "--name", "faces-jobs"]
@@ -225,7 +217,7 @@ def test_q_in_the_window_ends_it_and_saves_the_recording(
         press_q = [*window, "windowfocus", "key", "q"]
         subprocess.run(press_q, env=environment, capture_output=True, check=True)
         assert process.wait(PATIENCE_SECONDS) == 0
-    assert 0 < frame_count(tmp_path / "camera.annotated.mp4") < frame_count(clip)
+    assert 0 < frame_count(tmp_path / "camera.annotated.mp4") < frame_count(sample_clip)
 
 
 def wait_for_file(path: Path, process: subprocess.Popen[bytes]) -> None:

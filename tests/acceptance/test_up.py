@@ -14,8 +14,9 @@ import pytest
 
 from faces_jobs.cli import exits
 from faces_jobs.client import Client
-from tests.acceptance.service import free_port, running_service
+from tests.acceptance.service import running_service
 from tests.clips import moving, write_video
+from tests.ports import free_port
 
 PATIENCE_SECONDS = 30
 

@@ -285,7 +285,7 @@ def several_machines(folder: Path) -> Iterator[SeveralMachines]:
     with ExitStack() as stack:
         broker = RedisBroker(stack.enter_context(running_redis(redis_server, folder)))
         stack.callback(broker.close)
-        postgres = stack.enter_context(running_postgres(initdb))
+        postgres = stack.enter_context(running_postgres(initdb, keeps_commits=True))
         yield SeveralMachines(folder, postgres, broker)
 
 

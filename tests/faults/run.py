@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 import threading
 import time
 import uuid
@@ -36,6 +35,7 @@ from tests.faults.places import Place, Site
 from tests.faults.points import Kind, Point
 from tests.faults.processes import PATIENCE_SECONDS, Actor, NotInTimeError
 from tests.faults.scene import Scene
+from tests.ports import free_port
 from tests.receivers import Receiver, receiver
 
 SIDE = 128
@@ -133,7 +133,7 @@ def _play(
         def actor(kind: Kind, settings: Settings = place.settings, **how: Any) -> Actor:
             return stack.enter_context(Actor(kind, settings, place.log, variables=clock, **how))
 
-        homes = [place.settings.model_copy(update={"port": _free_port()}) for _ in range(2)]
+        homes = [place.settings.model_copy(update={"port": free_port()}) for _ in range(2)]
         victim = actor(point.kind, homes[0], point=point, cgroup=group)
         rescuer = actor(point.kind, homes[1], held=True)
         kinds: tuple[Kind, ...] = ("sweep", "worker")
@@ -243,9 +243,3 @@ def _submit_over_http(ports: list[int], files: list[Path], hooks: Receiver) -> F
 
     threading.Thread(target=submit, name="client", daemon=True).start()
     return answered
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -6,7 +6,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -17,6 +16,8 @@ from typing import Any
 
 import psycopg
 import redis
+
+from tests.ports import free_port
 
 START_SECONDS = 30
 
@@ -33,12 +34,14 @@ def find_program(name: str) -> Path | None:
 class PostgresServer:
     """A server that only this run can reach, by a socket in a folder of its own.
 
-    PostgreSQL refuses to run as root, as which CI runs: it gets another user there.
+    PostgreSQL refuses to run as root, as which CI runs: it gets another user there. With
+    `keeps_commits` what was committed outlives a crash of the server.
     """
 
-    def __init__(self, initdb: Path, folder: Path) -> None:
+    def __init__(self, initdb: Path, folder: Path, *, keeps_commits: bool = False) -> None:
         self._program = initdb.with_name("postgres")
         self._folder = folder
+        self._keeps_commits = keeps_commits
         user = _other_user() if os.geteuid() == 0 else None
         if user is not None:
             os.chown(folder, user.pw_uid, user.pw_gid)
@@ -57,9 +60,15 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        command = [str(self._program), "-D", str(self._folder / "data")]
-        for option in ("listen_addresses=", "fsync=off", f"unix_socket_directories={self._folder}"):
-            command += ["-c", option]
+        command = [
+            *(str(self._program), "-D", str(self._folder / "data")),
+            *("-c", "listen_addresses="),
+            *("-c", f"unix_socket_directories={self._folder}"),
+            # Nothing in it outlives the run, and no test cuts the power.
+            *("-c", "fsync=off"),
+            *("-c", f"synchronous_commit={'on' if self._keeps_commits else 'off'}"),
+            *("-c", "full_page_writes=off"),
+        ]
         log = self._folder / "log"
         with log.open("ab") as output:
             server = subprocess.Popen(
@@ -80,9 +89,7 @@ class RedisServer:
     """A server on a free port of this machine. It keeps nothing on the disk."""
 
     def __init__(self, program: Path, folder: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self._command = [str(program), "--port", str(self.port), "--bind", "127.0.0.1"]
         self._command += ["--save", "", "--dir", str(folder)]
         self._process: subprocess.Popen[bytes] | None = None
@@ -110,11 +117,11 @@ class RedisServer:
 
 
 @contextmanager
-def running_postgres(initdb: Path) -> Iterator[PostgresServer]:
+def running_postgres(initdb: Path, *, keeps_commits: bool = False) -> Iterator[PostgresServer]:
     """Start a PostgreSQL server that its user may stop and start."""
     # Not in pytest's folders: those are closed to other users, and too long for a socket's name.
     with tempfile.TemporaryDirectory(prefix="faces-jobs-pg-", ignore_cleanup_errors=True) as name:
-        server = PostgresServer(initdb, Path(name))
+        server = PostgresServer(initdb, Path(name), keeps_commits=keeps_commits)
         try:
             server.start()
             yield server

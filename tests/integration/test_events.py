@@ -26,8 +26,8 @@ from faces_jobs.db.tables import JobRow
 from faces_jobs.results import cancel_job, pause_job
 from faces_jobs.retention import delete_job
 from faces_jobs.storage import LocalStorage
-from tests.acceptance.service import free_port
 from tests.factories import StoredJob, claimed, results, stored_job
+from tests.ports import free_port
 
 WAITERS = 3
 START_SECONDS = 60

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    Bundle,
-    RuleBasedStateMachine,
     invariant,
     multiple,
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 
 from faces_jobs.db.claims import (
-    JobClaim,
-    SegmentClaim,
     claim_job,
     claim_segment,
     release_worker,
@@ -38,43 +33,27 @@ from faces_jobs.db.endings import (
 )
 from faces_jobs.db.evidence import record_death
 from faces_jobs.db.overdue import fail_poison, fail_poisoned_jobs
-from faces_jobs.db.session import Database, open_database
+from faces_jobs.db.session import open_database
 from faces_jobs.db.space import park_job, park_segment, resume_parked
 from faces_jobs.db.tables import ItemRow, JobRow, SegmentRow
 from faces_jobs.db.turns import claim_next
-from faces_jobs.errors import CancelledError, LeaseLostError, PausedError, StateError
+from faces_jobs.errors import CancelledError, LeaseLostError, PausedError
 from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.jobs.spec import JobSpec, Priority
 from faces_jobs.jobs.status import SegmentStatus
-from faces_jobs.queue import Queue
 from faces_jobs.results import cancel_job, pause_job, resume_job, retry_job, set_priority
 from tests.factories import StoredJob, artifact, face, results, stored_job
-from tests.integration.life_model import MAX_ATTEMPTS, Item, Job, RefusedError, Segment
-from tests.integration.test_sweep import MemoryQueue
+from tests.integration.life_beside_model import Held, HeldExports, StoreAndModel
+from tests.integration.life_model import MAX_ATTEMPTS, Job, RefusedError
 
 BROKEN = ErrorDocument(code="no-video", message="No picture.")
 RANKS: dict[Priority, int] = {"high": 0, "normal": 1, "low": 2}
-# A worker's claim: the store's, and the model's job, item and segment that it is of.
-Held = tuple[SegmentClaim, Job, Item, Segment]
-HeldExports = tuple[JobClaim, Job]
 
 
-class Life(RuleBasedStateMachine):
+class Life(StoreAndModel):
     """Users, workers that stall and come back, and a sweep, in any order."""
 
-    jobs = Bundle("jobs")
-    claims = Bundle("claims")
-    exports = Bundle("exports")
-
-    database: Database  # set by the test
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.pairs: list[tuple[StoredJob, Job]] = []
-        self.workers = 0
-        self.bells: Queue = MemoryQueue()
-        with self.database.begin() as session:
-            session.execute(delete(JobRow))
+    jobs, claims, exports = StoreAndModel.jobs, StoreAndModel.claims, StoreAndModel.exports
 
     @rule(
         target=jobs,
@@ -337,52 +316,6 @@ class Life(RuleBasedStateMachine):
                     [(str(state), attempts) for state, attempts in segments],
                 )
                 assert told == model.state()
-
-    def segments(self, stored: StoredJob) -> dict[int, int]:
-        """The segment of each item, by the items' numbers."""
-        with self.database.read() as session:
-            rows = session.execute(
-                select(SegmentRow.item_id, SegmentRow.id).where(SegmentRow.job_id == stored.id)
-            )
-            return {row.item_id: row.id for row in rows}
-
-    def new_worker(self) -> str:
-        self.workers += 1
-        return f"worker-{self.workers}-"
-
-    def worker_of(self, claim: SegmentClaim) -> str | None:
-        """Who holds this claim, while it holds."""
-        with self.database.read() as session:
-            return session.scalar(
-                select(SegmentRow.worker).where(SegmentRow.lease_token == claim.token)
-            )
-
-    def held(self, found: SegmentClaim, job: Job, item: Item) -> Held:
-        job.claim(item, found.token)
-        assert item.segment is not None
-        assert item.segment.attempts == found.attempt
-        return found, job, item, item.segment
-
-    def tried(self, act: Callable[[], Any], claim: SegmentClaim, segment: Segment) -> bool:
-        """Do something under a claim: it counts if, and only if, the claim holds."""
-        holds = segment.holds(claim.token)
-        try:
-            act()
-        except (CancelledError, LeaseLostError):
-            assert not holds
-            return False
-        assert holds
-        return True
-
-    def said(self, act: Callable[[], Any], follow: Callable[[], None]) -> None:
-        """Do what a user asks for: both do it, or both refuse."""
-        try:
-            follow()
-        except RefusedError:
-            with pytest.raises(StateError):
-                act()
-        else:
-            act()
 
 
 @pytest.mark.parametrize(("kind", "examples"), [("sqlite", 40), ("postgres", 10)])

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from faces_jobs.jobs.labels import HEADS, UNSURE
 from faces_jobs.jobs.records import Attributes, FaceRecord
-from faces_jobs.pipeline.quality import shot_quality
+from faces_jobs.pipeline.crops import crop_faces
+from faces_jobs.pipeline.quality import CROP_SCALE, CROP_SIZE, sharpness_of, shot_quality
 from faces_jobs.pipeline.values import Opinion
 from faces_jobs.pipeline.voting import Votes, best_labels, weight_of
 from tests import clips
@@ -174,7 +175,14 @@ def quality(
     eyes = [(20 + 0.3 * side, 40), (20 + 0.7 * side, 40)]
     points = [*eyes, (20 + side * (0.3 + 0.4 * nose), 50), (35, 60), (55, 60)]
     landmarks = np.array(points, np.float32)
-    return shot_quality(picture, box, score=score, landmarks=landmarks, opinion={})
+    return shot_quality(
+        box, score=score, sharpness=sharpness(picture, box), landmarks=landmarks, opinion={}
+    )
+
+
+def sharpness(picture: clips.Picture, box: tuple[float, float, float, float]) -> float:
+    [crop] = crop_faces(picture, np.array([box], np.float32), scale=CROP_SCALE, size=CROP_SIZE)
+    return sharpness_of(crop)
 
 
 def test_a_good_shot_is_sharp_large_certain_and_frontal() -> None:
@@ -188,11 +196,9 @@ def test_a_good_shot_is_sharp_large_certain_and_frontal() -> None:
 
 
 def test_without_landmarks_the_pose_tells_how_frontal_a_face_is() -> None:
-    noise = np.random.default_rng(1).integers(0, 255, (200, 200, 3), np.uint8)
-
     def judged(frontal: float) -> float:
         opinion = says(pose=[frontal, 1 - frontal, 0, 0, 0])
         box = (20.0, 20.0, 80.0, 80.0)
-        return shot_quality(noise, box, score=0.9, landmarks=None, opinion=opinion)
+        return shot_quality(box, score=0.9, sharpness=0.5, landmarks=None, opinion=opinion)
 
     assert judged(0.1) < judged(0.9)

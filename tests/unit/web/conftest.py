@@ -12,7 +12,6 @@ import pytest
 from flask import Flask
 from pydantic import SecretStr
 
-from faces_jobs.db.migrate import upgrade
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.queue import open_queue
 from faces_jobs.settings import Settings
@@ -26,16 +25,8 @@ TOKEN = "a-long-enough-access-token"
 MakeApp = Callable[..., Flask]
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database file with all tables and no rows, made once and copied for each test."""
-    path = tmp_path_factory.mktemp("database") / "faces_jobs.db"
-    upgrade(f"sqlite:///{path}")
-    return path
-
-
 @pytest.fixture
-def make_app(tmp_path: Path, empty_database: Path) -> Iterator[MakeApp]:
+def make_app(tmp_path: Path, sqlite_template: Path) -> Iterator[MakeApp]:
     """Makes apps; what they work with is closed when the test ends."""
     with ExitStack() as opened:
 
@@ -44,7 +35,7 @@ def make_app(tmp_path: Path, empty_database: Path) -> Iterator[MakeApp]:
             settings.data_folder.mkdir(parents=True, exist_ok=True)
             path = settings.data_folder / "faces_jobs.db"
             if not path.exists():
-                shutil.copy(empty_database, path)
+                shutil.copy(sqlite_template, path)
             app = create_app(
                 settings=settings,
                 database=opened.enter_context(open_database(settings.database)),

@@ -51,6 +51,15 @@ def test_it_renews_with_the_latest_progress() -> None:
     assert renewals.seen[-1] == (7, 9)
 
 
+def test_the_first_progress_is_told_at_once() -> None:
+    renewals = Renewals()
+    with heartbeat(renewals, every_seconds=3600.0) as beat:
+        beat.progress(8, 100)
+        renewals.wait_for(2)
+        beat.progress(16, 100)
+    assert renewals.seen == [(0, None), (8, 100)]
+
+
 def test_after_its_end_it_renews_no_more() -> None:
     renewals = Renewals()
     with heartbeat(renewals) as beat:

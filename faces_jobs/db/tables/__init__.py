@@ -1,0 +1,41 @@
+"""The tables. Rows are the truth: messages, files and processes may vanish, rows say what is.
+
+Times of day are seconds since 1970 by the database's clock. Every many-rowed table carries the
+job's id, so that the questions asked of one job need no join.
+"""
+
+from __future__ import annotations
+
+from faces_jobs.db.tables.base import Base, LeaseColumns
+from faces_jobs.db.tables.deliveries import DeliveryAttemptRow, DeliveryRow
+from faces_jobs.db.tables.findings import ArtifactRow, AttributeColumns, FaceRow, ModelRow, TrackRow
+from faces_jobs.db.tables.jobs import (
+    IdempotencyRow,
+    ItemRow,
+    JobRow,
+    SegmentFileRow,
+    SegmentRow,
+    TurnRow,
+)
+from faces_jobs.db.tables.operation import AuditRow, MeasureRow, ProcessRow
+
+__all__ = [
+    "ArtifactRow",
+    "AttributeColumns",
+    "AuditRow",
+    "Base",
+    "DeliveryAttemptRow",
+    "DeliveryRow",
+    "FaceRow",
+    "IdempotencyRow",
+    "ItemRow",
+    "JobRow",
+    "LeaseColumns",
+    "MeasureRow",
+    "ModelRow",
+    "ProcessRow",
+    "SegmentFileRow",
+    "SegmentRow",
+    "TrackRow",
+    "TurnRow",
+]

@@ -1,0 +1,155 @@
+"""What was asked for and how far it is: jobs, their files and the segments of those."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, String, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from faces_jobs.db.tables.base import Base, LeaseColumns, RowNumber, status_column
+from faces_jobs.jobs.stages import Stage
+from faces_jobs.jobs.status import ItemStatus, JobStatus, SegmentStatus
+
+OPEN_JOBS = "status IN ('queued', 'running')"  # `ACTIVE_JOBS`, as an index is told of them
+
+
+class JobRow(LeaseColumns, Base):
+    """What a user sent, as one whole. Its lease is for writing the exports while `finishing`."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        Index("ix_jobs_newest", "created_at", "id"),
+        Index("ix_jobs_status_newest", "status", "created_at", "id"),
+        Index("ix_jobs_delete", "delete_at"),
+        Index("ix_jobs_waiting", "status", "owner", "item_count", "bytes"),  # how much waits
+        Index(  # of the jobs that workers may take from: whose turn it is (see `db.turns`)
+            "ix_jobs_turn",
+            "owner",
+            "priority",
+            "created_at",
+            "id",
+            sqlite_where=text(OPEN_JOBS),
+            postgresql_where=text(OPEN_JOBS),
+        ),
+    )
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)  # a random UUID: not guessable
+    status: Mapped[JobStatus] = mapped_column(status_column(JobStatus))
+    label: Mapped[str]
+    owner: Mapped[str] = mapped_column(String(128), server_default="")  # empty: all who don't say
+    priority: Mapped[int] = mapped_column(Integer, server_default="1")  # its rank: 0 is first
+    item_count: Mapped[int] = mapped_column(Integer, server_default="0")
+    bytes: Mapped[int] = mapped_column(BigInteger, server_default="0")  # of its items together
+    parked: Mapped[int] = mapped_column(Integer, server_default="0")  # how often, for want of space
+    options: Mapped[dict[str, Any]]
+    root: Mapped[str | None]  # of a folder submission: the root's name; None: files were uploaded
+    created_at: Mapped[float]
+    started_at: Mapped[float | None]
+    ended_at: Mapped[float | None]
+    delete_at: Mapped[float | None]  # once it has ended; None: kept until somebody deletes it
+    error_code: Mapped[str | None]
+    error_message: Mapped[str | None]
+    evidence: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+
+
+class ItemRow(Base):
+    """One file of a job."""
+
+    __tablename__ = "items"
+    __table_args__ = (
+        UniqueConstraint("job_id", "position"),
+        Index("ix_items_job_status", "job_id", "status"),
+        # Numbers are never used twice, so an old link can't show another file.
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(RowNumber, primary_key=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    position: Mapped[int]
+    name: Mapped[str]
+    status: Mapped[ItemStatus] = mapped_column(status_column(ItemStatus))
+    error_code: Mapped[str | None]
+    error_message: Mapped[str | None]
+    evidence: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    source: Mapped[str | None]  # an upload's storage key, or the path below the root; None: refused
+    modified_ns: Mapped[int | None] = mapped_column(BigInteger)  # of a file in a server folder
+    kind: Mapped[str | None] = mapped_column(String(16))
+    format: Mapped[str | None]
+    width: Mapped[int | None]
+    height: Mapped[int | None]
+    duration_ms: Mapped[float | None]
+    face_count: Mapped[int] = mapped_column(BigInteger, default=0)
+    track_count: Mapped[int] = mapped_column(BigInteger, default=0)
+    started_at: Mapped[float | None]
+    ended_at: Mapped[float | None]
+
+
+class SegmentRow(LeaseColumns, Base):
+    """The unit of work: a run of frames of one item. `end_frame` None: to the item's end."""
+
+    __tablename__ = "segments"
+    __table_args__ = (
+        UniqueConstraint("item_id", "segment_index"),
+        Index("ix_segments_job_next", "job_id", "status", "id"),
+        Index("ix_segments_status_rung", "status", "last_rung_at", "id"),  # what the sweep asks
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(RowNumber, primary_key=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    item_id: Mapped[int] = mapped_column(RowNumber, ForeignKey("items.id", ondelete="CASCADE"))
+    segment_index: Mapped[int]
+    start_frame: Mapped[int] = mapped_column(BigInteger, default=0)
+    end_frame: Mapped[int | None] = mapped_column(BigInteger)
+    status: Mapped[SegmentStatus] = mapped_column(status_column(SegmentStatus))
+    frames_done: Mapped[int] = mapped_column(BigInteger, default=0)  # of this attempt
+    frames_shown: Mapped[int] = mapped_column(BigInteger, default=0)  # the most of any attempt
+    frames_total: Mapped[int | None] = mapped_column(BigInteger)
+    started_at: Mapped[float | None]
+    ended_at: Mapped[float | None]
+    stage: Mapped[str] = mapped_column(String(16), default=Stage.WHOLE)
+    part: Mapped[dict[str, Any] | None]  # which part of the video; or why it was not cut
+    error_code: Mapped[str | None]  # of the error in `last_error` that failed it
+
+
+class SegmentFileRow(Base):
+    """A file that one segment made for the stages after it. No user ever sees it."""
+
+    __tablename__ = "segment_files"
+    __table_args__ = (
+        UniqueConstraint("storage_key"),
+        Index("ix_segment_files_item", "item_id", "kind"),
+        Index("ix_segment_files_job", "job_id"),
+    )
+
+    segment_id: Mapped[int] = mapped_column(
+        RowNumber, ForeignKey("segments.id", ondelete="CASCADE"), primary_key=True
+    )
+    name: Mapped[str] = mapped_column(String(255), primary_key=True)
+    job_id: Mapped[str] = mapped_column(String(36))
+    item_id: Mapped[int] = mapped_column(RowNumber)
+    kind: Mapped[str] = mapped_column(String(32))
+    number: Mapped[int]  # of the part, or of the track, that it belongs to
+    storage_key: Mapped[str]
+
+
+class IdempotencyRow(Base):
+    """A key that a client sent with a submission, and what it stood for."""
+
+    __tablename__ = "idempotency"
+    __table_args__ = (Index("ix_idempotency_job", "job_id"),)
+
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    request_sha256: Mapped[str] = mapped_column(String(64))
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+
+
+class TurnRow(Base):
+    """When an owner was last served. A memory only: without it an owner begins as a new one."""
+
+    __tablename__ = "turns"
+
+    owner: Mapped[str] = mapped_column(String(128), primary_key=True)
+    served_at: Mapped[float]

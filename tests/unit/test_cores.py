@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from faces_jobs.cores import MOST_LANES, lanes_of, usable_cores
+from faces_jobs.settings import Settings
+
+
+@pytest.fixture
+def limit(tmp_path: Path) -> Path:
+    return tmp_path / "cpu.max"
+
+
+@pytest.mark.parametrize(
+    ("text", "cores"), [("100000 100000", 1), ("50000 100000", 1), ("250000 100000", 2)]
+)
+def test_a_container_s_share_counts_where_it_is_less_than_the_machine(
+    limit: Path, text: str, cores: int
+) -> None:
+    limit.write_text(text)
+    assert usable_cores(limit) == min(cores, usable_cores(limit.with_name("missing")))
+
+
+@pytest.mark.parametrize("text", ["max 100000", "", "900000000 100000"])
+def test_without_a_share_it_is_the_machine_s_cores(limit: Path, text: str) -> None:
+    limit.write_text(text)
+    assert usable_cores(limit) == usable_cores(limit.with_name("missing")) >= 1
+
+
+def test_processes_share_the_cores_and_the_setting_counts_before_that() -> None:
+    assert lanes_of(Settings(), processes=1) == min(MOST_LANES, usable_cores())
+    assert lanes_of(Settings(), processes=2 * (os.cpu_count() or 1)) == 1
+    assert lanes_of(Settings(lanes=3), processes=64) == 3
