@@ -98,15 +98,15 @@ def _in_stage(
 
 
 def _at_first_frame(arrive: Arrive) -> None:
-    from faces_jobs.pipeline import run  # noqa: PLC0415
+    from faces_jobs.pipeline.settling import Settler  # noqa: PLC0415
 
-    _in_stage(Stage.FIND, run._Run, "work_on", arrive)
+    _in_stage(Stage.FIND, Settler, "settle", arrive)
 
 
 def _at_mid_segment(arrive: Arrive) -> None:
-    from faces_jobs.pipeline import run  # noqa: PLC0415
+    from faces_jobs.pipeline.settling import Settler  # noqa: PLC0415
 
-    _in_stage(Stage.FIND, run._Run, "work_on", arrive, call=2, part=1)
+    _in_stage(Stage.FIND, Settler, "settle", arrive, call=2, part=1)
 
 
 def _at_link(arrive: Arrive) -> None:
@@ -156,7 +156,7 @@ def _in_hand(claim: SegmentClaim) -> Piece:
 
 ACCEPT = Point("accept", "web", "the submission is committed, nobody was told of it", _at_accept)
 CLAIM = Point("claim", "worker", "a worker has claimed a file and not begun", _at_claim)
-FIRST_FRAME = Point("first frame", "worker", "the first frames are decoded", _at_first_frame)
+FIRST_FRAME = Point("first frame", "worker", "the first frames are looked at", _at_first_frame)
 MID_SEGMENT = Point(
     "mid-segment", "worker", "some frames of the second part are worked on", _at_mid_segment
 )
