@@ -124,6 +124,8 @@ def make_app(settings: Settings) -> Celery:
         worker_send_task_events=False,
         worker_hijack_root_logger=False,
         broker_connection_retry_on_startup=True,
+        # A worker waits for its broker however long that is away: by default it gives up and ends.
+        broker_connection_max_retries=None,
     )
     app.finalize()
     return app

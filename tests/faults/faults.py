@@ -17,7 +17,8 @@ from sqlalchemy import make_url, select
 from faces_jobs.db.session import open_database
 from faces_jobs.db.tables import SegmentRow
 from faces_jobs.queue import open_queue
-from tests.faults.limits import clock_mover, disk_is_mountable, memory_is_boundable
+from tests.faults.clock import set_ahead
+from tests.faults.limits import disk_is_mountable, memory_is_boundable
 from tests.faults.places import OneMachine, SeveralMachines, Site, SiteName
 from tests.faults.points import POINTS, WEBHOOK, WORKER_POINTS, Point
 from tests.faults.scene import Scene
@@ -52,8 +53,6 @@ class Fault:
         """What this machine lacks for it."""
         if self.small_disk and not disk_is_mountable():
             return "only root can mount a small disk"
-        if self.moves_clock and clock_mover() is None:
-            return "a clock is moved by libfaketime (Debian: libfaketime), which is not there"
         if self.bounds_memory and not memory_is_boundable():
             return "no control group for memory may be made here"
         return None
@@ -219,7 +218,7 @@ def _clock_back(scene: Scene) -> float:
 
 
 def _move_clock(scene: Scene, seconds: int) -> float:
-    scene.place.clock.write_text(f"{seconds:+d}s\n", encoding="ascii")
+    set_ahead(scene.place.clock, seconds)
     struck = time.monotonic()
     scene.victim.go()
     return struck

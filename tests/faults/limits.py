@@ -1,4 +1,4 @@
-"""What this machine lets a test do: bound a process's memory, move its clock, mount a disk."""
+"""What this machine lets a test do: bound a process's memory, mount a disk."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
-FAKETIME = "libfaketimeMT.so.1"
 MAY_MOUNT = 21  # CAP_SYS_ADMIN
 # A worker takes 400 MB on its own.
 MEMORY_BYTES = 800 * 1024 * 1024
@@ -38,23 +37,6 @@ def bounded_memory() -> Iterator[Path]:
         yield group
     finally:
         _remove(group)
-
-
-def clock_mover() -> Path | None:
-    """The library that lets a process see another time than the machine does."""
-    found = [*Path("/usr/lib").glob(f"*/faketime/{FAKETIME}"), *Path("/usr/lib").glob(FAKETIME)]
-    return found[0] if found else None
-
-
-def moved_clock(library: Path, clock: Path) -> dict[str, str]:
-    """The environment of a process that sees the time that stands in a file: `+3600s`."""
-    return {
-        "LD_PRELOAD": str(library),
-        "FAKETIME_TIMESTAMP_FILE": str(clock),
-        "FAKETIME_NO_CACHE": "1",
-        # Only the time of day: how long something takes, a jump of it does not change.
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }
 
 
 def disk_is_mountable() -> bool:

@@ -27,6 +27,7 @@ from faces_jobs.db.engine import make_engine, sqlite_path
 from faces_jobs.db.migrate import upgrade
 from faces_jobs.queue import QUEUE_NAME
 from faces_jobs.settings import Settings
+from tests.faults.clock import set_ahead
 from tests.faults.proxy import Wire
 from tests.integration.servers import (
     PostgresServer,
@@ -306,5 +307,5 @@ def _folder(parent: Path, *, small_disk: bool) -> Iterator[Path]:
 
 def _clock(folder: Path) -> Path:
     path = folder / "clock"
-    path.write_text("+0s\n", encoding="ascii")
+    set_ahead(path, 0)
     return path

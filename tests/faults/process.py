@@ -13,11 +13,13 @@ import json
 import os
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from celery import signals
 
 from faces_jobs.cli import main as faces_jobs
+from tests.faults import clock
 from tests.faults.points import POINTS, Piece
 
 MEGABYTE = 1024 * 1024
@@ -64,9 +66,12 @@ def main() -> None:
     parser.add_argument("--hear", type=int, required=True)
     parser.add_argument("--held", action="store_true")
     parser.add_argument("--point")
+    parser.add_argument("--clock", type=Path)
     given = parser.parse_args()
     line = Line(given.tell, given.hear)
     importlib.import_module(CODE[given.kind])
+    if given.clock is not None:
+        clock.follow(given.clock)
     if given.held:
         line.tell(said="held")
         line.wait()

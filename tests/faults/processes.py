@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -37,7 +37,7 @@ class Actor:
         *,
         point: Point | None = None,
         held: bool = False,
-        variables: Mapping[str, str] | None = None,
+        clock: Path | None = None,
         cgroup: Path | None = None,
     ) -> None:
         self.kind = kind
@@ -48,10 +48,11 @@ class Actor:
         command += ["--tell", str(tell), "--hear", str(hear)]
         command += ["--held"] if held else []
         command += ["--point", point.name] if point else []
+        command += ["--clock", str(clock)] if clock else []
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 _inside(cgroup, command),
-                env=_environment(settings, log.parent) | dict(variables or {}),
+                env=_environment(settings, log.parent),
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 pass_fds=(tell, hear),
@@ -60,6 +61,8 @@ class Actor:
         os.close(tell)
         os.close(hear)
         self._told, self._say, self._rest = hear_told, say, b""
+        self._listening = select.poll()  # whatever the number: `select` ends at 1024
+        self._listening.register(hear_told, select.POLLIN)
 
     def wait_for(self, said: str) -> dict[str, Any]:
         """Wait until it says so; what it says before is passed over.
@@ -75,7 +78,7 @@ class Actor:
                 if told["said"] == said:
                     return told
             left = deadline - time.monotonic()
-            if left <= 0 or not select.select([self._told], [], [], left)[0]:
+            if left <= 0 or not self._listening.poll(left * 1000):
                 raise NotInTimeError(f"the {self.kind} process never said {said!r}")
             data = os.read(self._told, 4096)
             if not data:

@@ -17,7 +17,7 @@ class Wire:
     def __init__(self, server_port: int) -> None:
         self._server = ("127.0.0.1", server_port)
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        self._pairs: set[tuple[socket.socket, socket.socket]] = set()
         self._open = threading.Event()
         self._open.set()
         self.delay_seconds = 0.0
@@ -49,9 +49,8 @@ class Wire:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        for pair in self._pairs:
-            for one in pair:
-                one.close()
+        for pair in list(self._pairs):
+            _end(*pair)
 
     def _accept(self) -> None:
         while True:
@@ -64,11 +63,21 @@ class Wire:
             except OSError:  # the server is down: so is the wire
                 client.close()
                 continue
-            self._pairs.append((client, server))
-            for source, target in ((client, server), (server, client)):
-                threading.Thread(
-                    target=self._pass_on, args=(source, target), name="wire", daemon=True
-                ).start()
+            threading.Thread(
+                target=self._connect, args=(client, server), name="wire", daemon=True
+            ).start()
+
+    def _connect(self, client: socket.socket, server: socket.socket) -> None:
+        with client, server:
+            pair = (client, server)
+            self._pairs.add(pair)
+            back = threading.Thread(
+                target=self._pass_on, args=(server, client), name="wire", daemon=True
+            )
+            back.start()
+            self._pass_on(client, server)
+            back.join()
+            self._pairs.discard(pair)
 
     def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError):
@@ -77,6 +86,10 @@ class Wire:
                 if self.delay_seconds:
                     time.sleep(self.delay_seconds)
                 target.sendall(data)
-        for one in (source, target):
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
+        _end(source, target)
+
+
+def _end(*both: socket.socket) -> None:
+    for one in both:
+        with suppress(OSError):
+            one.shutdown(socket.SHUT_RDWR)

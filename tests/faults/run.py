@@ -29,7 +29,7 @@ from faces_jobs.storage import open_storage
 from faces_jobs.submit import submit_files
 from tests.clips import Sound, write_image, write_video
 from tests.faults.faults import Fault
-from tests.faults.limits import bounded_memory, clock_mover, moved_clock
+from tests.faults.limits import bounded_memory
 from tests.faults.oracle import Pieces, compare, pieces, repeated_attempts
 from tests.faults.places import Place, Site
 from tests.faults.points import Kind, Point
@@ -126,12 +126,11 @@ def _play(
 ) -> dict[str, Any]:
     with ExitStack() as stack:
         database = stack.enter_context(open_database(place.settings.database))
-        library = clock_mover()
-        clock = moved_clock(library, place.clock) if fault.moves_clock and library else {}
+        clock = place.clock if fault.moves_clock else None
         group = stack.enter_context(bounded_memory()) if fault.bounds_memory else None
 
         def actor(kind: Kind, settings: Settings = place.settings, **how: Any) -> Actor:
-            return stack.enter_context(Actor(kind, settings, place.log, variables=clock, **how))
+            return stack.enter_context(Actor(kind, settings, place.log, clock=clock, **how))
 
         homes = [place.settings.model_copy(update={"port": free_port()}) for _ in range(2)]
         victim = actor(point.kind, homes[0], point=point, cgroup=group)
