@@ -1,7 +1,7 @@
 """The clock of a process of the tests, which can be moved while it runs.
 
-Both that Python tells and that SQLite tells within the process: on one machine the database's clock is
-that of whoever asks. Not by libfaketime: with many threads it stands still now and then.
+Both that Python tells and that SQLite tells within the process: on one machine the database's
+clock is that of whoever asks. Not by libfaketime: with many threads it stands still now and then.
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ from faces_jobs.db.migrate import upgrade
 from faces_jobs.queue import QUEUE_NAME
 from faces_jobs.settings import Settings
 from tests.faults.clock import set_ahead
+from tests.faults.processes import Nursery, nursery
 from tests.faults.proxy import Wire
 from tests.integration.servers import (
     PostgresServer,
@@ -182,6 +183,7 @@ class Site:
     """The servers of one kind of installation."""
 
     name: SiteName
+    nursery: Nursery
 
     @contextmanager
     def place(
@@ -196,8 +198,9 @@ class OneMachine(Site):
 
     name: SiteName = "SQLite + folder"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, nursery: Nursery) -> None:
         self._folder = folder
+        self.nursery = nursery
         self._template = folder / "template.db"
         upgrade(f"sqlite:///{self._template}")
 
@@ -228,8 +231,11 @@ class SeveralMachines(Site):
 
     name: SiteName = "PostgreSQL + Redis"
 
-    def __init__(self, folder: Path, postgres: PostgresServer, broker: RedisBroker) -> None:
+    def __init__(
+        self, folder: Path, nursery: Nursery, postgres: PostgresServer, broker: RedisBroker
+    ) -> None:
         self._folder = folder
+        self.nursery = nursery
         self.postgres = postgres
         self._broker = broker
         self.sql('CREATE DATABASE "template"')
@@ -269,7 +275,8 @@ class SeveralMachines(Site):
 def one_machine(folder: Path) -> Iterator[OneMachine]:
     """A machine with nothing but itself."""
     folder.mkdir(parents=True, exist_ok=True)
-    yield OneMachine(folder)
+    with nursery() as born:
+        yield OneMachine(folder, born)
 
 
 @contextmanager
@@ -287,7 +294,7 @@ def several_machines(folder: Path) -> Iterator[SeveralMachines]:
         broker = RedisBroker(stack.enter_context(running_redis(redis_server, folder)))
         stack.callback(broker.close)
         postgres = stack.enter_context(running_postgres(initdb, keeps_commits=True))
-        yield SeveralMachines(folder, postgres, broker)
+        yield SeveralMachines(folder, stack.enter_context(nursery()), postgres, broker)
 
 
 @contextmanager

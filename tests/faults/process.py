@@ -1,18 +1,13 @@
 """A real web, worker or sweep process of the tests, which can be held at its start and at a point.
 
-    python -m tests.faults.process worker --tell 7 --hear 8 --held --point encode
-
-What it says on `--tell` are lines of JSON; what it waits for on `--hear` are lines of one word.
+What it tells are lines of JSON; what it waits to hear are lines of one word.
 """
 
 from __future__ import annotations
 
-import argparse
-import importlib
 import json
 import os
-import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +15,27 @@ from celery import signals
 
 from faces_jobs.cli import main as faces_jobs
 from tests.faults import clock
-from tests.faults.points import POINTS, Piece
+from tests.faults.points import POINTS, Kind, Piece
 
 MEGABYTE = 1024 * 1024
-# What a kind of process loads before it says that it is held, so that it begins at once later.
+# Where the code of each kind of process begins.
 CODE = {
     "web": "faces_jobs_web.server",
     "worker": "faces_jobs.worker.celery_worker",
     "sweep": "faces_jobs.worker.sweep",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a process is to be."""
+
+    kind: Kind
+    environment: dict[str, str]
+    held: bool = False
+    point: str | None = None
+    clock: str | None = None
+    cgroup: str | None = None
 
 
 class Line:
@@ -58,21 +65,12 @@ def grow() -> None:
         taken.append(b"\x01" * MEGABYTE)
 
 
-def main() -> None:
-    """Be one process until it is ended."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("kind", choices=["web", "worker", "sweep"])
-    parser.add_argument("--tell", type=int, required=True)
-    parser.add_argument("--hear", type=int, required=True)
-    parser.add_argument("--held", action="store_true")
-    parser.add_argument("--point")
-    parser.add_argument("--clock", type=Path)
-    given = parser.parse_args()
-    line = Line(given.tell, given.hear)
-    importlib.import_module(CODE[given.kind])
-    if given.clock is not None:
-        clock.follow(given.clock)
-    if given.held:
+def play(request: Request, *, tell: int, hear: int) -> None:
+    """Be one process until it is ended: what `faces-jobs KIND` is."""
+    line = Line(tell, hear)
+    if request.clock is not None:
+        clock.follow(Path(request.clock))
+    if request.held:
         line.tell(said="held")
         line.wait()
     been = False
@@ -85,16 +83,11 @@ def main() -> None:
             line.wait()
 
     for point in POINTS:
-        if point.name == given.point:
+        if point.name == request.point:
             point.wrap(arrive)
 
     def ready(**_details: Any) -> None:
         line.tell(said="ready")
 
     signals.worker_ready.connect(ready, weak=False)
-    sys.argv = ["faces-jobs", given.kind]
     faces_jobs()
-
-
-if __name__ == "__main__":
-    main()

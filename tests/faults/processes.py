@@ -6,10 +6,14 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,12 +22,49 @@ from pydantic import SecretStr
 
 from faces_jobs.settings import ENVIRONMENT_PREFIX, Settings
 from tests.faults.points import Kind, Piece, Point
+from tests.faults.process import Request
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
 
 
 class NotInTimeError(Exception):
     """Something that was waited for did not come to be."""
+
+
+class Nursery:
+    """Where processes come from; see `tests.faults.nursery`."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._asking = threading.Lock()
+
+    def ask(self, request: Request, descriptors: list[int]) -> int:
+        """Have a process; its number."""
+        with self._asking:
+            socket.send_fds(self._control, [json.dumps(asdict(request)).encode()], descriptors)
+            return int(self._control.recv(64))
+
+
+@contextmanager
+def nursery() -> Iterator[Nursery]:
+    """Start a nursery; what it has brought forth ends with it."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.nursery", "--control", str(theirs.fileno())],
+            env={
+                "PATH": os.defpath,
+                "PYTHONPATH": os.pathsep.join(sys.path),  # the tested code, wherever it lies
+                "OMP_NUM_THREADS": "1",
+            },
+            pass_fds=(theirs.fileno(),),
+        )
+        theirs.close()
+        try:
+            yield Nursery(ours)
+        finally:
+            ours.shutdown(socket.SHUT_RDWR)
+            process.wait(PATIENCE_SECONDS)
 
 
 class Actor:
@@ -35,6 +76,7 @@ class Actor:
         settings: Settings,
         log: Path,
         *,
+        nursery: Nursery,
         point: Point | None = None,
         held: bool = False,
         clock: Path | None = None,
@@ -42,27 +84,23 @@ class Actor:
     ) -> None:
         self.kind = kind
         self.held = held
-        hear_told, tell = os.pipe()
-        hear, say = os.pipe()
-        command = [sys.executable, "-m", "tests.faults.process", kind]
-        command += ["--tell", str(tell), "--hear", str(hear)]
-        command += ["--held"] if held else []
-        command += ["--point", point.name] if point else []
-        command += ["--clock", str(clock)] if clock else []
-        with log.open("ab") as output:
-            self._process = subprocess.Popen(
-                _inside(cgroup, command),
-                env=_environment(settings, log.parent),
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                pass_fds=(tell, hear),
-                start_new_session=True,  # gunicorn's processes are struck together
-            )
-        os.close(tell)
-        os.close(hear)
-        self._told, self._say, self._rest = hear_told, say, b""
-        self._listening = select.poll()  # whatever the number: `select` ends at 1024
-        self._listening.register(hear_told, select.POLLIN)
+        request = Request(
+            kind=kind,
+            environment=_environment(settings, log.parent),
+            held=held,
+            point=point.name if point else None,
+            clock=str(clock) if clock else None,
+            cgroup=str(cgroup) if cgroup else None,
+        )
+        self._told, tell = os.pipe()
+        hear, self._say = os.pipe()
+        self._ended, code = os.pipe()
+        given = [tell, hear, code, os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)]
+        self._pid = nursery.ask(request, given)
+        for descriptor in given:
+            os.close(descriptor)
+        self._code: int | None = None
+        self._rest = b""
 
     def wait_for(self, said: str) -> dict[str, Any]:
         """Wait until it says so; what it says before is passed over.
@@ -78,7 +116,7 @@ class Actor:
                 if told["said"] == said:
                     return told
             left = deadline - time.monotonic()
-            if left <= 0 or not self._listening.poll(left * 1000):
+            if left <= 0 or not _readable(self._told, left):
                 raise NotInTimeError(f"the {self.kind} process never said {said!r}")
             data = os.read(self._told, 4096)
             if not data:
@@ -99,24 +137,26 @@ class Actor:
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to it, and to the processes that it started."""
-        if self._process.poll() is None:
-            os.killpg(self._process.pid, number)
+        if self.alive:
+            with suppress(ProcessLookupError):  # it ended in this very moment
+                os.killpg(self._pid, number)
 
-    def wait(self) -> int:
+    def wait(self, seconds: float = PATIENCE_SECONDS) -> int:
         """Wait for its end. Its exit code; of one that was killed, less than nought.
 
         Raises:
             NotInTimeError: it does not end.
         """
-        try:
-            return self._process.wait(PATIENCE_SECONDS)
-        except subprocess.TimeoutExpired:
-            raise NotInTimeError(f"the {self.kind} process does not end") from None
+        if self._code is None:
+            if not _readable(self._ended, seconds):
+                raise NotInTimeError(f"the {self.kind} process does not end")
+            self._code = int(os.read(self._ended, 64))
+        return self._code
 
     @property
     def alive(self) -> bool:
         """Whether it has not ended."""
-        return self._process.poll() is None
+        return self._code is None and not _readable(self._ended, 0)
 
     def __enter__(self) -> Self:
         return self
@@ -128,9 +168,9 @@ class Actor:
         trace: TracebackType | None,
     ) -> None:
         self.send(signal.SIGKILL)
-        self._process.wait()
-        os.close(self._told)
-        os.close(self._say)
+        self.wait()
+        for descriptor in (self._told, self._say, self._ended):
+            os.close(descriptor)
 
 
 def _environment(settings: Settings, home: Path) -> dict[str, str]:
@@ -138,7 +178,6 @@ def _environment(settings: Settings, home: Path) -> dict[str, str]:
     given = settings.model_dump(exclude_unset=True)
     return {
         "PATH": os.defpath,
-        "PYTHONPATH": os.pathsep.join(sys.path),  # the code that is tested, wherever it lies
         "HOME": str(home),
         "OMP_NUM_THREADS": "1",
         **{
@@ -150,9 +189,8 @@ def _environment(settings: Settings, home: Path) -> dict[str, str]:
     }
 
 
-def _inside(cgroup: Path | None, command: Sequence[str]) -> list[str]:
-    """A command that joins a control group before it begins."""
-    if cgroup is None:
-        return list(command)
-    script = 'echo $$ > "$0/cgroup.procs" && exec "$@"'
-    return ["/bin/sh", "-c", script, str(cgroup), *command]
+def _readable(descriptor: int, seconds: float) -> bool:
+    """Whether there is something to read within this time. (`select` ends at number 1024.)"""
+    waiting = select.poll()
+    waiting.register(descriptor, select.POLLIN)
+    return bool(waiting.poll(seconds * 1000))

@@ -84,7 +84,7 @@ def play_undisturbed(site: Site, files: list[Path]) -> Pieces:
     with receiver() as hooks, site.place() as place, ExitStack() as stack:
         database = stack.enter_context(open_database(place.settings.database))
         actors = [
-            stack.enter_context(Actor(kind, place.settings, place.log))
+            stack.enter_context(Actor(kind, place.settings, place.log, nursery=site.nursery))
             for kind in ("sweep", "worker")
         ]
         _submit(place.settings, database, files, hooks)
@@ -130,7 +130,9 @@ def _play(
         group = stack.enter_context(bounded_memory()) if fault.bounds_memory else None
 
         def actor(kind: Kind, settings: Settings = place.settings, **how: Any) -> Actor:
-            return stack.enter_context(Actor(kind, settings, place.log, clock=clock, **how))
+            nursery = place.site.nursery
+            made = Actor(kind, settings, place.log, nursery=nursery, clock=clock, **how)
+            return stack.enter_context(made)
 
         homes = [place.settings.model_copy(update={"port": free_port()}) for _ in range(2)]
         victim = actor(point.kind, homes[0], point=point, cgroup=group)
