@@ -14,10 +14,10 @@ PIP_VERSION := 26.3
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format faults bench wheel images clean
+.PHONY: help install demo test check format faults bench bench-policies wheel images clean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## make .venv with everything in it, from pinned versions
 
@@ -27,8 +27,10 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
 	    || { echo "No virtual environment could be made: install your system's python3-venv."; exit 1; }
 	$(BIN)/python -m pip install --quiet --upgrade pip==$(PIP_VERSION)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group test --group check \
-	    --editable '.[web,worker,redis,postgres,train]'
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt \
+	    --group test --group check --editable '.[web,worker,redis,postgres,train]'
+	@# pip would compile on one core. Some packages carry files for newer Pythons: those fail.
+	@$(BIN)/python -m compileall -q -q -j 0 $(VENV)/lib || true
 	@touch $@
 
 demo: $(STAMP) ## the whole service once round on a sample clip, then serve at http://127.0.0.1:8000
@@ -52,6 +54,9 @@ faults: $(STAMP) ## every fault at every point of a job's life; RUNS=3 for more 
 
 bench: $(STAMP) ## measure the pipeline on this machine and print the figures
 	$(BIN)/python -m tests.bench
+
+bench-policies: $(STAMP) ## measure what detecting and judging less spares and loses (CLIPS="a.mp4 b.mp4")
+	$(BIN)/python -m tests.bench.policies $(CLIPS)
 
 wheel: $(STAMP) ## build the wheel and the source archive into dist/
 	rm -f dist/faces_jobs-*

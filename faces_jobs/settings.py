@@ -27,6 +27,7 @@ MIN_TOKEN_CHARACTERS = 16
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 DetectorName = Literal["own", "centerface", "yunet"]
+EncoderName = Literal["auto", "libx264", "h264_nvenc", "h264_qsv", "h264_videotoolbox", "h264_amf"]
 DEFAULT_DETECTOR: DetectorName = "centerface"
 
 
@@ -144,6 +145,11 @@ class Settings(BaseModel):
         le=64,
         description="Batches that a process looks at at once, each in a thread. Empty: for "
         "`run` as many as cores, for a worker the cores divided by `FACES_JOBS_WORKERS`.",
+    )
+    encoder: EncoderName = Field(
+        default="libx264",
+        description="Encodes annotated videos: `libx264`, or by its name in FFmpeg a GPU's. "
+        "`auto`: a GPU's where one works. Parts of a video that was cut are always `libx264`'s.",
     )
     segment_seconds: float = Field(
         default=10.0,

@@ -48,3 +48,11 @@ def settings(tmp_path: Path) -> Settings:
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database file with the newest schema and no rows, to be copied for each test."""
     return made_once(tmp_path_factory, "template.db", lambda path: upgrade(f"sqlite:///{path}"))
+
+
+@pytest.fixture(scope="session")
+def sample_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The clip of the demo: it takes seconds to make, and nothing changes it."""
+    from faces_jobs.sample import write_sample_clip  # noqa: PLC0415 (few tests need its codecs)
+
+    return made_once(tmp_path_factory, "sample.mp4", write_sample_clip)

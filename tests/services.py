@@ -1,4 +1,4 @@
-"""What to do when a test's service is missing: skip on a laptop, fail where it was promised."""
+"""What tests expect of the services they start, or that the machine is to have."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import os
 from typing import NoReturn
 
 import pytest
+
+# The longest that a test waits for a process. Where all is well it costs nothing, and a machine
+# on which others work, too, may take long for a start.
+PATIENCE_SECONDS = 120
 
 
 def missing_service(sentence: str) -> NoReturn:

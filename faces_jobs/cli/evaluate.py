@@ -68,7 +68,8 @@ class Wish:
 @click.option(
     "--card",
     is_flag=True,
-    help="Write the tables into the model's CARD.md; refused where training has seen the pictures.",
+    help="Write the tables, and answers to pictures that may be shown, into the model's CARD.md; "
+    "refused where training has seen the pictures.",
 )
 @click.pass_obj
 def evaluate(
@@ -101,7 +102,7 @@ def evaluate(
                 wish.out.mkdir(parents=True, exist_ok=True)
                 (wish.out / "figures.json").write_text(json.dumps(entries, indent=1) + "\n")
             if card:
-                _write_card(catalog.record(wish.model).folder, entries, tables)
+                _write_card(wish, catalog, entries, tables)
     click.echo(json.dumps(entries, indent=2) if as_json else tables(entries).rstrip())
 
 
@@ -230,7 +231,7 @@ def _tell_skipped(skipped: Counter[str]) -> None:
             click.echo(f"left out: {count} x {reason}", err=True)
 
 
-def _write_card(folder: Path, entries: list[Any], tables: Tables) -> None:
+def _write_card(wish: Wish, catalog: Catalog, entries: list[Any], tables: Tables) -> None:
     from faces_jobs_models.training.cards import write_card
 
     seen = sum(entry.get("of_training", 0) for entry in entries)
@@ -238,4 +239,11 @@ def _write_card(folder: Path, entries: list[Any], tables: Tables) -> None:
         raise click.UsageError(
             f"A card holds no figures of the {seen} faces that training uses: add --held-out."
         )
-    click.echo(f"written: {write_card(folder, entries, tables)}", err=True)
+    folder = catalog.record(wish.model).folder
+    card = write_card(folder, entries, tables)
+    if wish.model != DETECTOR:
+        from faces_jobs_models.training.known_failures import write_known_failures
+
+        (classifier,) = catalog.classifiers([wish.model])
+        write_known_failures(folder, classifier, catalog.detector())
+    click.echo(f"written: {card}", err=True)

@@ -133,7 +133,8 @@ class _Run:
             if wanted.spec.annotated:
                 stem = wanted.outputs / f"{name}.annotated"
                 stem.parent.mkdir(parents=True, exist_ok=True)
-                sinks.append(sinks_opened.enter_context(open_annotated(stem, reader.info, source)))
+                copy = open_annotated(stem, reader.info, source, encoder=wanted.encoder)
+                sinks.append(sinks_opened.enter_context(copy))
             if wanted.show_delay_ms is not None:
                 window = Window(delay_ms=wanted.show_delay_ms, on_quit=self.stopped.set)
                 sinks.append(sinks_opened.enter_context(window))
@@ -142,6 +143,7 @@ class _Run:
                 detector=self._catalog.detector(),
                 tracker=OverlapTracker(),
                 classifiers=self._catalog.classifiers(wanted.spec.models),
+                cropper=self._catalog.cropper(),
                 spec=wanted.spec,
                 sinks=sinks,
                 # What the camera sees is shown at once; files are faster in batches.

@@ -16,7 +16,7 @@ from faces_jobs.cli.options import given_options, local_options
 from faces_jobs.cores import lanes_of
 from faces_jobs.errors import DeviceError
 from faces_jobs.jobs.spec import JobSpec
-from faces_jobs.settings import DetectorName, Settings
+from faces_jobs.settings import DetectorName, EncoderName, Settings
 
 CAMERA_NAME = "camera"
 
@@ -111,6 +111,7 @@ class Wanted:
     video_name: str
     batch_size: int
     lanes: int
+    encoder: EncoderName
     max_pixels: int
     unsure_below: str  # the setting; what the spec says counts before it
 
@@ -131,6 +132,7 @@ def _chosen(arguments: dict[str, Any], settings: Settings, spec: JobSpec) -> Wan
         video_name=name,
         batch_size=settings.batch_size,
         lanes=lanes_of(settings, processes=1),
+        encoder=settings.encoder,
         max_pixels=settings.max_pixels,
         unsure_below=settings.unsure_below,
     )

@@ -78,7 +78,6 @@ def train(
         if teacher is not None:
             from faces_jobs_models.training.detector.recipe import RECIPE
             from faces_jobs_models.training.detector.run_recipe import (
-                open_teacher,
                 run_detector_recipe,
             )
 
@@ -87,7 +86,7 @@ def train(
             folder = run_detector_recipe(
                 scene_recipe,
                 data,
-                teacher=open_teacher(teacher, threads=threads),
+                teacher=teacher,
                 out=into,
                 threads=threads,
                 say=say,

@@ -18,6 +18,11 @@ Priority = Literal["low", "normal", "high"]
 # Which comes first; the rank is what is stored and sorted by.
 PRIORITY_RANKS: dict[Priority, int] = {"high": 0, "normal": 1, "low": 2}
 
+ADAPTIVE = "adaptive"
+MAX_DETECT_EVERY = 10
+DETECT_EVERY = (*(str(count) for count in range(1, MAX_DETECT_EVERY + 1)), ADAPTIVE)
+Classify = Literal["every", "auto"]
+
 
 class JobSpec(BaseModel):
     """What the user asked for. Frozen; stored as JSON beside the job."""
@@ -57,6 +62,17 @@ class JobSpec(BaseModel):
         le=1000,
         description="Analyse at most this many frames a second of video (by time stamps).",
     )
+    detect_every: str = Field(
+        default="1",
+        description="Detect faces in every n-th analysed frame, 1 to 10, and place those between "
+        "by the two around; `adaptive`: detect wherever faces come, go or move fast.",
+        json_schema_extra={"enum": list(DETECT_EVERY)},
+    )
+    classify: Classify = Field(
+        default="every",
+        description="`every`: the models judge each face of each analysed frame; `auto`: not where "
+        "the same face says the same before and after and hardly changes in between.",
+    )
     annotated: bool = Field(
         default=True, description="Also make an annotated copy of each image or video."
     )
@@ -89,6 +105,18 @@ class JobSpec(BaseModel):
     @classmethod
     def _thresholds_are_readable(cls, said: str) -> str:
         parse_unsure_below(said)
+        return said.strip()
+
+    @field_validator("detect_every", mode="before")
+    @classmethod
+    def _a_count_is_a_text(cls, said: object) -> object:
+        return str(said) if isinstance(said, int) and not isinstance(said, bool) else said
+
+    @field_validator("detect_every")
+    @classmethod
+    def _detect_every_is_known(cls, said: str) -> str:
+        if said.strip() not in DETECT_EVERY:
+            raise ValueError(f"must be a whole number from 1 to {MAX_DETECT_EVERY}, or {ADAPTIVE}")
         return said.strip()
 
     @field_validator("label")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from faces_jobs.jobs.records import BoxXyxy
+from faces_jobs.pipeline.stretches import Stretch
 from faces_jobs.pipeline.values import Detections, Frame, MediaInfo
 
 # Larger frames travel in smaller batches: eight of 720p are 22 MB, one of 4K is 25 MB.
@@ -39,12 +40,14 @@ class Seen:
 class Batch:
     """Some frames that follow each other.
 
-    `seen` holds the faces, from left to right, of each frame that is analysed, by its index; it
-    is filled by `following.Follower`.
+    `stretches` divide those that are analysed, where not each is looked at in full. `seen` holds
+    the faces, from left to right, of each frame that is analysed, by its index; it is filled by
+    `following.Follower`.
     """
 
     frames: Sequence[Frame]
     analysed: Sequence[Frame]
+    stretches: Sequence[Stretch] = ()
     seen: dict[int, list[Seen]] = field(default_factory=dict)
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Generic, TypeVar
@@ -34,7 +34,8 @@ class Conveyor(Generic[T]):
         self._changed = threading.Condition()
         self._waiting: deque[T] = deque()  # put, and not yet begun
         self._finished: dict[int, T] = {}
-        self._put = self._begun = self._turn = self._off = 0  # numbers of the next batch
+        self._put = self._begun = self._off = 0  # numbers of the next batch
+        self._turns: Counter[str] = Counter()  # the same, of each block by its name
         self._ended = self._stopped = False
         self._failure: tuple[int, BaseException] | None = None
 
@@ -81,17 +82,17 @@ class Conveyor(Generic[T]):
                 self._changed.notify_all()
 
     @contextmanager
-    def turn(self, number: int) -> Iterator[None]:
-        """Wait until the block was left for all batches before this one.
+    def turn(self, number: int, at: str) -> Iterator[None]:
+        """Wait until the block of this name was left for all batches before this one.
 
         Raises:
             StoppedError: a batch before this one has failed, or nobody wants it any more.
         """
         with self._changed:
-            self._wait("lanes", lambda: self._turn == number, number)
+            self._wait("lanes", lambda: self._turns[at] == number, number)
         yield
         with self._changed:
-            self._turn += 1
+            self._turns[at] += 1
             self._changed.notify_all()
 
     def __iter__(self) -> Iterator[T]:

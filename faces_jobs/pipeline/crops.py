@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -28,18 +29,49 @@ def crop_faces(
     Returns:
         n crops of (size, size, 3) uint8 BGR.
     """
-    return [_crop(picture_bgr, box, scale, size) for box in np.asarray(boxes_xyxy, np.float64)]
+    height, width = picture_bgr.shape[:2]
+    return [
+        _crop(picture_bgr, *square, size)
+        for square in squares_around(boxes_xyxy, width, height, scale=scale)
+    ]
 
 
-def _crop(picture_bgr: Picture, box: np.ndarray, scale: float, size: int) -> Picture:
-    left, top, right, bottom = box
-    side = max(1, round(scale * max(right - left, bottom - top)))
-    x = math.floor((left + right) / 2 - side / 2 + 0.5)
-    y = math.floor((top + bottom) / 2 - side / 2 + 0.5)
+def crop_pictures(
+    pictures_bgr: Sequence[Picture], boxes_xyxy: Sequence[Boxes], *, scale: float, size: int
+) -> list[Picture]:
+    """`crop_faces` of several pictures, one after the other: the `Cropper` of the CPU."""
+    return [
+        crop
+        for picture, boxes in zip(pictures_bgr, boxes_xyxy, strict=True)
+        for crop in crop_faces(picture, boxes, scale=scale, size=size)
+    ]
+
+
+def squares_around(
+    boxes_xyxy: Boxes, width: int, height: int, *, scale: float
+) -> list[tuple[int, int, int]]:
+    """The square of each box: left, top and side, in whole pixels of a width x height picture.
+
+    A square may lie partly outside.
+
+    Raises:
+        ValueError: one lies wholly outside.
+    """
+    squares = []
+    for box in np.asarray(boxes_xyxy, np.float64):
+        left, top, right, bottom = box
+        side = max(1, round(scale * max(right - left, bottom - top)))
+        x = math.floor((left + right) / 2 - side / 2 + 0.5)
+        y = math.floor((top + bottom) / 2 - side / 2 + 0.5)
+        if x >= width or y >= height or x + side <= 0 or y + side <= 0:
+            raise ValueError(f"box {box.tolist()} lies outside the {width}x{height} picture")
+        squares.append((x, y, side))
+    return squares
+
+
+def _crop(picture_bgr: Picture, x: int, y: int, side: int, size: int) -> Picture:
     height, width = picture_bgr.shape[:2]
     inside = picture_bgr[max(0, y) : min(height, y + side), max(0, x) : min(width, x + side)]
-    if not inside.size:
-        raise ValueError(f"box {box.tolist()} lies outside the {width}x{height} picture")
     if inside.shape[:2] != (side, side):
         bordered = cv2.copyMakeBorder(
             inside,

@@ -8,6 +8,7 @@ from faces_jobs.errors import TruncatedError
 from faces_jobs.pipeline.batches import Batch, frames_a_batch
 from faces_jobs.pipeline.sampling import Sampling
 from faces_jobs.pipeline.stages import FrameReader
+from faces_jobs.pipeline.stretches import Stretches
 from faces_jobs.pipeline.timing import StageSeconds
 from faces_jobs.pipeline.values import Frame
 
@@ -16,12 +17,20 @@ class Decoding:
     """Iterate it once: all frames of the reader, up to where the file breaks off."""
 
     def __init__(
-        self, reader: FrameReader, sampling: Sampling, seconds: StageSeconds, *, batch_size: int
+        self,
+        reader: FrameReader,
+        sampling: Sampling,
+        seconds: StageSeconds,
+        *,
+        batch_size: int,
+        stretches: Stretches | None = None,
     ) -> None:
+        """Read frames in batches of so many; with stretches, up to where the next one ends."""
         self._frames = iter(reader)
         self._sampling = sampling
         self._seconds = seconds
         self._batch_size = frames_a_batch(reader.info, batch_size)
+        self._stretches = stretches
         self.truncated: TruncatedError | None = None
 
     def __iter__(self) -> Iterator[Batch]:
@@ -33,19 +42,33 @@ class Decoding:
         """
         while self.truncated is None:
             with self._seconds.of("decode"):
-                frames = self._take()
-            if not frames:
+                batch = self._take()
+            if not batch.frames:
                 return
-            yield Batch(frames, [frame for frame in frames if self._sampling.takes(frame)])
+            yield batch
 
-    def _take(self) -> list[Frame]:
+    def _take(self) -> Batch:
         taken: list[Frame] = []
+        analysed: list[Frame] = []
         try:
-            while len(taken) < self._batch_size:
+            while len(taken) < self._batch_size or self._is_amidst:
                 frame = next(self._frames, None)
                 if frame is None:
                     break
                 taken.append(frame)
+                is_analysed = self._sampling.takes(frame)
+                if is_analysed:
+                    analysed.append(frame)
+                if self._stretches is not None:
+                    self._stretches.see(frame, analysed=is_analysed)
         except TruncatedError as error:
             self.truncated = error
-        return taken
+        if self._stretches is None:
+            return Batch(taken, analysed)
+        if self._is_amidst:  # after the last frame
+            self._stretches.finish()
+        return Batch(taken, analysed, self._stretches.take())
+
+    @property
+    def _is_amidst(self) -> bool:
+        return self._stretches is not None and self._stretches.is_open

@@ -2,60 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
-import numpy as np
-
-from faces_jobs.pipeline.batches import Seen
-from faces_jobs.pipeline.crops import crop_faces
+from faces_jobs.pipeline.batches import Batch, Seen
+from faces_jobs.pipeline.detecting import Turn
 from faces_jobs.pipeline.quality import CROP_SCALE, CROP_SIZE, sharpness_of
-from faces_jobs.pipeline.stages import Classifier
+from faces_jobs.pipeline.stages import Classifier, Cropper
 from faces_jobs.pipeline.timing import StageSeconds
 from faces_jobs.pipeline.values import Picture
 
 # Crops that are held at once, however many faces a batch has: 64 pixels square, 12 kB each.
-_MOST_CROPS = 256
-_Geometry = tuple[float, int]  # scale and size of a crop
+MOST_CROPS = 256
+
+Crops = Mapping[Seen, Picture]
+"""Of faces, as `quality` wants them."""
 
 
 class Judge:
-    """Asks each classifier about many faces at once. Safe to share between threads."""
+    """Asks each classifier about every face. Safe to share between threads."""
 
-    def __init__(self, classifiers: Sequence[Classifier], seconds: StageSeconds) -> None:
+    def __init__(
+        self, classifiers: Sequence[Classifier], cropper: Cropper, seconds: StageSeconds
+    ) -> None:
         self._classifiers = classifiers
+        self._cropper = cropper
         self._seconds = seconds
 
-    def judge(self, faces: Sequence[Seen]) -> None:
-        """Fill each face's opinion and sharpness."""
-        for start in range(0, len(faces), _MOST_CROPS):
-            self._judge(faces[start : start + _MOST_CROPS])
+    def judge(self, batch: Batch, turn: Turn) -> None:  # noqa: ARG002 (see `Reclassification`)
+        """Fill the opinion and sharpness of each face of the batch."""
+        for faces, crops in self.measured(batch.faces):
+            for classifier in self._classifiers:
+                self.ask(classifier, faces, crops)
 
-    def _judge(self, faces: Sequence[Seen]) -> None:
-        # Models that see the same square share it: cutting a large face costs what judging it does.
-        crops: dict[_Geometry, list[Picture]] = {}
-        for scale, size in [
-            (CROP_SCALE, CROP_SIZE),
-            *((each.crop_scale, each.crop_size) for each in self._classifiers),
-        ]:
-            if (scale, size) not in crops:
-                with self._seconds.of("crop"):
-                    crops[scale, size] = list(_cut(faces, scale, size))
-        with self._seconds.of("crop"):
-            for face, crop in zip(faces, crops[CROP_SCALE, CROP_SIZE], strict=True):
-                face.sharpness = sharpness_of(crop)
-        for each in self._classifiers:
+    def measured(self, faces: Sequence[Seen]) -> Iterator[tuple[Sequence[Seen], Crops]]:
+        """Fill each face's sharpness; gives the faces back, some at a time, with their crops."""
+        for start in range(0, len(faces), MOST_CROPS):
+            some = faces[start : start + MOST_CROPS]
+            with self._seconds.of("crop"):
+                crops = dict(zip(some, self._cut(some, CROP_SCALE, CROP_SIZE), strict=True))
+                for face, crop in crops.items():
+                    face.sharpness = sharpness_of(crop)
+            yield some, crops
+
+    def ask(self, classifier: Classifier, faces: Sequence[Seen], crops: Crops) -> None:
+        """Fill in what the classifier says of each of these faces.
+
+        Models that see the same square as `quality` use its crop where it is still there:
+        cutting a large face costs what judging it does.
+        """
+        for start in range(0, len(faces), MOST_CROPS):
+            some = faces[start : start + MOST_CROPS]
+            with self._seconds.of("crop"):
+                pictures = self._crops_for(classifier, some, crops)
             with self._seconds.of("classify"):
-                opinions = each.classify(crops[each.crop_scale, each.crop_size])
-            for face, opinion in zip(faces, opinions, strict=True):
+                opinions = classifier.classify(pictures)
+            for face, opinion in zip(some, opinions, strict=True):
                 face.opinion.update(opinion)
 
+    def _crops_for(
+        self, classifier: Classifier, faces: Sequence[Seen], crops: Crops
+    ) -> list[Picture]:
+        scale, size = classifier.crop_scale, classifier.crop_size
+        if (scale, size) == (CROP_SCALE, CROP_SIZE) and all(face in crops for face in faces):
+            return [crops[face] for face in faces]
+        return self._cut(faces, scale, size)
 
-def _cut(faces: Sequence[Seen], scale: float, size: int) -> Iterator[Picture]:
-    for _, group in groupby(faces, key=lambda face: face.frame.index):
-        of_frame = list(group)
-        first = of_frame[0]
-        boxes = first.detections.boxes_xyxy[[face.detection for face in of_frame]]
-        yield from crop_faces(
-            first.frame.picture_bgr, np.asarray(boxes, np.float32), scale=scale, size=size
-        )
+    def _cut(self, faces: Sequence[Seen], scale: float, size: int) -> list[Picture]:
+        pictures, boxes = [], []
+        for _, group in groupby(faces, key=lambda face: face.frame.index):
+            of_frame = list(group)
+            first = of_frame[0]
+            pictures.append(first.frame.picture_bgr)
+            boxes.append(first.detections.boxes_xyxy[[face.detection for face in of_frame]])
+        return self._cropper(pictures, boxes, scale=scale, size=size)

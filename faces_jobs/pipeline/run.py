@@ -6,16 +6,22 @@ import contextvars
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.pipeline.batches import Batch
 from faces_jobs.pipeline.conveyor import Conveyor, StoppedError
+from faces_jobs.pipeline.crops import crop_pictures
 from faces_jobs.pipeline.decoding import Decoding
+from faces_jobs.pipeline.detecting import Detecting
 from faces_jobs.pipeline.following import Follower
 from faces_jobs.pipeline.judging import Judge
+from faces_jobs.pipeline.reclassify import Reclassification
+from faces_jobs.pipeline.redetect import Redetection
 from faces_jobs.pipeline.sampling import Sampling
 from faces_jobs.pipeline.settling import Settler
-from faces_jobs.pipeline.stages import Classifier, Detector, FrameReader, Sink, Tracker
+from faces_jobs.pipeline.stages import Classifier, Cropper, Detector, FrameReader, Sink, Tracker
+from faces_jobs.pipeline.stretches import Stretches
 from faces_jobs.pipeline.timing import StageSeconds
 from faces_jobs.pipeline.unsure import thresholds_of_all
 from faces_jobs.pipeline.values import RunReport
@@ -38,6 +44,7 @@ def run_item(
     batch_size: int,
     on_progress: Progress,
     lanes: int = 1,
+    cropper: Cropper = crop_pictures,
     sampling: Sampling | None = None,
     unsure_below: str = "",
 ) -> RunReport:
@@ -45,7 +52,8 @@ def run_item(
 
     One thread decodes. Each lane, a thread too, takes a batch: detects, waits for its turn to
     follow the faces, then has them judged. This thread settles votes and feeds the sinks.
-    Results depend neither on `batch_size` nor on `lanes`. Memory is that of `lanes` + 2 batches.
+    Results depend neither on `batch_size` nor on `lanes`. Memory is that of `lanes` + 2 batches;
+    where the spec lets frames be spared, each is longer by up to one stretch.
     Sinks, like the reader, are opened and closed by whoever made them.
 
     Args:
@@ -60,6 +68,7 @@ def run_item(
         batch_size: frames that travel together; fewer where they are large.
         on_progress: called after each batch. What it raises (`CancelledError`, ...) ends the run.
         lanes: batches that are looked at at once; more than the machine has cores gain nothing.
+        cropper: cuts faces out for the classifiers; theirs, where they are not on the CPU.
         sampling: which frames are analysed, where the reader begins in the midst of an item.
         unsure_below: the setting of that name: below which probability answers are `unsure`
             where the spec does not say it. Empty: each model's own.
@@ -73,19 +82,28 @@ def run_item(
     """
     asked = [each for each in classifiers if each.name in spec.models]
     seconds, waiting = StageSeconds(), StageSeconds()
-    decoding = Decoding(reader, sampling or Sampling(spec), seconds, batch_size=batch_size)
-    follower = Follower(tracker, spec)
-    judge = Judge(asked, seconds)
-    settler = Settler(sinks, thresholds_of_all(asked, unsure_below, spec.unsure_below), seconds)
+    thresholds = thresholds_of_all(asked, unsure_below, spec.unsure_below)
+    decoding = Decoding(
+        reader,
+        sampling or Sampling(spec),
+        seconds,
+        batch_size=batch_size,
+        stretches=Stretches.wanted(spec, reader.info),
+    )
+    every = Detecting(detector, spec, seconds)
+    detecting = every if spec.detect_every == "1" else Redetection(every, spec)
+    follower = Follower(tracker)
+    each = Judge(asked, cropper, seconds)
+    judging = each if spec.classify == "every" else Reclassification(each, asked, thresholds)
+    settler = Settler(sinks, thresholds, seconds)
     conveyor = Conveyor[Batch](most=lanes + _BATCHES_AROUND, waiting=waiting)
 
     def look_at(number: int, batch: Batch) -> None:
-        with seconds.of("detect"):
-            pictures = [frame.picture_bgr for frame in batch.analysed]
-            found = detector.detect(pictures) if pictures else []
-        with conveyor.turn(number), seconds.of("track"):
+        turn = partial(conveyor.turn, number)
+        found = detecting.find(batch, turn)
+        with turn("track"), seconds.of("track"):
             follower.follow(batch, found)
-        judge.judge(batch.faces)
+        judging.judge(batch, turn)
 
     with _threads(conveyor, decoding, [lambda: conveyor.work(look_at)] * lanes):
         total = reader.info.frame_count

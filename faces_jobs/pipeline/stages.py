@@ -7,6 +7,7 @@ from typing import Protocol
 
 from faces_jobs.jobs.records import TrackRecord
 from faces_jobs.pipeline.values import (
+    Boxes,
     Detections,
     Face,
     Frame,
@@ -84,6 +85,20 @@ class Classifier(Protocol):
 
     def classify(self, crops_bgr: Sequence[Picture]) -> list[Opinion]:
         """One opinion for each crop of `crop_size` x `crop_size` pixels."""
+
+
+class Cropper(Protocol):
+    """Cuts faces out of pictures, by the one geometry of `crops.squares_around`."""
+
+    def __call__(
+        self,
+        pictures_bgr: Sequence[Picture],
+        boxes_xyxy: Sequence[Boxes],
+        *,
+        scale: float,
+        size: int,
+    ) -> list[Picture]:
+        """The crops of each picture's boxes, (size, size, 3), picture by picture."""
 
 
 class Tracker(Protocol):

@@ -118,19 +118,29 @@ class OverlapTracker:
     def _pairs(self, boxes: NDArray[np.float64], time_ms: float) -> list[tuple[int, int]]:
         if not self._tracks or not len(boxes):
             return []
-        expected = np.stack([track.expected(time_ms) for track in self._tracks])
-        overlap = overlaps(_grown(expected), _grown(boxes))
-        # What overlaps too little must not win a pair by adding a little to the sum.
-        overlap[overlap < LOWEST_OVERLAP] = 0
-        rows, columns = linear_sum_assignment(overlap, maximize=True)
-        return [
-            (int(row), int(column))
-            for row, column in zip(rows, columns, strict=True)
-            if overlap[row, column] > 0
-        ]
+        return pair_boxes(np.stack([track.expected(time_ms) for track in self._tracks]), boxes)
 
     def _remembers(self, track: _Track, time_ms: float) -> bool:
         return track.missed <= MEMORY_UPDATES or time_ms - track.seen_ms <= MEMORY_MS
+
+
+def pair_boxes(
+    first_xyxy: NDArray[np.float64] | Boxes, second_xyxy: NDArray[np.float64] | Boxes
+) -> list[tuple[int, int]]:
+    """Places in the first, (n, 4), and the second, (m, 4), of boxes that are of one face."""
+    if not len(first_xyxy) or not len(second_xyxy):
+        return []
+    overlap = overlaps(
+        _grown(np.asarray(first_xyxy, np.float64)), _grown(np.asarray(second_xyxy, np.float64))
+    )
+    # What overlaps too little must not win a pair by adding a little to the sum.
+    overlap[overlap < LOWEST_OVERLAP] = 0
+    rows, columns = linear_sum_assignment(overlap, maximize=True)
+    return [
+        (int(row), int(column))
+        for row, column in zip(rows, columns, strict=True)
+        if overlap[row, column] > 0
+    ]
 
 
 def overlaps(

@@ -31,13 +31,15 @@ Boxes = NDArray[np.float32]
 class Frame:
     """One decoded frame, upright (rotation applied).
 
-    `duration_ms` is how long it is shown, where the stream says so.
+    `duration_ms` is how long it is shown, where the stream says so. `is_key`: it can be decoded
+    without those before it.
     """
 
     index: int
     time_ms: float
     picture_bgr: Picture
     duration_ms: float | None = None
+    is_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,6 +136,7 @@ class VideoReader:
                     time_ms=clock.milliseconds(ticks),
                     picture_bgr=fit(self._picture(decoded), self._info.width, self._info.height),
                     duration_ms=clock.milliseconds(duration),
+                    is_key=bool(decoded.key_frame),
                 )
         except TruncatedError as error:
             broken = error

@@ -59,17 +59,24 @@ class Sizes:
         )
 
 
-def draw_faces(picture_bgr: Picture, faces: Sequence[Face]) -> Picture:
+def draw_faces(
+    picture_bgr: Picture, faces: Sequence[Face], *, onto: Picture | None = None
+) -> Picture:
     """A copy of the picture with every face's box and labels on it.
 
     Args:
         picture_bgr: (height, width, 3) uint8; not changed.
         faces: of this frame, or the last ones known where the frame was not analysed.
+        onto: an array of the same size that is overwritten and given back; None: a new one.
 
     Returns:
         (height, width, 3) uint8 BGR.
     """
-    drawn = picture_bgr.copy()
+    if onto is None or onto.shape != picture_bgr.shape:
+        drawn = picture_bgr.copy()
+    else:
+        drawn = onto
+        np.copyto(drawn, picture_bgr)
     height, width = drawn.shape[:2]
     sizes = Sizes.of(width, height)
     for face in faces:

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 import av
 import av.error
@@ -19,18 +19,24 @@ import cv2
 import numpy as np
 from av.packet import Packet
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+from av.video.reformatter import (
+    ColorPrimaries,
+    ColorRange,
+    Colorspace,
+    ColorTrc,
+    VideoReformatter,
+)
 from av.video.stream import VideoStream
 
 from faces_jobs.jobs.records import TrackRecord
 from faces_jobs.pipeline.pictures import fit
 from faces_jobs.pipeline.values import Face, Frame, MediaInfo, Picture
+from faces_jobs.settings import EncoderName
 from faces_jobs.sinks.drawing import draw_faces
+from faces_jobs.sinks.encoders import Encoder, choose_encoder
 from faces_jobs.sinks.sound import Sound
 from faces_jobs.storage import told_when_full
 
-# Encoding is the dearest stage. Veryfast is half of medium's time for a tenth more bytes.
-ENCODER = {"preset": "veryfast", "crf": "22"}
 FRAMES_BEHIND = 4  # what is held beside the caller's batch
 KEY_FRAME_SECONDS = 2  # how far a player has to go back when somebody seeks
 USUAL_RATE = Fraction(25)
@@ -55,10 +61,12 @@ class AnnotatedVideo:
         info: MediaInfo,
         source: Path | None = None,
         format: str = "mp4",  # noqa: A002 (FFmpeg's word)
+        encoder: EncoderName = "libx264",
     ) -> None:
         """Write to `path`; with the sound of `source`, the file that is read, where it has one.
 
-        Parts that are to be put together are of another format (see `sinks.joined`).
+        Parts that are to be put together are of another format (see `sinks.joined`), and all of
+        one encoder.
         """
         self._path = path
         self._part = path.with_name(path.name + ".part")
@@ -77,12 +85,18 @@ class AnnotatedVideo:
             )
             self._output = av.open(str(self._part), "w", format=format, options=options)
             opened.callback(self._abandon)
-            self._stream = self._add_stream()
+            self._size_wh = _encoded_size(info.width, info.height)
+            width, height = self._size_wh
+            self._stream = self._add_stream(choose_encoder(encoder, width=width, height=height))
             self._sound: Sound | None = None
             if source is not None and info.has_audio:
                 self._sound = opened.enter_context(Sound(source, info, self._output))
+            self._reformatter = VideoReformatter()
+            self._drawn = np.empty((info.height, info.width, 3), np.uint8)
             self._encoder = ThreadPoolExecutor(1, thread_name_prefix="encode")
             opened.callback(self._encoder.shutdown, cancel_futures=True)
+            self._drawer = ThreadPoolExecutor(1, thread_name_prefix="draw")
+            opened.callback(self._drawer.shutdown, cancel_futures=True)
             self._waiting: deque[Future[None]] = deque()
             self._opened = opened.pop_all()
 
@@ -103,31 +117,34 @@ class AnnotatedVideo:
         """Have one frame drawn and encoded, and the sound up to it muxed.
 
         That is done behind the caller's back, a few frames later at most, while the networks
-        look at the next ones.
+        look at the next ones: by one thread that draws and one that encodes.
 
         Raises:
             StorageFullError: there is no room for it, or was none for one before it.
         """
         while len(self._waiting) >= FRAMES_BEHIND:
             self._waiting.popleft().result()
-        self._waiting.append(self._encoder.submit(self._encode, frame, tuple(faces)))
+        drawn = self._drawer.submit(self._draw, frame.picture_bgr, tuple(faces))
+        self._waiting.append(
+            self._encoder.submit(self._encode, drawn, frame.time_ms, frame.duration_ms or 0.0)
+        )
 
-    def _encode(self, frame: Frame, faces: Sequence[Face]) -> None:
-        ticks = round(Fraction(frame.time_ms) / 1000 / self._tick)
+    def _encode(self, drawn: Future[VideoFrame], time_ms: float, duration_ms: float) -> None:
+        encoded = drawn.result()
+        ticks = round(Fraction(time_ms) / 1000 / self._tick)
         if self._last_ticks is not None:
             ticks = max(ticks, self._last_ticks + 1)  # a camera's clock is finer than a tick
         else:
             self._first_ticks = ticks
         self._last_ticks = ticks
-        encoded = self._picture(draw_faces(frame.picture_bgr, faces))
         encoded.pts = ticks + self._delay()
         encoded.time_base = self._tick
-        self._last_duration = round(Fraction(frame.duration_ms or 0) / 1000 / self._tick)
+        self._last_duration = round(Fraction(duration_ms) / 1000 / self._tick)
         self._durations[encoded.pts] = self._last_duration
         with told_when_full():
             self._mux(self._stream.encode(encoded))
             if self._sound is not None:
-                self._sound.mux_until(frame.time_ms / 1000)
+                self._sound.mux_until(time_ms / 1000)
 
     def finish(self, tracks: Sequence[TrackRecord]) -> None:  # noqa: ARG002 (a sink's signature)
         """Encode what is left and write the index to the file's beginning.
@@ -147,16 +164,18 @@ class AnnotatedVideo:
             self._output.close()
         self._finished = True
 
-    def _add_stream(self) -> VideoStream:
+    def _add_stream(self, encoder: Encoder) -> VideoStream:
         rate = self._info.average_rate or USUAL_RATE
-        stream = self._output.add_stream("libx264", rate=rate.limit_denominator(1_000_000))
-        width, height = _encoded_size(self._info.width, self._info.height)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream = cast(
+            "VideoStream",
+            self._output.add_stream(encoder.name, rate=rate.limit_denominator(1_000_000)),
+        )
+        stream.width, stream.height = self._size_wh
+        stream.pix_fmt = "yuv420p"
         stream.time_base = self._tick
         context = stream.codec_context
         context.time_base = self._tick
-        context.options = dict(ENCODER)
-        context.thread_count = 1
+        encoder.set_up(context)
         context.gop_size = max(1, round(rate * KEY_FRAME_SECONDS))
         context.colorspace = int(Colorspace.ITU709)
         context.color_range = int(ColorRange.MPEG)
@@ -164,8 +183,12 @@ class AnnotatedVideo:
         context.color_trc = int(ColorTrc.BT709)
         return stream
 
-    def _picture(self, drawn_bgr: Picture) -> VideoFrame:
-        width, height = _encoded_size(self._info.width, self._info.height)
+    def _draw(self, picture_bgr: Picture, faces: Sequence[Face]) -> VideoFrame:
+        """The annotated picture in the encoder's colours."""
+        # Into the same array again and again: new pages cost more than copying does. What is
+        # given back is not of it.
+        drawn_bgr = draw_faces(picture_bgr, faces, onto=self._drawn)
+        width, height = self._size_wh
         if max(self._info.width, self._info.height) > LARGEST_SIDE:
             drawn_bgr = fit(drawn_bgr, width, height)
         below, beside = height - drawn_bgr.shape[0], width - drawn_bgr.shape[1]
@@ -173,7 +196,8 @@ class AnnotatedVideo:
             drawn_bgr = np.asarray(
                 cv2.copyMakeBorder(drawn_bgr, 0, below, 0, beside, cv2.BORDER_REPLICATE), np.uint8
             )
-        return VideoFrame.from_ndarray(drawn_bgr, format="bgr24").reformat(
+        return self._reformatter.reformat(
+            VideoFrame.from_numpy_buffer(drawn_bgr, format="bgr24"),
             format="yuv420p",
             dst_colorspace=Colorspace.ITU709,
             dst_color_range=ColorRange.MPEG,

@@ -10,6 +10,7 @@ from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.db.endings import NewArtifact
 from faces_jobs.pipeline.stages import Sink
 from faces_jobs.pipeline.values import MediaInfo
+from faces_jobs.settings import EncoderName
 from faces_jobs.sinks.annotated import open_annotated, suffix_of
 from faces_jobs.sinks.thumbnails import Thumbnails
 from faces_jobs.storage import LocalStorage
@@ -40,7 +41,7 @@ class ItemArtifacts:
         self._shots.mkdir()
 
     @contextmanager
-    def sinks(self, source: Path, info: MediaInfo) -> Iterator[list[Sink]]:
+    def sinks(self, source: Path, info: MediaInfo, *, encoder: EncoderName) -> Iterator[list[Sink]]:
         """The sinks that the job's options ask for; their files are whole when this ends well."""
         with ExitStack() as stack:
             thumbnails = stack.enter_context(Thumbnails(self._shots))
@@ -50,7 +51,8 @@ class ItemArtifacts:
                 stem = f"{self._stem}.annotated"
                 kind = "annotated_image" if info.kind == "image" else "annotated_video"
                 self._kinds[f"{stem}{suffix}"] = (kind, None)
-                sinks.append(stack.enter_context(open_annotated(self._out / stem, info, source)))
+                copy = open_annotated(self._out / stem, info, source, encoder=encoder)
+                sinks.append(stack.enter_context(copy))
             yield sinks
         for track, path in thumbnails.paths():
             name = f"{self._stem}.track-{track}.jpg"

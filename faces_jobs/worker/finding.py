@@ -66,6 +66,7 @@ def find(claim: SegmentClaim, worker: Worker) -> bool:
                 detector=detector,
                 tracker=OverlapTracker(),
                 classifiers=classifiers,
+                cropper=worker.networks.cropper(),
                 spec=spec,
                 sinks=[findings],
                 batch_size=settings.batch_size,

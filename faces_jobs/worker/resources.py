@@ -10,7 +10,7 @@ from typing import Protocol
 
 from faces_jobs.counters import Counters
 from faces_jobs.db.session import Database, open_database
-from faces_jobs.pipeline.stages import Classifier, Detector
+from faces_jobs.pipeline.stages import Classifier, Cropper, Detector
 from faces_jobs.presence import process_name
 from faces_jobs.queue import Queue, open_queue
 from faces_jobs.settings import Settings
@@ -38,6 +38,9 @@ class Networks(Protocol):
         Raises:
             ModelError: a file is missing, changed or of another shape.
         """
+
+    def cropper(self) -> Cropper:
+        """Cuts faces out for these classifiers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,12 +48,13 @@ def work_whole(claim: SegmentClaim, worker: Worker) -> bool:
         workspace = stack.enter_context(storage.workspace(claim.token))
         spool = stack.enter_context(FaceSpool(workspace / "faces"))
         artifacts = ItemArtifacts(claim, workspace)
-        with artifacts.sinks(path, reader.info) as sinks:
+        with artifacts.sinks(path, reader.info, encoder=settings.encoder) as sinks:
             report = run_item(
                 reader,
                 detector=detector,
                 tracker=OverlapTracker(),
                 classifiers=classifiers,
+                cropper=worker.networks.cropper(),
                 spec=claim.spec,
                 sinks=[spool, *sinks],
                 batch_size=settings.batch_size,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from threading import Lock
 from types import MappingProxyType, TracebackType
@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from faces_jobs.errors import ModelError
 from faces_jobs.jobs.labels import MODELS
-from faces_jobs.pipeline.stages import Classifier, Detector
+from faces_jobs.pipeline.crops import crop_pictures
+from faces_jobs.pipeline.stages import Classifier, Cropper, Detector
 from faces_jobs.settings import DEFAULT_DETECTOR, DetectorName
 from faces_jobs_models.detector.choice import FOLDERS, detector_folder, detector_record
 from faces_jobs_models.device import Device, WantedDevice, choose_device
@@ -24,9 +25,9 @@ from faces_jobs_models.weights import RECORD_NAME, ModelRecord, read_record
 
 if TYPE_CHECKING:
     from faces_jobs_models.detector.options import DetectorOptions
+    from faces_jobs_models.on_device.networks import DeviceNetworks
 
 _HERE = Path(__file__).parent
-_CUDA_BATCH = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ class Catalog:
                 self._detector = open_detector(
                     self.record("detector"),
                     threads=self._threads,
-                    cuda=self._device == "cuda",
+                    on_device=self._on_device if self._device == "cuda" else None,
                     options=self._detector_options,
                 )
             return self._detector
@@ -146,6 +147,18 @@ class Catalog:
                 if name not in self._classifiers:
                     self._classifiers[name] = self.open_classifier(self.record(name))
             return [self._classifiers[name] for name in names]
+
+    def cropper(self) -> Cropper:
+        """Cuts faces out for these classifiers."""
+        return self._on_device.cropper() if self._device == "cuda" else crop_pictures
+
+    @cached_property
+    def _on_device(self) -> DeviceNetworks:
+        from faces_jobs_models.on_device.networks import (  # noqa: PLC0415 - loads torch
+            DeviceNetworks,
+        )
+
+        return DeviceNetworks("cuda", half=True)
 
     def record(self, name: str) -> ModelRecord:
         """What is known of one network, with its labels checked; its weights are not read.
@@ -250,14 +263,7 @@ class Catalog:
 
         record.verify()
         if self._device == "cuda":
-            from faces_jobs_models.torch_session import TorchSession  # noqa: PLC0415 - loads torch
-
-            return AttributeClassifier(
-                TorchSession(record, device="cuda"),
-                record,
-                sha256=record.files["safetensors"].sha256,
-                largest_batch=_CUDA_BATCH,
-            )
+            return self._on_device.classifier(record)
         from faces_jobs_models.onnx_session import OnnxSession  # noqa: PLC0415 - loads onnxruntime
 
         session = OnnxSession(record.files["onnx"].path, name=record.name, threads=self._threads)

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import Tensor
 
 from faces_jobs.errors import ModelError
 from faces_jobs_models.device import Device
@@ -17,9 +18,9 @@ from faces_jobs_models.weights import ModelRecord
 
 
 class TorchSession:
-    """Loads on the given device; answers with arrays on the CPU."""
+    """Loads on the given device, and runs in half precision where that is asked for."""
 
-    def __init__(self, record: ModelRecord, *, device: Device) -> None:
+    def __init__(self, record: ModelRecord, *, device: Device, half: bool = False) -> None:
         network = build_network(record.heads, record.network)
         path = record.files["safetensors"].path
         try:
@@ -31,9 +32,15 @@ class TorchSession:
             ) from error
         self._device = torch.device(device)
         self._network = network.to(self._device).eval()
+        self._half = half
 
     def run(self, batch: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
         """(n, 3, size, size) float32 BGR 0..255 to (n, labels) probabilities, one array a head."""
-        with torch.inference_mode():
-            outputs = self._network(torch.from_numpy(batch).to(self._device))
+        return self.answer(torch.from_numpy(batch))
+
+    @torch.inference_mode()
+    def answer(self, crops: Tensor) -> Sequence[NDArray[np.float32]]:
+        """As `run`, of crops that may be on the device already."""
+        with torch.autocast(self._device.type, torch.float16, enabled=self._half):
+            outputs = self._network(crops.to(self._device))
         return [output.float().cpu().numpy() for output in outputs]

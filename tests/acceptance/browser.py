@@ -8,9 +8,9 @@ from pathlib import Path
 from shutil import which
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from tests.services import missing_service
+from tests.services import PATIENCE_SECONDS, missing_service
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 PHONE = {"width": 375, "height": 812}
@@ -31,6 +31,7 @@ def open_browser() -> Iterator[Browser]:
     path = next((found for name in CHROMIUM_NAMES if (found := which(name))), None)
     if path is None:
         missing_service("Chromium is not installed: apt-get install chromium")
+    expect.set_options(timeout=PATIENCE_SECONDS * 1000)
     with sync_playwright() as playwright:
         # Chromium's own sandbox needs rights that containers and root do not have.
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
@@ -46,6 +47,7 @@ class Watched:
     def __init__(self, context: BrowserContext) -> None:
         context.add_init_script(COLLECT)
         self.page: Page = context.new_page()
+        self.page.set_default_timeout(PATIENCE_SECONDS * 1000)
         self.complaints: list[str] = []
         self.page.on("console", self._on_console)
         self.page.on("pageerror", lambda error: self.complaints.append(f"exception: {error}"))

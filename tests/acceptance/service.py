@@ -14,9 +14,7 @@ from pathlib import Path
 
 from faces_jobs.client import Client
 from tests.ports import free_port
-
-START_SECONDS = 60
-STOP_SECONDS = 40
+from tests.services import PATIENCE_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +62,7 @@ def running_service(folder: Path, *arguments: str, **variables: str) -> Iterator
     try:
         url = f"http://127.0.0.1:{port}"
         with Client(url) as client:
-            deadline = time.monotonic() + START_SECONDS
+            deadline = time.monotonic() + PATIENCE_SECONDS
             while not client.is_up():
                 assert process.poll() is None, log.read_text()
                 assert time.monotonic() < deadline, log.read_text()
@@ -74,7 +72,7 @@ def running_service(folder: Path, *arguments: str, **variables: str) -> Iterator
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
         try:
-            process.wait(STOP_SECONDS)
+            process.wait(PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             raise

@@ -15,8 +15,7 @@ import av
 from faces_jobs.client import Client
 from faces_jobs.sample import RATE, SECONDS
 from tests.ports import free_port
-
-PATIENCE_SECONDS = 40
+from tests.services import PATIENCE_SECONDS
 
 
 def test_the_demo_shows_what_came_of_it_and_ends(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def clip(sample_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def done(service: RunningService, clip: Path) -> str:
     """The page of a job whose clip was worked off."""
     with Client(service.url) as client:
-        job = client.submit_files([(clip.name, clip)], {"label": "Sample"})
+        job = client.submit_files([(clip.name, clip)], {"label": "Sample", "frame_stride": "3"})
         wait_until_ended(client, job.id)
     return f"{service.url}/jobs/{job.id}"
 

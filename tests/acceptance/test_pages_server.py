@@ -21,6 +21,7 @@ from faces_jobs.client import Client
 from faces_jobs.db.migrate import upgrade
 from faces_jobs.errors import ServerError
 from tests.ports import free_port
+from tests.services import PATIENCE_SECONDS
 from tests.unit.web.media_files import png
 
 LIMIT = 256 * 1024 * 1024
@@ -49,7 +50,7 @@ class RunningWeb:
 
     def wait_for_no_uploads(self) -> None:
         """Wait until nothing of a refused upload is left."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while self.uploads():
             assert time.monotonic() < deadline, self.uploads()
             time.sleep(0.05)
@@ -91,7 +92,7 @@ def running_web(folder: Path, *, prepared: bool = True) -> Iterator[RunningWeb]:
     try:
         if prepared:
             with Client(web.url) as client:
-                deadline = time.monotonic() + 60
+                deadline = time.monotonic() + PATIENCE_SECONDS
                 while not client.is_up():
                     assert process.poll() is None, log.read_text()
                     assert time.monotonic() < deadline, log.read_text()
@@ -100,7 +101,7 @@ def running_web(folder: Path, *, prepared: bool = True) -> Iterator[RunningWeb]:
     finally:
         if process.poll() is None:
             process.terminate()
-        process.wait(30)
+        process.wait(PATIENCE_SECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +133,7 @@ def test_a_large_upload_streams_to_disk(web: RunningWeb) -> None:
     before = web.most_memory()
     headers = {**FORM, "Content-Length": str(length_of(LARGE))}
     response = httpx.post(
-        f"{web.url}/api/v1/jobs", content=body(LARGE), headers=headers, timeout=120
+        f"{web.url}/api/v1/jobs", content=body(LARGE), headers=headers, timeout=PATIENCE_SECONDS
     )
     assert response.status_code == 201, response.text
     (kept,) = web.uploads()
@@ -155,7 +156,10 @@ def test_a_large_chunked_upload_streams_to_disk(web: RunningWeb) -> None:
 
 def test_a_chunked_upload_over_the_limit_is_refused_and_removed(web: RunningWeb) -> None:
     response = httpx.post(
-        f"{web.url}/api/v1/jobs", content=body(LIMIT + CHUNK), headers=FORM, timeout=120
+        f"{web.url}/api/v1/jobs",
+        content=body(LIMIT + CHUNK),
+        headers=FORM,
+        timeout=PATIENCE_SECONDS,
     )
     assert response.status_code == 413
     assert response.json()["code"] == "upload-too-large"
@@ -183,7 +187,7 @@ def test_a_client_that_goes_away_leaves_nothing(web: RunningWeb) -> None:
             connection.sendall(chunk)
             if sent == 8:
                 break
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not web.uploads():
             assert time.monotonic() < deadline
             time.sleep(0.02)
@@ -214,8 +218,8 @@ def test_a_signal_ends_it_at_once_and_well(tmp_path: Path, how: signal.Signals) 
     with running_web(tmp_path) as web:
         worker = psutil.Process(web.process.pid).children()
         web.process.send_signal(how)
-        assert web.process.wait(20) == 0
-        assert psutil.wait_procs(worker, timeout=5)[1] == []
+        assert web.process.wait(PATIENCE_SECONDS) == 0
+        assert psutil.wait_procs(worker, timeout=PATIENCE_SECONDS)[1] == []
         text = web.log.read_text()
         assert f"Serving at {web.url}" in text
         assert "Traceback" not in text
@@ -223,7 +227,7 @@ def test_a_signal_ends_it_at_once_and_well(tmp_path: Path, how: signal.Signals) 
 
 def test_without_a_database_it_says_so_and_does_not_listen(tmp_path: Path) -> None:
     with running_web(tmp_path, prepared=False) as web:
-        assert web.process.wait(60) != 0
+        assert web.process.wait(PATIENCE_SECONDS) != 0
         text = web.log.read_text()
         assert "faces-jobs db upgrade" in text
         assert "Traceback" not in text

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -16,9 +17,8 @@ import pytest
 
 from tests.integration.servers import find_program, private_redis
 from tests.ports import free_port
-from tests.services import missing_service
+from tests.services import PATIENCE_SECONDS, missing_service
 
-PATIENCE_SECONDS = 120
 pytestmark = pytest.mark.timeout(900)  # a dozen processes start, also on a busy machine
 
 
@@ -47,11 +47,14 @@ class Parts:
                 env=self.environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
         try:
             yield process
         finally:
-            process.kill()
+            # With those it started: the web's would go on answering for a moment.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -66,7 +69,7 @@ class Parts:
     def missing(self) -> set[str] | None:
         """What /readyz misses; None: it does not answer."""
         try:
-            answer = httpx.get(f"{self.url}/readyz", timeout=30)
+            answer = httpx.get(f"{self.url}/readyz", timeout=PATIENCE_SECONDS)
         except httpx.TransportError:
             return None
         if answer.status_code == 200:

@@ -19,9 +19,8 @@ from PIL import Image
 from skimage.data import astronaut
 
 from faces_jobs.cli import exits
-from tests.services import missing_service
+from tests.services import PATIENCE_SECONDS, missing_service
 
-PATIENCE_SECONDS = 60
 ENVIRONMENT = {"PATH": os.defpath, "OMP_NUM_THREADS": "1", "FACES_JOBS_DEVICE": "cpu"}
 
 

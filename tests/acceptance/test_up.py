@@ -17,8 +17,7 @@ from faces_jobs.client import Client
 from tests.acceptance.service import running_service
 from tests.clips import moving, write_video
 from tests.ports import free_port
-
-PATIENCE_SECONDS = 30
+from tests.services import PATIENCE_SECONDS
 
 
 def commands(process: psutil.Process) -> dict[str, int]:
@@ -39,7 +38,7 @@ def test_one_signal_ends_everything(tmp_path: Path, ending: signal.Signals) -> N
         assert set(commands(up)) == {"web", "worker", "sweep"}
         service.process.send_signal(ending)
         assert service.process.wait(PATIENCE_SECONDS) == 0, service.log.read_text()
-        _, alive = psutil.wait_procs(family, timeout=5)
+        _, alive = psutil.wait_procs(family, timeout=PATIENCE_SECONDS)
         assert not alive
         assert "Traceback" not in service.log.read_text()
 
@@ -63,7 +62,9 @@ def test_told_twice_it_waits_for_nobody(tmp_path: Path) -> None:
         stuck = psutil.Process(commands(up)["worker"])
         stuck.suspend()  # it will not answer, whatever it is told
         service.process.send_signal(signal.SIGTERM)
-        gone, _ = psutil.wait_procs([one for one in family if one != stuck], timeout=20)
+        gone, _ = psutil.wait_procs(
+            [one for one in family if one != stuck], timeout=PATIENCE_SECONDS
+        )
         assert gone, "the first is heard, and the others end"
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(PATIENCE_SECONDS) == 0, service.log.read_text()
@@ -84,7 +85,7 @@ def test_what_a_killed_worker_held_goes_on_at_once(tmp_path: Path) -> None:
             assert time.monotonic() < deadline, up.log.read_text()
             time.sleep(0.05)
         psutil.Process(commands(psutil.Process(up.process.pid))["worker"]).kill()
-        deadline = time.monotonic() + 4 * PATIENCE_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not client.job(job.id).status.ended:
             assert time.monotonic() < deadline, up.log.read_text()
             time.sleep(0.2)
@@ -110,7 +111,7 @@ def test_a_port_that_is_taken_ends_it_with_a_reason(tmp_path: Path) -> None:
             capture_output=True,
             text=True,
             check=False,
-            timeout=PATIENCE_SECONDS * 2,
+            timeout=PATIENCE_SECONDS,
         )
         assert second.returncode == exits.FAILED
         assert "in use" in second.stderr.lower()

@@ -23,8 +23,7 @@ from pydantic import SecretStr
 from faces_jobs.settings import ENVIRONMENT_PREFIX, Settings
 from tests.faults.points import Kind, Piece, Point
 from tests.faults.process import Request
-
-PATIENCE_SECONDS = 120.0
+from tests.services import PATIENCE_SECONDS
 
 
 class NotInTimeError(Exception):

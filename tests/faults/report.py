@@ -1,14 +1,14 @@
-"""The fault matrix as tables: on a terminal, as JSON, and in docs/fault-matrix.md."""
+"""What came of the fault matrix: kept as JSON, shown on a terminal and in docs/fault-matrix.md."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
@@ -50,14 +50,6 @@ class Row:
         ]
 
 
-def rows(played: Iterable[tuple[Cell, Result]], cells: Sequence[Cell]) -> list[Row]:
-    """What was played, in the matrix's order."""
-    results: dict[Cell, list[Result]] = defaultdict(list)
-    for cell, result in played:
-        results[cell].append(result)
-    return [Row(cell, results[cell]) for cell in cells if cell in results]
-
-
 def as_table(found: Sequence[Row]) -> Table:
     """For a terminal."""
     table = Table(*COLUMNS, title="fault matrix")
@@ -66,31 +58,34 @@ def as_table(found: Sequence[Row]) -> Table:
     return table
 
 
-def as_json(found: Sequence[Row]) -> str:
-    """Everything, for machines."""
-    return json.dumps(
-        [
-            {
-                "site": row.cell.site,
-                "fault": row.cell.fault.name,
-                "point": row.cell.point.name,
-                "default_lease": row.cell.default_lease,
-                "runs": [
-                    {
-                        "lost": one.lost,
-                        "doubled": one.doubled,
-                        "again": one.again,
-                        "recovery_seconds": one.recovery_seconds,
-                        "seconds": one.seconds,
-                        "error": one.error,
-                    }
-                    for one in row.results
-                ],
-            }
-            for row in found
-        ],
-        indent=1,
-    )
+class Record:
+    """What came of each cell when it was last played, kept in a file that is written each time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._played: set[str] = set()
+        self._results: dict[str, list[dict[str, Any]]] = {}
+        if path.exists():
+            self._results = json.loads(path.read_text(encoding="utf-8"))
+
+    def add(self, cell: Cell, result: Result) -> None:
+        """Keep a result; the first of a cell replaces those of earlier days."""
+        if cell.name not in self._played:
+            self._played.add(cell.name)
+            self._results[cell.name] = []
+        kept = asdict(result)
+        del kept["log"]
+        self._results[cell.name].append(kept)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.write_text(json.dumps(self._results, indent=1), encoding="utf-8")
+
+    def rows(self, cells: Sequence[Cell]) -> list[Row]:
+        """What is known of these cells, in their order."""
+        return [
+            Row(cell, [Result(**one) for one in self._results[cell.name]])
+            for cell in cells
+            if cell.name in self._results
+        ]
 
 
 def write_docs(path: Path, found: Sequence[Row], missing: Sequence[str]) -> None:

@@ -33,10 +33,11 @@ from tests.faults.limits import bounded_memory
 from tests.faults.oracle import Pieces, compare, pieces, repeated_attempts
 from tests.faults.places import Place, Site
 from tests.faults.points import Kind, Point
-from tests.faults.processes import PATIENCE_SECONDS, Actor, NotInTimeError
+from tests.faults.processes import Actor, NotInTimeError
 from tests.faults.scene import Scene
 from tests.ports import free_port
 from tests.receivers import Receiver, receiver
+from tests.services import PATIENCE_SECONDS
 
 SIDE = 128
 FRAMES = 30
@@ -56,7 +57,7 @@ class Result:
     recovery_seconds: float | None = None
     seconds: float = 0.0
     error: str | None = None
-    log: str = ""
+    log: str = field(default="", repr=False)
 
     @property
     def well(self) -> bool:

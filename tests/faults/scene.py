@@ -15,7 +15,8 @@ from faces_jobs.db.tables import DeliveryRow, JobRow, SegmentRow
 from faces_jobs.errors import DatabaseError
 from tests.faults.places import Place
 from tests.faults.points import Piece
-from tests.faults.processes import PATIENCE_SECONDS, Actor, NotInTimeError
+from tests.faults.processes import Actor, NotInTimeError
+from tests.services import PATIENCE_SECONDS
 
 LOOK_SECONDS = 0.05
 

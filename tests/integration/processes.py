@@ -23,8 +23,8 @@ from faces_jobs.settings import Settings
 from faces_jobs.storage import open_storage
 from faces_jobs.submit import submit_files
 from tests.clips import write_video
+from tests.services import PATIENCE_SECONDS
 
-PATIENCE_SECONDS = 120
 # Small enough that a test need not wait for what an operator would.
 SETTINGS = {"heartbeat_seconds": "0.2", "lease_seconds": "3", "sweep_seconds": "0.5"}
 

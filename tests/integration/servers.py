@@ -18,8 +18,7 @@ import psycopg
 import redis
 
 from tests.ports import free_port
-
-START_SECONDS = 30
+from tests.services import PATIENCE_SECONDS
 
 
 def find_program(name: str) -> Path | None:
@@ -82,7 +81,7 @@ class PostgresServer:
         """End it: by TERM when all have left, by INT (fast) or by QUIT (as in a crash) at once."""
         if self._process is not None:
             self._process.send_signal(how)
-            self._process.wait(START_SECONDS)
+            self._process.wait(PATIENCE_SECONDS)
 
 
 class RedisServer:
@@ -99,7 +98,7 @@ class RedisServer:
         """Start it, and wait until it answers."""
         self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
         with redis.Redis(port=self.port) as client:
-            deadline = time.monotonic() + START_SECONDS
+            deadline = time.monotonic() + PATIENCE_SECONDS
             while True:
                 try:
                     client.ping()
@@ -113,7 +112,7 @@ class RedisServer:
         """End it."""
         if self._process is not None:
             self._process.send_signal(how)
-            self._process.wait(START_SECONDS)
+            self._process.wait(PATIENCE_SECONDS)
 
 
 @contextmanager
@@ -155,7 +154,7 @@ def private_redis(program: Path, folder: Path) -> Iterator[str]:
 
 
 def _wait_for_postgres(conninfo: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
             psycopg.connect(conninfo).close()

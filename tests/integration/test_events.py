@@ -28,9 +28,9 @@ from faces_jobs.retention import delete_job
 from faces_jobs.storage import LocalStorage
 from tests.factories import StoredJob, claimed, results, stored_job
 from tests.ports import free_port
+from tests.services import PATIENCE_SECONDS
 
 WAITERS = 3
-START_SECONDS = 60
 PATIENCE = httpx.Timeout(60)
 
 
@@ -66,7 +66,7 @@ def web_server(database_url: str, folder: Path) -> Iterator[Server]:
     process = subprocess.Popen([sys.executable, "-m", "faces_jobs", "web"], env=environment)
     try:
         with Client(f"http://127.0.0.1:{port}") as client:
-            deadline = time.monotonic() + START_SECONDS
+            deadline = time.monotonic() + PATIENCE_SECONDS
             while not client.is_up():
                 assert process.poll() is None
                 assert time.monotonic() < deadline
@@ -74,7 +74,7 @@ def web_server(database_url: str, folder: Path) -> Iterator[Server]:
         yield Server(f"http://127.0.0.1:{port}", process)
     finally:
         process.terminate()
-        process.wait(START_SECONDS)
+        process.wait(PATIENCE_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +213,7 @@ def test_who_waits_takes_no_thread_from_who_asks(database: Database, server: Ser
         for stream in streams:
             stream.__exit__(None, None, None)
     # A place comes free when the server next writes to who has gone: make it write.
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     claim, frames = claimed(database, job.segments[0]), 0
     while True:
         frames += 1
@@ -257,7 +257,7 @@ def test_a_server_that_is_told_to_end_lets_go_of_who_waits(
         assert next(stream).kind == "state"
         server.process.send_signal(signal.SIGTERM)
         assert list(stream) == []
-    assert server.process.wait(START_SECONDS) == 0
+    assert server.process.wait(PATIENCE_SECONDS) == 0
 
 
 def test_an_old_look_is_not_taken_for_news(database: Database, server: Server) -> None:

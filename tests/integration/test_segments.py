@@ -187,6 +187,7 @@ def test_rows_pictures_and_sound_are_those_of_a_run_in_one(bench: Bench, long_cl
         {"max_fps": 7.0},
         {"frame_stride": 2, "max_fps": 11.0, "annotated": False},
         {"annotated": False, "expression": False, "multiple": False},
+        {"frame_stride": 2, "detect_every": "adaptive", "classify": "auto"},
     ],
 )
 def test_options_give_the_same_in_segments(

@@ -20,8 +20,8 @@ from faces_jobs.db.session import Database
 from faces_jobs.db.tables import JobRow, SegmentRow
 from tests.factories import claimed, results, stored_job
 from tests.integration.stored_states import states
+from tests.services import PATIENCE_SECONDS
 
-PATIENCE_SECONDS = 60
 # A main thread that never comes back to look, as one that is deep in a network.
 STUCK = """
 import signal, sys, threading, time

@@ -27,13 +27,13 @@ from faces_jobs.worker.celery_worker import celery_worker
 from faces_jobs.worker.sweep import sweep
 from tests.factories import stored_job
 from tests.integration.processes import (
-    PATIENCE_SECONDS,
     is_running,
     portrait_clip,
     submit,
     wait_for,
     worker_process,
 )
+from tests.services import PATIENCE_SECONDS
 
 
 def test_a_real_clip_end_to_end(

@@ -11,7 +11,8 @@ from sqlalchemy import select
 from faces_jobs.db.tables import SegmentRow
 from faces_jobs.jobs.documents import ArtifactDocument, ItemDocument
 from faces_jobs.jobs.spec import JobSpec
-from faces_jobs.pipeline.stages import Classifier, Detector
+from faces_jobs.pipeline.crops import crop_pictures
+from faces_jobs.pipeline.stages import Classifier, Cropper, Detector
 from faces_jobs.results import (
     list_artifacts,
     list_items,
@@ -47,6 +48,9 @@ class Squares:
                 return super().detect(pictures_bgr)
 
         return Interrupted()
+
+    def cropper(self) -> Cropper:
+        return crop_pictures
 
     def classifiers(self, names: Sequence[str]) -> Sequence[Classifier]:
         """Those of these names."""

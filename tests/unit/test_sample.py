@@ -8,13 +8,11 @@ from pathlib import Path
 import av
 import numpy as np
 
-from faces_jobs.sample import HEIGHT, RATE, SECONDS, SOUND_RATE, WIDTH, write_sample_clip
+from faces_jobs.sample import HEIGHT, RATE, SECONDS, SOUND_RATE, WIDTH
 
 
-def test_the_sample_clip_is_a_real_video_with_sound(tmp_path: Path) -> None:
-    path = tmp_path / "sample.mp4"
-    write_sample_clip(path)
-    with av.open(str(path)) as container:
+def test_the_sample_clip_is_a_real_video_with_sound(sample_clip: Path) -> None:
+    with av.open(str(sample_clip)) as container:
         video, sound = container.streams.video[0], container.streams.audio[0]
         assert (video.codec_context.name, video.codec_context.pix_fmt) == ("h264", "yuv420p")
         assert (video.width, video.height) == (WIDTH, HEIGHT)

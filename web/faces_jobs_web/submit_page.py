@@ -9,7 +9,7 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from werkzeug.wrappers import Response as AnyResponse
 
 from faces_jobs.errors import FacesJobsError, OptionsError
-from faces_jobs.jobs.spec import JobSpec
+from faces_jobs.jobs.spec import ADAPTIVE, DETECT_EVERY, JobSpec
 from faces_jobs.results import list_jobs
 from faces_jobs.submit import Submitted
 from faces_jobs_web.errors import problem_of, retry_after
@@ -39,6 +39,17 @@ NUMBER_TEXTS = {
     "frame_stride": ("Every n-th frame", "1 analyses all frames", 1),
     "max_fps": ("Most frames a second", "Empty: all of them", 0.1),
 }
+CHOICES: dict[str, tuple[str, dict[str, str]]] = {
+    "detect_every": (
+        "Frames to detect faces in",
+        {
+            "1": "all",
+            **{every: f"1 in {every}" for every in DETECT_EVERY if every not in ("1", ADAPTIVE)},
+            ADAPTIVE: "adaptive",
+        },
+    ),
+    "classify": ("Faces to judge", {"every": "all", "auto": "where they change"}),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +62,16 @@ class NumberField:
     step: float
     lowest: float | None
     highest: float | None
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceField:
+    """A choice of the options' form: what is sent, and the words for it."""
+
+    name: str
+    title: str
+    texts: dict[str, str]
     value: str
 
 
@@ -121,6 +142,7 @@ def _render(
         roots=sorted(held.settings.roots),
         switches=[(name, *SWITCH_TEXTS[name], not fields or name in fields) for name in SWITCHES],
         numbers=[_number(name, fields) for name in NUMBER_TEXTS],
+        choices=[_choice(name, fields) for name in CHOICES],
         fields=fields,
         message=message,
         wrong=wrong or {},
@@ -144,3 +166,8 @@ def _number(name: str, fields: dict[str, str]) -> NumberField:
         highest=bounds.get("maximum"),
         value=fields.get(name, "" if default is None else str(default)),
     )
+
+
+def _choice(name: str, fields: dict[str, str]) -> ChoiceField:
+    title, texts = CHOICES[name]
+    return ChoiceField(name, title, texts, fields.get(name, JobSpec.model_fields[name].default))

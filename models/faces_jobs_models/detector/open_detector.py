@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from faces_jobs.errors import ModelError
 from faces_jobs.pipeline.stages import Detector
 from faces_jobs_models.detector.centerface.open_centerface import CENTERFACE, open_centerface
 from faces_jobs_models.detector.grid_detector import GridDetector
-from faces_jobs_models.detector.options import CUDA_FRAMES_A_RUN, DetectorOptions
+from faces_jobs_models.detector.options import DetectorOptions
 from faces_jobs_models.detector.outputs import OUTPUT_NAMES
 from faces_jobs_models.onnx_session import OnnxSession
 from faces_jobs_models.weights import RECORD_NAME, ModelRecord
+
+if TYPE_CHECKING:
+    from faces_jobs_models.on_device.networks import DeviceNetworks
 
 
 def open_detector(
     record: ModelRecord,
     *,
     threads: int = 1,
-    cuda: bool = False,
+    on_device: DeviceNetworks | None = None,
     options: DetectorOptions | None = None,
 ) -> Detector:
-    """The detector of this record, ready to detect.
+    """The detector of this record, ready to detect: on the CPU, or where `on_device` is.
 
     Raises:
         ModelError: a file is missing, changed, or of another network.
     """
     if record.name == CENTERFACE:
-        return open_centerface(record, threads=threads, cuda=cuda, options=options)
-    if options is None:
-        options = DetectorOptions(frames_a_run=CUDA_FRAMES_A_RUN if cuda else 1)
-    return _open_grid_detector(record, threads=threads, cuda=cuda, options=options)
+        return open_centerface(record, threads=threads, cuda=on_device is not None, options=options)
+    return _open_grid_detector(record, threads=threads, on_device=on_device, options=options)
 
 
 def _open_grid_detector(
-    record: ModelRecord, *, threads: int, cuda: bool, options: DetectorOptions
-) -> GridDetector:
+    record: ModelRecord,
+    *,
+    threads: int,
+    on_device: DeviceNetworks | None,
+    options: DetectorOptions | None,
+) -> Detector:
     missing = {"onnx", "safetensors"} - record.files.keys()
     if missing:
         raise ModelError(
@@ -41,13 +48,8 @@ def _open_grid_detector(
             "Export or fetch the detector again."
         )
     record.verify()
-    if cuda:
-        from faces_jobs_models.detector.torch_network import (  # noqa: PLC0415 - loads torch
-            TorchGridNetwork,
-        )
-
-        network = TorchGridNetwork(record, device="cuda")
-        return GridDetector(network, record, options, sha256=record.files["safetensors"].sha256)
+    if on_device is not None:
+        return on_device.detector(record, options)
     file = record.files["onnx"]
     session = OnnxSession(file.path, name=record.name, threads=threads)
     if session.output_names != OUTPUT_NAMES:

@@ -127,15 +127,22 @@ class YuNet(nn.Module):
         self.heads = nn.ModuleList(Head(shared_unit=config.shared_unit) for _ in STRIDES)
         _set_starting_weights(self)
 
-    def maps(self, pictures: Tensor) -> list[Maps]:
-        """(n, 3, h, w) float32 BGR 0..255, h and w multiples of 32 -> the maps of each stride."""
+    def pyramid(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(n, 3, h, w) float32 BGR 0..255, sides multiples of 32 -> features of each stride.
+
+        (n, 64, h/8, w/8), (n, 64, h/16, w/16), (n, 64, h/32, w/32), none below 0.
+        """
         at_8, at_16, at_32 = self.backbone(pictures)
         # What the coarser level saw is added to the finer one, nearest neighbour.
         at_32 = self.laterals[2](at_32)
         at_16 = self.laterals[1](at_16 + functional.interpolate(at_32, scale_factor=2.0))
         at_8 = self.laterals[0](at_8 + functional.interpolate(at_16, scale_factor=2.0))
-        levels = zip(self.heads, (at_8, at_16, at_32), strict=True)
-        return [cast("Maps", head(features)) for head, features in levels]
+        return at_8, at_16, at_32
+
+    def heads_on(self, features: tuple[Tensor, Tensor, Tensor]) -> list[Maps]:
+        """What `pyramid` gives -> the maps of each stride."""
+        levels = zip(self.heads, features, strict=True)
+        return [cast("Maps", head(one)) for head, one in levels]
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
         """(n, 3, h, w) float32 BGR 0..255, h and w multiples of 32 -> one tensor an output name.
@@ -145,7 +152,11 @@ class YuNet(nn.Module):
         its box is centred at s * (column + bbox[0], row + bbox[1]) and s * exp(bbox[2:4]) wide
         and high; its points lie at s * (column + kps[0], row + kps[1]) and so on.
         """
-        levels = self.maps(pictures)
+        return self.outputs(self.heads_on(self.pyramid(pictures)))
+
+    @staticmethod
+    def outputs(levels: list[Maps]) -> tuple[Tensor, ...]:
+        """Maps of each stride to what `forward` gives."""
         scores = [torch.sigmoid(_by_cell(level[kind])) for kind in (0, 1) for level in levels]
         geometry = [_by_cell(level[kind]) for kind in (2, 3) for level in levels]
         return (*scores, *geometry)

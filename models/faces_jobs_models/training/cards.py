@@ -33,7 +33,7 @@ def write_card(
         ModelError: there is no card, it lacks the two marks, or `figures.json` can't be read.
     """
     card = folder / CARD_NAME
-    before, after = _around_figures(card)
+    _around(card, START, END)  # before anything is written
     now = {entry["weights"]["variant"]: entry["weights"]["sha256"] for entry in entries}
     kept = {
         _key(entry): entry
@@ -43,7 +43,17 @@ def write_card(
     }
     merged = list({**kept, **{_key(entry): entry for entry in entries}}.values())
     (folder / FIGURES_NAME).write_text(json.dumps(merged, indent=1) + "\n", encoding="utf-8")
-    card.write_text(f"{before}{START}\n\n{tables(merged)}\n{END}{after}", encoding="utf-8")
+    return replace_section(card, START, END, tables(merged))
+
+
+def replace_section(card: Path, start: str, end: str, text: str) -> Path:
+    """Put `text`, which ends with a line break, between two marks of a card.
+
+    Raises:
+        ModelError: there is no card, or it lacks the marks.
+    """
+    before, after = _around(card, start, end)
+    card.write_text(f"{before}{start}\n\n{text}\n{end}{after}", encoding="utf-8")
     return card
 
 
@@ -72,22 +82,31 @@ def figures_of_card(card: Path) -> str:
     Raises:
         ModelError: there is no card, or it lacks them.
     """
-    before, after = _around_figures(card)
+    return section_of_card(card, START, END)
+
+
+def section_of_card(card: Path, start: str, end: str) -> str:
+    """What stands between any two marks of a card.
+
+    Raises:
+        ModelError: there is no card, or it lacks them.
+    """
+    before, after = _around(card, start, end)
     text = card.read_text(encoding="utf-8")
-    return text[len(before) + len(START) : len(text) - len(after) - len(END)]
+    return text[len(before) + len(start) : len(text) - len(after) - len(end)]
 
 
-def _around_figures(card: Path) -> tuple[str, str]:
+def _around(card: Path, start: str, end: str) -> tuple[str, str]:
     if not card.is_file():
         raise ModelError(f"There is no card {card}: --card is for a model's folder that has one.")
     text = card.read_text(encoding="utf-8")
-    if text.count(START) != 1 or text.count(END) != 1 or text.index(START) > text.index(END):
+    if text.count(start) != 1 or text.count(end) != 1 or text.index(start) > text.index(end):
         raise ModelError(
-            f"{card} must hold the line {START} once, and {END} once below it: what lies between "
+            f"{card} must hold the line {start} once, and {end} once below it: what lies between "
             "is replaced."
         )
-    before, rest = text.split(START)
-    return before, rest.split(END)[1]
+    before, rest = text.split(start)
+    return before, rest.split(end)[1]
 
 
 def _key(entry: Any) -> tuple[str, str, str] | None:

@@ -26,6 +26,7 @@ from faces_jobs_models.training.figures import Figures
 from faces_jobs_models.training.losses import multi_task_loss
 from faces_jobs_models.training.prepare import Prepared
 from faces_jobs_models.training.recipes import Recipe
+from faces_jobs_models.training.start import start_from
 from faces_jobs_models.weights import Calibration
 
 LOG_NAME = "log.jsonl"
@@ -59,6 +60,8 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
     network = build_network(recipe.training_heads, recipe.network)
+    if recipe.starts_from is not None:
+        start_from(network, recipe.starts_from)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stub lags
     averaged = copy.deepcopy(network)
     optimizer = torch.optim.AdamW(

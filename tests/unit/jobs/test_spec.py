@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faces_jobs.errors import OptionsError
-from faces_jobs.jobs.spec import JobSpec, parse_models
+from faces_jobs.jobs.spec import DETECT_EVERY, JobSpec, parse_models
 
 
 def test_everything_is_on_by_default() -> None:
@@ -54,6 +54,11 @@ def test_other_forms_of_models_are_refused(models: object) -> None:
         ({"smallest_face": 2.5}, "smallest_face"),
         ({"frame_stride": 0}, "frame_stride"),
         ({"max_fps": -1}, "max_fps"),
+        ({"detect_every": 0}, "detect_every"),
+        ({"detect_every": "11"}, "detect_every"),
+        ({"detect_every": True}, "detect_every"),
+        ({"detect_every": "often"}, "detect_every"),
+        ({"classify": "never"}, "classify"),
         ({"unsure_below": 1.5}, "unsure_below"),
         ({"unsure_below": True}, "unsure_below"),
         ({"unsure_below": None}, "unsure_below"),
@@ -68,6 +73,12 @@ def test_a_wrong_option_is_named(options: dict[str, object], field: str) -> None
     with pytest.raises(OptionsError) as refusal:
         JobSpec.parse(options)
     assert field in refusal.value.fields
+
+
+@pytest.mark.parametrize("given_as", [3, "3", " 3 "])
+def test_every_how_many_frames_is_a_number_or_a_word(given_as: object) -> None:
+    assert JobSpec.parse({"detect_every": given_as}).detect_every == "3"
+    assert JobSpec.parse_text({"detect_every": "adaptive"}).detect_every == "adaptive"
 
 
 @pytest.mark.parametrize(
@@ -110,6 +121,8 @@ def test_text_that_is_no_number_is_refused(text: str) -> None:
         smallest_face=st.integers(4, 4096),
         frame_stride=st.integers(1, 10_000),
         max_fps=st.none() | st.floats(0.01, 1000),
+        detect_every=st.sampled_from(DETECT_EVERY),
+        classify=st.sampled_from(["every", "auto"]),
         annotated=st.booleans(),
     )
 )

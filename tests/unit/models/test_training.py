@@ -12,9 +12,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs_models.catalog import Catalog, open_catalog
+from faces_jobs_models.networks import build_network
 from faces_jobs_models.residual import BodyConfig
 from faces_jobs_models.training.augment import Augmentation, augment, middle
 from faces_jobs_models.training.export import export_model
@@ -24,6 +26,7 @@ from faces_jobs_models.training.losses import log_priors, multi_task_loss
 from faces_jobs_models.training.prepare import MARGIN, Prepared, prepare
 from faces_jobs_models.training.readers import open_data
 from faces_jobs_models.training.recipes import RECIPES, Recipe
+from faces_jobs_models.training.start import start_from
 
 from .packs import write_packs
 
@@ -41,6 +44,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     write_packs(folder, rows=ROWS)
     return folder
+
+
+@pytest.fixture(scope="module")
+def crops(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where crops are cut once for all tests that don't look at how that is done."""
+    return tmp_path_factory.mktemp("crops")
 
 
 def tiny(model: str) -> Recipe:
@@ -66,11 +75,11 @@ def prepared(recipe: Recipe, data: Path, out: Path, catalog: Catalog) -> list[Pr
 
 @pytest.mark.parametrize("model", MODELS)
 def test_what_is_trained_can_be_opened_and_asked(
-    model: str, data: Path, tmp_path: Path, catalog: Catalog
+    model: str, data: Path, crops: Path, tmp_path: Path, catalog: Catalog
 ) -> None:
     recipe = tiny(model)
     lines: list[str] = []
-    data_sets = prepared(recipe, data, tmp_path / "prepared", catalog)
+    data_sets = prepared(recipe, data, crops / model, catalog)
     trained = train(recipe, data_sets, out=tmp_path / "run", say=lines.append)
     export_model(recipe, trained, out=tmp_path / "models" / model)
 
@@ -86,10 +95,10 @@ def test_what_is_trained_can_be_opened_and_asked(
 
 
 def test_a_run_that_was_cut_off_ends_as_an_unbroken_one(
-    data: Path, tmp_path: Path, catalog: Catalog
+    data: Path, crops: Path, tmp_path: Path, catalog: Catalog
 ) -> None:
     recipe = tiny("gender")
-    data_sets = prepared(recipe, data, tmp_path / "prepared", catalog)
+    data_sets = prepared(recipe, data, crops / "gender", catalog)
 
     def stop(line: str) -> None:
         raise InterruptedError(line)
@@ -104,6 +113,18 @@ def test_a_run_that_was_cut_off_ends_as_an_unbroken_one(
         resumed.network.state_dict().items(), unbroken.network.state_dict().values(), strict=True
     ):
         torch.testing.assert_close(one, other, msg=name)
+
+
+def test_a_training_can_start_from_a_model_that_ships(catalog: Catalog) -> None:
+    recipe = RECIPES["multiple"]
+    network = build_network(recipe.training_heads, recipe.network)
+    pose = network.state_dict()["outputs.pose.weight"].clone()
+    assert start_from(network, "gender") == ["gender"]
+    shipped = load_file(catalog.record("gender").files["safetensors"].path)
+    for name, weight in network.state_dict().items():
+        if name.startswith(("body.", "outputs.gender.")):
+            torch.testing.assert_close(weight, shipped[name], msg=name)
+    torch.testing.assert_close(network.state_dict()["outputs.pose.weight"], pose)
 
 
 def test_crops_are_cut_once(data: Path, tmp_path: Path, catalog: Catalog) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +90,7 @@ walks = st.lists(
 )
 
 
-def drawn(walking: list[Any], count: int, scene_at: int) -> list[Frame]:
+def drawn(walking: list[Any], count: int, scene_at: int, keys: Set[int]) -> list[Frame]:
     frames = []
     for index in range(count):
         squares = [
@@ -103,7 +103,7 @@ def drawn(walking: list[Any], count: int, scene_at: int) -> list[Frame]:
         shown = picture(inside, width=128, height=96, ground=ground)
         if index >= scene_at:
             shown[:, :40] = np.where(shown[:, :40] == 200, 0, shown[:, :40])
-        frames.append(Frame(index, index * 40.0, shown))
+        frames.append(Frame(index, index * 40.0, shown, is_key=index in keys))
     return frames
 
 
@@ -111,19 +111,28 @@ def fields(faces: list[tuple[int, list[Face]]]) -> list[tuple[int, list[FaceReco
     return [(index, [face.record for face in each]) for index, each in faces]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     walking=walks,
     cuts=st.sets(st.integers(1, 39), max_size=4),
     scene_at=st.integers(0, 60),
-    stride=st.integers(1, 3),
-    max_fps=st.sampled_from([None, 6.0, 11.0]),
+    options=st.fixed_dictionaries(
+        {
+            "frame_stride": st.integers(1, 3),
+            "max_fps": st.sampled_from([None, 6.0, 11.0]),
+            "detect_every": st.sampled_from(["1", "3", "adaptive"]),
+            "classify": st.sampled_from(["every", "auto"]),
+        }
+    ),
 )
-def test_any_cuts_give_the_same(
-    walking: list[Any], cuts: set[int], scene_at: int, stride: int, max_fps: float | None
+def test_any_cuts_at_key_frames_give_the_same(
+    walking: list[Any], cuts: set[int], scene_at: int, options: dict[str, Any]
 ) -> None:
-    frames = drawn(walking, 40, scene_at)
-    spec = JobSpec(smallest_face=4, frame_stride=stride, max_fps=max_fps)
+    # Of key frames in a row only the first tells policies that a part may begin.
+    cuts = {cut for cut in cuts if cut - 1 not in cuts and cut > 1}
+    frames = drawn(walking, 40, scene_at, keys={0, *cuts})
+    spec = JobSpec(smallest_face=4, **options)
+    stride = spec.frame_stride
     whole = Kept()
     run(frames, spec, whole)
     edges = [0, *sorted(cuts), 40]

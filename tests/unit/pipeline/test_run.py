@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -128,8 +129,21 @@ def test_tracks_sum_up_the_faces_and_name_the_best_shot(clip: Path) -> None:
         assert set(track.attributes) == set(HEADS)
 
 
-@pytest.mark.parametrize("spec", [ALL, JobSpec(smallest_face=4, frame_stride=3)])
-def test_results_do_not_depend_on_the_size_of_a_batch(clip: Path, spec: JobSpec) -> None:
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"frame_stride": 3},
+        {"detect_every": "3"},
+        {"detect_every": "10", "frame_stride": 2},
+        {"detect_every": "adaptive"},
+        {"classify": "auto"},
+        {"detect_every": "adaptive", "classify": "auto"},
+    ],
+    ids=str,
+)
+def test_results_do_not_depend_on_the_size_of_a_batch(clip: Path, options: dict[str, Any]) -> None:
+    spec = JobSpec(smallest_face=4, **options)
     runs = [run(clip, spec, batch_size=size)[0] for size in (1, 3, 8, 64)]
     for other in runs[1:]:
         assert other.records == runs[0].records

@@ -14,6 +14,7 @@ import pytest
 from faces_jobs.pipeline.cuts import NotCuttableError
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.values import Frame, MediaInfo
+from faces_jobs.sinks.encoders import Encoder
 from faces_jobs.sinks.joined import PART_FORMAT, join_parts
 from faces_jobs.sinks.video import AnnotatedVideo
 from tests import clips
@@ -137,7 +138,8 @@ def test_parts_of_different_encoders_are_refused(
 ) -> None:
     info, frames = frames_of(source)
     first = written(source.with_name("1.nut"), info, frames[:20], format="nut")
-    monkeypatch.setattr("faces_jobs.sinks.video.ENCODER", {"preset": "ultrafast", "crf": "22"})
+    other = Encoder("libx264", {"preset": "ultrafast", "crf": "22"})
+    monkeypatch.setattr("faces_jobs.sinks.encoders.X264", other)
     second = written(source.with_name("2.nut"), info, frames[20:], format="nut")
     with pytest.raises(NotCuttableError, match="different ways"):
         join_parts(

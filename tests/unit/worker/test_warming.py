@@ -7,7 +7,8 @@ import pytest
 
 from faces_jobs.errors import ModelError
 from faces_jobs.jobs.labels import MODELS
-from faces_jobs.pipeline.stages import Classifier, Detector
+from faces_jobs.pipeline.crops import crop_pictures
+from faces_jobs.pipeline.stages import Classifier, Cropper, Detector
 from faces_jobs.worker.warming import warmed
 from tests.fakes import ColourClassifier, SquareDetector
 
@@ -23,6 +24,9 @@ class Networks:
 
     def detector(self) -> Detector:
         return self.found
+
+    def cropper(self) -> Cropper:
+        return crop_pictures
 
     def classifiers(self, names: Sequence[str]) -> Sequence[Classifier]:
         return [each for each in self.asked if each.name in names]

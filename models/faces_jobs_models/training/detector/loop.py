@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import copy
 import json
-import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from faces_jobs_models.detector.yunet import YuNet
 from faces_jobs_models.training.checkpoint import Progress, load_checkpoint, save_checkpoint
-from faces_jobs_models.training.detector.losses import distillation_loss
+from faces_jobs_models.training.detector.feed import Batch, batches
+from faces_jobs_models.training.detector.losses import distillation_loss, hint_loss
 from faces_jobs_models.training.detector.recipe import DetectorRecipe
 from faces_jobs_models.training.detector.scenes import Scenes
+from faces_jobs_models.training.detector.teacher import Teacher
 
 LOG_NAME = "log.jsonl"
 _LARGEST_GRADIENT = 10.0
@@ -27,20 +26,18 @@ _LARGEST_GRADIENT = 10.0
 Say = Callable[[str], None]
 
 
-class Teacher(Protocol):
-    """A detector with the same outputs as `YuNet`, whose answers are learnt."""
-
-    def run(self, batch: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
-        """(n, 3, h, w) float32 BGR 0..255 to the twelve arrays of `OUTPUT_NAMES`."""
-
-
 def train_detector(
-    recipe: DetectorRecipe, scenes: Scenes, teacher: Teacher, *, out: Path, say: Say
+    recipe: DetectorRecipe,
+    scenes: Scenes,
+    teacher: Teacher,
+    *,
+    out: Path,
+    workers: int,
+    say: Say,
 ) -> YuNet:
     """Train, or go on with the run in `out`; the averaged network is the result.
 
-    Each epoch draws its scenes from the seed and its own number, so that a run which was cut off
-    and resumed sees what an unbroken one sees.
+    `workers` other processes draw scenes and ask the teacher, ahead of the training.
     """
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
@@ -48,61 +45,71 @@ def train_detector(
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stub lags
     averaged = copy.deepcopy(network)
     optimizer = torch.optim.AdamW(
-        network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+        network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
     )
     progress = load_checkpoint(out, network=network, averaged=averaged, optimizer=optimizer)
-    steps_an_epoch = max(1, recipe.scenes_an_epoch // recipe.batch)
-    total_steps = steps_an_epoch * recipe.epochs
+    total_steps = recipe.steps_an_epoch * recipe.epochs
     step = progress.step
+    fed = batches(recipe, scenes, teacher, first=step, end=total_steps, workers=workers)
     for epoch in range(progress.epoch, recipe.epochs):
         started = time.monotonic()
         network.train()
-        chance = np.random.default_rng((recipe.seed, epoch))
-        losses = []
-        for _ in range(steps_an_epoch):
-            pictures = np.stack([scenes.draw(chance) for _ in range(recipe.batch)])
-            batch = np.ascontiguousarray(pictures.transpose(0, 3, 1, 2), np.float32)
-            answers = [torch.from_numpy(answer) for answer in teacher.run(batch)]
+        losses, hints = [], []
+        for _ in range(recipe.steps_an_epoch):
             _set_rate(optimizer, recipe, step / total_steps)
-            crops = torch.from_numpy(batch).contiguous(memory_format=torch.channels_last)
-            with torch.autocast("cpu", dtype=torch.bfloat16):
-                maps = network.maps(crops)
-            loss = distillation_loss(
-                maps,
-                answers,
-                box_weight=recipe.box_weight,
-                landmark_weight=recipe.landmark_weight,
-            )
+            loss, hint = _losses(network, next(fed), recipe)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+            (loss + recipe.hint_weight * hint).backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(network.parameters(), _LARGEST_GRADIENT)
             optimizer.step()
             step += 1
             _average(averaged, network, min(recipe.average, (1 + step) / (10 + step)))
             losses.append(float(loss.detach()))
+            hints.append(float(hint.detach()))
         done = Progress(epoch=epoch + 1, step=step)
         save_checkpoint(out, network=network, averaged=averaged, optimizer=optimizer, progress=done)
         seconds = time.monotonic() - started
-        entry = {"epoch": epoch + 1, "loss": float(np.mean(losses)), "seconds": round(seconds, 1)}
+        entry = {
+            "epoch": epoch + 1,
+            "loss": float(np.mean(losses)),
+            "hint": float(np.mean(hints)),
+            "seconds": round(seconds, 1),
+        }
         with (out / LOG_NAME).open("a") as file:
             file.write(json.dumps(entry) + "\n")
-        say(f"detector {epoch + 1}/{recipe.epochs} loss {entry['loss']:.4f} {seconds:.0f} s")
+        told = f"loss {entry['loss']:.4f} hint {entry['hint']:.4f} {seconds:.0f} s"
+        say(f"detector {epoch + 1}/{recipe.epochs} {told}")
     return averaged.eval()
 
 
+def _losses(network: YuNet, batch: Batch, recipe: DetectorRecipe) -> tuple[Tensor, Tensor]:
+    # How far the network is from the teacher's outputs, and from its features.
+    outputs = [torch.from_numpy(one) for one in batch.outputs]
+    features = [torch.from_numpy(one) for one in batch.features]
+    # Channels last is how the pictures lie already.
+    pictures = torch.from_numpy(batch.pictures).permute(0, 3, 1, 2).float()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        pyramid = network.pyramid(pictures)
+        maps = network.heads_on(pyramid)
+    loss = distillation_loss(
+        maps, outputs, box_weight=recipe.box_weight, landmark_weight=recipe.landmark_weight
+    )
+    return loss, hint_loss(pyramid, features, outputs)
+
+
 def _set_rate(optimizer: torch.optim.Optimizer, recipe: DetectorRecipe, done: float) -> None:
-    if done < recipe.warm_up:
-        share = done / recipe.warm_up
-    else:
-        share = 0.5 * (1 + math.cos(math.pi * (done - recipe.warm_up) / (1 - recipe.warm_up)))
+    # Level until late, so that a run can be made longer or shorter after it began.
+    share = min(1.0, done / recipe.warm_up, (1 - done) / recipe.fall)
     for group in optimizer.param_groups:
         group["lr"] = recipe.learning_rate * max(share, 1e-3)
 
 
 @torch.no_grad()
 def _average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
-    for old, new in zip(averaged.state_dict().values(), network.state_dict().values(), strict=True):
-        if old.is_floating_point():
-            old.lerp_(new, 1 - decay)
-        else:
+    pairs = list(zip(averaged.state_dict().values(), network.state_dict().values(), strict=True))
+    numbers = [(old, new) for old, new in pairs if old.is_floating_point()]
+    # All at once: hundreds of small tensors, one by one, would cost a tenth of a step.
+    torch._foreach_lerp_([old for old, _ in numbers], [new for _, new in numbers], 1 - decay)
+    for old, new in pairs:
+        if not old.is_floating_point():
             old.copy_(new)

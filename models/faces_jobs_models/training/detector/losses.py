@@ -12,6 +12,9 @@ from faces_jobs_models.detector.outputs import STRIDES
 from faces_jobs_models.detector.yunet import Maps
 
 _BACKGROUND = 0.05  # weight of the fit's score where the teacher sees no face
+_MISTAKEN = 2.0  # how much more a sure mistake counts
+_EVERYWHERE = 0.25  # weight of a feature where no face is, beside 1 on a face
+_LEAST_BELIEF = 50.0  # of a batch: one with hardly a face does not outweigh the others
 _SMALLEST = 1e-6
 
 
@@ -44,7 +47,10 @@ def distillation_loss(
         )
         belief = (want_cls * want_obj).sqrt()  # (n, cells, 1)
         belief = torch.where(belief > 0.2, belief, torch.zeros(()))
-        score = functional.binary_cross_entropy_with_logits(obj, want_obj, reduction="sum")
+        seen = functional.binary_cross_entropy_with_logits(obj, want_obj, reduction="none")
+        # Where the teacher sees nothing and the student is sure of a face it has most to unlearn.
+        mistaken = (obj.detach().sigmoid() - want_obj).clamp(min=0)
+        score = (seen * (1 + _MISTAKEN * mistaken)).sum()
         fit = functional.binary_cross_entropy_with_logits(cls, want_cls, reduction="none")
         score = score + (fit * (want_obj + _BACKGROUND * (1 - want_obj))).sum()
         overlap = ((1 - _distance_iou(box, want_box)) * belief[..., 0]).sum()
@@ -55,7 +61,34 @@ def distillation_loss(
         far = (apart.mean(dim=-1) * belief[..., 0]).sum()
         total = total + score + box_weight * overlap + landmark_weight * 4 * far
         belief_sum = belief_sum + belief.sum()
-    return total / belief_sum.clamp(min=1.0)
+    return total / belief_sum.clamp(min=_LEAST_BELIEF)
+
+
+def hint_loss(
+    student: Sequence[Tensor], teacher: Sequence[Tensor], outputs: Sequence[Tensor]
+) -> Tensor:
+    """How far the student's features are from the teacher's, in units of the teacher's variance.
+
+    Romero et al.: "FitNets: Hints for Thin Deep Nets", arXiv:1412.6550. Each cell has something to
+    teach, while few cells are of a face; those count more.
+
+    Args:
+        student: (n, channels, h, w) of each stride.
+        teacher: the same of the teacher.
+        outputs: of the teacher, as `YuNet.forward` gives them.
+    """
+    levels = len(STRIDES)
+    total = torch.zeros(())
+    for index, (have, given) in enumerate(zip(student, teacher, strict=True)):
+        want = given.float()
+        height, width = want.shape[2:]
+        belief = (outputs[index] * outputs[levels + index]).sqrt().reshape(-1, 1, height, width)
+        weight = _EVERYWHERE + functional.max_pool2d(belief, 3, stride=1, padding=1)
+        variance = want.var(dim=(0, 2, 3), keepdim=True)
+        variance = variance.clamp(min=0.1 * float(variance.mean()) + _SMALLEST)
+        apart = ((have.float() - want) ** 2 / variance).mean(dim=1, keepdim=True)
+        total = total + (apart * weight).sum() / weight.sum()
+    return total / levels
 
 
 def _by_cell(values: Tensor) -> Tensor:

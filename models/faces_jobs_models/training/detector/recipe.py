@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from faces_jobs_models.detector.yunet import YuNetConfig
@@ -11,10 +12,11 @@ from faces_jobs_models.detector.yunet import YuNetConfig
 class SceneOptions:
     """How training pictures are composed. Shares are probabilities."""
 
-    side: int = 320  # pixels of a scene, a multiple of 32
-    mosaic_share: float = 0.4
-    smallest_face: float = 8.0  # height in pixels to which a photograph's face may be brought
-    largest_face: float = 300.0
+    mosaic_share: float = 0.35
+    background_share: float = 0.06  # of scenes without any photograph
+    detail_share: float = 0.12  # of photographs seen closely anywhere, not at a face
+    largest_detail: float = 6.0
+    smallest_face: float = 10.0  # height in pixels to which a photograph's face may be brought
     most_tiles: int = 6  # portraits in a row of a mosaic's quarter
     flip_share: float = 0.5
     gray_share: float = 0.1
@@ -35,16 +37,25 @@ class DetectorRecipe:
         default_factory=lambda: YuNetConfig(widths=(16, 32, 64, 64, 64, 64), shared_unit=True)
     )
     scenes: SceneOptions = field(default_factory=SceneOptions)
-    epochs: int = 22
-    scenes_an_epoch: int = 4000
-    batch: int = 16
+    # Side of a step's scenes in pixels, multiples of 32 -> how often.
+    sides: Mapping[int, float] = field(default_factory=lambda: {256: 0.6, 352: 0.25, 512: 0.15})
+    batch: int = 8  # scenes of the smallest side; of larger ones as many as have as many pixels
+    steps_an_epoch: int = 300
+    epochs: int = 60
     learning_rate: float = 3e-3
-    warm_up: float = 0.03  # share of all steps
-    weight_decay: float = 5e-4
+    warm_up: float = 0.02  # share of all steps
+    fall: float = 0.5  # share of all steps in which the rate falls to nothing, at the end
+    weight_decay: float = 5e-5
     average: float = 0.998
     box_weight: float = 3.0
     landmark_weight: float = 1.0
+    hint_weight: float = 4.0
     seed: int = 20260201
+
+    @property
+    def smallest_side(self) -> int:
+        """Of all scenes."""
+        return min(self.sides)
 
 
 RECIPE = DetectorRecipe()

@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from faces_jobs.errors import DataLayoutError, ModelError
+from faces_jobs.errors import DataLayoutError
 from faces_jobs_models.detector.export import DetectorNote, write_detector
-from faces_jobs_models.detector.outputs import OUTPUT_NAMES
-from faces_jobs_models.onnx_session import OnnxSession
 from faces_jobs_models.training.charts import draw_curves
 from faces_jobs_models.training.detector.loop import LOG_NAME, train_detector
 from faces_jobs_models.training.detector.recipe import DetectorRecipe
 from faces_jobs_models.training.detector.scenes import Photograph, Scenes
+from faces_jobs_models.training.detector.teacher import Teacher
 from faces_jobs_models.training.readers import open_data, open_detection_data
 from faces_jobs_models.training.run_recipe import EXPORT_NAME, epochs_in
 
@@ -26,28 +25,11 @@ _LOWEST_FACE = 4  # pixels; lower ones say nothing of the scale of a picture
 Say = Callable[[str], None]
 
 
-def open_teacher(path: Path, *, threads: int) -> OnnxSession:
-    """The ONNX file of a detector with the outputs of ours.
-
-    Raises:
-        ModelError: it is missing, or another network.
-    """
-    if not path.is_file():
-        raise ModelError(f"There is no teacher {path}: see `faces-jobs models fetch yunet`.")
-    teacher = OnnxSession(path, name=path.name, threads=threads)
-    if teacher.output_names != OUTPUT_NAMES:
-        raise ModelError(
-            f"{path} can't teach: its outputs are {', '.join(teacher.output_names)}, not "
-            f"{', '.join(OUTPUT_NAMES)}."
-        )
-    return teacher
-
-
 def run_detector_recipe(
     recipe: DetectorRecipe,
     data: Path,
     *,
-    teacher: OnnxSession,
+    teacher: Path,
     out: Path,
     threads: int,
     say: Say,
@@ -58,9 +40,9 @@ def run_detector_recipe(
     Args:
         recipe: what to do.
         data: holds WIDER FACE, and faces to compose scenes with (utkface, imfdb, facemask).
-        teacher: answers for the finished scenes.
+        teacher: the ONNX file of a YuNet, which answers for the finished scenes.
         out: gets `detector` with checkpoint, log, curves and `export`.
-        threads: cores that torch may use.
+        threads: cores that may be used.
         say: takes one line an epoch, and one for each reason why pictures were left out.
         advance: takes the number of epochs done, those of earlier runs included.
 
@@ -69,8 +51,12 @@ def run_detector_recipe(
 
     Raises:
         DataLayoutError: there are no pictures with marked faces.
+        ModelError: the teacher is missing, or another network.
     """
-    torch.set_num_threads(threads)
+    # With two cores and more, one of them draws the scenes.
+    workers = min(1, threads - 1)
+    torch.set_num_threads(threads - workers)
+    learnt_from = Teacher(teacher)  # before the pictures are read: it may be wrong
     folder = out / "detector"
     log = folder / LOG_NAME
 
@@ -82,7 +68,9 @@ def run_detector_recipe(
         say(f"detector: going on after epoch {done}")
         advance(done)
     scenes = _scenes(recipe, data, say)
-    network = train_detector(recipe, scenes, teacher, out=folder, say=after_an_epoch)
+    network = train_detector(
+        recipe, scenes, learnt_from, out=folder, workers=workers, say=after_an_epoch
+    )
     draw_curves(folder / "curves.png", log)
     return write_detector(network, _note(recipe), folder / EXPORT_NAME)
 
@@ -95,7 +83,8 @@ def _scenes(recipe: DetectorRecipe, data: Path, say: Say) -> Scenes:
             if not one.held_out:
                 heights = one.boxes_xyxy[:, 3] - one.boxes_xyxy[:, 1]
                 known = ~one.ignore & (heights >= _LOWEST_FACE)
-                photographs.append(Photograph(one.image, np.asarray(one.boxes_xyxy[known])))
+                boxes = one.boxes_xyxy
+                photographs.append(Photograph(one.image, np.asarray(boxes[known]), boxes))
     found = {one.name: one for one in open_data(data, labels="ferplus", skipped=skipped)}
     # Their labels don't matter here, so neither does which of them are held out for others.
     portraits = [sample.image for name in _PORTRAITS if name in found for sample in found[name]]

@@ -1,8 +1,8 @@
 """Composes training pictures: photographs at random scales, mosaics of photographs and portraits.
 
 Mosaics and scale jitter as for the detectors of the YOLO family (Bochkovskiy, Wang, Liao:
-"YOLOv4: Optimal Speed and Accuracy of Object Detection", arXiv:2004.10934); nothing has to be
-known of where faces are, since the teacher answers for the finished scene.
+"YOLOv4: Optimal Speed and Accuracy of Object Detection", arXiv:2004.10934). The teacher answers for
+the finished scene; what is known of its faces only corrects the teacher.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faces_jobs.pipeline.values import Boxes, Picture
+from faces_jobs_models.training.detector.backgrounds import draw_background
 from faces_jobs_models.training.detector.recipe import SceneOptions
 
 _FILLED = 0.75  # share of a side below which a photograph does not stand alone
@@ -25,14 +26,38 @@ _TYPICAL_FACE = 60.0  # pixels, assumed of a photograph of which no face is know
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Photograph:
-    """An encoded picture of a scene, with the faces that are known in it, if any."""
+    """An encoded picture of a scene, with the faces that are known in it, if any.
+
+    `boxes_xyxy` are those that tell the picture's scale; `marked_xyxy` all that are marked, be they
+    small, blurred or doubtful.
+    """
 
     image: bytes
     boxes_xyxy: Boxes
+    marked_xyxy: Boxes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """A training picture, (side, side, 3) uint8 BGR, and what is known of the faces in it.
+
+    Where `known` (side, side) is true, every face is in `marked_xyxy` (n, 4), in pixels of the
+    scene; elsewhere there may be faces that nobody marked.
+    """
+
+    picture: Picture
+    marked_xyxy: Boxes
+    known: NDArray[np.bool_]
+
+    def flipped(self) -> Scene:
+        """Left and right swapped."""
+        boxes = self.marked_xyxy.copy()
+        boxes[:, [0, 2]] = self.picture.shape[1] - boxes[:, [2, 0]]
+        return Scene(np.ascontiguousarray(self.picture[:, ::-1]), boxes, self.known[:, ::-1])
 
 
 class Scenes:
-    """Draws scenes of (side, side, 3) uint8 BGR from photographs and portraits.
+    """Draws scenes from photographs, portraits and drawn backgrounds.
 
     Portraits are encoded pictures that a face fills.
     """
@@ -45,41 +70,48 @@ class Scenes:
         self._how = how
         self._pictures: dict[bytes, Picture] = {}
 
-    def draw(self, chance: np.random.Generator) -> Picture:
-        """One scene; the same generator state gives the same scene."""
+    def draw(self, chance: np.random.Generator, side: int) -> Scene:
+        """One scene of `side` x `side` pixels; the same generator state gives the same scene."""
         how = self._how
-        if chance.random() < how.mosaic_share:
-            scene = self._mosaic(chance)
+        kind = chance.random()
+        if kind < how.mosaic_share:
+            scene = self._mosaic(side, chance)
+        elif kind < how.mosaic_share + how.background_share:
+            scene = _empty(draw_background(side, side, chance))
         else:
-            scene = self._photograph(how.side, how.side, chance)
+            scene = self._photograph(side, side, chance)
         if chance.random() < how.flip_share:
-            scene = np.ascontiguousarray(scene[:, ::-1])
-        return _recolour(_soften(scene, how, chance), how, chance)
+            scene = scene.flipped()
+        picture = _recolour(_soften(scene.picture, how, chance), how, chance)
+        return Scene(picture, scene.marked_xyxy, scene.known)
 
-    def _mosaic(self, chance: np.random.Generator) -> Picture:
-        side = self._how.side
-        scene = np.zeros((side, side, 3), np.uint8)
+    def _mosaic(self, side: int, chance: np.random.Generator) -> Scene:
         across, down = (int(side * chance.uniform(0.3, 0.7)) for _ in range(2))
-        for top, bottom in ((0, down), (down, side)):
-            for left, right in ((0, across), (across, side)):
-                height, width = bottom - top, right - left
-                if self._portraits and chance.random() < 0.6:
-                    part = self._tiles(height, width, chance)
-                else:
-                    part = self._photograph(height, width, chance)
-                scene[top:bottom, left:right] = part
-        return scene
+        rows, columns = (down, side - down), (across, side - across)
+        return _joined([[self._part(row, one, chance) for one in columns] for row in rows])
 
-    def _tiles(self, height: int, width: int, chance: np.random.Generator) -> Picture:
-        part = np.full((height, width, 3), chance.integers(0, 255, 3), np.uint8)
+    def _part(self, height: int, width: int, chance: np.random.Generator) -> Scene:
+        kind = chance.random()
+        if self._portraits and kind < 0.5:
+            return self._tiles(height, width, chance)
+        if kind < 0.6:
+            return _empty(draw_background(height, width, chance))
+        return self._photograph(height, width, chance)
+
+    def _tiles(self, height: int, width: int, chance: np.random.Generator) -> Scene:
+        part = _empty(draw_background(height, width, chance))
         # As many rows as to make each size about as likely, down to faces of ten pixels.
         rows = round(math.exp(chance.uniform(0, math.log(self._how.most_tiles))))
         side = max(8, max(height, width) // rows)
         for top in range(0, height, side):
             for left in range(0, width, side):
+                if chance.random() < 0.1:
+                    continue
                 tile = self._portrait(round(side * chance.uniform(0.5, 1)), chance)
                 tile = tile[: height - top, : width - left]
-                part[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
+                place = slice(top, top + tile.shape[0]), slice(left, left + tile.shape[1])
+                part.picture[place] = tile
+                part.known[place] = False
         return part
 
     def _portrait(self, longest: int, chance: np.random.Generator) -> Picture:
@@ -91,44 +123,53 @@ class Scenes:
 
     def _photograph(
         self, height: int, width: int, chance: np.random.Generator, wanted: float | None = None
-    ) -> Picture:
+    ) -> Scene:
         how = self._how
-        if wanted is None:
-            sizes = math.log(how.smallest_face), math.log(how.largest_face)
-            wanted = math.exp(chance.uniform(*sizes))
         index = int(chance.integers(len(self._photographs)))
-        picture = self._decoded(self._photographs[index].image)
-        boxes = self._photographs[index].boxes_xyxy
+        photograph = self._photographs[index]
+        picture = self._decoded(photograph.image)
         full_h, full_w = picture.shape[:2]
         centre, face = (full_w * chance.random(), full_h * chance.random()), _TYPICAL_FACE
-        if len(boxes):
-            left, top, right, bottom = boxes[chance.integers(len(boxes))]
-            centre, face = ((left + right) / 2, (top + bottom) / 2), max(4.0, bottom - top)
-        # A photograph is not blown up far beyond what its pixels hold.
-        ratio = float(np.clip(wanted / face, 0.15, 3.0))
-        if max(full_w * ratio / width, full_h * ratio / height) < _FILLED and width > _NARROWEST:
-            return self._four(height, width, chance, wanted)
+        if wanted is None and chance.random() < how.detail_share:
+            # Anything, looked at closely: cloth, leaves, hands, letters.
+            ratio = math.exp(chance.uniform(math.log(0.7), math.log(how.largest_detail)))
+        else:
+            if wanted is None:
+                largest = max(how.smallest_face, 0.95 * min(height, width))
+                sizes = math.log(how.smallest_face), math.log(largest)
+                wanted = math.exp(chance.uniform(*sizes))
+            boxes = photograph.boxes_xyxy
+            if len(boxes):
+                left, top, right, bottom = boxes[chance.integers(len(boxes))]
+                centre, face = ((left + right) / 2, (top + bottom) / 2), max(4.0, bottom - top)
+            # A photograph is not blown up far beyond what its pixels hold.
+            ratio = float(np.clip(wanted / face, 0.15, 3.0))
+            filled = max(full_w * ratio / width, full_h * ratio / height)
+            if filled < _FILLED and width > _NARROWEST:
+                return self._four(height, width, chance, wanted)
         x, y = (
             _start(middle, full, side / ratio, chance)
             for middle, full, side in zip(centre, (full_w, full_h), (width, height), strict=True)
         )
+        marked = ((photograph.marked_xyxy - (x, y, x, y)) * ratio).astype(np.float32)
         if ratio < 0.6:
             # Warping skips pixels; a picture that shrinks much is averaged before.
             small = max(1, round(full_w * ratio)), max(1, round(full_h * ratio))
             picture, x, y, ratio = _resized(picture, *small), x * ratio, y * ratio, 1.0
         matrix = np.array([[ratio, 0, -x * ratio], [0, ratio, -y * ratio]], np.float64)
-        return np.asarray(
-            cv2.warpAffine(picture, matrix, (width, height), flags=cv2.INTER_LINEAR), np.uint8
-        )
+        border = cv2.BORDER_REPLICATE if chance.random() < 0.25 else cv2.BORDER_CONSTANT
+        colour = chance.integers(0, 256, 3) * (chance.random() < 0.5)
+        scene = cv2.warpAffine(
+            picture, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=border,
+            borderValue=[float(one) for one in colour],
+        )  # fmt: skip
+        return Scene(np.asarray(scene, np.uint8), marked, np.ones((height, width), np.bool_))
 
-    def _four(self, height: int, width: int, chance: np.random.Generator, wanted: float) -> Picture:
+    def _four(self, height: int, width: int, chance: np.random.Generator, wanted: float) -> Scene:
         # Four photographs with faces of that size, where one would leave most of it black.
         rows, columns = (height // 2, height - height // 2), (width // 2, width - width // 2)
-        return np.vstack(
-            [
-                np.hstack([self._photograph(row, column, chance, wanted) for column in columns])
-                for row in rows
-            ]
+        return _joined(
+            [[self._photograph(row, one, chance, wanted) for one in columns] for row in rows]
         )
 
     def _decoded(self, image: bytes) -> Picture:
@@ -138,6 +179,28 @@ class Scenes:
             known = _decode(image)
             self._pictures[image] = known
         return known
+
+
+def _empty(picture: Picture) -> Scene:
+    return Scene(picture, np.zeros((0, 4), np.float32), np.ones(picture.shape[:2], np.bool_))
+
+
+def _joined(rows: Sequence[Sequence[Scene]]) -> Scene:
+    boxes, top = [], 0
+    for row in rows:
+        left = 0
+        for part in row:
+            height, width = part.picture.shape[:2]
+            # A face that leaves its part is seen only as far as the part goes.
+            inner = np.clip(part.marked_xyxy, 0, (width, height, width, height))
+            boxes.append(inner + np.asarray((left, top, left, top), np.float32))
+            left += width
+        top += row[0].picture.shape[0]
+    return Scene(
+        np.vstack([np.hstack([part.picture for part in row]) for row in rows]),
+        np.concatenate(boxes).astype(np.float32),
+        np.vstack([np.hstack([part.known for part in row]) for row in rows]),
+    )
 
 
 def _start(middle: float, full: float, seen: float, chance: np.random.Generator) -> float:

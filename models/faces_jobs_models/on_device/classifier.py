@@ -1,0 +1,40 @@
+"""A classifier on the device, of crops that are there already where the cropper cut them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from faces_jobs.pipeline.values import Opinion, Picture
+from faces_jobs_models.classifier import AttributeClassifier
+from faces_jobs_models.on_device.pictures import DevicePictures
+from faces_jobs_models.torch_session import TorchSession
+from faces_jobs_models.weights import ModelRecord
+
+_LARGEST_BATCH = 256
+
+
+class DeviceClassifier(AttributeClassifier):
+    """Gender, expression or multiple, asked where its crops are."""
+
+    def __init__(
+        self, session: TorchSession, record: ModelRecord, pictures: DevicePictures, *, sha256: str
+    ) -> None:
+        super().__init__(session, record, sha256=sha256, largest_batch=_LARGEST_BATCH)
+        self._network = session
+        self._pictures = pictures
+
+    def classify(self, crops_bgr: Sequence[Picture]) -> list[Opinion]:
+        """Probabilities for each crop; as `AttributeClassifier.classify`."""
+        expected = (self.crop_size, self.crop_size, 3)
+        if any(crop.shape != expected for crop in crops_bgr):
+            return super().classify(crops_bgr)  # which converts them
+        opinions: list[Opinion] = []
+        for start in range(0, len(crops_bgr), _LARGEST_BATCH):
+            crops = torch.stack(self._pictures.of(crops_bgr[start : start + _LARGEST_BATCH]))
+            outputs = self._network.answer(crops.permute(0, 3, 1, 2).float())
+            opinions.extend(
+                dict(zip(self.heads, rows, strict=True)) for rows in zip(*outputs, strict=True)
+            )
+        return opinions

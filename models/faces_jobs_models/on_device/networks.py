@@ -1,0 +1,55 @@
+"""Opens detector, cropper and classifiers that share the frames of one device."""
+
+from __future__ import annotations
+
+import torch
+
+from faces_jobs_models.detector.options import CUDA_FRAMES_A_RUN, DetectorOptions
+from faces_jobs_models.detector.torch_network import TorchGridNetwork
+from faces_jobs_models.device import Device
+from faces_jobs_models.on_device.classifier import DeviceClassifier
+from faces_jobs_models.on_device.cropper import DeviceCropper
+from faces_jobs_models.on_device.detector import DeviceGridDetector
+from faces_jobs_models.on_device.pictures import DevicePictures
+from faces_jobs_models.torch_session import TorchSession
+from faces_jobs_models.weights import ModelRecord
+
+
+class DeviceNetworks:
+    """What runs on one device, from the same copies of the frames."""
+
+    def __init__(self, device: Device, *, half: bool) -> None:
+        """`half`: networks run in half precision, which a GPU does several times as fast."""
+        self._device: Device = device
+        self._half = half
+        self._pictures = DevicePictures(torch.device(device))
+
+    def detector(
+        self, record: ModelRecord, options: DetectorOptions | None = None
+    ) -> DeviceGridDetector:
+        """The grid detector of a record.
+
+        Raises:
+            ModelError: its weights are not those of such a network.
+        """
+        return DeviceGridDetector(
+            TorchGridNetwork(record, device=self._device, half=self._half),
+            record,
+            options or DetectorOptions(frames_a_run=CUDA_FRAMES_A_RUN),
+            sha256=record.files["safetensors"].sha256,
+            pictures=self._pictures,
+        )
+
+    def classifier(self, record: ModelRecord) -> DeviceClassifier:
+        """The classifier of a record.
+
+        Raises:
+            ModelError: its weights are not those of such a network.
+        """
+        session = TorchSession(record, device=self._device, half=self._half)
+        sha256 = record.files["safetensors"].sha256
+        return DeviceClassifier(session, record, self._pictures, sha256=sha256)
+
+    def cropper(self) -> DeviceCropper:
+        """Cuts faces out of the frames that the detector has seen, where they are."""
+        return DeviceCropper(self._pictures)

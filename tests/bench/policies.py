@@ -1,0 +1,240 @@
+"""Measures what `detect_every` and `classify` spare, and what is lost, on clips of your own.
+
+    python -m tests.bench.policies [CLIP ...]
+
+Every policy is held against a run that detects and judges every frame. Without clips: the sample.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from scipy.optimize import linear_sum_assignment
+
+from faces_jobs.jobs.labels import HEADS, MODELS
+from faces_jobs.jobs.records import FaceRecord, TrackRecord
+from faces_jobs.jobs.spec import JobSpec
+from faces_jobs.pipeline.frames import open_frames
+from faces_jobs.pipeline.run import run_item
+from faces_jobs.pipeline.stages import Classifier, Detector
+from faces_jobs.pipeline.tracking import OverlapTracker, overlaps
+from faces_jobs.pipeline.values import Detections, Face, Frame, Opinion, Picture
+from faces_jobs.settings import Settings
+from faces_jobs_models.catalog import Catalog, open_catalog
+from tests.bench.clips import sample_720p
+
+OUTPUT = Path("var/bench/policies.json")
+SAME_FACE = 0.5  # intersection over union
+POLICIES = [
+    *({"detect_every": every} for every in ("2", "3", "5", "10", "adaptive")),
+    {"classify": "auto"},
+    {"detect_every": "adaptive", "classify": "auto"},
+]
+
+
+@dataclass
+class Outcome:
+    """What one run over one clip found, and what it took."""
+
+    frames: dict[int, list[FaceRecord]] = field(default_factory=dict)
+    tracks: Mapping[int, TrackRecord] = field(default_factory=dict)
+    detected: int = 0
+    judged: Counter[str] = field(default_factory=Counter)
+    cpu_seconds: float = 0.0
+
+    def add(self, frame: Frame, faces: Sequence[Face], *, analysed: bool) -> None:
+        """Take a frame, as a sink does."""
+        if analysed:
+            self.frames[frame.index] = [face.record for face in faces]
+
+    def finish(self, tracks: Sequence[TrackRecord]) -> None:
+        """Take the tracks."""
+        self.tracks = {track.track: track for track in tracks}
+
+    @property
+    def faces(self) -> int:
+        """Rows of faces."""
+        return sum(len(faces) for faces in self.frames.values())
+
+
+class _Kept:
+    """A detector that counts pictures, and detects each only once: then it tells what it took."""
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
+        self._kept: dict[bytes, tuple[Detections, float]] = {}
+        self.asked = 0
+        self.spared_seconds = 0.0  # processor time that was not spent
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._detector, name)
+
+    def detect(self, pictures_bgr: Sequence[Picture]) -> list[Detections]:
+        """One `Detections` for each picture."""
+        return [self._detect(picture) for picture in pictures_bgr]
+
+    def _detect(self, picture: Picture) -> Detections:
+        self.asked += 1
+        started = time.thread_time()
+        key = hashlib.blake2b(picture.data, digest_size=16).digest()
+        self.spared_seconds -= time.thread_time() - started
+        if key not in self._kept:
+            started = time.thread_time()
+            [found] = self._detector.detect([picture])
+            self._kept[key] = found, time.thread_time() - started
+            return found
+        found, seconds = self._kept[key]
+        self.spared_seconds += seconds
+        return found
+
+
+class _Counted:
+    """A classifier that counts faces."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        self._classifier = classifier
+        self.asked = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._classifier, name)
+
+    def classify(self, crops_bgr: Sequence[Picture]) -> list[Opinion]:
+        """One opinion a crop."""
+        self.asked += len(crops_bgr)
+        return self._classifier.classify(crops_bgr)
+
+
+def run(catalog: Catalog, detector: _Kept, clip: Path, options: Mapping[str, str]) -> Outcome:
+    """One run over a clip with these options."""
+    spec = JobSpec.parse(options)
+    outcome = Outcome()
+    classifiers = [_Counted(each) for each in catalog.classifiers(spec.models)]
+    detector.asked, detector.spared_seconds = 0, 0.0
+    started = time.process_time()  # of all threads: what neighbours take does not count
+    with open_frames(clip, max_pixels=10**8) as reader:
+        run_item(
+            reader,
+            detector=detector,
+            tracker=OverlapTracker(),
+            classifiers=classifiers,
+            spec=spec,
+            sinks=[outcome],
+            batch_size=Settings().batch_size,
+            on_progress=lambda _done, _total: None,
+        )
+    outcome.cpu_seconds = time.process_time() - started + detector.spared_seconds
+    outcome.detected = detector.asked
+    outcome.judged = Counter({each.name: each.asked for each in classifiers})
+    return outcome
+
+
+@dataclass
+class Tally:
+    """How runs with one policy differ from runs over every frame, added up over clips."""
+
+    sums: Counter[str] = field(default_factory=Counter)
+
+    def add(self, every: Outcome, spared: Outcome) -> None:
+        """Count one more clip."""
+        add = self.sums.update
+        add(frames=len(every.frames), detected=spared.detected, faces=every.faces)
+        add(found=spared.faces, tracks=len(every.tracks), tracks_found=len(spared.tracks))
+        for name, count in spared.judged.items():
+            add({f"judged {name}": count, f"to judge {name}": spared.faces})
+        add({"cpu every": every.cpu_seconds, "cpu": spared.cpu_seconds})
+        together: Counter[tuple[int, int]] = Counter()
+        for index, faces in every.frames.items():
+            others = spared.frames[index]
+            for here, there in _pairs(faces, others):
+                together[faces[here].track, others[there].track] += 1
+                add(same=1)
+                for head, answer in faces[here].attributes.items():
+                    add({f"label {head}": answer.label == others[there].attributes[head].label})
+        for (number, other), count in _one_to_one(together):
+            add(same_track=count, tracks_paired=1)
+            for head, answer in every.tracks[number].attributes.items():
+                same = answer.label == spared.tracks[other].attributes[head].label
+                add({f"track label {head}": same})
+
+    def figures(self) -> dict[str, float]:
+        """Shares, 0..1, and ratios."""
+        sums = self.sums
+        labels = {head: sums[f"label {head}"] / sums["same"] for head in HEADS}
+        judged = {m: sums[f"judged {m}"] / (sums[f"to judge {m}"] or 1) for m in MODELS}
+        track_labels = sum(sums[f"track label {head}"] for head in HEADS)
+        return {
+            "detected": sums["detected"] / sums["frames"],
+            **{f"judged {name}": share for name, share in judged.items()},
+            "judged": sum(judged.values()) / len(judged),
+            "face recall": sums["same"] / sums["faces"],
+            "faces of no face": 1 - sums["same"] / (sums["found"] or 1),
+            **{f"label {head}": share for head, share in labels.items()},
+            "labels": sum(labels.values()) / len(labels),
+            "same track": sums["same_track"] / sums["faces"],
+            "tracks every": sums["tracks"],
+            "tracks": sums["tracks_found"],
+            "track labels": track_labels / (len(HEADS) * sums["tracks_paired"] or 1),
+            "speed-up": sums["cpu every"] / sums["cpu"],
+        }
+
+
+def _pairs(first: Sequence[FaceRecord], second: Sequence[FaceRecord]) -> list[tuple[int, int]]:
+    if not first or not second:
+        return []
+    overlap = overlaps(
+        np.array([face.box_xyxy for face in first]), np.array([face.box_xyxy for face in second])
+    )
+    rows, columns = linear_sum_assignment(overlap, maximize=True)
+    paired = zip(rows.tolist(), columns.tolist(), strict=True)
+    return [(row, column) for row, column in paired if overlap[row, column] >= SAME_FACE]
+
+
+def _one_to_one(together: Counter[tuple[int, int]]) -> list[tuple[tuple[int, int], int]]:
+    """Each track with the one that shares most faces with it, as for the measure IDF1."""
+    if not together:
+        return []
+    shared = np.zeros(tuple(max(side) + 1 for side in zip(*together, strict=True)))
+    for pair, count in together.items():
+        shared[pair] = count
+    rows, columns = linear_sum_assignment(shared, maximize=True)
+    paired = zip(rows.tolist(), columns.tolist(), strict=True)
+    return [(pair, together[pair]) for pair in paired if together[pair]]
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Measure, print and keep the figures."""
+    with tempfile.TemporaryDirectory() as folder, open_catalog(device="cpu") as catalog:
+        clips = [Path(name) for name in arguments] or [sample_720p(Path(folder))]
+        tallies = [Tally() for _ in POLICIES]
+        for clip in clips:
+            detector = _Kept(catalog.detector())
+            every = run(catalog, detector, clip, {})
+            for policy, tally in zip(POLICIES, tallies, strict=True):
+                tally.add(every, run(catalog, detector, clip, policy))
+    measured = {
+        " ".join(f"{name}={value}" for name, value in policy.items()): tally.figures()
+        for policy, tally in zip(POLICIES, tallies, strict=True)
+    }
+    table = Table("", *(name.replace(" ", "\n") for name in measured))
+    for figure in next(iter(measured.values())):
+        table.add_row(figure, *(f"{figures[figure]:.4g}" for figures in measured.values()))
+    Console().print(table)
+    OUTPUT.parent.mkdir(parents=True, exist_ok=True)
+    result = {"clips": [clip.name for clip in clips], "policies": measured}
+    OUTPUT.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,75 @@
+"""The detector on a GPU finds what that of the CPU does; the same code, on the CPU's tensors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from faces_jobs.pipeline.values import Picture
+from faces_jobs_models.detector.grid_detector import GridDetector
+from faces_jobs_models.detector.options import DetectorOptions
+from faces_jobs_models.detector.suppression import keep_best
+from faces_jobs_models.detector.torch_network import TorchGridNetwork
+from faces_jobs_models.on_device.detector import DeviceGridDetector
+from faces_jobs_models.on_device.pictures import DevicePictures
+from faces_jobs_models.on_device.suppression import keep_best_on_device
+from faces_jobs_models.weights import read_record
+from tests.unit.models.photographs import astronaut_bgr
+
+CPU = torch.device("cpu")
+
+
+@settings(deadline=None, max_examples=80)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 40), st.integers(0, 40), st.integers(0, 30), st.integers(0, 30)),
+        max_size=30,
+    ),
+    st.sampled_from([0.0, 0.3, 0.4, 0.7]),
+)
+def test_suppression_keeps_what_the_greedy_loop_keeps(
+    drawn: list[tuple[int, int, int, int]], overlap: float
+) -> None:
+    boxes = np.array([(x, y, x + w, y + h) for x, y, w, h in drawn], np.float32).reshape(-1, 4)
+    scores = np.linspace(1, 0.1, len(boxes), dtype=np.float32)
+    kept = keep_best_on_device(torch.from_numpy(boxes), overlap)
+    assert (
+        np.nonzero(kept.numpy())[0].tolist() == keep_best(boxes, scores, overlap=overlap).tolist()
+    )
+
+
+def _pictures(width: int, height: int) -> list[Picture]:
+    rows, columns = np.mgrid[0:height, 0:width]
+    seen = astronaut_bgr()[(rows * 512 // height) % 512, (columns * 512 // width) % 512]
+    return [seen, np.ascontiguousarray(seen[:, ::-1]), np.zeros_like(seen)]
+
+
+@pytest.mark.parametrize(
+    ("wh", "half"),
+    # A CPU is slow at half precision: one small picture shows what it rounds.
+    [((320, 180), False), ((250, 167), False), ((70, 90), False), ((70, 90), True)],
+)
+def test_detectors_find_alike(exported: Path, wh: tuple[int, int], half: bool) -> None:
+    record = read_record(exported)
+    options = DetectorOptions(lowest_score=0.3, frames_a_run=2, longest_side=160)
+    on_cpu = GridDetector(TorchGridNetwork(record, device="cpu"), record, options, sha256="-")
+    on_device = DeviceGridDetector(
+        TorchGridNetwork(record, device="cpu", half=half),
+        record,
+        options,
+        sha256="-",
+        pictures=DevicePictures(CPU),
+    )
+    pictures = _pictures(*wh)
+    for want, got in zip(on_cpu.detect(pictures), on_device.detect(pictures), strict=True):
+        if half:
+            # Which of two overlapping boxes is the better one may change; how many there are not.
+            assert abs(len(want) - len(got)) <= 0.1 * len(want) + 2
+        else:
+            assert len(want) == len(got)
+            assert np.allclose(want.scores, got.scores, atol=0.02)

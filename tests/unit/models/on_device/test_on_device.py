@@ -1,0 +1,107 @@
+"""What runs on a GPU answers as the CPU does; the same code, on the CPU's own tensors."""
+
+from __future__ import annotations
+
+import gc
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from faces_jobs.pipeline.crops import crop_faces
+from faces_jobs.pipeline.values import Boxes
+from faces_jobs_models.catalog import Catalog
+from faces_jobs_models.on_device.classifier import DeviceClassifier
+from faces_jobs_models.on_device.cropper import DeviceCropper
+from faces_jobs_models.on_device.pictures import DevicePictures
+from faces_jobs_models.on_device.shrinking import area_weights
+from faces_jobs_models.torch_session import TorchSession
+from tests.unit.models.photographs import FACE_XYXY, astronaut_bgr
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def pictures() -> DevicePictures:
+    return DevicePictures(CPU)
+
+
+def test_a_picture_is_copied_once_and_forgotten_with_it(pictures: DevicePictures) -> None:
+    picture = astronaut_bgr()
+    [first], [second] = pictures.of([picture]), pictures.of([picture])
+    assert first.data_ptr() == second.data_ptr()
+    assert len(pictures) == 1
+    del picture, first, second
+    gc.collect()
+    assert len(pictures) == 0
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    start=st.integers(-60, 130),
+    side=st.integers(1, 200),
+    limit=st.integers(1, 120),
+    size=st.sampled_from([8, 64]),
+)
+def test_each_cell_weighs_its_pixels_to_one(start: int, side: int, limit: int, size: int) -> None:
+    weights = area_weights(torch.tensor([float(start)]), torch.tensor([float(side)]), limit, size)
+    assert weights.shape == (1, size, limit)
+    assert bool((weights >= 0).all())
+    assert torch.allclose(weights.sum(dim=2), torch.ones(1, size), atol=1e-4)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    box=st.tuples(st.floats(0, 500), st.floats(0, 500), st.floats(1, 400), st.floats(1, 400)),
+    scale=st.floats(0.5, 2),
+)
+def test_crops_are_those_of_the_cpu(box: tuple[float, float, float, float], scale: float) -> None:
+    picture = astronaut_bgr()
+    left, top, width, height = box
+    boxes = np.array([[left, top, min(512, left + width), min(512, top + height)]], np.float32)
+    [want] = crop_faces(picture, boxes, scale=scale, size=64)
+    crops = DeviceCropper(DevicePictures(CPU))([picture], [boxes], scale=scale, size=64)
+    apart = np.abs(crops[0].astype(int) - want)
+    # OpenCV interpolates with 11 bits, and rounds halves another way.
+    assert apart.max() <= 2
+    assert apart.mean() < 0.5
+
+
+def test_crops_of_several_pictures_come_picture_by_picture(pictures: DevicePictures) -> None:
+    one, other = astronaut_bgr(), np.ascontiguousarray(astronaut_bgr()[:, ::-1])
+    of_one = np.array([FACE_XYXY, (0, 0, 90, 90)], np.float32)
+    of_other = np.array([(242, 60, 334, 182)], np.float32)
+    crops = DeviceCropper(pictures)([one, other], [of_one, of_other], scale=1.1, size=64)
+    want = [
+        *crop_faces(one, of_one, scale=1.1, size=64),
+        *crop_faces(other, of_other, scale=1.1, size=64),
+    ]
+    assert len(crops) == 3
+    for crop, other_crop in zip(crops, want, strict=True):
+        assert np.abs(crop.astype(int) - other_crop).max() <= 2
+
+
+def test_no_box_gives_no_crop(pictures: DevicePictures) -> None:
+    none: Boxes = np.zeros((0, 4), np.float32)
+    assert len(DeviceCropper(pictures)([astronaut_bgr()], [none], scale=1.1, size=64)) == 0
+
+
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("name", ["gender", "expression", "multiple"])
+def test_classifiers_answer_alike(
+    catalog: Catalog, pictures: DevicePictures, name: str, half: bool
+) -> None:
+    [on_cpu] = catalog.classifiers([name])
+    record = catalog.record(name)
+    session = TorchSession(record, device="cpu", half=half)
+    on_device = DeviceClassifier(session, record, pictures, sha256="-")
+    picture = astronaut_bgr()
+    boxes = np.array([FACE_XYXY, (10, 300, 200, 500), (400, 5, 440, 60)], np.float32)
+    scale, size = on_cpu.crop_scale, on_cpu.crop_size
+    crops = DeviceCropper(pictures)([picture], [boxes], scale=scale, size=size)
+    for want, got in zip(on_cpu.classify(crops), on_device.classify(crops), strict=True):
+        for head, probabilities in want.items():
+            apart = np.abs(probabilities - got[head]).max()
+            assert apart <= (0.01 if half else 1e-4), head

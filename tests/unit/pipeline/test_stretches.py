@@ -1,0 +1,110 @@
+"""How frames are divided into stretches, between whose ends others are spared."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from faces_jobs.jobs.spec import JobSpec
+from faces_jobs.pipeline.stretches import LONGEST_MS, Stretch, Stretches
+from faces_jobs.pipeline.values import Frame, MediaInfo
+
+NOON = np.full((8, 8, 3), 200, np.uint8)
+NIGHT = np.where(np.arange(64).reshape(8, 8, 1) % 2, NOON, 0).astype(np.uint8)
+HD = MediaInfo("video", "mov", 1280, 720, None, None, None, False)
+
+shots = st.lists(
+    st.tuples(
+        st.sampled_from([10.0, 40.0, 300.0, 900.0]),  # milliseconds since the one before
+        st.booleans(),  # is analysed
+        st.integers(0, 9).map(lambda drawn: drawn == 0),  # is a key frame
+        st.integers(0, 9).map(lambda drawn: drawn == 0),  # another scene
+    ),
+    max_size=60,
+)
+
+
+def frames_of(drawn: list[tuple[float, bool, bool, bool]]) -> list[tuple[Frame, bool]]:
+    frames, time_ms, scenes = [], 0.0, itertools.cycle([NOON, NIGHT])
+    scene = next(scenes)
+    for index, (elapsed, analysed, is_key, cuts) in enumerate(drawn):
+        time_ms += elapsed
+        scene = next(scenes) if cuts else scene
+        frames.append((Frame(index, time_ms, scene, is_key=is_key), analysed))
+    return frames
+
+
+def divided(frames: list[tuple[Frame, bool]], longest: int, most_held: int) -> list[Stretch]:
+    stretches = Stretches(longest, most_held)
+    for frame, analysed in frames:
+        stretches.see(frame, analysed=analysed)
+    stretches.finish()
+    return stretches.take()
+
+
+def indices(stretches: list[Stretch]) -> list[tuple[list[int], bool]]:
+    return [([frame.index for frame in each.frames], each.begins) for each in stretches]
+
+
+@given(drawn=shots, longest=st.integers(1, 10), most_held=st.integers(2, 12))
+def test_each_analysed_frame_is_in_one_stretch_and_none_is_far_from_an_end(
+    drawn: list[tuple[float, bool, bool, bool]], longest: int, most_held: int
+) -> None:
+    frames = frames_of(drawn)
+    stretches = divided(frames, longest, most_held)
+    assert [frame for each in stretches for frame in each.frames] == [
+        frame for frame, analysed in frames if analysed
+    ]
+    last = None
+    for each in stretches:
+        assert 1 <= len(each.frames) <= longest
+        assert not each.begins or len(each.frames) == 1
+        assert each.frames[-1].index - each.frames[0].index < most_held
+        if last is None:
+            assert each.begins
+        else:
+            for between in each.frames[:-1]:
+                assert between.time_ms - last.time_ms < LONGEST_MS
+        last = each.frames[-1]
+
+
+@given(drawn=shots)
+def test_a_scene_and_a_key_frame_begin_anew(drawn: list[tuple[float, bool, bool, bool]]) -> None:
+    frames = frames_of(drawn)
+    begun = {each.frames[0].index for each in divided(frames, 8, 99) if each.begins}
+    wanted, shown, due, key_before = set(), None, True, False
+    for frame, analysed in frames:
+        due = due or (frame.is_key and not key_before)
+        key_before = frame.is_key
+        if analysed:
+            if due or frame.picture_bgr is not shown:
+                wanted.add(frame.index)
+            shown, due = frame.picture_bgr, False
+    assert begun == wanted
+
+
+@given(drawn=shots, longest=st.integers(1, 10), most_held=st.integers(2, 12))
+def test_parts_that_begin_at_key_frames_are_divided_as_the_whole(
+    drawn: list[tuple[float, bool, bool, bool]], longest: int, most_held: int
+) -> None:
+    frames = frames_of(drawn)
+    first_keys = [
+        after.index
+        for (before, _), (after, _) in itertools.pairwise(frames)
+        if after.is_key and not before.is_key
+    ]
+    parts = [
+        divided(frames[start:end], longest, most_held)
+        for start, end in itertools.pairwise([0, *first_keys, len(frames)])
+    ]
+    whole = divided(frames, longest, most_held)
+    assert indices([each for part in parts for each in part]) == indices(whole)
+
+
+def test_options_that_spare_nothing_need_no_stretches() -> None:
+    assert Stretches.wanted(JobSpec(), HD) is None
+    assert Stretches.wanted(JobSpec(detect_every="2"), HD) is not None
+    assert Stretches.wanted(JobSpec(classify="auto"), HD) is not None
