@@ -14,7 +14,8 @@ PIP_VERSION := 26.3
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format faults bench bench-policies wheel images clean
+.PHONY: help install demo test check format faults bench bench-jobs bench-policies wheel images \
+    clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,7 +29,7 @@ $(STAMP): pyproject.toml constraints.txt
 	    || { echo "No virtual environment could be made: install your system's python3-venv."; exit 1; }
 	$(BIN)/python -m pip install --quiet --upgrade pip==$(PIP_VERSION)
 	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt \
-	    --group test --group check --editable '.[web,worker,redis,postgres,train]'
+	    --group test --group check --editable '.[web,worker,redis,postgres,s3,train]'
 	@# pip would compile on one core. Some packages carry files for newer Pythons: those fail.
 	@$(BIN)/python -m compileall -q -q -j 0 $(VENV)/lib || true
 	@touch $@
@@ -54,6 +55,11 @@ faults: $(STAMP) ## every fault at every point of a job's life; RUNS=3 for more 
 
 bench: $(STAMP) ## measure the pipeline on this machine and print the figures
 	$(BIN)/python -m tests.bench
+
+bench-jobs: $(STAMP) ## measure the job engine: SUBJECTS="clients images ...", ROWS=10000000, IMAGES=10000
+	$(BIN)/python -m tests.bench_jobs $(SUBJECTS) $(if $(ROWS),--rows $(ROWS)) \
+	    $(if $(IMAGES),--images $(IMAGES)) $(if $(REQUESTS),--requests $(REQUESTS)) \
+	    $(if $(ROUNDS),--rounds $(ROUNDS))
 
 bench-policies: $(STAMP) ## measure what detecting and judging less spares and loses (CLIPS="a.mp4 b.mp4")
 	$(BIN)/python -m tests.bench.policies $(CLIPS)

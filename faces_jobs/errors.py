@@ -25,6 +25,8 @@ FacesJobsError
 ├── WebhookError                  a webhook can't be delivered (not permanent)
 ├── DeviceError                   the device asked for is not there
 ├── StorageFullError              no room to write (not permanent: more room helps)
+├── StorageError                  where files are kept does not answer (not permanent)
+│   └── StorageRefusedError       no such bucket, a wrong key, or not allowed: correct the settings
 ├── LeaseLostError                another worker holds this work now (not permanent)
 ├── CancelledError                the user cancelled (not an error of the work)
 ├── PausedError                   the job is held: paused, or waiting for space (not permanent)
@@ -205,6 +207,23 @@ class StorageFullError(FacesJobsError):
 
     code = "storage-full"
     permanent = False
+
+
+class StorageError(FacesJobsError):
+    """Where files are kept does not answer. Nothing is lost: work on them waits."""
+
+    code = "storage"
+    permanent = False
+
+
+class StorageRefusedError(StorageError):
+    """The bucket is not there, or refuses: who runs the service has to correct the settings.
+
+    Permanent as a request, not for the work: that waits until the settings are right.
+    """
+
+    code = "storage-refused"
+    permanent = True
 
 
 class LeaseLostError(FacesJobsError):

@@ -47,11 +47,11 @@ class Channel(filesystem.Channel):
             raise ChannelError(f"can't write into {self.data_folder_out}: {error}") from error
 
     def _get(self, queue: str, timeout: float | None = None) -> Any:  # noqa: ARG002 (kombu's)
-        try:
-            waiting = sorted(Path(self.data_folder_in).glob(f"*.{queue}.msg"))
-        except OSError as error:
-            raise ChannelError(f"can't read {self.data_folder_in}: {error}") from error
-        for path in waiting:
+        # An OSError from here is a broker that does not answer, see `Transport.connection_errors`.
+        every = sorted(Path(self.data_folder_in).iterdir())
+        for path in every:
+            if not path.name.endswith(f".{queue}.msg"):
+                continue
             taken = Path(self.processed_folder) / path.name
             try:
                 path.rename(taken)
@@ -59,8 +59,6 @@ class Channel(filesystem.Channel):
                 taken.unlink()
             except FileNotFoundError:  # another reader was faster
                 continue
-            except OSError as error:
-                raise ChannelError(f"can't take {path.name}: {error}") from error
             try:
                 return json.loads(text)
             except ValueError:
@@ -72,6 +70,8 @@ class Transport(filesystem.Transport):
     """The transport that Celery loads by this file's name."""
 
     Channel = Channel
+    # A folder that is gone is waited for by workers, as a server is; by default it ends them.
+    connection_errors: tuple[Any, ...] = (*filesystem.Transport.connection_errors, OSError)
 
     def drain_events(self, connection: Any, timeout: float | None = None, **_: Any) -> None:
         """Wait for a message, a moment only: between two calls Celery sees that it is to stop."""

@@ -13,7 +13,7 @@ from faces_jobs.db.session import Database
 from faces_jobs.errors import FacesJobsError
 from faces_jobs.queue import Queue
 from faces_jobs.settings import Settings
-from faces_jobs.storage import LocalStorage
+from faces_jobs.storage import Storage
 
 # What does not answer within this time does not answer.
 PATIENCE_SECONDS = 4.0
@@ -21,7 +21,7 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
     {
         "database": "The database does not answer, or has another schema than this version.",
         "broker": "The broker does not answer.",
-        "storage": "The data folder can't be written to, or has too little room left.",
+        "storage": "Data folder or bucket can't be written to, or has too little room left.",
         "worker": "No worker told lately that it lives.",
         "sweep": "No sweep told lately that it lives.",
     }
@@ -49,7 +49,7 @@ class Readiness:
         *,
         settings: Settings,
         database: Database,
-        storage: LocalStorage,
+        storage: Storage,
         queue: Queue,
         patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:

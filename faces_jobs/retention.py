@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from faces_jobs.db.comparison import existing_jobs
+from faces_jobs.db.comparison import existing_jobs, live_tokens
 from faces_jobs.db.deletion import (
     OpenDeletion,
     delete_rows,
@@ -21,8 +21,8 @@ from faces_jobs.db.deletion import (
 )
 from faces_jobs.db.endings import is_visible
 from faces_jobs.db.session import Database
-from faces_jobs.errors import NotFoundError
-from faces_jobs.storage import LocalStorage
+from faces_jobs.errors import NotFoundError, StorageError
+from faces_jobs.storage import JobFolder, Storage
 
 # Longer than any request or finishing takes: a file without a row that is younger may be about
 # to get its row.
@@ -42,7 +42,7 @@ def delete_job(
     job_id: str,
     *,
     database: Database,
-    storage: LocalStorage,
+    storage: Storage,
     why: str = ASKED,
     by: str = "api",
 ) -> bool:
@@ -60,7 +60,7 @@ def delete_job(
     return complete_deletion(deletion, database=database, storage=storage)
 
 
-def complete_deletion(deletion: OpenDeletion, *, database: Database, storage: LocalStorage) -> bool:
+def complete_deletion(deletion: OpenDeletion, *, database: Database, storage: Storage) -> bool:
     """Remove what is left of a deleted job's files, look, and write down what was found.
 
     True: nothing remains.
@@ -80,7 +80,7 @@ def complete_deletion(deletion: OpenDeletion, *, database: Database, storage: Lo
     return problem is None
 
 
-def complete_deletions(database: Database, storage: LocalStorage) -> int:
+def complete_deletions(database: Database, storage: Storage) -> int:
     """Look again at deletions that were not complete. Returns how many still are not."""
     due = open_deletions(database, limit=MOST_AT_ONCE)
     return sum(
@@ -88,7 +88,7 @@ def complete_deletions(database: Database, storage: LocalStorage) -> int:
     )
 
 
-def delete_expired(database: Database, storage: LocalStorage) -> int:
+def delete_expired(database: Database, storage: Storage) -> int:
     """Delete jobs that were kept as long as asked. Returns how many."""
     deleted = 0
     for job_id in expired_jobs(database, limit=MOST_AT_ONCE):
@@ -100,21 +100,24 @@ def delete_expired(database: Database, storage: LocalStorage) -> int:
     return deleted
 
 
-def _what_remains(deletion: OpenDeletion, database: Database, storage: LocalStorage) -> str | None:
+def _what_remains(deletion: OpenDeletion, database: Database, storage: Storage) -> str | None:
     rows = rows_left(database, deletion.job_id)
     if rows:
         return f"{rows} rows remain"
-    files = storage.files_left(deletion.job_id)
-    if files:
-        return f"{files} files or folders remain"
-    if any(storage.has_workspace(token) for token in deletion.tokens):
-        return "a worker has not let go of it yet"
+    try:
+        files = storage.files_left(deletion.job_id)
+        if files:
+            return f"{files} files or folders remain"
+        if any(storage.has_workspace(token) for token in deletion.tokens):
+            return "a worker has not let go of it yet"
+    except StorageError as error:
+        return f"it can't be seen whether files remain: {error}"
     return None
 
 
 def sweep_files(
     database: Database,
-    storage: LocalStorage,
+    storage: Storage,
     *,
     orphan_seconds: float = ORPHAN_SECONDS,
     stale_seconds: float = STALE_SECONDS,
@@ -125,15 +128,15 @@ def sweep_files(
     )
 
 
-def remove_leftovers(storage: LocalStorage, *, stale_seconds: float = STALE_SECONDS) -> int:
+def remove_leftovers(storage: Storage, *, stale_seconds: float = STALE_SECONDS) -> int:
     """Remove what uploads, attempts and deletions that died long ago left behind."""
     return storage.sweep(older_than_seconds=stale_seconds)
 
 
 def remove_orphans(
     database: Database,
-    storage: LocalStorage,
-    folders: Sequence[tuple[str, float]],
+    storage: Storage,
+    folders: Sequence[JobFolder],
     *,
     orphan_seconds: float = ORPHAN_SECONDS,
 ) -> int:
@@ -144,12 +147,12 @@ def remove_orphans(
     removed = 0
     for start in range(0, len(folders), MOST_AT_ONCE):
         part = folders[start : start + MOST_AT_ONCE]
-        existing = existing_jobs(database, [job_id for job_id, _ in part])
-        for job_id, age in part:
-            if job_id in existing:
-                removed += _remove_attempts(database, storage, job_id, orphan_seconds)
-            elif age >= orphan_seconds:
-                storage.delete_job(job_id)
+        existing = existing_jobs(database, [folder.job_id for folder in part])
+        for folder in part:
+            if folder.job_id in existing:
+                removed += _remove_attempts(database, storage, folder, orphan_seconds)
+            elif folder.age_seconds >= orphan_seconds:
+                storage.delete_job(folder.job_id)
                 removed += 1
     if removed:
         _log.info("removed %d folders that no row speaks of", removed)
@@ -157,11 +160,16 @@ def remove_orphans(
 
 
 def _remove_attempts(
-    database: Database, storage: LocalStorage, job_id: str, orphan_seconds: float
+    database: Database, storage: Storage, folder: JobFolder, orphan_seconds: float
 ) -> int:
+    old = [key for key, age in folder.attempts if age >= orphan_seconds]
+    # In this order, so that no clock is relied on: whose token is live is about to get its row;
+    # whose is not live any more has it by now, or never will.
+    live = live_tokens(database) if old else set()
     removed = 0
-    for folder_key, age in storage.attempts(job_id):
-        if age >= orphan_seconds and not is_visible(database, job_id, folder_key):
-            storage.remove_attempt(folder_key)
+    for key in old:
+        token = key.rpartition("-")[2]
+        if token not in live and not is_visible(database, folder.job_id, key):
+            storage.remove_attempt(key)
             removed += 1
     return removed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import ipaddress
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -38,7 +39,40 @@ class Settings(BaseModel):
 
     data_folder: Path = Field(
         default=Path("var"),
-        description="Uploads, artifacts, and the embedded database and broker live here.",
+        description="Uploads, artifacts, and the embedded database and broker live here; "
+        "with a bucket only what is being made or read.",
+    )
+    storage: str = Field(
+        default="",
+        description="Where uploads and results are kept: `local` (the data folder), or "
+        "`s3://bucket/prefix` (any S3-compatible bucket; extra `s3`). Empty: `local`.",
+    )
+    s3_endpoint: str = Field(
+        default="", description="URL of the bucket's server. Empty: Amazon's of the region."
+    )
+    s3_region: str = Field(
+        default="", description="The bucket's region. Empty: `us-east-1`, which most servers take."
+    )
+    s3_access_key_id: str = Field(
+        default="",
+        description="Key to the bucket. Empty: that of the machine, as Amazon's tools find it.",
+    )
+    s3_secret_access_key: SecretStr | None = Field(
+        default=None, description="The secret that belongs to that key."
+    )
+    s3_addressing: Literal["auto", "path", "virtual"] = Field(
+        default="auto",
+        description="Whether the bucket's name stands in the path or in the host name. "
+        "`auto`: `path` where an endpoint is set, else `virtual`.",
+    )
+    s3_allow_http: bool = Field(
+        default=False, description="Whether the endpoint may be `http://`, where all can read."
+    )
+    cache_bytes: int = Field(
+        default=8 * 1024**3,
+        ge=0,
+        description="Most bytes of submitted files that a machine keeps from the bucket, for "
+        "minutes, while its workers are at them.",
     )
     database_url: str = Field(
         default="",
@@ -262,6 +296,19 @@ class Settings(BaseModel):
         parse_unsure_below(said)
         return said
 
+    @field_validator("storage")
+    @classmethod
+    def _storage_is_readable(cls, said: str) -> str:
+        _bucket(said)
+        return said
+
+    @field_validator("s3_endpoint")
+    @classmethod
+    def _endpoint_is_a_url(cls, said: str) -> str:
+        if said and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", said):
+            raise ValueError("must be like https://storage.example:9000")
+        return said.rstrip("/")
+
     @field_validator("roots")
     @classmethod
     def _roots_are_folders(cls, roots: dict[str, Path]) -> dict[str, Path]:
@@ -281,6 +328,13 @@ class Settings(BaseModel):
             )
         if self.heartbeat_seconds * 2 > self.lease_seconds:
             raise ValueError("heartbeat_seconds must be at most half of lease_seconds")
+        if bool(self.s3_access_key_id) != (self.s3_secret_access_key is not None):
+            raise ValueError("s3_access_key_id and s3_secret_access_key go together: set both")
+        if self.s3_endpoint.startswith("http://") and not self.s3_allow_http:
+            raise ValueError(
+                "s3_endpoint sends everything in the clear: use https://, or say "
+                "FACES_JOBS_S3_ALLOW_HTTP=true"
+            )
         return self
 
     @classmethod
@@ -301,6 +355,14 @@ class Settings(BaseModel):
             return cls.model_validate(values)
         except ValidationError as error:
             raise SettingsError(_reasons(error)) from error
+
+    @property
+    def bucket(self) -> tuple[str, str] | None:
+        """Name of the bucket, and what keys in it begin with (empty, or with a slash at the end).
+
+        None: files are kept in the data folder.
+        """
+        return _bucket(self.storage)
 
     @property
     def database(self) -> str:
@@ -343,6 +405,16 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _bucket(said: str) -> tuple[str, str] | None:
+    if said in ("", "local"):
+        return None
+    found = re.fullmatch(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:/[\w!.*'()-]+)*)/?", said)
+    if found is None or {".", ".."} & set(said.split("/")):
+        raise ValueError(f"{said!r} is neither `local` nor like s3://bucket/prefix")
+    name, prefix = found.groups()
+    return name, f"{prefix[1:]}/" if prefix else ""
 
 
 def _signing_key(secret: SecretStr) -> bytes:

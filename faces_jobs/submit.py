@@ -44,7 +44,7 @@ from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.outbound import check_webhook
 from faces_jobs.queue import Queue
 from faces_jobs.settings import Settings
-from faces_jobs.storage import IncomingFile, LocalStorage
+from faces_jobs.storage import IncomingFile, Storage
 
 __all__ = ["IncomingFile", "Submitted", "submit_files", "submit_folder"]
 
@@ -52,6 +52,9 @@ MAX_NAME_CHARACTERS = 1024
 MAX_KEY_CHARACTERS = 255
 MAX_OWNER_CHARACTERS = 128
 UNNAMED = "unnamed"
+# Of one submission's images: enough to wake all workers of a machine. Who answers one rings for
+# the next; what else there may be the sweep tells.
+MOST_IMAGE_BELLS = 16
 _LINE_ENDS = frozenset({"Zl", "Zp"})
 
 _log = logging.getLogger(__name__)
@@ -76,7 +79,7 @@ def submit_files(
     spec: JobSpec,
     *,
     database: Database,
-    storage: LocalStorage,
+    storage: Storage,
     queue: Queue,
     settings: Settings,
     idempotency_key: str | None = None,
@@ -110,24 +113,25 @@ def submit_files(
         for position, (name, file) in enumerate(zip(names, files, strict=True))
     ]
     _check_any_usable(items)
-    storage.check_room(_room_for_results(items, spec))
+    storage.check_results_room(_room_for_results(items, spec))
     try:
+        # Before the transaction, which nobody should have to wait for while files are on their
+        # way to a bucket. What a crash leaves of them has no rows, and the sweep removes it.
+        for item, file in zip(items, files, strict=True):
+            if item.source is not None:
+                storage.take_upload(file, item.source)
         with database.begin() as session:
             kept = _kept(spec, settings)
             check_added(session, settings, owner, _load_of(items))
             segments = store_job(session, job_id, kept, items, root=None, owner=owner)
             _keep_key(session, key, job_id)
-            # Last, so that little can go wrong between the files' move and the commit; what a
-            # crash leaves here has no rows, and the sweep removes it.
-            for item, file in zip(items, files, strict=True):
-                if item.source is not None:
-                    storage.take_upload(file, item.source)
     except _UsedKeyError:
+        storage.delete_job(job_id)
         return _earlier_of(database, key)
     except BaseException:
         storage.delete_job(job_id)
         raise
-    _ring(database, queue, job_id, segments)
+    _ring(database, queue, job_id, _bells(items, segments))
     return Submitted(job_id, replayed=False)
 
 
@@ -137,7 +141,7 @@ def submit_folder(
     spec: JobSpec,
     *,
     database: Database,
-    storage: LocalStorage,
+    storage: Storage,
     queue: Queue,
     settings: Settings,
     idempotency_key: str | None = None,
@@ -169,7 +173,7 @@ def submit_folder(
     if not items:
         raise FolderError("That folder holds no file.")
     _check_any_usable(items)
-    storage.check_room(_room_for_results(items, spec))
+    storage.check_results_room(_room_for_results(items, spec))
     job_id = str(uuid.uuid4())
     try:
         with database.begin() as session:
@@ -179,7 +183,7 @@ def submit_folder(
             _keep_key(session, key, job_id)
     except _UsedKeyError:
         return _earlier_of(database, key)
-    _ring(database, queue, job_id, segments)
+    _ring(database, queue, job_id, _bells(items, segments))
     return Submitted(job_id, replayed=False)
 
 
@@ -382,6 +386,15 @@ def _keep_key(session: Session, key: _Key | None, job_id: str) -> None:
 
 def _dialect(session: Session) -> str:
     return session.get_bind().dialect.name
+
+
+def _bells(items: Sequence[NewItem], segments: Sequence[int]) -> list[int]:
+    """The segments to ring for: images are worked on many at a time, by who hears of one."""
+    usable = [item for item in items if item.error is None]
+    pairs = zip(usable, segments, strict=True)
+    images = [number for item, number in pairs if item.kind == "image"]
+    unheard = frozenset(images[MOST_IMAGE_BELLS:])
+    return [number for number in segments if number not in unheard]
 
 
 def _ring(database: Database, queue: Queue, job_id: str, segments: Sequence[int]) -> None:

@@ -365,19 +365,21 @@ def insert_artifacts(
     session: Session, job_id: str, item_id: int | None, artifacts: Sequence[NewArtifact]
 ) -> None:
     """Make published files visible."""
-    values = [
-        {
-            "job_id": job_id,
-            "item_id": item_id,
-            "kind": artifact.kind,
-            "name": artifact.name,
-            "media_type": artifact.media_type,
-            "bytes": artifact.bytes,
-            "sha256": artifact.sha256,
-            "track": artifact.track,
-            "storage_key": artifact.storage_key,
-        }
-        for artifact in artifacts
-    ]
+    values = [artifact_values(job_id, item_id, artifact) for artifact in artifacts]
     if values:
         session.execute(insert(ArtifactRow), values)
+
+
+def artifact_values(job_id: str, item_id: int | None, artifact: NewArtifact) -> dict[str, Any]:
+    """A published file as the values of its row."""
+    return {
+        "job_id": job_id,
+        "item_id": item_id,
+        "kind": artifact.kind,
+        "name": artifact.name,
+        "media_type": artifact.media_type,
+        "bytes": artifact.bytes,
+        "sha256": artifact.sha256,
+        "track": artifact.track,
+        "storage_key": artifact.storage_key,
+    }

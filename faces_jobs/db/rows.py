@@ -50,7 +50,7 @@ def replace_faces(
     count = 0
     rows = iter(faces)
     while chunk := list(islice(rows, CHUNK)):
-        session.execute(insert(FaceRow), [_face_values(job_id, item_id, face) for face in chunk])
+        session.execute(insert(FaceRow), [face_values(job_id, item_id, face) for face in chunk])
         count += len(chunk)
     return count
 
@@ -60,7 +60,7 @@ def replace_tracks(
 ) -> int:
     """Put these tracks in the place of those that the item has. Returns how many."""
     session.execute(delete(TrackRow).where(TrackRow.item_id == item_id))
-    values = [_track_values(job_id, item_id, track) for track in tracks]
+    values = [track_values(job_id, item_id, track) for track in tracks]
     if values:
         session.execute(insert(TrackRow), values)
     return len(values)
@@ -69,16 +69,7 @@ def replace_tracks(
 def replace_models(session: Session, item_id: int, models: Sequence[ModelVersion]) -> None:
     """Put these networks in the place of those that the item has."""
     session.execute(delete(ModelRow).where(ModelRow.item_id == item_id))
-    values = [
-        {
-            "item_id": item_id,
-            "name": model.name,
-            "version": model.version,
-            "sha256": model.sha256,
-            "unsure_below": written(model.unsure_below),
-        }
-        for model in models
-    ]
+    values = [model_values(item_id, model) for model in models]
     if values:
         session.execute(insert(ModelRow), values)
 
@@ -140,7 +131,19 @@ def _attribute_values(attributes: Attributes) -> dict[str, Any]:
     return values
 
 
-def _face_values(job_id: str, item_id: int, face: FaceRecord) -> dict[str, Any]:
+def model_values(item_id: int, model: ModelVersion) -> dict[str, Any]:
+    """A network as the values of its row."""
+    return {
+        "item_id": item_id,
+        "name": model.name,
+        "version": model.version,
+        "sha256": model.sha256,
+        "unsure_below": written(model.unsure_below),
+    }
+
+
+def face_values(job_id: str, item_id: int, face: FaceRecord) -> dict[str, Any]:
+    """A face as the values of its row."""
     left, top, right, bottom = face.box_xyxy
     return {
         "job_id": job_id,
@@ -158,7 +161,8 @@ def _face_values(job_id: str, item_id: int, face: FaceRecord) -> dict[str, Any]:
     }
 
 
-def _track_values(job_id: str, item_id: int, track: TrackRecord) -> dict[str, Any]:
+def track_values(job_id: str, item_id: int, track: TrackRecord) -> dict[str, Any]:
+    """A track as the values of its row."""
     left, top, right, bottom = track.best_box_xyxy
     return {
         "job_id": job_id,

@@ -10,6 +10,7 @@ open jobs alone, and so costs a look for each owner that has any, however long t
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -84,8 +85,12 @@ def forget_turns(database: Database, *, older_than_seconds: float) -> None:
         )
 
 
+@lru_cache
 def next_segment(max_attempts: int) -> Select[Any]:
-    """The number of the segment whose turn it is; no row, or none, where nothing is free."""
+    """The number of the segment whose turn it is; no row, or none, where nothing is free.
+
+    Putting the statement together takes longer than asking it, so it is kept.
+    """
     owners = _owners()
     mine, best_job = aliased(JobRow), aliased(JobRow)
     of_mine = aliased(SegmentRow)
@@ -114,7 +119,7 @@ def next_segment(max_attempts: int) -> Select[Any]:
         .outerjoin(TurnRow, TurnRow.owner == best.c.owner)
         .order_by(
             best_job.priority,
-            func.coalesce(busy.c.segments, 0),
+            func.coalesce(busy.c.workers, 0),
             func.coalesce(TurnRow.served_at, 0.0),
             best_job.created_at,
             best_job.id,
@@ -154,9 +159,9 @@ def _owners() -> Any:
 
 
 def _busy() -> Any:
-    """How many segments of each owner are being worked on."""
+    """How many workers are at each owner's work: the segments of a bundle share their token."""
     return (
-        select(JobRow.owner, func.count().label("segments"))
+        select(JobRow.owner, func.count(SegmentRow.lease_token.distinct()).label("workers"))
         .join(SegmentRow, SegmentRow.job_id == JobRow.id)
         .where(SegmentRow.status == SegmentStatus.RUNNING, SegmentRow.lease_until >= now_seconds())
         .group_by(JobRow.owner)

@@ -79,6 +79,7 @@ class Conveyor(Generic[T]):
                 return
             with self._changed:
                 self._finished[number] = batch
+                del begun, batch  # its frames are not to be held while this waits for the next
                 self._changed.notify_all()
 
     @contextmanager

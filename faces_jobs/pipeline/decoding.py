@@ -46,6 +46,7 @@ class Decoding:
             if not batch.frames:
                 return
             yield batch
+            del batch  # its frames are not to be held while the next ones are decoded
 
     def _take(self) -> Batch:
         taken: list[Frame] = []

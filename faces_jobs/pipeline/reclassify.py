@@ -90,6 +90,7 @@ class Reclassification:
         head = next(iter(classifier.heads))
         due = list(dict.fromkeys(face for face in faces if head not in face.opinion))
         if due:
+            due.sort(key=lambda face: face.frame.index)  # those of a frame are cut together
             self._judge.ask(classifier, due, held)
 
     def _is_settled(self, way: _Way, heads: Iterable[str], looks: dict[Seen, Look]) -> bool:

@@ -100,6 +100,9 @@ def run_item(
 
     def look_at(number: int, batch: Batch) -> None:
         turn = partial(conveyor.turn, number)
+        with seconds.of("decode"):  # the rest of it: several lanes make several pictures at once
+            for frame in batch.analysed:
+                _ = frame.picture_bgr
         found = detecting.find(batch, turn)
         with turn("track"), seconds.of("track"):
             follower.follow(batch, found)
@@ -111,6 +114,7 @@ def run_item(
             settler.settle(batch)
             done = settler.frames_read
             on_progress(done, None if total is None else max(total, done))
+            del batch  # its frames are not to be held while this waits for the next
     if decoding.truncated is not None and not settler.frames_read:
         raise decoding.truncated
     tracks = settler.finish()
@@ -135,6 +139,7 @@ def _threads(
         try:
             for batch in source:
                 conveyor.put(batch)
+                del batch
             conveyor.end()
         except StoppedError:
             return

@@ -10,7 +10,8 @@ Conventions, everywhere in the project:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -27,6 +28,28 @@ Boxes = NDArray[np.float32]
 """(n, 4) float32, xyxy pixels of the original frame."""
 
 
+class LatePicture:
+    """A picture that is made when it is first asked for, by whichever thread asks.
+
+    What a decoder gives is in other colours and perhaps on its side. To make a picture of it
+    costs half of what decoding does, which frames that nobody looks at are spared.
+    """
+
+    __slots__ = ("_held", "_lock")
+
+    def __init__(self, make: Callable[[], Picture]) -> None:
+        self._lock = threading.Lock()
+        self._held: Callable[[], Picture] | Picture = make
+
+    def made(self) -> Picture:
+        """The picture, the same array each time; what it is made from is let go."""
+        with self._lock:
+            if isinstance(self._held, np.ndarray):
+                return self._held
+            self._held = self._held()
+            return self._held
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """One decoded frame, upright (rotation applied).
@@ -37,9 +60,14 @@ class Frame:
 
     index: int
     time_ms: float
-    picture_bgr: Picture
+    picture: Picture | LatePicture
     duration_ms: float | None = None
     is_key: bool = False
+
+    @property
+    def picture_bgr(self) -> Picture:
+        """(height, width, 3) uint8, BGR."""
+        return self.picture.made() if isinstance(self.picture, LatePicture) else self.picture
 
 
 @dataclass(frozen=True, slots=True)

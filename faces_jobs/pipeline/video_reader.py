@@ -6,6 +6,7 @@ import logging
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
@@ -22,7 +23,7 @@ from faces_jobs.errors import NoVideoError, TruncatedError
 from faces_jobs.pipeline.clock import StreamClock
 from faces_jobs.pipeline.containers import SourceFile, choose_stream, open_container, reason_of
 from faces_jobs.pipeline.pictures import Orientation, check_frame_size, fit, on_white
-from faces_jobs.pipeline.values import Frame, MediaInfo, Picture
+from faces_jobs.pipeline.values import Frame, LatePicture, MediaInfo, Picture
 from faces_jobs.pipeline.wholeness import read_claim
 
 # An FLV has no length in bytes, only one in seconds, which writers round.
@@ -134,7 +135,7 @@ class VideoReader:
                 yield Frame(
                     index=index,
                     time_ms=clock.milliseconds(ticks),
-                    picture_bgr=fit(self._picture(decoded), self._info.width, self._info.height),
+                    picture=LatePicture(partial(self._fitted, decoded)),
                     duration_ms=clock.milliseconds(duration),
                     is_key=bool(decoded.key_frame),
                 )
@@ -209,6 +210,9 @@ class VideoReader:
         for frame in frames:
             check_frame_size(frame.width, frame.height, max_pixels=self._max_pixels)
             yield frame
+
+    def _fitted(self, decoded: VideoFrame) -> Picture:
+        return fit(self._picture(decoded), self._info.width, self._info.height)
 
     def _picture(self, decoded: VideoFrame) -> Picture:
         colours: dict[str, Any] = {"src_color_range": decoded.color_range, "threads": 1}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from sqlalchemy import Select, select
 
@@ -13,15 +12,15 @@ from faces_jobs.errors import NotFoundError
 from faces_jobs.jobs.documents import ArtifactDocument, ArtifactPage
 from faces_jobs.jobs.query import DEFAULT_PAGE
 from faces_jobs.results.pages import check_job, check_limit, read_cursor, write_cursor
-from faces_jobs.storage import LocalStorage
+from faces_jobs.storage import OpenFile, Storage
 
 
 @dataclass(frozen=True, slots=True)
 class OpenArtifact:
-    """A file to be sent, with what is known about it."""
+    """A file to be sent, with what is known about it. Whoever opened it closes its file."""
 
     document: ArtifactDocument
-    path: Path
+    stored: OpenFile
 
 
 def list_artifacts(
@@ -68,18 +67,20 @@ def get_artifact(database: Database, job_id: str, artifact_id: int) -> ArtifactD
 
 
 def open_artifact(
-    database: Database, storage: LocalStorage, job_id: str, artifact_id: int
+    database: Database, storage: Storage, job_id: str, artifact_id: int
 ) -> OpenArtifact:
-    """One artifact with the path of its file.
+    """One artifact with its file, open.
 
     Raises:
         NotFoundError: that job has no such artifact, or its file is gone.
+        StorageError: where it is kept does not answer.
     """
     row, item_name = _row(database, job_id, artifact_id)
-    path = storage.path_of(row.storage_key)
-    if not path.is_file():
-        raise NotFoundError(f"The file of artifact {artifact_id} is not there any more.")
-    return OpenArtifact(_document(row, item_name), path)
+    try:
+        stored = storage.open_file(row.storage_key)
+    except NotFoundError as error:
+        raise NotFoundError(f"The file of artifact {artifact_id} is not there any more.") from error
+    return OpenArtifact(_document(row, item_name), stored)
 
 
 def _row(database: Database, job_id: str, artifact_id: int) -> tuple[ArtifactRow, str | None]:

@@ -22,7 +22,14 @@ from faces_jobs.jobs.documents import (
 )
 from faces_jobs.jobs.labels import ANSWERS
 from faces_jobs.jobs.query import AttributeFilter, FaceQuery, TrackQuery
-from faces_jobs.results.pages import check_job, check_limit, read_cursor, write_cursor
+from faces_jobs.results.narrowing import narrowed
+from faces_jobs.results.pages import (
+    check_job,
+    check_limit,
+    read_cursor,
+    read_face_cursor,
+    write_cursor,
+)
 
 THUMBNAIL = "thumbnail"
 
@@ -39,6 +46,7 @@ def list_faces(database: Database, query: FaceQuery) -> FacePage:
     with database.read() as session:
         if query.job_id is not None:
             check_job(session, query.job_id)
+        question = narrowed(session, query, question)
         rows = session.scalars(question.limit(query.limit + 1)).all()
         shown = rows[: query.limit]
         names = _item_names(session, {row.item_id for row in shown})
@@ -77,7 +85,7 @@ def list_tracks(database: Database, query: TrackQuery) -> TrackPage:
 
 def faces_question(query: FaceQuery) -> Select[FaceRow]:
     """The statement behind `list_faces`, without its limit."""
-    place = read_cursor(query.cursor, (int, float, int, int))
+    place = read_face_cursor(query.cursor)
     conditions: list[ColumnElement[bool]] = [
         column == value
         for column, value in (

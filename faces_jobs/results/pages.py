@@ -56,6 +56,15 @@ def read_cursor(cursor: str | None, kinds: Sequence[type[Place]]) -> list[Place]
     return [_part(part, kind) for part, kind in zip(place, kinds, strict=True)]
 
 
+def read_face_cursor(cursor: str | None) -> list[Place] | None:
+    """The place in a list of faces: item, time, frame and number in the frame.
+
+    Raises:
+        OptionsError: this is no cursor of a list of faces.
+    """
+    return read_cursor(cursor, (int, float, int, int))
+
+
 def check_job(session: Session, job_id: str) -> None:
     """See whether there is such a job.
 

@@ -30,7 +30,7 @@ from av.video.stream import VideoStream
 
 from faces_jobs.jobs.records import TrackRecord
 from faces_jobs.pipeline.pictures import fit
-from faces_jobs.pipeline.values import Face, Frame, MediaInfo, Picture
+from faces_jobs.pipeline.values import Face, Frame, MediaInfo
 from faces_jobs.settings import EncoderName
 from faces_jobs.sinks.drawing import draw_faces
 from faces_jobs.sinks.encoders import Encoder, choose_encoder
@@ -124,7 +124,7 @@ class AnnotatedVideo:
         """
         while len(self._waiting) >= FRAMES_BEHIND:
             self._waiting.popleft().result()
-        drawn = self._drawer.submit(self._draw, frame.picture_bgr, tuple(faces))
+        drawn = self._drawer.submit(self._draw, frame, tuple(faces))
         self._waiting.append(
             self._encoder.submit(self._encode, drawn, frame.time_ms, frame.duration_ms or 0.0)
         )
@@ -183,11 +183,11 @@ class AnnotatedVideo:
         context.color_trc = int(ColorTrc.BT709)
         return stream
 
-    def _draw(self, picture_bgr: Picture, faces: Sequence[Face]) -> VideoFrame:
+    def _draw(self, frame: Frame, faces: Sequence[Face]) -> VideoFrame:
         """The annotated picture in the encoder's colours."""
         # Into the same array again and again: new pages cost more than copying does. What is
         # given back is not of it.
-        drawn_bgr = draw_faces(picture_bgr, faces, onto=self._drawn)
+        drawn_bgr = draw_faces(frame.picture_bgr, faces, onto=self._drawn)
         width, height = self._size_wh
         if max(self._info.width, self._info.height) > LARGEST_SIDE:
             drawn_bgr = fit(drawn_bgr, width, height)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from faces_jobs.pipeline.values import MediaInfo
 from faces_jobs.settings import EncoderName
 from faces_jobs.sinks.annotated import open_annotated, suffix_of
 from faces_jobs.sinks.thumbnails import Thumbnails
-from faces_jobs.storage import LocalStorage
+from faces_jobs.storage import Storage, StoredFile
 from faces_jobs.worker.names import artifact_stem
 
 MEDIA_TYPES = {
@@ -29,7 +29,10 @@ MEDIA_TYPES = {
 
 
 class ItemArtifacts:
-    """Files of one attempt at an item, in its workspace until they are published."""
+    """Files of one attempt at an item, in its workspace until they are published.
+
+    Images that are worked on together share a workspace, one after the other.
+    """
 
     def __init__(self, claim: SegmentClaim, workspace: Path) -> None:
         self._claim = claim
@@ -37,8 +40,8 @@ class ItemArtifacts:
         self._out = workspace / "out"
         self._shots = workspace / "shots"
         self._kinds: dict[str, tuple[str, int | None]] = {}
-        self._out.mkdir()
-        self._shots.mkdir()
+        self._out.mkdir(exist_ok=True)
+        self._shots.mkdir(exist_ok=True)
 
     @contextmanager
     def sinks(self, source: Path, info: MediaInfo, *, encoder: EncoderName) -> Iterator[list[Sink]]:
@@ -59,21 +62,26 @@ class ItemArtifacts:
             path.rename(self._out / name)
             self._kinds[name] = ("thumbnail", track)
 
-    def publish(self, storage: LocalStorage) -> list[NewArtifact]:
+    def publish(self, storage: Storage) -> list[NewArtifact]:
         """Move the files to where artifacts are kept. They are visible once their rows are."""
         claim = self._claim
-        stored = storage.publish(
-            self._out, job_id=claim.job_id, owner=str(claim.item_id), token=claim.token
+        return self.rows(
+            storage.publish(
+                self._out, job_id=claim.job_id, owner=str(claim.item_id), token=claim.token
+            )
         )
+
+    def rows(self, stored: Mapping[str, StoredFile]) -> list[NewArtifact]:
+        """What makes this item's files visible, of those that were published."""
         return [
             NewArtifact(
-                kind=self._kinds[name][0],
+                kind=kind,
                 name=name,
                 media_type=MEDIA_TYPES[Path(name).suffix],
-                bytes=file.bytes,
-                sha256=file.sha256,
-                storage_key=file.key,
-                track=self._kinds[name][1],
+                bytes=stored[name].bytes,
+                sha256=stored[name].sha256,
+                storage_key=stored[name].key,
+                track=track,
             )
-            for name, file in stored.items()
+            for name, (kind, track) in self._kinds.items()
         ]

@@ -7,6 +7,8 @@ import random
 from faces_jobs.settings import Settings
 
 JITTER = 0.5
+# Whoever runs the service has to see to it: by default this is a quarter of a minute.
+STORAGE_ATTEMPT = 4
 
 
 def pause_seconds(settings: Settings, attempt: int) -> float:
@@ -16,3 +18,8 @@ def pause_seconds(settings: Settings, attempt: int) -> float:
     longest = min(doubled, settings.retry_max_seconds)
     # So that what failed together, when a database went away, does not come back together.
     return longest * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 (no secret)
+
+
+def storage_pause_seconds(settings: Settings) -> float:
+    """The pause before another look whether files can be reached: as after some failures."""
+    return pause_seconds(settings, STORAGE_ATTEMPT)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.db.parts import files_of
+from faces_jobs.errors import NotFoundError
 from faces_jobs.pipeline.cuts import NotCuttableError
 from faces_jobs.worker.resources import Worker
 
@@ -16,17 +17,24 @@ LENGTH = "length"  # how long a part's last picture is shown
 SHOT = "shot"  # a track's best shot
 
 
-def files_between(claim: SegmentClaim, worker: Worker, kind: str) -> dict[int, Path]:
-    """An item's files of one kind, by part or track, in their order.
+def files_between(
+    claim: SegmentClaim, worker: Worker, kind: str, *, workspace: Path, only: int | None = None
+) -> dict[int, Path]:
+    """An item's files of one kind, by part or track, in their order; or of `only` that one.
+
+    Where files are kept elsewhere they are brought to a folder in the workspace.
 
     Raises:
         NotCuttableError: one is not there any more: the item has to be begun anew.
+        StorageError, StorageFullError: they can't be had now.
     """
-    storage = worker.storage
-    found = {
-        number: storage.path_of(key)
-        for number, key in files_of(worker.database, claim.item_id, kind).items()
-    }
-    if not all(path.is_file() for path in found.values()):
-        raise NotCuttableError(f"a file of kind {kind!r} between the stages is missing")
-    return found
+    keys = files_of(worker.database, claim.item_id, kind)
+    if only is not None:
+        keys = {number: key for number, key in keys.items() if number == only}
+    folder = workspace / kind
+    folder.mkdir()
+    try:
+        paths = worker.storage.bring(list(keys.values()), folder)
+    except NotFoundError as error:
+        raise NotCuttableError(f"a file of kind {kind!r} between the stages is missing") from error
+    return dict(zip(keys, paths, strict=True))

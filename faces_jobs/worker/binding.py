@@ -43,18 +43,21 @@ def bind(claim: SegmentClaim, worker: Worker) -> bool:
         workspace = stack.enter_context(storage.workspace(claim.token))
         out = workspace / "out"
         out.mkdir()
-        for track, path in files_between(claim, worker, SHOT).items():
+        for track, path in files_between(claim, worker, SHOT, workspace=workspace).items():
             name = f"{stem}.track-{track}.jpg"
             shutil.copyfile(path, out / name)
             kinds[name] = ("thumbnail", track)
-        if parts := files_between(claim, worker, DRAWN):
+        if parts := files_between(claim, worker, DRAWN, workspace=workspace):
             name = f"{stem}.annotated{VIDEO_SUFFIX}"
+            lengths = files_between(claim, worker, LENGTH, workspace=workspace)
+            length = json.loads(lengths[max(lengths)].read_text(encoding="utf-8"))
             _join(
                 list(parts.values()),
                 out / name,
                 claim,
                 worker,
                 heartbeat,
+                last_duration_ms=length["last_duration_ms"],
             )
             kinds[name] = ("annotated_video", None)
         stored = storage.publish(
@@ -85,11 +88,15 @@ def bind(claim: SegmentClaim, worker: Worker) -> bool:
 
 
 def _join(
-    parts: list[Path], path: Path, claim: SegmentClaim, worker: Worker, heartbeat: Heartbeat
+    parts: list[Path],
+    path: Path,
+    claim: SegmentClaim,
+    worker: Worker,
+    heartbeat: Heartbeat,
+    *,
+    last_duration_ms: float,
 ) -> None:
     settings, storage = worker.settings, worker.storage
-    lengths = files_between(claim, worker, LENGTH)
-    length = json.loads(lengths[max(lengths)].read_text(encoding="utf-8"))
     with open_source(claim, storage=storage, roots=settings.roots) as source:
         with open_frames(source, max_pixels=settings.max_pixels) as reader:
             info = reader.info
@@ -98,7 +105,7 @@ def _join(
             path,
             info=info,
             source=source,
-            last_duration_ms=length["last_duration_ms"],
+            last_duration_ms=last_duration_ms,
             on_progress=lambda: heartbeat.progress(0, None),
         )
     _log.info("bound %d parts: %d pictures", len(parts), count)

@@ -45,7 +45,6 @@ def draw(claim: SegmentClaim, worker: Worker) -> bool:
     shots = best_shots(
         worker.database, claim.item_id, start_frame=part.first_frame, end_frame=end_frame
     )
-    linked = files_between(claim, worker, LINKED).get(part.number)
     with ExitStack() as stack:
         heartbeat = stack.enter_context(Holding(claim, worker))
         stack.enter_context(told_when_full())
@@ -54,6 +53,9 @@ def draw(claim: SegmentClaim, worker: Worker) -> bool:
         workspace = stack.enter_context(storage.workspace(claim.token))
         out = workspace / "out"
         out.mkdir()
+        linked = files_between(claim, worker, LINKED, workspace=workspace, only=part.number).get(
+            part.number
+        )
         faces = None if linked is None else _Shown(linked)
         stem = out / str(part.number)
         _draw(

@@ -18,6 +18,7 @@ from faces_jobs.errors import (
     LeaseLostError,
     PausedError,
     QueueError,
+    StorageError,
     StorageFullError,
 )
 from faces_jobs.logs import about
@@ -28,7 +29,7 @@ from faces_jobs.sinks.exports import (
     write_tracks_csv,
 )
 from faces_jobs.storage import told_when_full
-from faces_jobs.worker.backoff import pause_seconds
+from faces_jobs.worker.backoff import pause_seconds, storage_pause_seconds
 from faces_jobs.worker.heartbeat import Heartbeat, StopRequestedError
 from faces_jobs.worker.record import Published, record
 from faces_jobs.worker.resources import Worker
@@ -69,12 +70,19 @@ def finish_job(job_id: str, worker: Worker) -> None:
         except StorageFullError as error:
             _log.warning("the job waits for space: %s", error)
             _park(claim, worker)
+        except StorageError as error:  # it says nothing about the job, and costs no attempt
+            _log.warning("exports wait until files can be reached: %s", error)
+            pause = storage_pause_seconds(settings)
+            _hand_back(claim, worker, str(error), counts=False, delay_seconds=pause)
         except FacesJobsError as error:
             _log.warning("exports not written: %s", error)
-            _hand_back(claim, worker, str(error), counts=True)
+            pause = pause_seconds(settings, claim.attempt)
+            _hand_back(claim, worker, str(error), counts=True, delay_seconds=pause)
         except Exception as error:  # noqa: BLE001 (the last boundary: told, kept and counted)
             _log.exception("exports not written")
-            _hand_back(claim, worker, f"{type(error).__name__}: {error}", counts=True)
+            reason = f"{type(error).__name__}: {error}"
+            pause = pause_seconds(settings, claim.attempt)
+            _hand_back(claim, worker, reason, counts=True, delay_seconds=pause)
 
 
 def _finish(claim: JobClaim, worker: Worker) -> None:
@@ -140,16 +148,18 @@ def _park(claim: JobClaim, worker: Worker) -> None:
         _log.warning("not put aside, the lease will run out: %s", error)
 
 
-def _hand_back(claim: JobClaim, worker: Worker, reason: str, *, counts: bool) -> None:
+def _hand_back(
+    claim: JobClaim, worker: Worker, reason: str, *, counts: bool, delay_seconds: float = 0.0
+) -> None:
     try:
         hand_back_job(
             worker.database,
             claim,
             reason=reason,
             counts=counts,
-            delay_seconds=pause_seconds(worker.settings, claim.attempt) if counts else 0.0,
+            delay_seconds=delay_seconds,
         )
-        if not counts:
+        if not counts and not delay_seconds:
             worker.queue.ring_job(claim.job_id)
     except (
         CancelledError,

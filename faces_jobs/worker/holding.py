@@ -1,32 +1,23 @@
-"""Holds on to a claimed segment for as long as it is worked on."""
+"""Holds on to what is claimed for as long as it is worked on."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from faces_jobs.db.bundles import Bundle, renew_bundle
 from faces_jobs.db.claims import SegmentClaim, renew_segment
 from faces_jobs.worker.heartbeat import Heartbeat
 from faces_jobs.worker.memory import peak_memory_bytes
 from faces_jobs.worker.resources import Worker
 
 
-class Holding(Heartbeat):
-    """A heart that beats for one claim, and sees at every progress that there is room left."""
+class _RoomyHeartbeat(Heartbeat):
+    """A heart that sees at every progress that there is room left."""
 
-    def __init__(self, claim: SegmentClaim, worker: Worker) -> None:
-        settings = worker.settings
-
-        def renew(frames_done: int, frames_total: int | None) -> None:
-            renew_segment(
-                worker.database,
-                claim,
-                lease_seconds=settings.lease_seconds,
-                frames_done=frames_done,
-                frames_total=frames_total,
-                peak_memory_bytes=peak_memory_bytes(),
-            )
-
+    def __init__(self, renew: Callable[[int, int | None], None], worker: Worker) -> None:
         super().__init__(
             renew,
-            every_seconds=settings.heartbeat_seconds,
+            every_seconds=worker.settings.heartbeat_seconds,
             stop_requested=worker.stop_requested,
         )
         self._storage = worker.storage
@@ -39,3 +30,35 @@ class Holding(Heartbeat):
         """
         super().progress(frames_done, frames_total)
         self._storage.check_room()
+
+
+class Holding(_RoomyHeartbeat):
+    """A heart that beats for one claim."""
+
+    def __init__(self, claim: SegmentClaim, worker: Worker) -> None:
+        def renew(frames_done: int, frames_total: int | None) -> None:
+            renew_segment(
+                worker.database,
+                claim,
+                lease_seconds=worker.settings.lease_seconds,
+                frames_done=frames_done,
+                frames_total=frames_total,
+                peak_memory_bytes=peak_memory_bytes(),
+            )
+
+        super().__init__(renew, worker)
+
+
+class HoldingBundle(_RoomyHeartbeat):
+    """A heart that beats for images that were claimed together."""
+
+    def __init__(self, bundle: Bundle, worker: Worker) -> None:
+        def renew(_frames_done: int, _frames_total: int | None) -> None:
+            renew_bundle(
+                worker.database,
+                bundle,
+                lease_seconds=worker.settings.lease_seconds,
+                peak_memory_bytes=peak_memory_bytes(),
+            )
+
+        super().__init__(renew, worker)

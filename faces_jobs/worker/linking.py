@@ -39,15 +39,15 @@ def link(claim: SegmentClaim, worker: Worker) -> bool:
         StorageFullError, CancelledError, LeaseLostError, ...: as for whole items.
     """
     storage = worker.storage
-    found = files_between(claim, worker, FOUND)
-    header = read_header(next(iter(found.values())))
-    linker = Linker(header["unsure_below"])
     with ExitStack() as stack:
         heartbeat = stack.enter_context(Holding(claim, worker))
         stack.enter_context(told_when_full())
         workspace = stack.enter_context(storage.workspace(claim.token))
         out = workspace / "out"
         out.mkdir()
+        found = files_between(claim, worker, FOUND, workspace=workspace)
+        header = read_header(next(iter(found.values())))
+        linker = Linker(header["unsure_below"])
         parts = parts_of(worker.database, claim.item_id)
         shown: tuple[int, Sequence[Face]] | None = None
         for number, (start_frame, end_frame, _) in enumerate(parts):

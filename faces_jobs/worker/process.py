@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from functools import partial
 
+from faces_jobs.db.bundles import Bundle, hand_back_bundle
 from faces_jobs.db.claims import SegmentClaim, claim_segment
 from faces_jobs.db.endings import (
     fail_job,
@@ -23,14 +24,16 @@ from faces_jobs.errors import (
     PausedError,
     PoisonError,
     QueueError,
+    StorageError,
     StorageFullError,
 )
 from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.jobs.stages import Stage
 from faces_jobs.logs import about
 from faces_jobs.pipeline.cuts import NotCuttableError
-from faces_jobs.worker.backoff import pause_seconds
+from faces_jobs.worker.backoff import pause_seconds, storage_pause_seconds
 from faces_jobs.worker.binding import bind
+from faces_jobs.worker.bundle import work_bundle
 from faces_jobs.worker.cutting import cut, ring, uncut
 from faces_jobs.worker.drawing import draw
 from faces_jobs.worker.finding import find
@@ -83,6 +86,46 @@ def process_claim(claim: SegmentClaim, worker: Worker) -> None:
             _log.warning("left to the sweep to ring for: %s", error)
 
 
+def process_bundle(bundle: Bundle, worker: Worker, *, more: bool) -> None:
+    """Work on images of one job that are ours, and finish the job where they were its last.
+
+    Where there are `more` of them a bell is rung in the place of the one that led here: a folder
+    of ten thousand has no more bells than workers could hear.
+    """
+    job_id = bundle[0].job_id
+    with about(job=job_id, segment=bundle[0].segment_id):
+        try:
+            outcome = work_bundle(bundle, worker)
+        except (CancelledError, LeaseLostError) as error:
+            _log.info("thrown away: %s", error)
+            return
+        except (DatabaseError, StorageFullError) as error:
+            _log.warning("left until the lease runs out: %s", error)
+            return
+        except StorageError as error:
+            _log.warning("handed back until files can be reached: %s", error)
+            _hand_back_bundle(bundle, worker)
+            return
+        except Exception:  # noqa: BLE001 (the last boundary: each is then tried by itself)
+            _log.exception("left until the lease runs out")
+            return
+        worker.counters.add("attempts", len(outcome.done) + len(outcome.refused))
+        if outcome.left or more:
+            ring([bundle[-1].segment_id], worker)
+        if outcome.last:
+            finish_job(job_id, worker)
+    if outcome.trouble is not None:
+        process_claim(outcome.trouble, worker)
+
+
+def _hand_back_bundle(bundle: Bundle, worker: Worker) -> None:
+    try:
+        pause = storage_pause_seconds(worker.settings)
+        hand_back_bundle(worker.database, bundle, delay_seconds=pause)
+    except (CancelledError, LeaseLostError, DatabaseError, StorageFullError) as error:
+        _log.warning("not handed back, the lease will run out: %s", error)
+
+
 def _attempt(claim: SegmentClaim, worker: Worker) -> bool:
     """Work on a claimed segment and record how that ended. True: the job is to be finished now."""
     database = worker.database
@@ -101,8 +144,13 @@ def _attempt(claim: SegmentClaim, worker: Worker) -> bool:
         return fail_job(database, claim, _document(error))
     except StorageFullError as error:
         _log.warning("the job waits for space: %s", error)
-        pause = partial(pause_seconds, worker.settings)
-        park_segment(database, claim, reason=str(error), pause=pause)
+        park_segment(
+            database, claim, reason=str(error), pause=partial(pause_seconds, worker.settings)
+        )
+    except StorageError as error:  # before the next: it says nothing about the file
+        _log.warning("handed back until files can be reached: %s", error)
+        pause = storage_pause_seconds(worker.settings)
+        hand_back(database, claim, reason=str(error), counts=False, delay_seconds=pause)
     except FacesJobsError as error:
         _log.warning("the attempt failed: %s: %s", error.code, error)
         if error.permanent:  # a broken file, above all: trying again would not mend it

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import TypeVar
 
 from faces_jobs.db.comparison import (
@@ -22,7 +23,7 @@ from faces_jobs.db.comparison import (
     waiting_rows,
 )
 from faces_jobs.db.session import Database
-from faces_jobs.errors import FacesJobsError, NotFoundError
+from faces_jobs.errors import FacesJobsError
 from faces_jobs.queue import JOB_TASK, SEGMENT_TASK
 from faces_jobs.queue_messages import Message, Messages
 from faces_jobs.retention import (
@@ -32,7 +33,7 @@ from faces_jobs.retention import (
     remove_orphans,
 )
 from faces_jobs.settings import Settings
-from faces_jobs.storage import LocalStorage
+from faces_jobs.storage import Storage
 
 MOST_MESSAGES = 1000
 MOST_ARTIFACTS = 2000
@@ -75,7 +76,7 @@ class Reconciler:
     """Remembers how far it came, and what went wrong with one part stops no other."""
 
     def __init__(
-        self, *, database: Database, messages: Messages, storage: LocalStorage, settings: Settings
+        self, *, database: Database, messages: Messages, storage: Storage, settings: Settings
     ) -> None:
         self._database = database
         self._messages = messages
@@ -130,9 +131,10 @@ class Reconciler:
         """Mark rows whose file is missing or back. Returns how many of each."""
         rows = artifacts_after(self._database, self._last_artifact, limit=MOST_ARTIFACTS)
         self._last_artifact = rows[-1].id if len(rows) == MOST_ARTIFACTS else 0
+        kept = self._storage.existing([row.storage_key for row in rows])
         missing, found = [], []
         for row in rows:
-            there = self._is_there(row.storage_key)
+            there = row.storage_key in kept
             if not there and not row.missing:
                 _log.warning("the file of artifact %d is missing: %s", row.id, row.storage_key)
                 missing.append(row.id)
@@ -142,17 +144,10 @@ class Reconciler:
             mark_files(self._database, missing=missing, found=found)
         return len(missing), len(found)
 
-    def _is_there(self, key: str) -> bool:
-        try:
-            return self._storage.path_of(key).is_file()
-        except NotFoundError:
-            return False
-
     def _remove_files(self) -> int:
         """Remove folders of jobs and attempts that no row speaks of, and what uploads left."""
-        folders = [one for one in self._storage.job_folders() if one[0] > self._last_folder]
-        part = folders[:MOST_FOLDERS]
-        self._last_folder = part[-1][0] if len(folders) > MOST_FOLDERS else ""
+        part = list(islice(self._storage.job_folders(self._last_folder), MOST_FOLDERS))
+        self._last_folder = part[-1].job_id if len(part) == MOST_FOLDERS else ""
         return remove_leftovers(self._storage) + remove_orphans(self._database, self._storage, part)
 
     def _remove_workspaces(self) -> int:

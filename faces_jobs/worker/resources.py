@@ -14,7 +14,8 @@ from faces_jobs.pipeline.stages import Classifier, Cropper, Detector
 from faces_jobs.presence import process_name
 from faces_jobs.queue import Queue, open_queue
 from faces_jobs.settings import Settings
-from faces_jobs.storage import LocalStorage, open_storage
+from faces_jobs.storage import Storage, open_storage
+from faces_jobs.worker.pace import Pace
 from faces_jobs_models.catalog import open_catalog
 
 
@@ -45,16 +46,17 @@ class Networks(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """One worker: one process, one segment at a time."""
+    """One worker: one process, one segment or one bundle of images at a time."""
 
     name: str  # of this process, on this machine, in this life
     settings: Settings
     database: Database
-    storage: LocalStorage
+    storage: Storage
     queue: Queue
     networks: Networks
     counters: Counters = field(default_factory=Counters)
     stop_requested: threading.Event = field(default_factory=threading.Event)
+    pace: Pace = field(default_factory=Pace)
 
 
 @contextmanager

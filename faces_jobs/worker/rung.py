@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 
+from faces_jobs.db.bundles import may_lead, take_beside
 from faces_jobs.db.turns import claim_next, next_to_finish
 from faces_jobs.worker.finish import finish_job
-from faces_jobs.worker.process import process_claim
+from faces_jobs.worker.process import process_bundle, process_claim
 from faces_jobs.worker.resources import Worker
 
 _log = logging.getLogger(__name__)
 
 
 def answer_bell(worker: Worker) -> None:
-    """Write the exports of a job that waits for it, if any; then work on one segment, if any.
+    """Write the exports of a job that waits for it, if any; then work on what is next, if any.
+
+    That is one segment; or as many images of a job as are done in about a second.
 
     May be called at any time, by many. A message is a doorbell: behind a thousand of a long film
     that of a photograph would be the last to be read, but any of them makes a worker look who is
@@ -32,4 +35,15 @@ def answer_bell(worker: Worker) -> None:
     if claim is None:
         _log.debug("nothing is to be had")
         return
-    process_claim(claim, worker)
+    if not may_lead(claim):
+        process_claim(claim, worker)
+        return
+    limit = worker.pace.images
+    beside = take_beside(
+        worker.database,
+        claim,
+        worker=worker.name,
+        lease_seconds=settings.lease_seconds,
+        limit=limit - 1,
+    )
+    process_bundle([claim, *beside], worker, more=len(beside) == limit - 1)

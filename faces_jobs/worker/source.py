@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from faces_jobs.db.claims import SegmentClaim
-from faces_jobs.errors import FolderError, SourceError
+from faces_jobs.errors import FolderError, NotFoundError, SourceError
 from faces_jobs.folders import open_beneath, root_folder
-from faces_jobs.storage import LocalStorage
+from faces_jobs.storage import Storage
 
 
 @contextmanager
 def open_source(
-    claim: SegmentClaim, *, storage: LocalStorage, roots: Mapping[str, Path]
+    claim: SegmentClaim, *, storage: Storage, roots: Mapping[str, Path]
 ) -> Iterator[Path]:
     """A path that leads to the file's content, as long as this is open.
 
     Raises:
         SourceError: the file is gone, may not be read, or has changed since it was submitted.
+        StorageError, StorageFullError: it is kept elsewhere, and can't be had now.
     """
     if claim.root is None:
-        path = storage.path_of(claim.source)
-        if not path.is_file():
-            raise SourceError("The uploaded file is not there any more: submit it again.")
-        yield path
+        with ExitStack() as stack:
+            try:
+                path = stack.enter_context(storage.fetch(claim.source))
+            except NotFoundError as error:
+                raise SourceError(
+                    "The uploaded file is not there any more: submit it again."
+                ) from error
+            yield path
         return
     try:
         folder = root_folder(roots, claim.root)

@@ -29,7 +29,7 @@ from faces_jobs.presence import Presence
 from faces_jobs.queue import CeleryQueue, Queue, open_queue
 from faces_jobs.queue_messages import BrokerMessages
 from faces_jobs.settings import Settings
-from faces_jobs.storage import LocalStorage, open_storage
+from faces_jobs.storage import Storage, open_storage
 from faces_jobs.worker.deliver import deliver_due, delivering
 from faces_jobs.worker.reconcile import Reconciler
 
@@ -143,7 +143,7 @@ def _resume_parked(database: Database, settings: Settings) -> int:
 def _loop(
     database: Database,
     queue: CeleryQueue,
-    storage: LocalStorage,
+    storage: Storage,
     settings: Settings,
     stop: threading.Event,
     *,
@@ -178,7 +178,7 @@ def _loop(
 
 
 def _reconciler(
-    database: Database, queue: CeleryQueue, storage: LocalStorage, settings: Settings
+    database: Database, queue: CeleryQueue, storage: Storage, settings: Settings
 ) -> Reconciler:
     return Reconciler(
         database=database,

@@ -2,7 +2,8 @@
 
     python -m tests.bench.policies [CLIP ...]
 
-Every policy is held against a run that detects and judges every frame. Without clips: the sample.
+Every policy is held against a run that detects and judges every frame; `both` is adaptive and auto
+at once. Figures are shares of faces, frames or tracks, and ratios. Without clips: the sample.
 """
 
 from __future__ import annotations
@@ -37,11 +38,11 @@ from tests.bench.clips import sample_720p
 
 OUTPUT = Path("var/bench/policies.json")
 SAME_FACE = 0.5  # intersection over union
-POLICIES = [
-    *({"detect_every": every} for every in ("2", "3", "5", "10", "adaptive")),
-    {"classify": "auto"},
-    {"detect_every": "adaptive", "classify": "auto"},
-]
+POLICIES: dict[str, dict[str, str]] = {
+    **{every: {"detect_every": every} for every in ("2", "3", "5", "10", "adaptive")},
+    "auto": {"classify": "auto"},
+    "both": {"detect_every": "adaptive", "classify": "auto"},
+}
 
 
 @dataclass
@@ -215,24 +216,25 @@ def _one_to_one(together: Counter[tuple[int, int]]) -> list[tuple[tuple[int, int
 
 def main(arguments: Sequence[str]) -> None:
     """Measure, print and keep the figures."""
+    console = Console()
     with tempfile.TemporaryDirectory() as folder, open_catalog(device="cpu") as catalog:
         clips = [Path(name) for name in arguments] or [sample_720p(Path(folder))]
-        tallies = [Tally() for _ in POLICIES]
+        tallies = {name: Tally() for name in POLICIES}
         for clip in clips:
+            console.print(clip.name, highlight=False)
             detector = _Kept(catalog.detector())
             every = run(catalog, detector, clip, {})
-            for policy, tally in zip(POLICIES, tallies, strict=True):
-                tally.add(every, run(catalog, detector, clip, policy))
-    measured = {
-        " ".join(f"{name}={value}" for name, value in policy.items()): tally.figures()
-        for policy, tally in zip(POLICIES, tallies, strict=True)
-    }
-    table = Table("", *(name.replace(" ", "\n") for name in measured))
-    for figure in next(iter(measured.values())):
+            for name, policy in POLICIES.items():
+                tallies[name].add(every, run(catalog, detector, clip, policy))
+    measured = {name: tally.figures() for name, tally in tallies.items()}
+    table = Table(box=None, pad_edge=False)
+    for heading in ("", *measured):
+        table.add_column(heading, no_wrap=True)
+    for figure in measured["both"]:
         table.add_row(figure, *(f"{figures[figure]:.4g}" for figures in measured.values()))
-    Console().print(table)
+    console.print(table)
     OUTPUT.parent.mkdir(parents=True, exist_ok=True)
-    result = {"clips": [clip.name for clip in clips], "policies": measured}
+    result = {"clips": [clip.name for clip in clips], "options": POLICIES, "policies": measured}
     OUTPUT.write_text(json.dumps(result, indent=2) + "\n")
 
 

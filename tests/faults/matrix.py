@@ -93,15 +93,14 @@ def play_all(
             with speaking:
                 told(cell, result)
 
-    with ExitStack() as stack:
-        threads = stack.enter_context(ThreadPoolExecutor(lanes * len(SITES)))
+    with ExitStack() as sites, ThreadPoolExecutor(lanes * len(SITES)) as threads:
         running: list[Future[None]] = []
         for name, open_site in SITES.items():
             waiting = deque(cell for cell in cells if cell.site == name)
             for _ in range(min(lanes, len(waiting))):
                 home = folder / str(len(running))
                 # One after the other: migrations of two databases at once in a process are no use.
-                site = stack.enter_context(open_site(home))
+                site = sites.enter_context(open_site(home))
                 running.append(threads.submit(play_lane, site, home, waiting))
         for lane in running:
             lane.result()

@@ -14,6 +14,7 @@ import select
 import signal
 import socket
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,7 +87,8 @@ def _tell_ends(codes: dict[int, int]) -> None:
         if pid == 0:
             return
         code = codes.pop(pid)
-        os.write(code, str(os.waitstatus_to_exitcode(status)).encode())
+        with suppress(BrokenPipeError):  # nobody wants to know any more
+            os.write(code, str(os.waitstatus_to_exitcode(status)).encode())
         os.close(code)
 
 

@@ -20,7 +20,6 @@ from sqlalchemy import func, select
 from faces_jobs.db.rows import read_faces, read_tracks
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ArtifactRow, ItemRow, JobRow, ModelRow, SegmentRow
-from faces_jobs.storage import LocalStorage
 
 ITEM_COLUMNS = [
     *("position", "name", "status", "error_code", "kind", "format", "width", "height"),
@@ -43,12 +42,12 @@ def compare(run: Pieces, undisturbed: Pieces) -> Verdict:
     return Verdict(sorted((undisturbed - run).elements()), sorted((run - undisturbed).elements()))
 
 
-def pieces(database: Database, storage: LocalStorage, webhooks: list[str]) -> Pieces:
+def pieces(database: Database, files: Path, webhooks: list[str]) -> Pieces:
     """All that users see of all jobs of a database, and the distinct webhooks that arrived."""
     return Counter(
         [
             *_rows(database),
-            *_files(database, storage),
+            *_files(database, files),
             *(f"webhook {number}" for number in range(len(set(webhooks)))),
         ]
     )
@@ -79,11 +78,11 @@ def _rows(database: Database) -> Iterator[str]:
             yield f"model of {position}: {model.name} {model.sha256} {model.unsure_below}"
 
 
-def _files(database: Database, storage: LocalStorage) -> Iterator[str]:
+def _files(database: Database, files: Path) -> Iterator[str]:
     with database.read() as session:
         artifacts = session.scalars(select(ArtifactRow)).all()
     for artifact in artifacts:
-        path = storage.path_of(artifact.storage_key)
+        path = files / artifact.storage_key
         about = f"{artifact.kind} {artifact.name} {artifact.media_type} {artifact.track}"
         if not path.is_file():
             yield f"{about}: no file"

@@ -11,8 +11,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from celery import signals
-
 from faces_jobs.cli import main as faces_jobs
 from tests.faults import clock
 from tests.faults.points import POINTS, Kind, Piece
@@ -86,8 +84,4 @@ def play(request: Request, *, tell: int, hear: int) -> None:
         if point.name == request.point:
             point.wrap(arrive)
 
-    def ready(**_details: Any) -> None:
-        line.tell(said="ready")
-
-    signals.worker_ready.connect(ready, weak=False)
     faces_jobs()

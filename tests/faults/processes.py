@@ -149,7 +149,10 @@ class Actor:
         if self._code is None:
             if not _readable(self._ended, seconds):
                 raise NotInTimeError(f"the {self.kind} process does not end")
-            self._code = int(os.read(self._ended, 64))
+            told = os.read(self._ended, 64)
+            if not told:
+                raise NotInTimeError("the nursery has ended")
+            self._code = int(told)
         return self._code
 
     @property

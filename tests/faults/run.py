@@ -20,7 +20,7 @@ from sqlalchemy import func, select
 
 from faces_jobs.client import Client
 from faces_jobs.db.session import Database, open_database
-from faces_jobs.db.tables import DeliveryRow, JobRow
+from faces_jobs.db.tables import DeliveryRow, JobRow, ProcessRow
 from faces_jobs.errors import DatabaseError, ServerError
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.queue import open_queue
@@ -150,12 +150,12 @@ def _play(
         rescuer.wait_for("held")
         if not fault.alone:
             rescuer.go()
-            if rescuer.kind == "worker":
-                rescuer.wait_for("ready")
+            _wait(lambda: _are_there(database, rescuer.kind, 2), "the rescuer did not begin")
         with scene.watched(database):
             counts_from = fault.strike(scene)
             if rescuer.held:
                 rescuer.go()
+                _wait(lambda: _are_there(database, rescuer.kind, 2), "the rescuer did not begin")
             submission.result(PATIENCE_SECONDS)
             actors = [rescuer, *others] if fault.ends else [victim, rescuer, *others]
             found = _end(place, database, actors, hooks)
@@ -183,8 +183,9 @@ def _end(place: Place, database: Database, actors: list[Actor], hooks: Receiver)
         actor.send(signal.SIGTERM)
     for actor in actors:
         code = actor.wait()
-        assert code == 0, f"the {actor.kind} process ended with {code}"
-    return pieces(database, open_storage(place.settings), hooks.ids)
+        # By the signal itself where it had just begun.
+        assert code in (0, -signal.SIGTERM), f"the {actor.kind} process ended with {code}"
+    return pieces(database, place.settings.data_folder / "files", hooks.ids)
 
 
 def _has_ended(database: Database) -> bool:
@@ -192,6 +193,13 @@ def _has_ended(database: Database) -> bool:
         states = session.scalars(select(JobRow.status)).all()
         open_ = session.scalar(select(func.count()).where(DeliveryRow.next_at.is_not(None)))
         return bool(states) and all(state.ended for state in states) and not open_
+
+
+def _are_there(database: Database, kind: Kind, count: int) -> bool:
+    """Whether so many processes of a kind have told of themselves."""
+    question = select(func.count()).where(ProcessRow.kind == kind)
+    with database.read() as session:
+        return (session.scalar(question) or 0) >= count
 
 
 def _wait(until: Callable[[], bool], otherwise: str) -> None:

@@ -21,8 +21,9 @@ from faces_jobs.db.migrate import upgrade
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.queue import CeleryQueue, open_queue
 from faces_jobs.settings import Settings
-from faces_jobs.storage import LocalStorage, open_storage
+from faces_jobs.storage import LocalStorage
 from faces_jobs.worker.resources import Worker
+from tests.buckets import Place, S3Server, s3_server
 from tests.clips import moving, write_video
 from tests.integration.servers import find_program, private_postgres, private_redis
 from tests.integration.workbench import Bench, Squares
@@ -121,10 +122,23 @@ def empty_redis_url(redis_server: str) -> str:
     return redis_server
 
 
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """An S3 server that checks signatures."""
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(s3: S3Server) -> Place:
+    """An empty place in a bucket."""
+    return Place(s3, f"some/{uuid.uuid4().hex}")
+
+
 @pytest.fixture
 def storage(settings: Settings) -> LocalStorage:
     """An empty storage."""
-    return open_storage(settings)
+    return LocalStorage(settings.data_folder / "files", min_free_bytes=settings.min_free_bytes)
 
 
 @pytest.fixture

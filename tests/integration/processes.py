@@ -42,6 +42,7 @@ def worker_process(settings: Settings, log: Path) -> Iterator[subprocess.Popen[b
         "FACES_JOBS_BROKER_URL": settings.broker_url,
         "FACES_JOBS_DEVICE": "cpu",
         "FACES_JOBS_SEGMENT_SECONDS": str(settings.segment_seconds),
+        **storage_variables(settings),
         **{f"FACES_JOBS_{name.upper()}": value for name, value in SETTINGS.items()},
     }
     with log.open("ab") as output:
@@ -56,6 +57,18 @@ def worker_process(settings: Settings, log: Path) -> Iterator[subprocess.Popen[b
         finally:
             process.kill()
             process.wait()
+
+
+def storage_variables(settings: Settings) -> dict[str, str]:
+    """Environment variables that say where files are kept."""
+    secret = settings.s3_secret_access_key
+    return {
+        "FACES_JOBS_STORAGE": settings.storage,
+        "FACES_JOBS_S3_ENDPOINT": settings.s3_endpoint,
+        "FACES_JOBS_S3_ALLOW_HTTP": str(settings.s3_allow_http),
+        "FACES_JOBS_S3_ACCESS_KEY_ID": settings.s3_access_key_id,
+        "FACES_JOBS_S3_SECRET_ACCESS_KEY": "" if secret is None else secret.get_secret_value(),
+    }
 
 
 def wait_for(what: Callable[[], bool]) -> None:

@@ -52,7 +52,7 @@ def server(database_url: str, tmp_path: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def web_server(database_url: str, folder: Path) -> Iterator[Server]:
+def web_server(database_url: str, folder: Path, **variables: str) -> Iterator[Server]:
     port = free_port()
     environment = {
         "PATH": os.defpath,
@@ -62,6 +62,7 @@ def web_server(database_url: str, folder: Path) -> Iterator[Server]:
         "FACES_JOBS_PORT": str(port),
         "FACES_JOBS_WEB_THREADS": "2",
         "FACES_JOBS_WEB_WAITERS": str(WAITERS),
+        **variables,
     }
     process = subprocess.Popen([sys.executable, "-m", "faces_jobs", "web"], env=environment)
     try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import io
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -25,7 +27,7 @@ from faces_jobs.results import (
 )
 from faces_jobs.retention import delete_job
 from faces_jobs.settings import Settings
-from faces_jobs.storage import LocalStorage, StoredFile, sha256_of
+from faces_jobs.storage import LocalStorage, Storage, StoredFile
 from faces_jobs.worker.finish import EXPORTS, finish_job
 from faces_jobs.worker.resources import Worker
 from faces_jobs_models.catalog import open_catalog
@@ -60,14 +62,16 @@ def job(database: Database) -> StoredJob:
     return job
 
 
-def exports(database: Database, storage: LocalStorage, job: StoredJob) -> dict[str, bytes]:
+def exports(database: Database, storage: Storage, job: StoredJob) -> dict[str, bytes]:
     """Every export that can be downloaded, by name."""
     found = {}
     for document in list_artifacts(database, job.id).artifacts:
-        opened = open_artifact(database, storage, job.id, document.id)
-        assert opened.path.stat().st_size == document.bytes
-        assert sha256_of(opened.path) == document.sha256
-        found[document.name] = opened.path.read_bytes()
+        opened = open_artifact(database, storage, job.id, document.id).stored
+        with opened.file as file:
+            content = file.read()
+        assert len(content) == opened.bytes == document.bytes
+        assert hashlib.sha256(content).hexdigest() == document.sha256
+        found[document.name] = content
     return found
 
 
@@ -84,11 +88,7 @@ def test_exports_hold_every_face_and_track(worker: Worker, job: StoredJob) -> No
     lines = [json.loads(line) for line in found["faces.jsonl"].decode().splitlines()]
     assert [line["frame_index"] for line in lines] == [0, 1, 2, 0, 1, 2]
     assert len(list(csv.DictReader(found["tracks.csv"].decode().splitlines()))) == 2
-    parquet = next(
-        open_artifact(worker.database, worker.storage, job.id, each.id).path
-        for each in list_artifacts(worker.database, job.id, kind="faces_parquet").artifacts
-    )
-    assert pq.read_table(parquet).num_rows == 6
+    assert pq.read_table(io.BytesIO(found["faces.parquet"])).num_rows == 6
     assert not list((worker.storage.folder / "work").iterdir())
 
 

@@ -14,7 +14,9 @@ from faces_jobs.db.session import Database
 from faces_jobs.jobs.labels import HEADS
 from faces_jobs.jobs.query import AttributeFilter, FaceQuery, TrackQuery
 from faces_jobs.jobs.records import FaceRecord
+from faces_jobs.results import narrowing
 from faces_jobs.results.faces import faces_question, tracks_question
+from faces_jobs.results.narrowing import narrowed
 from tests.factories import (
     StoredJob,
     attributes,
@@ -59,7 +61,10 @@ def _varied_faces(count: int) -> list[FaceRecord]:
     ]
 
 
-def test_questions_about_faces_use_indexes(database: Database, many: StoredJob) -> None:
+def test_questions_about_faces_use_indexes(
+    database: Database, many: StoredJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(narrowing, "FEW", -1)  # what is rare is put in order, see below
     item = many.items[2]
     cursor = questions.list_faces(database, FaceQuery(job_id=many.id, limit=1000)).next_cursor
     assert cursor is not None
@@ -72,6 +77,12 @@ def test_questions_about_faces_use_indexes(database: Database, many: StoredJob) 
         "all": FaceQuery(),
         "all, later": FaceQuery(cursor=cursor),
         **{
+            f"a job with {head}": FaceQuery(
+                job_id=many.id, attributes={head: AttributeFilter((labels[-1],))}
+            )
+            for head, labels in HEADS.items()
+        },
+        **{
             f"all with {head}": FaceQuery(attributes={head: AttributeFilter((labels[-1],), 0.5)})
             for head, labels in HEADS.items()
         },
@@ -83,8 +94,23 @@ def test_questions_about_faces_use_indexes(database: Database, many: StoredJob) 
         },
     }
     for name, query in asked.items():
-        plan = _plan(database, faces_question(query).limit(101))
+        with database.read() as session:
+            question = narrowed(session, query, faces_question(query))
+        plan = _plan(database, question.limit(101))
         assert _is_by_index(plan), f"{name}:\n{plan}"
+
+
+def test_of_rare_labels_few_faces_are_read(database: Database, many: StoredJob) -> None:
+    unsure = {head: AttributeFilter(("unsure",)) for head in ("gender", "age")}
+    query = FaceQuery(attributes=unsure)
+    with database.read() as session:
+        question = narrowed(session, query, faces_question(query))
+    plan = _plan(database, question.limit(101))
+    assert "few" in plan or "ix_faces_gender" in plan, plan
+    assert "SCAN faces" not in plan, plan
+    assert "Seq Scan on faces" not in plan, plan
+    assert questions.list_faces(database, query).faces == []
+    assert many.items
 
 
 def test_questions_about_tracks_use_indexes(database: Database, many: StoredJob) -> None:

@@ -130,8 +130,8 @@ def assert_same(ours: Any, theirs: Any) -> None:
 
 def times(settings: Settings, database: Database, job_id: str) -> list[int | None]:
     (video,) = list_artifacts(database, job_id, kind="annotated_video").artifacts
-    path = open_artifact(database, open_storage(settings), job_id, video.id).path
-    with av.open(str(path), "r") as container:
+    opened = open_artifact(database, open_storage(settings), job_id, video.id)
+    with opened.stored.file as file, av.open(file, "r") as container:
         found = [frame.pts for frame in container.decode(video=0)]
     assert len(found) == FRAMES
     return found

@@ -103,9 +103,11 @@ class Bench:
         return list_artifacts(self.worker.database, job_id).artifacts
 
     def path(self, artifact: ArtifactDocument) -> Path:
-        return open_artifact(
+        opened = open_artifact(
             self.worker.database, self.worker.storage, artifact.job_id, artifact.id
-        ).path
+        )
+        with opened.stored.file as file:
+            return Path(file.name)
 
     def files(self) -> list[str]:
         """Every file in the storage but uploads."""

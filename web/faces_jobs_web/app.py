@@ -13,7 +13,7 @@ from faces_jobs.queue import Queue
 from faces_jobs.readiness import Readiness
 from faces_jobs.results import get_jobs
 from faces_jobs.settings import Settings
-from faces_jobs.storage import LocalStorage
+from faces_jobs.storage import Storage
 from faces_jobs_web import (
     api_docs,
     artifacts,
@@ -46,9 +46,7 @@ MAX_BODY_BYTES = 1024 * 1024
 JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-def create_app(
-    *, settings: Settings, database: Database, storage: LocalStorage, queue: Queue
-) -> Flask:
+def create_app(*, settings: Settings, database: Database, storage: Storage, queue: Queue) -> Flask:
     """Make the web app. It closes nothing: what is passed in belongs to the caller."""
     app = Flask("faces_jobs_web", static_url_path="/static")
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES

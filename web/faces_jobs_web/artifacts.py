@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import Any, BinaryIO
 
 from flask import Blueprint, Response, request, send_file
+from werkzeug.exceptions import HTTPException
 
 from faces_jobs.errors import NotFoundError
 from faces_jobs.jobs.documents import ArtifactPage
@@ -93,21 +95,36 @@ def download(job_id: str, artifact_id: int) -> Response:
     shown = filters.inline and artifact.kind in SHOWN_KINDS and artifact.media_type in SHOWN_TYPES
     if not ONE_RANGE.fullmatch(request.headers.get("Range", "")):
         request.environ.pop("HTTP_RANGE", None)
+    response = _send_file(
+        opened.stored.file,
+        mimetype=artifact.media_type,
+        as_attachment=not shown,
+        download_name=saved_name(artifact.name),
+        etag=artifact.sha256,
+        last_modified=opened.stored.modified,
+    )
+    response.content_length = opened.stored.bytes
     try:
-        response = send_file(
-            opened.path,
-            mimetype=artifact.media_type,
-            as_attachment=not shown,
-            download_name=saved_name(artifact.name),
-            etag=artifact.sha256,
-            conditional=True,
+        response.make_conditional(
+            request.environ, accept_ranges=True, complete_length=opened.stored.bytes
         )
-    except FileNotFoundError as error:
-        raise NotFoundError("This file was just deleted with its job.") from error
+    except HTTPException:  # a range that the file does not have
+        opened.stored.file.close()
+        raise
     response.headers["Content-Security-Policy"] = DOWNLOAD_POLICY
     # An artifact never changes, but it may be deleted: ask again, the ETag makes that cheap.
     response.headers["Cache-Control"] = "private, no-cache"
     return response
+
+
+def _send_file(file: BinaryIO, **how: Any) -> Response:
+    """`send_file`, of which a part can be sent without reading all that is before it."""
+    own = request.environ.pop("wsgi.file_wrapper", None) if "Range" in request.headers else None
+    try:
+        return send_file(file, **how)
+    finally:
+        if own is not None:  # gunicorn's, which can't seek; it looks for it when it answers
+            request.environ["wsgi.file_wrapper"] = own
 
 
 def saved_name(name: str) -> str:

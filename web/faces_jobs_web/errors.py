@@ -27,6 +27,7 @@ RETRY_AFTER_SECONDS = {429: 30, 503: 5, 507: 60}
 # What these errors say is for who runs the server (hosts, paths); who asks gets these sentences.
 SENTENCES: tuple[tuple[type[FacesJobsError], str], ...] = (
     (errors.QueueError, "The queue does not answer. Nothing is lost: try again in a moment."),
+    (errors.StorageError, "Where files are kept does not answer. Nothing is lost: try again soon."),
     (errors.DatabaseError, "The database does not answer or is being upgraded. Try again soon."),
 )
 INTERNAL = "internal"
@@ -50,6 +51,7 @@ STATUSES: tuple[tuple[type[FacesJobsError], int, str], ...] = (
     (errors.MediaError, 415, "File can't be processed"),
     (errors.QueueFullError, 429, "Too much waits"),
     (errors.StorageFullError, 507, "No room left"),
+    (errors.StorageError, 503, "Files can't be reached"),
     (errors.NotReadyError, 503, "Not ready"),
     (errors.BusyError, 503, "Too many wait already"),
     (errors.QueueError, 503, "Queue does not answer"),

@@ -10,7 +10,7 @@ from faces_jobs.db.session import Database
 from faces_jobs.queue import Queue
 from faces_jobs.readiness import Readiness
 from faces_jobs.settings import Settings
-from faces_jobs.storage import LocalStorage
+from faces_jobs.storage import Storage
 from faces_jobs_web.access import Access
 from faces_jobs_web.watching import Watcher
 
@@ -23,7 +23,7 @@ class Services:
 
     settings: Settings
     database: Database
-    storage: LocalStorage
+    storage: Storage
     queue: Queue
     access: Access
     watcher: Watcher

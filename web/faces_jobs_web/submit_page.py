@@ -39,16 +39,21 @@ NUMBER_TEXTS = {
     "frame_stride": ("Every n-th frame", "1 analyses all frames", 1),
     "max_fps": ("Most frames a second", "Empty: all of them", 0.1),
 }
-CHOICES: dict[str, tuple[str, dict[str, str]]] = {
+CHOICES: dict[str, tuple[str, str, dict[str, str]]] = {
     "detect_every": (
-        "Frames to detect faces in",
+        "Detect faces in",
+        "Adaptive: more where they move",
         {
-            "1": "all",
+            "1": "all frames",
             **{every: f"1 in {every}" for every in DETECT_EVERY if every not in ("1", ADAPTIVE)},
             ADAPTIVE: "adaptive",
         },
     ),
-    "classify": ("Faces to judge", {"every": "all", "auto": "where they change"}),
+    "classify": (
+        "Judge faces",
+        "Unchanged ones go by those around",
+        {"every": "all", "auto": "where they change"},
+    ),
 }
 
 
@@ -71,6 +76,7 @@ class ChoiceField:
 
     name: str
     title: str
+    hint: str
     texts: dict[str, str]
     value: str
 
@@ -169,5 +175,6 @@ def _number(name: str, fields: dict[str, str]) -> NumberField:
 
 
 def _choice(name: str, fields: dict[str, str]) -> ChoiceField:
-    title, texts = CHOICES[name]
-    return ChoiceField(name, title, texts, fields.get(name, JobSpec.model_fields[name].default))
+    title, hint, texts = CHOICES[name]
+    value = fields.get(name, JobSpec.model_fields[name].default)
+    return ChoiceField(name, title, hint, texts, value)

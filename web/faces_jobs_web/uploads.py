@@ -26,7 +26,7 @@ from werkzeug.wsgi import get_input_stream
 
 from faces_jobs.errors import OptionsError, UploadTooLargeError
 from faces_jobs.settings import Settings
-from faces_jobs.storage import Incoming, IncomingFile, LocalStorage
+from faces_jobs.storage import Incoming, IncomingFile, Storage
 
 FILES_FIELD = "files"
 CHUNK_BYTES = 64 * 1024
@@ -67,7 +67,7 @@ class Upload:
 def receive_upload(
     request: Request,
     *,
-    storage: LocalStorage,
+    storage: Storage,
     settings: Settings,
     check: Callable[[], None] = lambda: None,
 ) -> Iterator[Upload]:

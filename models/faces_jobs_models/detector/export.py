@@ -88,6 +88,7 @@ def _record(network: YuNet, note: DetectorNote, folder: Path) -> str:
         "[network]",
         f"widths = {json.dumps(network.config.widths)}",
         f"shared_unit = {json.dumps(network.config.shared_unit)}",
+        f"score_power = {json.dumps(round(network.config.score_power, 4))}",
     ]
     for kind, name in (("onnx", "model.onnx"), ("safetensors", "model.safetensors")):
         path = folder / name

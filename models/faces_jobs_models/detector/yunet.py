@@ -6,6 +6,7 @@ Research 20 (2023), with the sizes of its variant n, so that the official weight
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -30,6 +31,8 @@ class YuNetConfig:
 
     widths: tuple[int, ...] = (16, CHANNELS, CHANNELS, CHANNELS, CHANNELS, CHANNELS)
     shared_unit: bool = True
+    score_power: float = 1.0
+    """To which scores are raised in the end: it moves the score that is wanted to 0.5."""
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> Self:
@@ -39,13 +42,20 @@ class YuNetConfig:
             KeyError: it says something unknown.
             ValueError: the widths can't be those of such a network.
         """
-        unknown = options.keys() - {"widths", "shared_unit"}
+        unknown = options.keys() - {"widths", "shared_unit", "score_power"}
         if unknown:
             raise KeyError(f"unknown are {', '.join(sorted(unknown))}")
         widths = tuple(int(width) for width in options.get("widths", cls().widths))
         if len(widths) != len(cls().widths) or min(widths) < 1 or set(widths[3:]) != {CHANNELS}:
             raise ValueError(f"widths {widths} should be six, the last three {CHANNELS}")
-        return cls(widths=widths, shared_unit=bool(options.get("shared_unit", True)))
+        power = float(options.get("score_power", cls().score_power))
+        if not 0 < power < math.inf:
+            raise ValueError(f"score_power {power} should be above 0")
+        return cls(
+            widths=widths,
+            shared_unit=bool(options.get("shared_unit", True)),
+            score_power=power,
+        )
 
 
 class Maps(NamedTuple):
@@ -154,10 +164,11 @@ class YuNet(nn.Module):
         """
         return self.outputs(self.heads_on(self.pyramid(pictures)))
 
-    @staticmethod
-    def outputs(levels: list[Maps]) -> tuple[Tensor, ...]:
+    def outputs(self, levels: list[Maps]) -> tuple[Tensor, ...]:
         """Maps of each stride to what `forward` gives."""
         scores = [torch.sigmoid(_by_cell(level[kind])) for kind in (0, 1) for level in levels]
+        if (power := self.config.score_power) != 1:
+            scores = [score**power for score in scores]
         geometry = [_by_cell(level[kind]) for kind in (2, 3) for level in levels]
         return (*scores, *geometry)
 

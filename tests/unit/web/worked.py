@@ -21,7 +21,7 @@ from faces_jobs.db.tables import SegmentRow
 from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.jobs.records import Attribute, FaceRecord, ModelVersion, TrackRecord
 from faces_jobs.jobs.status import JobStatus
-from faces_jobs.storage import LocalStorage
+from faces_jobs.storage import Storage
 from tests.unit.web.media_files import png
 
 FRAMES = 6
@@ -102,7 +102,7 @@ def tracks(expression: str = "happiness") -> list[TrackRecord]:
 
 def finish(
     database: Database,
-    storage: LocalStorage,
+    storage: Storage,
     job_id: str,
     *,
     name: str | None = None,
@@ -138,7 +138,7 @@ def finish(
     return finish_exports(database, storage, job_id)
 
 
-def finish_exports(database: Database, storage: LocalStorage, job_id: str) -> JobStatus:
+def finish_exports(database: Database, storage: Storage, job_id: str) -> JobStatus:
     """Write the tables of a job whose items have all ended."""
     taken = claim_job(database, job_id, worker="test", lease_seconds=60, max_attempts=3)
     assert taken is not None
@@ -152,7 +152,7 @@ def fail(database: Database, one: SegmentClaim, code: str, message: str) -> bool
 
 
 def _published(
-    storage: LocalStorage,
+    storage: Storage,
     job_id: str,
     owner: str,
     token: str,

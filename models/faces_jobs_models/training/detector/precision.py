@@ -94,6 +94,22 @@ def at_threshold(
     )
 
 
+def score_of_precision(
+    pictures: Sequence[Seen],
+    precision: float,
+    *,
+    overlap: float = OVERLAP,
+    heights: Heights = ANY_HEIGHT,
+) -> float:
+    """The lowest score from which on this share of the boxes is right; NaN where none is."""
+    scores, right, _ = _judged(pictures, overlap, heights)
+    order = np.argsort(-scores, kind="stable")
+    last = np.append(np.diff(scores[order]) != 0, True)  # of each run of equal scores
+    shares = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
+    enough = np.nonzero(last[: len(order)] & (shares >= precision))[0]
+    return float(scores[order][enough[-1]]) if len(enough) else math.nan
+
+
 def face_count(pictures: Sequence[Seen], *, heights: Heights = ANY_HEIGHT) -> int:
     """How many faces are to be found."""
     return sum(int((~_ignored(one, heights)).sum()) for one in pictures)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from faces_jobs_models.training.charts import draw_curves
 from faces_jobs_models.training.detector.loop import LOG_NAME, train_detector
 from faces_jobs_models.training.detector.recipe import DetectorRecipe
 from faces_jobs_models.training.detector.scenes import Photograph, Scenes
+from faces_jobs_models.training.detector.score_power import score_power
 from faces_jobs_models.training.detector.teacher import Teacher
 from faces_jobs_models.training.readers import open_data, open_detection_data
 from faces_jobs_models.training.run_recipe import EXPORT_NAME, epochs_in
@@ -72,7 +74,11 @@ def run_detector_recipe(
         recipe, scenes, learnt_from, out=folder, workers=workers, say=after_an_epoch
     )
     draw_curves(folder / "curves.png", log)
-    return write_detector(network, _note(recipe), folder / EXPORT_NAME)
+    export = write_detector(network, _note(recipe), folder / EXPORT_NAME)
+    power = score_power(export, data, precision=recipe.precision)
+    say(f"detector: scores are raised to {power:.3f}")
+    network.config = replace(network.config, score_power=power)
+    return write_detector(network, _note(recipe), export)
 
 
 def _scenes(recipe: DetectorRecipe, data: Path, say: Say) -> Scenes:

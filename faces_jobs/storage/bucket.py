@@ -1,0 +1,277 @@
+"""Files in a bucket that all machines share; what is being made lies on each machine's own disk.
+
+    jobs/...        the files that are kept, by their keys
+    work/<token>    an empty mark for as long as somebody works under this token, on any machine
+    probes/<n>      for an instant, when somebody asks whether the bucket can be written to
+
+A file appears in a bucket whole or not at all, and no row speaks of an attempt's files before all
+of them are there: nothing has to be moved or renamed.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import uuid
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from io import BufferedReader
+from itertools import groupby
+from pathlib import Path
+from typing import BinaryIO
+
+from faces_jobs.errors import StorageError, StorageFullError
+from faces_jobs.storage.cache import Cache
+from faces_jobs.storage.disk import age_seconds, entries, idle_seconds, settled, try_lock
+from faces_jobs.storage.interface import (
+    Incoming,
+    IncomingFile,
+    JobFolder,
+    OpenFile,
+    Removed,
+    Storage,
+    StoredFile,
+    checked_key,
+)
+from faces_jobs.storage.reading import BucketReader
+from faces_jobs.storage.s3 import Bucket
+
+BUFFER_BYTES = 256 * 1024
+LOCK = ".lock"
+# A folder that is younger may not have its lock yet.
+ABANDONED_SECONDS = 60.0
+
+_log = logging.getLogger(__name__)
+
+
+class BucketStorage(Storage):
+    """Files in a bucket. `folder` is this machine's own, for what is being made and read."""
+
+    def __init__(
+        self, folder: Path, bucket: Bucket, *, cache_bytes: int, min_free_bytes: int = 0
+    ) -> None:
+        super().__init__(folder, min_free_bytes=min_free_bytes)
+        self._bucket = bucket
+        self._cache = Cache(self.folder / "fetched", max_bytes=cache_bytes)
+
+    def check_writable(self) -> None:
+        """See whether files can be written, here and in the bucket; see `Storage`."""
+        super().check_writable()
+        probe = f"probes/{uuid.uuid4().hex}"
+        self._bucket.put_mark(probe)
+        kept = self._bucket.delete([probe])
+        if kept is not None:
+            raise StorageError(f"The bucket {self._bucket.name} deletes nothing: {kept}.")
+
+    def check_results_room(self, bytes_needed: int) -> None:  # noqa: ARG002 (a bucket has no end)
+        """See whether this machine has room at all; see `Storage`."""
+        self.check_room()
+
+    @contextmanager
+    def receive(
+        self, *, max_bytes: int | None = None, expected_bytes: int = 0
+    ) -> Iterator[Incoming]:
+        """A place to stream uploads to; see `Storage`."""
+        self._remove_abandoned("incoming")
+        here = super().receive(max_bytes=max_bytes, expected_bytes=expected_bytes)
+        with here as incoming, _held(incoming.folder):
+            yield incoming
+
+    @contextmanager
+    def workspace(self, token: str) -> Iterator[Path]:
+        """A folder on this machine, and a mark that all machines see; see `Storage`."""
+        self._remove_abandoned("work")
+        with super().workspace(token) as folder, _held(folder):
+            self._bucket.put_mark(_mark(token))
+            try:
+                yield folder
+            finally:
+                self._try_delete([_mark(token)])
+
+    def has_workspace(self, token: str) -> bool:
+        """Whether somebody on any machine works under this token; see `Storage`."""
+        return super().has_workspace(token) or any(self._bucket.list(_mark(token)))
+
+    def workspaces(self) -> Iterator[tuple[str, float]]:
+        """Tokens that have a mark, with the seconds since it was made."""
+        for one in self._bucket.list("work/"):
+            yield one.key.removeprefix("work/"), one.age_seconds
+
+    def remove_workspace(self, token: str) -> None:
+        """Remove a mark, and the folder if it is on this machine; see `Storage`."""
+        super().remove_workspace(token)
+        self._try_delete([_mark(token)])
+
+    def take_upload(self, file: IncomingFile, key: str) -> None:
+        """Upload a received file; see `Storage`."""
+        self._bucket.put([(file.path, checked_key(key))])
+        file.path.unlink()
+
+    def publish(
+        self, folder: Path, *, job_id: str, owner: str, token: str
+    ) -> dict[str, StoredFile]:
+        """Upload the files of a workspace's folder; see `Storage`."""
+        home = self.attempt_key(job_id=job_id, owner=owner, token=token)
+        stored = {}
+        for path in sorted(folder.iterdir()):
+            bytes_, sha256 = settled(path)
+            stored[path.name] = StoredFile(checked_key(f"{home}/{path.name}"), bytes_, sha256)
+        try:
+            self._bucket.put([(folder / name, one.key) for name, one in stored.items()])
+        except BaseException:
+            self.remove_attempt(home)
+            raise
+        return stored
+
+    def unpublish(self, *, job_id: str, owner: str, token: str) -> None:
+        """Delete an attempt's files; see `Storage`."""
+        self.remove_attempt(self.attempt_key(job_id=job_id, owner=owner, token=token))
+
+    def remove_attempt(self, key: str) -> None:
+        """Delete an attempt's files; see `Storage`."""
+        removed = self._delete_below(f"{checked_key(key)}/")
+        if removed.error is not None:
+            _log.warning("files of %s are left to the sweep: %s", key, removed.error)
+
+    @contextmanager
+    def fetch(self, key: str) -> Iterator[Path]:
+        """A copy on this machine, which its workers share; see `Storage`."""
+        job_id = checked_key(key).split("/")[1]
+
+        def load(file: BinaryIO) -> None:
+            self._make_room(self._bucket.find(key).bytes)
+            self._bucket.get([(key, file)])
+
+        with self._cache.copy(job_id, key, load) as path:
+            yield path
+
+    def bring(self, keys: Sequence[str], folder: Path) -> list[Path]:
+        """Download files; see `Storage`."""
+        paths = [folder / f"{number}{Path(key).suffix}" for number, key in enumerate(keys)]
+        self._make_room()
+        self._bucket.get(
+            [(checked_key(key), str(path)) for key, path in zip(keys, paths, strict=True)]
+        )
+        return paths
+
+    def open_file(self, key: str) -> OpenFile:
+        """A file that is read as it is asked for; see `Storage`."""
+        found = self._bucket.find(checked_key(key))
+        reader = BucketReader(self._bucket, key, found.bytes)
+        return OpenFile(BufferedReader(reader, BUFFER_BYTES), found.bytes, found.modified)
+
+    def existing(self, keys: Collection[str]) -> set[str]:
+        """List what is in the folders of these keys: fewer requests than files; see `Storage`."""
+        asked = set(keys)
+        jobs = {"/".join(key.split("/")[:2]) for key in asked}
+        return {one.key for job in sorted(jobs) for one in self._bucket.list(f"{job}/")} & asked
+
+    def delete_job(self, job_id: str) -> Removed:
+        """Delete every file of a job, and its copies on this machine; see `Storage`."""
+        self._cache.forget(job_id)
+        return self._delete_below(f"jobs/{job_id}/")
+
+    def files_left(self, job_id: str) -> int:
+        """Count files of a job, and uploads that were begun; see `Storage`."""
+        prefix = f"jobs/{job_id}/"
+        return sum(1 for _ in self._bucket.list(prefix)) + sum(
+            1 for _ in self._bucket.half_made(prefix)
+        )
+
+    def job_folders(self, after: str = "") -> Iterator[JobFolder]:
+        """Read the bucket's list as far as it is asked for; see `Storage`.
+
+        What is being uploaded counts as new: the first of several files may have waited long for
+        the last.
+        """
+        busy: dict[str, float] = {}
+        for upload in self._bucket.half_made("jobs/"):
+            folder = upload.key.rpartition("/")[0]
+            busy[folder] = min(upload.age_seconds, busy.get(folder, upload.age_seconds))
+        # "0" is the letter that follows the slash.
+        found = self._bucket.list("jobs/", after=f"jobs/{after}0" if after else "")
+        for job_id, files in groupby(found, key=lambda one: one.key.split("/")[1]):
+            ages: dict[str, float] = {}
+            for one in files:
+                folder = one.key.rpartition("/")[0]
+                age = min(one.age_seconds, busy.get(folder, one.age_seconds))
+                ages[folder] = min(age, ages.get(folder, age))
+            artifacts = f"jobs/{job_id}/artifacts/"
+            yield JobFolder(
+                job_id,
+                min(ages.values()),
+                tuple((key, age) for key, age in ages.items() if key.startswith(artifacts)),
+            )
+
+    def sweep(self, *, older_than_seconds: float) -> int:
+        """Abort uploads that were begun long ago, and tidy up this machine; see `Storage`."""
+        removed = self._cache.trim()
+        for kind in ("incoming", "work"):
+            for path in entries(self.folder / kind):
+                if idle_seconds(path) >= older_than_seconds:
+                    shutil.rmtree(path, ignore_errors=True)
+                    removed += 1
+        for upload in self._bucket.half_made(""):
+            if upload.age_seconds >= older_than_seconds:
+                self._bucket.abort(upload)
+                removed += 1
+        return removed
+
+    def _make_room(self, bytes_needed: int = 0) -> None:
+        try:
+            self.check_room(bytes_needed)
+        except StorageFullError:
+            self._cache.trim(to_bytes=0)
+            self.check_room(bytes_needed)
+
+    def _delete_below(self, prefix: str) -> Removed:
+        files = bytes_ = 0
+        error: str | None = None
+        try:
+            for upload in self._bucket.half_made(prefix):
+                self._bucket.abort(upload)
+            found = list(self._bucket.list(prefix))
+            error = self._bucket.delete([one.key for one in found])
+            kept = {one.key for one in self._bucket.list(prefix)} if error else set()
+            gone = [one for one in found if one.key not in kept]
+            files, bytes_ = len(gone), sum(one.bytes for one in gone)
+        except (StorageError, StorageFullError) as trouble:
+            error = str(trouble)
+        return Removed(files, bytes_, error)
+
+    def _try_delete(self, keys: Sequence[str]) -> None:
+        try:
+            error = self._bucket.delete(keys)
+        except (StorageError, StorageFullError) as trouble:
+            error = str(trouble)
+        if error is not None:
+            _log.warning("a mark in the bucket is left to the sweep: %s", error)
+
+    def _remove_abandoned(self, kind: str) -> None:
+        """Remove folders of processes of this machine that were killed.
+
+        Here each machine has a disk of its own, and the sweep, which is on one of them, sees only
+        that.
+        """
+        for folder in entries(self.folder / kind):
+            if age_seconds(folder) < ABANDONED_SECONDS:
+                continue
+            with suppress(FileNotFoundError, NotADirectoryError):
+                with (folder / LOCK).open("ab") as file:
+                    if not try_lock(file):
+                        continue
+                    shutil.rmtree(folder, ignore_errors=True)
+                if kind == "work":
+                    self._try_delete([_mark(folder.name)])
+
+
+def _mark(token: str) -> str:
+    return f"work/{token}"
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Hold a folder by a lock that ends with this process, however that ends."""
+    with (folder / LOCK).open("ab") as file:
+        try_lock(file)
+        yield

@@ -1,0 +1,136 @@
+"""Copies of submitted files from a bucket, kept for minutes while a machine's workers are at them.
+
+    fetched/<job>/<digest of the key>         a whole copy
+    fetched/<job>/<digest of the key>.part    while it is downloaded
+
+All workers of a machine share them. Whoever reads a copy holds a shared lock on it, and only what
+nobody holds is removed: so a worker that is killed holds nothing up. A copy is of a stranger's
+video, which may be deleted at any time on another machine: it goes some minutes after its last use.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, BinaryIO
+
+from faces_jobs.storage.disk import age_seconds, entries, is_at, told_when_full, try_lock
+
+KEEP_SECONDS = 300.0
+PART = ".part"
+
+
+class Cache:
+    """Copies below a folder, together at most so many bytes beside those in use."""
+
+    def __init__(self, folder: Path, *, max_bytes: int, keep_seconds: float = KEEP_SECONDS) -> None:
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._keep_seconds = keep_seconds
+        self._lock = threading.Lock()
+        self._later: threading.Timer | None = None
+
+    @contextmanager
+    def copy(self, job_id: str, key: str, load: Callable[[BinaryIO], None]) -> Iterator[Path]:
+        """A copy, which nobody removes as long as this is open.
+
+        Args:
+            job_id: to which the file belongs.
+            key: what is copied; another key is another file, for ever.
+            load: writes the file. Called where no worker of this machine has done so.
+        """
+        path = self._folder / job_id / hashlib.sha256(key.encode()).hexdigest()[:32]
+        file = self._opened(path, load)
+        try:
+            yield path
+        finally:
+            with suppress(FileNotFoundError):  # its job was deleted
+                os.utime(path)
+            file.close()
+            self.trim()
+            self._trim_later()
+
+    def forget(self, job_id: str) -> None:
+        """Remove the copies of a job, whoever reads them: they are read to no end."""
+        shutil.rmtree(self._folder / job_id, ignore_errors=True)
+
+    def trim(self, *, to_bytes: int | None = None) -> int:
+        """Remove what nobody holds: the old, and the least lately used beyond the bound."""
+        most = self._max_bytes if to_bytes is None else to_bytes
+        copies = [path for folder in entries(self._folder) for path in entries(folder)]
+        copies.sort(key=age_seconds)
+        kept = removed = 0
+        for path in copies:  # the last used first
+            size = _size(path)
+            # A part that nobody holds was begun by somebody who died.
+            spare = path.suffix == PART or kept + size > most
+            if (spare or age_seconds(path) >= self._keep_seconds) and _remove(path):
+                removed += 1
+            else:
+                kept += size
+        return removed
+
+    def _opened(self, path: Path, load: Callable[[BinaryIO], None]) -> IO[bytes]:
+        while True:
+            with suppress(FileNotFoundError):
+                file = path.open("rb")
+                fcntl.flock(file, fcntl.LOCK_SH)
+                if is_at(file, path):
+                    return file
+                file.close()  # somebody removed it between the two
+                continue
+            self._load(path, load)
+
+    def _load(self, path: Path, load: Callable[[BinaryIO], None]) -> None:
+        part = path.with_suffix(PART)
+        with told_when_full():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
+                # Only one of a machine's workers loads it; the others wait here for that.
+                fcntl.flock(file, fcntl.LOCK_EX)
+                if path.exists() or not is_at(file, part):
+                    return
+                try:
+                    file.truncate(0)  # of what somebody left who died
+                    load(file)
+                    file.flush()
+                    part.replace(path)
+                except BaseException:
+                    part.unlink(missing_ok=True)
+                    raise
+
+    def _trim_later(self) -> None:
+        """See to it that copies go though no more work comes."""
+        with self._lock:
+            if self._later is not None:
+                self._later.cancel()
+            self._later = threading.Timer(self._keep_seconds + 1, self.trim)
+            self._later.daemon = True
+            self._later.start()
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _remove(path: Path) -> bool:
+    """Remove a copy that nobody holds, and its folder where that leaves it empty."""
+    try:
+        with path.open("rb") as file:
+            if not try_lock(file) or not is_at(file, path):
+                return False
+            path.unlink()
+    except FileNotFoundError:
+        return False
+    with suppress(OSError):  # not empty, or gone: both are well
+        path.parent.rmdir()
+    return True

@@ -1,0 +1,201 @@
+"""A local folder that keeps files, shared by all machines where there are several.
+
+    jobs/       the files that are kept, by their keys
+    trash/      on its way out
+
+All of it is one file system with `incoming` and `work`, so that a rename publishes or removes a
+whole folder at once.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from faces_jobs.errors import NotFoundError
+from faces_jobs.storage.disk import (
+    age_seconds,
+    entries,
+    idle_seconds,
+    settled,
+    size_below,
+    sync_folder,
+    told_when_full,
+)
+from faces_jobs.storage.interface import (
+    IncomingFile,
+    JobFolder,
+    OpenFile,
+    Removed,
+    Storage,
+    StoredFile,
+    checked_key,
+)
+
+SETTLE_THREADS = 16
+
+
+class LocalStorage(Storage):
+    """Files below one folder."""
+
+    def check_results_room(self, bytes_needed: int) -> None:
+        """See whether so much can be written and the reserve be left; see `Storage`."""
+        self.check_room(bytes_needed)
+
+    def path_of(self, key: str) -> Path:
+        """The file behind a key, there or not.
+
+        Raises:
+            NotFoundError: the key is none that a storage gives.
+        """
+        return self.folder / checked_key(key)
+
+    def take_upload(self, file: IncomingFile, key: str) -> None:
+        """Move a received file; see `Storage`."""
+        path = self.path_of(key)
+        with told_when_full():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file.path.rename(path)
+
+    def publish(
+        self, folder: Path, *, job_id: str, owner: str, token: str
+    ) -> dict[str, StoredFile]:
+        """Move a workspace's folder, whole and at once; see `Storage`."""
+        home = self.attempt_key(job_id=job_id, owner=owner, token=token)
+        stored = {}
+        with told_when_full():
+            paths = sorted(folder.iterdir())
+            # Side by side: a disk settles many files in hardly more time than one.
+            with ThreadPoolExecutor(SETTLE_THREADS) as pool:
+                for path, (bytes_, sha256) in zip(paths, pool.map(settled, paths), strict=True):
+                    stored[path.name] = StoredFile(f"{home}/{path.name}", bytes_, sha256)
+            target = self.path_of(home)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            folder.rename(target)
+            sync_folder(target.parent)
+        return stored
+
+    def unpublish(self, *, job_id: str, owner: str, token: str) -> None:
+        """Remove an attempt's folder, and its job's where that leaves it empty; see `Storage`."""
+        folder = self.path_of(self.attempt_key(job_id=job_id, owner=owner, token=token))
+        self._remove(folder)
+        for parent in (folder.parent, folder.parent.parent):
+            try:
+                parent.rmdir()
+            except OSError:  # not empty, or gone: both are well
+                return
+
+    def remove_attempt(self, key: str) -> None:
+        """Remove an attempt's folder; see `Storage`."""
+        self._remove(self.path_of(key))
+
+    @contextmanager
+    def fetch(self, key: str) -> Iterator[Path]:
+        """The file itself; see `Storage`."""
+        yield self._there(key)
+
+    def bring(self, keys: Sequence[str], folder: Path) -> list[Path]:  # noqa: ARG002 (no copies)
+        """The files themselves; see `Storage`."""
+        return [self._there(key) for key in keys]
+
+    def open_file(self, key: str) -> OpenFile:
+        """Open the file; see `Storage`."""
+        path = self._there(key)
+        try:
+            file = path.open("rb")
+        except FileNotFoundError as error:
+            raise NotFoundError("This file was just deleted with its job.") from error
+        stat = os.fstat(file.fileno())
+        return OpenFile(file, stat.st_size, datetime.fromtimestamp(stat.st_mtime, tz=UTC))
+
+    def existing(self, keys: Collection[str]) -> set[str]:
+        """Look for each; see `Storage`."""
+        return {key for key in keys if self._is_there(key)}
+
+    def delete_job(self, job_id: str) -> Removed:
+        """Remove every file of a job; see `Storage`."""
+        folder = self._job_folder(job_id)
+        files, bytes_ = self._size_of(job_id)
+        errors: list[str] = []
+        # Out of sight in one step, then gone in its own time: no half-deleted job is ever seen.
+        trash = self.folder / "trash" / f"{job_id}.{uuid.uuid4().hex}"
+        try:
+            trash.parent.mkdir(parents=True, exist_ok=True)
+            folder.rename(trash)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            errors.append(f"{error.strerror}")
+        for path in self._trash_of(job_id):
+            shutil.rmtree(path, onerror=lambda _call, _path, told: errors.append(str(told[1])))
+        left_files, left_bytes = self._size_of(job_id)
+        return Removed(
+            max(0, files - left_files), max(0, bytes_ - left_bytes), errors[0] if errors else None
+        )
+
+    def files_left(self, job_id: str) -> int:
+        """How many files and folders of a job there are, in the trash too; see `Storage`."""
+        homes = [path for path in (self._job_folder(job_id),) if path.exists()]
+        homes += self._trash_of(job_id)
+        return sum(1 + sum(1 for _ in home.rglob("*")) for home in homes)
+
+    def job_folders(self, after: str = "") -> Iterator[JobFolder]:
+        """Look at one folder after the other, as they are asked for; see `Storage`."""
+        for path in entries(self.folder / "jobs"):
+            if path.name > after:
+                home = f"jobs/{path.name}/artifacts"
+                attempts = tuple(
+                    (f"{home}/{one.name}", age_seconds(one)) for one in entries(self.folder / home)
+                )
+                yield JobFolder(path.name, age_seconds(path), attempts)
+
+    def sweep(self, *, older_than_seconds: float) -> int:
+        """Remove old folders of uploads, workspaces and trash; see `Storage`.
+
+        A folder in which any file changed since is left alone.
+        """
+        removed = 0
+        for kind in ("incoming", "work", "trash"):
+            for path in entries(self.folder / kind):
+                if idle_seconds(path) >= older_than_seconds:
+                    shutil.rmtree(path, ignore_errors=True)
+                    removed += 1
+        return removed
+
+    def _is_there(self, key: str) -> bool:
+        try:
+            return self.path_of(key).is_file()
+        except NotFoundError:
+            return False
+
+    def _there(self, key: str) -> Path:
+        path = self.path_of(key)
+        if not path.is_file():
+            raise NotFoundError("There is no such file.")
+        return path
+
+    def _job_folder(self, job_id: str) -> Path:
+        return self.path_of(f"jobs/{job_id}/uploads").parent
+
+    def _trash_of(self, job_id: str) -> list[Path]:
+        return sorted((self.folder / "trash").glob(f"{job_id}.*"))
+
+    def _size_of(self, job_id: str) -> tuple[int, int]:
+        sizes = [size_below(path) for path in (self._job_folder(job_id), *self._trash_of(job_id))]
+        return sum(files for files, _ in sizes), sum(bytes_ for _, bytes_ in sizes)
+
+    def _remove(self, folder: Path) -> None:
+        # Out of sight in one step, then gone in its own time: no half-deleted job is ever seen.
+        trash = self.folder / "trash" / uuid.uuid4().hex
+        trash.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.rename(trash)
+        except FileNotFoundError:
+            return
+        shutil.rmtree(trash, ignore_errors=True)

@@ -1,0 +1,133 @@
+"""Works on images of one job that were claimed together: many small files, few transactions."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from faces_jobs.db.bundles import Bundle, Ended, finish_bundle, hand_back_bundle
+from faces_jobs.db.claims import SegmentClaim
+from faces_jobs.errors import CancelledError, LeaseLostError, MediaError, PausedError
+from faces_jobs.jobs.documents import ErrorDocument
+from faces_jobs.storage import told_when_full
+from faces_jobs.worker.facts import models_of
+from faces_jobs.worker.heartbeat import StopRequestedError
+from faces_jobs.worker.holding import HoldingBundle
+from faces_jobs.worker.image import WorkedImage, work_image
+from faces_jobs.worker.pace import BUNDLE_SECONDS, PATIENCE
+from faces_jobs.worker.record import Published, record
+from faces_jobs.worker.resources import Worker
+
+_log = logging.getLogger(__name__)
+
+
+class Outcome:
+    """What came of a bundle. Each of its claims is in one of the first four."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.done: list[WorkedImage] = []
+        self.refused: list[tuple[SegmentClaim, ErrorDocument]] = []
+        self.trouble: SegmentClaim | None = None  # what it met is no matter of the file alone
+        self.left: list[SegmentClaim] = list(bundle)  # not begun with
+        self.last = False  # the job is to be finished now
+
+
+def work_bundle(bundle: Bundle, worker: Worker) -> Outcome:
+    """Work on images until all are done or it has taken too long; record what came of them.
+
+    What was not begun with goes back to the queue. An image that met trouble is still claimed:
+    it is the caller's to try by itself, as everything else is tried.
+
+    Raises:
+        CancelledError, LeaseLostError: the claims no longer hold; nothing was recorded.
+        DatabaseError, StorageFullError: nothing could be recorded.
+    """
+    outcome = Outcome(bundle)
+    with ExitStack() as stack:
+        heartbeat = stack.enter_context(HoldingBundle(bundle, worker))
+        stack.enter_context(told_when_full())
+        workspace = stack.enter_context(worker.storage.workspace(bundle[0].token))
+        _work(outcome, worker, workspace, heartbeat)
+        _record(outcome, worker, workspace, heartbeat)
+    return outcome
+
+
+def _work(outcome: Outcome, worker: Worker, workspace: Path, heartbeat: HoldingBundle) -> None:
+    began = time.monotonic()
+    try:
+        detector = worker.networks.detector()
+        classifiers = worker.networks.classifiers(outcome.left[0].spec.models)
+        began = time.monotonic()
+        while outcome.left and time.monotonic() - began < PATIENCE * BUNDLE_SECONDS:
+            claim = outcome.left[0]
+            try:
+                worked = work_image(
+                    claim,
+                    worker,
+                    workspace,
+                    detector=detector,
+                    classifiers=classifiers,
+                    on_progress=lambda: heartbeat.progress(0, None),
+                )
+                outcome.done.append(worked)
+            except MediaError as error:
+                if not error.permanent:
+                    raise
+                document = ErrorDocument(code=error.code, message=str(error))
+                outcome.refused.append((claim, document))
+            del outcome.left[0]
+    except (CancelledError, LeaseLostError):
+        raise
+    except (PausedError, StopRequestedError) as error:
+        _log.info("cut short: %s", str(error) or "its worker was told to stop")
+    except Exception as error:  # noqa: BLE001 (it is met again, and told, when the image is alone)
+        _log.warning("an image is tried by itself: %s: %s", type(error).__name__, error)
+        outcome.trouble = outcome.left.pop(0)
+    worker.pace.learn(len(outcome.done), time.monotonic() - began)
+
+
+def _record(outcome: Outcome, worker: Worker, workspace: Path, heartbeat: HoldingBundle) -> None:
+    database = worker.database
+    refused: list[Ended] = list(outcome.refused)
+    if outcome.done:
+        ended = refused + _published(outcome.done, worker, workspace)
+        heartbeat.stop()
+        files = _files_of(outcome.done)
+        outcome.last = bool(record(worker, files, lambda: finish_bundle(database, ended)))
+    else:
+        heartbeat.stop()
+        outcome.last = bool(refused) and finish_bundle(database, refused)
+    if outcome.left:
+        hand_back_bundle(database, outcome.left)
+    _log.info(
+        "%d images done, %d refused, %d left for later",
+        len(outcome.done),
+        len(outcome.refused),
+        len(outcome.left),
+    )
+
+
+def _published(done: Sequence[WorkedImage], worker: Worker, workspace: Path) -> list[Ended]:
+    """The images with the rows of their files, which are published in one folder."""
+    files = _files_of(done)
+    stored = worker.storage.publish(
+        workspace / "out", job_id=files.job_id, owner=files.owner, token=files.token
+    )
+    settings, networks = worker.settings, worker.networks
+    spec = done[0].claim.spec
+    models = models_of(
+        networks.detector(),
+        networks.classifiers(spec.models),
+        settings.unsure_below,
+        spec.unsure_below,
+    )
+    return [(each.claim, each.results(each.files.rows(stored), models)) for each in done]
+
+
+def _files_of(done: Sequence[WorkedImage]) -> Published:
+    """Where a bundle's files are published: named after its first image."""
+    first = done[0].claim
+    return Published(first.job_id, str(first.item_id), first.token)

@@ -1,0 +1,105 @@
+"""Works on one image of a bundle, in the workspace that the bundle's images share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from faces_jobs.db.claims import SegmentClaim
+from faces_jobs.db.endings import NewArtifact, SegmentResults
+from faces_jobs.jobs.documents import ErrorDocument
+from faces_jobs.jobs.records import FaceRecord, ModelVersion, TrackRecord
+from faces_jobs.pipeline.frames import open_frames
+from faces_jobs.pipeline.run import run_item
+from faces_jobs.pipeline.stages import Classifier, Detector
+from faces_jobs.pipeline.tracking import OverlapTracker
+from faces_jobs.pipeline.values import Face, Frame, MediaInfo, RunReport
+from faces_jobs.worker.artifacts import ItemArtifacts
+from faces_jobs.worker.facts import count_run, facts_of
+from faces_jobs.worker.resources import Worker
+from faces_jobs.worker.source import open_source
+
+
+@dataclass(frozen=True, slots=True)
+class WorkedImage:
+    """An image that is done but for its files' publishing."""
+
+    claim: SegmentClaim
+    info: MediaInfo
+    report: RunReport
+    faces: Sequence[FaceRecord]
+    tracks: Sequence[TrackRecord]
+    files: ItemArtifacts
+
+    def results(
+        self, artifacts: Sequence[NewArtifact], models: Sequence[ModelVersion]
+    ) -> SegmentResults:
+        """What is to be recorded of it."""
+        broken = self.report.truncated
+        return SegmentResults(
+            facts=facts_of(self.info),
+            frames=self.report.frames_read,
+            faces=self.faces,
+            tracks=self.tracks,
+            artifacts=artifacts,
+            models=models,
+            error=None if broken is None else ErrorDocument(code=broken.code, message=str(broken)),
+        )
+
+
+def work_image(
+    claim: SegmentClaim,
+    worker: Worker,
+    workspace: Path,
+    *,
+    detector: Detector,
+    classifiers: Sequence[Classifier],
+    on_progress: Callable[[], None],
+) -> WorkedImage:
+    """Run the pipeline over an image; its files are then in the workspace.
+
+    Raises:
+        MediaError: the file can't be processed.
+        Exception: whatever `on_progress` raises, and what else may go wrong.
+    """
+    settings = worker.settings
+    began = time.perf_counter()
+    with (
+        open_source(claim, storage=worker.storage, roots=settings.roots) as path,
+        open_frames(path, max_pixels=settings.max_pixels) as reader,
+    ):
+        opened = time.perf_counter()
+        kept = _Kept()
+        files = ItemArtifacts(claim, workspace)
+        with files.sinks(path, reader.info, encoder=settings.encoder) as sinks:
+            report = run_item(
+                reader,
+                detector=detector,
+                tracker=OverlapTracker(),
+                classifiers=classifiers,
+                spec=claim.spec,
+                sinks=[kept, *sinks],
+                batch_size=1,
+                on_progress=lambda _done, _total: on_progress(),
+                unsure_below=settings.unsure_below,
+            )
+        worker.counters.add("stage_seconds", opened - began, label="decode")
+        count_run(report, worker)
+        return WorkedImage(claim, reader.info, report, kept.faces, kept.tracks, files)
+
+
+class _Kept:
+    """A `Sink` that keeps an image's faces in memory, where they are few."""
+
+    def __init__(self) -> None:
+        self.faces: list[FaceRecord] = []
+        self.tracks: Sequence[TrackRecord] = ()
+
+    def add(self, frame: Frame, faces: Sequence[Face], *, analysed: bool) -> None:  # noqa: ARG002 (a sink's signature)
+        if analysed:
+            self.faces += [face.record for face in faces]
+
+    def finish(self, tracks: Sequence[TrackRecord]) -> None:
+        self.tracks = tracks

@@ -1,0 +1,91 @@
+"""Fifty clients at once: what a real web server accepts a second, and how long they wait."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import cv2
+import httpx
+import numpy as np
+
+from tests.bench_jobs.backends import Backend, web_of
+
+CLIENTS = 50
+TIMEOUT_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class ClientFigures:
+    """What the clients met."""
+
+    requests: int
+    refused: int
+    per_second: float
+    median_ms: float
+    p99_ms: float
+
+
+def measure_clients(
+    backend: Backend, *, submissions: int, polls: int
+) -> tuple[ClientFigures, ClientFigures]:
+    """Figures of submitting a small image each, and of polling the jobs that came of them."""
+    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    image = cv2.imencode(".png", picture)[1].tobytes()
+    jobs: list[str] = []
+    with web_of(backend) as url:
+
+        def submit(client: httpx.Client, number: int) -> bool:
+            answer = client.post(
+                "/api/v1/jobs", files={"files": (f"{number}.png", image, "image/png")}
+            )
+            if answer.status_code == 201:
+                jobs.append(answer.json()["id"])
+            return answer.status_code == 201
+
+        def poll(client: httpx.Client, number: int) -> bool:
+            return client.get(f"/api/v1/jobs/{jobs[number % len(jobs)]}").status_code == 200
+
+        _together(url, submit, CLIENTS)  # connections, caches: not what is measured
+        submitted = _together(url, submit, submissions)
+        return submitted, _together(url, poll, polls)
+
+
+def _together(url: str, request: Callable[[httpx.Client, int], bool], count: int) -> ClientFigures:
+    numbers = iter(range(count))
+    taking = threading.Lock()
+    times: list[float] = []
+    refused = []
+
+    def work() -> None:
+        with httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS, trust_env=False) as client:
+            while True:
+                with taking:
+                    number = next(numbers, None)
+                if number is None:
+                    return
+                began = time.perf_counter()
+                try:
+                    fine = request(client, number)
+                except httpx.TimeoutException:
+                    fine = False
+                if not fine:
+                    refused.append(number)
+                times.append((time.perf_counter() - began) * 1000)
+
+    started = time.perf_counter()
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        for done in [pool.submit(work) for _ in range(CLIENTS)]:
+            done.result()
+    seconds = time.perf_counter() - started
+    times.sort()
+    return ClientFigures(
+        requests=count,
+        refused=len(refused),
+        per_second=(count - len(refused)) / seconds,
+        median_ms=times[len(times) // 2],
+        p99_ms=times[min(len(times) - 1, round(0.99 * len(times)))],
+    )

@@ -1,0 +1,270 @@
+"""Millions of faces, made up inside the database: many jobs, one of them with a tenth of all.
+
+Labels are as uneven as they are in life: some make up half of the faces, some one in thousands,
+some pairs of labels never meet, and one label is in the last job alone.
+"""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import Connection, insert, text
+
+from faces_jobs.db.session import Database
+from faces_jobs.db.tables import FaceRow, ItemRow, JobRow, TrackRow
+from faces_jobs.jobs.labels import ANSWERS
+
+BIG_SHARE = 10  # one in so many faces is of the one large job
+JOB_FACES = 10_000
+FACES_A_TRACK = 50
+CHUNK = 20_000
+HUNDRED_HOURS_MS = 360_000_000.0
+"""A time at which no film of these has a face."""
+
+# Parts of a thousand; what is left falls to the last label. `beard` and `female` never meet.
+SHARES: dict[str, dict[str, float]] = {
+    "gender": {"female": 450, "unsure": 80, "male": 470},
+    "expression": {
+        "happiness": 250,
+        "sadness": 60,
+        "anger": 30,
+        "surprise": 20,
+        "fear": 4,
+        "disgust": 0.3,
+        "unsure": 100,
+        "neutral": 535.7,
+    },
+    "illumination": {"bad": 100, "high": 200, "unsure": 150, "medium": 550},
+    "pose": {"left": 120, "right": 120, "up": 20, "down": 40, "unsure": 50, "frontal": 650},
+    "occlusion": {
+        "glasses": 120,
+        "beard": 60,
+        "ornaments": 20,
+        "hair": 40,
+        "unsure": 60,
+        "none": 700,
+    },
+    "age": {"child": 30, "old": 90, "middle": 350, "unsure": 100, "young": 430},
+    "makeup": {"over": 2, "unsure": 98, "partial": 900},
+}
+LAST_ALONE = ("occlusion", "hand")  # in the last job alone
+NEVER = ("occlusion", "others")
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """What there is to be asked about."""
+
+    rows: int
+    big_job: str
+    small_job: str
+    last_job: str
+    big_item: int
+    big_track: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    number: int
+    job_id: str
+    faces: int
+    kind: str
+    last: bool  # of the last job
+
+
+def populate(database: Database, rows: int) -> Population:
+    """Fill an empty database with `rows` faces; its indexes are made when they are all there."""
+    jobs = _jobs(rows)
+    items = list(_items(jobs))
+    with database.engine.begin() as connection:
+        _insert(
+            connection, JobRow, (_job(job_id, number) for number, (job_id, _) in enumerate(jobs))
+        )
+        _insert(connection, ItemRow, (_item(each) for each in items))
+        indexes = list(FaceRow.__table__.indexes)  # type: ignore[attr-defined]  # it is a Table
+        for index in indexes:
+            index.drop(connection)
+        if database.dialect == "postgresql":
+            _copy(connection, items)
+        else:
+            _insert_many(connection, items)
+        for index in indexes:
+            index.create(connection)
+        big = next(each for each in items if each.job_id == jobs[0][0])
+        _insert(connection, TrackRow, _tracks(big))
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(
+            text("VACUUM ANALYZE" if database.dialect == "postgresql" else "ANALYZE")
+        )
+    return Population(
+        rows=rows,
+        big_job=jobs[0][0],
+        small_job=jobs[len(jobs) // 2][0],
+        last_job=jobs[-1][0],
+        big_item=big.number,
+        big_track=big.faces // FACES_A_TRACK // 2,
+    )
+
+
+def _jobs(rows: int) -> list[tuple[str, int]]:
+    big = rows // BIG_SHARE
+    count = max(2, (rows - big) // JOB_FACES)
+    return [
+        (f"00000000-0000-4000-8000-{n:012d}", big if n == 0 else JOB_FACES)
+        for n in range(count + 1)
+    ]
+
+
+def _items(jobs: list[tuple[str, int]]) -> Iterator[_Item]:
+    """Ten films in the large job; four films, or here and there a folder of photographs, else."""
+    number = 0
+    for place, (job_id, faces) in enumerate(jobs):
+        films = 10 if place == 0 else 4
+        photographs = place % 20 == 19
+        for _ in range(faces // 2 if photographs else films):
+            number += 1
+            yield _Item(
+                number,
+                job_id,
+                2 if photographs else faces // films,
+                "image" if photographs else "video",
+                place == len(jobs) - 1,
+            )
+
+
+def _job(job_id: str, number: int) -> dict[str, Any]:
+    return {
+        "id": job_id,
+        "status": "succeeded",
+        "label": "",
+        "options": {},
+        "created_at": float(number),
+        "started_at": float(number),
+        "ended_at": float(number) + 1,
+        "attempts": 1,
+    }
+
+
+def _item(item: _Item) -> dict[str, Any]:
+    return {
+        "id": item.number,
+        "job_id": item.job_id,
+        "position": item.number,
+        "name": f"{item.number}",
+        "status": "succeeded",
+        "bytes": 1,
+        "source": "",
+        "kind": item.kind,
+        "face_count": item.faces,
+        "track_count": max(1, item.faces // FACES_A_TRACK),
+    }
+
+
+def _tracks(item: _Item) -> Iterator[dict[str, Any]]:
+    chance = random.Random(1)
+    for track in range(1, item.faces // FACES_A_TRACK + 1):
+        frame = track * FACES_A_TRACK // 2
+        labels = _labels(chance, last=False)
+        yield {
+            "item_id": item.number,
+            "track": track,
+            "job_id": item.job_id,
+            "first_frame_index": frame,
+            "last_frame_index": frame + 24,
+            "first_time_ms": frame * 40.0,
+            "last_time_ms": frame * 40.0 + 960,
+            "face_count": FACES_A_TRACK,
+            "mean_score": 0.9,
+            "best_frame_index": frame,
+            "best_time_ms": frame * 40.0,
+            "best_left": 0.0,
+            "best_top": 0.0,
+            "best_right": 1.0,
+            "best_bottom": 1.0,
+            **dict(zip(_LABEL_COLUMNS, labels, strict=True)),
+        }
+
+
+_LABEL_COLUMNS = [name for head in ANSWERS for name in (head, f"{head}_probability")]
+_COLUMNS = [
+    "item_id",
+    "frame_index",
+    "face_index",
+    "job_id",
+    "time_ms",
+    "track",
+    "box_left",
+    "box_top",
+    "box_right",
+    "box_bottom",
+    "score",
+    *_LABEL_COLUMNS,
+]
+
+
+def _faces(items: list[_Item]) -> Iterator[tuple[Any, ...]]:
+    """Faces two a frame; a track keeps most of its labels through its frames."""
+    chance = random.Random(0)
+    for item in items:
+        labels = _labels(chance, last=item.last)
+        for number in range(item.faces):
+            if number % 10 == 0:
+                labels = _labels(chance, last=item.last)
+            frame = number // 2
+            yield (
+                item.number,
+                frame,
+                number % 2,
+                item.job_id,
+                frame * 40.0,
+                number // FACES_A_TRACK + 1,
+                10.0,
+                20.0,
+                60.0,
+                80.0,
+                0.5 + 0.5 * chance.random(),
+                *labels,
+            )
+
+
+_WEIGHTS = {head: (tuple(shares), tuple(shares.values())) for head, shares in SHARES.items()}
+
+
+def _labels(chance: random.Random, *, last: bool) -> list[Any]:
+    values: list[Any] = []
+    for head in ANSWERS:
+        names, weights = _WEIGHTS[head]
+        label = chance.choices(names, weights)[0]
+        if label == "beard" and values[0] == "female":
+            label = "none"
+        if last and head == LAST_ALONE[0] and chance.random() < 0.01:
+            label = LAST_ALONE[1]
+        values += [label, 0.35 + 0.65 * chance.random() if label != "unsure" else 0.4]
+    return values
+
+
+def _copy(connection: Connection, items: list[_Item]) -> None:
+    raw: Any = connection.connection.dbapi_connection  # psycopg's, which has more than DBAPI asks
+    with (
+        raw.cursor() as cursor,
+        cursor.copy(f"COPY faces ({', '.join(_COLUMNS)}) FROM STDIN") as copy,
+    ):
+        for row in _faces(items):
+            copy.write_row(row)
+
+
+def _insert_many(connection: Connection, items: list[_Item]) -> None:
+    raw = connection.connection.dbapi_connection
+    assert isinstance(raw, sqlite3.Connection)
+    marks = ", ".join("?" * len(_COLUMNS))
+    raw.executemany(f"INSERT INTO faces ({', '.join(_COLUMNS)}) VALUES ({marks})", _faces(items))
+
+
+def _insert(connection: Connection, table: type[Any], rows: Iterator[dict[str, Any]]) -> None:
+    while chunk := list(islice(rows, CHUNK)):
+        connection.execute(insert(table), chunk)

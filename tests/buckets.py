@@ -1,0 +1,130 @@
+"""A real S3 server on this machine, in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import boto3
+import httpx
+from botocore.config import Config
+from pydantic import SecretStr
+from types_boto3_s3 import S3Client
+
+from faces_jobs.settings import Settings
+
+START_SECONDS = 30
+BUCKET = "faces-jobs-tests"
+# Prints its port once it listens; ends with its standard input, so also with a run that is killed.
+SERVER = """
+import sys
+from werkzeug.serving import WSGIRequestHandler, make_server
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+class Silent(WSGIRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def log(self, *_):
+        pass
+
+app = DomainDispatcherApplication(create_backend_app)
+server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Silent)
+print(server.port, flush=True)
+import threading
+threading.Thread(target=server.serve_forever, daemon=True).start()
+sys.stdin.read()
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class S3Server:
+    """Where the server listens, the only key that it takes, and its one bucket."""
+
+    endpoint: str
+    key_id: str
+    secret: str
+    client: S3Client  # Amazon's own: what it sees is in the bucket
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An empty place in the bucket: all that is below a prefix."""
+
+    server: S3Server
+    prefix: str
+
+    def settings(self, settings: Settings, **others: object) -> Settings:
+        """These settings, with files here."""
+        return settings.model_copy(
+            update={
+                "storage": f"s3://{BUCKET}/{self.prefix}",
+                "s3_endpoint": self.server.endpoint,
+                "s3_allow_http": True,
+                "s3_access_key_id": self.server.key_id,
+                "s3_secret_access_key": SecretStr(self.server.secret),
+                **others,
+            }
+        )
+
+    def keys(self) -> list[str]:
+        """Every file here, without the prefix."""
+        pages = self.server.client.get_paginator("list_objects_v2").paginate(
+            Bucket=BUCKET, Prefix=f"{self.prefix}/"
+        )
+        found = [one["Key"] for page in pages for one in page.get("Contents", ())]
+        return sorted(key.removeprefix(f"{self.prefix}/") for key in found)
+
+    def half_made(self) -> list[str]:
+        """Keys of uploads in parts that were begun and not ended, likewise."""
+        answer = self.server.client.list_multipart_uploads(Bucket=BUCKET, Prefix=f"{self.prefix}/")
+        return sorted(
+            one["Key"].removeprefix(f"{self.prefix}/") for one in answer.get("Uploads", ())
+        )
+
+
+@contextmanager
+def s3_server() -> Iterator[S3Server]:
+    """Start a server that checks every signature."""
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        try:
+            endpoint = f"http://127.0.0.1:{int(process.stdout.readline())}"
+            yield _with_key(endpoint)
+        finally:
+            process.stdin.close()
+            process.wait(START_SECONDS)
+
+
+def _with_key(endpoint: str) -> S3Server:
+    iam = boto3.session.Session().client(
+        "iam",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="first",
+        aws_secret_access_key="first",
+    )
+    iam.create_user(UserName="tests")
+    key = iam.create_access_key(UserName="tests")["AccessKey"]
+    iam.put_user_policy(
+        UserName="tests",
+        PolicyName="all",
+        PolicyDocument='{"Version": "2012-10-17", "Statement": '
+        '[{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}',
+    )
+    # From here on it lets nobody in whose signature it can't verify.
+    httpx.post(f"{endpoint}/moto-api/reset-auth", content=b"0").raise_for_status()
+    client = boto3.session.Session().client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id=key["AccessKeyId"],
+        aws_secret_access_key=key["SecretAccessKey"],
+        config=Config(s3={"addressing_style": "path"}),
+    )
+    client.create_bucket(Bucket=BUCKET)
+    return S3Server(endpoint, key["AccessKeyId"], key["SecretAccessKey"], client)

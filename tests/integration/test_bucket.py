@@ -1,0 +1,352 @@
+"""What can go wrong with a bucket: wrong settings, a server that is away, a kill in mid-upload."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import select
+
+from faces_jobs.db.comparison import artifacts_after
+from faces_jobs.db.endings import finish_segment
+from faces_jobs.db.session import Database
+from faces_jobs.db.tables import AuditRow, JobRow, SegmentRow
+from faces_jobs.errors import StorageError, StorageRefusedError
+from faces_jobs.queue import CeleryQueue
+from faces_jobs.queue_messages import BrokerMessages
+from faces_jobs.readiness import Readiness
+from faces_jobs.results import get_job, list_artifacts
+from faces_jobs.retention import delete_job, sweep_files
+from faces_jobs.settings import Settings
+from faces_jobs.storage import Storage, open_storage
+from faces_jobs.worker import reconcile
+from faces_jobs.worker.finish import finish_job
+from faces_jobs.worker.process import process_segment
+from faces_jobs.worker.reconcile import Reconciled, Reconciler
+from faces_jobs.worker.rung import answer_bell
+from tests.buckets import BUCKET, Place
+from tests.factories import artifact, claimed, results, stored_job
+from tests.integration.processes import storage_variables
+from tests.integration.workbench import Bench
+
+JOB = str(uuid.UUID(int=1))
+KEY = f"jobs/{JOB}/uploads/0"
+
+WRONG: dict[str, tuple[dict[str, Any], type[StorageError], str]] = {
+    "secret": (
+        {"s3_secret_access_key": SecretStr("wrong")},
+        StorageRefusedError,
+        "check FACES_JOBS_S3_ACCESS_KEY_ID",
+    ),
+    "key": ({"s3_access_key_id": "AKIAWRONG"}, StorageRefusedError, "check FACES_JOBS_S3_ACCESS"),
+    "bucket": ({"storage": "s3://no-such-bucket/x"}, StorageRefusedError, "make it, or correct"),
+    "server": ({"s3_endpoint": "http://127.0.0.1:1"}, StorageError, "does not answer"),
+}
+
+
+@pytest.fixture
+def in_bucket(bench: Bench, bucket: Place) -> Bench:
+    """A worker whose files are in a bucket."""
+    settings = bucket.settings(bench.worker.settings)
+    bench.worker = replace(bench.worker, settings=settings, storage=open_storage(settings))
+    return bench
+
+
+@pytest.fixture
+def storage(settings: Settings, bucket: Place) -> Storage:
+    return open_storage(bucket.settings(settings))
+
+
+@pytest.fixture
+def database_url(sqlite_database_url: str) -> str:
+    """One kind of database is enough: they don't know of buckets."""
+    return sqlite_database_url
+
+
+@pytest.fixture
+def reconciler(
+    database: Database, storage: Storage, settings: Settings, queue: CeleryQueue
+) -> Reconciler:
+    return Reconciler(
+        database=database, messages=BrokerMessages(queue.app), storage=storage, settings=settings
+    )
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_what_is_wrong_is_said_by_every_question(
+    settings: Settings, bucket: Place, wrong: str, tmp_path: Path
+) -> None:
+    values, kind, said = WRONG[wrong]
+    storage = open_storage(bucket.settings(settings, **values))
+    asked: list[Callable[[], object]] = [
+        storage.check_writable,
+        lambda: storage.open_file(KEY),
+        lambda: storage.existing([KEY]),
+        lambda: storage.bring([KEY], tmp_path),
+        lambda: storage.fetch(KEY).__enter__(),
+        lambda: storage.workspace("t").__enter__(),
+    ]
+    for question in asked if wrong != "server" else asked[:2]:  # which is tried several times
+        with pytest.raises(kind, match=said) as told:
+            question()
+        assert told.value.permanent == (kind is StorageRefusedError)
+    removed = storage.delete_job(JOB)
+    assert removed.files == 0
+    assert removed.error is not None
+
+
+@pytest.mark.parametrize("wrong", ["secret", "bucket"])
+def test_readiness_tells_the_truth(
+    settings: Settings, bucket: Place, database: Database, queue: CeleryQueue, wrong: str
+) -> None:
+    def missing(**values: Any) -> str | None:
+        here = bucket.settings(settings, **values)
+        readiness = Readiness(
+            settings=here,
+            database=database,
+            storage=open_storage(here),
+            queue=queue,
+            patience_seconds=60,
+        )
+        return readiness.look().missing.get("storage")
+
+    assert missing() is None
+    assert bucket.keys() == [], "the probe is removed"
+    values, _, said = WRONG[wrong]
+    assert said in (missing(**values) or "")
+
+
+def test_a_submission_to_a_bucket_that_is_away_leaves_nothing(
+    in_bucket: Bench, bucket: Place, photo: Path
+) -> None:
+    away = bucket.settings(in_bucket.worker.settings, s3_endpoint="http://127.0.0.1:1")
+    in_bucket.worker = replace(in_bucket.worker, storage=open_storage(away))
+    with pytest.raises(StorageError):
+        in_bucket.submit(photo)
+    with in_bucket.worker.database.read() as session:
+        assert session.scalars(select(JobRow)).all() == []
+    assert not any(path.is_file() for path in in_bucket.worker.storage.folder.rglob("*"))
+
+
+@pytest.mark.parametrize("stage", ["work", "exports"])
+def test_work_waits_for_a_bucket_and_costs_no_attempt(
+    in_bucket: Bench, bucket: Place, photo: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    worker = in_bucket.worker
+    job_id = in_bucket.submit(photo)
+    (segment_id,) = in_bucket.segments(job_id)
+    refused = replace(
+        worker, storage=open_storage(bucket.settings(worker.settings, s3_access_key_id="WRONG"))
+    )
+    if stage == "exports":
+        with monkeypatch.context() as patched:
+            patched.setattr("faces_jobs.worker.process.finish_job", lambda *_: None)
+            process_segment(segment_id, worker)
+    before = bucket.keys()
+    for _ in range(worker.settings.max_attempts + 1):
+        process_segment(segment_id, refused)
+        finish_job(job_id, refused)
+
+    assert bucket.keys() == before
+    assert not get_job(worker.database, job_id).status.ended
+    table = SegmentRow if stage == "work" else JobRow
+    with worker.database.read() as session:
+        assert session.scalars(select(table.attempts)).one() <= (stage == "exports")
+        assert "can't be used" in (session.scalars(select(table.last_error)).one() or "")
+
+    process_segment(segment_id, worker)
+    finish_job(job_id, worker)
+    assert get_job(worker.database, job_id).status == "succeeded"
+
+
+def test_a_job_is_deleted_when_its_bucket_is_back(
+    in_bucket: Bench, bucket: Place, photo: Path
+) -> None:
+    database = in_bucket.worker.database
+    job_id = in_bucket.submit(photo)
+    wrong = bucket.settings(in_bucket.worker.settings, s3_access_key_id="WRONG")
+
+    assert not delete_job(job_id, database=database, storage=open_storage(wrong))
+
+    with database.read() as session:
+        line = session.scalars(select(AuditRow)).one()
+    assert line.verified_at is None
+    assert "can't be seen whether files remain" in (line.last_error or "")
+    assert bucket.keys() == [f"jobs/{job_id}/uploads/0"]
+    assert sweep_files(database, in_bucket.worker.storage, orphan_seconds=0) == 1
+    assert bucket.keys() == []
+
+
+def test_rows_and_bucket_are_compared_both_ways(
+    database: Database, storage: Storage, bucket: Place, reconciler: Reconciler
+) -> None:
+    job = stored_job(database)
+    kept = published(storage, job.id, "kept")
+    finish_segment(
+        database,
+        claimed(database, job.segments[0]),
+        results(artifacts=[replace(artifact("0-a.mp4"), storage_key=kept)]),
+    )
+    published(storage, job.id, "lost")
+    published(storage, str(uuid.uuid4()), "stranger")
+    assert reconciler.look() == Reconciled(), "what is young may be about to get its row"
+
+    assert sweep_files(database, storage, orphan_seconds=0) == 2
+    assert bucket.keys() == [kept]
+
+    client = bucket.server.client
+    client.delete_object(Bucket=BUCKET, Key=f"{bucket.prefix}/{kept}")
+    assert reconciler.look() == Reconciled(files_missing=1)
+    assert [one.missing for one in list_artifacts(database, job.id).artifacts] == [True]
+    client.put_object(Bucket=BUCKET, Key=f"{bucket.prefix}/{kept}", Body=b"x")
+    assert reconciler.look() == Reconciled(files_back=1)
+    assert not any(row.missing for row in artifacts_after(database, 0, limit=9))
+
+
+def test_marks_of_workers_that_are_gone_are_removed(
+    database: Database, bucket: Place, reconciler: Reconciler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = stored_job(database)
+    living, gone = claimed(database, job.segments[0]).token, uuid.uuid4().hex
+    for token in (living, gone):
+        client = bucket.server.client
+        client.put_object(Bucket=BUCKET, Key=f"{bucket.prefix}/work/{token}", Body=b"")
+    assert reconciler.look() == Reconciled()
+    monkeypatch.setattr(reconcile, "WORKSPACE_LEASES", 0)
+    assert reconciler.look() == Reconciled(workspaces_left=1)
+    assert bucket.keys() == [f"work/{living}"]
+
+
+def published(storage: Storage, job_id: str, token: str) -> str:
+    with storage.workspace(token) as workspace:
+        (workspace / "out").mkdir()
+        (workspace / "out" / "f").write_text("x")
+        return storage.publish(workspace / "out", job_id=job_id, owner="1", token=token)["f"].key
+
+
+# Uploads a file in three parts, and kills itself or fails at the second, as asked.
+UPLOAD = """
+import os, signal, sys
+from pathlib import Path
+from faces_jobs.settings import Settings
+from faces_jobs.storage import open_storage, s3
+
+s3.PART_BYTES = 5 * 2**20
+settings = Settings.from_environment(os.environ)
+storage = open_storage(settings)
+parts = []
+
+def interfere(**_):
+    parts.append(1)
+    if len(parts) == 2 and sys.argv[1] == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if len(parts) >= 2 and sys.argv[1] == "fail":
+        raise OSError(5, "Input/output error")
+
+storage._bucket._client().meta.events.register("before-send.s3.UploadPart", interfere)
+job = sys.argv[2]
+with storage.receive() as incoming, storage.workspace(job.replace("-", "")) as workspace:
+    file = incoming.add("film.mp4", [b"x" * 2**20] * 11)
+    if sys.argv[3] == "upload":
+        storage.take_upload(file, storage.upload_key(job, 0))
+    else:
+        (workspace / "out").mkdir()
+        (workspace / "out" / "a.txt").write_text("small")
+        file.path.rename(workspace / "out" / "film.mp4")
+        storage.publish(workspace / "out", job_id=job, owner="1", token="t")
+"""
+
+
+@pytest.fixture
+def uploading(settings: Settings, bucket: Place) -> Callable[..., int]:
+    here = bucket.settings(settings)
+    environment = {
+        "PATH": os.defpath,
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "FACES_JOBS_DATA_FOLDER": str(here.data_folder),
+        "FACES_JOBS_MIN_FREE_BYTES": "0",
+        **storage_variables(here),
+    }
+
+    def run(*arguments: str) -> int:
+        return subprocess.run(
+            [sys.executable, "-c", UPLOAD, *arguments], env=environment, check=False
+        ).returncode
+
+    return run
+
+
+@pytest.mark.parametrize("what", ["upload", "publish"])
+def test_a_kill_in_mid_upload_shows_nothing_and_is_swept(
+    storage: Storage, bucket: Place, uploading: Callable[..., int], what: str
+) -> None:
+    assert uploading("kill", JOB, what) == -signal.SIGKILL
+
+    token = JOB.replace("-", "")
+    shown = bucket.keys()
+    assert not any(key.endswith(("uploads/0", "film.mp4")) for key in shown)
+    assert len(bucket.half_made()) == 1
+    assert storage.files_left(JOB) >= 1, "half-made files are files that are left"
+    assert storage.has_workspace(token)
+    here = [path for path in storage.folder.rglob("*") if path.is_file()]
+    assert here
+
+    # The server says of every upload that it began in 2010.
+    assert storage.sweep(older_than_seconds=3600) >= 1
+    assert bucket.half_made() == []
+    for folder in (storage.folder / "incoming", storage.folder / "work"):
+        for path in folder.iterdir():
+            os.utime(path, (0, 0))
+    with storage.receive(), storage.workspace(uuid.uuid4().hex):
+        pass  # what the next one does who comes to this machine
+    assert not any(path.is_file() for path in storage.folder.rglob("*"))
+    assert not storage.has_workspace(token)
+    storage.delete_job(JOB)
+    assert bucket.keys() == []
+
+
+@pytest.mark.parametrize("what", ["upload", "publish"])
+def test_an_upload_that_fails_leaves_nothing_at_all(
+    storage: Storage, bucket: Place, uploading: Callable[..., int], what: str
+) -> None:
+    assert uploading("fail", JOB, what) == 1
+    assert bucket.keys() == []
+    assert bucket.half_made() == []
+    assert not any(path.is_file() for path in storage.folder.rglob("*"))
+
+
+def test_deleting_a_job_stops_what_is_uploaded_for_it(
+    storage: Storage, bucket: Place, uploading: Callable[..., int]
+) -> None:
+    assert uploading("kill", JOB, "upload") == -signal.SIGKILL
+    assert len(bucket.half_made()) == 1
+    assert storage.delete_job(JOB).error is None
+    assert storage.files_left(JOB) == 0
+    assert bucket.half_made() == []
+
+
+def test_images_taken_together_wait_for_a_bucket_too(
+    in_bucket: Bench, bucket: Place, photo: Path
+) -> None:
+    worker = in_bucket.worker
+    job_id = in_bucket.submit(photo, photo)
+    wrong = bucket.settings(worker.settings, s3_access_key_id="WRONG")
+    refused = replace(worker, storage=open_storage(wrong))
+
+    for _ in range(worker.settings.max_attempts + 1):
+        answer_bell(refused)
+
+    with worker.database.read() as session:
+        assert set(session.scalars(select(SegmentRow.attempts))) == {0}
+        assert set(session.scalars(select(SegmentRow.status))) == {"queued"}
+    in_bucket.work(job_id)
+    assert get_job(worker.database, job_id).status == "succeeded"

@@ -1,0 +1,282 @@
+"""Images that are claimed together: what is promised of one segment holds for each of them."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sqlalchemy import select, update
+
+from faces_jobs.db.bundles import (
+    finish_bundle,
+    hand_back_bundle,
+    may_lead,
+    renew_bundle,
+    take_beside,
+)
+from faces_jobs.db.claims import SegmentClaim
+from faces_jobs.db.session import Database
+from faces_jobs.db.tables import ItemRow, SegmentRow
+from faces_jobs.db.turns import claim_next
+from faces_jobs.errors import CancelledError, LeaseLostError, PausedError
+from faces_jobs.jobs.documents import ErrorDocument
+from faces_jobs.jobs.query import FaceQuery
+from faces_jobs.results import cancel_job, get_job, list_faces, list_items, pause_job
+from faces_jobs.worker.rung import answer_bell
+from tests.clips import moving
+from tests.factories import artifact, face, results, stored_job, track
+from tests.integration.races import at_once
+from tests.integration.stored_states import expire
+from tests.integration.workbench import Bench
+
+
+def taken(database: Database, worker: str = "alice", limit: int = 99) -> list[SegmentClaim]:
+    """What one worker gets to hold."""
+    first = claim_next(database, worker=worker, lease_seconds=60, max_attempts=3)
+    if first is None:
+        return []
+    if not may_lead(first):
+        return [first]
+    return [first, *take_beside(database, first, worker=worker, lease_seconds=60, limit=limit)]
+
+
+def states(database: Database) -> list[tuple[str, int]]:
+    """State and attempts of every segment."""
+    with database.read() as session:
+        rows = session.execute(
+            select(SegmentRow.status, SegmentRow.attempts).order_by(SegmentRow.id)
+        )
+        return [(str(row.status), row.attempts) for row in rows]
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[Path]:
+    """Ten photographs of two squares each."""
+    paths = []
+    for number, picture in enumerate(moving(10)):
+        paths.append(tmp_path / f"{number}.png")
+        Image.fromarray(np.ascontiguousarray(picture[:, :, ::-1])).save(paths[-1])
+    return paths
+
+
+def names(count: int) -> list[str]:
+    return [f"{number}.png" for number in range(count)]
+
+
+def test_images_of_one_job_are_taken_together_and_nothing_else(database: Database) -> None:
+    job = stored_job(database, ["0.png", "film.mp4", "1.png", "2.png"])
+    stored_job(database, names(3))
+
+    bundle = taken(database)
+
+    assert [claim.item_name for claim in bundle] == ["0.png", "1.png", "2.png"]
+    assert {claim.token for claim in bundle} == {bundle[0].token}
+    assert [claim.position for claim in bundle] == [0, 2, 3]
+    assert states(database)[:4] == [("running", 1), ("queued", 0), ("running", 1), ("running", 1)]
+    running = [item.status for item in list_items(database, job.id).items]
+    assert running == ["running", "queued", "running", "running"]
+
+
+def test_what_was_tried_before_is_tried_alone(database: Database) -> None:
+    """A file that ends its worker costs the others of its bundle one attempt, never their job."""
+    stored_job(database, names(4))
+    for claim in taken(database, limit=2):
+        expire(database, claim.segment_id)
+
+    bundles = [taken(database) for _ in range(4)]
+
+    assert [[claim.attempt for claim in bundle] for bundle in bundles] == [[2], [2], [2], [1]]
+
+
+def test_of_workers_at_once_each_gets_other_images(database: Database) -> None:
+    stored_job(database, names(40))
+
+    outcomes = at_once(*[lambda: taken(database, limit=4)] * 8)
+
+    bundles = [outcome for outcome in outcomes if isinstance(outcome, list)]
+    assert len(bundles) == 8
+    held = [claim.segment_id for bundle in bundles for claim in bundle]
+    assert len(held) == len(set(held))
+
+
+def test_a_bundle_counts_as_one_worker_s_work(database: Database) -> None:
+    stored_job(database, names(20), owner="archive")
+    taken(database, limit=9)
+    stored_job(database, ["a.mp4", "b.mp4", "c.mp4"], owner="alice")
+
+    owners = [get_job(database, taken(database, limit=0)[0].job_id).owner for _ in range(3)]
+
+    assert owners[0] == "alice"
+    assert owners.count("archive") == 1, "ten images in one hand count as one"
+
+
+def test_results_of_a_bundle_are_recorded_in_one(database: Database) -> None:
+    job = stored_job(database, names(3))
+    bundle = taken(database)
+    found = results([face(), face(0, 1)], [track(1), track(2)], artifacts=[artifact("0-0.png")])
+
+    last = finish_bundle(
+        database,
+        [
+            (bundle[0], found),
+            (bundle[1], ErrorDocument(code="truncated", message="Broken.")),
+            (bundle[2], results(error=ErrorDocument(code="truncated", message="Broken off."))),
+        ],
+    )
+
+    assert last, "the job is to be finished"
+    first, second, third = list_items(database, job.id).items
+    assert (first.status, first.face_count, first.track_count) == ("succeeded", 2, 2)
+    assert (first.kind, first.width, first.height) == ("video", 64, 48)
+    assert (second.status, second.error and second.error.message) == ("failed", "Broken.")
+    assert (third.status, third.error and third.error.message) == ("failed", "Broken off.")
+    assert len(list_faces(database, FaceQuery(job_id=job.id)).faces) == 2
+    assert get_job(database, job.id).progress.frames_done == 2
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_who_lost_one_image_records_none(database: Database, which: int) -> None:
+    job = stored_job(database, names(3))
+    bundle = taken(database)
+    expire(database, bundle[which].segment_id)
+    (again,) = taken(database, "bob")
+    assert again.segment_id == bundle[which].segment_id
+
+    with pytest.raises(LeaseLostError):
+        finish_bundle(database, [(claim, results([face()])) for claim in bundle])
+    with pytest.raises(LeaseLostError):
+        renew_bundle(database, bundle, lease_seconds=60)
+
+    assert list_faces(database, FaceQuery(job_id=job.id)).faces == []
+
+
+def test_a_bundle_learns_of_a_cancel_and_of_a_pause(database: Database) -> None:
+    job = stored_job(database, names(2))
+    bundle = taken(database)
+    renew_bundle(database, bundle, lease_seconds=60)
+    pause_job(database, job.id)
+    with pytest.raises(PausedError):
+        renew_bundle(database, bundle, lease_seconds=60)
+    cancel_job(database, job.id)
+    with pytest.raises(CancelledError):
+        renew_bundle(database, bundle, lease_seconds=60)
+    with pytest.raises(CancelledError):
+        finish_bundle(database, [(claim, results()) for claim in bundle])
+
+
+def test_what_was_not_begun_goes_back_at_no_cost(database: Database) -> None:
+    stored_job(database, names(3))
+    bundle = taken(database)
+    expire(database, bundle[2].segment_id)
+    taken(database, "bob")
+
+    hand_back_bundle(database, bundle[1:])
+
+    assert states(database) == [("running", 1), ("queued", 0), ("running", 2)]
+
+
+def test_a_folder_of_pictures_end_to_end(bench: Bench, pictures: list[Path]) -> None:
+    broken = bench.folder / "broken.png"
+    broken.write_bytes(pictures[0].read_bytes()[:60])
+    job_id = bench.submit(*pictures, broken)
+
+    answer_bell(bench.worker)
+    answer_bell(bench.worker)
+
+    job = get_job(bench.worker.database, job_id)
+    assert job.status == "succeeded_with_errors"
+    assert job.face_count == job.track_count == 20
+    assert [item.status for item in bench.items(job_id)] == ["succeeded"] * 10 + ["failed"]
+    assert bench.items(job_id)[10].error is not None
+    found = bench.artifacts(job_id)
+    assert sum(one.kind == "annotated_image" for one in found) == 10
+    assert sum(one.kind == "thumbnail" for one in found) == 20
+    for one in found:
+        assert bench.path(one).stat().st_size == one.bytes
+    assert len(bench.files()) == len(found), "nothing but artifacts is left"
+
+
+def test_bells_lead_through_a_whole_folder(bench: Bench, pictures: list[Path]) -> None:
+    job_id = bench.submit(*pictures * 3)
+    assert bench.worker.queue.depth() < 30
+
+    rounds = 0
+    while not get_job(bench.worker.database, job_id).status.ended:
+        depth = bench.worker.queue.depth()
+        answer_bell(bench.worker)
+        rounds += 1
+        if not get_job(bench.worker.database, job_id).status.ended:
+            assert bench.worker.queue.depth() == depth + 1, "who leaves images rings for them"
+    assert rounds < 30
+
+
+def test_an_image_that_meets_trouble_holds_up_no_other(bench: Bench, pictures: list[Path]) -> None:
+    job_id = bench.submit(*pictures[:3])
+
+    def fail(_batch: int) -> None:
+        with bench.worker.database.read() as session:
+            left = session.scalars(
+                select(ItemRow.id).where(ItemRow.job_id == job_id, ItemRow.status == "running")
+            ).all()
+        # The second of the three, in the bundle as alone.
+        if bench.networks.batches == 2 or len(left) < 3:
+            raise ZeroDivisionError
+
+    bench.networks.before_batch = fail
+    for _ in range(bench.worker.settings.max_attempts):
+        answer_bell(bench.worker)
+    assert [item.status for item in bench.items(job_id)][:2] == ["succeeded", "failed"]
+
+    bench.networks.before_batch = lambda _batch: None
+    answer_bell(bench.worker)
+    assert [item.status for item in bench.items(job_id)] == ["succeeded", "failed", "succeeded"]
+
+
+def test_a_worker_that_is_to_end_records_what_is_done(bench: Bench, pictures: list[Path]) -> None:
+    job_id = bench.submit(*pictures[:5])
+
+    def stop(batch: int) -> None:
+        if batch == 3:
+            bench.worker.stop_requested.set()
+
+    bench.networks.before_batch = stop
+    answer_bell(bench.worker)
+
+    assert states(bench.worker.database) == [("succeeded", 1)] * 2 + [("queued", 0)] * 3
+    bob = replace(bench.worker, name="bob", stop_requested=threading.Event())
+    answer_bell(bob)
+    assert get_job(bench.worker.database, job_id).status == "succeeded"
+
+
+def test_a_cancel_throws_a_bundle_away(bench: Bench, pictures: list[Path]) -> None:
+    job_id = bench.submit(*pictures[:5])
+
+    def cancel(batch: int) -> None:
+        if batch == 3:
+            cancel_job(bench.worker.database, job_id)
+
+    bench.networks.before_batch = cancel
+    answer_bell(bench.worker)
+
+    assert [item.status for item in bench.items(job_id)] == ["cancelled"] * 5
+    assert bench.files() == []
+
+
+def test_a_full_disk_parks_the_job_and_loses_no_image(bench: Bench, pictures: list[Path]) -> None:
+    job_id = bench.submit(*pictures[:4])
+    with bench.worker.database.begin() as session:
+        session.execute(update(SegmentRow).values(last_rung_at=None))
+
+    def fill(batch: int) -> None:
+        if batch >= 2:
+            raise OSError(28, "No space left on device")
+
+    bench.networks.before_batch = fill
+    answer_bell(bench.worker)
+
+    assert get_job(bench.worker.database, job_id).status == "waiting_for_space"
+    assert states(bench.worker.database) == [("succeeded", 1)] + [("queued", 0)] * 3

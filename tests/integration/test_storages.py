@@ -1,0 +1,253 @@
+"""What every storage promises: the same tests on a folder and on a bucket."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from faces_jobs.errors import NotFoundError, UploadTooLargeError
+from faces_jobs.settings import Settings
+from faces_jobs.storage import Storage, open_storage
+from faces_jobs.storage.s3 import PART_BYTES
+
+JOB = str(uuid.UUID(int=1))
+OTHER = str(uuid.UUID(int=2))
+CONTENT = bytes(range(256)) * 8192  # more than one request for a range asks for
+
+
+@pytest.fixture(params=["local", "bucket"])
+def storage(request: pytest.FixtureRequest, settings: Settings) -> Storage:
+    if request.param == "bucket":
+        settings = request.getfixturevalue("bucket").settings(settings)
+    return open_storage(settings)
+
+
+def uploaded(storage: Storage, content: bytes = b"abc", *, job_id: str = JOB) -> str:
+    key = storage.upload_key(job_id, 0)
+    with storage.receive() as incoming:
+        storage.take_upload(incoming.add("film.mp4", [content]), key)
+    return key
+
+
+def published(
+    storage: Storage, *names: str, job_id: str = JOB, owner: str = "1", token: str = "t"
+) -> list[str]:
+    with storage.workspace(token) as workspace:
+        out = workspace / "out"
+        out.mkdir()
+        for name in names or ("a.txt",):
+            (out / name).write_text(f"{token} {name}")
+        stored = storage.publish(out, job_id=job_id, owner=owner, token=token)
+    return [stored[name].key for name in names or ("a.txt",)]
+
+
+def content(storage: Storage, key: str) -> bytes:
+    with storage.open_file(key).file as file:
+        return file.read()
+
+
+def files_here(storage: Storage) -> list[Path]:
+    return [path for path in storage.folder.rglob("*") if path.is_file()]
+
+
+def test_an_upload_is_streamed_counted_hashed_and_kept(storage: Storage) -> None:
+    key = storage.upload_key(JOB, 0)
+    with storage.receive() as incoming:
+        file = incoming.add("../../etc/passwd", iter([b"ab", b"", b"c"]))
+        assert (file.bytes, file.sha256) == (3, hashlib.sha256(b"abc").hexdigest())
+        assert storage.existing([key]) == set()
+        storage.take_upload(file, key)
+
+    assert storage.existing([key]) == {key}
+    assert content(storage, key) == b"abc"
+
+
+def test_an_upload_that_no_job_took_or_that_breaks_off_leaves_nothing(storage: Storage) -> None:
+    def breaking() -> Iterator[bytes]:
+        yield b"a"
+        raise ConnectionResetError
+
+    with storage.receive() as incoming:
+        incoming.add("a", [b"a"])
+    with pytest.raises(ConnectionResetError), storage.receive() as incoming:
+        incoming.add("a", breaking())
+    with pytest.raises(UploadTooLargeError), storage.receive(max_bytes=2) as incoming:
+        incoming.add("a", [b"abc"])
+
+    assert files_here(storage) == []
+    assert list(storage.job_folders()) == []
+
+
+def test_a_large_file_arrives_as_it_was(storage: Storage) -> None:
+    large = os.urandom(PART_BYTES) + b"a second part"
+    key = uploaded(storage, large)
+
+    opened = storage.open_file(key)
+    with opened.file as file:
+        assert opened.bytes == len(large)
+        assert hashlib.sha256(file.read()).digest() == hashlib.sha256(large).digest()
+    with storage.fetch(key) as path:
+        assert path.read_bytes() == large
+
+
+def test_a_file_is_read_from_any_place_in_it(storage: Storage) -> None:
+    opened = storage.open_file(uploaded(storage, CONTENT))
+    with opened.file as file:
+        assert file.seek(1_500_000) == 1_500_000
+        assert file.read(10) == CONTENT[1_500_000:1_500_010]
+        assert file.seek(-5, os.SEEK_END) == len(CONTENT) - 5
+        assert file.read() == CONTENT[-5:]
+        assert file.read() == b""
+        file.seek(3)
+        file.seek(2, os.SEEK_CUR)
+        assert file.read(2) == CONTENT[5:7]
+        file.seek(0)
+        assert file.read() == CONTENT
+
+
+def test_an_empty_file_is_kept_too(storage: Storage) -> None:
+    key = uploaded(storage, b"")
+    assert content(storage, key) == b""
+    with storage.fetch(key) as path:
+        assert path.stat().st_size == 0
+
+
+def test_publishing_keeps_what_was_made_and_nothing_beside(storage: Storage) -> None:
+    with storage.workspace("token") as workspace:
+        out = workspace / "out"
+        out.mkdir()
+        (out / "ü b.txt").write_text("abc")
+        (out / "empty").touch()
+        (workspace / "scratch").write_text("not to be seen")
+        stored = storage.publish(out, job_id=JOB, owner="7", token="token")
+
+    assert set(stored) == {"ü b.txt", "empty"}
+    kept = stored["ü b.txt"]
+    assert kept.key == f"jobs/{JOB}/artifacts/7-token/ü b.txt"
+    assert (kept.bytes, kept.sha256) == (3, hashlib.sha256(b"abc").hexdigest())
+    assert content(storage, kept.key) == b"abc"
+    assert files_here(storage) == [] or all("artifacts" in str(p) for p in files_here(storage))
+    (folder,) = storage.job_folders()
+    assert [key for key, _ in folder.attempts] == [f"jobs/{JOB}/artifacts/7-token"]
+
+
+def test_two_attempts_never_meet_and_the_loser_s_files_go(storage: Storage) -> None:
+    (winner,) = published(storage, token="one")
+    (loser,) = published(storage, token="two")
+
+    storage.unpublish(job_id=JOB, owner="1", token="two")
+    storage.unpublish(job_id=JOB, owner="1", token="two")
+
+    assert content(storage, winner) == b"one a.txt"
+    assert storage.existing([winner, loser]) == {winner}
+
+
+def test_what_a_stage_left_is_brought_in_order(storage: Storage, tmp_path: Path) -> None:
+    keys = published(storage, "1.json", "0.json", "2.mkv")
+    paths = storage.bring(keys, tmp_path)
+    assert [path.read_text() for path in paths] == ["t 1.json", "t 0.json", "t 2.mkv"]
+    assert [path.suffix for path in paths] == [".json", ".json", ".mkv"]
+    storage.remove_attempt(f"jobs/{JOB}/artifacts/1-t")
+    with pytest.raises(NotFoundError):
+        storage.bring(keys, tmp_path)
+
+
+def test_workspaces_are_seen_while_somebody_works(storage: Storage) -> None:
+    token = uuid.uuid4().hex
+    with storage.workspace(token):
+        assert storage.has_workspace(token)
+        ((found, age),) = storage.workspaces()
+        assert found == token
+        assert age < 3600
+        assert not storage.has_workspace(uuid.uuid4().hex)
+    assert not storage.has_workspace(token)
+    assert list(storage.workspaces()) == []
+
+
+def test_a_workspace_of_somebody_who_is_gone_can_be_removed(storage: Storage) -> None:
+    token = uuid.uuid4().hex
+    with storage.workspace(token):
+        storage.remove_workspace(token)
+        assert not storage.has_workspace(token)
+
+
+def test_deleting_a_job_leaves_nothing_of_it_and_all_of_others(storage: Storage) -> None:
+    uploaded(storage, b"abc")
+    published(storage, "a", "b")
+    other = uploaded(storage, b"other", job_id=OTHER)
+
+    removed = storage.delete_job(JOB)
+
+    assert (removed.files, removed.bytes, removed.error) == (3, 3 + 3 + 3, None)
+    assert storage.files_left(JOB) == 0
+    assert [folder.job_id for folder in storage.job_folders()] == [OTHER]
+    assert content(storage, other) == b"other"
+    again = storage.delete_job(JOB)
+    assert (again.files, again.bytes, again.error) == (0, 0, None)
+
+
+def test_files_left_are_counted(storage: Storage) -> None:
+    assert storage.files_left(JOB) == 0
+    uploaded(storage)
+    assert storage.files_left(JOB) >= 1
+
+
+def test_jobs_are_listed_in_order_from_any_of_them(storage: Storage) -> None:
+    jobs = [str(uuid.UUID(int=number)) for number in (3, 1, 2)]
+    for job_id in jobs:
+        published(storage, job_id=job_id, token="a")
+        published(storage, job_id=job_id, token="b")
+
+    folders = list(storage.job_folders())
+
+    assert [folder.job_id for folder in folders] == sorted(jobs)
+    assert all(folder.age_seconds < 3600 for folder in folders)
+    assert [len(folder.attempts) for folder in folders] == [2, 2, 2]
+    rest = list(storage.job_folders(min(jobs)))
+    assert [folder.job_id for folder in rest] == sorted(jobs)[1:]
+    assert list(storage.job_folders(max(jobs))) == []
+
+
+def test_files_that_are_not_there_are_told(storage: Storage) -> None:
+    key = storage.upload_key(JOB, 0)
+    with pytest.raises(NotFoundError):
+        storage.open_file(key)
+    with pytest.raises(NotFoundError), storage.fetch(key):
+        pass
+    assert storage.existing([key, "jobs/x/y", "../etc/passwd"]) == set()
+
+
+def test_keys_of_others_lead_nowhere(storage: Storage) -> None:
+    for key in (
+        "",
+        "/etc/passwd",
+        "../x",
+        f"jobs/{JOB}/../../x",
+        f"jobs/{JOB}/uploads/\0",
+        f"work/{JOB}/x",
+    ):
+        with pytest.raises(NotFoundError):
+            storage.open_file(key)
+        with pytest.raises(NotFoundError), storage.fetch(key):
+            pass
+
+
+def test_it_can_be_written_to(storage: Storage) -> None:
+    storage.check_writable()
+    assert files_here(storage) == []
+    assert list(storage.job_folders()) == []
+
+
+def test_the_sweep_leaves_alone_what_is_whole_or_young(storage: Storage) -> None:
+    key = uploaded(storage)
+    token = uuid.uuid4().hex
+    with storage.workspace(token) as workspace:
+        (workspace / "file").write_text("x")
+        assert storage.sweep(older_than_seconds=3600) == 0
+        assert (workspace / "file").exists()
+    assert storage.existing([key]) == {key}
