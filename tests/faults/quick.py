@@ -27,6 +27,7 @@ ON_ONE_MACHINE = [
     ("stop past the lease, then go on", MID_SEGMENT),
     ("TERM", ENCODE),
     ("memory limit", MID_SEGMENT),
+    ("broker killed for 4 s", LINK),
     ("broker flushed", FIRST_FRAME),
     ("messages five times, shuffled", ENCODE),
     ("database locked for 4 s", FINALISE),
