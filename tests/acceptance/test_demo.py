@@ -11,11 +11,14 @@ import sys
 from pathlib import Path
 
 import av
+import pytest
 
 from faces_jobs.client import Client
 from faces_jobs.sample import RATE, SECONDS
 from tests.ports import free_port
 from tests.services import PATIENCE_SECONDS
+
+pytestmark = pytest.mark.timeout(900)  # a whole clip, also on a busy machine
 
 
 def test_the_demo_shows_what_came_of_it_and_ends(tmp_path: Path) -> None:

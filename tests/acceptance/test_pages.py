@@ -17,6 +17,7 @@ from tests.acceptance.browser import PHONE, drop_files, open_browser, watched_pa
 from tests.acceptance.service import RunningService, running_service
 from tests.unit.web.media_files import png
 
+pytestmark = pytest.mark.timeout(900)  # a whole clip, also on a busy machine
 JOB_SECONDS = 240
 TOKEN = "the-access-token-of-the-test"
 JOB_PAGE = re.compile(r".*/jobs/[0-9a-f-]{36}$")
