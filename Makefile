@@ -6,13 +6,16 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # More than CI has cores: many tests wait for what they started.
 TEST_PROCESSES ?= 3
+RUNS ?= 1
+LANES ?= 2
 PIP_VERSION := 26.3
 
 # One thread a process: more of them fight each other on a busy machine (docs/decisions).
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench bench-jobs bench-policies wheel images clean
+.PHONY: help install demo test check format faults bench bench-jobs bench-policies wheel images \
+    clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +49,9 @@ check: $(STAMP) ## what CI checks beside the tests: format, lint, types, directi
 format: $(STAMP) ## format the code and mend what ruff can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+faults: $(STAMP) ## every fault at every point of a job's life; RUNS=3 for more of each, LANES=2 at once
+	$(BIN)/python -m tests.faults --runs $(RUNS) --lanes $(LANES)
 
 bench: $(STAMP) ## measure the limit, the pipeline, a plain loop and a peer side by side (10 min; keep the machine idle)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench

@@ -6,6 +6,8 @@ claims what a message names, and a sweep rings again for what waits too long.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -73,31 +75,41 @@ class CeleryQueue:
     def depth(self) -> int:
         """See `Queue`."""
         try:
-            with self.app.connection_for_write() as connection:
+            with told_when_silent(), self.app.connection_for_write() as connection:
                 declared = connection.default_channel.queue_declare(QUEUE_NAME, passive=True)
                 return int(declared.message_count)
         except ChannelError:  # no such queue yet: no worker ever listened, nothing was ever sent
             return 0
-        except (BrokerError, KombuError, OSError) as error:
-            raise _silent(error) from error
 
     def close(self) -> None:
         """See `Queue`."""
         self.app.close()
 
     def _send(self, task: str, argument: int | str) -> None:
-        try:
+        with told_when_silent():
             self.app.send_task(
                 task, args=[argument], queue=QUEUE_NAME, ignore_result=True, retry=False
             )
-        except (BrokerError, KombuError, OSError) as error:
-            raise _silent(error) from error
 
     def __enter__(self) -> CeleryQueue:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+@contextmanager
+def told_when_silent() -> Iterator[None]:
+    """Turn what a transport raises when its broker does not answer into QueueError."""
+    try:
+        yield
+    except (BrokerError, KombuError, OSError) as error:
+        raise _silent(error) from error
+    except Exception as error:
+        # redis-py has a tree of its own, which is an extra here and can't be named.
+        if type(error).__module__.startswith("redis."):
+            raise _silent(error) from error
+        raise
 
 
 def open_queue(settings: Settings) -> CeleryQueue:
@@ -124,6 +136,8 @@ def make_app(settings: Settings) -> Celery:
         worker_send_task_events=False,
         worker_hijack_root_logger=False,
         broker_connection_retry_on_startup=True,
+        # A worker waits for its broker however long that is away: by default it gives up and ends.
+        broker_connection_max_retries=None,
     )
     app.finalize()
     return app

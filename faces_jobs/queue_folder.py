@@ -19,6 +19,8 @@ from kombu.exceptions import ChannelError
 from kombu.transport import filesystem
 from kombu.transport.filesystem import exchange_queue_t
 
+LOOK_SECONDS = 0.3
+
 _log = logging.getLogger(__name__)
 
 
@@ -45,11 +47,11 @@ class Channel(filesystem.Channel):
             raise ChannelError(f"can't write into {self.data_folder_out}: {error}") from error
 
     def _get(self, queue: str, timeout: float | None = None) -> Any:  # noqa: ARG002 (kombu's)
-        try:
-            waiting = sorted(Path(self.data_folder_in).glob(f"*.{queue}.msg"))
-        except OSError as error:
-            raise ChannelError(f"can't read {self.data_folder_in}: {error}") from error
-        for path in waiting:
+        # An OSError from here is a broker that does not answer, see `Transport.connection_errors`.
+        every = sorted(Path(self.data_folder_in).iterdir())
+        for path in every:
+            if not path.name.endswith(f".{queue}.msg"):
+                continue
             taken = Path(self.processed_folder) / path.name
             try:
                 path.rename(taken)
@@ -57,8 +59,6 @@ class Channel(filesystem.Channel):
                 taken.unlink()
             except FileNotFoundError:  # another reader was faster
                 continue
-            except OSError as error:
-                raise ChannelError(f"can't take {path.name}: {error}") from error
             try:
                 return json.loads(text)
             except ValueError:
@@ -70,3 +70,10 @@ class Transport(filesystem.Transport):
     """The transport that Celery loads by this file's name."""
 
     Channel = Channel
+    # A folder that is gone is waited for by workers, as a server is; by default it ends them.
+    connection_errors: tuple[Any, ...] = (*filesystem.Transport.connection_errors, OSError)
+
+    def drain_events(self, connection: Any, timeout: float | None = None, **_: Any) -> None:
+        """Wait for a message, a moment only: between two calls Celery sees that it is to stop."""
+        seconds = LOOK_SECONDS if timeout is None else min(timeout, LOOK_SECONDS)
+        super().drain_events(connection, timeout=seconds)  # type: ignore[no-untyped-call]  # kombu

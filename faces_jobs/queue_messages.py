@@ -11,11 +11,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from celery import Celery
-from kombu.exceptions import KombuError
-from kombu.exceptions import OperationalError as BrokerError
 
-from faces_jobs.errors import QueueError
-from faces_jobs.queue import QUEUE_NAME
+from faces_jobs.queue import QUEUE_NAME, told_when_silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +77,8 @@ class BrokerMessages:
 
     @contextmanager
     def _channel(self) -> Iterator[Any]:
-        try:
-            with self._app.connection_for_read() as connection:
-                yield connection.default_channel
-        except (BrokerError, KombuError, OSError) as error:
-            raise QueueError(f"The broker does not answer: {error}") from error
-        except Exception as error:
-            # redis-py has a tree of its own, which is an extra here and can't be named.
-            if type(error).__module__.startswith("redis."):
-                raise QueueError(f"The broker does not answer: {error}") from error
-            raise
+        with told_when_silent(), self._app.connection_for_read() as connection:
+            yield connection.default_channel
 
 
 def _read(raw: bytes, handle: bytes) -> Message:

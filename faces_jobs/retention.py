@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from faces_jobs.db.comparison import existing_jobs
+from faces_jobs.db.comparison import existing_jobs, live_tokens
 from faces_jobs.db.deletion import (
     OpenDeletion,
     delete_rows,
@@ -162,9 +162,14 @@ def remove_orphans(
 def _remove_attempts(
     database: Database, storage: Storage, folder: JobFolder, orphan_seconds: float
 ) -> int:
+    old = [key for key, age in folder.attempts if age >= orphan_seconds]
+    # In this order, so that no clock is relied on: whose token is live is about to get its row;
+    # whose is not live any more has it by now, or never will.
+    live = live_tokens(database) if old else set()
     removed = 0
-    for key, age in folder.attempts:
-        if age >= orphan_seconds and not is_visible(database, folder.job_id, key):
+    for key in old:
+        token = key.rpartition("-")[2]
+        if token not in live and not is_visible(database, folder.job_id, key):
             storage.remove_attempt(key)
             removed += 1
     return removed

@@ -154,7 +154,7 @@ class Settings(BaseModel):
     )
     detector: DetectorName = Field(
         default=DEFAULT_DETECTOR,
-        description="Finds the faces: `own` is ours (no weights ship yet), `centerface` slower, "
+        description="Finds the faces: `own` is ours and quickest, `centerface` finds most, "
         "`yunet` the official weights that `faces-jobs models fetch yunet` brings.",
     )
     models_folder: Path | None = Field(

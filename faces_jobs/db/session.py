@@ -14,6 +14,7 @@ from faces_jobs.db.engine import BEGIN_OPTION, make_engine, sqlite_path
 from faces_jobs.db.migrate import current_revision, newest_revision
 from faces_jobs.errors import DatabaseError, StorageFullError
 
+_READ_ONLY = "25006"  # PostgreSQL's read_only_sql_transaction
 _UNREADABLE = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT})
 
 
@@ -114,7 +115,7 @@ def _told_clearly() -> Iterator[None]:
             ) from error
         if _does_not_answer(error):
             raise DatabaseError(
-                "The database does not answer, stayed locked or is damaged: "
+                "The database does not answer, stayed locked, takes no writes or is damaged: "
                 f"{str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else error}"
             ) from error
         raise
@@ -124,7 +125,10 @@ def _does_not_answer(error: DBAPIError) -> bool:
     # Both drivers put "can't reach", "locked", "timeout" and "deadlock" below OperationalError.
     kinds = {kind.__name__ for kind in type(error.orig).__mro__}
     unreadable = getattr(error.orig, "sqlite_errorcode", None) in _UNREADABLE
-    return error.connection_invalidated or unreadable or "OperationalError" in kinds
+    # A server that is being repaired, or that became a standby, takes no writes for a while.
+    read_only = getattr(error.orig, "sqlstate", None) == _READ_ONLY
+    known = unreadable or read_only or "OperationalError" in kinds
+    return error.connection_invalidated or known
 
 
 def _is_full(error: DBAPIError) -> bool:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from faces_jobs.errors import ModelError
 from faces_jobs.jobs.labels import MODELS
-from faces_jobs.pipeline.crops import crop_pictures
 from faces_jobs.pipeline.stages import Classifier, Cropper, Detector
 from faces_jobs.settings import DEFAULT_DETECTOR, DetectorName
 from faces_jobs_models.detector.choice import FOLDERS, detector_folder, detector_record
@@ -150,7 +149,11 @@ class Catalog:
 
     def cropper(self) -> Cropper:
         """Cuts faces out for these classifiers."""
-        return self._on_device.cropper() if self._device == "cuda" else crop_pictures
+        if self._device == "cuda":
+            return self._on_device.cropper()
+        from faces_jobs.pipeline.crops import crop_pictures  # noqa: PLC0415 - loads OpenCV
+
+        return crop_pictures
 
     @cached_property
     def _on_device(self) -> DeviceNetworks:

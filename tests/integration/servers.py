@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -29,77 +30,127 @@ def find_program(name: str) -> Path | None:
     return versions[-1] if versions else None
 
 
-@contextmanager
-def private_postgres(initdb: Path) -> Iterator[str]:
-    """Start a server that only this run can reach, by a socket in a folder of its own.
+class PostgresServer:
+    """A server that only this run can reach, by a socket in a folder of its own.
 
-    PostgreSQL refuses to run as root, as which CI runs: it gets another user there. Yields the
-    server's URL.
+    PostgreSQL refuses to run as root, as which CI runs: it gets another user there. With
+    `keeps_commits` what was committed outlives a crash of the server.
     """
-    # Not in pytest's folders: those are closed to other users, and too long for a socket's name.
-    with tempfile.TemporaryDirectory(prefix="faces-jobs-pg-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
+
+    def __init__(self, initdb: Path, folder: Path, *, keeps_commits: bool = False) -> None:
+        self._program = initdb.with_name("postgres")
+        self._folder = folder
+        self._keeps_commits = keeps_commits
         user = _other_user() if os.geteuid() == 0 else None
         if user is not None:
             os.chown(folder, user.pw_uid, user.pw_gid)
-        who: dict[str, Any] = (
+        self._who: dict[str, Any] = (
             {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
         )
-        data = folder / "data"
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = f"postgresql+psycopg://tests@/postgres?host={folder}"
         subprocess.run(
-            [initdb, "-D", data, "-U", "tests", "-A", "trust", "-E", "UTF8", "--no-sync"],
+            [initdb, "-D", folder / "data", "-U", "tests", "-A", "trust", "-E", "UTF8", "-N"],
             check=True,
             capture_output=True,
             cwd=folder,
-            **who,
+            **self._who,
         )
-        options = [
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        command = [
+            *(str(self._program), "-D", str(self._folder / "data")),
             *("-c", "listen_addresses="),
-            *("-c", f"unix_socket_directories={folder}"),
+            *("-c", f"unix_socket_directories={self._folder}"),
             # Nothing in it outlives the run, and no test cuts the power.
             *("-c", "fsync=off"),
-            *("-c", "synchronous_commit=off"),
+            *("-c", f"synchronous_commit={'on' if self._keeps_commits else 'off'}"),
             *("-c", "full_page_writes=off"),
         ]
-        with (folder / "log").open("wb") as log:
+        log = self._folder / "log"
+        with log.open("ab") as output:
             server = subprocess.Popen(
-                [initdb.with_name("postgres"), "-D", data, *options],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=folder,
-                **who,
+                command, stdout=output, stderr=subprocess.STDOUT, cwd=self._folder, **self._who
             )
-        try:
-            _wait_for_postgres(f"host={folder} user=tests dbname=postgres", server, folder / "log")
-            yield f"postgresql+psycopg://tests@/postgres?host={folder}"
-        finally:
-            server.terminate()
-            server.wait(PATIENCE_SECONDS)
+        self._process = server
+        conninfo = f"host={self._folder} user=tests dbname=postgres"
+        _wait_for_postgres(conninfo, server, log)
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """End it: by TERM when all have left, by INT (fast) or by QUIT (as in a crash) at once."""
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait(PATIENCE_SECONDS)
 
 
-@contextmanager
-def private_redis(program: Path, folder: Path) -> Iterator[str]:
-    """Start a Redis server on a free port of this machine. Yields its URL."""
-    port = free_port()
-    server = subprocess.Popen(
-        [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder],
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        with redis.Redis(port=port) as client:
+class RedisServer:
+    """A server on a free port of this machine. It keeps nothing on the disk."""
+
+    def __init__(self, program: Path, folder: Path) -> None:
+        self.port = free_port()
+        self._command = [str(program), "--port", str(self.port), "--bind", "127.0.0.1"]
+        self._command += ["--save", "", "--dir", str(folder)]
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
+        with redis.Redis(port=self.port) as client:
             deadline = time.monotonic() + PATIENCE_SECONDS
             while True:
                 try:
                     client.ping()
                     break
                 except redis.ConnectionError:
-                    assert server.poll() is None, "redis-server ended"
+                    assert self._process.poll() is None, "redis-server ended"
                     assert time.monotonic() < deadline, "redis-server does not answer"
                     time.sleep(0.05)
-        yield f"redis://127.0.0.1:{port}/0"
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """End it."""
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait(PATIENCE_SECONDS)
+
+
+@contextmanager
+def running_postgres(initdb: Path, *, keeps_commits: bool = False) -> Iterator[PostgresServer]:
+    """Start a PostgreSQL server that its user may stop and start."""
+    # Not in pytest's folders: those are closed to other users, and too long for a socket's name.
+    with tempfile.TemporaryDirectory(prefix="faces-jobs-pg-", ignore_cleanup_errors=True) as name:
+        server = PostgresServer(initdb, Path(name), keeps_commits=keeps_commits)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
+
+
+@contextmanager
+def running_redis(program: Path, folder: Path) -> Iterator[RedisServer]:
+    """Start a Redis server that its user may stop and start."""
+    server = RedisServer(program, folder)
+    try:
+        server.start()
+        yield server
     finally:
-        server.terminate()
-        server.wait(PATIENCE_SECONDS)
+        server.stop()
+
+
+@contextmanager
+def private_postgres(initdb: Path) -> Iterator[str]:
+    """Start a PostgreSQL server. Yields its URL."""
+    with running_postgres(initdb) as server:
+        yield server.url
+
+
+@contextmanager
+def private_redis(program: Path, folder: Path) -> Iterator[str]:
+    """Start a Redis server. Yields its URL."""
+    with running_redis(program, folder) as server:
+        yield server.url
 
 
 def _wait_for_postgres(conninfo: str, server: subprocess.Popen[bytes], log: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from kombu.entity import Queue as BrokerQueue
 from kombu.messaging import Consumer
 
@@ -91,6 +92,36 @@ def test_a_silent_broker_is_told_soon(settings: Settings) -> None:
             queue.ring_job("x")
         with pytest.raises(QueueError):
             queue.depth()
+
+
+def test_a_broker_that_answers_with_an_error_is_told(
+    settings: Settings, empty_redis_url: str
+) -> None:
+    with (
+        redis.Redis.from_url(empty_redis_url) as client,
+        open_queue(settings.model_copy(update={"broker_url": empty_redis_url})) as queue,
+    ):
+        client.set(QUEUE_NAME, "not a list")
+        try:
+            with pytest.raises(QueueError):
+                queue.depth()
+            with pytest.raises(QueueError):
+                queue.ring_segment(1)
+        finally:
+            client.delete(QUEUE_NAME)
+
+
+def test_a_folder_that_is_gone_is_a_lost_connection(settings: Settings) -> None:
+    app = make_app(settings)
+    with app.connection_for_read() as connection:
+        channel = connection.default_channel
+        (settings.data_folder / "queue" / "messages").rmdir()
+        # Celery's worker connects again after these, and ends after any other.
+        with pytest.raises(connection.connection_errors):
+            channel.queue_declare(QUEUE_NAME, passive=True)
+        with pytest.raises(connection.connection_errors):
+            channel._get(QUEUE_NAME)
+    app.close()
 
 
 def test_a_folder_that_can_t_be_written_is_told(settings: Settings) -> None:

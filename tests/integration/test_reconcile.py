@@ -104,6 +104,22 @@ def test_messages_for_which_there_is_no_work_are_dropped(
         assert reconciler.look() == Reconciled()
 
 
+def test_a_bell_for_work_of_a_lost_worker_is_left_to_ring(
+    broker_settings: Settings, storage: LocalStorage
+) -> None:
+    with open_database(broker_settings.database) as database, open_queue(broker_settings) as queue:
+        job = stored_job(database)
+        claimed(database, job.segments[0], lease_seconds=-1)
+        report = sweep(database, queue, broker_settings)
+        assert report.segments_rung == 1
+        messages = BrokerMessages(queue.app)
+        reconciler = Reconciler(
+            database=database, messages=messages, storage=storage, settings=broker_settings
+        )
+        assert reconciler.look().messages_without_work == 0
+        assert [one.argument for one in messages.look(10)] == [job.segments[0]]
+
+
 def test_a_flushed_broker_is_filled_again_from_the_rows(
     broker_settings: Settings, storage: LocalStorage
 ) -> None:

@@ -284,6 +284,20 @@ def test_files_that_no_row_speaks_of_are_removed(database: Database, storage: Lo
     assert not storage.path_of(orphan).parent.parent.parent.exists()
 
 
+def test_files_whose_attempt_goes_on_are_left_however_old_the_clock_makes_them(
+    database: Database, storage: LocalStorage
+) -> None:
+    job = stored_job(database)
+    claim = claimed(database, job.segments[0])
+    key = _published(storage, job.id, token=claim.token)
+
+    assert sweep_files(database, storage, orphan_seconds=0) == 0
+    assert storage.path_of(key).exists()
+
+    hand_back(database, claim, reason="enough", counts=True)
+    assert sweep_files(database, storage, orphan_seconds=0) == 1
+
+
 def _published(storage: LocalStorage, job_id: str, *, token: str) -> str:
     with storage.workspace(token) as workspace:
         (workspace / "out").mkdir()

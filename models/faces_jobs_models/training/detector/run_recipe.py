@@ -110,7 +110,7 @@ def _note(recipe: DetectorRecipe) -> DetectorNote:
     return DetectorNote(
         name="detector",
         version=recipe.version,
-        architecture="YuNet (Wu, Peng, Yu, Machine Intelligence Research 20, 2023), variant n",
+        architecture="YuNet (Wu, Peng, Yu, Machine Intelligence Research 20, 2023), narrowed",
         source="trained by faces_jobs; recipe in faces_jobs_models/training/detector/recipe.py",
         licence="MIT",
         terms="The weights are MIT like the program. They were trained on research data: whoever "

@@ -19,6 +19,8 @@ from tests.unit.models.photographs import overlap
 
 CERTAIN = 0.5  # a job's default threshold
 SCENES = list(scenes())
+# (detector's name, scene): in very bright pictures ours takes a suit for a face.
+KNOWN_WEAKNESSES = {("detector", "bright")}
 
 
 @pytest.fixture(scope="module", params=["centerface", "own", "yunet"])
@@ -42,7 +44,11 @@ def fetched(file: Path, folder: Path) -> Detector:
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=[scene.name for scene in SCENES])
-def test_it_finds_every_face_and_nothing_else(scene: Scene, detector: Detector) -> None:
+def test_it_finds_every_face_and_nothing_else(
+    scene: Scene, detector: Detector, request: pytest.FixtureRequest
+) -> None:
+    if (detector.name, scene.name) in KNOWN_WEAKNESSES:
+        request.applymarker(pytest.mark.xfail(reason="its card tells it", strict=True))
     (found,) = detector.detect([scene.picture_bgr])
     boxes = found.boxes_xyxy[found.scores >= CERTAIN]
     for face in scene.faces_xyxy:

@@ -9,6 +9,7 @@ import pytest
 import faces_jobs_models
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs_models.training.cards import CARD_NAME, figures_of_card, read_figures
+from faces_jobs_models.training.detector.measure import detector_tables
 from faces_jobs_models.training.tables import tables_of
 from faces_jobs_models.weights import read_record
 
@@ -37,5 +38,18 @@ def test_the_tables_are_those_of_the_measured_figures(model: str) -> None:
         assert record.files["onnx"].sha256.startswith(entry["weights"]["sha256"]), (
             f"{model} was measured with other weights: faces-jobs evaluate {model} --data DIR "
             "--held-out --card"
+        )
+        assert entry["of_training"] == 0
+
+
+def test_the_detectors_card_has_the_figures_of_its_weights() -> None:
+    folder = SHIPPED / "detector"
+    entries = read_figures(folder)
+    assert entries
+    assert figures_of_card(folder / CARD_NAME).strip() == detector_tables(entries).strip()
+    for entry in entries:
+        onnx = read_record(folder).files["onnx"]
+        assert onnx.sha256.startswith(entry["weights"]["sha256"]), (
+            "faces-jobs evaluate detector --detector own --data DIR --held-out --card"
         )
         assert entry["of_training"] == 0

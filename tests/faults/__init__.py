@@ -1,0 +1,1 @@
+"""Faults that must lose nothing and double nothing, each at each point of a job's life."""

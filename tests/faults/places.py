@@ -1,0 +1,318 @@
+"""Where a run takes place: one machine (SQLite, a folder), or several (PostgreSQL, Redis).
+
+A site holds servers that can be killed, started and slowed; each run gets an empty place on it.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import psycopg
+import redis
+from pydantic import SecretStr
+from sqlalchemy import make_url
+
+from faces_jobs.db.engine import make_engine, sqlite_path
+from faces_jobs.db.migrate import upgrade
+from faces_jobs.queue import QUEUE_NAME
+from faces_jobs.settings import Settings
+from tests.faults.clock import set_ahead
+from tests.faults.processes import Nursery, nursery
+from tests.faults.proxy import Wire
+from tests.integration.servers import (
+    PostgresServer,
+    RedisServer,
+    find_program,
+    running_postgres,
+    running_redis,
+)
+
+SiteName = Literal["SQLite + folder", "PostgreSQL + Redis"]
+SMALL_DISK = "48m"
+
+# Small enough that a run need not wait for what an operator would.
+QUICK: dict[str, Any] = {
+    "lease_seconds": 3.0,
+    "heartbeat_seconds": 0.3,
+    "sweep_seconds": 0.5,
+    "reconcile_seconds": 2.0,
+    "ring_again_seconds": 2.0,
+    "retry_seconds": 0.2,
+    "retry_max_seconds": 1.0,
+    "presence_seconds": 1.0,
+    "webhook_seconds": 1.0,
+}
+ALWAYS: dict[str, Any] = {
+    "device": "cpu",
+    "segment_seconds": 0.5,
+    "batch_size": 4,
+    "min_free_bytes": 1024 * 1024,
+    "webhook_networks": "127.0.0.1",
+    "webhook_ports": "*",
+    "webhook_secret": SecretStr("whsec_" + "A" * 43 + "="),
+}
+
+
+class Broker(Protocol):
+    """What can befall a broker."""
+
+    def kill(self) -> None: ...
+
+    def start(self) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def slow(self, seconds: float) -> AbstractContextManager[None]: ...
+
+    def silent(self) -> AbstractContextManager[None]: ...
+
+    def multiply(self, times: int) -> int:
+        """Leave every message so often, in no order; how many there were."""
+
+
+class FolderBroker:
+    """The folder that one machine has for a broker."""
+
+    def __init__(self, data_folder: Path) -> None:
+        self._folder = data_folder / "queue"
+        self._gone = data_folder / "queue.gone"
+
+    def kill(self) -> None:
+        """The folder is gone, as where a disk is unplugged."""
+        self._folder.rename(self._gone)
+
+    def start(self) -> None:
+        """It is back; what was written meanwhile goes."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._gone.rename(self._folder)
+
+    def flush(self) -> None:
+        for path in (self._folder / "messages").iterdir():
+            path.unlink(missing_ok=True)
+
+    def slow(self, seconds: float) -> AbstractContextManager[None]:
+        raise NotImplementedError("a folder has no wire")
+
+    def silent(self) -> AbstractContextManager[None]:
+        raise NotImplementedError("a folder has no wire")
+
+    def multiply(self, times: int) -> int:
+        messages = self._folder / "messages"
+        texts = []
+        for path in sorted(messages.glob(f"*.{QUEUE_NAME}.msg")):
+            texts.append(path.read_bytes())
+            path.unlink()
+        for text in _shuffled(texts, times):
+            name = f"{time.time_ns():020d}-{uuid.uuid4().hex}"
+            new = self._folder / "taken" / f"{name}.new"
+            new.write_bytes(text)
+            new.rename(messages / f"{name}.{QUEUE_NAME}.msg")
+        return len(texts)
+
+
+class RedisBroker:
+    """A Redis server behind a wire."""
+
+    def __init__(self, server: RedisServer) -> None:
+        self._server = server
+        self._wire = Wire(server.port)
+        self.url = f"redis://127.0.0.1:{self._wire.port}/0"
+
+    def kill(self) -> None:
+        self._server.stop(signal.SIGKILL)
+
+    def start(self) -> None:
+        self._server.start()
+
+    def flush(self) -> None:
+        with redis.Redis.from_url(self._server.url) as client:
+            client.flushall()
+
+    def slow(self, seconds: float) -> AbstractContextManager[None]:
+        return self._wire.slow(seconds)
+
+    def silent(self) -> AbstractContextManager[None]:
+        return self._wire.silent()
+
+    def multiply(self, times: int) -> int:
+        with redis.Redis.from_url(self._server.url) as client:
+            texts = client.lrange(QUEUE_NAME, 0, -1)
+            client.delete(QUEUE_NAME)
+            if texts:
+                client.rpush(QUEUE_NAME, *_shuffled(texts, times))
+            return len(texts)
+
+    def close(self) -> None:
+        self._wire.close()
+
+
+def _shuffled(texts: list[bytes], times: int) -> list[bytes]:
+    many = texts * times
+    random.Random(len(many)).shuffle(many)
+    return many
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What one run has to itself."""
+
+    site: Site
+    folder: Path
+    settings: Settings
+    broker: Broker
+    clock: Path  # the file by which its processes' clocks are moved
+
+    @property
+    def log(self) -> Path:
+        """Where its processes write what they have to say."""
+        return self.folder / "log"
+
+
+class Site:
+    """The servers of one kind of installation."""
+
+    name: SiteName
+    nursery: Nursery
+
+    @contextmanager
+    def place(
+        self, *, settings: dict[str, Any] | None = None, small_disk: bool = False
+    ) -> Iterator[Place]:
+        """An empty database and folder for one run; on a disk of its own where asked for."""
+        raise NotImplementedError
+
+
+class OneMachine(Site):
+    """SQLite and a folder."""
+
+    name: SiteName = "SQLite + folder"
+
+    def __init__(self, folder: Path, nursery: Nursery) -> None:
+        self._folder = folder
+        self.nursery = nursery
+        self._template = folder / "template.db"
+        upgrade(f"sqlite:///{self._template}")
+
+    @contextmanager
+    def place(
+        self, *, settings: dict[str, Any] | None = None, small_disk: bool = False
+    ) -> Iterator[Place]:
+        with _folder(self._folder, small_disk=small_disk) as folder:
+            shutil.copy(self._template, folder / "data" / "faces_jobs.db")
+            made = Settings(data_folder=folder / "data", **ALWAYS, **(settings or QUICK))
+            yield Place(self, folder, made, FolderBroker(folder / "data"), _clock(folder))
+
+    @staticmethod
+    @contextmanager
+    def locked(settings: Settings) -> Iterator[None]:
+        """Another process writes and does not end."""
+        path = sqlite_path(make_engine(settings.database).url)
+        connection = sqlite3.connect(str(path), isolation_level=None, timeout=60)
+        try:
+            connection.execute("BEGIN EXCLUSIVE")
+            yield
+        finally:
+            connection.close()
+
+
+class SeveralMachines(Site):
+    """PostgreSQL and Redis, each a server of this site alone."""
+
+    name: SiteName = "PostgreSQL + Redis"
+
+    def __init__(
+        self, folder: Path, nursery: Nursery, postgres: PostgresServer, broker: RedisBroker
+    ) -> None:
+        self._folder = folder
+        self.nursery = nursery
+        self.postgres = postgres
+        self._broker = broker
+        self.sql('CREATE DATABASE "template"')
+        upgrade(self._url("template"))
+
+    @contextmanager
+    def place(
+        self, *, settings: dict[str, Any] | None = None, small_disk: bool = False
+    ) -> Iterator[Place]:
+        name = f"run_{uuid.uuid4().hex[:12]}"
+        self.sql(f'CREATE DATABASE "{name}" TEMPLATE "template"')
+        self._broker.flush()
+        with _folder(self._folder, small_disk=small_disk) as folder:
+            made = Settings(
+                data_folder=folder / "data",
+                database_url=self._url(name),
+                broker_url=self._broker.url,
+                **ALWAYS,
+                **(settings or QUICK),
+            )
+            yield Place(self, folder, made, self._broker, _clock(folder))
+        self.sql(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    def sql(self, statement: str) -> None:
+        """Say something to the server, as its operator."""
+        url = make_url(self.postgres.url).set(drivername="postgresql")
+        plain = url.render_as_string(hide_password=False)
+        with psycopg.connect(plain, autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+    def _url(self, name: str) -> str:
+        url = make_url(self.postgres.url).set(database=name)
+        return url.render_as_string(hide_password=False)
+
+
+@contextmanager
+def one_machine(folder: Path) -> Iterator[OneMachine]:
+    """A machine with nothing but itself."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with nursery() as born:
+        yield OneMachine(folder, born)
+
+
+@contextmanager
+def several_machines(folder: Path) -> Iterator[SeveralMachines]:
+    """Start servers of their own.
+
+    Raises:
+        FileNotFoundError: PostgreSQL or Redis is not installed.
+    """
+    initdb, redis_server = find_program("initdb"), find_program("redis-server")
+    if initdb is None or redis_server is None:
+        raise FileNotFoundError("PostgreSQL or Redis is not installed.")
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        broker = RedisBroker(stack.enter_context(running_redis(redis_server, folder)))
+        stack.callback(broker.close)
+        postgres = stack.enter_context(running_postgres(initdb, keeps_commits=True))
+        yield SeveralMachines(folder, stack.enter_context(nursery()), postgres, broker)
+
+
+@contextmanager
+def _folder(parent: Path, *, small_disk: bool) -> Iterator[Path]:
+    folder = parent / uuid.uuid4().hex[:8]
+    data = folder / "data"
+    data.mkdir(parents=True)
+    if small_disk:
+        command = ["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK}", "tmpfs", str(data)]
+        subprocess.run(command, check=True, capture_output=True)
+    try:
+        yield folder
+    finally:
+        if small_disk:
+            subprocess.run(["umount", "--lazy", str(data)], check=True, capture_output=True)
+
+
+def _clock(folder: Path) -> Path:
+    path = folder / "clock"
+    set_ahead(path, 0)
+    return path

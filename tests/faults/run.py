@@ -1,0 +1,255 @@
+"""Plays one run of a job, disturbed or not, and compares what came of it."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from skimage.data import astronaut
+from sqlalchemy import func, select
+
+from faces_jobs.client import Client
+from faces_jobs.db.session import Database, open_database
+from faces_jobs.db.tables import DeliveryRow, JobRow, ProcessRow
+from faces_jobs.errors import DatabaseError, ServerError
+from faces_jobs.jobs.spec import JobSpec
+from faces_jobs.queue import open_queue
+from faces_jobs.settings import Settings
+from faces_jobs.storage import open_storage
+from faces_jobs.submit import submit_files
+from tests.clips import Sound, write_image, write_video
+from tests.faults.faults import Fault
+from tests.faults.limits import bounded_memory
+from tests.faults.oracle import Pieces, compare, pieces, repeated_attempts
+from tests.faults.places import Place, Site
+from tests.faults.points import Kind, Point
+from tests.faults.processes import Actor, NotInTimeError
+from tests.faults.scene import Scene
+from tests.ports import free_port
+from tests.receivers import Receiver, receiver
+from tests.services import PATIENCE_SECONDS
+
+SIDE = 128
+FRAMES = 30
+RATE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of one disturbed run."""
+
+    site: str
+    fault: str
+    point: str
+    lost: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+    again: int = 0  # segments and exports begun again
+    recovery_seconds: float | None = None
+    seconds: float = 0.0
+    error: str | None = None
+    log: str = field(default="", repr=False)
+
+    @property
+    def well(self) -> bool:
+        """Whether it came out as if nothing had happened."""
+        return self.error is None and not self.lost and not self.doubled
+
+
+def make_files(folder: Path) -> list[Path]:
+    """A clip that is cut into three parts, with sound, and a photograph: a face in each."""
+    portrait: Any = astronaut()[0:256, 96:352, ::-1]  # type: ignore[no-untyped-call]  # ships no types
+    small = cv2.resize(np.ascontiguousarray(portrait), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    picture: Any = np.ascontiguousarray(small)
+    clip = write_video(
+        folder / "clip.mp4",
+        [np.roll(picture, number % 12, axis=1) for number in range(FRAMES)],
+        rate=RATE,
+        codec_options={"g": "5"},
+        sounds=[Sound(seconds=FRAMES / RATE)],
+    )
+    return [clip, write_image(folder / "photo.png", picture)]
+
+
+def play_undisturbed(site: Site, files: list[Path]) -> Pieces:
+    """What comes of the job when nothing happens to it."""
+    with receiver() as hooks, site.place() as place, ExitStack() as stack:
+        database = stack.enter_context(open_database(place.settings.database))
+        actors = [
+            stack.enter_context(Actor(kind, place.settings, place.log, nursery=site.nursery))
+            for kind in ("sweep", "worker")
+        ]
+        _submit(place.settings, database, files, hooks)
+        return _end(place, database, actors, hooks)
+
+
+def play(
+    site: Site,
+    fault: Fault,
+    point: Point,
+    *,
+    files: list[Path],
+    undisturbed: Pieces,
+    settings: dict[str, Any] | None = None,
+) -> Result:
+    """Disturb a run at one point; what differs from the undisturbed one."""
+    began = time.monotonic()
+    told: dict[str, Any]
+    small_disk = fault.small_disk
+    with receiver() as hooks, site.place(settings=settings, small_disk=small_disk) as place:
+        try:
+            told = _play(place, fault, point, hooks=hooks, files=files, undisturbed=undisturbed)
+        except Exception as error:  # noqa: BLE001 (whatever it is, it belongs to this run alone)
+            told = {"error": f"{type(error).__name__}: {error}"}
+        said = place.log.read_text(encoding="utf-8", errors="replace")
+    return Result(
+        site.name, fault.name, point.name, seconds=time.monotonic() - began, log=said, **told
+    )
+
+
+def _play(
+    place: Place,
+    fault: Fault,
+    point: Point,
+    *,
+    hooks: Receiver,
+    files: list[Path],
+    undisturbed: Pieces,
+) -> dict[str, Any]:
+    with ExitStack() as stack:
+        database = stack.enter_context(open_database(place.settings.database))
+        clock = place.clock if fault.moves_clock else None
+        group = stack.enter_context(bounded_memory()) if fault.bounds_memory else None
+
+        def actor(kind: Kind, settings: Settings = place.settings, **how: Any) -> Actor:
+            nursery = place.site.nursery
+            made = Actor(kind, settings, place.log, nursery=nursery, clock=clock, **how)
+            return stack.enter_context(made)
+
+        homes = [place.settings.model_copy(update={"port": free_port()}) for _ in range(2)]
+        victim = actor(point.kind, homes[0], point=point, cgroup=group)
+        rescuer = actor(point.kind, homes[1], held=True)
+        kinds: tuple[Kind, ...] = ("sweep", "worker")
+        others = [actor(kind) for kind in kinds if kind != point.kind]
+        submission: Future[str] = Future()
+        if point.kind == "web":
+            submission = _submit_over_http([one.port for one in homes], files, hooks)
+        else:
+            submission.set_result(_submit(place.settings, database, files, hooks))
+        piece = victim.wait_at_point()
+        scene = Scene(place, victim, rescuer, piece)
+        rescuer.wait_for("held")
+        if not fault.alone:
+            rescuer.go()
+            _wait(lambda: _are_there(database, rescuer.kind, 2), "the rescuer did not begin")
+        with scene.watched(database):
+            counts_from = fault.strike(scene)
+            if rescuer.held:
+                rescuer.go()
+                _wait(lambda: _are_there(database, rescuer.kind, 2), "the rescuer did not begin")
+            submission.result(PATIENCE_SECONDS)
+            actors = [rescuer, *others] if fault.ends else [victim, rescuer, *others]
+            found = _end(place, database, actors, hooks)
+            scene.wait_until_recovered()
+        verdict = compare(found, undisturbed)
+        assert scene.recovered_at is not None
+        return {
+            "lost": verdict.lost,
+            "doubled": verdict.doubled,
+            "again": repeated_attempts(database),
+            "recovery_seconds": max(0.0, scene.recovered_at - counts_from),
+        }
+
+
+def _end(place: Place, database: Database, actors: list[Actor], hooks: Receiver) -> Pieces:
+    """Wait for the job's end and its webhook, end all processes well, and look."""
+
+    def ended() -> bool:
+        for actor in actors:
+            assert actor.alive, f"a {actor.kind} process ended before it was told to"
+        return _has_ended(database)
+
+    _wait(ended, "the job did not end")
+    for actor in actors:
+        actor.send(signal.SIGTERM)
+    for actor in actors:
+        code = actor.wait()
+        # By the signal itself where it had just begun.
+        assert code in (0, -signal.SIGTERM), f"the {actor.kind} process ended with {code}"
+    return pieces(database, place.settings.data_folder / "files", hooks.ids)
+
+
+def _has_ended(database: Database) -> bool:
+    with database.read() as session:
+        states = session.scalars(select(JobRow.status)).all()
+        open_ = session.scalar(select(func.count()).where(DeliveryRow.next_at.is_not(None)))
+        return bool(states) and all(state.ended for state in states) and not open_
+
+
+def _are_there(database: Database, kind: Kind, count: int) -> bool:
+    """Whether so many processes of a kind have told of themselves."""
+    question = select(func.count()).where(ProcessRow.kind == kind)
+    with database.read() as session:
+        return (session.scalar(question) or 0) >= count
+
+
+def _wait(until: Callable[[], bool], otherwise: str) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            if until():
+                return
+        except DatabaseError as error:  # a server that has just come back
+            otherwise = f"{otherwise}: {error}"
+        if time.monotonic() > deadline:
+            raise NotInTimeError(otherwise)
+        time.sleep(0.1)
+
+
+def _submit(settings: Settings, database: Database, files: list[Path], hooks: Receiver) -> str:
+    storage = open_storage(settings)
+    with open_queue(settings) as queue, storage.receive() as incoming:
+        return submit_files(
+            [incoming.add(path.name, [path.read_bytes()]) for path in files],
+            JobSpec(webhook=hooks.url),
+            database=database,
+            storage=storage,
+            queue=queue,
+            settings=settings,
+        ).job_id
+
+
+def _submit_over_http(ports: list[int], files: list[Path], hooks: Receiver) -> Future[str]:
+    """Submit as a client that does not give up: the same again, with the same key."""
+    key = uuid.uuid4().hex
+    answered: Future[str] = Future()
+
+    def submit() -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            for port in ports:
+                try:
+                    with Client(f"http://127.0.0.1:{port}") as client:
+                        job = client.submit_files(
+                            [(path.name, path) for path in files],
+                            {"webhook": hooks.url},
+                            idempotency_key=key,
+                        )
+                except ServerError:
+                    time.sleep(0.1)
+                else:
+                    answered.set_result(job.id)
+                    return
+        answered.set_exception(NotInTimeError("no web process took the submission"))
+
+    threading.Thread(target=submit, name="client", daemon=True).start()
+    return answered
