@@ -37,7 +37,7 @@ class Encoder:
 
 
 # x264's "superfast" with the rate control of "veryfast": as good a picture (by PSNR) in two
-# thirds of its time, for an eighth more bytes; see docs/performance.md for what was measured.
+# thirds of its time, for a sixth more bytes; see docs/performance.md for what was measured.
 X264 = Encoder(
     "libx264",
     {"preset": "superfast", "crf": "21", "x264-params": "mbtree=1:rc-lookahead=10"},
