@@ -74,7 +74,8 @@ class Results:
             grid = figure.add_gridspec(2, 2)
             self._draw_speed(figure, grid[:, 0])
             self._draw_ratios(figure, grid[0, 1])
-            self._draw_costs(figure, grid[1, 1])
+            if self.observations:
+                self._draw_costs(figure, grid[1, 1])
             figure.savefig(path, dpi=110)
 
     def _worst(self, name: str) -> float:

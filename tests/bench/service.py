@@ -76,6 +76,7 @@ def video_seconds(clip: Path, folder: Path, *, workers: int) -> float:
             folder,
             "--workers",
             str(workers),
+            lanes="1",
         ) as service,
         Client(service.url) as client,
     ):
