@@ -13,7 +13,7 @@ from faces_jobs_models.detector.outputs import LANDMARKS, STRIDES
 from faces_jobs_models.detector.suppression import keep_best
 from faces_jobs_models.detector.working_batch import WorkingSize
 
-_LARGEST_LOG_SIZE = 10.0  # e^10 strides: far beyond any picture, and far from an overflow
+LARGEST_LOG_SIZE = 10.0  # e^10 strides: far beyond any picture, and far from an overflow
 
 
 def decode(
@@ -70,7 +70,7 @@ def _level(
     rows, columns = np.divmod(cells, size.outer_width // stride)
     corner = np.stack([columns, rows], axis=1).astype(np.float32)
     centre = (corner + bbox[cells, :2]) * stride
-    half = np.exp(np.minimum(bbox[cells, 2:], _LARGEST_LOG_SIZE)) * (stride / 2)
+    half = np.exp(np.minimum(bbox[cells, 2:], LARGEST_LOG_SIZE)) * (stride / 2)
     points = (kps[cells].reshape(-1, LANDMARKS, 2) + corner[:, None]) * stride
     return (
         np.sqrt(squared[cells]),

@@ -74,11 +74,14 @@ class GridDetector:
         found: list[Detections] = []
         step = self._options.frames_a_run
         for start in range(0, len(pictures_bgr), step):
-            some = pictures_bgr[start : start + step]
-            batch, size = self._batch.fill(some)
-            outputs = self._network.run(batch)
-            found.extend(
-                decode(outputs, index, size=size, options=self._options)
-                for index in range(len(some))
-            )
+            found.extend(self._detect(pictures_bgr[start : start + step]))
         return found
+
+    def _detect(self, pictures_bgr: Sequence[Picture]) -> list[Detections]:
+        """The faces of a few pictures that the network looks at in one run."""
+        batch, size = self._batch.fill(pictures_bgr)
+        outputs = self._network.run(batch)
+        return [
+            decode(outputs, index, size=size, options=self._options)
+            for index in range(len(pictures_bgr))
+        ]

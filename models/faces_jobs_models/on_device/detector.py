@@ -12,9 +12,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from faces_jobs.pipeline.values import Detections, Picture
+from faces_jobs_models.detector.decode import LARGEST_LOG_SIZE
+from faces_jobs_models.detector.grid_detector import GridDetector
 from faces_jobs_models.detector.options import DetectorOptions
 from faces_jobs_models.detector.outputs import LANDMARKS, STRIDES
-from faces_jobs_models.detector.pictures import check_pictures
 from faces_jobs_models.detector.torch_network import TorchGridNetwork
 from faces_jobs_models.detector.working_batch import WorkingSize
 from faces_jobs_models.on_device.pictures import DevicePictures
@@ -22,11 +23,9 @@ from faces_jobs_models.on_device.shrinking import shrink_all
 from faces_jobs_models.on_device.suppression import keep_best_on_device
 from faces_jobs_models.weights import ModelRecord
 
-_LARGEST_LOG_SIZE = 10.0  # e^10 strides: far beyond any picture, and far from an overflow
 
-
-class DeviceGridDetector:
-    """Finds faces in batches of pictures of one size. Implements `Detector`.
+class DeviceGridDetector(GridDetector):
+    """A grid detector that looks at the pictures' copies on the device.
 
     It answers as `GridDetector` does, up to what the device's arithmetic rounds.
     """
@@ -40,41 +39,9 @@ class DeviceGridDetector:
         sha256: str,
         pictures: DevicePictures,
     ) -> None:
-        self._network = network
-        self._record = record
-        self._options = options
-        self._sha256 = sha256
+        super().__init__(network, record, options, sha256=sha256)
+        self._on_device = network
         self._pictures = pictures
-
-    @property
-    def name(self) -> str:
-        """Name in records and results."""
-        return self._record.name
-
-    @property
-    def version(self) -> str:
-        """Version of the weights."""
-        return self._record.version
-
-    @property
-    def sha256(self) -> str:
-        """Of the weights file in use."""
-        return self._sha256
-
-    def detect(self, pictures_bgr: Sequence[Picture]) -> list[Detections]:
-        """Find the faces of each picture; as `GridDetector.detect`.
-
-        Raises:
-            ValueError: the pictures differ in size, are not BGR uint8, or hold no pixel.
-        """
-        if not pictures_bgr:
-            return []
-        check_pictures(pictures_bgr)
-        found: list[Detections] = []
-        step = self._options.frames_a_run
-        for start in range(0, len(pictures_bgr), step):
-            found.extend(self._detect(pictures_bgr[start : start + step]))
-        return found
 
     @torch.inference_mode()
     def _detect(self, pictures_bgr: Sequence[Picture]) -> list[Detections]:
@@ -84,7 +51,7 @@ class DeviceGridDetector:
         inner = shrink_all(frames, size.inner_width, size.inner_height)
         # The network of the CPU sees whole numbers there.
         right, below = size.outer_width - size.inner_width, size.outer_height - size.inner_height
-        outputs = self._network.answer(functional.pad(inner.round(), (0, right, 0, below)))
+        outputs = self._on_device.answer(functional.pad(inner.round(), (0, right, 0, below)))
         cls, obj, bbox, kps = (
             torch.cat([outputs[kind * len(STRIDES) + level] for level in range(len(STRIDES))], 1)
             for kind in range(4)
@@ -104,7 +71,7 @@ class DeviceGridDetector:
         maybe = maybe[order[: options.most_faces * 4]]
         corner, stride = cells.corner[maybe], cells.stride[maybe]
         centre = (corner + bbox[maybe, :2]) * stride
-        half = bbox[maybe, 2:].clamp(max=_LARGEST_LOG_SIZE).exp() * (stride / 2)
+        half = bbox[maybe, 2:].clamp(max=LARGEST_LOG_SIZE).exp() * (stride / 2)
         points = (kps[maybe].reshape(-1, LANDMARKS, 2) + corner[:, None]) * stride[:, None]
         low = torch.minimum(((centre - half) / cells.scale_xy).clamp(min=0), cells.limit_xy)
         high = torch.minimum(((centre + half) / cells.scale_xy).clamp(min=0), cells.limit_xy)
