@@ -18,7 +18,7 @@ from faces_jobs.db.claims import SegmentClaim, held, is_ready, lost, of_active_j
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.endings import SegmentResults, artifact_values
 from faces_jobs.db.jobs import finish_if_last
-from faces_jobs.db.moves import move_items, move_segments, sources
+from faces_jobs.db.moves import move_items, move_segments, past_the_session, sources
 from faces_jobs.db.rows import face_values, model_values, track_values
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import (
@@ -78,7 +78,7 @@ def take_beside(
     with database.begin() as session:
         ids = session.scalars(free).all()
         taken = session.scalars(
-            update(SegmentRow)
+            past_the_session(update(SegmentRow))
             .where(SegmentRow.id.in_(ids), SegmentRow.status == SegmentStatus.QUEUED)
             .values(
                 status=SegmentStatus.RUNNING,
@@ -102,7 +102,8 @@ def take_beside(
             .order_by(SegmentRow.id)
         ).all()
         items = [row.ItemRow.id for row in rows]
-        session.execute(move_items(ItemStatus.RUNNING, ItemRow.id.in_(items), started_at=now))
+        begun = move_items(ItemStatus.RUNNING, ItemRow.id.in_(items), started_at=now)
+        session.execute(past_the_session(begun))
     return [
         replace(
             claim,
@@ -133,7 +134,7 @@ def renew_bundle(
         LeaseLostError: another worker has one of them, or it is no more.
     """
     renewed = (
-        update(SegmentRow)
+        past_the_session(update(SegmentRow))
         .where(*_ours(bundle))
         .values(lease_until=now_seconds() + lease_seconds, peak_memory_bytes=peak_memory_bytes)
         .returning(SegmentRow.id)
@@ -211,8 +212,10 @@ def _check_all(session: Session, bundle: Bundle, found: Sequence[int]) -> None:
 
 def _replace_rows(session: Session, by_item: Mapping[int, SegmentResults], job_id: str) -> None:
     """Put the rows of these items in the place of those that an earlier attempt left."""
+    # Past the ORM, which would look at each of these many rows for what is not there.
+    connection = session.connection()
     for old in (FaceRow, TrackRow, ModelRow, ArtifactRow):
-        session.execute(delete(old).where(old.item_id.in_(by_item)))
+        connection.execute(delete(old).where(old.item_id.in_(by_item)))
     rows: dict[type[Base], list[dict[str, Any]]] = {
         FaceRow: [
             face_values(job_id, item_id, face)
@@ -235,8 +238,6 @@ def _replace_rows(session: Session, by_item: Mapping[int, SegmentResults], job_i
             for artifact in results.artifacts
         ],
     }
-    # Past the ORM, which would look at each of these many rows for what is not there.
-    connection = session.connection()
     for table, values in rows.items():
         if values:
             connection.execute(insert(table), values)

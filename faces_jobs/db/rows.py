@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import delete, insert, select, tuple_
@@ -19,15 +20,18 @@ from faces_jobs.jobs.unsure import written
 # count, small enough that memory does not.
 CHUNK = 2000
 
+# All at once, since an export reads many rows: (label, probability) of each head, in a row.
+_ATTRIBUTES_OF = attrgetter(*(name for head in HEADS for name in (head, f"{head}_probability")))
+
 
 def attributes_of(row: AttributeColumns) -> Attributes:
     """The attributes of a row; heads that were off are absent."""
-    found = {}
-    for head in HEADS:
-        label, probability = getattr(row, head), getattr(row, f"{head}_probability")
-        if label is not None:
-            found[head] = Attribute(label, probability)
-    return found
+    values = _ATTRIBUTES_OF(row)
+    return {
+        head: Attribute(label, probability)
+        for head, label, probability in zip(HEADS, values[::2], values[1::2], strict=True)
+        if label is not None
+    }
 
 
 def replace_faces(
