@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, bindparam, delete, insert, or_, select, update
 from sqlalchemy.orm import Session
 
+from faces_jobs.db.blocks import write_block
 from faces_jobs.db.claims import SegmentClaim, held, is_ready, lost, of_active_job
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.endings import SegmentResults, artifact_values
@@ -214,6 +215,7 @@ def _replace_rows(session: Session, by_item: Mapping[int, SegmentResults], job_i
     """Put the rows of these items in the place of those that an earlier attempt left."""
     # Past the ORM, which would look at each of these many rows for what is not there.
     connection = session.connection()
+    # Blocks of an earlier attempt are left: they hold other images too (see `tables.blocks`).
     for old in (FaceRow, TrackRow, ModelRow, ArtifactRow):
         connection.execute(delete(old).where(old.item_id.in_(by_item)))
     rows: dict[type[Base], list[dict[str, Any]]] = {
@@ -241,6 +243,11 @@ def _replace_rows(session: Session, by_item: Mapping[int, SegmentResults], job_i
     for table, values in rows.items():
         if values:
             connection.execute(insert(table), values)
+    write_block(
+        connection,
+        job_id,
+        [(item_id, face) for item_id, results in by_item.items() for face in results.faces],
+    )
 
 
 def _end_segments(session: Session, results: Iterable[Ended]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import delete, insert, select, tuple_
 from sqlalchemy.orm import Session
 
+from faces_jobs.db.blocks import forget_blocks, write_block
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import AttributeColumns, FaceRow, ItemRow, ModelRow, TrackRow
 from faces_jobs.jobs.labels import HEADS
@@ -51,10 +52,13 @@ def replace_faces(
     if end_frame is not None:
         old = old.where(FaceRow.frame_index < end_frame)
     session.execute(old)
+    connection = session.connection()
+    forget_blocks(connection, item_id, start_frame=start_frame, end_frame=end_frame)
     count = 0
     rows = iter(faces)
     while chunk := list(islice(rows, CHUNK)):
         session.execute(insert(FaceRow), [face_values(job_id, item_id, face) for face in chunk])
+        write_block(connection, job_id, [(item_id, face) for face in chunk])
         count += len(chunk)
     return count
 
