@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import product
+from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, or_, select, true, tuple_
+from sqlalchemy import ColumnElement, Row, ScalarSelect, Select, and_, or_, select, true, tuple_
 from sqlalchemy.orm import Session, aliased
 
-from faces_jobs.db.tables import FACE_BLOCKS, FaceRow
+from faces_jobs.db.tables import FACE_BLOCKS, FaceRow, ItemRow
 from faces_jobs.db.tables.blocks import END, PAIRS, START, bit_of, bounds_of, pair_of
 from faces_jobs.jobs.labels import ANSWERS
 from faces_jobs.jobs.query import AttributeFilter, FaceQuery
@@ -23,6 +24,7 @@ from faces_jobs.results.pages import read_face_cursor
 # Blocks that are looked into at once. What many have fills a page from the first one; of what
 # few have, or no more than seems so, several are read in one go.
 STEPS = (1, 8, 64)
+NEAR_FRAMES = 100
 
 _BLOCK = FACE_BLOCKS.c
 _KEY = (FaceRow.item_id, FaceRow.frame_index, FaceRow.face_index)
@@ -30,13 +32,12 @@ _START = tuple(_BLOCK[name] for name in START)
 _END = tuple(_BLOCK[name] for name in END)
 
 Key = tuple[int, int, int]
-Start = tuple[int, int, int, int]  # of a block, behind its number
+Span = tuple[Key | None, Key | None]
+"""From behind a key to another, that one included; None: from the first, to the last."""
 
 
 def asks_blocks(query: FaceQuery) -> bool:
     """Whether blocks may spare looks at faces, where no index holds nothing but answers."""
-    if query.item_id is not None and (query.min_time_ms, query.max_time_ms) != (None, None):
-        return False  # it goes by time
     asked = [wanted for wanted in query.attributes.values() if wanted != AttributeFilter()]
     return len(asked) > 1 or has_bounds(query)
 
@@ -58,25 +59,23 @@ def faces_in_blocks(
         if not blocks:
             break
         limit = wanted - len(found)
-        ids = [block.id for block in blocks[:most]]
-        question = _faces_of(session, ids, conditions, _between(after, horizon), limit)
-        rows = session.scalars(question).all()
+        end = None if horizon is None else _before(horizon)
+        rows = _faces_of(session, blocks[:most], conditions, (after, end), limit)
         found.update((_key_of(row), row) for row in rows)  # twice, where blocks overlap
         if len(rows) == limit:
             after = _key_of(rows[-1])
-        elif horizon is None:
+        elif end is None:
             break
         else:
-            after = (horizon[0], horizon[1], horizon[2] - 1)
+            after = end
     return list(found.values())
 
 
-def _horizon(blocks: Sequence[Row[Start]], most: int) -> Key | None:
+def _horizon(blocks: Sequence[Row[Any]], most: int) -> Key | None:
     """Where the first block begins that is one too many; None: these are all."""
     if len(blocks) <= most:
         return None
-    block = blocks[most]
-    return block.first_item, block.first_frame, block.first_face
+    return _start_of(blocks[most])
 
 
 def _place(query: FaceQuery) -> Key | None:
@@ -84,9 +83,9 @@ def _place(query: FaceQuery) -> Key | None:
     return None if place is None else (int(place[0]), int(place[2]), int(place[3]))
 
 
-def _candidates(query: FaceQuery, after: Key | None) -> Select[Start]:
+def _candidates(query: FaceQuery, after: Key | None) -> Select[Any]:
     """Blocks behind a place in which there may be such faces, in order."""
-    question = select(_BLOCK.id, *_START).where(*_promises(query)).order_by(*_START)
+    question = select(_BLOCK.id, *_START, *_END).where(*_promises(query)).order_by(*_START)
     return question if after is None else question.where(tuple_(*_END) > tuple_(*after))
 
 
@@ -95,6 +94,8 @@ def _promises(query: FaceQuery) -> Iterator[ColumnElement[bool]]:
     if query.job_id is not None:
         yield _BLOCK.job_id == query.job_id
     if query.item_id is not None:
+        # By its job there are fewer to look through.
+        yield _BLOCK.job_id == _job_of(query.item_id)
         yield and_(_BLOCK.first_item <= query.item_id, _BLOCK.last_item >= query.item_id)
     if query.track is not None:
         yield and_(_BLOCK.min_track <= query.track, _BLOCK.max_track >= query.track)
@@ -105,6 +106,10 @@ def _promises(query: FaceQuery) -> Iterator[ColumnElement[bool]]:
     if query.min_score is not None:
         yield _BLOCK.max_score >= query.min_score
     yield from _promises_of_labels(query)
+
+
+def _job_of(item_id: int) -> ScalarSelect[str]:
+    return select(ItemRow.job_id).where(ItemRow.id == item_id).scalar_subquery()
 
 
 def _promises_of_labels(query: FaceQuery) -> Iterator[ColumnElement[bool]]:
@@ -130,43 +135,93 @@ def _may_be(head: str, label: str, wanted: AttributeFilter) -> ColumnElement[boo
     return and_(*conditions)
 
 
-def _between(after: Key | None, horizon: Key | None) -> list[ColumnElement[bool]]:
-    bounds = []
-    if after is not None:
-        bounds.append(tuple_(*_KEY) > tuple_(*after))
-    if horizon is not None:
-        bounds.append(tuple_(*_KEY) < tuple_(*horizon))
-    return bounds
-
-
 def _faces_of(
     session: Session,
-    blocks: Sequence[int],
+    blocks: Sequence[Row[Any]],
     conditions: Sequence[ColumnElement[bool]],
-    between: Sequence[ColumnElement[bool]],
+    span: Span,
+    limit: int,
+) -> Sequence[FaceRow]:
+    """The first faces of these blocks that fit and are in this span, in order."""
+    if session.get_bind().dialect.name == "postgresql":
+        return session.scalars(_side_by_side(blocks, conditions, span, limit)).all()
+    # SQLite finds a range by a key that it is told, not by one of another row.
+    rows: list[FaceRow] = []
+    for first, last in _ranges(blocks):
+        begin = _before(first) if span[0] is None else max(_before(first), span[0])
+        end = last if span[1] is None else min(last, span[1])
+        question = select(FaceRow).where(*_within((begin, end)), *conditions)
+        rows += session.scalars(question.order_by(*_KEY).limit(limit - len(rows)))
+        if len(rows) == limit:
+            break
+    return rows
+
+
+def _ranges(blocks: Sequence[Row[Any]]) -> list[tuple[Key, Key]]:
+    """From where to where these blocks are; those that nearly touch, or overlap, are one."""
+    ranges: list[tuple[Key, Key]] = []
+    for block in blocks:
+        start, end = _start_of(block), (block.last_item, block.last_frame, block.last_face)
+        if ranges and _is_near(ranges[-1][1], start):
+            ranges[-1] = (ranges[-1][0], max(ranges[-1][1], end))
+        else:
+            ranges.append((start, end))
+    return ranges
+
+
+def _is_near(end: Key, start: Key) -> bool:
+    """Whether to read what is between takes no longer than to ask once more."""
+    if start[0] == end[0]:
+        return start[1] - end[1] <= NEAR_FRAMES
+    return start[0] - end[0] <= 1 and start[1] <= NEAR_FRAMES
+
+
+def _side_by_side(
+    blocks: Sequence[Row[Any]],
+    conditions: Sequence[ColumnElement[bool]],
+    span: Span,
     limit: int,
 ) -> Select[tuple[FaceRow]]:
-    """The first faces of these blocks that fit, in order."""
-    # The limit cuts nothing off: it keeps a planner from going through the faces first.
-    few = select(*_START, *_END).where(_BLOCK.id.in_(blocks)).limit(len(blocks)).subquery("blocks")
+    """All blocks in one question, each for itself.
+
+    PostgreSQL would guess that a ninth of all faces are in each block, and read them all.
+    """
+    few = select(*_START, *_END).where(_BLOCK.id.in_([block.id for block in blocks]))
+    block = few.limit(len(blocks)).subquery("blocks")  # the limit keeps the two questions apart
     inside = and_(
-        tuple_(*_KEY) >= tuple_(*(few.c[name] for name in START)),
-        tuple_(*_KEY) <= tuple_(*(few.c[name] for name in END)),
+        tuple_(*_KEY) >= tuple_(*(block.c[name] for name in START)),
+        tuple_(*_KEY) <= tuple_(*(block.c[name] for name in END)),
     )
-    if session.get_bind().dialect.name == "sqlite":
-        joined = select(FaceRow).join(few, inside).where(*conditions, *between)
-        return joined.order_by(*_KEY).limit(limit)
-    # PostgreSQL would guess that a ninth of all faces are in each block, and read them all.
-    one = select(FaceRow).where(inside, *conditions, *between).order_by(*_KEY).limit(limit)
+    one = select(FaceRow).where(inside, *_within(span), *conditions).order_by(*_KEY).limit(limit)
     face = aliased(FaceRow, one.lateral("face"))
     return (
         select(face)
-        .select_from(few)
+        .select_from(block)
         .join(face, true())
         .order_by(face.item_id, face.frame_index, face.face_index)
         .limit(limit)
     )
 
 
+def _within(span: Span) -> Iterator[ColumnElement[bool]]:
+    after, end = span
+    if after is not None and end is not None and after[0] == end[0]:
+        # Where the item is asked for too, SQLite goes by that, and sees no range in the rest.
+        yield FaceRow.frame_index.between(after[1], end[1])
+    if after is not None:
+        yield tuple_(*_KEY) > tuple_(*after)
+    if end is not None:
+        yield tuple_(*_KEY) <= tuple_(*end)
+
+
 def _key_of(row: FaceRow) -> Key:
     return row.item_id, row.frame_index, row.face_index
+
+
+def _start_of(block: Row[Any]) -> Key:
+    return block.first_item, block.first_frame, block.first_face
+
+
+def _before(key: Key) -> Key:
+    """A key below this one, and not below any other that is."""
+    return key[0], key[1], key[2] - 1

@@ -87,17 +87,9 @@ def faces_question(query: FaceQuery) -> Select[FaceRow]:
     """The statement behind `list_faces`, without its limit."""
     place = read_face_cursor(query.cursor)
     conditions = face_conditions(query)
-    in_time = query.min_time_ms is not None or query.max_time_ms is not None
-    if query.item_id is not None and in_time:
-        # Within an item, the order of time is that of frames; said this way the index by time
-        # answers, and a range at the end of a long film is not found by reading all of it.
-        order = (FaceRow.time_ms, FaceRow.frame_index, FaceRow.face_index)
-        after = place and (place[1], place[2], place[3])
-    else:
-        order = (FaceRow.item_id, FaceRow.frame_index, FaceRow.face_index)
-        after = place and (place[0], place[2], place[3])
-    if after:
-        conditions.append(tuple_(*order) > tuple_(*after))
+    order = (FaceRow.item_id, FaceRow.frame_index, FaceRow.face_index)
+    if place is not None:
+        conditions.append(tuple_(*order) > tuple_(place[0], place[2], place[3]))
     return select(FaceRow).where(*conditions).order_by(*order)
 
 

@@ -45,7 +45,7 @@ LAST_FRAME, LAST_FACE = 2**62, 2**31 - 1
 
 
 def upgrade() -> None:
-    """To this schema. Sums up all faces that there are: a minute or two for ten million."""
+    """To this schema. Sums up all faces that there are: minutes for ten million."""
     if op.get_bind().dialect.name == "postgresql":
         op.execute("SET LOCAL statement_timeout = 0")  # it reads every face
     op.create_table(
@@ -76,10 +76,16 @@ def upgrade() -> None:
     )
     op.create_index("ix_face_blocks_order", "face_blocks", [*START, *END])
     op.create_index("ix_face_blocks_job", "face_blocks", ["job_id", *START, *END])
+    # Where a track's faces are, and those of a time, the blocks tell.
+    op.drop_index("ix_faces_track", table_name="faces")
+    op.drop_index("ix_faces_time", table_name="faces")
 
 
 def downgrade() -> None:
     """Back to the schema before. Nothing is lost: all of it is in the faces."""
+    rest = ["frame_index", "face_index"]
+    op.create_index("ix_faces_time", "faces", ["item_id", "time_ms", *rest])
+    op.create_index("ix_faces_track", "faces", ["item_id", "track", *rest])
     op.drop_table("face_blocks")
 
 
