@@ -127,7 +127,7 @@ def _promises_of_labels(query: FaceQuery) -> Iterator[ColumnElement[bool]]:
 
 def _may_be(head: str, label: str, wanted: AttributeFilter) -> ColumnElement[bool]:
     lowest, highest = (_BLOCK[name] for name in bounds_of(head, label))
-    conditions = [highest.is_not(None)]
+    conditions: list[ColumnElement[bool]] = [highest.is_not(None)]
     if wanted.min_probability is not None:
         conditions.append(highest >= wanted.min_probability)
     if wanted.max_probability is not None:
@@ -181,7 +181,7 @@ def _side_by_side(
     conditions: Sequence[ColumnElement[bool]],
     span: Span,
     limit: int,
-) -> Select[tuple[FaceRow]]:
+) -> Select[FaceRow]:
     """All blocks in one question, each for itself.
 
     PostgreSQL would guess that a ninth of all faces are in each block, and read them all.

@@ -186,14 +186,14 @@ def test_faces_from_before_there_were_blocks_are_found_too(
 
 def test_the_migration_sums_up_as_the_code_does(database_url: str, database: Database) -> None:
     job = stored_job(database)
-    made = [
-        face(number, score=0.25, **{head: (answers[number % len(answers)], number / 64)})
+    alone: list[dict[str, Any]] = [
+        {head: (label, place / 64)}
         for head, answers in ANSWERS.items()
-        for number in range(2)
+        for place, label in enumerate(answers[:2])
     ]
-    made = [replace(one, frame_index=number) for number, one in enumerate(made)]
-    labels = {head: answers[-1] for head, answers in ANSWERS.items()}
-    made += [face(50, 1, **labels), face(51, **{**labels, "occlusion": "hand"})]
+    made = [face(number, score=0.25, **labels) for number, labels in enumerate(alone)]
+    last: dict[str, Any] = {head: answers[-1] for head, answers in ANSWERS.items()}
+    made += [face(50, 1, **last), face(51, **(last | {"occlusion": "hand"}))]
     finish_segment(database, claimed(database, job.segments[0]), results(made))
     by_code = _only_block(database)
     database.close()
