@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from faces_jobs.db.artifacts import is_visible
 from faces_jobs.db.comparison import existing_jobs, live_tokens
 from faces_jobs.db.deletion import (
     OpenDeletion,
@@ -19,7 +20,6 @@ from faces_jobs.db.deletion import (
     record_look,
     rows_left,
 )
-from faces_jobs.db.endings import is_visible
 from faces_jobs.db.session import Database
 from faces_jobs.errors import NotFoundError, StorageError
 from faces_jobs.storage import JobFolder, Storage

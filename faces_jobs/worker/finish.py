@@ -7,8 +7,9 @@ from functools import partial
 from pathlib import Path
 
 from faces_jobs.db.claims import JobClaim, claim_job, renew_job
-from faces_jobs.db.endings import NewArtifact, hand_back_job
-from faces_jobs.db.endings import finish_job as record_end
+from faces_jobs.db.job_endings import finish_job as record_end
+from faces_jobs.db.job_endings import hand_back_job
+from faces_jobs.db.outcomes import NewArtifact
 from faces_jobs.db.rows import read_faces, read_tracks
 from faces_jobs.db.space import park_job
 from faces_jobs.errors import (

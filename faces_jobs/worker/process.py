@@ -7,12 +7,8 @@ from functools import partial
 
 from faces_jobs.db.bundles import Bundle, hand_back_bundle
 from faces_jobs.db.claims import SegmentClaim, claim_segment
-from faces_jobs.db.endings import (
-    fail_job,
-    fail_segment,
-    hand_back,
-)
-from faces_jobs.db.parts import unheard_segments
+from faces_jobs.db.endings import fail_job, fail_segment, hand_back
+from faces_jobs.db.part_questions import unheard_segments
 from faces_jobs.db.space import park_segment
 from faces_jobs.errors import (
     CancelledError,
