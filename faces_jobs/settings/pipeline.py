@@ -41,6 +41,19 @@ class PipelineSettings(BaseModel):
         le=256,
         description="Frames that go through the stages together; fewer where they are large.",
     )
+    frames_a_run: int | None = Field(
+        default=None,
+        ge=1,
+        le=256,
+        description="Frames that the detector takes at once. Empty: what was measured to be "
+        "quickest on this machine (`faces-jobs models tune`).",
+    )
+    crops_a_run: int | None = Field(
+        default=None,
+        ge=1,
+        le=1024,
+        description="Faces that a model takes at once. Empty: likewise.",
+    )
     lanes: int | None = Field(
         default=None,
         ge=1,

@@ -99,6 +99,11 @@ class StorageSettings(BaseModel):
         return _bucket(self.storage)
 
     @property
+    def run_sizes_folder(self) -> Path:
+        """Keeps how many frames and crops a run were measured to be best."""
+        return self.data_folder / "run-sizes"
+
+    @property
     def database(self) -> str:
         """The database URL in force."""
         if self.database_url:

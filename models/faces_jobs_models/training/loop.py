@@ -23,6 +23,7 @@ from faces_jobs_models.training.checkpoint import Progress, load_checkpoint, sav
 from faces_jobs_models.training.evaluate import answer_with, evaluate
 from faces_jobs_models.training.feed import Feed
 from faces_jobs_models.training.figures import Figures
+from faces_jobs_models.training.half_precision import half_pays
 from faces_jobs_models.training.losses import multi_task_loss
 from faces_jobs_models.training.prepare import Prepared
 from faces_jobs_models.training.recipes import Recipe
@@ -72,6 +73,7 @@ def train(
     progress = load_checkpoint(out, network=network, averaged=averaged, optimizer=optimizer)
     total_steps = feed.steps_an_epoch * recipe.epochs
     step = progress.step
+    half = half_pays()
     for epoch in range(progress.epoch, recipe.epochs):
         started = time.monotonic()
         network.train()
@@ -79,8 +81,8 @@ def train(
         losses = []
         for batch in feed.epoch(epoch):
             _set_rate(optimizer, recipe, step / total_steps)
-            # Half of the time, and the averaged weights come out the same.
-            with torch.autocast("cpu", dtype=torch.bfloat16):
+            # The averaged weights come out the same.
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
                 logits = network.logits(batch.crops)
             loss = multi_task_loss(
                 {head: values.float() for head, values in logits.items()},

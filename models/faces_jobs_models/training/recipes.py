@@ -36,6 +36,7 @@ class Recipe:
     crop_scale: float = 1.1  # the same for all, so that a face is cut once
     crop_size: int = 64
     smoothing: float = 0.05
+    mixup: float = 0.0  # of Beta(mixup, mixup), how far two crops are mixed; 0: they are not
     epochs: int = 20
     batch: int = 128
     learning_rate: float = 3e-3
