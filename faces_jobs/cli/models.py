@@ -80,9 +80,9 @@ def verify(settings: Settings, *, models_path: Path | None) -> None:
 @models_path_option
 @click.pass_obj
 def tune(settings: Settings, *, models_path: Path | None) -> None:
-    """Measure how many frames and faces at once are quickest on this machine, and keep it.
+    """Measure how many frames and faces at once are quickest here.
 
-    A worker does so by itself while it waits for its first work. Results do not depend on it.
+    What is measured is kept. A worker does so by itself while it waits for its first work. Results do not depend on it.
     """
     with needing_packages():
         from faces_jobs_models.catalog import open_catalog
