@@ -82,7 +82,8 @@ def verify(settings: Settings, *, models_path: Path | None) -> None:
 def tune(settings: Settings, *, models_path: Path | None) -> None:
     """Measure how many frames and faces at once are quickest here.
 
-    What is measured is kept. A worker does so by itself while it waits for its first work. Results do not depend on it.
+    What is measured is kept. A worker does so by itself while it waits for its first work.
+    Results do not depend on it.
     """
     with needing_packages():
         from faces_jobs_models.catalog import open_catalog

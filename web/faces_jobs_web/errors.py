@@ -118,15 +118,16 @@ def problem_of(error: FacesJobsError) -> Problem:
 
 
 def problem_codes() -> dict[str, tuple[int, str]]:
-    """Every code that a problem may have, with its status and title."""
-    codes = {code: (status, title) for status, (code, title) in sorted(HTTP_CODES.items())}
+    """Every code that a problem may have, with its status and title, in the order of these."""
+    codes = {code: (status, title) for status, (code, title) in HTTP_CODES.items()}
     for kind in _subclasses(FacesJobsError):
         found = next(
             ((status, title) for one, status, title in STATUSES if issubclass(kind, one)), None
         )
         if found is not None:
             codes[kind.code] = found
-    return {**codes, INTERNAL: (500, INTERNAL_TITLE)}
+    codes[INTERNAL] = (500, INTERNAL_TITLE)
+    return dict(sorted(codes.items(), key=lambda one: (one[1][0], one[0])))
 
 
 def _subclasses(kind: type[FacesJobsError]) -> list[type[FacesJobsError]]:
