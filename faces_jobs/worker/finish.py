@@ -36,7 +36,7 @@ from faces_jobs.worker.record import Published, record
 from faces_jobs.worker.resources import Worker
 
 # File name of each export -> its kind and media type. Items' files begin with a number and a
-# dash (see `process`), so the names never meet.
+# dash (see `worker.names`), so the names never meet.
 EXPORTS = {
     "faces.csv": ("faces_csv", "text/csv; charset=utf-8"),
     "faces.jsonl": ("faces_jsonl", "application/x-ndjson"),
