@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from faces_jobs.db.artifacts import is_visible
 from faces_jobs.db.comparison import existing_jobs, live_tokens
 from faces_jobs.db.deletion import (
     OpenDeletion,
@@ -19,7 +20,6 @@ from faces_jobs.db.deletion import (
     record_look,
     rows_left,
 )
-from faces_jobs.db.endings import is_visible
 from faces_jobs.db.session import Database
 from faces_jobs.errors import NotFoundError, StorageError
 from faces_jobs.storage import JobFolder, Storage
@@ -113,19 +113,6 @@ def _what_remains(deletion: OpenDeletion, database: Database, storage: Storage) 
     except StorageError as error:
         return f"it can't be seen whether files remain: {error}"
     return None
-
-
-def sweep_files(
-    database: Database,
-    storage: Storage,
-    *,
-    orphan_seconds: float = ORPHAN_SECONDS,
-    stale_seconds: float = STALE_SECONDS,
-) -> int:
-    """Remove files that no row speaks of. Returns how many folders were removed."""
-    return remove_leftovers(storage, stale_seconds=stale_seconds) + remove_orphans(
-        database, storage, list(storage.job_folders()), orphan_seconds=orphan_seconds
-    )
 
 
 def remove_leftovers(storage: Storage, *, stale_seconds: float = STALE_SECONDS) -> int:

@@ -16,8 +16,10 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from faces_jobs.cli.copy_names import copy_name
 from faces_jobs.errors import MediaError, NoVideoError
 from faces_jobs.jobs.records import FaceRecord, TrackRecord
+from faces_jobs.logs import about
 from faces_jobs.pipeline.camera import CameraReader
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.run import run_item
@@ -56,7 +58,10 @@ def run_files(wanted: Wanted, catalog: Catalog, console: Console) -> Outcome:
     with _opened_run(wanted, catalog, console) as run:
         for name, path in _files_below(inputs, leave_out=wanted.outputs):
             try:
-                with open_frames(path, max_pixels=wanted.max_pixels) as reader:
+                with (
+                    about(file=name),
+                    open_frames(path, max_pixels=wanted.max_pixels) as reader,
+                ):
                     run.work_on(name, reader, source=path)
                 succeeded += 1
             except (MediaError, OSError) as error:
@@ -129,7 +134,7 @@ class _Run:
         with ExitStack() as sinks_opened:
             sinks: list[Sink] = [spool]
             if wanted.spec.annotated:
-                stem = wanted.outputs / f"{name}.annotated"
+                stem = wanted.outputs / copy_name(name)
                 stem.parent.mkdir(parents=True, exist_ok=True)
                 copy = open_annotated(stem, reader.info, source, encoder=wanted.encoder)
                 sinks.append(sinks_opened.enter_context(copy))

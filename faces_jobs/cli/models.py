@@ -16,7 +16,7 @@ from faces_jobs.errors import ModelError
 from faces_jobs.settings import Settings
 
 if TYPE_CHECKING:
-    from faces_jobs_models.catalog import Description
+    from faces_jobs_models.describing import Description
 
 
 @click.group()
@@ -32,15 +32,16 @@ models.add_command(fetch)
 @click.option("--json", "as_json", is_flag=True, help="Print everything that the records say.")
 @click.pass_obj
 def list_models(settings: Settings, *, models_path: Path | None, as_json: bool) -> None:
-    """List every network: version, SHA-256, size, figures on held-out faces, purpose."""
+    """List every network with its version, size, figures and purpose."""
     with needing_packages():
         from faces_jobs_models.catalog import open_catalog
+        from faces_jobs_models.describing import describe
 
         folder = models_path or settings.models_folder
         with open_catalog(
             device="cpu", models_folder=folder, detector=settings.detector
         ) as catalog:
-            described = catalog.describe()
+            described = describe(catalog)
     if as_json:
         click.echo(json.dumps([_document(one) for one in described], indent=2))
     else:
@@ -51,16 +52,17 @@ def list_models(settings: Settings, *, models_path: Path | None, as_json: bool) 
 @models_path_option
 @click.pass_obj
 def verify(settings: Settings, *, models_path: Path | None) -> None:
-    """Read and try every file; the exit code is 1 where one is missing, changed or foreign."""
+    """Read and try every file. The exit code is 1 where one is missing, changed or foreign."""
     problems = 0
     with needing_packages():
         from faces_jobs_models.catalog import open_catalog
+        from faces_jobs_models.describing import describe
 
         folder = models_path or settings.models_folder
         with open_catalog(
             device="cpu", models_folder=folder, detector=settings.detector
         ) as catalog:
-            described = catalog.describe()
+            described = describe(catalog)
         for one in described:
             problem = one.problem or _problem_when_run(one)
             problems += problem is not None
@@ -72,6 +74,29 @@ def verify(settings: Settings, *, models_path: Path | None) -> None:
                 click.echo(f"{name} {one.record.version}: {files} as recorded")
     if problems:
         sys.exit(exits.FAILED)
+
+
+@models.command()
+@models_path_option
+@click.pass_obj
+def tune(settings: Settings, *, models_path: Path | None) -> None:
+    """Measure how many frames and faces at once are quickest here.
+
+    What is measured is kept. A worker does so by itself while it waits for its first work.
+    Results do not depend on it.
+    """
+    with needing_packages():
+        from faces_jobs_models.catalog import open_catalog
+
+        with open_catalog(
+            device=settings.device,
+            models_folder=models_path or settings.models_folder,
+            detector=settings.detector,
+            run_sizes_folder=settings.run_sizes_folder,
+        ) as catalog:
+            measured = catalog.measure_run_sizes(stop=lambda: False)
+    if measured is not None:
+        tables.console().print(tables.table_of_run_sizes(measured))
 
 
 def _problem_when_run(one: Description) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -22,6 +22,9 @@ from rich.table import Table
 from faces_jobs.client import Client
 from faces_jobs.jobs.documents import AttributeDocument, ItemDocument, JobDocument, TrackDocument
 from faces_jobs.jobs.labels import HEADS, UNSURE
+
+if TYPE_CHECKING:
+    from faces_jobs_models.run_sizes import Measured
 
 PIPE_WIDTH = 400
 
@@ -108,7 +111,7 @@ def table_of_models(models: Iterable[Mapping[str, Any]]) -> Table:
 
     Each is a document as `faces-jobs models list --json` prints it.
     """
-    table = Table("model", "version", "SHA-256", "size", "held-out figures", "purpose")
+    table = Table("model", "version", "SHA-256", "size", "held out, at training", "purpose")
     for model in models:
         file = model.get("files", {}).get("onnx")
         figures = [
@@ -128,6 +131,23 @@ def table_of_models(models: Iterable[Mapping[str, Any]]) -> Table:
             problem or model["purpose"],
         )
     return table
+
+
+def table_of_run_sizes(measured: Measured) -> Table:
+    """Milliseconds each by how many are in a run; the sizes that are used from now on stand out."""
+    table = Table("at once", "ms a frame", "ms a face and model")
+    best = measured.best
+    for size in sorted(measured.frames.keys() | measured.crops.keys()):
+        frame = _milliseconds(measured.frames.get(size), chosen=size == best.frames_a_run)
+        crop = _milliseconds(measured.crops.get(size), chosen=size == best.crops_a_run)
+        table.add_row(str(size), frame, crop)
+    return table
+
+
+def _milliseconds(seconds: float | None, *, chosen: bool) -> str:
+    if seconds is None:
+        return ""
+    return f"[bold green]{seconds * 1e3:.2f}[/bold green]" if chosen else f"{seconds * 1e3:.2f}"
 
 
 def _headline(figures: Mapping[str, float]) -> str:

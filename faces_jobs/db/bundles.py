@@ -14,12 +14,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, bindparam, delete, insert, or_, select, update
 from sqlalchemy.orm import Session
 
+from faces_jobs.db.artifacts import artifact_values
 from faces_jobs.db.blocks import write_block
 from faces_jobs.db.claims import SegmentClaim, held, is_ready, lost, of_active_job
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.endings import SegmentResults, artifact_values
 from faces_jobs.db.jobs import finish_if_last
 from faces_jobs.db.moves import move_items, move_segments, past_the_session, sources
+from faces_jobs.db.outcomes import SegmentResults
 from faces_jobs.db.rows import face_values, model_values, track_values
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import (

@@ -1,76 +1,29 @@
-"""How work ends: each ending is one transaction that first checks the claim's token.
+"""How work on a segment ends: each ending is one transaction that first checks the claim's token.
 
-Locks are taken in the order segments, items, job (see `db.jobs`).
+How a job ends is in `db.job_endings`. Locks are taken in the order segments, items, job (see
+`db.jobs`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import case, delete, func, insert, select, update
+from sqlalchemy import case, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from faces_jobs.db.claims import JobClaim, SegmentClaim, lost, lost_job, mine, mine_to_finish
+from faces_jobs.db.artifacts import insert_artifacts
+from faces_jobs.db.claims import SegmentClaim, lost, mine
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.ended import record_end
 from faces_jobs.db.evidence import keep_evidence
 from faces_jobs.db.jobs import finish_if_last, lock_segments
-from faces_jobs.db.moves import move_items, move_jobs, move_segments
+from faces_jobs.db.moves import move_items, move_segments
+from faces_jobs.db.outcomes import SegmentResults
 from faces_jobs.db.rows import replace_faces, replace_models, replace_tracks
 from faces_jobs.db.session import Database
 from faces_jobs.db.stages import add_next_stage, first_error
-from faces_jobs.db.tables import (
-    ArtifactRow,
-    ItemRow,
-    JobRow,
-    SegmentFileRow,
-    SegmentRow,
-)
+from faces_jobs.db.tables import ArtifactRow, ItemRow, JobRow, SegmentFileRow, SegmentRow
 from faces_jobs.jobs.documents import ErrorDocument
-from faces_jobs.jobs.records import FaceRecord, ModelVersion, TrackRecord
-from faces_jobs.jobs.status import ItemStatus, JobStatus, SegmentStatus, status_of_ended
-
-
-@dataclass(frozen=True, slots=True)
-class NewArtifact:
-    """A published file that a row is to make visible."""
-
-    kind: str
-    name: str
-    media_type: str
-    bytes: int
-    sha256: str
-    storage_key: str
-    track: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ItemFacts:
-    """What a file turned out to be when it was opened."""
-
-    kind: str
-    format: str
-    width: int
-    height: int
-    duration_ms: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentResults:
-    """What came of a segment.
-
-    With an `error` (a file that breaks off) the item is failed, and what came before is kept.
-    """
-
-    facts: ItemFacts
-    frames: int
-    faces: Iterable[FaceRecord]
-    tracks: Sequence[TrackRecord]
-    artifacts: Sequence[NewArtifact]
-    models: Sequence[ModelVersion]
-    error: ErrorDocument | None = None
+from faces_jobs.jobs.status import ItemStatus, SegmentStatus
 
 
 def finish_segment(database: Database, claim: SegmentClaim, results: SegmentResults) -> bool:
@@ -216,84 +169,6 @@ def hand_back(
         )
 
 
-def finish_job(database: Database, claim: JobClaim, artifacts: Sequence[NewArtifact]) -> JobStatus:
-    """Record a job's exports and end it. Returns the state in which it ended.
-
-    Raises:
-        CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
-    """
-    with database.begin() as session:
-        _lock_job(session, claim)
-        session.execute(
-            delete(ArtifactRow).where(
-                ArtifactRow.job_id == claim.job_id, ArtifactRow.item_id.is_(None)
-            )
-        )
-        insert_artifacts(session, claim.job_id, None, artifacts)
-        items = session.scalars(select(ItemRow.status).where(ItemRow.job_id == claim.job_id))
-        return end_job(session, claim.job_id, status_of_ended(items.all()), error=None)
-
-
-def hand_back_job(
-    database: Database,
-    claim: JobClaim,
-    *,
-    reason: str,
-    counts: bool,
-    delay_seconds: float = 0.0,
-) -> None:
-    """Put a job that is to be finished back, for any worker to take after `delay_seconds`.
-
-    Raises:
-        CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
-    """
-    with database.begin() as session:
-        _lock_job(session, claim)
-        session.execute(
-            update(JobRow)
-            .where(mine_to_finish(claim))
-            .values(
-                lease_token=None,
-                lease_until=None,
-                last_error=reason,
-                attempts=JobRow.attempts if counts else JobRow.attempts - 1,
-                last_rung_at=now_seconds() if counts else None,
-                not_before=now_seconds() + delay_seconds if delay_seconds else None,
-            )
-        )
-
-
-def is_visible(database: Database, job_id: str, folder_key: str) -> bool:
-    """Whether a row speaks of any file in a published folder."""
-    questions = [
-        select(table.job_id)
-        .where(
-            table.job_id == job_id,
-            table.storage_key.startswith(f"{folder_key}/", autoescape=True),
-        )
-        .limit(1)
-        for table in (ArtifactRow, SegmentFileRow)
-    ]
-    with database.read() as session:
-        return any(session.scalar(question) is not None for question in questions)
-
-
-def end_job(
-    session: Session, job_id: str, status: JobStatus, *, error: ErrorDocument | None
-) -> JobStatus:
-    """Move a finishing job to its last state. An error of the job itself is kept if it has one."""
-    values: dict[str, Any] = {
-        "lease_token": None,
-        "lease_until": None,
-        "ended_at": now_seconds(),
-    }
-    if error is not None:
-        values |= {"error_code": error.code, "error_message": error.message}
-    session.execute(move_jobs(status, JobRow.id == job_id, **values))
-    record_end(session, job_id)
-    return status
-
-
 def end_item(session: Session, *, segment_id: int, error: ErrorDocument | None) -> bool:
     """End a segment whose row is locked, and its item with its last segment.
 
@@ -351,35 +226,3 @@ def lock_claim(session: Session, claim: SegmentClaim) -> None:
     held = session.scalar(select(SegmentRow.id).where(mine(claim)).with_for_update(key_share=True))
     if held is None:
         raise lost(session, claim)
-
-
-def _lock_job(session: Session, claim: JobClaim) -> None:
-    held = session.scalar(
-        select(JobRow.id).where(mine_to_finish(claim)).with_for_update(key_share=True)
-    )
-    if held is None:
-        raise lost_job(session, claim)
-
-
-def insert_artifacts(
-    session: Session, job_id: str, item_id: int | None, artifacts: Sequence[NewArtifact]
-) -> None:
-    """Make published files visible."""
-    values = [artifact_values(job_id, item_id, artifact) for artifact in artifacts]
-    if values:
-        session.execute(insert(ArtifactRow), values)
-
-
-def artifact_values(job_id: str, item_id: int | None, artifact: NewArtifact) -> dict[str, Any]:
-    """A published file as the values of its row."""
-    return {
-        "job_id": job_id,
-        "item_id": item_id,
-        "kind": artifact.kind,
-        "name": artifact.name,
-        "media_type": artifact.media_type,
-        "bytes": artifact.bytes,
-        "sha256": artifact.sha256,
-        "track": artifact.track,
-        "storage_key": artifact.storage_key,
-    }

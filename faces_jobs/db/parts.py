@@ -11,16 +11,12 @@ from typing import Any
 
 from sqlalchemy import delete, func, insert, select, update
 
+from faces_jobs.db.artifacts import insert_artifacts
 from faces_jobs.db.blocks import forget_blocks
 from faces_jobs.db.claims import SegmentClaim
-from faces_jobs.db.endings import (
-    ItemFacts,
-    NewArtifact,
-    end_item,
-    insert_artifacts,
-    lock_claim,
-)
+from faces_jobs.db.endings import end_item, lock_claim
 from faces_jobs.db.moves import move_segments
+from faces_jobs.db.outcomes import ItemFacts, NewArtifact
 from faces_jobs.db.rows import replace_faces, replace_models, replace_tracks
 from faces_jobs.db.session import Database
 from faces_jobs.db.stages import add_segment
@@ -33,7 +29,7 @@ from faces_jobs.db.tables import (
     TrackRow,
 )
 from faces_jobs.jobs.documents import ErrorDocument
-from faces_jobs.jobs.records import BoxXyxy, FaceRecord, ModelVersion, TrackRecord
+from faces_jobs.jobs.records import FaceRecord, ModelVersion, TrackRecord
 from faces_jobs.jobs.stages import Stage
 from faces_jobs.jobs.status import SegmentStatus
 
@@ -69,16 +65,6 @@ class LinkResults:
     models: Sequence[ModelVersion]
     files: Sequence[SegmentFile]
     draws: Sequence[dict[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class BestShot:
-    """Where a track is seen best."""
-
-    track: int
-    frame_index: int
-    time_ms: float
-    box_xyxy: BoxXyxy
 
 
 def keep_whole(database: Database, claim: SegmentClaim, reason: str) -> None:
@@ -275,76 +261,6 @@ def finish_bind(database: Database, claim: SegmentClaim, artifacts: Sequence[New
         session.execute(delete(ArtifactRow).where(ArtifactRow.item_id == claim.item_id))
         insert_artifacts(session, claim.job_id, claim.item_id, artifacts)
         return end_item(session, segment_id=claim.segment_id, error=None)
-
-
-def parts_of(database: Database, item_id: int) -> list[tuple[int, int | None, dict[str, Any]]]:
-    """(start frame, end frame, document) of each part of an item, in order."""
-    question = (
-        select(SegmentRow.start_frame, SegmentRow.end_frame, SegmentRow.part)
-        .where(SegmentRow.item_id == item_id, SegmentRow.stage == Stage.FIND)
-        .order_by(SegmentRow.segment_index)
-    )
-    with database.read() as session:
-        return [(row.start_frame, row.end_frame, row.part) for row in session.execute(question)]
-
-
-def files_of(database: Database, item_id: int, kind: str) -> dict[int, str]:
-    """The storage keys of an item's files of one kind, by part or track, in their order."""
-    question = (
-        select(SegmentFileRow.number, SegmentFileRow.storage_key)
-        .where(SegmentFileRow.item_id == item_id, SegmentFileRow.kind == kind)
-        .order_by(SegmentFileRow.number)
-    )
-    with database.read() as session:
-        return {row.number: row.storage_key for row in session.execute(question)}
-
-
-def file_folders(database: Database, item_id: int) -> set[str]:
-    """The folders in which an item's files between stages lie."""
-    question = select(SegmentFileRow.storage_key).where(SegmentFileRow.item_id == item_id)
-    with database.read() as session:
-        return {key.rpartition("/")[0] for key in session.scalars(question)}
-
-
-def best_shots(
-    database: Database, item_id: int, *, start_frame: int, end_frame: int | None
-) -> list[BestShot]:
-    """The best shots of tracks that are in a run of frames, in order of time."""
-    question = (
-        select(TrackRow)
-        .where(TrackRow.item_id == item_id, TrackRow.best_frame_index >= start_frame)
-        .order_by(TrackRow.best_frame_index, TrackRow.track)
-    )
-    if end_frame is not None:
-        question = question.where(TrackRow.best_frame_index < end_frame)
-    with database.read() as session:
-        return [
-            BestShot(
-                row.track,
-                row.best_frame_index,
-                row.best_time_ms,
-                (row.best_left, row.best_top, row.best_right, row.best_bottom),
-            )
-            for row in session.scalars(question)
-        ]
-
-
-def unheard_segments(database: Database, item_id: int) -> list[int]:
-    """Segments of a later stage that were just added: nobody was told of them yet."""
-    later = (Stage.LINK, Stage.DRAW, Stage.BIND)
-    question = (
-        select(SegmentRow.id)
-        .where(
-            SegmentRow.item_id == item_id,
-            SegmentRow.status == SegmentStatus.QUEUED,
-            SegmentRow.stage.in_(later),
-            SegmentRow.attempts == 0,
-            SegmentRow.last_rung_at.is_(None),
-        )
-        .order_by(SegmentRow.segment_index)
-    )
-    with database.read() as session:
-        return list(session.scalars(question))
 
 
 def _replace_files(session: Any, claim: SegmentClaim, files: Sequence[SegmentFile]) -> None:

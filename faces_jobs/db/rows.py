@@ -56,8 +56,12 @@ def replace_faces(
     forget_blocks(connection, item_id, start_frame=start_frame, end_frame=end_frame)
     count = 0
     rows = iter(faces)
+    # Into the table, not its class: the values are those of the columns, and to look at each of
+    # them once more takes as long as the database does.
+    into = insert(FaceRow.__table__)  # type: ignore[arg-type]  # it is a table
     while chunk := list(islice(rows, CHUNK)):
-        session.execute(insert(FaceRow), [face_values(job_id, item_id, face) for face in chunk])
+        values = [face_values(job_id, item_id, face) for face in chunk]
+        session.execute(into, values)
         write_block(connection, job_id, [(item_id, face) for face in chunk])
         count += len(chunk)
     return count

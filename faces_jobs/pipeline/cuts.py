@@ -7,7 +7,6 @@ whole, each with the same index and time. Where that can't be told from the pack
 from __future__ import annotations
 
 import itertools
-import math
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -23,10 +22,9 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from faces_jobs.pipeline.containers import SourceFile, choose_stream, open_container
+from faces_jobs.pipeline.even_cuts import even_cuts
 from faces_jobs.pipeline.wholeness import read_claim
 
-# A part may be shorter than asked for by this much where a key frame comes just before its end.
-_SHORTEST = 0.8
 # In these codecs a key frame need not be a place where nothing before it matters; see `_is_reset`.
 _SOFT_KEYS = frozenset({"h264"})
 _H264_IDR = 5
@@ -138,10 +136,11 @@ def plan_parts(
     max_pixels: int,
     first_pts: int | None,
     seconds: float,
+    workers: int = 1,
     stride: int = 1,
     on_progress: Callable[[], None] = lambda: None,
 ) -> Plan:
-    """Cut a video into parts of about so many seconds.
+    """Cut a video into parts of about so many seconds, or shorter ones that share out evenly.
 
     Args:
         path: the file, which was opened well before.
@@ -149,6 +148,7 @@ def plan_parts(
         max_pixels: as for `VideoReader`.
         first_pts: of the first frame that is decoded, by the stream's clock.
         seconds: how long a part should be.
+        workers: how many there are to share the parts.
         stride: of the frames that are analysed.
         on_progress: called every so many packets; what it raises ends the planning.
     """
@@ -173,7 +173,8 @@ def plan_parts(
         first_pts=first_pts,
         start=first_pts if start is None else min(start, first_pts),
         base=base,
-        seconds=seconds,
+        length=float(seconds / base),
+        workers=workers,
         stride=stride,
     )
 
@@ -202,7 +203,14 @@ def _read(
 
 
 def _plan(
-    packets: _Packets, *, first_pts: int, start: int, base: Fraction, seconds: float, stride: int
+    packets: _Packets,
+    *,
+    first_pts: int,
+    start: int,
+    base: Fraction,
+    length: float,
+    workers: int,
+    stride: int,
 ) -> Plan:
     times = np.frombuffer(packets.times, np.int64)
     is_shown = np.frombuffer(packets.shown, np.uint8).astype(bool)
@@ -211,9 +219,19 @@ def _plan(
         return _uncut("it has no frame that is shown")
     if (np.diff(shown) == 0).any():
         return _uncut("two of its frames have the same time")
-    begins = _begins(
-        packets, times, first_pts, int(shown[-1]), math.ceil(seconds * _SHORTEST / base)
+    places = _places(packets, times, first_pts)
+    cuts = even_cuts(
+        np.array([packets.keys[place].key.pts for place in places], np.int64),
+        start=first_pts,
+        end=int(shown[-1]),
+        length=length,
+        workers=workers,
     )
+    chosen = [places[cut] for cut in cuts]
+    begins: list[tuple[int, Key | None]] = [
+        (first_pts, None),
+        *((packets.keys[which].key.pts, _seek(packets, times, which)) for which in chosen),
+    ]
     if len(begins) == 1:
         return _uncut("it is short, or has no key frame to be cut at")
     parts = []
@@ -236,31 +254,33 @@ def _plan(
     return Plan(tuple(parts))
 
 
-def _begins(
-    packets: _Packets, times: NDArray[np.int64], first_pts: int, last_pts: int, least: int
-) -> list[tuple[int, Key | None]]:
-    """Where parts begin: a time, and the key frame from which it is got to.
+def _places(packets: _Packets, times: NDArray[np.int64], first_pts: int) -> list[int]:
+    """The key frames, by their numbers, that a part may begin with.
 
     All that is stored before such a key frame is shown before it, and all that is stored from
     the next key frame on is shown after it.
     """
     highest = np.maximum.accumulate(times)
     lowest = np.minimum.accumulate(times[::-1])[::-1]  # from each packet on
-    begins: list[tuple[int, Key | None]] = [(first_pts, None)]
+    places = []
     for which, packet in enumerate(packets.keys):
         pts = packet.key.pts
-        is_last = which + 1 == len(packets.keys)
-        end = len(times) if is_last else packets.keys[which + 1].at
         follows = not packet.at or highest[packet.at - 1] < pts
-        precedes = is_last or pts <= lowest[end]
-        long_enough = pts - begins[-1][0] >= least and last_pts - pts >= least / 2
-        if not (follows and precedes and long_enough):
-            continue
-        leads = bool((times[packet.at : end] < pts).any())
-        # Frames after an open key frame may lean on what was before it: begin one earlier.
-        seek = packet if packet.is_reset and not leads else packets.keys[max(0, which - 1)]
-        begins.append((pts, seek.key))
-    return begins
+        is_last = which + 1 == len(packets.keys)
+        precedes = is_last or pts <= lowest[packets.keys[which + 1].at]
+        if follows and precedes and pts > first_pts:
+            places.append(which)
+    return places
+
+
+def _seek(packets: _Packets, times: NDArray[np.int64], which: int) -> Key:
+    """The key frame from which a part is got to that begins with that one."""
+    packet = packets.keys[which]
+    is_last = which + 1 == len(packets.keys)
+    end = len(times) if is_last else packets.keys[which + 1].at
+    leads = bool((times[packet.at : end] < packet.key.pts).any())
+    # Frames after an open key frame may lean on what was before it: begin one earlier.
+    return (packet if packet.is_reset and not leads else packets.keys[max(0, which - 1)]).key
 
 
 def _length_bytes(extradata: bytes | None) -> int:

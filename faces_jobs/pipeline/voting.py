@@ -8,7 +8,7 @@ that do not, are told apart by it, and not by counting how many were `unsure` by
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -96,7 +96,8 @@ class Votes:
 
     def _settled(self, sums: Mapping[str, NDArray[np.float64]]) -> dict[str, Attribute]:
         return {
-            head: _best(head, votes / votes.sum(), self._unsure_below)
+            # What `votes.sum()` does, in half of its time: it is asked fourteen times a face.
+            head: _best(head, votes / np.add.reduce(votes), self._unsure_below)
             for head, votes in sums.items()
         }
 
@@ -117,12 +118,8 @@ def _record(number: int, ballot: _Ballot, attributes: Attributes) -> TrackRecord
     )
 
 
-def _best(
-    head: str,
-    probabilities: Sequence[float] | NDArray[np.floating],
-    unsure_below: UnsureBelow,
-) -> Attribute:
-    likeliest = int(np.argmax(probabilities))
+def _best(head: str, probabilities: NDArray[np.floating], unsure_below: UnsureBelow) -> Attribute:
+    likeliest = int(probabilities.argmax())
     probability = min(1.0, max(0.0, float(probabilities[likeliest])))
     sure = probability >= unsure_below.get(head, 0.0)
     return Attribute(HEADS[head][likeliest] if sure else UNSURE, probability)

@@ -10,6 +10,7 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from faces_jobs.jobs.labels import UNSURE
 from faces_jobs.jobs.records import Attribute, Attributes
@@ -81,13 +82,15 @@ def draw_faces(
     sizes = Sizes.of(width, height)
     for face in faces:
         _draw_box(drawn, face, sizes)
-    taken = [_edges(face) for face in faces]
+    # Rectangles that a panel should not hide: all boxes, then the panels before it.
+    taken = np.zeros((2 * len(faces), 4), np.int64)
+    taken[: len(faces)] = [_edges(face) for face in faces] or np.empty((0, 4))
     crowded = len(faces) > CROWD
-    for face in faces:  # after all boxes, so that no box strikes through a text
+    for count, face in enumerate(faces, len(faces)):  # after all boxes: none strikes through a text
         lines = lines_of(face.record.track, face.settled)
         if crowded:
             lines = lines[: _lines_beside(face, sizes)]
-        taken.append(_draw_panel(drawn, face, lines, sizes, taken))
+        taken[count] = _draw_panel(drawn, face, lines, sizes, taken[:count])
     return drawn
 
 
@@ -143,7 +146,7 @@ def _lines_beside(face: Face, sizes: Sizes) -> int:
 
 
 def _draw_panel(
-    drawn: Picture, face: Face, lines: Sequence[str], sizes: Sizes, taken: Sequence[Rectangle]
+    drawn: Picture, face: Face, lines: Sequence[str], sizes: Sizes, taken: NDArray[np.int64]
 ) -> Rectangle:
     step = sizes.text_step
     width = max(_text_width(line, sizes) for line in lines) + 2 * sizes.padding
@@ -171,7 +174,7 @@ def _draw_panel(
 
 
 def _place_of_panel(
-    drawn: Picture, face: Face, size_wh: tuple[int, int], taken: Sequence[Rectangle]
+    drawn: Picture, face: Face, size_wh: tuple[int, int], taken: NDArray[np.int64]
 ) -> tuple[int, int]:
     """Beside, under or over the box, inside the picture: where it hides least of what is there."""
     frame_height, frame_width = drawn.shape[:2]
@@ -187,18 +190,11 @@ def _place_of_panel(
         inside(box_left, box_bottom),
         inside(box_left, box_top - height),
     ]
-    return min(
-        places,
-        key=lambda place: sum(
-            _common_area((*place, place[0] + width, place[1] + height), other) for other in taken
-        ),
-    )
-
-
-def _common_area(one: Rectangle, other: Rectangle) -> int:
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    return max(0, width) * max(0, height)
+    # All at once: of 500 faces each panel has up to a thousand rectangles around it.
+    firsts = np.array(places)[:, None]
+    common = np.minimum(firsts + size_wh, taken[:, 2:]) - np.maximum(firsts, taken[:, :2])
+    hidden = common.clip(0).prod(axis=2).sum(axis=1)
+    return places[int(hidden.argmin())]
 
 
 def _text_width(line: str, sizes: Sizes) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -157,7 +156,7 @@ def _shown_record(values: list[Any]) -> FaceRecord:
 
 
 def _attributes(attributes: Attributes) -> list[Any]:
-    return [[head, *astuple(attribute)] for head, attribute in attributes.items()]
+    return [[head, shown.label, shown.probability] for head, shown in attributes.items()]
 
 
 def _settled(values: list[Any]) -> dict[str, Attribute]:

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from faces_jobs.db.claims import SegmentClaim
-from faces_jobs.db.endings import NewArtifact
+from faces_jobs.db.outcomes import NewArtifact
 from faces_jobs.pipeline.stages import Sink
 from faces_jobs.pipeline.values import MediaInfo
 from faces_jobs.settings import EncoderName

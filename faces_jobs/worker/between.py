@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from faces_jobs.db.claims import SegmentClaim
-from faces_jobs.db.parts import files_of
+from faces_jobs.db.part_questions import files_of
 from faces_jobs.errors import NotFoundError
 from faces_jobs.pipeline.cuts import NotCuttableError
 from faces_jobs.worker.resources import Worker

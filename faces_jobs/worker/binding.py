@@ -9,8 +9,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from faces_jobs.db.claims import SegmentClaim
-from faces_jobs.db.endings import NewArtifact
-from faces_jobs.db.parts import file_folders, finish_bind
+from faces_jobs.db.outcomes import NewArtifact
+from faces_jobs.db.part_questions import file_folders
+from faces_jobs.db.parts import finish_bind
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.sinks.annotated import VIDEO_SUFFIX
 from faces_jobs.sinks.joined import join_parts

@@ -36,7 +36,11 @@ def run_worker(settings: Settings) -> None:
         DatabaseError, DeviceError, ModelError: something can't be opened.
     """
     app = make_app(settings)
-    with open_worker(settings) as worker, _presence(worker), warmed(worker.networks):
+    with (
+        open_worker(settings) as worker,
+        _presence(worker),
+        warmed(worker.networks, begun=worker.begun),
+    ):
         add_tasks(app, worker)
         with_signals(worker)
         _log.info("worker %s waits for work on %s", worker.name, worker.networks.device)

@@ -9,7 +9,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from faces_jobs.db.claims import SegmentClaim
-from faces_jobs.db.parts import BestShot, SegmentFile, best_shots, finish_part
+from faces_jobs.db.part_questions import BestShot, best_shots
+from faces_jobs.db.parts import SegmentFile, finish_part
 from faces_jobs.errors import TruncatedError
 from faces_jobs.jobs.records import FaceRecord
 from faces_jobs.pipeline.cuts import Part

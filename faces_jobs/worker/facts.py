@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from faces_jobs.db.endings import ItemFacts
+from faces_jobs.db.outcomes import ItemFacts
 from faces_jobs.jobs.records import ModelVersion
 from faces_jobs.pipeline.stages import Classifier, Detector
 from faces_jobs.pipeline.unsure import thresholds_of

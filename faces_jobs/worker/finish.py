@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from faces_jobs.db.claims import JobClaim, claim_job, renew_job
-from faces_jobs.db.endings import NewArtifact, hand_back_job
-from faces_jobs.db.endings import finish_job as record_end
+from faces_jobs.db.job_endings import finish_job as record_end
+from faces_jobs.db.job_endings import hand_back_job
+from faces_jobs.db.outcomes import NewArtifact
 from faces_jobs.db.rows import CHUNK, read_faces, read_tracks
 from faces_jobs.db.space import park_job
 from faces_jobs.errors import (
@@ -35,7 +36,7 @@ from faces_jobs.worker.record import Published, record
 from faces_jobs.worker.resources import Worker
 
 # File name of each export -> its kind and media type. Items' files begin with a number and a
-# dash (see `process`), so the names never meet.
+# dash (see `worker.names`), so the names never meet.
 EXPORTS = {
     "faces.csv": ("faces_csv", "text/csv; charset=utf-8"),
     "faces.jsonl": ("faces_jsonl", "application/x-ndjson"),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from faces_jobs.db.claims import SegmentClaim
-from faces_jobs.db.endings import NewArtifact, SegmentResults
+from faces_jobs.db.outcomes import NewArtifact, SegmentResults
 from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.jobs.records import FaceRecord, ModelVersion, TrackRecord
 from faces_jobs.pipeline.frames import open_frames

@@ -8,14 +8,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from faces_jobs.db.claims import SegmentClaim
-from faces_jobs.db.endings import ItemFacts
-from faces_jobs.db.parts import (
-    LinkResults,
-    SegmentFile,
-    finish_link,
-    parts_of,
-    write_faces,
-)
+from faces_jobs.db.outcomes import ItemFacts
+from faces_jobs.db.part_questions import parts_of
+from faces_jobs.db.parts import LinkResults, SegmentFile, finish_link, write_faces
 from faces_jobs.jobs.records import FaceRecord, ModelVersion, TrackRecord
 from faces_jobs.pipeline.linking import Linker
 from faces_jobs.pipeline.values import Face

@@ -7,12 +7,8 @@ from functools import partial
 
 from faces_jobs.db.bundles import Bundle, hand_back_bundle
 from faces_jobs.db.claims import SegmentClaim, claim_segment
-from faces_jobs.db.endings import (
-    fail_job,
-    fail_segment,
-    hand_back,
-)
-from faces_jobs.db.parts import unheard_segments
+from faces_jobs.db.endings import fail_job, fail_segment, hand_back
+from faces_jobs.db.part_questions import unheard_segments
 from faces_jobs.db.space import park_segment
 from faces_jobs.errors import (
     CancelledError,
@@ -181,7 +177,7 @@ def _go_on(claim: SegmentClaim, worker: Worker) -> None:
     """See to what the end of this segment has made possible; the sweep does where this fails."""
     added = unheard_segments(worker.database, claim.item_id)
     if len(added) == 1 and not worker.stop_requested.is_set():
-        process_segment(added[0], worker)  # for the reason above
+        process_segment(added[0], worker)  # here, as in `process_claim`
     elif added:
         ring(added, worker)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -17,6 +17,7 @@ from faces_jobs.settings import Settings
 from faces_jobs.storage import Storage, open_storage
 from faces_jobs.worker.pace import Pace
 from faces_jobs_models.catalog import open_catalog
+from faces_jobs_models.run_sizes import Measured, RunSizes
 
 
 class Networks(Protocol):
@@ -43,6 +44,17 @@ class Networks(Protocol):
     def cropper(self) -> Cropper:
         """Cuts faces out for these classifiers."""
 
+    @property
+    def runs_as_measured(self) -> bool:
+        """Whether there is nothing to measure: it was, on this machine, or all is given."""
+
+    def measure_run_sizes(self, *, stop: Callable[[], bool]) -> Measured | None:
+        """Measure how many frames and crops a run are best here; None where `stop` said so.
+
+        Raises:
+            ModelError: a network can't be opened.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class Worker:
@@ -55,6 +67,7 @@ class Worker:
     queue: Queue
     networks: Networks
     counters: Counters = field(default_factory=Counters)
+    begun: threading.Event = field(default_factory=threading.Event)  # its first work
     stop_requested: threading.Event = field(default_factory=threading.Event)
     pace: Pace = field(default_factory=Pace)
 
@@ -75,6 +88,10 @@ def open_worker(settings: Settings) -> Iterator[Worker]:
             device=settings.device,
             models_folder=settings.models_folder,
             detector=settings.detector,
+            run_sizes=RunSizes(
+                frames_a_run=settings.frames_a_run, crops_a_run=settings.crops_a_run
+            ),
+            run_sizes_folder=settings.run_sizes_folder,
         ) as catalog,
     ):
         yield Worker(

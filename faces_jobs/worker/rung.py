@@ -25,6 +25,7 @@ def answer_bell(worker: Worker) -> None:
     settings = worker.settings
     job_id = next_to_finish(worker.database, max_attempts=settings.max_attempts)
     if job_id is not None:
+        worker.begun.set()
         finish_job(job_id, worker)
     claim = claim_next(
         worker.database,
@@ -35,6 +36,7 @@ def answer_bell(worker: Worker) -> None:
     if claim is None:
         _log.debug("nothing is to be had")
         return
+    worker.begun.set()
     if not may_lead(claim):
         process_claim(claim, worker)
         return

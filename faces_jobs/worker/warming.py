@@ -1,11 +1,11 @@
-"""Loads the networks while a worker waits for its first work, so that this begins at once."""
+"""Loads and measures the networks while a worker waits, so that its first work begins at once."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -17,12 +17,28 @@ _log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def warmed(networks: Networks) -> Iterator[None]:
-    """Load every network, in a thread of its own, while the block goes on."""
-    thread = threading.Thread(target=warm, args=(networks,), name="warm", daemon=True)
+def warmed(networks: Networks, *, begun: threading.Event) -> Iterator[None]:
+    """Load every network, in a thread of its own, while the block goes on.
+
+    On a machine where it was not done before, the thread then measures how many frames and crops
+    a run are best; it leaves that to the next start when work has `begun`.
+    """
+    ended = threading.Event()
+
+    def stop() -> bool:
+        return begun.is_set() or ended.is_set()
+
+    def prepare() -> None:
+        warm(networks)
+        measure(networks, stop=stop)
+
+    thread = threading.Thread(target=prepare, name="warm", daemon=True)
     thread.start()
-    yield
-    thread.join()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def warm(networks: Networks) -> None:
@@ -36,3 +52,20 @@ def warm(networks: Networks) -> None:
             each.classify([np.zeros((each.crop_size, each.crop_size, 3), np.uint8)])
     except FacesJobsError as error:
         _log.warning("a network can't be loaded yet: %s", error)
+
+
+def measure(networks: Networks, *, stop: Callable[[], bool]) -> None:
+    """Measure run sizes, where that was not done on this machine, until `stop` says so."""
+    try:
+        if networks.runs_as_measured or stop():
+            return
+        measured = networks.measure_run_sizes(stop=stop)
+    except FacesJobsError as error:
+        _log.warning("a network can't be measured yet: %s", error)
+        return
+    if measured is not None:
+        _log.info(
+            "runs of %d frames and %d crops are quickest here",
+            measured.best.frames_a_run,
+            measured.best.crops_a_run,
+        )

@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager, ExitStack
 
 from faces_jobs.cores import lanes_of
 from faces_jobs.db.claims import SegmentClaim
-from faces_jobs.db.endings import SegmentResults, finish_segment
+from faces_jobs.db.endings import finish_segment
+from faces_jobs.db.outcomes import SegmentResults
 from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.run import run_item

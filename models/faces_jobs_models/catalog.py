@@ -6,9 +6,9 @@ network is opened.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from types import MappingProxyType, TracebackType
@@ -18,8 +18,17 @@ from faces_jobs.errors import ModelError
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs.pipeline.stages import Classifier, Cropper, Detector
 from faces_jobs.settings import DEFAULT_DETECTOR, DetectorName
-from faces_jobs_models.detector.choice import FOLDERS, detector_folder, detector_record
+from faces_jobs_models.detector.choice import FOLDERS, detector_record
 from faces_jobs_models.device import Device, WantedDevice, choose_device
+from faces_jobs_models.run_sizes import (
+    CROPS,
+    FRAMES,
+    KeptRunSizes,
+    Measured,
+    RunSizes,
+    Stop,
+    measure,
+)
 from faces_jobs_models.weights import RECORD_NAME, ModelRecord, read_record
 
 if TYPE_CHECKING:
@@ -51,26 +60,11 @@ CATALOG: Mapping[str, Entry] = MappingProxyType(
 """Name -> network. A new network is a folder and a line here."""
 
 
-@dataclass(frozen=True, slots=True)
-class Description:
-    """What can be told of a network without opening it. `problem` is None where all is well.
-
-    `choice` is the setting's value that means this detector; `used` says whether it is in force.
-    """
-
-    name: str
-    purpose: str
-    folder: Path
-    record: ModelRecord | None
-    problem: str | None
-    choice: DetectorName | None = None
-    used: bool = True
-
-
 class Catalog:
     """The networks of one process: opened when first asked for, kept, closed together.
 
-    Safe to share between threads; what it hands out is as well.
+    `models_folder` holds those that take the place of the shipped ones; `detector_choice` is the
+    setting's value. Safe to share between threads; what it hands out is as well.
     """
 
     def __init__(
@@ -81,12 +75,20 @@ class Catalog:
         threads: int = 1,
         detector: DetectorName = DEFAULT_DETECTOR,
         detector_options: DetectorOptions | None = None,
+        run_sizes: RunSizes | None = None,
+        run_sizes_folder: Path | None = None,
     ) -> None:
         self._device = device
-        self._models_folder = models_folder
+        self.models_folder = models_folder
         self._threads = threads
-        self._detector_choice = detector
+        self.detector_choice = detector
         self._detector_options = detector_options
+        self._wanted_run_sizes = run_sizes or RunSizes()
+        self._kept_run_sizes = (
+            KeptRunSizes(run_sizes_folder, networks=(device, detector, str(models_folder)))
+            if run_sizes_folder is not None
+            else None
+        )
         self._lock = Lock()
         self._detector: Detector | None = None
         self._classifiers: dict[str, Classifier] = {}
@@ -121,18 +123,9 @@ class Catalog:
         Raises:
             ModelError: its file is missing or has changed.
         """
-        from faces_jobs_models.detector.open_detector import (  # noqa: PLC0415 - loads onnxruntime
-            open_detector,
-        )
-
         with self._lock:
             if self._detector is None:
-                self._detector = open_detector(
-                    self.record("detector"),
-                    threads=self._threads,
-                    on_device=self._on_device if self._device == "cuda" else None,
-                    options=self._detector_options,
-                )
+                self._detector = self._open_detector(self._run_sizes.frames_a_run)
             return self._detector
 
     def classifiers(self, names: Sequence[str]) -> list[Classifier]:
@@ -144,7 +137,9 @@ class Catalog:
         with self._lock:
             for name in names:
                 if name not in self._classifiers:
-                    self._classifiers[name] = self.open_classifier(self.record(name))
+                    self._classifiers[name] = self.open_classifier(
+                        self.record(name), crops_a_run=self._run_sizes.crops_a_run
+                    )
             return [self._classifiers[name] for name in names]
 
     def cropper(self) -> Cropper:
@@ -154,6 +149,57 @@ class Catalog:
         from faces_jobs.pipeline.crops import crop_pictures  # noqa: PLC0415 - loads OpenCV
 
         return crop_pictures
+
+    @property
+    def runs_as_measured(self) -> bool:
+        """Whether there is nothing to measure: it was, on this machine, or all is given."""
+        return self._run_sizes.all_given
+
+    def measure_run_sizes(self, *, stop: Stop) -> Measured | None:
+        """Measure how many frames and crops a run are best here, keep it, and run so from now on.
+
+        Args:
+            stop: asked between runs, which take some milliseconds each.
+
+        Returns:
+            None where `stop` said so before the end; nothing is kept then.
+
+        Raises:
+            ModelError: a network can't be opened.
+        """
+        measured = measure(
+            self._open_detector(max(FRAMES)),
+            # One stands for all three, which have the same body.
+            self.open_classifier(self.record("multiple"), crops_a_run=max(CROPS)),
+            stop=stop,
+        )
+        if measured is None:
+            return None
+        if self._kept_run_sizes is not None:
+            self._kept_run_sizes.write(measured.best)
+        with self._lock:
+            self._run_sizes = self._wanted_run_sizes.filled_by(measured.best)
+            self._detector = None
+            self._classifiers.clear()
+        return measured
+
+    def _open_detector(self, frames_a_run: int | None) -> Detector:
+        from faces_jobs_models.detector.open_detector import (  # noqa: PLC0415 - loads onnxruntime
+            open_detector,
+        )
+
+        return open_detector(
+            self.record("detector"),
+            threads=self._threads,
+            on_device=self._on_device if self._device == "cuda" else None,
+            options=self._detector_options,
+            frames_a_run=frames_a_run,
+        )
+
+    @cached_property
+    def _run_sizes(self) -> RunSizes:
+        kept = self._kept_run_sizes.read() if self._kept_run_sizes is not None else None
+        return self._wanted_run_sizes.filled_by(kept or RunSizes())
 
     @cached_property
     def _on_device(self) -> DeviceNetworks:
@@ -172,9 +218,8 @@ class Catalog:
         if name not in CATALOG:
             raise ModelError(f"There is no model {name!r}; known are {', '.join(CATALOG)}.")
         if CATALOG[name].kind == "detector":
-            return detector_record(self._detector_choice, self._models_folder)
-        own = self._own_folder(name)
-        record = read_record(own or _HERE / CATALOG[name].folder)
+            return detector_record(self.detector_choice, self.models_folder)
+        record = read_record(self.folder(name))
         record.check_model(name, MODELS[name])
         return record
 
@@ -184,7 +229,7 @@ class Catalog:
         Raises:
             ModelError: the folder's record is wrong.
         """
-        folder = (self._own_folder(name) or _HERE / CATALOG[name].folder) / variant
+        folder = self.folder(name) / variant
         if not (folder / RECORD_NAME).is_file():
             return None
         record = read_record(folder)
@@ -199,62 +244,15 @@ class Catalog:
         """
         return [self.record(name) for name in CATALOG]
 
-    def describe(self) -> list[Description]:
-        """Every network with its record and, after reading every file, what is wrong with it.
+    def folder(self, name: str) -> Path:
+        """Where a classifier's record and files are: in the models folder, else as shipped."""
+        if self.models_folder is not None:
+            folder = self.models_folder / CATALOG[name].folder
+            if (folder / RECORD_NAME).is_file():
+                return folder
+        return _HERE / CATALOG[name].folder
 
-        Detectors that are there but not chosen are among them, and other trainings of a
-        classifier (`expression/fer2013`), `used` being False.
-        """
-        told = [self._describe_detector(choice) for choice in FOLDERS]
-        told = [one for one in told if one.used or one.problem is None]
-        classifiers = [name for name, entry in CATALOG.items() if entry.kind == "classifier"]
-        for name in classifiers:
-            told += [self._describe_classifier(name), *self._describe_variants(name)]
-        return told
-
-    def _describe_detector(self, choice: DetectorName) -> Description:
-        folder = detector_folder(choice, self._models_folder) or _HERE / FOLDERS[choice]
-        record, problem = _looked_into(lambda: detector_record(choice, self._models_folder))
-        return Description(
-            "detector",
-            CATALOG["detector"].purpose,
-            folder,
-            record,
-            problem,
-            choice=choice,
-            used=choice == self._detector_choice,
-        )
-
-    def _describe_classifier(self, name: str) -> Description:
-        folder = self._own_folder(name) or _HERE / CATALOG[name].folder
-        record, problem = _looked_into(lambda: self.record(name))
-        return Description(name, CATALOG[name].purpose, folder, record, problem)
-
-    def _describe_variants(self, name: str) -> list[Description]:
-        folder = self._own_folder(name) or _HERE / CATALOG[name].folder
-        told = []
-        for path in sorted(folder.glob(f"*/{RECORD_NAME}")):
-            variant = path.parent.name
-            record, problem = _looked_into(partial(self._variant_there, name, variant))
-            purpose = f"The same, trained with the labels {variant}; for `evaluate` alone."
-            told.append(
-                Description(f"{name}/{variant}", purpose, path.parent, record, problem, used=False)
-            )
-        return told
-
-    def _variant_there(self, name: str, variant: str) -> ModelRecord:
-        record = self.variant(name, variant)
-        if record is None:
-            raise ModelError(f"The folder {variant} of {name} has lost its {RECORD_NAME}.")
-        return record
-
-    def _own_folder(self, name: str) -> Path | None:
-        if self._models_folder is None:
-            return None
-        folder = self._models_folder / CATALOG[name].folder
-        return folder if (folder / RECORD_NAME).is_file() else None
-
-    def open_classifier(self, record: ModelRecord) -> Classifier:
+    def open_classifier(self, record: ModelRecord, *, crops_a_run: int | None = None) -> Classifier:
         """The classifier of a record, opened anew; the catalog does not keep it.
 
         Raises:
@@ -266,7 +264,7 @@ class Catalog:
 
         record.verify()
         if self._device == "cuda":
-            return self._on_device.classifier(record)
+            return self._on_device.classifier(record, crops_a_run=crops_a_run)
         from faces_jobs_models.onnx_session import OnnxSession  # noqa: PLC0415 - loads onnxruntime
 
         session = OnnxSession(record.files["onnx"].path, name=record.name, threads=self._threads)
@@ -275,7 +273,9 @@ class Catalog:
                 f"{record.files['onnx'].path} has the outputs {', '.join(session.output_names)}; "
                 f"a {record.name} model has {', '.join(record.heads)}. Export the model again."
             )
-        return AttributeClassifier(session, record, sha256=record.files["onnx"].sha256)
+        return AttributeClassifier(
+            session, record, sha256=record.files["onnx"].sha256, crops_a_run=crops_a_run
+        )
 
 
 def open_catalog(
@@ -285,6 +285,8 @@ def open_catalog(
     threads: int = 1,
     detector: DetectorName = DEFAULT_DETECTOR,
     detector_options: DetectorOptions | None = None,
+    run_sizes: RunSizes | None = None,
+    run_sizes_folder: Path | None = None,
 ) -> Catalog:
     """A catalog for this process; use it with `with`.
 
@@ -296,6 +298,8 @@ def open_catalog(
         threads: for each network on the CPU.
         detector: which one finds the faces: our own, CenterFace, or the official YuNet.
         detector_options: working size and thresholds of the detector.
+        run_sizes: frames and crops a run, where they are given.
+        run_sizes_folder: keeps what was measured of those that are not.
 
     Raises:
         DeviceError: the device is not there.
@@ -307,18 +311,9 @@ def open_catalog(
         threads=threads,
         detector=detector,
         detector_options=detector_options,
+        run_sizes=run_sizes,
+        run_sizes_folder=run_sizes_folder,
     )
-
-
-def _looked_into(read: Callable[[], ModelRecord]) -> tuple[ModelRecord | None, str | None]:
-    # A record that can be read is told of even where its files are not what it says.
-    record = None
-    try:
-        record = read()
-        record.verify()
-    except ModelError as error:
-        return record, str(error)
-    return record, None
 
 
 def _check_models_folder(folder: Path) -> None:

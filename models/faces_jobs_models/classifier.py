@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from faces_jobs.pipeline.values import Opinion, Picture
 from faces_jobs_models.weights import ModelRecord
 
-_LARGEST_BATCH = 16  # onnxruntime gives fewer crops a second above it: they leave the cache
+_CROPS_A_RUN = 16  # onnxruntime gives fewer crops a second above it: they leave the cache
 
 
 class Session(Protocol):
@@ -31,7 +31,7 @@ class AttributeClassifier:
         record: ModelRecord,
         *,
         sha256: str,
-        largest_batch: int | None = None,
+        crops_a_run: int | None = None,
     ) -> None:
         if record.input_size is None or record.crop_scale is None:
             raise ValueError(f"the record of {record.name} has no crop size or scale")
@@ -40,7 +40,7 @@ class AttributeClassifier:
         self._sha256 = sha256
         self._crop_size = record.input_size
         self._crop_scale = record.crop_scale
-        self._largest_batch = largest_batch or _LARGEST_BATCH
+        self._crops_a_run = crops_a_run or _CROPS_A_RUN
 
     @property
     def name(self) -> str:
@@ -91,8 +91,8 @@ class AttributeClassifier:
             ValueError: a crop is empty, not uint8, or has another number of channels.
         """
         opinions: list[Opinion] = []
-        for start in range(0, len(crops_bgr), self._largest_batch):
-            batch = to_batch(crops_bgr[start : start + self._largest_batch], self._crop_size)
+        for start in range(0, len(crops_bgr), self._crops_a_run):
+            batch = to_batch(crops_bgr[start : start + self._crops_a_run], self._crop_size)
             outputs = self._session.run(batch)
             opinions.extend(
                 dict(zip(self.heads, rows, strict=True)) for rows in zip(*outputs, strict=True)

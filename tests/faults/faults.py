@@ -120,14 +120,14 @@ def _broker_flushed(scene: Scene) -> float:
 
 
 def _broker_slow(scene: Scene) -> float:
-    with scene.place.broker.slow(SLOW_SECONDS):
+    with _several(scene.place.site).broker.wire.slow(SLOW_SECONDS):
         scene.victim.go()
         time.sleep(2 * OUTAGE_SECONDS)
     return time.monotonic()
 
 
 def _broker_silent(scene: Scene) -> float:
-    with scene.place.broker.silent():
+    with _several(scene.place.site).broker.wire.silent():
         scene.victim.go()
         time.sleep(OUTAGE_SECONDS)
     return time.monotonic()

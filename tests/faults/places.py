@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import time
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -73,10 +74,6 @@ class Broker(Protocol):
 
     def flush(self) -> None: ...
 
-    def slow(self, seconds: float) -> AbstractContextManager[None]: ...
-
-    def silent(self) -> AbstractContextManager[None]: ...
-
     def multiply(self, times: int) -> int:
         """Leave every message so often, in no order; how many there were."""
 
@@ -101,12 +98,6 @@ class FolderBroker:
         for path in (self._folder / "messages").iterdir():
             path.unlink(missing_ok=True)
 
-    def slow(self, seconds: float) -> AbstractContextManager[None]:
-        raise NotImplementedError("a folder has no wire")
-
-    def silent(self) -> AbstractContextManager[None]:
-        raise NotImplementedError("a folder has no wire")
-
     def multiply(self, times: int) -> int:
         messages = self._folder / "messages"
         texts = []
@@ -126,8 +117,8 @@ class RedisBroker:
 
     def __init__(self, server: RedisServer) -> None:
         self._server = server
-        self._wire = Wire(server.port)
-        self.url = f"redis://127.0.0.1:{self._wire.port}/0"
+        self.wire = Wire(server.port)
+        self.url = f"redis://127.0.0.1:{self.wire.port}/0"
 
     def kill(self) -> None:
         self._server.stop(signal.SIGKILL)
@@ -139,12 +130,6 @@ class RedisBroker:
         with redis.Redis.from_url(self._server.url) as client:
             client.flushall()
 
-    def slow(self, seconds: float) -> AbstractContextManager[None]:
-        return self._wire.slow(seconds)
-
-    def silent(self) -> AbstractContextManager[None]:
-        return self._wire.silent()
-
     def multiply(self, times: int) -> int:
         with redis.Redis.from_url(self._server.url) as client:
             texts = client.lrange(QUEUE_NAME, 0, -1)
@@ -154,7 +139,7 @@ class RedisBroker:
             return len(texts)
 
     def close(self) -> None:
-        self._wire.close()
+        self.wire.close()
 
 
 def _shuffled(texts: list[bytes], times: int) -> list[bytes]:
@@ -179,18 +164,17 @@ class Place:
         return self.folder / "log"
 
 
-class Site:
+class Site(ABC):
     """The servers of one kind of installation."""
 
     name: SiteName
     nursery: Nursery
 
-    @contextmanager
+    @abstractmethod
     def place(
         self, *, settings: dict[str, Any] | None = None, small_disk: bool = False
-    ) -> Iterator[Place]:
+    ) -> AbstractContextManager[Place]:
         """An empty database and folder for one run; on a disk of its own where asked for."""
-        raise NotImplementedError
 
 
 class OneMachine(Site):
@@ -237,7 +221,7 @@ class SeveralMachines(Site):
         self._folder = folder
         self.nursery = nursery
         self.postgres = postgres
-        self._broker = broker
+        self.broker = broker
         self.sql('CREATE DATABASE "template"')
         upgrade(self._url("template"))
 
@@ -247,16 +231,16 @@ class SeveralMachines(Site):
     ) -> Iterator[Place]:
         name = f"run_{uuid.uuid4().hex[:12]}"
         self.sql(f'CREATE DATABASE "{name}" TEMPLATE "template"')
-        self._broker.flush()
+        self.broker.flush()
         with _folder(self._folder, small_disk=small_disk) as folder:
             made = Settings(
                 data_folder=folder / "data",
                 database_url=self._url(name),
-                broker_url=self._broker.url,
+                broker_url=self.broker.url,
                 **ALWAYS,
                 **(settings or QUICK),
             )
-            yield Place(self, folder, made, self._broker, _clock(folder))
+            yield Place(self, folder, made, self.broker, _clock(folder))
         self.sql(f'DROP DATABASE "{name}" WITH (FORCE)')
 
     def sql(self, statement: str) -> None:

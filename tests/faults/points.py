@@ -51,11 +51,11 @@ def _wrap(owner: Any, name: str, before: Callable[..., None]) -> None:
 
 
 def _at_accept(arrive: Arrive) -> None:
-    from faces_jobs import submit  # noqa: PLC0415 (a process loads what it is)
+    from faces_jobs.submit import submission  # noqa: PLC0415 (a process loads what it is)
 
     _wrap(
-        submit,
-        "_ring",
+        submission,
+        "ring",
         lambda _database, _queue, job_id, _segments: arrive(Piece("submissions", job_id, None)),
     )
 

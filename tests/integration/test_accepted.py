@@ -26,7 +26,7 @@ from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.queue import open_queue
 from faces_jobs.settings import Settings
 from faces_jobs.storage import open_storage
-from faces_jobs import submit
+from faces_jobs.submit import submission, submit_files
 
 def die(*_args, **_kwargs):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -36,7 +36,7 @@ settings = Settings(data_folder=Path(data), database_url=url)
 with open_database(url) as database, open_queue(settings) as queue:
     storage = open_storage(settings)
     if where == "key":
-        submit._keep_key = die
+        submission.keep_key = die
     elif where == "files":
         storage.take_upload = die
     elif where == "commit":
@@ -48,7 +48,7 @@ with open_database(url) as database, open_queue(settings) as queue:
         ring = queue.ring_segment
         queue.ring_segment = lambda *given: (ring(*given), die())
     with storage.receive() as incoming:
-        submit.submit_files(
+        submit_files(
             [incoming.add("photo.png", [Path(photo).read_bytes()])],
             JobSpec(smallest_face=4),
             database=database, storage=storage, queue=queue, settings=settings,

@@ -20,7 +20,8 @@ from sqlalchemy import update
 
 from faces_jobs.client import Client
 from faces_jobs.db.claims import SegmentClaim, claim_job, renew_segment
-from faces_jobs.db.endings import finish_job, finish_segment
+from faces_jobs.db.endings import finish_segment
+from faces_jobs.db.job_endings import finish_job
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import JobRow
 from faces_jobs.results import cancel_job, pause_job

@@ -12,7 +12,8 @@ from sqlalchemy import insert, select, text, update
 from faces_jobs import results as questions
 from faces_jobs.db.claims import SegmentClaim, claim_job
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.endings import finish_job, finish_segment, hand_back
+from faces_jobs.db.endings import finish_segment, hand_back
+from faces_jobs.db.job_endings import finish_job
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import JobRow, SegmentRow, TurnRow
 from faces_jobs.db.turns import claim_next, forget_turns, next_segment, next_to_finish

@@ -28,7 +28,8 @@ from faces_jobs.db.deliveries import (
     pause_seconds,
     record_attempt,
 )
-from faces_jobs.db.endings import finish_job, finish_segment
+from faces_jobs.db.endings import finish_segment
+from faces_jobs.db.job_endings import finish_job
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import DeliveryRow, JobRow
 from faces_jobs.jobs.documents import DeliveryDocument

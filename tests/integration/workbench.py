@@ -32,6 +32,7 @@ class Squares:
     """The networks of `tests.fakes`, and a moment to interfere at."""
 
     device = "cpu"
+    runs_as_measured = True
 
     def __init__(self) -> None:
         self.before_batch: Callable[[int], None] = lambda _batch: None
@@ -55,6 +56,9 @@ class Squares:
     def classifiers(self, names: Sequence[str]) -> Sequence[Classifier]:
         """Those of these names."""
         return [ColourClassifier(name) for name in names]
+
+    def measure_run_sizes(self, *, stop: Callable[[], bool]) -> None:
+        """There is nothing to measure."""
 
 
 class Bench:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from faces_jobs.errors import ModelError
 from faces_jobs.pipeline.stages import Detector
-from faces_jobs_models.detector.centerface.open_centerface import CENTERFACE, open_centerface
+from faces_jobs_models.detector.centerface.open_centerface import (
+    CENTERFACE,
+    CENTERFACE_OVERLAP,
+    open_centerface,
+)
 from faces_jobs_models.detector.grid_detector import GridDetector
-from faces_jobs_models.detector.options import DetectorOptions
+from faces_jobs_models.detector.options import CUDA_FRAMES_A_RUN, DetectorOptions
 from faces_jobs_models.detector.outputs import OUTPUT_NAMES
 from faces_jobs_models.onnx_session import OnnxSession
 from faces_jobs_models.weights import RECORD_NAME, ModelRecord
@@ -23,15 +28,28 @@ def open_detector(
     threads: int = 1,
     on_device: DeviceNetworks | None = None,
     options: DetectorOptions | None = None,
+    frames_a_run: int | None = None,
 ) -> Detector:
     """The detector of this record, ready to detect: on the CPU, or where `on_device` is.
+
+    `frames_a_run` takes the place of what the options say, or the detector's own default.
 
     Raises:
         ModelError: a file is missing, changed, or of another network.
     """
+    options = options or _default_options(record.name, on_device=on_device is not None)
+    if frames_a_run is not None:
+        options = replace(options, frames_a_run=frames_a_run)
     if record.name == CENTERFACE:
         return open_centerface(record, threads=threads, cuda=on_device is not None, options=options)
     return _open_grid_detector(record, threads=threads, on_device=on_device, options=options)
+
+
+def _default_options(name: str, *, on_device: bool) -> DetectorOptions:
+    frames_a_run = CUDA_FRAMES_A_RUN if on_device else 1
+    if name == CENTERFACE:
+        return DetectorOptions(overlap=CENTERFACE_OVERLAP, frames_a_run=frames_a_run)
+    return DetectorOptions(frames_a_run=frames_a_run)
 
 
 def _open_grid_detector(
@@ -39,7 +57,7 @@ def _open_grid_detector(
     *,
     threads: int,
     on_device: DeviceNetworks | None,
-    options: DetectorOptions | None,
+    options: DetectorOptions,
 ) -> Detector:
     missing = {"onnx", "safetensors"} - record.files.keys()
     if missing:

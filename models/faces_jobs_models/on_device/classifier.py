@@ -12,16 +12,22 @@ from faces_jobs_models.on_device.pictures import DevicePictures
 from faces_jobs_models.torch_session import TorchSession
 from faces_jobs_models.weights import ModelRecord
 
-_LARGEST_BATCH = 256
+_CROPS_A_RUN = 256
 
 
 class DeviceClassifier(AttributeClassifier):
     """Gender, expression or multiple, asked where its crops are."""
 
     def __init__(
-        self, session: TorchSession, record: ModelRecord, pictures: DevicePictures, *, sha256: str
+        self,
+        session: TorchSession,
+        record: ModelRecord,
+        pictures: DevicePictures,
+        *,
+        sha256: str,
+        crops_a_run: int | None = None,
     ) -> None:
-        super().__init__(session, record, sha256=sha256, largest_batch=_LARGEST_BATCH)
+        super().__init__(session, record, sha256=sha256, crops_a_run=crops_a_run or _CROPS_A_RUN)
         self._network = session
         self._pictures = pictures
 
@@ -31,8 +37,8 @@ class DeviceClassifier(AttributeClassifier):
         if any(crop.shape != expected for crop in crops_bgr):
             return super().classify(crops_bgr)  # which converts them
         opinions: list[Opinion] = []
-        for start in range(0, len(crops_bgr), _LARGEST_BATCH):
-            crops = torch.stack(self._pictures.of(crops_bgr[start : start + _LARGEST_BATCH]))
+        for start in range(0, len(crops_bgr), self._crops_a_run):
+            crops = torch.stack(self._pictures.of(crops_bgr[start : start + self._crops_a_run]))
             outputs = self._network.answer(crops.permute(0, 3, 1, 2).float())
             opinions.extend(
                 dict(zip(self.heads, rows, strict=True)) for rows in zip(*outputs, strict=True)

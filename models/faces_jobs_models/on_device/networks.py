@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from faces_jobs_models.detector.options import CUDA_FRAMES_A_RUN, DetectorOptions
+from faces_jobs_models.detector.options import DetectorOptions
 from faces_jobs_models.detector.torch_network import TorchGridNetwork
 from faces_jobs_models.device import Device
 from faces_jobs_models.on_device.classifier import DeviceClassifier
@@ -24,9 +24,7 @@ class DeviceNetworks:
         self._half = half
         self._pictures = DevicePictures(torch.device(device))
 
-    def detector(
-        self, record: ModelRecord, options: DetectorOptions | None = None
-    ) -> DeviceGridDetector:
+    def detector(self, record: ModelRecord, options: DetectorOptions) -> DeviceGridDetector:
         """The grid detector of a record.
 
         Raises:
@@ -35,12 +33,14 @@ class DeviceNetworks:
         return DeviceGridDetector(
             TorchGridNetwork(record, device=self._device, half=self._half),
             record,
-            options or DetectorOptions(frames_a_run=CUDA_FRAMES_A_RUN),
+            options,
             sha256=record.files["safetensors"].sha256,
             pictures=self._pictures,
         )
 
-    def classifier(self, record: ModelRecord) -> DeviceClassifier:
+    def classifier(
+        self, record: ModelRecord, *, crops_a_run: int | None = None
+    ) -> DeviceClassifier:
         """The classifier of a record.
 
         Raises:
@@ -48,7 +48,9 @@ class DeviceNetworks:
         """
         session = TorchSession(record, device=self._device, half=self._half)
         sha256 = record.files["safetensors"].sha256
-        return DeviceClassifier(session, record, self._pictures, sha256=sha256)
+        return DeviceClassifier(
+            session, record, self._pictures, sha256=sha256, crops_a_run=crops_a_run
+        )
 
     def cropper(self) -> DeviceCropper:
         """Cuts faces out of the frames that the detector has seen, where they are."""

@@ -23,6 +23,7 @@ from faces_jobs_models.training.checkpoint import Progress, load_checkpoint, sav
 from faces_jobs_models.training.evaluate import answer_with, evaluate
 from faces_jobs_models.training.feed import Feed
 from faces_jobs_models.training.figures import Figures
+from faces_jobs_models.training.half_precision import half_pays
 from faces_jobs_models.training.losses import multi_task_loss
 from faces_jobs_models.training.prepare import Prepared
 from faces_jobs_models.training.recipes import Recipe
@@ -72,6 +73,7 @@ def train(
     progress = load_checkpoint(out, network=network, averaged=averaged, optimizer=optimizer)
     total_steps = feed.steps_an_epoch * recipe.epochs
     step = progress.step
+    half = half_pays()
     for epoch in range(progress.epoch, recipe.epochs):
         started = time.monotonic()
         network.train()
@@ -79,8 +81,8 @@ def train(
         losses = []
         for batch in feed.epoch(epoch):
             _set_rate(optimizer, recipe, step / total_steps)
-            # Half of the time, and the averaged weights come out the same.
-            with torch.autocast("cpu", dtype=torch.bfloat16):
+            # The averaged weights come out the same.
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
                 logits = network.logits(batch.crops)
             loss = multi_task_loss(
                 {head: values.float() for head, values in logits.items()},
@@ -115,10 +117,17 @@ def _finished(
 ) -> AttributeNetwork:
     # Without the auxiliary heads, and leaning as far to rare labels as the recipe says.
     kept = build_network(MODELS[recipe.model], recipe.network)
-    wanted = kept.state_dict()
+    if recipe.starts_from is not None:
+        start_from(kept, recipe.starts_from)
     state = network.state_dict()
-    state["temperatures"] = wanted["temperatures"]
-    kept.load_state_dict({name: state[name] for name in wanted})
+    mixed = {
+        name: torch.lerp(state[name], start, recipe.kept_share)
+        if start.is_floating_point()
+        else state[name]
+        for name, start in kept.state_dict().items()
+        if name != "temperatures"
+    }
+    kept.load_state_dict({**kept.state_dict(), **mixed})
     with torch.no_grad():
         for head, multiple in recipe.lean.items():
             cast("nn.Linear", kept.outputs[head]).bias.sub_(multiple * priors[head])

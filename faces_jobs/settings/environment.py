@@ -1,0 +1,63 @@
+"""Settings as text: what variables of the environment say, and what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from faces_jobs.errors import SettingsError
+
+ENVIRONMENT_PREFIX = "FACES_JOBS_"
+
+
+def values_by_setting(names: Collection[str], environment: Mapping[str, str]) -> dict[str, object]:
+    """What each setting is said to be: text, but for the one that is JSON.
+
+    Raises:
+        SettingsError: a variable that is none of these settings, twice the same, a file that
+            can't be read, or no JSON.
+    """
+    values: dict[str, object] = {}
+    for variable, text in environment.items():
+        if not variable.startswith(ENVIRONMENT_PREFIX) or not text:
+            continue
+        name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
+        said = text
+        if name not in names and name.endswith("_file"):
+            name = name.removesuffix("_file")
+            said = _read(variable, text)
+        if name not in names:
+            raise SettingsError(f"{variable} is no setting; the README lists them all.")
+        if name in values:
+            raise SettingsError(f"{variable} is set twice, once as a value and once as a file.")
+        values[name] = _roots_from(said) if name == "roots" else said
+    return values
+
+
+def reasons(error: ValidationError) -> str:
+    """What is wrong with settings, in the names of their variables."""
+    found = []
+    for problem in error.errors(include_url=False, include_input=False, include_context=False):
+        name = ".".join(str(part) for part in problem["loc"])
+        reason = problem["msg"].removeprefix("Value error, ")
+        found.append(f"{ENVIRONMENT_PREFIX}{name.upper()}: {reason}" if name else reason)
+    return "Settings can't be used: " + "; ".join(found) + "."
+
+
+def _read(variable: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise SettingsError(f"{variable}: can't read that file: {error.strerror}.") from error
+
+
+def _roots_from(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise SettingsError(
+            'FACES_JOBS_ROOTS is no JSON; write it as {"films": "/srv/films"}.'
+        ) from error

@@ -1,0 +1,80 @@
+"""Settings of the pipeline: the networks, and how frames go through them and out again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, Field, field_validator
+
+from faces_jobs.jobs.unsure import parse_unsure_below
+
+DetectorName = Literal["own", "centerface", "yunet"]
+EncoderName = Literal["auto", "libx264", "h264_nvenc", "h264_qsv", "h264_videotoolbox", "h264_amf"]
+DEFAULT_DETECTOR: DetectorName = "centerface"
+
+
+class PipelineSettings(BaseModel):
+    """What looks at frames, how many at once, and what encodes them."""
+
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="Where networks run. `auto`: CUDA where it is there."
+    )
+    detector: DetectorName = Field(
+        default=DEFAULT_DETECTOR,
+        description="Finds the faces: `own` is ours and quickest, `centerface` finds most, "
+        "`yunet` the official weights that `faces-jobs models fetch yunet` brings.",
+    )
+    models_folder: Path | None = Field(
+        default=None,
+        description="A folder with weights to use in place of the ones that ship.",
+    )
+    unsure_below: str = Field(
+        default="",
+        description="Answers that are less probable are `unsure`: `0.5` for all, `0` or `off` "
+        "for never, or by model or head: `gender=0.7,multiple=0.5,age=0.4`. "
+        "Empty: each model's own.",
+    )
+    batch_size: int = Field(
+        default=8,
+        ge=1,
+        le=256,
+        description="Frames that go through the stages together; fewer where they are large.",
+    )
+    frames_a_run: int | None = Field(
+        default=None,
+        ge=1,
+        le=256,
+        description="Frames that the detector takes at once. Empty: what was measured to be "
+        "quickest on this machine (`faces-jobs models tune`).",
+    )
+    crops_a_run: int | None = Field(
+        default=None,
+        ge=1,
+        le=1024,
+        description="Faces that a model takes at once. Empty: likewise.",
+    )
+    lanes: int | None = Field(
+        default=None,
+        ge=1,
+        le=64,
+        description="Batches that a process looks at at once, each in a thread. Empty: for "
+        "`run` as many as cores, for a worker the cores divided by `FACES_JOBS_WORKERS`.",
+    )
+    encoder: EncoderName = Field(
+        default="libx264",
+        description="Encodes annotated videos: `libx264`, or by its name in FFmpeg a GPU's. "
+        "`auto`: a GPU's where one works. Parts of a video that was cut are always `libx264`'s.",
+    )
+    segment_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        description="Videos are cut at key frames into segments of about this length, so that "
+        "several workers share one.",
+    )
+
+    @field_validator("unsure_below")
+    @classmethod
+    def _thresholds_are_readable(cls, said: str) -> str:
+        parse_unsure_below(said)
+        return said

@@ -1,0 +1,68 @@
+"""Settings of the processes: how many, how they hold work and repeat it, and what they log."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, Field, model_validator
+
+
+class ProcessSettings(BaseModel):
+    """Workers and the sweep: claims, attempts, signs of life, log lines."""
+
+    workers: int = Field(
+        default=1, ge=1, le=64, description="Worker processes that `faces-jobs up` starts."
+    )
+    lease_seconds: float = Field(
+        default=30.0, gt=0, description="How long a claim holds without being renewed."
+    )
+    heartbeat_seconds: float = Field(
+        default=2.0,
+        gt=0,
+        description="How often a worker renews its claim, reports progress and sees a cancel.",
+    )
+    sweep_seconds: float = Field(
+        default=10.0, gt=0, description="How often the sweep looks for work that waits too long."
+    )
+    reconcile_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        description="How often rows, broker and storage are compared and mended.",
+    )
+    ring_again_seconds: float = Field(
+        default=30.0, gt=0, description="Work that waited this long is rung for again."
+    )
+    max_attempts: int = Field(
+        default=3, ge=1, le=100, description="Attempts at a segment before its item fails."
+    )
+    presence_seconds: float = Field(
+        default=5.0,
+        gt=0,
+        description="How often a process tells that it lives. Silent four times as long, it counts "
+        "as gone.",
+    )
+    retry_seconds: float = Field(
+        default=2.0,
+        ge=0,
+        description="Pause after a failed attempt, give or take a half; it doubles with each.",
+    )
+    retry_max_seconds: float = Field(
+        default=300.0, ge=0, description="The longest such pause, and between looks for space."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severe log line that is written."
+    )
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="Log lines for people, or one JSON object each for machines."
+    )
+
+    @model_validator(mode="after")
+    def _claims_outlast_a_heartbeat(self) -> Self:
+        if self.heartbeat_seconds * 2 > self.lease_seconds:
+            raise ValueError("heartbeat_seconds must be at most half of lease_seconds")
+        return self
+
+    @property
+    def silent_seconds(self) -> float:
+        """A process that told nothing for so long counts as gone."""
+        return 4 * self.presence_seconds

@@ -1,0 +1,101 @@
+"""Files become items: each is recognised by its content, or kept as one that is refused."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from faces_jobs import media
+from faces_jobs.db.jobs import NewItem
+from faces_jobs.db.limits import Load
+from faces_jobs.errors import MediaError, SubmissionError
+from faces_jobs.folders import FoundFile, open_beneath
+from faces_jobs.jobs.documents import ErrorDocument
+from faces_jobs.jobs.spec import JobSpec
+from faces_jobs.storage import IncomingFile
+from faces_jobs.submit.names import normal_name
+
+
+def uploaded_item(name: str, file: IncomingFile, key: str) -> NewItem:
+    """An item of a file that was sent, which is to be stored under `key`."""
+    with file.path.open("rb") as opened:
+        head = opened.read(media.HEAD_BYTES)
+    return _item(name, head, size=file.bytes, source=key, modified_ns=None)
+
+
+def folder_item(found: FoundFile, *, name: str, folder: Path) -> NewItem:
+    """An item of a file in a folder of the server, where it stays."""
+    shown = normal_name(name)
+    if not found.regular:
+        return _refused(shown, 0, MediaError("Not a regular file: links and pipes are not read."))
+    try:
+        found.relative_path.encode("utf-8")
+        with open_beneath(folder, found.relative_path) as file:
+            head = os.pread(file.descriptor, media.HEAD_BYTES, 0)
+            return _item(
+                shown,
+                head,
+                size=file.bytes,
+                source=found.relative_path,
+                modified_ns=file.modified_ns,
+            )
+    except UnicodeEncodeError:
+        return _refused(shown, 0, MediaError("The file's name is not UTF-8: rename it."))
+    except MediaError as error:
+        return _refused(shown, 0, error)
+
+
+def check_any_usable(items: Sequence[NewItem]) -> None:
+    """See that one file at least can be worked on.
+
+    Raises:
+        MediaError: the only one can't.
+        SubmissionError: none of several can.
+    """
+    if any(item.error is None for item in items):
+        return
+    first = items[0]
+    if len(items) == 1 and first.refusal is not None:
+        raise first.refusal
+    assert first.error is not None  # noqa: S101 (all items have one, or we had returned)
+    raise SubmissionError(
+        f"None of the {len(items)} files can be processed. The first, {first.name}: "
+        f"{first.error.message}"
+    )
+
+
+def load_of(items: Sequence[NewItem]) -> Load:
+    """What a job of these items adds to what waits."""
+    return Load(jobs=1, items=len(items), bytes=sum(item.bytes for item in items))
+
+
+def room_for_results(items: Sequence[NewItem], spec: JobSpec) -> int:
+    """About how many bytes the job's results take: an annotated copy is as large as its source."""
+    if not spec.annotated:
+        return 0
+    return sum(item.bytes for item in items if item.error is None)
+
+
+def _item(name: str, head: bytes, *, size: int, source: str, modified_ns: int | None) -> NewItem:
+    try:
+        found = media.recognise(head, size=size)
+    except MediaError as error:
+        return _refused(name, size, error)
+    return NewItem(
+        name=name,
+        bytes=size,
+        source=source,
+        kind=found.kind,
+        modified_ns=modified_ns,
+    )
+
+
+def _refused(name: str, size: int, error: MediaError) -> NewItem:
+    return NewItem(
+        name=name,
+        bytes=size,
+        source=None,
+        error=ErrorDocument(code=error.code, message=str(error)),
+        refusal=error,
+    )

@@ -1,0 +1,111 @@
+"""Idempotency keys: the same submission sent again is answered with the job that it became."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from faces_jobs.db.session import Database
+from faces_jobs.db.tables import IdempotencyRow
+from faces_jobs.errors import IdempotencyConflictError, OptionsError
+from faces_jobs.jobs.spec import JobSpec
+
+MAX_KEY_CHARACTERS = 255
+
+
+@dataclass(frozen=True, slots=True)
+class SubmissionKey:
+    """A key, and a digest of what was submitted with it."""
+
+    key: str
+    request_sha256: str
+
+
+class UsedKeyError(Exception):
+    """Another submission with the same key was committed first. Never leaves this package."""
+
+
+def has_key(database: Database, key: str | None) -> bool:
+    """Whether a submission with this key was accepted before: its repetition adds no work."""
+    if key is None:
+        return False
+    question = select(IdempotencyRow.key).where(IdempotencyRow.key == key)
+    with database.read() as session:
+        return session.scalar(question) is not None
+
+
+def checked_key(
+    key: str | None, spec: JobSpec, owner: str, request: Mapping[str, Any]
+) -> SubmissionKey | None:
+    """The key with what it stands for: the options, the owner and what else is in `request`.
+
+    Raises:
+        OptionsError: too long, or not printable.
+    """
+    if key is None:
+        return None
+    if not 1 <= len(key) <= MAX_KEY_CHARACTERS or not key.isprintable():
+        raise OptionsError(
+            {"Idempotency-Key": f"must be 1 to {MAX_KEY_CHARACTERS} printable characters"}
+        )
+    canonical = json.dumps(
+        {"options": spec.model_dump(mode="json"), "owner": owner, **request},
+        sort_keys=True,
+        ensure_ascii=True,
+    )
+    return SubmissionKey(key, hashlib.sha256(canonical.encode()).hexdigest())
+
+
+def earlier_job(database: Database, key: SubmissionKey | None) -> str | None:
+    """The job that the key stood for before, if any.
+
+    Raises:
+        IdempotencyConflictError: it stood for another submission.
+    """
+    if key is None:
+        return None
+    with database.read() as session:
+        row = session.execute(
+            select(IdempotencyRow.request_sha256, IdempotencyRow.job_id).where(
+                IdempotencyRow.key == key.key
+            )
+        ).one_or_none()
+    if row is None:
+        return None
+    if row.request_sha256 != key.request_sha256:
+        raise IdempotencyConflictError(
+            "This Idempotency-Key was used before with other files or options: "
+            "use a new key for a new submission."
+        )
+    job_id: str = row.job_id
+    return job_id
+
+
+def keep_key(session: Session, key: SubmissionKey | None, job_id: str) -> None:
+    """Store the key beside its job. Of two at once, the second waits here for the first.
+
+    Raises:
+        UsedKeyError: the key is taken; the transaction is to be given up.
+    """
+    if key is None:
+        return
+    insert = postgresql.insert if _dialect(session) == "postgresql" else sqlite.insert
+    kept = session.scalar(
+        insert(IdempotencyRow)
+        .values(key=key.key, request_sha256=key.request_sha256, job_id=job_id)
+        .on_conflict_do_nothing()
+        .returning(IdempotencyRow.key)
+    )
+    if kept is None:
+        raise UsedKeyError
+
+
+def _dialect(session: Session) -> str:
+    return session.get_bind().dialect.name

@@ -1,0 +1,45 @@
+"""Names that others gave, made fit to be shown: of files, and of owners."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from faces_jobs.errors import OptionsError
+
+MAX_NAME_CHARACTERS = 1024
+MAX_OWNER_CHARACTERS = 128
+UNNAMED = "unnamed"
+_LINE_ENDS = frozenset({"Zl", "Zp"})
+
+
+def normal_name(name: str) -> str:
+    """The name that a file is shown under: relative, printable, of bounded length.
+
+    It never becomes a path on the server, so it is made harmless to look at and nothing more.
+    """
+    text = name.encode("utf-8", "replace").decode("utf-8").replace("\\", "/")
+    # "C" are control, format (right-to-left overrides among them), surrogate and private
+    # characters, "Zl" and "Zp" line ends: they break tables and terminals, or dress a name up.
+    shown = "".join(
+        "_"
+        if unicodedata.category(letter)[0] == "C" or unicodedata.category(letter) in _LINE_ENDS
+        else letter
+        for letter in text
+    )
+    parts = [part for part in shown.split("/") if part.strip() not in ("", ".", "..")]
+    joined = "/".join(parts) or UNNAMED
+    return joined if len(joined) <= MAX_NAME_CHARACTERS else f"…{joined[1 - MAX_NAME_CHARACTERS :]}"
+
+
+def checked_owner(owner: str) -> str:
+    """The name under which a job takes turns with the jobs of others.
+
+    Raises:
+        OptionsError: too long, or not printable.
+    """
+    name = owner.strip()
+    if len(name) > MAX_OWNER_CHARACTERS or not name.isprintable():
+        raise OptionsError(
+            {"owner": f"must be at most {MAX_OWNER_CHARACTERS} printable characters"}
+        )
+    return name

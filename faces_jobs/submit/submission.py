@@ -1,0 +1,200 @@
+"""A submission becomes a job: its files in one place, its rows in one transaction."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from faces_jobs.db.jobs import NewItem, store_job
+from faces_jobs.db.limits import check_added
+from faces_jobs.db.session import Database
+from faces_jobs.errors import DatabaseError, FolderError, SubmissionError, UploadTooLargeError
+from faces_jobs.folders import root_folder, walk_beneath
+from faces_jobs.jobs.spec import JobSpec
+from faces_jobs.outbound import check_webhook
+from faces_jobs.queue import Queue
+from faces_jobs.settings import Settings
+from faces_jobs.storage import IncomingFile, Storage
+from faces_jobs.submit.bells import bells_of, ring
+from faces_jobs.submit.items import (
+    check_any_usable,
+    folder_item,
+    load_of,
+    room_for_results,
+    uploaded_item,
+)
+from faces_jobs.submit.keys import (
+    SubmissionKey,
+    UsedKeyError,
+    checked_key,
+    earlier_job,
+    keep_key,
+)
+from faces_jobs.submit.names import checked_owner, normal_name
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The job that a submission became, or the one that it had become before (`replayed`)."""
+
+    job_id: str
+    replayed: bool
+
+
+def submit_files(
+    files: Sequence[IncomingFile],
+    spec: JobSpec,
+    *,
+    database: Database,
+    storage: Storage,
+    queue: Queue,
+    settings: Settings,
+    idempotency_key: str | None = None,
+    owner: str = "",
+) -> Submitted:
+    """Make a job of files that were streamed into the storage's incoming folder.
+
+    Files that are no media become items that failed, as long as one other file is well.
+
+    Raises:
+        SubmissionError: no file, no usable file, or too many; nothing was stored.
+        MediaError: the only file is none that can be read; nothing was stored.
+        IdempotencyConflictError: the key was used for another submission.
+        QueueFullError, StorageFullError, DatabaseError: nothing was stored; the same may work
+            later.
+    """
+    if not files:
+        raise SubmissionError("No file was sent: choose at least one image or video.")
+    _check_count(len(files), settings)
+    names = [normal_name(file.name) for file in files]
+    contents = [[name, file.sha256] for name, file in zip(names, files, strict=True)]
+    owner = checked_owner(owner)
+    key = checked_key(idempotency_key, spec, owner, {"files": contents})
+    earlier = earlier_job(database, key)
+    if earlier is not None:
+        return Submitted(earlier, replayed=True)
+    check_webhook(spec.webhook, settings)
+    job_id = str(uuid.uuid4())
+    items = [
+        uploaded_item(name, file, storage.upload_key(job_id, position))
+        for position, (name, file) in enumerate(zip(names, files, strict=True))
+    ]
+    check_any_usable(items)
+    storage.check_results_room(room_for_results(items, spec))
+    try:
+        # Before the transaction, which nobody should have to wait for while files are on their
+        # way to a bucket. What a crash leaves of them has no rows, and the sweep removes it.
+        for item, file in zip(items, files, strict=True):
+            if item.source is not None:
+                storage.take_upload(file, item.source)
+        job = _Job(job_id, _kept(spec, settings), items, root=None, owner=owner, key=key)
+        segments = _store(job, database, settings)
+    except UsedKeyError:
+        storage.delete_job(job_id)
+        return _replayed(database, key)
+    except BaseException:
+        storage.delete_job(job_id)
+        raise
+    ring(database, queue, job_id, bells_of(items, segments))
+    return Submitted(job_id, replayed=False)
+
+
+def submit_folder(
+    root: str,
+    relative_path: str,
+    spec: JobSpec,
+    *,
+    database: Database,
+    storage: Storage,
+    queue: Queue,
+    settings: Settings,
+    idempotency_key: str | None = None,
+    owner: str = "",
+) -> Submitted:
+    """Make a job of the files in a server's folder, which are read where they lie.
+
+    Raises:
+        FolderError: no such root, or the path leaves it, is no folder, or holds no file.
+        SubmissionError: no usable file, or too many; nothing was stored.
+        IdempotencyConflictError: the key was used for another submission.
+        QueueFullError, StorageFullError, DatabaseError: nothing was stored; the same may work
+            later.
+    """
+    owner = checked_owner(owner)
+    key = checked_key(idempotency_key, spec, owner, {"root": root, "path": relative_path})
+    earlier = earlier_job(database, key)
+    if earlier is not None:
+        return Submitted(earlier, replayed=True)
+    check_webhook(spec.webhook, settings)
+    folder = root_folder(settings.roots, root)
+    storage.check_room()
+    items: list[NewItem] = []
+    prefix = relative_path.strip("/")
+    for found in walk_beneath(folder, relative_path):
+        _check_count(len(items) + 1, settings)
+        inner = found.relative_path.removeprefix(prefix).lstrip("/")
+        items.append(folder_item(found, name=inner or found.relative_path, folder=folder))
+    if not items:
+        raise FolderError("That folder holds no file.")
+    check_any_usable(items)
+    storage.check_results_room(room_for_results(items, spec))
+    job_id = str(uuid.uuid4())
+    job = _Job(job_id, _kept(spec, settings), items, root=root, owner=owner, key=key)
+    try:
+        segments = _store(job, database, settings)
+    except UsedKeyError:
+        return _replayed(database, key)
+    ring(database, queue, job_id, bells_of(items, segments))
+    return Submitted(job_id, replayed=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What one transaction makes of a submission."""
+
+    job_id: str
+    spec: JobSpec
+    items: Sequence[NewItem]
+    root: str | None
+    owner: str
+    key: SubmissionKey | None
+
+
+def _store(job: _Job, database: Database, settings: Settings) -> list[int]:
+    """Store all rows or none. Returns the segments, of usable items in their order.
+
+    Raises:
+        UsedKeyError: the same submission was committed first.
+        QueueFullError, StorageFullError, DatabaseError: as `submit_files` says.
+    """
+    with database.begin() as session:
+        check_added(session, settings, job.owner, load_of(job.items))
+        segments = store_job(
+            session, job.job_id, job.spec, job.items, root=job.root, owner=job.owner
+        )
+        keep_key(session, job.key, job.job_id)
+    return segments
+
+
+def _kept(spec: JobSpec, settings: Settings) -> JobSpec:
+    """The options as they are stored: how long a job is kept is settled when it is submitted."""
+    if spec.keep_days is not None or settings.keep_days is None:
+        return spec
+    return spec.model_copy(update={"keep_days": settings.keep_days})
+
+
+def _check_count(count: int, settings: Settings) -> None:
+    if count > settings.max_files:
+        raise UploadTooLargeError(
+            f"More than {settings.max_files} files, the most that this server takes at once: "
+            "submit them in parts."
+        )
+
+
+def _replayed(database: Database, key: SubmissionKey | None) -> Submitted:
+    """The job of the same submission, which was committed first."""
+    earlier = earlier_job(database, key)
+    if earlier is None:  # that job was deleted in this very moment
+        raise DatabaseError("The same submission was just deleted: send it again.")
+    return Submitted(earlier, replayed=True)

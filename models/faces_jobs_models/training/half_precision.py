@@ -1,0 +1,14 @@
+"""Whether half precision pays in training: it may take half of the time, or ten times as long."""
+
+from __future__ import annotations
+
+import torch
+
+# Of x86 and ARM; processors without these imitate bfloat16.
+_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")
+
+
+def half_pays() -> bool:
+    """Whether this processor calculates with bfloat16 by itself."""
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name, False) for name in _INSTRUCTIONS)

@@ -1,0 +1,123 @@
+"""A 4K video of 120 frames a second with 500 faces in each: slow, and no more than that."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+
+from faces_jobs.jobs.status import JobStatus
+from faces_jobs.results import get_job
+from tests.clips import BLUE, GREEN, RED, Square, picture, write_video
+from tests.integration.workbench import Bench
+
+RATE, FACES = 120, 500
+WIDTH, HEIGHT = 3840, 2160
+FRAME_MB = 3 * WIDTH * HEIGHT / 2**20
+
+PEAK_OF_A_RUN = """
+import sys
+from pathlib import Path
+import numpy as np
+from faces_jobs.pipeline.frames import open_frames
+from faces_jobs.pipeline.run import run_item
+from faces_jobs.pipeline.tracking import OverlapTracker
+from faces_jobs.pipeline.values import Detections
+from faces_jobs.sinks.annotated import open_annotated
+from faces_jobs.sinks.spool import FaceSpool
+from faces_jobs.sinks.thumbnails import Thumbnails
+from tests.fakes import ColourClassifier
+from tests.integration.workbench import SMALL
+
+class Row:
+    "Knows where they are: to look for squares in 4K takes longer than all the rest."
+
+    def detect(self, pictures_bgr):
+        boxes = np.array([(60 + 150 * x, 30, 108 + 150 * x, 78) for x in range(25)], np.float32)
+        return [Detections(boxes, np.full(25, 0.9, np.float32))] * len(pictures_bgr)
+
+clip, folder = Path(sys.argv[1]), Path(sys.argv[2])
+folder.mkdir()
+with (
+    open_frames(clip, max_pixels=10**8) as reader,
+    FaceSpool(folder / "faces") as spool,
+    Thumbnails(folder) as thumbnails,
+    open_annotated(folder / "copy", reader.info, clip) as copy,
+):
+    run_item(
+        reader,
+        detector=Row(),
+        tracker=OverlapTracker(),
+        classifiers=[ColourClassifier("gender")],
+        spec=SMALL,
+        sinks=[spool, thumbnails, copy],
+        batch_size=8,
+        lanes=2,
+        on_progress=lambda _done, _total: None,
+    )
+    assert spool.face_count == 25 * int(sys.argv[3])
+print(Path("/proc/self/status").read_text())
+"""
+
+
+def crowd(path: Path, frames: int, *, rows: int) -> Path:
+    """25 faces beside each other, so many below each other, each 48 pixels wide."""
+    squares = [
+        Square(60 + 150 * column, 30 + 105 * row, 48, (RED, GREEN, BLUE)[(column + row) % 3])
+        for column in range(25)
+        for row in range(rows)
+    ]
+    drawn = picture(squares, width=WIDTH, height=HEIGHT)
+    return write_video(
+        path, [drawn] * frames, rate=RATE, codec_options={"preset": "ultrafast", "g": "30"}
+    )
+
+
+def test_it_is_worked_through_keeps_its_times_and_tells_its_rate(
+    bench: Bench, tmp_path: Path
+) -> None:
+    frames = 3
+    job_id = bench.submit(crowd(tmp_path / "crowd.mp4", frames, rows=FACES // 25))
+    bench.work(job_id)
+
+    job = get_job(bench.worker.database, job_id)
+    assert job.status is JobStatus.SUCCEEDED
+    (item,) = bench.items(job_id)
+    assert (item.width, item.height) == (WIDTH, HEIGHT)
+    assert (item.face_count, item.track_count) == (frames * FACES, FACES)
+    assert job.progress.frames_done == frames
+    assert job.progress.frames_per_second is not None
+    assert job.progress.frames_per_second > 0
+    copy = next(each for each in bench.artifacts(job_id) if each.kind == "annotated_video")
+    with av.open(str(bench.path(copy))) as container:
+        shown = [(frame.pts or 0) * (frame.time_base or 0) for frame in container.decode(video=0)]
+    assert shown == [Fraction(index, RATE) for index in range(frames)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems tell a process's peak otherwise")
+def test_its_memory_does_not_grow_with_its_length(tmp_path: Path) -> None:
+    def peak_mb(frames: int) -> float:
+        told = subprocess.run(
+            [
+                sys.executable,
+                "-c",
+                PEAK_OF_A_RUN,
+                str(crowd(tmp_path / f"{frames}.mp4", frames, rows=1)),
+                str(tmp_path / f"out-{frames}"),
+                str(frames),
+            ],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        found = re.search(r"VmHWM:\s+(\d+) kB", told)
+        assert found
+        return int(found.group(1)) / 1024
+
+    short, long = 24, 56  # the encoder alone looks ten frames ahead
+    assert peak_mb(long) - peak_mb(short) < (long - short) * FRAME_MB / 4

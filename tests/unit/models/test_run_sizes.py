@@ -1,0 +1,104 @@
+"""How many frames and crops a run: measured, kept, used, and of no influence on results."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from faces_jobs_models.catalog import open_catalog
+from faces_jobs_models.run_sizes import CROPS, FRAMES, KeptRunSizes, RunSizes, best_of
+
+SIZES = RunSizes(frames_a_run=4, crops_a_run=32)
+
+
+def test_what_was_measured_is_found_again_for_the_same_networks_alone(tmp_path: Path) -> None:
+    KeptRunSizes(tmp_path / "new", networks=("cpu", "own")).write(SIZES)
+    assert KeptRunSizes(tmp_path / "new", networks=("cpu", "own")).read() == SIZES
+    assert KeptRunSizes(tmp_path / "new", networks=("cpu", "yunet")).read() is None
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "4", '{"frames_a_run": 0}', '{"frames_a_run": "4"}', '{"else": 4}']
+)
+def test_a_file_that_is_none_is_told_of_and_measured_again(
+    content: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = KeptRunSizes(tmp_path, networks=())
+    kept.write(SIZES)
+    (file,) = tmp_path.iterdir()
+    file.write_text(content)
+    assert kept.read() is None
+    assert "is measured again" in caplog.text
+
+
+def test_a_folder_that_can_t_be_written_is_told_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    KeptRunSizes(tmp_path / "file", networks=()).write(SIZES)
+    assert "can't be kept" in caplog.text
+
+
+@given(st.dictionaries(st.sampled_from(FRAMES), st.floats(1e-4, 1), min_size=1))
+def test_the_best_is_within_a_few_hundredths_of_the_quickest_and_none_smaller_is_as_good(
+    seconds: dict[int, float],
+) -> None:
+    best = best_of(seconds)
+    assert seconds[best] * 0.97 <= min(seconds.values()) or best == min(seconds)
+    assert all(seconds[size] >= seconds[best] for size in seconds if size < best)
+
+
+def test_a_catalog_measures_and_another_process_runs_so(tmp_path: Path) -> None:
+    folder = tmp_path / "run-sizes"
+    with open_catalog(device="cpu", detector="own", run_sizes_folder=folder) as catalog:
+        assert not catalog.runs_as_measured
+        measured = catalog.measure_run_sizes(stop=lambda: False)
+        assert measured is not None
+        assert catalog.runs_as_measured
+    assert measured.best.frames_a_run in FRAMES
+    assert measured.best.crops_a_run in CROPS
+    (file,) = folder.iterdir()
+    assert RunSizes(**json.loads(file.read_text())) == measured.best
+    with open_catalog(device="cpu", detector="own", run_sizes_folder=folder) as later:
+        assert later.runs_as_measured
+    with open_catalog(device="cpu", detector="centerface", run_sizes_folder=folder) as other:
+        assert not other.runs_as_measured
+
+
+def test_nothing_is_kept_when_measuring_is_stopped(tmp_path: Path) -> None:
+    answers = iter([False, False, True])
+    with open_catalog(device="cpu", detector="own", run_sizes_folder=tmp_path) as catalog:
+        assert catalog.measure_run_sizes(stop=lambda: next(answers)) is None
+        assert not catalog.runs_as_measured
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_given_is_not_measured(tmp_path: Path) -> None:
+    with open_catalog(device="cpu", run_sizes=SIZES, run_sizes_folder=tmp_path) as catalog:
+        assert catalog.runs_as_measured
+
+
+@pytest.mark.parametrize("detector", ["own", "centerface"])
+def test_results_don_t_depend_on_run_sizes(detector: str) -> None:
+    chance = np.random.default_rng(3)
+    frames = [chance.integers(0, 256, (180, 320, 3), np.uint8) for _ in range(5)]
+    crops = [chance.integers(0, 256, (64, 64, 3), np.uint8) for _ in range(9)]
+    answers = []
+    for frames_a_run, crops_a_run in ((1, 1), (2, 4), (5, 9)):
+        with open_catalog(
+            device="cpu",
+            detector=detector,  # type: ignore[arg-type]  # pytest gives text
+            run_sizes=RunSizes(frames_a_run=frames_a_run, crops_a_run=crops_a_run),
+        ) as catalog:
+            found = catalog.detector().detect(frames)
+            (multiple,) = catalog.classifiers(["multiple"])
+            told = multiple.classify(crops)
+        boxes = [(one.boxes_xyxy.tobytes(), one.scores.tobytes()) for one in found]
+        opinions = [{head: values.tobytes() for head, values in one.items()} for one in told]
+        answers.append((boxes, opinions))
+    assert answers[0] == answers[1] == answers[2]
