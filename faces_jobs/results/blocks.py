@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, ScalarSelect, Select, and_, or_, select, true, tuple_
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import ColumnElement, Row, ScalarSelect, Select, and_, or_, select, tuple_
+from sqlalchemy.orm import Session
 
 from faces_jobs.db.tables import FACE_BLOCKS, FaceRow, ItemRow
 from faces_jobs.db.tables.blocks import END, PAIRS, START, bit_of, bounds_of, pair_of
@@ -143,9 +143,8 @@ def _faces_of(
     limit: int,
 ) -> Sequence[FaceRow]:
     """The first faces of these blocks that fit and are in this span, in order."""
-    if session.get_bind().dialect.name == "postgresql":
-        return session.scalars(_side_by_side(blocks, conditions, span, limit)).all()
-    # SQLite finds a range by a key that it is told, not by one of another row.
+    # Both databases find a range by a key that they are told, not by one of another row: for one
+    # of those SQLite reads the whole item, and PostgreSQL guesses at a ninth of all faces.
     rows: list[FaceRow] = []
     for first, last in _ranges(blocks):
         begin = _before(first) if span[0] is None else max(_before(first), span[0])
@@ -174,33 +173,6 @@ def _is_near(end: Key, start: Key) -> bool:
     if start[0] == end[0]:
         return start[1] - end[1] <= NEAR_FRAMES
     return start[0] - end[0] <= 1 and start[1] <= NEAR_FRAMES
-
-
-def _side_by_side(
-    blocks: Sequence[Row[Any]],
-    conditions: Sequence[ColumnElement[bool]],
-    span: Span,
-    limit: int,
-) -> Select[FaceRow]:
-    """All blocks in one question, each for itself.
-
-    PostgreSQL would guess that a ninth of all faces are in each block, and read them all.
-    """
-    few = select(*_START, *_END).where(_BLOCK.id.in_([block.id for block in blocks]))
-    block = few.limit(len(blocks)).subquery("blocks")  # the limit keeps the two questions apart
-    inside = and_(
-        tuple_(*_KEY) >= tuple_(*(block.c[name] for name in START)),
-        tuple_(*_KEY) <= tuple_(*(block.c[name] for name in END)),
-    )
-    one = select(FaceRow).where(inside, *_within(span), *conditions).order_by(*_KEY).limit(limit)
-    face = aliased(FaceRow, one.lateral("face"))
-    return (
-        select(face)
-        .select_from(block)
-        .join(face, true())
-        .order_by(face.item_id, face.frame_index, face.face_index)
-        .limit(limit)
-    )
 
 
 def _within(span: Span) -> Iterator[ColumnElement[bool]]:
