@@ -46,7 +46,7 @@ def draw_flames(clip: Path, folder: Path, picture: Path) -> bool:
     if command is None:
         return False
     arguments = ["run", "--inputs-path", str(clip), "--outputs-path", str(folder / "flames")]
-    options = ["--format", "flamegraph", "--threads", "--rate", "200", "--output", str(picture)]
+    options = ["--format", "flamegraph", "--threads", "--function", "--output", str(picture)]
     _seconds([command, "record", *options, "--", sys.executable, "-m", "faces_jobs", *arguments])
     return True
 

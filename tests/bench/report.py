@@ -88,6 +88,8 @@ class Results:
             told = "not measured" if value is None else f"{value:.2f}"
             verdict = "" if value is None else "met" if _meets(name, value) else "missed"
             table.add_row(name, told, f"{direction} {least:g}", f"{aim:g}", verdict)
+        for name in sorted(self.ratios.keys() - TARGETS.keys()):
+            table.add_row(name, f"{self.ratios[name]:.2f}", "", "", "")
         return table
 
     def _draw_speed(self, figure: Figure, place: SubplotSpec) -> None:
