@@ -99,7 +99,11 @@ class Bench:
             self._say("cost by pixels and faces")
             for name, annotated in ((ATTRIBUTES, False), (ANNOTATED, True)):
                 observations[name] = observe(
-                    self.catalog, self.folder, annotated=annotated, lanes=self.cores
+                    self.catalog,
+                    self.folder,
+                    annotated=annotated,
+                    lanes=self.cores,
+                    rounds=self.rounds,
                 )
         return Results(
             machine=_machine(self.cores),
