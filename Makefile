@@ -27,6 +27,7 @@ $(STAMP): pyproject.toml constraints.txt
 	    || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..."; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
 	    || { echo "No virtual environment could be made: install your system's python3-venv."; exit 1; }
+	@echo "Bringing packages into $(VENV): some minutes, and 2.5 GB on the disk ..."
 	$(BIN)/python -m pip install --quiet --upgrade pip==$(PIP_VERSION)
 	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt \
 	    --group test --group check --editable '.[web,worker,redis,postgres,s3,train]'

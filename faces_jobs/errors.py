@@ -13,7 +13,7 @@ FacesJobsError
 │   ├── EmptyFileError
 │   ├── UnknownMediaError         neither an image nor a video by its content
 │   ├── ArchiveError              an archive: unpack it first
-│   ├── PlaylistError             a playlist or other text dressed as a video
+│   ├── TextError             a playlist or other text dressed as a video
 │   ├── NoVideoError              a media file without a picture in it
 │   ├── FrameSizeError            no pixels, or more than the limit
 │   ├── TruncatedError            the file ends before its stream does
@@ -134,10 +134,10 @@ class ArchiveError(MediaError):
     code = "archive"
 
 
-class PlaylistError(MediaError):
-    """A playlist or other text dressed as a video. It is never opened by a media library."""
+class TextError(MediaError):
+    """Text, such as a playlist dressed as a video. It is never opened by a media library."""
 
-    code = "playlist"
+    code = "text"
 
 
 class NoVideoError(MediaError):

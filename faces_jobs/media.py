@@ -14,7 +14,7 @@ from faces_jobs.errors import (
     ArchiveError,
     EmptyFileError,
     NoVideoError,
-    PlaylistError,
+    TextError,
     UnknownMediaError,
 )
 
@@ -170,7 +170,7 @@ def recognise(head: bytes, *, size: int) -> MediaType:
     Raises:
         EmptyFileError: it has no bytes.
         ArchiveError: an archive; its kind is named.
-        PlaylistError: text of any kind, playlists first.
+        TextError: text of any kind, playlists first.
         NoVideoError: a sound file.
         UnknownMediaError: none of what can be read.
     """
@@ -200,7 +200,7 @@ def _refuse_text(head: bytes) -> None:
     if is_text and kind is None:
         kind = next((name for magic, name in _TEXTS_INSIDE if magic in start), "text")
     if kind is not None:
-        raise PlaylistError(
+        raise TextError(
             f"The file is {kind}, not a video or an image: send the media files themselves."
         )
 

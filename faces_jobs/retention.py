@@ -115,19 +115,6 @@ def _what_remains(deletion: OpenDeletion, database: Database, storage: Storage) 
     return None
 
 
-def sweep_files(
-    database: Database,
-    storage: Storage,
-    *,
-    orphan_seconds: float = ORPHAN_SECONDS,
-    stale_seconds: float = STALE_SECONDS,
-) -> int:
-    """Remove files that no row speaks of. Returns how many folders were removed."""
-    return remove_leftovers(storage, stale_seconds=stale_seconds) + remove_orphans(
-        database, storage, list(storage.job_folders()), orphan_seconds=orphan_seconds
-    )
-
-
 def remove_leftovers(storage: Storage, *, stale_seconds: float = STALE_SECONDS) -> int:
     """Remove what uploads, attempts and deletions that died long ago left behind."""
     return storage.sweep(older_than_seconds=stale_seconds)

@@ -16,7 +16,7 @@ from faces_jobs.settings import Settings
 @click.argument("job_id", required=False)
 @click.pass_obj
 def audit(settings: Settings, *, job_id: str | None) -> None:
-    """Print what was deleted as CSV, newest first; of one job, or of all."""
+    """Print what was deleted as CSV, newest first. Of one job, or of all."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
     columns = list(AuditDocument.model_fields)
     writer.writerow(columns)

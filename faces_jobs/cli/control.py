@@ -24,7 +24,7 @@ def cancel(settings: Settings, *, job_id: str) -> None:
 @click.argument("job_id")
 @click.pass_obj
 def pause(settings: Settings, *, job_id: str) -> None:
-    """Hold a job; it stays so, also when everything is restarted, until it is resumed."""
+    """Hold a job until it is resumed. It stays so, also when everything is restarted."""
     with open_client(settings) as client:
         click.echo(client.pause(job_id).status.value)
 
@@ -42,7 +42,7 @@ def resume(settings: Settings, *, job_id: str) -> None:
 @click.argument("job_id")
 @click.pass_obj
 def retry(settings: Settings, *, job_id: str) -> None:
-    """Work again on what failed of a job, or was cancelled; the rest is kept."""
+    """Work again on what failed of a job, or was cancelled. The rest is kept."""
     with open_client(settings) as client:
         click.echo(client.retry(job_id).status.value)
 

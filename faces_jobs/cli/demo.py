@@ -25,9 +25,10 @@ LOOK_SECONDS = 0.1
 @click.command()
 @click.pass_obj
 def demo(settings: Settings) -> None:
-    """Start everything, submit a sample clip over HTTP, show what came of it, go on serving.
+    """Start everything, and show what comes of a sample clip.
 
-    Where standard output is no terminal, it ends after showing the results.
+    The clip is submitted over HTTP. Then it goes on serving, or ends where standard output is no
+    terminal.
     """
     from faces_jobs.cli.supervisor import Supervisor, prepare_database
     from faces_jobs.logs import configure_logs

@@ -82,10 +82,11 @@ def evaluate(
     card: bool,
     **arguments: Any,
 ) -> None:
-    """Measure MODEL on labelled pictures, along the path that a job's frames take.
+    """Measure MODEL on labelled pictures.
 
-    Prints accuracy, balanced accuracy and the recall of each label with 95 % intervals, how
-    honest the probabilities are, and figures by size of the face and by group of people.
+    They go along the path that a job's frames take. Printed are accuracy, balanced accuracy and
+    the recall of each label with 95 % intervals, how honest the probabilities are, and figures
+    by size of the face and by group of people.
     """
     wish = Wish(max_pixels=settings.max_pixels, **arguments)
     with needing_packages():

@@ -19,7 +19,9 @@ Part = Literal["web", "worker", "sweep", "all"]
 @click.argument("part", type=click.Choice(["web", "worker", "sweep", "all"]), default="all")
 @click.pass_obj
 def health(settings: Settings, part: Part) -> None:
-    """Tell whether a part of the service is well: exit code 0, or 1 with the reason.
+    """Tell whether a part of the service is well.
+
+    The exit code is 0, or 1 with the reason.
 
     `web`: the server of the settings answers. `worker`, `sweep`: one on this machine told lately
     that it lives. `all`, the default: what the whole service needs is there.

@@ -76,7 +76,7 @@ def submit(
 @click.option("--json", "as_json", is_flag=True, help="Print the document of the API.")
 @click.pass_obj
 def status(settings: Settings, *, job_id: str | None, as_json: bool) -> None:
-    """Tell the state of a job and its items; without JOB_ID, the newest jobs."""
+    """Tell the state of a job and its items. Without JOB_ID: the newest jobs."""
     with open_client(settings) as client:
         if job_id is None:
             page = client.jobs(limit=20)
@@ -97,7 +97,7 @@ def status(settings: Settings, *, job_id: str | None, as_json: bool) -> None:
 @click.argument("job_id")
 @click.pass_obj
 def wait(settings: Settings, *, job_id: str) -> None:
-    """Show a progress bar until the job ends; the exit code tells how."""
+    """Show a progress bar until the job ends. The exit code tells how it ended."""
     with open_client(settings) as client:
         _wait(client, job_id)
 
@@ -115,7 +115,7 @@ def wait(settings: Settings, *, job_id: str) -> None:
 @filter_options
 @click.pass_obj
 def faces(settings: Settings, /, *, job_id: str | None, form: str, **filters: Any) -> None:
-    """Print the faces of a job (of all jobs without JOB_ID) that pass the filters."""
+    """Print the faces of a job that pass the filters. Without JOB_ID: of all jobs."""
     with open_client(settings) as client:
         found = client.faces(job_id, query_of(filters))
         if form == "jsonl":

@@ -16,8 +16,10 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from faces_jobs.cli.copy_names import copy_name
 from faces_jobs.errors import MediaError, NoVideoError
 from faces_jobs.jobs.records import FaceRecord, TrackRecord
+from faces_jobs.logs import about
 from faces_jobs.pipeline.camera import CameraReader
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.run import run_item
@@ -26,9 +28,7 @@ from faces_jobs.pipeline.tracking import OverlapTracker
 from faces_jobs.pipeline.values import Frame, MediaInfo
 from faces_jobs.sinks.annotated import open_annotated
 from faces_jobs.sinks.exports import (
-    write_faces_csv,
-    write_faces_jsonl,
-    write_faces_parquet,
+    write_faces,
     write_tracks_csv,
 )
 from faces_jobs.sinks.spool import FaceSpool
@@ -58,7 +58,10 @@ def run_files(wanted: Wanted, catalog: Catalog, console: Console) -> Outcome:
     with _opened_run(wanted, catalog, console) as run:
         for name, path in _files_below(inputs, leave_out=wanted.outputs):
             try:
-                with open_frames(path, max_pixels=wanted.max_pixels) as reader:
+                with (
+                    about(file=name),
+                    open_frames(path, max_pixels=wanted.max_pixels) as reader,
+                ):
                     run.work_on(name, reader, source=path)
                 succeeded += 1
             except (MediaError, OSError) as error:
@@ -131,7 +134,7 @@ class _Run:
         with ExitStack() as sinks_opened:
             sinks: list[Sink] = [spool]
             if wanted.spec.annotated:
-                stem = wanted.outputs / f"{name}.annotated"
+                stem = wanted.outputs / copy_name(name)
                 stem.parent.mkdir(parents=True, exist_ok=True)
                 copy = open_annotated(stem, reader.info, source, encoder=wanted.encoder)
                 sinks.append(sinks_opened.enter_context(copy))
@@ -159,9 +162,7 @@ class _Run:
     def write_tables(self) -> None:
         """Write the faces and tracks of all inputs."""
         folder = self._wanted.outputs
-        write_faces_csv(folder / "faces.csv", self._faces())
-        write_faces_jsonl(folder / "faces.jsonl", self._faces())
-        write_faces_parquet(folder / "faces.parquet", self._faces())
+        write_faces(folder, self._faces())
         write_tracks_csv(folder / "tracks.csv", self._tracks())
 
     def _faces(self) -> Iterator[tuple[str, FaceRecord]]:

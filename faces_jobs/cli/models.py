@@ -32,7 +32,7 @@ models.add_command(fetch)
 @click.option("--json", "as_json", is_flag=True, help="Print everything that the records say.")
 @click.pass_obj
 def list_models(settings: Settings, *, models_path: Path | None, as_json: bool) -> None:
-    """List every network: version, SHA-256, size, figures on held-out faces, purpose."""
+    """List every network with its version, size, figures and purpose."""
     with needing_packages():
         from faces_jobs_models.catalog import open_catalog
         from faces_jobs_models.describing import describe
@@ -52,7 +52,7 @@ def list_models(settings: Settings, *, models_path: Path | None, as_json: bool) 
 @models_path_option
 @click.pass_obj
 def verify(settings: Settings, *, models_path: Path | None) -> None:
-    """Read and try every file; the exit code is 1 where one is missing, changed or foreign."""
+    """Read and try every file. The exit code is 1 where one is missing, changed or foreign."""
     problems = 0
     with needing_packages():
         from faces_jobs_models.catalog import open_catalog
@@ -80,9 +80,10 @@ def verify(settings: Settings, *, models_path: Path | None) -> None:
 @models_path_option
 @click.pass_obj
 def tune(settings: Settings, *, models_path: Path | None) -> None:
-    """Measure how many frames and faces at once are quickest on this machine, and keep it.
+    """Measure how many frames and faces at once are quickest here.
 
-    A worker does so by itself while it waits for its first work. Results do not depend on it.
+    What is measured is kept. A worker does so by itself while it waits for its first work.
+    Results do not depend on it.
     """
     with needing_packages():
         from faces_jobs_models.catalog import open_catalog

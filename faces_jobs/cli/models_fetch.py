@@ -30,10 +30,10 @@ def fetch() -> None:
 )
 @click.pass_obj
 def yunet(settings: Settings, *, folder: Path | None, url: str | None, sha256: str | None) -> None:
-    """Bring the official face detector YuNet (MIT), for FACES_JOBS_DETECTOR=yunet.
+    """Bring the official face detector YuNet.
 
-    The file is checked against its SHA-256 before it is used, and run by the same code as our
-    own detector.
+    It is for FACES_JOBS_DETECTOR=yunet, and under the MIT licence. The file is checked against
+    its SHA-256 before it is used, and run by the same code as our own detector.
     """
     from faces_jobs.cli.training_parts import needing_packages
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
 
@@ -12,7 +12,7 @@ from faces_jobs.jobs.spec import JobSpec
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 # Options that mean nothing where there is no server.
-SERVER_OPTIONS = frozenset({"keep_days", "webhook"})
+SERVER_OPTIONS = frozenset({"priority", "label", "keep_days", "webhook"})
 
 
 def local_options(command: Command) -> Command:
@@ -41,6 +41,7 @@ def _options(command: Command, names: list[str]) -> Command:
             name,
             type=bool if switch else str,
             default=None,
+            metavar=None if switch else _metavar(field.annotation),
             help=f"{field.description} Default: {_shown(field.default)}.",
         )(command)
     return click.option(
@@ -94,6 +95,14 @@ def query_of(filters: dict[str, Any]) -> dict[str, Any]:
         elif name not in HEADS and value is not None:
             query[name] = value
     return query
+
+
+def _metavar(kind: object) -> str:
+    """What stands for an option's value in the help. The text itself is judged by `JobSpec`."""
+    kinds = get_args(kind) or (kind,)
+    if all(isinstance(one, str) for one in kinds):
+        return f"[{'|'.join(kinds)}]"
+    return "INTEGER" if int in kinds else "NUMBER" if float in kinds else "TEXT"
 
 
 def _shown(default: object) -> str:

@@ -55,7 +55,7 @@ def worker(settings: Settings) -> None:
 @click.option("--once", is_flag=True, help="Look once and end, for use from a timer.")
 @click.pass_obj
 def sweep(settings: Settings, *, once: bool) -> None:
-    """Ring again for work that waits too long, and tidy up after crashed processes."""
+    """Ring again for work that waits too long, and tidy up."""
     from faces_jobs.logs import configure_logs
     from faces_jobs.worker.sweep import run_sweep
 

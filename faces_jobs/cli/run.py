@@ -22,11 +22,12 @@ CAMERA_NAME = "camera"
 
 
 @click.command()
+@click.argument("inputs", required=False, type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--inputs-path",
     "--inputs_path",
     type=click.Path(exists=True, path_type=Path),
-    help="A file, or a folder that is worked through with its subfolders. Without it: the webcam.",
+    help="The same as INPUTS.",
 )
 @click.option(
     "--outputs-path",
@@ -74,16 +75,19 @@ CAMERA_NAME = "camera"
 @local_options
 @click.pass_obj
 def run(settings: Settings, /, **arguments: Any) -> None:
-    """Annotate files, or what the webcam sees, here and now: no server, no database, no queue.
+    """Annotate files, or what the webcam sees, here and now.
 
-    Each input gets an annotated copy under its own name in the outputs folder, and all of them
-    together faces.csv, faces.jsonl, faces.parquet and tracks.csv. One bad file does not stop the
-    others.
+    No server, no database, no queue. INPUTS is a file, or a folder that is worked through with
+    its subfolders; without it: the webcam. Each input gets an annotated copy under its own name
+    in the outputs folder, and all of them together faces.csv, faces.jsonl, faces.parquet and
+    tracks.csv. One bad file does not stop the others.
     """
     from faces_jobs.cli.local_run import run_camera, run_files
+    from faces_jobs.logs import configure_logs
     from faces_jobs_models.catalog import open_catalog
     from faces_jobs_models.run_sizes import RunSizes
 
+    configure_logs("warning", settings.log_format)
     wanted = _chosen(arguments, settings, JobSpec.parse_text(given_options(arguments)))
     if wanted.show_delay_ms is not None and not _has_screen():
         raise DeviceError("There is no screen for --show: leave it out, or set DISPLAY.")
@@ -122,13 +126,15 @@ class Wanted:
 def _chosen(arguments: dict[str, Any], settings: Settings, spec: JobSpec) -> Wanted:
     if arguments["cuda"] and arguments["device"] not in {None, "cuda"}:
         raise click.UsageError("--cuda and --device contradict each other: give one of them.")
+    if arguments["inputs"] and arguments["inputs_path"]:
+        raise click.UsageError("INPUTS and --inputs-path are the same: give one of them.")
     name = arguments["video_name"]
     if not name or name != Path(name).name:
         raise click.UsageError("--video-name is a name, not a path: see --outputs-path.")
     camera = arguments["cam_num"]
     return Wanted(
         spec=spec,
-        inputs=arguments["inputs_path"],
+        inputs=arguments["inputs"] or arguments["inputs_path"],
         outputs=arguments["outputs_path"],
         show_delay_ms=arguments["delay"] if arguments["show"] else None,
         camera=int(camera) if camera.isdecimal() else camera,

@@ -111,7 +111,7 @@ def table_of_models(models: Iterable[Mapping[str, Any]]) -> Table:
 
     Each is a document as `faces-jobs models list --json` prints it.
     """
-    table = Table("model", "version", "SHA-256", "size", "held-out figures", "purpose")
+    table = Table("model", "version", "SHA-256", "size", "held out, at training", "purpose")
     for model in models:
         file = model.get("files", {}).get("onnx")
         figures = [

@@ -58,10 +58,11 @@ def train(
     teacher: Path | None,
     threads: int,
 ) -> None:
-    """Train MODEL by its recipe, and print the folder with the weights.
+    """Train MODEL by its recipe.
 
     It takes hours. A checkpoint is written after each epoch: the same command goes on where it
-    was cut off. The folder can be copied to a place that FACES_JOBS_MODELS_FOLDER names.
+    was cut off. At the end the folder with the weights is printed. It can be copied to a place
+    that FACES_JOBS_MODELS_FOLDER names.
     """
     if (teacher is not None) != (model == DETECTOR):
         raise click.UsageError("--teacher is for the detector, which learns from one.")

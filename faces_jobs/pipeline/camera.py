@@ -29,6 +29,8 @@ class CameraReader:
         Raises:
             NoVideoError: there is no such camera, or it gives no picture.
         """
+        # What fails is told below in a sentence; OpenCV would tell each of its tries before it.
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
         self._capture = cv2.VideoCapture(source)  # noqa: TID251 (the exception named above)
         width = int(self._capture.get(cv2.CAP_PROP_FRAME_WIDTH))
         height = int(self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT))

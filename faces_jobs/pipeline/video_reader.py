@@ -101,11 +101,6 @@ class VideoReader:
         return self._info
 
     @property
-    def damaged_packets(self) -> int:
-        """How many packets in the midst of the stream could not be decoded, so far."""
-        return self._damaged
-
-    @property
     def first_pts(self) -> int | None:
         """The time of the first decoded frame by its stream, None where that knows no times."""
         return None if self._first is None else self._first.pts

@@ -101,7 +101,7 @@ class Sound:
                     self._output.mux(track.target.encode(None))
             self._tracks.clear()
             if self.left_out:
-                _log.warning("%d packets of sound could not be carried over", self.left_out)
+                _log.warning("packets of sound that could not be carried over: %d", self.left_out)
 
     def _add_track(self, stream: AudioStream) -> _Track | None:
         context = stream.codec_context

@@ -88,11 +88,8 @@ def submit_files(
         for item, file in zip(items, files, strict=True):
             if item.source is not None:
                 storage.take_upload(file, item.source)
-        with database.begin() as session:
-            kept = _kept(spec, settings)
-            check_added(session, settings, owner, load_of(items))
-            segments = store_job(session, job_id, kept, items, root=None, owner=owner)
-            keep_key(session, key, job_id)
+        job = _Job(job_id, _kept(spec, settings), items, root=None, owner=owner, key=key)
+        segments = _store(job, database, settings)
     except UsedKeyError:
         storage.delete_job(job_id)
         return _replayed(database, key)
@@ -143,16 +140,41 @@ def submit_folder(
     check_any_usable(items)
     storage.check_results_room(room_for_results(items, spec))
     job_id = str(uuid.uuid4())
+    job = _Job(job_id, _kept(spec, settings), items, root=root, owner=owner, key=key)
     try:
-        with database.begin() as session:
-            kept = _kept(spec, settings)
-            check_added(session, settings, owner, load_of(items))
-            segments = store_job(session, job_id, kept, items, root=root, owner=owner)
-            keep_key(session, key, job_id)
+        segments = _store(job, database, settings)
     except UsedKeyError:
         return _replayed(database, key)
     ring(database, queue, job_id, bells_of(items, segments))
     return Submitted(job_id, replayed=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What one transaction makes of a submission."""
+
+    job_id: str
+    spec: JobSpec
+    items: Sequence[NewItem]
+    root: str | None
+    owner: str
+    key: SubmissionKey | None
+
+
+def _store(job: _Job, database: Database, settings: Settings) -> list[int]:
+    """Store all rows or none. Returns the segments, of usable items in their order.
+
+    Raises:
+        UsedKeyError: the same submission was committed first.
+        QueueFullError, StorageFullError, DatabaseError: as `submit_files` says.
+    """
+    with database.begin() as session:
+        check_added(session, settings, job.owner, load_of(job.items))
+        segments = store_job(
+            session, job.job_id, job.spec, job.items, root=job.root, owner=job.owner
+        )
+        keep_key(session, job.key, job.job_id)
+    return segments
 
 
 def _kept(spec: JobSpec, settings: Settings) -> JobSpec:

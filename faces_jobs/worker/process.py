@@ -177,7 +177,7 @@ def _go_on(claim: SegmentClaim, worker: Worker) -> None:
     """See to what the end of this segment has made possible; the sweep does where this fails."""
     added = unheard_segments(worker.database, claim.item_id)
     if len(added) == 1 and not worker.stop_requested.is_set():
-        process_segment(added[0], worker)  # for the reason above
+        process_segment(added[0], worker)  # here, as in `process_claim`
     elif added:
         ring(added, worker)
 

@@ -7,13 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
-from faces_jobs.errors import ModelError
 from faces_jobs_models.device import Device
 from faces_jobs_models.networks import build_network
+from faces_jobs_models.torch_weights import load_weights
 from faces_jobs_models.weights import ModelRecord
 
 
@@ -22,14 +20,11 @@ class TorchSession:
 
     def __init__(self, record: ModelRecord, *, device: Device, half: bool = False) -> None:
         network = build_network(record.heads, record.network)
-        path = record.files["safetensors"].path
-        try:
-            network.load_state_dict(load_file(path, device="cpu"))
-        except (RuntimeError, SafetensorError, OSError) as error:
-            raise ModelError(
-                f"The weights in {path} don't fit the network that their record describes. "
-                "Export the model again so that file and record belong together."
-            ) from error
+        load_weights(
+            network,
+            record,
+            advice="Export the model again so that file and record belong together.",
+        )
         self._device = torch.device(device)
         self._network = network.to(self._device).eval()
         self._half = half

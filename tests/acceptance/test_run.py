@@ -128,6 +128,8 @@ def test_without_annotated_copies_only_the_tables_are_written(inputs: Path, tmp_
         ((), {"FACES_JOBS_UNSURE_BELOW": "mood=1"}, exits.USAGE, "no model and no head"),
         (("--cuda", "--device", "cpu"), {}, exits.USAGE, "contradict"),
         (("--inputs-path", "/nowhere"), {}, exits.USAGE, "does not exist"),
+        (("/nowhere",), {}, exits.USAGE, "does not exist"),
+        (("/", "--inputs-path", "/"), {}, exits.USAGE, "one of them"),
         (("--models-path", "/nowhere"), {}, exits.FAILED, "models folder"),
         (("--video-name", "../x"), {}, exits.USAGE, "--outputs-path"),
     ],
@@ -143,6 +145,31 @@ def test_what_can_not_be_done_is_said(
     assert done.returncode == code, done.stderr
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+    assert "OpenCV" not in done.stderr, "what a library has to say helps nobody here"
+
+
+def test_an_input_may_be_named_alone_and_be_long(inputs: Path, tmp_path: Path) -> None:
+    folder, outputs = tmp_path / "long", tmp_path / "out"
+    folder.mkdir()
+    # As long as a name may be, and alike up to where it is cut.
+    for end in ("1", "2"):
+        shutil.copy(inputs / "a.png", folder / f"{'é' * 125}{end}.png")
+    done = run(folder, "--outputs-path", outputs, "--models", "1,0,0")
+    assert done.returncode == 0, done.stderr
+    assert len(list(outputs.glob("é*.annotated.png"))) == 2
+
+
+def test_what_was_left_out_of_a_file_is_told_with_its_name(
+    sample_clip: Path, tmp_path: Path
+) -> None:
+    damaged = bytearray(sample_clip.read_bytes())
+    middle = len(damaged) // 2
+    damaged[middle : middle + 4000] = bytes(4000)
+    (tmp_path / "damaged.mp4").write_bytes(damaged)
+    options = ("--models", "0,0,0", "--no-annotated", "--detector", "own")
+    done = run(tmp_path / "damaged.mp4", "--outputs-path", tmp_path / "out", *options)
+    assert done.returncode == 0, done.stderr
+    assert "file=damaged.mp4" in done.stderr
 
 
 def test_an_empty_folder_is_told(tmp_path: Path) -> None:

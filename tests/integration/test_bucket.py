@@ -25,7 +25,7 @@ from faces_jobs.queue import CeleryQueue
 from faces_jobs.queue_messages import BrokerMessages
 from faces_jobs.readiness import Readiness
 from faces_jobs.results import get_job, list_artifacts
-from faces_jobs.retention import delete_job, sweep_files
+from faces_jobs.retention import delete_job
 from faces_jobs.settings import Settings
 from faces_jobs.storage import Storage, open_storage
 from faces_jobs.worker import reconcile
@@ -36,6 +36,7 @@ from faces_jobs.worker.rung import answer_bell
 from tests.buckets import BUCKET, Place
 from tests.factories import artifact, claimed, results, stored_job
 from tests.integration.processes import storage_variables
+from tests.integration.tidying import sweep_files
 from tests.integration.workbench import Bench
 
 JOB = str(uuid.UUID(int=1))

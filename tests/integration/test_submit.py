@@ -20,9 +20,9 @@ from faces_jobs.errors import (
     FolderError,
     IdempotencyConflictError,
     OptionsError,
-    PlaylistError,
     StorageFullError,
     SubmissionError,
+    TextError,
     UploadTooLargeError,
 )
 from faces_jobs.jobs.spec import JobSpec
@@ -148,7 +148,7 @@ def test_a_refused_file_is_an_item_that_failed(desk: Desk) -> None:
         ItemStatus.FAILED,
         ItemStatus.FAILED,
     ]
-    assert [item.error and item.error.code for item in items] == [None, "playlist", "empty-file"]
+    assert [item.error and item.error.code for item in items] == [None, "text", "empty-file"]
     assert len(desk.stored_files()) == 1, "what is refused is not kept"
     assert desk.queue.depth() == 1
 
@@ -158,7 +158,7 @@ def test_a_refused_file_is_an_item_that_failed(desk: Desk) -> None:
     [
         ([], SubmissionError),
         ([("a.mp4", b"")], EmptyFileError),
-        ([("a.mp4", PLAYLIST)], PlaylistError),
+        ([("a.mp4", PLAYLIST)], TextError),
         ([("a.mp4", b"PK\x03\x04" + bytes(range(256)))], ArchiveError),
         ([("a.mp4", b""), ("b.mp4", PLAYLIST)], SubmissionError),
     ],

@@ -18,12 +18,12 @@ from faces_jobs.db.session import Database
 from faces_jobs.db.tables import JobRow, SegmentRow
 from faces_jobs.errors import QueueError
 from faces_jobs.results import get_job, list_items
-from faces_jobs.retention import sweep_files
 from faces_jobs.settings import Settings
 from faces_jobs.storage import LocalStorage
 from faces_jobs.worker.sweep import ENOUGH_MESSAGES, SweepReport, run_sweep, sweep
 from tests.factories import artifact, claimed, face, results, stored_job
 from tests.integration.stored_states import expire
+from tests.integration.tidying import sweep_files
 
 
 class MemoryQueue:

@@ -20,7 +20,6 @@ from faces_jobs.jobs.query import TrackQuery
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.queue import make_app, open_queue
 from faces_jobs.results import cancel_job, get_job, list_artifacts, list_tracks
-from faces_jobs.retention import sweep_files
 from faces_jobs.settings import Settings
 from faces_jobs.storage import open_storage
 from faces_jobs.worker.celery_worker import celery_worker
@@ -33,6 +32,7 @@ from tests.integration.processes import (
     wait_for,
     worker_process,
 )
+from tests.integration.tidying import sweep_files
 from tests.services import PATIENCE_SECONDS
 
 

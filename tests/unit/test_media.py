@@ -19,7 +19,7 @@ from faces_jobs.errors import (
     EmptyFileError,
     MediaError,
     NoVideoError,
-    PlaylistError,
+    TextError,
     UnknownMediaError,
 )
 from faces_jobs.media import HEAD_BYTES, recognise
@@ -149,13 +149,13 @@ def test_an_archive_is_refused_by_the_name_of_its_kind(kind: str) -> None:
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp1252"])
 def test_text_is_refused_whatever_it_pretends_to_be(text: str, kind: str, encoding: str) -> None:
     data = text.encode(encoding, "ignore")
-    with pytest.raises(PlaylistError, match=kind):
+    with pytest.raises(TextError, match=kind):
         recognise(data, size=len(data))
 
 
 def test_a_playlist_with_binary_behind_it_is_still_a_playlist() -> None:
     data = b"#EXTM3U\nfile:///etc/passwd\n" + bytes(range(256)) * 8
-    with pytest.raises(PlaylistError):
+    with pytest.raises(TextError):
         recognise(data, size=len(data))
 
 

@@ -48,6 +48,9 @@ STATUSES: tuple[tuple[type[FacesJobsError], int, str], ...] = (
     (errors.NoVideoError, 422, "No picture in the file"),
     (errors.TruncatedError, 422, "Truncated file"),
     (errors.SourceError, 422, "Submitted file can't be read"),
+    (errors.ArchiveError, 415, "Archive, not a picture"),
+    (errors.TextError, 415, "Text, not a picture"),
+    (errors.UnknownMediaError, 415, "Unknown kind of file"),
     (errors.MediaError, 415, "File can't be processed"),
     (errors.QueueFullError, 429, "Too much waits"),
     (errors.StorageFullError, 507, "No room left"),
@@ -58,20 +61,21 @@ STATUSES: tuple[tuple[type[FacesJobsError], int, str], ...] = (
     (errors.DatabaseError, 503, "Database does not answer"),
 )
 
-# Codes of the problems that no error of ours stands for, by HTTP status.
+# Code and title of the problems that no error of ours stands for, by HTTP status.
 HTTP_CODES = {
-    400: "bad-request",
-    401: "unauthorized",
-    403: "forbidden",
-    404: "not-found",
-    405: "method-not-allowed",
-    411: "length-required",
-    413: "upload-too-large",
-    414: "address-too-long",
-    415: "media",
-    416: "range-not-satisfiable",
-    421: "wrong-host",
+    400: ("bad-request", "Request can't be read"),
+    401: ("unauthorized", "Access token missing or wrong"),
+    403: ("forbidden", "Not allowed"),
+    404: ("not-found", "Not found"),
+    405: ("method-not-allowed", "Method not possible here"),
+    411: ("length-required", "Length missing"),
+    413: ("upload-too-large", "Upload too large"),
+    414: ("address-too-long", "Address too long"),
+    415: ("content-type", "Content-Type can't be used"),
+    416: ("range-not-satisfiable", "Range outside the file"),
+    421: ("wrong-host", "Wrong host"),
 }
+INTERNAL_TITLE = "Server failed"
 
 
 class Problem(BaseModel):
@@ -114,17 +118,16 @@ def problem_of(error: FacesJobsError) -> Problem:
 
 
 def problem_codes() -> dict[str, tuple[int, str]]:
-    """Every code that a problem may have, with its status and title."""
-    codes = {
-        code: (status, HTTP_STATUS_CODES[status]) for status, code in sorted(HTTP_CODES.items())
-    }
+    """Every code that a problem may have, with its status and title, in the order of these."""
+    codes = {code: (status, title) for status, (code, title) in HTTP_CODES.items()}
     for kind in _subclasses(FacesJobsError):
         found = next(
             ((status, title) for one, status, title in STATUSES if issubclass(kind, one)), None
         )
         if found is not None:
             codes[kind.code] = found
-    return {**codes, INTERNAL: (500, HTTP_STATUS_CODES[500])}
+    codes[INTERNAL] = (500, INTERNAL_TITLE)
+    return dict(sorted(codes.items(), key=lambda one: (one[1][0], one[0])))
 
 
 def _subclasses(kind: type[FacesJobsError]) -> list[type[FacesJobsError]]:
@@ -138,8 +141,8 @@ def _on_own_error(error: FacesJobsError) -> Response:
 def _on_http_error(error: HTTPException) -> AnyResponse:
     if error.response is not None or error.code is None or error.code < 400:
         return error.get_response(request.environ)
-    title = HTTP_STATUS_CODES.get(error.code, "Error")
-    code = HTTP_CODES.get(error.code, f"http-{error.code}")
+    unnamed = (f"http-{error.code}", HTTP_STATUS_CODES.get(error.code, "Error"))
+    code, title = HTTP_CODES.get(error.code, unnamed)
     response = _answer(_problem(error.code, code, title, _sentence(error)))
     for name, value in error.get_headers(request.environ):
         if name.lower() not in {"content-type", "content-length"}:
@@ -157,7 +160,7 @@ def _internal(error: Exception) -> Problem:
     return _problem(
         500,
         INTERNAL,
-        HTTP_STATUS_CODES[500],
+        INTERNAL_TITLE,
         f"The server failed at this request. Its log tells more under the id {identity}.",
         identity=identity,
     )

@@ -14,6 +14,7 @@ from faces_jobs.jobs.spec import Priority
 from faces_jobs.results import cancel_job, pause_job, resume_job, retry_job, set_priority
 from faces_jobs_web.answers import document_response
 from faces_jobs_web.guard import FORM_FIELD, check_form_token
+from faces_jobs_web.json_body import json_body
 from faces_jobs_web.operations import JSON, Answer, Operation, describes
 from faces_jobs_web.services import Services, services
 
@@ -113,7 +114,7 @@ def retry(job_id: str) -> Response:
 def change(job_id: str) -> Response:
     """Change how soon a job that has not ended is worked on."""
     try:
-        wanted = JobChange.model_validate(request.get_json())
+        wanted = JobChange.model_validate(json_body())
     except ValidationError as error:
         raise OptionsError(
             {str(one["loc"][0]) if one["loc"] else "body": one["msg"] for one in error.errors()}

@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from faces_jobs.errors import OptionsError
 from faces_jobs.jobs.documents import FacePage
+from faces_jobs.jobs.labels import HEADS
 from faces_jobs.results import (
     get_job,
     list_artifacts,
@@ -178,7 +179,7 @@ def _faces(job_id: str, arguments: MultiDict[str, str]) -> dict[str, Any]:
     wrong: dict[str, str] = {}
     page_of_faces = FacePage(faces=[], next_cursor=None)
     try:
-        filters = read_filters(FaceFilters, _in_milliseconds(arguments))
+        filters = read_filters(FaceFilters, _as_the_api_asks(arguments))
         page_of_faces = list_faces(services().database, face_query(filters, job_id))
     except OptionsError as error:
         wrong = error.fields
@@ -194,9 +195,14 @@ def _faces(job_id: str, arguments: MultiDict[str, str]) -> dict[str, Any]:
     }
 
 
-def _in_milliseconds(arguments: MultiDict[str, str]) -> MultiDict[str, str]:
-    """People filter by seconds; the API, like all that machines read, speaks milliseconds."""
+def _as_the_api_asks(arguments: MultiDict[str, str]) -> MultiDict[str, str]:
+    """What the form asks, in the API's words.
+
+    People filter by seconds, where all that machines read speaks milliseconds; and by one lowest
+    probability, which is that of each attribute asked for.
+    """
     names = {"from_seconds": "min_time_ms", "to_seconds": "max_time_ms"}
+    heads = [head for head in HEADS if head in arguments]
     asked: MultiDict[str, str] = MultiDict()
     for name, text in arguments.items(multi=True):
         if name in names:
@@ -204,6 +210,10 @@ def _in_milliseconds(arguments: MultiDict[str, str]) -> MultiDict[str, str]:
                 asked.add(names[name], str(float(text) * 1000))
             except ValueError as error:
                 raise OptionsError({name: "must be a number of seconds"}) from error
+        elif name == "min_probability":
+            if not heads:
+                raise OptionsError({name: "is of an attribute: choose one above"})
+            asked.update({f"{head}_min_probability": text for head in heads})
         else:
             asked.add(name, text)
     return asked

@@ -9,6 +9,7 @@ from faces_jobs.jobs.documents import JobDocument, JobPage
 from faces_jobs.results import get_job, job_version, list_jobs
 from faces_jobs.retention import delete_job
 from faces_jobs_web.answers import document_response
+from faces_jobs_web.json_body import json_body
 from faces_jobs_web.operations import JSON, Answer, Operation, describes
 from faces_jobs_web.queries import JobFilters, WaitFilters, read_filters
 from faces_jobs_web.services import services
@@ -83,7 +84,7 @@ def create() -> Response:
         ) as upload:
             submitted = submit_upload(upload, upload.options(), held, key, owner=owner)
     elif request.is_json:
-        root, path, spec = read_folder_submission(request.get_json())
+        root, path, spec = read_folder_submission(json_body())
         submitted = submit_named_folder(root, path, spec, held, key, owner=owner)
     else:
         raise UnsupportedMediaType(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from flask import Flask
+from markupsafe import Markup, escape
 
 from faces_jobs.jobs.labels import ANSWERS, HEADS, UNSURE
 from faces_jobs.jobs.status import JobStatus
@@ -41,7 +43,7 @@ def install_rendering(app: Flask) -> None:
     """Give the app's templates their filters and the values that every page has."""
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
-    for filter_ in (clock, size, day, share, span, count, kind_name, status_name, short_id):
+    for filter_ in (clock, size, day, share, span, count, kind_name, status_name, short_id, coded):
         app.add_template_filter(filter_)
     app.context_processor(_on_every_page)
 
@@ -62,6 +64,12 @@ def _on_every_page() -> dict[str, Any]:
 def first_page_of(asked: Mapping[str, str]) -> dict[str, str]:
     """The same filters without a place in their pages."""
     return {name: text for name, text in asked.items() if name not in {"cursor", "limit"}}
+
+
+def coded(text: str) -> Markup:
+    """A text with what stands between backticks as code, and everything else as it is."""
+    escaped = str(escape(text))
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", escaped))  # noqa: S704 (escaped above)
 
 
 def clock(milliseconds: float, digits: int = 1) -> str:

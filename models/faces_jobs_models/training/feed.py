@@ -74,10 +74,6 @@ class Feed:
             targets = {head: self._targets(picked, head) for head in self._heads}
             if "pose" in targets:
                 targets["pose"] = _mirror_pose(targets["pose"], flipped)
-            if recipe.mixup:
-                kept = float(chance.beta(recipe.mixup, recipe.mixup))
-                changed = _mix(changed, kept)
-                targets = {head: _mix(target, kept) for head, target in targets.items()}
             yield Batch(changed.contiguous(memory_format=torch.channels_last), targets)
 
     def _draw(self, count: int, chance: np.random.Generator) -> NDArray[np.int64]:
@@ -107,11 +103,6 @@ class Feed:
             here = self._sets[picked] == index
             target[here] = data.targets[head][self._rows[picked][here]]
         return torch.from_numpy(target)
-
-
-def _mix(rows: Tensor, kept: float) -> Tensor:
-    """Each row with some of the next one: "mixup", arXiv:1710.09412."""
-    return kept * rows + (1 - kept) * rows.roll(1, dims=0)
 
 
 def _mirror_pose(target: Tensor, flipped: Tensor) -> Tensor:

@@ -117,10 +117,17 @@ def _finished(
 ) -> AttributeNetwork:
     # Without the auxiliary heads, and leaning as far to rare labels as the recipe says.
     kept = build_network(MODELS[recipe.model], recipe.network)
-    wanted = kept.state_dict()
+    if recipe.starts_from is not None:
+        start_from(kept, recipe.starts_from)
     state = network.state_dict()
-    state["temperatures"] = wanted["temperatures"]
-    kept.load_state_dict({name: state[name] for name in wanted})
+    mixed = {
+        name: torch.lerp(state[name], start, recipe.kept_share)
+        if start.is_floating_point()
+        else state[name]
+        for name, start in kept.state_dict().items()
+        if name != "temperatures"
+    }
+    kept.load_state_dict({**kept.state_dict(), **mixed})
     with torch.no_grad():
         for head, multiple in recipe.lean.items():
             cast("nn.Linear", kept.outputs[head]).bias.sub_(multiple * priors[head])

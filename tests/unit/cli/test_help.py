@@ -33,6 +33,31 @@ def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
             assert parameter.help, f"{parameter.name} has no help"
 
 
+@pytest.mark.parametrize("path", [(), ("db",), ("models",), ("models", "fetch")], ids=" ".join)
+def test_no_line_of_a_list_of_commands_is_cut_short(path: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(cli, [*path, "--help"], terminal_width=80)
+    listed = shown.output.partition("Commands:")[2]
+    assert listed
+    assert "..." not in listed
+
+
+def test_an_option_of_a_job_tells_its_kind() -> None:
+    shown = CliRunner().invoke(cli, ["submit", "--help"]).output
+    for said in (
+        "--smallest-face INTEGER",
+        "--max-fps NUMBER",
+        "--classify [every|auto]",
+        "--label TEXT",
+    ):
+        assert said in shown
+
+
+def test_what_only_a_server_heeds_is_no_option_of_run() -> None:
+    names = {parameter.name for parameter in parameters(("run",))}
+    assert names.isdisjoint({"priority", "label", "keep_days", "webhook"})
+    assert {"classify", "annotated"} <= names
+
+
 def parameters(path: tuple[str, ...]) -> list[click.Parameter]:
     command: click.Command = cli
     for name in path:

@@ -15,7 +15,7 @@ from faces_jobs.errors import (
     FrameSizeError,
     MediaError,
     NoVideoError,
-    PlaylistError,
+    TextError,
     TruncatedError,
 )
 from faces_jobs.pipeline.frames import open_frames
@@ -372,5 +372,5 @@ def test_a_reader_gives_its_frames_once(tmp_path: Path) -> None:
 def test_a_playlist_named_mp4_is_never_opened(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     path.write_text(f"#EXTM3U\n#EXTINF:1,\n{tmp_path / 'canary.ts'}\n")
-    with pytest.raises(PlaylistError):
+    with pytest.raises(TextError):
         read(path)

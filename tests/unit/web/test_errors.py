@@ -114,6 +114,16 @@ def test_a_service_that_does_not_answer_is_503_without_its_address(
     assert "10.0.0.3" not in response.text
 
 
+def test_a_kind_of_problem_has_one_title(client: WebClient) -> None:
+    codes = problem_codes()
+    for address in ("/api/v1/nothing", "/api/v1/jobs/nothing"):
+        problem = client.get(address).json
+        assert (problem["status"], problem["title"]) == codes["not-found"]
+    refused = client.post("/api/v1/jobs", data="x", content_type="text/plain").json
+    assert (refused["status"], refused["title"]) == codes["content-type"]
+    assert codes["text"] != codes["archive"] != codes["unknown-media"]
+
+
 def test_options_at_fault_are_fields() -> None:
     problem = problem_of(errors.OptionsError({"label": "too long"}))
     assert (problem.status, problem.fields) == (422, {"label": "too long"})

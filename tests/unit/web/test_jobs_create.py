@@ -100,7 +100,7 @@ def test_wrong_options_are_named_and_nothing_is_stored(
     ("content", "status", "code"),
     [
         (b"", 422, "empty-file"),
-        (b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n", 415, "playlist"),
+        (b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n", 415, "text"),
         (b"PK\x03\x04" + b"\0" * 100, 415, "archive"),
         (b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>", 415, None),
         (b"plain text that only says it is a video", 415, None),
@@ -322,9 +322,12 @@ def test_a_name_is_only_a_name(client: WebClient, held: Services, name: str) -> 
 
 def test_another_kind_of_body_is_refused(client: WebClient) -> None:
     response = client.post(JOBS, data="x", content_type="text/plain")
-    assert_problem(response, 415, "media")
+    assert_problem(response, 415, "content-type")
     response = client.post(JOBS, data=b"x", content_type="multipart/form-data")
     assert_problem(response, 400, "bad-request")
+    response = client.post(JOBS, data="{no", content_type="application/json")
+    assert_problem(response, 400, "bad-request")
+    assert response.json["detail"] == "The body is no JSON."
 
 
 def test_a_full_disk_refuses_with_507(make_app: MakeApp) -> None:

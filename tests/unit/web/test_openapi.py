@@ -138,5 +138,5 @@ def test_the_written_docs_name_every_page(document: dict[str, Any]) -> None:
 
 def test_the_written_docs_name_every_kind_of_problem() -> None:
     text = DOCS.read_text(encoding="utf-8")
-    for code, (status, _) in problem_codes().items():
-        assert f"| `{code}` | {status} |" in text, code
+    for code, (status, title) in problem_codes().items():
+        assert f"| `{code}` | {status} | {title} |" in text, code

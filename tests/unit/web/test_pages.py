@@ -180,9 +180,25 @@ def test_the_faces_table_filters_by_address_alone(client: WebClient, done: str) 
     assert rows("from_seconds=1&to_seconds=1.5") == 4
     assert rows("gender=male&track=1") == 0
     assert "No face passes" in client.get(f"/jobs/{done}/faces?expression=anger").text
-    wrong = client.get(f"/jobs/{done}/faces?from_seconds=soon")
-    assert wrong.status_code == 200
-    assert "must be a number of seconds" in wrong.text
+    assert rows("gender=female&min_probability=0.7") == 3
+    for query, said in (
+        ("from_seconds=soon", "must be a number of seconds"),
+        ("min_probability=0.5", "choose one above"),
+        ("gender=male&min_probability=2", "less than or equal to 1"),
+    ):
+        wrong = client.get(f"/jobs/{done}/faces?{query}")
+        assert wrong.status_code == 200
+        assert said in wrong.text
+
+
+def test_a_link_to_a_moment_leads_to_where_it_is_shown(client: WebClient, done: str) -> None:
+    for part in ("", "/tracks", "/faces"):
+        page = client.get(f"/jobs/{done}{part}").text
+        links = re.findall(r'href="([^"#]*)#(item-\d+)" data-seek', page)
+        assert links, part
+        for path, anchor in links:
+            shown = client.get(path).text if path else page
+            assert f'id="{anchor}"' in shown, part
 
 
 def test_pages_show_unsure_quietly_and_filter_by_it(client: WebClient, held: Services) -> None:

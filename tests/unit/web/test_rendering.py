@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faces_jobs_web.rendering import clock, count, share, size, span
+from faces_jobs_web.rendering import clock, coded, count, share, size, span
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,14 @@ def test_sizes(number: int, expected: str) -> None:
 )
 def test_spans(seconds: float, expected: str) -> None:
     assert span(seconds) == expected
+
+
+def test_code_is_marked_and_nothing_else_is() -> None:
+    assert (
+        coded("`limit` of <b> & `a<b`")
+        == "<code>limit</code> of &lt;b&gt; &amp; <code>a&lt;b</code>"
+    )
+    assert coded("a ` alone") == "a ` alone"
 
 
 def test_shares_and_counts() -> None:

@@ -1,0 +1,16 @@
+"""One round of the sweep over all that is stored, whatever its age where a test says so."""
+
+from __future__ import annotations
+
+from faces_jobs.db.session import Database
+from faces_jobs.retention import ORPHAN_SECONDS, remove_leftovers, remove_orphans
+from faces_jobs.storage import Storage
+
+
+def sweep_files(
+    database: Database, storage: Storage, *, orphan_seconds: float = ORPHAN_SECONDS
+) -> int:
+    """Remove files that no row speaks of. Returns how many folders were removed."""
+    return remove_leftovers(storage) + remove_orphans(
+        database, storage, list(storage.job_folders()), orphan_seconds=orphan_seconds
+    )
