@@ -28,9 +28,7 @@ from faces_jobs.pipeline.tracking import OverlapTracker
 from faces_jobs.pipeline.values import Frame, MediaInfo
 from faces_jobs.sinks.annotated import open_annotated
 from faces_jobs.sinks.exports import (
-    write_faces_csv,
-    write_faces_jsonl,
-    write_faces_parquet,
+    write_faces,
     write_tracks_csv,
 )
 from faces_jobs.sinks.spool import FaceSpool
@@ -164,9 +162,7 @@ class _Run:
     def write_tables(self) -> None:
         """Write the faces and tracks of all inputs."""
         folder = self._wanted.outputs
-        write_faces_csv(folder / "faces.csv", self._faces())
-        write_faces_jsonl(folder / "faces.jsonl", self._faces())
-        write_faces_parquet(folder / "faces.parquet", self._faces())
+        write_faces(folder, self._faces())
         write_tracks_csv(folder / "tracks.csv", self._tracks())
 
     def _faces(self) -> Iterator[tuple[str, FaceRecord]]:

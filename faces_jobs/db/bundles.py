@@ -15,10 +15,11 @@ from sqlalchemy import ColumnElement, bindparam, delete, insert, or_, select, up
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.artifacts import artifact_values
+from faces_jobs.db.blocks import write_block
 from faces_jobs.db.claims import SegmentClaim, held, is_ready, lost, of_active_job
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.jobs import finish_if_last
-from faces_jobs.db.moves import move_items, move_segments, sources
+from faces_jobs.db.moves import move_items, move_segments, past_the_session, sources
 from faces_jobs.db.outcomes import SegmentResults
 from faces_jobs.db.rows import face_values, model_values, track_values
 from faces_jobs.db.session import Database
@@ -79,7 +80,7 @@ def take_beside(
     with database.begin() as session:
         ids = session.scalars(free).all()
         taken = session.scalars(
-            update(SegmentRow)
+            past_the_session(update(SegmentRow))
             .where(SegmentRow.id.in_(ids), SegmentRow.status == SegmentStatus.QUEUED)
             .values(
                 status=SegmentStatus.RUNNING,
@@ -103,7 +104,8 @@ def take_beside(
             .order_by(SegmentRow.id)
         ).all()
         items = [row.ItemRow.id for row in rows]
-        session.execute(move_items(ItemStatus.RUNNING, ItemRow.id.in_(items), started_at=now))
+        begun = move_items(ItemStatus.RUNNING, ItemRow.id.in_(items), started_at=now)
+        session.execute(past_the_session(begun))
     return [
         replace(
             claim,
@@ -134,7 +136,7 @@ def renew_bundle(
         LeaseLostError: another worker has one of them, or it is no more.
     """
     renewed = (
-        update(SegmentRow)
+        past_the_session(update(SegmentRow))
         .where(*_ours(bundle))
         .values(lease_until=now_seconds() + lease_seconds, peak_memory_bytes=peak_memory_bytes)
         .returning(SegmentRow.id)
@@ -212,8 +214,11 @@ def _check_all(session: Session, bundle: Bundle, found: Sequence[int]) -> None:
 
 def _replace_rows(session: Session, by_item: Mapping[int, SegmentResults], job_id: str) -> None:
     """Put the rows of these items in the place of those that an earlier attempt left."""
+    # Past the ORM, which would look at each of these many rows for what is not there.
+    connection = session.connection()
+    # Blocks of an earlier attempt are left: they hold other images too (see `tables.blocks`).
     for old in (FaceRow, TrackRow, ModelRow, ArtifactRow):
-        session.execute(delete(old).where(old.item_id.in_(by_item)))
+        connection.execute(delete(old).where(old.item_id.in_(by_item)))
     rows: dict[type[Base], list[dict[str, Any]]] = {
         FaceRow: [
             face_values(job_id, item_id, face)
@@ -236,11 +241,14 @@ def _replace_rows(session: Session, by_item: Mapping[int, SegmentResults], job_i
             for artifact in results.artifacts
         ],
     }
-    # Past the ORM, which would look at each of these many rows for what is not there.
-    connection = session.connection()
     for table, values in rows.items():
         if values:
             connection.execute(insert(table), values)
+    write_block(
+        connection,
+        job_id,
+        [(item_id, face) for item_id, results in by_item.items() for face in results.faces],
+    )
 
 
 def _end_segments(session: Session, results: Iterable[Ended]) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select, upd
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.moves import move_items, move_jobs, move_segments
+from faces_jobs.db.moves import move_items, move_jobs, move_segments, past_the_session
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ItemRow, JobRow, SegmentRow
 from faces_jobs.errors import CancelledError, LeaseLostError, PausedError
@@ -81,7 +81,7 @@ def take_segment(
     now = now_seconds()
     before = session.scalar(select(SegmentRow.status).where(SegmentRow.id == segment_id))
     taken = (
-        update(SegmentRow)
+        past_the_session(update(SegmentRow))
         .where(
             SegmentRow.id == segment_id,
             or_(
@@ -110,17 +110,17 @@ def take_segment(
     owner = session.execute(taken).one_or_none()
     if owner is None:
         return None
-    session.execute(move_items(ItemStatus.RUNNING, ItemRow.id == owner.item_id, started_at=now))
+    begun = move_items(ItemStatus.RUNNING, ItemRow.id == owner.item_id, started_at=now)
+    session.execute(past_the_session(begun))
     # From `queued` alone: a pause that came in this very moment stays, and the first renewal
     # tells of it.
-    session.execute(
-        move_jobs(
-            JobStatus.RUNNING,
-            JobRow.id == owner.job_id,
-            JobRow.status == JobStatus.QUEUED,
-            started_at=now,
-        )
+    running = move_jobs(
+        JobStatus.RUNNING,
+        JobRow.id == owner.job_id,
+        JobRow.status == JobStatus.QUEUED,
+        started_at=now,
     )
+    session.execute(past_the_session(running))
     return replace(_claim(session, segment_id, token), rescued=before is SegmentStatus.RUNNING)
 
 
@@ -169,7 +169,7 @@ def renew_segment(
         LeaseLostError: another worker has it, or it is no more.
     """
     renewed = (
-        update(SegmentRow)
+        past_the_session(update(SegmentRow))
         .where(mine(claim))
         .values(
             lease_until=now_seconds() + lease_seconds,

@@ -17,7 +17,9 @@ from faces_jobs.errors import DatabaseError
 SQLITE_BUSY_SECONDS = 60
 POSTGRES_CONNECT_SECONDS = 5
 POSTGRES_OPTIONS = (
-    "-c lock_timeout=30s -c statement_timeout=120s -c idle_in_transaction_session_timeout=120s"
+    "-c lock_timeout=30s -c statement_timeout=120s -c idle_in_transaction_session_timeout=120s "
+    # A question that it thinks large it would compile first, which takes longer than asking.
+    "-c jit=off"
 )
 BEGIN_OPTION = "faces_jobs_begin"
 

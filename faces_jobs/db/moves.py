@@ -20,6 +20,14 @@ from faces_jobs.jobs.status import (
 State = TypeVar("State", JobStatus, ItemStatus, SegmentStatus)
 
 
+def past_the_session(statement: Update) -> Update:
+    """An update that does not look for its rows among the session's objects.
+
+    For sessions that hold none: to look takes longer than to update.
+    """
+    return statement.execution_options(synchronize_session=False)
+
+
 def sources(moves: Mapping[State, frozenset[State]], to: State) -> list[State]:
     """The states from which `to` may be reached in one move."""
     return [state for state, targets in moves.items() if to in targets]

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select, update
 
 from faces_jobs.db.artifacts import insert_artifacts
+from faces_jobs.db.blocks import forget_blocks
 from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.db.endings import end_item, lock_claim
 from faces_jobs.db.item_facts import record_facts
@@ -137,6 +138,7 @@ def uncut_item(database: Database, claim: SegmentClaim, reason: str) -> None:
         ).one()
         for table in (FaceRow, TrackRow):
             session.execute(delete(table).where(table.item_id == claim.item_id))
+        forget_blocks(session.connection(), claim.item_id)
         session.execute(delete(SegmentFileRow).where(SegmentFileRow.item_id == claim.item_id))
         session.execute(delete(SegmentRow).where(of_item, SegmentRow.id != claim.segment_id))
         session.execute(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import delete, insert, select, tuple_
 from sqlalchemy.orm import Session
 
+from faces_jobs.db.blocks import forget_blocks, write_block
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import AttributeColumns, FaceRow, ItemRow, ModelRow, TrackRow
 from faces_jobs.jobs.labels import HEADS
@@ -19,15 +21,18 @@ from faces_jobs.jobs.unsure import written
 # count, small enough that memory does not.
 CHUNK = 2000
 
+# All at once, since an export reads many rows: (label, probability) of each head, in a row.
+_ATTRIBUTES_OF = attrgetter(*(name for head in HEADS for name in (head, f"{head}_probability")))
+
 
 def attributes_of(row: AttributeColumns) -> Attributes:
     """The attributes of a row; heads that were off are absent."""
-    found = {}
-    for head in HEADS:
-        label, probability = getattr(row, head), getattr(row, f"{head}_probability")
-        if label is not None:
-            found[head] = Attribute(label, probability)
-    return found
+    values = _ATTRIBUTES_OF(row)
+    return {
+        head: Attribute(label, probability)
+        for head, label, probability in zip(HEADS, values[::2], values[1::2], strict=True)
+        if label is not None
+    }
 
 
 def replace_faces(
@@ -47,6 +52,8 @@ def replace_faces(
     if end_frame is not None:
         old = old.where(FaceRow.frame_index < end_frame)
     session.execute(old)
+    connection = session.connection()
+    forget_blocks(connection, item_id, start_frame=start_frame, end_frame=end_frame)
     count = 0
     rows = iter(faces)
     # Into the table, not its class: the values are those of the columns, and to look at each of
@@ -55,6 +62,7 @@ def replace_faces(
     while chunk := list(islice(rows, CHUNK)):
         values = [face_values(job_id, item_id, face) for face in chunk]
         session.execute(into, values)
+        write_block(connection, job_id, [(item_id, face) for face in chunk])
         count += len(chunk)
     return count
 

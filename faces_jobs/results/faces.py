@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, select, tuple_
@@ -22,7 +22,8 @@ from faces_jobs.jobs.documents import (
 )
 from faces_jobs.jobs.labels import ANSWERS
 from faces_jobs.jobs.query import AttributeFilter, FaceQuery, TrackQuery
-from faces_jobs.results.narrowing import narrowed
+from faces_jobs.results.blocks import asks_blocks, faces_in_blocks
+from faces_jobs.results.narrowing import among_few, narrowed
 from faces_jobs.results.pages import (
     check_job,
     check_limit,
@@ -42,12 +43,11 @@ def list_faces(database: Database, query: FaceQuery) -> FacePage:
         OptionsError: a filter, the cursor or the limit can't be used.
     """
     check_limit(query.limit)
-    question = faces_question(query)
+    faces_question(query)  # what can't be asked is told before who is asked about
     with database.read() as session:
         if query.job_id is not None:
             check_job(session, query.job_id)
-        question = narrowed(session, query, question)
-        rows = session.scalars(question.limit(query.limit + 1)).all()
+        rows = _found(session, query)
         shown = rows[: query.limit]
         names = _item_names(session, {row.item_id for row in shown})
     return FacePage(
@@ -86,6 +86,15 @@ def list_tracks(database: Database, query: TrackQuery) -> TrackPage:
 def faces_question(query: FaceQuery) -> Select[FaceRow]:
     """The statement behind `list_faces`, without its limit."""
     place = read_face_cursor(query.cursor)
+    conditions = face_conditions(query)
+    order = (FaceRow.item_id, FaceRow.frame_index, FaceRow.face_index)
+    if place is not None:
+        conditions.append(tuple_(*order) > tuple_(place[0], place[2], place[3]))
+    return select(FaceRow).where(*conditions).order_by(*order)
+
+
+def face_conditions(query: FaceQuery) -> list[ColumnElement[bool]]:
+    """What is to hold of a face, wherever the page begins."""
     conditions: list[ColumnElement[bool]] = [
         column == value
         for column, value in (
@@ -102,18 +111,7 @@ def faces_question(query: FaceQuery) -> Select[FaceRow]:
     if query.min_score is not None:
         conditions.append(FaceRow.score >= query.min_score)
     conditions.extend(_attribute_conditions(FaceRow, query.attributes))
-    in_time = query.min_time_ms is not None or query.max_time_ms is not None
-    if query.item_id is not None and in_time:
-        # Within an item, the order of time is that of frames; said this way the index by time
-        # answers, and a range at the end of a long film is not found by reading all of it.
-        order = (FaceRow.time_ms, FaceRow.frame_index, FaceRow.face_index)
-        after = place and (place[1], place[2], place[3])
-    else:
-        order = (FaceRow.item_id, FaceRow.frame_index, FaceRow.face_index)
-        after = place and (place[0], place[2], place[3])
-    if after:
-        conditions.append(tuple_(*order) > tuple_(*after))
-    return select(FaceRow).where(*conditions).order_by(*order)
+    return conditions
 
 
 def tracks_question(query: TrackQuery) -> Select[TrackRow]:
@@ -131,6 +129,17 @@ def tracks_question(query: TrackQuery) -> Select[TrackRow]:
     if place is not None:
         conditions.append(tuple_(*order) > tuple_(*place))
     return select(TrackRow).where(*conditions).order_by(*order)
+
+
+def _found(session: Session, query: FaceQuery) -> Sequence[FaceRow]:
+    """The faces of a page, and one more where there is one."""
+    question = faces_question(query)
+    if not asks_blocks(query):
+        return session.scalars(narrowed(session, query, question).limit(query.limit + 1)).all()
+    few = among_few(session, query, question)
+    if few is not None:
+        return session.scalars(few.limit(query.limit + 1)).all()
+    return faces_in_blocks(session, query, face_conditions(query))
 
 
 def _attribute_conditions(

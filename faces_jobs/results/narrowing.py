@@ -23,10 +23,21 @@ def narrowed(session: Session, query: FaceQuery, question: Select[FaceRow]) -> S
     labels = _labels(query)
     if not labels or query.item_id is not None:
         return question
-    within = _items_of(session, query.job_id)
-    question = question.where(*within)
-    if len(query.attributes) == 1 and not _has_bounds(query):
+    question = question.where(*_items_of(session, query.job_id))
+    if len(query.attributes) == 1 and not has_bounds(query):
         return question  # its own index holds nothing but answers
+    few = among_few(session, query, question)
+    return question if few is None else few
+
+
+def among_few(
+    session: Session, query: FaceQuery, question: Select[FaceRow]
+) -> Select[FaceRow] | None:
+    """The question, asked of the few faces that have one of its labels; None: all have many."""
+    labels = _labels(query)
+    if not labels or query.item_id is not None:
+        return None
+    within = _items_of(session, query.job_id)
     after = read_face_cursor(query.cursor)
     if after is not None:
         place = (FaceRow.item_id, FaceRow.frame_index, FaceRow.face_index)
@@ -34,7 +45,7 @@ def narrowed(session: Session, query: FaceQuery, question: Select[FaceRow]) -> S
     for label in labels:
         if _is_rare(session, label, within):
             return _among(question, label, within)
-    return question
+    return None
 
 
 def _labels(query: FaceQuery) -> list[ColumnElement[bool]]:
@@ -47,7 +58,7 @@ def _labels(query: FaceQuery) -> list[ColumnElement[bool]]:
     ]
 
 
-def _has_bounds(query: FaceQuery) -> bool:
+def has_bounds(query: FaceQuery) -> bool:
     """Whether anything but labels is asked for."""
     ranges = (query.track, query.min_time_ms, query.max_time_ms, query.min_score)
     return any(bound is not None for bound in ranges) or any(

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -24,6 +25,9 @@ ROWS_A_GROUP = 20_000
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 Value = str | int | float | None
+Row = list[Value]
+Write = Callable[[Sequence[Row]], None]
+Columns = Sequence[tuple[str, pa.DataType]]
 
 _ATTRIBUTES: tuple[tuple[str, pa.DataType], ...] = tuple(
     column
@@ -66,45 +70,71 @@ TRACK_COLUMNS: tuple[tuple[str, pa.DataType], ...] = (
 """Columns of tracks.csv: name and type."""
 
 
-def write_faces_csv(path: Path, faces: Iterable[tuple[str, FaceRecord]]) -> None:
-    """Write (item name, face) pairs as CSV, UTF-8 with a header; absent attributes are empty."""
-    _write_csv(path, [name for name, _ in FACE_COLUMNS], (_face_row(*face) for face in faces))
+def write_faces(folder: Path, faces: Iterable[tuple[str, FaceRecord]]) -> None:
+    """Write (item name, face) pairs as faces.csv, faces.jsonl and faces.parquet, in one pass.
+
+    Absent attributes are empty in CSV, null elsewhere; Parquet's metadata holds the version.
+    """
+    with ExitStack() as opened:
+        writers = [
+            opened.enter_context(open_(folder / name)) for name, open_ in _FACE_WRITERS.items()
+        ]
+        for rows in _groups(_face_row(*face) for face in faces):
+            for write in writers:
+                write(rows)
 
 
 def write_tracks_csv(path: Path, tracks: Iterable[tuple[str, TrackRecord]]) -> None:
     """Write (item name, track) pairs as CSV, UTF-8 with a header; absent attributes are empty."""
-    _write_csv(path, [name for name, _ in TRACK_COLUMNS], (_track_row(*track) for track in tracks))
+    with _csv(path, TRACK_COLUMNS) as write:
+        for rows in _groups(_track_row(*track) for track in tracks):
+            write(rows)
 
 
-def write_faces_jsonl(path: Path, faces: Iterable[tuple[str, FaceRecord]]) -> None:
-    """Write (item name, face) pairs as JSON Lines; absent attributes are null."""
+@contextmanager
+def _csv(path: Path, columns: Columns = FACE_COLUMNS) -> Iterator[Write]:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)  # RFC 4180: lines end with CR LF
+        writer.writerow([name for name, _ in columns])
+        # The item is all that a stranger has named.
+        yield lambda rows: writer.writerows([_cell(row[0]), *row[1:]] for row in rows)
+
+
+@contextmanager
+def _jsonl(path: Path) -> Iterator[Write]:
     names = [name for name, _ in FACE_COLUMNS]
+    text_of = json.JSONEncoder(ensure_ascii=False).encode
+
+    def line_of(row: Row) -> str:
+        return text_of({"version": SCHEMA_VERSION, **dict(zip(names, row, strict=True))}) + "\n"
+
     with path.open("w", encoding="utf-8") as file:
-        for face in faces:
-            row = dict(zip(names, _face_row(*face), strict=True))
-            file.write(json.dumps({"version": SCHEMA_VERSION, **row}, ensure_ascii=False) + "\n")
+        yield lambda rows: file.writelines(map(line_of, rows))
 
 
-def write_faces_parquet(path: Path, faces: Iterable[tuple[str, FaceRecord]]) -> None:
-    """Write (item name, face) pairs as Parquet; the file's metadata holds the version."""
+@contextmanager
+def _parquet(path: Path) -> Iterator[Write]:
     schema = pa.schema(
         [pa.field(name, kind) for name, kind in FACE_COLUMNS],
         metadata={"faces_jobs.version": str(SCHEMA_VERSION)},
     )
+
+    def batch_of(rows: Sequence[Row]) -> pa.RecordBatch:
+        columns = [
+            pa.array(column, kind)
+            for column, (_, kind) in zip(zip(*rows, strict=True), FACE_COLUMNS, strict=True)
+        ]
+        return pa.RecordBatch.from_arrays(columns, schema=schema)
+
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for rows in _groups(_face_row(*face) for face in faces):
-            columns = [
-                pa.array(column, kind)
-                for column, (_, kind) in zip(zip(*rows, strict=True), FACE_COLUMNS, strict=True)
-            ]
-            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
+        yield lambda rows: writer.write_batch(batch_of(rows))
 
 
-def _write_csv(path: Path, header: list[str], rows: Iterable[list[Value]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)  # RFC 4180: lines end with CR LF
-        writer.writerow(header)
-        writer.writerows([_cell(value) for value in row] for row in rows)
+_FACE_WRITERS: Mapping[str, Callable[[Path], AbstractContextManager[Write]]] = {
+    "faces.csv": _csv,
+    "faces.jsonl": _jsonl,
+    "faces.parquet": _parquet,
+}
 
 
 def _cell(value: Value) -> Value:
@@ -113,17 +143,17 @@ def _cell(value: Value) -> Value:
     return value
 
 
-def _groups(rows: Iterator[list[Value]]) -> Iterator[list[list[Value]]]:
+def _groups(rows: Iterator[Row]) -> Iterator[list[Row]]:
     while group := list(islice(rows, ROWS_A_GROUP)):
         yield group
 
 
-def _face_row(item: str, face: FaceRecord) -> list[Value]:
+def _face_row(item: str, face: FaceRecord) -> Row:
     place: list[Value] = [item, face.frame_index, face.time_ms, face.face_index, face.track]
     return [*place, *face.box_xyxy, face.score, *_attribute_cells(face.attributes)]
 
 
-def _track_row(item: str, track: TrackRecord) -> list[Value]:
+def _track_row(item: str, track: TrackRecord) -> Row:
     span: list[Value] = [
         item,
         track.track,

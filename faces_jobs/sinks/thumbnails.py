@@ -20,14 +20,15 @@ JPEG_QUALITY = 88
 
 
 class Thumbnails:
-    """A `Sink` that writes `<track>.jpg` for each track into a folder that is there.
+    """A `Sink` that writes `<prefix><track>.jpg` for each track into a folder that is there.
 
     A better shot replaces the one before it on disk, so memory does not grow with the tracks.
     Open it with `with`; on an error its files are removed.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, prefix: str = "") -> None:
         self._folder = folder
+        self._prefix = prefix
         self._best: dict[int, float] = {}  # track to the quality of its thumbnail
 
     def __enter__(self) -> Self:
@@ -46,7 +47,7 @@ class Thumbnails:
     def paths(self) -> Iterator[tuple[int, Path]]:
         """(track, path of its thumbnail), by track."""
         for track in sorted(self._best):
-            yield track, self._folder / f"{track}.jpg"
+            yield track, self._path(track)
 
     def add(self, frame: Frame, faces: Sequence[Face], *, analysed: bool) -> None:
         """Keep the face where it is the best shot of its track so far.
@@ -65,14 +66,17 @@ class Thumbnails:
     def finish(self, tracks: Sequence[TrackRecord]) -> None:
         """Drop the thumbnails of tracks that came to nothing."""
         for track in self._best.keys() - {track.track for track in tracks}:
-            (self._folder / f"{track}.jpg").unlink(missing_ok=True)
+            self._path(track).unlink(missing_ok=True)
             del self._best[track]
+
+    def _path(self, track: int) -> Path:
+        return self._folder / f"{self._prefix}{track}.jpg"
 
     def _write(self, frame: Frame, face: Face) -> None:
         portrait_bgr = _portrait(frame.picture_bgr, face.record.box_xyxy)
         _, encoded = cv2.imencode(".jpg", portrait_bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         with told_when_full():
-            (self._folder / f"{face.record.track}.jpg").write_bytes(encoded.tobytes())
+            self._path(face.record.track).write_bytes(encoded.data)
 
 
 def _portrait(picture_bgr: Picture, box_xyxy: BoxXyxy) -> Picture:

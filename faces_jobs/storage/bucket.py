@@ -22,7 +22,7 @@ from typing import BinaryIO
 
 from faces_jobs.errors import StorageError, StorageFullError
 from faces_jobs.storage.cache import Cache
-from faces_jobs.storage.disk import age_seconds, entries, idle_seconds, settled, try_lock
+from faces_jobs.storage.disk import age_seconds, all_settled, entries, idle_seconds, try_lock
 from faces_jobs.storage.interface import (
     Incoming,
     IncomingFile,
@@ -112,10 +112,10 @@ class BucketStorage(Storage):
     ) -> dict[str, StoredFile]:
         """Upload the files of a workspace's folder; see `Storage`."""
         home = self.attempt_key(job_id=job_id, owner=owner, token=token)
-        stored = {}
-        for path in sorted(folder.iterdir()):
-            bytes_, sha256 = settled(path)
-            stored[path.name] = StoredFile(checked_key(f"{home}/{path.name}"), bytes_, sha256)
+        stored = {
+            name: StoredFile(checked_key(f"{home}/{name}"), bytes_, sha256)
+            for name, (bytes_, sha256) in all_settled(folder).items()
+        }
         try:
             self._bucket.put([(folder / name, one.key) for name, one in stored.items()])
         except BaseException:

@@ -7,7 +7,8 @@ import fcntl
 import hashlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -15,6 +16,8 @@ from typing import IO
 from faces_jobs.errors import StorageFullError
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+READ_BYTES = 256 * 1024
+SETTLE_THREADS = 8
 
 
 @contextmanager
@@ -39,10 +42,32 @@ def sha256_of(path: Path) -> str:
 
 def settled(path: Path) -> tuple[int, str]:
     """Bytes and SHA-256 of a file, once it is on disk and not only in memory."""
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        os.fsync(file.fileno())
-        return os.fstat(file.fileno()).st_size, sha256
+    digest = hashlib.sha256()
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        while chunk := os.read(descriptor, READ_BYTES):
+            digest.update(chunk)
+        os.fsync(descriptor)
+        return os.fstat(descriptor).st_size, digest.hexdigest()
+    finally:
+        os.close(descriptor)
+
+
+def all_settled(folder: Path) -> dict[str, tuple[int, str]]:
+    """The same of every file in a folder, by name and in that order.
+
+    Side by side: a disk settles many files in hardly more time than one.
+    """
+    paths = sorted(folder.iterdir(), key=lambda path: path.name)
+
+    def settle(some: Sequence[Path]) -> dict[str, tuple[int, str]]:
+        return {path.name: settled(path) for path in some}
+
+    # Each thread gets its share at once: to hand files out one by one takes as long as they do.
+    shares = [paths[first::SETTLE_THREADS] for first in range(min(SETTLE_THREADS, len(paths)))]
+    with ThreadPoolExecutor(SETTLE_THREADS) as pool:
+        found = {name: one for share in pool.map(settle, shares) for name, one in share.items()}
+    return {path.name: found[path.name] for path in paths}
 
 
 def sync_folder(folder: Path) -> None:

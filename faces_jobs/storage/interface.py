@@ -99,9 +99,12 @@ class Storage(ABC):
         Raises:
             StorageFullError: it can't.
         """
-        with told_when_full():
-            self.folder.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(self.folder).free
+        try:
+            free = shutil.disk_usage(self.folder).free
+        except FileNotFoundError:
+            with told_when_full():
+                self.folder.mkdir(parents=True, exist_ok=True)
+            free = shutil.disk_usage(self.folder).free
         if free - bytes_needed < self._min_free_bytes:
             raise StorageFullError(
                 f"The server's disk has {free // 1024**2} MiB left, which is too little: "

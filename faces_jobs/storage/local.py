@@ -13,7 +13,6 @@ import os
 import shutil
 import uuid
 from collections.abc import Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,9 +20,9 @@ from pathlib import Path
 from faces_jobs.errors import NotFoundError
 from faces_jobs.storage.disk import (
     age_seconds,
+    all_settled,
     entries,
     idle_seconds,
-    settled,
     size_below,
     sync_folder,
     told_when_full,
@@ -37,8 +36,6 @@ from faces_jobs.storage.interface import (
     StoredFile,
     checked_key,
 )
-
-SETTLE_THREADS = 16
 
 
 class LocalStorage(Storage):
@@ -68,13 +65,11 @@ class LocalStorage(Storage):
     ) -> dict[str, StoredFile]:
         """Move a workspace's folder, whole and at once; see `Storage`."""
         home = self.attempt_key(job_id=job_id, owner=owner, token=token)
-        stored = {}
         with told_when_full():
-            paths = sorted(folder.iterdir())
-            # Side by side: a disk settles many files in hardly more time than one.
-            with ThreadPoolExecutor(SETTLE_THREADS) as pool:
-                for path, (bytes_, sha256) in zip(paths, pool.map(settled, paths), strict=True):
-                    stored[path.name] = StoredFile(f"{home}/{path.name}", bytes_, sha256)
+            stored = {
+                name: StoredFile(f"{home}/{name}", bytes_, sha256)
+                for name, (bytes_, sha256) in all_settled(folder).items()
+            }
             target = self.path_of(home)
             target.parent.mkdir(parents=True, exist_ok=True)
             folder.rename(target)

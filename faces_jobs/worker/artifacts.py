@@ -29,25 +29,23 @@ MEDIA_TYPES = {
 
 
 class ItemArtifacts:
-    """Files of one attempt at an item, in its workspace until they are published.
+    """Files of one attempt at an item, in a folder of its workspace until they are published.
 
-    Images that are worked on together share a workspace, one after the other.
+    Images that are worked on together share the folder, one after the other.
     """
 
-    def __init__(self, claim: SegmentClaim, workspace: Path) -> None:
+    def __init__(self, claim: SegmentClaim, out: Path) -> None:
         self._claim = claim
         self._stem = artifact_stem(claim.position, claim.item_name)
-        self._out = workspace / "out"
-        self._shots = workspace / "shots"
+        self._out = out
         self._kinds: dict[str, tuple[str, int | None]] = {}
-        self._out.mkdir(exist_ok=True)
-        self._shots.mkdir(exist_ok=True)
 
     @contextmanager
     def sinks(self, source: Path, info: MediaInfo, *, encoder: EncoderName) -> Iterator[list[Sink]]:
         """The sinks that the job's options ask for; their files are whole when this ends well."""
         with ExitStack() as stack:
-            thumbnails = stack.enter_context(Thumbnails(self._shots))
+            thumbnails = Thumbnails(self._out, prefix=f"{self._stem}.track-")
+            stack.enter_context(thumbnails)
             sinks: list[Sink] = [thumbnails]
             if self._claim.spec.annotated:
                 suffix = suffix_of(info)
@@ -58,9 +56,7 @@ class ItemArtifacts:
                 sinks.append(stack.enter_context(copy))
             yield sinks
         for track, path in thumbnails.paths():
-            name = f"{self._stem}.track-{track}.jpg"
-            path.rename(self._out / name)
-            self._kinds[name] = ("thumbnail", track)
+            self._kinds[path.name] = ("thumbnail", track)
 
     def publish(self, storage: Storage) -> list[NewArtifact]:
         """Move the files to where artifacts are kept. They are visible once their rows are."""

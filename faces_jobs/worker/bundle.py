@@ -49,13 +49,14 @@ def work_bundle(bundle: Bundle, worker: Worker) -> Outcome:
     with ExitStack() as stack:
         heartbeat = stack.enter_context(HoldingBundle(bundle, worker))
         stack.enter_context(told_when_full())
-        workspace = stack.enter_context(worker.storage.workspace(bundle[0].token))
-        _work(outcome, worker, workspace, heartbeat)
-        _record(outcome, worker, workspace, heartbeat)
+        out = stack.enter_context(worker.storage.workspace(bundle[0].token)) / "out"
+        out.mkdir()
+        _work(outcome, worker, out, heartbeat)
+        _record(outcome, worker, out, heartbeat)
     return outcome
 
 
-def _work(outcome: Outcome, worker: Worker, workspace: Path, heartbeat: HoldingBundle) -> None:
+def _work(outcome: Outcome, worker: Worker, out: Path, heartbeat: HoldingBundle) -> None:
     began = time.monotonic()
     try:
         detector = worker.networks.detector()
@@ -67,7 +68,7 @@ def _work(outcome: Outcome, worker: Worker, workspace: Path, heartbeat: HoldingB
                 worked = work_image(
                     claim,
                     worker,
-                    workspace,
+                    out,
                     detector=detector,
                     classifiers=classifiers,
                     on_progress=lambda: heartbeat.progress(0, None),
@@ -89,11 +90,11 @@ def _work(outcome: Outcome, worker: Worker, workspace: Path, heartbeat: HoldingB
     worker.pace.learn(len(outcome.done), time.monotonic() - began)
 
 
-def _record(outcome: Outcome, worker: Worker, workspace: Path, heartbeat: HoldingBundle) -> None:
+def _record(outcome: Outcome, worker: Worker, out: Path, heartbeat: HoldingBundle) -> None:
     database = worker.database
     refused: list[Ended] = list(outcome.refused)
     if outcome.done:
-        ended = refused + _published(outcome.done, worker, workspace)
+        ended = refused + _published(outcome.done, worker, out)
         heartbeat.stop()
         files = _files_of(outcome.done)
         outcome.last = bool(record(worker, files, lambda: finish_bundle(database, ended)))
@@ -110,12 +111,10 @@ def _record(outcome: Outcome, worker: Worker, workspace: Path, heartbeat: Holdin
     )
 
 
-def _published(done: Sequence[WorkedImage], worker: Worker, workspace: Path) -> list[Ended]:
+def _published(done: Sequence[WorkedImage], worker: Worker, out: Path) -> list[Ended]:
     """The images with the rows of their files, which are published in one folder."""
     files = _files_of(done)
-    stored = worker.storage.publish(
-        workspace / "out", job_id=files.job_id, owner=files.owner, token=files.token
-    )
+    stored = worker.storage.publish(out, job_id=files.job_id, owner=files.owner, token=files.token)
     settings, networks = worker.settings, worker.networks
     spec = done[0].claim.spec
     models = models_of(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from faces_jobs.db.claims import JobClaim, claim_job, renew_job
 from faces_jobs.db.job_endings import finish_job as record_end
 from faces_jobs.db.job_endings import hand_back_job
 from faces_jobs.db.outcomes import NewArtifact
-from faces_jobs.db.rows import read_faces, read_tracks
+from faces_jobs.db.rows import CHUNK, read_faces, read_tracks
 from faces_jobs.db.space import park_job
 from faces_jobs.errors import (
     CancelledError,
@@ -24,9 +26,7 @@ from faces_jobs.errors import (
 )
 from faces_jobs.logs import about
 from faces_jobs.sinks.exports import (
-    write_faces_csv,
-    write_faces_jsonl,
-    write_faces_parquet,
+    write_faces,
     write_tracks_csv,
 )
 from faces_jobs.storage import told_when_full
@@ -44,6 +44,8 @@ EXPORTS = {
     "tracks.csv": ("tracks_csv", "text/csv; charset=utf-8"),
 }
 OWNER = "job"
+
+Record = TypeVar("Record")
 
 _log = logging.getLogger(__name__)
 
@@ -125,15 +127,17 @@ def _finish(claim: JobClaim, worker: Worker) -> None:
 def _write_exports(out: Path, job_id: str, worker: Worker, heartbeat: Heartbeat) -> None:
     database = worker.database
     with told_when_full():
-        for name, write in (
-            ("faces.csv", write_faces_csv),
-            ("faces.jsonl", write_faces_jsonl),
-            ("faces.parquet", write_faces_parquet),
-        ):
-            write(out / name, read_faces(database, job_id))
-            heartbeat.progress(0, None)
-        write_tracks_csv(out / "tracks.csv", read_tracks(database, job_id))
+        write_faces(out, _told(read_faces(database, job_id), heartbeat))
+        write_tracks_csv(out / "tracks.csv", _told(read_tracks(database, job_id), heartbeat))
         heartbeat.progress(0, None)
+
+
+def _told(records: Iterable[Record], heartbeat: Heartbeat) -> Iterator[Record]:
+    """The same records; the heart is told that it goes on."""
+    for number, record_ in enumerate(records):
+        if number % CHUNK == 0:
+            heartbeat.progress(0, None)
+        yield record_
 
 
 def _park(claim: JobClaim, worker: Worker) -> None:

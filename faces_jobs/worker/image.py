@@ -6,14 +6,16 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.db.outcomes import NewArtifact, SegmentResults
 from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.jobs.records import FaceRecord, ModelVersion, TrackRecord
 from faces_jobs.pipeline.frames import open_frames
-from faces_jobs.pipeline.run import run_item
-from faces_jobs.pipeline.stages import Classifier, Detector
+from faces_jobs.pipeline.run import Progress, run_item
+from faces_jobs.pipeline.stages import Classifier, Detector, FrameReader
+from faces_jobs.pipeline.still import is_still, run_still
 from faces_jobs.pipeline.tracking import OverlapTracker
 from faces_jobs.pipeline.values import Face, Frame, MediaInfo, RunReport
 from faces_jobs.worker.artifacts import ItemArtifacts
@@ -52,13 +54,13 @@ class WorkedImage:
 def work_image(
     claim: SegmentClaim,
     worker: Worker,
-    workspace: Path,
+    out: Path,
     *,
     detector: Detector,
     classifiers: Sequence[Classifier],
     on_progress: Callable[[], None],
 ) -> WorkedImage:
-    """Run the pipeline over an image; its files are then in the workspace.
+    """Run the pipeline over an image; its files are then in the folder `out`.
 
     Raises:
         MediaError: the file can't be processed.
@@ -72,22 +74,30 @@ def work_image(
     ):
         opened = time.perf_counter()
         kept = _Kept()
-        files = ItemArtifacts(claim, workspace)
+        files = ItemArtifacts(claim, out)
         with files.sinks(path, reader.info, encoder=settings.encoder) as sinks:
-            report = run_item(
+            report = _run(
                 reader,
                 detector=detector,
                 tracker=OverlapTracker(),
                 classifiers=classifiers,
                 spec=claim.spec,
                 sinks=[kept, *sinks],
-                batch_size=1,
                 on_progress=lambda _done, _total: on_progress(),
                 unsure_below=settings.unsure_below,
             )
         worker.counters.add("stage_seconds", opened - began, label="decode")
         count_run(report, worker)
         return WorkedImage(claim, reader.info, report, kept.faces, kept.tracks, files)
+
+
+def _run(reader: FrameReader, *, on_progress: Progress, **stages: Any) -> RunReport:
+    """One frame needs no threads; an animation is worked on as a video is."""
+    if not is_still(reader.info):
+        return run_item(reader, batch_size=1, on_progress=on_progress, **stages)
+    report = run_still(reader, **stages)
+    on_progress(report.frames_read, 1)
+    return report
 
 
 class _Kept:

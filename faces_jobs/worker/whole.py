@@ -48,7 +48,9 @@ def work_whole(claim: SegmentClaim, worker: Worker) -> bool:
         reader = stack.enter_context(frames)
         workspace = stack.enter_context(storage.workspace(claim.token))
         spool = stack.enter_context(FaceSpool(workspace / "faces"))
-        artifacts = ItemArtifacts(claim, workspace)
+        out = workspace / "out"
+        out.mkdir()
+        artifacts = ItemArtifacts(claim, out)
         with artifacts.sinks(path, reader.info, encoder=settings.encoder) as sinks:
             report = run_item(
                 reader,

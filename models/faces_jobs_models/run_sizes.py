@@ -31,6 +31,7 @@ CROPS = (4, 8, 16, 32, 64, 128, 256)
 _REPEATS = 3  # the quickest counts: others were disturbed
 _HOPELESS = 1.25  # times the best: what is this slow is not tried again, nor anything larger
 _WORTH = 0.97  # of the best so far: a larger size has to spare this much, since it takes memory
+_LONGEST_RUN = 0.3  # seconds: work that comes meanwhile waits for the end of a run
 _FRAME = (360, 640, 3)
 
 Stop = Callable[[], bool]
@@ -138,6 +139,8 @@ def _measure(
 ) -> Mapping[int, float] | None:
     seconds: dict[int, float] = {}
     for size in sizes:
+        if seconds and size * min(seconds.values()) > _LONGEST_RUN:
+            break
         quickest = float("inf")
         for attempt in range(_REPEATS + 1):
             if stop():

@@ -15,12 +15,14 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, text
 
+from faces_jobs.db.migrate import downgrade, upgrade
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import FaceRow, ItemRow, JobRow, TrackRow
 from faces_jobs.jobs.labels import ANSWERS
 
 BIG_SHARE = 10  # one in so many faces is of the one large job
 JOB_FACES = 10_000
+BEFORE_BLOCKS = "0011"  # the schema that has all of faces, and no blocks of them
 FACES_A_TRACK = 50
 CHUNK = 20_000
 HUNDRED_HOURS_MS = 360_000_000.0
@@ -81,7 +83,11 @@ def populate(database: Database, rows: int) -> Population:
     """Fill an empty database with `rows` faces; its indexes are made when they are all there."""
     jobs = _jobs(rows)
     items = list(_items(jobs))
+    url = database.engine.url.render_as_string(hide_password=False)
+    downgrade(url, BEFORE_BLOCKS)
     with database.engine.begin() as connection:
+        if database.dialect == "postgresql":
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
         _insert(
             connection, JobRow, (_job(job_id, number) for number, (job_id, _) in enumerate(jobs))
         )
@@ -97,6 +103,7 @@ def populate(database: Database, rows: int) -> Population:
             index.create(connection)
         big = next(each for each in items if each.job_id == jobs[0][0])
         _insert(connection, TrackRow, _tracks(big))
+    upgrade(url)  # as an older database is, whose faces are summed up then
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(
             text("VACUUM ANALYZE" if database.dialect == "postgresql" else "ANALYZE")
@@ -250,12 +257,14 @@ def _labels(chance: random.Random, *, last: bool) -> list[Any]:
 
 def _copy(connection: Connection, items: list[_Item]) -> None:
     raw: Any = connection.connection.dbapi_connection  # psycopg's, which has more than DBAPI asks
+    rows = _faces(items)
     with (
         raw.cursor() as cursor,
         cursor.copy(f"COPY faces ({', '.join(_COLUMNS)}) FROM STDIN") as copy,
     ):
-        for row in _faces(items):
-            copy.write_row(row)
+        while chunk := list(islice(rows, CHUNK)):
+            # No value holds a tab or a line's end. Row by row it takes three times as long.
+            copy.write("".join("\t".join(map(str, row)) + "\n" for row in chunk))
 
 
 def _insert_many(connection: Connection, items: list[_Item]) -> None:

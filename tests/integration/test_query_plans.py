@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import Select, text
+from sqlalchemy import Select, event, text
+from sqlalchemy.orm import ORMExecuteState
 
 from faces_jobs import results as questions
 from faces_jobs.db.endings import finish_segment
@@ -15,7 +17,8 @@ from faces_jobs.jobs.labels import HEADS
 from faces_jobs.jobs.query import AttributeFilter, FaceQuery, TrackQuery
 from faces_jobs.jobs.records import FaceRecord
 from faces_jobs.results import narrowing
-from faces_jobs.results.faces import faces_question, tracks_question
+from faces_jobs.results.blocks import faces_in_blocks
+from faces_jobs.results.faces import face_conditions, faces_question, tracks_question
 from faces_jobs.results.narrowing import narrowed
 from tests.factories import (
     StoredJob,
@@ -72,8 +75,6 @@ def test_questions_about_faces_use_indexes(
         "a job": FaceQuery(job_id=many.id),
         "a job, later": FaceQuery(job_id=many.id, cursor=cursor),
         "an item": FaceQuery(job_id=many.id, item_id=item),
-        "a track": FaceQuery(item_id=item, track=3),
-        "a time": FaceQuery(job_id=many.id, item_id=item, min_time_ms=9000.0, max_time_ms=9999.0),
         "all": FaceQuery(),
         "all, later": FaceQuery(cursor=cursor),
         **{
@@ -98,6 +99,31 @@ def test_questions_about_faces_use_indexes(
             question = narrowed(session, query, faces_question(query))
         plan = _plan(database, question.limit(101))
         assert _is_by_index(plan), f"{name}:\n{plan}"
+
+
+def test_questions_by_blocks_read_no_other_faces(database: Database, many: StoredJob) -> None:
+    item = many.items[2]
+    male = AttributeFilter(("male",), 0.5)
+    for query in (
+        FaceQuery(item_id=item, track=3),
+        FaceQuery(job_id=many.id, item_id=item, min_time_ms=9000.0, max_time_ms=9999.0),
+        FaceQuery(min_score=0.5),
+        FaceQuery(job_id=many.id, attributes={"gender": male}),
+    ):
+        asked: list[Any] = []
+        with database.read() as session:
+            event.listen(session, "do_orm_execute", partial(_keep, asked))
+            found = faces_in_blocks(session, query, face_conditions(query))
+        assert found
+        blocks, faces = asked[:2]
+        assert "face_blocks" in _plan(database, blocks)
+        plan = _plan(database, faces)
+        assert "SCAN faces" not in plan, plan
+        assert "Seq Scan on faces" not in plan, plan
+
+
+def _keep(asked: list[Any], state: ORMExecuteState) -> None:
+    asked.append(state.statement)
 
 
 def test_of_rare_labels_few_faces_are_read(database: Database, many: StoredJob) -> None:

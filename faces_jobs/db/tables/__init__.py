@@ -7,6 +7,7 @@ job's id, so that the questions asked of one job need no join.
 from __future__ import annotations
 
 from faces_jobs.db.tables.base import Base, LeaseColumns
+from faces_jobs.db.tables.blocks import FACE_BLOCKS
 from faces_jobs.db.tables.deliveries import DeliveryAttemptRow, DeliveryRow
 from faces_jobs.db.tables.findings import ArtifactRow, AttributeColumns, FaceRow, ModelRow, TrackRow
 from faces_jobs.db.tables.jobs import (
@@ -20,6 +21,7 @@ from faces_jobs.db.tables.jobs import (
 from faces_jobs.db.tables.operation import AuditRow, MeasureRow, ProcessRow
 
 __all__ = [
+    "FACE_BLOCKS",
     "ArtifactRow",
     "AttributeColumns",
     "AuditRow",

@@ -70,8 +70,6 @@ class FaceRow(AttributeColumns, Base):
     __tablename__ = "faces"
     __table_args__ = (
         Index("ix_faces_job_order", "job_id", "item_id", "frame_index", "face_index"),
-        Index("ix_faces_track", "item_id", "track", "frame_index", "face_index"),
-        Index("ix_faces_time", "item_id", "time_ms", "frame_index", "face_index"),
         # Across jobs, by one label, in the order of pages.
         *(
             Index(f"ix_faces_{head}", head, "item_id", "frame_index", "face_index")

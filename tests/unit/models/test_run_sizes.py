@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from faces_jobs.pipeline.values import Detections, Picture
 from faces_jobs_models.catalog import open_catalog
-from faces_jobs_models.run_sizes import CROPS, FRAMES, KeptRunSizes, RunSizes, best_of
+from faces_jobs_models.run_sizes import (
+    CROPS,
+    FRAMES,
+    KeptRunSizes,
+    RunSizes,
+    best_of,
+    measure,
+)
+from tests.fakes import ColourClassifier, SquareDetector
 
 SIZES = RunSizes(frames_a_run=4, crops_a_run=32)
 
@@ -102,3 +113,18 @@ def test_results_don_t_depend_on_run_sizes(detector: str) -> None:
         opinions = [{head: values.tobytes() for head, values in one.items()} for one in told]
         answers.append((boxes, opinions))
     assert answers[0] == answers[1] == answers[2]
+
+
+def test_no_run_is_so_long_that_work_would_wait_for_it() -> None:
+    lengths: list[float] = []
+
+    class Slow(SquareDetector):
+        def detect(self, pictures_bgr: Sequence[Picture]) -> list[Detections]:
+            lengths.append(len(pictures_bgr) * 0.05)
+            time.sleep(lengths[-1])
+            return super().detect(pictures_bgr)
+
+    measured = measure(Slow(), ColourClassifier("gender"), stop=lambda: False)
+    assert measured is not None
+    assert 1 in measured.frames
+    assert max(lengths) <= 0.3  # eight would take longer, however busy the machine is

@@ -21,9 +21,7 @@ from faces_jobs.sinks.exports import (
     FACE_COLUMNS,
     ROWS_A_GROUP,
     TRACK_COLUMNS,
-    write_faces_csv,
-    write_faces_jsonl,
-    write_faces_parquet,
+    write_faces,
     write_tracks_csv,
 )
 from faces_jobs.sinks.spool import FaceSpool
@@ -62,9 +60,7 @@ def a_track() -> TrackRecord:
 
 def test_the_three_files_of_faces_hold_the_same_rows(tmp_path: Path) -> None:
     faces = [("a.mp4", a_face(n)) for n in range(3)] + [("b.png", a_face(heads=("gender",)))]
-    write_faces_csv(tmp_path / "faces.csv", faces)
-    write_faces_jsonl(tmp_path / "faces.jsonl", faces)
-    write_faces_parquet(tmp_path / "faces.parquet", faces)
+    write_faces(tmp_path, faces)
     lines = (tmp_path / "faces.jsonl").read_text().splitlines()
     jsonl = [json.loads(line) for line in lines]
     assert {row.pop("version") for row in jsonl} == {1}
@@ -81,9 +77,7 @@ def test_the_three_files_of_faces_hold_the_same_rows(tmp_path: Path) -> None:
 
 def test_unsure_stands_where_the_label_would_with_its_probability(tmp_path: Path) -> None:
     doubtful = replace(a_face(), attributes={"age": Attribute(UNSURE, 0.375)})
-    write_faces_csv(tmp_path / "faces.csv", [("a.mp4", doubtful)])
-    write_faces_jsonl(tmp_path / "faces.jsonl", [("a.mp4", doubtful)])
-    write_faces_parquet(tmp_path / "faces.parquet", [("a.mp4", doubtful)])
+    write_faces(tmp_path, [("a.mp4", doubtful)])
     track = replace(a_track(), attributes=doubtful.attributes)
     write_tracks_csv(tmp_path / "tracks.csv", [("a.mp4", track)])
     rows = [
@@ -103,18 +97,20 @@ def test_the_docs_name_every_answer_of_every_head() -> None:
         assert f"| `{head}` | string | {', '.join(answers)} |" in text
 
 
-def test_parquet_is_written_group_by_group(tmp_path: Path) -> None:
-    path = tmp_path / "faces.parquet"
-    write_faces_parquet(path, (("a.mp4", a_face(n)) for n in range(ROWS_A_GROUP + 1)))
-    with pq.ParquetFile(path) as file:
+def test_faces_are_written_group_by_group(tmp_path: Path) -> None:
+    write_faces(tmp_path, (("a.mp4", a_face(n)) for n in range(ROWS_A_GROUP + 1)))
+    with pq.ParquetFile(tmp_path / "faces.parquet") as file:
         assert file.metadata.num_row_groups == 2
         assert file.metadata.num_rows == ROWS_A_GROUP + 1
+    with (tmp_path / "faces.csv").open(newline="") as csv_file:
+        numbers = [int(row["frame_index"]) for row in csv.DictReader(csv_file)]
+    assert numbers == list(range(ROWS_A_GROUP + 1))
+    lines = (tmp_path / "faces.jsonl").read_text().splitlines()
+    assert [json.loads(line)["frame_index"] for line in lines] == numbers
 
 
 def test_no_face_at_all_leaves_readable_files(tmp_path: Path) -> None:
-    write_faces_csv(tmp_path / "faces.csv", [])
-    write_faces_jsonl(tmp_path / "faces.jsonl", [])
-    write_faces_parquet(tmp_path / "faces.parquet", [])
+    write_faces(tmp_path, [])
     assert len((tmp_path / "faces.csv").read_text().splitlines()) == 1
     assert (tmp_path / "faces.jsonl").read_text() == ""
     assert pq.read_table(tmp_path / "faces.parquet").num_rows == 0
@@ -122,8 +118,7 @@ def test_no_face_at_all_leaves_readable_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["=HYPERLINK(1)", "+1", "-1", "@x", "\tx", "\rx"])
 def test_no_cell_of_csv_is_a_formula(tmp_path: Path, name: str) -> None:
-    write_faces_csv(tmp_path / "faces.csv", [(name, a_face())])
-    write_faces_jsonl(tmp_path / "faces.jsonl", [(name, a_face())])
+    write_faces(tmp_path, [(name, a_face())])
     with (tmp_path / "faces.csv").open(newline="") as file:
         assert next(csv.DictReader(file))["item"] == f"'{name}"
     assert json.loads((tmp_path / "faces.jsonl").read_text())["item"] == name

@@ -69,6 +69,18 @@ def test_each_track_has_the_thumbnail_of_its_best_shot(tmp_path: Path) -> None:
         assert np.asarray(image).mean() > 245
 
 
+def test_thumbnails_of_several_items_share_a_folder(tmp_path: Path) -> None:
+    for prefix in ("0-a.track-", "1-b.track-"):
+        with Thumbnails(tmp_path, prefix=prefix) as sink:
+            sink.add(a_frame(), [a_face(), a_face(track=2, left=90)], analysed=True)
+            sink.finish([a_track(1)])
+            assert list(sink.paths()) == [(1, tmp_path / f"{prefix}1.jpg")]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "0-a.track-1.jpg",
+        "1-b.track-1.jpg",
+    ]
+
+
 def test_a_thumbnail_at_the_edge_shows_only_what_is_there(tmp_path: Path) -> None:
     ramp = np.repeat(np.arange(160, dtype=np.uint8)[np.newaxis, :, np.newaxis], 121, axis=0)
     with Thumbnails(tmp_path) as sink:
