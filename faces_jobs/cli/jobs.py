@@ -140,7 +140,13 @@ def download(settings: Settings, *, job_id: str, folder: Path, kind: tuple[str, 
     """Download a job's artifacts and print their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     with open_client(settings) as client:
-        for artifact in client.artifacts(job_id):
+        every = list(client.artifacts(job_id))
+        if absent := sorted(set(kind) - {artifact.kind for artifact in every}):
+            kinds = ", ".join(sorted({artifact.kind for artifact in every})) or "none"
+            raise click.ClickException(
+                f"Job {job_id} has no artifact of kind {' or '.join(absent)}. It has: {kinds}."
+            )
+        for artifact in every:
             if not kind or artifact.kind in kind:
                 click.echo(str(client.download(artifact, folder)))
 
@@ -161,8 +167,11 @@ def _files_below(paths: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
     for path in paths:
         if path.is_dir():
             for file in sorted(path.rglob("*")):
-                if file.is_file() and not file.name.startswith("."):
-                    yield f"{path.resolve().name}/{file.relative_to(path).as_posix()}", file
+                name = file.relative_to(path)
+                # What a file manager or a version control keeps for itself is nobody's picture.
+                hidden = any(part.startswith(".") for part in name.parts)
+                if file.is_file() and not hidden:
+                    yield f"{path.resolve().name}/{name.as_posix()}", file
         else:
             yield path.name, path
 

@@ -84,8 +84,16 @@ def filter_options(command: Command) -> Command:
 
 
 def query_of(filters: dict[str, Any]) -> dict[str, Any]:
-    """The filters that were given, as the API's query parameters."""
+    """The filters that were given, as the API's query parameters.
+
+    Raises:
+        UsageError: a lowest probability, and no attribute whose it is.
+    """
     lowest = filters.pop("min_probability")
+    if lowest is not None and not any(filters[head] for head in HEADS):
+        raise click.UsageError(
+            "--min-probability is of an attribute: name one, such as --gender female."
+        )
     query = {}
     for name, value in filters.items():
         if name in HEADS and value:

@@ -15,6 +15,7 @@ from faces_jobs.db.artifacts import insert_artifacts
 from faces_jobs.db.claims import SegmentClaim, lost, mine
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.evidence import keep_evidence
+from faces_jobs.db.item_facts import record_facts
 from faces_jobs.db.jobs import finish_if_last, lock_segments
 from faces_jobs.db.moves import move_items, move_segments
 from faces_jobs.db.outcomes import SegmentResults
@@ -50,20 +51,7 @@ def finish_segment(database: Database, claim: SegmentClaim, results: SegmentResu
         replace_models(session, claim.item_id, results.models)
         session.execute(delete(ArtifactRow).where(ArtifactRow.item_id == claim.item_id))
         insert_artifacts(session, claim.job_id, claim.item_id, results.artifacts)
-        facts = results.facts
-        session.execute(
-            update(ItemRow)
-            .where(ItemRow.id == claim.item_id)
-            .values(
-                kind=facts.kind,
-                format=facts.format,
-                width=facts.width,
-                height=facts.height,
-                duration_ms=facts.duration_ms,
-                face_count=faces,
-                track_count=tracks,
-            )
-        )
+        record_facts(session, claim.item_id, results.facts, faces=faces, tracks=tracks)
         session.execute(
             update(SegmentRow)
             .where(SegmentRow.id == claim.segment_id)

@@ -15,6 +15,7 @@ from faces_jobs.db.artifacts import insert_artifacts
 from faces_jobs.db.blocks import forget_blocks
 from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.db.endings import end_item, lock_claim
+from faces_jobs.db.item_facts import record_facts
 from faces_jobs.db.moves import move_segments
 from faces_jobs.db.outcomes import ItemFacts, NewArtifact
 from faces_jobs.db.rows import replace_faces, replace_models, replace_tracks
@@ -23,7 +24,6 @@ from faces_jobs.db.stages import add_segment
 from faces_jobs.db.tables import (
     ArtifactRow,
     FaceRow,
-    ItemRow,
     SegmentFileRow,
     SegmentRow,
     TrackRow,
@@ -221,7 +221,6 @@ def finish_link(database: Database, claim: SegmentClaim, results: LinkResults) -
     Raises:
         CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
     """
-    facts = results.facts
     with database.begin() as session:
         lock_claim(session, claim)
         tracks = replace_tracks(
@@ -232,19 +231,7 @@ def finish_link(database: Database, claim: SegmentClaim, results: LinkResults) -
         faces = session.scalar(
             select(func.count()).select_from(FaceRow).where(FaceRow.item_id == claim.item_id)
         )
-        session.execute(
-            update(ItemRow)
-            .where(ItemRow.id == claim.item_id)
-            .values(
-                kind=facts.kind,
-                format=facts.format,
-                width=facts.width,
-                height=facts.height,
-                duration_ms=facts.duration_ms,
-                face_count=faces,
-                track_count=tracks,
-            )
-        )
+        record_facts(session, claim.item_id, results.facts, faces=faces or 0, tracks=tracks)
         for draw in results.draws:
             add_segment(session, Stage.DRAW, job_id=claim.job_id, item_id=claim.item_id, part=draw)
         return end_item(session, segment_id=claim.segment_id, error=None)

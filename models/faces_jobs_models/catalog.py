@@ -168,9 +168,10 @@ class Catalog:
             ModelError: a network can't be opened.
         """
         measured = measure(
-            self._open_detector(max(FRAMES)),
+            self._open_detector(max(FRAMES[self._device])),
             # One stands for all three, which have the same body.
-            self.open_classifier(self.record("multiple"), crops_a_run=max(CROPS)),
+            self.open_classifier(self.record("multiple"), crops_a_run=max(CROPS[self._device])),
+            device=self._device,
             stop=stop,
         )
         if measured is None:

@@ -34,6 +34,9 @@ def job(
     """A job of the clip beside a file that is none, submitted and waited for."""
     folder = tmp_path_factory.mktemp("holiday")
     (folder / "notes.mp4").write_text("#EXTM3U\nhttp://127.0.0.1/secret\n")
+    for hidden in (".trash/film.mp4", ".film.mp4"):  # neither is submitted
+        (folder / hidden).parent.mkdir(exist_ok=True)
+        (folder / hidden).write_bytes(b"none")
     submitted = service.faces_jobs(
         "submit", str(sample_clip), str(folder), "--label", "Mars", *QUICK
     )
@@ -52,6 +55,7 @@ def test_the_good_file_is_done_and_the_bad_one_says_why(service: RunningService,
     assert document["label"] == "Mars"
     assert document["items_by_status"]["succeeded"] == 1
     assert document["items_by_status"]["failed"] == 1
+    assert sum(document["items_by_status"].values()) == 2
     assert document["face_count"] > 0
     assert {model["name"] for model in document["models"]} >= {"gender", "expression", "multiple"}
     told = service.faces_jobs("status", job)
@@ -88,6 +92,16 @@ def test_artifacts_are_downloaded_whole(
     with av.open(str(annotated)) as container:
         assert container.streams.video[0].codec_context.name == "h264"
         assert container.streams.audio
+
+
+def test_a_kind_that_a_job_has_not_is_told_of(
+    service: RunningService, job: str, tmp_path: Path
+) -> None:
+    done = service.faces_jobs("download", job, "--kind", "hologram", "--to", str(tmp_path))
+    assert done.returncode == exits.FAILED
+    assert "no artifact of kind hologram" in done.stderr
+    assert "thumbnail" in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_ended_job_is_not_cancelled_and_is_deleted(

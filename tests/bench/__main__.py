@@ -30,7 +30,7 @@ from tests.bench.stages import MAX_PIXELS, KeptFaces, Stages, limit_ms
 OUTPUT = Path("var/bench")
 FACES = 3
 LONG_TIMES = 60  # of ten seconds: ten minutes
-SHARED_TIMES = 4  # of ten seconds: as many parts for the workers
+SHARED_TIMES = 4  # of ten seconds: two parts for each worker
 ATTRIBUTES, ANNOTATED = "attributes only", "with annotated video"
 
 
@@ -99,7 +99,11 @@ class Bench:
             self._say("cost by pixels and faces")
             for name, annotated in ((ATTRIBUTES, False), (ANNOTATED, True)):
                 observations[name] = observe(
-                    self.catalog, self.folder, annotated=annotated, lanes=self.cores
+                    self.catalog,
+                    self.folder,
+                    annotated=annotated,
+                    lanes=self.cores,
+                    rounds=self.rounds,
                 )
         return Results(
             machine=_machine(self.cores),
@@ -136,11 +140,22 @@ class Bench:
         )
         first = first_progress_seconds(clip, picture, self.folder / "first")
         long = repeated(clip, SHARED_TIMES, self.folder)
-        one, two = (video_seconds(long, self.folder / f"shared-{n}", workers=n) for n in (1, 2))
+        shared = {
+            (bound, workers): video_seconds(
+                long, self.folder / f"shared-{bound}-{workers}", workers=workers, bound=bound
+            )
+            for bound in (True, False)
+            for workers in (1, 2)
+        }
         return {
             "cold_start_s": cold,
             "first_progress_s": first,
-            "two_workers_to_one": one / two,
+            "two_workers_to_one": shared[True, 1] / shared[True, 2],
+            "two_workers_to_one_unbound": shared[False, 1] / shared[False, 2],
+            "one_worker_s": shared[True, 1],
+            "two_workers_s": shared[True, 2],
+            "one_worker_unbound_s": shared[False, 1],
+            "two_workers_unbound_s": shared[False, 2],
         }
 
     def _side_by_side(

@@ -52,8 +52,10 @@ class Prices:
         return self.frame + self.megapixel * one.megapixels + self.face * one.faces
 
 
-def observe(catalog: Catalog, folder: Path, *, annotated: bool, lanes: int) -> list[Observation]:
-    """Run all clips, each as often as the fastest of its rounds wants."""
+def observe(
+    catalog: Catalog, folder: Path, *, annotated: bool, lanes: int, rounds: int
+) -> list[Observation]:
+    """Run all clips, each so often; the fastest counts."""
     seen = []
     for shape in (*FITTED, *CHECKED):
         faces, width, height = shape
@@ -65,6 +67,7 @@ def observe(catalog: Catalog, folder: Path, *, annotated: bool, lanes: int) -> l
                     catalog, clip, folder, annotated=annotated, lanes=lanes
                 )
             },
+            rounds=rounds,
         )
         seen.append(
             Observation(

@@ -71,6 +71,7 @@ class Results:
         """As a picture: frames a second, ratios beside their targets, cost as predicted."""
         with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
             figure = Figure(figsize=(11, 6.4), layout="constrained")
+            figure.suptitle(f"{self.clip}, {self.cores} cores", x=0.01, ha="left", fontsize=10)
             grid = figure.add_gridspec(2, 2)
             self._draw_speed(figure, grid[:, 0])
             self._draw_ratios(figure, grid[0, 1])
@@ -88,6 +89,8 @@ class Results:
             told = "not measured" if value is None else f"{value:.2f}"
             verdict = "" if value is None else "met" if _meets(name, value) else "missed"
             table.add_row(name, told, f"{direction} {least:g}", f"{aim:g}", verdict)
+        for name in sorted(self.ratios.keys() - TARGETS.keys()):
+            table.add_row(name, f"{self.ratios[name]:.2f}", "", "", "")
         return table
 
     def _draw_speed(self, figure: Figure, place: SubplotSpec) -> None:
@@ -99,7 +102,7 @@ class Results:
         ]
         bars = axes.barh(names, rates, color=colours)
         axes.bar_label(bars, fmt="%.1f", padding=3)
-        axes.set_title(f"frames a second: {self.clip}, {self.cores} cores", loc="left")
+        axes.set_title("frames a second", loc="left")
 
     def _draw_ratios(self, figure: Figure, place: SubplotSpec) -> None:
         axes = figure.add_subplot(place)

@@ -8,10 +8,13 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 from sqlalchemy import select
 
 from faces_jobs.client import Client
+from faces_jobs.cores import usable_cores
 from faces_jobs.db.migrate import upgrade
+from faces_jobs.db.processes import live_processes
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.tables import JobRow
 from faces_jobs.jobs.documents import JobDocument
@@ -69,21 +72,43 @@ def first_progress_seconds(clip: Path, picture: Path, folder: Path) -> float:
         return time.perf_counter() - accepted
 
 
-def video_seconds(clip: Path, folder: Path, *, workers: int) -> float:
-    """Seconds from the first claim to the end of one video, with workers of one lane each."""
+def video_seconds(clip: Path, folder: Path, *, workers: int, bound: bool) -> float:
+    """Seconds from the first claim to the end of one video, with workers of one lane each.
+
+    One lane leaves decoding, drawing and encoding threads of their own, so that a single worker
+    is at work on more than one core; `bound` gives each worker a core, and no more.
+    """
     with (
-        running_service(
-            folder,
-            "--workers",
-            str(workers),
-            lanes="1",
-        ) as service,
+        running_service(folder, "--workers", str(workers), lanes="1") as service,
         Client(service.url) as client,
     ):
+        pids = _worker_pids(folder / "data", workers)
+        if bound:
+            for pid, core in zip(pids, range(usable_cores()), strict=False):
+                _bind(pid, core)
         job = _end_of(client, client.submit_files([(clip.name, clip)], {}).id)
         if job.started_at is None or job.ended_at is None or job.status is not JobStatus.SUCCEEDED:
             raise RuntimeError(f"the job ended as {job.status}: {service.log.read_text()}")
         return (job.ended_at - job.started_at).total_seconds()
+
+
+def _worker_pids(data: Path, workers: int) -> list[int]:
+    """The processes of so many workers, once all of them are there."""
+    settings = Settings.model_validate({"data_folder": data})
+    with open_database(settings.database) as database:
+        while True:
+            alive = live_processes(database, within_seconds=settings.silent_seconds)
+            # A process's name is its machine, its number and something random.
+            pids = [int(one.name.split("-")[-2]) for one in alive if one.kind == "worker"]
+            if len(pids) >= workers:
+                return sorted(pids)
+            time.sleep(LOOK_SECONDS)
+
+
+def _bind(pid: int, core: int) -> None:
+    """Let all threads of a process, and those that they will start, run on this core alone."""
+    for thread in psutil.Process(pid).threads():
+        psutil.Process(thread.id).cpu_affinity([core])
 
 
 def _has_ended(database: Database) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from faces_jobs.pipeline.values import Detections, Picture
 from faces_jobs_models.catalog import open_catalog
-from faces_jobs_models.run_sizes import CROPS, FRAMES, KeptRunSizes, RunSizes, best_of
+from faces_jobs_models.run_sizes import (
+    CROPS,
+    FRAMES,
+    KeptRunSizes,
+    RunSizes,
+    best_of,
+    measure,
+)
+from tests.fakes import ColourClassifier, SquareDetector
 
 SIZES = RunSizes(frames_a_run=4, crops_a_run=32)
 
@@ -44,7 +55,7 @@ def test_a_folder_that_can_t_be_written_is_told_of(
     assert "can't be kept" in caplog.text
 
 
-@given(st.dictionaries(st.sampled_from(FRAMES), st.floats(1e-4, 1), min_size=1))
+@given(st.dictionaries(st.sampled_from(FRAMES["cuda"]), st.floats(1e-4, 1), min_size=1))
 def test_the_best_is_within_a_few_hundredths_of_the_quickest_and_none_smaller_is_as_good(
     seconds: dict[int, float],
 ) -> None:
@@ -60,8 +71,8 @@ def test_a_catalog_measures_and_another_process_runs_so(tmp_path: Path) -> None:
         measured = catalog.measure_run_sizes(stop=lambda: False)
         assert measured is not None
         assert catalog.runs_as_measured
-    assert measured.best.frames_a_run in FRAMES
-    assert measured.best.crops_a_run in CROPS
+    assert measured.best.frames_a_run in FRAMES["cpu"]
+    assert measured.best.crops_a_run in CROPS["cpu"]
     (file,) = folder.iterdir()
     assert RunSizes(**json.loads(file.read_text())) == measured.best
     with open_catalog(device="cpu", detector="own", run_sizes_folder=folder) as later:
@@ -102,3 +113,18 @@ def test_results_don_t_depend_on_run_sizes(detector: str) -> None:
         opinions = [{head: values.tobytes() for head, values in one.items()} for one in told]
         answers.append((boxes, opinions))
     assert answers[0] == answers[1] == answers[2]
+
+
+def test_no_run_is_so_long_that_work_would_wait_for_it() -> None:
+    lengths: list[float] = []
+
+    class Slow(SquareDetector):
+        def detect(self, pictures_bgr: Sequence[Picture]) -> list[Detections]:
+            lengths.append(len(pictures_bgr) * 0.05)
+            time.sleep(lengths[-1])
+            return super().detect(pictures_bgr)
+
+    measured = measure(Slow(), ColourClassifier("gender"), device="cuda", stop=lambda: False)
+    assert measured is not None
+    assert 1 in measured.frames
+    assert max(lengths) <= 0.3  # eight would take longer, however busy the machine is
