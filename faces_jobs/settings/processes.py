@@ -11,7 +11,11 @@ class ProcessSettings(BaseModel):
     """Workers and the sweep: claims, attempts, signs of life, log lines."""
 
     workers: int = Field(
-        default=1, ge=1, le=64, description="Worker processes that `faces-jobs up` starts."
+        default=1,
+        ge=1,
+        le=64,
+        description="Worker processes that `faces-jobs up` starts; a video is cut for so many to "
+        "share.",
     )
     lease_seconds: float = Field(
         default=30.0, gt=0, description="How long a claim holds without being renewed."

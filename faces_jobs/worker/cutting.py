@@ -8,7 +8,6 @@ from dataclasses import replace
 from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.db.overdue import mark_segments_rung
 from faces_jobs.db.parts import NewPart, cut_item, keep_whole, uncut_item
-from faces_jobs.db.processes import live_processes
 from faces_jobs.errors import DatabaseError, QueueError, StorageFullError
 from faces_jobs.jobs.stages import Stage
 from faces_jobs.pipeline.cuts import Plan, plan_parts
@@ -64,12 +63,6 @@ def ring(segments: list[int], worker: Worker) -> None:
         _log.warning("left to the sweep to ring for: %s", error)
 
 
-def _workers(worker: Worker) -> int:
-    """How many there are, on whatever machine; at least the one that asks."""
-    alive = live_processes(worker.database, within_seconds=worker.settings.silent_seconds)
-    return max(1, sum(process.kind == "worker" for process in alive))
-
-
 def _plan(claim: SegmentClaim, worker: Worker, heartbeat: Holding) -> Plan:
     settings = worker.settings
     with (
@@ -84,7 +77,9 @@ def _plan(claim: SegmentClaim, worker: Worker, heartbeat: Holding) -> Plan:
             max_pixels=settings.max_pixels,
             first_pts=reader.first_pts,
             seconds=settings.segment_seconds,
-            workers=_workers(worker),
+            # Not those that happen to be alive: where a video is cut shows in its copy's frames,
+            # and these must be the same when a worker was killed on the way.
+            workers=settings.workers,
             stride=claim.spec.frame_stride,
             on_progress=lambda: heartbeat.progress(0, None),
         )
