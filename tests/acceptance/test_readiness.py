@@ -34,6 +34,9 @@ class Parts:
             "FACES_JOBS_DATA_FOLDER": str(folder / "data"),
             "FACES_JOBS_PORT": str(port),
             "FACES_JOBS_DEVICE": "cpu",
+            # Hundreds of workers would measure what is best for runs that last a second.
+            "FACES_JOBS_FRAMES_A_RUN": "1",
+            "FACES_JOBS_CROPS_A_RUN": "16",
             "FACES_JOBS_PRESENCE_SECONDS": "2",
             **{f"FACES_JOBS_{name.upper()}": value for name, value in variables.items()},
         }

@@ -41,6 +41,9 @@ def worker_process(settings: Settings, log: Path) -> Iterator[subprocess.Popen[b
         "FACES_JOBS_DATABASE_URL": settings.database_url,
         "FACES_JOBS_BROKER_URL": settings.broker_url,
         "FACES_JOBS_DEVICE": "cpu",
+        # Hundreds of workers would measure what is best for runs that last a second.
+        "FACES_JOBS_FRAMES_A_RUN": "1",
+        "FACES_JOBS_CROPS_A_RUN": "16",
         "FACES_JOBS_SEGMENT_SECONDS": str(settings.segment_seconds),
         **storage_variables(settings),
         **{f"FACES_JOBS_{name.upper()}": value for name, value in SETTINGS.items()},
