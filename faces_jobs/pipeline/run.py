@@ -115,6 +115,17 @@ def run_item(
             done = settler.frames_read
             on_progress(done, None if total is None else max(total, done))
             del batch  # its frames are not to be held while this waits for the next
+    return ended(decoding, settler, seconds, waiting)
+
+
+def ended(
+    decoding: Decoding, settler: Settler, seconds: StageSeconds, waiting: StageSeconds
+) -> RunReport:
+    """Finish the sinks of an item that was read to its end, or to where it breaks off.
+
+    Raises:
+        TruncatedError: not one frame was whole.
+    """
     if decoding.truncated is not None and not settler.frames_read:
         raise decoding.truncated
     tracks = settler.finish()

@@ -15,6 +15,7 @@ from faces_jobs.pipeline.decoding import Decoding
 from faces_jobs.pipeline.detecting import Detecting
 from faces_jobs.pipeline.following import Follower
 from faces_jobs.pipeline.judging import Judge
+from faces_jobs.pipeline.run import ended
 from faces_jobs.pipeline.sampling import Sampling
 from faces_jobs.pipeline.settling import Settler
 from faces_jobs.pipeline.stages import Classifier, Cropper, Detector, FrameReader, Sink, Tracker
@@ -42,6 +43,7 @@ def run_still(
     """Work through an item of one frame; the arguments and the report are those of `run_item`.
 
     Raises:
+        TruncatedError: the frame is not whole.
         MediaError: the reader can't go on.
     """
     asked = [each for each in classifiers if each.name in spec.models]
@@ -58,16 +60,7 @@ def run_still(
             follower.follow(batch, found)
         judge.judge(batch, _turn)
         settler.settle(batch)
-    tracks = settler.finish()
-    return RunReport(
-        frames_read=settler.frames_read,
-        frames_analysed=settler.frames_analysed,
-        faces=settler.faces,
-        tracks=len(tracks),
-        truncated=decoding.truncated,
-        stage_seconds=seconds.so_far(),
-        waiting_seconds={},
-    )
+    return ended(decoding, settler, seconds, waiting=StageSeconds())
 
 
 @contextmanager
