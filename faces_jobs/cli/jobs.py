@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from faces_jobs.cli import exits, tables
+from faces_jobs.cli.files_below import files_below
 from faces_jobs.cli.options import filter_options, given_options, query_of, spec_options
 from faces_jobs.client import Client
 from faces_jobs.jobs.documents import FaceDocument, JobDocument
@@ -166,12 +167,8 @@ def delete(settings: Settings, *, job_id: str, yes: bool) -> None:
 def _files_below(paths: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
     for path in paths:
         if path.is_dir():
-            for file in sorted(path.rglob("*")):
-                name = file.relative_to(path)
-                # What a file manager or a version control keeps for itself is nobody's picture.
-                hidden = any(part.startswith(".") for part in name.parts)
-                if file.is_file() and not hidden:
-                    yield f"{path.resolve().name}/{name.as_posix()}", file
+            for name, file in files_below(path):
+                yield f"{path.resolve().name}/{name}", file
         else:
             yield path.name, path
 

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from faces_jobs.cli.copy_names import copy_name
+from faces_jobs.cli.files_below import files_below
 from faces_jobs.errors import MediaError, NoVideoError
 from faces_jobs.jobs.records import FaceRecord, TrackRecord
 from faces_jobs.logs import about
@@ -196,8 +197,6 @@ def _files_below(inputs: Path, *, leave_out: Path) -> Iterator[tuple[str, Path]]
         yield inputs.name, inputs
         return
     outputs = leave_out.resolve()
-    for path in sorted(inputs.rglob("*")):
-        name = path.relative_to(inputs)
-        hidden = any(part.startswith(".") for part in name.parts)
-        if path.is_file() and not hidden and outputs not in path.resolve().parents:
-            yield name.as_posix(), path
+    for name, path in files_below(inputs):
+        if outputs not in path.resolve().parents:
+            yield name, path

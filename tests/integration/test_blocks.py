@@ -26,6 +26,7 @@ from faces_jobs.jobs.query import AttributeFilter, FaceQuery
 from faces_jobs.jobs.records import FaceRecord
 from faces_jobs.results import blocks, list_faces, narrowing
 from tests.factories import StoredJob, claimed, face, results, stored_job
+from tests.integration.face_pages import all_pages
 
 LABELS = {
     "gender": ("female", "male", "unsure"),
@@ -139,17 +140,6 @@ def _filters(
     return query, fits
 
 
-def _all_pages(database: Database, query: FaceQuery) -> list[FaceDocument]:
-    found: list[FaceDocument] = []
-    cursor = None
-    while True:
-        page = list_faces(database, replace(query, cursor=cursor))
-        found += page.faces
-        cursor = page.next_cursor
-        if cursor is None:
-            return found
-
-
 def _check_answers(database: Database, jobs: list[StoredJob], *, seed: int) -> None:
     everything = list_faces(database, FaceQuery(limit=1000)).faces
     assert len(everything) == 172
@@ -158,7 +148,7 @@ def _check_answers(database: Database, jobs: list[StoredJob], *, seed: int) -> N
     for _ in range(40):
         query, fits = _filters(chance, jobs)
         expected = [one for one in everything if fits(one)]
-        assert _all_pages(database, query) == expected, query
+        assert all_pages(database, query) == expected, query
         asked += blocks.asks_blocks(query)
         answered += bool(expected)
     assert asked > 15

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
@@ -16,6 +15,7 @@ from faces_jobs.jobs.records import FaceRecord
 from faces_jobs.results import list_faces, narrowing
 from faces_jobs.results.faces import faces_question
 from tests.factories import StoredJob, claimed, face, results, stored_job
+from tests.integration.face_pages import all_pages
 
 LABELS = {"gender": ("female", "male"), "age": ("child", "young", "old"), "pose": ("up", "down")}
 
@@ -52,7 +52,7 @@ def test_answers_are_those_of_the_plain_question(
     chance = random.Random(few)
     for _ in range(60):
         query, fits = _question(chance, jobs)
-        assert _all_pages(database, query) == [one for one in everything if fits(one)], query
+        assert all_pages(database, query) == [one for one in everything if fits(one)], query
 
 
 def _question(
@@ -88,17 +88,6 @@ def _question(
         limit=chance.choice([7, 1000]),
     )
     return query, fits
-
-
-def _all_pages(database: Database, query: FaceQuery) -> list[FaceDocument]:
-    found: list[FaceDocument] = []
-    cursor = None
-    while True:
-        page = list_faces(database, replace(query, cursor=cursor))
-        found += page.faces
-        cursor = page.next_cursor
-        if cursor is None:
-            return found
 
 
 def test_a_job_s_labels_are_looked_for_among_its_items(
