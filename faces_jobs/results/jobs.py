@@ -111,16 +111,33 @@ def list_items(
         check_job(session, job_id)
         rows = session.scalars(question.limit(limit + 1)).all()
         shown = rows[:limit]
-        frames = _frames_of(session, [row.id for row in shown])
-        missing = _missing_files(session, [row.id for row in shown])
-        now = _now(session)
-    return ItemPage(
-        items=[
-            _item_document(row, *frames.get(row.id, (0, None)), now, missing.get(row.id, 0))
-            for row in shown
-        ],
-        next_cursor=write_cursor([shown[-1].position]) if len(rows) > limit else None,
-    )
+        return ItemPage(
+            items=_item_documents(session, shown),
+            next_cursor=write_cursor([shown[-1].position]) if len(rows) > limit else None,
+        )
+
+
+def get_item(database: Database, job_id: str, item_id: int) -> ItemDocument:
+    """One item of a job.
+
+    Raises:
+        NotFoundError: that job has no such item.
+    """
+    with database.read() as session:
+        row = session.scalar(select(ItemRow).where(ItemRow.id == item_id, ItemRow.job_id == job_id))
+        if row is None:
+            raise NotFoundError(f"Job {job_id} has no file {item_id}.")
+        return _item_documents(session, [row])[0]
+
+
+def _item_documents(session: Session, rows: Sequence[ItemRow]) -> list[ItemDocument]:
+    ids = [row.id for row in rows]
+    frames, missing = _frames_of(session, ids), _missing_files(session, ids)
+    now = _now(session)
+    return [
+        _item_document(row, *frames.get(row.id, (0, None)), now, missing.get(row.id, 0))
+        for row in rows
+    ]
 
 
 def _documents(session: Session, rows: Sequence[JobRow]) -> list[JobDocument]:
