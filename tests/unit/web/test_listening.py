@@ -7,19 +7,21 @@ import threading
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from faces_jobs.errors import AddressError
 from faces_jobs.settings import Settings
 from faces_jobs_web.listening import check_address, listen
 from tests.services import PATIENCE_SECONDS
 
+TOKEN = SecretStr("0123456789abcdef")  # without one only this machine may be listened to
 HOSTS = pytest.mark.parametrize(
     ("host", "family"), [("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)]
 )
 
 
 def at(folder: Path, host: str, port: int = 0) -> Settings:
-    return Settings(data_folder=folder, host=host, port=port, access_token="0123456789abcdef")
+    return Settings(data_folder=folder, host=host, port=port, access_token=TOKEN)
 
 
 @HOSTS
