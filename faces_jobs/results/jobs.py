@@ -135,7 +135,7 @@ def _item_documents(session: Session, rows: Sequence[ItemRow]) -> list[ItemDocum
     frames, missing = _frames_of(session, ids), _missing_files(session, ids)
     now = _now(session)
     return [
-        _item_document(row, *frames.get(row.id, (0, None)), now, missing.get(row.id, 0))
+        _item_document(row, frames.get(row.id, _Frames()), now, missing.get(row.id, 0))
         for row in rows
     ]
 
@@ -160,15 +160,25 @@ def _documents(session: Session, rows: Sequence[JobRow]) -> list[JobDocument]:
 
 
 @dataclass(frozen=True, slots=True)
+class _Frames:
+    """The frames of an item, over its segments."""
+
+    done: int = 0
+    total: int | None = None
+    damaged: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class _Group:
     """The items of a job in one state."""
 
     work: ItemsWork
     faces: int
     tracks: int
+    damaged: int
 
     @classmethod
-    def of(cls, status: ItemStatus, faces: int, tracks: int, *sums: Any) -> Self:
+    def of(cls, status: ItemStatus, faces: int, tracks: int, damaged: int, *sums: Any) -> Self:
         # PostgreSQL sums 64-bit numbers to decimals.
         items, done, total, unknown, weight, weight_done = sums
         work = ItemsWork(
@@ -180,7 +190,7 @@ class _Group:
             weight=float(weight),
             weight_done=float(weight_done),
         )
-        return cls(work, int(faces), int(tracks))
+        return cls(work, int(faces), int(tracks), int(damaged))
 
 
 def _job_document(
@@ -204,17 +214,16 @@ def _job_document(
         items_by_status={group.status: group.items for group in works},
         face_count=sum(group.faces for group in groups),
         track_count=sum(group.tracks for group in groups),
+        damaged_frames=sum(group.damaged for group in groups),
         models=models,
         error=_error(row),
         evidence=_evidence(row),
     )
 
 
-def _item_document(
-    row: ItemRow, done: int, total: int | None, now: float, missing_files: int
-) -> ItemDocument:
+def _item_document(row: ItemRow, frames: _Frames, now: float, missing_files: int) -> ItemDocument:
     seconds = _seconds(row.started_at, row.ended_at, now)
-    work = Work(done, total, row.status.ended, seconds)
+    work = Work(frames.done, frames.total, row.status.ended, seconds)
     return ItemDocument(
         id=row.id,
         position=row.position,
@@ -230,6 +239,7 @@ def _item_document(
         bytes=row.bytes,
         face_count=row.face_count,
         track_count=row.track_count,
+        damaged_frames=frames.damaged,
         missing_files=missing_files,
         progress=progress(work, item_fraction(work)),
     )
@@ -244,10 +254,13 @@ def _missing_files(session: Session, item_ids: Sequence[int]) -> dict[int, int]:
     return {int(item_id or 0): count for item_id, count in session.execute(question)}
 
 
-def _frames_of(session: Session, item_ids: Sequence[int]) -> dict[int, tuple[int, int | None]]:
+def _frames_of(session: Session, item_ids: Sequence[int]) -> dict[int, _Frames]:
     rows = session.execute(_frames().where(SegmentRow.item_id.in_(item_ids)))
     return {
-        row.item_id: (int(row.done), None if row.total is None else int(row.total)) for row in rows
+        row.item_id: _Frames(
+            int(row.done), None if row.total is None else int(row.total), int(row.damaged)
+        )
+        for row in rows
     }
 
 
@@ -258,6 +271,7 @@ def _frames() -> Select[Any]:
         SegmentRow.item_id,
         func.sum(SegmentRow.frames_shown).label("done"),
         case((known, func.sum(SegmentRow.frames_total))).label("total"),
+        func.sum(SegmentRow.damaged_frames).label("damaged"),
     ).group_by(SegmentRow.item_id)
 
 
@@ -275,6 +289,7 @@ def _groups(job_ids: Sequence[str]) -> Select[Any]:
             ItemRow.status,
             func.sum(ItemRow.face_count),
             func.sum(ItemRow.track_count),
+            func.coalesce(func.sum(frames.c.damaged), 0),
             func.count(),
             func.sum(done),
             func.coalesce(func.sum(frames.c.total), 0),

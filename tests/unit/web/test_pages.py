@@ -237,6 +237,29 @@ def test_a_file_of_another_job_is_not_shown(client: WebClient, done: str) -> Non
     assert "There is no annotated copy of this file" in page.text
 
 
+@pytest.mark.parametrize(
+    ("damaged_frames", "said"),
+    [
+        (1, "1 damaged frame was left out, or is shown in part"),
+        (1234, "1,234 damaged frames were left out, or are shown in part"),
+    ],
+)
+def test_damaged_frames_are_told_beside_what_was_done(
+    client: WebClient, held: Services, damaged_frames: int, said: str
+) -> None:
+    job_id = client.post("/api/v1/jobs", data={"files": upload()}).json["id"]
+    worked.finish(held.database, held.storage, job_id, damaged_frames=damaged_frames)
+    assert client.get(f"/jobs/{job_id}").text.count(said) == 2, "for the job, and at the file"
+    assert said in client.get(f"/jobs/{job_id}/items").text
+    assert client.get(f"/api/v1/jobs/{job_id}").json["damaged_frames"] == damaged_frames
+    (item,) = client.get(f"/api/v1/jobs/{job_id}/items").json["items"]
+    assert item["damaged_frames"] == damaged_frames
+
+
+def test_of_whole_files_no_damage_is_told(client: WebClient, done: str) -> None:
+    assert "damaged" not in client.get(f"/jobs/{done}").text
+
+
 def test_pages_show_unsure_quietly_and_filter_by_it(client: WebClient, held: Services) -> None:
     job_id = client.post("/api/v1/jobs", data={"files": upload()}).json["id"]
     worked.finish(held.database, held.storage, job_id, expression="unsure")
