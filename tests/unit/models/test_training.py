@@ -80,7 +80,7 @@ def prepared(recipe: Recipe, data: Path, out: Path, catalog: Catalog) -> list[Pr
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("model", MODELS)
 def test_what_is_trained_can_be_opened_and_asked(
-    model: str, device: str, data: Path, crops: Path, tmp_path: Path, catalog: Catalog
+    *, model: str, device: str, data: Path, crops: Path, tmp_path: Path, catalog: Catalog
 ) -> None:
     recipe = tiny(model)
     lines: list[str] = []
