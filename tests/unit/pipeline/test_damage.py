@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
+from av.packet import Packet
 
 from faces_jobs.pipeline.cuts import plan_parts
 from faces_jobs.pipeline.damage import Damage
@@ -89,8 +91,8 @@ def test_each_part_counts_its_own(tmp_path: Path) -> None:
     assert max(counts) < 4
 
 
-def packet(pts: int | None) -> av.Packet:
-    made = av.Packet(b"x")
+def packet(pts: int | None) -> Packet[Any]:
+    made: Packet[Any] = av.Packet(b"x")
     made.pts = pts
     return made
 

@@ -48,7 +48,7 @@ class FailsAt:
     def __init__(self, stage: str, at: int) -> None:
         self._stage, self._at = stage, at
         self._lock = threading.Lock()
-        self._seen = dict.fromkeys([*STAGES, "draw", "encode", "progress"], 0)
+        self._seen = dict.fromkeys([*STAGES, "draw", "encode", "progress"], 0.0)
         self._tracker = OverlapTracker()
         self.sink = Rows()
         self.unsure_below: dict[str, float] = {}
