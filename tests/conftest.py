@@ -56,3 +56,13 @@ def sample_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from faces_jobs.sample import write_sample_clip  # noqa: PLC0415 (few tests need its codecs)
 
     return made_once(tmp_path_factory, "sample.mp4", write_sample_clip)
+
+
+@pytest.fixture(scope="session")
+def quick_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same ten seconds in a fifth of the frames: worked off in a fifth of the time."""
+    from faces_jobs import sample  # noqa: PLC0415 (few tests need its codecs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sample, "RATE", sample.RATE // 5)
+        return made_once(tmp_path_factory, "quick.mp4", sample.write_sample_clip)

@@ -16,9 +16,6 @@ from skimage.data import astronaut
 from faces_jobs.cli import exits
 from tests.acceptance.service import RunningService, running_service
 
-# The sample clip whole would take a minute on a small machine; every fifth frame tells as much.
-QUICK = ("--frame-stride", "5")
-
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
@@ -28,18 +25,14 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
 
 
 @pytest.fixture(scope="module")
-def job(
-    service: RunningService, sample_clip: Path, tmp_path_factory: pytest.TempPathFactory
-) -> str:
+def job(service: RunningService, quick_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A job of the clip beside a file that is none, submitted and waited for."""
     folder = tmp_path_factory.mktemp("holiday")
     (folder / "notes.mp4").write_text("#EXTM3U\nhttp://127.0.0.1/secret\n")
     for hidden in (".trash/film.mp4", ".film.mp4"):  # neither is submitted
         (folder / hidden).parent.mkdir(exist_ok=True)
         (folder / hidden).write_bytes(b"none")
-    submitted = service.faces_jobs(
-        "submit", str(sample_clip), str(folder), "--label", "Mars", *QUICK
-    )
+    submitted = service.faces_jobs("submit", str(quick_clip), str(folder), "--label", "Mars")
     assert submitted.returncode == 0, submitted.stderr
     job_id = submitted.stdout.strip()
     waited = service.faces_jobs("wait", job_id)
@@ -80,7 +73,7 @@ def test_faces_are_filtered(service: RunningService, job: str) -> None:
 
 
 def test_artifacts_are_downloaded_whole(
-    service: RunningService, job: str, sample_clip: Path, tmp_path: Path
+    service: RunningService, job: str, quick_clip: Path, tmp_path: Path
 ) -> None:
     done = service.faces_jobs("download", job, "--to", str(tmp_path))
     assert done.returncode == 0, done.stderr
@@ -88,7 +81,7 @@ def test_artifacts_are_downloaded_whole(
     assert len(paths) == len(set(paths))
     assert {path.suffix for path in paths} >= {".mp4", ".csv", ".jsonl", ".parquet", ".jpg"}
     annotated = next(path for path in paths if path.suffix == ".mp4")
-    assert frame_times(annotated) == frame_times(sample_clip)
+    assert frame_times(annotated) == frame_times(quick_clip)
     with av.open(str(annotated)) as container:
         assert container.streams.video[0].codec_context.name == "h264"
         assert container.streams.audio
@@ -105,9 +98,9 @@ def test_a_kind_that_a_job_has_not_is_told_of(
 
 
 def test_an_ended_job_is_not_cancelled_and_is_deleted(
-    service: RunningService, sample_clip: Path
+    service: RunningService, quick_clip: Path
 ) -> None:
-    submitted = service.faces_jobs("submit", str(sample_clip), *QUICK)
+    submitted = service.faces_jobs("submit", str(quick_clip))
     job_id = submitted.stdout.strip()
     assert service.faces_jobs("cancel", job_id).stdout.strip() == "cancelled"
     assert service.faces_jobs("wait", job_id).returncode == exits.FAILED

@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 from faces_jobs.client import Client
 from tests.acceptance.browser import PHONE, drop_files, open_browser, watched_page
 from tests.acceptance.service import RunningService, running_service
+from tests.acceptance.web import running_web
 from tests.unit.web.media_files import png
 
 pytestmark = pytest.mark.timeout(900)  # a whole clip, also on a busy machine
@@ -58,10 +59,10 @@ def clip(sample_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def done(service: RunningService, clip: Path) -> str:
+def done(service: RunningService, quick_clip: Path) -> str:
     """The page of a job whose clip was worked off."""
     with Client(service.url) as client:
-        job = client.submit_files([(clip.name, clip)], {"label": "Sample", "frame_stride": "3"})
+        job = client.submit_files([(quick_clip.name, quick_clip)], {"label": "Sample"})
         wait_until_ended(client, job.id)
     return f"{service.url}/jobs/{job.id}"
 
@@ -92,6 +93,8 @@ def test_a_clip_is_submitted_followed_played_and_searched(
         page.get_by_role("button", name="Remove extra.png").click()
         expect(page.locator("#chosen-count")).to_contain_text("1 file")
         page.get_by_role("textbox", name="Label").fill("By <i>browser</i>")
+        page.locator("summary", has_text="Detection and speed").click()
+        page.get_by_label("Every n-th frame").fill("3")
         # When it is submitted
         page.get_by_role("button", name="Analyse").click()
         page.wait_for_url(JOB_PAGE)
@@ -322,9 +325,11 @@ def test_the_api_page_sends_what_it_describes(browser: Browser, service: Running
         expect(page.locator("#roots_index .answer")).to_contain_text('"films"')
 
 
-def test_signing_in_and_out_with_a_token(browser: Browser, tmp_path: Path) -> None:
+def test_signing_in_and_out_with_a_token(
+    browser: Browser, tmp_path: Path, sqlite_template: Path
+) -> None:
     with (
-        running_service(tmp_path, access_token=TOKEN) as service,
+        running_web(tmp_path, sqlite_template, access_token=TOKEN) as service,
         watched_page(browser) as watched,
     ):
         page = watched.page

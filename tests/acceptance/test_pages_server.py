@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -18,95 +14,23 @@ import psutil
 import pytest
 
 from faces_jobs.client import Client
-from faces_jobs.db.migrate import upgrade
 from faces_jobs.errors import ServerError
-from tests.ports import free_port
+from tests.acceptance.web import RunningWeb, running_web
 from tests.services import PATIENCE_SECONDS
 from tests.unit.web.media_files import png
 
-LIMIT = 256 * 1024 * 1024
-LARGE = 192 * 1024 * 1024
+LIMIT = 96 * 1024 * 1024
+LARGE = 64 * 1024 * 1024
 CHUNK = 1024 * 1024
 # What the process may grow by while it takes an upload of LARGE bytes. It holds one chunk at a
 # time; the rest is what the interpreter and SQLite keep after their first real request.
 GROWTH = 24 * 1024 * 1024
 
 
-class RunningWeb:
-    """A web process that listens."""
-
-    def __init__(self, process: subprocess.Popen[bytes], port: int, data: Path, log: Path) -> None:
-        self.process = process
-        self.port = port
-        self.url = f"http://127.0.0.1:{port}"
-        self.data = data
-        self.log = log
-
-    def uploads(self) -> list[Path]:
-        """Files that are kept, or that are on their way in."""
-        folders = ("files/incoming", "files/jobs")
-        found = [path for name in folders for path in (self.data / name).rglob("*")]
-        return [path for path in found if path.is_file()]
-
-    def wait_for_no_uploads(self) -> None:
-        """Wait until nothing of a refused upload is left."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while self.uploads():
-            assert time.monotonic() < deadline, self.uploads()
-            time.sleep(0.05)
-
-    def most_memory(self) -> int:
-        """Most bytes that the process which answers has ever held."""
-        (worker,) = psutil.Process(self.process.pid).children()
-        status = Path(f"/proc/{worker.pid}/status").read_text(encoding="ascii")
-        return next(
-            int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM")
-        )
-
-
-@contextmanager
-def running_web(folder: Path, *, prepared: bool = True) -> Iterator[RunningWeb]:
-    data = folder / "data"
-    data.mkdir(parents=True)
-    if prepared:
-        upgrade(f"sqlite:///{data / 'faces_jobs.db'}")
-    port = free_port()
-    environment = {
-        "PATH": os.defpath,
-        "HOME": str(folder),
-        "FACES_JOBS_DATA_FOLDER": str(data),
-        "FACES_JOBS_PORT": str(port),
-        "FACES_JOBS_WEB_THREADS": "2",
-        "FACES_JOBS_MAX_UPLOAD_BYTES": str(LIMIT),
-        "FACES_JOBS_MIN_FREE_BYTES": "0",
-    }
-    log = folder / "web.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "faces_jobs", "web"],
-            env=environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    web = RunningWeb(process, port, data, log)
-    try:
-        if prepared:
-            with Client(web.url) as client:
-                deadline = time.monotonic() + PATIENCE_SECONDS
-                while not client.is_up():
-                    assert process.poll() is None, log.read_text()
-                    assert time.monotonic() < deadline, log.read_text()
-                    time.sleep(0.05)
-        yield web
-    finally:
-        if process.poll() is None:
-            process.terminate()
-        process.wait(PATIENCE_SECONDS)
-
-
 @pytest.fixture(scope="module")
-def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningWeb]:
-    with running_web(tmp_path_factory.mktemp("web")) as running:
+def web(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningWeb]:
+    limits = {"max_upload_bytes": str(LIMIT), "min_free_bytes": "0"}
+    with running_web(tmp_path_factory.mktemp("web"), sqlite_template, **limits) as running:
         yield running
 
 
@@ -214,8 +138,10 @@ def test_others_are_answered_while_an_upload_comes_in(web: RunningWeb) -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_at_once_and_well(tmp_path: Path, how: signal.Signals) -> None:
-    with running_web(tmp_path) as web:
+def test_a_signal_ends_it_at_once_and_well(
+    tmp_path: Path, sqlite_template: Path, how: signal.Signals
+) -> None:
+    with running_web(tmp_path, sqlite_template) as web:
         worker = psutil.Process(web.process.pid).children()
         web.process.send_signal(how)
         assert web.process.wait(PATIENCE_SECONDS) == 0
@@ -226,7 +152,7 @@ def test_a_signal_ends_it_at_once_and_well(tmp_path: Path, how: signal.Signals) 
 
 
 def test_without_a_database_it_says_so_and_does_not_listen(tmp_path: Path) -> None:
-    with running_web(tmp_path, prepared=False) as web:
+    with running_web(tmp_path, None) as web:
         assert web.process.wait(PATIENCE_SECONDS) != 0
         text = web.log.read_text()
         assert "faces-jobs db upgrade" in text

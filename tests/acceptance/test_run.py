@@ -161,9 +161,9 @@ def test_an_input_may_be_named_alone_and_be_long(inputs: Path, tmp_path: Path) -
 
 
 def test_what_was_left_out_of_a_file_is_told_with_its_name(
-    sample_clip: Path, tmp_path: Path
+    quick_clip: Path, tmp_path: Path
 ) -> None:
-    damaged = bytearray(sample_clip.read_bytes())
+    damaged = bytearray(quick_clip.read_bytes())
     middle = len(damaged) // 2
     damaged[middle : middle + 4000] = bytes(4000)
     (tmp_path / "damaged.mp4").write_bytes(damaged)
@@ -191,12 +191,12 @@ def frame_count(path: Path) -> int:
         return sum(1 for _ in container.decode(video=0))
 
 
-def test_what_a_camera_saw_is_saved(sample_clip: Path, tmp_path: Path) -> None:
+def test_what_a_camera_saw_is_saved(quick_clip: Path, tmp_path: Path) -> None:
     # OpenCV plays a file where it is given one for a camera: frames come the same way.
     options = ("--video-name", "me", "--models", "1,0,0", "--frame-stride", "5")
-    done = run("--cam_num", sample_clip, "--outputs-path", tmp_path, *options)
+    done = run("--cam_num", quick_clip, "--outputs-path", tmp_path, *options)
     assert done.returncode == 0, done.stderr
-    assert frame_count(tmp_path / "me.annotated.mp4") == frame_count(sample_clip)
+    assert frame_count(tmp_path / "me.annotated.mp4") == frame_count(quick_clip)
     with (tmp_path / "tracks.csv").open(newline="") as file:
         assert {row["item"] for row in csv.DictReader(file)} == {"me"}
 

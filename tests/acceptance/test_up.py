@@ -17,52 +17,65 @@ import pytest
 
 from faces_jobs.cli import exits
 from faces_jobs.client import Client
-from tests.acceptance.service import running_service
+from tests.acceptance.service import RunningService, running_service
 from tests.clips import moving, write_video
 from tests.ports import free_port
 from tests.services import PATIENCE_SECONDS
 
 
-def commands(process: psutil.Process) -> dict[str, int]:
-    """The roles of a running `up` and their process ids (the web's own workers aside)."""
-    found = {}
+def commands(process: psutil.Process) -> list[tuple[str, int]]:
+    """The roles of a running `up`, in order, and their process ids (the web's workers aside)."""
+    found = []
     for child in process.children():
         with contextlib.suppress(psutil.NoSuchProcess):
             if line := child.cmdline():  # empty between a process's end and its burial
-                found[line[-1]] = child.pid
-    return found
+                found.append((line[-1], child.pid))
+    return sorted(found)
 
 
-@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT], ids=["TERM", "Ctrl-C"])
-def test_one_signal_ends_everything(tmp_path: Path, ending: signal.Signals) -> None:
+def pid_of(role: str, process: psutil.Process) -> int:
+    """The one process of a role."""
+    (pid,) = [pid for name, pid in commands(process) if name == role]
+    return pid
+
+
+def assert_ends_with_all_others(service: RunningService, ending: signal.Signals) -> None:
+    family = psutil.Process(service.process.pid).children(recursive=True)
+    service.process.send_signal(ending)
+    assert service.process.wait(PATIENCE_SECONDS) == 0, service.log.read_text()
+    _, alive = psutil.wait_procs(family, timeout=PATIENCE_SECONDS)
+    assert not alive
+    assert "Traceback" not in service.log.read_text()
+
+
+def test_ctrl_c_ends_everything(tmp_path: Path) -> None:
     with running_service(tmp_path) as service:
         up = psutil.Process(service.process.pid)
-        family = up.children(recursive=True)
-        assert set(commands(up)) == {"web", "worker", "sweep"}
-        service.process.send_signal(ending)
-        assert service.process.wait(PATIENCE_SECONDS) == 0, service.log.read_text()
-        _, alive = psutil.wait_procs(family, timeout=PATIENCE_SECONDS)
-        assert not alive
-        assert "Traceback" not in service.log.read_text()
+        assert [role for role, _ in commands(up)] == ["sweep", "web", "worker"]
+        assert_ends_with_all_others(service, signal.SIGINT)
 
 
-def test_a_worker_that_dies_comes_back(tmp_path: Path) -> None:
-    with running_service(tmp_path) as service:
+def test_as_many_workers_as_asked_for_are_kept_up_until_it_is_told_to_end(tmp_path: Path) -> None:
+    roles = ["sweep", "web", "worker", "worker"]
+    with running_service(tmp_path, "--workers", "2") as service:
         up = psutil.Process(service.process.pid)
         before = commands(up)
-        psutil.Process(before["worker"]).kill()
+        assert [role for role, _ in before] == roles
+        dead = before[-1]
+        psutil.Process(dead[1]).kill()
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while commands(up).get("worker", before["worker"]) == before["worker"]:
+        while dead in commands(up) or [role for role, _ in commands(up)] != roles:
             assert time.monotonic() < deadline, service.log.read_text()
             time.sleep(0.1)
-        assert commands(up)["web"] == before["web"]
+        assert set(before) - set(commands(up)) == {dead}, "the others go on"
+        assert_ends_with_all_others(service, signal.SIGTERM)
 
 
 def test_told_twice_it_waits_for_nobody(tmp_path: Path) -> None:
     with running_service(tmp_path) as service:
         up = psutil.Process(service.process.pid)
         family = up.children(recursive=True)
-        stuck = psutil.Process(commands(up)["worker"])
+        stuck = psutil.Process(pid_of("worker", up))
         stuck.suspend()  # it will not answer, whatever it is told
         service.process.send_signal(signal.SIGTERM)
         gone, _ = psutil.wait_procs(
@@ -87,19 +100,13 @@ def test_what_a_killed_worker_held_goes_on_at_once(tmp_path: Path) -> None:
         while client.job(job.id).progress.frames_done == 0:
             assert time.monotonic() < deadline, up.log.read_text()
             time.sleep(0.05)
-        psutil.Process(commands(psutil.Process(up.process.pid))["worker"]).kill()
+        psutil.Process(pid_of("worker", psutil.Process(up.process.pid))).kill()
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not client.job(job.id).status.ended:
             assert time.monotonic() < deadline, up.log.read_text()
             time.sleep(0.2)
         assert client.job(job.id).status == "succeeded"
         assert "its worker was killed (SIGKILL)" in up.log.read_text()
-
-
-def test_as_many_workers_as_asked_for(tmp_path: Path) -> None:
-    with running_service(tmp_path, "--workers", "2") as service:
-        roles = [child.cmdline()[-1] for child in psutil.Process(service.process.pid).children()]
-        assert sorted(roles) == ["sweep", "web", "worker", "worker"]
 
 
 @pytest.mark.parametrize("command", ["up", "web", "demo"])

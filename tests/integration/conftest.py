@@ -10,6 +10,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -81,10 +82,23 @@ def sqlite_database_url(sqlite_template: Path, tmp_path: Path) -> str:
 @pytest.fixture
 def postgres_database_url(postgres_url: str, postgres_template: str) -> Iterator[str]:
     """An empty PostgreSQL database."""
-    name = f"faces_jobs_{uuid.uuid4().hex[:12]}"
-    _copy_database(postgres_url, postgres_template, name)
-    yield _with_database(postgres_url, name)
-    _run_sql(postgres_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+    with _copied_database(postgres_url, postgres_template) as url:
+        yield url
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def shared_database_url(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """A database of each kind for all tests of a module, each of which looks at its own jobs."""
+    if request.param == "sqlite":
+        path = tmp_path_factory.mktemp("shared") / "test.db"
+        shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        yield f"sqlite:///{path}"
+        return
+    template = request.getfixturevalue("postgres_template")
+    with _copied_database(request.getfixturevalue("postgres_url"), template) as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -196,6 +210,14 @@ def photo(tmp_path: Path) -> Path:
     path = tmp_path / "photo.png"
     Image.fromarray(moving(1)[0][:, :, ::-1]).save(path)
     return path
+
+
+@contextmanager
+def _copied_database(server_url: str, template: str) -> Iterator[str]:
+    name = f"faces_jobs_{uuid.uuid4().hex[:12]}"
+    _copy_database(server_url, template, name)
+    yield _with_database(server_url, name)
+    _run_sql(server_url, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 def _with_database(url: str, name: str) -> str:

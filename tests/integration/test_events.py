@@ -22,7 +22,7 @@ from faces_jobs.client import Client
 from faces_jobs.db.claims import SegmentClaim, claim_job, renew_segment
 from faces_jobs.db.endings import finish_segment
 from faces_jobs.db.job_endings import finish_job
-from faces_jobs.db.session import Database
+from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.tables import JobRow
 from faces_jobs.results import cancel_job, pause_job
 from faces_jobs.retention import delete_job
@@ -46,9 +46,24 @@ class Server:
         return f"{self.url}/api/v1/jobs/{job.id}{end}"
 
 
+@pytest.fixture(scope="module")
+def database(shared_database_url: str) -> Iterator[Database]:
+    with open_database(shared_database_url) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def server(shared_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server for all tests that leave it as it was."""
+    with web_server(shared_database_url, tmp_path_factory.mktemp("web")) as running:
+        yield running
+
+
 @pytest.fixture
-def server(database_url: str, tmp_path: Path) -> Iterator[Server]:
-    with web_server(database_url, tmp_path) as running:
+def own_server(shared_database_url: str, tmp_path: Path) -> Iterator[Server]:
+    """A server for one test alone, at which few may wait."""
+    few = {"FACES_JOBS_WEB_WAITERS": str(WAITERS)}
+    with web_server(shared_database_url, tmp_path, **few) as running:
         yield running
 
 
@@ -62,7 +77,6 @@ def web_server(database_url: str, folder: Path, **variables: str) -> Iterator[Se
         "FACES_JOBS_DATABASE_URL": database_url,
         "FACES_JOBS_PORT": str(port),
         "FACES_JOBS_WEB_THREADS": "2",
-        "FACES_JOBS_WEB_WAITERS": str(WAITERS),
         **variables,
     }
     process = subprocess.Popen([sys.executable, "-m", "faces_jobs", "web"], env=environment)
@@ -194,9 +208,9 @@ def test_a_long_poll_is_answered_when_something_changes(database: Database, serv
     assert httpx.get(server.address(job), params={"wait": 61}).status_code == 422
 
 
-def test_who_waits_takes_no_thread_from_who_asks(database: Database, server: Server) -> None:
-    job = stored_job(database)
-    address = server.address(job, "/events")
+def test_who_waits_takes_no_thread_from_who_asks(database: Database, own_server: Server) -> None:
+    job, other = stored_job(database), stored_job(database)
+    address = own_server.address(job, "/events")
     streams = [httpx.stream("GET", address, timeout=PATIENCE) for _ in range(WAITERS)]
     opened = [stream.__enter__() for stream in streams]
     lines = [answer.iter_lines() for answer in opened]
@@ -206,11 +220,13 @@ def test_who_waits_takes_no_thread_from_who_asks(database: Database, server: Ser
         assert refused.status_code == 503
         assert refused.json()["code"] == "busy"
         assert int(refused.headers["retry-after"]) > 0
-        plain = httpx.get(server.address(job))
+        plain = httpx.get(own_server.address(job))
         known = {"If-None-Match": plain.headers["etag"]}
-        assert httpx.get(server.address(job), params={"wait": 9}, headers=known).status_code == 503
+        long_poll = httpx.get(own_server.address(job), params={"wait": 9}, headers=known)
+        assert long_poll.status_code == 503
         for _ in range(20):
-            assert httpx.get(server.address(job)).status_code == 200
+            assert httpx.get(own_server.address(job)).status_code == 200
+        the_client_follows_to_the_end_also_here(database, own_server, other)
     finally:
         for stream in streams:
             stream.__exit__(None, None, None)
@@ -227,39 +243,28 @@ def test_who_waits_takes_no_thread_from_who_asks(database: Database, server: Ser
         time.sleep(0.1)
 
 
-def test_the_client_follows_to_the_end_also_where_too_many_wait(
-    database: Database, server: Server
+def the_client_follows_to_the_end_also_here(
+    database: Database, server: Server, job: StoredJob
 ) -> None:
-    job = stored_job(database)
-    streams = [
-        httpx.stream("GET", server.address(job, "/events"), timeout=PATIENCE)
-        for _ in range(WAITERS)
-    ]
-    for stream in streams:
-        stream.__enter__()
-    try:
-        seen = []
-        with Client(server.url) as client:
-            for document in client.follow(job.id):
-                seen.append(document.status.value)
-                if len(seen) == 1:
-                    cancel_job(database, job.id)
-        assert (seen[0], seen[-1]) == ("queued", "cancelled")
-    finally:
-        for stream in streams:
-            stream.__exit__(None, None, None)
+    seen = []
+    with Client(server.url) as client:
+        for document in client.follow(job.id):
+            seen.append(document.status.value)
+            if len(seen) == 1:
+                cancel_job(database, job.id)
+    assert (seen[0], seen[-1]) == ("queued", "cancelled")
 
 
 def test_a_server_that_is_told_to_end_lets_go_of_who_waits(
-    database: Database, server: Server
+    database: Database, own_server: Server
 ) -> None:
     job = stored_job(database)
-    with httpx.stream("GET", server.address(job, "/events"), timeout=PATIENCE) as answer:
+    with httpx.stream("GET", own_server.address(job, "/events"), timeout=PATIENCE) as answer:
         stream = events_of(answer)
         assert next(stream).kind == "state"
-        server.process.send_signal(signal.SIGTERM)
+        own_server.process.send_signal(signal.SIGTERM)
         assert list(stream) == []
-    assert server.process.wait(PATIENCE_SECONDS) == 0
+    assert own_server.process.wait(PATIENCE_SECONDS) == 0
 
 
 def test_an_old_look_is_not_taken_for_news(database: Database, server: Server) -> None:

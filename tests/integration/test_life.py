@@ -257,7 +257,7 @@ def test_random_lives(kind: str, request: pytest.FixtureRequest) -> None:
         run_state_machine_as_test(
             Life,
             settings=settings(
-                max_examples=20 if kind == "sqlite" else 10,
+                max_examples=12 if kind == "sqlite" else 6,
                 stateful_step_count=25,
                 deadline=None,
                 derandomize=True,
