@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-
 _STAGES = ("detect", "crop", "classify", "decode")
 _COLUMNS = (
     *("frames/s", "faces", "GPU %", "MB"),
