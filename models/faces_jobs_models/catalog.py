@@ -145,7 +145,8 @@ class Catalog:
     def cropper(self) -> Cropper:
         """Cuts faces out for these classifiers."""
         if self._device == "cuda":
-            return self._on_device.cropper()
+            with self._lock:  # two sets of networks would not find each other's frames
+                return self._on_device.cropper()
         from faces_jobs.pipeline.crops import crop_pictures  # noqa: PLC0415 - loads OpenCV
 
         return crop_pictures
