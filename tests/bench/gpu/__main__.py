@@ -70,14 +70,13 @@ def main(
     """Measure, keep the figures in gpu.json, and print them in brief."""
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name, Watch() as watch:
-        bench = Bench(device, Path(name), seconds, time.perf_counter() + most_seconds, watch)
+        bench = Bench(device, Path(name), out, seconds, time.perf_counter() + most_seconds, watch)
         bench.make_clips()
-        for detector in detectors:
-            bench.of_detector(detector, parts)
         if "codecs" in parts:
             bench.codecs()
-    bench.results["machine"] = _machine(device)
-    (out / "gpu.json").write_text(json.dumps(bench.results, indent=1), encoding="utf-8")
+        for detector in detectors:
+            bench.of_detector(detector, parts)
+    bench.keep()
     click.echo(markdown(bench.results))
 
 
@@ -87,12 +86,20 @@ class Bench:
 
     device: Device
     folder: Path
+    out: Path
     seconds: float
     ends: float
     watch: Watch
     results: dict[str, Any] = field(
         default_factory=lambda: {"errors": {}, **{title: {} for title in _TITLES}}
     )
+
+    def __post_init__(self) -> None:
+        self.results["machine"] = _machine(self.device)
+
+    def keep(self) -> None:
+        """Write what is known so far: a run that is ended from outside leaves that much."""
+        (self.out / "gpu.json").write_text(json.dumps(self.results, indent=1), encoding="utf-8")
 
     @property
     def clips(self) -> list[Clip]:
@@ -245,6 +252,7 @@ class Bench:
             self.results["errors"][name] = f"{type(error).__name__}: {error}"
             click.echo(f"{name} failed: {''.join(traceback.format_exception(error))}", err=True)
         self.results["seconds"][name] = round(time.perf_counter() - started, 2)
+        self.keep()
 
 
 def _lanes() -> int:
