@@ -70,11 +70,17 @@ def load_checkpoint(
         )
     if optimizer is not None:
         content = optimizer.state_dict()
+        weights = [weight for group in optimizer.param_groups for weight in group["params"]]
         state: dict[int, dict[str, Tensor]] = {}
         for name, tensor in tensors.items():
             if name.startswith("optimizer/"):
                 _, index, key = name.split("/")
-                state.setdefault(int(index), {})[key] = tensor
+                state.setdefault(int(index), {})[key] = _laid_out_as(tensor, weights[int(index)])
         content["state"] = state
         optimizer.load_state_dict(content)
     return Progress(**progress)
+
+
+def _laid_out_as(tensor: Tensor, weight: Tensor) -> Tensor:
+    # A fused optimizer goes through the memory of both side by side.
+    return torch.empty_like(weight).copy_(tensor) if tensor.shape == weight.shape else tensor

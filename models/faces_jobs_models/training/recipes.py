@@ -13,6 +13,26 @@ from faces_jobs_models.training.augment import Augmentation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Teaching:
+    """Larger networks that are trained first, on the same data, and imitated then.
+
+    The imitation is long and sees what the teachers see, crop by crop (Beyer et al.: "Knowledge
+    distillation: A good teacher is patient and consistent", arXiv:2106.05237).
+    """
+
+    count: int = 1
+    body: BodyConfig = field(
+        default_factory=lambda: BodyConfig(stem=64, widths=(128, 256, 512), blocks=(2, 2, 2))
+    )
+    dropout: float = 0.5
+    epochs: int = 30
+    batch: int = 256
+    learning_rate: float = 3e-3
+    share: float = 0.7  # of the loss; the rest is the labels'
+    temperature: float = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """Everything that a training depends on, beside the data itself.
 
@@ -22,6 +42,7 @@ class Recipe:
     of them is in the mean that comes out (Wortsman et al.: "Robust fine-tuning of zero-shot
     models", arXiv:2109.01903), so that what they knew is not lost on the way.
     `lean` takes a further multiple of the log priors off when training is over.
+    `teaching` says whom it learns from beside the labels; `role` is a teacher's in its log.
     """
 
     model: str
@@ -46,6 +67,44 @@ class Recipe:
     weight_decay: float = 0.03
     average: float = 0.998  # decay of the moving average of the weights, which is what ships
     seed: int = 20260101
+    teaching: Teaching | None = None
+    role: str = ""
+
+    @property
+    def name(self) -> str:
+        """What lines of progress call this training."""
+        return f"{self.model} {self.role}".strip()
+
+    @property
+    def teachers(self) -> list[Recipe]:
+        """The recipes of the teachers, who differ in the numbers that chance gives them."""
+        if self.teaching is None:
+            return []
+        return [
+            replace(
+                self,
+                role=f"teacher {number}",
+                body=replace(self.teaching.body, in_channels=self.body.in_channels),
+                dropout=self.teaching.dropout,
+                epochs=self.teaching.epochs,
+                batch=self.teaching.batch,
+                learning_rate=self.teaching.learning_rate,
+                seed=self.seed + 1 + number,
+                starts_from=None,
+                teaching=None,
+            )
+            for number in range(self.teaching.count)
+        ]
+
+    @property
+    def all_epochs(self) -> int:
+        """Of the network and its teachers."""
+        return self.epochs + sum(teacher.epochs for teacher in self.teachers)
+
+    @property
+    def heads(self) -> Mapping[str, tuple[str, ...]]:
+        """The model's heads with their labels."""
+        return MODELS[self.model]
 
     @property
     def training_heads(self) -> dict[str, tuple[str, ...]]:
