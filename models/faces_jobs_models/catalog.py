@@ -114,7 +114,7 @@ class Catalog:
 
     @property
     def device(self) -> Device:
-        """Where the classifiers run."""
+        """Where the networks run."""
         return self._device
 
     def detector(self) -> Detector:
@@ -292,8 +292,7 @@ def open_catalog(
     """A catalog for this process; use it with `with`.
 
     Args:
-        device: where networks run. CenterFace runs on the CPU, or on CUDA where a CUDA build of
-            onnxruntime is installed.
+        device: where networks run.
         models_folder: holds folders like the shipped ones (`gender/weights.toml` and the files
             it names), which take the place of the shipped ones; models without one stay.
         threads: for each network on the CPU.

@@ -29,7 +29,7 @@ class DeviceCenterFace(DeviceDetector):
         length = values_at(sizes, cells).flip(2).clamp(max=LARGEST_LOG_SIZE).exp() * STRIDE
         centre = (corner + values_at(offsets, cells).flip(2) + 0.5) * STRIDE
         low = centre - length / 2
-        points = values_at(landmarks, cells).unflatten(2, (LANDMARKS, 2)).flip(3)
+        points = values_at(landmarks, cells).reshape(*cells.shape, LANDMARKS, 2).flip(3)
         return best_faces(
             scores,
             torch.cat([low, low + length], dim=2),

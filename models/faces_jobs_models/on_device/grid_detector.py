@@ -32,7 +32,7 @@ class DeviceGridDetector(DeviceDetector):
         bbox, kps = values_at(bbox, cells), values_at(kps, cells)
         centre = (corner + bbox[..., :2]) * stride
         half = bbox[..., 2:].clamp(max=LARGEST_LOG_SIZE).exp() * (stride / 2)
-        points = kps.unflatten(2, (LANDMARKS, 2))
+        points = kps.reshape(*cells.shape, LANDMARKS, 2)
         return best_faces(
             scores,
             torch.cat([centre - half, centre + half], dim=2),

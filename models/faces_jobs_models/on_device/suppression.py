@@ -26,9 +26,10 @@ def keep_best_on_device(
     Returns:
         (pictures, n) bool.
     """
-    count = boxes_xyxy.shape[1]
+    pictures, count = boxes_xyxy.shape[:2]
     step = max(1, most_pairs // max(1, count * count))
-    return torch.cat([_kept(boxes, overlap) for boxes in boxes_xyxy.split(step)])
+    starts = range(0, pictures, step)
+    return torch.cat([_kept(boxes_xyxy[start : start + step], overlap) for start in starts])
 
 
 def _kept(boxes_xyxy: Tensor, overlap: float) -> Tensor:

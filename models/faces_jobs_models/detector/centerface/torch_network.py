@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +38,10 @@ class TorchCenterFace:
             network.stem.weight.copy_(network.stem.weight.flip(1))
         self._device = torch.device(device)
         self._type = torch.float16 if half else torch.float32
-        self._network = network.to(
-            self._device, self._type, memory_format=torch.channels_last
-        ).eval()
+        # Channels lie beside each other as in frames, which half precision is quickest with.
+        self._network = network.to(memory_format=torch.channels_last).to(  # type: ignore[call-overload]  # torch's stubs leave it out
+            self._device, self._type
+        )
 
     @torch.inference_mode()
     def answer(self, batch_bgr: Tensor) -> list[Tensor]:
@@ -95,29 +96,27 @@ def _filled(graph: onnx.GraphProto) -> CenterFace:
 
 def _convolutions(graph: onnx.GraphProto) -> Iterator[tuple[onnx.NodeProto, _Weights, _Weights]]:
     """Each convolution with its weights and bias, in the order in which they run."""
-    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    kept = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     norms = {node.input[0]: node for node in graph.node if node.op_type == "BatchNormalization"}
     for node in graph.node:
         if node.op_type not in {"Conv", "ConvTranspose"}:
             continue
-        missing = set(node.input[1:]) - constants.keys()
-        if missing:
-            raise _OtherNetworkError(f"weights {', '.join(sorted(missing))} are not in it")
-        weight = constants[node.input[1]]
-        channels = 0 if node.op_type == "Conv" else 1  # the axis of what comes out
-        bias = (
-            constants[node.input[2]]
-            if len(node.input) > 2
-            else np.zeros(weight.shape[channels], np.float32)
-        )
+        weight, *biases = _constants(kept, node.input[1:])
+        outer = 0 if node.op_type == "Conv" else 1  # the axis of the channels that come out
+        bias = biases[0] if biases else np.zeros(weight.shape[outer], np.float32)
         if (norm := norms.get(node.output[0])) is not None:
-            scale, shift, mean, variance = (constants[name] for name in norm.input[1:5])
+            scale, shift, mean, variance = _constants(kept, norm.input[1:5])
             factor = scale / np.sqrt(variance + _attributes(norm).get("epsilon", 1e-5))
-            weight = weight * np.expand_dims(
-                factor, [axis for axis in range(4) if axis != channels]
-            )
+            weight = weight * np.expand_dims(factor, [axis for axis in range(4) if axis != outer])
             bias = (bias - mean) * factor + shift
         yield node, weight, bias
+
+
+def _constants(kept: Mapping[str, _Weights], names: Sequence[str]) -> list[_Weights]:
+    missing = [name for name in names if name not in kept]
+    if missing:
+        raise _OtherNetworkError(f"the weights {', '.join(missing)} are not in it")
+    return [kept[name] for name in names]
 
 
 def _check(module: nn.Conv2d | nn.ConvTranspose2d, node: onnx.NodeProto, weight: _Weights) -> None:

@@ -22,6 +22,7 @@ from faces_jobs_models.detector.options import DetectorOptions
 from faces_jobs_models.device import Device
 from faces_jobs_models.on_device.networks import DeviceNetworks
 from faces_jobs_models.onnx_session import OnnxSession
+from faces_jobs_models.verify import verify_detector
 from faces_jobs_models.weights import ModelRecord, WeightsFile, sha256_of
 from tests.unit.models.detector.scenes import scenes
 from tests.unit.models.photographs import astronaut_bgr, overlap
@@ -126,7 +127,17 @@ def _without_its_head(graph: onnx.GraphProto) -> None:
 
 
 def _without_weights(graph: onnx.GraphProto) -> None:
-    graph.initializer.pop(0)
+    _remove(graph, graph.node[0].input[1])
+
+
+def _without_norms(graph: onnx.GraphProto) -> None:
+    [norm, *_] = [node for node in graph.node if node.op_type == "BatchNormalization"]
+    _remove(graph, norm.input[3])
+
+
+def _remove(graph: onnx.GraphProto, name: str) -> None:
+    [weights] = [one for one in graph.initializer if one.name == name]
+    graph.initializer.remove(weights)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +146,8 @@ def _without_weights(graph: onnx.GraphProto) -> None:
         (_with_another_operation, "it has Elu"),
         (_with_another_stride, "stands for"),
         (_without_its_head, "62 convolutions, not 63"),
-        (_without_weights, "are not in it"),
+        (_without_weights, "the weights 542 are not in it"),
+        (_without_norms, "running_mean are not in it"),
     ],
 )
 def test_another_network_is_refused(
@@ -149,14 +161,29 @@ def test_another_network_is_refused(
         read_centerface(path)
 
 
-def test_a_record_of_another_file_kind_is_refused(record: ModelRecord, tmp_path: Path) -> None:
+def test_a_file_that_adds_up_otherwise_does_not_pass(record: ModelRecord, tmp_path: Path) -> None:
+    verify_detector(record)
+    model = onnx.load(str(record.files["onnx"].path))
+    [add, *_] = [node for node in model.graph.node if node.op_type == "Add"]
+    add.input[1] = add.input[0]
+    path = tmp_path / "centerface.onnx"
+    onnx.save(model, str(path))
+    with pytest.raises(ModelError, match="answers otherwise than the network that CUDA runs"):
+        verify_detector(with_file(record, path))
+
+
+def with_file(record: ModelRecord, path: Path) -> ModelRecord:
+    file = WeightsFile(path=path, sha256=sha256_of(path), bytes=path.stat().st_size)
+    return replace(record, files=MappingProxyType({"onnx": file}))
+
+
+def test_what_is_no_such_file_is_refused(record: ModelRecord, tmp_path: Path) -> None:
     path = tmp_path / "centerface.onnx"
     path.write_bytes(b"nothing")
-    file = WeightsFile(path=path, sha256=sha256_of(path), bytes=7)
-    broken = replace(record, files=MappingProxyType({"onnx": file}))
+    broken = with_file(record, path)
     for networks in (None, DeviceNetworks("cpu", half=False)):
         with pytest.raises(ModelError, match="not an ONNX file"):
             open_detector(broken, on_device=networks)
-    without = replace(record, files=MappingProxyType({"safetensors": file}))
+    without = replace(record, files=MappingProxyType({}))
     with pytest.raises(ModelError, match="must name the files onnx"):
         open_detector(without)

@@ -47,7 +47,7 @@ def test_faces_are_those_of_the_cpu(
         values_at(torch.from_numpy(one).to(device).flatten(2), where) for one in (boxes, points)
     )
     found = best_faces(
-        best, given_boxes, given_points.unflatten(2, (5, 2)), size=size, options=options
+        best, given_boxes, given_points.reshape(*best.shape, 5, 2), size=size, options=options
     )
 
     assert len(found) == pictures
