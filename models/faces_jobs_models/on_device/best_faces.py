@@ -1,7 +1,8 @@
 """Of the cells that may be a face, those that are one: all pictures of a run together.
 
-The host waits for the device three times a run and once a round of suppression: for how many cells
-of a picture may be a face at most, whether suppression has settled, how many faces are left, and those.
+The host waits for the device three times a run and once a round of suppression: for how many
+cells of a picture may be a face at most, whether suppression has settled, how many faces are left,
+and for the faces themselves.
 """
 
 from __future__ import annotations

@@ -52,8 +52,7 @@ class DeviceDetector(BatchedDetector):
         frames = torch.stack(self._pictures.of(pictures_bgr))
         inner = shrink_all(frames, size.inner_width, size.inner_height)
         right, below = size.outer_width - size.inner_width, size.outer_height - size.inner_height
-        # The network of the CPU sees whole numbers there.
-        outputs = self._network.answer(functional.pad(inner.round(), (0, right, 0, below)))
+        outputs = self._network.answer(functional.pad(inner, (0, right, 0, below)))
         return self._decode(outputs, size)
 
     @abstractmethod

@@ -18,11 +18,13 @@ def catalog() -> Iterator[Catalog]:
 
 
 @pytest.fixture(scope="session", params=["cpu", "cuda"])
-def device(request: pytest.FixtureRequest) -> Device:
+def device(request: pytest.FixtureRequest) -> Iterator[Device]:
     """Where torch runs: on the CPU, and on a GPU where there is one."""
     import torch  # noqa: PLC0415 - takes seconds, and most tests here do without
 
     wanted: Device = request.param
     if wanted == "cuda" and not torch.cuda.is_available():
         pytest.skip("this machine has no CUDA")
-    return wanted
+    # In float32 it is compared with float32: not with the 10 bits that cuDNN takes by default.
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        yield wanted

@@ -50,8 +50,10 @@ def test_the_network_answers_as_its_file(
 
 
 def test_the_faces_of_scenes_are_those_of_the_cpu(record: ModelRecord, device: Device) -> None:
-    # Shrunk by whole factors and by others, some with a border that fills up to 32.
-    chosen = [one for one in scenes() if one.name in {"plain", "five sizes in 720p", "tall"}]
+    # Of 640 x 360, 1280 x 720, and 300 x 1000, which is shrunk by no whole factor.
+    names = {"twelve", "five sizes in 720p", "tall"}
+    chosen = [one for one in scenes() if one.name in names]
+    assert len(chosen) == len(names)
     on_cpu = open_detector(record, options=OPTIONS)
     networks = DeviceNetworks(device, half=False)
     on_device = open_detector(record, options=OPTIONS, on_device=networks)
@@ -60,7 +62,7 @@ def test_the_faces_of_scenes_are_those_of_the_cpu(record: ModelRecord, device: D
         [want] = on_cpu.detect([scene.picture_bgr])
         [got] = on_device.detect([scene.picture_bgr])
         assert len(want) > 0
-        assert_alike(want, got, least_overlap=0.98, score_apart=0.01)
+        assert_alike(want, got, least_overlap=0.99, score_apart=0.005)
 
 
 def test_half_precision_finds_the_same_faces(record: ModelRecord, device: Device) -> None:
