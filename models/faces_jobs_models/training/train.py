@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from faces_jobs_models.attribute_network import AttributeNetwork
 from faces_jobs_models.networks import build_network
 from faces_jobs_models.training.calibrate import calibrate
+from faces_jobs_models.training.checkpoint import epochs_done
 from faces_jobs_models.training.feed import Feed
 from faces_jobs_models.training.figures import Figures
 from faces_jobs_models.training.loop import Say, measure_held_out, run_epochs
@@ -44,7 +45,11 @@ def train(
         device: where to calculate. A run that goes on may do so on another device.
         say: takes one line an epoch.
     """
-    teachers = train_teachers(recipe, data_sets, out=out, device=device, say=say)
+    # Nobody has to teach a network that has learnt all: its teachers need not be there any more.
+    learning = epochs_done(out) < recipe.epochs
+    teachers = (
+        train_teachers(recipe, data_sets, out=out, device=device, say=say) if learning else None
+    )
     feed = Feed(recipe, data_sets, device=device)
     averaged = run_epochs(
         recipe, feed, data_sets, out=out, device=device, teachers=teachers, say=say

@@ -34,7 +34,7 @@ from .packs import write_packs
 
 TINY = BodyConfig(stem=8, widths=(8, 8, 16), blocks=(1, 1, 1))
 ROWS = 60
-CPU = torch.device("cpu")
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
 
 @pytest.fixture(autouse=True)
@@ -77,14 +77,17 @@ def prepared(recipe: Recipe, data: Path, out: Path, catalog: Catalog) -> list[Pr
     ]
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("model", MODELS)
 def test_what_is_trained_can_be_opened_and_asked(
-    model: str, data: Path, crops: Path, tmp_path: Path, catalog: Catalog
+    *, model: str, device: str, data: Path, crops: Path, tmp_path: Path, catalog: Catalog
 ) -> None:
     recipe = tiny(model)
     lines: list[str] = []
     data_sets = prepared(recipe, data, crops / model, catalog)
-    trained = train(recipe, data_sets, out=tmp_path / "run", device=CPU, say=lines.append)
+    trained = train(
+        recipe, data_sets, out=tmp_path / "run", device=torch.device(device), say=lines.append
+    )
     export_model(recipe, trained, out=tmp_path / "models" / model)
 
     assert len(lines) == recipe.all_epochs == recipe.epochs + 2
@@ -110,10 +113,14 @@ def test_a_run_that_was_cut_off_ends_as_an_unbroken_one(
             raise InterruptedError(line)
 
     with pytest.raises(InterruptedError):
-        train(recipe, data_sets, out=tmp_path / "broken", device=CPU, say=stop)
+        train(recipe, data_sets, out=tmp_path / "broken", device=torch.device("cpu"), say=stop)
     lines: list[str] = []
-    resumed = train(recipe, data_sets, out=tmp_path / "broken", device=CPU, say=lines.append)
-    unbroken = train(recipe, data_sets, out=tmp_path / "whole", device=CPU, say=lines.append)
+    resumed = train(
+        recipe, data_sets, out=tmp_path / "broken", device=torch.device("cpu"), say=lines.append
+    )
+    unbroken = train(
+        recipe, data_sets, out=tmp_path / "whole", device=torch.device("cpu"), say=lines.append
+    )
     assert len(lines) in (2 + 4, 1 + 4)  # the teachers' epochs are not done again either
     for (name, one), other in zip(
         resumed.network.state_dict().items(), unbroken.network.state_dict().values(), strict=True

@@ -42,6 +42,8 @@ FRAMES = 20
 class Given:
     """A reader of frames that are made one by one; what `at` says is raised at that frame."""
 
+    damaged_frames = 0
+
     def __init__(
         self, pictures: Iterator[Picture], width: int, height: int, at: dict[int, Exception]
     ) -> None:
