@@ -43,6 +43,8 @@ class Recipe:
     models", arXiv:2109.01903), so that what they knew is not lost on the way.
     `lean` takes a further multiple of the log priors off when training is over.
     `teaching` says whom it learns from beside the labels; `role` is a teacher's in its log.
+    `unlabelled` are further data sets, as `data_sets`, whose labels are not looked at: only what
+    the teachers say of their faces is learnt.
     """
 
     model: str
@@ -68,6 +70,7 @@ class Recipe:
     average: float = 0.998  # decay of the moving average of the weights, which is what ships
     seed: int = 20260101
     teaching: Teaching | None = None
+    unlabelled: Mapping[str, float] = field(default_factory=dict)
     role: str = ""
 
     @property
@@ -92,9 +95,20 @@ class Recipe:
                 seed=self.seed + 1 + number,
                 starts_from=None,
                 teaching=None,
+                unlabelled={},
             )
             for number in range(self.teaching.count)
         ]
+
+    @property
+    def alone(self) -> Recipe:
+        """The same without teachers, and without what only they know something of."""
+        return replace(self, teaching=None, unlabelled={})
+
+    @property
+    def all_data_sets(self) -> Mapping[str, float]:
+        """Those with labels to learn, and those without."""
+        return {**self.data_sets, **self.unlabelled}
 
     @property
     def all_epochs(self) -> int:
@@ -157,9 +171,11 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             ),
             smoothing=0.0,  # the votes are soft by themselves
             weight_decay=0.05,
-            epochs=60,
+            epochs=45,
             batch=256,
             teaching=Teaching(count=2, epochs=32),
+            # Small gray pictures are all that has votes; jobs see frames of films.
+            unlabelled=MappingProxyType({"imfdb": 0.4, "utkface": 0.4}),
         ),
         "multiple": Recipe(
             model="multiple",

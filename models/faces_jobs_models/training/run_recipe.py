@@ -46,7 +46,7 @@ def recipe_of(
     if labels == "fer2013" and "ferplus" in recipe.data_sets:
         recipe = with_fer2013_labels(recipe)
     if alone:
-        recipe = replace(recipe, teaching=None)
+        recipe = recipe.alone
     return recipe if epochs is None else replace(recipe, epochs=epochs)
 
 
@@ -97,7 +97,8 @@ def run_recipe(
     for log in folder.rglob(LOG_NAME):
         draw_curves(log.with_name("curves.png"), log)
     export = export_model(recipe, trained, out=folder / EXPORT_NAME)
-    _draw_held_out(recipe, trained, data_sets, read_record(export), folder)
+    labelled = [data for data in data_sets if data.name in recipe.data_sets]
+    _draw_held_out(recipe, trained, labelled, read_record(export), folder)
     return export
 
 
@@ -111,10 +112,11 @@ def _prepared(
 ) -> list[Prepared]:
     skipped: Counter[str] = Counter()
     found = {one.name: one for one in open_data(data, labels=labels, skipped=skipped)}
-    missing = [name for name in recipe.data_sets if name not in found]
+    wanted = tuple(recipe.all_data_sets)
+    missing = [name for name in wanted if name not in found]
     if missing:
         raise DataLayoutError(
-            f"The recipe of {recipe.model} learns from {', '.join(recipe.data_sets)}; in {data} "
+            f"The recipe of {recipe.model} learns from {', '.join(wanted)}; in {data} "
             f"there is no {' and no '.join(missing)} (found: {', '.join(found) or 'nothing'})."
         )
     prepared = [
@@ -127,7 +129,7 @@ def _prepared(
             gray=recipe.gray,
             skipped=skipped,
         )
-        for name in recipe.data_sets
+        for name in wanted
     ]
     for reason, count in skipped.items():
         if count:

@@ -40,24 +40,25 @@ def train(
 
     Args:
         recipe: what to do.
-        data_sets: prepared crops, in the order of the recipe.
+        data_sets: prepared crops, in the order of the recipe: those without labels come last.
         out: folder of checkpoint and log, and of the teachers' folders.
         device: where to calculate. A run that goes on may do so on another device.
         say: takes one line an epoch.
     """
+    labelled = [data for data in data_sets if data.name in recipe.data_sets]
     # Nobody has to teach a network that has learnt all: its teachers need not be there any more.
     learning = epochs_done(out) < recipe.epochs
     teachers = (
-        train_teachers(recipe, data_sets, out=out, device=device, say=say) if learning else None
+        train_teachers(recipe, labelled, out=out, device=device, say=say) if learning else None
     )
     feed = Feed(recipe, data_sets, device=device)
     averaged = run_epochs(
-        recipe, feed, data_sets, out=out, device=device, teachers=teachers, say=say
+        recipe, feed, labelled, out=out, device=device, teachers=teachers, say=say
     )
     priors = {head: values.cpu() for head, values in feed.priors().items()}
     result = _finished(recipe, averaged.cpu(), priors)
-    calibration = calibrate(result, data_sets, crop_size=recipe.crop_size)
-    return Trained(result, calibration, measure_held_out(recipe, result, data_sets))
+    calibration = calibrate(result, labelled, crop_size=recipe.crop_size)
+    return Trained(result, calibration, measure_held_out(recipe, result, labelled))
 
 
 def _finished(

@@ -20,6 +20,7 @@ from faces_jobs_models.networks import build_network
 from faces_jobs_models.residual import BodyConfig
 from faces_jobs_models.training.augment import Augmentation, augment, middle
 from faces_jobs_models.training.export import export_model
+from faces_jobs_models.training.feed import Feed
 from faces_jobs_models.training.figures import figures_of
 from faces_jobs_models.training.loop import LOG_NAME
 from faces_jobs_models.training.losses import log_priors, multi_task_loss, teaching_loss
@@ -73,7 +74,7 @@ def prepared(recipe: Recipe, data: Path, out: Path, catalog: Catalog) -> list[Pr
             crop_size=recipe.crop_size,
             gray=recipe.gray,
         )
-        for name in recipe.data_sets
+        for name in recipe.all_data_sets
     ]
 
 
@@ -138,6 +139,28 @@ def test_a_training_can_start_from_a_model_that_ships(catalog: Catalog) -> None:
         if name.startswith(("body.", "outputs.gender.")):
             torch.testing.assert_close(weight, shipped[name], msg=name)
     torch.testing.assert_close(network.state_dict()["outputs.pose.weight"], pose)
+
+
+def test_of_unlabelled_faces_no_label_is_looked_at(
+    data: Path, crops: Path, catalog: Catalog
+) -> None:
+    recipe = tiny("expression")
+    data_sets = prepared(recipe, data, crops / "expression", catalog)
+    told = np.eye(7, dtype=np.float32)[np.zeros(ROWS, int)]
+    data_sets = [
+        replace(one, targets={**one.targets, "expression": told[: len(one.held_out)]})
+        if one.name == "imfdb"
+        else one
+        for one in data_sets
+    ]
+    feed = Feed(recipe, data_sets, device=torch.device("cpu"))
+    batches = list(feed.epoch(0))
+    known = sum(int((one.targets["expression"].sum(dim=1) > 0).sum()) for one in batches)
+    seen = sum(len(one.crops) for one in batches)
+    shares = {one.name: int((~one.held_out).sum()) for one in data_sets}
+    labelled = sum(recipe.data_sets[name] * shares[name] for name in recipe.data_sets)
+    whole = sum(share * shares[name] for name, share in recipe.all_data_sets.items())
+    assert known / seen == pytest.approx(labelled / whole, abs=0.15)
 
 
 def test_crops_are_cut_once(data: Path, tmp_path: Path, catalog: Catalog) -> None:
@@ -228,10 +251,12 @@ def test_a_recipe_can_do_without_its_teachers() -> None:
     for model in MODELS:
         with_them, without = recipe_of(model, "ferplus"), recipe_of(model, "ferplus", alone=True)
         assert without.teachers == []
+        assert without.all_data_sets == without.data_sets == with_them.data_sets
         assert without.all_epochs == without.epochs == with_them.epochs
         for teacher in with_them.teachers:
             assert teacher.teaching is None
             assert teacher.starts_from is None
+            assert teacher.all_data_sets == with_them.data_sets
             assert teacher.body.in_channels == with_them.body.in_channels
 
 

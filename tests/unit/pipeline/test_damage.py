@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
+from av.packet import Packet
 
 from faces_jobs.pipeline.cuts import plan_parts
+from faces_jobs.pipeline.damage import Damage
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.part_reader import PartReader
 from faces_jobs.pipeline.video_reader import VideoReader
@@ -86,3 +89,48 @@ def test_each_part_counts_its_own(tmp_path: Path) -> None:
     assert len(counts) > 3
     assert sum(counts) == in_all == 4
     assert max(counts) < 4
+
+
+def packet(pts: int | None) -> Packet[Any]:
+    made: Packet[Any] = av.Packet(b"x")
+    made.pts = pts
+    return made
+
+
+def frame(pts: int | None) -> av.VideoFrame:
+    made = av.VideoFrame(16, 16)
+    made.pts = pts
+    return made
+
+
+def test_a_packet_that_was_refused_and_gives_a_frame_nevertheless_counts_once() -> None:
+    damage = Damage()
+    for pts in range(4):
+        damage.give(packet(pts))
+        if pts == 1:
+            damage.refuse(packet(pts))
+        damage.show(frame(pts))
+    damage.refuse(packet(None))
+    damage.end()
+    assert damage.frames == 2
+
+
+def test_what_is_outside_of_a_part_is_not_its_damage() -> None:
+    damage = Damage(10, 20)
+    for pts in range(30):
+        damage.give(packet(pts))
+        if pts in {3, 12, 25}:
+            damage.refuse(packet(pts))
+        elif pts not in {5, 15, 16, 28}:
+            damage.show(frame(pts))
+    damage.end()
+    assert damage.frames == 3
+
+
+def test_packets_that_wait_for_their_frames_are_bounded() -> None:
+    damage = Damage()
+    for pts in range(5000):
+        damage.give(packet(pts))
+    assert damage.frames == 4000
+    damage.end()
+    assert damage.frames == 5000
