@@ -24,6 +24,7 @@ FacesJobsError
 ├── DownloadError                 a file can't be fetched (not permanent)
 ├── WebhookError                  a webhook can't be delivered (not permanent)
 ├── DeviceError                   the device asked for is not there
+├── AddressError                  the web server can't listen where it is to
 ├── StorageFullError              no room to write (not permanent: more room helps)
 ├── StorageError                  where files are kept does not answer (not permanent)
 │   └── StorageRefusedError       no such bucket, a wrong key, or not allowed: correct the settings
@@ -200,6 +201,12 @@ class DeviceError(FacesJobsError):
     """The device asked for (`cuda`) is not there."""
 
     code = "device"
+
+
+class AddressError(FacesJobsError):
+    """The host or port that the web server is to listen at is taken, foreign or not allowed."""
+
+    code = "address"
 
 
 class StorageFullError(FacesJobsError):

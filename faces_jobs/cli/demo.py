@@ -33,9 +33,11 @@ def demo(settings: Settings) -> None:
     from faces_jobs.cli.supervisor import Supervisor, prepare_database
     from faces_jobs.logs import configure_logs
     from faces_jobs.sample import write_sample_clip
+    from faces_jobs_web.listening import check_address
 
     console = tables.console()
     configure_logs("warning")
+    check_address(settings)
     prepare_database(settings)
     clip = settings.data_folder / "demo" / "sample.mp4"
     clip.parent.mkdir(parents=True, exist_ok=True)

@@ -176,7 +176,7 @@ def _files_below(paths: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
 def _wait(client: Client, job_id: str) -> None:
     # Bars go to stderr: what a script reads from stdout stays clean.
     job = tables.wait_with_bar(client, job_id, Console(stderr=True))
-    if job.status.value != "succeeded":
+    if job.status.value != "succeeded" or job.damaged_frames:
         _print_job(client, job)
     sys.exit(exits.code_of_status(job.status))
 

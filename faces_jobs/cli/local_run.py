@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from faces_jobs.cli.copy_names import copy_name
+from faces_jobs.cli.damage import damage_text
 from faces_jobs.cli.files_below import files_below
 from faces_jobs.errors import MediaError, NoVideoError
 from faces_jobs.jobs.records import FaceRecord, TrackRecord
@@ -157,6 +158,8 @@ class _Run:
                 unsure_below=wanted.unsure_below,
             )
         self._done.append((name, spool))
+        if report.damaged_frames:
+            click.echo(f"{name}: {damage_text(report.damaged_frames)}", err=True)
         if report.truncated is not None:
             raise report.truncated
 
@@ -183,6 +186,10 @@ class _Stoppable:
     @property
     def info(self) -> MediaInfo:
         return self._reader.info
+
+    @property
+    def damaged_frames(self) -> int:
+        return self._reader.damaged_frames
 
     def __iter__(self) -> Iterator[Frame]:
         for frame in self._reader:

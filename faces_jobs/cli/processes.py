@@ -17,8 +17,10 @@ def up(settings: Settings, *, workers: int | None) -> None:
     from faces_jobs.cli.deaths import teller
     from faces_jobs.cli.supervisor import Supervisor, prepare_database
     from faces_jobs.logs import configure_logs
+    from faces_jobs_web.listening import check_address
 
     configure_logs(settings.log_level, settings.log_format)
+    check_address(settings)
     prepare_database(settings)
     count = workers or settings.workers
     # They share this machine's cores, so each has to know how many they are.

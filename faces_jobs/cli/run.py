@@ -84,20 +84,18 @@ def run(settings: Settings, /, **arguments: Any) -> None:
     """
     from faces_jobs.cli.local_run import run_camera, run_files
     from faces_jobs.logs import configure_logs
-    from faces_jobs_models.catalog import open_catalog
-    from faces_jobs_models.run_sizes import RunSizes
+    from faces_jobs_models.catalog import open_catalog_of
 
     configure_logs("warning", settings.log_format)
     wanted = _chosen(arguments, settings, JobSpec.parse_text(given_options(arguments)))
     if wanted.show_delay_ms is not None and not _has_screen():
         raise DeviceError("There is no screen for --show: leave it out, or set DISPLAY.")
     wanted.outputs.mkdir(parents=True, exist_ok=True)
-    with open_catalog(
-        device="cuda" if arguments["cuda"] else arguments["device"] or settings.device,
-        models_folder=arguments["models_path"] or settings.models_folder,
-        detector=arguments["detector"] or settings.detector,
-        run_sizes=RunSizes(frames_a_run=settings.frames_a_run, crops_a_run=settings.crops_a_run),
-        run_sizes_folder=settings.run_sizes_folder,
+    with open_catalog_of(
+        settings,
+        device="cuda" if arguments["cuda"] else arguments["device"],
+        models_folder=arguments["models_path"],
+        detector=arguments["detector"],
     ) as catalog:
         work = run_camera if wanted.inputs is None else run_files
         outcome = work(wanted, catalog, Console(stderr=True))

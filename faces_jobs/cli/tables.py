@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -19,6 +19,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from faces_jobs.cli.damage import damage_text
 from faces_jobs.client import Client
 from faces_jobs.jobs.documents import AttributeDocument, ItemDocument, JobDocument, TrackDocument
 from faces_jobs.jobs.labels import HEADS, UNSURE
@@ -71,9 +72,16 @@ def table_of_items(items: Iterable[ItemDocument]) -> Table:
             f"{item.progress.frames_done}/{item.progress.frames_total or '?'}",
             str(item.face_count),
             str(item.track_count),
-            escape(item.error.message) if item.error else "",
+            escape("; ".join(_troubles(item))),
         )
     return table
+
+
+def _troubles(item: ItemDocument) -> Iterator[str]:
+    if item.error:
+        yield item.error.message
+    if item.damaged_frames:
+        yield damage_text(item.damaged_frames)
 
 
 def table_of_jobs(jobs: Iterable[JobDocument]) -> Table:

@@ -261,6 +261,7 @@ def _end_segments(session: Session, results: Iterable[Ended]) -> None:
             frames_done=bindparam("frames"),
             frames_shown=bindparam("frames"),
             frames_total=bindparam("total"),
+            damaged_frames=bindparam("damaged"),
             last_error=bindparam("message"),
             error_code=bindparam("code"),
             lease_token=None,
@@ -278,6 +279,7 @@ def _end_segments(session: Session, results: Iterable[Ended]) -> None:
                 "to": SegmentStatus.SUCCEEDED if error is None else SegmentStatus.FAILED,
                 "frames": frames,
                 "total": frames if isinstance(result, SegmentResults) else 1,
+                "damaged": result.damaged_frames if isinstance(result, SegmentResults) else 0,
                 "message": None if error is None else error.message,
                 "code": None if error is None else error.code,
             }

@@ -59,6 +59,7 @@ def finish_segment(database: Database, claim: SegmentClaim, results: SegmentResu
                 frames_done=results.frames,
                 frames_shown=results.frames,
                 frames_total=results.frames,
+                damaged_frames=results.damaged_frames,
             )
         )
         return _end_segment(session, claim, results.error)

@@ -47,3 +47,4 @@ class SegmentResults:
     artifacts: Sequence[NewArtifact]
     models: Sequence[ModelVersion]
     error: ErrorDocument | None = None
+    damaged_frames: int = 0

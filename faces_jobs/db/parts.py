@@ -151,6 +151,7 @@ def uncut_item(database: Database, claim: SegmentClaim, reason: str) -> None:
                 start_frame=0,
                 end_frame=None,
                 frames_done=0,
+                damaged_frames=0,
                 # What is shown does not go back.
                 frames_shown=int(shown or 0),
                 frames_total=int(total or 0) or None,
@@ -169,9 +170,10 @@ def finish_part(
     files: Sequence[SegmentFile],
     *,
     frames: int | None = None,
+    damaged_frames: int = 0,
     error: ErrorDocument | None = None,
 ) -> bool:
-    """Record what one part of a video gave; with `frames` how many there were of it.
+    """Record what one part of a video gave; with `frames` how many there were, and were damaged.
 
     True if the job is now to be finished (all its items ended meanwhile).
 
@@ -185,7 +187,12 @@ def finish_part(
             session.execute(
                 update(SegmentRow)
                 .where(SegmentRow.id == claim.segment_id)
-                .values(frames_done=frames, frames_shown=frames, frames_total=frames)
+                .values(
+                    frames_done=frames,
+                    frames_shown=frames,
+                    frames_total=frames,
+                    damaged_frames=damaged_frames,
+                )
             )
         return end_item(session, segment_id=claim.segment_id, error=error)
 

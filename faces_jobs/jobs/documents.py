@@ -88,6 +88,10 @@ class ItemDocument(Document):
     bytes: int
     face_count: int
     track_count: int
+    damaged_frames: int = Field(
+        default=0,
+        description="Frames left out, or shown in part, because the file is damaged there.",
+    )
     missing_files: int = Field(
         default=0, description="Files made for it that are gone from the storage."
     )
@@ -113,6 +117,7 @@ class JobDocument(Document):
     items_by_status: dict[ItemStatus, int]
     face_count: int
     track_count: int
+    damaged_frames: int = Field(default=0, description="Of all its items together.")
     models: list[ModelDocument] = Field(description="Those that answered; empty before any did.")
     error: ErrorDocument | None = Field(description="Of the job itself, not of one item.")
     evidence: EvidenceDocument | None = Field(description="Of exports that were given up.")

@@ -67,6 +67,11 @@ class CameraReader:
         """Size of the camera's pictures; its length is not known."""
         return self._info
 
+    @property
+    def damaged_frames(self) -> int:
+        """None that a camera tells of."""
+        return 0
+
     def __iter__(self) -> Iterator[Frame]:
         """Yield frames as they come, until the camera goes away."""
         index = missed = 0

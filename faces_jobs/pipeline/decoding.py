@@ -26,12 +26,18 @@ class Decoding:
         stretches: Stretches | None = None,
     ) -> None:
         """Read frames in batches of so many; with stretches, up to where the next one ends."""
+        self._reader = reader
         self._frames = iter(reader)
         self._sampling = sampling
         self._seconds = seconds
         self._batch_size = frames_a_batch(reader.info, batch_size)
         self._stretches = stretches
         self.truncated: TruncatedError | None = None
+
+    @property
+    def damaged_frames(self) -> int:
+        """Frames that the reader left out, or gave in part, so far."""
+        return self._reader.damaged_frames
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield batches in order.

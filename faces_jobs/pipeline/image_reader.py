@@ -104,6 +104,11 @@ class ImageReader:
         """What the header says; width and height are of the upright picture."""
         return self._info
 
+    @property
+    def damaged_frames(self) -> int:
+        """None: an image that is damaged is refused, and an animation ends there."""
+        return 0
+
     def __iter__(self) -> Iterator[Frame]:
         """Yield every frame once, in order of time.
 

@@ -12,6 +12,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 
 from faces_jobs.pipeline.cuts import Key, NotCuttableError, Part
+from faces_jobs.pipeline.damage import Damage
 from faces_jobs.pipeline.values import Frame
 from faces_jobs.pipeline.video_reader import VideoReader
 
@@ -45,10 +46,13 @@ class PartReader(VideoReader):
         """
         part = self._part
         if part.key is None:
+            self._damage.stop_at(part.end_pts)
             decoded = self._frames_once()
         else:
             self._decoded.close()
             self._first = None
+            # What leads up to the part is another's.
+            self._damage = Damage(part.start_pts, part.end_pts)
             decoded = self._decode(self._from_key(part.key))
             self._opened.callback(decoded.close)
         yield from self._place(

@@ -135,6 +135,7 @@ def ended(
         faces=settler.faces,
         tracks=len(tracks),
         truncated=decoding.truncated,
+        damaged_frames=decoding.damaged_frames,
         stage_seconds=seconds.so_far(),
         waiting_seconds=waiting.so_far(),
     )

@@ -24,6 +24,10 @@ class FrameReader(Protocol):
     def info(self) -> MediaInfo:
         """What the header says; read before any frame is decoded."""
 
+    @property
+    def damaged_frames(self) -> int:
+        """Frames left out, or shown in part, because the file is damaged there; so far."""
+
     def __iter__(self) -> Iterator[Frame]:
         """Yield every decoded frame once.
 

@@ -131,6 +131,7 @@ class Face:
 class RunReport:
     """What a run over one item did.
 
+    `damaged_frames` were left out, or are shown in part, because the file is damaged there.
     `stage_seconds` are those that each stage was at work, added up over all threads;
     `waiting_seconds` those that decoding, the lanes and the sinks' thread waited for another.
     """
@@ -140,5 +141,6 @@ class RunReport:
     faces: int
     tracks: int
     truncated: TruncatedError | None = None  # the file broke off; the counts are of what was read
+    damaged_frames: int = 0
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
     waiting_seconds: Mapping[str, float] = field(default_factory=dict)

@@ -22,6 +22,7 @@ from av.video.stream import VideoStream
 from faces_jobs.errors import NoVideoError, TruncatedError
 from faces_jobs.pipeline.clock import StreamClock
 from faces_jobs.pipeline.containers import SourceFile, choose_stream, open_container, reason_of
+from faces_jobs.pipeline.damage import Damage
 from faces_jobs.pipeline.pictures import Orientation, check_frame_size, fit, on_white
 from faces_jobs.pipeline.values import Frame, LatePicture, MediaInfo, Picture
 from faces_jobs.pipeline.wholeness import read_claim
@@ -57,7 +58,7 @@ class VideoReader:
         self._demuxer = demuxer
         self._threads = threads
         self._max_pixels = max_pixels
-        self._damaged = 0
+        self._damage = Damage()
         with ExitStack() as opened:
             self._open(opened)
             self._decoded = self._decode(self._container.demux())
@@ -101,6 +102,11 @@ class VideoReader:
         return self._info
 
     @property
+    def damaged_frames(self) -> int:
+        """Frames left out, or shown in part, because their packets are damaged; so far."""
+        return self._damage.frames
+
+    @property
     def first_pts(self) -> int | None:
         """The time of the first decoded frame by its stream, None where that knows no times."""
         return None if self._first is None else self._first.pts
@@ -136,8 +142,11 @@ class VideoReader:
                 )
         except TruncatedError as error:
             broken = error
-        if self._damaged:
-            _log.warning("%d damaged packets of a video were left out", self._damaged)
+        self._damage.end()
+        if self.damaged_frames:
+            _log.warning(
+                "%d damaged frames of a video were left out, or shown in part", self.damaged_frames
+            )
         if to_end and broken is None and self._claim.seconds is not None:
             shortfall = self._claim.seconds - clock.milliseconds(clock.end) / 1000
             if shortfall > SHORTFALL_SECONDS:
@@ -193,6 +202,8 @@ class VideoReader:
 
     def _attempt(self, packet: Packet[VideoStream] | None) -> Iterator[VideoFrame]:
         """The frames that one packet completes (None: those that the codec still holds)."""
+        if packet is not None:
+            self._damage.give(packet)
         try:
             frames = self._stream.decode(packet)
         except av.error.FFmpegError:
@@ -200,9 +211,11 @@ class VideoReader:
             context = self._stream.codec_context
             if context.width and context.height:
                 check_frame_size(context.width, context.height, max_pixels=self._max_pixels)
-            self._damaged += 1
+            if packet is not None:
+                self._damage.refuse(packet)
             return
         for frame in frames:
+            self._damage.show(frame)
             check_frame_size(frame.width, frame.height, max_pixels=self._max_pixels)
             yield frame
 

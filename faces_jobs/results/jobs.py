@@ -111,16 +111,33 @@ def list_items(
         check_job(session, job_id)
         rows = session.scalars(question.limit(limit + 1)).all()
         shown = rows[:limit]
-        frames = _frames_of(session, [row.id for row in shown])
-        missing = _missing_files(session, [row.id for row in shown])
-        now = _now(session)
-    return ItemPage(
-        items=[
-            _item_document(row, *frames.get(row.id, (0, None)), now, missing.get(row.id, 0))
-            for row in shown
-        ],
-        next_cursor=write_cursor([shown[-1].position]) if len(rows) > limit else None,
-    )
+        return ItemPage(
+            items=_item_documents(session, shown),
+            next_cursor=write_cursor([shown[-1].position]) if len(rows) > limit else None,
+        )
+
+
+def get_item(database: Database, job_id: str, item_id: int) -> ItemDocument:
+    """One item of a job.
+
+    Raises:
+        NotFoundError: that job has no such item.
+    """
+    with database.read() as session:
+        row = session.scalar(select(ItemRow).where(ItemRow.id == item_id, ItemRow.job_id == job_id))
+        if row is None:
+            raise NotFoundError(f"Job {job_id} has no file {item_id}.")
+        return _item_documents(session, [row])[0]
+
+
+def _item_documents(session: Session, rows: Sequence[ItemRow]) -> list[ItemDocument]:
+    ids = [row.id for row in rows]
+    frames, missing = _frames_of(session, ids), _missing_files(session, ids)
+    now = _now(session)
+    return [
+        _item_document(row, frames.get(row.id, _Frames()), now, missing.get(row.id, 0))
+        for row in rows
+    ]
 
 
 def _documents(session: Session, rows: Sequence[JobRow]) -> list[JobDocument]:
@@ -143,15 +160,25 @@ def _documents(session: Session, rows: Sequence[JobRow]) -> list[JobDocument]:
 
 
 @dataclass(frozen=True, slots=True)
+class _Frames:
+    """The frames of an item, over its segments."""
+
+    done: int = 0
+    total: int | None = None
+    damaged: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class _Group:
     """The items of a job in one state."""
 
     work: ItemsWork
     faces: int
     tracks: int
+    damaged: int
 
     @classmethod
-    def of(cls, status: ItemStatus, faces: int, tracks: int, *sums: Any) -> Self:
+    def of(cls, status: ItemStatus, faces: int, tracks: int, damaged: int, *sums: Any) -> Self:
         # PostgreSQL sums 64-bit numbers to decimals.
         items, done, total, unknown, weight, weight_done = sums
         work = ItemsWork(
@@ -163,7 +190,7 @@ class _Group:
             weight=float(weight),
             weight_done=float(weight_done),
         )
-        return cls(work, int(faces), int(tracks))
+        return cls(work, int(faces), int(tracks), int(damaged))
 
 
 def _job_document(
@@ -187,17 +214,16 @@ def _job_document(
         items_by_status={group.status: group.items for group in works},
         face_count=sum(group.faces for group in groups),
         track_count=sum(group.tracks for group in groups),
+        damaged_frames=sum(group.damaged for group in groups),
         models=models,
         error=_error(row),
         evidence=_evidence(row),
     )
 
 
-def _item_document(
-    row: ItemRow, done: int, total: int | None, now: float, missing_files: int
-) -> ItemDocument:
+def _item_document(row: ItemRow, frames: _Frames, now: float, missing_files: int) -> ItemDocument:
     seconds = _seconds(row.started_at, row.ended_at, now)
-    work = Work(done, total, row.status.ended, seconds)
+    work = Work(frames.done, frames.total, row.status.ended, seconds)
     return ItemDocument(
         id=row.id,
         position=row.position,
@@ -213,6 +239,7 @@ def _item_document(
         bytes=row.bytes,
         face_count=row.face_count,
         track_count=row.track_count,
+        damaged_frames=frames.damaged,
         missing_files=missing_files,
         progress=progress(work, item_fraction(work)),
     )
@@ -227,10 +254,13 @@ def _missing_files(session: Session, item_ids: Sequence[int]) -> dict[int, int]:
     return {int(item_id or 0): count for item_id, count in session.execute(question)}
 
 
-def _frames_of(session: Session, item_ids: Sequence[int]) -> dict[int, tuple[int, int | None]]:
+def _frames_of(session: Session, item_ids: Sequence[int]) -> dict[int, _Frames]:
     rows = session.execute(_frames().where(SegmentRow.item_id.in_(item_ids)))
     return {
-        row.item_id: (int(row.done), None if row.total is None else int(row.total)) for row in rows
+        row.item_id: _Frames(
+            int(row.done), None if row.total is None else int(row.total), int(row.damaged)
+        )
+        for row in rows
     }
 
 
@@ -241,6 +271,7 @@ def _frames() -> Select[Any]:
         SegmentRow.item_id,
         func.sum(SegmentRow.frames_shown).label("done"),
         case((known, func.sum(SegmentRow.frames_total))).label("total"),
+        func.sum(SegmentRow.damaged_frames).label("damaged"),
     ).group_by(SegmentRow.item_id)
 
 
@@ -258,6 +289,7 @@ def _groups(job_ids: Sequence[str]) -> Select[Any]:
             ItemRow.status,
             func.sum(ItemRow.face_count),
             func.sum(ItemRow.track_count),
+            func.coalesce(func.sum(frames.c.damaged), 0),
             func.count(),
             func.sum(done),
             func.coalesce(func.sum(frames.c.total), 0),

@@ -89,6 +89,7 @@ def find(claim: SegmentClaim, worker: Worker) -> bool:
                 claim,
                 [SegmentFile(FOUND, name, part.number, stored[name].key)],
                 frames=report.frames_read,
+                damaged_frames=report.damaged_frames,
                 error=None if error is None else ErrorDocument(code=error.code, message=str(error)),
             ),
         )

@@ -43,6 +43,7 @@ class WorkedImage:
         return SegmentResults(
             facts=facts_of(self.info),
             frames=self.report.frames_read,
+            damaged_frames=self.report.damaged_frames,
             faces=self.faces,
             tracks=self.tracks,
             artifacts=artifacts,

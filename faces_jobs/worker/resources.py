@@ -16,8 +16,8 @@ from faces_jobs.queue import Queue, open_queue
 from faces_jobs.settings import Settings
 from faces_jobs.storage import Storage, open_storage
 from faces_jobs.worker.pace import Pace
-from faces_jobs_models.catalog import open_catalog
-from faces_jobs_models.run_sizes import Measured, RunSizes
+from faces_jobs_models.catalog import open_catalog_of
+from faces_jobs_models.run_sizes import Measured
 
 
 class Networks(Protocol):
@@ -84,15 +84,7 @@ def open_worker(settings: Settings) -> Iterator[Worker]:
     with (
         open_database(settings.database) as database,
         open_queue(settings) as queue,
-        open_catalog(
-            device=settings.device,
-            models_folder=settings.models_folder,
-            detector=settings.detector,
-            run_sizes=RunSizes(
-                frames_a_run=settings.frames_a_run, crops_a_run=settings.crops_a_run
-            ),
-            run_sizes_folder=settings.run_sizes_folder,
-        ) as catalog,
+        open_catalog_of(settings) as catalog,
     ):
         yield Worker(
             name=process_name(),

@@ -71,6 +71,7 @@ def work_whole(claim: SegmentClaim, worker: Worker) -> bool:
         results = SegmentResults(
             facts=facts_of(reader.info),
             frames=report.frames_read,
+            damaged_frames=report.damaged_frames,
             faces=spool,
             tracks=spool.tracks,
             artifacts=stored,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from faces_jobs.errors import ModelError
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs.pipeline.stages import Classifier, Cropper, Detector
-from faces_jobs.settings import DEFAULT_DETECTOR, DetectorName
+from faces_jobs.settings import DEFAULT_DETECTOR, DetectorName, Settings
 from faces_jobs_models.detector.choice import FOLDERS, detector_record
 from faces_jobs_models.device import Device, WantedDevice, choose_device
 from faces_jobs_models.run_sizes import (
@@ -114,7 +114,7 @@ class Catalog:
 
     @property
     def device(self) -> Device:
-        """Where the classifiers run."""
+        """Where the networks run."""
         return self._device
 
     def detector(self) -> Detector:
@@ -293,8 +293,7 @@ def open_catalog(
     """A catalog for this process; use it with `with`.
 
     Args:
-        device: where networks run. CenterFace runs on the CPU, or on CUDA where a CUDA build of
-            onnxruntime is installed.
+        device: where networks run.
         models_folder: holds folders like the shipped ones (`gender/weights.toml` and the files
             it names), which take the place of the shipped ones; models without one stay.
         threads: for each network on the CPU.
@@ -315,6 +314,27 @@ def open_catalog(
         detector_options=detector_options,
         run_sizes=run_sizes,
         run_sizes_folder=run_sizes_folder,
+    )
+
+
+def open_catalog_of(
+    settings: Settings,
+    *,
+    device: WantedDevice | None = None,
+    models_folder: Path | None = None,
+    detector: DetectorName | None = None,
+) -> Catalog:
+    """The catalog that jobs and runs go by: as the settings say, but for what is given here.
+
+    Raises:
+        DeviceError, ModelError: as `open_catalog`.
+    """
+    return open_catalog(
+        device=device or settings.device,
+        models_folder=models_folder or settings.models_folder,
+        detector=detector or settings.detector,
+        run_sizes=RunSizes(frames_a_run=settings.frames_a_run, crops_a_run=settings.crops_a_run),
+        run_sizes_folder=settings.run_sizes_folder,
     )
 
 

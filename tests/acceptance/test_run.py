@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -170,6 +171,12 @@ def test_what_was_left_out_of_a_file_is_told_with_its_name(
     done = run(tmp_path / "damaged.mp4", "--outputs-path", tmp_path / "out", *options)
     assert done.returncode == 0, done.stderr
     assert "file=damaged.mp4" in done.stderr
+    assert re.search(
+        r"^damaged\.mp4: 1 damaged frame was left out, or is shown in part$|"
+        r"^damaged\.mp4: \d+ damaged frames were left out, or are shown in part$",
+        done.stderr,
+        re.MULTILINE,
+    )
 
 
 def test_an_empty_folder_is_told(tmp_path: Path) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -99,22 +102,35 @@ def test_as_many_workers_as_asked_for(tmp_path: Path) -> None:
         assert sorted(roles) == ["sweep", "web", "worker", "worker"]
 
 
-def test_a_port_that_is_taken_ends_it_with_a_reason(tmp_path: Path) -> None:
-    with running_service(tmp_path / "first") as first:
-        environment = {
-            **first.environment,
-            "FACES_JOBS_DATA_FOLDER": str(tmp_path / "second"),
-        }
-        second = subprocess.run(
-            [sys.executable, "-m", "faces_jobs", "up"],
-            env=environment,
-            capture_output=True,
+@pytest.mark.parametrize("command", ["up", "web", "demo"])
+def test_a_port_that_is_taken_ends_it_with_one_clear_error(
+    tmp_path: Path, sqlite_template: Path, command: str
+) -> None:
+    data = tmp_path / "data"
+    if command == "web":  # which makes no database by itself
+        data.mkdir()
+        shutil.copy(sqlite_template, data / "faces_jobs.db")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        refused = subprocess.run(
+            [sys.executable, "-m", "faces_jobs", command],
+            env={
+                "PATH": os.defpath,
+                "FACES_JOBS_DATA_FOLDER": str(data),
+                "FACES_JOBS_PORT": str(port),
+            },
+            capture_output=True,  # read to its end: nothing that was started holds it open
             text=True,
             check=False,
             timeout=PATIENCE_SECONDS,
         )
-        assert second.returncode == exits.FAILED
-        assert "in use" in second.stderr.lower()
+    assert refused.returncode == exits.FAILED
+    assert refused.stderr == (
+        f"Error: Port {port} of 127.0.0.1 is taken by another program: end that one, or choose "
+        "another port with FACES_JOBS_PORT.\n"
+    )
+    assert not refused.stdout
+    assert data.exists() == (command == "web"), "it was begun with something"
 
 
 def test_others_are_not_let_in_without_a_token(tmp_path: Path) -> None:

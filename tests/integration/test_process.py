@@ -118,6 +118,26 @@ def test_a_video_and_a_photo_become_rows_and_files(bench: Bench, clip: Path, pho
     assert len(bench.files()) == len(found), "nothing but artifacts is left"
 
 
+def test_frames_that_a_damaged_video_can_t_give_are_counted(
+    bench: Bench, photo: Path, tmp_path: Path
+) -> None:
+    path = write_video(tmp_path / "hurt.mp4", moving(20), codec_options={"g": "1"})
+    with av.open(str(path)) as container:
+        packets = [(one.pos, one.size) for one in container.demux(video=0) if one.size]
+    data = bytearray(path.read_bytes())
+    for place, size in packets[10:12]:
+        assert place is not None
+        data[place : place + size] = bytes(size)
+    path.write_bytes(data)
+    job_id = bench.submit(path, photo)
+
+    bench.work(job_id)
+
+    job = get_job(bench.worker.database, job_id)
+    assert (job.status, job.damaged_frames, job.progress.frames_done) == ("succeeded", 2, 19)
+    assert [item.damaged_frames for item in bench.items(job_id)] == [2, 0]
+
+
 def test_what_is_switched_off_is_not_made(bench: Bench, clip: Path) -> None:
     job_id = bench.submit(
         clip,

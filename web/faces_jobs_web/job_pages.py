@@ -12,6 +12,7 @@ from faces_jobs.errors import OptionsError
 from faces_jobs.jobs.documents import FacePage
 from faces_jobs.jobs.labels import HEADS
 from faces_jobs.results import (
+    get_item,
     get_job,
     list_artifacts,
     list_faces,
@@ -27,6 +28,7 @@ from faces_jobs_web.queries import (
     ArtifactFilters,
     FaceFilters,
     JobFilters,
+    MomentFilters,
     PageFilters,
     TrackFilters,
     face_query,
@@ -45,6 +47,7 @@ FACES_A_PAGE = 25
 FILES_A_PAGE = 100
 SHOWN_VIDEOS = 8
 SHOWN_IMAGES = 24
+COPY_KINDS = ("annotated_video", "annotated_image")
 EXPORT_KINDS = ("faces_csv", "faces_jsonl", "faces_parquet", "tracks_csv")
 
 
@@ -115,6 +118,28 @@ def items(job_id: str) -> str:
         job=get_job(database, job_id),
         items=found,
         next_url=_next_url(found.next_cursor),
+    )
+
+
+@blueprint.get("/<job_id>/items/<int:item_id>")
+@describes(Operation(tag="pages", answers=page("The annotated copy of one file.")))
+def item(job_id: str, item_id: int) -> str:
+    """Show the annotated copy of one item, a video at the moment that is asked for."""
+    database = services().database
+    filters = read_filters(MomentFilters, without_blanks(request.args))
+    shown = get_item(database, job_id, item_id)
+    return render_template(
+        "item.html",
+        job=get_job(database, job_id),
+        item=shown,
+        at=filters.at,
+        copies=[
+            copy
+            for kind in COPY_KINDS
+            for copy in list_artifacts(
+                database, job_id, item_id=item_id, kind=kind, limit=1
+            ).artifacts
+        ],
     )
 
 

@@ -76,6 +76,14 @@ class ArtifactFilters(PageFilters):
     kind: str | None = Field(default=None, description="Of this kind, such as `faces_csv`.")
 
 
+class MomentFilters(NoFilters):
+    """Which moment of an item."""
+
+    at: Annotated[float, Field(ge=0)] = Field(
+        default=0.0, description="Seconds from its start at which its video is shown first."
+    )
+
+
 class DownloadFilters(NoFilters):
     """How an artifact is served."""
 

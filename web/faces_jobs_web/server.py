@@ -6,6 +6,7 @@ storage and queue are opened in the process that answers, after the fork, and cl
 
 from __future__ import annotations
 
+import socket
 from contextlib import ExitStack
 from typing import Any
 
@@ -21,6 +22,7 @@ from faces_jobs.queue import open_queue
 from faces_jobs.settings import Settings
 from faces_jobs.storage import open_storage
 from faces_jobs_web.app import create_app
+from faces_jobs_web.listening import BACKLOG, listen
 from faces_jobs_web.services import EXTENSION, Services
 
 # Within this time after Ctrl-C or TERM, requests that are being answered may end.
@@ -36,9 +38,10 @@ def serve(settings: Settings) -> None:
     Raises:
         DatabaseError: the database is missing, old or does not answer; said before anything
             listens.
+        AddressError: host or port can't be listened at.
     """
     open_database(settings.database).close()
-    _Server(settings).run()
+    _Server(settings, listen(settings)).run()
 
 
 class _SameLog(Logger):  # type: ignore[misc]  # gunicorn ships no types
@@ -54,17 +57,18 @@ class _SameLog(Logger):  # type: ignore[misc]  # gunicorn ships no types
 class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
     """The app in gunicorn's life-cycle."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, listener: socket.socket) -> None:
         self._settings = settings
+        self._listener = listener
         self._opened = ExitStack()
         super().__init__()
 
     def load_config(self) -> None:
         """Set what gunicorn needs; neither its environment variables nor its files are read."""
         settings = self._settings
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
         values: dict[str, Any] = {
-            "bind": f"{host}:{settings.port}",
+            "bind": f"fd://{self._listener.detach()}",  # gunicorn's from now on, also to close
+            "backlog": BACKLOG,
             "workers": 1,
             "worker_class": "gthread",
             # Who waits sits in a thread of its own, so that it takes none from who asks.

@@ -107,6 +107,7 @@ class SegmentRow(LeaseColumns, Base):
     frames_done: Mapped[int] = mapped_column(BigInteger, default=0)  # of this attempt
     frames_shown: Mapped[int] = mapped_column(BigInteger, default=0)  # the most of any attempt
     frames_total: Mapped[int | None] = mapped_column(BigInteger)
+    damaged_frames: Mapped[int] = mapped_column(BigInteger, default=0)  # left out, or shown in part
     started_at: Mapped[float | None]
     ended_at: Mapped[float | None]
     stage: Mapped[str] = mapped_column(String(16), default=Stage.WHOLE)

@@ -40,7 +40,7 @@ def augment(
         inside: (n, 4) what of each crop lies in its picture: left, top, right, bottom in 0..1.
         size: side of the network's input in pixels.
         how: strengths.
-        random: where every random number comes from.
+        random: where every random number comes from; on the device of the crops.
 
     Returns:
         (n, channels, size, size) float32 0..255, and (n,) bool: which crops were flipped.
@@ -52,9 +52,9 @@ def augment(
     x = _move(x, flipped, size, how, random)
     x = _recolour(x, how, random)
     x = _lower(x, how, random)
-    strength = torch.rand(count, 1, 1, 1, generator=random) * how.noise
+    strength = torch.rand(count, 1, 1, 1, generator=random, device=random.device) * how.noise
     strength = strength * _chosen(count, how.noise_share, random).reshape(-1, 1, 1, 1)
-    x = x + torch.randn(x.shape, generator=random) * strength
+    x = x + torch.randn(x.shape, generator=random, device=random.device) * strength
     x = _erase(x, how, random)
     return x.clamp(0, 255), flipped
 
@@ -67,18 +67,20 @@ def middle(crops: Tensor, *, size: int) -> Tensor:
 
 
 def _chosen(count: int, share: float, random: torch.Generator) -> Tensor:
-    return torch.rand(count, generator=random) < share
+    return torch.rand(count, generator=random, device=random.device) < share
 
 
 def _smooth(shape: torch.Size, random: torch.Generator) -> Tensor:
     # Large soft blotches: what lies beside a face is mostly out of focus.
-    coarse = torch.randn(shape[0], shape[1], 4, 4, generator=random) * 50 + 110
+    coarse = (
+        torch.randn(shape[0], shape[1], 4, 4, generator=random, device=random.device) * 50 + 110
+    )
     return functional.interpolate(coarse, size=shape[2:], mode="bilinear", align_corners=False)
 
 
 def _other_borders(x: Tensor, inside: Tensor, share: float, random: torch.Generator) -> Tensor:
     side = x.shape[-1]
-    place = (torch.arange(side) + 0.5) / side
+    place = (torch.arange(side, device=x.device) + 0.5) / side
     across = (place >= inside[:, 0:1]) & (place <= inside[:, 2:3])  # (n, side)
     down = (place >= inside[:, 1:2]) & (place <= inside[:, 3:4])  # (n, side)
     keep = (down[:, :, None] & across[:, None, :])[:, None]  # (n, 1, side, side)
@@ -90,9 +92,17 @@ def _move(
     x: Tensor, flipped: Tensor, size: int, how: Augmentation, random: torch.Generator
 ) -> Tensor:
     count = len(x)
-    angle = (torch.rand(count, generator=random) * 2 - 1) * math.radians(how.degrees)
-    zoom = torch.exp(torch.randn(count, generator=random) * how.zoom) * size / x.shape[-1]
-    shift = torch.randn(count, 2, generator=random) * how.shift * 2  # the grid is -1..1
+    angle = (torch.rand(count, generator=random, device=random.device) * 2 - 1) * math.radians(
+        how.degrees
+    )
+    zoom = (
+        torch.exp(torch.randn(count, generator=random, device=random.device) * how.zoom)
+        * size
+        / x.shape[-1]
+    )
+    shift = (
+        torch.randn(count, 2, generator=random, device=random.device) * how.shift * 2
+    )  # the grid is -1..1
     mirror = 1 - 2 * flipped.float()
     cosine, sine = torch.cos(angle) * zoom, torch.sin(angle) * zoom
     matrix = torch.stack(
@@ -108,13 +118,19 @@ def _move(
 
 def _recolour(x: Tensor, how: Augmentation, random: torch.Generator) -> Tensor:
     count, channels = x.shape[:2]
-    contrast = torch.exp(torch.randn(count, 1, 1, 1, generator=random) * how.contrast)
-    brightness = torch.randn(count, 1, 1, 1, generator=random) * how.brightness
+    contrast = torch.exp(
+        torch.randn(count, 1, 1, 1, generator=random, device=random.device) * how.contrast
+    )
+    brightness = (
+        torch.randn(count, 1, 1, 1, generator=random, device=random.device) * how.brightness
+    )
     mean = x.mean(dim=(1, 2, 3), keepdim=True)
     x = (x - mean) * contrast + mean + brightness
     if channels == 1:
         return x
-    x = x * torch.exp(torch.randn(count, channels, 1, 1, generator=random) * how.colour)
+    x = x * torch.exp(
+        torch.randn(count, channels, 1, 1, generator=random, device=random.device) * how.colour
+    )
     gray = _chosen(count, how.gray_share, random).reshape(-1, 1, 1, 1)
     return torch.where(gray, x.mean(dim=1, keepdim=True), x)
 
@@ -131,9 +147,9 @@ def _lower(x: Tensor, how: Augmentation, random: torch.Generator) -> Tensor:
 
 def _erase(x: Tensor, how: Augmentation, random: torch.Generator) -> Tensor:
     count, size = len(x), x.shape[-1]
-    sides = torch.rand(count, 2, generator=random) * how.erase_side
-    corner = torch.rand(count, 2, generator=random) * (1 - sides)
-    place = (torch.arange(size) + 0.5) / size
+    sides = torch.rand(count, 2, generator=random, device=random.device) * how.erase_side
+    corner = torch.rand(count, 2, generator=random, device=random.device) * (1 - sides)
+    place = (torch.arange(size, device=x.device) + 0.5) / size
     across = (place >= corner[:, 0:1]) & (place <= corner[:, 0:1] + sides[:, 0:1])
     down = (place >= corner[:, 1:2]) & (place <= corner[:, 1:2] + sides[:, 1:2])
     gone = (down[:, :, None] & across[:, None, :])[:, None]  # (n, 1, size, size)

@@ -90,9 +90,10 @@ def answer_with(network: AttributeNetwork) -> Answer:
 
     def answer(crops: NDArray[np.float32]) -> Mapping[str, NDArray[np.float32]]:
         network.eval()
+        device = next(network.parameters()).device
         with torch.inference_mode():
-            batch = torch.from_numpy(crops).contiguous(memory_format=torch.channels_last)
+            batch = torch.from_numpy(crops).to(device, memory_format=torch.channels_last)
             logits = network.logits(batch)
-        return {head: torch.softmax(logits[head], dim=1).numpy() for head in network.heads}
+        return {head: torch.softmax(logits[head], dim=1).cpu().numpy() for head in network.heads}
 
     return answer

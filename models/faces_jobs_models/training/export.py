@@ -13,8 +13,8 @@ from safetensors.torch import save
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs_models.attribute_network import AttributeNetwork
 from faces_jobs_models.training.figures import Figures
-from faces_jobs_models.training.loop import Trained
 from faces_jobs_models.training.recipes import Recipe
+from faces_jobs_models.training.train import Trained
 from faces_jobs_models.weights import RECORD_NAME, sha256_of
 
 TERMS = (

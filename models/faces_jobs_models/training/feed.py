@@ -19,7 +19,7 @@ from faces_jobs_models.training.recipes import Recipe
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Crops as the network takes them, and head -> (n, labels) to learn."""
+    """Crops as the network takes them, and head -> (n, labels) to learn; all on one device."""
 
     crops: Tensor
     targets: Mapping[str, Tensor]
@@ -29,25 +29,38 @@ class Feed:
     """The training rows of all data sets of a recipe.
 
     Each epoch draws its random numbers from the seed and its own number, so that a run which
-    was cut off and resumed sees what an unbroken one sees.
+    was cut off and resumed on the same kind of device sees what an unbroken one sees.
     """
 
-    def __init__(self, recipe: Recipe, data_sets: Sequence[Prepared]) -> None:
+    def __init__(
+        self, recipe: Recipe, data_sets: Sequence[Prepared], *, device: torch.device
+    ) -> None:
         self._recipe = recipe
-        self._data_sets = data_sets
+        self._device = device
         self._heads = tuple(recipe.training_heads)
-        sets, rows, weights = [], [], []
-        for index, data in enumerate(data_sets):
-            known = np.zeros(len(data.held_out), bool)
-            for head in self._heads:
-                known |= data.targets[head].sum(axis=1) > 0
-            chosen = np.nonzero(known & ~data.held_out)[0]
-            sets.append(np.full(len(chosen), index))
-            rows.append(chosen)
-            weights.append(np.full(len(chosen), recipe.data_sets[data.name]))
-        self._sets = np.concatenate(sets)
-        self._rows = np.concatenate(rows)
+        chosen = [
+            np.nonzero(~data.held_out)[0]
+            if data.name in recipe.unlabelled
+            else _rows_that_teach(data, self._heads)
+            for data in data_sets
+        ]
+        weights = [
+            np.full(len(rows), recipe.all_data_sets[data.name])
+            for data, rows in zip(data_sets, chosen, strict=True)
+        ]
         self._weights = np.concatenate(weights).astype(np.float64)
+        self._crops = _crops_of(data_sets, chosen, device)
+        self._inside = _table([data.inside for data in data_sets], chosen).to(device)
+        self._targets = {
+            head: _table(
+                [
+                    data.targets[head] * np.float32(data.name in recipe.data_sets)
+                    for data in data_sets
+                ],
+                chosen,
+            ).to(device)
+            for head in self._heads
+        }
 
     @property
     def steps_an_epoch(self) -> int:
@@ -56,22 +69,25 @@ class Feed:
 
     def priors(self) -> dict[str, Tensor]:
         """Logarithm of each label's share, as often as its rows are seen."""
-        every = np.arange(len(self._rows))
-        targets = {head: self._targets(every, head) for head in self._heads}
-        return log_priors(targets, torch.from_numpy(self._weights).float())
+        weights = torch.from_numpy(self._weights).float().to(self._device)
+        return log_priors(self._targets, weights)
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """The batches of one epoch."""
         recipe = self._recipe
         chance = np.random.default_rng((recipe.seed, number))
-        random = torch.Generator().manual_seed(recipe.seed * 1009 + number)
+        random = torch.Generator(self._device).manual_seed(recipe.seed * 1009 + number)
         order = self._draw(self.steps_an_epoch * recipe.batch, chance)
         for picked in np.split(order, self.steps_an_epoch):
-            crops, inside = self._pictures(picked)
+            rows = torch.from_numpy(picked).to(self._device)
             changed, flipped = augment(
-                crops, inside, size=recipe.crop_size, how=recipe.augmentation, random=random
+                self._crops.of(picked, rows),
+                self._inside[rows],
+                size=recipe.crop_size,
+                how=recipe.augmentation,
+                random=random,
             )
-            targets = {head: self._targets(picked, head) for head in self._heads}
+            targets = {head: table[rows] for head, table in self._targets.items()}
             if "pose" in targets:
                 targets["pose"] = _mirror_pose(targets["pose"], flipped)
             yield Batch(changed.contiguous(memory_format=torch.channels_last), targets)
@@ -87,22 +103,59 @@ class Feed:
             order = np.concatenate([order, extra])
         return chance.permutation(order)[:count]
 
-    def _pictures(self, picked: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        crops = np.empty((len(picked), *self._data_sets[0].crops.shape[1:]), np.uint8)
-        inside = np.empty((len(picked), 4), np.float32)
-        for index, data in enumerate(self._data_sets):
-            here = self._sets[picked] == index
-            rows = self._rows[picked][here]
-            crops[here] = data.crops[rows]
-            inside[here] = data.inside[rows]
-        return torch.from_numpy(crops), torch.from_numpy(inside)
 
-    def _targets(self, picked: NDArray[np.int64], head: str) -> Tensor:
-        target = np.zeros((len(picked), len(HEADS[head])), np.float32)
-        for index, data in enumerate(self._data_sets):
-            here = self._sets[picked] == index
-            target[here] = data.targets[head][self._rows[picked][here]]
-        return torch.from_numpy(target)
+@dataclass(frozen=True, slots=True, eq=False)
+class _MappedCrops:
+    """Crops that stay on the disk until their turn comes."""
+
+    data_sets: Sequence[Prepared]
+    sets: NDArray[np.int64]  # (rows,) which data set
+    rows: NDArray[np.int64]  # (rows,) where in it
+
+    def of(self, picked: NDArray[np.int64], _: Tensor) -> Tensor:
+        crops = np.empty((len(picked), *self.data_sets[0].crops.shape[1:]), np.uint8)
+        for index, data in enumerate(self.data_sets):
+            here = self.sets[picked] == index
+            crops[here] = data.crops[self.rows[picked][here]]
+        return torch.from_numpy(crops)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _HeldCrops:
+    """Crops that lie in the memory of a GPU, which has room for all."""
+
+    crops: Tensor  # (rows, side, side, channels) uint8
+
+    def of(self, _: NDArray[np.int64], rows: Tensor) -> Tensor:
+        return self.crops[rows]
+
+
+def _crops_of(
+    data_sets: Sequence[Prepared], chosen: Sequence[NDArray[np.int64]], device: torch.device
+) -> _MappedCrops | _HeldCrops:
+    if device.type == "cpu":
+        sets = [np.full(len(rows), index) for index, rows in enumerate(chosen)]
+        return _MappedCrops(data_sets, np.concatenate(sets), np.concatenate(chosen))
+    return _HeldCrops(
+        torch.cat(
+            [
+                torch.from_numpy(np.asarray(data.crops[rows])).to(device)
+                for data, rows in zip(data_sets, chosen, strict=True)
+            ]
+        )
+    )
+
+
+def _rows_that_teach(data: Prepared, heads: Sequence[str]) -> NDArray[np.int64]:
+    known = np.zeros(len(data.held_out), bool)
+    for head in heads:
+        known |= data.targets[head].sum(axis=1) > 0
+    return np.nonzero(known & ~data.held_out)[0]
+
+
+def _table(arrays: Sequence[NDArray[np.float32]], chosen: Sequence[NDArray[np.int64]]) -> Tensor:
+    picked = [array[rows] for array, rows in zip(arrays, chosen, strict=True)]
+    return torch.from_numpy(np.concatenate(picked).astype(np.float32, copy=False))
 
 
 def _mirror_pose(target: Tensor, flipped: Tensor) -> Tensor:

@@ -8,7 +8,9 @@ import torch
 _INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")
 
 
-def half_pays() -> bool:
-    """Whether this processor calculates with bfloat16 by itself."""
+def half_pays(device: torch.device) -> bool:
+    """Whether the device calculates with bfloat16 by itself."""
+    if device.type != "cpu":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities()
     return any(capabilities.get(name, False) for name in _INSTRUCTIONS)

@@ -7,143 +7,159 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from faces_jobs.jobs.labels import MODELS
 from faces_jobs_models.attribute_network import AttributeNetwork
 from faces_jobs_models.networks import build_network
-from faces_jobs_models.training.calibrate import calibrate
 from faces_jobs_models.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from faces_jobs_models.training.evaluate import answer_with, evaluate
-from faces_jobs_models.training.feed import Feed
+from faces_jobs_models.training.feed import Batch, Feed
 from faces_jobs_models.training.figures import Figures
 from faces_jobs_models.training.half_precision import half_pays
-from faces_jobs_models.training.losses import multi_task_loss
+from faces_jobs_models.training.losses import multi_task_loss, teaching_loss
 from faces_jobs_models.training.prepare import Prepared
 from faces_jobs_models.training.recipes import Recipe
 from faces_jobs_models.training.start import start_from
-from faces_jobs_models.weights import Calibration
 
 LOG_NAME = "log.jsonl"
 _LARGEST_GRADIENT = 5.0  # its norm; a rare bad batch would undo an hour
+_MEASUREMENTS = 6  # in a run, about
 
 Say = Callable[[str], None]
+Teachers = Callable[[Tensor], Mapping[str, Tensor]]
+"""Crops as a network takes them -> head to (n, labels), what the teachers say of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """What a run gives: the averaged network, calibrated, and its figures on held-out faces."""
-
-    network: AttributeNetwork
-    calibration: Mapping[str, Calibration]  # head -> what its record says
-    figures: Sequence[Figures]
-
-
-def train(
-    recipe: Recipe, data_sets: Sequence[Prepared], *, out: Path, say: Say, measure_every: int = 3
-) -> Trained:
-    """Train, or go on with the run in `out`.
+def run_epochs(
+    recipe: Recipe,
+    feed: Feed,
+    data_sets: Sequence[Prepared],
+    *,
+    out: Path,
+    device: torch.device,
+    teachers: Teachers | None,
+    say: Say,
+) -> AttributeNetwork:
+    """Train, or go on with the run in `out`; the averaged network is the result.
 
     Args:
         recipe: what to do.
-        data_sets: prepared crops, in the order of the recipe.
+        feed: the batches, on the same device.
+        data_sets: whose held-out faces are measured now and then. That is for the log: nothing
+            is chosen by it, the last averaged weights are the result.
         out: folder of checkpoint and log.
+        device: where to calculate.
+        teachers: asked about each batch, where the recipe has some.
         say: takes one line an epoch.
-        measure_every: epochs between measurements on the held-out faces. They are for the log:
-            nothing is chosen by them, the last averaged weights are the result.
     """
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
     network = build_network(recipe.training_heads, recipe.network)
     if recipe.starts_from is not None:
         start_from(network, recipe.starts_from)
+    network.to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stub lags
     averaged = copy.deepcopy(network)
     optimizer = torch.optim.AdamW(
-        _groups(network, recipe.weight_decay), lr=recipe.learning_rate, betas=(0.9, 0.99)
+        _groups(network, recipe.weight_decay),
+        lr=recipe.learning_rate,
+        betas=(0.9, 0.99),
+        fused=True,
     )
-    feed = Feed(recipe, data_sets)
     priors = feed.priors()
     progress = load_checkpoint(out, network=network, averaged=averaged, optimizer=optimizer)
     total_steps = feed.steps_an_epoch * recipe.epochs
     step = progress.step
-    half = half_pays()
-    for epoch in range(progress.epoch, recipe.epochs):
-        started = time.monotonic()
-        network.train()
-        torch.manual_seed(recipe.seed + epoch)  # dropout draws from it
-        losses = []
-        for batch in feed.epoch(epoch):
-            _set_rate(optimizer, recipe, step / total_steps)
-            # The averaged weights come out the same.
-            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
-                logits = network.logits(batch.crops)
-            loss = multi_task_loss(
-                {head: values.float() for head, values in logits.items()},
-                batch.targets,
-                priors=priors,
-                adjustment=recipe.adjustment,
-                head_weights={**recipe.head_weights, **recipe.auxiliary},
-                smoothing=recipe.smoothing,
+    measure_every = max(3, recipe.epochs // _MEASUREMENTS)
+    with torch.backends.cudnn.flags(benchmark=True):
+        for epoch in range(progress.epoch, recipe.epochs):
+            started = time.monotonic()
+            network.train()
+            torch.manual_seed(recipe.seed + epoch)  # dropout draws from it
+            losses = []
+            for batch in feed.epoch(epoch):
+                _set_rate(optimizer, recipe, step / total_steps)
+                loss = _loss(network, batch, recipe, priors, teachers)
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+                nn.utils.clip_grad_norm_(network.parameters(), _LARGEST_GRADIENT)
+                optimizer.step()
+                step += 1
+                # A young average forgets faster, or it would hold on to the starting weights.
+                average(averaged, network, min(recipe.average, (1 + step) / (10 + step)))
+                losses.append(loss.detach())
+            loss_of_epoch = float(torch.stack(losses).mean())
+            done = Progress(epoch=epoch + 1, step=step)
+            save_checkpoint(
+                out, network=network, averaged=averaged, optimizer=optimizer, progress=done
             )
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]  # torch's own
-            nn.utils.clip_grad_norm_(network.parameters(), _LARGEST_GRADIENT)
-            optimizer.step()
-            step += 1
-            # A young average forgets faster, or it would hold on to the starting weights.
-            _average(averaged, network, min(recipe.average, (1 + step) / (10 + step)))
-            losses.append(float(loss.detach()))
-        done = Progress(epoch=epoch + 1, step=step)
-        save_checkpoint(out, network=network, averaged=averaged, optimizer=optimizer, progress=done)
-        measured = (epoch + 1) % measure_every == 0 and epoch + 1 < recipe.epochs
-        figures = _measure(recipe, averaged, data_sets) if measured else []
-        seconds = time.monotonic() - started
-        _log(out, epoch + 1, float(np.mean(losses)), seconds, figures)
-        say(_line(recipe, epoch + 1, float(np.mean(losses)), seconds, figures))
-    result = _finished(recipe, averaged, priors)
-    calibration = calibrate(result, data_sets, crop_size=recipe.crop_size)
-    return Trained(result, calibration, _measure(recipe, result, data_sets))
+            measured = (epoch + 1) % measure_every == 0 and epoch + 1 < recipe.epochs
+            figures = measure_held_out(recipe, averaged, data_sets) if measured else []
+            seconds = time.monotonic() - started
+            _log(out, epoch + 1, loss_of_epoch, seconds, figures)
+            say(_line(recipe, epoch + 1, loss_of_epoch, seconds, figures))
+    return averaged
 
 
-def _finished(
-    recipe: Recipe, network: AttributeNetwork, priors: Mapping[str, Tensor]
-) -> AttributeNetwork:
-    # Without the auxiliary heads, and leaning as far to rare labels as the recipe says.
-    kept = build_network(MODELS[recipe.model], recipe.network)
-    if recipe.starts_from is not None:
-        start_from(kept, recipe.starts_from)
-    state = network.state_dict()
-    mixed = {
-        name: torch.lerp(state[name], start, recipe.kept_share)
-        if start.is_floating_point()
-        else state[name]
-        for name, start in kept.state_dict().items()
-        if name != "temperatures"
-    }
-    kept.load_state_dict({**kept.state_dict(), **mixed})
-    with torch.no_grad():
-        for head, multiple in recipe.lean.items():
-            cast("nn.Linear", kept.outputs[head]).bias.sub_(multiple * priors[head])
-    return kept
-
-
-def _measure(
+def measure_held_out(
     recipe: Recipe, network: AttributeNetwork, data_sets: Sequence[Prepared]
 ) -> list[Figures]:
+    """Figures of the model's heads on the held-out faces."""
     return evaluate(
         recipe.model,
-        MODELS[recipe.model],
+        recipe.heads,
         answer_with(network),
         data_sets,
         crop_size=recipe.crop_size,
     )
+
+
+@torch.no_grad()
+def average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
+    """Move the averaged weights on: `decay` of them stays, the rest is the network's."""
+    pairs = list(zip(averaged.state_dict().values(), network.state_dict().values(), strict=True))
+    numbers = [(old, new) for old, new in pairs if old.is_floating_point()]
+    # All at once: hundreds of small tensors, one by one, would cost a tenth of a step.
+    torch._foreach_lerp_([old for old, _ in numbers], [new for _, new in numbers], 1 - decay)
+    for old, new in pairs:
+        if not old.is_floating_point():
+            old.copy_(new)
+
+
+def _loss(
+    network: AttributeNetwork,
+    batch: Batch,
+    recipe: Recipe,
+    priors: Mapping[str, Tensor],
+    teachers: Teachers | None,
+) -> Tensor:
+    device = batch.crops.device
+    # The averaged weights come out the same in half precision.
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half_pays(device)):
+        answers = network.logits(batch.crops)
+    logits = {head: values.float() for head, values in answers.items()}
+    head_weights = {**recipe.head_weights, **recipe.auxiliary}
+    loss = multi_task_loss(
+        logits,
+        batch.targets,
+        priors=priors,
+        adjustment=recipe.adjustment,
+        head_weights=head_weights,
+        smoothing=recipe.smoothing,
+    )
+    if recipe.teaching is None or teachers is None:
+        return loss
+    taught = teaching_loss(
+        logits,
+        teachers(batch.crops),
+        head_weights=head_weights,
+        temperature=recipe.teaching.temperature,
+    )
+    return torch.lerp(loss, taught, recipe.teaching.share)
 
 
 def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
@@ -165,15 +181,6 @@ def _set_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, done: float) -> 
         group["lr"] = recipe.learning_rate * max(share, 1e-3)
 
 
-@torch.no_grad()
-def _average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
-    for old, new in zip(averaged.state_dict().values(), network.state_dict().values(), strict=True):
-        if old.is_floating_point():
-            old.lerp_(new, 1 - decay)
-        else:
-            old.copy_(new)
-
-
 def _log(out: Path, epoch: int, loss: float, seconds: float, figures: Sequence[Figures]) -> None:
     entry = {
         "epoch": epoch,
@@ -192,4 +199,4 @@ def _line(
         f"{one.head}/{one.data_set} {one.accuracy:.1%} balanced {one.balanced_accuracy:.1%}"
         for one in figures
     )
-    return f"{recipe.model} {epoch}/{recipe.epochs} loss {loss:.4f} {seconds:.0f} s  {shown}"
+    return f"{recipe.name} {epoch}/{recipe.epochs} loss {loss:.4f} {seconds:.1f} s  {shown}"

@@ -12,15 +12,17 @@ import torch
 
 from faces_jobs.errors import DataLayoutError
 from faces_jobs.pipeline.stages import Detector
+from faces_jobs_models.device import Device
 from faces_jobs_models.training.calibration import calibration_half, with_temperature
 from faces_jobs_models.training.charts import draw_curves
 from faces_jobs_models.training.evaluate import answer_with, ask
 from faces_jobs_models.training.export import export_model
-from faces_jobs_models.training.loop import LOG_NAME, Trained, train
+from faces_jobs_models.training.loop import LOG_NAME
 from faces_jobs_models.training.pictures import draw_head
 from faces_jobs_models.training.prepare import Prepared, prepare
 from faces_jobs_models.training.readers import open_data
 from faces_jobs_models.training.recipes import RECIPES, Recipe, with_fer2013_labels
+from faces_jobs_models.training.train import Trained, train
 from faces_jobs_models.weights import ModelRecord, read_record
 
 Labels = Literal["ferplus", "fer2013"]
@@ -29,11 +31,22 @@ EXPORT_NAME = "export"
 Say = Callable[[str], None]
 
 
-def recipe_of(model: str, labels: Labels, *, epochs: int | None = None) -> Recipe:
-    """The model's recipe; with `fer2013` those labels take the place of the votes of FER+."""
+def recipe_of(
+    model: str, labels: Labels, *, epochs: int | None = None, alone: bool = False
+) -> Recipe:
+    """The model's recipe.
+
+    Args:
+        model: which.
+        labels: with `fer2013` those take the place of the votes of FER+.
+        epochs: in place of what the recipe says for the network that ships.
+        alone: without teachers, who take most of the time.
+    """
     recipe = RECIPES[model]
     if labels == "fer2013" and "ferplus" in recipe.data_sets:
         recipe = with_fer2013_labels(recipe)
+    if alone:
+        recipe = recipe.alone
     return recipe if epochs is None else replace(recipe, epochs=epochs)
 
 
@@ -43,6 +56,7 @@ def run_recipe(
     *,
     labels: Labels,
     out: Path,
+    device: Device,
     threads: int,
     detector: Detector,
     say: Say,
@@ -56,10 +70,11 @@ def run_recipe(
         labels: which to use where a set has both.
         out: gets `prepared` (crops, shared by all models) and `MODEL` with checkpoint, log,
             pictures and `export`.
+        device: where networks are trained.
         detector: the run-time one, which finds the faces to cut.
         threads: cores that torch may use.
         say: takes one line an epoch, and one for each reason why rows were left out.
-        advance: takes the number of epochs done, those of earlier runs included.
+        advance: takes the number of epochs done, those of teachers and earlier runs included.
 
     Returns:
         The model's folder, `out/MODEL/export`.
@@ -70,25 +85,26 @@ def run_recipe(
     torch.set_num_threads(threads)
     data_sets = _prepared(recipe, data, labels=labels, out=out, detector=detector, say=say)
     folder = out / (recipe.model if labels == "ferplus" else f"{recipe.model}-{labels}")
-    log = folder / LOG_NAME
 
     def after_an_epoch(line: str) -> None:
         say(line)
-        advance(epochs_in(log))
+        advance(epochs_in(folder))
 
-    if done := epochs_in(log):
-        say(f"{recipe.model}: going on after epoch {done}")
+    if done := epochs_in(folder):
+        say(f"{recipe.model}: going on after epoch {done} of {recipe.all_epochs}")
         advance(done)
-    trained = train(recipe, data_sets, out=folder, say=after_an_epoch)
-    draw_curves(folder / "curves.png", log)
+    trained = train(recipe, data_sets, out=folder, device=torch.device(device), say=after_an_epoch)
+    for log in folder.rglob(LOG_NAME):
+        draw_curves(log.with_name("curves.png"), log)
     export = export_model(recipe, trained, out=folder / EXPORT_NAME)
-    _draw_held_out(recipe, trained, data_sets, read_record(export), folder)
+    labelled = [data for data in data_sets if data.name in recipe.data_sets]
+    _draw_held_out(recipe, trained, labelled, read_record(export), folder)
     return export
 
 
-def epochs_in(log: Path) -> int:
-    """How many epochs a training's log tells of; 0 where there is none."""
-    return len(log.read_text().splitlines()) if log.is_file() else 0
+def epochs_in(folder: Path) -> int:
+    """How many epochs the logs of a training and its teachers tell of; 0 where there is none."""
+    return sum(len(log.read_text().splitlines()) for log in folder.rglob(LOG_NAME))
 
 
 def _prepared(
@@ -96,10 +112,11 @@ def _prepared(
 ) -> list[Prepared]:
     skipped: Counter[str] = Counter()
     found = {one.name: one for one in open_data(data, labels=labels, skipped=skipped)}
-    missing = [name for name in recipe.data_sets if name not in found]
+    wanted = tuple(recipe.all_data_sets)
+    missing = [name for name in wanted if name not in found]
     if missing:
         raise DataLayoutError(
-            f"The recipe of {recipe.model} learns from {', '.join(recipe.data_sets)}; in {data} "
+            f"The recipe of {recipe.model} learns from {', '.join(wanted)}; in {data} "
             f"there is no {' and no '.join(missing)} (found: {', '.join(found) or 'nothing'})."
         )
     prepared = [
@@ -112,7 +129,7 @@ def _prepared(
             gray=recipe.gray,
             skipped=skipped,
         )
-        for name in recipe.data_sets
+        for name in wanted
     ]
     for reason, count in skipped.items():
         if count:

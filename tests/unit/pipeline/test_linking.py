@@ -35,6 +35,8 @@ UNSURE_BELOW = {"gender": 0.6}
 class Given:
     """A reader of frames that are there."""
 
+    damaged_frames = 0
+
     def __init__(self, frames: Sequence[Frame]) -> None:
         self._frames = frames
         self.info = MediaInfo("video", "mov", 128, 96, len(frames), None, None, False)

@@ -78,13 +78,17 @@ def plan(path: Path, demuxer: str, seconds: float, *, stride: int = 1) -> Plan:
 
 def whole(path: Path, demuxer: str) -> list[Frame]:
     with VideoReader(path, demuxer, max_pixels=MAX_PIXELS) as reader:
-        return list(reader)
+        frames = list(reader)
+        assert reader.damaged_frames == 0
+        return frames
 
 
 def read(path: Path, demuxer: str, part: Part) -> list[Frame]:
     with PartReader(path, demuxer, part, max_pixels=MAX_PIXELS) as reader:
         assert reader.info.frame_count == part.frames
-        return list(reader)
+        frames = list(reader)
+        assert reader.damaged_frames == 0
+        return frames
 
 
 def assert_same(parts: list[Frame], sequential: list[Frame]) -> None:

@@ -24,6 +24,8 @@ from tests.fakes import ColourClassifier, SquareDetector
 class Given:
     """A reader of pictures that are there, 25 a second."""
 
+    damaged_frames = 0
+
     def __init__(self, pictures: Sequence[Picture]) -> None:
         self._pictures = pictures
         height, width = pictures[0].shape[:2]

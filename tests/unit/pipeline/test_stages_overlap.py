@@ -16,62 +16,20 @@ from skimage.data import astronaut
 
 from faces_jobs.errors import MediaError, TruncatedError
 from faces_jobs.jobs.labels import MODELS
-from faces_jobs.jobs.records import TrackRecord
 from faces_jobs.jobs.spec import JobSpec
-from faces_jobs.pipeline.run import run_item
-from faces_jobs.pipeline.tracking import OverlapTracker
 from faces_jobs.pipeline.values import (
     Detections,
     Face,
     Frame,
     LatePicture,
-    MediaInfo,
     Opinion,
-    RunReport,
 )
 from faces_jobs.pipeline.voting import best_labels
 from faces_jobs_models.catalog import open_catalog
 from tests import clips
-from tests.clips import GREEN, RED, Picture, Square
-from tests.fakes import ColourClassifier, SquareDetector
-
-SMALL = JobSpec(smallest_face=4)
-FRAMES = 20
-
-
-class Given:
-    """A reader of frames that are made one by one; what `at` says is raised at that frame."""
-
-    def __init__(
-        self, pictures: Iterator[Picture], width: int, height: int, at: dict[int, Exception]
-    ) -> None:
-        self._pictures = pictures
-        self._at = at
-        self.info = MediaInfo("video", "mov", width, height, None, None, None, False)
-
-    def __iter__(self) -> Iterator[Frame]:
-        for index, picture in enumerate(self._pictures):
-            if index in self._at:
-                raise self._at[index]
-            yield Frame(index, index * 40.0, picture)
-
-
-class Rows:
-    """A sink that keeps every row as it came, to the bit."""
-
-    def __init__(self) -> None:
-        self.frames: list[int] = []
-        self.rows: list[Any] = []
-        self.tracks: Sequence[TrackRecord] | None = None
-
-    def add(self, frame: Frame, faces: Sequence[Face], *, analysed: bool) -> None:
-        self.frames.append(frame.index)
-        for face in faces:
-            opinion = {head: p.tobytes() for head, p in face.opinion.items()}
-            self.rows.append((face.record, face.settled, face.quality, opinion, analysed))
-
-    def finish(self, tracks: Sequence[TrackRecord]) -> None:
-        self.tracks = tracks
+from tests.clips import GREEN, Picture, Square
+from tests.fakes import ColourClassifier
+from tests.unit.pipeline.given import Given, Rows, run, threads_left
 
 
 def squares_come_and_go(count: int) -> Iterator[Picture]:
@@ -89,37 +47,6 @@ def astronauts_come_and_go(count: int) -> Iterator[Picture]:
             left = 10 + 155 * place
             drawn[4 : 4 + side, left : left + side] = cv2.resize(face, (side, side))
         yield drawn
-
-
-def run(
-    reader: Given,
-    sink: Any,
-    *,
-    lanes: int,
-    batch_size: int = 4,
-    detector: Any = None,
-    tracker: Any = None,
-    classifiers: Sequence[Any] | None = None,
-    on_progress: Any = lambda _done, _total: None,
-    spec: JobSpec = SMALL,
-) -> RunReport:
-    return run_item(
-        reader,
-        detector=detector or SquareDetector(),
-        tracker=tracker or OverlapTracker(),
-        classifiers=[ColourClassifier(name) for name in MODELS]
-        if classifiers is None
-        else classifiers,
-        spec=spec,
-        sinks=[sink],
-        batch_size=batch_size,
-        lanes=lanes,
-        on_progress=on_progress,
-    )
-
-
-def threads_left() -> list[str]:
-    return [one.name for one in threading.enumerate() if one.name in {"decode", "lane"}]
 
 
 def test_rows_are_the_same_to_the_bit_for_each_size_of_batch_and_number_of_lanes() -> None:
@@ -142,103 +69,6 @@ def test_rows_are_the_same_to_the_bit_for_each_size_of_batch_and_number_of_lanes
     assert len({row[0].frame_index for row in told[0][0]}) > 12
     assert len({row[0].face_index for row in told[0][0]}) == 3, "their number varies"
     assert all(other == told[0] for other in told[1:])
-
-
-class BrokenError(Exception):
-    """What the stage that is to fail fails with."""
-
-
-class FailsAt:
-    """Every stage but decoding; the one that is named fails when it has seen `at` frames."""
-
-    def __init__(self, stage: str, at: int) -> None:
-        self._stage, self._at = stage, at
-        self._lock = threading.Lock()
-        self._seen = 0
-        self._tracker = OverlapTracker()
-        self.detector, self.tracker, self.sink = self, self, Rows()
-        self.name = "gender"
-        self.heads = MODELS["gender"]
-        self.unsure_below: dict[str, float] = {}
-        self.crop_scale, self.crop_size = 1.0, 16
-
-    def _count(self, stage: str, frames: int) -> None:
-        if stage == self._stage:
-            with self._lock:
-                self._seen += frames
-                if self._seen > self._at:
-                    raise BrokenError(stage)
-
-    def detect(self, pictures_bgr: Sequence[Picture]) -> list[Detections]:
-        self._count("detect", len(pictures_bgr))
-        return SquareDetector().detect(pictures_bgr)
-
-    def update(self, frame: Frame, detections: Detections) -> list[int]:
-        self._count("track", 1)
-        return self._tracker.update(frame, detections)
-
-    def classify(self, crops_bgr: Sequence[Picture]) -> list[Opinion]:
-        self._count("classify", len(crops_bgr) // 2)
-        return ColourClassifier("gender").classify(crops_bgr)
-
-    def add(self, frame: Frame, faces: Sequence[Face], *, analysed: bool) -> None:
-        self._count("sink", 1)
-        self.sink.add(frame, faces, analysed=analysed)
-
-    def finish(self, tracks: Sequence[TrackRecord]) -> None:
-        self._count("finish", FRAMES + 1)
-        self.sink.finish(tracks)
-
-    def progress(self, done: int, _total: int | None) -> None:
-        self._count("progress", 0 if done < self._at + 1 else FRAMES + 1)
-
-
-@pytest.mark.parametrize("lanes", [1, 3])
-@pytest.mark.parametrize("at", [0, FRAMES // 2, FRAMES - 1])
-@pytest.mark.parametrize(
-    "stage", ["decode", "detect", "track", "classify", "sink", "finish", "progress"]
-)
-def test_a_stage_that_fails_ends_the_run_with_its_own_error(
-    stage: str, at: int, lanes: int
-) -> None:
-    fails = FailsAt(stage, at)
-    two = [Square(2, 4, 12, RED), Square(40, 20, 12, GREEN)]
-    pictures = iter([clips.picture(two)] * FRAMES)
-    reader = Given(pictures, 64, 48, {at: BrokenError("decode")} if stage == "decode" else {})
-    with pytest.raises(BrokenError, match=stage):
-        run(
-            reader,
-            fails,
-            lanes=lanes,
-            detector=fails,
-            tracker=fails,
-            classifiers=[fails],
-            on_progress=fails.progress,
-        )
-    assert threads_left() == []
-    assert fails.sink.tracks is None
-    assert fails.sink.frames == list(range(len(fails.sink.frames)))
-    if stage in {"decode", "track", "sink"}:
-        whole_batches = at if stage == "sink" else at // 4 * 4
-        assert len(fails.sink.frames) == whole_batches, "what came before is kept, no more"
-
-
-def test_the_earliest_of_several_errors_is_the_one_that_is_told() -> None:
-    class Slow(SquareDetector):
-        def detect(self, pictures_bgr: Sequence[Picture]) -> list[Detections]:
-            first = bool(pictures_bgr[0].max() == 1)
-            if first:
-                later_failed.wait(60)
-                raise BrokenError("the first batch")
-            later_failed.set()
-            raise BrokenError("a later batch")
-
-    for _ in range(5):
-        later_failed = threading.Event()
-        pictures = (np.full((8, 8, 3), 1 if index < 4 else 2, np.uint8) for index in range(40))
-        with pytest.raises(BrokenError, match="the first batch"):
-            run(Given(pictures, 8, 8, {}), Rows(), lanes=2, detector=Slow())
-    assert threads_left() == []
 
 
 @pytest.mark.parametrize("lanes", [1, 2])

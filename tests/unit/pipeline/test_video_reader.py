@@ -28,7 +28,9 @@ MAX_PIXELS = 1_000_000
 
 def read(path: Path, *, max_pixels: int = MAX_PIXELS) -> tuple[MediaInfo, list[Frame]]:
     with open_frames(path, max_pixels=max_pixels) as reader:
-        return reader.info, list(reader)
+        frames = list(reader)
+        assert reader.damaged_frames == 0, "nothing is the matter with it"
+        return reader.info, frames
 
 
 def read_until_broken(path: Path) -> tuple[list[Frame], TruncatedError]:

@@ -10,6 +10,7 @@ import pytest
 
 from faces_jobs.db.session import Database
 from faces_jobs.results import get_job, list_jobs
+from faces_jobs_web import job_pages
 from faces_jobs_web.services import Services
 from tests.unit.web import worked
 from tests.unit.web.conforming import WebClient, client_of
@@ -194,11 +195,69 @@ def test_the_faces_table_filters_by_address_alone(client: WebClient, done: str) 
 def test_a_link_to_a_moment_leads_to_where_it_is_shown(client: WebClient, done: str) -> None:
     for part in ("", "/tracks", "/faces"):
         page = client.get(f"/jobs/{done}{part}").text
-        links = re.findall(r'href="([^"#]*)#(item-\d+)" data-seek', page)
+        links = re.findall(r'href="([^"]*)" data-seek="([\d.]+)" data-item="(\d+)"', page)
         assert links, part
-        for path, anchor in links:
-            shown = client.get(path).text if path else page
-            assert f'id="{anchor}"' in shown, part
+        for path, seconds, item_id in links:
+            assert f"/items/{item_id}" in path
+            moment = f"#t={seconds}" if float(seconds) else ""
+            shown = client.get(path).text
+            assert re.search(rf'<video [^>]*src="/api/[^"#]*{moment}"', shown), path
+    # On the job's page, where the copy itself is, the script goes to it by its name.
+    assert set(re.findall(r'data-item="(\d+)"', client.get(f"/jobs/{done}").text)) == set(
+        re.findall(r'id="item-(\d+)"', client.get(f"/jobs/{done}").text)
+    )
+
+
+def test_every_file_of_a_large_job_is_shown_by_its_links(client: WebClient, held: Services) -> None:
+    names = [f"{number:02}.png" for number in range(job_pages.SHOWN_IMAGES + 4)]
+    uploads = {"files": [upload(name) for name in names]}
+    job_id = client.post("/api/v1/jobs", data=uploads).json["id"]
+    worked.finish(held.database, held.storage, job_id)
+    path: str | None = f"/jobs/{job_id}/tracks"
+    shown = set()
+    while path is not None:
+        page = client.get(path).text
+        for link in set(re.findall(r'href="([^"]*)" data-seek', page)):
+            item = client.get(link).text
+            (address,) = re.findall(r'<video [^>]*src="([^"#]*)', item)
+            assert client.get(address.replace("&amp;", "&")).status_code == 200
+            shown |= set(re.findall(r"<h1[^>]*>([^<]+)</h1>", item))
+        following = re.search(r'rel="next" href="([^"]+)"', page)
+        path = following and following[1].replace("&amp;", "&")
+    assert shown == set(names)
+
+
+def test_a_file_of_another_job_is_not_shown(client: WebClient, done: str) -> None:
+    (item,) = client.get(f"/api/v1/jobs/{done}/items").json["items"]
+    other = client.post("/api/v1/jobs", data={"files": upload()}).json["id"]
+    assert client.get(f"/jobs/{other}/items/{item['id']}").status_code == 404
+    assert client.get(f"/jobs/{done}/items/{item['id']}?at=soon").status_code == 422
+    (waiting,) = client.get(f"/api/v1/jobs/{other}/items").json["items"]
+    page = client.get(f"/jobs/{other}/items/{waiting['id']}")
+    assert "There is no annotated copy of this file" in page.text
+
+
+@pytest.mark.parametrize(
+    ("damaged_frames", "said"),
+    [
+        (1, "1 damaged frame was left out, or is shown in part"),
+        (1234, "1,234 damaged frames were left out, or are shown in part"),
+    ],
+)
+def test_damaged_frames_are_told_beside_what_was_done(
+    client: WebClient, held: Services, damaged_frames: int, said: str
+) -> None:
+    job_id = client.post("/api/v1/jobs", data={"files": upload()}).json["id"]
+    worked.finish(held.database, held.storage, job_id, damaged_frames=damaged_frames)
+    assert client.get(f"/jobs/{job_id}").text.count(said) == 2, "for the job, and at the file"
+    assert said in client.get(f"/jobs/{job_id}/items").text
+    assert client.get(f"/api/v1/jobs/{job_id}").json["damaged_frames"] == damaged_frames
+    (item,) = client.get(f"/api/v1/jobs/{job_id}/items").json["items"]
+    assert item["damaged_frames"] == damaged_frames
+
+
+def test_of_whole_files_no_damage_is_told(client: WebClient, done: str) -> None:
+    assert "damaged" not in client.get(f"/jobs/{done}").text
 
 
 def test_pages_show_unsure_quietly_and_filter_by_it(client: WebClient, held: Services) -> None:

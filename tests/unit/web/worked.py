@@ -102,6 +102,7 @@ def finish(
     *,
     name: str | None = None,
     expression: str = "happiness",
+    damaged_frames: int = 0,
 ) -> JobStatus:
     """Work a job off: two tracks an item, an annotated video, a thumbnail, and a table."""
     last = False
@@ -127,6 +128,7 @@ def finish(
                 tracks=tracks(expression),
                 artifacts=artifacts,
                 models=[ModelVersion("gender", "1", "a" * 64, {"gender": 0.7})],
+                damaged_frames=damaged_frames,
             ),
         )
     assert last

@@ -150,15 +150,19 @@ async function showFaces(url) {
   }
 }
 
-function seek(link) {
-  const video = document.querySelector(`video[data-item="${CSS.escape(link.dataset.item)}"]`);
-  if (!video) {
+// Returns false where the item is not on this page: the link itself leads to the item's own.
+function showHere(link) {
+  const figure = document.getElementById(`item-${link.dataset.item}`);
+  const shown = figure?.querySelector("video, a");
+  if (!shown) {
     return false;
   }
-  video.pause();
-  video.currentTime = Number(link.dataset.seek);
-  video.scrollIntoView({ block: "center" });
-  video.focus({ preventScroll: true });
+  if (shown instanceof HTMLVideoElement) {
+    shown.pause();
+    shown.currentTime = Number(link.dataset.seek);
+  }
+  shown.scrollIntoView({ block: "center" });
+  shown.focus({ preventScroll: true });
   return true;
 }
 
@@ -171,7 +175,7 @@ document.addEventListener("click", (event) => {
     return;
   }
   if (link.dataset.seek !== undefined) {
-    if (seek(link)) {
+    if (showHere(link)) {
       event.preventDefault();
     }
   } else if (document.getElementById("faces")) {

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -20,6 +19,7 @@ from faces_jobs_models.training.detector.recipe import DetectorRecipe
 from faces_jobs_models.training.detector.scenes import Scenes
 from faces_jobs_models.training.detector.teacher import Teacher
 from faces_jobs_models.training.half_precision import half_pays
+from faces_jobs_models.training.loop import average
 
 LOG_NAME = "log.jsonl"
 _LARGEST_GRADIENT = 10.0
@@ -33,6 +33,7 @@ def train_detector(
     teacher: Teacher,
     *,
     out: Path,
+    device: torch.device,
     workers: int,
     say: Say,
 ) -> YuNet:
@@ -43,6 +44,7 @@ def train_detector(
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
     network = YuNet(recipe.network)
+    network.to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stub lags
     averaged = copy.deepcopy(network)
     optimizer = torch.optim.AdamW(
@@ -58,22 +60,22 @@ def train_detector(
         losses, hints = [], []
         for _ in range(recipe.steps_an_epoch):
             _set_rate(optimizer, recipe, step / total_steps)
-            loss, hint = _losses(network, next(fed), recipe)
+            loss, hint = _losses(network, next(fed), recipe, device)
             optimizer.zero_grad(set_to_none=True)
             (loss + recipe.hint_weight * hint).backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(network.parameters(), _LARGEST_GRADIENT)
             optimizer.step()
             step += 1
-            _average(averaged, network, min(recipe.average, (1 + step) / (10 + step)))
-            losses.append(float(loss.detach()))
-            hints.append(float(hint.detach()))
+            average(averaged, network, min(recipe.average, (1 + step) / (10 + step)))
+            losses.append(loss.detach())
+            hints.append(hint.detach())
         done = Progress(epoch=epoch + 1, step=step)
         save_checkpoint(out, network=network, averaged=averaged, optimizer=optimizer, progress=done)
         seconds = time.monotonic() - started
         entry = {
             "epoch": epoch + 1,
-            "loss": float(np.mean(losses)),
-            "hint": float(np.mean(hints)),
+            "loss": float(torch.stack(losses).mean()),
+            "hint": float(torch.stack(hints).mean()),
             "seconds": round(seconds, 1),
         }
         with (out / LOG_NAME).open("a") as file:
@@ -83,13 +85,15 @@ def train_detector(
     return averaged.eval()
 
 
-def _losses(network: YuNet, batch: Batch, recipe: DetectorRecipe) -> tuple[Tensor, Tensor]:
+def _losses(
+    network: YuNet, batch: Batch, recipe: DetectorRecipe, device: torch.device
+) -> tuple[Tensor, Tensor]:
     # How far the network is from the teacher's outputs, and from its features.
-    outputs = [torch.from_numpy(one) for one in batch.outputs]
-    features = [torch.from_numpy(one) for one in batch.features]
+    outputs = [torch.from_numpy(one).to(device) for one in batch.outputs]
+    features = [torch.from_numpy(one).to(device) for one in batch.features]
     # Channels last is how the pictures lie already.
-    pictures = torch.from_numpy(batch.pictures).permute(0, 3, 1, 2).float()
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half_pays()):
+    pictures = torch.from_numpy(batch.pictures).to(device).permute(0, 3, 1, 2).float()
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half_pays(device)):
         pyramid = network.pyramid(pictures)
         maps = network.heads_on(pyramid)
     loss = distillation_loss(
@@ -103,14 +107,3 @@ def _set_rate(optimizer: torch.optim.Optimizer, recipe: DetectorRecipe, done: fl
     share = min(1.0, done / recipe.warm_up, (1 - done) / recipe.fall)
     for group in optimizer.param_groups:
         group["lr"] = recipe.learning_rate * max(share, 1e-3)
-
-
-@torch.no_grad()
-def _average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
-    pairs = list(zip(averaged.state_dict().values(), network.state_dict().values(), strict=True))
-    numbers = [(old, new) for old, new in pairs if old.is_floating_point()]
-    # All at once: hundreds of small tensors, one by one, would cost a tenth of a step.
-    torch._foreach_lerp_([old for old, _ in numbers], [new for _, new in numbers], 1 - decay)
-    for old, new in pairs:
-        if not old.is_floating_point():
-            old.copy_(new)

@@ -38,15 +38,15 @@ def distillation_loss(
         landmark_weight: of the landmarks beside the scores.
     """
     levels = len(STRIDES)
-    total = torch.zeros(())
-    belief_sum = torch.zeros(())
+    total = torch.zeros((), device=teacher[0].device)
+    belief_sum = torch.zeros_like(total)
     for index, maps in enumerate(student):
         cls, obj, box, points = (_by_cell(values).float() for values in maps)
         want_cls, want_obj, want_box, want_points = (
             teacher[kind * levels + index] for kind in range(4)
         )
         belief = (want_cls * want_obj).sqrt()  # (n, cells, 1)
-        belief = torch.where(belief > 0.2, belief, torch.zeros(()))
+        belief = torch.where(belief > 0.2, belief, 0.0)
         seen = functional.binary_cross_entropy_with_logits(obj, want_obj, reduction="none")
         # Where the teacher sees nothing and the student is sure of a face it has most to unlearn.
         mistaken = (obj.detach().sigmoid() - want_obj).clamp(min=0)
@@ -78,14 +78,14 @@ def hint_loss(
         outputs: of the teacher, as `YuNet.forward` gives them.
     """
     levels = len(STRIDES)
-    total = torch.zeros(())
+    total = torch.zeros((), device=outputs[0].device)
     for index, (have, given) in enumerate(zip(student, teacher, strict=True)):
         want = given.float()
         height, width = want.shape[2:]
         belief = (outputs[index] * outputs[levels + index]).sqrt().reshape(-1, 1, height, width)
         weight = _EVERYWHERE + functional.max_pool2d(belief, 3, stride=1, padding=1)
         variance = want.var(dim=(0, 2, 3), keepdim=True)
-        variance = variance.clamp(min=0.1 * float(variance.mean()) + _SMALLEST)
+        variance = torch.maximum(variance, 0.1 * variance.mean() + _SMALLEST)
         apart = ((have.float() - want) ** 2 / variance).mean(dim=1, keepdim=True)
         total = total + (apart * weight).sum() / weight.sum()
     return total / levels

@@ -12,6 +12,7 @@ import torch
 
 from faces_jobs.errors import DataLayoutError
 from faces_jobs_models.detector.export import DetectorNote, write_detector
+from faces_jobs_models.device import Device
 from faces_jobs_models.training.charts import draw_curves
 from faces_jobs_models.training.detector.loop import LOG_NAME, train_detector
 from faces_jobs_models.training.detector.recipe import DetectorRecipe
@@ -33,6 +34,7 @@ def run_detector_recipe(
     *,
     teacher: Path,
     out: Path,
+    device: Device,
     threads: int,
     say: Say,
     advance: Callable[[int], None],
@@ -44,6 +46,7 @@ def run_detector_recipe(
         data: holds WIDER FACE, and faces to compose scenes with (utkface, imfdb, facemask).
         teacher: the ONNX file of a YuNet, which answers for the finished scenes.
         out: gets `detector` with checkpoint, log, curves and `export`.
+        device: where the network is trained; the teacher answers on the CPU, beside it.
         threads: cores that may be used.
         say: takes one line an epoch, and one for each reason why pictures were left out.
         advance: takes the number of epochs done, those of earlier runs included.
@@ -55,25 +58,30 @@ def run_detector_recipe(
         DataLayoutError: there are no pictures with marked faces.
         ModelError: the teacher is missing, or another network.
     """
-    # With two cores and more, one of them draws the scenes.
-    workers = min(1, threads - 1)
+    # With two cores and more, one of them draws the scenes; a GPU waits for all but one.
+    workers = threads - 1 if device == "cuda" else min(1, threads - 1)
     torch.set_num_threads(threads - workers)
     learnt_from = Teacher(teacher)  # before the pictures are read: it may be wrong
     folder = out / "detector"
-    log = folder / LOG_NAME
 
     def after_an_epoch(line: str) -> None:
         say(line)
-        advance(epochs_in(log))
+        advance(epochs_in(folder))
 
-    if done := epochs_in(log):
+    if done := epochs_in(folder):
         say(f"detector: going on after epoch {done}")
         advance(done)
     scenes = _scenes(recipe, data, say)
     network = train_detector(
-        recipe, scenes, learnt_from, out=folder, workers=workers, say=after_an_epoch
-    )
-    draw_curves(folder / "curves.png", log)
+        recipe,
+        scenes,
+        learnt_from,
+        out=folder,
+        device=torch.device(device),
+        workers=workers,
+        say=after_an_epoch,
+    ).cpu()
+    draw_curves(folder / "curves.png", folder / LOG_NAME)
     export = write_detector(network, _note(recipe), folder / EXPORT_NAME)
     power = score_power(export, data, precision=recipe.precision)
     say(f"detector: scores are raised to {power:.3f}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -13,10 +14,11 @@ from hypothesis import strategies as st
 from faces_jobs.pipeline.crops import crop_faces
 from faces_jobs.pipeline.values import Boxes
 from faces_jobs_models.catalog import Catalog
+from faces_jobs_models.device import Device
 from faces_jobs_models.on_device.classifier import DeviceClassifier
 from faces_jobs_models.on_device.cropper import DeviceCropper
 from faces_jobs_models.on_device.pictures import DevicePictures
-from faces_jobs_models.on_device.shrinking import area_weights
+from faces_jobs_models.on_device.shrinking import area_weights, shrink_all
 from faces_jobs_models.torch_session import TorchSession
 from tests.unit.models.photographs import FACE_XYXY, astronaut_bgr
 
@@ -50,6 +52,28 @@ def test_each_cell_weighs_its_pixels_to_one(start: int, side: int, limit: int, s
     assert weights.shape == (1, size, limit)
     assert bool((weights >= 0).all())
     assert torch.allclose(weights.sum(dim=2), torch.ones(1, size), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("wh", "share"),
+    [
+        ((1280, 720), 0.0),
+        ((1920, 1080), 0.0),
+        ((2560, 1440), 0.0),
+        ((640, 360), 0.0),
+        ((1280, 1080), 0.002),
+        ((854, 480), 0.005),
+        ((1000, 563), 0.005),
+    ],
+)
+def test_frames_are_shrunk_as_on_the_cpu(wh: tuple[int, int], share: float, device: Device) -> None:
+    width, height = wh
+    frame = np.random.default_rng(1).integers(0, 256, (height, width, 3), np.uint8)
+    want = cv2.resize(frame, (640, 360), interpolation=cv2.INTER_AREA)
+    [got] = shrink_all(torch.from_numpy(frame)[None].to(device), 640, 360).cpu().numpy()
+    apart = np.abs(got.transpose(1, 2, 0) - want)
+    assert apart.max() <= (1 if share else 0)
+    assert (apart > 0).mean() <= share
 
 
 @settings(deadline=None, max_examples=25)

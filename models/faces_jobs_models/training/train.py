@@ -1,0 +1,83 @@
+"""A recipe's training as a whole: its teachers, its network, what is done to it at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from faces_jobs_models.attribute_network import AttributeNetwork
+from faces_jobs_models.networks import build_network
+from faces_jobs_models.training.calibrate import calibrate
+from faces_jobs_models.training.checkpoint import epochs_done
+from faces_jobs_models.training.feed import Feed
+from faces_jobs_models.training.figures import Figures
+from faces_jobs_models.training.loop import Say, measure_held_out, run_epochs
+from faces_jobs_models.training.prepare import Prepared
+from faces_jobs_models.training.recipes import Recipe
+from faces_jobs_models.training.start import start_from
+from faces_jobs_models.training.teaching import train_teachers
+from faces_jobs_models.weights import Calibration
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a run gives: the averaged network, calibrated, and its figures on held-out faces."""
+
+    network: AttributeNetwork  # on the CPU
+    calibration: Mapping[str, Calibration]  # head -> what its record says
+    figures: Sequence[Figures]
+
+
+def train(
+    recipe: Recipe, data_sets: Sequence[Prepared], *, out: Path, device: torch.device, say: Say
+) -> Trained:
+    """Train, or go on with the run in `out`.
+
+    Args:
+        recipe: what to do.
+        data_sets: prepared crops, in the order of the recipe: those without labels come last.
+        out: folder of checkpoint and log, and of the teachers' folders.
+        device: where to calculate. A run that goes on may do so on another device.
+        say: takes one line an epoch.
+    """
+    labelled = [data for data in data_sets if data.name in recipe.data_sets]
+    # Nobody has to teach a network that has learnt all: its teachers need not be there any more.
+    learning = epochs_done(out) < recipe.epochs
+    teachers = (
+        train_teachers(recipe, labelled, out=out, device=device, say=say) if learning else None
+    )
+    feed = Feed(recipe, data_sets, device=device)
+    averaged = run_epochs(
+        recipe, feed, labelled, out=out, device=device, teachers=teachers, say=say
+    )
+    priors = {head: values.cpu() for head, values in feed.priors().items()}
+    result = _finished(recipe, averaged.cpu(), priors)
+    calibration = calibrate(result, labelled, crop_size=recipe.crop_size)
+    return Trained(result, calibration, measure_held_out(recipe, result, labelled))
+
+
+def _finished(
+    recipe: Recipe, network: AttributeNetwork, priors: Mapping[str, Tensor]
+) -> AttributeNetwork:
+    # Without the auxiliary heads, and leaning as far to rare labels as the recipe says.
+    kept = build_network(recipe.heads, recipe.network)
+    if recipe.starts_from is not None:
+        start_from(kept, recipe.starts_from)
+    state = network.state_dict()
+    mixed = {
+        name: torch.lerp(state[name], start, recipe.kept_share)
+        if start.is_floating_point()
+        else state[name]
+        for name, start in kept.state_dict().items()
+        if name != "temperatures"
+    }
+    kept.load_state_dict({**kept.state_dict(), **mixed})
+    with torch.no_grad():
+        for head, multiple in recipe.lean.items():
+            cast("nn.Linear", kept.outputs[head]).bias.sub_(multiple * priors[head])
+    return kept

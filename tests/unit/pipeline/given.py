@@ -1,0 +1,98 @@
+"""What runs of the pipeline are made of: frames made one by one, and a sink that keeps all rows."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from faces_jobs.jobs.labels import MODELS
+from faces_jobs.jobs.records import TrackRecord
+from faces_jobs.jobs.spec import JobSpec
+from faces_jobs.pipeline.crops import crop_pictures
+from faces_jobs.pipeline.run import run_item
+from faces_jobs.pipeline.tracking import OverlapTracker
+from faces_jobs.pipeline.values import Face, Frame, MediaInfo, RunReport
+from tests.clips import Picture
+from tests.fakes import ColourClassifier, SquareDetector
+
+SMALL = JobSpec(smallest_face=4)
+
+
+class Given:
+    """A reader of frames that are made one by one; what `at` says is raised at that frame."""
+
+    damaged_frames = 0
+
+    def __init__(
+        self,
+        pictures: Iterator[Picture],
+        width: int,
+        height: int,
+        at: dict[int, Exception],
+        *,
+        kind: str = "video",
+    ) -> None:
+        self._pictures = pictures
+        self._at = at
+        self.frames_read = 0
+        self.info = MediaInfo(kind, "mov", width, height, None, None, None, False)
+
+    def __iter__(self) -> Iterator[Frame]:
+        for index, picture in enumerate(self._pictures):
+            if index in self._at:
+                raise self._at[index]
+            self.frames_read += 1
+            yield Frame(index, index * 40.0, picture)
+
+
+class Rows:
+    """A sink that keeps every row as it came, to the bit."""
+
+    def __init__(self) -> None:
+        self.frames: list[int] = []
+        self.rows: list[Any] = []
+        self.tracks: Sequence[TrackRecord] | None = None
+
+    def add(self, frame: Frame, faces: Sequence[Face], *, analysed: bool) -> None:
+        self.frames.append(frame.index)
+        for face in faces:
+            opinion = {head: p.tobytes() for head, p in face.opinion.items()}
+            self.rows.append((face.record, face.settled, face.quality, opinion, analysed))
+
+    def finish(self, tracks: Sequence[TrackRecord]) -> None:
+        self.tracks = tracks
+
+
+def run(
+    reader: Given,
+    *sinks: Any,
+    lanes: int,
+    batch_size: int = 4,
+    detector: Any = None,
+    tracker: Any = None,
+    classifiers: Sequence[Any] | None = None,
+    cropper: Any = crop_pictures,
+    on_progress: Any = lambda _done, _total: None,
+    spec: JobSpec = SMALL,
+) -> RunReport:
+    """A run with the networks of `tests.fakes`, where no others are given."""
+    return run_item(
+        reader,
+        detector=detector or SquareDetector(),
+        tracker=tracker or OverlapTracker(),
+        classifiers=[ColourClassifier(name) for name in MODELS]
+        if classifiers is None
+        else classifiers,
+        cropper=cropper,
+        spec=spec,
+        sinks=sinks,
+        batch_size=batch_size,
+        lanes=lanes,
+        on_progress=on_progress,
+    )
+
+
+def threads_left() -> list[str]:
+    """The threads of runs that have not ended."""
+    return [one.name for one in threading.enumerate() if one.name in {"decode", "lane"}]

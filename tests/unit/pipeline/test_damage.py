@@ -1,0 +1,136 @@
+"""Frames that a damaged video can't give are counted: those left out, and those shown in part."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+from av.packet import Packet
+
+from faces_jobs.pipeline.cuts import plan_parts
+from faces_jobs.pipeline.damage import Damage
+from faces_jobs.pipeline.frames import open_frames
+from faces_jobs.pipeline.part_reader import PartReader
+from faces_jobs.pipeline.video_reader import VideoReader
+from tests import clips
+
+MAX_PIXELS = 1_000_000
+FRAMES = 60
+
+
+def damaged(path: Path, which: list[int], *, whole_packets: bool = True) -> Path:
+    """The file with these packets of its video, by their place in it, overwritten."""
+    with av.open(str(path)) as container:
+        packets = [(one.pos, one.size) for one in container.demux(video=0) if one.size]
+    data = bytearray(path.read_bytes())
+    for number in which:
+        place, size = packets[number]
+        assert place is not None
+        begin = 0 if whole_packets else size // 2
+        data[place + begin : place + size] = bytes(size - begin)
+    hurt = path.with_name(f"hurt-{path.name}")
+    hurt.write_bytes(data)
+    return hurt
+
+
+def read(path: Path) -> tuple[int, int]:
+    """How many frames there were, and how many of the video's are damaged."""
+    with open_frames(path, max_pixels=MAX_PIXELS) as reader:
+        return len(list(reader)), reader.damaged_frames
+
+
+@pytest.mark.parametrize("hurt", [[20], [20, 21], [7, 30, 59], [0]], ids=str)
+def test_frames_of_packets_that_are_refused_are_counted(tmp_path: Path, hurt: list[int]) -> None:
+    pictures = clips.moving(FRAMES)
+    path = clips.write_video(tmp_path / "a.mp4", pictures, codec_options={"g": "1"})
+    assert read(path) == (FRAMES, 0)
+    assert read(damaged(path, hurt)) == (FRAMES - len(hurt), len(hurt))
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4", "mpeg2video"])
+def test_frames_that_are_shown_in_part_are_counted(tmp_path: Path, codec: str) -> None:
+    pictures = clips.moving(FRAMES, width=320, height=240)
+    path = clips.write_video(tmp_path / "a.mp4", pictures, codec=codec, codec_options={"g": "1"})
+    frames, count = read(damaged(path, [20, 40], whole_packets=False))
+    assert frames == FRAMES
+    assert count == 2
+
+
+def test_packets_that_give_no_frame_and_no_error_are_counted(tmp_path: Path) -> None:
+    # From a lost key frame on the decoder leaves frames out in silence, up to the next.
+    path = clips.write_video(
+        tmp_path / "a.mp4",
+        clips.moving(FRAMES),
+        codec="libx265",
+        codec_options={"x265-params": "keyint=20:min-keyint=20:scenecut=0:bframes=2:log-level=0"},
+    )
+    assert read(path) == (FRAMES, 0)
+    frames, count = read(damaged(path, [20]))
+    assert frames < FRAMES
+    assert count >= FRAMES - frames
+
+
+def test_each_part_counts_its_own(tmp_path: Path) -> None:
+    pictures = clips.moving(FRAMES, width=320, height=240)
+    whole = clips.write_video(tmp_path / "a.mp4", pictures, codec="mpeg4", codec_options={"g": "5"})
+    path = damaged(whole, [2, 19, 20, 41], whole_packets=False)
+    with VideoReader(path, "mov", max_pixels=MAX_PIXELS) as reader:
+        first_pts = reader.first_pts
+        list(reader)
+        in_all = reader.damaged_frames
+    plan = plan_parts(path, "mov", max_pixels=MAX_PIXELS, first_pts=first_pts, seconds=0.4)
+    counts = []
+    for part in plan.parts:
+        with PartReader(path, "mov", part, max_pixels=MAX_PIXELS) as reader:
+            list(reader)
+            counts.append(reader.damaged_frames)
+    assert len(counts) > 3
+    assert sum(counts) == in_all == 4
+    assert max(counts) < 4
+
+
+def packet(pts: int | None) -> Packet[Any]:
+    made: Packet[Any] = av.Packet(b"x")
+    made.pts = pts
+    return made
+
+
+def frame(pts: int | None) -> av.VideoFrame:
+    made = av.VideoFrame(16, 16)
+    made.pts = pts
+    return made
+
+
+def test_a_packet_that_was_refused_and_gives_a_frame_nevertheless_counts_once() -> None:
+    damage = Damage()
+    for pts in range(4):
+        damage.give(packet(pts))
+        if pts == 1:
+            damage.refuse(packet(pts))
+        damage.show(frame(pts))
+    damage.refuse(packet(None))
+    damage.end()
+    assert damage.frames == 2
+
+
+def test_what_is_outside_of_a_part_is_not_its_damage() -> None:
+    damage = Damage(10, 20)
+    for pts in range(30):
+        damage.give(packet(pts))
+        if pts in {3, 12, 25}:
+            damage.refuse(packet(pts))
+        elif pts not in {5, 15, 16, 28}:
+            damage.show(frame(pts))
+    damage.end()
+    assert damage.frames == 3
+
+
+def test_packets_that_wait_for_their_frames_are_bounded() -> None:
+    damage = Damage()
+    for pts in range(5000):
+        damage.give(packet(pts))
+    assert damage.frames == 4000
+    damage.end()
+    assert damage.frames == 5000

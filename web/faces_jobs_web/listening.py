@@ -1,0 +1,70 @@
+"""The address that the web server listens at: opened before anything else, or one clear error."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import time
+
+from faces_jobs.errors import AddressError
+from faces_jobs.settings import Settings
+
+BACKLOG = 2048  # connections that wait to be taken: gunicorn's own number
+# A server that was killed leaves a process that holds the address until it sees that it is alone.
+LET_GO_SECONDS = 5.0
+_LOOK_SECONDS = 0.2
+
+
+def listen(settings: Settings, *, patience_seconds: float = LET_GO_SECONDS) -> socket.socket:
+    """A socket that listens at the settings' host and port.
+
+    Args:
+        settings: port 0 lets the system choose one.
+        patience_seconds: how long to wait for an address that is taken.
+
+    Raises:
+        AddressError: it is taken, not this machine's, or not allowed; says what to do.
+    """
+    deadline = time.monotonic() + patience_seconds
+    while True:
+        try:
+            return _listen(settings)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() >= deadline:
+                raise AddressError(_reason(error, settings)) from error
+        time.sleep(_LOOK_SECONDS)
+
+
+def check_address(settings: Settings) -> None:
+    """See that the web server could listen now, and let the address go again.
+
+    Raises:
+        AddressError: as `listen`, at once.
+    """
+    listen(settings, patience_seconds=0.0).close()
+
+
+def _listen(settings: Settings) -> socket.socket:
+    is_v6 = ":" in settings.host
+    return socket.create_server(
+        (settings.host, settings.port),
+        family=socket.AF_INET6 if is_v6 else socket.AF_INET,
+        backlog=BACKLOG,
+    )
+
+
+def _reason(error: OSError, settings: Settings) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"Port {settings.port} of {settings.host} is taken by another program: end that one, "
+            "or choose another port with FACES_JOBS_PORT."
+        )
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        return (
+            f"Port {settings.port} may not be opened by this user: choose one from 1024 on with "
+            "FACES_JOBS_PORT."
+        )
+    return (
+        f"{settings.host} is no address of this machine ({error.strerror or error}): "
+        "correct FACES_JOBS_HOST."
+    )
