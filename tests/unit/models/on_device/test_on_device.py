@@ -22,12 +22,10 @@ from faces_jobs_models.on_device.shrinking import area_weights, shrink_all
 from faces_jobs_models.torch_session import TorchSession
 from tests.unit.models.photographs import FACE_XYXY, astronaut_bgr
 
-CPU = torch.device("cpu")
-
 
 @pytest.fixture
-def pictures() -> DevicePictures:
-    return DevicePictures(CPU)
+def pictures(device: Device) -> DevicePictures:
+    return DevicePictures(torch.device(device))
 
 
 def test_a_picture_is_copied_once_and_forgotten_with_it(pictures: DevicePictures) -> None:
@@ -81,12 +79,16 @@ def test_frames_are_shrunk_as_on_the_cpu(wh: tuple[int, int], share: float, devi
     box=st.tuples(st.floats(0, 500), st.floats(0, 500), st.floats(1, 400), st.floats(1, 400)),
     scale=st.floats(0.5, 2),
 )
-def test_crops_are_those_of_the_cpu(box: tuple[float, float, float, float], scale: float) -> None:
+def test_crops_are_those_of_the_cpu(
+    device: Device, box: tuple[float, float, float, float], scale: float
+) -> None:
     picture = astronaut_bgr()
     left, top, width, height = box
     boxes = np.array([[left, top, min(512, left + width), min(512, top + height)]], np.float32)
     [want] = crop_faces(picture, boxes, scale=scale, size=64)
-    crops = DeviceCropper(DevicePictures(CPU))([picture], [boxes], scale=scale, size=64)
+    crops = DeviceCropper(DevicePictures(torch.device(device)))(
+        [picture], [boxes], scale=scale, size=64
+    )
     apart = np.abs(crops[0].astype(int) - want)
     # OpenCV interpolates with 11 bits, and rounds halves another way.
     assert apart.max() <= 2
@@ -115,11 +117,11 @@ def test_no_box_gives_no_crop(pictures: DevicePictures) -> None:
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("name", ["gender", "expression", "multiple"])
 def test_classifiers_answer_alike(
-    catalog: Catalog, pictures: DevicePictures, name: str, half: bool
+    catalog: Catalog, pictures: DevicePictures, name: str, half: bool, device: Device
 ) -> None:
     [on_cpu] = catalog.classifiers([name])
     record = catalog.record(name)
-    session = TorchSession(record, device="cpu", half=half)
+    session = TorchSession(record, device=device, half=half)
     on_device = DeviceClassifier(session, record, pictures, sha256="-")
     picture = astronaut_bgr()
     boxes = np.array([FACE_XYXY, (10, 300, 200, 500), (400, 5, 440, 60)], np.float32)
