@@ -28,11 +28,12 @@ from tests.bench.gpu.alone import compiled, eager_and_graph, networks, steps
 from tests.bench.gpu.cells import FACES, SIZES, Clip, decode_alone, measure_cell
 from tests.bench.gpu.codecs import nvdec, nvenc
 from tests.bench.gpu.parity import parity
+from tests.bench.gpu.streams import CatalogWithStreams
 from tests.bench.gpu.table import markdown
 from tests.bench.gpu.watch import Watch
 from tests.bench.stages import MAX_PIXELS, KeptFaces
 
-PARTS = ("cells", "lanes", "cpu", "steps", "networks", "codecs", "compile")
+PARTS = ("cells", "lanes", "cpu", "steps", "networks", "codecs", "streams", "compile")
 LANES = (1, 2, 4, 8)
 _TITLES = ("cells", "decode alone", "parity", "codecs", "steps", "networks", "compiled", "seconds")
 
@@ -131,6 +132,8 @@ class Bench:
                 self._try("networks", lambda: self._networks(catalog))
             if "lanes" in parts:
                 self._lanes(catalog, detector, clip)
+            if "streams" in parts:
+                self._with_streams(detector, clip)
             if "compile" in parts and detector == "own":
                 self._try("compile", lambda: self._compiled(catalog))
 
@@ -178,6 +181,24 @@ class Bench:
                     watch=self.watch,
                 ),
             )
+
+    def _with_streams(self, detector: DetectorName, clip: Clip) -> None:
+        with CatalogWithStreams(device=self.device, detector=detector) as catalog:
+            self._try(f"{detector}: warm up of streams", lambda: self._warm_up(catalog))
+            for lanes in {_lanes(), LANES[-1]}:
+                self._note(
+                    "cells",
+                    f"{detector}, a stream a lane, {lanes} lanes, {clip.name}",
+                    partial(
+                        measure_cell,
+                        catalog,
+                        clip.long(self.folder),
+                        self.folder,
+                        annotated=False,
+                        lanes=lanes,
+                        watch=self.watch,
+                    ),
+                )
 
     def _on_cpu(self, detector: DetectorName, clip: Clip, of_device: KeptFaces) -> None:
         kept = KeptFaces()
