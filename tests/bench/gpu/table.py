@@ -10,7 +10,7 @@ _COLUMNS = (
     *("frames/s", "faces", "GPU %", "MB"),
     *(f"{stage} s" for stage in _STAGES),
     "binds",
-    "decode, lanes, sinks busy %",
+    "lanes, sinks busy %",
 )
 
 
