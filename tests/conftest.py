@@ -9,7 +9,6 @@ from typing import Any
 import hypothesis
 import pytest
 
-from faces_jobs.db.migrate import upgrade
 from faces_jobs.settings import ENVIRONMENT_PREFIX, Settings
 from tests.shared import made_once
 
@@ -47,6 +46,8 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database file with the newest schema and no rows, to be copied for each test."""
+    from faces_jobs.db.migrate import upgrade  # noqa: PLC0415 (tests of networks need no database)
+
     return made_once(tmp_path_factory, "template.db", lambda path: upgrade(f"sqlite:///{path}"))
 
 

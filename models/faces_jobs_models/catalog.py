@@ -114,7 +114,7 @@ class Catalog:
 
     @property
     def device(self) -> Device:
-        """Where the classifiers run."""
+        """Where the networks run."""
         return self._device
 
     def detector(self) -> Detector:
@@ -145,7 +145,8 @@ class Catalog:
     def cropper(self) -> Cropper:
         """Cuts faces out for these classifiers."""
         if self._device == "cuda":
-            return self._on_device.cropper()
+            with self._lock:  # two sets of networks would not find each other's frames
+                return self._on_device.cropper()
         from faces_jobs.pipeline.crops import crop_pictures  # noqa: PLC0415 - loads OpenCV
 
         return crop_pictures
@@ -292,8 +293,7 @@ def open_catalog(
     """A catalog for this process; use it with `with`.
 
     Args:
-        device: where networks run. CenterFace runs on the CPU, or on CUDA where a CUDA build of
-            onnxruntime is installed.
+        device: where networks run.
         models_folder: holds folders like the shipped ones (`gender/weights.toml` and the files
             it names), which take the place of the shipped ones; models without one stay.
         threads: for each network on the CPU.

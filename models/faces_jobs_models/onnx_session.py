@@ -13,21 +13,18 @@ from faces_jobs.errors import ModelError
 
 
 class OnnxSession:
-    """A network run by onnxruntime on the CPU (or on CUDA where that build is installed)."""
+    """A network run by onnxruntime on the CPU."""
 
-    def __init__(
-        self, source: Path | bytes, *, name: str, threads: int, cuda: bool = False
-    ) -> None:
+    def __init__(self, source: Path | bytes, *, name: str, threads: int) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # it warns about constants that old exporters left unused
-        providers = ["CPUExecutionProvider"]
-        if cuda and "CUDAExecutionProvider" in ort.get_available_providers():
-            providers.insert(0, "CUDAExecutionProvider")
         content = source if isinstance(source, bytes) else source.read_bytes()
         try:
-            self._session = ort.InferenceSession(content, options, providers=providers)
+            self._session = ort.InferenceSession(
+                content, options, providers=["CPUExecutionProvider"]
+            )
         except Exception as error:  # its errors have no common class of their own
             raise ModelError(
                 f"The network {name} can't be opened by onnxruntime; its file is broken or needs "

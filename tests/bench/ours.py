@@ -51,5 +51,6 @@ def run_clip(
             sinks=sinks,
             batch_size=Settings().batch_size,
             lanes=lanes,
+            cropper=catalog.cropper(),
             on_progress=lambda _done, _total: None,
         )

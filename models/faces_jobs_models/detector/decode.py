@@ -7,13 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from faces_jobs.pipeline.values import Boxes, Detections
+from faces_jobs.pipeline.values import Detections
+from faces_jobs_models.detector.best_faces import LARGEST_LOG_SIZE, best_faces
 from faces_jobs_models.detector.options import DetectorOptions
 from faces_jobs_models.detector.outputs import LANDMARKS, STRIDES
-from faces_jobs_models.detector.suppression import keep_best
 from faces_jobs_models.detector.working_batch import WorkingSize
-
-LARGEST_LOG_SIZE = 10.0  # e^10 strides: far beyond any picture, and far from an overflow
 
 
 def decode(
@@ -43,21 +41,7 @@ def decode(
     scores, boxes, points = (
         np.concatenate(values, dtype=np.float32) for values in zip(*parts, strict=True)
     )
-    if len(scores) > options.most_faces * 4:
-        # A noisy picture at the lowest threshold: suppression needs only the best of it.
-        best = np.argsort(-scores, kind="stable")[: options.most_faces * 4]
-        scores, boxes, points = scores[best], boxes[best], points[best]
-    scale_xy = np.asarray(size.scale_xy, np.float32)
-    limit = np.asarray((size.width, size.height) * 2, np.float32)
-    boxes_xyxy: Boxes = np.clip(boxes / np.tile(scale_xy, 2), 0, limit).astype(np.float32)
-    whole = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2] >= 1).all(axis=1)
-    kept = keep_best(boxes_xyxy[whole], scores[whole], overlap=options.overlap)
-    chosen = np.nonzero(whole)[0][kept[: options.most_faces]]
-    return Detections(
-        boxes_xyxy=boxes_xyxy[chosen],
-        scores=np.minimum(scores[chosen], 1),
-        landmarks=(points[chosen] / scale_xy).astype(np.float32),
-    )
+    return best_faces(scores, boxes, points, size=size, options=options)
 
 
 def _level(

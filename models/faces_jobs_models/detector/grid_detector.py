@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faces_jobs.pipeline.values import Detections, Picture
+from faces_jobs_models.detector.batched import BatchedDetector
 from faces_jobs_models.detector.decode import decode
 from faces_jobs_models.detector.options import DetectorOptions
-from faces_jobs_models.detector.pictures import check_pictures
 from faces_jobs_models.detector.working_batch import WorkingBatch
 from faces_jobs_models.weights import ModelRecord
 
@@ -23,8 +23,8 @@ class Network(Protocol):
         """(n, 3, h, w) float32 BGR 0..255, multiples of 32, to the arrays of `OUTPUT_NAMES`."""
 
 
-class GridDetector:
-    """Finds faces in batches of pictures of one size. Implements `Detector`."""
+class GridDetector(BatchedDetector):
+    """Finds faces in batches of pictures of one size, on the CPU."""
 
     def __init__(
         self,
@@ -34,51 +34,12 @@ class GridDetector:
         *,
         sha256: str,
     ) -> None:
+        options = options or DetectorOptions()
+        super().__init__(record, options, sha256=sha256)
         self._network = network
-        self._record = record
-        self._options = options or DetectorOptions()
-        self._sha256 = sha256
-        self._batch = WorkingBatch(self._options.longest_side)
-
-    @property
-    def name(self) -> str:
-        """Name in records and results."""
-        return self._record.name
-
-    @property
-    def version(self) -> str:
-        """Version of the weights."""
-        return self._record.version
-
-    @property
-    def sha256(self) -> str:
-        """Of the weights file in use."""
-        return self._sha256
-
-    def detect(self, pictures_bgr: Sequence[Picture]) -> list[Detections]:
-        """Find the faces of each picture.
-
-        Args:
-            pictures_bgr: (height, width, 3) uint8 each, all of one size, from 1 x 1 up.
-
-        Returns:
-            One `Detections` a picture, best score first, boxes clamped to the picture and of at
-            least one pixel.
-
-        Raises:
-            ValueError: the pictures differ in size, are not BGR uint8, or hold no pixel.
-        """
-        if not pictures_bgr:
-            return []
-        check_pictures(pictures_bgr)
-        found: list[Detections] = []
-        step = self._options.frames_a_run
-        for start in range(0, len(pictures_bgr), step):
-            found.extend(self._detect(pictures_bgr[start : start + step]))
-        return found
+        self._batch = WorkingBatch(options.longest_side)
 
     def _detect(self, pictures_bgr: Sequence[Picture]) -> list[Detections]:
-        """The faces of a few pictures that the network looks at in one run."""
         batch, size = self._batch.fill(pictures_bgr)
         outputs = self._network.run(batch)
         return [

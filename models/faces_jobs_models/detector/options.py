@@ -24,4 +24,4 @@ class DetectorOptions:
     frames_a_run: int = 1
 
 
-CUDA_FRAMES_A_RUN = 16
+CUDA_FRAMES_A_RUN = 8  # as many as go through the stages together

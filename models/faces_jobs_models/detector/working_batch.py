@@ -6,7 +6,7 @@ import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
 
 import cv2
 import numpy as np
@@ -47,12 +47,14 @@ class WorkingBatch:
     A fresh array a frame would cost more than filling it: 3 MB of new pages at 640 x 384.
     """
 
-    def __init__(self, longest_side: int) -> None:
+    def __init__(self, longest_side: int, *, colour: Literal["BGR", "RGB"] = "BGR") -> None:
+        """`colour` is the order of channels that the network was trained with."""
         self._longest_side = longest_side
+        self._order = 1 if colour == "BGR" else -1
         self._kept = threading.local()
 
     def fill(self, pictures_bgr: Sequence[Picture]) -> tuple[NDArray[np.float32], WorkingSize]:
-        """Pictures of one size to (n, 3, h, w) float32 BGR 0..255, black where there is none.
+        """Pictures of one size to (n, 3, h, w) float32 0..255, black where there is none.
 
         The array is valid until the next call in this thread.
         """
@@ -68,7 +70,7 @@ class WorkingBatch:
                 )
             # Apart as bytes first: three times as fast as numpy's transposing conversion.
             cv2.split(inner, planes)
-            for channel, plane in enumerate(planes):
+            for channel, plane in enumerate(planes[:: self._order]):
                 batch[index, channel, : inner_wh[1], : inner_wh[0]] = plane
         return batch, size
 

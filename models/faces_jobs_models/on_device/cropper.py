@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 import numpy as np
 import torch
@@ -36,28 +37,43 @@ class DeviceCropper:
         size: int,
     ) -> list[Picture]:
         """The crops of each picture's boxes, (size, size, 3) uint8 BGR, picture by picture."""
-        crops = [torch.zeros(0, size, size, 3, dtype=torch.uint8)]
         frames = self._pictures.of(pictures_bgr)
-        for frame, boxes in zip(frames, boxes_xyxy, strict=True):
-            height, width = frame.shape[:2]
-            squares = squares_around(boxes, width, height, scale=scale)
-            crops += [
-                _cut(frame, squares[start : start + _MOST_AT_ONCE], size)
-                for start in range(0, len(squares), _MOST_AT_ONCE)
-            ]
-        on_device = torch.cat(crops[1:] or crops)
+        squares = [
+            squares_around(boxes, frame.shape[1], frame.shape[0], scale=scale)
+            for frame, boxes in zip(frames, boxes_xyxy, strict=True)
+        ]
+        crops: list[Tensor] = []
+        for _, group in groupby(zip(frames, squares, strict=True), key=lambda one: one[0].shape):
+            of_one_size = list(group)
+            some, theirs = [one[0] for one in of_one_size], [one[1] for one in of_one_size]
+            crops += _cut_all(some, theirs, size)
+        if not crops:
+            return []
+        on_device = torch.cat(crops).round().clamp(0, 255).to(torch.uint8)
         pictures = [np.array(crop) for crop in on_device.cpu().numpy()]
         for picture, copy in zip(pictures, on_device, strict=True):
             self._pictures.keep(picture, copy)
         return pictures
 
 
-def _cut(frame: Tensor, squares: Sequence[tuple[int, int, int]], size: int) -> Tensor:
-    height, width = frame.shape[:2]
-    left, top, side = torch.from_numpy(np.asarray(squares, np.float32)).to(frame.device).T
-    down = area_weights(top, side, height, size)  # (n, size, height)
-    across = area_weights(left, side, width, size)  # (n, size, width)
-    # One product for all faces of the frame: rows first, which leaves the fewer numbers.
-    rows = torch.einsum("nsh,hwc->nswc", down, frame.float())
-    crops = torch.einsum("nswc,ntw->nstc", rows, across)
-    return crops.round().clamp(0, 255).to(torch.uint8)
+def _cut_all(
+    frames: Sequence[Tensor], squares: Sequence[Sequence[tuple[int, int, int]]], size: int
+) -> Iterator[Tensor]:
+    """The crops of frames of one size, some at a time: (n, size, size, 3) float32."""
+    height, width = frames[0].shape[:2]
+    together = np.array([one for of_frame in squares for one in of_frame], np.float32)
+    owners = np.repeat(np.arange(len(frames)), [len(of_frame) for of_frame in squares])
+    if not len(owners):
+        return
+    places = torch.from_numpy(together).to(frames[0].device)
+    for start in range(0, len(owners), _MOST_AT_ONCE):
+        # Weights of many frames' faces at once: to launch the work takes longer than to do it.
+        left, top, side = places[start : start + _MOST_AT_ONCE].T
+        down = area_weights(top, side, height, size)  # (n, size, height)
+        across = area_weights(left, side, width, size)  # (n, size, width)
+        some = owners[start : start + _MOST_AT_ONCE]
+        for owner in np.unique(some):
+            first, end = np.searchsorted(some, [owner, owner + 1])
+            # One product for all faces of the frame: rows first, which leaves the fewer numbers.
+            rows = torch.einsum("nsh,hwc->nswc", down[first:end], frames[owner].float())
+            yield torch.einsum("nswc,ntw->nstc", rows, across[first:end])

@@ -40,8 +40,12 @@ class DevicePictures:
         """
         with self._lock:
             missing = [one for one in pictures_bgr if id(one) not in self._copies]
-            for picture, copy in zip(missing, self._copied(missing), strict=True):
-                self._keep(picture, copy)
+        # Others go on meanwhile: to pin a batch of frames takes a processor milliseconds.
+        copied = self._copied(missing)
+        with self._lock:
+            for picture, copy in zip(missing, copied, strict=True):
+                if id(picture) not in self._copies:
+                    self._keep(picture, copy)
             return [self._copies[id(one)] for one in pictures_bgr]
 
     def keep(self, picture_bgr: Picture, copy: Tensor) -> None:
@@ -54,6 +58,8 @@ class DevicePictures:
         weakref.finalize(picture_bgr, self._copies.pop, id(picture_bgr), None)
 
     def _copied(self, pictures_bgr: Sequence[Picture]) -> list[Tensor]:
+        if not pictures_bgr:
+            return []
         sources = [torch.from_numpy(one) for one in pictures_bgr]
         if self._stream is None:
             return [one.clone() for one in sources]  # a view would keep its picture alive

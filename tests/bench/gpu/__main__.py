@@ -1,0 +1,292 @@
+"""Measures the pipeline on a GPU beside the CPU; what fails is noted, and the rest goes on."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import platform
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice, product
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+import torch
+
+from faces_jobs.cores import MOST_LANES, usable_cores
+from faces_jobs.pipeline.frames import open_frames
+from faces_jobs.settings import DetectorName
+from faces_jobs_models.catalog import Catalog, open_catalog
+from faces_jobs_models.device import Device
+from tests.bench.gpu.alone import compiled, eager_and_graph, networks, steps
+from tests.bench.gpu.cells import FACES, SIZES, Clip, decode_alone, measure_cell
+from tests.bench.gpu.codecs import nvdec, nvenc
+from tests.bench.gpu.parity import parity
+from tests.bench.gpu.streams import CatalogWithStreams
+from tests.bench.gpu.table import markdown
+from tests.bench.gpu.watch import Watch
+from tests.bench.stages import MAX_PIXELS, KeptFaces
+
+PARTS = ("cells", "lanes", "cpu", "steps", "networks", "codecs", "streams", "compile")
+LANES = (1, 2, 4, 8)
+_TITLES = ("cells", "decode alone", "parity", "codecs", "steps", "networks", "compiled", "seconds")
+
+
+@click.command()
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cuda", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="For gpu.json.")
+@click.option("--seconds", default=12.0, show_default=True, help="Length of the short clips.")
+@click.option("--most-seconds", default=90.0, show_default=True, help="No part begins after it.")
+@click.option(
+    "--detector",
+    "detectors",
+    type=click.Choice(get_args(DetectorName)),
+    multiple=True,
+    default=("own",),
+    show_default=True,
+)
+@click.option(
+    "--part",
+    "parts",
+    type=click.Choice(PARTS),
+    multiple=True,
+    default=PARTS[:-1],
+    show_default=True,
+)
+def main(
+    *,
+    device: Device,
+    out: Path,
+    seconds: float,
+    most_seconds: float,
+    detectors: tuple[DetectorName, ...],
+    parts: tuple[str, ...],
+) -> None:
+    """Measure, keep the figures in gpu.json, and print them in brief."""
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as name, Watch() as watch:
+        bench = Bench(device, Path(name), out, seconds, time.perf_counter() + most_seconds, watch)
+        bench.make_clips()
+        if "codecs" in parts:
+            bench.codecs()
+        for detector in detectors:
+            bench.of_detector(detector, parts)
+    bench.keep()
+    click.echo(markdown(bench.results))
+
+
+@dataclass(slots=True)
+class Bench:
+    """One run of all that is wanted; it knows when it has to end."""
+
+    device: Device
+    folder: Path
+    out: Path
+    seconds: float
+    ends: float
+    watch: Watch
+    results: dict[str, Any] = field(
+        default_factory=lambda: {"errors": {}, **{title: {} for title in _TITLES}}
+    )
+
+    def __post_init__(self) -> None:
+        self.results["machine"] = _machine(self.device)
+
+    def keep(self) -> None:
+        """Write what is known so far: a run that is ended from outside leaves that much."""
+        (self.out / "gpu.json").write_text(json.dumps(self.results, indent=1), encoding="utf-8")
+
+    @property
+    def clips(self) -> list[Clip]:
+        """Every size with every number of faces; what is most asked for comes first."""
+        return [Clip(size, faces, self.seconds) for size, faces in product(SIZES, FACES)]
+
+    def make_clips(self) -> None:
+        """All of them at once, in a process each."""
+        self._try("clips", self._make_clips)
+
+    def _make_clips(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(min(len(self.clips), usable_cores()), context) as processes:
+            list(processes.map(Clip.long, self.clips, [self.folder] * len(self.clips)))
+
+    def of_detector(self, detector: DetectorName, parts: Sequence[str]) -> None:
+        """What is measured with one detector."""
+        kept = KeptFaces()
+        clip = Clip("720p", 5, self.seconds)
+        with open_catalog(device=self.device, detector=detector) as catalog:
+            self._try(f"{detector}: warm up", lambda: self._warm_up(catalog))
+            if "cells" in parts:
+                self._cells(catalog, detector, kept)
+            if "cpu" in parts:
+                self._on_cpu(detector, clip, kept)
+            if "steps" in parts:
+                self._steps(catalog, detector)
+            if "networks" in parts and detector == "own":
+                self._try("networks", lambda: self._networks(catalog))
+            if "lanes" in parts:
+                self._lanes(catalog, detector, clip)
+            if "streams" in parts:
+                self._with_streams(detector, clip)
+            if "compile" in parts and detector == "own":
+                self._try("compile", lambda: self._compiled(catalog))
+
+    def codecs(self) -> None:
+        """The GPU's own decoder and encoder."""
+        for clip in (Clip("720p", 5, self.seconds), Clip("1080p", 5, self.seconds)):
+            path = clip.short(self.folder)
+            self._note("decode alone", clip.size, partial(decode_alone, path))
+            self._note("codecs", f"nvdec {clip.size}", partial(nvdec, path))
+        self._note("codecs", "h264_nvenc", partial(nvenc, 1280, 720))
+
+    def _cells(self, catalog: Catalog, detector: DetectorName, kept: KeptFaces) -> None:
+        for annotated, clip in product((False, True), self.clips):
+            how = "annotated" if annotated else "attributes"
+            faces = kept if annotated and (clip.size, clip.faces) == ("720p", 5) else None
+            path = clip.short(self.folder) if annotated else clip.long(self.folder)
+            self._note(
+                "cells",
+                f"{detector}, {how}, {clip.name}",
+                partial(
+                    measure_cell,
+                    catalog,
+                    path,
+                    self.folder,
+                    annotated=annotated,
+                    lanes=_lanes(),
+                    watch=self.watch,
+                    faces=faces,
+                ),
+            )
+
+    def _lanes(self, catalog: Catalog, detector: DetectorName, clip: Clip) -> None:
+        path = clip.short(self.folder)
+        for lanes in LANES:
+            self._note(
+                "cells",
+                f"{detector}, {lanes} lanes, {clip.name}",
+                partial(
+                    measure_cell,
+                    catalog,
+                    path,
+                    self.folder,
+                    annotated=False,
+                    lanes=lanes,
+                    watch=self.watch,
+                ),
+            )
+
+    def _with_streams(self, detector: DetectorName, clip: Clip) -> None:
+        with CatalogWithStreams(device=self.device, detector=detector) as catalog:
+            self._try(f"{detector}: warm up of streams", lambda: self._warm_up(catalog))
+            for lanes in {_lanes(), LANES[-1]}:
+                self._note(
+                    "cells",
+                    f"{detector}, a stream a lane, {lanes} lanes, {clip.name}",
+                    partial(
+                        measure_cell,
+                        catalog,
+                        clip.long(self.folder),
+                        self.folder,
+                        annotated=False,
+                        lanes=lanes,
+                        watch=self.watch,
+                    ),
+                )
+
+    def _on_cpu(self, detector: DetectorName, clip: Clip, of_device: KeptFaces) -> None:
+        kept = KeptFaces()
+        with open_catalog(device="cpu", detector=detector) as catalog:
+            self._try(f"{detector}: warm up of the cpu", lambda: self._warm_up(catalog))
+            for annotated in (False, True):
+                how = "annotated" if annotated else "attributes"
+                faces = kept if annotated else None
+                self._note(
+                    "cells",
+                    f"{detector}, cpu, {how}, {clip.name}",
+                    partial(
+                        measure_cell,
+                        catalog,
+                        clip.short(self.folder),
+                        self.folder,
+                        annotated=annotated,
+                        lanes=_lanes(),
+                        faces=faces,
+                    ),
+                )
+        self._note("parity", f"{detector}, {clip.name}", lambda: parity(kept, of_device))
+
+    def _steps(self, catalog: Catalog, detector: DetectorName) -> None:
+        for clip, count in product((self.clips[1], self.clips[5]), (3, 8)):
+            self._note(
+                "steps",
+                f"{detector}, {clip.name}, {count} frames",
+                partial(self._steps_of, catalog, clip, count),
+            )
+
+    def _steps_of(self, catalog: Catalog, clip: Clip, count: int) -> dict[str, object]:
+        faces = KeptFaces()
+        short = Clip(clip.size, clip.faces, min(1, self.seconds)).short(self.folder)
+        measure_cell(catalog, short, self.folder, annotated=False, lanes=1, faces=faces)
+        with open_frames(short, max_pixels=MAX_PIXELS) as reader:
+            frames = list(islice(reader, count))
+            return steps(catalog, frames, faces)
+
+    def _networks(self, catalog: Catalog) -> None:
+        for name, network, inputs in networks(catalog):
+            for given in inputs:
+                self._note(
+                    "networks", f"{name} x {len(given)}", partial(eager_and_graph, network, given)
+                )
+
+    def _compiled(self, catalog: Catalog) -> None:
+        for name, network, inputs in networks(catalog):
+            given = inputs[2]
+            self._note("compiled", f"{name} x {len(given)}", partial(compiled, network, given))
+
+    def _warm_up(self, catalog: Catalog) -> None:
+        for size in SIZES:
+            clip = Clip(size, 5, min(1, self.seconds)).short(self.folder)
+            measure_cell(catalog, clip, self.folder, annotated=False, lanes=_lanes())
+
+    def _note(self, title: str, name: str, measure: Callable[[], object]) -> None:
+        def work() -> None:
+            self.results[title][name] = measure()
+
+        self._try(f"{title}, {name}", work)
+
+    def _try(self, name: str, work: Callable[[], object]) -> None:
+        """Count its seconds, and note its error in place of ending for it."""
+        started = time.perf_counter()
+        if started > self.ends:
+            self.results["errors"][name] = "no time was left"
+            return
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 (a bench of a machine that is lent once)
+            self.results["errors"][name] = f"{type(error).__name__}: {error}"
+            click.echo(f"{name} failed: {''.join(traceback.format_exception(error))}", err=True)
+        self.results["seconds"][name] = round(time.perf_counter() - started, 2)
+        self.keep()
+
+
+def _lanes() -> int:
+    return min(MOST_LANES, usable_cores())
+
+
+def _machine(device: Device) -> str:
+    name = torch.cuda.get_device_name() if device == "cuda" else "no GPU"
+    return (
+        f"{name}, {usable_cores()} cores, torch {torch.__version__}, CUDA {torch.version.cuda}, "
+        f"Python {platform.python_version()}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,199 @@
+"""Each step alone on the device, batch by batch, and what a recorded CUDA graph would spare."""
+
+from __future__ import annotations
+
+import copy
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from faces_jobs.jobs.labels import MODELS
+from faces_jobs.pipeline.values import Boxes, Frame, Picture
+from faces_jobs_models.catalog import Catalog
+from faces_jobs_models.detector.yunet import YuNet, YuNetConfig
+from faces_jobs_models.networks import build_network
+from faces_jobs_models.on_device.pictures import DevicePictures
+from faces_jobs_models.on_device.shrinking import shrink_all
+from faces_jobs_models.torch_weights import load_weights
+from tests.bench.stages import KeptFaces
+
+CROPS = (8, 40, 160, 256)
+FRAMES = (1, 3, 8, 16)
+WORKING = (384, 640)  # height and width of the detector's input for 16:9
+_WARM_UP, _REPEATS = 3, 15  # of a GPU; a CPU is only to show that this runs
+_ADVICE = "Fetch the repository again."
+
+
+def milliseconds(work: Callable[[], object], device: torch.device) -> dict[str, float]:
+    """Medians: until the device is done (`wall`), until the call is back, and by its events."""
+    wall, called, events = [], [], []
+    for _ in range(_WARM_UP if device.type == "cuda" else 0):
+        work()
+    for _ in range(_REPEATS if device.type == "cuda" else 1):
+        _synchronize(device)
+        begin, end = _event(device), _event(device)
+        started = time.perf_counter()
+        _record(begin)
+        work()
+        called.append((time.perf_counter() - started) * 1000)
+        _record(end)
+        _synchronize(device)
+        wall.append((time.perf_counter() - started) * 1000)
+        if begin is not None and end is not None:
+            events.append(begin.elapsed_time(end))
+    figures = {"wall": statistics.median(wall), "call": statistics.median(called)}
+    if events:
+        figures["events"] = statistics.median(events)
+    return figures
+
+
+def steps(catalog: Catalog, frames: Sequence[Frame], faces: KeptFaces) -> dict[str, object]:
+    """The steps of one batch as the pipeline takes them, each after what it needs is there."""
+    device = torch.device(catalog.device)
+    pictures = [frame.picture_bgr for frame in frames]
+    detector, cropper = catalog.detector(), catalog.cropper()
+    classifiers = catalog.classifiers(tuple(MODELS))
+    boxes = [_boxes(faces, frame) for frame in frames]
+    first = classifiers[0]
+
+    def cut() -> list[Picture]:
+        return cropper(pictures, boxes, scale=first.crop_scale, size=first.crop_size)
+
+    crops = cut()
+    figures: dict[str, object] = {"frames": len(frames), "crops": len(crops)}
+    copies = DevicePictures(device)
+    figures["copy"] = milliseconds(lambda: copies.of([one.copy() for one in pictures]), device)
+    on_device = torch.stack(copies.of(pictures))
+    height, width = pictures[0].shape[:2]
+    inner = round(height * WORKING[1] / width)
+    with torch.inference_mode():
+        shrink = milliseconds(lambda: shrink_all(on_device, WORKING[1], inner), device)
+    figures["shrink"] = shrink
+    figures["detect, with what is around it"] = milliseconds(
+        lambda: detector.detect(pictures), device
+    )
+    figures["crop"] = milliseconds(cut, device)
+    for classifier in classifiers:
+        ask = partial(classifier.classify, crops)
+        figures[f"classify, {classifier.name}"] = milliseconds(ask, device)
+    return figures
+
+
+def networks(catalog: Catalog) -> Iterator[tuple[str, nn.Module, list[Tensor]]]:
+    """Detector and classifiers without what is around them, and their inputs, some at a time."""
+    device = torch.device(catalog.device)
+    chance = torch.Generator().manual_seed(1)
+
+    def noise(count: int, *size: int) -> Tensor:
+        return (torch.rand(count, 3, *size, generator=chance) * 255).to(device)
+
+    record = catalog.record("detector")
+    if "safetensors" in record.files:
+        detector = YuNet(YuNetConfig.from_options(record.network))
+        load_weights(detector, record, advice=_ADVICE)
+        yield "detector", detector.to(device).eval(), [noise(count, *WORKING) for count in FRAMES]
+    for name in MODELS:
+        record = catalog.record(name)
+        network = build_network(record.heads, record.network)
+        load_weights(network, record, advice=_ADVICE)
+        yield name, network.to(device).eval(), [noise(count, 64, 64) for count in CROPS]
+
+
+def eager_and_graph(network: nn.Module, given: Tensor) -> dict[str, object]:
+    """As it runs now, with weights in half precision throughout, and replayed as a graph."""
+    device = given.device
+    figures: dict[str, object] = {}
+    with torch.inference_mode():
+        figures["autocast"] = milliseconds(lambda: _run(network, given), device)
+        with torch.autocast(device.type, enabled=False):
+            figures["float32"] = milliseconds(lambda: network(given), device)
+        for name, work in {
+            "graph of autocast": lambda: _run(network, given),
+            **_narrowed(network, given),
+        }.items():
+            if not name.startswith("graph"):
+                figures[name] = milliseconds(work, device)
+            elif device.type == "cuda":
+                try:
+                    figures[name] = milliseconds(_recorded(work).replay, device)
+                except RuntimeError as error:  # what else was measured is kept
+                    figures[name] = str(error)
+    return figures
+
+
+def _narrowed(network: nn.Module, given: Tensor) -> dict[str, Callable[[], object]]:
+    """With weights that were narrowed once; as now, and with channels beside each other."""
+    half, crops = copy.deepcopy(network).half(), given.half()
+    beside = copy.deepcopy(half).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs leave it out
+    crops_beside = crops.to(memory_format=torch.channels_last)
+    return {
+        "half": lambda: half(crops),
+        "half, channels last": lambda: beside(crops_beside),
+        "graph of half, channels last": lambda: beside(crops_beside),
+    }
+
+
+def _recorded(work: Callable[[], object]) -> torch.cuda.CUDAGraph:
+    apart = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch's own
+    apart.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(apart):
+        for _ in range(3):
+            work()
+    torch.cuda.current_stream().wait_stream(apart)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        work()
+    return graph
+
+
+def compiled(network: nn.Module, given: Tensor) -> dict[str, object]:
+    """The same through `torch.compile`, and the seconds that compiling took."""
+    made = torch.compile(network, mode="reduce-overhead")
+    started = time.perf_counter()
+    with torch.inference_mode():
+        _run(made, given)
+        _synchronize(given.device)
+        seconds = time.perf_counter() - started
+        return {
+            "seconds_to_compile": seconds,
+            "compiled": milliseconds(lambda: _run(made, given), given.device),
+        }
+
+
+@contextmanager
+def _half(device: torch.device) -> Iterator[None]:
+    # Weights that are kept between calls would be in a graph's memory.
+    with torch.autocast(
+        device.type, torch.float16, enabled=device.type == "cuda", cache_enabled=False
+    ):
+        yield
+
+
+def _run(network: Callable[[Tensor], object], given: Tensor) -> object:
+    with _half(given.device):
+        return network(given)
+
+
+def _boxes(faces: KeptFaces, frame: Frame) -> Boxes:
+    of_frame = faces.by_frame[frame.index]
+    return np.array([face.record.box_xyxy for face in of_frame], np.float32).reshape(-1, 4)
+
+
+def _synchronize(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def _event(device: torch.device) -> torch.cuda.Event | None:
+    return torch.cuda.Event(enable_timing=True) if device.type == "cuda" else None  # type: ignore[no-untyped-call]  # torch's own
+
+
+def _record(event: torch.cuda.Event | None) -> None:
+    if event is not None:
+        event.record()

@@ -1,0 +1,69 @@
+"""How busy the GPU is, as its driver says several times a second."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import threading
+import time
+from types import TracebackType
+from typing import Self
+
+_COMMAND = (
+    "nvidia-smi",
+    "--query-gpu=utilization.gpu,utilization.memory,memory.used",
+    "--format=csv,noheader,nounits",
+    "-lms",
+    "50",
+)
+
+
+class Watch:
+    """Asks all the while, in a process of its own, which takes no time from what is measured."""
+
+    def __init__(self) -> None:
+        self._seen: list[tuple[float, tuple[float, ...]]] = []
+        self._process: subprocess.Popen[str] | None = None
+        if shutil.which(_COMMAND[0]):
+            self._process = subprocess.Popen(_COMMAND, stdout=subprocess.PIPE, text=True)
+            self._reading = threading.Thread(target=self._read, daemon=True)
+            self._reading.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait()
+            self._reading.join()
+
+    def since(self, started: float) -> dict[str, float]:
+        """What was seen from that `time.perf_counter()` on: per cent, and MB in use."""
+        lines = [values for at, values in self._seen if at >= started]
+        if not lines:
+            return {}
+        busy, memory_busy, memory = zip(*lines, strict=True)
+        return {
+            "samples": len(lines),
+            "gpu_busy_percent": sum(busy) / len(busy),
+            "gpu_busy_percent_most": max(busy),
+            "memory_busy_percent": sum(memory_busy) / len(memory_busy),
+            "memory_used_mb_most": max(memory),
+        }
+
+    def _read(self) -> None:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            try:
+                values = tuple(float(part) for part in line.split(","))
+            except ValueError:
+                continue  # "[N/A]", or the driver's complaint
+            if len(values) == 3:
+                self._seen.append((time.perf_counter(), values))
