@@ -119,5 +119,5 @@ def test_its_memory_does_not_grow_with_its_length(tmp_path: Path) -> None:
         assert found
         return int(found.group(1)) / 1024
 
-    short, long = 16, 40  # the encoder alone looks ten frames ahead
+    short, long = 24, 56  # the encoder alone looks ten frames ahead
     assert peak_mb(long) - peak_mb(short) < (long - short) * FRAME_MB / 4
