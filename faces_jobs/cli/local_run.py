@@ -19,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from faces_jobs.cli.copy_names import copy_name
 from faces_jobs.cli.damage import damage_text
 from faces_jobs.cli.files_below import files_below
+from faces_jobs.cores import lanes_of
 from faces_jobs.errors import MediaError, NoVideoError
 from faces_jobs.jobs.records import FaceRecord, TrackRecord
 from faces_jobs.logs import about
@@ -153,7 +154,9 @@ class _Run:
                 sinks=sinks,
                 # What the camera sees is shown at once; files are faster in batches.
                 batch_size=wanted.batch_size if source else 1,
-                lanes=wanted.lanes if source else 1,
+                lanes=lanes_of(wanted.lanes, processes=1, device=self._catalog.device)
+                if source
+                else 1,
                 on_progress=lambda done, total: self._bar.update(task, completed=done, total=total),
                 unsure_below=wanted.unsure_below,
             )

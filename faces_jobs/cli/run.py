@@ -13,7 +13,6 @@ from rich.console import Console
 
 from faces_jobs.cli import exits
 from faces_jobs.cli.options import given_options, local_options
-from faces_jobs.cores import lanes_of
 from faces_jobs.errors import DeviceError
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.settings import DetectorName, EncoderName, Settings
@@ -115,7 +114,7 @@ class Wanted:
     camera: int | str
     video_name: str
     batch_size: int
-    lanes: int
+    lanes: int | None  # the setting
     encoder: EncoderName
     max_pixels: int
     unsure_below: str  # the setting; what the spec says counts before it
@@ -138,7 +137,7 @@ def _chosen(arguments: dict[str, Any], settings: Settings, spec: JobSpec) -> Wan
         camera=int(camera) if camera.isdecimal() else camera,
         video_name=name,
         batch_size=settings.batch_size,
-        lanes=lanes_of(settings, processes=1),
+        lanes=settings.lanes,
         encoder=settings.encoder,
         max_pixels=settings.max_pixels,
         unsure_below=settings.unsure_below,

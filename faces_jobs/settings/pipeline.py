@@ -59,7 +59,8 @@ class PipelineSettings(BaseModel):
         ge=1,
         le=64,
         description="Batches that a process looks at at once, each in a thread. Empty: for "
-        "`run` as many as cores, for a worker the cores divided by `FACES_JOBS_WORKERS`.",
+        "`run` as many as cores, for a worker the cores divided by `FACES_JOBS_WORKERS`; with a "
+        "GPU at most two.",
     )
     encoder: EncoderName = Field(
         default="libx264",

@@ -70,7 +70,11 @@ def find(claim: SegmentClaim, worker: Worker) -> bool:
                 spec=spec,
                 sinks=[findings],
                 batch_size=settings.batch_size,
-                lanes=lanes_of(settings, processes=settings.workers),
+                lanes=lanes_of(
+                    settings.lanes,
+                    processes=settings.workers,
+                    device=worker.networks.device,
+                ),
                 on_progress=heartbeat.progress,
                 sampling=Sampling(spec, after_ms=part.sampled_ms),
                 unsure_below=settings.unsure_below,

@@ -61,7 +61,11 @@ def work_whole(claim: SegmentClaim, worker: Worker) -> bool:
                 spec=claim.spec,
                 sinks=[spool, *sinks],
                 batch_size=settings.batch_size,
-                lanes=lanes_of(settings, processes=settings.workers),
+                lanes=lanes_of(
+                    settings.lanes,
+                    processes=settings.workers,
+                    device=worker.networks.device,
+                ),
                 on_progress=heartbeat.progress,
                 unsure_below=settings.unsure_below,
             )

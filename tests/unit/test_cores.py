@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from faces_jobs.cores import MOST_LANES, lanes_of, usable_cores
-from faces_jobs.settings import Settings
+from faces_jobs.cores import LANES_ON_GPU, MOST_LANES, lanes_of, usable_cores
 
 
 @pytest.fixture
@@ -31,6 +30,7 @@ def test_without_a_share_it_is_the_machine_s_cores(limit: Path, text: str) -> No
 
 
 def test_processes_share_the_cores_and_the_setting_counts_before_that() -> None:
-    assert lanes_of(Settings(), processes=1) == min(MOST_LANES, usable_cores())
-    assert lanes_of(Settings(), processes=2 * (os.cpu_count() or 1)) == 1
-    assert lanes_of(Settings(lanes=3), processes=64) == 3
+    assert lanes_of(None, processes=1, device="cpu") == min(MOST_LANES, usable_cores())
+    assert lanes_of(None, processes=1, device="cuda") == min(LANES_ON_GPU, usable_cores())
+    assert lanes_of(None, processes=2 * (os.cpu_count() or 1), device="cpu") == 1
+    assert lanes_of(3, processes=64, device="cuda") == 3

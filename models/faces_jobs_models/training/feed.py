@@ -38,27 +38,16 @@ class Feed:
         self._recipe = recipe
         self._device = device
         self._heads = tuple(recipe.training_heads)
-        chosen = [
-            np.nonzero(~data.held_out)[0]
-            if data.name in recipe.unlabelled
-            else _rows_that_teach(data, self._heads)
-            for data in data_sets
-        ]
+        chosen = [_rows_that_teach(data, self._heads) for data in data_sets]
         weights = [
-            np.full(len(rows), recipe.all_data_sets[data.name])
+            np.full(len(rows), recipe.data_sets[data.name])
             for data, rows in zip(data_sets, chosen, strict=True)
         ]
         self._weights = np.concatenate(weights).astype(np.float64)
         self._crops = _crops_of(data_sets, chosen, device)
         self._inside = _table([data.inside for data in data_sets], chosen).to(device)
         self._targets = {
-            head: _table(
-                [
-                    data.targets[head] * np.float32(data.name in recipe.data_sets)
-                    for data in data_sets
-                ],
-                chosen,
-            ).to(device)
+            head: _table([data.targets[head] for data in data_sets], chosen).to(device)
             for head in self._heads
         }
 

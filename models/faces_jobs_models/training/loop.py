@@ -20,7 +20,7 @@ from faces_jobs_models.training.evaluate import answer_with, evaluate
 from faces_jobs_models.training.feed import Batch, Feed
 from faces_jobs_models.training.figures import Figures
 from faces_jobs_models.training.half_precision import half_pays
-from faces_jobs_models.training.losses import multi_task_loss, teaching_loss
+from faces_jobs_models.training.losses import multi_task_loss
 from faces_jobs_models.training.prepare import Prepared
 from faces_jobs_models.training.recipes import Recipe
 from faces_jobs_models.training.start import start_from
@@ -30,8 +30,6 @@ _LARGEST_GRADIENT = 5.0  # its norm; a rare bad batch would undo an hour
 _MEASUREMENTS = 6  # in a run, about
 
 Say = Callable[[str], None]
-Teachers = Callable[[Tensor], Mapping[str, Tensor]]
-"""Crops as a network takes them -> head to (n, labels), what the teachers say of them."""
 
 
 def run_epochs(
@@ -41,7 +39,6 @@ def run_epochs(
     *,
     out: Path,
     device: torch.device,
-    teachers: Teachers | None,
     say: Say,
 ) -> AttributeNetwork:
     """Train, or go on with the run in `out`; the averaged network is the result.
@@ -53,7 +50,6 @@ def run_epochs(
             is chosen by it, the last averaged weights are the result.
         out: folder of checkpoint and log.
         device: where to calculate.
-        teachers: asked about each batch, where the recipe has some.
         say: takes one line an epoch.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -75,7 +71,8 @@ def run_epochs(
     total_steps = feed.steps_an_epoch * recipe.epochs
     step = progress.step
     measure_every = max(3, recipe.epochs // _MEASUREMENTS)
-    with torch.backends.cudnn.flags(benchmark=True):
+    # Whoever says nothing of `enabled` here trains without cuDNN, fifty times as slowly.
+    with torch.backends.cudnn.flags(enabled=True, benchmark=True):
         for epoch in range(progress.epoch, recipe.epochs):
             started = time.monotonic()
             network.train()
@@ -83,7 +80,7 @@ def run_epochs(
             losses = []
             for batch in feed.epoch(epoch):
                 _set_rate(optimizer, recipe, step / total_steps)
-                loss = _loss(network, batch, recipe, priors, teachers)
+                loss = _loss(network, batch, recipe, priors)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]  # torch's own
                 nn.utils.clip_grad_norm_(network.parameters(), _LARGEST_GRADIENT)
@@ -135,31 +132,19 @@ def _loss(
     batch: Batch,
     recipe: Recipe,
     priors: Mapping[str, Tensor],
-    teachers: Teachers | None,
 ) -> Tensor:
     device = batch.crops.device
     # The averaged weights come out the same in half precision.
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half_pays(device)):
         answers = network.logits(batch.crops)
-    logits = {head: values.float() for head, values in answers.items()}
-    head_weights = {**recipe.head_weights, **recipe.auxiliary}
-    loss = multi_task_loss(
-        logits,
+    return multi_task_loss(
+        {head: values.float() for head, values in answers.items()},
         batch.targets,
         priors=priors,
         adjustment=recipe.adjustment,
-        head_weights=head_weights,
+        head_weights={**recipe.head_weights, **recipe.auxiliary},
         smoothing=recipe.smoothing,
     )
-    if recipe.teaching is None or teachers is None:
-        return loss
-    taught = teaching_loss(
-        logits,
-        teachers(batch.crops),
-        head_weights=head_weights,
-        temperature=recipe.teaching.temperature,
-    )
-    return torch.lerp(loss, taught, recipe.teaching.share)
 
 
 def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
@@ -199,4 +184,4 @@ def _line(
         f"{one.head}/{one.data_set} {one.accuracy:.1%} balanced {one.balanced_accuracy:.1%}"
         for one in figures
     )
-    return f"{recipe.name} {epoch}/{recipe.epochs} loss {loss:.4f} {seconds:.1f} s  {shown}"
+    return f"{recipe.model} {epoch}/{recipe.epochs} loss {loss:.4f} {seconds:.1f} s  {shown}"

@@ -61,30 +61,3 @@ def multi_task_loss(
         each = -(functional.log_softmax(adjusted, dim=1) * target).sum(dim=1)
         losses.append(weight * (each * known).sum() / known.sum().clamp(min=1))
     return torch.stack(losses).sum()
-
-
-def teaching_loss(
-    logits: Mapping[str, Tensor],
-    taught: Mapping[str, Tensor],
-    *,
-    head_weights: Mapping[str, float],
-    temperature: float,
-) -> Tensor:
-    """Weighted sum over the heads of the cross entropy between a network and its teachers.
-
-    After Hinton, Vinyals, Dean: "Distilling the Knowledge in a Neural Network",
-    arXiv:1503.02531. A teacher has an opinion of every crop, so heads that a row's data set does
-    not know are learnt from it as well.
-
-    Args:
-        logits: head -> (n, labels).
-        taught: head -> (n, labels), the teachers' probabilities at `temperature`.
-        head_weights: head -> weight of its mean loss.
-        temperature: by which both sides' logits are divided; gradients are made up for it.
-    """
-    losses = [
-        -weight
-        * (functional.log_softmax(logits[head] / temperature, dim=1) * taught[head]).sum(1).mean()
-        for head, weight in head_weights.items()
-    ]
-    return torch.stack(losses).sum() * temperature**2

@@ -31,22 +31,11 @@ EXPORT_NAME = "export"
 Say = Callable[[str], None]
 
 
-def recipe_of(
-    model: str, labels: Labels, *, epochs: int | None = None, alone: bool = False
-) -> Recipe:
-    """The model's recipe.
-
-    Args:
-        model: which.
-        labels: with `fer2013` those take the place of the votes of FER+.
-        epochs: in place of what the recipe says for the network that ships.
-        alone: without teachers, who take most of the time.
-    """
+def recipe_of(model: str, labels: Labels, *, epochs: int | None = None) -> Recipe:
+    """The model's recipe; with `fer2013` those labels take the place of the votes of FER+."""
     recipe = RECIPES[model]
     if labels == "fer2013" and "ferplus" in recipe.data_sets:
         recipe = with_fer2013_labels(recipe)
-    if alone:
-        recipe = recipe.alone
     return recipe if epochs is None else replace(recipe, epochs=epochs)
 
 
@@ -74,7 +63,7 @@ def run_recipe(
         detector: the run-time one, which finds the faces to cut.
         threads: cores that torch may use.
         say: takes one line an epoch, and one for each reason why rows were left out.
-        advance: takes the number of epochs done, those of teachers and earlier runs included.
+        advance: takes the number of epochs done, those of earlier runs included.
 
     Returns:
         The model's folder, `out/MODEL/export`.
@@ -91,20 +80,19 @@ def run_recipe(
         advance(epochs_in(folder))
 
     if done := epochs_in(folder):
-        say(f"{recipe.model}: going on after epoch {done} of {recipe.all_epochs}")
+        say(f"{recipe.model}: going on after epoch {done} of {recipe.epochs}")
         advance(done)
     trained = train(recipe, data_sets, out=folder, device=torch.device(device), say=after_an_epoch)
-    for log in folder.rglob(LOG_NAME):
-        draw_curves(log.with_name("curves.png"), log)
+    draw_curves(folder / "curves.png", folder / LOG_NAME)
     export = export_model(recipe, trained, out=folder / EXPORT_NAME)
-    labelled = [data for data in data_sets if data.name in recipe.data_sets]
-    _draw_held_out(recipe, trained, labelled, read_record(export), folder)
+    _draw_held_out(recipe, trained, data_sets, read_record(export), folder)
     return export
 
 
 def epochs_in(folder: Path) -> int:
-    """How many epochs the logs of a training and its teachers tell of; 0 where there is none."""
-    return sum(len(log.read_text().splitlines()) for log in folder.rglob(LOG_NAME))
+    """How many epochs the log of a training tells of; 0 where there is none."""
+    log = folder / LOG_NAME
+    return len(log.read_text().splitlines()) if log.is_file() else 0
 
 
 def _prepared(
@@ -112,11 +100,10 @@ def _prepared(
 ) -> list[Prepared]:
     skipped: Counter[str] = Counter()
     found = {one.name: one for one in open_data(data, labels=labels, skipped=skipped)}
-    wanted = tuple(recipe.all_data_sets)
-    missing = [name for name in wanted if name not in found]
+    missing = [name for name in recipe.data_sets if name not in found]
     if missing:
         raise DataLayoutError(
-            f"The recipe of {recipe.model} learns from {', '.join(wanted)}; in {data} "
+            f"The recipe of {recipe.model} learns from {', '.join(recipe.data_sets)}; in {data} "
             f"there is no {' and no '.join(missing)} (found: {', '.join(found) or 'nothing'})."
         )
     prepared = [
@@ -129,7 +116,7 @@ def _prepared(
             gray=recipe.gray,
             skipped=skipped,
         )
-        for name in wanted
+        for name in recipe.data_sets
     ]
     for reason, count in skipped.items():
         if count:

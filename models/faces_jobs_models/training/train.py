@@ -1,4 +1,4 @@
-"""A recipe's training as a whole: its teachers, its network, what is done to it at the end."""
+"""A recipe's training as a whole: its epochs, and what is done to the network at their end."""
 
 from __future__ import annotations
 
@@ -13,14 +13,12 @@ from torch import Tensor, nn
 from faces_jobs_models.attribute_network import AttributeNetwork
 from faces_jobs_models.networks import build_network
 from faces_jobs_models.training.calibrate import calibrate
-from faces_jobs_models.training.checkpoint import epochs_done
 from faces_jobs_models.training.feed import Feed
 from faces_jobs_models.training.figures import Figures
 from faces_jobs_models.training.loop import Say, measure_held_out, run_epochs
 from faces_jobs_models.training.prepare import Prepared
 from faces_jobs_models.training.recipes import Recipe
 from faces_jobs_models.training.start import start_from
-from faces_jobs_models.training.teaching import train_teachers
 from faces_jobs_models.weights import Calibration
 
 
@@ -40,25 +38,17 @@ def train(
 
     Args:
         recipe: what to do.
-        data_sets: prepared crops, in the order of the recipe: those without labels come last.
-        out: folder of checkpoint and log, and of the teachers' folders.
+        data_sets: prepared crops, in the order of the recipe.
+        out: folder of checkpoint and log.
         device: where to calculate. A run that goes on may do so on another device.
         say: takes one line an epoch.
     """
-    labelled = [data for data in data_sets if data.name in recipe.data_sets]
-    # Nobody has to teach a network that has learnt all: its teachers need not be there any more.
-    learning = epochs_done(out) < recipe.epochs
-    teachers = (
-        train_teachers(recipe, labelled, out=out, device=device, say=say) if learning else None
-    )
     feed = Feed(recipe, data_sets, device=device)
-    averaged = run_epochs(
-        recipe, feed, labelled, out=out, device=device, teachers=teachers, say=say
-    )
+    averaged = run_epochs(recipe, feed, data_sets, out=out, device=device, say=say)
     priors = {head: values.cpu() for head, values in feed.priors().items()}
     result = _finished(recipe, averaged.cpu(), priors)
-    calibration = calibrate(result, labelled, crop_size=recipe.crop_size)
-    return Trained(result, calibration, measure_held_out(recipe, result, labelled))
+    calibration = calibrate(result, data_sets, crop_size=recipe.crop_size)
+    return Trained(result, calibration, measure_held_out(recipe, result, data_sets))
 
 
 def _finished(
