@@ -81,14 +81,16 @@ def run(settings: Settings, /, **arguments: Any) -> None:
     in the outputs folder, and all of them together faces.csv, faces.jsonl, faces.parquet and
     tracks.csv. One bad file does not stop the others.
     """
+    # What is wrong is said before what takes seconds to import.
+    wanted = _chosen(arguments, settings, JobSpec.parse_text(given_options(arguments)))
+    if wanted.show_delay_ms is not None and not _has_screen():
+        raise DeviceError("There is no screen for --show: leave it out, or set DISPLAY.")
+
     from faces_jobs.cli.local_run import run_camera, run_files
     from faces_jobs.logs import configure_logs
     from faces_jobs_models.catalog import open_catalog_of
 
     configure_logs("warning", settings.log_format)
-    wanted = _chosen(arguments, settings, JobSpec.parse_text(given_options(arguments)))
-    if wanted.show_delay_ms is not None and not _has_screen():
-        raise DeviceError("There is no screen for --show: leave it out, or set DISPLAY.")
     wanted.outputs.mkdir(parents=True, exist_ok=True)
     with open_catalog_of(
         settings,

@@ -69,6 +69,10 @@ def test_on_a_terminal_it_serves_until_ctrl_c(tmp_path: Path) -> None:
             "PATH": os.defpath,
             "HOME": str(tmp_path),
             "TERM": "xterm",
+            "OMP_NUM_THREADS": "1",
+            # It would measure what is best for a run that lasts a second.
+            "FACES_JOBS_FRAMES_A_RUN": "1",
+            "FACES_JOBS_CROPS_A_RUN": "16",
             "FACES_JOBS_DATA_FOLDER": str(tmp_path / "var"),
             "FACES_JOBS_PORT": str(port),
         },

@@ -78,6 +78,7 @@ def crowd(path: Path, frames: int, *, rows: int) -> Path:
     )
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # it is the frames that demand
 def test_it_is_worked_through_keeps_its_times_and_tells_its_rate(
     bench: Bench, tmp_path: Path
 ) -> None:

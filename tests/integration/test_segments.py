@@ -180,6 +180,7 @@ def test_rows_pictures_and_sound_are_those_of_a_run_in_one(bench: Bench, long_cl
     assert len([path for path in bench.files() if cut in path]) == len(ours), "nothing is left"
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # options are the pipeline's
 @pytest.mark.parametrize(
     "options",
     [
