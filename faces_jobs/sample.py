@@ -98,8 +98,9 @@ def _view(photograph_bgr: Picture, view: View, width: int) -> Picture:
 def _graded(picture_bgr: Picture, *, gain: float, warmth: float) -> Picture:
     """The picture in another light: `warmth` is added to red and taken from blue."""
     shift = np.array([-warmth, 0, warmth], np.float32)
-    graded: Picture = np.clip(picture_bgr * np.float32(gain) + shift, 0, 255).astype(np.uint8)
-    return graded
+    levels = np.arange(256, dtype=np.float32)[:, np.newaxis]
+    table = np.clip(levels * np.float32(gain) + shift, 0, 255).astype(np.uint8)
+    return np.asarray(cv2.LUT(picture_bgr, table[np.newaxis]), np.uint8)
 
 
 def _sounds() -> Iterator[tuple[int, NDArray[np.float32]]]:
