@@ -19,7 +19,7 @@ from typing import Any, get_args
 import click
 import torch
 
-from faces_jobs.cores import MOST_LANES, usable_cores
+from faces_jobs.cores import lanes_of, usable_cores
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.settings import DetectorName
 from faces_jobs_models.catalog import Catalog, open_catalog
@@ -159,7 +159,7 @@ class Bench:
                     path,
                     self.folder,
                     annotated=annotated,
-                    lanes=_lanes(),
+                    lanes=_lanes(self.device),
                     watch=self.watch,
                     faces=faces,
                 ),
@@ -185,7 +185,7 @@ class Bench:
     def _with_streams(self, detector: DetectorName, clip: Clip) -> None:
         with CatalogWithStreams(device=self.device, detector=detector) as catalog:
             self._try(f"{detector}: warm up of streams", lambda: self._warm_up(catalog))
-            for lanes in {_lanes(), LANES[-1]}:
+            for lanes in {_lanes(self.device), LANES[-1]}:
                 self._note(
                     "cells",
                     f"{detector}, a stream a lane, {lanes} lanes, {clip.name}",
@@ -216,7 +216,7 @@ class Bench:
                         clip.short(self.folder),
                         self.folder,
                         annotated=annotated,
-                        lanes=_lanes(),
+                        lanes=_lanes("cpu"),
                         faces=faces,
                     ),
                 )
@@ -253,7 +253,7 @@ class Bench:
     def _warm_up(self, catalog: Catalog) -> None:
         for size in SIZES:
             clip = Clip(size, 5, min(1, self.seconds)).short(self.folder)
-            measure_cell(catalog, clip, self.folder, annotated=False, lanes=_lanes())
+            measure_cell(catalog, clip, self.folder, annotated=False, lanes=_lanes(catalog.device))
 
     def _note(self, title: str, name: str, measure: Callable[[], object]) -> None:
         def work() -> None:
@@ -276,8 +276,8 @@ class Bench:
         self.keep()
 
 
-def _lanes() -> int:
-    return min(MOST_LANES, usable_cores())
+def _lanes(device: Device) -> int:
+    return lanes_of(None, processes=1, device=device)
 
 
 def _machine(device: Device) -> str:
