@@ -1,14 +1,14 @@
-"""How many images a worker takes at once: as many as it does in about a second.
+"""How many images a worker takes at once: as many as it does in about two seconds.
 
-A second is what others wait for their turn at the most, what a cancel waits for at the least,
-and what is lost where the worker is killed. So small images go many at a time, large ones alone.
+That is what others wait for their turn at the most, and what is lost where the worker is killed.
+A cancel is seen between two images. So small images go many at a time, large ones alone.
 """
 
 from __future__ import annotations
 
-BUNDLE_SECONDS = 1.0
+BUNDLE_SECONDS = 2.0
 # Enough that transactions don't count; few enough that several workers share a small folder.
-MOST_IMAGES = 64
+MOST_IMAGES = 128
 FIRST_IMAGES = 8
 # A bundle in hand ends early where it takes this many times as long as it should.
 PATIENCE = 2.0

@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 def answer_bell(worker: Worker) -> None:
     """Write the exports of a job that waits for it, if any; then work on what is next, if any.
 
-    That is one segment; or as many images of a job as are done in about a second.
+    That is one segment; or as many images of a job as are done in about two seconds.
 
     May be called at any time, by many. A message is a doorbell: behind a thousand of a long film
     that of a photograph would be the last to be read, but any of them makes a worker look who is
