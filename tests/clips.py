@@ -169,6 +169,22 @@ def write_cut_short(path: Path, source: Path, *, kept: float) -> Path:
     return path
 
 
+def write_damaged(
+    path: Path, source: Path, which: Iterable[int], *, from_byte: float = 0.0
+) -> Path:
+    """Another video, some of whose packets, by their place in it, are zeros from there on."""
+    with av.open(str(source)) as container:
+        packets = [(one.pos, one.size) for one in container.demux(video=0) if one.size]
+    data = bytearray(source.read_bytes())
+    for number in which:
+        place, size = packets[number]
+        assert place is not None
+        kept = round(size * from_byte)
+        data[place + kept : place + size] = bytes(size - kept)
+    path.write_bytes(data)
+    return path
+
+
 def write_animation(
     path: Path, pictures: Sequence[Picture], durations_ms: Sequence[int], **options: Any
 ) -> Path:

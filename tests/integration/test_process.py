@@ -19,7 +19,7 @@ from faces_jobs.results import (
 )
 from faces_jobs.submit import submit_files
 from faces_jobs.worker.process import process_segment
-from tests.clips import moving, write_video
+from tests.clips import moving, write_damaged, write_video
 from tests.integration.workbench import SMALL, Bench
 
 
@@ -121,14 +121,8 @@ def test_a_video_and_a_photo_become_rows_and_files(bench: Bench, clip: Path, pho
 def test_frames_that_a_damaged_video_can_t_give_are_counted(
     bench: Bench, photo: Path, tmp_path: Path
 ) -> None:
-    path = write_video(tmp_path / "hurt.mp4", moving(20), codec_options={"g": "1"})
-    with av.open(str(path)) as container:
-        packets = [(one.pos, one.size) for one in container.demux(video=0) if one.size]
-    data = bytearray(path.read_bytes())
-    for place, size in packets[10:12]:
-        assert place is not None
-        data[place : place + size] = bytes(size)
-    path.write_bytes(data)
+    whole = write_video(tmp_path / "whole.mp4", moving(20), codec_options={"g": "1"})
+    path = write_damaged(tmp_path / "hurt.mp4", whole, [10, 11])
     job_id = bench.submit(path, photo)
 
     bench.work(job_id)

@@ -25,7 +25,17 @@ from faces_jobs.results import cancel_job, get_job
 from faces_jobs.storage import LocalStorage, StoredFile
 from faces_jobs.worker.process import process_segment
 from faces_jobs.worker.resources import Worker
-from tests.clips import GREEN, RED, Sound, Square, picture, write_cut_short, write_video
+from tests.clips import (
+    GREEN,
+    RED,
+    Sound,
+    Square,
+    moving,
+    picture,
+    write_cut_short,
+    write_damaged,
+    write_video,
+)
 from tests.integration.workbench import SMALL, Bench
 
 FRAMES = 60
@@ -195,6 +205,21 @@ def test_options_give_the_same_in_segments(
     bench: Bench, long_clip: Path, options: dict[str, Any]
 ) -> None:
     same_as_in_one(bench, long_clip, SMALL.model_copy(update=options))
+
+
+@pytest.mark.parametrize("hurt", [[3, 31, 32], [20]], ids=str)
+def test_damaged_frames_of_all_segments_are_counted(
+    bench: Bench, tmp_path: Path, hurt: list[int]
+) -> None:
+    drawn = moving(FRAMES, width=320, height=240)
+    whole = write_video(tmp_path / "a.mp4", drawn, codec="mpeg4", codec_options={"g": "5"})
+    job_id = bench.submit(write_damaged(tmp_path / "b.mp4", whole, hurt, from_byte=0.5))
+    run_all(bench, job_id, in_segments(bench.worker, 0.6))
+    (item,) = bench.items(job_id)
+    assert (item.status, item.damaged_frames) == ("succeeded", len(hurt))
+    assert get_job(bench.worker.database, job_id).damaged_frames == len(hurt)
+    found = [stage for stage, _ in stages(bench, job_id)]
+    assert found.count("find") > 2, "it was cut"
 
 
 def test_a_killed_worker_costs_one_segment_of_any_stage(bench: Bench, long_clip: Path) -> None:

@@ -20,19 +20,10 @@ MAX_PIXELS = 1_000_000
 FRAMES = 60
 
 
-def damaged(path: Path, which: list[int], *, whole_packets: bool = True) -> Path:
-    """The file with these packets of its video, by their place in it, overwritten."""
-    with av.open(str(path)) as container:
-        packets = [(one.pos, one.size) for one in container.demux(video=0) if one.size]
-    data = bytearray(path.read_bytes())
-    for number in which:
-        place, size = packets[number]
-        assert place is not None
-        begin = 0 if whole_packets else size // 2
-        data[place + begin : place + size] = bytes(size - begin)
-    hurt = path.with_name(f"hurt-{path.name}")
-    hurt.write_bytes(data)
-    return hurt
+def damaged(path: Path, which: list[int], *, from_byte: float = 0.0) -> Path:
+    return clips.write_damaged(
+        path.with_name(f"hurt-{path.name}"), path, which, from_byte=from_byte
+    )
 
 
 def read(path: Path) -> tuple[int, int]:
@@ -53,7 +44,7 @@ def test_frames_of_packets_that_are_refused_are_counted(tmp_path: Path, hurt: li
 def test_frames_that_are_shown_in_part_are_counted(tmp_path: Path, codec: str) -> None:
     pictures = clips.moving(FRAMES, width=320, height=240)
     path = clips.write_video(tmp_path / "a.mp4", pictures, codec=codec, codec_options={"g": "1"})
-    frames, count = read(damaged(path, [20, 40], whole_packets=False))
+    frames, count = read(damaged(path, [20, 40], from_byte=0.5))
     assert frames == FRAMES
     assert count == 2
 
@@ -75,7 +66,7 @@ def test_packets_that_give_no_frame_and_no_error_are_counted(tmp_path: Path) -> 
 def test_each_part_counts_its_own(tmp_path: Path) -> None:
     pictures = clips.moving(FRAMES, width=320, height=240)
     whole = clips.write_video(tmp_path / "a.mp4", pictures, codec="mpeg4", codec_options={"g": "5"})
-    path = damaged(whole, [2, 19, 20, 41], whole_packets=False)
+    path = damaged(whole, [2, 19, 20, 41], from_byte=0.5)
     with VideoReader(path, "mov", max_pixels=MAX_PIXELS) as reader:
         first_pts = reader.first_pts
         list(reader)
