@@ -16,6 +16,7 @@ from tests.unit.web.problems import assert_no_leak, assert_problem
 
 # What the web never raises: it belongs to start-up, to workers or to clients.
 NOT_OF_THE_WEB = {
+    "AddressError",
     "SettingsError",
     "ModelError",
     "DataLayoutError",
