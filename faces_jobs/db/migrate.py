@@ -5,20 +5,18 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from importlib.resources import as_file, files
 
 from alembic import command
 from alembic.config import Config
-from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import DBAPIError
 
 from faces_jobs.db.engine import make_engine, sqlite_path
+from faces_jobs.db.revision import MIGRATIONS_PACKAGE, current_revision
 from faces_jobs.errors import DatabaseError
 
-MIGRATIONS_PACKAGE = "faces_jobs_migrations"
 # Any number, as long as all versions of faces_jobs use the same: two that migrate wait in line.
 POSTGRES_LOCK = 4_019_202_461
 
@@ -67,21 +65,6 @@ def check(url: str) -> None:
     with _connected(url) as connection, _config() as config:
         config.attributes["connection"] = connection
         command.check(config)
-
-
-def current_revision(connection: Connection) -> str | None:
-    """The revision that an open connection's database has."""
-    return MigrationContext.configure(connection).get_current_revision()
-
-
-@cache
-def newest_revision() -> str:
-    """The revision that this code's tables are of."""
-    with _config() as config:
-        head = ScriptDirectory.from_config(config).get_current_head()
-    if head is None:
-        raise DatabaseError("This installation carries no migrations: install faces_jobs again.")
-    return head
 
 
 @contextmanager

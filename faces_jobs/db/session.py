@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.engine import BEGIN_OPTION, make_engine, sqlite_path
-from faces_jobs.db.migrate import current_revision, newest_revision
+from faces_jobs.db.revision import current_revision, newest_revision
 from faces_jobs.errors import DatabaseError, StorageFullError
 
 _READ_ONLY = "25006"  # PostgreSQL's read_only_sql_transaction

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from faces_jobs.pipeline.values import Boxes, Detections, Frame, Picture
 
@@ -133,6 +132,10 @@ def pair_boxes(
     overlap = overlaps(
         _grown(np.asarray(first_xyxy, np.float64)), _grown(np.asarray(second_xyxy, np.float64))
     )
+    # Half a second to import, in which no other frame waits: a worker does so before its first job,
+    # and pictures never need it.
+    from scipy.optimize import linear_sum_assignment  # noqa: PLC0415
+
     # What overlaps too little must not win a pair by adding a little to the sum.
     overlap[overlap < LOWEST_OVERLAP] = 0
     rows, columns = linear_sum_assignment(overlap, maximize=True)

@@ -11,7 +11,10 @@ import numpy as np
 
 from faces_jobs.errors import FacesJobsError
 from faces_jobs.jobs.labels import MODELS
+from faces_jobs.pipeline.tracking import pair_boxes
 from faces_jobs.worker.resources import Networks
+
+_A_BOX = np.array([[0.0, 0.0, 1.0, 1.0]])
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +45,7 @@ def warmed(networks: Networks, *, begun: threading.Event) -> Iterator[None]:
 
 
 def warm(networks: Networks) -> None:
-    """Load every network and let each answer once: the first answer takes much longer.
+    """Load every network, and what pairs boxes, and let each answer once: the first takes long.
 
     What is wrong with one is the trouble of the first job that asks for it, not of this worker.
     """
@@ -50,6 +53,7 @@ def warm(networks: Networks) -> None:
         networks.detector().detect([np.zeros((360, 640, 3), np.uint8)])
         for each in networks.classifiers(list(MODELS)):
             each.classify([np.zeros((each.crop_size, each.crop_size, 3), np.uint8)])
+        pair_boxes(_A_BOX, _A_BOX)
     except FacesJobsError as error:
         _log.warning("a network can't be loaded yet: %s", error)
 

@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from faces_jobs.db import migrate
 from faces_jobs.db.endings import finish_segment
 from faces_jobs.db.engine import make_engine
+from faces_jobs.db.revision import newest_revision
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.tables import Base, JobRow
 from faces_jobs.errors import DatabaseError
@@ -30,7 +31,7 @@ def test_upgrading_again_loses_nothing(database_url: str) -> None:
 
     with open_database(database_url) as database:
         assert [found.id for found in list_jobs(database).jobs] == [job.id]
-    assert migrate.current(database_url) == migrate.newest_revision()
+    assert migrate.current(database_url) == newest_revision()
 
 
 def test_going_back_to_nothing_and_up_again(database_url: str) -> None:

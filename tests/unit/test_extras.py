@@ -73,3 +73,11 @@ def test_a_role_runs_on_its_own_extras(extras: tuple[str, ...], code: str, tmp_p
         [sys.executable, "-c", blocked], capture_output=True, text=True, check=False, cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("module", ["faces_jobs.worker.celery_worker", "faces_jobs_web.app"])
+def test_a_process_starts_without_what_its_first_work_may_never_need(module: str) -> None:
+    slow = "alembic", "scipy.optimize", "torch", "boto3"
+    code = f"import sys, {module}\nprint([name for name in {slow!r} if name in sys.modules])"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "[]"
