@@ -132,8 +132,8 @@ def pair_boxes(
     overlap = overlaps(
         _grown(np.asarray(first_xyxy, np.float64)), _grown(np.asarray(second_xyxy, np.float64))
     )
-    # Half a second to import, in which no other frame waits: a worker does so before its first job,
-    # and pictures never need it.
+    # It takes half a second to import, and pictures never need it. A worker has done so when its
+    # first video comes (`worker/warming.py`).
     from scipy.optimize import linear_sum_assignment  # noqa: PLC0415
 
     # What overlaps too little must not win a pair by adding a little to the sum.

@@ -6,7 +6,6 @@ import logging
 from contextlib import ExitStack
 from dataclasses import asdict
 
-from faces_jobs.cores import lanes_of
 from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.db.parts import SegmentFile, finish_part
 from faces_jobs.jobs.documents import ErrorDocument
@@ -70,11 +69,7 @@ def find(claim: SegmentClaim, worker: Worker) -> bool:
                 spec=spec,
                 sinks=[findings],
                 batch_size=settings.batch_size,
-                lanes=lanes_of(
-                    settings.lanes,
-                    processes=settings.workers,
-                    device=worker.networks.device,
-                ),
+                lanes=worker.lanes,
                 on_progress=heartbeat.progress,
                 sampling=Sampling(spec, after_ms=part.sampled_ms),
                 unsure_below=settings.unsure_below,

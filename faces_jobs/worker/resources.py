@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from faces_jobs.cores import lanes_of
 from faces_jobs.counters import Counters
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.pipeline.stages import Classifier, Cropper, Detector
@@ -70,6 +71,12 @@ class Worker:
     begun: threading.Event = field(default_factory=threading.Event)  # its first work
     stop_requested: threading.Event = field(default_factory=threading.Event)
     pace: Pace = field(default_factory=Pace)
+
+    @property
+    def lanes(self) -> int:
+        """Batches of a video that it looks at at once."""
+        settings = self.settings
+        return lanes_of(settings.lanes, processes=settings.workers, device=self.networks.device)
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from contextlib import AbstractContextManager, ExitStack
 
-from faces_jobs.cores import lanes_of
 from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.db.endings import finish_segment
 from faces_jobs.db.outcomes import SegmentResults
@@ -61,11 +60,7 @@ def work_whole(claim: SegmentClaim, worker: Worker) -> bool:
                 spec=claim.spec,
                 sinks=[spool, *sinks],
                 batch_size=settings.batch_size,
-                lanes=lanes_of(
-                    settings.lanes,
-                    processes=settings.workers,
-                    device=worker.networks.device,
-                ),
+                lanes=worker.lanes,
                 on_progress=heartbeat.progress,
                 unsure_below=settings.unsure_below,
             )

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faces_jobs.pipeline.values import Opinion, Picture
+from faces_jobs_models.recorded import Recorded
 from faces_jobs_models.weights import ModelRecord
 
 _CROPS_A_RUN = 16  # onnxruntime gives fewer crops a second above it: they leave the cache
@@ -22,7 +23,7 @@ class Session(Protocol):
         """(n, 3, size, size) float32 BGR 0..255 to (n, labels) probabilities, one array a head."""
 
 
-class AttributeClassifier:
+class AttributeClassifier(Recorded):
     """Gender, expression or multiple, as its record says. Implements `Classifier`."""
 
     def __init__(
@@ -35,27 +36,11 @@ class AttributeClassifier:
     ) -> None:
         if record.input_size is None or record.crop_scale is None:
             raise ValueError(f"the record of {record.name} has no crop size or scale")
+        super().__init__(record, sha256=sha256)
         self._session = session
-        self._record = record
-        self._sha256 = sha256
         self._crop_size = record.input_size
         self._crop_scale = record.crop_scale
         self._crops_a_run = crops_a_run or _CROPS_A_RUN
-
-    @property
-    def name(self) -> str:
-        """Name in records and results."""
-        return self._record.name
-
-    @property
-    def version(self) -> str:
-        """Version of the weights."""
-        return self._record.version
-
-    @property
-    def sha256(self) -> str:
-        """Of the weights file in use."""
-        return self._sha256
 
     @property
     def heads(self) -> Mapping[str, tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""What every detector here does alike: tells its record's name, and takes pictures run by run."""
+"""What every detector here does alike: it takes pictures of one size, run by run."""
 
 from __future__ import annotations
 
@@ -8,32 +8,17 @@ from collections.abc import Sequence
 from faces_jobs.pipeline.values import Detections, Picture
 from faces_jobs_models.detector.options import DetectorOptions
 from faces_jobs_models.detector.pictures import check_pictures
+from faces_jobs_models.recorded import Recorded
 from faces_jobs_models.weights import ModelRecord
 
 
-class BatchedDetector(ABC):
+class BatchedDetector(Recorded, ABC):
     """Finds faces in batches of pictures of one size. Implements `Detector`."""
 
     def __init__(self, record: ModelRecord, options: DetectorOptions, *, sha256: str) -> None:
         """`sha256` is that of the weights file in use."""
-        self._record = record
+        super().__init__(record, sha256=sha256)
         self._options = options
-        self._sha256 = sha256
-
-    @property
-    def name(self) -> str:
-        """Name in records and results."""
-        return self._record.name
-
-    @property
-    def version(self) -> str:
-        """Version of the weights."""
-        return self._record.version
-
-    @property
-    def sha256(self) -> str:
-        """Of the weights file in use."""
-        return self._sha256
 
     def detect(self, pictures_bgr: Sequence[Picture]) -> list[Detections]:
         """Find the faces of each picture.

@@ -52,9 +52,9 @@ def augment(
     x = _move(x, flipped, size, how, random)
     x = _recolour(x, how, random)
     x = _lower(x, how, random)
-    strength = torch.rand(count, 1, 1, 1, generator=random, device=random.device) * how.noise
+    strength = _uniform(random, count, 1, 1, 1) * how.noise
     strength = strength * _chosen(count, how.noise_share, random).reshape(-1, 1, 1, 1)
-    x = x + torch.randn(x.shape, generator=random, device=random.device) * strength
+    x = x + _normal(random, *x.shape) * strength
     x = _erase(x, how, random)
     return x.clamp(0, 255), flipped
 
@@ -66,15 +66,21 @@ def middle(crops: Tensor, *, size: int) -> Tensor:
     return inner.permute(0, 3, 1, 2).float()
 
 
+def _uniform(random: torch.Generator, *shape: int) -> Tensor:
+    return torch.rand(shape, generator=random, device=random.device)
+
+
+def _normal(random: torch.Generator, *shape: int) -> Tensor:
+    return torch.randn(shape, generator=random, device=random.device)
+
+
 def _chosen(count: int, share: float, random: torch.Generator) -> Tensor:
-    return torch.rand(count, generator=random, device=random.device) < share
+    return _uniform(random, count) < share
 
 
 def _smooth(shape: torch.Size, random: torch.Generator) -> Tensor:
     # Large soft blotches: what lies beside a face is mostly out of focus.
-    coarse = (
-        torch.randn(shape[0], shape[1], 4, 4, generator=random, device=random.device) * 50 + 110
-    )
+    coarse = _normal(random, shape[0], shape[1], 4, 4) * 50 + 110
     return functional.interpolate(coarse, size=shape[2:], mode="bilinear", align_corners=False)
 
 
@@ -92,17 +98,9 @@ def _move(
     x: Tensor, flipped: Tensor, size: int, how: Augmentation, random: torch.Generator
 ) -> Tensor:
     count = len(x)
-    angle = (torch.rand(count, generator=random, device=random.device) * 2 - 1) * math.radians(
-        how.degrees
-    )
-    zoom = (
-        torch.exp(torch.randn(count, generator=random, device=random.device) * how.zoom)
-        * size
-        / x.shape[-1]
-    )
-    shift = (
-        torch.randn(count, 2, generator=random, device=random.device) * how.shift * 2
-    )  # the grid is -1..1
+    angle = (_uniform(random, count) * 2 - 1) * math.radians(how.degrees)
+    zoom = torch.exp(_normal(random, count) * how.zoom) * size / x.shape[-1]
+    shift = _normal(random, count, 2) * how.shift * 2  # the grid is -1..1
     mirror = 1 - 2 * flipped.float()
     cosine, sine = torch.cos(angle) * zoom, torch.sin(angle) * zoom
     matrix = torch.stack(
@@ -118,19 +116,13 @@ def _move(
 
 def _recolour(x: Tensor, how: Augmentation, random: torch.Generator) -> Tensor:
     count, channels = x.shape[:2]
-    contrast = torch.exp(
-        torch.randn(count, 1, 1, 1, generator=random, device=random.device) * how.contrast
-    )
-    brightness = (
-        torch.randn(count, 1, 1, 1, generator=random, device=random.device) * how.brightness
-    )
+    contrast = torch.exp(_normal(random, count, 1, 1, 1) * how.contrast)
+    brightness = _normal(random, count, 1, 1, 1) * how.brightness
     mean = x.mean(dim=(1, 2, 3), keepdim=True)
     x = (x - mean) * contrast + mean + brightness
     if channels == 1:
         return x
-    x = x * torch.exp(
-        torch.randn(count, channels, 1, 1, generator=random, device=random.device) * how.colour
-    )
+    x = x * torch.exp(_normal(random, count, channels, 1, 1) * how.colour)
     gray = _chosen(count, how.gray_share, random).reshape(-1, 1, 1, 1)
     return torch.where(gray, x.mean(dim=1, keepdim=True), x)
 
@@ -147,8 +139,8 @@ def _lower(x: Tensor, how: Augmentation, random: torch.Generator) -> Tensor:
 
 def _erase(x: Tensor, how: Augmentation, random: torch.Generator) -> Tensor:
     count, size = len(x), x.shape[-1]
-    sides = torch.rand(count, 2, generator=random, device=random.device) * how.erase_side
-    corner = torch.rand(count, 2, generator=random, device=random.device) * (1 - sides)
+    sides = _uniform(random, count, 2) * how.erase_side
+    corner = _uniform(random, count, 2) * (1 - sides)
     place = (torch.arange(size, device=x.device) + 0.5) / size
     across = (place >= corner[:, 0:1]) & (place <= corner[:, 0:1] + sides[:, 0:1])
     down = (place >= corner[:, 1:2]) & (place <= corner[:, 1:2] + sides[:, 1:2])

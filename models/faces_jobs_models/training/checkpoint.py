@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 FILE_NAME = "checkpoint.safetensors"
+LOG_NAME = "log.jsonl"  # beside it: a line an epoch
 
 
 @dataclass(frozen=True, slots=True)

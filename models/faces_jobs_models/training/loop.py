@@ -15,7 +15,13 @@ from torch import Tensor, nn
 
 from faces_jobs_models.attribute_network import AttributeNetwork
 from faces_jobs_models.networks import build_network
-from faces_jobs_models.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from faces_jobs_models.training.averaging import average
+from faces_jobs_models.training.checkpoint import (
+    LOG_NAME,
+    Progress,
+    load_checkpoint,
+    save_checkpoint,
+)
 from faces_jobs_models.training.evaluate import answer_with, evaluate
 from faces_jobs_models.training.feed import Batch, Feed
 from faces_jobs_models.training.figures import Figures
@@ -25,7 +31,6 @@ from faces_jobs_models.training.prepare import Prepared
 from faces_jobs_models.training.recipes import Recipe
 from faces_jobs_models.training.start import start_from
 
-LOG_NAME = "log.jsonl"
 _LARGEST_GRADIENT = 5.0  # its norm; a rare bad batch would undo an hour
 _MEASUREMENTS = 6  # in a run, about
 
@@ -71,34 +76,30 @@ def run_epochs(
     total_steps = feed.steps_an_epoch * recipe.epochs
     step = progress.step
     measure_every = max(3, recipe.epochs // _MEASUREMENTS)
-    # Whoever says nothing of `enabled` here trains without cuDNN, fifty times as slowly.
-    with torch.backends.cudnn.flags(enabled=True, benchmark=True):
-        for epoch in range(progress.epoch, recipe.epochs):
-            started = time.monotonic()
-            network.train()
-            torch.manual_seed(recipe.seed + epoch)  # dropout draws from it
-            losses = []
-            for batch in feed.epoch(epoch):
-                _set_rate(optimizer, recipe, step / total_steps)
-                loss = _loss(network, batch, recipe, priors)
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]  # torch's own
-                nn.utils.clip_grad_norm_(network.parameters(), _LARGEST_GRADIENT)
-                optimizer.step()
-                step += 1
-                # A young average forgets faster, or it would hold on to the starting weights.
-                average(averaged, network, min(recipe.average, (1 + step) / (10 + step)))
-                losses.append(loss.detach())
-            loss_of_epoch = float(torch.stack(losses).mean())
-            done = Progress(epoch=epoch + 1, step=step)
-            save_checkpoint(
-                out, network=network, averaged=averaged, optimizer=optimizer, progress=done
-            )
-            measured = (epoch + 1) % measure_every == 0 and epoch + 1 < recipe.epochs
-            figures = measure_held_out(recipe, averaged, data_sets) if measured else []
-            seconds = time.monotonic() - started
-            _log(out, epoch + 1, loss_of_epoch, seconds, figures)
-            say(_line(recipe, epoch + 1, loss_of_epoch, seconds, figures))
+    for epoch in range(progress.epoch, recipe.epochs):
+        started = time.monotonic()
+        network.train()
+        torch.manual_seed(recipe.seed + epoch)  # dropout draws from it
+        losses = []
+        for batch in feed.epoch(epoch):
+            _set_rate(optimizer, recipe, step / total_steps)
+            loss = _loss(network, batch, recipe, priors)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+            nn.utils.clip_grad_norm_(network.parameters(), _LARGEST_GRADIENT)
+            optimizer.step()
+            step += 1
+            # A young average forgets faster, or it would hold on to the starting weights.
+            average(averaged, network, min(recipe.average, (1 + step) / (10 + step)))
+            losses.append(loss.detach())
+        loss_of_epoch = float(torch.stack(losses).mean())
+        done = Progress(epoch=epoch + 1, step=step)
+        save_checkpoint(out, network=network, averaged=averaged, optimizer=optimizer, progress=done)
+        measured = (epoch + 1) % measure_every == 0 and epoch + 1 < recipe.epochs
+        figures = measure_held_out(recipe, averaged, data_sets) if measured else []
+        seconds = time.monotonic() - started
+        _log(out, epoch + 1, loss_of_epoch, seconds, figures)
+        say(_line(recipe, epoch + 1, loss_of_epoch, seconds, figures))
     return averaged
 
 
@@ -113,18 +114,6 @@ def measure_held_out(
         data_sets,
         crop_size=recipe.crop_size,
     )
-
-
-@torch.no_grad()
-def average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
-    """Move the averaged weights on: `decay` of them stays, the rest is the network's."""
-    pairs = list(zip(averaged.state_dict().values(), network.state_dict().values(), strict=True))
-    numbers = [(old, new) for old, new in pairs if old.is_floating_point()]
-    # All at once: hundreds of small tensors, one by one, would cost a tenth of a step.
-    torch._foreach_lerp_([old for old, _ in numbers], [new for _, new in numbers], 1 - decay)
-    for old, new in pairs:
-        if not old.is_floating_point():
-            old.copy_(new)
 
 
 def _loss(

@@ -15,9 +15,9 @@ from faces_jobs.pipeline.stages import Detector
 from faces_jobs_models.device import Device
 from faces_jobs_models.training.calibration import calibration_half, with_temperature
 from faces_jobs_models.training.charts import draw_curves
+from faces_jobs_models.training.checkpoint import LOG_NAME
 from faces_jobs_models.training.evaluate import answer_with, ask
 from faces_jobs_models.training.export import export_model
-from faces_jobs_models.training.loop import LOG_NAME
 from faces_jobs_models.training.pictures import draw_head
 from faces_jobs_models.training.prepare import Prepared, prepare
 from faces_jobs_models.training.readers import open_data

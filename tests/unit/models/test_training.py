@@ -19,9 +19,9 @@ from faces_jobs_models.catalog import Catalog, open_catalog
 from faces_jobs_models.networks import build_network
 from faces_jobs_models.residual import BodyConfig
 from faces_jobs_models.training.augment import Augmentation, augment, middle
+from faces_jobs_models.training.checkpoint import LOG_NAME
 from faces_jobs_models.training.export import export_model
 from faces_jobs_models.training.figures import figures_of
-from faces_jobs_models.training.loop import LOG_NAME
 from faces_jobs_models.training.losses import log_priors, multi_task_loss
 from faces_jobs_models.training.prepare import MARGIN, Prepared, prepare
 from faces_jobs_models.training.readers import open_data

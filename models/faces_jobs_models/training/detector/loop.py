@@ -12,16 +12,20 @@ import torch
 from torch import Tensor, nn
 
 from faces_jobs_models.detector.yunet import YuNet
-from faces_jobs_models.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from faces_jobs_models.training.averaging import average
+from faces_jobs_models.training.checkpoint import (
+    LOG_NAME,
+    Progress,
+    load_checkpoint,
+    save_checkpoint,
+)
 from faces_jobs_models.training.detector.feed import Batch, batches
 from faces_jobs_models.training.detector.losses import distillation_loss, hint_loss
 from faces_jobs_models.training.detector.recipe import DetectorRecipe
 from faces_jobs_models.training.detector.scenes import Scenes
 from faces_jobs_models.training.detector.teacher import Teacher
 from faces_jobs_models.training.half_precision import half_pays
-from faces_jobs_models.training.loop import average
 
-LOG_NAME = "log.jsonl"
 _LARGEST_GRADIENT = 10.0
 
 Say = Callable[[str], None]

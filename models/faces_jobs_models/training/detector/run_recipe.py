@@ -14,7 +14,8 @@ from faces_jobs.errors import DataLayoutError
 from faces_jobs_models.detector.export import DetectorNote, write_detector
 from faces_jobs_models.device import Device
 from faces_jobs_models.training.charts import draw_curves
-from faces_jobs_models.training.detector.loop import LOG_NAME, train_detector
+from faces_jobs_models.training.checkpoint import LOG_NAME
+from faces_jobs_models.training.detector.loop import train_detector
 from faces_jobs_models.training.detector.recipe import DetectorRecipe
 from faces_jobs_models.training.detector.scenes import Photograph, Scenes
 from faces_jobs_models.training.detector.score_power import score_power

@@ -1,0 +1,29 @@
+"""What every network says of itself: the name, version and weights file of its record."""
+
+from __future__ import annotations
+
+from faces_jobs_models.weights import ModelRecord
+
+
+class Recorded:
+    """Something that answers with the weights of a record."""
+
+    def __init__(self, record: ModelRecord, *, sha256: str) -> None:
+        """`sha256` is that of the weights file in use."""
+        self._record = record
+        self._sha256 = sha256
+
+    @property
+    def name(self) -> str:
+        """Name in records and results."""
+        return self._record.name
+
+    @property
+    def version(self) -> str:
+        """Version of the weights."""
+        return self._record.version
+
+    @property
+    def sha256(self) -> str:
+        """Of the weights file in use."""
+        return self._sha256

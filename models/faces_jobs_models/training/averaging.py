@@ -1,0 +1,18 @@
+"""The moving average of a network's weights, which is what a training gives."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+@torch.no_grad()
+def average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
+    """Move the averaged weights on: `decay` of them stays, the rest is the network's."""
+    pairs = list(zip(averaged.state_dict().values(), network.state_dict().values(), strict=True))
+    numbers = [(old, new) for old, new in pairs if old.is_floating_point()]
+    # All at once: hundreds of small tensors, one by one, would cost a tenth of a step.
+    torch._foreach_lerp_([old for old, _ in numbers], [new for _, new in numbers], 1 - decay)
+    for old, new in pairs:
+        if not old.is_floating_point():
+            old.copy_(new)
