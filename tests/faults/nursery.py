@@ -21,6 +21,19 @@ from pathlib import Path
 from tests.faults.process import CODE, Request, play
 
 LARGEST_REQUEST = 65536
+# What such processes load when they first need it. Hundreds of them would each do it anew.
+# (Not onnxruntime: a process that is forked after it was loaded aborts at its end.)
+NEEDED_LATER = (
+    "celery.apps.worker",
+    "celery.backends.base",
+    "celery.fixups.django",
+    "gunicorn.workers.gthread",
+    "kombu.transport.filesystem",
+    "kombu.transport.redis",
+    "onnx.compose",
+    "psycopg",
+    "scipy.optimize",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--control", type=int, required=True)
     control = socket.socket(fileno=parser.parse_args().control)
-    for module in CODE.values():
+    for module in (*CODE.values(), *NEEDED_LATER):
         importlib.import_module(module)
     born = _serve(control)
     if born is not None:

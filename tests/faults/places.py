@@ -56,6 +56,8 @@ QUICK: dict[str, Any] = {
 }
 ALWAYS: dict[str, Any] = {
     "device": "cpu",
+    "frames_a_run": 1,  # else each worker would measure what is best
+    "crops_a_run": 16,
     "segment_seconds": 0.5,
     "batch_size": 4,
     "min_free_bytes": 1024 * 1024,
