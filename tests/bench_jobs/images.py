@@ -17,14 +17,13 @@ from faces_jobs.db.tables import ItemRow, JobRow, MeasureRow
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.jobs.status import ItemStatus
 from faces_jobs.queue import open_queue
-from faces_jobs.results import get_job
 from faces_jobs.storage import open_storage
 from faces_jobs.submit import submit_folder
-from tests.bench_jobs.backends import Backend, running
+from tests.bench_jobs.backends import Backend, running, status_of
 
 SIDE = 160  # pixels: a thumbnail, as folders of faces hold them
 EARLY = 1000
-POLL_SECONDS = 0.2
+POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +78,7 @@ def measure_images(backend: Backend, count: int) -> ImagesFigures:
             inference = session.scalar(
                 select(func.sum(MeasureRow.value)).where(MeasureRow.name == "stage_seconds")
             )
-        status = get_job(database, job_id).status
+        status = status_of(database, job_id)
     if status != "succeeded" or inference is None:
         raise RuntimeError(f"the job ended {status}")
     return ImagesFigures(
@@ -95,7 +94,7 @@ def measure_images(backend: Backend, count: int) -> ImagesFigures:
 def _watch(database: Database, job_id: str, worker: psutil.Process) -> tuple[float, float]:
     """Resident MB of the worker after EARLY images, and at the end."""
     early = late = 0.0
-    while not get_job(database, job_id).status.ended:
+    while not status_of(database, job_id).ended:
         resident = worker.memory_info().rss / 2**20
         if not early and _done(database, job_id) >= EARLY:
             early = resident

@@ -14,12 +14,11 @@ import psutil
 from faces_jobs.db.session import open_database
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.queue import open_queue
-from faces_jobs.results import get_job
 from faces_jobs.storage import open_storage
 from faces_jobs.submit import submit_files
-from tests.bench_jobs.backends import Backend, running
+from tests.bench_jobs.backends import Backend, running, status_of
 
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +103,11 @@ def _job(backend: Backend, clip: Path, *, annotated: bool) -> Took:
             settings=settings,
         ).job_id
         with running(backend, "worker") as process:
-            while not get_job(database, job_id).status.ended:
+            while not status_of(database, job_id).ended:
                 time.sleep(POLL_SECONDS)
             seconds = time.perf_counter() - started
             used = psutil.Process(process.pid).cpu_times()
-        status = get_job(database, job_id).status
+        status = status_of(database, job_id)
     if status != "succeeded":
         raise RuntimeError(f"the job ended {status}")
     return Took(seconds, used.user + used.system)
