@@ -11,6 +11,7 @@ from faces_jobs.pipeline.cuts import NotCuttableError
 from faces_jobs.worker.resources import Worker
 
 FOUND = "found"  # a part's faces with all that linking goes by
+PORTRAITS = "portraits"  # the best shots of a part's own tracks
 LINKED = "linked"  # what is to be drawn of a part
 DRAWN = "drawn"  # a part's pictures
 LENGTH = "length"  # how long a part's last picture is shown

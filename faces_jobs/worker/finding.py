@@ -1,4 +1,4 @@
-"""Finds the faces of one part of a video, and keeps all that linking them goes by."""
+"""Finds the faces of one part of a video; keeps what linking them goes by, and best shots."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from faces_jobs.pipeline.cuts import Part
 from faces_jobs.pipeline.frames import open_part
 from faces_jobs.pipeline.run import run_item
 from faces_jobs.pipeline.sampling import Sampling
+from faces_jobs.pipeline.stages import Sink
 from faces_jobs.pipeline.tracking import OverlapTracker
 from faces_jobs.pipeline.unsure import thresholds_of_all
 from faces_jobs.sinks.findings import Findings
+from faces_jobs.sinks.portraits import Portraits
 from faces_jobs.storage import told_when_full
-from faces_jobs.worker.between import FOUND
+from faces_jobs.worker.between import FOUND, PORTRAITS
 from faces_jobs.worker.facts import count_run, facts_of, models_of
 from faces_jobs.worker.holding import Holding
 from faces_jobs.worker.record import Published, record
@@ -36,7 +38,7 @@ def find(claim: SegmentClaim, worker: Worker) -> bool:
     """
     settings, storage, spec = worker.settings, worker.storage, claim.spec
     part = Part.of(claim.part or {})
-    name = f"{part.number}.found.jsonl"
+    names = {FOUND: f"{part.number}.found.jsonl"}
     with ExitStack() as stack:
         heartbeat = stack.enter_context(Holding(claim, worker))
         stack.enter_context(told_when_full())
@@ -59,7 +61,14 @@ def find(claim: SegmentClaim, worker: Worker) -> bool:
                 classifiers, settings.unsure_below, spec.unsure_below
             ),
         }
-        with Findings(out / name, header) as findings:
+        with ExitStack() as sinks:
+            kept: list[Sink] = [sinks.enter_context(Findings(out / names[FOUND], header))]
+            if not spec.annotated:  # else the part is read again anyway
+                names[PORTRAITS] = f"{part.number}.portraits.zip"
+                folder = workspace / "portraits"
+                folder.mkdir()
+                portraits = Portraits(out / names[PORTRAITS], folder=folder)
+                kept.append(sinks.enter_context(portraits))
             report = run_item(
                 reader,
                 detector=detector,
@@ -67,7 +76,7 @@ def find(claim: SegmentClaim, worker: Worker) -> bool:
                 classifiers=classifiers,
                 cropper=worker.networks.cropper(),
                 spec=spec,
-                sinks=[findings],
+                sinks=kept,
                 batch_size=settings.batch_size,
                 lanes=worker.lanes,
                 on_progress=heartbeat.progress,
@@ -86,7 +95,10 @@ def find(claim: SegmentClaim, worker: Worker) -> bool:
             lambda: finish_part(
                 worker.database,
                 claim,
-                [SegmentFile(FOUND, name, part.number, stored[name].key)],
+                [
+                    SegmentFile(kind, name, part.number, stored[name].key)
+                    for kind, name in names.items()
+                ],
                 frames=report.frames_read,
                 damaged_frames=report.damaged_frames,
                 error=None if error is None else ErrorDocument(code=error.code, message=str(error)),

@@ -15,8 +15,9 @@ from faces_jobs.jobs.records import FaceRecord, ModelVersion, TrackRecord
 from faces_jobs.pipeline.linking import Linker
 from faces_jobs.pipeline.values import Face
 from faces_jobs.sinks.findings import read_findings, read_header, write_linked
+from faces_jobs.sinks.portraits import unpack_portraits
 from faces_jobs.storage import told_when_full
-from faces_jobs.worker.between import FOUND, LINKED, files_between
+from faces_jobs.worker.between import FOUND, LINKED, PORTRAITS, SHOT, files_between
 from faces_jobs.worker.heartbeat import Heartbeat
 from faces_jobs.worker.holding import Holding
 from faces_jobs.worker.record import Published, record
@@ -65,17 +66,19 @@ def link(claim: SegmentClaim, worker: Worker) -> bool:
                 write_linked(out / f"{number}.linked.jsonl", [*before, *frames])
             shown = frames[-1] if frames else shown
         tracks = linker.tracks()
+        portraits = files_between(claim, worker, PORTRAITS, workspace=workspace)
+        draws = []
+        for number, (start_frame, end_frame, part) in enumerate(parts):
+            best = _best_in(tracks, start_frame, end_frame)
+            is_told = number in portraits and unpack_portraits(portraits[number], best, out)
+            if number in found and (claim.spec.annotated or (best and not is_told)):
+                draws.append(part)
         results = LinkResults(
             facts=ItemFacts(**header["facts"]),
             tracks=tracks,
             models=[ModelVersion(**model) for model in header["models"]],
             files=_publish(claim, worker, heartbeat, out),
-            draws=[
-                part
-                for number, (start_frame, end_frame, part) in enumerate(parts)
-                if number in found
-                and (claim.spec.annotated or _has_best(tracks, start_frame, end_frame))
-            ],
+            draws=draws,
         )
         ended = record(
             worker,
@@ -94,7 +97,9 @@ def _publish(
     )
     heartbeat.stop()
     return [
-        SegmentFile(LINKED, name, int(name.partition(".")[0]), file.key)
+        SegmentFile(
+            SHOT if name.endswith(".jpg") else LINKED, name, int(name.partition(".")[0]), file.key
+        )
         for name, file in stored.items()
     ]
 
@@ -112,9 +117,13 @@ def _records(frames: Sequence[tuple[int, Sequence[Face]]]) -> Iterator[FaceRecor
     return (face.record for _, faces in frames for face in faces)
 
 
-def _has_best(tracks: Sequence[TrackRecord], start_frame: int, end_frame: int | None) -> bool:
-    return any(
-        start_frame <= track.best_frame_index
-        and (end_frame is None or track.best_frame_index < end_frame)
+def _best_in(
+    tracks: Sequence[TrackRecord], start_frame: int, end_frame: int | None
+) -> list[TrackRecord]:
+    """The tracks that are seen best in these frames."""
+    return [
+        track
         for track in tracks
-    )
+        if start_frame <= track.best_frame_index
+        and (end_frame is None or track.best_frame_index < end_frame)
+    ]

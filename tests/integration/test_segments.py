@@ -23,6 +23,7 @@ from faces_jobs.db.tables import (
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.results import cancel_job, get_job
 from faces_jobs.storage import LocalStorage, StoredFile
+from faces_jobs.worker import linking
 from faces_jobs.worker.process import process_segment
 from faces_jobs.worker.resources import Worker
 from tests.clips import (
@@ -205,6 +206,23 @@ def test_options_give_the_same_in_segments(
     bench: Bench, long_clip: Path, options: dict[str, Any]
 ) -> None:
     same_as_in_one(bench, long_clip, SMALL.model_copy(update=options))
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["kept", "lost"])
+def test_without_a_copy_nothing_is_read_again_for_best_shots(
+    bench: Bench, long_clip: Path, monkeypatch: pytest.MonkeyPatch, *, kept: bool
+) -> None:
+    if not kept:  # as where linking makes one track of what a part took for two
+        monkeypatch.setattr(linking, "unpack_portraits", lambda *_: False)
+    cut = same_as_in_one(bench, long_clip, SMALL.model_copy(update={"annotated": False}))
+
+    whole = next(job_id for job_id in _jobs(bench) if job_id != cut)
+    shots = {name: data for name, data in files(bench, whole).items() if name.endswith(".jpg")}
+    assert len(shots) >= 3
+    assert {name: files(bench, cut)[name] for name in shots} == shots
+    assert ("draw" in dict(stages(bench, cut))) != kept
+    with bench.worker.database.read() as session:
+        assert session.scalars(select(SegmentFileRow.name)).all() == []
 
 
 @pytest.mark.parametrize("hurt", [[3, 31, 32], [20]], ids=str)
