@@ -13,15 +13,15 @@ from faces_jobs.worker.resources import Worker
 FOUND = "found"  # a part's faces with all that linking goes by
 PORTRAITS = "portraits"  # the best shots of a part's own tracks
 LINKED = "linked"  # what is to be drawn of a part
-DRAWN = "drawn"  # a part's pictures
-LENGTH = "length"  # how long a part's last picture is shown
+DRAWN = "drawn"  # the pictures of a run of a part
+LENGTH = "length"  # how long a run's last picture is shown
 SHOT = "shot"  # a track's best shot
 
 
 def files_between(
     claim: SegmentClaim, worker: Worker, kind: str, *, workspace: Path, only: int | None = None
 ) -> dict[int, Path]:
-    """An item's files of one kind, by part or track, in their order; or of `only` that one.
+    """An item's files of one kind, by part, run or track, in their order; or of `only` that one.
 
     Where files are kept elsewhere they are brought to a folder in the workspace.
 
