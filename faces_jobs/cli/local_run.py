@@ -17,10 +17,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from faces_jobs.cli.copy_names import copy_name
-from faces_jobs.cli.damage import damage_text
 from faces_jobs.cli.files_below import files_below
 from faces_jobs.cores import lanes_of
 from faces_jobs.errors import MediaError, NoVideoError
+from faces_jobs.jobs.damage import damage_text
 from faces_jobs.jobs.records import FaceRecord, TrackRecord
 from faces_jobs.logs import about
 from faces_jobs.pipeline.camera import CameraReader

@@ -19,8 +19,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from faces_jobs.cli.damage import damage_text
 from faces_jobs.client import Client
+from faces_jobs.jobs.damage import damage_text
 from faces_jobs.jobs.documents import AttributeDocument, ItemDocument, JobDocument, TrackDocument
 from faces_jobs.jobs.labels import HEADS, UNSURE
 

@@ -37,8 +37,8 @@ class Portraits(Thumbnails):
             for track, path in self.paths():
                 pack.write(path, self._names[track])
 
-    def _write(self, frame: Frame, face: Face) -> None:
-        super()._write(frame, face)
+    def _keep(self, frame: Frame, face: Face) -> None:
+        super()._keep(frame, face)
         self._names[face.record.track] = _name(frame.index, face.record.box_xyxy)
 
 

@@ -17,19 +17,22 @@ from faces_jobs.storage import told_when_full
 SIDE = 192  # pixels; a card on a page shows it at half that on a sharp screen
 SCALE = 1.7  # of the box's longer side: hair and chin belong to a portrait
 JPEG_QUALITY = 88
+MOST_HELD = 64  # tracks whose shot waits in memory (110 kB) for a better one
 
 
 class Thumbnails:
     """A `Sink` that writes `<prefix><track>.jpg` for each track into a folder that is there.
 
-    A better shot replaces the one before it on disk, so memory does not grow with the tracks.
-    Open it with `with`; on an error its files are removed.
+    A face that comes nearer has a better shot in every frame, so a shot is held for a while before
+    it is written; a better one replaces it there, or on disk: memory does not grow with the
+    tracks. Open it with `with`; on an error its files are removed.
     """
 
     def __init__(self, folder: Path, *, prefix: str = "") -> None:
         self._folder = folder
         self._prefix = prefix
         self._best: dict[int, float] = {}  # track to the quality of its thumbnail
+        self._held: dict[int, Picture] = {}  # thumbnails that are not written, the oldest first
 
     def __enter__(self) -> Self:
         return self
@@ -40,12 +43,14 @@ class Thumbnails:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is not None:
-            for _, path in self.paths():
-                path.unlink(missing_ok=True)
+        if error is None:
+            self._write_held()
+            return
+        for _, path in self.paths():
+            path.unlink(missing_ok=True)
 
     def paths(self) -> Iterator[tuple[int, Path]]:
-        """(track, path of its thumbnail), by track."""
+        """(track, path of its thumbnail), by track; the files are there after `finish`."""
         for track in sorted(self._best):
             yield track, self._path(track)
 
@@ -60,23 +65,40 @@ class Thumbnails:
         for face in faces:
             track = face.record.track
             if face.quality > self._best.get(track, -1.0):
-                self._write(frame, face)
+                self._keep(frame, face)
                 self._best[track] = face.quality
 
     def finish(self, tracks: Sequence[TrackRecord]) -> None:
-        """Drop the thumbnails of tracks that came to nothing."""
+        """Write what is held, and drop the thumbnails of tracks that came to nothing.
+
+        Raises:
+            StorageFullError: there is no room for it.
+        """
         for track in self._best.keys() - {track.track for track in tracks}:
+            self._held.pop(track, None)
             self._path(track).unlink(missing_ok=True)
             del self._best[track]
+        self._write_held()
 
     def _path(self, track: int) -> Path:
         return self._folder / f"{self._prefix}{track}.jpg"
 
-    def _write(self, frame: Frame, face: Face) -> None:
+    def _keep(self, frame: Frame, face: Face) -> None:
+        """Hold this shot; the one that was held longest is written where there are too many."""
         portrait_bgr = _portrait(frame.picture_bgr, face.record.box_xyxy)
+        self._held[face.record.track] = portrait_bgr
+        if len(self._held) > MOST_HELD:
+            track = next(iter(self._held))
+            self._write(track, self._held.pop(track))
+
+    def _write_held(self) -> None:
+        while self._held:
+            self._write(*self._held.popitem())
+
+    def _write(self, track: int, portrait_bgr: Picture) -> None:
         _, encoded = cv2.imencode(".jpg", portrait_bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         with told_when_full():
-            self._path(face.record.track).write_bytes(encoded.data)
+            self._path(track).write_bytes(encoded.data)
 
 
 def _portrait(picture_bgr: Picture, box_xyxy: BoxXyxy) -> Picture:

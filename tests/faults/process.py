@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from faces_jobs.cli import main as faces_jobs
+from faces_jobs.worker import drawing_runs
 from tests.faults import clock
 from tests.faults.points import POINTS, Kind, Piece
 
 MEGABYTE = 1024 * 1024
+SHORT_PART = 5  # frames: the clip's parts are to be drawn in runs, as those of real videos are
 # Where the code of each kind of process begins.
 CODE = {
     "web": "faces_jobs_web.server",
@@ -66,6 +68,7 @@ def grow() -> None:
 def play(request: Request, *, tell: int, hear: int) -> None:
     """Be one process until it is ended: what `faces-jobs KIND` is."""
     line = Line(tell, hear)
+    drawing_runs.FEWEST_FRAMES = SHORT_PART
     if request.clock is not None:
         clock.follow(Path(request.clock))
     if request.held:

@@ -10,6 +10,7 @@ from typing import Any
 from flask import Flask
 from markupsafe import Markup, escape
 
+from faces_jobs.jobs.damage import damage_text
 from faces_jobs.jobs.labels import ANSWERS, HEADS, UNSURE
 from faces_jobs.jobs.status import JobStatus
 from faces_jobs_web.guard import FORM_FIELD, form_token
@@ -43,7 +44,8 @@ def install_rendering(app: Flask) -> None:
     """Give the app's templates their filters and the values that every page has."""
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
-    for filter_ in (clock, size, day, share, span, count, kind_name, status_name, short_id, coded):
+    names = (kind_name, status_name, short_id, coded, damage_text)
+    for filter_ in (clock, size, day, share, span, count, *names):
         app.add_template_filter(filter_)
     app.context_processor(_on_every_page)
 

@@ -11,7 +11,7 @@ from PIL import Image
 from faces_jobs.jobs.records import Attribute, FaceRecord, TrackRecord
 from faces_jobs.pipeline.values import Face, Frame
 from faces_jobs.sinks.image import IMAGE_FORMATS, AnnotatedImage
-from faces_jobs.sinks.thumbnails import SIDE, Thumbnails
+from faces_jobs.sinks.thumbnails import MOST_HELD, SIDE, Thumbnails
 
 GENDER = {"gender": Attribute("female", 0.9)}
 
@@ -67,6 +67,22 @@ def test_each_track_has_the_thumbnail_of_its_best_shot(tmp_path: Path) -> None:
     with Image.open(tmp_path / "1.jpg") as image:
         assert (image.format, image.size) == ("JPEG", (SIDE, SIDE))
         assert np.asarray(image).mean() > 245
+
+
+def test_of_more_tracks_than_are_held_each_has_its_best_shot(tmp_path: Path) -> None:
+    tracks = list(range(1, MOST_HELD + 20))
+    shades = {track: 60 + track for track in tracks}
+    with Thumbnails(tmp_path) as sink:
+        for quality, shade in ((0.5, 10), (0.9, None), (0.7, 20)):
+            for track in tracks:
+                level = shades[track] if shade is None else shade
+                frame = Frame(track, 0.0, np.full((121, 160, 3), level, np.uint8))
+                sink.add(frame, [a_face(track=track, quality=quality)], analysed=True)
+        assert len(list(tmp_path.iterdir())) >= len(tracks) - MOST_HELD, "not all are held"
+        sink.finish([a_track(track) for track in tracks])
+    for track, path in sink.paths():
+        with Image.open(path) as image:
+            assert abs(np.asarray(image).mean() - shades[track]) < 2
 
 
 def test_thumbnails_of_several_items_share_a_folder(tmp_path: Path) -> None:

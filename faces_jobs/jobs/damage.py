@@ -1,4 +1,4 @@
-"""What commands say of frames that a damaged file could not give."""
+"""What commands and pages say of frames that a damaged file could not give."""
 
 from __future__ import annotations
 
