@@ -17,7 +17,10 @@ from faces_jobs.storage import told_when_full
 SIDE = 192  # pixels; a card on a page shows it at half that on a sharp screen
 SCALE = 1.7  # of the box's longer side: hair and chin belong to a portrait
 JPEG_QUALITY = 88
-MOST_HELD = 64  # tracks whose shot waits in memory (110 kB) for a better one
+MOST_HELD = 64  # tracks whose shot waits in memory for a better one
+LARGEST_HELD = (
+    2 * SIDE
+)  # pixels: a larger shot is made small at once, which takes longer than a copy
 
 
 class Thumbnails:
@@ -32,7 +35,7 @@ class Thumbnails:
         self._folder = folder
         self._prefix = prefix
         self._best: dict[int, float] = {}  # track to the quality of its thumbnail
-        self._held: dict[int, Picture] = {}  # thumbnails that are not written, the oldest first
+        self._held: dict[int, Picture] = {}  # shots that are not written, the oldest first
 
     def __enter__(self) -> Self:
         return self
@@ -85,8 +88,9 @@ class Thumbnails:
 
     def _keep(self, frame: Frame, face: Face) -> None:
         """Hold this shot; the one that was held longest is written where there are too many."""
-        portrait_bgr = _portrait(frame.picture_bgr, face.record.box_xyxy)
-        self._held[face.record.track] = portrait_bgr
+        square_bgr = _square(frame.picture_bgr, face.record.box_xyxy)
+        is_small = square_bgr.shape[0] <= LARGEST_HELD
+        self._held[face.record.track] = square_bgr.copy() if is_small else _portrait(square_bgr)
         if len(self._held) > MOST_HELD:
             track = next(iter(self._held))
             self._write(track, self._held.pop(track))
@@ -95,19 +99,27 @@ class Thumbnails:
         while self._held:
             self._write(*self._held.popitem())
 
-    def _write(self, track: int, portrait_bgr: Picture) -> None:
+    def _write(self, track: int, shot_bgr: Picture) -> None:
+        portrait_bgr = _portrait(shot_bgr)
         _, encoded = cv2.imencode(".jpg", portrait_bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         with told_when_full():
             self._path(track).write_bytes(encoded.data)
 
 
-def _portrait(picture_bgr: Picture, box_xyxy: BoxXyxy) -> Picture:
-    """(SIDE, SIDE, 3) around the box: moved, or made smaller, rather than filled up at an edge."""
+def _square(picture_bgr: Picture, box_xyxy: BoxXyxy) -> Picture:
+    """A view around the box: moved, or made smaller, rather than filled up at an edge."""
     height, width = picture_bgr.shape[:2]
     left, top, right, bottom = box_xyxy
     side = max(1, min(round(SCALE * max(right - left, bottom - top)), height, width))
     x = min(max(0, round((left + right - side) / 2)), width - side)
     y = min(max(0, round((top + bottom - side) / 2)), height - side)
-    square = picture_bgr[y : y + side, x : x + side]
+    return picture_bgr[y : y + side, x : x + side]
+
+
+def _portrait(square_bgr: Picture) -> Picture:
+    """(SIDE, SIDE, 3); the same picture where it has that size."""
+    side = square_bgr.shape[0]
+    if side == SIDE:
+        return square_bgr
     interpolation = cv2.INTER_AREA if side > SIDE else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(square, (SIDE, SIDE), interpolation=interpolation), np.uint8)
+    return np.asarray(cv2.resize(square_bgr, (SIDE, SIDE), interpolation=interpolation), np.uint8)
