@@ -102,10 +102,11 @@ class BucketStorage(Storage):
         super().remove_workspace(token)
         self._try_delete([_mark(token)])
 
-    def take_upload(self, file: IncomingFile, key: str) -> None:
-        """Upload a received file; see `Storage`."""
-        self._bucket.put([(file.path, checked_key(key))])
-        file.path.unlink()
+    def take_uploads(self, files: Sequence[tuple[IncomingFile, str]]) -> None:
+        """Upload received files, several at once; see `Storage`."""
+        self._bucket.put([(file.path, checked_key(key)) for file, key in files])
+        for file, _ in files:
+            file.path.unlink()
 
     def publish(
         self, folder: Path, *, job_id: str, owner: str, token: str

@@ -198,8 +198,8 @@ class Storage(ABC):
         """
 
     @abstractmethod
-    def take_upload(self, file: IncomingFile, key: str) -> None:
-        """Make a received file part of a job. It is there whole, or not at all."""
+    def take_uploads(self, files: Sequence[tuple[IncomingFile, str]]) -> None:
+        """Make received files part of a job, by their keys. Each is there whole, or not at all."""
 
     @abstractmethod
     def publish(

@@ -53,12 +53,17 @@ class LocalStorage(Storage):
         """
         return self.folder / checked_key(key)
 
-    def take_upload(self, file: IncomingFile, key: str) -> None:
-        """Move a received file; see `Storage`."""
-        path = self.path_of(key)
+    def take_uploads(self, files: Sequence[tuple[IncomingFile, str]]) -> None:
+        """Move received files; see `Storage`."""
+        folders = set()
         with told_when_full():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file.path.rename(path)
+            for file, key in files:
+                path = self.path_of(key)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                file.path.rename(path)
+                folders.add(path.parent)
+            for folder in folders:
+                sync_folder(folder)
 
     def publish(
         self, folder: Path, *, job_id: str, owner: str, token: str

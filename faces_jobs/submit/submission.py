@@ -85,9 +85,13 @@ def submit_files(
     try:
         # Before the transaction, which nobody should have to wait for while files are on their
         # way to a bucket. What a crash leaves of them has no rows, and the sweep removes it.
-        for item, file in zip(items, files, strict=True):
-            if item.source is not None:
-                storage.take_upload(file, item.source)
+        storage.take_uploads(
+            [
+                (file, item.source)
+                for item, file in zip(items, files, strict=True)
+                if item.source is not None
+            ]
+        )
         job = _Job(job_id, _kept(spec, settings), items, root=None, owner=owner, key=key)
         segments = _store(job, database, settings)
     except UsedKeyError:

@@ -203,15 +203,10 @@ def test_a_file_that_vanished_leaves_no_job(desk: Desk) -> None:
         kept = incoming.add("a.png", [PNG])
         gone = incoming.add("b.png", [PNG])
 
-        def vanish(*_arguments: object) -> None:
-            gone.path.unlink(missing_ok=True)
-
-        taking = desk.storage.take_upload
-
         class Vanishing(LocalStorage):
-            def take_upload(self, file: Any, key: str) -> None:
-                vanish()
-                taking(file, key)
+            def take_uploads(self, files: Any) -> None:
+                gone.path.unlink()
+                super().take_uploads(files)
 
         with pytest.raises(FileNotFoundError):
             submit_files(
