@@ -82,7 +82,8 @@ class Supervisor:
             yield supervisor
         finally:
             supervisor._end_all()
-            signal.signal(signal.SIGTERM, previous)
+            if not supervisor._signals:  # else this process ends, too: told again, it just does
+                signal.signal(signal.SIGTERM, previous)
 
     def wait(self) -> None:
         """Watch the processes until TERM or Ctrl-C; start again what died.
