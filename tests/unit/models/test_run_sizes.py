@@ -55,12 +55,15 @@ def test_a_folder_that_can_t_be_written_is_told_of(
     assert "can't be kept" in caplog.text
 
 
-@given(st.dictionaries(st.sampled_from(FRAMES["cuda"]), st.floats(1e-4, 1), min_size=1))
-def test_the_best_is_within_a_few_hundredths_of_the_quickest_and_none_smaller_is_as_good(
-    seconds: dict[int, float],
+@given(
+    st.dictionaries(st.sampled_from(FRAMES["cuda"]), st.floats(1e-4, 1), min_size=1),
+    st.sampled_from([0.9, 0.97]),
+)
+def test_the_best_is_nearly_the_quickest_and_none_smaller_is_as_good(
+    seconds: dict[int, float], worth: float
 ) -> None:
-    best = best_of(seconds)
-    assert seconds[best] * 0.97 <= min(seconds.values()) or best == min(seconds)
+    best = best_of(seconds, worth=worth)
+    assert seconds[best] * worth <= min(seconds.values()) or best == min(seconds)
     assert all(seconds[size] >= seconds[best] for size in seconds if size < best)
 
 
