@@ -18,9 +18,8 @@ SIDE = 192  # pixels; a card on a page shows it at half that on a sharp screen
 SCALE = 1.7  # of the box's longer side: hair and chin belong to a portrait
 JPEG_QUALITY = 88
 MOST_HELD = 64  # tracks whose shot waits in memory for a better one
-LARGEST_HELD = (
-    2 * SIDE
-)  # pixels: a larger shot is made small at once, which takes longer than a copy
+# Pixels: a larger shot is made small at once. That takes longer than to copy it, but less memory.
+LARGEST_HELD = 2 * SIDE
 
 
 class Thumbnails:
