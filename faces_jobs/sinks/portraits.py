@@ -7,12 +7,11 @@ decoded again for them.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from zipfile import ZipFile
 
-from faces_jobs.jobs.records import BoxXyxy, TrackRecord
-from faces_jobs.pipeline.values import Face, Frame
+from faces_jobs.jobs.records import TrackRecord
 from faces_jobs.sinks.thumbnails import Thumbnails
 from faces_jobs.storage import told_when_full
 
@@ -24,7 +23,6 @@ class Portraits(Thumbnails):
         """Write to `path` in the end; until then each shot is a file in `folder`."""
         super().__init__(folder)
         self._packed = path
-        self._names: dict[int, str] = {}
 
     def finish(self, tracks: Sequence[TrackRecord]) -> None:
         """Pack them.
@@ -35,12 +33,8 @@ class Portraits(Thumbnails):
         super().finish(tracks)
         # Not packed tighter: JPEG is as small as it gets. Nor strict: a clock may begin in 1970.
         with told_when_full(), ZipFile(self._packed, "x", strict_timestamps=False) as pack:
-            for track, path in self.paths():
-                pack.write(path, self._names[track])
-
-    def _keep(self, frame: Frame, face: Face) -> None:
-        super()._keep(frame, face)
-        self._names[face.record.track] = _name(frame.index, face.record.box_xyxy)
+            for track in tracks:
+                pack.write(self._path(track.track), _name(track))
 
 
 def unpack_portraits(path: Path, tracks: Sequence[TrackRecord], folder: Path) -> bool:
@@ -52,9 +46,7 @@ def unpack_portraits(path: Path, tracks: Sequence[TrackRecord], folder: Path) ->
     Raises:
         StorageFullError: there is no room for them.
     """
-    wanted: Mapping[int, str] = {
-        track.track: _name(track.best_frame_index, track.best_box_xyxy) for track in tracks
-    }
+    wanted = {track.track: _name(track) for track in tracks}
     with told_when_full(), ZipFile(path) as pack:
         if not set(wanted.values()) <= set(pack.namelist()):
             return False
@@ -63,6 +55,6 @@ def unpack_portraits(path: Path, tracks: Sequence[TrackRecord], folder: Path) ->
     return True
 
 
-def _name(frame_index: int, box_xyxy: BoxXyxy) -> str:
-    """What a shot is called: where it was taken, to the last bit."""
-    return struct.pack(">q4d", frame_index, *box_xyxy).hex()
+def _name(track: TrackRecord) -> str:
+    """What a best shot is called: where it was taken, to the last bit."""
+    return struct.pack(">q4d", track.best_frame_index, *track.best_box_xyxy).hex()

@@ -109,4 +109,4 @@ def _join(
             last_duration_ms=last_duration_ms,
             on_progress=lambda: heartbeat.progress(0, None),
         )
-    _log.info("bound %d parts: %d pictures", len(parts), count)
+    _log.info("bound %d runs of parts: %d pictures", len(parts), count)

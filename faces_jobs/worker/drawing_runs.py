@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from faces_jobs.db.part_questions import BestShot
 from faces_jobs.errors import TruncatedError
 from faces_jobs.jobs.records import FaceRecord
+from faces_jobs.pipeline.conveyor import StoppedError
 from faces_jobs.pipeline.cuts import Part
 from faces_jobs.pipeline.frames import open_part
 from faces_jobs.pipeline.stages import FrameReader
@@ -32,10 +32,6 @@ RUNS_A_PART = 2
 # The second run decodes what comes before it as well, so the first one is given more to draw.
 FIRST_SHARE = 0.55
 FEWEST_FRAMES = 60  # of a part that is divided: a run begins with a key frame, which takes room
-
-
-class _StoppedError(Exception):
-    """Another run of the part has failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +81,13 @@ def draw_part(drawing: Drawing, *, lanes: int, on_progress: Callable[[], None]) 
 
     def go_on() -> None:
         if ended.is_set():
-            raise _StoppedError
+            raise StoppedError
         on_progress()
 
     with ThreadPoolExecutor(min(lanes, len(runs)), thread_name_prefix="run") as threads:
         # Their log lines are about the same work: a thread begins with an empty context.
         futures = [
-            threads.submit(contextvars.copy_context().run, partial(_draw, drawing, run, go_on))
+            threads.submit(contextvars.copy_context().run, _draw, drawing, run, go_on)
             for run in runs
         ]
         try:
@@ -100,7 +96,7 @@ def draw_part(drawing: Drawing, *, lanes: int, on_progress: Callable[[], None]) 
             ended.set()  # where one has failed the others are to end
     for future in futures:
         error = future.exception()
-        if error is not None and not isinstance(error, _StoppedError):
+        if error is not None and not isinstance(error, StoppedError):
             raise error
 
 

@@ -70,8 +70,8 @@ def link(claim: SegmentClaim, worker: Worker) -> bool:
         draws = []
         for number, (start_frame, end_frame, part) in enumerate(parts):
             best = _best_in(tracks, start_frame, end_frame)
-            is_told = number in portraits and unpack_portraits(portraits[number], best, out)
-            if number in found and (claim.spec.annotated or (best and not is_told)):
+            is_kept = number in portraits and unpack_portraits(portraits[number], best, out)
+            if number in found and (claim.spec.annotated or (best and not is_kept)):
                 draws.append(part)
         results = LinkResults(
             facts=ItemFacts(**header["facts"]),

@@ -164,7 +164,9 @@ def same_as_in_one(bench: Bench, clip: Path, spec: JobSpec = SMALL, seconds: flo
     return cut
 
 
-@pytest.mark.parametrize("fewest", [60, 4], ids=["parts in one", "parts in runs"])
+@pytest.mark.parametrize(
+    "fewest", [drawing_runs.FEWEST_FRAMES, 4], ids=["parts in one", "parts in runs"]
+)
 def test_rows_pictures_and_sound_are_those_of_a_run_in_one(
     bench: Bench, long_clip: Path, monkeypatch: pytest.MonkeyPatch, fewest: int
 ) -> None:

@@ -44,8 +44,8 @@ def install_rendering(app: Flask) -> None:
     """Give the app's templates their filters and the values that every page has."""
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
-    names = (kind_name, status_name, short_id, coded, damage_text)
-    for filter_ in (clock, size, day, share, span, count, *names):
+    words = (kind_name, status_name, damage_text)
+    for filter_ in (clock, size, day, share, span, count, short_id, coded, *words):
         app.add_template_filter(filter_)
     app.context_processor(_on_every_page)
 
