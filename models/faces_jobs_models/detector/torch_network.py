@@ -12,6 +12,7 @@ from torch import Tensor
 from faces_jobs.errors import ModelError
 from faces_jobs_models.detector.yunet import YuNet, YuNetConfig
 from faces_jobs_models.device import Device
+from faces_jobs_models.on_device.replaying import ReplayedNetwork
 from faces_jobs_models.torch_weights import load_weights
 from faces_jobs_models.weights import RECORD_NAME, ModelRecord
 
@@ -36,6 +37,7 @@ class TorchGridNetwork:
         self._device = torch.device(device)
         self._network = network.to(self._device).eval()
         self._half = half
+        self._replayed = ReplayedNetwork(self._forward, self._device)
 
     def run(self, batch: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
         """(n, 3, h, w) float32 BGR 0..255 to the arrays of `OUTPUT_NAMES`."""
@@ -44,6 +46,9 @@ class TorchGridNetwork:
     @torch.inference_mode()
     def answer(self, batch: Tensor) -> list[Tensor]:
         """As `run`, of pictures that may be on the device already; float32 that stays there."""
+        return self._replayed(batch.to(self._device))
+
+    def _forward(self, batch: Tensor) -> list[Tensor]:
         with torch.autocast(self._device.type, torch.float16, enabled=self._half):
-            outputs = self._network(batch.to(self._device))
+            outputs = self._network(batch)
         return [output.float() for output in outputs]

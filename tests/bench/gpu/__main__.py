@@ -28,14 +28,18 @@ from tests.bench.gpu.alone import compiled, eager_and_graph, networks, steps
 from tests.bench.gpu.cells import FACES, SIZES, Clip, decode_alone, measure_cell
 from tests.bench.gpu.codecs import nvdec, nvenc
 from tests.bench.gpu.parity import parity
-from tests.bench.gpu.streams import CatalogWithStreams
+from tests.bench.gpu.processes import side_by_side
 from tests.bench.gpu.table import markdown
 from tests.bench.gpu.watch import Watch
 from tests.bench.stages import MAX_PIXELS, KeptFaces
 
-PARTS = ("cells", "lanes", "cpu", "steps", "networks", "codecs", "streams", "compile")
+PARTS = ("cells", "lanes", "processes", "cpu", "steps", "networks", "codecs", "compile")
 LANES = (1, 2, 4, 8)
-_TITLES = ("cells", "decode alone", "parity", "codecs", "steps", "networks", "compiled", "seconds")
+PROCESSES = (2, 4, 8)
+_TITLES = (
+    *("cells", "processes", "decode alone", "parity", "codecs"),
+    *("steps", "networks", "compiled", "seconds"),
+)
 
 
 @click.command()
@@ -128,12 +132,12 @@ class Bench:
                 self._on_cpu(detector, clip, kept)
             if "steps" in parts:
                 self._steps(catalog, detector)
-            if "networks" in parts and detector == "own":
+            if "networks" in parts:
                 self._try("networks", lambda: self._networks(catalog))
             if "lanes" in parts:
                 self._lanes(catalog, detector, clip)
-            if "streams" in parts:
-                self._with_streams(detector, clip)
+            if "processes" in parts:
+                self._processes(detector, clip)
             if "compile" in parts and detector == "own":
                 self._try("compile", lambda: self._compiled(catalog))
 
@@ -182,23 +186,17 @@ class Bench:
                 ),
             )
 
-    def _with_streams(self, detector: DetectorName, clip: Clip) -> None:
-        with CatalogWithStreams(device=self.device, detector=detector) as catalog:
-            self._try(f"{detector}: warm up of streams", lambda: self._warm_up(catalog))
-            for lanes in {_lanes(self.device), LANES[-1]}:
-                self._note(
-                    "cells",
-                    f"{detector}, a stream a lane, {lanes} lanes, {clip.name}",
-                    partial(
-                        measure_cell,
-                        catalog,
-                        clip.long(self.folder),
-                        self.folder,
-                        annotated=False,
-                        lanes=lanes,
-                        watch=self.watch,
-                    ),
-                )
+    def _processes(self, detector: DetectorName, clip: Clip) -> None:
+        for count in PROCESSES:
+            measure = partial(
+                side_by_side,
+                count,
+                clip.short(self.folder),
+                device=self.device,
+                detector=detector,
+                lanes=_lanes(self.device),
+            )
+            self._note("processes", f"{detector}, {count} processes, {clip.name}", measure)
 
     def _on_cpu(self, detector: DetectorName, clip: Clip, of_device: KeptFaces) -> None:
         kept = KeptFaces()

