@@ -8,7 +8,7 @@ that do not, are told apart by it, and not by counting how many were `unsure` by
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -68,7 +68,10 @@ class Votes:
         self._ballots: dict[int, _Ballot] = {}
 
     def add(self, record: FaceRecord, opinion: Opinion, quality: float) -> Attributes:
-        """Count one face, in order of time; what its track has settled to so far, to be drawn."""
+        """Count one face, in order of time; what its track has settled to so far, to be drawn.
+
+        That is worked out when it is looked at: most jobs draw nothing.
+        """
         ballot = self._ballots.get(record.track)
         if ballot is None:
             ballot = _Ballot(record, record, record, quality)
@@ -85,7 +88,8 @@ class Votes:
         ballot.last = record
         ballot.count += 1
         ballot.score_sum += record.score
-        return self._settled({**ballot.sums, **ballot.recent})
+        sums = {**ballot.sums, **ballot.recent}
+        return _LateAttributes(lambda: self._settled(sums))
 
     def tracks(self) -> list[TrackRecord]:
         """The records of all tracks, by number."""
@@ -96,10 +100,34 @@ class Votes:
 
     def _settled(self, sums: Mapping[str, NDArray[np.float64]]) -> dict[str, Attribute]:
         return {
-            # What `votes.sum()` does, in half of its time: it is asked fourteen times a face.
+            # What `votes.sum()` does, in half of its time.
             head: _best(head, votes / np.add.reduce(votes), self._unsure_below)
             for head, votes in sums.items()
         }
+
+
+class _LateAttributes(Mapping[str, Attribute]):
+    """Attributes that are worked out when one is first asked for."""
+
+    __slots__ = ("_known", "_settle")
+
+    def __init__(self, settle: Callable[[], Attributes]) -> None:
+        self._settle: Callable[[], Attributes] | None = settle
+        self._known: Attributes = {}
+
+    def _attributes(self) -> Attributes:
+        if self._settle is not None:
+            self._known, self._settle = self._settle(), None
+        return self._known
+
+    def __getitem__(self, head: str) -> Attribute:
+        return self._attributes()[head]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._attributes())
+
+    def __len__(self) -> int:
+        return len(self._attributes())
 
 
 def _record(number: int, ballot: _Ballot, attributes: Attributes) -> TrackRecord:

@@ -202,3 +202,13 @@ def test_without_landmarks_the_pose_tells_how_frontal_a_face_is() -> None:
         return shot_quality(box, score=0.9, sharpness=0.5, landmarks=None, opinion=opinion)
 
     assert judged(0.1) < judged(0.9)
+
+
+def test_what_a_face_settled_to_stays_as_its_track_goes_on() -> None:
+    votes = Votes()
+    first = votes.add(a_face(0), FEMALE, 0.5)
+    for index in range(1, 9):
+        votes.add(a_face(index), MALE, 0.5)
+    assert list(first) == ["gender"]
+    assert first["gender"].label == "female"
+    assert first["gender"].probability == pytest.approx(0.9)

@@ -109,6 +109,27 @@ def test_crops_of_several_pictures_come_picture_by_picture(pictures: DevicePictu
         assert np.abs(crop.astype(int) - other_crop).max() <= 2
 
 
+def test_crops_of_all_sizes_come_in_the_order_of_their_boxes(pictures: DevicePictures) -> None:
+    large = cv2.resize(astronaut_bgr(), (1600, 1500))
+    given = [astronaut_bgr(), large, astronaut_bgr()[:300], large[::-1].copy()]
+    chance = np.random.default_rng(1)
+    boxes = []
+    for picture, count in zip(given, (3, 40, 0, 25), strict=True):
+        wh = np.array(picture.shape[1::-1])
+        low = chance.uniform(0, wh - 9, (count, 2))
+        sides = np.minimum(chance.uniform(8, 700, (count, 2)), wh - low)
+        boxes.append(np.concatenate([low, low + sides], axis=1).astype(np.float32))
+    crops = DeviceCropper(pictures)(given, boxes, scale=1.1, size=64)
+    want = [
+        crop
+        for picture, of in zip(given, boxes, strict=True)
+        for crop in crop_faces(picture, of, scale=1.1, size=64)
+    ]
+    assert len(crops) == 68
+    for crop, other_crop in zip(crops, want, strict=True):
+        assert np.abs(crop.astype(int) - other_crop).max() <= 2
+
+
 def test_no_box_gives_no_crop(pictures: DevicePictures) -> None:
     none: Boxes = np.zeros((0, 4), np.float32)
     assert len(DeviceCropper(pictures)([astronaut_bgr()], [none], scale=1.1, size=64)) == 0
