@@ -209,7 +209,7 @@ class Catalog:
             DeviceNetworks,
         )
 
-        return DeviceNetworks("cuda", half=True)
+        return DeviceNetworks("cuda")
 
     def record(self, name: str) -> ModelRecord:
         """What is known of one network, with its labels checked; its weights are not read.

@@ -20,9 +20,9 @@ _LEAST_CROPS = 32
 
 
 class TorchSession:
-    """Loads on the given device, and runs in half precision where that is asked for."""
+    """Loads on the given device."""
 
-    def __init__(self, record: ModelRecord, *, device: Device, half: bool = False) -> None:
+    def __init__(self, record: ModelRecord, *, device: Device) -> None:
         network = build_network(record.heads, record.network)
         load_weights(
             network,
@@ -31,7 +31,6 @@ class TorchSession:
         )
         self._device = torch.device(device)
         self._network = network.to(self._device).eval()
-        self._half = half
         self._ends = np.cumsum([len(labels) for labels in record.heads.values()])[:-1]
         self._replayed = ReplayedNetwork(
             self._forward, self._device, least=_LEAST_CROPS if device == "cuda" else 1
@@ -48,7 +47,5 @@ class TorchSession:
         return np.split(together.cpu().numpy(), self._ends, axis=1)
 
     def _forward(self, crops: Tensor) -> list[Tensor]:
-        with torch.autocast(self._device.type, torch.float16, enabled=self._half):
-            outputs = self._network(crops)
         # One copy for all heads: each would wait for the device by itself.
-        return [torch.cat([output.float() for output in outputs], dim=1)]
+        return [torch.cat(self._network(crops), dim=1)]

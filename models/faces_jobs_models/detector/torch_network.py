@@ -18,9 +18,9 @@ from faces_jobs_models.weights import RECORD_NAME, ModelRecord
 
 
 class TorchGridNetwork:
-    """Loads on the given device, and runs in half precision where that is asked for."""
+    """Loads on the given device."""
 
-    def __init__(self, record: ModelRecord, *, device: Device, half: bool = False) -> None:
+    def __init__(self, record: ModelRecord, *, device: Device) -> None:
         try:
             config = YuNetConfig.from_options(record.network)
         except (KeyError, TypeError, ValueError) as error:
@@ -35,9 +35,7 @@ class TorchGridNetwork:
             advice="Export or fetch the detector again, so that file and record belong together.",
         )
         self._device = torch.device(device)
-        self._network = network.to(self._device).eval()
-        self._half = half
-        self._replayed = ReplayedNetwork(self._forward, self._device)
+        self._replayed = ReplayedNetwork(network.to(self._device).eval(), self._device)
 
     def run(self, batch: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
         """(n, 3, h, w) float32 BGR 0..255 to the arrays of `OUTPUT_NAMES`."""
@@ -45,10 +43,5 @@ class TorchGridNetwork:
 
     @torch.inference_mode()
     def answer(self, batch: Tensor) -> list[Tensor]:
-        """As `run`, of pictures that may be on the device already; float32 that stays there."""
+        """As `run`, of pictures that may be on the device already; the answers stay there."""
         return self._replayed(batch.to(self._device))
-
-    def _forward(self, batch: Tensor) -> list[Tensor]:
-        with torch.autocast(self._device.type, torch.float16, enabled=self._half):
-            outputs = self._network(batch)
-        return [output.float() for output in outputs]

@@ -22,10 +22,8 @@ from faces_jobs_models.weights import ModelRecord
 class DeviceNetworks:
     """What runs on one device, from the same copies of the frames."""
 
-    def __init__(self, device: Device, *, half: bool) -> None:
-        """`half`: networks run in half precision, which a GPU does several times as fast."""
+    def __init__(self, device: Device) -> None:
         self._device: Device = device
-        self._half = half
         self._pictures = DevicePictures(torch.device(device))
 
     def detector(self, record: ModelRecord, options: DetectorOptions) -> DeviceDetector:
@@ -36,14 +34,14 @@ class DeviceNetworks:
         """
         if record.name == CENTERFACE:
             return DeviceCenterFace(
-                TorchCenterFace(record, device=self._device, half=self._half),
+                TorchCenterFace(record, device=self._device),
                 record,
                 options,
                 sha256=record.files["onnx"].sha256,
                 pictures=self._pictures,
             )
         return DeviceGridDetector(
-            TorchGridNetwork(record, device=self._device, half=self._half),
+            TorchGridNetwork(record, device=self._device),
             record,
             options,
             sha256=record.files["safetensors"].sha256,
@@ -58,7 +56,7 @@ class DeviceNetworks:
         Raises:
             ModelError: its weights are not those of such a network.
         """
-        session = TorchSession(record, device=self._device, half=self._half)
+        session = TorchSession(record, device=self._device)
         sha256 = record.files["safetensors"].sha256
         return DeviceClassifier(
             session, record, self._pictures, sha256=sha256, crops_a_run=crops_a_run

@@ -3,6 +3,9 @@
 A GPU does a small network's hundred kernels in less time than a processor takes to launch them.
 And cuDNN plans each convolution anew in every thread that runs it, which takes seconds in all: the
 lanes of every video are new threads. A CUDA graph is planned once, and replayed by any of them.
+
+Kernels are those of float32, without the ten bits that cuDNN takes of it where it may: with them,
+as in half precision, one label in a hundred is another than on the CPU, and decoding takes longer.
 """
 
 from __future__ import annotations
@@ -18,6 +21,8 @@ from torch import Tensor
 # Sizes of frames, times numbers of them: beyond so many the one that was not used longest goes.
 _MOST_RECORDINGS = 24
 _WARM_UP = 2  # runs before the recording: the first plans and loads kernels
+# One recording at a time: how cuDNN computes is set for the whole process.
+_RECORDING = Lock()
 
 Network = Callable[[Tensor], Sequence[Tensor]]
 """(n, ...) to tensors that begin with n as well; what it makes of one does not depend on others."""
@@ -79,17 +84,18 @@ class ReplayedNetwork:
         if self._device.type != "cuda":
             return _Recording(given, lambda: self._network(given))
         here, apart = torch.cuda.current_stream(), torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch's own
-        apart.wait_stream(here)
-        with torch.cuda.stream(apart):
-            for _ in range(_WARM_UP):
-                self._network(given)
         graph = torch.cuda.CUDAGraph()
-        # Other threads go on meanwhile, copying frames and cutting faces.
-        with torch.cuda.graph(
-            graph, pool=self._memory, stream=apart, capture_error_mode="thread_local"
-        ):
-            answers = self._network(given)
-        here.wait_stream(apart)
+        with _RECORDING, torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            apart.wait_stream(here)
+            with torch.cuda.stream(apart):
+                for _ in range(_WARM_UP):
+                    self._network(given)
+            # Other threads go on meanwhile, copying frames and cutting faces.
+            with torch.cuda.graph(
+                graph, pool=self._memory, stream=apart, capture_error_mode="thread_local"
+            ):
+                answers = self._network(given)
+            here.wait_stream(apart)
 
         def replay() -> Sequence[Tensor]:
             graph.replay()

@@ -111,7 +111,7 @@ def networks(catalog: Catalog) -> Iterator[tuple[str, nn.Module, list[Tensor]]]:
 
 
 def eager_and_graph(network: nn.Module, given: Tensor) -> dict[str, object]:
-    """As it runs now, with weights in half precision throughout, and replayed as a graph."""
+    """In float32, under autocast, with weights in half precision; and replayed as a graph."""
     device = given.device
     figures: dict[str, object] = {}
     with torch.inference_mode():
@@ -134,7 +134,7 @@ def eager_and_graph(network: nn.Module, given: Tensor) -> dict[str, object]:
 
 
 def _narrowed(network: nn.Module, given: Tensor) -> dict[str, Callable[[], object]]:
-    """With weights that were narrowed once; as now, and with channels beside each other."""
+    """With weights that were narrowed once; and with channels beside each other as well."""
     half, crops = copy.deepcopy(network).half(), given.half()
     beside = copy.deepcopy(half).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs leave it out
     crops_beside = crops.to(memory_format=torch.channels_last)

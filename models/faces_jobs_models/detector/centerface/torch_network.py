@@ -26,23 +26,16 @@ _Weights = NDArray[np.float32]
 
 
 class TorchCenterFace:
-    """Loads on the given device, and runs in half precision where that is asked for.
+    """Loads on the given device."""
 
-    Weights are narrowed once. Autocast would do it in every run: two more kernels for each of
-    sixty convolutions, most of which take no longer than that.
-    """
-
-    def __init__(self, record: ModelRecord, *, device: Device, half: bool = False) -> None:
+    def __init__(self, record: ModelRecord, *, device: Device) -> None:
         network = read_centerface(record.files["onnx"].path)
         with torch.no_grad():
             # It was trained on RGB: turning its first weights round spares turning each picture.
             network.stem.weight.copy_(network.stem.weight.flip(1))
         self._device = torch.device(device)
-        self._type = torch.float16 if half else torch.float32
-        # Channels lie beside each other as in frames, which half precision is quickest with.
-        self._network = network.to(memory_format=torch.channels_last).to(  # type: ignore[call-overload]  # torch's stubs leave it out
-            self._device, self._type
-        )
+        # Channels lie beside each other, as in frames.
+        self._network = network.to(memory_format=torch.channels_last).to(self._device)  # type: ignore[call-overload]  # torch's stubs leave it out
         self._replayed = ReplayedNetwork(self._forward, self._device)
 
     @torch.inference_mode()
@@ -53,12 +46,12 @@ class TorchCenterFace:
             batch_bgr: (n, 3, h, w) 0..255, sides multiples of 32.
 
         Returns:
-            Heatmap of scores 0..1, sizes, offsets and landmarks as in the file, float32.
+            Heatmap of scores 0..1, sizes, offsets and landmarks as in the file.
         """
-        return self._replayed(batch_bgr.to(self._device, self._type))
+        return self._replayed(batch_bgr.to(self._device))
 
     def _forward(self, batch_bgr: Tensor) -> list[Tensor]:
-        heat, *others = (output.float() for output in self._network(batch_bgr))
+        heat, *others = self._network(batch_bgr)
         return [torch.sigmoid(heat), *others]
 
 

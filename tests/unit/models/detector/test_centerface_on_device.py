@@ -55,7 +55,7 @@ def test_the_faces_of_scenes_are_those_of_the_cpu(record: ModelRecord, device: D
     chosen = [one for one in scenes() if one.name in names]
     assert len(chosen) == len(names)
     on_cpu = open_detector(record, options=OPTIONS)
-    networks = DeviceNetworks(device, half=False)
+    networks = DeviceNetworks(device)
     on_device = open_detector(record, options=OPTIONS, on_device=networks)
     assert (on_device.name, on_device.sha256) == (on_cpu.name, on_cpu.sha256)
     for scene in chosen:
@@ -63,17 +63,6 @@ def test_the_faces_of_scenes_are_those_of_the_cpu(record: ModelRecord, device: D
         [got] = on_device.detect([scene.picture_bgr])
         assert len(want) > 0
         assert_alike(want, got, least_overlap=0.99, score_apart=0.005)
-
-
-def test_half_precision_finds_the_same_faces(record: ModelRecord, device: Device) -> None:
-    # A CPU is slow at half precision, so the picture is small.
-    options = replace(OPTIONS, longest_side=160, lowest_score=0.5)
-    picture = astronaut_bgr()
-    [want] = open_detector(record, options=options).detect([picture])
-    networks = DeviceNetworks(device, half=True)
-    [got] = open_detector(record, options=options, on_device=networks).detect([picture])
-    assert len(want) == 1
-    assert_alike(want, got, least_overlap=0.9, score_apart=0.03)
 
 
 def test_a_picture_is_answered_alike_alone_and_in_any_batch(
@@ -86,7 +75,7 @@ def test_a_picture_is_answered_alike_alone_and_in_any_batch(
         np.ascontiguousarray(plain[:, ::-1]),
         np.roll(plain, 60, axis=0),
     ]
-    networks = DeviceNetworks(device, half=False)
+    networks = DeviceNetworks(device)
     found = {
         run: open_detector(
             record,
@@ -183,7 +172,7 @@ def test_what_is_no_such_file_is_refused(record: ModelRecord, tmp_path: Path) ->
     path = tmp_path / "centerface.onnx"
     path.write_bytes(b"nothing")
     broken = with_file(record, path)
-    for networks in (None, DeviceNetworks("cpu", half=False)):
+    for networks in (None, DeviceNetworks("cpu")):
         with pytest.raises(ModelError, match="not an ONNX file"):
             open_detector(broken, on_device=networks)
     without = replace(record, files=MappingProxyType({}))
