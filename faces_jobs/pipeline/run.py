@@ -65,7 +65,7 @@ def run_item(
         spec: the job's options.
         sinks: take every frame; one that is not analysed comes with the
             faces of the last that was.
-        batch_size: frames that travel together; fewer where they are large.
+        batch_size: frames that travel together; fewer where they are large, and at the end.
         on_progress: called after each batch. What it raises (`CancelledError`, ...) ends the run.
         lanes: batches that are looked at at once; more than the machine has cores gain nothing.
         cropper: cuts faces out for the classifiers; theirs, where they are not on the CPU.
@@ -88,6 +88,7 @@ def run_item(
         sampling or Sampling(spec),
         seconds,
         batch_size=batch_size,
+        lanes=lanes,
         stretches=Stretches.wanted(spec, reader.info),
     )
     every = Detecting(detector, spec, seconds)
