@@ -46,6 +46,9 @@ HEADS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
 )
 """Head name -> labels, over all models: gender, expression, illumination, ... makeup."""
 
+MIRRORED: MappingProxyType[str, str] = MappingProxyType({"left": "right", "right": "left"})
+"""Label -> what it is called by in a mirror; the others are called as they are."""
+
 UNSURE = "unsure"
 """Stands in the place of a label whose probability is below its head's threshold."""
 

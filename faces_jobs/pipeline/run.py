@@ -16,6 +16,7 @@ from faces_jobs.pipeline.decoding import Decoding
 from faces_jobs.pipeline.detecting import Detecting
 from faces_jobs.pipeline.following import Follower
 from faces_jobs.pipeline.judging import Judge
+from faces_jobs.pipeline.mirrored import asked_of
 from faces_jobs.pipeline.reclassify import Reclassification
 from faces_jobs.pipeline.redetect import Redetection
 from faces_jobs.pipeline.sampling import Sampling
@@ -80,7 +81,7 @@ def run_item(
         TruncatedError: not one frame was whole.
         MediaError: the reader can't go on.
     """
-    asked = [each for each in classifiers if each.name in spec.models]
+    asked = asked_of(classifiers, spec, reader.info)
     seconds, waiting = StageSeconds(), StageSeconds()
     thresholds = thresholds_of_all(asked, unsure_below, spec.unsure_below)
     decoding = Decoding(

@@ -15,18 +15,14 @@ from faces_jobs.pipeline.decoding import Decoding
 from faces_jobs.pipeline.detecting import Detecting
 from faces_jobs.pipeline.following import Follower
 from faces_jobs.pipeline.judging import Judge
+from faces_jobs.pipeline.mirrored import asked_of
 from faces_jobs.pipeline.run import ended
 from faces_jobs.pipeline.sampling import Sampling
 from faces_jobs.pipeline.settling import Settler
 from faces_jobs.pipeline.stages import Classifier, Cropper, Detector, FrameReader, Sink, Tracker
 from faces_jobs.pipeline.timing import StageSeconds
 from faces_jobs.pipeline.unsure import thresholds_of_all
-from faces_jobs.pipeline.values import MediaInfo, RunReport
-
-
-def is_still(info: MediaInfo) -> bool:
-    """Whether an item is one frame: what spares frames, or their judging, spares it nothing."""
-    return info.kind == "image"
+from faces_jobs.pipeline.values import RunReport
 
 
 def run_still(
@@ -46,7 +42,7 @@ def run_still(
         TruncatedError: the frame is not whole.
         MediaError: the reader can't go on.
     """
-    asked = [each for each in classifiers if each.name in spec.models]
+    asked = asked_of(classifiers, spec, reader.info)
     seconds = StageSeconds()
     decoding = Decoding(reader, Sampling(spec), seconds, batch_size=1)
     detecting = Detecting(detector, spec, seconds)

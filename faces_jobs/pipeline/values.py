@@ -75,7 +75,8 @@ class MediaInfo:
     """What a file's header says, before any frame is decoded.
 
     `width` and `height` are of the upright picture. `frame_count` and `duration_ms` are the
-    container's claims and may be None or wrong: progress uses them, results never do.
+    container's claims and may be None or wrong: progress and the size of batches use them, results
+    never do.
     """
 
     kind: str  # "image" or "video"; an animated image is a video
@@ -88,6 +89,11 @@ class MediaInfo:
     has_audio: bool
     time_base: Fraction | None = None  # seconds of one tick: every `time_ms` is whole ticks
     start_seconds: Fraction = Fraction(0)  # where the container's own clock stands at time 0
+
+    @property
+    def is_still(self) -> bool:
+        """Whether it is one picture: what spares frames, or their judging, spares it nothing."""
+        return self.kind == "image"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

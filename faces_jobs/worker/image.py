@@ -15,7 +15,7 @@ from faces_jobs.jobs.records import FaceRecord, ModelVersion, TrackRecord
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.run import Progress, run_item
 from faces_jobs.pipeline.stages import Classifier, Detector, FrameReader
-from faces_jobs.pipeline.still import is_still, run_still
+from faces_jobs.pipeline.still import run_still
 from faces_jobs.pipeline.tracking import OverlapTracker
 from faces_jobs.pipeline.values import Face, Frame, MediaInfo, RunReport
 from faces_jobs.worker.artifacts import ItemArtifacts
@@ -94,7 +94,7 @@ def work_image(
 
 def _run(reader: FrameReader, *, on_progress: Progress, **stages: Any) -> RunReport:
     """One frame needs no threads; an animation is worked on as a video is."""
-    if not is_still(reader.info):
+    if not reader.info.is_still:
         return run_item(reader, batch_size=1, on_progress=on_progress, **stages)
     report = run_still(reader, **stages)
     on_progress(report.frames_read, 1)

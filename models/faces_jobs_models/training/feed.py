@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from faces_jobs.jobs.labels import HEADS
+from faces_jobs.jobs.labels import HEADS, MIRRORED
 from faces_jobs_models.training.augment import augment
 from faces_jobs_models.training.losses import log_priors
 from faces_jobs_models.training.prepare import Prepared
@@ -148,7 +148,6 @@ def _table(arrays: Sequence[NDArray[np.float32]], chosen: Sequence[NDArray[np.in
 
 
 def _mirror_pose(target: Tensor, flipped: Tensor) -> Tensor:
-    left, right = HEADS["pose"].index("left"), HEADS["pose"].index("right")
-    mirrored = target.clone()
-    mirrored[:, [left, right]] = target[:, [right, left]]
+    labels = HEADS["pose"]
+    mirrored = target[:, [labels.index(MIRRORED.get(label, label)) for label in labels]]
     return torch.where(flipped[:, None], mirrored, target)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from faces_jobs.pipeline.mirrored import Mirrored
 from faces_jobs_models.catalog import Catalog
 from faces_jobs_models.training.answers import Advance, Answers, Wanted, answer_data_set
 from faces_jobs_models.training.entries import Asked, Entry, entries_of, weights_of
@@ -66,7 +67,7 @@ def measure(
         ModelError: the model's files are missing, changed or of another shape.
     """
     record, variant = answering_record(catalog, model, labels)
-    classifier = catalog.open_classifier(record)
+    classifier = Mirrored(catalog.open_classifier(record))  # as a still's faces are judged
     detector = catalog.detector()
     asked = Asked(
         model=model,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from faces_jobs.jobs.labels import MODELS
+from faces_jobs.jobs.labels import HEADS, MODELS
 from faces_jobs.pipeline.crops import crop_faces
+from faces_jobs.pipeline.mirrored import Mirrored
 from faces_jobs.pipeline.stages import Classifier
 from faces_jobs.pipeline.values import Picture
 from faces_jobs_models.catalog import Catalog
@@ -14,7 +15,7 @@ from faces_jobs_models.classifier import to_batch
 from faces_jobs_models.onnx_session import OnnxSession
 from faces_jobs_models.torch_session import TorchSession
 
-from .photographs import astronaut_bgr
+from .photographs import FACE_XYXY, astronaut_bgr
 
 NAMES = tuple(MODELS)
 
@@ -158,3 +159,18 @@ def noise(count: int, size: int) -> list[Picture]:
 def faces(count: int, size: int) -> list[Picture]:
     boxes = np.array([[178 - k, 60 - 2 * k, 270 + k, 182 + k] for k in range(count)], np.float32)
     return crop_faces(astronaut_bgr(), boxes, scale=1.2, size=size)
+
+
+def test_it_says_the_same_of_a_face_and_its_mirror_image(catalog: Catalog) -> None:
+    left, top, right, bottom = (int(side) for side in FACE_XYXY)
+    face = np.ascontiguousarray(astronaut_bgr()[top:bottom, left:right])
+    for one in map(Mirrored, catalog.classifiers(tuple(MODELS))):
+        said, of_image = one.classify([face, np.ascontiguousarray(face[:, ::-1])])
+        assert one.heads == MODELS[one.name]
+        for head, probabilities in said.items():
+            assert probabilities.sum() == pytest.approx(1, abs=1e-5)
+            if head == "pose":
+                order = [HEADS[head].index(one) for one in ("frontal", "right", "left")]
+                assert np.allclose(probabilities[:3], of_image[head][order], atol=1e-6)
+            else:
+                assert np.allclose(probabilities, of_image[head], atol=1e-6)

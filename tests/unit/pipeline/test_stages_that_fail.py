@@ -16,7 +16,7 @@ from faces_jobs.jobs.records import Attributes, FaceRecord, TrackRecord
 from faces_jobs.pipeline import settling
 from faces_jobs.pipeline.crops import crop_pictures
 from faces_jobs.pipeline.quality import CROP_SIZE
-from faces_jobs.pipeline.still import is_still, run_still
+from faces_jobs.pipeline.still import run_still
 from faces_jobs.pipeline.tracking import OverlapTracker
 from faces_jobs.pipeline.values import Boxes, Detections, Face, Frame, MediaInfo, Opinion
 from faces_jobs.pipeline.voting import Votes
@@ -202,7 +202,7 @@ def test_the_earliest_of_several_errors_is_the_one_that_is_told() -> None:
 
 
 def run_one(reader: Given, fails: FailsAt) -> None:
-    assert is_still(reader.info)
+    assert reader.info.is_still
     run_still(
         reader,
         detector=fails,  # type: ignore[arg-type]  # a name and no version: nothing is recorded

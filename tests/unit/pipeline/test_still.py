@@ -17,7 +17,7 @@ from faces_jobs.jobs.records import FaceRecord, TrackRecord
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.run import run_item
-from faces_jobs.pipeline.still import is_still, run_still
+from faces_jobs.pipeline.still import run_still
 from faces_jobs.pipeline.tracking import OverlapTracker
 from faces_jobs.pipeline.values import Face, Frame, RunReport
 from tests.clips import moving
@@ -59,7 +59,7 @@ def both(picture: Path, spec: JobSpec) -> tuple[tuple[Told, RunReport], tuple[To
     }
     still, item = Told(), Told()
     with open_frames(picture, max_pixels=1_000_000) as reader:
-        assert is_still(reader.info)
+        assert reader.info.is_still
         alone = run_still(
             reader,
             detector=SquareDetector(),
@@ -110,4 +110,4 @@ def test_an_animation_is_none(tmp_path: Path) -> None:
     frames = [Image.fromarray(np.ascontiguousarray(one[:, :, ::-1])) for one in moving(3)]
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=40)
     with open_frames(path, max_pixels=1_000_000) as reader:
-        assert not is_still(reader.info)
+        assert not reader.info.is_still
