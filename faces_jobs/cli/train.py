@@ -110,7 +110,7 @@ def train(
             from faces_jobs_models.training.run_recipe import recipe_of, run_recipe
 
             recipe = recipe_of(model, labels, epochs=epochs)
-            bar.update(task, total=recipe.epochs)
+            bar.update(task, total=recipe.runs * recipe.epochs)
             with open_catalog(
                 device=chosen,
                 models_folder=settings.models_folder,

@@ -22,7 +22,7 @@ from faces_jobs_models.training.pictures import draw_head
 from faces_jobs_models.training.prepare import Prepared, prepare
 from faces_jobs_models.training.readers import open_data
 from faces_jobs_models.training.recipes import RECIPES, Recipe, with_fer2013_labels
-from faces_jobs_models.training.train import Trained, train
+from faces_jobs_models.training.train import Trained, run_folders, train
 from faces_jobs_models.weights import ModelRecord, read_record
 
 Labels = Literal["ferplus", "fer2013"]
@@ -63,7 +63,7 @@ def run_recipe(
         detector: the run-time one, which finds the faces to cut.
         threads: cores that torch may use.
         say: takes one line an epoch, and one for each reason why rows were left out.
-        advance: takes the number of epochs done, those of earlier runs included.
+        advance: takes the number of epochs done, of all runs, those of earlier calls included.
 
     Returns:
         The model's folder, `out/MODEL/export`.
@@ -75,13 +75,16 @@ def run_recipe(
     data_sets = _prepared(recipe, data, labels=labels, out=out, detector=detector, say=say)
     folder = out / (recipe.model if labels == "ferplus" else f"{recipe.model}-{labels}")
 
+    def done() -> int:
+        return sum(map(epochs_in, run_folders(recipe, folder)))
+
     def after_an_epoch(line: str) -> None:
         say(line)
-        advance(epochs_in(folder))
+        advance(done())
 
-    if done := epochs_in(folder):
-        say(f"{recipe.model}: going on after epoch {done} of {recipe.epochs}")
-        advance(done)
+    if before := done():
+        say(f"{recipe.model}: going on after epoch {before} of {recipe.runs * recipe.epochs}")
+        advance(before)
     trained = train(recipe, data_sets, out=folder, device=torch.device(device), say=after_an_epoch)
     draw_curves(folder / "curves.png", folder / LOG_NAME)
     export = export_model(recipe, trained, out=folder / EXPORT_NAME)

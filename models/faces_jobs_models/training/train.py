@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from faces_jobs_models.attribute_network import AttributeNetwork
 from faces_jobs_models.networks import build_network
+from faces_jobs_models.training.averaging import mean_of
 from faces_jobs_models.training.calibrate import calibrate
 from faces_jobs_models.training.feed import Feed
 from faces_jobs_models.training.figures import Figures
@@ -39,23 +40,31 @@ def train(
     Args:
         recipe: what to do.
         data_sets: prepared crops, in the order of the recipe.
-        out: folder of checkpoint and log.
+        out: folder of checkpoints and logs.
         device: where to calculate. A run that goes on may do so on another device.
         say: takes one line an epoch.
     """
-    feed = Feed(recipe, data_sets, device=device)
-    # Whoever says nothing of `enabled` here trains without cuDNN, fifty times as slowly.
-    with torch.backends.cudnn.flags(enabled=True, benchmark=True):
-        averaged = run_epochs(recipe, feed, data_sets, out=out, device=device, say=say)
-    priors = {head: values.cpu() for head, values in feed.priors().items()}
-    result = _finished(recipe, averaged.cpu(), priors)
+    networks: list[AttributeNetwork] = []
+    priors: Mapping[str, Tensor] = {}
+    for number, folder in enumerate(run_folders(recipe, out)):
+        run = replace(recipe, seed=recipe.seed + 1000 * number)
+        feed = Feed(run, data_sets, device=device)
+        # Whoever says nothing of `enabled` here trains without cuDNN, fifty times as slowly.
+        with torch.backends.cudnn.flags(enabled=True, benchmark=True):
+            network = run_epochs(run, feed, data_sets, out=folder, device=device, say=say)
+        networks.append(network.cpu())
+        priors = {head: values.cpu() for head, values in feed.priors().items()}
+    result = _finished(recipe, mean_of(networks), priors)
     calibration = calibrate(result, data_sets, crop_size=recipe.crop_size)
     return Trained(result, calibration, measure_held_out(recipe, result, data_sets))
 
 
-def _finished(
-    recipe: Recipe, network: AttributeNetwork, priors: Mapping[str, Tensor]
-) -> AttributeNetwork:
+def run_folders(recipe: Recipe, out: Path) -> list[Path]:
+    """Where each run of a recipe keeps its checkpoint and log; the first one in `out` itself."""
+    return [out, *(out / f"run-{number}" for number in range(2, recipe.runs + 1))]
+
+
+def _finished(recipe: Recipe, network: nn.Module, priors: Mapping[str, Tensor]) -> AttributeNetwork:
     # Without the auxiliary heads, and leaning as far to rare labels as the recipe says.
     kept = build_network(recipe.heads, recipe.network)
     if recipe.starts_from is not None:

@@ -13,6 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
+from torch import Tensor
 
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs_models.catalog import Catalog, open_catalog
@@ -125,6 +126,26 @@ def test_a_run_that_was_cut_off_ends_as_an_unbroken_one(
         resumed.network.state_dict().items(), unbroken.network.state_dict().values(), strict=True
     ):
         torch.testing.assert_close(one, other, msg=name)
+
+
+def test_several_runs_give_the_mean_of_what_each_gives(
+    data: Path, crops: Path, tmp_path: Path, catalog: Catalog
+) -> None:
+    recipe = replace(tiny("gender"), epochs=1)
+    data_sets = prepared(recipe, data, crops / "gender", catalog)
+
+    def trained(name: str, one: Recipe) -> dict[str, Tensor]:
+        cpu, lines = torch.device("cpu"), list[str]()
+        done = train(one, data_sets, out=tmp_path / name, device=cpu, say=lines.append)
+        assert len(lines) == one.runs
+        return done.network.state_dict()
+
+    together = trained("both", replace(recipe, runs=2))
+    each = [trained(f"{seed}", replace(recipe, seed=recipe.seed + seed)) for seed in (0, 1000)]
+    assert not torch.equal(each[0]["outputs.gender.weight"], each[1]["outputs.gender.weight"])
+    for name, mean in together.items():
+        if mean.is_floating_point() and name != "temperatures":  # fitted once all is done
+            torch.testing.assert_close(mean, (each[0][name] + each[1][name]) / 2, msg=name)
 
 
 def test_a_training_can_start_from_a_model_that_ships(catalog: Catalog) -> None:
