@@ -124,7 +124,8 @@ def read_record(folder: Path, *, files_folder: Path | None = None) -> ModelRecor
 
     Args:
         folder: holds `weights.toml`.
-        files_folder: where the weights files lie, if not in `folder`.
+        files_folder: where the weights files lie, if not in `folder`; those that the record
+            calls `beside` are there nevertheless.
 
     Raises:
         ModelError: there is no record, or something in it is missing or of another type.
@@ -162,7 +163,7 @@ def _record(content: Mapping[str, Any], folder: Path, files_folder: Path) -> Mod
     given = content["input"]
     files = {
         kind: WeightsFile(
-            path=files_folder / _file_name(file["path"]),
+            path=(folder if file.get("beside") else files_folder) / _file_name(file["path"]),
             sha256=str(file["sha256"]),
             bytes=int(file["bytes"]),
         )

@@ -7,7 +7,9 @@ differs: torch in eager mode, one frame and one face at a time, `cv2.VideoWriter
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import cv2
 import numpy as np
@@ -19,6 +21,7 @@ from faces_jobs.pipeline.values import Picture
 from faces_jobs_models.catalog import Catalog
 from faces_jobs_models.classifier import to_batch
 from faces_jobs_models.detector.grid_detector import GridDetector
+from faces_jobs_models.detector.open_detector import open_detector
 from faces_jobs_models.detector.torch_network import TorchGridNetwork
 from faces_jobs_models.torch_session import TorchSession
 
@@ -80,7 +83,9 @@ class PlainLoop:
 def _open_plainly(catalog: Catalog) -> Detector:
     record = catalog.record("detector")
     if "safetensors" not in record.files:
-        return catalog.detector()  # there is no such network for torch
+        # Nobody's plain loop has eight bits; the file as it comes is what it would run.
+        floats = MappingProxyType({"onnx": record.files["onnx"]})
+        return open_detector(replace(record, files=floats))
     network = TorchGridNetwork(record, device="cpu")
     return GridDetector(network, record, sha256=record.files["safetensors"].sha256)
 

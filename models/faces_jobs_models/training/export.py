@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -13,6 +13,7 @@ from safetensors.torch import save
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs_models.attribute_network import AttributeNetwork
 from faces_jobs_models.training.figures import Figures
+from faces_jobs_models.training.quantize import Batch, quantized
 from faces_jobs_models.training.recipes import Recipe
 from faces_jobs_models.training.train import Trained
 from faces_jobs_models.weights import RECORD_NAME, sha256_of
@@ -24,10 +25,17 @@ TERMS = (
 _OPSET = 17
 
 
-def export_model(recipe: Recipe, trained: Trained, *, out: Path) -> Path:
+def export_model(recipe: Recipe, trained: Trained, *, examples: Iterable[Batch], out: Path) -> Path:
     """Write `model.safetensors`, `model.onnx`, `figures.json` and `weights.toml` into `out`.
 
     The folder can be given as a models folder's entry, or be copied over the shipped one.
+
+    Args:
+        recipe: what was done.
+        trained: what came of it.
+        examples: batches of crops as the network takes them; `model.onnx` is in eight bits,
+            whose ranges are theirs.
+        out: the folder; made where it is not there.
     """
     out.mkdir(parents=True, exist_ok=True)
     network = trained.network.eval()
@@ -40,6 +48,8 @@ def export_model(recipe: Recipe, trained: Trained, *, out: Path) -> Path:
     content = save(state, metadata={"model": recipe.model})
     (out / "model.safetensors").write_bytes(content)
     write_onnx(network, out / "model.onnx", crop_size=recipe.crop_size)
+    rounded = quantized((out / "model.onnx").read_bytes(), examples)
+    (out / "model.onnx").write_bytes(rounded)
     figures = [_figures_entry(one) for one in trained.figures]
     (out / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
     (out / RECORD_NAME).write_text(_record(recipe, out, trained))

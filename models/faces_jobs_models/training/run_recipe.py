@@ -20,6 +20,7 @@ from faces_jobs_models.training.evaluate import answer_with, ask
 from faces_jobs_models.training.export import export_model
 from faces_jobs_models.training.pictures import draw_head
 from faces_jobs_models.training.prepare import Prepared, prepare
+from faces_jobs_models.training.quantize import examples_of
 from faces_jobs_models.training.readers import open_data
 from faces_jobs_models.training.recipes import RECIPES, Recipe, with_fer2013_labels
 from faces_jobs_models.training.train import Trained, run_folders, train
@@ -87,7 +88,8 @@ def run_recipe(
         advance(before)
     trained = train(recipe, data_sets, out=folder, device=torch.device(device), say=after_an_epoch)
     draw_curves(folder / "curves.png", folder / LOG_NAME)
-    export = export_model(recipe, trained, out=folder / EXPORT_NAME)
+    examples = examples_of(data_sets, crop_size=recipe.crop_size)
+    export = export_model(recipe, trained, examples=examples, out=folder / EXPORT_NAME)
     _draw_held_out(recipe, trained, data_sets, read_record(export), folder)
     return export
 

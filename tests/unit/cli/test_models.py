@@ -9,12 +9,16 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from safetensors.numpy import load_file, save_file
 
 import faces_jobs_models
 from faces_jobs.cli import cli, exits
+from faces_jobs.errors import DataLayoutError
+from faces_jobs_models.onnx_session import OnnxSession
+from tests.unit.models.packs import drawn_face, write
 
 SHIPPED = Path(faces_jobs_models.__file__).parent
 CLASSIFIERS = ("gender", "expression", "multiple")
@@ -165,3 +169,30 @@ def test_another_training_of_a_model_is_listed_and_verified(own: Path) -> None:
 def test_a_models_folder_that_holds_none_is_told(tmp_path: Path) -> None:
     told = models("verify", "--models-path", tmp_path)
     assert "holds no model" in str(told.exception)
+
+
+def test_eight_bits_of_centerface_are_made_from_pictures(tmp_path: Path) -> None:
+    pictures = tmp_path / "data"
+    pictures.mkdir()
+    count = 3
+    columns: dict[str, list[Any]] = {
+        "image": [drawn_face(index, side=120) for index in range(count)],
+        "path": [f"{index}.jpg" for index in range(count)],
+        "boxes_xywh": [[[20.0, 10.0, 80.0, 100.0]]] * count,
+        "invalid": [[0]] * count,
+    }
+    write(pictures, "wider_faces", columns)
+    out = tmp_path / "int8.onnx"
+    done = models("quantize", "--data", pictures, "--out", out)
+    assert done.exception is None, done.output
+    assert hashlib.sha256(out.read_bytes()).hexdigest() in done.stdout
+    shipped = SHIPPED / "detector" / "centerface" / "int8.onnx"
+    assert abs(out.stat().st_size - shipped.stat().st_size) < 10_000
+    maps = OnnxSession(out, name="int8", threads=1).run(np.zeros((2, 3, 64, 96), np.float32))
+    assert [one.shape for one in maps] == [(2, channels, 16, 24) for channels in (1, 2, 2, 10)]
+
+
+def test_eight_bits_want_pictures_with_faces(tmp_path: Path) -> None:
+    failed = models("quantize", "--data", tmp_path, "--out", tmp_path / "int8.onnx")
+    assert isinstance(failed.exception, DataLayoutError)
+    assert not (tmp_path / "int8.onnx").exists()

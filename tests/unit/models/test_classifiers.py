@@ -81,7 +81,7 @@ def test_a_crop_is_answered_alike_alone_and_in_any_batch(classifier: Classifier)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_torch_and_onnx_agree(catalog: Catalog, name: str) -> None:
+def test_eight_bits_answer_as_floats_do(catalog: Catalog, name: str) -> None:
     record = catalog.record(name)
     assert record.input_size is not None
     crops = [*noise(8, record.input_size), *faces(8, record.input_size)]
@@ -89,7 +89,8 @@ def test_torch_and_onnx_agree(catalog: Catalog, name: str) -> None:
     by_onnx = OnnxSession(record.files["onnx"].path, name=name, threads=1).run(batch)
     by_torch = TorchSession(record, device="cpu").run(batch)
     for one, other in zip(by_onnx, by_torch, strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-4)
+        np.testing.assert_allclose(one, other, atol=0.08)
+        assert np.abs(one - other).mean() < 0.03
 
 
 def test_no_crops_no_opinions(classifier: Classifier) -> None:

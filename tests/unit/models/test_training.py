@@ -25,6 +25,7 @@ from faces_jobs_models.training.export import export_model
 from faces_jobs_models.training.figures import figures_of
 from faces_jobs_models.training.losses import log_priors, multi_task_loss
 from faces_jobs_models.training.prepare import MARGIN, Prepared, prepare
+from faces_jobs_models.training.quantize import examples_of
 from faces_jobs_models.training.readers import open_data
 from faces_jobs_models.training.recipes import RECIPES, Recipe
 from faces_jobs_models.training.start import start_from
@@ -90,7 +91,8 @@ def test_what_is_trained_can_be_opened_and_asked(
 
     data_sets = prepared(recipe, data, crops / model, catalog)
     trained = train(recipe, data_sets, out=tmp_path / "run", device=torch.device(device), say=say)
-    export_model(recipe, trained, out=tmp_path / "models" / model)
+    examples = examples_of(data_sets, crop_size=recipe.crop_size)
+    export_model(recipe, trained, examples=examples, out=tmp_path / "models" / model)
 
     assert len(lines) == recipe.epochs
     log = [json.loads(line) for line in (tmp_path / "run" / LOG_NAME).read_text().splitlines()]

@@ -36,8 +36,10 @@ class Network(Protocol):
 class CenterFaceDetector(BatchedDetector):
     """Finds faces in batches of pictures of one size, on the CPU."""
 
-    def __init__(self, network: Network, record: ModelRecord, options: DetectorOptions) -> None:
-        super().__init__(record, options, sha256=record.files["onnx"].sha256)
+    def __init__(
+        self, network: Network, record: ModelRecord, options: DetectorOptions, *, sha256: str
+    ) -> None:
+        super().__init__(record, options, sha256=sha256)
         self._network = network
         self._batch = WorkingBatch(options.longest_side, colour="RGB")
 

@@ -1,4 +1,4 @@
-"""Opens CenterFace on the CPU: shapes made dynamic, session started."""
+"""Opens CenterFace on the CPU: in eight bits where its record has them, and starts its session."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from faces_jobs_models.weights import ModelRecord
 CENTERFACE_OVERLAP = 0.3
 """The paper's suppression threshold."""
 
+INT8 = "int8"
+"""The file in a record that has the network in eight bits."""
+
 _OUTPUTS = 4
 
 
@@ -23,11 +26,13 @@ def open_centerface(
     Raises:
         ModelError: its file is not CenterFace's.
     """
-    content = with_free_shapes(record.files["onnx"].path)
+    file = record.files.get(INT8)
+    content = with_free_shapes(record.files["onnx"].path) if file is None else file.path
+    file = file or record.files["onnx"]
     session = OnnxSession(content, name=record.name, threads=threads)
     if len(session.output_names) != _OUTPUTS:
         raise ModelError(
-            f"{record.files['onnx'].path} has {len(session.output_names)} outputs; CenterFace has "
+            f"{file.path} has {len(session.output_names)} outputs; CenterFace has "
             f"{_OUTPUTS}: heatmap, sizes, offsets, landmarks."
         )
-    return CenterFaceDetector(session, record, options)
+    return CenterFaceDetector(session, record, options, sha256=file.sha256)

@@ -122,7 +122,9 @@ def test_what_is_no_frame_is_refused(catalog: Catalog, pictures: list[Picture]) 
 
 def test_the_network_sees_the_pictures_pixels_in_rgb_and_black_around_them() -> None:
     network = _Listening()
-    detector = CenterFaceDetector(network, detector_record("centerface"), DetectorOptions())
+    detector = CenterFaceDetector(
+        network, detector_record("centerface"), DetectorOptions(), sha256="-"
+    )
     picture = np.random.default_rng(3).integers(0, 256, (40, 50, 3), np.uint8)
     assert len(detector.detect([picture])[0]) == 0
     [[seen]] = network.seen
