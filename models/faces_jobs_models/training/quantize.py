@@ -70,19 +70,18 @@ def quantized(network: bytes, batches: Iterable[Batch]) -> bytes:
         return rounded.read_bytes()
 
 
-def examples_of(
-    data_sets: Sequence[Prepared], *, crop_size: int, channels: int = 3
-) -> Iterator[Batch]:
-    """Some hundred crops of these data sets, as a classifier takes them; always the same ones.
+def examples_of(data_sets: Sequence[Prepared], *, crop_size: int) -> Iterator[Batch]:
+    """Some hundred crops that were trained on, as a classifier takes them; always the same ones.
 
-    Each batch is (n, channels, crop_size, crop_size) float32 0..255.
+    Each batch is (n, 3, crop_size, crop_size) float32 0..255.
     """
     for data in data_sets:
         chance = np.random.default_rng(_SEED)
-        count = min(len(data.crops), _EXAMPLES // len(data_sets))
-        rows = np.sort(chance.choice(len(data.crops), count, replace=False))
+        trained_on = np.nonzero(~data.held_out)[0]
+        count = min(len(trained_on), _EXAMPLES // len(data_sets))
+        rows = np.sort(chance.choice(trained_on, count, replace=False))
         crops = middle(torch.from_numpy(np.asarray(data.crops[rows])), size=crop_size).numpy()
-        shown = np.broadcast_to(crops, (count, channels, crop_size, crop_size))
+        shown = np.broadcast_to(crops, (count, 3, crop_size, crop_size))
         for start in range(0, count, _BATCH):
             yield np.ascontiguousarray(shown[start : start + _BATCH])
 
