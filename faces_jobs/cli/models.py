@@ -110,7 +110,8 @@ def tune(settings: Settings, *, models_path: Path | None) -> None:
 def quantize(*, data: Path, out: Path) -> None:
     """Make CenterFace's eight bits again.
 
-    They ship; this is how they were made, by pictures with marked faces. `train` makes the eight bits of its own models by itself.
+    They ship; this is how they were made, by pictures with marked faces. `train` makes those
+    of its own models by itself.
     """
     with needing_packages():
         from faces_jobs_models.training.detector.eight_bits import centerface_in_eight_bits

@@ -89,7 +89,7 @@ def test_eight_bits_answer_as_floats_do(catalog: Catalog, name: str) -> None:
     by_onnx = OnnxSession(record.files["onnx"].path, name=name, threads=1).run(batch)
     by_torch = TorchSession(record, device="cpu").run(batch)
     for one, other in zip(by_onnx, by_torch, strict=True):
-        np.testing.assert_allclose(one, other, atol=0.08)
+        np.testing.assert_allclose(one, other, atol=0.1)
         assert np.abs(one - other).mean() < 0.03
 
 
