@@ -57,7 +57,9 @@ def test_unsure_answers_are_rows_and_their_thresholds_stand_beside_them(
     assert len(faces) == len(tracks) == 2
     for answers in [one.attributes for one in faces] + [one.attributes for one in tracks]:
         assert {head for head, answer in answers.items() if answer.label == UNSURE} == unsure
-        assert all(answer.probability == pytest.approx(0.8) for answer in answers.values())
+        # What this model sees is the same in a mirror, where `left` is called `right`.
+        sure = [answer.probability for head, answer in answers.items() if head != "pose"]
+        assert sure == [pytest.approx(0.8)] * (len(HEADS) - 1)
     for head in HEADS:
         asked = FaceQuery(job_id=job_id, attributes={head: AttributeFilter((UNSURE,))})
         assert len(list_faces(database, asked).faces) == (2 if head in unsure else 0)

@@ -130,7 +130,9 @@ def test_a_zombie_s_rows_and_files_vanish(bench: Bench, clip: Path) -> None:
     bench.networks.before_batch = sleep_past_the_lease
     process_segment(segment_id, zombie)
 
-    assert bench.networks.batches == 5, "the zombie worked to its end"
+    assert bench.networks.batches >= 5, (
+        "the zombie worked to its end"
+    )  # more, where there are lanes
     assert others == [(bench.files(), bench.artifacts(job_id))]
     assert get_job(bench.worker.database, job_id).status == "succeeded"
     with bench.worker.database.read() as session:
