@@ -3,7 +3,7 @@
 Weights are rounded a channel at a time; activations by ranges that they had on pictures (Jacob et
 al.: "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
 Inference", arXiv:1712.05877). Weights keep to seven bits: then the sum of two products fits into
-sixteen, and processors that can't add more at once answer to the bit as those that can.
+sixteen, and processors that can't add more at once cut nothing off.
 """
 
 from __future__ import annotations
