@@ -128,7 +128,10 @@ def make_app(settings: Settings) -> Celery:
         result_serializer="json",
         accept_content=["json"],
         task_ignore_result=True,
-        worker_prefetch_multiplier=1,
+        # No limit: the one slot takes a message, works, and only then asks for the next. With a
+        # limit a message whose taking the broker did not hear of, since it went down meanwhile,
+        # counts against it for ever: that worker is alive and asks for nothing more.
+        worker_prefetch_multiplier=0,
         # A message is done when it is read. Were it kept until the work is done, Redis would send
         # it again after an hour of work; who looks after lost work is the sweep.
         task_acks_late=False,
