@@ -42,6 +42,7 @@ ON_SEVERAL_MACHINES = [
     ("kill -9", WEBHOOK),
     ("stop past the lease, then go on", FINALISE),
     ("TERM twice", MID_SEGMENT),
+    ("broker killed for 4 s", ACCEPT),  # kept a worker deaf, once in three times
     ("broker killed for 4 s", FIRST_FRAME),
     ("broker restarted, empty", ENCODE),
     ("broker slow by 0.4 s", CLAIM),
