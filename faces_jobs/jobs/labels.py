@@ -46,8 +46,15 @@ HEADS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
 )
 """Head name -> labels, over all models: gender, expression, illumination, ... makeup."""
 
-MIRRORED: MappingProxyType[str, str] = MappingProxyType({"left": "right", "right": "left"})
-"""Label -> what it is called by in a mirror; the others are called as they are."""
+_IN_A_MIRROR = MappingProxyType({"left": "right", "right": "left"})
+
+MIRRORED: MappingProxyType[str, tuple[int, ...]] = MappingProxyType(
+    {
+        head: tuple(labels.index(_IN_A_MIRROR.get(label, label)) for label in labels)
+        for head, labels in HEADS.items()
+    }
+)
+"""Head name -> for each of its labels the place of the one that it is called by in a mirror."""
 
 UNSURE = "unsure"
 """Stands in the place of a label whose probability is below its head's threshold."""

@@ -10,17 +10,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from faces_jobs.jobs.labels import HEADS, MIRRORED
+from faces_jobs.jobs.labels import MIRRORED
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.pipeline.stages import Classifier
 from faces_jobs.pipeline.values import MediaInfo, Opinion, Picture
 
 _HALF = np.float32(0.5)
-# Head -> for each of its labels the place of the one that it is called by in a mirror.
-_PLACES = {
-    head: [labels.index(MIRRORED.get(label, label)) for label in labels]
-    for head, labels in HEADS.items()
-}
 
 
 def asked_of(classifiers: Sequence[Classifier], spec: JobSpec, info: MediaInfo) -> list[Classifier]:
@@ -75,6 +70,6 @@ class Mirrored:
         images = [np.ascontiguousarray(crop[:, ::-1]) for crop in crops_bgr]
         said = self._classifier.classify([*crops_bgr, *images])
         return [
-            {head: _HALF * (straight[head] + image[head][_PLACES[head]]) for head in straight}
+            {head: _HALF * (straight[head] + image[head].take(MIRRORED[head])) for head in straight}
             for straight, image in zip(said[: len(images)], said[len(images) :], strict=True)
         ]

@@ -7,9 +7,7 @@ differs: torch in eager mode, one frame and one face at a time, `cv2.VideoWriter
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 
 import cv2
 import numpy as np
@@ -24,6 +22,7 @@ from faces_jobs_models.detector.grid_detector import GridDetector
 from faces_jobs_models.detector.open_detector import open_detector
 from faces_jobs_models.detector.torch_network import TorchGridNetwork
 from faces_jobs_models.torch_session import TorchSession
+from tests.floats import in_floats
 
 THRESHOLD = 0.5
 _GREEN_BGR = (0, 255, 0)
@@ -84,8 +83,7 @@ def _open_plainly(catalog: Catalog) -> Detector:
     record = catalog.record("detector")
     if "safetensors" not in record.files:
         # Nobody's plain loop has eight bits; the file as it comes is what it would run.
-        floats = MappingProxyType({"onnx": record.files["onnx"]})
-        return open_detector(replace(record, files=floats))
+        return open_detector(in_floats(record))
     network = TorchGridNetwork(record, device="cpu")
     return GridDetector(network, record, sha256=record.files["safetensors"].sha256)
 

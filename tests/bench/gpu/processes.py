@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -42,7 +40,8 @@ def _keep(barrier: Barrier) -> None:
 
 def _work(given: tuple[Path, Device, DetectorName, int]) -> dict[str, tuple[int, float, float]]:
     clip, device, detector, lanes = given
-    with open_catalog(device=device, detector=detector) as catalog, _folder() as folder:
+    with open_catalog(device=device, detector=detector) as catalog, TemporaryDirectory() as name:
+        folder = Path(name)
         measure_cell(catalog, clip, folder, annotated=False, lanes=lanes)
         times = {}
         for kind in ("attributes", "annotated"):
@@ -53,9 +52,3 @@ def _work(given: tuple[Path, Device, DetectorName, int]) -> dict[str, tuple[int,
             assert isinstance(frames, int)
             times[kind] = frames, begun, time.time()
         return times
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    with TemporaryDirectory() as name:
-        yield Path(name)

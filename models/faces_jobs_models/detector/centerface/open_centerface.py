@@ -26,9 +26,9 @@ def open_centerface(
     Raises:
         ModelError: its file is not CenterFace's.
     """
-    file = record.files.get(INT8)
-    content = with_free_shapes(record.files["onnx"].path) if file is None else file.path
-    file = file or record.files["onnx"]
+    is_rounded = INT8 in record.files
+    file = record.files[INT8 if is_rounded else "onnx"]
+    content = file.path if is_rounded else with_free_shapes(file.path)
     session = OnnxSession(content, name=record.name, threads=threads)
     if len(session.output_names) != _OUTPUTS:
         raise ModelError(

@@ -24,6 +24,7 @@ from faces_jobs_models.on_device.networks import DeviceNetworks
 from faces_jobs_models.onnx_session import OnnxSession
 from faces_jobs_models.verify import verify_detector
 from faces_jobs_models.weights import ModelRecord, WeightsFile, sha256_of
+from tests.floats import in_floats
 from tests.unit.models.detector.scenes import scenes
 from tests.unit.models.photographs import astronaut_bgr, overlap
 
@@ -33,11 +34,6 @@ OPTIONS = DetectorOptions(longest_side=320, lowest_score=0.2, overlap=0.3, frame
 @pytest.fixture(scope="module")
 def record() -> ModelRecord:
     return detector_record("centerface")
-
-
-def in_floats(record: ModelRecord) -> ModelRecord:
-    """As a record in a models folder that has the float file alone."""
-    return replace(record, files=MappingProxyType({"onnx": record.files["onnx"]}))
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 32, 32), (2, 3, 64, 160)])
