@@ -50,21 +50,18 @@ class Linker:
 
     def link(self, part: Iterable[FoundFrame]) -> Iterator[tuple[int, list[Face]]]:
         """The index of each analysed frame of the next part, and its faces with their tracks."""
-        is_first = True
         for frame in part:
-            begins_scene = frame.begins_scene
-            if is_first and frame.scene is not None:
-                begins_scene = is_cut(self._scene, frame.scene)
-            is_first = False
-            self._scene = frame.scene
-            boxes = np.array([face.record.box_xyxy for face in frame.faces], np.float64)
-            numbers = self._tracker.link(
-                frame.time_ms, boxes.reshape(-1, 4), begins_scene=begins_scene
-            )
-            yield (
-                frame.index,
-                [self._vote(face, track) for face, track in zip(frame.faces, numbers, strict=True)],
-            )
+            yield frame.index, self.follow(frame)
+
+    def follow(self, frame: FoundFrame) -> list[Face]:
+        """The faces of the next analysed frame with their tracks, and what these settle to."""
+        begins_scene = frame.begins_scene
+        if self._scene is not None and frame.scene is not None:  # where two parts meet, above all
+            begins_scene = is_cut(self._scene, frame.scene)
+        self._scene = frame.scene
+        boxes = np.array([face.record.box_xyxy for face in frame.faces], np.float64)
+        numbers = self._tracker.link(frame.time_ms, boxes.reshape(-1, 4), begins_scene=begins_scene)
+        return [self._vote(face, track) for face, track in zip(frame.faces, numbers, strict=True)]
 
     def tracks(self) -> list[TrackRecord]:
         """The records of all tracks, by number."""

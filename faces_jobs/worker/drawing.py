@@ -10,16 +10,16 @@ from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.db.part_questions import best_shots
 from faces_jobs.db.parts import SegmentFile, finish_part
 from faces_jobs.pipeline.cuts import Part
-from faces_jobs.sinks.joined import PART_SUFFIX
 from faces_jobs.storage import told_when_full
-from faces_jobs.worker.between import DRAWN, LENGTH, LINKED, SHOT, files_between
+from faces_jobs.worker.between import LINKED, SHOT, files_between
 from faces_jobs.worker.drawing_runs import Drawing, draw_part
 from faces_jobs.worker.holding import Holding
 from faces_jobs.worker.record import Published, record
 from faces_jobs.worker.resources import Worker
+from faces_jobs.worker.runs import KIND_OF_SUFFIX
 from faces_jobs.worker.source import open_source
 
-_KINDS = {PART_SUFFIX: DRAWN, ".json": LENGTH, ".jpg": SHOT}
+_KINDS = {**KIND_OF_SUFFIX, ".jpg": SHOT}
 
 _log = logging.getLogger(__name__)
 

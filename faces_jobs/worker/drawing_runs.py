@@ -1,13 +1,8 @@
-"""Draws the pictures of one part in runs of frames, side by side where there are cores for it.
-
-One encoder keeps no more than a core at work. A part is divided by its number of frames alone, so
-that its copy is the same however many cores draw it.
-"""
+"""Draws the pictures of one part, its runs side by side where there are cores for it."""
 
 from __future__ import annotations
 
 import contextvars
-import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -24,28 +19,8 @@ from faces_jobs.pipeline.frames import open_part
 from faces_jobs.pipeline.stages import FrameReader
 from faces_jobs.pipeline.values import Face, Frame
 from faces_jobs.sinks.findings import read_linked
-from faces_jobs.sinks.joined import PART_FORMAT, PART_SUFFIX
 from faces_jobs.sinks.thumbnails import Thumbnails
-from faces_jobs.sinks.video import AnnotatedVideo
-
-RUNS_A_PART = 2
-# The second run decodes what comes before it as well, so the first one is given more to draw.
-FIRST_SHARE = 0.55
-FEWEST_FRAMES = 60  # of a part that is divided: a run begins with a key frame, which takes room
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Frames of a part with an encoder of their own; `number` is among the runs of all parts."""
-
-    number: int
-    first_frame: int
-    end_frame: int | None  # None: all that follow
-
-    def __contains__(self, frame_index: int) -> bool:
-        """Whether a frame is drawn in it."""
-        ended = self.end_frame is not None and frame_index >= self.end_frame
-        return frame_index >= self.first_frame and not ended
+from faces_jobs.worker.runs import Run, RunCopy, runs_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,40 +75,25 @@ def draw_part(drawing: Drawing, *, lanes: int, on_progress: Callable[[], None]) 
             raise error
 
 
-def runs_of(part: Part, *, copied: bool) -> list[Run]:
-    """The runs in which a part is drawn, in order."""
-    first = RUNS_A_PART * part.number
-    if not copied or part.frames < FEWEST_FRAMES:
-        return [Run(first, part.first_frame, None)]
-    middle = part.first_frame + round(FIRST_SHARE * part.frames)
-    return [Run(first, part.first_frame, middle), Run(first + 1, middle, None)]
-
-
 def _draw(drawing: Drawing, run: Run, on_progress: Callable[[], None]) -> None:
     shots = _shots_of(run, drawing.shots)
-    stem = drawing.out / str(run.number)
-    last: Frame | None = None
     with ExitStack() as opened:
         reader = opened.enter_context(
             open_part(drawing.source, drawing.part, max_pixels=drawing.max_pixels)
         )
         thumbnails = opened.enter_context(Thumbnails(drawing.out))
-        faces, video = None, None
+        faces, copy = None, None
         if drawing.linked is not None:
             faces = _Shown(drawing.linked)
-            path = stem.with_suffix(PART_SUFFIX)
-            video = opened.enter_context(AnnotatedVideo(path, info=reader.info, format=PART_FORMAT))
+            copy = opened.enter_context(RunCopy(run, drawing.out, reader.info))
         for frame in _frames_of(run, reader, drawing.every, on_progress):
             thumbnails.add(frame, shots.pop(frame.index, ()), analysed=True)
-            if faces is not None and video is not None:
-                video.add(frame, faces.at(frame.index), analysed=True)
-                last = frame
+            if faces is not None and copy is not None:
+                copy.add(frame, faces.at(frame.index))
             elif not shots:
                 break
-        if video is not None and last is not None:
-            video.finish([])
-            length = {"last_duration_ms": last.duration_ms or 0.0}
-            stem.with_suffix(".json").write_text(json.dumps(length), encoding="utf-8")
+        if copy is not None:
+            copy.finish()
 
 
 def _shots_of(run: Run, shots: Sequence[BestShot]) -> dict[int, list[Face]]:

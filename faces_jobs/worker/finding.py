@@ -1,10 +1,14 @@
-"""Finds the faces of one part of a video; keeps what linking them goes by, and best shots."""
+"""Finds the faces of one part of a video; keeps what linking them goes by, and best shots.
+
+Who found all parts before it draws it as well, in the same go.
+"""
 
 from __future__ import annotations
 
 import logging
 from contextlib import ExitStack
 from dataclasses import asdict
+from pathlib import Path
 
 from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.db.parts import SegmentFile, finish_part
@@ -20,11 +24,15 @@ from faces_jobs.sinks.findings import Findings
 from faces_jobs.sinks.portraits import Portraits
 from faces_jobs.storage import told_when_full
 from faces_jobs.worker.between import FOUND, PORTRAITS
+from faces_jobs.worker.drawing_ahead import DrawingAhead, linked_before
 from faces_jobs.worker.facts import count_run, facts_of, models_of
 from faces_jobs.worker.holding import Holding
 from faces_jobs.worker.record import Published, record
 from faces_jobs.worker.resources import Worker
+from faces_jobs.worker.runs import KIND_OF_SUFFIX
 from faces_jobs.worker.source import open_source
+
+_KINDS = {**KIND_OF_SUFFIX, ".jsonl": FOUND, ".zip": PORTRAITS}
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +46,7 @@ def find(claim: SegmentClaim, worker: Worker) -> bool:
     """
     settings, storage, spec = worker.settings, worker.storage, claim.spec
     part = Part.of(claim.part or {})
-    names = {FOUND: f"{part.number}.found.jsonl"}
+    findings, shots = f"{part.number}.found.jsonl", f"{part.number}.portraits.zip"
     with ExitStack() as stack:
         heartbeat = stack.enter_context(Holding(claim, worker))
         stack.enter_context(told_when_full())
@@ -49,6 +57,7 @@ def find(claim: SegmentClaim, worker: Worker) -> bool:
         workspace = stack.enter_context(storage.workspace(claim.token))
         out = workspace / "out"
         out.mkdir()
+        thresholds = thresholds_of_all(classifiers, settings.unsure_below, spec.unsure_below)
         header = {
             "facts": asdict(facts_of(reader.info)),
             "models": [
@@ -57,18 +66,18 @@ def find(claim: SegmentClaim, worker: Worker) -> bool:
                     detector, classifiers, settings.unsure_below, spec.unsure_below
                 )
             ],
-            "unsure_below": thresholds_of_all(
-                classifiers, settings.unsure_below, spec.unsure_below
-            ),
+            "unsure_below": thresholds,
         }
+        linked = linked_before(claim, part, worker, thresholds)
         with ExitStack() as sinks:
-            kept: list[Sink] = [sinks.enter_context(Findings(out / names[FOUND], header))]
-            if not spec.annotated:  # else the part is read again anyway
-                names[PORTRAITS] = f"{part.number}.portraits.zip"
+            kept: list[Sink] = [sinks.enter_context(Findings(out / findings, header))]
+            if linked is not None or not spec.annotated:  # else the part is read again anyway
                 folder = workspace / "portraits"
                 folder.mkdir()
-                portraits = Portraits(out / names[PORTRAITS], folder=folder)
-                kept.append(sinks.enter_context(portraits))
+                kept.append(sinks.enter_context(Portraits(out / shots, folder=folder)))
+            if linked is not None:
+                drawing = DrawingAhead(linked, part, out, reader.info)
+                kept.append(sinks.enter_context(drawing))
             report = run_item(
                 reader,
                 detector=detector,
@@ -96,13 +105,17 @@ def find(claim: SegmentClaim, worker: Worker) -> bool:
                 worker.database,
                 claim,
                 [
-                    SegmentFile(kind, name, part.number, stored[name].key)
-                    for kind, name in names.items()
+                    SegmentFile(
+                        _KINDS[Path(name).suffix], name, int(name.partition(".")[0]), file.key
+                    )
+                    for name, file in stored.items()
                 ],
                 frames=report.frames_read,
                 damaged_frames=report.damaged_frames,
                 error=None if error is None else ErrorDocument(code=error.code, message=str(error)),
             ),
         )
+        if linked is not None:
+            worker.lead.keep(linked, stored[findings].key)
     _log.info("part %d: %d frames, %d faces", part.number, report.frames_read, report.faces)
     return bool(ended)

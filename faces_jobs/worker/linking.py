@@ -9,7 +9,7 @@ from pathlib import Path
 
 from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.db.outcomes import ItemFacts
-from faces_jobs.db.part_questions import parts_of
+from faces_jobs.db.part_questions import files_of, parts_of
 from faces_jobs.db.parts import LinkResults, SegmentFile, finish_link, write_faces
 from faces_jobs.jobs.records import FaceRecord, ModelVersion, TrackRecord
 from faces_jobs.pipeline.linking import Linker
@@ -17,11 +17,12 @@ from faces_jobs.pipeline.values import Face
 from faces_jobs.sinks.findings import read_findings, read_header, write_linked
 from faces_jobs.sinks.portraits import unpack_portraits
 from faces_jobs.storage import told_when_full
-from faces_jobs.worker.between import FOUND, LINKED, PORTRAITS, SHOT, files_between
+from faces_jobs.worker.between import DRAWN, FOUND, LINKED, PORTRAITS, SHOT, files_between
 from faces_jobs.worker.heartbeat import Heartbeat
 from faces_jobs.worker.holding import Holding
 from faces_jobs.worker.record import Published, record
 from faces_jobs.worker.resources import Worker
+from faces_jobs.worker.runs import part_of
 
 _REPORT_EVERY = 64
 
@@ -45,6 +46,8 @@ def link(claim: SegmentClaim, worker: Worker) -> bool:
         header = read_header(next(iter(found.values())))
         linker = Linker(header["unsure_below"])
         parts = parts_of(worker.database, claim.item_id)
+        is_drawn = {part_of(run) for run in files_of(worker.database, claim.item_id, DRAWN)}
+        to_copy = (found.keys() if claim.spec.annotated else set()) - is_drawn
         shown: tuple[int, Sequence[Face]] | None = None
         for number, (start_frame, end_frame, _) in enumerate(parts):
             frames: list[tuple[int, list[Face]]] = []
@@ -61,7 +64,7 @@ def link(claim: SegmentClaim, worker: Worker) -> bool:
                 end_frame=end_frame,
             )
             heartbeat.progress(0, None)
-            if number in found and claim.spec.annotated:
+            if number in to_copy:
                 before = [] if shown is None else [shown]
                 write_linked(out / f"{number}.linked.jsonl", [*before, *frames])
             shown = frames[-1] if frames else shown
@@ -71,7 +74,7 @@ def link(claim: SegmentClaim, worker: Worker) -> bool:
         for number, (start_frame, end_frame, part) in enumerate(parts):
             best = _best_in(tracks, start_frame, end_frame)
             is_kept = number in portraits and unpack_portraits(portraits[number], best, out)
-            if number in found and (claim.spec.annotated or (best and not is_kept)):
+            if number in to_copy or (number in found and best and not is_kept):
                 draws.append(part)
         results = LinkResults(
             facts=ItemFacts(**header["facts"]),

@@ -16,6 +16,7 @@ from faces_jobs.presence import process_name
 from faces_jobs.queue import Queue, open_queue
 from faces_jobs.settings import Settings
 from faces_jobs.storage import Storage, open_storage
+from faces_jobs.worker.lead import Lead
 from faces_jobs.worker.pace import Pace
 from faces_jobs_models.catalog import open_catalog_of
 from faces_jobs_models.run_sizes import Measured
@@ -71,6 +72,7 @@ class Worker:
     begun: threading.Event = field(default_factory=threading.Event)  # its first work
     stop_requested: threading.Event = field(default_factory=threading.Event)
     pace: Pace = field(default_factory=Pace)
+    lead: Lead = field(default_factory=Lead)
 
     @property
     def lanes(self) -> int:

@@ -118,6 +118,15 @@ def _at_link(arrive: Arrive) -> None:
 def _at_encode(arrive: Arrive) -> None:
     from faces_jobs.sinks.video import AnnotatedVideo  # noqa: PLC0415
 
+    _in_stage(Stage.FIND, AnnotatedVideo, "add", arrive, call=5, part=1)
+
+
+def _at_draw(arrive: Arrive) -> None:
+    from faces_jobs.sinks.video import AnnotatedVideo  # noqa: PLC0415
+    from faces_jobs.worker import finding  # noqa: PLC0415
+
+    # As where several workers found the parts: alone, one draws each while it finds its faces.
+    setattr(finding, "linked_before", lambda *_: None)  # noqa: B010 (it is not finding's own)
     _in_stage(Stage.DRAW, AnnotatedVideo, "add", arrive, call=5, part=1)
 
 
@@ -161,7 +170,15 @@ MID_SEGMENT = Point(
     "mid-segment", "worker", "some frames of the second part are worked on", _at_mid_segment
 )
 LINK = Point("link", "worker", "rows of faces are written, tracks are not", _at_link)
-ENCODE = Point("encode", "worker", "some frames of the second part are encoded", _at_encode)
+ENCODE = Point(
+    "encode",
+    "worker",
+    "some frames of the second part are encoded as its faces are found",
+    _at_encode,
+)
+DRAW = Point(
+    "draw", "worker", "some frames of the second part are encoded, its faces were found", _at_draw
+)
 FINALISE = Point(
     "finalise", "worker", "the annotated copy is published, its rows are not written", _at_finalise
 )
@@ -170,5 +187,16 @@ EXPORTS = Point(
 )
 WEBHOOK = Point("webhook", "sweep", "the webhook was answered, that is not recorded", _at_webhook)
 
-POINTS = (ACCEPT, CLAIM, FIRST_FRAME, MID_SEGMENT, LINK, ENCODE, FINALISE, EXPORTS, WEBHOOK)
+POINTS = (
+    ACCEPT,
+    CLAIM,
+    FIRST_FRAME,
+    MID_SEGMENT,
+    ENCODE,
+    LINK,
+    DRAW,
+    FINALISE,
+    EXPORTS,
+    WEBHOOK,
+)
 WORKER_POINTS = tuple(point for point in POINTS if point.kind == "worker")

@@ -9,6 +9,7 @@ from tests.faults.places import SiteName
 from tests.faults.points import (
     ACCEPT,
     CLAIM,
+    DRAW,
     ENCODE,
     EXPORTS,
     FINALISE,
@@ -23,13 +24,14 @@ ON_ONE_MACHINE = [
     ("kill -9", CLAIM),
     ("kill -9", MID_SEGMENT),
     ("kill -9", ENCODE),
+    ("kill -9", DRAW),
     ("kill -9", EXPORTS),
     ("stop past the lease, then go on", MID_SEGMENT),
-    ("TERM", ENCODE),
+    ("TERM", DRAW),
     ("memory limit", MID_SEGMENT),
     ("broker killed for 4 s", LINK),
     ("broker flushed", FIRST_FRAME),
-    ("messages five times, shuffled", ENCODE),
+    ("messages five times, shuffled", DRAW),
     ("database locked for 4 s", FINALISE),
     ("disk full for 4 s", ENCODE),
     ("clock one hour ahead", MID_SEGMENT),
@@ -48,7 +50,7 @@ ON_SEVERAL_MACHINES = [
     ("broker slow by 0.4 s", CLAIM),
     ("messages five times, shuffled", FIRST_FRAME),
     ("database restarted, 4 s away", FINALISE),
-    ("connections terminated", ENCODE),
+    ("connections terminated", DRAW),
     ("database read-only for 4 s", EXPORTS),
 ]
 # Much like one that is in the set, and played by `make faults` alone.

@@ -23,7 +23,7 @@ from faces_jobs.db.tables import (
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.results import cancel_job, get_job
 from faces_jobs.storage import LocalStorage, StoredFile
-from faces_jobs.worker import drawing_runs, linking
+from faces_jobs.worker import linking, runs
 from faces_jobs.worker.process import process_segment
 from faces_jobs.worker.resources import Worker
 from tests.clips import (
@@ -164,13 +164,11 @@ def same_as_in_one(bench: Bench, clip: Path, spec: JobSpec = SMALL, seconds: flo
     return cut
 
 
-@pytest.mark.parametrize(
-    "fewest", [drawing_runs.FEWEST_FRAMES, 4], ids=["parts in one", "parts in runs"]
-)
+@pytest.mark.parametrize("fewest", [runs.FEWEST_FRAMES, 4], ids=["parts in one", "parts in runs"])
 def test_rows_pictures_and_sound_are_those_of_a_run_in_one(
     bench: Bench, long_clip: Path, monkeypatch: pytest.MonkeyPatch, fewest: int
 ) -> None:
-    monkeypatch.setattr(drawing_runs, "FEWEST_FRAMES", fewest)
+    monkeypatch.setattr(runs, "FEWEST_FRAMES", fewest)
     cut = same_as_in_one(bench, long_clip)
 
     whole = next(job_id for job_id in _jobs(bench) if job_id != cut)

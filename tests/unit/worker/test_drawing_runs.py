@@ -16,11 +16,11 @@ from faces_jobs.pipeline.values import Face
 from faces_jobs.pipeline.video_reader import VideoReader
 from faces_jobs.sinks.findings import write_linked
 from faces_jobs.sinks.joined import join_parts
-from faces_jobs.worker.drawing_runs import FEWEST_FRAMES, Drawing, draw_part, runs_of
+from faces_jobs.worker.drawing_runs import Drawing, draw_part
+from faces_jobs.worker.runs import FEWEST_FRAMES, runs_of
 from tests import clips, factories
 
 FRAMES = 2 * FEWEST_FRAMES + 20
-# At 64 x 48 x264 now and then encodes the same pictures in another way; not at this size or above.
 SIZE = {"width": 128, "height": 96}
 MAX_PIXELS = 20_000
 

@@ -1,0 +1,164 @@
+"""Parts that are drawn while their faces are found: the same copy, without a stage for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from faces_jobs.db.processes import Process, tell_of_process
+from faces_jobs.db.tables import SegmentRow
+from faces_jobs.jobs.spec import JobSpec
+from faces_jobs.results import get_job
+from faces_jobs.worker import linking, runs
+from faces_jobs.worker.drawing_ahead import MOST_LANES
+from faces_jobs.worker.lead import Lead
+from faces_jobs.worker.process import process_segment
+from faces_jobs.worker.resources import Worker
+from tests.clips import GREEN, RED, Sound, Square, picture, write_video
+from tests.integration.workbench import SMALL, Bench
+
+FRAMES = 60
+PARTS = 4
+
+
+@pytest.fixture(autouse=True)
+def in_two_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts are as short as tests want them, and yet of two runs."""
+    monkeypatch.setattr(runs, "FEWEST_FRAMES", 4)
+
+
+@pytest.fixture
+def worker(bench: Bench) -> Worker:
+    """It cuts the clip into four parts."""
+    return with_settings(bench.worker, segment_seconds=0.7)
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """A square that crosses, one that leaves and one that comes in the midst, a change of scene."""
+    pictures = []
+    for index in range(FRAMES):
+        squares = [Square(2 + 2 * index, 4, 14)]
+        if index < 33:
+            squares.append(Square(130 - index, 60, 14, GREEN))
+        if index > 25:
+            squares.append(Square(130, 30 + index // 4, 12, RED))
+        ground = (96, 96, 96) if index < 47 else (10, 10, 10)
+        pictures.append(picture(squares, width=160, height=120, ground=ground))
+    return write_video(
+        tmp_path / "clip.mp4",
+        pictures,
+        codec_options={"g": "5", "bf": "2"},
+        sounds=[Sound(seconds=FRAMES / 25)],
+    )
+
+
+def with_settings(worker: Worker, **values: Any) -> Worker:
+    return replace(worker, settings=worker.settings.model_copy(update=values), lead=Lead())
+
+
+def drawn_afterwards(worker: Worker) -> Worker:
+    """One whose faces are found faster than it could draw."""
+    return with_settings(worker, lanes=MOST_LANES + 1)
+
+
+def finish(
+    bench: Bench, clip: Path, by: Callable[[int], Worker], spec: JobSpec = SMALL
+) -> tuple[list[str], dict[str, bytes]]:
+    """Work on the clip's segments in their order, each by a worker; its stages, and its files."""
+    job_id = bench.submit(clip, spec=spec)
+    for number in range(50):
+        opened = open_segments(bench, job_id)
+        if not opened:
+            break
+        process_segment(opened[0], by(number))
+    assert get_job(bench.worker.database, job_id).status == "succeeded"
+    files = {
+        each.name: bench.path(each).read_bytes()
+        for each in bench.artifacts(job_id)
+        if each.kind in ("annotated_video", "thumbnail")
+    }
+    return stages(bench, job_id), files
+
+
+def open_segments(bench: Bench, job_id: str) -> list[int]:
+    with bench.worker.database.read() as session:
+        rows = session.execute(
+            select(SegmentRow.id, SegmentRow.status)
+            .where(SegmentRow.job_id == job_id)
+            .order_by(SegmentRow.segment_index)
+        )
+        return [row.id for row in rows if not row.status.ended]
+
+
+def stages(bench: Bench, job_id: str) -> list[str]:
+    with bench.worker.database.read() as session:
+        return list(
+            session.scalars(
+                select(SegmentRow.stage)
+                .where(SegmentRow.job_id == job_id)
+                .order_by(SegmentRow.segment_index)
+            )
+        )
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"frame_stride": 3}, {"detect_every": "adaptive", "classify": "auto"}], ids=str
+)
+def test_the_copy_is_the_one_that_is_drawn_afterwards(
+    bench: Bench, worker: Worker, clip: Path, options: dict[str, Any]
+) -> None:
+    spec = SMALL.model_copy(update=options)
+    later = drawn_afterwards(worker)
+    ahead, files = finish(bench, clip, lambda _: worker, spec)
+    afterwards, expected = finish(bench, clip, lambda _: later, spec)
+    assert ahead == ["find"] * PARTS + ["link", "bind"]
+    assert afterwards == ["find"] * PARTS + ["link"] + ["draw"] * PARTS + ["bind"]
+    assert set(files) >= {"0-clip.annotated.mp4", "0-clip.track-1.jpg"}
+    assert files == expected
+
+
+def test_it_ends_where_another_worker_found_a_part(
+    bench: Bench, worker: Worker, clip: Path
+) -> None:
+    other = with_settings(worker)
+    found, files = finish(bench, clip, lambda number: other if number == 2 else worker)
+    assert found.count("draw") == PARTS - 2, "the first two were drawn at once"
+    later = drawn_afterwards(worker)
+    assert files == finish(bench, clip, lambda _: later)[1]
+
+
+def test_it_ends_where_an_attempt_fails(bench: Bench, worker: Worker, clip: Path) -> None:
+    def fail_once(batch: int) -> None:
+        if batch == 8:  # in the second part
+            raise ZeroDivisionError
+
+    bench.networks.before_batch = fail_once
+    found, files = finish(bench, clip, lambda _: worker)
+    assert 0 < found.count("draw") < PARTS
+    later = drawn_afterwards(worker)
+    assert files == finish(bench, clip, lambda _: later)[1]
+
+
+def test_of_several_workers_none_draws_ahead(bench: Bench, worker: Worker, clip: Path) -> None:
+    other = Process(name="other", kind="worker", host="elsewhere", pid=1, version="1")
+    tell_of_process(worker.database, other, {})
+    found, _ = finish(bench, clip, lambda _: worker)
+    assert found.count("draw") == PARTS
+
+
+def test_best_shots_that_are_not_kept_are_cut_out_afterwards(
+    bench: Bench, worker: Worker, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = drawn_afterwards(worker)
+    _, expected = finish(bench, clip, lambda _: later)
+    # As where linking makes one track of what a part took for two.
+    monkeypatch.setattr(linking, "unpack_portraits", lambda *_: False)
+    found, files = finish(bench, clip, lambda _: worker)
+    assert 0 < found.count("draw") <= PARTS
+    assert files == expected
