@@ -21,7 +21,7 @@ TRIAL_FRAMES = 12
 # x264's AVX-512 code for macroblock trees goes by memory that nobody has written: the same small
 # pictures are now and then encoded in another way. That for AVX2 does not, and takes no longer.
 _AVX_512F = 13  # OpenCV's CPU_AVX_512F, which its Python module has no name for
-_WITHOUT_AVX_512 = ":asm=avx2"
+_AS_FOR_AVX2 = "asm=avx2"
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +37,8 @@ class Encoder:
         """Set a context of this encoder, not open yet, to these options."""
         options = dict(self.options)
         if self.name == "libx264" and cv2.checkHardwareSupport(_AVX_512F):
-            options["x264-params"] += _WITHOUT_AVX_512
+            told = options.get("x264-params")
+            options["x264-params"] = f"{told}:{_AS_FOR_AVX2}" if told else _AS_FOR_AVX2
         context.options = options
         # More threads would take from the networks what they gain here, and parts that are
         # put together must all be encoded in one way, on however many cores.

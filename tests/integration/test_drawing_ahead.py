@@ -134,13 +134,21 @@ def test_it_ends_where_another_worker_found_a_part(
 
 
 def test_it_ends_where_an_attempt_fails(bench: Bench, worker: Worker, clip: Path) -> None:
-    def fail_once(batch: int) -> None:
-        if batch == 8:  # in the second part
+    attempts: list[int] = []
+
+    def fail_once(_batch: int) -> None:
+        if attempts.count(1) == 1:  # the second part, once
+            attempts.append(1)
             raise ZeroDivisionError
 
+    def work(attempt: int) -> Worker:
+        attempts.append(attempt)
+        return worker
+
     bench.networks.before_batch = fail_once
-    found, files = finish(bench, clip, lambda _: worker)
-    assert 0 < found.count("draw") < PARTS
+    found, files = finish(bench, clip, work)
+    bench.networks.before_batch = lambda _batch: None
+    assert found.count("draw") == PARTS - 1, "the first was drawn at once"
     later = drawn_afterwards(worker)
     assert files == finish(bench, clip, lambda _: later)[1]
 
