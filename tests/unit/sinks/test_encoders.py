@@ -1,17 +1,24 @@
+"""Encoders by their names: what each makes of pictures, and that it is always the same."""
+
 from __future__ import annotations
 
 import logging
+import random
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
 import av
+import numpy as np
 import pytest
 
+from faces_jobs.jobs.labels import HEADS
 from faces_jobs.pipeline.frames import open_frames
+from faces_jobs.pipeline.values import Face
 from faces_jobs.settings import EncoderName
 from faces_jobs.sinks.encoders import X264, choose_encoder
 from faces_jobs.sinks.video import AnnotatedVideo
-from tests import clips
+from tests import clips, factories
 
 
 @pytest.mark.parametrize("name", get_args(EncoderName))
@@ -37,3 +44,30 @@ def test_whatever_encoder_is_named_a_video_comes_of_it(
     assert (f"{name} does not work here" in caplog.text) == (
         fell_back and name not in {"auto", "libx264"}
     )
+
+
+def test_the_same_pictures_are_always_encoded_in_the_same_way(tmp_path: Path) -> None:
+    """Whatever lay in the memory before: how pictures are encoded must not tell who did it."""
+    source = clips.write_video(tmp_path / "a.mp4", clips.moving(15, width=160, height=120))
+    settled = factories.attributes({head: (labels[0], 0.8) for head, labels in HEADS.items()})
+    drawn = np.random.default_rng(0)
+    encoded = set()
+    for number in range(12):
+        left = [drawn.integers(1, 255, random.randint(1, 2_000_000), np.uint8) for _ in range(6)]
+        del left[::2]
+        copy = tmp_path / f"{number}.mp4"
+        with (
+            open_frames(source, max_pixels=10**6) as reader,
+            AnnotatedVideo(copy, info=reader.info) as sink,
+        ):
+            for frame in reader:
+                along = 2.0 * frame.index
+                boxes = [(2 + along, 4.0, 16 + along, 18.0), (130 - along, 60.0, 144 - along, 74.0)]
+                faces = [
+                    Face(replace(factories.face(track=n), box_xyxy=box), {}, settled, quality=1.0)
+                    for n, box in enumerate(boxes, start=1)
+                ]
+                sink.add(frame, faces, analysed=True)
+            sink.finish([])
+        encoded.add(copy.read_bytes())
+    assert len(encoded) == 1
