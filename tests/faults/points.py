@@ -177,7 +177,10 @@ ENCODE = Point(
     _at_encode,
 )
 DRAW = Point(
-    "draw", "worker", "some frames of the second part are encoded, its faces were found", _at_draw
+    "draw",
+    "worker",
+    "some frames of the second part are encoded, its faces were found before",
+    _at_draw,
 )
 FINALISE = Point(
     "finalise", "worker", "the annotated copy is published, its rows are not written", _at_finalise
