@@ -80,6 +80,8 @@ def _postgresql_engine(url: URL) -> Engine:
         "connect_timeout": POSTGRES_CONNECT_SECONDS,
         "options": POSTGRES_OPTIONS,
         "application_name": "faces_jobs",
+        # A server that was set up without a locale tells no encoding of its own.
+        "client_encoding": "utf8",
     }
     try:
         return create_engine(

@@ -86,6 +86,16 @@ def postgres_database_url(postgres_url: str, postgres_template: str) -> Iterator
         yield url
 
 
+@pytest.fixture
+def unencoded_database_url(postgres_url: str) -> Iterator[str]:
+    """A PostgreSQL database without tables, of a server that was set up without a locale."""
+    name = f"faces_jobs_{uuid.uuid4().hex[:12]}"
+    encoding = "TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'"
+    _run_sql(postgres_url, f'CREATE DATABASE "{name}" {encoding}')
+    yield _with_database(postgres_url, name)
+    _run_sql(postgres_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def shared_database_url(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory

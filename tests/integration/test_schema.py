@@ -46,6 +46,15 @@ def test_going_back_to_nothing_and_up_again(database_url: str) -> None:
     migrate.check(database_url)
 
 
+def test_a_server_without_a_locale_keeps_every_name(unencoded_database_url: str) -> None:
+    migrate.upgrade(unencoded_database_url)
+    with open_database(unencoded_database_url) as database:
+        job = stored_job(database, ["Gesichter von früher, 顔.mp4"])
+        assert [item.name for item in list_items(database, job.id).items] == [
+            "Gesichter von früher, 顔.mp4"
+        ]
+
+
 def test_a_table_that_is_altered_keeps_its_rows_and_theirs(database_url: str) -> None:
     with open_database(database_url) as database:
         job = stored_job(database, ["a.mp4", "b.mp4"])
