@@ -143,7 +143,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=2_000, help="images in the folder")
     parser.add_argument("--requests", type=int, default=1_000, help="submissions, and polls")
     parser.add_argument("--clip-seconds", type=int, default=60, help="of the clip, in tens")
-    parser.add_argument("--rounds", type=int, default=1, help="of the clip; the fastest counts")
+    parser.add_argument("--rounds", type=int, default=1, help="of the clip; medians count")
     return parser.parse_args()
 
 

@@ -6,8 +6,10 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 import psutil
 
@@ -43,29 +45,40 @@ class OverheadFigures:
 def measure_overhead(
     cut: Backend, uncut: Backend, clip: Path, folder: Path, *, annotated: bool, rounds: int
 ) -> list[OverheadFigures]:
-    """The fastest of the rounds of each way, in turns: what else is done falls on all of them.
+    """Each way in turns, and of its rounds the median: of the seconds, and of how much more it was.
+
+    The latter is asked within each round, since the same thing takes a machine some percent more
+    or less from minute to minute. So is who comes first turned about.
 
     Each way starts a process that loads the networks. `cut` is the service as it comes; in
     `uncut` the video is one segment, which tells what cutting it costs.
     """
-    took: dict[str, list[Took]] = {}
+    ways: dict[str, Callable[[int], Took]] = {
+        "run": lambda n: _run(clip, folder / f"out-{annotated}-{n}", annotated=annotated),
+        "job": lambda _: _job(cut, clip, annotated=annotated),
+        "job, not cut": lambda _: _job(uncut, clip, annotated=annotated),
+    }
+    names = list(ways)
+    took: list[dict[str, Took]] = []
     for number in range(rounds):
-        out = folder / f"out-{annotated}-{number}"
-        took.setdefault("run", []).append(_run(clip, out, annotated=annotated))
-        took.setdefault("job", []).append(_job(cut, clip, annotated=annotated))
-        took.setdefault("job, not cut", []).append(_job(uncut, clip, annotated=annotated))
-    seconds = {way: min(one.seconds for one in all_) for way, all_ in took.items()}
-    cpu = {way: min(one.cpu_seconds for one in all_) for way, all_ in took.items()}
+        first = number % len(names)
+        took.append({way: ways[way](number) for way in [*names[first:], *names[:first]]})
     return [
         OverheadFigures(
             way=f"{way}, {'annotated' if annotated else 'attributes only'}",
-            seconds=seconds[way],
-            cpu_seconds=cpu[way],
-            percent=(seconds[way] / seconds["run"] - 1) * 100,
-            cpu_percent=(cpu[way] / cpu["run"] - 1) * 100,
+            seconds=median(each[way].seconds for each in took),
+            cpu_seconds=median(each[way].cpu_seconds for each in took),
+            percent=median(_more(each[way].seconds, each["run"].seconds) for each in took),
+            cpu_percent=median(
+                _more(each[way].cpu_seconds, each["run"].cpu_seconds) for each in took
+            ),
         )
-        for way in took
+        for way in names
     ]
+
+
+def _more(took: float, than: float) -> float:
+    return (took / than - 1) * 100
 
 
 def _run(clip: Path, out: Path, *, annotated: bool) -> Took:
