@@ -58,14 +58,10 @@ def find(claim: SegmentClaim, worker: Worker) -> bool:
         out = workspace / "out"
         out.mkdir()
         thresholds = thresholds_of_all(classifiers, settings.unsure_below, spec.unsure_below)
+        models = models_of(detector, classifiers, settings.unsure_below, spec.unsure_below)
         header = {
             "facts": asdict(facts_of(reader.info)),
-            "models": [
-                asdict(model)
-                for model in models_of(
-                    detector, classifiers, settings.unsure_below, spec.unsure_below
-                )
-            ],
+            "models": [asdict(model) for model in models],
             "unsure_below": thresholds,
         }
         linked = linked_before(claim, part, worker, thresholds)
@@ -98,18 +94,17 @@ def find(claim: SegmentClaim, worker: Worker) -> bool:
             out, job_id=claim.job_id, owner=str(claim.item_id), token=claim.token
         )
         heartbeat.stop()
+        files = [
+            SegmentFile(_KINDS[Path(name).suffix], name, int(name.partition(".")[0]), file.key)
+            for name, file in stored.items()
+        ]
         ended = record(
             worker,
             Published(claim.job_id, str(claim.item_id), claim.token),
             lambda: finish_part(
                 worker.database,
                 claim,
-                [
-                    SegmentFile(
-                        _KINDS[Path(name).suffix], name, int(name.partition(".")[0]), file.key
-                    )
-                    for name, file in stored.items()
-                ],
+                files,
                 frames=report.frames_read,
                 damaged_frames=report.damaged_frames,
                 error=None if error is None else ErrorDocument(code=error.code, message=str(error)),
