@@ -26,10 +26,6 @@ from faces_jobs.worker.lead import LinkedSoFar
 from faces_jobs.worker.resources import Worker
 from faces_jobs.worker.runs import RunCopy, runs_of
 
-# With more lanes, or a GPU, faces are found faster than one encoder takes pictures; when all are
-# found each part has two.
-MOST_LANES = 4
-
 
 class DrawingAhead:
     """A `Sink` that links a part's faces and draws them, in the part's runs. Open it with `with`.
@@ -103,7 +99,7 @@ def linked_before(
     claim: SegmentClaim, part: Part, worker: Worker, unsure_below: UnsureBelow
 ) -> LinkedSoFar | None:
     """What linking this part goes on from; None: it can't be drawn yet, or had better not be."""
-    if not claim.spec.annotated or worker.networks.device != "cpu" or worker.lanes > MOST_LANES:
+    if not claim.spec.annotated:
         return None
     if part.number == 0:
         return LinkedSoFar(claim.item_id, Linker(unsure_below)) if _is_alone(worker) else None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from faces_jobs.db.processes import Process, tell_of_process
+from faces_jobs.db.processes import Process, forget_process, tell_of_process
 from faces_jobs.db.tables import SegmentRow
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.results import get_job
 from faces_jobs.worker import linking, runs
-from faces_jobs.worker.drawing_ahead import MOST_LANES
 from faces_jobs.worker.lead import Lead
 from faces_jobs.worker.process import process_segment
 from faces_jobs.worker.resources import Worker
@@ -62,9 +62,21 @@ def with_settings(worker: Worker, **values: Any) -> Worker:
     return replace(worker, settings=worker.settings.model_copy(update=values), lead=Lead())
 
 
-def drawn_afterwards(worker: Worker) -> Worker:
-    """One whose faces are found faster than it could draw."""
-    return with_settings(worker, lanes=MOST_LANES + 1)
+@contextmanager
+def another_worker(worker: Worker) -> Iterator[None]:
+    """There is one, which does nothing."""
+    other = Process(name="other", kind="worker", host="elsewhere", pid=1, version="1")
+    tell_of_process(worker.database, other, {})
+    yield
+    forget_process(worker.database, other.name)
+
+
+def drawn_afterwards(
+    bench: Bench, worker: Worker, clip: Path, spec: JobSpec = SMALL
+) -> tuple[list[str], dict[str, bytes]]:
+    """Stages and files of a worker that is not alone."""
+    with another_worker(worker):
+        return finish(bench, clip, lambda _: worker, spec)
 
 
 def finish(
@@ -114,9 +126,8 @@ def test_the_copy_is_the_one_that_is_drawn_afterwards(
     bench: Bench, worker: Worker, clip: Path, options: dict[str, Any]
 ) -> None:
     spec = SMALL.model_copy(update=options)
-    later = drawn_afterwards(worker)
     ahead, files = finish(bench, clip, lambda _: worker, spec)
-    afterwards, expected = finish(bench, clip, lambda _: later, spec)
+    afterwards, expected = drawn_afterwards(bench, worker, clip, spec)
     assert ahead == ["find"] * PARTS + ["link", "bind"]
     assert afterwards == ["find"] * PARTS + ["link"] + ["draw"] * PARTS + ["bind"]
     assert set(files) >= {"0-clip.annotated.mp4", "0-clip.track-1.jpg"}
@@ -129,8 +140,7 @@ def test_it_ends_where_another_worker_found_a_part(
     other = with_settings(worker)
     found, files = finish(bench, clip, lambda number: other if number == 2 else worker)
     assert found.count("draw") == PARTS - 2, "the first two were drawn at once"
-    later = drawn_afterwards(worker)
-    assert files == finish(bench, clip, lambda _: later)[1]
+    assert files == drawn_afterwards(bench, worker, clip)[1]
 
 
 def test_it_ends_where_an_attempt_fails(bench: Bench, worker: Worker, clip: Path) -> None:
@@ -149,22 +159,13 @@ def test_it_ends_where_an_attempt_fails(bench: Bench, worker: Worker, clip: Path
     found, files = finish(bench, clip, work)
     bench.networks.before_batch = lambda _batch: None
     assert found.count("draw") == PARTS - 1, "the first was drawn at once"
-    later = drawn_afterwards(worker)
-    assert files == finish(bench, clip, lambda _: later)[1]
-
-
-def test_of_several_workers_none_draws_ahead(bench: Bench, worker: Worker, clip: Path) -> None:
-    other = Process(name="other", kind="worker", host="elsewhere", pid=1, version="1")
-    tell_of_process(worker.database, other, {})
-    found, _ = finish(bench, clip, lambda _: worker)
-    assert found.count("draw") == PARTS
+    assert files == drawn_afterwards(bench, worker, clip)[1]
 
 
 def test_best_shots_that_are_not_kept_are_cut_out_afterwards(
     bench: Bench, worker: Worker, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    later = drawn_afterwards(worker)
-    _, expected = finish(bench, clip, lambda _: later)
+    _, expected = drawn_afterwards(bench, worker, clip)
     # As where linking makes one track of what a part took for two.
     monkeypatch.setattr(linking, "unpack_portraits", lambda *_: False)
     found, files = finish(bench, clip, lambda _: worker)
