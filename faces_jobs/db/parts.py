@@ -169,13 +169,15 @@ def finish_part(
     claim: SegmentClaim,
     files: Sequence[SegmentFile],
     *,
+    faces: Sequence[FaceRecord] | None = None,
     frames: int | None = None,
     damaged_frames: int = 0,
     error: ErrorDocument | None = None,
 ) -> bool:
     """Record what one part of a video gave; with `frames` how many there were, and were damaged.
 
-    True if the job is now to be finished (all its items ended meanwhile).
+    With `faces`, which are linked, their rows. True if the job is now to be finished (all its
+    items ended meanwhile).
 
     Raises:
         CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
@@ -183,6 +185,20 @@ def finish_part(
     with database.begin() as session:
         lock_claim(session, claim)
         _replace_files(session, claim, files)
+        if faces is not None:
+            start_frame, end_frame = session.execute(
+                select(SegmentRow.start_frame, SegmentRow.end_frame).where(
+                    SegmentRow.id == claim.segment_id
+                )
+            ).one()
+            replace_faces(
+                session,
+                job_id=claim.job_id,
+                item_id=claim.item_id,
+                faces=faces,
+                start_frame=start_frame,
+                end_frame=end_frame,
+            )
         if frames is not None:
             session.execute(
                 update(SegmentRow)

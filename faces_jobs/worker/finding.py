@@ -1,6 +1,6 @@
 """Finds the faces of one part of a video; keeps what linking them goes by, and best shots.
 
-Who found all parts before it draws it as well, in the same go.
+Who found all parts before it links it as well, and draws it, in the same go.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ from faces_jobs.sinks.findings import Findings
 from faces_jobs.sinks.portraits import Portraits
 from faces_jobs.storage import told_when_full
 from faces_jobs.worker.between import FOUND, PORTRAITS
-from faces_jobs.worker.drawing_ahead import DrawingAhead, linked_before
+from faces_jobs.worker.drawing_ahead import DrawingAhead
 from faces_jobs.worker.facts import count_run, facts_of, models_of
 from faces_jobs.worker.holding import Holding
+from faces_jobs.worker.linking_ahead import LinkingAhead, linked_before
 from faces_jobs.worker.record import Published, record
 from faces_jobs.worker.resources import Worker
 from faces_jobs.worker.runs import KIND_OF_SUFFIX
@@ -71,9 +72,12 @@ def find(claim: SegmentClaim, worker: Worker) -> bool:
                 folder = workspace / "portraits"
                 folder.mkdir()
                 kept.append(sinks.enter_context(Portraits(out / shots, folder=folder)))
-            if linked is not None:
-                drawing = DrawingAhead(linked, part, out, reader.info)
-                kept.append(sinks.enter_context(drawing))
+            linking = None if linked is None else LinkingAhead(linked)
+            if linked is not None and linking is not None:
+                kept.append(linking)
+                if spec.annotated:
+                    drawing = DrawingAhead(linked, part, out, reader.info)
+                    kept.append(sinks.enter_context(drawing))
             report = run_item(
                 reader,
                 detector=detector,
@@ -105,6 +109,7 @@ def find(claim: SegmentClaim, worker: Worker) -> bool:
                 worker.database,
                 claim,
                 files,
+                faces=None if linking is None else linking.records,
                 frames=report.frames_read,
                 damaged_frames=report.damaged_frames,
                 error=None if error is None else ErrorDocument(code=error.code, message=str(error)),

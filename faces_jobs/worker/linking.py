@@ -1,4 +1,7 @@
-"""Links the parts of an item: tracks and votes, as one run over the whole would make them."""
+"""Links the parts of an item: tracks and votes, as one run over the whole would make them.
+
+Where this worker has linked each part as it found it (`linking_ahead`), rows of faces are there.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,10 @@ from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.db.outcomes import ItemFacts
 from faces_jobs.db.part_questions import files_of, parts_of
 from faces_jobs.db.parts import LinkResults, SegmentFile, finish_link, write_faces
-from faces_jobs.jobs.records import FaceRecord, ModelVersion, TrackRecord
-from faces_jobs.pipeline.linking import Linker
+from faces_jobs.jobs.records import ModelVersion, TrackRecord
+from faces_jobs.pipeline.linking import FoundFrame, Linker
 from faces_jobs.pipeline.values import Face
+from faces_jobs.pipeline.voting import UnsureBelow
 from faces_jobs.sinks.findings import read_findings, read_header, write_linked
 from faces_jobs.sinks.portraits import unpack_portraits
 from faces_jobs.storage import told_when_full
@@ -42,33 +46,36 @@ def link(claim: SegmentClaim, worker: Worker) -> bool:
         workspace = stack.enter_context(storage.workspace(claim.token))
         out = workspace / "out"
         out.mkdir()
-        found = files_between(claim, worker, FOUND, workspace=workspace)
-        header = read_header(next(iter(found.values())))
-        linker = Linker(header["unsure_below"])
         parts = parts_of(worker.database, claim.item_id)
+        found = files_of(worker.database, claim.item_id, FOUND)
         is_drawn = {part_of(run) for run in files_of(worker.database, claim.item_id, DRAWN)}
         to_copy = (found.keys() if claim.spec.annotated else set()) - is_drawn
-        shown: tuple[int, Sequence[Face]] | None = None
-        for number, (start_frame, end_frame, _) in enumerate(parts):
-            frames: list[tuple[int, list[Face]]] = []
-            if number in found:
-                findings = read_findings(found[number], header["unsure_below"])
+        shown: Sequence[tuple[int, Sequence[Face]]] = []  # of the last frame that was analysed
+        linked = worker.lead.take(claim.item_id, len(parts), found)
+        first = min(found) if linked is not None else None
+        files = files_between(claim, worker, FOUND, workspace=workspace, only=first)
+        header = read_header(next(iter(files.values())))
+        if linked is not None:
+            tracks = linked.linker.tracks()
+        else:
+            linker = Linker(header["unsure_below"])
+            for number, (start_frame, end_frame, _) in enumerate(parts):
+                findings = _findings(files.get(number), header["unsure_below"])
                 frames = list(_beating(linker.link(findings), heartbeat))
-            # In a transaction for each part: the rows of a film at once would keep all others
-            # of this database waiting.
-            write_faces(
-                worker.database,
-                claim,
-                _records(frames),
-                start_frame=start_frame,
-                end_frame=end_frame,
-            )
-            heartbeat.progress(0, None)
-            if number in to_copy:
-                before = [] if shown is None else [shown]
-                write_linked(out / f"{number}.linked.jsonl", [*before, *frames])
-            shown = frames[-1] if frames else shown
-        tracks = linker.tracks()
+                # In a transaction for each part: the rows of a film at once would keep all others
+                # of this database waiting.
+                write_faces(
+                    worker.database,
+                    claim,
+                    (face.record for _, faces in frames for face in faces),
+                    start_frame=start_frame,
+                    end_frame=end_frame,
+                )
+                heartbeat.progress(0, None)
+                if number in to_copy:
+                    write_linked(out / f"{number}.linked.jsonl", [*shown, *frames])
+                shown = frames[-1:] or shown
+            tracks = linker.tracks()
         portraits = files_between(claim, worker, PORTRAITS, workspace=workspace)
         draws = []
         for number, (start_frame, end_frame, part) in enumerate(parts):
@@ -107,6 +114,11 @@ def _publish(
     ]
 
 
+def _findings(path: Path | None, unsure_below: UnsureBelow) -> Iterator[FoundFrame]:
+    """What was found in a part; nothing where it failed."""
+    return iter(()) if path is None else read_findings(path, unsure_below)
+
+
 def _beating(
     frames: Iterator[tuple[int, list[Face]]], heartbeat: Heartbeat
 ) -> Iterator[tuple[int, list[Face]]]:
@@ -114,10 +126,6 @@ def _beating(
         if count % _REPORT_EVERY == 0:
             heartbeat.progress(0, None)
         yield frame
-
-
-def _records(frames: Sequence[tuple[int, Sequence[Face]]]) -> Iterator[FaceRecord]:
-    return (face.record for _, faces in frames for face in faces)
 
 
 def _best_in(

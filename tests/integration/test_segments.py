@@ -13,13 +13,7 @@ import pytest
 from sqlalchemy import select, update
 
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.tables import (
-    FaceRow,
-    ModelRow,
-    SegmentFileRow,
-    SegmentRow,
-    TrackRow,
-)
+from faces_jobs.db.tables import ModelRow, SegmentFileRow, SegmentRow
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.results import cancel_job, get_job
 from faces_jobs.storage import LocalStorage, StoredFile
@@ -37,7 +31,7 @@ from tests.clips import (
     write_damaged,
     write_video,
 )
-from tests.integration.workbench import SMALL, Bench
+from tests.integration.workbench import SMALL, Bench, rows
 
 FRAMES = 60
 
@@ -77,30 +71,6 @@ def write_long(path: Path, frames: int = FRAMES) -> Path:
 
 def in_segments(worker: Worker, seconds: float) -> Worker:
     return replace(worker, settings=worker.settings.model_copy(update={"segment_seconds": seconds}))
-
-
-def rows(bench: Bench, job_id: str) -> list[list[tuple[Any, ...]]]:
-    """Everything that is recorded of a job's faces and tracks, but for its numbers."""
-    found = []
-    with bench.worker.database.read() as session:
-        for table, order in (
-            (FaceRow, (FaceRow.frame_index, FaceRow.face_index)),
-            (TrackRow, (TrackRow.track,)),
-        ):
-            columns = [
-                column
-                for column in table.__table__.columns
-                if column.name not in {"job_id", "item_id"}
-            ]
-            found.append(
-                [
-                    tuple(row)
-                    for row in session.execute(
-                        select(*columns).where(table.job_id == job_id).order_by(*order)
-                    )
-                ]
-            )
-    return found
 
 
 def stages(bench: Bench, job_id: str) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from faces_jobs.db.tables import SegmentRow
+from faces_jobs.db.tables import FaceRow, SegmentRow, TrackRow
 from faces_jobs.jobs.documents import ArtifactDocument, ItemDocument
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.pipeline.crops import crop_pictures
@@ -121,3 +121,27 @@ class Bench:
             for path in folder.rglob("*")
             if path.is_file() and path.parent.name != "uploads"
         )
+
+
+def rows(bench: Bench, job_id: str) -> list[list[tuple[Any, ...]]]:
+    """Everything that is recorded of a job's faces and tracks, but for its numbers."""
+    found = []
+    with bench.worker.database.read() as session:
+        for table, order in (
+            (FaceRow, (FaceRow.frame_index, FaceRow.face_index)),
+            (TrackRow, (TrackRow.track,)),
+        ):
+            columns = [
+                column
+                for column in table.__table__.columns
+                if column.name not in {"job_id", "item_id"}
+            ]
+            found.append(
+                [
+                    tuple(row)
+                    for row in session.execute(
+                        select(*columns).where(table.job_id == job_id).order_by(*order)
+                    )
+                ]
+            )
+    return found

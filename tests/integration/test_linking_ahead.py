@@ -1,4 +1,4 @@
-"""Parts that are drawn while their faces are found: the same copy, without a stage for it."""
+"""Parts that are linked and drawn as they are found: the same results, in fewer steps."""
 
 from __future__ import annotations
 
@@ -20,10 +20,13 @@ from faces_jobs.worker.lead import Lead
 from faces_jobs.worker.process import process_segment
 from faces_jobs.worker.resources import Worker
 from tests.clips import GREEN, RED, Sound, Square, picture, write_video
-from tests.integration.workbench import SMALL, Bench
+from tests.integration.workbench import SMALL, Bench, rows
 
 FRAMES = 60
 PARTS = 4
+
+Outcome = tuple[list[str], dict[str, bytes], Any]
+"""The stages of a clip's segments, its files, its rows."""
 
 
 @pytest.fixture(autouse=True)
@@ -71,18 +74,14 @@ def another_worker(worker: Worker) -> Iterator[None]:
     forget_process(worker.database, other.name)
 
 
-def drawn_afterwards(
-    bench: Bench, worker: Worker, clip: Path, spec: JobSpec = SMALL
-) -> tuple[list[str], dict[str, bytes]]:
-    """Stages and files of a worker that is not alone."""
+def drawn_afterwards(bench: Bench, worker: Worker, clip: Path, spec: JobSpec = SMALL) -> Outcome:
+    """By a worker that is not alone."""
     with another_worker(worker):
         return finish(bench, clip, lambda _: worker, spec)
 
 
-def finish(
-    bench: Bench, clip: Path, by: Callable[[int], Worker], spec: JobSpec = SMALL
-) -> tuple[list[str], dict[str, bytes]]:
-    """Work on the clip's segments in their order, each by a worker; its stages, and its files."""
+def finish(bench: Bench, clip: Path, by: Callable[[int], Worker], spec: JobSpec = SMALL) -> Outcome:
+    """Work on the clip's segments in their order, each by a worker."""
     job_id = bench.submit(clip, spec=spec)
     for number in range(50):
         opened = open_segments(bench, job_id)
@@ -95,7 +94,7 @@ def finish(
         for each in bench.artifacts(job_id)
         if each.kind in ("annotated_video", "thumbnail")
     }
-    return stages(bench, job_id), files
+    return stages(bench, job_id), files, rows(bench, job_id)
 
 
 def open_segments(bench: Bench, job_id: str) -> list[int]:
@@ -120,27 +119,42 @@ def stages(bench: Bench, job_id: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"frame_stride": 3}, {"detect_every": "adaptive", "classify": "auto"}], ids=str
+    "options",
+    [
+        {},
+        {"frame_stride": 3},
+        {"detect_every": "adaptive", "classify": "auto"},
+        {"annotated": False, "max_fps": 11.0},
+    ],
+    ids=str,
 )
-def test_the_copy_is_the_one_that_is_drawn_afterwards(
+def test_results_are_those_of_linking_and_drawing_afterwards(
     bench: Bench, worker: Worker, clip: Path, options: dict[str, Any]
 ) -> None:
     spec = SMALL.model_copy(update=options)
-    ahead, files = finish(bench, clip, lambda _: worker, spec)
-    afterwards, expected = drawn_afterwards(bench, worker, clip, spec)
+    ahead, *results = finish(bench, clip, lambda _: worker, spec)
+    afterwards, *expected = drawn_afterwards(bench, worker, clip, spec)
+    draws = ["draw"] * PARTS if spec.annotated else []
     assert ahead == ["find"] * PARTS + ["link", "bind"]
-    assert afterwards == ["find"] * PARTS + ["link"] + ["draw"] * PARTS + ["bind"]
-    assert set(files) >= {"0-clip.annotated.mp4", "0-clip.track-1.jpg"}
-    assert files == expected
+    assert afterwards == ["find"] * PARTS + ["link", *draws, "bind"]
+    assert results == expected
+    assert {"0-clip.track-1.jpg"} < set(results[0])
+
+
+def test_who_has_linked_all_parts_does_not_read_them_again(
+    bench: Bench, worker: Worker, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(linking, "read_findings")
+    finish(bench, clip, lambda _: worker)
 
 
 def test_it_ends_where_another_worker_found_a_part(
     bench: Bench, worker: Worker, clip: Path
 ) -> None:
     other = with_settings(worker)
-    found, files = finish(bench, clip, lambda number: other if number == 2 else worker)
+    found, *results = finish(bench, clip, lambda number: other if number == 2 else worker)
     assert found.count("draw") == PARTS - 2, "the first two were drawn at once"
-    assert files == drawn_afterwards(bench, worker, clip)[1]
+    assert results == list(drawn_afterwards(bench, worker, clip)[1:])
 
 
 def test_it_ends_where_an_attempt_fails(bench: Bench, worker: Worker, clip: Path) -> None:
@@ -156,18 +170,18 @@ def test_it_ends_where_an_attempt_fails(bench: Bench, worker: Worker, clip: Path
         return worker
 
     bench.networks.before_batch = fail_once
-    found, files = finish(bench, clip, work)
+    found, *results = finish(bench, clip, work)
     bench.networks.before_batch = lambda _batch: None
     assert found.count("draw") == PARTS - 1, "the first was drawn at once"
-    assert files == drawn_afterwards(bench, worker, clip)[1]
+    assert results == list(drawn_afterwards(bench, worker, clip)[1:])
 
 
 def test_best_shots_that_are_not_kept_are_cut_out_afterwards(
     bench: Bench, worker: Worker, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, expected = drawn_afterwards(bench, worker, clip)
+    _, *expected = drawn_afterwards(bench, worker, clip)
     # As where linking makes one track of what a part took for two.
     monkeypatch.setattr(linking, "unpack_portraits", lambda *_: False)
-    found, files = finish(bench, clip, lambda _: worker)
+    found, *results = finish(bench, clip, lambda _: worker)
     assert 0 < found.count("draw") <= PARTS
-    assert files == expected
+    assert results == expected

@@ -1,0 +1,63 @@
+"""Links a part while its faces are found: by who has found all parts before it, and is alone.
+
+Then its rows are written with it, linking has nothing left to do, and the part can be drawn in the
+same go (`drawing_ahead`). Where it can't be done, linking goes over all parts when they are found;
+to the same tracks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from faces_jobs.db.claims import SegmentClaim
+from faces_jobs.db.part_questions import files_of
+from faces_jobs.db.processes import live_processes
+from faces_jobs.jobs.records import FaceRecord, TrackRecord
+from faces_jobs.pipeline.cuts import Part
+from faces_jobs.pipeline.linking import FoundFace, FoundFrame, Linker
+from faces_jobs.pipeline.tracking import scene_of
+from faces_jobs.pipeline.values import Face, Frame
+from faces_jobs.pipeline.voting import UnsureBelow
+from faces_jobs.worker.between import FOUND
+from faces_jobs.worker.lead import LinkedSoFar
+from faces_jobs.worker.resources import Worker
+
+
+class LinkingAhead:
+    """A `Sink` that goes on linking. It comes before those that go by `linked.shown`."""
+
+    def __init__(self, linked: LinkedSoFar) -> None:
+        """Go on from what is linked, which changes."""
+        self._linked = linked
+        self.records: list[FaceRecord] = []  # of the part, with their tracks
+
+    def add(self, frame: Frame, faces: Sequence[Face], *, analysed: bool) -> None:
+        """Link the faces of an analysed frame."""
+        if not analysed:
+            return
+        found = [FoundFace(face.record, face.opinion, face.quality) for face in faces]
+        scene = scene_of(frame.picture_bgr)
+        shown = self._linked.linker.follow(
+            FoundFrame(frame.index, frame.time_ms, found, scene=scene)
+        )
+        self._linked.shown = shown
+        self.records += [face.record for face in shown]
+
+    def finish(self, tracks: Sequence[TrackRecord]) -> None:
+        """There is nothing left to do: the tracks given are of this part alone."""
+
+
+def linked_before(
+    claim: SegmentClaim, part: Part, worker: Worker, unsure_below: UnsureBelow
+) -> LinkedSoFar | None:
+    """What linking this part goes on from; None: it can't be linked yet, or had better not be."""
+    if part.number == 0:
+        return LinkedSoFar(claim.item_id, Linker(unsure_below)) if _is_alone(worker) else None
+    found = files_of(worker.database, claim.item_id, FOUND)
+    return worker.lead.take(claim.item_id, part.number, found)
+
+
+def _is_alone(worker: Worker) -> bool:
+    """Whether nobody else takes parts: several draw them side by side, when all are found."""
+    alive = live_processes(worker.database, within_seconds=worker.settings.silent_seconds)
+    return all(each.kind != "worker" or each.name == worker.name for each in alive)
