@@ -186,18 +186,13 @@ def finish_part(
         lock_claim(session, claim)
         _replace_files(session, claim, files)
         if faces is not None:
-            start_frame, end_frame = session.execute(
-                select(SegmentRow.start_frame, SegmentRow.end_frame).where(
-                    SegmentRow.id == claim.segment_id
-                )
-            ).one()
             replace_faces(
                 session,
                 job_id=claim.job_id,
                 item_id=claim.item_id,
                 faces=faces,
-                start_frame=start_frame,
-                end_frame=end_frame,
+                start_frame=claim.start_frame,
+                end_frame=claim.end_frame,
             )
         if frames is not None:
             session.execute(

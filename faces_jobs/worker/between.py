@@ -6,8 +6,11 @@ from pathlib import Path
 
 from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.db.part_questions import files_of
+from faces_jobs.db.parts import SegmentFile
 from faces_jobs.errors import NotFoundError
 from faces_jobs.pipeline.cuts import NotCuttableError
+from faces_jobs.sinks.joined import PART_SUFFIX
+from faces_jobs.worker.heartbeat import Heartbeat
 from faces_jobs.worker.resources import Worker
 
 FOUND = "found"  # a part's faces with all that linking goes by
@@ -16,6 +19,35 @@ LINKED = "linked"  # what is to be drawn of a part
 DRAWN = "drawn"  # the pictures of a run of a part
 LENGTH = "length"  # how long a run's last picture is shown
 SHOT = "shot"  # a track's best shot
+# Each is called by the number of its part, run or track, and one of these.
+_KINDS = {
+    ".found.jsonl": FOUND,
+    ".portraits.zip": PORTRAITS,
+    ".linked.jsonl": LINKED,
+    PART_SUFFIX: DRAWN,
+    ".json": LENGTH,
+    ".jpg": SHOT,
+}
+
+
+def publish_between(
+    claim: SegmentClaim, worker: Worker, heartbeat: Heartbeat, folder: Path
+) -> list[SegmentFile]:
+    """Move a folder's files to where the next stages find them, once rows tell of them.
+
+    The heart beats no more: what is left of the lease is for recording them.
+
+    Raises:
+        StorageError, StorageFullError: they can't be kept now.
+    """
+    stored = worker.storage.publish(
+        folder, job_id=claim.job_id, owner=str(claim.item_id), token=claim.token
+    )
+    heartbeat.stop()
+    return [
+        SegmentFile(_KINDS["".join(Path(name).suffixes)], name, int(name.split(".")[0]), file.key)
+        for name, file in stored.items()
+    ]
 
 
 def files_between(

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import logging
 from contextlib import ExitStack
-from pathlib import Path
 
 from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.db.part_questions import best_shots
-from faces_jobs.db.parts import SegmentFile, finish_part
+from faces_jobs.db.parts import finish_part
 from faces_jobs.pipeline.cuts import Part
 from faces_jobs.storage import told_when_full
-from faces_jobs.worker.between import LINKED, SHOT, files_between
+from faces_jobs.worker.between import LINKED, files_between, publish_between
 from faces_jobs.worker.drawing_runs import Drawing, draw_part
 from faces_jobs.worker.holding import Holding
 from faces_jobs.worker.record import Published, record
 from faces_jobs.worker.resources import Worker
-from faces_jobs.worker.runs import KIND_OF_SUFFIX
 from faces_jobs.worker.source import open_source
-
-_KINDS = {**KIND_OF_SUFFIX, ".jpg": SHOT}
 
 _log = logging.getLogger(__name__)
 
@@ -55,14 +51,7 @@ def draw(claim: SegmentClaim, worker: Worker) -> bool:
             every=settings.batch_size,
         )
         draw_part(drawing, lanes=worker.lanes, on_progress=lambda: heartbeat.progress(0, None))
-        stored = storage.publish(
-            out, job_id=claim.job_id, owner=str(claim.item_id), token=claim.token
-        )
-        heartbeat.stop()
-        files = [
-            SegmentFile(_KINDS[Path(name).suffix], name, int(Path(name).stem), file.key)
-            for name, file in stored.items()
-        ]
+        files = publish_between(claim, worker, heartbeat, out)
         ended = record(
             worker,
             Published(claim.job_id, str(claim.item_id), claim.token),

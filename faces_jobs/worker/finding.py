@@ -8,10 +8,9 @@ from __future__ import annotations
 import logging
 from contextlib import ExitStack
 from dataclasses import asdict
-from pathlib import Path
 
 from faces_jobs.db.claims import SegmentClaim
-from faces_jobs.db.parts import SegmentFile, finish_part
+from faces_jobs.db.parts import finish_part
 from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.pipeline.cuts import Part
 from faces_jobs.pipeline.frames import open_part
@@ -23,17 +22,14 @@ from faces_jobs.pipeline.unsure import thresholds_of_all
 from faces_jobs.sinks.findings import Findings
 from faces_jobs.sinks.portraits import Portraits
 from faces_jobs.storage import told_when_full
-from faces_jobs.worker.between import FOUND, PORTRAITS
+from faces_jobs.worker.between import FOUND, publish_between
 from faces_jobs.worker.drawing_ahead import DrawingAhead
 from faces_jobs.worker.facts import count_run, facts_of, models_of
 from faces_jobs.worker.holding import Holding
-from faces_jobs.worker.linking_ahead import LinkingAhead, linked_before
+from faces_jobs.worker.linking_ahead import linking_ahead
 from faces_jobs.worker.record import Published, record
 from faces_jobs.worker.resources import Worker
-from faces_jobs.worker.runs import KIND_OF_SUFFIX
 from faces_jobs.worker.source import open_source
-
-_KINDS = {**KIND_OF_SUFFIX, ".jsonl": FOUND, ".zip": PORTRAITS}
 
 _log = logging.getLogger(__name__)
 
@@ -65,18 +61,17 @@ def find(claim: SegmentClaim, worker: Worker) -> bool:
             "models": [asdict(model) for model in models],
             "unsure_below": thresholds,
         }
-        linked = linked_before(claim, part, worker, thresholds)
+        linking = linking_ahead(claim, part, worker, thresholds)
         with ExitStack() as sinks:
             kept: list[Sink] = [sinks.enter_context(Findings(out / findings, header))]
-            if linked is not None or not spec.annotated:  # else the part is read again anyway
+            if linking is not None or not spec.annotated:  # else the part is read again anyway
                 folder = workspace / "portraits"
                 folder.mkdir()
                 kept.append(sinks.enter_context(Portraits(out / shots, folder=folder)))
-            linking = None if linked is None else LinkingAhead(linked)
-            if linked is not None and linking is not None:
+            if linking is not None:
                 kept.append(linking)
                 if spec.annotated:
-                    drawing = DrawingAhead(linked, part, out, reader.info)
+                    drawing = DrawingAhead(linking.linked, part, out, reader.info)
                     kept.append(sinks.enter_context(drawing))
             report = run_item(
                 reader,
@@ -94,14 +89,7 @@ def find(claim: SegmentClaim, worker: Worker) -> bool:
             )
         count_run(report, worker)
         error = report.truncated
-        stored = storage.publish(
-            out, job_id=claim.job_id, owner=str(claim.item_id), token=claim.token
-        )
-        heartbeat.stop()
-        files = [
-            SegmentFile(_KINDS[Path(name).suffix], name, int(name.partition(".")[0]), file.key)
-            for name, file in stored.items()
-        ]
+        files = publish_between(claim, worker, heartbeat, out)
         ended = record(
             worker,
             Published(claim.job_id, str(claim.item_id), claim.token),
@@ -115,7 +103,8 @@ def find(claim: SegmentClaim, worker: Worker) -> bool:
                 error=None if error is None else ErrorDocument(code=error.code, message=str(error)),
             ),
         )
-        if linked is not None:
-            worker.lead.keep(linked, stored[findings].key)
+        if linking is not None:
+            (found,) = [file.storage_key for file in files if file.kind == FOUND]
+            worker.lead.keep(linking.linked, found)
     _log.info("part %d: %d frames, %d faces", part.number, report.frames_read, report.faces)
     return bool(ended)

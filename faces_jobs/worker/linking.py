@@ -13,7 +13,7 @@ from pathlib import Path
 from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.db.outcomes import ItemFacts
 from faces_jobs.db.part_questions import files_of, parts_of
-from faces_jobs.db.parts import LinkResults, SegmentFile, finish_link, write_faces
+from faces_jobs.db.parts import LinkResults, finish_link, write_faces
 from faces_jobs.jobs.records import ModelVersion, TrackRecord
 from faces_jobs.pipeline.linking import FoundFrame, Linker
 from faces_jobs.pipeline.values import Face
@@ -21,7 +21,13 @@ from faces_jobs.pipeline.voting import UnsureBelow
 from faces_jobs.sinks.findings import read_findings, read_header, write_linked
 from faces_jobs.sinks.portraits import unpack_portraits
 from faces_jobs.storage import told_when_full
-from faces_jobs.worker.between import DRAWN, FOUND, LINKED, PORTRAITS, SHOT, files_between
+from faces_jobs.worker.between import (
+    DRAWN,
+    FOUND,
+    PORTRAITS,
+    files_between,
+    publish_between,
+)
 from faces_jobs.worker.heartbeat import Heartbeat
 from faces_jobs.worker.holding import Holding
 from faces_jobs.worker.record import Published, record
@@ -50,7 +56,6 @@ def link(claim: SegmentClaim, worker: Worker) -> bool:
         found = files_of(worker.database, claim.item_id, FOUND)
         is_drawn = {part_of(run) for run in files_of(worker.database, claim.item_id, DRAWN)}
         to_copy = (found.keys() if claim.spec.annotated else set()) - is_drawn
-        shown: Sequence[tuple[int, Sequence[Face]]] = []  # of the last frame that was analysed
         linked = worker.lead.take(claim.item_id, len(parts), found)
         first = min(found) if linked is not None else None
         files = files_between(claim, worker, FOUND, workspace=workspace, only=first)
@@ -59,6 +64,7 @@ def link(claim: SegmentClaim, worker: Worker) -> bool:
             tracks = linked.linker.tracks()
         else:
             linker = Linker(header["unsure_below"])
+            shown: Sequence[tuple[int, Sequence[Face]]] = []  # of the last frame that was analysed
             for number, (start_frame, end_frame, _) in enumerate(parts):
                 findings = _findings(files.get(number), header["unsure_below"])
                 frames = list(_beating(linker.link(findings), heartbeat))
@@ -87,7 +93,7 @@ def link(claim: SegmentClaim, worker: Worker) -> bool:
             facts=ItemFacts(**header["facts"]),
             tracks=tracks,
             models=[ModelVersion(**model) for model in header["models"]],
-            files=_publish(claim, worker, heartbeat, out),
+            files=publish_between(claim, worker, heartbeat, out),
             draws=draws,
         )
         ended = record(
@@ -97,21 +103,6 @@ def link(claim: SegmentClaim, worker: Worker) -> bool:
         )
     _log.info("linked %d parts: %d tracks", len(found), len(tracks))
     return bool(ended)
-
-
-def _publish(
-    claim: SegmentClaim, worker: Worker, heartbeat: Heartbeat, out: Path
-) -> list[SegmentFile]:
-    stored = worker.storage.publish(
-        out, job_id=claim.job_id, owner=str(claim.item_id), token=claim.token
-    )
-    heartbeat.stop()
-    return [
-        SegmentFile(
-            SHOT if name.endswith(".jpg") else LINKED, name, int(name.partition(".")[0]), file.key
-        )
-        for name, file in stored.items()
-    ]
 
 
 def _findings(path: Path | None, unsure_below: UnsureBelow) -> Iterator[FoundFrame]:

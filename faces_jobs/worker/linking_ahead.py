@@ -28,7 +28,7 @@ class LinkingAhead:
 
     def __init__(self, linked: LinkedSoFar) -> None:
         """Go on from what is linked, which changes."""
-        self._linked = linked
+        self.linked = linked
         self.records: list[FaceRecord] = []  # of the part, with their tracks
 
     def add(self, frame: Frame, faces: Sequence[Face], *, analysed: bool) -> None:
@@ -37,24 +37,27 @@ class LinkingAhead:
             return
         found = [FoundFace(face.record, face.opinion, face.quality) for face in faces]
         scene = scene_of(frame.picture_bgr)
-        shown = self._linked.linker.follow(
+        shown = self.linked.linker.follow(
             FoundFrame(frame.index, frame.time_ms, found, scene=scene)
         )
-        self._linked.shown = shown
+        self.linked.shown = shown
         self.records += [face.record for face in shown]
 
     def finish(self, tracks: Sequence[TrackRecord]) -> None:
         """There is nothing left to do: the tracks given are of this part alone."""
 
 
-def linked_before(
+def linking_ahead(
     claim: SegmentClaim, part: Part, worker: Worker, unsure_below: UnsureBelow
-) -> LinkedSoFar | None:
-    """What linking this part goes on from; None: it can't be linked yet, or had better not be."""
+) -> LinkingAhead | None:
+    """Links this part as it is found; None: that can't be done yet, or had better not be."""
+    linked: LinkedSoFar | None
     if part.number == 0:
-        return LinkedSoFar(claim.item_id, Linker(unsure_below)) if _is_alone(worker) else None
-    found = files_of(worker.database, claim.item_id, FOUND)
-    return worker.lead.take(claim.item_id, part.number, found)
+        linked = LinkedSoFar(claim.item_id, Linker(unsure_below)) if _is_alone(worker) else None
+    else:
+        found = files_of(worker.database, claim.item_id, FOUND)
+        linked = worker.lead.take(claim.item_id, part.number, found)
+    return None if linked is None else LinkingAhead(linked)
 
 
 def _is_alone(worker: Worker) -> bool:

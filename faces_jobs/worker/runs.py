@@ -17,13 +17,11 @@ from faces_jobs.pipeline.cuts import Part
 from faces_jobs.pipeline.values import Face, Frame, MediaInfo
 from faces_jobs.sinks.joined import PART_FORMAT, PART_SUFFIX
 from faces_jobs.sinks.video import AnnotatedVideo
-from faces_jobs.worker.between import DRAWN, LENGTH
 
 RUNS_A_PART = 2
 # The second run decodes what comes before it as well, so the first one is given more to draw.
 FIRST_SHARE = 0.55
 FEWEST_FRAMES = 60  # of a part that is divided: a run begins with a key frame, which takes room
-KIND_OF_SUFFIX = {PART_SUFFIX: DRAWN, ".json": LENGTH}
 
 
 @dataclass(frozen=True, slots=True)

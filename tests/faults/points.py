@@ -126,7 +126,7 @@ def _at_draw(arrive: Arrive) -> None:
     from faces_jobs.worker import finding  # noqa: PLC0415
 
     # As where several workers found the parts: alone, one draws each while it finds its faces.
-    setattr(finding, "linked_before", lambda *_: None)  # noqa: B010 (it is not finding's own)
+    setattr(finding, "linking_ahead", lambda *_: None)  # noqa: B010 (it is not finding's own)
     _in_stage(Stage.DRAW, AnnotatedVideo, "add", arrive, call=5, part=1)
 
 

@@ -20,7 +20,7 @@ from faces_jobs.worker.lead import Lead
 from faces_jobs.worker.process import process_segment
 from faces_jobs.worker.resources import Worker
 from tests.clips import GREEN, RED, Sound, Square, picture, write_video
-from tests.integration.workbench import SMALL, Bench, rows
+from tests.integration.workbench import SMALL, Bench, rows, stages
 
 FRAMES = 60
 PARTS = 4
@@ -94,7 +94,7 @@ def finish(bench: Bench, clip: Path, by: Callable[[int], Worker], spec: JobSpec 
         for each in bench.artifacts(job_id)
         if each.kind in ("annotated_video", "thumbnail")
     }
-    return stages(bench, job_id), files, rows(bench, job_id)
+    return [stage for stage, _ in stages(bench, job_id)], files, rows(bench, job_id)
 
 
 def open_segments(bench: Bench, job_id: str) -> list[int]:
@@ -105,17 +105,6 @@ def open_segments(bench: Bench, job_id: str) -> list[int]:
             .order_by(SegmentRow.segment_index)
         )
         return [row.id for row in rows if not row.status.ended]
-
-
-def stages(bench: Bench, job_id: str) -> list[str]:
-    with bench.worker.database.read() as session:
-        return list(
-            session.scalars(
-                select(SegmentRow.stage)
-                .where(SegmentRow.job_id == job_id)
-                .order_by(SegmentRow.segment_index)
-            )
-        )
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from tests.clips import (
     write_damaged,
     write_video,
 )
-from tests.integration.workbench import SMALL, Bench, rows
+from tests.integration.workbench import SMALL, Bench, rows, stages
 
 FRAMES = 60
 
@@ -71,18 +71,6 @@ def write_long(path: Path, frames: int = FRAMES) -> Path:
 
 def in_segments(worker: Worker, seconds: float) -> Worker:
     return replace(worker, settings=worker.settings.model_copy(update={"segment_seconds": seconds}))
-
-
-def stages(bench: Bench, job_id: str) -> list[tuple[str, str]]:
-    with bench.worker.database.read() as session:
-        return [
-            (row.stage, str(row.status))
-            for row in session.execute(
-                select(SegmentRow.stage, SegmentRow.status)
-                .where(SegmentRow.job_id == job_id)
-                .order_by(SegmentRow.segment_index)
-            )
-        ]
 
 
 def files(bench: Bench, job_id: str) -> dict[str, bytes]:

@@ -145,3 +145,16 @@ def rows(bench: Bench, job_id: str) -> list[list[tuple[Any, ...]]]:
                 ]
             )
     return found
+
+
+def stages(bench: Bench, job_id: str) -> list[tuple[str, str]]:
+    """The stage and the state of each of a job's segments, in their order."""
+    with bench.worker.database.read() as session:
+        return [
+            (row.stage, str(row.status))
+            for row in session.execute(
+                select(SegmentRow.stage, SegmentRow.status)
+                .where(SegmentRow.job_id == job_id)
+                .order_by(SegmentRow.segment_index)
+            )
+        ]
