@@ -41,6 +41,12 @@ from faces_jobs_models.device import WantedDevice, choose_device
     "(`faces-jobs models fetch yunet`).",
 )
 @click.option(
+    "--alone",
+    is_flag=True,
+    help="Without the larger network that a recipe may train first, to learn from: on a CPU that "
+    "one takes a day.",
+)
+@click.option(
     "--device",
     type=click.Choice(get_args(WantedDevice)),
     default="auto",
@@ -65,6 +71,7 @@ def train(
     labels: Labels,
     detector: DetectorName | None,
     teacher: Path | None,
+    alone: bool,
     device: WantedDevice,
     threads: int,
 ) -> None:
@@ -109,8 +116,8 @@ def train(
             from faces_jobs_models.catalog import open_catalog
             from faces_jobs_models.training.run_recipe import recipe_of, run_recipe
 
-            recipe = recipe_of(model, labels, epochs=epochs)
-            bar.update(task, total=recipe.runs * recipe.epochs)
+            recipe = recipe_of(model, labels, epochs=epochs, alone=alone)
+            bar.update(task, total=recipe.all_epochs)
             with open_catalog(
                 device=chosen,
                 models_folder=settings.models_folder,

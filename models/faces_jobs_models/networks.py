@@ -17,7 +17,8 @@ def build_network(
 
     Args:
         heads: head name to its labels.
-        options: the table `network` of a record: in_channels, stem, widths, blocks, dropout.
+        options: the table `network` of a record: in_channels, stem,
+            stem_stride, widths, blocks, dropout.
 
     Raises:
         ModelError: the options don't describe such a network.
@@ -26,6 +27,7 @@ def build_network(
         body = BodyConfig(
             in_channels=int(options["in_channels"]),
             stem=int(options["stem"]),
+            stem_stride=int(options.get("stem_stride", 2)),  # records before 3.0 don't say
             widths=tuple(int(width) for width in options["widths"]),
             blocks=tuple(int(count) for count in options["blocks"]),
         )

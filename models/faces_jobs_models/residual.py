@@ -21,6 +21,7 @@ class BodyConfig:
 
     in_channels: int = 3
     stem: int = 32
+    stem_stride: int = 2
     widths: tuple[int, ...] = (64, 128, 192)
     blocks: tuple[int, ...] = (1, 1, 1)
 
@@ -54,7 +55,9 @@ class ResidualBody(nn.Module):
 
     def __init__(self, config: BodyConfig) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(config.in_channels, config.stem, 3, stride=2, padding=1, bias=False)
+        self.stem = nn.Conv2d(
+            config.in_channels, config.stem, 3, config.stem_stride, padding=1, bias=False
+        )
         self.stem_norm = nn.BatchNorm2d(config.stem)
         blocks: list[nn.Module] = []
         channels = config.stem

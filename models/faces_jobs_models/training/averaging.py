@@ -1,8 +1,6 @@
-"""Averages of weights: the moving one of a run, and that of several runs."""
+"""The moving average of a run's weights, which is what ships."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -18,12 +16,3 @@ def average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
     for old, new in pairs:
         if not old.is_floating_point():
             old.copy_(new)
-
-
-@torch.no_grad()
-def mean_of(networks: Sequence[nn.Module]) -> nn.Module:
-    """The first of these networks, with the mean of the weights of all."""
-    first, *others = networks
-    for number, other in enumerate(others, 1):
-        average(first, other, number / (number + 1))
-    return first

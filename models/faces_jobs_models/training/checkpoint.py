@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +47,15 @@ def save_checkpoint(
     os.replace(partial, folder / FILE_NAME)  # noqa: PTH105 - atomic on every system
 
 
+def epochs_done(folder: Path) -> int:
+    """How far the run in `folder` has come; 0 where there is none."""
+    path = folder / FILE_NAME
+    if not path.is_file():
+        return 0
+    with safe_open(path, framework="pt") as file:
+        return _progress(file.metadata()).epoch
+
+
 def load_checkpoint(
     folder: Path,
     *,
@@ -59,7 +69,7 @@ def load_checkpoint(
         return Progress(epoch=0, step=0)
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
-        progress = json.loads(file.metadata()["progress"])
+        progress = _progress(file.metadata())
     for prefix, module in (("network", network), ("averaged", averaged)):
         start = f"{prefix}/"
         module.load_state_dict(
@@ -79,7 +89,11 @@ def load_checkpoint(
                 state.setdefault(int(index), {})[key] = _laid_out_as(tensor, weights[int(index)])
         content["state"] = state
         optimizer.load_state_dict(content)
-    return Progress(**progress)
+    return progress
+
+
+def _progress(metadata: Mapping[str, str]) -> Progress:
+    return Progress(**json.loads(metadata["progress"]))
 
 
 def _laid_out_as(tensor: Tensor, weight: Tensor) -> Tensor:

@@ -23,15 +23,14 @@ from faces_jobs_models.training.checkpoint import (
     save_checkpoint,
 )
 from faces_jobs_models.training.evaluate import answer_with, evaluate
-from faces_jobs_models.training.feed import Batch, Feed
+from faces_jobs_models.training.feed import Feed
 from faces_jobs_models.training.figures import Figures
 from faces_jobs_models.training.half_precision import half_pays
-from faces_jobs_models.training.losses import multi_task_loss
+from faces_jobs_models.training.losses import multi_task_loss, teaching_loss
 from faces_jobs_models.training.prepare import Prepared
 from faces_jobs_models.training.recipes import Recipe
-from faces_jobs_models.training.start import start_from
+from faces_jobs_models.training.step import LossOf, open_step
 
-_LARGEST_GRADIENT = 5.0  # its norm; a rare bad batch would undo an hour
 _MEASUREMENTS = 6  # in a run, about
 
 Say = Callable[[str], None]
@@ -44,6 +43,7 @@ def run_epochs(
     *,
     out: Path,
     device: torch.device,
+    teacher: AttributeNetwork | None,
     say: Say,
 ) -> AttributeNetwork:
     """Train, or go on with the run in `out`; the averaged network is the result.
@@ -55,23 +55,19 @@ def run_epochs(
             is chosen by it, the last averaged weights are the result.
         out: folder of checkpoint and log.
         device: where to calculate.
+        teacher: imitated, where the recipe has one; on the same device, with the same heads.
         say: takes one line an epoch.
     """
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
     network = build_network(recipe.training_heads, recipe.network)
-    if recipe.starts_from is not None:
-        start_from(network, recipe.starts_from)
     network.to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stub lags
     averaged = copy.deepcopy(network)
-    optimizer = torch.optim.AdamW(
-        _groups(network, recipe.weight_decay),
-        lr=recipe.learning_rate,
-        betas=(0.9, 0.99),
-        fused=True,
+    optimizer = _optimizer(network, recipe, device)
+    step_on = open_step(
+        network, optimizer, _loss(network, recipe, feed.priors(), teacher), device=device
     )
-    priors = feed.priors()
     progress = load_checkpoint(out, network=network, averaged=averaged, optimizer=optimizer)
     total_steps = feed.steps_an_epoch * recipe.epochs
     step = progress.step
@@ -83,15 +79,10 @@ def run_epochs(
         losses = []
         for batch in feed.epoch(epoch):
             _set_rate(optimizer, recipe, step / total_steps)
-            loss = _loss(network, batch, recipe, priors)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]  # torch's own
-            nn.utils.clip_grad_norm_(network.parameters(), _LARGEST_GRADIENT)
-            optimizer.step()
+            losses.append(step_on(batch))
             step += 1
             # A young average forgets faster, or it would hold on to the starting weights.
             average(averaged, network, min(recipe.average, (1 + step) / (10 + step)))
-            losses.append(loss.detach())
         loss_of_epoch = float(torch.stack(losses).mean())
         done = Progress(epoch=epoch + 1, step=step)
         save_checkpoint(out, network=network, averaged=averaged, optimizer=optimizer, progress=done)
@@ -118,21 +109,55 @@ def measure_held_out(
 
 def _loss(
     network: AttributeNetwork,
-    batch: Batch,
     recipe: Recipe,
     priors: Mapping[str, Tensor],
-) -> Tensor:
-    device = batch.crops.device
-    # The averaged weights come out the same in half precision.
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half_pays(device)):
-        answers = network.logits(batch.crops)
-    return multi_task_loss(
-        {head: values.float() for head, values in answers.items()},
-        batch.targets,
-        priors=priors,
-        adjustment=recipe.adjustment,
-        head_weights={**recipe.head_weights, **recipe.auxiliary},
-        smoothing=recipe.smoothing,
+    teacher: AttributeNetwork | None,
+) -> LossOf:
+    head_weights = {**recipe.head_weights, **recipe.auxiliary}
+
+    def logits_of(asked: AttributeNetwork, crops: Tensor) -> dict[str, Tensor]:
+        # The averaged weights come out the same in half precision. A weight is used once, and a
+        # recorded step must narrow it each time: nothing is gained by keeping it narrowed.
+        with torch.autocast(
+            crops.device.type,
+            dtype=torch.bfloat16,
+            enabled=half_pays(crops.device),
+            cache_enabled=False,
+        ):
+            answers = asked.logits(crops)
+        return {head: values.float() for head, values in answers.items()}
+
+    def loss_of(crops: Tensor, targets: Mapping[str, Tensor]) -> Tensor:
+        logits = logits_of(network, crops)
+        loss = multi_task_loss(
+            logits,
+            targets,
+            priors=priors,
+            adjustment=recipe.adjustment,
+            head_weights=head_weights,
+            smoothing=recipe.smoothing,
+        )
+        if recipe.teaching is None or teacher is None:
+            return loss
+        with torch.no_grad():
+            said = logits_of(teacher, crops)
+        taught = teaching_loss(
+            logits, said, head_weights=head_weights, temperature=recipe.teaching.temperature
+        )
+        return torch.lerp(loss, taught, recipe.teaching.share)
+
+    return loss_of
+
+
+def _optimizer(network: nn.Module, recipe: Recipe, device: torch.device) -> torch.optim.Optimizer:
+    recorded = device.type == "cuda"  # a recorded step reads its rate from the device
+    rate = recipe.learning_rate
+    return torch.optim.AdamW(
+        _groups(network, recipe.weight_decay),
+        lr=torch.tensor(rate, device=device) if recorded else rate,
+        betas=(0.9, 0.99),
+        fused=True,
+        capturable=recorded,
     )
 
 
@@ -151,8 +176,12 @@ def _set_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, done: float) -> 
         share = done / recipe.warm_up
     else:
         share = 0.5 * (1 + math.cos(math.pi * (done - recipe.warm_up) / (1 - recipe.warm_up)))
+    rate = recipe.learning_rate * max(share, 1e-3)
     for group in optimizer.param_groups:
-        group["lr"] = recipe.learning_rate * max(share, 1e-3)
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
 
 
 def _log(out: Path, epoch: int, loss: float, seconds: float, figures: Sequence[Figures]) -> None:
@@ -173,4 +202,4 @@ def _line(
         f"{one.head}/{one.data_set} {one.accuracy:.1%} balanced {one.balanced_accuracy:.1%}"
         for one in figures
     )
-    return f"{recipe.model} {epoch}/{recipe.epochs} loss {loss:.4f} {seconds:.1f} s  {shown}"
+    return f"{recipe.name} {epoch}/{recipe.epochs} loss {loss:.4f} {seconds:.1f} s  {shown}"

@@ -61,3 +61,32 @@ def multi_task_loss(
         each = -(functional.log_softmax(adjusted, dim=1) * target).sum(dim=1)
         losses.append(weight * (each * known).sum() / known.sum().clamp(min=1))
     return torch.stack(losses).sum()
+
+
+def teaching_loss(
+    logits: Mapping[str, Tensor],
+    taught: Mapping[str, Tensor],
+    *,
+    head_weights: Mapping[str, float],
+    temperature: float,
+) -> Tensor:
+    """Weighted sum over the heads of the cross entropy between a network and its teacher.
+
+    After Hinton, Vinyals, Dean: "Distilling the Knowledge in a Neural Network",
+    arXiv:1503.02531. A teacher has an opinion of every crop, so heads that a row's data set does
+    not know are learnt from it as well.
+
+    Args:
+        logits: head -> (n, labels).
+        taught: head -> (n, labels), the teacher's logits of the same crops.
+        head_weights: head -> weight of its mean loss.
+        temperature: by which both sides' logits are divided; gradients are made up for it.
+    """
+    losses = [
+        weight
+        * functional.cross_entropy(
+            logits[head] / temperature, torch.softmax(taught[head] / temperature, dim=1)
+        )
+        for head, weight in head_weights.items()
+    ]
+    return torch.stack(losses).sum() * temperature**2

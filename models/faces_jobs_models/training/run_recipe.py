@@ -23,7 +23,7 @@ from faces_jobs_models.training.prepare import Prepared, prepare
 from faces_jobs_models.training.quantize import examples_of
 from faces_jobs_models.training.readers import open_data
 from faces_jobs_models.training.recipes import RECIPES, Recipe, with_fer2013_labels
-from faces_jobs_models.training.train import Trained, run_folders, train
+from faces_jobs_models.training.train import TEACHER, Trained, train
 from faces_jobs_models.weights import ModelRecord, read_record
 
 Labels = Literal["ferplus", "fer2013"]
@@ -32,11 +32,22 @@ EXPORT_NAME = "export"
 Say = Callable[[str], None]
 
 
-def recipe_of(model: str, labels: Labels, *, epochs: int | None = None) -> Recipe:
-    """The model's recipe; with `fer2013` those labels take the place of the votes of FER+."""
+def recipe_of(
+    model: str, labels: Labels, *, epochs: int | None = None, alone: bool = False
+) -> Recipe:
+    """The model's recipe.
+
+    Args:
+        model: which.
+        labels: with `fer2013` those take the place of the votes of FER+.
+        epochs: in place of what the recipe says for the network that ships.
+        alone: without a teacher, who takes most of the time.
+    """
     recipe = RECIPES[model]
     if labels == "fer2013" and "ferplus" in recipe.data_sets:
         recipe = with_fer2013_labels(recipe)
+    if alone:
+        recipe = replace(recipe, teaching=None)
     return recipe if epochs is None else replace(recipe, epochs=epochs)
 
 
@@ -64,7 +75,7 @@ def run_recipe(
         detector: the run-time one, which finds the faces to cut.
         threads: cores that torch may use.
         say: takes one line an epoch, and one for each reason why rows were left out.
-        advance: takes the number of epochs done, of all runs, those of earlier calls included.
+        advance: takes the number of epochs done, the teacher's and those of earlier calls included.
 
     Returns:
         The model's folder, `out/MODEL/export`.
@@ -77,14 +88,14 @@ def run_recipe(
     folder = out / (recipe.model if labels == "ferplus" else f"{recipe.model}-{labels}")
 
     def done() -> int:
-        return sum(map(epochs_in, run_folders(recipe, folder)))
+        return epochs_in(folder) + epochs_in(folder / TEACHER)
 
     def after_an_epoch(line: str) -> None:
         say(line)
         advance(done())
 
     if before := done():
-        say(f"{recipe.model}: going on after epoch {before} of {recipe.runs * recipe.epochs}")
+        say(f"{recipe.model}: going on after epoch {before} of {recipe.all_epochs}")
         advance(before)
     trained = train(recipe, data_sets, out=folder, device=torch.device(device), say=after_an_epoch)
     draw_curves(folder / "curves.png", folder / LOG_NAME)

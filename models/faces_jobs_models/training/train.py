@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -12,15 +12,16 @@ from torch import Tensor, nn
 
 from faces_jobs_models.attribute_network import AttributeNetwork
 from faces_jobs_models.networks import build_network
-from faces_jobs_models.training.averaging import mean_of
 from faces_jobs_models.training.calibrate import calibrate
+from faces_jobs_models.training.checkpoint import epochs_done
 from faces_jobs_models.training.feed import Feed
 from faces_jobs_models.training.figures import Figures
 from faces_jobs_models.training.loop import Say, measure_held_out, run_epochs
 from faces_jobs_models.training.prepare import Prepared
 from faces_jobs_models.training.recipes import Recipe
-from faces_jobs_models.training.start import start_from
 from faces_jobs_models.weights import Calibration
+
+TEACHER = "teacher"  # its folder beside a run's checkpoint and log
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,44 +41,48 @@ def train(
     Args:
         recipe: what to do.
         data_sets: prepared crops, in the order of the recipe.
-        out: folder of checkpoints and logs.
+        out: folder of checkpoints and logs; its folder `teacher` has those of the teacher.
         device: where to calculate. A run that goes on may do so on another device.
         say: takes one line an epoch.
     """
-    networks: list[AttributeNetwork] = []
-    priors: Mapping[str, Tensor] = {}
-    for number, folder in enumerate(run_folders(recipe, out)):
-        run = replace(recipe, seed=recipe.seed + 1000 * number)
-        feed = Feed(run, data_sets, device=device)
-        # Whoever says nothing of `enabled` here trains without cuDNN, fifty times as slowly.
-        with torch.backends.cudnn.flags(enabled=True, benchmark=True):
-            network = run_epochs(run, feed, data_sets, out=folder, device=device, say=say)
-        networks.append(network.cpu())
-        priors = {head: values.cpu() for head, values in feed.priors().items()}
-    result = _finished(recipe, mean_of(networks), priors)
+    # Whoever says nothing of `enabled` here trains without cuDNN, fifty times as slowly.
+    with torch.backends.cudnn.flags(enabled=True, benchmark=True):
+        # Nobody has to teach a network that has learnt all: its teacher need not be there any more.
+        learning = epochs_done(out) < recipe.epochs
+        teacher = _teacher(recipe, data_sets, out=out, device=device, say=say) if learning else None
+        feed = Feed(recipe, data_sets, device=device)
+        network = run_epochs(
+            recipe, feed, data_sets, out=out, device=device, teacher=teacher, say=say
+        )
+    priors = {head: values.cpu() for head, values in feed.priors().items()}
+    result = _finished(recipe, network.cpu(), priors)
     calibration = calibrate(result, data_sets, crop_size=recipe.crop_size)
     return Trained(result, calibration, measure_held_out(recipe, result, data_sets))
 
 
-def run_folders(recipe: Recipe, out: Path) -> list[Path]:
-    """Where each run of a recipe keeps its checkpoint and log; the first one in `out` itself."""
-    return [out, *(out / f"run-{number}" for number in range(2, recipe.runs + 1))]
+def _teacher(
+    recipe: Recipe, data_sets: Sequence[Prepared], *, out: Path, device: torch.device, say: Say
+) -> AttributeNetwork | None:
+    theirs = recipe.teacher
+    if theirs is None:
+        return None
+    feed = Feed(theirs, data_sets, device=device)
+    network = run_epochs(
+        theirs, feed, data_sets, out=out / TEACHER, device=device, teacher=None, say=say
+    )
+    return network.eval().requires_grad_(False)
 
 
 def _finished(recipe: Recipe, network: nn.Module, priors: Mapping[str, Tensor]) -> AttributeNetwork:
     # Without the auxiliary heads, and leaning as far to rare labels as the recipe says.
     kept = build_network(recipe.heads, recipe.network)
-    if recipe.starts_from is not None:
-        start_from(kept, recipe.starts_from)
     state = network.state_dict()
-    mixed = {
-        name: torch.lerp(state[name], start, recipe.kept_share)
-        if start.is_floating_point()
-        else state[name]
-        for name, start in kept.state_dict().items()
-        if name != "temperatures"
-    }
-    kept.load_state_dict({**kept.state_dict(), **mixed})
+    kept.load_state_dict(
+        {
+            name: own if name == "temperatures" else state[name]
+            for name, own in kept.state_dict().items()
+        }
+    )
     with torch.no_grad():
         for head, multiple in recipe.lean.items():
             cast("nn.Linear", kept.outputs[head]).bias.sub_(multiple * priors[head])

@@ -32,7 +32,7 @@ def trained(*arguments: object) -> Result:
 def test_one_epoch_gives_weights_that_can_be_measured_and_verified(
     data: Path, tmp_path: Path
 ) -> None:
-    done = trained("gender", "--data", data, "--out", tmp_path, "--epochs", 1)
+    done = trained("gender", "--data", data, "--out", tmp_path, "--alone", "--epochs", 1)
     assert done.exception is None, done.output
     folder = Path(done.stdout.strip())
     assert folder == tmp_path / "gender" / "export"
@@ -60,10 +60,10 @@ def test_one_epoch_gives_weights_that_can_be_measured_and_verified(
 
 
 def test_the_same_command_goes_on_where_it_was(data: Path, tmp_path: Path) -> None:
-    first = trained("expression", "--data", data, "--out", tmp_path, "--epochs", 1)
+    first = trained("expression", "--data", data, "--out", tmp_path, "--alone", "--epochs", 1)
     assert first.exception is None, first.output
     assert "contempt" in first.stderr, "what was left out is told"
-    again = trained("expression", "--data", data, "--out", tmp_path, "--epochs", 2)
+    again = trained("expression", "--data", data, "--out", tmp_path, "--alone", "--epochs", 2)
     assert "going on after epoch 1" in again.stderr
     assert "expression 2/2" in again.stderr
     assert "expression 1/2" not in again.stderr
@@ -71,7 +71,16 @@ def test_the_same_command_goes_on_where_it_was(data: Path, tmp_path: Path) -> No
 
 def test_the_other_labels_are_another_training(data: Path, tmp_path: Path) -> None:
     done = trained(
-        "expression", "--data", data, "--out", tmp_path, "--epochs", 1, "--labels", "fer2013"
+        "expression",
+        "--data",
+        data,
+        "--out",
+        tmp_path,
+        "--alone",
+        "--epochs",
+        1,
+        "--labels",
+        "fer2013",
     )
     assert done.exception is None, done.output
     assert Path(done.stdout.strip()) == tmp_path / "expression-fer2013" / "export"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -12,24 +13,22 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors.torch import load_file
 from torch import Tensor
 
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs_models.catalog import Catalog, open_catalog
-from faces_jobs_models.networks import build_network
 from faces_jobs_models.residual import BodyConfig
 from faces_jobs_models.training.augment import Augmentation, augment, middle
 from faces_jobs_models.training.checkpoint import LOG_NAME
 from faces_jobs_models.training.export import export_model
 from faces_jobs_models.training.figures import figures_of
-from faces_jobs_models.training.losses import log_priors, multi_task_loss
+from faces_jobs_models.training.losses import log_priors, multi_task_loss, teaching_loss
 from faces_jobs_models.training.prepare import MARGIN, Prepared, prepare
 from faces_jobs_models.training.quantize import examples_of
 from faces_jobs_models.training.readers import open_data
-from faces_jobs_models.training.recipes import RECIPES, Recipe
-from faces_jobs_models.training.start import start_from
-from faces_jobs_models.training.train import train
+from faces_jobs_models.training.recipes import RECIPES, Recipe, Teaching
+from faces_jobs_models.training.run_recipe import recipe_of
+from faces_jobs_models.training.train import TEACHER, train
 
 from .packs import write_packs
 
@@ -59,7 +58,8 @@ def crops(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny(model: str) -> Recipe:
     recipe = RECIPES[model]
     body = replace(TINY, in_channels=recipe.body.in_channels)
-    return replace(recipe, body=body, epochs=2, batch=16)
+    teaching = Teaching(body=TINY, epochs=1, batch=16)
+    return replace(recipe, body=body, epochs=2, batch=16, teaching=teaching)
 
 
 def prepared(recipe: Recipe, data: Path, out: Path, catalog: Catalog) -> list[Prepared]:
@@ -94,7 +94,7 @@ def test_what_is_trained_can_be_opened_and_asked(
     examples = examples_of(data_sets, crop_size=recipe.crop_size)
     export_model(recipe, trained, examples=examples, out=tmp_path / "models" / model)
 
-    assert len(lines) == recipe.epochs
+    assert len(lines) == recipe.all_epochs == recipe.epochs + 1
     log = [json.loads(line) for line in (tmp_path / "run" / LOG_NAME).read_text().splitlines()]
     assert all(np.isfinite(entry["loss"]) for entry in log)
     assert {one.head for one in trained.figures} == set(MODELS[model])
@@ -105,14 +105,16 @@ def test_what_is_trained_can_be_opened_and_asked(
         assert own.record(model).figures.keys() == set(MODELS[model])
 
 
+@pytest.mark.parametrize("at", ["gender teacher 1/1", "gender 1/2"])
 def test_a_run_that_was_cut_off_ends_as_an_unbroken_one(
-    data: Path, crops: Path, tmp_path: Path, catalog: Catalog
+    at: str, data: Path, crops: Path, tmp_path: Path, catalog: Catalog
 ) -> None:
     recipe = tiny("gender")
     data_sets = prepared(recipe, data, crops / "gender", catalog)
 
     def stop(line: str) -> None:
-        raise InterruptedError(line)
+        if line.startswith(at):
+            raise InterruptedError(line)
 
     with pytest.raises(InterruptedError):
         train(recipe, data_sets, out=tmp_path / "broken", device=torch.device("cpu"), say=stop)
@@ -123,43 +125,51 @@ def test_a_run_that_was_cut_off_ends_as_an_unbroken_one(
     unbroken = train(
         recipe, data_sets, out=tmp_path / "whole", device=torch.device("cpu"), say=lines.append
     )
-    assert len(lines) == 1 + recipe.epochs
+    # What the teacher had learnt before is not learnt again.
+    assert len(lines) == recipe.all_epochs + (2 if "teacher" in at else 1)
     for (name, one), other in zip(
         resumed.network.state_dict().items(), unbroken.network.state_dict().values(), strict=True
     ):
         torch.testing.assert_close(one, other, msg=name)
 
 
-def test_several_runs_give_the_mean_of_what_each_gives(
+def test_what_has_learnt_all_needs_its_teacher_no_more(
     data: Path, crops: Path, tmp_path: Path, catalog: Catalog
 ) -> None:
-    recipe = replace(tiny("gender"), epochs=1)
+    recipe = tiny("gender")
     data_sets = prepared(recipe, data, crops / "gender", catalog)
-
-    def trained(name: str, one: Recipe) -> dict[str, Tensor]:
-        cpu, lines = torch.device("cpu"), list[str]()
-        done = train(one, data_sets, out=tmp_path / name, device=cpu, say=lines.append)
-        assert len(lines) == one.runs
-        return done.network.state_dict()
-
-    together = trained("both", replace(recipe, runs=2))
-    each = [trained(f"{seed}", replace(recipe, seed=recipe.seed + seed)) for seed in (0, 1000)]
-    assert not torch.equal(each[0]["outputs.gender.weight"], each[1]["outputs.gender.weight"])
-    for name, mean in together.items():
-        if mean.is_floating_point() and name != "temperatures":  # fitted once all is done
-            torch.testing.assert_close(mean, (each[0][name] + each[1][name]) / 2, msg=name)
+    first, again = list[str](), list[str]()
+    cpu, out = torch.device("cpu"), tmp_path / "run"
+    one = train(recipe, data_sets, out=out, device=cpu, say=first.append)
+    shutil.rmtree(out / TEACHER)
+    other = train(recipe, data_sets, out=out, device=cpu, say=again.append)
+    assert first
+    assert not again
+    for name, weight in one.network.state_dict().items():
+        torch.testing.assert_close(weight, other.network.state_dict()[name], msg=name)
 
 
-def test_a_training_can_start_from_a_model_that_ships(catalog: Catalog) -> None:
-    recipe = RECIPES["multiple"]
-    network = build_network(recipe.training_heads, recipe.network)
-    pose = network.state_dict()["outputs.pose.weight"].clone()
-    assert start_from(network, "gender") == ["gender"]
-    shipped = load_file(catalog.record("gender").files["safetensors"].path)
-    for name, weight in network.state_dict().items():
-        if name.startswith(("body.", "outputs.gender.")):
-            torch.testing.assert_close(weight, shipped[name], msg=name)
-    torch.testing.assert_close(network.state_dict()["outputs.pose.weight"], pose)
+@pytest.mark.parametrize("share", [1.0, 0.5])
+def test_what_is_only_taught_looks_at_no_label(
+    share: float, data: Path, crops: Path, tmp_path: Path, catalog: Catalog
+) -> None:
+    plain = tiny("gender")
+    assert plain.teaching is not None
+    recipe = replace(plain, epochs=1, teaching=replace(plain.teaching, share=share))
+    data_sets = prepared(recipe, data, crops / "gender", catalog)
+    swapped = [
+        replace(one, targets={head: target[:, ::-1] for head, target in one.targets.items()})
+        for one in data_sets
+    ]
+
+    def trained(name: str, sets: list[Prepared]) -> Tensor:
+        run, lines = tmp_path / name, list[str]()
+        done = train(recipe, sets, out=run, device=torch.device("cpu"), say=lines.append)
+        return done.network.state_dict()["body.stem.weight"]
+
+    told = trained("told", data_sets)
+    shutil.copytree(tmp_path / "told" / TEACHER, tmp_path / "lied to" / TEACHER)
+    assert torch.equal(told, trained("lied to", swapped)) == (share == 1.0)
 
 
 def test_crops_are_cut_once(data: Path, tmp_path: Path, catalog: Catalog) -> None:
@@ -234,6 +244,28 @@ def test_smoothing_leaves_a_blind_network_without_an_opinion() -> None:
     loss.backward()  # type: ignore[no-untyped-call]  # torch's own
     assert logit.grad is not None
     torch.testing.assert_close(logit.grad, torch.zeros(1, 2), atol=1e-6, rtol=0)
+
+
+def test_what_a_teacher_says_is_learnt_where_no_label_is_known() -> None:
+    logit = torch.zeros(2, 2, requires_grad=True)
+    taught = {"gender": 2.0 * torch.log(torch.tensor([[0.9, 0.1], [0.5, 0.5]]))}
+    loss = teaching_loss({"gender": logit}, taught, head_weights={"gender": 1.0}, temperature=2.0)
+    loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+    assert logit.grad is not None
+    # Of two crops: half of the difference to what is said, and twice for the temperature.
+    torch.testing.assert_close(logit.grad, torch.tensor([[-0.4, 0.4], [0.0, 0.0]]))
+
+
+def test_a_recipe_can_do_without_its_teacher() -> None:
+    for model in MODELS:
+        with_one, without = recipe_of(model, "ferplus"), recipe_of(model, "ferplus", alone=True)
+        assert without.teacher is None
+        assert without.all_epochs == without.epochs == with_one.epochs
+        teacher = with_one.teacher
+        assert teacher is not None
+        assert teacher.teacher is None
+        assert teacher.body.in_channels == with_one.body.in_channels
+        assert with_one.all_epochs == with_one.epochs + teacher.epochs
 
 
 def test_figures_weigh_rare_labels_as_much_as_common_ones() -> None:
