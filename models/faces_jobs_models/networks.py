@@ -17,8 +17,8 @@ def build_network(
 
     Args:
         heads: head name to its labels.
-        options: the table `network` of a record: in_channels, stem,
-            stem_stride, widths, blocks, dropout.
+        options: the table `network` of a record: in_channels, stem, stem_stride, widths, blocks,
+            dropout.
 
     Raises:
         ModelError: the options don't describe such a network.

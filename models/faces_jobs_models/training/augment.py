@@ -14,18 +14,18 @@ from torch.nn import functional
 class Augmentation:
     """How strongly crops are changed. Shares are probabilities for each crop."""
 
-    degrees: float = 12.0
-    zoom: float = 0.13  # standard deviation of the logarithm of the size
-    shift: float = 0.05  # standard deviation, in sides of the crop
+    degrees: float = 8.0
+    zoom: float = 0.1  # standard deviation of the logarithm of the size
+    shift: float = 0.04  # standard deviation, in sides of the crop
     brightness: float = 20.0  # standard deviation, of 255
     contrast: float = 0.2  # standard deviation of the logarithm
     colour: float = 0.06  # the same for each channel alone
     gray_share: float = 0.1
-    low_share: float = 0.35  # made as small as a distant face, and enlarged again
+    low_share: float = 0.2  # made as small as a distant face, and enlarged again
     low_sides: tuple[int, ...] = (16, 20, 26, 32, 44)  # pixels that such a crop is left with
-    noise_share: float = 0.25
+    noise_share: float = 0.15
     noise: float = 8.0  # largest standard deviation, of 255
-    border_share: float = 0.5  # what repeats the picture's edge becomes something arbitrary
+    border_share: float = 0.3  # what repeats the picture's edge becomes something arbitrary
     erase_share: float = 0.25
     erase_side: float = 0.4  # longest side of an erased rectangle, in sides of the crop
 

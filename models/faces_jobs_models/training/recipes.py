@@ -20,13 +20,13 @@ class Teaching:
     distillation: A good teacher is patient and consistent", arXiv:2106.05237).
     """
 
+    epochs: int
     body: BodyConfig = field(
         default_factory=lambda: BodyConfig(
             stem=64, stem_stride=1, widths=(64, 128, 256, 512), blocks=(2, 2, 2, 2)
         )
     )
     dropout: float = 0.5
-    epochs: int = 40
     batch: int = 256
     learning_rate: float = 2e-3
     share: float = 0.7  # of the loss; the rest is the labels'
@@ -131,13 +131,8 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             auxiliary=MappingProxyType({"age": 0.3, "pose": 0.1, "occlusion": 0.1}),
             augmentation=Augmentation(
                 degrees=10,
-                zoom=0.1,
-                shift=0.04,
                 brightness=15,
                 contrast=0.15,
-                low_share=0.2,
-                noise_share=0.15,
-                border_share=0.3,
                 erase_share=0.15,
             ),
             smoothing=0.03,
@@ -153,19 +148,11 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             adjustment=MappingProxyType({"expression": 0.4}),
             lean=MappingProxyType({"expression": 0.1}),  # chosen on the calibration half
             head_weights=MappingProxyType({"expression": 1.0}),
-            # Large holes and faces of 16 pixels leave no expression to learn from; larger changes
-            # than these, in a quarter of the epochs, left it far from all there is to learn.
+            # Large holes and faces of 16 pixels leave no expression to learn from.
             augmentation=Augmentation(
-                degrees=8,
-                zoom=0.1,
-                shift=0.04,
                 brightness=10,
                 contrast=0.1,
-                low_share=0.2,
                 low_sides=(22, 28, 34, 44),
-                noise_share=0.15,
-                border_share=0.3,
-                erase_share=0.25,
                 erase_side=0.35,
             ),
             smoothing=0.0,  # the votes are soft by themselves
@@ -191,16 +178,10 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             lean=MappingProxyType({"pose": 0.3, "age": 0.2, "makeup": 0.2}),
             # Brightness is what the illumination head reads, a hole what the occlusion head does.
             augmentation=Augmentation(
-                degrees=8,
-                zoom=0.1,
-                shift=0.04,
                 brightness=3,
                 contrast=0.04,
                 colour=0.03,
                 gray_share=0.03,
-                low_share=0.2,
-                noise_share=0.15,
-                border_share=0.3,
                 erase_share=0.1,
                 erase_side=0.25,
             ),

@@ -165,7 +165,8 @@ def test_what_is_only_taught_looks_at_no_label(
     def trained(name: str, sets: list[Prepared]) -> Tensor:
         run, lines = tmp_path / name, list[str]()
         done = train(recipe, sets, out=run, device=torch.device("cpu"), say=lines.append)
-        return done.network.state_dict()["body.stem.weight"]
+        weight: Tensor = done.network.state_dict()["body.stem.weight"]
+        return weight
 
     told = trained("told", data_sets)
     shutil.copytree(tmp_path / "told" / TEACHER, tmp_path / "lied to" / TEACHER)
