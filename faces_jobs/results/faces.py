@@ -23,7 +23,7 @@ from faces_jobs.jobs.documents import (
 from faces_jobs.jobs.labels import ANSWERS
 from faces_jobs.jobs.query import AttributeFilter, FaceQuery, TrackQuery
 from faces_jobs.results.blocks import asks_blocks, faces_in_blocks
-from faces_jobs.results.narrowing import among_few, narrowed
+from faces_jobs.results.narrowing import among_few, job_is, narrowed
 from faces_jobs.results.pages import (
     check_job,
     check_limit,
@@ -98,12 +98,13 @@ def face_conditions(query: FaceQuery) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = [
         column == value
         for column, value in (
-            (FaceRow.job_id, query.job_id),
             (FaceRow.item_id, query.item_id),
             (FaceRow.track, query.track),
         )
         if value is not None
     ]
+    if query.job_id is not None:
+        conditions.append(job_is(query))
     if query.min_time_ms is not None:
         conditions.append(FaceRow.time_ms >= query.min_time_ms)
     if query.max_time_ms is not None:

@@ -2,13 +2,29 @@
 
 The index of each head goes through all jobs in the order of items. A job's items lie side by
 side there, once it is said which they are; and of several labels one may be so rare that its few
-faces are all looked at, where the others' millions are not.
+faces are all looked at, where the others' millions are not. SQLite would go through all faces of a
+job all the same, now and then, as its statistics fall: it must not see that it could.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Select, and_, func, literal, select, tuple_
-from sqlalchemy.orm import Session
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    String,
+    and_,
+    false,
+    func,
+    literal,
+    select,
+    tuple_,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from faces_jobs.db.tables import FaceRow
 from faces_jobs.jobs.query import FaceQuery
@@ -16,6 +32,28 @@ from faces_jobs.results.pages import read_face_cursor
 
 # So few are read, and put in order, in a few milliseconds; and counted in one.
 FEW = 1000
+
+
+class OutOfSight(FunctionElement[str]):
+    """A column that SQLite compares, and does not look rows up by."""
+
+    type = String()
+    inherit_cache = True
+
+    def __init__(self, column: ColumnElement[str] | InstrumentedAttribute[str]) -> None:
+        """Take the place of this column."""
+        super().__init__(column)
+
+
+@compiles(OutOfSight)
+def _plainly(element: OutOfSight, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(element.clauses, **options)
+
+
+@compiles(OutOfSight, "sqlite")
+def _on_sqlite(element: OutOfSight, compiler: SQLCompiler, **options: Any) -> str:
+    # https://sqlite.org/optoverview.html#disqualifying_where_clause_terms_using_unary_
+    return f"+{compiler.process(element.clauses, **options)}"
 
 
 def narrowed(session: Session, query: FaceQuery, question: Select[FaceRow]) -> Select[FaceRow]:
@@ -48,6 +86,12 @@ def among_few(
     return None
 
 
+def job_is(query: FaceQuery) -> ColumnElement[bool]:
+    """That a face is of the job asked for; where labels are, items tell where to look for it."""
+    by_label = query.item_id is None and _labels(query)
+    return (OutOfSight(FaceRow.job_id) if by_label else FaceRow.job_id) == query.job_id
+
+
 def _labels(query: FaceQuery) -> list[ColumnElement[bool]]:
     """A condition for each head of which labels are asked for."""
     columns = FaceRow.__table__.c
@@ -76,7 +120,7 @@ def _items_of(session: Session, job_id: str | None) -> list[ColumnElement[bool]]
     first = session.scalar(faces.order_by(*order))
     last = session.scalar(faces.order_by(*(column.desc() for column in order)))
     if first is None or last is None:
-        return []
+        return [false()]
     return [FaceRow.item_id >= first, FaceRow.item_id <= last]
 
 

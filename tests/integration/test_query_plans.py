@@ -101,6 +101,31 @@ def test_questions_about_faces_use_indexes(
         assert _is_by_index(plan), f"{name}:\n{plan}"
 
 
+def test_a_job_s_faces_with_a_label_are_not_looked_for_among_all_of_the_job(
+    database: Database, many: StoredJob
+) -> None:
+    if database.dialect == "sqlite":
+        # Its statistics are samples; as they fall, a job may seem to have hardly any faces.
+        with database.begin() as session:
+            session.execute(text("DELETE FROM sqlite_stat1"))
+            few = "('faces', 'ix_faces_job_order', '16000 2 2 1 1')"
+            session.execute(text(f"INSERT INTO sqlite_stat1 VALUES {few}"))
+        with database.begin() as session:
+            session.execute(text("ANALYZE sqlite_schema"))
+    for head in HEADS:
+        query = FaceQuery(job_id=many.id, attributes={head: AttributeFilter(("unsure",))})
+        with database.read() as session:
+            question = narrowed(session, query, faces_question(query))
+        assert f"ix_faces_{head}" in _plan(database, question.limit(101)), head
+
+
+def test_a_job_without_faces_has_none_with_a_label(database: Database, many: StoredJob) -> None:
+    nobody = stored_job(database, ["new.mp4"])
+    query = FaceQuery(job_id=nobody.id, attributes={"age": AttributeFilter(("young",))})
+    assert questions.list_faces(database, replace(query, job_id=many.id)).faces
+    assert questions.list_faces(database, query).faces == []
+
+
 def test_questions_by_blocks_read_no_other_faces(database: Database, many: StoredJob) -> None:
     item = many.items[2]
     male = AttributeFilter(("male",), 0.5)
