@@ -11,10 +11,6 @@ from faces_jobs.db.tables.blocks import FACE_BLOCKS, PAIRS, bit_of, bounds_of, p
 from faces_jobs.jobs.labels import ANSWERS
 from faces_jobs.jobs.records import FaceRecord
 
-# Faces of a block: what few have is looked for in the blocks that may hold it, so large ones mean
-# many faces to look at, small ones many blocks.
-LARGEST = 500
-
 Placed = tuple[int, FaceRecord]
 """A face with the number of its item."""
 
@@ -26,11 +22,10 @@ _NOBODY: dict[str, Any] = {
 }
 
 
-def write_blocks(connection: Connection, job_id: str, faces: Sequence[Placed]) -> None:
-    """Write the rows of faces that are written in the same transaction, best in their order."""
-    parts = [faces[start : start + LARGEST] for start in range(0, len(faces), LARGEST)]
-    if parts:
-        connection.execute(insert(FACE_BLOCKS), [block_values(job_id, part) for part in parts])
+def write_block(connection: Connection, job_id: str, faces: Sequence[Placed]) -> None:
+    """Write the row of faces that are written in the same transaction, in any order."""
+    if faces:
+        connection.execute(insert(FACE_BLOCKS), [block_values(job_id, faces)])
 
 
 def forget_blocks(

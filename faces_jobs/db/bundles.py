@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, bindparam, delete, insert, or_, select, up
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.artifacts import artifact_values
-from faces_jobs.db.blocks import write_blocks
+from faces_jobs.db.blocks import write_block
 from faces_jobs.db.claims import SegmentClaim, held, is_ready, lost, of_active_job
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.jobs import finish_if_last
@@ -244,7 +244,7 @@ def _replace_rows(session: Session, by_item: Mapping[int, SegmentResults], job_i
     for table, values in rows.items():
         if values:
             connection.execute(insert(table), values)
-    write_blocks(
+    write_block(
         connection,
         job_id,
         [(item_id, face) for item_id, results in by_item.items() for face in results.faces],

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import delete, insert, select, tuple_
 from sqlalchemy.orm import Session
 
-from faces_jobs.db.blocks import forget_blocks, write_blocks
+from faces_jobs.db.blocks import forget_blocks, write_block
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import AttributeColumns, FaceRow, ItemRow, ModelRow, TrackRow
 from faces_jobs.jobs.labels import HEADS
@@ -62,7 +62,7 @@ def replace_faces(
     while chunk := list(islice(rows, CHUNK)):
         values = [face_values(job_id, item_id, face) for face in chunk]
         session.execute(into, values)
-        write_blocks(connection, job_id, [(item_id, face) for face in chunk])
+        write_block(connection, job_id, [(item_id, face) for face in chunk])
         count += len(chunk)
     return count
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, func, select
 
-from faces_jobs.db import migrate
+from faces_jobs.db import migrate, rows
 from faces_jobs.db.blocks import block_values
 from faces_jobs.db.bundles import finish_bundle, may_lead, take_beside
 from faces_jobs.db.endings import finish_segment
@@ -39,7 +39,7 @@ LABELS = {
 @pytest.fixture
 def jobs(database: Database, monkeypatch: pytest.MonkeyPatch) -> list[StoredJob]:
     """Films in blocks of seven, one written a second time, and images that two workers did."""
-    monkeypatch.setattr("faces_jobs.db.blocks.LARGEST", 7)
+    monkeypatch.setattr(rows, "CHUNK", 7)
     monkeypatch.setattr(blocks, "STEPS", (1, 2))
     monkeypatch.setattr(narrowing, "FEW", -1)
     chance = random.Random(0)
@@ -172,20 +172,6 @@ def test_faces_from_before_there_were_blocks_are_found_too(
         with upgraded.read() as session:
             assert session.scalar(select(func.count()).select_from(FACE_BLOCKS))
         _check_answers(upgraded, jobs, seed=9)
-
-
-def test_a_long_run_of_faces_is_several_blocks(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("faces_jobs.db.blocks.LARGEST", 7)
-    job = stored_job(database)
-    made = [face(number) for number in range(15)]
-    finish_segment(database, claimed(database, job.segments[0]), results(made))
-    with database.read() as session:
-        spans = session.execute(
-            select(FACE_BLOCKS.c.first_frame, FACE_BLOCKS.c.last_frame).order_by(FACE_BLOCKS.c.id)
-        ).all()
-    assert [tuple(span) for span in spans] == [(0, 6), (7, 13), (14, 14)]
 
 
 def test_the_migration_sums_up_as_the_code_does(database_url: str, database: Database) -> None:

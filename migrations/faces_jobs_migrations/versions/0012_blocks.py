@@ -40,7 +40,7 @@ BOUNDS = [
 PAIRS = list(combinations(LABELS, 2))
 START = ["first_item", "first_frame", "first_face"]
 END = ["last_item", "last_frame", "last_face"]
-FRAMES, IMAGES = 250, 64  # of a block
+FRAMES, IMAGES = 500, 64  # of a block
 LAST_FRAME, LAST_FACE = 2**62, 2**31 - 1
 
 
