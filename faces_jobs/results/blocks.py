@@ -180,7 +180,9 @@ def _is_near(end: Key, start: Key) -> bool:
 def _within(span: Span) -> Iterator[ColumnElement[bool]]:
     after, end = span
     if after is not None and end is not None and after[0] == end[0]:
-        # Where the item is asked for too, SQLite goes by that, and sees no range in the rest.
+        # Of the keys below, taken whole, neither database sees where the range ends in an item:
+        # PostgreSQL goes on to the item's end, SQLite over all of an item that is asked for.
+        yield FaceRow.item_id == after[0]
         yield FaceRow.frame_index.between(after[1], end[1])
     if after is not None:
         yield tuple_(*_KEY) > tuple_(*after)
