@@ -180,10 +180,14 @@ def _is_near(end: Key, start: Key) -> bool:
 def _within(span: Span) -> Iterator[ColumnElement[bool]]:
     after, end = span
     if after is not None and end is not None and after[0] == end[0]:
-        # Of the keys below, taken whole, neither database sees where the range ends in an item:
-        # PostgreSQL goes on to the item's end, SQLite over all of an item that is asked for.
+        # Of keys compared as a whole neither database sees where the range ends in an item:
+        # PostgreSQL reads on to the item's end, SQLite all of an item that is asked for.
+        frame, place = FaceRow.frame_index, FaceRow.face_index
         yield FaceRow.item_id == after[0]
-        yield FaceRow.frame_index.between(after[1], end[1])
+        yield frame.between(after[1], end[1])
+        yield or_(frame > after[1], place > after[2])
+        yield or_(frame < end[1], place <= end[2])
+        return
     if after is not None:
         yield tuple_(*_KEY) > tuple_(*after)
     if end is not None:
