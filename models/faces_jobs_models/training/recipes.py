@@ -27,7 +27,6 @@ class Teaching:
         )
     )
     dropout: float = 0.5
-    batch: int = 256
     learning_rate: float = 2e-3
     share: float = 0.7  # of the loss; the rest is the labels'
     temperature: float = 2.0
@@ -82,7 +81,6 @@ class Recipe:
             body=replace(self.teaching.body, in_channels=self.body.in_channels),
             dropout=self.teaching.dropout,
             epochs=self.teaching.epochs,
-            batch=self.teaching.batch,
             learning_rate=self.teaching.learning_rate,
             seed=self.seed + 1,
             teaching=None,

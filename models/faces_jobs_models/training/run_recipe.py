@@ -15,7 +15,7 @@ from faces_jobs.pipeline.stages import Detector
 from faces_jobs_models.device import Device
 from faces_jobs_models.training.calibration import calibration_half, with_temperature
 from faces_jobs_models.training.charts import draw_curves
-from faces_jobs_models.training.checkpoint import LOG_NAME
+from faces_jobs_models.training.checkpoint import LOG_NAME, epochs_done
 from faces_jobs_models.training.evaluate import answer_with, ask
 from faces_jobs_models.training.export import export_model
 from faces_jobs_models.training.pictures import draw_head
@@ -88,7 +88,7 @@ def run_recipe(
     folder = out / (recipe.model if labels == "ferplus" else f"{recipe.model}-{labels}")
 
     def done() -> int:
-        return epochs_in(folder) + epochs_in(folder / TEACHER)
+        return epochs_done(folder) + epochs_done(folder / TEACHER)
 
     def after_an_epoch(line: str) -> None:
         say(line)
@@ -103,12 +103,6 @@ def run_recipe(
     export = export_model(recipe, trained, examples=examples, out=folder / EXPORT_NAME)
     _draw_held_out(recipe, trained, data_sets, read_record(export), folder)
     return export
-
-
-def epochs_in(folder: Path) -> int:
-    """How many epochs the log of a training tells of; 0 where there is none."""
-    log = folder / LOG_NAME
-    return len(log.read_text().splitlines()) if log.is_file() else 0
 
 
 def _prepared(

@@ -58,7 +58,7 @@ def crops(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny(model: str) -> Recipe:
     recipe = RECIPES[model]
     body = replace(TINY, in_channels=recipe.body.in_channels)
-    teaching = Teaching(body=TINY, epochs=1, batch=16)
+    teaching = Teaching(body=TINY, epochs=1)
     return replace(recipe, body=body, epochs=2, batch=16, teaching=teaching)
 
 

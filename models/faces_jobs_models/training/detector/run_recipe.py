@@ -14,14 +14,14 @@ from faces_jobs.errors import DataLayoutError
 from faces_jobs_models.detector.export import DetectorNote, write_detector
 from faces_jobs_models.device import Device
 from faces_jobs_models.training.charts import draw_curves
-from faces_jobs_models.training.checkpoint import LOG_NAME
+from faces_jobs_models.training.checkpoint import LOG_NAME, epochs_done
 from faces_jobs_models.training.detector.loop import train_detector
 from faces_jobs_models.training.detector.recipe import DetectorRecipe
 from faces_jobs_models.training.detector.scenes import Photograph, Scenes
 from faces_jobs_models.training.detector.score_power import score_power
 from faces_jobs_models.training.detector.teacher import Teacher
 from faces_jobs_models.training.readers import open_data, open_detection_data
-from faces_jobs_models.training.run_recipe import EXPORT_NAME, epochs_in
+from faces_jobs_models.training.run_recipe import EXPORT_NAME
 
 _PORTRAITS = ("utkface", "imfdb", "facemask", "facemask")  # masks twice: they are few
 _LOWEST_FACE = 4  # pixels; lower ones say nothing of the scale of a picture
@@ -67,9 +67,9 @@ def run_detector_recipe(
 
     def after_an_epoch(line: str) -> None:
         say(line)
-        advance(epochs_in(folder))
+        advance(epochs_done(folder))
 
-    if done := epochs_in(folder):
+    if done := epochs_done(folder):
         say(f"detector: going on after epoch {done}")
         advance(done)
     scenes = _scenes(recipe, data, say)
