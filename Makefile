@@ -33,7 +33,7 @@ $(STAMP): pyproject.toml constraints.txt
 	    --group test --group check --editable '.[web,worker,redis,postgres,s3,train]'
 	@# pip would compile on one core, and the packages' own tests too, which nobody imports.
 	@# Some packages carry files for newer Pythons: those fail.
-	@$(BIN)/python -m compileall -q -q -j 0 -x '/tests/' $(VENV)/lib || true
+	@$(BIN)/python -m compileall -q -q -j 0 -x '/tests/' $(VENV)/lib faces_jobs migrations models web || true
 	@touch $@
 
 demo: $(STAMP) ## the whole service once round on a sample clip, then serve at http://127.0.0.1:8000

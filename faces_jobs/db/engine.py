@@ -16,11 +16,24 @@ from faces_jobs.errors import DatabaseError
 # on SQLite nobody else writes meanwhile, so the patience is generous.
 SQLITE_BUSY_SECONDS = 60
 POSTGRES_CONNECT_SECONDS = 5
+# Whoever is frozen, or cut off, within a transaction keeps rows locked that a rescue needs: the
+# server ends such a transaction before the lease is over. No code of ours pauses within one.
+POSTGRES_IDLE_IN_TRANSACTION_SECONDS = 20
 POSTGRES_OPTIONS = (
-    "-c lock_timeout=30s -c statement_timeout=120s -c idle_in_transaction_session_timeout=120s "
+    "-c lock_timeout=30s -c statement_timeout=120s "
+    f"-c idle_in_transaction_session_timeout={POSTGRES_IDLE_IN_TRANSACTION_SECONDS}s "
     # A question that it thinks large it would compile first, which takes longer than asking.
     "-c jit=off"
 )
+# A server whose machine vanished sends no farewell: by its own defaults the system would wait for
+# its answers for hours, and so would a heartbeat.
+POSTGRES_SILENCE: dict[str, int] = {
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 20_000,  # milliseconds that what was sent may stay unheard
+}
 BEGIN_OPTION = "faces_jobs_begin"
 
 
@@ -82,6 +95,7 @@ def _postgresql_engine(url: URL) -> Engine:
         "application_name": "faces_jobs",
         # A server that was set up without a locale tells no encoding of its own.
         "client_encoding": "utf8",
+        **POSTGRES_SILENCE,
     }
     try:
         return create_engine(

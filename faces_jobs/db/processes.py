@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Insert, delete, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from faces_jobs.counters import Counts
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import MeasureRow, ProcessRow
+from faces_jobs.db.upsert import upsert
 
 ProcessKind = Literal["web", "worker", "sweep"]
 KINDS: tuple[ProcessKind, ...] = ("web", "worker", "sweep")
@@ -153,10 +153,9 @@ def _in_order(values: Mapping[tuple[str, str], float]) -> Iterator[tuple[str, st
 
 
 def _insert(session: Session, name: str, label: str, value: float) -> Any:
-    kind: type[Insert] = (
-        sqlite.Insert if session.get_bind().dialect.name == "sqlite" else postgresql.Insert
+    return upsert(session, MeasureRow).values(
+        name=name, label=label, value=value, told_at=now_seconds()
     )
-    return kind(MeasureRow).values(name=name, label=label, value=value, told_at=now_seconds())
 
 
 def _live(row: ProcessRow, silent_seconds: float) -> LiveProcess:

@@ -25,13 +25,13 @@ from sqlalchemy import (
     or_,
     select,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, aliased
 
 from faces_jobs.db.claims import SegmentClaim, is_ready, take_segment
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import JobRow, SegmentRow, TurnRow
+from faces_jobs.db.upsert import upsert
 from faces_jobs.jobs.status import ACTIVE_JOBS, JobStatus, SegmentStatus
 
 # Of workers that want the same segment at once, one gets it and the others ask again.
@@ -191,12 +191,10 @@ def _orphaned(segment: Any, max_attempts: int) -> ColumnElement[bool]:
 
 
 def _remember_turn(session: Session, job_id: str) -> None:
-    dialect = session.get_bind().dialect.name
-    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
     now = now_seconds()
     turn = select(JobRow.owner, now).where(JobRow.id == job_id)
     session.execute(
-        insert(TurnRow)
+        upsert(session, TurnRow)
         .from_select(["owner", "served_at"], turn)
         .on_conflict_do_update(index_elements=["owner"], set_={"served_at": now})
     )

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import IdempotencyRow
+from faces_jobs.db.upsert import upsert
 from faces_jobs.errors import IdempotencyConflictError, OptionsError
 from faces_jobs.jobs.spec import JobSpec
 
@@ -96,16 +96,11 @@ def keep_key(session: Session, key: SubmissionKey | None, job_id: str) -> None:
     """
     if key is None:
         return
-    insert = postgresql.insert if _dialect(session) == "postgresql" else sqlite.insert
     kept = session.scalar(
-        insert(IdempotencyRow)
+        upsert(session, IdempotencyRow)
         .values(key=key.key, request_sha256=key.request_sha256, job_id=job_id)
         .on_conflict_do_nothing()
         .returning(IdempotencyRow.key)
     )
     if kept is None:
         raise UsedKeyError
-
-
-def _dialect(session: Session) -> str:
-    return session.get_bind().dialect.name

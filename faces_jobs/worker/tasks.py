@@ -5,21 +5,39 @@ A segment's id says only that there is work: which segment is taken, the rows sa
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from celery import Celery
 
+from faces_jobs.errors import DatabaseError, StorageFullError
 from faces_jobs.queue import JOB_TASK, SEGMENT_TASK
 from faces_jobs.worker.finish import finish_job
 from faces_jobs.worker.resources import Worker
 from faces_jobs.worker.rung import answer_bell
 
+_log = logging.getLogger(__name__)
+
 
 def add_tasks(app: Celery, worker: Worker) -> None:
     """Make the app's tasks work with what this process has opened."""
 
-    @app.task(name=SEGMENT_TASK)  # type: ignore[untyped-decorator]  # Celery ships no types
+    @app.task(name=SEGMENT_TASK, shared=False)  # type: ignore[untyped-decorator]  # Celery ships no types
     def segment(_segment_id: int) -> None:
-        answer_bell(worker)
+        with _left_to_the_sweep():
+            answer_bell(worker)
 
-    @app.task(name=JOB_TASK)  # type: ignore[untyped-decorator]  # Celery ships no types
+    @app.task(name=JOB_TASK, shared=False)  # type: ignore[untyped-decorator]  # Celery ships no types
     def job(job_id: str) -> None:
-        finish_job(str(job_id), worker)
+        with _left_to_the_sweep():
+            finish_job(str(job_id), worker)
+
+
+@contextmanager
+def _left_to_the_sweep() -> Iterator[None]:
+    """A database that is away while something is claimed: whoever waits is rung for again."""
+    try:
+        yield
+    except (DatabaseError, StorageFullError) as error:
+        _log.warning("nothing claimed, the sweep will ring again: %s", error)

@@ -178,6 +178,10 @@ class Site(ABC):
     ) -> AbstractContextManager[Place]:
         """An empty database and folder for one run; on a disk of its own where asked for."""
 
+    def is_writable(self, settings: Settings) -> bool:  # noqa: ARG002 (of one machine's)
+        """Whether a process that was stopped leaves the others their database."""
+        return True
+
 
 class OneMachine(Site):
     """SQLite and a folder."""
@@ -199,12 +203,20 @@ class OneMachine(Site):
             made = Settings(data_folder=folder / "data", **ALWAYS, **(settings or QUICK))
             yield Place(self, folder, made, FolderBroker(folder / "data"), _clock(folder))
 
+    def is_writable(self, settings: Settings) -> bool:
+        """Not where it was stopped while it wrote; others write for moments only."""
+        try:
+            with self.locked(settings, patience_seconds=5):
+                return True
+        except sqlite3.OperationalError:
+            return False
+
     @staticmethod
     @contextmanager
-    def locked(settings: Settings) -> Iterator[None]:
+    def locked(settings: Settings, *, patience_seconds: float = 60) -> Iterator[None]:
         """Another process writes and does not end."""
         path = sqlite_path(make_engine(settings.database).url)
-        connection = sqlite3.connect(str(path), isolation_level=None, timeout=60)
+        connection = sqlite3.connect(str(path), isolation_level=None, timeout=patience_seconds)
         try:
             connection.execute("BEGIN EXCLUSIVE")
             yield

@@ -109,6 +109,12 @@ def _at_mid_segment(arrive: Arrive) -> None:
     _in_stage(Stage.FIND, Settler, "settle", arrive, call=2, part=1)
 
 
+def _at_record(arrive: Arrive) -> None:
+    from faces_jobs.db import parts  # noqa: PLC0415
+
+    _in_stage(Stage.FIND, parts, "end_item", arrive, part=1)
+
+
 def _at_link(arrive: Arrive) -> None:
     from faces_jobs.worker import linking  # noqa: PLC0415
 
@@ -169,6 +175,9 @@ FIRST_FRAME = Point("first frame", "worker", "the first frames are looked at", _
 MID_SEGMENT = Point(
     "mid-segment", "worker", "some frames of the second part are worked on", _at_mid_segment
 )
+RECORD = Point(
+    "record", "worker", "what the second part gave is being written, not committed", _at_record
+)
 LINK = Point("link", "worker", "rows of faces are written, tracks are not", _at_link)
 ENCODE = Point(
     "encode",
@@ -196,10 +205,13 @@ POINTS = (
     FIRST_FRAME,
     MID_SEGMENT,
     ENCODE,
+    RECORD,
     LINK,
     DRAW,
     FINALISE,
     EXPORTS,
     WEBHOOK,
 )
-WORKER_POINTS = tuple(point for point in POINTS if point.kind == "worker")
+# Who stands there keeps nobody from writing.
+NO_TRANSACTION = tuple(point for point in POINTS if point is not RECORD)
+WORKER_POINTS = tuple(point for point in NO_TRANSACTION if point.kind == "worker")

@@ -16,6 +16,7 @@ from tests.faults.points import (
     FIRST_FRAME,
     LINK,
     MID_SEGMENT,
+    RECORD,
     WEBHOOK,
     Point,
 )
@@ -26,7 +27,9 @@ ON_ONE_MACHINE = [
     ("kill -9", ENCODE),
     ("kill -9", DRAW),
     ("kill -9", EXPORTS),
+    ("kill -9", RECORD),
     ("stop past the lease, then go on", MID_SEGMENT),
+    ("stop for 4 s", RECORD),
     ("TERM", DRAW),
     ("memory limit", MID_SEGMENT),
     ("broker killed for 4 s", LINK),
@@ -43,6 +46,7 @@ ON_SEVERAL_MACHINES = [
     ("kill -9", FINALISE),
     ("kill -9", WEBHOOK),
     ("stop past the lease, then go on", FINALISE),
+    ("stop past the lease, then go on", RECORD),  # kept its rows locked for two minutes
     ("TERM twice", MID_SEGMENT),
     ("broker killed for 4 s", ACCEPT),  # kept a worker deaf, once in three times
     ("broker killed for 4 s", FIRST_FRAME),
