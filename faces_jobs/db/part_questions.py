@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import select
 
@@ -24,15 +24,23 @@ class BestShot:
     box_xyxy: BoxXyxy
 
 
-def parts_of(database: Database, item_id: int) -> list[tuple[int, int | None, dict[str, Any]]]:
-    """(start frame, end frame, document) of each part of an item, in order."""
+class PartSpan(NamedTuple):
+    """Which frames a part of an item has, and what it was planned to be."""
+
+    start_frame: int
+    end_frame: int | None  # None: the item's last part
+    document: dict[str, Any]
+
+
+def parts_of(database: Database, item_id: int) -> list[PartSpan]:
+    """The parts of an item, in order."""
     question = (
         select(SegmentRow.start_frame, SegmentRow.end_frame, SegmentRow.part)
         .where(SegmentRow.item_id == item_id, SegmentRow.stage == Stage.FIND)
         .order_by(SegmentRow.segment_index)
     )
     with database.read() as session:
-        return [(row.start_frame, row.end_frame, row.part) for row in session.execute(question)]
+        return [PartSpan(*row) for row in session.execute(question)]
 
 
 def files_of(database: Database, item_id: int, kind: str) -> dict[int, str]:

@@ -6,10 +6,11 @@ Times of day are ISO 8601 in UTC; times within an item are milliseconds from its
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from faces_jobs.errors import FacesJobsError
 from faces_jobs.jobs.labels import ANSWERS
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.jobs.status import ItemStatus, JobStatus
@@ -30,6 +31,11 @@ class ErrorDocument(Document):
 
     code: str = Field(description="Stable name, such as `truncated`.")
     message: str = Field(description="One sentence that says what to do.")
+
+    @classmethod
+    def of(cls, error: FacesJobsError) -> Self:
+        """What an error tells."""
+        return cls(code=error.code, message=str(error))
 
 
 class EvidenceDocument(Document):

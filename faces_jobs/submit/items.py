@@ -96,6 +96,6 @@ def _refused(name: str, size: int, error: MediaError) -> NewItem:
         name=name,
         bytes=size,
         source=None,
-        error=ErrorDocument(code=error.code, message=str(error)),
+        error=ErrorDocument.of(error),
         refusal=error,
     )

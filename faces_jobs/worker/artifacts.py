@@ -13,7 +13,7 @@ from faces_jobs.pipeline.values import MediaInfo
 from faces_jobs.settings import EncoderName
 from faces_jobs.sinks.annotated import open_annotated, suffix_of
 from faces_jobs.sinks.thumbnails import Thumbnails
-from faces_jobs.storage import Storage, StoredFile
+from faces_jobs.storage import StoredFile
 from faces_jobs.worker.names import artifact_stem
 
 MEDIA_TYPES = {
@@ -57,15 +57,6 @@ class ItemArtifacts:
             yield sinks
         for track, path in thumbnails.paths():
             self._kinds[path.name] = ("thumbnail", track)
-
-    def publish(self, storage: Storage) -> list[NewArtifact]:
-        """Move the files to where artifacts are kept. They are visible once their rows are."""
-        claim = self._claim
-        return self.rows(
-            storage.publish(
-                self._out, job_id=claim.job_id, owner=str(claim.item_id), token=claim.token
-            )
-        )
 
     def rows(self, stored: Mapping[str, StoredFile]) -> list[NewArtifact]:
         """What makes this item's files visible, of those that were published."""

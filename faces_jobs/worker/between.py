@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.db.part_questions import files_of
 from faces_jobs.db.parts import SegmentFile
 from faces_jobs.errors import NotFoundError
 from faces_jobs.pipeline.cuts import NotCuttableError
 from faces_jobs.sinks.joined import PART_SUFFIX
-from faces_jobs.worker.heartbeat import Heartbeat
-from faces_jobs.worker.resources import Worker
+from faces_jobs.worker.attempt import Attempt
 
 FOUND = "found"  # a part's faces with all that linking goes by
 PORTRAITS = "portraits"  # the best shots of a part's own tracks
@@ -30,29 +28,19 @@ _KINDS = {
 }
 
 
-def publish_between(
-    claim: SegmentClaim, worker: Worker, heartbeat: Heartbeat, folder: Path
-) -> list[SegmentFile]:
-    """Move a folder's files to where the next stages find them, once rows tell of them.
-
-    The heart beats no more: what is left of the lease is for recording them.
+def publish_between(attempt: Attempt) -> list[SegmentFile]:
+    """Move an attempt's files to where the next stages find them, once rows tell of them.
 
     Raises:
         StorageError, StorageFullError: they can't be kept now.
     """
-    stored = worker.storage.publish(
-        folder, job_id=claim.job_id, owner=str(claim.item_id), token=claim.token
-    )
-    heartbeat.stop()
     return [
         SegmentFile(_KINDS["".join(Path(name).suffixes)], name, int(name.split(".")[0]), file.key)
-        for name, file in stored.items()
+        for name, file in attempt.publish().items()
     ]
 
 
-def files_between(
-    claim: SegmentClaim, worker: Worker, kind: str, *, workspace: Path, only: int | None = None
-) -> dict[int, Path]:
+def files_between(attempt: Attempt, kind: str, *, only: int | None = None) -> dict[int, Path]:
     """An item's files of one kind, by part, run or track, in their order; or of `only` that one.
 
     Where files are kept elsewhere they are brought to a folder in the workspace.
@@ -61,10 +49,11 @@ def files_between(
         NotCuttableError: one is not there any more: the item has to be begun anew.
         StorageError, StorageFullError: they can't be had now.
     """
-    keys = files_of(worker.database, claim.item_id, kind)
+    worker = attempt.worker
+    keys = files_of(worker.database, attempt.claim.item_id, kind)
     if only is not None:
         keys = {number: key for number, key in keys.items() if number == only}
-    folder = workspace / kind
+    folder = attempt.workspace / kind
     folder.mkdir()
     try:
         paths = worker.storage.bring(list(keys.values()), folder)

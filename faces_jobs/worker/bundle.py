@@ -77,8 +77,7 @@ def _work(outcome: Outcome, worker: Worker, out: Path, heartbeat: HoldingBundle)
             except MediaError as error:
                 if not error.permanent:
                     raise
-                document = ErrorDocument(code=error.code, message=str(error))
-                outcome.refused.append((claim, document))
+                outcome.refused.append((claim, ErrorDocument.of(error)))
             del outcome.left[0]
     except (CancelledError, LeaseLostError):
         raise

@@ -6,8 +6,10 @@ Who found all parts before it links it as well, and draws it, in the same go.
 from __future__ import annotations
 
 import logging
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from typing import Any
 
 from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.db.parts import finish_part
@@ -19,15 +21,14 @@ from faces_jobs.pipeline.sampling import Sampling
 from faces_jobs.pipeline.stages import Sink
 from faces_jobs.pipeline.tracking import OverlapTracker
 from faces_jobs.pipeline.unsure import thresholds_of_all
+from faces_jobs.pipeline.values import MediaInfo
 from faces_jobs.sinks.findings import Findings
 from faces_jobs.sinks.portraits import Portraits
-from faces_jobs.storage import told_when_full
+from faces_jobs.worker.attempt import Attempt, attempt_at
 from faces_jobs.worker.between import FOUND, publish_between
 from faces_jobs.worker.drawing_ahead import DrawingAhead
 from faces_jobs.worker.facts import count_run, facts_of, models_of
-from faces_jobs.worker.holding import Holding
-from faces_jobs.worker.linking_ahead import linking_ahead
-from faces_jobs.worker.record import Published, record
+from faces_jobs.worker.linking_ahead import LinkingAhead, linking_ahead
 from faces_jobs.worker.resources import Worker
 from faces_jobs.worker.source import open_source
 
@@ -41,19 +42,14 @@ def find(claim: SegmentClaim, worker: Worker) -> bool:
         NotCuttableError: the part is not what was planned.
         MediaError, StorageFullError, CancelledError, LeaseLostError, ...: as for whole items.
     """
-    settings, storage, spec = worker.settings, worker.storage, claim.spec
+    settings, spec = worker.settings, claim.spec
     part = Part.of(claim.part or {})
-    findings, shots = f"{part.number}.found.jsonl", f"{part.number}.portraits.zip"
     with ExitStack() as stack:
-        heartbeat = stack.enter_context(Holding(claim, worker))
-        stack.enter_context(told_when_full())
+        attempt = stack.enter_context(attempt_at(claim, worker))
         detector = worker.networks.detector()
         classifiers = worker.networks.classifiers(spec.models)
-        path = stack.enter_context(open_source(claim, storage=storage, roots=settings.roots))
+        path = stack.enter_context(open_source(claim, storage=worker.storage, roots=settings.roots))
         reader = stack.enter_context(open_part(path, part, max_pixels=settings.max_pixels))
-        workspace = stack.enter_context(storage.workspace(claim.token))
-        out = workspace / "out"
-        out.mkdir()
         thresholds = thresholds_of_all(classifiers, settings.unsure_below, spec.unsure_below)
         models = models_of(detector, classifiers, settings.unsure_below, spec.unsure_below)
         header = {
@@ -62,17 +58,7 @@ def find(claim: SegmentClaim, worker: Worker) -> bool:
             "unsure_below": thresholds,
         }
         linking = linking_ahead(claim, part, worker, thresholds)
-        with ExitStack() as sinks:
-            kept: list[Sink] = [sinks.enter_context(Findings(out / findings, header))]
-            if linking is not None or not spec.annotated:  # else the part is read again anyway
-                folder = workspace / "portraits"
-                folder.mkdir()
-                kept.append(sinks.enter_context(Portraits(out / shots, folder=folder)))
-            if linking is not None:
-                kept.append(linking)
-                if spec.annotated:
-                    drawing = DrawingAhead(linking.linked, part, out, reader.info)
-                    kept.append(sinks.enter_context(drawing))
+        with _sinks(attempt, part, reader.info, header, linking) as sinks:
             report = run_item(
                 reader,
                 detector=detector,
@@ -80,19 +66,16 @@ def find(claim: SegmentClaim, worker: Worker) -> bool:
                 classifiers=classifiers,
                 cropper=worker.networks.cropper(),
                 spec=spec,
-                sinks=kept,
+                sinks=sinks,
                 batch_size=settings.batch_size,
                 lanes=worker.lanes,
-                on_progress=heartbeat.progress,
+                on_progress=attempt.heartbeat.progress,
                 sampling=Sampling(spec, after_ms=part.sampled_ms),
                 unsure_below=settings.unsure_below,
             )
         count_run(report, worker)
-        error = report.truncated
-        files = publish_between(claim, worker, heartbeat, out)
-        ended = record(
-            worker,
-            Published(claim.job_id, str(claim.item_id), claim.token),
+        files = publish_between(attempt)
+        ended = attempt.record(
             lambda: finish_part(
                 worker.database,
                 claim,
@@ -100,11 +83,37 @@ def find(claim: SegmentClaim, worker: Worker) -> bool:
                 faces=None if linking is None else linking.records,
                 frames=report.frames_read,
                 damaged_frames=report.damaged_frames,
-                error=None if error is None else ErrorDocument(code=error.code, message=str(error)),
+                error=None if report.truncated is None else ErrorDocument.of(report.truncated),
             ),
         )
         if linking is not None:
             (found,) = [file.storage_key for file in files if file.kind == FOUND]
             worker.lead.keep(linking.linked, found)
     _log.info("part %d: %d frames, %d faces", part.number, report.frames_read, report.faces)
-    return bool(ended)
+    return ended
+
+
+@contextmanager
+def _sinks(
+    attempt: Attempt,
+    part: Part,
+    info: MediaInfo,
+    header: Mapping[str, Any],
+    linking: LinkingAhead | None,
+) -> Iterator[list[Sink]]:
+    """What is kept for linking; best shots and pictures, too, where the part is not read again."""
+    out, annotated = attempt.out, attempt.claim.spec.annotated
+    with ExitStack() as opened:
+        kept: list[Sink] = []
+        kept.append(opened.enter_context(Findings(out / f"{part.number}.found.jsonl", header)))
+        if linking is not None or not annotated:
+            folder = attempt.workspace / "portraits"
+            folder.mkdir()
+            shots = out / f"{part.number}.portraits.zip"
+            kept.append(opened.enter_context(Portraits(shots, folder=folder)))
+        if linking is not None:
+            kept.append(linking)
+            if annotated:
+                drawing = DrawingAhead(linking.linked, part, out, info)
+                kept.append(opened.enter_context(drawing))
+        yield kept

@@ -48,7 +48,7 @@ class WorkedImage:
             tracks=self.tracks,
             artifacts=artifacts,
             models=models,
-            error=None if broken is None else ErrorDocument(code=broken.code, message=str(broken)),
+            error=None if broken is None else ErrorDocument.of(broken),
         )
 
 

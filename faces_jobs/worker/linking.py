@@ -6,13 +6,12 @@ Where this worker has linked each part as it found it (`linking_ahead`), rows of
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 
 from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.db.outcomes import ItemFacts
-from faces_jobs.db.part_questions import files_of, parts_of
+from faces_jobs.db.part_questions import PartSpan, files_of, parts_of
 from faces_jobs.db.parts import LinkResults, finish_link, write_faces
 from faces_jobs.jobs.records import ModelVersion, TrackRecord
 from faces_jobs.pipeline.linking import FoundFrame, Linker
@@ -20,7 +19,7 @@ from faces_jobs.pipeline.values import Face
 from faces_jobs.pipeline.voting import UnsureBelow
 from faces_jobs.sinks.findings import read_findings, read_header, write_linked
 from faces_jobs.sinks.portraits import unpack_portraits
-from faces_jobs.storage import told_when_full
+from faces_jobs.worker.attempt import Attempt, attempt_at
 from faces_jobs.worker.between import (
     DRAWN,
     FOUND,
@@ -28,9 +27,6 @@ from faces_jobs.worker.between import (
     files_between,
     publish_between,
 )
-from faces_jobs.worker.heartbeat import Heartbeat
-from faces_jobs.worker.holding import Holding
-from faces_jobs.worker.record import Published, record
 from faces_jobs.worker.resources import Worker
 from faces_jobs.worker.runs import part_of
 
@@ -45,64 +41,65 @@ def link(claim: SegmentClaim, worker: Worker) -> bool:
     Raises:
         StorageFullError, CancelledError, LeaseLostError, ...: as for whole items.
     """
-    storage = worker.storage
-    with ExitStack() as stack:
-        heartbeat = stack.enter_context(Holding(claim, worker))
-        stack.enter_context(told_when_full())
-        workspace = stack.enter_context(storage.workspace(claim.token))
-        out = workspace / "out"
-        out.mkdir()
+    with attempt_at(claim, worker) as attempt:
         parts = parts_of(worker.database, claim.item_id)
         found = files_of(worker.database, claim.item_id, FOUND)
         is_drawn = {part_of(run) for run in files_of(worker.database, claim.item_id, DRAWN)}
         to_copy = (found.keys() if claim.spec.annotated else set()) - is_drawn
         linked = worker.lead.take(claim.item_id, len(parts), found)
         first = min(found) if linked is not None else None
-        files = files_between(claim, worker, FOUND, workspace=workspace, only=first)
+        files = files_between(attempt, FOUND, only=first)
         header = read_header(next(iter(files.values())))
         if linked is not None:
             tracks = linked.linker.tracks()
         else:
-            linker = Linker(header["unsure_below"])
-            shown: Sequence[tuple[int, Sequence[Face]]] = []  # of the last frame that was analysed
-            for number, (start_frame, end_frame, _) in enumerate(parts):
-                findings = _findings(files.get(number), header["unsure_below"])
-                frames = list(_beating(linker.link(findings), heartbeat))
-                # In a transaction for each part: the rows of a film at once would keep all others
-                # of this database waiting.
-                write_faces(
-                    worker.database,
-                    claim,
-                    (face.record for _, faces in frames for face in faces),
-                    start_frame=start_frame,
-                    end_frame=end_frame,
-                )
-                heartbeat.progress(0, None)
-                if number in to_copy:
-                    write_linked(out / f"{number}.linked.jsonl", [*shown, *frames])
-                shown = frames[-1:] or shown
-            tracks = linker.tracks()
-        portraits = files_between(claim, worker, PORTRAITS, workspace=workspace)
+            tracks = _link(attempt, parts, files, header["unsure_below"], to_copy)
+        portraits = files_between(attempt, PORTRAITS)
         draws = []
         for number, (start_frame, end_frame, part) in enumerate(parts):
             best = _best_in(tracks, start_frame, end_frame)
-            is_kept = number in portraits and unpack_portraits(portraits[number], best, out)
+            is_kept = number in portraits and unpack_portraits(portraits[number], best, attempt.out)
             if number in to_copy or (number in found and best and not is_kept):
                 draws.append(part)
         results = LinkResults(
             facts=ItemFacts(**header["facts"]),
             tracks=tracks,
             models=[ModelVersion(**model) for model in header["models"]],
-            files=publish_between(claim, worker, heartbeat, out),
+            files=publish_between(attempt),
             draws=draws,
         )
-        ended = record(
-            worker,
-            Published(claim.job_id, str(claim.item_id), claim.token),
-            lambda: finish_link(worker.database, claim, results),
-        )
+        ended = attempt.record(lambda: finish_link(worker.database, claim, results))
     _log.info("linked %d parts: %d tracks", len(found), len(tracks))
-    return bool(ended)
+    return ended
+
+
+def _link(
+    attempt: Attempt,
+    parts: Sequence[PartSpan],
+    files: Mapping[int, Path],
+    unsure_below: UnsureBelow,
+    to_copy: Set[int],
+) -> list[TrackRecord]:
+    """Go over what was found in all parts: write their faces' rows, and what is to be drawn."""
+    linker = Linker(unsure_below)
+    shown: Sequence[tuple[int, Sequence[Face]]] = []  # of the last frame that was analysed
+    for number, (start_frame, end_frame, _) in enumerate(parts):
+        findings = _findings(files.get(number), unsure_below)
+        frames = list(_beating(linker.link(findings), attempt))
+        # In a transaction for each part: the rows of a film at once would keep all others of this
+        # database waiting.
+        write_faces(
+            attempt.worker.database,
+            attempt.claim,
+            (face.record for _, faces in frames for face in faces),
+            start_frame=start_frame,
+            end_frame=end_frame,
+        )
+        attempt.goes_on()
+        if number in to_copy:
+            write_linked(attempt.out / f"{number}.linked.jsonl", [*shown, *frames])
+        shown = frames[-1:] or shown
+    return linker.tracks()
 
 
 def _findings(path: Path | None, unsure_below: UnsureBelow) -> Iterator[FoundFrame]:
@@ -111,11 +108,11 @@ def _findings(path: Path | None, unsure_below: UnsureBelow) -> Iterator[FoundFra
 
 
 def _beating(
-    frames: Iterator[tuple[int, list[Face]]], heartbeat: Heartbeat
+    frames: Iterator[tuple[int, list[Face]]], attempt: Attempt
 ) -> Iterator[tuple[int, list[Face]]]:
     for count, frame in enumerate(frames):
         if count % _REPORT_EVERY == 0:
-            heartbeat.progress(0, None)
+            attempt.goes_on()
         yield frame
 
 

@@ -137,7 +137,7 @@ def _attempt(claim: SegmentClaim, worker: Worker) -> bool:
         raise
     except (ModelError, DeviceError) as error:
         _log.error("no file of this job can be processed: %s", error)
-        return fail_job(database, claim, _document(error))
+        return fail_job(database, claim, ErrorDocument.of(error))
     except StorageFullError as error:
         _log.warning("the job waits for space: %s", error)
         park_segment(
@@ -150,8 +150,8 @@ def _attempt(claim: SegmentClaim, worker: Worker) -> bool:
     except FacesJobsError as error:
         _log.warning("the attempt failed: %s: %s", error.code, error)
         if error.permanent:  # a broken file, above all: trying again would not mend it
-            return fail_segment(database, claim, _document(error))
-        return _try_again(claim, worker, _document(error))
+            return fail_segment(database, claim, ErrorDocument.of(error))
+        return _try_again(claim, worker, ErrorDocument.of(error))
     except Exception as error:  # noqa: BLE001 (the last boundary: told, kept and counted)
         _log.exception("the attempt failed")
         document = ErrorDocument(
@@ -195,7 +195,3 @@ def _try_again(claim: SegmentClaim, worker: Worker, error: ErrorDocument) -> boo
         delay_seconds=pause_seconds(worker.settings, claim.attempt),
     )
     return False
-
-
-def _document(error: FacesJobsError) -> ErrorDocument:
-    return ErrorDocument(code=error.code, message=str(error))

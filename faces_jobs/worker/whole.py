@@ -14,11 +14,9 @@ from faces_jobs.pipeline.run import run_item
 from faces_jobs.pipeline.stages import FrameReader
 from faces_jobs.pipeline.tracking import OverlapTracker
 from faces_jobs.sinks.spool import FaceSpool
-from faces_jobs.storage import told_when_full
 from faces_jobs.worker.artifacts import ItemArtifacts
+from faces_jobs.worker.attempt import attempt_at
 from faces_jobs.worker.facts import count_run, facts_of, models_of
-from faces_jobs.worker.holding import Holding
-from faces_jobs.worker.record import Published, record
 from faces_jobs.worker.resources import Worker
 from faces_jobs.worker.source import open_source
 
@@ -34,22 +32,18 @@ def work_whole(claim: SegmentClaim, worker: Worker) -> bool:
         CancelledError, PausedError, LeaseLostError: the claim no longer holds.
         StopRequestedError: this worker is to end.
     """
-    settings, storage = worker.settings, worker.storage
+    settings, spec = worker.settings, claim.spec
     with ExitStack() as stack:
-        heartbeat = stack.enter_context(Holding(claim, worker))
-        stack.enter_context(told_when_full())
+        attempt = stack.enter_context(attempt_at(claim, worker))
         detector = worker.networks.detector()
-        classifiers = worker.networks.classifiers(claim.spec.models)
-        path = stack.enter_context(open_source(claim, storage=storage, roots=settings.roots))
+        classifiers = worker.networks.classifiers(spec.models)
+        path = stack.enter_context(open_source(claim, storage=worker.storage, roots=settings.roots))
         frames: AbstractContextManager[FrameReader] = open_frames(
             path, max_pixels=settings.max_pixels
         )
         reader = stack.enter_context(frames)
-        workspace = stack.enter_context(storage.workspace(claim.token))
-        spool = stack.enter_context(FaceSpool(workspace / "faces"))
-        out = workspace / "out"
-        out.mkdir()
-        artifacts = ItemArtifacts(claim, out)
+        spool = stack.enter_context(FaceSpool(attempt.workspace / "faces"))
+        artifacts = ItemArtifacts(claim, attempt.out)
         with artifacts.sinks(path, reader.info, encoder=settings.encoder) as sinks:
             report = run_item(
                 reader,
@@ -57,33 +51,25 @@ def work_whole(claim: SegmentClaim, worker: Worker) -> bool:
                 tracker=OverlapTracker(),
                 classifiers=classifiers,
                 cropper=worker.networks.cropper(),
-                spec=claim.spec,
+                spec=spec,
                 sinks=[spool, *sinks],
                 batch_size=settings.batch_size,
                 lanes=worker.lanes,
-                on_progress=heartbeat.progress,
+                on_progress=attempt.heartbeat.progress,
                 unsure_below=settings.unsure_below,
             )
         count_run(report, worker)
-        stored = artifacts.publish(storage)
-        heartbeat.stop()
         results = SegmentResults(
             facts=facts_of(reader.info),
             frames=report.frames_read,
             damaged_frames=report.damaged_frames,
             faces=spool,
             tracks=spool.tracks,
-            artifacts=stored,
-            models=models_of(detector, classifiers, settings.unsure_below, claim.spec.unsure_below),
-            error=None
-            if report.truncated is None
-            else ErrorDocument(code=report.truncated.code, message=str(report.truncated)),
+            artifacts=artifacts.rows(attempt.publish()),
+            models=models_of(detector, classifiers, settings.unsure_below, spec.unsure_below),
+            error=None if report.truncated is None else ErrorDocument.of(report.truncated),
         )
-        last = record(
-            worker,
-            Published(claim.job_id, str(claim.item_id), claim.token),
-            lambda: finish_segment(worker.database, claim, results),
-        )
+        ended = attempt.record(lambda: finish_segment(worker.database, claim, results))
     _log.info(
         "%d frames, %d faces, %d tracks; seconds: %s",
         report.frames_read,
@@ -91,4 +77,4 @@ def work_whole(claim: SegmentClaim, worker: Worker) -> bool:
         report.tracks,
         " ".join(f"{stage}={spent:.2f}" for stage, spent in report.stage_seconds.items()),
     )
-    return bool(last)
+    return ended

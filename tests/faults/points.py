@@ -118,7 +118,7 @@ def _at_record(arrive: Arrive) -> None:
 def _at_link(arrive: Arrive) -> None:
     from faces_jobs.worker import linking  # noqa: PLC0415
 
-    _in_stage(Stage.LINK, linking, "record", arrive)
+    _in_stage(Stage.LINK, linking, "finish_link", arrive)
 
 
 def _at_encode(arrive: Arrive) -> None:
@@ -139,7 +139,7 @@ def _at_draw(arrive: Arrive) -> None:
 def _at_finalise(arrive: Arrive) -> None:
     from faces_jobs.worker import binding  # noqa: PLC0415
 
-    _in_stage(Stage.BIND, binding, "record", arrive)
+    _in_stage(Stage.BIND, binding, "finish_bind", arrive)
 
 
 def _at_exports(arrive: Arrive) -> None:
