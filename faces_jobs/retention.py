@@ -52,10 +52,10 @@ def delete_job(
     sweep sees to what is left of its files.
 
     Raises:
-        NotFoundError: no such job.
+        NotFoundError: no such job; of those that are to be EXPIRED, none whose time is over.
     """
     with database.begin() as session:
-        audit_id = delete_rows(session, job_id, why=why, by=by)
+        audit_id = delete_rows(session, job_id, why=why, by=by, only_expired=why == EXPIRED)
     (deletion,) = open_deletions(database, limit=1, audit_id=audit_id)
     return complete_deletion(deletion, database=database, storage=storage)
 
@@ -94,7 +94,7 @@ def delete_expired(database: Database, storage: Storage) -> int:
     for job_id in expired_jobs(database, limit=MOST_AT_ONCE):
         try:
             delete_job(job_id, database=database, storage=storage, why=EXPIRED, by=RETENTION)
-        except NotFoundError:  # another sweep, or its user, was faster
+        except NotFoundError:  # another sweep was faster, or its user has retried it
             continue
         deleted += 1
     return deleted

@@ -79,7 +79,14 @@ def take_segment(
     """Take a segment within a transaction; see `claim_segment`."""
     token = uuid.uuid4().hex
     now = now_seconds()
-    before = session.scalar(select(SegmentRow.status).where(SegmentRow.id == segment_id))
+    # Not waited for: who writes its results right now may take long, and others could be had.
+    before = session.scalar(
+        select(SegmentRow.status)
+        .where(SegmentRow.id == segment_id)
+        .with_for_update(key_share=True, skip_locked=True)
+    )
+    if before is None:
+        return None
     taken = (
         past_the_session(update(SegmentRow))
         .where(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,9 @@ from faces_jobs.jobs.status import JobStatus
 JOB_DELETED = "job_deleted"
 FIRST_PAUSE_SECONDS = 10.0
 LONGEST_PAUSE_SECONDS = 3600.0
+# Of one statement that deletes; an item may have more faces.
+MOST_ITEMS = 1000
+MOST_FACES = 100_000
 
 _ENDED = [status for status in JobStatus if status.ended]
 
@@ -63,35 +66,40 @@ class AuditEntry:
 
 def expired_jobs(database: Database, *, limit: int) -> list[str]:
     """Ended jobs whose time to be kept is over, the longest overdue first."""
-    question = (
-        select(JobRow.id)
-        .where(JobRow.delete_at <= now_seconds(), JobRow.status.in_(_ENDED))
-        .order_by(JobRow.delete_at)
-        .limit(limit)
-    )
+    question = select(JobRow.id).where(_is_expired()).order_by(JobRow.delete_at).limit(limit)
     with database.read() as session:
         return list(session.scalars(question))
 
 
-def delete_rows(session: Session, job_id: str, *, why: str, by: str) -> int:
+def delete_rows(
+    session: Session, job_id: str, *, why: str, by: str, only_expired: bool = False
+) -> int:
     """Delete every row of a job and write the line of the audit. Returns that line's number.
 
     Raises:
-        NotFoundError: no such job.
+        NotFoundError: no such job; or, with `only_expired`, none whose time is over: its user may
+            have retried it meanwhile.
     """
     lock_segments(session, job_id)
+    items = session.execute(
+        select(ItemRow.id, ItemRow.face_count)
+        .where(ItemRow.job_id == job_id)
+        .order_by(ItemRow.id)
+        .with_for_update(key_share=True)
+    ).all()
+    wanted = select(JobRow.id).where(JobRow.id == job_id)
+    if only_expired:
+        wanted = wanted.where(_is_expired())
+    if session.scalar(wanted.with_for_update()) is None:
+        raise NotFoundError(f"There is no job {job_id}.")
     tokens, held_until = _leases(session, job_id)
     rows = 0
-    items = select(ItemRow.id).where(ItemRow.job_id == job_id).order_by(ItemRow.id)
-    # By hand and by item, not by cascade: each statement stays short on a job of a long film.
-    for item_id in session.scalars(items.with_for_update(key_share=True)).all():
+    for item_ids in _short_runs([(item.id, item.face_count or 0) for item in items]):
         for table in (FaceRow, TrackRow, ModelRow, ArtifactRow):
-            rows += _count(session.execute(delete(table).where(table.item_id == item_id)))
+            rows += _count(session.execute(delete(table).where(table.item_id.in_(item_ids))))
     for other in _tables_of_jobs():
         rows += _count(session.execute(delete(other).where(other.c.job_id == job_id)))
     deleted = _count(session.execute(delete(JobRow).where(JobRow.id == job_id)))
-    if not deleted:
-        raise NotFoundError(f"There is no job {job_id}.")
     return session.scalars(
         insert(AuditRow)
         .values(
@@ -198,6 +206,28 @@ def read_audit(
             )
             for row in session.scalars(question)
         ]
+
+
+def _is_expired() -> ColumnElement[bool]:
+    return and_(JobRow.delete_at <= now_seconds(), JobRow.status.in_(_ENDED))
+
+
+def _short_runs(items: Sequence[tuple[int, int]]) -> Iterator[list[int]]:
+    """The numbers of items, of (number, faces), as many at a time as make a short statement.
+
+    One by one, a folder of ten thousand photographs would keep SQLite from all others for long;
+    all at once, a shelf of films would.
+    """
+    run: list[int] = []
+    faces = 0
+    for number, count in items:
+        if run and (len(run) == MOST_ITEMS or faces + count > MOST_FACES):
+            yield run
+            run, faces = [], 0
+        run.append(number)
+        faces += count
+    if run:
+        yield run
 
 
 def _pause() -> ColumnElement[float]:

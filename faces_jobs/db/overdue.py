@@ -86,12 +86,29 @@ def waiting_jobs(
 def mark_segments_rung(database: Database, segment_ids: Sequence[int]) -> None:
     """Remember that workers were told."""
     if segment_ids:
-        with database.begin() as session:
-            session.execute(
-                update(SegmentRow)
-                .where(SegmentRow.id.in_(segment_ids))
-                .values(last_rung_at=now_seconds())
-            )
+        _mark_rung(database, SegmentRow.id.in_(segment_ids))
+
+
+def mark_all_segments_rung(database: Database, job_id: str) -> None:
+    """Remember that workers were told of a job."""
+    _mark_rung(database, SegmentRow.job_id == job_id)
+
+
+def _mark_rung(database: Database, which: ColumnElement[bool]) -> None:
+    # In the order in which everybody locks them; a row that somebody else has is passed over: it
+    # is worked on, or cancelled.
+    free = (
+        select(SegmentRow.id)
+        .where(which)
+        .order_by(SegmentRow.id)
+        .with_for_update(key_share=True, skip_locked=True)
+    )
+    with database.begin() as session:
+        session.execute(
+            update(SegmentRow)
+            .where(SegmentRow.id.in_(free.scalar_subquery()))
+            .values(last_rung_at=now_seconds())
+        )
 
 
 def mark_job_rung(database: Database, job_id: str) -> None:
@@ -108,7 +125,12 @@ def fail_poison(database: Database, *, max_attempts: int, limit: int) -> tuple[i
     Such a file kills its worker: tried for ever, it would take all workers down. Its item fails,
     the job's others go on. Returns how many segments, and the jobs that are now to be finished.
     """
-    dead = and_(_orphaned(SegmentRow, SegmentStatus.RUNNING), SegmentRow.attempts >= max_attempts)
+    # One that waits, too: the limit may have been lowered since it was put back.
+    waits = and_(SegmentRow.status == SegmentStatus.QUEUED, of_active_job())
+    dead = and_(
+        or_(_orphaned(SegmentRow, SegmentStatus.RUNNING), waits),
+        SegmentRow.attempts >= max_attempts,
+    )
     with database.read() as session:
         found = list(session.scalars(select(SegmentRow.id).where(dead).limit(limit)))
     failed, to_finish = 0, []
@@ -117,9 +139,9 @@ def fail_poison(database: Database, *, max_attempts: int, limit: int) -> tuple[i
             row = session.scalar(
                 select(SegmentRow)
                 .where(SegmentRow.id == segment_id, dead)
-                .with_for_update(key_share=True)
+                .with_for_update(key_share=True, skip_locked=True)
             )
-            if row is None:  # another sweep was faster
+            if row is None:  # another sweep was faster, or its worker writes after all
                 continue
             failed += 1
             keep_evidence(session, row)
@@ -141,7 +163,9 @@ def fail_poisoned_jobs(database: Database, *, max_attempts: int, limit: int) -> 
     for job_id in found:
         with database.begin() as session:
             row = session.scalar(
-                select(JobRow).where(JobRow.id == job_id, dead).with_for_update(key_share=True)
+                select(JobRow)
+                .where(JobRow.id == job_id, dead)
+                .with_for_update(key_share=True, skip_locked=True)
             )
             if row is None:
                 continue

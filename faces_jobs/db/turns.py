@@ -10,7 +10,7 @@ open jobs alone, and so costs a look for each owner that has any, however long t
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from sqlalchemy import (
@@ -42,9 +42,11 @@ def claim_next(
     database: Database, *, worker: str, lease_seconds: float, max_attempts: int
 ) -> SegmentClaim | None:
     """Take the segment whose turn it is. None: no segment is free."""
+    tried: list[int] = []
     for _ in range(MOST_TRIES):
         with database.begin() as session:
-            segment_id = session.scalar(next_segment(max_attempts))
+            question = next_segment(max_attempts, but_some=bool(tried))
+            segment_id = session.scalar(question, {"tried": tried} if tried else {})
             if segment_id is None:
                 return None
             claim = take_segment(
@@ -57,6 +59,7 @@ def claim_next(
             if claim is not None:
                 _remember_turn(session, claim.job_id)
                 return claim
+            tried.append(segment_id)
     return None
 
 
@@ -86,11 +89,14 @@ def forget_turns(database: Database, *, older_than_seconds: float) -> None:
 
 
 @lru_cache
-def next_segment(max_attempts: int) -> Select[Any]:
+def next_segment(max_attempts: int, *, but_some: bool = False) -> Select[Any]:
     """The number of the segment whose turn it is; no row, or none, where nothing is free.
 
-    Putting the statement together takes longer than asking it, so it is kept.
+    With `but_some` those of the parameter `tried` are passed over. Putting the statement together
+    takes longer than asking it, so it is kept.
     """
+    waits = partial(_waits, max_attempts=max_attempts, but_some=but_some)
+    orphaned = partial(_orphaned, max_attempts=max_attempts, but_some=but_some)
     owners = _owners()
     mine, best_job = aliased(JobRow), aliased(JobRow)
     of_mine = aliased(SegmentRow)
@@ -101,7 +107,7 @@ def next_segment(max_attempts: int) -> Select[Any]:
             mine.owner == owners.c.owner,
             exists().where(
                 of_mine.job_id == mine.id,
-                or_(_waits(of_mine, max_attempts), _orphaned(of_mine, max_attempts)),
+                or_(waits(of_mine), orphaned(of_mine)),
             ),
         )
         .order_by(mine.priority, mine.created_at, mine.id)
@@ -127,15 +133,15 @@ def next_segment(max_attempts: int) -> Select[Any]:
         .limit(1)
         .subquery("top")
     )
-    waiting, orphaned = aliased(SegmentRow), aliased(SegmentRow)
+    waiting, lost = aliased(SegmentRow), aliased(SegmentRow)
     return select(
         func.coalesce(
-            select(func.min(orphaned.id))
-            .where(orphaned.job_id == top.c.id, _orphaned(orphaned, max_attempts))
+            select(func.min(lost.id))
+            .where(lost.job_id == top.c.id, orphaned(lost))
             .correlate(top)
             .scalar_subquery(),
             select(waiting.id)
-            .where(waiting.job_id == top.c.id, _waits(waiting, max_attempts))
+            .where(waiting.job_id == top.c.id, waits(waiting))
             .order_by(waiting.id)
             .limit(1)
             .correlate(top)
@@ -175,19 +181,23 @@ def _open(job: Any) -> ColumnElement[bool]:
     return job.status.in_(states)  # type: ignore[no-any-return]  # `aliased` tells no types
 
 
-def _waits(segment: Any, max_attempts: int) -> ColumnElement[bool]:
+def _waits(segment: Any, *, max_attempts: int, but_some: bool) -> ColumnElement[bool]:
     return and_(
-        segment.status == SegmentStatus.QUEUED, segment.attempts < max_attempts, is_ready(segment)
+        segment.status == SegmentStatus.QUEUED, _may_be_taken(segment, max_attempts, but_some)
     )
 
 
-def _orphaned(segment: Any, max_attempts: int) -> ColumnElement[bool]:
+def _orphaned(segment: Any, *, max_attempts: int, but_some: bool) -> ColumnElement[bool]:
     return and_(
         segment.status == SegmentStatus.RUNNING,
         segment.lease_until < now_seconds(),
-        segment.attempts < max_attempts,
-        is_ready(segment),
+        _may_be_taken(segment, max_attempts, but_some),
     )
+
+
+def _may_be_taken(segment: Any, max_attempts: int, but_some: bool) -> ColumnElement[bool]:
+    free = and_(segment.attempts < max_attempts, is_ready(segment))
+    return and_(free, segment.id.not_in(bindparam("tried", expanding=True))) if but_some else free
 
 
 def _remember_turn(session: Session, job_id: str) -> None:

@@ -5,12 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from sqlalchemy import update
-
-from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.jobs import NewItem
+from faces_jobs.db.overdue import mark_all_segments_rung
 from faces_jobs.db.session import Database
-from faces_jobs.db.tables import SegmentRow
 from faces_jobs.errors import DatabaseError, QueueError, StorageFullError
 from faces_jobs.queue import Queue
 
@@ -35,11 +32,6 @@ def ring(database: Database, queue: Queue, job_id: str, segments: Sequence[int])
     try:
         for segment_id in segments:
             queue.ring_segment(segment_id)
-        with database.begin() as session:
-            session.execute(
-                update(SegmentRow)
-                .where(SegmentRow.job_id == job_id)
-                .values(last_rung_at=now_seconds())
-            )
+        mark_all_segments_rung(database, job_id)
     except (QueueError, DatabaseError, StorageFullError) as error:
         _log.warning("job %s is stored, but its workers were not told: %s", job_id, error)

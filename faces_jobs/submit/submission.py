@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from faces_jobs.db.comparison import existing_jobs
 from faces_jobs.db.jobs import NewItem, store_job
 from faces_jobs.db.limits import check_added
 from faces_jobs.db.session import Database
@@ -32,6 +34,12 @@ from faces_jobs.submit.keys import (
     keep_key,
 )
 from faces_jobs.submit.names import checked_owner, normal_name
+
+_log = logging.getLogger(__name__)
+
+
+class UnheardCommitError(DatabaseError):
+    """The database went away between a commit and its answer. To others, one that is away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +105,8 @@ def submit_files(
     except UsedKeyError:
         storage.delete_job(job_id)
         return _replayed(database, key)
+    except UnheardCommitError:
+        raise  # there may be rows that speak of the files; where there are none, the sweep sees
     except BaseException:
         storage.delete_job(job_id)
         raise
@@ -170,15 +180,37 @@ def _store(job: _Job, database: Database, settings: Settings) -> list[int]:
 
     Raises:
         UsedKeyError: the same submission was committed first.
+        UnheardCommitError: they are stored, or not: the database did not say.
         QueueFullError, StorageFullError, DatabaseError: as `submit_files` says.
     """
-    with database.begin() as session:
-        check_added(session, settings, job.owner, load_of(job.items))
-        segments = store_job(
-            session, job.job_id, job.spec, job.items, root=job.root, owner=job.owner
-        )
-        keep_key(session, job.key, job.job_id)
+    segments: list[int] = []
+    is_written = False
+    try:
+        with database.begin() as session:
+            check_added(session, settings, job.owner, load_of(job.items))
+            segments = store_job(
+                session, job.job_id, job.spec, job.items, root=job.root, owner=job.owner
+            )
+            keep_key(session, job.key, job.job_id)
+            is_written = True
+    except DatabaseError as error:
+        if is_written and not _is_stored(database, job.job_id):
+            raise UnheardCommitError(
+                "The database went away while the job was stored: send it again, with the same "
+                "Idempotency-Key if it had one."
+            ) from error
+        if not is_written:
+            raise
+        _log.warning("job %s is stored, though the database seemed to say otherwise", job.job_id)
     return segments
+
+
+def _is_stored(database: Database, job_id: str) -> bool:
+    """Whether a commit whose answer was lost has been; False where that can't be asked now."""
+    try:
+        return bool(existing_jobs(database, [job_id]))
+    except DatabaseError:
+        return False
 
 
 def _kept(spec: JobSpec, settings: Settings) -> JobSpec:

@@ -6,13 +6,20 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
+from faces_jobs.db.session import Database
 from faces_jobs.db.tables import IdempotencyRow, ItemRow, JobRow, SegmentRow
+from faces_jobs.errors import DatabaseError
 from faces_jobs.results import get_job
+from faces_jobs.retention import remove_orphans
 from faces_jobs.worker.rung import answer_bell
 from faces_jobs.worker.sweep import sweep
 from tests.integration.workbench import SMALL, Bench
@@ -95,3 +102,39 @@ def test_a_kill_at_any_line_leaves_nothing_or_a_job_that_runs(
         assert worker.queue.depth() >= 1, "rung for, by the process or by the sweep"
     answer_bell(worker)
     assert get_job(database, job_id).status == "succeeded"
+
+
+class Unheard(Database):
+    """A database whose next commit is done, or not, without an answer."""
+
+    commits = True
+
+    @contextmanager
+    def begin(self) -> Iterator[Session]:
+        with super().begin() as session:
+            yield session
+            if not self.commits:
+                raise DatabaseError("the server closed the connection")
+        raise DatabaseError("the server closed the connection")
+
+
+@pytest.mark.parametrize("commits", [True, False])
+def test_files_stay_where_the_answer_to_the_commit_was_lost(
+    bench: Bench, photo: Path, *, commits: bool
+) -> None:
+    worker = bench.worker
+    unheard = Unheard(worker.database.engine)
+    unheard.commits = commits
+    away = Bench(replace(worker, database=unheard), bench.networks, bench.folder)
+    if commits:
+        job_id = away.submit(photo)
+        bench.work(job_id)
+        assert get_job(worker.database, job_id).status == "succeeded"
+        return
+    with pytest.raises(DatabaseError, match="send it again"):
+        away.submit(photo)
+    with worker.database.read() as session:
+        assert session.scalars(select(JobRow.id)).all() == []
+    (folder,) = worker.storage.job_folders()
+    assert remove_orphans(worker.database, worker.storage, [folder], orphan_seconds=0) == 1
+    assert list(worker.storage.job_folders()) == []

@@ -8,21 +8,23 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
+from faces_jobs.db import deletion
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.deletion import open_deletions, rows_left
+from faces_jobs.db.endings import finish_segment
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import AuditRow, JobRow
 from faces_jobs.errors import NotFoundError
 from faces_jobs.jobs.documents import AuditDocument
 from faces_jobs.jobs.query import FaceQuery
 from faces_jobs.jobs.spec import JobSpec
-from faces_jobs.results import cancel_job, get_job, list_audit, list_faces, list_jobs
+from faces_jobs.results import cancel_job, get_job, list_audit, list_faces, list_jobs, retry_job
 from faces_jobs.retention import complete_deletions, delete_expired, delete_job
 from faces_jobs.settings import Settings
 from faces_jobs.storage import LocalStorage
 from faces_jobs.submit import submit_files
 from faces_jobs.worker.sweep import run_sweep
-from tests.factories import claimed, stored_job
+from tests.factories import claimed, face, results, stored_job
 from tests.integration.workbench import SMALL, Bench
 
 
@@ -215,6 +217,44 @@ def test_the_setting_counts_for_jobs_that_do_not_say(
             settings=worker.settings.model_copy(update={"keep_days": 30.0}),
         ).job_id
     assert get_job(worker.database, job_id).options.keep_days == kept
+
+
+def test_a_job_that_is_retried_while_others_expire_is_kept(bench: Bench) -> None:
+    database, storage = bench.worker.database, bench.worker.storage
+    first, second = (stored_job(database, ["a.mp4"]) for _ in range(2))
+    for job in (first, second):
+        cancel_job(database, job.id)
+    with database.begin() as session:
+        for job, ago in ((first, 2), (second, 1)):
+            due = now_seconds() - ago
+            session.execute(update(JobRow).where(JobRow.id == job.id).values(delete_at=due))
+    real = storage.delete_job
+
+    def retry_the_second(job_id: str) -> object:
+        if job_id == first.id:
+            retry_job(database, bench.worker.queue, second.id)
+        return real(job_id)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(storage, "delete_job", retry_the_second)
+        assert delete_expired(database, storage) == 1
+
+    assert [job.id for job in list_jobs(database).jobs] == [second.id]
+    assert get_job(database, second.id).status == "queued"
+
+
+@pytest.mark.parametrize("photos", [1, 7])
+def test_many_items_are_deleted_in_short_statements(
+    database: Database, settings: Settings, photos: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deletion, "MOST_ITEMS", 3)
+    job = stored_job(database, [f"{number}.png" for number in range(photos)])
+    for segment in job.segments:
+        finish_segment(database, claimed(database, segment), results([face(0), face(1)]))
+
+    assert delete_job(job.id, database=database, storage=LocalStorage(settings.data_folder))
+
+    assert rows_left(database, job.id) == 0
 
 
 def test_the_sweep_deletes_what_has_expired(

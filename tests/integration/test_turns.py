@@ -12,9 +12,10 @@ from sqlalchemy import insert, select, text, update
 from faces_jobs import results as questions
 from faces_jobs.db.claims import SegmentClaim, claim_job
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.endings import finish_segment, hand_back
+from faces_jobs.db.endings import finish_segment, hand_back, lock_claim
 from faces_jobs.db.job_endings import finish_job
-from faces_jobs.db.session import Database
+from faces_jobs.db.overdue import fail_poison, mark_all_segments_rung
+from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.tables import JobRow, SegmentRow, TurnRow
 from faces_jobs.db.turns import claim_next, forget_turns, next_segment, next_to_finish
 from faces_jobs.errors import StateError
@@ -23,7 +24,7 @@ from faces_jobs.jobs.status import JobStatus, SegmentStatus
 from faces_jobs.queue import CeleryQueue
 from faces_jobs.results import get_job
 from faces_jobs.worker.rung import answer_bell
-from tests.factories import StoredJob, results, stored_job
+from tests.factories import StoredJob, claimed, results, stored_job
 from tests.integration.races import at_once
 from tests.integration.stored_states import expire
 from tests.integration.workbench import Bench
@@ -256,3 +257,48 @@ def test_the_question_walks_along_its_index(database: Database) -> None:
     assert "ix_segments_job_next" in plan
     assert "SCAN jobs" not in plan, plan
     assert job.segments
+
+
+def test_a_segment_whose_worker_writes_just_now_keeps_nobody_from_the_others(
+    postgres_database_url: str,
+) -> None:
+    with open_database(postgres_database_url) as database:
+        slow, other = stored_job(database, ["long.mp4"]), stored_job(database, ["b.mp4"])
+        claim = claimed(database, slow.segments[0])
+        expire(database, claim.segment_id)
+        with database.begin() as writing:
+            lock_claim(writing, claim)  # and write a long film's rows, past the lease
+            assert job_taken(database) == other.id
+            assert job_taken(database) is None
+            assert fail_poison(database, max_attempts=1, limit=9) == (0, [])
+        assert job_taken(database) == slow.id
+
+
+def test_who_rings_for_a_job_waits_for_nobody_who_holds_its_segments(
+    postgres_database_url: str,
+) -> None:
+    """They were locked in no order: who cancelled the job at once met a deadlock."""
+    with open_database(postgres_database_url) as database:
+        job = stored_job(database, ["a.png", "b.png"])
+        with database.begin() as cancelling:
+            cancelling.execute(
+                select(SegmentRow.id).where(SegmentRow.id == job.segments[1]).with_for_update()
+            ).all()
+            mark_all_segments_rung(database, job.id)
+        with database.read() as session:
+            rung = session.scalars(select(SegmentRow.last_rung_at).order_by(SegmentRow.id)).all()
+    assert rung[0] is not None
+    assert rung[1] is None
+
+
+def test_a_segment_that_was_tried_as_often_as_a_lower_limit_allows_is_given_up(
+    database: Database,
+) -> None:
+    job = stored_job(database)
+    for _ in range(2):
+        claim = taken(database)
+        assert claim is not None
+        hand_back(database, claim, reason="the machine went away", counts=True)
+
+    assert fail_poison(database, max_attempts=3, limit=9) == (0, [])
+    assert fail_poison(database, max_attempts=2, limit=9) == (1, [job.id])
