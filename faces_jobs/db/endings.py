@@ -16,7 +16,7 @@ from faces_jobs.db.claims import SegmentClaim, lost, mine
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.evidence import keep_evidence
 from faces_jobs.db.item_facts import record_facts
-from faces_jobs.db.jobs import finish_if_last, lock_segments
+from faces_jobs.db.jobs import finish_if_last, forget_unfinished, lock_segments
 from faces_jobs.db.moves import move_items, move_segments
 from faces_jobs.db.outcomes import SegmentResults
 from faces_jobs.db.rows import replace_faces, replace_models, replace_tracks
@@ -108,6 +108,7 @@ def fail_job(database: Database, claim: SegmentClaim, error: ErrorDocument) -> b
                 ended_at=now,
             )
         )
+        forget_unfinished(session, job_id)
         session.execute(
             move_items(
                 ItemStatus.FAILED,
@@ -117,7 +118,6 @@ def fail_job(database: Database, claim: SegmentClaim, error: ErrorDocument) -> b
                 ended_at=now,
             )
         )
-        session.execute(delete(SegmentFileRow).where(SegmentFileRow.job_id == job_id))
         session.execute(
             update(JobRow)
             .where(JobRow.id == job_id)

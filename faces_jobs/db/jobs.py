@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.clock import now_seconds
@@ -22,6 +22,8 @@ from faces_jobs.errors import MediaError, NotFoundError, StateError
 from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.jobs.spec import PRIORITY_RANKS, JobSpec
 from faces_jobs.jobs.status import ACTIVE_JOBS, ItemStatus, JobStatus, SegmentStatus
+
+_OPEN_ITEMS = [state for state in ItemStatus if not state.ended]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +123,8 @@ def cancel_job(session: Session, job_id: str) -> None:
     session.execute(
         move_segments(SegmentStatus.CANCELLED, SegmentRow.job_id == job_id, ended_at=now)
     )
+    forget_unfinished(session, job_id)
     session.execute(move_items(ItemStatus.CANCELLED, ItemRow.job_id == job_id, ended_at=now))
-    # What had been found of an item that is cancelled in the midst is no result.
-    cancelled = select(ItemRow.id).where(
-        ItemRow.job_id == job_id, ItemRow.status == ItemStatus.CANCELLED
-    )
-    session.execute(delete(FaceRow).where(FaceRow.item_id.in_(cancelled)))
-    session.execute(delete(TrackRow).where(TrackRow.item_id.in_(cancelled)))
-    session.execute(delete(SegmentFileRow).where(SegmentFileRow.job_id == job_id))
     moved = session.scalar(
         move_jobs(JobStatus.CANCELLED, JobRow.id == job_id, ended_at=now).returning(JobRow.id)
     )
@@ -142,6 +138,16 @@ def cancel_job(session: Session, job_id: str) -> None:
         raise StateError(f"The job has ended already ({status}): there is nothing to cancel.")
 
 
+def forget_unfinished(session: Session, job_id: str) -> None:
+    """Forget what was found so far of items that now end in the midst: it is no result."""
+    unfinished = (ItemRow.job_id == job_id, ItemRow.status.in_(_OPEN_ITEMS))
+    items = select(ItemRow.id).where(*unfinished)
+    session.execute(delete(FaceRow).where(FaceRow.item_id.in_(items)))
+    session.execute(delete(TrackRow).where(TrackRow.item_id.in_(items)))
+    session.execute(delete(SegmentFileRow).where(SegmentFileRow.job_id == job_id))
+    session.execute(update(ItemRow).where(*unfinished).values(face_count=0, track_count=0))
+
+
 def finish_if_last(session: Session, job_id: str) -> bool:
     """Move an active job to `finishing` if all its items ended. True if this call did it.
 
@@ -153,7 +159,7 @@ def finish_if_last(session: Session, job_id: str) -> bool:
         select(ItemRow.id)
         .where(
             ItemRow.job_id == job_id,
-            ItemRow.status.in_([state for state in ItemStatus if not state.ended]),
+            ItemRow.status.in_(_OPEN_ITEMS),
         )
         .limit(1)
     )

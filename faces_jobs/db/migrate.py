@@ -13,7 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import DBAPIError
 
-from faces_jobs.db.engine import make_engine, sqlite_path
+from faces_jobs.db.engine import BEGIN_OPTION, make_engine, sqlite_path
 from faces_jobs.db.revision import MIGRATIONS_PACKAGE, current_revision
 from faces_jobs.errors import DatabaseError
 
@@ -86,7 +86,9 @@ def _connected(url: str) -> Iterator[Connection]:
         path = sqlite_path(engine.url)
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
-        with engine.begin() as connection:
+        # On SQLite, too, who comes second waits before it looks what there is to do.
+        writing = engine.execution_options(**{BEGIN_OPTION: "BEGIN IMMEDIATE"})
+        with writing.begin() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(
                     text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": POSTGRES_LOCK}

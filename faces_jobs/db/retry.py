@@ -6,7 +6,7 @@ stays until the new attempt replaces it, as do the job's exports.
 
 from __future__ import annotations
 
-from sqlalchemy import case, delete, func, insert, literal, select
+from sqlalchemy import ColumnElement, and_, case, delete, func, insert, literal, select
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.jobs import lock_segments
@@ -32,12 +32,12 @@ def retry_job(session: Session, job_id: str) -> None:
         raise NotFoundError(f"There is no job {job_id}.")
     if not job.status.ended:
         raise StateError(f"The job has not ended ({job.status}): there is nothing to retry yet.")
-    again = (
+    again = and_(
         ItemRow.job_id == job_id,
         ItemRow.status.in_((ItemStatus.FAILED, ItemStatus.CANCELLED)),
         ItemRow.source.is_not(None),
     )
-    items = session.scalar(select(func.count()).select_from(ItemRow).where(*again)) or 0
+    items = session.scalar(select(func.count()).select_from(ItemRow).where(again)) or 0
     if not items and _has_exports(session, job_id):
         raise StateError(
             "There is nothing to retry: what did not succeed was refused when it was submitted. "
@@ -45,9 +45,14 @@ def retry_job(session: Session, job_id: str) -> None:
             if job.status is not JobStatus.SUCCEEDED
             else "There is nothing to retry: every file succeeded."
         )
+    _begin_items_again(session, again)
+    _begin_job_again(session, job_id, has_items=bool(items))
+
+
+def _begin_items_again(session: Session, again: ColumnElement[bool]) -> None:
     # New rows, not the old ones: whoever still works on those finds them gone.
     session.execute(
-        delete(SegmentRow).where(SegmentRow.item_id.in_(select(ItemRow.id).where(*again)))
+        delete(SegmentRow).where(SegmentRow.item_id.in_(select(ItemRow.id).where(again)))
     )
     session.execute(
         insert(SegmentRow).from_select(
@@ -59,14 +64,14 @@ def retry_job(session: Session, job_id: str) -> None:
                 literal(SegmentStatus.QUEUED, SegmentRow.status.type),
                 case((ItemRow.kind == "image", 1)),
             )
-            .where(*again)
+            .where(again)
             .order_by(ItemRow.position),
         )
     )
     session.execute(
         move_items(
             ItemStatus.QUEUED,
-            *again,
+            again,
             started_at=None,
             ended_at=None,
             error_code=None,
@@ -74,11 +79,14 @@ def retry_job(session: Session, job_id: str) -> None:
             evidence=None,
         )
     )
+
+
+def _begin_job_again(session: Session, job_id: str, *, has_items: bool) -> None:
     session.execute(
         move_jobs(
-            JobStatus.QUEUED if items else JobStatus.FINISHING,
+            JobStatus.QUEUED if has_items else JobStatus.FINISHING,
             JobRow.id == job_id,
-            started_at=None if items else JobRow.started_at,
+            started_at=None if has_items else JobRow.started_at,
             ended_at=None,
             error_code=None,
             error_message=None,

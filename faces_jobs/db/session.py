@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.engine import BEGIN_OPTION, make_engine, sqlite_path
@@ -119,6 +120,10 @@ def _told_clearly() -> Iterator[None]:
                 f"{str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else error}"
             ) from error
         raise
+    except PoolTimeoutError as error:
+        raise DatabaseError(
+            "More is asked of the database at once than it has connections for: try again."
+        ) from error
 
 
 def _does_not_answer(error: DBAPIError) -> bool:

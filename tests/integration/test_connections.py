@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 
 from faces_jobs.db.engine import make_engine
 from faces_jobs.db.session import Database
+from faces_jobs.errors import DatabaseError
 from faces_jobs.queue import JOB_TASK, SEGMENT_TASK, make_app
 from faces_jobs.settings import Settings
 from faces_jobs.worker.tasks import add_tasks
@@ -52,3 +54,16 @@ def test_a_server_that_vanished_is_noticed_while_it_is_waited_for(
     )
     assert seconds < Settings().lease_seconds
     assert int(given["tcp_user_timeout"]) < Settings().lease_seconds * 1000
+
+
+def test_who_gets_no_connection_in_time_is_told_to_try_again(tmp_path: Path) -> None:
+    engine = create_engine(
+        f"sqlite:///{tmp_path / 'a.db'}", pool_size=1, max_overflow=0, pool_timeout=0.01
+    )
+    with Database(engine) as database, database.read() as session:
+        session.execute(text("SELECT 1"))
+        with (
+            pytest.raises(DatabaseError, match="try again"),
+            database.read() as other,
+        ):
+            other.execute(text("SELECT 1"))

@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import partial
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 
 from faces_jobs import results as questions
 from faces_jobs.db.claims import claim_job, claim_segment, renew_job, renew_segment
 from faces_jobs.db.endings import fail_job, fail_segment, finish_segment, hand_back
 from faces_jobs.db.job_endings import finish_job, hand_back_job
+from faces_jobs.db.parts import write_faces
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ArtifactRow, FaceRow, ItemRow, JobRow, SegmentRow, TrackRow
 from faces_jobs.errors import CancelledError, LeaseLostError, NotFoundError, StateError
@@ -19,7 +20,7 @@ from faces_jobs.jobs.query import FaceQuery
 from faces_jobs.jobs.status import ItemStatus, JobStatus
 from faces_jobs.retention import delete_job
 from faces_jobs.storage import LocalStorage
-from tests.factories import artifact, claimed, face, results, stored_job, track
+from tests.factories import StoredJob, artifact, claimed, face, results, stored_job, track
 from tests.integration.races import at_once
 from tests.integration.stored_states import expire, states
 
@@ -152,10 +153,28 @@ def test_a_truncated_file_fails_its_item_and_keeps_what_was_read(database: Datab
     assert len(questions.list_artifacts(database, job.id).artifacts) == 1
 
 
+def found_of(database: Database, job: StoredJob) -> list[tuple[int, int]]:
+    """Of each item how many faces its row tells, and how many rows of faces there are."""
+    with database.read() as session:
+        rows = session.execute(
+            select(ItemRow.face_count, func.count(FaceRow.item_id))
+            .outerjoin(FaceRow, FaceRow.item_id == ItemRow.id)
+            .where(ItemRow.job_id == job.id)
+            .group_by(ItemRow.id)
+            .order_by(ItemRow.id)
+        )
+        return [(told, there) for told, there in rows]
+
+
 def test_a_missing_model_fails_the_whole_job_once(database: Database) -> None:
     job = stored_job(database, ["a.mp4", "b.mp4", "c.mp4"])
-    finish_segment(database, claimed(database, job.segments[0]), results())
+    finish_segment(database, claimed(database, job.segments[0]), results([face(0)], [track()]))
     other = claimed(database, job.segments[1])
+    # A part of it is linked already.
+    write_faces(database, other, [face(0), face(1)], start_frame=0, end_frame=2)
+    with database.begin() as session:
+        found = update(ItemRow).where(ItemRow.id == job.items[1])
+        session.execute(found.values(face_count=2, track_count=1))
     error = ErrorDocument(code="model", message="The gender model is missing.")
 
     assert fail_job(database, claimed(database, job.segments[2]), error)
@@ -166,6 +185,7 @@ def test_a_missing_model_fails_the_whole_job_once(database: Database) -> None:
         ["succeeded", "failed", "failed"],
     )
     assert questions.get_job(database, job.id).error == error
+    assert found_of(database, job) == [(1, 1), (0, 0), (0, 0)]
     with pytest.raises(LeaseLostError):
         renew_segment(database, other, lease_seconds=9, frames_done=1, frames_total=None)
 

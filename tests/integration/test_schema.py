@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from faces_jobs.db.tables import Base, JobRow
 from faces_jobs.errors import DatabaseError
 from faces_jobs.results import get_job, list_items, list_jobs, pause_job
 from tests.factories import MODELS, claimed, results, stored_job
+from tests.services import PATIENCE_SECONDS
 
 
 def test_models_and_migrations_agree(database_url: str) -> None:
@@ -32,6 +35,14 @@ def test_upgrading_again_loses_nothing(database_url: str) -> None:
     with open_database(database_url) as database:
         assert [found.id for found in list_jobs(database).jobs] == [job.id]
     assert migrate.current(database_url) == newest_revision()
+
+
+def test_two_that_upgrade_at_once_wait_for_one_another(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'new.db'}"
+    command = "import sys; from faces_jobs.db.migrate import upgrade; upgrade(sys.argv[1])"
+    both = [subprocess.Popen([sys.executable, "-c", command, url]) for _ in range(3)]
+    assert [process.wait(PATIENCE_SECONDS) for process in both] == [0, 0, 0]
+    migrate.check(url)
 
 
 def test_going_back_to_nothing_and_up_again(database_url: str) -> None:
