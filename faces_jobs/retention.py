@@ -21,6 +21,7 @@ from faces_jobs.db.deletion import (
     rows_left,
 )
 from faces_jobs.db.session import Database
+from faces_jobs.db.tokens import is_token_of
 from faces_jobs.errors import NotFoundError, StorageError
 from faces_jobs.storage import JobFolder, Storage
 
@@ -66,8 +67,8 @@ def complete_deletion(deletion: OpenDeletion, *, database: Database, storage: St
     True: nothing remains.
     """
     removed = storage.delete_job(deletion.job_id)
-    if not deletion.held:
-        for token in deletion.tokens:  # their workers had all the time there was
+    if not deletion.held:  # its workers had all the time there was
+        for token in _workspaces_of(deletion.job_id, storage):
             storage.remove_workspace(token)
     problem = _what_remains(deletion, database, storage)
     if problem is not None and removed.error is not None:
@@ -108,11 +109,15 @@ def _what_remains(deletion: OpenDeletion, database: Database, storage: Storage) 
         files = storage.files_left(deletion.job_id)
         if files:
             return f"{files} files or folders remain"
-        if any(storage.has_workspace(token) for token in deletion.tokens):
+        if _workspaces_of(deletion.job_id, storage):
             return "a worker has not let go of it yet"
     except StorageError as error:
         return f"it can't be seen whether files remain: {error}"
     return None
+
+
+def _workspaces_of(job_id: str, storage: Storage) -> list[str]:
+    return [token for token, _ in storage.workspaces() if is_token_of(token, job_id)]
 
 
 def remove_leftovers(storage: Storage, *, stale_seconds: float = STALE_SECONDS) -> int:

@@ -6,7 +6,6 @@ is done, and of two workers that want the same row one gets it.
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +16,7 @@ from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.moves import move_items, move_jobs, move_segments, past_the_session
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ItemRow, JobRow, SegmentRow
+from faces_jobs.db.tokens import new_token
 from faces_jobs.errors import CancelledError, LeaseLostError, PausedError
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.jobs.stages import Stage
@@ -77,16 +77,16 @@ def take_segment(
     session: Session, segment_id: int, *, worker: str, lease_seconds: float, max_attempts: int
 ) -> SegmentClaim | None:
     """Take a segment within a transaction; see `claim_segment`."""
-    token = uuid.uuid4().hex
     now = now_seconds()
     # Not waited for: who writes its results right now may take long, and others could be had.
-    before = session.scalar(
-        select(SegmentRow.status)
+    before = session.execute(
+        select(SegmentRow.status, SegmentRow.job_id)
         .where(SegmentRow.id == segment_id)
         .with_for_update(key_share=True, skip_locked=True)
-    )
+    ).one_or_none()
     if before is None:
         return None
+    token = new_token(before.job_id)
     taken = (
         past_the_session(update(SegmentRow))
         .where(
@@ -128,7 +128,9 @@ def take_segment(
         started_at=now,
     )
     session.execute(past_the_session(running))
-    return replace(_claim(session, segment_id, token), rescued=before is SegmentStatus.RUNNING)
+    return replace(
+        _claim(session, segment_id, token), rescued=before.status is SegmentStatus.RUNNING
+    )
 
 
 def _claim(session: Session, segment_id: int, token: str) -> SegmentClaim:
@@ -202,7 +204,7 @@ def claim_job(
     database: Database, job_id: str, *, worker: str, lease_seconds: float, max_attempts: int
 ) -> JobClaim | None:
     """Take a job whose exports are to be written. None: it is not to be had."""
-    token = uuid.uuid4().hex
+    token = new_token(job_id)
     now = now_seconds()
     taken = (
         update(JobRow)

@@ -29,6 +29,9 @@ from faces_jobs.jobs.status import JobStatus
 JOB_DELETED = "job_deleted"
 FIRST_PAUSE_SECONDS = 10.0
 LONGEST_PAUSE_SECONDS = 3600.0
+# Some have no lease in the rows any more: it was taken over, or wiped by a pause. They hear of it
+# at their next heartbeat.
+UNHEARD_SECONDS = 60.0
 # Of one statement that deletes; an item may have more faces.
 MOST_ITEMS = 1000
 MOST_FACES = 100_000
@@ -42,8 +45,7 @@ class OpenDeletion:
 
     audit_id: int
     job_id: str
-    tokens: tuple[str, ...]  # of the leases under which somebody worked on the job
-    held: bool  # those leases may still hold
+    held: bool  # who worked on the job may not have heard of it yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ def delete_rows(
         wanted = wanted.where(_is_expired())
     if session.scalar(wanted.with_for_update()) is None:
         raise NotFoundError(f"There is no job {job_id}.")
-    tokens, held_until = _leases(session, job_id)
+    held_until = _held_until(session, job_id)
     rows = 0
     for item_ids in _short_runs([(item.id, item.face_count or 0) for item in items]):
         for table in (FaceRow, TrackRow, ModelRow, ArtifactRow):
@@ -111,7 +113,6 @@ def delete_rows(
             rows=rows + deleted,
             files=0,
             bytes=0,
-            tokens=tokens,
             held_until=held_until,
             attempts=0,
             next_at=now_seconds(),
@@ -144,7 +145,6 @@ def open_deletions(
         select(
             AuditRow.id,
             AuditRow.job_id,
-            AuditRow.tokens,
             and_(AuditRow.held_until.is_not(None), AuditRow.held_until > now).label("held"),
         )
         .where(which, AuditRow.verified_at.is_(None))
@@ -153,8 +153,7 @@ def open_deletions(
     )
     with database.read() as session:
         return [
-            OpenDeletion(row.id, row.job_id, tuple(row.tokens), bool(row.held))
-            for row in session.execute(question)
+            OpenDeletion(row.id, row.job_id, bool(row.held)) for row in session.execute(question)
         ]
 
 
@@ -238,22 +237,18 @@ def _pause() -> ColumnElement[float]:
     return case(dict(enumerate(steps)), value=AuditRow.attempts, else_=LONGEST_PAUSE_SECONDS)
 
 
-def _leases(session: Session, job_id: str) -> tuple[list[str], float | None]:
-    """The tokens under which files of the job may be written, and until when they hold."""
-    rows = [
-        *session.execute(
-            select(SegmentRow.lease_token, SegmentRow.lease_until).where(
-                SegmentRow.job_id == job_id, SegmentRow.lease_token.is_not(None)
-            )
-        ),
-        *session.execute(
-            select(JobRow.lease_token, JobRow.lease_until).where(
-                JobRow.id == job_id, JobRow.lease_token.is_not(None)
-            )
-        ),
-    ]
-    tokens = [str(row.lease_token) for row in rows]
-    return tokens, max((row.lease_until for row in rows), default=None)
+def _held_until(session: Session, job_id: str) -> float:
+    """Until when workers may be at the job without having heard that it is gone."""
+    told = session.execute(
+        select(
+            now_seconds() + UNHEARD_SECONDS,
+            select(func.max(SegmentRow.lease_until))
+            .where(SegmentRow.job_id == job_id)
+            .scalar_subquery(),
+            select(JobRow.lease_until).where(JobRow.id == job_id).scalar_subquery(),
+        )
+    ).one()
+    return float(max(until for until in told if until is not None))
 
 
 def _tables_of_jobs() -> Sequence[Table]:

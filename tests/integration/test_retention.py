@@ -9,16 +9,25 @@ import pytest
 from sqlalchemy import update
 
 from faces_jobs.db import deletion
+from faces_jobs.db.claims import claim_job
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.deletion import open_deletions, rows_left
-from faces_jobs.db.endings import finish_segment
+from faces_jobs.db.endings import finish_segment, hand_back
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import AuditRow, JobRow
 from faces_jobs.errors import NotFoundError
 from faces_jobs.jobs.documents import AuditDocument
 from faces_jobs.jobs.query import FaceQuery
 from faces_jobs.jobs.spec import JobSpec
-from faces_jobs.results import cancel_job, get_job, list_audit, list_faces, list_jobs, retry_job
+from faces_jobs.results import (
+    cancel_job,
+    get_job,
+    list_audit,
+    list_faces,
+    list_jobs,
+    pause_job,
+    retry_job,
+)
 from faces_jobs.retention import complete_deletions, delete_expired, delete_job
 from faces_jobs.settings import Settings
 from faces_jobs.storage import LocalStorage
@@ -156,6 +165,25 @@ def test_a_job_is_not_called_gone_while_a_worker_still_has_files_of_it(
 
     assert storage.files_left(job.id) == 0
     assert only(database).verified_at is not None
+
+
+def test_nor_while_one_has_whose_lease_the_rows_know_no_more(
+    database: Database, storage: LocalStorage
+) -> None:
+    paused, taken_over = stored_job(database), stored_job(database)
+    finish_segment(database, claimed(database, paused.segments[0]), results())
+    exports = claim_job(database, paused.id, worker="w", lease_seconds=60, max_attempts=3)
+    assert exports is not None
+    zombie = claimed(database, taken_over.segments[0], lease_seconds=-1)
+    hand_back(database, claimed(database, taken_over.segments[0]), reason="", counts=False)
+    pause_job(database, paused.id)
+    for job, token in ((paused, exports.token), (taken_over, zombie.token)):
+        with storage.workspace(token) as workspace:
+            (workspace / "faces.csv").write_bytes(b"x")
+            assert not delete_job(job.id, database=database, storage=storage)
+            let_time_pass(database)
+        assert complete_deletions(database, storage) == 0
+    assert [entry.last_error for entry in list_audit(database).entries] == [None, None]
 
 
 def test_the_workspace_of_a_worker_that_died_goes_with_the_job(

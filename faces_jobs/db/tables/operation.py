@@ -59,8 +59,7 @@ class AuditRow(Base):
     rows: Mapped[int] = mapped_column(BigInteger)
     files: Mapped[int] = mapped_column(BigInteger)
     bytes: Mapped[int] = mapped_column(BigInteger)
-    tokens: Mapped[list[str]]
-    held_until: Mapped[float | None]
+    held_until: Mapped[float | None]  # so long its workers may still be at it
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     next_at: Mapped[float | None]
     verified_at: Mapped[float | None]
