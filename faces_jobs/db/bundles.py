@@ -16,8 +16,9 @@ from sqlalchemy.orm import Session
 
 from faces_jobs.db.artifacts import artifact_values
 from faces_jobs.db.blocks import write_block
-from faces_jobs.db.claims import SegmentClaim, held, is_ready, lost, of_active_job
+from faces_jobs.db.claims import SegmentClaim, held, lost
 from faces_jobs.db.clock import now_seconds
+from faces_jobs.db.conditions import is_ready, of_active_job
 from faces_jobs.db.jobs import finish_if_last
 from faces_jobs.db.moves import move_items, move_segments, past_the_session, sources
 from faces_jobs.db.outcomes import SegmentResults

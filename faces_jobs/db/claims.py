@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.clock import now_seconds
+from faces_jobs.db.conditions import is_orphaned, is_ready, of_active_job, waits_for_exports
 from faces_jobs.db.moves import move_items, move_jobs, move_segments, past_the_session
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ItemRow, JobRow, SegmentRow
@@ -20,7 +21,7 @@ from faces_jobs.db.tokens import new_token
 from faces_jobs.errors import CancelledError, LeaseLostError, PausedError
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.jobs.stages import Stage
-from faces_jobs.jobs.status import ACTIVE_JOBS, ItemStatus, JobStatus, SegmentStatus
+from faces_jobs.jobs.status import ItemStatus, JobStatus, SegmentStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ def take_segment(
             SegmentRow.id == segment_id,
             or_(
                 SegmentRow.status == SegmentStatus.QUEUED,
-                and_(SegmentRow.status == SegmentStatus.RUNNING, SegmentRow.lease_until < now),
+                is_orphaned(),
             ),
             SegmentRow.attempts < max_attempts,
             is_ready(SegmentRow),
@@ -210,8 +211,7 @@ def claim_job(
         update(JobRow)
         .where(
             JobRow.id == job_id,
-            JobRow.status == JobStatus.FINISHING,
-            or_(JobRow.lease_token.is_(None), JobRow.lease_until < now),
+            waits_for_exports(),
             JobRow.attempts < max_attempts,
             is_ready(JobRow),
         )
@@ -277,17 +277,6 @@ def release_worker(database: Database, worker: str) -> None:
             )
             .values(attempts=JobRow.attempts - 1, **values)
         )
-
-
-def is_ready(table: Any) -> ColumnElement[bool]:
-    """True of rows whose pause after a failed attempt is over, or that have none."""
-    ready: ColumnElement[bool] = func.coalesce(table.not_before, 0.0) <= now_seconds()
-    return ready
-
-
-def of_active_job() -> ColumnElement[bool]:
-    """True of segments whose job is neither held nor ended."""
-    return exists().where(JobRow.id == SegmentRow.job_id, JobRow.status.in_(ACTIVE_JOBS))
 
 
 def mine(claim: SegmentClaim) -> ColumnElement[bool]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
-from faces_jobs.db.claims import of_active_job
 from faces_jobs.db.clock import now_seconds
+from faces_jobs.db.conditions import is_orphaned, of_active_job
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ArtifactRow, JobRow, SegmentRow
 from faces_jobs.jobs.status import JobStatus, SegmentStatus
@@ -28,7 +28,7 @@ def waiting_rows(database: Database, *, limit: int) -> int:
     """How many segments wait for a worker, those of lost workers too, counted up to `limit`."""
     waiting = (
         select(SegmentRow.id)
-        .where(or_(SegmentRow.status == SegmentStatus.QUEUED, _orphaned()), of_active_job())
+        .where(or_(SegmentRow.status == SegmentStatus.QUEUED, is_orphaned()), of_active_job())
         .limit(limit)
         .subquery()
     )
@@ -56,7 +56,7 @@ def existing_jobs(database: Database, job_ids: Collection[str]) -> set[str]:
 
 def lost_leases(database: Database, *, limit: int) -> int:
     """Segments whose worker let its lease run out, counted up to `limit`."""
-    lost = select(SegmentRow.id).where(_orphaned()).limit(limit).subquery()
+    lost = select(SegmentRow.id).where(is_orphaned()).limit(limit).subquery()
     with database.read() as session:
         return session.scalar(select(func.count()).select_from(lost)) or 0
 
@@ -98,10 +98,6 @@ def mark_files(database: Database, *, missing: Sequence[int], found: Sequence[in
     with database.begin() as session:
         _mark(session, missing, now_seconds())
         _mark(session, found, None)
-
-
-def _orphaned() -> ColumnElement[bool]:
-    return and_(SegmentRow.status == SegmentStatus.RUNNING, SegmentRow.lease_until < now_seconds())
 
 
 def _mark(session: Session, artifact_ids: Sequence[int], since: object) -> None:

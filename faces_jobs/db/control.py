@@ -12,10 +12,9 @@ from faces_jobs.db.moves import move_jobs
 from faces_jobs.db.tables import ItemRow, JobRow
 from faces_jobs.errors import NotFoundError, StateError
 from faces_jobs.jobs.spec import PRIORITY_RANKS, Priority
-from faces_jobs.jobs.status import ItemStatus, JobStatus
+from faces_jobs.jobs.status import OPEN_ITEMS, JobStatus
 
 HELD = (JobStatus.PAUSED, JobStatus.WAITING_FOR_SPACE)
-_OPEN_ITEMS = [state for state in ItemStatus if not state.ended]
 
 
 def pause_job(session: Session, job_id: str) -> None:
@@ -101,7 +100,7 @@ def go_on(session: Session, job: JobRow) -> None:
 
 def _has_open_items(session: Session, job_id: str) -> bool:
     found = session.scalar(
-        select(ItemRow.id).where(ItemRow.job_id == job_id, ItemRow.status.in_(_OPEN_ITEMS)).limit(1)
+        select(ItemRow.id).where(ItemRow.job_id == job_id, ItemRow.status.in_(OPEN_ITEMS)).limit(1)
     )
     return found is not None
 

@@ -14,11 +14,15 @@ from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ArtifactRow, DeliveryRow, ItemRow, JobRow, SegmentRow
 from faces_jobs.jobs.spec import PRIORITY_RANKS
-from faces_jobs.jobs.status import ACTIVE_JOBS, ItemStatus, JobStatus, SegmentStatus
-
-OPEN_JOBS = [state for state in JobStatus if not state.ended]
-OPEN_ITEMS = [state for state in ItemStatus if not state.ended]
-OPEN_SEGMENTS = [state for state in SegmentStatus if not state.ended]
+from faces_jobs.jobs.status import (
+    ACTIVE_JOBS,
+    OPEN_ITEMS,
+    OPEN_JOBS,
+    OPEN_SEGMENTS,
+    ItemStatus,
+    JobStatus,
+    SegmentStatus,
+)
 
 Counted = Mapping[tuple[str, str], float]
 """(table, state) to how many rows there are."""

@@ -24,7 +24,7 @@ from faces_jobs.db.session import Database
 from faces_jobs.db.stages import add_next_stage, first_error
 from faces_jobs.db.tables import ArtifactRow, ItemRow, JobRow, SegmentFileRow, SegmentRow
 from faces_jobs.jobs.documents import ErrorDocument
-from faces_jobs.jobs.status import ItemStatus, SegmentStatus
+from faces_jobs.jobs.status import OPEN_SEGMENTS, ItemStatus, SegmentStatus
 
 
 def finish_segment(database: Database, claim: SegmentClaim, results: SegmentResults) -> bool:
@@ -181,10 +181,9 @@ def end_item(session: Session, *, segment_id: int, error: ErrorDocument | None) 
     ).one()
     # Locked before its segments are counted, as the job is in `finish_if_last`.
     session.execute(select(ItemRow.id).where(ItemRow.id == item_id).with_for_update(key_share=True))
-    open_states = [state for state in SegmentStatus if not state.ended]
     left, broken = session.execute(
         select(
-            func.count(case((SegmentRow.status.in_(open_states), 1))),
+            func.count(case((SegmentRow.status.in_(OPEN_SEGMENTS), 1))),
             func.count(case((SegmentRow.status == SegmentStatus.FAILED, 1))),
         ).where(SegmentRow.item_id == item_id)
     ).one()

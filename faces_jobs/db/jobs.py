@@ -21,9 +21,7 @@ from faces_jobs.db.tables import FaceRow, ItemRow, JobRow, SegmentFileRow, Segme
 from faces_jobs.errors import MediaError, NotFoundError, StateError
 from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.jobs.spec import PRIORITY_RANKS, JobSpec
-from faces_jobs.jobs.status import ACTIVE_JOBS, ItemStatus, JobStatus, SegmentStatus
-
-_OPEN_ITEMS = [state for state in ItemStatus if not state.ended]
+from faces_jobs.jobs.status import ACTIVE_JOBS, OPEN_ITEMS, ItemStatus, JobStatus, SegmentStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +138,7 @@ def cancel_job(session: Session, job_id: str) -> None:
 
 def forget_unfinished(session: Session, job_id: str) -> None:
     """Forget what was found so far of items that now end in the midst: it is no result."""
-    unfinished = (ItemRow.job_id == job_id, ItemRow.status.in_(_OPEN_ITEMS))
+    unfinished = (ItemRow.job_id == job_id, ItemRow.status.in_(OPEN_ITEMS))
     items = select(ItemRow.id).where(*unfinished)
     session.execute(delete(FaceRow).where(FaceRow.item_id.in_(items)))
     session.execute(delete(TrackRow).where(TrackRow.item_id.in_(items)))
@@ -159,7 +157,7 @@ def finish_if_last(session: Session, job_id: str) -> bool:
         select(ItemRow.id)
         .where(
             ItemRow.job_id == job_id,
-            ItemRow.status.in_(_OPEN_ITEMS),
+            ItemRow.status.in_(OPEN_ITEMS),
         )
         .limit(1)
     )

@@ -13,13 +13,12 @@ from sqlalchemy.orm import Session
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import JobRow
 from faces_jobs.errors import QueueFullError
-from faces_jobs.jobs.status import JobStatus
+from faces_jobs.jobs.status import OPEN_JOBS
 from faces_jobs.settings import Settings
 
 # Any number, as long as all versions of faces_jobs use the same: two submissions that count wait
 # in line, or each would not see the other.
 POSTGRES_LOCK = 4_019_202_462
-_OPEN = [status for status in JobStatus if not status.ended]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +89,7 @@ def _load(session: Session, owner: str | None) -> Load:
         func.count(),
         func.coalesce(func.sum(JobRow.item_count), 0),
         func.coalesce(func.sum(JobRow.bytes), 0),
-    ).where(JobRow.status.in_(_OPEN))
+    ).where(JobRow.status.in_(OPEN_JOBS))
     if owner is not None:
         question = question.where(JobRow.owner == owner)
     jobs, items, size = session.execute(question).one()

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, or_, select, update
 
-from faces_jobs.db.claims import is_ready, of_active_job
 from faces_jobs.db.clock import now_seconds
+from faces_jobs.db.conditions import is_orphaned, is_ready, of_active_job, waits_for_exports
 from faces_jobs.db.endings import end_item
 from faces_jobs.db.evidence import keep_evidence
 from faces_jobs.db.job_endings import end_job
@@ -43,7 +43,7 @@ def orphaned_segments(
     question = (
         select(SegmentRow.id)
         .where(
-            _orphaned(SegmentRow, SegmentStatus.RUNNING),
+            is_orphaned(),
             SegmentRow.attempts < max_attempts,
             of_active_job(),
             is_ready(SegmentRow),
@@ -63,12 +63,10 @@ def waiting_jobs(
     database: Database, *, ring_again_seconds: float, max_attempts: int, limit: int
 ) -> list[str]:
     """Jobs whose exports nobody writes, and that nobody was told of lately."""
-    now = now_seconds()
     question = (
         select(JobRow.id)
         .where(
-            JobRow.status == JobStatus.FINISHING,
-            or_(JobRow.lease_token.is_(None), JobRow.lease_until < now),
+            waits_for_exports(),
             JobRow.attempts < max_attempts,
             is_ready(JobRow),
             or_(
@@ -128,7 +126,7 @@ def fail_poison(database: Database, *, max_attempts: int, limit: int) -> tuple[i
     # One that waits, too: the limit may have been lowered since it was put back.
     waits = and_(SegmentRow.status == SegmentStatus.QUEUED, of_active_job())
     dead = and_(
-        or_(_orphaned(SegmentRow, SegmentStatus.RUNNING), waits),
+        or_(is_orphaned(), waits),
         SegmentRow.attempts >= max_attempts,
     )
     with database.read() as session:
@@ -153,8 +151,7 @@ def fail_poison(database: Database, *, max_attempts: int, limit: int) -> tuple[i
 def fail_poisoned_jobs(database: Database, *, max_attempts: int, limit: int) -> int:
     """Give up on exports whose attempts all ended without a word; the rows are kept."""
     dead = and_(
-        JobRow.status == JobStatus.FINISHING,
-        or_(JobRow.lease_token.is_(None), JobRow.lease_until < now_seconds()),
+        waits_for_exports(),
         JobRow.attempts >= max_attempts,
     )
     with database.read() as session:
@@ -188,10 +185,6 @@ def _given_up(row: SegmentRow | JobRow) -> ErrorDocument:
         message=f"Given up after {row.attempts} attempts that ended without a result. "
         f"The last, on worker {row.worker}: {said}",
     )
-
-
-def _orphaned(table: type[SegmentRow], status: SegmentStatus) -> ColumnElement[bool]:
-    return and_(table.status == status, table.lease_until < now_seconds())
 
 
 def _unheard(table: type[LeaseColumns], ring_again_seconds: float) -> ColumnElement[bool]:

@@ -10,13 +10,13 @@ from sqlalchemy.orm import Session
 from faces_jobs.db.claims import (
     JobClaim,
     SegmentClaim,
-    is_ready,
     lost,
     lost_job,
     mine,
     mine_to_finish,
 )
 from faces_jobs.db.clock import now_seconds
+from faces_jobs.db.conditions import is_ready
 from faces_jobs.db.control import go_on
 from faces_jobs.db.moves import move_jobs, move_segments
 from faces_jobs.db.session import Database

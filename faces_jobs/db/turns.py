@@ -27,12 +27,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session, aliased
 
-from faces_jobs.db.claims import SegmentClaim, is_ready, take_segment
+from faces_jobs.db.claims import SegmentClaim, take_segment
 from faces_jobs.db.clock import now_seconds
+from faces_jobs.db.conditions import is_orphaned, is_ready, waits_for_exports
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import JobRow, SegmentRow, TurnRow
 from faces_jobs.db.upsert import upsert
-from faces_jobs.jobs.status import ACTIVE_JOBS, JobStatus, SegmentStatus
+from faces_jobs.jobs.status import ACTIVE_JOBS, SegmentStatus
 
 # Of workers that want the same segment at once, one gets it and the others ask again.
 MOST_TRIES = 100
@@ -68,8 +69,7 @@ def next_to_finish(database: Database, *, max_attempts: int) -> str | None:
     question = (
         select(JobRow.id)
         .where(
-            JobRow.status == JobStatus.FINISHING,
-            or_(JobRow.lease_token.is_(None), JobRow.lease_until < now_seconds()),
+            waits_for_exports(),
             JobRow.attempts < max_attempts,
             is_ready(JobRow),
         )
@@ -189,8 +189,7 @@ def _waits(segment: Any, *, max_attempts: int, but_some: bool) -> ColumnElement[
 
 def _orphaned(segment: Any, *, max_attempts: int, but_some: bool) -> ColumnElement[bool]:
     return and_(
-        segment.status == SegmentStatus.RUNNING,
-        segment.lease_until < now_seconds(),
+        is_orphaned(segment),
         _may_be_taken(segment, max_attempts, but_some),
     )
 

@@ -78,6 +78,9 @@ class SegmentStatus(StrEnum):
 
 # States of one name mean the same for jobs, items and segments, and compare as their names do.
 _ENDED = frozenset({"succeeded", "succeeded_with_errors", "failed", "cancelled"})
+OPEN_JOBS = tuple(state for state in JobStatus if not state.ended)
+OPEN_ITEMS = tuple(state for state in ItemStatus if not state.ended)
+OPEN_SEGMENTS = tuple(state for state in SegmentStatus if not state.ended)
 ACTIVE_JOBS = (JobStatus.QUEUED, JobStatus.RUNNING)
 # A job that was paused or retried goes on where its items are: with work left, or with none.
 _RETRIED = frozenset({JobStatus.QUEUED, JobStatus.FINISHING})

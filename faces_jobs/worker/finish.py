@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from faces_jobs.db.claims import JobClaim, claim_job, renew_job
-from faces_jobs.db.job_endings import finish_job as record_end
+from faces_jobs.db.job_endings import finish_job as record_exports
 from faces_jobs.db.job_endings import hand_back_job
 from faces_jobs.db.outcomes import NewArtifact
 from faces_jobs.db.rows import CHUNK, read_faces, read_tracks
@@ -119,7 +119,7 @@ def _finish(claim: JobClaim, worker: Worker) -> None:
         status = record(
             worker,
             Published(claim.job_id, OWNER, claim.token),
-            lambda: record_end(worker.database, claim, artifacts),
+            lambda: record_exports(worker.database, claim, artifacts),
         )
     _log.info("job ended: %s", status or "recorded")
 

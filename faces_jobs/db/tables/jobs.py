@@ -11,7 +11,7 @@ from faces_jobs.db.tables.base import Base, LeaseColumns, RowNumber, status_colu
 from faces_jobs.jobs.stages import Stage
 from faces_jobs.jobs.status import ItemStatus, JobStatus, SegmentStatus
 
-OPEN_JOBS = "status IN ('queued', 'running')"  # `ACTIVE_JOBS`, as an index is told of them
+_ACTIVE = "status IN ('queued', 'running')"  # `ACTIVE_JOBS`, as an index is told of them
 
 
 class JobRow(LeaseColumns, Base):
@@ -29,8 +29,8 @@ class JobRow(LeaseColumns, Base):
             "priority",
             "created_at",
             "id",
-            sqlite_where=text(OPEN_JOBS),
-            postgresql_where=text(OPEN_JOBS),
+            sqlite_where=text(_ACTIVE),
+            postgresql_where=text(_ACTIVE),
         ),
     )
 
