@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-_ASSUMED_RATE = Fraction(25)
+ASSUMED_RATE = Fraction(25)
 # Timestamps that go back by more frames than this began anew, as in joined recordings.
-_RESTART_FRAMES = 10
+RESTART_FRAMES = 10
 
 
 class StreamClock:
@@ -18,7 +18,7 @@ class StreamClock:
     def __init__(self, *, time_base: Fraction, start: int | None, rate: Fraction | None) -> None:
         self._time_base = time_base
         self._start = start
-        self._usual = max(1, round(1 / ((rate or _ASSUMED_RATE) * time_base)))
+        self._usual = max(1, round(1 / ((rate or ASSUMED_RATE) * time_base)))
         self._last: int | None = None
         self._end = 0
 
@@ -45,7 +45,7 @@ class StreamClock:
         ticks = pts - self._start
         if self._last is None or ticks > self._last:
             return ticks
-        if self._last - ticks <= _RESTART_FRAMES * self._usual:
+        if self._last - ticks <= RESTART_FRAMES * self._usual:
             return self._last + 1
         self._start = pts - self._end
         return self._end

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import io
 import logging
+from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self, cast
+from typing import Any, Self, cast
 
 import av
 import av.error
-from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Discard
 
-from faces_jobs.pipeline.containers import SourceFile, open_container
+from faces_jobs.pipeline.containers import SourceFile, choose_stream, open_container
 from faces_jobs.pipeline.values import MediaInfo
 from faces_jobs.pipeline.wholeness import read_claim
+from faces_jobs.sinks.aac import AacTrack
+from faces_jobs.sinks.restarts import Restarts
 
 # What mp4 takes and browsers play.
 COPIED = frozenset({"aac", "mp3", "mp3float", "opus", "libopus", "flac"})
@@ -32,6 +34,11 @@ AAC_RATES = frozenset(
 USUAL_RATE = 48_000
 # An encoder's priming comes up to this long before the picture; players skip it.
 PRIMING_SECONDS = Fraction(1, 10)
+# Recordings in these can be joined by writing one behind the other, each with its own clock.
+JOINABLE = frozenset({"mpegts", "mpeg"})
+# Where a recording ends, packets come out in another order than they lie in the file.
+PICTURES_AHEAD = 3
+MOST_WAITING = 1000
 
 _log = logging.getLogger(__name__)
 
@@ -40,15 +47,16 @@ _log = logging.getLogger(__name__)
 class _Track:
     source: AudioStream
     target: AudioStream
-    copied: bool
-    last_dts: int | None = None
+    encoded: AacTrack | None  # None: its packets are copied
+    last_dts: Fraction | None = None  # in seconds
 
 
 class Sound:
     """The audio tracks of a source, muxed in step with its pictures. Open it with `with`.
 
     Times are kept relative to the picture's. `delay_seconds` is by how much all of the output
-    has to come later since sound begins before the picture, mostly 0.
+    has to come later since sound begins before the picture, mostly 0. Sound that can't be carried
+    over is left out: pictures never fail because of it.
     """
 
     def __init__(self, source: Path, info: MediaInfo, output: OutputContainer) -> None:
@@ -63,13 +71,15 @@ class Sound:
             # One pixel: to find the sound no picture need be decoded.
             self._container = open_container(file, info.format, claim, max_pixels=1)
             opened.callback(self._container.close)
+            self._restarts = Restarts(info.average_rate)
+            self._pictures = choose_stream(self._container) if info.format in JOINABLE else None
             self._tracks: dict[int, _Track] = {}
             for stream in self._container.streams:
                 track = self._add_track(stream) if isinstance(stream, AudioStream) else None
-                if track is None:
-                    stream.discard = Discard.all
-                else:
+                if track is not None:
                     self._tracks[stream.index] = track
+                elif stream is not self._pictures:
+                    stream.discard = Discard.all
             self._packets = self._read()
             opened.callback(self._packets.close)
             self._next: Packet[AudioStream] | None = None
@@ -97,8 +107,10 @@ class Sound:
             self._next = next(self._packets, None)
         if seconds is None:
             for track in self._tracks.values():
-                if not track.copied:
-                    self._output.mux(track.target.encode(None))
+                if track.encoded is not None:
+                    for made in track.encoded.finish():
+                        self._put(made, track)
+                    self.left_out += track.encoded.left_out
             self._tracks.clear()
             if self.left_out:
                 _log.warning("packets of sound that could not be carried over: %d", self.left_out)
@@ -109,16 +121,17 @@ class Sound:
         if cast("object", context) is None or not context.sample_rate:
             self.left_out += 1
             return None
-        copied = _is_copied(stream)
-        if copied:
+        encoded = None
+        if _is_copied(stream):
             target = self._output.add_stream_from_template(stream)
         else:
             rate = context.sample_rate if context.sample_rate in AAC_RATES else USUAL_RATE
             layout = "mono" if context.channels == 1 else "stereo"
             target = self._output.add_stream("aac", rate=rate, layout=layout)
+            encoded = AacTrack(stream, target)
         if stream.language:
             target.metadata["language"] = stream.language
-        return _Track(stream, target, copied)
+        return _Track(stream, target, encoded)
 
     def _look_at_start(self) -> None:
         self._next = next(self._packets, None)
@@ -128,7 +141,26 @@ class Sound:
                 self.delay_seconds = early
 
     def _read(self) -> Generator[Packet[AudioStream]]:
-        packets = self._container.demux([track.source for track in self._tracks.values()])
+        """The packets of all tracks, by the clock of the pictures."""
+        waiting: deque[tuple[int, Packet[AudioStream]]] = deque()
+        pictures, ahead = 0, PICTURES_AHEAD if self._pictures is not None else 0
+        for packet in self._stored():
+            if packet.stream_index in self._tracks:
+                waiting.append((pictures, cast("Packet[AudioStream]", packet)))
+            elif self._pictures is not None and packet.stream_index == self._pictures.index:
+                self._restarts.see(packet)
+                pictures += 1
+            while waiting and (waiting[0][0] + ahead <= pictures or len(waiting) > MOST_WAITING):
+                yield self._shifted(waiting.popleft()[1])
+        while waiting:
+            yield self._shifted(waiting.popleft()[1])
+
+    def _stored(self) -> Iterator[Packet[Any]]:
+        """The packets that are read and tell a time, as they lie in the file."""
+        streams = [track.source for track in self._tracks.values()]
+        packets = self._container.demux(
+            [*streams, *([] if self._pictures is None else [self._pictures])]
+        )
         while True:
             try:
                 packet = next(packets, None)
@@ -136,12 +168,20 @@ class Sound:
                 return  # the source breaks off here; the reader of its pictures tells that
             if packet is None:
                 return
-            if packet.size and packet.stream_index in self._tracks:
-                ours = cast("Packet[AudioStream]", packet)
-                if ours.pts is None and ours.dts is None:
-                    self.left_out += 1
-                    continue
-                yield ours
+            if not packet.size:
+                continue
+            if packet.pts is not None or packet.dts is not None:
+                yield packet
+            elif packet.stream_index in self._tracks:
+                self.left_out += 1
+
+    def _shifted(self, packet: Packet[AudioStream]) -> Packet[AudioStream]:
+        base = packet.time_base
+        ticks = packet.pts if packet.pts is not None else packet.dts or 0
+        shift = round(self._restarts.shift_at(packet.stream_index, ticks * base) / base)
+        packet.pts = None if packet.pts is None else packet.pts + shift
+        packet.dts = None if packet.dts is None else packet.dts + shift
+        return packet
 
     def _seconds(self, packet: Packet[AudioStream]) -> Fraction:
         """When a packet is heard, on the picture's clock."""
@@ -150,40 +190,35 @@ class Sound:
 
     def _mux(self, packet: Packet[AudioStream]) -> None:
         track = self._tracks[packet.stream_index]
-        if track.copied:
-            self._copy(packet, track)
-            return
-        try:
-            frames = track.source.decode(packet)
-        except av.error.FFmpegError:
+        shift = self.delay_seconds - self._origin
+        if track.encoded is not None:
+            for made in track.encoded.take(packet, shift):
+                self._put(made, track)
+        elif packet.is_corrupt:
+            self.left_out += 1
+        else:
+            ticks = round(shift / packet.time_base)
+            dts = packet.dts if packet.dts is not None else packet.pts or 0
+            packet.pts = (packet.pts if packet.pts is not None else dts) + ticks
+            packet.dts = dts + ticks
+            packet.stream = track.target
+            self._put(packet, track)
+
+    def _put(self, packet: Packet[AudioStream], track: _Track) -> None:
+        """Mux a packet, unless it begins before the one before it: an mp4's times rise."""
+        ticks = packet.dts if packet.dts is not None else packet.pts or 0
+        dts = ticks * packet.time_base
+        if track.last_dts is not None and dts <= track.last_dts:
             self.left_out += 1
             return
-        for frame in frames:
-            for encoded in self._encode(frame, track):
-                self._output.mux(encoded)
-
-    def _copy(self, packet: Packet[AudioStream], track: _Track) -> None:
-        shift = round((self.delay_seconds - self._origin) / packet.time_base)
-        dts = packet.dts if packet.dts is not None else packet.pts or 0
-        # An mp4's times rise; a source made of joined recordings may begin anew.
-        if packet.is_corrupt or (track.last_dts is not None and dts <= track.last_dts):
+        try:
+            self._output.mux(packet)
+        except av.error.FFmpegError as error:
+            if isinstance(error, OSError):
+                raise  # the disk's, not the packet's
             self.left_out += 1
             return
         track.last_dts = dts
-        packet.dts = dts + shift
-        packet.pts = (packet.pts if packet.pts is not None else dts) + shift
-        packet.stream = track.target
-        self._output.mux(packet)
-
-    def _encode(self, frame: AudioFrame, track: _Track) -> Iterator[Packet[AudioStream]]:
-        base = frame.time_base or track.source.time_base
-        if frame.pts is None or base is None:
-            self.left_out += 1
-            return
-        rate = Fraction(1, frame.sample_rate)
-        frame.pts = round((frame.pts * base + self.delay_seconds - self._origin) / rate)
-        frame.time_base = rate
-        yield from track.target.encode(frame)
 
 
 def _is_copied(stream: AudioStream) -> bool:

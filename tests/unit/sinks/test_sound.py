@@ -1,0 +1,97 @@
+"""Sound of recordings that were joined, overlap or change: it stays in step, and nothing fails."""
+
+from __future__ import annotations
+
+import itertools
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from faces_jobs.pipeline.frames import open_frames
+from faces_jobs.sinks.video import AnnotatedVideo
+from tests import clips
+from tests.clips import Sound
+
+FRAMES = 50  # two seconds
+
+
+def recording(path: Path, sound: Sound, *, begin: int = 0) -> bytes:
+    """Two seconds of a broadcast whose pictures begin at this frame of its clock."""
+    ticks = list(range(begin, begin + FRAMES))
+    clips.write_video(path, clips.moving(FRAMES), ticks=ticks, sounds=[sound], format="mpegts")
+    return path.read_bytes()
+
+
+def annotate(source: Path) -> Path:
+    copy = source.with_suffix(".mp4")
+    with (
+        open_frames(source, max_pixels=1_000_000) as reader,
+        AnnotatedVideo(copy, info=reader.info, source=source) as sink,
+    ):
+        for frame in reader:
+            sink.add(frame, [], analysed=True)
+        sink.finish([])
+    return copy
+
+
+def times(path: Path, kind: str) -> list[float]:
+    with av.open(str(path)) as container:
+        stream = getattr(container.streams, kind)[0]
+        packets = [packet for packet in container.demux(stream) if packet.size]
+        return sorted(float(packet.pts * packet.time_base) for packet in packets)
+
+
+@pytest.mark.parametrize("codec", ["aac", "ac3", "mp2"])
+@pytest.mark.parametrize("seconds", [1.5, 2.3])
+def test_sound_of_joined_recordings_begins_anew_with_their_pictures(
+    tmp_path: Path, codec: str, seconds: float
+) -> None:
+    one = recording(tmp_path / "one.ts", Sound(codec, seconds))
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(one * 3)
+    copy = annotate(joined)
+    alone = annotate(tmp_path / "one.ts")
+    assert len(times(copy, "video")) == 3 * FRAMES
+    heard, once = times(copy, "audio"), times(alone, "audio")
+    assert max(heard) == pytest.approx(4 + max(once), abs=0.05)
+    pauses = [(a, b) for a, b in itertools.pairwise(heard) if b - a > 0.1]
+    wanted = [(at + max(once), at + 2 + min(once)) for at in (0, 2)] if seconds < 2 else []
+    assert len(pauses) == len(wanted)
+    assert np.abs(np.subtract(pauses, wanted)).max(initial=0) < 0.05
+
+
+@pytest.mark.parametrize(
+    "change", [Sound("ac3", 2.0, layout="5.1"), Sound("ac3", 2.0, rate=44100, layout="stereo")]
+)
+def test_sound_may_change_its_layout_and_its_rate(tmp_path: Path, change: Sound) -> None:
+    first = recording(tmp_path / "1.ts", Sound("ac3", 2.0, layout="stereo"))
+    later = Sound(change.codec, 2.0, 2.0, rate=change.rate, layout=change.layout)
+    path = tmp_path / "both.ts"
+    path.write_bytes(first + recording(tmp_path / "2.ts", later, begin=FRAMES))
+    copy = annotate(path)
+    assert len(times(copy, "video")) == 2 * FRAMES
+    with av.open(str(copy)) as container:
+        frames = list(container.decode(audio=0))
+    assert {(frame.layout.name, frame.sample_rate) for frame in frames} == {("stereo", 48000)}
+    end = (frames[-1].pts or 0) * (frames[-1].time_base or Fraction(0))
+    assert end == pytest.approx(4.0, abs=0.1)
+    assert np.abs(frames[-8].to_ndarray()).max() > 0.05, "the tone is still there"
+
+
+@pytest.mark.parametrize("codec", ["aac", "ac3"])
+def test_what_was_heard_already_is_left_out(
+    tmp_path: Path, codec: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = recording(tmp_path / "1.ts", Sound(codec, 2.0))
+    path = tmp_path / "both.ts"
+    later = recording(tmp_path / "2.ts", Sound(codec, 2.0, start_seconds=1.9), begin=FRAMES)
+    path.write_bytes(first + later)
+    copy = annotate(path)
+    assert len(times(copy, "video")) == 2 * FRAMES
+    heard = times(copy, "audio")
+    assert np.diff(heard).min() > 0
+    assert max(heard) == pytest.approx(3.9, abs=0.1)
+    assert "packets of sound that could not be carried over" in caplog.text
