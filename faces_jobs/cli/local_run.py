@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+import av.error
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -19,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from faces_jobs.cli.copy_names import copy_name
 from faces_jobs.cli.files_below import files_below
 from faces_jobs.cores import lanes_of
-from faces_jobs.errors import MediaError, NoVideoError
+from faces_jobs.errors import DeviceError, FacesJobsError, ModelError, NoVideoError
 from faces_jobs.jobs.damage import damage_text
 from faces_jobs.jobs.records import FaceRecord, TrackRecord
 from faces_jobs.logs import about
@@ -36,6 +37,7 @@ from faces_jobs.sinks.exports import (
 )
 from faces_jobs.sinks.spool import FaceSpool
 from faces_jobs.sinks.window import Window
+from faces_jobs.submit.names import normal_name
 from faces_jobs_models.catalog import Catalog
 
 if TYPE_CHECKING:
@@ -53,31 +55,44 @@ class Outcome:
 def run_files(wanted: Wanted, catalog: Catalog, console: Console) -> Outcome:
     """Work through the inputs; a bad file is told and does not stop the others.
 
+    The tables are written whatever ends the run, of all inputs that came to something.
+
     Raises:
         NoVideoError: there is no input at all.
+        ModelError: a network can't be used, so none of the inputs can be looked at.
+        DeviceError: the device went away, likewise.
     """
     inputs = wanted.inputs or Path()
-    succeeded = failed = 0
+    failures: list[bool] = []
     with _opened_run(wanted, catalog, console) as run:
-        for name, path in _files_below(inputs, leave_out=wanted.outputs):
-            try:
-                with (
-                    about(file=name),
-                    open_frames(path, max_pixels=wanted.max_pixels) as reader,
-                ):
-                    run.work_on(name, reader, source=path)
-                succeeded += 1
-            except (MediaError, OSError) as error:
-                # An OSError's own text names paths again; its reason is enough beside the name.
-                reason = error.strerror if isinstance(error, OSError) else str(error)
-                click.echo(f"{name}: {reason}", err=True)
-                failed += 1
-            if run.stopped.is_set():
-                break
-        if not succeeded + failed:
+        try:
+            for name, path in _files_below(inputs, leave_out=wanted.outputs):
+                failures.append(_failed(run, name, path, max_pixels=wanted.max_pixels))
+                if run.stopped.is_set():
+                    break
+        except Exception:
+            run.write_tables()
+            raise
+        if not failures:
             raise NoVideoError(f"There is no file in {inputs}: name another --inputs-path.")
         run.write_tables()
-    return Outcome(succeeded, failed)
+    return Outcome(failures.count(False), failures.count(True))
+
+
+def _failed(run: _Run, name: str, path: Path, *, max_pixels: int) -> bool:
+    """Work on one input. True, once the reason is told, where it came to nothing."""
+    shown = normal_name(name)
+    try:
+        with about(file=shown), open_frames(path, max_pixels=max_pixels) as reader:
+            run.work_on(name, reader, source=path)
+    except (DeviceError, ModelError):
+        raise
+    except (FacesJobsError, OSError, av.error.FFmpegError) as error:
+        # The text of others names paths again; its reason is enough beside the name.
+        reason = str(error) if isinstance(error, FacesJobsError) else error.strerror
+        click.echo(f"{shown}: {reason}", err=True)
+        return True
+    return False
 
 
 def run_camera(wanted: Wanted, catalog: Catalog, console: Console) -> Outcome:
@@ -128,12 +143,15 @@ class _Run:
     def work_on(self, name: str, reader: FrameReader, *, source: Path | None) -> None:
         """Run the pipeline over one input; its annotated copy and its faces are then kept.
 
+        Its copy is named like it, also where that is no text; in tables it has a name that is.
+
         Raises:
             MediaError: it can't be processed; `TruncatedError` after what there was is kept.
+            StorageFullError: there is no room for what comes of it.
         """
-        wanted = self._wanted
+        wanted, shown = self._wanted, normal_name(name)
         spool = self._opened.enter_context(FaceSpool(self._spools / str(len(self._done))))
-        task = self._bar.add_task(name, total=reader.info.frame_count)
+        task = self._bar.add_task(shown, total=reader.info.frame_count)
         with ExitStack() as sinks_opened:
             sinks: list[Sink] = [spool]
             if wanted.spec.annotated:
@@ -160,9 +178,9 @@ class _Run:
                 on_progress=lambda done, total: self._bar.update(task, completed=done, total=total),
                 unsure_below=wanted.unsure_below,
             )
-        self._done.append((name, spool))
+        self._done.append((shown, spool))
         if report.damaged_frames:
-            click.echo(f"{name}: {damage_text(report.damaged_frames)}", err=True)
+            click.echo(f"{shown}: {damage_text(report.damaged_frames)}", err=True)
         if report.truncated is not None:
             raise report.truncated
 

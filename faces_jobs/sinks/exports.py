@@ -74,10 +74,13 @@ def write_faces(folder: Path, faces: Iterable[tuple[str, FaceRecord]]) -> None:
     """Write (item name, face) pairs as faces.csv, faces.jsonl and faces.parquet, in one pass.
 
     Absent attributes are empty in CSV, null elsewhere; Parquet's metadata holds the version.
+    Files that were there are replaced once all three are whole.
     """
     with ExitStack() as opened:
+        paths = [opened.enter_context(_beside(folder / name)) for name in _FACE_WRITERS]
         writers = [
-            opened.enter_context(open_(folder / name)) for name, open_ in _FACE_WRITERS.items()
+            opened.enter_context(open_(path))
+            for path, open_ in zip(paths, _FACE_WRITERS.values(), strict=True)
         ]
         for rows in _groups(_face_row(*face) for face in faces):
             for write in writers:
@@ -86,9 +89,20 @@ def write_faces(folder: Path, faces: Iterable[tuple[str, FaceRecord]]) -> None:
 
 def write_tracks_csv(path: Path, tracks: Iterable[tuple[str, TrackRecord]]) -> None:
     """Write (item name, track) pairs as CSV, UTF-8 with a header; absent attributes are empty."""
-    with _csv(path, TRACK_COLUMNS) as write:
+    with _beside(path) as part, _csv(part, TRACK_COLUMNS) as write:
         for rows in _groups(_track_row(*track) for track in tracks):
             write(rows)
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """Another name in that folder, for what gets this one if the block ends well."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 @contextmanager

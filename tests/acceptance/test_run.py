@@ -107,6 +107,27 @@ def test_an_option_or_a_setting_tells_when_an_answer_is_unsure(
         assert 0.5 <= float(row["gender_probability"]) < 1
 
 
+def test_a_name_that_is_no_text_and_a_file_that_can_not_be_written_stop_nothing(
+    inputs: Path, quick_clip: Path, tmp_path: Path
+) -> None:
+    outputs = tmp_path / "outputs"
+    for suffix, source in ((b".png", inputs / "a.png"), (b".mp4", quick_clip)):
+        Path(os.fsdecode(os.fsencode(inputs) + b"/caf\xe9" + suffix)).write_bytes(
+            source.read_bytes()
+        )
+    (outputs / "a.png.annotated.png.part").mkdir(parents=True)
+    options = ("--models", "1,0,0", "--frame-stride", "25", "--detector", "own")
+    done = run(inputs, "--outputs-path", outputs, *options)
+    assert done.returncode == exits.SOME_FAILED, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "a.png: Is a directory" in done.stderr
+    with (outputs / "faces.csv").open(newline="", encoding="utf-8") as file:
+        items = {row["item"] for row in csv.DictReader(file)}
+    assert items == {"a.JPG", "caf?.mp4", "caf?.png", "sub/a.png"}
+    copies = {os.fsencode(path.name) for path in outputs.glob("caf*")}
+    assert copies == {b"caf\xe9.mp4.annotated.mp4", b"caf\xe9.png.annotated.png"}
+
+
 def test_a_second_run_leaves_its_own_outputs_alone(inputs: Path) -> None:
     for _ in range(2):
         run("--inputs-path", inputs, "--outputs-path", inputs / "outputs", "--models", "1,0,0")

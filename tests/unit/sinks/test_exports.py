@@ -116,6 +116,17 @@ def test_no_face_at_all_leaves_readable_files(tmp_path: Path) -> None:
     assert pq.read_table(tmp_path / "faces.parquet").num_rows == 0
 
 
+def test_tables_that_can_not_be_written_leave_those_before_them_alone(tmp_path: Path) -> None:
+    write_faces(tmp_path, [("a.mp4", a_face())])
+    write_tracks_csv(tmp_path / "tracks.csv", [("a.mp4", a_track())])
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(UnicodeEncodeError):
+        write_faces(tmp_path, [("b.mp4", a_face()), ("\udce9.mp4", a_face())])
+    with pytest.raises(UnicodeEncodeError):
+        write_tracks_csv(tmp_path / "tracks.csv", [("\udce9.mp4", a_track())])
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 @pytest.mark.parametrize("name", ["=HYPERLINK(1)", "+1", "-1", "@x", "\tx", "\rx"])
 def test_no_cell_of_csv_is_a_formula(tmp_path: Path, name: str) -> None:
     write_faces(tmp_path, [(name, a_face())])
