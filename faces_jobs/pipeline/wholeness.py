@@ -19,6 +19,9 @@ _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _AVI_SLACK = 16  # bytes; writers round a RIFF's size in different ways
 _TRANSPORT_PACKETS = (188, 192, 204)
 _HEAD = 64 * 1024
+_INDEXES = frozenset({b"moov", b"moof", b"meta"})
+# Of an MP4 that is all there; in fragments some of them come again and again.
+_BOXES = _INDEXES | {b"mdat", b"ftyp", b"styp", b"sidx", b"ssix", b"emsg", b"prft"}
 _LONGEST_SECONDS = 1e9  # beyond it a length is noise
 
 
@@ -51,8 +54,12 @@ def read_claim(file: File, name: str) -> Claim:
 
 
 def _mov(file: File, size: int) -> Claim:
-    """Walk the boxes of the top level. Reads 16 bytes a box, and a file has few."""
-    at, has_index = 0, False
+    """Walk the boxes of the top level. Reads 16 bytes a box, and a file has few.
+
+    Cameras write notes of their own behind the last box, which may look like the head of one.
+    """
+    at = 0
+    seen: set[bytes] = set()
     while at + 8 <= size:
         file.seek(at)
         header = file.read(16)
@@ -61,11 +68,13 @@ def _mov(file: File, size: int) -> Claim:
             (length,) = struct.unpack(">Q", header[8:16])
         elif length == 0:
             length = size - at
-        if length < 8:
-            break  # padding after the last box
-        has_index = has_index or header[4:8] in {b"moov", b"moof"}
+        name = header[4:8]
+        is_foreign = at + length > size and name not in _BOXES and b"mdat" in seen
+        if length < 8 or (is_foreign and seen & _INDEXES):
+            break  # padding, or a note, after the last box
+        seen.add(name)
         at += length
-    return Claim(size, at, has_index=has_index)
+    return Claim(size, at, has_index=bool(seen & {b"moov", b"moof"}))
 
 
 def _vint(data: bytes, at: int) -> tuple[int | None, int]:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.wholeness import read_claim
 from tests import clips
 
@@ -58,6 +59,24 @@ def test_a_whole_file_did_not_break_off_and_one_cut_short_did(tmp_path: Path, na
         assert whole.seconds == pytest.approx(1.2)
         return
     assert read_claim(io.BytesIO(data[: len(data) * 2 // 3 + 7]), kind).broke_off
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.avif", "fragments.mp4"])
+@pytest.mark.parametrize(
+    "trailer", [bytes(range(30, 200)), bytes(32) + b"8db42d694ccc41879", b"\xff\xff\xff\xffnote"]
+)
+def test_what_a_camera_writes_behind_the_last_box_is_no_break(
+    tmp_path: Path, name: str, trailer: bytes
+) -> None:
+    path = tmp_path / name
+    if path.suffix == ".avif":
+        clips.write_image(path, clips.moving(1)[0])
+    else:
+        flags = {"movflags": "frag_keyframe+empty_moov"} if "fragments" in name else {}
+        clips.write_video(path, clips.moving(30), options=flags)
+    path.write_bytes(path.read_bytes() + trailer)
+    with open_frames(path, max_pixels=1_000_000) as reader:
+        assert len(list(reader)) == (1 if path.suffix == ".avif" else 30)
 
 
 def test_the_file_is_left_at_its_start() -> None:
