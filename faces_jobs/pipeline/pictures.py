@@ -89,5 +89,10 @@ def fit(picture_bgr: Picture, width: int, height: int) -> Picture:
     """The picture scaled to this size; itself where it has it."""
     if picture_bgr.shape[:2] == (height, width):
         return picture_bgr
-    scaled = cv2.resize(picture_bgr, (width, height), interpolation=cv2.INTER_AREA)
+    shrinks = picture_bgr.shape[0] >= height and picture_bgr.shape[1] >= width
+    scaled = cv2.resize(
+        picture_bgr,
+        (width, height),
+        interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
+    )
     return np.asarray(scaled, np.uint8)

@@ -30,6 +30,8 @@ from faces_jobs.pipeline.wholeness import read_claim
 # An FLV has no length in bytes, only one in seconds, which writers round.
 SHORTFALL_SECONDS = 1.0
 HIGHEST_RATE = 1000
+GROWTH = 1.2  # calls grow by a third at least
+SHAPE_DIFFERENCE = 0.02
 # Demuxers that fill up what is missing of a last packet and don't mark it.
 _UNMARKED = frozenset({"asf"})
 _HD_HEIGHT = 720  # from here on players take a video that names no colours for BT.709
@@ -68,8 +70,7 @@ class VideoReader:
                 raise NoVideoError("The video has no frame that can be decoded: convert it to MP4.")
             self._orientation = _orientation(self._first)
             self._start = _start(self._stream, self._first)
-            height, width = self._picture(self._first).shape[:2]
-            self._info = self._describe(width, height)
+            self._info = self._describe(*self._shown_size(self._first))
             self._opened = opened.pop_all()
 
     def _open(self, opened: ExitStack) -> None:
@@ -81,7 +82,9 @@ class VideoReader:
         )
         opened.callback(self._container.close)
         self._stream = choose_stream(self._container)
-        check_frame_size(self._stream.width, self._stream.height, max_pixels=self._max_pixels)
+        # Decoding makes it the size of the frame in hand.
+        self._header_wh = self._stream.width, self._stream.height
+        check_frame_size(*self._header_wh, max_pixels=self._max_pixels)
         self._stream.codec_context.thread_count = self._threads
         self._stream.codec_context.options = {"max_pixels": str(self._max_pixels)}
 
@@ -98,7 +101,7 @@ class VideoReader:
 
     @property
     def info(self) -> MediaInfo:
-        """What the header says; width and height are of the upright first frame."""
+        """What the header says; width and height are what all frames have."""
         return self._info
 
     @property
@@ -114,7 +117,7 @@ class VideoReader:
     def __iter__(self) -> Iterator[Frame]:
         """Yield every decoded frame once, in order of time.
 
-        A frame whose size differs from the first one's is scaled to it, as players do.
+        All have one size: a frame of another one is scaled, as players do.
 
         Raises:
             TruncatedError: after the last whole frame, if the file ends before its stream does.
@@ -219,6 +222,13 @@ class VideoReader:
             check_frame_size(frame.width, frame.height, max_pixels=self._max_pixels)
             yield frame
 
+    def _shown_size(self, first: VideoFrame) -> tuple[int, int]:
+        """Width and height of the upright frames."""
+        width, height = first.width, first.height
+        if _is_enlarged(first, self._header_wh):
+            width, height = self._header_wh
+        return (height, width) if self._orientation.transposed else (width, height)
+
     def _fitted(self, decoded: VideoFrame) -> Picture:
         return fit(self._picture(decoded), self._info.width, self._info.height)
 
@@ -265,6 +275,16 @@ def _orientation(frame: VideoFrame) -> Orientation:
         if part.type is SideDataType.DISPLAYMATRIX:
             return Orientation.from_display_matrix(bytes(part))
     return Orientation()
+
+
+def _is_enlarged(first: VideoFrame, header_wh: tuple[int, int]) -> bool:
+    """Whether a stream is to grow: a call begins small, and has its full size in the header.
+
+    Headers that differ by what a codec cuts off, or have another shape, tell nothing.
+    """
+    width, height = header_wh
+    grows = width / first.width
+    return grows >= GROWTH and abs(height / first.height / grows - 1) < SHAPE_DIFFERENCE
 
 
 def _start(stream: VideoStream, first: VideoFrame) -> int | None:

@@ -192,6 +192,43 @@ def test_a_stream_that_changes_its_size_is_scaled_to_its_first(tmp_path: Path) -
     assert all(a.time_ms < b.time_ms for a, b in itertools.pairwise(frames))
 
 
+def write_call(path: Path, sizes_wh: list[tuple[int, int]], *, header: int) -> Path:
+    """A WebM of ten frames of each size, one size after the other; the header tells one of them."""
+    pictures = [clips.moving(10, width=width, height=height) for width, height in sizes_wh]
+    pieces = [
+        clips.write_video(path.with_name(f"{number}.webm"), drawn, codec="libvpx")
+        for number, drawn in enumerate(pictures)
+    ]
+    with av.open(str(path), "w") as call, av.open(str(pieces[header])) as template:
+        stream = call.add_stream_from_template(template.streams.video[0])
+        for number, piece in enumerate(pieces):
+            with av.open(str(piece)) as container:
+                for packet in container.demux(video=0):
+                    if packet.size and packet.pts is not None:
+                        packet.pts = packet.dts = packet.pts + 400 * number
+                        packet.stream = stream
+                        call.mux(packet)
+    return path
+
+
+def test_a_call_that_begins_small_has_the_size_that_it_is_to_have(tmp_path: Path) -> None:
+    sizes = [(80, 60), (320, 240)]
+    info, frames = read(write_call(tmp_path / "call.webm", sizes, header=1))
+    assert (info.width, info.height) == (320, 240)
+    assert {frame.picture_bgr.shape for frame in frames} == {(240, 320, 3)}
+    assert is_near(colour_at(frames[19], 310, 230), GREEN)
+    assert is_near(colour_at(frames[0], 280, 200), GREEN), "it is the same picture, enlarged"
+    steps = np.abs(np.diff(frames[0].picture_bgr[200, 240:, 1].astype(int)))
+    assert steps.max() < 60, "and not into squares"
+
+
+@pytest.mark.parametrize("header", [(80, 64), (160, 60)])
+def test_a_header_of_another_shape_tells_no_size(tmp_path: Path, header: tuple[int, int]) -> None:
+    path = write_call(tmp_path / "call.webm", [(80, 60), header], header=1)
+    info, _ = read(path)
+    assert (info.width, info.height) == (80, 60)
+
+
 def test_a_stream_that_grows_beyond_the_limit_is_refused(tmp_path: Path) -> None:
     small = clips.write_video(tmp_path / "1.264", clips.moving(3), format="h264")
     large = clips.write_video(
