@@ -89,6 +89,7 @@ def write_video(
     ticks: Sequence[int] | None = None,
     time_base: Fraction | None = None,
     rotation: int | None = None,
+    pixel_aspect: Fraction | None = None,
     sounds: Sequence[Sound] = (),
     format: str | None = None,  # noqa: A002 (FFmpeg's word)
     options: dict[str, str] | None = None,
@@ -107,6 +108,8 @@ def write_video(
         stream.pix_fmt = pix_fmt
         stream.codec_context.time_base = base
         stream.codec_context.thread_count = 1
+        if pixel_aspect is not None:
+            stream.sample_aspect_ratio = pixel_aspect
         if rotation is not None:
             stream.set_display_rotation(rotation)
         tracks = [(_add_sound(container, sound), sound) for sound in sounds]

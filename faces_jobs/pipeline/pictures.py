@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from fractions import Fraction
 
 import cv2
 import numpy as np
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 
 from faces_jobs.errors import FrameSizeError
 from faces_jobs.pipeline.values import Picture
+
+WIDEST_PIXEL = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,19 @@ def check_frame_size(width: int, height: int, *, max_pixels: int) -> None:
             f"The picture is {width}x{height} pixels, more than the limit of {max_pixels:,}: "
             "scale it down and send it again."
         )
+
+
+def square_width(width: int, pixel_aspect: Fraction | None) -> int:
+    """The width of a stored picture once its pixels are square; even, as encoders want it.
+
+    Args:
+        width: in pixels as they are stored.
+        pixel_aspect: width of such a pixel by its height. Unknown, or absurd: they are square.
+    """
+    if not pixel_aspect or not 1 / WIDEST_PIXEL <= pixel_aspect <= WIDEST_PIXEL:
+        return width
+    square = width * pixel_aspect
+    return width if abs(square - width) < 1 else max(2, 2 * round(square / 2))
 
 
 def fit(picture_bgr: Picture, width: int, height: int) -> Picture:

@@ -52,7 +52,7 @@ class LatePicture:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One decoded frame, upright (rotation applied).
+    """One decoded frame, upright (rotation applied) and with square pixels.
 
     `duration_ms` is how long it is shown, where the stream says so. `is_key`: it can be decoded
     without those before it.
@@ -74,9 +74,9 @@ class Frame:
 class MediaInfo:
     """What a file's header says, before any frame is decoded.
 
-    `width` and `height` are of the upright picture. `frame_count` and `duration_ms` are the
-    container's claims and may be None or wrong: progress and the size of batches use them, results
-    never do.
+    `width` and `height` are of the upright picture with square pixels. `frame_count` and
+    `duration_ms` are the container's claims and may be None or wrong: progress and the size of
+    batches use them, results never do.
     """
 
     kind: str  # "image" or "video"; an animated image is a video

@@ -23,7 +23,7 @@ from faces_jobs.errors import NoVideoError, TruncatedError
 from faces_jobs.pipeline.clock import StreamClock
 from faces_jobs.pipeline.containers import SourceFile, choose_stream, open_container, reason_of
 from faces_jobs.pipeline.damage import Damage
-from faces_jobs.pipeline.pictures import Orientation, check_frame_size, fit, on_white
+from faces_jobs.pipeline.pictures import Orientation, check_frame_size, fit, on_white, square_width
 from faces_jobs.pipeline.values import Frame, LatePicture, MediaInfo, Picture
 from faces_jobs.pipeline.wholeness import read_claim
 
@@ -117,7 +117,7 @@ class VideoReader:
     def __iter__(self) -> Iterator[Frame]:
         """Yield every decoded frame once, in order of time.
 
-        All have one size: a frame of another one is scaled, as players do.
+        All have one size and square pixels: a frame of another size is scaled, as players do.
 
         Raises:
             TruncatedError: after the last whole frame, if the file ends before its stream does.
@@ -223,10 +223,17 @@ class VideoReader:
             yield frame
 
     def _shown_size(self, first: VideoFrame) -> tuple[int, int]:
-        """Width and height of the upright frames."""
+        """Width and height of the upright frames, their pixels made square.
+
+        Raises:
+            FrameSizeError: these are more pixels than the limit.
+        """
         width, height = first.width, first.height
         if _is_enlarged(first, self._header_wh):
             width, height = self._header_wh
+        context = self._stream.codec_context
+        width = square_width(width, self._stream.sample_aspect_ratio or context.sample_aspect_ratio)
+        check_frame_size(width, height, max_pixels=self._max_pixels)
         return (height, width) if self._orientation.transposed else (width, height)
 
     def _fitted(self, decoded: VideoFrame) -> Picture:

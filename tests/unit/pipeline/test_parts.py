@@ -132,6 +132,20 @@ def test_these_kinds_are_cut(kind: str, tmp_path: Path) -> None:
     assert sum(part.frames for part in parts) == 60
 
 
+def test_parts_have_the_square_pixels_of_the_whole(tmp_path: Path) -> None:
+    path = clips.write_video(
+        tmp_path / "a.ts",
+        clips.moving(60),
+        pixel_aspect=Fraction(16, 11),
+        codec_options={"g": "10"},
+    )
+    parts = plan(path, "mpegts", 0.5).parts
+    assert len(parts) >= 3
+    together = [frame for part in parts for frame in read(path, "mpegts", part)]
+    assert together[0].picture_bgr.shape == (48, 94, 3)
+    assert_same(together, whole(path, "mpegts"))
+
+
 @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     gaps=st.lists(st.sampled_from([1, 7, 33, 40, 41, 400]), min_size=15, max_size=40),

@@ -192,6 +192,68 @@ def test_a_stream_that_changes_its_size_is_scaled_to_its_first(tmp_path: Path) -
     assert all(a.time_ms < b.time_ms for a, b in itertools.pairwise(frames))
 
 
+@pytest.mark.parametrize(
+    ("name", "stored", "aspect", "shown"),
+    [
+        ("a.mpg", (720, 576), Fraction(64, 45), (1024, 576)),
+        ("a.mpg", (720, 480), Fraction(32, 27), (854, 480)),
+        ("a.mpg", (720, 480), Fraction(8, 9), (640, 480)),
+        ("a.mp4", (1440, 1080), Fraction(4, 3), (1920, 1080)),
+        ("a.ts", (64, 48), Fraction(2), (128, 48)),
+        ("a.mkv", (64, 48), Fraction(3, 2), (96, 48)),
+        ("a.nut", (65, 49), Fraction(1), (65, 49)),
+        ("a.nut", (65, 49), None, (65, 49)),
+        ("a.mp4", (64, 48), Fraction(5), (64, 48)),
+        ("a.mp4", (64, 48), Fraction(1, 5), (64, 48)),
+        ("a.mp4", (64, 48), Fraction(255, 256), (64, 48)),
+    ],
+)
+def test_pixels_are_made_square(
+    tmp_path: Path,
+    name: str,
+    stored: tuple[int, int],
+    aspect: Fraction | None,
+    shown: tuple[int, int],
+) -> None:
+    width, height = stored
+    drawn = clips.picture(
+        [Square(0, 0, height // 2, BLUE), Square(width // 2, height // 2, height, GREEN)],
+        width=width,
+        height=height,
+    )
+    codec, pix_fmt = {
+        ".nut": ("ffv1", "bgr0"),
+        ".mpg": ("mpeg2video", "yuv420p"),
+    }.get(Path(name).suffix, ("libx264", "yuv420p"))
+    path = clips.write_video(
+        tmp_path / name, [drawn] * 2, codec=codec, pix_fmt=pix_fmt, pixel_aspect=aspect
+    )
+    info, frames = read(path, max_pixels=3_000_000)
+    wide, high = shown
+    assert (info.width, info.height) == shown
+    assert {frame.picture_bgr.shape for frame in frames} == {(high, wide, 3)}
+    blue_ends = height // 2 * wide // width
+    assert is_near(colour_at(frames[1], wide // 2 + 6, high - 3), GREEN, by=60)
+    assert is_near(colour_at(frames[1], blue_ends - 5, 3), BLUE, by=60)
+    assert not is_near(colour_at(frames[1], blue_ends + 5, 3), BLUE, by=60)
+
+
+def test_pixels_of_a_turned_video_are_made_square(tmp_path: Path) -> None:
+    path = clips.write_video(
+        tmp_path / "a.mp4", [clips.picture(CORNERS)] * 3, rotation=90, pixel_aspect=Fraction(2)
+    )
+    info, frames = read(path)
+    assert (info.width, info.height) == (48, 128)
+    assert frames[0].picture_bgr.shape == (128, 48, 3)
+    assert is_near(colour_at(frames[0], 5, 122), RED), "its top left corner, turned"
+
+
+def test_the_limit_is_on_what_is_shown(tmp_path: Path) -> None:
+    path = clips.write_video(tmp_path / "a.mp4", clips.moving(3), pixel_aspect=Fraction(3))
+    with pytest.raises(FrameSizeError, match="192x48"):
+        read(path, max_pixels=5000)
+
+
 def write_call(path: Path, sizes_wh: list[tuple[int, int]], *, header: int) -> Path:
     """A WebM of ten frames of each size, one size after the other; the header tells one of them."""
     pictures = [clips.moving(10, width=width, height=height) for width, height in sizes_wh]
