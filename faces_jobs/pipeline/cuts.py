@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from faces_jobs.pipeline.containers import SourceFile, choose_stream, open_container
 from faces_jobs.pipeline.even_cuts import even_cuts
+from faces_jobs.pipeline.packets import is_hidden, may_be_fields
 from faces_jobs.pipeline.wholeness import read_claim
 
 # In these codecs a key frame need not be a place where nothing before it matters; see `_is_reset`.
@@ -102,6 +103,7 @@ class _Packets:
         self.times = array("q")
         self.shown = bytearray()  # 0: an edit list leaves it out
         self.keys: list[_KeyPacket] = []
+        self._codec = codec.name
         self._is_soft = codec.name in _SOFT_KEYS
         self._length_bytes = _length_bytes(codec.extradata)
         self._last_dts: int | None = None
@@ -109,6 +111,8 @@ class _Packets:
 
     def add(self, packet: Packet[Any]) -> str:
         """Note one more. Returns why the video can't be cut, if this one shows that."""
+        if is_hidden(packet, self._codec):
+            return ""
         if packet.pts is None:
             return "its packets tell no times"
         if self._is_damaged:
@@ -163,6 +167,8 @@ def plan_parts(
             base, start = stream.time_base, stream.start_time
             if base is None or first_pts is None:
                 return _uncut("its stream tells no times")
+            if may_be_fields(stream, demuxer):
+                return _uncut("its packets are fields")
             if (stream.duration or 0) * base < seconds and stream.duration:
                 return _uncut("it is short")
             packets, reason = _read(container.demux(stream), stream, on_progress)

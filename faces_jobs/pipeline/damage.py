@@ -19,9 +19,15 @@ class Damage:
     whatever of it comes together. Packets without a time count only where they are refused.
     """
 
-    def __init__(self, start_pts: int | None = None, end_pts: int | None = None) -> None:
-        """Count packets with `start_pts` <= time < `end_pts`; None: from the first, to the last."""
+    def __init__(
+        self, start_pts: int | None = None, end_pts: int | None = None, *, fields: bool = False
+    ) -> None:
+        """Count packets with `start_pts` <= time < `end_pts`; None: from the first, to the last.
+
+        `fields`: every second packet gives no frame, so one that gives none may be well.
+        """
         self._start_pts, self._end_pts = start_pts, end_pts
+        self._fields = fields
         self._waiting: dict[int, bool] = {}  # time of each that has given no frame: is it damaged
         self.frames = 0
 
@@ -31,8 +37,8 @@ class Damage:
             return
         self._waiting[packet.pts] = packet.is_corrupt
         if len(self._waiting) > _MOST_WAITING:
-            del self._waiting[next(iter(self._waiting))]
-            self.frames += 1
+            is_damaged = self._waiting.pop(next(iter(self._waiting)))
+            self.frames += is_damaged or not self._fields
 
     def refuse(self, packet: Packet[Any]) -> None:
         """The decoder refused a packet. It may give a part of its frame nevertheless."""
@@ -53,7 +59,10 @@ class Damage:
 
     def end(self) -> None:
         """No more frames come."""
-        self.frames += sum(self._counts(pts) for pts in self._waiting)
+        self.frames += sum(
+            self._counts(pts) and (is_damaged or not self._fields)
+            for pts, is_damaged in self._waiting.items()
+        )
         self._waiting.clear()
 
     def _counts(self, pts: int) -> bool:

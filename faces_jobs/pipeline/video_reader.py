@@ -23,6 +23,7 @@ from faces_jobs.errors import NoVideoError, TruncatedError
 from faces_jobs.pipeline.clock import StreamClock
 from faces_jobs.pipeline.containers import SourceFile, choose_stream, open_container, reason_of
 from faces_jobs.pipeline.damage import Damage
+from faces_jobs.pipeline.packets import is_hidden, may_be_fields
 from faces_jobs.pipeline.pictures import Orientation, check_frame_size, fit, on_white, square_width
 from faces_jobs.pipeline.values import Frame, LatePicture, MediaInfo, Picture
 from faces_jobs.pipeline.wholeness import read_claim
@@ -60,9 +61,10 @@ class VideoReader:
         self._demuxer = demuxer
         self._threads = threads
         self._max_pixels = max_pixels
-        self._damage = Damage()
         with ExitStack() as opened:
             self._open(opened)
+            self._fields = may_be_fields(self._stream, demuxer)
+            self._damage = Damage(fields=self._fields)
             self._decoded = self._decode(self._container.demux())
             opened.callback(self._decoded.close)
             self._first = next(self._decoded, None)
@@ -205,7 +207,7 @@ class VideoReader:
 
     def _attempt(self, packet: Packet[VideoStream] | None) -> Iterator[VideoFrame]:
         """The frames that one packet completes (None: those that the codec still holds)."""
-        if packet is not None:
+        if packet is not None and not is_hidden(packet, self._stream.codec_context.name):
             self._damage.give(packet)
         try:
             frames = self._stream.decode(packet)

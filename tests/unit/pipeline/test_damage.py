@@ -15,6 +15,7 @@ from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.part_reader import PartReader
 from faces_jobs.pipeline.video_reader import VideoReader
 from tests import clips
+from tests.field_coded import write_fields
 
 MAX_PIXELS = 1_000_000
 FRAMES = 60
@@ -80,6 +81,62 @@ def test_each_part_counts_its_own(tmp_path: Path) -> None:
     assert len(counts) > 3
     assert sum(counts) == in_all == 4
     assert max(counts) < 4
+
+
+def hide(path: Path, source: Path, *, every: int) -> Path:
+    """A WebM of VP8 some of whose packets are marked as not to be shown."""
+    with av.open(str(source)) as container, av.open(str(path), "w") as output:
+        stream = output.add_stream_from_template(container.streams.video[0])
+        for number, original in enumerate(container.demux(video=0)):
+            data = bytearray(original)
+            if not data:
+                continue
+            if number % every == every // 2 and not original.is_keyframe:
+                data[0] &= ~0x10
+            copied: Packet[Any] = av.Packet(bytes(data))
+            copied.pts, copied.dts = original.pts, original.dts
+            copied.time_base, copied.is_keyframe = original.time_base, original.is_keyframe
+            copied.stream = stream
+            output.mux(copied)
+    return path
+
+
+def test_frames_that_are_not_to_be_shown_are_no_damage(tmp_path: Path) -> None:
+    options = {"g": "10", "cpu-used": "8"}
+    source = clips.write_video(
+        tmp_path / "a.webm", clips.moving(FRAMES), codec="libvpx", codec_options=options
+    )
+    path = hide(tmp_path / "hidden.webm", source, every=10)
+    assert read(path) == (FRAMES - 6, 0)
+    with VideoReader(path, "matroska", max_pixels=MAX_PIXELS) as reader:
+        first_pts = reader.first_pts
+    plan = plan_parts(path, "matroska", max_pixels=MAX_PIXELS, first_pts=first_pts, seconds=0.4)
+    assert len(plan.parts) > 3
+    frames = 0
+    for part in plan.parts:
+        with PartReader(path, "matroska", part, max_pixels=MAX_PIXELS) as reader:
+            frames += len(list(reader))
+            assert reader.damaged_frames == 0
+    assert frames == FRAMES - 6
+
+
+def test_fields_are_no_damage_and_are_not_cut(tmp_path: Path) -> None:
+    path = write_fields(tmp_path / "a.ts", FRAMES)
+    assert read(path) == (FRAMES, 0)
+    plan = plan_parts(path, "mpegts", max_pixels=MAX_PIXELS, first_pts=0, seconds=0.4)
+    assert plan.reason == "its packets are fields"
+    assert not plan.parts
+
+
+def test_fields_that_are_damaged_are_counted(tmp_path: Path) -> None:
+    path = write_fields(tmp_path / "a.ts", FRAMES)
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2 // 188 * 188
+    del data[middle : middle + 188 * 40]
+    path.write_bytes(data)
+    frames, count = read(path)
+    assert frames >= FRAMES - 4
+    assert count > 0
 
 
 def packet(pts: int | None) -> Packet[Any]:
