@@ -34,7 +34,10 @@ class OpenedFile:
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """A file of a folder: its path below the root, and whether it is a regular file."""
+    """A file of a folder: its path below the root, and whether it is a regular file.
+
+    A folder that can't be read stands here too, as one that is none.
+    """
 
     relative_path: str
     regular: bool
@@ -106,7 +109,8 @@ def walk_beneath(root: Path, relative_path: str) -> Iterator[FoundFile]:
     """Every file of a folder and of those below it, by name; or the one file that is named.
 
     Hidden files and folders (a dot in front) are left out: they are not what a user calls the
-    folder's files. Links are told, as not regular, and never followed.
+    folder's files. Links, and folders below that can't be read, are told as not regular, and never
+    followed.
 
     Raises:
         FolderError: there is no such folder below the root, or it can't be read.
@@ -139,7 +143,12 @@ def _walk(folder: int, parts: tuple[str, ...]) -> Iterator[FoundFile]:
             continue
         if len(path) > MAX_DEPTH:
             raise FolderError(f"The folder is deeper than the {MAX_DEPTH} levels that are read.")
-        inner = os.open(name, _FOLDER, dir_fd=folder)
+        try:
+            inner = os.open(name, _FOLDER, dir_fd=folder)
+        except OSError:
+            # Another's (`lost+found`), or gone: no reason to refuse the files beside it.
+            yield FoundFile("/".join(path), regular=False)
+            continue
         try:
             yield from _walk(inner, path)
         finally:

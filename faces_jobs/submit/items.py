@@ -16,6 +16,10 @@ from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.storage import IncomingFile
 from faces_jobs.submit.names import normal_name
 
+_NOT_READ = (
+    "Not a regular file: links and pipes are not read, nor folders that the server may not open."
+)
+
 
 def uploaded_item(name: str, file: IncomingFile, key: str) -> NewItem:
     """An item of a file that was sent, which is to be stored under `key`."""
@@ -28,7 +32,7 @@ def folder_item(found: FoundFile, *, name: str, folder: Path) -> NewItem:
     """An item of a file in a folder of the server, where it stays."""
     shown = normal_name(name)
     if not found.regular:
-        return _refused(shown, 0, MediaError("Not a regular file: links and pipes are not read."))
+        return _refused(shown, 0, MediaError(_NOT_READ))
     try:
         found.relative_path.encode("utf-8")
         with open_beneath(folder, found.relative_path) as file:

@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faces_jobs.errors import FolderError, MediaError
-from faces_jobs.folders import MAX_DEPTH, open_beneath, parts_of, root_folder, walk_beneath
+from faces_jobs.folders import (
+    MAX_DEPTH,
+    FoundFile,
+    open_beneath,
+    parts_of,
+    root_folder,
+    walk_beneath,
+)
 
 
 @pytest.fixture
@@ -123,6 +130,19 @@ def test_hidden_files_are_left_out(root: Path) -> None:
         "sub/deep/three.txt",
         "sub/two.txt",
     ]
+
+
+def test_a_folder_below_that_can_not_be_read_is_told_and_the_others_are_read(root: Path) -> None:
+    (root / "three.txt").write_text("three")
+    (root / "lost+found").mkdir(mode=0)
+    found = walk_beneath(root, "")
+    if os.geteuid():
+        assert next(found) == FoundFile("lost+found", regular=False)
+    else:  # who may read all folders still can't read one that is gone
+        (root / "lost+found").chmod(0o700)
+    assert next(found) == FoundFile("one.txt", regular=True)
+    (root / "sub").rename(root.parent / "sub")
+    assert list(found) == [FoundFile("sub", regular=False), FoundFile("three.txt", regular=True)]
 
 
 def test_one_file_may_be_named(root: Path) -> None:
