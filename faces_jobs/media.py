@@ -178,6 +178,8 @@ def recognise(head: bytes, *, size: int) -> MediaType:
     if not size or not head:
         raise EmptyFileError("The file is empty: send it again, whole.")
     _refuse_text(head)
+    if head[:4] == b"II*\x00" and head[8:10] == b"CR":
+        raise camera_raw()
     found = _image(head, size) or _by_signature(head) or _by_structure(head, size)
     if found is not None:
         return found
@@ -186,6 +188,11 @@ def recognise(head: bytes, *, size: int) -> MediaType:
         "By its content the file is neither an image nor a video that can be read: "
         "convert it to MP4, or to JPEG or PNG."
     )
+
+
+def camera_raw() -> UnknownMediaError:
+    """What a camera's raw file is refused with: a TIFF whose first picture is a preview."""
+    return UnknownMediaError("The file is a camera's raw file: export it as JPEG or TIFF.")
 
 
 def _refuse_text(head: bytes) -> None:

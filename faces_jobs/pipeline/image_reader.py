@@ -15,8 +15,10 @@ from typing import BinaryIO, Self
 
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.TiffImagePlugin import TiffImageFile
 
 from faces_jobs.errors import FrameSizeError, MediaError, NoVideoError, TruncatedError
+from faces_jobs.media import camera_raw
 from faces_jobs.pipeline.pictures import check_frame_size, fit, on_white
 from faces_jobs.pipeline.values import Frame, MediaInfo, Picture
 from faces_jobs.pipeline.wholeness import Claim, read_claim
@@ -42,6 +44,7 @@ _ANIMATED = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 # Browsers show frames of 10 ms or less for 100 ms, which is what their authors saw.
 _SHORTEST_MS, _USUAL_MS = 10, 100.0
 _MILLISECOND = Fraction(1, 1000)
+_SUBFILE_TYPE, _REDUCED, _DNG_VERSION = 254, 1, 50706  # tags of TIFF, and a bit of the first
 _16_BITS = 65535.0
 
 _log = logging.getLogger(__name__)
@@ -60,6 +63,7 @@ class ImageReader:
         Raises:
             FrameSizeError: no pixels, or more than `max_pixels`; nothing was decoded.
             TruncatedError: it breaks off before its first frame is whole.
+            UnknownMediaError: a camera's raw file.
             MediaError: it can't be read.
         """
         self._max_pixels = max_pixels
@@ -179,11 +183,24 @@ def _open_image(file: BinaryIO, name: str, claim: Claim, *, max_pixels: int) -> 
             raise TruncatedError(_BROKEN_OFF) from error
         raise _unreadable(error) from error
     try:
+        if _is_camera_raw(image):
+            raise camera_raw()
         check_frame_size(*image.size, max_pixels=max_pixels)
     except MediaError:
         image.close()
         raise
     return image
+
+
+def _is_camera_raw(image: Image.Image) -> bool:
+    """Whether a TIFF's first picture is a preview of the one that a camera took."""
+    if not isinstance(image, TiffImageFile):
+        return False
+    with contextlib.suppress(*BROKEN_IMAGE):  # damaged tags: it will not get far
+        kind = image.tag_v2.get(_SUBFILE_TYPE, 0)
+        is_preview = isinstance(kind, int) and bool(kind & _REDUCED)
+        return is_preview or _DNG_VERSION in image.tag_v2
+    return False
 
 
 def _too_large(max_pixels: int) -> FrameSizeError:

@@ -89,6 +89,12 @@ def test_a_still_image_is_known_by_its_content(tmp_path: Path, name: str, mime: 
     assert (found.kind, found.mime, found.reader) == ("image", mime, "pillow")
 
 
+def test_a_camera_s_raw_file_is_refused_unread() -> None:
+    head = b"II*\x00\x10\x00\x00\x00CR\x02\x00" + bytes(2000)
+    with pytest.raises(UnknownMediaError, match="camera's raw file: export it as JPEG or TIFF"):
+        recognise(head, size=len(head))
+
+
 @pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.png"])
 def test_an_animation_is_a_video(tmp_path: Path, name: str) -> None:
     path = clips.write_animation(tmp_path / name, clips.moving(3), [100] * 3, loop=0)

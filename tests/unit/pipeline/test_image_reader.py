@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from faces_jobs.errors import FrameSizeError, MediaError, TruncatedError
+from faces_jobs.errors import FrameSizeError, MediaError, TruncatedError, UnknownMediaError
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.values import Frame, MediaInfo
 from tests import clips
@@ -255,6 +255,27 @@ def test_the_first_page_of_a_tiff_is_read(tmp_path: Path) -> None:
 
 
 # Pillow warns of damaged metadata, then reads on.
+@pytest.mark.parametrize(
+    "tags", [{254: 1}, {50706: b"\x01\x04\x00\x00"}, {254: 1, 50706: b"\x01\x04\x00\x00"}], ids=str
+)
+def test_a_camera_s_raw_file_is_not_taken_for_its_preview(
+    tmp_path: Path, tags: dict[int, Any]
+) -> None:
+    page = Image.new("RGB", (160, 120), (200, 100, 50))
+    path = saved(tmp_path / "a.tiff", page, tiffinfo=tags)
+    with pytest.raises(UnknownMediaError, match="camera's raw file: export it as JPEG or TIFF"):
+        read(path)
+
+
+def test_pages_of_a_scan_are_no_camera_s(tmp_path: Path) -> None:
+    pages = [Image.new("RGB", (60, 40), colour) for colour in ("red", "blue")]
+    path = saved(
+        tmp_path / "a.tiff", pages[0], save_all=True, append_images=pages[1:], tiffinfo={254: 2}
+    )
+    _, frames = read(path)
+    assert tuple(frames[0].picture_bgr[5, 5]) == RED
+
+
 SOURCES = ["a.jpg", "a.png", "a.webp", "a.bmp", "a.tiff", "a.gif", "a.avif"]
 
 
