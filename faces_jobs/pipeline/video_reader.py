@@ -23,6 +23,7 @@ from faces_jobs.errors import NoVideoError, TruncatedError
 from faces_jobs.pipeline.clock import StreamClock
 from faces_jobs.pipeline.containers import SourceFile, choose_stream, open_container, reason_of
 from faces_jobs.pipeline.damage import Damage
+from faces_jobs.pipeline.hdr import PQ, as_sdr
 from faces_jobs.pipeline.packets import is_hidden, may_be_fields
 from faces_jobs.pipeline.pictures import Orientation, check_frame_size, fit, on_white, square_width
 from faces_jobs.pipeline.values import Frame, LatePicture, MediaInfo, Picture
@@ -248,7 +249,8 @@ class VideoReader:
         has_alpha = any(part.is_alpha for part in decoded.format.components)
         name = "bgra" if has_alpha or decoded.format.name == "pal8" else "bgr24"
         pixels = np.asarray(decoded.to_ndarray(format=name, **colours), np.uint8)
-        return self._orientation.apply(on_white(pixels) if name == "bgra" else pixels)
+        pixels = on_white(pixels) if name == "bgra" else pixels
+        return self._orientation.apply(as_sdr(pixels) if decoded.color_trc == PQ else pixels)
 
     def _describe(self, width: int, height: int) -> MediaInfo:
         stream, container = self._stream, self._container

@@ -155,6 +155,34 @@ def test_any_pixel_format_becomes_bgr_of_eight_bits(
     assert is_near(colour_at(frames[0], 50, 40), (20, 20, 20), by=8)
 
 
+def graded(path: Path, level: int, transfer: str) -> Path:
+    """A clip of ten bits and of one gray, whose levels stand for light by this transfer."""
+    marks = f"colorprim=bt2020:transfer={transfer}:colormatrix=bt2020nc:log-level=none:crf=5"
+    return clips.write_video(
+        path,
+        [clips.picture(ground=(level,) * 3)] * 3,
+        codec="libx265",
+        pix_fmt="yuv420p10le",
+        codec_options={"x265-params": marks},
+    )
+
+
+@pytest.mark.parametrize(
+    ("nits", "level", "shown"), [(203, 148, 255), (1000, 192, 255), (50, 112, 137), (0, 0, 0)]
+)
+def test_hdr_is_as_bright_as_on_an_ordinary_screen(
+    tmp_path: Path, nits: int, level: int, shown: int
+) -> None:
+    _, frames = read(graded(tmp_path / "a.mkv", level, "smpte2084"))
+    assert np.abs(frames[1].picture_bgr.astype(int) - shown).max() <= 10, f"of {nits} nits"
+
+
+@pytest.mark.parametrize("transfer", ["bt709", "arib-std-b67", "bt2020-10"])
+def test_other_levels_stay_as_they_are(tmp_path: Path, transfer: str) -> None:
+    _, frames = read(graded(tmp_path / "a.mkv", 148, transfer))
+    assert np.abs(frames[1].picture_bgr.astype(int) - 148).max() <= 2
+
+
 @pytest.mark.parametrize(("codec", "pix_fmt"), [("qtrle", "argb"), ("png", "rgba")])
 def test_what_is_transparent_is_white(tmp_path: Path, codec: str, pix_fmt: str) -> None:
     drawn = np.zeros((48, 64, 4), np.uint8)
