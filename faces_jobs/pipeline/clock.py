@@ -15,9 +15,22 @@ class StreamClock:
     A stream that is in order keeps its timestamps exactly.
     """
 
-    def __init__(self, *, time_base: Fraction, start: int | None, rate: Fraction | None) -> None:
+    def __init__(
+        self,
+        *,
+        time_base: Fraction,
+        start: int | None,
+        rate: Fraction | None,
+        length: int | None = None,
+    ) -> None:
+        """Count from `start` in ticks of `time_base` seconds; None: from the first frame.
+
+        `rate` is in frames a second. `length`: ticks beyond which no frame is shown that begins
+        before, where durations can't be trusted.
+        """
         self._time_base = time_base
         self._start = start
+        self._length = length
         self._usual = max(1, round(1 / ((rate or ASSUMED_RATE) * time_base)))
         self._last: int | None = None
         self._end = 0
@@ -35,6 +48,8 @@ class StreamClock:
         """Ticks from the start and duration of the next frame, from what its stream says."""
         shown = duration if duration and duration > 0 else self._usual
         ticks = self._end if pts is None else self._rising(pts)
+        if self._length is not None and ticks < self._length:
+            shown = min(shown, self._length - ticks)
         self._last = ticks
         self._end = ticks + shown
         return ticks, shown

@@ -133,7 +133,11 @@ class VideoReader:
     ) -> Iterator[Frame]:
         """Give decoded frames their index and time; with `to_end` see that the file went so far."""
         clock = StreamClock(
-            time_base=_time_base(self._stream), start=self._start, rate=_rate(self._stream)
+            time_base=_time_base(self._stream),
+            start=self._start,
+            rate=_rate(self._stream),
+            # An MP4 tells how long frames last in the order in which they are stored.
+            length=self._stream.duration if self._demuxer == "mov" else None,
         )
         broken: TruncatedError | None = None
         try:

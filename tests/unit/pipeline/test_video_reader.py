@@ -80,6 +80,20 @@ def test_times_are_those_of_the_stream_not_of_a_rate(tmp_path: Path) -> None:
         assert [frame.time_ms for frame in frames] == [0, 1, 40, 500, 501, 2000]
 
 
+def test_the_last_frame_lasts_as_long_as_the_video_does(tmp_path: Path) -> None:
+    path = clips.write_video(
+        tmp_path / "a.mp4",
+        clips.moving(3),
+        ticks=[0, 33, 60_000],
+        time_base=Fraction(1, 1000),
+        codec_options={"bf": "2"},
+    )
+    info, frames = read(path)
+    end = frames[2].time_ms + (frames[2].duration_ms or 0)
+    assert info.duration_ms == pytest.approx(end, abs=1)
+    assert end == pytest.approx(60_040, abs=10)
+
+
 def test_a_rate_that_is_no_integer_does_not_drift(tmp_path: Path) -> None:
     path = clips.write_video(tmp_path / "a.mp4", clips.moving(30), rate=clips.NTSC)
     info, frames = read(path)
