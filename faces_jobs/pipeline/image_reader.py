@@ -45,7 +45,7 @@ _ANIMATED = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 _SHORTEST_MS, _USUAL_MS = 10, 100.0
 _MILLISECOND = Fraction(1, 1000)
 _SUBFILE_TYPE, _REDUCED, _DNG_VERSION = 254, 1, 50706  # tags of TIFF, and a bit of the first
-_16_BITS = 65535.0
+_16_BITS, _12_BITS = 65535.0, 4095.0
 
 _log = logging.getLogger(__name__)
 
@@ -225,7 +225,7 @@ def _upright(image: Image.Image) -> Image.Image:
 def to_bgr(image: Image.Image) -> Picture:
     """Any mode of Pillow as (height, width, 3) uint8 BGR, alpha put on white.
 
-    16-bit and float pictures are brought to 8 bits; CMYK is converted without its profile.
+    12-bit, 16-bit and float pictures are brought to 8 bits; CMYK is converted without its profile.
     """
     if image.mode.startswith("I") or image.mode == "F":
         return _deep_gray(image)
@@ -240,9 +240,11 @@ def _deep_gray(image: Image.Image) -> Picture:
     levels = np.asarray(image, np.float32)
     levels = np.nan_to_num(levels, nan=0.0, posinf=_16_BITS, neginf=0.0)
     highest = float(levels.max(initial=0.0))
-    # Integers are 16 bits; floats have no agreed range, so 0..1, 0..255 or 0..their highest.
+    # Integers are 16 bits, or the 12 of a camera or scanner stored in 16, which would be all
+    # but black; floats have no agreed range, so 0..1, 0..255 or 0..their highest.
     if image.mode.startswith("I"):
-        scale = 255.0 / _16_BITS if highest > 255 or image.mode != "I" else 1.0
+        brightest = _16_BITS if highest > _12_BITS else _12_BITS
+        scale = 255.0 / brightest if highest > 255 or image.mode != "I" else 1.0
     else:
         scale = 255.0 if highest <= 1 else 255.0 / max(255.0, highest)
     gray = np.clip(levels * scale + 0.5, 0, 255).astype(np.uint8)

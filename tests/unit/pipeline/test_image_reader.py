@@ -99,6 +99,16 @@ def test_every_mode_becomes_bgr_of_eight_bits(tmp_path: Path, mode: str) -> None
     assert frame.picture_bgr[10, 25].min() > 243
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.tiff"])
+@pytest.mark.parametrize(("highest", "shown"), [(4095, 255), (65535, 255), (20000, 78)])
+def test_twelve_bits_that_are_stored_in_sixteen_are_as_bright_as_they_were(
+    tmp_path: Path, name: str, highest: int, shown: int
+) -> None:
+    levels = np.linspace(0, highest, 400).reshape(20, 20).astype(np.uint16)
+    _, [frame] = read(saved(tmp_path / name, Image.fromarray(levels)))
+    assert (frame.picture_bgr.min(), frame.picture_bgr.max()) == (0, shown)
+
+
 def test_a_picture_of_sixteen_bits_a_colour(tmp_path: Path) -> None:
     rows = b"".join(b"\0" + struct.pack(">3H", 65535, 0, 32768) * 4 for _ in range(3))
     path = tmp_path / "a.png"
