@@ -31,8 +31,9 @@ class Findings:
         self._held: dict[str, Any] | None = None  # the last frame, which keeps its scene
 
     def __enter__(self) -> Self:
-        self._file = self._path.open("x", encoding="utf-8")
-        self._file.write(json.dumps(self._header) + "\n")
+        with told_when_full():
+            self._file = self._path.open("x", encoding="utf-8")
+            self._file.write(json.dumps(self._header) + "\n")
         return self
 
     def __exit__(
@@ -42,8 +43,9 @@ class Findings:
         trace: TracebackType | None,
     ) -> None:
         if self._file is not None:
-            self._file.close()
-            self._file = None
+            file, self._file = self._file, None
+            with told_when_full():
+                file.close()
 
     def add(self, frame: Frame, faces: Sequence[Face], *, analysed: bool) -> None:
         """Keep the faces of an analysed frame.

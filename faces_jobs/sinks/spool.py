@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
 from faces_jobs.jobs.records import Attribute, FaceRecord, TrackRecord
 from faces_jobs.pipeline.values import Face, Frame
+from faces_jobs.storage import told_when_full
 
 
 class FaceSpool:
@@ -26,7 +28,8 @@ class FaceSpool:
         self._face_count = 0
 
     def __enter__(self) -> Self:
-        self._file = self._path.open("w+", encoding="utf-8")
+        with told_when_full():
+            self._file = self._path.open("w+", encoding="utf-8")
         return self
 
     def __exit__(
@@ -36,7 +39,8 @@ class FaceSpool:
         trace: TracebackType | None,
     ) -> None:
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # what is removed need not be whole
+                self._file.close()
             self._file = None
         self._path.unlink(missing_ok=True)
 
@@ -51,18 +55,28 @@ class FaceSpool:
         return self._face_count
 
     def add(self, frame: Frame, faces: Sequence[Face], *, analysed: bool) -> None:  # noqa: ARG002 (a sink's signature)
-        """Keep the faces of an analysed frame; the others only repeat what is known."""
+        """Keep the faces of an analysed frame; the others only repeat what is known.
+
+        Raises:
+            StorageFullError: there is no room for them.
+        """
         if not analysed:
             return
         file = self._open_file()
-        for face in faces:
-            file.write(_line(face.record))
+        with told_when_full():
+            for face in faces:
+                file.write(_line(face.record))
         self._face_count += len(faces)
 
     def finish(self, tracks: Sequence[TrackRecord]) -> None:
-        """Keep the item's tracks, and hold no file open from here on: there may be thousands."""
+        """Keep the item's tracks, and hold no file open from here on: there may be thousands.
+
+        Raises:
+            StorageFullError: there is no room for what was held back so far.
+        """
         self._tracks = tuple(tracks)
-        self._open_file().close()
+        with told_when_full():
+            self._open_file().close()
         self._file = None
 
     def __iter__(self) -> Iterator[FaceRecord]:
