@@ -1,9 +1,8 @@
 // A job's page: follows the job while it runs, filters faces in place, and seeks in its videos.
 
 import { localDates } from "./dates.js";
+import { follow } from "./follow.js";
 
-const POLL_MS = 1000;
-const RETRY_MS = 4000;
 const announcement = document.getElementById("announcement");
 const parser = new DOMParser();
 
@@ -63,71 +62,6 @@ async function refresh() {
     return true;
   }
   return false;
-}
-
-// The server says when something happens. Where it can't (too many wait), the page asks by itself.
-function follow() {
-  const live = document.getElementById("live");
-  if (!live || live.dataset.ended === "yes") {
-    return;
-  }
-  const source = new EventSource(live.dataset.events);
-  let running = false;
-  let again = false;
-  const show = async () => {
-    again = true;
-    if (running) {
-      return;
-    }
-    running = true;
-    try {
-      while (again) {
-        again = false;
-        if (await refresh()) {
-          source.close();
-          return;
-        }
-      }
-    } catch {
-      source.close();
-      poll();
-    } finally {
-      running = false;
-    }
-  };
-  for (const kind of ["state", "progress", "end"]) {
-    source.addEventListener(kind, show);
-  }
-  source.addEventListener("end", () => source.close());
-  source.addEventListener("deleted", () => {
-    source.close();
-    location.reload();
-  });
-  source.addEventListener("error", () => {
-    if (source.readyState === EventSource.CLOSED) {
-      poll();
-    } else {
-      announcement.textContent = "The server does not answer. Trying again.";
-    }
-  });
-}
-
-async function poll() {
-  for (;;) {
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-    try {
-      if (await refresh()) {
-        return;
-      }
-    } catch (error) {
-      if (error.message.includes("404")) {
-        location.reload(); // it was deleted
-        return;
-      }
-      announcement.textContent = "The server does not answer. Trying again.";
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-    }
-  }
 }
 
 let filtering = null;
@@ -203,4 +137,12 @@ document.addEventListener("submit", (event) => {
   }
 });
 
-follow();
+const live = document.getElementById("live");
+if (live && live.dataset.ended !== "yes") {
+  follow(live.dataset.events, {
+    refresh,
+    unreachable: () => {
+      announcement.textContent = "The server does not answer. Trying again.";
+    },
+  });
+}
