@@ -33,8 +33,13 @@ def open_browser() -> Iterator[Browser]:
         missing_service("Chromium is not installed: apt-get install chromium")
     expect.set_options(timeout=PATIENCE_SECONDS * 1000)
     with sync_playwright() as playwright:
-        # Chromium's own sandbox needs rights that containers and root do not have.
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=path,
+            # Chromium's own sandbox needs rights that containers and root do not have.
+            args=["--no-sandbox"],
+            # As users have it: Back shows a page as it was left.
+            ignore_default_args=["--disable-back-forward-cache"],
+        )
         try:
             yield browser
         finally:

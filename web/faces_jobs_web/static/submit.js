@@ -187,6 +187,16 @@ function finish() {
   upload.hidden = true;
 }
 
+// Back from the job's page a browser may show this page as it was left: with the form locked.
+window.addEventListener("pageshow", (event) => {
+  if (event.persisted) {
+    chosen = [];
+    submission = { key: null, fingerprint: null };
+    finish();
+    render();
+  }
+});
+
 form.addEventListener("submit", (event) => {
   const root = form.elements.namedItem("server_root");
   if (chosen.length === 0 && root?.value) {

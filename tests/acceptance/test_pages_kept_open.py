@@ -1,4 +1,4 @@
-"""Pages that follow a job in a real browser: many at once, and those that nobody sees."""
+"""Pages that stay open in a real browser: many at once, those that nobody sees, and Back."""
 
 from __future__ import annotations
 
@@ -81,3 +81,27 @@ def test_a_page_that_nobody_sees_catches_up_when_it_is_seen(
         assert [one.rpartition("/")[2] for one in asked] == ["healthz"]
         page.evaluate(HIDE, False)
         expect(page.locator(".facts")).to_contain_text("Cancelled")
+
+
+def test_back_from_a_job_leads_to_a_form_that_submits_again(
+    browser: Browser, web: RunningWeb, tmp_path: Path
+) -> None:
+    picture = tmp_path / "gray.png"
+    picture.write_bytes(png(64, 64))
+    with watched_page(browser) as watched:
+        page = watched.page
+        page.goto(web.url)
+        page.evaluate("addEventListener('pageshow', (event) => { window.kept = event.persisted; })")
+        addresses = []
+        for _ in range(2):
+            page.get_by_label("Choose files").set_input_files(picture)
+            page.get_by_role("button", name="Analyse").click()
+            page.wait_for_url("**/jobs/*")
+            addresses.append(page.url)
+            expect(page.locator("#announcement")).to_have_text("Waiting")
+            page.evaluate("history.back()")
+            expect(page).to_have_url(f"{web.url}/")
+            assert page.evaluate("window.kept") is True
+            expect(page.locator("#upload")).to_be_hidden()
+            expect(page.locator("#chosen")).to_be_hidden()
+        assert len(set(addresses)) == 2
