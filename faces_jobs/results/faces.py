@@ -25,6 +25,7 @@ from faces_jobs.jobs.query import AttributeFilter, FaceQuery, TrackQuery
 from faces_jobs.results.blocks import asks_blocks, faces_in_blocks
 from faces_jobs.results.narrowing import among_few, job_is, narrowed
 from faces_jobs.results.pages import (
+    COUNT,
     check_job,
     check_limit,
     read_cursor,
@@ -117,7 +118,7 @@ def face_conditions(query: FaceQuery) -> list[ColumnElement[bool]]:
 
 def tracks_question(query: TrackQuery) -> Select[TrackRow]:
     """The statement behind `list_tracks`, without its limit."""
-    place = read_cursor(query.cursor, (int, int))
+    place = read_cursor(query.cursor, (int, COUNT))
     conditions: list[ColumnElement[bool]] = [TrackRow.job_id == query.job_id]
     if query.item_id is not None:
         conditions.append(TrackRow.item_id == query.item_id)

@@ -26,7 +26,7 @@ from faces_jobs.jobs.query import DEFAULT_PAGE
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.jobs.status import ItemStatus, JobStatus
 from faces_jobs.jobs.unsure import parse_unsure_below
-from faces_jobs.results.pages import check_job, check_limit, read_cursor, write_cursor
+from faces_jobs.results.pages import COUNT, check_job, check_limit, read_cursor, write_cursor
 from faces_jobs.results.progress import (
     MOST_UNENDED,
     ItemsWork,
@@ -103,7 +103,7 @@ def list_items(
         OptionsError: cursor or limit can't be used.
     """
     check_limit(limit)
-    place = read_cursor(cursor, (int,))
+    place = read_cursor(cursor, (COUNT,))
     question = select(ItemRow).where(ItemRow.job_id == job_id).order_by(ItemRow.position)
     if place is not None:
         question = question.where(ItemRow.position > place[0])

@@ -19,7 +19,11 @@ from faces_jobs.errors import NotFoundError, OptionsError
 from faces_jobs.jobs.query import MAX_PAGE
 
 Place = int | float | str
+Kind = type[Place] | range
+# As wide as the database's columns: ids and frames, and what is counted within a job or item.
 MAX_INTEGER = 2**63 - 1
+MAX_COUNT = 2**31 - 1
+COUNT = range(-1, MAX_COUNT + 1)
 
 
 def check_limit(limit: int) -> None:
@@ -38,7 +42,7 @@ def write_cursor(place: Sequence[Place]) -> str:
     return base64.urlsafe_b64encode(written).rstrip(b"=").decode("ascii")
 
 
-def read_cursor(cursor: str | None, kinds: Sequence[type[Place]]) -> list[Place] | None:
+def read_cursor(cursor: str | None, kinds: Sequence[Kind]) -> list[Place] | None:
     """The place that a cursor stands for, each part of its kind; None for the first page.
 
     Raises:
@@ -62,7 +66,7 @@ def read_face_cursor(cursor: str | None) -> list[Place] | None:
     Raises:
         OptionsError: this is no cursor of a list of faces.
     """
-    return read_cursor(cursor, (int, float, int, int))
+    return read_cursor(cursor, (int, float, int, COUNT))
 
 
 def check_job(session: Session, job_id: str) -> None:
@@ -75,7 +79,9 @@ def check_job(session: Session, job_id: str) -> None:
         raise NotFoundError(f"There is no job {job_id}.")
 
 
-def _part(part: object, kind: type[Place]) -> Place:
+def _part(part: object, kind: Kind) -> Place:
+    if isinstance(kind, range) and type(part) is int and part in kind:
+        return part
     if kind is str and isinstance(part, str) and "\0" not in part and part.isprintable():
         return part
     if kind is int and type(part) is int and -1 <= part <= MAX_INTEGER:

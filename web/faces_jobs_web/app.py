@@ -38,6 +38,7 @@ from faces_jobs_web.guard import install_guard
 from faces_jobs_web.metrics import install_metrics
 from faces_jobs_web.rendering import install_rendering
 from faces_jobs_web.request_ids import install_request_ids
+from faces_jobs_web.row_numbers import RowConverter
 from faces_jobs_web.services import EXTENSION, Services
 from faces_jobs_web.watching import Watcher
 
@@ -50,6 +51,7 @@ def create_app(*, settings: Settings, database: Database, storage: Storage, queu
     """Make the web app. It closes nothing: what is passed in belongs to the caller."""
     app = Flask("faces_jobs_web", static_url_path="/static")
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.url_map.converters["row"] = RowConverter
     app.extensions[EXTENSION] = Services(
         settings=settings,
         database=database,

@@ -14,7 +14,6 @@ from typing import Any, BinaryIO
 from flask import Blueprint, Response, request, send_file
 from werkzeug.exceptions import HTTPException
 
-from faces_jobs.errors import NotFoundError
 from faces_jobs.jobs.documents import ArtifactPage
 from faces_jobs.results import list_artifacts, open_artifact
 from faces_jobs_web.answers import document_response
@@ -63,7 +62,7 @@ def index(job_id: str) -> Response:
     )
 
 
-@blueprint.get("/<int:artifact_id>")
+@blueprint.get("/<row:artifact_id>")
 @describes(
     Operation(
         tag="artifacts",
@@ -88,8 +87,6 @@ def download(job_id: str, artifact_id: int) -> Response:
     """Download a file, whole or in part."""
     filters = read_filters(DownloadFilters, request.args)
     held = services()
-    if artifact_id >= 2**63:
-        raise NotFoundError("There is no such artifact.")
     opened = open_artifact(held.database, held.storage, job_id, artifact_id)
     artifact = opened.document
     shown = filters.inline and artifact.kind in SHOWN_KINDS and artifact.media_type in SHOWN_TYPES

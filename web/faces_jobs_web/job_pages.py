@@ -121,7 +121,7 @@ def items(job_id: str) -> str:
     )
 
 
-@blueprint.get("/<job_id>/items/<int:item_id>")
+@blueprint.get("/<job_id>/items/<row:item_id>")
 @describes(Operation(tag="pages", answers=page("The annotated copy of one file.")))
 def item(job_id: str, item_id: int) -> str:
     """Show the annotated copy of one item, a video at the moment that is asked for."""

@@ -150,7 +150,7 @@ def _parameters(
             "name": name,
             "in": "path",
             "required": True,
-            "schema": {"type": "integer" if f"int:{name}" in rule.rule else "string"},
+            "schema": {"type": "integer" if f"row:{name}" in rule.rule else "string"},
         }
         for name in sorted(rule.arguments, key=rule.rule.index)
     ]

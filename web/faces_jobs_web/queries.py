@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
 from werkzeug.datastructures import MultiDict
 
 from faces_jobs.errors import OptionsError
@@ -22,12 +22,21 @@ from faces_jobs.jobs.query import (
     TrackQuery,
 )
 from faces_jobs.jobs.status import JobStatus
+from faces_jobs_web.row_numbers import Count, RowNumber
 
 FiltersType = TypeVar("FiltersType", bound=BaseModel)
 Milliseconds = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
-# Ids and numbers are 64-bit in the database; larger ones would fail there, not here.
-Number = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+def _storable(text: str) -> str:
+    # PostgreSQL takes none. Half a character (a lone surrogate) can't come in an address.
+    if "\0" in text:
+        raise ValueError("must not hold NUL characters")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_storable)]
 
 
 class NoFilters(BaseModel):
@@ -50,7 +59,7 @@ class WaitFilters(NoFilters):
 class PageFilters(NoFilters):
     """Which part of a list."""
 
-    cursor: str | None = Field(
+    cursor: Text | None = Field(
         default=None, description="`next_cursor` of the page before; none for the first page."
     )
     limit: int = Field(default=DEFAULT_PAGE, ge=1, le=MAX_PAGE, description="Most rows a page.")
@@ -60,20 +69,20 @@ class JobFilters(PageFilters):
     """Which jobs."""
 
     status: JobStatus | None = Field(default=None, description="Jobs in this state.")
-    label: str | None = Field(default=None, description="Jobs whose label contains this text.")
+    label: Text | None = Field(default=None, description="Jobs whose label contains this text.")
 
 
 class AuditFilters(PageFilters):
     """Which deletions."""
 
-    job: str | None = Field(default=None, description="Of the job with this id.")
+    job: Text | None = Field(default=None, description="Of the job with this id.")
 
 
 class ArtifactFilters(PageFilters):
     """Which artifacts."""
 
-    item: Number | None = Field(default=None, description="Of the item with this id.")
-    kind: str | None = Field(default=None, description="Of this kind, such as `faces_csv`.")
+    item: RowNumber | None = Field(default=None, description="Of the item with this id.")
+    kind: Text | None = Field(default=None, description="Of this kind, such as `faces_csv`.")
 
 
 class MomentFilters(NoFilters):
@@ -94,7 +103,7 @@ class DownloadFilters(NoFilters):
 
 
 class _TrackRange(PageFilters):
-    item: Number | None = Field(default=None, description="In the item with this id.")
+    item: RowNumber | None = Field(default=None, description="In the item with this id.")
     min_time_ms: Milliseconds | None = Field(
         default=None, description="Seen at or after this time of the item."
     )
@@ -104,7 +113,7 @@ class _TrackRange(PageFilters):
 
 
 class _FaceRange(_TrackRange):
-    track: Number | None = Field(default=None, description="Of this track of its item.")
+    track: Count | None = Field(default=None, description="Of this track of its item.")
     min_score: Fraction | None = Field(default=None, description="Lowest detector score.")
 
 
@@ -153,7 +162,7 @@ def read_filters(model: type[FiltersType], arguments: MultiDict[str, str]) -> Fi
         filters = model.model_validate(values)
     except ValidationError as error:
         for problem in error.errors(include_url=False, include_input=False, include_context=False):
-            wrong[str(problem["loc"][0])] = problem["msg"]
+            wrong[str(problem["loc"][0])] = problem["msg"].removeprefix("Value error, ")
         raise OptionsError(wrong) from error
     if wrong:
         raise OptionsError(wrong)

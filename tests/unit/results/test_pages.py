@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faces_jobs.errors import OptionsError
-from faces_jobs.results.pages import MAX_INTEGER, read_cursor, write_cursor
+from faces_jobs.results.pages import COUNT, MAX_COUNT, MAX_INTEGER, read_cursor, write_cursor
 
 
 @given(st.integers(0, MAX_INTEGER), st.floats(allow_nan=False, allow_infinity=False))
@@ -53,6 +53,12 @@ def test_places_of_other_kinds_are_refused(place: object) -> None:
     cursor = base64.urlsafe_b64encode(json.dumps(place).encode()).decode().rstrip("=")
     with pytest.raises(OptionsError, match="cursor"):
         read_cursor(cursor, (int,))
+
+
+def test_a_count_that_no_column_holds_is_refused() -> None:
+    assert read_cursor(write_cursor([MAX_COUNT]), (COUNT,)) == [MAX_COUNT]
+    with pytest.raises(OptionsError, match="cursor"):
+        read_cursor(write_cursor([MAX_COUNT + 1]), (COUNT,))
 
 
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "1e999", "true", "1", '"1"'])
