@@ -137,6 +137,30 @@ def test_others_are_answered_while_an_upload_comes_in(web: RunningWeb) -> None:
     httpx.delete(f"{web.url}/api/v1/jobs/{job['id']}")
 
 
+@pytest.mark.parametrize("size", ["xyz", "-5", ""])
+@pytest.mark.parametrize(
+    ("path", "form"),
+    [
+        ("/api/v1/jobs", FORM["Content-Type"]),
+        ("/api/v1/jobs", "application/json"),
+        ("/", FORM["Content-Type"]),
+        ("/login", "application/x-www-form-urlencoded"),
+    ],
+)
+def test_a_broken_chunk_is_a_bad_request(web: RunningWeb, size: str, path: str, form: str) -> None:
+    first = next(body(CHUNK))
+    with socket.create_connection(("127.0.0.1", web.port)) as connection:
+        head = (
+            f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{web.port}\r\n"
+            f"Content-Type: {form}\r\nTransfer-Encoding: chunked\r\n\r\n{len(first):x}\r\n"
+        )
+        connection.sendall(head.encode() + first + f"\r\n{size}\r\nabc\r\n".encode())
+        answer = connection.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 400 "), answer
+    assert answer.count(b"HTTP/1.1") == 1, "where a next request would begin is not known"
+    assert "Traceback" not in web.log.read_text()
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_at_once_and_well(
     tmp_path: Path, sqlite_template: Path, how: signal.Signals

@@ -11,8 +11,9 @@ import logging
 import secrets
 
 from flask import Flask, Response, g, render_template, request
+from gunicorn.http.errors import ParseException
 from pydantic import BaseModel, ConfigDict, Field
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.sansio.response import Response as AnyResponse
 
@@ -100,6 +101,7 @@ def install_error_handlers(app: Flask) -> None:
     """Make every error of the app a problem or an error page."""
     app.register_error_handler(FacesJobsError, _on_own_error)
     app.register_error_handler(HTTPException, _on_http_error)
+    app.register_error_handler(ParseException, _on_broken_body)
     app.register_error_handler(Exception, _on_unknown_error)
 
 
@@ -148,6 +150,11 @@ def _on_http_error(error: HTTPException) -> AnyResponse:
         if name.lower() not in {"content-type", "content-length"}:
             response.headers[name] = value
     return response
+
+
+def _on_broken_body(_error: ParseException) -> AnyResponse:
+    # The server's own reader found it, of a body that came in chunks.
+    return _on_http_error(BadRequest("The body breaks off or is malformed: send it again."))
 
 
 def _on_unknown_error(error: Exception) -> Response:

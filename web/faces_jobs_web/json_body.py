@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from flask import request
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
@@ -17,6 +19,8 @@ def json_body() -> object:
         raise UnsupportedMediaType("Send this as application/json.")
     try:
         value: object = request.get_json()
-    except BadRequest as error:
-        raise BadRequest("The body is no JSON.") from error
+        # Half of a character (a lone surrogate) can be written in JSON, and kept or sent nowhere.
+        json.dumps(value, ensure_ascii=False).encode()
+    except (BadRequest, RecursionError, UnicodeEncodeError) as error:
+        raise BadRequest("The body is no JSON, or holds what is no text.") from error
     return value

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from flask import Request
+from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.sansio.multipart import (
     Data,
@@ -186,7 +187,11 @@ def _drain(request: Request) -> None:
         try:
             if not request.environ["wsgi.input"].read(CHUNK_BYTES):
                 return
-        except (OSError, ValueError):  # the connection is gone: nobody waits for an answer
+        except (
+            OSError,
+            ValueError,
+            ParseException,
+        ):  # broken, or the connection is gone: nobody waits for an answer
             return
 
 

@@ -91,6 +91,22 @@ def test_a_json_body_is_read_strictly(
     assert_problem(client.post(JOBS, json=body), 422, "invalid-options", fields=wrong)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"root": "films", "path": "\\ud800"}',
+        '{"root": "\\udfff"}',
+        '{"\\ud800": 1}',
+        '{"root": "films", "options": {"\\ud800": 1}}',
+        "[" * 100_000,
+    ],
+)
+def test_json_that_is_no_text_is_refused(make_app: MakeApp, films: Path, body: str) -> None:
+    client = client_of(make_app(roots={"films": films}))
+    refused = client.post(JOBS, data=body, content_type="application/json")
+    assert_problem(refused, 400, "bad-request")
+
+
 def test_malformed_or_huge_json_is_refused(client: WebClient) -> None:
     response = client.post(JOBS, data="{", content_type="application/json")
     assert_problem(response, 400, "bad-request")
