@@ -8,9 +8,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from urllib.parse import quote
 
 import httpx
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from faces_jobs.errors import NotFoundError, ServerError
 from faces_jobs.jobs.documents import (
@@ -119,7 +120,7 @@ class Client:
         Raises:
             NotFoundError: there is no such job.
         """
-        return self._get(JobDocument, f"{API}/jobs/{job_id}")
+        return self._get(JobDocument, _job_path(job_id))
 
     def follow(self, job_id: str) -> Iterator[JobDocument]:
         """A job each time that it changes, up to its end; the server answers when it does.
@@ -127,7 +128,7 @@ class Client:
         Raises:
             NotFoundError: there is no such job, or no more.
         """
-        path = f"{API}/jobs/{job_id}"
+        path = _job_path(job_id)
         headers: dict[str, str] = {}
         while True:
             with self._answering():
@@ -137,13 +138,13 @@ class Client:
                 time.sleep(BUSY_SECONDS)
                 headers = {}
             elif answer.is_success:
-                headers = {"If-None-Match": answer.headers["ETag"]}
-                job = JobDocument.model_validate_json(answer.content)
+                job = self._read(JobDocument, answer)
+                headers = {"If-None-Match": answer.headers.get("ETag", "")}
                 yield job
                 if job.status.ended:
                     return
             elif answer.status_code != httpx.codes.NOT_MODIFIED:
-                raise _refusal(answer)
+                raise self._refusal(answer)
 
     def jobs(self, *, limit: int) -> JobPage:
         """The newest jobs."""
@@ -151,30 +152,30 @@ class Client:
 
     def items(self, job_id: str) -> Iterator[ItemDocument]:
         """All items of a job."""
-        pages = self._pages(ItemPage, f"{API}/jobs/{job_id}/items", {})
+        pages = self._pages(ItemPage, f"{_job_path(job_id)}/items", {})
         return (item for page in pages for item in page.items)
 
     def tracks(self, job_id: str, filters: Parameters | None = None) -> Iterator[TrackDocument]:
         """All tracks of a job that pass the filters."""
-        pages = self._pages(TrackPage, f"{API}/jobs/{job_id}/tracks", filters or {})
+        pages = self._pages(TrackPage, f"{_job_path(job_id)}/tracks", filters or {})
         return (track for page in pages for track in page.tracks)
 
     def faces(
         self, job_id: str | None, filters: Parameters | None = None
     ) -> Iterator[FaceDocument]:
         """All faces that pass the filters, of one job or of all."""
-        path = f"{API}/jobs/{job_id}/faces" if job_id else f"{API}/faces"
+        path = f"{_job_path(job_id)}/faces" if job_id else f"{API}/faces"
         pages = self._pages(FacePage, path, filters or {})
         return (face for page in pages for face in page.faces)
 
     def artifacts(self, job_id: str) -> Iterator[ArtifactDocument]:
         """All artifacts of a job."""
-        pages = self._pages(ArtifactPage, f"{API}/jobs/{job_id}/artifacts", {})
+        pages = self._pages(ArtifactPage, f"{_job_path(job_id)}/artifacts", {})
         return (artifact for page in pages for artifact in page.artifacts)
 
     def artifact_url(self, artifact: ArtifactDocument) -> str:
         """Where an artifact is downloaded from."""
-        return f"{self._server}{API}/jobs/{artifact.job_id}/artifacts/{artifact.id}"
+        return f"{self._server}{_job_path(artifact.job_id)}/artifacts/{artifact.id}"
 
     def download(self, artifact: ArtifactDocument, folder: Path) -> Path:
         """Fetch an artifact into `folder`; it has its name only when it is whole.
@@ -188,7 +189,7 @@ class Client:
         with self._answering(), self._http.stream("GET", self.artifact_url(artifact)) as answer:
             if not answer.is_success:
                 answer.read()
-                raise _refusal(answer)
+                raise self._refusal(answer)
             with part.open("wb") as file:
                 for chunk in answer.iter_bytes(DOWNLOAD_CHUNK):
                     received += file.write(chunk)
@@ -228,7 +229,7 @@ class Client:
 
     def delete(self, job_id: str) -> None:
         """Delete a job with its rows and files."""
-        self._request("DELETE", f"{API}/jobs/{job_id}")
+        self._request("DELETE", _job_path(job_id))
 
     def retry(self, job_id: str) -> JobDocument:
         """Work again on what failed of an ended job, or was cancelled.
@@ -244,8 +245,8 @@ class Client:
         Raises:
             ServerError: it had already ended, or there is no such priority.
         """
-        answer = self._request("PATCH", f"{API}/jobs/{job_id}", json={"priority": priority})
-        return JobDocument.model_validate_json(answer.content)
+        answer = self._request("PATCH", _job_path(job_id), json={"priority": priority})
+        return self._read(JobDocument, answer)
 
     def audit(self, job_id: str | None = None) -> Iterator[AuditDocument]:
         """All deletions, newest first; of one job, or of all."""
@@ -254,22 +255,25 @@ class Client:
         return (entry for page in pages for entry in page.entries)
 
     def _act(self, job_id: str, verb: str) -> JobDocument:
-        answer = self._request("POST", f"{API}/jobs/{job_id}/{verb}")
-        return JobDocument.model_validate_json(answer.content)
+        answer = self._request("POST", f"{_job_path(job_id)}/{verb}")
+        return self._read(JobDocument, answer)
 
     def _submit(
         self, body: Mapping[str, Any], idempotency_key: str | None, owner: str
     ) -> JobDocument:
         given = {"Idempotency-Key": idempotency_key, "Faces-Owner": owner}
-        headers = {name: value for name, value in given.items() if value}
+        # What the shell gave that is no text is sent as it came: the server tells what is wrong.
+        headers = {
+            name: value.encode("utf-8", "surrogateescape") for name, value in given.items() if value
+        }
         answer = self._request("POST", f"{API}/jobs", headers=headers, **body)
-        return JobDocument.model_validate_json(answer.content)
+        return self._read(JobDocument, answer)
 
     def _get(
         self, document: type[DocumentType], path: str, parameters: Parameters | None = None
     ) -> DocumentType:
         answer = self._request("GET", path, params=dict(parameters or {}))
-        return document.model_validate_json(answer.content)
+        return self._read(document, answer)
 
     def _pages(
         self, document: type[DocumentType], path: str, parameters: Parameters
@@ -287,7 +291,7 @@ class Client:
         with self._answering():
             answer = self._http.request(method, path, **request)
         if not answer.is_success:
-            raise _refusal(answer)
+            raise self._refusal(answer)
         return answer
 
     @contextmanager
@@ -303,19 +307,36 @@ class Client:
                 problem={},
             ) from error
 
+    def _read(self, document: type[DocumentType], answer: httpx.Response) -> DocumentType:
+        try:
+            return document.model_validate_json(answer.content)
+        except ValidationError as error:
+            raise self._is_no_server() from error
 
-def _refusal(answer: httpx.Response) -> ServerError | NotFoundError:
-    try:
-        problem = answer.json()
-    except ValueError:
-        problem = {}
-    if not isinstance(problem, dict):
-        problem = {}
-    detail = problem.get("detail") or problem.get("title") or answer.reason_phrase
-    if answer.status_code == httpx.codes.NOT_FOUND:
-        return NotFoundError(str(detail))
-    return ServerError(
-        f"The server refused ({answer.status_code}): {detail}",
-        status=answer.status_code,
-        problem=problem,
-    )
+    def _refusal(self, answer: httpx.Response) -> ServerError | NotFoundError:
+        try:
+            problem = answer.json()
+        except ValueError:
+            problem = {}
+        if not isinstance(problem, dict):
+            problem = {}
+        detail = problem.get("detail") or problem.get("title") or answer.reason_phrase
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return NotFoundError(str(detail)) if "code" in problem else self._is_no_server()
+        return ServerError(
+            f"The server refused ({answer.status_code}): {detail}",
+            status=answer.status_code,
+            problem=problem,
+        )
+
+    def _is_no_server(self) -> ServerError:
+        return ServerError(
+            f"What answers at {self._server} is no faces_jobs server, or one of another version: "
+            "correct FACES_JOBS_SERVER_URL.",
+            status=0,
+            problem={},
+        )
+
+
+def _job_path(job_id: str) -> str:
+    return f"{API}/jobs/{quote(job_id, safe='', errors='replace')}"

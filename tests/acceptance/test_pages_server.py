@@ -100,6 +100,15 @@ def test_a_client_that_sends_too_much_sees_why(web: RunningWeb, tmp_path: Path) 
     assert web.uploads() == []
 
 
+def test_an_owner_may_have_any_name(web: RunningWeb, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(png())
+    with Client(web.url) as client:
+        job = client.submit_files([(path.name, path)], {}, owner="Zoë 佐藤")
+        client.delete(job.id)
+    assert job.owner == "Zoë 佐藤"
+
+
 def test_a_client_that_goes_away_leaves_nothing(web: RunningWeb) -> None:
     with socket.create_connection(("127.0.0.1", web.port)) as connection:
         head = (

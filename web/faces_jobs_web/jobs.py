@@ -19,6 +19,7 @@ from faces_jobs_web.submission import (
     FolderSubmission,
     OptionsInput,
     check_may_submit,
+    header_text,
     read_folder_submission,
     submit_named_folder,
     submit_upload,
@@ -56,8 +57,8 @@ def upload_schema() -> dict[str, object]:
         request_headers={
             KEY_HEADER: "1 to 255 printable characters. The same submission sent again with the "
             "same key returns the first job; another submission with it is refused.",
-            OWNER_HEADER: "Whose job it is, up to 128 characters. Owners take turns. Without "
-            "it the job belongs to the one owner that all share who do not say.",
+            OWNER_HEADER: "Whose job it is, up to 128 characters, in UTF-8. Owners take turns. "
+            "Without it the job belongs to the one owner that all share who do not say.",
         },
         answers={
             201: Answer("The job.", JobDocument, headers=_HEADERS),
@@ -73,8 +74,8 @@ def create() -> Response:
     item's error, as long as another one can. JSON names a folder below one of the server's roots.
     """
     held = services()
-    key = request.headers.get(KEY_HEADER)
-    owner = request.headers.get(OWNER_HEADER, "")
+    key = header_text(KEY_HEADER)
+    owner = header_text(OWNER_HEADER) or ""
     if request.mimetype == "multipart/form-data":
         with receive_upload(
             request,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from flask import request
 from pydantic import BaseModel, ConfigDict, Field, create_model
+from werkzeug.exceptions import BadRequest
 
 from faces_jobs.db.limits import check_queue
 from faces_jobs.errors import OptionsError
@@ -45,6 +47,20 @@ class FolderSubmission(BaseModel):
     root: str = Field(description="Name of a root, as `GET /api/v1/roots` lists them.")
     path: str = Field(default="", description="Folder or file below the root, with '/' between.")
     options: OptionsInput = Field(default_factory=OptionsInput)  # type: ignore[valid-type]  # made above
+
+
+def header_text(name: str) -> str | None:
+    """A header that people fill in; None: it was not sent.
+
+    Raises:
+        BadRequest: it is not in UTF-8.
+    """
+    sent = request.headers.get(name)
+    try:
+        # WSGI hands on bytes as if they were Latin-1.
+        return None if sent is None else sent.encode("latin-1").decode("utf-8")
+    except UnicodeError as error:
+        raise BadRequest(f"The header {name} is not in UTF-8.") from error
 
 
 def check_may_submit(held: Services, key: str | None, owner: str = "") -> None:

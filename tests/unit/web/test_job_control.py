@@ -98,6 +98,11 @@ def test_a_job_has_its_owner(client: WebClient) -> None:
     assert named.json["owner"] == "archive"
     assert client.post(JOBS, data={"files": upload()}).json["owner"] == ""
     assert "archive" in client.get(f"/jobs/{named.json['id']}").text
+    for name in ("Zoë", "佐藤"):
+        sent = {"Faces-Owner": name.encode().decode("latin-1")}  # a header is bytes: these
+        assert client.post(JOBS, data={"files": upload()}, headers=sent).json["owner"] == name
+    broken = client.post(JOBS, data={"files": upload()}, headers={"Faces-Owner": "Zo\xeb"})
+    assert_problem(broken, 400, "bad-request")
     long = client.post(JOBS, data={"files": upload()}, headers={"Faces-Owner": "x" * 129})
     assert_problem(long, 422, "invalid-options", fields={"owner"})
 

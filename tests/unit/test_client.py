@@ -1,0 +1,108 @@
+"""The HTTP client at servers that are not ours, and with names of all kinds."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from faces_jobs.client import Client
+from faces_jobs.errors import ServerError
+from tests.unit.web.media_files import png
+
+JOB = "0b9e0000-0000-4000-8000-000000000000"
+
+
+class Elsewhere(BaseHTTPRequestHandler):
+    """Another program: it answers everything with a page, and notes what it was asked."""
+
+    url: ClassVar[str]
+    status: ClassVar[int] = 200
+    asked: ClassVar[list[str]] = []
+    owners: ClassVar[list[bytes]] = []
+
+    def _answer(self) -> None:
+        self.asked.append(self.path)
+        self.owners.append(self.headers.get("Faces-Owner", "").encode("latin-1"))
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        page = b"<!doctype html><title>Hello</title>"
+        self.send_response(self.status)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(page)))
+        self.end_headers()
+        self.wfile.write(page)
+
+    do_GET = do_POST = do_PATCH = _answer  # noqa: N815 (the names that http.server looks for)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def another_program(status: int) -> Iterator[type[Elsewhere]]:
+    handler = type("Handler", (Elsewhere,), {"status": status, "asked": [], "owners": []})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        handler.url = f"http://127.0.0.1:{server.server_port}"
+        try:
+            yield handler
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize("status", [200, 404])
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda client: client.job(JOB),
+        lambda client: client.jobs(limit=1),
+        lambda client: next(client.follow(JOB)),
+        lambda client: next(client.items(JOB)),
+        lambda client: client.cancel(JOB),
+        lambda client: client.prioritise(JOB, "low"),
+        lambda client: client.submit_folder("films", "", {}),
+    ],
+)
+def test_another_program_at_the_address_is_told_as_such(
+    ask: Callable[[Client], object], status: int
+) -> None:
+    with (
+        another_program(status) as program,
+        Client(program.url) as client,
+        pytest.raises(ServerError, match=r"is no faces_jobs server.*FACES_JOBS_SERVER_URL"),
+    ):
+        ask(client)
+
+
+def test_a_job_s_id_never_becomes_another_path() -> None:
+    with another_program(200) as program, Client(program.url) as client:
+        for job_id in ("a/b?c#d", "..%2f", "ü"):
+            with pytest.raises(ServerError):
+                client.job(job_id)
+        with pytest.raises(ServerError):
+            client.cancel("x/../y")
+    assert program.asked == [
+        "/api/v1/jobs/a%2Fb%3Fc%23d",
+        "/api/v1/jobs/..%252f",
+        "/api/v1/jobs/%C3%BC",
+        "/api/v1/jobs/x%2F..%2Fy/cancel",
+    ]
+
+
+def test_an_owner_is_sent_whatever_letters_it_has(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(png())
+    with (
+        another_program(200) as program,
+        Client(program.url) as client,
+        pytest.raises(ServerError),
+    ):
+        client.submit_files([("a.png", path)], {}, owner="Zoë 佐")
+    assert program.owners == ["Zoë 佐".encode()]
