@@ -45,7 +45,9 @@ class Elsewhere(BaseHTTPRequestHandler):
 
 @contextmanager
 def another_program(status: int) -> Iterator[type[Elsewhere]]:
-    handler = type("Handler", (Elsewhere,), {"status": status, "asked": [], "owners": []})
+    handler: type[Elsewhere] = type(
+        "Handler", (Elsewhere,), {"status": status, "asked": [], "owners": []}
+    )
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()

@@ -8,14 +8,10 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
-from faces_jobs.errors import OptionsError
-from faces_jobs.jobs.documents import FacePage
-from faces_jobs.jobs.labels import HEADS
 from faces_jobs.results import (
     get_item,
     get_job,
     list_artifacts,
-    list_faces,
     list_items,
     list_jobs,
     list_tracks,
@@ -26,17 +22,16 @@ from faces_jobs_web.job_control import FORM_BODY
 from faces_jobs_web.operations import Answer, Operation, describes, page
 from faces_jobs_web.queries import (
     ArtifactFilters,
-    FaceFilters,
     JobFilters,
     MomentFilters,
     PageFilters,
     TrackFilters,
-    face_query,
     read_filters,
     track_query,
     without_blanks,
 )
 from faces_jobs_web.services import services
+from faces_jobs_web.shown_filters import Chip, chips_of, faces_shown, next_url
 
 blueprint = Blueprint("job_pages", __name__, url_prefix="/jobs")
 
@@ -89,7 +84,7 @@ def show(job_id: str) -> str:
         images=artifacts("annotated_image", SHOWN_IMAGES),
         exports=[one for kind in EXPORT_KINDS for one in artifacts(kind, 1)],
         tracks=list_tracks(database, track_query(track_filters, job_id)),
-        **_faces(job_id, MultiDict({"limit": str(FACES_A_PAGE)})),
+        **faces_shown(database, job, MultiDict({"limit": str(FACES_A_PAGE)})),
     )
 
 
@@ -154,6 +149,7 @@ def tracks(job_id: str) -> str:
         "tracks.html",
         job=get_job(database, job_id),
         tracks=found,
+        chips=_chips(job_id),
         next_url=_next_url(found.next_cursor),
     )
 
@@ -162,8 +158,10 @@ def tracks(job_id: str) -> str:
 @describes(Operation(tag="pages", answers=page("The faces of a job, filtered.")))
 def faces(job_id: str) -> str:
     """Show the faces of a job in a table with filters, page by page."""
-    job = get_job(services().database, job_id)
-    return render_template("faces.html", job=job, **_faces(job_id, _arguments(FACES_A_PAGE)))
+    database = services().database
+    job = get_job(database, job_id)
+    shown = faces_shown(database, job, _arguments(FACES_A_PAGE))
+    return render_template("faces.html", job=job, **shown)
 
 
 @blueprint.get("/<job_id>/files")
@@ -184,6 +182,7 @@ def files(job_id: str) -> str:
         "files.html",
         job=get_job(database, job_id),
         artifacts=found.artifacts,
+        chips=_chips(job_id),
         next_url=_next_url(found.next_cursor),
     )
 
@@ -198,52 +197,6 @@ def delete(job_id: str) -> AnyResponse:
     return redirect(url_for("job_pages.index"), 303)
 
 
-def _faces(job_id: str, arguments: MultiDict[str, str]) -> dict[str, Any]:
-    """What the faces table needs. What is wrong with the filters is shown beside them."""
-    asked = {name: arguments.get(name, "") for name in arguments}
-    wrong: dict[str, str] = {}
-    page_of_faces = FacePage(faces=[], next_cursor=None)
-    try:
-        filters = read_filters(FaceFilters, _as_the_api_asks(arguments))
-        page_of_faces = list_faces(services().database, face_query(filters, job_id))
-    except OptionsError as error:
-        wrong = error.fields
-    next_url = None
-    if page_of_faces.next_cursor is not None:
-        following: dict[str, Any] = {**asked, "cursor": page_of_faces.next_cursor}
-        next_url = url_for("job_pages.faces", job_id=job_id, **following)
-    return {
-        "faces": page_of_faces.faces,
-        "faces_next_url": next_url,
-        "asked": asked,
-        "wrong": wrong,
-    }
-
-
-def _as_the_api_asks(arguments: MultiDict[str, str]) -> MultiDict[str, str]:
-    """What the form asks, in the API's words.
-
-    People filter by seconds, where all that machines read speaks milliseconds; and by one lowest
-    probability, which is that of each attribute asked for.
-    """
-    names = {"from_seconds": "min_time_ms", "to_seconds": "max_time_ms"}
-    heads = [head for head in HEADS if head in arguments]
-    asked: MultiDict[str, str] = MultiDict()
-    for name, text in arguments.items(multi=True):
-        if name in names:
-            try:
-                asked.add(names[name], str(float(text) * 1000))
-            except ValueError as error:
-                raise OptionsError({name: "must be a number of seconds"}) from error
-        elif name == "min_probability":
-            if not heads:
-                raise OptionsError({name: "is of an attribute: choose one above"})
-            asked.update({f"{head}_min_probability": text for head in heads})
-        else:
-            asked.add(name, text)
-    return asked
-
-
 def _arguments(limit: int) -> MultiDict[str, str]:
     arguments = without_blanks(request.args)
     arguments.setdefault("limit", str(limit))
@@ -251,7 +204,13 @@ def _arguments(limit: int) -> MultiDict[str, str]:
 
 
 def _next_url(cursor: str | None) -> str | None:
-    if cursor is None or request.endpoint is None:
-        return None
-    following = {**without_blanks(request.args).to_dict(), "cursor": cursor}
-    return url_for(request.endpoint, **{**(request.view_args or {}), **following})
+    return next_url(_here(), without_blanks(request.args).to_dict(flat=False), cursor)
+
+
+def _chips(job_id: str) -> list[Chip]:
+    asked = without_blanks(request.args).to_dict(flat=False)
+    return chips_of(services().database, job_id, _here(), asked)
+
+
+def _here() -> str:
+    return url_for(str(request.endpoint), **(request.view_args or {}))

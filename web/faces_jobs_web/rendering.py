@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -59,13 +58,7 @@ def _on_every_page() -> dict[str, Any]:
         "answers": ANSWERS,
         "unsure": UNSURE,
         "job_statuses": list(JobStatus),
-        "first_page_of": first_page_of,
     }
-
-
-def first_page_of(asked: Mapping[str, str]) -> dict[str, str]:
-    """The same filters without a place in their pages."""
-    return {name: text for name, text in asked.items() if name not in {"cursor", "limit"}}
 
 
 def coded(text: str) -> Markup:

@@ -192,6 +192,69 @@ def test_the_faces_table_filters_by_address_alone(client: WebClient, done: str) 
         assert said in wrong.text
 
 
+def linked(page: str, pattern: str) -> list[str]:
+    """The addresses of links whose tag fits."""
+    return [found.replace("&amp;", "&") for found in re.findall(pattern, page)]
+
+
+CHIP = r'<a class="chip" href="([^"]+)"'
+
+
+def test_a_filter_of_a_link_is_shown_kept_and_taken_away(client: WebClient, done: str) -> None:
+    (link,) = {*linked(client.get(f"/jobs/{done}").text, r'href="([^"]+track=1)" data-filter')}
+    page = client.get(f"{link}&gender=female").text
+    assert "only &lt;img src=x onerror=alert(1)&gt;.png" in page
+    assert len(re.findall("data-seek", page)) == 6
+    assert re.search(r'<input type="hidden" name="item" value="\d+">', page), "the form keeps it"
+    assert linked(page, CHIP) == [f"/jobs/{done}/faces?track=1&gender=female"]
+    assert not linked(client.get(linked(page, CHIP)[0]).text, CHIP)
+
+
+@pytest.mark.parametrize(
+    ("query", "found", "shown"),
+    [
+        ("gender=female,male", 12, '<option value="female,male" selected>female or male'),
+        ("gender=female&gender=male", 12, '<option value="female,male" selected>female or male'),
+        ("gender_min_probability=0.95", 6, "gender min probability 0.95 "),
+        ("max_time_ms=500", 4, "max time ms 500"),
+        ("item=9", 0, "item 9"),
+        (f"item={10**30}", 0, f"item {10**30}"),
+        ("endpoint=x&job_id=y&_scheme=z", 0, "endpoint x"),
+    ],
+)
+def test_filters_that_came_by_address_are_shown(
+    client: WebClient, done: str, query: str, found: int, shown: str
+) -> None:
+    page = client.get(f"/jobs/{done}/faces?{query}").text
+    assert len(re.findall("data-seek", page)) == found
+    assert shown.strip() in page
+
+
+def test_next_pages_keep_all_filters(client: WebClient, done: str) -> None:
+    for part in ("faces", "tracks"):
+        query = "gender=female&gender=male&limit=1"
+        page = client.get(f"/jobs/{done}/{part}?{query}").text
+        (following,) = linked(page, r'rel="next" href="([^"]+)"')
+        assert following.startswith(f"/jobs/{done}/{part}?{query}&cursor=")
+    tracks = client.get(f"/jobs/{done}/tracks?gender=female&gender=male").text
+    assert "gender female or male" in tracks
+    assert linked(tracks, CHIP) == [f"/jobs/{done}/tracks"]
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("from_seconds=-1", "From, seconds: Input should be greater"),
+        ("gender=male&min_probability=2", "Probability from: Input should be less"),
+        ("min_score=x", "Lowest score: Input should be a valid number"),
+    ],
+)
+def test_what_is_wrong_is_called_as_in_the_form(
+    client: WebClient, done: str, query: str, said: str
+) -> None:
+    assert said in client.get(f"/jobs/{done}/faces?{query}").text
+
+
 def test_a_link_to_a_moment_leads_to_where_it_is_shown(client: WebClient, done: str) -> None:
     for part in ("", "/tracks", "/faces"):
         page = client.get(f"/jobs/{done}{part}").text
