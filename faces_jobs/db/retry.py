@@ -6,6 +6,8 @@ stays until the new attempt replaces it, as do the job's exports.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from sqlalchemy import ColumnElement, and_, case, delete, func, insert, literal, select
 from sqlalchemy.orm import Session
 
@@ -32,13 +34,9 @@ def retry_job(session: Session, job_id: str) -> None:
         raise NotFoundError(f"There is no job {job_id}.")
     if not job.status.ended:
         raise StateError(f"The job has not ended ({job.status}): there is nothing to retry yet.")
-    again = and_(
-        ItemRow.job_id == job_id,
-        ItemRow.status.in_((ItemStatus.FAILED, ItemStatus.CANCELLED)),
-        ItemRow.source.is_not(None),
-    )
+    again = and_(ItemRow.job_id == job_id, is_tried_again())
     items = session.scalar(select(func.count()).select_from(ItemRow).where(again)) or 0
-    if not items and _has_exports(session, job_id):
+    if not items and not without_exports(session, [job_id]):
         raise StateError(
             "There is nothing to retry: what did not succeed was refused when it was submitted. "
             "Submit other files as a new job."
@@ -102,10 +100,17 @@ def _begin_job_again(session: Session, job_id: str, *, has_items: bool) -> None:
     )
 
 
-def _has_exports(session: Session, job_id: str) -> bool:
-    found = session.scalar(
-        select(ArtifactRow.id)
-        .where(ArtifactRow.job_id == job_id, ArtifactRow.item_id.is_(None))
-        .limit(1)
+def is_tried_again() -> ColumnElement[bool]:
+    """What is to hold of an item of an ended job for a retry to work on it."""
+    return and_(
+        ItemRow.status.in_((ItemStatus.FAILED, ItemStatus.CANCELLED)),
+        ItemRow.source.is_not(None),
     )
-    return found is not None
+
+
+def without_exports(session: Session, job_ids: Collection[str]) -> set[str]:
+    """Those of these jobs that have no exports, which a retry writes."""
+    found = select(ArtifactRow.job_id).where(
+        ArtifactRow.job_id.in_(job_ids), ArtifactRow.item_id.is_(None)
+    )
+    return set(job_ids) - set(session.scalars(found)) if job_ids else set()

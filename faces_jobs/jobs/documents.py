@@ -124,6 +124,9 @@ class JobDocument(Document):
     face_count: int
     track_count: int
     damaged_frames: int = Field(default=0, description="Of all its items together.")
+    can_retry: bool = Field(
+        default=False, description="Whether a retry would find anything to work on."
+    )
     models: list[ModelDocument] = Field(description="Those that answered; empty before any did.")
     error: ErrorDocument | None = Field(description="Of the job itself, not of one item.")
     evidence: EvidenceDocument | None = Field(description="Of exports that were given up.")

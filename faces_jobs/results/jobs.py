@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -10,6 +10,7 @@ from sqlalchemy import Double, Select, case, cast, func, select, tuple_
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.clock import as_datetime, now_seconds
+from faces_jobs.db.retry import is_tried_again, without_exports
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ArtifactRow, ItemRow, JobRow, ModelRow, SegmentRow
 from faces_jobs.errors import NotFoundError
@@ -155,8 +156,22 @@ def _documents(session: Session, rows: Sequence[JobRow]) -> list[JobDocument]:
                 unsure_below=parse_unsure_below(unsure_below or ""),
             )
         )
-    now = _now(session)
-    return [_job_document(row, groups[row.id], models[row.id], now) for row in rows]
+    now, retryable = _now(session), _retryable(session, rows, groups)
+    return [
+        _job_document(row, groups[row.id], models[row.id], now, can_retry=row.id in retryable)
+        for row in rows
+    ]
+
+
+def _retryable(
+    session: Session, rows: Sequence[JobRow], groups: Mapping[str, Sequence[_Group]]
+) -> set[str]:
+    """The ids of the ended jobs in which a retry would find anything to work on."""
+    ended = [row for row in rows if row.status.ended]
+    items = {row.id for row in ended if any(group.again for group in groups[row.id])}
+    # One that succeeded has its exports, among files that may be many to look through.
+    others = {row.id for row in ended if row.status is not JobStatus.SUCCEEDED} - items
+    return items | without_exports(session, others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +191,12 @@ class _Group:
     faces: int
     tracks: int
     damaged: int
+    again: int  # items that a retry works on
 
     @classmethod
-    def of(cls, status: ItemStatus, faces: int, tracks: int, damaged: int, *sums: Any) -> Self:
+    def of(
+        cls, status: ItemStatus, faces: int, tracks: int, damaged: int, again: int, *sums: Any
+    ) -> Self:
         # PostgreSQL sums 64-bit numbers to decimals.
         items, done, total, unknown, weight, weight_done = sums
         work = ItemsWork(
@@ -190,11 +208,16 @@ class _Group:
             weight=float(weight),
             weight_done=float(weight_done),
         )
-        return cls(work, int(faces), int(tracks), int(damaged))
+        return cls(work, int(faces), int(tracks), int(damaged), int(again))
 
 
 def _job_document(
-    row: JobRow, groups: Sequence[_Group], models: list[ModelDocument], now: float
+    row: JobRow,
+    groups: Sequence[_Group],
+    models: list[ModelDocument],
+    now: float,
+    *,
+    can_retry: bool,
 ) -> JobDocument:
     works = [group.work for group in groups]
     ended = row.status.ended
@@ -215,6 +238,7 @@ def _job_document(
         face_count=sum(group.faces for group in groups),
         track_count=sum(group.tracks for group in groups),
         damaged_frames=sum(group.damaged for group in groups),
+        can_retry=can_retry,
         models=models,
         error=_error(row),
         evidence=_evidence(row),
@@ -290,6 +314,7 @@ def _groups(job_ids: Sequence[str]) -> Select[Any]:
             func.sum(ItemRow.face_count),
             func.sum(ItemRow.track_count),
             func.coalesce(func.sum(frames.c.damaged), 0),
+            func.sum(case((is_tried_again(), 1), else_=0)),
             func.count(),
             func.sum(done),
             func.coalesce(func.sum(frames.c.total), 0),

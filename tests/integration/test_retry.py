@@ -58,6 +58,7 @@ def half_failed(database: Database) -> StoredJob:
 def test_only_what_failed_runs_again(database: Database, queue: CeleryQueue) -> None:
     job = half_failed(database)
     kept = list_items(database, job.id).items[0]
+    assert get_job(database, job.id).can_retry
 
     document = retry_job(database, queue, job.id)
 
@@ -88,9 +89,9 @@ def test_a_cancelled_job_goes_on_with_what_was_left(database: Database, queue: C
     job = stored_job(database, ["a.mp4", "b.mp4", "c.png"])
     finish_segment(database, claimed(database, job.segments[0]), results([face()]))
     stale = claimed(database, job.segments[1])
-    cancel_job(database, job.id)
+    assert cancel_job(database, job.id).can_retry
 
-    retry_job(database, queue, job.id)
+    assert not retry_job(database, queue, job.id).can_retry
 
     assert states(database, job)[:2] == ("queued", ["succeeded", "queued", "queued"])
     with pytest.raises(LeaseLostError):
@@ -103,7 +104,7 @@ def test_a_cancelled_job_goes_on_with_what_was_left(database: Database, queue: C
 def test_exports_alone_can_be_retried(database: Database, queue: CeleryQueue) -> None:
     job = stored_job(database)
     finish_segment(database, claimed(database, job.segments[0]), results())
-    cancel_job(database, job.id)
+    assert cancel_job(database, job.id).can_retry
 
     assert retry_job(database, queue, job.id).status is JobStatus.FINISHING
     assert end(database, job) is JobStatus.SUCCEEDED
@@ -122,6 +123,7 @@ def test_what_can_t_be_retried_is_told(database: Database, queue: CeleryQueue) -
     end(database, refused)
     with pytest.raises(StateError, match="refused when it was submitted"):
         retry_job(database, queue, refused.id)
+    assert not any(get_job(database, job.id).can_retry for job in (running, refused))
     with pytest.raises(NotFoundError):
         retry_job(database, queue, "no-such-job")
 

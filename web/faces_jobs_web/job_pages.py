@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
+from faces_jobs.jobs.documents import ArtifactPage
 from faces_jobs.results import (
     get_item,
     get_job,
@@ -70,19 +69,20 @@ def show(job_id: str) -> str:
     database = services().database
     job = get_job(database, job_id)
 
-    def artifacts(kind: str, limit: int) -> Any:
-        return list_artifacts(
-            database, job_id, item_id=None, kind=kind, cursor=None, limit=limit
-        ).artifacts
+    def artifacts(kind: str, limit: int) -> ArtifactPage:
+        return list_artifacts(database, job_id, item_id=None, kind=kind, cursor=None, limit=limit)
 
+    videos = artifacts("annotated_video", SHOWN_VIDEOS)
+    images = artifacts("annotated_image", SHOWN_IMAGES)
     track_filters = read_filters(TrackFilters, MultiDict({"limit": str(TRACKS_A_PAGE)}))
     return render_template(
         "job.html",
         job=job,
         items=list_items(database, job_id, cursor=None, limit=ITEMS_A_PAGE),
-        videos=artifacts("annotated_video", SHOWN_VIDEOS),
-        images=artifacts("annotated_image", SHOWN_IMAGES),
-        exports=[one for kind in EXPORT_KINDS for one in artifacts(kind, 1)],
+        videos=videos.artifacts,
+        images=images.artifacts,
+        more_copies=bool(videos.next_cursor or images.next_cursor),
+        exports=[one for kind in EXPORT_KINDS for one in artifacts(kind, 1).artifacts],
         tracks=list_tracks(database, track_query(track_filters, job_id)),
         **faces_shown(database, job, MultiDict({"limit": str(FACES_A_PAGE)})),
     )

@@ -290,6 +290,30 @@ def test_every_file_of_a_large_job_is_shown_by_its_links(client: WebClient, held
     assert shown == set(names)
 
 
+def test_a_job_of_many_files_tells_that_it_shows_some(client: WebClient, held: Services) -> None:
+    said = "Only the first of them are shown here."
+    for count in (job_pages.SHOWN_IMAGES + 1, 1):
+        files = [upload(f"{number:02}.png") for number in range(count)]
+        job_id = client.post("/api/v1/jobs", data={"files": files}).json["id"]
+        worked.finish(held.database, held.storage, job_id)
+        page = client.get(f"/jobs/{job_id}").text
+        assert (said in page) == (count > 1)
+    every = client.get(f"/jobs/{job_id}/items").text
+    (link,) = linked(every, r'href="([^"]+/items/\d+)">00\.png</a>')
+    assert "<video" in client.get(link).text
+
+
+def test_a_retry_is_offered_where_it_finds_something(client: WebClient, held: Services) -> None:
+    files = [upload("a.png"), (io.BytesIO(b"no picture"), "notes.txt")]
+    refused = client.post("/api/v1/jobs", data={"files": files}).json["id"]
+    assert worked.finish(held.database, held.storage, refused) == "succeeded_with_errors"
+    assert "Retry" not in client.get(f"/jobs/{refused}").text
+    assert client.get(f"/api/v1/jobs/{refused}").json["can_retry"] is False
+    cancelled = client.post("/api/v1/jobs", data={"files": upload()}).json["id"]
+    client.post(f"/api/v1/jobs/{cancelled}/cancel")
+    assert "Retry" in client.get(f"/jobs/{cancelled}").text
+
+
 def test_a_file_of_another_job_is_not_shown(client: WebClient, done: str) -> None:
     (item,) = client.get(f"/api/v1/jobs/{done}/items").json["items"]
     other = client.post("/api/v1/jobs", data={"files": upload()}).json["id"]
