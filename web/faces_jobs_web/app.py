@@ -50,7 +50,7 @@ JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 def create_app(*, settings: Settings, database: Database, storage: Storage, queue: Queue) -> Flask:
     """Make the web app. It closes nothing: what is passed in belongs to the caller."""
     app = Flask("faces_jobs_web", static_url_path="/static")
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = MAX_BODY_BYTES
     app.url_map.converters["row"] = RowConverter
     app.extensions[EXTENSION] = Services(
         settings=settings,

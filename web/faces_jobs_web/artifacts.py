@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from datetime import datetime
 from typing import Any, BinaryIO
 
 from flask import Blueprint, Response, request, send_file
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, PreconditionFailed
+from werkzeug.http import is_resource_modified, quote_etag
 
 from faces_jobs.jobs.documents import ArtifactPage
 from faces_jobs.results import list_artifacts, open_artifact
@@ -80,7 +82,7 @@ def index(job_id: str) -> Response:
             ),
             304: Answer("The file still has the ETag in If-None-Match."),
         },
-        problems=(404, 416, 422),
+        problems=(404, 412, 416, 422),
     )
 )
 def download(job_id: str, artifact_id: int) -> Response:
@@ -90,8 +92,11 @@ def download(job_id: str, artifact_id: int) -> Response:
     opened = open_artifact(held.database, held.storage, job_id, artifact_id)
     artifact = opened.document
     shown = filters.inline and artifact.kind in SHOWN_KINDS and artifact.media_type in SHOWN_TYPES
-    if not ONE_RANGE.fullmatch(request.headers.get("Range", "")):
-        request.environ.pop("HTTP_RANGE", None)
+    try:
+        _check_conditions(artifact.sha256, opened.stored.modified)
+    except PreconditionFailed:
+        opened.stored.file.close()
+        raise
     response = _send_file(
         opened.stored.file,
         mimetype=artifact.media_type,
@@ -112,6 +117,28 @@ def download(job_id: str, artifact_id: int) -> Response:
     # An artifact never changes, but it may be deleted: ask again, the ETag makes that cheap.
     response.headers["Cache-Control"] = "private, no-cache"
     return response
+
+
+def _check_conditions(sha256: str, modified: datetime) -> None:
+    """Judge the conditions in their order (RFC 9110, 13.2.2), which Werkzeug does not keep.
+
+    What is left in the request is for Werkzeug: whether to answer 304, and one range.
+
+    Raises:
+        PreconditionFailed: the client wants another file than this one.
+    """
+    wanted, not_since = request.if_match, request.if_unmodified_since
+    if wanted:
+        failed = sha256 not in wanted
+    else:
+        failed = not_since is not None and modified.replace(microsecond=0) > not_since
+    if failed:
+        raise PreconditionFailed("The file is another one than the request names: load it anew.")
+    environ = request.environ
+    environ.pop("HTTP_IF_MATCH", None)
+    is_new = is_resource_modified(environ, etag=quote_etag(sha256), last_modified=modified)
+    if not is_new or not ONE_RANGE.fullmatch(request.headers.get("Range", "")):
+        environ.pop("HTTP_RANGE", None)
 
 
 def _send_file(file: BinaryIO, **how: Any) -> Response:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import secrets
 
-from flask import Flask, Response, g, render_template, request
+from flask import Flask, Response, current_app, g, render_template, request
 from gunicorn.http.errors import ParseException
 from pydantic import BaseModel, ConfigDict, Field
 from werkzeug.exceptions import BadRequest, HTTPException
@@ -70,8 +70,8 @@ HTTP_CODES = {
     404: ("not-found", "Not found"),
     405: ("method-not-allowed", "Method not possible here"),
     411: ("length-required", "Length missing"),
+    412: ("precondition-failed", "Condition not met"),
     413: ("upload-too-large", "Upload too large"),
-    414: ("address-too-long", "Address too long"),
     415: ("content-type", "Content-Type can't be used"),
     416: ("range-not-satisfiable", "Range outside the file"),
     421: ("wrong-host", "Wrong host"),
@@ -178,6 +178,9 @@ def _sentence(error: HTTPException) -> str:
         return "There is nothing at this address."
     if error.code == 405:
         return f"{request.method} is not possible here."
+    if error.code == 413:
+        most = current_app.config["MAX_CONTENT_LENGTH"]
+        return f"The body is longer than {most:,} bytes, the most that is read here."
     # Werkzeug's own descriptions quote nothing of the request or the server.
     return error.description or HTTP_STATUS_CODES.get(error.code or 0, "The request failed.")
 

@@ -108,7 +108,7 @@ def retry(job_id: str) -> Response:
         tag="jobs",
         bodies={JSON: JobChange},
         answers={200: Answer("The changed job.", JobDocument)},
-        problems=(403, 404, 409, 415, 422),
+        problems=(403, 404, 409, 413, 415, 422),
     )
 )
 def change(job_id: str) -> Response:

@@ -35,6 +35,7 @@ PROBLEM_REASONS = {
     403: "The request comes from another site's page, or its form token is missing.",
     404: "There is no such job, item, track or artifact.",
     409: "Not possible in this state, or the idempotency key was used for another submission.",
+    412: "The file is another one than `If-Match` or `If-Unmodified-Since` names.",
     413: "The submission is larger than the server takes.",
     415: "The file is neither an image nor a video by its content.",
     416: "The range lies outside the file.",

@@ -131,6 +131,24 @@ def test_head_and_if_none_match(client: WebClient, video: str) -> None:
     assert again.status_code == 304
 
 
+@pytest.mark.parametrize("asked", [{}, {"Range": "bytes=0-9"}])
+def test_conditions_are_answered_without_the_file(
+    client: WebClient, video: str, asked: dict[str, str]
+) -> None:
+    tag = client.head(video).headers["ETag"]
+    same = client.get(video, headers={"If-None-Match": tag, **asked})
+    assert (same.status_code, same.data) == (304, b"")
+    for name, value in (
+        ("If-Match", '"zzz"'),
+        ("If-Unmodified-Since", "Thu, 01 Jan 1970 00:00:00 GMT"),
+    ):
+        other = client.get(video, headers={name: value, **asked})
+        assert_problem(other, 412, "precondition-failed")
+    for value in (f'"zzz", {tag}', "*"):
+        matched = client.get(video, headers={"If-Match": value, **asked})
+        assert matched.status_code == (206 if asked else 200)
+
+
 def test_an_artifact_of_another_job_is_not_there(
     client: WebClient, address: str, video: str
 ) -> None:

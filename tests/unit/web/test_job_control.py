@@ -93,6 +93,15 @@ def test_a_change_that_can_t_be_is_told(client: WebClient, change: dict[str, obj
     )
 
 
+def test_a_body_that_is_too_long_is_told_the_limit(client: WebClient) -> None:
+    job_id = client.post(JOBS, data={"files": upload()}).json["id"]
+    long = {"priority": "x" * 2_000_000}
+    for path, sent in ((f"{JOBS}/{job_id}", {"json": long}), ("/login", {"data": long})):
+        response = client.open(path, method="PATCH" if "json" in sent else "POST", **sent)
+        assert response.status_code == 413
+        assert "longer than 1,048,576 bytes" in response.text
+
+
 def test_a_job_has_its_owner(client: WebClient) -> None:
     named = client.post(JOBS, data={"files": upload()}, headers={"Faces-Owner": " archive "})
     assert named.json["owner"] == "archive"
