@@ -13,7 +13,7 @@ def json_body() -> object:
 
     Raises:
         UnsupportedMediaType: it is not said to be JSON.
-        BadRequest: it is none.
+        BadRequest: it is none, or its texts are none.
     """
     if not request.is_json:
         raise UnsupportedMediaType("Send this as application/json.")
@@ -21,6 +21,8 @@ def json_body() -> object:
         value: object = request.get_json()
         # Half of a character (a lone surrogate) can be written in JSON, and kept or sent nowhere.
         json.dumps(value, ensure_ascii=False).encode()
-    except (BadRequest, RecursionError, UnicodeEncodeError) as error:
-        raise BadRequest("The body is no JSON, or holds what is no text.") from error
+    except UnicodeEncodeError as error:
+        raise BadRequest("The body holds half of a character: send whole ones.") from error
+    except (BadRequest, RecursionError) as error:
+        raise BadRequest("The body is no JSON.") from error
     return value
