@@ -28,6 +28,13 @@ class WebSettings(BaseModel):
         le=512,
         description="Requests beside those that may wait for a job to change (events, `wait`).",
     )
+    web_silence_seconds: float = Field(
+        default=60.0,
+        ge=1,
+        le=3600,
+        description="How long the web server waits for the next byte of a request; then it closes "
+        "the connection.",
+    )
     access_token: SecretStr | None = Field(
         default=None,
         description="Bearer token of the API and password of the pages. At least 16 characters.",

@@ -7,6 +7,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -50,6 +51,7 @@ def length_of(size: int) -> int:
     return size + len(b"".join(body(0))) - len(png())
 
 
+FIELDS = "application/x-www-form-urlencoded"
 FORM = {"Content-Type": "multipart/form-data; boundary=x"}
 
 
@@ -153,7 +155,7 @@ def test_others_are_answered_while_an_upload_comes_in(web: RunningWeb) -> None:
         ("/api/v1/jobs", FORM["Content-Type"]),
         ("/api/v1/jobs", "application/json"),
         ("/", FORM["Content-Type"]),
-        ("/login", "application/x-www-form-urlencoded"),
+        ("/login", FIELDS),
     ],
 )
 def test_a_broken_chunk_is_a_bad_request(web: RunningWeb, size: str, path: str, form: str) -> None:
@@ -168,6 +170,46 @@ def test_a_broken_chunk_is_a_bad_request(web: RunningWeb, size: str, path: str, 
     assert answer.startswith(b"HTTP/1.1 400 "), answer
     assert answer.count(b"HTTP/1.1") == 1, "where a next request would begin is not known"
     assert "Traceback" not in web.log.read_text()
+
+
+def test_clients_that_fall_silent_hold_nothing_up(tmp_path: Path, sqlite_template: Path) -> None:
+    few = {"web_threads": "2", "web_waiters": "0", "web_silence_seconds": "1"}
+    with running_web(tmp_path, sqlite_template, **few) as web, ExitStack() as opened:
+        host = f"HTTP/1.1\r\nHost: 127.0.0.1:{web.port}\r\n"
+        form = f"POST /api/v1/jobs {host}Content-Type: {FORM['Content-Type']}\r\n"
+        begun = [
+            "GET /healthz HT",
+            f"GET /healthz {host}",
+            f"{form}Content-Length: 1000\r\n\r\n--x\r\n",
+            f"{form}Transfer-Encoding: chunked\r\n\r\n100\r\n--x\r\n",
+            f"POST /login {host}Content-Type: {FIELDS}\r\nContent-Length: 99\r\n\r\nform_token=",
+        ]
+        silent = []
+        for text in begun * 2:
+            client = socket.create_connection(("127.0.0.1", web.port), timeout=PATIENCE_SECONDS)
+            silent.append(opened.enter_context(client))
+            client.sendall(text.encode())
+        assert httpx.get(f"{web.url}/healthz", timeout=PATIENCE_SECONDS).status_code == 200
+        for client in silent:
+            assert client.makefile("rb").read().count(b"HTTP/1.1 ") <= 1, "it is closed"
+        assert "Traceback" not in web.log.read_text()
+
+
+def test_an_upload_that_is_slow_but_moves_is_taken(tmp_path: Path, sqlite_template: Path) -> None:
+    with (
+        running_web(tmp_path, sqlite_template, web_silence_seconds="2") as web,
+        socket.create_connection(("127.0.0.1", web.port), timeout=PATIENCE_SECONDS) as slow,
+    ):
+        head = (
+            f"POST /api/v1/jobs HTTP/1.1\r\nHost: 127.0.0.1:{web.port}\r\n"
+            f"Content-Type: {FORM['Content-Type']}\r\nContent-Length: {length_of(100)}\r\n\r\n"
+        )
+        sent = head.encode() + b"".join(body(100))
+        step = len(sent) // 20 + 1
+        for start in range(0, len(sent), step):
+            slow.sendall(sent[start : start + step])
+            time.sleep(0.2)  # together twice as long as one silence may be
+        assert slow.recv(4096).startswith(b"HTTP/1.1 201 ")
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])

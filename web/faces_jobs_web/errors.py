@@ -13,7 +13,7 @@ import secrets
 from flask import Flask, Response, current_app, g, render_template, request
 from gunicorn.http.errors import ParseException
 from pydantic import BaseModel, ConfigDict, Field
-from werkzeug.exceptions import BadRequest, HTTPException
+from werkzeug.exceptions import BadRequest, ClientDisconnected, HTTPException
 from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.sansio.response import Response as AnyResponse
 
@@ -178,6 +178,8 @@ def _sentence(error: HTTPException) -> str:
         return "There is nothing at this address."
     if error.code == 405:
         return f"{request.method} is not possible here."
+    if isinstance(error, ClientDisconnected):
+        return "The body breaks off: send it again."
     if error.code == 413:
         most = current_app.config["MAX_CONTENT_LENGTH"]
         return f"The body is longer than {most:,} bytes, the most that is read here."

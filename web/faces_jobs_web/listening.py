@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import struct
 import time
 
 from faces_jobs.errors import AddressError
@@ -46,11 +47,16 @@ def check_address(settings: Settings) -> None:
 
 def _listen(settings: Settings) -> socket.socket:
     is_v6 = ":" in settings.host
-    return socket.create_server(
+    listener = socket.create_server(
         (settings.host, settings.port),
         family=socket.AF_INET6 if is_v6 else socket.AF_INET,
         backlog=BACKLOG,
     )
+    # Linux hands this on to each connection: who falls silent would hold a thread for ever.
+    seconds, rest = divmod(settings.web_silence_seconds, 1)
+    patience = struct.pack("@ll", int(seconds), int(rest * 1e6))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, patience)
+    return listener
 
 
 def _reason(error: OSError, settings: Settings) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import socket
+import sys
 from contextlib import ExitStack
 from typing import Any
 
@@ -53,6 +54,13 @@ class _SameLog(Logger):  # type: ignore[misc]  # gunicorn ships no types
         super().setup(cfg)
         self.error_log.handlers.clear()
         self.error_log.propagate = True
+
+    def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
+        """Tell an error with its traceback. A client that fell silent is none."""
+        if isinstance(sys.exc_info()[1], BlockingIOError):
+            self.debug("A client fell silent: its connection is closed.")
+        else:
+            super().exception(msg, *args, **kwargs)
 
 
 class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types

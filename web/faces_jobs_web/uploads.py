@@ -13,7 +13,12 @@ from typing import IO
 
 from flask import Request
 from gunicorn.http.errors import ParseException
-from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.exceptions import (
+    BadRequest,
+    ClientDisconnected,
+    RequestEntityTooLarge,
+    UnsupportedMediaType,
+)
 from werkzeug.sansio.multipart import (
     Data,
     Epilogue,
@@ -87,6 +92,7 @@ def receive_upload(
     boundary = request.mimetype_params.get("boundary", "")
     if not boundary or not boundary.isascii():
         raise BadRequest("The Content-Type header names no boundary.")
+    is_there = True
     most = settings.max_upload_bytes + ENVELOPE_BYTES * (settings.max_files + MAX_FIELDS)
     try:
         if request.content_length is not None and request.content_length > most:
@@ -101,8 +107,12 @@ def receive_upload(
             yield reader.read(incoming)
     except RequestEntityTooLarge as error:
         raise _too_large(settings) from error
+    except ClientDisconnected:
+        is_there = False  # gone, or silent
+        raise
     finally:
-        _drain(request)
+        if is_there:
+            _drain(request)
 
 
 class _Reader:
