@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from flask import Blueprint, Response, request
 
 from faces_jobs.errors import FacesJobsError, NotFoundError
 from faces_jobs.jobs.documents import JobDocument
 from faces_jobs.results import get_job, job_version
+from faces_jobs_web.leaving import departure
 from faces_jobs_web.operations import Answer, Operation, describes
 from faces_jobs_web.services import services
 from faces_jobs_web.watching import Watcher
@@ -18,7 +19,8 @@ blueprint = Blueprint("events", __name__, url_prefix="/api/v1")
 
 EVENT_STREAM = "text/event-stream"
 LAST_EVENT = "Last-Event-ID"
-# So often something is sent, so that proxies keep the connection and we see who has gone.
+# So often something is sent, so that proxies keep the connection. To who seems to have gone it is
+# sent at once: where it can't be, the place comes free.
 HEARTBEAT_SECONDS = 15.0
 RETRY_MS = 3000
 
@@ -52,21 +54,24 @@ def index(job_id: str) -> Response:
     if job.status.ended and known == job_version(job):
         return Response(status=204)
     held.watcher.take_place()
-    response = Response(_stream(held.watcher, job, known), content_type=EVENT_STREAM)
+    has_left = departure(request.environ)
+    response = Response(_stream(held.watcher, job, known, has_left), content_type=EVENT_STREAM)
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"  # nginx would keep events back
     response.call_on_close(held.watcher.leave)
     return response
 
 
-def _stream(watcher: Watcher, job: JobDocument, known: str | None) -> Iterator[str]:
+def _stream(
+    watcher: Watcher, job: JobDocument, known: str | None, has_left: Callable[[], bool]
+) -> Iterator[str]:
     yield f"retry: {RETRY_MS}\n\n"
     version = job_version(job)
     if version != known:
         yield _event("end" if job.status.ended else "state", job, version)
     try:
         while not job.status.ended and not watcher.stopping():
-            fresh = watcher.next(job.id, version, seconds=HEARTBEAT_SECONDS)
+            fresh = watcher.next(job.id, version, seconds=HEARTBEAT_SECONDS, has_left=has_left)
             if fresh is None:
                 yield ": still here\n\n"
                 continue

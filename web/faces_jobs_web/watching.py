@@ -60,8 +60,17 @@ class Watcher:
         with self._changed:
             self._taken -= 1
 
-    def next(self, job_id: str, version: str, *, seconds: float) -> JobDocument | None:
-        """The job, once its version is another. None: the time is over, or the server ends.
+    def next(
+        self,
+        job_id: str,
+        version: str,
+        *,
+        seconds: float,
+        has_left: Callable[[], bool] = lambda: False,
+    ) -> JobDocument | None:
+        """The job, once its version is another.
+
+        None: the time is over, the server ends, or it seems that who waits has left.
 
         Raises:
             NotFoundError: the job is gone.
@@ -82,6 +91,8 @@ class Watcher:
                 if left <= 0:
                     break
                 self._changed.wait(min(left, 2 * LOOK_SECONDS))
+                if has_left():
+                    break
         return None
 
     @contextmanager
