@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import boto3
 import httpx
@@ -128,3 +130,35 @@ def _with_key(endpoint: str) -> S3Server:
     )
     client.create_bucket(Bucket=BUCKET)
     return S3Server(endpoint, key["AccessKeyId"], key["SecretAccessKey"], client)
+
+
+class _BreaksOff(BaseHTTPRequestHandler):
+    """Says that a file has so many bytes, and hangs up in the midst of them."""
+
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "100000")
+        self.send_header("Last-Modified", "Fri, 27 Nov 2026 10:00:00 GMT")
+        self.send_header("ETag", '"x"')
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+        self.wfile.write(b"x" * 500)
+
+    def log_message(self, *_arguments: object) -> None:
+        """Nothing is printed."""
+
+
+@contextmanager
+def breaking_server() -> Iterator[str]:
+    """Start a server that breaks off every download; where it listens."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _BreaksOff)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -23,6 +23,12 @@ from botocore.exceptions import (
     NoCredentialsError,
     PartialCredentialsError,
 )
+from s3transfer.exceptions import (
+    RetriesExceededError,
+    S3DownloadFailedError,
+    S3UploadFailedError,
+    S3ValidationError,
+)
 
 from faces_jobs.errors import (
     NotFoundError,
@@ -51,6 +57,14 @@ CONFIG: Mapping[str, Any] = {
     "request_checksum_calculation": "when_required",
     "response_checksum_validation": "when_required",
 }
+# What boto3's transfers raise of their own, which is of no tree: a body that broke off five times,
+# a file that changed on the way.
+TRANSFER_ERRORS = (
+    RetriesExceededError,
+    S3DownloadFailedError,
+    S3UploadFailedError,
+    S3ValidationError,
+)
 # Codes with which a server says that it is full; Amazon's own never is.
 FULL_CODES = ("StorageFull", "QuotaExceeded", "InsufficientStorage", "EntityTooLarge")
 # Statuses that another try may do away with: timeout, conflict, too early, too many.
@@ -273,6 +287,10 @@ class Bucket:
         except BotoCoreError as error:
             raise StorageError(
                 f"The bucket {self.name} at {self._where} does not answer: {error}."
+            ) from error
+        except TRANSFER_ERRORS as error:
+            raise StorageError(
+                f"The bucket {self.name} at {self._where} broke off a transfer: {error}."
             ) from error
 
     def _translated(self, error: ClientError) -> Exception:

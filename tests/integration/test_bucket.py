@@ -33,7 +33,7 @@ from faces_jobs.worker.finish import finish_job
 from faces_jobs.worker.process import process_segment
 from faces_jobs.worker.reconcile import Reconciled, Reconciler
 from faces_jobs.worker.rung import answer_bell
-from tests.buckets import BUCKET, Place
+from tests.buckets import BUCKET, Place, breaking_server
 from tests.factories import artifact, claimed, results, stored_job
 from tests.integration.processes import storage_variables
 from tests.integration.tidying import sweep_files
@@ -167,6 +167,22 @@ def test_work_waits_for_a_bucket_and_costs_no_attempt(
     process_segment(segment_id, worker)
     finish_job(job_id, worker)
     assert get_job(worker.database, job_id).status == "succeeded"
+
+
+def test_a_download_that_breaks_off_again_and_again_says_nothing_about_the_file(
+    settings: Settings, bucket: Place, tmp_path: Path
+) -> None:
+    with breaking_server() as endpoint:
+        storage = open_storage(bucket.settings(settings, s3_endpoint=endpoint))
+        asked: list[Callable[[], object]] = [
+            lambda: storage.bring([KEY], tmp_path),
+            lambda: storage.fetch(KEY).__enter__(),
+        ]
+        for question in asked:
+            with pytest.raises(StorageError, match="broke off") as told:
+                question()
+            assert not told.value.permanent
+    assert not any(path.is_file() for path in storage.folder.rglob("*"))
 
 
 def test_a_job_is_deleted_when_its_bucket_is_back(
