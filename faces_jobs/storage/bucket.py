@@ -33,6 +33,7 @@ from faces_jobs.storage.interface import (
     StoredFile,
     checked_key,
 )
+from faces_jobs.storage.progress import Progress, unheard
 from faces_jobs.storage.reading import BucketReader
 from faces_jobs.storage.s3 import Bucket
 
@@ -109,7 +110,13 @@ class BucketStorage(Storage):
             file.path.unlink()
 
     def publish(
-        self, folder: Path, *, job_id: str, owner: str, token: str
+        self,
+        folder: Path,
+        *,
+        job_id: str,
+        owner: str,
+        token: str,
+        on_progress: Progress = unheard,
     ) -> dict[str, StoredFile]:
         """Upload the files of a workspace's folder; see `Storage`."""
         home = self.attempt_key(job_id=job_id, owner=owner, token=token)
@@ -118,7 +125,10 @@ class BucketStorage(Storage):
             for name, (bytes_, sha256) in all_settled(folder).items()
         }
         try:
-            self._bucket.put([(folder / name, one.key) for name, one in stored.items()])
+            self._bucket.put(
+                [(folder / name, one.key) for name, one in stored.items()],
+                on_progress=on_progress,
+            )
         except BaseException:
             self.remove_attempt(home)
             raise
@@ -135,23 +145,26 @@ class BucketStorage(Storage):
             _log.warning("files of %s are left to the sweep: %s", key, removed.error)
 
     @contextmanager
-    def fetch(self, key: str) -> Iterator[Path]:
+    def fetch(self, key: str, *, on_progress: Progress = unheard) -> Iterator[Path]:
         """A copy on this machine, which its workers share; see `Storage`."""
         job_id = checked_key(key).split("/")[1]
 
         def load(file: BinaryIO) -> None:
             self._make_room(self._bucket.find(key).bytes)
-            self._bucket.get([(key, file)])
+            self._bucket.get([(key, file)], on_progress=on_progress)
 
-        with self._cache.copy(job_id, key, load) as path:
+        with self._cache.copy(job_id, key, load, on_progress=on_progress) as path:
             yield path
 
-    def bring(self, keys: Sequence[str], folder: Path) -> list[Path]:
+    def bring(
+        self, keys: Sequence[str], folder: Path, *, on_progress: Progress = unheard
+    ) -> list[Path]:
         """Download files; see `Storage`."""
         paths = [folder / f"{number}{Path(key).suffix}" for number, key in enumerate(keys)]
         self._make_room()
         self._bucket.get(
-            [(checked_key(key), str(path)) for key, path in zip(keys, paths, strict=True)]
+            [(checked_key(key), str(path)) for key, path in zip(keys, paths, strict=True)],
+            on_progress=on_progress,
         )
         return paths
 

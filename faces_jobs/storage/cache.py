@@ -15,14 +15,17 @@ import hashlib
 import os
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, BinaryIO
 
 from faces_jobs.storage.disk import age_seconds, entries, is_at, told_when_full, try_lock
+from faces_jobs.storage.progress import Progress, unheard
 
 KEEP_SECONDS = 300.0
+LOOK_SECONDS = 0.1
 PART = ".part"
 
 
@@ -37,16 +40,24 @@ class Cache:
         self._later: threading.Timer | None = None
 
     @contextmanager
-    def copy(self, job_id: str, key: str, load: Callable[[BinaryIO], None]) -> Iterator[Path]:
+    def copy(
+        self,
+        job_id: str,
+        key: str,
+        load: Callable[[BinaryIO], None],
+        *,
+        on_progress: Progress = unheard,
+    ) -> Iterator[Path]:
         """A copy, which nobody removes as long as this is open.
 
         Args:
             job_id: to which the file belongs.
             key: what is copied; another key is another file, for ever.
             load: writes the file. Called where no worker of this machine has done so.
+            on_progress: called while another worker loads it, as the file grows.
         """
         path = self._folder / job_id / hashlib.sha256(key.encode()).hexdigest()[:32]
-        file = self._opened(path, load)
+        file = self._opened(path, load, on_progress)
         try:
             yield path
         finally:
@@ -76,7 +87,9 @@ class Cache:
                 kept += size
         return removed
 
-    def _opened(self, path: Path, load: Callable[[BinaryIO], None]) -> IO[bytes]:
+    def _opened(
+        self, path: Path, load: Callable[[BinaryIO], None], on_progress: Progress
+    ) -> IO[bytes]:
         while True:
             with suppress(FileNotFoundError):
                 file = path.open("rb")
@@ -85,15 +98,15 @@ class Cache:
                     return file
                 file.close()  # somebody removed it between the two
                 continue
-            self._load(path, load)
+            self._load(path, load, on_progress)
 
-    def _load(self, path: Path, load: Callable[[BinaryIO], None]) -> None:
+    def _load(self, path: Path, load: Callable[[BinaryIO], None], on_progress: Progress) -> None:
         part = path.with_suffix(PART)
         with told_when_full():
             path.parent.mkdir(parents=True, exist_ok=True)
             with os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
                 # Only one of a machine's workers loads it; the others wait here for that.
-                fcntl.flock(file, fcntl.LOCK_EX)
+                _lock_when_loaded(file, on_progress)
                 if path.exists() or not is_at(file, part):
                     return
                 try:
@@ -113,6 +126,16 @@ class Cache:
             self._later = threading.Timer(self._keep_seconds + 1, self.trim)
             self._later.daemon = True
             self._later.start()
+
+
+def _lock_when_loaded(file: IO[bytes], on_progress: Progress) -> None:
+    """Wait for whoever loads a part. That it goes on is told only as long as the part grows."""
+    changed = os.fstat(file.fileno()).st_mtime_ns
+    while not try_lock(file):
+        time.sleep(LOOK_SECONDS)
+        before, changed = changed, os.fstat(file.fileno()).st_mtime_ns
+        if changed != before:
+            on_progress()
 
 
 def _size(path: Path) -> int:

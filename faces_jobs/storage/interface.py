@@ -26,6 +26,7 @@ from typing import BinaryIO
 
 from faces_jobs.errors import NotFoundError, StorageFullError, UploadTooLargeError
 from faces_jobs.storage.disk import entries, idle_seconds, told_when_full
+from faces_jobs.storage.progress import Progress, unheard
 
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 _KEY = re.compile(r"jobs/[0-9a-f-]{36}(/[^/\x00-\x1f]+)+")
@@ -84,7 +85,8 @@ class Storage(ABC):
     """Files of jobs. Thread-safe and safe between processes: names never meet.
 
     Every method that looks at kept files may raise StorageError where they are elsewhere, and
-    OSError where they are here.
+    OSError where they are here. Those that bring files from there or take them there call
+    `on_progress` as bytes move; what it raises ends them, and of what they began nothing stays.
     """
 
     def __init__(self, folder: Path, *, min_free_bytes: int = 0) -> None:
@@ -203,7 +205,13 @@ class Storage(ABC):
 
     @abstractmethod
     def publish(
-        self, folder: Path, *, job_id: str, owner: str, token: str
+        self,
+        folder: Path,
+        *,
+        job_id: str,
+        owner: str,
+        token: str,
+        on_progress: Progress = unheard,
     ) -> dict[str, StoredFile]:
         """Move the files of a workspace's folder to where artifacts are kept: all, or none.
 
@@ -220,7 +228,7 @@ class Storage(ABC):
         """Remove what an attempt published, by its key, likewise."""
 
     @abstractmethod
-    def fetch(self, key: str) -> AbstractContextManager[Path]:
+    def fetch(self, key: str, *, on_progress: Progress = unheard) -> AbstractContextManager[Path]:
         """A kept file as a path on this machine, for as long as this is open; not to be changed.
 
         Raises:
@@ -229,7 +237,9 @@ class Storage(ABC):
         """
 
     @abstractmethod
-    def bring(self, keys: Sequence[str], folder: Path) -> list[Path]:
+    def bring(
+        self, keys: Sequence[str], folder: Path, *, on_progress: Progress = unheard
+    ) -> list[Path]:
         """Kept files as paths on this machine: below `folder`, where they are kept elsewhere.
 
         Raises:

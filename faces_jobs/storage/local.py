@@ -36,6 +36,7 @@ from faces_jobs.storage.interface import (
     StoredFile,
     checked_key,
 )
+from faces_jobs.storage.progress import Progress, unheard
 
 
 class LocalStorage(Storage):
@@ -66,7 +67,13 @@ class LocalStorage(Storage):
                 sync_folder(folder)
 
     def publish(
-        self, folder: Path, *, job_id: str, owner: str, token: str
+        self,
+        folder: Path,
+        *,
+        job_id: str,
+        owner: str,
+        token: str,
+        on_progress: Progress = unheard,  # noqa: ARG002 (a rename takes no time)
     ) -> dict[str, StoredFile]:
         """Move a workspace's folder, whole and at once; see `Storage`."""
         home = self.attempt_key(job_id=job_id, owner=owner, token=token)
@@ -96,11 +103,17 @@ class LocalStorage(Storage):
         self._remove(self.path_of(key))
 
     @contextmanager
-    def fetch(self, key: str) -> Iterator[Path]:
+    def fetch(self, key: str, *, on_progress: Progress = unheard) -> Iterator[Path]:  # noqa: ARG002 (no copies)
         """The file itself; see `Storage`."""
         yield self._there(key)
 
-    def bring(self, keys: Sequence[str], folder: Path) -> list[Path]:  # noqa: ARG002 (no copies)
+    def bring(
+        self,
+        keys: Sequence[str],
+        folder: Path,  # noqa: ARG002 (no copies)
+        *,
+        on_progress: Progress = unheard,  # noqa: ARG002 (likewise)
+    ) -> list[Path]:
         """The files themselves; see `Storage`."""
         return [self._there(key) for key in keys]
 

@@ -38,6 +38,8 @@ from faces_jobs.errors import (
 )
 from faces_jobs.settings import Settings
 from faces_jobs.storage.disk import told_when_full
+from faces_jobs.storage.moving import Moving
+from faces_jobs.storage.progress import Progress, unheard
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -145,38 +147,44 @@ class Bucket:
             config=Config(s3={"addressing_style": style}, **CONFIG),
         )
 
-    def put(self, files: Sequence[tuple[Path, str]]) -> None:
+    def put(self, files: Sequence[tuple[Path, str]], *, on_progress: Progress = unheard) -> None:
         """Upload files to keys, several at once and large ones in parts, in bounded memory.
 
         Each is there whole or not at all. Where one fails, of large ones nothing half-made stays.
         """
+        moving = Moving()
         with self._told(), create_transfer_manager(self._client(), _transfer()) as manager:
-            for upload in [
-                manager.upload(str(path), self.name, self._prefix + key) for path, key in files
-            ]:
-                upload.result()
+            uploads = [
+                manager.upload(str(path), self.name, self._prefix + key, subscribers=[moving])
+                for path, key in files
+            ]
+            moving.wait_for(uploads, on_progress)
 
     def put_mark(self, key: str) -> None:
         """Make an empty file."""
         with self._told():
             self._client().put_object(Bucket=self.name, Key=self._prefix + key, Body=b"")
 
-    def get(self, files: Sequence[tuple[str, str | BinaryIO]]) -> None:
+    def get(
+        self, files: Sequence[tuple[str, str | BinaryIO]], *, on_progress: Progress = unheard
+    ) -> None:
         """Download keys to paths or to open files, several at once, in bounded memory.
 
         Raises:
             NotFoundError: one is not there.
             StorageFullError: the local disk is full.
         """
+        moving = Moving()
         with (
             told_when_full(),
             self._told(),
             create_transfer_manager(self._client(), _transfer()) as manager,
         ):
-            for download in [
-                manager.download(self.name, self._prefix + key, target) for key, target in files
-            ]:
-                download.result()
+            downloads = [
+                manager.download(self.name, self._prefix + key, target, subscribers=[moving])
+                for key, target in files
+            ]
+            moving.wait_for(downloads, on_progress)
 
     def read(self, key: str, start: int, end: int) -> Any:
         """A stream of the bytes from `start` up to, not including, `end`. Whoever asks closes it.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from faces_jobs.worker.heartbeat import Heartbeat
 from faces_jobs.worker.holding import Holding
 from faces_jobs.worker.record import Published, record
 from faces_jobs.worker.resources import Worker
+from faces_jobs.worker.source import open_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,17 @@ class Attempt:
 
     def goes_on(self) -> None:
         """Tell that work goes on whose frames are not counted, and see whether it still may."""
-        self.heartbeat.progress(0, None)
+        self.heartbeat.goes_on()
+
+    def source(self) -> AbstractContextManager[Path]:
+        """The file that the item stands for; see `open_source`."""
+        worker = self.worker
+        return open_source(
+            self.claim,
+            storage=worker.storage,
+            roots=worker.settings.roots,
+            on_progress=self.goes_on,
+        )
 
     def publish(self) -> Mapping[str, StoredFile]:
         """Move the files of `out` to where they are kept, unseen until rows tell of them.
@@ -36,7 +47,11 @@ class Attempt:
         """
         claim = self.claim
         stored = self.worker.storage.publish(
-            self.out, job_id=claim.job_id, owner=str(claim.item_id), token=claim.token
+            self.out,
+            job_id=claim.job_id,
+            owner=str(claim.item_id),
+            token=claim.token,
+            on_progress=self.goes_on,
         )
         self.heartbeat.stop()
         return stored

@@ -56,7 +56,7 @@ def files_between(attempt: Attempt, kind: str, *, only: int | None = None) -> di
     folder = attempt.workspace / kind
     folder.mkdir()
     try:
-        paths = worker.storage.bring(list(keys.values()), folder)
+        paths = worker.storage.bring(list(keys.values()), folder, on_progress=attempt.goes_on)
     except NotFoundError as error:
         raise NotCuttableError(f"a file of kind {kind!r} between the stages is missing") from error
     return dict(zip(keys, paths, strict=True))

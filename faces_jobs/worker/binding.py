@@ -19,7 +19,6 @@ from faces_jobs.worker.attempt import Attempt, attempt_at
 from faces_jobs.worker.between import DRAWN, LENGTH, SHOT, files_between
 from faces_jobs.worker.names import artifact_stem
 from faces_jobs.worker.resources import Worker
-from faces_jobs.worker.source import open_source
 
 _log = logging.getLogger(__name__)
 
@@ -66,7 +65,7 @@ def _join(parts: list[Path], path: Path, attempt: Attempt) -> None:
     worker = attempt.worker
     lengths = files_between(attempt, LENGTH)
     length = json.loads(lengths[max(lengths)].read_text(encoding="utf-8"))
-    with open_source(attempt.claim, storage=worker.storage, roots=worker.settings.roots) as source:
+    with attempt.source() as source:
         with open_frames(source, max_pixels=worker.settings.max_pixels) as reader:
             info = reader.info
         count = join_parts(

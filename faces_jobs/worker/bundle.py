@@ -5,12 +5,18 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from faces_jobs.db.bundles import Bundle, Ended, finish_bundle, hand_back_bundle
 from faces_jobs.db.claims import SegmentClaim
-from faces_jobs.errors import CancelledError, LeaseLostError, MediaError, PausedError
+from faces_jobs.errors import (
+    CancelledError,
+    LeaseLostError,
+    MediaError,
+    PausedError,
+    StorageFullError,
+)
 from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.storage import told_when_full
 from faces_jobs.worker.facts import models_of
@@ -71,7 +77,7 @@ def _work(outcome: Outcome, worker: Worker, out: Path, heartbeat: HoldingBundle)
                     out,
                     detector=detector,
                     classifiers=classifiers,
-                    on_progress=lambda: heartbeat.progress(0, None),
+                    on_progress=heartbeat.goes_on,
                 )
                 outcome.done.append(worked)
             except MediaError as error:
@@ -93,7 +99,7 @@ def _record(outcome: Outcome, worker: Worker, out: Path, heartbeat: HoldingBundl
     database = worker.database
     refused: list[Ended] = list(outcome.refused)
     if outcome.done:
-        ended = refused + _published(outcome.done, worker, out)
+        ended = refused + _published(outcome.done, worker, out, heartbeat)
         heartbeat.stop()
         files = _files_of(outcome.done)
         outcome.last = bool(record(worker, files, lambda: finish_bundle(database, ended)))
@@ -110,10 +116,20 @@ def _record(outcome: Outcome, worker: Worker, out: Path, heartbeat: HoldingBundl
     )
 
 
-def _published(done: Sequence[WorkedImage], worker: Worker, out: Path) -> list[Ended]:
+def _published(
+    done: Sequence[WorkedImage], worker: Worker, out: Path, heartbeat: HoldingBundle
+) -> list[Ended]:
     """The images with the rows of their files, which are published in one folder."""
+
+    def go_on() -> None:
+        # What is done is recorded though the rest goes back.
+        with suppress(PausedError, StopRequestedError, StorageFullError):
+            heartbeat.goes_on()
+
     files = _files_of(done)
-    stored = worker.storage.publish(out, job_id=files.job_id, owner=files.owner, token=files.token)
+    stored = worker.storage.publish(
+        out, job_id=files.job_id, owner=files.owner, token=files.token, on_progress=go_on
+    )
     settings, networks = worker.settings, worker.networks
     spec = done[0].claim.spec
     models = models_of(

@@ -66,7 +66,12 @@ def ring(segments: list[int], worker: Worker) -> None:
 def _plan(claim: SegmentClaim, worker: Worker, heartbeat: Holding) -> Plan:
     settings = worker.settings
     with (
-        open_source(claim, storage=worker.storage, roots=settings.roots) as path,
+        open_source(
+            claim,
+            storage=worker.storage,
+            roots=settings.roots,
+            on_progress=heartbeat.goes_on,
+        ) as path,
         open_frames(path, max_pixels=settings.max_pixels) as reader,
     ):
         if not isinstance(reader, VideoReader):
@@ -81,5 +86,5 @@ def _plan(claim: SegmentClaim, worker: Worker, heartbeat: Holding) -> Plan:
             # and these must be the same when a worker was killed on the way.
             workers=settings.workers,
             stride=claim.spec.frame_stride,
-            on_progress=lambda: heartbeat.progress(0, None),
+            on_progress=heartbeat.goes_on,
         )

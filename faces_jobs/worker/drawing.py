@@ -12,7 +12,6 @@ from faces_jobs.worker.attempt import attempt_at
 from faces_jobs.worker.between import LINKED, files_between, publish_between
 from faces_jobs.worker.drawing_runs import Drawing, draw_part
 from faces_jobs.worker.resources import Worker
-from faces_jobs.worker.source import open_source
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +31,7 @@ def draw(claim: SegmentClaim, worker: Worker) -> bool:
     )
     with (
         attempt_at(claim, worker) as attempt,
-        open_source(claim, storage=worker.storage, roots=settings.roots) as source,
+        attempt.source() as source,
     ):
         drawing = Drawing(
             source,

@@ -30,7 +30,6 @@ from faces_jobs.worker.drawing_ahead import DrawingAhead
 from faces_jobs.worker.facts import count_run, facts_of, models_of
 from faces_jobs.worker.linking_ahead import LinkingAhead, linking_ahead
 from faces_jobs.worker.resources import Worker
-from faces_jobs.worker.source import open_source
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +47,7 @@ def find(claim: SegmentClaim, worker: Worker) -> bool:
         attempt = stack.enter_context(attempt_at(claim, worker))
         detector = worker.networks.detector()
         classifiers = worker.networks.classifiers(spec.models)
-        path = stack.enter_context(open_source(claim, storage=worker.storage, roots=settings.roots))
+        path = stack.enter_context(attempt.source())
         reader = stack.enter_context(open_part(path, part, max_pixels=settings.max_pixels))
         thresholds = thresholds_of_all(classifiers, settings.unsure_below, spec.unsure_below)
         models = models_of(detector, classifiers, settings.unsure_below, spec.unsure_below)

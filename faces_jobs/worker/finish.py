@@ -103,7 +103,13 @@ def _finish(claim: JobClaim, worker: Worker) -> None:
         out = workspace / "out"
         out.mkdir()
         _write_exports(out, claim.job_id, worker, heartbeat)
-        stored = worker.storage.publish(out, job_id=claim.job_id, owner=OWNER, token=claim.token)
+        stored = worker.storage.publish(
+            out,
+            job_id=claim.job_id,
+            owner=OWNER,
+            token=claim.token,
+            on_progress=heartbeat.goes_on,
+        )
         heartbeat.stop()
         artifacts = [
             NewArtifact(

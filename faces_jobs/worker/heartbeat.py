@@ -63,15 +63,23 @@ class Heartbeat:
         """Tell how far the work is; the pipeline calls it at least once a batch.
 
         Raises:
+            Exception: see `goes_on`.
+        """
+        is_first = not self._frames[0]
+        self._frames = (frames_done, frames_total)
+        if is_first and frames_done:
+            self._awake.set()  # who waits sees at once that it goes on
+        self.goes_on()
+
+    def goes_on(self) -> None:
+        """Tell that work goes on whose frames are not counted, such as bringing a file.
+
+        Raises:
             CancelledError, LeaseLostError: a renewal said so: stop, this work is in vain.
             PausedError: a renewal said so: stop, the work goes back.
             StopRequestedError: this worker is to end.
         """
-        is_first = not self._frames[0]
-        self._frames = (frames_done, frames_total)
         self._progressed_at = time.monotonic()
-        if is_first and frames_done:
-            self._awake.set()  # who waits sees at once that it goes on
         self.check()
         if self._stop_requested.is_set():
             raise StopRequestedError

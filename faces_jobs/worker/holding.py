@@ -12,7 +12,7 @@ from faces_jobs.worker.resources import Worker
 
 
 class _RoomyHeartbeat(Heartbeat):
-    """A heart that sees at every progress that there is room left."""
+    """A heart that sees, whenever work goes on, that there is room left."""
 
     def __init__(self, renew: Callable[[int, int | None], None], worker: Worker) -> None:
         super().__init__(
@@ -22,13 +22,13 @@ class _RoomyHeartbeat(Heartbeat):
         )
         self._storage = worker.storage
 
-    def progress(self, frames_done: int, frames_total: int | None) -> None:
-        """Tell how far the work is; see `Heartbeat.progress`.
+    def goes_on(self) -> None:
+        """Tell that work goes on; see `Heartbeat.goes_on`.
 
         Raises:
             StorageFullError: the reserve is touched, which is for others: for rows, above all.
         """
-        super().progress(frames_done, frames_total)
+        super().goes_on()
         self._storage.check_room()
 
 

@@ -70,7 +70,9 @@ def work_image(
     settings = worker.settings
     began = time.perf_counter()
     with (
-        open_source(claim, storage=worker.storage, roots=settings.roots) as path,
+        open_source(
+            claim, storage=worker.storage, roots=settings.roots, on_progress=on_progress
+        ) as path,
         open_frames(path, max_pixels=settings.max_pixels) as reader,
     ):
         opened = time.perf_counter()

@@ -10,22 +10,26 @@ from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.errors import FolderError, NotFoundError, SourceError
 from faces_jobs.folders import open_beneath, root_folder
 from faces_jobs.storage import Storage
+from faces_jobs.storage.progress import Progress
 
 
 @contextmanager
 def open_source(
-    claim: SegmentClaim, *, storage: Storage, roots: Mapping[str, Path]
+    claim: SegmentClaim, *, storage: Storage, roots: Mapping[str, Path], on_progress: Progress
 ) -> Iterator[Path]:
     """A path that leads to the file's content, as long as this is open.
+
+    While it is brought from elsewhere `on_progress` is called.
 
     Raises:
         SourceError: the file is gone, may not be read, or has changed since it was submitted.
         StorageError, StorageFullError: it is kept elsewhere, and can't be had now.
+        Exception: whatever `on_progress` raises.
     """
     if claim.root is None:
         with ExitStack() as stack:
             try:
-                path = stack.enter_context(storage.fetch(claim.source))
+                path = stack.enter_context(storage.fetch(claim.source, on_progress=on_progress))
             except NotFoundError as error:
                 raise SourceError(
                     "The uploaded file is not there any more: submit it again."

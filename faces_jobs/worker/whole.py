@@ -18,7 +18,6 @@ from faces_jobs.worker.artifacts import ItemArtifacts
 from faces_jobs.worker.attempt import attempt_at
 from faces_jobs.worker.facts import count_run, facts_of, models_of
 from faces_jobs.worker.resources import Worker
-from faces_jobs.worker.source import open_source
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +36,7 @@ def work_whole(claim: SegmentClaim, worker: Worker) -> bool:
         attempt = stack.enter_context(attempt_at(claim, worker))
         detector = worker.networks.detector()
         classifiers = worker.networks.classifiers(spec.models)
-        path = stack.enter_context(open_source(claim, storage=worker.storage, roots=settings.roots))
+        path = stack.enter_context(attempt.source())
         frames: AbstractContextManager[FrameReader] = open_frames(
             path, max_pixels=settings.max_pixels
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -27,7 +28,7 @@ from faces_jobs.readiness import Readiness
 from faces_jobs.results import get_job, list_artifacts
 from faces_jobs.retention import delete_job
 from faces_jobs.settings import Settings
-from faces_jobs.storage import Storage, open_storage
+from faces_jobs.storage import Storage, open_storage, s3
 from faces_jobs.worker import reconcile
 from faces_jobs.worker.finish import finish_job
 from faces_jobs.worker.process import process_segment
@@ -183,6 +184,53 @@ def test_a_download_that_breaks_off_again_and_again_says_nothing_about_the_file(
                 question()
             assert not told.value.permanent
     assert not any(path.is_file() for path in storage.folder.rglob("*"))
+
+
+class EnoughError(Exception):
+    """What whoever waits for a transfer raises to end it."""
+
+
+# boto3 leaves the connection of a download that is ended to the garbage.
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+def test_who_waits_for_a_transfer_hears_that_bytes_move_and_may_end_it(
+    storage: Storage, bucket: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3, "PART_BYTES", 5 * 2**20)  # so that there are parts to leave behind
+    heard: list[int] = []
+
+    def end() -> None:
+        heard.append(1)
+        raise EnoughError
+
+    def publish(on_progress: Callable[[], None]) -> str:
+        with storage.workspace(uuid.uuid4().hex) as workspace:
+            out = workspace / "out"
+            out.mkdir()
+            (out / "film.mp4").write_bytes(b"x" * 20 * 2**20)
+            return storage.publish(out, job_id=JOB, owner="1", token="t", on_progress=on_progress)[
+                "film.mp4"
+            ].key
+
+    key = publish(lambda: heard.append(1))
+    assert heard
+    brought = tmp_path / "brought"
+    brought.mkdir()
+    storage.bring([key], brought, on_progress=lambda: heard.append(1))
+    asked: list[Callable[[], object]] = [
+        lambda: storage.fetch(key, on_progress=end).__enter__(),
+        lambda: storage.bring([key], tmp_path, on_progress=end),
+        lambda: publish(end),
+    ]
+    for question in asked:
+        heard.clear()
+        with pytest.raises(EnoughError):
+            question()
+        assert len(heard) == 1
+    gc.collect()
+    assert not any(path.is_file() for path in storage.folder.rglob("*"))
+    assert not any(path.is_file() for path in tmp_path.glob("*.mp4"))
+    assert bucket.keys() == []
+    assert bucket.half_made() == []
 
 
 def test_a_job_is_deleted_when_its_bucket_is_back(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import threading
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select, update
@@ -22,8 +24,10 @@ from faces_jobs.results import (
     resume_job,
 )
 from faces_jobs.retention import delete_job
-from faces_jobs.storage import LocalStorage
+from faces_jobs.storage import LocalStorage, StoredFile
+from faces_jobs.storage.progress import Progress, unheard
 from faces_jobs.worker.process import process_segment
+from faces_jobs.worker.rung import answer_bell
 from faces_jobs.worker.sweep import sweep
 from tests.clips import moving, write_video
 from tests.integration.workbench import Bench, Squares
@@ -71,6 +75,85 @@ def test_a_pause_is_seen_within_a_batch_of_the_next_renewal(bench: Bench, tmp_pa
     assert get_job(bench.worker.database, job_id).status == "succeeded"
     with bench.worker.database.read() as session:
         assert set(session.scalars(select(SegmentRow.attempts))) == {1}, "the pause cost none"
+
+
+MOST_MOVES = 3000
+
+
+class Slow(LocalStorage):
+    """A storage whose files take until whoever waits for them has enough."""
+
+    def __init__(self, folder: Path, slow: str, meanwhile: Callable[[], None]) -> None:
+        super().__init__(folder)
+        self._slow = slow
+        self._meanwhile = meanwhile
+        self.moves = 0
+
+    def fetch(self, key: str, *, on_progress: Progress = unheard) -> Any:
+        self._move("fetch", on_progress)
+        return super().fetch(key)
+
+    def bring(
+        self, keys: Sequence[str], folder: Path, *, on_progress: Progress = unheard
+    ) -> list[Path]:
+        self._move("bring", on_progress)
+        return super().bring(keys, folder)
+
+    def publish(
+        self, folder: Path, *, on_progress: Progress = unheard, **named: Any
+    ) -> dict[str, StoredFile]:
+        self._move("publish", on_progress)
+        return super().publish(folder, **named)
+
+    def _move(self, how: str, on_progress: Progress) -> None:
+        on_progress()
+        if how == self._slow:
+            self._meanwhile()
+            while self.moves < MOST_MOVES:
+                self.moves += 1
+                threading.Event().wait(0.01)
+                on_progress()
+
+
+@pytest.mark.parametrize("meanwhile", ["cancelled", "stopped"])
+@pytest.mark.parametrize(
+    ("source", "slow"),
+    [
+        ("images", "fetch"),
+        ("whole", "fetch"),
+        ("whole", "publish"),
+        ("parts", "fetch"),
+        ("parts", "bring"),
+        ("parts", "publish"),
+    ],
+)
+def test_a_cancel_or_a_stop_is_seen_while_files_are_on_their_way(
+    bench: Bench, photo: Path, source: str, slow: str, meanwhile: str
+) -> None:
+    segment_seconds = 0.2 if source == "parts" else 10.0
+    settings = bench.worker.settings.model_copy(update={"segment_seconds": segment_seconds})
+    worker = replace(bench.worker, settings=settings)
+    film = write_video(bench.folder / "film.mp4", moving(20), codec_options={"g": "5"})
+    job_id = bench.submit(*([photo, photo] if source == "images" else [film]))
+
+    def happen() -> None:
+        if meanwhile == "cancelled":
+            cancel_job(worker.database, job_id)
+        else:
+            worker.stop_requested.set()
+
+    storage = Slow(worker.storage.folder, slow, happen)
+    while not storage.moves:
+        answer_bell(replace(worker, storage=storage))
+
+    assert storage.moves < MOST_MOVES, "it did not wait to the end"
+    if meanwhile == "stopped":
+        bench.work(job_id, replace(worker, stop_requested=threading.Event()))
+    assert get_job(worker.database, job_id).status == (
+        "cancelled" if meanwhile == "cancelled" else "succeeded"
+    )
+    with worker.database.read() as session:
+        assert set(session.scalars(select(SegmentRow.attempts))) <= {0, 1}, "it cost none"
 
 
 def test_a_worker_that_is_to_end_hands_its_segment_back(bench: Bench, clip: Path) -> None:

@@ -63,6 +63,35 @@ def test_workers_that_need_it_at_once_wait_for_one_load(folder: Path) -> None:
     assert load.times == 1
 
 
+def test_who_waits_for_another_s_load_hears_that_it_goes_on_and_may_leave(folder: Path) -> None:
+    loading, left = threading.Event(), threading.Event()
+
+    def slow(file: BinaryIO) -> None:
+        loading.set()
+        while not left.wait(0.01):
+            file.write(b"more")
+            file.flush()
+
+    def leave() -> None:
+        raise InterruptedError
+
+    def load_slowly() -> None:
+        with Cache(folder, max_bytes=100).copy(JOB, "key", slow):
+            pass
+
+    loader = threading.Thread(target=load_slowly)
+    loader.start()
+    cache, never = Cache(folder, max_bytes=100), Loading()
+    try:
+        assert loading.wait(10)
+        with pytest.raises(InterruptedError), cache.copy(JOB, "key", never, on_progress=leave):
+            pass
+    finally:
+        left.set()
+        loader.join()
+    assert never.times == 0
+
+
 def test_a_load_that_fails_leaves_nothing_and_may_be_tried_again(folder: Path) -> None:
     cache = Cache(folder, max_bytes=100)
 

@@ -51,6 +51,18 @@ def test_it_renews_with_the_latest_progress() -> None:
     assert renewals.seen[-1] == (7, 9)
 
 
+def test_work_that_goes_on_uncounted_keeps_the_progress_and_is_told_when_it_is_in_vain() -> None:
+    renewals, stop = Renewals(), threading.Event()
+    with heartbeat(renewals, stop_requested=stop) as beat:
+        beat.progress(7, 9)
+        beat.goes_on()
+        renewals.wait_for(len(renewals.seen) + 2)
+        assert renewals.seen[-1] == (7, 9)
+        stop.set()
+        with pytest.raises(StopRequestedError):
+            beat.goes_on()
+
+
 def test_the_first_progress_is_told_at_once() -> None:
     renewals = Renewals()
     with heartbeat(renewals, every_seconds=3600.0) as beat:
