@@ -9,7 +9,8 @@ on where the last one ended, and so comes round to everything.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import TypeVar
@@ -38,11 +39,14 @@ from faces_jobs.storage import Storage
 MOST_MESSAGES = 1000
 MOST_ARTIFACTS = 2000
 MOST_FOLDERS = 500
+# After so many it is seen whether this process is to end.
+MOST_AT_ONCE = 64
 # A workspace whose lease was taken over is left alone for so many leases: its worker may only
 # sleep, and tells a lost lease more clearly than a lost folder.
 WORKSPACE_LEASES = 10
 
 Outcome = TypeVar("Outcome")
+Thing = TypeVar("Thing")
 
 _log = logging.getLogger(__name__)
 
@@ -76,12 +80,18 @@ class Reconciler:
     """Remembers how far it came, and what went wrong with one part stops no other."""
 
     def __init__(
-        self, *, database: Database, messages: Messages, storage: Storage, settings: Settings
+        self,
+        *,
+        database: Database,
+        messages: Messages,
+        storage: Storage,
+        settings: Settings,
     ) -> None:
         self._database = database
         self._messages = messages
         self._storage = storage
         self._settings = settings
+        self.stopped = threading.Event()  # set it, and the round in hand ends soon
         self._last_artifact = 0
         self._last_folder = ""
 
@@ -105,6 +115,8 @@ class Reconciler:
         return report
 
     def _part(self, work: Callable[[], Outcome], nothing: Outcome) -> Outcome:
+        if self.stopped.is_set():
+            return nothing
         try:
             return work()
         except (FacesJobsError, OSError) as error:
@@ -131,15 +143,16 @@ class Reconciler:
         """Mark rows whose file is missing or back. Returns how many of each."""
         rows = artifacts_after(self._database, self._last_artifact, limit=MOST_ARTIFACTS)
         self._last_artifact = rows[-1].id if len(rows) == MOST_ARTIFACTS else 0
-        kept = self._storage.existing([row.storage_key for row in rows])
         missing, found = [], []
-        for row in rows:
-            there = row.storage_key in kept
-            if not there and not row.missing:
-                _log.warning("the file of artifact %d is missing: %s", row.id, row.storage_key)
-                missing.append(row.id)
-            elif there and row.missing:
-                found.append(row.id)
+        for some in self._until_stopped(rows):
+            kept = self._storage.existing([row.storage_key for row in some])
+            for row in some:
+                there = row.storage_key in kept
+                if not there and not row.missing:
+                    _log.warning("the file of artifact %d is missing: %s", row.id, row.storage_key)
+                    missing.append(row.id)
+                elif there and row.missing:
+                    found.append(row.id)
         if missing or found:
             mark_files(self._database, missing=missing, found=found)
         return len(missing), len(found)
@@ -148,7 +161,10 @@ class Reconciler:
         """Remove folders of jobs and attempts that no row speaks of, and what uploads left."""
         part = list(islice(self._storage.job_folders(self._last_folder), MOST_FOLDERS))
         self._last_folder = part[-1].job_id if len(part) == MOST_FOLDERS else ""
-        return remove_leftovers(self._storage) + remove_orphans(self._database, self._storage, part)
+        removed = remove_leftovers(self._storage)
+        for some in self._until_stopped(part):
+            removed += remove_orphans(self._database, self._storage, some)
+        return removed
 
     def _remove_workspaces(self) -> int:
         """Remove workspaces whose lease is gone."""
@@ -158,3 +174,10 @@ class Reconciler:
         for token in gone:
             self._storage.remove_workspace(token)
         return len(gone)
+
+    def _until_stopped(self, things: Sequence[Thing]) -> Iterator[Sequence[Thing]]:
+        """These, some at a time, as long as this process is not to end."""
+        for start in range(0, len(things), MOST_AT_ONCE):
+            if self.stopped.is_set():
+                return
+            yield things[start : start + MOST_AT_ONCE]

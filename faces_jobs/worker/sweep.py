@@ -6,6 +6,8 @@ import logging
 import signal
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
@@ -24,7 +26,7 @@ from faces_jobs.db.processes import forget_silent_processes, set_measures
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.space import resume_parked
 from faces_jobs.db.turns import forget_turns
-from faces_jobs.errors import DatabaseError, QueueError, StorageFullError
+from faces_jobs.errors import FacesJobsError, StorageFullError
 from faces_jobs.presence import Presence
 from faces_jobs.queue import CeleryQueue, Queue, open_queue
 from faces_jobs.queue_messages import BrokerMessages
@@ -32,6 +34,7 @@ from faces_jobs.settings import Settings
 from faces_jobs.storage import Storage, open_storage
 from faces_jobs.worker.deliver import deliver_due, delivering
 from faces_jobs.worker.reconcile import Reconciler
+from faces_jobs.worker.reconciling import Reconciling
 
 MOST_AT_ONCE = 256
 # Who was served last counts between owners that have work now; after a day it is of no use.
@@ -85,23 +88,50 @@ def run_sweep(settings: Settings, *, once: bool = False) -> None:
             database, kind="sweep", every_seconds=settings.presence_seconds, counters=counters
         )
         try:
-            with presence, delivering(database, settings):
-                _loop(database, queue, storage, settings, stop, counters=counters)
+            with presence:
+                sweeping(database, queue, storage, settings, stop, counters=counters)
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
 
-def sweep(database: Database, queue: Queue, settings: Settings) -> SweepReport:
+def sweeping(
+    database: Database,
+    queue: CeleryQueue,
+    storage: Storage,
+    settings: Settings,
+    stop: threading.Event,
+    *,
+    counters: Counters,
+) -> None:
+    """Round after round, with webhooks and comparisons beside them, until it is told to stop."""
+    beside = Reconciling(
+        _reconciler(database, queue, storage, settings),
+        every_seconds=settings.reconcile_seconds,
+        counters=counters,
+    )
+    with delivering(database, settings), beside:
+        _loop(database, queue, settings, stop, counters=counters, rang=beside.rang)
+
+
+def sweep(
+    database: Database, queue: Queue, settings: Settings, *, counters: Counters | None = None
+) -> SweepReport:
     """One round. Safe to run anywhere, any number of times, at the same time.
+
+    What it does is counted as it is done, since the round may be cut short.
 
     Raises:
         DatabaseError, QueueError: one of them does not answer; what was done is done.
     """
+    counters = counters or Counters()
+    counters.add("sweeps")
     given_up, to_finish = fail_poison(
         database, max_attempts=settings.max_attempts, limit=MOST_AT_ONCE
     )
-    given_up += fail_poisoned_jobs(database, max_attempts=settings.max_attempts, limit=MOST_AT_ONCE)
+    counters.add("poison", given_up)
+    of_jobs = fail_poisoned_jobs(database, max_attempts=settings.max_attempts, limit=MOST_AT_ONCE)
+    counters.add("poison", of_jobs)
     resumed = _resume_parked(database, settings)
     jobs = {
         *to_finish,
@@ -114,6 +144,7 @@ def sweep(database: Database, queue: Queue, settings: Settings) -> SweepReport:
     }
     for job_id in jobs:
         queue.ring_job(job_id)
+        counters.add("rings", label="job")
         mark_job_rung(database, job_id)
     segments = orphaned_segments(
         database,
@@ -127,8 +158,9 @@ def sweep(database: Database, queue: Queue, settings: Settings) -> SweepReport:
         )
     for segment_id in segments:
         queue.ring_segment(segment_id)
+        counters.add("rings", label="segment")
     mark_segments_rung(database, segments)
-    return SweepReport(len(segments), len(jobs), given_up, resumed)
+    return SweepReport(len(segments), len(jobs), given_up + of_jobs, resumed)
 
 
 def _resume_parked(database: Database, settings: Settings) -> int:
@@ -137,44 +169,48 @@ def _resume_parked(database: Database, settings: Settings) -> int:
         open_storage(settings).check_room()
     except StorageFullError:
         return 0
+    except OSError as error:  # what waits for no room is rung for all the same
+        _log.warning("it can't be seen whether there is room: %s", error)
+        return 0
     return len(resume_parked(database, limit=MOST_AT_ONCE))
 
 
 def _loop(
     database: Database,
-    queue: CeleryQueue,
-    storage: Storage,
+    queue: Queue,
     settings: Settings,
     stop: threading.Event,
     *,
     counters: Counters,
+    rang: Callable[[int], None],
 ) -> None:
-    compare_at = count_at = time.monotonic()
-    reconciler = _reconciler(database, queue, storage, settings)
-    rung = 0
+    count_at = time.monotonic()
     while not stop.is_set():
-        try:
-            report = sweep(database, queue, settings)
+        with _going_on():
+            report = sweep(database, queue, settings, counters=counters)
+            rang(report.segments_rung + report.jobs_rung)
             if report != SweepReport(0, 0, 0):
                 _log.info("%s", report)
-            _count(report, counters)
-            rung += report.segments_rung + report.jobs_rung
+        # Beside the round above: what is wrong with the broker stops nothing here.
+        with _going_on():
             _forget_silent(database, settings)
             forget_turns(database, older_than_seconds=TURNS_SECONDS)
-            if time.monotonic() >= count_at:
-                began = time.monotonic()
+        if time.monotonic() >= count_at:
+            began = time.monotonic()
+            with _going_on():
                 set_measures(database, count_all(database))
-                took = time.monotonic() - began
-                count_at = began + max(COUNT_EVERY_SECONDS, COUNT_SHARE * took)
-        except (DatabaseError, QueueError, StorageFullError) as error:
-            _log.warning("this round was cut short, the next one goes on: %s", error)
-        if time.monotonic() >= compare_at:
-            # Beside the round above: what is wrong with the broker stops nothing here.
-            compare_at = time.monotonic() + settings.reconcile_seconds
-            for what, count in reconciler.look(rung=rung).mended().items():
-                counters.add("mended", count, label=what)
-            rung = 0
+            took = time.monotonic() - began
+            count_at = began + max(COUNT_EVERY_SECONDS, COUNT_SHARE * took)
         stop.wait(settings.sweep_seconds)
+
+
+@contextmanager
+def _going_on() -> Iterator[None]:
+    """Tell what is wrong, and leave the rest to the next round."""
+    try:
+        yield
+    except (FacesJobsError, OSError) as error:
+        _log.warning("this round was cut short, the next one goes on: %s", error)
 
 
 def _reconciler(
@@ -186,13 +222,6 @@ def _reconciler(
         storage=storage,
         settings=settings,
     )
-
-
-def _count(report: SweepReport, counters: Counters) -> None:
-    counters.add("sweeps")
-    counters.add("rings", report.segments_rung, label="segment")
-    counters.add("rings", report.jobs_rung, label="job")
-    counters.add("poison", report.given_up)
 
 
 def _forget_silent(database: Database, settings: Settings) -> None:

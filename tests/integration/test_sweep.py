@@ -7,23 +7,35 @@ import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
+from faces_jobs.counters import Counters
 from faces_jobs.db.claims import claim_job
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.endings import finish_segment, hand_back
 from faces_jobs.db.session import Database
-from faces_jobs.db.tables import JobRow, SegmentRow
+from faces_jobs.db.tables import JobRow, MeasureRow, SegmentRow
 from faces_jobs.errors import QueueError
+from faces_jobs.queue import CeleryQueue
 from faces_jobs.results import get_job, list_items
 from faces_jobs.settings import Settings
-from faces_jobs.storage import LocalStorage
-from faces_jobs.worker.sweep import ENOUGH_MESSAGES, SweepReport, run_sweep, sweep
+from faces_jobs.storage import JobFolder, LocalStorage
+from faces_jobs.worker.sweep import (
+    ENOUGH_MESSAGES,
+    SweepReport,
+    _loop,
+    run_sweep,
+    sweep,
+    sweeping,
+)
 from tests.factories import artifact, claimed, face, results, stored_job
+from tests.integration.processes import wait_for
 from tests.integration.stored_states import expire
 from tests.integration.tidying import sweep_files
+from tests.services import PATIENCE_SECONDS
 
 
 class MemoryQueue:
@@ -252,6 +264,96 @@ def test_a_silent_broker_is_told_and_costs_nothing(
     bells.silent = False
     sweep(database, bells, settings)
     assert bells.take() == list(job.segments)
+
+
+def test_what_a_round_did_before_the_broker_failed_is_counted(
+    database: Database, bells: MemoryQueue, settings: Settings
+) -> None:
+    job = stored_job(database)
+    for _ in range(settings.max_attempts):
+        claimed(database, job.segments[0])
+        expire(database, job.segments[0])
+    bells.silent = True
+    counters = Counters()
+    with pytest.raises(QueueError):
+        sweep(database, bells, settings, counters=counters)
+    counts = counters.take()
+    assert (counts["sweeps", ""], counts["poison", ""]) == (1, 1)
+
+
+def test_a_data_folder_that_is_gone_silences_no_bell(
+    database: Database, bells: MemoryQueue, settings: Settings, tmp_path: Path
+) -> None:
+    job = stored_job(database)
+    gone = tmp_path / "gone"
+    gone.touch()
+    sweep(database, bells, settings.model_copy(update={"data_folder": gone}))
+    assert bells.take() == list(job.segments)
+
+
+class Hanging(LocalStorage):
+    """Storage that answers nobody who compares, before it is told to."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.asked, self.released = threading.Event(), threading.Event()
+
+    def job_folders(self, after: str = "") -> Iterator[JobFolder]:
+        self.asked.set()
+        self.released.wait(PATIENCE_SECONDS)
+        return super().job_folders(after)
+
+
+def test_rescue_waits_for_no_comparison_nor_does_the_end(
+    database: Database, queue: CeleryQueue, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("faces_jobs.worker.reconciling.END_SECONDS", 0.1)
+    storage, stop = Hanging(settings.data_folder / "files"), threading.Event()
+    hurried = settings.model_copy(update={"sweep_seconds": 0.05})
+    thread = threading.Thread(
+        target=sweeping,
+        args=(database, queue, storage, hurried, stop),
+        kwargs={"counters": Counters()},
+    )
+    thread.start()
+    try:
+        assert storage.asked.wait(PATIENCE_SECONDS)
+        job = stored_job(database)
+        claimed(database, job.segments[0], lease_seconds=-1)
+        wait_for(lambda: queue.depth() == 1)
+        stop.set()
+        thread.join(PATIENCE_SECONDS)
+        assert not thread.is_alive()
+    finally:
+        stop.set()
+        storage.released.set()
+        thread.join(PATIENCE_SECONDS)
+
+
+def test_without_a_broker_rows_are_counted_and_rounds_too(
+    database: Database, settings: Settings
+) -> None:
+    hurried = settings.model_copy(update={"sweep_seconds": 0.05})
+    silent, stop, counters = MemoryQueue(), threading.Event(), Counters()
+    silent.silent = True
+    stored_job(database)
+
+    def measured() -> bool:
+        with database.read() as session:
+            return bool(session.scalars(select(MeasureRow.name)).all())
+
+    thread = threading.Thread(
+        target=_loop,
+        args=(database, silent, hurried, stop),
+        kwargs={"counters": counters, "rang": lambda _count: None},
+    )
+    thread.start()
+    try:
+        wait_for(measured)
+    finally:
+        stop.set()
+        thread.join(PATIENCE_SECONDS)
+    assert counters.take()["sweeps", ""] >= 1
 
 
 def test_one_round_as_a_command(database_url: str, database: Database, settings: Settings) -> None:
