@@ -8,7 +8,7 @@ tried again by the sweep, until the line can say that nothing remains.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from faces_jobs.db.artifacts import is_visible
 from faces_jobs.db.comparison import existing_jobs, live_tokens
@@ -35,6 +35,9 @@ MOST_AT_ONCE = 64
 ASKED = "asked"
 EXPIRED = "expired"
 RETENTION = "retention"
+
+SecondsOf = Callable[[str, float], float]
+"""How long an orphan has been one: of its job's id or its key, and its age."""
 
 _log = logging.getLogger(__name__)
 
@@ -125,16 +128,22 @@ def remove_leftovers(storage: Storage, *, stale_seconds: float = STALE_SECONDS) 
     return storage.sweep(older_than_seconds=stale_seconds)
 
 
+def by_age(_key: str, age_seconds: float) -> float:
+    """Take an orphan for one since it was written: right where all clocks agree."""
+    return age_seconds
+
+
 def remove_orphans(
     database: Database,
     storage: Storage,
     folders: Sequence[JobFolder],
     *,
     orphan_seconds: float = ORPHAN_SECONDS,
+    seconds_of: SecondsOf = by_age,
 ) -> int:
     """Remove those of these folders of jobs, and of their attempts, that no row speaks of.
 
-    What is younger than `orphan_seconds` is left: it may be about to get its row.
+    What is one for less than `orphan_seconds` is left: it may be about to get its row.
     """
     removed = 0
     for start in range(0, len(folders), MOST_AT_ONCE):
@@ -142,8 +151,8 @@ def remove_orphans(
         existing = existing_jobs(database, [folder.job_id for folder in part])
         for folder in part:
             if folder.job_id in existing:
-                removed += _remove_attempts(database, storage, folder, orphan_seconds)
-            elif folder.age_seconds >= orphan_seconds:
+                removed += _remove_attempts(database, storage, folder, orphan_seconds, seconds_of)
+            elif seconds_of(folder.job_id, folder.age_seconds) >= orphan_seconds:
                 storage.delete_job(folder.job_id)
                 removed += 1
     if removed:
@@ -152,16 +161,21 @@ def remove_orphans(
 
 
 def _remove_attempts(
-    database: Database, storage: Storage, folder: JobFolder, orphan_seconds: float
+    database: Database,
+    storage: Storage,
+    folder: JobFolder,
+    orphan_seconds: float,
+    seconds_of: SecondsOf,
 ) -> int:
-    old = [key for key, age in folder.attempts if age >= orphan_seconds]
     # In this order, so that no clock is relied on: whose token is live is about to get its row;
     # whose is not live any more has it by now, or never will.
-    live = live_tokens(database) if old else set()
+    live = live_tokens(database) if folder.attempts else set()
     removed = 0
-    for key in old:
+    for key, age in folder.attempts:
         token = key.rpartition("-")[2]
-        if token not in live and not is_visible(database, folder.job_id, key):
+        if token in live or is_visible(database, folder.job_id, key):
+            continue
+        if seconds_of(key, age) >= orphan_seconds:
             storage.remove_attempt(key)
             removed += 1
     return removed

@@ -28,6 +28,8 @@ from faces_jobs.errors import FacesJobsError
 from faces_jobs.queue import JOB_TASK, SEGMENT_TASK
 from faces_jobs.queue_messages import Message, Messages
 from faces_jobs.retention import (
+    SecondsOf,
+    by_age,
     complete_deletions,
     delete_expired,
     remove_leftovers,
@@ -35,6 +37,7 @@ from faces_jobs.retention import (
 )
 from faces_jobs.settings import Settings
 from faces_jobs.storage import Storage
+from faces_jobs.worker.sightings import Sightings
 
 MOST_MESSAGES = 1000
 MOST_ARTIFACTS = 2000
@@ -77,7 +80,11 @@ class Reconciled:
 
 
 class Reconciler:
-    """Remembers how far it came, and what went wrong with one part stops no other."""
+    """Remembers how far it came, and what went wrong with one part stops no other.
+
+    With `sightings`, files without a row go that it has itself seen so for an hour; without, by
+    their age, since who looks once has no other measure.
+    """
 
     def __init__(
         self,
@@ -86,12 +93,14 @@ class Reconciler:
         messages: Messages,
         storage: Storage,
         settings: Settings,
+        sightings: Sightings | None = None,
     ) -> None:
         self._database = database
         self._messages = messages
         self._storage = storage
         self._settings = settings
         self.stopped = threading.Event()  # set it, and the round in hand ends soon
+        self._sightings = sightings
         self._last_artifact = 0
         self._last_folder = ""
 
@@ -159,11 +168,16 @@ class Reconciler:
 
     def _remove_files(self) -> int:
         """Remove folders of jobs and attempts that no row speaks of, and what uploads left."""
+        seconds_of: SecondsOf = by_age
+        if self._sightings is not None:
+            seconds_of = self._sightings.seconds
+            if not self._last_folder:
+                self._sightings.begin()
         part = list(islice(self._storage.job_folders(self._last_folder), MOST_FOLDERS))
         self._last_folder = part[-1].job_id if len(part) == MOST_FOLDERS else ""
         removed = remove_leftovers(self._storage)
         for some in self._until_stopped(part):
-            removed += remove_orphans(self._database, self._storage, some)
+            removed += remove_orphans(self._database, self._storage, some, seconds_of=seconds_of)
         return removed
 
     def _remove_workspaces(self) -> int:

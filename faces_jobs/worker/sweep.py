@@ -35,6 +35,7 @@ from faces_jobs.storage import Storage, open_storage
 from faces_jobs.worker.deliver import deliver_due, delivering
 from faces_jobs.worker.reconcile import Reconciler
 from faces_jobs.worker.reconciling import Reconciling
+from faces_jobs.worker.sightings import Sightings
 
 MOST_AT_ONCE = 256
 # Who was served last counts between owners that have work now; after a day it is of no use.
@@ -106,7 +107,7 @@ def sweeping(
 ) -> None:
     """Round after round, with webhooks and comparisons beside them, until it is told to stop."""
     beside = Reconciling(
-        _reconciler(database, queue, storage, settings),
+        _reconciler(database, queue, storage, settings, Sightings()),
         every_seconds=settings.reconcile_seconds,
         counters=counters,
     )
@@ -214,13 +215,18 @@ def _going_on() -> Iterator[None]:
 
 
 def _reconciler(
-    database: Database, queue: CeleryQueue, storage: Storage, settings: Settings
+    database: Database,
+    queue: CeleryQueue,
+    storage: Storage,
+    settings: Settings,
+    sightings: Sightings | None = None,
 ) -> Reconciler:
     return Reconciler(
         database=database,
         messages=BrokerMessages(queue.app),
         storage=storage,
         settings=settings,
+        sightings=sightings,
     )
 
 

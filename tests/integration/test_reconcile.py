@@ -20,6 +20,7 @@ from faces_jobs.retention import ORPHAN_SECONDS
 from faces_jobs.settings import Settings
 from faces_jobs.storage import LocalStorage
 from faces_jobs.worker.reconcile import WORKSPACE_LEASES, Reconciled, Reconciler
+from faces_jobs.worker.sightings import Sightings
 from faces_jobs.worker.sweep import run_sweep, sweep
 from tests.factories import artifact, claimed, results, stored_job
 from tests.integration.stored_states import expire
@@ -188,6 +189,35 @@ def test_files_without_a_row_go_when_they_had_time_to_get_one(
 
     assert not storage.path_of(lost).exists()
     assert not storage.path_of(stranger).exists()
+
+
+def test_a_sweep_whose_clock_is_ahead_removes_what_it_saw_without_a_row_for_an_hour(
+    database: Database, storage: LocalStorage, queue: CeleryQueue, settings: Settings
+) -> None:
+    now = [0.0]
+    reconciler = Reconciler(
+        database=database,
+        messages=BrokerMessages(queue.app),
+        storage=storage,
+        settings=settings,
+        sightings=Sightings(lambda: now[0]),
+    )
+    job = stored_job(database)
+    lost = published(storage, job.id, "lost")
+    stranger = published(storage, str(uuid.uuid4()), "t")
+    age(storage.folder / "jobs", ORPHAN_SECONDS + 60)
+    assert reconciler.look() == Reconciled(), "what seems old may be about to get its row"
+    now[0] += ORPHAN_SECONDS / 2
+    age(storage.folder / "jobs", ORPHAN_SECONDS / 2)
+    later = published(storage, str(uuid.uuid4()), "t")
+    age(storage.path_of(later).parents[2], ORPHAN_SECONDS + 60)
+    assert reconciler.look() == Reconciled()
+    now[0] += ORPHAN_SECONDS / 2
+    age(storage.folder / "jobs", ORPHAN_SECONDS / 2)
+
+    assert reconciler.look() == Reconciled(files_without_row=2)
+
+    assert storage.existing([lost, stranger, later]) == {later}
 
 
 def test_workspaces_of_workers_that_are_gone_are_removed(
