@@ -7,9 +7,11 @@ sender that dies lets its lease run out; the next one sends the same body under 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
-from sqlalchemy import ColumnElement, and_, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, insert, not_, or_, select, update
 
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.session import Database
@@ -18,6 +20,14 @@ from faces_jobs.db.tables import DeliveryAttemptRow, DeliveryRow
 FIRST_PAUSE_SECONDS = 10.0
 LONGEST_PAUSE_SECONDS = 3600.0
 GIVE_UP_SECONDS = 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class DueDelivery:
+    """A delivery whose time has come."""
+
+    id: str
+    receiver: str  # the beginning of its URL, as far as the host and the port that it names
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +42,21 @@ class DeliveryClaim:
     body: str
 
 
-def due_deliveries(database: Database, *, limit: int) -> list[str]:
-    """Deliveries whose time has come and that nobody is sending, the longest due first."""
+def due_deliveries(
+    database: Database, *, limit: int, without: Collection[str] = ()
+) -> list[DueDelivery]:
+    """Deliveries whose time has come and that nobody is sending, the longest due first.
+
+    Those to the receivers of `without` are left out.
+    """
     question = (
-        select(DeliveryRow.id).where(_due()).order_by(DeliveryRow.next_at, DeliveryRow.id)
-    ).limit(limit)
+        select(DeliveryRow.id, DeliveryRow.url)
+        .where(_due(), *(not_(_leads_to(receiver)) for receiver in without))
+        .order_by(DeliveryRow.next_at, DeliveryRow.id)
+        .limit(limit)
+    )
     with database.read() as session:
-        return list(session.scalars(question))
+        return [DueDelivery(row.id, _receiver(row.url)) for row in session.execute(question)]
 
 
 def claim_delivery(
@@ -119,6 +137,17 @@ def record_attempt(
 def pause_seconds(attempt: int) -> float:
     """How long to wait after an attempt (from 1) that failed: doubled each time, to an hour."""
     return float(min(FIRST_PAUSE_SECONDS * 2.0 ** min(attempt - 1, 30), LONGEST_PAUSE_SECONDS))
+
+
+def _receiver(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}".lower()
+
+
+def _leads_to(receiver: str) -> ColumnElement[bool]:
+    url = func.lower(DeliveryRow.url)
+    below = (url.startswith(receiver + mark, autoescape=True) for mark in "/?")
+    return or_(url == receiver, *below)
 
 
 def _due() -> ColumnElement[bool]:

@@ -1,4 +1,8 @@
-"""Sends the webhooks that are due, several at once, so that a slow receiver delays no other."""
+"""Sends the webhooks that are due, several at once, few of them to one receiver.
+
+So one that is slow delays its own; all the others only if there are as many such as there are
+senders for.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,14 @@ import hmac
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
 from faces_jobs.db.deliveries import (
     DeliveryClaim,
+    DueDelivery,
     claim_delivery,
     due_deliveries,
     record_attempt,
@@ -25,6 +31,7 @@ from faces_jobs.outbound import Reach, post
 from faces_jobs.settings import Settings
 
 SENDERS = 8
+SENDERS_A_RECEIVER = 2
 LOOK_SECONDS = 1.0
 # So much longer than the time to answer that a lease runs out only where its sender has died.
 LEASE_FACTOR = 3.0
@@ -63,7 +70,7 @@ def deliver_due(database: Database, settings: Settings) -> int:
     """
     arrived = 0
     while due := due_deliveries(database, limit=SENDERS):
-        arrived += sum(deliver(delivery_id, database, settings) for delivery_id in due)
+        arrived += sum(deliver(one.id, database, settings) for one in due)
     return arrived
 
 
@@ -73,15 +80,16 @@ def delivering(database: Database, settings: Settings) -> Iterator[None]:
 
     What is being sent when the block ends is finished first; that takes a receiver's time at most.
     """
-    stop = threading.Event()
+    stop, awake = threading.Event(), threading.Event()
     thread = threading.Thread(
-        target=_loop, args=(database, settings, stop), name="webhooks", daemon=True
+        target=_loop, args=(database, settings, stop, awake), name="webhooks", daemon=True
     )
     thread.start()
     try:
         yield
     finally:
         stop.set()
+        awake.set()
         thread.join()
 
 
@@ -126,28 +134,57 @@ def _send(claim: DeliveryClaim, settings: Settings) -> tuple[int | None, str | N
     return status, f"answered {status}"
 
 
-def _loop(database: Database, settings: Settings, stop: threading.Event) -> None:
-    sending: dict[str, Future[None]] = {}
+def _loop(
+    database: Database, settings: Settings, stop: threading.Event, awake: threading.Event
+) -> None:
+    def look_on(sent: Future[bool]) -> None:
+        if sent.result():  # else the same would be due again at once, and fail again
+            awake.set()
+
+    sending: dict[DueDelivery, Future[bool]] = {}
     with ThreadPoolExecutor(SENDERS, thread_name_prefix="webhook") as senders:
         while not stop.is_set():
             sending = {one: future for one, future in sending.items() if not future.done()}
-            for delivery_id in _due(database, SENDERS - len(sending)):
-                sending[delivery_id] = senders.submit(_one, delivery_id, database, settings)
-            stop.wait(LOOK_SECONDS)
+            for one in _next(database, sending):
+                sending[one] = senders.submit(_one, one.id, database, settings)
+                sending[one].add_done_callback(look_on)
+            awake.wait(LOOK_SECONDS)
+            awake.clear()
 
 
-def _due(database: Database, limit: int) -> list[str]:
+def _next(database: Database, sending: Collection[DueDelivery]) -> list[DueDelivery]:
+    """What senders that are free may begin with, without too many at one receiver."""
+    begun = list(sending)
+    while len(begun) < SENDERS:
+        at = Counter(one.receiver for one in begun)
+        busy = [receiver for receiver, count in at.items() if count >= SENDERS_A_RECEIVER]
+        due = [one for one in _due(database, without=busy) if one not in begun]
+        if not due:
+            break
+        for one in due:
+            if len(begun) < SENDERS and at[one.receiver] < SENDERS_A_RECEIVER:
+                at[one.receiver] += 1
+                begun.append(one)
+    return begun[len(sending) :]
+
+
+def _due(database: Database, *, without: Collection[str]) -> list[DueDelivery]:
     try:
-        return due_deliveries(database, limit=limit) if limit else []
+        # So many that one is new: what is begun may not be claimed yet.
+        return due_deliveries(database, limit=SENDERS, without=without)
     except (DatabaseError, StorageFullError) as error:
         _log.warning("webhooks wait: %s", error)
         return []
 
 
-def _one(delivery_id: str, database: Database, settings: Settings) -> None:
+def _one(delivery_id: str, database: Database, settings: Settings) -> bool:
+    """Send one delivery. True: what came of it is recorded."""
     try:
         deliver(delivery_id, database, settings)
     except (DatabaseError, StorageFullError) as error:
         _log.warning("webhook %s is sent again when its lease runs out: %s", delivery_id, error)
     except Exception:  # noqa: BLE001 (the last boundary: the attempt stands in the rows, unfinished)
         _log.exception("webhook %s", delivery_id)
+    else:
+        return True
+    return False

@@ -36,8 +36,15 @@ from faces_jobs.jobs.documents import DeliveryDocument
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.results import cancel_job, list_deliveries
 from faces_jobs.settings import Settings
-from faces_jobs.worker.deliver import deliver, deliver_due, delivering
+from faces_jobs.worker.deliver import (
+    SENDERS,
+    SENDERS_A_RECEIVER,
+    deliver,
+    deliver_due,
+    delivering,
+)
 from tests.factories import claimed, face, results, stored_job
+from tests.integration.processes import wait_for
 from tests.receivers import Receiver, answering, receiver
 
 KEY = bytes(range(32))
@@ -246,6 +253,50 @@ def test_a_receiver_that_hangs_delays_no_other(
     assert only(database, quick).state == "delivered"
 
 
+def test_many_to_a_receiver_that_hangs_delay_no_other(
+    database: Database, open_settings: Settings, receiving: Receiver
+) -> None:
+    patient = open_settings.model_copy(update={"webhook_seconds": 3600.0})
+    with receiver() as hanging:
+        hanging.answer = until_released(hanging)
+        for _ in range(SENDERS * 2):
+            ended_job(database, hanging.url)
+        quick = ended_job(database, receiving.url)
+        with delivering(database, patient):
+            assert receiving.came.wait(30)
+            assert hanging.came.wait(30)
+            assert len(hanging.received) <= SENDERS_A_RECEIVER
+            hanging.answer = answering(204)
+            hanging.released.set()
+            wait_for(lambda: due_deliveries(database, limit=1) == [])
+    assert only(database, quick).state == "delivered"
+    assert len(set(hanging.ids)) == SENDERS * 2
+
+
+def test_receivers_that_are_busy_are_left_out_however_their_urls_are_written(
+    database: Database,
+) -> None:
+    paths = ("", "/", "?a=b", "/x/y", "/x?u=https://a_b.example/")
+    busy = [ended_job(database, f"https://A_b.example{path}") for path in paths]
+    others = (
+        "https://a_b.example:444/",
+        "http://a_b.example/",
+        "https://axb.example/",
+        "https://a_b.example.org/",
+        "https://other.example/https://a_b.example/",
+    )
+    for url in others:
+        ended_job(database, url)
+    due = due_deliveries(database, limit=100)
+    assert len(due) == len(busy) + len(others)
+    assert [one.receiver for one in due].count("https://a_b.example") == len(busy)
+    left = due_deliveries(database, limit=100, without=["https://a_b.example"])
+    assert {one.id for one in left} == {
+        one.id for one in due if one.receiver != "https://a_b.example"
+    }
+    assert len(left) == len(others)
+
+
 @pytest.mark.parametrize(
     ("allowed", "said"),
     [
@@ -303,7 +354,7 @@ def test_only_one_sender_has_a_delivery_and_a_late_result_counts_for_nothing(
     database: Database,
 ) -> None:
     job_id = ended_job(database, "http://example.org/")
-    (delivery_id,) = due_deliveries(database, limit=10)
+    (delivery_id,) = (one.id for one in due_deliveries(database, limit=10))
     first = claim_delivery(database, delivery_id, lease_seconds=60)
     assert first is not None
     assert claim_delivery(database, delivery_id, lease_seconds=60) is None
@@ -340,7 +391,7 @@ def test_a_killed_sender_s_delivery_is_sent_once_more_under_the_same_id(
     with receiver() as receiving:
         receiving.answer = until_released(receiving)
         job_id = ended_job(database, receiving.url)
-        (delivery_id,) = due_deliveries(database, limit=10)
+        (delivery_id,) = (one.id for one in due_deliveries(database, limit=10))
         sender = subprocess.Popen([sys.executable, "-c", SENDER, database_url, delivery_id, SECRET])
         assert receiving.came.wait(60)
         os.kill(sender.pid, signal.SIGKILL)
