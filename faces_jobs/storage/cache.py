@@ -26,17 +26,25 @@ from faces_jobs.storage.progress import Progress, unheard
 
 KEEP_SECONDS = 300.0
 LOOK_SECONDS = 0.1
+# To look at ten thousand copies takes a fifth of a second, which is more than an image does.
+TRIM_EVERY_SECONDS = 5.0
 PART = ".part"
 
 
 class Cache:
-    """Copies below a folder, together at most so many bytes beside those in use."""
+    """Copies below a folder, together at most so many bytes beside those in use.
+
+    Several processes that load at once may go beyond that for some seconds.
+    """
 
     def __init__(self, folder: Path, *, max_bytes: int, keep_seconds: float = KEEP_SECONDS) -> None:
         self._folder = folder
         self._max_bytes = max_bytes
         self._keep_seconds = keep_seconds
         self._lock = threading.Lock()
+        self._trimmed_at: float | None = None
+        self._kept_bytes = 0  # then
+        self._added_bytes = 0  # by this process since
         self._later: threading.Timer | None = None
 
     @contextmanager
@@ -64,7 +72,8 @@ class Cache:
             with suppress(FileNotFoundError):  # its job was deleted
                 os.utime(path)
             file.close()
-            self.trim()
+            if self._has_to_trim():
+                self.trim()
             self._trim_later()
 
     def forget(self, job_id: str) -> None:
@@ -73,19 +82,33 @@ class Cache:
 
     def trim(self, *, to_bytes: int | None = None) -> int:
         """Remove what nobody holds: the old, and the least lately used beyond the bound."""
+        with self._lock:
+            self._trimmed_at, self._added_bytes = time.monotonic(), 0
+        paths = [path for folder in entries(self._folder) for path in entries(folder)]
+        copies = [(path, _size(path)) for path in sorted(paths, key=age_seconds)]
         most = self._max_bytes if to_bytes is None else to_bytes
-        copies = [path for folder in entries(self._folder) for path in entries(folder)]
-        copies.sort(key=age_seconds)
+        if to_bytes is None and sum(size for _, size in copies) > most:
+            most -= most // 10  # so that the next copy is not one too many again
         kept = removed = 0
-        for path in copies:  # the last used first
-            size = _size(path)
+        for path, size in copies:  # the last used first
             # A part that nobody holds was begun by somebody who died.
             spare = path.suffix == PART or kept + size > most
             if (spare or age_seconds(path) >= self._keep_seconds) and _remove(path):
                 removed += 1
             else:
                 kept += size
+        with self._lock:
+            self._kept_bytes = kept
         return removed
+
+    def _has_to_trim(self) -> bool:
+        """Whether there may be too much, or something too old."""
+        with self._lock:
+            return (
+                self._trimmed_at is None
+                or time.monotonic() - self._trimmed_at >= TRIM_EVERY_SECONDS
+                or self._kept_bytes + self._added_bytes > self._max_bytes
+            )
 
     def _opened(
         self, path: Path, load: Callable[[BinaryIO], None], on_progress: Progress
@@ -114,6 +137,8 @@ class Cache:
                     load(file)
                     file.flush()
                     part.replace(path)
+                    with self._lock:
+                        self._added_bytes += os.fstat(file.fileno()).st_size
                 except BaseException:
                     part.unlink(missing_ok=True)
                     raise

@@ -121,6 +121,25 @@ def test_beyond_the_bound_the_least_lately_used_go(folder: Path) -> None:
     assert loads == {"new": 0, "older": 0, "oldest": 1}
 
 
+def test_copies_are_looked_at_when_there_may_be_too_many_not_after_each(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("faces_jobs.storage.cache.TRIM_EVERY_SECONDS", 3600)
+    cache, looks = Cache(folder, max_bytes=70), []
+    trim = cache.trim
+
+    def counted(*, to_bytes: int | None = None) -> int:
+        looks.append(len(files(folder)))
+        return trim(to_bytes=to_bytes)
+
+    monkeypatch.setattr(cache, "trim", counted)
+    for number in range(12):
+        with cache.copy(JOB, str(number), Loading()):
+            pass
+    assert looks == [1, 11], "at first, and when there were too many bytes"
+    assert len(files(folder)) == 10
+
+
 def test_what_is_read_is_not_removed_and_what_is_not_kept_goes_at_once(folder: Path) -> None:
     cache = Cache(folder, max_bytes=0, keep_seconds=0)
     with cache.copy(JOB, "key", Loading()) as path:
