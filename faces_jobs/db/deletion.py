@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, and_, case, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Table, and_, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.jobs import lock_segments
+from faces_jobs.db.pauses import pause_after
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import (
     ArtifactRow,
@@ -27,8 +28,6 @@ from faces_jobs.errors import NotFoundError
 from faces_jobs.jobs.status import JobStatus
 
 JOB_DELETED = "job_deleted"
-FIRST_PAUSE_SECONDS = 10.0
-LONGEST_PAUSE_SECONDS = 3600.0
 # Some have no lease in the rows any more: it was taken over, or wiped by a pause. They hear of it
 # at their next heartbeat.
 UNHEARD_SECONDS = 60.0
@@ -168,7 +167,7 @@ def record_look(
         "attempts": AuditRow.attempts + 1,
         "last_error": problem,
         "verified_at": now if problem is None else None,
-        "next_at": None if problem is None else now + _pause(),
+        "next_at": None if problem is None else now + pause_after(AuditRow.attempts),
     }
     with database.begin() as session:
         session.execute(
@@ -227,14 +226,6 @@ def _short_runs(items: Sequence[tuple[int, int]]) -> Iterator[list[int]]:
         faces += count
     if run:
         yield run
-
-
-def _pause() -> ColumnElement[float]:
-    """Doubled at each look, to an hour."""
-    steps = [FIRST_PAUSE_SECONDS]
-    while steps[-1] < LONGEST_PAUSE_SECONDS:
-        steps.append(min(steps[-1] * 2, LONGEST_PAUSE_SECONDS))
-    return case(dict(enumerate(steps)), value=AuditRow.attempts, else_=LONGEST_PAUSE_SECONDS)
 
 
 def _held_until(session: Session, job_id: str) -> float:

@@ -14,11 +14,10 @@ from urllib.parse import urlsplit
 from sqlalchemy import ColumnElement, and_, func, insert, not_, or_, select, update
 
 from faces_jobs.db.clock import now_seconds
+from faces_jobs.db.pauses import pause_seconds
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import DeliveryAttemptRow, DeliveryRow
 
-FIRST_PAUSE_SECONDS = 10.0
-LONGEST_PAUSE_SECONDS = 3600.0
 GIVE_UP_SECONDS = 24 * 3600.0
 
 
@@ -132,11 +131,6 @@ def record_attempt(
             .values(ended_at=row.now, status=status, error=error)
         )
     return True
-
-
-def pause_seconds(attempt: int) -> float:
-    """How long to wait after an attempt (from 1) that failed: doubled each time, to an hour."""
-    return float(min(FIRST_PAUSE_SECONDS * 2.0 ** min(attempt - 1, 30), LONGEST_PAUSE_SECONDS))
 
 
 def _receiver(url: str) -> str:

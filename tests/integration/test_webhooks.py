@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import update
+from sqlalchemy import literal, select, update
 
 from faces_jobs.db.claims import claim_job
 from faces_jobs.db.clock import now_seconds
@@ -25,11 +25,11 @@ from faces_jobs.db.deliveries import (
     GIVE_UP_SECONDS,
     claim_delivery,
     due_deliveries,
-    pause_seconds,
     record_attempt,
 )
 from faces_jobs.db.endings import finish_segment
 from faces_jobs.db.job_endings import finish_job
+from faces_jobs.db.pauses import pause_after, pause_seconds
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import DeliveryRow, JobRow
 from faces_jobs.jobs.documents import DeliveryDocument
@@ -348,6 +348,12 @@ def test_pauses_grow_to_an_hour_and_a_day_holds_some_thirty() -> None:
         spent += pauses[attempts - 1]
         attempts += 1
     assert attempts == 32
+
+
+def test_a_statement_tells_the_same_pauses(database: Database) -> None:
+    with database.read() as session:
+        told = [session.scalar(select(pause_after(literal(before)))) for before in range(15)]
+    assert told == [pause_seconds(before + 1) for before in range(15)]
 
 
 def test_only_one_sender_has_a_delivery_and_a_late_result_counts_for_nothing(
