@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from faces_jobs.cli.jobs import open_client
+from faces_jobs.cli.jobs import begun, open_client
 from faces_jobs.jobs.documents import AuditDocument
 from faces_jobs.settings import Settings
 
@@ -19,8 +19,9 @@ def audit(settings: Settings, *, job_id: str | None) -> None:
     """Print what was deleted as CSV, newest first. Of one job, or of all."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
     columns = list(AuditDocument.model_fields)
-    writer.writerow(columns)
     with open_client(settings) as client:
-        for entry in client.audit(job_id):
+        entries = begun(client.audit(job_id))
+        writer.writerow(columns)
+        for entry in entries:
             values = entry.model_dump(mode="json")
             writer.writerow(["" if values[one] is None else values[one] for one in columns])

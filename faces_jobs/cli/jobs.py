@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Iterator
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from rich.console import Console
@@ -20,6 +21,13 @@ from faces_jobs.jobs.documents import FaceDocument, JobDocument
 from faces_jobs.jobs.labels import HEADS
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.settings import Settings
+
+Answer = TypeVar("Answer")
+
+
+def begun(answers: Iterator[Answer]) -> Iterator[Answer]:
+    """The same answers, the first of which is there: a refusal comes before a table's heading."""
+    return chain(list(islice(answers, 1)), answers)
 
 
 def open_client(settings: Settings) -> Client:
@@ -118,7 +126,7 @@ def wait(settings: Settings, *, job_id: str) -> None:
 def faces(settings: Settings, /, *, job_id: str | None, form: str, **filters: Any) -> None:
     """Print the faces of a job that pass the filters. Without JOB_ID: of all jobs."""
     with open_client(settings) as client:
-        found = client.faces(job_id, query_of(filters))
+        found = begun(client.faces(job_id, query_of(filters)))
         if form == "jsonl":
             for face in found:
                 click.echo(face.model_dump_json())

@@ -76,11 +76,14 @@ def filter_options(command: Command) -> Command:
         ("--max-time-ms", click.FLOAT, "Latest time within the item, in milliseconds."),
         ("--min-time-ms", click.FLOAT, "Earliest time within the item, in milliseconds."),
         ("--track", click.INT, "Only this track."),
-        ("--item-id", click.INT, "Only this item."),
+        ("--item", click.INT, "Only this item."),
         ("--min-probability", click.FLOAT, "Lowest probability of each attribute asked for."),
     ):
         command = click.option(flag, type=kind, default=None, help=text)(command)
-    return command
+    # Its name in earlier versions.
+    return click.option("--item-id", type=click.INT, hidden=True, help="The same as --item.")(
+        command
+    )
 
 
 def query_of(filters: dict[str, Any]) -> dict[str, Any]:
@@ -89,6 +92,8 @@ def query_of(filters: dict[str, Any]) -> dict[str, Any]:
     Raises:
         UsageError: a lowest probability, and no attribute whose it is.
     """
+    if (item := filters.pop("item_id")) is not None:
+        filters["item"] = item
     lowest = filters.pop("min_probability")
     if lowest is not None and not any(filters[head] for head in HEADS):
         raise click.UsageError(

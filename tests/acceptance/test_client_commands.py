@@ -1,0 +1,87 @@
+"""The commands that talk to a server: `faces-jobs web` answers them, and no worker works."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from faces_jobs.cli import exits
+from faces_jobs.client import Client
+from faces_jobs.db.session import open_database
+from faces_jobs.settings import Settings
+from faces_jobs.storage import open_storage
+from tests.acceptance.web import RunningWeb, running_web
+from tests.unit.web import worked
+from tests.unit.web.media_files import png
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[RunningWeb]:
+    folder = tmp_path_factory.mktemp("web")
+    with running_web(folder, sqlite_template, min_free_bytes="0") as web:
+        yield web
+
+
+@pytest.fixture(scope="module")
+def job(server: RunningWeb, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A job with two tracks of six faces: a woman's and a man's."""
+    photo = tmp_path_factory.mktemp("photo") / "clip.png"
+    photo.write_bytes(png())
+    with Client(server.url) as client:
+        job_id = client.submit_files([(photo.name, photo)], {}).id
+    settings = Settings(data_folder=server.data)
+    with open_database(settings.database) as database:
+        worked.finish(database, open_storage(settings), job_id)
+    return job_id
+
+
+def faces_jobs(
+    server: RunningWeb, *arguments: str, **options: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "faces_jobs", *arguments],
+        env={"PATH": os.defpath, "FACES_JOBS_SERVER_URL": server.url, **options},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ((), 12),
+        (("--gender", "female", "--min-probability", "0.7"), 3),
+        (("--expression", "anger"), 0),
+        (("--illumination", "high", "--pose", "frontal", "--occlusion", "none"), 12),
+        (("--age", "young", "--makeup", "partial"), 12),
+        (("--track", "2"), 6),
+        (("--min-time-ms", "1000", "--max-time-ms", "1500"), 4),
+        (("--min-score", "0.7"), 6),
+        (("--item", "1"), 12),
+        (("--item", "7"), 0),
+        (("--item-id", "7"), 0),
+    ],
+)
+def test_every_filter_is_one_of_the_server_s(
+    server: RunningWeb, job: str, options: tuple[str, ...], expected: int
+) -> None:
+    done = faces_jobs(server, "faces", job, *options)
+    assert done.returncode == 0, done.stderr
+    assert len(list(csv.DictReader(io.StringIO(done.stdout)))) == expected
+
+
+@pytest.mark.parametrize("command", [("faces",), ("faces", "no-such-job"), ("audit",)])
+def test_a_refused_question_leaves_no_table(server: RunningWeb, command: tuple[str, ...]) -> None:
+    refusal = ("--min-time-ms", "-1") if command == ("faces",) else ()
+    nobody = {"FACES_JOBS_SERVER_URL": "http://127.0.0.1:1"} if command == ("audit",) else {}
+    done = faces_jobs(server, *command, *refusal, **nobody)
+    assert done.returncode != exits.OK
+    assert done.stdout == ""
