@@ -14,6 +14,7 @@ import httpx
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from faces_jobs.errors import NotFoundError, ServerError
+from faces_jobs.file_to_send import FileToSend
 from faces_jobs.jobs.documents import (
     ArtifactDocument,
     ArtifactPage,
@@ -31,6 +32,7 @@ from faces_jobs.jobs.documents import (
 from faces_jobs.jobs.query import MAX_PAGE
 
 API = "/api/v1"
+OCTETS = "application/octet-stream"
 DOWNLOAD_CHUNK = 1 << 20
 WAIT_SECONDS = 20
 BUSY_SECONDS = 1.0
@@ -92,7 +94,7 @@ class Client:
         """
         with ExitStack() as opened:
             parts = [
-                ("files", (name, opened.enter_context(path.open("rb")), "application/octet-stream"))
+                ("files", (name, opened.enter_context(FileToSend(path)), OCTETS))
                 for name, path in files
             ]
             return self._submit({"files": parts, "data": dict(options)}, idempotency_key, owner)

@@ -43,11 +43,11 @@ def job(server: RunningWeb, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def faces_jobs(
-    server: RunningWeb, *arguments: str, **options: str
+    server: RunningWeb, *arguments: str | Path, prefix: tuple[str, ...] = (), **variables: str
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "faces_jobs", *arguments],
-        env={"PATH": os.defpath, "FACES_JOBS_SERVER_URL": server.url, **options},
+        [*prefix, sys.executable, "-m", "faces_jobs", *map(str, arguments)],
+        env={"PATH": os.defpath, "FACES_JOBS_SERVER_URL": server.url} | variables,
         capture_output=True,
         text=True,
         check=False,
@@ -81,7 +81,23 @@ def test_every_filter_is_one_of_the_server_s(
 @pytest.mark.parametrize("command", [("faces",), ("faces", "no-such-job"), ("audit",)])
 def test_a_refused_question_leaves_no_table(server: RunningWeb, command: tuple[str, ...]) -> None:
     refusal = ("--min-time-ms", "-1") if command == ("faces",) else ()
-    nobody = {"FACES_JOBS_SERVER_URL": "http://127.0.0.1:1"} if command == ("audit",) else {}
-    done = faces_jobs(server, *command, *refusal, **nobody)
+    asked = "http://127.0.0.1:1" if command == ("audit",) else server.url
+    done = faces_jobs(server, *command, *refusal, FACES_JOBS_SERVER_URL=asked)
     assert done.returncode != exits.OK
     assert done.stdout == ""
+
+
+def test_a_folder_has_more_files_than_a_process_may_open(
+    server: RunningWeb, tmp_path: Path
+) -> None:
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(100):
+        (folder / f"{number}.png").write_bytes(png())
+    of_64_files = ("sh", "-c", 'ulimit -n 64; exec "$@"', "sh")
+    done = faces_jobs(server, "submit", folder, prefix=of_64_files)
+    assert done.returncode == 0, done.stderr
+    with Client(server.url) as client:
+        assert client.job(done.stdout.strip()).item_count == 100
+        sizes = {item.bytes for item in client.items(done.stdout.strip())}
+    assert sizes == {len(png())}
