@@ -24,9 +24,11 @@ class FileToSend(io.RawIOBase):
         return self._at
 
     def tell(self) -> int:
+        """Where it is, in bytes."""
         return self._at
 
     def read(self, size: int = -1) -> bytes:
+        """What comes next; the file is closed at its end."""
         if self._file is None:
             self._file = self._path.open("rb")
             self._file.seek(self._at)
@@ -37,6 +39,7 @@ class FileToSend(io.RawIOBase):
         return chunk
 
     def close(self) -> None:
+        """Close it where it was not read to its end."""
         self._let_go()
         super().close()
 

@@ -46,10 +46,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How many inputs came to something, and how many did not."""
+    """How many inputs came to something, how many did not, and what an interruption left undone."""
 
     succeeded: int
     failed: int
+    undone: str = ""
 
 
 def run_files(wanted: Wanted, catalog: Catalog, console: Console) -> Outcome:
@@ -63,36 +64,48 @@ def run_files(wanted: Wanted, catalog: Catalog, console: Console) -> Outcome:
         DeviceError: the device went away, likewise.
     """
     inputs = wanted.inputs or Path()
-    failures: list[bool] = []
+    succeeded = failed = 0
+    undone = ""
     with _opened_run(wanted, catalog, console) as run:
+        files = list(_files_below(inputs, leave_out=wanted.outputs))
+        if not files:
+            raise NoVideoError(f"There is no file in {inputs}: name another --inputs-path.")
         try:
-            for name, path in _files_below(inputs, leave_out=wanted.outputs):
-                failures.append(_failed(run, name, path, max_pixels=wanted.max_pixels))
+            for begun, (name, path) in enumerate(files, start=1):
+                ended = _work_on(run, name, path, max_pixels=wanted.max_pixels)
+                succeeded += ended == _Ended()
+                failed += ended.failed
                 if run.stopped.is_set():
+                    undone = _undone(name, ended.cut_at, not_begun=len(files) - begun)
                     break
         except Exception:
             run.write_tables()
             raise
-        if not failures:
-            raise NoVideoError(f"There is no file in {inputs}: name another --inputs-path.")
         run.write_tables()
-    return Outcome(failures.count(False), failures.count(True))
+    return Outcome(succeeded, failed, undone)
 
 
-def _failed(run: _Run, name: str, path: Path, *, max_pixels: int) -> bool:
-    """Work on one input. True, once the reason is told, where it came to nothing."""
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """How work on one input ended, if not well."""
+
+    failed: bool = False
+    cut_at: int | None = None  # the frame at which it was interrupted
+
+
+def _work_on(run: _Run, name: str, path: Path, *, max_pixels: int) -> _Ended:
+    """Work on one input; the reason is told where it comes to nothing."""
     shown = normal_name(name)
     try:
         with about(file=shown), open_frames(path, max_pixels=max_pixels) as reader:
-            run.work_on(name, reader, source=path)
+            return _Ended(cut_at=run.work_on(name, reader, source=path))
     except (DeviceError, ModelError):
         raise
     except (FacesJobsError, OSError, av.error.FFmpegError) as error:
         # The text of others names paths again; its reason is enough beside the name.
         reason = str(error) if isinstance(error, FacesJobsError) else error.strerror
         click.echo(f"{shown}: {reason}", err=True)
-        return True
-    return False
+        return _Ended(failed=True)
 
 
 def run_camera(wanted: Wanted, catalog: Catalog, console: Console) -> Outcome:
@@ -115,8 +128,9 @@ def _opened_run(wanted: Wanted, catalog: Catalog, console: Console) -> Iterator[
     with ExitStack() as opened:
         spools = Path(opened.enter_context(tempfile.TemporaryDirectory()))
         run = _Run(wanted, catalog, opened.enter_context(bar), opened, spools)
-        previous = signal.signal(signal.SIGINT, run.on_interrupt)
-        opened.callback(signal.signal, signal.SIGINT, previous)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            previous = signal.signal(number, run.on_interrupt)
+            opened.callback(signal.signal, number, previous)
         yield run
 
 
@@ -135,21 +149,23 @@ class _Run:
         self.stopped = threading.Event()
 
     def on_interrupt(self, _signal: int, _frame: FrameType | None) -> None:
-        """The first Ctrl-C ends the run and keeps what there is; the second ends it at once."""
+        """The first Ctrl-C or TERM ends the run and keeps what there is; the second is at once."""
         if self.stopped.is_set():
             raise KeyboardInterrupt
         self.stopped.set()
 
-    def work_on(self, name: str, reader: FrameReader, *, source: Path | None) -> None:
+    def work_on(self, name: str, reader: FrameReader, *, source: Path | None) -> int | None:
         """Run the pipeline over one input; its annotated copy and its faces are then kept.
 
         Its copy is named like it, also where that is no text; in tables it has a name that is.
+        Returns the frame at which it was interrupted, None where it came to its end.
 
         Raises:
             MediaError: it can't be processed; `TruncatedError` after what there was is kept.
             StorageFullError: there is no room for what comes of it.
         """
         wanted, shown = self._wanted, normal_name(name)
+        stoppable = _Stoppable(reader, self.stopped)
         spool = self._opened.enter_context(FaceSpool(self._spools / str(len(self._done))))
         task = self._bar.add_task(shown, total=reader.info.frame_count)
         with ExitStack() as sinks_opened:
@@ -163,7 +179,7 @@ class _Run:
                 window = Window(delay_ms=wanted.show_delay_ms, on_quit=self.stopped.set)
                 sinks.append(sinks_opened.enter_context(window))
             report = run_item(
-                _Stoppable(reader, self.stopped),
+                stoppable,
                 detector=self._catalog.detector(),
                 tracker=OverlapTracker(),
                 classifiers=self._catalog.classifiers(wanted.spec.models),
@@ -183,6 +199,7 @@ class _Run:
             click.echo(f"{shown}: {damage_text(report.damaged_frames)}", err=True)
         if report.truncated is not None:
             raise report.truncated
+        return stoppable.cut_at
 
     def write_tables(self) -> None:
         """Write the faces and tracks of all inputs."""
@@ -203,6 +220,7 @@ class _Stoppable:
     def __init__(self, reader: FrameReader, stopped: threading.Event) -> None:
         self._reader = reader
         self._stopped = stopped
+        self.cut_at: int | None = None  # its last frame, if more would have come
 
     @property
     def info(self) -> MediaInfo:
@@ -213,10 +231,20 @@ class _Stoppable:
         return self._reader.damaged_frames
 
     def __iter__(self) -> Iterator[Frame]:
+        last: int | None = None
         for frame in self._reader:
-            yield frame
-            if self._stopped.is_set():
+            if last is not None and self._stopped.is_set():
+                self.cut_at = last
                 return
+            yield frame
+            last = frame.index
+
+
+def _undone(name: str, cut_at: int | None, *, not_begun: int) -> str:
+    parts = [f"{name} up to frame {cut_at}"] if cut_at is not None else []
+    if not_begun:
+        parts.append(f"{not_begun} {'input' if not_begun == 1 else 'inputs'} not begun")
+    return ", ".join(parts)
 
 
 def _files_below(inputs: Path, *, leave_out: Path) -> Iterator[tuple[str, Path]]:

@@ -101,6 +101,9 @@ def run(settings: Settings, /, **arguments: Any) -> None:
         work = run_camera if wanted.inputs is None else run_files
         outcome = work(wanted, catalog, Console(stderr=True))
     click.echo(f"{outcome.succeeded} done, {outcome.failed} failed; see {wanted.outputs}", err=True)
+    if outcome.undone:
+        click.echo(f"interrupted: {outcome.undone}", err=True)
+        sys.exit(exits.INTERRUPTED)
     if outcome.failed or not outcome.succeeded:
         sys.exit(exits.SOME_FAILED if outcome.succeeded else exits.FAILED)
 

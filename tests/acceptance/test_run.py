@@ -233,6 +233,33 @@ def test_ctrl_c_saves_what_the_camera_saw(sample_clip: Path, tmp_path: Path) -> 
     assert (tmp_path / "faces.csv").is_file()
 
 
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_tells_what_it_left_and_keeps_its_tables(
+    sample_clip: Path, tmp_path: Path, told: signal.Signals
+) -> None:
+    inputs, outputs, spools = tmp_path / "inputs", tmp_path / "outputs", tmp_path / "tmp"
+    inputs.mkdir()
+    spools.mkdir()
+    for name in ("v1.mp4", "v2.mp4", "v3.mp4"):
+        (inputs / name).symlink_to(sample_clip)
+    with subprocess.Popen(
+        command(inputs, "--outputs-path", outputs),
+        env={**ENVIRONMENT, "TMPDIR": str(spools)},
+        stderr=subprocess.PIPE,
+    ) as process:
+        wait_for_file(outputs / "v1.mp4.annotated.mp4.part", process)
+        process.send_signal(told)
+        said = process.communicate(timeout=PATIENCE_SECONDS)[1].decode()
+    assert process.returncode == exits.INTERRUPTED, said
+    assert "0 done, 0 failed" in said
+    (last,) = re.findall(
+        r"^interrupted: v1\.mp4 up to frame (\d+), 2 inputs not begun$", said, re.MULTILINE
+    )
+    assert frame_count(outputs / "v1.mp4.annotated.mp4") == int(last) + 1
+    assert {path.name for path in outputs.glob("*.csv")} == {"faces.csv", "tracks.csv"}
+    assert not [path for path in spools.iterdir() if path.is_dir()]
+
+
 @pytest.fixture
 def screen(tmp_path: Path) -> Iterator[str]:
     """A virtual screen; its name, for DISPLAY."""
