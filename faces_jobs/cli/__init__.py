@@ -65,7 +65,20 @@ def cli(context: click.Context) -> None:
 def main() -> None:
     """Run one command and end the process with an exit code that scripts can use."""
     try:
-        code = cli.main(standalone_mode=False)
+        code = _run()
+        if sys.stdout is not None:  # as it is where a shell closed it
+            sys.stdout.flush()  # a full disk is told here; later it would be a traceback
+    except OSError as error:
+        said = ": ".join(str(one) for one in (error.filename, error.strerror) if one)
+        click.echo(f"Error: {said or error}", err=True)
+        _drop_output()
+        code = exits.FAILED
+    sys.exit(code)
+
+
+def _run() -> int | str | None:
+    try:
+        code: int = cli.main(standalone_mode=False)
     except click.exceptions.Exit as ended:
         code = ended.exit_code
     except click.Abort:
@@ -82,4 +95,13 @@ def main() -> None:
         # The reader of our output (`head`) has gone: that is its right, and no error.
         sys.stderr.close()
         code = exits.OK
-    sys.exit(code)
+    except SystemExit as ended:
+        return ended.code
+    return code
+
+
+def _drop_output() -> None:
+    """Let go of what could not be written, which Python would try to write once more at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)

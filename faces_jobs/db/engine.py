@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-from faces_jobs.errors import DatabaseError
+from faces_jobs.errors import DatabaseError, SettingsError
 
 # A writer waits this long for another's transaction. Storing a long video's rows takes seconds,
 # on SQLite nobody else writes meanwhile, so the patience is generous.
@@ -41,20 +41,23 @@ def make_engine(url: str) -> Engine:
     """An engine for `url`, without a connection yet and without a look at the schema.
 
     Raises:
-        DatabaseError: the URL is none, or of a database that is not supported.
+        SettingsError: the URL is none, or of a database that is not supported.
+        DatabaseError: the driver is not installed.
     """
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
-        raise DatabaseError(
-            "The database URL can't be read: write sqlite:///path or postgresql+psycopg://..."
+    except (ArgumentError, ValueError) as error:  # ValueError: a port that is no number
+        raise SettingsError(
+            "FACES_JOBS_DATABASE_URL can't be read: write sqlite:///path or "
+            "postgresql+psycopg://user:password@host:5432/name."
         ) from error
     if parsed.get_backend_name() == "sqlite":
         return _sqlite_engine(parsed)
     if parsed.get_backend_name() == "postgresql":
         return _postgresql_engine(parsed)
-    raise DatabaseError(
-        f"{parsed.get_backend_name()} is not supported: use SQLite or PostgreSQL (psycopg)."
+    raise SettingsError(
+        f"FACES_JOBS_DATABASE_URL: {parsed.get_backend_name()} is not supported: use SQLite or "
+        "PostgreSQL (psycopg)."
     )
 
 
@@ -67,7 +70,7 @@ def sqlite_path(url: URL) -> Path | None:
 
 def _sqlite_engine(url: URL) -> Engine:
     if url.database in (None, "", ":memory:"):
-        raise DatabaseError(
+        raise SettingsError(
             "An SQLite database in memory can't be shared by web and worker: name a file, "
             "sqlite:///path/to/faces_jobs.db."
         )

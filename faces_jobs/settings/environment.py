@@ -52,6 +52,8 @@ def _read(variable: str, path: str) -> str:
         return Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:
         raise SettingsError(f"{variable}: can't read that file: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{variable}: can't read that file: it is no UTF-8 text.") from error
 
 
 def _roots_from(text: str) -> object:

@@ -9,6 +9,7 @@ from typing import Self
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 
 MIN_TOKEN_CHARACTERS = 16
+MAKE_ONE = "make one with: python -c 'import secrets; print(secrets.token_urlsafe())'"
 
 
 class WebSettings(BaseModel):
@@ -52,11 +53,14 @@ class WebSettings(BaseModel):
 
     @field_validator("access_token")
     @classmethod
-    def _token_is_long_enough(cls, token: SecretStr | None) -> SecretStr | None:
-        if token is not None and len(token.get_secret_value()) < MIN_TOKEN_CHARACTERS:
+    def _token_is_long_and_fits_a_header(cls, token: SecretStr | None) -> SecretStr | None:
+        said = "" if token is None else token.get_secret_value()
+        if token is not None and len(said) < MIN_TOKEN_CHARACTERS:
+            raise ValueError(f"must have at least {MIN_TOKEN_CHARACTERS} characters; {MAKE_ONE}")
+        if not (said.isascii() and said.isprintable()):
             raise ValueError(
-                f"must have at least {MIN_TOKEN_CHARACTERS} characters; "
-                "make one with: python -c 'import secrets; print(secrets.token_urlsafe())'"
+                "must be of ASCII letters, digits and signs, as it travels in an HTTP header; "
+                f"{MAKE_ONE}"
             )
         return token
 

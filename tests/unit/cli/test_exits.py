@@ -46,6 +46,10 @@ def test_no_server_is_told_apart(tmp_path: Path) -> None:
         (("paint",), {}, "No such command"),
         (("status",), {"PORT": "many"}, "FACES_JOBS_PORT"),
         (("web",), {"HOST": "0.0.0.0"}, "FACES_JOBS_ACCESS_TOKEN"),
+        (("web",), {"ACCESS_TOKEN": "sésame-ouvre-toi-vite"}, "ASCII"),
+        (("db", "version"), {"DATABASE_URL": "nonsense"}, "FACES_JOBS_DATABASE_URL"),
+        (("db", "version"), {"DATABASE_URL": "postgresql://h:port/d"}, "FACES_JOBS_DATABASE_URL"),
+        (("db", "upgrade"), {"DATABASE_URL": "oracle://h/d"}, "use SQLite or PostgreSQL"),
     ],
 )
 def test_wrong_usage_is_2(arguments: tuple[str, ...], variables: dict[str, str], said: str) -> None:
@@ -62,3 +66,53 @@ def test_a_jobs_state_is_an_exit_code() -> None:
         JobStatus.FAILED: 1,
         JobStatus.CANCELLED: 1,
     }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("download", "a-job", "--to", "{file}/below"), "{file}/below: Not a directory"),
+        (("db", "upgrade"), "{file}: File exists"),
+        (("run", "{file}", "--outputs-path", "{file}/below"), "{file}/below: Not a directory"),
+    ],
+)
+def test_what_the_system_refuses_is_one_line(
+    tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"any")
+    named = [argument.format(file=file) for argument in arguments]
+    ended = faces_jobs(*named, SERVER_URL=NOBODY, DATA_FOLDER=str(file))
+    assert (ended.returncode, ended.stderr) == (exits.FAILED, f"Error: {said.format(file=file)}\n")
+
+
+def test_a_file_that_may_not_be_read_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "vanished").symlink_to("/proc/self/mem")  # even root reads nothing there
+    ended = faces_jobs("submit", str(tmp_path / "vanished"), SERVER_URL=NOBODY)
+    assert ended.returncode == exits.FAILED
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no full device")
+@pytest.mark.parametrize("arguments", [("--help",), ("db", "version")])
+def test_output_that_can_not_be_written_is_told(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "faces_jobs", *arguments],
+            env={"FACES_JOBS_DATA_FOLDER": str(tmp_path)},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert ended.returncode == exits.FAILED
+    assert ended.stderr == "Error: No space left on device\n"
+
+
+def test_a_secret_s_file_that_is_no_text_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_bytes(b"\xff" * 20)
+    ended = faces_jobs("status", ACCESS_TOKEN_FILE=str(file))
+    assert ended.returncode == exits.USAGE
+    assert "FACES_JOBS_ACCESS_TOKEN_FILE" in ended.stderr
+    assert "UTF-8" in ended.stderr
