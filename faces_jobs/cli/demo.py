@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 
 from faces_jobs.cli import exits, tables
+from faces_jobs.cli.extras import need_extras
 from faces_jobs.cli.jobs import open_client
 from faces_jobs.client import Client
 from faces_jobs.errors import ServerError
@@ -30,6 +31,7 @@ def demo(settings: Settings) -> None:
     The clip is submitted over HTTP. Then it goes on serving, or ends where standard output is no
     terminal.
     """
+    need_extras(settings, "web", "worker", "train")
     from faces_jobs.cli.supervisor import Supervisor, prepare_database
     from faces_jobs.logs import configure_logs
     from faces_jobs.sample import write_sample_clip

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from faces_jobs.cli.extras import needing_packages
 from faces_jobs.cli.training_parts import (
     DETECTOR,
     Labels,
@@ -19,7 +20,6 @@ from faces_jobs.cli.training_parts import (
     detector_option,
     labels_option,
     models_path_option,
-    needing_packages,
     progress_bar,
 )
 from faces_jobs.errors import DataLayoutError

@@ -9,6 +9,7 @@ from typing import Literal
 import click
 
 from faces_jobs.cli import exits
+from faces_jobs.cli.extras import need_extras
 from faces_jobs.errors import DatabaseError
 from faces_jobs.settings import Settings
 
@@ -62,6 +63,7 @@ def _process(settings: Settings, kind: str) -> list[str]:
 
 
 def _all(settings: Settings) -> list[str]:
+    need_extras(settings)
     from faces_jobs.db.session import open_database
     from faces_jobs.queue import open_queue
     from faces_jobs.readiness import Readiness

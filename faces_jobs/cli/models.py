@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from faces_jobs.cli import exits, tables
+from faces_jobs.cli.extras import needing_packages
 from faces_jobs.cli.models_fetch import fetch
-from faces_jobs.cli.training_parts import data_option, models_path_option, needing_packages
+from faces_jobs.cli.training_parts import data_option, models_path_option
 from faces_jobs.errors import ModelError
 from faces_jobs.settings import Settings
 

@@ -35,7 +35,7 @@ def yunet(settings: Settings, *, folder: Path | None, url: str | None, sha256: s
     It is for FACES_JOBS_DETECTOR=yunet, and under the MIT licence. The file is checked against
     its SHA-256 before it is used, and run by the same code as our own detector.
     """
-    from faces_jobs.cli.training_parts import needing_packages
+    from faces_jobs.cli.extras import needing_packages
 
     models_folder = folder or settings.models_folder
     if models_folder is None:

@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 
 from faces_jobs.cli import exits
+from faces_jobs.cli.extras import needing_packages
 from faces_jobs.cli.options import given_options, local_options
 from faces_jobs.errors import DeviceError
 from faces_jobs.jobs.spec import JobSpec
@@ -86,18 +87,22 @@ def run(settings: Settings, /, **arguments: Any) -> None:
     if wanted.show_delay_ms is not None and not _has_screen():
         raise DeviceError("There is no screen for --show: leave it out, or set DISPLAY.")
 
-    from faces_jobs.cli.local_run import run_camera, run_files
-    from faces_jobs.logs import configure_logs
-    from faces_jobs_models.catalog import open_catalog_of
+    with needing_packages("worker"):
+        from faces_jobs.cli.local_run import run_camera, run_files
+        from faces_jobs.logs import configure_logs
+        from faces_jobs_models.catalog import open_catalog_of
 
     configure_logs("warning", settings.log_format)
     wanted.outputs.mkdir(parents=True, exist_ok=True)
-    with open_catalog_of(
-        settings,
-        device="cuda" if arguments["cuda"] else arguments["device"],
-        models_folder=arguments["models_path"],
-        detector=arguments["detector"],
-    ) as catalog:
+    with (
+        needing_packages("worker"),
+        open_catalog_of(
+            settings,
+            device="cuda" if arguments["cuda"] else arguments["device"],
+            models_folder=arguments["models_path"],
+            detector=arguments["detector"],
+        ) as catalog,
+    ):
         work = run_camera if wanted.inputs is None else run_files
         outcome = work(wanted, catalog, Console(stderr=True))
     click.echo(f"{outcome.succeeded} done, {outcome.failed} failed; see {wanted.outputs}", err=True)

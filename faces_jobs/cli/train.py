@@ -8,13 +8,13 @@ from typing import get_args
 
 import click
 
+from faces_jobs.cli.extras import needing_packages
 from faces_jobs.cli.training_parts import (
     DETECTOR,
     Labels,
     data_option,
     detector_option,
     labels_option,
-    needing_packages,
     progress_bar,
 )
 from faces_jobs.jobs.labels import MODELS

@@ -1,4 +1,4 @@
-"""What the commands `train` and `evaluate` share: options, a bar, a word on missing packages."""
+"""What the commands `train` and `evaluate` share: options and a bar."""
 
 from __future__ import annotations
 
@@ -58,19 +58,6 @@ def labels_option(command: Command) -> Command:
         show_default=True,
         help="Which labels count where a data set has both.",
     )(command)
-
-
-@contextmanager
-def needing_packages() -> Iterator[None]:
-    """Say which extra holds a package that is not there."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("faces_jobs"):
-            raise
-        raise click.ClickException(
-            f"This needs the package {error.name}: pip install 'faces-jobs[worker,train]'."
-        ) from error
 
 
 @contextmanager

@@ -110,5 +110,6 @@ def _postgresql_engine(url: URL) -> Engine:
         )
     except (ImportError, NoSuchModuleError) as error:
         raise DatabaseError(
-            "PostgreSQL needs its driver: pip install 'faces-jobs[postgres]'."
+            "PostgreSQL needs its driver: pip install '.[postgres]' in the checkout, or pip "
+            'install "dist/faces_jobs-...whl[postgres]" with the wheel that `make wheel` makes.'
         ) from error

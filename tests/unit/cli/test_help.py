@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -72,17 +73,57 @@ def parameters(path: tuple[str, ...]) -> list[click.Parameter]:
     return command.params
 
 
-def test_help_needs_nothing_heavy() -> None:
+def run_without(
+    modules: tuple[str, ...], *arguments: str, **variables: str
+) -> subprocess.CompletedProcess[str]:
     blocked = f"""
 import sys
-for name in {HEAVY!r}:
+for name in {modules!r}:
     sys.modules[name] = None
-sys.argv = ["faces-jobs", "--help"]
+sys.argv = {["faces-jobs", *arguments]!r}
 from faces_jobs.cli import main
 main()
 """
-    shown = subprocess.run(
-        [sys.executable, "-c", blocked], capture_output=True, text=True, check=False
+    return subprocess.run(
+        [sys.executable, "-c", blocked], capture_output=True, text=True, check=False, env=variables
     )
+
+
+def test_help_needs_nothing_heavy() -> None:
+    shown = run_without(HEAVY, "--help")
     assert shown.returncode == 0, shown.stderr
     assert "Exit codes" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("missing", "command", "extras"),
+    [
+        ("flask", "up", "web,worker"),
+        ("torch", "up", "web,worker"),
+        ("gunicorn", "web", "web"),
+        ("av", "worker", "worker"),
+        ("cv2", "run", "worker"),
+        ("skimage", "demo", "web,worker,train"),
+    ],
+)
+def test_a_missing_package_is_told_with_its_extra(
+    missing: str, command: str, extras: str, tmp_path: Path
+) -> None:
+    told = run_without((missing,), command, FACES_JOBS_DATA_FOLDER=str(tmp_path / "data"))
+    assert told.returncode == 1
+    assert told.stderr.startswith(f"Error: This needs the package {missing}: ")
+    assert f"pip install '.[{extras}]'" in told.stderr
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("missing", ["redis", "packaging"])
+@pytest.mark.parametrize("command", ["health", "web", "worker", "sweep"])
+def test_redis_needs_its_extra(missing: str, command: str, tmp_path: Path) -> None:
+    broker = "redis://127.0.0.1:1/0"
+    told = run_without(
+        (missing,), command, FACES_JOBS_DATA_FOLDER=str(tmp_path), FACES_JOBS_BROKER_URL=broker
+    )
+    assert told.returncode == 1
+    assert f"needs the package {missing}" in told.stderr
+    assert "redis]" in told.stderr
+    assert "Traceback" not in told.stderr
