@@ -76,7 +76,7 @@ def _tell_errors(client: Client, job: JobDocument) -> None:
 
 
 def _show(client: Client, job: JobDocument, folder: Path, console: Console) -> None:
-    console.print(tables.table_of_tracks(client.tracks(job.id)))
+    tables.print_tracks(list(client.tracks(job.id)), console)
     console.print(f"Job page: {client.server}/jobs/{job.id}", highlight=False, soft_wrap=True)
     for artifact in client.artifacts(job.id):
         path = client.download(artifact, folder)

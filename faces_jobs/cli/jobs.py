@@ -92,7 +92,8 @@ def status(settings: Settings, *, job_id: str | None, as_json: bool) -> None:
             if as_json:
                 click.echo(page.model_dump_json(indent=2))
             else:
-                tables.console().print(tables.table_of_jobs(page.jobs))
+                console = tables.console()
+                console.print(tables.table_of_jobs(page.jobs, width=console.width))
             return
         job = client.job(job_id)
         if as_json:
@@ -195,7 +196,7 @@ def _print_job(client: Client, job: JobDocument) -> None:
     console.print(heading, highlight=False)
     if job.error:
         console.print(escape(job.error.message), highlight=False)
-    console.print(tables.table_of_items(client.items(job.id)))
+    console.print(tables.table_of_items(client.items(job.id), width=console.width))
 
 
 def _print_csv(found: Iterator[FaceDocument]) -> None:

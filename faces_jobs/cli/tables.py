@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from faces_jobs_models.run_sizes import Measured
 
 PIPE_WIDTH = 400
+LABEL = 40  # characters of a label that are shown where it is narrow
+WIDE = 120  # takes a job's every column, the longest state among them
 
 
 def wait_with_bar(client: Client, job_id: str, console: Console) -> JobDocument:
@@ -61,9 +64,18 @@ def console() -> Console:
     return Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
 
 
-def table_of_items(items: Iterable[ItemDocument]) -> Table:
-    """Items with their state, counts and what is wrong with them."""
-    table = Table("#", "item", "state", "frames", "faces", "tracks", "error")
+def table_of_items(items: Iterable[ItemDocument], *, width: int) -> Table:
+    """Items with their state, counts and what is wrong with them; where it is narrow, fewer counts.
+
+    What does not fit is folded, not cut short.
+    """
+    table, wide = _table(width)
+    table.add_column("#", no_wrap=True)
+    table.add_column("item", overflow="fold")
+    table.add_column("state", no_wrap=True)
+    for count in ("frames", "faces", "tracks") if wide else ("frames", "faces"):
+        table.add_column(count, no_wrap=True)
+    table.add_column("error", overflow="fold")
     for item in items:
         table.add_row(
             str(item.position),
@@ -71,7 +83,7 @@ def table_of_items(items: Iterable[ItemDocument]) -> Table:
             item.status.value,
             f"{item.progress.frames_done}/{item.progress.frames_total or '?'}",
             str(item.face_count),
-            str(item.track_count),
+            *([str(item.track_count)] if wide else []),
             escape("; ".join(_troubles(item))),
         )
     return table
@@ -84,34 +96,67 @@ def _troubles(item: ItemDocument) -> Iterator[str]:
         yield damage_text(item.damaged_frames)
 
 
-def table_of_jobs(jobs: Iterable[JobDocument]) -> Table:
-    """Jobs with their state and counts."""
-    table = Table("job", "state", "items", "faces", "tracks", "created", "label")
+def table_of_jobs(jobs: Iterable[JobDocument], *, width: int) -> Table:
+    """Jobs with their state and counts; where it is narrow, fewer of these, and the label cut."""
+    table, wide = _table(width)
+    table.add_column("job", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    for count in ("items", "faces", "tracks", "created") if wide else ("items", "faces"):
+        table.add_column(count, no_wrap=True)
+    table.add_column("label", overflow="fold")
     for job in jobs:
         table.add_row(
             job.id,
             job.status.value,
             str(job.item_count),
             str(job.face_count),
-            str(job.track_count),
-            f"{job.created_at:%Y-%m-%d %H:%M}",
-            escape(job.label),
+            *([str(job.track_count), f"{job.created_at:%Y-%m-%d %H:%M}"] if wide else []),
+            escape(
+                job.label if wide or len(job.label) <= LABEL else f"{job.label[: LABEL - 1]}\u2026"
+            ),
         )
     return table
 
 
-def table_of_tracks(tracks: Iterable[TrackDocument]) -> Table:
-    """Tracks with when they were seen and what they settled to."""
+def _table(width: int) -> tuple[Table, bool]:
+    """A table without columns, and whether there is room for all that it could tell."""
+    if width >= WIDE:
+        return Table(), True
+    return Table(box=None, padding=(0, 1, 0, 0), pad_edge=False), False
+
+
+def print_tracks(tracks: Sequence[TrackDocument], console: Console) -> None:
+    """Print when tracks were seen and what they settled to: a table, or lines where it is wider."""
+    table = _table_of_tracks(tracks)
+    room = console.options.update(width=PIPE_WIDTH)
+    if console.measure(table, options=room).maximum <= console.width:
+        console.print(table)
+        return
+    for track in tracks:
+        console.print(
+            f"{escape(track.item_name)}, track {track.track}, seen {_seen(track)}, "
+            f"{track.face_count} faces",
+            highlight=False,
+        )
+        said = [f"{head} {_shown(track.attributes.get(head))}" for head in HEADS]
+        console.print(Padding(", ".join(said), (0, 0, 0, 4)), highlight=False)
+
+
+def _table_of_tracks(tracks: Iterable[TrackDocument]) -> Table:
     table = Table("item", "track", "seen", "faces", *HEADS)
     for track in tracks:
         table.add_row(
             escape(track.item_name),
             str(track.track),
-            f"{track.first_time_ms / 1000:.1f}-{track.last_time_ms / 1000:.1f} s",
+            _seen(track),
             str(track.face_count),
             *(_shown(track.attributes.get(head)) for head in HEADS),
         )
     return table
+
+
+def _seen(track: TrackDocument) -> str:
+    return f"{track.first_time_ms / 1000:.1f}-{track.last_time_ms / 1000:.1f} s"
 
 
 def table_of_models(models: Iterable[Mapping[str, Any]]) -> Table:
@@ -142,7 +187,7 @@ def table_of_models(models: Iterable[Mapping[str, Any]]) -> Table:
 
 
 def table_of_run_sizes(measured: Measured) -> Table:
-    """Milliseconds each by how many are in a run; the sizes that are used from now on stand out."""
+    """Milliseconds each by how many are in a run; a star marks what is used from now on."""
     table = Table("at once", "ms a frame", "ms a face and model")
     best = measured.best
     for size in sorted(measured.frames.keys() | measured.crops.keys()):
@@ -155,7 +200,8 @@ def table_of_run_sizes(measured: Measured) -> Table:
 def _milliseconds(seconds: float | None, *, chosen: bool) -> str:
     if seconds is None:
         return ""
-    return f"[bold green]{seconds * 1e3:.2f}[/bold green]" if chosen else f"{seconds * 1e3:.2f}"
+    said = f"{seconds * 1e3:.2f}"
+    return f"[bold green]{said} *[/bold green]" if chosen else said
 
 
 def _headline(figures: Mapping[str, float]) -> str:
