@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 import click
 
@@ -49,7 +50,28 @@ COMMANDS = (
 )
 
 
+class _ReaderGoneError(Exception):
+    """The reader of our output (`head`) has gone: that is its right, and no error."""
+
+
+class _Commands(click.Group):
+    """A group that tells of a reader that has gone in its own way: click would end with 1."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        try:
+            return super().make_context(*arguments, **options)
+        except BrokenPipeError as error:
+            raise _ReaderGoneError from error
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _ReaderGoneError from error
+
+
 @click.group(
+    cls=_Commands,
     commands=COMMANDS,
     help="Face attributes in video and photographs: a self-hosted service and a tool.",
     epilog=exits.HELP,
@@ -68,6 +90,9 @@ def main() -> None:
         code = _run()
         if sys.stdout is not None:  # as it is where a shell closed it
             sys.stdout.flush()  # a full disk is told here; later it would be a traceback
+    except (BrokenPipeError, _ReaderGoneError):
+        _drop_output()
+        code = exits.OK
     except OSError as error:
         said = ": ".join(str(one) for one in (error.filename, error.strerror) if one)
         click.echo(f"Error: {said or error}", err=True)
@@ -91,10 +116,6 @@ def _run() -> int | str | None:
         code = exits.code_of(error)
     except KeyboardInterrupt:
         code = exits.INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output (`head`) has gone: that is its right, and no error.
-        sys.stderr.close()
-        code = exits.OK
     except SystemExit as ended:
         return ended.code
     return code

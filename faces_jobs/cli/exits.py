@@ -29,7 +29,7 @@ HELP = (
 def code_of(error: FacesJobsError) -> int:
     """The exit code that tells a script what kind of error ended the command."""
     match error:
-        case SettingsError() | OptionsError():
+        case SettingsError() | OptionsError() | ServerError(status=422):
             return USAGE
         case NotFoundError():
             return NOT_FOUND

@@ -78,6 +78,27 @@ def test_every_filter_is_one_of_the_server_s(
     assert len(list(csv.DictReader(io.StringIO(done.stdout)))) == expected
 
 
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_a_reader_that_goes_away_is_no_error(server: RunningWeb, job: str, form: str) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "faces_jobs", "faces", job, "--format", form],
+        env={"PATH": os.defpath, "FACES_JOBS_SERVER_URL": server.url},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()  # before it has written anything
+        said = process.stderr.read()
+    assert (process.returncode, said) == (0, b"")
+
+
+def test_a_parameter_that_the_server_refuses_is_wrong_usage(server: RunningWeb, job: str) -> None:
+    done = faces_jobs(server, "faces", job, "--min-time-ms", "-1")
+    assert done.returncode == exits.USAGE
+    assert "min_time_ms" in done.stderr
+
+
 @pytest.mark.parametrize("command", [("faces",), ("faces", "no-such-job"), ("audit",)])
 def test_a_refused_question_leaves_no_table(server: RunningWeb, command: tuple[str, ...]) -> None:
     refusal = ("--min-time-ms", "-1") if command == ("faces",) else ()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from faces_jobs.cli import cli
+from faces_jobs.cli import cli, exits
 from faces_jobs.jobs.labels import ANSWERS, MODELS
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.jobs.status import ItemStatus, JobStatus, SegmentStatus
@@ -32,6 +33,12 @@ def test_every_setting_has_its_row_in_the_readme(name: str) -> None:
 @pytest.mark.parametrize("path", commands(cli), ids=" ".join)
 def test_every_command_is_in_the_readme(path: tuple[str, ...]) -> None:
     assert f"`faces-jobs {' '.join(path)}" in README
+
+
+def test_every_exit_code_is_in_the_readme() -> None:
+    listed = README.partition("Exit codes: ")[2].partition("\n\n")[0]
+    for code in re.findall(r"(\d+) ", exits.HELP):
+        assert re.search(rf"\b{code} ", listed), code
 
 
 @pytest.mark.parametrize("name", [*JobSpec.model_fields, "models"])
