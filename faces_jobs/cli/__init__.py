@@ -11,7 +11,7 @@ import click
 from faces_jobs.cli import exits
 from faces_jobs.cli.audit import audit
 from faces_jobs.cli.control import cancel, pause, priority, resume, retry
-from faces_jobs.cli.database import db
+from faces_jobs.cli.database import db, with_place
 from faces_jobs.cli.demo import demo
 from faces_jobs.cli.evaluate import evaluate
 from faces_jobs.cli.health import health
@@ -20,7 +20,7 @@ from faces_jobs.cli.models import models
 from faces_jobs.cli.processes import sweep, up, web, worker
 from faces_jobs.cli.run import run
 from faces_jobs.cli.train import train
-from faces_jobs.errors import FacesJobsError
+from faces_jobs.errors import DatabaseError, FacesJobsError
 from faces_jobs.settings import Settings
 
 COMMANDS = (
@@ -55,7 +55,7 @@ class _ReaderGoneError(Exception):
 
 
 class _Commands(click.Group):
-    """A group that tells of a reader that has gone in its own way: click would end with 1."""
+    """Tells a reader that has gone from a failure, and which setting says where a database is."""
 
     def make_context(self, *arguments: Any, **options: Any) -> click.Context:
         try:
@@ -68,6 +68,8 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except BrokenPipeError as error:
             raise _ReaderGoneError from error
+        except DatabaseError as error:
+            raise DatabaseError(with_place(error, ctx.obj)) from error
 
 
 @click.group(

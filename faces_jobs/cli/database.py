@@ -1,10 +1,14 @@
-"""`faces-jobs db`: prepare the database."""
+"""`faces-jobs db`: prepare the database, and tell where it was looked for."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
+from faces_jobs.errors import DatabaseError
 from faces_jobs.settings import Settings
+from faces_jobs.settings.storage import DATABASE_NAME
 
 
 @click.group()
@@ -30,4 +34,14 @@ def version(settings: Settings) -> None:
     """Tell the schema that the database has."""
     from faces_jobs.db.migrate import current
 
-    click.echo(current(settings.database) or "none")
+    nothing_yet = not settings.database_url and not settings.data_folder.exists()
+    click.echo("none" if nothing_yet else current(settings.database) or "none")
+
+
+def with_place(error: DatabaseError, settings: Settings) -> str:
+    """What is wrong with the database; if it is not there, also which setting says where."""
+    folder = settings.data_folder
+    if settings.database_url or (folder / DATABASE_NAME).exists():
+        return str(error)
+    beside = "" if folder.is_absolute() else f", relative to {Path.cwd()}"
+    return f"{error} FACES_JOBS_DATA_FOLDER is {folder}{beside}."

@@ -76,7 +76,7 @@ def run_files(wanted: Wanted, catalog: Catalog, console: Console) -> Outcome:
                 succeeded += ended == _Ended()
                 failed += ended.failed
                 if run.stopped.is_set():
-                    undone = _undone(name, ended.cut_at, not_begun=len(files) - begun)
+                    undone = _undone(normal_name(name), ended.cut_at, not_begun=len(files) - begun)
                     break
         except Exception:
             run.write_tables()

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from faces_jobs.db.engine import BEGIN_OPTION, make_engine, sqlite_path
 from faces_jobs.db.revision import MIGRATIONS_PACKAGE, current_revision
-from faces_jobs.errors import DatabaseError
+from faces_jobs.errors import DatabaseError, SettingsError
 
 # Any number, as long as all versions of faces_jobs use the same: two that migrate wait in line.
 POSTGRES_LOCK = 4_019_202_461
@@ -25,6 +25,7 @@ def upgrade(url: str, revision: str = "head") -> None:
     """Create or upgrade the schema of the database at `url`. Safe to run twice, or by two at once.
 
     Raises:
+        SettingsError: the folder of an SQLite database is not there.
         DatabaseError: it does not answer, or its schema is of a newer version than this code.
     """
     with _connected(url) as connection, _config() as config:
@@ -47,11 +48,15 @@ def downgrade(url: str, revision: str) -> None:
 
 
 def current(url: str) -> str | None:
-    """The revision of the database at `url`; None where it has no tables of ours.
+    """The revision of the database at `url`; None where it has no tables of ours, or is not there.
 
     Raises:
+        SettingsError: the folder of an SQLite database is not there.
         DatabaseError: it does not answer.
     """
+    path = sqlite_path(make_engine(url).url)
+    if path is not None and path.parent.is_dir() and not path.exists():
+        return None  # connecting would make an empty one
     with _connected(url) as connection:
         return current_revision(connection)
 
@@ -84,8 +89,11 @@ def _connected(url: str) -> Iterator[Connection]:
     _keep_rows_of_copied_tables(engine)
     try:
         path = sqlite_path(engine.url)
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
+        if path is not None and not path.parent.is_dir():
+            raise SettingsError(
+                f"There is no folder {path.parent} for the database: make it, or correct "
+                "FACES_JOBS_DATABASE_URL."
+            )
         # On SQLite, too, who comes second waits before it looks what there is to do.
         writing = engine.execution_options(**{BEGIN_OPTION: "BEGIN IMMEDIATE"})
         with writing.begin() as connection:

@@ -8,6 +8,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 
+DATABASE_NAME = "faces_jobs.db"
+
 
 class StorageSettings(BaseModel):
     """The data folder or a bucket, the database and the broker."""
@@ -108,7 +110,7 @@ class StorageSettings(BaseModel):
         """The database URL in force."""
         if self.database_url:
             return self.database_url
-        return f"sqlite:///{self.data_folder.resolve() / 'faces_jobs.db'}"
+        return f"sqlite:///{self.data_folder.resolve() / DATABASE_NAME}"
 
 
 def _bucket(said: str) -> tuple[str, str] | None:

@@ -17,7 +17,7 @@ from faces_jobs.db.engine import make_engine
 from faces_jobs.db.revision import newest_revision
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.tables import Base, JobRow
-from faces_jobs.errors import DatabaseError
+from faces_jobs.errors import DatabaseError, SettingsError
 from faces_jobs.results import get_job, list_items, list_jobs, pause_job
 from tests.factories import MODELS, claimed, results, stored_job
 from tests.services import PATIENCE_SECONDS
@@ -127,7 +127,7 @@ def test_a_newer_schema_is_refused_by_both(database_url: str) -> None:
     ["", "no url", "mysql://host/db", "sqlite://", "sqlite:///:memory:"],
 )
 def test_urls_that_can_t_be_used_are_told(url: str) -> None:
-    with pytest.raises(DatabaseError):
+    with pytest.raises(SettingsError):
         open_database(url)
 
 

@@ -1,0 +1,61 @@
+"""`faces-jobs db`, and what is said where no database is: looking makes nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from faces_jobs.cli import exits
+
+
+def faces_jobs(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "faces_jobs", *arguments],
+        cwd=folder,
+        env={f"FACES_JOBS_{name}": value for name, value in variables.items()},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_look_at_the_version_makes_nothing(tmp_path: Path) -> None:
+    for variables in ({}, {"DATABASE_URL": f"sqlite:///{tmp_path}/mine.db"}):
+        told = faces_jobs(tmp_path, "db", "version", **variables)
+        assert (told.returncode, told.stdout) == (0, "none\n"), told.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_after_an_upgrade_the_version_is_told(tmp_path: Path) -> None:
+    upgraded = faces_jobs(tmp_path, "db", "upgrade")
+    version = faces_jobs(tmp_path, "db", "version")
+    assert version.stdout.strip() in upgraded.stdout
+    assert (tmp_path / "var" / "faces_jobs.db").is_file()
+
+
+@pytest.mark.parametrize("command", ["upgrade", "version"])
+def test_the_folder_of_a_database_that_was_named_is_not_made(tmp_path: Path, command: str) -> None:
+    url = f"sqlite:///{tmp_path}/typo/mine.db"
+    told = faces_jobs(tmp_path, "db", command, DATABASE_URL=url)
+    assert told.returncode == exits.USAGE
+    assert f"no folder {tmp_path}/typo" in told.stderr
+    assert "FACES_JOBS_DATABASE_URL" in told.stderr
+    assert not (tmp_path / "typo").exists()
+
+
+@pytest.mark.parametrize("command", [("sweep", "--once"), ("health", "worker"), ("health",)])
+def test_no_database_is_told_with_the_setting_that_says_where(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    for variables, said in (
+        ({}, f"FACES_JOBS_DATA_FOLDER is var, relative to {tmp_path}."),
+        ({"DATA_FOLDER": f"{tmp_path}/data"}, f"FACES_JOBS_DATA_FOLDER is {tmp_path}/data."),
+    ):
+        told = faces_jobs(tmp_path, *command, **variables)
+        assert told.returncode == exits.FAILED
+        assert "There is no database yet at " in told.stderr
+        assert said in told.stderr
+    assert list(tmp_path.iterdir()) == []
