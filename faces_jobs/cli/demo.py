@@ -66,6 +66,13 @@ def demo(settings: Settings) -> None:
         if sys.stdout.isatty():
             console.print(f"\nServing at {client.server} - Ctrl-C ends it.", highlight=False)
             supervisor.wait()
+        else:
+            console.print(
+                "\nStandard output is no terminal, so the demo ends here, and its links with it: "
+                f"`faces-jobs up` serves the results at {client.server} again.",
+                highlight=False,
+                soft_wrap=True,
+            )
 
 
 def _tell_errors(client: Client, job: JobDocument) -> None:

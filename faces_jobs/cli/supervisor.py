@@ -127,6 +127,8 @@ class Supervisor:
         self._processes[name] = subprocess.Popen(
             [sys.executable, "-m", "faces_jobs", self._commands[name]],
             env=dict(self._environment) if self._environment is not None else None,
+            # Only Celery writes there, of a "warm shutdown"; what workers say goes to their logs.
+            stdout=subprocess.DEVNULL if self._commands[name] == "worker" else None,
             start_new_session=True,
         )
 

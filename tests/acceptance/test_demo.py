@@ -49,6 +49,9 @@ def test_the_demo_shows_what_came_of_it_and_ends(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+    assert "shutdown" not in done.stdout + done.stderr
+    assert "no terminal" in done.stdout.splitlines()[-1]
+    assert "faces-jobs up" in done.stdout.splitlines()[-1]
     tracks = re.findall(r"sample\.mp4 │ (\d+) .*?(female \d+%|male \d+%|unsure) ", done.stdout)
     assert [int(number) for number, _ in tracks] == [1, 2, 3, 4], done.stdout
     assert sum(said.startswith("female") for _, said in tracks) >= 3, done.stdout
