@@ -20,7 +20,7 @@ from faces_jobs.cli.models import models
 from faces_jobs.cli.processes import sweep, up, web, worker
 from faces_jobs.cli.run import run
 from faces_jobs.cli.train import train
-from faces_jobs.errors import DatabaseError, FacesJobsError
+from faces_jobs.errors import DatabaseError, FacesJobsError, SettingsError
 from faces_jobs.settings import Settings
 
 COMMANDS = (
@@ -48,6 +48,17 @@ COMMANDS = (
     evaluate,
     train,
 )
+HELP_NAMES = frozenset({"-h", "--help"})
+
+
+class _UnreadableSettings:
+    """Stands for settings that can't be read while a command only explains itself."""
+
+    def __init__(self, error: SettingsError) -> None:
+        self._error = error
+
+    def __getattr__(self, name: str) -> Any:
+        raise self._error
 
 
 class _ReaderGoneError(Exception):
@@ -77,13 +88,18 @@ class _Commands(click.Group):
     commands=COMMANDS,
     help="Face attributes in video and photographs: a self-hosted service and a tool.",
     epilog=exits.HELP,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={"help_option_names": [*HELP_NAMES], "max_content_width": 100},
 )
 @click.version_option(package_name="faces-jobs")
 @click.pass_context
 def cli(context: click.Context) -> None:
     """Read the settings once, for whatever command follows."""
-    context.obj = Settings.from_environment(os.environ)  # noqa: TID251 (the one reading)
+    try:
+        context.obj = Settings.from_environment(os.environ)  # noqa: TID251 (the one reading)
+    except SettingsError as error:
+        if HELP_NAMES.isdisjoint(sys.argv):
+            raise
+        context.obj = _UnreadableSettings(error)
 
 
 def main() -> None:

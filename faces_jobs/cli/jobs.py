@@ -148,7 +148,6 @@ def faces(settings: Settings, /, *, job_id: str | None, form: str, **filters: An
 @click.pass_obj
 def download(settings: Settings, *, job_id: str, folder: Path, kind: tuple[str, ...]) -> None:
     """Download a job's artifacts and print their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
     with open_client(settings) as client:
         every = list(client.artifacts(job_id))
         if absent := sorted(set(kind) - {artifact.kind for artifact in every}):
@@ -156,6 +155,7 @@ def download(settings: Settings, *, job_id: str, folder: Path, kind: tuple[str, 
             raise click.ClickException(
                 f"Job {job_id} has no artifact of kind {' or '.join(absent)}. It has: {kinds}."
             )
+        folder.mkdir(parents=True, exist_ok=True)
         for artifact in every:
             if not kind or artifact.kind in kind:
                 click.echo(str(client.download(artifact, folder)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -25,14 +26,14 @@ def values_by_setting(names: Collection[str], environment: Mapping[str, str]) ->
         if not variable.startswith(ENVIRONMENT_PREFIX) or not text:
             continue
         name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
-        said = text
-        if name not in names and name.endswith("_file"):
+        from_file = name not in names and name.endswith("_file")
+        if from_file:
             name = name.removesuffix("_file")
-            said = _read(variable, text)
         if name not in names:
-            raise SettingsError(f"{variable} is no setting; the README lists them all.")
+            raise SettingsError(_unknown(variable, name, names))
         if name in values:
             raise SettingsError(f"{variable} is set twice, once as a value and once as a file.")
+        said = _read(variable, text) if from_file else text
         values[name] = _roots_from(said) if name == "roots" else said
     return values
 
@@ -47,6 +48,12 @@ def reasons(error: ValidationError) -> str:
     return "Settings can't be used: " + "; ".join(found) + "."
 
 
+def _unknown(variable: str, name: str, names: Collection[str]) -> str:
+    near = get_close_matches(name, names, n=1)
+    meant = f" Is {ENVIRONMENT_PREFIX}{near[0].upper()} meant?" if near else ""
+    return f"{variable} is no setting.{meant} docs/settings.md lists them all."
+
+
 def _read(variable: str, path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8").strip()
@@ -58,8 +65,12 @@ def _read(variable: str, path: str) -> str:
 
 def _roots_from(text: str) -> object:
     try:
-        return json.loads(text)
-    except ValueError as error:
-        raise SettingsError(
-            'FACES_JOBS_ROOTS is no JSON; write it as {"films": "/srv/films"}.'
-        ) from error
+        roots = json.loads(text)
+    except ValueError:
+        roots = None
+    if isinstance(roots, dict) and all(isinstance(folder, str) for folder in roots.values()):
+        return roots
+    raise SettingsError(
+        "FACES_JOBS_ROOTS is no JSON object of names and folders; write it as "
+        '{"films": "/srv/films"}.'
+    )

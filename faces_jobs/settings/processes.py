@@ -63,7 +63,10 @@ class ProcessSettings(BaseModel):
     @model_validator(mode="after")
     def _claims_outlast_a_heartbeat(self) -> Self:
         if self.heartbeat_seconds * 2 > self.lease_seconds:
-            raise ValueError("heartbeat_seconds must be at most half of lease_seconds")
+            raise ValueError(
+                f"FACES_JOBS_HEARTBEAT_SECONDS ({self.heartbeat_seconds:g}) must be at most half "
+                f"of FACES_JOBS_LEASE_SECONDS ({self.lease_seconds:g})"
+            )
         return self
 
     @property

@@ -84,10 +84,13 @@ class StorageSettings(BaseModel):
     @model_validator(mode="after")
     def _bucket_can_be_reached_safely(self) -> Self:
         if bool(self.s3_access_key_id) != (self.s3_secret_access_key is not None):
-            raise ValueError("s3_access_key_id and s3_secret_access_key go together: set both")
+            raise ValueError(
+                "FACES_JOBS_S3_ACCESS_KEY_ID and FACES_JOBS_S3_SECRET_ACCESS_KEY go together: "
+                "set both"
+            )
         if self.s3_endpoint.startswith("http://") and not self.s3_allow_http:
             raise ValueError(
-                "s3_endpoint sends everything in the clear: use https://, or say "
+                "FACES_JOBS_S3_ENDPOINT sends everything in the clear: use https://, or say "
                 "FACES_JOBS_S3_ALLOW_HTTP=true"
             )
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Self
 
@@ -64,6 +65,13 @@ class WebSettings(BaseModel):
             )
         return token
 
+    @field_validator("server_url")
+    @classmethod
+    def _server_is_a_url(cls, said: str) -> str:
+        if said and not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", said):
+            raise ValueError("must begin with http:// or https://, like http://127.0.0.1:8000")
+        return said
+
     @field_validator("roots")
     @classmethod
     def _roots_are_folders(cls, roots: dict[str, Path]) -> dict[str, Path]:
@@ -78,8 +86,8 @@ class WebSettings(BaseModel):
     def _others_need_a_token(self) -> Self:
         if not is_loopback(self.host) and self.access_token is None:
             raise ValueError(
-                f"host {self.host} can be reached by others: set FACES_JOBS_ACCESS_TOKEN, "
-                "or bind to 127.0.0.1"
+                f"FACES_JOBS_HOST {self.host} can be reached by others: set "
+                "FACES_JOBS_ACCESS_TOKEN, or bind to 127.0.0.1"
             )
         return self
 

@@ -122,3 +122,13 @@ def test_a_folder_has_more_files_than_a_process_may_open(
         assert client.job(done.stdout.strip()).item_count == 100
         sizes = {item.bytes for item in client.items(done.stdout.strip())}
     assert sizes == {len(png())}
+
+
+def test_a_folder_that_can_not_be_made_is_told(
+    server: RunningWeb, job: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"any")
+    done = faces_jobs(server, "download", job, "--to", file / "below")
+    told = f"Error: {file}/below: Not a directory\n"
+    assert (done.returncode, done.stderr) == (exits.FAILED, told)

@@ -71,7 +71,6 @@ def test_a_jobs_state_is_an_exit_code() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("download", "a-job", "--to", "{file}/below"), "{file}/below: Not a directory"),
         (("db", "upgrade"), "{file}: File exists"),
         (("run", "{file}", "--outputs-path", "{file}/below"), "{file}/below: Not a directory"),
     ],
@@ -116,3 +115,26 @@ def test_a_secret_s_file_that_is_no_text_is_told(tmp_path: Path) -> None:
     assert ended.returncode == exits.USAGE
     assert "FACES_JOBS_ACCESS_TOKEN_FILE" in ended.stderr
     assert "UTF-8" in ended.stderr
+
+
+@pytest.mark.parametrize("command", [("submit",), ("db", "upgrade"), ("models", "fetch", "yunet")])
+def test_help_answers_though_a_setting_is_wrong(command: tuple[str, ...]) -> None:
+    for names in ("--help", "-h"):
+        shown = faces_jobs(*command, names, PROT="8000")
+        assert shown.returncode == 0, shown.stderr
+        assert "Usage: " in shown.stdout
+    ended = faces_jobs("submit", __file__, "--label", "-h", PROT="8000")
+    assert ended.returncode == exits.USAGE
+    assert "FACES_JOBS_PORT" in ended.stderr
+
+
+def test_what_fails_leaves_no_empty_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "folder"
+    for command in (
+        ("download", "no-such-job", "--to", str(folder)),
+        ("models", "fetch", "yunet", "--folder", str(folder), "--url", f"{NOBODY}/yunet.onnx"),
+    ):
+        ended = faces_jobs(*command, SERVER_URL=NOBODY)
+        assert ended.returncode in (exits.FAILED, exits.NO_SERVER)
+        assert "Traceback" not in ended.stderr
+    assert list(tmp_path.iterdir()) == []
