@@ -55,7 +55,7 @@ format: $(STAMP) ## format the code and mend what ruff can mend
 faults: $(STAMP) ## every fault at every point of a job's life; RUNS=3 for more of each, LANES=2 at once
 	$(BIN)/python -m tests.faults --runs $(RUNS) --lanes $(LANES)
 
-bench: $(STAMP) ## measure the limit, the pipeline, a plain loop and a peer side by side (12 min; keep the machine idle)
+bench: $(STAMP) ## measure the limit, the pipeline, a plain loop and a peer side by side (8 min; keep the machine idle)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
 	$(BIN)/python -m tests.bench
 
@@ -67,7 +67,7 @@ bench-jobs: $(STAMP) ## measure the job engine: SUBJECTS="clients images ...", R
 bench-policies: $(STAMP) ## measure what detecting and judging less spares and loses (CLIPS="a.mp4 b.mp4")
 	$(BIN)/python -m tests.bench.policies $(CLIPS)
 
-wheel: $(STAMP) ## build the wheel and the source archive into dist/
+wheel: $(STAMP) ## build the wheel into dist/
 	rm -f dist/faces_jobs-*
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
