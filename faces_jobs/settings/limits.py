@@ -17,12 +17,13 @@ class LimitSettings(BaseModel):
     max_pixels: int = Field(
         default=100_000_000,
         ge=1,
-        description="Most pixels (width x height) of a frame; larger ones are refused unread.",
+        description="Most pixels (width x height) of a frame; larger ones are refused "
+        "without being decoded.",
     )
     min_free_bytes: int = Field(
         default=200 * 1024**2,
         ge=0,
-        description="Room that must stay free in the data folder; below it nothing is accepted.",
+        description="Space to keep free in the data folder; with less, nothing is accepted.",
     )
     max_queued_jobs: int = Field(
         default=10_000,

@@ -18,12 +18,13 @@ class PipelineSettings(BaseModel):
     """What looks at frames, how many at once, and what encodes them."""
 
     device: Literal["auto", "cpu", "cuda"] = Field(
-        default="auto", description="Where networks run. `auto`: CUDA where it is there."
+        default="auto", description="Where networks run. `auto`: CUDA if it is available."
     )
     detector: DetectorName = Field(
         default=DEFAULT_DETECTOR,
-        description="Finds the faces: `own` is ours and quickest, `centerface` finds most, "
-        "`yunet` the official weights that `faces-jobs models fetch yunet` brings.",
+        description="Finds the faces: `own` is ours and the fastest, `centerface` finds the "
+        "most, `yunet` uses the official weights that `faces-jobs models fetch "
+        "yunet` downloads.",
     )
     models_folder: Path | None = Field(
         default=None,
@@ -31,22 +32,22 @@ class PipelineSettings(BaseModel):
     )
     unsure_below: str = Field(
         default="",
-        description="Answers that are less probable are `unsure`: `0.5` for all, `0` or `off` "
-        "for never, or by model or head: `gender=0.7,multiple=0.5,age=0.4`. "
-        "Empty: each model's own.",
+        description="Answers less probable than this are `unsure`: `0.5` for all, `0` or "
+        "`off` for never, or by model or head: "
+        "`gender=0.7,multiple=0.5,age=0.4`. Empty: each model's own.",
     )
     batch_size: int = Field(
         default=8,
         ge=1,
         le=256,
-        description="Frames that go through the stages together; fewer where they are large.",
+        description="Frames that go through the stages together; fewer if they are large.",
     )
     frames_a_run: int | None = Field(
         default=None,
         ge=1,
         le=256,
         description="Frames that the detector takes at once. Empty: what was measured to be "
-        "quickest on this machine (`faces-jobs models tune`).",
+        "fastest on this machine (`faces-jobs models tune`).",
     )
     crops_a_run: int | None = Field(
         default=None,
@@ -58,20 +59,21 @@ class PipelineSettings(BaseModel):
         default=None,
         ge=1,
         le=64,
-        description="Batches that a process looks at at once, each in a thread. Empty: for "
-        "`run` as many as cores, for a worker the cores divided by `FACES_JOBS_WORKERS`; with a "
-        "GPU at most two.",
+        description="Batches that a process works on at the same time, each in a thread. "
+        "Empty: for `run`, as many as cores; for a worker, the cores divided by "
+        "`FACES_JOBS_WORKERS`; with a GPU, at most two.",
     )
     encoder: EncoderName = Field(
         default="libx264",
-        description="Encodes annotated videos: `libx264`, or by its name in FFmpeg a GPU's. "
-        "`auto`: a GPU's where one works. Parts of a video that was cut are always `libx264`'s.",
+        description="Encodes annotated videos: `libx264`, or a GPU's encoder by its name in "
+        "FFmpeg. `auto`: a GPU's if one works. Parts of a video that was cut "
+        "always use `libx264`.",
     )
     segment_seconds: float = Field(
         default=10.0,
         gt=0,
-        description="Videos are cut at key frames into segments of about this length, so that "
-        "several workers share one.",
+        description="Videos are cut at key frames into segments of about this length, so "
+        "that several workers can share one.",
     )
 
     @field_validator("unsure_below")

@@ -14,8 +14,8 @@ class ProcessSettings(BaseModel):
         default=1,
         ge=1,
         le=64,
-        description="Worker processes that `faces-jobs up` starts; a video is cut for so many to "
-        "share.",
+        description="Worker processes that `faces-jobs up` starts; a video is cut for this "
+        "many to share.",
     )
     lease_seconds: float = Field(
         default=30.0, gt=0, description="How long a claim holds without being renewed."
@@ -23,18 +23,23 @@ class ProcessSettings(BaseModel):
     heartbeat_seconds: float = Field(
         default=2.0,
         gt=0,
-        description="How often a worker renews its claim, reports progress and sees a cancel.",
+        description="How often a worker renews its claim, reports progress and checks for a "
+        "cancel.",
     )
     sweep_seconds: float = Field(
-        default=10.0, gt=0, description="How often the sweep looks for work that waits too long."
+        default=10.0,
+        gt=0,
+        description="How often the sweep looks for work that has waited too long.",
     )
     reconcile_seconds: float = Field(
         default=60.0,
         gt=0,
-        description="How often rows, broker and storage are compared and mended.",
+        description="How often rows, broker and storage are compared and repaired.",
     )
     ring_again_seconds: float = Field(
-        default=30.0, gt=0, description="Work that waited this long is rung for again."
+        default=30.0,
+        gt=0,
+        description="Send another queue message for work that has waited this long.",
     )
     max_attempts: int = Field(
         default=3, ge=1, le=100, description="Attempts at a segment before its item fails."
@@ -42,22 +47,26 @@ class ProcessSettings(BaseModel):
     presence_seconds: float = Field(
         default=5.0,
         gt=0,
-        description="How often a process tells that it lives. Silent four times as long, it counts "
-        "as gone.",
+        description="How often a process reports that it is alive. After four times as long "
+        "without a report it counts as gone.",
     )
     retry_seconds: float = Field(
         default=2.0,
         ge=0,
-        description="Pause after a failed attempt, give or take a half; it doubles with each.",
+        description="Pause after a failed attempt, give or take a half; it doubles with "
+        "each further one.",
     )
     retry_max_seconds: float = Field(
-        default=300.0, ge=0, description="The longest such pause, and between looks for space."
+        default=300.0,
+        ge=0,
+        description="The longest such pause, and the longest between checks for free space.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="Least severe log line that is written."
+        default="info", description="Least severe level that is logged."
     )
     log_format: Literal["text", "json"] = Field(
-        default="text", description="Log lines for people, or one JSON object each for machines."
+        default="text",
+        description="Log lines for people, or one JSON object per line for machines.",
     )
 
     @model_validator(mode="after")

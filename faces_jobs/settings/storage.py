@@ -16,40 +16,43 @@ class StorageSettings(BaseModel):
 
     data_folder: Path = Field(
         default=Path("var"),
-        description="Uploads, artifacts, and the embedded database and broker live here; "
-        "with a bucket only what is being made or read.",
+        description="Where uploads, artifacts, and the embedded database and broker live; "
+        "with a bucket, only what is being made or read.",
     )
     storage: str = Field(
         default="",
         description="Where uploads and results are kept: `local` (the data folder), or "
-        "`s3://bucket/prefix` (any S3-compatible bucket; extra `s3`). Empty: `local`.",
+        "`s3://bucket/prefix` (any S3-compatible bucket; needs the extra `s3`). "
+        "Empty: `local`.",
     )
     s3_endpoint: str = Field(
-        default="", description="URL of the bucket's server. Empty: Amazon's of the region."
+        default="", description="URL of the bucket's server. Empty: Amazon's server for the region."
     )
     s3_region: str = Field(
         default="", description="The bucket's region. Empty: `us-east-1`, which most servers take."
     )
     s3_access_key_id: str = Field(
         default="",
-        description="Key to the bucket. Empty: that of the machine, as Amazon's tools find it.",
+        description="Key to the bucket. Empty: the machine's own, as Amazon's tools find it.",
     )
     s3_secret_access_key: SecretStr | None = Field(
         default=None, description="The secret that belongs to that key."
     )
     s3_addressing: Literal["auto", "path", "virtual"] = Field(
         default="auto",
-        description="Whether the bucket's name stands in the path or in the host name. "
-        "`auto`: `path` where an endpoint is set, else `virtual`.",
+        description="Whether the bucket's name is in the path or in the host name. `auto`: "
+        "`path` if an endpoint is set, else `virtual`.",
     )
     s3_allow_http: bool = Field(
-        default=False, description="Whether the endpoint may be `http://`, where all can read."
+        default=False,
+        description="Whether the endpoint may be `http://`, where everything is readable on "
+        "the way.",
     )
     cache_bytes: int = Field(
         default=8 * 1024**3,
         ge=0,
-        description="Most bytes of submitted files that a machine keeps from the bucket, for "
-        "minutes, while its workers are at them.",
+        description="Most bytes of submitted files that a machine keeps as copies from the "
+        "bucket, until minutes after their last use.",
     )
     database_url: str = Field(
         default="",
@@ -64,8 +67,8 @@ class StorageSettings(BaseModel):
         default=None,
         gt=0,
         le=36_500,
-        description="Days after its end at which a job is deleted that does not say otherwise. "
-        "Empty: kept until somebody deletes it.",
+        description="Delete a job this many days after it ends, unless the job sets its own "
+        "`keep_days`. Empty: kept until somebody deletes it.",
     )
 
     @field_validator("storage")

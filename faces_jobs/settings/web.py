@@ -18,17 +18,21 @@ class WebSettings(BaseModel):
 
     host: str = Field(
         default="127.0.0.1",
-        description="Address the web server binds to. Other than loopback only with a token.",
+        description="Address that the web server binds to. Anything but loopback requires "
+        "an access token.",
     )
     port: int = Field(default=8000, ge=0, le=65535, description="Port of the web server.")
     web_threads: int = Field(
-        default=8, ge=1, le=256, description="Requests that the web server answers at once."
+        default=8,
+        ge=1,
+        le=256,
+        description="Requests that the web server answers at the same time.",
     )
     web_waiters: int = Field(
         default=64,
         ge=0,
         le=512,
-        description="Requests beside those that may wait for a job to change (events, `wait`).",
+        description="Further requests that may wait for a job to change (events, `wait`).",
     )
     web_silence_seconds: float = Field(
         default=60.0,

@@ -20,8 +20,8 @@ class WebhookSettings(BaseModel):
     )
     webhook_networks: str = Field(
         default="",
-        description="Networks, comma separated, that webhooks may reach though they are not "
-        "public: `10.1.0.0/16,127.0.0.1`. None by default.",
+        description="Networks, comma separated, that webhooks may reach although they are "
+        "not public: `10.1.0.0/16,127.0.0.1`. None by default.",
     )
     webhook_ports: str = Field(
         default="80,443",

@@ -15,6 +15,7 @@ from faces_jobs.settings import ENVIRONMENT_PREFIX, Settings
 from tests.unit.cli.test_help import commands
 
 ROOT = Path(__file__).parents[3]
+SETTINGS = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -26,8 +27,14 @@ def row_of_setting(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)
-def test_every_setting_has_its_row_in_the_readme(name: str) -> None:
-    assert row_of_setting(name) in README
+def test_every_setting_has_its_row(name: str) -> None:
+    assert row_of_setting(name) in SETTINGS
+
+
+def test_the_readme_says_the_same_of_the_settings_that_it_names() -> None:
+    rows = [line for line in README.splitlines() if line.startswith("| `FACES_JOBS_")]
+    assert rows
+    assert set(rows) <= set(SETTINGS.splitlines())
 
 
 @pytest.mark.parametrize("path", commands(cli), ids=" ".join)
