@@ -104,13 +104,13 @@ def cli(context: click.Context) -> None:
 
 def main() -> None:
     """Run one command and end the process with an exit code that scripts can use."""
+    code: int | str | None = exits.OK
     try:
         code = _run()
         if sys.stdout is not None:  # as it is where a shell closed it
             sys.stdout.flush()  # a full disk is told here; later it would be a traceback
     except (BrokenPipeError, _ReaderGoneError):
         _drop_output()
-        code = exits.OK
     except OSError as error:
         said = ": ".join(str(one) for one in (error.filename, error.strerror) if one)
         click.echo(f"Error: {said or error}", err=True)
@@ -140,7 +140,12 @@ def _run() -> int | str | None:
 
 
 def _drop_output() -> None:
-    """Let go of what could not be written, which Python would try to write once more at its end."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.close(nowhere)
+    """Let go of what can't be written, which Python would try to write once more at its end."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
