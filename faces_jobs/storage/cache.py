@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from faces_jobs.storage.disk import age_seconds, entries, is_at, told_when_full, try_lock
+from faces_jobs.storage.disk import entries, is_at, told_when_full, try_lock
 from faces_jobs.storage.progress import Progress, unheard
 
 KEEP_SECONDS = 300.0
@@ -85,15 +85,15 @@ class Cache:
         with self._lock:
             self._trimmed_at, self._added_bytes = time.monotonic(), 0
         paths = [path for folder in entries(self._folder) for path in entries(folder)]
-        copies = [(path, _size(path)) for path in sorted(paths, key=age_seconds)]
+        copies = sorted((*_age_and_size(path), path) for path in paths)
         most = self._max_bytes if to_bytes is None else to_bytes
-        if to_bytes is None and sum(size for _, size in copies) > most:
+        if to_bytes is None and sum(size for _, size, _ in copies) > most:
             most -= most // 10  # so that the next copy is not one too many again
         kept = removed = 0
-        for path, size in copies:  # the last used first
+        for age, size, path in copies:  # the last used first
             # A part that nobody holds was begun by somebody who died.
             spare = path.suffix == PART or kept + size > most
-            if (spare or age_seconds(path) >= self._keep_seconds) and _remove(path):
+            if (spare or age >= self._keep_seconds) and _remove(path):
                 removed += 1
             else:
                 kept += size
@@ -163,11 +163,13 @@ def _lock_when_loaded(file: IO[bytes], on_progress: Progress) -> None:
             on_progress()
 
 
-def _size(path: Path) -> int:
+def _age_and_size(path: Path) -> tuple[float, int]:
+    """Seconds since its last use, and bytes; nothing of both where it is gone."""
     try:
-        return path.lstat().st_size
+        found = path.lstat()
     except FileNotFoundError:
-        return 0
+        return 0.0, 0
+    return time.time() - found.st_mtime, found.st_size
 
 
 def _remove(path: Path) -> bool:
