@@ -8,6 +8,7 @@ second one, are left out: nobody knows whose age is given.
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -114,6 +115,8 @@ def _load(path: Path) -> _Table:
     try:
         struct = scipy.io.loadmat(path, variable_names=[path.stem])[path.stem][0, 0]
         columns = {field: struct[field].ravel() for field in _FIELDS}
+    except (OSError, zlib.error) as error:
+        raise DataLayoutError(f"{path} is damaged: download it again ({error}).") from error
     except (
         MatReadError,
         NotImplementedError,

@@ -19,6 +19,7 @@ from faces_jobs_models.training.readers.data_set import (
     Skipped,
 )
 from faces_jobs_models.training.readers.labels import Labels
+from faces_jobs_models.training.readers.parquet_rows import rows_of
 from faces_jobs_models.training.readers.places import Place
 from faces_jobs_models.training.readers.splits import (
     actor_held_out,
@@ -128,18 +129,15 @@ def _chosen_labels(columns: frozenset[str], labels: LabelChoice) -> LabelChoice:
 
 
 def _read(path: Path, pack: _Pack, skipped: Skipped) -> Iterator[Sample]:
-    number = 0
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(_ROWS_AT_ONCE, columns=sorted(pack.columns)):
-            for row in batch.to_pylist():
-                number += 1
-                image = _image(row)
-                if image is None:
-                    skipped[f"{pack.name} row without a picture"] += 1
-                    continue
-                sample = _sample(row, image, number, pack, skipped)
-                if sample is not None:
-                    yield sample
+    rows = rows_of(path, pack.columns, at_once=_ROWS_AT_ONCE)
+    for number, row in enumerate(rows, start=1):
+        image = _image(row)
+        if image is None:
+            skipped[f"{pack.name} row without a picture"] += 1
+            continue
+        sample = _sample(row, image, number, pack, skipped)
+        if sample is not None:
+            yield sample
 
 
 def _image(row: Mapping[str, Any]) -> bytes | None:

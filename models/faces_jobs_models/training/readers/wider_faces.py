@@ -22,6 +22,7 @@ from faces_jobs_models.training.readers.data_set import (
     DetectionSet,
     Skipped,
 )
+from faces_jobs_models.training.readers.parquet_rows import rows_of
 from faces_jobs_models.training.readers.places import Place, read_picture
 from faces_jobs_models.training.samples import is_held_out
 
@@ -115,15 +116,11 @@ def _pictures(boxes: Path) -> Iterator[tuple[str, list[list[float]]]]:
 
 
 def _read_pack(name: str, path: Path, skipped: Skipped) -> Iterator[DetectionSample]:
-    number = 0
-    with pq.ParquetFile(path) as file:
-        columns = sorted((_PACK | {"path", "usage"}) & frozenset(file.schema_arrow.names))
-        for batch in file.iter_batches(_ROWS_AT_ONCE, columns=columns):
-            for row in batch.to_pylist():
-                number += 1
-                sample = _sample_of_row(name, number, row, skipped)
-                if sample is not None:
-                    yield sample
+    rows = rows_of(path, _PACK | {"path", "usage"}, at_once=_ROWS_AT_ONCE)
+    for number, row in enumerate(rows, start=1):
+        sample = _sample_of_row(name, number, row, skipped)
+        if sample is not None:
+            yield sample
 
 
 def _sample_of_row(

@@ -152,6 +152,20 @@ def test_columns_of_unequal_length_are_told(tmp_path: Path) -> None:
         the_one_set(tmp_path)
 
 
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("kept", [0.3, 0.6, 0.9])
+def test_a_file_that_was_cut_off_is_told(*, tmp_path: Path, kept: float, compressed: bool) -> None:
+    write_mat(tmp_path, "wiki", [{"path": f"00/{row}.jpg"} for row in range(9)], celebrities=False)
+    file = tmp_path / "wiki.mat"
+    if compressed:
+        struct = scipy.io.loadmat(file, variable_names=["wiki"])["wiki"]
+        scipy.io.savemat(file, {"wiki": struct}, do_compression=True)
+    whole = file.read_bytes()
+    file.write_bytes(whole[: int(len(whole) * kept)])
+    with pytest.raises(DataLayoutError, match=r"wiki\.mat is damaged: download it again"):
+        the_one_set(file)
+
+
 @given(st.dates(min_value=date(1850, 1, 1), max_value=date(2015, 12, 31)), st.integers(1850, 2016))
 def test_ages_are_full_years_in_the_middle_of_the_year(born: date, taken: int) -> None:
     birthday_to_come = (born.month, born.day) > (7, 1)

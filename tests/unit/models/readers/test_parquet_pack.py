@@ -227,3 +227,13 @@ def test_a_broken_pack_loses_no_other(packs: Path, tmp_path: Path) -> None:
     assert skipped == {"broken.parquet can't be read as parquet (ArrowInvalid)": 1}
     with pytest.raises(DataLayoutError, match=r"broken\.parquet can't be read"):
         open_data(tmp_path / "broken.parquet", skipped=Counter())
+
+
+def test_a_pack_that_is_damaged_behind_its_head_is_told(packs: Path, tmp_path: Path) -> None:
+    whole = (packs / "ckplus48.parquet").read_bytes()
+    pictures = len(whole) // 2  # its head, at the end, stays as it is
+    damaged = tmp_path / "ckplus48.parquet"
+    damaged.write_bytes(whole[:4] + bytes(pictures) + whole[4 + pictures :])
+    one, _ = opened(damaged)
+    with pytest.raises(DataLayoutError, match=r"ckplus48\.parquet is damaged: download it again"):
+        list(one)

@@ -120,3 +120,18 @@ def test_a_pack_of_marked_faces(tmp_path: Path) -> None:
     assert one.name == "wider_faces"
     with pytest.raises(DataLayoutError, match="no labelled faces"):
         open_data(tmp_path, skipped=Counter())
+
+
+def test_a_damaged_pack_of_marked_faces_is_told(tmp_path: Path) -> None:
+    columns: dict[str, list[object]] = {
+        "image": [drawn_face(index, side=64) for index in range(20)],
+        "boxes_xywh": [[[1.0, 2.0, 3.0, 4.0]]] * 20,
+        "invalid": [[0]] * 20,
+    }
+    write(tmp_path, "mine", columns)
+    whole = (tmp_path / "mine.parquet").read_bytes()
+    half = len(whole) // 2
+    (tmp_path / "mine.parquet").write_bytes(whole[:4] + bytes(half) + whole[4 + half :])
+    (one,) = open_detection_data(tmp_path, skipped=Counter())
+    with pytest.raises(DataLayoutError, match=r"mine\.parquet is damaged: download it again"):
+        list(one)
