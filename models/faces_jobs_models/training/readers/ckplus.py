@@ -40,10 +40,20 @@ def open_ckplus(place: Place, labels: LabelChoice, skipped: Skipped) -> list[Dat
             DataSet(
                 "ckplus", "ckplus", path, None,
                 lambda: read_sequences(path / _IMAGES, path / emotions, skipped),
+                takes=frozenset({_IMAGES, *_EMOTIONS}),
             )
         ]  # fmt: skip
     if any(_is_small(place.inner(name)) for name in place.folders if _is_expression(name)):
-        return [DataSet("ckplus48", "ckplus48", path, None, lambda: _read_small(place, skipped))]
+        # A folder of another name is the set's own where its pictures are named so.
+        own = tuple(
+            name for name in place.folders if _is_expression(name) or _is_small(place.inner(name))
+        )
+        return [
+            DataSet(
+                "ckplus48", "ckplus48", path, None, lambda: _read_small(place, own, skipped),
+                takes=frozenset(own),
+            )
+        ]  # fmt: skip
     return []
 
 
@@ -111,8 +121,8 @@ def _is_small(place: Place) -> bool:
     return any(_SMALL.fullmatch(name) for name in place.pictures())
 
 
-def _read_small(place: Place, skipped: Skipped) -> Iterator[Sample]:
-    for folder in place.folders:
+def _read_small(place: Place, folders: tuple[str, ...], skipped: Skipped) -> Iterator[Sample]:
+    for folder in folders:
         inner = place.inner(folder)
         for name in inner.pictures():
             match = _SMALL.fullmatch(name)

@@ -28,7 +28,8 @@ class DataSet:
     """Labelled faces in one layout. Its samples are read lazily, anew in each iteration.
 
     `name` is what recipes and figures call it; `n` the number of rows where it is known before
-    they are read, those included that will give no sample.
+    they are read, those included that will give no sample; `takes` names the folders that are
+    the set's own: other sets may lie in those beside them.
     """
 
     name: str
@@ -36,6 +37,7 @@ class DataSet:
     path: Path
     n: int | None
     read: Callable[[], Iterator[Sample]]
+    takes: frozenset[str] = frozenset()
 
     def __iter__(self) -> Iterator[Sample]:
         """Its samples, in an order that does not change."""
@@ -65,6 +67,7 @@ class DetectionSet:
     path: Path
     n: int | None
     read: Callable[[], Iterator[DetectionSample]]
+    takes: frozenset[str] = frozenset()
 
     def __iter__(self) -> Iterator[DetectionSample]:
         """Its pictures, in an order that does not change."""

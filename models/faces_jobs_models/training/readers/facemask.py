@@ -23,15 +23,20 @@ def open_facemask(place: Place, labels: LabelChoice, skipped: Skipped) -> list[D
     """The folder that holds both."""
     if not _MASKED.keys() <= frozenset(place.folders):
         return []
-    return [DataSet(_NAME, _NAME, place.path, None, lambda: _read(place, skipped))]
+    return [
+        DataSet(
+            _NAME, _NAME, place.path, None, lambda: _read(place, skipped),
+            takes=frozenset(_MASKED),
+        )
+    ]  # fmt: skip
 
 
 def _read(place: Place, skipped: Skipped) -> Iterator[Sample]:
-    for folder in place.folders:
+    for folder, masked in _MASKED.items():
         for name in pictures_below(place.path / folder):
             path = f"{folder}/{name}"
             said = Labels(_NAME, skipped)
-            said.add_mask(_MASKED.get(folder, folder))
+            said.add_mask(masked)
             held_out = is_held_out(f"{_NAME}/{path}", HELD_OUT_SHARE)
             sample = said.sample((place.path / path).read_bytes(), held_out=held_out)
             if sample is not None:

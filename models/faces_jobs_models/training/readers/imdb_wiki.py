@@ -8,6 +8,7 @@ second one, are left out: nobody knows whose age is given.
 from __future__ import annotations
 
 import math
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from faces_jobs_models.training.samples import Sample, is_held_out
 
 TELLTALE = "IMDB-WIKI: imdb.mat or wiki.mat beside the folders 00, 01, ..."
 _FIELDS = ("dob", "photo_taken", "full_path", "gender", "face_score", "second_face_score")
+_CROPS = re.compile(r"\d\d")
 _GENDERS = {0.0: "female", 1.0: "male"}
 _OLDEST = 100
 _MATLAB_DAYS = 366  # MATLAB counts days from the year 0, Python from the year 1
@@ -55,11 +57,14 @@ def open_imdb_wiki(place: Place, labels: LabelChoice, skipped: Skipped) -> list[
     """Both sets, or the one that is there."""
     path = place.path
     files = [path] if not path.is_dir() else [path / name for name in place.files]
-    return [_data_set(file, skipped) for file in files if file.name in ("imdb.mat", "wiki.mat")]
+    crops = frozenset(name for name in place.folders if _CROPS.fullmatch(name))
+    return [
+        _data_set(file, crops, skipped) for file in files if file.name in ("imdb.mat", "wiki.mat")
+    ]
 
 
-def _data_set(path: Path, skipped: Skipped) -> DataSet:
-    return DataSet(path.stem, path.stem, path, None, lambda: _read(path, skipped))
+def _data_set(path: Path, crops: frozenset[str], skipped: Skipped) -> DataSet:
+    return DataSet(path.stem, path.stem, path, None, lambda: _read(path, skipped), takes=crops)
 
 
 def _read(path: Path, skipped: Skipped) -> Iterator[Sample]:

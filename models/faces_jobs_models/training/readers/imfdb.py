@@ -41,7 +41,9 @@ def open_imfdb(place: Place, labels: LabelChoice, skipped: Skipped) -> list[Data
     films = _films(place)
     if not films:
         return []
-    return [DataSet(_NAME, _NAME, place.path, None, lambda: _read(films, skipped))]
+    inside = (film.path.relative_to(place.path).parts for film in films)
+    own = frozenset(parts[0] if parts else _IMAGES for parts in inside)
+    return [DataSet(_NAME, _NAME, place.path, None, lambda: _read(films, skipped), takes=own)]
 
 
 def _films(place: Place) -> list[Place]:

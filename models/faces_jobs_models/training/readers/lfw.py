@@ -29,19 +29,28 @@ _LOOKED_AT = 20  # folders, to tell the layout
 
 def open_lfw(place: Place, labels: LabelChoice, skipped: Skipped) -> list[DataSet]:  # noqa: ARG001 - one signature for all layouts
     """A folder of people's folders; the lists lie in it or beside it."""
-    looked_at = (place.inner(name) for name in place.folders[:_LOOKED_AT])
-    if not any(_named(one, name) for one in looked_at for name in one.pictures()):
+    if not any(_is_person(place.inner(name)) for name in place.folders[:_LOOKED_AT]):
         return []
-    return [DataSet(_NAME, _NAME, place.path, None, lambda: _read(place, skipped))]
+    people = tuple(name for name in place.folders if _is_person(place.inner(name)))
+    return [
+        DataSet(
+            _NAME, _NAME, place.path, None, lambda: _read(place, people, skipped),
+            takes=frozenset(people),
+        )
+    ]  # fmt: skip
+
+
+def _is_person(place: Place) -> bool:
+    return any(_named(place, name) for name in place.pictures())
 
 
 def _named(person: Place, name: str) -> bool:
     return re.fullmatch(rf"{re.escape(person.path.name)}_\d{{4}}\.jpe?g", name) is not None
 
 
-def _read(place: Place, skipped: Skipped) -> Iterator[Sample]:
+def _read(place: Place, people: tuple[str, ...], skipped: Skipped) -> Iterator[Sample]:
     listed = {gender: _listed(place.path, file) for gender, file in _LISTS.items()}
-    for folder in place.folders:
+    for folder in people:
         person = place.inner(folder)
         # All pictures of a person are on one side.
         held_out = is_held_out(f"{_NAME}/{folder}", HELD_OUT_SHARE)

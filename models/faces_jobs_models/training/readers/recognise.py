@@ -115,14 +115,16 @@ def _existing(path: Path) -> Place:
 def _search(
     place: Place, openers: Callable[[Place], Iterator[list[_Set]]], depth: int = 0
 ) -> Iterator[_Set]:
-    sets = next((sets for sets in openers(place) if sets), [])
+    sets = [one for sets in openers(place) for one in sets]
     yield from sets
     for name in place.files:
         if not is_picture(name):
             yield from _search(Place(place.path / name), openers)
-    if not sets and depth < _DEEPEST:
+    if depth < _DEEPEST:
+        taken = frozenset(name for one in sets for name in one.takes)
         for name in place.folders:
-            yield from _search(place.inner(name), openers, depth + 1)
+            if name not in taken:
+                yield from _search(place.inner(name), openers, depth + 1)
 
 
 def _named_apart(found: list[_Set], skipped: Skipped) -> list[_Set]:

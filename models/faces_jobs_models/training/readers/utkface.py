@@ -34,7 +34,8 @@ def open_utkface(place: Place, labels: LabelChoice, skipped: Skipped) -> list[Da
     if not places:
         return []
     n = sum(len(one.pictures()) for one in places)
-    return [DataSet(_NAME, _NAME, place.path, n, lambda: _read(places, skipped))]
+    parts = frozenset(one.path.name for one in places if one is not place)
+    return [DataSet(_NAME, _NAME, place.path, n, lambda: _read(places, skipped), takes=parts)]
 
 
 def _read(places: list[Place], skipped: Skipped) -> Iterator[Sample]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,72 @@ def test_packs_beside_the_pictures_of_a_layout_are_found(tmp_path: Path) -> None
     write_utkface(tmp_path)
     names = {one.name for one in open_data(tmp_path, skipped=Counter())}
     assert {"utkface", "imfdb"} <= names
+
+
+def write_jaffe(folder: Path) -> None:
+    draw(folder / "KA.AN1.39.tiff")
+
+
+def write_masks(folder: Path) -> None:
+    draw(folder / "with_mask" / "1.png")
+    draw(folder / "without_mask" / "2.png")
+
+
+def write_sequences(folder: Path) -> None:
+    draw(folder / "cohn-kanade-images" / "S005" / "001" / "S005_001_00000001.png")
+    label = folder / "Emotion" / "S005" / "001" / "S005_001_00000001_emotion.txt"
+    label.parent.mkdir(parents=True)
+    label.write_text("3.0000000e+00")
+
+
+def write_small_faces(folder: Path) -> None:
+    draw(folder / "anger" / "S010_004_00000017.png")
+
+
+def write_people(folder: Path) -> None:
+    draw(folder / "Ann_One" / "Ann_One_0001.jpg")
+    (folder / "female_names.txt").write_text("Ann_One")
+
+
+def write_films(folder: Path) -> None:
+    draw(folder / "Ann" / "Film" / "images" / "Ann_1.jpg")
+    row = "film 1.jpg Ann_1.jpg 1 2 30 40 Film 2010 Ann FEMALE SADNESS NONE BAD YOUNG FRONTAL OVER"
+    (folder / "Ann" / "Film" / "Film.txt").write_text(row)
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("utkface", lambda folder: draw(folder / "part1" / "26_0_1_20170116154530124.jpg")),
+        ("utkface", write_utkface),
+        ("jaffe", write_jaffe),
+        ("facemask", write_masks),
+        ("ckplus", write_sequences),
+        ("ckplus48", write_small_faces),
+        ("lfw", write_people),
+        ("imfdb", write_films),
+    ],
+)
+def test_a_set_directly_in_a_folder_hides_none_beside_it(
+    tmp_path: Path, name: str, write: Callable[[Path], None]
+) -> None:
+    other, write_other = ("utkface", write_utkface) if name != "utkface" else ("jaffe", write_jaffe)
+    write(tmp_path)
+    (alone,) = open_data(tmp_path, skipped=Counter())
+    read = [sample.image for sample in alone]
+    write_other(tmp_path / "beside")
+    skipped: Counter[str] = Counter()
+    sets = {one.name: one for one in open_data(tmp_path, skipped=skipped)}
+    assert sets.keys() == {name, other}
+    assert [sample.image for sample in sets[name]] == read
+    assert len(list(sets[other])) == 1
+    assert not skipped  # neither is read twice, or misread for the other
+
+
+def test_two_sets_may_lie_in_one_folder_without_folders_of_their_own(tmp_path: Path) -> None:
+    write_masks(tmp_path)
+    write_utkface(tmp_path)
+    assert {one.name for one in open_data(tmp_path, skipped=Counter())} == {"facemask", "utkface"}
 
 
 def test_no_known_layout_is_told_with_what_was_looked_for_and_found(tmp_path: Path) -> None:
