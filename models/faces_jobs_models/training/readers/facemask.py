@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from faces_jobs_models.training.readers.data_set import (
-    HELD_OUT_SHARE,
-    DataSet,
-    LabelChoice,
-    Skipped,
-)
+from faces_jobs_models.training.readers.data_set import DataSet, LabelChoice, Skipped
 from faces_jobs_models.training.readers.labels import Labels
 from faces_jobs_models.training.readers.places import Place, pictures_below
-from faces_jobs_models.training.samples import Sample, is_held_out
+from faces_jobs_models.training.readers.splits import picture_held_out
+from faces_jobs_models.training.samples import Sample
 
 TELLTALE = "face masks: folders with_mask and without_mask"
 _NAME = "facemask"
@@ -37,7 +33,7 @@ def _read(place: Place, skipped: Skipped) -> Iterator[Sample]:
             path = f"{folder}/{name}"
             said = Labels(_NAME, skipped)
             said.add_mask(masked)
-            held_out = is_held_out(f"{_NAME}/{path}", HELD_OUT_SHARE)
+            held_out = picture_held_out(_NAME, path)
             sample = said.sample((place.path / path).read_bytes(), held_out=held_out)
             if sample is not None:
                 yield sample

@@ -12,21 +12,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from faces_jobs.jobs.labels import HEADS
-from faces_jobs_models.training.readers.data_set import (
-    HELD_OUT_SHARE,
-    DataSet,
-    LabelChoice,
-    Skipped,
-)
+from faces_jobs_models.training.readers.data_set import DataSet, LabelChoice, Skipped
 from faces_jobs_models.training.readers.labels import Labels
 from faces_jobs_models.training.readers.parquet_rows import rows_of
 from faces_jobs_models.training.readers.places import Place
 from faces_jobs_models.training.readers.splits import (
     actor_held_out,
     held_out_by_usage,
+    picture_held_out,
     subject_held_out,
 )
-from faces_jobs_models.training.samples import Sample, is_held_out
+from faces_jobs_models.training.samples import Sample
 
 TELLTALE = "*.parquet with a column image and labels (gender, age, expression, votes_*, mask, ...)"
 ENDING = ".parquet"
@@ -187,7 +183,7 @@ def _held_out(row: Mapping[str, Any], number: int, pack: _Pack) -> bool:
     if row.get("subject") is not None:
         return subject_held_out("ckplus", str(row["subject"]))
     key = row.get("path")
-    return is_held_out(f"{pack.name}/{number if key is None else key}", HELD_OUT_SHARE)
+    return picture_held_out(pack.name, str(number if key is None else key))
 
 
 def _size(row: Mapping[str, Any], pack: _Pack) -> int | None:

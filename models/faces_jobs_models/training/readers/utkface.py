@@ -9,15 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from faces_jobs_models.training.readers.data_set import (
-    HELD_OUT_SHARE,
-    DataSet,
-    LabelChoice,
-    Skipped,
-)
+from faces_jobs_models.training.readers.data_set import DataSet, LabelChoice, Skipped
 from faces_jobs_models.training.readers.labels import Labels
 from faces_jobs_models.training.readers.places import Place
-from faces_jobs_models.training.samples import Sample, is_held_out
+from faces_jobs_models.training.readers.splits import picture_held_out
+from faces_jobs_models.training.samples import Sample
 
 TELLTALE = "UTKFace: pictures named like 26_1_0_20170116154530.jpg or ....jpg.chip.jpg"
 _NAME = "utkface"
@@ -49,7 +45,7 @@ def _read(places: list[Place], skipped: Skipped) -> Iterator[Sample]:
             said.add("gender", _GENDERS[int(match[2])])
             said.add_age(int(match[1]))
             said.add_race(int(match[3]))
-            held_out = is_held_out(f"{_NAME}/{name}", HELD_OUT_SHARE)
+            held_out = picture_held_out(_NAME, name)
             sample = said.sample((place.path / name).read_bytes(), held_out=held_out)
             if sample is not None:
                 yield sample

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from faces_jobs_models.training.readers.splits import (
     actor_held_out,
     held_out_by_usage,
+    picture_held_out,
     subject_held_out,
 )
 from faces_jobs_models.training.samples import is_held_out
@@ -30,3 +33,18 @@ def test_the_same_actors_and_subjects_as_ever_are_held_out() -> None:
 def test_only_the_usage_training_is_trained_on() -> None:
     usages = ("Training", "PublicTest", "PrivateTest", "")
     assert [held_out_by_usage(usage) for usage in usages] == [False, True, True, True]
+
+
+@pytest.mark.parametrize("number", range(20))
+def test_both_forms_of_a_picture_of_utkface_are_on_one_side(number: int) -> None:
+    aligned = f"26_1_0_{number}.jpg.chip.jpg"
+    sides = {
+        picture_held_out("utkface", name) for name in (aligned, aligned.removesuffix(".chip.jpg"))
+    }
+    assert sides == {is_held_out(f"utkface/{aligned}", 0.15)}  # which is the packs' side as ever
+
+
+@pytest.mark.parametrize("name", ["39_1_20170116174525125 .jpg", "61_1_1_2017jpg.chip.jpg"])
+def test_other_names_are_taken_as_they_are(name: str) -> None:
+    for source in ("utkface", "facemask"):
+        assert picture_held_out(source, name) == is_held_out(f"{source}/{name}", 0.15)
