@@ -15,16 +15,17 @@ import click
 from faces_jobs.cli.extras import needing_packages
 from faces_jobs.cli.training_parts import (
     DETECTOR,
-    Labels,
     data_option,
     detector_option,
     labels_option,
     models_path_option,
     progress_bar,
+    refuse_other_labels,
 )
 from faces_jobs.errors import DataLayoutError
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs.settings import DetectorName, Settings
+from faces_jobs_models.training.label_choice import LabelChoice
 
 if TYPE_CHECKING:
     from faces_jobs_models.catalog import Catalog
@@ -40,7 +41,7 @@ class Wish:
 
     model: str
     data: Path
-    labels: Labels
+    labels: LabelChoice
     held_out: bool
     limit: int | None
     out: Path | None
@@ -89,6 +90,7 @@ def evaluate(
     by size of the face and by group of people.
     """
     wish = Wish(max_pixels=settings.max_pixels, **arguments)
+    refuse_other_labels(wish.model, wish.labels)
     with needing_packages():
         from faces_jobs_models.catalog import open_catalog
 

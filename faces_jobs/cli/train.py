@@ -11,15 +11,16 @@ import click
 from faces_jobs.cli.extras import needing_packages
 from faces_jobs.cli.training_parts import (
     DETECTOR,
-    Labels,
     data_option,
     detector_option,
     labels_option,
     progress_bar,
+    refuse_other_labels,
 )
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs.settings import DetectorName, Settings
 from faces_jobs_models.device import WantedDevice, choose_device
+from faces_jobs_models.training.label_choice import LabelChoice
 
 
 @click.command()
@@ -68,7 +69,7 @@ def train(
     data: Path,
     out: Path | None,
     epochs: int | None,
-    labels: Labels,
+    labels: LabelChoice,
     detector: DetectorName | None,
     teacher: Path | None,
     alone: bool,
@@ -83,6 +84,12 @@ def train(
     """
     if (teacher is not None) != (model == DETECTOR):
         raise click.UsageError("--teacher is for the detector, which learns from one.")
+    refuse_other_labels(model, labels)
+    if model == DETECTOR and (alone or detector is not None):
+        raise click.UsageError(
+            f"{'--alone' if alone else '--detector'} is for the other models: the detector learns "
+            "from what --teacher names."
+        )
     into = out or settings.data_folder / "training"
     chosen = choose_device(device)
     with needing_packages(), progress_bar() as bar:

@@ -6,16 +6,17 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from faces_jobs.jobs.labels import MODELS
 from faces_jobs.settings import DetectorName
+from faces_jobs_models.training.label_choice import LabelChoice
 
 DETECTOR = "detector"
-Labels = Literal["ferplus", "fer2013"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -53,11 +54,23 @@ def labels_option(command: Command) -> Command:
     """Add `--labels`."""
     return click.option(
         "--labels",
-        type=click.Choice(get_args(Labels)),
+        type=click.Choice(get_args(LabelChoice)),
         default="ferplus",
         show_default=True,
-        help="Which labels count where a data set has both.",
+        help="Which labels of expressions count where a data set has both.",
     )(command)
+
+
+def refuse_other_labels(model: str, labels: LabelChoice) -> None:
+    """Only expressions are labelled twice.
+
+    Raises:
+        click.UsageError: other labels are asked for than there are.
+    """
+    if labels == "fer2013" and "expression" not in MODELS.get(model, ()):
+        raise click.UsageError(
+            f"--labels fer2013 is for expression: pictures have one kind of labels for {model}."
+        )
 
 
 @contextmanager

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import torch
 
@@ -18,6 +17,7 @@ from faces_jobs_models.training.charts import draw_curves
 from faces_jobs_models.training.checkpoint import LOG_NAME, epochs_done
 from faces_jobs_models.training.evaluate import answer_with, ask
 from faces_jobs_models.training.export import export_model
+from faces_jobs_models.training.label_choice import LabelChoice
 from faces_jobs_models.training.pictures import draw_head
 from faces_jobs_models.training.prepare import Prepared, prepare
 from faces_jobs_models.training.quantize import examples_of
@@ -26,25 +26,25 @@ from faces_jobs_models.training.recipes import RECIPES, Recipe, with_fer2013_lab
 from faces_jobs_models.training.train import TEACHER, Trained, train
 from faces_jobs_models.weights import ModelRecord, read_record
 
-Labels = Literal["ferplus", "fer2013"]
 EXPORT_NAME = "export"
 
 Say = Callable[[str], None]
 
 
 def recipe_of(
-    model: str, labels: Labels, *, epochs: int | None = None, alone: bool = False
+    model: str, labels: LabelChoice, *, epochs: int | None = None, alone: bool = False
 ) -> Recipe:
     """The model's recipe.
 
     Args:
         model: which.
-        labels: with `fer2013` those take the place of the votes of FER+.
+        labels: with `fer2013` those take the place of the votes of FER+; only expression learns
+            from either.
         epochs: in place of what the recipe says for the network that ships.
         alone: without a teacher, who takes most of the time.
     """
     recipe = RECIPES[model]
-    if labels == "fer2013" and "ferplus" in recipe.data_sets:
+    if labels == "fer2013":
         recipe = with_fer2013_labels(recipe)
     if alone:
         recipe = replace(recipe, teaching=None)
@@ -55,7 +55,7 @@ def run_recipe(
     recipe: Recipe,
     data: Path,
     *,
-    labels: Labels,
+    labels: LabelChoice,
     out: Path,
     device: Device,
     threads: int,
@@ -106,7 +106,7 @@ def run_recipe(
 
 
 def _prepared(
-    recipe: Recipe, data: Path, *, labels: Labels, out: Path, detector: Detector, say: Say
+    recipe: Recipe, data: Path, *, labels: LabelChoice, out: Path, detector: Detector, say: Say
 ) -> list[Prepared]:
     skipped: Counter[str] = Counter()
     found = {one.name: one for one in open_data(data, labels=labels, skipped=skipped)}

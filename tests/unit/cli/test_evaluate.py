@@ -214,6 +214,8 @@ def test_a_card_holds_the_tables_of_faces_that_were_kept_back(data: Path, tmp_pa
         (("gender", "--data", "/nowhere"), "does not exist"),
         (("gender", "--data", ".", "--labels", "mine"), "ferplus"),
         (("gender", "--data", ".", "--limit", "0"), "--limit"),
+        (("gender", "--data", ".", "--labels", "fer2013"), "is for expression"),
+        (("detector", "--data", ".", "--labels", "fer2013"), "is for expression"),
     ],
 )
 def test_wrong_usage_is_told(arguments: tuple[str, ...], said: str) -> None:

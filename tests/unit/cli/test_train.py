@@ -168,3 +168,20 @@ def test_a_detector_wants_a_teacher_that_fits(data: Path, tmp_path: Path) -> Non
 )
 def test_wrong_usage_is_told(arguments: tuple[str, ...]) -> None:
     assert trained(*arguments).exit_code == exits.USAGE
+
+
+def test_labels_of_expressions_are_for_expression(data: Path, tmp_path: Path) -> None:
+    done = trained("gender", "--data", data, "--out", tmp_path, "--labels", "fer2013")
+    assert done.exit_code == exits.USAGE
+    assert "is for expression" in done.output
+
+
+@pytest.mark.parametrize("option", ["--alone", "--labels fer2013", "--detector own"])
+def test_what_the_detector_would_pass_over_is_refused(
+    data: Path, teacher: Path, tmp_path: Path, option: str
+) -> None:
+    done = trained(
+        "detector", "--data", data, "--out", tmp_path, "--teacher", teacher, *option.split()
+    )
+    assert done.exit_code == exits.USAGE
+    assert option.split(maxsplit=1)[0] in done.output

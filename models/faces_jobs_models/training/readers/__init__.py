@@ -4,7 +4,6 @@ from faces_jobs_models.training.readers.data_set import (
     DataSet,
     DetectionSample,
     DetectionSet,
-    LabelChoice,
     Skipped,
 )
 from faces_jobs_models.training.readers.recognise import open_data, open_detection_data
@@ -13,7 +12,6 @@ __all__ = [
     "DataSet",
     "DetectionSample",
     "DetectionSet",
-    "LabelChoice",
     "Skipped",
     "open_data",
     "open_detection_data",

@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from faces_jobs_models.training.readers.data_set import DataSet, LabelChoice, Skipped
+from faces_jobs_models.training.label_choice import LabelChoice
+from faces_jobs_models.training.readers.data_set import DataSet, Skipped
 from faces_jobs_models.training.readers.labels import Labels, spelled
 from faces_jobs_models.training.readers.places import Place
 from faces_jobs_models.training.readers.splits import subject_held_out
@@ -39,7 +40,7 @@ def open_ckplus(place: Place, labels: LabelChoice, skipped: Skipped) -> list[Dat
         return [
             DataSet(
                 "ckplus", "ckplus", path, None,
-                lambda: read_sequences(path / _IMAGES, path / emotions, skipped),
+                lambda: _read_sequences(path / _IMAGES, path / emotions, skipped),
                 takes=frozenset({_IMAGES, *_EMOTIONS}),
             )
         ]  # fmt: skip
@@ -57,17 +58,15 @@ def open_ckplus(place: Place, labels: LabelChoice, skipped: Skipped) -> list[Dat
     return []
 
 
-def read_sequences(
-    images: Path, emotions: Path, skipped: Skipped, *, first_is_neutral: bool = False
-) -> Iterator[Sample]:
+def _read_sequences(images: Path, emotions: Path, skipped: Skipped) -> Iterator[Sample]:
     """The last three frames of every labelled sequence.
+
+    The first frame is neutral by the set's design, but not labelled so.
 
     Args:
         images: subject / sequence / frames.
         emotions: the same tree, with at most one file a sequence that holds a number.
         skipped: counts what was left out.
-        first_is_neutral: whether the first frame is a sample as well. The set does not label
-            it; by its design the face is neutral there.
     """
     tree = Place.of(emotions)
     if _EMOTIONS[0] in tree.folders:  # the archive Emotion_labels.zip holds a folder Emotion
@@ -81,12 +80,9 @@ def read_sequences(
             label = _label(tree.path / subject / sequence, skipped)
             if label is None:
                 continue
-            chosen = [(name, label) for name in names[-LAST_FRAMES:]]
-            if first_is_neutral and len(names) > LAST_FRAMES:
-                chosen.insert(0, (names[0], "neutral"))
-            for name, expression in chosen:
+            for name in names[-LAST_FRAMES:]:
                 said = Labels("ckplus", skipped)
-                said.add("expression", expression)
+                said.add("expression", label)
                 sample = said.sample((frames.path / name).read_bytes(), held_out=held_out)
                 if sample is not None:
                     yield sample

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +14,6 @@ from faces_jobs.pipeline.values import Boxes
 from faces_jobs_models.training.samples import Sample
 
 HELD_OUT_SHARE = 0.15
-
-LabelChoice = Literal["ferplus", "fer2013"]
-"""Which labels to use where a set has both."""
 
 Skipped = Counter[str]
 """Why pictures, or single labels of them, were left out, and how many."""

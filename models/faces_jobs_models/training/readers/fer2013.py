@@ -17,7 +17,8 @@ import cv2
 import numpy as np
 
 from faces_jobs.errors import DataLayoutError
-from faces_jobs_models.training.readers.data_set import DataSet, LabelChoice, Skipped
+from faces_jobs_models.training.label_choice import LabelChoice
+from faces_jobs_models.training.readers.data_set import DataSet, Skipped
 from faces_jobs_models.training.readers.labels import Labels, sole_majority
 from faces_jobs_models.training.readers.places import Place
 from faces_jobs_models.training.readers.splits import held_out_by_usage

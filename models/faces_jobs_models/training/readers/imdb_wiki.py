@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from scipy.io.matlab import MatReadError
 
 from faces_jobs.errors import DataLayoutError
+from faces_jobs_models.training.label_choice import LabelChoice
 from faces_jobs_models.training.readers.data_set import (
     HELD_OUT_SHARE,
     DataSet,
-    LabelChoice,
     Skipped,
 )
 from faces_jobs_models.training.readers.labels import Labels

@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from faces_jobs_models.training.label_choice import LabelChoice
 from faces_jobs_models.training.readers.data_set import (
     HELD_OUT_SHARE,
     DataSet,
-    LabelChoice,
     Skipped,
 )
 from faces_jobs_models.training.readers.labels import Labels

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from faces_jobs.errors import DataLayoutError
+from faces_jobs_models.training.label_choice import LabelChoice
 from faces_jobs_models.training.readers import (
     ckplus,
     facemask,
@@ -25,7 +26,6 @@ from faces_jobs_models.training.readers import (
 from faces_jobs_models.training.readers.data_set import (
     DataSet,
     DetectionSet,
-    LabelChoice,
     Skipped,
 )
 from faces_jobs_models.training.readers.places import Place, is_picture

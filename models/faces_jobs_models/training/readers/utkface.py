@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from faces_jobs_models.training.readers.data_set import DataSet, LabelChoice, Skipped
+from faces_jobs_models.training.label_choice import LabelChoice
+from faces_jobs_models.training.readers.data_set import DataSet, Skipped
 from faces_jobs_models.training.readers.labels import Labels
 from faces_jobs_models.training.readers.places import Place
 from faces_jobs_models.training.readers.splits import picture_held_out

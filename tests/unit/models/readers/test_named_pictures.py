@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from faces_jobs.jobs.labels import HEADS
-from faces_jobs_models.training.readers.ckplus import read_sequences
 from faces_jobs_models.training.samples import is_held_out
 from tests.unit.models.readers.drawn import draw, the_one_set, told
 
@@ -65,12 +63,6 @@ def test_ckplus_sequences_end_with_their_label(tmp_path: Path, emotions: str) ->
         "ckplus expression 'contempt'": 3,
         "ckplus expression '9.0000000e+00'": 1,
     }
-
-
-def test_a_first_frame_can_be_taken_for_neutral(tmp_path: Path) -> None:
-    images, labels = write_sequences(tmp_path)
-    samples = list(read_sequences(images, labels, Counter(), first_is_neutral=True))
-    assert told(samples, "expression")[:4] == ["neutral", "disgust", "disgust", "disgust"]
 
 
 def test_ckplus_in_folders_of_small_faces(tmp_path: Path) -> None:
