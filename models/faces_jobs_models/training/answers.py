@@ -20,7 +20,7 @@ from faces_jobs.pipeline.stages import Classifier, Detector
 from faces_jobs.pipeline.values import Picture
 from faces_jobs_models.training.calibration import calibration_half
 from faces_jobs_models.training.draws import draw
-from faces_jobs_models.training.prepare import find_boxes
+from faces_jobs_models.training.meant_face import find_boxes
 from faces_jobs_models.training.samples import UNKNOWN, Sample
 
 FACE_SIZES = (16, 24, 32, 48, 64)

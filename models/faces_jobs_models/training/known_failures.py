@@ -14,7 +14,7 @@ from faces_jobs.pipeline.crops import crop_faces
 from faces_jobs.pipeline.stages import Classifier, Detector
 from faces_jobs_models.training.cards import CARD_NAME, replace_section
 from faces_jobs_models.training.example_pictures import Example, example_pictures
-from faces_jobs_models.training.prepare import find_boxes
+from faces_jobs_models.training.meant_face import find_boxes
 from faces_jobs_models.training.tables import markdown_table
 
 EXAMPLES_FOLDER = "examples"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -17,18 +16,15 @@ from numpy.typing import NDArray
 from faces_jobs.jobs.labels import HEADS
 from faces_jobs.pipeline.crops import crop_faces
 from faces_jobs.pipeline.stages import Detector
-from faces_jobs.pipeline.values import Detections, Picture
+from faces_jobs.pipeline.values import Picture
+from faces_jobs_models.training.fingerprints import SampleHash, origin_of
+from faces_jobs_models.training.meant_face import find_boxes
 from faces_jobs_models.training.readers.data_set import DataSet, Skipped
 from faces_jobs_models.training.samples import UNKNOWN, Sample
 
 MARGIN = 1.25  # crops are kept this much wider, so that shifts and turns find real pixels
-_TIGHT = 128  # longest side up to which a picture is taken for a crop of one face
-_TIGHT_INNER = 96  # longest side of such a picture when it is searched for its face
-_LARGEST_INNER = 320  # and of any other
-_BORDER = 4  # one such part of it is black around it, since tight pictures cut faces off
-_LOWEST_SCORE = 0.3
-_RIVAL = 0.5  # share of the best score from which on a face may be the meant one
 _BATCH = 32
+_DONE = "done.json"  # in a folder of crops: what they are, written last
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,10 +34,12 @@ class Prepared:
     `crops` (n, side, side, channels) uint8 BGR or gray, side = 64 x MARGIN; `inside` (n, 4)
     float32 is the part of each crop that lies in the picture, as left, top, right, bottom in
     0..1; `targets` head -> (n, labels), rows of zeros where unknown; `truth` head -> (n,) with
-    -1 where unknown; `held_out` (n,) bool.
+    -1 where unknown; `held_out` (n,) bool. `content` is the same for the same pictures, labels,
+    sides and detector, wherever they lie and whenever they were cut.
     """
 
     name: str
+    content: str
     crops: NDArray[np.uint8]
     inside: NDArray[np.float32]
     held_out: NDArray[np.bool_]
@@ -58,23 +56,31 @@ def prepare(
     crop_size: int,
     gray: bool,
     skipped: Skipped | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Prepared:
     """Cut the crops of `data_set`, or open those that an earlier run has cut.
 
     Args:
-        data_set: read only where no crops are there yet, or those of another number of rows.
+        data_set: read only where no crops are there yet, or those of other files.
         out: gets a folder for each set, scale, size and kind of crops.
         detector: finds the face in each picture; where it finds none, all of it is the face.
         crop_scale: side of a crop over that of the face's box, before `MARGIN`.
         crop_size: pixels, before `MARGIN`.
         gray: whether to keep crops without colour.
         skipped: counts pictures that can't be read.
+        say: takes a line where crops are cut again.
     """
     folder = out / f"{data_set.name}-{crop_scale:g}-{crop_size}-{'gray' if gray else 'bgr'}"
-    if not _is_cut(folder, data_set):
+    origin = origin_of(data_set, detector)
+    before = _origin_of_cut(folder)
+    if before != origin:
+        if before is not None:
+            other = [what for what in origin if origin[what] != before.get(what)]
+            say(f"{data_set.name}: cut again, since {' and '.join(other)} changed")
         _cut(
             data_set,
             folder=folder,
+            origin=origin,
             detector=detector,
             scale=crop_scale * MARGIN,
             side=round(crop_size * MARGIN),
@@ -85,6 +91,7 @@ def prepare(
         labels = dict(arrays)
     return Prepared(
         name=data_set.name,
+        content=json.loads((folder / _DONE).read_text())["content"],
         crops=np.load(folder / "crops.npy", mmap_mode="r"),
         inside=labels["inside"],
         held_out=labels["held_out"],
@@ -93,73 +100,18 @@ def prepare(
     )
 
 
-def find_boxes(
-    pictures_bgr: Sequence[Picture], detector: Detector
-) -> list[NDArray[np.float32] | None]:
-    """The box of the meant face in each picture, in its own pixels, or None.
-
-    In a small picture that is the best one; in a larger one, which may show others in the
-    background, a central and large one. Every picture is brought to one of a few sizes on a
-    black ground, so that they share batches.
-    """
-    boxes: list[NDArray[np.float32] | None] = [None] * len(pictures_bgr)
-    by_inner: dict[int, list[int]] = {}
-    for index, picture in enumerate(pictures_bgr):
-        by_inner.setdefault(_inner(picture), []).append(index)
-    for inner, indices in by_inner.items():
-        border = inner // _BORDER
-        grounds = [_on_ground(pictures_bgr[index], inner, border) for index in indices]
-        for index, found in zip(indices, detector.detect(grounds), strict=True):
-            height, width = pictures_bgr[index].shape[:2]
-            ratio = inner / max(height, width)
-            if len(found) and found.scores[0] >= _LOWEST_SCORE:
-                inner_wh = width * ratio, height * ratio
-                meant = 0 if inner == _TIGHT_INNER else _most_central(found, inner_wh, border)
-                boxes[index] = (found.boxes_xyxy[meant] - border) / ratio
-    return boxes
-
-
-def _inner(picture: Picture) -> int:
-    longest = int(max(picture.shape[:2]))
-    if longest <= _TIGHT:
-        return _TIGHT_INNER
-    return min(_LARGEST_INNER, math.ceil(longest / 64) * 64)
-
-
-def _on_ground(picture: Picture, inner: int, border: int) -> Picture:
-    height, width = picture.shape[:2]
-    ratio = inner / max(height, width)
-    inner_w, inner_h = max(1, round(width * ratio)), max(1, round(height * ratio))
-    how = cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR
-    ground = np.zeros((inner + 2 * border, inner + 2 * border, 3), np.uint8)
-    ground[border : border + inner_h, border : border + inner_w] = cv2.resize(
-        picture, (inner_w, inner_h), interpolation=how
-    )
-    return ground
-
-
-def _most_central(found: Detections, inner_wh: tuple[float, float], border: int) -> int:
-    """Index of the face that is large for its distance from the picture's centre."""
-    rivals = np.nonzero(found.scores >= max(_LOWEST_SCORE, _RIVAL * found.scores[0]))[0]
-    boxes = found.boxes_xyxy[rivals] - border
-    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    distances = ((centres - np.array(inner_wh, np.float32) / 2) ** 2).sum(axis=1)
-    return int(rivals[(areas - 2 * distances).argmax()])
-
-
-def _is_cut(folder: Path, data_set: DataSet) -> bool:
-    if not (folder / "done.json").is_file():
-        return False
-    # Older runs did not note the rows.
-    rows = json.loads((folder / "done.json").read_text()).get("rows")
-    return rows is None or data_set.n is None or bool(rows == data_set.n)
+def _origin_of_cut(folder: Path) -> Mapping[str, str] | None:
+    """What the crops that lie there were cut from; None where a run did not cut them all."""
+    if not (folder / _DONE).is_file():
+        return None
+    return dict(json.loads((folder / _DONE).read_text()).get("origin", {}))
 
 
 def _cut(
     data_set: DataSet,
     *,
     folder: Path,
+    origin: Mapping[str, str],
     detector: Detector,
     scale: float,
     side: int,
@@ -168,12 +120,13 @@ def _cut(
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     # Gone first: a run that is cut off while it cuts anew must not leave mixed files for good.
-    (folder / "done.json").unlink(missing_ok=True)
+    (folder / _DONE).unlink(missing_ok=True)
     before = Counter(skipped)
     crops: list[NDArray[np.uint8]] = []
     inside: list[NDArray[np.float32]] = []
     kept: list[Sample] = []
     found_faces = 0
+    content = SampleHash()
     samples = iter(data_set)
     while batch := list(islice(samples, _BATCH)):
         pictures = [_decode(sample.image) for sample in batch]
@@ -192,6 +145,7 @@ def _cut(
             crops.append(_gray(crop) if gray else crop)
             inside.append(_inside(box, scale, width, height))
             kept.append(sample)
+            content.add(sample)
     labels: dict[str, NDArray[np.generic]] = {
         "inside": np.array(inside, np.float32).reshape(-1, 4),
         "held_out": np.array([sample.held_out for sample in kept], bool),
@@ -208,13 +162,15 @@ def _cut(
     np.savez(folder / "labels.npz", **labels)  # type: ignore[arg-type]  # its stub wants bool
     # Written last: a run that was cut off in between starts this set again.
     report = {
+        "origin": dict(origin),
+        "content": f"{content.hexdigest()} {detector.name} {detector.version}",
         "rows": data_set.n,
         "pictures": len(kept),
         "held_out": sum(sample.held_out for sample in kept),
         "with_detected_face": found_faces,
         "skipped": dict(skipped - before),
     }
-    (folder / "done.json").write_text(json.dumps(report, indent=2))
+    (folder / _DONE).write_text(json.dumps(report, indent=2))
 
 
 def _decode(image: bytes) -> Picture | None:

@@ -125,6 +125,7 @@ def _prepared(
             crop_size=recipe.crop_size,
             gray=recipe.gray,
             skipped=skipped,
+            say=say,
         )
         for name in recipe.data_sets
     ]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,11 +15,13 @@ import pytest
 
 from faces_jobs.pipeline.values import Picture
 from faces_jobs_models.catalog import Catalog
-from faces_jobs_models.training.prepare import Prepared, find_boxes, prepare
+from faces_jobs_models.training.meant_face import find_boxes
+from faces_jobs_models.training.prepare import Prepared, prepare
 from faces_jobs_models.training.readers import DataSet, open_data
 from tests.fakes import SquareDetector
 from tests.unit.models.packs import drawn_face, write
 from tests.unit.models.photographs import FACE_XYXY, astronaut_bgr, overlap
+from tests.unit.models.readers.drawn import draw
 
 
 def portrait() -> Picture:
@@ -90,15 +95,22 @@ def pack(folder: Path, images: list[object]) -> DataSet:
     return one
 
 
-def cut(data_set: DataSet, out: Path, skipped: Counter[str] | None = None) -> Prepared:
+def cut(
+    data_set: DataSet,
+    out: Path,
+    skipped: Counter[str] | None = None,
+    say: Callable[[str], None] = lambda _: None,
+    detector: SquareDetector | None = None,
+) -> Prepared:
     return prepare(
         data_set,
         out=out,
-        detector=SquareDetector(),
+        detector=detector or SquareDetector(),
         crop_scale=1.1,
         crop_size=64,
         gray=True,
         skipped=skipped,
+        say=say,
     )
 
 
@@ -113,16 +125,72 @@ def test_unreadable_pictures_are_counted(tmp_path: Path) -> None:
     assert report["skipped"] == {"mine unreadable picture": 1}
 
 
+def test_crops_are_opened_where_nothing_changed(tmp_path: Path) -> None:
+    lines: list[str] = []
+    one = pack(tmp_path, [drawn_face(0, side=40)])
+    first = cut(one, tmp_path / "out", say=lines.append)
+    unread = replace(one, read=lambda: pytest.fail("it was read again"))
+    again = cut(unread, tmp_path / "out", say=lines.append)
+    np.testing.assert_array_equal(again.crops, first.crops)
+    assert again.content == first.content
+    assert not lines
+
+
 def test_a_set_of_other_rows_is_cut_anew(tmp_path: Path) -> None:
+    lines: list[str] = []
     images: list[object] = [drawn_face(index, side=40) for index in range(4)]
-    assert len(cut(pack(tmp_path, images[:2]), tmp_path / "out").crops) == 2
-    assert len(cut(pack(tmp_path, images), tmp_path / "out").crops) == 4
+    two = cut(pack(tmp_path, images[:2]), tmp_path / "out", say=lines.append)
+    four = cut(pack(tmp_path, images), tmp_path / "out", say=lines.append)
+    assert (len(two.crops), len(four.crops)) == (2, 4)
+    assert two.content != four.content
+    assert lines == ["mine: cut again, since files changed"]
 
 
-def test_crops_of_an_older_run_are_opened(tmp_path: Path) -> None:
+def test_corrected_labels_are_learnt(tmp_path: Path) -> None:
     one = pack(tmp_path, [drawn_face(0, side=40)])
     first = cut(one, tmp_path / "out")
-    done = tmp_path / "out" / "mine-1.1-64-gray" / "done.json"
-    done.write_text(json.dumps({"pictures": 1}))
-    (tmp_path / "mine.parquet").unlink()  # it would be missed if it were read again
+    write(tmp_path, "mine", {"image": [drawn_face(0, side=40)], "gender": ["male"]})
+    second = cut(one, tmp_path / "out")
+    assert first.truth["gender"].tolist() != second.truth["gender"].tolist()
+    assert first.content != second.content
+
+
+def test_a_picture_that_comes_to_a_folder_is_cut(tmp_path: Path) -> None:
+    masks = tmp_path / "masks"
+    for name in ("with_mask/1.png", "without_mask/2.png"):
+        draw(masks / name)
+
+    def count() -> int:
+        (one,) = open_data(masks, skipped=Counter())
+        return len(cut(one, tmp_path / "out").crops)
+
+    assert count() == 2
+    draw(masks / "with_mask" / "more" / "3.png")
+    assert count() == 3
+
+
+def test_another_folder_or_detector_is_told(tmp_path: Path) -> None:
+    lines: list[str] = []
+    other = SquareDetector()
+    other.sha256, other.version = "other", "squares-2"
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    first = pack(tmp_path / "a", [drawn_face(0, side=40)])
+    moved = replace(first, path=tmp_path / "b" / "mine.parquet")
+    shutil.copy2(first.path, moved.path)  # with its time
+    contents = [
+        cut(data_set, tmp_path / "out", say=lines.append, detector=detector).content
+        for data_set, detector in ((first, None), (moved, None), (moved, other))
+    ]
+    assert lines == [
+        "mine: cut again, since folder changed",
+        "mine: cut again, since detector changed",
+    ]
+    assert contents[0] == contents[1] != contents[2], "the same pictures may be moved"
+
+
+def test_what_older_versions_cut_is_cut_again(tmp_path: Path) -> None:
+    one = pack(tmp_path, [drawn_face(0, side=40)])
+    first = cut(one, tmp_path / "out")
+    (tmp_path / "out" / "mine-1.1-64-gray" / "done.json").write_text(json.dumps({"pictures": 1}))
     np.testing.assert_array_equal(cut(one, tmp_path / "out").crops, first.crops)

@@ -25,7 +25,8 @@ class DataSet:
 
     `name` is what recipes and figures call it; `n` the number of rows where it is known before
     they are read, those included that will give no sample; `takes` names the folders that are
-    the set's own: other sets may lie in those beside them.
+    the set's own: other sets may lie in those beside them. `beside` are files outside of `path`
+    that it is read from as well.
     """
 
     name: str
@@ -34,6 +35,7 @@ class DataSet:
     n: int | None
     read: Callable[[], Iterator[Sample]]
     takes: frozenset[str] = frozenset()
+    beside: tuple[Path, ...] = ()
 
     def __iter__(self) -> Iterator[Sample]:
         """Its samples, in an order that does not change."""

@@ -49,7 +49,12 @@ def open_fer2013(place: Place, labels: LabelChoice, skipped: Skipped) -> list[Da
     name = labels if votes.is_file() else "fer2013"
     if name == "fer2013":
         return [DataSet(name, "fer2013", faces, None, lambda: _read_faces(faces, skipped))]
-    return [DataSet(name, "fer2013", faces, None, lambda: _read_votes(faces, votes, skipped))]
+    return [
+        DataSet(
+            name, "fer2013", faces, None, lambda: _read_votes(faces, votes, skipped),
+            beside=(votes,),
+        )
+    ]  # fmt: skip
 
 
 def _read_faces(faces: Path, skipped: Skipped) -> Iterator[Sample]:

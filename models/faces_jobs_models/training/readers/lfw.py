@@ -36,6 +36,7 @@ def open_lfw(place: Place, labels: LabelChoice, skipped: Skipped) -> list[DataSe
         DataSet(
             _NAME, _NAME, place.path, None, lambda: _read(place, people, skipped),
             takes=frozenset(people),
+            beside=tuple(filter(None, (_list(place.path, file) for file in _LISTS.values()))),
         )
     ]  # fmt: skip
 
@@ -71,8 +72,13 @@ def _read(place: Place, people: tuple[str, ...], skipped: Skipped) -> Iterator[S
 
 
 def _listed(root: Path, file: str) -> frozenset[str]:
-    for folder in (root, root.resolve().parent):
-        if (folder / file).is_file():
-            lines = (folder / file).read_text(encoding="utf-8", errors="replace").splitlines()
-            return frozenset(Path(line.strip()).stem for line in lines if line.strip())
-    return frozenset()
+    path = _list(root, file)
+    if path is None:
+        return frozenset()
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    return frozenset(Path(line.strip()).stem for line in lines if line.strip())
+
+
+def _list(root: Path, file: str) -> Path | None:
+    paths = (folder / file for folder in (root, root.resolve().parent))
+    return next((path for path in paths if path.is_file()), None)
