@@ -13,6 +13,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from faces_jobs.errors import ModelError
+from faces_jobs_models.training.run_identity import Run
+
 FILE_NAME = "checkpoint.safetensors"
 LOG_NAME = "log.jsonl"  # beside it: a line an epoch
 
@@ -32,6 +35,7 @@ def save_checkpoint(
     averaged: nn.Module,
     optimizer: torch.optim.Optimizer,
     progress: Progress,
+    run: Run,
 ) -> None:
     """Write everything that the next epoch needs, beside and renamed: it is whole or absent."""
     tensors: dict[str, Tensor] = {}
@@ -41,7 +45,11 @@ def save_checkpoint(
     for index, state in optimizer.state_dict()["state"].items():
         for name, value in state.items():
             tensors[f"optimizer/{index}/{name}"] = torch.as_tensor(value).contiguous().clone()
-    metadata = {"progress": json.dumps({"epoch": progress.epoch, "step": progress.step})}
+    metadata = {
+        "progress": json.dumps({"epoch": progress.epoch, "step": progress.step}),
+        "recipe": run.recipe,
+        "data": run.data,
+    }
     partial = folder / (FILE_NAME + ".part")
     save_file(tensors, partial, metadata=metadata)
     os.replace(partial, folder / FILE_NAME)  # noqa: PTH105 - atomic on every system
@@ -56,14 +64,45 @@ def epochs_done(folder: Path) -> int:
         return _progress(file.metadata()).epoch
 
 
+def refuse_another_run(folder: Path, *, recipe: str, data: str | None = None) -> None:
+    """Look whether the run in `folder`, where there is one, is of this recipe and this data.
+
+    Args:
+        folder: of a run.
+        recipe: as in a `Run`.
+        data: likewise; None where it is not known yet.
+
+    Raises:
+        ModelError: it is another one, or of a version that didn't note what it was of.
+    """
+    path = folder / FILE_NAME
+    if not path.is_file():
+        return
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    if metadata.get("recipe") != recipe:
+        other = "of another recipe"
+    elif data not in (None, metadata.get("data")):
+        other = "with other data"
+    else:
+        return
+    raise ModelError(f"{folder} holds a run {other}: name another --out, or delete it.")
+
+
 def load_checkpoint(
     folder: Path,
     *,
     network: nn.Module,
     averaged: nn.Module,
     optimizer: torch.optim.Optimizer | None,
+    run: Run,
 ) -> Progress:
-    """Read it back into the given objects; a folder without one is a run at its start."""
+    """Read it back into the given objects; a folder without one is a run at its start.
+
+    Raises:
+        ModelError: it is of another run.
+    """
+    refuse_another_run(folder, recipe=run.recipe, data=run.data)
     path = folder / FILE_NAME
     if not path.is_file():
         return Progress(epoch=0, step=0)

@@ -29,6 +29,7 @@ from faces_jobs_models.training.half_precision import half_pays
 from faces_jobs_models.training.losses import multi_task_loss, teaching_loss
 from faces_jobs_models.training.prepare import Prepared
 from faces_jobs_models.training.recipes import Recipe
+from faces_jobs_models.training.run_identity import Run, hash_of, hash_of_recipe
 from faces_jobs_models.training.step import LossOf, open_step
 
 _MEASUREMENTS = 6  # in a run, about
@@ -57,6 +58,9 @@ def run_epochs(
         device: where to calculate.
         teacher: imitated, where the recipe has one; on the same device, with the same heads.
         say: takes one line an epoch.
+
+    Raises:
+        ModelError: the run in `out` is another one.
     """
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
@@ -68,7 +72,10 @@ def run_epochs(
     step_on = open_step(
         network, optimizer, _loss(network, recipe, feed.priors(), teacher), device=device
     )
-    progress = load_checkpoint(out, network=network, averaged=averaged, optimizer=optimizer)
+    run = Run(hash_of_recipe(recipe), hash_of(data.content for data in data_sets))
+    progress = load_checkpoint(
+        out, network=network, averaged=averaged, optimizer=optimizer, run=run
+    )
     total_steps = feed.steps_an_epoch * recipe.epochs
     step = progress.step
     measure_every = max(3, recipe.epochs // _MEASUREMENTS)
@@ -85,7 +92,9 @@ def run_epochs(
             average(averaged, network, min(recipe.average, (1 + step) / (10 + step)))
         loss_of_epoch = float(torch.stack(losses).mean())
         done = Progress(epoch=epoch + 1, step=step)
-        save_checkpoint(out, network=network, averaged=averaged, optimizer=optimizer, progress=done)
+        save_checkpoint(
+            out, network=network, averaged=averaged, optimizer=optimizer, progress=done, run=run
+        )
         measured = (epoch + 1) % measure_every == 0 and epoch + 1 < recipe.epochs
         figures = measure_held_out(recipe, averaged, data_sets) if measured else []
         seconds = time.monotonic() - started

@@ -23,7 +23,7 @@ from faces_jobs_models.training.prepare import Prepared, prepare
 from faces_jobs_models.training.quantize import examples_of
 from faces_jobs_models.training.readers import open_data
 from faces_jobs_models.training.recipes import RECIPES, Recipe, with_fer2013_labels
-from faces_jobs_models.training.train import TEACHER, Trained, train
+from faces_jobs_models.training.train import TEACHER, Trained, refuse_other_runs, train
 from faces_jobs_models.weights import ModelRecord, read_record
 
 EXPORT_NAME = "export"
@@ -82,10 +82,12 @@ def run_recipe(
 
     Raises:
         DataLayoutError: a data set of the recipe is not there.
+        ModelError: `out` holds a run of another recipe or with other data.
     """
     torch.set_num_threads(threads)
-    data_sets = _prepared(recipe, data, labels=labels, out=out, detector=detector, say=say)
     folder = out / (recipe.model if labels == "ferplus" else f"{recipe.model}-{labels}")
+    refuse_other_runs(recipe, folder)  # before anything is cut, which takes minutes
+    data_sets = _prepared(recipe, data, labels=labels, out=out, detector=detector, say=say)
 
     def done() -> int:
         return epochs_done(folder) + epochs_done(folder / TEACHER)

@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from faces_jobs_models.attribute_network import AttributeNetwork
 from faces_jobs_models.networks import build_network
 from faces_jobs_models.training.calibrate import calibrate
-from faces_jobs_models.training.checkpoint import epochs_done
+from faces_jobs_models.training.checkpoint import epochs_done, refuse_another_run
 from faces_jobs_models.training.feed import Feed
 from faces_jobs_models.training.figures import Figures
 from faces_jobs_models.training.loop import Say, measure_held_out, run_epochs
 from faces_jobs_models.training.prepare import Prepared
 from faces_jobs_models.training.recipes import Recipe
+from faces_jobs_models.training.run_identity import hash_of, hash_of_recipe
 from faces_jobs_models.weights import Calibration
 
 TEACHER = "teacher"  # its folder beside a run's checkpoint and log
@@ -44,7 +45,11 @@ def train(
         out: folder of checkpoints and logs; its folder `teacher` has those of the teacher.
         device: where to calculate. A run that goes on may do so on another device.
         say: takes one line an epoch.
+
+    Raises:
+        ModelError: the run in `out`, or its teacher's, is another one.
     """
+    refuse_other_runs(recipe, out, data=hash_of(data.content for data in data_sets))
     # Whoever says nothing of `enabled` here trains without cuDNN, fifty times as slowly.
     with torch.backends.cudnn.flags(enabled=True, benchmark=True):
         # Nobody has to teach a network that has learnt all: its teacher need not be there any more.
@@ -58,6 +63,17 @@ def train(
     result = _finished(recipe, network.cpu(), priors)
     calibration = calibrate(result, data_sets, crop_size=recipe.crop_size)
     return Trained(result, calibration, measure_held_out(recipe, result, data_sets))
+
+
+def refuse_other_runs(recipe: Recipe, out: Path, *, data: str | None = None) -> None:
+    """Look whether what `out` holds is the recipe's run, and its teacher's, if anything.
+
+    Raises:
+        ModelError: it is not.
+    """
+    for one, folder in ((recipe, out), (recipe.teacher, out / TEACHER)):
+        if one is not None:
+            refuse_another_run(folder, recipe=hash_of_recipe(one), data=data)
 
 
 def _teacher(

@@ -14,6 +14,7 @@ from faces_jobs.cli import cli, exits
 from faces_jobs.errors import DataLayoutError, ModelError
 from faces_jobs_models.detector.export import write_onnx
 from faces_jobs_models.detector.yunet import YuNet
+from faces_jobs_models.training import loop
 from faces_jobs_models.training.detector import recipe
 from tests.unit.models.packs import drawn_face, write, write_packs
 
@@ -59,14 +60,33 @@ def test_one_epoch_gives_weights_that_can_be_measured_and_verified(
     assert found[0]["weights"] != json.loads(shipped.stdout)[0]["weights"]
 
 
-def test_the_same_command_goes_on_where_it_was(data: Path, tmp_path: Path) -> None:
-    first = trained("expression", "--data", data, "--out", tmp_path, "--alone", "--epochs", 1)
-    assert first.exception is None, first.output
+def test_the_same_command_goes_on_where_it_was(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ("expression", "--data", data, "--out", tmp_path, "--alone", "--epochs", 2)
+
+    def cut_off(*_: object) -> str:
+        raise InterruptedError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "_line", cut_off)
+        first = trained(*arguments)
+    assert isinstance(first.exception, InterruptedError), first.output
     assert "contempt" in first.stderr, "what was left out is told"
-    again = trained("expression", "--data", data, "--out", tmp_path, "--alone", "--epochs", 2)
+    again = trained(*arguments)
+    assert again.exception is None, again.output
     assert "going on after epoch 1" in again.stderr
     assert "expression 2/2" in again.stderr
     assert "expression 1/2" not in again.stderr
+
+
+def test_another_recipe_does_not_go_on_where_one_was(data: Path, tmp_path: Path) -> None:
+    arguments = ("expression", "--data", data, "--out", tmp_path, "--alone")
+    assert trained(*arguments, "--epochs", 1).exception is None
+    other = trained(*arguments, "--epochs", 2)
+    assert isinstance(other.exception, ModelError)
+    assert f"{tmp_path / 'expression'} holds a run of another recipe" in str(other.exception)
+    assert "going on" not in other.stderr
 
 
 def test_the_other_labels_are_another_training(data: Path, tmp_path: Path) -> None:
@@ -135,6 +155,8 @@ def test_a_detector_learns_from_its_teacher(
     assert (tmp_path / "detector" / "curves.png").is_file()
     again = trained(*arguments, "--epochs", 2)
     assert "going on after epoch 1" in again.stderr
+    monkeypatch.setattr(recipe, "RECIPE", replace(small, hint_weight=1.0))
+    assert isinstance(trained(*arguments).exception, ModelError)
 
     models = tmp_path / "models"
     models.mkdir()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,22 +16,19 @@ from torch import Tensor
 
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs_models.catalog import Catalog, open_catalog
-from faces_jobs_models.residual import BodyConfig
 from faces_jobs_models.training.augment import Augmentation, augment, middle
 from faces_jobs_models.training.checkpoint import LOG_NAME
 from faces_jobs_models.training.export import export_model
 from faces_jobs_models.training.figures import figures_of
 from faces_jobs_models.training.losses import log_priors, multi_task_loss, teaching_loss
-from faces_jobs_models.training.prepare import MARGIN, Prepared, prepare
+from faces_jobs_models.training.prepare import MARGIN, Prepared
 from faces_jobs_models.training.quantize import examples_of
-from faces_jobs_models.training.readers import open_data
-from faces_jobs_models.training.recipes import RECIPES, Recipe, Teaching
 from faces_jobs_models.training.run_recipe import recipe_of
 from faces_jobs_models.training.train import TEACHER, train
 
 from .packs import write_packs
+from .tiny import prepared, tiny
 
-TINY = BodyConfig(stem=8, widths=(8, 8, 16), blocks=(1, 1, 1))
 ROWS = 60
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
@@ -53,28 +49,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def crops(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where crops are cut once for all tests that don't look at how that is done."""
     return tmp_path_factory.mktemp("crops")
-
-
-def tiny(model: str) -> Recipe:
-    recipe = RECIPES[model]
-    body = replace(TINY, in_channels=recipe.body.in_channels)
-    teaching = Teaching(body=TINY, epochs=1)
-    return replace(recipe, body=body, epochs=2, batch=16, teaching=teaching)
-
-
-def prepared(recipe: Recipe, data: Path, out: Path, catalog: Catalog) -> list[Prepared]:
-    sets = {one.name: one for one in open_data(data, skipped=Counter())}
-    return [
-        prepare(
-            sets[name],
-            out=out,
-            detector=catalog.detector(),
-            crop_scale=recipe.crop_scale,
-            crop_size=recipe.crop_size,
-            gray=recipe.gray,
-        )
-        for name in recipe.data_sets
-    ]
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -103,50 +77,6 @@ def test_what_is_trained_can_be_opened_and_asked(
         (opinion,) = classifier.classify([np.zeros((64, 64, 3), np.uint8)])
         assert list(opinion) == list(MODELS[model])
         assert own.record(model).figures.keys() == set(MODELS[model])
-
-
-@pytest.mark.parametrize("at", ["gender teacher 1/1", "gender 1/2"])
-def test_a_run_that_was_cut_off_ends_as_an_unbroken_one(
-    at: str, data: Path, crops: Path, tmp_path: Path, catalog: Catalog
-) -> None:
-    recipe = tiny("gender")
-    data_sets = prepared(recipe, data, crops / "gender", catalog)
-
-    def stop(line: str) -> None:
-        if line.startswith(at):
-            raise InterruptedError(line)
-
-    with pytest.raises(InterruptedError):
-        train(recipe, data_sets, out=tmp_path / "broken", device=torch.device("cpu"), say=stop)
-    lines: list[str] = []
-    resumed = train(
-        recipe, data_sets, out=tmp_path / "broken", device=torch.device("cpu"), say=lines.append
-    )
-    unbroken = train(
-        recipe, data_sets, out=tmp_path / "whole", device=torch.device("cpu"), say=lines.append
-    )
-    # What the teacher had learnt before is not learnt again.
-    assert len(lines) == recipe.all_epochs + (2 if "teacher" in at else 1)
-    for (name, one), other in zip(
-        resumed.network.state_dict().items(), unbroken.network.state_dict().values(), strict=True
-    ):
-        torch.testing.assert_close(one, other, msg=name)
-
-
-def test_what_has_learnt_all_needs_its_teacher_no_more(
-    data: Path, crops: Path, tmp_path: Path, catalog: Catalog
-) -> None:
-    recipe = tiny("gender")
-    data_sets = prepared(recipe, data, crops / "gender", catalog)
-    first, again = list[str](), list[str]()
-    cpu, out = torch.device("cpu"), tmp_path / "run"
-    one = train(recipe, data_sets, out=out, device=cpu, say=first.append)
-    shutil.rmtree(out / TEACHER)
-    other = train(recipe, data_sets, out=out, device=cpu, say=again.append)
-    assert first
-    assert not again
-    for name, weight in one.network.state_dict().items():
-        torch.testing.assert_close(weight, other.network.state_dict()[name], msg=name)
 
 
 @pytest.mark.parametrize("share", [1.0, 0.5])

@@ -25,6 +25,7 @@ from faces_jobs_models.training.detector.recipe import DetectorRecipe
 from faces_jobs_models.training.detector.scenes import Scenes
 from faces_jobs_models.training.detector.teacher import Teacher
 from faces_jobs_models.training.half_precision import half_pays
+from faces_jobs_models.training.run_identity import Run
 
 _LARGEST_GRADIENT = 10.0
 
@@ -38,12 +39,16 @@ def train_detector(
     *,
     out: Path,
     device: torch.device,
+    run: Run,
     workers: int,
     say: Say,
 ) -> YuNet:
     """Train, or go on with the run in `out`; the averaged network is the result.
 
     `workers` other processes draw scenes and ask the teacher, ahead of the training.
+
+    Raises:
+        ModelError: the run in `out` is another one than `run`.
     """
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
@@ -54,7 +59,9 @@ def train_detector(
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
     )
-    progress = load_checkpoint(out, network=network, averaged=averaged, optimizer=optimizer)
+    progress = load_checkpoint(
+        out, network=network, averaged=averaged, optimizer=optimizer, run=run
+    )
     total_steps = recipe.steps_an_epoch * recipe.epochs
     step = progress.step
     fed = batches(recipe, scenes, teacher, first=step, end=total_steps, workers=workers)
@@ -74,7 +81,9 @@ def train_detector(
             losses.append(loss.detach())
             hints.append(hint.detach())
         done = Progress(epoch=epoch + 1, step=step)
-        save_checkpoint(out, network=network, averaged=averaged, optimizer=optimizer, progress=done)
+        save_checkpoint(
+            out, network=network, averaged=averaged, optimizer=optimizer, progress=done, run=run
+        )
         seconds = time.monotonic() - started
         entry = {
             "epoch": epoch + 1,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,14 +15,16 @@ from faces_jobs.errors import DataLayoutError
 from faces_jobs_models.detector.export import DetectorNote, write_detector
 from faces_jobs_models.device import Device
 from faces_jobs_models.training.charts import draw_curves
-from faces_jobs_models.training.checkpoint import LOG_NAME, epochs_done
+from faces_jobs_models.training.checkpoint import LOG_NAME, epochs_done, refuse_another_run
 from faces_jobs_models.training.detector.loop import train_detector
 from faces_jobs_models.training.detector.recipe import DetectorRecipe
 from faces_jobs_models.training.detector.scenes import Photograph, Scenes
 from faces_jobs_models.training.detector.score_power import score_power
 from faces_jobs_models.training.detector.teacher import Teacher
 from faces_jobs_models.training.readers import open_data, open_detection_data
+from faces_jobs_models.training.run_identity import Run, hash_of, hash_of_recipe
 from faces_jobs_models.training.run_recipe import EXPORT_NAME
+from faces_jobs_models.weights import sha256_of
 
 _PORTRAITS = ("utkface", "imfdb", "facemask", "facemask")  # masks twice: they are few
 _LOWEST_FACE = 4  # pixels; lower ones say nothing of the scale of a picture
@@ -57,13 +60,17 @@ def run_detector_recipe(
 
     Raises:
         DataLayoutError: there are no pictures with marked faces.
-        ModelError: the teacher is missing, or another network.
+        ModelError: the teacher is missing, or another network; `out` holds a run of another
+            recipe or with other pictures.
     """
     # With two cores and more, one of them draws the scenes; a GPU waits for all but one.
     workers = threads - 1 if device == "cuda" else min(1, threads - 1)
     torch.set_num_threads(threads - workers)
     learnt_from = Teacher(teacher)  # before the pictures are read: it may be wrong
     folder = out / "detector"
+    # It may be made longer or shorter: its rate is level until late.
+    of_recipe = hash_of_recipe(recipe, beside=["epochs"])
+    refuse_another_run(folder, recipe=of_recipe)
 
     def after_an_epoch(line: str) -> None:
         say(line)
@@ -72,13 +79,14 @@ def run_detector_recipe(
     if done := epochs_done(folder):
         say(f"detector: going on after epoch {done}")
         advance(done)
-    scenes = _scenes(recipe, data, say)
+    photographs, portraits = _pictures(data, say)
     network = train_detector(
         recipe,
-        scenes,
+        Scenes(photographs, portraits, recipe.scenes),
         learnt_from,
         out=folder,
         device=torch.device(device),
+        run=Run(of_recipe, _content(photographs, portraits, teacher)),
         workers=workers,
         say=after_an_epoch,
     ).cpu()
@@ -90,7 +98,7 @@ def run_detector_recipe(
     return write_detector(network, _note(recipe), export)
 
 
-def _scenes(recipe: DetectorRecipe, data: Path, say: Say) -> Scenes:
+def _pictures(data: Path, say: Say) -> tuple[list[Photograph], list[bytes]]:
     skipped: Counter[str] = Counter()
     photographs = []
     for marked in open_detection_data(data, skipped=skipped):
@@ -112,7 +120,13 @@ def _scenes(recipe: DetectorRecipe, data: Path, say: Say) -> Scenes:
             f"of faces from {', '.join(dict.fromkeys(_PORTRAITS))} ({len(portraits)}): both are "
             "needed."
         )
-    return Scenes(photographs, portraits, recipe.scenes)
+    return photographs, portraits
+
+
+def _content(photographs: list[Photograph], portraits: list[bytes], teacher: Path) -> str:
+    parts = [part for one in photographs for part in (one.image, one.marked_xyxy.tobytes())]
+    hashes = [hashlib.sha256(part).hexdigest() for part in (*parts, *portraits)]
+    return hash_of([*hashes, sha256_of(teacher)])
 
 
 def _note(recipe: DetectorRecipe) -> DetectorNote:

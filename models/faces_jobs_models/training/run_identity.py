@@ -1,0 +1,44 @@
+"""What a training run is of, so that a run of something else doesn't go on with its checkpoint."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Hashes of all that a run depends on."""
+
+    recipe: str
+    data: str
+
+
+def hash_of_recipe(recipe: Any, *, beside: Iterable[str] = ()) -> str:
+    """The same for recipes (dataclasses) that say the same.
+
+    Args:
+        recipe: what to do.
+        beside: names of fields that don't count.
+    """
+    plain = _plain(recipe)
+    for name in beside:
+        plain.pop(name)
+    return hash_of([repr(plain)])
+
+
+def hash_of(contents: Iterable[str]) -> str:
+    """Of texts, in their order."""
+    return hashlib.sha256("\n".join(contents).encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value

@@ -1,0 +1,39 @@
+"""Trainings that take a second: small networks, drawn faces."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+from faces_jobs_models.catalog import Catalog
+from faces_jobs_models.residual import BodyConfig
+from faces_jobs_models.training.prepare import Prepared, prepare
+from faces_jobs_models.training.readers import open_data
+from faces_jobs_models.training.recipes import RECIPES, Recipe, Teaching
+
+TINY = BodyConfig(stem=8, widths=(8, 8, 16), blocks=(1, 1, 1))
+
+
+def tiny(model: str) -> Recipe:
+    """The model's recipe, for two epochs after one of its teacher."""
+    recipe = RECIPES[model]
+    body = replace(TINY, in_channels=recipe.body.in_channels)
+    teaching = Teaching(body=TINY, epochs=1)
+    return replace(recipe, body=body, epochs=2, batch=16, teaching=teaching)
+
+
+def prepared(recipe: Recipe, data: Path, out: Path, catalog: Catalog) -> list[Prepared]:
+    """The recipe's data sets, cut."""
+    sets = {one.name: one for one in open_data(data, skipped=Counter())}
+    return [
+        prepare(
+            sets[name],
+            out=out,
+            detector=catalog.detector(),
+            crop_scale=recipe.crop_scale,
+            crop_size=recipe.crop_size,
+            gray=recipe.gray,
+        )
+        for name in recipe.data_sets
+    ]
