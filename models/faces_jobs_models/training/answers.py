@@ -6,9 +6,10 @@ import io
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from types import MappingProxyType
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -27,6 +28,8 @@ FACE_SIZES = (16, 24, 32, 48, 64)
 """Pixels: each face is also measured when it is brought down to at most these heights."""
 
 _BATCH = 32
+
+_Number = TypeVar("_Number", np.float32, np.int64)
 
 Advance = Callable[[int], None]
 """Takes the number of faces that were done since it was called last."""
@@ -72,6 +75,8 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
+    """`sample` lacks its picture once that was looked at: all of them may fill a disk."""
+
     sample: Sample
     of_training: bool
     fitted: bool
@@ -105,8 +110,9 @@ def answer_data_set(
     before = Counter(skipped)
     rows = _chosen(samples, tuple(classifier.heads), wanted)
     kept: list[_Row] = []
-    opinions: list[Mapping[str, NDArray[np.float32]]] = []
-    small: dict[int, list[Mapping[str, NDArray[np.float32]]]] = {size: [] for size in FACE_SIZES}
+    heads = classifier.heads
+    said = [_stacked([], heads)]
+    small = {size: [_best([], heads)] for size in FACE_SIZES}
     without_face = 0
     while batch := list(islice(rows, _BATCH)):
         readable, pictures = [], []
@@ -123,23 +129,16 @@ def answer_data_set(
             crops += crop_faces(
                 picture, box[None], scale=classifier.crop_scale, size=classifier.crop_size
             )
-        kept += readable
-        opinions += classifier.classify(crops)
+        kept += [replace(row, sample=replace(row.sample, image=b"")) for row in readable]
+        said.append(_stacked(classifier.classify(crops), heads))
         for size in FACE_SIZES:
-            small[size] += classifier.classify([shrunk(crop, size, classifier) for crop in crops])
+            smaller = [shrunk(crop, size, classifier) for crop in crops]
+            small[size].append(_best(classifier.classify(smaller), heads))
         advance(len(batch))
     return Answers(
         data_set=name,
-        probabilities=MappingProxyType(_stacked(opinions, classifier.heads)),
-        at_size=MappingProxyType(
-            {
-                size: {
-                    head: rows_of_head.argmax(axis=1)
-                    for head, rows_of_head in _stacked(answers, classifier.heads).items()
-                }
-                for size, answers in small.items()
-            }
-        ),
+        probabilities=MappingProxyType(_joined(said)),
+        at_size=MappingProxyType({size: _joined(answers) for size, answers in small.items()}),
         truth=MappingProxyType(
             {
                 head: np.array([row.sample.truth.get(head, UNKNOWN) for row in kept], np.int64)
@@ -215,6 +214,18 @@ def _measurable(
             continue
         if any(sample.truth.get(head, UNKNOWN) != UNKNOWN for head in heads):
             yield _Row(sample, of_training, fitted)
+
+
+def _joined(batches: Sequence[Mapping[str, NDArray[_Number]]]) -> dict[str, NDArray[_Number]]:
+    return {head: np.concatenate([batch[head] for batch in batches]) for head in batches[0]}
+
+
+def _best(
+    opinions: Sequence[Mapping[str, NDArray[np.float32]]],
+    heads: Mapping[str, Sequence[str]],
+) -> dict[str, NDArray[np.int64]]:
+    stacked = _stacked(opinions, heads)
+    return {head: probabilities.argmax(axis=1) for head, probabilities in stacked.items()}
 
 
 def _stacked(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,6 +21,7 @@ from faces_jobs.pipeline.values import Picture
 from faces_jobs_models.training.fingerprints import SampleHash, origin_of
 from faces_jobs_models.training.meant_face import find_boxes
 from faces_jobs_models.training.readers.data_set import DataSet, Skipped
+from faces_jobs_models.training.rows_on_disk import RowsOnDisk
 from faces_jobs_models.training.samples import UNKNOWN, Sample
 
 MARGIN = 1.25  # crops are kept this much wider, so that shifts and turns find real pixels
@@ -122,55 +124,60 @@ def _cut(
     # Gone first: a run that is cut off while it cuts anew must not leave mixed files for good.
     (folder / _DONE).unlink(missing_ok=True)
     before = Counter(skipped)
-    crops: list[NDArray[np.uint8]] = []
-    inside: list[NDArray[np.float32]] = []
-    kept: list[Sample] = []
     found_faces = 0
     content = SampleHash()
     samples = iter(data_set)
-    while batch := list(islice(samples, _BATCH)):
-        pictures = [_decode(sample.image) for sample in batch]
-        readable = [
-            (sample, picture)
-            for sample, picture in zip(batch, pictures, strict=True)
-            if picture is not None
-        ]
-        skipped[f"{data_set.name} unreadable picture"] += len(batch) - len(readable)
-        boxes = find_boxes([picture for _, picture in readable], detector)
-        for (sample, picture), found in zip(readable, boxes, strict=True):
-            height, width = picture.shape[:2]
-            box = found if found is not None else np.array([0, 0, width, height], np.float32)
-            found_faces += found is not None
-            crop = crop_faces(picture, box[None], scale=scale, size=side)[0]
-            crops.append(_gray(crop) if gray else crop)
-            inside.append(_inside(box, scale, width, height))
-            kept.append(sample)
-            content.add(sample)
-    labels: dict[str, NDArray[np.generic]] = {
-        "inside": np.array(inside, np.float32).reshape(-1, 4),
-        "held_out": np.array([sample.held_out for sample in kept], bool),
-    }
-    for head, names in HEADS.items():
-        unknown = np.zeros(len(names), np.float32)
-        rows = [sample.targets.get(head, unknown) for sample in kept]
-        labels[f"target_{head}"] = np.array(rows, np.float32).reshape(-1, len(names))
-        labels[f"truth_{head}"] = np.array(
-            [sample.truth.get(head, UNKNOWN) for sample in kept], np.int64
-        )
-    channels = 1 if gray else 3
-    np.save(folder / "crops.npy", np.array(crops, np.uint8).reshape(-1, side, side, channels))
+    parts = [_labels([], [])]
+    with RowsOnDisk(folder / "crops.npy", (side, side, 1 if gray else 3)) as crops:
+        while batch := list(islice(samples, _BATCH)):
+            pictures = [_decode(sample.image) for sample in batch]
+            readable = [
+                (sample, picture)
+                for sample, picture in zip(batch, pictures, strict=True)
+                if picture is not None
+            ]
+            skipped[f"{data_set.name} unreadable picture"] += len(batch) - len(readable)
+            boxes = find_boxes([picture for _, picture in readable], detector)
+            inside = []
+            for (sample, picture), found in zip(readable, boxes, strict=True):
+                height, width = picture.shape[:2]
+                box = found if found is not None else np.array([0, 0, width, height], np.float32)
+                found_faces += found is not None
+                crop = crop_faces(picture, box[None], scale=scale, size=side)[0]
+                crops.append(_gray(crop) if gray else crop)
+                inside.append(_inside(box, scale, width, height))
+                content.add(sample)
+            parts.append(_labels([sample for sample, _ in readable], inside))
+    labels = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     np.savez(folder / "labels.npz", **labels)  # type: ignore[arg-type]  # its stub wants bool
     # Written last: a run that was cut off in between starts this set again.
     report = {
         "origin": dict(origin),
         "content": f"{content.hexdigest()} {detector.name} {detector.version}",
         "rows": data_set.n,
-        "pictures": len(kept),
-        "held_out": sum(sample.held_out for sample in kept),
+        "pictures": len(labels["held_out"]),
+        "held_out": int(labels["held_out"].sum()),
         "with_detected_face": found_faces,
         "skipped": dict(skipped - before),
     }
     (folder / _DONE).write_text(json.dumps(report, indent=2))
+
+
+def _labels(
+    samples: Sequence[Sample], inside: Sequence[NDArray[np.float32]]
+) -> dict[str, NDArray[Any]]:
+    labels: dict[str, NDArray[Any]] = {
+        "inside": np.array(inside, np.float32).reshape(-1, 4),
+        "held_out": np.array([sample.held_out for sample in samples], bool),
+    }
+    for head, names in HEADS.items():
+        unknown = np.zeros(len(names), np.float32)
+        rows = [sample.targets.get(head, unknown) for sample in samples]
+        labels[f"target_{head}"] = np.array(rows, np.float32).reshape(-1, len(names))
+        labels[f"truth_{head}"] = np.array(
+            [sample.truth.get(head, UNKNOWN) for sample in samples], np.int64
+        )
+    return labels
 
 
 def _decode(image: bytes) -> Picture | None:

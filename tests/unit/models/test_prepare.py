@@ -194,3 +194,15 @@ def test_what_older_versions_cut_is_cut_again(tmp_path: Path) -> None:
     first = cut(one, tmp_path / "out")
     (tmp_path / "out" / "mine-1.1-64-gray" / "done.json").write_text(json.dumps({"pictures": 1}))
     np.testing.assert_array_equal(cut(one, tmp_path / "out").crops, first.crops)
+
+
+def test_the_crops_are_those_of_each_picture_in_order(tmp_path: Path) -> None:
+    images: list[object] = [drawn_face(index, side=40) for index in range(40)]  # two batches
+    one = cut(pack(tmp_path, images), tmp_path / "out")
+    assert one.crops.dtype == np.uint8
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    for index in (0, 31, 32, 39):
+        single = cut(pack(alone, [images[index]]), alone / "out")
+        np.testing.assert_array_equal(one.crops[index], single.crops[0])
+        np.testing.assert_array_equal(one.inside[index], single.inside[0])

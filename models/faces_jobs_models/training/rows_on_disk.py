@@ -1,0 +1,55 @@
+"""Writes an array to a .npy file row by row, since nobody knows how many are to come."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+
+class RowsOnDisk:
+    """Bytes, all rows of one shape. The file can be read when it is left.
+
+    Its header has room for any number of rows, so it is written again in its place at the end.
+    """
+
+    def __init__(self, path: Path, row_shape: tuple[int, ...]) -> None:
+        self._file = path.open("wb")
+        self._row_shape = row_shape
+        self._count = 0
+        self._write_header()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def append(self, row: NDArray[np.uint8]) -> None:
+        """The next one."""
+        if row.shape != self._row_shape:
+            raise ValueError(f"a row of shape {row.shape} among those of {self._row_shape}")
+        self._file.write(row.tobytes())
+        self._count += 1
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with self._file:
+            self._file.seek(0)
+            self._write_header()
+
+    def _write_header(self) -> None:
+        described = npy.dtype_to_descr(np.dtype(np.uint8))
+        npy.write_array_header_1_0(
+            self._file,
+            {
+                "shape": (self._count, *self._row_shape),
+                "fortran_order": False,
+                "descr": described,
+            },
+        )
