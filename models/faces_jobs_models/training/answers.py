@@ -41,7 +41,8 @@ class Answers:
 
     `probabilities` head -> (n, labels) float32; `at_size` face height -> head -> (n,) best label
     of the face brought down to it; `truth` head -> (n,) with -1 where unknown; `fitted` (n,)
-    whether a temperature may have been fitted on the face; `size_px` (n,) height of the original
+    whether a temperature may have been fitted on the face; `group` n names, the same for faces
+    of one person; `size_px` (n,) height of the original
     face, 0 where unknown; `of_training` how many of the faces are ones that training uses.
     """
 
@@ -50,6 +51,7 @@ class Answers:
     at_size: Mapping[int, Mapping[str, NDArray[np.int64]]]
     truth: Mapping[str, NDArray[np.int64]]
     fitted: NDArray[np.bool_]
+    group: Sequence[str]
     groups: Sequence[Mapping[str, str]]
     size_px: NDArray[np.int64]
     of_training: int
@@ -146,6 +148,7 @@ def answer_data_set(
             }
         ),
         fitted=np.array([row.fitted for row in kept], bool),
+        group=[row.sample.group for row in kept],
         groups=[row.sample.groups for row in kept],
         size_px=np.array([row.sample.size_px or 0 for row in kept], np.int64),
         of_training=sum(row.of_training for row in kept),

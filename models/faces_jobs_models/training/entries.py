@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from faces_jobs_models.training.answers import Answers
 from faces_jobs_models.training.calibration import expected_calibration_error, with_temperature
 from faces_jobs_models.training.figures import Figures, figures_of
-from faces_jobs_models.training.intervals import Interval, balanced_interval, wilson
+from faces_jobs_models.training.intervals import Interval, intervals_of
 from faces_jobs_models.training.risk_coverage import at_threshold
 
 _DIGITS = 4
@@ -42,6 +42,7 @@ class Weights(TypedDict):
 class Entry(TypedDict):
     """One head on one data set. All shares are 0..1.
 
+    `people` is how many the faces are of, where some are of the same one and that is known.
     Every answer counts with its best label, also where a user would see `unsure`. `ece` and
     `ece_before` (without the temperature), `coverage` and `accuracy_answered` (at
     `unsure_below`) are of the `calibration_n` faces that no temperature was fitted on.
@@ -55,6 +56,7 @@ class Entry(TypedDict):
     head: str
     dataset: str
     n: int
+    people: int | None
     accuracy: float
     accuracy_interval: list[float]
     balanced_accuracy: float
@@ -109,8 +111,8 @@ def _entry(asked: Asked, answers: Answers, head: str, known: NDArray[np.bool_]) 
     probabilities = answers.probabilities[head][known]
     best = probabilities.argmax(axis=1)
     figures = _figures(asked, head, answers.data_set, truth, best)
-    right_of = [round(figures.recall.get(label, 0) * figures.count[label]) for label in labels]
-    counts = [figures.count[label] for label in labels]
+    group = _of(answers.group, known)
+    intervals = intervals_of(truth, best, group, labels=len(labels))
     calibration = _calibration(
         probabilities[~answers.fitted[known]],
         truth[~answers.fitted[known]],
@@ -123,17 +125,18 @@ def _entry(asked: Asked, answers: Answers, head: str, known: NDArray[np.bool_]) 
         head=head,
         dataset=answers.data_set,
         n=figures.n,
+        people=len(set(group)) if len(set(group)) < figures.n else None,
         accuracy=_rounded(figures.accuracy),
-        accuracy_interval=_ends(wilson(sum(right_of), figures.n)),
+        accuracy_interval=_ends(intervals.accuracy),
         balanced_accuracy=_rounded(figures.balanced_accuracy),
-        balanced_interval=_ends(balanced_interval(right_of, counts)),
+        balanced_interval=_ends(intervals.balanced),
         baseline=_rounded(figures.baseline),
         per_class={label: _rounded(share) for label, share in figures.recall.items()},
         per_class_n={label: n for label, n in figures.count.items() if n},
         per_class_interval={
-            label: _ends(wilson(right, n))
-            for label, right, n in zip(labels, right_of, counts, strict=True)
-            if n
+            label: _ends(interval)
+            for label, interval in zip(labels, intervals.recall, strict=True)
+            if interval
         },
         confusion=confusion_of(labels, truth, best),
         calibration_n=calibration.n,
@@ -217,9 +220,10 @@ def _slices(
     best: NDArray[np.int64],
 ) -> dict[str, dict[str, Slice]]:
     truth = answers.truth[head][known]
+    group = _of(answers.group, known)
     by = {
         "size_px": {
-            str(size): _slice(asked, head, truth, at_size[head][known])
+            str(size): _slice(asked, head, truth, at_size[head][known], group)
             for size, at_size in answers.at_size.items()
         }
     }
@@ -230,21 +234,32 @@ def _slices(
     for kind, of_face in {"original_size_px": original, **values}.items():
         names = set(of_face.tolist()) - {""}
         found = {
-            name: _slice(asked, head, truth[of_face == name], best[of_face == name])
+            name: _slice(asked, head, truth[chosen], best[chosen], _of(group, chosen))
             for name in sorted(names, key=_natural)
+            for chosen in [of_face == name]
         }
         if found:
             by[kind] = found
     return by
 
 
-def _slice(asked: Asked, head: str, truth: NDArray[np.int64], best: NDArray[np.int64]) -> Slice:
+def _of(names: Sequence[str], chosen: NDArray[np.bool_]) -> list[str]:
+    return [name for name, is_chosen in zip(names, chosen, strict=True) if is_chosen]
+
+
+def _slice(
+    asked: Asked,
+    head: str,
+    truth: NDArray[np.int64],
+    best: NDArray[np.int64],
+    group: Sequence[str],
+) -> Slice:
     figures = _figures(asked, head, "", truth, best)
-    right = int((truth == best).sum())
+    intervals = intervals_of(truth, best, group, labels=len(asked.heads[head]))
     return Slice(
         n=figures.n,
         accuracy=_rounded(figures.accuracy),
-        accuracy_interval=_ends(wilson(right, figures.n)),
+        accuracy_interval=_ends(intervals.accuracy),
         balanced_accuracy=_rounded(figures.balanced_accuracy),
     )
 

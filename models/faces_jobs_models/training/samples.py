@@ -20,11 +20,14 @@ class Sample:
 
     `targets` holds what to learn, as a distribution over a head's labels; `truth` the label to
     be measured against. A head may have a target without a truth (votes without a majority).
-    `groups` is what figures can be broken down by: gender, age (a band), race.
+    `group` is the same for faces that resemble each other more than others do: those of an actor,
+    a subject, a person; where nobody knows who it is, it is the picture's own key. `groups` is what
+    figures can be broken down by: gender, age (a band), race.
     """
 
     image: bytes  # encoded
     held_out: bool
+    group: str
     targets: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     truth: Mapping[str, int] = field(default_factory=dict)
     groups: Mapping[str, str] = field(default_factory=dict)

@@ -60,11 +60,12 @@ def _name(entry: Entry) -> tuple[str, str]:
 
 def _accuracy(entries: Sequence[Entry]) -> str:
     return markdown_table(
-        ("head", "data set", "faces", "accuracy", "balanced", "commonest"),
+        ("head", "data set", "faces", "people", "accuracy", "balanced", "commonest"),
         [
             (
                 *_name(entry),
                 str(entry["n"]),
+                str(entry.get("people") or "-"),
                 percent_with(entry["accuracy"], entry["accuracy_interval"]),
                 percent_with(entry["balanced_accuracy"], entry["balanced_interval"]),
                 percent(entry["baseline"]),

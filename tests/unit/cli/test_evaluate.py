@@ -28,8 +28,9 @@ from .astronauts import (
 from .test_exits import faces_jobs
 
 KEYS = {
-    "model", "version", "weights", "head", "dataset", "n", "accuracy", "accuracy_interval",
-    "balanced_accuracy", "balanced_interval", "per_class", "per_class_n", "per_class_interval",
+    "model", "version", "weights", "head", "dataset", "n", "people", "accuracy",
+    "accuracy_interval", "balanced_accuracy", "balanced_interval", "per_class", "per_class_n",
+    "per_class_interval",
     "ece", "ece_before", "coverage", "accuracy_answered", "by", "baseline", "skipped",
     "without_face",
 }  # fmt: skip

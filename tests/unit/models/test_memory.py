@@ -29,6 +29,7 @@ def faces() -> Iterator[Sample]:
         yield Sample(
             image=picture + bytes(PICTURE_BYTES - len(picture)),
             held_out=True,
+            group=str(index),
             targets=targets,
             truth=truth,
         )

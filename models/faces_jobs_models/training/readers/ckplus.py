@@ -83,7 +83,8 @@ def _read_sequences(images: Path, emotions: Path, skipped: Skipped) -> Iterator[
             for name in names[-LAST_FRAMES:]:
                 said = Labels("ckplus", skipped)
                 said.add("expression", label)
-                sample = said.sample((frames.path / name).read_bytes(), held_out=held_out)
+                image = (frames.path / name).read_bytes()
+                sample = said.sample(image, held_out=held_out, group=subject)
                 if sample is not None:
                     yield sample
 
@@ -128,6 +129,7 @@ def _read_small(place: Place, folders: tuple[str, ...], skipped: Skipped) -> Ite
             said = Labels("ckplus48", skipped)
             said.add("expression", folder)
             image = (inner.path / name).read_bytes()
-            sample = said.sample(image, held_out=subject_held_out("ckplus", match[1]))
+            held_out = subject_held_out("ckplus", match[1])
+            sample = said.sample(image, held_out=held_out, group=match[1])
             if sample is not None:
                 yield sample

@@ -35,6 +35,6 @@ def _read(place: Place, skipped: Skipped) -> Iterator[Sample]:
             said = Labels(_NAME, skipped)
             said.add_mask(masked)
             held_out = picture_held_out(_NAME, path)
-            sample = said.sample((place.path / path).read_bytes(), held_out=held_out)
+            sample = said.sample((place.path / path).read_bytes(), held_out=held_out, group=path)
             if sample is not None:
                 yield sample

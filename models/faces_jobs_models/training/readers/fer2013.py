@@ -58,15 +58,16 @@ def open_fer2013(place: Place, labels: LabelChoice, skipped: Skipped) -> list[Da
 
 
 def _read_faces(faces: Path, skipped: Skipped) -> Iterator[Sample]:
-    for row in _rows(faces, ("emotion", "pixels", "Usage")):
+    for number, row in enumerate(_rows(faces, ("emotion", "pixels", "Usage")), start=2):
         image = _picture(row["pixels"], "fer2013", skipped)
         if image is None:
             continue
         said = Labels("fer2013", skipped)
-        number = row["emotion"].strip()
-        known = number.isdecimal() and int(number) < len(_EXPRESSIONS)
-        said.add("expression", _EXPRESSIONS[int(number)] if known else number)
-        sample = said.sample(image, held_out=held_out_by_usage(row["Usage"]), size_px=_SIDE)
+        told = row["emotion"].strip()
+        known = told.isdecimal() and int(told) < len(_EXPRESSIONS)
+        said.add("expression", _EXPRESSIONS[int(told)] if known else told)
+        held_out = held_out_by_usage(row["Usage"])
+        sample = said.sample(image, held_out=held_out, group=f"row {number}", size_px=_SIDE)
         if sample is not None:
             yield sample
 
@@ -88,7 +89,8 @@ def _read_votes(faces: Path, votes: Path, skipped: Skipped) -> Iterator[Sample]:
             continue
         said = Labels("ferplus", skipped)
         said.add_votes(counts, sole_majority(counts))
-        sample = said.sample(image, held_out=held_out_by_usage(face["Usage"]), size_px=_SIDE)
+        held_out = held_out_by_usage(face["Usage"])
+        sample = said.sample(image, held_out=held_out, group=f"row {number}", size_px=_SIDE)
         if sample is not None:
             yield sample
 

@@ -94,8 +94,9 @@ def _read(path: Path, skipped: Skipped) -> Iterator[Sample]:
             said.add("gender", _GENDERS[gender])
         else:
             said.unknown("gender", gender)
-        held_out = is_held_out(f"{name}/{table.people[row] or relative}", HELD_OUT_SHARE)
-        sample = said.sample(image, held_out=held_out)
+        person = table.people[row] or relative
+        held_out = is_held_out(f"{name}/{person}", HELD_OUT_SHARE)
+        sample = said.sample(image, held_out=held_out, group=person)
         if sample is not None:
             yield sample
 

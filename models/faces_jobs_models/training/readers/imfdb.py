@@ -144,4 +144,4 @@ def _sample(image: bytes, row: _Row, actor: str, skipped: Skipped) -> Sample | N
             skipped[f"{_NAME} unknown label {word!r}"] += 1
     for head in _HEADS:
         said.add(head, labels.get(head))
-    return said.sample(image, held_out=actor_held_out(actor), size_px=row.height)
+    return said.sample(image, held_out=actor_held_out(actor), group=actor, size_px=row.height)

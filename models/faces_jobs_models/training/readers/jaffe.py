@@ -48,6 +48,7 @@ def _read(place: Place, skipped: Skipped) -> Iterator[Sample]:
         said = Labels(_NAME, skipped)
         said.add("expression", _EXPRESSIONS.get(code, code))
         image = (place.path / name).read_bytes()
-        sample = said.sample(image, held_out=subject_held_out(_NAME, subject))
+        held_out = subject_held_out(_NAME, subject)
+        sample = said.sample(image, held_out=held_out, group=subject)
         if sample is not None:
             yield sample

@@ -120,13 +120,16 @@ class Labels:
         """Count a label that can't be used."""
         self._skipped[f"{self._source} {head} {label!r}"] += 1
 
-    def sample(self, image: bytes, *, held_out: bool, size_px: int | None = None) -> Sample | None:
+    def sample(
+        self, image: bytes, *, held_out: bool, group: str, size_px: int | None = None
+    ) -> Sample | None:
         """The row's sample, or None where it says nothing that can be learnt."""
         if not self._targets:
             return None
         return Sample(
             image=image,
             held_out=held_out,
+            group=group,
             targets=self._targets,
             truth=self._truth,
             groups=self._groups,

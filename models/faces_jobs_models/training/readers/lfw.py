@@ -66,7 +66,7 @@ def _read(place: Place, people: tuple[str, ...], skipped: Skipped) -> Iterator[S
                 continue
             said = Labels(_NAME, skipped)
             said.add("gender", genders[0])
-            sample = said.sample((person.path / name).read_bytes(), held_out=held_out)
+            sample = said.sample((person.path / name).read_bytes(), held_out=held_out, group=folder)
             if sample is not None:
                 yield sample
 

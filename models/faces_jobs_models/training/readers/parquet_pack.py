@@ -21,6 +21,7 @@ from faces_jobs_models.training.readers.splits import (
     actor_held_out,
     held_out_by_usage,
     picture_held_out,
+    picture_key,
     subject_held_out,
 )
 from faces_jobs_models.training.samples import Sample
@@ -158,7 +159,12 @@ def _sample(
     if "mask" in row and row.get("occlusion") is None:
         said.add_mask(row["mask"])
     _add_expression(said, row, pack)
-    return said.sample(image, held_out=_held_out(row, number, pack), size_px=_size(row, pack))
+    return said.sample(
+        image,
+        held_out=_held_out(row, number, pack),
+        group=_group(row, number, pack),
+        size_px=_size(row, pack),
+    )
 
 
 def _add_expression(said: Labels, row: Mapping[str, Any], pack: _Pack) -> None:
@@ -183,8 +189,19 @@ def _held_out(row: Mapping[str, Any], number: int, pack: _Pack) -> bool:
         return actor_held_out(str(row["actor"]))
     if row.get("subject") is not None:
         return subject_held_out("ckplus", str(row["subject"]))
-    key = row.get("path")
-    return picture_held_out(pack.name, str(number if key is None else key))
+    return picture_held_out(pack.name, _key(row, number))
+
+
+def _group(row: Mapping[str, Any], number: int, pack: _Pack) -> str:
+    for column in ("actor", "subject"):
+        if row.get(column) is not None:
+            return str(row[column])
+    return picture_key(pack.name, _key(row, number))
+
+
+def _key(row: Mapping[str, Any], number: int) -> str:
+    path = row.get("path")
+    return str(number if path is None else path)
 
 
 def _size(row: Mapping[str, Any], pack: _Pack) -> int | None:

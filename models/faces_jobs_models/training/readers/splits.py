@@ -29,10 +29,11 @@ def held_out_by_usage(usage: str) -> bool:
 
 
 def picture_held_out(source: str, path: str) -> bool:
-    """UTKFace, face masks, unknown packs: picture by picture, since nobody knows who is in it.
+    """UTKFace, face masks, unknown packs: picture by picture, since nobody knows who is in it."""
+    return is_held_out(f"{source}/{picture_key(source, path)}", HELD_OUT_SHARE)
 
-    UTKFace has each picture in two forms; both have the key of the aligned one.
-    """
+
+def picture_key(source: str, path: str) -> str:
+    """What a picture is known by. UTKFace has each in two forms: both are the aligned one."""
     match = _UTKFACE.fullmatch(path) if source == "utkface" else None
-    name = f"{match[1]}.jpg.chip.jpg" if match else path
-    return is_held_out(f"{source}/{name}", HELD_OUT_SHARE)
+    return f"{match[1]}.jpg.chip.jpg" if match else path

@@ -13,7 +13,7 @@ from faces_jobs_models.training.label_choice import LabelChoice
 from faces_jobs_models.training.readers.data_set import DataSet, Skipped
 from faces_jobs_models.training.readers.labels import Labels
 from faces_jobs_models.training.readers.places import Place
-from faces_jobs_models.training.readers.splits import picture_held_out
+from faces_jobs_models.training.readers.splits import picture_held_out, picture_key
 from faces_jobs_models.training.samples import Sample
 
 TELLTALE = "UTKFace: pictures named like 26_1_0_20170116154530.jpg or ....jpg.chip.jpg"
@@ -47,6 +47,8 @@ def _read(places: list[Place], skipped: Skipped) -> Iterator[Sample]:
             said.add_age(int(match[1]))
             said.add_race(int(match[3]))
             held_out = picture_held_out(_NAME, name)
-            sample = said.sample((place.path / name).read_bytes(), held_out=held_out)
+            sample = said.sample(
+                (place.path / name).read_bytes(), held_out=held_out, group=picture_key(_NAME, name)
+            )
             if sample is not None:
                 yield sample

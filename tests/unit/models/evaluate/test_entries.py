@@ -44,6 +44,7 @@ def answers(
     *,
     head: str = "gender",
     fitted: Sequence[bool] | None = None,
+    group: Sequence[str] | None = None,
     groups: Sequence[Mapping[str, str]] | None = None,
     size_px: Sequence[int] | None = None,
     small: Sequence[int] | None = None,
@@ -59,6 +60,7 @@ def answers(
         },
         truth={head: np.array(truth)},
         fitted=np.array(fitted or [False] * n),
+        group=group or [str(face) for face in range(n)],
         groups=groups or [{}] * n,
         size_px=np.array(size_px or [0] * n),
         of_training=1,
@@ -103,6 +105,32 @@ def test_shares_and_counts_by_hand() -> None:
     assert (entry["of_training"], entry["without_face"]) == (1, 2)
     assert entry["skipped"] == {"unreadable picture": 3}
     json.dumps(entry)
+
+
+def test_frames_of_few_people_say_less() -> None:
+    truth, right = [0] * 30, [[0.9, 0.1]] * 20 + [[0.1, 0.9]] * 10
+    alone = only(entries_of(asked(), answers(truth, right)))
+    people = [face // 10 for face in range(30)]  # of three people one is never told rightly
+    grouped = only(
+        entries_of(
+            asked(),
+            answers(
+                truth,
+                right,
+                group=[str(person) for person in people],
+                groups=[{"race": "asian"}] * 30,
+            ),
+        )
+    )
+    assert (alone["people"], grouped["people"]) == (None, 3)
+    assert alone["accuracy"] == grouped["accuracy"]
+    for interval in (
+        grouped["accuracy_interval"],
+        grouped["balanced_interval"],
+        grouped["per_class_interval"]["female"],
+        grouped["by"]["race"]["asian"]["accuracy_interval"],
+    ):
+        assert interval == [0.0, 1.0]
 
 
 def test_an_unsure_answer_still_counts_with_its_best_label() -> None:

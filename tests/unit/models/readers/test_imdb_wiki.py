@@ -115,6 +115,7 @@ def test_a_person_is_on_one_side(tmp_path: Path, name: str, key: str) -> None:
     write_mat(tmp_path, name, rows, celebrities=name == "imdb")
     _, samples, _ = the_one_set(tmp_path)
     first, second = samples[::2], samples[1::2]
+    assert [one.group for one in first] == [one.group for one in second]
     assert [one.held_out for one in first] == [one.held_out for one in second]
     assert {one.held_out for one in first} == {True, False}
 

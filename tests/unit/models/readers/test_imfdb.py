@@ -58,6 +58,7 @@ def test_the_height_of_the_face_is_told(tmp_path: Path) -> None:
     write_film(tmp_path / "Ann" / "SomeFilm", ROW)
     _, (sample,), _ = the_one_set(tmp_path)
     assert sample.size_px == 67
+    assert sample.group == "Ann"
 
 
 def test_short_rows_keep_what_they_say(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_a_label_is_used_or_counted_and_never_both(head: str, label: object) -> 
     skipped: Counter[str] = Counter()
     said = Labels("here", skipped)
     said.add(head, label)
-    sample = said.sample(b"", held_out=False)
+    sample = said.sample(b"", held_out=False, group="1")
     assert (sample is None) == (skipped.total() == 1)
     if sample is not None:
         assert sample.targets[head].sum() == 1
@@ -58,7 +58,7 @@ def test_an_age_is_a_distribution_over_the_bands_or_counted(age: object) -> None
     skipped: Counter[str] = Counter()
     said = Labels("here", skipped)
     said.add_age(age)
-    sample = said.sample(b"", held_out=False)
+    sample = said.sample(b"", held_out=False, group="1")
     assert (sample is None) == (skipped.total() == 1)
     if sample is not None:
         assert sample.targets["age"].sum() == pytest.approx(1, abs=1e-5)
@@ -85,7 +85,7 @@ def test_races_are_groups_and_no_targets() -> None:
     said = Labels("here", skipped)
     said.add("gender", "f")
     said.add_race(2)
-    sample = said.sample(b"", held_out=False)
+    sample = said.sample(b"", held_out=False, group="1")
     assert sample is not None
     assert sample.groups == {"gender": "female", "race": "asian"}
     assert list(sample.targets) == ["gender"]
@@ -99,10 +99,10 @@ def test_votes_of_which_half_say_nothing_say_nothing() -> None:
     none = dict.fromkeys((*HEADS["expression"], "contempt", "unknown", "nf"), 0)
     said = Labels("here", skipped)
     assert not said.add_votes(none | {"anger": 5, "nf": 5}, "anger")
-    assert said.sample(b"", held_out=False) is None
+    assert said.sample(b"", held_out=False, group="1") is None
     assert skipped == {"here without a clear expression": 1}
     assert said.add_votes(none | {"anger": 4, "fear": 2, "nf": 4}, None)
-    sample = said.sample(b"", held_out=False)
+    sample = said.sample(b"", held_out=False, group="1")
     assert sample is not None
     assert sample.truth == {}
     np.testing.assert_allclose(sample.targets["expression"], [4 / 6, 0, 2 / 6, 0, 0, 0, 0])

@@ -25,6 +25,7 @@ def test_jaffe(tmp_path: Path) -> None:
         "anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise",
     ]  # fmt: skip
     assert [sample.held_out for sample in samples] == [False] * 4 + [True] * 3
+    assert [sample.group for sample in samples] == ["KA"] * 4 + ["KR"] * 3
     assert skipped == {"jaffe expression 'XX'": 1, "jaffe picture of another name": 1}
 
 
@@ -55,6 +56,7 @@ def test_ckplus_sequences_end_with_their_label(tmp_path: Path, emotions: str) ->
     one, samples, skipped = the_one_set(tmp_path)
     assert one.name == "ckplus"
     assert told(samples, "expression") == ["disgust"] * 3 + ["surprise"] * 3
+    assert [sample.group for sample in samples] == ["S005"] * 3 + ["S010"] * 3
     frames = [images / "S005" / "001" / f"S005_001_0000000{frame}.png" for frame in (3, 4, 5)]
     assert [sample.image for sample in samples[:3]] == [frame.read_bytes() for frame in frames]
     assert [sample.held_out for sample in samples] == [False] * 3 + [True] * 3
@@ -77,6 +79,7 @@ def test_ckplus_in_folders_of_small_faces(tmp_path: Path) -> None:
     assert one.name == "ckplus48"
     assert told(samples, "expression") == ["anger", "happiness", "sadness"]
     assert samples[0].held_out == is_held_out("ckplus/S010", 0.15)
+    assert [sample.group for sample in samples] == ["S010", "S011", "S011"]
     assert skipped == {
         "ckplus48 expression 'contempt'": 1,
         "ckplus48 picture of another name": 1,
@@ -105,6 +108,7 @@ def test_utkface(tmp_path: Path, ending: str) -> None:
         is_held_out(f"utkface/{name.split('.')[0]}.jpg.chip.jpg", 0.15)
         for name in (names[2], names[1], names[0])
     ]
+    assert samples[0].group == "100_0_0_20170112215240346.jpg.chip.jpg"
     assert skipped == {"utkface malformed name": 3}
 
 
@@ -131,6 +135,7 @@ def test_lfw(tmp_path: Path, where: str) -> None:
     assert one.name == "lfw"
     assert told(samples, "gender") == ["female", "female", "male"]
     assert samples[0].held_out == samples[1].held_out == is_held_out("lfw/Ann_One", 0.15)
+    assert [sample.group for sample in samples] == ["Ann_One", "Ann_One", "Bob_Two"]
     assert skipped == {
         "lfw gender in no list": 1,
         "lfw gender in both lists": 1,
@@ -146,4 +151,5 @@ def test_face_masks(tmp_path: Path) -> None:
     assert told(samples, "occlusion") == ["others", None]
     assert samples[1].targets["occlusion"][HEADS["occlusion"].index("none")] == 1
     assert samples[0].held_out == is_held_out("facemask/with_mask/1.jpg", 0.15)
+    assert [sample.group for sample in samples] == ["with_mask/1.jpg", "without_mask/2.jpg"]
     assert not skipped

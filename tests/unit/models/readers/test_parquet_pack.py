@@ -89,6 +89,15 @@ def test_actors_and_subjects_are_on_one_side_only(packs: Path) -> None:
     assert all(len(side) == 1 for side in sides.values())
 
 
+def test_faces_of_a_person_are_of_one_group(packs: Path) -> None:
+    imfdb, _ = opened(packs / "imfdb.parquet")
+    assert [sample.group for sample in imfdb] == [f"Actor{row % 20}" for row in range(ROWS)]
+    ckplus, _ = opened(packs / "ckplus48.parquet")
+    assert {sample.group for sample in ckplus} <= {f"S{subject:03d}" for subject in range(12)}
+    utkface, _ = opened(packs / "utkface.parquet")  # nobody knows who is in a picture
+    assert len({sample.group for sample in utkface}) == ROWS
+
+
 def test_ferplus_is_split_by_its_usage(packs: Path) -> None:
     one, _ = opened(packs / "ferplus.parquet")
     kept = [index for index in range(ROWS) if index % 10 != 9]
