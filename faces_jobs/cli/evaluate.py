@@ -85,7 +85,8 @@ def evaluate(
 ) -> None:
     """Measure MODEL on labelled pictures.
 
-    They go along the path that a job's frames take. Printed are accuracy, balanced accuracy and
+    Faces are cut and asked about as a job's are; they are searched on a black ground and down to
+    lower scores, since such pictures are cut tightly. Printed are accuracy, balanced accuracy and
     the recall of each label with 95 % intervals, how honest the probabilities are, and figures
     by size of the face and by group of people.
     """

@@ -1,4 +1,4 @@
-"""What a classifier says of every labelled face of a data set, along the path of run time."""
+"""What a classifier says of every labelled face of a data set, cut and asked as at run time."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Answers:
 
     `probabilities` head -> (n, labels) float32; `at_size` face height -> head -> (n,) best label
     of the face brought down to it; `truth` head -> (n,) with -1 where unknown; `fitted` (n,)
-    whether a temperature may have been fitted on the face; `group` n names, the same for faces
-    of one person; `size_px` (n,) height of the original
+    whether a temperature may have been fitted on the face; `found` (n,) whether the detector saw
+    it; `group` n names, the same for faces of one person; `size_px` (n,) height of the original
     face, 0 where unknown; `of_training` how many of the faces are ones that training uses.
     """
 
@@ -51,11 +51,11 @@ class Answers:
     at_size: Mapping[int, Mapping[str, NDArray[np.int64]]]
     truth: Mapping[str, NDArray[np.int64]]
     fitted: NDArray[np.bool_]
+    found: NDArray[np.bool_]
     group: Sequence[str]
     groups: Sequence[Mapping[str, str]]
     size_px: NDArray[np.int64]
     of_training: int
-    without_face: int
     skipped: Mapping[str, int]
 
     def __len__(self) -> int:
@@ -96,6 +96,8 @@ def answer_data_set(
 ) -> Answers:
     """Decode each picture, find its face, cut it as at run time, and ask the classifier.
 
+    The face is searched as for training, not as by a job: see `find_boxes`.
+
     A picture in which no face is found is cut as a whole, and counted. Rows that know none of
     the classifier's heads are passed over.
 
@@ -115,7 +117,7 @@ def answer_data_set(
     heads = classifier.heads
     said = [_stacked([], heads)]
     small = {size: [_best([], heads)] for size in FACE_SIZES}
-    without_face = 0
+    found: list[bool] = []
     while batch := list(islice(rows, _BATCH)):
         readable, pictures = [], []
         for row in batch:
@@ -124,12 +126,12 @@ def answer_data_set(
                 readable.append(row)
                 pictures.append(picture)
         crops = []
-        for picture, found in zip(pictures, find_boxes(pictures, detector), strict=True):
+        for picture, box in zip(pictures, find_boxes(pictures, detector), strict=True):
             height, width = picture.shape[:2]
-            without_face += found is None
-            box = np.array([0, 0, width, height], np.float32) if found is None else found
+            found.append(box is not None)
+            cut = np.array([0, 0, width, height], np.float32) if box is None else box
             crops += crop_faces(
-                picture, box[None], scale=classifier.crop_scale, size=classifier.crop_size
+                picture, cut[None], scale=classifier.crop_scale, size=classifier.crop_size
             )
         kept += [replace(row, sample=replace(row.sample, image=b"")) for row in readable]
         said.append(_stacked(classifier.classify(crops), heads))
@@ -148,11 +150,11 @@ def answer_data_set(
             }
         ),
         fitted=np.array([row.fitted for row in kept], bool),
+        found=np.array(found, bool),
         group=[row.sample.group for row in kept],
         groups=[row.sample.groups for row in kept],
         size_px=np.array([row.sample.size_px or 0 for row in kept], np.int64),
         of_training=sum(row.of_training for row in kept),
-        without_face=without_face,
         skipped=MappingProxyType(dict(skipped - before)),
     )
 

@@ -46,8 +46,8 @@ class Entry(TypedDict):
     Every answer counts with its best label, also where a user would see `unsure`. `ece` and
     `ece_before` (without the temperature), `coverage` and `accuracy_answered` (at
     `unsure_below`) are of the `calibration_n` faces that no temperature was fitted on.
-    `of_training` counts the faces that training uses, `without_face` those in whose picture the
-    detector found none: the whole picture was cut.
+    `of_training` counts the faces that training uses. `without_face` counts those that the detector
+    did not find, so that the whole picture was cut; `accuracy_found` is of the others.
     """
 
     model: str
@@ -76,6 +76,7 @@ class Entry(TypedDict):
     by: dict[str, dict[str, Slice]]
     of_training: int
     without_face: int
+    accuracy_found: float | None
     skipped: dict[str, int]
 
 
@@ -111,6 +112,7 @@ def _entry(asked: Asked, answers: Answers, head: str, known: NDArray[np.bool_]) 
     probabilities = answers.probabilities[head][known]
     best = probabilities.argmax(axis=1)
     figures = _figures(asked, head, answers.data_set, truth, best)
+    found = answers.found[known]
     group = _of(answers.group, known)
     intervals = intervals_of(truth, best, group, labels=len(labels))
     calibration = _calibration(
@@ -148,7 +150,8 @@ def _entry(asked: Asked, answers: Answers, head: str, known: NDArray[np.bool_]) 
         accuracy_answered=calibration.accuracy_answered,
         by=_slices(asked, answers, head, known, best),
         of_training=answers.of_training,
-        without_face=answers.without_face,
+        without_face=int((~found).sum()),
+        accuracy_found=_rounded((truth == best)[found].mean()) if found.any() else None,
         skipped=dict(answers.skipped),
     )
 

@@ -1,6 +1,6 @@
 """Runs a network over the held-out crops of the prepared data sets, between epochs.
 
-What is published comes from `measure`, which goes the whole path of run time.
+What is published comes from `measure`, which asks the files that ship.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ class Answer:
 def answers_to_examples(
     classifier: Classifier, detector: Detector, examples: Sequence[Example]
 ) -> list[Answer]:
-    """Each head's answer to each picture whose truth it has, along the path of run time.
+    """Each head's answer to each picture whose truth it has, cut as at run time.
 
     Where the detector finds no face, the whole picture is cut.
     """

@@ -1,4 +1,4 @@
-"""Measures a classifier on labelled data sets, along the path of run time."""
+"""Measures a classifier on labelled data sets, by the files and the geometry of run time."""
 
 from __future__ import annotations
 

@@ -59,8 +59,12 @@ def _name(entry: Entry) -> tuple[str, str]:
 
 
 def _accuracy(entries: Sequence[Entry]) -> str:
+    header = (
+        "head", "data set", "faces", "people", "accuracy", "balanced", "commonest", "not found",
+        "accuracy of the found",
+    )  # fmt: skip
     return markdown_table(
-        ("head", "data set", "faces", "people", "accuracy", "balanced", "commonest"),
+        header,
         [
             (
                 *_name(entry),
@@ -69,6 +73,8 @@ def _accuracy(entries: Sequence[Entry]) -> str:
                 percent_with(entry["accuracy"], entry["accuracy_interval"]),
                 percent_with(entry["balanced_accuracy"], entry["balanced_interval"]),
                 percent(entry["baseline"]),
+                str(entry["without_face"]),
+                percent(entry.get("accuracy_found")),
             )
             for entry in entries
         ],

@@ -32,7 +32,7 @@ KEYS = {
     "accuracy_interval", "balanced_accuracy", "balanced_interval", "per_class", "per_class_n",
     "per_class_interval",
     "ece", "ece_before", "coverage", "accuracy_answered", "by", "baseline", "skipped",
-    "without_face",
+    "without_face", "accuracy_found",
 }  # fmt: skip
 
 WEIGHTS = ("weights.toml", "model.onnx", "model.safetensors")

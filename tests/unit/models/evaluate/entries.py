@@ -30,11 +30,11 @@ def drawn_answers(
         at_size=at_size,
         truth=truth,
         fitted=np.arange(n) % 2 == 0,
+        found=np.ones(n, bool),
         group=[str(face) for face in range(n)],
         groups=[groups or {}] * n,
         size_px=np.zeros(n, np.int64),
         of_training=0,
-        without_face=0,
         skipped={},
     )
 

@@ -44,6 +44,7 @@ def answers(
     *,
     head: str = "gender",
     fitted: Sequence[bool] | None = None,
+    found: Sequence[bool] | None = None,
     group: Sequence[str] | None = None,
     groups: Sequence[Mapping[str, str]] | None = None,
     size_px: Sequence[int] | None = None,
@@ -60,11 +61,11 @@ def answers(
         },
         truth={head: np.array(truth)},
         fitted=np.array(fitted or [False] * n),
+        found=np.array(found or [True] * n),
         group=group or [str(face) for face in range(n)],
         groups=groups or [{}] * n,
         size_px=np.array(size_px or [0] * n),
         of_training=1,
-        without_face=2,
         skipped={"unreadable picture": 3},
     )
 
@@ -102,9 +103,18 @@ def test_shares_and_counts_by_hand() -> None:
     assert entry["per_class_interval"]["female"] == [0.3755, 0.9638]
     low, high = entry["accuracy_interval"]
     assert low < 5 / 6 < high
-    assert (entry["of_training"], entry["without_face"]) == (1, 2)
+    assert entry["of_training"] == 1
     assert entry["skipped"] == {"unreadable picture": 3}
     json.dumps(entry)
+
+
+def test_faces_that_were_not_found_are_counted_and_told_apart() -> None:
+    # The last one has no known truth; the fifth is answered wrongly.
+    found = [True, False, True, True, False, True, False]
+    entry = only(entries_of(asked(), answers(TRUTH, PROBABILITIES, found=found)))
+    assert (entry["n"], entry["without_face"], entry["accuracy_found"]) == (6, 2, 1.0)
+    none = only(entries_of(asked(), answers(TRUTH, PROBABILITIES, found=[False] * 7)))
+    assert (none["without_face"], none["accuracy_found"]) == (6, None)
 
 
 def test_frames_of_few_people_say_less() -> None:
