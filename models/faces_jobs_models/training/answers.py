@@ -52,7 +52,7 @@ class Answers:
     truth: Mapping[str, NDArray[np.int64]]
     fitted: NDArray[np.bool_]
     found: NDArray[np.bool_]
-    group: Sequence[str]
+    group: NDArray[np.str_]
     groups: Sequence[Mapping[str, str]]
     size_px: NDArray[np.int64]
     of_training: int
@@ -151,7 +151,7 @@ def answer_data_set(
         ),
         fitted=np.array([row.fitted for row in kept], bool),
         found=np.array(found, bool),
-        group=[row.sample.group for row in kept],
+        group=np.array([row.sample.group for row in kept], np.str_),
         groups=[row.sample.groups for row in kept],
         size_px=np.array([row.sample.size_px or 0 for row in kept], np.int64),
         of_training=sum(row.of_training for row in kept),

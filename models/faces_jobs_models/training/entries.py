@@ -11,22 +11,12 @@ from numpy.typing import NDArray
 
 from faces_jobs_models.training.answers import Answers
 from faces_jobs_models.training.calibration import expected_calibration_error, with_temperature
-from faces_jobs_models.training.figures import Figures, figures_of
+from faces_jobs_models.training.figures import figures_of, rounded
 from faces_jobs_models.training.intervals import Interval, intervals_of
 from faces_jobs_models.training.risk_coverage import at_threshold
+from faces_jobs_models.training.slices import Slice, slices_of
 
-_DIGITS = 4
 _SHA256_DIGITS = 12
-_SIZE_BANDS = ((1, 15), (16, 23), (24, 31), (32, 47), (48, 63), (64, None))  # pixels, both ends
-
-
-class Slice(TypedDict):
-    """Figures of some of the faces; an interval is [low, high] at 95 %."""
-
-    n: int
-    accuracy: float
-    accuracy_interval: list[float]
-    balanced_accuracy: float
 
 
 class Weights(TypedDict):
@@ -111,9 +101,19 @@ def _entry(asked: Asked, answers: Answers, head: str, known: NDArray[np.bool_]) 
     truth = answers.truth[head][known]
     probabilities = answers.probabilities[head][known]
     best = probabilities.argmax(axis=1)
-    figures = _figures(asked, head, answers.data_set, truth, best)
+    figures = figures_of(
+        model=asked.model,
+        head=head,
+        data_set=answers.data_set,
+        labels=labels,
+        truth=truth,
+        answers=best,
+    )
+    if figures is None:
+        raise ValueError(f"no face of {answers.data_set} has a known {head}")
     found = answers.found[known]
-    group = _of(answers.group, known)
+    group = answers.group[known]
+    people = len(np.unique(group))
     intervals = intervals_of(truth, best, group, labels=len(labels))
     calibration = _calibration(
         probabilities[~answers.fitted[known]],
@@ -127,13 +127,13 @@ def _entry(asked: Asked, answers: Answers, head: str, known: NDArray[np.bool_]) 
         head=head,
         dataset=answers.data_set,
         n=figures.n,
-        people=len(set(group)) if len(set(group)) < figures.n else None,
-        accuracy=_rounded(figures.accuracy),
+        people=people if people < figures.n else None,
+        accuracy=rounded(figures.accuracy),
         accuracy_interval=_ends(intervals.accuracy),
-        balanced_accuracy=_rounded(figures.balanced_accuracy),
+        balanced_accuracy=rounded(figures.balanced_accuracy),
         balanced_interval=_ends(intervals.balanced),
-        baseline=_rounded(figures.baseline),
-        per_class={label: _rounded(share) for label, share in figures.recall.items()},
+        baseline=rounded(figures.baseline),
+        per_class={label: rounded(share) for label, share in figures.recall.items()},
         per_class_n={label: n for label, n in figures.count.items() if n},
         per_class_interval={
             label: _ends(interval)
@@ -148,10 +148,10 @@ def _entry(asked: Asked, answers: Answers, head: str, known: NDArray[np.bool_]) 
         unsure_below=calibration.unsure_below,
         coverage=calibration.coverage,
         accuracy_answered=calibration.accuracy_answered,
-        by=_slices(asked, answers, head, known, best),
+        by=slices_of(answers, head, labels, known),
         of_training=answers.of_training,
         without_face=int((~found).sum()),
-        accuracy_found=_rounded((truth == best)[found].mean()) if found.any() else None,
+        accuracy_found=rounded((truth == best)[found].mean()) if found.any() else None,
         skipped=dict(answers.skipped),
     )
 
@@ -175,7 +175,7 @@ def _calibration(
 ) -> _Calibration:
     if not len(truth):
         return _Calibration(
-            n=0, temperature=_rounded(temperature), unsure_below=_rounded(unsure_below)
+            n=0, temperature=rounded(temperature), unsure_below=rounded(unsure_below)
         )
     coverage, accuracy = at_threshold(
         probabilities.max(axis=1), probabilities.argmax(axis=1) == truth, unsure_below
@@ -184,12 +184,12 @@ def _calibration(
     before = with_temperature(probabilities, 1 / temperature)
     return _Calibration(
         n=len(truth),
-        temperature=_rounded(temperature),
-        unsure_below=_rounded(unsure_below),
-        ece=_rounded(expected_calibration_error(probabilities, truth)),
-        ece_before=_rounded(expected_calibration_error(before, truth)),
-        coverage=_rounded(coverage),
-        accuracy_answered=None if accuracy is None else _rounded(accuracy),
+        temperature=rounded(temperature),
+        unsure_below=rounded(unsure_below),
+        ece=rounded(expected_calibration_error(probabilities, truth)),
+        ece_before=rounded(expected_calibration_error(before, truth)),
+        coverage=rounded(coverage),
+        accuracy_answered=None if accuracy is None else rounded(accuracy),
     )
 
 
@@ -207,91 +207,5 @@ def confusion_of(
     }
 
 
-def size_band(size_px: int) -> str:
-    """The band that a face of this height (1 and more) is counted in: `16-23`, ..., `64+`."""
-    for first, last in _SIZE_BANDS:
-        if last is None or size_px <= last:
-            return f"{first}+" if last is None else f"{first}-{last}"
-    raise AssertionError("the last band has no end")
-
-
-def _slices(
-    asked: Asked,
-    answers: Answers,
-    head: str,
-    known: NDArray[np.bool_],
-    best: NDArray[np.int64],
-) -> dict[str, dict[str, Slice]]:
-    truth = answers.truth[head][known]
-    group = _of(answers.group, known)
-    by = {
-        "size_px": {
-            str(size): _slice(asked, head, truth, at_size[head][known], group)
-            for size, at_size in answers.at_size.items()
-        }
-    }
-    original = np.array([size_band(size) if size else "" for size in answers.size_px[known]])
-    groups = [group for group, is_known in zip(answers.groups, known, strict=True) if is_known]
-    kinds = sorted({kind for group in groups for kind in group} - {head})
-    values = {kind: np.array([group.get(kind, "") for group in groups]) for kind in kinds}
-    for kind, of_face in {"original_size_px": original, **values}.items():
-        names = set(of_face.tolist()) - {""}
-        found = {
-            name: _slice(asked, head, truth[chosen], best[chosen], _of(group, chosen))
-            for name in sorted(names, key=_natural)
-            for chosen in [of_face == name]
-        }
-        if found:
-            by[kind] = found
-    return by
-
-
-def _of(names: Sequence[str], chosen: NDArray[np.bool_]) -> list[str]:
-    return [name for name, is_chosen in zip(names, chosen, strict=True) if is_chosen]
-
-
-def _slice(
-    asked: Asked,
-    head: str,
-    truth: NDArray[np.int64],
-    best: NDArray[np.int64],
-    group: Sequence[str],
-) -> Slice:
-    figures = _figures(asked, head, "", truth, best)
-    intervals = intervals_of(truth, best, group, labels=len(asked.heads[head]))
-    return Slice(
-        n=figures.n,
-        accuracy=_rounded(figures.accuracy),
-        accuracy_interval=_ends(intervals.accuracy),
-        balanced_accuracy=_rounded(figures.balanced_accuracy),
-    )
-
-
-def _figures(
-    asked: Asked, head: str, data_set: str, truth: NDArray[np.int64], best: NDArray[np.int64]
-) -> Figures:
-    figures = figures_of(
-        model=asked.model,
-        head=head,
-        data_set=data_set,
-        labels=asked.heads[head],
-        truth=truth,
-        answers=best,
-    )
-    if figures is None:
-        raise ValueError(f"no face of {data_set or 'a slice'} has a known {head}")
-    return figures
-
-
-def _natural(name: str) -> tuple[int, str]:
-    # "64+" after "16-23"; words by the alphabet.
-    digits = name[: len(name) - len(name.lstrip("0123456789"))]
-    return (int(digits) if digits else -1, name)
-
-
-def _rounded(value: float) -> float:
-    return round(float(value), _DIGITS)
-
-
 def _ends(interval: Interval) -> list[float]:
-    return [_rounded(end) for end in interval]
+    return [rounded(end) for end in interval]

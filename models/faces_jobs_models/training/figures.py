@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+_DIGITS = 4
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
@@ -71,3 +73,8 @@ def figures_of(
         recall=recall,
         count=count,
     )
+
+
+def rounded(share: float) -> float:
+    """As figures are told."""
+    return round(float(share), _DIGITS)

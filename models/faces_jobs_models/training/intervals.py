@@ -28,7 +28,7 @@ class Intervals:
 
 
 def intervals_of(
-    truth: NDArray[np.int64], answers: NDArray[np.int64], group: Sequence[str], *, labels: int
+    truth: NDArray[np.int64], answers: NDArray[np.int64], group: NDArray[np.str_], *, labels: int
 ) -> Intervals:
     """What the figures of these faces could have been, had others of their kind been measured.
 
@@ -40,7 +40,7 @@ def intervals_of(
     Args:
         truth: (n,) label indices, all known; n is not 0.
         answers: (n,) label indices.
-        group: n names.
+        group: (n,) names.
         labels: how many there are.
     """
     right = np.bincount(truth[truth == answers], minlength=labels)
@@ -53,7 +53,7 @@ def intervals_of(
             for pair in zip(right.tolist(), counts.tolist(), strict=True)
         ],
     )
-    _, of_face = np.unique(np.asarray(group), return_inverse=True)
+    _, of_face = np.unique(group, return_inverse=True)
     groups = int(of_face.max()) + 1
     if groups == len(truth):
         return by_face

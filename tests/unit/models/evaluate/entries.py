@@ -31,7 +31,7 @@ def drawn_answers(
         truth=truth,
         fitted=np.arange(n) % 2 == 0,
         found=np.ones(n, bool),
-        group=[str(face) for face in range(n)],
+        group=np.array([str(face) for face in range(n)]),
         groups=[groups or {}] * n,
         size_px=np.zeros(n, np.int64),
         of_training=0,

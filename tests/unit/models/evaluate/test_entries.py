@@ -19,8 +19,8 @@ from faces_jobs_models.training.entries import (
     Weights,
     confusion_of,
     entries_of,
-    size_band,
 )
+from faces_jobs_models.training.slices import size_band
 
 GENDER = MODELS["gender"]
 
@@ -62,7 +62,7 @@ def answers(
         truth={head: np.array(truth)},
         fitted=np.array(fitted or [False] * n),
         found=np.array(found or [True] * n),
-        group=group or [str(face) for face in range(n)],
+        group=np.array(group or [str(face) for face in range(n)]),
         groups=groups or [{}] * n,
         size_px=np.array(size_px or [0] * n),
         of_training=1,

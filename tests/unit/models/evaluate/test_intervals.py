@@ -79,7 +79,7 @@ def of_groups(*groups: list[tuple[int, int]]) -> Intervals:
             truth += [label] * n
             answers += [label] * right + [-1] * (n - right)
             group += [str(name)] * n
-    return intervals_of(np.array(truth), np.array(answers), group, labels=labels)
+    return intervals_of(np.array(truth), np.array(answers), np.array(group), labels=labels)
 
 
 def test_faces_that_are_alone_are_drawn_one_by_one() -> None:
