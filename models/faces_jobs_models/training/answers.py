@@ -205,16 +205,9 @@ def _chosen(samples: Iterable[Sample], heads: tuple[str, ...], wanted: Wanted) -
 def _measurable(
     samples: Iterable[Sample], heads: tuple[str, ...], wanted: Wanted
 ) -> Iterator[_Row]:
-    held_out = 0
-    half = calibration_half(0)
     for sample in samples:
         of_training = wanted.trained_on and not sample.held_out
-        fitted = False
-        if wanted.trained_on and sample.held_out:
-            if held_out >= len(half):
-                half = calibration_half(2 * len(half) + 1024)
-            fitted = bool(half[held_out])
-            held_out += 1
+        fitted = wanted.trained_on and sample.held_out and bool(calibration_half([sample.group])[0])
         if wanted.held_out_only and of_training:
             continue
         if any(sample.truth.get(head, UNKNOWN) != UNKNOWN for head in heads):

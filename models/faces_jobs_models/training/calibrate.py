@@ -40,7 +40,7 @@ def calibrate(
     truth: dict[str, list[NDArray[np.int64]]] = {head: [] for head in heads}
     for data in data_sets:
         rows = np.nonzero(data.held_out)[0]
-        rows = rows[calibration_half(len(rows))]
+        rows = rows[calibration_half(data.group[rows])]
         for start in range(0, len(rows), _BATCH):
             picked = rows[start : start + _BATCH]
             crops = torch.from_numpy(np.asarray(data.crops[picked]))

@@ -30,6 +30,7 @@ class Asked:
     data_set: str
     probabilities: Mapping[str, NDArray[np.float32]]  # (n, labels)
     truth: Mapping[str, NDArray[np.int64]]  # (n,), -1 where unknown
+    group: NDArray[np.str_]  # (n,)
 
 
 def ask(
@@ -56,6 +57,7 @@ def ask(
                 data_set=data.name,
                 probabilities={head: np.concatenate(rows_of) for head, rows_of in said.items()},
                 truth={head: data.truth[head][rows] for head in heads},
+                group=data.group[rows],
             )
         )
     return asked

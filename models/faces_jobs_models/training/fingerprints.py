@@ -44,7 +44,7 @@ class SampleHash:
     def add(self, sample: Sample) -> None:
         """The next one."""
         told = [(head, target.tolist()) for head, target in sorted(sample.targets.items())]
-        said = f"{sample.held_out} {told} {sorted(sample.truth.items())}\n"
+        said = f"{sample.held_out} {sample.group} {told} {sorted(sample.truth.items())}\n"
         self._hash.update(said.encode())
         self._hash.update(hashlib.sha256(sample.image).digest())
 

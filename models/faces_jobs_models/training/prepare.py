@@ -36,8 +36,8 @@ class Prepared:
     `crops` (n, side, side, channels) uint8 BGR or gray, side = 64 x MARGIN; `inside` (n, 4)
     float32 is the part of each crop that lies in the picture, as left, top, right, bottom in
     0..1; `targets` head -> (n, labels), rows of zeros where unknown; `truth` head -> (n,) with
-    -1 where unknown; `held_out` (n,) bool. `content` is the same for the same pictures, labels,
-    sides and detector, wherever they lie and whenever they were cut.
+    -1 where unknown; `held_out` (n,) bool; `group` (n,) as in a `Sample`. `content` is the same
+    for the same pictures, labels, sides and detector, wherever they lie.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Prepared:
     crops: NDArray[np.uint8]
     inside: NDArray[np.float32]
     held_out: NDArray[np.bool_]
+    group: NDArray[np.str_]
     targets: Mapping[str, NDArray[np.float32]]
     truth: Mapping[str, NDArray[np.int64]]
 
@@ -97,6 +98,7 @@ def prepare(
         crops=np.load(folder / "crops.npy", mmap_mode="r"),
         inside=labels["inside"],
         held_out=labels["held_out"],
+        group=labels["group"],
         targets={head: labels[f"target_{head}"] for head in HEADS},
         truth={head: labels[f"truth_{head}"] for head in HEADS},
     )
@@ -169,6 +171,7 @@ def _labels(
     labels: dict[str, NDArray[Any]] = {
         "inside": np.array(inside, np.float32).reshape(-1, 4),
         "held_out": np.array([sample.held_out for sample in samples], bool),
+        "group": np.array([sample.group for sample in samples], np.str_),
     }
     for head, names in HEADS.items():
         unknown = np.zeros(len(names), np.float32)

@@ -144,7 +144,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             body=BodyConfig(in_channels=1, stem=32, widths=(64, 128, 192), blocks=(1, 1, 1)),
             dropout=0.3,
             adjustment=MappingProxyType({"expression": 0.4}),
-            lean=MappingProxyType({"expression": 0.1}),  # chosen on the calibration half
+            lean=MappingProxyType({"expression": 0.1}),  # chosen on half of what is held out
             head_weights=MappingProxyType({"expression": 1.0}),
             # Large holes and faces of 16 pixels leave no expression to learn from.
             augmentation=Augmentation(
@@ -171,8 +171,8 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 {"illumination": 0.9, "pose": 1.0, "occlusion": 1.0, "age": 1.2, "makeup": 0.5}
             ),
             auxiliary=MappingProxyType({"gender": 0.3}),
-            # Chosen on the calibration half, where it costs less accuracy than it brings balanced
-            # accuracy. Illumination and occlusion would pay more than they get.
+            # Chosen on half of what is held out, where it costs less accuracy than it brings of the
+            # balanced one. Illumination and occlusion would pay more than they get.
             lean=MappingProxyType({"pose": 0.3, "age": 0.2, "makeup": 0.2}),
             # Brightness is what the illumination head reads, a hole what the occlusion head does.
             augmentation=Augmentation(

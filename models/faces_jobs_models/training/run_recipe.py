@@ -146,7 +146,7 @@ def _draw_held_out(
 ) -> None:
     heads = record.heads
     for asked in ask(heads, answer_with(trained.network), data_sets, crop_size=recipe.crop_size):
-        reported = ~calibration_half(len(next(iter(asked.truth.values()))))
+        reported = ~calibration_half(asked.group)
         for head, labels in heads.items():
             calibration = record.calibration[head]
             before = asked.probabilities[head]

@@ -206,3 +206,4 @@ def test_the_crops_are_those_of_each_picture_in_order(tmp_path: Path) -> None:
         single = cut(pack(alone, [images[index]]), alone / "out")
         np.testing.assert_array_equal(one.crops[index], single.crops[0])
         np.testing.assert_array_equal(one.inside[index], single.inside[0])
+    assert one.group.tolist() == [str(row) for row in range(1, 41)]

@@ -157,7 +157,21 @@ def test_the_threshold_keeps_its_promises(faces: list[tuple[float, bool]]) -> No
     assert at_threshold(probabilities.max(axis=1), right, 1.1) == (0.0, None)
 
 
-def test_half_of_the_faces_are_fitted_on_whatever_their_number() -> None:
-    half = calibration_half(4000)
+def test_half_of_the_people_are_fitted_on_whatever_the_order_of_their_faces() -> None:
+    people = [f"person {number}" for number in range(4000)]
+    half = calibration_half(people)
     assert 1850 < half.sum() < 2150
-    np.testing.assert_array_equal(calibration_half(100), half[:100])
+    np.testing.assert_array_equal(calibration_half(people[::-1]), half[::-1])
+    twice = calibration_half([one for one in people for _ in range(2)])
+    np.testing.assert_array_equal(twice[::2], twice[1::2])
+
+
+def test_the_same_actors_as_ever_are_fitted_on() -> None:
+    held_out = (
+        "Aarthi", "Annapoorna", "Avinash", "Bhanupriya", "Loknath", "Madhavan", "Mammukoya",
+        "PrakashRaj", "SharukhKhan", "Simran", "Thilakan", "Umashri", "Vishnuvardhan",
+    )  # fmt: skip
+    fitted = calibration_half(held_out)
+    assert [actor for actor, on in zip(held_out, fitted, strict=True) if on] == [
+        "Bhanupriya", "Madhavan", "PrakashRaj", "Simran", "Thilakan", "Umashri", "Vishnuvardhan",
+    ]  # fmt: skip
