@@ -49,7 +49,7 @@ def open_storage(settings: Settings) -> Storage:
     except ModuleNotFoundError as error:
         raise SettingsError(
             f"FACES_JOBS_STORAGE names a bucket, and {error.name} is not installed: "
-            "pip install 'faces-jobs[s3]'."
+            "install faces-jobs with its extra s3."
         ) from error
     return BucketStorage(
         folder,

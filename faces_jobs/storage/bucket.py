@@ -89,10 +89,6 @@ class BucketStorage(Storage):
             finally:
                 self._try_delete([_mark(token)])
 
-    def has_workspace(self, token: str) -> bool:
-        """Whether somebody on any machine works under this token; see `Storage`."""
-        return super().has_workspace(token) or any(self._bucket.list(_mark(token)))
-
     def workspaces(self) -> Iterator[tuple[str, float]]:
         """Tokens that have a mark, with the seconds since it was made."""
         for one in self._bucket.list("work/"):

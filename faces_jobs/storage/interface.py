@@ -165,12 +165,8 @@ class Storage(ABC):
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def has_workspace(self, token: str) -> bool:
-        """Whether somebody works, or died at work, under this token."""
-        return (self.folder / "work" / token).exists()
-
     def workspaces(self) -> Iterator[tuple[str, float]]:
-        """Tokens that have a workspace, with the seconds since anything in it changed."""
+        """Tokens under which somebody works, or died at work, and the seconds since it changed."""
         for path in entries(self.folder / "work"):
             if _TOKEN.fullmatch(path.name):
                 yield path.name, idle_seconds(path)

