@@ -88,6 +88,10 @@ def run(settings: Settings, /, **arguments: Any) -> None:
         raise DeviceError("There is no screen for --show: leave it out, or set DISPLAY.")
 
     with needing_packages("worker"):
+        # Before PyAV: both bring libxcb under one name, and with PyAV's OpenCV's window waits for
+        # its screen for ever.
+        import cv2  # noqa: F401
+
         from faces_jobs.cli.local_run import run_camera, run_files
         from faces_jobs.logs import configure_logs
         from faces_jobs_models.catalog import open_catalog_of
