@@ -33,6 +33,10 @@ class Square:
     colour: Colour = RED
 
 
+# A picture that shows how it is turned.
+CORNERS = [Square(0, 0, 16, RED), Square(48, 0, 16, GREEN), Square(0, 32, 16, BLUE)]
+
+
 @dataclass(frozen=True, slots=True)
 class Sound:
     """One audio track: a tone of so many seconds that begins so long after the picture."""

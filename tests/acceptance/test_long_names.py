@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import Browser, Page
 
 from faces_jobs.client import Client
 from faces_jobs.db.session import open_database
 from faces_jobs.storage import LocalStorage
-from tests.acceptance.browser import DESK, PHONE, open_browser, watched_page
-from tests.acceptance.web import RunningWeb, running_web
+from tests.acceptance.browser import DESK, PHONE, watched_page
+from tests.acceptance.web import RunningWeb
 from tests.unit.web import worked
 from tests.unit.web.media_files import png
 
@@ -21,30 +18,14 @@ NAME = f"holiday/{'x' * 230}.png"
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_browser() as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def web(
-    browser: Browser,  # noqa: ARG001 (no server is started where there is no browser)
-    sqlite_template: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[RunningWeb]:
-    with running_web(tmp_path_factory.mktemp("web"), sqlite_template) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def job(web: RunningWeb, tmp_path_factory: pytest.TempPathFactory) -> str:
+def job(idle_web: RunningWeb, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A job that was worked off, of two files."""
     path = tmp_path_factory.mktemp("pictures") / "a.png"
     path.write_bytes(png(64, 64))
-    with Client(web.url) as client:
+    with Client(idle_web.url) as client:
         job = client.submit_files([(NAME, path), ("b.png", path)], {"label": LABEL})
-    with open_database(f"sqlite:///{web.data}/faces_jobs.db") as database:
-        worked.finish(database, LocalStorage(web.data / "files"), job.id)
+    with open_database(f"sqlite:///{idle_web.data}/faces_jobs.db") as database:
+        worked.finish(database, LocalStorage(idle_web.data / "files"), job.id)
     return job.id
 
 
@@ -56,15 +37,15 @@ def bottom_of(page: Page, selector: str) -> float:
 
 @pytest.mark.parametrize("viewport", [DESK, PHONE])
 def test_long_names_leave_room_for_all_else(
-    browser: Browser, web: RunningWeb, job: str, viewport: dict[str, int]
+    browser: Browser, idle_web: RunningWeb, job: str, viewport: dict[str, int]
 ) -> None:
     with watched_page(browser, viewport=viewport) as watched:
         page = watched.page
         for part in ("", "/faces", "/tracks", "/files", "/items", "/items/1"):
-            page.goto(f"{web.url}/jobs/{job}{part}")
+            page.goto(f"{idle_web.url}/jobs/{job}{part}")
             assert watched.fits(), part
             assert bottom_of(page, "h1") < viewport["height"] / 2, part
-        page.goto(f"{web.url}/jobs/{job}/faces?item=1")
+        page.goto(f"{idle_web.url}/jobs/{job}/faces?item=1")
         box = page.locator("#faces tbody td:nth-child(5)").first.bounding_box()
         assert box is not None
         if viewport is DESK:
@@ -72,6 +53,6 @@ def test_long_names_leave_room_for_all_else(
         else:
             assert box["x"] < 1.5 * viewport["width"], "a little scrolling, not a journey"
         assert page.locator("#faces tbody td.name").first.get_attribute("title") == NAME
-        page.goto(f"{web.url}/jobs")
+        page.goto(f"{idle_web.url}/jobs")
         assert bottom_of(page, "tbody tr") < viewport["height"]
         assert page.locator(".job-link").get_attribute("title") == LABEL

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from faces_jobs.client import Client
-from tests.acceptance.browser import PHONE, drop_files, open_browser, watched_page
+from tests.acceptance.browser import PHONE, drop_files, watched_page
 from tests.acceptance.service import RunningService, running_service
 from tests.acceptance.web import running_web
 from tests.unit.web.media_files import png
@@ -22,12 +22,6 @@ pytestmark = pytest.mark.timeout(900)  # a whole clip, also on a busy machine
 JOB_SECONDS = 240
 TOKEN = "the-access-token-of-the-test"
 JOB_PAGE = re.compile(r".*/jobs/[0-9a-f-]{36}$")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_browser() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

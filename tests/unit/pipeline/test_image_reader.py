@@ -18,10 +18,9 @@ from faces_jobs.errors import FrameSizeError, MediaError, TruncatedError, Unknow
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.values import Frame, MediaInfo
 from tests import clips
-from tests.clips import BLUE, GREEN, RED, Square
+from tests.clips import CORNERS, RED
 
 MAX_PIXELS = 1_000_000
-CORNERS = [Square(0, 0, 16, RED), Square(48, 0, 16, GREEN), Square(0, 32, 16, BLUE)]
 
 
 def read(path: Path, *, max_pixels: int = MAX_PIXELS) -> tuple[MediaInfo, list[Frame]]:
