@@ -141,20 +141,18 @@ def remove_orphans(
     orphan_seconds: float = ORPHAN_SECONDS,
     seconds_of: SecondsOf = by_age,
 ) -> int:
-    """Remove those of these folders of jobs, and of their attempts, that no row speaks of.
+    """Remove those of these few folders of jobs, and of their attempts, that no row speaks of.
 
     What is one for less than `orphan_seconds` is left: it may be about to get its row.
     """
     removed = 0
-    for start in range(0, len(folders), MOST_AT_ONCE):
-        part = folders[start : start + MOST_AT_ONCE]
-        existing = existing_jobs(database, [folder.job_id for folder in part])
-        for folder in part:
-            if folder.job_id in existing:
-                removed += _remove_attempts(database, storage, folder, orphan_seconds, seconds_of)
-            elif seconds_of(folder.job_id, folder.age_seconds) >= orphan_seconds:
-                storage.delete_job(folder.job_id)
-                removed += 1
+    existing = existing_jobs(database, [folder.job_id for folder in folders])
+    for folder in folders:
+        if folder.job_id in existing:
+            removed += _remove_attempts(database, storage, folder, orphan_seconds, seconds_of)
+        elif seconds_of(folder.job_id, folder.age_seconds) >= orphan_seconds:
+            storage.delete_job(folder.job_id)
+            removed += 1
     if removed:
         _log.info("removed %d folders that no row speaks of", removed)
     return removed

@@ -52,7 +52,7 @@ class PartReader(VideoReader):
             self._decoded.close()
             self._first = None
             # What leads up to the part is another's.
-            self._damage = Damage(part.start_pts, part.end_pts, fields=self._fields)
+            self._damage = Damage(part.start_pts, part.end_pts)
             decoded = self._decode(self._from_key(part.key))
             self._opened.callback(decoded.close)
         yield from self._place(

@@ -64,8 +64,7 @@ class VideoReader:
         self._max_pixels = max_pixels
         with ExitStack() as opened:
             self._open(opened)
-            self._fields = may_be_fields(self._stream, demuxer)
-            self._damage = Damage(fields=self._fields)
+            self._damage = Damage(fields=may_be_fields(self._stream, demuxer))
             self._decoded = self._decode(self._container.demux())
             opened.callback(self._decoded.close)
             self._first = next(self._decoded, None)

@@ -61,14 +61,21 @@ class ItemArtifacts:
     def rows(self, stored: Mapping[str, StoredFile]) -> list[NewArtifact]:
         """What makes this item's files visible, of those that were published."""
         return [
-            NewArtifact(
-                kind=kind,
-                name=name,
-                media_type=MEDIA_TYPES[Path(name).suffix],
-                bytes=stored[name].bytes,
-                sha256=stored[name].sha256,
-                storage_key=stored[name].key,
-                track=track,
-            )
+            artifact_row(kind, name, MEDIA_TYPES[Path(name).suffix], stored[name], track=track)
             for name, (kind, track) in self._kinds.items()
         ]
+
+
+def artifact_row(
+    kind: str, name: str, media_type: str, file: StoredFile, *, track: int | None = None
+) -> NewArtifact:
+    """What makes a published file visible."""
+    return NewArtifact(
+        kind=kind,
+        name=name,
+        media_type=media_type,
+        bytes=file.bytes,
+        sha256=file.sha256,
+        storage_key=file.key,
+        track=track,
+    )

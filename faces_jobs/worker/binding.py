@@ -8,13 +8,12 @@ import shutil
 from pathlib import Path
 
 from faces_jobs.db.claims import SegmentClaim
-from faces_jobs.db.outcomes import NewArtifact
 from faces_jobs.db.part_questions import file_folders
 from faces_jobs.db.parts import finish_bind
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.sinks.annotated import VIDEO_SUFFIX
 from faces_jobs.sinks.joined import join_parts
-from faces_jobs.worker.artifacts import MEDIA_TYPES
+from faces_jobs.worker.artifacts import MEDIA_TYPES, artifact_row
 from faces_jobs.worker.attempt import Attempt, attempt_at
 from faces_jobs.worker.between import DRAWN, LENGTH, SHOT, files_between
 from faces_jobs.worker.names import artifact_stem
@@ -43,14 +42,8 @@ def bind(claim: SegmentClaim, worker: Worker) -> bool:
             _join(list(parts.values()), out / name, attempt)
             kinds[name] = ("annotated_video", None)
         artifacts = [
-            NewArtifact(
-                kind=kinds[name][0],
-                name=name,
-                media_type=MEDIA_TYPES[Path(name).suffix],
-                bytes=file.bytes,
-                sha256=file.sha256,
-                storage_key=file.key,
-                track=kinds[name][1],
+            artifact_row(
+                kinds[name][0], name, MEDIA_TYPES[Path(name).suffix], file, track=kinds[name][1]
             )
             for name, file in attempt.publish().items()
         ]

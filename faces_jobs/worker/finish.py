@@ -11,7 +11,6 @@ from typing import TypeVar
 from faces_jobs.db.claims import JobClaim, claim_job, renew_job
 from faces_jobs.db.job_endings import finish_job as record_exports
 from faces_jobs.db.job_endings import hand_back_job
-from faces_jobs.db.outcomes import NewArtifact
 from faces_jobs.db.rows import CHUNK, read_faces, read_tracks
 from faces_jobs.db.space import park_job
 from faces_jobs.errors import (
@@ -30,6 +29,7 @@ from faces_jobs.sinks.exports import (
     write_tracks_csv,
 )
 from faces_jobs.storage import told_when_full
+from faces_jobs.worker.artifacts import artifact_row
 from faces_jobs.worker.backoff import pause_seconds, storage_pause_seconds
 from faces_jobs.worker.heartbeat import Heartbeat, StopRequestedError
 from faces_jobs.worker.record import Published, record
@@ -112,14 +112,7 @@ def _finish(claim: JobClaim, worker: Worker) -> None:
         )
         heartbeat.stop()
         artifacts = [
-            NewArtifact(
-                kind=EXPORTS[name][0],
-                name=name,
-                media_type=EXPORTS[name][1],
-                bytes=file.bytes,
-                sha256=file.sha256,
-                storage_key=file.key,
-            )
+            artifact_row(EXPORTS[name][0], name, EXPORTS[name][1], file)
             for name, file in stored.items()
         ]
         status = record(
