@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 
-from faces_jobs.db.claims import SegmentClaim, claim_segment
+from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.db.jobs import NewItem, store_job
+from faces_jobs.db.leases import claim_segment
 from faces_jobs.db.outcomes import ItemFacts, NewArtifact, SegmentResults
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ItemRow

@@ -11,16 +11,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, delete, insert, or_, select, update
+from sqlalchemy import bindparam, delete, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.artifacts import artifact_values
 from faces_jobs.db.blocks import write_block
-from faces_jobs.db.claims import SegmentClaim, held, lost
+from faces_jobs.db.claims import Bundle, SegmentClaim, all_mine, held, lost
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.conditions import is_ready, of_active_job
 from faces_jobs.db.jobs import finish_if_last
-from faces_jobs.db.moves import move_items, move_segments, past_the_session, sources
+from faces_jobs.db.leases import taken_by
+from faces_jobs.db.moves import move_items, past_the_session, sources
 from faces_jobs.db.outcomes import SegmentResults
 from faces_jobs.db.rows import face_values, model_values, track_values
 from faces_jobs.db.session import Database
@@ -37,9 +38,6 @@ from faces_jobs.db.tables import (
 from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.jobs.stages import Stage
 from faces_jobs.jobs.status import ITEM_MOVES, ItemStatus, SegmentStatus
-
-Bundle = Sequence[SegmentClaim]
-"""Claims on segments of one job, which share a token."""
 
 Ended = tuple[SegmentClaim, "SegmentResults | ErrorDocument"]
 """An image with what came of it, or with why it can't be processed."""
@@ -61,7 +59,6 @@ def take_beside(
     """Take up to `limit` more images of the claim's job that nobody has tried yet."""
     if limit < 1:
         return []
-    now = now_seconds()
     free = (
         select(SegmentRow.id)
         .join(ItemRow, ItemRow.id == SegmentRow.item_id)
@@ -83,19 +80,7 @@ def take_beside(
         taken = session.scalars(
             past_the_session(update(SegmentRow))
             .where(SegmentRow.id.in_(ids), SegmentRow.status == SegmentStatus.QUEUED)
-            .values(
-                status=SegmentStatus.RUNNING,
-                lease_token=claim.token,
-                lease_until=now + lease_seconds,
-                attempts=1,
-                worker=worker,
-                started_at=now,
-                frames_done=0,
-                not_before=None,
-                last_error=None,
-                exit_signal=None,
-                peak_memory_bytes=None,
-            )
+            .values(**taken_by(worker, token=claim.token, lease_seconds=lease_seconds))
             .returning(SegmentRow.id)
         ).all()
         rows = session.execute(
@@ -105,7 +90,7 @@ def take_beside(
             .order_by(SegmentRow.id)
         ).all()
         items = [row.ItemRow.id for row in rows]
-        begun = move_items(ItemStatus.RUNNING, ItemRow.id.in_(items), started_at=now)
+        begun = move_items(ItemStatus.RUNNING, ItemRow.id.in_(items), started_at=now_seconds())
         session.execute(past_the_session(begun))
     return [
         replace(
@@ -138,7 +123,7 @@ def renew_bundle(
     """
     renewed = (
         past_the_session(update(SegmentRow))
-        .where(*_ours(bundle))
+        .where(all_mine(bundle))
         .values(lease_until=now_seconds() + lease_seconds, peak_memory_bytes=peak_memory_bytes)
         .returning(SegmentRow.id)
     )
@@ -147,24 +132,6 @@ def renew_bundle(
         status = session.scalar(select(JobRow.status).where(JobRow.id == bundle[0].job_id))
     if status is not None and not status.active:
         raise held(status)
-
-
-def hand_back_bundle(database: Database, bundle: Bundle, *, delay_seconds: float = 0.0) -> None:
-    """Put segments back, to be taken after `delay_seconds`; it costs no attempt.
-
-    Those that are not ours any more are left as they are.
-    """
-    with database.begin() as session:
-        session.execute(
-            move_segments(
-                SegmentStatus.QUEUED,
-                *_ours(bundle),
-                lease_token=None,
-                lease_until=None,
-                attempts=SegmentRow.attempts - 1,
-                not_before=now_seconds() + delay_seconds if delay_seconds else None,
-            )
-        )
 
 
 def finish_bundle(database: Database, results: Sequence[Ended]) -> bool:
@@ -178,7 +145,7 @@ def finish_bundle(database: Database, results: Sequence[Ended]) -> bool:
     with database.begin() as session:
         locked = session.scalars(
             select(SegmentRow.id)
-            .where(*_ours(bundle))
+            .where(all_mine(bundle))
             .order_by(SegmentRow.id)
             .with_for_update(key_share=True)
         ).all()
@@ -195,15 +162,6 @@ def finish_bundle(database: Database, results: Sequence[Ended]) -> bool:
         _end_segments(session, results)
         _end_items(session, results)
         return finish_if_last(session, job_id)
-
-
-def _ours(bundle: Bundle) -> tuple[ColumnElement[bool], ...]:
-    """The fence, as `claims.mine` is for one."""
-    return (
-        SegmentRow.id.in_([claim.segment_id for claim in bundle]),
-        SegmentRow.lease_token == bundle[0].token,
-        SegmentRow.status == SegmentStatus.RUNNING,
-    )
 
 
 def _check_all(session: Session, bundle: Bundle, found: Sequence[int]) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import case, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.artifacts import insert_artifacts
-from faces_jobs.db.claims import SegmentClaim, lost, mine
+from faces_jobs.db.claims import SegmentClaim, lock_claim
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.evidence import keep_evidence
 from faces_jobs.db.item_facts import record_facts
@@ -126,38 +126,6 @@ def fail_job(database: Database, claim: SegmentClaim, error: ErrorDocument) -> b
         return finish_if_last(session, job_id)
 
 
-def hand_back(
-    database: Database,
-    claim: SegmentClaim,
-    *,
-    reason: str,
-    counts: bool,
-    delay_seconds: float = 0.0,
-) -> None:
-    """Put a segment back into the queue, for any worker to take after `delay_seconds`.
-
-    With `counts` the attempt counts against the limit (something failed); without it does not
-    (this worker was told to stop), and the sweep rings at once.
-
-    Raises:
-        CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
-    """
-    with database.begin() as session:
-        lock_claim(session, claim)
-        session.execute(
-            move_segments(
-                SegmentStatus.QUEUED,
-                mine(claim),
-                lease_token=None,
-                lease_until=None,
-                last_error=reason,
-                attempts=SegmentRow.attempts if counts else SegmentRow.attempts - 1,
-                last_rung_at=now_seconds() if counts else None,
-                not_before=now_seconds() + delay_seconds if delay_seconds else None,
-            )
-        )
-
-
 def end_item(session: Session, *, segment_id: int, error: ErrorDocument | None) -> bool:
     """End a segment whose row is locked, and its item with its last segment.
 
@@ -203,14 +171,3 @@ def end_item(session: Session, *, segment_id: int, error: ErrorDocument | None) 
 
 def _end_segment(session: Session, claim: SegmentClaim, error: ErrorDocument | None) -> bool:
     return end_item(session, segment_id=claim.segment_id, error=error)
-
-
-def lock_claim(session: Session, claim: SegmentClaim) -> None:
-    """Lock a segment's row while the claim on it holds.
-
-    Raises:
-        CancelledError, LeaseLostError: it does not.
-    """
-    held = session.scalar(select(SegmentRow.id).where(mine(claim)).with_for_update(key_share=True))
-    if held is None:
-        raise lost(session, claim)

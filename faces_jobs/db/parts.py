@@ -13,8 +13,8 @@ from sqlalchemy import delete, func, insert, select, update
 
 from faces_jobs.db.artifacts import insert_artifacts
 from faces_jobs.db.blocks import forget_blocks
-from faces_jobs.db.claims import SegmentClaim
-from faces_jobs.db.endings import end_item, lock_claim
+from faces_jobs.db.claims import SegmentClaim, lock_claim
+from faces_jobs.db.endings import end_item
 from faces_jobs.db.item_facts import record_facts
 from faces_jobs.db.moves import move_segments
 from faces_jobs.db.outcomes import ItemFacts, NewArtifact

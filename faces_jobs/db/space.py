@@ -18,6 +18,7 @@ from faces_jobs.db.claims import (
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.conditions import is_ready
 from faces_jobs.db.control import go_on
+from faces_jobs.db.handing_back import handed_back
 from faces_jobs.db.moves import move_jobs, move_segments
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import JobRow, SegmentRow
@@ -38,11 +39,7 @@ def park_segment(database: Database, claim: SegmentClaim, *, reason: str, pause:
             move_segments(
                 SegmentStatus.QUEUED,
                 mine(claim),
-                lease_token=None,
-                lease_until=None,
-                last_error=reason,
-                attempts=SegmentRow.attempts - 1,
-                last_rung_at=None,
+                **handed_back(SegmentRow, reason=reason, counts=False),
             ).returning(SegmentRow.id)
         )
         if returned is None:

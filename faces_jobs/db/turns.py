@@ -27,9 +27,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session, aliased
 
-from faces_jobs.db.claims import SegmentClaim, take_segment
+from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.conditions import is_orphaned, is_ready, waits_for_exports
+from faces_jobs.db.leases import take_segment
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import JobRow, SegmentRow, TurnRow
 from faces_jobs.db.upsert import upsert

@@ -1,4 +1,4 @@
-"""One attempt at a segment: its heart, a folder to work in, and how its end is recorded."""
+"""One attempt: a heart, a folder to work in, and how what comes of it is published and recorded."""
 
 from __future__ import annotations
 
@@ -6,23 +6,32 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from faces_jobs.db.claims import SegmentClaim
+from faces_jobs.db.claims import Bundle, JobClaim, SegmentClaim
 from faces_jobs.storage import StoredFile, told_when_full
+from faces_jobs.storage.progress import Progress
 from faces_jobs.worker.heartbeat import Heartbeat
-from faces_jobs.worker.holding import Holding
+from faces_jobs.worker.holding import Holding, HoldingBundle, HoldingJob
 from faces_jobs.worker.record import Published, record
 from faces_jobs.worker.resources import Worker
 from faces_jobs.worker.source import open_source
 
+OWNER_OF_EXPORTS = "job"
+
+Outcome = TypeVar("Outcome")
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What every stage works with. Its methods raise what `attempt_at` tells."""
+    """What all work goes by, on a segment, a bundle or a job's exports.
 
-    claim: SegmentClaim
+    Its methods raise what `attempt_at` tells.
+    """
+
     worker: Worker
     heartbeat: Heartbeat
+    files: Published  # what its files are published as
     workspace: Path  # of this attempt alone; gone afterwards
     out: Path  # in it: what is to be kept
 
@@ -30,41 +39,44 @@ class Attempt:
         """Tell that work goes on whose frames are not counted, and see whether it still may."""
         self.heartbeat.goes_on()
 
-    def source(self) -> AbstractContextManager[Path]:
-        """The file that the item stands for; see `open_source`."""
-        worker = self.worker
-        return open_source(
-            self.claim,
-            storage=worker.storage,
-            roots=worker.settings.roots,
-            on_progress=self.goes_on,
-        )
-
-    def publish(self) -> Mapping[str, StoredFile]:
+    def publish(self, *, on_progress: Progress | None = None) -> Mapping[str, StoredFile]:
         """Move the files of `out` to where they are kept, unseen until rows tell of them.
 
         The heart beats no more: what is left of the lease is for recording them.
         """
-        claim = self.claim
         stored = self.worker.storage.publish(
             self.out,
-            job_id=claim.job_id,
-            owner=str(claim.item_id),
-            token=claim.token,
-            on_progress=self.goes_on,
+            job_id=self.files.job_id,
+            owner=self.files.owner,
+            token=self.files.token,
+            on_progress=on_progress or self.goes_on,
         )
         self.heartbeat.stop()
         return stored
 
-    def record(self, write: Callable[[], bool]) -> bool:
-        """Write the rows, or remove what was published. True: the job is to be finished now."""
-        claim = self.claim
-        files = Published(claim.job_id, str(claim.item_id), claim.token)
-        return bool(record(self.worker, files, write))
+    def record(self, write: Callable[[], Outcome]) -> Outcome | None:
+        """Write the rows, or remove what was published; see `record.record`."""
+        return record(self.worker, self.files, write)
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentAttempt(Attempt):
+    """An attempt at one segment."""
+
+    claim: SegmentClaim
+
+    def source(self) -> AbstractContextManager[Path]:
+        """The file that the item stands for; see `open_source`."""
+        return open_source(
+            self.claim,
+            storage=self.worker.storage,
+            roots=self.worker.settings.roots,
+            on_progress=self.goes_on,
+        )
 
 
 @contextmanager
-def attempt_at(claim: SegmentClaim, worker: Worker) -> Iterator[Attempt]:
+def attempt_at(claim: SegmentClaim, worker: Worker) -> Iterator[SegmentAttempt]:
     """Hold on to a claim while it is worked on.
 
     Raises:
@@ -74,11 +86,31 @@ def attempt_at(claim: SegmentClaim, worker: Worker) -> Iterator[Attempt]:
         StopRequestedError: this worker is to end.
         DatabaseError: what came of it could not be recorded.
     """
-    with (
-        Holding(claim, worker) as heartbeat,
-        told_when_full(),
-        worker.storage.workspace(claim.token) as workspace,
-    ):
+    files = Published(claim.job_id, str(claim.item_id), claim.token)
+    with Holding(claim, worker) as heartbeat, _workspace(worker, files) as (workspace, out):
+        yield SegmentAttempt(worker, heartbeat, files, workspace, out, claim)
+
+
+@contextmanager
+def attempt_at_bundle(bundle: Bundle, worker: Worker) -> Iterator[Attempt]:
+    """Hold on to a bundle; see `attempt_at`. Its files are called after its first image."""
+    first = bundle[0]
+    files = Published(first.job_id, str(first.item_id), first.token)
+    with HoldingBundle(bundle, worker) as heartbeat, _workspace(worker, files) as (workspace, out):
+        yield Attempt(worker, heartbeat, files, workspace, out)
+
+
+@contextmanager
+def attempt_at_job(claim: JobClaim, worker: Worker) -> Iterator[Attempt]:
+    """Hold on to a job whose exports are written; see `attempt_at`."""
+    files = Published(claim.job_id, OWNER_OF_EXPORTS, claim.token)
+    with HoldingJob(claim, worker) as heartbeat, _workspace(worker, files) as (workspace, out):
+        yield Attempt(worker, heartbeat, files, workspace, out)
+
+
+@contextmanager
+def _workspace(worker: Worker, files: Published) -> Iterator[tuple[Path, Path]]:
+    with told_when_full(), worker.storage.workspace(files.token) as workspace:
         out = workspace / "out"
         out.mkdir()
-        yield Attempt(claim, worker, heartbeat, workspace, out)
+        yield workspace, out

@@ -9,7 +9,7 @@ from faces_jobs.db.parts import SegmentFile
 from faces_jobs.errors import NotFoundError
 from faces_jobs.pipeline.cuts import NotCuttableError
 from faces_jobs.sinks.joined import PART_SUFFIX
-from faces_jobs.worker.attempt import Attempt
+from faces_jobs.worker.attempt import SegmentAttempt
 
 FOUND = "found"  # a part's faces with all that linking goes by
 PORTRAITS = "portraits"  # the best shots of a part's own tracks
@@ -28,7 +28,7 @@ _KINDS = {
 }
 
 
-def publish_between(attempt: Attempt) -> list[SegmentFile]:
+def publish_between(attempt: SegmentAttempt) -> list[SegmentFile]:
     """Move an attempt's files to where the next stages find them, once rows tell of them.
 
     Raises:
@@ -40,7 +40,9 @@ def publish_between(attempt: Attempt) -> list[SegmentFile]:
     ]
 
 
-def files_between(attempt: Attempt, kind: str, *, only: int | None = None) -> dict[int, Path]:
+def files_between(
+    attempt: SegmentAttempt, kind: str, *, only: int | None = None
+) -> dict[int, Path]:
     """An item's files of one kind, by part, run or track, in their order; or of `only` that one.
 
     Where files are kept elsewhere they are brought to a folder in the workspace.

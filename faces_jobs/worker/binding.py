@@ -14,7 +14,7 @@ from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.sinks.annotated import VIDEO_SUFFIX
 from faces_jobs.sinks.joined import join_parts
 from faces_jobs.worker.artifacts import MEDIA_TYPES, artifact_row
-from faces_jobs.worker.attempt import Attempt, attempt_at
+from faces_jobs.worker.attempt import SegmentAttempt, attempt_at
 from faces_jobs.worker.between import DRAWN, LENGTH, SHOT, files_between
 from faces_jobs.worker.names import artifact_stem
 from faces_jobs.worker.resources import Worker
@@ -51,10 +51,10 @@ def bind(claim: SegmentClaim, worker: Worker) -> bool:
         ended = attempt.record(lambda: finish_bind(worker.database, claim, artifacts))
     for folder in spent:  # what a crash leaves of them has no rows, and the sweep removes it
         worker.storage.remove_attempt(folder)
-    return ended
+    return bool(ended)
 
 
-def _join(parts: list[Path], path: Path, attempt: Attempt) -> None:
+def _join(parts: list[Path], path: Path, attempt: SegmentAttempt) -> None:
     worker = attempt.worker
     lengths = files_between(attempt, LENGTH)
     length = json.loads(lengths[max(lengths)].read_text(encoding="utf-8"))

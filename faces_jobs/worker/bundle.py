@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
-from pathlib import Path
+from contextlib import suppress
 
-from faces_jobs.db.bundles import Bundle, Ended, finish_bundle, hand_back_bundle
-from faces_jobs.db.claims import SegmentClaim
+from faces_jobs.db.bundles import Ended, finish_bundle
+from faces_jobs.db.claims import Bundle, SegmentClaim
+from faces_jobs.db.handing_back import STOPPED, hand_back_bundle
 from faces_jobs.errors import (
     CancelledError,
     LeaseLostError,
@@ -18,13 +18,11 @@ from faces_jobs.errors import (
     StorageFullError,
 )
 from faces_jobs.jobs.documents import ErrorDocument
-from faces_jobs.storage import told_when_full
+from faces_jobs.worker.attempt import Attempt, attempt_at_bundle
 from faces_jobs.worker.facts import models_of
 from faces_jobs.worker.heartbeat import StopRequestedError
-from faces_jobs.worker.holding import HoldingBundle
 from faces_jobs.worker.image import WorkedImage, work_image
 from faces_jobs.worker.pace import BUNDLE_SECONDS, PATIENCE
-from faces_jobs.worker.record import Published, record
 from faces_jobs.worker.resources import Worker
 
 _log = logging.getLogger(__name__)
@@ -52,17 +50,14 @@ def work_bundle(bundle: Bundle, worker: Worker) -> Outcome:
         DatabaseError, StorageFullError: nothing could be recorded.
     """
     outcome = Outcome(bundle)
-    with ExitStack() as stack:
-        heartbeat = stack.enter_context(HoldingBundle(bundle, worker))
-        stack.enter_context(told_when_full())
-        out = stack.enter_context(worker.storage.workspace(bundle[0].token)) / "out"
-        out.mkdir()
-        _work(outcome, worker, out, heartbeat)
-        _record(outcome, worker, out, heartbeat)
+    with attempt_at_bundle(bundle, worker) as attempt:
+        _work(outcome, attempt)
+        _record(outcome, attempt)
     return outcome
 
 
-def _work(outcome: Outcome, worker: Worker, out: Path, heartbeat: HoldingBundle) -> None:
+def _work(outcome: Outcome, attempt: Attempt) -> None:
+    worker = attempt.worker
     began = time.monotonic()
     try:
         detector = worker.networks.detector()
@@ -74,10 +69,10 @@ def _work(outcome: Outcome, worker: Worker, out: Path, heartbeat: HoldingBundle)
                 worked = work_image(
                     claim,
                     worker,
-                    out,
+                    attempt.out,
                     detector=detector,
                     classifiers=classifiers,
-                    on_progress=heartbeat.goes_on,
+                    on_progress=attempt.goes_on,
                 )
                 outcome.done.append(worked)
             except MediaError as error:
@@ -88,23 +83,21 @@ def _work(outcome: Outcome, worker: Worker, out: Path, heartbeat: HoldingBundle)
     except (CancelledError, LeaseLostError):
         raise
     except (PausedError, StopRequestedError) as error:
-        _log.info("cut short: %s", str(error) or "its worker was told to stop")
+        _log.info("cut short: %s", str(error) or STOPPED)
     except Exception as error:  # noqa: BLE001 (it is met again, and told, when the image is alone)
         _log.warning("an image is tried by itself: %s: %s", type(error).__name__, error)
         outcome.trouble = outcome.left.pop(0)
     worker.pace.learn(len(outcome.done), time.monotonic() - began)
 
 
-def _record(outcome: Outcome, worker: Worker, out: Path, heartbeat: HoldingBundle) -> None:
-    database = worker.database
+def _record(outcome: Outcome, attempt: Attempt) -> None:
+    database = attempt.worker.database
     refused: list[Ended] = list(outcome.refused)
     if outcome.done:
-        ended = refused + _published(outcome.done, worker, out, heartbeat)
-        heartbeat.stop()
-        files = _files_of(outcome.done)
-        outcome.last = bool(record(worker, files, lambda: finish_bundle(database, ended)))
+        ended = refused + _published(outcome.done, attempt)
+        outcome.last = bool(attempt.record(lambda: finish_bundle(database, ended)))
     else:
-        heartbeat.stop()
+        attempt.heartbeat.stop()
         outcome.last = bool(refused) and finish_bundle(database, refused)
     if outcome.left:
         hand_back_bundle(database, outcome.left)
@@ -116,21 +109,16 @@ def _record(outcome: Outcome, worker: Worker, out: Path, heartbeat: HoldingBundl
     )
 
 
-def _published(
-    done: Sequence[WorkedImage], worker: Worker, out: Path, heartbeat: HoldingBundle
-) -> list[Ended]:
+def _published(done: Sequence[WorkedImage], attempt: Attempt) -> list[Ended]:
     """The images with the rows of their files, which are published in one folder."""
 
     def go_on() -> None:
         # What is done is recorded though the rest goes back.
         with suppress(PausedError, StopRequestedError, StorageFullError):
-            heartbeat.goes_on()
+            attempt.goes_on()
 
-    files = _files_of(done)
-    stored = worker.storage.publish(
-        out, job_id=files.job_id, owner=files.owner, token=files.token, on_progress=go_on
-    )
-    settings, networks = worker.settings, worker.networks
+    stored = attempt.publish(on_progress=go_on)
+    settings, networks = attempt.worker.settings, attempt.worker.networks
     spec = done[0].claim.spec
     models = models_of(
         networks.detector(),
@@ -139,9 +127,3 @@ def _published(
         spec.unsure_below,
     )
     return [(each.claim, each.results(each.files.rows(stored), models)) for each in done]
-
-
-def _files_of(done: Sequence[WorkedImage]) -> Published:
-    """Where a bundle's files are published: named after its first image."""
-    first = done[0].claim
-    return Published(first.job_id, str(first.item_id), first.token)

@@ -46,4 +46,4 @@ def draw(claim: SegmentClaim, worker: Worker) -> bool:
         files = publish_between(attempt)
         ended = attempt.record(lambda: finish_part(worker.database, claim, files))
     _log.info("part %d: drawn, %d best shots", part.number, len(shots))
-    return ended
+    return bool(ended)

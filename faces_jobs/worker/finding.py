@@ -24,7 +24,7 @@ from faces_jobs.pipeline.unsure import thresholds_of_all
 from faces_jobs.pipeline.values import MediaInfo
 from faces_jobs.sinks.findings import Findings
 from faces_jobs.sinks.portraits import Portraits
-from faces_jobs.worker.attempt import Attempt, attempt_at
+from faces_jobs.worker.attempt import SegmentAttempt, attempt_at
 from faces_jobs.worker.between import FOUND, publish_between
 from faces_jobs.worker.drawing_ahead import DrawingAhead
 from faces_jobs.worker.facts import count_run, facts_of, models_of
@@ -89,12 +89,12 @@ def find(claim: SegmentClaim, worker: Worker) -> bool:
             (found,) = [file.storage_key for file in files if file.kind == FOUND]
             worker.lead.keep(linking.linked, found)
     _log.info("part %d: %d frames, %d faces", part.number, report.frames_read, report.faces)
-    return ended
+    return bool(ended)
 
 
 @contextmanager
 def _sinks(
-    attempt: Attempt,
+    attempt: SegmentAttempt,
     part: Part,
     info: MediaInfo,
     header: Mapping[str, Any],

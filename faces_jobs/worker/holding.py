@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from faces_jobs.db.bundles import Bundle, renew_bundle
-from faces_jobs.db.claims import SegmentClaim, renew_segment
+from faces_jobs.db.bundles import renew_bundle
+from faces_jobs.db.claims import Bundle, JobClaim, SegmentClaim
+from faces_jobs.db.leases import renew_job, renew_segment
 from faces_jobs.worker.heartbeat import Heartbeat
 from faces_jobs.worker.memory import peak_memory_bytes
 from faces_jobs.worker.resources import Worker
@@ -62,3 +63,17 @@ class HoldingBundle(_RoomyHeartbeat):
             )
 
         super().__init__(renew, worker)
+
+
+class HoldingJob(Heartbeat):
+    """A heart that beats for a job while its exports are written, also from the reserve."""
+
+    def __init__(self, claim: JobClaim, worker: Worker) -> None:
+        def renew(_frames_done: int, _frames_total: int | None) -> None:
+            renew_job(worker.database, claim, lease_seconds=worker.settings.lease_seconds)
+
+        super().__init__(
+            renew,
+            every_seconds=worker.settings.heartbeat_seconds,
+            stop_requested=worker.stop_requested,
+        )

@@ -19,7 +19,7 @@ from faces_jobs.pipeline.values import Face
 from faces_jobs.pipeline.voting import UnsureBelow
 from faces_jobs.sinks.findings import read_findings, read_header, write_linked
 from faces_jobs.sinks.portraits import unpack_portraits
-from faces_jobs.worker.attempt import Attempt, attempt_at
+from faces_jobs.worker.attempt import SegmentAttempt, attempt_at
 from faces_jobs.worker.between import (
     DRAWN,
     FOUND,
@@ -70,11 +70,11 @@ def link(claim: SegmentClaim, worker: Worker) -> bool:
         )
         ended = attempt.record(lambda: finish_link(worker.database, claim, results))
     _log.info("linked %d parts: %d tracks", len(found), len(tracks))
-    return ended
+    return bool(ended)
 
 
 def _link(
-    attempt: Attempt,
+    attempt: SegmentAttempt,
     parts: Sequence[PartSpan],
     files: Mapping[int, Path],
     unsure_below: UnsureBelow,
@@ -108,7 +108,7 @@ def _findings(path: Path | None, unsure_below: UnsureBelow) -> Iterator[FoundFra
 
 
 def _beating(
-    frames: Iterator[tuple[int, list[Face]]], attempt: Attempt
+    frames: Iterator[tuple[int, list[Face]]], attempt: SegmentAttempt
 ) -> Iterator[tuple[int, list[Face]]]:
     for count, frame in enumerate(frames):
         if count % _REPORT_EVERY == 0:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from functools import partial
 
-from faces_jobs.db.bundles import Bundle, hand_back_bundle
-from faces_jobs.db.claims import SegmentClaim, claim_segment
-from faces_jobs.db.endings import fail_job, fail_segment, hand_back
+from faces_jobs.db.claims import Bundle, SegmentClaim
+from faces_jobs.db.endings import fail_job, fail_segment
+from faces_jobs.db.handing_back import STOPPED, hand_back, hand_back_bundle
+from faces_jobs.db.leases import claim_segment
 from faces_jobs.db.part_questions import unheard_segments
 from faces_jobs.db.space import park_segment
 from faces_jobs.errors import (
@@ -29,7 +30,7 @@ from faces_jobs.logs import about
 from faces_jobs.pipeline.cuts import NotCuttableError
 from faces_jobs.worker.backoff import pause_seconds, storage_pause_seconds
 from faces_jobs.worker.binding import bind
-from faces_jobs.worker.bundle import work_bundle
+from faces_jobs.worker.bundle import Outcome, work_bundle
 from faces_jobs.worker.cutting import cut, ring, uncut
 from faces_jobs.worker.drawing import draw
 from faces_jobs.worker.finding import find
@@ -91,19 +92,17 @@ def process_bundle(bundle: Bundle, worker: Worker, *, more: bool) -> None:
     job_id = bundle[0].job_id
     with about(job=job_id, segment=bundle[0].segment_id):
         try:
-            outcome = work_bundle(bundle, worker)
+            outcome = _attempt_bundle(bundle, worker)
         except (CancelledError, LeaseLostError) as error:
             _log.info("thrown away: %s", error)
             return
         except (DatabaseError, StorageFullError) as error:
             _log.warning("left until the lease runs out: %s", error)
             return
-        except StorageError as error:
-            _log.warning("handed back until files can be reached: %s", error)
-            _hand_back_bundle(bundle, worker)
-            return
         except Exception:  # noqa: BLE001 (the last boundary: each is then tried by itself)
             _log.exception("left until the lease runs out")
+            return
+        if outcome is None:
             return
         worker.counters.add("attempts", len(outcome.done) + len(outcome.refused))
         if outcome.left or more:
@@ -114,12 +113,15 @@ def process_bundle(bundle: Bundle, worker: Worker, *, more: bool) -> None:
         process_claim(outcome.trouble, worker)
 
 
-def _hand_back_bundle(bundle: Bundle, worker: Worker) -> None:
+def _attempt_bundle(bundle: Bundle, worker: Worker) -> Outcome | None:
+    """Work on a bundle. None: all of it was handed back."""
     try:
+        return work_bundle(bundle, worker)
+    except StorageError as error:
+        _log.warning("handed back until files can be reached: %s", error)
         pause = storage_pause_seconds(worker.settings)
-        hand_back_bundle(worker.database, bundle, delay_seconds=pause)
-    except (CancelledError, LeaseLostError, DatabaseError, StorageFullError) as error:
-        _log.warning("not handed back, the lease will run out: %s", error)
+        hand_back_bundle(worker.database, bundle, reason=str(error), delay_seconds=pause)
+        return None
 
 
 def _attempt(claim: SegmentClaim, worker: Worker) -> bool:
@@ -128,7 +130,7 @@ def _attempt(claim: SegmentClaim, worker: Worker) -> bool:
     try:
         return _stage(claim, worker)
     except (StopRequestedError, PausedError) as error:
-        reason = str(error) or "its worker was told to stop"
+        reason = str(error) or STOPPED
         hand_back(database, claim, reason=reason, counts=False)
         _log.info("handed back: %s", reason)
         if isinstance(error, StopRequestedError):

@@ -76,4 +76,4 @@ def work_whole(claim: SegmentClaim, worker: Worker) -> bool:
         report.tracks,
         " ".join(f"{stage}={spent:.2f}" for stage, spent in report.stage_seconds.items()),
     )
-    return ended
+    return bool(ended)

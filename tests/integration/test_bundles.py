@@ -11,14 +11,9 @@ import pytest
 from PIL import Image
 from sqlalchemy import select, update
 
-from faces_jobs.db.bundles import (
-    finish_bundle,
-    hand_back_bundle,
-    may_lead,
-    renew_bundle,
-    take_beside,
-)
+from faces_jobs.db.bundles import finish_bundle, may_lead, renew_bundle, take_beside
 from faces_jobs.db.claims import SegmentClaim
+from faces_jobs.db.handing_back import hand_back_bundle
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ItemRow, SegmentRow
 from faces_jobs.db.turns import claim_next

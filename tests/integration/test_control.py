@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from faces_jobs import results as questions
-from faces_jobs.db.claims import claim_job, claim_segment, renew_job, renew_segment
-from faces_jobs.db.endings import finish_segment, hand_back
+from faces_jobs.db.endings import finish_segment
+from faces_jobs.db.handing_back import hand_back
 from faces_jobs.db.job_endings import finish_job
+from faces_jobs.db.leases import claim_job, claim_segment, renew_job, renew_segment
 from faces_jobs.db.session import Database
 from faces_jobs.errors import NotFoundError, PausedError, StateError
 from faces_jobs.jobs.status import JobStatus

@@ -8,9 +8,10 @@ import pytest
 from sqlalchemy import func, select, update
 
 from faces_jobs import results as questions
-from faces_jobs.db.claims import claim_job, claim_segment, renew_job, renew_segment
-from faces_jobs.db.endings import fail_job, fail_segment, finish_segment, hand_back
-from faces_jobs.db.job_endings import finish_job, hand_back_job
+from faces_jobs.db.endings import fail_job, fail_segment, finish_segment
+from faces_jobs.db.handing_back import hand_back, hand_back_job
+from faces_jobs.db.job_endings import finish_job
+from faces_jobs.db.leases import claim_job, claim_segment, renew_job, renew_segment
 from faces_jobs.db.parts import write_faces
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ArtifactRow, FaceRow, ItemRow, JobRow, SegmentRow, TrackRow

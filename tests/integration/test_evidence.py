@@ -12,11 +12,11 @@ import pytest
 from sqlalchemy import select, update
 
 from faces_jobs.cli.deaths import reason_of, teller
-from faces_jobs.db.claims import claim_job, claim_segment, renew_segment
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.endings import fail_segment, finish_segment, hand_back
+from faces_jobs.db.endings import fail_segment, finish_segment
 from faces_jobs.db.evidence import record_death
-from faces_jobs.db.job_endings import hand_back_job
+from faces_jobs.db.handing_back import hand_back, hand_back_job
+from faces_jobs.db.leases import claim_job, claim_segment, renew_segment
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import JobRow, SegmentRow
 from faces_jobs.db.turns import claim_next

@@ -15,17 +15,12 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import select, update
 
-from faces_jobs.db.claims import (
-    claim_job,
-    claim_segment,
-    release_worker,
-    renew_job,
-    renew_segment,
-)
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.endings import fail_job, fail_segment, finish_segment, hand_back
+from faces_jobs.db.endings import fail_job, fail_segment, finish_segment
 from faces_jobs.db.evidence import record_death
-from faces_jobs.db.job_endings import finish_job, hand_back_job
+from faces_jobs.db.handing_back import hand_back, hand_back_job, release_worker
+from faces_jobs.db.job_endings import finish_job
+from faces_jobs.db.leases import claim_job, claim_segment, renew_job, renew_segment
 from faces_jobs.db.overdue import fail_poison, fail_poisoned_jobs
 from faces_jobs.db.session import open_database
 from faces_jobs.db.space import park_job, park_segment, resume_parked

@@ -9,10 +9,11 @@ import pytest
 from sqlalchemy import update
 
 from faces_jobs.db import deletion
-from faces_jobs.db.claims import claim_job
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.deletion import open_deletions, rows_left
-from faces_jobs.db.endings import finish_segment, hand_back
+from faces_jobs.db.endings import finish_segment
+from faces_jobs.db.handing_back import hand_back
+from faces_jobs.db.leases import claim_job
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import AuditRow, JobRow
 from faces_jobs.errors import NotFoundError

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
-from faces_jobs.db.claims import claim_job, renew_segment
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.endings import finish_segment
+from faces_jobs.db.leases import claim_job, renew_segment
 from faces_jobs.db.session import Database
 from faces_jobs.db.space import park_job, park_segment, resume_parked
 from faces_jobs.db.tables import JobRow

@@ -13,9 +13,10 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import select
 
-from faces_jobs.db.claims import claim_job, release_worker
 from faces_jobs.db.endings import finish_segment
 from faces_jobs.db.engine import make_engine, sqlite_path
+from faces_jobs.db.handing_back import release_worker
+from faces_jobs.db.leases import claim_job
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import JobRow, SegmentRow
 from tests.factories import claimed, results, stored_job

@@ -13,9 +13,10 @@ import pytest
 from sqlalchemy import select, update
 
 from faces_jobs.counters import Counters
-from faces_jobs.db.claims import claim_job
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.endings import finish_segment, hand_back
+from faces_jobs.db.endings import finish_segment
+from faces_jobs.db.handing_back import hand_back
+from faces_jobs.db.leases import claim_job
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import JobRow, MeasureRow, SegmentRow
 from faces_jobs.errors import QueueError

@@ -10,10 +10,12 @@ import pytest
 from sqlalchemy import insert, select, text, update
 
 from faces_jobs import results as questions
-from faces_jobs.db.claims import SegmentClaim, claim_job
+from faces_jobs.db.claims import SegmentClaim, lock_claim
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.endings import finish_segment, hand_back, lock_claim
+from faces_jobs.db.endings import finish_segment
+from faces_jobs.db.handing_back import hand_back
 from faces_jobs.db.job_endings import finish_job
+from faces_jobs.db.leases import claim_job
 from faces_jobs.db.overdue import fail_poison, mark_all_segments_rung
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.tables import JobRow, SegmentRow, TurnRow

@@ -19,7 +19,6 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import literal, select, update
 
-from faces_jobs.db.claims import claim_job
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.deliveries import (
     GIVE_UP_SECONDS,
@@ -29,6 +28,7 @@ from faces_jobs.db.deliveries import (
 )
 from faces_jobs.db.endings import finish_segment
 from faces_jobs.db.job_endings import finish_job
+from faces_jobs.db.leases import claim_job
 from faces_jobs.db.pauses import pause_after, pause_seconds
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import DeliveryRow, JobRow
