@@ -26,8 +26,10 @@ def _on_sqlite(element: now_seconds, compiler: SQLCompiler, **options: Any) -> s
 
 @compiles(now_seconds, "postgresql")
 def _on_postgresql(element: now_seconds, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ARG001 (called by SQLAlchemy)
-    # Not now(): that is the transaction's start, and finishing a long video takes seconds.
-    return "extract(epoch from clock_timestamp())::double precision"
+    # Not now(): that is the transaction's start, and finishing a long video takes seconds. A
+    # SELECT, so that a statement looks at the clock once: a clock that is asked anew for each row
+    # can't be looked up in an index.
+    return "(SELECT extract(epoch FROM clock_timestamp())::double precision)"
 
 
 def as_datetime(seconds: float) -> datetime:

@@ -19,7 +19,11 @@ def is_ready(table: Any) -> ColumnElement[bool]:
 
 def is_orphaned(segment: Any = SegmentRow) -> ColumnElement[bool]:
     """True of segments whose worker let its lease run out."""
-    return and_(segment.status == SegmentStatus.RUNNING, segment.lease_until < now_seconds())
+    return and_(
+        segment.status == SegmentStatus.RUNNING,
+        segment.lease_token.is_not(None),  # always so; it names the index of what is held
+        segment.lease_until < now_seconds(),
+    )
 
 
 def waits_for_exports() -> ColumnElement[bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, literal, or_, select, update
 
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.conditions import is_orphaned, is_ready, of_active_job, waits_for_exports
@@ -21,19 +21,24 @@ from faces_jobs.jobs.status import ItemStatus, JobStatus, SegmentStatus
 
 def waiting_segments(database: Database, *, ring_again_seconds: float, limit: int) -> list[int]:
     """Segments that nobody was told of, or so long ago that the message may be lost."""
-    question = (
-        select(SegmentRow.id)
-        .where(
-            SegmentRow.status == SegmentStatus.QUEUED,
-            _unheard(SegmentRow, ring_again_seconds),
-            of_active_job(),
-            is_ready(SegmentRow),
-        )
-        .order_by(SegmentRow.id)
-        .limit(limit)
-    )
+    found: dict[int, None] = {}
     with database.read() as session:
-        return list(session.scalars(question))
+        # One way after the other: each is a step along an index, all at once a look at every
+        # segment that waits.
+        for since, unheard in _ways_unheard(SegmentRow, ring_again_seconds):
+            question = (
+                select(SegmentRow.id)
+                .where(
+                    SegmentRow.status == SegmentStatus.QUEUED,
+                    unheard,
+                    of_active_job(),
+                    is_ready(SegmentRow),
+                )
+                .order_by(since, SegmentRow.id)
+                .limit(limit)
+            )
+            found |= dict.fromkeys(session.scalars(question))
+    return list(found)[:limit]
 
 
 def orphaned_segments(
@@ -123,20 +128,28 @@ def fail_poison(database: Database, *, max_attempts: int, limit: int) -> tuple[i
     Such a file kills its worker: tried for ever, it would take all workers down. Its item fails,
     the job's others go on. Returns how many segments, and the jobs that are now to be finished.
     """
+    lost = and_(is_orphaned(), SegmentRow.attempts >= max_attempts)
     # One that waits, too: the limit may have been lowered since it was put back.
-    waits = and_(SegmentRow.status == SegmentStatus.QUEUED, of_active_job())
-    dead = and_(
-        or_(is_orphaned(), waits),
+    waits = and_(
+        # As literals: a partial index serves only a condition that reads as its own does.
+        SegmentRow.status
+        == literal(SegmentStatus.QUEUED, SegmentRow.status.type, literal_execute=True),
+        SegmentRow.attempts > literal(0, literal_execute=True),
         SegmentRow.attempts >= max_attempts,
+        of_active_job(),
     )
     with database.read() as session:
-        found = list(session.scalars(select(SegmentRow.id).where(dead).limit(limit)))
+        found = [
+            segment_id
+            for dead in (lost, waits)
+            for segment_id in session.scalars(select(SegmentRow.id).where(dead).limit(limit))
+        ]
     failed, to_finish = 0, []
     for segment_id in found:
         with database.begin() as session:
             row = session.scalar(
                 select(SegmentRow)
-                .where(SegmentRow.id == segment_id, dead)
+                .where(SegmentRow.id == segment_id, or_(lost, waits))
                 .with_for_update(key_share=True, skip_locked=True)
             )
             if row is None:  # another sweep was faster, or its worker writes after all
@@ -188,12 +201,20 @@ def _given_up(row: SegmentRow | JobRow) -> ErrorDocument:
 
 
 def _unheard(table: type[LeaseColumns], ring_again_seconds: float) -> ColumnElement[bool]:
+    return or_(*(unheard for _, unheard in _ways_unheard(table, ring_again_seconds)))
+
+
+def _ways_unheard(
+    table: type[LeaseColumns], ring_again_seconds: float
+) -> tuple[tuple[ColumnElement[float], ColumnElement[bool]], ...]:
+    """How it may come that nobody comes for a row: since when, and the condition."""
     now = now_seconds()
     rung: Any = table.last_rung_at
-    return or_(
-        rung.is_(None),
-        rung < table.not_before,  # rung before its pause, which is over
-        rung < now - ring_again_seconds,
+    pause: Any = table.not_before
+    return (
+        (rung, rung.is_(None)),
+        (pause, and_(pause <= now, rung < pause)),  # rung before its pause, which is over
+        (rung, rung < now - ring_again_seconds),
         # For a clock that was set back: a bell "rung tomorrow" is not waited for.
-        rung > now + ring_again_seconds,
+        (rung, rung > now + ring_again_seconds),
     )

@@ -100,15 +100,17 @@ def next_segment(max_attempts: int, *, but_some: bool = False) -> Select[Any]:
     orphaned = partial(_orphaned, max_attempts=max_attempts, but_some=but_some)
     owners = _owners()
     mine, best_job = aliased(JobRow), aliased(JobRow)
-    of_mine = aliased(SegmentRow)
+    waiting_of_mine, lost_of_mine = aliased(SegmentRow), aliased(SegmentRow)
     first = (
         select(mine.id)
         .where(
             _open(mine),
             mine.owner == owners.c.owner,
-            exists().where(
-                of_mine.job_id == mine.id,
-                or_(waits(of_mine), orphaned(of_mine)),
+            # Two questions, not one with an "or": each is one step along an index, however many
+            # segments the job has.
+            or_(
+                exists().where(waiting_of_mine.job_id == mine.id, waits(waiting_of_mine)),
+                exists().where(lost_of_mine.job_id == mine.id, orphaned(lost_of_mine)),
             ),
         )
         .order_by(mine.priority, mine.created_at, mine.id)
@@ -118,12 +120,15 @@ def next_segment(max_attempts: int, *, but_some: bool = False) -> Select[Any]:
     )
     best = select(owners.c.owner, first.label("job_id")).cte("best")
     busy = _busy()
+    # A value, not a table to join: SQLite would sort all that wait. Joined from outside, or it
+    # might look for the few that are best in all jobs there ever were.
     top = (
-        select(best_job.id)
+        select(best.c.job_id)
         .select_from(best)
-        .join(best_job, best_job.id == best.c.job_id)
+        .outerjoin(best_job, best_job.id == best.c.job_id)
         .outerjoin(busy, busy.c.owner == best.c.owner)
         .outerjoin(TurnRow, TurnRow.owner == best.c.owner)
+        .where(best.c.job_id.is_not(None))
         .order_by(
             best_job.priority,
             func.coalesce(busy.c.workers, 0),
@@ -132,20 +137,16 @@ def next_segment(max_attempts: int, *, but_some: bool = False) -> Select[Any]:
             best_job.id,
         )
         .limit(1)
-        .subquery("top")
+        .scalar_subquery()
     )
     waiting, lost = aliased(SegmentRow), aliased(SegmentRow)
     return select(
         func.coalesce(
-            select(func.min(lost.id))
-            .where(lost.job_id == top.c.id, orphaned(lost))
-            .correlate(top)
-            .scalar_subquery(),
+            select(func.min(lost.id)).where(lost.job_id == top, orphaned(lost)).scalar_subquery(),
             select(waiting.id)
-            .where(waiting.job_id == top.c.id, waits(waiting))
+            .where(waiting.job_id == top, waits(waiting))
             .order_by(waiting.id)
             .limit(1)
-            .correlate(top)
             .scalar_subquery(),
         )
     )

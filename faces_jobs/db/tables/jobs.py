@@ -11,6 +11,9 @@ from faces_jobs.db.tables.base import Base, LeaseColumns, RowNumber, status_colu
 from faces_jobs.jobs.stages import Stage
 from faces_jobs.jobs.status import ItemStatus, JobStatus, SegmentStatus
 
+_HELD = "lease_token IS NOT NULL"
+_PAUSED = "not_before IS NOT NULL"
+_TRIED = "status = 'queued' AND attempts > 0"
 _ACTIVE = "status IN ('queued', 'running')"  # `ACTIVE_JOBS`, as an index is told of them
 
 
@@ -93,7 +96,30 @@ class SegmentRow(LeaseColumns, Base):
     __table_args__ = (
         UniqueConstraint("item_id", "segment_index"),
         Index("ix_segments_job_next", "job_id", "status", "id"),
-        Index("ix_segments_status_rung", "status", "last_rung_at", "id"),  # what the sweep asks
+        # What the sweep asks: who waits; of all, the few that somebody holds; and of those that
+        # wait the few that were put back for a while, or tried before.
+        Index("ix_segments_status_rung", "status", "last_rung_at", "id"),
+        Index(
+            "ix_segments_held",
+            "status",
+            "id",
+            sqlite_where=text(_HELD),
+            postgresql_where=text(_HELD),
+        ),
+        Index(
+            "ix_segments_paused",
+            "status",
+            "not_before",
+            sqlite_where=text(_PAUSED),
+            postgresql_where=text(_PAUSED),
+        ),
+        Index(
+            "ix_segments_tried",
+            "status",
+            "attempts",
+            sqlite_where=text(_TRIED),
+            postgresql_where=text(_TRIED),
+        ),
         {"sqlite_autoincrement": True},
     )
 

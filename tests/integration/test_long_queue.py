@@ -1,0 +1,98 @@
+"""What is asked again and again costs no more where a hundred thousand wait than where few do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, event, text
+
+from faces_jobs.db.overdue import (
+    fail_poison,
+    mark_all_segments_rung,
+    orphaned_segments,
+    waiting_segments,
+)
+from faces_jobs.db.session import Database
+from faces_jobs.db.turns import claim_next
+from tests.factories import stored_job
+
+FEW, MANY = 100, 4000
+
+Ask = Callable[[Database], object]
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        pytest.param(
+            partial(claim_next, worker="a", lease_seconds=60.0, max_attempts=3), id="next"
+        ),
+        pytest.param(partial(waiting_segments, ring_again_seconds=600.0, limit=256), id="waiting"),
+        pytest.param(
+            partial(orphaned_segments, ring_again_seconds=600.0, max_attempts=3, limit=256),
+            id="orphaned",
+        ),
+        pytest.param(partial(fail_poison, max_attempts=3, limit=256), id="poison"),
+    ],
+)
+def test_a_long_queue_costs_what_a_short_one_costs(database: Database, ask: Ask) -> None:
+    work = []
+    for count in (FEW, MANY):
+        job = stored_job(database, [f"{number}.png" for number in range(count)])
+        mark_all_segments_rung(database, job.id)
+        if database.dialect == "postgresql":  # which does so by itself, sooner or later
+            with database.begin() as session:
+                session.execute(text("ANALYZE"))
+        ask(database)  # once before, for what is kept of the first time
+        work.append(_work(database, ask))
+    assert work[1] < 2 * work[0] + FEW, work
+
+
+def _work(database: Database, ask: Ask) -> int:
+    """How many steps SQLite takes to answer, or how many rows of segments PostgreSQL looks at."""
+    asked: list[tuple[str, Any]] = []
+    steps: list[int] = []
+
+    def watch(
+        connection: Connection, _cursor: Any, statement: str, parameters: Any, *_: Any
+    ) -> None:
+        if statement.startswith("SELECT") and " FOR " not in statement:
+            asked.append((statement, parameters))
+        if database.dialect == "sqlite":
+            raw = connection.connection.dbapi_connection
+            assert raw is not None
+            raw.set_progress_handler(lambda: steps.append(1), 10)
+
+    event.listen(database.engine, "before_cursor_execute", watch)
+    try:
+        ask(database)
+    finally:
+        event.remove(database.engine, "before_cursor_execute", watch)
+    assert asked
+    if database.dialect == "sqlite":
+        return 10 * len(steps)
+    with database.read() as session:
+        plans = [
+            session.connection()
+            .exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters)
+            .scalar_one()
+            for statement, parameters in asked
+        ]
+    return sum(
+        _rows_read(one["Plan"])
+        for plan in plans
+        for one in (plan if isinstance(plan, list) else json.loads(plan))
+    )
+
+
+def _rows_read(node: dict[str, Any]) -> int:
+    below = sum(_rows_read(child) for child in node.get("Plans", ()))
+    if node.get("Relation Name") != "segments":
+        return below
+    each: float = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
+    loops: int = node["Actual Loops"]
+    return below + round(each * loops)
