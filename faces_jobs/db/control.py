@@ -8,6 +8,7 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from faces_jobs.db.handing_back import UNTRIED
 from faces_jobs.db.moves import move_jobs
 from faces_jobs.db.tables import ItemRow, JobRow
 from faces_jobs.errors import NotFoundError, StateError
@@ -89,11 +90,7 @@ def go_on(session: Session, job: JobRow) -> None:
         move_jobs(
             to,
             JobRow.id == job.id,
-            attempts=0,
-            lease_token=None,
-            lease_until=None,
-            last_rung_at=None,
-            not_before=None,
+            **UNTRIED,
         )
     )
 

@@ -5,6 +5,8 @@ What waits for space is handed back in `db.space`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import update
@@ -26,6 +28,16 @@ from faces_jobs.db.tables import JobRow, LeaseColumns, SegmentRow
 from faces_jobs.jobs.status import JobStatus, SegmentStatus
 
 STOPPED = "its worker was told to stop"
+# What changes in a row that is begun with anew, as if nobody had tried it.
+UNTRIED: Mapping[str, Any] = MappingProxyType(
+    {
+        "attempts": 0,
+        "lease_token": None,
+        "lease_until": None,
+        "last_rung_at": None,
+        "not_before": None,
+    }
+)
 
 
 def handed_back(

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.ended import record_end
+from faces_jobs.db.handing_back import UNTRIED
 from faces_jobs.db.moves import move_items, move_jobs, move_segments
 from faces_jobs.db.tables import FaceRow, ItemRow, JobRow, SegmentFileRow, SegmentRow, TrackRow
 from faces_jobs.errors import MediaError, NotFoundError, StateError
@@ -168,10 +169,7 @@ def finish_if_last(session: Session, job_id: str) -> bool:
             JobStatus.FINISHING,
             JobRow.id == job_id,
             JobRow.status.in_(ACTIVE_JOBS),  # a job that is held finishes when it is resumed
-            attempts=0,
-            lease_token=None,
-            lease_until=None,
-            last_rung_at=None,
+            **UNTRIED,
         ).returning(JobRow.id)
     )
     return moved is not None

@@ -15,6 +15,7 @@ from faces_jobs.db.artifacts import insert_artifacts
 from faces_jobs.db.blocks import forget_blocks
 from faces_jobs.db.claims import SegmentClaim, lock_claim
 from faces_jobs.db.endings import end_item
+from faces_jobs.db.handing_back import UNTRIED
 from faces_jobs.db.item_facts import record_facts
 from faces_jobs.db.moves import move_segments
 from faces_jobs.db.outcomes import ItemFacts, NewArtifact
@@ -155,11 +156,8 @@ def uncut_item(database: Database, claim: SegmentClaim, reason: str) -> None:
                 # What is shown does not go back.
                 frames_shown=int(shown or 0),
                 frames_total=int(total or 0) or None,
-                lease_token=None,
-                lease_until=None,
-                last_rung_at=None,
                 last_error=reason,
-                attempts=0,
+                **UNTRIED,
             )
         )
 

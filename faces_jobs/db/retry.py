@@ -11,6 +11,7 @@ from collections.abc import Collection
 from sqlalchemy import ColumnElement, and_, case, delete, func, insert, literal, select
 from sqlalchemy.orm import Session
 
+from faces_jobs.db.handing_back import UNTRIED
 from faces_jobs.db.jobs import lock_segments
 from faces_jobs.db.moves import move_items, move_jobs
 from faces_jobs.db.tables import ArtifactRow, ItemRow, JobRow, SegmentRow
@@ -89,13 +90,9 @@ def _begin_job_again(session: Session, job_id: str, *, has_items: bool) -> None:
             error_code=None,
             error_message=None,
             evidence=None,
-            attempts=0,
-            lease_token=None,
-            lease_until=None,
-            last_rung_at=None,
-            not_before=None,
             parked=0,
             delete_at=None,
+            **UNTRIED,
         )
     )
 
