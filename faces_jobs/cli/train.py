@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import click
+from rich.progress import Progress, TaskID
 
 from faces_jobs.cli.extras import needing_packages
 from faces_jobs.cli.training_parts import (
@@ -21,6 +24,22 @@ from faces_jobs.jobs.labels import MODELS
 from faces_jobs.settings import DetectorName, Settings
 from faces_jobs_models.device import WantedDevice, choose_device
 from faces_jobs_models.training.label_choice import LabelChoice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What the user asked for."""
+
+    model: str
+    data: Path
+    out: Path | None
+    epochs: int | None
+    labels: LabelChoice
+    detector: DetectorName | None
+    teacher: Path | None
+    alone: bool
+    device: WantedDevice
+    threads: int
 
 
 @click.command()
@@ -62,84 +81,98 @@ from faces_jobs_models.training.label_choice import LabelChoice
     help="Cores to use. More than one pays only where nothing else runs.",
 )
 @click.pass_obj
-def train(
-    settings: Settings,
-    *,
-    model: str,
-    data: Path,
-    out: Path | None,
-    epochs: int | None,
-    labels: LabelChoice,
-    detector: DetectorName | None,
-    teacher: Path | None,
-    alone: bool,
-    device: WantedDevice,
-    threads: int,
-) -> None:
+def train(settings: Settings, /, **arguments: Any) -> None:
     """Train MODEL by its recipe.
 
     It takes hours, on a GPU minutes. A checkpoint is written after each epoch: the same command
     goes on where it was cut off. At the end the folder with the weights is printed. It can be
     copied to a place that FACES_JOBS_MODELS_FOLDER names.
     """
-    if (teacher is not None) != (model == DETECTOR):
-        raise click.UsageError("--teacher is for the detector, which learns from one.")
-    refuse_other_labels(model, labels)
-    if model == DETECTOR and (alone or detector is not None):
-        raise click.UsageError(
-            f"{'--alone' if alone else '--detector'} is for the other models: the detector learns "
-            "from what --teacher names."
-        )
-    into = out or settings.data_folder / "training"
-    chosen = choose_device(device)
-    with needing_packages(), progress_bar() as bar:
-        task = bar.add_task(f"{model}: epochs", total=None)
-
-        def say(line: str) -> None:
-            bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-        def advance(epochs_done: int) -> None:
-            bar.update(task, completed=epochs_done)
-
-        if teacher is not None:
-            from faces_jobs_models.training.detector.recipe import RECIPE
-            from faces_jobs_models.training.detector.run_recipe import (
-                run_detector_recipe,
-            )
-
-            scene_recipe = replace(RECIPE, epochs=epochs or RECIPE.epochs)
-            bar.update(task, total=scene_recipe.epochs)
-            folder = run_detector_recipe(
-                scene_recipe,
-                data,
-                teacher=teacher,
-                out=into,
-                device=chosen,
-                threads=threads,
-                say=say,
-                advance=advance,
-            )
+    wish = Wish(**arguments)
+    _refuse_what_does_not_fit(wish)
+    with needing_packages(), _epochs_bar(wish.model) as bar:
+        if wish.teacher is None:
+            folder = _train_classifier(wish, settings, bar)
         else:
-            from faces_jobs_models.catalog import open_catalog
-            from faces_jobs_models.training.run_recipe import recipe_of, run_recipe
-
-            recipe = recipe_of(model, labels, epochs=epochs, alone=alone)
-            bar.update(task, total=recipe.all_epochs)
-            with open_catalog(
-                device=chosen,
-                models_folder=settings.models_folder,
-                threads=threads,
-                detector=detector or settings.detector,
-            ) as catalog:
-                folder = run_recipe(
-                    recipe,
-                    data,
-                    labels=labels,
-                    out=into,
-                    device=chosen,
-                    threads=threads,
-                    detector=catalog.detector(),
-                    say=say,
-                    advance=advance,
-                )
+            folder = _train_detector(wish, wish.teacher, settings, bar)
     click.echo(folder)
+
+
+def _refuse_what_does_not_fit(wish: Wish) -> None:
+    if (wish.teacher is not None) != (wish.model == DETECTOR):
+        raise click.UsageError("--teacher is for the detector, which learns from one.")
+    refuse_other_labels(wish.model, wish.labels)
+    if wish.model == DETECTOR and (wish.alone or wish.detector is not None):
+        raise click.UsageError(
+            f"{'--alone' if wish.alone else '--detector'} is for the other models: the detector "
+            "learns from what --teacher names."
+        )
+
+
+def _train_detector(wish: Wish, teacher: Path, settings: Settings, bar: EpochsBar) -> Path:
+    from faces_jobs_models.training.detector.recipe import RECIPE
+    from faces_jobs_models.training.detector.run_recipe import run_detector_recipe
+
+    recipe = replace(RECIPE, epochs=wish.epochs or RECIPE.epochs)
+    bar.begin(recipe.epochs)
+    return run_detector_recipe(
+        recipe,
+        wish.data,
+        teacher=teacher,
+        out=wish.out or settings.data_folder / "training",
+        device=choose_device(wish.device),
+        threads=wish.threads,
+        say=bar.say,
+        advance=bar.advance,
+    )
+
+
+def _train_classifier(wish: Wish, settings: Settings, bar: EpochsBar) -> Path:
+    from faces_jobs_models.catalog import open_catalog
+    from faces_jobs_models.training.run_recipe import recipe_of, run_recipe
+
+    recipe = recipe_of(wish.model, wish.labels, epochs=wish.epochs, alone=wish.alone)
+    bar.begin(recipe.all_epochs)
+    with open_catalog(
+        device=wish.device,
+        models_folder=settings.models_folder,
+        threads=wish.threads,
+        detector=wish.detector or settings.detector,
+    ) as catalog:
+        return run_recipe(
+            recipe,
+            wish.data,
+            labels=wish.labels,
+            out=wish.out or settings.data_folder / "training",
+            device=catalog.device,
+            threads=wish.threads,
+            detector=catalog.detector(),
+            say=bar.say,
+            advance=bar.advance,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EpochsBar:
+    """Shows how many epochs are done, and lines above that."""
+
+    bar: Progress
+    task: TaskID
+
+    def begin(self, epochs: int) -> None:
+        """So many are to be done."""
+        self.bar.update(self.task, total=epochs)
+
+    def say(self, line: str) -> None:
+        """Show a line."""
+        self.bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def advance(self, epochs_done: int) -> None:
+        """So many are done."""
+        self.bar.update(self.task, completed=epochs_done)
+
+
+@contextmanager
+def _epochs_bar(model: str) -> Iterator[EpochsBar]:
+    with progress_bar() as bar:
+        yield EpochsBar(bar, bar.add_task(f"{model}: epochs", total=None))
