@@ -16,11 +16,12 @@ from faces_jobs_models.detector.export import DetectorNote, write_detector
 from faces_jobs_models.device import Device
 from faces_jobs_models.training.charts import draw_curves
 from faces_jobs_models.training.checkpoint import LOG_NAME, epochs_done, refuse_another_run
-from faces_jobs_models.training.detector.loop import train_detector
+from faces_jobs_models.training.detector.loop import Say, train_detector
 from faces_jobs_models.training.detector.recipe import DetectorRecipe
 from faces_jobs_models.training.detector.scenes import Photograph, Scenes
 from faces_jobs_models.training.detector.score_power import score_power
 from faces_jobs_models.training.detector.teacher import Teacher
+from faces_jobs_models.training.export import TERMS
 from faces_jobs_models.training.readers import open_data, open_detection_data
 from faces_jobs_models.training.run_identity import Run, hash_of, hash_of_recipe
 from faces_jobs_models.training.run_recipe import EXPORT_NAME
@@ -28,8 +29,6 @@ from faces_jobs_models.weights import sha256_of
 
 _PORTRAITS = ("utkface", "imfdb", "facemask", "facemask")  # masks twice: they are few
 _LOWEST_FACE = 4  # pixels; lower ones say nothing of the scale of a picture
-
-Say = Callable[[str], None]
 
 
 def run_detector_recipe(
@@ -136,6 +135,5 @@ def _note(recipe: DetectorRecipe) -> DetectorNote:
         architecture="YuNet (Wu, Peng, Yu, Machine Intelligence Research 20, 2023), narrowed",
         source="trained by faces_jobs; recipe in faces_jobs_models/training/detector/recipe.py",
         licence="MIT",
-        terms="The weights are MIT like the program. They were trained on research data: whoever "
-        "uses them commercially has to judge whether the terms of that data (CARD.md) allow it.",
+        terms=TERMS,
     )

@@ -8,14 +8,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from faces_jobs.jobs.labels import HEADS
 from faces_jobs_models.training.label_choice import LabelChoice
 from faces_jobs_models.training.readers.data_set import DataSet, Skipped
 from faces_jobs_models.training.readers.labels import Labels
-from faces_jobs_models.training.readers.parquet_rows import rows_of
+from faces_jobs_models.training.readers.parquet_rows import head_of, rows_of
 from faces_jobs_models.training.readers.places import Place
 from faces_jobs_models.training.readers.splits import (
     actor_held_out,
@@ -83,13 +80,10 @@ def open_pack(place: Place, labels: LabelChoice, skipped: Skipped) -> list[DataS
     path = place.path
     if path.suffix.lower() != ENDING or not path.is_file():
         return []
-    try:
-        with pq.ParquetFile(path) as file:
-            columns = frozenset(file.schema_arrow.names)
-            n = file.metadata.num_rows
-    except (pa.ArrowException, OSError) as error:
-        skipped[f"{path.name} can't be read as parquet ({type(error).__name__})"] += 1
+    head = head_of(path, skipped)
+    if head is None:
         return []
+    columns, n = head
     if "boxes_xywh" in columns:
         return []  # pictures with marked faces, for the detector
     if "image" not in columns or not columns & _LABELS:

@@ -1,4 +1,4 @@
-"""Reads the rows of a parquet file, and tells where it is damaged."""
+"""Reads a parquet file, and tells where it is damaged."""
 
 from __future__ import annotations
 
@@ -10,6 +10,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from faces_jobs.errors import DataLayoutError
+from faces_jobs_models.training.readers.data_set import Skipped
+
+
+def head_of(path: Path, skipped: Skipped) -> tuple[frozenset[str], int] | None:
+    """The columns of a parquet file and its number of rows; None, and counted, where it is none."""
+    try:
+        with pq.ParquetFile(path) as file:
+            return frozenset(file.schema_arrow.names), file.metadata.num_rows
+    except (pa.ArrowException, OSError) as error:
+        skipped[f"{path.name} can't be read as parquet ({type(error).__name__})"] += 1
+        return None
 
 
 def rows_of(path: Path, columns: Collection[str], *, at_once: int) -> Iterator[dict[str, Any]]:

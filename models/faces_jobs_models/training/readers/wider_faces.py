@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from faces_jobs.errors import DataLayoutError
@@ -22,7 +20,7 @@ from faces_jobs_models.training.readers.data_set import (
     DetectionSet,
     Skipped,
 )
-from faces_jobs_models.training.readers.parquet_rows import rows_of
+from faces_jobs_models.training.readers.parquet_rows import head_of, rows_of
 from faces_jobs_models.training.readers.places import Place, read_picture
 from faces_jobs_models.training.samples import is_held_out
 
@@ -65,13 +63,10 @@ def open_detection_pack(place: Place, skipped: Skipped) -> list[DetectionSet]:
     path = place.path
     if path.suffix.lower() != ".parquet" or not path.is_file():
         return []
-    try:
-        with pq.ParquetFile(path) as file:
-            columns = frozenset(file.schema_arrow.names)
-            n = file.metadata.num_rows
-    except (pa.ArrowException, OSError) as error:
-        skipped[f"{path.name} can't be read as parquet ({type(error).__name__})"] += 1
+    head = head_of(path, skipped)
+    if head is None:
         return []
+    columns, n = head
     if not columns >= _PACK:
         return []
     name = _NAME if columns == _EXACT else path.stem
