@@ -76,17 +76,8 @@ def read_figures(folder: Path) -> list[Any]:
         ) from error
 
 
-def figures_of_card(card: Path) -> str:
-    """What stands between the two marks of a card.
-
-    Raises:
-        ModelError: there is no card, or it lacks them.
-    """
-    return section_of_card(card, START, END)
-
-
 def section_of_card(card: Path, start: str, end: str) -> str:
-    """What stands between any two marks of a card.
+    """What stands between two marks of a card.
 
     Raises:
         ModelError: there is no card, or it lacks them.

@@ -8,7 +8,7 @@ import pytest
 
 import faces_jobs_models
 from faces_jobs.jobs.labels import MODELS
-from faces_jobs_models.training.cards import CARD_NAME, figures_of_card, read_figures
+from faces_jobs_models.training.cards import CARD_NAME, END, START, read_figures, section_of_card
 from faces_jobs_models.training.detector.measure import detector_tables
 from faces_jobs_models.training.tables import tables_of
 from faces_jobs_models.weights import read_record
@@ -18,7 +18,7 @@ SHIPPED = Path(faces_jobs_models.__file__).parent
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_card_has_tables_of_each_head(model: str) -> None:
-    shown = figures_of_card(SHIPPED / model / CARD_NAME)
+    shown = section_of_card(SHIPPED / model / CARD_NAME, START, END)
     rows = [line.split("|")[1].strip() for line in shown.splitlines() if line.startswith("| ")]
     record = read_record(SHIPPED / model)
     for head, labels in record.heads.items():
@@ -31,7 +31,7 @@ def test_the_tables_are_those_of_the_measured_figures(model: str) -> None:
     folder = SHIPPED / model
     entries = read_figures(folder)
     if entries:
-        assert figures_of_card(folder / CARD_NAME).strip() == tables_of(entries).strip()
+        assert section_of_card(folder / CARD_NAME, START, END).strip() == tables_of(entries).strip()
     for entry in entries:
         variant = entry["weights"]["variant"]
         record = read_record(folder if variant == "default" else folder / variant)
@@ -46,7 +46,9 @@ def test_the_detectors_card_has_the_figures_of_its_weights() -> None:
     folder = SHIPPED / "detector"
     entries = read_figures(folder)
     assert entries
-    assert figures_of_card(folder / CARD_NAME).strip() == detector_tables(entries).strip()
+    assert (
+        section_of_card(folder / CARD_NAME, START, END).strip() == detector_tables(entries).strip()
+    )
     for entry in entries:
         onnx = read_record(folder).files["onnx"]
         assert onnx.sha256.startswith(entry["weights"]["sha256"]), (

@@ -13,8 +13,8 @@ from faces_jobs_models.training.cards import (
     END,
     FIGURES_NAME,
     START,
-    figures_of_card,
     read_figures,
+    section_of_card,
     write_card,
 )
 from faces_jobs_models.training.tables import markdown_table, tables_of
@@ -56,7 +56,7 @@ def test_a_card_keeps_its_prose(tmp_path: Path) -> None:
     before, after = PROSE.split(f"{START}\nold figures\n{END}")
     assert text.startswith(before + START)
     assert text.endswith(END + after)
-    assert figures_of_card(card).strip() == tables_of(entries).strip()
+    assert section_of_card(card, START, END).strip() == tables_of(entries).strip()
     again = write_card(tmp_path, entries, tables_of)
     assert again.read_text() == text
 
@@ -68,7 +68,7 @@ def test_measurements_of_the_same_weights_are_gathered(tmp_path: Path) -> None:
     write_card(tmp_path, drawn_entries("gender", data_set="utkface", n=40), tables_of)
     found = [(one["dataset"], one["n"]) for one in read_figures(tmp_path)]
     assert found == [("utkface", 40), ("imfdb", 60)]
-    shown = figures_of_card(tmp_path / "CARD.md")
+    shown = section_of_card(tmp_path / "CARD.md", START, END)
     assert "utkface" in shown
     assert "imfdb" in shown
 
