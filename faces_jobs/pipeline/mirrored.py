@@ -67,9 +67,17 @@ class Mirrored:
 
     def classify(self, crops_bgr: Sequence[Picture]) -> list[Opinion]:
         """One opinion for each crop: the mean of what is said of it and of its mirror image."""
+        return [
+            {head: _HALF * (straight[head] + image[head]) for head in straight}
+            for straight, image in zip(*self.views(crops_bgr), strict=True)
+        ]
+
+    def views(self, crops_bgr: Sequence[Picture]) -> tuple[list[Opinion], list[Opinion]]:
+        """What is said of each crop, and of its mirror image with left and right put back."""
         images = [np.ascontiguousarray(crop[:, ::-1]) for crop in crops_bgr]
         said = self._classifier.classify([*crops_bgr, *images])
-        return [
-            {head: _HALF * (straight[head] + image[head].take(MIRRORED[head])) for head in straight}
-            for straight, image in zip(said[: len(images)], said[len(images) :], strict=True)
+        back: list[Opinion] = [
+            {head: opinion[head].take(MIRRORED[head]) for head in opinion}
+            for opinion in said[len(images) :]
         ]
+        return said[: len(images)], back

@@ -54,11 +54,13 @@ class Calibration:
 
     The network's file divides by `temperature` itself, so its probabilities are calibrated; the
     number is told here. Answers whose best probability is below `unsure_below` are `unsure`,
-    unless a setting or a job says otherwise.
+    unless a setting or a job says otherwise. `folds` are the same two numbers fitted without the
+    people of each fold (`training/folds.py`), who are measured by those; nothing else uses them.
     """
 
     temperature: float = 1.0
     unsure_below: float = 0.0
+    folds: tuple[Calibration, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 < self.temperature < math.inf:
@@ -196,16 +198,28 @@ def _calibration(
     unknown = content.keys() - heads.keys()
     if unknown:
         raise ValueError(f"calibration of {', '.join(sorted(unknown))}, which is no head")
-    return {head: Calibration(**_numbers(head, content.get(head, {}))) for head in heads}
+    return {head: _calibration_of(head, content.get(head, {})) for head in heads}
 
 
-def _numbers(head: str, content: Mapping[str, Any]) -> dict[str, float]:
-    numbers = {}
-    for name, value in content.items():
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise TypeError(f"calibration.{head}.{name} must be a number, not {value!r}")
-        numbers[name] = float(value)
-    return numbers
+def _calibration_of(head: str, content: Mapping[str, Any]) -> Calibration:
+    numbers = {
+        name: _number(f"{head}.{name}", value) for name, value in content.items() if name != "folds"
+    }
+    folds = []
+    for pair in content.get("folds", []):
+        temperature, unsure_below = pair
+        folds.append(
+            Calibration(
+                _number(f"{head}.folds", temperature), _number(f"{head}.folds", unsure_below)
+            )
+        )
+    return Calibration(**numbers, folds=tuple(folds))
+
+
+def _number(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"calibration.{name} must be a number, not {value!r}")
+    return float(value)
 
 
 def _listed(heads: Mapping[str, tuple[str, ...]]) -> str:

@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import io
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from types import MappingProxyType
-from typing import TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
-from faces_jobs.pipeline.crops import crop_faces
+from faces_jobs.pipeline.mirrored import Mirrored
 from faces_jobs.pipeline.stages import Classifier, Detector
 from faces_jobs.pipeline.values import Picture
-from faces_jobs_models.training.calibration import calibration_half
+from faces_jobs_models.training.decoding import decode
 from faces_jobs_models.training.draws import draw
-from faces_jobs_models.training.meant_face import find_boxes
+from faces_jobs_models.training.folds import NO_FOLD, fold_of
+from faces_jobs_models.training.meant_face import cut_meant_faces
 from faces_jobs_models.training.samples import UNKNOWN, Sample
 
 FACE_SIZES = (16, 24, 32, 48, 64)
 """Pixels: each face is also measured when it is brought down to at most these heights."""
 
 _BATCH = 32
-
-_Number = TypeVar("_Number", np.float32, np.int64)
 
 Advance = Callable[[int], None]
 """Takes the number of faces that were done since it was called last."""
@@ -39,18 +33,19 @@ Advance = Callable[[int], None]
 class Answers:
     """Truth and answers of n faces, in the order of the data set.
 
-    `probabilities` head -> (n, labels) float32; `at_size` face height -> head -> (n,) best label
-    of the face brought down to it; `truth` head -> (n,) with -1 where unknown; `fitted` (n,)
-    whether a temperature may have been fitted on the face; `found` (n,) whether the detector saw
-    it; `group` n names, the same for faces of one person; `size_px` (n,) height of the original
-    face, 0 where unknown; `of_training` how many of the faces are ones that training uses.
+    `views` head -> (2, n, labels) float32, what is said of the crops and of their mirror images;
+    `at_size` face height -> head -> (n,) best label of the face brought down to it; `truth` head ->
+    (n,) with -1 where unknown; `fold` (n,) of people (`folds.py`), or `NO_FOLD` where no
+    temperature was fitted on the face; `found` (n,) whether the detector saw it; `group` n names,
+    the same for faces of one person; `size_px` (n,) height of the original face, 0 where unknown;
+    `of_training` how many of the faces are ones that training uses.
     """
 
     data_set: str
-    probabilities: Mapping[str, NDArray[np.float32]]
+    views: Mapping[str, NDArray[np.float32]]
     at_size: Mapping[int, Mapping[str, NDArray[np.int64]]]
     truth: Mapping[str, NDArray[np.int64]]
-    fitted: NDArray[np.bool_]
+    fold: NDArray[np.int64]
     found: NDArray[np.bool_]
     group: NDArray[np.str_]
     groups: Sequence[Mapping[str, str]]
@@ -59,7 +54,11 @@ class Answers:
     skipped: Mapping[str, int]
 
     def __len__(self) -> int:
-        return len(self.fitted)
+        return len(self.fold)
+
+    def probabilities(self, head: str) -> NDArray[np.float32]:
+        """(n, labels), as users see them: the mean of the views."""
+        return np.asarray(self.views[head].mean(axis=0), np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,14 +80,14 @@ class _Row:
 
     sample: Sample
     of_training: bool
-    fitted: bool
+    fold: int
 
 
 def answer_data_set(
     name: str,
     samples: Iterable[Sample],
     *,
-    classifier: Classifier,
+    classifier: Mirrored,
     detector: Detector,
     wanted: Wanted,
     skipped: Counter[str],
@@ -104,7 +103,7 @@ def answer_data_set(
     Args:
         name: of the data set.
         samples: its rows.
-        classifier: the network with its heads.
+        classifier: the network with its heads, asked as about a still's faces.
         detector: the run-time one.
         wanted: which rows.
         skipped: counts by reason the rows that can't be read; the reader of `samples` may
@@ -113,73 +112,83 @@ def answer_data_set(
     """
     before = Counter(skipped)
     rows = _chosen(samples, tuple(classifier.heads), wanted)
-    kept: list[_Row] = []
-    heads = classifier.heads
-    said = [_stacked([], heads)]
-    small = {size: [_best([], heads)] for size in FACE_SIZES}
-    found: list[bool] = []
+    parts = [_part([], [], [], classifier)]
     while batch := list(islice(rows, _BATCH)):
-        readable, pictures = [], []
-        for row in batch:
-            picture = decode(row.sample.image, max_pixels=wanted.max_pixels, skipped=skipped)
-            if picture is not None:
-                readable.append(row)
-                pictures.append(picture)
-        crops = []
-        for picture, box in zip(pictures, find_boxes(pictures, detector), strict=True):
-            height, width = picture.shape[:2]
-            found.append(box is not None)
-            cut = np.array([0, 0, width, height], np.float32) if box is None else box
-            crops += crop_faces(
-                picture, cut[None], scale=classifier.crop_scale, size=classifier.crop_size
-            )
-        kept += [replace(row, sample=replace(row.sample, image=b"")) for row in readable]
-        said.append(_stacked(classifier.classify(crops), heads))
-        for size in FACE_SIZES:
-            smaller = [shrunk(crop, size, classifier) for crop in crops]
-            small[size].append(_best(classifier.classify(smaller), heads))
+        readable, pictures = _decoded(batch, wanted, skipped)
+        crops, found = cut_meant_faces(
+            pictures, detector, scale=classifier.crop_scale, size=classifier.crop_size
+        )
+        parts.append(_part(readable, found, crops, classifier))
         advance(len(batch))
-    return Answers(
-        data_set=name,
-        probabilities=MappingProxyType(_joined(said)),
-        at_size=MappingProxyType({size: _joined(answers) for size, answers in small.items()}),
-        truth=MappingProxyType(
-            {
-                head: np.array([row.sample.truth.get(head, UNKNOWN) for row in kept], np.int64)
-                for head in classifier.heads
-            }
-        ),
-        fitted=np.array([row.fitted for row in kept], bool),
-        found=np.array(found, bool),
-        group=np.array([row.sample.group for row in kept], np.str_),
-        groups=[row.sample.groups for row in kept],
-        size_px=np.array([row.sample.size_px or 0 for row in kept], np.int64),
-        of_training=sum(row.of_training for row in kept),
-        skipped=MappingProxyType(dict(skipped - before)),
+    return _answers(name, parts, skipped - before)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """The answers to one batch, as in `Answers`."""
+
+    rows: Sequence[_Row]
+    found: Sequence[bool]
+    views: Mapping[str, NDArray[np.float32]]
+    at_size: Mapping[int, Mapping[str, NDArray[np.int64]]]
+
+
+def _part(
+    rows: Sequence[_Row], found: Sequence[bool], crops: Sequence[Picture], classifier: Mirrored
+) -> _Part:
+    heads = classifier.heads
+    views = [_stacked(view, heads) for view in classifier.views(crops)]
+    return _Part(
+        rows=[replace(row, sample=replace(row.sample, image=b"")) for row in rows],
+        found=found,
+        views={head: np.stack([view[head] for view in views]) for head in heads},
+        at_size={
+            size: _best(
+                classifier.classify([shrunk(crop, size, classifier) for crop in crops]), heads
+            )
+            for size in FACE_SIZES
+        },
     )
 
 
-def decode(image: bytes, *, max_pixels: int, skipped: Counter[str]) -> Picture | None:
-    """An encoded picture as BGR, or None and a reason counted. Gray ones become BGR."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit is below
-        try:
-            with Image.open(io.BytesIO(image)) as header:
-                width, height = header.size
-        except Image.DecompressionBombError:
-            skipped[f"more than {max_pixels:,} pixels"] += 1
-            return None
-        except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
-            skipped["unreadable picture"] += 1
-            return None
-    if width * height > max_pixels:
-        skipped[f"more than {max_pixels:,} pixels"] += 1
-        return None
-    decoded = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR)
-    if decoded is None:
-        skipped["unreadable picture"] += 1
-        return None
-    return np.asarray(decoded, np.uint8)
+def _answers(name: str, parts: Sequence[_Part], skipped: Counter[str]) -> Answers:
+    rows = [row for part in parts for row in part.rows]
+    heads = parts[0].views.keys()
+    return Answers(
+        data_set=name,
+        views={
+            head: np.concatenate([part.views[head] for part in parts], axis=1) for head in heads
+        },
+        at_size={
+            size: {
+                head: np.concatenate([part.at_size[size][head] for part in parts]) for head in heads
+            }
+            for size in FACE_SIZES
+        },
+        truth={
+            head: np.array([row.sample.truth.get(head, UNKNOWN) for row in rows], np.int64)
+            for head in heads
+        },
+        fold=np.array([row.fold for row in rows], np.int64),
+        found=np.array([found for part in parts for found in part.found], bool),
+        group=np.array([row.sample.group for row in rows], np.str_),
+        groups=[row.sample.groups for row in rows],
+        size_px=np.array([row.sample.size_px or 0 for row in rows], np.int64),
+        of_training=sum(row.of_training for row in rows),
+        skipped=dict(skipped),
+    )
+
+
+def _decoded(
+    batch: Sequence[_Row], wanted: Wanted, skipped: Counter[str]
+) -> tuple[list[_Row], list[Picture]]:
+    readable, pictures = [], []
+    for row in batch:
+        picture = decode(row.sample.image, max_pixels=wanted.max_pixels, skipped=skipped)
+        if picture is not None:
+            readable.append(row)
+            pictures.append(picture)
+    return readable, pictures
 
 
 def shrunk(crop: Picture, face_height: int, classifier: Classifier) -> Picture:
@@ -207,15 +216,15 @@ def _measurable(
 ) -> Iterator[_Row]:
     for sample in samples:
         of_training = wanted.trained_on and not sample.held_out
-        fitted = wanted.trained_on and sample.held_out and bool(calibration_half([sample.group])[0])
         if wanted.held_out_only and of_training:
             continue
         if any(sample.truth.get(head, UNKNOWN) != UNKNOWN for head in heads):
-            yield _Row(sample, of_training, fitted)
+            is_fitted = wanted.trained_on and sample.held_out
+            yield _Row(sample, of_training, _fold(sample) if is_fitted else NO_FOLD)
 
 
-def _joined(batches: Sequence[Mapping[str, NDArray[_Number]]]) -> dict[str, NDArray[_Number]]:
-    return {head: np.concatenate([batch[head] for batch in batches]) for head in batches[0]}
+def _fold(sample: Sample) -> int:
+    return int(fold_of([sample.group])[0])
 
 
 def _best(

@@ -1,65 +1,91 @@
-"""Calibrates a trained network: a temperature and a threshold for each head."""
+"""Calibrates a trained network: a temperature and a threshold for each head.
+
+Both are fitted on all held-out faces. They are fitted again without the people of each fold, and it
+is by those that the fold's people are measured: what is reported holds for people whom nothing was
+fitted on.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from faces_jobs_models.attribute_network import AttributeNetwork
-from faces_jobs_models.training.augment import middle
-from faces_jobs_models.training.calibration import (
-    calibration_half,
-    choose_unsure_below,
-    fit_temperature,
-    with_temperature,
-)
-from faces_jobs_models.training.prepare import Prepared
+from faces_jobs_models.training.folds import FOLDS, fold_of
+from faces_jobs_models.training.held_out import HeldOut
+from faces_jobs_models.training.risk_coverage import choose_unsure_below
+from faces_jobs_models.training.temperature import fit_temperature, with_temperature
 from faces_jobs_models.weights import Calibration
 
-_BATCH = 256
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Faces:
+    """The faces of which a head's truth is known, of one data set or of all."""
+
+    views: NDArray[np.float32]  # (views, n, labels)
+    truth: NDArray[np.int64]  # (n,)
+    weight: NDArray[np.float64]  # (n,)
+    fold: NDArray[np.int64]  # (n,)
+
+    def without(self, fold: int) -> _Faces:
+        kept = self.fold != fold
+        return _Faces(self.views[:, kept], self.truth[kept], self.weight[kept], self.fold[kept])
 
 
-def calibrate(
-    network: AttributeNetwork, data_sets: Sequence[Prepared], *, crop_size: int
-) -> dict[str, Calibration]:
-    """Fit on one half of the held-out faces of all data sets, and set the network's temperatures.
+def calibrate(network: AttributeNetwork, held_out: Sequence[HeldOut]) -> dict[str, Calibration]:
+    """Fit each head, and set the network's temperatures.
 
-    Where several data sets know a head their faces count alike. A head that no held-out face
-    knows keeps temperature 1 and is never unsure.
+    A head that no held-out face knows keeps temperature 1 and is never unsure.
+
+    Args:
+        network: whose answers they are.
+        held_out: its answers to the held-out faces of all its data sets, with mirror images.
 
     Returns:
         Head -> calibration, for the record.
     """
-    network.eval()
-    network.get_buffer("temperatures").fill_(1.0)
-    heads = tuple(network.heads)
-    logits: dict[str, list[NDArray[np.float32]]] = {head: [] for head in heads}
-    truth: dict[str, list[NDArray[np.int64]]] = {head: [] for head in heads}
-    for data in data_sets:
-        rows = np.nonzero(data.held_out)[0]
-        rows = rows[calibration_half(data.group[rows])]
-        for start in range(0, len(rows), _BATCH):
-            picked = rows[start : start + _BATCH]
-            crops = torch.from_numpy(np.asarray(data.crops[picked]))
-            with torch.inference_mode():
-                answers = network.logits(middle(crops, size=crop_size))
-            for head in heads:
-                logits[head].append(answers[head].numpy())
-                truth[head].append(data.truth[head][picked])
-    found = {}
-    for index, head in enumerate(heads):
-        if not logits[head]:
-            found[head] = Calibration()
-            continue
-        said, right = np.concatenate(logits[head]), np.concatenate(truth[head])
-        temperature = fit_temperature(said, right)
-        network.get_buffer("temperatures")[index] = temperature
-        raw = torch.softmax(torch.from_numpy(said), dim=1).numpy()
-        unsure_below = choose_unsure_below(with_temperature(raw, temperature), right)
-        found[head] = Calibration(
-            temperature=round(temperature, 4), unsure_below=round(unsure_below, 4)
-        )
+    found = {head: _calibration(head, held_out) for head in network.heads}
+    for index, calibration in enumerate(found.values()):
+        network.get_buffer("temperatures")[index] = calibration.temperature
     return found
+
+
+def _calibration(head: str, held_out: Sequence[HeldOut]) -> Calibration:
+    parts = [_known_faces(head, one) for one in held_out if (one.truth[head] >= 0).any()]
+    if not parts:
+        return Calibration()
+    faces = _Faces(
+        np.concatenate([part.views for part in parts], axis=1),
+        np.concatenate([part.truth for part in parts]),
+        np.concatenate([part.weight for part in parts]),
+        np.concatenate([part.fold for part in parts]),
+    )
+    folds = tuple(_fitted(faces.without(fold)) for fold in range(FOLDS))
+    return replace(_fitted(faces), folds=folds)
+
+
+def _known_faces(head: str, held_out: HeldOut) -> _Faces:
+    known = held_out.truth[head] >= 0
+    group = held_out.group[known]
+    return _Faces(
+        held_out.views[head][:, known], held_out.truth[head][known], _weights(group), fold_of(group)
+    )
+
+
+def _weights(group: NDArray[np.str_]) -> NDArray[np.float64]:
+    # Each person of a data set weighs as much as another, whatever the number of his faces, since
+    # frames are near copies; and each data set as much as another, since nobody knows which one
+    # users' pictures will be like.
+    _, person, faces = np.unique(group, return_inverse=True, return_counts=True)
+    return np.asarray(1 / (len(faces) * faces[person]), np.float64)
+
+
+def _fitted(faces: _Faces) -> Calibration:
+    temperature = round(fit_temperature(faces.views, faces.truth, faces.weight), 4)
+    # The threshold counts faces alike: by weights, 160 masks that are easy to tell would allow that
+    # a third of the faces in films be left without an answer.
+    unsure_below = choose_unsure_below(with_temperature(faces.views, temperature), faces.truth)
+    return Calibration(temperature, round(unsure_below, 4))

@@ -11,9 +11,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
-from faces_jobs_models.training.calibration import reliability
+from faces_jobs_models.training.cross_fit import CrossFitted
+from faces_jobs_models.training.reliability import reliability
 from faces_jobs_models.training.risk_coverage import at_threshold, risk_coverage
 
 _DPI = 110
@@ -63,27 +63,13 @@ def draw_confusion(path: Path, confusion: Mapping[str, Mapping[str, int]], *, ti
     _save(figure, path)
 
 
-def draw_reliability(
-    path: Path,
-    probabilities: NDArray[np.floating],
-    before: NDArray[np.floating],
-    truth: NDArray[np.integer],
-    *,
-    title: str,
-) -> None:
-    """How often answers of a probability are right, with and without the temperature.
-
-    Args:
-        path: of the PNG.
-        probabilities: (n, labels), as users see them.
-        before: (n, labels), without the temperature.
-        truth: (n,) label indices.
-        title: above the picture.
-    """
+def draw_reliability(path: Path, measured: CrossFitted, *, title: str) -> None:
+    """How often answers of a probability are right, with and without the temperature."""
     figure, (axes,) = _figure(1, width=_HEIGHT + 1)
     axes.plot([0, 1], [0, 1], color="gray", linestyle=":", label="honest")
-    for name, given in (("without temperature", before), ("as shown", probabilities)):
-        bins = reliability(given.max(axis=1), given.argmax(axis=1) == truth)
+    of_name = {"without temperature": measured.before, "with it": measured.probabilities}
+    for name, given in of_name.items():
+        bins = reliability(given.max(axis=1), given.argmax(axis=1) == measured.truth)
         confidence, accuracy, share = (np.array(values) for values in zip(*bins, strict=True))
         (line,) = axes.plot(confidence, accuracy, label=name)
         axes.scatter(confidence, accuracy, s=8 + 250 * share, color=line.get_color(), alpha=0.6)
@@ -99,26 +85,25 @@ def draw_reliability(
 
 
 def draw_risk_coverage(
-    path: Path,
-    probabilities: NDArray[np.floating],
-    truth: NDArray[np.integer],
-    *,
-    unsure_below: float,
-    title: str,
+    path: Path, measured: CrossFitted, *, unsure_below: float, title: str
 ) -> None:
-    """Share of wrong answers against the share of faces that get one, and where the default is."""
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth
+    """Share of wrong answers against the share of faces that get one, and where thresholds lead.
+
+    Those are each face's own; the record's, `unsure_below`, names them.
+    """
+    confidence = measured.probabilities.max(axis=1)
+    right = measured.probabilities.argmax(axis=1) == measured.truth
     curve = risk_coverage(confidence, right)
     figure, (axes,) = _figure(1)
     axes.plot(curve.coverage, curve.risk, drawstyle="steps-post")
-    coverage, accuracy = at_threshold(confidence, right, unsure_below)
+    coverage, accuracy = at_threshold(confidence, right, measured.unsure_below)
     if accuracy is not None:
         name = f"unsure below {unsure_below:.2f}" if unsure_below else "never unsure"
         axes.plot([coverage], [1 - accuracy], "o", color="tab:red", label=name)
         axes.legend(loc="upper left", fontsize="small")
     # The first few faces make steps as high as the picture: they would hide the rest.
     later = curve.risk[curve.coverage > 0.05]
-    highest = max([1 / len(truth), *later.tolist()])
+    highest = max([1 / len(right), *later.tolist()])
     axes.set(
         title=title,
         xlabel="coverage: share of faces that get an answer",

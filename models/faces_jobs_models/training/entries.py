@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faces_jobs_models.training.answers import Answers
-from faces_jobs_models.training.calibration import expected_calibration_error, with_temperature
+from faces_jobs_models.training.cross_fit import CrossFitted, cross_fitted
 from faces_jobs_models.training.figures import figures_of, rounded
 from faces_jobs_models.training.intervals import Interval, intervals_of
+from faces_jobs_models.training.reliability import expected_calibration_error
 from faces_jobs_models.training.risk_coverage import at_threshold
 from faces_jobs_models.training.slices import Slice, slices_of
+from faces_jobs_models.weights import Calibration
 
 _SHA256_DIGITS = 12
 
@@ -33,9 +35,10 @@ class Entry(TypedDict):
     """One head on one data set. All shares are 0..1.
 
     `people` is how many the faces are of, where some are of the same one and that is known.
-    Every answer counts with its best label, also where a user would see `unsure`. `ece` and
-    `ece_before` (without the temperature), `coverage` and `accuracy_answered` (at
-    `unsure_below`) are of the `calibration_n` faces that no temperature was fitted on.
+    Every answer counts with its best label, also where a user would see `unsure`. `ece`,
+    `coverage` and `accuracy_answered` are of `calibration_n` faces, each with a temperature and a
+    threshold that were fitted without its person; `ece_before` is of the same faces without a
+    temperature. `temperature` and `unsure_below` are those that ship.
     `of_training` counts the faces that training uses. `without_face` counts those that the detector
     did not find, so that the whole picture was cut; `accuracy_found` is of the others.
     """
@@ -76,17 +79,28 @@ def weights_of(sha256: str, variant: str) -> Weights:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """Which network answered, for the entries; `calibration` head -> temperature, threshold."""
+class AskedModel:
+    """Which network answered, for the entries, and how its heads are calibrated."""
 
     model: str
     version: str
     weights: Weights
     heads: Mapping[str, Sequence[str]]
-    calibration: Mapping[str, tuple[float, float]]
+    calibration: Mapping[str, Calibration]  # of every head
+
+    def cross_fitted(self, answers: Answers, head: str) -> CrossFitted:
+        """Its answers as they would be had nothing been fitted on the person."""
+        calibration = self.calibration[head]
+        return cross_fitted(
+            answers.views[head],
+            answers.truth[head],
+            answers.fold,
+            calibration,
+            temperature=calibration.temperature,
+        )
 
 
-def entries_of(asked: Asked, answers: Answers) -> list[Entry]:
+def entries_of(asked: AskedModel, answers: Answers) -> list[Entry]:
     """An entry for each head of which the data set knows at least one face's truth."""
     entries = []
     for head in asked.heads:
@@ -96,11 +110,10 @@ def entries_of(asked: Asked, answers: Answers) -> list[Entry]:
     return entries
 
 
-def _entry(asked: Asked, answers: Answers, head: str, known: NDArray[np.bool_]) -> Entry:
+def _entry(asked: AskedModel, answers: Answers, head: str, known: NDArray[np.bool_]) -> Entry:
     labels = asked.heads[head]
     truth = answers.truth[head][known]
-    probabilities = answers.probabilities[head][known]
-    best = probabilities.argmax(axis=1)
+    best = answers.probabilities(head)[known].argmax(axis=1)
     figures = figures_of(
         model=asked.model,
         head=head,
@@ -115,11 +128,8 @@ def _entry(asked: Asked, answers: Answers, head: str, known: NDArray[np.bool_]) 
     group = answers.group[known]
     people = len(np.unique(group))
     intervals = intervals_of(truth, best, group, labels=len(labels))
-    calibration = _calibration(
-        probabilities[~answers.fitted[known]],
-        truth[~answers.fitted[known]],
-        *asked.calibration.get(head, (1.0, 0.0)),
-    )
+    calibration = asked.calibration[head]
+    measured = _measured(asked.cross_fitted(answers, head))
     return Entry(
         model=asked.model,
         version=asked.version,
@@ -141,13 +151,13 @@ def _entry(asked: Asked, answers: Answers, head: str, known: NDArray[np.bool_]) 
             if interval
         },
         confusion=confusion_of(labels, truth, best),
-        calibration_n=calibration.n,
-        ece=calibration.ece,
-        ece_before=calibration.ece_before,
-        temperature=calibration.temperature,
-        unsure_below=calibration.unsure_below,
-        coverage=calibration.coverage,
-        accuracy_answered=calibration.accuracy_answered,
+        calibration_n=measured.n,
+        ece=measured.ece,
+        ece_before=measured.ece_before,
+        temperature=rounded(calibration.temperature),
+        unsure_below=rounded(calibration.unsure_below),
+        coverage=measured.coverage,
+        accuracy_answered=measured.accuracy_answered,
         by=slices_of(answers, head, labels, known),
         of_training=answers.of_training,
         without_face=int((~found).sum()),
@@ -156,38 +166,27 @@ def _entry(asked: Asked, answers: Answers, head: str, known: NDArray[np.bool_]) 
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Calibration:
+@dataclass(frozen=True, slots=True)
+class _Measured:
     n: int
-    temperature: float
-    unsure_below: float
     ece: float | None = None
     ece_before: float | None = None
     coverage: float | None = None
     accuracy_answered: float | None = None
 
 
-def _calibration(
-    probabilities: NDArray[np.float32],
-    truth: NDArray[np.int64],
-    temperature: float,
-    unsure_below: float,
-) -> _Calibration:
-    if not len(truth):
-        return _Calibration(
-            n=0, temperature=rounded(temperature), unsure_below=rounded(unsure_below)
-        )
+def _measured(faces: CrossFitted) -> _Measured:
+    if not len(faces.truth):
+        return _Measured(0)
     coverage, accuracy = at_threshold(
-        probabilities.max(axis=1), probabilities.argmax(axis=1) == truth, unsure_below
+        faces.probabilities.max(axis=1),
+        faces.probabilities.argmax(axis=1) == faces.truth,
+        faces.unsure_below,
     )
-    # The network's answers hold its temperature: the inverse takes it off again.
-    before = with_temperature(probabilities, 1 / temperature)
-    return _Calibration(
-        n=len(truth),
-        temperature=rounded(temperature),
-        unsure_below=rounded(unsure_below),
-        ece=rounded(expected_calibration_error(probabilities, truth)),
-        ece_before=rounded(expected_calibration_error(before, truth)),
+    return _Measured(
+        n=len(faces.truth),
+        ece=rounded(expected_calibration_error(faces.probabilities, faces.truth)),
+        ece_before=rounded(expected_calibration_error(faces.before, faces.truth)),
         coverage=rounded(coverage),
         accuracy_answered=None if accuracy is None else rounded(accuracy),
     )

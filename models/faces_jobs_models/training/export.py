@@ -16,7 +16,7 @@ from faces_jobs_models.training.figures import Figures
 from faces_jobs_models.training.quantize import Batch, quantized
 from faces_jobs_models.training.recipes import Recipe
 from faces_jobs_models.training.train import Trained
-from faces_jobs_models.weights import RECORD_NAME, sha256_of
+from faces_jobs_models.weights import RECORD_NAME, Calibration, sha256_of
 
 TERMS = (
     "The weights are MIT like the program. They were trained on research data: whoever uses them "
@@ -125,6 +125,7 @@ def _record(recipe: Recipe, folder: Path, trained: Trained) -> str:
             f"[calibration.{head}]",
             f"temperature = {fitted.temperature}",
             f"unsure_below = {fitted.unsure_below}",
+            *_folds(fitted),
         ]
     for one in trained.figures:
         lines += [
@@ -136,6 +137,19 @@ def _record(recipe: Recipe, folder: Path, trained: Trained) -> str:
             f"baseline = {one.baseline:.4f}",
         ]
     return "\n".join(lines) + "\n"
+
+
+def _folds(fitted: Calibration) -> list[str]:
+    pairs = [f"[{one.temperature}, {one.unsure_below}]" for one in fitted.folds]
+    if not pairs:
+        return []
+    rows = [", ".join(pairs[start : start + 4]) for start in range(0, len(pairs), 4)]
+    return [
+        "# Temperature and threshold without the people of each fold, by which those are measured.",
+        "folds = [",
+        *(f"    {row}," for row in rows),
+        "]",
+    ]
 
 
 def _toml(value: object) -> str:

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from faces_jobs.jobs.labels import UNSURE
-from faces_jobs.pipeline.crops import crop_faces
 from faces_jobs.pipeline.stages import Classifier, Detector
 from faces_jobs_models.training.cards import CARD_NAME, replace_section
 from faces_jobs_models.training.example_pictures import Example, example_pictures
-from faces_jobs_models.training.meant_face import find_boxes
+from faces_jobs_models.training.meant_face import cut_meant_faces
 from faces_jobs_models.training.tables import markdown_table
 
 EXAMPLES_FOLDER = "examples"
@@ -47,16 +45,11 @@ def answers_to_examples(
     Where the detector finds no face, the whole picture is cut.
     """
     pictures = [example.picture_bgr for example in examples]
-    boxes = find_boxes(pictures, detector)
-    crops = []
-    for picture, box in zip(pictures, boxes, strict=True):
-        height, width = picture.shape[:2]
-        cut = np.array([0, 0, width, height], np.float32) if box is None else box
-        crops += crop_faces(
-            picture, cut[None], scale=classifier.crop_scale, size=classifier.crop_size
-        )
+    crops, seen = cut_meant_faces(
+        pictures, detector, scale=classifier.crop_scale, size=classifier.crop_size
+    )
     answers = []
-    for example, box, opinion in zip(examples, boxes, classifier.classify(crops), strict=True):
+    for example, found, opinion in zip(examples, seen, classifier.classify(crops), strict=True):
         for head, labels in classifier.heads.items():
             if head not in example.truth:
                 continue
@@ -70,7 +63,7 @@ def answers_to_examples(
                     labels[best],
                     probability,
                     UNSURE if unsure else labels[best],
-                    box is not None,
+                    found,
                 )
             )
     return answers

@@ -22,10 +22,10 @@ from faces_jobs_models.training.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from faces_jobs_models.training.evaluate import answer_with, evaluate
 from faces_jobs_models.training.feed import Feed
 from faces_jobs_models.training.figures import Figures
 from faces_jobs_models.training.half_precision import half_pays
+from faces_jobs_models.training.held_out import ask_held_out, figures_of_held_out
 from faces_jobs_models.training.losses import multi_task_loss, teaching_loss
 from faces_jobs_models.training.prepare import Prepared
 from faces_jobs_models.training.recipes import Recipe
@@ -95,25 +95,19 @@ def run_epochs(
         save_checkpoint(
             out, network=network, averaged=averaged, optimizer=optimizer, progress=done, run=run
         )
-        measured = (epoch + 1) % measure_every == 0 and epoch + 1 < recipe.epochs
-        figures = measure_held_out(recipe, averaged, data_sets) if measured else []
+        is_measured = (epoch + 1) % measure_every == 0 and epoch + 1 < recipe.epochs
+        figures = _measured(recipe, averaged, data_sets) if is_measured else []
         seconds = time.monotonic() - started
         _log(out, epoch + 1, loss_of_epoch, seconds, figures)
         say(_line(recipe, epoch + 1, loss_of_epoch, seconds, figures))
     return averaged
 
 
-def measure_held_out(
+def _measured(
     recipe: Recipe, network: AttributeNetwork, data_sets: Sequence[Prepared]
 ) -> list[Figures]:
-    """Figures of the model's heads on the held-out faces."""
-    return evaluate(
-        recipe.model,
-        recipe.heads,
-        answer_with(network),
-        data_sets,
-        crop_size=recipe.crop_size,
-    )
+    held_out = ask_held_out(network, recipe.heads, data_sets, crop_size=recipe.crop_size)
+    return figures_of_held_out(recipe.model, recipe.heads, held_out)
 
 
 def _loss(

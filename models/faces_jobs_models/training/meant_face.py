@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from faces_jobs.pipeline.crops import crop_faces
 from faces_jobs.pipeline.stages import Detector
 from faces_jobs.pipeline.values import Detections, Picture
 
@@ -45,6 +46,37 @@ def find_boxes(
                 meant = 0 if inner == _TIGHT_INNER else _most_central(found, inner_wh, border)
                 boxes[index] = (found.boxes_xyxy[meant] - border) / ratio
     return boxes
+
+
+def cut_meant_faces(
+    pictures_bgr: Sequence[Picture], detector: Detector, *, scale: float, size: int
+) -> tuple[list[Picture], list[bool]]:
+    """A crop of each picture's meant face, or of all of it where none is found; and which were.
+
+    Args:
+        pictures_bgr: uint8, of any size.
+        detector: finds the faces.
+        scale: side of the crop, in units of the box's longer side.
+        size: side of the crop in pixels.
+    """
+    boxes, found = boxes_to_cut(pictures_bgr, detector)
+    crops = [
+        crop_faces(picture, box[None], scale=scale, size=size)[0]
+        for picture, box in zip(pictures_bgr, boxes, strict=True)
+    ]
+    return crops, found
+
+
+def boxes_to_cut(
+    pictures_bgr: Sequence[Picture], detector: Detector
+) -> tuple[list[NDArray[np.float32]], list[bool]]:
+    """The box of each picture's meant face, or of all of it where none is found; and which were."""
+    found = find_boxes(pictures_bgr, detector)
+    boxes = [
+        np.array([0, 0, picture.shape[1], picture.shape[0]], np.float32) if box is None else box
+        for picture, box in zip(pictures_bgr, found, strict=True)
+    ]
+    return boxes, [box is not None for box in found]
 
 
 def _inner(picture: Picture) -> int:

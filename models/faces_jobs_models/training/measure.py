@@ -10,7 +10,7 @@ from typing import Protocol
 from faces_jobs.pipeline.mirrored import Mirrored
 from faces_jobs_models.catalog import Catalog
 from faces_jobs_models.training.answers import Advance, Answers, Wanted, answer_data_set
-from faces_jobs_models.training.entries import Asked, Entry, entries_of, weights_of
+from faces_jobs_models.training.entries import AskedModel, Entry, entries_of, weights_of
 from faces_jobs_models.training.recipes import RECIPES
 from faces_jobs_models.training.samples import Sample
 from faces_jobs_models.weights import ModelRecord
@@ -36,7 +36,7 @@ class LabelledSet(Protocol):
 class Measured:
     """A data set's answers and the entries made of them."""
 
-    asked: Asked
+    asked: AskedModel
     answers: Answers
     entries: list[Entry]
 
@@ -66,17 +66,15 @@ def measure(
     Raises:
         ModelError: the model's files are missing, changed or of another shape.
     """
-    record, variant = answering_record(catalog, model, labels)
+    record, variant = _answering_record(catalog, model, labels)
     classifier = Mirrored(catalog.open_classifier(record))  # as a still's faces are judged
     detector = catalog.detector()
-    asked = Asked(
+    asked = AskedModel(
         model=model,
         version=record.version,
         weights=weights_of(classifier.sha256, variant),
         heads=record.heads,
-        calibration={
-            head: (one.temperature, one.unsure_below) for head, one in record.calibration.items()
-        },
+        calibration=record.calibration,
     )
     learnt = {_SAME_PICTURES.get(name, name) for name in RECIPES[model].data_sets}
     for data_set in data_sets:
@@ -95,7 +93,7 @@ def measure(
             yield Measured(asked, answers, entries_of(asked, answers))
 
 
-def answering_record(catalog: Catalog, model: str, labels: str) -> tuple[ModelRecord, str]:
+def _answering_record(catalog: Catalog, model: str, labels: str) -> tuple[ModelRecord, str]:
     """The record of the weights that answer for these labels, and the name of the variant.
 
     Raises:

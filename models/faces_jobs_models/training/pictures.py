@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from faces_jobs_models.training.calibration import with_temperature
 from faces_jobs_models.training.charts import (
     draw_confusion,
     draw_reliability,
     draw_risk_coverage,
 )
+from faces_jobs_models.training.cross_fit import CrossFitted
 from faces_jobs_models.training.entries import confusion_of
 from faces_jobs_models.training.measure import Measured
 
@@ -26,8 +26,7 @@ def draw_head(
     labels: Sequence[str],
     truth: NDArray[np.int64],
     probabilities: NDArray[np.floating],
-    before: NDArray[np.floating],
-    reported: NDArray[np.bool_],
+    measured: CrossFitted,
     unsure_below: float,
 ) -> None:
     """Write `confusion-`, `reliability-` and `risk-coverage-HEAD-DATASET.png` into `folder`.
@@ -39,9 +38,7 @@ def draw_head(
         labels: of the head, in order.
         truth: (n,) label indices, -1 where unknown; nothing is drawn where none is known.
         probabilities: (n, labels), as users see them.
-        before: (n, labels), without the temperature.
-        reported: (n,) which faces no temperature was fitted on; the last two pictures are of
-            these alone.
+        measured: the same faces as they are measured, for the last two pictures.
         unsure_below: the record's threshold.
     """
     known = truth >= 0
@@ -54,23 +51,12 @@ def draw_head(
         confusion_of(labels, truth[known], best[known]),
         title=f"{head} on {data_set}, {int(known.sum())} faces",
     )
-    chosen = known & reported
-    if not chosen.any():
+    if not len(measured.truth):
         return
-    title = f"{head} on {data_set}, {int(chosen.sum())} faces"
-    draw_reliability(
-        folder / f"reliability-{name}",
-        probabilities[chosen],
-        before[chosen],
-        truth[chosen],
-        title=title,
-    )
+    title = f"{head} on {data_set}, {len(measured.truth)} faces"
+    draw_reliability(folder / f"reliability-{name}", measured, title=title)
     draw_risk_coverage(
-        folder / f"risk-coverage-{name}",
-        probabilities[chosen],
-        truth[chosen],
-        unsure_below=unsure_below,
-        title=title,
+        folder / f"risk-coverage-{name}", measured, unsure_below=unsure_below, title=title
     )
 
 
@@ -78,16 +64,13 @@ def draw_measured(folder: Path, measured: Measured) -> None:
     """The pictures of every head of a measured data set."""
     asked, answers = measured.asked, measured.answers
     for head, labels in asked.heads.items():
-        temperature, unsure_below = asked.calibration.get(head, (1.0, 0.0))
         draw_head(
             folder,
             head=head,
             data_set=answers.data_set,
             labels=labels,
             truth=answers.truth[head],
-            probabilities=answers.probabilities[head],
-            # The network's answers hold its temperature: the inverse takes it off again.
-            before=with_temperature(answers.probabilities[head], 1 / temperature),
-            reported=~answers.fitted,
-            unsure_below=unsure_below,
+            probabilities=answers.probabilities(head),
+            measured=asked.cross_fitted(answers, head),
+            unsure_below=asked.calibration[head].unsure_below,
         )

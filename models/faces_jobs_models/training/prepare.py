@@ -19,7 +19,7 @@ from faces_jobs.pipeline.crops import crop_faces
 from faces_jobs.pipeline.stages import Detector
 from faces_jobs.pipeline.values import Picture
 from faces_jobs_models.training.fingerprints import SampleHash, origin_of
-from faces_jobs_models.training.meant_face import find_boxes
+from faces_jobs_models.training.meant_face import boxes_to_cut
 from faces_jobs_models.training.readers.data_set import DataSet, Skipped
 from faces_jobs_models.training.rows_on_disk import RowsOnDisk
 from faces_jobs_models.training.samples import UNKNOWN, Sample
@@ -139,15 +139,13 @@ def _cut(
                 if picture is not None
             ]
             skipped[f"{data_set.name} unreadable picture"] += len(batch) - len(readable)
-            boxes = find_boxes([picture for _, picture in readable], detector)
+            boxes, found = boxes_to_cut([picture for _, picture in readable], detector)
+            found_faces += sum(found)
             inside = []
-            for (sample, picture), found in zip(readable, boxes, strict=True):
-                height, width = picture.shape[:2]
-                box = found if found is not None else np.array([0, 0, width, height], np.float32)
-                found_faces += found is not None
+            for (sample, picture), box in zip(readable, boxes, strict=True):
                 crop = crop_faces(picture, box[None], scale=scale, size=side)[0]
                 crops.append(_gray(crop) if gray else crop)
-                inside.append(_inside(box, scale, width, height))
+                inside.append(_inside(box, scale, picture))
                 content.add(sample)
             parts.append(_labels([sample for sample, _ in readable], inside))
     labels = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -192,9 +190,8 @@ def _gray(crop_bgr: Picture) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(crop_bgr, cv2.COLOR_BGR2GRAY), np.uint8)[:, :, None]
 
 
-def _inside(
-    box_xyxy: NDArray[np.float32], scale: float, width: int, height: int
-) -> NDArray[np.float32]:
+def _inside(box_xyxy: NDArray[np.float32], scale: float, picture: Picture) -> NDArray[np.float32]:
+    height, width = picture.shape[:2]
     left, top, right, bottom = box_xyxy
     side = scale * max(right - left, bottom - top)
     corner_x, corner_y = (left + right - side) / 2, (top + bottom - side) / 2

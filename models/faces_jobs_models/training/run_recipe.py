@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,23 +12,23 @@ import torch
 from faces_jobs.errors import DataLayoutError
 from faces_jobs.pipeline.stages import Detector
 from faces_jobs_models.device import Device
-from faces_jobs_models.training.calibration import calibration_half, with_temperature
 from faces_jobs_models.training.charts import draw_curves
 from faces_jobs_models.training.checkpoint import LOG_NAME, epochs_done
-from faces_jobs_models.training.evaluate import answer_with, ask
+from faces_jobs_models.training.cross_fit import cross_fitted
 from faces_jobs_models.training.export import export_model
+from faces_jobs_models.training.folds import fold_of
+from faces_jobs_models.training.held_out import Heads
 from faces_jobs_models.training.label_choice import LabelChoice
+from faces_jobs_models.training.loop import Say
 from faces_jobs_models.training.pictures import draw_head
 from faces_jobs_models.training.prepare import Prepared, prepare
 from faces_jobs_models.training.quantize import examples_of
 from faces_jobs_models.training.readers import open_data
 from faces_jobs_models.training.recipes import RECIPES, Recipe, with_fer2013_labels
+from faces_jobs_models.training.temperature import with_temperature
 from faces_jobs_models.training.train import TEACHER, Trained, refuse_other_runs, train
-from faces_jobs_models.weights import ModelRecord, read_record
 
 EXPORT_NAME = "export"
-
-Say = Callable[[str], None]
 
 
 def recipe_of(
@@ -103,7 +103,7 @@ def run_recipe(
     draw_curves(folder / "curves.png", folder / LOG_NAME)
     examples = examples_of(data_sets, crop_size=recipe.crop_size)
     export = export_model(recipe, trained, examples=examples, out=folder / EXPORT_NAME)
-    _draw_held_out(recipe, trained, data_sets, read_record(export), folder)
+    _draw_held_out(trained, recipe.heads, folder)
     return export
 
 
@@ -137,27 +137,23 @@ def _prepared(
     return prepared
 
 
-def _draw_held_out(
-    recipe: Recipe,
-    trained: Trained,
-    data_sets: Sequence[Prepared],
-    record: ModelRecord,
-    folder: Path,
-) -> None:
-    heads = record.heads
-    for asked in ask(heads, answer_with(trained.network), data_sets, crop_size=recipe.crop_size):
-        reported = ~calibration_half(asked.group)
+def _draw_held_out(trained: Trained, heads: Heads, folder: Path) -> None:
+    for one in trained.held_out:
         for head, labels in heads.items():
-            calibration = record.calibration[head]
-            before = asked.probabilities[head]
+            calibration = trained.calibration[head]
             draw_head(
                 folder,
                 head=head,
-                data_set=asked.data_set,
+                data_set=one.data_set,
                 labels=labels,
-                truth=asked.truth[head],
-                probabilities=with_temperature(before, calibration.temperature),
-                before=before,
-                reported=reported,
+                truth=one.truth[head],
+                probabilities=with_temperature(one.views[head], calibration.temperature),
+                measured=cross_fitted(
+                    one.views[head],
+                    one.truth[head],
+                    fold_of(one.group),
+                    calibration,
+                    temperature=1.0,
+                ),
                 unsure_below=calibration.unsure_below,
             )

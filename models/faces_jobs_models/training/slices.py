@@ -29,7 +29,7 @@ def slices_of(
 ) -> dict[str, dict[str, Slice]]:
     """What the faces of a `known` truth can be told apart by -> its values -> their figures."""
     truth, group = answers.truth[head][known], answers.group[known]
-    best = answers.probabilities[head][known].argmax(axis=1)
+    best = answers.probabilities(head)[known].argmax(axis=1)
     by = {
         "size_px": {
             str(size): _slice(labels, truth, at_size[head][known], group)

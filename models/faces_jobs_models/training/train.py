@@ -16,7 +16,8 @@ from faces_jobs_models.training.calibrate import calibrate
 from faces_jobs_models.training.checkpoint import epochs_done, refuse_another_run
 from faces_jobs_models.training.feed import Feed
 from faces_jobs_models.training.figures import Figures
-from faces_jobs_models.training.loop import Say, measure_held_out, run_epochs
+from faces_jobs_models.training.held_out import HeldOut, ask_held_out, figures_of_held_out
+from faces_jobs_models.training.loop import Say, run_epochs
 from faces_jobs_models.training.prepare import Prepared
 from faces_jobs_models.training.recipes import Recipe
 from faces_jobs_models.training.run_identity import hash_of, hash_of_recipe
@@ -30,6 +31,7 @@ class Trained:
     """What a run gives: the averaged network, calibrated, and its figures on held-out faces."""
 
     network: AttributeNetwork  # on the CPU
+    held_out: Sequence[HeldOut]  # its answers, with mirror images
     calibration: Mapping[str, Calibration]  # head -> what its record says
     figures: Sequence[Figures]
 
@@ -61,8 +63,15 @@ def train(
         )
     priors = {head: values.cpu() for head, values in feed.priors().items()}
     result = _finished(recipe, network.cpu(), priors)
-    calibration = calibrate(result, data_sets, crop_size=recipe.crop_size)
-    return Trained(result, calibration, measure_held_out(recipe, result, data_sets))
+    held_out = ask_held_out(
+        result, recipe.heads, data_sets, crop_size=recipe.crop_size, mirrored=True
+    )
+    return Trained(
+        result,
+        held_out,
+        calibrate(result, held_out),
+        figures_of_held_out(recipe.model, recipe.heads, held_out),
+    )
 
 
 def refuse_other_runs(recipe: Recipe, out: Path, *, data: str | None = None) -> None:

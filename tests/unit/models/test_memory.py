@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from faces_jobs.pipeline.mirrored import Mirrored
 from faces_jobs_models.catalog import Catalog
 from faces_jobs_models.training.answers import Wanted, answer_data_set
 from faces_jobs_models.training.prepare import prepare
@@ -66,13 +67,13 @@ def test_measuring_keeps_no_pictures(catalog: Catalog) -> None:
         answers = answer_data_set(
             "mine",
             faces(),
-            classifier=classifier,
+            classifier=Mirrored(classifier),
             detector=SquareDetector(),
             wanted=Wanted(),
             skipped=Counter(),
             advance=lambda _: None,
         )
-        assert answers.probabilities["gender"].shape == (FACES, 2)
-        assert np.isfinite(answers.probabilities["gender"]).all()
+        assert answers.probabilities("gender").shape == (FACES, 2)
+        assert np.isfinite(answers.probabilities("gender")).all()
 
     assert most_bytes(measure) < MOST_BYTES

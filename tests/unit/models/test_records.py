@@ -19,6 +19,10 @@ CALIBRATION = """
 [calibration.gender]
 temperature = 1.25
 unsure_below = 0.55
+folds = [
+    [1.3, 0.5],
+    [1.2, 0.6],
+]
 """
 
 
@@ -28,7 +32,7 @@ def own_models(catalog: Catalog, tmp_path: Path) -> Path:
     folder = tmp_path / "models" / "gender"
     shutil.copytree(catalog.record("gender").folder, folder)
     path = folder / "weights.toml"
-    path.write_text(re.sub(r"\[calibration\.\w+\]\n(\w.*\n)*", "", path.read_text()))
+    path.write_text(re.sub(r"\[calibration\.\w+\]\n(.+\n)*", "", path.read_text()))
     return tmp_path / "models"
 
 
@@ -112,6 +116,8 @@ def test_a_missing_weights_file_is_told(own_models: Path) -> None:
         ("[heads]", "[calibration.gender]\nunsure_below = 1.1\n[heads]", "from 0 to 1"),
         ("[heads]", '[calibration.gender]\nunsure_below = "0.5"\n[heads]', "must be a number"),
         ("[heads]", "[calibration.gender]\nunsure_above = 0.5\n[heads]", "unsure_above"),
+        ("[heads]", "[calibration.gender]\nfolds = [[1.0]]\n[heads]", "not a whole record"),
+        ("[heads]", "[calibration.gender]\nfolds = [[0, 0.5]]\n[heads]", "temperature must be"),
         ("[heads]", "[calibration.mood]\nunsure_below = 0.5\n[heads]", "mood, which is no head"),
         ("stem = 32", 'stem = "wide"', "network options"),
         ("stem = 32", "stem = 16", "don't fit"),
@@ -133,7 +139,8 @@ def test_a_record_tells_when_an_answer_is_unsure(own_models: Path) -> None:
     text = path.read_text().replace("[heads]", CALIBRATION + "\n[heads]")
     path.write_text(text)
     with open_catalog(device="cpu", models_folder=own_models) as catalog:
-        assert catalog.record("gender").calibration == {"gender": Calibration(1.25, 0.55)}
+        folds = (Calibration(1.3, 0.5), Calibration(1.2, 0.6))
+        assert catalog.record("gender").calibration == {"gender": Calibration(1.25, 0.55, folds)}
         assert catalog.classifiers(["gender"])[0].unsure_below == {"gender": 0.55}
 
 

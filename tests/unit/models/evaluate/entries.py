@@ -8,7 +8,9 @@ import numpy as np
 
 from faces_jobs.jobs.labels import HEADS
 from faces_jobs_models.training.answers import FACE_SIZES, Answers
-from faces_jobs_models.training.entries import Asked, Entry, entries_of, weights_of
+from faces_jobs_models.training.entries import AskedModel, Entry, entries_of, weights_of
+from faces_jobs_models.training.folds import NO_FOLD
+from faces_jobs_models.weights import Calibration
 
 
 def drawn_answers(
@@ -16,20 +18,20 @@ def drawn_answers(
 ) -> Answers:
     """Answers by chance, right more often than not."""
     random = np.random.default_rng(7)
-    probabilities, truth, at_size = {}, {}, {}
+    views, truth, at_size = {}, {}, {}
     for head in heads:
         labels = len(HEADS[head])
         truth[head] = random.integers(0, labels, n)
         drawn = random.dirichlet(np.ones(labels), n) + 0.6 * np.eye(labels)[truth[head]]
-        probabilities[head] = (drawn / drawn.sum(axis=1, keepdims=True)).astype(np.float32)
+        views[head] = (drawn / drawn.sum(axis=1, keepdims=True)).astype(np.float32)[None]
     for size in FACE_SIZES:
-        at_size[size] = {head: rows.argmax(axis=1) for head, rows in probabilities.items()}
+        at_size[size] = {head: view[0].argmax(axis=1) for head, view in views.items()}
     return Answers(
         data_set=data_set,
-        probabilities=probabilities,
+        views=views,
         at_size=at_size,
         truth=truth,
-        fitted=np.arange(n) % 2 == 0,
+        fold=np.where(np.arange(n) % 2 == 0, 0, NO_FOLD),
         found=np.ones(n, bool),
         group=np.array([str(face) for face in range(n)]),
         groups=[groups or {}] * n,
@@ -39,14 +41,14 @@ def drawn_answers(
     )
 
 
-def drawn_asked(model: str, heads: Sequence[str], *, sha256: str = "ab" * 32) -> Asked:
+def drawn_asked(model: str, heads: Sequence[str], *, sha256: str = "ab" * 32) -> AskedModel:
     """Who gave them."""
-    return Asked(
+    return AskedModel(
         model=model,
         version="2.0",
         weights=weights_of(sha256, "default"),
         heads={head: HEADS[head] for head in heads},
-        calibration=dict.fromkeys(heads, (1.5, 0.4)),
+        calibration=dict.fromkeys(heads, Calibration(1.5, 0.4)),
     )
 
 

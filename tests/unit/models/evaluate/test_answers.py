@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from faces_jobs.pipeline.mirrored import Mirrored
 from faces_jobs_models.catalog import Catalog
 from faces_jobs_models.training.answers import Answers, Wanted, answer_data_set
-from faces_jobs_models.training.calibration import calibration_half
+from faces_jobs_models.training.folds import NO_FOLD, fold_of
 from faces_jobs_models.training.samples import Sample, certain
 from tests.fakes import SquareDetector
 from tests.unit.models.packs import drawn_face
@@ -38,7 +39,7 @@ def answered(catalog: Catalog, samples: Sequence[Sample], *, trained_on: bool = 
     return answer_data_set(
         "mine",
         samples,
-        classifier=classifier,
+        classifier=Mirrored(classifier),
         detector=SquareDetector(),
         wanted=Wanted(trained_on=trained_on),
         skipped=Counter(),
@@ -46,16 +47,23 @@ def answered(catalog: Catalog, samples: Sequence[Sample], *, trained_on: bool = 
     )
 
 
-def test_whether_a_face_was_fitted_on_does_not_depend_on_the_order(catalog: Catalog) -> None:
+def test_a_face_has_the_fold_of_its_person_whatever_the_order(catalog: Catalog) -> None:
     there, back = (answered(catalog, samples) for samples in (faces(), faces()[::-1]))
-    np.testing.assert_array_equal(there.fitted, back.fitted[::-1])
+    np.testing.assert_array_equal(there.fold, back.fold[::-1])
     assert there.group.tolist() == list(PEOPLE * 3)
     assert there.of_training == 3
-    half = dict(zip(PEOPLE, calibration_half(PEOPLE).tolist(), strict=True)) | {"A": False}
-    assert there.fitted.tolist() == [half[person] for person in PEOPLE * 3]
-    assert {True, False} == set(there.fitted.tolist())
+    folds = dict(zip(PEOPLE, fold_of(PEOPLE).tolist(), strict=True)) | {"A": NO_FOLD}
+    assert there.fold.tolist() == [folds[person] for person in PEOPLE * 3]
 
 
 @pytest.mark.parametrize("count", [1, 8])
 def test_nothing_was_fitted_on_another_data_set(catalog: Catalog, count: int) -> None:
-    assert not answered(catalog, faces()[:count], trained_on=False).fitted.any()
+    assert (answered(catalog, faces()[:count], trained_on=False).fold == NO_FOLD).all()
+
+
+def test_the_answer_is_the_mean_of_crop_and_mirror_image(catalog: Catalog) -> None:
+    found = answered(catalog, faces())
+    assert found.views["gender"].shape == (2, 24, 2)
+    straight, image = found.views["gender"]
+    assert not np.array_equal(straight, image)
+    np.testing.assert_allclose(found.probabilities("gender"), (straight + image) / 2)

@@ -14,27 +14,28 @@ from numpy.typing import NDArray
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs_models.training.answers import FACE_SIZES, Answers
 from faces_jobs_models.training.entries import (
-    Asked,
+    AskedModel,
     Entry,
     Weights,
     confusion_of,
     entries_of,
 )
+from faces_jobs_models.training.folds import NO_FOLD
 from faces_jobs_models.training.slices import size_band
+from faces_jobs_models.weights import Calibration
 
 GENDER = MODELS["gender"]
 
 
 def asked(
-    heads: Mapping[str, Sequence[str]] = GENDER,
-    calibration: Mapping[str, tuple[float, float]] | None = None,
-) -> Asked:
-    return Asked(
+    heads: Mapping[str, Sequence[str]] = GENDER, calibration: Calibration | None = None
+) -> AskedModel:
+    return AskedModel(
         model="gender",
         version="2.0",
         weights=Weights(sha256="0123456789ab", variant="default"),
         heads=heads,
-        calibration=calibration or {},
+        calibration=dict.fromkeys(heads, calibration or Calibration()),
     )
 
 
@@ -43,7 +44,7 @@ def answers(
     probabilities: Sequence[Sequence[float]] | NDArray[np.float64],
     *,
     head: str = "gender",
-    fitted: Sequence[bool] | None = None,
+    fold: Sequence[int] | None = None,
     found: Sequence[bool] | None = None,
     group: Sequence[str] | None = None,
     groups: Sequence[Mapping[str, str]] | None = None,
@@ -55,12 +56,12 @@ def answers(
     best = given_probabilities.argmax(axis=1)
     return Answers(
         data_set="faces",
-        probabilities={head: given_probabilities},
+        views={head: given_probabilities[None]},
         at_size={
             size: {head: np.array(small) if small and size < 32 else best} for size in FACE_SIZES
         },
         truth={head: np.array(truth)},
-        fitted=np.array(fitted or [False] * n),
+        fold=np.array(fold or [NO_FOLD] * n),
         found=np.array(found or [True] * n),
         group=np.array(group or [str(face) for face in range(n)]),
         groups=groups or [{}] * n,
@@ -146,7 +147,7 @@ def test_frames_of_few_people_say_less() -> None:
 def test_an_unsure_answer_still_counts_with_its_best_label() -> None:
     sure = only(entries_of(asked(), answers(TRUTH, PROBABILITIES)))
     unsure = only(
-        entries_of(asked(calibration={"gender": (1.0, 0.75)}), answers(TRUTH, PROBABILITIES))
+        entries_of(asked(calibration=Calibration(1.0, 0.75)), answers(TRUTH, PROBABILITIES))
     )
     assert unsure["accuracy"] == sure["accuracy"]
     assert (sure["coverage"], sure["accuracy_answered"]) == (1.0, sure["accuracy"])
@@ -156,18 +157,36 @@ def test_an_unsure_answer_still_counts_with_its_best_label() -> None:
 def test_the_temperature_is_taken_off_for_the_error_before() -> None:
     # The network of temperature 2 said (0.8, 0.2); without it that was (16/17, 1/17).
     given_answers = answers([0, 0, 0, 1], [[0.8, 0.2]] * 4)
-    entry = only(entries_of(asked(calibration={"gender": (2.0, 0.0)}), given_answers))
+    entry = only(entries_of(asked(calibration=Calibration(2.0, 0.0)), given_answers))
     assert entry["ece"] == pytest.approx(0.05, abs=1e-4)
     assert entry["ece_before"] == pytest.approx(16 / 17 - 0.75, abs=1e-4)
 
 
-def test_faces_that_a_temperature_was_fitted_on_are_left_out_of_calibration_alone() -> None:
-    fitted = [True, True, True, True, False, False, False]
-    entry = only(entries_of(asked(), answers(TRUTH, PROBABILITIES, fitted=fitted)))
+def test_people_are_measured_by_what_was_fitted_on_others() -> None:
+    # What ships answers always; two of the three women of fold 3 are unsure by what was fitted
+    # without them.
+    folds = [Calibration()] * 16
+    folds[3] = Calibration(0.5, 0.85)
+    whole = Calibration(1.0, 0.0, folds=tuple(folds))
+    fold = [NO_FOLD, NO_FOLD, 3, 3, 3, NO_FOLD, NO_FOLD]
+    entry = only(entries_of(asked(calibration=whole), answers(TRUTH, PROBABILITIES, fold=fold)))
+    as_it_ships = only(entries_of(asked(), answers(TRUTH, PROBABILITIES)))
+    assert (entry["temperature"], entry["unsure_below"]) == (1.0, 0.0)
+    assert entry["accuracy"] == as_it_ships["accuracy"]
+    assert (entry["calibration_n"], entry["ece_before"]) == (6, as_it_ships["ece"])
+    # With half of the temperature 0.8, 0.6 and 0.6 become 16/17, 9/13 and 9/13.
+    assert entry["coverage"] == pytest.approx(4 / 6, abs=1e-4)
+    assert entry["accuracy_answered"] == 1.0
+    assert entry["ece"] != as_it_ships["ece"]
+
+
+def test_weights_that_tell_no_folds_have_no_calibration_of_the_faces_they_were_fitted_on() -> None:
+    fold = [0, 0, 0, 0, NO_FOLD, NO_FOLD, NO_FOLD]
+    entry = only(entries_of(asked(), answers(TRUTH, PROBABILITIES, fold=fold)))
     assert entry["n"] == 6
     assert entry["calibration_n"] == 2
     assert entry["accuracy_answered"] == 0.5
-    nothing = only(entries_of(asked(), answers([0], [[1, 0]], fitted=[True])))
+    nothing = only(entries_of(asked(), answers([0], [[1, 0]], fold=[5])))
     assert nothing["calibration_n"] == 0
     assert nothing["ece"] is None
     assert nothing["coverage"] is None

@@ -11,8 +11,11 @@ from PIL import Image
 
 from faces_jobs.jobs.labels import HEADS
 from faces_jobs_models.training.charts import draw_confusion, draw_curves
+from faces_jobs_models.training.cross_fit import cross_fitted
+from faces_jobs_models.training.folds import NO_FOLD
 from faces_jobs_models.training.measure import Measured
 from faces_jobs_models.training.pictures import draw_head, draw_measured
+from faces_jobs_models.weights import Calibration
 
 from .entries import drawn_answers, drawn_asked
 
@@ -37,17 +40,19 @@ def test_a_measured_head_has_three_pictures(head: str, tmp_path: Path) -> None:
 
 
 def test_one_face_and_none_are_no_trouble(tmp_path: Path) -> None:
-    for truth, reported, expected in (([0], [True], 3), ([0], [False], 1), ([-1], [True], 0)):
-        folder = tmp_path / f"{truth}{reported}"
+    view = np.array([[[0.7, 0.3]]])
+    for truth, fold, expected in ((0, NO_FOLD, 3), (0, 5, 1), (-1, NO_FOLD, 0)):
+        folder = tmp_path / f"{truth} {fold}"
         draw_head(
             folder,
             head="gender",
             data_set="one",
             labels=HEADS["gender"],
-            truth=np.array(truth),
-            probabilities=np.array([[0.7, 0.3]]),
-            before=np.array([[0.9, 0.1]]),
-            reported=np.array(reported),
+            truth=np.array([truth]),
+            probabilities=view[0],
+            measured=cross_fitted(
+                view, np.array([truth]), np.array([fold]), Calibration(1.5), temperature=1.5
+            ),
             unsure_below=0.8,
         )
         assert (len(list(folder.iterdir())) if folder.exists() else 0) == expected

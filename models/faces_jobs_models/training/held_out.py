@@ -1,0 +1,110 @@
+"""Asks a network that is being trained about the held-out crops, and compares it with the truth.
+
+What is published comes from `measure`, which asks the files that ship as a job does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from faces_jobs.jobs.labels import MIRRORED
+from faces_jobs_models.attribute_network import AttributeNetwork
+from faces_jobs_models.training.augment import middle
+from faces_jobs_models.training.figures import Figures, figures_of
+from faces_jobs_models.training.prepare import Prepared
+
+_BATCH = 256
+
+Heads = Mapping[str, Sequence[str]]
+"""Head to its labels."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldOut:
+    """What a network says of a data set's held-out crops; head -> arrays over those crops."""
+
+    data_set: str
+    views: Mapping[str, NDArray[np.float32]]  # (views, n, labels), without temperatures
+    truth: Mapping[str, NDArray[np.int64]]  # (n,), -1 where unknown
+    group: NDArray[np.str_]  # (n,)
+
+
+def ask_held_out(
+    network: AttributeNetwork,
+    heads: Heads,
+    data_sets: Sequence[Prepared],
+    *,
+    crop_size: int,
+    mirrored: bool = False,
+) -> list[HeldOut]:
+    """What a network says of the held-out crops of each data set that has some.
+
+    Args:
+        network: is left in evaluation mode.
+        heads: which of its heads are asked for.
+        data_sets: with prepared crops.
+        crop_size: side of the network's input in pixels.
+        mirrored: also ask about the mirror images, as a second view.
+    """
+    network.eval()
+    found = []
+    for data in data_sets:
+        rows = np.nonzero(data.held_out)[0]
+        if not len(rows):
+            continue
+        parts: dict[str, list[NDArray[np.float32]]] = {head: [] for head in heads}
+        for start in range(0, len(rows), _BATCH):
+            crops = torch.from_numpy(np.asarray(data.crops[rows[start : start + _BATCH]]))
+            views = _views(network, heads, middle(crops, size=crop_size), mirrored=mirrored)
+            for head in heads:
+                parts[head].append(views[head])
+        found.append(
+            HeldOut(
+                data_set=data.name,
+                views={head: np.concatenate(views, axis=1) for head, views in parts.items()},
+                truth={head: data.truth[head][rows] for head in heads},
+                group=data.group[rows],
+            )
+        )
+    return found
+
+
+def figures_of_held_out(model: str, heads: Heads, held_out: Sequence[HeldOut]) -> list[Figures]:
+    """Figures of each head on each data set that knows it, without mirror images."""
+    every = (
+        figures_of(
+            model=model,
+            head=head,
+            data_set=one.data_set,
+            labels=labels,
+            truth=one.truth[head],
+            answers=one.views[head][0].argmax(axis=1),
+        )
+        for one in held_out
+        for head, labels in heads.items()
+    )
+    return [figures for figures in every if figures is not None]
+
+
+def _views(
+    network: AttributeNetwork, heads: Heads, crops: torch.Tensor, *, mirrored: bool
+) -> dict[str, NDArray[np.float32]]:
+    views = [_probabilities(network, crops)]
+    if mirrored:
+        image = _probabilities(network, crops.flip(3))
+        views.append({head: image[head][:, list(MIRRORED[head])] for head in heads})
+    return {head: np.stack([view[head] for view in views]) for head in heads}
+
+
+def _probabilities(
+    network: AttributeNetwork, crops: torch.Tensor
+) -> Mapping[str, NDArray[np.float32]]:
+    device = next(network.parameters()).device
+    with torch.inference_mode():
+        logits = network.logits(crops.to(device, memory_format=torch.channels_last))
+    return {head: torch.softmax(values, dim=1).cpu().numpy() for head, values in logits.items()}
