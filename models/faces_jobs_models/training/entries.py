@@ -114,16 +114,7 @@ def _entry(asked: AskedModel, answers: Answers, head: str, known: NDArray[np.boo
     labels = asked.heads[head]
     truth = answers.truth[head][known]
     best = answers.probabilities(head)[known].argmax(axis=1)
-    figures = figures_of(
-        model=asked.model,
-        head=head,
-        data_set=answers.data_set,
-        labels=labels,
-        truth=truth,
-        answers=best,
-    )
-    if figures is None:
-        raise ValueError(f"no face of {answers.data_set} has a known {head}")
+    figures = figures_of(labels, truth, best)
     found = answers.found[known]
     group = answers.group[known]
     people = len(np.unique(group))

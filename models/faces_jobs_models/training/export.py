@@ -12,7 +12,8 @@ from safetensors.torch import save
 
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs_models.attribute_network import AttributeNetwork
-from faces_jobs_models.training.figures import Figures
+from faces_jobs_models.training.figures import rounded
+from faces_jobs_models.training.held_out import HeldOutFigures
 from faces_jobs_models.training.quantize import Batch, quantized
 from faces_jobs_models.training.recipes import Recipe
 from faces_jobs_models.training.train import Trained
@@ -50,7 +51,7 @@ def export_model(recipe: Recipe, trained: Trained, *, examples: Iterable[Batch],
     write_onnx(network, out / "model.onnx", crop_size=recipe.crop_size)
     rounded = quantized((out / "model.onnx").read_bytes(), examples)
     (out / "model.onnx").write_bytes(rounded)
-    figures = [_figures_entry(one) for one in trained.figures]
+    figures = [_figures_entry(recipe.model, one) for one in trained.figures]
     (out / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
     (out / RECORD_NAME).write_text(_record(recipe, out, trained))
     return out
@@ -75,17 +76,18 @@ def write_onnx(network: AttributeNetwork, path: Path, *, crop_size: int) -> None
         )
 
 
-def _figures_entry(one: Figures) -> Mapping[str, object]:
+def _figures_entry(model: str, one: HeldOutFigures) -> Mapping[str, object]:
+    figures = one.figures
     return {
-        "model": one.model,
+        "model": model,
         "head": one.head,
         "dataset": one.data_set,
-        "n": one.n,
-        "accuracy": round(one.accuracy, 4),
-        "balanced_accuracy": round(one.balanced_accuracy, 4),
-        "baseline": round(one.baseline, 4),
-        "per_class": {label: round(recall, 4) for label, recall in one.recall.items()},
-        "per_class_n": {label: count for label, count in one.count.items() if count},
+        "n": figures.n,
+        "accuracy": rounded(figures.accuracy),
+        "balanced_accuracy": rounded(figures.balanced_accuracy),
+        "baseline": rounded(figures.baseline),
+        "per_class": {label: rounded(recall) for label, recall in figures.recall.items()},
+        "per_class_n": {label: count for label, count in figures.count.items() if count},
     }
 
 
@@ -131,10 +133,10 @@ def _record(recipe: Recipe, folder: Path, trained: Trained) -> str:
         lines += [
             "",
             f"[figures.{one.head}.{one.data_set}]",
-            f"n = {one.n}",
-            f"accuracy = {one.accuracy:.4f}",
-            f"balanced_accuracy = {one.balanced_accuracy:.4f}",
-            f"baseline = {one.baseline:.4f}",
+            f"n = {one.figures.n}",
+            f"accuracy = {one.figures.accuracy:.4f}",
+            f"balanced_accuracy = {one.figures.balanced_accuracy:.4f}",
+            f"baseline = {one.figures.baseline:.4f}",
         ]
     return "\n".join(lines) + "\n"
 

@@ -13,11 +13,8 @@ _DIGITS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """One head on one data set. `baseline` is the accuracy of always answering the commonest."""
+    """Of one head on n faces. `baseline` is the accuracy of always answering the commonest."""
 
-    model: str
-    head: str
-    data_set: str
     n: int
     accuracy: float
     balanced_accuracy: float
@@ -27,34 +24,25 @@ class Figures:
 
 
 def figures_of(
-    *,
-    model: str,
-    head: str,
-    data_set: str,
-    labels: Sequence[str],
-    truth: NDArray[np.int64],
-    answers: NDArray[np.int64],
-) -> Figures | None:
+    labels: Sequence[str], truth: NDArray[np.int64], answers: NDArray[np.int64]
+) -> Figures:
     """Compare answers with the truth.
 
     Balanced accuracy is the mean of the recalls of the labels that occur, so that a label with
     few faces weighs as much as one with many.
 
     Args:
-        model: for the result.
-        head: likewise.
-        data_set: likewise.
         labels: the head's labels, in order.
-        truth: (n,) label indices, -1 where unknown.
+        truth: (n,) label indices, -1 where unknown: such faces don't count.
         answers: (n,) label indices.
 
-    Returns:
-        None where no face has a known truth.
+    Raises:
+        ValueError: no face has a known truth.
     """
     known = truth >= 0
     truth, answers = truth[known], answers[known]
     if not len(truth):
-        return None
+        raise ValueError("no face has a known truth: there is nothing to compare")
     right = truth == answers
     count = {label: int((truth == index).sum()) for index, label in enumerate(labels)}
     recall = {
@@ -63,9 +51,6 @@ def figures_of(
         if count[label]
     }
     return Figures(
-        model=model,
-        head=head,
-        data_set=data_set,
         n=len(truth),
         accuracy=float(right.mean()),
         balanced_accuracy=float(np.mean(list(recall.values()))),

@@ -34,6 +34,15 @@ class HeldOut:
     group: NDArray[np.str_]  # (n,)
 
 
+@dataclass(frozen=True, slots=True)
+class HeldOutFigures:
+    """One head on one data set."""
+
+    head: str
+    data_set: str
+    figures: Figures
+
+
 def ask_held_out(
     network: AttributeNetwork,
     heads: Heads,
@@ -74,21 +83,18 @@ def ask_held_out(
     return found
 
 
-def figures_of_held_out(model: str, heads: Heads, held_out: Sequence[HeldOut]) -> list[Figures]:
+def figures_of_held_out(heads: Heads, held_out: Sequence[HeldOut]) -> list[HeldOutFigures]:
     """Figures of each head on each data set that knows it, without mirror images."""
-    every = (
-        figures_of(
-            model=model,
-            head=head,
-            data_set=one.data_set,
-            labels=labels,
-            truth=one.truth[head],
-            answers=one.views[head][0].argmax(axis=1),
+    return [
+        HeldOutFigures(
+            head,
+            one.data_set,
+            figures_of(labels, one.truth[head], one.views[head][0].argmax(axis=1)),
         )
         for one in held_out
         for head, labels in heads.items()
-    )
-    return [figures for figures in every if figures is not None]
+        if (one.truth[head] >= 0).any()
+    ]
 
 
 def _views(

@@ -23,9 +23,12 @@ from faces_jobs_models.training.checkpoint import (
     save_checkpoint,
 )
 from faces_jobs_models.training.feed import Feed
-from faces_jobs_models.training.figures import Figures
 from faces_jobs_models.training.half_precision import half_pays
-from faces_jobs_models.training.held_out import ask_held_out, figures_of_held_out
+from faces_jobs_models.training.held_out import (
+    HeldOutFigures,
+    ask_held_out,
+    figures_of_held_out,
+)
 from faces_jobs_models.training.losses import multi_task_loss, teaching_loss
 from faces_jobs_models.training.prepare import Prepared
 from faces_jobs_models.training.recipes import Recipe
@@ -88,8 +91,7 @@ def run_epochs(
             _set_rate(optimizer, recipe, step / total_steps)
             losses.append(step_on(batch))
             step += 1
-            # A young average forgets faster, or it would hold on to the starting weights.
-            average(averaged, network, min(recipe.average, (1 + step) / (10 + step)))
+            average(averaged, network, decay=recipe.average, step=step)
         loss_of_epoch = float(torch.stack(losses).mean())
         done = Progress(epoch=epoch + 1, step=step)
         save_checkpoint(
@@ -105,9 +107,9 @@ def run_epochs(
 
 def _measured(
     recipe: Recipe, network: AttributeNetwork, data_sets: Sequence[Prepared]
-) -> list[Figures]:
+) -> list[HeldOutFigures]:
     held_out = ask_held_out(network, recipe.heads, data_sets, crop_size=recipe.crop_size)
-    return figures_of_held_out(recipe.model, recipe.heads, held_out)
+    return figures_of_held_out(recipe.heads, held_out)
 
 
 def _loss(
@@ -187,22 +189,27 @@ def _set_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, done: float) -> 
             group["lr"] = rate
 
 
-def _log(out: Path, epoch: int, loss: float, seconds: float, figures: Sequence[Figures]) -> None:
+def _log(
+    out: Path, epoch: int, loss: float, seconds: float, figures: Sequence[HeldOutFigures]
+) -> None:
     entry = {
         "epoch": epoch,
         "loss": loss,
         "seconds": round(seconds, 1),
-        "figures": [asdict(one) for one in figures],
+        "figures": [
+            {"head": one.head, "data_set": one.data_set, **asdict(one.figures)} for one in figures
+        ],
     }
     with (out / LOG_NAME).open("a") as file:
         file.write(json.dumps(entry) + "\n")
 
 
 def _line(
-    recipe: Recipe, epoch: int, loss: float, seconds: float, figures: Sequence[Figures]
+    recipe: Recipe, epoch: int, loss: float, seconds: float, figures: Sequence[HeldOutFigures]
 ) -> str:
     shown = "  ".join(
-        f"{one.head}/{one.data_set} {one.accuracy:.1%} balanced {one.balanced_accuracy:.1%}"
+        f"{one.head}/{one.data_set} {one.figures.accuracy:.1%} "
+        f"balanced {one.figures.balanced_accuracy:.1%}"
         for one in figures
     )
     return f"{recipe.name} {epoch}/{recipe.epochs} loss {loss:.4f} {seconds:.1f} s  {shown}"

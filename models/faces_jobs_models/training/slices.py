@@ -66,9 +66,7 @@ def _slice(
     best: NDArray[np.int64],
     group: NDArray[np.str_],
 ) -> Slice:
-    figures = figures_of(model="", head="", data_set="", labels=labels, truth=truth, answers=best)
-    if figures is None:
-        raise ValueError("no face of a slice has a known truth")
+    figures = figures_of(labels, truth, best)
     interval = intervals_of(truth, best, group, labels=len(labels)).accuracy
     return Slice(
         n=figures.n,

@@ -15,8 +15,12 @@ from faces_jobs_models.networks import build_network
 from faces_jobs_models.training.calibrate import calibrate
 from faces_jobs_models.training.checkpoint import epochs_done, refuse_another_run
 from faces_jobs_models.training.feed import Feed
-from faces_jobs_models.training.figures import Figures
-from faces_jobs_models.training.held_out import HeldOut, ask_held_out, figures_of_held_out
+from faces_jobs_models.training.held_out import (
+    HeldOut,
+    HeldOutFigures,
+    ask_held_out,
+    figures_of_held_out,
+)
 from faces_jobs_models.training.loop import Say, run_epochs
 from faces_jobs_models.training.prepare import Prepared
 from faces_jobs_models.training.recipes import Recipe
@@ -33,7 +37,7 @@ class Trained:
     network: AttributeNetwork  # on the CPU
     held_out: Sequence[HeldOut]  # its answers, with mirror images
     calibration: Mapping[str, Calibration]  # head -> what its record says
-    figures: Sequence[Figures]
+    figures: Sequence[HeldOutFigures]
 
 
 def train(
@@ -70,7 +74,7 @@ def train(
         result,
         held_out,
         calibrate(result, held_out),
-        figures_of_held_out(recipe.model, recipe.heads, held_out),
+        figures_of_held_out(recipe.heads, held_out),
     )
 
 

@@ -77,7 +77,7 @@ def train_detector(
             nn.utils.clip_grad_norm_(network.parameters(), _LARGEST_GRADIENT)
             optimizer.step()
             step += 1
-            average(averaged, network, min(recipe.average, (1 + step) / (10 + step)))
+            average(averaged, network, decay=recipe.average, step=step)
             losses.append(loss.detach())
             hints.append(hint.detach())
         done = Progress(epoch=epoch + 1, step=step)
