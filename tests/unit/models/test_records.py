@@ -6,14 +6,19 @@ import re
 import shutil
 from pathlib import Path
 
+import onnx
 import pytest
+from safetensors.torch import load_file
 
+import faces_jobs_models
 from faces_jobs.errors import ModelError
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs_models.catalog import CATALOG, Catalog, open_catalog
 from faces_jobs_models.describing import describe
+from faces_jobs_models.training.folds import FOLDS
 from faces_jobs_models.weights import Calibration, read_record
 
+SHIPPED = Path(faces_jobs_models.__file__).parent
 LARGEST_FILE_BYTES = 5_000_000
 CALIBRATION = """
 [calibration.gender]
@@ -157,6 +162,30 @@ def test_every_shipped_head_has_a_calibration(catalog: Catalog, name: str) -> No
     assert list(catalog.record(name).calibration) == list(MODELS[name])
     (classifier,) = catalog.classifiers([name])
     assert list(classifier.unsure_below) == list(MODELS[name])
+
+
+@pytest.mark.parametrize("folder", [*MODELS, "expression/fer2013"])
+def test_both_files_have_the_temperatures_of_the_record(folder: str) -> None:
+    record = read_record(SHIPPED / folder)
+    told = [one.temperature for one in record.calibration.values()]
+    assert len(told) == len(record.heads)
+    weights = load_file(record.files["safetensors"].path)
+    assert weights["temperatures"].tolist() == pytest.approx(told)
+    graph = onnx.load(str(record.files["onnx"].path)).graph
+    makers = {output: node for node in graph.node for output in node.output}
+    numbers = {one.name: one for one in graph.initializer}
+    # Each output is softmax(logits / temperature).
+    divided = [makers[makers[head].input[0]].input[1] for head in record.heads]
+    in_onnx = [float(onnx.numpy_helper.to_array(numbers[name])) for name in divided]
+    assert in_onnx == pytest.approx(told)
+
+
+@pytest.mark.parametrize("folder", [*MODELS, "expression/fer2013"])
+def test_every_shipped_head_tells_its_folds(folder: str) -> None:
+    for one in read_record(SHIPPED / folder).calibration.values():
+        assert len(one.folds) == FOLDS
+        ratios = [fold.temperature / one.temperature for fold in one.folds]
+        assert 0.8 < min(ratios) <= max(ratios) < 1.25
 
 
 def test_a_models_folder_without_models_says_what_was_looked_for(tmp_path: Path) -> None:
