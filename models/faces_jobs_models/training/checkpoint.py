@@ -55,6 +55,12 @@ def save_checkpoint(
     os.replace(partial, folder / FILE_NAME)  # noqa: PTH105 - atomic on every system
 
 
+def append_to_log(folder: Path, entry: Mapping[str, object]) -> None:
+    """Add an epoch's line to the log beside the checkpoint."""
+    with (folder / LOG_NAME).open("a") as file:
+        file.write(json.dumps(entry) + "\n")
+
+
 def epochs_done(folder: Path) -> int:
     """How far the run in `folder` has come; 0 where there is none."""
     path = folder / FILE_NAME

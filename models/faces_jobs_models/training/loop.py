@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,8 +16,8 @@ from faces_jobs_models.attribute_network import AttributeNetwork
 from faces_jobs_models.networks import build_network
 from faces_jobs_models.training.averaging import average
 from faces_jobs_models.training.checkpoint import (
-    LOG_NAME,
     Progress,
+    append_to_log,
     load_checkpoint,
     save_checkpoint,
 )
@@ -200,8 +199,7 @@ def _log(
             {"head": one.head, "data_set": one.data_set, **asdict(one.figures)} for one in figures
         ],
     }
-    with (out / LOG_NAME).open("a") as file:
-        file.write(json.dumps(entry) + "\n")
+    append_to_log(out, entry)
 
 
 def _line(

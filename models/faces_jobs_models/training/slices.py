@@ -37,9 +37,9 @@ def slices_of(
         }
     }
     original = np.array([size_band(size) if size else "" for size in answers.size_px[known]])
-    groups = [group for group, is_known in zip(answers.groups, known, strict=True) if is_known]
-    kinds = sorted({kind for group in groups for kind in group} - {head})
-    values = {kind: np.array([group.get(kind, "") for group in groups]) for kind in kinds}
+    told = [groups for groups, is_known in zip(answers.groups, known, strict=True) if is_known]
+    kinds = sorted({kind for groups in told for kind in groups} - {head})
+    values = {kind: np.array([groups.get(kind, "") for groups in told]) for kind in kinds}
     for kind, of_face in {"original_size_px": original, **values}.items():
         names = set(of_face.tolist()) - {""}
         found = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +13,8 @@ from torch import Tensor, nn
 from faces_jobs_models.detector.yunet import YuNet
 from faces_jobs_models.training.averaging import average
 from faces_jobs_models.training.checkpoint import (
-    LOG_NAME,
     Progress,
+    append_to_log,
     load_checkpoint,
     save_checkpoint,
 )
@@ -72,10 +71,7 @@ def train_detector(
         for _ in range(recipe.steps_an_epoch):
             _set_rate(optimizer, recipe, step / total_steps)
             loss, hint = _losses(network, next(fed), recipe, device)
-            optimizer.zero_grad(set_to_none=True)
-            (loss + recipe.hint_weight * hint).backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(network.parameters(), _LARGEST_GRADIENT)
-            optimizer.step()
+            _learn(network, optimizer, loss + recipe.hint_weight * hint)
             step += 1
             average(averaged, network, decay=recipe.average, step=step)
             losses.append(loss.detach())
@@ -91,11 +87,17 @@ def train_detector(
             "hint": float(torch.stack(hints).mean()),
             "seconds": round(seconds, 1),
         }
-        with (out / LOG_NAME).open("a") as file:
-            file.write(json.dumps(entry) + "\n")
+        append_to_log(out, entry)
         told = f"loss {entry['loss']:.4f} hint {entry['hint']:.4f} {seconds:.0f} s"
         say(f"detector {epoch + 1}/{recipe.epochs} {told}")
     return averaged.eval()
+
+
+def _learn(network: YuNet, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(network.parameters(), _LARGEST_GRADIENT)
+    optimizer.step()
 
 
 def _losses(
