@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
@@ -13,6 +14,10 @@ from faces_jobs.jobs.unsure import parse_unsure_below
 from faces_jobs.jobs.webhook_url import split_webhook_url
 
 MAX_LABEL_CHARACTERS = 1024
+
+# They steer a terminal, end a line, or turn the text around a label back to front.
+_NO_LETTERS = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 Priority = Literal["low", "normal", "high"]
 # Which comes first; the rank is what is stored and sorted by.
@@ -175,6 +180,9 @@ class JobSpec(BaseModel):
             spec = cls.model_validate(values, strict=strict)
         except ValidationError as error:
             raise OptionsError(_reasons(error)) from error
+        # Not by the model, which reads the jobs of earlier versions as well.
+        if any(one in _TURNS or unicodedata.category(one) in _NO_LETTERS for one in spec.label):
+            raise OptionsError({"label": "must not hold control characters"})
         return spec
 
     @property

@@ -66,6 +66,9 @@ def test_other_forms_of_models_are_refused(models: object) -> None:
         ({"unsure_below": "mood=0.5"}, "unsure_below"),
         ({"label": "x" * 1025}, "label"),
         ({"label": "a\x00b"}, "label"),
+        ({"label": "\x9b2Jcleared"}, "label"),  # what a terminal takes for an escape
+        ({"label": "two\u2028lines"}, "label"),
+        ({"label": "\u202edrawkcab"}, "label"),
         ({"models": "1,1,1", "gender": False}, "gender"),
     ],
 )
@@ -103,6 +106,15 @@ def test_text_is_read_as_a_form_sends_it() -> None:
     assert spec.models == ("expression",)
     assert (spec.detection_threshold, spec.max_fps, spec.annotated) == (0.7, None, False)
     assert spec.label == "Anna's"
+
+
+def test_a_label_may_be_in_any_script() -> None:
+    for label in ("می\u200cخواهم", "👨\u200d👩\u200d👧", "\u05d0\u200f", "Zoë 佐藤"):
+        assert JobSpec.parse({"label": label}).label == label
+
+
+def test_a_job_of_an_earlier_version_is_read_whatever_its_label() -> None:
+    assert JobSpec.model_validate({"label": "\x9b2J"}, strict=False).label == "\x9b2J"
 
 
 @pytest.mark.parametrize("text", ["half", "1e999", "0,5", "nan"])
