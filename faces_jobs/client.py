@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -36,6 +37,8 @@ OCTETS = "application/octet-stream"
 DOWNLOAD_CHUNK = 1 << 20
 WAIT_SECONDS = 20
 BUSY_SECONDS = 1.0
+# A server that is started anew answers within this time; who follows a job waits for it.
+AWAY_SECONDS = 60.0
 # Connecting answers at once or not at all; an upload's answer comes after its last byte.
 TIMEOUT = httpx.Timeout(60.0, connect=5.0, write=None)
 
@@ -127,14 +130,26 @@ class Client:
     def follow(self, job_id: str) -> Iterator[JobDocument]:
         """A job each time that it changes, up to its end; the server answers when it does.
 
+        A server that goes away meanwhile is waited for, as long as a new start may take.
+
         Raises:
             NotFoundError: there is no such job, or no more.
+            ServerError: no server answers, or none does any more.
         """
         path = _job_path(job_id)
         headers: dict[str, str] = {}
+        answered: float | None = None  # when the server did so last
         while True:
-            with self._answering():
-                answer = self._http.get(path, params={"wait": WAIT_SECONDS}, headers=headers)
+            try:
+                with self._answering():
+                    answer = self._http.get(path, params={"wait": WAIT_SECONDS}, headers=headers)
+            except ServerError:
+                if answered is None or time.monotonic() - answered > AWAY_SECONDS:
+                    raise
+                time.sleep(BUSY_SECONDS)
+                headers = {}
+                continue
+            answered = time.monotonic()
             if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE and headers:
                 # Too many wait: this one asks now and then instead, as it did the first time.
                 time.sleep(BUSY_SECONDS)
@@ -187,23 +202,29 @@ class Client:
         """
         target = folder / Path(artifact.name).name
         part = target.with_name(target.name + ".part")
-        received = 0
-        with self._answering(), self._http.stream("GET", self.artifact_url(artifact)) as answer:
-            if not answer.is_success:
-                answer.read()
-                raise self._refusal(answer)
-            with part.open("wb") as file:
-                for chunk in answer.iter_bytes(DOWNLOAD_CHUNK):
-                    received += file.write(chunk)
-        if received != artifact.bytes:
-            part.unlink()
-            raise ServerError(
-                f"{artifact.name} broke off after {received} of {artifact.bytes} bytes: "
-                "download it again.",
-                status=200,
-                problem={},
-            )
-        return part.replace(target)
+        try:
+            with self._answering(), self._http.stream("GET", self.artifact_url(artifact)) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    raise self._refusal(answer)
+                received, sha256 = 0, hashlib.sha256()
+                with part.open("wb") as file:
+                    for chunk in answer.iter_bytes(DOWNLOAD_CHUNK):
+                        received += file.write(chunk)
+                        sha256.update(chunk)
+            if received != artifact.bytes:
+                raise _not_as_recorded(
+                    f"{artifact.name} broke off after {received} of {artifact.bytes} bytes: "
+                    "download it again."
+                )
+            if sha256.hexdigest() != artifact.sha256:
+                raise _not_as_recorded(
+                    f"{artifact.name} is not the file that the server recorded (by its SHA-256): "
+                    "download it again. If that does not help, it was damaged on the server."
+                )
+            return part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
 
     def cancel(self, job_id: str) -> JobDocument:
         """Cancel a job.
@@ -263,10 +284,14 @@ class Client:
     def _submit(
         self, body: Mapping[str, Any], idempotency_key: str | None, owner: str
     ) -> JobDocument:
-        given = {"Idempotency-Key": idempotency_key, "Faces-Owner": owner}
+        # An empty key, of a variable that was not set, is the server's to refuse: left out, each
+        # repetition would be a job of its own.
+        given = {"Idempotency-Key": idempotency_key, "Faces-Owner": owner or None}
         # What the shell gave that is no text is sent as it came: the server tells what is wrong.
         headers = {
-            name: value.encode("utf-8", "surrogateescape") for name, value in given.items() if value
+            name: value.encode("utf-8", "surrogateescape")
+            for name, value in given.items()
+            if value is not None
         }
         answer = self._request("POST", f"{API}/jobs", headers=headers, **body)
         return self._read(JobDocument, answer)
@@ -338,6 +363,10 @@ class Client:
             status=0,
             problem={},
         )
+
+
+def _not_as_recorded(told: str) -> ServerError:
+    return ServerError(told, status=200, problem={})
 
 
 def _job_path(job_id: str) -> str:

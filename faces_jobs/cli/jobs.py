@@ -17,12 +17,15 @@ from faces_jobs.cli import exits, tables
 from faces_jobs.cli.files_below import files_below
 from faces_jobs.cli.options import filter_options, given_options, query_of, spec_options
 from faces_jobs.client import Client
+from faces_jobs.errors import NotFoundError
 from faces_jobs.jobs.documents import FaceDocument, JobDocument
 from faces_jobs.jobs.labels import HEADS
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.settings import Settings
 
 Answer = TypeVar("Answer")
+# As in the tables of a job (`sinks/exports.py`, which needs the worker's packages).
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def begun(answers: Iterator[Answer]) -> Iterator[Answer]:
@@ -156,9 +159,16 @@ def download(settings: Settings, *, job_id: str, folder: Path, kind: tuple[str, 
                 f"Job {job_id} has no artifact of kind {' or '.join(absent)}. It has: {kinds}."
             )
         folder.mkdir(parents=True, exist_ok=True)
-        for artifact in every:
-            if not kind or artifact.kind in kind:
+        wanted = [artifact for artifact in every if not kind or artifact.kind in kind]
+        gone = 0
+        for artifact in wanted:
+            try:
                 click.echo(str(client.download(artifact, folder)))
+            except NotFoundError as error:
+                gone += 1
+                click.echo(f"{artifact.name}: {error}", err=True)
+    if gone:
+        sys.exit(exits.SOME_FAILED if gone < len(wanted) else exits.FAILED)
 
 
 @click.command()
@@ -168,7 +178,13 @@ def download(settings: Settings, *, job_id: str, folder: Path, kind: tuple[str, 
 def delete(settings: Settings, *, job_id: str, yes: bool) -> None:
     """Delete a job, its rows and its files. This can't be undone."""
     if not yes:
-        click.confirm(f"Delete job {job_id} with all its results?", abort=True)
+        try:
+            sure = click.confirm(f"Delete job {job_id} with all its results?", err=True)
+        except click.Abort:
+            click.echo("\nNothing was deleted: --yes deletes without a question.", err=True)
+            raise
+        if not sure:
+            raise click.ClickException("Nothing was deleted.")
     with open_client(settings) as client:
         client.delete(job_id)
 
@@ -199,6 +215,11 @@ def _print_job(client: Client, job: JobDocument) -> None:
     console.print(tables.table_of_items(client.items(job.id), width=console.width))
 
 
+def _cell(text: str) -> str:
+    """A name as the tables of a job have it: spreadsheets take none for a formula."""
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+
+
 def _print_csv(found: Iterator[FaceDocument]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     head_columns = [column for head in HEADS for column in (head, f"{head}_probability")]
@@ -208,7 +229,7 @@ def _print_csv(found: Iterator[FaceDocument]) -> None:
     )
     for face in found:
         box = face.box
-        row: list[object] = [face.job_id, face.item_name, face.frame_index, face.time_ms]
+        row: list[object] = [face.job_id, _cell(face.item_name), face.frame_index, face.time_ms]
         row += [face.track, box.left, box.top, box.right, box.bottom, face.score]
         for head in HEADS:
             attribute = face.attributes.get(head)

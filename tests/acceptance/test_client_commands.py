@@ -7,17 +7,25 @@ import io
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 
+import psutil
 import pytest
+from sqlalchemy import select
 
 from faces_jobs.cli import exits
 from faces_jobs.client import Client
 from faces_jobs.db.session import open_database
+from faces_jobs.db.tables import ArtifactRow
+from faces_jobs.jobs.status import JobStatus
 from faces_jobs.settings import Settings
 from faces_jobs.storage import open_storage
 from tests.acceptance.web import RunningWeb, running_web
+from tests.services import PATIENCE_SECONDS
 from tests.unit.web import worked
 from tests.unit.web.media_files import png
 
@@ -43,11 +51,16 @@ def job(server: RunningWeb, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def faces_jobs(
-    server: RunningWeb, *arguments: str | Path, prefix: tuple[str, ...] = (), **variables: str
+    server: RunningWeb,
+    *arguments: str | Path,
+    prefix: tuple[str, ...] = (),
+    typed: str | None = None,
+    **variables: str,
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*prefix, sys.executable, "-m", "faces_jobs", *map(str, arguments)],
         env={"PATH": os.defpath, "FACES_JOBS_SERVER_URL": server.url} | variables,
+        input=typed,
         capture_output=True,
         text=True,
         check=False,
@@ -132,3 +145,106 @@ def test_a_folder_that_can_not_be_made_is_told(
     done = faces_jobs(server, "download", job, "--to", file / "below")
     told = f"Error: {file}/below: Not a directory\n"
     assert (done.returncode, done.stderr) == (exits.FAILED, told)
+
+
+def files_of(server: RunningWeb, job: str, kind: str) -> list[Path]:
+    """Where the server keeps the artifacts of a kind."""
+    with open_database(Settings(data_folder=server.data).database) as database:
+        question = select(ArtifactRow.storage_key).where(
+            ArtifactRow.job_id == job, ArtifactRow.kind == kind
+        )
+        with database.read() as session:
+            return [server.data / "files" / key for key in session.scalars(question)]
+
+
+def test_a_file_that_is_gone_keeps_no_other_from_being_downloaded(
+    server: RunningWeb, job: str, tmp_path: Path
+) -> None:
+    (kept,) = files_of(server, job, "annotated_video")
+    aside = kept.rename(tmp_path / "aside")
+    done = faces_jobs(server, "download", job, "--to", tmp_path / "all")
+    alone = faces_jobs(
+        server, "download", job, "--to", tmp_path / "one", "--kind", "annotated_video"
+    )
+    aside.rename(kept)
+    assert done.returncode == exits.SOME_FAILED
+    assert "clip.png.mp4: The file of artifact" in done.stderr
+    assert len(done.stdout.split()) == len(list((tmp_path / "all").iterdir())) == 3
+    assert alone.returncode == exits.FAILED
+    assert list((tmp_path / "one").iterdir()) == []
+
+
+def test_a_file_that_is_not_the_recorded_one_is_not_kept(
+    server: RunningWeb, job: str, tmp_path: Path
+) -> None:
+    (kept,) = files_of(server, job, "faces_csv")
+    content = kept.read_bytes()
+    kept.write_bytes(content.replace(b"face.png", b"fade.png"))
+    done = faces_jobs(server, "download", job, "--to", tmp_path, "--kind", "faces_csv")
+    kept.write_bytes(content)
+    assert done.returncode == exits.FAILED
+    assert "faces.csv is not the file that the server recorded" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_key_is_refused(server: RunningWeb, tmp_path: Path) -> None:
+    photo = tmp_path / "a.png"
+    photo.write_bytes(png())
+    done = faces_jobs(server, "submit", photo, "--idempotency-key", "")
+    assert done.returncode == exits.USAGE
+    assert "Idempotency-Key" in done.stderr
+
+
+def test_a_spreadsheet_takes_no_name_for_a_formula(server: RunningWeb, tmp_path: Path) -> None:
+    photo = tmp_path / "=1+1.png"
+    photo.write_bytes(png())
+    with Client(server.url) as client:
+        job_id = client.submit_files([(photo.name, photo)], {}).id
+        settings = Settings(data_folder=server.data)
+        with open_database(settings.database) as database:
+            worked.finish(database, open_storage(settings), job_id)
+        done = faces_jobs(server, "faces", job_id)
+        client.delete(job_id)
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert {row["item"] for row in rows} == {"'=1+1.png"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "told"),
+    [("n\n", exits.FAILED, "Nothing was deleted."), ("", exits.INTERRUPTED, "--yes deletes")],
+)
+def test_what_was_not_agreed_to_is_not_deleted(
+    server: RunningWeb, job: str, typed: str, code: int, told: str
+) -> None:
+    done = faces_jobs(server, "delete", job, typed=typed)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert told in done.stderr
+    with Client(server.url) as client:
+        assert client.job(job).id == job
+
+
+def test_who_waits_outlasts_a_server_that_ends(tmp_path: Path, sqlite_template: Path) -> None:
+    photo = tmp_path / "a.png"
+    photo.write_bytes(png())
+    with (
+        running_web(tmp_path / "web", sqlite_template, min_free_bytes="0") as web,
+        Client(web.url) as client,
+        ThreadPoolExecutor() as threads,
+    ):
+        job_id = client.submit_files([(photo.name, photo)], {}).id
+        seen: SimpleQueue[JobStatus] = SimpleQueue()
+
+        def follow() -> None:
+            with Client(web.url) as follower:
+                for job in follower.follow(job_id):
+                    seen.put(job.status)
+
+        following = threads.submit(follow)
+        assert seen.get(timeout=PATIENCE_SECONDS) is JobStatus.QUEUED
+        time.sleep(0.5)  # by now it asks again, and waits
+        (answering,) = psutil.Process(web.process.pid).children()
+        answering.kill()
+        answering.wait(PATIENCE_SECONDS)
+        client.cancel(job_id)
+        following.result(PATIENCE_SECONDS)
+    assert JobStatus.CANCELLED in [seen.get() for _ in range(seen.qsize())]

@@ -109,7 +109,7 @@ def test_text_is_read_as_a_form_sends_it() -> None:
 
 
 def test_a_label_may_be_in_any_script() -> None:
-    for label in ("می\u200cخواهم", "👨\u200d👩\u200d👧", "\u05d0\u200f", "Zoë 佐藤"):
+    for label in ("می\u200cروم", "👨\u200d👩\u200d👧", "\u05d0\u200f", "Zoë 佐藤"):
         assert JobSpec.parse({"label": label}).label == label
 
 
