@@ -38,8 +38,8 @@ class WebSettings(BaseModel):
         default=60.0,
         ge=1,
         le=3600,
-        description="How long the web server waits for the next byte of a request; then it closes "
-        "the connection.",
+        description="How long the web server waits for the next byte of a request, for all of its "
+        "head, or for a client to take more of an answer; then it closes the connection.",
     )
     access_token: SecretStr | None = Field(
         default=None,

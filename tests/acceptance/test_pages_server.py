@@ -7,7 +7,8 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
@@ -195,6 +196,42 @@ def test_clients_that_fall_silent_hold_nothing_up(tmp_path: Path, sqlite_templat
         assert "Traceback" not in web.log.read_text()
 
 
+def test_clients_that_send_a_byte_now_and_then_hold_nothing_up(
+    tmp_path: Path, sqlite_template: Path
+) -> None:
+    few = {"web_threads": "2", "web_waiters": "0", "web_silence_seconds": "1"}
+    with running_web(tmp_path, sqlite_template, **few) as web, ExitStack() as opened:
+        slow = []
+        for _ in range(4):
+            client = socket.create_connection(("127.0.0.1", web.port), timeout=PATIENCE_SECONDS)
+            slow.append(opened.enter_context(client))
+            client.sendall(b"GET /healthz HTTP/1.1\r\nX-Slow: ")
+        answered = opened.enter_context(ThreadPoolExecutor()).submit(
+            httpx.get, f"{web.url}/healthz", timeout=PATIENCE_SECONDS
+        )
+        while not answered.done():
+            for client in slow:
+                with suppress(OSError):  # it is closed
+                    client.sendall(b"a")
+            time.sleep(0.2)
+        assert answered.result().status_code == 200
+        assert "Traceback" not in web.log.read_text()
+
+
+def test_clients_that_take_nothing_hold_nothing_up(tmp_path: Path, sqlite_template: Path) -> None:
+    few = {"web_threads": "2", "web_waiters": "0", "web_silence_seconds": "1"}
+    with running_web(tmp_path, sqlite_template, **few) as web, ExitStack() as opened:
+        ask = f"GET /static/style.css HTTP/1.1\r\nHost: 127.0.0.1:{web.port}\r\n\r\n"
+        for _ in range(4):
+            client = socket.create_connection(("127.0.0.1", web.port), timeout=PATIENCE_SECONDS)
+            opened.enter_context(client)
+            client.settimeout(0.5)
+            with suppress(OSError):  # neither end holds any more of it
+                client.sendall(ask.encode() * 100_000)
+        assert httpx.get(f"{web.url}/healthz", timeout=PATIENCE_SECONDS).status_code == 200
+        assert "Traceback" not in web.log.read_text()
+
+
 def test_an_upload_that_is_slow_but_moves_is_taken(tmp_path: Path, sqlite_template: Path) -> None:
     with (
         running_web(tmp_path, sqlite_template, web_silence_seconds="2") as web,
@@ -204,7 +241,8 @@ def test_an_upload_that_is_slow_but_moves_is_taken(tmp_path: Path, sqlite_templa
             f"POST /api/v1/jobs HTTP/1.1\r\nHost: 127.0.0.1:{web.port}\r\n"
             f"Content-Type: {FORM['Content-Type']}\r\nContent-Length: {length_of(100)}\r\n\r\n"
         )
-        sent = head.encode() + b"".join(body(100))
+        slow.sendall(head.encode())
+        sent = b"".join(body(100))
         step = len(sent) // 20 + 1
         for start in range(0, len(sent), step):
             slow.sendall(sent[start : start + step])

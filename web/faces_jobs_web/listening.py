@@ -56,6 +56,10 @@ def _listen(settings: Settings) -> socket.socket:
     seconds, rest = divmod(settings.web_silence_seconds, 1)
     patience = struct.pack("@ll", int(seconds), int(rest * 1e6))
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, patience)
+    # So would who takes nothing of an answer: a video that is paused, a machine that sleeps.
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        milliseconds = max(1, int(settings.web_silence_seconds * 1000))
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
     return listener
 
 

@@ -25,6 +25,7 @@ from faces_jobs.settings import Settings
 from faces_jobs.storage import open_storage
 from faces_jobs_web.app import create_app
 from faces_jobs_web.listening import BACKLOG, listen
+from faces_jobs_web.patience import PatientWorker
 from faces_jobs_web.services import EXTENSION, Services
 
 # Within this time after Ctrl-C or TERM, requests that are being answered may end.
@@ -56,8 +57,8 @@ class _SameLog(Logger):  # type: ignore[misc]  # gunicorn ships no types
         self.error_log.propagate = True
 
     def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
-        """Tell an error with its traceback. A client that fell silent is none."""
-        if isinstance(sys.exc_info()[1], BlockingIOError):
+        """Tell an error with its traceback. A client that fell silent, or takes nothing, is none."""
+        if isinstance(sys.exc_info()[1], BlockingIOError | TimeoutError):
             self.debug("A client fell silent: its connection is closed.")
         else:
             super().exception(msg, *args, **kwargs)
@@ -79,7 +80,7 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
             "bind": f"fd://{self._listener.detach()}",  # gunicorn's from now on, also to close
             "backlog": BACKLOG,
             "workers": 1,
-            "worker_class": "gthread",
+            "worker_class": PatientWorker,
             # Who waits sits in a thread of its own, so that it takes none from who asks.
             "threads": settings.web_threads + settings.web_waiters,
             "keepalive": KEEP_ALIVE_SECONDS,
@@ -120,6 +121,7 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
         click.echo(f"Serving at http://{host}:{port}")
 
     def _on_worker(self, worker: Any) -> None:
+        worker.head_seconds = self._settings.web_silence_seconds
         # On TERM whoever waits is answered at once: it would hold up the end for as long as it may.
         held: Services = worker.wsgi.extensions[EXTENSION]
         held.watcher.stopping = lambda: not worker.alive
