@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from flask import Blueprint, Response, current_app, render_template
+from flask import Blueprint, Response, current_app, render_template, request
 from pydantic import BaseModel, ConfigDict
 
 from faces_jobs_web.errors import problem_codes
@@ -28,7 +28,10 @@ class OpenApi(BaseModel):
 @describes(Operation(tag="server", answers={200: Answer("The document.", OpenApi)}))
 def document() -> Response:
     """Describe this API as an OpenAPI 3.1 document."""
-    return Response(json.dumps(_document(), indent=1), content_type=JSON)
+    response = Response(json.dumps(_document(), indent=1), content_type=JSON)
+    response.add_etag()
+    response.make_conditional(request)
+    return response
 
 
 @blueprint.get("/api/docs")

@@ -34,6 +34,8 @@ SENTENCES: tuple[tuple[type[FacesJobsError], str], ...] = (
 INTERNAL = "internal"
 # Beside the API: asked by machines, not by people.
 FOR_MACHINES = frozenset({"/healthz", "/readyz", "/metrics"})
+# Among the API's addresses, for people to read.
+FOR_PEOPLE = frozenset({"/api/docs"})
 
 # The first class that fits decides, so the special stand before the general.
 STATUSES: tuple[tuple[type[FacesJobsError], int, str], ...] = (
@@ -228,4 +230,5 @@ def retry_after(status: int) -> dict[str, str]:
 
 def wants_problem() -> bool:
     """True for requests whose errors are problems, not pages."""
-    return request.path.startswith("/api/") or request.path in FOR_MACHINES
+    path = request.path
+    return path in FOR_MACHINES or (path.startswith("/api/") and path not in FOR_PEOPLE)

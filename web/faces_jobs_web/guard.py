@@ -111,8 +111,10 @@ def _check_identity() -> WerkzeugResponse | None:
         return None
     if is_signed_in() or _is_public_view():
         return None
-    if wants_problem() or request.method not in SAFE_METHODS:
+    if wants_problem():
         raise _unauthorized("Send the access token: `Authorization: Bearer <token>`.")
+    if request.method not in SAFE_METHODS:
+        raise _unauthorized("You are signed out: sign in, and send it again.")
     target = request.full_path.rstrip("?")
     return redirect(url_for("login.show", next=None if target == "/" else target), 303)
 

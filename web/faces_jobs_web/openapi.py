@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
@@ -46,6 +47,9 @@ PROBLEM_REASONS = {
     503: "The database or the queue does not answer. Try again after `Retry-After` seconds.",
     507: "No room left on the server.",
 }
+_ETAG = {"ETag": "Changes when the answer does."}
+_IF_NONE_MATCH = {"If-None-Match": "The ETag of the last answer: one that is the same is a 304."}
+_UNCHANGED = Answer("Nothing changed since the ETag in If-None-Match.")
 Modes = Mapping[Any, dict[str, Any]]
 """(model, mode) to the reference that stands for it."""
 
@@ -91,9 +95,9 @@ def openapi_document(app: Flask, *, with_token: bool) -> dict[str, Any]:
             "tags": [operation.tag],
             "summary": " ".join(summary.split()),
             **({"description": description} if description else {}),
-            "parameters": _parameters(rule, operation, components),
+            "parameters": _parameters(rule, _with_conditions(method, operation), components),
             **_request_body(operation, references),
-            "responses": _responses(operation, references),
+            "responses": _responses(_with_conditions(method, operation), references),
             **({"security": []} if operation.public or not with_token else {}),
         }
     return {
@@ -115,6 +119,19 @@ def openapi_document(app: Flask, *, with_token: bool) -> dict[str, Any]:
             },
         },
     }
+
+
+def _with_conditions(method: str, operation: Operation) -> Operation:
+    """The operation with what every GET of a document has: an ETag, and 304 to who knows it."""
+    answer = operation.answers.get(200)
+    if method != "GET" or answer is None or answer.document is None:
+        return operation
+    tagged = replace(answer, headers={**_ETAG, **answer.headers})
+    return replace(
+        operation,
+        answers={304: _UNCHANGED, **operation.answers, 200: tagged},
+        request_headers={**_IF_NONE_MATCH, **operation.request_headers},
+    )
 
 
 class _Schemas:

@@ -44,7 +44,7 @@ def install_rendering(app: Flask) -> None:
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
     words = (kind_name, status_name, damage_text)
-    for filter_ in (clock, size, day, share, span, count, short_id, coded, *words):
+    for filter_ in (clock, size, day, share, span, left, count, short_id, coded, *words):
         app.add_template_filter(filter_)
     app.context_processor(_on_every_page)
 
@@ -88,13 +88,17 @@ def span(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
+def left(seconds: float) -> str:
+    """How long something will still take, as far as is known."""
+    return "nearly done" if seconds < 1 else f"about {span(seconds)} left"
+
+
 def size(number: float) -> str:
     """Bytes in decimal units, as file managers and browsers tell them."""
     for unit in ("B", "kB", "MB", "GB"):
-        if number < 1000:
-            return (
-                f"{number:.0f} {unit}" if unit == "B" or number >= 100 else f"{number:.1f} {unit}"
-            )
+        if number < 999.5:  # above, it would be shown as 1000
+            whole = unit == "B" or number >= 99.95
+            return f"{number:.0f} {unit}" if whole else f"{number:.1f} {unit}"
         number /= 1000
     return f"{number:.1f} TB"
 

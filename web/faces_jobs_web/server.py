@@ -57,9 +57,9 @@ class _SameLog(Logger):  # type: ignore[misc]  # gunicorn ships no types
         self.error_log.propagate = True
 
     def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
-        """Tell an error with its traceback. A client that fell silent, or takes nothing, is none."""
+        """Tell an error with its traceback. A client that falls silent is none."""
         if isinstance(sys.exc_info()[1], BlockingIOError | TimeoutError):
-            self.debug("A client fell silent: its connection is closed.")
+            self.debug("A client fell silent, or takes nothing: its connection is closed.")
         else:
             super().exception(msg, *args, **kwargs)
 

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from faces_jobs.errors import FacesJobsError, OptionsError
+from faces_jobs.errors import FacesJobsError, OptionsError, SubmissionError
 from faces_jobs.jobs.spec import ADAPTIVE, DETECT_EVERY, JobSpec
 from faces_jobs.results import list_jobs
 from faces_jobs.submit import Submitted
@@ -126,9 +126,13 @@ def submit() -> AnyResponse:
 def _submit(upload: Upload, fields: dict[str, str], held: Services) -> Submitted:
     root, path = fields.get(ROOT_FIELD, ""), fields.get(PATH_FIELD, "")
     options = {name: text for name, text in fields.items() if name not in (ROOT_FIELD, PATH_FIELD)}
+    if root and upload.files:
+        raise SubmissionError("Choose files, or a folder on the server: one of the two a job.")
+    if path.strip() and not root:
+        raise SubmissionError(f"Choose the root below which {path.strip()} is on the server.")
     for name in SWITCHES:
         options[name] = "on" if name in fields else "off"
-    if root and not upload.files:
+    if root:
         return submit_named_folder(root, path, JobSpec.parse_text(options), held, None)
     return submit_upload(upload, options, held, None)
 

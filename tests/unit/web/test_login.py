@@ -42,7 +42,7 @@ def test_no_route_but_the_public_is_answered_without_a_token(guarded: Flask) -> 
         if operation.public:
             public.add(f"{method} {rule.rule}")
             assert response.status_code != 401
-        elif path.startswith("/api/") or path == "/metrics" or method != "GET":
+        elif path.startswith("/api/v1/") or path == "/metrics" or method != "GET":
             assert response.status_code == 401, path
         else:
             assert response.status_code == 303, path
@@ -54,6 +54,16 @@ def test_no_route_but_the_public_is_answered_without_a_token(guarded: Flask) -> 
         "POST /login",
         "GET /problems/<code>",
     }
+
+
+def test_people_who_are_signed_out_are_told_in_their_words(guarded: Flask) -> None:
+    browser = client_of(guarded)
+    docs = browser.get("/api/docs")
+    assert (docs.status_code, docs.headers["Location"]) == (303, "/login?next=/api/docs")
+    sent = browser.post("/", data={"label": "any"}, content_type="multipart/form-data")
+    assert (sent.status_code, sent.mimetype) == (401, "text/html")
+    assert "sign in, and send it again" in sent.text
+    assert "Bearer" not in sent.text
 
 
 def test_every_route_is_answered_with_the_token(guarded: Flask) -> None:

@@ -64,6 +64,22 @@ def test_faces_have_a_filter_for_every_attribute(document: dict[str, Any]) -> No
             assert f"{head}_max_probability" in parameters
 
 
+def test_every_document_is_told_apart_by_its_etag(
+    client: WebClient, document: dict[str, Any]
+) -> None:
+    for path, operations in document["paths"].items():
+        answers = operations.get("get", {}).get("responses", {})
+        if "{" in path or "application/json" not in answers.get("200", {}).get("content", {}):
+            continue
+        first = client.get(path)
+        if first.status_code != 200:
+            continue  # not ready: no worker works
+        assert "ETag" in answers["200"]["headers"], path
+        # That the document describes this answer is seen by the client.
+        again = client.get(path, headers={"If-None-Match": first.headers["ETag"]})
+        assert again.status_code == 304, path
+
+
 def test_an_answer_is_a_label_or_unsure(document: dict[str, Any]) -> None:
     label = document["components"]["schemas"]["AttributeDocument"]["properties"]["label"]
     assert set(label["enum"]) == {*(name for labels in HEADS.values() for name in labels), "unsure"}

@@ -5,17 +5,20 @@ from __future__ import annotations
 import io
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from faces_jobs.db.session import Database
+from faces_jobs.db.tables import ArtifactRow
 from faces_jobs.results import get_job, list_jobs
 from faces_jobs_web import job_pages
-from faces_jobs_web.services import Services
+from faces_jobs_web.services import EXTENSION, Services
 from tests.unit.web import worked
 from tests.unit.web.conforming import WebClient, client_of
 from tests.unit.web.conftest import MakeApp
-from tests.unit.web.media_files import upload
+from tests.unit.web.media_files import png, upload
 from tests.unit.web.test_guard import form_token_of
 from tests.unit.web.test_openapi import Parts
 
@@ -101,6 +104,50 @@ def test_a_server_folder_is_submitted_from_the_form(make_app: MakeApp, tmp_path:
     response = client.post("/", data=data, content_type="multipart/form-data")
     assert response.status_code == 303
     assert client.get(response.headers["Location"]).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"server_root": "films", "files": True}, "one of the two"),
+        ({"server_path": "2026/holiday"}, "Choose the root below which 2026/holiday is"),
+        ({"server_path": "2026/holiday", "files": True}, "Choose the root"),
+    ],
+)
+def test_nothing_that_was_chosen_is_passed_over(
+    make_app: MakeApp, tmp_path: Path, given: dict[str, Any], told: str
+) -> None:
+    (tmp_path / "a.png").write_bytes(png())
+    app = make_app(roots={"films": tmp_path})
+    client = client_of(app)
+    data = {"form_token": form_token_of(client.get("/").text), **given}
+    if "files" in data:
+        data["files"] = upload()
+    response = client.post("/", data=data, content_type="multipart/form-data")
+    assert response.status_code == 422
+    assert told in response.text
+    assert list_jobs(app.extensions[EXTENSION].database).jobs == []
+
+
+def test_a_copy_that_is_gone_is_told(client: WebClient, done: str, held: Services) -> None:
+    offered = client.get(f"/jobs/{done}").text
+    with held.database.begin() as session:
+        session.execute(update(ArtifactRow).values(missing_since=1.0))
+    for path in (f"/jobs/{done}", f"/jobs/{done}/files", f"/jobs/{done}/items/1"):
+        page = client.get(path).text
+        assert "one from the server" in page, path
+        assert " download " not in page, path
+    assert " download " in offered
+    assert "one from the server" not in offered
+
+
+def test_a_picture_leads_to_its_page_and_its_caption_to_its_file(
+    client: WebClient, done: str
+) -> None:
+    gallery = client.get(f"/jobs/{done}").text.partition('<div class="gallery">')[2]
+    figure = gallery.partition("</figure>")[0]
+    assert f'<a href="/jobs/{done}/items/1"><img' in figure
+    assert 'download aria-label="Download &lt;img' in figure
 
 
 def test_the_list_shows_jobs_and_filters_them(client: WebClient, done: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faces_jobs_web.rendering import clock, coded, count, share, size, span
+from faces_jobs_web.rendering import clock, coded, count, left, share, size, span
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,15 @@ def test_a_time_reads_back_as_itself(milliseconds: float) -> None:
 
 @pytest.mark.parametrize(
     ("number", "expected"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (664_561, "665 kB"), (4 * 1024**3, "4.3 GB")],
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (99_960, "100 kB"),
+        (664_561, "665 kB"),
+        (999_600, "1.0 MB"),
+        (4 * 1024**3, "4.3 GB"),
+    ],
 )
 def test_sizes(number: int, expected: str) -> None:
     assert size(number) == expected
@@ -60,3 +68,8 @@ def test_shares_and_counts() -> None:
     assert share(0.934) == "93\u202f%"
     assert count(1, "face") == "1 face"
     assert count(2310, "face") == "2,310 faces"
+
+
+def test_what_is_left() -> None:
+    assert left(0.4) == "nearly done"
+    assert left(75) == "about 75 s left"

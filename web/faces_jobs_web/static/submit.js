@@ -19,11 +19,11 @@ let submission = { key: null, fingerprint: null };
 function size(bytes) {
   const units = ["B", "kB", "MB", "GB", "TB"];
   let unit = 0;
-  while (bytes >= 1000 && unit < units.length - 1) {
+  while (bytes >= 999.5 && unit < units.length - 1) {
     bytes /= 1000;
     unit += 1;
   }
-  return `${unit === 0 || bytes >= 100 ? Math.round(bytes) : bytes.toFixed(1)} ${units[unit]}`;
+  return `${unit === 0 || bytes >= 99.95 ? Math.round(bytes) : bytes.toFixed(1)} ${units[unit]}`;
 }
 
 function bytesOf(files) {
@@ -167,6 +167,10 @@ function start() {
       return;
     }
     finish();
+    if (request.status === 401) {
+      showProblem("You are signed out. Sign in on another page, then send again: what you chose is kept here.");
+      return;
+    }
     showProblem(request.response?.detail ?? `The server answered ${request.status}.`, request.response?.fields);
   });
   request.addEventListener("error", () => {
@@ -199,10 +203,14 @@ window.addEventListener("pageshow", (event) => {
 
 form.addEventListener("submit", (event) => {
   const root = form.elements.namedItem("server_root");
-  if (chosen.length === 0 && root?.value) {
+  if (chosen.length === 0 && (root?.value || form.elements.namedItem("server_path")?.value)) {
     return; // no upload to show: the browser sends the form itself
   }
   event.preventDefault();
+  if (root?.value) {
+    showProblem("Choose files, or a folder on the server: one of the two a job.");
+    return;
+  }
   if (chosen.length === 0) {
     showProblem("Choose at least one video or photo.");
   } else if (chosen.length > Number(form.dataset.maxFiles)) {
