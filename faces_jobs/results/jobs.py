@@ -95,9 +95,14 @@ def list_jobs(
 
 
 def list_items(
-    database: Database, job_id: str, *, cursor: str | None = None, limit: int = DEFAULT_PAGE
+    database: Database,
+    job_id: str,
+    *,
+    status: ItemStatus | None = None,
+    cursor: str | None = None,
+    limit: int = DEFAULT_PAGE,
 ) -> ItemPage:
-    """Items of a job in their order.
+    """Items of a job in their order; all, or those of one state.
 
     Raises:
         NotFoundError: no such job.
@@ -106,6 +111,8 @@ def list_items(
     check_limit(limit)
     place = read_cursor(cursor, (COUNT,))
     question = select(ItemRow).where(ItemRow.job_id == job_id).order_by(ItemRow.position)
+    if status is not None:
+        question = question.where(ItemRow.status == status)
     if place is not None:
         question = question.where(ItemRow.position > place[0])
     with database.read() as session:

@@ -8,7 +8,7 @@ from faces_jobs.jobs.documents import ItemPage
 from faces_jobs.results import list_items
 from faces_jobs_web.answers import document_response
 from faces_jobs_web.operations import Answer, Operation, describes
-from faces_jobs_web.queries import PageFilters, read_filters
+from faces_jobs_web.queries import ItemFilters, read_filters
 from faces_jobs_web.services import services
 
 blueprint = Blueprint("items", __name__, url_prefix="/api/v1")
@@ -18,14 +18,20 @@ blueprint = Blueprint("items", __name__, url_prefix="/api/v1")
 @describes(
     Operation(
         tag="results",
-        query=PageFilters,
+        query=ItemFilters,
         answers={200: Answer("Items in their order.", ItemPage)},
         problems=(404, 422),
     )
 )
 def index(job_id: str) -> Response:
     """List a job's items: one for each file."""
-    filters = read_filters(PageFilters, request.args)
+    filters = read_filters(ItemFilters, request.args)
     return document_response(
-        list_items(services().database, job_id, cursor=filters.cursor, limit=filters.limit)
+        list_items(
+            services().database,
+            job_id,
+            status=filters.status,
+            cursor=filters.cursor,
+            limit=filters.limit,
+        )
     )

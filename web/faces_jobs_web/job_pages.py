@@ -21,9 +21,9 @@ from faces_jobs_web.job_control import FORM_BODY
 from faces_jobs_web.operations import Answer, Operation, describes, page
 from faces_jobs_web.queries import (
     ArtifactFilters,
+    ItemFilters,
     JobFilters,
     MomentFilters,
-    PageFilters,
     TrackFilters,
     read_filters,
     track_query,
@@ -106,12 +106,15 @@ def live(job_id: str) -> AnyResponse:
 def items(job_id: str) -> str:
     """Show the items of a job, page by page."""
     database = services().database
-    filters = read_filters(PageFilters, _arguments(FILES_A_PAGE))
-    found = list_items(database, job_id, cursor=filters.cursor, limit=filters.limit)
+    filters = read_filters(ItemFilters, _arguments(FILES_A_PAGE))
+    found = list_items(
+        database, job_id, status=filters.status, cursor=filters.cursor, limit=filters.limit
+    )
     return render_template(
         "items.html",
         job=get_job(database, job_id),
         items=found,
+        status=filters.status,
         next_url=_next_url(found.next_cursor),
     )
 

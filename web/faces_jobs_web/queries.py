@@ -21,7 +21,7 @@ from faces_jobs.jobs.query import (
     FaceQuery,
     TrackQuery,
 )
-from faces_jobs.jobs.status import JobStatus
+from faces_jobs.jobs.status import ItemStatus, JobStatus
 from faces_jobs_web.row_numbers import Count, RowNumber
 
 FiltersType = TypeVar("FiltersType", bound=BaseModel)
@@ -70,6 +70,12 @@ class JobFilters(PageFilters):
 
     status: JobStatus | None = Field(default=None, description="Jobs in this state.")
     label: Text | None = Field(default=None, description="Jobs whose label contains this text.")
+
+
+class ItemFilters(PageFilters):
+    """Which items."""
+
+    status: ItemStatus | None = Field(default=None, description="Items in this state.")
 
 
 class AuditFilters(PageFilters):

@@ -2,9 +2,35 @@
 
 from __future__ import annotations
 
+import io
+
+from faces_jobs_web.services import Services
+from tests.unit.web import worked
 from tests.unit.web.conforming import WebClient
 from tests.unit.web.media_files import upload
 from tests.unit.web.problems import assert_problem
+
+
+def test_those_of_one_state_are_found_among_many(client: WebClient, held: Services) -> None:
+    files = [upload(f"{number}.png", number) for number in range(6)]
+    files += [(io.BytesIO(b"no picture at all"), f"{number}.txt") for number in range(4)]
+    job_id = client.post("/api/v1/jobs", data={"files": files}).json["id"]
+    address = f"/api/v1/jobs/{job_id}/items?status=failed"
+    first = client.get(f"{address}&limit=3").json
+    rest = client.get(f"{address}&limit=3&cursor={first['next_cursor']}").json
+    names = [item["name"] for item in first["items"] + rest["items"]]
+    assert (names, rest["next_cursor"]) == ([f"{number}.txt" for number in range(4)], None)
+
+    failed = f"/jobs/{job_id}/items?status=failed"
+    assert f'<a href="{failed}">4 files failed</a>' in client.get(f"/jobs/{job_id}").text
+    page = client.get(f"{failed}&limit=3").text
+    assert "0.txt" in page
+    assert "0.png" not in page
+    assert 'aria-current="page">Failed 4</a>' in page
+    assert f"{failed}&amp;limit=3&amp;cursor=" in page
+    assert "No file is in this state." in client.get(f"/jobs/{job_id}/items?status=cancelled").text
+    worked.finish(held.database, held.storage, job_id)
+    assert f'<a href="{failed}">See which and why.</a>' in client.get(f"/jobs/{job_id}").text
 
 
 def test_items_come_in_pages_in_their_order(client: WebClient) -> None:

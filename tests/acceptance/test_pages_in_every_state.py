@@ -1,0 +1,63 @@
+"""Pages of jobs in states that pass, and of people who were signed out, in a real browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+from sqlalchemy import update
+
+from faces_jobs.client import Client
+from faces_jobs.db.session import open_database
+from faces_jobs.db.tables import JobRow
+from faces_jobs.jobs.status import JobStatus
+from tests.acceptance.browser import PHONE, Watched, watched_page
+from tests.acceptance.web import RunningWeb, running_web
+from tests.unit.web.media_files import png
+
+TOKEN = "a-long-enough-access-token"
+
+
+@pytest.mark.parametrize("status", [JobStatus.WAITING_FOR_SPACE, JobStatus.PAUSED])
+def test_every_action_is_in_sight_on_a_phone(
+    browser: Browser, idle_web: RunningWeb, tmp_path: Path, status: JobStatus
+) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(png())
+    with Client(idle_web.url) as client:
+        job_id = client.submit_files([("a.png", path)], {}).id
+    with (
+        open_database(f"sqlite:///{idle_web.data}/faces_jobs.db") as database,
+        database.begin() as session,
+    ):
+        session.execute(update(JobRow).where(JobRow.id == job_id).values(status=status))
+    with watched_page(browser, viewport=PHONE) as watched:
+        watched.page.goto(f"{idle_web.url}/jobs/{job_id}")
+        assert watched.fits()
+        for action in watched.page.locator(".title-actions :is(button, .button):visible").all():
+            box = action.bounding_box()
+            assert box is not None
+            assert box["x"] + box["width"] <= PHONE["width"], action.text_content()
+
+
+def test_who_was_signed_out_keeps_what_was_chosen(
+    browser: Browser, tmp_path: Path, sqlite_template: Path
+) -> None:
+    picture = tmp_path / "gray.png"
+    picture.write_bytes(png(64, 64))
+    context = browser.new_context()
+    with running_web(tmp_path / "web", sqlite_template, access_token=TOKEN) as web:
+        page = Watched(context).page  # its console tells of the 401, too
+        page.goto(web.url)
+        page.get_by_label("Access token").fill(TOKEN)
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_label("Choose files").set_input_files(picture)
+        cookies = context.cookies()
+        context.clear_cookies(name="faces_jobs_login")
+        page.get_by_role("button", name="Analyse").click()
+        expect(page.locator("#problem")).to_contain_text("You are signed out")
+        context.add_cookies(cookies)  # signed in on another page
+        page.get_by_role("button", name="Analyse").click()
+        page.wait_for_url(f"{web.url}/jobs/*")
+    context.close()
