@@ -96,6 +96,17 @@ def test_a_range_is_answered_206(
     assert_inert(response)
 
 
+@pytest.mark.parametrize("more", ["1", "00000000000000000000000000009999999", "9" * 3000])
+def test_more_last_bytes_than_there_are_is_all_of_them(
+    client: WebClient, video: str, more: str
+) -> None:
+    size = len(worked.MP4)
+    asked = str(size + 1) if more == "1" else more
+    response = client.get(video, headers={"Range": f"bytes=-{asked}"})
+    assert (response.status_code, response.data) == (206, worked.MP4)
+    assert response.headers["Content-Range"] == f"bytes 0-{size - 1}/{size}"
+
+
 def test_a_range_beyond_the_end_is_416(client: WebClient, video: str) -> None:
     response = client.get(video, headers={"Range": "bytes=99999999-"})
     assert_problem(response, 416, "range-not-satisfiable")
