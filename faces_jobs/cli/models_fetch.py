@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
+from faces_jobs.cli.new_folders import without_empty_folders
 from faces_jobs.settings import Settings
 
 
@@ -44,7 +43,7 @@ def yunet(settings: Settings, *, folder: Path | None, url: str | None, sha256: s
         raise click.UsageError(
             "Name the folder for the weights: --folder DIR, or set FACES_JOBS_MODELS_FOLDER."
         )
-    with needing_packages(), _without_empty_folders(models_folder / "yunet"):
+    with needing_packages(), without_empty_folders(models_folder / "yunet"):
         from faces_jobs_models.detector.official import OFFICIAL, fetch_official
 
         source = replace(
@@ -59,19 +58,6 @@ def yunet(settings: Settings, *, folder: Path | None, url: str | None, sha256: s
             f"Use it with FACES_JOBS_MODELS_FOLDER={models_folder} FACES_JOBS_DETECTOR=yunet",
             err=True,
         )
-
-
-@contextmanager
-def _without_empty_folders(folder: Path) -> Iterator[None]:
-    """Take the folder back, and those above it, where it was made and nothing came into it."""
-    missing = [one for one in (folder, *folder.parents) if not one.exists()]
-    try:
-        yield
-    except BaseException:
-        with suppress(OSError):  # one that is not empty stays, and so do those above
-            for one in missing:
-                one.rmdir()
-        raise
 
 
 def _checked(value: str | None) -> str | None:

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from faces_jobs.cli import exits
 from faces_jobs.cli.extras import needing_packages
+from faces_jobs.cli.new_folders import without_empty_folders
 from faces_jobs.cli.options import given_options, local_options
 from faces_jobs.errors import DeviceError
 from faces_jobs.jobs.spec import JobSpec
@@ -97,18 +98,16 @@ def run(settings: Settings, /, **arguments: Any) -> None:
         from faces_jobs_models.catalog import open_catalog_of
 
     configure_logs("warning", settings.log_format)
-    wanted.outputs.mkdir(parents=True, exist_ok=True)
-    with (
-        needing_packages("worker"),
-        open_catalog_of(
+    with without_empty_folders(wanted.outputs), needing_packages("worker"):
+        wanted.outputs.mkdir(parents=True, exist_ok=True)
+        with open_catalog_of(
             settings,
             device="cuda" if arguments["cuda"] else arguments["device"],
             models_folder=arguments["models_path"],
             detector=arguments["detector"],
-        ) as catalog,
-    ):
-        work = run_camera if wanted.inputs is None else run_files
-        outcome = work(wanted, catalog, Console(stderr=True))
+        ) as catalog:
+            work = run_camera if wanted.inputs is None else run_files
+            outcome = work(wanted, catalog, Console(stderr=True))
     click.echo(f"{outcome.succeeded} done, {outcome.failed} failed; see {wanted.outputs}", err=True)
     if outcome.undone:
         click.echo(f"interrupted: {outcome.undone}", err=True)
@@ -143,9 +142,16 @@ def _chosen(arguments: dict[str, Any], settings: Settings, spec: JobSpec) -> Wan
     if not name or name != Path(name).name:
         raise click.UsageError("--video-name is a name, not a path: see --outputs-path.")
     camera = arguments["cam_num"]
+    inputs = arguments["inputs"] or arguments["inputs_path"]
+    outputs = arguments["outputs_path"].resolve()
+    if inputs is not None and inputs.is_dir() and inputs.resolve().is_relative_to(outputs):
+        raise click.UsageError(
+            f"{inputs} lies in the outputs folder, whose files are taken for results: name another "
+            "--outputs-path. It may lie below the inputs."
+        )
     return Wanted(
         spec=spec,
-        inputs=arguments["inputs"] or arguments["inputs_path"],
+        inputs=inputs,
         outputs=arguments["outputs_path"],
         show_delay_ms=arguments["delay"] if arguments["show"] else None,
         camera=int(camera) if camera.isdecimal() else camera,

@@ -202,9 +202,17 @@ def test_what_was_left_out_of_a_file_is_told_with_its_name(
 
 def test_an_empty_folder_is_told(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    done = run("--inputs_path", tmp_path / "empty", "--outputs_path", tmp_path / "out")
+    done = run("--inputs_path", tmp_path / "empty", "--outputs_path", tmp_path / "new" / "out")
     assert done.returncode == exits.FAILED
     assert "There is no file" in done.stderr
+    assert not (tmp_path / "new").exists(), "nothing came of it"
+
+
+def test_inputs_do_not_lie_in_the_outputs(inputs: Path) -> None:
+    for outputs in (inputs, inputs.parent):
+        done = run(inputs, "--outputs-path", outputs)
+        assert done.returncode == exits.USAGE
+        assert "whose files are taken for results: name another --outputs-path" in done.stderr
 
 
 def frame_count(path: Path) -> int:
