@@ -41,6 +41,29 @@ def test_every_action_is_in_sight_on_a_phone(
             assert box["x"] + box["width"] <= PHONE["width"], action.text_content()
 
 
+def test_the_question_whether_to_delete_goes_as_it_came(
+    browser: Browser, idle_web: RunningWeb, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(png())
+    with Client(idle_web.url) as client:
+        job_id = client.submit_files([("a.png", path)], {}).id
+    with watched_page(browser) as watched:
+        page = watched.page
+        page.goto(f"{idle_web.url}/jobs/{job_id}")
+        ask, sure = page.locator(".confirm summary"), page.get_by_role("button", name="for good")
+        ask.press("Enter")
+        expect(sure).to_be_visible()
+        page.keyboard.press("Tab")
+        page.keyboard.press("Escape")
+        expect(sure).to_be_hidden()
+        expect(ask).to_be_focused()
+        ask.click()
+        expect(sure).to_be_visible()
+        page.locator("h1").click()
+        expect(sure).to_be_hidden()
+
+
 def sign_in(page: Page, url: str) -> None:
     page.goto(url)
     page.get_by_label("Access token").fill(TOKEN)

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import io
 import re
-from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import update
 
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ArtifactRow
-from faces_jobs.results import get_job, list_jobs
+from faces_jobs.results import get_job
 from faces_jobs_web import job_pages
-from faces_jobs_web.services import EXTENSION, Services
+from faces_jobs_web.services import Services
 from tests.unit.web import worked
-from tests.unit.web.conforming import WebClient, client_of
-from tests.unit.web.conftest import MakeApp
-from tests.unit.web.media_files import png, upload
+from tests.unit.web.conforming import WebClient
+from tests.unit.web.media_files import upload
 from tests.unit.web.test_guard import form_token_of
 from tests.unit.web.test_openapi import Parts
 
@@ -37,96 +34,6 @@ def done(client: WebClient, held: Services) -> str:
     job_id = client.post("/api/v1/jobs", data=data).json["id"]
     worked.finish(held.database, held.storage, job_id, name=XSS)
     return str(job_id)
-
-
-def test_the_form_is_submitted_without_javascript(
-    client: WebClient, database: Database, token: str
-) -> None:
-    response = client.post(
-        "/",
-        data={
-            "form_token": token,
-            "files": [upload("a.png"), upload("b.png", 3), (io.BytesIO(b""), "")],
-            "gender": "on",
-            "label": "By hand",
-            "max_fps": "",
-            "server_root": "",
-        },
-    )
-    assert response.status_code == 303
-    (job,) = list_jobs(database).jobs
-    assert response.headers["Location"] == f"/jobs/{job.id}"
-    assert job.label == "By hand"
-    assert job.item_count == 2
-    # Unticked boxes send nothing, which from this form means off.
-    assert job.options.models == ("gender",)
-    assert job.options.annotated is False
-
-
-def test_what_is_wrong_is_told_beside_the_form_that_keeps_its_values(
-    client: WebClient, database: Database, token: str
-) -> None:
-    data = {"form_token": token, "files": upload(), "smallest_face": "2", "label": XSS}
-    response = client.post("/", data=data)
-    assert response.status_code == 422
-    assert "smallest_face" in response.text
-    assert 'aria-invalid="true"' in response.text
-    assert XSS not in response.text
-    assert "&lt;img src=x onerror=alert(1)&gt;" in response.text
-    assert list_jobs(database).jobs == []
-    nothing = client.post("/", data={"form_token": token}, content_type="multipart/form-data")
-    assert nothing.status_code == 422
-    assert "choose at least one" in nothing.text
-
-
-def test_the_form_without_its_token_stores_nothing(client: WebClient, held: Services) -> None:
-    client.get("/")
-    response = client.post("/", data={"files": upload(), "gender": "on"})
-    assert response.status_code == 403
-    assert list_jobs(held.database).jobs == []
-    assert not any(path.is_file() for path in held.storage.folder.rglob("*"))
-
-
-def test_a_server_folder_is_submitted_from_the_form(make_app: MakeApp, tmp_path: Path) -> None:
-    folder = tmp_path / "films"
-    folder.mkdir()
-    (folder / "a.png").write_bytes(upload()[0].read())
-    client = client_of(make_app(roots={"films": folder}))
-    page = client.get("/").text
-    assert "<option>films</option>" in page
-    assert str(folder) not in page
-    data = {
-        "form_token": form_token_of(page),
-        "server_root": "films",
-        "server_path": "",
-        "gender": "on",
-    }
-    response = client.post("/", data=data, content_type="multipart/form-data")
-    assert response.status_code == 303
-    assert client.get(response.headers["Location"]).status_code == 200
-
-
-@pytest.mark.parametrize(
-    ("given", "told"),
-    [
-        ({"server_root": "films", "files": True}, "one of the two"),
-        ({"server_path": "2026/holiday"}, "Choose the root below which 2026/holiday is"),
-        ({"server_path": "2026/holiday", "files": True}, "Choose the root"),
-    ],
-)
-def test_nothing_that_was_chosen_is_passed_over(
-    make_app: MakeApp, tmp_path: Path, given: dict[str, Any], told: str
-) -> None:
-    (tmp_path / "a.png").write_bytes(png())
-    app = make_app(roots={"films": tmp_path})
-    client = client_of(app)
-    data = {"form_token": form_token_of(client.get("/").text), **given}
-    if "files" in data:
-        data["files"] = upload()
-    response = client.post("/", data=data, content_type="multipart/form-data")
-    assert response.status_code == 422
-    assert told in response.text
-    assert list_jobs(app.extensions[EXTENSION].database).jobs == []
 
 
 def test_a_copy_that_is_gone_is_told(client: WebClient, done: str, held: Services) -> None:
@@ -410,19 +317,6 @@ def test_thresholds_stand_beside_the_models(client: WebClient, done: str) -> Non
     assert "gender unsure below 70\u202f%" in client.get(f"/jobs/{done}").text
     (model,) = client.get(f"/api/v1/jobs/{done}").json["models"]
     assert model["unsure_below"] == {"gender": 0.7}
-
-
-def test_thresholds_are_submitted_with_the_form(
-    client: WebClient, database: Database, token: str
-) -> None:
-    data = {"form_token": token, "gender": "on", "unsure_below": "gender=0.7"}
-    sent = client.post("/", data={**data, "files": [upload("a.png")]})
-    assert sent.status_code == 303
-    assert list_jobs(database).jobs[0].options.unsure_below == "gender=0.7"
-    refused = client.post("/", data={**data, "files": [upload("a.png")], "unsure_below": "often"})
-    assert refused.status_code == 422
-    assert "is no probability" in refused.text
-    assert 'value="often"' in refused.text
 
 
 def test_the_faces_table_goes_on_to_the_next_page(client: WebClient, done: str) -> None:

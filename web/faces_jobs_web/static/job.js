@@ -137,6 +137,21 @@ document.addEventListener("submit", (event) => {
   }
 });
 
+// The question whether to delete goes as it came: by Escape, or by a click on anything else.
+document.addEventListener("keydown", (event) => {
+  const question = document.querySelector(".confirm[open]");
+  if (event.key === "Escape" && question) {
+    question.open = false;
+    question.querySelector("summary").focus();
+  }
+});
+document.addEventListener("pointerdown", (event) => {
+  const question = document.querySelector(".confirm[open]");
+  if (question && !question.contains(event.target)) {
+    question.open = false;
+  }
+});
+
 const live = document.getElementById("live");
 if (live && live.dataset.ended !== "yes") {
   follow(live.dataset.events, {
