@@ -64,6 +64,36 @@ def test_the_question_whether_to_delete_goes_as_it_came(
         expect(sure).to_be_hidden()
 
 
+def test_what_is_wrong_with_an_option_is_seen_though_it_was_closed(
+    browser: Browser, idle_web: RunningWeb, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(png())
+    context = browser.new_context()
+    page = Watched(context).page  # its console tells of the 422, too
+    page.goto(idle_web.url)
+    page.get_by_label("Choose files").set_input_files(path)
+    smallest, summary = page.get_by_label("Smallest face"), page.locator("form summary")
+    summary.click()
+    smallest.fill("2")
+    summary.click()
+    page.get_by_role("button", name="Analyse").click()
+    expect(smallest).to_be_focused()  # where the browser tells that it is too small
+    smallest.fill("16")
+    page.get_by_label("Unsure below").fill("often")
+    summary.click()
+    page.get_by_role("button", name="Analyse").click()
+    expect(page.locator("#problem")).to_have_text(
+        "Some options can't be used: what is wrong stands beside them."
+    )
+    told = page.locator("label", has=page.locator("[name=unsure_below]")).locator(".field-error")
+    expect(told).to_contain_text("'often' is no probability")
+    page.get_by_label("Unsure below").fill("0.5")
+    page.get_by_role("button", name="Analyse").click()
+    page.wait_for_url(f"{idle_web.url}/jobs/*")
+    context.close()
+
+
 def sign_in(page: Page, url: str) -> None:
     page.goto(url)
     page.get_by_label("Access token").fill(TOKEN)

@@ -23,6 +23,7 @@ from faces_jobs_web.uploads import Upload, receive_upload
 blueprint = Blueprint("submit_page", __name__)
 
 RECENT_JOBS = 8
+TOLD_BESIDE = "Some options can't be used: what is wrong stands beside them."
 ROOT_FIELD = "server_root"
 PATH_FIELD = "server_path"
 # A hidden field says that a page's form is whole: its unticked boxes send nothing, but mean off.
@@ -55,6 +56,9 @@ CHOICES: dict[str, tuple[str, str, dict[str, str]]] = {
         {"every": "all", "auto": "where they change"},
     ),
 }
+
+
+_TOLD_BESIDE = frozenset({"label", "unsure_below", *NUMBER_TEXTS, *CHOICES})
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +122,9 @@ def submit() -> AnyResponse:
         if problem.status >= 500:
             raise
         wrong = error.fields if isinstance(error, OptionsError) else {}
-        form = _render(held, fields, message=problem.detail, wrong=wrong)
+        beside = wrong and wrong.keys() <= _TOLD_BESIDE
+        message = TOLD_BESIDE if beside else problem.detail
+        form = _render(held, fields, message=message, wrong=wrong)
         return Response(form, problem.status, retry_after(problem.status))
     return redirect(url_for("job_pages.show", job_id=submitted.job_id), 303)
 
@@ -157,6 +163,7 @@ def _render(
         message=message,
         wrong=wrong or {},
         settings=held.settings,
+        told_beside=TOLD_BESIDE,
     )
 
 

@@ -95,23 +95,34 @@ async function filesOf(entry) {
   }
 }
 
+// What is wrong with a field stands beside it, as where the page itself comes back without JavaScript.
 function showProblem(message, fields = {}) {
-  problem.textContent = message;
-  problem.hidden = !message;
   for (const input of form.querySelectorAll("[aria-invalid]")) {
     input.removeAttribute("aria-invalid");
   }
-  for (const name of Object.keys(fields)) {
-    const input = form.elements.namedItem(name);
-    if (input instanceof HTMLElement) {
-      input.setAttribute("aria-invalid", "true");
-      input.closest("details")?.setAttribute("open", "");
-    }
+  for (const old of form.querySelectorAll(".field-error")) {
+    old.remove();
   }
+  const wrong = Object.entries(fields).map(([name, why]) => [form.elements.namedItem(name), why]);
+  const beside = wrong.filter(([input]) => input instanceof HTMLElement && input.closest(".field"));
+  for (const [input, why] of beside) {
+    const told = document.createElement("span");
+    told.className = "field-error";
+    told.textContent = why;
+    input.setAttribute("aria-invalid", "true");
+    input.closest("details")?.setAttribute("open", "");
+    input.closest(".field").append(told);
+  }
+  problem.textContent = beside.length > 0 && beside.length === wrong.length ? form.dataset.wrong : message;
+  problem.hidden = !message;
   if (message) {
     problem.scrollIntoView({ block: "nearest" });
   }
 }
+
+// The browser tells what is wrong with a field only where it can be seen.
+form.noValidate = false;
+form.addEventListener("invalid", (event) => event.target.closest("details")?.setAttribute("open", ""), true);
 
 function options() {
   const values = {};
