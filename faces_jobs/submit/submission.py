@@ -144,7 +144,7 @@ def submit_folder(
     folder = root_folder(settings.roots, root)
     storage.check_room()
     items: list[NewItem] = []
-    prefix = relative_path.strip("/")
+    prefix = "/".join(part for part in relative_path.split("/") if part not in ("", "."))
     for found in walk_beneath(folder, relative_path):
         _check_count(len(items) + 1, settings)
         inner = found.relative_path.removeprefix(prefix).lstrip("/")

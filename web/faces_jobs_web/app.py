@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from functools import partial
 
-from flask import Flask, request
+from flask import Flask, current_app, request
 
 from faces_jobs.db.session import Database
-from faces_jobs.errors import NotFoundError
+from faces_jobs.errors import NotFoundError, OptionsError
 from faces_jobs.queue import Queue
 from faces_jobs.readiness import Readiness
 from faces_jobs.results import get_jobs
@@ -36,6 +36,7 @@ from faces_jobs_web.access import open_access
 from faces_jobs_web.errors import install_error_handlers
 from faces_jobs_web.guard import install_guard
 from faces_jobs_web.metrics import install_metrics
+from faces_jobs_web.operations import operation_of
 from faces_jobs_web.rendering import install_rendering
 from faces_jobs_web.request_ids import install_request_ids
 from faces_jobs_web.row_numbers import RowConverter
@@ -64,6 +65,7 @@ def create_app(*, settings: Settings, database: Database, storage: Storage, queu
     install_request_ids(app)
     install_guard(app)
     app.before_request(_check_job_id)
+    app.before_request(_check_parameters)
     install_error_handlers(app)
     install_rendering(app)
     install_metrics(app)
@@ -94,3 +96,12 @@ def _check_job_id() -> None:
     job_id = (request.view_args or {}).get("job_id")
     if job_id is not None and not JOB_ID.fullmatch(job_id):
         raise NotFoundError("There is no job with this id.")
+
+
+def _check_parameters() -> None:
+    # An option in the address of a submission, say, would be passed over without a word.
+    if not request.args or request.endpoint is None or not request.path.startswith("/api/v1/"):
+        return
+    operation = operation_of(current_app.view_functions[request.endpoint])
+    if operation is not None and operation.query is None:
+        raise OptionsError(dict.fromkeys(request.args, "unknown; there are none in the address"))

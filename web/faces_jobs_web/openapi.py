@@ -216,7 +216,7 @@ def _responses(operation: Operation, references: Modes) -> dict[str, Any]:
     if operation.tag == "pages":
         return responses
     problem = {PROBLEM: {"schema": references[Problem, "serialization"]}}
-    for status in sorted({400, 401, 421, 500, 503, *operation.problems}):
+    for status in sorted({400, 401, 421, 422, 500, 503, *operation.problems}):
         responses[str(status)] = {"description": PROBLEM_REASONS[status], "content": problem}
     return responses
 

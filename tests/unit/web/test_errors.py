@@ -10,10 +10,12 @@ from flask import Flask
 from faces_jobs import errors
 from faces_jobs.errors import FacesJobsError
 from faces_jobs_web.errors import STATUSES, problem_codes, problem_of
+from faces_jobs_web.openapi import described_rules
 from faces_jobs_web.operations import Operation, describes
 from tests.unit.web.conforming import WebClient, client_of
 from tests.unit.web.problems import assert_no_leak, assert_problem
 
+NOBODY = "00000000-0000-4000-8000-000000000000"
 # What the web never raises: it belongs to start-up, to workers or to clients.
 NOT_OF_THE_WEB = {
     "AddressError",
@@ -56,6 +58,17 @@ def test_an_unknown_path_is_a_problem_or_a_page(client: WebClient) -> None:
     assert page.status_code == 404
     assert page.mimetype == "text/html"
     assert "nothing at this address" in page.text
+
+
+def test_no_parameter_is_passed_over(app: Flask, client: WebClient) -> None:
+    """Of no operation: an option in the address of a submission made a job without it."""
+    for rule, method, _ in described_rules(app):
+        if not rule.rule.startswith("/api/v1/"):
+            continue
+        path = rule.rule.replace("<job_id>", NOBODY).replace("<row:artifact_id>", "1")
+        response = client.open(f"{path}?priority=high", method=method)
+        assert_problem(response, 422, "invalid-options", fields={"priority"})
+    assert client.get("/healthz?again=1").status_code == 200
 
 
 def test_a_wrong_method_is_told_with_the_right_ones(client: WebClient) -> None:

@@ -37,6 +37,16 @@ def test_a_server_folder_becomes_a_job(make_app: MakeApp, films: Path) -> None:
     assert [item.name for item in items] == ["a.png", "b.png", "notes.txt"]
 
 
+@pytest.mark.parametrize("path", ["2026", "2026/", "./2026/.", "2026//"])
+def test_names_begin_below_the_folder_however_it_is_written(
+    make_app: MakeApp, films: Path, path: str
+) -> None:
+    client = client_of(make_app(roots={"films": films}))
+    job_id = client.post(JOBS, json={"root": "films", "path": path}).json["id"]
+    items = client.get(f"{JOBS}/{job_id}/items").json["items"]
+    assert [item["name"] for item in items] == ["a.png", "b.png", "notes.txt"]
+
+
 def test_a_folder_can_be_submitted_once_by_key(make_app: MakeApp, films: Path) -> None:
     client = client_of(make_app(roots={"films": films}))
     headers = {"Idempotency-Key": "folder"}
