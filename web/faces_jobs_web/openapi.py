@@ -129,7 +129,7 @@ def _with_conditions(method: str, operation: Operation) -> Operation:
     tagged = replace(answer, headers={**_ETAG, **answer.headers})
     return replace(
         operation,
-        answers={304: _UNCHANGED, **operation.answers, 200: tagged},
+        answers={200: tagged, 304: _UNCHANGED} | {**operation.answers, 200: tagged},
         request_headers={**_IF_NONE_MATCH, **operation.request_headers},
     )
 
