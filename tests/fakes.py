@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
 
 from faces_jobs.jobs.labels import MODELS
+from faces_jobs.jobs.spec import JobSpec
+from faces_jobs.pipeline.analysis import Analysis
+from faces_jobs.pipeline.crops import crop_pictures
 from faces_jobs.pipeline.values import Detections, Opinion, Picture
 
 SHA256 = "0" * 64
@@ -75,6 +79,11 @@ class ColourClassifier:
         return opinion
 
 
-def classifiers() -> list[ColourClassifier]:
-    """All three models."""
-    return [ColourClassifier(name) for name in MODELS]
+def analysis(spec: JobSpec, **others: Any) -> Analysis:
+    """With these networks, where no others are given."""
+    ours = {
+        "detector": SquareDetector(),
+        "classifiers": [ColourClassifier(name) for name in spec.models],
+        "cropper": crop_pictures,
+    }
+    return Analysis(spec=spec, **{**ours, **others})

@@ -24,11 +24,11 @@ from faces_jobs.errors import DeviceError, FacesJobsError, ModelError, NoVideoEr
 from faces_jobs.jobs.damage import damage_text
 from faces_jobs.jobs.records import FaceRecord, TrackRecord
 from faces_jobs.logs import about
+from faces_jobs.pipeline.analysis import Analysis
 from faces_jobs.pipeline.camera import CameraReader
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.run import run_item
 from faces_jobs.pipeline.stages import FrameReader, Sink
-from faces_jobs.pipeline.tracking import OverlapTracker
 from faces_jobs.pipeline.values import Frame, MediaInfo
 from faces_jobs.sinks.annotated import open_annotated
 from faces_jobs.sinks.exports import (
@@ -180,19 +180,14 @@ class _Run:
                 sinks.append(sinks_opened.enter_context(window))
             report = run_item(
                 stoppable,
-                detector=self._catalog.detector(),
-                tracker=OverlapTracker(),
-                classifiers=self._catalog.classifiers(wanted.spec.models),
-                cropper=self._catalog.cropper(),
-                spec=wanted.spec,
-                sinks=sinks,
+                Analysis.by(self._catalog, wanted.spec, unsure_below=wanted.unsure_below),
+                sinks,
                 # What the camera sees is shown at once; files are faster in batches.
                 batch_size=wanted.batch_size if source else 1,
                 lanes=lanes_of(wanted.lanes, processes=1, device=self._catalog.device)
                 if source
                 else 1,
                 on_progress=lambda done, total: self._bar.update(task, completed=done, total=total),
-                unsure_below=wanted.unsure_below,
             )
         self._done.append((shown, spool))
         if report.damaged_frames:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,6 +14,9 @@ from faces_jobs.pipeline.values import Detections, Frame, MediaInfo
 
 # Larger frames travel in smaller batches: eight of 720p are 22 MB, one of 4K is 25 MB.
 BATCH_BYTES = 24 * 1024**2
+
+Turn = Callable[[str], AbstractContextManager[None]]
+"""A batch's turn at something, by its name: all batches before it have had theirs."""
 
 
 @dataclass(slots=True, eq=False)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 
 import numpy as np
 
 from faces_jobs.jobs.spec import JobSpec
-from faces_jobs.pipeline.batches import Batch
+from faces_jobs.pipeline.batches import Batch, Turn
 from faces_jobs.pipeline.stages import Detector
 from faces_jobs.pipeline.timing import StageSeconds
 from faces_jobs.pipeline.values import Detections, Frame
-
-Turn = Callable[[str], AbstractContextManager[None]]
-"""A batch's turn at something, by its name: all batches before it have had theirs."""
 
 
 class Detecting:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
-from faces_jobs.pipeline.batches import Batch, Seen
-from faces_jobs.pipeline.detecting import Turn
+from faces_jobs.pipeline.batches import Batch, Seen, Turn
 from faces_jobs.pipeline.quality import CROP_SCALE, CROP_SIZE, sharpness_of
 from faces_jobs.pipeline.stages import Classifier, Cropper
 from faces_jobs.pipeline.timing import StageSeconds

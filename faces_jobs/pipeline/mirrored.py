@@ -11,17 +11,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from faces_jobs.jobs.labels import MIRRORED
-from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.pipeline.stages import Classifier
-from faces_jobs.pipeline.values import MediaInfo, Opinion, Picture
+from faces_jobs.pipeline.values import Opinion, Picture
 
 _HALF = np.float32(0.5)
-
-
-def asked_of(classifiers: Sequence[Classifier], spec: JobSpec, info: MediaInfo) -> list[Classifier]:
-    """The classifiers that a job asks about the faces of such an item."""
-    asked = [each for each in classifiers if each.name in spec.models]
-    return [Mirrored(each) for each in asked] if info.is_still else asked
 
 
 class Mirrored:

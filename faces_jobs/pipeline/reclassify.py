@@ -14,8 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from faces_jobs.pipeline.batches import Batch, Seen
-from faces_jobs.pipeline.detecting import Turn
+from faces_jobs.pipeline.batches import Batch, Seen, Turn
 from faces_jobs.pipeline.judging import MOST_CROPS, Crops, Judge
 from faces_jobs.pipeline.stages import Classifier
 from faces_jobs.pipeline.tracking import OverlapTracker

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from faces_jobs.jobs.spec import ADAPTIVE, JobSpec
-from faces_jobs.pipeline.batches import Batch
-from faces_jobs.pipeline.detecting import Detecting, Turn
+from faces_jobs.pipeline.batches import Batch, Turn
+from faces_jobs.pipeline.detecting import Detecting
 from faces_jobs.pipeline.prediction import is_steady, predict
 from faces_jobs.pipeline.values import Detections, Frame
 

@@ -37,8 +37,8 @@ class FrameReader(Protocol):
         """
 
 
-class Detector(Protocol):
-    """Finds faces. Boxes are clamped to the frame and of at least one pixel."""
+class Recorded(Protocol):
+    """Something that answers with the weights of a record."""
 
     @property
     def name(self) -> str:
@@ -51,25 +51,17 @@ class Detector(Protocol):
     @property
     def sha256(self) -> str:
         """Of the weights file in use; recorded beside every result."""
+
+
+class Detector(Recorded, Protocol):
+    """Finds faces. Boxes are clamped to the frame and of at least one pixel."""
 
     def detect(self, pictures_bgr: Sequence[Picture]) -> list[Detections]:
         """One `Detections` for each picture; pictures of one call have the same size."""
 
 
-class Classifier(Protocol):
+class Classifier(Recorded, Protocol):
     """One of the three models: crops in, probabilities of each of its heads out."""
-
-    @property
-    def name(self) -> str:
-        """Name in records and results."""
-
-    @property
-    def version(self) -> str:
-        """Version of the weights in use."""
-
-    @property
-    def sha256(self) -> str:
-        """Of the weights file in use; recorded beside every result."""
 
     @property
     def heads(self) -> Mapping[str, tuple[str, ...]]:
@@ -103,6 +95,27 @@ class Cropper(Protocol):
         size: int,
     ) -> list[Picture]:
         """The crops of each picture's boxes, (size, size, 3), picture by picture."""
+
+
+class Networks(Protocol):
+    """Gives out networks; opens each when it is first asked for, and keeps it."""
+
+    def detector(self) -> Detector:
+        """The face detector.
+
+        Raises:
+            ModelError: its file is missing or has changed.
+        """
+
+    def classifiers(self, names: Sequence[str]) -> Sequence[Classifier]:
+        """The classifiers of these names, in their order.
+
+        Raises:
+            ModelError: a file is missing, changed or of another shape.
+        """
+
+    def cropper(self) -> Cropper:
+        """Cuts faces out for these classifiers."""
 
 
 class Tracker(Protocol):

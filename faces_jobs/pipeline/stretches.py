@@ -49,7 +49,7 @@ class Stretches:
     @classmethod
     def wanted(cls, spec: JobSpec, info: MediaInfo) -> Stretches | None:
         """Those that the options ask for; None: every frame is looked at in full."""
-        if spec.detect_every == "1" and spec.classify == "every":
+        if info.is_still or (spec.detect_every == "1" and spec.classify == "every"):
             return None
         step = 1 if spec.detect_every == ADAPTIVE else int(spec.detect_every)
         frame_bytes = 3 * max(1, info.width) * max(1, info.height)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from faces_jobs.jobs.unsure import parse_unsure_below
 from faces_jobs.pipeline.stages import Classifier
 
@@ -24,12 +22,3 @@ def thresholds_of(classifier: Classifier, *said: str) -> dict[str, float]:
         named |= parse_unsure_below(text)
     own = classifier.unsure_below
     return {head: named.get(head, own.get(head, 0.0)) for head in classifier.heads}
-
-
-def thresholds_of_all(classifiers: Sequence[Classifier], *said: str) -> dict[str, float]:
-    """Those of all heads of several classifiers; see `thresholds_of`."""
-    return {
-        head: threshold
-        for each in classifiers
-        for head, threshold in thresholds_of(each, *said).items()
-    }

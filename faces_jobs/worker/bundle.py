@@ -60,19 +60,13 @@ def _work(outcome: Outcome, attempt: Attempt) -> None:
     worker = attempt.worker
     began = time.monotonic()
     try:
-        detector = worker.networks.detector()
-        classifiers = worker.networks.classifiers(outcome.left[0].spec.models)
+        analysis = worker.analysis_for(outcome.left[0].spec)
         began = time.monotonic()
         while outcome.left and time.monotonic() - began < PATIENCE * BUNDLE_SECONDS:
             claim = outcome.left[0]
             try:
                 worked = work_image(
-                    claim,
-                    worker,
-                    attempt.out,
-                    detector=detector,
-                    classifiers=classifiers,
-                    on_progress=attempt.goes_on,
+                    claim, worker, attempt.out, analysis, on_progress=attempt.goes_on
                 )
                 outcome.done.append(worked)
             except MediaError as error:
@@ -118,12 +112,5 @@ def _published(done: Sequence[WorkedImage], attempt: Attempt) -> list[Ended]:
             attempt.goes_on()
 
     stored = attempt.publish(on_progress=go_on)
-    settings, networks = attempt.worker.settings, attempt.worker.networks
-    spec = done[0].claim.spec
-    models = models_of(
-        networks.detector(),
-        networks.classifiers(spec.models),
-        settings.unsure_below,
-        spec.unsure_below,
-    )
+    models = models_of(attempt.worker.analysis_for(done[0].claim.spec))
     return [(each.claim, each.results(each.files.rows(stored), models)) for each in done]

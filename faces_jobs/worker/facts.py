@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from faces_jobs.db.outcomes import ItemFacts
 from faces_jobs.jobs.records import ModelVersion
-from faces_jobs.pipeline.stages import Classifier, Detector
-from faces_jobs.pipeline.unsure import thresholds_of
+from faces_jobs.pipeline.analysis import Analysis
 from faces_jobs.pipeline.values import MediaInfo, RunReport
 from faces_jobs.worker.resources import Worker
 
@@ -33,20 +30,18 @@ def facts_of(info: MediaInfo) -> ItemFacts:
     )
 
 
-def models_of(
-    detector: Detector, classifiers: Sequence[Classifier], *said: str
-) -> list[ModelVersion]:
-    """The networks that answered, with the thresholds in force (see `thresholds_of`)."""
-    found = ModelVersion(name=DETECTOR, version=detector.version, sha256=detector.sha256)
+def models_of(analysis: Analysis) -> list[ModelVersion]:
+    """The networks that answer, with the thresholds in force."""
+    detector = analysis.detector
     return [
-        found,
+        ModelVersion(name=DETECTOR, version=detector.version, sha256=detector.sha256),
         *(
             ModelVersion(
                 name=each.name,
                 version=each.version,
                 sha256=each.sha256,
-                unsure_below=thresholds_of(each, *said),
+                unsure_below=analysis.thresholds_of(each),
             )
-            for each in classifiers
+            for each in analysis.classifiers
         ),
     ]

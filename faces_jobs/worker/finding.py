@@ -17,10 +17,7 @@ from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.pipeline.cuts import Part
 from faces_jobs.pipeline.frames import open_part
 from faces_jobs.pipeline.run import run_item
-from faces_jobs.pipeline.sampling import Sampling
 from faces_jobs.pipeline.stages import Sink
-from faces_jobs.pipeline.tracking import OverlapTracker
-from faces_jobs.pipeline.unsure import thresholds_of_all
 from faces_jobs.pipeline.values import MediaInfo
 from faces_jobs.sinks.findings import Findings
 from faces_jobs.sinks.portraits import Portraits
@@ -41,36 +38,28 @@ def find(claim: SegmentClaim, worker: Worker) -> bool:
         NotCuttableError: the part is not what was planned.
         MediaError, StorageFullError, CancelledError, LeaseLostError, ...: as for whole items.
     """
-    settings, spec = worker.settings, claim.spec
+    settings = worker.settings
     part = Part.of(claim.part or {})
     with ExitStack() as stack:
         attempt = stack.enter_context(attempt_at(claim, worker))
-        detector = worker.networks.detector()
-        classifiers = worker.networks.classifiers(spec.models)
+        analysis = worker.analysis_for(claim.spec)
         path = stack.enter_context(attempt.source())
         reader = stack.enter_context(open_part(path, part, max_pixels=settings.max_pixels))
-        thresholds = thresholds_of_all(classifiers, settings.unsure_below, spec.unsure_below)
-        models = models_of(detector, classifiers, settings.unsure_below, spec.unsure_below)
         header = {
             "facts": asdict(facts_of(reader.info)),
-            "models": [asdict(model) for model in models],
-            "unsure_below": thresholds,
+            "models": [asdict(model) for model in models_of(analysis)],
+            "unsure_below": analysis.thresholds,
         }
-        linking = linking_ahead(claim, part, worker, thresholds)
+        linking = linking_ahead(claim, part, worker, analysis.thresholds)
         with _sinks(attempt, part, reader.info, header, linking) as sinks:
             report = run_item(
                 reader,
-                detector=detector,
-                tracker=OverlapTracker(),
-                classifiers=classifiers,
-                cropper=worker.networks.cropper(),
-                spec=spec,
-                sinks=sinks,
+                analysis,
+                sinks,
                 batch_size=settings.batch_size,
                 lanes=worker.lanes,
                 on_progress=attempt.heartbeat.progress,
-                sampling=Sampling(spec, after_ms=part.sampled_ms),
-                unsure_below=settings.unsure_below,
+                after_ms=part.sampled_ms,
             )
         count_run(report, worker)
         files = publish_between(attempt)

@@ -6,17 +6,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.db.outcomes import NewArtifact, SegmentResults
 from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.jobs.records import FaceRecord, ModelVersion, TrackRecord
+from faces_jobs.pipeline.analysis import Analysis
 from faces_jobs.pipeline.frames import open_frames
-from faces_jobs.pipeline.run import Progress, run_item
-from faces_jobs.pipeline.stages import Classifier, Detector, FrameReader
-from faces_jobs.pipeline.still import run_still
-from faces_jobs.pipeline.tracking import OverlapTracker
+from faces_jobs.pipeline.run import run_item
 from faces_jobs.pipeline.values import Face, Frame, MediaInfo, RunReport
 from faces_jobs.worker.artifacts import ItemArtifacts
 from faces_jobs.worker.facts import count_run, facts_of
@@ -56,9 +53,8 @@ def work_image(
     claim: SegmentClaim,
     worker: Worker,
     out: Path,
+    analysis: Analysis,
     *,
-    detector: Detector,
-    classifiers: Sequence[Classifier],
     on_progress: Callable[[], None],
 ) -> WorkedImage:
     """Run the pipeline over an image; its files are then in the folder `out`.
@@ -79,28 +75,16 @@ def work_image(
         kept = _Kept()
         files = ItemArtifacts(claim, out)
         with files.sinks(path, reader.info, encoder=settings.encoder) as sinks:
-            report = _run(
+            report = run_item(
                 reader,
-                detector=detector,
-                tracker=OverlapTracker(),
-                classifiers=classifiers,
-                spec=claim.spec,
-                sinks=[kept, *sinks],
+                analysis,
+                [kept, *sinks],
+                batch_size=1,
                 on_progress=lambda _done, _total: on_progress(),
-                unsure_below=settings.unsure_below,
             )
         worker.counters.add("stage_seconds", opened - began, label="decode")
         count_run(report, worker)
         return WorkedImage(claim, reader.info, report, kept.faces, kept.tracks, files)
-
-
-def _run(reader: FrameReader, *, on_progress: Progress, **stages: Any) -> RunReport:
-    """One frame needs no threads; an animation is worked on as a video is."""
-    if not reader.info.is_still:
-        return run_item(reader, batch_size=1, on_progress=on_progress, **stages)
-    report = run_still(reader, **stages)
-    on_progress(report.frames_read, 1)
-    return report
 
 
 class _Kept:

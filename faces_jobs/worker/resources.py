@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -11,7 +11,9 @@ from typing import Protocol
 from faces_jobs.cores import lanes_of
 from faces_jobs.counters import Counters
 from faces_jobs.db.session import Database, open_database
-from faces_jobs.pipeline.stages import Classifier, Cropper, Detector
+from faces_jobs.jobs.spec import JobSpec
+from faces_jobs.pipeline.analysis import Analysis
+from faces_jobs.pipeline.stages import Networks
 from faces_jobs.presence import process_name
 from faces_jobs.queue import Queue, open_queue
 from faces_jobs.settings import Settings
@@ -22,29 +24,12 @@ from faces_jobs_models.catalog import open_catalog_of
 from faces_jobs_models.run_sizes import Measured
 
 
-class Networks(Protocol):
-    """Gives out networks; loads each when it is first asked for."""
+class WorkerNetworks(Networks, Protocol):
+    """Networks, and how many frames and crops they take at once."""
 
     @property
     def device(self) -> str:
         """Where they run: `cpu` or `cuda`."""
-
-    def detector(self) -> Detector:
-        """The face detector.
-
-        Raises:
-            ModelError: its file is missing or has changed.
-        """
-
-    def classifiers(self, names: Sequence[str]) -> Sequence[Classifier]:
-        """The classifiers of these names, in their order.
-
-        Raises:
-            ModelError: a file is missing, changed or of another shape.
-        """
-
-    def cropper(self) -> Cropper:
-        """Cuts faces out for these classifiers."""
 
     @property
     def runs_as_measured(self) -> bool:
@@ -67,7 +52,7 @@ class Worker:
     database: Database
     storage: Storage
     queue: Queue
-    networks: Networks
+    networks: WorkerNetworks
     counters: Counters = field(default_factory=Counters)
     begun: threading.Event = field(default_factory=threading.Event)  # its first work
     stop_requested: threading.Event = field(default_factory=threading.Event)
@@ -79,6 +64,14 @@ class Worker:
         """Batches of a video that it looks at at once."""
         settings = self.settings
         return lanes_of(settings.lanes, processes=settings.workers, device=self.networks.device)
+
+    def analysis_for(self, spec: JobSpec) -> Analysis:
+        """What the items of a job with these options are analysed with.
+
+        Raises:
+            ModelError: a network can't be opened.
+        """
+        return Analysis.by(self.networks, spec, unsure_below=self.settings.unsure_below)
 
 
 @contextmanager

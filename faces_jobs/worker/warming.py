@@ -12,7 +12,7 @@ import numpy as np
 from faces_jobs.errors import FacesJobsError
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs.pipeline.tracking import pair_boxes
-from faces_jobs.worker.resources import Networks
+from faces_jobs.worker.resources import WorkerNetworks
 
 _A_BOX = np.array([[0.0, 0.0, 1.0, 1.0]])
 
@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def warmed(networks: Networks, *, begun: threading.Event) -> Iterator[None]:
+def warmed(networks: WorkerNetworks, *, begun: threading.Event) -> Iterator[None]:
     """Load every network, in a thread of its own, while the block goes on.
 
     On a machine where it was not done before, the thread then measures how many frames and crops
@@ -44,7 +44,7 @@ def warmed(networks: Networks, *, begun: threading.Event) -> Iterator[None]:
         thread.join()
 
 
-def warm(networks: Networks) -> None:
+def warm(networks: WorkerNetworks) -> None:
     """Load every network, and what pairs boxes, and let each answer once: the first takes long.
 
     What is wrong with one is the trouble of the first job that asks for it, not of this worker.
@@ -58,7 +58,7 @@ def warm(networks: Networks) -> None:
         _log.warning("a network can't be loaded yet: %s", error)
 
 
-def measure(networks: Networks, *, stop: Callable[[], bool]) -> None:
+def measure(networks: WorkerNetworks, *, stop: Callable[[], bool]) -> None:
     """Measure run sizes, where that was not done on this machine, until `stop` says so."""
     try:
         if networks.runs_as_measured or stop():

@@ -12,7 +12,6 @@ from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.run import run_item
 from faces_jobs.pipeline.stages import FrameReader
-from faces_jobs.pipeline.tracking import OverlapTracker
 from faces_jobs.sinks.spool import FaceSpool
 from faces_jobs.worker.artifacts import ItemArtifacts
 from faces_jobs.worker.attempt import attempt_at
@@ -31,11 +30,10 @@ def work_whole(claim: SegmentClaim, worker: Worker) -> bool:
         CancelledError, PausedError, LeaseLostError: the claim no longer holds.
         StopRequestedError: this worker is to end.
     """
-    settings, spec = worker.settings, claim.spec
+    settings = worker.settings
     with ExitStack() as stack:
         attempt = stack.enter_context(attempt_at(claim, worker))
-        detector = worker.networks.detector()
-        classifiers = worker.networks.classifiers(spec.models)
+        analysis = worker.analysis_for(claim.spec)
         path = stack.enter_context(attempt.source())
         frames: AbstractContextManager[FrameReader] = open_frames(
             path, max_pixels=settings.max_pixels
@@ -46,16 +44,11 @@ def work_whole(claim: SegmentClaim, worker: Worker) -> bool:
         with artifacts.sinks(path, reader.info, encoder=settings.encoder) as sinks:
             report = run_item(
                 reader,
-                detector=detector,
-                tracker=OverlapTracker(),
-                classifiers=classifiers,
-                cropper=worker.networks.cropper(),
-                spec=spec,
-                sinks=[spool, *sinks],
+                analysis,
+                [spool, *sinks],
                 batch_size=settings.batch_size,
                 lanes=worker.lanes,
                 on_progress=attempt.heartbeat.progress,
-                unsure_below=settings.unsure_below,
             )
         count_run(report, worker)
         results = SegmentResults(
@@ -65,7 +58,7 @@ def work_whole(claim: SegmentClaim, worker: Worker) -> bool:
             faces=spool,
             tracks=spool.tracks,
             artifacts=artifacts.rows(attempt.publish()),
-            models=models_of(detector, classifiers, settings.unsure_below, spec.unsure_below),
+            models=models_of(analysis),
             error=None if report.truncated is None else ErrorDocument.of(report.truncated),
         )
         ended = attempt.record(lambda: finish_segment(worker.database, claim, results))

@@ -7,10 +7,10 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 from faces_jobs.jobs.spec import JobSpec
+from faces_jobs.pipeline.analysis import Analysis
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.run import run_item
 from faces_jobs.pipeline.stages import FrameReader, Sink
-from faces_jobs.pipeline.tracking import OverlapTracker
 from faces_jobs.pipeline.values import RunReport
 from faces_jobs.settings import Settings
 from faces_jobs.sinks.annotated import open_annotated
@@ -44,13 +44,9 @@ def run_clip(
             sinks.append(opened.enter_context(copy))
         return run_item(
             reader,
-            detector=catalog.detector(),
-            tracker=OverlapTracker(),
-            classifiers=catalog.classifiers(spec.models),
-            spec=spec,
-            sinks=sinks,
+            Analysis.by(catalog, spec, unsure_below=""),
+            sinks,
             batch_size=Settings().batch_size,
             lanes=lanes,
-            cropper=catalog.cropper(),
             on_progress=lambda _done, _total: None,
         )

@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,11 @@ from scipy.optimize import linear_sum_assignment
 from faces_jobs.jobs.labels import HEADS, MODELS
 from faces_jobs.jobs.records import FaceRecord, TrackRecord
 from faces_jobs.jobs.spec import JobSpec
+from faces_jobs.pipeline.analysis import Analysis
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.run import run_item
 from faces_jobs.pipeline.stages import Classifier, Detector
-from faces_jobs.pipeline.tracking import OverlapTracker, overlaps
+from faces_jobs.pipeline.tracking import overlaps
 from faces_jobs.pipeline.values import Detections, Face, Frame, Opinion, Picture
 from faces_jobs.settings import Settings
 from faces_jobs_models.catalog import Catalog, open_catalog
@@ -121,17 +122,16 @@ def run(catalog: Catalog, detector: _Kept, clip: Path, options: Mapping[str, str
     """One run over a clip with these options."""
     spec = JobSpec.parse(options)
     outcome = Outcome()
-    classifiers = [_Counted(each) for each in catalog.classifiers(spec.models)]
+    analysis = Analysis.by(catalog, spec, unsure_below="")
+    classifiers = [_Counted(each) for each in analysis.classifiers]
+    analysis = replace(analysis, detector=detector, classifiers=classifiers)
     detector.asked, detector.spared_seconds = 0, 0.0
     started = time.process_time()  # of all threads: what neighbours take does not count
     with open_frames(clip, max_pixels=10**8) as reader:
         run_item(
             reader,
-            detector=detector,
-            tracker=OverlapTracker(),
-            classifiers=classifiers,
-            spec=spec,
-            sinks=[outcome],
+            analysis,
+            [outcome],
             batch_size=Settings().batch_size,
             on_progress=lambda _done, _total: None,
         )

@@ -195,6 +195,14 @@ def test_a_folder_of_pictures_end_to_end(bench: Bench, pictures: list[Path]) -> 
     assert len(bench.files()) == len(found), "nothing but artifacts is left"
 
 
+def test_faces_of_images_are_cut_out_where_the_networks_are(
+    bench: Bench, pictures: list[Path]
+) -> None:
+    bench.submit(*pictures[:3])
+    answer_bell(bench.worker)
+    assert bench.networks.crops == 6 * 4, "once to be measured, and once for each model"
+
+
 def test_bells_lead_through_a_whole_folder(bench: Bench, pictures: list[Path]) -> None:
     job_id = bench.submit(*pictures * 3)
     assert bench.worker.queue.depth() < 30

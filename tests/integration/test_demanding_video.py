@@ -26,12 +26,11 @@ from pathlib import Path
 import numpy as np
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.run import run_item
-from faces_jobs.pipeline.tracking import OverlapTracker
 from faces_jobs.pipeline.values import Detections
 from faces_jobs.sinks.annotated import open_annotated
 from faces_jobs.sinks.spool import FaceSpool
 from faces_jobs.sinks.thumbnails import Thumbnails
-from tests.fakes import ColourClassifier
+from tests.fakes import ColourClassifier, analysis
 from tests.integration.workbench import SMALL
 
 class Row:
@@ -51,11 +50,8 @@ with (
 ):
     run_item(
         reader,
-        detector=Row(),
-        tracker=OverlapTracker(),
-        classifiers=[ColourClassifier("gender")],
-        spec=SMALL,
-        sinks=[spool, thumbnails, copy],
+        analysis(SMALL, detector=Row(), classifiers=[ColourClassifier("gender")]),
+        [spool, thumbnails, copy],
         batch_size=8,
         lanes=2,
         on_progress=lambda _done, _total: None,

@@ -13,6 +13,7 @@ from faces_jobs.jobs.documents import ArtifactDocument, ItemDocument
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.pipeline.crops import crop_pictures
 from faces_jobs.pipeline.stages import Classifier, Cropper, Detector
+from faces_jobs.pipeline.values import Boxes, Picture
 from faces_jobs.results import (
     list_artifacts,
     list_items,
@@ -29,7 +30,7 @@ SMALL = JobSpec(smallest_face=4)
 
 
 class Squares:
-    """The networks of `tests.fakes`, and a moment to interfere at."""
+    """The networks of `tests.fakes`, and a moment to interfere at; counts the crops it cuts."""
 
     device = "cpu"
     runs_as_measured = True
@@ -37,6 +38,7 @@ class Squares:
     def __init__(self) -> None:
         self.before_batch: Callable[[int], None] = lambda _batch: None
         self.batches = 0
+        self.crops = 0
 
     def detector(self) -> Detector:
         """A detector that lets the test act before each batch."""
@@ -51,7 +53,16 @@ class Squares:
         return Interrupted()
 
     def cropper(self) -> Cropper:
-        return crop_pictures
+        """That of the CPU."""
+
+        def cut(
+            pictures_bgr: Sequence[Picture], boxes_xyxy: Sequence[Boxes], *, scale: float, size: int
+        ) -> list[Picture]:
+            crops = crop_pictures(pictures_bgr, boxes_xyxy, scale=scale, size=size)
+            self.crops += len(crops)
+            return crops
+
+        return cut
 
     def classifiers(self, names: Sequence[str]) -> Sequence[Classifier]:
         """Those of these names."""

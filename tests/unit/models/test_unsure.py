@@ -11,9 +11,9 @@ import pytest
 from faces_jobs.jobs.labels import HEADS, UNSURE
 from faces_jobs.jobs.records import Attributes, TrackRecord
 from faces_jobs.jobs.spec import JobSpec
+from faces_jobs.pipeline.analysis import Analysis
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.run import run_item
-from faces_jobs.pipeline.tracking import OverlapTracker
 from faces_jobs.pipeline.values import Face, Frame, Opinion
 from faces_jobs_models.catalog import Catalog
 
@@ -46,11 +46,8 @@ def astronaut(catalog: Catalog, path: Path, unsure_below: str) -> Kept:
     with open_frames(path, max_pixels=1_000_000) as reader:
         run_item(
             reader,
-            detector=catalog.detector(),
-            tracker=OverlapTracker(),
-            classifiers=catalog.classifiers(spec.models),
-            spec=spec,
-            sinks=[kept],
+            Analysis.by(catalog, spec, unsure_below=""),
+            [kept],
             batch_size=1,
             on_progress=lambda _done, _total: None,
         )

@@ -6,15 +6,12 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from faces_jobs.jobs.labels import MODELS
 from faces_jobs.jobs.records import TrackRecord
 from faces_jobs.jobs.spec import JobSpec
-from faces_jobs.pipeline.crops import crop_pictures
 from faces_jobs.pipeline.run import run_item
-from faces_jobs.pipeline.tracking import OverlapTracker
 from faces_jobs.pipeline.values import Face, Frame, MediaInfo, RunReport
 from tests.clips import Picture
-from tests.fakes import ColourClassifier, SquareDetector
+from tests.fakes import analysis
 
 SMALL = JobSpec(smallest_face=4)
 
@@ -69,24 +66,15 @@ def run(
     *sinks: Any,
     lanes: int,
     batch_size: int = 4,
-    detector: Any = None,
-    tracker: Any = None,
-    classifiers: Sequence[Any] | None = None,
-    cropper: Any = crop_pictures,
     on_progress: Any = lambda _done, _total: None,
     spec: JobSpec = SMALL,
+    **others: Any,
 ) -> RunReport:
-    """A run with the networks of `tests.fakes`, where no others are given."""
+    """A run with the networks of `tests.fakes`, where no `others` are given."""
     return run_item(
         reader,
-        detector=detector or SquareDetector(),
-        tracker=tracker or OverlapTracker(),
-        classifiers=[ColourClassifier(name) for name in MODELS]
-        if classifiers is None
-        else classifiers,
-        cropper=cropper,
-        spec=spec,
-        sinks=sinks,
+        analysis(spec, **others),
+        sinks,
         batch_size=batch_size,
         lanes=lanes,
         on_progress=on_progress,

@@ -16,8 +16,6 @@ from faces_jobs.jobs.records import FaceRecord, TrackRecord
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.pipeline.linking import Linker
 from faces_jobs.pipeline.run import run_item
-from faces_jobs.pipeline.sampling import Sampling
-from faces_jobs.pipeline.tracking import OverlapTracker
 from faces_jobs.pipeline.values import Face, Frame, MediaInfo
 from faces_jobs.sinks.findings import (
     Findings,
@@ -27,7 +25,7 @@ from faces_jobs.sinks.findings import (
     write_linked,
 )
 from tests.clips import BLUE, GREEN, RED, Square, picture
-from tests.fakes import SquareDetector, classifiers
+from tests.fakes import analysis
 
 UNSURE_BELOW = {"gender": 0.6}
 
@@ -60,20 +58,14 @@ class Kept:
         self.tracks = tracks
 
 
-def run(
-    frames: Sequence[Frame], spec: JobSpec, sink: Any, sampling: Sampling | None = None
-) -> None:
+def run(frames: Sequence[Frame], spec: JobSpec, sink: Any, after_ms: float | None = None) -> None:
     run_item(
         Given(frames),
-        detector=SquareDetector(),
-        tracker=OverlapTracker(),
-        classifiers=classifiers(),
-        spec=spec,
-        sinks=[sink],
+        analysis(spec, unsure_below="gender=0.6"),
+        [sink],
         batch_size=3,
         on_progress=lambda _done, _total: None,
-        sampling=sampling,
-        unsure_below="gender=0.6",
+        after_ms=after_ms,
     )
 
 
@@ -145,7 +137,7 @@ def test_any_cuts_at_key_frames_give_the_same(
             path = Path(folder) / str(number)
             before = (start - 1) // stride * stride * 40.0 if start else None
             with Findings(path, {"unsure_below": UNSURE_BELOW}) as findings:
-                run(frames[start:end], spec, findings, Sampling(spec, after_ms=before))
+                run(frames[start:end], spec, findings, before)
             assert read_header(path) == {"unsure_below": UNSURE_BELOW}
             linked += linker.link(read_findings(path, UNSURE_BELOW))
         write_linked(Path(folder) / "linked", linked)

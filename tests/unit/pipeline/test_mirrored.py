@@ -8,8 +8,9 @@ import numpy as np
 
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs.jobs.spec import JobSpec
-from faces_jobs.pipeline.mirrored import Mirrored, asked_of
+from faces_jobs.pipeline.mirrored import Mirrored
 from faces_jobs.pipeline.values import MediaInfo, Opinion, Picture
+from tests.fakes import analysis
 
 
 class _Watched:
@@ -52,9 +53,9 @@ def test_a_still_alone_is_judged_so() -> None:
     watched = _Watched()
     still = MediaInfo("image", "png", 8, 8, 1, None, None, has_audio=False)
     video = MediaInfo("video", "mov", 8, 8, 9, None, None, has_audio=False)
-    assert asked_of([watched], JobSpec(), video) == [watched]
-    [asked] = asked_of([watched], JobSpec(), still)
+    given = analysis(JobSpec(), classifiers=[watched])
+    assert given.asked_about(video) == [watched]
+    [asked] = given.asked_about(still)
     assert isinstance(asked, Mirrored)
     assert (asked.name, asked.version, asked.sha256) == ("multiple", "1", "-")
     assert (asked.unsure_below, asked.crop_scale, asked.crop_size) == ({"pose": 0.4}, 1.1, 4)
-    assert asked_of([watched], JobSpec(multiple=False), still) == []

@@ -15,11 +15,10 @@ from faces_jobs.jobs.records import FaceRecord, TrackRecord
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.run import Progress, run_item
-from faces_jobs.pipeline.tracking import OverlapTracker
 from faces_jobs.pipeline.values import Face, Frame, RunReport
 from tests import clips
 from tests.clips import GREEN, RED, Square
-from tests.fakes import ColourClassifier, SquareDetector
+from tests.fakes import ColourClassifier, SquareDetector, analysis
 
 ALL = JobSpec(smallest_face=4)
 
@@ -64,14 +63,15 @@ def run(
     with open_frames(path, max_pixels=1_000_000) as reader:
         report = run_item(
             reader,
-            detector=detector or SquareDetector(),
-            tracker=OverlapTracker(),
-            classifiers=[ColourClassifier(name, own_thresholds) for name in MODELS],
-            spec=spec,
-            sinks=[told],
+            analysis(
+                spec,
+                detector=detector or SquareDetector(),
+                classifiers=[ColourClassifier(name, own_thresholds) for name in spec.models],
+                unsure_below=unsure_below,
+            ),
+            [told],
             batch_size=batch_size,
             on_progress=on_progress or (lambda _done, _total: None),
-            unsure_below=unsure_below,
         )
     return told, report
 

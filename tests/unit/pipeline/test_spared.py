@@ -14,11 +14,10 @@ from faces_jobs.jobs.labels import MODELS
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.pipeline.reclassify import label_and_margin
 from faces_jobs.pipeline.run import run_item
-from faces_jobs.pipeline.tracking import OverlapTracker
 from faces_jobs.pipeline.values import Face, Frame, MediaInfo, Picture
 from tests import clips
 from tests.clips import BLUE, GREEN, RED, Square
-from tests.fakes import ColourClassifier, SquareDetector
+from tests.fakes import ColourClassifier, SquareDetector, analysis
 
 
 class Given:
@@ -67,11 +66,8 @@ def run(
     models = [ColourClassifier(name) for name in MODELS]
     run_item(
         Given(pictures),
-        detector=detector,
-        tracker=OverlapTracker(),
-        classifiers=models,
-        spec=JobSpec(smallest_face=4, **options),
-        sinks=[rows],
+        analysis(JobSpec(smallest_face=4, **options), detector=detector, classifiers=models),
+        [rows],
         batch_size=4,
         lanes=lanes,
         on_progress=lambda _done, _total: None,

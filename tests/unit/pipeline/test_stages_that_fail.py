@@ -16,7 +16,6 @@ from faces_jobs.jobs.records import Attributes, FaceRecord, TrackRecord
 from faces_jobs.pipeline import settling
 from faces_jobs.pipeline.crops import crop_pictures
 from faces_jobs.pipeline.quality import CROP_SIZE
-from faces_jobs.pipeline.still import run_still
 from faces_jobs.pipeline.tracking import OverlapTracker
 from faces_jobs.pipeline.values import Boxes, Detections, Face, Frame, MediaInfo, Opinion
 from faces_jobs.pipeline.voting import Votes
@@ -24,7 +23,7 @@ from faces_jobs.sinks.video import FRAMES_BEHIND, AnnotatedVideo
 from tests import clips
 from tests.clips import GREEN, RED, Picture, Square
 from tests.fakes import ColourClassifier, SquareDetector
-from tests.unit.pipeline.given import SMALL, Given, Rows, run
+from tests.unit.pipeline.given import Given, Rows, run
 
 FRAMES, BATCH = 120, 4
 WIDTH, HEIGHT = 64, 48
@@ -164,7 +163,7 @@ def test_a_stage_that_fails_ends_the_run_with_its_own_error(
                 lanes=lanes,
                 batch_size=BATCH,
                 detector=fails,
-                tracker=fails,
+                new_tracker=lambda: fails,
                 classifiers=[fails],
                 cropper=fails.crop,
                 on_progress=fails.progress,
@@ -203,14 +202,14 @@ def test_the_earliest_of_several_errors_is_the_one_that_is_told() -> None:
 
 def run_one(reader: Given, fails: FailsAt) -> None:
     assert reader.info.is_still
-    run_still(
+    run(
         reader,
-        detector=fails,  # type: ignore[arg-type]  # a name and no version: nothing is recorded
-        tracker=fails,
-        classifiers=[fails],  # type: ignore[list-item]  # likewise
+        fails,
+        lanes=1,
+        detector=fails,
+        new_tracker=lambda: fails,
+        classifiers=[fails],
         cropper=fails.crop,
-        spec=SMALL,
-        sinks=[fails],
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faces_jobs.jobs.labels import MODELS
 from faces_jobs.jobs.records import FaceRecord, TrackRecord
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.pipeline.frames import open_frames
-from faces_jobs.pipeline.run import run_item
-from faces_jobs.pipeline.still import run_still
-from faces_jobs.pipeline.tracking import OverlapTracker
-from faces_jobs.pipeline.values import Face, Frame, RunReport
+from faces_jobs.pipeline.item_stages import ItemStages
+from faces_jobs.pipeline.run import run_item, run_one_by_one, run_overlapping
+from faces_jobs.pipeline.values import Detections, Face, Frame, Picture, RunReport
 from tests.clips import moving
-from tests.fakes import ColourClassifier, SquareDetector
+from tests.fakes import SquareDetector, analysis
 
 
 class Told:
@@ -52,32 +51,21 @@ def picture(tmp_path: Path) -> Path:
 
 def both(picture: Path, spec: JobSpec) -> tuple[tuple[Told, RunReport], tuple[Told, RunReport]]:
     """What the sinks are told, and the report: without threads, and with them."""
-    stages: dict[str, Any] = {
-        "classifiers": [ColourClassifier(name) for name in MODELS],
-        "spec": spec,
-        "unsure_below": "0.5",
-    }
-    still, item = Told(), Told()
-    with open_frames(picture, max_pixels=1_000_000) as reader:
-        assert reader.info.is_still
-        alone = run_still(
-            reader,
-            detector=SquareDetector(),
-            tracker=OverlapTracker(),
-            sinks=[still],
-            **stages,
-        )
-    with open_frames(picture, max_pixels=1_000_000) as reader:
-        threaded = run_item(
-            reader,
-            detector=SquareDetector(),
-            tracker=OverlapTracker(),
-            sinks=[item],
-            batch_size=1,
-            on_progress=lambda _done, _total: None,
-            **stages,
-        )
-    return (still, alone), (item, threaded)
+    ways: list[Callable[[ItemStages, Callable[[int], None]], None]] = [
+        run_one_by_one,
+        partial(run_overlapping, lanes=1),
+    ]
+    told = []
+    for way in ways:
+        sink, done = Told(), list[int]()
+        with open_frames(picture, max_pixels=1_000_000) as reader:
+            assert reader.info.is_still
+            given = analysis(spec, unsure_below="0.5")
+            stages = ItemStages(reader, given, [sink], batch_size=1)
+            way(stages, done.append)
+            told.append((sink, stages.finish()))
+        assert done == [1]
+    return told[0], told[1]
 
 
 @pytest.mark.parametrize(
@@ -101,8 +89,26 @@ def test_it_finds_what_the_pipeline_finds(picture: Path, spec: JobSpec) -> None:
 
 
 def test_all_of_it_is_done_by_the_thread_that_asks(picture: Path) -> None:
-    (still, _), _ = both(picture, JobSpec(smallest_face=4))
-    assert still.threads == {threading.get_ident()}
+    asked: set[int] = set()
+
+    class Watched(SquareDetector):
+        def detect(self, pictures_bgr: Sequence[Picture]) -> list[Detections]:
+            asked.add(threading.get_ident())
+            return super().detect(pictures_bgr)
+
+    told, done = Told(), list[tuple[int, int | None]]()
+    given = analysis(JobSpec(smallest_face=4), detector=Watched())
+    with open_frames(picture, max_pixels=1_000_000) as reader:
+        run_item(
+            reader,
+            given,
+            [told],
+            batch_size=8,
+            lanes=2,
+            on_progress=lambda frames, total: done.append((frames, total)),
+        )
+    assert asked == told.threads == {threading.get_ident()}
+    assert done == [(1, 1)]
 
 
 def test_an_animation_is_none(tmp_path: Path) -> None:
