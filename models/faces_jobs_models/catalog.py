@@ -18,7 +18,8 @@ from faces_jobs.errors import ModelError
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs.pipeline.stages import Classifier, Cropper, Detector
 from faces_jobs.settings import DEFAULT_DETECTOR, DetectorName, Settings
-from faces_jobs_models.detector.choice import FOLDERS, detector_record
+from faces_jobs_models.detector.choice import detector_record
+from faces_jobs_models.detector.known import DETECTORS
 from faces_jobs_models.device import Device, WantedDevice, choose_device
 from faces_jobs_models.run_sizes import (
     CROPS,
@@ -267,14 +268,9 @@ class Catalog:
         record.verify()
         if self._device == "cuda":
             return self._on_device.classifier(record, crops_a_run=crops_a_run)
-        from faces_jobs_models.onnx_session import OnnxSession  # noqa: PLC0415 - loads onnxruntime
+        from faces_jobs_models.onnx_session import open_session  # noqa: PLC0415 - onnxruntime
 
-        session = OnnxSession(record.files["onnx"].path, name=record.name, threads=self._threads)
-        if session.output_names != tuple(record.heads):
-            raise ModelError(
-                f"{record.files['onnx'].path} has the outputs {', '.join(session.output_names)}; "
-                f"a {record.name} model has {', '.join(record.heads)}. Export the model again."
-            )
+        session = open_session(record, outputs=tuple(record.heads), threads=self._threads)
         return AttributeClassifier(
             session, record, sha256=record.files["onnx"].sha256, crops_a_run=crops_a_run
         )
@@ -340,7 +336,7 @@ def open_catalog_of(
 
 def _check_models_folder(folder: Path) -> None:
     classifiers = [entry.folder for entry in CATALOG.values() if entry.kind == "classifier"]
-    names = [*FOLDERS.values(), *classifiers]
+    names = [*(known.name for known in DETECTORS.values()), *classifiers]
     wanted = ", ".join(f"{name}/{RECORD_NAME}" for name in names)
     if not folder.is_dir():
         raise ModelError(

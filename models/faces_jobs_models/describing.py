@@ -10,7 +10,8 @@ from pathlib import Path
 from faces_jobs.errors import ModelError
 from faces_jobs.settings import DetectorName
 from faces_jobs_models.catalog import CATALOG, Catalog
-from faces_jobs_models.detector.choice import FOLDERS, detector_folder, detector_record
+from faces_jobs_models.detector.choice import detector_folder, detector_record
+from faces_jobs_models.detector.known import DETECTORS
 from faces_jobs_models.weights import RECORD_NAME, ModelRecord
 
 _HERE = Path(__file__).parent
@@ -38,7 +39,7 @@ def describe(catalog: Catalog) -> list[Description]:
     Detectors that are there but not chosen are among them, and other trainings of a classifier
     (`expression/fer2013`), `used` being False.
     """
-    told = [_detector(catalog, choice) for choice in FOLDERS]
+    told = [_detector(catalog, choice) for choice in DETECTORS]
     told = [one for one in told if one.used or one.problem is None]
     classifiers = [name for name, entry in CATALOG.items() if entry.kind == "classifier"]
     for name in classifiers:
@@ -47,7 +48,7 @@ def describe(catalog: Catalog) -> list[Description]:
 
 
 def _detector(catalog: Catalog, choice: DetectorName) -> Description:
-    folder = detector_folder(choice, catalog.models_folder) or _HERE / FOLDERS[choice]
+    folder = detector_folder(choice, catalog.models_folder) or _HERE / DETECTORS[choice].name
     record, problem = _looked_into(lambda: detector_record(choice, catalog.models_folder))
     return Description(
         "detector",

@@ -1,8 +1,8 @@
-"""One onnxruntime session: threads bounded, arrays in, arrays out."""
+"""One onnxruntime session: threads bounded, outputs as expected, arrays in, arrays out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from faces_jobs.errors import ModelError
+from faces_jobs_models.weights import ModelRecord
 
 
 class OnnxSession:
@@ -48,3 +49,38 @@ class OnnxSession:
         """(n, ...) float32 to one array an output."""
         outputs: list[NDArray[np.float32]] = self._session.run(None, {self._input: batch})
         return outputs
+
+
+def open_session(
+    record: ModelRecord,
+    format: str = "onnx",  # noqa: A002 (the record's word)
+    *,
+    outputs: Sequence[str] | int,
+    threads: int = 1,
+    change: Callable[[Path], bytes] | None = None,
+) -> OnnxSession:
+    """The network in a record's file, seen to have the outputs that it should have.
+
+    Args:
+        record: was verified, or its files are.
+        format: which of its files.
+        outputs: names in their order; or how many there are, where names tell nothing.
+        threads: that one run may use.
+        change: makes of the file what is opened in its place.
+
+    Raises:
+        ModelError: the file can't be opened, or is another network's.
+    """
+    path = record.files[format].path
+    session = OnnxSession(change(path) if change else path, name=record.name, threads=threads)
+    found = session.output_names
+    if isinstance(outputs, int):
+        is_other, expected = len(found) != outputs, f"{outputs} of them"
+    else:
+        is_other, expected = found != tuple(outputs), ", ".join(outputs)
+    if is_other:
+        raise ModelError(
+            f"{path} is another network: its outputs are {', '.join(found)}; a {record.name} "
+            f"model has {expected}. Export or fetch the model again."
+        )
+    return session

