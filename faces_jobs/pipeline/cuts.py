@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -23,12 +23,10 @@ from numpy.typing import NDArray
 
 from faces_jobs.pipeline.containers import SourceFile, choose_stream, open_container
 from faces_jobs.pipeline.even_cuts import even_cuts
+from faces_jobs.pipeline.h264 import is_reset, length_bytes
 from faces_jobs.pipeline.packets import is_hidden, may_be_fields
 from faces_jobs.pipeline.wholeness import read_claim
 
-# In these codecs a key frame need not be a place where nothing before it matters; see `_is_reset`.
-_SOFT_KEYS = frozenset({"h264"})
-_H264_IDR = 5
 _REPORT_EVERY = 1000
 
 
@@ -92,7 +90,7 @@ class _KeyPacket:
 
     at: int
     key: Key
-    is_reset: bool  # from it on nothing before it matters
+    resets: bool  # from it on nothing before it matters
 
 
 class _Packets:
@@ -104,8 +102,7 @@ class _Packets:
         self.shown = bytearray()  # 0: an edit list leaves it out
         self.keys: list[_KeyPacket] = []
         self._codec = codec.name
-        self._is_soft = codec.name in _SOFT_KEYS
-        self._length_bytes = _length_bytes(codec.extradata)
+        self._length_bytes = length_bytes(codec.extradata)
         self._last_dts: int | None = None
         self._is_damaged = False
 
@@ -125,9 +122,10 @@ class _Packets:
                 return "its times go back"
             self._last_dts = packet.dts
         if packet.is_keyframe and not packet.is_discard:
-            is_reset = not self._is_soft or _is_reset(packet, self._length_bytes)
+            # Key frames of other codecs are nothing else.
+            resets = self._codec != "h264" or is_reset(packet, self._length_bytes)
             key = Key(packet.pts, packet.dts, packet.size)
-            self.keys.append(_KeyPacket(len(self.times), key, is_reset))
+            self.keys.append(_KeyPacket(len(self.times), key, resets))
         self.times.append(packet.pts)
         self.shown.append(not packet.is_discard)
         return ""
@@ -240,24 +238,32 @@ def _plan(
     ]
     if len(begins) == 1:
         return _uncut("it is short, or has no key frame to be cut at")
-    parts = []
+    return Plan(tuple(_parts(begins, shown, start=start, base=base, stride=stride)))
+
+
+def _parts(
+    begins: Sequence[tuple[int, Key | None]],
+    shown: NDArray[np.int64],
+    *,
+    start: int,
+    base: Fraction,
+    stride: int,
+) -> Iterator[Part]:
+    """The parts that begin at these times, of the frames that are shown at those."""
     ends = [pts for pts, _ in begins[1:]]
     for number, ((pts, key), end_pts) in enumerate(zip(begins, [*ends, None], strict=True)):
         first = int(np.searchsorted(shown, pts))
         last = len(shown) if end_pts is None else int(np.searchsorted(shown, end_pts))
         sampled = int(shown[(first - 1) // stride * stride]) if first else 0
-        parts.append(
-            Part(
-                number=number,
-                first_frame=first,
-                frames=last - first,
-                start_pts=pts,
-                end_pts=end_pts,
-                key=key,
-                sampled_ms=float((sampled - start) * base * 1000) if first else None,
-            )
+        yield Part(
+            number=number,
+            first_frame=first,
+            frames=last - first,
+            start_pts=pts,
+            end_pts=end_pts,
+            key=key,
+            sampled_ms=float((sampled - start) * base * 1000) if first else None,
         )
-    return Plan(tuple(parts))
 
 
 def _places(packets: _Packets, times: NDArray[np.int64], first_pts: int) -> list[int]:
@@ -286,32 +292,4 @@ def _seek(packets: _Packets, times: NDArray[np.int64], which: int) -> Key:
     end = len(times) if is_last else packets.keys[which + 1].at
     leads = bool((times[packet.at : end] < packet.key.pts).any())
     # Frames after an open key frame may lean on what was before it: begin one earlier.
-    return (packet if packet.is_reset and not leads else packets.keys[max(0, which - 1)]).key
-
-
-def _length_bytes(extradata: bytes | None) -> int:
-    """Of H.264 in MP4 and Matroska: bytes of each unit's length. 0: units have start codes."""
-    if extradata is None or len(extradata) < 5 or extradata[0] != 1:
-        return 0
-    return (extradata[4] & 3) + 1
-
-
-def _is_reset(packet: Packet[VideoStream], length_bytes: int) -> bool:
-    """Whether an H.264 key frame is an IDR picture; others only promise to mend in time."""
-    data = memoryview(packet)
-    if not length_bytes:
-        text = bytes(data)
-        at = text.find(b"\0\0\1")
-        while 0 <= at < len(text) - 3:
-            kind = text[at + 3] & 0x1F
-            if 1 <= kind <= _H264_IDR:
-                return kind == _H264_IDR
-            at = text.find(b"\0\0\1", at + 3)
-        return False
-    at = 0
-    while at + length_bytes < len(data):
-        kind = data[at + length_bytes] & 0x1F
-        if 1 <= kind <= _H264_IDR:
-            return kind == _H264_IDR
-        at += length_bytes + int.from_bytes(data[at : at + length_bytes], "big")
-    return False
+    return (packet if packet.resets and not leads else packets.keys[max(0, which - 1)]).key

@@ -24,15 +24,13 @@ class PartReader(VideoReader):
     then decoding goes on at the part's key frame.
     """
 
-    def __init__(
-        self, path: Path, demuxer: str, part: Part, *, max_pixels: int, threads: int = 1
-    ) -> None:
+    def __init__(self, path: Path, demuxer: str, part: Part, *, max_pixels: int) -> None:
         """Open the file and decode its first frame, as `VideoReader` does.
 
         Raises:
             MediaError: as `VideoReader` does.
         """
-        super().__init__(path, demuxer, max_pixels=max_pixels, threads=threads)
+        super().__init__(path, demuxer, max_pixels=max_pixels)
         self._part = part
         self._info = replace(self._info, frame_count=part.frames)
 

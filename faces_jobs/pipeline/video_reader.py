@@ -45,11 +45,10 @@ _log = logging.getLogger(__name__)
 class VideoReader:
     """A `FrameReader` over the video stream of a file. Open it with `with`; iterate it once.
 
-    Memory: one decoded frame beside those that the codec itself keeps, which are few with one
-    thread (every further one keeps a frame more).
+    Memory: one decoded frame beside those that the codec itself keeps, which are few.
     """
 
-    def __init__(self, path: Path, demuxer: str, *, max_pixels: int, threads: int = 1) -> None:
+    def __init__(self, path: Path, demuxer: str, *, max_pixels: int) -> None:
         """Open the file, check its header, then decode its first frame.
 
         Raises:
@@ -60,7 +59,6 @@ class VideoReader:
         """
         self._path = path
         self._demuxer = demuxer
-        self._threads = threads
         self._max_pixels = max_pixels
         with ExitStack() as opened:
             self._open(opened)
@@ -87,7 +85,7 @@ class VideoReader:
         # Decoding makes it the size of the frame in hand.
         self._header_wh = self._stream.width, self._stream.height
         check_frame_size(*self._header_wh, max_pixels=self._max_pixels)
-        self._stream.codec_context.thread_count = self._threads
+        self._stream.codec_context.thread_count = 1  # every further one would keep a frame more
         self._stream.codec_context.options = {"max_pixels": str(self._max_pixels)}
 
     def __enter__(self) -> Self:

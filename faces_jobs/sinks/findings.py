@@ -11,11 +11,12 @@ from typing import IO, Any, Self
 
 import numpy as np
 
-from faces_jobs.jobs.records import Attribute, Attributes, FaceRecord, TrackRecord
+from faces_jobs.jobs.records import FaceRecord, TrackRecord
 from faces_jobs.pipeline.linking import FoundFace, FoundFrame
 from faces_jobs.pipeline.tracking import Scene, is_cut, scene_of
 from faces_jobs.pipeline.values import Face, Frame
 from faces_jobs.pipeline.voting import UnsureBelow, best_labels
+from faces_jobs.sinks.lines import attributes_of, face_of, values_of_attributes, values_of_face
 from faces_jobs.storage import told_when_full
 
 
@@ -108,7 +109,9 @@ def write_linked(path: Path, frames: Iterable[tuple[int, Sequence[Face]]]) -> No
     """Write linked faces as they are to be drawn, frame by frame."""
     with told_when_full(), path.open("x", encoding="utf-8") as file:
         for index, faces in frames:
-            shown = [[_record(face.record), _attributes(face.settled)] for face in faces]
+            shown = [
+                [values_of_face(face.record), values_of_attributes(face.settled)] for face in faces
+            ]
             file.write(json.dumps([index, shown]) + "\n")
 
 
@@ -119,7 +122,7 @@ def read_linked(path: Path) -> Iterator[tuple[int, list[Face]]]:
             index, shown = json.loads(line)
             yield (
                 index,
-                [Face(_shown_record(record), {}, _settled(settled)) for record, settled in shown],
+                [Face(face_of(face, {}), {}, attributes_of(settled)) for face, settled in shown],
             )
 
 
@@ -143,26 +146,6 @@ def _face(
         attributes=best_labels(judged, unsure_below),
     )
     return FoundFace(record, judged, quality)
-
-
-def _record(record: FaceRecord) -> list[Any]:
-    place = [record.frame_index, record.time_ms, record.face_index, record.track]
-    return [*place, *record.box_xyxy, record.score]
-
-
-def _shown_record(values: list[Any]) -> FaceRecord:
-    frame_index, time_ms, face_index, track, left, top, right, bottom, score = values
-    return FaceRecord(
-        frame_index, time_ms, face_index, track, (left, top, right, bottom), score, {}
-    )
-
-
-def _attributes(attributes: Attributes) -> list[Any]:
-    return [[head, shown.label, shown.probability] for head, shown in attributes.items()]
-
-
-def _settled(values: list[Any]) -> dict[str, Attribute]:
-    return {head: Attribute(*attribute) for head, *attribute in values}
 
 
 def _text(scene: Scene) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import av
 import numpy as np
@@ -51,15 +52,9 @@ def join_parts(
         StorageFullError: there is no room.
     """
     tick = tick_of(info)
-    times = _times(parts, tick, on_progress)
-    order = np.argsort(times, kind="stable")
-    shown = times[order]
-    if (np.diff(shown) == 0).any():
-        raise NotCuttableError("two pictures of the annotated parts have the same time")
-    places = np.argsort(order)  # of each picture as stored, among those shown
-    last_duration = round(Fraction(last_duration_ms) / 1000 / tick)
-    # Stored before it is shown by at most so many pictures: what decoders have to wait for.
-    wait = int((np.arange(len(times)) - places).max())
+    times = _Times.of(
+        _read_times(parts, tick, on_progress), round(Fraction(last_duration_ms) / 1000 / tick)
+    )
     with ExitStack() as opened, told_when_full():
         output = opened.enter_context(
             av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
@@ -76,14 +71,8 @@ def join_parts(
             packet.stream = stream
             packet.time_base = tick
             packet.pts = pts + delay
-            packet.dts = _stored(shown, number, wait) + delay
-            place = int(places[number])
-            is_end = place + 1 == len(shown)
-            packet.duration = last_duration if is_end else int(shown[place + 1]) - pts
-            if number + 1 == len(times):
-                # MP4 adds up durations as stored: this one has to last until the end.
-                stored = packet.dts - delay - _stored(shown, 0, wait)
-                packet.duration = max(1, int(shown[-1] - shown[0]) + last_duration - stored)
+            packet.dts = times.stored(number) + delay
+            packet.duration = times.duration(number)
             output.mux(packet)
             if sound is not None:
                 sound.mux_until(float(pts * tick))
@@ -94,7 +83,57 @@ def join_parts(
     return len(times)
 
 
-def _times(
+@dataclass(frozen=True, slots=True, eq=False)
+class _Times:
+    """When pictures are shown and stored, in ticks; they have numbers in the order of storage."""
+
+    shown: NDArray[np.int64]  # in the order of showing
+    places: NDArray[np.intp]  # of each picture among those
+    wait: int  # what decoders have to: stored before it is shown by at most so many pictures
+    last_duration: int
+
+    @classmethod
+    def of(cls, times: NDArray[np.int64], last_duration: int) -> Self:
+        """Of pictures that are shown at these times, as stored.
+
+        Raises:
+            NotCuttableError: two have the same.
+        """
+        order = np.argsort(times, kind="stable")
+        shown = times[order]
+        if (np.diff(shown) == 0).any():
+            raise NotCuttableError("two pictures of the annotated parts have the same time")
+        places = np.argsort(order)
+        wait = int((np.arange(len(times)) - places).max())
+        return cls(shown, places, wait, last_duration)
+
+    def __len__(self) -> int:
+        return len(self.shown)
+
+    def stored(self, number: int) -> int:
+        """When a picture is decoded: as many before it is shown as are waited for."""
+        shown, wait = self.shown, self.wait
+        if number >= wait:
+            return int(shown[number - wait])
+        # Before the first: as far apart as the first ones are.
+        ahead = int(shown[min(wait, len(shown) - 1)] - shown[0])
+        return int(shown[min(number, len(shown) - 1)]) - max(ahead, wait)
+
+    def duration(self, number: int) -> int:
+        """How long a picture is shown; the last one that is stored lasts until the end.
+
+        MP4 adds up durations as stored.
+        """
+        shown, place = self.shown, int(self.places[number])
+        if number + 1 == len(shown):
+            lasted = self.stored(number) - self.stored(0)
+            return max(1, int(shown[-1] - shown[0]) + self.last_duration - lasted)
+        if place + 1 == len(shown):
+            return self.last_duration
+        return int(shown[place + 1] - shown[place])
+
+
+def _read_times(
     parts: Sequence[Path], tick: Fraction, on_progress: Callable[[], None]
 ) -> NDArray[np.int64]:
     """The times of all pictures as stored, in ticks; the parts are seen to be alike."""
@@ -116,15 +155,6 @@ def _times(
     if not times:
         raise NotCuttableError("the annotated parts hold no picture")
     return np.frombuffer(times, np.int64)
-
-
-def _stored(shown: NDArray[np.int64], number: int, wait: int) -> int:
-    """When the picture of this number in storage is decoded: as many before as are waited for."""
-    if number >= wait:
-        return int(shown[number - wait])
-    # Before the first: as far apart as the first ones are.
-    ahead = int(shown[min(wait, len(shown) - 1)] - shown[0])
-    return int(shown[min(number, len(shown) - 1)]) - max(ahead, wait)
 
 
 def _packets(parts: Sequence[Path]) -> Iterator[Packet[VideoStream]]:

@@ -9,8 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from faces_jobs.jobs.records import Attribute, FaceRecord, TrackRecord
+from faces_jobs.jobs.records import FaceRecord, TrackRecord
 from faces_jobs.pipeline.values import Face, Frame
+from faces_jobs.sinks.lines import attributes_of, face_of, values_of_attributes, values_of_face
 from faces_jobs.storage import told_when_full
 
 
@@ -25,7 +26,6 @@ class FaceSpool:
         self._path = path
         self._file: IO[str] | None = None
         self._tracks: tuple[TrackRecord, ...] = ()
-        self._face_count = 0
 
     def __enter__(self) -> Self:
         with told_when_full():
@@ -49,11 +49,6 @@ class FaceSpool:
         """The item's tracks; empty before `finish`."""
         return self._tracks
 
-    @property
-    def face_count(self) -> int:
-        """How many faces were added."""
-        return self._face_count
-
     def add(self, frame: Frame, faces: Sequence[Face], *, analysed: bool) -> None:  # noqa: ARG002 (a sink's signature)
         """Keep the faces of an analysed frame; the others only repeat what is known.
 
@@ -65,8 +60,9 @@ class FaceSpool:
         file = self._open_file()
         with told_when_full():
             for face in faces:
-                file.write(_line(face.record))
-        self._face_count += len(faces)
+                record = face.record
+                values = [values_of_face(record), values_of_attributes(record.attributes)]
+                file.write(json.dumps(values) + "\n")
 
     def finish(self, tracks: Sequence[TrackRecord]) -> None:
         """Keep the item's tracks, and hold no file open from here on: there may be thousands.
@@ -83,29 +79,10 @@ class FaceSpool:
         """Read the faces back from disk, in the order in which they came; after `finish`."""
         with self._path.open(encoding="utf-8") as file:
             for line in file:
-                yield _record(line)
+                face, attributes = json.loads(line)
+                yield face_of(face, attributes_of(attributes))
 
     def _open_file(self) -> IO[str]:
         if self._file is None:
             raise ValueError("the spool is not open: use it inside its `with` block")
         return self._file
-
-
-def _line(record: FaceRecord) -> str:
-    attributes = [[head, a.label, a.probability] for head, a in record.attributes.items()]
-    place = [record.frame_index, record.time_ms, record.face_index, record.track]
-    return json.dumps([*place, *record.box_xyxy, record.score, attributes]) + "\n"
-
-
-def _record(line: str) -> FaceRecord:
-    frame_index, time_ms, face_index, track, *box, score, attributes = json.loads(line)
-    left, top, right, bottom = box
-    return FaceRecord(
-        frame_index=frame_index,
-        time_ms=time_ms,
-        face_index=face_index,
-        track=track,
-        box_xyxy=(left, top, right, bottom),
-        score=score,
-        attributes={head: Attribute(label, p) for head, label, p in attributes},
-    )

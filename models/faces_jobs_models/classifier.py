@@ -77,12 +77,15 @@ class AttributeClassifier(Recorded):
         """
         opinions: list[Opinion] = []
         for start in range(0, len(crops_bgr), self._crops_a_run):
-            batch = to_batch(crops_bgr[start : start + self._crops_a_run], self._crop_size)
-            outputs = self._session.run(batch)
+            outputs = self._answers(crops_bgr[start : start + self._crops_a_run])
             opinions.extend(
                 dict(zip(self.heads, rows, strict=True)) for rows in zip(*outputs, strict=True)
             )
         return opinions
+
+    def _answers(self, crops_bgr: Sequence[Picture]) -> Sequence[NDArray[np.float32]]:
+        """Of one run: (n, labels) probabilities, one array a head."""
+        return self._session.run(to_batch(crops_bgr, self._crop_size))
 
 
 def to_batch(crops_bgr: Sequence[Picture], size: int) -> NDArray[np.float32]:

@@ -48,7 +48,7 @@ with (
     Thumbnails(folder) as thumbnails,
     open_annotated(folder / "copy", reader.info, clip) as copy,
 ):
-    run_item(
+    report = run_item(
         reader,
         analysis(SMALL, detector=Row(), classifiers=[ColourClassifier("gender")]),
         [spool, thumbnails, copy],
@@ -56,7 +56,7 @@ with (
         lanes=2,
         on_progress=lambda _done, _total: None,
     )
-    assert spool.face_count == 25 * int(sys.argv[3])
+    assert report.faces == 25 * int(sys.argv[3])
 print(Path("/proc/self/status").read_text())
 """
 

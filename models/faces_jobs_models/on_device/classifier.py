@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from faces_jobs.pipeline.values import Opinion, Picture
+from faces_jobs.pipeline.values import Picture
 from faces_jobs_models.classifier import AttributeClassifier
 from faces_jobs_models.on_device.pictures import DevicePictures
 from faces_jobs_models.torch_session import TorchSession
@@ -31,16 +33,9 @@ class DeviceClassifier(AttributeClassifier):
         self._network = session
         self._pictures = pictures
 
-    def classify(self, crops_bgr: Sequence[Picture]) -> list[Opinion]:
-        """Probabilities for each crop; as `AttributeClassifier.classify`."""
+    def _answers(self, crops_bgr: Sequence[Picture]) -> Sequence[NDArray[np.float32]]:
         expected = (self.crop_size, self.crop_size, 3)
         if any(crop.shape != expected for crop in crops_bgr):
-            return super().classify(crops_bgr)  # which converts them
-        opinions: list[Opinion] = []
-        for start in range(0, len(crops_bgr), self._crops_a_run):
-            crops = torch.stack(self._pictures.of(crops_bgr[start : start + self._crops_a_run]))
-            outputs = self._network.answer(crops.permute(0, 3, 1, 2).float())
-            opinions.extend(
-                dict(zip(self.heads, rows, strict=True)) for rows in zip(*outputs, strict=True)
-            )
-        return opinions
+            return super()._answers(crops_bgr)  # which converts them
+        crops = torch.stack(self._pictures.of(crops_bgr))
+        return self._network.answer(crops.permute(0, 3, 1, 2).float())
