@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
@@ -18,7 +19,8 @@ TITLE = "faces-jobs (q ends)"
 class Window:
     """A `Sink` that shows each frame for `delay_ms`. Open it with `with`.
 
-    It needs a screen: whoever opens it has looked that there is one.
+    It needs a screen: whoever opens it has looked that there is one. Where the screen goes away
+    Qt ends the process, with status 1.
     """
 
     def __init__(self, *, delay_ms: int, on_quit: Callable[[], None]) -> None:
@@ -28,7 +30,9 @@ class Window:
         self._quit = False
 
     def __enter__(self) -> Self:
+        _make_exits_short()
         cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+        _make_exits_short()  # also before what opening it has loaded takes itself down
         return self
 
     def __exit__(
@@ -50,3 +54,14 @@ class Window:
 
     def finish(self, tracks: Sequence[TrackRecord]) -> None:
         """Nothing is left to do."""
+
+
+def _make_exits_short() -> None:
+    """Have C's `exit`, which Qt calls in the midst of a run, end the process there and then.
+
+    It would take down libraries while other threads are at work with them, and may wait for
+    these for ever, deaf to signals.
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "on_exit"):  # glibc's, like the X11 build of OpenCV; it hands the status on
+        libc.on_exit(libc["_exit"], None)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -268,9 +269,17 @@ def test_an_interrupted_run_tells_what_it_left_and_keeps_its_tables(
     assert not [path for path in spools.iterdir() if path.is_dir()]
 
 
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """A virtual one: its name, for DISPLAY, and its server."""
+
+    display: str
+    server: subprocess.Popen[bytes]
+
+
 @pytest.fixture
-def screen(tmp_path: Path) -> Iterator[str]:
-    """A virtual screen; its name, for DISPLAY."""
+def screen(tmp_path: Path) -> Iterator[Screen]:
+    """A virtual screen."""
     if not (shutil.which("Xvfb") and shutil.which("xdotool")):
         missing_service("Xvfb and xdotool are not installed; the window can't be tried.")
     reader, writer = os.pipe()
@@ -285,14 +294,46 @@ def screen(tmp_path: Path) -> Iterator[str]:
         os.close(writer)
         with os.fdopen(reader) as told:
             display = told.readline().strip()
-        yield f":{display}"
+        yield Screen(f":{display}", server)
         server.terminate()
 
 
+SHOWS_WHILE_A_LIBRARY_WAITS = """
+import ctypes
+import numpy as np
+from faces_jobs.pipeline.values import Frame
+from faces_jobs.sinks.window import Window
+
+libc = ctypes.CDLL(None)
+libc.on_exit(libc.pause, None)  # as one does whose threads do not end
+with Window(delay_ms=1, on_quit=lambda: None) as window:
+    print("open", flush=True)
+    while True:
+        window.add(Frame(0, 0.0, np.zeros((48, 64, 3), np.uint8)), [], analysed=True)
+"""
+
+
+def test_where_the_screen_goes_away_it_ends_whatever_libraries_wait_for(screen: Screen) -> None:
+    environment = {**ENVIRONMENT, "DISPLAY": screen.display, "QT_LOGGING_RULES": "*=false"}
+    with subprocess.Popen(
+        [sys.executable, "-c", SHOWS_WHILE_A_LIBRARY_WAITS],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "open\n"
+        screen.server.kill()
+        try:
+            assert process.wait(PATIENCE_SECONDS) == 1
+        finally:
+            process.kill()
+
+
 def test_q_in_the_window_ends_it_and_saves_the_recording(
-    sample_clip: Path, tmp_path: Path, screen: str
+    sample_clip: Path, tmp_path: Path, screen: Screen
 ) -> None:
-    environment = {**ENVIRONMENT, "DISPLAY": screen, "QT_LOGGING_RULES": "*=false"}
+    environment = {**ENVIRONMENT, "DISPLAY": screen.display, "QT_LOGGING_RULES": "*=false"}
     with subprocess.Popen(
         command("--cam-num", sample_clip, "--outputs-path", tmp_path, "--show", "--delay", "1"),
         env=environment,
