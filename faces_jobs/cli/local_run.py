@@ -165,6 +165,8 @@ class _Run:
             StorageFullError: there is no room for what comes of it.
         """
         wanted, shown = self._wanted, normal_name(name)
+        # Before the window, as it wants it: this loads what the other threads work with.
+        analysis = Analysis.by(self._catalog, wanted.spec, unsure_below=wanted.unsure_below)
         stoppable = _Stoppable(reader, self.stopped)
         spool = self._opened.enter_context(FaceSpool(self._spools / str(len(self._done))))
         task = self._bar.add_task(shown, total=reader.info.frame_count)
@@ -180,7 +182,7 @@ class _Run:
                 sinks.append(sinks_opened.enter_context(window))
             report = run_item(
                 stoppable,
-                Analysis.by(self._catalog, wanted.spec, unsure_below=wanted.unsure_below),
+                analysis,
                 sinks,
                 # What the camera sees is shown at once; files are faster in batches.
                 batch_size=wanted.batch_size if source else 1,

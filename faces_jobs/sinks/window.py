@@ -19,8 +19,8 @@ TITLE = "faces-jobs (q ends)"
 class Window:
     """A `Sink` that shows each frame for `delay_ms`. Open it with `with`.
 
-    It needs a screen: whoever opens it has looked that there is one. Where the screen goes away
-    Qt ends the process, with status 1.
+    It needs a screen: whoever opens it has looked that there is one, and has loaded the libraries
+    that other threads work with. Where the screen goes away Qt ends the process, with status 1.
     """
 
     def __init__(self, *, delay_ms: int, on_quit: Callable[[], None]) -> None:
