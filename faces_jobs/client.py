@@ -327,8 +327,10 @@ class Client:
         try:
             yield
         except (httpx.TransportError, httpx.InvalidURL) as error:
+            # The reason itself: a proxy whose certificate is not trusted is there, and does answer.
+            reason = str(error) or type(error).__name__
             raise ServerError(
-                f"No faces_jobs server answers at {self._server} ({type(error).__name__}): "
+                f"No faces_jobs server answers at {self._server} ({reason}): "
                 "start one with `faces-jobs up`, or set FACES_JOBS_SERVER_URL.",
                 status=0,
                 problem={},

@@ -33,6 +33,8 @@ from faces_jobs.settings import Settings
 SENDERS = 8
 SENDERS_A_RECEIVER = 2
 LOOK_SECONDS = 1.0
+# Between two looks at a database that is away: each writes a line to the log.
+AWAY_SECONDS = 10.0
 # So much longer than the time to answer that a lease runs out only where its sender has died.
 LEASE_FACTOR = 3.0
 
@@ -145,20 +147,32 @@ def _loop(
     with ThreadPoolExecutor(SENDERS, thread_name_prefix="webhook") as senders:
         while not stop.is_set():
             sending = {one: future for one, future in sending.items() if not future.done()}
-            for one in _next(database, sending):
+            pause = LOOK_SECONDS
+            try:
+                begun = _next(database, sending)
+            except (DatabaseError, StorageFullError) as error:
+                _log.warning("webhooks wait: %s", error)
+                begun, pause = [], AWAY_SECONDS
+            for one in begun:
                 sending[one] = senders.submit(_one, one.id, database, settings)
                 sending[one].add_done_callback(look_on)
-            awake.wait(LOOK_SECONDS)
+            awake.wait(pause)
             awake.clear()
 
 
 def _next(database: Database, sending: Collection[DueDelivery]) -> list[DueDelivery]:
-    """What senders that are free may begin with, without too many at one receiver."""
+    """What senders that are free may begin with, without too many at one receiver.
+
+    Raises:
+        DatabaseError, StorageFullError: nothing was begun.
+    """
     begun = list(sending)
     while len(begun) < SENDERS:
         at = Counter(one.receiver for one in begun)
         busy = [receiver for receiver, count in at.items() if count >= SENDERS_A_RECEIVER]
-        due = [one for one in _due(database, without=busy) if one not in begun]
+        # So many that one is new: what is begun may not be claimed yet.
+        looked = due_deliveries(database, limit=SENDERS, without=busy)
+        due = [one for one in looked if one not in begun]
         if not due:
             break
         for one in due:
@@ -166,15 +180,6 @@ def _next(database: Database, sending: Collection[DueDelivery]) -> list[DueDeliv
                 at[one.receiver] += 1
                 begun.append(one)
     return begun[len(sending) :]
-
-
-def _due(database: Database, *, without: Collection[str]) -> list[DueDelivery]:
-    try:
-        # So many that one is new: what is begun may not be claimed yet.
-        return due_deliveries(database, limit=SENDERS, without=without)
-    except (DatabaseError, StorageFullError) as error:
-        _log.warning("webhooks wait: %s", error)
-        return []
 
 
 def _one(delivery_id: str, database: Database, settings: Settings) -> bool:

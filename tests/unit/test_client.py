@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +16,7 @@ import pytest
 
 from faces_jobs.client import Client
 from faces_jobs.errors import ServerError
+from tests.ports import free_port
 from tests.unit.web.media_files import png
 
 JOB = "0b9e0000-0000-4000-8000-000000000000"
@@ -81,6 +85,15 @@ def test_another_program_at_the_address_is_told_as_such(
         pytest.raises(ServerError, match=r"is no faces_jobs server.*FACES_JOBS_SERVER_URL"),
     ):
         ask(client)
+
+
+def test_why_no_server_answers_is_told() -> None:
+    server = f"http://127.0.0.1:{free_port()}"
+    with (
+        Client(server) as client,
+        pytest.raises(ServerError, match=re.escape(os.strerror(errno.ECONNREFUSED))),
+    ):
+        client.job(JOB)
 
 
 def test_a_job_s_id_never_becomes_another_path() -> None:
