@@ -13,6 +13,7 @@ from celery import Celery
 
 from faces_jobs.errors import DatabaseError, StorageFullError
 from faces_jobs.queue import JOB_TASK, SEGMENT_TASK
+from faces_jobs.worker.cutting import ring
 from faces_jobs.worker.finish import finish_job
 from faces_jobs.worker.resources import Worker
 from faces_jobs.worker.rung import answer_bell
@@ -24,7 +25,12 @@ def add_tasks(app: Celery, worker: Worker) -> None:
     """Make the app's tasks work with what this process has opened."""
 
     @app.task(name=SEGMENT_TASK, shared=False)  # type: ignore[untyped-decorator]  # Celery ships no types
-    def segment(_segment_id: int) -> None:
+    def segment(segment_id: int) -> None:
+        if worker.stop_requested.is_set():
+            # Celery's loop reads one more message after TERM, often that of the segment just
+            # handed back: it is for others.
+            ring([segment_id], worker)
+            return
         with _left_to_the_sweep():
             answer_bell(worker)
 

@@ -79,6 +79,7 @@ def test_term_hands_the_segment_to_another_worker(
         with database.read() as session:
             row = session.execute(select(SegmentRow.status, SegmentRow.attempts)).one()
         assert row == ("queued", 0), "handed back, and it cost no attempt"
+        assert log.read_text().count("handed back") == 1, "and not taken again"
 
         with worker_process(here, log):
             wait_for(lambda: get_job(database, job_id).status.ended)
