@@ -22,6 +22,7 @@ from faces_jobs.worker.warming import warmed
 from faces_jobs_models.device import gpu_bytes
 
 POOL = "solo"
+ACK_LOGGER = "celery.worker.request"
 
 _log = logging.getLogger(__name__)
 
@@ -111,6 +112,18 @@ def with_signals(worker: Worker) -> None:
     def keep_logs(**_details: Any) -> None:
         """Being there is all it does: Celery then leaves logging alone."""
 
+    logging.getLogger(ACK_LOGGER).addFilter(_unalarmed)
     # Not weakly: these functions are known to nobody else.
     signals.worker_shutting_down.connect(stop, weak=False)
     signals.setup_logging.connect(keep_logs, weak=False)
+
+
+def _unalarmed(record: logging.LogRecord) -> bool:
+    """Make a line of a warning of what Celery calls critical, with a traceback of pages.
+
+    The broker did not hear that a message was taken, so it comes once more: a bell too many.
+    """
+    if record.levelno == logging.CRITICAL:
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+        record.exc_info = None
+    return True

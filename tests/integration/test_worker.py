@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from celery.worker import request as celery_request
 from PIL import Image
 from skimage.data import astronaut
 from sqlalchemy import select
@@ -22,7 +23,7 @@ from faces_jobs.queue import make_app, open_queue
 from faces_jobs.results import cancel_job, get_job, list_artifacts, list_tracks
 from faces_jobs.settings import Settings
 from faces_jobs.storage import open_storage
-from faces_jobs.worker.celery_worker import celery_worker
+from faces_jobs.worker.celery_worker import celery_worker, with_signals
 from faces_jobs.worker.sweep import sweep
 from tests.factories import stored_job
 from tests.integration.processes import (
@@ -33,6 +34,7 @@ from tests.integration.processes import (
     worker_process,
 )
 from tests.integration.tidying import sweep_files
+from tests.integration.workbench import Bench
 from tests.services import PATIENCE_SECONDS
 
 
@@ -123,6 +125,15 @@ def test_killed_work_goes_on_elsewhere_and_a_cancel_is_seen(
 def test_other_pools_are_refused(settings: Settings, pool: str) -> None:
     with pytest.raises(SettingsError, match="fork"):
         celery_worker(make_app(settings), "test", pool=pool)
+
+
+def test_a_message_that_is_not_acknowledged_is_no_alarm(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    with_signals(bench.worker)
+    celery_request.logger.critical("Couldn't ack", exc_info=OSError("the broker is away"))
+    (record,) = caplog.records
+    assert (record.levelname, record.exc_info) == ("WARNING", None)
 
 
 def test_the_sweep_runs_until_term(
