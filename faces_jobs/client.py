@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ssl
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,6 +15,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, SecretStr, ValidationError
 
+from faces_jobs.certificates import trusted_certificates
 from faces_jobs.errors import NotFoundError, ServerError
 from faces_jobs.file_to_send import FileToSend
 from faces_jobs.jobs.documents import (
@@ -56,7 +58,11 @@ class Client:
         self._server = server
         # The server is named by the user: a proxy from the environment has no place between.
         self._http = httpx.Client(
-            base_url=server, headers=headers, timeout=TIMEOUT, trust_env=False
+            base_url=server,
+            headers=headers,
+            timeout=TIMEOUT,
+            trust_env=False,
+            verify=_certificates_for(server),
         )
 
     def __enter__(self) -> Self:
@@ -373,3 +379,9 @@ def _not_as_recorded(told: str) -> ServerError:
 
 def _job_path(job_id: str) -> str:
     return f"{API}/jobs/{quote(job_id, safe='', errors='replace')}"
+
+
+def _certificates_for(server: str) -> ssl.SSLContext:
+    if server.lower().startswith("https:"):
+        return trusted_certificates()
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # none: reading them takes a command's while

@@ -14,12 +14,11 @@ import ssl
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-import certifi
 import httpcore
 
+from faces_jobs.certificates import trusted_certificates
 from faces_jobs.errors import OptionsError, WebhookError
 from faces_jobs.jobs.webhook_url import port_of, split_webhook_url
 from faces_jobs.settings import Settings
@@ -117,7 +116,10 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, reach: Reach, sec
     try:
         with (
             httpcore.ConnectionPool(
-                ssl_context=_tls(), network_backend=backend, max_connections=1, retries=0
+                ssl_context=trusted_certificates(),
+                network_backend=backend,
+                max_connections=1,
+                retries=0,
             ) as pool,
             pool.stream(
                 "POST",
@@ -190,14 +192,6 @@ def _swallow(chunks: Iterable[bytes]) -> None:
         read += len(chunk)
         if read >= MAX_ANSWER_BYTES:
             return
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    """The machine's certificates (a company's own among them), and certifi's where it has none."""
-    context = ssl.create_default_context()
-    context.load_verify_locations(certifi.where())
-    return context
 
 
 class _CheckedBackend(httpcore.NetworkBackend):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,3 +92,17 @@ def receiver(
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def own_certificate(folder: Path, name: str) -> tuple[Path, Path]:
+    """A certificate for `name` that signs itself, and its key."""
+    paths = folder / "certificate.pem", folder / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+         "-nodes", "-days", "2", "-subj", f"/CN={name}",
+         "-addext", f"subjectAltName=DNS:{name}",
+         "-keyout", paths[1], "-out", paths[0]],
+        check=True,
+        capture_output=True,
+    )  # fmt: skip
+    return paths

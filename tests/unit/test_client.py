@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,9 +15,12 @@ from typing import ClassVar
 
 import pytest
 
+from faces_jobs import client as client_module
+from faces_jobs.certificates import trusted_certificates
 from faces_jobs.client import Client
 from faces_jobs.errors import ServerError
 from tests.ports import free_port
+from tests.receivers import own_certificate, receiver
 from tests.unit.web.media_files import png
 
 JOB = "0b9e0000-0000-4000-8000-000000000000"
@@ -94,6 +98,22 @@ def test_why_no_server_answers_is_told() -> None:
         pytest.raises(ServerError, match=re.escape(os.strerror(errno.ECONNREFUSED))),
     ):
         client.job(JOB)
+
+
+def test_a_company_s_own_certificates_are_trusted_where_openssl_is_told_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = own_certificate(tmp_path, "localhost")
+    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server_side.load_cert_chain(*certificate)
+    monkeypatch.setattr(client_module, "trusted_certificates", trusted_certificates.__wrapped__)
+    with receiver(tls=server_side) as answering:
+        server = answering.url.removesuffix("/hook").replace("127.0.0.1", "localhost")
+        for trusted, told in ((False, "CERTIFICATE_VERIFY_FAILED"), (True, "is no faces_jobs")):
+            if trusted:
+                monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+            with Client(server) as client, pytest.raises(ServerError, match=told):
+                client.cancel(JOB)
 
 
 def test_a_job_s_id_never_becomes_another_path() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import socket
 import ssl
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,13 @@ from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
 from faces_jobs import outbound
+from faces_jobs.certificates import trusted_certificates
 from faces_jobs.errors import OptionsError, WebhookError
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.jobs.webhook_url import split_webhook_url
 from faces_jobs.outbound import Reach, check_webhook, post
 from faces_jobs.settings import Settings
-from tests.receivers import receiver
+from tests.receivers import own_certificate, receiver
 
 PUBLIC = Reach(networks=(), ports=None)
 HERE = Reach(networks=(ipaddress.ip_network("127.0.0.1"),), ports=None)
@@ -203,40 +203,26 @@ def test_a_name_that_leads_inside_as_well_is_reached_outside_alone(
     assert outbound._resolve("both.example", 443, PUBLIC) == ["1.1.1.1"]
 
 
-@pytest.fixture
-def certificate(tmp_path: Path) -> tuple[Path, Path]:
-    """A certificate for hook.example that signs itself, and its key."""
-    paths = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-         "-nodes", "-days", "2", "-subj", "/CN=hook.example",
-         "-addext", "subjectAltName=DNS:hook.example",
-         "-keyout", paths[1], "-out", paths[0]],
-        check=True,
-        capture_output=True,
-    )  # fmt: skip
-    return paths
-
-
 def test_tls_asks_for_the_name_and_judges_its_certificate(
-    certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    certificate = own_certificate(tmp_path, "hook.example")
     server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server_side.load_cert_chain(*certificate)
     asked: list[str | None] = []
     server_side.sni_callback = lambda _socket, name, _context: asked.append(name)
-    trusting = ssl.create_default_context(cafile=str(certificate[0]))
     real = socket.getaddrinfo
 
     def lookup(host: str, *rest: Any, **more: Any) -> Any:
         return real("127.0.0.1" if host.endswith(".example") else host, *rest, **more)
 
     monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    monkeypatch.setattr(outbound, "trusted_certificates", trusted_certificates.__wrapped__)
     with receiver(tls=server_side) as receiving:
         url = receiving.url.replace("127.0.0.1", "hook.example")
         with pytest.raises(WebhookError, match="certificate"):
             post(url, b"{}", {}, reach=HERE, seconds=5)
-        monkeypatch.setattr(outbound, "_tls", lambda: trusting)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
         assert post(url, b"{}", {}, reach=HERE, seconds=5) == 204
         with pytest.raises(WebhookError, match="certificate"):
             post(url.replace("hook.", "other."), b"{}", {}, reach=HERE, seconds=5)
