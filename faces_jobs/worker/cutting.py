@@ -6,15 +6,14 @@ import logging
 from dataclasses import replace
 
 from faces_jobs.db.claims import SegmentClaim
-from faces_jobs.db.overdue import mark_segments_rung
 from faces_jobs.db.parts import NewPart, cut_item, keep_whole, uncut_item
-from faces_jobs.errors import DatabaseError, QueueError, StorageFullError
 from faces_jobs.jobs.stages import Stage
 from faces_jobs.pipeline.cuts import Plan, plan_parts
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.video_reader import VideoReader
 from faces_jobs.worker.holding import Holding
 from faces_jobs.worker.resources import Worker
+from faces_jobs.worker.ringing import ring
 from faces_jobs.worker.source import open_source
 
 _log = logging.getLogger(__name__)
@@ -51,16 +50,6 @@ def uncut(claim: SegmentClaim, worker: Worker, reason: str) -> None:
     _log.warning("read in one after all: %s", reason)
     uncut_item(worker.database, claim, reason)
     ring([claim.segment_id], worker)
-
-
-def ring(segments: list[int], worker: Worker) -> None:
-    """Tell all workers of these. Whom nobody is told of, the sweep finds."""
-    try:
-        for segment_id in segments:
-            worker.queue.ring_segment(segment_id)
-        mark_segments_rung(worker.database, segments)
-    except (QueueError, DatabaseError, StorageFullError) as error:
-        _log.warning("left to the sweep to ring for: %s", error)
 
 
 def _plan(claim: SegmentClaim, worker: Worker, heartbeat: Holding) -> Plan:

@@ -31,13 +31,14 @@ from faces_jobs.pipeline.cuts import NotCuttableError
 from faces_jobs.worker.backoff import pause_seconds, storage_pause_seconds
 from faces_jobs.worker.binding import bind
 from faces_jobs.worker.bundle import Outcome, work_bundle
-from faces_jobs.worker.cutting import cut, ring, uncut
+from faces_jobs.worker.cutting import cut, uncut
 from faces_jobs.worker.drawing import draw
 from faces_jobs.worker.finding import find
 from faces_jobs.worker.finish import finish_job
 from faces_jobs.worker.heartbeat import StopRequestedError
 from faces_jobs.worker.linking import link
 from faces_jobs.worker.resources import Worker
+from faces_jobs.worker.ringing import ring
 from faces_jobs.worker.whole import work_whole
 
 _STAGES = {Stage.FIND: find, Stage.LINK: link, Stage.DRAW: draw, Stage.BIND: bind}

@@ -13,9 +13,9 @@ from celery import Celery
 
 from faces_jobs.errors import DatabaseError, StorageFullError
 from faces_jobs.queue import JOB_TASK, SEGMENT_TASK
-from faces_jobs.worker.cutting import ring
 from faces_jobs.worker.finish import finish_job
 from faces_jobs.worker.resources import Worker
+from faces_jobs.worker.ringing import ring
 from faces_jobs.worker.rung import answer_bell
 
 _log = logging.getLogger(__name__)

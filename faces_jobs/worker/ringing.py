@@ -1,0 +1,21 @@
+"""Rings for segments: tells the workers that there is work, and remembers that they were told."""
+
+from __future__ import annotations
+
+import logging
+
+from faces_jobs.db.overdue import mark_segments_rung
+from faces_jobs.errors import DatabaseError, QueueError, StorageFullError
+from faces_jobs.worker.resources import Worker
+
+_log = logging.getLogger(__name__)
+
+
+def ring(segments: list[int], worker: Worker) -> None:
+    """Tell all workers of these. Whom nobody is told of, the sweep finds."""
+    try:
+        for segment_id in segments:
+            worker.queue.ring_segment(segment_id)
+        mark_segments_rung(worker.database, segments)
+    except (QueueError, DatabaseError, StorageFullError) as error:
+        _log.warning("left to the sweep to ring for: %s", error)
