@@ -147,8 +147,8 @@ def _at_exports(arrive: Arrive) -> None:
 
     _wrap(
         finish,
-        "record",
-        lambda _worker, files, _write: arrive(Piece("jobs", files.job_id, files.token)),
+        "record_exports",
+        lambda _database, claim, _artifacts: arrive(Piece("jobs", claim.job_id, claim.token)),
     )
 
 
