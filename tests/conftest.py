@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,14 @@ from tests.shared import made_once
 
 
 def pytest_configure() -> None:
-    """Give property tests no deadline: a busy machine is no finding."""
+    """Give property tests no deadline, a busy machine is no finding; and let Ctrl-C be heard.
+
+    In the background of a script (`make test &`) it is ignored, by what is started there as well.
+    """
     hypothesis.settings.register_profile("patient", deadline=None)
     hypothesis.settings.load_profile("patient")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)
