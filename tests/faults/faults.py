@@ -64,12 +64,12 @@ def _killed(scene: Scene) -> float:
 
 
 def _stopped_past_its_lease(scene: Scene) -> float:
-    scene.victim.send(signal.SIGSTOP)
+    scene.victim.freeze()
     # Its heart may be writing, and on SQLite nobody else could: that is a fault of its own.
     while not scene.place.site.is_writable(scene.place.settings):
         scene.victim.send(signal.SIGCONT)
         time.sleep(0.05)
-        scene.victim.send(signal.SIGSTOP)
+        scene.victim.freeze()
     struck = time.monotonic()
     scene.wait_until_recovered()
     scene.victim.send(signal.SIGCONT)
@@ -78,7 +78,7 @@ def _stopped_past_its_lease(scene: Scene) -> float:
 
 
 def _stopped_for_a_while(scene: Scene) -> float:
-    scene.victim.send(signal.SIGSTOP)
+    scene.victim.freeze()
     time.sleep(OUTAGE_SECONDS)
     scene.victim.send(signal.SIGCONT)
     scene.victim.go()

@@ -140,6 +140,18 @@ class Actor:
             with suppress(ProcessLookupError):  # it ended in this very moment
                 os.killpg(self._pid, number)
 
+    def freeze(self) -> None:
+        """Stop it, and wait until each of its threads stands still.
+
+        One that is in a call of the kernel, as for a file's lock, ends that call first.
+        """
+        self.send(signal.SIGSTOP)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not all(_stands_still(task) for task in Path(f"/proc/{self._pid}/task").iterdir()):
+            if time.monotonic() > deadline:
+                raise NotInTimeError(f"the {self.kind} process does not stand still")
+            time.sleep(0.01)
+
     def wait(self, seconds: float = PATIENCE_SECONDS) -> int:
         """Wait for its end. Its exit code; of one that was killed, less than nought.
 
@@ -196,3 +208,11 @@ def _readable(descriptor: int, seconds: float) -> bool:
     waiting = select.poll()
     waiting.register(descriptor, select.POLLIN)
     return bool(waiting.poll(seconds * 1000))
+
+
+def _stands_still(task: Path) -> bool:
+    """Whether a thread is stopped; the state comes behind the name, which is in brackets."""
+    try:
+        return (task / "stat").read_text().rpartition(")")[2].split()[0] in "TtZX"
+    except FileNotFoundError:  # it ended in this very moment
+        return True
