@@ -10,6 +10,7 @@ open jobs alone, and so costs a look for each owner that has any, however long t
 
 from __future__ import annotations
 
+import time
 from functools import lru_cache, partial
 from typing import Any
 
@@ -38,30 +39,43 @@ from faces_jobs.jobs.status import ACTIVE_JOBS, SegmentStatus
 
 # Of workers that want the same segment at once, one gets it and the others ask again.
 MOST_TRIES = 100
+PATIENCE_SECONDS = 1.0
+PAUSE_SECONDS = 0.05
 
 
 def claim_next(
     database: Database, *, worker: str, lease_seconds: float, max_attempts: int
 ) -> SegmentClaim | None:
-    """Take the segment whose turn it is. None: no segment is free."""
+    """Take the segment whose turn it is. None: no segment is free.
+
+    Of PostgreSQL's rows one may be locked, most often for a moment by who rang for it and writes
+    that down: as long as no other is free it is asked for again, up to a second. Else the bell
+    would be spent, and the segment would wait until the next.
+    """
+    ends_at = time.monotonic() + PATIENCE_SECONDS
     tried: list[int] = []
     for _ in range(MOST_TRIES):
         with database.begin() as session:
             question = next_segment(max_attempts, but_some=bool(tried))
             segment_id = session.scalar(question, {"tried": tried} if tried else {})
-            if segment_id is None:
-                return None
-            claim = take_segment(
-                session,
-                segment_id,
-                worker=worker,
-                lease_seconds=lease_seconds,
-                max_attempts=max_attempts,
-            )
-            if claim is not None:
-                _remember_turn(session, claim.job_id)
-                return claim
+            if segment_id is not None:
+                claim = take_segment(
+                    session,
+                    segment_id,
+                    worker=worker,
+                    lease_seconds=lease_seconds,
+                    max_attempts=max_attempts,
+                )
+                if claim is not None:
+                    _remember_turn(session, claim.job_id)
+                    return claim
+        if segment_id is not None:
             tried.append(segment_id)
+        elif tried and time.monotonic() < ends_at:
+            tried.clear()
+            time.sleep(PAUSE_SECONDS)
+        else:
+            return None
     return None
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import pytest
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import event, insert, select, text, update
 
 from faces_jobs import results as questions
 from faces_jobs.db.claims import SegmentClaim, lock_claim
@@ -30,6 +33,7 @@ from tests.factories import StoredJob, claimed, results, stored_job
 from tests.integration.races import at_once
 from tests.integration.stored_states import expire
 from tests.integration.workbench import Bench
+from tests.services import PATIENCE_SECONDS
 
 LOW, HIGH = JobSpec(priority="low"), JobSpec(priority="high")
 
@@ -274,6 +278,28 @@ def test_a_segment_whose_worker_writes_just_now_keeps_nobody_from_the_others(
             assert job_taken(database) is None
             assert fail_poison(database, max_attempts=1, limit=9) == (0, [])
         assert job_taken(database) == slow.id
+
+
+def test_a_segment_that_is_locked_for_a_moment_is_taken_by_who_was_rung_for(
+    postgres_database_url: str,
+) -> None:
+    """Who rang writes that down; a worker that was quicker heard the bell for nothing."""
+    with open_database(postgres_database_url) as database, ThreadPoolExecutor(1) as worker:
+        job = stored_job(database)
+        met = Event()
+
+        def watch(*details: Any) -> None:
+            if "SKIP LOCKED" in details[2]:
+                met.set()
+
+        event.listen(database.engine, "after_cursor_execute", watch)
+        with database.begin() as ringing:
+            ringing.execute(
+                update(SegmentRow).where(SegmentRow.job_id == job.id).values(last_rung_at=1.0)
+            )
+            answer = worker.submit(job_taken, database)
+            assert met.wait(PATIENCE_SECONDS)
+        assert answer.result() == job.id
 
 
 def test_who_rings_for_a_job_waits_for_nobody_who_holds_its_segments(
