@@ -21,11 +21,10 @@ from faces_jobs.errors import NotFoundError
 from faces_jobs.jobs.documents import FaceDocument, JobDocument
 from faces_jobs.jobs.labels import HEADS
 from faces_jobs.jobs.spec import JobSpec
+from faces_jobs.jobs.spreadsheets import as_cell
 from faces_jobs.settings import Settings
 
 Answer = TypeVar("Answer")
-# As in the tables of a job (`sinks/exports.py`, which needs the worker's packages).
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def begun(answers: Iterator[Answer]) -> Iterator[Answer]:
@@ -215,11 +214,6 @@ def _print_job(client: Client, job: JobDocument) -> None:
     console.print(tables.table_of_items(client.items(job.id), width=console.width))
 
 
-def _cell(text: str) -> str:
-    """A name as the tables of a job have it: spreadsheets take none for a formula."""
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
-
-
 def _print_csv(found: Iterator[FaceDocument]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     head_columns = [column for head in HEADS for column in (head, f"{head}_probability")]
@@ -229,7 +223,7 @@ def _print_csv(found: Iterator[FaceDocument]) -> None:
     )
     for face in found:
         box = face.box
-        row: list[object] = [face.job_id, _cell(face.item_name), face.frame_index, face.time_ms]
+        row: list[object] = [face.job_id, as_cell(face.item_name), face.frame_index, face.time_ms]
         row += [face.track, box.left, box.top, box.right, box.bottom, face.score]
         for head in HEADS:
             attribute = face.attributes.get(head)

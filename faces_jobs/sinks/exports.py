@@ -18,11 +18,10 @@ import pyarrow.parquet as pq
 
 from faces_jobs.jobs.labels import HEADS
 from faces_jobs.jobs.records import Attributes, FaceRecord, TrackRecord
+from faces_jobs.jobs.spreadsheets import as_cell
 
 SCHEMA_VERSION = 1
 ROWS_A_GROUP = 20_000
-# A spreadsheet takes a text cell that begins so for a formula; a quote before it makes it text.
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 Value = str | int | float | None
 Row = list[Value]
@@ -152,9 +151,7 @@ _FACE_WRITERS: Mapping[str, Callable[[Path], AbstractContextManager[Write]]] = {
 
 
 def _cell(value: Value) -> Value:
-    if isinstance(value, str) and value.startswith(FORMULA_STARTS):
-        return f"'{value}"
-    return value
+    return as_cell(value) if isinstance(value, str) else value
 
 
 def _groups(rows: Iterator[Row]) -> Iterator[list[Row]]:
