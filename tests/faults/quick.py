@@ -46,13 +46,10 @@ ON_SEVERAL_MACHINES = [
     ("kill -9", FINALISE),
     ("kill -9", WEBHOOK),
     ("stop past the lease, then go on", FINALISE),
-    ("stop past the lease, then go on", RECORD),  # kept its rows locked for two minutes
     ("TERM twice", MID_SEGMENT),
     ("broker killed for 4 s", ACCEPT),  # kept a worker deaf, once in three times
-    ("broker killed for 4 s", FIRST_FRAME),
     ("broker restarted, empty", ENCODE),
     ("broker slow by 0.4 s", CLAIM),
-    ("messages five times, shuffled", FIRST_FRAME),
     ("database restarted, 4 s away", FINALISE),
     ("connections terminated", DRAW),
     ("database read-only for 4 s", EXPORTS),
