@@ -1,4 +1,4 @@
-"""The quick set: every fault once, and every point struck by the hardest of them, on one site."""
+"""The quick set: every fault, and every point of a job's life, at least once, on one site."""
 
 from __future__ import annotations
 
@@ -22,13 +22,10 @@ from tests.faults.points import (
 )
 
 ON_ONE_MACHINE = [
-    ("kill -9", CLAIM),
     ("kill -9", MID_SEGMENT),
-    ("kill -9", ENCODE),
     ("kill -9", DRAW),
     ("kill -9", EXPORTS),
     ("kill -9", RECORD),
-    ("stop past the lease, then go on", MID_SEGMENT),
     ("stop for 4 s", RECORD),
     ("TERM", DRAW),
     ("memory limit", MID_SEGMENT),
@@ -42,7 +39,6 @@ ON_ONE_MACHINE = [
 ON_SEVERAL_MACHINES = [
     ("kill -9", ACCEPT),
     ("kill -9", FIRST_FRAME),
-    ("kill -9", LINK),
     ("kill -9", FINALISE),
     ("kill -9", WEBHOOK),
     ("stop past the lease, then go on", FINALISE),
