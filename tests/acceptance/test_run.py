@@ -286,7 +286,9 @@ def screen(tmp_path: Path) -> Iterator[Screen]:
     with (
         (tmp_path / "xvfb.log").open("wb") as log,
         subprocess.Popen(
-            ["Xvfb", "-displayfd", str(writer), "-screen", "0", "1400x900x24", "-nolisten", "tcp"],
+            # It would begin anew when its last client goes, which is xdotool each time that it has
+            # looked for the window; and refuse who comes meanwhile.
+            ["Xvfb", "-noreset", "-displayfd", str(writer), "-screen", "0", "1400x900x24"],
             pass_fds=[writer],
             stderr=log,
         ) as server,

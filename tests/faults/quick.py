@@ -23,7 +23,6 @@ from tests.faults.points import (
 
 ON_ONE_MACHINE = [
     ("kill -9", MID_SEGMENT),
-    ("kill -9", DRAW),
     ("kill -9", EXPORTS),
     ("kill -9", RECORD),
     ("stop for 4 s", RECORD),
@@ -39,7 +38,6 @@ ON_ONE_MACHINE = [
 ON_SEVERAL_MACHINES = [
     ("kill -9", ACCEPT),
     ("kill -9", FIRST_FRAME),
-    ("kill -9", FINALISE),
     ("kill -9", WEBHOOK),
     ("stop past the lease, then go on", FINALISE),
     ("TERM twice", MID_SEGMENT),
