@@ -41,6 +41,11 @@ def server(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> I
 def job(server: RunningWeb, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A job with two tracks of six faces: a woman's and a man's."""
     photo = tmp_path_factory.mktemp("photo") / "clip.png"
+    return finished_job(server, photo)
+
+
+def finished_job(server: RunningWeb, photo: Path) -> str:
+    """Make a photograph there, submit it, and end its job with the rows of `worked`."""
     photo.write_bytes(png())
     with Client(server.url) as client:
         job_id = client.submit_files([(photo.name, photo)], {}).id
@@ -196,14 +201,9 @@ def test_an_empty_key_is_refused(server: RunningWeb, tmp_path: Path) -> None:
 
 
 def test_a_spreadsheet_takes_no_name_for_a_formula(server: RunningWeb, tmp_path: Path) -> None:
-    photo = tmp_path / "=1+1.png"
-    photo.write_bytes(png())
+    job_id = finished_job(server, tmp_path / "=1+1.png")
+    done = faces_jobs(server, "faces", job_id)
     with Client(server.url) as client:
-        job_id = client.submit_files([(photo.name, photo)], {}).id
-        settings = Settings(data_folder=server.data)
-        with open_database(settings.database) as database:
-            worked.finish(database, open_storage(settings), job_id)
-        done = faces_jobs(server, "faces", job_id)
         client.delete(job_id)
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert {row["item"] for row in rows} == {"'=1+1.png"}
