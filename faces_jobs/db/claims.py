@@ -58,20 +58,17 @@ class JobClaim:
 
 def mine(claim: SegmentClaim) -> ColumnElement[bool]:
     """The fence: true of the segment's row only while this claim holds."""
-    return and_(
-        SegmentRow.id == claim.segment_id,
-        SegmentRow.lease_token == claim.token,
-        SegmentRow.status == SegmentStatus.RUNNING,
-    )
+    return and_(SegmentRow.id == claim.segment_id, _is_held_under(claim.token))
 
 
 def all_mine(bundle: Bundle) -> ColumnElement[bool]:
     """The fence of claims that share a token: true of those rows whose claim holds."""
-    return and_(
-        SegmentRow.id.in_([claim.segment_id for claim in bundle]),
-        SegmentRow.lease_token == bundle[0].token,
-        SegmentRow.status == SegmentStatus.RUNNING,
-    )
+    ours = SegmentRow.id.in_([claim.segment_id for claim in bundle])
+    return and_(ours, _is_held_under(bundle[0].token))
+
+
+def _is_held_under(token: str) -> ColumnElement[bool]:
+    return and_(SegmentRow.lease_token == token, SegmentRow.status == SegmentStatus.RUNNING)
 
 
 def mine_to_finish(claim: JobClaim) -> ColumnElement[bool]:
