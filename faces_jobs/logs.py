@@ -14,8 +14,8 @@ _about: ContextVar[tuple[tuple[str, object], ...]] = ContextVar("about", default
 
 
 @contextmanager
-def about(**what: object) -> Iterator[None]:
-    """Say in every line of this block what it is about: `about(job=..., segment=...)`.
+def log_context(**what: object) -> Iterator[None]:
+    """Say in every line of this block what it is about: `log_context(job=..., segment=...)`.
 
     A thread begins with nothing of it: start it in `contextvars.copy_context()`.
     """

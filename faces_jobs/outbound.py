@@ -54,14 +54,14 @@ _NOT_PUBLIC_6 = tuple(
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class AddressPolicy:
     """Where deliveries may go."""
 
     networks: tuple[IpNetwork, ...]  # allowed though they are not public
     ports: frozenset[int] | None  # None: any
 
     @classmethod
-    def of(cls, settings: Settings) -> Reach:
+    def of(cls, settings: Settings) -> AddressPolicy:
         """What the settings allow."""
         return cls(settings.webhook_network_list, settings.webhook_port_set)
 
@@ -91,21 +91,23 @@ def check_webhook(url: str, settings: Settings) -> None:
             {"webhook": "this server sends none: its FACES_JOBS_WEBHOOK_SECRET is not set"}
         )
     try:
-        _checked_parts(url, Reach.of(settings))
+        _checked_parts(url, AddressPolicy.of(settings))
     except WebhookError as error:
         raise OptionsError({"webhook": str(error)}) from error
 
 
-def post(url: str, body: bytes, headers: Mapping[str, str], *, reach: Reach, seconds: float) -> int:
+def post(
+    url: str, body: bytes, headers: Mapping[str, str], *, policy: AddressPolicy, seconds: float
+) -> int:
     """Send a body and return the status of the answer. `seconds` bound all of it together.
 
     Raises:
         WebhookError: the address may not be reached, or nothing answered in time.
     """
-    parts = _checked_parts(url, reach)
+    parts = _checked_parts(url, policy)
     host = parts.hostname or ""
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    backend = _CheckedBackend(reach, deadline=time.monotonic() + seconds)
+    backend = _CheckedBackend(policy, deadline=time.monotonic() + seconds)
     sent = {
         "Host": parts.netloc,
         "User-Agent": USER_AGENT,
@@ -146,24 +148,24 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, reach: Reach, sec
         raise WebhookError("the connection broke off, or what answered is no HTTP") from error
 
 
-def _checked_parts(url: str, reach: Reach) -> Any:
+def _checked_parts(url: str, policy: AddressPolicy) -> Any:
     try:
         parts = split_webhook_url(url)
     except ValueError as error:
         raise WebhookError(str(error)) from error
     port = port_of(parts)
-    if reach.ports is not None and port not in reach.ports:
+    if policy.ports is not None and port not in policy.ports:
         raise WebhookError(f"port {port} is not among those that webhooks may use")
     try:
         literal = ipaddress.ip_address(parts.hostname or "")
     except ValueError:
         return parts
-    if not reach.allows(literal):
+    if not policy.allows(literal):
         raise _refused()
     return parts
 
 
-def _resolve(host: str, port: int, reach: Reach) -> list[str]:
+def _resolve(host: str, port: int, policy: AddressPolicy) -> list[str]:
     """The addresses of a name that may be connected to.
 
     Raises:
@@ -174,7 +176,7 @@ def _resolve(host: str, port: int, reach: Reach) -> list[str]:
     except (OSError, UnicodeError) as error:
         raise WebhookError("its name is not known") from error
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-    allowed = [text for text in addresses if reach.allows(ipaddress.ip_address(text))]
+    allowed = [text for text in addresses if policy.allows(ipaddress.ip_address(text))]
     if not allowed:
         raise _refused()
     return allowed
@@ -197,8 +199,8 @@ def _swallow(chunks: Iterable[bytes]) -> None:
 class _CheckedBackend(httpcore.NetworkBackend):
     """Opens connections to judged addresses only, whatever name stands in the URL."""
 
-    def __init__(self, reach: Reach, *, deadline: float) -> None:
-        self._reach = reach
+    def __init__(self, policy: AddressPolicy, *, deadline: float) -> None:
+        self._reach = policy
         self._deadline = deadline
         self._sockets = httpcore.SyncBackend()
 

@@ -17,8 +17,8 @@ from faces_jobs.db.processes import (
     GpuMemory,
     Process,
     ProcessKind,
-    forget_process,
-    tell_of_process,
+    delete_process,
+    record_heartbeat,
 )
 from faces_jobs.db.session import Database
 from faces_jobs.errors import DatabaseError, StorageFullError
@@ -83,14 +83,14 @@ class Presence:
                 break
         self._tell()  # the last counts
         try:
-            forget_process(self._database, self._process.name)
+            delete_process(self._database, self._process.name)
         except (DatabaseError, StorageFullError) as error:
             _log.warning("this process's row is left for the sweep: %s", error)
 
     def _tell(self) -> None:
         counts = self._counters.take()
         try:
-            tell_of_process(self._database, replace(self._process, gpu=self._gpu()), counts)
+            record_heartbeat(self._database, replace(self._process, gpu=self._gpu()), counts)
         except (DatabaseError, StorageFullError) as error:
             self._counters.give_back(counts)
             if not self._silenced:  # once, not every few seconds of an outage

@@ -75,7 +75,7 @@ class CeleryQueue:
     def depth(self) -> int:
         """See `Queue`."""
         try:
-            with told_when_silent(), self.app.connection_for_write() as connection:
+            with raising_queue_error(), self.app.connection_for_write() as connection:
                 declared = connection.default_channel.queue_declare(QUEUE_NAME, passive=True)
                 return int(declared.message_count)
         except ChannelError:  # no such queue yet: no worker ever listened, nothing was ever sent
@@ -86,7 +86,7 @@ class CeleryQueue:
         self.app.close()
 
     def _send(self, task: str, argument: int | str) -> None:
-        with told_when_silent():
+        with raising_queue_error():
             self.app.send_task(
                 task, args=[argument], queue=QUEUE_NAME, ignore_result=True, retry=False
             )
@@ -99,7 +99,7 @@ class CeleryQueue:
 
 
 @contextmanager
-def told_when_silent() -> Iterator[None]:
+def raising_queue_error() -> Iterator[None]:
     """Turn what a transport raises when its broker does not answer into QueueError."""
     try:
         yield

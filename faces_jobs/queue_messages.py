@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from celery import Celery
 
-from faces_jobs.queue import QUEUE_NAME, told_when_silent
+from faces_jobs.queue import QUEUE_NAME, raising_queue_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class BrokerMessages:
 
     @contextmanager
     def _channel(self) -> Iterator[Any]:
-        with told_when_silent(), self._app.connection_for_read() as connection:
+        with raising_queue_error(), self._app.connection_for_read() as connection:
             yield connection.default_channel
 
 

@@ -11,15 +11,15 @@ import logging
 from collections.abc import Callable, Sequence
 
 from faces_jobs.db.artifacts import is_visible
-from faces_jobs.db.comparison import existing_jobs, live_tokens
 from faces_jobs.db.deletion import (
     OpenDeletion,
     delete_rows,
     expired_jobs,
     open_deletions,
-    record_look,
+    record_check,
     rows_left,
 )
+from faces_jobs.db.reconcile_queries import existing_jobs, live_tokens
 from faces_jobs.db.session import Database
 from faces_jobs.db.tokens import is_token_of
 from faces_jobs.errors import NotFoundError, StorageError
@@ -76,7 +76,7 @@ def complete_deletion(deletion: OpenDeletion, *, database: Database, storage: St
     problem = _what_remains(deletion, database, storage)
     if problem is not None and removed.error is not None:
         problem = f"{problem}: {removed.error}"
-    record_look(database, deletion, files=removed.files, bytes_=removed.bytes, problem=problem)
+    record_check(database, deletion, files=removed.files, bytes_=removed.bytes, problem=problem)
     if problem is None:
         _log.info("job %s is deleted: no row and no file of it remain", deletion.job_id)
     else:

@@ -78,7 +78,7 @@ class Place:
         found = [one["Key"] for page in pages for one in page.get("Contents", ())]
         return sorted(key.removeprefix(f"{self.prefix}/") for key in found)
 
-    def half_made(self) -> list[str]:
+    def pending_uploads(self) -> list[str]:
         """Keys of uploads in parts that were begun and not ended, likewise."""
         answer = self.server.client.list_multipart_uploads(Bucket=BUCKET, Prefix=f"{self.prefix}/")
         return sorted(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from faces_jobs.cli.extras import needing_packages
-from faces_jobs.cli.training_parts import (
+from faces_jobs.cli.training_options import (
     DETECTOR,
     data_option,
     detector_option,
@@ -36,7 +36,7 @@ Tables = Callable[[Sequence[Any]], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class EvaluateOptions:
     """What the user asked for."""
 
     model: str
@@ -90,8 +90,8 @@ def evaluate(
     the recall of each label with 95 % intervals, how honest the probabilities are, and figures
     by size of the face and by group of people.
     """
-    wish = Wish(max_pixels=settings.max_pixels, **arguments)
-    refuse_other_labels(wish.model, wish.labels)
+    options = EvaluateOptions(max_pixels=settings.max_pixels, **arguments)
+    refuse_other_labels(options.model, options.labels)
     with needing_packages():
         from faces_jobs_models.catalog import open_catalog
 
@@ -100,38 +100,38 @@ def evaluate(
             models_folder=models_path or settings.models_folder,
             detector=detector or settings.detector,
         ) as catalog:
-            of_one = _detector if wish.model == DETECTOR else _classifier
-            entries, tables = of_one(wish, catalog)
-            if wish.out is not None:
-                wish.out.mkdir(parents=True, exist_ok=True)
-                (wish.out / "figures.json").write_text(json.dumps(entries, indent=1) + "\n")
+            of_one = _detector if options.model == DETECTOR else _classifier
+            entries, tables = of_one(options, catalog)
+            if options.out is not None:
+                options.out.mkdir(parents=True, exist_ok=True)
+                (options.out / "figures.json").write_text(json.dumps(entries, indent=1) + "\n")
             if card:
-                _write_card(wish, catalog, entries, tables)
+                _write_card(options, catalog, entries, tables)
     click.echo(json.dumps(entries, indent=2) if as_json else tables(entries).rstrip())
 
 
-def _classifier(wish: Wish, catalog: Catalog) -> tuple[list[Any], Tables]:
-    from faces_jobs_models.training.answers import Advance, Wanted
+def _classifier(options: EvaluateOptions, catalog: Catalog) -> tuple[list[Any], Tables]:
     from faces_jobs_models.training.measure import DEFAULT_VARIANT, measure
+    from faces_jobs_models.training.predictions import Advance, Selection
     from faces_jobs_models.training.readers import open_data
     from faces_jobs_models.training.tables import tables_of
 
     skipped: Counter[str] = Counter()
-    data_sets = open_data(wish.data, labels=wish.labels, skipped=skipped)
+    data_sets = open_data(options.data, labels=options.labels, skipped=skipped)
     entries: list[Entry] = []
     of_training = measured = 0
     with progress_bar() as bar:
 
         def begin(name: str) -> Advance:
-            return partial(bar.advance, bar.add_task(name, total=wish.limit))
+            return partial(bar.advance, bar.add_task(name, total=options.limit))
 
         for one in measure(
             catalog,
-            wish.model,
+            options.model,
             data_sets,
-            labels=wish.labels,
-            wanted=Wanted(
-                held_out_only=wish.held_out, limit=wish.limit, max_pixels=wish.max_pixels
+            labels=options.labels,
+            wanted=Selection(
+                held_out_only=options.held_out, limit=options.limit, max_pixels=options.max_pixels
             ),
             skipped=skipped,
             begin=begin,
@@ -139,34 +139,33 @@ def _classifier(wish: Wish, catalog: Catalog) -> tuple[list[Any], Tables]:
             entries += one.entries
             measured += len(one.answers)
             of_training += one.answers.of_training
-            if wish.out is not None:
-                from faces_jobs_models.training.pictures import draw_measured
+            if options.out is not None:
+                from faces_jobs_models.training.measurement_plots import draw_measured
 
-                draw_measured(wish.out, one)
+                draw_measured(options.out, one)
     _tell_skipped(skipped)
     if not entries:
         raise DataLayoutError(
-            f"No face in {wish.data} has a known {' or '.join(MODELS[wish.model])}"
-            f"{' and is kept back from training' if wish.held_out else ''} "
+            f"No face in {options.data} has a known {' or '.join(MODELS[options.model])}"
+            f"{' and is kept back from training' if options.held_out else ''} "
             f"(data sets found: {', '.join(one.name for one in data_sets) or 'none'})."
         )
     if of_training:
-        _tell_of_training(wish.model, of_training, measured, "faces")
+        _tell_of_training(options.model, of_training, measured, "faces")
     usual = {
         entry["dataset"] for entry in entries if entry["weights"]["variant"] == DEFAULT_VARIANT
     }
-    if wish.labels == "fer2013" and wish.labels in usual:
+    if options.labels == "fer2013" and options.labels in usual:
         click.echo(
-            f"{wish.model} has no weights that were trained with the labels {wish.labels}: the "
-            "usual ones answered.",
+            f"{options.model} has no weights that were trained with the labels "
+            f"{options.labels}: the usual ones answered.",
             err=True,
         )
     return entries, tables_of
 
 
-def _detector(wish: Wish, catalog: Catalog) -> tuple[list[Any], Tables]:
+def _detector(options: EvaluateOptions, catalog: Catalog) -> tuple[list[Any], Tables]:
     from faces_jobs.jobs.spec import JobSpec
-    from faces_jobs_models.training.answers import Wanted
     from faces_jobs_models.training.detector.measure import (
         TRAINED_ON,
         detector_entry,
@@ -174,27 +173,28 @@ def _detector(wish: Wish, catalog: Catalog) -> tuple[list[Any], Tables]:
         look_at,
     )
     from faces_jobs_models.training.entries import weights_of
+    from faces_jobs_models.training.predictions import Selection
     from faces_jobs_models.training.readers import open_detection_data
 
     detector = catalog.detector()
     entries = []
     skipped: Counter[str] = Counter()
-    data_sets = open_detection_data(wish.data, skipped=skipped)
+    data_sets = open_detection_data(options.data, skipped=skipped)
     for data_set in data_sets:
         before = Counter(skipped)
         with progress_bar() as bar:
             looked = look_at(
                 data_set,
                 detector,
-                wanted=Wanted(
+                wanted=Selection(
                     trained_on=data_set.name == TRAINED_ON,
-                    held_out_only=wish.held_out,
-                    limit=wish.limit,
-                    max_pixels=wish.max_pixels,
+                    held_out_only=options.held_out,
+                    limit=options.limit,
+                    max_pixels=options.max_pixels,
                 ),
                 skipped=skipped,
                 advance=partial(
-                    bar.advance, bar.add_task(data_set.name, total=wish.limit or data_set.n)
+                    bar.advance, bar.add_task(data_set.name, total=options.limit or data_set.n)
                 ),
             )
         if looked.face_count:
@@ -211,7 +211,7 @@ def _detector(wish: Wish, catalog: Catalog) -> tuple[list[Any], Tables]:
     _tell_skipped(skipped)
     if not entries:
         raise DataLayoutError(
-            f"No face of 20 pixels or more is marked in {wish.data} "
+            f"No face of 20 pixels or more is marked in {options.data} "
             f"(data sets found: {', '.join(one.name for one in data_sets)})."
         )
     of_training = sum(entry["of_training"] for entry in entries)
@@ -235,7 +235,9 @@ def _tell_skipped(skipped: Counter[str]) -> None:
             click.echo(f"left out: {count} x {reason}", err=True)
 
 
-def _write_card(wish: Wish, catalog: Catalog, entries: list[Any], tables: Tables) -> None:
+def _write_card(
+    options: EvaluateOptions, catalog: Catalog, entries: list[Any], tables: Tables
+) -> None:
     from faces_jobs_models.training.cards import write_card
 
     seen = sum(entry.get("of_training", 0) for entry in entries)
@@ -243,11 +245,11 @@ def _write_card(wish: Wish, catalog: Catalog, entries: list[Any], tables: Tables
         raise click.UsageError(
             f"A card holds no figures of the {seen} faces that training uses: add --held-out."
         )
-    folder = catalog.record(wish.model).folder
+    folder = catalog.record(options.model).folder
     card = write_card(folder, entries, tables)
-    if wish.model != DETECTOR:
+    if options.model != DETECTOR:
         from faces_jobs_models.training.known_failures import write_known_failures
 
-        (classifier,) = catalog.classifiers([wish.model])
+        (classifier,) = catalog.classifiers([options.model])
         write_known_failures(folder, classifier, catalog.detector())
     click.echo(f"written: {card}", err=True)

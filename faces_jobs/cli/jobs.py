@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from faces_jobs.cli import exits, tables
-from faces_jobs.cli.files_below import files_below
+from faces_jobs.cli.folder_files import files_in_folder
 from faces_jobs.cli.options import filter_options, given_options, query_of, spec_options
 from faces_jobs.client import Client
 from faces_jobs.errors import NotFoundError
@@ -191,7 +191,7 @@ def delete(settings: Settings, *, job_id: str, yes: bool) -> None:
 def _files_below(paths: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
     for path in paths:
         if path.is_dir():
-            for name, file in files_below(path):
+            for name, file in files_in_folder(path):
                 yield f"{path.resolve().name}/{name}", file
         else:
             yield path.name, path

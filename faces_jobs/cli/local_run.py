@@ -18,12 +18,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from faces_jobs.cli.copy_names import copy_name
-from faces_jobs.cli.files_below import files_below
+from faces_jobs.cli.folder_files import files_in_folder
 from faces_jobs.cores import lanes_of
 from faces_jobs.errors import DeviceError, FacesJobsError, ModelError, NoVideoError
 from faces_jobs.jobs.damage import damage_text
 from faces_jobs.jobs.records import FaceRecord, TrackRecord
-from faces_jobs.logs import about
+from faces_jobs.logs import log_context
 from faces_jobs.pipeline.analysis import Analysis
 from faces_jobs.pipeline.camera import CameraReader
 from faces_jobs.pipeline.frames import open_frames
@@ -41,7 +41,7 @@ from faces_jobs.submit.names import normal_name
 from faces_jobs_models.catalog import Catalog
 
 if TYPE_CHECKING:
-    from faces_jobs.cli.run import Wanted
+    from faces_jobs.cli.run import RunOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Outcome:
     undone: str = ""
 
 
-def run_files(wanted: Wanted, catalog: Catalog, console: Console) -> Outcome:
+def run_files(wanted: RunOptions, catalog: Catalog, console: Console) -> Outcome:
     """Work through the inputs; a bad file is told and does not stop the others.
 
     The tables are written whatever ends the run, of all inputs that came to something.
@@ -97,7 +97,7 @@ def _work_on(run: _Run, name: str, path: Path, *, max_pixels: int) -> _Ended:
     """Work on one input; the reason is told where it comes to nothing."""
     shown = normal_name(name)
     try:
-        with about(file=shown), open_frames(path, max_pixels=max_pixels) as reader:
+        with log_context(file=shown), open_frames(path, max_pixels=max_pixels) as reader:
             return _Ended(cut_at=run.work_on(name, reader, source=path))
     except (DeviceError, ModelError):
         raise
@@ -108,7 +108,7 @@ def _work_on(run: _Run, name: str, path: Path, *, max_pixels: int) -> _Ended:
         return _Ended(failed=True)
 
 
-def run_camera(wanted: Wanted, catalog: Catalog, console: Console) -> Outcome:
+def run_camera(wanted: RunOptions, catalog: Catalog, console: Console) -> Outcome:
     """Record and annotate what the webcam sees until `q`, Ctrl-C, or the camera goes away."""
     with _opened_run(wanted, catalog, console) as run, CameraReader(wanted.camera) as camera:
         run.work_on(wanted.video_name, camera, source=None)
@@ -117,7 +117,7 @@ def run_camera(wanted: Wanted, catalog: Catalog, console: Console) -> Outcome:
 
 
 @contextmanager
-def _opened_run(wanted: Wanted, catalog: Catalog, console: Console) -> Iterator[_Run]:
+def _opened_run(wanted: RunOptions, catalog: Catalog, console: Console) -> Iterator[_Run]:
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -138,7 +138,7 @@ class _Run:
     """Everything that the inputs of one `run` share."""
 
     def __init__(
-        self, wanted: Wanted, catalog: Catalog, bar: Progress, opened: ExitStack, spools: Path
+        self, wanted: RunOptions, catalog: Catalog, bar: Progress, opened: ExitStack, spools: Path
     ) -> None:
         self._wanted = wanted
         self._catalog = catalog
@@ -250,6 +250,6 @@ def _files_below(inputs: Path, *, leave_out: Path) -> Iterator[tuple[str, Path]]
         yield inputs.name, inputs
         return
     outputs = leave_out.resolve()
-    for name, path in files_below(inputs):
+    for name, path in files_in_folder(inputs):
         if outputs not in path.resolve().parents:
             yield name, path

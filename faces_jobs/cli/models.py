@@ -12,12 +12,12 @@ import click
 from faces_jobs.cli import exits, tables
 from faces_jobs.cli.extras import needing_packages
 from faces_jobs.cli.models_fetch import fetch
-from faces_jobs.cli.training_parts import data_option, models_path_option
+from faces_jobs.cli.training_options import data_option, models_path_option
 from faces_jobs.errors import ModelError
 from faces_jobs.settings import Settings
 
 if TYPE_CHECKING:
-    from faces_jobs_models.describing import Description
+    from faces_jobs_models.descriptions import Description
 
 
 @click.group()
@@ -36,7 +36,7 @@ def list_models(settings: Settings, *, models_path: Path | None, as_json: bool) 
     """List every network with its version, size, figures and purpose."""
     with needing_packages():
         from faces_jobs_models.catalog import open_catalog
-        from faces_jobs_models.describing import describe
+        from faces_jobs_models.descriptions import describe
 
         folder = models_path or settings.models_folder
         with open_catalog(
@@ -57,7 +57,7 @@ def verify(settings: Settings, *, models_path: Path | None) -> None:
     problems = 0
     with needing_packages():
         from faces_jobs_models.catalog import open_catalog
-        from faces_jobs_models.describing import describe
+        from faces_jobs_models.descriptions import describe
 
         folder = models_path or settings.models_folder
         with open_catalog(

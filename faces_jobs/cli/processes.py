@@ -16,8 +16,8 @@ from faces_jobs.settings import ENVIRONMENT_PREFIX, Settings
 def up(settings: Settings, *, workers: int | None) -> None:
     """Start web, workers and sweep together; one Ctrl-C ends them all."""
     need_extras(settings, "web", "worker")
-    from faces_jobs.cli.deaths import teller
     from faces_jobs.cli.supervisor import Supervisor, prepare_database
+    from faces_jobs.cli.worker_deaths import death_recorder
     from faces_jobs.logs import configure_logs
     from faces_jobs_web.listening import check_address
 
@@ -28,7 +28,7 @@ def up(settings: Settings, *, workers: int | None) -> None:
     # They share this machine's cores, so each has to know how many they are.
     environment = {**os.environ, f"{ENVIRONMENT_PREFIX}WORKERS": str(count)}  # noqa: TID251 (handed down whole)
     with Supervisor.started(
-        workers=count, environment=environment, tell_death=teller(settings)
+        workers=count, environment=environment, tell_death=death_recorder(settings)
     ) as supervisor:
         supervisor.wait()
 

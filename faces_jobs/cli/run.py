@@ -117,7 +117,7 @@ def run(settings: Settings, /, **arguments: Any) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class RunOptions:
     """What the user asked `run` for."""
 
     spec: JobSpec
@@ -133,7 +133,7 @@ class Wanted:
     unsure_below: str  # the setting; what the spec says counts before it
 
 
-def _chosen(arguments: dict[str, Any], settings: Settings, spec: JobSpec) -> Wanted:
+def _chosen(arguments: dict[str, Any], settings: Settings, spec: JobSpec) -> RunOptions:
     if arguments["cuda"] and arguments["device"] not in {None, "cuda"}:
         raise click.UsageError("--cuda and --device contradict each other: give one of them.")
     if arguments["inputs"] and arguments["inputs_path"]:
@@ -149,7 +149,7 @@ def _chosen(arguments: dict[str, Any], settings: Settings, spec: JobSpec) -> Wan
             f"{inputs} lies in the outputs folder, whose files are taken for results: name another "
             "--outputs-path. It may lie below the inputs."
         )
-    return Wanted(
+    return RunOptions(
         spec=spec,
         inputs=inputs,
         outputs=arguments["outputs_path"],

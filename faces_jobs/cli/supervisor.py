@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Self
 
-from faces_jobs.cli.deaths import TellDeath
+from faces_jobs.cli.worker_deaths import RecordDeath
 from faces_jobs.errors import FacesJobsError
 from faces_jobs.settings import Settings
 
@@ -49,7 +49,7 @@ class Supervisor:
         self,
         workers: int,
         environment: Mapping[str, str] | None,
-        tell_death: TellDeath = lambda _pid, _code: None,
+        tell_death: RecordDeath = lambda _pid, _code: None,
     ) -> None:
         names = {"web": "web", **{f"worker {n + 1}": "worker" for n in range(workers)}}
         self._commands = names | {"sweep": "sweep"}
@@ -67,7 +67,7 @@ class Supervisor:
         *,
         workers: int,
         environment: Mapping[str, str] | None = None,
-        tell_death: TellDeath = lambda _pid, _code: None,
+        tell_death: RecordDeath = lambda _pid, _code: None,
     ) -> Iterator[Self]:
         """Start all processes; end them all on the way out, whatever ended the block.
 

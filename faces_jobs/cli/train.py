@@ -12,7 +12,7 @@ import click
 from rich.progress import Progress, TaskID
 
 from faces_jobs.cli.extras import needing_packages
-from faces_jobs.cli.training_parts import (
+from faces_jobs.cli.training_options import (
     DETECTOR,
     data_option,
     detector_option,
@@ -27,7 +27,7 @@ from faces_jobs_models.training.label_choice import LabelChoice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class TrainOptions:
     """What the user asked for."""
 
     model: str
@@ -88,64 +88,66 @@ def train(settings: Settings, /, **arguments: Any) -> None:
     goes on where it was cut off. At the end the folder with the weights is printed. It can be
     copied to a place that FACES_JOBS_MODELS_FOLDER names.
     """
-    wish = Wish(**arguments)
-    _refuse_what_does_not_fit(wish)
-    with needing_packages(), _epochs_bar(wish.model) as bar:
-        if wish.teacher is None:
-            folder = _train_classifier(wish, settings, bar)
+    options = TrainOptions(**arguments)
+    _refuse_what_does_not_fit(options)
+    with needing_packages(), _epochs_bar(options.model) as bar:
+        if options.teacher is None:
+            folder = _train_classifier(options, settings, bar)
         else:
-            folder = _train_detector(wish, wish.teacher, settings, bar)
+            folder = _train_detector(options, options.teacher, settings, bar)
     click.echo(folder)
 
 
-def _refuse_what_does_not_fit(wish: Wish) -> None:
-    if (wish.teacher is not None) != (wish.model == DETECTOR):
+def _refuse_what_does_not_fit(options: TrainOptions) -> None:
+    if (options.teacher is not None) != (options.model == DETECTOR):
         raise click.UsageError("--teacher is for the detector, which learns from one.")
-    refuse_other_labels(wish.model, wish.labels)
-    if wish.model == DETECTOR and (wish.alone or wish.detector is not None):
+    refuse_other_labels(options.model, options.labels)
+    if options.model == DETECTOR and (options.alone or options.detector is not None):
         raise click.UsageError(
-            f"{'--alone' if wish.alone else '--detector'} is for the other models: the detector "
+            f"{'--alone' if options.alone else '--detector'} is for the other models: the detector "
             "learns from what --teacher names."
         )
 
 
-def _train_detector(wish: Wish, teacher: Path, settings: Settings, bar: EpochsBar) -> Path:
+def _train_detector(
+    options: TrainOptions, teacher: Path, settings: Settings, bar: EpochsBar
+) -> Path:
     from faces_jobs_models.training.detector.recipe import RECIPE
     from faces_jobs_models.training.detector.run_recipe import run_detector_recipe
 
-    recipe = replace(RECIPE, epochs=wish.epochs or RECIPE.epochs)
+    recipe = replace(RECIPE, epochs=options.epochs or RECIPE.epochs)
     bar.begin(recipe.epochs)
     return run_detector_recipe(
         recipe,
-        wish.data,
+        options.data,
         teacher=teacher,
-        out=wish.out or settings.data_folder / "training",
-        device=choose_device(wish.device),
-        threads=wish.threads,
+        out=options.out or settings.data_folder / "training",
+        device=choose_device(options.device),
+        threads=options.threads,
         say=bar.say,
         advance=bar.advance,
     )
 
 
-def _train_classifier(wish: Wish, settings: Settings, bar: EpochsBar) -> Path:
+def _train_classifier(options: TrainOptions, settings: Settings, bar: EpochsBar) -> Path:
     from faces_jobs_models.catalog import open_catalog
     from faces_jobs_models.training.run_recipe import recipe_of, run_recipe
 
-    recipe = recipe_of(wish.model, wish.labels, epochs=wish.epochs, alone=wish.alone)
+    recipe = recipe_of(options.model, options.labels, epochs=options.epochs, alone=options.alone)
     bar.begin(recipe.all_epochs)
     with open_catalog(
-        device=wish.device,
+        device=options.device,
         models_folder=settings.models_folder,
-        threads=wish.threads,
-        detector=wish.detector or settings.detector,
+        threads=options.threads,
+        detector=options.detector or settings.detector,
     ) as catalog:
         return run_recipe(
             recipe,
-            wish.data,
-            labels=wish.labels,
-            out=wish.out or settings.data_folder / "training",
+            options.data,
+            labels=options.labels,
+            out=options.out or settings.data_folder / "training",
             device=catalog.device,
-            threads=wish.threads,
+            threads=options.threads,
             detector=catalog.detector(),
             say=bar.say,
             advance=bar.advance,

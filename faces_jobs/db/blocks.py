@@ -28,7 +28,7 @@ def write_block(connection: Connection, job_id: str, faces: Sequence[Placed]) ->
         connection.execute(insert(FACE_BLOCKS), [block_values(job_id, faces)])
 
 
-def forget_blocks(
+def delete_blocks(
     connection: Connection, item_id: int, *, start_frame: int = 0, end_frame: int | None = None
 ) -> None:
     """Delete the rows of an item's faces that are about to be deleted.

@@ -16,12 +16,12 @@ from sqlalchemy.orm import Session
 
 from faces_jobs.db.artifacts import artifact_values
 from faces_jobs.db.blocks import write_block
-from faces_jobs.db.claims import Bundle, SegmentClaim, all_mine, held, lost
+from faces_jobs.db.claims import Bundle, SegmentClaim, are_held_by, claim_lost, on_hold
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.conditions import is_ready, of_active_job
 from faces_jobs.db.jobs import finish_if_last
 from faces_jobs.db.leases import taken_by
-from faces_jobs.db.moves import move_items, past_the_session, sources
+from faces_jobs.db.moves import move_items, sources, without_session_sync
 from faces_jobs.db.outcomes import SegmentResults
 from faces_jobs.db.rows import face_values, model_values, track_values
 from faces_jobs.db.session import Database
@@ -45,7 +45,7 @@ Ended = tuple[SegmentClaim, "SegmentResults | ErrorDocument"]
 _FACTS = ("kind", "format", "width", "height", "duration_ms")
 
 
-def may_lead(claim: SegmentClaim) -> bool:
+def may_lead_bundle(claim: SegmentClaim) -> bool:
     """Whether other images may be taken beside this one.
 
     What was tried before is worked on by itself: it may be what ended its worker.
@@ -53,7 +53,7 @@ def may_lead(claim: SegmentClaim) -> bool:
     return claim.item_kind == "image" and claim.stage is Stage.WHOLE and claim.attempt == 1
 
 
-def take_beside(
+def take_rest_of_bundle(
     database: Database, claim: SegmentClaim, *, worker: str, lease_seconds: float, limit: int
 ) -> list[SegmentClaim]:
     """Take up to `limit` more images of the claim's job that nobody has tried yet."""
@@ -78,7 +78,7 @@ def take_beside(
     with database.begin() as session:
         ids = session.scalars(free).all()
         taken = session.scalars(
-            past_the_session(update(SegmentRow))
+            without_session_sync(update(SegmentRow))
             .where(SegmentRow.id.in_(ids), SegmentRow.status == SegmentStatus.QUEUED)
             .values(**taken_by(worker, token=claim.token, lease_seconds=lease_seconds))
             .returning(SegmentRow.id)
@@ -91,7 +91,7 @@ def take_beside(
         ).all()
         items = [row.ItemRow.id for row in rows]
         begun = move_items(ItemStatus.RUNNING, ItemRow.id.in_(items), started_at=now_seconds())
-        session.execute(past_the_session(begun))
+        session.execute(without_session_sync(begun))
     return [
         replace(
             claim,
@@ -122,8 +122,8 @@ def renew_bundle(
         LeaseLostError: another worker has one of them, or it is no more.
     """
     renewed = (
-        past_the_session(update(SegmentRow))
-        .where(all_mine(bundle))
+        without_session_sync(update(SegmentRow))
+        .where(are_held_by(bundle))
         .values(lease_until=now_seconds() + lease_seconds, peak_memory_bytes=peak_memory_bytes)
         .returning(SegmentRow.id)
     )
@@ -131,7 +131,7 @@ def renew_bundle(
         _check_all(session, bundle, session.scalars(renewed).all())
         status = session.scalar(select(JobRow.status).where(JobRow.id == bundle[0].job_id))
     if status is not None and not status.active:
-        raise held(status)
+        raise on_hold(status)
 
 
 def finish_bundle(database: Database, results: Sequence[Ended]) -> bool:
@@ -145,7 +145,7 @@ def finish_bundle(database: Database, results: Sequence[Ended]) -> bool:
     with database.begin() as session:
         locked = session.scalars(
             select(SegmentRow.id)
-            .where(all_mine(bundle))
+            .where(are_held_by(bundle))
             .order_by(SegmentRow.id)
             .with_for_update(key_share=True)
         ).all()
@@ -168,7 +168,7 @@ def _check_all(session: Session, bundle: Bundle, found: Sequence[int]) -> None:
     there = set(found)
     for claim in bundle:
         if claim.segment_id not in there:
-            raise lost(session, claim)
+            raise claim_lost(session, claim)
 
 
 def _replace_rows(session: Session, by_item: Mapping[int, SegmentResults], job_id: str) -> None:

@@ -56,22 +56,22 @@ class JobClaim:
     attempt: int
 
 
-def mine(claim: SegmentClaim) -> ColumnElement[bool]:
+def is_held_by(claim: SegmentClaim) -> ColumnElement[bool]:
     """The fence: true of the segment's row only while this claim holds."""
-    return and_(SegmentRow.id == claim.segment_id, _is_held_under(claim.token))
+    return and_(SegmentRow.id == claim.segment_id, _is_held_with(claim.token))
 
 
-def all_mine(bundle: Bundle) -> ColumnElement[bool]:
+def are_held_by(bundle: Bundle) -> ColumnElement[bool]:
     """The fence of claims that share a token: true of those rows whose claim holds."""
     ours = SegmentRow.id.in_([claim.segment_id for claim in bundle])
-    return and_(ours, _is_held_under(bundle[0].token))
+    return and_(ours, _is_held_with(bundle[0].token))
 
 
-def _is_held_under(token: str) -> ColumnElement[bool]:
+def _is_held_with(token: str) -> ColumnElement[bool]:
     return and_(SegmentRow.lease_token == token, SegmentRow.status == SegmentStatus.RUNNING)
 
 
-def mine_to_finish(claim: JobClaim) -> ColumnElement[bool]:
+def is_job_held_by(claim: JobClaim) -> ColumnElement[bool]:
     """The fence: true of the job's row only while this claim holds."""
     return and_(
         JobRow.id == claim.job_id,
@@ -80,7 +80,7 @@ def mine_to_finish(claim: JobClaim) -> ColumnElement[bool]:
     )
 
 
-def lost(session: Session, claim: SegmentClaim) -> CancelledError | LeaseLostError:
+def claim_lost(session: Session, claim: SegmentClaim) -> CancelledError | LeaseLostError:
     """Why a claim on a segment no longer holds."""
     status = session.scalar(select(SegmentRow.status).where(SegmentRow.id == claim.segment_id))
     if status is SegmentStatus.CANCELLED:
@@ -88,17 +88,19 @@ def lost(session: Session, claim: SegmentClaim) -> CancelledError | LeaseLostErr
     return LeaseLostError("Another worker holds this work now, or its job was deleted.")
 
 
-def lost_job(session: Session, claim: JobClaim) -> CancelledError | PausedError | LeaseLostError:
+def job_claim_lost(
+    session: Session, claim: JobClaim
+) -> CancelledError | PausedError | LeaseLostError:
     """Why a claim on a job no longer holds."""
     status = session.scalar(select(JobRow.status).where(JobRow.id == claim.job_id))
     if status is JobStatus.CANCELLED:
         return CancelledError("The job was cancelled.")
     if status in (JobStatus.PAUSED, JobStatus.WAITING_FOR_SPACE):
-        return held(status)
+        return on_hold(status)
     return LeaseLostError("Another worker holds this job now, or it was deleted.")
 
 
-def held(status: JobStatus) -> PausedError:
+def on_hold(status: JobStatus) -> PausedError:
     """Why work on a job in this state is to be handed back."""
     if status is JobStatus.WAITING_FOR_SPACE:
         return PausedError("The job waits for space on the disk.")
@@ -111,9 +113,11 @@ def lock_claim(session: Session, claim: SegmentClaim) -> None:
     Raises:
         CancelledError, LeaseLostError: it does not.
     """
-    held = session.scalar(select(SegmentRow.id).where(mine(claim)).with_for_update(key_share=True))
+    held = session.scalar(
+        select(SegmentRow.id).where(is_held_by(claim)).with_for_update(key_share=True)
+    )
     if held is None:
-        raise lost(session, claim)
+        raise claim_lost(session, claim)
 
 
 def lock_job_claim(session: Session, claim: JobClaim) -> None:
@@ -123,7 +127,7 @@ def lock_job_claim(session: Session, claim: JobClaim) -> None:
         CancelledError, PausedError, LeaseLostError: it does not.
     """
     held = session.scalar(
-        select(JobRow.id).where(mine_to_finish(claim)).with_for_update(key_share=True)
+        select(JobRow.id).where(is_job_held_by(claim)).with_for_update(key_share=True)
     )
     if held is None:
-        raise lost_job(session, claim)
+        raise job_claim_lost(session, claim)

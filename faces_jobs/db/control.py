@@ -8,8 +8,8 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from faces_jobs.db.handing_back import UNTRIED
 from faces_jobs.db.moves import move_jobs
+from faces_jobs.db.release import UNTRIED
 from faces_jobs.db.tables import ItemRow, JobRow
 from faces_jobs.errors import NotFoundError, StateError
 from faces_jobs.jobs.spec import PRIORITY_RANKS, Priority

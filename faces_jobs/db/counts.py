@@ -96,12 +96,12 @@ def count_open(session: Session) -> Counted:
 
 def waiting(session: Session) -> Mapping[str, Waiting]:
     """Segments that a worker could take now, by the priority of their job."""
-    found = session.execute(waiting_question())
+    found = session.execute(waiting_statement())
     names = {rank: name for name, rank in PRIORITY_RANKS.items()}
     return {names[row.rank]: Waiting(row.segments, row.oldest) for row in found}
 
 
-def waiting_question() -> Select[int, int, float]:
+def waiting_statement() -> Select[int, int, float]:
     """The question behind `waiting`."""
     return (
         select(

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from faces_jobs.db.artifacts import insert_artifacts
 from faces_jobs.db.claims import JobClaim, lock_job_claim
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.ended import record_end
+from faces_jobs.db.job_end_effects import record_end
 from faces_jobs.db.moves import move_jobs
 from faces_jobs.db.outcomes import NewArtifact
 from faces_jobs.db.session import Database

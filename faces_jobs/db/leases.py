@@ -12,10 +12,18 @@ from typing import Any
 from sqlalchemy import case, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from faces_jobs.db.claims import JobClaim, SegmentClaim, held, lost, lost_job, mine, mine_to_finish
+from faces_jobs.db.claims import (
+    JobClaim,
+    SegmentClaim,
+    claim_lost,
+    is_held_by,
+    is_job_held_by,
+    job_claim_lost,
+    on_hold,
+)
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.conditions import is_orphaned, is_ready, of_active_job, waits_for_exports
-from faces_jobs.db.moves import move_items, move_jobs, past_the_session
+from faces_jobs.db.moves import move_items, move_jobs, without_session_sync
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ItemRow, JobRow, SegmentRow
 from faces_jobs.db.tokens import new_token
@@ -56,7 +64,7 @@ def take_segment(
         return None
     token = new_token(before.job_id)
     taken = (
-        past_the_session(update(SegmentRow))
+        without_session_sync(update(SegmentRow))
         .where(
             SegmentRow.id == segment_id,
             or_(
@@ -74,7 +82,7 @@ def take_segment(
     if owner is None:
         return None
     begun = move_items(ItemStatus.RUNNING, ItemRow.id == owner.item_id, started_at=now)
-    session.execute(past_the_session(begun))
+    session.execute(without_session_sync(begun))
     # From `queued` alone: a pause that came in this very moment stays, and the first renewal
     # tells of it.
     running = move_jobs(
@@ -83,7 +91,7 @@ def take_segment(
         JobRow.status == JobStatus.QUEUED,
         started_at=now,
     )
-    session.execute(past_the_session(running))
+    session.execute(without_session_sync(running))
     return replace(
         _claim(session, segment_id, token), rescued=before.status is SegmentStatus.RUNNING
     )
@@ -152,8 +160,8 @@ def renew_segment(
         LeaseLostError: another worker has it, or it is no more.
     """
     renewed = (
-        past_the_session(update(SegmentRow))
-        .where(mine(claim))
+        without_session_sync(update(SegmentRow))
+        .where(is_held_by(claim))
         .values(
             lease_until=now_seconds() + lease_seconds,
             frames_done=frames_done,
@@ -169,9 +177,9 @@ def renew_segment(
     with database.begin() as session:
         status = session.scalar(renewed)
         if status is None:
-            raise lost(session, claim)
+            raise claim_lost(session, claim)
     if not status.active:
-        raise held(status)
+        raise on_hold(status)
 
 
 def claim_job(
@@ -214,10 +222,10 @@ def renew_job(database: Database, claim: JobClaim, *, lease_seconds: float) -> N
     """
     renewed = (
         update(JobRow)
-        .where(mine_to_finish(claim))
+        .where(is_job_held_by(claim))
         .values(lease_until=now_seconds() + lease_seconds)
         .returning(JobRow.id)
     )
     with database.begin() as session:
         if session.scalar(renewed) is None:
-            raise lost_job(session, claim)
+            raise job_claim_lost(session, claim)

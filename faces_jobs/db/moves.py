@@ -20,7 +20,7 @@ from faces_jobs.jobs.status import (
 State = TypeVar("State", JobStatus, ItemStatus, SegmentStatus)
 
 
-def past_the_session(statement: Update) -> Update:
+def without_session_sync(statement: Update) -> Update:
     """An update that does not look for its rows among the session's objects.
 
     For sessions that hold none: to look takes longer than to update.

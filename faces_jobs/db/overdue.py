@@ -9,9 +9,9 @@ from sqlalchemy import ColumnElement, and_, literal, or_, select, update
 
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.conditions import is_orphaned, is_ready, of_active_job, waits_for_exports
-from faces_jobs.db.endings import end_item
 from faces_jobs.db.evidence import keep_evidence
 from faces_jobs.db.job_endings import end_job
+from faces_jobs.db.segment_endings import end_item
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ItemRow, JobRow, LeaseColumns, SegmentRow
 from faces_jobs.errors import PoisonError

@@ -12,14 +12,14 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select, update
 
 from faces_jobs.db.artifacts import insert_artifacts
-from faces_jobs.db.blocks import forget_blocks
+from faces_jobs.db.blocks import delete_blocks
 from faces_jobs.db.claims import SegmentClaim, lock_claim
-from faces_jobs.db.endings import end_item
-from faces_jobs.db.handing_back import UNTRIED
 from faces_jobs.db.item_facts import record_facts
 from faces_jobs.db.moves import move_segments
 from faces_jobs.db.outcomes import ItemFacts, NewArtifact
+from faces_jobs.db.release import UNTRIED
 from faces_jobs.db.rows import replace_faces, replace_models, replace_tracks
+from faces_jobs.db.segment_endings import end_item
 from faces_jobs.db.session import Database
 from faces_jobs.db.stages import add_segment
 from faces_jobs.db.tables import (
@@ -68,7 +68,7 @@ class LinkResults:
     draws: Sequence[dict[str, Any]]
 
 
-def keep_whole(database: Database, claim: SegmentClaim, reason: str) -> None:
+def keep_uncut(database: Database, claim: SegmentClaim, reason: str) -> None:
     """Remember that a video is not cut, and why.
 
     Raises:
@@ -139,7 +139,7 @@ def uncut_item(database: Database, claim: SegmentClaim, reason: str) -> None:
         ).one()
         for table in (FaceRow, TrackRow):
             session.execute(delete(table).where(table.item_id == claim.item_id))
-        forget_blocks(session.connection(), claim.item_id)
+        delete_blocks(session.connection(), claim.item_id)
         session.execute(delete(SegmentFileRow).where(SegmentFileRow.item_id == claim.item_id))
         session.execute(delete(SegmentRow).where(of_item, SegmentRow.id != claim.segment_id))
         session.execute(

@@ -51,7 +51,7 @@ class LiveProcess:
     gpu: GpuMemory | None
 
 
-def tell_of_process(database: Database, process: Process, counts: Counts) -> None:
+def record_heartbeat(database: Database, process: Process, counts: Counts) -> None:
     """Say that a process lives, and add what it counted. Both are kept, or neither.
 
     Raises:
@@ -81,13 +81,13 @@ def tell_of_process(database: Database, process: Process, counts: Counts) -> Non
         _add(session, counts)
 
 
-def forget_process(database: Database, name: str) -> None:
+def delete_process(database: Database, name: str) -> None:
     """Remove a process that has ended."""
     with database.begin() as session:
         session.execute(delete(ProcessRow).where(ProcessRow.name == name))
 
 
-def forget_silent_processes(database: Database, *, silent_seconds: float) -> list[str]:
+def delete_silent_processes(database: Database, *, silent_seconds: float) -> list[str]:
     """Remove those that told nothing for so long: they died without a word. Returns their names."""
     silent = ProcessRow.seen_at < now_seconds() - silent_seconds
     with database.read() as session:

@@ -11,9 +11,9 @@ from collections.abc import Collection
 from sqlalchemy import ColumnElement, and_, case, delete, func, insert, literal, select
 from sqlalchemy.orm import Session
 
-from faces_jobs.db.handing_back import UNTRIED
 from faces_jobs.db.jobs import lock_segments
 from faces_jobs.db.moves import move_items, move_jobs
+from faces_jobs.db.release import UNTRIED
 from faces_jobs.db.tables import ArtifactRow, ItemRow, JobRow, SegmentRow
 from faces_jobs.errors import NotFoundError, StateError
 from faces_jobs.jobs.status import ItemStatus, JobStatus, SegmentStatus
@@ -35,7 +35,7 @@ def retry_job(session: Session, job_id: str) -> None:
         raise NotFoundError(f"There is no job {job_id}.")
     if not job.status.ended:
         raise StateError(f"The job has not ended ({job.status}): there is nothing to retry yet.")
-    again = and_(ItemRow.job_id == job_id, is_tried_again())
+    again = and_(ItemRow.job_id == job_id, is_to_be_retried())
     items = session.scalar(select(func.count()).select_from(ItemRow).where(again)) or 0
     if not items and not without_exports(session, [job_id]):
         raise StateError(
@@ -97,7 +97,7 @@ def _begin_job_again(session: Session, job_id: str, *, has_items: bool) -> None:
     )
 
 
-def is_tried_again() -> ColumnElement[bool]:
+def is_to_be_retried() -> ColumnElement[bool]:
     """What is to hold of an item of an ended job for a retry to work on it."""
     return and_(
         ItemRow.status.in_((ItemStatus.FAILED, ItemStatus.CANCELLED)),

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import delete, insert, select, tuple_
 from sqlalchemy.orm import Session
 
-from faces_jobs.db.blocks import forget_blocks, write_block
+from faces_jobs.db.blocks import delete_blocks, write_block
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import AttributeColumns, FaceRow, ItemRow, ModelRow, TrackRow
 from faces_jobs.jobs.labels import HEADS
@@ -53,7 +53,7 @@ def replace_faces(
         old = old.where(FaceRow.frame_index < end_frame)
     session.execute(old)
     connection = session.connection()
-    forget_blocks(connection, item_id, start_frame=start_frame, end_frame=end_frame)
+    delete_blocks(connection, item_id, start_frame=start_frame, end_frame=end_frame)
     count = 0
     rows = iter(faces)
     # Into the table, not its class: the values are those of the columns, and to look at each of

@@ -10,16 +10,16 @@ from sqlalchemy.orm import Session
 from faces_jobs.db.claims import (
     JobClaim,
     SegmentClaim,
-    lost,
-    lost_job,
-    mine,
-    mine_to_finish,
+    claim_lost,
+    is_held_by,
+    is_job_held_by,
+    job_claim_lost,
 )
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.conditions import is_ready
 from faces_jobs.db.control import go_on
-from faces_jobs.db.handing_back import handed_back
 from faces_jobs.db.moves import move_jobs, move_segments
+from faces_jobs.db.release import release_values
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import JobRow, SegmentRow
 from faces_jobs.jobs.status import JobStatus, SegmentStatus
@@ -38,12 +38,12 @@ def park_segment(database: Database, claim: SegmentClaim, *, reason: str, pause:
         returned = session.scalar(
             move_segments(
                 SegmentStatus.QUEUED,
-                mine(claim),
-                **handed_back(SegmentRow, reason=reason, counts=False),
+                is_held_by(claim),
+                **release_values(SegmentRow, reason=reason, counts=False),
             ).returning(SegmentRow.id)
         )
         if returned is None:
-            raise lost(session, claim)
+            raise claim_lost(session, claim)
         _park(session, claim.job_id, pause)
 
 
@@ -57,12 +57,12 @@ def park_job(database: Database, claim: JobClaim, *, pause: Pause) -> None:
     with database.begin() as session:
         held = session.scalar(
             update(JobRow)
-            .where(mine_to_finish(claim))
+            .where(is_job_held_by(claim))
             .values(lease_token=None, lease_until=None)
             .returning(JobRow.id)
         )
         if held is None:
-            raise lost_job(session, claim)
+            raise job_claim_lost(session, claim)
         _park(session, claim.job_id, pause)
 
 

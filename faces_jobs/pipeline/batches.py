@@ -20,7 +20,7 @@ Turn = Callable[[str], AbstractContextManager[None]]
 
 
 @dataclass(slots=True, eq=False)
-class Seen:
+class PendingFace:
     """One face of one frame, on its way to a record. Its opinion and sharpness come last."""
 
     frame: Frame
@@ -46,18 +46,18 @@ class Batch:
 
     `stretches` divide those that are analysed, where not each is looked at in full. `seen` holds
     the faces, from left to right, of each frame that is analysed, by its index; it is filled by
-    `following.Follower`.
+    `following.TrackStage`.
     """
 
     frames: Sequence[Frame]
     analysed: Sequence[Frame]
     stretches: Sequence[Stretch] = ()
-    seen: dict[int, list[Seen]] = field(default_factory=dict)
+    faces_by_frame: dict[int, list[PendingFace]] = field(default_factory=dict)
 
     @property
-    def faces(self) -> list[Seen]:
+    def faces(self) -> list[PendingFace]:
         """All of them, in order."""
-        return [face for faces in self.seen.values() for face in faces]
+        return [face for faces in self.faces_by_frame.values() for face in faces]
 
 
 def frames_a_batch(info: MediaInfo, most: int) -> int:

@@ -13,7 +13,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from faces_jobs.errors import MediaError, NoVideoError, TruncatedError
-from faces_jobs.pipeline.wholeness import Claim
+from faces_jobs.pipeline.declared_size import DeclaredSize
 
 # FFmpeg is handed an open file and may open nothing itself: no protocol has this name.
 NO_PROTOCOL = "none"
@@ -35,7 +35,7 @@ class SourceFile(io.FileIO):
 
 
 def open_container(
-    file: SourceFile, demuxer: str, claim: Claim, *, max_pixels: int
+    file: SourceFile, demuxer: str, declared: DeclaredSize, *, max_pixels: int
 ) -> InputContainer:
     """Open a file with one demuxer and nothing else.
 
@@ -53,11 +53,11 @@ def open_container(
             buffer_size=READ_BYTES,
         )
     except av.error.FFmpegError as error:
-        if claim.broke_off:
+        if declared.is_truncated:
             raise TruncatedError(
                 "The file breaks off before it tells what is in it: send it again, whole."
             ) from error
-        if not claim.has_index:
+        if not declared.has_index:
             raise MediaError(
                 "The video has no index (its moov box is missing), as when a recording was not "
                 "finished: repair it or record it again."

@@ -22,10 +22,10 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from faces_jobs.pipeline.containers import SourceFile, choose_stream, open_container
+from faces_jobs.pipeline.declared_size import read_declared_size
 from faces_jobs.pipeline.even_cuts import even_cuts
 from faces_jobs.pipeline.h264 import is_reset, length_bytes
 from faces_jobs.pipeline.packets import is_hidden, may_be_fields
-from faces_jobs.pipeline.wholeness import read_claim
 
 _REPORT_EVERY = 1000
 
@@ -155,8 +155,8 @@ def plan_parts(
         on_progress: called every so many packets; what it raises ends the planning.
     """
     with SourceFile(path) as file:
-        claim = read_claim(file, demuxer)
-        container = open_container(file, demuxer, claim, max_pixels=max_pixels)
+        declared = read_declared_size(file, demuxer)
+        container = open_container(file, demuxer, declared, max_pixels=max_pixels)
         with container:
             stream = choose_stream(container)
             for other in container.streams:

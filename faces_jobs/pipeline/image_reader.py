@@ -19,9 +19,9 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from faces_jobs.errors import FrameSizeError, MediaError, NoVideoError, TruncatedError
 from faces_jobs.media import camera_raw
+from faces_jobs.pipeline.declared_size import DeclaredSize, read_declared_size
 from faces_jobs.pipeline.pictures import check_frame_size, fit, on_white
 from faces_jobs.pipeline.values import Frame, MediaInfo, Picture
-from faces_jobs.pipeline.wholeness import Claim, read_claim
 
 # Pillow's decoders raise all of these for data that is not what it should be.
 BROKEN_IMAGE = (
@@ -69,8 +69,8 @@ class ImageReader:
         self._max_pixels = max_pixels
         with ExitStack() as opened:
             file = opened.enter_context(path.open("rb"))
-            self._claim = read_claim(file, name)
-            self._image = _open_image(file, name, self._claim, max_pixels=max_pixels)
+            self._declared = read_declared_size(file, name)
+            self._image = _open_image(file, name, self._declared, max_pixels=max_pixels)
             opened.callback(self._image.close)
             self._frames = self._count(name)
             # An APNG may begin with a picture for viewers that don't know animations.
@@ -131,7 +131,7 @@ class ImageReader:
             shown_ms = self._shown_ms()
             yield Frame(index, time_ms, picture, shown_ms)
             time_ms += shown_ms or 0.0
-        if self._info.kind == "video" and self._claim.broke_off:
+        if self._info.kind == "video" and self._declared.is_truncated:
             raise TruncatedError(_BROKEN_OFF)
 
     def _count(self, name: str) -> int:
@@ -162,7 +162,7 @@ class ImageReader:
             raise _too_large(self._max_pixels) from error
         except BROKEN_IMAGE as error:
             # What comes after damage in an animation is drawn upon it, so it ends there.
-            if number or self._claim.broke_off or "truncated" in str(error).lower():
+            if number or self._declared.is_truncated or "truncated" in str(error).lower():
                 raise TruncatedError(_BROKEN_OFF) from error
             raise _unreadable(error) from error
 
@@ -170,7 +170,7 @@ class ImageReader:
 _BROKEN_OFF = "The image breaks off before its end: send it again, whole."
 
 
-def _open_image(file: BinaryIO, name: str, claim: Claim, *, max_pixels: int) -> Image.Image:
+def _open_image(file: BinaryIO, name: str, claim: DeclaredSize, *, max_pixels: int) -> Image.Image:
     # Pillow's own limit is one for the whole process. It guards what an animation's later frames
     # make of the size; the check below guards the first. Nothing is decoded by opening.
     Image.MAX_IMAGE_PIXELS = max_pixels
@@ -179,7 +179,7 @@ def _open_image(file: BinaryIO, name: str, claim: Claim, *, max_pixels: int) -> 
     except TOO_LARGE as error:
         raise _too_large(max_pixels) from error
     except BROKEN_IMAGE as error:
-        if claim.broke_off:
+        if claim.is_truncated:
             raise TruncatedError(_BROKEN_OFF) from error
         raise _unreadable(error) from error
     try:

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 
 from faces_jobs.pipeline.analysis import Analysis
 from faces_jobs.pipeline.batches import Batch, Turn
-from faces_jobs.pipeline.decoding import Decoding
-from faces_jobs.pipeline.detecting import Detecting
-from faces_jobs.pipeline.following import Follower
-from faces_jobs.pipeline.judging import Judge
-from faces_jobs.pipeline.reclassify import Reclassification
-from faces_jobs.pipeline.redetect import Redetection
+from faces_jobs.pipeline.classify_stage import ClassifyStage
+from faces_jobs.pipeline.decode_stage import DecodeStage
+from faces_jobs.pipeline.detect_stage import DetectStage
 from faces_jobs.pipeline.sampling import Sampling
-from faces_jobs.pipeline.settling import Settler
+from faces_jobs.pipeline.settle_stage import SettleStage
+from faces_jobs.pipeline.sparse_classification import SparseClassification
+from faces_jobs.pipeline.sparse_detection import SparseDetection
 from faces_jobs.pipeline.stages import FrameReader, Sink
 from faces_jobs.pipeline.stretches import Stretches
 from faces_jobs.pipeline.timing import StageSeconds
+from faces_jobs.pipeline.track_stage import TrackStage
 from faces_jobs.pipeline.values import RunReport
 
 
@@ -39,7 +39,7 @@ class ItemStages:
         stretches = Stretches.wanted(spec, info)
         self._seconds = StageSeconds()
         self.waiting = StageSeconds()
-        self.decoding = Decoding(
+        self.decoding = DecodeStage(
             reader,
             Sampling(spec, after_ms=after_ms),
             self._seconds,
@@ -47,14 +47,14 @@ class ItemStages:
             lanes=lanes,
             stretches=stretches,
         )
-        every = Detecting(analysis.detector, spec, self._seconds)
+        every = DetectStage(analysis.detector, spec, self._seconds)
         spares_frames = stretches is not None and spec.detect_every != "1"
-        self._detecting = Redetection(every, spec) if spares_frames else every
-        self._follower = Follower(analysis.new_tracker())
-        each = Judge(asked, analysis.cropper, self._seconds)
+        self._detecting = SparseDetection(every, spec) if spares_frames else every
+        self._follower = TrackStage(analysis.new_tracker())
+        each = ClassifyStage(asked, analysis.cropper, self._seconds)
         spares_faces = stretches is not None and spec.classify != "every"
-        self._judging = Reclassification(each, asked, thresholds) if spares_faces else each
-        self._settler = Settler(sinks, thresholds, self._seconds)
+        self._judging = SparseClassification(each, asked, thresholds) if spares_faces else each
+        self._settler = SettleStage(sinks, thresholds, self._seconds)
 
     def look_at(self, batch: Batch, turn: Turn) -> None:
         """Find the faces of a batch, follow them, and have them judged.

@@ -28,7 +28,7 @@ Boxes = NDArray[np.float32]
 """(n, 4) float32, xyxy pixels of the original frame."""
 
 
-class LatePicture:
+class LazyPicture:
     """A picture that is made when it is first asked for, by whichever thread asks.
 
     What a decoder gives is in other colours and perhaps on its side. To make a picture of it
@@ -60,14 +60,14 @@ class Frame:
 
     index: int
     time_ms: float
-    picture: Picture | LatePicture
+    picture: Picture | LazyPicture
     duration_ms: float | None = None
     is_key: bool = False
 
     @property
     def picture_bgr(self) -> Picture:
         """(height, width, 3) uint8, BGR."""
-        return self.picture.made() if isinstance(self.picture, LatePicture) else self.picture
+        return self.picture.made() if isinstance(self.picture, LazyPicture) else self.picture
 
 
 @dataclass(frozen=True, slots=True)

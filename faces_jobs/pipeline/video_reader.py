@@ -23,11 +23,11 @@ from faces_jobs.errors import NoVideoError, TruncatedError
 from faces_jobs.pipeline.clock import StreamClock
 from faces_jobs.pipeline.containers import SourceFile, choose_stream, open_container, reason_of
 from faces_jobs.pipeline.damage import Damage
+from faces_jobs.pipeline.declared_size import read_declared_size
 from faces_jobs.pipeline.hdr import PQ, as_sdr
 from faces_jobs.pipeline.packets import is_hidden, may_be_fields
 from faces_jobs.pipeline.pictures import Orientation, check_frame_size, fit, on_white, square_width
-from faces_jobs.pipeline.values import Frame, LatePicture, MediaInfo, Picture
-from faces_jobs.pipeline.wholeness import read_claim
+from faces_jobs.pipeline.values import Frame, LazyPicture, MediaInfo, Picture
 
 # An FLV has no length in bytes, only one in seconds, which writers round.
 SHORTFALL_SECONDS = 1.0
@@ -76,9 +76,9 @@ class VideoReader:
     def _open(self, opened: ExitStack) -> None:
         """Open the container and set its decoder up; nothing is decoded yet."""
         file = opened.enter_context(SourceFile(self._path))
-        self._claim = read_claim(file, self._demuxer)
+        self._declared = read_declared_size(file, self._demuxer)
         self._container = open_container(
-            file, self._demuxer, self._claim, max_pixels=self._max_pixels
+            file, self._demuxer, self._declared, max_pixels=self._max_pixels
         )
         opened.callback(self._container.close)
         self._stream = choose_stream(self._container)
@@ -143,7 +143,7 @@ class VideoReader:
                 yield Frame(
                     index=index,
                     time_ms=clock.milliseconds(ticks),
-                    picture=LatePicture(partial(self._fitted, decoded)),
+                    picture=LazyPicture(partial(self._fitted, decoded)),
                     duration_ms=clock.milliseconds(duration),
                     is_key=bool(decoded.key_frame),
                 )
@@ -154,8 +154,8 @@ class VideoReader:
             _log.warning(
                 "%d damaged frames of a video were left out, or shown in part", self.damaged_frames
             )
-        if to_end and broken is None and self._claim.seconds is not None:
-            shortfall = self._claim.seconds - clock.milliseconds(clock.end) / 1000
+        if to_end and broken is None and self._declared.seconds is not None:
+            shortfall = self._declared.seconds - clock.milliseconds(clock.end) / 1000
             if shortfall > SHORTFALL_SECONDS:
                 broken = TruncatedError(
                     f"The file ends {shortfall:.1f} seconds before its video does: "
@@ -192,12 +192,14 @@ class VideoReader:
             if held is not None:
                 yield from self._attempt(held)
             ours = cast("Packet[VideoStream]", packet)
-            unsure = self._claim.broke_off and self._demuxer in _UNMARKED
+            unsure = self._declared.is_truncated and self._demuxer in _UNMARKED
             held = ours if packet.is_corrupt or unsure else None
             if held is None:
                 yield from self._attempt(ours)
-        proven_whole = self._claim.bytes is not None and not self._claim.broke_off
-        truncated = bool(reason) or self._claim.broke_off or not (last_is_whole or proven_whole)
+        proven_whole = self._declared.bytes is not None and not self._declared.is_truncated
+        truncated = (
+            bool(reason) or self._declared.is_truncated or not (last_is_whole or proven_whole)
+        )
         if held is not None and not truncated:
             yield from self._attempt(held)
         yield from self._attempt(None)

@@ -18,8 +18,8 @@ from faces_jobs.db.tables import FACE_BLOCKS, FaceRow, ItemRow
 from faces_jobs.db.tables.blocks import END, PAIRS, START, bit_of, bounds_of, pair_of
 from faces_jobs.jobs.labels import ANSWERS
 from faces_jobs.jobs.query import AttributeFilter, FaceQuery
-from faces_jobs.results.narrowing import has_bounds
 from faces_jobs.results.pages import read_face_cursor
+from faces_jobs.results.planner_hints import has_bounds
 
 # Blocks that are looked into at once. What many have fills a page from the first one; of what
 # few have, or no more than seems so, several are read in one go.
@@ -38,7 +38,7 @@ Span = tuple[Key | None, Key | None]
 """From behind a key to another, that one included; None: from the first, to the last."""
 
 
-def asks_blocks(query: FaceQuery) -> bool:
+def uses_blocks(query: FaceQuery) -> bool:
     """Whether blocks may spare looks at faces, where no index holds nothing but answers."""
     asked = [wanted for wanted in query.attributes.values() if wanted != AttributeFilter()]
     return len(asked) > 1 or has_bounds(query)

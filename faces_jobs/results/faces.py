@@ -22,8 +22,7 @@ from faces_jobs.jobs.documents import (
 )
 from faces_jobs.jobs.labels import ANSWERS
 from faces_jobs.jobs.query import AttributeFilter, FaceQuery, TrackQuery
-from faces_jobs.results.blocks import asks_blocks, faces_in_blocks
-from faces_jobs.results.narrowing import among_few, job_is, narrowed
+from faces_jobs.results.blocks import faces_in_blocks, uses_blocks
 from faces_jobs.results.pages import (
     COUNT,
     check_job,
@@ -32,6 +31,7 @@ from faces_jobs.results.pages import (
     read_face_cursor,
     write_cursor,
 )
+from faces_jobs.results.planner_hints import job_is, narrowed, via_rare_label
 
 THUMBNAIL = "thumbnail"
 
@@ -44,7 +44,7 @@ def list_faces(database: Database, query: FaceQuery) -> FacePage:
         OptionsError: a filter, the cursor or the limit can't be used.
     """
     check_limit(query.limit)
-    faces_question(query)  # what can't be asked is told before who is asked about
+    faces_statement(query)  # what can't be asked is told before who is asked about
     with database.read() as session:
         if query.job_id is not None:
             check_job(session, query.job_id)
@@ -65,7 +65,7 @@ def list_tracks(database: Database, query: TrackQuery) -> TrackPage:
         OptionsError: a filter, the cursor or the limit can't be used.
     """
     check_limit(query.limit)
-    question = tracks_question(query)
+    question = tracks_statement(query)
     with database.read() as session:
         check_job(session, query.job_id)
         rows = session.scalars(question.limit(query.limit + 1)).all()
@@ -84,7 +84,7 @@ def list_tracks(database: Database, query: TrackQuery) -> TrackPage:
     )
 
 
-def faces_question(query: FaceQuery) -> Select[FaceRow]:
+def faces_statement(query: FaceQuery) -> Select[FaceRow]:
     """The statement behind `list_faces`, without its limit."""
     place = read_face_cursor(query.cursor)
     conditions = face_conditions(query)
@@ -116,7 +116,7 @@ def face_conditions(query: FaceQuery) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def tracks_question(query: TrackQuery) -> Select[TrackRow]:
+def tracks_statement(query: TrackQuery) -> Select[TrackRow]:
     """The statement behind `list_tracks`, without its limit."""
     place = read_cursor(query.cursor, (int, COUNT))
     conditions: list[ColumnElement[bool]] = [TrackRow.job_id == query.job_id]
@@ -135,10 +135,10 @@ def tracks_question(query: TrackQuery) -> Select[TrackRow]:
 
 def _found(session: Session, query: FaceQuery) -> Sequence[FaceRow]:
     """The faces of a page, and one more where there is one."""
-    question = faces_question(query)
-    if not asks_blocks(query):
+    question = faces_statement(query)
+    if not uses_blocks(query):
         return session.scalars(narrowed(session, query, question).limit(query.limit + 1)).all()
-    few = among_few(session, query, question)
+    few = via_rare_label(session, query, question)
     if few is not None:
         return session.scalars(few.limit(query.limit + 1)).all()
     return faces_in_blocks(session, query, face_conditions(query))

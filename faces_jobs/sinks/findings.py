@@ -17,7 +17,7 @@ from faces_jobs.pipeline.tracking import Scene, is_cut, scene_of
 from faces_jobs.pipeline.values import Face, Frame
 from faces_jobs.pipeline.voting import UnsureBelow, best_labels
 from faces_jobs.sinks.lines import attributes_of, face_of, values_of_attributes, values_of_face
-from faces_jobs.storage import told_when_full
+from faces_jobs.storage import raising_storage_full
 
 
 class Findings:
@@ -32,7 +32,7 @@ class Findings:
         self._held: dict[str, Any] | None = None  # the last frame, which keeps its scene
 
     def __enter__(self) -> Self:
-        with told_when_full():
+        with raising_storage_full():
             self._file = self._path.open("x", encoding="utf-8")
             self._file.write(json.dumps(self._header) + "\n")
         return self
@@ -45,7 +45,7 @@ class Findings:
     ) -> None:
         if self._file is not None:
             file, self._file = self._file, None
-            with told_when_full():
+            with raising_storage_full():
                 file.close()
 
     def add(self, frame: Frame, faces: Sequence[Face], *, analysed: bool) -> None:
@@ -75,7 +75,7 @@ class Findings:
     def _write_held(self) -> None:
         if self._held is None or self._file is None:
             return
-        with told_when_full():
+        with raising_storage_full():
             self._file.write(json.dumps(self._held) + "\n")
         self._held = None
 
@@ -107,7 +107,7 @@ def read_findings(path: Path, unsure_below: UnsureBelow) -> Iterator[FoundFrame]
 
 def write_linked(path: Path, frames: Iterable[tuple[int, Sequence[Face]]]) -> None:
     """Write linked faces as they are to be drawn, frame by frame."""
-    with told_when_full(), path.open("x", encoding="utf-8") as file:
+    with raising_storage_full(), path.open("x", encoding="utf-8") as file:
         for index, faces in frames:
             shown = [
                 [values_of_face(face.record), values_of_attributes(face.settled)] for face in faces

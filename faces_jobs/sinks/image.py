@@ -13,7 +13,7 @@ from PIL import Image
 from faces_jobs.jobs.records import TrackRecord
 from faces_jobs.pipeline.values import Face, Frame
 from faces_jobs.sinks.drawing import draw_faces
-from faces_jobs.storage import told_when_full
+from faces_jobs.storage import raising_storage_full
 
 # Format of the source -> suffix and how to save. Metadata (place, camera, embedded preview) is
 # left behind on purpose: the copy is made to be shown around.
@@ -61,7 +61,7 @@ class AnnotatedImage:
         """
         _, options = IMAGE_FORMATS[self._format]
         drawn_rgb = np.ascontiguousarray(draw_faces(frame.picture_bgr, faces)[:, :, ::-1])
-        with told_when_full():
+        with raising_storage_full():
             Image.fromarray(drawn_rgb).save(self._part, format=self._format, **options)
 
     def finish(self, tracks: Sequence[TrackRecord]) -> None:

@@ -20,7 +20,7 @@ from faces_jobs.pipeline.cuts import NotCuttableError
 from faces_jobs.pipeline.values import MediaInfo
 from faces_jobs.sinks.sound import Sound
 from faces_jobs.sinks.video import tick_of
-from faces_jobs.storage import told_when_full
+from faces_jobs.storage import raising_storage_full
 
 # Keeps times of any clock to the tick, wherever they begin; MP4 and Matroska round where.
 PART_FORMAT = "nut"
@@ -55,7 +55,7 @@ def join_parts(
     times = _Times.of(
         _read_times(parts, tick, on_progress), round(Fraction(last_duration_ms) / 1000 / tick)
     )
-    with ExitStack() as opened, told_when_full():
+    with ExitStack() as opened, raising_storage_full():
         output = opened.enter_context(
             av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
         )

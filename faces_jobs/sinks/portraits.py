@@ -13,7 +13,7 @@ from zipfile import ZipFile
 
 from faces_jobs.jobs.records import TrackRecord
 from faces_jobs.sinks.thumbnails import Thumbnails
-from faces_jobs.storage import told_when_full
+from faces_jobs.storage import raising_storage_full
 
 
 class Portraits(Thumbnails):
@@ -32,7 +32,7 @@ class Portraits(Thumbnails):
         """
         super().finish(tracks)
         # Not packed tighter: JPEG is as small as it gets. Nor strict: a clock may begin in 1970.
-        with told_when_full(), ZipFile(self._packed, "x", strict_timestamps=False) as pack:
+        with raising_storage_full(), ZipFile(self._packed, "x", strict_timestamps=False) as pack:
             for track in tracks:
                 pack.write(self._path(track.track), _name(track))
 
@@ -47,7 +47,7 @@ def unpack_portraits(path: Path, tracks: Sequence[TrackRecord], folder: Path) ->
         StorageFullError: there is no room for them.
     """
     wanted = {track.track: _name(track) for track in tracks}
-    with told_when_full(), ZipFile(path) as pack:
+    with raising_storage_full(), ZipFile(path) as pack:
         if not set(wanted.values()) <= set(pack.namelist()):
             return False
         for track, name in wanted.items():

@@ -21,8 +21,8 @@ from av.packet import Packet
 from av.stream import Discard
 
 from faces_jobs.pipeline.containers import SourceFile, choose_stream, open_container
+from faces_jobs.pipeline.declared_size import read_declared_size
 from faces_jobs.pipeline.values import MediaInfo
-from faces_jobs.pipeline.wholeness import read_claim
 from faces_jobs.sinks.aac import AacTrack
 from faces_jobs.sinks.restarts import Restarts
 
@@ -67,9 +67,9 @@ class Sound:
         self.left_out = 0
         with ExitStack() as opened:
             file = opened.enter_context(SourceFile(source))
-            claim = read_claim(file, info.format)
+            declared = read_declared_size(file, info.format)
             # One pixel: to find the sound no picture need be decoded.
-            self._container = open_container(file, info.format, claim, max_pixels=1)
+            self._container = open_container(file, info.format, declared, max_pixels=1)
             opened.callback(self._container.close)
             self._restarts = Restarts(info.average_rate)
             self._pictures = choose_stream(self._container) if info.format in JOINABLE else None

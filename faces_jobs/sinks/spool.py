@@ -12,7 +12,7 @@ from typing import IO, Self
 from faces_jobs.jobs.records import FaceRecord, TrackRecord
 from faces_jobs.pipeline.values import Face, Frame
 from faces_jobs.sinks.lines import attributes_of, face_of, values_of_attributes, values_of_face
-from faces_jobs.storage import told_when_full
+from faces_jobs.storage import raising_storage_full
 
 
 class FaceSpool:
@@ -28,7 +28,7 @@ class FaceSpool:
         self._tracks: tuple[TrackRecord, ...] = ()
 
     def __enter__(self) -> Self:
-        with told_when_full():
+        with raising_storage_full():
             self._file = self._path.open("w+", encoding="utf-8")
         return self
 
@@ -58,7 +58,7 @@ class FaceSpool:
         if not analysed:
             return
         file = self._open_file()
-        with told_when_full():
+        with raising_storage_full():
             for face in faces:
                 record = face.record
                 values = [values_of_face(record), values_of_attributes(record.attributes)]
@@ -71,7 +71,7 @@ class FaceSpool:
             StorageFullError: there is no room for what was held back so far.
         """
         self._tracks = tuple(tracks)
-        with told_when_full():
+        with raising_storage_full():
             self._open_file().close()
         self._file = None
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from faces_jobs.jobs.records import BoxXyxy, TrackRecord
 from faces_jobs.pipeline.values import Face, Frame, Picture
-from faces_jobs.storage import told_when_full
+from faces_jobs.storage import raising_storage_full
 
 SIDE = 192  # pixels; a card on a page shows it at half that on a sharp screen
 SCALE = 1.7  # of the box's longer side: hair and chin belong to a portrait
@@ -101,7 +101,7 @@ class Thumbnails:
     def _write(self, track: int, shot_bgr: Picture) -> None:
         portrait_bgr = _portrait(shot_bgr)
         _, encoded = cv2.imencode(".jpg", portrait_bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-        with told_when_full():
+        with raising_storage_full():
             self._path(track).write_bytes(encoded.data)
 
 

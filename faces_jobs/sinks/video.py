@@ -35,7 +35,7 @@ from faces_jobs.settings import EncoderName
 from faces_jobs.sinks.drawing import draw_faces
 from faces_jobs.sinks.encoders import Encoder, choose_encoder
 from faces_jobs.sinks.sound import Sound
-from faces_jobs.storage import told_when_full
+from faces_jobs.storage import raising_storage_full
 
 FRAMES_BEHIND = 4  # what is held beside the caller's batch
 KEY_FRAME_SECONDS = 2  # how far a player has to go back when somebody seeks
@@ -78,7 +78,7 @@ class AnnotatedVideo:
         self._first_dts: int | None = None
         self._last_duration = 0
         self._finished = False
-        with ExitStack() as opened, told_when_full():
+        with ExitStack() as opened, raising_storage_full():
             opened.callback(self._part.unlink, missing_ok=True)
             options = (
                 {"movflags": "+faststart"} if format == "mp4" else {"avoid_negative_ts": "disabled"}
@@ -141,7 +141,7 @@ class AnnotatedVideo:
         encoded.time_base = self._tick
         self._last_duration = round(Fraction(duration_ms) / 1000 / self._tick)
         self._durations[encoded.pts] = self._last_duration
-        with told_when_full():
+        with raising_storage_full():
             self._mux(self._stream.encode(encoded))
             if self._sound is not None:
                 self._sound.mux_until(time_ms / 1000)
@@ -154,7 +154,7 @@ class AnnotatedVideo:
         """
         while self._waiting:
             self._waiting.popleft().result()
-        with told_when_full():
+        with raising_storage_full():
             last = self._stream.encode(None)
             if last and last[-1].pts is not None:
                 self._durations[last[-1].pts] = self._left_for(last)

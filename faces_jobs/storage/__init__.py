@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from faces_jobs.errors import SettingsError
 from faces_jobs.settings import Settings
-from faces_jobs.storage.disk import sha256_of, told_when_full
+from faces_jobs.storage.disk import raising_storage_full, sha256_of
 from faces_jobs.storage.interface import (
     Incoming,
     IncomingFile,
@@ -29,8 +29,8 @@ __all__ = [
     "Storage",
     "StoredFile",
     "open_storage",
+    "raising_storage_full",
     "sha256_of",
-    "told_when_full",
 ]
 
 

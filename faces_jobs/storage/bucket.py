@@ -185,7 +185,7 @@ class BucketStorage(Storage):
         """Count files of a job, and uploads that were begun; see `Storage`."""
         prefix = f"jobs/{job_id}/"
         return sum(1 for _ in self._bucket.list(prefix)) + sum(
-            1 for _ in self._bucket.half_made(prefix)
+            1 for _ in self._bucket.pending_uploads(prefix)
         )
 
     def job_folders(self, after: str = "") -> Iterator[JobFolder]:
@@ -195,7 +195,7 @@ class BucketStorage(Storage):
         the last.
         """
         busy: dict[str, float] = {}
-        for upload in self._bucket.half_made("jobs/"):
+        for upload in self._bucket.pending_uploads("jobs/"):
             folder = upload.key.rpartition("/")[0]
             busy[folder] = min(upload.age_seconds, busy.get(folder, upload.age_seconds))
         # "0" is the letter that follows the slash.
@@ -221,7 +221,7 @@ class BucketStorage(Storage):
                 if idle_seconds(path) >= older_than_seconds:
                     shutil.rmtree(path, ignore_errors=True)
                     removed += 1
-        for upload in self._bucket.half_made(""):
+        for upload in self._bucket.pending_uploads(""):
             if upload.age_seconds >= older_than_seconds:
                 self._bucket.abort(upload)
                 removed += 1
@@ -238,7 +238,7 @@ class BucketStorage(Storage):
         files = bytes_ = 0
         error: str | None = None
         try:
-            for upload in self._bucket.half_made(prefix):
+            for upload in self._bucket.pending_uploads(prefix):
                 self._bucket.abort(upload)
             found = list(self._bucket.list(prefix))
             error = self._bucket.delete([one.key for one in found])

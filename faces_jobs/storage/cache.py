@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from faces_jobs.storage.disk import entries, is_at, told_when_full, try_lock
+from faces_jobs.storage.disk import entries, is_at, raising_storage_full, try_lock
 from faces_jobs.storage.progress import Progress, unheard
 
 KEEP_SECONDS = 300.0
@@ -125,7 +125,7 @@ class Cache:
 
     def _load(self, path: Path, load: Callable[[BinaryIO], None], on_progress: Progress) -> None:
         part = path.with_suffix(PART)
-        with told_when_full():
+        with raising_storage_full():
             path.parent.mkdir(parents=True, exist_ok=True)
             with os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
                 # Only one of a machine's workers loads it; the others wait here for that.

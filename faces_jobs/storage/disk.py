@@ -21,7 +21,7 @@ SETTLE_THREADS = 8
 
 
 @contextmanager
-def told_when_full() -> Iterator[None]:
+def raising_storage_full() -> Iterator[None]:
     """Turn "no space left" and "over quota", from whatever library, into StorageFullError."""
     try:
         yield

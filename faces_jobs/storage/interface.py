@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from faces_jobs.errors import NotFoundError, StorageFullError, UploadTooLargeError
-from faces_jobs.storage.disk import entries, idle_seconds, told_when_full
+from faces_jobs.storage.disk import entries, idle_seconds, raising_storage_full
 from faces_jobs.storage.progress import Progress, unheard
 
 _TOKEN = re.compile(r"[0-9a-f]{32}")
@@ -104,7 +104,7 @@ class Storage(ABC):
         try:
             free = shutil.disk_usage(self.folder).free
         except FileNotFoundError:
-            with told_when_full():
+            with raising_storage_full():
                 self.folder.mkdir(parents=True, exist_ok=True)
             free = shutil.disk_usage(self.folder).free
         if free - bytes_needed < self._min_free_bytes:
@@ -128,7 +128,7 @@ class Storage(ABC):
         """
         self.check_room()
         probe = self.folder / "work" / f"probe-{uuid.uuid4().hex}"
-        with told_when_full():
+        with raising_storage_full():
             probe.mkdir(parents=True)
             try:
                 (probe / "file").write_bytes(b"x")
@@ -146,7 +146,7 @@ class Storage(ABC):
         """
         self.check_room(expected_bytes)
         folder = self.folder / "incoming" / uuid.uuid4().hex
-        with told_when_full():
+        with raising_storage_full():
             folder.mkdir(parents=True)
         try:
             yield Incoming(folder, max_bytes=max_bytes)
@@ -158,7 +158,7 @@ class Storage(ABC):
         """A folder for one attempt, on this machine. Removed at the end."""
         self.check_room()
         folder = self.folder / "work" / token
-        with told_when_full():
+        with raising_storage_full():
             folder.mkdir(parents=True)
         try:
             yield folder
@@ -295,7 +295,7 @@ class Incoming:
         self._count += 1
         digest = hashlib.sha256()
         size = 0
-        with told_when_full(), path.open("xb") as file:
+        with raising_storage_full(), path.open("xb") as file:
             for chunk in chunks:
                 self._bytes += len(chunk)
                 if self._max_bytes is not None and self._bytes > self._max_bytes:

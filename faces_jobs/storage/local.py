@@ -23,9 +23,9 @@ from faces_jobs.storage.disk import (
     all_settled,
     entries,
     idle_seconds,
+    raising_storage_full,
     size_below,
     sync_folder,
-    told_when_full,
 )
 from faces_jobs.storage.interface import (
     IncomingFile,
@@ -57,7 +57,7 @@ class LocalStorage(Storage):
     def take_uploads(self, files: Sequence[tuple[IncomingFile, str]]) -> None:
         """Move received files; see `Storage`."""
         folders = set()
-        with told_when_full():
+        with raising_storage_full():
             for file, key in files:
                 path = self.path_of(key)
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +77,7 @@ class LocalStorage(Storage):
     ) -> dict[str, StoredFile]:
         """Move a workspace's folder, whole and at once; see `Storage`."""
         home = self.attempt_key(job_id=job_id, owner=owner, token=token)
-        with told_when_full():
+        with raising_storage_full():
             stored = {
                 name: StoredFile(f"{home}/{name}", bytes_, sha256)
                 for name, (bytes_, sha256) in all_settled(folder).items()

@@ -37,9 +37,9 @@ from faces_jobs.errors import (
     StorageRefusedError,
 )
 from faces_jobs.settings import Settings
-from faces_jobs.storage.disk import told_when_full
-from faces_jobs.storage.moving import Moving
+from faces_jobs.storage.disk import raising_storage_full
 from faces_jobs.storage.progress import Progress, unheard
+from faces_jobs.storage.transfers import TransferWaiter
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -83,7 +83,7 @@ REASONS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredObject:
     """A file in the bucket."""
 
     key: str
@@ -97,7 +97,7 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class HalfMade:
+class PendingUpload:
     """An upload in parts that was begun and not ended."""
 
     key: str
@@ -152,13 +152,13 @@ class Bucket:
 
         Each is there whole or not at all. Where one fails, of large ones nothing half-made stays.
         """
-        moving = Moving()
+        waiter = TransferWaiter()
         with self._told(), create_transfer_manager(self._client(), _transfer()) as manager:
             uploads = [
-                manager.upload(str(path), self.name, self._prefix + key, subscribers=[moving])
+                manager.upload(str(path), self.name, self._prefix + key, subscribers=[waiter])
                 for path, key in files
             ]
-            moving.wait_for(uploads, on_progress)
+            waiter.wait_for(uploads, on_progress)
 
     def put_mark(self, key: str) -> None:
         """Make an empty file."""
@@ -174,17 +174,17 @@ class Bucket:
             NotFoundError: one is not there.
             StorageFullError: the local disk is full.
         """
-        moving = Moving()
+        waiter = TransferWaiter()
         with (
-            told_when_full(),
+            raising_storage_full(),
             self._told(),
             create_transfer_manager(self._client(), _transfer()) as manager,
         ):
             downloads = [
-                manager.download(self.name, self._prefix + key, target, subscribers=[moving])
+                manager.download(self.name, self._prefix + key, target, subscribers=[waiter])
                 for key, target in files
             ]
-            moving.wait_for(downloads, on_progress)
+            waiter.wait_for(downloads, on_progress)
 
     def read(self, key: str, start: int, end: int) -> Any:
         """A stream of the bytes from `start` up to, not including, `end`. Whoever asks closes it.
@@ -197,7 +197,7 @@ class Bucket:
                 Bucket=self.name, Key=self._prefix + key, Range=f"bytes={start}-{end - 1}"
             )["Body"]
 
-    def find(self, key: str) -> Kept:
+    def find(self, key: str) -> StoredObject:
         """What is known about a file.
 
         Raises:
@@ -205,9 +205,9 @@ class Bucket:
         """
         with self._told():
             head = self._client().head_object(Bucket=self.name, Key=self._prefix + key)
-            return Kept(key, head["ContentLength"], head["LastModified"])
+            return StoredObject(key, head["ContentLength"], head["LastModified"])
 
-    def list(self, prefix: str, *, after: str = "") -> Iterator[Kept]:
+    def list(self, prefix: str, *, after: str = "") -> Iterator[StoredObject]:
         """Files whose keys begin so, in the order of their keys, from the first behind `after`."""
         asked = (
             self._client()
@@ -220,9 +220,9 @@ class Bucket:
         )
         for page in self._pages(asked):
             for one in page.get("Contents", ()):
-                yield Kept(self._inner(one["Key"]), one["Size"], one["LastModified"])
+                yield StoredObject(self._inner(one["Key"]), one["Size"], one["LastModified"])
 
-    def half_made(self, prefix: str) -> Iterator[HalfMade]:
+    def pending_uploads(self, prefix: str) -> Iterator[PendingUpload]:
         """Uploads in parts that were begun and not ended, of keys that begin so."""
         asked = (
             self._client()
@@ -231,9 +231,9 @@ class Bucket:
         )
         for page in self._pages(asked):
             for one in page.get("Uploads", ()):
-                yield HalfMade(self._inner(one["Key"]), one["UploadId"], one["Initiated"])
+                yield PendingUpload(self._inner(one["Key"]), one["UploadId"], one["Initiated"])
 
-    def abort(self, upload: HalfMade) -> None:
+    def abort(self, upload: PendingUpload) -> None:
         """Remove the parts of an upload. One that is gone is well."""
         try:
             with self._told():

@@ -7,9 +7,9 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from faces_jobs.db.comparison import existing_jobs
 from faces_jobs.db.jobs import NewItem, store_job
 from faces_jobs.db.limits import check_added
+from faces_jobs.db.reconcile_queries import existing_jobs
 from faces_jobs.db.session import Database
 from faces_jobs.errors import DatabaseError, FolderError, SubmissionError, UploadTooLargeError
 from faces_jobs.folders import root_folder, walk_beneath
@@ -18,7 +18,6 @@ from faces_jobs.outbound import check_webhook
 from faces_jobs.queue import Queue
 from faces_jobs.settings import Settings
 from faces_jobs.storage import IncomingFile, Storage
-from faces_jobs.submit.bells import bells_of, ring
 from faces_jobs.submit.items import (
     check_any_usable,
     folder_item,
@@ -34,11 +33,12 @@ from faces_jobs.submit.keys import (
     keep_key,
 )
 from faces_jobs.submit.names import checked_owner, normal_name
+from faces_jobs.submit.ringing import ring, segments_to_ring
 
 _log = logging.getLogger(__name__)
 
 
-class UnheardCommitError(DatabaseError):
+class UncertainCommitError(DatabaseError):
     """The database went away between a commit and its answer. To others, one that is away."""
 
 
@@ -105,12 +105,12 @@ def submit_files(
     except UsedKeyError:
         storage.delete_job(job_id)
         return _replayed(database, key)
-    except UnheardCommitError:
+    except UncertainCommitError:
         raise  # there may be rows that speak of the files; where there are none, the sweep sees
     except BaseException:
         storage.delete_job(job_id)
         raise
-    ring(database, queue, job_id, bells_of(items, segments))
+    ring(database, queue, job_id, segments_to_ring(items, segments))
     return Submitted(job_id, replayed=False)
 
 
@@ -159,7 +159,7 @@ def submit_folder(
         segments = _store(job, database, settings)
     except UsedKeyError:
         return _replayed(database, key)
-    ring(database, queue, job_id, bells_of(items, segments))
+    ring(database, queue, job_id, segments_to_ring(items, segments))
     return Submitted(job_id, replayed=False)
 
 
@@ -180,7 +180,7 @@ def _store(job: _Job, database: Database, settings: Settings) -> list[int]:
 
     Raises:
         UsedKeyError: the same submission was committed first.
-        UnheardCommitError: they are stored, or not: the database did not say.
+        UncertainCommitError: they are stored, or not: the database did not say.
         QueueFullError, StorageFullError, DatabaseError: as `submit_files` says.
     """
     segments: list[int] = []
@@ -195,7 +195,7 @@ def _store(job: _Job, database: Database, settings: Settings) -> list[int]:
             is_written = True
     except DatabaseError as error:
         if is_written and not _is_stored(database, job.job_id):
-            raise UnheardCommitError(
+            raise UncertainCommitError(
                 "The database went away while the job was stored: send it again, with the same "
                 "Idempotency-Key if it had one."
             ) from error

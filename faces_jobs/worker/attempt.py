@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from faces_jobs.db.claims import Bundle, JobClaim, SegmentClaim
-from faces_jobs.storage import StoredFile, told_when_full
+from faces_jobs.storage import StoredFile, raising_storage_full
 from faces_jobs.storage.progress import Progress
 from faces_jobs.worker.heartbeat import Heartbeat
-from faces_jobs.worker.holding import Holding, HoldingBundle, HoldingJob
+from faces_jobs.worker.held_leases import BundleLease, JobLease, SegmentLease
 from faces_jobs.worker.record import Published, record
 from faces_jobs.worker.resources import Worker
 from faces_jobs.worker.source import open_source
@@ -87,7 +87,7 @@ def attempt_at(claim: SegmentClaim, worker: Worker) -> Iterator[SegmentAttempt]:
         DatabaseError: what came of it could not be recorded.
     """
     files = Published(claim.job_id, str(claim.item_id), claim.token)
-    with Holding(claim, worker) as heartbeat, _workspace(worker, files) as (workspace, out):
+    with SegmentLease(claim, worker) as heartbeat, _workspace(worker, files) as (workspace, out):
         yield SegmentAttempt(worker, heartbeat, files, workspace, out, claim)
 
 
@@ -96,7 +96,7 @@ def attempt_at_bundle(bundle: Bundle, worker: Worker) -> Iterator[Attempt]:
     """Hold on to a bundle; see `attempt_at`. Its files are called after its first image."""
     first = bundle[0]
     files = Published(first.job_id, str(first.item_id), first.token)
-    with HoldingBundle(bundle, worker) as heartbeat, _workspace(worker, files) as (workspace, out):
+    with BundleLease(bundle, worker) as heartbeat, _workspace(worker, files) as (workspace, out):
         yield Attempt(worker, heartbeat, files, workspace, out)
 
 
@@ -104,13 +104,13 @@ def attempt_at_bundle(bundle: Bundle, worker: Worker) -> Iterator[Attempt]:
 def attempt_at_job(claim: JobClaim, worker: Worker) -> Iterator[Attempt]:
     """Hold on to a job whose exports are written; see `attempt_at`."""
     files = Published(claim.job_id, OWNER_OF_EXPORTS, claim.token)
-    with HoldingJob(claim, worker) as heartbeat, _workspace(worker, files) as (workspace, out):
+    with JobLease(claim, worker) as heartbeat, _workspace(worker, files) as (workspace, out):
         yield Attempt(worker, heartbeat, files, workspace, out)
 
 
 @contextmanager
 def _workspace(worker: Worker, files: Published) -> Iterator[tuple[Path, Path]]:
-    with told_when_full(), worker.storage.workspace(files.token) as workspace:
+    with raising_storage_full(), worker.storage.workspace(files.token) as workspace:
         out = workspace / "out"
         out.mkdir()
         yield workspace, out

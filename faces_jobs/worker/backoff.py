@@ -11,7 +11,7 @@ JITTER = 0.5
 STORAGE_ATTEMPT = 4
 
 
-def pause_seconds(settings: Settings, attempt: int) -> float:
+def backoff_seconds(settings: Settings, attempt: int) -> float:
     """The pause after this attempt (from 1): doubled with each, give or take a half."""
     # The exponent is bounded: what is larger than the longest pause only has to stay a number.
     doubled = settings.retry_seconds * 2.0 ** min(max(attempt, 1) - 1, 64)
@@ -20,6 +20,6 @@ def pause_seconds(settings: Settings, attempt: int) -> float:
     return longest * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 (no secret)
 
 
-def storage_pause_seconds(settings: Settings) -> float:
+def storage_backoff_seconds(settings: Settings) -> float:
     """The pause before another look whether files can be reached: as after some failures."""
-    return pause_seconds(settings, STORAGE_ATTEMPT)
+    return backoff_seconds(settings, STORAGE_ATTEMPT)

@@ -8,16 +8,16 @@ import shutil
 from pathlib import Path
 
 from faces_jobs.db.claims import SegmentClaim
-from faces_jobs.db.part_questions import file_folders
+from faces_jobs.db.part_queries import file_folders
 from faces_jobs.db.parts import finish_bind
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.sinks.annotated import VIDEO_SUFFIX
 from faces_jobs.sinks.joined import join_parts
 from faces_jobs.worker.artifacts import MEDIA_TYPES, artifact_row
 from faces_jobs.worker.attempt import SegmentAttempt, attempt_at
-from faces_jobs.worker.between import DRAWN, LENGTH, SHOT, files_between
 from faces_jobs.worker.names import artifact_stem
 from faces_jobs.worker.resources import Worker
+from faces_jobs.worker.stage_files import DRAWN, LENGTH, SHOT, stage_files
 
 _log = logging.getLogger(__name__)
 
@@ -33,11 +33,11 @@ def bind(claim: SegmentClaim, worker: Worker) -> bool:
     kinds: dict[str, tuple[str, int | None]] = {}
     with attempt_at(claim, worker) as attempt:
         out = attempt.out
-        for track, path in files_between(attempt, SHOT).items():
+        for track, path in stage_files(attempt, SHOT).items():
             name = f"{stem}.track-{track}.jpg"
             shutil.copyfile(path, out / name)
             kinds[name] = ("thumbnail", track)
-        if parts := files_between(attempt, DRAWN):
+        if parts := stage_files(attempt, DRAWN):
             name = f"{stem}.annotated{VIDEO_SUFFIX}"
             _join(list(parts.values()), out / name, attempt)
             kinds[name] = ("annotated_video", None)
@@ -56,7 +56,7 @@ def bind(claim: SegmentClaim, worker: Worker) -> bool:
 
 def _join(parts: list[Path], path: Path, attempt: SegmentAttempt) -> None:
     worker = attempt.worker
-    lengths = files_between(attempt, LENGTH)
+    lengths = stage_files(attempt, LENGTH)
     length = json.loads(lengths[max(lengths)].read_text(encoding="utf-8"))
     with attempt.source() as source:
         with open_frames(source, max_pixels=worker.settings.max_pixels) as reader:

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from faces_jobs.db.bundles import Ended, finish_bundle
 from faces_jobs.db.claims import Bundle, SegmentClaim
-from faces_jobs.db.handing_back import STOPPED, hand_back_bundle
+from faces_jobs.db.release import STOPPED, release_bundle
 from faces_jobs.errors import (
     CancelledError,
     LeaseLostError,
@@ -19,10 +19,10 @@ from faces_jobs.errors import (
 )
 from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.worker.attempt import Attempt, attempt_at_bundle
+from faces_jobs.worker.bundle_size import BUNDLE_SECONDS, PATIENCE
 from faces_jobs.worker.facts import models_of
 from faces_jobs.worker.heartbeat import StopRequestedError
 from faces_jobs.worker.image import WorkedImage, work_image
-from faces_jobs.worker.pace import BUNDLE_SECONDS, PATIENCE
 from faces_jobs.worker.resources import Worker
 
 _log = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ def _work(outcome: Outcome, attempt: Attempt) -> None:
     except Exception as error:  # noqa: BLE001 (it is met again, and told, when the image is alone)
         _log.warning("an image is tried by itself: %s: %s", type(error).__name__, error)
         outcome.trouble = outcome.left.pop(0)
-    worker.pace.learn(len(outcome.done), time.monotonic() - began)
+    worker.bundle_size.learn(len(outcome.done), time.monotonic() - began)
 
 
 def _record(outcome: Outcome, attempt: Attempt) -> None:
@@ -94,7 +94,7 @@ def _record(outcome: Outcome, attempt: Attempt) -> None:
         attempt.heartbeat.stop()
         outcome.last = bool(refused) and finish_bundle(database, refused)
     if outcome.left:
-        hand_back_bundle(database, outcome.left)
+        release_bundle(database, outcome.left)
     _log.info(
         "%d images done, %d refused, %d left for later",
         len(outcome.done),

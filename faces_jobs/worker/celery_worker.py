@@ -15,8 +15,8 @@ from faces_jobs.errors import SettingsError
 from faces_jobs.presence import Presence
 from faces_jobs.queue import QUEUE_NAME, make_app
 from faces_jobs.settings import Settings
+from faces_jobs.worker.graceful_stop import graceful_stop
 from faces_jobs.worker.resources import Worker, open_worker
-from faces_jobs.worker.stopping import stopping_in_time
 from faces_jobs.worker.tasks import add_tasks
 from faces_jobs.worker.warming import warmed
 from faces_jobs_models.device import gpu_bytes
@@ -45,7 +45,7 @@ def run_worker(settings: Settings) -> None:
         add_tasks(app, worker)
         with_signals(worker)
         _log.info("worker %s waits for work on %s", worker.name, worker.networks.device)
-        with stopping_in_time(
+        with graceful_stop(
             name=worker.name, database=worker.database, stop_requested=worker.stop_requested
         ):
             celery_worker(app, worker.name).start()

@@ -6,12 +6,12 @@ import logging
 from dataclasses import replace
 
 from faces_jobs.db.claims import SegmentClaim
-from faces_jobs.db.parts import NewPart, cut_item, keep_whole, uncut_item
+from faces_jobs.db.parts import NewPart, cut_item, keep_uncut, uncut_item
 from faces_jobs.jobs.stages import Stage
 from faces_jobs.pipeline.cuts import Plan, plan_parts
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.video_reader import VideoReader
-from faces_jobs.worker.holding import Holding
+from faces_jobs.worker.held_leases import SegmentLease
 from faces_jobs.worker.resources import Worker
 from faces_jobs.worker.ringing import ring
 from faces_jobs.worker.source import open_source
@@ -28,11 +28,11 @@ def cut(claim: SegmentClaim, worker: Worker) -> SegmentClaim:
     """
     if claim.stage is not Stage.WHOLE or claim.item_kind == "image":
         return claim
-    with Holding(claim, worker) as heartbeat:
+    with SegmentLease(claim, worker) as heartbeat:
         plan = _plan(claim, worker, heartbeat)
         if not plan.parts:
             _log.info("not cut: %s", plan.reason)
-            keep_whole(worker.database, claim, plan.reason)
+            keep_uncut(worker.database, claim, plan.reason)
             return replace(claim, stage=Stage.UNCUT)
         parts = [NewPart(part.first_frame, part.frames, part.document()) for part in plan.parts]
         others = cut_item(worker.database, claim, parts)
@@ -52,7 +52,7 @@ def uncut(claim: SegmentClaim, worker: Worker, reason: str) -> None:
     ring([claim.segment_id], worker)
 
 
-def _plan(claim: SegmentClaim, worker: Worker, heartbeat: Holding) -> Plan:
+def _plan(claim: SegmentClaim, worker: Worker, heartbeat: SegmentLease) -> Plan:
     settings = worker.settings
     with (
         open_source(

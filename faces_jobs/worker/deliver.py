@@ -26,8 +26,8 @@ from faces_jobs.db.deliveries import (
 )
 from faces_jobs.db.session import Database
 from faces_jobs.errors import DatabaseError, StorageFullError, WebhookError
-from faces_jobs.logs import about
-from faces_jobs.outbound import Reach, post
+from faces_jobs.logs import log_context
+from faces_jobs.outbound import AddressPolicy, post
 from faces_jobs.settings import Settings
 
 SENDERS = 8
@@ -53,7 +53,7 @@ def deliver(delivery_id: str, database: Database, settings: Settings) -> bool:
     )
     if claim is None:
         return False
-    with about(job=claim.job_id):
+    with log_context(job=claim.job_id):
         status, error = _send(claim, settings)
         if not record_attempt(database, claim, status=status, error=error):
             _log.warning("webhook %s was taken over by another sender", delivery_id)
@@ -124,7 +124,7 @@ def _send(claim: DeliveryClaim, settings: Settings) -> tuple[int | None, str | N
             claim.url,
             body,
             headers,
-            reach=Reach.of(settings),
+            policy=AddressPolicy.of(settings),
             seconds=settings.webhook_seconds,
         )
     except WebhookError as error:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 
 from faces_jobs.db.claims import SegmentClaim
-from faces_jobs.db.part_questions import best_shots
+from faces_jobs.db.part_queries import best_shots
 from faces_jobs.db.parts import finish_part
 from faces_jobs.pipeline.cuts import Part
 from faces_jobs.worker.attempt import attempt_at
-from faces_jobs.worker.between import LINKED, files_between, publish_between
 from faces_jobs.worker.drawing_runs import Drawing, draw_part
 from faces_jobs.worker.resources import Worker
+from faces_jobs.worker.stage_files import LINKED, publish_stage_files, stage_files
 
 _log = logging.getLogger(__name__)
 
@@ -37,13 +37,13 @@ def draw(claim: SegmentClaim, worker: Worker) -> bool:
             source,
             part,
             shots,
-            files_between(attempt, LINKED, only=part.number).get(part.number),
+            stage_files(attempt, LINKED, only=part.number).get(part.number),
             attempt.out,
             max_pixels=settings.max_pixels,
             every=settings.batch_size,
         )
         draw_part(drawing, lanes=worker.lanes, on_progress=attempt.goes_on)
-        files = publish_between(attempt)
+        files = publish_stage_files(attempt)
         ended = attempt.record(lambda: finish_part(worker.database, claim, files))
     _log.info("part %d: drawn, %d best shots", part.number, len(shots))
     return bool(ended)

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from faces_jobs.db.part_questions import BestShot
+from faces_jobs.db.part_queries import BestShot
 from faces_jobs.errors import TruncatedError
 from faces_jobs.jobs.records import FaceRecord
 from faces_jobs.pipeline.conveyor import StoppedError
@@ -20,7 +20,7 @@ from faces_jobs.pipeline.stages import FrameReader
 from faces_jobs.pipeline.values import Face, Frame
 from faces_jobs.sinks.findings import read_linked
 from faces_jobs.sinks.thumbnails import Thumbnails
-from faces_jobs.worker.runs import Run, RunCopy, runs_of
+from faces_jobs.worker.encode_runs import Run, RunCopy, runs_of
 
 
 @dataclass(frozen=True, slots=True)

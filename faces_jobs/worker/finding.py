@@ -22,11 +22,11 @@ from faces_jobs.pipeline.values import MediaInfo
 from faces_jobs.sinks.findings import Findings
 from faces_jobs.sinks.portraits import Portraits
 from faces_jobs.worker.attempt import SegmentAttempt, attempt_at
-from faces_jobs.worker.between import FOUND, publish_between
 from faces_jobs.worker.drawing_ahead import DrawingAhead
 from faces_jobs.worker.facts import count_run, facts_of, models_of
 from faces_jobs.worker.linking_ahead import LinkingAhead, linking_ahead
 from faces_jobs.worker.resources import Worker
+from faces_jobs.worker.stage_files import FOUND, publish_stage_files
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ def find(claim: SegmentClaim, worker: Worker) -> bool:
                 after_ms=part.sampled_ms,
             )
         count_run(report, worker)
-        files = publish_between(attempt)
+        files = publish_stage_files(attempt)
         ended = attempt.record(
             lambda: finish_part(
                 worker.database,

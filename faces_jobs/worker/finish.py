@@ -8,9 +8,9 @@ from functools import partial
 from typing import TypeVar
 
 from faces_jobs.db.claims import JobClaim
-from faces_jobs.db.handing_back import STOPPED, hand_back_job
 from faces_jobs.db.job_endings import finish_job as record_exports
 from faces_jobs.db.leases import claim_job
+from faces_jobs.db.release import STOPPED, release_job
 from faces_jobs.db.rows import CHUNK, read_faces, read_tracks
 from faces_jobs.db.space import park_job
 from faces_jobs.errors import (
@@ -23,14 +23,14 @@ from faces_jobs.errors import (
     StorageError,
     StorageFullError,
 )
-from faces_jobs.logs import about
+from faces_jobs.logs import log_context
 from faces_jobs.sinks.exports import (
     write_faces,
     write_tracks_csv,
 )
 from faces_jobs.worker.artifacts import artifact_row
 from faces_jobs.worker.attempt import Attempt, attempt_at_job
-from faces_jobs.worker.backoff import pause_seconds, storage_pause_seconds
+from faces_jobs.worker.backoff import backoff_seconds, storage_backoff_seconds
 from faces_jobs.worker.heartbeat import StopRequestedError
 from faces_jobs.worker.resources import Worker
 
@@ -61,7 +61,7 @@ def finish_job(job_id: str, worker: Worker) -> None:
     if claim is None:
         _log.debug("job %s is not to be finished now", job_id)
         return
-    with about(job=job_id, export_attempt=claim.attempt):
+    with log_context(job=job_id, export_attempt=claim.attempt):
         try:
             _attempt(claim, worker)
         except (CancelledError, LeaseLostError, PausedError) as error:
@@ -80,15 +80,15 @@ def _attempt(claim: JobClaim, worker: Worker) -> None:
     except (CancelledError, LeaseLostError, PausedError):
         raise
     except StopRequestedError:
-        hand_back_job(database, claim, reason=STOPPED, counts=False)
+        release_job(database, claim, reason=STOPPED, counts=False)
         worker.queue.ring_job(claim.job_id)
     except StorageFullError as error:
         _log.warning("the job waits for space: %s", error)
-        park_job(database, claim, pause=partial(pause_seconds, settings))
+        park_job(database, claim, pause=partial(backoff_seconds, settings))
     except StorageError as error:  # it says nothing about the job, and costs no attempt
         _log.warning("exports wait until files can be reached: %s", error)
-        pause = storage_pause_seconds(settings)
-        hand_back_job(database, claim, reason=str(error), counts=False, delay_seconds=pause)
+        pause = storage_backoff_seconds(settings)
+        release_job(database, claim, reason=str(error), counts=False, delay_seconds=pause)
     except Exception as error:  # noqa: BLE001 (the last boundary: told, kept and counted)
         if isinstance(error, FacesJobsError):
             _log.warning("exports not written: %s", error)
@@ -96,8 +96,8 @@ def _attempt(claim: JobClaim, worker: Worker) -> None:
         else:
             _log.exception("exports not written")
             reason = f"{type(error).__name__}: {error}"
-        pause = pause_seconds(settings, claim.attempt)
-        hand_back_job(database, claim, reason=reason, counts=True, delay_seconds=pause)
+        pause = backoff_seconds(settings, claim.attempt)
+        release_job(database, claim, reason=reason, counts=True, delay_seconds=pause)
 
 
 def _finish(claim: JobClaim, worker: Worker) -> None:

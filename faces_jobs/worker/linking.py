@@ -11,7 +11,7 @@ from pathlib import Path
 
 from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.db.outcomes import ItemFacts
-from faces_jobs.db.part_questions import PartSpan, files_of, parts_of
+from faces_jobs.db.part_queries import PartSpan, files_of, parts_of
 from faces_jobs.db.parts import LinkResults, finish_link, write_faces
 from faces_jobs.jobs.records import ModelVersion, TrackRecord
 from faces_jobs.pipeline.linking import FoundFrame, Linker
@@ -20,15 +20,15 @@ from faces_jobs.pipeline.voting import UnsureBelow
 from faces_jobs.sinks.findings import read_findings, read_header, write_linked
 from faces_jobs.sinks.portraits import unpack_portraits
 from faces_jobs.worker.attempt import SegmentAttempt, attempt_at
-from faces_jobs.worker.between import (
+from faces_jobs.worker.encode_runs import part_of
+from faces_jobs.worker.resources import Worker
+from faces_jobs.worker.stage_files import (
     DRAWN,
     FOUND,
     PORTRAITS,
-    files_between,
-    publish_between,
+    publish_stage_files,
+    stage_files,
 )
-from faces_jobs.worker.resources import Worker
-from faces_jobs.worker.runs import part_of
 
 _REPORT_EVERY = 64
 
@@ -48,13 +48,13 @@ def link(claim: SegmentClaim, worker: Worker) -> bool:
         to_copy = (found.keys() if claim.spec.annotated else set()) - is_drawn
         linked = worker.lead.take(claim.item_id, len(parts), found)
         first = min(found) if linked is not None else None
-        files = files_between(attempt, FOUND, only=first)
+        files = stage_files(attempt, FOUND, only=first)
         header = read_header(next(iter(files.values())))
         if linked is not None:
             tracks = linked.linker.tracks()
         else:
             tracks = _link(attempt, parts, files, header["unsure_below"], to_copy)
-        portraits = files_between(attempt, PORTRAITS)
+        portraits = stage_files(attempt, PORTRAITS)
         draws = []
         for number, (start_frame, end_frame, part) in enumerate(parts):
             best = _best_in(tracks, start_frame, end_frame)
@@ -65,7 +65,7 @@ def link(claim: SegmentClaim, worker: Worker) -> bool:
             facts=ItemFacts(**header["facts"]),
             tracks=tracks,
             models=[ModelVersion(**model) for model in header["models"]],
-            files=publish_between(attempt),
+            files=publish_stage_files(attempt),
             draws=draws,
         )
         ended = attempt.record(lambda: finish_link(worker.database, claim, results))

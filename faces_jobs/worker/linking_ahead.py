@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from faces_jobs.db.claims import SegmentClaim
-from faces_jobs.db.part_questions import files_of
+from faces_jobs.db.part_queries import files_of
 from faces_jobs.db.processes import live_processes
 from faces_jobs.jobs.records import FaceRecord, TrackRecord
 from faces_jobs.pipeline.cuts import Part
@@ -18,9 +18,9 @@ from faces_jobs.pipeline.linking import FoundFace, FoundFrame, Linker
 from faces_jobs.pipeline.tracking import scene_of
 from faces_jobs.pipeline.values import Face, Frame
 from faces_jobs.pipeline.voting import UnsureBelow
-from faces_jobs.worker.between import FOUND
 from faces_jobs.worker.lead import LinkedSoFar
 from faces_jobs.worker.resources import Worker
+from faces_jobs.worker.stage_files import FOUND
 
 
 class LinkingAhead:

@@ -6,10 +6,10 @@ import logging
 from functools import partial
 
 from faces_jobs.db.claims import Bundle, SegmentClaim
-from faces_jobs.db.endings import fail_job, fail_segment
-from faces_jobs.db.handing_back import STOPPED, hand_back, hand_back_bundle
 from faces_jobs.db.leases import claim_segment
-from faces_jobs.db.part_questions import unheard_segments
+from faces_jobs.db.part_queries import unannounced_segments
+from faces_jobs.db.release import STOPPED, release_bundle, release_segment
+from faces_jobs.db.segment_endings import fail_job, fail_segment
 from faces_jobs.db.space import park_segment
 from faces_jobs.errors import (
     CancelledError,
@@ -26,9 +26,9 @@ from faces_jobs.errors import (
 )
 from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.jobs.stages import Stage
-from faces_jobs.logs import about
+from faces_jobs.logs import log_context
 from faces_jobs.pipeline.cuts import NotCuttableError
-from faces_jobs.worker.backoff import pause_seconds, storage_pause_seconds
+from faces_jobs.worker.backoff import backoff_seconds, storage_backoff_seconds
 from faces_jobs.worker.binding import bind
 from faces_jobs.worker.bundle import Outcome, work_bundle
 from faces_jobs.worker.cutting import cut, uncut
@@ -64,7 +64,7 @@ def process_segment(segment_id: int, worker: Worker) -> None:
 
 def process_claim(claim: SegmentClaim, worker: Worker) -> None:
     """Work on a segment that is ours, and finish its job where it was the last."""
-    with about(
+    with log_context(
         job=claim.job_id, item=claim.item_id, segment=claim.segment_id, attempt=claim.attempt
     ):
         worker.counters.add("attempts")
@@ -91,7 +91,7 @@ def process_bundle(bundle: Bundle, worker: Worker, *, more: bool) -> None:
     of ten thousand has no more bells than workers could hear.
     """
     job_id = bundle[0].job_id
-    with about(job=job_id, segment=bundle[0].segment_id):
+    with log_context(job=job_id, segment=bundle[0].segment_id):
         try:
             outcome = _attempt_bundle(bundle, worker)
         except (CancelledError, LeaseLostError) as error:
@@ -120,8 +120,8 @@ def _attempt_bundle(bundle: Bundle, worker: Worker) -> Outcome | None:
         return work_bundle(bundle, worker)
     except StorageError as error:
         _log.warning("handed back until files can be reached: %s", error)
-        pause = storage_pause_seconds(worker.settings)
-        hand_back_bundle(worker.database, bundle, reason=str(error), delay_seconds=pause)
+        pause = storage_backoff_seconds(worker.settings)
+        release_bundle(worker.database, bundle, reason=str(error), delay_seconds=pause)
         return None
 
 
@@ -132,7 +132,7 @@ def _attempt(claim: SegmentClaim, worker: Worker) -> bool:
         return _stage(claim, worker)
     except (StopRequestedError, PausedError) as error:
         reason = str(error) or STOPPED
-        hand_back(database, claim, reason=reason, counts=False)
+        release_segment(database, claim, reason=reason, counts=False)
         _log.info("handed back: %s", reason)
         if isinstance(error, StopRequestedError):
             worker.queue.ring_segment(claim.segment_id)
@@ -144,12 +144,12 @@ def _attempt(claim: SegmentClaim, worker: Worker) -> bool:
     except StorageFullError as error:
         _log.warning("the job waits for space: %s", error)
         park_segment(
-            database, claim, reason=str(error), pause=partial(pause_seconds, worker.settings)
+            database, claim, reason=str(error), pause=partial(backoff_seconds, worker.settings)
         )
     except StorageError as error:  # before the next: it says nothing about the file
         _log.warning("handed back until files can be reached: %s", error)
-        pause = storage_pause_seconds(worker.settings)
-        hand_back(database, claim, reason=str(error), counts=False, delay_seconds=pause)
+        pause = storage_backoff_seconds(worker.settings)
+        release_segment(database, claim, reason=str(error), counts=False, delay_seconds=pause)
     except FacesJobsError as error:
         _log.warning("the attempt failed: %s: %s", error.code, error)
         if error.permanent:  # a broken file, above all: trying again would not mend it
@@ -178,7 +178,7 @@ def _stage(claim: SegmentClaim, worker: Worker) -> bool:
 
 def _go_on(claim: SegmentClaim, worker: Worker) -> None:
     """See to what the end of this segment has made possible; the sweep does where this fails."""
-    added = unheard_segments(worker.database, claim.item_id)
+    added = unannounced_segments(worker.database, claim.item_id)
     if len(added) == 1 and not worker.stop_requested.is_set():
         process_segment(added[0], worker)  # here, as in `process_claim`
     elif added:
@@ -190,11 +190,11 @@ def _try_again(claim: SegmentClaim, worker: Worker, error: ErrorDocument) -> boo
     if claim.attempt >= worker.settings.max_attempts:
         worker.counters.add("poison")
         return fail_segment(worker.database, claim, error, gave_up=True)
-    hand_back(
+    release_segment(
         worker.database,
         claim,
         reason=error.message,
         counts=True,
-        delay_seconds=pause_seconds(worker.settings, claim.attempt),
+        delay_seconds=backoff_seconds(worker.settings, claim.attempt),
     )
     return False

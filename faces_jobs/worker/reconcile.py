@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import TypeVar
 
-from faces_jobs.db.comparison import (
+from faces_jobs.db.reconcile_queries import (
     artifacts_after,
     finishing_jobs,
     live_tokens,
@@ -37,7 +37,7 @@ from faces_jobs.retention import (
 )
 from faces_jobs.settings import Settings
 from faces_jobs.storage import Storage
-from faces_jobs.worker.sightings import Sightings
+from faces_jobs.worker.first_seen import FirstSeen
 
 MOST_MESSAGES = 1000
 MOST_ARTIFACTS = 2000
@@ -93,7 +93,7 @@ class Reconciler:
         messages: Messages,
         storage: Storage,
         settings: Settings,
-        sightings: Sightings | None = None,
+        sightings: FirstSeen | None = None,
     ) -> None:
         self._database = database
         self._messages = messages

@@ -18,8 +18,8 @@ from faces_jobs.presence import process_name
 from faces_jobs.queue import Queue, open_queue
 from faces_jobs.settings import Settings
 from faces_jobs.storage import Storage, open_storage
+from faces_jobs.worker.bundle_size import BundleSize
 from faces_jobs.worker.lead import Lead
-from faces_jobs.worker.pace import Pace
 from faces_jobs_models.catalog import open_catalog_of
 from faces_jobs_models.run_sizes import Measured
 
@@ -56,7 +56,7 @@ class Worker:
     counters: Counters = field(default_factory=Counters)
     begun: threading.Event = field(default_factory=threading.Event)  # its first work
     stop_requested: threading.Event = field(default_factory=threading.Event)
-    pace: Pace = field(default_factory=Pace)
+    bundle_size: BundleSize = field(default_factory=BundleSize)
     lead: Lead = field(default_factory=Lead)
 
     @property

@@ -22,10 +22,10 @@ from faces_jobs.db.overdue import (
     waiting_jobs,
     waiting_segments,
 )
-from faces_jobs.db.processes import forget_silent_processes, set_measures
+from faces_jobs.db.processes import delete_silent_processes, set_measures
+from faces_jobs.db.scheduling import delete_old_turns
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.space import resume_parked
-from faces_jobs.db.turns import forget_turns
 from faces_jobs.errors import FacesJobsError, StorageFullError
 from faces_jobs.presence import Presence
 from faces_jobs.queue import CeleryQueue, Queue, open_queue
@@ -33,9 +33,9 @@ from faces_jobs.queue_messages import BrokerMessages
 from faces_jobs.settings import Settings
 from faces_jobs.storage import Storage, open_storage
 from faces_jobs.worker.deliver import deliver_due, delivering
+from faces_jobs.worker.first_seen import FirstSeen
 from faces_jobs.worker.reconcile import Reconciler
-from faces_jobs.worker.reconciling import Reconciling
-from faces_jobs.worker.sightings import Sightings
+from faces_jobs.worker.reconciler_thread import ReconcilerThread
 
 MOST_AT_ONCE = 256
 # Who was served last counts between owners that have work now; after a day it is of no use.
@@ -106,8 +106,8 @@ def sweeping(
     counters: Counters,
 ) -> None:
     """Round after round, with webhooks and comparisons beside them, until it is told to stop."""
-    beside = Reconciling(
-        _reconciler(database, queue, storage, settings, Sightings()),
+    beside = ReconcilerThread(
+        _reconciler(database, queue, storage, settings, FirstSeen()),
         every_seconds=settings.reconcile_seconds,
         counters=counters,
     )
@@ -195,7 +195,7 @@ def _loop(
         # Beside the round above: what is wrong with the broker stops nothing here.
         with _going_on():
             _forget_silent(database, settings)
-            forget_turns(database, older_than_seconds=TURNS_SECONDS)
+            delete_old_turns(database, older_than_seconds=TURNS_SECONDS)
         if time.monotonic() >= count_at:
             began = time.monotonic()
             with _going_on():
@@ -219,7 +219,7 @@ def _reconciler(
     queue: CeleryQueue,
     storage: Storage,
     settings: Settings,
-    sightings: Sightings | None = None,
+    sightings: FirstSeen | None = None,
 ) -> Reconciler:
     return Reconciler(
         database=database,
@@ -231,5 +231,5 @@ def _reconciler(
 
 
 def _forget_silent(database: Database, settings: Settings) -> None:
-    for name in forget_silent_processes(database, silent_seconds=settings.silent_seconds):
+    for name in delete_silent_processes(database, silent_seconds=settings.silent_seconds):
         _log.warning("process %s told nothing for %.0f s: gone", name, settings.silent_seconds)

@@ -14,9 +14,9 @@ from celery import Celery
 from faces_jobs.errors import DatabaseError, StorageFullError
 from faces_jobs.queue import JOB_TASK, SEGMENT_TASK
 from faces_jobs.worker.finish import finish_job
+from faces_jobs.worker.next_work import take_next_work
 from faces_jobs.worker.resources import Worker
 from faces_jobs.worker.ringing import ring
-from faces_jobs.worker.rung import answer_bell
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def add_tasks(app: Celery, worker: Worker) -> None:
             ring([segment_id], worker)
             return
         with _left_to_the_sweep():
-            answer_bell(worker)
+            take_next_work(worker)
 
     @app.task(name=JOB_TASK, shared=False)  # type: ignore[untyped-decorator]  # Celery ships no types
     def job(job_id: str) -> None:

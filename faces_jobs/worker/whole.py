@@ -6,8 +6,8 @@ import logging
 from contextlib import AbstractContextManager, ExitStack
 
 from faces_jobs.db.claims import SegmentClaim
-from faces_jobs.db.endings import finish_segment
 from faces_jobs.db.outcomes import SegmentResults
+from faces_jobs.db.segment_endings import finish_segment
 from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.run import run_item

@@ -19,7 +19,7 @@ from faces_jobs.jobs.labels import MODELS
 from faces_jobs.pipeline.stages import Classifier, Cropper, Detector
 from faces_jobs.settings import DEFAULT_DETECTOR, DetectorName, Settings
 from faces_jobs_models.detector.choice import detector_record
-from faces_jobs_models.detector.known import DETECTORS
+from faces_jobs_models.detector.registry import DETECTORS
 from faces_jobs_models.device import Device, WantedDevice, choose_device
 from faces_jobs_models.run_sizes import (
     CROPS,

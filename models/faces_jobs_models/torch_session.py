@@ -11,7 +11,7 @@ from torch import Tensor
 
 from faces_jobs_models.device import Device
 from faces_jobs_models.networks import build_network
-from faces_jobs_models.on_device.replaying import ReplayedNetwork
+from faces_jobs_models.on_device.cuda_graphs import ReplayedNetwork
 from faces_jobs_models.torch_weights import load_weights
 from faces_jobs_models.weights import ModelRecord
 

@@ -10,8 +10,8 @@ import importlib.util
 import numpy as np
 
 from faces_jobs.errors import ModelError
-from faces_jobs_models.detector.known import family_of
 from faces_jobs_models.detector.open_detector import open_detector
+from faces_jobs_models.detector.registry import family_of
 from faces_jobs_models.onnx_session import open_session
 from faces_jobs_models.weights import ModelRecord
 

@@ -68,7 +68,7 @@ main()
 def test_its_weights_are_there_and_unchanged(site: Path, tmp_path: Path) -> None:
     code = """
 from faces_jobs_models.catalog import open_catalog
-from faces_jobs_models.describing import describe
+from faces_jobs_models.descriptions import describe
 with open_catalog(device="cpu") as catalog:
     for told in describe(catalog):
         assert told.problem is None, told

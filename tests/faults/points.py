@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.jobs.stages import Stage
+from faces_jobs.worker import next_work
 
 Kind = Literal["web", "worker", "sweep"]
 Table = Literal["submissions", "segments", "jobs", "deliveries"]
@@ -61,9 +62,8 @@ def _at_accept(arrive: Arrive) -> None:
 
 
 def _at_claim(arrive: Arrive) -> None:
-    from faces_jobs.worker import rung  # noqa: PLC0415
 
-    _wrap(rung, "process_claim", lambda claim, _worker: arrive(_in_hand(claim)))
+    _wrap(next_work, "process_claim", lambda claim, _worker: arrive(_in_hand(claim)))
 
 
 def _in_stage(
@@ -98,15 +98,15 @@ def _in_stage(
 
 
 def _at_first_frame(arrive: Arrive) -> None:
-    from faces_jobs.pipeline.settling import Settler  # noqa: PLC0415
+    from faces_jobs.pipeline.settle_stage import SettleStage  # noqa: PLC0415
 
-    _in_stage(Stage.FIND, Settler, "settle", arrive)
+    _in_stage(Stage.FIND, SettleStage, "settle", arrive)
 
 
 def _at_mid_segment(arrive: Arrive) -> None:
-    from faces_jobs.pipeline.settling import Settler  # noqa: PLC0415
+    from faces_jobs.pipeline.settle_stage import SettleStage  # noqa: PLC0415
 
-    _in_stage(Stage.FIND, Settler, "settle", arrive, call=2, part=1)
+    _in_stage(Stage.FIND, SettleStage, "settle", arrive, call=2, part=1)
 
 
 def _at_record(arrive: Arrive) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from faces_jobs.cli import main as faces_jobs
-from faces_jobs.worker import runs
+from faces_jobs.worker import encode_runs
 from tests.faults import clock
 from tests.faults.points import POINTS, Kind, Piece
 
@@ -68,7 +68,7 @@ def grow() -> None:
 def play(request: Request, *, tell: int, hear: int) -> None:
     """Be one process until it is ended: what `faces-jobs KIND` is."""
     line = Line(tell, hear)
-    runs.FEWEST_FRAMES = SHORT_PART
+    encode_runs.FEWEST_FRAMES = SHORT_PART
     if request.clock is not None:
         clock.follow(Path(request.clock))
     if request.held:

@@ -20,7 +20,7 @@ from faces_jobs.db.tables import IdempotencyRow, ItemRow, JobRow, SegmentRow
 from faces_jobs.errors import DatabaseError
 from faces_jobs.results import get_job
 from faces_jobs.retention import remove_orphans
-from faces_jobs.worker.rung import answer_bell
+from faces_jobs.worker.next_work import take_next_work
 from faces_jobs.worker.sweep import sweep
 from tests.integration.workbench import SMALL, Bench
 
@@ -100,7 +100,7 @@ def test_a_kill_at_any_line_leaves_nothing_or_a_job_that_runs(
             job_id = session.scalars(select(JobRow.id)).one()
         sweep(database, worker.queue, worker.settings)
         assert worker.queue.depth() >= 1, "rung for, by the process or by the sweep"
-    answer_bell(worker)
+    take_next_work(worker)
     assert get_job(database, job_id).status == "succeeded"
 
 

@@ -13,18 +13,18 @@ from sqlalchemy import event, func, select
 
 from faces_jobs.db import migrate, rows
 from faces_jobs.db.blocks import block_values
-from faces_jobs.db.bundles import finish_bundle, may_lead, take_beside
-from faces_jobs.db.endings import finish_segment
+from faces_jobs.db.bundles import finish_bundle, may_lead_bundle, take_rest_of_bundle
 from faces_jobs.db.rows import replace_faces
+from faces_jobs.db.scheduling import claim_next
+from faces_jobs.db.segment_endings import finish_segment
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.tables import FACE_BLOCKS
 from faces_jobs.db.tables.blocks import PAIRS, bit_of
-from faces_jobs.db.turns import claim_next
 from faces_jobs.jobs.documents import FaceDocument
 from faces_jobs.jobs.labels import ANSWERS
 from faces_jobs.jobs.query import AttributeFilter, FaceQuery
 from faces_jobs.jobs.records import FaceRecord
-from faces_jobs.results import blocks, list_faces, narrowing
+from faces_jobs.results import blocks, list_faces, planner_hints
 from tests.factories import StoredJob, claimed, face, results, stored_job
 from tests.integration.face_pages import all_pages
 
@@ -41,7 +41,7 @@ def jobs(database: Database, monkeypatch: pytest.MonkeyPatch) -> list[StoredJob]
     """Films in blocks of seven, one written a second time, and images that two workers did."""
     monkeypatch.setattr(rows, "CHUNK", 7)
     monkeypatch.setattr(blocks, "STEPS", (1, 2))
-    monkeypatch.setattr(narrowing, "FEW", -1)
+    monkeypatch.setattr(planner_hints, "FEW", -1)
     chance = random.Random(0)
     films = [stored_job(database, ["0.mp4", "1.mp4"]) for _ in range(2)]
     for job in films:
@@ -81,8 +81,8 @@ def _bundle(database: Database, chance: random.Random, *, skips: int) -> None:
     """Some images that are done together, but for the first ones; two workers' blocks overlap."""
     first = claim_next(database, worker="alice", lease_seconds=60, max_attempts=3)
     assert first is not None
-    assert may_lead(first)
-    beside = take_beside(database, first, worker="alice", lease_seconds=60, limit=2 + skips)
+    assert may_lead_bundle(first)
+    beside = take_rest_of_bundle(database, first, worker="alice", lease_seconds=60, limit=2 + skips)
     finish_bundle(
         database, [(claim, results([_face(chance, 0)])) for claim in [*beside[::-1], first]]
     )
@@ -149,7 +149,7 @@ def _check_answers(database: Database, jobs: list[StoredJob], *, seed: int) -> N
         query, fits = _filters(chance, jobs)
         expected = [one for one in everything if fits(one)]
         assert all_pages(database, query) == expected, query
-        asked += blocks.asks_blocks(query)
+        asked += blocks.uses_blocks(query)
         answered += bool(expected)
     assert asked > 15
     assert 5 < answered < 40

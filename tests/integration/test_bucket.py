@@ -17,8 +17,8 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import select
 
-from faces_jobs.db.comparison import artifacts_after
-from faces_jobs.db.endings import finish_segment
+from faces_jobs.db.reconcile_queries import artifacts_after
+from faces_jobs.db.segment_endings import finish_segment
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import AuditRow, JobRow, SegmentRow
 from faces_jobs.errors import StorageError, StorageRefusedError
@@ -31,9 +31,9 @@ from faces_jobs.settings import Settings
 from faces_jobs.storage import Storage, open_storage, s3
 from faces_jobs.worker import reconcile
 from faces_jobs.worker.finish import finish_job
+from faces_jobs.worker.next_work import take_next_work
 from faces_jobs.worker.process import process_segment
 from faces_jobs.worker.reconcile import Reconciled, Reconciler
-from faces_jobs.worker.rung import answer_bell
 from tests.buckets import BUCKET, Place, breaking_server
 from tests.factories import artifact, claimed, results, stored_job
 from tests.integration.processes import storage_variables
@@ -230,7 +230,7 @@ def test_who_waits_for_a_transfer_hears_that_bytes_move_and_may_end_it(
     assert not any(path.is_file() for path in storage.folder.rglob("*"))
     assert not any(path.is_file() for path in tmp_path.glob("*.mp4"))
     assert bucket.keys() == []
-    assert bucket.half_made() == []
+    assert bucket.pending_uploads() == []
 
 
 def test_a_job_is_deleted_when_its_bucket_is_back(
@@ -359,7 +359,7 @@ def test_a_kill_in_mid_upload_shows_nothing_and_is_swept(
     token = JOB.replace("-", "")
     shown = bucket.keys()
     assert not any(key.endswith(("uploads/0", "film.mp4")) for key in shown)
-    assert len(bucket.half_made()) == 1
+    assert len(bucket.pending_uploads()) == 1
     assert storage.files_left(JOB) >= 1, "half-made files are files that are left"
     assert token in dict(storage.workspaces())
     here = [path for path in storage.folder.rglob("*") if path.is_file()]
@@ -367,7 +367,7 @@ def test_a_kill_in_mid_upload_shows_nothing_and_is_swept(
 
     # The server says of every upload that it began in 2010.
     assert storage.sweep(older_than_seconds=3600) >= 1
-    assert bucket.half_made() == []
+    assert bucket.pending_uploads() == []
     for folder in (storage.folder / "incoming", storage.folder / "work"):
         for path in folder.iterdir():
             os.utime(path, (0, 0))
@@ -385,7 +385,7 @@ def test_an_upload_that_fails_leaves_nothing_at_all(
 ) -> None:
     assert uploading("fail", JOB, what) == 1
     assert bucket.keys() == []
-    assert bucket.half_made() == []
+    assert bucket.pending_uploads() == []
     assert not any(path.is_file() for path in storage.folder.rglob("*"))
 
 
@@ -393,10 +393,10 @@ def test_deleting_a_job_stops_what_is_uploaded_for_it(
     storage: Storage, bucket: Place, uploading: Callable[..., int]
 ) -> None:
     assert uploading("kill", JOB, "upload") == -signal.SIGKILL
-    assert len(bucket.half_made()) == 1
+    assert len(bucket.pending_uploads()) == 1
     assert storage.delete_job(JOB).error is None
     assert storage.files_left(JOB) == 0
-    assert bucket.half_made() == []
+    assert bucket.pending_uploads() == []
 
 
 def test_images_taken_together_wait_for_a_bucket_too(
@@ -408,7 +408,7 @@ def test_images_taken_together_wait_for_a_bucket_too(
     refused = replace(worker, storage=open_storage(wrong))
 
     for _ in range(worker.settings.max_attempts + 1):
-        answer_bell(refused)
+        take_next_work(refused)
 
     with worker.database.read() as session:
         assert set(session.scalars(select(SegmentRow.attempts))) == {0}

@@ -81,7 +81,7 @@ def test_machines_share_a_video_and_what_is_deleted_is_gone_from_all(
 
         assert client.delete(f"/api/v1/jobs/{job}").status_code in {200, 204}
         assert bucket.keys() == []
-        assert bucket.half_made() == []
+        assert bucket.pending_uploads() == []
     for folder in machines:
         kept = [path for path in (folder / "files").rglob("*") if path.is_file()]
         assert all("fetched" in path.parts for path in kept), "and a copy goes in minutes"

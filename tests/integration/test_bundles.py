@@ -11,17 +11,17 @@ import pytest
 from PIL import Image
 from sqlalchemy import select, update
 
-from faces_jobs.db.bundles import finish_bundle, may_lead, renew_bundle, take_beside
+from faces_jobs.db.bundles import finish_bundle, may_lead_bundle, renew_bundle, take_rest_of_bundle
 from faces_jobs.db.claims import SegmentClaim
-from faces_jobs.db.handing_back import hand_back_bundle
+from faces_jobs.db.release import release_bundle
+from faces_jobs.db.scheduling import claim_next
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ItemRow, SegmentRow
-from faces_jobs.db.turns import claim_next
 from faces_jobs.errors import CancelledError, LeaseLostError, PausedError
 from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.jobs.query import FaceQuery
 from faces_jobs.results import cancel_job, get_job, list_faces, list_items, pause_job
-from faces_jobs.worker.rung import answer_bell
+from faces_jobs.worker.next_work import take_next_work
 from tests.clips import moving
 from tests.factories import artifact, face, results, stored_job, track
 from tests.integration.races import at_once
@@ -34,9 +34,12 @@ def taken(database: Database, worker: str = "alice", limit: int = 99) -> list[Se
     first = claim_next(database, worker=worker, lease_seconds=60, max_attempts=3)
     if first is None:
         return []
-    if not may_lead(first):
+    if not may_lead_bundle(first):
         return [first]
-    return [first, *take_beside(database, first, worker=worker, lease_seconds=60, limit=limit)]
+    return [
+        first,
+        *take_rest_of_bundle(database, first, worker=worker, lease_seconds=60, limit=limit),
+    ]
 
 
 def states(database: Database) -> list[tuple[str, int]]:
@@ -169,7 +172,7 @@ def test_what_was_not_begun_goes_back_at_no_cost(database: Database) -> None:
     expire(database, bundle[2].segment_id)
     taken(database, "bob")
 
-    hand_back_bundle(database, bundle[1:])
+    release_bundle(database, bundle[1:])
 
     assert states(database) == [("running", 1), ("queued", 0), ("running", 2)]
 
@@ -179,8 +182,8 @@ def test_a_folder_of_pictures_end_to_end(bench: Bench, pictures: list[Path]) -> 
     broken.write_bytes(pictures[0].read_bytes()[:60])
     job_id = bench.submit(*pictures, broken)
 
-    answer_bell(bench.worker)
-    answer_bell(bench.worker)
+    take_next_work(bench.worker)
+    take_next_work(bench.worker)
 
     job = get_job(bench.worker.database, job_id)
     assert job.status == "succeeded_with_errors"
@@ -199,7 +202,7 @@ def test_faces_of_images_are_cut_out_where_the_networks_are(
     bench: Bench, pictures: list[Path]
 ) -> None:
     bench.submit(*pictures[:3])
-    answer_bell(bench.worker)
+    take_next_work(bench.worker)
     assert bench.networks.crops == 6 * 4, "once to be measured, and once for each model"
 
 
@@ -210,7 +213,7 @@ def test_bells_lead_through_a_whole_folder(bench: Bench, pictures: list[Path]) -
     rounds = 0
     while not get_job(bench.worker.database, job_id).status.ended:
         depth = bench.worker.queue.depth()
-        answer_bell(bench.worker)
+        take_next_work(bench.worker)
         rounds += 1
         if not get_job(bench.worker.database, job_id).status.ended:
             assert bench.worker.queue.depth() == depth + 1, "who leaves images rings for them"
@@ -231,11 +234,11 @@ def test_an_image_that_meets_trouble_holds_up_no_other(bench: Bench, pictures: l
 
     bench.networks.before_batch = fail
     for _ in range(bench.worker.settings.max_attempts):
-        answer_bell(bench.worker)
+        take_next_work(bench.worker)
     assert [item.status for item in bench.items(job_id)][:2] == ["succeeded", "failed"]
 
     bench.networks.before_batch = lambda _batch: None
-    answer_bell(bench.worker)
+    take_next_work(bench.worker)
     assert [item.status for item in bench.items(job_id)] == ["succeeded", "failed", "succeeded"]
 
 
@@ -247,11 +250,11 @@ def test_a_worker_that_is_to_end_records_what_is_done(bench: Bench, pictures: li
             bench.worker.stop_requested.set()
 
     bench.networks.before_batch = stop
-    answer_bell(bench.worker)
+    take_next_work(bench.worker)
 
     assert states(bench.worker.database) == [("succeeded", 1)] * 2 + [("queued", 0)] * 3
     bob = replace(bench.worker, name="bob", stop_requested=threading.Event())
-    answer_bell(bob)
+    take_next_work(bob)
     assert get_job(bench.worker.database, job_id).status == "succeeded"
 
 
@@ -263,7 +266,7 @@ def test_a_cancel_throws_a_bundle_away(bench: Bench, pictures: list[Path]) -> No
             cancel_job(bench.worker.database, job_id)
 
     bench.networks.before_batch = cancel
-    answer_bell(bench.worker)
+    take_next_work(bench.worker)
 
     assert [item.status for item in bench.items(job_id)] == ["cancelled"] * 5
     assert bench.files() == []
@@ -279,7 +282,7 @@ def test_a_full_disk_parks_the_job_and_loses_no_image(bench: Bench, pictures: li
             raise OSError(28, "No space left on device")
 
     bench.networks.before_batch = fill
-    answer_bell(bench.worker)
+    take_next_work(bench.worker)
 
     assert get_job(bench.worker.database, job_id).status == "waiting_for_space"
     assert states(bench.worker.database) == [("succeeded", 1)] + [("queued", 0)] * 3

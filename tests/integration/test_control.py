@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from faces_jobs import results as questions
-from faces_jobs.db.endings import finish_segment
-from faces_jobs.db.handing_back import hand_back
 from faces_jobs.db.job_endings import finish_job
 from faces_jobs.db.leases import claim_job, claim_segment, renew_job, renew_segment
+from faces_jobs.db.release import release_segment
+from faces_jobs.db.segment_endings import finish_segment
 from faces_jobs.db.session import Database
 from faces_jobs.errors import NotFoundError, PausedError, StateError
 from faces_jobs.jobs.status import JobStatus
@@ -56,7 +56,7 @@ def test_who_works_on_a_paused_job_is_told_and_hands_back_for_nothing(
 
     with pytest.raises(PausedError):
         renew_segment(database, claim, lease_seconds=60, frames_done=3, frames_total=9)
-    hand_back(database, claim, reason="paused", counts=False)
+    release_segment(database, claim, reason="paused", counts=False)
 
     assert states(database, job) == ("paused", ["running"], ["queued"])
     assert not is_to_be_had(database, job.segments[0])

@@ -20,9 +20,9 @@ from sqlalchemy import update
 
 from faces_jobs.client import Client
 from faces_jobs.db.claims import SegmentClaim
-from faces_jobs.db.endings import finish_segment
 from faces_jobs.db.job_endings import finish_job
 from faces_jobs.db.leases import claim_job, renew_segment
+from faces_jobs.db.segment_endings import finish_segment
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.tables import JobRow
 from faces_jobs.results import cancel_job, pause_job

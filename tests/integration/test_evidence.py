@@ -11,21 +11,21 @@ import sys
 import pytest
 from sqlalchemy import select, update
 
-from faces_jobs.cli.deaths import reason_of, teller
+from faces_jobs.cli.worker_deaths import death_recorder, reason_of
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.endings import fail_segment, finish_segment
 from faces_jobs.db.evidence import record_death
-from faces_jobs.db.handing_back import hand_back, hand_back_job
 from faces_jobs.db.leases import claim_job, claim_segment, renew_segment
+from faces_jobs.db.release import release_job, release_segment
+from faces_jobs.db.scheduling import claim_next
+from faces_jobs.db.segment_endings import fail_segment, finish_segment
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import JobRow, SegmentRow
-from faces_jobs.db.turns import claim_next
 from faces_jobs.errors import NotFoundError
 from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.queue import CeleryQueue
 from faces_jobs.results import get_job, list_items
 from faces_jobs.settings import Settings
-from faces_jobs.worker.backoff import pause_seconds
+from faces_jobs.worker.backoff import backoff_seconds
 from faces_jobs.worker.sweep import sweep
 from tests.factories import claimed, results, stored_job
 from tests.integration.stored_states import expire
@@ -55,10 +55,10 @@ def end_pauses(database: Database) -> None:
 def test_pauses_double_within_their_jitter() -> None:
     settings = Settings(retry_seconds=2.0, retry_max_seconds=60.0)
     for attempt, pause in ((1, 2), (2, 4), (3, 8), (9, 60), (5000, 60)):
-        drawn = [pause_seconds(settings, attempt) for _ in range(50)]
+        drawn = [backoff_seconds(settings, attempt) for _ in range(50)]
         assert all(pause / 2 <= one <= pause * 1.5 for one in drawn)
         assert len(set(drawn)) > 1, "never all at once"
-    assert pause_seconds(settings.model_copy(update={"retry_seconds": 0.0}), 3) == 0
+    assert backoff_seconds(settings.model_copy(update={"retry_seconds": 0.0}), 3) == 0
 
 
 def test_work_that_failed_waits_for_its_pause_and_is_rung_for(
@@ -66,7 +66,7 @@ def test_work_that_failed_waits_for_its_pause_and_is_rung_for(
 ) -> None:
     job = stored_job(database)
     claim = claimed(database, job.segments[0])
-    hand_back(database, claim, reason="locked", counts=True, delay_seconds=600)
+    release_segment(database, claim, reason="locked", counts=True, delay_seconds=600)
 
     assert not is_to_be_had(database, job.segments[0])
     assert claim_next(database, worker="w", lease_seconds=60, max_attempts=3) is None
@@ -86,7 +86,7 @@ def test_exports_that_failed_wait_for_their_pause(
     finish_segment(database, claimed(database, job.segments[0]), results())
     claim = claim_job(database, job.id, worker="w", lease_seconds=60, max_attempts=3)
     assert claim is not None
-    hand_back_job(database, claim, reason="locked", counts=True, delay_seconds=600)
+    release_job(database, claim, reason="locked", counts=True, delay_seconds=600)
 
     assert claim_job(database, job.id, worker="w", lease_seconds=60, max_attempts=3) is None
     assert sweep(database, queue, settings).jobs_rung == 0
@@ -217,7 +217,7 @@ def test_a_supervisor_tells_of_a_process_that_it_saw_die(
     os.kill(process.pid, signal.SIGKILL)
 
     here = settings.model_copy(update={"database_url": database_url, "retry_seconds": 0.0})
-    teller(here)(process.pid, process.wait())
+    death_recorder(here)(process.pid, process.wait())
 
     with database.read() as session:
         assert session.scalars(select(SegmentRow.exit_signal)).one() == "SIGKILL"

@@ -22,11 +22,11 @@ from sqlalchemy import delete, func, select, update
 
 from faces_jobs.db.claims import JobClaim, SegmentClaim
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.endings import fail_job, fail_segment, finish_segment
-from faces_jobs.db.handing_back import hand_back, hand_back_job
 from faces_jobs.db.job_endings import finish_job
 from faces_jobs.db.leases import claim_job, claim_segment, renew_segment
 from faces_jobs.db.overdue import fail_poison, fail_poisoned_jobs
+from faces_jobs.db.release import release_job, release_segment
+from faces_jobs.db.segment_endings import fail_job, fail_segment, finish_segment
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.tables import ArtifactRow, FaceRow, ItemRow, JobRow, SegmentRow, TrackRow
 from faces_jobs.errors import CancelledError, LeaseLostError, StateError
@@ -129,7 +129,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(claim=claims, counts=st.booleans())
     def give_back(self, claim: SegmentClaim, *, counts: bool) -> None:
-        self.tried(lambda: hand_back(self.database, claim, reason="x", counts=counts), claim)
+        self.tried(lambda: release_segment(self.database, claim, reason="x", counts=counts), claim)
 
     @rule(job=jobs)
     def cancel(self, job: StoredJob) -> None:
@@ -150,7 +150,7 @@ class Life(RuleBasedStateMachine):
         if end == "finish":
             self.tried(lambda: finish_job(self.database, claim, [artifact("faces.csv")]))
         elif end == "back":
-            self.tried(lambda: hand_back_job(self.database, claim, reason="x", counts=True))
+            self.tried(lambda: release_job(self.database, claim, reason="x", counts=True))
         else:
             with self.database.begin() as session:
                 session.execute(

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from faces_jobs.db.processes import Process, forget_process, tell_of_process
+from faces_jobs.db.processes import Process, delete_process, record_heartbeat
 from faces_jobs.db.tables import SegmentRow
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.results import get_job
-from faces_jobs.worker import linking, runs
+from faces_jobs.worker import encode_runs, linking
 from faces_jobs.worker.lead import Lead
 from faces_jobs.worker.process import process_segment
 from faces_jobs.worker.resources import Worker
@@ -32,7 +32,7 @@ Outcome = tuple[list[str], dict[str, bytes], Any]
 @pytest.fixture(autouse=True)
 def in_two_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts are as short as tests want them, and yet of two runs."""
-    monkeypatch.setattr(runs, "FEWEST_FRAMES", 4)
+    monkeypatch.setattr(encode_runs, "FEWEST_FRAMES", 4)
 
 
 @pytest.fixture
@@ -69,9 +69,9 @@ def with_settings(worker: Worker, **values: Any) -> Worker:
 def another_worker(worker: Worker) -> Iterator[None]:
     """There is one, which does nothing."""
     other = Process(name="other", kind="worker", host="elsewhere", pid=1, version="1")
-    tell_of_process(worker.database, other, {})
+    record_heartbeat(worker.database, other, {})
     yield
-    forget_process(worker.database, other.name)
+    delete_process(worker.database, other.name)
 
 
 def drawn_afterwards(bench: Bench, worker: Worker, clip: Path, spec: JobSpec = SMALL) -> Outcome:

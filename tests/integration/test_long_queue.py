@@ -16,8 +16,8 @@ from faces_jobs.db.overdue import (
     orphaned_segments,
     waiting_segments,
 )
+from faces_jobs.db.scheduling import claim_next
 from faces_jobs.db.session import Database
-from faces_jobs.db.turns import claim_next
 from tests.factories import stored_job
 
 FEW, MANY = 100, 4000

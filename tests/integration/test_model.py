@@ -16,16 +16,16 @@ from hypothesis.stateful import (
 from sqlalchemy import select, update
 
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.endings import fail_job, fail_segment, finish_segment
 from faces_jobs.db.evidence import record_death
-from faces_jobs.db.handing_back import hand_back, hand_back_job, release_worker
 from faces_jobs.db.job_endings import finish_job
 from faces_jobs.db.leases import claim_job, claim_segment, renew_job, renew_segment
 from faces_jobs.db.overdue import fail_poison, fail_poisoned_jobs
+from faces_jobs.db.release import release_all_of, release_job, release_segment
+from faces_jobs.db.scheduling import claim_next
+from faces_jobs.db.segment_endings import fail_job, fail_segment, finish_segment
 from faces_jobs.db.session import open_database
 from faces_jobs.db.space import park_job, park_segment, resume_parked
 from faces_jobs.db.tables import ItemRow, JobRow, SegmentRow
-from faces_jobs.db.turns import claim_next
 from faces_jobs.errors import CancelledError, LeaseLostError, PausedError
 from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.jobs.spec import JobSpec, Priority
@@ -84,7 +84,7 @@ class Life(StoreAndModel):
         return multiple() if found is None else self.held(found, model, item)
 
     @rule(target=claims)
-    def answer_bell(self) -> object:
+    def take_next_work(self) -> object:
         free = [
             (model, item)
             for _, model in self.pairs
@@ -145,7 +145,7 @@ class Life(StoreAndModel):
     def give_back(self, claim: Held, *, counts: bool) -> None:
         found, job, _, segment = claim
         if self.tried(
-            lambda: hand_back(self.database, found, reason="x", counts=counts), found, segment
+            lambda: release_segment(self.database, found, reason="x", counts=counts), found, segment
         ):
             job.give_back(segment, counts=counts)
 
@@ -187,7 +187,7 @@ class Life(StoreAndModel):
         found, job, _, segment = claim
         worker = self.worker_of(found)
         if worker is not None and segment.holds(found.token):
-            release_worker(self.database, worker)
+            release_all_of(self.database, worker)
             job.give_back(segment, counts=False)
 
     @rule(job=jobs)
@@ -240,11 +240,11 @@ class Life(StoreAndModel):
                 job.finish,
             ),
             "back": (
-                lambda: hand_back_job(self.database, found, reason="x", counts=True),
+                lambda: release_job(self.database, found, reason="x", counts=True),
                 lambda: setattr(job, "token", None),
             ),
             "stop": (
-                lambda: hand_back_job(self.database, found, reason="x", counts=False),
+                lambda: release_job(self.database, found, reason="x", counts=False),
                 lambda: job.__dict__.update(token=None, attempts=job.attempts - 1),
             ),
             "full": (

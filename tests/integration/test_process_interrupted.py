@@ -26,8 +26,8 @@ from faces_jobs.results import (
 from faces_jobs.retention import delete_job
 from faces_jobs.storage import LocalStorage, StoredFile
 from faces_jobs.storage.progress import Progress, unheard
+from faces_jobs.worker.next_work import take_next_work
 from faces_jobs.worker.process import process_segment
-from faces_jobs.worker.rung import answer_bell
 from faces_jobs.worker.sweep import sweep
 from tests.clips import moving, write_video
 from tests.integration.workbench import Bench, Squares
@@ -144,7 +144,7 @@ def test_a_cancel_or_a_stop_is_seen_while_files_are_on_their_way(
 
     storage = Slow(worker.storage.folder, slow, happen)
     while not storage.moves:
-        answer_bell(replace(worker, storage=storage))
+        take_next_work(replace(worker, storage=storage))
 
     assert storage.moves < MOST_MOVES, "it did not wait to the end"
     if meanwhile == "stopped":

@@ -14,11 +14,11 @@ from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.processes import (
     GpuMemory,
     Process,
-    forget_silent_processes,
+    delete_silent_processes,
     live_processes,
     measures_in,
+    record_heartbeat,
     set_measures,
-    tell_of_process,
 )
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ProcessRow
@@ -46,13 +46,13 @@ def silence(database: Database, name: str, seconds: float) -> None:
 
 
 def test_a_process_tells_of_itself_again_and_again(database: Database) -> None:
-    tell_of_process(database, ALICE, {})
+    record_heartbeat(database, ALICE, {})
     with database.read() as session:
         started = session.scalars(select(ProcessRow.started_at)).one()
     silence(database, "alice", 30)
     assert seen(database, 20) == []
 
-    tell_of_process(database, ALICE, {})
+    record_heartbeat(database, ALICE, {})
 
     (found,) = live_processes(database, within_seconds=20)
     assert (found.name, found.kind, found.host) == ("alice", "worker", "alices-machine")
@@ -63,19 +63,19 @@ def test_a_process_tells_of_itself_again_and_again(database: Database) -> None:
 
 
 def test_memory_of_a_gpu_is_told_where_there_is_one(database: Database) -> None:
-    tell_of_process(database, replace(ALICE, gpu=GpuMemory(3 * 2**30, 80 * 2**30)), {})
+    record_heartbeat(database, replace(ALICE, gpu=GpuMemory(3 * 2**30, 80 * 2**30)), {})
     (found,) = live_processes(database, within_seconds=20)
     assert found.gpu == GpuMemory(3 * 2**30, 80 * 2**30)
 
 
 def test_the_silent_are_forgotten_and_come_back_when_they_wake(database: Database) -> None:
-    tell_of_process(database, ALICE, {})
+    record_heartbeat(database, ALICE, {})
     silence(database, "alice", 100)
-    assert forget_silent_processes(database, silent_seconds=101) == []
-    assert forget_silent_processes(database, silent_seconds=99) == ["alice"]
-    assert forget_silent_processes(database, silent_seconds=99) == []
+    assert delete_silent_processes(database, silent_seconds=101) == []
+    assert delete_silent_processes(database, silent_seconds=99) == ["alice"]
+    assert delete_silent_processes(database, silent_seconds=99) == []
 
-    tell_of_process(database, ALICE, {})
+    record_heartbeat(database, ALICE, {})
     assert seen(database, 20) == ["alice"]
 
 
@@ -83,14 +83,14 @@ def test_counts_of_all_processes_add_up_and_outlive_them(database: Database) -> 
     def many(name: str) -> None:
         process = Process(name, "worker", "h", 1, "1.0")
         for _ in range(20):
-            tell_of_process(database, process, {("frames", ""): 2.0, ("stage", "detect"): 0.5})
+            record_heartbeat(database, process, {("frames", ""): 2.0, ("stage", "detect"): 0.5})
 
     threads = [threading.Thread(target=many, args=(name,)) for name in ("alice", "bob", "carol")]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    forget_silent_processes(database, silent_seconds=-1)
+    delete_silent_processes(database, silent_seconds=-1)
 
     assert seen(database, 100) == []
     assert measures(database) == {("frames", ""): 120.0, ("stage", "detect"): 30.0}

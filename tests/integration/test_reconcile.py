@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from faces_jobs.db.endings import finish_segment
+from faces_jobs.db.segment_endings import finish_segment
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.errors import QueueError
 from faces_jobs.queue import JOB_TASK, SEGMENT_TASK, CeleryQueue, open_queue
@@ -19,8 +19,8 @@ from faces_jobs.results import cancel_job, list_artifacts, list_items
 from faces_jobs.retention import ORPHAN_SECONDS
 from faces_jobs.settings import Settings
 from faces_jobs.storage import LocalStorage
+from faces_jobs.worker.first_seen import FirstSeen
 from faces_jobs.worker.reconcile import WORKSPACE_LEASES, Reconciled, Reconciler
-from faces_jobs.worker.sightings import Sightings
 from faces_jobs.worker.sweep import run_sweep, sweep
 from tests.factories import artifact, claimed, results, stored_job
 from tests.integration.stored_states import expire
@@ -200,7 +200,7 @@ def test_a_sweep_whose_clock_is_ahead_removes_what_it_saw_without_a_row_for_an_h
         messages=BrokerMessages(queue.app),
         storage=storage,
         settings=settings,
-        sightings=Sightings(lambda: now[0]),
+        sightings=FirstSeen(lambda: now[0]),
     )
     job = stored_job(database)
     lost = published(storage, job.id, "lost")

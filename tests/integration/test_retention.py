@@ -11,9 +11,9 @@ from sqlalchemy import update
 from faces_jobs.db import deletion
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.deletion import open_deletions, rows_left
-from faces_jobs.db.endings import finish_segment
-from faces_jobs.db.handing_back import hand_back
 from faces_jobs.db.leases import claim_job
+from faces_jobs.db.release import release_segment
+from faces_jobs.db.segment_endings import finish_segment
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import AuditRow, JobRow
 from faces_jobs.errors import NotFoundError
@@ -176,7 +176,7 @@ def test_nor_while_one_has_whose_lease_the_rows_know_no_more(
     exports = claim_job(database, paused.id, worker="w", lease_seconds=60, max_attempts=3)
     assert exports is not None
     zombie = claimed(database, taken_over.segments[0], lease_seconds=-1)
-    hand_back(database, claimed(database, taken_over.segments[0]), reason="", counts=False)
+    release_segment(database, claimed(database, taken_over.segments[0]), reason="", counts=False)
     pause_job(database, paused.id)
     for job, token in ((paused, exports.token), (taken_over, zombie.token)):
         with storage.workspace(token) as workspace:

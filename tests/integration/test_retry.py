@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import select
 
 from faces_jobs import results as questions
-from faces_jobs.db.endings import fail_segment, finish_segment
 from faces_jobs.db.job_endings import finish_job
 from faces_jobs.db.leases import claim_job, renew_segment
+from faces_jobs.db.segment_endings import fail_segment, finish_segment
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import SegmentRow
 from faces_jobs.errors import LeaseLostError, NotFoundError, StateError
@@ -19,7 +19,7 @@ from faces_jobs.jobs.query import FaceQuery
 from faces_jobs.jobs.status import JobStatus
 from faces_jobs.queue import CeleryQueue
 from faces_jobs.results import cancel_job, get_job, list_items, retry_job
-from faces_jobs.worker.rung import answer_bell
+from faces_jobs.worker.next_work import take_next_work
 from tests.factories import StoredJob, artifact, claimed, face, results, stored_job, track
 from tests.integration.stored_states import states
 from tests.integration.workbench import Bench
@@ -140,13 +140,13 @@ def test_a_file_that_failed_once_is_well_the_second_time(
 
     bench.networks.before_batch = fail
     for _ in range(1 + bench.worker.settings.max_attempts):
-        answer_bell(bench.worker)
+        take_next_work(bench.worker)
     assert get_job(database, job_id).status is JobStatus.SUCCEEDED_WITH_ERRORS
     before = {one.name: one.sha256 for one in bench.artifacts(job_id)}
 
     bench.networks.before_batch = lambda _batch: None
     retry_job(database, bench.worker.queue, job_id)
-    answer_bell(bench.worker)
+    take_next_work(bench.worker)
 
     assert get_job(database, job_id).status is JobStatus.SUCCEEDED
     after = {one.name: one.sha256 for one in bench.artifacts(job_id)}

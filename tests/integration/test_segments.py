@@ -17,7 +17,7 @@ from faces_jobs.db.tables import ModelRow, SegmentFileRow, SegmentRow
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.results import cancel_job, get_job
 from faces_jobs.storage import LocalStorage, StoredFile
-from faces_jobs.worker import linking, runs
+from faces_jobs.worker import encode_runs, linking
 from faces_jobs.worker.process import process_segment
 from faces_jobs.worker.resources import Worker
 from tests.clips import (
@@ -122,11 +122,13 @@ def same_as_in_one(bench: Bench, clip: Path, spec: JobSpec = SMALL, seconds: flo
     return cut
 
 
-@pytest.mark.parametrize("fewest", [runs.FEWEST_FRAMES, 4], ids=["parts in one", "parts in runs"])
+@pytest.mark.parametrize(
+    "fewest", [encode_runs.FEWEST_FRAMES, 4], ids=["parts in one", "parts in runs"]
+)
 def test_rows_pictures_and_sound_are_those_of_a_run_in_one(
     bench: Bench, long_clip: Path, monkeypatch: pytest.MonkeyPatch, fewest: int
 ) -> None:
-    monkeypatch.setattr(runs, "FEWEST_FRAMES", fewest)
+    monkeypatch.setattr(encode_runs, "FEWEST_FRAMES", fewest)
     cut = same_as_in_one(bench, long_clip)
 
     whole = next(job_id for job_id in _jobs(bench) if job_id != cut)

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import select, update
 
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.endings import finish_segment
 from faces_jobs.db.leases import claim_job, renew_segment
+from faces_jobs.db.segment_endings import finish_segment
 from faces_jobs.db.session import Database
 from faces_jobs.db.space import park_job, park_segment, resume_parked
 from faces_jobs.db.tables import JobRow
@@ -19,7 +19,7 @@ from faces_jobs.queue import CeleryQueue
 from faces_jobs.results import cancel_job, get_job, pause_job
 from faces_jobs.settings import Settings
 from faces_jobs.storage import LocalStorage
-from faces_jobs.worker.rung import answer_bell
+from faces_jobs.worker.next_work import take_next_work
 from faces_jobs.worker.sweep import sweep
 from tests.factories import claimed, results, stored_job
 from tests.integration.stored_states import expire, states
@@ -139,12 +139,12 @@ def test_the_reserve_is_kept_while_a_file_is_worked_on(bench: Bench, clip: Path)
             storage._min_free_bytes = 2**62
 
     bench.networks.before_batch = fill
-    answer_bell(worker)
+    take_next_work(worker)
 
     assert get_job(worker.database, job_id).status == "waiting_for_space"
     assert bench.files() == [], "nothing half-written stays"
 
     storage._min_free_bytes = 0
     sweep(worker.database, worker.queue, worker.settings)
-    answer_bell(worker)
+    take_next_work(worker)
     assert get_job(worker.database, job_id).status == "succeeded"

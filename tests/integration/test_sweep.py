@@ -14,9 +14,9 @@ from sqlalchemy import select, update
 
 from faces_jobs.counters import Counters
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.endings import finish_segment
-from faces_jobs.db.handing_back import hand_back
 from faces_jobs.db.leases import claim_job
+from faces_jobs.db.release import release_segment
+from faces_jobs.db.segment_endings import finish_segment
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import JobRow, MeasureRow, SegmentRow
 from faces_jobs.errors import QueueError
@@ -177,9 +177,9 @@ def test_work_that_was_handed_back_after_a_failure_waits_a_little(
     database: Database, bells: MemoryQueue, settings: Settings
 ) -> None:
     job = stored_job(database)
-    hand_back(database, claimed(database, job.segments[0]), reason="disk full", counts=True)
+    release_segment(database, claimed(database, job.segments[0]), reason="disk full", counts=True)
     assert sweep(database, bells, settings).segments_rung == 0
-    hand_back(database, claimed(database, job.segments[0]), reason="stopping", counts=False)
+    release_segment(database, claimed(database, job.segments[0]), reason="stopping", counts=False)
     assert sweep(database, bells, settings).segments_rung == 1
 
 
@@ -308,7 +308,7 @@ class Hanging(LocalStorage):
 def test_rescue_waits_for_no_comparison_nor_does_the_end(
     database: Database, queue: CeleryQueue, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("faces_jobs.worker.reconciling.END_SECONDS", 0.1)
+    monkeypatch.setattr("faces_jobs.worker.reconciler_thread.END_SECONDS", 0.1)
     storage, stop = Hanging(settings.data_folder / "files"), threading.Event()
     hurried = settings.model_copy(update={"sweep_seconds": 0.05})
     thread = threading.Thread(
@@ -397,7 +397,7 @@ def test_files_whose_attempt_goes_on_are_left_however_old_the_clock_makes_them(
     assert sweep_files(database, storage, orphan_seconds=0) == 0
     assert storage.path_of(key).exists()
 
-    hand_back(database, claim, reason="enough", counts=True)
+    release_segment(database, claim, reason="enough", counts=True)
     assert sweep_files(database, storage, orphan_seconds=0) == 1
 
 

@@ -19,6 +19,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import literal, select, update
 
+from faces_jobs.db.backoff import backoff_after, backoff_seconds
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.deliveries import (
     GIVE_UP_SECONDS,
@@ -26,10 +27,9 @@ from faces_jobs.db.deliveries import (
     due_deliveries,
     record_attempt,
 )
-from faces_jobs.db.endings import finish_segment
 from faces_jobs.db.job_endings import finish_job
 from faces_jobs.db.leases import claim_job
-from faces_jobs.db.pauses import pause_after, pause_seconds
+from faces_jobs.db.segment_endings import finish_segment
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import DeliveryRow, JobRow
 from faces_jobs.jobs.documents import DeliveryDocument
@@ -340,7 +340,7 @@ def test_after_a_day_it_is_given_up_and_shown(database: Database, open_settings:
 
 
 def test_pauses_grow_to_an_hour_and_a_day_holds_some_thirty() -> None:
-    pauses = [pause_seconds(attempt) for attempt in range(1, 100)]
+    pauses = [backoff_seconds(attempt) for attempt in range(1, 100)]
     assert pauses == sorted(pauses)
     assert (pauses[0], max(pauses)) == (10, 3600)
     spent, attempts = 0.0, 1
@@ -352,8 +352,8 @@ def test_pauses_grow_to_an_hour_and_a_day_holds_some_thirty() -> None:
 
 def test_a_statement_tells_the_same_pauses(database: Database) -> None:
     with database.read() as session:
-        told = [session.scalar(select(pause_after(literal(before)))) for before in range(15)]
-    assert told == [pause_seconds(before + 1) for before in range(15)]
+        told = [session.scalar(select(backoff_after(literal(before)))) for before in range(15)]
+    assert told == [backoff_seconds(before + 1) for before in range(15)]
 
 
 def test_only_one_sender_has_a_delivery_and_a_late_result_counts_for_nothing(

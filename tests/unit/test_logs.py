@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from faces_jobs.logs import JsonFormatter, LineFormatter, about, configure_logs
+from faces_jobs.logs import JsonFormatter, LineFormatter, configure_logs, log_context
 
 
 def line(
@@ -30,7 +30,7 @@ def line(
 
 
 def test_a_line_tells_time_level_place_and_subject() -> None:
-    with about(job="j1"), about(segment=7):
+    with log_context(job="j1"), log_context(segment=7):
         written = line("read %d frames", 3)
 
     assert re.fullmatch(
@@ -65,7 +65,7 @@ def test_configured_once_it_writes_to_standard_error(capsys: pytest.CaptureFixtu
 
 
 def test_a_line_is_an_object_for_machines() -> None:
-    with about(job="j1", attempt=2):
+    with log_context(job="j1", attempt=2):
         written = line("read %d \u202eframes\n", 3, formatter=JsonFormatter())
     assert len(written.splitlines()) == 1
     told = json.loads(written)
@@ -86,5 +86,5 @@ def test_an_object_tells_its_error() -> None:
 
 
 def test_the_same_thing_is_told_once() -> None:
-    with about(job="j1", segment=7), about(job="j1"):
+    with log_context(job="j1", segment=7), log_context(job="j1"):
         assert line("done").count("job=") == 1

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from faces_jobs.errors import NotFoundError, StorageFullError
-from faces_jobs.storage import LocalStorage, told_when_full
+from faces_jobs.storage import LocalStorage, raising_storage_full
 
 JOB = str(uuid.UUID(int=1))
 
@@ -94,15 +94,19 @@ def test_no_room_is_told_before_anything_is_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_is_told_as_such(number: int) -> None:
-    with pytest.raises(StorageFullError), told_when_full():
+    with pytest.raises(StorageFullError), raising_storage_full():
         raise OSError(number, "full")
-    with pytest.raises(PermissionError), told_when_full():
+    with pytest.raises(PermissionError), raising_storage_full():
         raise PermissionError(errno.EACCES, "no")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="There is no /dev/full here.")
 def test_a_write_to_a_full_device_is_told_as_such() -> None:
-    with pytest.raises(StorageFullError), told_when_full(), Path("/dev/full").open("wb") as file:
+    with (
+        pytest.raises(StorageFullError),
+        raising_storage_full(),
+        Path("/dev/full").open("wb") as file,
+    ):
         file.write(b"x" * 100_000)
 
 

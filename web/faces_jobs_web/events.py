@@ -10,7 +10,7 @@ from flask import Blueprint, Response, request
 from faces_jobs.errors import FacesJobsError, NotFoundError
 from faces_jobs.jobs.documents import JobDocument
 from faces_jobs.results import get_job, job_version
-from faces_jobs_web.leaving import departure
+from faces_jobs_web.disconnect import disconnect_check
 from faces_jobs_web.operations import Answer, Operation, describes
 from faces_jobs_web.services import services
 from faces_jobs_web.watching import Watcher
@@ -54,7 +54,7 @@ def index(job_id: str) -> Response:
     if job.status.ended and known == job_version(job):
         return Response(status=204)
     held.watcher.take_place()
-    has_left = departure(request.environ)
+    has_left = disconnect_check(request.environ)
     response = Response(_stream(held.watcher, job, known, has_left), content_type=EVENT_STREAM)
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"  # nginx would keep events back

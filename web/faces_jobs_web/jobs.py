@@ -9,8 +9,8 @@ from faces_jobs.jobs.documents import JobDocument, JobPage
 from faces_jobs.results import get_job, job_version, list_jobs
 from faces_jobs.retention import delete_job
 from faces_jobs_web.answers import document_response
+from faces_jobs_web.disconnect import disconnect_check
 from faces_jobs_web.json_body import json_body
-from faces_jobs_web.leaving import departure
 from faces_jobs_web.operations import JSON, Answer, Operation, describes
 from faces_jobs_web.queries import JobFilters, WaitFilters, read_filters
 from faces_jobs_web.services import services
@@ -151,7 +151,7 @@ def show(job_id: str) -> Response:
     if wait and request.if_none_match.contains_weak(version):
         held.watcher.take_place()
         try:
-            has_left = departure(request.environ)
+            has_left = disconnect_check(request.environ)
             job = held.watcher.next(job_id, version, seconds=wait, has_left=has_left) or job
         finally:
             held.watcher.leave()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, Response, request
 
-from faces_jobs.logs import about
+from faces_jobs.logs import log_context
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -42,7 +42,7 @@ class _Identified:
         identity = given if GIVEN.fullmatch(given) else uuid.uuid4().hex
         environ[ENVIRONMENT_KEY] = identity
         environ[BEGAN_KEY] = time.perf_counter()
-        with about(request=identity):
+        with log_context(request=identity):
             return self._wsgi_app(environ, start_response)
 
 

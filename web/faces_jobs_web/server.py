@@ -24,8 +24,8 @@ from faces_jobs.queue import open_queue
 from faces_jobs.settings import Settings
 from faces_jobs.storage import open_storage
 from faces_jobs_web.app import create_app
+from faces_jobs_web.head_timeout import HeadTimeoutWorker
 from faces_jobs_web.listening import BACKLOG, listen
-from faces_jobs_web.patience import PatientWorker
 from faces_jobs_web.services import EXTENSION, Services
 
 # Within this time after Ctrl-C or TERM, requests that are being answered may end.
@@ -80,7 +80,7 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
             "bind": f"fd://{self._listener.detach()}",  # gunicorn's from now on, also to close
             "backlog": BACKLOG,
             "workers": 1,
-            "worker_class": PatientWorker,
+            "worker_class": HeadTimeoutWorker,
             # Who waits sits in a thread of its own, so that it takes none from who asks.
             "threads": settings.web_threads + settings.web_waiters,
             "keepalive": KEEP_ALIVE_SECONDS,

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faces_jobs.pipeline.values import Detections
+from faces_jobs_models.detector.input_batch import WorkingSize
 from faces_jobs_models.detector.options import DetectorOptions
 from faces_jobs_models.detector.suppression import keep_best
-from faces_jobs_models.detector.working_batch import WorkingSize
 
 LARGEST_LOG_SIZE = 10.0  # e^10 strides: far beyond any picture, and far from an overflow
 

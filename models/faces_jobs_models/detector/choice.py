@@ -6,7 +6,7 @@ from pathlib import Path
 
 from faces_jobs.errors import ModelError
 from faces_jobs.settings import DetectorName
-from faces_jobs_models.detector.known import DETECTORS
+from faces_jobs_models.detector.registry import DETECTORS
 from faces_jobs_models.weights import RECORD_NAME, ModelRecord, read_record
 
 

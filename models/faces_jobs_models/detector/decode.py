@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from faces_jobs.pipeline.values import Detections
 from faces_jobs_models.detector.best_faces import LARGEST_LOG_SIZE, best_faces
+from faces_jobs_models.detector.input_batch import WorkingSize
 from faces_jobs_models.detector.options import DetectorOptions
 from faces_jobs_models.detector.outputs import LANDMARKS, STRIDES
-from faces_jobs_models.detector.working_batch import WorkingSize
 
 
 def decode(

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from faces_jobs.pipeline.values import Detections, Picture
 from faces_jobs_models.detector.batched import BatchedDetector
 from faces_jobs_models.detector.decode import decode
+from faces_jobs_models.detector.input_batch import WorkingBatch
 from faces_jobs_models.detector.options import DetectorOptions
-from faces_jobs_models.detector.working_batch import WorkingBatch
 from faces_jobs_models.weights import ModelRecord
 
 

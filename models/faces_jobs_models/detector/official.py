@@ -11,9 +11,9 @@ import torch
 
 from faces_jobs.errors import ModelError
 from faces_jobs_models.detector.export import DetectorNote, write_detector
-from faces_jobs_models.detector.known import DETECTORS
 from faces_jobs_models.detector.onnx_reader import read_onnx
 from faces_jobs_models.detector.outputs import MULTIPLE, OUTPUT_NAMES
+from faces_jobs_models.detector.registry import DETECTORS
 from faces_jobs_models.detector.yunet import YuNet
 from faces_jobs_models.download import download
 from faces_jobs_models.onnx_session import OnnxSession

@@ -12,7 +12,7 @@ from torch import Tensor
 from faces_jobs.errors import ModelError
 from faces_jobs_models.detector.yunet import YuNet, YuNetConfig
 from faces_jobs_models.device import Device
-from faces_jobs_models.on_device.replaying import ReplayedNetwork
+from faces_jobs_models.on_device.cuda_graphs import ReplayedNetwork
 from faces_jobs_models.torch_weights import load_weights
 from faces_jobs_models.weights import RECORD_NAME, ModelRecord
 

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from faces_jobs.pipeline.values import Detections
 from faces_jobs_models.detector.best_faces import CANDIDATES_A_FACE
+from faces_jobs_models.detector.input_batch import WorkingSize
 from faces_jobs_models.detector.options import DetectorOptions
 from faces_jobs_models.detector.outputs import LANDMARKS
-from faces_jobs_models.detector.working_batch import WorkingSize
 from faces_jobs_models.on_device.suppression import keep_best_on_device
 
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from faces_jobs.pipeline.values import Detections
 from faces_jobs_models.detector.best_faces import LARGEST_LOG_SIZE
 from faces_jobs_models.detector.centerface.detector import STRIDE
+from faces_jobs_models.detector.input_batch import WorkingSize
 from faces_jobs_models.detector.outputs import LANDMARKS
-from faces_jobs_models.detector.working_batch import WorkingSize
 from faces_jobs_models.on_device.best_faces import best_cells, best_faces, values_at
 from faces_jobs_models.on_device.detector import DeviceDetector
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from faces_jobs.pipeline.crops import squares_around
 from faces_jobs.pipeline.values import Boxes, Picture
+from faces_jobs_models.on_device.area_resize import area_weights
 from faces_jobs_models.on_device.pictures import DevicePictures
-from faces_jobs_models.on_device.shrinking import area_weights
 
 # Cut together, times the pixels of the largest: 50 MB as floats.
 _MOST_PIXELS = 1 << 22

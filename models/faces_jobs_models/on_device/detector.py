@@ -12,10 +12,10 @@ from torch.nn import functional
 
 from faces_jobs.pipeline.values import Detections, Picture
 from faces_jobs_models.detector.batched import BatchedDetector
+from faces_jobs_models.detector.input_batch import WorkingSize
 from faces_jobs_models.detector.options import DetectorOptions
-from faces_jobs_models.detector.working_batch import WorkingSize
+from faces_jobs_models.on_device.area_resize import shrink_all
 from faces_jobs_models.on_device.pictures import DevicePictures
-from faces_jobs_models.on_device.shrinking import shrink_all
 from faces_jobs_models.weights import ModelRecord
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from faces_jobs.pipeline.stages import Detector
-from faces_jobs_models.detector.known import family_of
 from faces_jobs_models.detector.options import DetectorOptions
+from faces_jobs_models.detector.registry import family_of
 from faces_jobs_models.device import Device
 from faces_jobs_models.on_device.classifier import DeviceClassifier
 from faces_jobs_models.on_device.cropper import DeviceCropper

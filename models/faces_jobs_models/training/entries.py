@@ -9,10 +9,10 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from faces_jobs_models.training.answers import Answers
 from faces_jobs_models.training.cross_fit import CrossFitted, cross_fitted
 from faces_jobs_models.training.figures import figures_of, rounded
 from faces_jobs_models.training.intervals import Interval, intervals_of
+from faces_jobs_models.training.predictions import Answers
 from faces_jobs_models.training.reliability import expected_calibration_error
 from faces_jobs_models.training.risk_coverage import at_threshold
 from faces_jobs_models.training.slices import Slice, slices_of

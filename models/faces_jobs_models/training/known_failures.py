@@ -12,8 +12,8 @@ from faces_jobs.jobs.labels import UNSURE
 from faces_jobs.pipeline.stages import Classifier, Detector
 from faces_jobs_models.training.cards import CARD_NAME, replace_section
 from faces_jobs_models.training.example_pictures import Example, example_pictures
-from faces_jobs_models.training.meant_face import cut_meant_faces
 from faces_jobs_models.training.tables import markdown_table
+from faces_jobs_models.training.target_face import cut_meant_faces
 
 EXAMPLES_FOLDER = "examples"
 START, END = "<!-- examples -->", "<!-- /examples -->"

@@ -9,8 +9,8 @@ from typing import Protocol
 
 from faces_jobs.pipeline.mirrored import Mirrored
 from faces_jobs_models.catalog import Catalog
-from faces_jobs_models.training.answers import Advance, Answers, Wanted, answer_data_set
 from faces_jobs_models.training.entries import AskedModel, Entry, entries_of, weights_of
+from faces_jobs_models.training.predictions import Advance, Answers, Selection, answer_data_set
 from faces_jobs_models.training.recipes import RECIPES
 from faces_jobs_models.training.samples import Sample
 from faces_jobs_models.weights import ModelRecord
@@ -47,7 +47,7 @@ def measure(
     data_sets: Iterable[LabelledSet],
     *,
     labels: str,
-    wanted: Wanted,
+    wanted: Selection,
     skipped: Counter[str],
     begin: Callable[[str], Advance],
 ) -> Iterator[Measured]:

@@ -19,10 +19,10 @@ from faces_jobs.pipeline.crops import crop_faces
 from faces_jobs.pipeline.stages import Detector
 from faces_jobs.pipeline.values import Picture
 from faces_jobs_models.training.fingerprints import SampleHash, origin_of
-from faces_jobs_models.training.meant_face import boxes_to_cut
 from faces_jobs_models.training.readers.data_set import DataSet, Skipped
 from faces_jobs_models.training.rows_on_disk import RowsOnDisk
 from faces_jobs_models.training.samples import UNKNOWN, Sample
+from faces_jobs_models.training.target_face import boxes_to_cut
 
 MARGIN = 1.25  # crops are kept this much wider, so that shifts and turns find real pixels
 _BATCH = 32

@@ -12,7 +12,6 @@ import torch
 from faces_jobs.errors import DataLayoutError
 from faces_jobs.pipeline.stages import Detector
 from faces_jobs_models.device import Device
-from faces_jobs_models.training.charts import draw_curves
 from faces_jobs_models.training.checkpoint import LOG_NAME, epochs_done
 from faces_jobs_models.training.cross_fit import cross_fitted
 from faces_jobs_models.training.export import export_model
@@ -20,7 +19,8 @@ from faces_jobs_models.training.folds import fold_of
 from faces_jobs_models.training.held_out import Heads
 from faces_jobs_models.training.label_choice import LabelChoice
 from faces_jobs_models.training.loop import Say
-from faces_jobs_models.training.pictures import draw_head
+from faces_jobs_models.training.measurement_plots import draw_head
+from faces_jobs_models.training.plots import draw_curves
 from faces_jobs_models.training.prepare import Prepared, prepare
 from faces_jobs_models.training.quantize import examples_of
 from faces_jobs_models.training.readers import open_data

@@ -8,9 +8,9 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from faces_jobs_models.training.answers import Answers
 from faces_jobs_models.training.figures import figures_of, rounded
 from faces_jobs_models.training.intervals import intervals_of
+from faces_jobs_models.training.predictions import Answers
 
 _SIZE_BANDS = ((1, 15), (16, 23), (24, 31), (32, 47), (48, 63), (64, None))  # pixels, both ends
 

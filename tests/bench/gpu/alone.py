@@ -19,8 +19,8 @@ from faces_jobs_models.catalog import Catalog
 from faces_jobs_models.detector.centerface.torch_network import read_centerface
 from faces_jobs_models.detector.yunet import YuNet, YuNetConfig
 from faces_jobs_models.networks import build_network
+from faces_jobs_models.on_device.area_resize import shrink_all
 from faces_jobs_models.on_device.pictures import DevicePictures
-from faces_jobs_models.on_device.shrinking import shrink_all
 from faces_jobs_models.torch_weights import load_weights
 from tests.bench.stages import KeptFaces
 

@@ -14,7 +14,7 @@ import faces_jobs_models
 from faces_jobs.errors import ModelError
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs_models.catalog import CATALOG, Catalog, open_catalog
-from faces_jobs_models.describing import describe
+from faces_jobs_models.descriptions import describe
 from faces_jobs_models.training.folds import FOLDS
 from faces_jobs_models.weights import Calibration, read_record
 

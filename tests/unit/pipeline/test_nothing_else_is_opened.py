@@ -15,7 +15,7 @@ import pytest
 
 from faces_jobs.errors import MediaError
 from faces_jobs.pipeline.containers import SourceFile, open_container
-from faces_jobs.pipeline.wholeness import Claim
+from faces_jobs.pipeline.declared_size import DeclaredSize
 from tests import clips
 
 
@@ -51,7 +51,7 @@ def test_even_the_demuxers_of_playlists_could_open_no_file(
 
     def read_on() -> None:
         with SourceFile(playlist) as file:
-            container = open_container(file, kind, Claim(size), max_pixels=10**6)
+            container = open_container(file, kind, DeclaredSize(size), max_pixels=10**6)
             assert not list(container.decode(video=0))
 
     with pytest.raises((MediaError, av.FFmpegError, IndexError)):
@@ -65,6 +65,6 @@ def test_even_the_demuxer_of_playlists_could_call_nobody(
     playlist = tmp_path / "list.m3u8"
     playlist.write_text(referring_to(address, "hls"))
     with SourceFile(playlist) as file, pytest.raises(MediaError):
-        open_container(file, "hls", Claim(playlist.stat().st_size), max_pixels=10**6)
+        open_container(file, "hls", DeclaredSize(playlist.stat().st_size), max_pixels=10**6)
     with pytest.raises(TimeoutError):
         listener.accept()

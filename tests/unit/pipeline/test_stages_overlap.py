@@ -21,7 +21,7 @@ from faces_jobs.pipeline.values import (
     Detections,
     Face,
     Frame,
-    LatePicture,
+    LazyPicture,
     Opinion,
 )
 from faces_jobs.pipeline.voting import best_labels
@@ -92,7 +92,7 @@ def test_pictures_that_nobody_looks_at_are_not_made() -> None:
     class Late(Given):
         def __iter__(self) -> Iterator[Frame]:
             for frame in super().__iter__():
-                yield replace(frame, picture=LatePicture(partial(self._make, frame)))
+                yield replace(frame, picture=LazyPicture(partial(self._make, frame)))
 
         def _make(self, frame: Frame) -> Picture:
             made.append(frame.index)

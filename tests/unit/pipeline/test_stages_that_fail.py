@@ -13,7 +13,7 @@ import pytest
 from faces_jobs.errors import TruncatedError
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs.jobs.records import Attributes, FaceRecord, TrackRecord
-from faces_jobs.pipeline import settling
+from faces_jobs.pipeline import settle_stage
 from faces_jobs.pipeline.crops import crop_pictures
 from faces_jobs.pipeline.quality import CROP_SIZE
 from faces_jobs.pipeline.tracking import OverlapTracker
@@ -149,7 +149,7 @@ def test_a_stage_that_fails_ends_the_run_with_its_own_error(
     stage: str, at: int, lanes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fails = FailsAt(stage, at)
-    monkeypatch.setattr(settling, "Votes", fails.votes())
+    monkeypatch.setattr(settle_stage, "Votes", fails.votes())
     raised: dict[int, Exception] = {at: BrokenError("decode")} if stage == "decode" else {}
     reader = Given(iter([two_faces()] * FRAMES), WIDTH, HEIGHT, raised)
     with ExitStack() as opened:
@@ -218,7 +218,7 @@ def test_a_stage_of_a_still_that_fails_is_told_as_it_is(
     stage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fails = FailsAt(stage, 0)
-    monkeypatch.setattr(settling, "Votes", fails.votes())
+    monkeypatch.setattr(settle_stage, "Votes", fails.votes())
     with pytest.raises(BrokenError, match=stage):
         run_one(Given(iter([two_faces()]), WIDTH, HEIGHT, {}, kind="image"), fails)
     assert fails.sink.tracks is None

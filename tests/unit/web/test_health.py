@@ -9,7 +9,7 @@ from pathlib import Path
 from flask import Flask
 from sqlalchemy import text, update
 
-from faces_jobs.db.processes import Process, ProcessKind, tell_of_process
+from faces_jobs.db.processes import Process, ProcessKind, record_heartbeat
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ProcessRow
 from faces_jobs.queue import CeleryQueue
@@ -45,7 +45,7 @@ def test_a_database_that_is_gone_is_503(client: WebClient, database: Database) -
 def tell(database: Database, *kinds: ProcessKind) -> None:
     """Let processes of these kinds say that they live."""
     for kind in kinds:
-        tell_of_process(database, Process(f"the-{kind}", kind, "here", 1, "1"), {})
+        record_heartbeat(database, Process(f"the-{kind}", kind, "here", 1, "1"), {})
 
 
 def test_the_service_is_ready_when_all_its_parts_are_there(

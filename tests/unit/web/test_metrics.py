@@ -13,7 +13,7 @@ from sqlalchemy import event, insert, update
 
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.counts import count_all
-from faces_jobs.db.processes import GpuMemory, Process, set_measures, tell_of_process
+from faces_jobs.db.processes import GpuMemory, Process, record_heartbeat, set_measures
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import DeliveryRow, JobRow, SegmentRow
 from faces_jobs_web.metrics import COUNTED, COUNTED_BY_SWEEP, PREFIX
@@ -42,7 +42,7 @@ def tell_much(database: Database) -> None:
     """One of all that can be told."""
     counts = {(name, "x" if label else ""): 1.0 for name, (label, _) in COUNTED.items()}
     gpu = GpuMemory(1, 2)
-    tell_of_process(database, Process("a", "worker", "here", 1, "1", "cuda", gpu), counts)
+    record_heartbeat(database, Process("a", "worker", "here", 1, "1", "cuda", gpu), counts)
     set_measures(database, count_all(database))
 
 
@@ -161,7 +161,7 @@ def test_webhooks_that_wait_and_that_were_given_up(client: WebClient, database: 
 
 def test_what_workers_counted_adds_up(client: WebClient, database: Database) -> None:
     for name in ("alice", "bob"):
-        tell_of_process(
+        record_heartbeat(
             database,
             Process(name, "worker", name, 1, "1"),
             {("frames", ""): 10.0, ("stage_seconds", "detect"): 0.5},

@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import pytest
 
-from faces_jobs.db.part_questions import BestShot
+from faces_jobs.db.part_queries import BestShot
 from faces_jobs.errors import CancelledError
 from faces_jobs.pipeline.cuts import NotCuttableError, plan_parts
 from faces_jobs.pipeline.frames import open_part
@@ -17,7 +17,7 @@ from faces_jobs.pipeline.video_reader import VideoReader
 from faces_jobs.sinks.findings import write_linked
 from faces_jobs.sinks.joined import join_parts
 from faces_jobs.worker.drawing_runs import Drawing, draw_part
-from faces_jobs.worker.runs import FEWEST_FRAMES, runs_of
+from faces_jobs.worker.encode_runs import FEWEST_FRAMES, runs_of
 from tests import clips, factories
 
 FRAMES = 2 * FEWEST_FRAMES + 20

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from faces_jobs.errors import CancelledError, DatabaseError, LeaseLostError
-from faces_jobs.logs import LineFormatter, about
+from faces_jobs.logs import LineFormatter, log_context
 from faces_jobs.worker.heartbeat import Heartbeat, StopRequestedError
 
 SOON = 10.0
@@ -154,7 +154,7 @@ def test_its_lines_say_what_the_work_is_about() -> None:
     handler = Lines()
     logger.addHandler(handler)
     try:
-        with about(job="j1", segment=7), heartbeat(renewals):
+        with log_context(job="j1", segment=7), heartbeat(renewals):
             renewals.answer = fail
             renewals.wait_for(4)
     finally:

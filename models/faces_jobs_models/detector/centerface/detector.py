@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from faces_jobs.pipeline.values import Detections, Picture
 from faces_jobs_models.detector.batched import BatchedDetector
 from faces_jobs_models.detector.best_faces import LARGEST_LOG_SIZE, best_faces
+from faces_jobs_models.detector.input_batch import WorkingBatch, WorkingSize
 from faces_jobs_models.detector.options import DetectorOptions
 from faces_jobs_models.detector.outputs import LANDMARKS
-from faces_jobs_models.detector.working_batch import WorkingBatch, WorkingSize
 from faces_jobs_models.weights import ModelRecord
 
 STRIDE = 4  # pixels of input a cell of the heatmap stands for

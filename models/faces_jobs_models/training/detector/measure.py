@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from faces_jobs.pipeline.stages import Detector
-from faces_jobs_models.training.answers import Advance, Wanted
 from faces_jobs_models.training.decoding import decode
 from faces_jobs_models.training.detector.precision import (
     OVERLAP,
@@ -18,9 +17,10 @@ from faces_jobs_models.training.detector.precision import (
     average_precision,
     face_count,
 )
-from faces_jobs_models.training.draws import draw
 from faces_jobs_models.training.entries import Weights
+from faces_jobs_models.training.predictions import Advance, Selection
 from faces_jobs_models.training.readers import DetectionSample
+from faces_jobs_models.training.subsample import draw
 from faces_jobs_models.training.tables import markdown_table, percent
 
 LOWEST_HEIGHT = 20.0  # pixels: lower faces are ignored
@@ -83,7 +83,7 @@ def look_at(
     samples: Iterable[DetectionSample],
     detector: Detector,
     *,
-    wanted: Wanted,
+    wanted: Selection,
     skipped: Counter[str],
     advance: Advance,
 ) -> Looked:

@@ -14,7 +14,6 @@ import torch
 from faces_jobs.errors import DataLayoutError
 from faces_jobs_models.detector.export import DetectorNote, write_detector
 from faces_jobs_models.device import Device
-from faces_jobs_models.training.charts import draw_curves
 from faces_jobs_models.training.checkpoint import LOG_NAME, epochs_done, refuse_another_run
 from faces_jobs_models.training.detector.loop import Say, train_detector
 from faces_jobs_models.training.detector.recipe import DetectorRecipe
@@ -22,6 +21,7 @@ from faces_jobs_models.training.detector.scenes import Photograph, Scenes
 from faces_jobs_models.training.detector.score_power import score_power
 from faces_jobs_models.training.detector.teacher import Teacher
 from faces_jobs_models.training.export import TERMS
+from faces_jobs_models.training.plots import draw_curves
 from faces_jobs_models.training.readers import open_data, open_detection_data
 from faces_jobs_models.training.run_identity import Run, hash_of, hash_of_recipe
 from faces_jobs_models.training.run_recipe import EXPORT_NAME

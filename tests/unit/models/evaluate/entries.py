@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from faces_jobs.jobs.labels import HEADS
-from faces_jobs_models.training.answers import FACE_SIZES, Answers
 from faces_jobs_models.training.entries import AskedModel, Entry, entries_of, weights_of
 from faces_jobs_models.training.folds import NO_FOLD
+from faces_jobs_models.training.predictions import FACE_SIZES, Answers
 from faces_jobs_models.weights import Calibration
 
 

@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from faces_jobs_models.catalog import Catalog
-from faces_jobs_models.training.answers import Wanted
 from faces_jobs_models.training.detector.measure import (
     DetectorEntry,
     Looked,
@@ -22,6 +21,7 @@ from faces_jobs_models.training.detector.measure import (
 )
 from faces_jobs_models.training.detector.precision import Seen
 from faces_jobs_models.training.entries import weights_of
+from faces_jobs_models.training.predictions import Selection
 from faces_jobs_models.training.readers import open_detection_data
 from tests.unit.models.photographs import FACE_XYXY, astronaut_bgr
 
@@ -66,7 +66,7 @@ def marked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
-def looked_at(path: Path, catalog: Catalog, wanted: Wanted, skipped: Counter[str]) -> Looked:
+def looked_at(path: Path, catalog: Catalog, wanted: Selection, skipped: Counter[str]) -> Looked:
     (data_set,) = open_detection_data(path, skipped=skipped)
     return look_at(data_set, catalog.detector(), wanted=wanted, skipped=skipped, advance=[0].append)
 
@@ -74,7 +74,7 @@ def looked_at(path: Path, catalog: Catalog, wanted: Wanted, skipped: Counter[str
 def measured(path: Path, catalog: Catalog) -> DetectorEntry:
     skipped: Counter[str] = Counter()
     return detector_entry(
-        looked_at(path, catalog, Wanted(), skipped),
+        looked_at(path, catalog, Selection(), skipped),
         data_set=path.stem,
         version="1.0",
         weights=weights_of("ab" * 32, "any"),
@@ -100,16 +100,18 @@ def test_a_face_that_is_found_counts_and_ignored_ones_do_not(
 
 
 def test_a_limit_looks_at_fewer(marked: Path, catalog: Catalog) -> None:
-    looked = looked_at(marked.parent, catalog, Wanted(limit=2), Counter())
+    looked = looked_at(marked.parent, catalog, Selection(limit=2), Counter())
     assert len(looked.seen) <= 2
 
 
 def test_what_training_uses_is_counted_and_can_be_left_out(marked: Path, catalog: Catalog) -> None:
-    looked = looked_at(marked, catalog, Wanted(trained_on=True), Counter())
-    kept_back = looked_at(marked, catalog, Wanted(trained_on=True, held_out_only=True), Counter())
+    looked = looked_at(marked, catalog, Selection(trained_on=True), Counter())
+    kept_back = looked_at(
+        marked, catalog, Selection(trained_on=True, held_out_only=True), Counter()
+    )
     assert looked.of_training == len(looked.seen) - len(kept_back.seen)
     assert kept_back.of_training == 0
-    other = looked_at(marked, catalog, Wanted(held_out_only=True), Counter())
+    other = looked_at(marked, catalog, Selection(held_out_only=True), Counter())
     assert len(other.seen) == len(looked.seen)
 
 

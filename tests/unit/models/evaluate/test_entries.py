@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from faces_jobs.jobs.labels import MODELS
-from faces_jobs_models.training.answers import FACE_SIZES, Answers
 from faces_jobs_models.training.entries import (
     AskedModel,
     Entry,
@@ -21,6 +20,7 @@ from faces_jobs_models.training.entries import (
     entries_of,
 )
 from faces_jobs_models.training.folds import NO_FOLD
+from faces_jobs_models.training.predictions import FACE_SIZES, Answers
 from faces_jobs_models.training.slices import size_band
 from faces_jobs_models.weights import Calibration
 

@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from faces_jobs.jobs.labels import HEADS
-from faces_jobs_models.training.charts import draw_confusion, draw_curves
 from faces_jobs_models.training.cross_fit import cross_fitted
 from faces_jobs_models.training.folds import NO_FOLD
 from faces_jobs_models.training.measure import Measured
-from faces_jobs_models.training.pictures import draw_head, draw_measured
+from faces_jobs_models.training.measurement_plots import draw_head, draw_measured
+from faces_jobs_models.training.plots import draw_confusion, draw_curves
 from faces_jobs_models.weights import Calibration
 
 from .entries import drawn_answers, drawn_asked

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faces_jobs_models.detector.best_faces import best_faces as best_faces_of_one
+from faces_jobs_models.detector.input_batch import WorkingSize
 from faces_jobs_models.detector.options import DetectorOptions
-from faces_jobs_models.detector.working_batch import WorkingSize
 from faces_jobs_models.device import Device
 from faces_jobs_models.on_device.best_faces import best_cells, best_faces, values_at
 

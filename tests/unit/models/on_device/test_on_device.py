@@ -16,10 +16,10 @@ from faces_jobs.pipeline.values import Boxes, Picture
 from faces_jobs_models.catalog import Catalog
 from faces_jobs_models.classifier import AttributeClassifier
 from faces_jobs_models.device import Device
+from faces_jobs_models.on_device.area_resize import area_weights, shrink_all
 from faces_jobs_models.on_device.classifier import DeviceClassifier
 from faces_jobs_models.on_device.cropper import DeviceCropper
 from faces_jobs_models.on_device.pictures import DevicePictures
-from faces_jobs_models.on_device.shrinking import area_weights, shrink_all
 from faces_jobs_models.torch_session import TorchSession
 from tests.unit.models.photographs import FACE_XYXY, astronaut_bgr
 

@@ -1,0 +1,102 @@
+"""What a stage asks of the stages before it: an item's parts, their files, the best shots."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import select
+
+from faces_jobs.db.session import Database
+from faces_jobs.db.tables import SegmentFileRow, SegmentRow, TrackRow
+from faces_jobs.jobs.records import BoxXyxy
+from faces_jobs.jobs.stages import Stage
+from faces_jobs.jobs.status import SegmentStatus
+
+
+@dataclass(frozen=True, slots=True)
+class BestShot:
+    """Where a track is seen best."""
+
+    track: int
+    frame_index: int
+    time_ms: float
+    box_xyxy: BoxXyxy
+
+
+class PartSpan(NamedTuple):
+    """Which frames a part of an item has, and what it was planned to be."""
+
+    start_frame: int
+    end_frame: int | None  # None: the item's last part
+    document: dict[str, Any]
+
+
+def parts_of(database: Database, item_id: int) -> list[PartSpan]:
+    """The parts of an item, in order."""
+    question = (
+        select(SegmentRow.start_frame, SegmentRow.end_frame, SegmentRow.part)
+        .where(SegmentRow.item_id == item_id, SegmentRow.stage == Stage.FIND)
+        .order_by(SegmentRow.segment_index)
+    )
+    with database.read() as session:
+        return [PartSpan(*row) for row in session.execute(question)]
+
+
+def files_of(database: Database, item_id: int, kind: str) -> dict[int, str]:
+    """The storage keys of an item's files of one kind, by part or track, in their order."""
+    question = (
+        select(SegmentFileRow.number, SegmentFileRow.storage_key)
+        .where(SegmentFileRow.item_id == item_id, SegmentFileRow.kind == kind)
+        .order_by(SegmentFileRow.number)
+    )
+    with database.read() as session:
+        return {row.number: row.storage_key for row in session.execute(question)}
+
+
+def file_folders(database: Database, item_id: int) -> set[str]:
+    """The folders in which an item's files between stages lie."""
+    question = select(SegmentFileRow.storage_key).where(SegmentFileRow.item_id == item_id)
+    with database.read() as session:
+        return {key.rpartition("/")[0] for key in session.scalars(question)}
+
+
+def best_shots(
+    database: Database, item_id: int, *, start_frame: int, end_frame: int | None
+) -> list[BestShot]:
+    """The best shots of tracks that are in a run of frames, in order of time."""
+    question = (
+        select(TrackRow)
+        .where(TrackRow.item_id == item_id, TrackRow.best_frame_index >= start_frame)
+        .order_by(TrackRow.best_frame_index, TrackRow.track)
+    )
+    if end_frame is not None:
+        question = question.where(TrackRow.best_frame_index < end_frame)
+    with database.read() as session:
+        return [
+            BestShot(
+                row.track,
+                row.best_frame_index,
+                row.best_time_ms,
+                (row.best_left, row.best_top, row.best_right, row.best_bottom),
+            )
+            for row in session.scalars(question)
+        ]
+
+
+def unannounced_segments(database: Database, item_id: int) -> list[int]:
+    """Segments of a later stage that were just added: nobody was told of them yet."""
+    later = (Stage.LINK, Stage.DRAW, Stage.BIND)
+    question = (
+        select(SegmentRow.id)
+        .where(
+            SegmentRow.item_id == item_id,
+            SegmentRow.status == SegmentStatus.QUEUED,
+            SegmentRow.stage.in_(later),
+            SegmentRow.attempts == 0,
+            SegmentRow.last_rung_at.is_(None),
+        )
+        .order_by(SegmentRow.segment_index)
+    )
+    with database.read() as session:
+        return list(session.scalars(question))

@@ -1,0 +1,173 @@
+"""How work on a segment ends: each ending is one transaction that first checks the claim's token.
+
+How a job ends is in `db.job_endings`. Locks are taken in the order segments, items, job (see
+`db.jobs`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import case, delete, func, select, update
+from sqlalchemy.orm import Session
+
+from faces_jobs.db.artifacts import insert_artifacts
+from faces_jobs.db.claims import SegmentClaim, lock_claim
+from faces_jobs.db.clock import now_seconds
+from faces_jobs.db.evidence import keep_evidence
+from faces_jobs.db.item_facts import record_facts
+from faces_jobs.db.jobs import delete_unfinished, finish_if_last, lock_segments
+from faces_jobs.db.moves import move_items, move_segments
+from faces_jobs.db.outcomes import SegmentResults
+from faces_jobs.db.rows import replace_faces, replace_models, replace_tracks
+from faces_jobs.db.session import Database
+from faces_jobs.db.stages import add_next_stage, first_error
+from faces_jobs.db.tables import ArtifactRow, ItemRow, JobRow, SegmentFileRow, SegmentRow
+from faces_jobs.jobs.documents import ErrorDocument
+from faces_jobs.jobs.status import OPEN_SEGMENTS, ItemStatus, SegmentStatus
+
+
+def finish_segment(database: Database, claim: SegmentClaim, results: SegmentResults) -> bool:
+    """Record a segment's results, all or nothing. True if the job is now to be finished.
+
+    Doing it twice is doing it once: rows are replaced, and the second time the token is gone.
+
+    Raises:
+        CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
+    """
+    with database.begin() as session:
+        lock_claim(session, claim)
+        faces = replace_faces(
+            session,
+            job_id=claim.job_id,
+            item_id=claim.item_id,
+            faces=results.faces,
+            start_frame=claim.start_frame,
+            end_frame=claim.end_frame,
+        )
+        tracks = replace_tracks(
+            session, job_id=claim.job_id, item_id=claim.item_id, tracks=results.tracks
+        )
+        replace_models(session, claim.item_id, results.models)
+        session.execute(delete(ArtifactRow).where(ArtifactRow.item_id == claim.item_id))
+        insert_artifacts(session, claim.job_id, claim.item_id, results.artifacts)
+        record_facts(session, claim.item_id, results.facts, faces=faces, tracks=tracks)
+        session.execute(
+            update(SegmentRow)
+            .where(SegmentRow.id == claim.segment_id)
+            .values(
+                frames_done=results.frames,
+                frames_shown=results.frames,
+                frames_total=results.frames,
+                damaged_frames=results.damaged_frames,
+            )
+        )
+        return _end_segment(session, claim, results.error)
+
+
+def fail_segment(
+    database: Database, claim: SegmentClaim, error: ErrorDocument, *, gave_up: bool = False
+) -> bool:
+    """Record that a file can't be processed. True if the job is now to be finished.
+
+    With `gave_up` (every attempt failed) what is known of the last one is kept as evidence.
+
+    Raises:
+        CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
+    """
+    with database.begin() as session:
+        lock_claim(session, claim)
+        if gave_up:
+            row = session.get_one(SegmentRow, claim.segment_id)
+            row.last_error = error.message
+            keep_evidence(session, row)
+        return _end_segment(session, claim, error)
+
+
+def fail_job(database: Database, claim: SegmentClaim, error: ErrorDocument) -> bool:
+    """Record that none of the job's files can be processed. True if it is now to be finished.
+
+    Items that ended before keep how they ended.
+
+    Raises:
+        CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
+    """
+    now = now_seconds()
+    job_id = claim.job_id
+    with database.begin() as session:
+        lock_segments(session, job_id)
+        lock_claim(session, claim)
+        session.execute(
+            move_segments(
+                SegmentStatus.FAILED,
+                SegmentRow.job_id == job_id,
+                lease_token=None,
+                lease_until=None,
+                last_error=error.message,
+                error_code=error.code,
+                ended_at=now,
+            )
+        )
+        delete_unfinished(session, job_id)
+        session.execute(
+            move_items(
+                ItemStatus.FAILED,
+                ItemRow.job_id == job_id,
+                error_code=error.code,
+                error_message=error.message,
+                ended_at=now,
+            )
+        )
+        session.execute(
+            update(JobRow)
+            .where(JobRow.id == job_id)
+            .values(error_code=error.code, error_message=error.message)
+        )
+        return finish_if_last(session, job_id)
+
+
+def end_item(session: Session, *, segment_id: int, error: ErrorDocument | None) -> bool:
+    """End a segment whose row is locked, and its item with its last segment.
+
+    True if the job is now to be finished.
+    """
+    now = now_seconds()
+    failed = error is not None
+    session.execute(
+        move_segments(
+            SegmentStatus.FAILED if failed else SegmentStatus.SUCCEEDED,
+            SegmentRow.id == segment_id,
+            lease_token=None,
+            lease_until=None,
+            last_error=error.message if error else None,
+            error_code=error.code if error else None,
+            ended_at=now,
+        )
+    )
+    item_id, job_id = session.execute(
+        select(SegmentRow.item_id, SegmentRow.job_id).where(SegmentRow.id == segment_id)
+    ).one()
+    # Locked before its segments are counted, as the job is in `finish_if_last`.
+    session.execute(select(ItemRow.id).where(ItemRow.id == item_id).with_for_update(key_share=True))
+    left, broken = session.execute(
+        select(
+            func.count(case((SegmentRow.status.in_(OPEN_SEGMENTS), 1))),
+            func.count(case((SegmentRow.status == SegmentStatus.FAILED, 1))),
+        ).where(SegmentRow.item_id == item_id)
+    ).one()
+    if left or add_next_stage(session, job_id=job_id, item_id=item_id):
+        return False
+    session.execute(delete(SegmentFileRow).where(SegmentFileRow.item_id == item_id))
+    values: dict[str, Any] = {"ended_at": now}
+    if broken:
+        values |= first_error(session, item_id)
+    session.execute(
+        move_items(
+            ItemStatus.FAILED if broken else ItemStatus.SUCCEEDED, ItemRow.id == item_id, **values
+        )
+    )
+    return finish_if_last(session, job_id)
+
+
+def _end_segment(session: Session, claim: SegmentClaim, error: ErrorDocument | None) -> bool:
+    return end_item(session, segment_id=claim.segment_id, error=error)

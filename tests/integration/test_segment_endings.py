@@ -1,0 +1,327 @@
+"""Endings: whose word counts, what is recorded, and what a cancel or a deletion takes away."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+from sqlalchemy import func, select, update
+
+from faces_jobs import results as questions
+from faces_jobs.db.job_endings import finish_job
+from faces_jobs.db.leases import claim_job, claim_segment, renew_job, renew_segment
+from faces_jobs.db.parts import write_faces
+from faces_jobs.db.release import release_job, release_segment
+from faces_jobs.db.segment_endings import fail_job, fail_segment, finish_segment
+from faces_jobs.db.session import Database
+from faces_jobs.db.tables import ArtifactRow, FaceRow, ItemRow, JobRow, SegmentRow, TrackRow
+from faces_jobs.errors import CancelledError, LeaseLostError, NotFoundError, StateError
+from faces_jobs.jobs.documents import ErrorDocument
+from faces_jobs.jobs.query import FaceQuery
+from faces_jobs.jobs.status import ItemStatus, JobStatus
+from faces_jobs.retention import delete_job
+from faces_jobs.storage import LocalStorage
+from tests.factories import StoredJob, artifact, claimed, face, results, stored_job, track
+from tests.integration.races import at_once
+from tests.integration.stored_states import expire, states
+
+BROKEN = ErrorDocument(code="no-video", message="There is no picture in it.")
+
+
+def test_finishing_records_everything_at_once(database: Database) -> None:
+    job = stored_job(database)
+    claim = claimed(database, job.segments[0])
+    faces = [face(0, gender=("female", 0.9), age="old"), face(1, gender="male")]
+
+    last = finish_segment(
+        database,
+        claim,
+        results(faces, [track(frames=2, gender="female")], artifacts=[artifact()], frames=2),
+    )
+
+    assert last
+    assert states(database, job) == ("finishing", ["succeeded"], ["succeeded"])
+    page = questions.list_faces(database, FaceQuery(job_id=job.id))
+    assert [found.attributes["gender"].label for found in page.faces] == ["female", "male"]
+    assert page.faces[0].attributes["gender"].probability == 0.9
+    assert "age" not in page.faces[1].attributes
+    assert page.faces[0].box.top == 20.5
+    item = questions.list_items(database, job.id).items[0]
+    assert (item.face_count, item.track_count, item.width, item.format) == (2, 1, 64, "mov")
+    assert item.progress.fraction == 1.0
+    assert [model.name for model in questions.get_job(database, job.id).models] == ["gender"]
+
+
+def test_finishing_twice_changes_nothing(database: Database) -> None:
+    job = stored_job(database)
+    claim = claimed(database, job.segments[0])
+    finish_segment(database, claim, results([face()], [track()]))
+
+    with pytest.raises(LeaseLostError):
+        finish_segment(database, claim, results([face(), face(1)], [track()]))
+
+    assert len(questions.list_faces(database, FaceQuery(job_id=job.id)).faces) == 1
+
+
+def test_a_zombie_changes_nothing(database: Database) -> None:
+    job = stored_job(database)
+    zombie = claimed(database, job.segments[0], worker="alice")
+    expire(database, job.segments[0])
+    living = claimed(database, job.segments[0], worker="bob")
+    finish_segment(database, living, results([face(0)], [track()], artifacts=[artifact("bob.mp4")]))
+
+    for act in (
+        lambda: renew_segment(database, zombie, lease_seconds=9, frames_done=9, frames_total=9),
+        lambda: finish_segment(database, zombie, results([face(7)], artifacts=[artifact("x")])),
+        lambda: fail_segment(database, zombie, BROKEN),
+        lambda: fail_job(database, zombie, BROKEN),
+        lambda: release_segment(database, zombie, reason="", counts=True),
+    ):
+        with pytest.raises(LeaseLostError):
+            act()
+
+    assert states(database, job) == ("finishing", ["succeeded"], ["succeeded"])
+    with database.read() as session:
+        assert session.scalars(select(FaceRow.frame_index)).all() == [0]
+        assert session.scalars(select(ArtifactRow.name)).all() == ["bob.mp4"]
+
+
+def test_an_error_while_rows_are_written_leaves_none(database: Database) -> None:
+    job = stored_job(database)
+    claim = claimed(database, job.segments[0])
+
+    def breaking() -> object:
+        yield face(0)
+        raise RuntimeError("the spool can't be read")
+
+    with pytest.raises(RuntimeError):
+        finish_segment(database, claim, results(breaking()))  # type: ignore[arg-type]  # breaks
+
+    assert questions.list_faces(database, FaceQuery()).faces == []
+    assert states(database, job) == ("running", ["running"], ["running"])
+
+
+def test_of_two_last_finishers_at_once_one_moves_the_job(database: Database) -> None:
+    for _ in range(5):
+        job = stored_job(database, ["a.mp4", "b.mp4"])
+        claims = [claimed(database, segment) for segment in job.segments]
+
+        outcomes = at_once(
+            *(
+                partial(
+                    finish_segment,
+                    database,
+                    claim,
+                    results(
+                        [face(number) for number in range(50)],
+                        artifacts=[artifact(f"{claim.item_id}.mp4")],
+                    ),
+                )
+                for claim in claims
+            )
+        )
+
+        assert sorted(outcomes, key=str) == [False, True]
+        assert states(database, job)[0] == "finishing"
+
+
+def test_a_broken_file_fails_its_item_alone(database: Database) -> None:
+    job = stored_job(database, ["a.mp4", "b.mp4"])
+    assert not fail_segment(database, claimed(database, job.segments[0]), BROKEN)
+    assert finish_segment(database, claimed(database, job.segments[1]), results())
+
+    claim = claim_job(database, job.id, worker="w", lease_seconds=60, max_attempts=3)
+    assert claim is not None
+    assert finish_job(database, claim, []) is JobStatus.SUCCEEDED_WITH_ERRORS
+
+    items = questions.list_items(database, job.id).items
+    assert [item.status for item in items] == [ItemStatus.FAILED, ItemStatus.SUCCEEDED]
+    assert items[0].error == BROKEN
+
+
+def test_a_truncated_file_fails_its_item_and_keeps_what_was_read(database: Database) -> None:
+    job = stored_job(database)
+    error = ErrorDocument(code="truncated", message="It ends too early.")
+
+    finish_segment(
+        database,
+        claimed(database, job.segments[0]),
+        results([face()], [track()], artifacts=[artifact()], error=error),
+    )
+
+    item = questions.list_items(database, job.id).items[0]
+    assert (item.status, item.error, item.face_count) == (ItemStatus.FAILED, error, 1)
+    assert len(questions.list_artifacts(database, job.id).artifacts) == 1
+
+
+def found_of(database: Database, job: StoredJob) -> list[tuple[int, int]]:
+    """Of each item how many faces its row tells, and how many rows of faces there are."""
+    with database.read() as session:
+        rows = session.execute(
+            select(ItemRow.face_count, func.count(FaceRow.item_id))
+            .outerjoin(FaceRow, FaceRow.item_id == ItemRow.id)
+            .where(ItemRow.job_id == job.id)
+            .group_by(ItemRow.id)
+            .order_by(ItemRow.id)
+        )
+        return [(told, there) for told, there in rows]
+
+
+def test_a_missing_model_fails_the_whole_job_once(database: Database) -> None:
+    job = stored_job(database, ["a.mp4", "b.mp4", "c.mp4"])
+    finish_segment(database, claimed(database, job.segments[0]), results([face(0)], [track()]))
+    other = claimed(database, job.segments[1])
+    # A part of it is linked already.
+    write_faces(database, other, [face(0), face(1)], start_frame=0, end_frame=2)
+    with database.begin() as session:
+        found = update(ItemRow).where(ItemRow.id == job.items[1])
+        session.execute(found.values(face_count=2, track_count=1))
+    error = ErrorDocument(code="model", message="The gender model is missing.")
+
+    assert fail_job(database, claimed(database, job.segments[2]), error)
+
+    assert states(database, job) == (
+        "finishing",
+        ["succeeded", "failed", "failed"],
+        ["succeeded", "failed", "failed"],
+    )
+    assert questions.get_job(database, job.id).error == error
+    assert found_of(database, job) == [(1, 1), (0, 0), (0, 0)]
+    with pytest.raises(LeaseLostError):
+        renew_segment(database, other, lease_seconds=9, frames_done=1, frames_total=None)
+
+
+def test_work_handed_back_is_free_at_once_and_costs_no_attempt(database: Database) -> None:
+    job = stored_job(database)
+    release_segment(database, claimed(database, job.segments[0]), reason="stopping", counts=False)
+
+    assert claimed(database, job.segments[0], worker="bob").attempt == 1
+
+
+def test_work_handed_back_after_a_failure_costs_an_attempt(database: Database) -> None:
+    job = stored_job(database)
+    release_segment(database, claimed(database, job.segments[0]), reason="disk full", counts=True)
+
+    with database.read() as session:
+        assert session.scalars(select(SegmentRow.last_error)).one() == "disk full"
+    assert claimed(database, job.segments[0]).attempt == 2
+    with database.read() as session:
+        said = session.scalars(select(SegmentRow.last_error)).one()
+    assert said is None, "what ended one attempt is no evidence of how the next one ends"
+
+
+def test_cancelling_reaches_what_waits_and_what_runs(database: Database) -> None:
+    job = stored_job(database, ["a.mp4", "b.mp4", "c.mp4"])
+    finish_segment(
+        database,
+        claimed(database, job.segments[0]),
+        results([face()], [track()], artifacts=[artifact()]),
+    )
+    running = claimed(database, job.segments[1])
+
+    document = questions.cancel_job(database, job.id)
+
+    assert document.status is JobStatus.CANCELLED
+    assert states(database, job)[1:] == (
+        ["succeeded", "cancelled", "cancelled"],
+        ["succeeded", "cancelled", "cancelled"],
+    )
+    with pytest.raises(CancelledError):
+        renew_segment(database, running, lease_seconds=9, frames_done=1, frames_total=None)
+    with pytest.raises(CancelledError):
+        finish_segment(database, running, results([face(9)]))
+    assert (
+        claim_segment(database, job.segments[2], worker="w", lease_seconds=9, max_attempts=3)
+        is None
+    )
+    assert len(questions.list_faces(database, FaceQuery(job_id=job.id)).faces) == 1
+    assert len(questions.list_artifacts(database, job.id).artifacts) == 1
+
+
+def test_cancelling_again_is_well_and_after_the_end_is_not(database: Database) -> None:
+    job = stored_job(database)
+    questions.cancel_job(database, job.id)
+    assert questions.cancel_job(database, job.id).status is JobStatus.CANCELLED
+
+    done = stored_job(database)
+    finish_segment(database, claimed(database, done.segments[0]), results())
+    claim = claim_job(database, done.id, worker="w", lease_seconds=9, max_attempts=3)
+    assert claim is not None
+    finish_job(database, claim, [])
+    with pytest.raises(StateError):
+        questions.cancel_job(database, done.id)
+    with pytest.raises(NotFoundError):
+        questions.cancel_job(database, "no-such-job")
+
+
+def test_cancelling_while_exports_are_written(database: Database) -> None:
+    job = stored_job(database)
+    finish_segment(database, claimed(database, job.segments[0]), results())
+    claim = claim_job(database, job.id, worker="w", lease_seconds=60, max_attempts=3)
+    assert claim is not None
+    renew_job(database, claim, lease_seconds=60)
+
+    questions.cancel_job(database, job.id)
+
+    with pytest.raises(CancelledError):
+        renew_job(database, claim, lease_seconds=60)
+    with pytest.raises(CancelledError):
+        finish_job(database, claim, [artifact("faces.csv", kind="faces_csv")])
+    assert questions.list_artifacts(database, job.id).artifacts == []
+
+
+def test_exports_handed_back_are_free_at_once(database: Database) -> None:
+    job = stored_job(database)
+    finish_segment(database, claimed(database, job.segments[0]), results())
+    claim = claim_job(database, job.id, worker="w", lease_seconds=60, max_attempts=3)
+    assert claim is not None
+    release_job(database, claim, reason="stopping", counts=False)
+
+    again = claim_job(database, job.id, worker="w", lease_seconds=60, max_attempts=3)
+    assert again is not None
+    assert again.attempt == 1
+
+
+def test_a_claim_and_a_cancel_at_once_never_wait_for_each_other(database: Database) -> None:
+    for _ in range(5):
+        job = stored_job(database, ["a.mp4", "b.mp4"])
+        first = claimed(database, job.segments[0])
+
+        outcomes = at_once(
+            partial(finish_segment, database, first, results([face()])),
+            partial(
+                claim_segment,
+                database,
+                job.segments[1],
+                worker="w",
+                lease_seconds=60,
+                max_attempts=3,
+            ),
+            partial(questions.cancel_job, database, job.id),
+        )
+
+        unexpected = [
+            outcome
+            for outcome in outcomes
+            if isinstance(outcome, Exception) and not isinstance(outcome, CancelledError)
+        ]
+        assert unexpected == []
+        assert states(database, job)[0] == "cancelled"
+        assert states(database, job)[2][1] == "cancelled"
+
+
+def test_deleting_a_running_job_takes_its_worker_s_lease(
+    database: Database, storage: LocalStorage
+) -> None:
+    job = stored_job(database)
+    claim = claimed(database, job.segments[0])
+
+    delete_job(job.id, database=database, storage=storage)
+
+    with pytest.raises(LeaseLostError):
+        finish_segment(database, claim, results([face()], [track()], artifacts=[artifact()]))
+    with database.read() as session:
+        for table in (JobRow, ItemRow, SegmentRow, FaceRow, TrackRow, ArtifactRow):
+            assert session.scalars(select(table)).all() == []
+    with pytest.raises(NotFoundError):
+        delete_job(job.id, database=database, storage=storage)
