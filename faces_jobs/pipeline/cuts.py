@@ -9,10 +9,10 @@ from __future__ import annotations
 import itertools
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import av.error
 import numpy as np
@@ -22,66 +22,13 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from faces_jobs.pipeline.containers import SourceFile, choose_stream, open_container
+from faces_jobs.pipeline.cut_plan import Key, Part, Plan
 from faces_jobs.pipeline.declared_size import read_declared_size
 from faces_jobs.pipeline.even_cuts import even_cuts
 from faces_jobs.pipeline.h264 import is_reset, length_bytes
 from faces_jobs.pipeline.packets import is_hidden, may_be_fields
 
 _REPORT_EVERY = 1000
-
-
-class NotCuttableError(Exception):
-    """The parts of a video don't fit together: it has to be read in one. Never leaves a worker."""
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """The packet at which decoding begins, told from others by its time and size."""
-
-    pts: int
-    dts: int | None
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A run of frames of one video, and how to get to it.
-
-    Its frames are those with `start_pts` <= time < `end_pts` (None: to the end of the file), by
-    the clock of the stream. `key` None: it begins where the file does.
-    """
-
-    number: int  # from 0
-    first_frame: int
-    frames: int  # that the packets announce; the last part may turn out to have more
-    start_pts: int
-    end_pts: int | None = None
-    key: Key | None = None
-    # Time of the last frame before it that the options' stride would take.
-    sampled_ms: float | None = None
-
-    @property
-    def is_last(self) -> bool:
-        """Whether it reaches to the end of the file, whatever that is."""
-        return self.end_pts is None
-
-    def document(self) -> dict[str, Any]:
-        """As JSON."""
-        return asdict(self)
-
-    @classmethod
-    def of(cls, document: dict[str, Any]) -> Self:
-        """From JSON."""
-        key = document["key"]
-        return cls(**{**document, "key": None if key is None else Key(**key)})
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The parts of a video in order: one, with the reason, where it can't or need not be cut."""
-
-    parts: tuple[Part, ...]
-    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from faces_jobs.media import HEAD_BYTES, MediaType, recognise
-from faces_jobs.pipeline.cuts import Part
+from faces_jobs.pipeline.cut_plan import Part
 from faces_jobs.pipeline.image_reader import ImageReader
 from faces_jobs.pipeline.part_reader import PartReader
 from faces_jobs.pipeline.video_reader import VideoReader

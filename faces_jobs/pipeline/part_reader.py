@@ -11,7 +11,7 @@ import av.error
 from av.packet import Packet
 from av.video.frame import VideoFrame
 
-from faces_jobs.pipeline.cuts import Key, NotCuttableError, Part
+from faces_jobs.pipeline.cut_plan import Key, NotCuttableError, Part
 from faces_jobs.pipeline.damage import Damage
 from faces_jobs.pipeline.values import Frame
 from faces_jobs.pipeline.video_reader import VideoReader

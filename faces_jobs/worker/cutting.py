@@ -8,7 +8,8 @@ from dataclasses import replace
 from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.db.parts import NewPart, cut_item, keep_uncut, uncut_item
 from faces_jobs.jobs.stages import Stage
-from faces_jobs.pipeline.cuts import Plan, plan_parts
+from faces_jobs.pipeline.cut_plan import Plan
+from faces_jobs.pipeline.cuts import plan_parts
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.video_reader import VideoReader
 from faces_jobs.worker.held_leases import SegmentLease

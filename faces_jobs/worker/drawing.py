@@ -7,7 +7,7 @@ import logging
 from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.db.part_queries import best_shots
 from faces_jobs.db.parts import finish_part
-from faces_jobs.pipeline.cuts import Part
+from faces_jobs.pipeline.cut_plan import Part
 from faces_jobs.worker.attempt import attempt_at
 from faces_jobs.worker.drawing_runs import Drawing, draw_part
 from faces_jobs.worker.resources import Worker

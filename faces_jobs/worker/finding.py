@@ -14,7 +14,7 @@ from typing import Any
 from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.db.parts import finish_part
 from faces_jobs.jobs.documents import ErrorDocument
-from faces_jobs.pipeline.cuts import Part
+from faces_jobs.pipeline.cut_plan import Part
 from faces_jobs.pipeline.frames import open_part
 from faces_jobs.pipeline.run import run_item
 from faces_jobs.pipeline.stages import Sink

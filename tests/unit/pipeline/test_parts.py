@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from faces_jobs.errors import TruncatedError
-from faces_jobs.pipeline.cuts import NotCuttableError, Part, Plan, plan_parts
+from faces_jobs.pipeline.cut_plan import NotCuttableError, Part, Plan
+from faces_jobs.pipeline.cuts import plan_parts
 from faces_jobs.pipeline.part_reader import PartReader
 from faces_jobs.pipeline.values import Frame
 from faces_jobs.pipeline.video_reader import VideoReader

@@ -10,7 +10,8 @@ import pytest
 
 from faces_jobs.db.part_queries import BestShot
 from faces_jobs.errors import CancelledError
-from faces_jobs.pipeline.cuts import NotCuttableError, plan_parts
+from faces_jobs.pipeline.cut_plan import NotCuttableError
+from faces_jobs.pipeline.cuts import plan_parts
 from faces_jobs.pipeline.frames import open_part
 from faces_jobs.pipeline.values import Face
 from faces_jobs.pipeline.video_reader import VideoReader
