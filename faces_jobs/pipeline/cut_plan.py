@@ -41,12 +41,12 @@ class Part:
         """Whether it extends to the end of the file, wherever that is."""
         return self.end_pts is None
 
-    def document(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Return the part as a JSON object."""
         return asdict(self)
 
     @classmethod
-    def of(cls, document: dict[str, Any]) -> Self:
+    def from_json(cls, document: dict[str, Any]) -> Self:
         """Create a part from its JSON object."""
         key = document["key"]
         return cls(**{**document, "key": None if key is None else Key(**key)})

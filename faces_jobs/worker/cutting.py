@@ -35,7 +35,7 @@ def cut(claim: SegmentClaim, worker: Worker) -> SegmentClaim:
             _log.info("not cut: %s", plan.reason)
             keep_uncut(worker.database, claim, plan.reason)
             return replace(claim, stage=Stage.UNCUT)
-        parts = [NewPart(part.first_frame, part.frames, part.document()) for part in plan.parts]
+        parts = [NewPart(part.first_frame, part.frames, part.to_json()) for part in plan.parts]
         others = cut_item(worker.database, claim, parts)
     _log.info("cut into %d segments", len(parts))
     ring(others, worker)

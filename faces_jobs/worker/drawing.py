@@ -24,7 +24,7 @@ def draw(claim: SegmentClaim, worker: Worker) -> bool:
         MediaError, StorageFullError, CancelledError, LeaseLostError, ...: as for whole items.
     """
     settings = worker.settings
-    part = Part.of(claim.part or {})
+    part = Part.from_json(claim.part or {})
     end_frame = None if part.is_last else part.first_frame + part.frames
     shots = best_shots(
         worker.database, claim.item_id, start_frame=part.first_frame, end_frame=end_frame

@@ -39,7 +39,7 @@ def find(claim: SegmentClaim, worker: Worker) -> bool:
         MediaError, StorageFullError, CancelledError, LeaseLostError, ...: as for whole items.
     """
     settings = worker.settings
-    part = Part.of(claim.part or {})
+    part = Part.from_json(claim.part or {})
     with ExitStack() as stack:
         attempt = stack.enter_context(attempt_at(claim, worker))
         analysis = worker.analysis_for(claim.spec)

@@ -228,7 +228,7 @@ def test_a_plan_for_another_file_is_found_out(tmp_path: Path) -> None:
     assert part.key is not None
     with pytest.raises(NotCuttableError):
         read(path, demuxer, replace(part, key=replace(part.key, size=1)))
-    assert Part.of(part.document()) == part
+    assert Part.from_json(part.to_json()) == part
 
 
 def test_a_short_video_is_not_cut(tmp_path: Path) -> None:
