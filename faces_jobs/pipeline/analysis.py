@@ -36,7 +36,7 @@ class Analysis:
     new_tracker: Callable[[], Tracker] = OverlapTracker
 
     @classmethod
-    def by(cls, networks: Networks, spec: JobSpec, *, unsure_below: str) -> Self:
+    def from_networks(cls, networks: Networks, spec: JobSpec, *, unsure_below: str) -> Self:
         """With those of the networks that the options ask for.
 
         Raises:
