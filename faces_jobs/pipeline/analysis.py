@@ -50,7 +50,7 @@ class Analysis:
             unsure_below=unsure_below,
         )
 
-    def asked_about(self, info: MediaInfo) -> Sequence[Classifier]:
+    def classifiers_for(self, info: MediaInfo) -> Sequence[Classifier]:
         """The classifiers as they are asked about the faces of such an item."""
         if info.is_still:
             return [Mirrored(each) for each in self.classifiers]

@@ -35,7 +35,7 @@ class ItemStages:
     ) -> None:
         """The arguments are those of `run.run_item`."""
         spec, info = analysis.spec, reader.info
-        asked, thresholds = analysis.asked_about(info), analysis.thresholds
+        asked, thresholds = analysis.classifiers_for(info), analysis.thresholds
         stretches = Stretches.wanted(spec, info)
         self._seconds = StageSeconds()
         self.waiting = StageSeconds()

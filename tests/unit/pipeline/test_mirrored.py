@@ -54,8 +54,8 @@ def test_a_still_alone_is_judged_so() -> None:
     still = MediaInfo("image", "png", 8, 8, 1, None, None, has_audio=False)
     video = MediaInfo("video", "mov", 8, 8, 9, None, None, has_audio=False)
     given = analysis(JobSpec(), classifiers=[watched])
-    assert given.asked_about(video) == [watched]
-    [asked] = given.asked_about(still)
+    assert given.classifiers_for(video) == [watched]
+    [asked] = given.classifiers_for(still)
     assert isinstance(asked, Mirrored)
     assert (asked.name, asked.version, asked.sha256) == ("multiple", "1", "-")
     assert (asked.unsure_below, asked.crop_scale, asked.crop_size) == ({"pose": 0.4}, 1.1, 4)
