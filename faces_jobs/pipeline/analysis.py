@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from faces_jobs.jobs.spec import JobSpec
-from faces_jobs.pipeline.mirrored import Mirrored
+from faces_jobs.pipeline.mirrored import MirroredClassifier
 from faces_jobs.pipeline.stages import Classifier, Cropper, Detector, Networks, Tracker
 from faces_jobs.pipeline.tracking import OverlapTracker
 from faces_jobs.pipeline.unsure import thresholds_of
@@ -53,7 +53,7 @@ class Analysis:
     def classifiers_for(self, info: MediaInfo) -> Sequence[Classifier]:
         """The classifiers as they are asked about the faces of such an item."""
         if info.is_still:
-            return [Mirrored(each) for each in self.classifiers]
+            return [MirroredClassifier(each) for each in self.classifiers]
         return self.classifiers
 
     def thresholds_of(self, classifier: Classifier) -> dict[str, float]:

@@ -17,7 +17,7 @@ from faces_jobs.pipeline.values import Opinion, Picture
 _HALF = np.float32(0.5)
 
 
-class Mirrored:
+class MirroredClassifier:
     """A `Classifier` that also asks another one about the mirror image of each crop."""
 
     def __init__(self, classifier: Classifier) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from faces_jobs.pipeline.mirrored import Mirrored
+from faces_jobs.pipeline.mirrored import MirroredClassifier
 from faces_jobs_models.catalog import Catalog
 from faces_jobs_models.training.entries import AskedModel, Entry, entries_of, weights_of
 from faces_jobs_models.training.predictions import Advance, Answers, Selection, answer_data_set
@@ -67,7 +67,9 @@ def measure(
         ModelError: the model's files are missing, changed or of another shape.
     """
     record, variant = _answering_record(catalog, model, labels)
-    classifier = Mirrored(catalog.open_classifier(record))  # as a still's faces are judged
+    classifier = MirroredClassifier(
+        catalog.open_classifier(record)
+    )  # as a still's faces are judged
     detector = catalog.detector()
     asked = AskedModel(
         model=model,

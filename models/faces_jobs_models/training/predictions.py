@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from faces_jobs.pipeline.mirrored import Mirrored
+from faces_jobs.pipeline.mirrored import MirroredClassifier
 from faces_jobs.pipeline.stages import Classifier, Detector
 from faces_jobs.pipeline.values import Picture
 from faces_jobs_models.training.decoding import decode
@@ -87,7 +87,7 @@ def answer_data_set(
     name: str,
     samples: Iterable[Sample],
     *,
-    classifier: Mirrored,
+    classifier: MirroredClassifier,
     detector: Detector,
     wanted: Selection,
     skipped: Counter[str],
@@ -134,7 +134,10 @@ class _Part:
 
 
 def _part(
-    rows: Sequence[_Row], found: Sequence[bool], crops: Sequence[Picture], classifier: Mirrored
+    rows: Sequence[_Row],
+    found: Sequence[bool],
+    crops: Sequence[Picture],
+    classifier: MirroredClassifier,
 ) -> _Part:
     heads = classifier.heads
     views = [_stacked(view, heads) for view in classifier.views(crops)]

@@ -8,7 +8,7 @@ import numpy as np
 
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs.jobs.spec import JobSpec
-from faces_jobs.pipeline.mirrored import Mirrored
+from faces_jobs.pipeline.mirrored import MirroredClassifier
 from faces_jobs.pipeline.values import MediaInfo, Opinion, Picture
 from tests.fakes import analysis
 
@@ -39,14 +39,14 @@ def test_what_is_left_in_a_mirror_was_right() -> None:
     crop = np.zeros((4, 4, 3), np.uint8)
     crop[:, :2] = 255  # a face turned left, whose mirror image is turned right
     watched = _Watched()
-    [said] = Mirrored(watched).classify([crop])
+    [said] = MirroredClassifier(watched).classify([crop])
     assert watched.asked == 2
     assert said["pose"].tolist() == [0, 1, 0, 0, 0]
     assert said["illumination"].tolist() == [0.5, 0.5, 0]
 
 
 def test_nothing_is_asked_about_nothing() -> None:
-    assert Mirrored(_Watched()).classify([]) == []
+    assert MirroredClassifier(_Watched()).classify([]) == []
 
 
 def test_a_still_alone_is_judged_so() -> None:
@@ -56,6 +56,6 @@ def test_a_still_alone_is_judged_so() -> None:
     given = analysis(JobSpec(), classifiers=[watched])
     assert given.classifiers_for(video) == [watched]
     [asked] = given.classifiers_for(still)
-    assert isinstance(asked, Mirrored)
+    assert isinstance(asked, MirroredClassifier)
     assert (asked.name, asked.version, asked.sha256) == ("multiple", "1", "-")
     assert (asked.unsure_below, asked.crop_scale, asked.crop_size) == ({"pose": 0.4}, 1.1, 4)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from faces_jobs.pipeline.mirrored import Mirrored
+from faces_jobs.pipeline.mirrored import MirroredClassifier
 from faces_jobs_models.catalog import Catalog
 from faces_jobs_models.training.folds import NO_FOLD, fold_of
 from faces_jobs_models.training.predictions import Answers, Selection, answer_data_set
@@ -39,7 +39,7 @@ def answered(catalog: Catalog, samples: Sequence[Sample], *, trained_on: bool = 
     return answer_data_set(
         "mine",
         samples,
-        classifier=Mirrored(classifier),
+        classifier=MirroredClassifier(classifier),
         detector=SquareDetector(),
         wanted=Selection(trained_on=trained_on),
         skipped=Counter(),
