@@ -48,12 +48,12 @@ class Linker:
         self._votes = Votes(unsure_below)
         self._scene: Scene | None = None
 
-    def link(self, part: Iterable[FoundFrame]) -> Iterator[tuple[int, list[Face]]]:
+    def link_part(self, part: Iterable[FoundFrame]) -> Iterator[tuple[int, list[Face]]]:
         """The index of each analysed frame of the next part, and its faces with their tracks."""
         for frame in part:
-            yield frame.index, self.follow(frame)
+            yield frame.index, self.link_frame(frame)
 
-    def follow(self, frame: FoundFrame) -> list[Face]:
+    def link_frame(self, frame: FoundFrame) -> list[Face]:
         """The faces of the next analysed frame with their tracks, and what these settle to."""
         begins_scene = frame.begins_scene
         if self._scene is not None and frame.scene is not None:  # where two parts meet, above all

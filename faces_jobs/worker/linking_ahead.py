@@ -37,7 +37,7 @@ class LinkingAhead:
             return
         found = [FoundFace(face.record, face.opinion, face.quality) for face in faces]
         scene = scene_of(frame.picture_bgr)
-        shown = self.linked.linker.follow(
+        shown = self.linked.linker.link_frame(
             FoundFrame(frame.index, frame.time_ms, found, scene=scene)
         )
         self.linked.shown = shown

@@ -139,7 +139,7 @@ def test_any_cuts_at_key_frames_give_the_same(
             with Findings(path, {"unsure_below": UNSURE_BELOW}) as findings:
                 run(frames[start:end], spec, findings, before)
             assert read_header(path) == {"unsure_below": UNSURE_BELOW}
-            linked += linker.link(read_findings(path, UNSURE_BELOW))
+            linked += linker.link_part(read_findings(path, UNSURE_BELOW))
         write_linked(Path(folder) / "linked", linked)
         shown = list(read_linked(Path(folder) / "linked"))
 
