@@ -40,7 +40,7 @@ class FoundFile:
     """
 
     relative_path: str
-    regular: bool
+    is_regular: bool
 
 
 def root_folder(roots: Mapping[str, Path], name: str) -> Path:
@@ -119,7 +119,7 @@ def walk_beneath(root: Path, relative_path: str) -> Iterator[FoundFile]:
     try:
         with _folder(root, parts[:-1]) as parent:
             if parts and stat.S_ISREG(_lstat(parts[-1], parent).st_mode):
-                yield FoundFile("/".join(parts), regular=True)
+                yield FoundFile("/".join(parts), is_regular=True)
                 return
         with _folder(root, parts) as folder:
             yield from _walk(folder, parts)
@@ -139,7 +139,7 @@ def _walk(folder: int, parts: tuple[str, ...]) -> Iterator[FoundFile]:
     for name, is_folder, is_file in found:
         path = (*parts, name)
         if not is_folder:
-            yield FoundFile("/".join(path), regular=is_file)
+            yield FoundFile("/".join(path), is_regular=is_file)
             continue
         if len(path) > MAX_DEPTH:
             raise FolderError(f"The folder is deeper than the {MAX_DEPTH} levels that are read.")
@@ -147,7 +147,7 @@ def _walk(folder: int, parts: tuple[str, ...]) -> Iterator[FoundFile]:
             inner = os.open(name, _FOLDER, dir_fd=folder)
         except OSError:
             # Another's (`lost+found`), or gone: no reason to refuse the files beside it.
-            yield FoundFile("/".join(path), regular=False)
+            yield FoundFile("/".join(path), is_regular=False)
             continue
         try:
             yield from _walk(inner, path)
