@@ -179,7 +179,7 @@ def recognise(head: bytes, *, size: int) -> MediaType:
         raise EmptyFileError("The file is empty: send it again, whole.")
     _refuse_text(head)
     if head[:4] == b"II*\x00" and head[8:10] == b"CR":
-        raise camera_raw()
+        raise camera_raw_error()
     found = _image(head, size) or _by_signature(head) or _by_structure(head, size)
     if found is not None:
         return found
@@ -190,7 +190,7 @@ def recognise(head: bytes, *, size: int) -> MediaType:
     )
 
 
-def camera_raw() -> UnknownMediaError:
+def camera_raw_error() -> UnknownMediaError:
     """What a camera's raw file is refused with: a TIFF whose first picture is a preview."""
     return UnknownMediaError("The file is a camera's raw file: export it as JPEG or TIFF.")
 

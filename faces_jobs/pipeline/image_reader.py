@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 from PIL.TiffImagePlugin import TiffImageFile
 
 from faces_jobs.errors import FrameSizeError, MediaError, NoVideoError, TruncatedError
-from faces_jobs.media import camera_raw
+from faces_jobs.media import camera_raw_error
 from faces_jobs.pipeline.declared_size import DeclaredSize, read_declared_size
 from faces_jobs.pipeline.pictures import check_frame_size, fit, on_white
 from faces_jobs.pipeline.values import Frame, MediaInfo, Picture
@@ -184,7 +184,7 @@ def _open_image(file: BinaryIO, name: str, claim: DeclaredSize, *, max_pixels: i
         raise _unreadable(error) from error
     try:
         if _is_camera_raw(image):
-            raise camera_raw()
+            raise camera_raw_error()
         check_frame_size(*image.size, max_pixels=max_pixels)
     except MediaError:
         image.close()
