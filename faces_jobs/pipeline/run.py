@@ -62,13 +62,13 @@ def run_item(
     )
     tell = partial(_tell, on_progress, reader.info.frame_count)
     if reader.info.is_still:
-        run_one_by_one(stages, tell)
+        run_sequentially(stages, tell)
     else:
         run_overlapping(stages, tell, lanes=lanes)
     return stages.finish()
 
 
-def run_one_by_one(stages: ItemStages, tell: Callable[[int], None]) -> None:
+def run_sequentially(stages: ItemStages, tell: Callable[[int], None]) -> None:
     """All stages in the thread that asks.
 
     Of one frame no stage could overlap with another, and to start and end two threads takes as

@@ -17,7 +17,7 @@ from faces_jobs.jobs.records import FaceRecord, TrackRecord
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.item_stages import ItemStages
-from faces_jobs.pipeline.run import run_item, run_one_by_one, run_overlapping
+from faces_jobs.pipeline.run import run_item, run_sequentially, run_overlapping
 from faces_jobs.pipeline.values import Detections, Face, Frame, Picture, RunReport
 from tests.clips import moving
 from tests.fakes import SquareDetector, analysis
@@ -52,7 +52,7 @@ def picture(tmp_path: Path) -> Path:
 def both(picture: Path, spec: JobSpec) -> tuple[tuple[Told, RunReport], tuple[Told, RunReport]]:
     """What the sinks are told, and the report: without threads, and with them."""
     ways: list[Callable[[ItemStages, Callable[[int], None]], None]] = [
-        run_one_by_one,
+        run_sequentially,
         partial(run_overlapping, lanes=1),
     ]
     told = []
