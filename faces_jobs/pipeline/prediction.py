@@ -17,7 +17,7 @@ from faces_jobs.pipeline.values import Detections
 LEAST_OVERLAP = 0.6
 
 
-def predict(before: Detections, after: Detections, share: float) -> Detections:
+def interpolate(before: Detections, after: Detections, share: float) -> Detections:
     """The faces of a frame between two.
 
     A face of both is between its boxes. One that is in only one of them is where it was seen,

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from faces_jobs.jobs.spec import ADAPTIVE, JobSpec
 from faces_jobs.pipeline.batches import Batch, Turn
 from faces_jobs.pipeline.detect_stage import DetectStage
-from faces_jobs.pipeline.prediction import is_steady, predict
+from faces_jobs.pipeline.prediction import is_steady, interpolate
 from faces_jobs.pipeline.values import Detections, Frame
 
 _Known = dict[int, Detections]  # the faces of a frame, by its index
@@ -79,4 +79,4 @@ class SparseDetection:
         elapsed = after.time_ms - before.time_ms
         for frame in frames:
             share = (frame.time_ms - before.time_ms) / elapsed if elapsed else 0.0
-            known[frame.index] = predict(first, last, share)
+            known[frame.index] = interpolate(first, last, share)

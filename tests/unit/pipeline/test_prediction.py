@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faces_jobs.pipeline.prediction import is_steady, predict
+from faces_jobs.pipeline.prediction import is_steady, interpolate
 from faces_jobs.pipeline.values import Detections
 
 
@@ -25,7 +25,7 @@ NOBODY = found()
 
 
 def test_a_face_of_both_frames_is_between_its_boxes() -> None:
-    told = predict(
+    told = interpolate(
         found((0, 0, 20, 20), (100, 0, 120, 20), landmarks=True),
         found((100, 8, 124, 28), (8, 0, 28, 20), landmarks=True),
         0.25,
@@ -41,13 +41,13 @@ def test_a_face_of_one_frame_stays_where_it_was_while_that_is_the_nearer(
     share: float, is_early: int
 ) -> None:
     face = found((10, 10, 30, 30))
-    assert len(predict(face, NOBODY, share)) == is_early
-    assert len(predict(NOBODY, face, share)) == 1 - is_early
-    assert len(predict(NOBODY, NOBODY, share)) == 0
+    assert len(interpolate(face, NOBODY, share)) == is_early
+    assert len(interpolate(NOBODY, face, share)) == 1 - is_early
+    assert len(interpolate(NOBODY, NOBODY, share)) == 0
 
 
 def test_two_faces_far_from_each_other_are_not_one() -> None:
-    told = predict(found((0, 0, 20, 20)), found((200, 0, 220, 20)), 0.5)
+    told = interpolate(found((0, 0, 20, 20)), found((200, 0, 220, 20)), 0.5)
     np.testing.assert_allclose(told.boxes_xyxy, [(0, 0, 20, 20)])
 
 
@@ -86,7 +86,7 @@ boxes = st.lists(
 def test_what_is_told_lies_within_what_was_seen(
     before: list[tuple[int, int, int, int]], after: list[tuple[int, int, int, int]], share: float
 ) -> None:
-    told = predict(found(*before), found(*after), share)
+    told = interpolate(found(*before), found(*after), share)
     assert len(told) <= max(len(before), len(after))
     sides = told.boxes_xyxy[:, 2:] - told.boxes_xyxy[:, :2]
     assert (sides >= 4 - 1e-3).all()
