@@ -60,7 +60,7 @@ class Batch:
         return [face for faces in self.faces_by_frame.values() for face in faces]
 
 
-def frames_a_batch(info: MediaInfo, most: int) -> int:
+def frames_per_batch(info: MediaInfo, most: int) -> int:
     """How many frames of this size travel together; at least one, and at most so many."""
     frame_bytes = 3 * max(1, info.width) * max(1, info.height)
     return max(1, min(most, BATCH_BYTES // frame_bytes))

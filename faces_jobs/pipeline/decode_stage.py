@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from math import ceil
 
 from faces_jobs.errors import TruncatedError
-from faces_jobs.pipeline.batches import Batch, frames_a_batch
+from faces_jobs.pipeline.batches import Batch, frames_per_batch
 from faces_jobs.pipeline.sampling import Sampling
 from faces_jobs.pipeline.stages import FrameReader
 from faces_jobs.pipeline.stretches import Stretches
@@ -36,7 +36,7 @@ class DecodeStage:
         self._frames = iter(reader)
         self._sampling = sampling
         self._seconds = seconds
-        self._batch_size = frames_a_batch(reader.info, batch_size)
+        self._batch_size = frames_per_batch(reader.info, batch_size)
         self._lanes = lanes
         self._frames_taken = 0
         self._stretches = stretches

@@ -126,14 +126,14 @@ class Alive:
 
 @pytest.mark.parametrize("lanes", [1, 2])
 @pytest.mark.parametrize(
-    ("width", "height", "frames_a_batch"), [(3840, 2160, 1), (1280, 720, 8), (64, 48, 8)]
+    ("width", "height", "frames_per_batch"), [(3840, 2160, 1), (1280, 720, 8), (64, 48, 8)]
 )
 def test_frames_that_are_held_are_bounded_by_their_bytes(
-    width: int, height: int, frames_a_batch: int, lanes: int
+    width: int, height: int, frames_per_batch: int, lanes: int
 ) -> None:
     class Nothing:
         def detect(self, pictures_bgr: Sequence[Picture]) -> list[Detections]:
-            assert len(pictures_bgr) <= frames_a_batch
+            assert len(pictures_bgr) <= frames_per_batch
             return [Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))] * len(
                 pictures_bgr
             )
@@ -149,7 +149,7 @@ def test_frames_that_are_held_are_bounded_by_their_bytes(
     run(Given(pictures, width, height, {}), rows, lanes=lanes, batch_size=8, detector=Nothing())
     assert len(rows.frames) == 80
     # Those in the lanes, one batch before and one behind them, one that waits to be put.
-    assert alive.most <= (lanes + 3) * frames_a_batch + 1
+    assert alive.most <= (lanes + 3) * frames_per_batch + 1
 
 
 def test_crops_that_are_held_are_bounded_however_many_faces_there_are() -> None:
