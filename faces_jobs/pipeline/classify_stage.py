@@ -12,7 +12,7 @@ from faces_jobs.pipeline.timing import StageSeconds
 from faces_jobs.pipeline.values import Picture
 
 # Crops that are held at once, however many faces a batch has: 64 pixels square, 12 kB each.
-MOST_CROPS = 256
+MAX_CROPS = 256
 
 Crops = Mapping[PendingFace, Picture]
 """Of faces, as `quality` wants them."""
@@ -38,8 +38,8 @@ class ClassifyStage:
         self, faces: Sequence[PendingFace]
     ) -> Iterator[tuple[Sequence[PendingFace], Crops]]:
         """Fill each face's sharpness; gives the faces back, some at a time, with their crops."""
-        for start in range(0, len(faces), MOST_CROPS):
-            some = faces[start : start + MOST_CROPS]
+        for start in range(0, len(faces), MAX_CROPS):
+            some = faces[start : start + MAX_CROPS]
             with self._seconds.of("crop"):
                 crops = dict(zip(some, self._cut(some, CROP_SCALE, CROP_SIZE), strict=True))
                 for face, crop in crops.items():
@@ -52,8 +52,8 @@ class ClassifyStage:
         Models that see the same square as `quality` use its crop where it is still there:
         cutting a large face costs what judging it does.
         """
-        for start in range(0, len(faces), MOST_CROPS):
-            some = faces[start : start + MOST_CROPS]
+        for start in range(0, len(faces), MAX_CROPS):
+            some = faces[start : start + MAX_CROPS]
             with self._seconds.of("crop"):
                 pictures = self._crops_for(classifier, some, crops)
             with self._seconds.of("classify"):

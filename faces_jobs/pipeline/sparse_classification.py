@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faces_jobs.pipeline.batches import Batch, PendingFace, Turn
-from faces_jobs.pipeline.classify_stage import MOST_CROPS, ClassifyStage, Crops
+from faces_jobs.pipeline.classify_stage import MAX_CROPS, ClassifyStage, Crops
 from faces_jobs.pipeline.stages import Classifier
 from faces_jobs.pipeline.tracking import OverlapTracker
 from faces_jobs.pipeline.values import Frame, Picture
@@ -52,7 +52,7 @@ class SparseClassification:
         held: dict[PendingFace, Picture] = {}
         for _, crops in self._judge.measured(batch.faces):
             looks.update((face, look_at(crop)) for face, crop in crops.items())
-            if len(held) + len(crops) <= MOST_CROPS:
+            if len(held) + len(crops) <= MAX_CROPS:
                 held.update(crops)
         ends = [batch.faces_by_frame[stretch.frames[-1].index] for stretch in batch.stretches]
         for classifier in self._classifiers:
