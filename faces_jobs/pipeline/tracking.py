@@ -18,15 +18,15 @@ from faces_jobs.pipeline.values import Boxes, Detections, Frame, Picture
 # Boxes grow by this part of their size on each side before their overlap is measured, so that
 # small faces that move fast, or far between two analysed frames, still meet their prediction.
 MARGIN = 0.25
-LOWEST_OVERLAP = 0.25
+MIN_OVERLAP = 0.25
 # A miss is forgiven for this long, and at least for so many analysed frames.
-MEMORY_MS = 1000.0
-MEMORY_UPDATES = 2
+MAX_LOST_MS = 1000.0
+MAX_LOST_FRAMES = 2
 # A lost face is expected to go on moving for this long; then to have stopped.
 COAST_MS = 300.0
 # Mean difference of gray levels between two frames, brightness evened out, above which they
 # are of two scenes. Fast pans and zooms stay below 25, cuts mostly above 50.
-CUT_LEVELS = 40.0
+MIN_CUT_DIFFERENCE = 40.0
 _CUT_SIDE = 32
 
 Scene = NDArray[np.float32]
@@ -64,7 +64,7 @@ def is_cut(before: Scene | None, after: Scene) -> bool:
     if before is None:
         return False
     change = (after - after.mean()) - (before - before.mean())
-    return float(np.abs(change).mean()) > CUT_LEVELS
+    return float(np.abs(change).mean()) > MIN_CUT_DIFFERENCE
 
 
 class OverlapTracker:
@@ -120,7 +120,7 @@ class OverlapTracker:
         return pair_boxes(np.stack([track.expected(time_ms) for track in self._tracks]), boxes)
 
     def _remembers(self, track: _Track, time_ms: float) -> bool:
-        return track.missed <= MEMORY_UPDATES or time_ms - track.seen_ms <= MEMORY_MS
+        return track.missed <= MAX_LOST_FRAMES or time_ms - track.seen_ms <= MAX_LOST_MS
 
 
 def pair_boxes(
@@ -137,7 +137,7 @@ def pair_boxes(
     from scipy.optimize import linear_sum_assignment  # noqa: PLC0415
 
     # What overlaps too little must not win a pair by adding a little to the sum.
-    overlap[overlap < LOWEST_OVERLAP] = 0
+    overlap[overlap < MIN_OVERLAP] = 0
     rows, columns = linear_sum_assignment(overlap, maximize=True)
     return [
         (int(row), int(column))

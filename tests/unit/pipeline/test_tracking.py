@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from faces_jobs.pipeline.tracking import MEMORY_MS, MEMORY_UPDATES, OverlapTracker, overlaps
+from faces_jobs.pipeline.tracking import MAX_LOST_MS, MAX_LOST_FRAMES, OverlapTracker, overlaps
 from faces_jobs.pipeline.values import Detections, Frame
 from tests import clips
 
@@ -71,7 +71,7 @@ def test_a_face_that_is_missed_for_a_moment_keeps_its_number() -> None:
 def test_a_face_that_was_away_for_long_is_a_new_track() -> None:
     tracker = OverlapTracker()
     tracker.update(a_frame(0), found(box(10)))
-    last = round(MEMORY_MS / 40) + 3
+    last = round(MAX_LOST_MS / 40) + 3
     for index in range(1, last):
         tracker.update(a_frame(index), found())
     assert tracker.update(a_frame(last), found(box(10))) == [2]
@@ -80,9 +80,9 @@ def test_a_face_that_was_away_for_long_is_a_new_track() -> None:
 def test_misses_are_forgiven_also_where_frames_are_far_apart() -> None:
     tracker = OverlapTracker()
     tracker.update(a_frame(0, step_ms=5000), found(box(10)))
-    for index in range(1, MEMORY_UPDATES + 1):
+    for index in range(1, MAX_LOST_FRAMES + 1):
         tracker.update(a_frame(index, step_ms=5000), found())
-    assert tracker.update(a_frame(MEMORY_UPDATES + 1, step_ms=5000), found(box(10))) == [1]
+    assert tracker.update(a_frame(MAX_LOST_FRAMES + 1, step_ms=5000), found(box(10))) == [1]
 
 
 def test_a_face_elsewhere_is_another_track() -> None:
@@ -134,7 +134,7 @@ def test_numbers_are_distinct_in_a_frame_and_never_used_again(
         highest += len(new)
         for number in numbers:
             gap = index - last_seen.get(number, index)
-            assert gap <= MEMORY_UPDATES + 1 or gap * stride * 40 <= MEMORY_MS + stride * 40
+            assert gap <= MAX_LOST_FRAMES + 1 or gap * stride * 40 <= MAX_LOST_MS + stride * 40
             last_seen[number] = index
 
 
