@@ -142,7 +142,10 @@ def test_a_folder_below_that_can_not_be_read_is_told_and_the_others_are_read(roo
         (root / "lost+found").chmod(0o700)
     assert next(found) == FoundFile("one.txt", is_regular=True)
     (root / "sub").rename(root.parent / "sub")
-    assert list(found) == [FoundFile("sub", is_regular=False), FoundFile("three.txt", regular=True)]
+    assert list(found) == [
+        FoundFile("sub", is_regular=False),
+        FoundFile("three.txt", is_regular=True),
+    ]
 
 
 def test_one_file_may_be_named(root: Path) -> None:

@@ -17,7 +17,7 @@ from faces_jobs.jobs.records import FaceRecord, TrackRecord
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.item_stages import ItemStages
-from faces_jobs.pipeline.run import run_item, run_sequentially, run_overlapping
+from faces_jobs.pipeline.run import run_item, run_overlapping, run_sequentially
 from faces_jobs.pipeline.values import Detections, Face, Frame, Picture, RunReport
 from tests.clips import moving
 from tests.fakes import SquareDetector, analysis

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from faces_jobs.pipeline.tracking import MAX_LOST_MS, MAX_LOST_FRAMES, OverlapTracker, overlaps
+from faces_jobs.pipeline.tracking import MAX_LOST_FRAMES, MAX_LOST_MS, OverlapTracker, overlaps
 from faces_jobs.pipeline.values import Detections, Frame
 from tests import clips
 
