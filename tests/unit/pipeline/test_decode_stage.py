@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.pipeline.decode_stage import DecodeStage
 from faces_jobs.pipeline.sampling import Sampling
-from faces_jobs.pipeline.timing import StageSeconds
+from faces_jobs.pipeline.timing import StageTimer
 from tests import clips
 from tests.clips import Picture
 from tests.unit.pipeline.given import Given
@@ -26,7 +26,7 @@ def _sizes(there: int, told: int | None, *, batch_size: int, lanes: int) -> list
     reader = Given(pictures(), 16, 16, {})
     reader.info = replace(reader.info, frame_count=told)
     decoding = DecodeStage(
-        reader, Sampling(JobSpec()), StageSeconds(), batch_size=batch_size, lanes=lanes
+        reader, Sampling(JobSpec()), StageTimer(), batch_size=batch_size, lanes=lanes
     )
     return [len(batch.frames) for batch in decoding]
 

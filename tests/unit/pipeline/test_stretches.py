@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faces_jobs.jobs.spec import JobSpec
-from faces_jobs.pipeline.stretches import LONGEST_MS, Stretch, Stretches
+from faces_jobs.pipeline.stretches import MAX_STRETCH_MS, Stretch, Stretches
 from faces_jobs.pipeline.values import Frame, MediaInfo
 
 NOON = np.full((8, 8, 3), 200, np.uint8)
@@ -40,13 +40,13 @@ def frames_of(drawn: list[tuple[float, bool, bool, bool]]) -> list[tuple[Frame, 
 def divided(frames: list[tuple[Frame, bool]], longest: int, most_held: int) -> list[Stretch]:
     stretches = Stretches(longest, most_held)
     for frame, analysed in frames:
-        stretches.see(frame, analysed=analysed)
-    stretches.finish()
-    return stretches.take()
+        stretches.add(frame, analysed=analysed)
+    stretches.close()
+    return stretches.take_closed()
 
 
 def indices(stretches: list[Stretch]) -> list[tuple[list[int], bool]]:
-    return [([frame.index for frame in each.frames], each.begins) for each in stretches]
+    return [([frame.index for frame in each.frames], each.is_independent) for each in stretches]
 
 
 @given(drawn=shots, longest=st.integers(1, 10), most_held=st.integers(2, 12))
@@ -61,20 +61,20 @@ def test_each_analysed_frame_is_in_one_stretch_and_none_is_far_from_an_end(
     last = None
     for each in stretches:
         assert 1 <= len(each.frames) <= longest
-        assert not each.begins or len(each.frames) == 1
+        assert not each.is_independent or len(each.frames) == 1
         assert each.frames[-1].index - each.frames[0].index < most_held
         if last is None:
-            assert each.begins
+            assert each.is_independent
         else:
             for between in each.frames[:-1]:
-                assert between.time_ms - last.time_ms < LONGEST_MS
+                assert between.time_ms - last.time_ms < MAX_STRETCH_MS
         last = each.frames[-1]
 
 
 @given(drawn=shots)
 def test_a_scene_and_a_key_frame_begin_anew(drawn: list[tuple[float, bool, bool, bool]]) -> None:
     frames = frames_of(drawn)
-    begun = {each.frames[0].index for each in divided(frames, 8, 99) if each.begins}
+    begun = {each.frames[0].index for each in divided(frames, 8, 99) if each.is_independent}
     wanted, shown, due, key_before = set(), None, True, False
     for frame, analysed in frames:
         due = due or (frame.is_key and not key_before)
@@ -105,6 +105,6 @@ def test_parts_that_begin_at_key_frames_are_divided_as_the_whole(
 
 
 def test_options_that_spare_nothing_need_no_stretches() -> None:
-    assert Stretches.wanted(JobSpec(), HD) is None
-    assert Stretches.wanted(JobSpec(detect_every="2"), HD) is not None
-    assert Stretches.wanted(JobSpec(classify="auto"), HD) is not None
+    assert Stretches.for_item(JobSpec(), HD) is None
+    assert Stretches.for_item(JobSpec(detect_every="2"), HD) is not None
+    assert Stretches.for_item(JobSpec(classify="auto"), HD) is not None
