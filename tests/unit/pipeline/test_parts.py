@@ -247,4 +247,4 @@ def test_a_joined_recording_whose_times_begin_anew_is_not_cut(tmp_path: Path) ->
 def test_a_stream_without_times_is_not_cut(tmp_path: Path) -> None:
     path = clips.write_video(tmp_path / "bare", clips.moving(40), format="h264")
     found = plan(path, "h264", 0.2)
-    assert (found.parts, found.reason) == ((), "its stream tells no times")
+    assert (found.parts, found.reason) == ((), "its stream has no timestamps")

@@ -97,7 +97,7 @@ def test_a_part_that_is_short_or_not_copied_is_one_run(drawing: Drawing) -> None
 def test_an_error_of_either_run_ends_both(drawing: Drawing, lanes: int) -> None:
     drawing.out.mkdir()
     longer = replace(drawing.part, frames=drawing.part.frames + 1)  # the second run's trouble
-    with pytest.raises(NotCuttableError, match="were announced"):
+    with pytest.raises(NotCuttableError, match="were planned"):
         draw_part(replace(drawing, part=longer), lanes=lanes, on_progress=lambda: None)
 
     calls = 0
