@@ -154,31 +154,31 @@ def frame(pts: int | None) -> av.VideoFrame:
 def test_a_packet_that_was_refused_and_gives_a_frame_nevertheless_counts_once() -> None:
     damage = Damage()
     for pts in range(4):
-        damage.give(packet(pts))
+        damage.packet_sent(packet(pts))
         if pts == 1:
-            damage.refuse(packet(pts))
-        damage.show(frame(pts))
-    damage.refuse(packet(None))
-    damage.end()
+            damage.packet_rejected(packet(pts))
+        damage.frame_decoded(frame(pts))
+    damage.packet_rejected(packet(None))
+    damage.finish()
     assert damage.frames == 2
 
 
 def test_what_is_outside_of_a_part_is_not_its_damage() -> None:
     damage = Damage(10, 20)
     for pts in range(30):
-        damage.give(packet(pts))
+        damage.packet_sent(packet(pts))
         if pts in {3, 12, 25}:
-            damage.refuse(packet(pts))
+            damage.packet_rejected(packet(pts))
         elif pts not in {5, 15, 16, 28}:
-            damage.show(frame(pts))
-    damage.end()
+            damage.frame_decoded(frame(pts))
+    damage.finish()
     assert damage.frames == 3
 
 
 def test_packets_that_wait_for_their_frames_are_bounded() -> None:
     damage = Damage()
     for pts in range(5000):
-        damage.give(packet(pts))
+        damage.packet_sent(packet(pts))
     assert damage.frames == 4000
-    damage.end()
+    damage.finish()
     assert damage.frames == 5000

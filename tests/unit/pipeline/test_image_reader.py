@@ -167,7 +167,7 @@ def test_a_still_image_that_breaks_off_is_told(tmp_path: Path, name: str, kept: 
     noise = np.random.default_rng(3).integers(0, 255, (48, 64, 3), np.uint8)
     whole = clips.write_image(tmp_path / name, noise)
     short = clips.write_cut_short(tmp_path / f"short-{name}", whole, kept=kept)
-    with pytest.raises(TruncatedError, match="send it again, whole"):
+    with pytest.raises(TruncatedError, match="send the complete file again"):
         read(short)
 
 
