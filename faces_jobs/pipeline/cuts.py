@@ -137,7 +137,7 @@ def _uncut(reason: str) -> Plan:
 def _read(
     packets: Iterator[Packet[Any]], stream: VideoStream, on_progress: Callable[[], None]
 ) -> tuple[_Packets, str]:
-    """Read all packets. Returns the reason, too, if they don't allow to cut the video."""
+    """Read all packets, unless one of them is a reason not to cut the video; returns it as well."""
     seen = _Packets(stream)
     for number in itertools.count():
         try:
@@ -238,7 +238,7 @@ def _seek_target(packets: _Packets, times: NDArray[np.int64], index: int) -> Key
     is_last = index + 1 == len(packets.keys)
     end = len(times) if is_last else packets.keys[index + 1].index
     has_leading_frames = bool((times[packet.index : end] < packet.key.pts).any())
-    # Frames after an open GOP's key frame may refer to frames before it: decode from the previous.
-    return (
-        packet if packet.is_reset and not has_leading_frames else packets.keys[max(0, index - 1)]
-    ).key
+    if packet.is_reset and not has_leading_frames:
+        return packet.key
+    # In an open GOP, frames may refer to frames before its key frame: start one key frame earlier.
+    return packets.keys[max(0, index - 1)].key

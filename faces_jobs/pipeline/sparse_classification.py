@@ -48,7 +48,7 @@ class SparseClassification:
         self._classifiers = classifiers
         self._unsure_below = unsure_below
         # The last row of the batch before, and the appearance of its faces.
-        self._last: tuple[_Row, dict[PendingFace, Appearance]] | None = None
+        self._last: tuple[_Row | None, dict[PendingFace, Appearance]] = None, {}
 
     def classify(self, batch: Batch, turn: Turn) -> None:
         """Fill in the sharpness and opinion, predicted or interpolated, of each face."""
@@ -62,14 +62,13 @@ class SparseClassification:
         for classifier in self._classifiers:
             self._classify_new(classifier, (face for faces in ends for face in faces), kept_crops)
         with turn("classify"):
-            last = self._last
+            last_row, last_appearances = self._last
             if batch.stretches:
                 frame = batch.stretches[-1].frames[-1]
-                row = frame, batch.faces_by_frame[frame.index]
-                self._last = row, {face: appearances[face] for face in row[1]}
-        if last is not None:
-            appearances.update(last[1])
-        paths = _paths_of_batch(batch, None if last is None else last[0])
+                faces = batch.faces_by_frame[frame.index]
+                self._last = (frame, faces), {face: appearances[face] for face in faces}
+        appearances.update(last_appearances)
+        paths = _paths_of_batch(batch, last_row)
         for classifier in self._classifiers:
             self._fill_paths(classifier, paths, appearances, kept_crops)
 
@@ -145,8 +144,9 @@ def _paths_of_batch(batch: Batch, last: _Row | None) -> list[_Path]:
     before = last
     for stretch in batch.stretches:
         rows: list[_Row] = [(frame, batch.faces_by_frame[frame.index]) for frame in stretch.frames]
-        has_start = before is not None and not stretch.is_independent
-        paths += _paths([before, *rows] if before is not None and has_start else rows)
+        if before is not None and not stretch.is_independent:
+            rows.insert(0, before)
+        paths += _paths(rows)
         before = rows[-1]
     return paths
 

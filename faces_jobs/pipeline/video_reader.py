@@ -134,7 +134,7 @@ class VideoReader:
             time_base=_time_base(self._stream),
             start=self._start,
             rate=_rate(self._stream),
-            # MP4 stores durations in decoding order, so they don't belong to the frames shown.
+            # MP4 stores durations in decoding order, so they may not match the shown frames.
             length=self._stream.duration if self._demuxer == "mov" else None,
         )
         truncated: TruncatedError | None = None
