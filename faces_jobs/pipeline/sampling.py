@@ -14,7 +14,10 @@ class Sampling:
     """Selects every n-th frame, and at most one of these in each slot of 1 / max_fps seconds."""
 
     def __init__(self, spec: JobSpec, *, after_ms: float | None = None) -> None:
-        """Start at the first frame, or after the last frame of the stride, at `after_ms`."""
+        """Select from the first frame on.
+
+        `after_ms` is the time of the last frame before it that the stride selects, if there is one.
+        """
         self._stride = spec.frame_stride
         self._max_fps = spec.max_fps
         self._slot = None if after_ms is None else self._slot_of(after_ms)

@@ -126,10 +126,7 @@ def appearance_of(crop_bgr: Picture) -> Appearance:
 
 
 def label_and_margin(probabilities: NDArray[np.float32], unsure_below: float) -> tuple[int, float]:
-    """Return the most likely label (-1: unsure), and by how much it would have to change.
-
-    The margin is the distance of the probabilities from those of another label.
-    """
+    """Return the most likely label (-1: unsure), and how far the probabilities are from another."""
     best = int(np.argmax(probabilities))
     highest = float(probabilities[best])
     if highest < unsure_below:
