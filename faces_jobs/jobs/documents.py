@@ -11,11 +11,11 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from faces_jobs.errors import FacesJobsError
-from faces_jobs.jobs.labels import ANSWERS
+from faces_jobs.jobs.labels import LABELS_WITH_UNSURE
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.jobs.status import ItemStatus, JobStatus
 
-_LABELS = dict.fromkeys(label for labels in ANSWERS.values() for label in labels)
+_LABELS = dict.fromkeys(label for labels in LABELS_WITH_UNSURE.values() for label in labels)
 
 DeliveryState = Literal["waiting", "delivered", "given_up"]
 

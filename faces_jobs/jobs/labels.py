@@ -59,7 +59,7 @@ MIRRORED: MappingProxyType[str, tuple[int, ...]] = MappingProxyType(
 UNSURE = "unsure"
 """Stands in the place of a label whose probability is below its head's threshold."""
 
-ANSWERS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
+LABELS_WITH_UNSURE: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
     {head: (*labels, UNSURE) for head, labels in HEADS.items()}
 )
 """Head name -> all that a face may have been given for it: the labels, and `unsure`."""

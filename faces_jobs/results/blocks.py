@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from faces_jobs.db.tables import FACE_BLOCKS, FaceRow, ItemRow
 from faces_jobs.db.tables.blocks import END, PAIRS, START, bit_of, bounds_of, pair_of
-from faces_jobs.jobs.labels import ANSWERS
+from faces_jobs.jobs.labels import LABELS_WITH_UNSURE
 from faces_jobs.jobs.query import AttributeFilter, FaceQuery
 from faces_jobs.results.pages import read_face_cursor
 from faces_jobs.results.planner_hints import has_bounds
@@ -117,7 +117,12 @@ def _job_of(item_id: int) -> ScalarSelect[str]:
 def _promises_of_labels(query: FaceQuery) -> Iterator[ColumnElement[bool]]:
     for head, wanted in query.attributes.items():
         if wanted != AttributeFilter():
-            yield or_(*(_may_be(head, label, wanted) for label in wanted.labels or ANSWERS[head]))
+            yield or_(
+                *(
+                    _may_be(head, label, wanted)
+                    for label in wanted.labels or LABELS_WITH_UNSURE[head]
+                )
+            )
     for one, other in PAIRS:
         asked, also = query.attributes.get(one), query.attributes.get(other)
         if asked and also and asked.labels and also.labels:

@@ -20,7 +20,7 @@ from faces_jobs.jobs.documents import (
     TrackDocument,
     TrackPage,
 )
-from faces_jobs.jobs.labels import ANSWERS
+from faces_jobs.jobs.labels import LABELS_WITH_UNSURE
 from faces_jobs.jobs.query import AttributeFilter, FaceQuery, TrackQuery
 from faces_jobs.results.blocks import faces_in_blocks, uses_blocks
 from faces_jobs.results.pages import (
@@ -149,11 +149,15 @@ def _attribute_conditions(
 ) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     for head, wanted in attributes.items():
-        if head not in ANSWERS:
-            raise OptionsError({head: f"is no attribute; known are {', '.join(ANSWERS)}"})
-        unknown = [label for label in wanted.labels if label not in ANSWERS[head]]
+        if head not in LABELS_WITH_UNSURE:
+            raise OptionsError(
+                {head: f"is no attribute; known are {', '.join(LABELS_WITH_UNSURE)}"}
+            )
+        unknown = [label for label in wanted.labels if label not in LABELS_WITH_UNSURE[head]]
         if unknown:
-            raise OptionsError({head: f"has no label {unknown[0]!r}; {', '.join(ANSWERS[head])}"})
+            raise OptionsError(
+                {head: f"has no label {unknown[0]!r}; {', '.join(LABELS_WITH_UNSURE[head])}"}
+            )
         label, probability = table.__table__.c[head], table.__table__.c[f"{head}_probability"]
         if len(wanted.labels) == 1:
             conditions.append(label == wanted.labels[0])

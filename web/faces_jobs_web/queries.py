@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from werkzeug.datastructures import MultiDict
 
 from faces_jobs.errors import OptionsError
-from faces_jobs.jobs.labels import ANSWERS, HEADS
+from faces_jobs.jobs.labels import HEADS, LABELS_WITH_UNSURE
 from faces_jobs.jobs.query import (
     DEFAULT_PAGE,
     MAX_PAGE,
@@ -125,7 +125,7 @@ class _FaceRange(_TrackRange):
 
 def _attribute_fields() -> dict[str, Any]:
     fields: dict[str, Any] = {}
-    for head, labels in ANSWERS.items():
+    for head, labels in LABELS_WITH_UNSURE.items():
         fields[head] = (
             list[Literal[labels]],  # type: ignore[valid-type]  # the labels are a table's, not typed out
             Field(default_factory=list, description=f"With one of these for {head}."),

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faces_jobs.jobs.labels import ANSWERS, HEADS, UNSURE
+from faces_jobs.jobs.labels import HEADS, LABELS_WITH_UNSURE, UNSURE
 from faces_jobs.jobs.records import Attribute, FaceRecord, TrackRecord
 from faces_jobs.pipeline.values import Face, Frame
 from faces_jobs.sinks.exports import (
@@ -93,7 +93,7 @@ def test_unsure_stands_where_the_label_would_with_its_probability(tmp_path: Path
 
 def test_the_docs_name_every_answer_of_every_head() -> None:
     text = DOCS.read_text()
-    for head, answers in ANSWERS.items():
+    for head, answers in LABELS_WITH_UNSURE.items():
         assert f"| `{head}` | string | {', '.join(answers)} |" in text
 
 
