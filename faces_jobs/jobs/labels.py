@@ -48,7 +48,7 @@ HEADS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
 
 _IN_A_MIRROR = MappingProxyType({"left": "right", "right": "left"})
 
-MIRRORED: MappingProxyType[str, tuple[int, ...]] = MappingProxyType(
+MIRRORED_LABEL_INDICES: MappingProxyType[str, tuple[int, ...]] = MappingProxyType(
     {
         head: tuple(labels.index(_IN_A_MIRROR.get(label, label)) for label in labels)
         for head, labels in HEADS.items()
