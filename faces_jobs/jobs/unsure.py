@@ -39,7 +39,7 @@ def parse_unsure_below(text: str) -> dict[str, float]:
     return of_models | {head: said[head] for head in HEADS if head in said}
 
 
-def written(thresholds: Mapping[str, float]) -> str:
+def format_unsure_below(thresholds: Mapping[str, float]) -> str:
     """Thresholds of heads as text that `parse_unsure_below` reads back."""
     return ",".join(f"{head}={thresholds[head]}" for head in HEADS if head in thresholds)
 

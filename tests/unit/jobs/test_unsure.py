@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faces_jobs.jobs.labels import HEADS, MODELS
-from faces_jobs.jobs.unsure import parse_unsure_below, written
+from faces_jobs.jobs.unsure import format_unsure_below, parse_unsure_below
 
 PROBABILITIES = st.floats(0, 1)
 
@@ -61,7 +61,7 @@ def test_what_can_not_be_read_is_told(text: str, said: str) -> None:
 
 @given(st.dictionaries(st.sampled_from(sorted(HEADS)), PROBABILITIES))
 def test_what_is_written_is_read_back(thresholds: dict[str, float]) -> None:
-    assert parse_unsure_below(written(thresholds)) == thresholds
+    assert parse_unsure_below(format_unsure_below(thresholds)) == thresholds
 
 
 @given(st.text() | st.text(alphabet="genderagmultiple=,.0123456789of "))
