@@ -153,7 +153,7 @@ SEGMENT_MOVES: MappingProxyType[SegmentStatus, frozenset[SegmentStatus]] = Mappi
 )
 
 
-def status_of_ended(items: Iterable[ItemStatus]) -> JobStatus:
+def final_job_status(items: Iterable[ItemStatus]) -> JobStatus:
     """The state in which a job ends whose items ended so (cancelled items aside)."""
     ended = list(items)
     succeeded = ended.count(ItemStatus.SUCCEEDED)
