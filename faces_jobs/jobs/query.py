@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-MAX_PAGE = 1000
+MAX_PAGE_SIZE = 1000
 DEFAULT_PAGE = 100
 
 

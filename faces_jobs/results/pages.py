@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from faces_jobs.db.tables import JobRow
 from faces_jobs.errors import NotFoundError, OptionsError
-from faces_jobs.jobs.query import MAX_PAGE
+from faces_jobs.jobs.query import MAX_PAGE_SIZE
 
 Place = int | float | str
 Kind = type[Place] | range
@@ -32,8 +32,8 @@ def check_limit(limit: int) -> None:
     Raises:
         OptionsError: it is not.
     """
-    if not 1 <= limit <= MAX_PAGE:
-        raise OptionsError({"limit": f"must be 1 to {MAX_PAGE}"})
+    if not 1 <= limit <= MAX_PAGE_SIZE:
+        raise OptionsError({"limit": f"must be 1 to {MAX_PAGE_SIZE}"})
 
 
 def write_cursor(place: Sequence[Place]) -> str:

@@ -16,7 +16,7 @@ from faces_jobs.errors import OptionsError
 from faces_jobs.jobs.labels import HEADS, LABELS_WITH_UNSURE
 from faces_jobs.jobs.query import (
     DEFAULT_PAGE,
-    MAX_PAGE,
+    MAX_PAGE_SIZE,
     AttributeFilter,
     FaceQuery,
     TrackQuery,
@@ -62,7 +62,9 @@ class PageFilters(NoFilters):
     cursor: Text | None = Field(
         default=None, description="`next_cursor` of the page before; none for the first page."
     )
-    limit: int = Field(default=DEFAULT_PAGE, ge=1, le=MAX_PAGE, description="Most rows a page.")
+    limit: int = Field(
+        default=DEFAULT_PAGE, ge=1, le=MAX_PAGE_SIZE, description="Most rows a page."
+    )
 
 
 class JobFilters(PageFilters):
