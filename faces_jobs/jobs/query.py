@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 MAX_PAGE_SIZE = 1000
-DEFAULT_PAGE = 100
+DEFAULT_PAGE_SIZE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class FaceQuery:
     min_score: float | None = None
     attributes: Mapping[str, AttributeFilter] = field(default_factory=dict)
     cursor: str | None = None
-    limit: int = DEFAULT_PAGE
+    limit: int = DEFAULT_PAGE_SIZE
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,4 +46,4 @@ class TrackQuery:
     max_time_ms: float | None = None
     attributes: Mapping[str, AttributeFilter] = field(default_factory=dict)
     cursor: str | None = None
-    limit: int = DEFAULT_PAGE
+    limit: int = DEFAULT_PAGE_SIZE

@@ -10,7 +10,7 @@ from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ArtifactRow, ItemRow
 from faces_jobs.errors import NotFoundError
 from faces_jobs.jobs.documents import ArtifactDocument, ArtifactPage
-from faces_jobs.jobs.query import DEFAULT_PAGE
+from faces_jobs.jobs.query import DEFAULT_PAGE_SIZE
 from faces_jobs.results.pages import check_job, check_limit, read_cursor, write_cursor
 from faces_jobs.storage import OpenFile, Storage
 
@@ -30,7 +30,7 @@ def list_artifacts(
     item_id: int | None = None,
     kind: str | None = None,
     cursor: str | None = None,
-    limit: int = DEFAULT_PAGE,
+    limit: int = DEFAULT_PAGE_SIZE,
 ) -> ArtifactPage:
     """Artifacts of a job, in the order they were made.
 

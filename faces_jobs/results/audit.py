@@ -7,7 +7,7 @@ from faces_jobs.db.deletion import AuditEntry, read_audit
 from faces_jobs.db.session import Database
 from faces_jobs.errors import OptionsError
 from faces_jobs.jobs.documents import AuditDocument, AuditPage
-from faces_jobs.jobs.query import DEFAULT_PAGE
+from faces_jobs.jobs.query import DEFAULT_PAGE_SIZE
 from faces_jobs.results.pages import check_limit, read_cursor, write_cursor
 
 
@@ -16,7 +16,7 @@ def list_audit(
     *,
     job_id: str | None = None,
     cursor: str | None = None,
-    limit: int = DEFAULT_PAGE,
+    limit: int = DEFAULT_PAGE_SIZE,
 ) -> AuditPage:
     """Deletions, newest first; of one job, or of all.
 

@@ -16,12 +16,12 @@ from faces_jobs.jobs.documents import (
     DeliveryPage,
     DeliveryState,
 )
-from faces_jobs.jobs.query import DEFAULT_PAGE
+from faces_jobs.jobs.query import DEFAULT_PAGE_SIZE
 from faces_jobs.results.pages import check_job, check_limit, read_cursor, write_cursor
 
 
 def list_deliveries(
-    database: Database, job_id: str, *, cursor: str | None = None, limit: int = DEFAULT_PAGE
+    database: Database, job_id: str, *, cursor: str | None = None, limit: int = DEFAULT_PAGE_SIZE
 ) -> DeliveryPage:
     """The webhooks of a job, oldest first: one for each time that it ended.
 

@@ -23,7 +23,7 @@ from faces_jobs.jobs.documents import (
     JobPage,
     ModelDocument,
 )
-from faces_jobs.jobs.query import DEFAULT_PAGE
+from faces_jobs.jobs.query import DEFAULT_PAGE_SIZE
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.jobs.status import ItemStatus, JobStatus
 from faces_jobs.jobs.unsure import parse_unsure_below
@@ -65,7 +65,7 @@ def list_jobs(
     status: JobStatus | None = None,
     label: str | None = None,
     cursor: str | None = None,
-    limit: int = DEFAULT_PAGE,
+    limit: int = DEFAULT_PAGE_SIZE,
 ) -> JobPage:
     """Jobs, newest first; of one state, or whose label contains a text (small or capital).
 
@@ -100,7 +100,7 @@ def list_items(
     *,
     status: ItemStatus | None = None,
     cursor: str | None = None,
-    limit: int = DEFAULT_PAGE,
+    limit: int = DEFAULT_PAGE_SIZE,
 ) -> ItemPage:
     """Items of a job in their order; all, or those of one state.
 

@@ -15,7 +15,7 @@ from werkzeug.datastructures import MultiDict
 from faces_jobs.errors import OptionsError
 from faces_jobs.jobs.labels import HEADS, LABELS_WITH_UNSURE
 from faces_jobs.jobs.query import (
-    DEFAULT_PAGE,
+    DEFAULT_PAGE_SIZE,
     MAX_PAGE_SIZE,
     AttributeFilter,
     FaceQuery,
@@ -63,7 +63,7 @@ class PageFilters(NoFilters):
         default=None, description="`next_cursor` of the page before; none for the first page."
     )
     limit: int = Field(
-        default=DEFAULT_PAGE, ge=1, le=MAX_PAGE_SIZE, description="Most rows a page."
+        default=DEFAULT_PAGE_SIZE, ge=1, le=MAX_PAGE_SIZE, description="Most rows a page."
     )
 
 
