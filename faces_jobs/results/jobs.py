@@ -29,7 +29,7 @@ from faces_jobs.jobs.status import ItemStatus, JobStatus
 from faces_jobs.jobs.unsure import parse_unsure_below
 from faces_jobs.results.pages import COUNT, check_job, check_limit, read_cursor, write_cursor
 from faces_jobs.results.progress import (
-    MOST_UNENDED,
+    MAX_UNENDED_FRACTION,
     ItemsWork,
     Work,
     item_fraction,
@@ -313,7 +313,7 @@ def _groups(job_ids: Sequence[str]) -> Select[Any]:
     known = frames.c.total > 0
     weight = case((ItemRow.bytes > 0, ItemRow.bytes), else_=1)
     fraction = cast(done, Double) / frames.c.total
-    shown = case((fraction < MOST_UNENDED, fraction), else_=MOST_UNENDED)
+    shown = case((fraction < MAX_UNENDED_FRACTION, fraction), else_=MAX_UNENDED_FRACTION)
     return (
         select(
             ItemRow.job_id,

@@ -9,7 +9,7 @@ from faces_jobs.jobs.documents import Progress
 from faces_jobs.jobs.status import ItemStatus
 
 # What is not ended is not shown as whole, even where a file holds more frames than it claims.
-MOST_UNENDED = 0.99
+MAX_UNENDED_FRACTION = 0.99
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ def item_fraction(work: Work) -> float | None:
         return 0.0
     if not work.frames_total:
         return None
-    return min(work.frames_done / work.frames_total, MOST_UNENDED)
+    return min(work.frames_done / work.frames_total, MAX_UNENDED_FRACTION)
 
 
 def progress(work: Work, fraction: float | None) -> Progress:
@@ -80,7 +80,7 @@ def job_fraction(groups: Sequence[ItemsWork], *, ended: bool) -> float | None:
         return None
     done = sum(group.weight if group.status.ended else group.weight_done for group in groups)
     whole = sum(group.weight for group in groups)
-    return min(done / whole, MOST_UNENDED) if whole else 0.0
+    return min(done / whole, MAX_UNENDED_FRACTION) if whole else 0.0
 
 
 def _eta_seconds(work: Work, fraction: float | None, rate: float | None) -> float | None:
