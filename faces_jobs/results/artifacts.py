@@ -11,7 +11,7 @@ from faces_jobs.db.tables import ArtifactRow, ItemRow
 from faces_jobs.errors import NotFoundError
 from faces_jobs.jobs.documents import ArtifactDocument, ArtifactPage
 from faces_jobs.jobs.query import DEFAULT_PAGE_SIZE
-from faces_jobs.results.pages import check_job, check_limit, read_cursor, write_cursor
+from faces_jobs.results.pages import check_job, check_limit, encode_cursor, read_cursor
 from faces_jobs.storage import OpenFile, Storage
 
 
@@ -53,7 +53,7 @@ def list_artifacts(
     shown = rows[:limit]
     return ArtifactPage(
         artifacts=[_document(row, name) for row, name in shown],
-        next_cursor=write_cursor([shown[-1][0].id]) if len(rows) > limit else None,
+        next_cursor=encode_cursor([shown[-1][0].id]) if len(rows) > limit else None,
     )
 
 

@@ -8,7 +8,7 @@ from faces_jobs.db.session import Database
 from faces_jobs.errors import OptionsError
 from faces_jobs.jobs.documents import AuditDocument, AuditPage
 from faces_jobs.jobs.query import DEFAULT_PAGE_SIZE
-from faces_jobs.results.pages import check_limit, read_cursor, write_cursor
+from faces_jobs.results.pages import check_limit, encode_cursor, read_cursor
 
 
 def list_audit(
@@ -32,7 +32,7 @@ def list_audit(
     shown = found[:limit]
     return AuditPage(
         entries=[_document(entry) for entry in shown],
-        next_cursor=write_cursor([shown[-1].id]) if len(found) > limit else None,
+        next_cursor=encode_cursor([shown[-1].id]) if len(found) > limit else None,
     )
 
 

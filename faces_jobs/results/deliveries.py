@@ -17,7 +17,7 @@ from faces_jobs.jobs.documents import (
     DeliveryState,
 )
 from faces_jobs.jobs.query import DEFAULT_PAGE_SIZE
-from faces_jobs.results.pages import check_job, check_limit, read_cursor, write_cursor
+from faces_jobs.results.pages import check_job, check_limit, encode_cursor, read_cursor
 
 
 def list_deliveries(
@@ -46,7 +46,9 @@ def list_deliveries(
     return DeliveryPage(
         deliveries=[_document(row, attempts[row.id]) for row in shown],
         next_cursor=(
-            write_cursor([float(shown[-1].created_at), shown[-1].id]) if len(rows) > limit else None
+            encode_cursor([float(shown[-1].created_at), shown[-1].id])
+            if len(rows) > limit
+            else None
         ),
     )
 

@@ -27,9 +27,9 @@ from faces_jobs.results.pages import (
     COUNT,
     check_job,
     check_limit,
+    encode_cursor,
     read_cursor,
     read_face_cursor,
-    write_cursor,
 )
 from faces_jobs.results.planner_hints import job_is, narrowed, via_rare_label
 
@@ -53,7 +53,7 @@ def list_faces(database: Database, query: FaceQuery) -> FacePage:
         names = _item_names(session, {row.item_id for row in shown})
     return FacePage(
         faces=[_face_document(row, names[row.item_id]) for row in shown],
-        next_cursor=write_cursor(_face_place(shown[-1])) if len(rows) > query.limit else None,
+        next_cursor=encode_cursor(_face_place(shown[-1])) if len(rows) > query.limit else None,
     )
 
 
@@ -79,7 +79,7 @@ def list_tracks(database: Database, query: TrackQuery) -> TrackPage:
             for row in shown
         ],
         next_cursor=(
-            write_cursor([shown[-1].item_id, shown[-1].track]) if len(rows) > query.limit else None
+            encode_cursor([shown[-1].item_id, shown[-1].track]) if len(rows) > query.limit else None
         ),
     )
 

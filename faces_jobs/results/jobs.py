@@ -27,7 +27,7 @@ from faces_jobs.jobs.query import DEFAULT_PAGE_SIZE
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.jobs.status import ItemStatus, JobStatus
 from faces_jobs.jobs.unsure import parse_unsure_below
-from faces_jobs.results.pages import COUNT, check_job, check_limit, read_cursor, write_cursor
+from faces_jobs.results.pages import COUNT, check_job, check_limit, encode_cursor, read_cursor
 from faces_jobs.results.progress import (
     MAX_UNENDED_FRACTION,
     ItemsWork,
@@ -87,7 +87,7 @@ def list_jobs(
         return JobPage(
             jobs=_documents(session, shown),
             next_cursor=(
-                write_cursor([float(shown[-1].created_at), shown[-1].id])
+                encode_cursor([float(shown[-1].created_at), shown[-1].id])
                 if len(rows) > limit
                 else None
             ),
@@ -121,7 +121,7 @@ def list_items(
         shown = rows[:limit]
         return ItemPage(
             items=_item_documents(session, shown),
-            next_cursor=write_cursor([shown[-1].position]) if len(rows) > limit else None,
+            next_cursor=encode_cursor([shown[-1].position]) if len(rows) > limit else None,
         )
 
 

@@ -36,7 +36,7 @@ def check_limit(limit: int) -> None:
         raise OptionsError({"limit": f"must be 1 to {MAX_PAGE_SIZE}"})
 
 
-def write_cursor(place: Sequence[Place]) -> str:
+def encode_cursor(place: Sequence[Place]) -> str:
     """The text that stands for a place."""
     written = json.dumps(list(place), separators=(",", ":")).encode()
     return base64.urlsafe_b64encode(written).rstrip(b"=").decode("ascii")

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faces_jobs.errors import OptionsError
-from faces_jobs.results.pages import COUNT, MAX_COUNT, MAX_INTEGER, read_cursor, write_cursor
+from faces_jobs.results.pages import COUNT, MAX_COUNT, MAX_INTEGER, encode_cursor, read_cursor
 
 
 @given(st.integers(0, MAX_INTEGER), st.floats(allow_nan=False, allow_infinity=False))
 def test_a_place_is_read_back_exactly(number: int, time: float) -> None:
-    assert read_cursor(write_cursor([number, time]), (int, float)) == [number, time]
+    assert read_cursor(encode_cursor([number, time]), (int, float)) == [number, time]
 
 
 def test_no_cursor_is_the_beginning() -> None:
@@ -56,9 +56,9 @@ def test_places_of_other_kinds_are_refused(place: object) -> None:
 
 
 def test_a_count_that_no_column_holds_is_refused() -> None:
-    assert read_cursor(write_cursor([MAX_COUNT]), (COUNT,)) == [MAX_COUNT]
+    assert read_cursor(encode_cursor([MAX_COUNT]), (COUNT,)) == [MAX_COUNT]
     with pytest.raises(OptionsError, match="cursor"):
-        read_cursor(write_cursor([MAX_COUNT + 1]), (COUNT,))
+        read_cursor(encode_cursor([MAX_COUNT + 1]), (COUNT,))
 
 
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "1e999", "true", "1", '"1"'])
