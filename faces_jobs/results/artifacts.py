@@ -11,7 +11,7 @@ from faces_jobs.db.tables import ArtifactRow, ItemRow
 from faces_jobs.errors import NotFoundError
 from faces_jobs.jobs.documents import ArtifactDocument, ArtifactPage
 from faces_jobs.jobs.query import DEFAULT_PAGE_SIZE
-from faces_jobs.results.pages import check_job, check_limit, encode_cursor, read_cursor
+from faces_jobs.results.pages import check_job, check_limit, decode_cursor, encode_cursor
 from faces_jobs.storage import OpenFile, Storage
 
 
@@ -39,7 +39,7 @@ def list_artifacts(
         OptionsError: cursor or limit can't be used.
     """
     check_limit(limit)
-    place = read_cursor(cursor, (int,))
+    place = decode_cursor(cursor, (int,))
     question = _question().where(ArtifactRow.job_id == job_id).order_by(ArtifactRow.id)
     if item_id is not None:
         question = question.where(ArtifactRow.item_id == item_id)

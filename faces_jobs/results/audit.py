@@ -8,7 +8,7 @@ from faces_jobs.db.session import Database
 from faces_jobs.errors import OptionsError
 from faces_jobs.jobs.documents import AuditDocument, AuditPage
 from faces_jobs.jobs.query import DEFAULT_PAGE_SIZE
-from faces_jobs.results.pages import check_limit, encode_cursor, read_cursor
+from faces_jobs.results.pages import check_limit, decode_cursor, encode_cursor
 
 
 def list_audit(
@@ -24,7 +24,7 @@ def list_audit(
         OptionsError: job, cursor or limit can't be used.
     """
     check_limit(limit)
-    place = read_cursor(cursor, (int,))
+    place = decode_cursor(cursor, (int,))
     if job_id is not None and "\0" in job_id:
         raise OptionsError({"job": "is no job's id"})
     before = None if place is None else int(place[0])

@@ -17,7 +17,7 @@ from faces_jobs.jobs.documents import (
     DeliveryState,
 )
 from faces_jobs.jobs.query import DEFAULT_PAGE_SIZE
-from faces_jobs.results.pages import check_job, check_limit, encode_cursor, read_cursor
+from faces_jobs.results.pages import check_job, check_limit, decode_cursor, encode_cursor
 
 
 def list_deliveries(
@@ -30,7 +30,7 @@ def list_deliveries(
         OptionsError: cursor or limit can't be used.
     """
     check_limit(limit)
-    place = read_cursor(cursor, (float, str))
+    place = decode_cursor(cursor, (float, str))
     question = (
         select(DeliveryRow)
         .where(DeliveryRow.job_id == job_id)

@@ -27,8 +27,8 @@ from faces_jobs.results.pages import (
     COUNT,
     check_job,
     check_limit,
+    decode_cursor,
     encode_cursor,
-    read_cursor,
     read_face_cursor,
 )
 from faces_jobs.results.planner_hints import job_is, narrowed, via_rare_label
@@ -118,7 +118,7 @@ def face_conditions(query: FaceQuery) -> list[ColumnElement[bool]]:
 
 def tracks_statement(query: TrackQuery) -> Select[TrackRow]:
     """The statement behind `list_tracks`, without its limit."""
-    place = read_cursor(query.cursor, (int, COUNT))
+    place = decode_cursor(query.cursor, (int, COUNT))
     conditions: list[ColumnElement[bool]] = [TrackRow.job_id == query.job_id]
     if query.item_id is not None:
         conditions.append(TrackRow.item_id == query.item_id)

@@ -27,7 +27,7 @@ from faces_jobs.jobs.query import DEFAULT_PAGE_SIZE
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.jobs.status import ItemStatus, JobStatus
 from faces_jobs.jobs.unsure import parse_unsure_below
-from faces_jobs.results.pages import COUNT, check_job, check_limit, encode_cursor, read_cursor
+from faces_jobs.results.pages import COUNT, check_job, check_limit, decode_cursor, encode_cursor
 from faces_jobs.results.progress import (
     MAX_UNENDED_FRACTION,
     ItemsWork,
@@ -73,7 +73,7 @@ def list_jobs(
         OptionsError: cursor or limit can't be used.
     """
     check_limit(limit)
-    place = read_cursor(cursor, (float, str))
+    place = decode_cursor(cursor, (float, str))
     question = select(JobRow).order_by(JobRow.created_at.desc(), JobRow.id.desc())
     if status is not None:
         question = question.where(JobRow.status == status)
@@ -109,7 +109,7 @@ def list_items(
         OptionsError: cursor or limit can't be used.
     """
     check_limit(limit)
-    place = read_cursor(cursor, (COUNT,))
+    place = decode_cursor(cursor, (COUNT,))
     question = select(ItemRow).where(ItemRow.job_id == job_id).order_by(ItemRow.position)
     if status is not None:
         question = question.where(ItemRow.status == status)

@@ -42,7 +42,7 @@ def encode_cursor(place: Sequence[Place]) -> str:
     return base64.urlsafe_b64encode(written).rstrip(b"=").decode("ascii")
 
 
-def read_cursor(cursor: str | None, kinds: Sequence[Kind]) -> list[Place] | None:
+def decode_cursor(cursor: str | None, kinds: Sequence[Kind]) -> list[Place] | None:
     """The place that a cursor stands for, each part of its kind; None for the first page.
 
     Raises:
@@ -66,7 +66,7 @@ def read_face_cursor(cursor: str | None) -> list[Place] | None:
     Raises:
         OptionsError: this is no cursor of a list of faces.
     """
-    return read_cursor(cursor, (int, float, int, COUNT))
+    return decode_cursor(cursor, (int, float, int, COUNT))
 
 
 def check_job(session: Session, job_id: str) -> None:
