@@ -18,7 +18,7 @@ from faces_jobs.db.tables import FACE_BLOCKS, FaceRow, ItemRow
 from faces_jobs.db.tables.blocks import END, PAIRS, START, bit_of, bounds_of, pair_of
 from faces_jobs.jobs.labels import LABELS_WITH_UNSURE
 from faces_jobs.jobs.query import AttributeFilter, FaceQuery
-from faces_jobs.results.pages import read_face_cursor
+from faces_jobs.results.pages import decode_face_cursor
 from faces_jobs.results.planner_hints import has_bounds
 
 # Blocks that are looked into at once. What many have fills a page from the first one; of what
@@ -81,7 +81,7 @@ def _horizon(blocks: Sequence[Row[Any]], most: int) -> Key | None:
 
 
 def _place(query: FaceQuery) -> Key | None:
-    place = read_face_cursor(query.cursor)
+    place = decode_face_cursor(query.cursor)
     return None if place is None else (int(place[0]), int(place[2]), int(place[3]))
 
 

@@ -28,8 +28,8 @@ from faces_jobs.results.pages import (
     check_job,
     check_limit,
     decode_cursor,
+    decode_face_cursor,
     encode_cursor,
-    read_face_cursor,
 )
 from faces_jobs.results.planner_hints import job_is, narrowed, via_rare_label
 
@@ -86,7 +86,7 @@ def list_tracks(database: Database, query: TrackQuery) -> TrackPage:
 
 def faces_statement(query: FaceQuery) -> Select[FaceRow]:
     """The statement behind `list_faces`, without its limit."""
-    place = read_face_cursor(query.cursor)
+    place = decode_face_cursor(query.cursor)
     conditions = face_conditions(query)
     order = (FaceRow.item_id, FaceRow.frame_index, FaceRow.face_index)
     if place is not None:

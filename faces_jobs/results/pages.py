@@ -60,7 +60,7 @@ def decode_cursor(cursor: str | None, kinds: Sequence[Kind]) -> list[Place] | No
     return [_part(part, kind) for part, kind in zip(place, kinds, strict=True)]
 
 
-def read_face_cursor(cursor: str | None) -> list[Place] | None:
+def decode_face_cursor(cursor: str | None) -> list[Place] | None:
     """The place in a list of faces: item, time, frame and number in the frame.
 
     Raises:

@@ -28,7 +28,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from faces_jobs.db.tables import FaceRow
 from faces_jobs.jobs.query import FaceQuery
-from faces_jobs.results.pages import read_face_cursor
+from faces_jobs.results.pages import decode_face_cursor
 
 # So few are read, and put in order, in a few milliseconds; and counted in one.
 FEW = 1000
@@ -76,7 +76,7 @@ def via_rare_label(
     if not labels or query.item_id is not None:
         return None
     within = _items_of(session, query.job_id)
-    after = read_face_cursor(query.cursor)
+    after = decode_face_cursor(query.cursor)
     if after is not None:
         place = (FaceRow.item_id, FaceRow.frame_index, FaceRow.face_index)
         within.append(tuple_(*place) > tuple_(after[0], after[2], after[3]))
