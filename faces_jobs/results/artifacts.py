@@ -11,7 +11,7 @@ from faces_jobs.db.tables import ArtifactRow, ItemRow
 from faces_jobs.errors import NotFoundError
 from faces_jobs.jobs.documents import ArtifactDocument, ArtifactPage
 from faces_jobs.jobs.query import DEFAULT_PAGE_SIZE
-from faces_jobs.results.pages import check_job, check_limit, decode_cursor, encode_cursor
+from faces_jobs.results.pages import check_job_exists, check_limit, decode_cursor, encode_cursor
 from faces_jobs.storage import OpenFile, Storage
 
 
@@ -48,7 +48,7 @@ def list_artifacts(
     if place is not None:
         question = question.where(ArtifactRow.id > place[0])
     with database.read() as session:
-        check_job(session, job_id)
+        check_job_exists(session, job_id)
         rows = session.execute(question.limit(limit + 1)).all()
     shown = rows[:limit]
     return ArtifactPage(

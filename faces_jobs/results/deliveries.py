@@ -17,7 +17,7 @@ from faces_jobs.jobs.documents import (
     DeliveryState,
 )
 from faces_jobs.jobs.query import DEFAULT_PAGE_SIZE
-from faces_jobs.results.pages import check_job, check_limit, decode_cursor, encode_cursor
+from faces_jobs.results.pages import check_job_exists, check_limit, decode_cursor, encode_cursor
 
 
 def list_deliveries(
@@ -39,7 +39,7 @@ def list_deliveries(
     if place is not None:
         question = question.where(tuple_(DeliveryRow.created_at, DeliveryRow.id) > tuple_(*place))
     with database.read() as session:
-        check_job(session, job_id)
+        check_job_exists(session, job_id)
         rows = session.scalars(question.limit(limit + 1)).all()
         shown = rows[:limit]
         attempts = _attempts(session, [row.id for row in shown])

@@ -25,7 +25,7 @@ from faces_jobs.jobs.query import AttributeFilter, FaceQuery, TrackQuery
 from faces_jobs.results.blocks import faces_in_blocks, uses_blocks
 from faces_jobs.results.pages import (
     COUNT,
-    check_job,
+    check_job_exists,
     check_limit,
     decode_cursor,
     decode_face_cursor,
@@ -47,7 +47,7 @@ def list_faces(database: Database, query: FaceQuery) -> FacePage:
     faces_statement(query)  # what can't be asked is told before who is asked about
     with database.read() as session:
         if query.job_id is not None:
-            check_job(session, query.job_id)
+            check_job_exists(session, query.job_id)
         rows = _found(session, query)
         shown = rows[: query.limit]
         names = _item_names(session, {row.item_id for row in shown})
@@ -67,7 +67,7 @@ def list_tracks(database: Database, query: TrackQuery) -> TrackPage:
     check_limit(query.limit)
     question = tracks_statement(query)
     with database.read() as session:
-        check_job(session, query.job_id)
+        check_job_exists(session, query.job_id)
         rows = session.scalars(question.limit(query.limit + 1)).all()
         shown = rows[: query.limit]
         items = {row.item_id for row in shown}

@@ -27,7 +27,13 @@ from faces_jobs.jobs.query import DEFAULT_PAGE_SIZE
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.jobs.status import ItemStatus, JobStatus
 from faces_jobs.jobs.unsure import parse_unsure_below
-from faces_jobs.results.pages import COUNT, check_job, check_limit, decode_cursor, encode_cursor
+from faces_jobs.results.pages import (
+    COUNT,
+    check_job_exists,
+    check_limit,
+    decode_cursor,
+    encode_cursor,
+)
 from faces_jobs.results.progress import (
     MAX_UNENDED_FRACTION,
     ItemsWork,
@@ -116,7 +122,7 @@ def list_items(
     if place is not None:
         question = question.where(ItemRow.position > place[0])
     with database.read() as session:
-        check_job(session, job_id)
+        check_job_exists(session, job_id)
         rows = session.scalars(question.limit(limit + 1)).all()
         shown = rows[:limit]
         return ItemPage(

@@ -69,7 +69,7 @@ def decode_face_cursor(cursor: str | None) -> list[Place] | None:
     return decode_cursor(cursor, (int, float, int, COUNT))
 
 
-def check_job(session: Session, job_id: str) -> None:
+def check_job_exists(session: Session, job_id: str) -> None:
     """See whether there is such a job.
 
     Raises:
