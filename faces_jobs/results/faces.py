@@ -24,7 +24,7 @@ from faces_jobs.jobs.labels import LABELS_WITH_UNSURE
 from faces_jobs.jobs.query import AttributeFilter, FaceQuery, TrackQuery
 from faces_jobs.results.blocks import faces_in_blocks, uses_blocks
 from faces_jobs.results.pages import (
-    COUNT,
+    COUNT_RANGE,
     check_job_exists,
     check_limit,
     decode_cursor,
@@ -118,7 +118,7 @@ def face_conditions(query: FaceQuery) -> list[ColumnElement[bool]]:
 
 def tracks_statement(query: TrackQuery) -> Select[TrackRow]:
     """The statement behind `list_tracks`, without its limit."""
-    place = decode_cursor(query.cursor, (int, COUNT))
+    place = decode_cursor(query.cursor, (int, COUNT_RANGE))
     conditions: list[ColumnElement[bool]] = [TrackRow.job_id == query.job_id]
     if query.item_id is not None:
         conditions.append(TrackRow.item_id == query.item_id)

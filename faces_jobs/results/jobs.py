@@ -28,7 +28,7 @@ from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.jobs.status import ItemStatus, JobStatus
 from faces_jobs.jobs.unsure import parse_unsure_below
 from faces_jobs.results.pages import (
-    COUNT,
+    COUNT_RANGE,
     check_job_exists,
     check_limit,
     decode_cursor,
@@ -115,7 +115,7 @@ def list_items(
         OptionsError: cursor or limit can't be used.
     """
     check_limit(limit)
-    place = decode_cursor(cursor, (COUNT,))
+    place = decode_cursor(cursor, (COUNT_RANGE,))
     question = select(ItemRow).where(ItemRow.job_id == job_id).order_by(ItemRow.position)
     if status is not None:
         question = question.where(ItemRow.status == status)

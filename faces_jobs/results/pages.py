@@ -23,7 +23,7 @@ Kind = type[Place] | range
 # As wide as the database's columns: ids and frames, and what is counted within a job or item.
 MAX_INTEGER = 2**63 - 1
 MAX_COUNT = 2**31 - 1
-COUNT = range(-1, MAX_COUNT + 1)
+COUNT_RANGE = range(-1, MAX_COUNT + 1)
 
 
 def check_limit(limit: int) -> None:
@@ -66,7 +66,7 @@ def decode_face_cursor(cursor: str | None) -> list[Place] | None:
     Raises:
         OptionsError: this is no cursor of a list of faces.
     """
-    return decode_cursor(cursor, (int, float, int, COUNT))
+    return decode_cursor(cursor, (int, float, int, COUNT_RANGE))
 
 
 def check_job_exists(session: Session, job_id: str) -> None:

@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faces_jobs.errors import OptionsError
-from faces_jobs.results.pages import COUNT, MAX_COUNT, MAX_INTEGER, decode_cursor, encode_cursor
+from faces_jobs.results.pages import (
+    COUNT_RANGE,
+    MAX_COUNT,
+    MAX_INTEGER,
+    decode_cursor,
+    encode_cursor,
+)
 
 
 @given(st.integers(0, MAX_INTEGER), st.floats(allow_nan=False, allow_infinity=False))
@@ -56,9 +62,9 @@ def test_places_of_other_kinds_are_refused(place: object) -> None:
 
 
 def test_a_count_that_no_column_holds_is_refused() -> None:
-    assert decode_cursor(encode_cursor([MAX_COUNT]), (COUNT,)) == [MAX_COUNT]
+    assert decode_cursor(encode_cursor([MAX_COUNT]), (COUNT_RANGE,)) == [MAX_COUNT]
     with pytest.raises(OptionsError, match="cursor"):
-        decode_cursor(encode_cursor([MAX_COUNT + 1]), (COUNT,))
+        decode_cursor(encode_cursor([MAX_COUNT + 1]), (COUNT_RANGE,))
 
 
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "1e999", "true", "1", '"1"'])
