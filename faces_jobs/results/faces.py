@@ -31,7 +31,7 @@ from faces_jobs.results.pages import (
     decode_face_cursor,
     encode_cursor,
 )
-from faces_jobs.results.planner_hints import job_is, narrowed, via_rare_label
+from faces_jobs.results.planner_hints import job_is, narrow_by_index, via_rare_label
 
 THUMBNAIL = "thumbnail"
 
@@ -137,7 +137,9 @@ def _found(session: Session, query: FaceQuery) -> Sequence[FaceRow]:
     """The faces of a page, and one more where there is one."""
     question = faces_statement(query)
     if not uses_blocks(query):
-        return session.scalars(narrowed(session, query, question).limit(query.limit + 1)).all()
+        return session.scalars(
+            narrow_by_index(session, query, question).limit(query.limit + 1)
+        ).all()
     few = via_rare_label(session, query, question)
     if few is not None:
         return session.scalars(few.limit(query.limit + 1)).all()

@@ -56,7 +56,9 @@ def _on_sqlite(element: WithoutIndex, compiler: SQLCompiler, **options: Any) -> 
     return f"+{compiler.process(element.clauses, **options)}"
 
 
-def narrowed(session: Session, query: FaceQuery, question: Select[FaceRow]) -> Select[FaceRow]:
+def narrow_by_index(
+    session: Session, query: FaceQuery, question: Select[FaceRow]
+) -> Select[FaceRow]:
     """The same question with the same answer; see above."""
     labels = _labels(query)
     if not labels or query.item_id is not None:

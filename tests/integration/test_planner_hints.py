@@ -96,7 +96,7 @@ def test_a_job_s_labels_are_looked_for_among_its_items(
     query = FaceQuery(job_id=jobs[1].id, attributes={"gender": AttributeFilter(("male",))})
     with database.read() as session:
         written = str(
-            planner_hints.narrowed(session, query, faces_statement(query)).compile(
+            planner_hints.narrow_by_index(session, query, faces_statement(query)).compile(
                 database.engine, compile_kwargs={"literal_binds": True}
             )
         )
