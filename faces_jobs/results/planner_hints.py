@@ -31,7 +31,7 @@ from faces_jobs.jobs.query import FaceQuery
 from faces_jobs.results.pages import decode_face_cursor
 
 # So few are read, and put in order, in a few milliseconds; and counted in one.
-FEW = 1000
+MAX_RARE_FACES = 1000
 
 
 class WithoutIndex(FunctionElement[str]):
@@ -129,8 +129,10 @@ def _items_of(session: Session, job_id: str | None) -> list[ColumnElement[bool]]
 def _is_rare(
     session: Session, label: ColumnElement[bool], within: list[ColumnElement[bool]]
 ) -> bool:
-    found = select(literal(1).label("one")).where(label, *within).limit(FEW + 1).subquery()
-    return (session.scalar(select(func.count()).select_from(found)) or 0) <= FEW
+    found = (
+        select(literal(1).label("one")).where(label, *within).limit(MAX_RARE_FACES + 1).subquery()
+    )
+    return (session.scalar(select(func.count()).select_from(found)) or 0) <= MAX_RARE_FACES
 
 
 def _among(
@@ -139,6 +141,6 @@ def _among(
     """The question asked of the few faces that have this label."""
     key = (FaceRow.item_id, FaceRow.frame_index, FaceRow.face_index)
     # The limit cuts nothing off: it keeps a planner from mixing the two questions.
-    few = select(*key).where(label, *within).limit(FEW + 1).subquery("few")
+    few = select(*key).where(label, *within).limit(MAX_RARE_FACES + 1).subquery("few")
     same = [column == few.c[column.name] for column in key]
     return question.join(few, onclause=and_(*same))

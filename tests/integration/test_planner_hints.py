@@ -46,7 +46,7 @@ def _face(chance: random.Random, number: int) -> FaceRecord:
 def test_answers_are_those_of_the_plain_question(
     database: Database, jobs: list[StoredJob], monkeypatch: pytest.MonkeyPatch, few: int
 ) -> None:
-    monkeypatch.setattr(planner_hints, "FEW", few)
+    monkeypatch.setattr(planner_hints, "MAX_RARE_FACES", few)
     everything = list_faces(database, FaceQuery(limit=1000)).faces
     assert len(everything) == 270
     chance = random.Random(few)

@@ -67,7 +67,9 @@ def _varied_faces(count: int) -> list[FaceRecord]:
 def test_questions_about_faces_use_indexes(
     database: Database, many: StoredJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(planner_hints, "FEW", -1)  # what is rare is put in order, see below
+    monkeypatch.setattr(
+        planner_hints, "MAX_RARE_FACES", -1
+    )  # what is rare is put in order, see below
     item = many.items[2]
     cursor = questions.list_faces(database, FaceQuery(job_id=many.id, limit=1000)).next_cursor
     assert cursor is not None
