@@ -23,7 +23,7 @@ from faces_jobs.results.planner_hints import has_bounds
 
 # Blocks that are looked into at once. What many have fills a page from the first one; of what
 # few have, or no more than seems so, several are read in one go.
-STEPS = (1, 8, 64)
+BLOCKS_PER_QUERY = (1, 8, 64)
 # Frames between two blocks that are read rather than asked about: one more question takes
 # PostgreSQL as long as a thousand faces.
 NEAR_FRAMES = 500
@@ -51,7 +51,7 @@ def faces_in_blocks(
     wanted = query.limit + 1
     found: dict[Key, FaceRow] = {}
     after = _place(query)
-    most, steps = 0, iter(STEPS)
+    most, steps = 0, iter(BLOCKS_PER_QUERY)
     while len(found) < wanted:
         most = next(steps, most)
         blocks = session.execute(_candidates(query, after).limit(most + 1)).all()

@@ -40,7 +40,7 @@ LABELS = {
 def jobs(database: Database, monkeypatch: pytest.MonkeyPatch) -> list[StoredJob]:
     """Films in blocks of seven, one written a second time, and images that two workers did."""
     monkeypatch.setattr(rows, "CHUNK", 7)
-    monkeypatch.setattr(blocks, "STEPS", (1, 2))
+    monkeypatch.setattr(blocks, "BLOCKS_PER_QUERY", (1, 2))
     monkeypatch.setattr(planner_hints, "MAX_RARE_FACES", -1)
     chance = random.Random(0)
     films = [stored_job(database, ["0.mp4", "1.mp4"]) for _ in range(2)]
