@@ -31,7 +31,7 @@ from faces_jobs.results.pages import (
     decode_face_cursor,
     encode_cursor,
 )
-from faces_jobs.results.planner_hints import job_is, narrow_by_index, via_rare_label
+from faces_jobs.results.planner_hints import job_condition, narrow_by_index, via_rare_label
 
 THUMBNAIL = "thumbnail"
 
@@ -105,7 +105,7 @@ def face_conditions(query: FaceQuery) -> list[ColumnElement[bool]]:
         if value is not None
     ]
     if query.job_id is not None:
-        conditions.append(job_is(query))
+        conditions.append(job_condition(query))
     if query.min_time_ms is not None:
         conditions.append(FaceRow.time_ms >= query.min_time_ms)
     if query.max_time_ms is not None:

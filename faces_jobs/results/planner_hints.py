@@ -88,7 +88,7 @@ def via_rare_label(
     return None
 
 
-def job_is(query: FaceQuery) -> ColumnElement[bool]:
+def job_condition(query: FaceQuery) -> ColumnElement[bool]:
     """That a face is of the job asked for; where labels are, items tell where to look for it."""
     by_label = query.item_id is None and _labels(query)
     return (WithoutIndex(FaceRow.job_id) if by_label else FaceRow.job_id) == query.job_id
