@@ -19,7 +19,7 @@ from faces_jobs.db.tables.blocks import END, PAIRS, START, bit_of, bounds_of, pa
 from faces_jobs.jobs.labels import LABELS_WITH_UNSURE
 from faces_jobs.jobs.query import AttributeFilter, FaceQuery
 from faces_jobs.results.pages import decode_face_cursor
-from faces_jobs.results.planner_hints import has_bounds
+from faces_jobs.results.planner_hints import has_other_filters
 
 # Blocks that are looked into at once. What many have fills a page from the first one; of what
 # few have, or no more than seems so, several are read in one go.
@@ -41,7 +41,7 @@ Span = tuple[Key | None, Key | None]
 def uses_blocks(query: FaceQuery) -> bool:
     """Whether blocks may spare looks at faces, where no index holds nothing but answers."""
     asked = [wanted for wanted in query.attributes.values() if wanted != AttributeFilter()]
-    return len(asked) > 1 or has_bounds(query)
+    return len(asked) > 1 or has_other_filters(query)
 
 
 def faces_in_blocks(

@@ -64,7 +64,7 @@ def narrow_by_index(
     if not labels or query.item_id is not None:
         return question
     question = question.where(*_items_of(session, query.job_id))
-    if len(query.attributes) == 1 and not has_bounds(query):
+    if len(query.attributes) == 1 and not has_other_filters(query):
         return question  # its own index holds nothing but answers
     few = via_rare_label(session, query, question)
     return question if few is None else few
@@ -104,7 +104,7 @@ def _labels(query: FaceQuery) -> list[ColumnElement[bool]]:
     ]
 
 
-def has_bounds(query: FaceQuery) -> bool:
+def has_other_filters(query: FaceQuery) -> bool:
     """Whether anything but labels is asked for."""
     ranges = (query.track, query.min_time_ms, query.max_time_ms, query.min_score)
     return any(bound is not None for bound in ranges) or any(
