@@ -6,6 +6,6 @@ from __future__ import annotations
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
-def as_cell(text: str) -> str:
+def escape_formula(text: str) -> str:
     """The text, with an apostrophe before what a spreadsheet would work out."""
     return f"'{text}" if text.startswith(_FORMULA_STARTS) else text

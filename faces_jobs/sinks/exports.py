@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from faces_jobs.jobs.labels import HEADS
 from faces_jobs.jobs.records import Attributes, FaceRecord, TrackRecord
-from faces_jobs.jobs.spreadsheets import as_cell
+from faces_jobs.jobs.spreadsheets import escape_formula
 
 SCHEMA_VERSION = 1
 ROWS_A_GROUP = 20_000
@@ -151,7 +151,7 @@ _FACE_WRITERS: Mapping[str, Callable[[Path], AbstractContextManager[Write]]] = {
 
 
 def _cell(value: Value) -> Value:
-    return as_cell(value) if isinstance(value, str) else value
+    return escape_formula(value) if isinstance(value, str) else value
 
 
 def _groups(rows: Iterator[Row]) -> Iterator[list[Row]]:
