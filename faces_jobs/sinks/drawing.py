@@ -36,7 +36,7 @@ Rectangle = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Sizes:
+class DrawingSizes:
     """Lengths in pixels that go with a picture's size."""
 
     line: int
@@ -47,7 +47,7 @@ class Sizes:
     padding: int
 
     @classmethod
-    def of(cls, width: int, height: int) -> Sizes:
+    def of(cls, width: int, height: int) -> DrawingSizes:
         """A text line takes about a 36th of a frame's shorter side, and never under 10 pixels."""
         text_height = max(10, round(min(width, height) / 36))
         return cls(
@@ -79,7 +79,7 @@ def draw_faces(
         drawn = onto
         np.copyto(drawn, picture_bgr)
     height, width = drawn.shape[:2]
-    sizes = Sizes.of(width, height)
+    sizes = DrawingSizes.of(width, height)
     for face in faces:
         _draw_box(drawn, face, sizes)
     # Rectangles that a panel should not hide: all boxes, then the panels before it.
@@ -132,7 +132,7 @@ def _edges(face: Face) -> Rectangle:
     return left, top, right, bottom
 
 
-def _draw_box(drawn: Picture, face: Face, sizes: Sizes) -> None:
+def _draw_box(drawn: Picture, face: Face, sizes: DrawingSizes) -> None:
     left, top, right, bottom = _edges(face)
     corners = (left, top), (right - 1, bottom - 1)
     # A dark rim keeps the line visible on a background of its own colour.
@@ -140,13 +140,13 @@ def _draw_box(drawn: Picture, face: Face, sizes: Sizes) -> None:
     cv2.rectangle(drawn, *corners, colour_of(face.record.track), sizes.line, cv2.LINE_AA)
 
 
-def _lines_beside(face: Face, sizes: Sizes) -> int:
+def _lines_beside(face: Face, sizes: DrawingSizes) -> int:
     _, top, _, bottom = _edges(face)
     return max(1, (bottom - top) // sizes.text_step)
 
 
 def _draw_panel(
-    drawn: Picture, face: Face, lines: Sequence[str], sizes: Sizes, taken: NDArray[np.int64]
+    drawn: Picture, face: Face, lines: Sequence[str], sizes: DrawingSizes, taken: NDArray[np.int64]
 ) -> Rectangle:
     step = sizes.text_step
     width = max(_text_width(line, sizes) for line in lines) + 2 * sizes.padding
@@ -197,6 +197,6 @@ def _place_of_panel(
     return places[int(hidden.argmin())]
 
 
-def _text_width(line: str, sizes: Sizes) -> int:
+def _text_width(line: str, sizes: DrawingSizes) -> int:
     (width, _), _ = cv2.getTextSize(line, FONT, sizes.text, sizes.text_thickness)
     return int(width)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from faces_jobs.jobs.labels import HEADS, UNSURE
 from faces_jobs.jobs.records import Attribute, BoxXyxy, FaceRecord
 from faces_jobs.pipeline.values import Face
-from faces_jobs.sinks.drawing import TEXT_BGR, Sizes, colour_of, draw_faces, lines_of
+from faces_jobs.sinks.drawing import TEXT_BGR, DrawingSizes, colour_of, draw_faces, lines_of
 
 LABELS = {head: Attribute(labels[0], 0.9) for head, labels in HEADS.items()}
 
@@ -40,7 +40,7 @@ def test_any_box_in_any_picture_is_drawn(
 
 @pytest.mark.parametrize(("width", "height"), [(640, 360), (1920, 1080), (3840, 2160)])
 def test_text_keeps_its_share_of_the_picture(width: int, height: int) -> None:
-    sizes = Sizes.of(width, height)
+    sizes = DrawingSizes.of(width, height)
     assert sizes.text_height == pytest.approx(height / 36, abs=0.5)
     picture = np.zeros((height, width, 3), np.uint8)
     box = (width * 0.1, height * 0.2, width * 0.2, height * 0.5)
