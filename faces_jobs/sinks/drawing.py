@@ -95,7 +95,7 @@ def draw_faces(
 
 
 @lru_cache(maxsize=1024)
-def colour_of(track: int) -> tuple[int, int, int]:
+def track_colour(track: int) -> tuple[int, int, int]:
     """A track's colour, BGR: bright, and unlike those of the tracks around it."""
     red, green, blue = colorsys.hsv_to_rgb((track * HUE_STEP) % 1.0, 0.65, 1.0)
     return round(blue * 255), round(green * 255), round(red * 255)
@@ -137,7 +137,7 @@ def _draw_box(drawn: Picture, face: Face, sizes: DrawingSizes) -> None:
     corners = (left, top), (right - 1, bottom - 1)
     # A dark rim keeps the line visible on a background of its own colour.
     cv2.rectangle(drawn, *corners, (0, 0, 0), sizes.line + 2, cv2.LINE_AA)
-    cv2.rectangle(drawn, *corners, colour_of(face.record.track), sizes.line, cv2.LINE_AA)
+    cv2.rectangle(drawn, *corners, track_colour(face.record.track), sizes.line, cv2.LINE_AA)
 
 
 def _lines_beside(face: Face, sizes: DrawingSizes) -> int:
@@ -154,7 +154,7 @@ def _draw_panel(
     left, top = _place_of_panel(drawn, face, (width, height), taken)
     panel = drawn[top : top + height, left : left + width]
     panel[:] = (panel * (1 - PANEL_OPACITY)).astype(np.uint8)
-    colour = colour_of(face.record.track)
+    colour = track_colour(face.record.track)
     cv2.rectangle(
         drawn, (left, top), (left + max(1, sizes.line) - 1, top + height - 1), colour, cv2.FILLED
     )

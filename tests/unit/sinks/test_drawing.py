@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from faces_jobs.jobs.labels import HEADS, UNSURE
 from faces_jobs.jobs.records import Attribute, BoxXyxy, FaceRecord
 from faces_jobs.pipeline.values import Face
-from faces_jobs.sinks.drawing import TEXT_BGR, DrawingSizes, colour_of, draw_faces, lines_of
+from faces_jobs.sinks.drawing import TEXT_BGR, DrawingSizes, draw_faces, lines_of, track_colour
 
 LABELS = {head: Attribute(labels[0], 0.9) for head, labels in HEADS.items()}
 
@@ -68,7 +68,7 @@ def test_small_faces_in_a_crowd_say_less() -> None:
 
 def test_tracks_next_to_each_other_look_unlike() -> None:
     for track in range(1, 200):
-        one, other = np.array(colour_of(track)), np.array(colour_of(track + 1))
+        one, other = np.array(track_colour(track)), np.array(track_colour(track + 1))
         assert np.abs(one - other).max() > 60
 
 
