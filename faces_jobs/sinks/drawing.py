@@ -87,7 +87,7 @@ def draw_faces(
     taken[: len(faces)] = [_edges(face) for face in faces] or np.empty((0, 4))
     crowded = len(faces) > CROWD
     for count, face in enumerate(faces, len(faces)):  # after all boxes: none strikes through a text
-        lines = lines_of(face.record.track, face.settled)
+        lines = label_lines(face.record.track, face.settled)
         if crowded:
             lines = lines[: _lines_beside(face, sizes)]
         taken[count] = _draw_panel(drawn, face, lines, sizes, taken[:count])
@@ -101,7 +101,7 @@ def track_colour(track: int) -> tuple[int, int, int]:
     return round(blue * 255), round(green * 255), round(red * 255)
 
 
-def lines_of(track: int, attributes: Attributes) -> list[str]:
+def label_lines(track: int, attributes: Attributes) -> list[str]:
     """The text beside a face: first who it is, then how it looks; `age ?` where that is unsure."""
     shown = {
         head: _words_of(head, attribute)

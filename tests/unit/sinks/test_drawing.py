@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from faces_jobs.jobs.labels import HEADS, UNSURE
 from faces_jobs.jobs.records import Attribute, BoxXyxy, FaceRecord
 from faces_jobs.pipeline.values import Face
-from faces_jobs.sinks.drawing import TEXT_BGR, DrawingSizes, draw_faces, lines_of, track_colour
+from faces_jobs.sinks.drawing import TEXT_BGR, DrawingSizes, draw_faces, label_lines, track_colour
 
 LABELS = {head: Attribute(labels[0], 0.9) for head, labels in HEADS.items()}
 
@@ -79,15 +79,15 @@ def test_what_says_nothing_is_not_drawn() -> None:
         "occlusion": Attribute("glasses", 0.8),
         "age": Attribute("old", 0.7),
     }
-    assert lines_of(7, settled) == ["#7 male 98%", "old 70%", "occlusion glasses 80%"]
-    assert lines_of(7, {}) == ["#7"]
+    assert label_lines(7, settled) == ["#7 male 98%", "old 70%", "occlusion glasses 80%"]
+    assert label_lines(7, {}) == ["#7"]
 
 
 def test_what_is_unsure_is_a_calm_question_mark_or_left_out() -> None:
     settled = {head: Attribute(UNSURE, 0.4) for head in HEADS}
-    assert lines_of(7, settled) == ["#7 gender ?", "age ?", "expression ?"]
+    assert label_lines(7, settled) == ["#7 gender ?", "age ?", "expression ?"]
     settled["age"] = Attribute("old", 0.7)
-    assert lines_of(7, settled) == ["#7 gender ?", "old 70%", "expression ?"]
+    assert label_lines(7, settled) == ["#7 gender ?", "old 70%", "expression ?"]
 
 
 def test_unsure_lines_are_gray() -> None:
