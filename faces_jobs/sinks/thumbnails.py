@@ -14,12 +14,12 @@ from faces_jobs.jobs.records import BoxXyxy, TrackRecord
 from faces_jobs.pipeline.values import Face, Frame, Picture
 from faces_jobs.storage import raising_storage_full
 
-SIDE = 192  # pixels; a card on a page shows it at half that on a sharp screen
+THUMBNAIL_SIDE = 192  # pixels; a card on a page shows it at half that on a sharp screen
 SCALE = 1.7  # of the box's longer side: hair and chin belong to a portrait
 JPEG_QUALITY = 88
 MOST_HELD = 64  # tracks whose shot waits in memory for a better one
 # Pixels: a larger shot is made small at once. That takes longer than to copy it, but less memory.
-LARGEST_HELD = 2 * SIDE
+LARGEST_HELD = 2 * THUMBNAIL_SIDE
 
 
 class Thumbnails:
@@ -116,9 +116,12 @@ def _square(picture_bgr: Picture, box_xyxy: BoxXyxy) -> Picture:
 
 
 def _portrait(square_bgr: Picture) -> Picture:
-    """(SIDE, SIDE, 3); the same picture where it has that size."""
+    """(THUMBNAIL_SIDE, THUMBNAIL_SIDE, 3); the same picture where it has that size."""
     side = square_bgr.shape[0]
-    if side == SIDE:
+    if side == THUMBNAIL_SIDE:
         return square_bgr
-    interpolation = cv2.INTER_AREA if side > SIDE else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(square_bgr, (SIDE, SIDE), interpolation=interpolation), np.uint8)
+    interpolation = cv2.INTER_AREA if side > THUMBNAIL_SIDE else cv2.INTER_CUBIC
+    return np.asarray(
+        cv2.resize(square_bgr, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), interpolation=interpolation),
+        np.uint8,
+    )

@@ -11,7 +11,7 @@ from PIL import Image
 from faces_jobs.jobs.records import Attribute, FaceRecord, TrackRecord
 from faces_jobs.pipeline.values import Face, Frame
 from faces_jobs.sinks.image import IMAGE_FORMATS, AnnotatedImage
-from faces_jobs.sinks.thumbnails import MOST_HELD, SIDE, Thumbnails
+from faces_jobs.sinks.thumbnails import MOST_HELD, THUMBNAIL_SIDE, Thumbnails
 
 GENDER = {"gender": Attribute("female", 0.9)}
 
@@ -65,7 +65,7 @@ def test_each_track_has_the_thumbnail_of_its_best_shot(tmp_path: Path) -> None:
         sink.finish([a_track(1), a_track(2)])
         assert list(sink.paths()) == [(1, tmp_path / "1.jpg"), (2, tmp_path / "2.jpg")]
     with Image.open(tmp_path / "1.jpg") as image:
-        assert (image.format, image.size) == ("JPEG", (SIDE, SIDE))
+        assert (image.format, image.size) == ("JPEG", (THUMBNAIL_SIDE, THUMBNAIL_SIDE))
         assert np.asarray(image).mean() > 245
 
 
@@ -103,7 +103,7 @@ def test_a_thumbnail_at_the_edge_shows_only_what_is_there(tmp_path: Path) -> Non
         sink.add(Frame(0, 0.0, np.repeat(ramp, 3, axis=2)), [a_face(left=0.0)], analysed=True)
         sink.finish([a_track(1)])
     with Image.open(tmp_path / "1.jpg") as image:
-        row = np.asarray(image.convert("L"))[SIDE // 2].astype(int)
+        row = np.asarray(image.convert("L"))[THUMBNAIL_SIDE // 2].astype(int)
     assert (np.diff(row[::24]) > 0).all(), "no column is a repeated border"
 
 
