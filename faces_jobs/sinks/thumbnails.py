@@ -17,7 +17,7 @@ from faces_jobs.storage import raising_storage_full
 THUMBNAIL_SIDE = 192  # pixels; a card on a page shows it at half that on a sharp screen
 SCALE = 1.7  # of the box's longer side: hair and chin belong to a portrait
 JPEG_QUALITY = 88
-MOST_HELD = 64  # tracks whose shot waits in memory for a better one
+MAX_HELD_SHOTS = 64  # tracks whose shot waits in memory for a better one
 # Pixels: a larger shot is made small at once. That takes longer than to copy it, but less memory.
 LARGEST_HELD = 2 * THUMBNAIL_SIDE
 
@@ -90,7 +90,7 @@ class Thumbnails:
         square_bgr = _square(frame.picture_bgr, face.record.box_xyxy)
         is_small = square_bgr.shape[0] <= LARGEST_HELD
         self._held[face.record.track] = square_bgr.copy() if is_small else _portrait(square_bgr)
-        if len(self._held) > MOST_HELD:
+        if len(self._held) > MAX_HELD_SHOTS:
             track = next(iter(self._held))
             self._write(track, self._held.pop(track))
 

@@ -11,7 +11,7 @@ from PIL import Image
 from faces_jobs.jobs.records import Attribute, FaceRecord, TrackRecord
 from faces_jobs.pipeline.values import Face, Frame
 from faces_jobs.sinks.image import IMAGE_FORMATS, AnnotatedImage
-from faces_jobs.sinks.thumbnails import MOST_HELD, THUMBNAIL_SIDE, Thumbnails
+from faces_jobs.sinks.thumbnails import MAX_HELD_SHOTS, THUMBNAIL_SIDE, Thumbnails
 
 GENDER = {"gender": Attribute("female", 0.9)}
 
@@ -70,7 +70,7 @@ def test_each_track_has_the_thumbnail_of_its_best_shot(tmp_path: Path) -> None:
 
 
 def test_of_more_tracks_than_are_held_each_has_its_best_shot(tmp_path: Path) -> None:
-    tracks = list(range(1, MOST_HELD + 20))
+    tracks = list(range(1, MAX_HELD_SHOTS + 20))
     shades = {track: 60 + track for track in tracks}
     with Thumbnails(tmp_path) as sink:
         for quality, shade in ((0.5, 10), (0.9, None), (0.7, 20)):
@@ -78,7 +78,7 @@ def test_of_more_tracks_than_are_held_each_has_its_best_shot(tmp_path: Path) -> 
                 level = shades[track] if shade is None else shade
                 frame = Frame(track, 0.0, np.full((121, 160, 3), level, np.uint8))
                 sink.add(frame, [a_face(track=track, quality=quality)], analysed=True)
-        assert len(list(tmp_path.iterdir())) >= len(tracks) - MOST_HELD, "not all are held"
+        assert len(list(tmp_path.iterdir())) >= len(tracks) - MAX_HELD_SHOTS, "not all are held"
         sink.finish([a_track(track) for track in tracks])
     for track, path in sink.paths():
         with Image.open(path) as image:
