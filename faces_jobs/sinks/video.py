@@ -37,7 +37,7 @@ from faces_jobs.sinks.encoders import Encoder, choose_encoder
 from faces_jobs.sinks.sound import Sound
 from faces_jobs.storage import raising_storage_full
 
-FRAMES_BEHIND = 4  # what is held beside the caller's batch
+MAX_PENDING_FRAMES = 4  # what is held beside the caller's batch
 KEY_FRAME_SECONDS = 2  # how far a player has to go back when somebody seeks
 USUAL_RATE = Fraction(25)
 # mp4 counts a track's ticks in 32 bits a frame: finer clocks than this would leave no room.
@@ -122,7 +122,7 @@ class AnnotatedVideo:
         Raises:
             StorageFullError: there is no room for it, or was none for one before it.
         """
-        while len(self._waiting) >= FRAMES_BEHIND:
+        while len(self._waiting) >= MAX_PENDING_FRAMES:
             self._waiting.popleft().result()
         drawn = self._drawer.submit(self._draw, frame, tuple(faces))
         self._waiting.append(
