@@ -21,7 +21,7 @@ from faces_jobs.jobs.records import Attributes, FaceRecord, TrackRecord
 from faces_jobs.jobs.spreadsheets import escape_formula
 
 SCHEMA_VERSION = 1
-ROWS_A_GROUP = 20_000
+ROWS_PER_GROUP = 20_000
 
 Value = str | int | float | None
 Row = list[Value]
@@ -155,7 +155,7 @@ def _cell(value: Value) -> Value:
 
 
 def _groups(rows: Iterator[Row]) -> Iterator[list[Row]]:
-    while group := list(islice(rows, ROWS_A_GROUP)):
+    while group := list(islice(rows, ROWS_PER_GROUP)):
         yield group
 
 
