@@ -33,7 +33,7 @@ class Encoder:
     name: str
     options: Mapping[str, str] = field(default_factory=dict)
 
-    def set_up(self, context: VideoCodecContext) -> None:
+    def configure(self, context: VideoCodecContext) -> None:
         """Set a context of this encoder, not open yet, to these options."""
         options = dict(self.options)
         if self.name == "libx264" and cv2.checkHardwareSupport(_AVX_512F):
@@ -93,7 +93,7 @@ def _why_not(name: str, width: int, height: int) -> str | None:
             return "it is no video encoder"
         context.width, context.height, context.pix_fmt = width, height, "yuv420p"
         context.time_base, context.framerate = tick, Fraction(30)
-        _HARDWARE[name].set_up(context)
+        _HARDWARE[name].configure(context)
         gray = np.full((height * 3 // 2, width), 128, np.uint8)
         for ticks in given:
             frame = VideoFrame.from_ndarray(gray, format="yuv420p")

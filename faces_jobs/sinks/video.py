@@ -175,7 +175,7 @@ class AnnotatedVideo:
         stream.time_base = self._tick
         context = stream.codec_context
         context.time_base = self._tick
-        encoder.set_up(context)
+        encoder.configure(context)
         context.gop_size = max(1, round(rate * KEY_FRAME_SECONDS))
         context.colorspace = int(Colorspace.ITU709)
         context.color_range = int(ColorRange.MPEG)
