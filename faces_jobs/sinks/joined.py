@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from faces_jobs.pipeline.cuts import NotCuttableError
 from faces_jobs.pipeline.values import MediaInfo
 from faces_jobs.sinks.sound import Sound
-from faces_jobs.sinks.video import tick_of
+from faces_jobs.sinks.video import output_tick
 from faces_jobs.storage import raising_storage_full
 
 # Keeps times of any clock to the tick, wherever they begin; MP4 and Matroska round where.
@@ -51,7 +51,7 @@ def join_parts(
         NotCuttableError: they were encoded in different ways, or their times meet.
         StorageFullError: there is no room.
     """
-    tick = tick_of(info)
+    tick = output_tick(info)
     times = _Times.of(
         _read_times(parts, tick, on_progress), round(Fraction(last_duration_ms) / 1000 / tick)
     )

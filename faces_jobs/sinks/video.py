@@ -71,7 +71,7 @@ class AnnotatedVideo:
         self._path = path
         self._part = path.with_name(path.name + ".part")
         self._info = info
-        self._tick = tick_of(info)
+        self._tick = output_tick(info)
         self._last_ticks: int | None = None
         self._durations: dict[int, int] = {}  # of frames that the encoder still holds, by ticks
         self._first_ticks: int | None = None
@@ -232,7 +232,7 @@ class AnnotatedVideo:
             self._output.close()
 
 
-def tick_of(info: MediaInfo) -> Fraction:
+def output_tick(info: MediaInfo) -> Fraction:
     """The source's own clock, so that each frame keeps its time to the tick."""
     tick = info.time_base or Fraction(1, 1000)
     return tick if tick >= FINEST_TICK else COARSER_TICK
