@@ -32,9 +32,10 @@ def pair_of(one: str, other: str) -> str:
 
 
 def bit_of(one: str, label: str, other: str, other_label: str) -> int:
-    """The bit of a pair, of a signed number of 64 bits. Labels count in the order of `LABELS_WITH_UNSURE`.
+    """The bit of a pair, of a signed number of 64 bits.
 
-    Where that order changes, or a label is added, a migration has to make all blocks anew.
+    Labels count in the order of `LABELS_WITH_UNSURE`. Where that order changes, or a label is
+    added, a migration has to make all blocks anew.
     """
     place = LABELS_WITH_UNSURE[one].index(label) * 8 + LABELS_WITH_UNSURE[other].index(other_label)
     return 1 << place if place < 63 else -(1 << 63)
