@@ -1,4 +1,4 @@
-"""Faces as values of JSON, for files that only this program reads: to the bit, and short."""
+"""Converts faces to compact JSON values and back, without loss, for internal files."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from faces_jobs.jobs.records import Attribute, Attributes, FaceRecord
 
 
 def values_of_face(record: FaceRecord) -> list[Any]:
-    """All but its attributes."""
-    place = [record.frame_index, record.time_ms, record.face_index, record.track]
-    return [*place, *record.box_xyxy, record.score]
+    """Return a face's values without its attributes."""
+    position = [record.frame_index, record.time_ms, record.face_index, record.track]
+    return [*position, *record.box_xyxy, record.score]
 
 
 def face_of(values: Sequence[Any], attributes: Attributes) -> FaceRecord:
-    """The record that gave these values, with these attributes."""
+    """Return the record for the values of `values_of_face`, with these attributes."""
     frame_index, time_ms, face_index, track, left, top, right, bottom, score = values
     return FaceRecord(
         frame_index=frame_index,
@@ -29,10 +29,10 @@ def face_of(values: Sequence[Any], attributes: Attributes) -> FaceRecord:
 
 
 def values_of_attributes(attributes: Attributes) -> list[Any]:
-    """Head, label and probability of each."""
+    """Return head, label and probability of each attribute."""
     return [[head, each.label, each.probability] for head, each in attributes.items()]
 
 
 def attributes_of(values: Sequence[Any]) -> dict[str, Attribute]:
-    """The attributes that gave these values."""
+    """Return the attributes for the values of `values_of_attributes`."""
     return {head: Attribute(label, probability) for head, label, probability in values}
