@@ -121,7 +121,9 @@ class JobDocument(Document):
     id: str
     status: JobStatus
     label: str
-    owner: str = Field(description="Owners take turns. Empty: shared by all jobs without one.")
+    owner: str = Field(
+        description="Whose job it is: owners take turns. Empty: shared by all jobs without one."
+    )
     options: JobSpec
     created_at: datetime
     started_at: datetime | None

@@ -55,14 +55,14 @@ def get_job(database: Database, job_id: str) -> JobDocument:
         row = session.get(JobRow, job_id)
         if row is None:
             raise NotFoundError(f"There is no job {job_id}.")
-        return _documents(session, [row])[0]
+        return _job_documents(session, [row])[0]
 
 
 def get_jobs(database: Database, job_ids: Sequence[str]) -> dict[str, JobDocument]:
     """Return those of these jobs that exist, by id."""
     with database.read() as session:
         rows = session.scalars(select(JobRow).where(JobRow.id.in_(job_ids))).all()
-        return {job.id: job for job in _documents(session, rows)}
+        return {job.id: job for job in _job_documents(session, rows)}
 
 
 def list_jobs(
@@ -98,7 +98,7 @@ def list_jobs(
         rows = session.scalars(statement.limit(limit + 1)).all()
         shown = rows[:limit]
         return JobPage(
-            jobs=_documents(session, shown),
+            jobs=_job_documents(session, shown),
             next_cursor=(
                 encode_cursor([float(shown[-1].created_at), shown[-1].id])
                 if len(rows) > limit
@@ -161,13 +161,13 @@ def _item_documents(session: Session, rows: Sequence[ItemRow]) -> list[ItemDocum
     ]
 
 
-def _documents(session: Session, rows: Sequence[JobRow]) -> list[JobDocument]:
+def _job_documents(session: Session, rows: Sequence[JobRow]) -> list[JobDocument]:
     ids = [row.id for row in rows]
     groups: dict[str, list[_Group]] = {job_id: [] for job_id in ids}
-    for job_id, *sums in session.execute(_groups(ids)):
+    for job_id, *sums in session.execute(_groups_statement(ids)):
         groups[job_id].append(_Group.of(*sums))
     models: dict[str, list[ModelDocument]] = {job_id: [] for job_id in ids}
-    for job_id, name, version, sha256, unsure_below in session.execute(_models(ids)):
+    for job_id, name, version, sha256, unsure_below in session.execute(_models_statement(ids)):
         models[job_id].append(
             ModelDocument(
                 name=name,
@@ -299,7 +299,7 @@ def _missing_files(session: Session, item_ids: Sequence[int]) -> dict[int, int]:
 
 
 def _frames_of(session: Session, item_ids: Sequence[int]) -> dict[int, _Frames]:
-    rows = session.execute(_frames().where(SegmentRow.item_id.in_(item_ids)))
+    rows = session.execute(_frames_statement().where(SegmentRow.item_id.in_(item_ids)))
     return {
         row.item_id: _Frames(
             int(row.done), None if row.total is None else int(row.total), int(row.damaged)
@@ -308,7 +308,7 @@ def _frames_of(session: Session, item_ids: Sequence[int]) -> dict[int, _Frames]:
     }
 
 
-def _frames() -> Select[Any]:
+def _frames_statement() -> Select[Any]:
     """Sum the frames of each item's segments; no total while that of any segment is unknown."""
     known = func.count(SegmentRow.frames_total) == func.count()
     return select(
@@ -319,9 +319,9 @@ def _frames() -> Select[Any]:
     ).group_by(SegmentRow.item_id)
 
 
-def _groups(job_ids: Sequence[str]) -> Select[Any]:
+def _groups_statement(job_ids: Sequence[str]) -> Select[Any]:
     """Sum up each job's items by state: the job's id, then the arguments of `_Group.of`."""
-    frames = _frames().where(SegmentRow.job_id.in_(job_ids)).subquery()
+    frames = _frames_statement().where(SegmentRow.job_id.in_(job_ids)).subquery()
     done = func.coalesce(frames.c.done, 0)
     known = frames.c.total > 0
     weight = case((ItemRow.bytes > 0, ItemRow.bytes), else_=1)
@@ -348,7 +348,7 @@ def _groups(job_ids: Sequence[str]) -> Select[Any]:
     )
 
 
-def _models(job_ids: Sequence[str]) -> Select[str, str, str, str, str | None]:
+def _models_statement(job_ids: Sequence[str]) -> Select[str, str, str, str, str | None]:
     columns = (ModelRow.name, ModelRow.version, ModelRow.sha256, ModelRow.unsure_below)
     return (
         select(ItemRow.job_id, *columns)

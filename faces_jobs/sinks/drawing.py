@@ -42,13 +42,13 @@ Rectangle = tuple[int, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class DrawingSizes:
-    """Sizes of lines and text, in pixels unless noted, for a picture's size."""
+    """Sizes of lines and text, in pixels unless noted, that suit a picture's size."""
 
     line: int
-    text: float  # OpenCV's font scale
+    font_scale: float  # without a unit
     text_thickness: int
     text_height: int
-    text_step: int
+    text_step: int  # from one baseline to the next
     padding: int
 
     @classmethod
@@ -57,7 +57,7 @@ class DrawingSizes:
         text_height = max(10, round(min(width, height) / 36))
         return cls(
             line=max(1, round(text_height / 7)),
-            text=cv2.getFontScaleFromHeight(FONT, text_height),
+            font_scale=cv2.getFontScaleFromHeight(FONT, text_height),
             text_thickness=max(1, round(text_height / 11)),
             text_height=text_height,
             text_step=round(text_height * 1.55),
@@ -91,9 +91,8 @@ def draw_faces(
     occupied = np.zeros((2 * len(faces), 4), np.int64)
     occupied[: len(faces)] = [_edges(face) for face in faces] or np.empty((0, 4))
     crowded = len(faces) > CROWDED_ABOVE
-    for count, face in enumerate(
-        faces, len(faces)
-    ):  # after all boxes, so that none crosses out text
+    # Panels are drawn after all boxes, so that no box crosses out text.
+    for count, face in enumerate(faces, len(faces)):
         lines = label_lines(face.record.track, face.settled)
         if crowded:
             lines = lines[: _lines_beside(face, sizes)]
@@ -170,14 +169,15 @@ def _draw_panel(
         drawn, (left, top), (left + max(1, sizes.line) - 1, top + height - 1), colour, cv2.FILLED
     )
     for number, line in enumerate(lines):
+        other_bgr = UNSURE_BGR if line.endswith(UNSURE_MARK) else TEXT_BGR
         baseline = top + step * (number + 1) - round(sizes.text_height * 0.25)
         cv2.putText(
             drawn,
             line,
             (left + sizes.padding, baseline),
             FONT,
-            sizes.text,
-            colour if number == 0 else UNSURE_BGR if line.endswith(UNSURE_MARK) else TEXT_BGR,
+            sizes.font_scale,
+            colour if number == 0 else other_bgr,
             sizes.text_thickness,
             cv2.LINE_AA,
         )
@@ -209,5 +209,5 @@ def _panel_position(
 
 
 def _text_width(line: str, sizes: DrawingSizes) -> int:
-    (width, _), _ = cv2.getTextSize(line, FONT, sizes.text, sizes.text_thickness)
+    (width, _), _ = cv2.getTextSize(line, FONT, sizes.font_scale, sizes.text_thickness)
     return int(width)

@@ -81,7 +81,7 @@ def write_faces(folder: Path, faces: Iterable[tuple[str, FaceRecord]]) -> None:
             opened.enter_context(open_(path))
             for path, open_ in zip(paths, _FACE_WRITERS.values(), strict=True)
         ]
-        for rows in _groups(_face_row(*face) for face in faces):
+        for rows in _row_groups(_face_row(*face) for face in faces):
             for write in writers:
                 write(rows)
 
@@ -89,7 +89,7 @@ def write_faces(folder: Path, faces: Iterable[tuple[str, FaceRecord]]) -> None:
 def write_tracks_csv(path: Path, tracks: Iterable[tuple[str, TrackRecord]]) -> None:
     """Write (item name, track) pairs as CSV, UTF-8 with a header; absent attributes are empty."""
     with _replacing(path) as part, _csv(part, TRACK_COLUMNS) as write:
-        for rows in _groups(_track_row(*track) for track in tracks):
+        for rows in _row_groups(_track_row(*track) for track in tracks):
             write(rows)
 
 
@@ -154,7 +154,7 @@ def _cell(value: Value) -> Value:
     return escape_formula(value) if isinstance(value, str) else value
 
 
-def _groups(rows: Iterator[Row]) -> Iterator[list[Row]]:
+def _row_groups(rows: Iterator[Row]) -> Iterator[list[Row]]:
     while group := list(islice(rows, ROWS_PER_GROUP)):
         yield group
 

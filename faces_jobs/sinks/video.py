@@ -1,4 +1,4 @@
-"""Writes the annotated copy of a video: H.264 in mp4 that browsers play, with its timestamps."""
+"""Writes the annotated copy of a video: H.264 in mp4 for browsers, with the source's times."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class AnnotatedVideo:
                 {"movflags": "+faststart"} if format == "mp4" else {"avoid_negative_ts": "disabled"}
             )
             self._output = av.open(str(self._part), "w", format=format, options=options)
-            opened.callback(self._abandon)
+            opened.callback(self._close_output)
             self._size_wh = _encoded_size(info.width, info.height)
             width, height = self._size_wh
             self._stream = self._add_stream(choose_encoder(encoder, width=width, height=height))
@@ -96,7 +96,7 @@ class AnnotatedVideo:
             opened.callback(self._encoder.shutdown, cancel_futures=True)
             self._drawer = ThreadPoolExecutor(1, thread_name_prefix="draw")
             opened.callback(self._drawer.shutdown, cancel_futures=True)
-            self._waiting: deque[Future[None]] = deque()
+            self._pending: deque[Future[None]] = deque()
             self._opened = opened.pop_all()
 
     def __enter__(self) -> Self:
@@ -121,10 +121,10 @@ class AnnotatedVideo:
         Raises:
             StorageFullError: the disk is full, for this frame or an earlier one.
         """
-        while len(self._waiting) >= MAX_PENDING_FRAMES:
-            self._waiting.popleft().result()
+        while len(self._pending) >= MAX_PENDING_FRAMES:
+            self._pending.popleft().result()
         drawn = self._drawer.submit(self._draw, frame, tuple(faces))
-        self._waiting.append(
+        self._pending.append(
             self._encoder.submit(self._encode, drawn, frame.time_ms, frame.duration_ms or 0.0)
         )
 
@@ -151,8 +151,8 @@ class AnnotatedVideo:
         Raises:
             StorageFullError: the disk is full.
         """
-        while self._waiting:
-            self._waiting.popleft().result()
+        while self._pending:
+            self._pending.popleft().result()
         with raising_storage_full():
             last = self._stream.encode(None)
             if last and last[-1].pts is not None:
@@ -224,7 +224,7 @@ class AnnotatedVideo:
                 packet.duration = duration
             self._output.mux(packet)
 
-    def _abandon(self) -> None:
+    def _close_output(self) -> None:
         """Close the file in whatever state it is; does nothing if it is closed."""
         # The first error was reported already; a file that is deleted need not be complete.
         with contextlib.suppress(av.error.FFmpegError, OSError):
