@@ -1,4 +1,4 @@
-"""Computes the progress of items and jobs, with rate and remaining time; it never decreases."""
+"""Computes the rate, remaining time and progress of items and jobs, which never decreases."""
 
 from __future__ import annotations
 

@@ -22,8 +22,8 @@ class PipelineSettings(BaseModel):
     )
     detector: DetectorName = Field(
         default=DEFAULT_DETECTOR,
-        description="Finds the faces: `own` is ours and the fastest, `centerface` finds the "
-        "most, `yunet` uses the official weights that `faces-jobs models fetch "
+        description="Face detector: `own` is this project's and the fastest, `centerface` finds "
+        "the most faces, `yunet` uses the official weights that `faces-jobs models fetch "
         "yunet` downloads.",
     )
     models_folder: Path | None = Field(
