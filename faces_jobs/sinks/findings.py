@@ -16,7 +16,7 @@ from faces_jobs.pipeline.linking import FoundFace, FoundFrame
 from faces_jobs.pipeline.tracking import Scene, is_cut, scene_of
 from faces_jobs.pipeline.values import Face, Frame
 from faces_jobs.pipeline.voting import UnsureBelow, best_labels
-from faces_jobs.sinks.lines import attributes_of, face_of, values_of_attributes, values_of_face
+from faces_jobs.sinks.lines import attributes_of, face_of, face_to_values, values_of_attributes
 from faces_jobs.storage import raising_storage_full
 
 
@@ -114,7 +114,7 @@ def write_linked(path: Path, frames: Iterable[tuple[int, Sequence[Face]]]) -> No
     with raising_storage_full(), path.open("x", encoding="utf-8") as file:
         for index, faces in frames:
             values = [
-                [values_of_face(face.record), values_of_attributes(face.settled)] for face in faces
+                [face_to_values(face.record), values_of_attributes(face.settled)] for face in faces
             ]
             file.write(json.dumps([index, values]) + "\n")
 

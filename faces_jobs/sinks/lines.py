@@ -8,14 +8,14 @@ from typing import Any
 from faces_jobs.jobs.records import Attribute, Attributes, FaceRecord
 
 
-def values_of_face(record: FaceRecord) -> list[Any]:
+def face_to_values(record: FaceRecord) -> list[Any]:
     """Return a face's values without its attributes."""
     position = [record.frame_index, record.time_ms, record.face_index, record.track]
     return [*position, *record.box_xyxy, record.score]
 
 
 def face_of(values: Sequence[Any], attributes: Attributes) -> FaceRecord:
-    """Return the record for the values of `values_of_face`, with these attributes."""
+    """Return the record for the values of `face_to_values`, with these attributes."""
     frame_index, time_ms, face_index, track, left, top, right, bottom, score = values
     return FaceRecord(
         frame_index=frame_index,

@@ -11,7 +11,7 @@ from typing import IO, Self
 
 from faces_jobs.jobs.records import FaceRecord, TrackRecord
 from faces_jobs.pipeline.values import Face, Frame
-from faces_jobs.sinks.lines import attributes_of, face_of, values_of_attributes, values_of_face
+from faces_jobs.sinks.lines import attributes_of, face_of, face_to_values, values_of_attributes
 from faces_jobs.storage import raising_storage_full
 
 
@@ -61,7 +61,7 @@ class FaceSpool:
         with raising_storage_full():
             for face in faces:
                 record = face.record
-                values = [values_of_face(record), values_of_attributes(record.attributes)]
+                values = [face_to_values(record), values_of_attributes(record.attributes)]
                 file.write(json.dumps(values) + "\n")
 
     def finish(self, tracks: Sequence[TrackRecord]) -> None:
