@@ -16,7 +16,12 @@ from faces_jobs.pipeline.linking import FoundFace, FoundFrame
 from faces_jobs.pipeline.tracking import Scene, is_cut, scene_of
 from faces_jobs.pipeline.values import Face, Frame
 from faces_jobs.pipeline.voting import UnsureBelow, best_labels
-from faces_jobs.sinks.lines import attributes_of, face_of, face_to_values, values_of_attributes
+from faces_jobs.sinks.lines import (
+    attributes_of,
+    face_from_values,
+    face_to_values,
+    values_of_attributes,
+)
 from faces_jobs.storage import raising_storage_full
 
 
@@ -126,7 +131,10 @@ def read_linked(path: Path) -> Iterator[tuple[int, list[Face]]]:
             index, values = json.loads(line)
             yield (
                 index,
-                [Face(face_of(face, {}), {}, attributes_of(settled)) for face, settled in values],
+                [
+                    Face(face_from_values(face, {}), {}, attributes_of(settled))
+                    for face, settled in values
+                ],
             )
 
 

@@ -14,7 +14,7 @@ def face_to_values(record: FaceRecord) -> list[Any]:
     return [*position, *record.box_xyxy, record.score]
 
 
-def face_of(values: Sequence[Any], attributes: Attributes) -> FaceRecord:
+def face_from_values(values: Sequence[Any], attributes: Attributes) -> FaceRecord:
     """Return the record for the values of `face_to_values`, with these attributes."""
     frame_index, time_ms, face_index, track, left, top, right, bottom, score = values
     return FaceRecord(

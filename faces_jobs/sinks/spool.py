@@ -11,7 +11,12 @@ from typing import IO, Self
 
 from faces_jobs.jobs.records import FaceRecord, TrackRecord
 from faces_jobs.pipeline.values import Face, Frame
-from faces_jobs.sinks.lines import attributes_of, face_of, face_to_values, values_of_attributes
+from faces_jobs.sinks.lines import (
+    attributes_of,
+    face_from_values,
+    face_to_values,
+    values_of_attributes,
+)
 from faces_jobs.storage import raising_storage_full
 
 
@@ -80,7 +85,7 @@ class FaceSpool:
         with self._path.open(encoding="utf-8") as file:
             for line in file:
                 face, attributes = json.loads(line)
-                yield face_of(face, attributes_of(attributes))
+                yield face_from_values(face, attributes_of(attributes))
 
     def _open_file(self) -> IO[str]:
         if self._file is None:
