@@ -18,9 +18,9 @@ from faces_jobs.pipeline.values import Face, Frame
 from faces_jobs.pipeline.voting import UnsureBelow, best_labels
 from faces_jobs.sinks.lines import (
     attributes_of,
+    attributes_to_values,
     face_from_values,
     face_to_values,
-    values_of_attributes,
 )
 from faces_jobs.storage import raising_storage_full
 
@@ -119,7 +119,7 @@ def write_linked(path: Path, frames: Iterable[tuple[int, Sequence[Face]]]) -> No
     with raising_storage_full(), path.open("x", encoding="utf-8") as file:
         for index, faces in frames:
             values = [
-                [face_to_values(face.record), values_of_attributes(face.settled)] for face in faces
+                [face_to_values(face.record), attributes_to_values(face.settled)] for face in faces
             ]
             file.write(json.dumps([index, values]) + "\n")
 

@@ -28,11 +28,11 @@ def face_from_values(values: Sequence[Any], attributes: Attributes) -> FaceRecor
     )
 
 
-def values_of_attributes(attributes: Attributes) -> list[Any]:
+def attributes_to_values(attributes: Attributes) -> list[Any]:
     """Return head, label and probability of each attribute."""
     return [[head, each.label, each.probability] for head, each in attributes.items()]
 
 
 def attributes_of(values: Sequence[Any]) -> dict[str, Attribute]:
-    """Return the attributes for the values of `values_of_attributes`."""
+    """Return the attributes for the values of `attributes_to_values`."""
     return {head: Attribute(label, probability) for head, label, probability in values}

@@ -13,9 +13,9 @@ from faces_jobs.jobs.records import FaceRecord, TrackRecord
 from faces_jobs.pipeline.values import Face, Frame
 from faces_jobs.sinks.lines import (
     attributes_of,
+    attributes_to_values,
     face_from_values,
     face_to_values,
-    values_of_attributes,
 )
 from faces_jobs.storage import raising_storage_full
 
@@ -66,7 +66,7 @@ class FaceSpool:
         with raising_storage_full():
             for face in faces:
                 record = face.record
-                values = [face_to_values(record), values_of_attributes(record.attributes)]
+                values = [face_to_values(record), attributes_to_values(record.attributes)]
                 file.write(json.dumps(values) + "\n")
 
     def finish(self, tracks: Sequence[TrackRecord]) -> None:
