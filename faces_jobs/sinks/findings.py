@@ -17,7 +17,7 @@ from faces_jobs.pipeline.tracking import Scene, is_cut, scene_of
 from faces_jobs.pipeline.values import Face, Frame
 from faces_jobs.pipeline.voting import UnsureBelow, best_labels
 from faces_jobs.sinks.lines import (
-    attributes_of,
+    attributes_from_values,
     attributes_to_values,
     face_from_values,
     face_to_values,
@@ -132,7 +132,7 @@ def read_linked(path: Path) -> Iterator[tuple[int, list[Face]]]:
             yield (
                 index,
                 [
-                    Face(face_from_values(face, {}), {}, attributes_of(settled))
+                    Face(face_from_values(face, {}), {}, attributes_from_values(settled))
                     for face, settled in values
                 ],
             )

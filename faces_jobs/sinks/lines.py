@@ -33,6 +33,6 @@ def attributes_to_values(attributes: Attributes) -> list[Any]:
     return [[head, each.label, each.probability] for head, each in attributes.items()]
 
 
-def attributes_of(values: Sequence[Any]) -> dict[str, Attribute]:
+def attributes_from_values(values: Sequence[Any]) -> dict[str, Attribute]:
     """Return the attributes for the values of `attributes_to_values`."""
     return {head: Attribute(label, probability) for head, label, probability in values}

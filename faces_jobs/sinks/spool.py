@@ -12,7 +12,7 @@ from typing import IO, Self
 from faces_jobs.jobs.records import FaceRecord, TrackRecord
 from faces_jobs.pipeline.values import Face, Frame
 from faces_jobs.sinks.lines import (
-    attributes_of,
+    attributes_from_values,
     attributes_to_values,
     face_from_values,
     face_to_values,
@@ -85,7 +85,7 @@ class FaceSpool:
         with self._path.open(encoding="utf-8") as file:
             for line in file:
                 face, attributes = json.loads(line)
-                yield face_from_values(face, attributes_of(attributes))
+                yield face_from_values(face, attributes_from_values(attributes))
 
     def _open_file(self) -> IO[str]:
         if self._file is None:
