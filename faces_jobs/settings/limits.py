@@ -30,24 +30,26 @@ class LimitSettings(BaseModel):
     max_queued_jobs: int = Field(
         default=10_000,
         ge=0,
-        description="Maximum number of jobs that wait or run; more are rejected (429). 0: no "
-        "limit.",
+        description="Maximum number of jobs that wait or run (else 429). 0: no limit.",
     )
     max_queued_items: int = Field(
-        default=1_000_000, ge=0, description="Maximum number of files in those jobs, likewise."
+        default=1_000_000,
+        ge=0,
+        description="Maximum number of files in those jobs (else 429). 0: no limit.",
     )
     max_queued_bytes: int = Field(
-        default=0, ge=0, description="Maximum bytes of those files, likewise."
+        default=0, ge=0, description="Maximum bytes of those files (else 429). 0: no limit."
     )
     max_owner_jobs: int = Field(
         default=0,
         ge=0,
-        description="Maximum number of one owner's jobs that wait or run; more are rejected (429). "
-        "0: no limit.",
+        description="Maximum number of one owner's jobs that wait or run (else 429). 0: no limit.",
     )
     max_owner_items: int = Field(
-        default=0, ge=0, description="Maximum number of files in one owner's jobs, likewise."
+        default=0,
+        ge=0,
+        description="Maximum number of files in those jobs (else 429). 0: no limit.",
     )
     max_owner_bytes: int = Field(
-        default=0, ge=0, description="Maximum bytes of one owner's files, likewise."
+        default=0, ge=0, description="Maximum bytes of those files (else 429). 0: no limit."
     )
