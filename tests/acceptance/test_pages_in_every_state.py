@@ -87,7 +87,7 @@ def test_what_is_wrong_with_an_option_is_seen_though_it_was_closed(
         "Some options can't be used: what is wrong stands beside them."
     )
     told = page.locator("label", has=page.locator("[name=unsure_below]")).locator(".field-error")
-    expect(told).to_contain_text("'often' is no probability")
+    expect(told).to_contain_text("'often' is not a probability")
     page.get_by_label("Unsure below").fill("0.5")
     page.get_by_role("button", name="Analyse").click()
     page.wait_for_url(f"{idle_web.url}/jobs/*")

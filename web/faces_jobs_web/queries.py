@@ -13,10 +13,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from werkzeug.datastructures import MultiDict
 
 from faces_jobs.errors import OptionsError
-from faces_jobs.jobs.labels import ANSWERS, HEADS
+from faces_jobs.jobs.labels import HEADS, LABELS_WITH_UNSURE
 from faces_jobs.jobs.query import (
-    DEFAULT_PAGE,
-    MAX_PAGE,
+    DEFAULT_PAGE_SIZE,
+    MAX_PAGE_SIZE,
     AttributeFilter,
     FaceQuery,
     TrackQuery,
@@ -62,7 +62,9 @@ class PageFilters(NoFilters):
     cursor: Text | None = Field(
         default=None, description="`next_cursor` of the page before; none for the first page."
     )
-    limit: int = Field(default=DEFAULT_PAGE, ge=1, le=MAX_PAGE, description="Most rows a page.")
+    limit: int = Field(
+        default=DEFAULT_PAGE_SIZE, ge=1, le=MAX_PAGE_SIZE, description="Most rows a page."
+    )
 
 
 class JobFilters(PageFilters):
@@ -125,7 +127,7 @@ class _FaceRange(_TrackRange):
 
 def _attribute_fields() -> dict[str, Any]:
     fields: dict[str, Any] = {}
-    for head, labels in ANSWERS.items():
+    for head, labels in LABELS_WITH_UNSURE.items():
         fields[head] = (
             list[Literal[labels]],  # type: ignore[valid-type]  # the labels are a table's, not typed out
             Field(default_factory=list, description=f"With one of these for {head}."),

@@ -10,7 +10,7 @@ from flask import Flask
 from markupsafe import Markup, escape
 
 from faces_jobs.jobs.damage import damage_text
-from faces_jobs.jobs.labels import ANSWERS, HEADS, UNSURE
+from faces_jobs.jobs.labels import HEADS, LABELS_WITH_UNSURE, UNSURE
 from faces_jobs.jobs.status import JobStatus
 from faces_jobs_web.guard import FORM_FIELD, form_token
 from faces_jobs_web.services import services
@@ -55,7 +55,7 @@ def _on_every_page() -> dict[str, Any]:
         "form_field": FORM_FIELD,
         "with_login": not services().access.open,
         "heads": HEADS,
-        "answers": ANSWERS,
+        "answers": LABELS_WITH_UNSURE,
         "unsure": UNSURE,
         "job_statuses": list(JobStatus),
     }

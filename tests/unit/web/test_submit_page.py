@@ -126,5 +126,5 @@ def test_thresholds_are_submitted_with_the_form(
     assert list_jobs(database).jobs[0].options.unsure_below == "gender=0.7"
     refused = client.post("/", data={**data, "files": [upload("a.png")], "unsure_below": "often"})
     assert refused.status_code == 422
-    assert "is no probability" in refused.text
+    assert "is not a probability" in refused.text
     assert 'value="often"' in refused.text
