@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from faces_jobs_web.errors import problem_codes
 from faces_jobs_web.openapi import TAGS, openapi_document
 from faces_jobs_web.operations import JSON, Answer, Operation, describes, page
-from faces_jobs_web.services import services
+from faces_jobs_web.services import current_services
 
 blueprint = Blueprint("api_docs", __name__)
 
@@ -59,4 +59,4 @@ def problems(code: str) -> str:
 
 
 def _document() -> dict[str, Any]:
-    return openapi_document(current_app, with_token=not services().access.open)
+    return openapi_document(current_app, with_token=not current_services().access.open)

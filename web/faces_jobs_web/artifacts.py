@@ -21,7 +21,7 @@ from faces_jobs.results import list_artifacts, open_artifact
 from faces_jobs_web.answers import document_response
 from faces_jobs_web.operations import Answer, Operation, describes
 from faces_jobs_web.queries import ArtifactFilters, DownloadFilters, read_filters
-from faces_jobs_web.services import services
+from faces_jobs_web.services import current_services
 
 blueprint = Blueprint("artifacts", __name__, url_prefix="/api/v1/jobs/<job_id>/artifacts")
 
@@ -55,7 +55,7 @@ def index(job_id: str) -> Response:
     filters = read_filters(ArtifactFilters, request.args)
     return document_response(
         list_artifacts(
-            services().database,
+            current_services().database,
             job_id,
             item_id=filters.item,
             kind=filters.kind,
@@ -89,8 +89,8 @@ def index(job_id: str) -> Response:
 def download(job_id: str, artifact_id: int) -> Response:
     """Download a file, whole or in part."""
     filters = read_filters(DownloadFilters, request.args)
-    held = services()
-    opened = open_artifact(held.database, held.storage, job_id, artifact_id)
+    services = current_services()
+    opened = open_artifact(services.database, services.storage, job_id, artifact_id)
     artifact = opened.document
     shown = filters.inline and artifact.kind in SHOWN_KINDS and artifact.media_type in SHOWN_TYPES
     try:

@@ -9,7 +9,7 @@ from faces_jobs.results import list_audit
 from faces_jobs_web.answers import document_response
 from faces_jobs_web.operations import Answer, Operation, describes
 from faces_jobs_web.queries import AuditFilters, read_filters
-from faces_jobs_web.services import services
+from faces_jobs_web.services import current_services
 
 blueprint = Blueprint("audit", __name__, url_prefix="/api/v1")
 
@@ -28,6 +28,9 @@ def index() -> Response:
     filters = read_filters(AuditFilters, request.args)
     return document_response(
         list_audit(
-            services().database, job_id=filters.job, cursor=filters.cursor, limit=filters.limit
+            current_services().database,
+            job_id=filters.job,
+            cursor=filters.cursor,
+            limit=filters.limit,
         )
     )

@@ -9,7 +9,7 @@ from faces_jobs.results import list_deliveries
 from faces_jobs_web.answers import document_response
 from faces_jobs_web.operations import Answer, Operation, describes
 from faces_jobs_web.queries import PageFilters, read_filters
-from faces_jobs_web.services import services
+from faces_jobs_web.services import current_services
 
 blueprint = Blueprint("deliveries", __name__, url_prefix="/api/v1")
 
@@ -27,5 +27,7 @@ def index(job_id: str) -> Response:
     """List a job's webhooks: one for each time that the job ended."""
     filters = read_filters(PageFilters, request.args)
     return document_response(
-        list_deliveries(services().database, job_id, cursor=filters.cursor, limit=filters.limit)
+        list_deliveries(
+            current_services().database, job_id, cursor=filters.cursor, limit=filters.limit
+        )
     )

@@ -12,7 +12,7 @@ from faces_jobs.jobs.documents import JobDocument
 from faces_jobs.results import get_job, job_version
 from faces_jobs_web.disconnect import disconnect_check
 from faces_jobs_web.operations import Answer, Operation, describes
-from faces_jobs_web.services import services
+from faces_jobs_web.services import current_services
 from faces_jobs_web.watching import Watcher
 
 blueprint = Blueprint("events", __name__, url_prefix="/api/v1")
@@ -48,17 +48,17 @@ def index(job_id: str) -> Response:
     An event's id names what was seen: a client that comes back with it in `Last-Event-ID` gets
     what is different since. A job that is deleted ends the stream with the event `deleted`.
     """
-    held = services()
-    job = get_job(held.database, job_id)
+    services = current_services()
+    job = get_job(services.database, job_id)
     known = request.headers.get(LAST_EVENT)
     if job.status.ended and known == job_version(job):
         return Response(status=204)
-    held.watcher.take_place()
+    services.watcher.take_place()
     has_left = disconnect_check(request.environ)
-    response = Response(_stream(held.watcher, job, known, has_left), content_type=EVENT_STREAM)
+    response = Response(_stream(services.watcher, job, known, has_left), content_type=EVENT_STREAM)
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"  # nginx would keep events back
-    response.call_on_close(held.watcher.leave)
+    response.call_on_close(services.watcher.leave)
     return response
 
 

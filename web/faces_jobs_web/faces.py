@@ -9,7 +9,7 @@ from faces_jobs.results import list_faces
 from faces_jobs_web.answers import document_response
 from faces_jobs_web.operations import Answer, Operation, describes
 from faces_jobs_web.queries import FaceFilters, face_query, read_filters
-from faces_jobs_web.services import services
+from faces_jobs_web.services import current_services
 
 blueprint = Blueprint("faces", __name__, url_prefix="/api/v1")
 
@@ -24,7 +24,7 @@ def across_jobs() -> Response:
     A parameter that takes several labels is repeated or comma separated. All filters are to hold.
     """
     filters = read_filters(FaceFilters, request.args)
-    return document_response(list_faces(services().database, face_query(filters, None)))
+    return document_response(list_faces(current_services().database, face_query(filters, None)))
 
 
 @blueprint.get("/jobs/<job_id>/faces")
@@ -35,4 +35,4 @@ def of_job(job_id: str) -> Response:
     A parameter that takes several labels is repeated or comma separated. All filters are to hold.
     """
     filters = read_filters(FaceFilters, request.args)
-    return document_response(list_faces(services().database, face_query(filters, job_id)))
+    return document_response(list_faces(current_services().database, face_query(filters, job_id)))

@@ -20,7 +20,7 @@ from faces_jobs.settings import is_loopback
 from faces_jobs_web.access import LOGIN_SECONDS, new_form_seed
 from faces_jobs_web.errors import wants_problem
 from faces_jobs_web.operations import is_public
-from faces_jobs_web.services import services
+from faces_jobs_web.services import current_services
 
 LOGIN_COOKIE = "faces_jobs_login"
 FORM_COOKIE = "faces_jobs_form"
@@ -56,7 +56,7 @@ def form_token() -> str:
     if not seed:
         seed = new_form_seed()
     g.form_seed = seed
-    return services().access.form_token(seed)
+    return current_services().access.form_token(seed)
 
 
 def check_form_token(shown: str | None) -> None:
@@ -66,7 +66,7 @@ def check_form_token(shown: str | None) -> None:
         Forbidden: the token is missing or belongs to another browser.
     """
     seed = request.cookies.get(FORM_COOKIE)
-    if not services().access.is_form_token(shown or "", seed):
+    if not current_services().access.is_form_token(shown or "", seed):
         raise Forbidden("This form is out of date. Reload the page and send it again.")
 
 
@@ -84,11 +84,11 @@ def set_login(response: WerkzeugResponse, value: str) -> None:
 
 def is_signed_in() -> bool:
     """True when this request carries a valid login cookie."""
-    return services().access.is_login(request.cookies.get(LOGIN_COOKIE))
+    return current_services().access.is_login(request.cookies.get(LOGIN_COOKIE))
 
 
 def _check_host() -> None:
-    if not services().access.open:
+    if not current_services().access.open:
         return
     try:
         name = urlsplit(f"//{request.headers.get('Host', '')}").hostname
@@ -99,7 +99,7 @@ def _check_host() -> None:
 
 
 def _check_identity() -> WerkzeugResponse | None:
-    access = services().access
+    access = current_services().access
     g.by_bearer = False
     if access.open:
         return None

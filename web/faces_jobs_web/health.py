@@ -17,7 +17,7 @@ from faces_jobs.jobs.documents import Document
 from faces_jobs.readiness import SENTENCES
 from faces_jobs_web.answers import document_response
 from faces_jobs_web.operations import Answer, Operation, describes
-from faces_jobs_web.services import services
+from faces_jobs_web.services import current_services
 
 blueprint = Blueprint("health", __name__)
 log = logging.getLogger(__name__)
@@ -46,10 +46,10 @@ class Ready(Document):
 )
 def show() -> Response:
     """Tell whether the server is well: the database answers and there is room for uploads."""
-    held = services()
-    with held.database.read() as session:
+    services = current_services()
+    with services.database.read() as session:
         session.execute(select(JobRow.id).limit(1))
-    held.storage.check_room()
+    services.storage.check_room()
     return document_response(Health())
 
 
@@ -71,7 +71,7 @@ def ready() -> Response:
     Raises:
         NotReadyError: something is missing.
     """
-    missing = services().readiness.look().missing
+    missing = current_services().readiness.look().missing
     if missing:
         log.warning("not ready: %s", "; ".join(f"{part}: {why}" for part, why in missing.items()))
         raise NotReadyError({part: SENTENCES[part] for part in missing})

@@ -9,7 +9,7 @@ from faces_jobs.results import list_items
 from faces_jobs_web.answers import document_response
 from faces_jobs_web.operations import Answer, Operation, describes
 from faces_jobs_web.queries import ItemFilters, read_filters
-from faces_jobs_web.services import services
+from faces_jobs_web.services import current_services
 
 blueprint = Blueprint("items", __name__, url_prefix="/api/v1")
 
@@ -28,7 +28,7 @@ def index(job_id: str) -> Response:
     filters = read_filters(ItemFilters, request.args)
     return document_response(
         list_items(
-            services().database,
+            current_services().database,
             job_id,
             status=filters.status,
             cursor=filters.cursor,

@@ -16,7 +16,7 @@ from faces_jobs_web.answers import document_response
 from faces_jobs_web.guard import FORM_FIELD, check_form_token
 from faces_jobs_web.json_body import json_body
 from faces_jobs_web.operations import JSON, Answer, Operation, describes
-from faces_jobs_web.services import Services, services
+from faces_jobs_web.services import Services, current_services
 
 blueprint = Blueprint("job_control", __name__)
 
@@ -31,20 +31,20 @@ class JobChange(BaseModel):
     priority: Priority = Field(description="`low`, `normal` or `high`.")
 
 
-def _cancel(held: Services, job_id: str) -> JobDocument:
-    return cancel_job(held.database, job_id)
+def _cancel(services: Services, job_id: str) -> JobDocument:
+    return cancel_job(services.database, job_id)
 
 
-def _pause(held: Services, job_id: str) -> JobDocument:
-    return pause_job(held.database, job_id)
+def _pause(services: Services, job_id: str) -> JobDocument:
+    return pause_job(services.database, job_id)
 
 
-def _resume(held: Services, job_id: str) -> JobDocument:
-    return resume_job(held.database, held.queue, job_id)
+def _resume(services: Services, job_id: str) -> JobDocument:
+    return resume_job(services.database, services.queue, job_id)
 
 
-def _retry(held: Services, job_id: str) -> JobDocument:
-    return retry_job(held.database, held.queue, job_id)
+def _retry(services: Services, job_id: str) -> JobDocument:
+    return retry_job(services.database, services.queue, job_id)
 
 
 ACTIONS: dict[str, Callable[[Services, str], JobDocument]] = {
@@ -67,7 +67,7 @@ def cancel(job_id: str) -> Response:
 
     Results of items that had ended are kept. Cancelling twice is the same as once.
     """
-    return document_response(_cancel(services(), job_id))
+    return document_response(_cancel(current_services(), job_id))
 
 
 @blueprint.post("/api/v1/jobs/<job_id>/pause")
@@ -78,7 +78,7 @@ def pause(job_id: str) -> Response:
     What a worker has in hand goes back to the queue within seconds, and costs no attempt; what
     had ended is kept. A job stays paused when processes or machines are restarted.
     """
-    return document_response(_pause(services(), job_id))
+    return document_response(_pause(current_services(), job_id))
 
 
 @blueprint.post("/api/v1/jobs/<job_id>/resume")
@@ -88,7 +88,7 @@ def resume(job_id: str) -> Response:
 
     A job that waits for space also goes on by itself, when there is room again.
     """
-    return document_response(_resume(services(), job_id))
+    return document_response(_resume(current_services(), job_id))
 
 
 @blueprint.post("/api/v1/jobs/<job_id>/retry")
@@ -99,7 +99,7 @@ def retry(job_id: str) -> Response:
     The others are left as they are; the tables are written anew at the end. Files that were
     refused when they were submitted stay failed.
     """
-    return document_response(_retry(services(), job_id))
+    return document_response(_retry(current_services(), job_id))
 
 
 @blueprint.patch("/api/v1/jobs/<job_id>")
@@ -119,7 +119,7 @@ def change(job_id: str) -> Response:
         raise OptionsError(
             {str(one["loc"][0]) if one["loc"] else "body": one["msg"] for one in error.errors()}
         ) from error
-    return document_response(set_priority(services().database, job_id, wanted.priority))
+    return document_response(set_priority(current_services().database, job_id, wanted.priority))
 
 
 @blueprint.post(f"/jobs/<job_id>/<any({', '.join(ACTIONS)}):action>")
@@ -127,5 +127,5 @@ def change(job_id: str) -> Response:
 def act(job_id: str, action: str) -> AnyResponse:
     """Cancel, pause, resume or retry a job from its page."""
     check_form_token(request.form.get(FORM_FIELD))
-    ACTIONS[action](services(), job_id)
+    ACTIONS[action](current_services(), job_id)
     return redirect(url_for("job_pages.show", job_id=job_id), 303)

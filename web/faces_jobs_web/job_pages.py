@@ -29,7 +29,7 @@ from faces_jobs_web.queries import (
     track_query,
     without_blanks,
 )
-from faces_jobs_web.services import services
+from faces_jobs_web.services import current_services
 from faces_jobs_web.shown_filters import Chip, chips_of, faces_shown, next_url
 
 blueprint = Blueprint("job_pages", __name__, url_prefix="/jobs")
@@ -51,7 +51,7 @@ def index() -> str:
     """Show all jobs, newest first."""
     filters = read_filters(JobFilters, _arguments(JOBS_A_PAGE))
     jobs = list_jobs(
-        services().database,
+        current_services().database,
         status=filters.status,
         label=filters.label,
         cursor=filters.cursor,
@@ -66,7 +66,7 @@ def index() -> str:
 @describes(Operation(tag="pages", answers=page("One job.")))
 def show(job_id: str) -> str:
     """Show a job: its progress while it runs, its results when it ended."""
-    database = services().database
+    database = current_services().database
     job = get_job(database, job_id)
 
     def artifacts(kind: str, limit: int) -> ArtifactPage:
@@ -92,7 +92,7 @@ def show(job_id: str) -> str:
 @describes(Operation(tag="pages", answers=page("The part of a job's page that changes.")))
 def live(job_id: str) -> AnyResponse:
     """Show only the progress of a job, for the page's script to put in place."""
-    database = services().database
+    database = current_services().database
     job = get_job(database, job_id)
     items = list_items(database, job_id, cursor=None, limit=ITEMS_A_PAGE)
     response = Response(render_template("parts/live.html", job=job, items=items))
@@ -105,7 +105,7 @@ def live(job_id: str) -> AnyResponse:
 @describes(Operation(tag="pages", answers=page("The items of a job.")))
 def items(job_id: str) -> str:
     """Show the items of a job, page by page."""
-    database = services().database
+    database = current_services().database
     filters = read_filters(ItemFilters, _arguments(FILES_A_PAGE))
     found = list_items(
         database, job_id, status=filters.status, cursor=filters.cursor, limit=filters.limit
@@ -123,7 +123,7 @@ def items(job_id: str) -> str:
 @describes(Operation(tag="pages", answers=page("The annotated copy of one file.")))
 def item(job_id: str, item_id: int) -> str:
     """Show the annotated copy of one item, a video at the moment that is asked for."""
-    database = services().database
+    database = current_services().database
     filters = read_filters(MomentFilters, without_blanks(request.args))
     shown = get_item(database, job_id, item_id)
     return render_template(
@@ -145,7 +145,7 @@ def item(job_id: str, item_id: int) -> str:
 @describes(Operation(tag="pages", answers=page("The tracks of a job.")))
 def tracks(job_id: str) -> str:
     """Show the tracks of a job, page by page."""
-    database = services().database
+    database = current_services().database
     filters = read_filters(TrackFilters, _arguments(TRACKS_A_PAGE))
     found = list_tracks(database, track_query(filters, job_id))
     return render_template(
@@ -161,7 +161,7 @@ def tracks(job_id: str) -> str:
 @describes(Operation(tag="pages", answers=page("The faces of a job, filtered.")))
 def faces(job_id: str) -> str:
     """Show the faces of a job in a table with filters, page by page."""
-    database = services().database
+    database = current_services().database
     job = get_job(database, job_id)
     shown = faces_shown(database, job, _arguments(FACES_A_PAGE))
     return render_template("faces.html", job=job, **shown)
@@ -171,7 +171,7 @@ def faces(job_id: str) -> str:
 @describes(Operation(tag="pages", answers=page("The files made for a job.")))
 def files(job_id: str) -> str:
     """Show the files made for a job, page by page."""
-    database = services().database
+    database = current_services().database
     filters = read_filters(ArtifactFilters, _arguments(FILES_A_PAGE))
     found = list_artifacts(
         database,
@@ -195,8 +195,8 @@ def files(job_id: str) -> str:
 def delete(job_id: str) -> AnyResponse:
     """Delete a job from its page."""
     check_form_token(request.form.get(FORM_FIELD))
-    held = services()
-    delete_job(job_id, database=held.database, storage=held.storage, by="page")
+    services = current_services()
+    delete_job(job_id, database=services.database, storage=services.storage, by="page")
     return redirect(url_for("job_pages.index"), 303)
 
 
@@ -212,7 +212,7 @@ def _next_url(cursor: str | None) -> str | None:
 
 def _chips(job_id: str) -> list[Chip]:
     asked = without_blanks(request.args).to_dict(flat=False)
-    return chips_of(services().database, job_id, _here(), asked)
+    return chips_of(current_services().database, job_id, _here(), asked)
 
 
 def _here() -> str:

@@ -13,7 +13,7 @@ from faces_jobs_web.disconnect import disconnect_check
 from faces_jobs_web.json_body import json_body
 from faces_jobs_web.operations import JSON, Answer, Operation, describes
 from faces_jobs_web.queries import JobFilters, WaitFilters, read_filters
-from faces_jobs_web.services import services
+from faces_jobs_web.services import current_services
 from faces_jobs_web.submission import (
     KEY_HEADER,
     OWNER_HEADER,
@@ -74,20 +74,20 @@ def create() -> Response:
     Files are recognised by content, not by name. A file that can't be processed becomes that
     item's error, as long as another one can. JSON names a folder below one of the server's roots.
     """
-    held = services()
+    services = current_services()
     key = header_text(KEY_HEADER)
     owner = header_text(OWNER_HEADER) or ""
     if request.mimetype == "multipart/form-data":
         with receive_upload(
             request,
-            storage=held.storage,
-            settings=held.settings,
-            check=lambda: check_may_submit(held, key, owner),
+            storage=services.storage,
+            settings=services.settings,
+            check=lambda: check_may_submit(services, key, owner),
         ) as upload:
-            submitted = submit_upload(upload, upload.options(), held, key, owner=owner)
+            submitted = submit_upload(upload, upload.options(), services, key, owner=owner)
     elif request.is_json:
         root, path, spec = read_folder_submission(json_body())
-        submitted = submit_named_folder(root, path, spec, held, key, owner=owner)
+        submitted = submit_named_folder(root, path, spec, services, key, owner=owner)
     else:
         raise UnsupportedMediaType(
             "Send files as multipart/form-data, or a folder's name as application/json."
@@ -95,7 +95,7 @@ def create() -> Response:
     headers = {"Location": url_for("jobs.show", job_id=submitted.job_id)}
     if submitted.replayed:
         headers[REPLAY_HEADER] = "true"
-    job = get_job(held.database, submitted.job_id)
+    job = get_job(services.database, submitted.job_id)
     return document_response(job, 200 if submitted.replayed else 201, headers)
 
 
@@ -113,7 +113,7 @@ def index() -> Response:
     filters = read_filters(JobFilters, request.args)
     return document_response(
         list_jobs(
-            services().database,
+            current_services().database,
             status=filters.status,
             label=filters.label,
             cursor=filters.cursor,
@@ -144,17 +144,17 @@ def show(job_id: str) -> Response:
     Made to be polled: send the last answer's ETag in If-None-Match. With `wait` the answer comes
     when something changed. The ETag stands still when only the rate and the time left move.
     """
-    held = services()
+    services = current_services()
     wait = read_filters(WaitFilters, request.args).wait
-    job = get_job(held.database, job_id)
+    job = get_job(services.database, job_id)
     version = job_version(job)
     if wait and request.if_none_match.contains_weak(version):
-        held.watcher.take_place()
+        services.watcher.take_place()
         try:
             has_left = disconnect_check(request.environ)
-            job = held.watcher.next(job_id, version, seconds=wait, has_left=has_left) or job
+            job = services.watcher.next(job_id, version, seconds=wait, has_left=has_left) or job
         finally:
-            held.watcher.leave()
+            services.watcher.leave()
     response = document_response(job)
     response.set_etag(job_version(job), weak=True)
     response.make_conditional(request)
@@ -177,6 +177,6 @@ def show(job_id: str) -> Response:
 )
 def delete(job_id: str) -> Response:
     """Delete a job with its results and files. A running job is cancelled first."""
-    held = services()
-    gone = delete_job(job_id, database=held.database, storage=held.storage)
+    services = current_services()
+    gone = delete_job(job_id, database=services.database, storage=services.storage)
     return Response(status=204 if gone else 202)

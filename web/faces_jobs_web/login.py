@@ -7,7 +7,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from faces_jobs_web.guard import FORM_FIELD, LOGIN_COOKIE, check_form_token, is_signed_in, set_login
 from faces_jobs_web.operations import HTML, Answer, Operation, describes, page
-from faces_jobs_web.services import services
+from faces_jobs_web.services import current_services
 
 blueprint = Blueprint("login", __name__)
 
@@ -22,7 +22,7 @@ def show() -> AnyResponse:
     target = safe_target(request.args.get("next"))
     if _came_from_elsewhere():
         return make_response(render_template("arrived.html", target=target))
-    if services().access.open or is_signed_in():
+    if current_services().access.open or is_signed_in():
         return redirect(target, 303)
     return make_response(render_template("login.html", target=target, wrong=False))
 
@@ -45,7 +45,7 @@ def sign_in() -> AnyResponse:
     """Sign in with the access token."""
     check_form_token(request.form.get(FORM_FIELD))
     target = safe_target(request.form.get("next"))
-    access = services().access
+    access = current_services().access
     if not access.accepts(request.form.get("token", "").strip()):
         return Response(render_template("login.html", target=target, wrong=True), 403)
     response = redirect(target, 303)

@@ -20,7 +20,7 @@ from faces_jobs.readiness import SENTENCES
 from faces_jobs.results.figures import Figures, read_figures
 from faces_jobs_web.operations import Answer, Operation, describes
 from faces_jobs_web.request_ids import seconds_since_begin
-from faces_jobs_web.services import Services, services
+from faces_jobs_web.services import Services, current_services
 
 blueprint = Blueprint("metrics", __name__)
 
@@ -126,8 +126,8 @@ class _State(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Ask each part; what does not answer is left out, and `ready` says so."""
-        held = services()
-        report = held.readiness.look()
+        services = current_services()
+        report = services.readiness.look()
         yield _gauge("build", "The version that answers.", "version", {version("faces-jobs"): 1})
         yield _gauge(
             "ready",
@@ -143,15 +143,15 @@ class _State(Collector):
                 {"": report.messages},
             )
         if "storage" not in report.missing:
-            yield from _room(held)
+            yield from _room(services)
         if "database" not in report.missing:
             yield from _figures(
-                read_figures(held.database, silent_seconds=held.settings.silent_seconds)
+                read_figures(services.database, silent_seconds=services.settings.silent_seconds)
             )
 
 
-def _room(held: Services) -> Iterator[Metric]:
-    free, total = held.storage.room()
+def _room(services: Services) -> Iterator[Metric]:
+    free, total = services.storage.room()
     yield _gauge(
         "storage_bytes",
         "The data folder's file system.",

@@ -13,7 +13,7 @@ from faces_jobs.jobs.damage import damage_text
 from faces_jobs.jobs.labels import ANSWERS, HEADS, UNSURE
 from faces_jobs.jobs.status import JobStatus
 from faces_jobs_web.guard import FORM_FIELD, form_token
-from faces_jobs_web.services import services
+from faces_jobs_web.services import current_services
 
 THIN_SPACE = "\u202f"  # narrow, and no line breaks at it
 
@@ -53,7 +53,7 @@ def _on_every_page() -> dict[str, Any]:
     return {
         "form_token": form_token,
         "form_field": FORM_FIELD,
-        "with_login": not services().access.open,
+        "with_login": not current_services().access.open,
         "heads": HEADS,
         "answers": ANSWERS,
         "unsure": UNSURE,

@@ -30,7 +30,7 @@ class Services:
     readiness: Readiness
 
 
-def services() -> Services:
+def current_services() -> Services:
     """The services of the app that answers the current request."""
     held = current_app.extensions[EXTENSION]
     assert isinstance(held, Services)  # noqa: S101 (tells mypy what create_app put there)

@@ -63,18 +63,18 @@ def header_text(name: str) -> str | None:
         raise BadRequest(f"The header {name} is not in UTF-8.") from error
 
 
-def check_may_submit(held: Services, key: str | None, owner: str = "") -> None:
+def check_may_submit(services: Services, key: str | None, owner: str = "") -> None:
     """See whether the queue takes any more, before a body is read.
 
     Raises:
         QueueFullError: it does not, and the key is not of a submission that was accepted before.
     """
-    if not has_key(held.database, key):
-        check_queue(held.database, held.settings, checked_owner(owner))
+    if not has_key(services.database, key):
+        check_queue(services.database, services.settings, checked_owner(owner))
 
 
 def submit_upload(
-    upload: Upload, options: dict[str, str], held: Services, key: str | None, *, owner: str = ""
+    upload: Upload, options: dict[str, str], services: Services, key: str | None, *, owner: str = ""
 ) -> Submitted:
     """Make a job of uploaded files.
 
@@ -84,17 +84,17 @@ def submit_upload(
     return submit_files(
         upload.files,
         JobSpec.parse_text(options),
-        database=held.database,
-        storage=held.storage,
-        queue=held.queue,
-        settings=held.settings,
+        database=services.database,
+        storage=services.storage,
+        queue=services.queue,
+        settings=services.settings,
         idempotency_key=key,
         owner=owner,
     )
 
 
 def submit_named_folder(
-    root: str, path: str, spec: JobSpec, held: Services, key: str | None, *, owner: str = ""
+    root: str, path: str, spec: JobSpec, services: Services, key: str | None, *, owner: str = ""
 ) -> Submitted:
     """Make a job of a server folder.
 
@@ -105,10 +105,10 @@ def submit_named_folder(
         root,
         path,
         spec,
-        database=held.database,
-        storage=held.storage,
-        queue=held.queue,
-        settings=held.settings,
+        database=services.database,
+        storage=services.storage,
+        queue=services.queue,
+        settings=services.settings,
         idempotency_key=key,
         owner=owner,
     )

@@ -16,7 +16,7 @@ from faces_jobs_web.errors import problem_of, retry_after
 from faces_jobs_web.guard import FORM_FIELD, check_form_token
 from faces_jobs_web.jobs import upload_schema
 from faces_jobs_web.operations import HTML, Answer, Operation, describes, page
-from faces_jobs_web.services import Services, services
+from faces_jobs_web.services import Services, current_services
 from faces_jobs_web.submission import check_may_submit, submit_named_folder, submit_upload
 from faces_jobs_web.uploads import Upload, receive_upload
 
@@ -89,7 +89,7 @@ class ChoiceField:
 @describes(Operation(tag="pages", answers=page("The form and the newest jobs.")))
 def show() -> str:
     """Show the form to submit files, and the newest jobs."""
-    return _render(services(), {})
+    return _render(current_services(), {})
 
 
 @blueprint.post("/")
@@ -105,18 +105,18 @@ def show() -> str:
 )
 def submit() -> AnyResponse:
     """Submit the form without JavaScript."""
-    held = services()
+    services = current_services()
     fields: dict[str, str] = {}
     try:
         with receive_upload(
             request,
-            storage=held.storage,
-            settings=held.settings,
-            check=lambda: check_may_submit(held, None),
+            storage=services.storage,
+            settings=services.settings,
+            check=lambda: check_may_submit(services, None),
         ) as upload:
             fields = upload.options()
             check_form_token(fields.pop(FORM_FIELD, None))
-            submitted = _submit(upload, fields, held)
+            submitted = _submit(upload, fields, services)
     except FacesJobsError as error:
         problem = problem_of(error)
         if problem.status >= 500:
@@ -124,12 +124,12 @@ def submit() -> AnyResponse:
         wrong = error.fields if isinstance(error, OptionsError) else {}
         beside = wrong and wrong.keys() <= _TOLD_BESIDE
         message = TOLD_BESIDE if beside else problem.detail
-        form = _render(held, fields, message=message, wrong=wrong)
+        form = _render(services, fields, message=message, wrong=wrong)
         return Response(form, problem.status, retry_after(problem.status))
     return redirect(url_for("job_pages.show", job_id=submitted.job_id), 303)
 
 
-def _submit(upload: Upload, fields: dict[str, str], held: Services) -> Submitted:
+def _submit(upload: Upload, fields: dict[str, str], services: Services) -> Submitted:
     root, path = fields.get(ROOT_FIELD, ""), fields.get(PATH_FIELD, "")
     options = {name: text for name, text in fields.items() if name not in (ROOT_FIELD, PATH_FIELD)}
     if root and upload.files:
@@ -139,30 +139,30 @@ def _submit(upload: Upload, fields: dict[str, str], held: Services) -> Submitted
     for name in SWITCHES:
         options[name] = "on" if name in fields else "off"
     if root:
-        return submit_named_folder(root, path, JobSpec.parse_text(options), held, None)
-    return submit_upload(upload, options, held, None)
+        return submit_named_folder(root, path, JobSpec.parse_text(options), services, None)
+    return submit_upload(upload, options, services, None)
 
 
 def _render(
-    held: Services,
+    services: Services,
     fields: dict[str, str],
     *,
     message: str | None = None,
     wrong: dict[str, str] | None = None,
 ) -> str:
-    recent = list_jobs(held.database, status=None, label=None, cursor=None, limit=RECENT_JOBS)
+    recent = list_jobs(services.database, status=None, label=None, cursor=None, limit=RECENT_JOBS)
     return render_template(
         "submit.html",
         jobs=recent.jobs,
         more_jobs=recent.next_cursor is not None,
-        roots=sorted(held.settings.roots),
+        roots=sorted(services.settings.roots),
         switches=[(name, *SWITCH_TEXTS[name], not fields or name in fields) for name in SWITCHES],
         numbers=[_number(name, fields) for name in NUMBER_TEXTS],
         choices=[_choice(name, fields) for name in CHOICES],
         fields=fields,
         message=message,
         wrong=wrong or {},
-        settings=held.settings,
+        settings=services.settings,
         told_beside=TOLD_BESIDE,
     )
 

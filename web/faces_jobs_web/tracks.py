@@ -9,7 +9,7 @@ from faces_jobs.results import list_tracks
 from faces_jobs_web.answers import document_response
 from faces_jobs_web.operations import Answer, Operation, describes
 from faces_jobs_web.queries import TrackFilters, read_filters, track_query
-from faces_jobs_web.services import services
+from faces_jobs_web.services import current_services
 
 blueprint = Blueprint("tracks", __name__, url_prefix="/api/v1")
 
@@ -29,4 +29,4 @@ def index(job_id: str) -> Response:
     A parameter that takes several labels is repeated or comma separated. All filters are to hold.
     """
     filters = read_filters(TrackFilters, request.args)
-    return document_response(list_tracks(services().database, track_query(filters, job_id)))
+    return document_response(list_tracks(current_services().database, track_query(filters, job_id)))
