@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from faces_jobs_web.errors import problem_codes
 from faces_jobs_web.openapi import TAGS, openapi_document
-from faces_jobs_web.operations import JSON, Answer, Operation, describes, page
+from faces_jobs_web.operations import JSON, Operation, ResponseSpec, describes, page
 from faces_jobs_web.services import current_services
 
 blueprint = Blueprint("api_docs", __name__)
@@ -25,7 +25,7 @@ class OpenApi(BaseModel):
 
 
 @blueprint.get("/api/v1/openapi.json")
-@describes(Operation(tag="server", answers={200: Answer("The document.", OpenApi)}))
+@describes(Operation(tag="server", responses={200: ResponseSpec("The document.", OpenApi)}))
 def document() -> Response:
     """Describe this API as an OpenAPI 3.1 document."""
     response = Response(json.dumps(_document(), indent=1), content_type=JSON)
@@ -35,7 +35,7 @@ def document() -> Response:
 
 
 @blueprint.get("/api/docs")
-@describes(Operation(tag="pages", answers=page("The API for reading.")))
+@describes(Operation(tag="pages", responses=page("The API for reading.")))
 def show() -> str:
     """Browse the API."""
     described = _document()
@@ -52,7 +52,7 @@ def show() -> str:
 
 
 @blueprint.get("/problems/<code>")
-@describes(Operation(tag="pages", answers=page("All kinds of problems."), public=True))
+@describes(Operation(tag="pages", responses=page("All kinds of problems."), public=True))
 def problems(code: str) -> str:
     """Explain the kinds of problems: where a problem's `type` leads."""
     return render_template("problems.html", codes=problem_codes(), asked=code)

@@ -19,7 +19,7 @@ from werkzeug.http import is_resource_modified, quote_etag
 from faces_jobs.jobs.documents import ArtifactPage
 from faces_jobs.results import list_artifacts, open_artifact
 from faces_jobs_web.answers import document_response
-from faces_jobs_web.operations import Answer, Operation, describes
+from faces_jobs_web.operations import Operation, ResponseSpec, describes
 from faces_jobs_web.queries import ArtifactFilters, DownloadFilters, read_filters
 from faces_jobs_web.services import current_services
 
@@ -46,7 +46,7 @@ _HEADERS = {
     Operation(
         tag="artifacts",
         query=ArtifactFilters,
-        answers={200: Answer("Artifacts in the order they were made.", ArtifactPage)},
+        responses={200: ResponseSpec("Artifacts in the order they were made.", ArtifactPage)},
         problems=(404, 422),
     )
 )
@@ -74,14 +74,16 @@ def index(job_id: str) -> Response:
             "Range": "One range of bytes: `bytes=0-1023`.",
             "If-Range": "An ETag: the range is answered only when it is still this file's.",
         },
-        answers={
-            200: Answer("The file.", media_types=("application/octet-stream",), headers=_HEADERS),
-            206: Answer(
+        responses={
+            200: ResponseSpec(
+                "The file.", media_types=("application/octet-stream",), headers=_HEADERS
+            ),
+            206: ResponseSpec(
                 "The part that Range asked for.",
                 media_types=("application/octet-stream",),
                 headers={**_HEADERS, "Content-Range": "Which part of how many bytes."},
             ),
-            304: Answer("The file still has the ETag in If-None-Match."),
+            304: ResponseSpec("The file still has the ETag in If-None-Match."),
         },
         problems=(404, 412, 416, 422),
     )

@@ -7,7 +7,7 @@ from flask import Blueprint, Response, request
 from faces_jobs.jobs.documents import AuditPage
 from faces_jobs.results import list_audit
 from faces_jobs_web.answers import document_response
-from faces_jobs_web.operations import Answer, Operation, describes
+from faces_jobs_web.operations import Operation, ResponseSpec, describes
 from faces_jobs_web.queries import AuditFilters, read_filters
 from faces_jobs_web.services import current_services
 
@@ -19,7 +19,7 @@ blueprint = Blueprint("audit", __name__, url_prefix="/api/v1")
     Operation(
         tag="server",
         query=AuditFilters,
-        answers={200: Answer("Deletions, newest first.", AuditPage)},
+        responses={200: ResponseSpec("Deletions, newest first.", AuditPage)},
         problems=(422,),
     )
 )

@@ -7,7 +7,7 @@ from flask import Blueprint, Response, request
 from faces_jobs.jobs.documents import DeliveryPage
 from faces_jobs.results import list_deliveries
 from faces_jobs_web.answers import document_response
-from faces_jobs_web.operations import Answer, Operation, describes
+from faces_jobs_web.operations import Operation, ResponseSpec, describes
 from faces_jobs_web.queries import PageFilters, read_filters
 from faces_jobs_web.services import current_services
 
@@ -19,7 +19,9 @@ blueprint = Blueprint("deliveries", __name__, url_prefix="/api/v1")
     Operation(
         tag="jobs",
         query=PageFilters,
-        answers={200: Answer("Webhooks, oldest first, each with its attempts.", DeliveryPage)},
+        responses={
+            200: ResponseSpec("Webhooks, oldest first, each with its attempts.", DeliveryPage)
+        },
         problems=(404, 422),
     )
 )

@@ -11,7 +11,7 @@ from faces_jobs.errors import FacesJobsError, NotFoundError
 from faces_jobs.jobs.documents import JobDocument
 from faces_jobs.results import get_job, job_version
 from faces_jobs_web.disconnect import disconnect_check
-from faces_jobs_web.operations import Answer, Operation, describes
+from faces_jobs_web.operations import Operation, ResponseSpec, describes
 from faces_jobs_web.services import current_services
 from faces_jobs_web.watching import Watcher
 
@@ -32,12 +32,12 @@ _log = logging.getLogger(__name__)
     Operation(
         tag="jobs",
         request_headers={LAST_EVENT: "The last event that was seen: it is not sent again."},
-        answers={
-            200: Answer(
+        responses={
+            200: ResponseSpec(
                 "`state`, `progress` and `end` events, each with the whole job.",
                 media_types=(EVENT_STREAM,),
             ),
-            204: Answer("The job has ended, and its end was seen: nothing more will happen."),
+            204: ResponseSpec("The job has ended, and its end was seen: nothing more will happen."),
         },
         problems=(404,),
     )

@@ -7,17 +7,17 @@ from flask import Blueprint, Response, request
 from faces_jobs.jobs.documents import FacePage
 from faces_jobs.results import list_faces
 from faces_jobs_web.answers import document_response
-from faces_jobs_web.operations import Answer, Operation, describes
+from faces_jobs_web.operations import Operation, ResponseSpec, describes
 from faces_jobs_web.queries import FaceFilters, face_query, read_filters
 from faces_jobs_web.services import current_services
 
 blueprint = Blueprint("faces", __name__, url_prefix="/api/v1")
 
-_ANSWERS = {200: Answer("Faces in the order of items, frames and positions.", FacePage)}
+_RESPONSES = {200: ResponseSpec("Faces in the order of items, frames and positions.", FacePage)}
 
 
 @blueprint.get("/faces")
-@describes(Operation(tag="results", query=FaceFilters, answers=_ANSWERS, problems=(422,)))
+@describes(Operation(tag="results", query=FaceFilters, responses=_RESPONSES, problems=(422,)))
 def across_jobs() -> Response:
     """List the faces of all jobs.
 
@@ -28,7 +28,7 @@ def across_jobs() -> Response:
 
 
 @blueprint.get("/jobs/<job_id>/faces")
-@describes(Operation(tag="results", query=FaceFilters, answers=_ANSWERS, problems=(404, 422)))
+@describes(Operation(tag="results", query=FaceFilters, responses=_RESPONSES, problems=(404, 422)))
 def of_job(job_id: str) -> Response:
     """List a job's faces.
 

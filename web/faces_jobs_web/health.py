@@ -16,7 +16,7 @@ from faces_jobs.errors import NotReadyError
 from faces_jobs.jobs.documents import Document
 from faces_jobs.readiness import SENTENCES
 from faces_jobs_web.answers import document_response
-from faces_jobs_web.operations import Answer, Operation, describes
+from faces_jobs_web.operations import Operation, ResponseSpec, describes
 from faces_jobs_web.services import current_services
 
 blueprint = Blueprint("health", __name__)
@@ -40,7 +40,7 @@ class Ready(Document):
     Operation(
         tag="server",
         public=True,
-        answers={200: Answer("The database answers and there is room to write.", Health)},
+        responses={200: ResponseSpec("The database answers and there is room to write.", Health)},
         problems=(507,),
     )
 )
@@ -58,7 +58,9 @@ def show() -> Response:
     Operation(
         tag="server",
         public=True,
-        answers={200: Answer("All parts are there: what is submitted now is worked on.", Ready)},
+        responses={
+            200: ResponseSpec("All parts are there: what is submitted now is worked on.", Ready)
+        },
     )
 )
 def ready() -> Response:

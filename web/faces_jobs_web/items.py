@@ -7,7 +7,7 @@ from flask import Blueprint, Response, request
 from faces_jobs.jobs.documents import ItemPage
 from faces_jobs.results import list_items
 from faces_jobs_web.answers import document_response
-from faces_jobs_web.operations import Answer, Operation, describes
+from faces_jobs_web.operations import Operation, ResponseSpec, describes
 from faces_jobs_web.queries import ItemFilters, read_filters
 from faces_jobs_web.services import current_services
 
@@ -19,7 +19,7 @@ blueprint = Blueprint("items", __name__, url_prefix="/api/v1")
     Operation(
         tag="results",
         query=ItemFilters,
-        answers={200: Answer("Items in their order.", ItemPage)},
+        responses={200: ResponseSpec("Items in their order.", ItemPage)},
         problems=(404, 422),
     )
 )

@@ -15,7 +15,7 @@ from faces_jobs.results import cancel_job, pause_job, resume_job, retry_job, set
 from faces_jobs_web.answers import document_response
 from faces_jobs_web.guard import FORM_FIELD, check_form_token
 from faces_jobs_web.json_body import json_body
-from faces_jobs_web.operations import JSON, Answer, Operation, describes
+from faces_jobs_web.operations import JSON, Operation, ResponseSpec, describes
 from faces_jobs_web.services import Services, current_services
 
 blueprint = Blueprint("job_control", __name__)
@@ -56,8 +56,8 @@ ACTIONS: dict[str, Callable[[Services, str], JobDocument]] = {
 
 
 def _operation(description: str) -> Operation:
-    answers = {200: Answer(description, JobDocument)}
-    return Operation(tag="jobs", answers=answers, problems=(403, 404, 409))
+    responses = {200: ResponseSpec(description, JobDocument)}
+    return Operation(tag="jobs", responses=responses, problems=(403, 404, 409))
 
 
 @blueprint.post("/api/v1/jobs/<job_id>/cancel")
@@ -107,7 +107,7 @@ def retry(job_id: str) -> Response:
     Operation(
         tag="jobs",
         bodies={JSON: JobChange},
-        answers={200: Answer("The changed job.", JobDocument)},
+        responses={200: ResponseSpec("The changed job.", JobDocument)},
         problems=(403, 404, 409, 413, 415, 422),
     )
 )
@@ -123,7 +123,9 @@ def change(job_id: str) -> Response:
 
 
 @blueprint.post(f"/jobs/<job_id>/<any({', '.join(ACTIONS)}):action>")
-@describes(Operation(tag="pages", bodies=FORM_BODY, answers={303: Answer("Done; the job.")}))
+@describes(
+    Operation(tag="pages", bodies=FORM_BODY, responses={303: ResponseSpec("Done; the job.")})
+)
 def act(job_id: str, action: str) -> AnyResponse:
     """Cancel, pause, resume or retry a job from its page."""
     check_form_token(request.form.get(FORM_FIELD))

@@ -18,7 +18,7 @@ from faces_jobs.results import (
 from faces_jobs.retention import delete_job
 from faces_jobs_web.guard import FORM_FIELD, check_form_token
 from faces_jobs_web.job_control import FORM_BODY
-from faces_jobs_web.operations import Answer, Operation, describes, page
+from faces_jobs_web.operations import Operation, ResponseSpec, describes, page
 from faces_jobs_web.queries import (
     ArtifactFilters,
     ItemFilters,
@@ -46,7 +46,7 @@ EXPORT_KINDS = ("faces_csv", "faces_jsonl", "faces_parquet", "tracks_csv")
 
 
 @blueprint.get("")
-@describes(Operation(tag="pages", answers=page("The list of jobs.")))
+@describes(Operation(tag="pages", responses=page("The list of jobs.")))
 def index() -> str:
     """Show all jobs, newest first."""
     filters = read_filters(JobFilters, _arguments(JOBS_A_PAGE))
@@ -63,7 +63,7 @@ def index() -> str:
 
 
 @blueprint.get("/<job_id>")
-@describes(Operation(tag="pages", answers=page("One job.")))
+@describes(Operation(tag="pages", responses=page("One job.")))
 def show(job_id: str) -> str:
     """Show a job: its progress while it runs, its results when it ended."""
     database = current_services().database
@@ -89,7 +89,7 @@ def show(job_id: str) -> str:
 
 
 @blueprint.get("/<job_id>/live")
-@describes(Operation(tag="pages", answers=page("The part of a job's page that changes.")))
+@describes(Operation(tag="pages", responses=page("The part of a job's page that changes.")))
 def live(job_id: str) -> AnyResponse:
     """Show only the progress of a job, for the page's script to put in place."""
     database = current_services().database
@@ -102,7 +102,7 @@ def live(job_id: str) -> AnyResponse:
 
 
 @blueprint.get("/<job_id>/items")
-@describes(Operation(tag="pages", answers=page("The items of a job.")))
+@describes(Operation(tag="pages", responses=page("The items of a job.")))
 def items(job_id: str) -> str:
     """Show the items of a job, page by page."""
     database = current_services().database
@@ -120,7 +120,7 @@ def items(job_id: str) -> str:
 
 
 @blueprint.get("/<job_id>/items/<row:item_id>")
-@describes(Operation(tag="pages", answers=page("The annotated copy of one file.")))
+@describes(Operation(tag="pages", responses=page("The annotated copy of one file.")))
 def item(job_id: str, item_id: int) -> str:
     """Show the annotated copy of one item, a video at the moment that is asked for."""
     database = current_services().database
@@ -142,7 +142,7 @@ def item(job_id: str, item_id: int) -> str:
 
 
 @blueprint.get("/<job_id>/tracks")
-@describes(Operation(tag="pages", answers=page("The tracks of a job.")))
+@describes(Operation(tag="pages", responses=page("The tracks of a job.")))
 def tracks(job_id: str) -> str:
     """Show the tracks of a job, page by page."""
     database = current_services().database
@@ -158,7 +158,7 @@ def tracks(job_id: str) -> str:
 
 
 @blueprint.get("/<job_id>/faces")
-@describes(Operation(tag="pages", answers=page("The faces of a job, filtered.")))
+@describes(Operation(tag="pages", responses=page("The faces of a job, filtered.")))
 def faces(job_id: str) -> str:
     """Show the faces of a job in a table with filters, page by page."""
     database = current_services().database
@@ -168,7 +168,7 @@ def faces(job_id: str) -> str:
 
 
 @blueprint.get("/<job_id>/files")
-@describes(Operation(tag="pages", answers=page("The files made for a job.")))
+@describes(Operation(tag="pages", responses=page("The files made for a job.")))
 def files(job_id: str) -> str:
     """Show the files made for a job, page by page."""
     database = current_services().database
@@ -191,7 +191,7 @@ def files(job_id: str) -> str:
 
 
 @blueprint.post("/<job_id>/delete")
-@describes(Operation(tag="pages", bodies=FORM_BODY, answers={303: Answer("Deleted.")}))
+@describes(Operation(tag="pages", bodies=FORM_BODY, responses={303: ResponseSpec("Deleted.")}))
 def delete(job_id: str) -> AnyResponse:
     """Delete a job from its page."""
     check_form_token(request.form.get(FORM_FIELD))

@@ -11,7 +11,7 @@ from faces_jobs.retention import delete_job
 from faces_jobs_web.answers import document_response
 from faces_jobs_web.disconnect import disconnect_check
 from faces_jobs_web.json_body import json_body
-from faces_jobs_web.operations import JSON, Answer, Operation, describes
+from faces_jobs_web.operations import JSON, Operation, ResponseSpec, describes
 from faces_jobs_web.queries import JobFilters, WaitFilters, read_filters
 from faces_jobs_web.services import current_services
 from faces_jobs_web.submission import (
@@ -61,9 +61,11 @@ def upload_schema() -> dict[str, object]:
             OWNER_HEADER: "Whose job it is, up to 128 characters, in UTF-8. Owners take turns. "
             "Without it the job belongs to the one owner that all share who do not say.",
         },
-        answers={
-            201: Answer("The job.", JobDocument, headers=_HEADERS),
-            200: Answer("The job that this key stood for before.", JobDocument, headers=_HEADERS),
+        responses={
+            201: ResponseSpec("The job.", JobDocument, headers=_HEADERS),
+            200: ResponseSpec(
+                "The job that this key stood for before.", JobDocument, headers=_HEADERS
+            ),
         },
         problems=(403, 409, 413, 415, 422, 429, 507),
     )
@@ -104,7 +106,7 @@ def create() -> Response:
     Operation(
         tag="jobs",
         query=JobFilters,
-        answers={200: Answer("Jobs, newest first.", JobPage)},
+        responses={200: ResponseSpec("Jobs, newest first.", JobPage)},
         problems=(422,),
     )
 )
@@ -131,9 +133,11 @@ def index() -> Response:
             "If-None-Match": "The ETag of the last answer: an answer that has not "
             "changed is a short 304, at once or, with `wait`, when the time is over."
         },
-        answers={
-            200: Answer("The job.", JobDocument, headers={"ETag": "Changes when the job does."}),
-            304: Answer("Nothing changed since the ETag in If-None-Match."),
+        responses={
+            200: ResponseSpec(
+                "The job.", JobDocument, headers={"ETag": "Changes when the job does."}
+            ),
+            304: ResponseSpec("Nothing changed since the ETag in If-None-Match."),
         },
         problems=(404, 422),
     )
@@ -165,9 +169,9 @@ def show(job_id: str) -> Response:
 @describes(
     Operation(
         tag="jobs",
-        answers={
-            204: Answer("The job and all its files are gone: a look has shown it."),
-            202: Answer(
+        responses={
+            204: ResponseSpec("The job and all its files are gone: a look has shown it."),
+            202: ResponseSpec(
                 "The job is gone. What is left of its files (a worker has not let go yet, or one "
                 "can't be removed) is tried again; `GET /api/v1/audit` tells."
             ),

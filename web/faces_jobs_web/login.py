@@ -6,7 +6,7 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 from werkzeug.wrappers import Response as AnyResponse
 
 from faces_jobs_web.guard import FORM_FIELD, LOGIN_COOKIE, check_form_token, is_signed_in, set_login
-from faces_jobs_web.operations import HTML, Answer, Operation, describes, page
+from faces_jobs_web.operations import HTML, Operation, ResponseSpec, describes, page
 from faces_jobs_web.services import current_services
 
 blueprint = Blueprint("login", __name__)
@@ -16,7 +16,7 @@ _BODY = {"type": "object", "properties": {"token": {"type": "string"}}}
 
 
 @blueprint.get("/login")
-@describes(Operation(tag="pages", answers=page("The form to sign in."), public=True))
+@describes(Operation(tag="pages", responses=page("The form to sign in."), public=True))
 def show() -> AnyResponse:
     """Show the form to sign in."""
     target = safe_target(request.args.get("next"))
@@ -32,9 +32,9 @@ def show() -> AnyResponse:
     Operation(
         tag="pages",
         bodies={_FORM: _BODY},
-        answers={
-            303: Answer("Signed in."),
-            403: Answer(
+        responses={
+            303: ResponseSpec("Signed in."),
+            403: ResponseSpec(
                 "The token is not the server's, or the form is out of date.", media_types=(HTML,)
             ),
         },
@@ -55,7 +55,11 @@ def sign_in() -> AnyResponse:
 
 @blueprint.post("/logout")
 @describes(
-    Operation(tag="pages", bodies={_FORM: {"type": "object"}}, answers={303: Answer("Signed out.")})
+    Operation(
+        tag="pages",
+        bodies={_FORM: {"type": "object"}},
+        responses={303: ResponseSpec("Signed out.")},
+    )
 )
 def sign_out() -> AnyResponse:
     """Sign out of this browser."""

@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 
 from faces_jobs.readiness import SENTENCES
 from faces_jobs.results.figures import Figures, read_figures
-from faces_jobs_web.operations import Answer, Operation, describes
+from faces_jobs_web.operations import Operation, ResponseSpec, describes
 from faces_jobs_web.request_ids import seconds_since_begin
 from faces_jobs_web.services import Services, current_services
 
@@ -54,7 +54,7 @@ COUNTED_BY_SWEEP = {
 @describes(
     Operation(
         tag="server",
-        answers={200: Answer("Prometheus' text format.", media_types=("text/plain",))},
+        responses={200: ResponseSpec("Prometheus' text format.", media_types=("text/plain",))},
     )
 )
 def show() -> Response:

@@ -19,7 +19,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from werkzeug.routing import Rule
 
 from faces_jobs_web.errors import Problem
-from faces_jobs_web.operations import JSON, PROBLEM, Answer, Operation, operation_of
+from faces_jobs_web.operations import JSON, PROBLEM, Operation, ResponseSpec, operation_of
 
 REFERENCE = "#/components/schemas/{model}"
 TAGS = {
@@ -49,7 +49,7 @@ PROBLEM_REASONS = {
 }
 _ETAG = {"ETag": "Changes when the answer does."}
 _IF_NONE_MATCH = {"If-None-Match": "The ETag of the last answer: one that is the same is a 304."}
-_UNCHANGED = Answer("Nothing changed since the ETag in If-None-Match.")
+_UNCHANGED = ResponseSpec("Nothing changed since the ETag in If-None-Match.")
 Modes = Mapping[Any, dict[str, Any]]
 """(model, mode) to the reference that stands for it."""
 
@@ -123,13 +123,13 @@ def openapi_document(app: Flask, *, with_token: bool) -> dict[str, Any]:
 
 def _with_conditions(method: str, operation: Operation) -> Operation:
     """The operation with what every GET of a document has: an ETag, and 304 to who knows it."""
-    answer = operation.answers.get(200)
-    if method != "GET" or answer is None or answer.document is None:
+    ok = operation.responses.get(200)
+    if method != "GET" or ok is None or ok.document is None:
         return operation
-    tagged = replace(answer, headers={**_ETAG, **answer.headers})
+    tagged = replace(ok, headers={**_ETAG, **ok.headers})
     return replace(
         operation,
-        answers={200: tagged, 304: _UNCHANGED} | {**operation.answers, 200: tagged},
+        responses={200: tagged, 304: _UNCHANGED} | {**operation.responses, 200: tagged},
         request_headers={**_IF_NONE_MATCH, **operation.request_headers},
     )
 
@@ -146,9 +146,9 @@ class _Schemas:
                 self._add(body, "validation")
         if operation.query is not None:
             self._add(operation.query, "validation")
-        for answer in operation.answers.values():
-            if answer.document is not None:
-                self._add(answer.document, "serialization")
+        for response in operation.responses.values():
+            if response.document is not None:
+                self._add(response.document, "serialization")
 
     def generate(self) -> tuple[Modes, dict[str, Any]]:
         self._add(Problem, "serialization")
@@ -211,7 +211,7 @@ def _request_body(operation: Operation, references: Modes) -> dict[str, Any]:
 
 def _responses(operation: Operation, references: Modes) -> dict[str, Any]:
     responses = {
-        str(status): _response(answer, references) for status, answer in operation.answers.items()
+        str(status): _response(spec, references) for status, spec in operation.responses.items()
     }
     if operation.tag == "pages":
         return responses
@@ -221,16 +221,16 @@ def _responses(operation: Operation, references: Modes) -> dict[str, Any]:
     return responses
 
 
-def _response(answer: Answer, references: Modes) -> dict[str, Any]:
-    response: dict[str, Any] = {"description": answer.description}
-    if answer.headers:
+def _response(spec: ResponseSpec, references: Modes) -> dict[str, Any]:
+    response: dict[str, Any] = {"description": spec.description}
+    if spec.headers:
         response["headers"] = {
             name: {"description": text, "schema": {"type": "string"}}
-            for name, text in answer.headers.items()
+            for name, text in spec.headers.items()
         }
-    if answer.document is not None:
-        schema = references[answer.document, "serialization"]
+    if spec.document is not None:
+        schema = references[spec.document, "serialization"]
         response["content"] = {JSON: {"schema": schema}}
-    elif answer.media_types:
-        response["content"] = {media_type: {} for media_type in answer.media_types}
+    elif spec.media_types:
+        response["content"] = {media_type: {} for media_type in spec.media_types}
     return response

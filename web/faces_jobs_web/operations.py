@@ -18,7 +18,7 @@ PROBLEM = "application/problem+json"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ResponseSpec:
     """One kind of answer: a document, or bytes of these media types, or nothing."""
 
     description: str
@@ -32,7 +32,7 @@ class Operation:
     """What one view takes and gives. Summary and description are the view's docstring."""
 
     tag: str
-    answers: Mapping[int, Answer]
+    responses: Mapping[int, ResponseSpec]
     query: type[BaseModel] | None = None
     bodies: Mapping[str, type[BaseModel] | Schema] = field(default_factory=dict)
     request_headers: Mapping[str, str] = field(default_factory=dict)  # name to description
@@ -65,6 +65,6 @@ def is_public(view: Callable[..., Any]) -> bool:
     return operation is not None and operation.public
 
 
-def page(description: str, *, status: int = 200) -> dict[int, Answer]:
+def page(description: str, *, status: int = 200) -> dict[int, ResponseSpec]:
     """The answers of a view that shows a page."""
-    return {status: Answer(description, media_types=(HTML,))}
+    return {status: ResponseSpec(description, media_types=(HTML,))}

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from faces_jobs.jobs.documents import Document
 from faces_jobs_web.answers import document_response
-from faces_jobs_web.operations import Answer, Operation, describes
+from faces_jobs_web.operations import Operation, ResponseSpec, describes
 from faces_jobs_web.services import current_services
 
 blueprint = Blueprint("roots", __name__, url_prefix="/api/v1/roots")
@@ -20,7 +20,7 @@ class RootList(Document):
 
 
 @blueprint.get("")
-@describes(Operation(tag="server", answers={200: Answer("The roots.", RootList)}))
+@describes(Operation(tag="server", responses={200: ResponseSpec("The roots.", RootList)}))
 def index() -> Response:
     """List the server's roots: folders that can be submitted without an upload."""
     return document_response(RootList(roots=sorted(current_services().settings.roots)))

@@ -15,7 +15,7 @@ from faces_jobs.submit import Submitted
 from faces_jobs_web.errors import problem_of, retry_after
 from faces_jobs_web.guard import FORM_FIELD, check_form_token
 from faces_jobs_web.jobs import upload_schema
-from faces_jobs_web.operations import HTML, Answer, Operation, describes, page
+from faces_jobs_web.operations import HTML, Operation, ResponseSpec, describes, page
 from faces_jobs_web.services import Services, current_services
 from faces_jobs_web.submission import check_may_submit, submit_named_folder, submit_upload
 from faces_jobs_web.uploads import Upload, receive_upload
@@ -86,7 +86,7 @@ class ChoiceField:
 
 
 @blueprint.get("/")
-@describes(Operation(tag="pages", answers=page("The form and the newest jobs.")))
+@describes(Operation(tag="pages", responses=page("The form and the newest jobs.")))
 def show() -> str:
     """Show the form to submit files, and the newest jobs."""
     return _render(current_services(), {})
@@ -97,9 +97,9 @@ def show() -> str:
     Operation(
         tag="pages",
         bodies={"multipart/form-data": upload_schema()},
-        answers={
-            303: Answer("Submitted: on to the job's page."),
-            422: Answer("The form again, with what is wrong.", media_types=(HTML,)),
+        responses={
+            303: ResponseSpec("Submitted: on to the job's page."),
+            422: ResponseSpec("The form again, with what is wrong.", media_types=(HTML,)),
         },
     )
 )

@@ -7,7 +7,7 @@ from flask import Blueprint, Response, request
 from faces_jobs.jobs.documents import TrackPage
 from faces_jobs.results import list_tracks
 from faces_jobs_web.answers import document_response
-from faces_jobs_web.operations import Answer, Operation, describes
+from faces_jobs_web.operations import Operation, ResponseSpec, describes
 from faces_jobs_web.queries import TrackFilters, read_filters, track_query
 from faces_jobs_web.services import current_services
 
@@ -19,7 +19,7 @@ blueprint = Blueprint("tracks", __name__, url_prefix="/api/v1")
     Operation(
         tag="results",
         query=TrackFilters,
-        answers={200: Answer("Tracks in the order of items and numbers.", TrackPage)},
+        responses={200: ResponseSpec("Tracks in the order of items and numbers.", TrackPage)},
         problems=(404, 422),
     )
 )
