@@ -29,7 +29,7 @@ PREFIX = "faces_jobs"
 # Polls take milliseconds, uploads of films minutes.
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
 # What processes count: name in the table of measures -> label and explanation.
-COUNTED = {
+PROCESS_COUNTERS = {
     "frames": ("", "Frames that workers have read."),
     "faces": ("", "Faces that workers have found, those of repeated attempts too."),
     "stage_seconds": ("stage", "Seconds that workers spent in each stage of the pipeline."),
@@ -163,7 +163,7 @@ def _room(services: Services) -> Iterator[Metric]:
 def _figures(figures: Figures) -> Iterator[Metric]:
     for name, (label, text) in COUNTED_BY_SWEEP.items():
         yield _gauge(name, text, label, figures.of(name))
-    for name, (label, text) in COUNTED.items():
+    for name, (label, text) in PROCESS_COUNTERS.items():
         counter = CounterMetricFamily(f"{PREFIX}_{name}", text, labels=[label] if label else [])
         found = figures.of(name) or ({} if label else {"": 0.0})
         for value, count in found.items():
