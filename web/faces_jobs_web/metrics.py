@@ -41,7 +41,7 @@ PROCESS_COUNTERS = {
     "mended": ("what", "What the reconciler put right between rows, broker and storage."),
 }
 # What the sweep counts in the rows once a minute: likewise. Open states are asked for anew.
-COUNTED_BY_SWEEP = {
+SWEEP_GAUGES = {
     "jobs": ("state", "Jobs by state; those that have ended as of the last minute."),
     "items": ("state", "Items by state; those that have ended as of the last minute."),
     "segments": ("state", "Segments by state; those that have ended as of the last minute."),
@@ -161,7 +161,7 @@ def _room(services: Services) -> Iterator[Metric]:
 
 
 def _figures(figures: Figures) -> Iterator[Metric]:
-    for name, (label, text) in COUNTED_BY_SWEEP.items():
+    for name, (label, text) in SWEEP_GAUGES.items():
         yield _gauge(name, text, label, figures.of(name))
     for name, (label, text) in PROCESS_COUNTERS.items():
         counter = CounterMetricFamily(f"{PREFIX}_{name}", text, labels=[label] if label else [])
