@@ -39,8 +39,8 @@ ITEMS_A_PAGE = 25
 TRACKS_A_PAGE = 24
 FACES_A_PAGE = 25
 FILES_A_PAGE = 100
-SHOWN_VIDEOS = 8
-SHOWN_IMAGES = 24
+MAX_SHOWN_VIDEOS = 8
+MAX_SHOWN_IMAGES = 24
 COPY_KINDS = ("annotated_video", "annotated_image")
 EXPORT_KINDS = ("faces_csv", "faces_jsonl", "faces_parquet", "tracks_csv")
 
@@ -72,8 +72,8 @@ def show(job_id: str) -> str:
     def artifacts(kind: str, limit: int) -> ArtifactPage:
         return list_artifacts(database, job_id, item_id=None, kind=kind, cursor=None, limit=limit)
 
-    videos = artifacts("annotated_video", SHOWN_VIDEOS)
-    images = artifacts("annotated_image", SHOWN_IMAGES)
+    videos = artifacts("annotated_video", MAX_SHOWN_VIDEOS)
+    images = artifacts("annotated_image", MAX_SHOWN_IMAGES)
     track_filters = read_filters(TrackFilters, MultiDict({"limit": str(TRACKS_A_PAGE)}))
     return render_template(
         "job.html",

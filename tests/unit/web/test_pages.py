@@ -226,7 +226,7 @@ def test_a_link_to_a_moment_leads_to_where_it_is_shown(client: WebClient, done: 
 
 
 def test_every_file_of_a_large_job_is_shown_by_its_links(client: WebClient, held: Services) -> None:
-    names = [f"{number:02}.png" for number in range(job_pages.SHOWN_IMAGES + 4)]
+    names = [f"{number:02}.png" for number in range(job_pages.MAX_SHOWN_IMAGES + 4)]
     uploads = {"files": [upload(name) for name in names]}
     job_id = client.post("/api/v1/jobs", data=uploads).json["id"]
     worked.finish(held.database, held.storage, job_id)
@@ -246,7 +246,7 @@ def test_every_file_of_a_large_job_is_shown_by_its_links(client: WebClient, held
 
 def test_a_job_of_many_files_tells_that_it_shows_some(client: WebClient, held: Services) -> None:
     said = "Only the first of them are shown here."
-    for count in (job_pages.SHOWN_IMAGES + 1, 1):
+    for count in (job_pages.MAX_SHOWN_IMAGES + 1, 1):
         files = [upload(f"{number:02}.png") for number in range(count)]
         job_id = client.post("/api/v1/jobs", data={"files": files}).json["id"]
         worked.finish(held.database, held.storage, job_id)
