@@ -44,7 +44,18 @@ def install_rendering(app: Flask) -> None:
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
     words = (kind_name, status_name, damage_text)
-    for filter_ in (clock, size, day, share, span, left, count, short_id, coded, *words):
+    for filter_ in (
+        timecode,
+        file_size,
+        utc_time,
+        percent,
+        duration,
+        time_left,
+        count,
+        short_id,
+        inline_code,
+        *words,
+    ):
         app.add_template_filter(filter_)
     app.context_processor(_on_every_page)
 
@@ -61,13 +72,13 @@ def _on_every_page() -> dict[str, Any]:
     }
 
 
-def coded(text: str) -> Markup:
+def inline_code(text: str) -> Markup:
     """A text with what stands between backticks as code, and everything else as it is."""
     escaped = str(escape(text))
     return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", escaped))  # noqa: S704 (escaped above)
 
 
-def clock(milliseconds: float, digits: int = 1) -> str:
+def timecode(milliseconds: float, digits: int = 1) -> str:
     """A time within an item: `0:03.2`, `1:02:03.4`."""
     unit = 10**digits
     seconds, rest = divmod(round(milliseconds * unit / 1000), unit)
@@ -77,7 +88,7 @@ def clock(milliseconds: float, digits: int = 1) -> str:
     return f"{head}:{second:02}.{rest:0{digits}}"
 
 
-def span(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """How long something takes, in the unit that people would use."""
     if seconds < 1:
         return "less than a second"
@@ -88,12 +99,12 @@ def span(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
-def left(seconds: float) -> str:
+def time_left(seconds: float) -> str:
     """How long something will still take, as far as is known."""
-    return "nearly done" if seconds < 1 else f"about {span(seconds)} left"
+    return "nearly done" if seconds < 1 else f"about {duration(seconds)} left"
 
 
-def size(number: float) -> str:
+def file_size(number: float) -> str:
     """Bytes in decimal units, as file managers and browsers tell them."""
     for unit in ("B", "kB", "MB", "GB"):
         if number < 999.5:  # above, it would be shown as 1000
@@ -103,12 +114,12 @@ def size(number: float) -> str:
     return f"{number:.1f} TB"
 
 
-def day(moment: datetime) -> str:
+def utc_time(moment: datetime) -> str:
     """A moment in UTC; the page's script shows it in the reader's own time zone."""
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def share(fraction: float) -> str:
+def percent(fraction: float) -> str:
     """A fraction in percent."""
     return f"{fraction * 100:.0f}{THIN_SPACE}%"
 
