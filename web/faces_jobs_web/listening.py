@@ -12,28 +12,30 @@ from faces_jobs.settings import Settings
 
 BACKLOG = 2048  # connections that wait to be taken: gunicorn's own number
 # A server that was killed leaves a process that holds the address until it sees that it is alone.
-LET_GO_SECONDS = 5.0
-_LOOK_SECONDS = 0.2
+ADDRESS_TIMEOUT_SECONDS = 5.0
+_RETRY_SECONDS = 0.2
 
 
-def listen(settings: Settings, *, patience_seconds: float = LET_GO_SECONDS) -> socket.socket:
+def listen(
+    settings: Settings, *, timeout_seconds: float = ADDRESS_TIMEOUT_SECONDS
+) -> socket.socket:
     """A socket that listens at the settings' host and port.
 
     Args:
         settings: port 0 lets the system choose one.
-        patience_seconds: how long to wait for an address that is taken.
+        timeout_seconds: how long to wait for an address that is taken.
 
     Raises:
         AddressError: it is taken, not this machine's, or not allowed; says what to do.
     """
-    deadline = time.monotonic() + patience_seconds
+    deadline = time.monotonic() + timeout_seconds
     while True:
         try:
             return _listen(settings)
         except OSError as error:
             if error.errno != errno.EADDRINUSE or time.monotonic() >= deadline:
                 raise AddressError(_reason(error, settings)) from error
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_RETRY_SECONDS)
 
 
 def check_address(settings: Settings) -> None:
@@ -42,7 +44,7 @@ def check_address(settings: Settings) -> None:
     Raises:
         AddressError: as `listen`, at once.
     """
-    listen(settings, patience_seconds=0.0).close()
+    listen(settings, timeout_seconds=0.0).close()
 
 
 def _listen(settings: Settings) -> socket.socket:

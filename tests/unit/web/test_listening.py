@@ -60,7 +60,7 @@ def test_an_address_that_is_let_go_is_waited_for(tmp_path: Path) -> None:
         port = other.getsockname()[1]
         leaving = threading.Timer(0.5, other.close)
         leaving.start()
-        with listen(at(tmp_path, "127.0.0.1", port), patience_seconds=PATIENCE_SECONDS) as listener:
+        with listen(at(tmp_path, "127.0.0.1", port), timeout_seconds=PATIENCE_SECONDS) as listener:
             assert listener.getsockname()[1] == port
         leaving.join()
 
