@@ -59,7 +59,7 @@ def create_app(*, settings: Settings, database: Database, storage: Storage, queu
         storage=storage,
         queue=queue,
         access=open_access(settings.access_token, settings.data_folder),
-        watcher=Watcher(partial(get_jobs, database), places=settings.web_waiters),
+        watcher=Watcher(partial(get_jobs, database), max_waiters=settings.web_waiters),
         readiness=Readiness(settings=settings, database=database, storage=storage, queue=queue),
     )
     install_request_ids(app)

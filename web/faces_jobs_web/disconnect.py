@@ -18,7 +18,7 @@ def disconnect_check(environ: Mapping[str, Any]) -> Callable[[], bool]:
     if not isinstance(connection, socket.socket):
         return lambda: False
 
-    def has_left() -> bool:
+    def has_disconnected() -> bool:
         try:
             return not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -26,4 +26,4 @@ def disconnect_check(environ: Mapping[str, Any]) -> Callable[[], bool]:
         except OSError:
             return True
 
-    return has_left
+    return has_disconnected

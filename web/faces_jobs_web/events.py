@@ -53,25 +53,29 @@ def index(job_id: str) -> Response:
     known = request.headers.get(LAST_EVENT)
     if job.status.ended and known == job_version(job):
         return Response(status=204)
-    services.watcher.take_place()
-    has_left = disconnect_check(request.environ)
-    response = Response(_stream(services.watcher, job, known, has_left), content_type=EVENT_STREAM)
+    services.watcher.acquire_slot()
+    has_disconnected = disconnect_check(request.environ)
+    response = Response(
+        _stream(services.watcher, job, known, has_disconnected), content_type=EVENT_STREAM
+    )
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"  # nginx would keep events back
-    response.call_on_close(services.watcher.leave)
+    response.call_on_close(services.watcher.release_slot)
     return response
 
 
 def _stream(
-    watcher: Watcher, job: JobDocument, known: str | None, has_left: Callable[[], bool]
+    watcher: Watcher, job: JobDocument, known: str | None, has_disconnected: Callable[[], bool]
 ) -> Iterator[str]:
     yield f"retry: {RETRY_MS}\n\n"
     version = job_version(job)
     if version != known:
         yield _event("end" if job.status.ended else "state", job, version)
     try:
-        while not job.status.ended and not watcher.stopping():
-            fresh = watcher.next(job.id, version, seconds=HEARTBEAT_SECONDS, has_left=has_left)
+        while not job.status.ended and not watcher.is_stopping():
+            fresh = watcher.wait_for_change(
+                job.id, version, seconds=HEARTBEAT_SECONDS, has_disconnected=has_disconnected
+            )
             if fresh is None:
                 yield ": still here\n\n"
                 continue

@@ -153,12 +153,17 @@ def show(job_id: str) -> Response:
     job = get_job(services.database, job_id)
     version = job_version(job)
     if wait and request.if_none_match.contains_weak(version):
-        services.watcher.take_place()
+        services.watcher.acquire_slot()
         try:
-            has_left = disconnect_check(request.environ)
-            job = services.watcher.next(job_id, version, seconds=wait, has_left=has_left) or job
+            has_disconnected = disconnect_check(request.environ)
+            job = (
+                services.watcher.wait_for_change(
+                    job_id, version, seconds=wait, has_disconnected=has_disconnected
+                )
+                or job
+            )
         finally:
-            services.watcher.leave()
+            services.watcher.release_slot()
     response = document_response(job)
     response.set_etag(job_version(job), weak=True)
     response.make_conditional(request)

@@ -124,7 +124,7 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
         worker.head_seconds = self._settings.web_silence_seconds
         # On TERM whoever waits is answered at once: it would hold up the end for as long as it may.
         services: Services = worker.wsgi.extensions[EXTENSION]
-        services.watcher.stopping = lambda: not worker.alive
+        services.watcher.is_stopping = lambda: not worker.alive
         # What is loaded by now stays: to look through all of it for garbage, as Python does after
         # some pages of a thousand faces, holds up every request for a tenth of a second.
         gc.collect()
