@@ -1,4 +1,4 @@
-"""Whether a client still listens, as far as its connection tells."""
+"""Detects whether the client of the current request has disconnected."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ _SOCKET = "gunicorn.socket"
 
 
 def disconnect_check(environ: Mapping[str, Any]) -> Callable[[], bool]:
-    """Tells of this request's client, each time it is asked, whether it sends nothing any more.
+    """Return a function that reports whether the request's client has closed its connection.
 
-    It may still read: only what is written to it shows that. So this is a reason to write.
+    It also returns True for a client that closed only its sending side and still reads; only a
+    write can tell the two apart. So treat True as a reason to write, not to give up.
     """
     connection = environ.get(_SOCKET)
     if not isinstance(connection, socket.socket):

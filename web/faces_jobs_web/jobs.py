@@ -30,11 +30,14 @@ from faces_jobs_web.uploads import FILES_FIELD, receive_upload
 blueprint = Blueprint("jobs", __name__, url_prefix="/api/v1/jobs")
 
 REPLAY_HEADER = "Idempotent-Replay"
-_HEADERS = {"Location": "Where the job is.", REPLAY_HEADER: "`true` when the job was there before."}
+_HEADERS = {
+    "Location": "URL of the job.",
+    REPLAY_HEADER: "`true` if the key was used before and the first job is returned.",
+}
 
 
 def upload_schema() -> dict[str, object]:
-    """The multipart body: files, and options as fields."""
+    """Return the JSON schema of a multipart submission: files, and options as form fields."""
     options = OptionsInput.model_json_schema()["properties"]
     return {
         "type": "object",
@@ -43,7 +46,7 @@ def upload_schema() -> dict[str, object]:
             FILES_FIELD: {
                 "type": "array",
                 "items": {"type": "string", "contentMediaType": "application/octet-stream"},
-                "description": "One or many. File names may hold folders: `holiday/a.jpg`.",
+                "description": "One or more files. Names may contain folders: `holiday/a.jpg`.",
             },
             **options,
         },
@@ -56,25 +59,26 @@ def upload_schema() -> dict[str, object]:
         tag="jobs",
         bodies={"multipart/form-data": upload_schema(), JSON: FolderSubmission},
         request_headers={
-            KEY_HEADER: "1 to 255 printable characters. The same submission sent again with the "
-            "same key returns the first job; another submission with it is refused.",
-            OWNER_HEADER: "Whose job it is, up to 128 characters, in UTF-8. Owners take turns. "
-            "Without it the job belongs to the one owner that all share who do not say.",
+            KEY_HEADER: "1 to 255 printable characters. Repeating a submission with the same key "
+            "returns the first job; a different submission with that key is refused.",
+            OWNER_HEADER: "Owner of the job, up to 128 characters, in UTF-8. Owners take turns. "
+            "Jobs without this header share one owner.",
         },
         responses={
             201: ResponseSpec("The job.", JobDocument, headers=_HEADERS),
             200: ResponseSpec(
-                "The job that this key stood for before.", JobDocument, headers=_HEADERS
+                "The job that was created with this key before.", JobDocument, headers=_HEADERS
             ),
         },
         problems=(403, 409, 413, 415, 422, 429, 507),
     )
 )
 def create() -> Response:
-    """Submit files, or a folder of the server.
+    """Submit files, or a folder on the server.
 
-    Files are recognised by content, not by name. A file that can't be processed becomes that
-    item's error, as long as another one can. JSON names a folder below one of the server's roots.
+    Files are recognised by content, not by name. A file that can't be processed becomes the error
+    of its item, as long as at least one other file can. A JSON body names a folder below one of
+    the server's roots.
     """
     services = current_services()
     key = header_text(KEY_HEADER)
@@ -130,23 +134,24 @@ def index() -> Response:
         tag="jobs",
         query=WaitFilters,
         request_headers={
-            "If-None-Match": "The ETag of the last answer: an answer that has not "
-            "changed is a short 304, at once or, with `wait`, when the time is over."
+            "If-None-Match": "The ETag of the last response. If nothing has changed the response "
+            "is a 304: at once or, with `wait`, when the time is over."
         },
         responses={
             200: ResponseSpec(
                 "The job.", JobDocument, headers={"ETag": "Changes when the job does."}
             ),
-            304: ResponseSpec("Nothing changed since the ETag in If-None-Match."),
+            304: ResponseSpec("Nothing has changed since the ETag in If-None-Match."),
         },
         problems=(404, 422),
     )
 )
 def show(job_id: str) -> Response:
-    """Show a job: state, progress, and the time it will still take.
+    """Show a job: state, progress, and estimated time left.
 
-    Made to be polled: send the last answer's ETag in If-None-Match. With `wait` the answer comes
-    when something changed. The ETag stands still when only the rate and the time left move.
+    Suited to polling: send the last response's ETag in If-None-Match. With `wait` the response
+    comes as soon as something has changed (a long poll). The ETag does not change when only the
+    rate and the time left do.
     """
     services = current_services()
     wait = read_filters(WaitFilters, request.args).wait
@@ -175,17 +180,17 @@ def show(job_id: str) -> Response:
     Operation(
         tag="jobs",
         responses={
-            204: ResponseSpec("The job and all its files are gone: a look has shown it."),
+            204: ResponseSpec("The job and all its files were deleted, which was verified."),
             202: ResponseSpec(
-                "The job is gone. What is left of its files (a worker has not let go yet, or one "
-                "can't be removed) is tried again; `GET /api/v1/audit` tells."
+                "The job was deleted, but some files remain (a worker still uses them, or they "
+                "can't be removed). Removal is retried; `GET /api/v1/audit` shows the outcome."
             ),
         },
         problems=(403, 404),
     )
 )
 def delete(job_id: str) -> Response:
-    """Delete a job with its results and files. A running job is cancelled first."""
+    """Delete a job with its uploads and results. A running job is cancelled first."""
     services = current_services()
-    gone = delete_job(job_id, database=services.database, storage=services.storage)
-    return Response(status=204 if gone else 202)
+    complete = delete_job(job_id, database=services.database, storage=services.storage)
+    return Response(status=204 if complete else 202)
