@@ -59,4 +59,4 @@ def problems(code: str) -> str:
 
 
 def _document() -> dict[str, Any]:
-    return openapi_document(current_app, with_token=not current_services().access.open)
+    return openapi_document(current_app, with_token=not current_services().access.is_open)

@@ -22,7 +22,7 @@ def show() -> AnyResponse:
     target = safe_target(request.args.get("next"))
     if _came_from_elsewhere():
         return make_response(render_template("arrived.html", target=target))
-    if current_services().access.open or is_signed_in():
+    if current_services().access.is_open or is_signed_in():
         return redirect(target, 303)
     return make_response(render_template("login.html", target=target, wrong=False))
 

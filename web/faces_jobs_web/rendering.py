@@ -64,7 +64,7 @@ def _on_every_page() -> dict[str, Any]:
     return {
         "form_token": form_token,
         "form_field": FORM_FIELD,
-        "with_login": not current_services().access.open,
+        "with_login": not current_services().access.is_open,
         "heads": HEADS,
         "answers": ANSWERS,
         "unsure": UNSURE,

@@ -12,7 +12,7 @@ from faces_jobs.errors import FacesJobsError, OptionsError, SubmissionError
 from faces_jobs.jobs.spec import ADAPTIVE, DETECT_EVERY, JobSpec
 from faces_jobs.results import list_jobs
 from faces_jobs.submit import Submitted
-from faces_jobs_web.errors import problem_of, retry_after
+from faces_jobs_web.errors import problem_of, retry_after_header
 from faces_jobs_web.guard import FORM_FIELD, check_form_token
 from faces_jobs_web.jobs import upload_schema
 from faces_jobs_web.operations import HTML, Operation, ResponseSpec, describes, page
@@ -125,7 +125,7 @@ def submit() -> AnyResponse:
         beside = wrong and wrong.keys() <= _TOLD_BESIDE
         message = TOLD_BESIDE if beside else problem.detail
         form = _render(services, fields, message=message, wrong=wrong)
-        return Response(form, problem.status, retry_after(problem.status))
+        return Response(form, problem.status, retry_after_header(problem.status))
     return redirect(url_for("job_pages.show", job_id=submitted.job_id), 303)
 
 
