@@ -1,4 +1,4 @@
-"""/api/v1/audit: what was deleted, and whether it was seen to be gone."""
+"""/api/v1/audit: the log of deletions, and whether each was verified."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ blueprint = Blueprint("audit", __name__, url_prefix="/api/v1")
     )
 )
 def index() -> Response:
-    """List what was deleted: when, why, by whom, how much, and whether it was seen to be gone."""
+    """List deletions: when, why, by whom, how much, and when each was verified."""
     filters = read_filters(AuditFilters, request.args)
     return document_response(
         list_audit(

@@ -1,4 +1,4 @@
-"""/api/v1/jobs/<job>/deliveries: the webhooks of a job and what came of each attempt."""
+"""/api/v1/jobs/<job>/deliveries: the webhooks of a job, with the result of each attempt."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ blueprint = Blueprint("deliveries", __name__, url_prefix="/api/v1")
     )
 )
 def index(job_id: str) -> Response:
-    """List a job's webhooks: one for each time that the job ended."""
+    """List a job's webhooks: one for each time the job ended."""
     filters = read_filters(PageFilters, request.args)
     return document_response(
         list_deliveries(

@@ -1,4 +1,4 @@
-"""/api/v1/faces and /api/v1/jobs/<job>/faces: every face in every frame."""
+"""/api/v1/faces and /api/v1/jobs/<job>/faces: the faces in each frame."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from faces_jobs_web.services import current_services
 
 blueprint = Blueprint("faces", __name__, url_prefix="/api/v1")
 
-_RESPONSES = {200: ResponseSpec("Faces in the order of items, frames and positions.", FacePage)}
+_RESPONSES = {200: ResponseSpec("Faces, ordered by item, frame and position.", FacePage)}
 
 
 @blueprint.get("/faces")
@@ -21,7 +21,8 @@ _RESPONSES = {200: ResponseSpec("Faces in the order of items, frames and positio
 def across_jobs() -> Response:
     """List the faces of all jobs.
 
-    A parameter that takes several labels is repeated or comma separated. All filters are to hold.
+    Several labels are given as a repeated parameter or separated by commas. A face must match all
+    filters.
     """
     filters = read_filters(FaceFilters, request.args)
     return document_response(list_faces(current_services().database, face_query(filters, None)))
@@ -32,7 +33,8 @@ def across_jobs() -> Response:
 def of_job(job_id: str) -> Response:
     """List a job's faces.
 
-    A parameter that takes several labels is repeated or comma separated. All filters are to hold.
+    Several labels are given as a repeated parameter or separated by commas. A face must match all
+    filters.
     """
     filters = read_filters(FaceFilters, request.args)
     return document_response(list_faces(current_services().database, face_query(filters, job_id)))

@@ -1,4 +1,4 @@
-"""/api/v1/jobs/<job>/items: the files of a job, each with its state and error."""
+"""/api/v1/jobs/<job>/items: the files of a job with their states and errors."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ blueprint = Blueprint("items", __name__, url_prefix="/api/v1")
     Operation(
         tag="results",
         query=ItemFilters,
-        responses={200: ResponseSpec("Items in their order.", ItemPage)},
+        responses={200: ResponseSpec("Items in order of submission.", ItemPage)},
         problems=(404, 422),
     )
 )
 def index(job_id: str) -> Response:
-    """List a job's items: one for each file."""
+    """List a job's items, one per file."""
     filters = read_filters(ItemFilters, request.args)
     return document_response(
         list_items(

@@ -1,4 +1,4 @@
-"""The pages of jobs: the list, one job as it runs and when it ended, its tracks, faces, files."""
+"""The HTML pages about jobs: the list of jobs, a job, and its items, tracks, faces and files."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from faces_jobs_web.queries import (
     without_blanks,
 )
 from faces_jobs_web.services import current_services
-from faces_jobs_web.shown_filters import Chip, chips_of, faces_shown, next_url
+from faces_jobs_web.shown_filters import Chip, faces_context, filter_chips, next_page_url
 
 blueprint = Blueprint("job_pages", __name__, url_prefix="/jobs")
 
-JOBS_A_PAGE = 50
-ITEMS_A_PAGE = 25
-TRACKS_A_PAGE = 24
-FACES_A_PAGE = 25
-FILES_A_PAGE = 100
+JOBS_PER_PAGE = 50
+ITEMS_PER_PAGE = 25
+TRACKS_PER_PAGE = 24
+FACES_PER_PAGE = 25
+FILES_PER_PAGE = 100
 MAX_SHOWN_VIDEOS = 8
 MAX_SHOWN_IMAGES = 24
 COPY_KINDS = ("annotated_video", "annotated_image")
@@ -49,7 +49,7 @@ EXPORT_KINDS = ("faces_csv", "faces_jsonl", "faces_parquet", "tracks_csv")
 @describes(Operation(tag="pages", responses=page("The list of jobs.")))
 def index() -> str:
     """Show all jobs, newest first."""
-    filters = read_filters(JobFilters, _arguments(JOBS_A_PAGE))
+    filters = read_filters(JobFilters, _with_limit(JOBS_PER_PAGE))
     jobs = list_jobs(
         current_services().database,
         status=filters.status,
@@ -65,7 +65,7 @@ def index() -> str:
 @blueprint.get("/<job_id>")
 @describes(Operation(tag="pages", responses=page("One job.")))
 def show(job_id: str) -> str:
-    """Show a job: its progress while it runs, its results when it ended."""
+    """Show a job: its progress while it runs, its results when it has ended."""
     database = current_services().database
     job = get_job(database, job_id)
 
@@ -74,27 +74,27 @@ def show(job_id: str) -> str:
 
     videos = artifacts("annotated_video", MAX_SHOWN_VIDEOS)
     images = artifacts("annotated_image", MAX_SHOWN_IMAGES)
-    track_filters = read_filters(TrackFilters, MultiDict({"limit": str(TRACKS_A_PAGE)}))
+    track_filters = read_filters(TrackFilters, MultiDict({"limit": str(TRACKS_PER_PAGE)}))
     return render_template(
         "job.html",
         job=job,
-        items=list_items(database, job_id, cursor=None, limit=ITEMS_A_PAGE),
+        items=list_items(database, job_id, cursor=None, limit=ITEMS_PER_PAGE),
         videos=videos.artifacts,
         images=images.artifacts,
         more_copies=bool(videos.next_cursor or images.next_cursor),
-        exports=[one for kind in EXPORT_KINDS for one in artifacts(kind, 1).artifacts],
+        exports=[export for kind in EXPORT_KINDS for export in artifacts(kind, 1).artifacts],
         tracks=list_tracks(database, track_query(track_filters, job_id)),
-        **faces_shown(database, job, MultiDict({"limit": str(FACES_A_PAGE)})),
+        **faces_context(database, job, MultiDict({"limit": str(FACES_PER_PAGE)})),
     )
 
 
 @blueprint.get("/<job_id>/live")
-@describes(Operation(tag="pages", responses=page("The part of a job's page that changes.")))
+@describes(Operation(tag="pages", responses=page("The progress part of a job's page.")))
 def live(job_id: str) -> AnyResponse:
-    """Show only the progress of a job, for the page's script to put in place."""
+    """Show only the progress of a job; the page's script replaces it in place."""
     database = current_services().database
     job = get_job(database, job_id)
-    items = list_items(database, job_id, cursor=None, limit=ITEMS_A_PAGE)
+    items = list_items(database, job_id, cursor=None, limit=ITEMS_PER_PAGE)
     response = Response(render_template("parts/live.html", job=job, items=items))
     response.add_etag()
     response.make_conditional(request)
@@ -106,7 +106,7 @@ def live(job_id: str) -> AnyResponse:
 def items(job_id: str) -> str:
     """Show the items of a job, page by page."""
     database = current_services().database
-    filters = read_filters(ItemFilters, _arguments(FILES_A_PAGE))
+    filters = read_filters(ItemFilters, _with_limit(FILES_PER_PAGE))
     found = list_items(
         database, job_id, status=filters.status, cursor=filters.cursor, limit=filters.limit
     )
@@ -122,14 +122,14 @@ def items(job_id: str) -> str:
 @blueprint.get("/<job_id>/items/<row:item_id>")
 @describes(Operation(tag="pages", responses=page("The annotated copy of one file.")))
 def item(job_id: str, item_id: int) -> str:
-    """Show the annotated copy of one item, a video at the moment that is asked for."""
+    """Show the annotated copy of one item; a video starts at the requested time."""
     database = current_services().database
     filters = read_filters(MomentFilters, without_blanks(request.args))
-    shown = get_item(database, job_id, item_id)
+    found = get_item(database, job_id, item_id)
     return render_template(
         "item.html",
         job=get_job(database, job_id),
-        item=shown,
+        item=found,
         at=filters.at,
         copies=[
             copy
@@ -146,7 +146,7 @@ def item(job_id: str, item_id: int) -> str:
 def tracks(job_id: str) -> str:
     """Show the tracks of a job, page by page."""
     database = current_services().database
-    filters = read_filters(TrackFilters, _arguments(TRACKS_A_PAGE))
+    filters = read_filters(TrackFilters, _with_limit(TRACKS_PER_PAGE))
     found = list_tracks(database, track_query(filters, job_id))
     return render_template(
         "tracks.html",
@@ -163,16 +163,16 @@ def faces(job_id: str) -> str:
     """Show the faces of a job in a table with filters, page by page."""
     database = current_services().database
     job = get_job(database, job_id)
-    shown = faces_shown(database, job, _arguments(FACES_A_PAGE))
-    return render_template("faces.html", job=job, **shown)
+    context = faces_context(database, job, _with_limit(FACES_PER_PAGE))
+    return render_template("faces.html", job=job, **context)
 
 
 @blueprint.get("/<job_id>/files")
-@describes(Operation(tag="pages", responses=page("The files made for a job.")))
+@describes(Operation(tag="pages", responses=page("The files created for a job.")))
 def files(job_id: str) -> str:
-    """Show the files made for a job, page by page."""
+    """Show the files created for a job, page by page."""
     database = current_services().database
-    filters = read_filters(ArtifactFilters, _arguments(FILES_A_PAGE))
+    filters = read_filters(ArtifactFilters, _with_limit(FILES_PER_PAGE))
     found = list_artifacts(
         database,
         job_id,
@@ -191,29 +191,38 @@ def files(job_id: str) -> str:
 
 
 @blueprint.post("/<job_id>/delete")
-@describes(Operation(tag="pages", bodies=FORM_BODY, responses={303: ResponseSpec("Deleted.")}))
+@describes(
+    Operation(
+        tag="pages",
+        bodies=FORM_BODY,
+        responses={303: ResponseSpec("Deleted: redirects to the list of jobs.")},
+    )
+)
 def delete(job_id: str) -> AnyResponse:
-    """Delete a job from its page."""
+    """Delete a job."""
     check_form_token(request.form.get(FORM_FIELD))
     services = current_services()
     delete_job(job_id, database=services.database, storage=services.storage, by="page")
     return redirect(url_for("job_pages.index"), 303)
 
 
-def _arguments(limit: int) -> MultiDict[str, str]:
+def _with_limit(limit: int) -> MultiDict[str, str]:
     arguments = without_blanks(request.args)
     arguments.setdefault("limit", str(limit))
     return arguments
 
 
 def _next_url(cursor: str | None) -> str | None:
-    return next_url(_here(), without_blanks(request.args).to_dict(flat=False), cursor)
+    return next_page_url(_current_url(), _parameters(), cursor)
 
 
 def _chips(job_id: str) -> list[Chip]:
-    asked = without_blanks(request.args).to_dict(flat=False)
-    return chips_of(current_services().database, job_id, _here(), asked)
+    return filter_chips(current_services().database, job_id, _current_url(), _parameters())
 
 
-def _here() -> str:
+def _parameters() -> dict[str, list[str]]:
+    return without_blanks(request.args).to_dict(flat=False)
+
+
+def _current_url() -> str:
     return url_for(str(request.endpoint), **(request.view_args or {}))

@@ -121,7 +121,7 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
         click.echo(f"Serving at http://{host}:{port}")
 
     def _on_worker(self, worker: Any) -> None:
-        worker.head_seconds = self._settings.web_silence_seconds
+        worker.head_timeout_seconds = self._settings.web_silence_seconds
         # On TERM whoever waits is answered at once: it would hold up the end for as long as it may.
         services: Services = worker.wsgi.extensions[EXTENSION]
         services.watcher.is_stopping = lambda: not worker.alive

@@ -99,7 +99,7 @@ def test_a_body_that_is_too_long_is_told_the_limit(client: WebClient) -> None:
     for path, sent in ((f"{JOBS}/{job_id}", {"json": long}), ("/login", {"data": long})):
         response = client.open(path, method="PATCH" if "json" in sent else "POST", **sent)
         assert response.status_code == 413
-        assert "longer than 1,048,576 bytes" in response.text
+        assert "more than 1,048,576 bytes" in response.text
 
 
 def test_a_job_has_its_owner(client: WebClient) -> None:

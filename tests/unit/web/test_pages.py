@@ -199,8 +199,8 @@ def test_next_pages_keep_all_filters(client: WebClient, done: str) -> None:
     ("query", "said"),
     [
         ("from_seconds=-1", "From, seconds: Input should be greater"),
-        ("gender=male&min_probability=2", "Probability from: Input should be less"),
-        ("min_score=x", "Lowest score: Input should be a valid number"),
+        ("gender=male&min_probability=2", "Minimum probability: Input should be less"),
+        ("min_score=x", "Minimum score: Input should be a valid number"),
     ],
 )
 def test_what_is_wrong_is_called_as_in_the_form(
