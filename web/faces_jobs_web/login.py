@@ -1,4 +1,4 @@
-"""/login and /logout: the access token in exchange for a cookie, for people with browsers."""
+"""/login and /logout: exchange the access token for a cookie, for browsers."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _BODY = {"type": "object", "properties": {"token": {"type": "string"}}}
 
 
 @blueprint.get("/login")
-@describes(Operation(tag="pages", responses=page("The form to sign in."), public=True))
+@describes(Operation(tag="pages", responses=page("The sign-in form."), public=True))
 def show() -> AnyResponse:
-    """Show the form to sign in."""
+    """Show the sign-in form."""
     target = safe_target(request.args.get("next"))
-    if _came_from_elsewhere():
+    if _is_cross_site_without_cookie():
         return make_response(render_template("arrived.html", target=target))
     if current_services().access.is_open or is_signed_in():
         return redirect(target, 303)
@@ -35,7 +35,7 @@ def show() -> AnyResponse:
         responses={
             303: ResponseSpec("Signed in."),
             403: ResponseSpec(
-                "The token is not the server's, or the form is out of date.", media_types=(HTML,)
+                "The access token is wrong, or the form is out of date.", media_types=(HTML,)
             ),
         },
         public=True,
@@ -62,23 +62,23 @@ def sign_in() -> AnyResponse:
     )
 )
 def sign_out() -> AnyResponse:
-    """Sign out of this browser."""
+    """Sign out."""
     check_form_token(request.form.get(FORM_FIELD))
     response = redirect(url_for("login.show"), 303)
     set_login(response, "")
     return response
 
 
-def _came_from_elsewhere() -> bool:
-    # A link on another site brings no cookie with it, also for those who are signed in. A page
-    # of ours that goes on by itself does.
+def _is_cross_site_without_cookie() -> bool:
+    # For a link on another site browsers don't send the SameSite=Strict login cookie, even if the
+    # user is signed in. They do send it when a page of ours then redirects to the target.
     cookie = request.cookies.get(LOGIN_COOKIE)
     return cookie is None and request.headers.get("Sec-Fetch-Site") == "cross-site"
 
 
 def safe_target(target: str | None) -> str:
-    """A path of this server to go to: anything else would let links lead people elsewhere."""
+    """Return the target if it is a path of this server, else "/" (prevents open redirects)."""
     if not target or not target.startswith("/") or target.startswith(("//", "/\\")):
         return "/"
-    # Browsers drop tabs and line breaks before they read an address.
+    # Browsers strip tabs and line breaks from URLs before they parse them.
     return target if target.isprintable() and "\\" not in target else "/"

@@ -327,7 +327,7 @@ def test_another_kind_of_body_is_refused(client: WebClient) -> None:
     assert_problem(response, 400, "bad-request")
     response = client.post(JOBS, data="{no", content_type="application/json")
     assert_problem(response, 400, "bad-request")
-    assert response.json["detail"] == "The body is no JSON."
+    assert response.json["detail"] == "The body is not valid JSON."
 
 
 def test_a_full_disk_refuses_with_507(make_app: MakeApp) -> None:
