@@ -28,9 +28,11 @@ def test_those_of_one_state_are_found_among_many(client: WebClient, held: Servic
     assert "0.png" not in page
     assert 'aria-current="page">Failed 4</a>' in page
     assert f"{failed}&amp;limit=3&amp;cursor=" in page
-    assert "No file is in this state." in client.get(f"/jobs/{job_id}/items?status=cancelled").text
+    assert (
+        "No files are in this state." in client.get(f"/jobs/{job_id}/items?status=cancelled").text
+    )
     worked.finish(held.database, held.storage, job_id)
-    assert f'<a href="{failed}">See which and why.</a>' in client.get(f"/jobs/{job_id}").text
+    assert f'<a href="{failed}">See which ones and why.</a>' in client.get(f"/jobs/{job_id}").text
 
 
 def test_items_come_in_pages_in_their_order(client: WebClient) -> None:

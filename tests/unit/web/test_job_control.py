@@ -66,7 +66,7 @@ def test_the_page_has_the_buttons_that_fit(client: WebClient, database: Database
     press("pause")
     assert get_job(database, job_id).status == "paused"
     assert "Pause</button>" not in page()
-    assert "held until it is resumed" in page()
+    assert "waiting to be resumed" in page()
     press("resume")
     assert get_job(database, job_id).status == "queued"
     assert client.post(f"/jobs/{job_id}/pause").status_code == 403, "the form token is wanted"

@@ -42,10 +42,10 @@ def test_a_copy_that_is_gone_is_told(client: WebClient, done: str, held: Service
         session.execute(update(ArtifactRow).values(missing_since=1.0))
     for path in (f"/jobs/{done}", f"/jobs/{done}/files", f"/jobs/{done}/items/1"):
         page = client.get(path).text
-        assert "one from the server" in page, path
+        assert "issing from the server" in page, path
         assert " download " not in page, path
     assert " download " in offered
-    assert "one from the server" not in offered
+    assert "issing from the server" not in offered
 
 
 def test_a_picture_leads_to_its_page_and_its_caption_to_its_file(
@@ -64,7 +64,7 @@ def test_the_list_shows_jobs_and_filters_them(client: WebClient, done: str) -> N
     assert f"/jobs/{waiting}" in page
     page = client.get("/jobs?status=queued&label=").text
     assert f"/jobs/{done}" not in page
-    assert "No job passes" in client.get("/jobs?label=Sea").text
+    assert "No jobs match" in client.get("/jobs?label=Sea").text
     assert client.get("/jobs?status=nonsense").status_code == 422
 
 
@@ -134,7 +134,7 @@ def test_the_faces_table_filters_by_address_alone(client: WebClient, done: str) 
     assert rows("gender=female&age=&track=&from_seconds=&to_seconds=") == 6
     assert rows("from_seconds=1&to_seconds=1.5") == 4
     assert rows("gender=male&track=1") == 0
-    assert "No face passes" in client.get(f"/jobs/{done}/faces?expression=anger").text
+    assert "No faces match" in client.get(f"/jobs/{done}/faces?expression=anger").text
     assert rows("gender=female&min_probability=0.7") == 3
     for query, said in (
         ("from_seconds=soon", "must be a number of seconds"),
@@ -245,7 +245,7 @@ def test_every_file_of_a_large_job_is_shown_by_its_links(client: WebClient, held
 
 
 def test_a_job_of_many_files_tells_that_it_shows_some(client: WebClient, held: Services) -> None:
-    said = "Only the first of them are shown here."
+    said = "Only the first copies are shown here."
     for count in (job_pages.MAX_SHOWN_IMAGES + 1, 1):
         files = [upload(f"{number:02}.png") for number in range(count)]
         job_id = client.post("/api/v1/jobs", data={"files": files}).json["id"]
@@ -275,7 +275,7 @@ def test_a_file_of_another_job_is_not_shown(client: WebClient, done: str) -> Non
     assert client.get(f"/jobs/{done}/items/{item['id']}?at=soon").status_code == 422
     (waiting,) = client.get(f"/api/v1/jobs/{other}/items").json["items"]
     page = client.get(f"/jobs/{other}/items/{waiting['id']}")
-    assert "There is no annotated copy of this file" in page.text
+    assert "This file has no annotated copy" in page.text
 
 
 @pytest.mark.parametrize(
@@ -310,7 +310,7 @@ def test_pages_show_unsure_quietly_and_filter_by_it(client: WebClient, held: Ser
     filtered = client.get(f"/jobs/{job_id}/faces?expression=unsure").text
     assert len(re.findall(r"data-seek", filtered)) == 12
     assert "<option selected>unsure</option>" in filtered
-    assert "No face passes" in client.get(f"/jobs/{job_id}/faces?expression=happiness").text
+    assert "No faces match" in client.get(f"/jobs/{job_id}/faces?expression=happiness").text
 
 
 def test_thresholds_stand_beside_the_models(client: WebClient, done: str) -> None:
