@@ -160,7 +160,7 @@ def search_faces(page: Page) -> None:
     expect(rows).to_have_count(25)
     gender = faces.locator("tbody tr td:nth-child(4)").first.inner_text().split()[0]
     faces.get_by_label("Gender").select_option(gender)
-    faces.get_by_label("Minimum score").fill("0.5")
+    faces.get_by_label("Min. score").fill("0.5")
     faces.get_by_role("button", name="Filter").click()
     expect(page.locator("#announcement")).to_contain_text("faces shown")
     cells = faces.locator("tbody tr td:nth-child(4)").all_inner_texts()

@@ -40,11 +40,11 @@ HUMAN_PATHS = frozenset({"/api/docs"})
 
 # The first matching class wins, so subclasses come before their base classes.
 STATUSES: tuple[tuple[type[FacesJobsError], int, str], ...] = (
-    (errors.OptionsError, 422, "Options can't be used"),
+    (errors.OptionsError, 422, "Invalid options"),
     (errors.UploadTooLargeError, 413, "Upload too large"),
     (errors.IdempotencyConflictError, 409, "Idempotency key used before"),
-    (errors.FolderError, 422, "Folder can't be used"),
-    (errors.SubmissionError, 422, "Submission can't become a job"),
+    (errors.FolderError, 422, "Invalid folder"),
+    (errors.SubmissionError, 422, "Invalid submission"),
     (errors.NotFoundError, 404, "Not found"),
     (errors.StateError, 409, "Not possible in this state"),
     (errors.EmptyFileError, 422, "Empty file"),
@@ -54,7 +54,7 @@ STATUSES: tuple[tuple[type[FacesJobsError], int, str], ...] = (
     (errors.SourceError, 422, "Submitted file can't be read"),
     (errors.ArchiveError, 415, "Archive, not an image or video"),
     (errors.TextError, 415, "Text, not an image or video"),
-    (errors.UnknownMediaError, 415, "Unknown kind of file"),
+    (errors.UnknownMediaError, 415, "Unknown file type"),
     (errors.MediaError, 415, "File can't be processed"),
     (errors.QueueFullError, 429, "Queue full"),
     (errors.StorageFullError, 507, "No disk space left"),
@@ -67,7 +67,7 @@ STATUSES: tuple[tuple[type[FacesJobsError], int, str], ...] = (
 
 # Code and title of problems that come from Flask or Werkzeug, by HTTP status.
 HTTP_CODES = {
-    400: ("bad-request", "Request can't be read"),
+    400: ("bad-request", "Malformed request"),
     401: ("unauthorized", "Access token missing or wrong"),
     403: ("forbidden", "Not allowed"),
     404: ("not-found", "Not found"),

@@ -39,9 +39,9 @@ class NumberFilter:
 
 
 NUMBERS = (
-    NumberFilter("min_probability", "Minimum probability", "0.01", "1"),
+    NumberFilter("min_probability", "Min. probability", "0.01", "1"),
     NumberFilter("track", "Track", "1"),
-    NumberFilter("min_score", "Minimum score", "0.01", "1"),
+    NumberFilter("min_score", "Min. score", "0.01", "1"),
     NumberFilter("from_seconds", "From, seconds", "any"),
     NumberFilter("to_seconds", "To, seconds", "any"),
 )
@@ -148,7 +148,7 @@ def _to_api_parameters(arguments: MultiDict[str, str]) -> MultiDict[str, str]:
                 raise OptionsError({name: "must be a number of seconds"}) from error
         elif name == "min_probability":
             if not heads:
-                raise OptionsError({name: "applies to an attribute: choose one above"})
+                raise OptionsError({name: "choose an attribute above"})
             parameters.update({f"{head}_min_probability": text for head in heads})
         else:
             parameters.add(name, text)

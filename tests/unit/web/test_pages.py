@@ -138,7 +138,7 @@ def test_the_faces_table_filters_by_address_alone(client: WebClient, done: str) 
     assert rows("gender=female&min_probability=0.7") == 3
     for query, said in (
         ("from_seconds=soon", "must be a number of seconds"),
-        ("min_probability=0.5", "choose one above"),
+        ("min_probability=0.5", "choose an attribute above"),
         ("gender=male&min_probability=2", "less than or equal to 1"),
     ):
         wrong = client.get(f"/jobs/{done}/faces?{query}")
@@ -199,8 +199,8 @@ def test_next_pages_keep_all_filters(client: WebClient, done: str) -> None:
     ("query", "said"),
     [
         ("from_seconds=-1", "From, seconds: Input should be greater"),
-        ("gender=male&min_probability=2", "Minimum probability: Input should be less"),
-        ("min_score=x", "Minimum score: Input should be a valid number"),
+        ("gender=male&min_probability=2", "Min. probability: Input should be less"),
+        ("min_score=x", "Min. score: Input should be a valid number"),
     ],
 )
 def test_what_is_wrong_is_called_as_in_the_form(
