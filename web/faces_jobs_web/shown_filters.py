@@ -35,7 +35,7 @@ class NumberFilter:
     name: str
     title: str
     step: str
-    highest: str | None = None
+    maximum: str | None = None
 
 
 NUMBERS = (

@@ -47,7 +47,7 @@ class FolderSubmission(BaseModel):
 
     root: str = Field(description="Name of a root, one of those that `GET /api/v1/roots` lists.")
     path: str = Field(default="", description="Folder or file below the root, separated by '/'.")
-    options: OptionsInput = Field(default_factory=OptionsInput)  # type: ignore[valid-type]  # made above
+    options: OptionsInput = Field(default_factory=OptionsInput)  # type: ignore[valid-type]  # created above
 
 
 def header_text(name: str) -> str | None:

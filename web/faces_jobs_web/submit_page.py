@@ -70,8 +70,8 @@ class NumberField:
     title: str
     hint: str
     step: float
-    lowest: float | None
-    highest: float | None
+    minimum: float | None
+    maximum: float | None
     value: str
 
 
@@ -182,8 +182,8 @@ def _number(name: str, fields: dict[str, str]) -> NumberField:
         title=title,
         hint=hint,
         step=step,
-        lowest=bounds.get("minimum", step if "exclusiveMinimum" in bounds else None),
-        highest=bounds.get("maximum"),
+        minimum=bounds.get("minimum", step if "exclusiveMinimum" in bounds else None),
+        maximum=bounds.get("maximum"),
         value=fields.get(name, "" if default is None else str(default)),
     )
 

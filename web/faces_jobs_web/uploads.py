@@ -41,8 +41,8 @@ MAX_BUFFER_BYTES = 4 * CHUNK_BYTES
 MAX_FIELDS = 64
 # Bytes that a part takes besides its content: the boundary, and the headers with the file name.
 PART_OVERHEAD_BYTES = 2048
-# A refused upload up to this size is read to its end: the connection of a client that is still
-# sending would be reset, and it would never see the response.
+# A refused upload up to this size is read to its end. Otherwise the connection of a client that is
+# still sending would be reset, and it would not see the response.
 MAX_DRAIN_BYTES = 16 * 1024 * 1024
 
 

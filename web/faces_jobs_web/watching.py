@@ -74,7 +74,7 @@ class Watcher:
 
         Raises:
             NotFoundError: the job was deleted.
-            DatabaseError: the database does not answer.
+            DatabaseError: the database does not respond.
         """
         deadline = time.monotonic() + seconds
         with self._watching(job_id) as first_poll, self._polled:

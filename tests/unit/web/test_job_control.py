@@ -23,25 +23,25 @@ def submit(client: WebClient, **fields: str) -> str:
     return str(response.json["id"])
 
 
-def test_a_job_is_paused_and_goes_on(client: WebClient, held: Services) -> None:
+def test_a_job_is_paused_and_goes_on(client: WebClient, services: Services) -> None:
     job_id = submit(client)
     for _ in range(2):
         response = client.post(f"{JOBS}/{job_id}/pause")
         assert (response.status_code, response.json["status"]) == (200, "paused")
-    assert worked.claim(held.database, job_id) == []
+    assert worked.claim(services.database, job_id) == []
 
     for _ in range(2):
         response = client.post(f"{JOBS}/{job_id}/resume")
         assert (response.status_code, response.json["status"]) == (200, "queued")
-    assert len(worked.claim(held.database, job_id)) == 1
+    assert len(worked.claim(services.database, job_id)) == 1
 
 
 @pytest.mark.parametrize("action", ["pause", "resume"])
 def test_an_ended_job_is_neither_paused_nor_resumed(
-    client: WebClient, held: Services, action: str
+    client: WebClient, services: Services, action: str
 ) -> None:
     job_id = submit(client)
-    worked.finish(held.database, held.storage, job_id)
+    worked.finish(services.database, services.storage, job_id)
     assert_problem(client.post(f"{JOBS}/{job_id}/{action}"), 409, "state")
 
 
@@ -117,18 +117,18 @@ def test_a_job_has_its_owner(client: WebClient) -> None:
 
 
 def test_what_failed_is_retried_from_the_page_and_by_the_api(
-    client: WebClient, held: Services
+    client: WebClient, services: Services
 ) -> None:
     job_id = submit(client)
     assert_problem(client.post(f"{JOBS}/{job_id}/retry"), 409, "state")
-    (claim,) = worked.claim(held.database, job_id)
-    worked.fail(held.database, claim, "source", "The file is gone.")
-    worked.finish_exports(held.database, held.storage, job_id)
+    (claim,) = worked.claim(services.database, job_id)
+    worked.fail(services.database, claim, "source", "The file is gone.")
+    worked.finish_exports(services.database, services.storage, job_id)
     assert "Retry</button>" in client.get(f"/jobs/{job_id}").text
 
     response = client.post(f"{JOBS}/{job_id}/retry")
 
     assert (response.status_code, response.json["status"]) == (200, "queued")
-    assert len(worked.claim(held.database, job_id)) == 1
+    assert len(worked.claim(services.database, job_id)) == 1
     assert "Retry</button>" not in client.get(f"/jobs/{job_id}").text
     assert_problem(client.post(f"{JOBS}/{uuid.uuid4()}/retry"), 404, "not-found")

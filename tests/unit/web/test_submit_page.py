@@ -67,12 +67,12 @@ def test_what_is_wrong_is_told_beside_the_form_that_keeps_its_values(
     assert "choose at least one" in nothing.text
 
 
-def test_the_form_without_its_token_stores_nothing(client: WebClient, held: Services) -> None:
+def test_the_form_without_its_token_stores_nothing(client: WebClient, services: Services) -> None:
     client.get("/")
     response = client.post("/", data={"files": upload(), "gender": "on"})
     assert response.status_code == 403
-    assert list_jobs(held.database).jobs == []
-    assert not any(path.is_file() for path in held.storage.folder.rglob("*"))
+    assert list_jobs(services.database).jobs == []
+    assert not any(path.is_file() for path in services.storage.folder.rglob("*"))
 
 
 def test_a_server_folder_is_submitted_from_the_form(make_app: MakeApp, tmp_path: Path) -> None:
