@@ -27,7 +27,7 @@ from faces_jobs.worker.resources import Worker
 from tests.buckets import Place, S3Server, s3_server
 from tests.clips import moving, write_video
 from tests.integration.servers import find_program, private_postgres, private_redis
-from tests.integration.workbench import Bench, Squares
+from tests.integration.workbench import Bench, SquareNetworks
 from tests.services import missing_service
 
 TEMPLATE = "faces_jobs_template"
@@ -180,7 +180,7 @@ def bench(
     queue: CeleryQueue,
     tmp_path: Path,
 ) -> Bench:
-    networks = Squares()
+    networks = SquareNetworks()
     worker = Worker(
         name="alice",
         settings=settings.model_copy(

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 
 
-def at_once(*works: Callable[[], object]) -> list[object]:
+def run_concurrently(*works: Callable[[], object]) -> list[object]:
     """Run works in threads that begin together; what each returned or raised, in order."""
     barrier = threading.Barrier(len(works))
     outcomes: list[object] = [None] * len(works)

@@ -22,7 +22,7 @@ from faces_jobs.results import get_job
 from faces_jobs.retention import remove_orphans
 from faces_jobs.worker.next_work import take_next_work
 from faces_jobs.worker.sweep import sweep
-from tests.integration.workbench import SMALL, Bench
+from tests.integration.workbench import SMALL_FACES, Bench
 
 # Submits a file and kills itself, as the system would, at one line of the way.
 SUBMIT = """
@@ -94,7 +94,7 @@ def test_a_kill_at_any_line_leaves_nothing_or_a_job_that_runs(
         ]
     assert counts == [int(kept)] * 4, "all of it or nothing"
     if not kept:
-        job_id = bench.submit(photo, spec=SMALL)  # the same again is well
+        job_id = bench.submit(photo, spec=SMALL_FACES)  # the same again is well
     else:
         with database.read() as session:
             job_id = session.scalars(select(JobRow.id)).one()

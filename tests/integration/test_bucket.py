@@ -37,7 +37,7 @@ from faces_jobs.worker.reconcile import Reconciled, Reconciler
 from tests.buckets import BUCKET, Place, breaking_server
 from tests.factories import artifact, claimed, results, stored_job
 from tests.integration.processes import storage_variables
-from tests.integration.tidying import sweep_files
+from tests.integration.stored_files import sweep_files
 from tests.integration.workbench import Bench
 
 JOB = str(uuid.UUID(int=1))

@@ -24,7 +24,7 @@ from faces_jobs.results import cancel_job, get_job, list_faces, list_items, paus
 from faces_jobs.worker.next_work import take_next_work
 from tests.clips import moving
 from tests.factories import artifact, face, results, stored_job, track
-from tests.integration.races import at_once
+from tests.integration.races import run_concurrently
 from tests.integration.stored_states import expire
 from tests.integration.workbench import Bench
 
@@ -93,7 +93,7 @@ def test_what_was_tried_before_is_tried_alone(database: Database) -> None:
 def test_of_workers_at_once_each_gets_other_images(database: Database) -> None:
     stored_job(database, names(40))
 
-    outcomes = at_once(*[lambda: taken(database, limit=4)] * 8)
+    outcomes = run_concurrently(*[lambda: taken(database, limit=4)] * 8)
 
     bundles = [outcome for outcome in outcomes if isinstance(outcome, list)]
     assert len(bundles) == 8

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
-from faces_jobs import results as questions
+from faces_jobs import results as results_api
 from faces_jobs.db.leases import claim_job, claim_segment, renew_segment
 from faces_jobs.db.segment_endings import finish_segment
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import SegmentRow
 from faces_jobs.jobs.status import SegmentStatus
 from tests.factories import claimed, results, stored_job
-from tests.integration.races import at_once
+from tests.integration.races import run_concurrently
 from tests.integration.stored_states import expire, states
 
 
@@ -43,7 +43,7 @@ def test_of_many_claimants_at_once_one_gets_it(database: Database) -> None:
             database, job.segments[0], worker="w", lease_seconds=60, max_attempts=3
         )
 
-    outcomes = at_once(*[claim] * 8)
+    outcomes = run_concurrently(*[claim] * 8)
 
     assert sum(outcome is not None for outcome in outcomes) == 1
     assert not [outcome for outcome in outcomes if isinstance(outcome, Exception)]
@@ -82,7 +82,7 @@ def test_renewing_tells_progress_and_keeps_the_lease(database: Database) -> None
 
     renew_segment(database, claim, lease_seconds=60, frames_done=30, frames_total=120)
 
-    progress = questions.get_job(database, job.id).progress
+    progress = results_api.get_job(database, job.id).progress
     assert (progress.frames_done, progress.frames_total, progress.fraction) == (30, 120, 0.25)
     assert progress.frames_per_second is not None
     assert progress.eta_seconds is not None
@@ -96,7 +96,7 @@ def test_progress_does_not_go_back_when_an_attempt_begins_again(database: Databa
     again = claimed(database, job.segments[0])
     renew_segment(database, again, lease_seconds=60, frames_done=5, frames_total=120)
 
-    assert questions.get_job(database, job.id).progress.frames_done == 30
+    assert results_api.get_job(database, job.id).progress.frames_done == 30
 
 
 def test_an_expired_lease_that_nobody_took_can_still_be_renewed(database: Database) -> None:
@@ -120,7 +120,7 @@ def test_exports_are_written_by_one_worker_at_a_time(database: Database) -> None
     def claim() -> object:
         return claim_job(database, job.id, worker="w", lease_seconds=60, max_attempts=3)
 
-    outcomes = at_once(*[claim] * 4)
+    outcomes = run_concurrently(*[claim] * 4)
     assert sum(outcome is not None for outcome in outcomes) == 1
 
 

@@ -31,7 +31,7 @@ from faces_jobs.sinks.annotated import open_annotated
 from faces_jobs.sinks.spool import FaceSpool
 from faces_jobs.sinks.thumbnails import Thumbnails
 from tests.fakes import ColourClassifier, analysis
-from tests.integration.workbench import SMALL
+from tests.integration.workbench import SMALL_FACES
 
 class Row:
     "Knows where they are: to look for squares in 4K takes longer than all the rest."
@@ -50,7 +50,7 @@ with (
 ):
     report = run_item(
         reader,
-        analysis(SMALL, detector=Row(), classifiers=[ColourClassifier("gender")]),
+        analysis(SMALL_FACES, detector=Row(), classifiers=[ColourClassifier("gender")]),
         [spool, thumbnails, copy],
         batch_size=8,
         lanes=2,

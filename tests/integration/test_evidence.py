@@ -34,7 +34,7 @@ from tests.integration.workbench import Bench
 MIB = 1024**2
 
 
-def is_to_be_had(database: Database, segment_id: int) -> bool:
+def try_claim(database: Database, segment_id: int) -> bool:
     return (
         claim_segment(database, segment_id, worker="w", lease_seconds=60, max_attempts=3)
         is not None
@@ -68,7 +68,7 @@ def test_work_that_failed_waits_for_its_pause_and_is_rung_for(
     claim = claimed(database, job.segments[0])
     release_segment(database, claim, reason="locked", counts=True, delay_seconds=600)
 
-    assert not is_to_be_had(database, job.segments[0])
+    assert not try_claim(database, job.segments[0])
     assert claim_next(database, worker="w", lease_seconds=60, max_attempts=3) is None
     assert sweep(database, queue, settings).segments_rung == 0
 
@@ -139,7 +139,7 @@ def test_a_death_that_was_seen_frees_its_work_and_names_the_signal(
             delay=600,
         )
         assert held == 1
-        assert not is_to_be_had(database, job.segments[0]), "there is a pause between attempts"
+        assert not try_claim(database, job.segments[0]), "there is a pause between attempts"
         end_pauses(database)
     sweep(database, queue, settings)
 
@@ -221,4 +221,4 @@ def test_a_supervisor_tells_of_a_process_that_it_saw_die(
 
     with database.read() as session:
         assert session.scalars(select(SegmentRow.exit_signal)).one() == "SIGKILL"
-    assert is_to_be_had(database, job.segments[0])
+    assert try_claim(database, job.segments[0])

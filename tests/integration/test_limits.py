@@ -19,7 +19,7 @@ from faces_jobs.settings import Settings
 from faces_jobs.storage import LocalStorage
 from faces_jobs.submit import Submitted, submit_files
 from tests.factories import stored_job
-from tests.integration.races import at_once
+from tests.integration.races import run_concurrently
 
 
 def limited(settings: Settings, **limits: int) -> Settings:
@@ -91,7 +91,7 @@ def test_of_many_at_once_no_more_than_may_are_accepted(
 ) -> None:
     here = limited(settings, max_queued_jobs=3)
 
-    outcomes = at_once(
+    outcomes = run_concurrently(
         *(
             partial(submit, database, storage, queue, here, photo, key=f"key {number}")
             for number in range(8)

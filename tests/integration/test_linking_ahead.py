@@ -20,7 +20,7 @@ from faces_jobs.worker.lead import Lead
 from faces_jobs.worker.process import process_segment
 from faces_jobs.worker.resources import Worker
 from tests.clips import GREEN, RED, Sound, Square, picture, write_video
-from tests.integration.workbench import SMALL, Bench, rows, stages
+from tests.integration.workbench import SMALL_FACES, Bench, rows, stages
 
 FRAMES = 60
 PARTS = 4
@@ -74,13 +74,17 @@ def another_worker(worker: Worker) -> Iterator[None]:
     delete_process(worker.database, other.name)
 
 
-def drawn_afterwards(bench: Bench, worker: Worker, clip: Path, spec: JobSpec = SMALL) -> Outcome:
+def drawn_afterwards(
+    bench: Bench, worker: Worker, clip: Path, spec: JobSpec = SMALL_FACES
+) -> Outcome:
     """By a worker that is not alone."""
     with another_worker(worker):
         return finish(bench, clip, lambda _: worker, spec)
 
 
-def finish(bench: Bench, clip: Path, by: Callable[[int], Worker], spec: JobSpec = SMALL) -> Outcome:
+def finish(
+    bench: Bench, clip: Path, by: Callable[[int], Worker], spec: JobSpec = SMALL_FACES
+) -> Outcome:
     """Work on the clip's segments in their order, each by a worker."""
     job_id = bench.submit(clip, spec=spec)
     for number in range(50):
@@ -120,7 +124,7 @@ def open_segments(bench: Bench, job_id: str) -> list[int]:
 def test_results_are_those_of_linking_and_drawing_afterwards(
     bench: Bench, worker: Worker, clip: Path, options: dict[str, Any]
 ) -> None:
-    spec = SMALL.model_copy(update=options)
+    spec = SMALL_FACES.model_copy(update=options)
     ahead, *results = finish(bench, clip, lambda _: worker, spec)
     afterwards, *expected = drawn_afterwards(bench, worker, clip, spec)
     draws = ["draw"] * PARTS if spec.annotated else []

@@ -32,8 +32,8 @@ from faces_jobs.jobs.spec import JobSpec, Priority
 from faces_jobs.jobs.status import SegmentStatus
 from faces_jobs.results import cancel_job, pause_job, resume_job, retry_job, set_priority
 from tests.factories import StoredJob, artifact, face, results, stored_job
-from tests.integration.life_beside_model import Held, HeldExports, StoreAndModel
-from tests.integration.life_model import MAX_ATTEMPTS, Job, RefusedError
+from tests.integration.job_model import MAX_ATTEMPTS, Job, RefusedError
+from tests.integration.model_and_store import Held, HeldExports, StoreAndModel
 
 BROKEN = ErrorDocument(code="no-video", message="No picture.")
 RANKS: dict[Priority, int] = {"high": 0, "normal": 1, "low": 2}

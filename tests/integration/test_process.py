@@ -20,7 +20,7 @@ from faces_jobs.results import (
 from faces_jobs.submit import submit_files
 from faces_jobs.worker.process import process_segment
 from tests.clips import moving, write_damaged, write_video
-from tests.integration.workbench import SMALL, Bench
+from tests.integration.workbench import SMALL_FACES, Bench
 
 
 def truncated(path: Path) -> Path:
@@ -46,7 +46,7 @@ def test_unsure_answers_are_rows_and_their_thresholds_stand_beside_them(
     worker = replace(
         bench.worker, settings=bench.worker.settings.model_copy(update={"unsure_below": setting})
     )
-    spec = SMALL.model_copy(update={"unsure_below": option})
+    spec = SMALL_FACES.model_copy(update={"unsure_below": option})
     job_id = bench.submit(photo, spec=spec)
 
     bench.work(job_id, worker)
@@ -137,7 +137,7 @@ def test_frames_that_a_damaged_video_can_t_give_are_counted(
 def test_what_is_switched_off_is_not_made(bench: Bench, clip: Path) -> None:
     job_id = bench.submit(
         clip,
-        spec=SMALL.model_copy(
+        spec=SMALL_FACES.model_copy(
             update={"annotated": False, "expression": False, "multiple": False, "frame_stride": 3}
         ),
     )
@@ -165,7 +165,7 @@ def test_inputs_whose_names_collide_keep_distinct_outputs(bench: Bench, photo: P
         worker = bench.worker
         job_id = submit_files(
             files,
-            SMALL,
+            SMALL_FACES,
             database=worker.database,
             storage=worker.storage,
             queue=worker.queue,

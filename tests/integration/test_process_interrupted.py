@@ -30,7 +30,7 @@ from faces_jobs.worker.next_work import take_next_work
 from faces_jobs.worker.process import process_segment
 from faces_jobs.worker.sweep import sweep
 from tests.clips import moving, write_video
-from tests.integration.workbench import Bench, Squares
+from tests.integration.workbench import Bench, SquareNetworks
 
 
 def test_a_cancel_is_seen_within_a_batch_of_the_next_renewal(bench: Bench, tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_a_zombie_s_rows_and_files_vanish(bench: Bench, clip: Path) -> None:
     """Stopped past its lease, then woken: the other's results stay as they are, byte for byte."""
     job_id = bench.submit(clip)
     (segment_id,) = bench.segments(job_id)
-    bob = replace(bench.worker, name="bob", networks=Squares())
+    bob = replace(bench.worker, name="bob", networks=SquareNetworks())
     others: list[object] = []
 
     def wait_until_progress_is_told() -> None:

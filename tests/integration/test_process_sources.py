@@ -12,7 +12,7 @@ from faces_jobs.results import (
 )
 from faces_jobs.retention import delete_job
 from faces_jobs.submit import submit_folder
-from tests.integration.workbench import SMALL, Bench
+from tests.integration.workbench import SMALL_FACES, Bench
 
 
 def test_an_upload_that_is_gone_is_told(bench: Bench, photo: Path) -> None:
@@ -47,7 +47,7 @@ def submit_root(bench: Bench) -> str:
     return submit_folder(
         "films",
         "",
-        SMALL,
+        SMALL_FACES,
         database=worker.database,
         storage=worker.storage,
         queue=worker.queue,

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Select, event, text
 from sqlalchemy.orm import ORMExecuteState
 
-from faces_jobs import results as questions
+from faces_jobs import results as results_api
 from faces_jobs.db.segment_endings import finish_segment
 from faces_jobs.db.session import Database
 from faces_jobs.jobs.labels import HEADS
@@ -70,7 +70,7 @@ def test_questions_about_faces_use_indexes(
     # Without the special case for rare labels, which sorts: see the test for those below.
     monkeypatch.setattr(planner_hints, "MAX_RARE_FACES", -1)
     item = many.items[2]
-    cursor = questions.list_faces(database, FaceQuery(job_id=many.id, limit=1000)).next_cursor
+    cursor = results_api.list_faces(database, FaceQuery(job_id=many.id, limit=1000)).next_cursor
     assert cursor is not None
     asked = {
         "a job": FaceQuery(job_id=many.id),
@@ -123,8 +123,8 @@ def test_a_job_s_faces_with_a_label_are_not_looked_for_among_all_of_the_job(
 def test_a_job_without_faces_has_none_with_a_label(database: Database, many: StoredJob) -> None:
     nobody = stored_job(database, ["new.mp4"])
     query = FaceQuery(job_id=nobody.id, attributes={"age": AttributeFilter(("young",))})
-    assert questions.list_faces(database, replace(query, job_id=many.id)).faces
-    assert questions.list_faces(database, query).faces == []
+    assert results_api.list_faces(database, replace(query, job_id=many.id)).faces
+    assert results_api.list_faces(database, query).faces == []
 
 
 def test_questions_by_blocks_read_no_other_faces(database: Database, many: StoredJob) -> None:
@@ -164,7 +164,7 @@ def test_of_rare_labels_few_faces_are_read(database: Database, many: StoredJob) 
     assert "few" in plan or "ix_faces_gender" in plan, plan
     assert "SCAN faces" not in plan, plan
     assert "Seq Scan on faces" not in plan, plan
-    assert questions.list_faces(database, query).faces == []
+    assert results_api.list_faces(database, query).faces == []
     assert many.items
 
 

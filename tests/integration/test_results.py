@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from faces_jobs import results as questions
+from faces_jobs import results as results_api
 from faces_jobs.db.rows import CHUNK, read_faces, read_tracks
 from faces_jobs.db.segment_endings import finish_segment
 from faces_jobs.db.session import Database
@@ -72,7 +72,7 @@ def all_faces(database: Database, **filters: Any) -> list[tuple[int, int, int]]:
     found: list[tuple[int, int, int]] = []
     cursor = None
     while True:
-        page = questions.list_faces(database, FaceQuery(**filters, cursor=cursor))
+        page = results_api.list_faces(database, FaceQuery(**filters, cursor=cursor))
         found += [(each.item_id, each.frame_index, each.face_index) for each in page.faces]
         cursor = page.next_cursor
         if cursor is None:
@@ -103,7 +103,7 @@ def test_faces_across_jobs(database: Database, crowd: StoredJob) -> None:
     women = FaceQuery(
         attributes={"gender": AttributeFilter(("female",), min_probability=0.8)}, limit=1000
     )
-    page = questions.list_faces(database, women)
+    page = results_api.list_faces(database, women)
     assert {each.job_id for each in page.faces} > {crowd.id}
     assert {each.item_name for each in page.faces} == {"first.mp4", "second.mp4", "other.mp4"}
     assert all(each.attributes["gender"].probability >= 0.8 for each in page.faces)
@@ -158,8 +158,8 @@ def test_filters(
 
 
 def test_tracks_with_their_thumbnails_and_filters(database: Database, crowd: StoredJob) -> None:
-    page = questions.list_tracks(database, TrackQuery(job_id=crowd.id, limit=3))
-    rest = questions.list_tracks(
+    page = results_api.list_tracks(database, TrackQuery(job_id=crowd.id, limit=3))
+    rest = results_api.list_tracks(
         database, TrackQuery(job_id=crowd.id, limit=3, cursor=page.next_cursor)
     )
 
@@ -167,7 +167,7 @@ def test_tracks_with_their_thumbnails_and_filters(database: Database, crowd: Sto
         (item, number) for item in crowd.items for number in (1, 2)
     ]
     assert rest.next_cursor is None
-    women = questions.list_tracks(
+    women = results_api.list_tracks(
         database,
         TrackQuery(
             job_id=crowd.id,
@@ -179,7 +179,7 @@ def test_tracks_with_their_thumbnails_and_filters(database: Database, crowd: Sto
     assert [each.track for each in women.tracks] == [2]
     assert women.tracks[0].attributes["gender"].label == "female"
     late = TrackQuery(job_id=crowd.id, min_time_ms=FRAME_MS * 19 + 1)
-    assert questions.list_tracks(database, late).tracks == []
+    assert results_api.list_tracks(database, late).tracks == []
 
 
 def test_a_track_names_its_thumbnail(database: Database) -> None:
@@ -194,11 +194,11 @@ def test_a_track_names_its_thumbnail(database: Database) -> None:
         ),
     )
 
-    one, two = questions.list_tracks(database, TrackQuery(job_id=job.id)).tracks
+    one, two = results_api.list_tracks(database, TrackQuery(job_id=job.id)).tracks
 
     assert two.thumbnail_artifact_id is None
     assert one.thumbnail_artifact_id is not None
-    found = questions.get_artifact(database, job.id, one.thumbnail_artifact_id)
+    found = results_api.get_artifact(database, job.id, one.thumbnail_artifact_id)
     assert (found.kind, found.track, found.item_name) == ("thumbnail", 1, "a.mp4")
 
 
@@ -207,13 +207,13 @@ def test_jobs_newest_first_by_state_and_label(database: Database) -> None:
         stored_job(database, spec=JobSpec(label=label))
         for label in ("Holiday 2024", "interview", "50% of the HOLIDAY")
     ]
-    questions.cancel_job(database, made[1].id)
+    results_api.cancel_job(database, made[1].id)
 
     def ids(**filters: Any) -> list[str]:
         found: list[str] = []
         cursor = None
         while True:
-            page = questions.list_jobs(database, limit=1, cursor=cursor, **filters)
+            page = results_api.list_jobs(database, limit=1, cursor=cursor, **filters)
             found += [job.id for job in page.jobs]
             cursor = page.next_cursor
             if cursor is None:
@@ -233,7 +233,7 @@ def test_a_job_counts_its_items(database: Database) -> None:
         database, claimed(database, job.segments[1]), results([face()], [track()], frames=1)
     )
 
-    document = questions.get_job(database, job.id)
+    document = results_api.get_job(database, job.id)
 
     assert document.items_by_status == {
         ItemStatus.QUEUED: 2,
@@ -247,8 +247,8 @@ def test_a_job_counts_its_items(database: Database) -> None:
 
 def test_items_in_order_with_their_errors(database: Database) -> None:
     job = stored_job(database, ["a.mp4", "b.txt", "c.png"], refused=["b.txt"])
-    page = questions.list_items(database, job.id, limit=2)
-    rest = questions.list_items(database, job.id, limit=2, cursor=page.next_cursor)
+    page = results_api.list_items(database, job.id, limit=2)
+    rest = results_api.list_items(database, job.id, limit=2, cursor=page.next_cursor)
 
     items = [*page.items, *rest.items]
 
@@ -264,25 +264,25 @@ def test_items_in_order_with_their_errors(database: Database) -> None:
 
 
 def test_artifacts_by_item_and_kind_in_pages(database: Database, crowd: StoredJob) -> None:
-    page = questions.list_artifacts(database, crowd.id, limit=3)
-    rest = questions.list_artifacts(database, crowd.id, limit=3, cursor=page.next_cursor)
+    page = results_api.list_artifacts(database, crowd.id, limit=3)
+    rest = results_api.list_artifacts(database, crowd.id, limit=3, cursor=page.next_cursor)
     assert len(page.artifacts) == 3
     assert len(rest.artifacts) == 1
-    mine = questions.list_artifacts(database, crowd.id, item_id=crowd.items[0])
+    mine = results_api.list_artifacts(database, crowd.id, item_id=crowd.items[0])
     assert {each.item_id for each in mine.artifacts} == {crowd.items[0]}
-    assert questions.list_artifacts(database, crowd.id, kind="faces_csv").artifacts == []
+    assert results_api.list_artifacts(database, crowd.id, kind="faces_csv").artifacts == []
     with pytest.raises(NotFoundError):
-        questions.get_artifact(database, str(uuid.uuid4()), page.artifacts[0].id)
+        results_api.get_artifact(database, str(uuid.uuid4()), page.artifacts[0].id)
 
 
 def test_what_is_not_there_is_told(database: Database) -> None:
     nowhere = str(uuid.uuid4())
     for ask in (
-        lambda: questions.get_job(database, nowhere),
-        lambda: questions.list_items(database, nowhere),
-        lambda: questions.list_tracks(database, TrackQuery(job_id=nowhere)),
-        lambda: questions.list_faces(database, FaceQuery(job_id=nowhere)),
-        lambda: questions.list_artifacts(database, nowhere),
+        lambda: results_api.get_job(database, nowhere),
+        lambda: results_api.list_items(database, nowhere),
+        lambda: results_api.list_tracks(database, TrackQuery(job_id=nowhere)),
+        lambda: results_api.list_faces(database, FaceQuery(job_id=nowhere)),
+        lambda: results_api.list_artifacts(database, nowhere),
     ):
         with pytest.raises(NotFoundError):
             ask()
@@ -294,10 +294,10 @@ def test_what_is_not_there_is_told(database: Database) -> None:
 def test_cursors_of_others_are_refused(database: Database, cursor: str) -> None:
     job = stored_job(database)
     for ask in (
-        lambda: questions.list_faces(database, FaceQuery(cursor=cursor)),
-        lambda: questions.list_jobs(database, cursor=cursor),
-        lambda: questions.list_items(database, job.id, cursor=cursor),
-        lambda: questions.list_tracks(database, TrackQuery(job_id=job.id, cursor=cursor)),
+        lambda: results_api.list_faces(database, FaceQuery(cursor=cursor)),
+        lambda: results_api.list_jobs(database, cursor=cursor),
+        lambda: results_api.list_items(database, job.id, cursor=cursor),
+        lambda: results_api.list_tracks(database, TrackQuery(job_id=job.id, cursor=cursor)),
     ):
         with pytest.raises(OptionsError, match="cursor"):
             ask()
@@ -306,15 +306,15 @@ def test_cursors_of_others_are_refused(database: Database, cursor: str) -> None:
 @pytest.mark.parametrize("limit", [0, -1, 1001])
 def test_limits_out_of_range_are_refused(database: Database, limit: int) -> None:
     with pytest.raises(OptionsError, match="limit"):
-        questions.list_faces(database, FaceQuery(limit=limit))
+        results_api.list_faces(database, FaceQuery(limit=limit))
     with pytest.raises(OptionsError, match="limit"):
-        questions.list_jobs(database, limit=limit)
+        results_api.list_jobs(database, limit=limit)
 
 
 def test_unknown_attributes_and_labels_are_refused(database: Database) -> None:
     for asked in ({"mood": AttributeFilter()}, {"gender": AttributeFilter(("cat",))}):
         with pytest.raises(OptionsError):
-            questions.list_faces(database, FaceQuery(attributes=asked))
+            results_api.list_faces(database, FaceQuery(attributes=asked))
 
 
 def test_exports_read_every_row_in_chunks(database: Database) -> None:

@@ -35,7 +35,7 @@ from faces_jobs.storage import LocalStorage
 from faces_jobs.submit import submit_files
 from faces_jobs.worker.sweep import run_sweep
 from tests.factories import claimed, face, results, stored_job
-from tests.integration.workbench import SMALL, Bench
+from tests.integration.workbench import SMALL_FACES, Bench
 
 
 def files_of(bench: Bench) -> list[Path]:
@@ -59,7 +59,7 @@ def let_time_pass(database: Database) -> None:
 def test_of_a_deleted_job_nothing_remains_and_a_line_says_so(bench: Bench, clip: Path) -> None:
     database, storage = bench.worker.database, bench.worker.storage
     job_id = bench.submit(clip)
-    told = SMALL.model_copy(update={"webhook": "https://a.example/"})
+    told = SMALL_FACES.model_copy(update={"webhook": "https://a.example/"})
     with database.begin() as session:
         session.execute(update(JobRow).values(options=told.model_dump(mode="json")))
     bench.work(job_id)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from faces_jobs import results as questions
+from faces_jobs import results as results_api
 from faces_jobs.db.job_endings import finish_job
 from faces_jobs.db.leases import claim_job, renew_segment
 from faces_jobs.db.segment_endings import fail_segment, finish_segment
@@ -79,9 +79,9 @@ def test_only_what_failed_runs_again(database: Database, queue: CeleryQueue) -> 
         database, claim, results([face(5)], [track()], artifacts=[artifact("1-bad.mp4")])
     )
     assert end(database, job) is JobStatus.SUCCEEDED_WITH_ERRORS, "one was refused for good"
-    faces = questions.list_faces(database, FaceQuery(job_id=job.id)).faces
+    faces = results_api.list_faces(database, FaceQuery(job_id=job.id)).faces
     assert [found.frame_index for found in faces] == [0, 5]
-    names = [one.name for one in questions.list_artifacts(database, job.id).artifacts]
+    names = [one.name for one in results_api.list_artifacts(database, job.id).artifacts]
     assert sorted(names) == ["0-good.mp4", "1-bad.mp4", "faces.csv"]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, insert, select, text, update
 
-from faces_jobs import results as questions
+from faces_jobs import results as results_api
 from faces_jobs.db.claims import SegmentClaim, lock_claim
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.job_endings import finish_job
@@ -30,7 +30,7 @@ from faces_jobs.queue import CeleryQueue
 from faces_jobs.results import get_job
 from faces_jobs.worker.next_work import take_next_work
 from tests.factories import StoredJob, claimed, results, stored_job
-from tests.integration.races import at_once
+from tests.integration.races import run_concurrently
 from tests.integration.stored_states import expire
 from tests.integration.workbench import Bench
 from tests.services import PATIENCE_SECONDS
@@ -85,7 +85,7 @@ def test_a_higher_priority_comes_first(database: Database) -> None:
 
 def test_a_priority_can_be_changed_later(database: Database) -> None:
     first, second = stored_job(database), stored_job(database)
-    document = questions.set_priority(database, second.id, "high")
+    document = results_api.set_priority(database, second.id, "high")
     assert document.options.priority == "high"
     assert [job_taken(database) for _ in range(2)] == [second.id, first.id]
 
@@ -93,9 +93,9 @@ def test_a_priority_can_be_changed_later(database: Database) -> None:
 @pytest.mark.parametrize("priority", ["low", "high"])
 def test_the_priority_of_an_ended_job_stays(database: Database, priority: Priority) -> None:
     job = stored_job(database)
-    questions.cancel_job(database, job.id)
+    results_api.cancel_job(database, job.id)
     with pytest.raises(StateError):
-        questions.set_priority(database, job.id, priority)
+        results_api.set_priority(database, job.id, priority)
 
 
 def test_a_long_film_does_not_starve_a_photo_of_another(database: Database) -> None:
@@ -156,14 +156,14 @@ def test_what_is_held_ended_or_worn_out_is_passed_over(
     database: Database, queue: CeleryQueue
 ) -> None:
     paused, cancelled, worn, waiting = (stored_job(database) for _ in range(4))
-    questions.pause_job(database, paused.id)
-    questions.cancel_job(database, cancelled.id)
+    results_api.pause_job(database, paused.id)
+    results_api.cancel_job(database, cancelled.id)
     with database.begin() as session:
         session.execute(update(SegmentRow).where(SegmentRow.job_id == worn.id).values(attempts=3))
 
     assert job_taken(database) == waiting.id
     assert taken(database) is None
-    questions.resume_job(database, queue, paused.id)
+    results_api.resume_job(database, queue, paused.id)
     assert job_taken(database) == paused.id
 
 
@@ -171,7 +171,7 @@ def test_of_many_workers_at_once_each_gets_another_segment(database: Database) -
     film_in_segments(database, 4, owner="archive")
     stored_job(database, ["a.png", "b.png"], owner="alice")
 
-    outcomes = at_once(*[lambda: taken(database)] * 8)
+    outcomes = run_concurrently(*[lambda: taken(database)] * 8)
 
     claims = [outcome for outcome in outcomes if isinstance(outcome, SegmentClaim)]
     assert [outcome for outcome in outcomes if isinstance(outcome, Exception)] == []

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 from sqlalchemy import func, select, update
 
-from faces_jobs import results as questions
+from faces_jobs import results as results_api
 from faces_jobs.db.job_endings import finish_job
 from faces_jobs.db.leases import claim_job, claim_segment, renew_job, renew_segment
 from faces_jobs.db.parts import write_faces
@@ -22,7 +22,7 @@ from faces_jobs.jobs.status import ItemStatus, JobStatus
 from faces_jobs.retention import delete_job
 from faces_jobs.storage import LocalStorage
 from tests.factories import StoredJob, artifact, claimed, face, results, stored_job, track
-from tests.integration.races import at_once
+from tests.integration.races import run_concurrently
 from tests.integration.stored_states import expire, states
 
 BROKEN = ErrorDocument(code="no-video", message="There is no picture in it.")
@@ -41,15 +41,15 @@ def test_finishing_records_everything_at_once(database: Database) -> None:
 
     assert last
     assert states(database, job) == ("finishing", ["succeeded"], ["succeeded"])
-    page = questions.list_faces(database, FaceQuery(job_id=job.id))
+    page = results_api.list_faces(database, FaceQuery(job_id=job.id))
     assert [found.attributes["gender"].label for found in page.faces] == ["female", "male"]
     assert page.faces[0].attributes["gender"].probability == 0.9
     assert "age" not in page.faces[1].attributes
     assert page.faces[0].box.top == 20.5
-    item = questions.list_items(database, job.id).items[0]
+    item = results_api.list_items(database, job.id).items[0]
     assert (item.face_count, item.track_count, item.width, item.format) == (2, 1, 64, "mov")
     assert item.progress.fraction == 1.0
-    assert [model.name for model in questions.get_job(database, job.id).models] == ["gender"]
+    assert [model.name for model in results_api.get_job(database, job.id).models] == ["gender"]
 
 
 def test_finishing_twice_changes_nothing(database: Database) -> None:
@@ -60,7 +60,7 @@ def test_finishing_twice_changes_nothing(database: Database) -> None:
     with pytest.raises(LeaseLostError):
         finish_segment(database, claim, results([face(), face(1)], [track()]))
 
-    assert len(questions.list_faces(database, FaceQuery(job_id=job.id)).faces) == 1
+    assert len(results_api.list_faces(database, FaceQuery(job_id=job.id)).faces) == 1
 
 
 def test_a_zombie_changes_nothing(database: Database) -> None:
@@ -97,7 +97,7 @@ def test_an_error_while_rows_are_written_leaves_none(database: Database) -> None
     with pytest.raises(RuntimeError):
         finish_segment(database, claim, results(breaking()))  # type: ignore[arg-type]  # breaks
 
-    assert questions.list_faces(database, FaceQuery()).faces == []
+    assert results_api.list_faces(database, FaceQuery()).faces == []
     assert states(database, job) == ("running", ["running"], ["running"])
 
 
@@ -106,7 +106,7 @@ def test_of_two_last_finishers_at_once_one_moves_the_job(database: Database) -> 
         job = stored_job(database, ["a.mp4", "b.mp4"])
         claims = [claimed(database, segment) for segment in job.segments]
 
-        outcomes = at_once(
+        outcomes = run_concurrently(
             *(
                 partial(
                     finish_segment,
@@ -134,7 +134,7 @@ def test_a_broken_file_fails_its_item_alone(database: Database) -> None:
     assert claim is not None
     assert finish_job(database, claim, []) is JobStatus.SUCCEEDED_WITH_ERRORS
 
-    items = questions.list_items(database, job.id).items
+    items = results_api.list_items(database, job.id).items
     assert [item.status for item in items] == [ItemStatus.FAILED, ItemStatus.SUCCEEDED]
     assert items[0].error == BROKEN
 
@@ -149,9 +149,9 @@ def test_a_truncated_file_fails_its_item_and_keeps_what_was_read(database: Datab
         results([face()], [track()], artifacts=[artifact()], error=error),
     )
 
-    item = questions.list_items(database, job.id).items[0]
+    item = results_api.list_items(database, job.id).items[0]
     assert (item.status, item.error, item.face_count) == (ItemStatus.FAILED, error, 1)
-    assert len(questions.list_artifacts(database, job.id).artifacts) == 1
+    assert len(results_api.list_artifacts(database, job.id).artifacts) == 1
 
 
 def found_of(database: Database, job: StoredJob) -> list[tuple[int, int]]:
@@ -185,7 +185,7 @@ def test_a_missing_model_fails_the_whole_job_once(database: Database) -> None:
         ["succeeded", "failed", "failed"],
         ["succeeded", "failed", "failed"],
     )
-    assert questions.get_job(database, job.id).error == error
+    assert results_api.get_job(database, job.id).error == error
     assert found_of(database, job) == [(1, 1), (0, 0), (0, 0)]
     with pytest.raises(LeaseLostError):
         renew_segment(database, other, lease_seconds=9, frames_done=1, frames_total=None)
@@ -219,7 +219,7 @@ def test_cancelling_reaches_what_waits_and_what_runs(database: Database) -> None
     )
     running = claimed(database, job.segments[1])
 
-    document = questions.cancel_job(database, job.id)
+    document = results_api.cancel_job(database, job.id)
 
     assert document.status is JobStatus.CANCELLED
     assert states(database, job)[1:] == (
@@ -234,14 +234,14 @@ def test_cancelling_reaches_what_waits_and_what_runs(database: Database) -> None
         claim_segment(database, job.segments[2], worker="w", lease_seconds=9, max_attempts=3)
         is None
     )
-    assert len(questions.list_faces(database, FaceQuery(job_id=job.id)).faces) == 1
-    assert len(questions.list_artifacts(database, job.id).artifacts) == 1
+    assert len(results_api.list_faces(database, FaceQuery(job_id=job.id)).faces) == 1
+    assert len(results_api.list_artifacts(database, job.id).artifacts) == 1
 
 
 def test_cancelling_again_is_well_and_after_the_end_is_not(database: Database) -> None:
     job = stored_job(database)
-    questions.cancel_job(database, job.id)
-    assert questions.cancel_job(database, job.id).status is JobStatus.CANCELLED
+    results_api.cancel_job(database, job.id)
+    assert results_api.cancel_job(database, job.id).status is JobStatus.CANCELLED
 
     done = stored_job(database)
     finish_segment(database, claimed(database, done.segments[0]), results())
@@ -249,9 +249,9 @@ def test_cancelling_again_is_well_and_after_the_end_is_not(database: Database) -
     assert claim is not None
     finish_job(database, claim, [])
     with pytest.raises(StateError):
-        questions.cancel_job(database, done.id)
+        results_api.cancel_job(database, done.id)
     with pytest.raises(NotFoundError):
-        questions.cancel_job(database, "no-such-job")
+        results_api.cancel_job(database, "no-such-job")
 
 
 def test_cancelling_while_exports_are_written(database: Database) -> None:
@@ -261,13 +261,13 @@ def test_cancelling_while_exports_are_written(database: Database) -> None:
     assert claim is not None
     renew_job(database, claim, lease_seconds=60)
 
-    questions.cancel_job(database, job.id)
+    results_api.cancel_job(database, job.id)
 
     with pytest.raises(CancelledError):
         renew_job(database, claim, lease_seconds=60)
     with pytest.raises(CancelledError):
         finish_job(database, claim, [artifact("faces.csv", kind="faces_csv")])
-    assert questions.list_artifacts(database, job.id).artifacts == []
+    assert results_api.list_artifacts(database, job.id).artifacts == []
 
 
 def test_exports_handed_back_are_free_at_once(database: Database) -> None:
@@ -287,7 +287,7 @@ def test_a_claim_and_a_cancel_at_once_never_wait_for_each_other(database: Databa
         job = stored_job(database, ["a.mp4", "b.mp4"])
         first = claimed(database, job.segments[0])
 
-        outcomes = at_once(
+        outcomes = run_concurrently(
             partial(finish_segment, database, first, results([face()])),
             partial(
                 claim_segment,
@@ -297,7 +297,7 @@ def test_a_claim_and_a_cancel_at_once_never_wait_for_each_other(database: Databa
                 lease_seconds=60,
                 max_attempts=3,
             ),
-            partial(questions.cancel_job, database, job.id),
+            partial(results_api.cancel_job, database, job.id),
         )
 
         unexpected = [

@@ -31,7 +31,7 @@ from tests.clips import (
     write_damaged,
     write_video,
 )
-from tests.integration.workbench import SMALL, Bench, rows, stages
+from tests.integration.workbench import SMALL_FACES, Bench, rows, stages
 
 FRAMES = 60
 
@@ -104,7 +104,9 @@ def is_open(bench: Bench, segment_id: int) -> bool:
     return status is not None and not status.ended
 
 
-def same_as_in_one(bench: Bench, clip: Path, spec: JobSpec = SMALL, seconds: float = 0.6) -> str:
+def same_as_in_one(
+    bench: Bench, clip: Path, spec: JobSpec = SMALL_FACES, seconds: float = 0.6
+) -> str:
     whole = bench.submit(clip, spec=spec)
     bench.work(whole)
     cut = bench.submit(clip, spec=spec)
@@ -169,7 +171,7 @@ def test_rows_pictures_and_sound_are_those_of_a_run_in_one(
 def test_options_give_the_same_in_segments(
     bench: Bench, long_clip: Path, options: dict[str, Any]
 ) -> None:
-    same_as_in_one(bench, long_clip, SMALL.model_copy(update=options))
+    same_as_in_one(bench, long_clip, SMALL_FACES.model_copy(update=options))
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["kept", "lost"])
@@ -178,7 +180,7 @@ def test_without_a_copy_nothing_is_read_again_for_best_shots(
 ) -> None:
     if not kept:  # as where linking makes one track of what a part took for two
         monkeypatch.setattr(linking, "unpack_portraits", lambda *_: False)
-    cut = same_as_in_one(bench, long_clip, SMALL.model_copy(update={"annotated": False}))
+    cut = same_as_in_one(bench, long_clip, SMALL_FACES.model_copy(update={"annotated": False}))
 
     whole = next(job_id for job_id in _jobs(bench) if job_id != cut)
     shots = {name: data for name, data in files(bench, whole).items() if name.endswith(".jpg")}

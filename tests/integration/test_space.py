@@ -26,14 +26,14 @@ from tests.integration.stored_states import expire, states
 from tests.integration.workbench import Bench
 
 
-def at_once(_parked: int) -> float:
+def no_pause(_parked: int) -> float:
     return 0.0
 
 
 def test_a_job_is_put_aside_once_and_costs_no_attempt(database: Database) -> None:
     job = stored_job(database, ["a.mp4", "b.mp4"])
     first, second = (claimed(database, segment) for segment in job.segments)
-    park_segment(database, first, reason="full", pause=at_once)
+    park_segment(database, first, reason="full", pause=no_pause)
 
     assert states(database, job) == (
         "waiting_for_space",
@@ -42,7 +42,7 @@ def test_a_job_is_put_aside_once_and_costs_no_attempt(database: Database) -> Non
     )
     with pytest.raises(PausedError, match="space"):
         renew_segment(database, second, lease_seconds=60, frames_done=1, frames_total=None)
-    park_segment(database, second, reason="full", pause=at_once)
+    park_segment(database, second, reason="full", pause=no_pause)
 
     assert resume_parked(database, limit=10) == [job.id]
     assert states(database, job)[0] == "running"
@@ -76,7 +76,7 @@ def test_a_zombie_puts_nothing_aside(database: Database) -> None:
     claimed(database, job.segments[0], worker="bob")
 
     with pytest.raises(LeaseLostError):
-        park_segment(database, zombie, reason="full", pause=at_once)
+        park_segment(database, zombie, reason="full", pause=no_pause)
     assert states(database, job)[0] == "running"
 
 
@@ -84,7 +84,7 @@ def test_a_paused_job_stays_paused(database: Database) -> None:
     job = stored_job(database)
     claim = claimed(database, job.segments[0])
     pause_job(database, job.id)
-    park_segment(database, claim, reason="full", pause=at_once)
+    park_segment(database, claim, reason="full", pause=no_pause)
 
     assert states(database, job) == ("paused", ["running"], ["queued"])
     assert resume_parked(database, limit=10) == []
@@ -105,7 +105,7 @@ def test_exports_wait_for_space_too(database: Database) -> None:
     finish_segment(database, claimed(database, job.segments[0]), results())
     claim = claim_job(database, job.id, worker="w", lease_seconds=60, max_attempts=3)
     assert claim is not None
-    park_job(database, claim, pause=at_once)
+    park_job(database, claim, pause=no_pause)
 
     assert get_job(database, job.id).status == "waiting_for_space"
     assert claim_job(database, job.id, worker="w", lease_seconds=60, max_attempts=3) is None
@@ -118,7 +118,7 @@ def test_the_sweep_lets_jobs_go_on_only_when_there_is_room(
     database: Database, queue: CeleryQueue, settings: Settings
 ) -> None:
     job = stored_job(database)
-    park_segment(database, claimed(database, job.segments[0]), reason="full", pause=at_once)
+    park_segment(database, claimed(database, job.segments[0]), reason="full", pause=no_pause)
 
     full = settings.model_copy(update={"min_free_bytes": 2**62})
     assert sweep(database, queue, full).resumed == 0

@@ -34,8 +34,8 @@ from faces_jobs.worker.sweep import (
 )
 from tests.factories import artifact, claimed, face, results, stored_job
 from tests.integration.processes import wait_for
+from tests.integration.stored_files import sweep_files
 from tests.integration.stored_states import expire
-from tests.integration.tidying import sweep_files
 from tests.services import PATIENCE_SECONDS
 
 

@@ -33,7 +33,7 @@ from tests.integration.processes import (
     wait_for,
     worker_process,
 )
-from tests.integration.tidying import sweep_files
+from tests.integration.stored_files import sweep_files
 from tests.integration.workbench import Bench
 from tests.services import PATIENCE_SECONDS
 

@@ -26,10 +26,10 @@ from faces_jobs.worker.resources import Worker
 from tests.fakes import ColourClassifier, SquareDetector
 
 # The squares that stand for faces are smaller than the faces one usually wants.
-SMALL = JobSpec(smallest_face=4)
+SMALL_FACES = JobSpec(smallest_face=4)
 
 
-class Squares:
+class SquareNetworks:
     """The networks of `tests.fakes`, and a moment to interfere at; counts the crops it cuts."""
 
     device = "cpu"
@@ -75,7 +75,7 @@ class Squares:
 class Bench:
     """A worker and what is needed to give it work."""
 
-    def __init__(self, worker: Worker, networks: Squares, folder: Path) -> None:
+    def __init__(self, worker: Worker, networks: SquareNetworks, folder: Path) -> None:
         self.worker = worker
         self.networks = networks
         self.folder = folder
@@ -87,7 +87,7 @@ class Bench:
             files = [incoming.add(path.name, [path.read_bytes()]) for path in paths]
             return submit_files(
                 files,
-                spec or SMALL,
+                spec or SMALL_FACES,
                 database=worker.database,
                 storage=worker.storage,
                 queue=worker.queue,

@@ -15,7 +15,7 @@ from faces_jobs.db.tables import JobRow, SegmentRow
 from faces_jobs.errors import CancelledError, LeaseLostError, StateError
 from faces_jobs.queue import Queue
 from tests.factories import StoredJob
-from tests.integration.life_model import Item, Job, RefusedError, Segment
+from tests.integration.job_model import Item, Job, RefusedError, Segment
 from tests.integration.test_sweep import MemoryQueue
 
 # A worker's claim: the store's, and the model's job, item and segment that it is of.
