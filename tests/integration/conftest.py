@@ -1,7 +1,7 @@
-"""Databases, brokers and a worker: the same tests run on each kind that this machine has.
+"""Fixtures: a database, a broker, a storage and a worker, of each kind this machine offers.
 
-`FACES_JOBS_TEST_POSTGRES_URL` and `FACES_JOBS_TEST_REDIS_URL` name servers to use; without them
-the run starts its own from the installed programs. Every test gets an empty database.
+`FACES_JOBS_TEST_POSTGRES_URL` and `FACES_JOBS_TEST_REDIS_URL` name the servers to use; without
+them the run starts its own from the installed programs. Every test gets an empty database.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ TEMPLATE = "faces_jobs_template"
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """A server on which databases may be made."""
+    """The URL of a PostgreSQL server on which databases can be created."""
     named = os.environ.get("FACES_JOBS_TEST_POSTGRES_URL")  # noqa: TID251 (the tests' own switch)
     if named:
         yield named
@@ -49,7 +49,7 @@ def postgres_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def postgres_template(postgres_url: str) -> Iterator[str]:
-    """A database with the newest schema, to be copied for each test."""
+    """The name of a database with the newest schema, which is copied for each test."""
     name = f"{TEMPLATE}_{uuid.uuid4().hex[:8]}"
     _run_sql(postgres_url, f'CREATE DATABASE "{name}"')
     upgrade(_with_database(postgres_url, name))
@@ -73,7 +73,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def sqlite_database_url(sqlite_template: Path, tmp_path: Path) -> str:
-    """An empty SQLite database."""
+    """The URL of an empty SQLite database."""
     path = tmp_path / "test.db"
     shutil.copy(sqlite_template, path)
     return f"sqlite:///{path}"
@@ -81,14 +81,14 @@ def sqlite_database_url(sqlite_template: Path, tmp_path: Path) -> str:
 
 @pytest.fixture
 def postgres_database_url(postgres_url: str, postgres_template: str) -> Iterator[str]:
-    """An empty PostgreSQL database."""
+    """The URL of an empty PostgreSQL database."""
     with _copied_database(postgres_url, postgres_template) as url:
         yield url
 
 
 @pytest.fixture
 def unencoded_database_url(postgres_url: str) -> Iterator[str]:
-    """A PostgreSQL database without tables, of a server that was set up without a locale."""
+    """The URL of a PostgreSQL database without tables, encoded as on a server without a locale."""
     name = f"faces_jobs_{uuid.uuid4().hex[:12]}"
     encoding = "TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'"
     _run_sql(postgres_url, f'CREATE DATABASE "{name}" {encoding}')
@@ -100,7 +100,7 @@ def unencoded_database_url(postgres_url: str) -> Iterator[str]:
 def shared_database_url(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """A database of each kind for all tests of a module, each of which looks at its own jobs."""
+    """The URL of a database of each kind, shared by a module whose tests use their own jobs."""
     if request.param == "sqlite":
         path = tmp_path_factory.mktemp("shared") / "test.db"
         shutil.copy(request.getfixturevalue("sqlite_template"), path)
@@ -113,14 +113,14 @@ def shared_database_url(
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest) -> str:
-    """An empty database of each kind."""
+    """The URL of an empty database of each kind."""
     kind = "sqlite" if request.param == "sqlite" else "postgres"
     return str(request.getfixturevalue(f"{kind}_database_url"))
 
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    """That database, open."""
+    """The database of `database_url`, open."""
     with open_database(database_url) as opened:
         yield opened
 
@@ -129,7 +129,7 @@ def database(database_url: str) -> Iterator[Database]:
 def broker_settings(
     request: pytest.FixtureRequest, settings: Settings, database_url: str
 ) -> Settings:
-    """Settings for each kind of database with each kind of broker, its queue empty."""
+    """Settings for each kind of database with each kind of broker, whose queue is empty."""
     values = {"database_url": database_url}
     if request.param == "redis":
         values["broker_url"] = request.getfixturevalue("empty_redis_url")
@@ -138,8 +138,8 @@ def broker_settings(
 
 @pytest.fixture
 def empty_redis_url(redis_server: str) -> str:
-    """The Redis server's URL, with our queue emptied."""
-    import redis  # noqa: PLC0415 (only where it is used: it is an extra)
+    """The Redis server's URL, after deleting this project's queue."""
+    import redis  # noqa: PLC0415 (an optional dependency)
 
     with redis.Redis.from_url(redis_server) as client:
         client.delete("faces_jobs")
@@ -155,7 +155,7 @@ def s3() -> Iterator[S3Server]:
 
 @pytest.fixture
 def bucket(s3: S3Server) -> Place:
-    """An empty place in a bucket."""
+    """An empty prefix of the bucket."""
     return Place(s3, f"some/{uuid.uuid4().hex}")
 
 
@@ -167,7 +167,7 @@ def storage(settings: Settings) -> LocalStorage:
 
 @pytest.fixture
 def queue(settings: Settings) -> Iterator[CeleryQueue]:
-    """The folder broker."""
+    """A queue on the folder broker."""
     with open_queue(settings) as opened:
         yield opened
 
@@ -180,6 +180,7 @@ def bench(
     queue: CeleryQueue,
     tmp_path: Path,
 ) -> Bench:
+    """A worker in this process that finds coloured squares, and helpers to give it work."""
     networks = SquareNetworks()
     worker = Worker(
         name="alice",
@@ -201,16 +202,16 @@ def bench(
 
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[Path]:
-    """The workers' log; printed, so that a failure shows it."""
+    """The log file of worker processes; printed at the end, so that a failure shows it."""
     path = tmp_path / "worker.log"
     path.touch()
     yield path
-    print(path.read_text(errors="replace"))  # noqa: T201 (pytest shows it where a test fails)
+    print(path.read_text(errors="replace"))  # noqa: T201 (pytest shows it if a test fails)
 
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
-    """A video of ten frames with two squares in each."""
+    """A video of ten frames with two squares each."""
     return write_video(tmp_path / "clip.mp4", moving(10))
 
 
@@ -238,7 +239,7 @@ def _copy_database(url: str, template: str, name: str) -> None:
     with _connected(url) as connection:
         statement = f'CREATE DATABASE "{name}" TEMPLATE "{template}"'
         if connection.info.server_version >= 150000:
-            # Its files are copied as they are, where newer servers would log each page of them.
+            # Copy its files; newer servers would by default write each page to the log.
             statement += " STRATEGY file_copy"
         connection.execute(statement.encode())
 

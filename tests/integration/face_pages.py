@@ -1,4 +1,4 @@
-"""Turns the pages of an answer about faces."""
+"""Read all pages of a query for faces."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from faces_jobs.results import list_faces
 
 
 def all_pages(database: Database, query: FaceQuery) -> list[FaceDocument]:
-    """The faces of all pages, in their order."""
+    """Return the faces of all pages, in order."""
     found: list[FaceDocument] = []
     cursor = None
     while True:

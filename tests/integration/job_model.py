@@ -1,4 +1,4 @@
-"""A job's life in a page of Python: what the store is to say after each event, and why."""
+"""A reference model of a job's life cycle: the state that each event must lead to."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from faces_jobs.jobs.status import (
 )
 
 MAX_ATTEMPTS = 3
-HELD = (JobStatus.PAUSED, JobStatus.WAITING_FOR_SPACE)
+ON_HOLD = (JobStatus.PAUSED, JobStatus.WAITING_FOR_SPACE)
 
 
 class RefusedError(Exception):
@@ -24,7 +24,7 @@ class RefusedError(Exception):
 
 @dataclass(eq=False)
 class Segment:
-    """A run of frames. `token` is the last claim's; `gone` after a retry made another."""
+    """A run of frames: `token` is that of the last claim; `gone`: a retry replaced it."""
 
     status: SegmentStatus = SegmentStatus.QUEUED
     attempts: int = 0
@@ -42,7 +42,7 @@ class Segment:
 
 @dataclass(eq=False)
 class Item:
-    """One file; a refused one has no segment."""
+    """One file; a file that was refused has no segment."""
 
     status: ItemStatus
     segment: Segment | None
@@ -54,7 +54,7 @@ class Item:
 
 @dataclass(eq=False)
 class Job:
-    """One job with its items; its own attempts and token are of its exports."""
+    """One job with its items; its own `attempts` and `token` belong to its exports."""
 
     items: list[Item]
     priority: int = 1
@@ -80,9 +80,10 @@ class Job:
         self.status = to
 
     def is_free(self, segment: Segment) -> bool:
-        waits = segment.status is SegmentStatus.QUEUED
+        """Whether a worker may claim this segment."""
+        waiting = segment.status is SegmentStatus.QUEUED
         orphaned = segment.status is SegmentStatus.RUNNING and segment.expired
-        return self.status.active and (waits or orphaned) and segment.attempts < MAX_ATTEMPTS
+        return self.status.active and (waiting or orphaned) and segment.attempts < MAX_ATTEMPTS
 
     def claim(self, item: Item, token: str) -> None:
         segment = item.segment
@@ -110,14 +111,14 @@ class Job:
                 item.move(ItemStatus.FAILED)
         self.finish_if_last()
 
-    def give_back(self, segment: Segment, *, counts: bool) -> None:
+    def release(self, segment: Segment, *, counts: bool) -> None:
         segment.move(SegmentStatus.QUEUED)
         segment.token = None
         segment.attempts -= 0 if counts else 1
 
     def park(self, segment: Segment | None) -> None:
         if segment is not None:
-            self.give_back(segment, counts=False)
+            self.release(segment, counts=False)
         self.token = None
         if self.status in (JobStatus.RUNNING, JobStatus.FINISHING):
             self.move(JobStatus.WAITING_FOR_SPACE)
@@ -164,7 +165,7 @@ class Job:
     def resume(self) -> None:
         if self.status.ended:
             raise RefusedError
-        if self.status not in HELD:
+        if self.status not in ON_HOLD:
             return
         if all(item.status.ended for item in self.items):
             self.move(JobStatus.FINISHING)
@@ -175,20 +176,20 @@ class Job:
     def retry(self) -> None:
         if not self.status.ended:
             raise RefusedError
-        again = [
+        retried = [
             item
             for item in self.items
             if item.segment is not None and item.status in (ItemStatus.FAILED, ItemStatus.CANCELLED)
         ]
-        if not again and self.exported:
+        if not retried and self.exported:
             raise RefusedError
-        for item in again:
+        for item in retried:
             assert item.segment is not None
             item.segment.gone = True
             item.segment = Segment()
             item.move(ItemStatus.QUEUED)
-        self.move(JobStatus.QUEUED if again else JobStatus.FINISHING)
-        self.started = self.started and not again
+        self.move(JobStatus.QUEUED if retried else JobStatus.FINISHING)
+        self.started = self.started and not retried
         self.attempts, self.token = 0, None
 
     def sweep(self) -> None:
@@ -203,14 +204,14 @@ class Job:
                 self.end(item, SegmentStatus.FAILED)
         free = self.token is None or self.expired
         if self.status is JobStatus.FINISHING and free and self.attempts >= MAX_ATTEMPTS:
-            well = any(item.status is ItemStatus.SUCCEEDED for item in self.items)
-            self.move(JobStatus.SUCCEEDED_WITH_ERRORS if well else JobStatus.FAILED)
+            any_succeeded = any(item.status is ItemStatus.SUCCEEDED for item in self.items)
+            self.move(JobStatus.SUCCEEDED_WITH_ERRORS if any_succeeded else JobStatus.FAILED)
             self.token = None
         if self.status is JobStatus.WAITING_FOR_SPACE:
             self.resume()
 
     def state(self) -> tuple[str, list[str], list[tuple[str, int]]]:
-        """As `tests.integration.test_model` reads it from the store."""
+        """Return the state in the form in which `test_model` reads it from the database."""
         return (
             str(self.status),
             [str(item.status) for item in self.items],

@@ -1,4 +1,4 @@
-"""The real store and the small model beside it, and how they are held to each other."""
+"""A state machine that applies each event to the database and to the reference model."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tests.factories import StoredJob
 from tests.integration.job_model import Item, Job, RefusedError, Segment
 from tests.integration.test_sweep import MemoryQueue
 
-# A worker's claim: the store's, and the model's job, item and segment that it is of.
-Held = tuple[SegmentClaim, Job, Item, Segment]
-HeldExports = tuple[JobClaim, Job]
+# The database's claim, with the job, item and segment of the model that it belongs to.
+ClaimAndModel = tuple[SegmentClaim, Job, Item, Segment]
+ExportsAndModel = tuple[JobClaim, Job]
 
 
 class StoreAndModel(RuleBasedStateMachine):
-    """What every rule works with. A rule does the same to both; then they say the same."""
+    """The base of the rules: each applies one event to both sides, whose states must then agree."""
 
     jobs = Bundle("jobs")
     claims = Bundle("claims")
@@ -36,12 +36,12 @@ class StoreAndModel(RuleBasedStateMachine):
         super().__init__()
         self.pairs: list[tuple[StoredJob, Job]] = []
         self.workers = 0
-        self.bells: Queue = MemoryQueue()
+        self.queue: Queue = MemoryQueue()
         with self.database.begin() as session:
             session.execute(delete(JobRow))
 
     def segments(self, stored: StoredJob) -> dict[int, int]:
-        """The segment of each item, by the items' numbers."""
+        """Map each item's id to the id of its segment."""
         with self.database.read() as session:
             rows = session.execute(
                 select(SegmentRow.item_id, SegmentRow.id).where(SegmentRow.job_id == stored.id)
@@ -49,24 +49,26 @@ class StoreAndModel(RuleBasedStateMachine):
             return {row.item_id: row.id for row in rows}
 
     def new_worker(self) -> str:
+        """Return a worker name that was not used before."""
         self.workers += 1
         return f"worker-{self.workers}-"
 
     def worker_of(self, claim: SegmentClaim) -> str | None:
-        """Who holds this claim, while it holds."""
+        """Return the name of the worker that holds this claim, or None if it no longer holds."""
         with self.database.read() as session:
             return session.scalar(
                 select(SegmentRow.worker).where(SegmentRow.lease_token == claim.token)
             )
 
-    def held(self, found: SegmentClaim, job: Job, item: Item) -> Held:
+    def record_claim(self, found: SegmentClaim, job: Job, item: Item) -> ClaimAndModel:
+        """Record a claim in the model, and return it with the model's rows."""
         job.claim(item, found.token)
         assert item.segment is not None
         assert item.segment.attempts == found.attempt
         return found, job, item, item.segment
 
-    def tried(self, act: Callable[[], Any], claim: SegmentClaim, segment: Segment) -> bool:
-        """Do something under a claim: it counts if, and only if, the claim holds."""
+    def act_under(self, act: Callable[[], Any], claim: SegmentClaim, segment: Segment) -> bool:
+        """Act under a claim, and check that it succeeds if and only if the claim holds."""
         holds = segment.holds(claim.token)
         try:
             act()
@@ -76,8 +78,8 @@ class StoreAndModel(RuleBasedStateMachine):
         assert holds
         return True
 
-    def said(self, act: Callable[[], Any], follow: Callable[[], None]) -> None:
-        """Do what a user asks for: both do it, or both refuse."""
+    def perform(self, act: Callable[[], Any], follow: Callable[[], None]) -> None:
+        """Perform a user's action: both sides do it, or both refuse."""
         try:
             follow()
         except RefusedError:

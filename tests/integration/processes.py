@@ -1,4 +1,4 @@
-"""Real worker processes, and what gives them work and waits for it."""
+"""Real worker processes, and helpers that give them work and wait for it."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from faces_jobs.submit import submit_files
 from tests.clips import write_video
 from tests.services import PATIENCE_SECONDS
 
-# Small enough that a test need not wait for what an operator would.
+# Short, so that tests don't wait as long as an operator would.
 SETTINGS = {"heartbeat_seconds": "0.2", "lease_seconds": "3", "sweep_seconds": "0.5"}
 
 
 @contextmanager
 def worker_process(settings: Settings, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Start `faces-jobs worker`; on the way out it is ended, if it has not ended by itself."""
+    """Start `faces-jobs worker`; it is killed on exit if it is still running."""
     environment = {
         "PATH": os.defpath,
-        "PYTHONPATH": os.pathsep.join(sys.path),  # the code that is tested, wherever it lies
+        "PYTHONPATH": os.pathsep.join(sys.path),  # import the code under test, wherever it is
         "HOME": str(log.parent),
         "OMP_NUM_THREADS": "1",
         "FACES_JOBS_DATA_FOLDER": str(settings.data_folder),
         "FACES_JOBS_DATABASE_URL": settings.database_url,
         "FACES_JOBS_BROKER_URL": settings.broker_url,
         "FACES_JOBS_DEVICE": "cpu",
-        # Hundreds of workers would measure what is best for runs that last a second.
+        # Set, because each worker would otherwise measure the best sizes for a run of a second.
         "FACES_JOBS_FRAMES_A_RUN": "1",
         "FACES_JOBS_CROPS_A_RUN": "16",
         "FACES_JOBS_SEGMENT_SECONDS": str(settings.segment_seconds),
@@ -63,7 +63,7 @@ def worker_process(settings: Settings, log: Path) -> Iterator[subprocess.Popen[b
 
 
 def storage_variables(settings: Settings) -> dict[str, str]:
-    """Environment variables that say where files are kept."""
+    """Return the environment variables that select where files are stored."""
     secret = settings.s3_secret_access_key
     return {
         "FACES_JOBS_STORAGE": settings.storage,
@@ -74,22 +74,22 @@ def storage_variables(settings: Settings) -> dict[str, str]:
     }
 
 
-def wait_for(what: Callable[[], bool]) -> None:
-    """Wait until something is so."""
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds."""
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while not what():
-        assert time.monotonic() < deadline, "it did not come to be"
+    while not condition():
+        assert time.monotonic() < deadline, "timed out waiting for the condition"
         time.sleep(0.05)
 
 
 def portrait_clip(path: Path, frames: int, **options: Any) -> Path:
-    """A face that moves a little, at 256x256."""
+    """Write a clip of 256x256 pixels with one real face that moves a little."""
     picture = np.ascontiguousarray(astronaut()[0:256, 96:352, ::-1])  # type: ignore[no-untyped-call]  # ships no types
     return write_video(path, [np.roll(picture, n % 16, axis=1) for n in range(frames)], **options)
 
 
 def submit(settings: Settings, database: Database, *paths: Path) -> str:
-    """Upload files, as the web does."""
+    """Submit files as the web application does. Returns the job's id."""
     with open_queue(settings) as queue, open_storage(settings).receive() as incoming:
         return submit_files(
             [incoming.add(path.name, [path.read_bytes()]) for path in paths],
@@ -102,7 +102,7 @@ def submit(settings: Settings, database: Database, *paths: Path) -> str:
 
 
 def is_running(database: Database) -> bool:
-    """Whether a worker has told of frames that it has done."""
+    """Whether a worker is running a segment and has reported frames."""
     with database.read() as session:
         return any(
             status == "running" and done > 0

@@ -1,4 +1,4 @@
-"""Works that begin at the same moment, to find out who wins."""
+"""Run several calls at the same moment, to test races."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import threading
 from collections.abc import Callable
 
 
-def run_concurrently(*works: Callable[[], object]) -> list[object]:
-    """Run works in threads that begin together; what each returned or raised, in order."""
-    barrier = threading.Barrier(len(works))
-    outcomes: list[object] = [None] * len(works)
+def run_concurrently(*calls: Callable[[], object]) -> list[object]:
+    """Run each call in a thread, all started together. Returns what each returned or raised."""
+    barrier = threading.Barrier(len(calls))
+    outcomes: list[object] = [None] * len(calls)
 
-    def run(number: int, work: Callable[[], object]) -> None:
+    def run(number: int, call: Callable[[], object]) -> None:
         barrier.wait()
         try:
-            outcomes[number] = work()
-        except Exception as error:  # noqa: BLE001 (handed to the test, which looks at it)
+            outcomes[number] = call()
+        except Exception as error:  # noqa: BLE001 (returned to the test, which inspects it)
             outcomes[number] = error
 
     threads = [
-        threading.Thread(target=run, args=(number, work)) for number, work in enumerate(works)
+        threading.Thread(target=run, args=(number, call)) for number, call in enumerate(calls)
     ]
     for thread in threads:
         thread.start()

@@ -1,4 +1,4 @@
-"""Private PostgreSQL and Redis servers for a test run: started from what the machine has."""
+"""Private PostgreSQL and Redis servers for a test run, started from installed programs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.services import PATIENCE_SECONDS
 
 
 def find_program(name: str) -> Path | None:
-    """A program on the path, or where Debian keeps PostgreSQL's (not on the path)."""
+    """Find a program on the path, or where Debian installs PostgreSQL's (not on the path)."""
     found = shutil.which(name)
     if found:
         return Path(found)
@@ -31,20 +31,20 @@ def find_program(name: str) -> Path | None:
 
 
 class PostgresServer:
-    """A server that only this run can reach, by a socket in a folder of its own.
+    """A server that only this run can reach, through a socket in its own folder.
 
-    PostgreSQL refuses to run as root, as which CI runs: it gets another user there. With
-    `keeps_commits` what was committed outlives a crash of the server.
+    PostgreSQL refuses to run as root, and CI runs as root: there it gets another user. With
+    `keeps_commits`, committed transactions survive a crash of the server.
     """
 
     def __init__(self, initdb: Path, folder: Path, *, keeps_commits: bool = False) -> None:
         self._program = initdb.with_name("postgres")
         self._folder = folder
         self._keeps_commits = keeps_commits
-        user = _other_user() if os.geteuid() == 0 else None
+        user = _unprivileged_user() if os.geteuid() == 0 else None
         if user is not None:
             os.chown(folder, user.pw_uid, user.pw_gid)
-        self._who: dict[str, Any] = (
+        self._user_options: dict[str, Any] = (
             {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
         )
         self._process: subprocess.Popen[bytes] | None = None
@@ -54,16 +54,16 @@ class PostgresServer:
             check=True,
             capture_output=True,
             cwd=folder,
-            **self._who,
+            **self._user_options,
         )
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start it, and wait until it accepts connections."""
         command = [
             *(str(self._program), "-D", str(self._folder / "data")),
             *("-c", "listen_addresses="),
             *("-c", f"unix_socket_directories={self._folder}"),
-            # Nothing in it outlives the run, and no test cuts the power.
+            # Its data is not needed after the run, and no test simulates a power failure.
             *("-c", "fsync=off"),
             *("-c", f"synchronous_commit={'on' if self._keeps_commits else 'off'}"),
             *("-c", "full_page_writes=off"),
@@ -71,21 +71,25 @@ class PostgresServer:
         log = self._folder / "log"
         with log.open("ab") as output:
             server = subprocess.Popen(
-                command, stdout=output, stderr=subprocess.STDOUT, cwd=self._folder, **self._who
+                command,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=self._folder,
+                **self._user_options,
             )
         self._process = server
         conninfo = f"host={self._folder} user=tests dbname=postgres"
         _wait_for_postgres(conninfo, server, log)
 
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """End it: by TERM when all have left, by INT (fast) or by QUIT (as in a crash) at once."""
+    def stop(self, with_signal: signal.Signals = signal.SIGTERM) -> None:
+        """Stop it: TERM waits for clients to disconnect, INT doesn't, QUIT acts like a crash."""
         if self._process is not None:
-            self._process.send_signal(how)
+            self._process.send_signal(with_signal)
             self._process.wait(PATIENCE_SECONDS)
 
 
 class RedisServer:
-    """A server on a free port of this machine. It keeps nothing on the disk."""
+    """A server on a free port of this machine, without persistence."""
 
     def __init__(self, program: Path, folder: Path) -> None:
         self.port = free_port()
@@ -95,7 +99,7 @@ class RedisServer:
         self.url = f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start it, and wait until it answers a ping."""
         self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
         with redis.Redis(port=self.port) as client:
             deadline = time.monotonic() + PATIENCE_SECONDS
@@ -108,17 +112,17 @@ class RedisServer:
                     assert time.monotonic() < deadline, "redis-server does not answer"
                     time.sleep(0.05)
 
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """End it."""
+    def stop(self, with_signal: signal.Signals = signal.SIGTERM) -> None:
+        """Stop it."""
         if self._process is not None:
-            self._process.send_signal(how)
+            self._process.send_signal(with_signal)
             self._process.wait(PATIENCE_SECONDS)
 
 
 @contextmanager
 def running_postgres(initdb: Path, *, keeps_commits: bool = False) -> Iterator[PostgresServer]:
-    """Start a PostgreSQL server that its user may stop and start."""
-    # Not in pytest's folders: those are closed to other users, and too long for a socket's name.
+    """Start a PostgreSQL server that the test may stop and start again."""
+    # Not in pytest's folders: other users can't read them, and a socket's path must be short.
     with tempfile.TemporaryDirectory(prefix="faces-jobs-pg-", ignore_cleanup_errors=True) as name:
         server = PostgresServer(initdb, Path(name), keeps_commits=keeps_commits)
         try:
@@ -130,7 +134,7 @@ def running_postgres(initdb: Path, *, keeps_commits: bool = False) -> Iterator[P
 
 @contextmanager
 def running_redis(program: Path, folder: Path) -> Iterator[RedisServer]:
-    """Start a Redis server that its user may stop and start."""
+    """Start a Redis server that the test may stop and start again."""
     server = RedisServer(program, folder)
     try:
         server.start()
@@ -166,7 +170,7 @@ def _wait_for_postgres(conninfo: str, server: subprocess.Popen[bytes], log: Path
             return
 
 
-def _other_user() -> pwd.struct_passwd:
+def _unprivileged_user() -> pwd.struct_passwd:
     for name in ("postgres", "nobody"):
         try:
             return pwd.getpwnam(name)

@@ -1,4 +1,4 @@
-"""One round of the sweep over all that is stored, whatever its age where a test says so."""
+"""Publish a file to a storage, and remove the files that no row refers to."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from faces_jobs.storage import Storage
 def sweep_files(
     database: Database, storage: Storage, *, orphan_seconds: float = ORPHAN_SECONDS
 ) -> int:
-    """Remove files that no row speaks of. Returns how many folders were removed."""
+    """Remove leftovers and orphans as the sweep does. Returns how many folders were removed."""
     return remove_leftovers(storage) + remove_orphans(
         database, storage, list(storage.job_folders()), orphan_seconds=orphan_seconds
     )

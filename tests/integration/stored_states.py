@@ -1,4 +1,4 @@
-"""The states that a database holds of a job: reading them, and letting a lease run out."""
+"""Read a job's states from the database, and let a lease expire."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.factories import StoredJob
 
 
 def expire(database: Database, segment_id: int) -> None:
-    """Let a lease run out without waiting for it."""
+    """Make a segment's lease expire now."""
     with database.begin() as session:
         session.execute(
             update(SegmentRow)
@@ -21,7 +21,7 @@ def expire(database: Database, segment_id: int) -> None:
 
 
 def states(database: Database, job: StoredJob) -> tuple[str, list[str], list[str]]:
-    """The states of a job, of its items and of its segments."""
+    """Return the states of a job, of its items and of its segments."""
     with database.read() as session:
         return (
             str(session.scalars(select(JobRow.status).where(JobRow.id == job.id)).one()),

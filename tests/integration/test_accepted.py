@@ -1,4 +1,4 @@
-"""Accepted means kept: a kill at any line of a submission leaves a job that runs, or nothing."""
+"""A submission that is killed at any line leaves either a complete job or nothing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from faces_jobs.worker.next_work import take_next_work
 from faces_jobs.worker.sweep import sweep
 from tests.integration.workbench import SMALL_FACES, Bench
 
-# Submits a file and kills itself, as the system would, at one line of the way.
+# Submits a file and kills its own process, as the kernel would, at the given step.
 SUBMIT = """
 import os, signal, sys
 from pathlib import Path
@@ -38,22 +38,22 @@ from faces_jobs.submit import submission, submit_files
 def die(*_args, **_kwargs):
     os.kill(os.getpid(), signal.SIGKILL)
 
-url, data, photo, where = sys.argv[1:]
+url, data, photo, step = sys.argv[1:]
 settings = Settings(data_folder=Path(data), database_url=url)
 with open_database(url) as database, open_queue(settings) as queue:
     storage = open_storage(settings)
-    if where == "key":
+    if step == "key":
         submission.keep_key = die
-    elif where == "files":
+    elif step == "files":
         storage.take_uploads = die
-    elif where == "commit":
+    elif step == "commit":
         move = storage.take_uploads
-        storage.take_uploads = lambda *given: (move(*given), die())
-    elif where == "ring":
+        storage.take_uploads = lambda *args: (move(*args), die())
+    elif step == "ring":
         queue.ring_segment = die
-    elif where == "rung":
+    elif step == "rung":
         ring = queue.ring_segment
-        queue.ring_segment = lambda *given: (ring(*given), die())
+        queue.ring_segment = lambda *args: (ring(*args), die())
     with storage.receive() as incoming:
         submit_files(
             [incoming.add("photo.png", [Path(photo).read_bytes()])],
@@ -65,11 +65,11 @@ with open_database(url) as database, open_queue(settings) as queue:
 
 
 @pytest.mark.parametrize(
-    ("where", "kept"),
+    ("step", "kept"),
     [("key", False), ("files", False), ("commit", False), ("ring", True), ("rung", True)],
 )
-def test_a_kill_at_any_line_leaves_nothing_or_a_job_that_runs(
-    bench: Bench, database_url: str, photo: Path, *, where: str, kept: bool
+def test_a_kill_at_any_step_leaves_nothing_or_a_complete_job(
+    bench: Bench, database_url: str, photo: Path, *, step: str, kept: bool
 ) -> None:
     worker, database = bench.worker, bench.worker.database
     process = subprocess.run(
@@ -80,7 +80,7 @@ def test_a_kill_at_any_line_leaves_nothing_or_a_job_that_runs(
             database_url,
             str(worker.settings.data_folder),
             str(photo),
-            where,
+            step,
         ],
         env={"PATH": os.defpath, "PYTHONPATH": os.pathsep.join(sys.path)},
         check=False,
@@ -92,20 +92,20 @@ def test_a_kill_at_any_line_leaves_nothing_or_a_job_that_runs(
             len(session.scalars(select(table)).all())
             for table in (JobRow, ItemRow, SegmentRow, IdempotencyRow)
         ]
-    assert counts == [int(kept)] * 4, "all of it or nothing"
+    assert counts == [int(kept)] * 4, "all rows or none"
     if not kept:
-        job_id = bench.submit(photo, spec=SMALL_FACES)  # the same again is well
+        job_id = bench.submit(photo, spec=SMALL_FACES)  # it can be submitted again
     else:
         with database.read() as session:
             job_id = session.scalars(select(JobRow.id)).one()
         sweep(database, worker.queue, worker.settings)
-        assert worker.queue.depth() >= 1, "rung for, by the process or by the sweep"
+        assert worker.queue.depth() >= 1, "either the process or the sweep has rung"
     take_next_work(worker)
     assert get_job(database, job_id).status == "succeeded"
 
 
-class Unheard(Database):
-    """A database whose next commit is done, or not, without an answer."""
+class DisconnectingDatabase(Database):
+    """A database whose server closes the connection at each commit, before or after doing it."""
 
     commits = True
 
@@ -119,13 +119,13 @@ class Unheard(Database):
 
 
 @pytest.mark.parametrize("commits", [True, False])
-def test_files_stay_where_the_answer_to_the_commit_was_lost(
+def test_files_stay_if_the_reply_to_the_commit_is_lost(
     bench: Bench, photo: Path, *, commits: bool
 ) -> None:
     worker = bench.worker
-    unheard = Unheard(worker.database.engine)
-    unheard.commits = commits
-    away = Bench(replace(worker, database=unheard), bench.networks, bench.folder)
+    disconnecting = DisconnectingDatabase(worker.database.engine)
+    disconnecting.commits = commits
+    away = Bench(replace(worker, database=disconnecting), bench.networks, bench.folder)
     if commits:
         job_id = away.submit(photo)
         bench.work(job_id)

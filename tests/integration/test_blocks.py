@@ -1,4 +1,4 @@
-"""Blocks of faces: what nobody has is answered without faces; all else is answered the same."""
+"""Blocks of faces: they save reading faces that can't match, and never change the results."""
 
 from __future__ import annotations
 
@@ -38,83 +38,81 @@ LABELS = {
 
 @pytest.fixture
 def jobs(database: Database, monkeypatch: pytest.MonkeyPatch) -> list[StoredJob]:
-    """Films in blocks of seven, one written a second time, and images that two workers did."""
+    """Videos in blocks of seven, one partly rewritten, and images that two workers processed."""
     monkeypatch.setattr(rows, "CHUNK", 7)
     monkeypatch.setattr(blocks, "BLOCKS_PER_QUERY", (1, 2))
     monkeypatch.setattr(planner_hints, "MAX_RARE_FACES", -1)
-    chance = random.Random(0)
-    films = [stored_job(database, ["0.mp4", "1.mp4"]) for _ in range(2)]
-    for job in films:
+    rng = random.Random(0)
+    videos = [stored_job(database, ["0.mp4", "1.mp4"]) for _ in range(2)]
+    for job in videos:
         for segment in job.segments:
-            made = [_face(chance, number) for number in range(40)]
+            made = [_face(rng, number) for number in range(40)]
             finish_segment(database, claimed(database, segment), results(made))
     with database.begin() as session:
         replace_faces(
             session,
-            job_id=films[0].id,
-            item_id=films[0].items[0],
-            faces=[_face(chance, number) for number in range(10, 25)],
+            job_id=videos[0].id,
+            item_id=videos[0].items[0],
+            faces=[_face(rng, number) for number in range(10, 25)],
             start_frame=10,
             end_frame=25,
         )
     images = stored_job(database, [f"{number}.png" for number in range(12)])
     for number in range(4):
-        _bundle(database, chance, skips=number % 2)
-    return [*films, images]
+        _bundle(database, rng, skips=number % 2)
+    return [*videos, images]
 
 
-def _face(chance: random.Random, number: int) -> FaceRecord:
-    """A face without some heads, perhaps; nobody female is a child."""
+def _face(rng: random.Random, number: int) -> FaceRecord:
+    """A random face, which may lack some heads; no face is both female and a child."""
     labels = {
-        head: (chance.choice(answers), round(0.98 * chance.random(), 2))
+        head: (rng.choice(answers), round(0.98 * rng.random(), 2))
         for head, answers in LABELS.items()
-        if chance.random() < 0.9
+        if rng.random() < 0.9
     }
     if labels.get("gender", ("",))[0] == "female":
         labels.pop("age", None)
     return face(
-        number, number % 3, track=number // 10 + 1, score=round(0.98 * chance.random(), 2), **labels
+        number, number % 3, track=number // 10 + 1, score=round(0.98 * rng.random(), 2), **labels
     )
 
 
-def _bundle(database: Database, chance: random.Random, *, skips: int) -> None:
-    """Some images that are done together, but for the first ones; two workers' blocks overlap."""
+def _bundle(database: Database, rng: random.Random, *, skips: int) -> None:
+    """Finish some images together but the first ones, so that two workers' blocks overlap."""
     first = claim_next(database, worker="alice", lease_seconds=60, max_attempts=3)
     assert first is not None
     assert may_lead_bundle(first)
     beside = take_rest_of_bundle(database, first, worker="alice", lease_seconds=60, limit=2 + skips)
-    finish_bundle(
-        database, [(claim, results([_face(chance, 0)])) for claim in [*beside[::-1], first]]
-    )
+    finish_bundle(database, [(claim, results([_face(rng, 0)])) for claim in [*beside[::-1], first]])
 
 
-def _filters(
-    chance: random.Random, jobs: list[StoredJob]
+def _random_query(
+    rng: random.Random, jobs: list[StoredJob]
 ) -> tuple[FaceQuery, Callable[[FaceDocument], bool]]:
-    job = chance.choice([None, *jobs])
-    item = chance.choice([None, None, None, chance.choice(jobs).items[-1]])
-    track = chance.choice([None, None, 2])
-    score = chance.choice([None, None, 0.7, 0.99])
-    times = chance.choice([(None, None), (None, None), (400.0, None), (200.0, 800.0), (9e9, None)])
+    job = rng.choice([None, *jobs])
+    item = rng.choice([None, None, None, rng.choice(jobs).items[-1]])
+    track = rng.choice([None, None, 2])
+    score = rng.choice([None, None, 0.7, 0.99])
+    times = rng.choice([(None, None), (None, None), (400.0, None), (200.0, 800.0), (9e9, None)])
     wanted = {
         head: AttributeFilter(
-            tuple(chance.sample(labels, chance.choice([0, 1, 1, 2]))),
-            chance.choice([None, None, 0.4, 0.95]),
-            chance.choice([None, None, 0.6]),
+            tuple(rng.sample(labels, rng.choice([0, 1, 1, 2]))),
+            rng.choice([None, None, 0.4, 0.95]),
+            rng.choice([None, None, 0.6]),
         )
         for head, labels in LABELS.items()
-        if chance.random() < 0.5
+        if rng.random() < 0.5
     }
 
-    def has(one: FaceDocument, head: str, asked: AttributeFilter) -> bool:
-        if asked == AttributeFilter():
+    def has(one: FaceDocument, head: str, criteria: AttributeFilter) -> bool:
+        if criteria == AttributeFilter():
             return True
         found = one.attributes.get(head)
         return (
             found is not None
-            and (not asked.labels or found.label in asked.labels)
-            and found.probability >= (asked.min_probability or 0.0)
-            and found.probability <= (asked.max_probability or 1.0)
+            and (not criteria.labels or found.label in criteria.labels)
+            and found.probability >= (criteria.min_probability or 0.0)
+            and found.probability <= (criteria.max_probability or 1.0)
         )
 
     def fits(one: FaceDocument) -> bool:
@@ -124,7 +122,7 @@ def _filters(
             and (track is None or one.track == track)
             and one.score >= (score or 0.0)
             and (times[0] or 0.0) <= one.time_ms <= (times[1] or 1e12)
-            and all(has(one, head, asked) for head, asked in wanted.items())
+            and all(has(one, head, criteria) for head, criteria in wanted.items())
         )
 
     query = FaceQuery(
@@ -135,34 +133,34 @@ def _filters(
         min_time_ms=times[0],
         max_time_ms=times[1],
         attributes=wanted,
-        limit=chance.choice([2, 9, 1000]),
+        limit=rng.choice([2, 9, 1000]),
     )
     return query, fits
 
 
-def _check_answers(database: Database, jobs: list[StoredJob], *, seed: int) -> None:
+def _check_results(database: Database, jobs: list[StoredJob], *, seed: int) -> None:
     everything = list_faces(database, FaceQuery(limit=1000)).faces
     assert len(everything) == 172
-    chance = random.Random(seed)
-    asked = answered = 0
+    rng = random.Random(seed)
+    with_blocks = with_faces = 0
     for _ in range(40):
-        query, fits = _filters(chance, jobs)
+        query, fits = _random_query(rng, jobs)
         expected = [one for one in everything if fits(one)]
         assert all_pages(database, query) == expected, query
-        asked += blocks.uses_blocks(query)
-        answered += bool(expected)
-    assert asked > 15
-    assert 5 < answered < 40
+        with_blocks += blocks.uses_blocks(query)
+        with_faces += bool(expected)
+    assert with_blocks > 15
+    assert 5 < with_faces < 40
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_answers_are_those_of_the_faces(
+def test_queries_return_the_faces_that_match(
     database: Database, jobs: list[StoredJob], seed: int
 ) -> None:
-    _check_answers(database, jobs, seed=seed)
+    _check_results(database, jobs, seed=seed)
 
 
-def test_faces_from_before_there_were_blocks_are_found_too(
+def test_faces_stored_before_blocks_existed_are_found(
     database_url: str, database: Database, jobs: list[StoredJob]
 ) -> None:
     database.close()
@@ -171,10 +169,12 @@ def test_faces_from_before_there_were_blocks_are_found_too(
     with open_database(database_url) as upgraded:
         with upgraded.read() as session:
             assert session.scalar(select(func.count()).select_from(FACE_BLOCKS))
-        _check_answers(upgraded, jobs, seed=9)
+        _check_results(upgraded, jobs, seed=9)
 
 
-def test_the_migration_sums_up_as_the_code_does(database_url: str, database: Database) -> None:
+def test_the_migration_summarises_faces_as_the_code_does(
+    database_url: str, database: Database
+) -> None:
     job = stored_job(database)
     alone: list[dict[str, Any]] = [
         {head: (label, place / 64)}
@@ -219,30 +219,30 @@ def _only_block(database: Database) -> dict[str, Any]:
         ),
     ],
 )
-def test_of_what_nobody_has_no_face_is_looked_at(
+def test_no_faces_are_read_for_a_query_that_no_block_can_match(
     database: Database, jobs: list[StoredJob], query: FaceQuery
 ) -> None:
     assert jobs
     for scope in (query, replace(query, job_id=jobs[0].id), replace(query, job_id=jobs[2].id)):
-        with _statements(database) as asked:
+        with _statements(database) as executed:
             assert list_faces(database, scope).faces == []
-        assert any("FROM face_blocks" in statement for statement in asked)
-        read = [one for one in asked if "box_left" in one]
-        assert read == [], "faces are read"
+        assert any("FROM face_blocks" in statement for statement in executed)
+        read = [one for one in executed if "box_left" in one]
+        assert read == [], "no faces are read"
 
 
 @contextmanager
 def _statements(database: Database) -> Iterator[list[str]]:
-    told: list[str] = []
+    executed: list[str] = []
 
-    def tell(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
-        told.append(statement)
+    def record(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        executed.append(statement)
 
-    event.listen(database.engine, "before_cursor_execute", tell)
+    event.listen(database.engine, "before_cursor_execute", record)
     try:
-        yield told
+        yield executed
     finally:
-        event.remove(database.engine, "before_cursor_execute", tell)
+        event.remove(database.engine, "before_cursor_execute", record)
 
 
 def test_a_second_attempt_leaves_no_block_of_the_first(database: Database) -> None:
@@ -254,7 +254,7 @@ def test_a_second_attempt_leaves_no_block_of_the_first(database: Database) -> No
     assert (block["first_frame"], block["gender_female_max"]) == (3, None)
 
 
-def test_every_pair_of_answers_has_a_bit_of_its_own() -> None:
+def test_every_pair_of_labels_has_its_own_bit() -> None:
     for one, other in PAIRS:
         bits = [
             bit_of(one, label, other, other_label)

@@ -1,4 +1,4 @@
-"""Random lives of jobs: whatever workers, users and the sweep do, the rows stay in order."""
+"""Random life cycles of jobs: whatever workers, users and the sweep do, the rows stay valid."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ BROKEN = ErrorDocument(code="no-video", message="No picture.")
 
 
 class Life(RuleBasedStateMachine):
-    """Workers that claim, stall, come back, finish, fail; a user who cancels; a sweep."""
+    """Workers that claim, stall, resume, finish and fail; a user who cancels; a sweep."""
 
     jobs = Bundle("jobs")
     claims = Bundle("claims")
@@ -58,8 +58,8 @@ class Life(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.before: dict[tuple[str, object], StrEnum] = {}
-        self.shown: dict[str, float] = {}
+        self.states_before: dict[tuple[str, object], StrEnum] = {}
+        self.fractions: dict[str, float] = {}  # job -> its progress when last read
         self.holders: dict[int, str] = {}  # segment -> the token of its last claim
         self.winners: dict[int, int] = {}  # item -> the attempt whose results are recorded
         with self.database.begin() as session:
@@ -81,7 +81,7 @@ class Life(RuleBasedStateMachine):
         return found
 
     @rule(target=claims, job=jobs, times=st.integers(1, MAX_ATTEMPTS + 1))
-    def die_again_and_again(self, job: StoredJob, times: int) -> object:
+    def die_repeatedly(self, job: StoredJob, times: int) -> object:
         found = []
         for _ in range(times):
             claim = self.claim(job, 0)
@@ -101,7 +101,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(claim=claims, done=st.integers(0, 9))
     def renew(self, claim: SegmentClaim, done: int) -> None:
-        self.tried(
+        self.act_under(
             lambda: renew_segment(
                 self.database, claim, lease_seconds=600, frames_done=done, frames_total=10
             ),
@@ -116,20 +116,22 @@ class Life(RuleBasedStateMachine):
             artifacts=[artifact(f"{claim.item_id}-{claim.attempt}.mp4")],
             frames=10,
         )
-        if self.tried(lambda: finish_segment(self.database, claim, found), claim):
+        if self.act_under(lambda: finish_segment(self.database, claim, found), claim):
             self.winners[claim.item_id] = claim.attempt
 
     @rule(claim=claims)
     def fail(self, claim: SegmentClaim) -> None:
-        self.tried(lambda: fail_segment(self.database, claim, BROKEN), claim)
+        self.act_under(lambda: fail_segment(self.database, claim, BROKEN), claim)
 
     @rule(claim=claims)
     def fail_all(self, claim: SegmentClaim) -> None:
-        self.tried(lambda: fail_job(self.database, claim, BROKEN), claim)
+        self.act_under(lambda: fail_job(self.database, claim, BROKEN), claim)
 
     @rule(claim=claims, counts=st.booleans())
-    def give_back(self, claim: SegmentClaim, *, counts: bool) -> None:
-        self.tried(lambda: release_segment(self.database, claim, reason="x", counts=counts), claim)
+    def release(self, claim: SegmentClaim, *, counts: bool) -> None:
+        self.act_under(
+            lambda: release_segment(self.database, claim, reason="x", counts=counts), claim
+        )
 
     @rule(job=jobs)
     def cancel(self, job: StoredJob) -> None:
@@ -145,12 +147,12 @@ class Life(RuleBasedStateMachine):
         )
         return multiple() if found is None else found
 
-    @rule(claim=consumes(job_claims), end=st.sampled_from(["finish", "stall", "back"]))
+    @rule(claim=consumes(job_claims), end=st.sampled_from(["finish", "stall", "release"]))
     def end_exports(self, claim: JobClaim, end: str) -> None:
         if end == "finish":
-            self.tried(lambda: finish_job(self.database, claim, [artifact("faces.csv")]))
-        elif end == "back":
-            self.tried(lambda: release_job(self.database, claim, reason="x", counts=True))
+            self.act_under(lambda: finish_job(self.database, claim, [artifact("faces.csv")]))
+        elif end == "release":
+            self.act_under(lambda: release_job(self.database, claim, reason="x", counts=True))
         else:
             with self.database.begin() as session:
                 session.execute(
@@ -164,8 +166,8 @@ class Life(RuleBasedStateMachine):
         fail_poison(self.database, max_attempts=MAX_ATTEMPTS, limit=100)
         fail_poisoned_jobs(self.database, max_attempts=MAX_ATTEMPTS, limit=100)
 
-    def tried(self, act: Callable[[], object], claim: SegmentClaim | None = None) -> bool:
-        """Do something under a claim that may no longer hold; nobody else's claim may serve."""
+    def act_under(self, act: Callable[[], object], claim: SegmentClaim | None = None) -> bool:
+        """Act under a claim; returns whether it still held, which only the latest claim may."""
         try:
             act()
         except (CancelledError, LeaseLostError):
@@ -182,14 +184,14 @@ class Life(RuleBasedStateMachine):
                     now[kind, number] = status
         legal: dict[str, Any] = {"job": JOB_MOVES, "item": ITEM_MOVES, "segment": SEGMENT_MOVES}
         for key, status in now.items():
-            earlier = self.before.get(key)
-            # One rule can make two moves at once (claimed and ended by a sweep); each is legal.
+            earlier = self.states_before.get(key)
+            # One rule can make two moves (claimed and then ended by a sweep); each must be legal.
             if earlier not in (None, status):
                 moves = legal[key[0]]
                 assert status in moves[earlier] or any(
                     status in moves[between] for between in moves[earlier]
                 ), f"{key}: {earlier} -> {status}"
-        self.before = now
+        self.states_before = now
 
     @invariant()
     def rows_agree(self) -> None:
@@ -199,7 +201,7 @@ class Life(RuleBasedStateMachine):
                 states = [item.status for item in items]
                 all_ended = all(state.ended for state in states)
                 if job.status.active:
-                    assert not all_ended, "a job whose items ended is to be finished"
+                    assert not all_ended, "a job whose items have all ended must be finishing"
                 else:
                     assert all_ended
                 if job.status is JobStatus.QUEUED:
@@ -241,12 +243,12 @@ class Life(RuleBasedStateMachine):
         for job_id in ids:
             fraction = get_job(self.database, job_id).progress.fraction
             if fraction is not None:
-                assert fraction >= self.shown.get(job_id, 0.0) - 1e-9
-                self.shown[job_id] = fraction
+                assert fraction >= self.fractions.get(job_id, 0.0) - 1e-9
+                self.fractions[job_id] = fraction
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
-def test_random_lives(kind: str, request: pytest.FixtureRequest) -> None:
+def test_rows_stay_valid_in_random_life_cycles(kind: str, request: pytest.FixtureRequest) -> None:
     url = request.getfixturevalue(f"{kind}_database_url")
     with open_database(url) as database:
         Life.database = database

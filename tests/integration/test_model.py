@@ -1,4 +1,4 @@
-"""Random events at a small model and at the real store: they always say the same."""
+"""Random events on jobs: the database always agrees with a reference model of the life cycle."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ from faces_jobs.jobs.status import SegmentStatus
 from faces_jobs.results import cancel_job, pause_job, resume_job, retry_job, set_priority
 from tests.factories import StoredJob, artifact, face, results, stored_job
 from tests.integration.job_model import MAX_ATTEMPTS, Job, RefusedError
-from tests.integration.model_and_store import Held, HeldExports, StoreAndModel
+from tests.integration.model_and_store import ClaimAndModel, ExportsAndModel, StoreAndModel
 
 BROKEN = ErrorDocument(code="no-video", message="No picture.")
 RANKS: dict[Priority, int] = {"high": 0, "normal": 1, "low": 2}
 
 
 class Life(StoreAndModel):
-    """Users, workers that stall and come back, and a sweep, in any order."""
+    """Users, workers that stall and resume, and a sweep, in any order."""
 
     jobs, claims, exports = StoreAndModel.jobs, StoreAndModel.claims, StoreAndModel.exports
 
@@ -81,7 +81,7 @@ class Life(StoreAndModel):
             max_attempts=MAX_ATTEMPTS,
         )
         assert (found is not None) == free
-        return multiple() if found is None else self.held(found, model, item)
+        return multiple() if found is None else self.record_claim(found, model, item)
 
     @rule(target=claims)
     def take_next_work(self) -> object:
@@ -101,10 +101,10 @@ class Life(StoreAndModel):
         item = model.items[stored.items.index(found.item_id)]
         assert any(one is item for _, one in free)
         assert model.priority == min(other.priority for other, _ in free)
-        return self.held(found, model, item)
+        return self.record_claim(found, model, item)
 
     @rule(claim=claims)
-    def renew(self, claim: Held) -> None:
+    def renew(self, claim: ClaimAndModel) -> None:
         found, job, _, segment = claim
         holds, active = segment.holds(found.token), job.status.active
         error: type[Exception] | None = None
@@ -121,38 +121,38 @@ class Life(StoreAndModel):
             assert error is LeaseLostError
 
     @rule(claim=claims)
-    def finish(self, claim: Held) -> None:
+    def finish(self, claim: ClaimAndModel) -> None:
         found, job, item, segment = claim
         made = results([face(0)], artifacts=[artifact(f"{found.item_id}-{found.token}.mp4")])
-        if self.tried(lambda: finish_segment(self.database, found, made), found, segment):
+        if self.act_under(lambda: finish_segment(self.database, found, made), found, segment):
             job.end(item, SegmentStatus.SUCCEEDED)
 
     @rule(claim=claims, gave_up=st.booleans())
-    def fail(self, claim: Held, *, gave_up: bool) -> None:
+    def fail(self, claim: ClaimAndModel, *, gave_up: bool) -> None:
         found, job, item, segment = claim
-        if self.tried(
+        if self.act_under(
             lambda: fail_segment(self.database, found, BROKEN, gave_up=gave_up), found, segment
         ):
             job.end(item, SegmentStatus.FAILED)
 
     @rule(claim=claims)
-    def fail_all(self, claim: Held) -> None:
+    def fail_all(self, claim: ClaimAndModel) -> None:
         found, job, _, segment = claim
-        if self.tried(lambda: fail_job(self.database, found, BROKEN), found, segment):
+        if self.act_under(lambda: fail_job(self.database, found, BROKEN), found, segment):
             job.end_all()
 
     @rule(claim=claims, counts=st.booleans())
-    def give_back(self, claim: Held, *, counts: bool) -> None:
+    def release(self, claim: ClaimAndModel, *, counts: bool) -> None:
         found, job, _, segment = claim
-        if self.tried(
+        if self.act_under(
             lambda: release_segment(self.database, found, reason="x", counts=counts), found, segment
         ):
-            job.give_back(segment, counts=counts)
+            job.release(segment, counts=counts)
 
     @rule(claim=claims)
-    def run_out_of_space(self, claim: Held) -> None:
+    def run_out_of_space(self, claim: ClaimAndModel) -> None:
         found, job, _, segment = claim
-        if self.tried(
+        if self.act_under(
             lambda: park_segment(self.database, found, reason="full", pause=lambda _: 0.0),
             found,
             segment,
@@ -160,7 +160,7 @@ class Life(StoreAndModel):
             job.park(segment)
 
     @rule(claim=claims)
-    def stall(self, claim: Held) -> None:
+    def stall(self, claim: ClaimAndModel) -> None:
         found, _, _, segment = claim
         with self.database.begin() as session:
             session.execute(
@@ -172,7 +172,7 @@ class Life(StoreAndModel):
             segment.expired = True
 
     @rule(claim=claims)
-    def die(self, claim: Held) -> None:
+    def die(self, claim: ClaimAndModel) -> None:
         found, _, _, segment = claim
         worker = self.worker_of(found)
         if worker is not None:
@@ -183,28 +183,28 @@ class Life(StoreAndModel):
                 segment.expired = True
 
     @rule(claim=claims)
-    def stop_at_once(self, claim: Held) -> None:
+    def stop_at_once(self, claim: ClaimAndModel) -> None:
         found, job, _, segment = claim
         worker = self.worker_of(found)
         if worker is not None and segment.holds(found.token):
             release_all_of(self.database, worker)
-            job.give_back(segment, counts=False)
+            job.release(segment, counts=False)
 
     @rule(job=jobs)
     def cancel(self, job: tuple[StoredJob, Job]) -> None:
-        self.said(lambda: cancel_job(self.database, job[0].id), job[1].cancel)
+        self.perform(lambda: cancel_job(self.database, job[0].id), job[1].cancel)
 
     @rule(job=jobs)
     def pause(self, job: tuple[StoredJob, Job]) -> None:
-        self.said(lambda: pause_job(self.database, job[0].id), job[1].pause)
+        self.perform(lambda: pause_job(self.database, job[0].id), job[1].pause)
 
     @rule(job=jobs)
     def resume(self, job: tuple[StoredJob, Job]) -> None:
-        self.said(lambda: resume_job(self.database, self.bells, job[0].id), job[1].resume)
+        self.perform(lambda: resume_job(self.database, self.queue, job[0].id), job[1].resume)
 
     @rule(job=jobs)
     def retry(self, job: tuple[StoredJob, Job]) -> None:
-        self.said(lambda: retry_job(self.database, self.bells, job[0].id), job[1].retry)
+        self.perform(lambda: retry_job(self.database, self.queue, job[0].id), job[1].retry)
 
     @rule(job=jobs, priority=st.sampled_from(sorted(RANKS)))
     def prioritise(self, job: tuple[StoredJob, Job], priority: Priority) -> None:
@@ -215,7 +215,7 @@ class Life(StoreAndModel):
                 raise RefusedError
             model.priority = RANKS[priority]
 
-        self.said(lambda: set_priority(self.database, stored.id, priority), change)
+        self.perform(lambda: set_priority(self.database, stored.id, priority), change)
 
     @rule(target=exports, job=jobs)
     def claim_exports(self, job: tuple[StoredJob, Job]) -> object:
@@ -232,7 +232,7 @@ class Life(StoreAndModel):
         return multiple() if found is None else (found, model)
 
     @rule(claim=exports, end=st.sampled_from(["finish", "stall", "back", "stop", "full", "renew"]))
-    def end_exports(self, claim: HeldExports, end: str) -> None:
+    def end_exports(self, claim: ExportsAndModel, end: str) -> None:
         found, job = claim
         acts: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
             "finish": (
@@ -285,7 +285,7 @@ class Life(StoreAndModel):
             model.sweep()
 
     @invariant()
-    def store_and_model_say_the_same(self) -> None:
+    def database_agrees_with_model(self) -> None:
         with self.database.read() as session:
             for stored, model in self.pairs:
                 status = session.scalars(select(JobRow.status).where(JobRow.id == stored.id)).one()
@@ -299,16 +299,18 @@ class Life(StoreAndModel):
                     .where(SegmentRow.job_id == stored.id)
                     .order_by(SegmentRow.item_id)
                 )
-                told = (
+                stored_state = (
                     str(status),
                     [str(one) for one in items],
                     [(str(state), attempts) for state, attempts in segments],
                 )
-                assert told == model.state()
+                assert stored_state == model.state()
 
 
 @pytest.mark.parametrize(("kind", "examples"), [("sqlite", 40), ("postgres", 10)])
-def test_random_events(kind: str, examples: int, request: pytest.FixtureRequest) -> None:
+def test_the_database_agrees_with_the_model_after_random_events(
+    kind: str, examples: int, request: pytest.FixtureRequest
+) -> None:
     url = request.getfixturevalue(f"{kind}_database_url")
     with open_database(url) as database:
         Life.database = database

@@ -1,4 +1,4 @@
-"""A worker with square faces for networks, and what gives it jobs and looks at their results."""
+"""A worker in this process whose faces are coloured squares, and helpers to use and check it."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from faces_jobs.worker.process import process_segment
 from faces_jobs.worker.resources import Worker
 from tests.fakes import ColourClassifier, SquareDetector
 
-# The squares that stand for faces are smaller than the faces one usually wants.
+# The squares that stand for faces are smaller than the default smallest face.
 SMALL_FACES = JobSpec(smallest_face=4)
 
 
 class SquareNetworks:
-    """The networks of `tests.fakes`, and a moment to interfere at; counts the crops it cuts."""
+    """The networks of `tests.fakes`, with a hook before each batch and counts of their work."""
 
     device = "cpu"
     runs_as_measured = True
@@ -41,19 +41,19 @@ class SquareNetworks:
         self.crops = 0
 
     def detector(self) -> Detector:
-        """A detector that lets the test act before each batch."""
+        """Return a detector that calls `before_batch` before each batch."""
         networks = self
 
-        class Interrupted(SquareDetector):
+        class HookedDetector(SquareDetector):
             def detect(self, pictures_bgr: Sequence[Any]) -> Any:
                 networks.batches += 1
                 networks.before_batch(networks.batches)
                 return super().detect(pictures_bgr)
 
-        return Interrupted()
+        return HookedDetector()
 
     def cropper(self) -> Cropper:
-        """That of the CPU."""
+        """Return the CPU's cropper, which also counts its crops."""
 
         def cut(
             pictures_bgr: Sequence[Picture], boxes_xyxy: Sequence[Boxes], *, scale: float, size: int
@@ -65,15 +65,15 @@ class SquareNetworks:
         return cut
 
     def classifiers(self, names: Sequence[str]) -> Sequence[Classifier]:
-        """Those of these names."""
+        """Return the classifiers of these names."""
         return [ColourClassifier(name) for name in names]
 
     def measure_run_sizes(self, *, stop: Callable[[], bool]) -> None:
-        """There is nothing to measure."""
+        """Do nothing: these networks have one speed."""
 
 
 class Bench:
-    """A worker and what is needed to give it work."""
+    """A worker with helpers that submit jobs, process them and read the results."""
 
     def __init__(self, worker: Worker, networks: SquareNetworks, folder: Path) -> None:
         self.worker = worker
@@ -81,7 +81,7 @@ class Bench:
         self.folder = folder
 
     def submit(self, *paths: Path, spec: JobSpec | None = None) -> str:
-        """Upload these files as one job."""
+        """Submit these files as one job. Returns its id."""
         worker = self.worker
         with worker.storage.receive() as incoming:
             files = [incoming.add(path.name, [path.read_bytes()]) for path in paths]
@@ -95,7 +95,7 @@ class Bench:
             ).job_id
 
     def segments(self, job_id: str) -> list[int]:
-        """The numbers of a job's segments."""
+        """Return the ids of a job's segments."""
         with self.worker.database.read() as session:
             return list(
                 session.scalars(
@@ -104,7 +104,7 @@ class Bench:
             )
 
     def work(self, job_id: str, worker: Worker | None = None) -> None:
-        """Process every segment of a job, those too that others add, then end it."""
+        """Process every segment of a job, including those added meanwhile, then finish the job."""
         seen: set[int] = set()
         while new := [each for each in self.segments(job_id) if each not in seen]:
             seen.add(new[0])
@@ -112,12 +112,15 @@ class Bench:
         finish_job(job_id, worker or self.worker)
 
     def items(self, job_id: str) -> list[ItemDocument]:
+        """Return a job's items."""
         return list_items(self.worker.database, job_id).items
 
     def artifacts(self, job_id: str) -> list[ArtifactDocument]:
+        """Return a job's artifacts."""
         return list_artifacts(self.worker.database, job_id).artifacts
 
     def path(self, artifact: ArtifactDocument) -> Path:
+        """Return the path of an artifact's file."""
         opened = open_artifact(
             self.worker.database, self.worker.storage, artifact.job_id, artifact.id
         )
@@ -125,7 +128,7 @@ class Bench:
             return Path(file.name)
 
     def files(self) -> list[str]:
-        """Every file in the storage but uploads."""
+        """Return the path of every file in the storage, except uploads."""
         folder = self.worker.storage.folder
         return sorted(
             str(path.relative_to(folder))
@@ -135,7 +138,7 @@ class Bench:
 
 
 def rows(bench: Bench, job_id: str) -> list[list[tuple[Any, ...]]]:
-    """Everything that is recorded of a job's faces and tracks, but for its numbers."""
+    """Return all columns of a job's faces and of its tracks, except the ids."""
     found = []
     with bench.worker.database.read() as session:
         for table, order in (
@@ -159,7 +162,7 @@ def rows(bench: Bench, job_id: str) -> list[list[tuple[Any, ...]]]:
 
 
 def stages(bench: Bench, job_id: str) -> list[tuple[str, str]]:
-    """The stage and the state of each of a job's segments, in their order."""
+    """Return the stage and the state of each of a job's segments, in order."""
     with bench.worker.database.read() as session:
         return [
             (row.stage, str(row.status))
