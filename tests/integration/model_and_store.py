@@ -16,7 +16,7 @@ from faces_jobs.errors import CancelledError, LeaseLostError, StateError
 from faces_jobs.queue import Queue
 from tests.factories import StoredJob
 from tests.integration.job_model import Item, Job, RefusedError, Segment
-from tests.integration.test_sweep import MemoryQueue
+from tests.integration.memory_queue import MemoryQueue
 
 # The database's claim, with the job, item and segment of the model that it belongs to.
 ClaimAndModel = tuple[SegmentClaim, Job, Item, Segment]

@@ -1,4 +1,4 @@
-"""Real worker processes, and helpers that give them work and wait for it."""
+"""Real worker and web processes, and helpers that give them work and wait for it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 from skimage.data import astronaut
 from sqlalchemy import select
 
+from faces_jobs.client import Client
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import SegmentRow
 from faces_jobs.jobs.spec import JobSpec
@@ -23,6 +25,8 @@ from faces_jobs.settings import Settings
 from faces_jobs.storage import open_storage
 from faces_jobs.submit import submit_files
 from tests.clips import write_video
+from tests.factories import StoredJob
+from tests.ports import free_port
 from tests.services import PATIENCE_SECONDS
 
 # Short, so that tests don't wait as long as an operator would.
@@ -60,6 +64,45 @@ def worker_process(settings: Settings, log: Path) -> Iterator[subprocess.Popen[b
         finally:
             process.kill()
             process.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class WebServer:
+    """A running `faces-jobs web`."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+
+    def address(self, job: StoredJob, end: str = "") -> str:
+        """Return the URL of a job in the API, or of what is below it."""
+        return f"{self.url}/api/v1/jobs/{job.id}{end}"
+
+
+@contextmanager
+def web_server(database_url: str, folder: Path, **variables: str) -> Iterator[WebServer]:
+    """Start `faces-jobs web` on a free port, and wait until it answers."""
+    port = free_port()
+    environment = {
+        "PATH": os.defpath,
+        "HOME": str(folder),
+        "FACES_JOBS_DATA_FOLDER": str(folder / "data"),
+        "FACES_JOBS_DATABASE_URL": database_url,
+        "FACES_JOBS_PORT": str(port),
+        "FACES_JOBS_WEB_THREADS": "2",
+        **variables,
+    }
+    process = subprocess.Popen([sys.executable, "-m", "faces_jobs", "web"], env=environment)
+    try:
+        with Client(f"http://127.0.0.1:{port}") as client:
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while not client.is_up():
+                assert process.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+        yield WebServer(f"http://127.0.0.1:{port}", process)
+    finally:
+        process.terminate()
+        process.wait(PATIENCE_SECONDS)
 
 
 def storage_variables(settings: Settings) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Several machines, each with a disk of its own, that share a bucket, PostgreSQL and Redis."""
+"""Several machines with separate disks that share a bucket, PostgreSQL and Redis."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from tests.integration.processes import (
     portrait_clip,
     storage_variables,
     wait_for,
+    web_server,
     worker_process,
 )
-from tests.integration.test_events import web_server
 
 
 @pytest.fixture
 def here(
     settings: Settings, bucket: Place, postgres_database_url: str, empty_redis_url: str
 ) -> Settings:
-    """What all machines have in common."""
+    """The settings that all machines share."""
     return bucket.settings(
         settings,
         database_url=postgres_database_url,
@@ -37,7 +37,7 @@ def here(
     )
 
 
-def test_machines_share_a_video_and_what_is_deleted_is_gone_from_all(
+def test_machines_share_a_video_and_a_deleted_job_is_gone_from_all(
     here: Settings, bucket: Place, tmp_path: Path, log: Path
 ) -> None:
     clip = portrait_clip(tmp_path / "clip.mp4", 48, rate=20, codec_options={"g": "5"})
@@ -45,8 +45,8 @@ def test_machines_share_a_video_and_what_is_deleted_is_gone_from_all(
     with ExitStack() as started:
         database = started.enter_context(open_database(here.database_url))
         for folder in machines:
-            own = here.model_copy(update={"data_folder": folder})
-            started.enter_context(worker_process(own, log))
+            machine_settings = here.model_copy(update={"data_folder": folder})
+            started.enter_context(worker_process(machine_settings, log))
         server = started.enter_context(
             web_server(
                 here.database_url,
@@ -64,9 +64,9 @@ def test_machines_share_a_video_and_what_is_deleted_is_gone_from_all(
         )
 
         with clip.open("rb") as file:
-            made = client.post("/api/v1/jobs", files={"files": ("clip.mp4", file)})
-        assert made.status_code == 201, made.text
-        job = made.json()["id"]
+            response = client.post("/api/v1/jobs", files={"files": ("clip.mp4", file)})
+        assert response.status_code == 201, response.text
+        job = response.json()["id"]
         wait_for(lambda: get_job(database, job).status.ended)
 
         assert get_job(database, job).status == "succeeded"
@@ -76,7 +76,7 @@ def test_machines_share_a_video_and_what_is_deleted_is_gone_from_all(
             ).all()
         assert sum(row.stage == "find" for row in rows) == 6
         assert len({row.worker for row in rows}) == 2, "both machines took part"
-        downloads(client, f"/api/v1/jobs/{job}/artifacts")
+        check_downloads(client, f"/api/v1/jobs/{job}/artifacts")
         assert client.get("/readyz").json().get("fields", {}).keys() == {"sweep"}
 
         assert client.delete(f"/api/v1/jobs/{job}").status_code in {200, 204}
@@ -84,11 +84,13 @@ def test_machines_share_a_video_and_what_is_deleted_is_gone_from_all(
         assert bucket.pending_uploads() == []
     for folder in machines:
         kept = [path for path in (folder / "files").rglob("*") if path.is_file()]
-        assert all("fetched" in path.parts for path in kept), "and a copy goes in minutes"
+        assert all("fetched" in path.parts for path in kept), (
+            "only cached copies, which expire in minutes"
+        )
 
 
-def downloads(client: httpx.Client, address: str) -> None:
-    """Download every file, whole and in part, as players and browsers do."""
+def check_downloads(client: httpx.Client, address: str) -> None:
+    """Download every file whole, and ranges of one, as players and browsers do."""
     artifacts = client.get(address).json()["artifacts"]
     assert {"annotated_video", "thumbnail", "faces_csv", "faces_parquet"} <= {
         one["kind"] for one in artifacts
@@ -108,15 +110,15 @@ def downloads(client: httpx.Client, address: str) -> None:
         name: whole.headers[name] for name in ("ETag", "Content-Length", "Last-Modified")
     }
     tag, size = whole.headers["ETag"], video["bytes"]
-    for asked, part in (
+    for range_header, part in (
         ("bytes=0-99", whole.content[:100]),
         (f"bytes={size - 50}-", whole.content[-50:]),
         ("bytes=-7", whole.content[-7:]),
         ("bytes=1000-2999", whole.content[1000:3000]),
     ):
-        answer = client.get(url, headers={"Range": asked, "If-Range": tag})
-        assert (answer.status_code, answer.content) == (206, part)
-        assert answer.headers["Content-Range"].endswith(f"/{size}")
+        response = client.get(url, headers={"Range": range_header, "If-Range": tag})
+        assert (response.status_code, response.content) == (206, part)
+        assert response.headers["Content-Range"].endswith(f"/{size}")
     assert client.get(url, headers={"Range": "bytes=0-9", "If-Range": '"x"'}).status_code == 200
     assert client.get(url, headers={"Range": f"bytes={size}-"}).status_code == 416
     assert client.get(url, headers={"If-None-Match": tag}).status_code == 304

@@ -1,4 +1,4 @@
-"""Images that are claimed together: what is promised of one segment holds for each of them."""
+"""Bundles: images that are claimed together keep all guarantees of a single segment."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from tests.integration.stored_states import expire
 from tests.integration.workbench import Bench
 
 
-def taken(database: Database, worker: str = "alice", limit: int = 99) -> list[SegmentClaim]:
-    """What one worker gets to hold."""
+def claim_bundle(database: Database, worker: str = "alice", limit: int = 99) -> list[SegmentClaim]:
+    """Claim all that one worker gets at a time: a bundle, one segment, or nothing."""
     first = claim_next(database, worker=worker, lease_seconds=60, max_attempts=3)
     if first is None:
         return []
@@ -43,7 +43,7 @@ def taken(database: Database, worker: str = "alice", limit: int = 99) -> list[Se
 
 
 def states(database: Database) -> list[tuple[str, int]]:
-    """State and attempts of every segment."""
+    """Return the state and the attempts of every segment."""
     with database.read() as session:
         rows = session.execute(
             select(SegmentRow.status, SegmentRow.attempts).order_by(SegmentRow.id)
@@ -65,11 +65,11 @@ def names(count: int) -> list[str]:
     return [f"{number}.png" for number in range(count)]
 
 
-def test_images_of_one_job_are_taken_together_and_nothing_else(database: Database) -> None:
+def test_only_images_of_one_job_are_claimed_together(database: Database) -> None:
     job = stored_job(database, ["0.png", "film.mp4", "1.png", "2.png"])
     stored_job(database, names(3))
 
-    bundle = taken(database)
+    bundle = claim_bundle(database)
 
     assert [claim.item_name for claim in bundle] == ["0.png", "1.png", "2.png"]
     assert {claim.token for claim in bundle} == {bundle[0].token}
@@ -79,21 +79,21 @@ def test_images_of_one_job_are_taken_together_and_nothing_else(database: Databas
     assert running == ["running", "queued", "running", "running"]
 
 
-def test_what_was_tried_before_is_tried_alone(database: Database) -> None:
-    """A file that ends its worker costs the others of its bundle one attempt, never their job."""
+def test_an_image_that_was_attempted_before_is_processed_alone(database: Database) -> None:
+    """A file that kills its worker costs the others of its bundle one attempt, not their result."""
     stored_job(database, names(4))
-    for claim in taken(database, limit=2):
+    for claim in claim_bundle(database, limit=2):
         expire(database, claim.segment_id)
 
-    bundles = [taken(database) for _ in range(4)]
+    bundles = [claim_bundle(database) for _ in range(4)]
 
     assert [[claim.attempt for claim in bundle] for bundle in bundles] == [[2], [2], [2], [1]]
 
 
-def test_of_workers_at_once_each_gets_other_images(database: Database) -> None:
+def test_concurrent_workers_claim_different_images(database: Database) -> None:
     stored_job(database, names(40))
 
-    outcomes = run_concurrently(*[lambda: taken(database, limit=4)] * 8)
+    outcomes = run_concurrently(*[lambda: claim_bundle(database, limit=4)] * 8)
 
     bundles = [outcome for outcome in outcomes if isinstance(outcome, list)]
     assert len(bundles) == 8
@@ -101,20 +101,20 @@ def test_of_workers_at_once_each_gets_other_images(database: Database) -> None:
     assert len(held) == len(set(held))
 
 
-def test_a_bundle_counts_as_one_worker_s_work(database: Database) -> None:
+def test_a_bundle_counts_as_the_work_of_one_worker(database: Database) -> None:
     stored_job(database, names(20), owner="archive")
-    taken(database, limit=9)
+    claim_bundle(database, limit=9)
     stored_job(database, ["a.mp4", "b.mp4", "c.mp4"], owner="alice")
 
-    owners = [get_job(database, taken(database, limit=0)[0].job_id).owner for _ in range(3)]
+    owners = [get_job(database, claim_bundle(database, limit=0)[0].job_id).owner for _ in range(3)]
 
     assert owners[0] == "alice"
-    assert owners.count("archive") == 1, "ten images in one hand count as one"
+    assert owners.count("archive") == 1, "the bundle of ten images counts as one"
 
 
-def test_results_of_a_bundle_are_recorded_in_one(database: Database) -> None:
+def test_results_of_a_bundle_are_recorded_in_one_transaction(database: Database) -> None:
     job = stored_job(database, names(3))
-    bundle = taken(database)
+    bundle = claim_bundle(database)
     found = results([face(), face(0, 1)], [track(1), track(2)], artifacts=[artifact("0-0.png")])
 
     last = finish_bundle(
@@ -126,7 +126,7 @@ def test_results_of_a_bundle_are_recorded_in_one(database: Database) -> None:
         ],
     )
 
-    assert last, "the job is to be finished"
+    assert last, "the job must be finished now"
     first, second, third = list_items(database, job.id).items
     assert (first.status, first.face_count, first.track_count) == ("succeeded", 2, 2)
     assert (first.kind, first.width, first.height) == ("video", 64, 48)
@@ -137,11 +137,11 @@ def test_results_of_a_bundle_are_recorded_in_one(database: Database) -> None:
 
 
 @pytest.mark.parametrize("which", [0, 1, 2])
-def test_who_lost_one_image_records_none(database: Database, which: int) -> None:
+def test_a_worker_that_lost_one_image_records_none(database: Database, which: int) -> None:
     job = stored_job(database, names(3))
-    bundle = taken(database)
+    bundle = claim_bundle(database)
     expire(database, bundle[which].segment_id)
-    (again,) = taken(database, "bob")
+    (again,) = claim_bundle(database, "bob")
     assert again.segment_id == bundle[which].segment_id
 
     with pytest.raises(LeaseLostError):
@@ -152,9 +152,9 @@ def test_who_lost_one_image_records_none(database: Database, which: int) -> None
     assert list_faces(database, FaceQuery(job_id=job.id)).faces == []
 
 
-def test_a_bundle_learns_of_a_cancel_and_of_a_pause(database: Database) -> None:
+def test_renewing_a_bundle_reports_a_cancel_and_a_pause(database: Database) -> None:
     job = stored_job(database, names(2))
-    bundle = taken(database)
+    bundle = claim_bundle(database)
     renew_bundle(database, bundle, lease_seconds=60)
     pause_job(database, job.id)
     with pytest.raises(PausedError):
@@ -166,18 +166,18 @@ def test_a_bundle_learns_of_a_cancel_and_of_a_pause(database: Database) -> None:
         finish_bundle(database, [(claim, results()) for claim in bundle])
 
 
-def test_what_was_not_begun_goes_back_at_no_cost(database: Database) -> None:
+def test_releasing_images_that_were_not_started_costs_no_attempt(database: Database) -> None:
     stored_job(database, names(3))
-    bundle = taken(database)
+    bundle = claim_bundle(database)
     expire(database, bundle[2].segment_id)
-    taken(database, "bob")
+    claim_bundle(database, "bob")
 
     release_bundle(database, bundle[1:])
 
     assert states(database) == [("running", 1), ("queued", 0), ("running", 2)]
 
 
-def test_a_folder_of_pictures_end_to_end(bench: Bench, pictures: list[Path]) -> None:
+def test_a_folder_of_images_end_to_end(bench: Bench, pictures: list[Path]) -> None:
     broken = bench.folder / "broken.png"
     broken.write_bytes(pictures[0].read_bytes()[:60])
     job_id = bench.submit(*pictures, broken)
@@ -195,18 +195,18 @@ def test_a_folder_of_pictures_end_to_end(bench: Bench, pictures: list[Path]) -> 
     assert sum(one.kind == "thumbnail" for one in found) == 20
     for one in found:
         assert bench.path(one).stat().st_size == one.bytes
-    assert len(bench.files()) == len(found), "nothing but artifacts is left"
+    assert len(bench.files()) == len(found), "only artifacts are left"
 
 
-def test_faces_of_images_are_cut_out_where_the_networks_are(
+def test_faces_of_images_are_cropped_by_the_networks_cropper(
     bench: Bench, pictures: list[Path]
 ) -> None:
     bench.submit(*pictures[:3])
     take_next_work(bench.worker)
-    assert bench.networks.crops == 6 * 4, "once to be measured, and once for each model"
+    assert bench.networks.crops == 6 * 4, "once for their quality, and once for each model"
 
 
-def test_bells_lead_through_a_whole_folder(bench: Bench, pictures: list[Path]) -> None:
+def test_messages_lead_through_a_whole_folder(bench: Bench, pictures: list[Path]) -> None:
     job_id = bench.submit(*pictures * 3)
     assert bench.worker.queue.depth() < 30
 
@@ -216,11 +216,13 @@ def test_bells_lead_through_a_whole_folder(bench: Bench, pictures: list[Path]) -
         take_next_work(bench.worker)
         rounds += 1
         if not get_job(bench.worker.database, job_id).status.ended:
-            assert bench.worker.queue.depth() == depth + 1, "who leaves images rings for them"
+            assert bench.worker.queue.depth() == depth + 1, (
+                "a worker that leaves images rings for them"
+            )
     assert rounds < 30
 
 
-def test_an_image_that_meets_trouble_holds_up_no_other(bench: Bench, pictures: list[Path]) -> None:
+def test_an_image_that_fails_does_not_affect_the_others(bench: Bench, pictures: list[Path]) -> None:
     job_id = bench.submit(*pictures[:3])
 
     def fail(_batch: int) -> None:
@@ -228,7 +230,7 @@ def test_an_image_that_meets_trouble_holds_up_no_other(bench: Bench, pictures: l
             left = session.scalars(
                 select(ItemRow.id).where(ItemRow.job_id == job_id, ItemRow.status == "running")
             ).all()
-        # The second of the three, in the bundle as alone.
+        # The second of the three fails, both in the bundle and alone.
         if bench.networks.batches == 2 or len(left) < 3:
             raise ZeroDivisionError
 
@@ -242,7 +244,9 @@ def test_an_image_that_meets_trouble_holds_up_no_other(bench: Bench, pictures: l
     assert [item.status for item in bench.items(job_id)] == ["succeeded", "failed", "succeeded"]
 
 
-def test_a_worker_that_is_to_end_records_what_is_done(bench: Bench, pictures: list[Path]) -> None:
+def test_a_worker_that_is_stopped_records_finished_images(
+    bench: Bench, pictures: list[Path]
+) -> None:
     job_id = bench.submit(*pictures[:5])
 
     def stop(batch: int) -> None:
@@ -258,7 +262,7 @@ def test_a_worker_that_is_to_end_records_what_is_done(bench: Bench, pictures: li
     assert get_job(bench.worker.database, job_id).status == "succeeded"
 
 
-def test_a_cancel_throws_a_bundle_away(bench: Bench, pictures: list[Path]) -> None:
+def test_a_cancel_discards_the_bundle(bench: Bench, pictures: list[Path]) -> None:
     job_id = bench.submit(*pictures[:5])
 
     def cancel(batch: int) -> None:

@@ -1,4 +1,4 @@
-"""Claims and renewals: who gets work, for how long, and how far it is."""
+"""Claims and renewals: who gets a segment, for how long, and its progress."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.integration.races import run_concurrently
 from tests.integration.stored_states import expire, states
 
 
-def test_claiming_begins_segment_item_and_job(database: Database) -> None:
+def test_claiming_starts_segment_item_and_job(database: Database) -> None:
     job = stored_job(database, ["a.mp4", "b.png"])
 
     claim = claimed(database, job.segments[0])
@@ -26,7 +26,7 @@ def test_claiming_begins_segment_item_and_job(database: Database) -> None:
     assert claim.spec.gender
 
 
-def test_a_claimed_segment_is_not_to_be_had(database: Database) -> None:
+def test_a_claimed_segment_is_not_available(database: Database) -> None:
     job = stored_job(database)
     claimed(database, job.segments[0])
 
@@ -35,7 +35,7 @@ def test_a_claimed_segment_is_not_to_be_had(database: Database) -> None:
     assert again is None
 
 
-def test_of_many_claimants_at_once_one_gets_it(database: Database) -> None:
+def test_one_of_many_concurrent_claims_succeeds(database: Database) -> None:
     job = stored_job(database)
 
     def claim() -> object:
@@ -49,11 +49,11 @@ def test_of_many_claimants_at_once_one_gets_it(database: Database) -> None:
     assert not [outcome for outcome in outcomes if isinstance(outcome, Exception)]
 
 
-def test_an_unknown_segment_is_not_to_be_had(database: Database) -> None:
+def test_an_unknown_segment_is_not_available(database: Database) -> None:
     assert claim_segment(database, 999, worker="w", lease_seconds=1, max_attempts=3) is None
 
 
-def test_a_segment_whose_lease_ran_out_is_taken_over(database: Database) -> None:
+def test_a_segment_whose_lease_expired_is_taken_over(database: Database) -> None:
     job = stored_job(database)
     first = claimed(database, job.segments[0], worker="alice")
     expire(database, job.segments[0])
@@ -64,7 +64,7 @@ def test_a_segment_whose_lease_ran_out_is_taken_over(database: Database) -> None
     assert second.token != first.token
 
 
-def test_a_segment_is_not_taken_more_often_than_allowed(database: Database) -> None:
+def test_a_segment_is_not_claimed_more_often_than_allowed(database: Database) -> None:
     job = stored_job(database)
     for _ in range(3):
         claimed(database, job.segments[0])
@@ -76,7 +76,7 @@ def test_a_segment_is_not_taken_more_often_than_allowed(database: Database) -> N
     )
 
 
-def test_renewing_tells_progress_and_keeps_the_lease(database: Database) -> None:
+def test_renewing_reports_progress_and_keeps_the_lease(database: Database) -> None:
     job = stored_job(database)
     claim = claimed(database, job.segments[0])
 
@@ -88,7 +88,7 @@ def test_renewing_tells_progress_and_keeps_the_lease(database: Database) -> None
     assert progress.eta_seconds is not None
 
 
-def test_progress_does_not_go_back_when_an_attempt_begins_again(database: Database) -> None:
+def test_progress_does_not_go_back_when_an_attempt_restarts(database: Database) -> None:
     job = stored_job(database)
     claim = claimed(database, job.segments[0])
     renew_segment(database, claim, lease_seconds=60, frames_done=30, frames_total=120)
@@ -99,7 +99,7 @@ def test_progress_does_not_go_back_when_an_attempt_begins_again(database: Databa
     assert results_api.get_job(database, job.id).progress.frames_done == 30
 
 
-def test_an_expired_lease_that_nobody_took_can_still_be_renewed(database: Database) -> None:
+def test_an_expired_lease_that_nobody_took_over_can_be_renewed(database: Database) -> None:
     job = stored_job(database)
     claim = claimed(database, job.segments[0])
     expire(database, job.segments[0])
@@ -124,7 +124,7 @@ def test_exports_are_written_by_one_worker_at_a_time(database: Database) -> None
     assert sum(outcome is not None for outcome in outcomes) == 1
 
 
-def test_segment_states_are_stored_as_their_names(database: Database) -> None:
+def test_states_are_stored_by_name(database: Database) -> None:
     job = stored_job(database)
     with database.read() as session:
         assert session.scalars(select(SegmentRow.status)).one() is SegmentStatus.QUEUED

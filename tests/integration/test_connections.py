@@ -1,4 +1,4 @@
-"""A database that is away, frozen or cut off: what a process does, and how long it waits."""
+"""A database that is unreachable, frozen or cut off: what a process does, and how long it waits."""
 
 from __future__ import annotations
 
@@ -20,43 +20,43 @@ from tests.ports import free_port
 
 
 @pytest.mark.parametrize(("task", "argument"), [(SEGMENT_TASK, 1), (JOB_TASK, "some")])
-def test_a_bell_without_a_database_is_left_to_the_sweep(
+def test_a_message_received_without_a_database_is_left_to_the_sweep(
     task: str, argument: object, bench: Bench, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    nowhere = make_engine(f"postgresql+psycopg://nobody@127.0.0.1:{free_port()}/none")
+    unreachable = make_engine(f"postgresql+psycopg://nobody@127.0.0.1:{free_port()}/none")
     app = make_app(settings)
-    with Database(nowhere) as database, caplog.at_level(logging.WARNING):
+    with Database(unreachable) as database, caplog.at_level(logging.WARNING):
         add_tasks(app, replace(bench.worker, database=database))
         app.tasks[task](argument)
     assert "the sweep will ring again: The database does not answer" in caplog.text
 
 
-def test_a_frozen_transaction_ends_before_a_lease_does(postgres_database_url: str) -> None:
+def test_an_idle_transaction_times_out_before_a_lease(postgres_database_url: str) -> None:
     engine = make_engine(postgres_database_url)
     with engine.connect() as connection:
-        shown = connection.execute(text("SHOW idle_in_transaction_session_timeout")).scalar_one()
+        timeout = connection.execute(text("SHOW idle_in_transaction_session_timeout")).scalar_one()
     engine.dispose()
-    assert shown == "20s"
-    assert float(shown.removesuffix("s")) < Settings().lease_seconds
+    assert timeout == "20s"
+    assert float(timeout.removesuffix("s")) < Settings().lease_seconds
 
 
-def test_a_server_that_vanished_is_noticed_while_it_is_waited_for(
+def test_a_server_that_vanished_is_noticed_before_a_lease_expires(
     postgres_database_url: str,
 ) -> None:
     engine = make_engine(postgres_database_url)
     with engine.connect() as connection:
         driver = connection.connection.driver_connection
         assert driver is not None
-        given = driver.info.get_parameters()
+        parameters = driver.info.get_parameters()
     engine.dispose()
-    seconds = int(given["keepalives_idle"]) + int(given["keepalives_interval"]) * int(
-        given["keepalives_count"]
+    seconds = int(parameters["keepalives_idle"]) + int(parameters["keepalives_interval"]) * int(
+        parameters["keepalives_count"]
     )
     assert seconds < Settings().lease_seconds
-    assert int(given["tcp_user_timeout"]) < Settings().lease_seconds * 1000
+    assert int(parameters["tcp_user_timeout"]) < Settings().lease_seconds * 1000
 
 
-def test_who_gets_no_connection_in_time_is_told_to_try_again(tmp_path: Path) -> None:
+def test_a_connection_timeout_says_to_try_again(tmp_path: Path) -> None:
     engine = create_engine(
         f"sqlite:///{tmp_path / 'a.db'}", pool_size=1, max_overflow=0, pool_timeout=0.01
     )

@@ -1,4 +1,4 @@
-"""What users do with jobs that are there: who works on them is told, and nothing is lost."""
+"""Pausing, resuming and cancelling jobs: workers notice, and no result is lost."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from tests.integration.stored_states import expire, states
 
 
 def try_claim(database: Database, segment_id: int) -> bool:
+    """Claim a segment. Returns whether it was available."""
     claim = claim_segment(database, segment_id, worker="w", lease_seconds=60, max_attempts=3)
     return claim is not None
 
@@ -34,7 +35,7 @@ def ended_job(database: Database) -> StoredJob:
     return job
 
 
-def test_a_paused_job_is_not_to_be_had_until_it_is_resumed(
+def test_a_paused_job_is_not_available_until_it_is_resumed(
     database: Database, queue: CeleryQueue
 ) -> None:
     job = stored_job(database)
@@ -43,11 +44,11 @@ def test_a_paused_job_is_not_to_be_had_until_it_is_resumed(
     assert not try_claim(database, job.segments[0])
 
     assert results_api.resume_job(database, queue, job.id).status is JobStatus.QUEUED
-    assert queue.depth() == 1, "workers are told at once"
+    assert queue.depth() == 1, "workers are notified immediately"
     assert try_claim(database, job.segments[0])
 
 
-def test_who_works_on_a_paused_job_is_told_and_hands_back_for_nothing(
+def test_the_worker_of_a_paused_job_notices_and_releases_at_no_cost(
     database: Database, queue: CeleryQueue
 ) -> None:
     job = stored_job(database)
@@ -64,19 +65,21 @@ def test_who_works_on_a_paused_job_is_told_and_hands_back_for_nothing(
     assert claimed(database, job.segments[0]).attempt == 1
 
 
-def test_what_ends_while_its_job_is_paused_is_kept(database: Database, queue: CeleryQueue) -> None:
+def test_results_that_arrive_while_the_job_is_paused_are_kept(
+    database: Database, queue: CeleryQueue
+) -> None:
     job = stored_job(database)
     claim = claimed(database, job.segments[0])
     results_api.pause_job(database, job.id)
 
-    assert not finish_segment(database, claim, results()), "exports wait, too"
+    assert not finish_segment(database, claim, results()), "the exports wait as well"
 
     assert states(database, job) == ("paused", ["succeeded"], ["succeeded"])
     assert results_api.resume_job(database, queue, job.id).status is JobStatus.FINISHING
     assert claim_job(database, job.id, worker="w", lease_seconds=60, max_attempts=3) is not None
 
 
-def test_exports_that_were_being_written_are_begun_again(
+def test_a_pause_restarts_exports_that_were_being_written(
     database: Database, queue: CeleryQueue
 ) -> None:
     job = stored_job(database)
@@ -96,7 +99,7 @@ def test_exports_that_were_being_written_are_begun_again(
     assert again.attempt == 1
 
 
-def test_the_sweep_does_not_ring_for_what_is_held(
+def test_the_sweep_does_not_ring_for_a_paused_job(
     database: Database, queue: CeleryQueue, settings: Settings
 ) -> None:
     job = stored_job(database, ["a.mp4", "b.mp4"])
@@ -109,7 +112,7 @@ def test_the_sweep_does_not_ring_for_what_is_held(
     assert sweep(database, queue, settings).segments_rung == 2
 
 
-def test_saying_it_twice_is_well_and_after_the_end_is_not(
+def test_pausing_or_resuming_twice_is_allowed_but_not_after_the_end(
     database: Database, queue: CeleryQueue
 ) -> None:
     job = stored_job(database)
@@ -137,11 +140,11 @@ def test_a_paused_job_can_be_cancelled(database: Database) -> None:
     assert states(database, job) == ("cancelled", ["cancelled"], ["cancelled"])
 
 
-def test_a_claim_and_a_pause_at_once(database: Database) -> None:
+def test_a_concurrent_claim_and_pause_leave_the_job_paused(database: Database) -> None:
     for _ in range(5):
         job = stored_job(database)
         outcomes = run_concurrently(
-            lambda job=job: claim_segment(  # type: ignore[misc]  # mypy can't see through it
+            lambda job=job: claim_segment(  # type: ignore[misc]  # mypy can't infer the lambda
                 database, job.segments[0], worker="w", lease_seconds=60, max_attempts=3
             ),
             lambda job=job: results_api.pause_job(database, job.id),  # type: ignore[misc]  # the same

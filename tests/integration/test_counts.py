@@ -1,4 +1,4 @@
-"""What workers count of their work, and what a scrape asks of the rows."""
+"""Counters of a worker's work, and the queries of a metrics scrape."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.factories import claimed, stored_job
 from tests.integration.workbench import Bench
 
 
-def test_a_worker_counts_what_it_did(bench: Bench, clip: Path) -> None:
+def test_a_worker_counts_its_work(bench: Bench, clip: Path) -> None:
     bench.work(bench.submit(clip))
     counts = bench.worker.counters.take()
     assert counts["attempts", ""] == 1
@@ -41,30 +41,30 @@ def test_work_taken_over_from_a_lost_worker_is_a_rescue(bench: Bench, clip: Path
 
 
 @contextmanager
-def statements(database: Database) -> Iterator[list[tuple[str, Any]]]:
-    seen: list[tuple[str, Any]] = []
+def executed_statements(database: Database) -> Iterator[list[tuple[str, Any]]]:
+    executed: list[tuple[str, Any]] = []
 
-    def note(_c: object, _k: object, statement: str, parameters: Any, *_rest: object) -> None:
-        seen.append((statement, parameters))
+    def record(_c: object, _k: object, statement: str, parameters: Any, *_rest: object) -> None:
+        executed.append((statement, parameters))
 
-    event.listen(database.engine, "before_cursor_execute", note)
-    yield seen
-    event.remove(database.engine, "before_cursor_execute", note)
+    event.listen(database.engine, "before_cursor_execute", record)
+    yield executed
+    event.remove(database.engine, "before_cursor_execute", record)
 
 
-def test_a_scrape_reads_along_indexes(database: Database) -> None:
+def test_a_scrape_uses_indexes(database: Database) -> None:
     for _ in range(3):
         stored_job(database, ["a.mp4", "b.mp4"])
-    with statements(database) as seen:
+    with executed_statements(database) as executed:
         read_figures(database, silent_seconds=20)
-    asked = [one for one in seen if one[0].lstrip().startswith("SELECT")]
-    assert 0 < len(asked) < 20
+    queries = [one for one in executed if one[0].lstrip().startswith("SELECT")]
+    assert 0 < len(queries) < 20
     on_postgres = database.dialect == "postgresql"
     with database.read() as session:
-        if on_postgres:  # so few rows are quicker read whole: would there be another way?
+        if on_postgres:  # a scan is cheaper for so few rows: is there an index?
             session.execute(text("SET LOCAL enable_seqscan = off"))
         connection = session.connection()
-        for statement, parameters in asked:
+        for statement, parameters in queries:
             prefix = "EXPLAIN" if on_postgres else "EXPLAIN QUERY PLAN"
             plan = "\n".join(
                 str(row[0] if on_postgres else row[-1])
@@ -72,5 +72,5 @@ def test_a_scrape_reads_along_indexes(database: Database) -> None:
             )
             for table in ("jobs", "items", "segments", "deliveries", "processes"):
                 assert f"Seq Scan on {table}" not in plan, f"{statement}\n{plan}"
-                bare = [line for line in plan.splitlines() if f"SCAN {table}" in line]
-                assert all("INDEX" in line for line in bare), f"{statement}\n{plan}"
+                scans = [line for line in plan.splitlines() if f"SCAN {table}" in line]
+                assert all("INDEX" in line for line in scans), f"{statement}\n{plan}"

@@ -1,4 +1,4 @@
-"""A 4K video of 120 frames a second with 500 faces in each: slow, and no more than that."""
+"""A 4K video of 120 frames per second with 500 faces per frame is processed in bounded memory."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tests.fakes import ColourClassifier, analysis
 from tests.integration.workbench import SMALL_FACES
 
 class Row:
-    "Knows where they are: to look for squares in 4K takes longer than all the rest."
+    "Returns known boxes: finding squares in 4K would take longer than all the rest."
 
     def detect(self, pictures_bgr):
         boxes = np.array([(60 + 150 * x, 30, 108 + 150 * x, 78) for x in range(25)], np.float32)
@@ -62,7 +62,7 @@ print(Path("/proc/self/status").read_text())
 
 
 def crowd(path: Path, frames: int, *, rows: int) -> Path:
-    """25 faces beside each other, so many below each other, each 48 pixels wide."""
+    """Write a clip with `rows` rows of 25 faces, each 48 pixels wide."""
     squares = [
         Square(60 + 150 * column, 30 + 105 * row, 48, (RED, GREEN, BLUE)[(column + row) % 3])
         for column in range(25)
@@ -74,8 +74,8 @@ def crowd(path: Path, frames: int, *, rows: int) -> Path:
     )
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # it is the frames that demand
-def test_it_is_worked_through_keeps_its_times_and_tells_its_rate(
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # only the frames are demanding
+def test_a_crowd_is_processed_keeps_its_times_and_reports_its_rate(
     bench: Bench, tmp_path: Path
 ) -> None:
     frames = 2
@@ -92,14 +92,16 @@ def test_it_is_worked_through_keeps_its_times_and_tells_its_rate(
     assert job.progress.frames_per_second > 0
     copy = next(each for each in bench.artifacts(job_id) if each.kind == "annotated_video")
     with av.open(str(bench.path(copy))) as container:
-        shown = [(frame.pts or 0) * (frame.time_base or 0) for frame in container.decode(video=0)]
-    assert shown == [Fraction(index, RATE) for index in range(frames)]
+        times = [(frame.pts or 0) * (frame.time_base or 0) for frame in container.decode(video=0)]
+    assert times == [Fraction(index, RATE) for index in range(frames)]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems tell a process's peak otherwise")
-def test_its_memory_does_not_grow_with_its_length(tmp_path: Path) -> None:
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="other systems report a process's peak differently"
+)
+def test_memory_does_not_grow_with_the_length_of_the_video(tmp_path: Path) -> None:
     def peak_mb(frames: int) -> float:
-        told = subprocess.run(
+        output = subprocess.run(
             [
                 sys.executable,
                 "-c",
@@ -112,7 +114,7 @@ def test_its_memory_does_not_grow_with_its_length(tmp_path: Path) -> None:
             capture_output=True,
             text=True,
         ).stdout
-        found = re.search(r"VmHWM:\s+(\d+) kB", told)
+        found = re.search(r"VmHWM:\s+(\d+) kB", output)
         assert found
         return int(found.group(1)) / 1024
 

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,22 +25,11 @@ from faces_jobs.results import cancel_job, pause_job
 from faces_jobs.retention import delete_job
 from faces_jobs.storage import LocalStorage
 from tests.factories import StoredJob, claimed, results, stored_job
-from tests.ports import free_port
+from tests.integration.processes import WebServer, web_server
 from tests.services import PATIENCE_SECONDS
 
 WAITERS = 3
 PATIENCE = httpx.Timeout(60)
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """`faces-jobs web`, in a process of its own."""
-
-    url: str
-    process: subprocess.Popen[bytes]
-
-    def address(self, job: StoredJob, end: str = "") -> str:
-        return f"{self.url}/api/v1/jobs/{job.id}{end}"
 
 
 @pytest.fixture(scope="module")
@@ -54,44 +39,20 @@ def database(shared_database_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture(scope="module")
-def server(shared_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(
+    shared_database_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[WebServer]:
     """A server for all tests that leave it as it was."""
     with web_server(shared_database_url, tmp_path_factory.mktemp("web")) as running:
         yield running
 
 
 @pytest.fixture
-def own_server(shared_database_url: str, tmp_path: Path) -> Iterator[Server]:
+def own_server(shared_database_url: str, tmp_path: Path) -> Iterator[WebServer]:
     """A server for one test alone, at which few may wait."""
     few = {"FACES_JOBS_WEB_WAITERS": str(WAITERS)}
     with web_server(shared_database_url, tmp_path, **few) as running:
         yield running
-
-
-@contextmanager
-def web_server(database_url: str, folder: Path, **variables: str) -> Iterator[Server]:
-    port = free_port()
-    environment = {
-        "PATH": os.defpath,
-        "HOME": str(folder),
-        "FACES_JOBS_DATA_FOLDER": str(folder / "data"),
-        "FACES_JOBS_DATABASE_URL": database_url,
-        "FACES_JOBS_PORT": str(port),
-        "FACES_JOBS_WEB_THREADS": "2",
-        **variables,
-    }
-    process = subprocess.Popen([sys.executable, "-m", "faces_jobs", "web"], env=environment)
-    try:
-        with Client(f"http://127.0.0.1:{port}") as client:
-            deadline = time.monotonic() + PATIENCE_SECONDS
-            while not client.is_up():
-                assert process.poll() is None
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
-        yield Server(f"http://127.0.0.1:{port}", process)
-    finally:
-        process.terminate()
-        process.wait(PATIENCE_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +85,7 @@ def end(database: Database, job: StoredJob, claim: SegmentClaim) -> None:
     finish_job(database, last, [])
 
 
-def test_a_job_is_followed_to_its_end(database: Database, server: Server) -> None:
+def test_a_job_is_followed_to_its_end(database: Database, server: WebServer) -> None:
     job = stored_job(database)
     seen = []
     with httpx.stream("GET", server.address(job, "/events"), timeout=PATIENCE) as answer:
@@ -152,7 +113,7 @@ def test_a_job_is_followed_to_its_end(database: Database, server: Server) -> Non
 
 
 def test_who_comes_back_gets_what_is_different_and_nothing_twice(
-    database: Database, server: Server
+    database: Database, server: WebServer
 ) -> None:
     job = stored_job(database)
     address = server.address(job, "/events")
@@ -172,7 +133,7 @@ def test_who_comes_back_gets_what_is_different_and_nothing_twice(
 
 
 def test_a_job_that_is_deleted_ends_its_stream(
-    database: Database, storage: LocalStorage, server: Server
+    database: Database, storage: LocalStorage, server: WebServer
 ) -> None:
     job = stored_job(database)
     with httpx.stream("GET", server.address(job, "/events"), timeout=PATIENCE) as answer:
@@ -183,7 +144,9 @@ def test_a_job_that_is_deleted_ends_its_stream(
     assert httpx.get(server.address(job, "/events")).status_code == 404
 
 
-def test_a_long_poll_is_answered_when_something_changes(database: Database, server: Server) -> None:
+def test_a_long_poll_is_answered_when_something_changes(
+    database: Database, server: WebServer
+) -> None:
     job = stored_job(database)
     first = httpx.get(server.address(job), params={"wait": 60})
     assert first.status_code == 200, "without an ETag it is answered at once"
@@ -209,7 +172,7 @@ def test_a_long_poll_is_answered_when_something_changes(database: Database, serv
     assert httpx.get(server.address(job), params={"wait": 61}).status_code == 422
 
 
-def test_who_waits_takes_no_thread_from_who_asks(database: Database, own_server: Server) -> None:
+def test_who_waits_takes_no_thread_from_who_asks(database: Database, own_server: WebServer) -> None:
     job, other = stored_job(database), stored_job(database)
     address = own_server.address(job, "/events")
     streams = [httpx.stream("GET", address, timeout=PATIENCE) for _ in range(WAITERS)]
@@ -242,7 +205,7 @@ def test_who_waits_takes_no_thread_from_who_asks(database: Database, own_server:
 
 
 def the_client_follows_to_the_end_also_here(
-    database: Database, server: Server, job: StoredJob
+    database: Database, server: WebServer, job: StoredJob
 ) -> None:
     seen = []
     with Client(server.url) as client:
@@ -254,7 +217,7 @@ def the_client_follows_to_the_end_also_here(
 
 
 def test_a_server_that_is_told_to_end_lets_go_of_who_waits(
-    database: Database, own_server: Server
+    database: Database, own_server: WebServer
 ) -> None:
     job = stored_job(database)
     with httpx.stream("GET", own_server.address(job, "/events"), timeout=PATIENCE) as answer:
@@ -265,7 +228,7 @@ def test_a_server_that_is_told_to_end_lets_go_of_who_waits(
     assert own_server.process.wait(PATIENCE_SECONDS) == 0
 
 
-def test_an_old_look_is_not_taken_for_news(database: Database, server: Server) -> None:
+def test_an_old_look_is_not_taken_for_news(database: Database, server: WebServer) -> None:
     """Many who wait for one job, each from its own state of it, never see it go back."""
     job = stored_job(database)
     claim = claimed(database, job.segments[0])

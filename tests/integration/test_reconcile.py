@@ -23,6 +23,7 @@ from faces_jobs.worker.first_seen import FirstSeen
 from faces_jobs.worker.reconcile import WORKSPACE_LEASES, Reconciled, Reconciler
 from faces_jobs.worker.sweep import run_sweep, sweep
 from tests.factories import artifact, claimed, results, stored_job
+from tests.integration.stored_files import publish_file
 from tests.integration.stored_states import expire
 
 
@@ -148,18 +149,11 @@ def test_a_message_that_is_none_of_ours_is_left_alone(
     assert len(list(folder.iterdir())) == 1
 
 
-def published(storage: LocalStorage, job_id: str, token: str) -> str:
-    with storage.workspace(token) as workspace:
-        (workspace / "out").mkdir()
-        (workspace / "out" / "f").write_text("x")
-        return storage.publish(workspace / "out", job_id=job_id, owner="1", token=token)["f"].key
-
-
 def test_a_row_whose_file_is_gone_is_marked_until_it_is_back(
     database: Database, storage: LocalStorage, reconciler: Reconciler
 ) -> None:
     job = stored_job(database)
-    key = published(storage, job.id, "kept")
+    key = publish_file(storage, job.id, "kept")
     row = replace(artifact("0-a.mp4"), storage_key=key)
     finish_segment(database, claimed(database, job.segments[0]), results(artifacts=[row]))
     assert reconciler.look() == Reconciled()
@@ -180,8 +174,8 @@ def test_files_without_a_row_go_when_they_had_time_to_get_one(
     database: Database, storage: LocalStorage, reconciler: Reconciler
 ) -> None:
     job = stored_job(database)
-    lost = published(storage, job.id, "lost")
-    stranger = published(storage, str(uuid.uuid4()), "t")
+    lost = publish_file(storage, job.id, "lost")
+    stranger = publish_file(storage, str(uuid.uuid4()), "t")
     assert reconciler.look() == Reconciled()
     age(storage.folder / "jobs", ORPHAN_SECONDS + 60)
 
@@ -203,13 +197,13 @@ def test_a_sweep_whose_clock_is_ahead_removes_what_it_saw_without_a_row_for_an_h
         sightings=FirstSeen(lambda: now[0]),
     )
     job = stored_job(database)
-    lost = published(storage, job.id, "lost")
-    stranger = published(storage, str(uuid.uuid4()), "t")
+    lost = publish_file(storage, job.id, "lost")
+    stranger = publish_file(storage, str(uuid.uuid4()), "t")
     age(storage.folder / "jobs", ORPHAN_SECONDS + 60)
     assert reconciler.look() == Reconciled(), "what seems old may be about to get its row"
     now[0] += ORPHAN_SECONDS / 2
     age(storage.folder / "jobs", ORPHAN_SECONDS / 2)
-    later = published(storage, str(uuid.uuid4()), "t")
+    later = publish_file(storage, str(uuid.uuid4()), "t")
     age(storage.path_of(later).parents[2], ORPHAN_SECONDS + 60)
     assert reconciler.look() == Reconciled()
     now[0] += ORPHAN_SECONDS / 2
@@ -248,7 +242,7 @@ def test_leases_that_ran_out_are_told(database: Database, reconciler: Reconciler
 def test_what_is_wrong_with_the_broker_stops_no_other_part(
     database: Database, storage: LocalStorage, settings: Settings
 ) -> None:
-    published(storage, str(uuid.uuid4()), "t")
+    publish_file(storage, str(uuid.uuid4()), "t")
     age(storage.folder / "jobs", ORPHAN_SECONDS + 60)
     silent = Reconciler(
         database=database, messages=SilentMessages(), storage=storage, settings=settings
@@ -270,7 +264,7 @@ def test_it_comes_round_to_everything(
     rows = [artifact(f"{number}.mp4") for number in range(5)]
     finish_segment(database, claimed(database, job.segments[0]), results(artifacts=rows))
     for _ in range(5):
-        published(storage, str(uuid.uuid4()), "t")
+        publish_file(storage, str(uuid.uuid4()), "t")
     age(storage.folder / "jobs", ORPHAN_SECONDS + 60)
 
     reports = [reconciler.look() for _ in range(4)]
@@ -281,7 +275,7 @@ def test_it_comes_round_to_everything(
 
 
 def test_a_sweep_reconciles(database_url: str, storage: LocalStorage, settings: Settings) -> None:
-    published(storage, str(uuid.uuid4()), "t")
+    publish_file(storage, str(uuid.uuid4()), "t")
     age(storage.folder / "jobs", ORPHAN_SECONDS + 60)
     run_sweep(settings.model_copy(update={"database_url": database_url}), once=True)
     assert list((storage.folder / "jobs").iterdir()) == []

@@ -33,47 +33,11 @@ from faces_jobs.worker.sweep import (
     sweeping,
 )
 from tests.factories import artifact, claimed, face, results, stored_job
+from tests.integration.memory_queue import MemoryQueue
 from tests.integration.processes import wait_for
-from tests.integration.stored_files import sweep_files
+from tests.integration.stored_files import publish_file, sweep_files
 from tests.integration.stored_states import expire
 from tests.services import PATIENCE_SECONDS
-
-
-class MemoryQueue:
-    """A queue that keeps its messages in a list; the real thing but for the broker."""
-
-    def __init__(self) -> None:
-        self.segments: list[int] = []
-        self.jobs: list[str] = []
-        self.silent = False
-
-    def ring_segment(self, segment_id: int) -> None:
-        self._speak()
-        self.segments.append(segment_id)
-
-    def ring_job(self, job_id: str) -> None:
-        self._speak()
-        self.jobs.append(job_id)
-
-    def depth(self) -> int:
-        self._speak()
-        return len(self.segments) + len(self.jobs)
-
-    def take(self) -> list[int]:
-        """All segments that were rung for, which empties the queue."""
-        taken, self.segments = self.segments, []
-        return taken
-
-    def close(self) -> None: ...
-
-    def __enter__(self) -> MemoryQueue:
-        return self
-
-    def __exit__(self, *exception: object) -> None: ...
-
-    def _speak(self) -> None:
-        if self.silent:
-            raise QueueError("silent")
 
 
 @pytest.fixture
@@ -368,14 +332,14 @@ def test_one_round_as_a_command(database_url: str, database: Database, settings:
 
 def test_files_that_no_row_speaks_of_are_removed(database: Database, storage: LocalStorage) -> None:
     job = stored_job(database)
-    kept, lost = (_published(storage, job.id, token=token) for token in ("kept", "lost"))
+    kept, lost = (publish_file(storage, job.id, token) for token in ("kept", "lost"))
     row = artifact("0-a.mp4")
     finish_segment(
         database,
         claimed(database, job.segments[0]),
         results(artifacts=[replace(row, storage_key=kept)]),
     )
-    orphan = _published(storage, str(uuid.uuid4()), token="t")
+    orphan = publish_file(storage, str(uuid.uuid4()), "t")
 
     assert sweep_files(database, storage) == 0, "what is young may be about to get its row"
     for path in storage.folder.rglob("*"):
@@ -392,18 +356,10 @@ def test_files_whose_attempt_goes_on_are_left_however_old_the_clock_makes_them(
 ) -> None:
     job = stored_job(database)
     claim = claimed(database, job.segments[0])
-    key = _published(storage, job.id, token=claim.token)
+    key = publish_file(storage, job.id, claim.token)
 
     assert sweep_files(database, storage, orphan_seconds=0) == 0
     assert storage.path_of(key).exists()
 
     release_segment(database, claim, reason="enough", counts=True)
     assert sweep_files(database, storage, orphan_seconds=0) == 1
-
-
-def _published(storage: LocalStorage, job_id: str, *, token: str) -> str:
-    with storage.workspace(token) as workspace:
-        (workspace / "out").mkdir()
-        (workspace / "out" / "f").write_text("x")
-        stored = storage.publish(workspace / "out", job_id=job_id, owner="1", token=token)
-    return stored["f"].key
