@@ -11,7 +11,7 @@ class MemoryQueue:
     def __init__(self) -> None:
         self.segments: list[int] = []
         self.jobs: list[str] = []
-        self.silent = False  # the broker does not answer
+        self.is_down = False  # the broker does not answer
 
     def ring_segment(self, segment_id: int) -> None:
         self._check_broker()
@@ -38,5 +38,5 @@ class MemoryQueue:
     def __exit__(self, *exception: object) -> None: ...
 
     def _check_broker(self) -> None:
-        if self.silent:
+        if self.is_down:
             raise QueueError("The broker does not answer.")

@@ -1,4 +1,4 @@
-"""A real server tells what happens to a job: server-sent events, long polls, and their bounds."""
+"""A real server reports changes of a job: server-sent events, long polls, and their limits."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.integration.processes import WebServer, web_server
 from tests.services import PATIENCE_SECONDS
 
 WAITERS = 3
-PATIENCE = httpx.Timeout(60)
+TIMEOUT = httpx.Timeout(60)
 
 
 @pytest.fixture(scope="module")
@@ -42,30 +42,32 @@ def database(shared_database_url: str) -> Iterator[Database]:
 def server(
     shared_database_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[WebServer]:
-    """A server for all tests that leave it as it was."""
+    """A server shared by all tests that don't stop it."""
     with web_server(shared_database_url, tmp_path_factory.mktemp("web")) as running:
         yield running
 
 
 @pytest.fixture
 def own_server(shared_database_url: str, tmp_path: Path) -> Iterator[WebServer]:
-    """A server for one test alone, at which few may wait."""
-    few = {"FACES_JOBS_WEB_WAITERS": str(WAITERS)}
-    with web_server(shared_database_url, tmp_path, **few) as running:
+    """A server for one test, at which at most WAITERS requests may wait."""
+    variables = {"FACES_JOBS_WEB_WAITERS": str(WAITERS)}
+    with web_server(shared_database_url, tmp_path, **variables) as running:
         yield running
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
+    """One server-sent event."""
+
     id: str
     kind: str
     data: dict[str, object]
 
 
-def events_of(answer: httpx.Response) -> Iterator[Event]:
-    """What a stream says, read as the standard has it."""
+def events_of(response: httpx.Response) -> Iterator[Event]:
+    """Parse a stream of server-sent events as the HTML standard specifies."""
     fields: dict[str, str] = {}
-    for line in answer.iter_lines():
+    for line in response.iter_lines():
         if line == "" and "data" in fields:
             yield Event(fields.get("id", ""), fields["event"], json.loads(fields["data"]))
             fields = {}
@@ -88,11 +90,11 @@ def end(database: Database, job: StoredJob, claim: SegmentClaim) -> None:
 def test_a_job_is_followed_to_its_end(database: Database, server: WebServer) -> None:
     job = stored_job(database)
     seen = []
-    with httpx.stream("GET", server.address(job, "/events"), timeout=PATIENCE) as answer:
-        assert answer.status_code == 200
-        assert answer.headers["content-type"].startswith("text/event-stream")
-        assert answer.headers["cache-control"] == "no-store"
-        for event in events_of(answer):
+    with httpx.stream("GET", server.address(job, "/events"), timeout=TIMEOUT) as response:
+        assert response.status_code == 200
+        assert response.headers["content-type"].startswith("text/event-stream")
+        assert response.headers["cache-control"] == "no-store"
+        for event in events_of(response):
             seen.append((event.kind, event.data["status"]))
             match len(seen):
                 case 1:
@@ -104,40 +106,40 @@ def test_a_job_is_followed_to_its_end(database: Database, server: WebServer) -> 
                     end(database, job, claim)
     assert seen[:3] == [("state", "queued"), ("state", "running"), ("progress", "running")]
     assert seen[-1] == ("end", "succeeded")
-    assert {kind for kind, _ in seen[3:-1]} <= {"state"}, "finishing may be seen or not"
+    assert {kind for kind, _ in seen[3:-1]} <= {"state"}, "the state `finishing` may be missed"
     last = event.id
     again = httpx.get(server.address(job, "/events"), headers={"Last-Event-ID": last})
-    assert again.status_code == 204, "a client that has seen the end is told to stay away"
+    assert again.status_code == 204, "a client that has seen the end must not reconnect"
     late = httpx.get(server.address(job, "/events"))
     assert [one.kind for one in events_of(late)] == ["end"]
 
 
-def test_who_comes_back_gets_what_is_different_and_nothing_twice(
+def test_a_client_that_reconnects_gets_what_changed_and_nothing_twice(
     database: Database, server: WebServer
 ) -> None:
     job = stored_job(database)
     address = server.address(job, "/events")
-    with httpx.stream("GET", address, timeout=PATIENCE) as answer:
-        first = next(events_of(answer))
+    with httpx.stream("GET", address, timeout=TIMEOUT) as response:
+        first = next(events_of(response))
     claim = claimed(database, job.segments[0])
     progress(database, claim, 10)
     known = {"Last-Event-ID": first.id}
-    with httpx.stream("GET", address, headers=known, timeout=PATIENCE) as answer:
-        missed = next(events_of(answer))
+    with httpx.stream("GET", address, headers=known, timeout=TIMEOUT) as response:
+        missed = next(events_of(response))
     assert missed.data["status"] == "running"
     known = {"Last-Event-ID": missed.id}
-    with httpx.stream("GET", address, headers=known, timeout=PATIENCE) as answer:
+    with httpx.stream("GET", address, headers=known, timeout=TIMEOUT) as response:
         pause_job(database, job.id)
-        fresh = next(events_of(answer))
-    assert fresh.data["status"] == "paused", "what it has seen is not sent again"
+        fresh = next(events_of(response))
+    assert fresh.data["status"] == "paused", "a state that the client has is not sent again"
 
 
-def test_a_job_that_is_deleted_ends_its_stream(
+def test_deleting_a_job_ends_its_stream(
     database: Database, storage: LocalStorage, server: WebServer
 ) -> None:
     job = stored_job(database)
-    with httpx.stream("GET", server.address(job, "/events"), timeout=PATIENCE) as answer:
-        stream = events_of(answer)
+    with httpx.stream("GET", server.address(job, "/events"), timeout=TIMEOUT) as response:
+        stream = events_of(response)
         next(stream)
         delete_job(job.id, database=database, storage=storage)
         assert [one.kind for one in stream] == ["deleted"]
@@ -149,16 +151,16 @@ def test_a_long_poll_is_answered_when_something_changes(
 ) -> None:
     job = stored_job(database)
     first = httpx.get(server.address(job), params={"wait": 60})
-    assert first.status_code == 200, "without an ETag it is answered at once"
+    assert first.status_code == 200, "without an ETag the response comes immediately"
     known = {"If-None-Match": first.headers["etag"]}
     assert httpx.get(server.address(job), headers=known).status_code == 304
     nothing = httpx.get(server.address(job), params={"wait": 0.2}, headers=known)
     assert (nothing.status_code, nothing.content) == (304, b"")
-    answers: list[httpx.Response] = []
+    responses: list[httpx.Response] = []
 
     def wait() -> None:
-        answers.append(
-            httpx.get(server.address(job), params={"wait": 60}, headers=known, timeout=PATIENCE)
+        responses.append(
+            httpx.get(server.address(job), params={"wait": 60}, headers=known, timeout=TIMEOUT)
         )
 
     waiting = threading.Thread(target=wait)
@@ -166,18 +168,20 @@ def test_a_long_poll_is_answered_when_something_changes(
     cancel_job(database, job.id)
     waiting.join()
 
-    assert answers[0].status_code == 200
-    assert answers[0].json()["status"] == "cancelled"
-    assert answers[0].headers["etag"] != first.headers["etag"]
+    assert responses[0].status_code == 200
+    assert responses[0].json()["status"] == "cancelled"
+    assert responses[0].headers["etag"] != first.headers["etag"]
     assert httpx.get(server.address(job), params={"wait": 61}).status_code == 422
 
 
-def test_who_waits_takes_no_thread_from_who_asks(database: Database, own_server: WebServer) -> None:
+def test_waiting_requests_do_not_block_other_requests(
+    database: Database, own_server: WebServer
+) -> None:
     job, other = stored_job(database), stored_job(database)
     address = own_server.address(job, "/events")
-    streams = [httpx.stream("GET", address, timeout=PATIENCE) for _ in range(WAITERS)]
+    streams = [httpx.stream("GET", address, timeout=TIMEOUT) for _ in range(WAITERS)]
     opened = [stream.__enter__() for stream in streams]
-    lines = [answer.iter_lines() for answer in opened]
+    lines = [response.iter_lines() for response in opened]
     assert {next(one) for one in lines} == {"retry: 3000"}
     try:
         refused = httpx.get(address)
@@ -190,21 +194,21 @@ def test_who_waits_takes_no_thread_from_who_asks(database: Database, own_server:
         assert long_poll.status_code == 503
         for _ in range(20):
             assert httpx.get(own_server.address(job)).status_code == 200
-        the_client_follows_to_the_end_also_here(database, own_server, other)
+        check_client_falls_back_to_polling(database, own_server, other)
     finally:
         for stream in streams:
             stream.__exit__(None, None, None)
-    # Their places come free, though nothing happens to the job that they waited for.
+    # Their slots are freed although nothing happened to the job that they waited for.
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
-        with httpx.stream("GET", address, timeout=PATIENCE) as answer:
-            if answer.status_code == 200:
+        with httpx.stream("GET", address, timeout=TIMEOUT) as response:
+            if response.status_code == 200:
                 break
         assert time.monotonic() < deadline
         time.sleep(0.1)
 
 
-def the_client_follows_to_the_end_also_here(
+def check_client_falls_back_to_polling(
     database: Database, server: WebServer, job: StoredJob
 ) -> None:
     seen = []
@@ -216,29 +220,29 @@ def the_client_follows_to_the_end_also_here(
     assert (seen[0], seen[-1]) == ("queued", "cancelled")
 
 
-def test_a_server_that_is_told_to_end_lets_go_of_who_waits(
+def test_a_server_that_is_stopped_ends_waiting_requests(
     database: Database, own_server: WebServer
 ) -> None:
     job = stored_job(database)
-    with httpx.stream("GET", own_server.address(job, "/events"), timeout=PATIENCE) as answer:
-        stream = events_of(answer)
+    with httpx.stream("GET", own_server.address(job, "/events"), timeout=TIMEOUT) as response:
+        stream = events_of(response)
         assert next(stream).kind == "state"
         own_server.process.send_signal(signal.SIGTERM)
         assert list(stream) == []
     assert own_server.process.wait(PATIENCE_SECONDS) == 0
 
 
-def test_an_old_look_is_not_taken_for_news(database: Database, server: WebServer) -> None:
-    """Many who wait for one job, each from its own state of it, never see it go back."""
+def test_clients_never_see_a_job_go_back(database: Database, server: WebServer) -> None:
+    """Several clients that follow one job, each from its own state, never get an older state."""
     job = stored_job(database)
     claim = claimed(database, job.segments[0])
     done: list[list[int]] = [[] for _ in range(WAITERS)]
 
-    def follow(told: list[int]) -> None:
+    def follow(seen_frames: list[int]) -> None:
         with Client(server.url) as client:
-            told.extend(one.progress.frames_done for one in client.follow(job.id))
+            seen_frames.extend(one.progress.frames_done for one in client.follow(job.id))
 
-    threads = [threading.Thread(target=follow, args=(told,)) for told in done]
+    threads = [threading.Thread(target=follow, args=(seen_frames,)) for seen_frames in done]
     for thread in threads:
         thread.start()
     for frames in range(1, 40):
@@ -249,6 +253,6 @@ def test_an_old_look_is_not_taken_for_news(database: Database, server: WebServer
     cancel_job(database, job.id)
     for thread in threads:
         thread.join()
-    for told in done:
-        assert told == sorted(told)
-        assert told[-1] == 39
+    for seen_frames in done:
+        assert seen_frames == sorted(seen_frames)
+        assert seen_frames[-1] == 39

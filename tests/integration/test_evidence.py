@@ -1,4 +1,4 @@
-"""Attempts that end without a result: pauses between them, and what is known of the last."""
+"""Attempts that end without a result: the pauses between them, and the recorded evidence."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ MIB = 1024**2
 
 
 def try_claim(database: Database, segment_id: int) -> bool:
+    """Claim a segment. Returns whether it was available."""
     return (
         claim_segment(database, segment_id, worker="w", lease_seconds=60, max_attempts=3)
         is not None
@@ -42,7 +43,7 @@ def try_claim(database: Database, segment_id: int) -> bool:
 
 
 def end_pauses(database: Database) -> None:
-    """Let every pause be over without waiting for it."""
+    """End every pause without waiting for it."""
     with database.begin() as session:
         for table in (SegmentRow, JobRow):
             session.execute(
@@ -57,11 +58,11 @@ def test_pauses_double_within_their_jitter() -> None:
     for attempt, pause in ((1, 2), (2, 4), (3, 8), (9, 60), (5000, 60)):
         drawn = [backoff_seconds(settings, attempt) for _ in range(50)]
         assert all(pause / 2 <= one <= pause * 1.5 for one in drawn)
-        assert len(set(drawn)) > 1, "never all at once"
+        assert len(set(drawn)) > 1, "workers must not retry in step"
     assert backoff_seconds(settings.model_copy(update={"retry_seconds": 0.0}), 3) == 0
 
 
-def test_work_that_failed_waits_for_its_pause_and_is_rung_for(
+def test_failed_work_waits_for_its_pause_and_is_then_rung_for(
     database: Database, queue: CeleryQueue, settings: Settings
 ) -> None:
     job = stored_job(database)
@@ -79,7 +80,7 @@ def test_work_that_failed_waits_for_its_pause_and_is_rung_for(
     assert again.attempt == 2
 
 
-def test_exports_that_failed_wait_for_their_pause(
+def test_failed_exports_wait_for_their_pause(
     database: Database, queue: CeleryQueue, settings: Settings
 ) -> None:
     job = stored_job(database)
@@ -95,7 +96,7 @@ def test_exports_that_failed_wait_for_their_pause(
     assert claim_job(database, job.id, worker="w", lease_seconds=60, max_attempts=3) is not None
 
 
-def test_workers_that_vanish_leave_what_is_known_of_them(
+def test_evidence_is_kept_of_workers_that_vanish(
     database: Database, queue: CeleryQueue, settings: Settings
 ) -> None:
     job = stored_job(database)
@@ -124,7 +125,7 @@ def test_workers_that_vanish_leave_what_is_known_of_them(
     assert item.evidence.last_frame == 122
 
 
-def test_a_death_that_was_seen_frees_its_work_and_names_the_signal(
+def test_a_recorded_death_releases_the_work_and_names_the_signal(
     database: Database, queue: CeleryQueue, settings: Settings
 ) -> None:
     job = stored_job(database, ["killer.mp4", "other.mp4"])
@@ -151,7 +152,7 @@ def test_a_death_that_was_seen_frees_its_work_and_names_the_signal(
     renew_segment(database, other, lease_seconds=9, frames_done=1, frames_total=None)
 
 
-def test_exports_that_kill_their_worker_leave_evidence_with_the_job(
+def test_the_job_keeps_evidence_of_exports_that_killed_their_workers(
     database: Database, queue: CeleryQueue, settings: Settings
 ) -> None:
     job = stored_job(database)
@@ -169,7 +170,7 @@ def test_exports_that_kill_their_worker_leave_evidence_with_the_job(
     assert document.evidence.exit_signal == "SIGSEGV"
 
 
-def test_what_fails_every_time_leaves_its_last_reason(database: Database) -> None:
+def test_work_that_always_fails_keeps_its_last_reason(database: Database) -> None:
     job = stored_job(database)
     error = ErrorDocument(code="poison", message="Given up: ZeroDivisionError.")
     fail_segment(database, claimed(database, job.segments[0]), error, gave_up=True)
@@ -179,7 +180,7 @@ def test_what_fails_every_time_leaves_its_last_reason(database: Database) -> Non
     assert item.evidence.said == "Given up: ZeroDivisionError."
 
 
-def test_what_can_t_get_better_is_not_tried_again(bench: Bench, clip: object) -> None:
+def test_permanent_errors_are_not_retried(bench: Bench, clip: object) -> None:
     job_id = bench.submit(clip)  # type: ignore[arg-type]  # a path
 
     def fail(_batch: int) -> None:
@@ -193,7 +194,7 @@ def test_what_can_t_get_better_is_not_tried_again(bench: Bench, clip: object) ->
         assert session.scalars(select(SegmentRow.attempts)).one() == 1
 
 
-def test_a_heartbeat_tells_the_memory(bench: Bench, photo: object) -> None:
+def test_a_heartbeat_records_the_peak_memory(bench: Bench, photo: object) -> None:
     job_id = bench.submit(photo)  # type: ignore[arg-type]  # a path
     bench.work(job_id)
     with bench.worker.database.read() as session:
@@ -203,12 +204,12 @@ def test_a_heartbeat_tells_the_memory(bench: Bench, photo: object) -> None:
 
 
 @pytest.mark.parametrize("code", [-9, -11, 1])
-def test_how_a_process_ended_is_said_in_words(code: int) -> None:
+def test_an_exit_status_is_described_in_words(code: int) -> None:
     assert reason_of(code).startswith("its worker")
     assert ("SIG" in reason_of(code)) == (code < 0)
 
 
-def test_a_supervisor_tells_of_a_process_that_it_saw_die(
+def test_the_supervisor_records_the_death_of_a_process(
     database: Database, database_url: str, settings: Settings
 ) -> None:
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])

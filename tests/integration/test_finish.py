@@ -1,4 +1,4 @@
-"""Ending a job: exports from the rows, published whole, and the last state."""
+"""Finishing a job: its exports are written from the rows and published together with its end."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def worker(
 
 @pytest.fixture
 def job(database: Database) -> StoredJob:
-    """A job whose two items have just ended."""
+    """A job with two items that have just ended."""
     job = stored_job(database, ["a.mp4", '=HYPERLINK("x").mp4'])
     for segment in job.segments:
         finish_segment(
@@ -63,7 +63,7 @@ def job(database: Database) -> StoredJob:
 
 
 def exports(database: Database, storage: Storage, job: StoredJob) -> dict[str, bytes]:
-    """Every export that can be downloaded, by name."""
+    """Return the content of every export, by name."""
     found = {}
     for document in list_artifacts(database, job.id).artifacts:
         opened = open_artifact(database, storage, job.id, document.id).stored
@@ -92,7 +92,7 @@ def test_exports_hold_every_face_and_track(worker: Worker, job: StoredJob) -> No
     assert not list((worker.storage.folder / "work").iterdir())
 
 
-def test_a_doubled_message_changes_nothing(worker: Worker, job: StoredJob) -> None:
+def test_a_duplicate_message_changes_nothing(worker: Worker, job: StoredJob) -> None:
     finish_job(job.id, worker)
     before = exports(worker.database, worker.storage, job)
     assert before
@@ -102,14 +102,14 @@ def test_a_doubled_message_changes_nothing(worker: Worker, job: StoredJob) -> No
     assert exports(worker.database, worker.storage, job) == before
 
 
-def test_a_job_that_is_not_finishing_is_left_alone(worker: Worker, database: Database) -> None:
+def test_a_job_that_is_not_finishing_is_not_changed(worker: Worker, database: Database) -> None:
     job = stored_job(database)
     finish_job(job.id, worker)
     assert get_job(database, job.id).status == "queued"
 
 
 @pytest.mark.parametrize("meanwhile", ["cancelled", "deleted", "taken over"])
-def test_what_was_written_in_vain_leaves_no_file(
+def test_exports_that_are_no_longer_wanted_leave_no_file(
     worker: Worker, job: StoredJob, meanwhile: str
 ) -> None:
     database, storage = worker.database, worker.storage
@@ -142,7 +142,7 @@ def test_what_was_written_in_vain_leaves_no_file(
     assert [path for path in storage.folder.rglob("*") if path.is_file()] == []
 
 
-def test_a_job_waits_for_space_where_the_disk_is_full(worker: Worker, job: StoredJob) -> None:
+def test_a_job_waits_for_space_when_the_disk_is_full(worker: Worker, job: StoredJob) -> None:
     full = Worker(
         name="alice",
         settings=worker.settings,
@@ -160,19 +160,19 @@ def test_a_job_waits_for_space_where_the_disk_is_full(worker: Worker, job: Store
     assert get_job(worker.database, job.id).status == "succeeded"
 
 
-def test_a_worker_that_is_to_end_hands_the_job_back(worker: Worker, job: StoredJob) -> None:
+def test_a_worker_that_is_stopped_releases_the_job(worker: Worker, job: StoredJob) -> None:
     worker.stop_requested.set()
     finish_job(job.id, worker)
 
     assert get_job(worker.database, job.id).status == "finishing"
-    assert worker.queue.depth() == 1, "others are told at once"
+    assert worker.queue.depth() == 1, "other workers are notified immediately"
     assert [path for path in worker.storage.folder.rglob("*") if path.is_file()] == []
     worker.stop_requested.clear()
     finish_job(job.id, worker)
     assert get_job(worker.database, job.id).status == "succeeded"
 
 
-def test_a_job_without_a_face_has_its_exports_too(worker: Worker, database: Database) -> None:
+def test_a_job_without_faces_has_exports_too(worker: Worker, database: Database) -> None:
     job = stored_job(database)
     finish_segment(database, claimed(database, job.segments[0]), results())
     with database.begin() as session:

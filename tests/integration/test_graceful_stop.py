@@ -1,4 +1,4 @@
-"""Workers that are stuck end in time when they are told to stop, and give back what they hold."""
+"""Stuck workers that are told to stop end in time, and release what they hold."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from tests.factories import claimed, results, stored_job
 from tests.integration.stored_states import states
 from tests.services import PATIENCE_SECONDS
 
-# A main thread that never comes back to look, as one that is deep in a network.
+# A main thread that never checks whether to stop, like one that is inside a network's run.
 STUCK = """
 import signal, sys, threading, time
 from faces_jobs.db.session import open_database
 from faces_jobs.worker.graceful_stop import graceful_stop
 signal.signal(signal.SIGTERM, lambda *_: None)
-told = threading.Event()
+stop_requested = threading.Event()
 with open_database(sys.argv[1]) as database, graceful_stop(
-    name="stuck", database=database, stop_requested=told, stop_seconds=float(sys.argv[2])
+    name="stuck", database=database, stop_requested=stop_requested, stop_seconds=float(sys.argv[2])
 ):
     print("ready", flush=True)
     if len(sys.argv) < 4:
-        told.wait()
-        print("told", flush=True)
+        stop_requested.wait()
+        print("stopping", flush=True)
         while True:
             time.sleep(3600)
 """
@@ -44,6 +44,7 @@ with open_database(sys.argv[1]) as database, graceful_stop(
 
 @contextmanager
 def stuck_worker(url: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run STUCK in a process of its own; it is killed on exit."""
     process = subprocess.Popen(
         [sys.executable, "-c", STUCK, url, *arguments],
         stdout=subprocess.PIPE,
@@ -58,15 +59,15 @@ def stuck_worker(url: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]
         process.communicate()
 
 
-def tell(process: subprocess.Popen[bytes]) -> None:
-    """Send a TERM and see that it arrived: two that come together are one to the system."""
+def send_term(process: subprocess.Popen[bytes]) -> None:
+    """Send TERM and wait until it arrives: the kernel merges two that are pending together."""
     assert process.stdout is not None
     process.send_signal(signal.SIGTERM)
-    assert process.stdout.readline() == b"told\n"
+    assert process.stdout.readline() == b"stopping\n"
 
 
 @pytest.mark.parametrize(("stop_seconds", "signals"), [("3600", 2), ("1", 1)])
-def test_a_stuck_worker_ends_and_gives_back(
+def test_a_stuck_worker_ends_and_releases_its_work(
     database: Database, database_url: str, stop_seconds: str, signals: int
 ) -> None:
     job = stored_job(database, ["a.mp4", "b.mp4"])
@@ -74,7 +75,7 @@ def test_a_stuck_worker_ends_and_gives_back(
     claimed(database, job.segments[1], worker="another")
 
     with stuck_worker(database_url, stop_seconds) as process:
-        tell(process)
+        send_term(process)
         for _ in range(signals - 1):
             process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE_SECONDS) == 0
@@ -85,25 +86,25 @@ def test_a_stuck_worker_ends_and_gives_back(
         assert session.scalars(select(SegmentRow.last_rung_at)).all() == [None, None]
 
 
-def test_a_database_that_does_not_answer_keeps_nobody(sqlite_database_url: str) -> None:
+def test_a_locked_database_does_not_keep_a_worker_from_ending(sqlite_database_url: str) -> None:
     path = sqlite_path(make_engine(sqlite_database_url).url)
     with stuck_worker(sqlite_database_url, "3600") as process:
         locked = sqlite3.connect(str(path), isolation_level=None)
         try:
             locked.execute("BEGIN IMMEDIATE")
-            tell(process)
+            send_term(process)
             process.send_signal(signal.SIGTERM)
-            assert process.wait(PATIENCE_SECONDS) == 1, "the lease will run out"
+            assert process.wait(PATIENCE_SECONDS) == 1, "nothing is released: the lease will expire"
         finally:
             locked.close()
 
 
-def test_a_worker_that_ends_by_itself_is_not_kept(sqlite_database_url: str) -> None:
+def test_a_worker_that_ends_normally_is_not_delayed(sqlite_database_url: str) -> None:
     with stuck_worker(sqlite_database_url, "3600", "end") as process:
         assert process.wait(PATIENCE_SECONDS) == 0
 
 
-def test_exports_are_given_back_too(database: Database) -> None:
+def test_exports_are_released_too(database: Database) -> None:
     job = stored_job(database)
     finish_segment(database, claimed(database, job.segments[0]), results())
     assert claim_job(database, job.id, worker="stuck", lease_seconds=600, max_attempts=3)

@@ -1,4 +1,4 @@
-"""How much may wait: what is beyond is refused, of one owner and of all, however many ask."""
+"""Limits of the queue, in total and per owner: what exceeds them is refused, even in a race."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def limited(settings: Settings, **limits: int) -> Settings:
         ({"max_queued_items": 4}, False),
         ({"max_queued_items": 3}, True),
         ({"max_queued_bytes": 299}, True),
-        ({"max_queued_bytes": 300}, False),  # asked before the body: nothing is known of it
+        ({"max_queued_bytes": 300}, False),  # checked before the body, of which nothing is known
         ({"max_owner_jobs": 1}, True),
         ({"max_owner_jobs": 2}, False),
         ({"max_owner_items": 1}, True),
@@ -42,7 +42,7 @@ def limited(settings: Settings, **limits: int) -> Settings:
         ({"max_queued_jobs": 0, "max_queued_items": 0}, False),
     ],
 )
-def test_more_than_may_wait_is_refused(
+def test_jobs_beyond_a_limit_are_refused(
     database: Database, settings: Settings, limits: dict[str, int], refused: bool
 ) -> None:
     stored_job(database, ["a.mp4"], owner="alice")
@@ -55,7 +55,7 @@ def test_more_than_may_wait_is_refused(
         check_queue(database, here, "alice")
 
 
-def test_other_owners_and_ended_jobs_don_t_count(database: Database, settings: Settings) -> None:
+def test_other_owners_and_ended_jobs_do_not_count(database: Database, settings: Settings) -> None:
     here = limited(settings, max_owner_jobs=1, max_queued_jobs=2)
     job = stored_job(database, owner="alice")
     check_queue(database, here, "bob")
@@ -86,7 +86,7 @@ def submit(
         )
 
 
-def test_of_many_at_once_no_more_than_may_are_accepted(
+def test_concurrent_submissions_do_not_exceed_a_limit(
     database: Database, storage: LocalStorage, queue: CeleryQueue, settings: Settings, photo: Path
 ) -> None:
     here = limited(settings, max_queued_jobs=3)
@@ -105,12 +105,12 @@ def test_of_many_at_once_no_more_than_may_are_accepted(
         assert len(session.scalars(select(JobRow.id)).all()) == 3
         assert len(session.scalars(select(IdempotencyRow.key)).all()) == 3
     uploads = [path for path in storage.folder.rglob("*") if path.is_file()]
-    assert len(uploads) == 3, "what was refused left nothing"
+    assert len(uploads) == 3, "refused submissions leave no file"
     again = submit(database, storage, queue, here, photo, key=_key_of(database, accepted[0]))
-    assert again.replayed, "a repetition adds no work"
+    assert again.replayed, "a repeated submission adds no work"
 
 
-def test_no_room_for_results_is_told_before_a_job_is_made(
+def test_a_lack_of_space_for_results_is_reported_before_a_job_is_made(
     database: Database, storage: LocalStorage, queue: CeleryQueue, settings: Settings, photo: Path
 ) -> None:
     import shutil  # noqa: PLC0415 (only here)

@@ -1,4 +1,4 @@
-"""Parts that are linked and drawn as they are found: the same results, in fewer steps."""
+"""Parts that are linked and drawn as soon as they are found: the same results in fewer steps."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ FRAMES = 60
 PARTS = 4
 
 Outcome = tuple[list[str], dict[str, bytes], Any]
-"""The stages of a clip's segments, its files, its rows."""
+"""The stages of a clip's segments, its files, and its rows."""
 
 
 @pytest.fixture(autouse=True)
 def in_two_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Parts are as short as tests want them, and yet of two runs."""
+    """Let short parts consist of two runs."""
     monkeypatch.setattr(encode_runs, "FEWEST_FRAMES", 4)
 
 
 @pytest.fixture
 def worker(bench: Bench) -> Worker:
-    """It cuts the clip into four parts."""
+    """A worker that cuts the clip into four parts."""
     return with_settings(bench.worker, segment_seconds=0.7)
 
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
-    """A square that crosses, one that leaves and one that comes in the midst, a change of scene."""
+    """A square that crosses, one that leaves, one that appears midway, and a change of scene."""
     pictures = []
     for index in range(FRAMES):
         squares = [Square(2 + 2 * index, 4, 14)]
@@ -67,17 +67,17 @@ def with_settings(worker: Worker, **values: Any) -> Worker:
 
 @contextmanager
 def another_worker(worker: Worker) -> Iterator[None]:
-    """There is one, which does nothing."""
+    """Record a second worker, which does nothing."""
     other = Process(name="other", kind="worker", host="elsewhere", pid=1, version="1")
     record_heartbeat(worker.database, other, {})
     yield
     delete_process(worker.database, other.name)
 
 
-def drawn_afterwards(
+def process_stage_by_stage(
     bench: Bench, worker: Worker, clip: Path, spec: JobSpec = SMALL_FACES
 ) -> Outcome:
-    """By a worker that is not alone."""
+    """Process the clip by a worker that is not alone, so that it does not work ahead."""
     with another_worker(worker):
         return finish(bench, clip, lambda _: worker, spec)
 
@@ -85,13 +85,13 @@ def drawn_afterwards(
 def finish(
     bench: Bench, clip: Path, by: Callable[[int], Worker], spec: JobSpec = SMALL_FACES
 ) -> Outcome:
-    """Work on the clip's segments in their order, each by a worker."""
+    """Process the clip's segments in order, each by the worker `by(number)`."""
     job_id = bench.submit(clip, spec=spec)
     for number in range(50):
-        opened = open_segments(bench, job_id)
-        if not opened:
+        unfinished = unfinished_segments(bench, job_id)
+        if not unfinished:
             break
-        process_segment(opened[0], by(number))
+        process_segment(unfinished[0], by(number))
     assert get_job(bench.worker.database, job_id).status == "succeeded"
     files = {
         each.name: bench.path(each).read_bytes()
@@ -101,7 +101,7 @@ def finish(
     return [stage for stage, _ in stages(bench, job_id)], files, rows(bench, job_id)
 
 
-def open_segments(bench: Bench, job_id: str) -> list[int]:
+def unfinished_segments(bench: Bench, job_id: str) -> list[int]:
     with bench.worker.database.read() as session:
         rows = session.execute(
             select(SegmentRow.id, SegmentRow.status)
@@ -121,12 +121,12 @@ def open_segments(bench: Bench, job_id: str) -> list[int]:
     ],
     ids=str,
 )
-def test_results_are_those_of_linking_and_drawing_afterwards(
+def test_working_ahead_gives_the_same_results(
     bench: Bench, worker: Worker, clip: Path, options: dict[str, Any]
 ) -> None:
     spec = SMALL_FACES.model_copy(update=options)
     ahead, *results = finish(bench, clip, lambda _: worker, spec)
-    afterwards, *expected = drawn_afterwards(bench, worker, clip, spec)
+    afterwards, *expected = process_stage_by_stage(bench, worker, clip, spec)
     draws = ["draw"] * PARTS if spec.annotated else []
     assert ahead == ["find"] * PARTS + ["link", "bind"]
     assert afterwards == ["find"] * PARTS + ["link", *draws, "bind"]
@@ -134,23 +134,25 @@ def test_results_are_those_of_linking_and_drawing_afterwards(
     assert {"0-clip.track-1.jpg"} < set(results[0])
 
 
-def test_who_has_linked_all_parts_does_not_read_them_again(
+def test_a_worker_that_linked_all_parts_does_not_read_them_again(
     bench: Bench, worker: Worker, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(linking, "read_findings")
     finish(bench, clip, lambda _: worker)
 
 
-def test_it_ends_where_another_worker_found_a_part(
+def test_working_ahead_stops_at_a_part_that_another_worker_found(
     bench: Bench, worker: Worker, clip: Path
 ) -> None:
     other = with_settings(worker)
     found, *results = finish(bench, clip, lambda number: other if number == 2 else worker)
-    assert found.count("draw") == PARTS - 2, "the first two were drawn at once"
-    assert results == list(drawn_afterwards(bench, worker, clip)[1:])
+    assert found.count("draw") == PARTS - 2, "the first two were drawn ahead"
+    assert results == list(process_stage_by_stage(bench, worker, clip)[1:])
 
 
-def test_it_ends_where_an_attempt_fails(bench: Bench, worker: Worker, clip: Path) -> None:
+def test_working_ahead_stops_at_an_attempt_that_fails(
+    bench: Bench, worker: Worker, clip: Path
+) -> None:
     attempts: list[int] = []
 
     def fail_once(_batch: int) -> None:
@@ -165,15 +167,15 @@ def test_it_ends_where_an_attempt_fails(bench: Bench, worker: Worker, clip: Path
     bench.networks.before_batch = fail_once
     found, *results = finish(bench, clip, work)
     bench.networks.before_batch = lambda _batch: None
-    assert found.count("draw") == PARTS - 1, "the first was drawn at once"
-    assert results == list(drawn_afterwards(bench, worker, clip)[1:])
+    assert found.count("draw") == PARTS - 1, "the first was drawn ahead"
+    assert results == list(process_stage_by_stage(bench, worker, clip)[1:])
 
 
-def test_best_shots_that_are_not_kept_are_cut_out_afterwards(
+def test_best_shots_that_were_not_kept_are_cropped_afterwards(
     bench: Bench, worker: Worker, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, *expected = drawn_afterwards(bench, worker, clip)
-    # As where linking makes one track of what a part took for two.
+    _, *expected = process_stage_by_stage(bench, worker, clip)
+    # As if linking had merged two tracks of a part into one.
     monkeypatch.setattr(linking, "unpack_portraits", lambda *_: False)
     found, *results = finish(bench, clip, lambda _: worker)
     assert 0 < found.count("draw") <= PARTS

@@ -1,4 +1,4 @@
-"""What is asked again and again costs no more where a hundred thousand wait than where few do."""
+"""Queries that run all the time cost no more with a long queue than with a short one."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from tests.factories import stored_job
 
 FEW, MANY = 100, 4000
 
-Ask = Callable[[Database], object]
+Query = Callable[[Database], object]
 
 
 @pytest.mark.parametrize(
-    "ask",
+    "query",
     [
         pytest.param(
             partial(claim_next, worker="a", lease_seconds=60.0, max_attempts=3), id="next"
@@ -39,29 +39,29 @@ Ask = Callable[[Database], object]
         pytest.param(partial(fail_poison, max_attempts=3, limit=256), id="poison"),
     ],
 )
-def test_a_long_queue_costs_what_a_short_one_costs(database: Database, ask: Ask) -> None:
-    work = []
+def test_a_long_queue_costs_no_more_than_a_short_one(database: Database, query: Query) -> None:
+    costs = []
     for count in (FEW, MANY):
         job = stored_job(database, [f"{number}.png" for number in range(count)])
         mark_all_segments_rung(database, job.id)
-        if database.dialect == "postgresql":  # which does so by itself, sooner or later
+        if database.dialect == "postgresql":  # as autovacuum does sooner or later
             with database.begin() as session:
                 session.execute(text("ANALYZE"))
-        ask(database)  # once before, for what is kept of the first time
-        work.append(_work(database, ask))
-    assert work[1] < 2 * work[0] + FEW, work
+        query(database)  # once before measuring, to fill caches
+        costs.append(_cost(database, query))
+    assert costs[1] < 2 * costs[0] + FEW, costs
 
 
-def _work(database: Database, ask: Ask) -> int:
-    """How many steps SQLite takes to answer, or how many rows of segments PostgreSQL looks at."""
-    asked: list[tuple[str, Any]] = []
+def _cost(database: Database, query: Query) -> int:
+    """Return how many steps SQLite takes, or how many rows of `segments` PostgreSQL reads."""
+    queries: list[tuple[str, Any]] = []
     steps: list[int] = []
 
     def watch(
         connection: Connection, _cursor: Any, statement: str, parameters: Any, *_: Any
     ) -> None:
         if statement.startswith("SELECT") and " FOR " not in statement:
-            asked.append((statement, parameters))
+            queries.append((statement, parameters))
         if database.dialect == "sqlite":
             raw = connection.connection.dbapi_connection
             assert raw is not None
@@ -69,10 +69,10 @@ def _work(database: Database, ask: Ask) -> int:
 
     event.listen(database.engine, "before_cursor_execute", watch)
     try:
-        ask(database)
+        query(database)
     finally:
         event.remove(database.engine, "before_cursor_execute", watch)
-    assert asked
+    assert queries
     if database.dialect == "sqlite":
         return 10 * len(steps)
     with database.read() as session:
@@ -80,7 +80,7 @@ def _work(database: Database, ask: Ask) -> int:
             session.connection()
             .exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters)
             .scalar_one()
-            for statement, parameters in asked
+            for statement, parameters in queries
         ]
     return sum(
         _rows_read(one["Plan"])

@@ -1,4 +1,4 @@
-"""One segment from claim to finish: the rows, files and states that come of its items."""
+"""One segment from claim to finish: the rows, files and states that result."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.integration.workbench import SMALL_FACES, Bench
 
 
 def truncated(path: Path) -> Path:
-    """A copy of a video that breaks off in the middle of its frames."""
+    """Write a video that ends in the middle of its frames."""
     whole = write_video(path.with_suffix(".mkv"), moving(60), rate=25)
     cut = path.with_name("cut.mkv")
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
@@ -40,7 +40,7 @@ def truncated(path: Path) -> Path:
         ("gender=0.9,age=0.9", "age=off", {"gender"}),
     ],
 )
-def test_unsure_answers_are_rows_and_their_thresholds_stand_beside_them(
+def test_unsure_labels_are_stored_with_their_thresholds(
     bench: Bench, photo: Path, setting: str, option: str, unsure: set[str]
 ) -> None:
     worker = replace(
@@ -55,18 +55,18 @@ def test_unsure_answers_are_rows_and_their_thresholds_stand_beside_them(
     faces = list_faces(database, FaceQuery(job_id=job_id)).faces
     tracks = list_tracks(database, TrackQuery(job_id=job_id)).tracks
     assert len(faces) == len(tracks) == 2
-    for answers in [one.attributes for one in faces] + [one.attributes for one in tracks]:
-        assert {head for head, answer in answers.items() if answer.label == UNSURE} == unsure
-        # What this model sees is the same in a mirror, where `left` is called `right`.
-        sure = [answer.probability for head, answer in answers.items() if head != "pose"]
+    for attributes in [one.attributes for one in faces] + [one.attributes for one in tracks]:
+        assert {head for head, found in attributes.items() if found.label == UNSURE} == unsure
+        # The fake classifier gives mirrored crops the same labels, but `left` becomes `right`.
+        sure = [found.probability for head, found in attributes.items() if head != "pose"]
         assert sure == [pytest.approx(0.8)] * (len(HEADS) - 1)
     for head in HEADS:
-        asked = FaceQuery(job_id=job_id, attributes={head: AttributeFilter((UNSURE,))})
-        assert len(list_faces(database, asked).faces) == (2 if head in unsure else 0)
-    told = {model.name: model.unsure_below for model in get_job(database, job_id).models}
-    assert told["detector"] == {}
+        query = FaceQuery(job_id=job_id, attributes={head: AttributeFilter((UNSURE,))})
+        assert len(list_faces(database, query).faces) == (2 if head in unsure else 0)
+    thresholds = {model.name: model.unsure_below for model in get_job(database, job_id).models}
+    assert thresholds["detector"] == {}
     for model, heads in MODELS.items():
-        assert told[model] == {head: 0.9 if head in unsure else 0.0 for head in heads}
+        assert thresholds[model] == {head: 0.9 if head in unsure else 0.0 for head in heads}
 
 
 def test_a_video_and_a_photo_become_rows_and_files(bench: Bench, clip: Path, photo: Path) -> None:
@@ -117,12 +117,10 @@ def test_a_video_and_a_photo_become_rows_and_files(bench: Bench, clip: Path, pho
         assert (copy.format, copy.size) == ("PNG", (64, 48))
     for track in tracks:
         assert track.thumbnail_artifact_id is not None
-    assert len(bench.files()) == len(found), "nothing but artifacts is left"
+    assert len(bench.files()) == len(found), "only artifacts are left"
 
 
-def test_frames_that_a_damaged_video_can_t_give_are_counted(
-    bench: Bench, photo: Path, tmp_path: Path
-) -> None:
+def test_damaged_frames_are_counted(bench: Bench, photo: Path, tmp_path: Path) -> None:
     whole = write_video(tmp_path / "whole.mp4", moving(20), codec_options={"g": "1"})
     path = write_damaged(tmp_path / "hurt.mp4", whole, [10, 11])
     job_id = bench.submit(path, photo)
@@ -134,7 +132,7 @@ def test_frames_that_a_damaged_video_can_t_give_are_counted(
     assert [item.damaged_frames for item in bench.items(job_id)] == [2, 0]
 
 
-def test_what_is_switched_off_is_not_made(bench: Bench, clip: Path) -> None:
+def test_outputs_that_are_switched_off_are_not_made(bench: Bench, clip: Path) -> None:
     job_id = bench.submit(
         clip,
         spec=SMALL_FACES.model_copy(
@@ -178,7 +176,7 @@ def test_inputs_whose_names_collide_keep_distinct_outputs(bench: Bench, photo: P
     assert len({name.casefold() for name in names}) == 5
 
 
-def test_one_bad_file_leaves_the_others_alone(bench: Bench, photo: Path, tmp_path: Path) -> None:
+def test_one_bad_file_does_not_affect_the_others(bench: Bench, photo: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.png"
     bad.write_bytes(photo.read_bytes()[:30] + b"\0" * 50)
     empty = tmp_path / "empty.mp4"
@@ -197,7 +195,7 @@ def test_one_bad_file_leaves_the_others_alone(bench: Bench, photo: Path, tmp_pat
     }
 
 
-def test_a_file_that_breaks_off_fails_and_keeps_what_was_read(bench: Bench, clip: Path) -> None:
+def test_a_truncated_file_fails_and_keeps_what_was_read(bench: Bench, clip: Path) -> None:
     job_id = bench.submit(truncated(clip))
 
     bench.work(job_id)
@@ -211,7 +209,7 @@ def test_a_file_that_breaks_off_fails_and_keeps_what_was_read(bench: Bench, clip
     assert get_job(bench.worker.database, job_id).status == "failed"
 
 
-def test_a_doubled_message_changes_nothing(bench: Bench, clip: Path) -> None:
+def test_a_duplicate_message_changes_nothing(bench: Bench, clip: Path) -> None:
     job_id = bench.submit(clip)
     bench.work(job_id)
     before = (bench.files(), bench.artifacts(job_id), get_job(bench.worker.database, job_id))
@@ -224,7 +222,9 @@ def test_a_doubled_message_changes_nothing(bench: Bench, clip: Path) -> None:
     assert after[2].status == before[2].status
 
 
-def test_who_ends_the_last_item_ends_the_job(bench: Bench, photo: Path, clip: Path) -> None:
+def test_the_worker_of_the_last_item_finishes_the_job(
+    bench: Bench, photo: Path, clip: Path
+) -> None:
     job_id = bench.submit(photo, clip)
     first, last = bench.segments(job_id)
     depth = bench.worker.queue.depth()
@@ -232,4 +232,4 @@ def test_who_ends_the_last_item_ends_the_job(bench: Bench, photo: Path, clip: Pa
     assert get_job(bench.worker.database, job_id).status == "running"
     process_segment(last, bench.worker)
     assert get_job(bench.worker.database, job_id).status == "succeeded"
-    assert bench.worker.queue.depth() == depth, "no message waits behind those of other jobs"
+    assert bench.worker.queue.depth() == depth, "finishing the job needs no further message"

@@ -1,4 +1,4 @@
-"""Work that does not come to its end: cancelled, stopped, deleted, with no room, given up."""
+"""Work that is interrupted: cancelled, paused, stopped, deleted, out of space, given up."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ from tests.clips import moving, write_video
 from tests.integration.workbench import Bench, SquareNetworks
 
 
-def test_a_cancel_is_seen_within_a_batch_of_the_next_renewal(bench: Bench, tmp_path: Path) -> None:
+def test_a_cancel_takes_effect_within_a_batch_of_the_next_renewal(
+    bench: Bench, tmp_path: Path
+) -> None:
     job_id = bench.submit(write_video(tmp_path / "long.mp4", moving(400)))
     renewed = threading.Event()
 
@@ -46,13 +48,15 @@ def test_a_cancel_is_seen_within_a_batch_of_the_next_renewal(bench: Bench, tmp_p
     bench.networks.before_batch = cancel
     bench.work(job_id)
 
-    assert bench.networks.batches < 200, "it did not work to the end"
+    assert bench.networks.batches < 200, "it stopped early"
     assert get_job(bench.worker.database, job_id).status == "cancelled"
     assert [item.status for item in bench.items(job_id)] == ["cancelled"]
     assert bench.files() == []
 
 
-def test_a_pause_is_seen_within_a_batch_of_the_next_renewal(bench: Bench, tmp_path: Path) -> None:
+def test_a_pause_takes_effect_within_a_batch_of_the_next_renewal(
+    bench: Bench, tmp_path: Path
+) -> None:
     job_id = bench.submit(write_video(tmp_path / "long.mp4", moving(400)))
     renewed = threading.Event()
 
@@ -65,7 +69,7 @@ def test_a_pause_is_seen_within_a_batch_of_the_next_renewal(bench: Bench, tmp_pa
     bench.networks.before_batch = pause
     bench.work(job_id)
 
-    assert bench.networks.batches < 200, "it did not work to the end"
+    assert bench.networks.batches < 200, "it stopped early"
     assert get_job(bench.worker.database, job_id).status == "paused"
     assert bench.files() == []
 
@@ -74,43 +78,43 @@ def test_a_pause_is_seen_within_a_batch_of_the_next_renewal(bench: Bench, tmp_pa
     bench.work(job_id)
     assert get_job(bench.worker.database, job_id).status == "succeeded"
     with bench.worker.database.read() as session:
-        assert set(session.scalars(select(SegmentRow.attempts))) == {1}, "the pause cost none"
+        assert set(session.scalars(select(SegmentRow.attempts))) == {1}, "the pause cost no attempt"
 
 
-MOST_MOVES = 3000
+MAX_STEPS = 3000
 
 
-class Slow(LocalStorage):
-    """A storage whose files take until whoever waits for them has enough."""
+class SlowStorage(LocalStorage):
+    """A storage that makes one kind of transfer slow, until its progress callback aborts it."""
 
-    def __init__(self, folder: Path, slow: str, meanwhile: Callable[[], None]) -> None:
+    def __init__(self, folder: Path, slow: str, on_start: Callable[[], None]) -> None:
         super().__init__(folder)
         self._slow = slow
-        self._meanwhile = meanwhile
-        self.moves = 0
+        self._on_start = on_start
+        self.steps = 0
 
     def fetch(self, key: str, *, on_progress: Progress = unheard) -> Any:
-        self._move("fetch", on_progress)
+        self._transfer("fetch", on_progress)
         return super().fetch(key)
 
     def bring(
         self, keys: Sequence[str], folder: Path, *, on_progress: Progress = unheard
     ) -> list[Path]:
-        self._move("bring", on_progress)
+        self._transfer("bring", on_progress)
         return super().bring(keys, folder)
 
     def publish(
         self, folder: Path, *, on_progress: Progress = unheard, **named: Any
     ) -> dict[str, StoredFile]:
-        self._move("publish", on_progress)
+        self._transfer("publish", on_progress)
         return super().publish(folder, **named)
 
-    def _move(self, how: str, on_progress: Progress) -> None:
+    def _transfer(self, kind: str, on_progress: Progress) -> None:
         on_progress()
-        if how == self._slow:
-            self._meanwhile()
-            while self.moves < MOST_MOVES:
-                self.moves += 1
+        if kind == self._slow:
+            self._on_start()
+            while self.steps < MAX_STEPS:
+                self.steps += 1
                 threading.Event().wait(0.01)
                 on_progress()
 
@@ -127,7 +131,7 @@ class Slow(LocalStorage):
         ("parts", "publish"),
     ],
 )
-def test_a_cancel_or_a_stop_is_seen_while_files_are_on_their_way(
+def test_a_cancel_or_a_stop_aborts_transfers(
     bench: Bench, photo: Path, source: str, slow: str, meanwhile: str
 ) -> None:
     segment_seconds = 0.2 if source == "parts" else 10.0
@@ -136,27 +140,29 @@ def test_a_cancel_or_a_stop_is_seen_while_files_are_on_their_way(
     film = write_video(bench.folder / "film.mp4", moving(20), codec_options={"g": "5"})
     job_id = bench.submit(*([photo, photo] if source == "images" else [film]))
 
-    def happen() -> None:
+    def interrupt() -> None:
         if meanwhile == "cancelled":
             cancel_job(worker.database, job_id)
         else:
             worker.stop_requested.set()
 
-    storage = Slow(worker.storage.folder, slow, happen)
-    while not storage.moves:
+    storage = SlowStorage(worker.storage.folder, slow, interrupt)
+    while not storage.steps:
         take_next_work(replace(worker, storage=storage))
 
-    assert storage.moves < MOST_MOVES, "it did not wait to the end"
+    assert storage.steps < MAX_STEPS, "the transfer was aborted"
     if meanwhile == "stopped":
         bench.work(job_id, replace(worker, stop_requested=threading.Event()))
     assert get_job(worker.database, job_id).status == (
         "cancelled" if meanwhile == "cancelled" else "succeeded"
     )
     with worker.database.read() as session:
-        assert set(session.scalars(select(SegmentRow.attempts))) <= {0, 1}, "it cost none"
+        assert set(session.scalars(select(SegmentRow.attempts))) <= {0, 1}, (
+            "the interruption cost no attempt"
+        )
 
 
-def test_a_worker_that_is_to_end_hands_its_segment_back(bench: Bench, clip: Path) -> None:
+def test_a_worker_that_is_stopped_releases_its_segment(bench: Bench, clip: Path) -> None:
     job_id = bench.submit(clip)
     depth = bench.worker.queue.depth()
 
@@ -167,8 +173,8 @@ def test_a_worker_that_is_to_end_hands_its_segment_back(bench: Bench, clip: Path
     bench.networks.before_batch = stop
     process_segment(bench.segments(job_id)[0], bench.worker)
 
-    assert bench.networks.batches < 5, "no batch is begun beside those in hand"
-    assert bench.worker.queue.depth() == depth + 1, "others are told at once"
+    assert bench.networks.batches < 5, "no batch is started except those under way"
+    assert bench.worker.queue.depth() == depth + 1, "other workers are notified immediately"
     assert bench.files() == []
     bob = replace(bench.worker, name="bob", stop_requested=threading.Event())
     bench.work(job_id, bob)
@@ -177,33 +183,33 @@ def test_a_worker_that_is_to_end_hands_its_segment_back(bench: Bench, clip: Path
         assert session.execute(select(SegmentRow.attempts, SegmentRow.worker)).one() == (1, "bob")
 
 
-def test_a_zombie_s_rows_and_files_vanish(bench: Bench, clip: Path) -> None:
-    """Stopped past its lease, then woken: the other's results stay as they are, byte for byte."""
+def test_rows_and_files_of_a_zombie_are_discarded(bench: Bench, clip: Path) -> None:
+    """A worker that resumes after its lease expired does not change its successor's results."""
     job_id = bench.submit(clip)
     (segment_id,) = bench.segments(job_id)
     bob = replace(bench.worker, name="bob", networks=SquareNetworks())
-    others: list[object] = []
+    results_of_bob: list[object] = []
 
-    def wait_until_progress_is_told() -> None:
+    def wait_for_progress() -> None:
         for _ in range(1000):
             with bench.worker.database.read() as session:
                 if session.scalar(select(SegmentRow.frames_done)):
                     return
             threading.Event().wait(0.01)
-        pytest.fail("the first progress is told at once")
+        pytest.fail("no progress was recorded")
 
     def sleep_past_the_lease(batch: int) -> None:
         if batch != 3:
             return
-        wait_until_progress_is_told()
+        wait_for_progress()
         with bench.worker.database.begin() as session:
             session.execute(update(SegmentRow).values(lease_until=now_seconds() - 1))
         bench.work(job_id, bob)
-        # The zombie's own workspace is still there at this moment.
+        # At this moment the zombie's own workspace still exists.
         visible = [name for name in bench.files() if not name.startswith("work/")]
-        others.append((visible, bench.artifacts(job_id)))
+        results_of_bob.append((visible, bench.artifacts(job_id)))
 
-    # A heart that beats once an hour, after the first progress, is one that was stopped.
+    # With an hour between heartbeats, it renews once, at its first progress, and then never again.
     zombie = replace(
         bench.worker,
         settings=bench.worker.settings.model_copy(
@@ -214,16 +220,16 @@ def test_a_zombie_s_rows_and_files_vanish(bench: Bench, clip: Path) -> None:
     process_segment(segment_id, zombie)
 
     assert bench.networks.batches >= 5, (
-        "the zombie worked to its end"
-    )  # more, where there are lanes
-    assert others == [(bench.files(), bench.artifacts(job_id))]
+        "the zombie worked to the end"
+    )  # more if there are several lanes
+    assert results_of_bob == [(bench.files(), bench.artifacts(job_id))]
     assert get_job(bench.worker.database, job_id).status == "succeeded"
     with bench.worker.database.read() as session:
         assert session.scalars(select(SegmentRow.worker)).all() == ["bob"]
         assert len(session.scalars(select(FaceRow.frame_index)).all()) == 20
 
 
-def test_a_job_deleted_while_it_is_worked_on_leaves_nothing(bench: Bench, clip: Path) -> None:
+def test_a_job_that_is_deleted_during_its_work_leaves_nothing(bench: Bench, clip: Path) -> None:
     job_id = bench.submit(clip)
 
     def delete(batch: int) -> None:
@@ -248,7 +254,7 @@ def test_a_missing_network_fails_the_job_with_its_reason(
     def missing() -> Detector:
         raise error
 
-    bench.networks.detector = missing  # type: ignore[method-assign]  # networks that are not there
+    bench.networks.detector = missing  # type: ignore[method-assign]  # a missing network
     job_id = bench.submit(clip, photo)
 
     bench.work(job_id)
@@ -260,7 +266,7 @@ def test_a_missing_network_fails_the_job_with_its_reason(
     assert [item.error and item.error.message for item in bench.items(job_id)] == [str(error)] * 2
 
 
-def test_a_full_disk_is_waited_for(bench: Bench, clip: Path) -> None:
+def test_a_job_waits_while_the_disk_is_full(bench: Bench, clip: Path) -> None:
     job_id = bench.submit(clip)
 
     def fill(_batch: int) -> None:
@@ -283,7 +289,7 @@ def test_a_full_disk_is_waited_for(bench: Bench, clip: Path) -> None:
     assert get_job(bench.worker.database, job_id).status == "succeeded"
 
 
-def test_what_fails_every_time_is_given_up_with_its_last_reason(bench: Bench, clip: Path) -> None:
+def test_work_that_always_fails_is_given_up_with_its_last_reason(bench: Bench, clip: Path) -> None:
     job_id = bench.submit(clip)
 
     def fail(_batch: int) -> None:
@@ -302,7 +308,7 @@ def test_what_fails_every_time_is_given_up_with_its_last_reason(bench: Bench, cl
     assert get_job(bench.worker.database, job_id).status == "failed"
 
 
-def test_no_room_for_a_workspace_is_waited_for(bench: Bench, clip: Path) -> None:
+def test_a_job_waits_for_space_for_a_workspace(bench: Bench, clip: Path) -> None:
     job_id = bench.submit(clip)
     full = replace(
         bench.worker,

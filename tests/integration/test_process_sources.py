@@ -1,4 +1,4 @@
-"""Where items are read from: uploads that are gone, files that lie on the server."""
+"""Sources of items: uploads that are missing, and files of the server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from faces_jobs.submit import submit_folder
 from tests.integration.workbench import SMALL_FACES, Bench
 
 
-def test_an_upload_that_is_gone_is_told(bench: Bench, photo: Path) -> None:
+def test_a_missing_upload_is_reported(bench: Bench, photo: Path) -> None:
     job_id = bench.submit(photo)
     for path in bench.worker.storage.folder.rglob("uploads/*"):
         path.unlink()
@@ -32,7 +32,7 @@ def test_an_upload_that_is_gone_is_told(bench: Bench, photo: Path) -> None:
 
 @pytest.fixture
 def rooted(bench: Bench, photo: Path, tmp_path: Path) -> Bench:
-    """The bench with a root that holds one photograph."""
+    """The bench with a root folder that holds one photograph."""
     root = tmp_path / "root"
     root.mkdir()
     photo.rename(root / "photo.png")
@@ -55,7 +55,7 @@ def submit_root(bench: Bench) -> str:
     ).job_id
 
 
-def test_a_server_s_file_is_read_where_it_lies(rooted: Bench) -> None:
+def test_a_file_of_the_server_is_read_in_place(rooted: Bench) -> None:
     job_id = submit_root(rooted)
     rooted.work(job_id)
 
@@ -65,7 +65,7 @@ def test_a_server_s_file_is_read_where_it_lies(rooted: Bench) -> None:
 
 
 @pytest.mark.parametrize("change", ["content", "link", "gone", "root"])
-def test_a_server_s_file_that_changed_is_an_error(
+def test_a_file_of_the_server_that_changed_is_an_error(
     rooted: Bench, change: str, tmp_path: Path
 ) -> None:
     job_id = submit_root(rooted)

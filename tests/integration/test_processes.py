@@ -1,4 +1,4 @@
-"""Signs of life: told, renewed, forgotten; and the counts that come with them."""
+"""Heartbeats of processes: recorded, renewed and deleted, with the counts they carry."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ from faces_jobs.presence import Presence
 ALICE = Process("alice", "worker", "alices-machine", 7, "1.0", "cpu")
 
 
-def seen(database: Database, seconds: float) -> list[str]:
+def live_names(database: Database, seconds: float) -> list[str]:
+    """Return the names of the processes that sent a heartbeat within so many seconds."""
     return [process.name for process in live_processes(database, within_seconds=seconds)]
 
 
@@ -37,6 +38,7 @@ def measures(database: Database) -> dict[tuple[str, str], float]:
 
 
 def silence(database: Database, name: str, seconds: float) -> None:
+    """Make a process's last heartbeat so many seconds old."""
     with database.begin() as session:
         session.execute(
             update(ProcessRow)
@@ -45,12 +47,12 @@ def silence(database: Database, name: str, seconds: float) -> None:
         )
 
 
-def test_a_process_tells_of_itself_again_and_again(database: Database) -> None:
+def test_a_heartbeat_renews_the_row_of_a_process(database: Database) -> None:
     record_heartbeat(database, ALICE, {})
     with database.read() as session:
         started = session.scalars(select(ProcessRow.started_at)).one()
     silence(database, "alice", 30)
-    assert seen(database, 20) == []
+    assert live_names(database, 20) == []
 
     record_heartbeat(database, ALICE, {})
 
@@ -62,13 +64,13 @@ def test_a_process_tells_of_itself_again_and_again(database: Database) -> None:
         assert session.scalars(select(ProcessRow.started_at)).one() == started
 
 
-def test_memory_of_a_gpu_is_told_where_there_is_one(database: Database) -> None:
+def test_the_memory_of_a_gpu_is_recorded(database: Database) -> None:
     record_heartbeat(database, replace(ALICE, gpu=GpuMemory(3 * 2**30, 80 * 2**30)), {})
     (found,) = live_processes(database, within_seconds=20)
     assert found.gpu == GpuMemory(3 * 2**30, 80 * 2**30)
 
 
-def test_the_silent_are_forgotten_and_come_back_when_they_wake(database: Database) -> None:
+def test_silent_processes_are_deleted_and_return_with_a_heartbeat(database: Database) -> None:
     record_heartbeat(database, ALICE, {})
     silence(database, "alice", 100)
     assert delete_silent_processes(database, silent_seconds=101) == []
@@ -76,33 +78,35 @@ def test_the_silent_are_forgotten_and_come_back_when_they_wake(database: Databas
     assert delete_silent_processes(database, silent_seconds=99) == []
 
     record_heartbeat(database, ALICE, {})
-    assert seen(database, 20) == ["alice"]
+    assert live_names(database, 20) == ["alice"]
 
 
 def test_counts_of_all_processes_add_up_and_outlive_them(database: Database) -> None:
-    def many(name: str) -> None:
+    def send_heartbeats(name: str) -> None:
         process = Process(name, "worker", "h", 1, "1.0")
         for _ in range(20):
             record_heartbeat(database, process, {("frames", ""): 2.0, ("stage", "detect"): 0.5})
 
-    threads = [threading.Thread(target=many, args=(name,)) for name in ("alice", "bob", "carol")]
+    threads = [
+        threading.Thread(target=send_heartbeats, args=(name,)) for name in ("alice", "bob", "carol")
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     delete_silent_processes(database, silent_seconds=-1)
 
-    assert seen(database, 100) == []
+    assert live_names(database, 100) == []
     assert measures(database) == {("frames", ""): 120.0, ("stage", "detect"): 30.0}
 
 
-def test_figures_are_put_in_the_place_of_older_ones(database: Database) -> None:
+def test_gauges_replace_older_values(database: Database) -> None:
     set_measures(database, {("jobs", "queued"): 3.0, ("jobs", "failed"): 1.0})
     set_measures(database, {("jobs", "queued"): 2.0})
     assert measures(database) == {("jobs", "queued"): 2.0, ("jobs", "failed"): 1.0}
 
 
-def test_what_could_not_be_told_is_told_later() -> None:
+def test_counts_that_could_not_be_recorded_are_kept_for_later() -> None:
     counters = Counters()
     counters.add("frames", 3)
     counters.add("stage", 0.5, label="detect")
@@ -113,31 +117,31 @@ def test_what_could_not_be_told_is_told_later() -> None:
     assert counters.take() == {("frames", ""): 4.0, ("stage", "detect"): 0.5}
 
 
-def test_a_process_is_there_while_it_is_open(
+def test_presence_keeps_a_process_alive_until_it_closes(
     database: Database, wait_until: Callable[[Callable[[], bool]], None]
 ) -> None:
     counters = Counters()
     with Presence(
         database, kind="sweep", every_seconds=0.01, counters=counters, name="sam", device=None
     ):
-        wait_until(lambda: seen(database, 20) == ["sam"])
+        wait_until(lambda: live_names(database, 20) == ["sam"])
         counters.add("rounds")
         wait_until(lambda: measures(database) == {("rounds", ""): 1.0})
         silence(database, "sam", 100)
-        wait_until(lambda: seen(database, 20) == ["sam"])
+        wait_until(lambda: live_names(database, 20) == ["sam"])
         counters.add("rounds")
-    assert seen(database, 1000) == []
-    assert measures(database) == {("rounds", ""): 2.0}, "the last counts come with the end"
+    assert live_names(database, 1000) == []
+    assert measures(database) == {("rounds", ""): 2.0}, "the last counts are recorded at the end"
 
 
 @pytest.fixture
 def wait_until() -> Callable[[Callable[[], bool]], None]:
-    def wait(what: Callable[[], bool]) -> None:
+    def wait(condition: Callable[[], bool]) -> None:
         pause = threading.Event()
         for _ in range(3000):
-            if what():
+            if condition():
                 return
             pause.wait(0.01)
-        pytest.fail("it did not come to be")
+        pytest.fail("timed out waiting for the condition")
 
     return wait

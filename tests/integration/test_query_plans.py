@@ -1,4 +1,4 @@
-"""The plans of questions: a database answers them along an index, without sorting."""
+"""Query plans: queries of faces and tracks use an index and don't sort."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.factories import (
 
 @pytest.fixture
 def many(database: Database) -> StoredJob:
-    """Enough rows for a planner to care, spread over jobs and items."""
+    """The last of several jobs with enough rows for the planner to prefer indexes."""
     job = None
     for _ in range(4):
         job = stored_job(database, [f"{number}.mp4" for number in range(5)])
@@ -64,15 +64,15 @@ def _varied_faces(count: int) -> list[FaceRecord]:
     ]
 
 
-def test_questions_about_faces_use_indexes(
+def test_face_queries_use_indexes(
     database: Database, many: StoredJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Without the special case for rare labels, which sorts: see the test for those below.
+    # Without the special case for rare labels, which sorts: see its own test below.
     monkeypatch.setattr(planner_hints, "MAX_RARE_FACES", -1)
     item = many.items[2]
     cursor = results_api.list_faces(database, FaceQuery(job_id=many.id, limit=1000)).next_cursor
     assert cursor is not None
-    asked = {
+    queries = {
         "a job": FaceQuery(job_id=many.id),
         "a job, later": FaceQuery(job_id=many.id, cursor=cursor),
         "an item": FaceQuery(job_id=many.id, item_id=item),
@@ -95,39 +95,41 @@ def test_questions_about_faces_use_indexes(
             for head, labels in HEADS.items()
         },
     }
-    for name, query in asked.items():
+    for name, query in queries.items():
         with database.read() as session:
-            question = narrow_by_index(session, query, faces_statement(query))
-        plan = _plan(database, question.limit(101))
-        assert _is_by_index(plan), f"{name}:\n{plan}"
+            statement = narrow_by_index(session, query, faces_statement(query))
+        plan = _plan(database, statement.limit(101))
+        assert _uses_only_indexes(plan), f"{name}:\n{plan}"
 
 
-def test_a_job_s_faces_with_a_label_are_not_looked_for_among_all_of_the_job(
+def test_faces_of_a_job_with_a_label_are_found_by_the_index_of_the_label(
     database: Database, many: StoredJob
 ) -> None:
     if database.dialect == "sqlite":
-        # Its statistics are samples; as they fall, a job may seem to have hardly any faces.
+        # SQLite's statistics are samples, by which a job may seem to have hardly any faces.
         with database.begin() as session:
             session.execute(text("DELETE FROM sqlite_stat1"))
-            few = "('faces', 'ix_faces_job_order', '16000 2 2 1 1')"
-            session.execute(text(f"INSERT INTO sqlite_stat1 VALUES {few}"))
+            statistics = "('faces', 'ix_faces_job_order', '16000 2 2 1 1')"
+            session.execute(text(f"INSERT INTO sqlite_stat1 VALUES {statistics}"))
         with database.begin() as session:
             session.execute(text("ANALYZE sqlite_schema"))
     for head in HEADS:
         query = FaceQuery(job_id=many.id, attributes={head: AttributeFilter(("unsure",))})
         with database.read() as session:
-            question = narrow_by_index(session, query, faces_statement(query))
-        assert f"ix_faces_{head}" in _plan(database, question.limit(101)), head
+            statement = narrow_by_index(session, query, faces_statement(query))
+        assert f"ix_faces_{head}" in _plan(database, statement.limit(101)), head
 
 
 def test_a_job_without_faces_has_none_with_a_label(database: Database, many: StoredJob) -> None:
-    nobody = stored_job(database, ["new.mp4"])
-    query = FaceQuery(job_id=nobody.id, attributes={"age": AttributeFilter(("young",))})
+    empty = stored_job(database, ["new.mp4"])
+    query = FaceQuery(job_id=empty.id, attributes={"age": AttributeFilter(("young",))})
     assert results_api.list_faces(database, replace(query, job_id=many.id)).faces
     assert results_api.list_faces(database, query).faces == []
 
 
-def test_questions_by_blocks_read_no_other_faces(database: Database, many: StoredJob) -> None:
+def test_queries_by_blocks_read_only_the_faces_of_the_blocks(
+    database: Database, many: StoredJob
+) -> None:
     item = many.items[2]
     male = AttributeFilter(("male",), 0.5)
     for query in (
@@ -136,31 +138,31 @@ def test_questions_by_blocks_read_no_other_faces(database: Database, many: Store
         FaceQuery(min_score=0.5),
         FaceQuery(job_id=many.id, attributes={"gender": male}),
     ):
-        asked: list[Any] = []
+        executed: list[Any] = []
         with database.read() as session:
-            event.listen(session, "do_orm_execute", partial(_keep, asked))
+            event.listen(session, "do_orm_execute", partial(_record, executed))
             found = faces_in_blocks(session, query, face_conditions(query))
         assert found
-        blocks, faces = asked[:2]
+        blocks, faces = executed[:2]
         assert "face_blocks" in _plan(database, blocks)
         plan = _plan(database, faces)
         assert "SCAN faces" not in plan, plan
         assert "Seq Scan on faces" not in plan, plan
         if query.item_id is not None:
-            # Of such a bound PostgreSQL sees no more than the item.
+            # PostgreSQL would use no more of a row comparison than its first column.
             assert "ROW(" not in plan, plan
 
 
-def _keep(asked: list[Any], state: ORMExecuteState) -> None:
-    asked.append(state.statement)
+def _record(executed: list[Any], state: ORMExecuteState) -> None:
+    executed.append(state.statement)
 
 
-def test_of_rare_labels_few_faces_are_read(database: Database, many: StoredJob) -> None:
+def test_queries_of_rare_labels_read_few_faces(database: Database, many: StoredJob) -> None:
     unsure = {head: AttributeFilter(("unsure",)) for head in ("gender", "age")}
     query = FaceQuery(attributes=unsure)
     with database.read() as session:
-        question = narrow_by_index(session, query, faces_statement(query))
-    plan = _plan(database, question.limit(101))
+        statement = narrow_by_index(session, query, faces_statement(query))
+    plan = _plan(database, statement.limit(101))
     assert "few" in plan or "ix_faces_gender" in plan, plan
     assert "SCAN faces" not in plan, plan
     assert "Seq Scan on faces" not in plan, plan
@@ -168,24 +170,24 @@ def test_of_rare_labels_few_faces_are_read(database: Database, many: StoredJob) 
     assert many.items
 
 
-def test_questions_about_tracks_use_indexes(database: Database, many: StoredJob) -> None:
+def test_track_queries_use_indexes(database: Database, many: StoredJob) -> None:
     plan = _plan(database, tracks_statement(TrackQuery(job_id=many.id)).limit(101))
-    assert _is_by_index(plan), plan
+    assert _uses_only_indexes(plan), plan
 
 
-def _plan(database: Database, question: Select[Any]) -> str:
+def _plan(database: Database, statement: Select[Any]) -> str:
     on_postgres = database.dialect == "postgresql"
-    written = str(
-        question.compile(database.engine, compile_kwargs={"literal_binds": True})
-    ).replace("%%", "%")
+    sql = str(statement.compile(database.engine, compile_kwargs={"literal_binds": True})).replace(
+        "%%", "%"
+    )
     prefix = "EXPLAIN" if on_postgres else "EXPLAIN QUERY PLAN"
     with database.read() as session:
-        rows = session.connection().exec_driver_sql(f"{prefix} {written}").all()
+        rows = session.connection().exec_driver_sql(f"{prefix} {sql}").all()
     return "\n".join(str(row[0] if on_postgres else row[-1]) for row in rows)
 
 
-def _is_by_index(plan: str) -> bool:
-    """No sort, and no reading of a table but along an index."""
+def _uses_only_indexes(plan: str) -> bool:
+    """Whether a plan sorts nothing and reads tables only by an index."""
     lines = plan.splitlines()
     if any("TEMP B-TREE" in line or "Sort" in line or "Seq Scan" in line for line in lines):
         return False

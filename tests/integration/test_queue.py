@@ -1,4 +1,4 @@
-"""The queue: doorbells with ids only, on a folder and on Redis."""
+"""The queue: messages that carry only an id, on the folder broker and on Redis."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from faces_jobs.settings import Settings
 
 @pytest.fixture(params=["folder", "redis"])
 def queue_settings(request: pytest.FixtureRequest, settings: Settings) -> Settings:
-    """Settings for each kind of broker, its queue empty."""
+    """Settings for each kind of broker, with an empty queue."""
     if request.param == "folder":
         return settings
     return settings.model_copy(update={"broker_url": request.getfixturevalue("empty_redis_url")})
 
 
-def taken(settings: Settings, *, seconds: float = 0.5) -> Iterator[tuple[str, list[Any]]]:
-    """Take messages as a worker does, until none came for a while: task and arguments."""
-    got: list[tuple[str, list[Any]]] = []
+def consume(settings: Settings, *, seconds: float = 0.5) -> Iterator[tuple[str, list[Any]]]:
+    """Consume messages as a worker does until none arrives for a while: (task, arguments)."""
+    messages: list[tuple[str, list[Any]]] = []
 
     def take(body: list[list[object]], message: object) -> None:
-        got.append((message.headers["task"], body[0]))  # type: ignore[attr-defined]  # kombu's
+        messages.append((message.headers["task"], body[0]))  # type: ignore[attr-defined]  # kombu's
         message.ack()  # type: ignore[attr-defined]  # kombu's
 
     app = make_app(settings)
@@ -48,17 +48,17 @@ def taken(settings: Settings, *, seconds: float = 0.5) -> Iterator[tuple[str, li
                 except TimeoutError:
                     break
     app.close()
-    yield from got
+    yield from messages
 
 
-def test_rings_carry_an_id_and_arrive_in_order(queue_settings: Settings) -> None:
+def test_messages_carry_an_id_and_arrive_in_order(queue_settings: Settings) -> None:
     with open_queue(queue_settings) as queue:
         queue.ring_segment(7)
         queue.ring_segment(8)
         queue.ring_job("j-1")
         assert queue.depth() == 3
 
-    assert list(taken(queue_settings)) == [
+    assert list(consume(queue_settings)) == [
         (SEGMENT_TASK, [7]),
         (SEGMENT_TASK, [8]),
         (JOB_TASK, ["j-1"]),
@@ -67,7 +67,7 @@ def test_rings_carry_an_id_and_arrive_in_order(queue_settings: Settings) -> None
         assert queue.depth() == 0
 
 
-def test_rings_from_many_threads_all_arrive(queue_settings: Settings) -> None:
+def test_messages_from_many_threads_all_arrive(queue_settings: Settings) -> None:
     with open_queue(queue_settings) as queue:
 
         def ring(first: int) -> None:
@@ -80,12 +80,12 @@ def test_rings_from_many_threads_all_arrive(queue_settings: Settings) -> None:
         for thread in threads:
             thread.join()
 
-    assert sorted(arguments[0] for _, arguments in taken(queue_settings)) == list(range(80))
+    assert sorted(arguments[0] for _, arguments in consume(queue_settings)) == list(range(80))
 
 
-def test_a_silent_broker_is_told_soon(settings: Settings) -> None:
-    nowhere = settings.model_copy(update={"broker_url": "redis://127.0.0.1:1/0"})
-    with open_queue(nowhere) as queue:
+def test_an_unreachable_broker_raises_a_queue_error(settings: Settings) -> None:
+    unreachable = settings.model_copy(update={"broker_url": "redis://127.0.0.1:1/0"})
+    with open_queue(unreachable) as queue:
         with pytest.raises(QueueError):
             queue.ring_segment(1)
         with pytest.raises(QueueError):
@@ -94,7 +94,7 @@ def test_a_silent_broker_is_told_soon(settings: Settings) -> None:
             queue.depth()
 
 
-def test_a_broker_that_answers_with_an_error_is_told(
+def test_an_error_of_the_broker_raises_a_queue_error(
     settings: Settings, empty_redis_url: str
 ) -> None:
     with (
@@ -111,12 +111,12 @@ def test_a_broker_that_answers_with_an_error_is_told(
             client.delete(QUEUE_NAME)
 
 
-def test_a_folder_that_is_gone_is_a_lost_connection(settings: Settings) -> None:
+def test_a_missing_folder_is_a_connection_error(settings: Settings) -> None:
     app = make_app(settings)
     with app.connection_for_read() as connection:
         channel = connection.default_channel
         (settings.data_folder / "queue" / "messages").rmdir()
-        # Celery's worker connects again after these, and ends after any other.
+        # Celery's worker reconnects after connection errors, and ends after any other.
         with pytest.raises(connection.connection_errors):
             channel.queue_declare(QUEUE_NAME, passive=True)
         with pytest.raises(connection.connection_errors):
@@ -124,7 +124,7 @@ def test_a_folder_that_is_gone_is_a_lost_connection(settings: Settings) -> None:
     app.close()
 
 
-def test_a_folder_that_can_t_be_written_is_told(settings: Settings) -> None:
+def test_a_folder_that_is_not_writable_raises_a_queue_error(settings: Settings) -> None:
     with open_queue(settings) as queue:
         folder = settings.data_folder / "queue" / "taken"
         folder.rmdir()
@@ -133,7 +133,7 @@ def test_a_folder_that_can_t_be_written_is_told(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("url", ["amqp://host", "sqs://", "redis", "memory://"])
-def test_other_brokers_are_refused(settings: Settings, url: str) -> None:
+def test_unsupported_brokers_are_refused(settings: Settings, url: str) -> None:
     with pytest.raises(SettingsError):
         open_queue(settings.model_copy(update={"broker_url": url}))
 
@@ -150,13 +150,13 @@ def test_a_message_in_the_folder_is_json_with_nothing_but_the_id(settings: Setti
     assert list((settings.data_folder / "queue" / "taken").iterdir()) == []
 
 
-def test_what_is_no_message_is_passed_over(settings: Settings) -> None:
+def test_files_that_are_no_messages_are_skipped(settings: Settings) -> None:
     with open_queue(settings) as queue:
         messages = settings.data_folder / "queue" / "messages"
         (messages / f"0-x.{QUEUE_NAME}.msg").write_text("{ half a mess")
         queue.ring_segment(5)
 
-    assert list(taken(settings)) == [(SEGMENT_TASK, [5])]
+    assert list(consume(settings)) == [(SEGMENT_TASK, [5])]
 
 
 def _ring_many(settings: Settings, first: int) -> None:
@@ -169,17 +169,17 @@ def _take_all(settings: Settings, into: Path, written: Path) -> None:
     numbers: list[int] = []
     done = False
     while not done:
-        done = written.exists()  # looked at before the last round, so that it misses nothing
-        numbers += [arguments[0] for _, arguments in taken(settings, seconds=0.2)]
+        done = written.exists()  # checked before the round, so that the last one misses nothing
+        numbers += [arguments[0] for _, arguments in consume(settings, seconds=0.2)]
     into.write_text(json.dumps(numbers))
 
 
-def test_each_message_in_a_folder_goes_to_one_of_many_processes(
+def test_each_message_in_the_folder_is_consumed_by_one_process(
     settings: Settings, tmp_path: Path
 ) -> None:
-    """Writers and readers at once: no message is read half-written, twice or never."""
+    """With concurrent writers and readers no message is read half-written, twice or never."""
     with open_queue(settings):
-        pass  # the folders are there before anyone races for them
+        pass  # creates the folders before the processes race to
     context = multiprocessing.get_context("spawn")
     written = tmp_path / "written"
     files = [tmp_path / f"reader-{number}.json" for number in range(2)]

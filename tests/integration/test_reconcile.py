@@ -1,4 +1,4 @@
-"""Rows, broker and storage are compared both ways, and what does not agree is mended."""
+"""Reconciliation: rows, broker and storage are compared both ways, and differences are repaired."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from tests.integration.stored_files import publish_file
 from tests.integration.stored_states import expire
 
 
-class SilentMessages:
-    """A broker that does not answer."""
+class UnreachableMessages:
+    """The messages of a broker that does not answer."""
 
     def look(self, _limit: int) -> list[Message]:
-        raise QueueError("silent")
+        raise QueueError("The broker does not answer.")
 
     def drop(self, _message: Message) -> bool:
-        raise QueueError("silent")
+        raise QueueError("The broker does not answer.")
 
 
 @pytest.fixture
@@ -50,13 +50,13 @@ def reconciler(
 
 
 def age(folder: Path, seconds: float) -> None:
-    """Make everything in a folder so old."""
+    """Make a folder and everything in it older by so many seconds."""
     for path in (folder, *folder.rglob("*")):
         then = path.stat().st_mtime - seconds
         os.utime(path, (then, then))
 
 
-def test_messages_are_looked_at_oldest_first_and_none_is_taken(broker_settings: Settings) -> None:
+def test_messages_are_listed_oldest_first_without_consuming_them(broker_settings: Settings) -> None:
     with open_queue(broker_settings) as queue:
         messages = BrokerMessages(queue.app)
         assert messages.look(10) == []
@@ -74,7 +74,7 @@ def test_messages_are_looked_at_oldest_first_and_none_is_taken(broker_settings: 
         assert [one.argument for one in messages.look(2)] == [7, "a"]
         assert queue.depth() == 3
         assert messages.drop(found[1])
-        assert not messages.drop(found[1]), "it is gone already"
+        assert not messages.drop(found[1]), "it was already removed"
         assert [one.argument for one in messages.look(10)] == [7, 8]
 
 
@@ -106,7 +106,7 @@ def test_messages_for_which_there_is_no_work_are_dropped(
         assert reconciler.look() == Reconciled()
 
 
-def test_a_bell_for_work_of_a_lost_worker_is_left_to_ring(
+def test_messages_for_work_of_a_lost_worker_are_kept(
     broker_settings: Settings, storage: LocalStorage
 ) -> None:
     with open_database(broker_settings.database) as database, open_queue(broker_settings) as queue:
@@ -122,7 +122,7 @@ def test_a_bell_for_work_of_a_lost_worker_is_left_to_ring(
         assert [one.argument for one in messages.look(10)] == [job.segments[0]]
 
 
-def test_a_flushed_broker_is_filled_again_from_the_rows(
+def test_messages_of_a_flushed_broker_are_sent_again_from_the_rows(
     broker_settings: Settings, storage: LocalStorage
 ) -> None:
     with open_database(broker_settings.database) as database, open_queue(broker_settings) as queue:
@@ -139,7 +139,7 @@ def test_a_flushed_broker_is_filled_again_from_the_rows(
         assert [one.argument for one in found] == list(job.segments)
 
 
-def test_a_message_that_is_none_of_ours_is_left_alone(
+def test_foreign_messages_are_left_alone(
     queue: CeleryQueue, settings: Settings, reconciler: Reconciler
 ) -> None:
     folder = settings.data_folder / "queue" / "messages"
@@ -149,7 +149,7 @@ def test_a_message_that_is_none_of_ours_is_left_alone(
     assert len(list(folder.iterdir())) == 1
 
 
-def test_a_row_whose_file_is_gone_is_marked_until_it_is_back(
+def test_a_row_whose_file_is_missing_is_marked_until_the_file_is_back(
     database: Database, storage: LocalStorage, reconciler: Reconciler
 ) -> None:
     job = stored_job(database)
@@ -157,35 +157,35 @@ def test_a_row_whose_file_is_gone_is_marked_until_it_is_back(
     row = replace(artifact("0-a.mp4"), storage_key=key)
     finish_segment(database, claimed(database, job.segments[0]), results(artifacts=[row]))
     assert reconciler.look() == Reconciled()
-    aside = storage.folder / "aside"
-    shutil.move(storage.path_of(key), aside)
+    elsewhere = storage.folder / "elsewhere"
+    shutil.move(storage.path_of(key), elsewhere)
 
     assert reconciler.look() == Reconciled(files_missing=1)
 
     assert [one.missing for one in list_artifacts(database, job.id).artifacts] == [True]
     assert [item.missing_files for item in list_items(database, job.id).items] == [1]
-    assert reconciler.look() == Reconciled(), "told once"
-    shutil.move(aside, storage.path_of(key))
+    assert reconciler.look() == Reconciled(), "a missing file is reported once"
+    shutil.move(elsewhere, storage.path_of(key))
     assert reconciler.look() == Reconciled(files_back=1)
     assert [item.missing_files for item in list_items(database, job.id).items] == [0]
 
 
-def test_files_without_a_row_go_when_they_had_time_to_get_one(
+def test_files_without_a_row_are_removed_when_old_enough(
     database: Database, storage: LocalStorage, reconciler: Reconciler
 ) -> None:
     job = stored_job(database)
     lost = publish_file(storage, job.id, "lost")
-    stranger = publish_file(storage, str(uuid.uuid4()), "t")
+    unknown = publish_file(storage, str(uuid.uuid4()), "t")
     assert reconciler.look() == Reconciled()
     age(storage.folder / "jobs", ORPHAN_SECONDS + 60)
 
     assert reconciler.look() == Reconciled(files_without_row=2)
 
     assert not storage.path_of(lost).exists()
-    assert not storage.path_of(stranger).exists()
+    assert not storage.path_of(unknown).exists()
 
 
-def test_a_sweep_whose_clock_is_ahead_removes_what_it_saw_without_a_row_for_an_hour(
+def test_a_sweep_with_a_fast_clock_removes_only_what_it_saw_for_an_hour(
     database: Database, storage: LocalStorage, queue: CeleryQueue, settings: Settings
 ) -> None:
     now = [0.0]
@@ -198,9 +198,9 @@ def test_a_sweep_whose_clock_is_ahead_removes_what_it_saw_without_a_row_for_an_h
     )
     job = stored_job(database)
     lost = publish_file(storage, job.id, "lost")
-    stranger = publish_file(storage, str(uuid.uuid4()), "t")
+    unknown = publish_file(storage, str(uuid.uuid4()), "t")
     age(storage.folder / "jobs", ORPHAN_SECONDS + 60)
-    assert reconciler.look() == Reconciled(), "what seems old may be about to get its row"
+    assert reconciler.look() == Reconciled(), "a file that seems old may be about to get its row"
     now[0] += ORPHAN_SECONDS / 2
     age(storage.folder / "jobs", ORPHAN_SECONDS / 2)
     later = publish_file(storage, str(uuid.uuid4()), "t")
@@ -211,16 +211,16 @@ def test_a_sweep_whose_clock_is_ahead_removes_what_it_saw_without_a_row_for_an_h
 
     assert reconciler.look() == Reconciled(files_without_row=2)
 
-    assert storage.existing([lost, stranger, later]) == {later}
+    assert storage.existing([lost, unknown, later]) == {later}
 
 
-def test_workspaces_of_workers_that_are_gone_are_removed(
+def test_workspaces_of_dead_workers_are_removed(
     database: Database, storage: LocalStorage, settings: Settings, reconciler: Reconciler
 ) -> None:
     job = stored_job(database, ["a.mp4", "b.mp4"])
-    living = claimed(database, job.segments[0]).token
-    gone = uuid.uuid4().hex
-    for token in (living, gone):
+    alive = claimed(database, job.segments[0]).token
+    dead = uuid.uuid4().hex
+    for token in (alive, dead):
         (storage.folder / "work" / token).mkdir(parents=True)
         (storage.folder / "work" / token / "file").write_text("x")
     assert reconciler.look() == Reconciled()
@@ -228,10 +228,10 @@ def test_workspaces_of_workers_that_are_gone_are_removed(
 
     assert reconciler.look() == Reconciled(workspaces_left=1)
 
-    assert [token for token, _ in storage.workspaces()] == [living]
+    assert [token for token, _ in storage.workspaces()] == [alive]
 
 
-def test_leases_that_ran_out_are_told(database: Database, reconciler: Reconciler) -> None:
+def test_expired_leases_are_counted(database: Database, reconciler: Reconciler) -> None:
     job = stored_job(database)
     claimed(database, job.segments[0])
     assert reconciler.look() == Reconciled()
@@ -239,18 +239,18 @@ def test_leases_that_ran_out_are_told(database: Database, reconciler: Reconciler
     assert reconciler.look() == Reconciled(leases_run_out=1)
 
 
-def test_what_is_wrong_with_the_broker_stops_no_other_part(
+def test_a_failing_broker_does_not_stop_the_other_comparisons(
     database: Database, storage: LocalStorage, settings: Settings
 ) -> None:
     publish_file(storage, str(uuid.uuid4()), "t")
     age(storage.folder / "jobs", ORPHAN_SECONDS + 60)
-    silent = Reconciler(
-        database=database, messages=SilentMessages(), storage=storage, settings=settings
+    reconciler = Reconciler(
+        database=database, messages=UnreachableMessages(), storage=storage, settings=settings
     )
-    assert silent.look() == Reconciled(files_without_row=1)
+    assert reconciler.look() == Reconciled(files_without_row=1)
 
 
-def test_it_comes_round_to_everything(
+def test_successive_rounds_cover_everything(
     database: Database,
     storage: LocalStorage,
     reconciler: Reconciler,

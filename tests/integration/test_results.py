@@ -1,4 +1,4 @@
-"""Questions: filters, pages and what is refused."""
+"""Queries of results: filters, pages, and what is refused."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.factories import (
 
 @pytest.fixture
 def crowd(database: Database) -> StoredJob:
-    """Two items of 20 frames with two faces each; beside it another job with one face."""
+    """A job of two items with 20 frames of two faces each, beside another job with one face."""
     job = stored_job(database, ["first.mp4", "second.mp4"], spec=JobSpec(label="Crowd"))
     for segment in job.segments:
         finish_segment(
@@ -68,7 +68,7 @@ def crowd(database: Database) -> StoredJob:
 
 
 def all_faces(database: Database, **filters: Any) -> list[tuple[int, int, int]]:
-    """Every page of a question, as places."""
+    """Return the faces of all pages of a query, as (item, frame, face)."""
     found: list[tuple[int, int, int]] = []
     cursor = None
     while True:
@@ -98,7 +98,7 @@ def test_pages_by_time_hold_every_face_once_in_order(database: Database, crowd: 
     assert found == [(item, frame, n) for frame in range(5, 10) for n in range(2)]
 
 
-def test_faces_across_jobs(database: Database, crowd: StoredJob) -> None:
+def test_faces_of_all_jobs_can_be_queried(database: Database, crowd: StoredJob) -> None:
     assert len(all_faces(database)) == 81
     women = FaceQuery(
         attributes={"gender": AttributeFilter(("female",), min_probability=0.8)}, limit=1000
@@ -144,20 +144,20 @@ def test_faces_across_jobs(database: Database, crowd: StoredJob) -> None:
         ({"attributes": {"gender": AttributeFilter(("unsure",))}}, lambda *_place: False),
     ],
 )
-def test_filters(
+def test_faces_are_filtered(
     database: Database,
     crowd: StoredJob,
     filters: dict[str, Any],
     keeps: Callable[[int, int, int], bool],
 ) -> None:
-    every = all_faces(database, job_id=crowd.id)
+    unfiltered = all_faces(database, job_id=crowd.id)
 
     assert all_faces(database, job_id=crowd.id, limit=3, **filters) == [
-        place for place in every if keeps(*place)
+        place for place in unfiltered if keeps(*place)
     ]
 
 
-def test_tracks_with_their_thumbnails_and_filters(database: Database, crowd: StoredJob) -> None:
+def test_tracks_are_paged_and_filtered(database: Database, crowd: StoredJob) -> None:
     page = results_api.list_tracks(database, TrackQuery(job_id=crowd.id, limit=3))
     rest = results_api.list_tracks(
         database, TrackQuery(job_id=crowd.id, limit=3, cursor=page.next_cursor)
@@ -202,7 +202,7 @@ def test_a_track_names_its_thumbnail(database: Database) -> None:
     assert (found.kind, found.track, found.item_name) == ("thumbnail", 1, "a.mp4")
 
 
-def test_jobs_newest_first_by_state_and_label(database: Database) -> None:
+def test_jobs_are_listed_newest_first_by_state_and_label(database: Database) -> None:
     made = [
         stored_job(database, spec=JobSpec(label=label))
         for label in ("Holiday 2024", "interview", "50% of the HOLIDAY")
@@ -245,7 +245,7 @@ def test_a_job_counts_its_items(database: Database) -> None:
     assert document.progress.fraction == pytest.approx(0.5)
 
 
-def test_items_in_order_with_their_errors(database: Database) -> None:
+def test_items_are_listed_in_order_with_their_errors(database: Database) -> None:
     job = stored_job(database, ["a.mp4", "b.txt", "c.png"], refused=["b.txt"])
     page = results_api.list_items(database, job.id, limit=2)
     rest = results_api.list_items(database, job.id, limit=2, cursor=page.next_cursor)
@@ -263,44 +263,46 @@ def test_items_in_order_with_their_errors(database: Database) -> None:
     assert rest.next_cursor is None
 
 
-def test_artifacts_by_item_and_kind_in_pages(database: Database, crowd: StoredJob) -> None:
+def test_artifacts_are_paged_and_filtered_by_item_and_kind(
+    database: Database, crowd: StoredJob
+) -> None:
     page = results_api.list_artifacts(database, crowd.id, limit=3)
     rest = results_api.list_artifacts(database, crowd.id, limit=3, cursor=page.next_cursor)
     assert len(page.artifacts) == 3
     assert len(rest.artifacts) == 1
-    mine = results_api.list_artifacts(database, crowd.id, item_id=crowd.items[0])
-    assert {each.item_id for each in mine.artifacts} == {crowd.items[0]}
+    of_first = results_api.list_artifacts(database, crowd.id, item_id=crowd.items[0])
+    assert {each.item_id for each in of_first.artifacts} == {crowd.items[0]}
     assert results_api.list_artifacts(database, crowd.id, kind="faces_csv").artifacts == []
     with pytest.raises(NotFoundError):
         results_api.get_artifact(database, str(uuid.uuid4()), page.artifacts[0].id)
 
 
-def test_what_is_not_there_is_told(database: Database) -> None:
-    nowhere = str(uuid.uuid4())
-    for ask in (
-        lambda: results_api.get_job(database, nowhere),
-        lambda: results_api.list_items(database, nowhere),
-        lambda: results_api.list_tracks(database, TrackQuery(job_id=nowhere)),
-        lambda: results_api.list_faces(database, FaceQuery(job_id=nowhere)),
-        lambda: results_api.list_artifacts(database, nowhere),
+def test_unknown_jobs_are_not_found(database: Database) -> None:
+    unknown = str(uuid.uuid4())
+    for query in (
+        lambda: results_api.get_job(database, unknown),
+        lambda: results_api.list_items(database, unknown),
+        lambda: results_api.list_tracks(database, TrackQuery(job_id=unknown)),
+        lambda: results_api.list_faces(database, FaceQuery(job_id=unknown)),
+        lambda: results_api.list_artifacts(database, unknown),
     ):
         with pytest.raises(NotFoundError):
-            ask()
+            query()
 
 
 @pytest.mark.parametrize(
     "cursor", ["", "x", "é", "bnVsbA", "W10", "WzEsMiwzXQ", "WzEsMiwzLCJhIl0", "W" * 5000, "\0"]
 )
-def test_cursors_of_others_are_refused(database: Database, cursor: str) -> None:
+def test_invalid_cursors_are_refused(database: Database, cursor: str) -> None:
     job = stored_job(database)
-    for ask in (
+    for query in (
         lambda: results_api.list_faces(database, FaceQuery(cursor=cursor)),
         lambda: results_api.list_jobs(database, cursor=cursor),
         lambda: results_api.list_items(database, job.id, cursor=cursor),
         lambda: results_api.list_tracks(database, TrackQuery(job_id=job.id, cursor=cursor)),
     ):
         with pytest.raises(OptionsError, match="cursor"):
-            ask()
+            query()
 
 
 @pytest.mark.parametrize("limit", [0, -1, 1001])
@@ -312,9 +314,9 @@ def test_limits_out_of_range_are_refused(database: Database, limit: int) -> None
 
 
 def test_unknown_attributes_and_labels_are_refused(database: Database) -> None:
-    for asked in ({"mood": AttributeFilter()}, {"gender": AttributeFilter(("cat",))}):
+    for attributes in ({"mood": AttributeFilter()}, {"gender": AttributeFilter(("cat",))}):
         with pytest.raises(OptionsError):
-            results_api.list_faces(database, FaceQuery(attributes=asked))
+            results_api.list_faces(database, FaceQuery(attributes=attributes))
 
 
 def test_exports_read_every_row_in_chunks(database: Database) -> None:

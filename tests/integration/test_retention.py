@@ -1,4 +1,4 @@
-"""Deleted is gone: no row, no file, no thumbnail, seen and written down; and jobs expire."""
+"""Deletion and expiry: no row and no file of a job remains, which is verified and audited."""
 
 from __future__ import annotations
 
@@ -38,16 +38,19 @@ from tests.factories import claimed, face, results, stored_job
 from tests.integration.workbench import SMALL_FACES, Bench
 
 
-def files_of(bench: Bench) -> list[Path]:
+def stored_files(bench: Bench) -> list[Path]:
+    """Return the path of every file in the storage."""
     return [path for path in bench.worker.storage.folder.rglob("*") if path.is_file()]
 
 
-def only(database: Database) -> AuditDocument:
+def only_entry(database: Database) -> AuditDocument:
+    """Return the only entry of the audit."""
     (entry,) = list_audit(database).entries
     return entry
 
 
-def let_time_pass(database: Database) -> None:
+def make_due(database: Database) -> None:
+    """End the pauses and leases of all open deletions."""
     with database.begin() as session:
         session.execute(
             update(AuditRow)
@@ -56,24 +59,26 @@ def let_time_pass(database: Database) -> None:
         )
 
 
-def test_of_a_deleted_job_nothing_remains_and_a_line_says_so(bench: Bench, clip: Path) -> None:
+def test_nothing_of_a_deleted_job_remains_and_the_audit_records_it(
+    bench: Bench, clip: Path
+) -> None:
     database, storage = bench.worker.database, bench.worker.storage
     job_id = bench.submit(clip)
-    told = SMALL_FACES.model_copy(update={"webhook": "https://a.example/"})
+    options = SMALL_FACES.model_copy(update={"webhook": "https://a.example/"})
     with database.begin() as session:
-        session.execute(update(JobRow).values(options=told.model_dump(mode="json")))
+        session.execute(update(JobRow).values(options=options.model_dump(mode="json")))
     bench.work(job_id)
-    before = files_of(bench)
+    before = stored_files(bench)
     assert any("thumbnail" in path.name or path.suffix == ".jpg" for path in before)
     rows = rows_left(database, job_id)
     assert rows > 20, "faces, tracks, artifacts, delivery and the rest"
 
     assert delete_job(job_id, database=database, storage=storage, by="api")
 
-    assert files_of(bench) == []
+    assert stored_files(bench) == []
     assert rows_left(database, job_id) == 0
     assert list_faces(database, FaceQuery(job_id=None)).faces == []
-    entry = only(database)
+    entry = only_entry(database)
     assert (entry.what, entry.job_id, entry.why, entry.by) == (
         "job_deleted",
         job_id,
@@ -90,64 +95,64 @@ def test_of_a_deleted_job_nothing_remains_and_a_line_says_so(bench: Bench, clip:
     assert len(list_audit(database).entries) == 1
 
 
-def test_a_file_that_can_t_be_removed_is_told_and_tried_again(
+def test_a_file_that_cannot_be_removed_is_reported_and_retried(
     bench: Bench, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database, storage = bench.worker.database, bench.worker.storage
     job_id = bench.submit(clip)
-    real = shutil.rmtree
+    rmtree = shutil.rmtree
 
-    def refusing(path: Path, **how: object) -> None:
+    def failing_rmtree(path: Path, **how: object) -> None:
         if "trash" in str(path):
             how["onerror"](None, path, (OSError, OSError(5, "Input/output error"), None))  # type: ignore[operator]
         else:
-            real(path, **how)  # type: ignore[arg-type]
+            rmtree(path, **how)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(shutil, "rmtree", refusing)
+    monkeypatch.setattr(shutil, "rmtree", failing_rmtree)
     assert not delete_job(job_id, database=database, storage=storage)
 
-    entry = only(database)
+    entry = only_entry(database)
     assert entry.verified_at is None
     assert entry.last_error is not None
     assert "remain" in entry.last_error
     assert "Input/output error" in entry.last_error
     assert (entry.files, entry.bytes) == (0, 0)
-    assert complete_deletions(database, storage) == 0, "it waits a little"
-    let_time_pass(database)
+    assert complete_deletions(database, storage) == 0, "a pause comes before the next attempt"
+    make_due(database)
     assert complete_deletions(database, storage) == 1
     monkeypatch.undo()
-    let_time_pass(database)
+    make_due(database)
 
     assert complete_deletions(database, storage) == 0
 
-    entry = only(database)
+    entry = only_entry(database)
     assert entry.verified_at is not None
     assert (entry.files, entry.attempts, entry.last_error) == (1, 3, None)
-    assert files_of(bench) == []
+    assert stored_files(bench) == []
 
 
-def test_a_crash_between_rows_and_files_is_made_good_by_the_sweep(
+def test_the_sweep_completes_a_deletion_that_crashed_before_the_files(
     bench: Bench, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database, storage = bench.worker.database, bench.worker.storage
     job_id = bench.submit(clip)
 
-    def killed(_self: LocalStorage, _job_id: str) -> None:
+    def interrupted(_self: LocalStorage, _job_id: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(LocalStorage, "delete_job", killed)
+    monkeypatch.setattr(LocalStorage, "delete_job", interrupted)
     with pytest.raises(KeyboardInterrupt):
         delete_job(job_id, database=database, storage=storage)
     monkeypatch.undo()
-    assert files_of(bench) != []
+    assert stored_files(bench) != []
 
     assert complete_deletions(database, storage) == 0
 
-    assert files_of(bench) == []
-    assert only(database).verified_at is not None
+    assert stored_files(bench) == []
+    assert only_entry(database).verified_at is not None
 
 
-def test_a_job_is_not_called_gone_while_a_worker_still_has_files_of_it(
+def test_a_deletion_is_not_verified_while_a_worker_may_have_files_of_the_job(
     database: Database, storage: LocalStorage
 ) -> None:
     job = stored_job(database)
@@ -156,19 +161,19 @@ def test_a_job_is_not_called_gone_while_a_worker_still_has_files_of_it(
         (workspace / "out").mkdir()
         (workspace / "out" / "face.jpg").write_bytes(b"x")
         assert not delete_job(job.id, database=database, storage=storage)
-        assert only(database).last_error == "a worker has not let go of it yet"
+        assert only_entry(database).last_error == "a worker has not let go of it yet"
         storage.publish(workspace / "out", job_id=job.id, owner="1", token=claim.token)
-        (deletion,) = open_deletions(database, limit=9, audit_id=only(database).id)
+        (deletion,) = open_deletions(database, limit=9, audit_id=only_entry(database).id)
         assert deletion.held
-    let_time_pass(database)
+    make_due(database)
 
     assert complete_deletions(database, storage) == 0
 
     assert storage.files_left(job.id) == 0
-    assert only(database).verified_at is not None
+    assert only_entry(database).verified_at is not None
 
 
-def test_nor_while_one_has_whose_lease_the_rows_know_no_more(
+def test_a_deletion_waits_for_workers_whose_lease_is_no_longer_recorded(
     database: Database, storage: LocalStorage
 ) -> None:
     paused, taken_over = stored_job(database), stored_job(database)
@@ -182,12 +187,12 @@ def test_nor_while_one_has_whose_lease_the_rows_know_no_more(
         with storage.workspace(token) as workspace:
             (workspace / "faces.csv").write_bytes(b"x")
             assert not delete_job(job.id, database=database, storage=storage)
-            let_time_pass(database)
+            make_due(database)
         assert complete_deletions(database, storage) == 0
     assert [entry.last_error for entry in list_audit(database).entries] == [None, None]
 
 
-def test_the_workspace_of_a_worker_that_died_goes_with_the_job(
+def test_the_workspace_of_a_dead_worker_is_removed_with_the_job(
     database: Database, storage: LocalStorage
 ) -> None:
     job = stored_job(database)
@@ -197,16 +202,14 @@ def test_the_workspace_of_a_worker_that_died_goes_with_the_job(
     (left / "face.jpg").write_bytes(b"x")
     assert not delete_job(job.id, database=database, storage=storage)
     assert left.exists()
-    let_time_pass(database)
+    make_due(database)
 
     assert complete_deletions(database, storage) == 0
 
     assert not left.exists()
 
 
-def test_jobs_expire_so_many_days_after_their_end(
-    database: Database, storage: LocalStorage
-) -> None:
+def test_jobs_expire_some_days_after_their_end(database: Database, storage: LocalStorage) -> None:
     short = stored_job(database, spec=JobSpec(keep_days=0.5))
     running = stored_job(database, spec=JobSpec(keep_days=0.5))
     kept = stored_job(database)
@@ -218,7 +221,7 @@ def test_jobs_expire_so_many_days_after_their_end(
     assert (document.delete_at - document.ended_at).total_seconds() == pytest.approx(43_200)
     assert get_job(database, kept.id).delete_at is None
     assert get_job(database, running.id).delete_at is None
-    assert delete_expired(database, storage) == 0, "its time has not come"
+    assert delete_expired(database, storage) == 0, "it has not expired yet"
     with database.begin() as session:
         session.execute(
             update(JobRow).where(JobRow.id != kept.id).values(delete_at=now_seconds() - 1)
@@ -227,19 +230,19 @@ def test_jobs_expire_so_many_days_after_their_end(
     assert delete_expired(database, storage) == 1
 
     assert {job.id for job in list_jobs(database).jobs} == {running.id, kept.id}
-    entry = only(database)
+    entry = only_entry(database)
     assert (entry.job_id, entry.why, entry.by) == (short.id, "expired", "retention")
 
 
-@pytest.mark.parametrize(("asked", "kept"), [(None, 30.0), (7.0, 7.0)])
-def test_the_setting_counts_for_jobs_that_do_not_say(
-    bench: Bench, clip: Path, asked: float | None, kept: float
+@pytest.mark.parametrize(("option", "kept"), [(None, 30.0), (7.0, 7.0)])
+def test_the_setting_applies_to_jobs_without_the_option(
+    bench: Bench, clip: Path, option: float | None, kept: float
 ) -> None:
     worker = bench.worker
     with worker.storage.receive() as incoming:
         job_id = submit_files(
             [incoming.add("a.mp4", [clip.read_bytes()])],
-            JobSpec(keep_days=asked),
+            JobSpec(keep_days=option),
             database=worker.database,
             storage=worker.storage,
             queue=worker.queue,
@@ -257,12 +260,12 @@ def test_a_job_that_is_retried_while_others_expire_is_kept(bench: Bench) -> None
         for job, ago in ((first, 2), (second, 1)):
             due = now_seconds() - ago
             session.execute(update(JobRow).where(JobRow.id == job.id).values(delete_at=due))
-    real = storage.delete_job
+    delete_files = storage.delete_job
 
     def retry_the_second(job_id: str) -> object:
         if job_id == first.id:
             retry_job(database, bench.worker.queue, second.id)
-        return real(job_id)
+        return delete_files(job_id)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(storage, "delete_job", retry_the_second)
@@ -286,7 +289,7 @@ def test_many_items_are_deleted_in_short_statements(
     assert rows_left(database, job.id) == 0
 
 
-def test_the_sweep_deletes_what_has_expired(
+def test_the_sweep_deletes_expired_jobs(
     database_url: str, database: Database, settings: Settings
 ) -> None:
     job = stored_job(database, spec=JobSpec(keep_days=1))
@@ -297,10 +300,10 @@ def test_the_sweep_deletes_what_has_expired(
     run_sweep(settings.model_copy(update={"database_url": database_url}), once=True)
 
     assert list_jobs(database).jobs == []
-    assert only(database).verified_at is not None
+    assert only_entry(database).verified_at is not None
 
 
-def test_the_audit_comes_in_pages_newest_first(database: Database, storage: LocalStorage) -> None:
+def test_the_audit_is_paged_newest_first(database: Database, storage: LocalStorage) -> None:
     jobs = [stored_job(database) for _ in range(3)]
     for job in jobs:
         delete_job(job.id, database=database, storage=storage)

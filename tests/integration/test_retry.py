@@ -1,4 +1,4 @@
-"""A retry: what failed runs again, what succeeded stays as it is, and exports are written anew."""
+"""Retrying a job: failed items run again, successful ones stay, and exports are written again."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.integration.workbench import Bench
 BROKEN = ErrorDocument(code="poison", message="Given up.")
 
 
-def end(database: Database, job: StoredJob) -> JobStatus:
+def finish(database: Database, job: StoredJob) -> JobStatus:
     claim = claim_job(database, job.id, worker="w", lease_seconds=60, max_attempts=3)
     assert claim is not None
     return finish_job(database, claim, [artifact("faces.csv", kind="faces_csv")])
@@ -45,17 +45,18 @@ def segments(database: Database, job: StoredJob) -> list[int]:
 
 
 def half_failed(database: Database) -> StoredJob:
+    """A finished job with one item that succeeded, one that failed, and one that was refused."""
     job = stored_job(database, ["good.mp4", "bad.mp4", "none.txt"], refused=["none.txt"])
     good, bad = (claimed(database, segment) for segment in job.segments)
     finish_segment(
         database, good, results([face(0)], [track()], artifacts=[artifact("0-good.mp4")])
     )
     fail_segment(database, bad, BROKEN, gave_up=True)
-    assert end(database, job) is JobStatus.SUCCEEDED_WITH_ERRORS
+    assert finish(database, job) is JobStatus.SUCCEEDED_WITH_ERRORS
     return job
 
 
-def test_only_what_failed_runs_again(database: Database, queue: CeleryQueue) -> None:
+def test_only_failed_items_run_again(database: Database, queue: CeleryQueue) -> None:
     job = half_failed(database)
     kept = list_items(database, job.id).items[0]
     assert get_job(database, job.id).can_retry
@@ -64,7 +65,7 @@ def test_only_what_failed_runs_again(database: Database, queue: CeleryQueue) -> 
 
     assert document.status is JobStatus.QUEUED
     assert (document.error, document.ended_at, document.started_at) == (None, None, None)
-    assert queue.depth() == 1, "workers are told at once"
+    assert queue.depth() == 1, "workers are notified immediately"
     items = list_items(database, job.id).items
     assert [item.status for item in items] == ["succeeded", "queued", "failed"]
     assert (items[1].error, items[1].evidence) == (None, None)
@@ -78,14 +79,16 @@ def test_only_what_failed_runs_again(database: Database, queue: CeleryQueue) -> 
     finish_segment(
         database, claim, results([face(5)], [track()], artifacts=[artifact("1-bad.mp4")])
     )
-    assert end(database, job) is JobStatus.SUCCEEDED_WITH_ERRORS, "one was refused for good"
+    assert finish(database, job) is JobStatus.SUCCEEDED_WITH_ERRORS, "a refused file stays failed"
     faces = results_api.list_faces(database, FaceQuery(job_id=job.id)).faces
     assert [found.frame_index for found in faces] == [0, 5]
     names = [one.name for one in results_api.list_artifacts(database, job.id).artifacts]
     assert sorted(names) == ["0-good.mp4", "1-bad.mp4", "faces.csv"]
 
 
-def test_a_cancelled_job_goes_on_with_what_was_left(database: Database, queue: CeleryQueue) -> None:
+def test_a_cancelled_job_continues_with_its_unfinished_items(
+    database: Database, queue: CeleryQueue
+) -> None:
     job = stored_job(database, ["a.mp4", "b.mp4", "c.png"])
     finish_segment(database, claimed(database, job.segments[0]), results([face()]))
     stale = claimed(database, job.segments[1])
@@ -98,7 +101,7 @@ def test_a_cancelled_job_goes_on_with_what_was_left(database: Database, queue: C
         renew_segment(database, stale, lease_seconds=60, frames_done=1, frames_total=None)
     for segment in segments(database, job)[1:]:
         finish_segment(database, claimed(database, segment), results())
-    assert end(database, job) is JobStatus.SUCCEEDED
+    assert finish(database, job) is JobStatus.SUCCEEDED
 
 
 def test_exports_alone_can_be_retried(database: Database, queue: CeleryQueue) -> None:
@@ -107,20 +110,22 @@ def test_exports_alone_can_be_retried(database: Database, queue: CeleryQueue) ->
     assert cancel_job(database, job.id).can_retry
 
     assert retry_job(database, queue, job.id).status is JobStatus.FINISHING
-    assert end(database, job) is JobStatus.SUCCEEDED
+    assert finish(database, job) is JobStatus.SUCCEEDED
 
 
-def test_what_can_t_be_retried_is_told(database: Database, queue: CeleryQueue) -> None:
+def test_the_reason_why_a_job_cannot_be_retried_is_reported(
+    database: Database, queue: CeleryQueue
+) -> None:
     running = stored_job(database)
     with pytest.raises(StateError, match="has not ended"):
         retry_job(database, queue, running.id)
     finish_segment(database, claimed(database, running.segments[0]), results())
-    end(database, running)
+    finish(database, running)
     with pytest.raises(StateError, match="every file succeeded"):
         retry_job(database, queue, running.id)
     refused = stored_job(database, ["a.mp4", "b.txt"], refused=["b.txt"])
     finish_segment(database, claimed(database, refused.segments[0]), results())
-    end(database, refused)
+    finish(database, refused)
     with pytest.raises(StateError, match="refused when it was submitted"):
         retry_job(database, queue, refused.id)
     assert not any(get_job(database, job.id).can_retry for job in (running, refused))
@@ -128,9 +133,7 @@ def test_what_can_t_be_retried_is_told(database: Database, queue: CeleryQueue) -
         retry_job(database, queue, "no-such-job")
 
 
-def test_a_file_that_failed_once_is_well_the_second_time(
-    bench: Bench, photo: Path, clip: Path
-) -> None:
+def test_a_file_that_failed_can_succeed_in_a_retry(bench: Bench, photo: Path, clip: Path) -> None:
     job_id = bench.submit(photo, clip)
     database = bench.worker.database
 
@@ -153,4 +156,4 @@ def test_a_file_that_failed_once_is_well_the_second_time(
     assert before.keys() < after.keys()
     same = {name for name in before if before[name] == after[name]}
     assert {"0-photo.annotated.png"} <= same
-    assert "faces.csv" not in same, "the tables are written anew"
+    assert "faces.csv" not in same, "the exports are written again"

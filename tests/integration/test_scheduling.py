@@ -1,4 +1,4 @@
-"""Whose turn it is: by priority, then between owners, then by age; on both databases."""
+"""The order in which work is claimed: by priority, then in turns of owners, then by age."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ from tests.services import PATIENCE_SECONDS
 LOW, HIGH = JobSpec(priority="low"), JobSpec(priority="high")
 
 
-def taken(database: Database, worker: str = "w") -> SegmentClaim | None:
+def claim_one(database: Database, worker: str = "w") -> SegmentClaim | None:
     return claim_next(database, worker=worker, lease_seconds=60, max_attempts=3)
 
 
-def job_taken(database: Database) -> str | None:
-    claim = taken(database)
+def claim_job_id(database: Database) -> str | None:
+    claim = claim_one(database)
     return None if claim is None else claim.job_id
 
 
 def film_in_segments(database: Database, segments: int, *, owner: str) -> StoredJob:
-    """A job of one item that many segments were made of."""
+    """A job of one item that was cut into so many segments."""
     job = stored_job(database, ["film.mp4"], owner=owner)
     with database.begin() as session:
         session.execute(
@@ -66,49 +66,51 @@ def film_in_segments(database: Database, segments: int, *, owner: str) -> Stored
     return job
 
 
-def test_nothing_is_taken_where_nothing_waits(database: Database) -> None:
-    assert taken(database) is None
+def test_nothing_is_claimed_when_nothing_waits(database: Database) -> None:
+    assert claim_one(database) is None
     job = stored_job(database)
-    assert job_taken(database) == job.id
-    assert taken(database) is None, "it is being worked on"
+    assert claim_job_id(database) == job.id
+    assert claim_one(database) is None, "its only segment is claimed"
 
 
-def test_the_oldest_comes_first_of_one_owner(database: Database) -> None:
+def test_the_oldest_job_of_an_owner_comes_first(database: Database) -> None:
     jobs = [stored_job(database).id for _ in range(3)]
-    assert [job_taken(database) for _ in range(3)] == jobs
+    assert [claim_job_id(database) for _ in range(3)] == jobs
 
 
 def test_a_higher_priority_comes_first(database: Database) -> None:
     low, normal, high = (stored_job(database, spec=spec) for spec in (LOW, JobSpec(), HIGH))
-    assert [job_taken(database) for _ in range(3)] == [high.id, normal.id, low.id]
+    assert [claim_job_id(database) for _ in range(3)] == [high.id, normal.id, low.id]
 
 
 def test_a_priority_can_be_changed_later(database: Database) -> None:
     first, second = stored_job(database), stored_job(database)
     document = results_api.set_priority(database, second.id, "high")
     assert document.options.priority == "high"
-    assert [job_taken(database) for _ in range(2)] == [second.id, first.id]
+    assert [claim_job_id(database) for _ in range(2)] == [second.id, first.id]
 
 
 @pytest.mark.parametrize("priority", ["low", "high"])
-def test_the_priority_of_an_ended_job_stays(database: Database, priority: Priority) -> None:
+def test_the_priority_of_an_ended_job_cannot_be_changed(
+    database: Database, priority: Priority
+) -> None:
     job = stored_job(database)
     results_api.cancel_job(database, job.id)
     with pytest.raises(StateError):
         results_api.set_priority(database, job.id, priority)
 
 
-def test_a_long_film_does_not_starve_a_photo_of_another(database: Database) -> None:
+def test_a_long_film_does_not_starve_another_owner_s_photo(database: Database) -> None:
     film = film_in_segments(database, 200, owner="archive")
     for _ in range(3):
-        claim = taken(database)
+        claim = claim_one(database)
         assert claim is not None
         assert claim.job_id == film.id
         finish_segment(database, claim, results())
     photo = stored_job(database, ["photo.png"], owner="alice")
 
-    assert job_taken(database) == photo.id, "the photo is next"
-    assert job_taken(database) == film.id
+    assert claim_job_id(database) == photo.id, "the photo is next"
+    assert claim_job_id(database) == film.id
 
 
 def test_owners_take_turns(database: Database) -> None:
@@ -117,7 +119,7 @@ def test_owners_take_turns(database: Database) -> None:
         stored_job(database, ["photo.png"], owner="alice")
     served = []
     for _ in range(10):
-        claim = taken(database)
+        claim = claim_one(database)
         assert claim is not None
         served.append(get_job(database, claim.job_id).owner)
         finish_segment(database, claim, results())
@@ -126,61 +128,63 @@ def test_owners_take_turns(database: Database) -> None:
     assert all(before != after for before, after in pairwise(served))
 
 
-def test_who_has_more_workers_at_it_waits(database: Database) -> None:
+def test_owners_with_fewer_workers_come_first(database: Database) -> None:
     film_in_segments(database, 20, owner="archive")
     for _ in range(3):
-        taken(database)
+        claim_one(database)
     film_in_segments(database, 20, owner="alice")
 
     owners = []
     for _ in range(4):
-        claim = taken(database)
+        claim = claim_one(database)
         assert claim is not None
         owners.append(get_job(database, claim.job_id).owner)
-    assert owners[:3] == ["alice"] * 3, "until as many work for her"
+    assert owners[:3] == ["alice"] * 3, "until she has as many workers"
 
 
-def test_an_orphan_is_taken_before_its_job_s_other_segments(database: Database) -> None:
+def test_an_orphan_is_claimed_before_other_segments_of_its_job(database: Database) -> None:
     film_in_segments(database, 5, owner="archive")
-    claims = [taken(database) for _ in range(3)]
+    claims = [claim_one(database) for _ in range(3)]
     assert claims[1] is not None
     expire(database, claims[1].segment_id)
 
-    again = taken(database)
+    again = claim_one(database)
 
     assert again is not None
     assert (again.segment_id, again.attempt) == (claims[1].segment_id, 2)
 
 
-def test_what_is_held_ended_or_worn_out_is_passed_over(
+def test_paused_cancelled_and_exhausted_jobs_are_skipped(
     database: Database, queue: CeleryQueue
 ) -> None:
-    paused, cancelled, worn, waiting = (stored_job(database) for _ in range(4))
+    paused, cancelled, exhausted, waiting = (stored_job(database) for _ in range(4))
     results_api.pause_job(database, paused.id)
     results_api.cancel_job(database, cancelled.id)
     with database.begin() as session:
-        session.execute(update(SegmentRow).where(SegmentRow.job_id == worn.id).values(attempts=3))
+        session.execute(
+            update(SegmentRow).where(SegmentRow.job_id == exhausted.id).values(attempts=3)
+        )
 
-    assert job_taken(database) == waiting.id
-    assert taken(database) is None
+    assert claim_job_id(database) == waiting.id
+    assert claim_one(database) is None
     results_api.resume_job(database, queue, paused.id)
-    assert job_taken(database) == paused.id
+    assert claim_job_id(database) == paused.id
 
 
-def test_of_many_workers_at_once_each_gets_another_segment(database: Database) -> None:
+def test_concurrent_workers_claim_different_segments(database: Database) -> None:
     film_in_segments(database, 4, owner="archive")
     stored_job(database, ["a.png", "b.png"], owner="alice")
 
-    outcomes = run_concurrently(*[lambda: taken(database)] * 8)
+    outcomes = run_concurrently(*[lambda: claim_one(database)] * 8)
 
     claims = [outcome for outcome in outcomes if isinstance(outcome, SegmentClaim)]
     assert [outcome for outcome in outcomes if isinstance(outcome, Exception)] == []
     assert len({claim.segment_id for claim in claims}) == len(claims) == 6
 
 
-def test_owners_that_were_not_served_for_long_are_forgotten(database: Database) -> None:
+def test_turns_of_owners_are_deleted_after_a_while(database: Database) -> None:
     stored_job(database, owner="alice")
-    taken(database)
+    claim_one(database)
     delete_old_turns(database, older_than_seconds=3600)
     with database.begin() as session:
         assert session.scalars(select(TurnRow.owner)).all() == ["alice"]
@@ -190,22 +194,24 @@ def test_owners_that_were_not_served_for_long_are_forgotten(database: Database) 
         assert session.scalars(select(TurnRow.owner)).all() == []
 
 
-def test_exports_that_nobody_writes_are_to_be_had(database: Database) -> None:
+def test_exports_that_nobody_writes_are_available(database: Database) -> None:
     assert next_job_to_finish(database, max_attempts=3) is None
     job = stored_job(database)
-    claim = taken(database)
+    claim = claim_one(database)
     assert claim is not None
     finish_segment(database, claim, results())
 
     assert next_job_to_finish(database, max_attempts=3) == job.id
-    mine = claim_job(database, job.id, worker="w", lease_seconds=60, max_attempts=3)
-    assert mine is not None
+    exports = claim_job(database, job.id, worker="w", lease_seconds=60, max_attempts=3)
+    assert exports is not None
     assert next_job_to_finish(database, max_attempts=3) is None
-    finish_job(database, mine, [])
+    finish_job(database, exports, [])
     assert next_job_to_finish(database, max_attempts=3) is None
 
 
-def test_a_bell_is_answered_with_what_comes_first(bench: Bench, photo: Path, clip: Path) -> None:
+def test_a_message_leads_to_the_work_that_comes_first(
+    bench: Bench, photo: Path, clip: Path
+) -> None:
     film = bench.submit(clip)
     urgent = bench.submit(photo, spec=JobSpec(smallest_face=4, priority="high"))
 
@@ -214,12 +220,12 @@ def test_a_bell_is_answered_with_what_comes_first(bench: Bench, photo: Path, cli
     assert get_job(bench.worker.database, film).status is JobStatus.QUEUED
     take_next_work(bench.worker)
     assert get_job(bench.worker.database, film).status is JobStatus.SUCCEEDED
-    take_next_work(bench.worker)  # a message too many
+    take_next_work(bench.worker)  # a message without work
 
 
-def test_a_bell_finds_exports_that_their_worker_left(bench: Bench, photo: Path) -> None:
+def test_a_message_leads_to_exports_that_no_worker_writes(bench: Bench, photo: Path) -> None:
     job_id = bench.submit(photo)
-    claim = taken(bench.worker.database)
+    claim = claim_one(bench.worker.database)
     assert claim is not None
     finish_segment(bench.worker.database, claim, results())
 
@@ -228,7 +234,7 @@ def test_a_bell_finds_exports_that_their_worker_left(bench: Bench, photo: Path) 
     assert get_job(bench.worker.database, job_id).status is JobStatus.SUCCEEDED
 
 
-def test_the_question_walks_along_its_index(database: Database) -> None:
+def test_the_claim_query_uses_its_indexes(database: Database) -> None:
     with database.begin() as session:
         for number in range(300):
             session.execute(
@@ -244,19 +250,19 @@ def test_the_question_walks_along_its_index(database: Database) -> None:
             )
     for number in range(30):
         job = stored_job(database, ["a.mp4"] * 5, owner=f"owner {number % 3}")
-    claim = taken(database)
+    claim = claim_one(database)
     assert claim is not None
     release_segment(database, claim, reason="", counts=False)
     with database.begin() as session:
         session.execute(text("ANALYZE"))
-    written = str(
+    sql = str(
         next_segment(3).compile(database.engine, compile_kwargs={"literal_binds": True})
     ).replace("%%", "%")
     prefix = "EXPLAIN" if database.dialect == "postgresql" else "EXPLAIN QUERY PLAN"
     with database.read() as session:
-        if database.dialect == "postgresql":  # so few rows are read whole unless that is dear
+        if database.dialect == "postgresql":  # a scan is cheaper for so few rows
             session.execute(text("SET LOCAL enable_seqscan = off"))
-        rows = session.connection().exec_driver_sql(f"{prefix} {written}").all()
+        rows = session.connection().exec_driver_sql(f"{prefix} {sql}").all()
     plan = "\n".join(str(row[0] if database.dialect == "postgresql" else row[-1]) for row in rows)
 
     assert "ix_jobs_turn" in plan
@@ -265,7 +271,7 @@ def test_the_question_walks_along_its_index(database: Database) -> None:
     assert job.segments
 
 
-def test_a_segment_whose_worker_writes_just_now_keeps_nobody_from_the_others(
+def test_a_segment_that_its_worker_has_locked_is_skipped(
     postgres_database_url: str,
 ) -> None:
     with open_database(postgres_database_url) as database:
@@ -273,39 +279,41 @@ def test_a_segment_whose_worker_writes_just_now_keeps_nobody_from_the_others(
         claim = claimed(database, slow.segments[0])
         expire(database, claim.segment_id)
         with database.begin() as writing:
-            lock_claim(writing, claim)  # and write a long film's rows, past the lease
-            assert job_taken(database) == other.id
-            assert job_taken(database) is None
+            lock_claim(
+                writing, claim
+            )  # as a worker that writes the rows of a long film past its lease
+            assert claim_job_id(database) == other.id
+            assert claim_job_id(database) is None
             assert fail_poison(database, max_attempts=1, limit=9) == (0, [])
-        assert job_taken(database) == slow.id
+        assert claim_job_id(database) == slow.id
 
 
-def test_a_segment_that_is_locked_for_a_moment_is_taken_by_who_was_rung_for(
+def test_a_claim_waits_for_a_segment_that_is_locked_by_a_ring(
     postgres_database_url: str,
 ) -> None:
-    """Who rang writes that down; a worker that was quicker heard the bell for nothing."""
+    """A worker can receive a message before the ring is recorded; it must find the segment."""
     with open_database(postgres_database_url) as database, ThreadPoolExecutor(1) as worker:
         job = stored_job(database)
-        met = Event()
+        skipped = Event()
 
         def watch(*details: Any) -> None:
             if "SKIP LOCKED" in details[2]:
-                met.set()
+                skipped.set()
 
         event.listen(database.engine, "after_cursor_execute", watch)
         with database.begin() as ringing:
             ringing.execute(
                 update(SegmentRow).where(SegmentRow.job_id == job.id).values(last_rung_at=1.0)
             )
-            answer = worker.submit(job_taken, database)
-            assert met.wait(PATIENCE_SECONDS)
-        assert answer.result() == job.id
+            claimed_job = worker.submit(claim_job_id, database)
+            assert skipped.wait(PATIENCE_SECONDS)
+        assert claimed_job.result() == job.id
 
 
-def test_who_rings_for_a_job_waits_for_nobody_who_holds_its_segments(
+def test_ringing_for_a_job_does_not_wait_for_locked_segments(
     postgres_database_url: str,
 ) -> None:
-    """They were locked in no order: who cancelled the job at once met a deadlock."""
+    """Rings lock segments in no particular order: waiting could deadlock with a cancel."""
     with open_database(postgres_database_url) as database:
         job = stored_job(database, ["a.png", "b.png"])
         with database.begin() as cancelling:
@@ -319,12 +327,12 @@ def test_who_rings_for_a_job_waits_for_nobody_who_holds_its_segments(
     assert rung[1] is None
 
 
-def test_a_segment_that_was_tried_as_often_as_a_lower_limit_allows_is_given_up(
+def test_a_lower_limit_of_attempts_applies_to_earlier_attempts(
     database: Database,
 ) -> None:
     job = stored_job(database)
     for _ in range(2):
-        claim = taken(database)
+        claim = claim_one(database)
         assert claim is not None
         release_segment(database, claim, reason="the machine went away", counts=True)
 

@@ -1,4 +1,4 @@
-"""Migrations and opening: models and migrations agree, and a wrong schema is told clearly."""
+"""Migrations and opening a database: tables match migrations, and errors say what to do."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.factories import MODELS, claimed, results, stored_job
 from tests.services import PATIENCE_SECONDS
 
 
-def test_models_and_migrations_agree(database_url: str) -> None:
+def test_tables_and_migrations_agree(database_url: str) -> None:
     migrate.check(database_url)
 
 
@@ -37,15 +37,15 @@ def test_upgrading_again_loses_nothing(database_url: str) -> None:
     assert migrate.current(database_url) == newest_revision()
 
 
-def test_two_that_upgrade_at_once_wait_for_one_another(tmp_path: Path) -> None:
+def test_concurrent_upgrades_wait_for_each_other(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'new.db'}"
     command = "import sys; from faces_jobs.db.migrate import upgrade; upgrade(sys.argv[1])"
-    both = [subprocess.Popen([sys.executable, "-c", command, url]) for _ in range(3)]
-    assert [process.wait(PATIENCE_SECONDS) for process in both] == [0, 0, 0]
+    processes = [subprocess.Popen([sys.executable, "-c", command, url]) for _ in range(3)]
+    assert [process.wait(PATIENCE_SECONDS) for process in processes] == [0, 0, 0]
     migrate.check(url)
 
 
-def test_going_back_to_nothing_and_up_again(database_url: str) -> None:
+def test_downgrading_to_base_and_upgrading_again_restores_the_schema(database_url: str) -> None:
     migrate.downgrade(database_url, "base")
     assert migrate.current(database_url) is None
     engine = make_engine(database_url)
@@ -57,7 +57,7 @@ def test_going_back_to_nothing_and_up_again(database_url: str) -> None:
     migrate.check(database_url)
 
 
-def test_a_server_without_a_locale_keeps_every_name(unencoded_database_url: str) -> None:
+def test_a_server_without_a_locale_stores_any_name(unencoded_database_url: str) -> None:
     migrate.upgrade(unencoded_database_url)
     with open_database(unencoded_database_url) as database:
         job = stored_job(database, ["Gesichter von früher, 顔.mp4"])
@@ -66,7 +66,7 @@ def test_a_server_without_a_locale_keeps_every_name(unencoded_database_url: str)
         ]
 
 
-def test_a_table_that_is_altered_keeps_its_rows_and_theirs(database_url: str) -> None:
+def test_migrations_keep_rows_and_the_rows_that_refer_to_them(database_url: str) -> None:
     with open_database(database_url) as database:
         job = stored_job(database, ["a.mp4", "b.mp4"])
         pause_job(database, job.id)
@@ -78,7 +78,7 @@ def test_a_table_that_is_altered_keeps_its_rows_and_theirs(database_url: str) ->
         assert get_job(database, job.id).status == "running"
 
 
-def test_models_from_before_there_were_thresholds_have_none(database_url: str) -> None:
+def test_models_stored_before_thresholds_existed_have_none(database_url: str) -> None:
     with open_database(database_url) as database:
         job = stored_job(database)
         model = replace(MODELS[0], unsure_below={"gender": 0.7})
@@ -94,13 +94,13 @@ def test_models_from_before_there_were_thresholds_have_none(database_url: str) -
     assert (kept.name, kept.version, kept.unsure_below) == ("gender", "1", {})
 
 
-def test_every_index_has_a_name_of_ours(database: Database) -> None:
+def test_every_index_is_named_by_convention(database: Database) -> None:
     for name in Base.metadata.tables:
         for index in inspect(database.engine).get_indexes(name):
             assert str(index["name"]).startswith(("ix_", "uq_"))
 
 
-def test_an_empty_database_is_told_what_to_do(tmp_path: Path) -> None:
+def test_the_error_for_an_empty_database_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(DatabaseError, match="run `faces-jobs db upgrade`"):
         open_database(f"sqlite:///{tmp_path / 'none.db'}")
     assert list(tmp_path.iterdir()) == []
@@ -110,7 +110,7 @@ def test_an_empty_database_is_told_what_to_do(tmp_path: Path) -> None:
         open_database(f"sqlite:///{tmp_path / 'empty.db'}")
 
 
-def test_a_newer_schema_is_refused_by_both(database_url: str) -> None:
+def test_a_newer_schema_is_refused(database_url: str) -> None:
     engine = make_engine(database_url)
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
@@ -126,35 +126,35 @@ def test_a_newer_schema_is_refused_by_both(database_url: str) -> None:
     "url",
     ["", "no url", "mysql://host/db", "sqlite://", "sqlite:///:memory:"],
 )
-def test_urls_that_can_t_be_used_are_told(url: str) -> None:
+def test_unsupported_urls_are_refused(url: str) -> None:
     with pytest.raises(SettingsError):
         open_database(url)
 
 
-def test_a_server_that_does_not_answer_is_told() -> None:
+def test_an_unreachable_server_is_reported() -> None:
     with pytest.raises(DatabaseError, match="does not answer"):
         open_database("postgresql+psycopg://nobody@127.0.0.1:1/nothing")
 
 
-def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_is_reported(tmp_path: Path) -> None:
     (tmp_path / "x.db").write_bytes(b"this is a text file, not a database" * 100)
     with pytest.raises(DatabaseError):
         open_database(f"sqlite:///{tmp_path / 'x.db'}")
 
 
-def test_a_server_that_takes_no_writes_is_told(postgres_database_url: str) -> None:
+def test_a_read_only_server_is_reported(postgres_database_url: str) -> None:
     url = f"{postgres_database_url}&options=-c default_transaction_read_only=on"
     with open_database(url) as database, pytest.raises(DatabaseError, match="takes no writes"):
         stored_job(database)
 
 
-def test_an_unknown_state_can_t_be_stored(database: Database) -> None:
+def test_an_unknown_state_cannot_be_stored(database: Database) -> None:
     stored_job(database)
     with pytest.raises(IntegrityError), database.begin() as session:
         session.execute(text("UPDATE jobs SET status = 'resting'"))
 
 
-def test_a_reader_sees_one_state_and_can_t_write(database: Database) -> None:
+def test_a_read_session_sees_one_snapshot(database: Database) -> None:
     job = stored_job(database)
     with database.read() as session:
         before = session.execute(text("SELECT status FROM segments")).scalar_one()
@@ -165,8 +165,8 @@ def test_a_reader_sees_one_state_and_can_t_write(database: Database) -> None:
     assert list_jobs(database).jobs[0].status == "running"
 
 
-def test_a_failed_transaction_leaves_nothing(database: Database) -> None:
-    def breaking() -> None:
+def test_a_failed_transaction_is_rolled_back(database: Database) -> None:
+    def fail() -> None:
         with database.begin() as session:
             session.execute(
                 insert(JobRow).values(
@@ -176,11 +176,11 @@ def test_a_failed_transaction_leaves_nothing(database: Database) -> None:
             raise KeyError
 
     with pytest.raises(KeyError):
-        breaking()
+        fail()
     assert list_jobs(database).jobs == []
 
 
-def test_numbers_are_never_used_twice(database: Database) -> None:
+def test_ids_are_never_reused(database: Database) -> None:
     job = stored_job(database)
     with database.begin() as session:
         session.execute(text("DELETE FROM jobs"))

@@ -1,4 +1,4 @@
-"""Endings: whose word counts, what is recorded, and what a cancel or a deletion takes away."""
+"""How segments end: which claims count, what is recorded, and what a cancel or deletion removes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.integration.stored_states import expire, states
 BROKEN = ErrorDocument(code="no-video", message="There is no picture in it.")
 
 
-def test_finishing_records_everything_at_once(database: Database) -> None:
+def test_finishing_records_all_results(database: Database) -> None:
     job = stored_job(database)
     claim = claimed(database, job.segments[0])
     faces = [face(0, gender=("female", 0.9), age="old"), face(1, gender="male")]
@@ -67,8 +67,8 @@ def test_a_zombie_changes_nothing(database: Database) -> None:
     job = stored_job(database)
     zombie = claimed(database, job.segments[0], worker="alice")
     expire(database, job.segments[0])
-    living = claimed(database, job.segments[0], worker="bob")
-    finish_segment(database, living, results([face(0)], [track()], artifacts=[artifact("bob.mp4")]))
+    alive = claimed(database, job.segments[0], worker="bob")
+    finish_segment(database, alive, results([face(0)], [track()], artifacts=[artifact("bob.mp4")]))
 
     for act in (
         lambda: renew_segment(database, zombie, lease_seconds=9, frames_done=9, frames_total=9),
@@ -86,7 +86,7 @@ def test_a_zombie_changes_nothing(database: Database) -> None:
         assert session.scalars(select(ArtifactRow.name)).all() == ["bob.mp4"]
 
 
-def test_an_error_while_rows_are_written_leaves_none(database: Database) -> None:
+def test_an_error_while_rows_are_written_leaves_no_rows(database: Database) -> None:
     job = stored_job(database)
     claim = claimed(database, job.segments[0])
 
@@ -101,7 +101,7 @@ def test_an_error_while_rows_are_written_leaves_none(database: Database) -> None
     assert states(database, job) == ("running", ["running"], ["running"])
 
 
-def test_of_two_last_finishers_at_once_one_moves_the_job(database: Database) -> None:
+def test_one_of_two_concurrent_last_finishers_moves_the_job(database: Database) -> None:
     for _ in range(5):
         job = stored_job(database, ["a.mp4", "b.mp4"])
         claims = [claimed(database, segment) for segment in job.segments]
@@ -125,7 +125,7 @@ def test_of_two_last_finishers_at_once_one_moves_the_job(database: Database) -> 
         assert states(database, job)[0] == "finishing"
 
 
-def test_a_broken_file_fails_its_item_alone(database: Database) -> None:
+def test_a_broken_file_fails_only_its_item(database: Database) -> None:
     job = stored_job(database, ["a.mp4", "b.mp4"])
     assert not fail_segment(database, claimed(database, job.segments[0]), BROKEN)
     assert finish_segment(database, claimed(database, job.segments[1]), results())
@@ -154,8 +154,8 @@ def test_a_truncated_file_fails_its_item_and_keeps_what_was_read(database: Datab
     assert len(results_api.list_artifacts(database, job.id).artifacts) == 1
 
 
-def found_of(database: Database, job: StoredJob) -> list[tuple[int, int]]:
-    """Of each item how many faces its row tells, and how many rows of faces there are."""
+def face_counts(database: Database, job: StoredJob) -> list[tuple[int, int]]:
+    """Return each item's recorded number of faces and its number of face rows."""
     with database.read() as session:
         rows = session.execute(
             select(ItemRow.face_count, func.count(FaceRow.item_id))
@@ -164,18 +164,18 @@ def found_of(database: Database, job: StoredJob) -> list[tuple[int, int]]:
             .group_by(ItemRow.id)
             .order_by(ItemRow.id)
         )
-        return [(told, there) for told, there in rows]
+        return [(recorded, stored) for recorded, stored in rows]
 
 
 def test_a_missing_model_fails_the_whole_job_once(database: Database) -> None:
     job = stored_job(database, ["a.mp4", "b.mp4", "c.mp4"])
     finish_segment(database, claimed(database, job.segments[0]), results([face(0)], [track()]))
     other = claimed(database, job.segments[1])
-    # A part of it is linked already.
+    # One of its parts is linked already.
     write_faces(database, other, [face(0), face(1)], start_frame=0, end_frame=2)
     with database.begin() as session:
-        found = update(ItemRow).where(ItemRow.id == job.items[1])
-        session.execute(found.values(face_count=2, track_count=1))
+        item = update(ItemRow).where(ItemRow.id == job.items[1])
+        session.execute(item.values(face_count=2, track_count=1))
     error = ErrorDocument(code="model", message="The gender model is missing.")
 
     assert fail_job(database, claimed(database, job.segments[2]), error)
@@ -186,19 +186,19 @@ def test_a_missing_model_fails_the_whole_job_once(database: Database) -> None:
         ["succeeded", "failed", "failed"],
     )
     assert results_api.get_job(database, job.id).error == error
-    assert found_of(database, job) == [(1, 1), (0, 0), (0, 0)]
+    assert face_counts(database, job) == [(1, 1), (0, 0), (0, 0)]
     with pytest.raises(LeaseLostError):
         renew_segment(database, other, lease_seconds=9, frames_done=1, frames_total=None)
 
 
-def test_work_handed_back_is_free_at_once_and_costs_no_attempt(database: Database) -> None:
+def test_a_released_segment_is_available_and_costs_no_attempt(database: Database) -> None:
     job = stored_job(database)
     release_segment(database, claimed(database, job.segments[0]), reason="stopping", counts=False)
 
     assert claimed(database, job.segments[0], worker="bob").attempt == 1
 
 
-def test_work_handed_back_after_a_failure_costs_an_attempt(database: Database) -> None:
+def test_releasing_a_segment_after_a_failure_costs_an_attempt(database: Database) -> None:
     job = stored_job(database)
     release_segment(database, claimed(database, job.segments[0]), reason="disk full", counts=True)
 
@@ -206,11 +206,11 @@ def test_work_handed_back_after_a_failure_costs_an_attempt(database: Database) -
         assert session.scalars(select(SegmentRow.last_error)).one() == "disk full"
     assert claimed(database, job.segments[0]).attempt == 2
     with database.read() as session:
-        said = session.scalars(select(SegmentRow.last_error)).one()
-    assert said is None, "what ended one attempt is no evidence of how the next one ends"
+        error = session.scalars(select(SegmentRow.last_error)).one()
+    assert error is None, "what ended one attempt is no evidence of how the next one ends"
 
 
-def test_cancelling_reaches_what_waits_and_what_runs(database: Database) -> None:
+def test_cancelling_ends_waiting_and_running_segments(database: Database) -> None:
     job = stored_job(database, ["a.mp4", "b.mp4", "c.mp4"])
     finish_segment(
         database,
@@ -238,7 +238,7 @@ def test_cancelling_reaches_what_waits_and_what_runs(database: Database) -> None
     assert len(results_api.list_artifacts(database, job.id).artifacts) == 1
 
 
-def test_cancelling_again_is_well_and_after_the_end_is_not(database: Database) -> None:
+def test_cancelling_twice_is_allowed_but_not_after_the_end(database: Database) -> None:
     job = stored_job(database)
     results_api.cancel_job(database, job.id)
     assert results_api.cancel_job(database, job.id).status is JobStatus.CANCELLED
@@ -254,7 +254,7 @@ def test_cancelling_again_is_well_and_after_the_end_is_not(database: Database) -
         results_api.cancel_job(database, "no-such-job")
 
 
-def test_cancelling_while_exports_are_written(database: Database) -> None:
+def test_cancelling_discards_exports_that_are_being_written(database: Database) -> None:
     job = stored_job(database)
     finish_segment(database, claimed(database, job.segments[0]), results())
     claim = claim_job(database, job.id, worker="w", lease_seconds=60, max_attempts=3)
@@ -270,7 +270,7 @@ def test_cancelling_while_exports_are_written(database: Database) -> None:
     assert results_api.list_artifacts(database, job.id).artifacts == []
 
 
-def test_exports_handed_back_are_free_at_once(database: Database) -> None:
+def test_released_exports_are_available_and_cost_no_attempt(database: Database) -> None:
     job = stored_job(database)
     finish_segment(database, claimed(database, job.segments[0]), results())
     claim = claim_job(database, job.id, worker="w", lease_seconds=60, max_attempts=3)
@@ -282,7 +282,7 @@ def test_exports_handed_back_are_free_at_once(database: Database) -> None:
     assert again.attempt == 1
 
 
-def test_a_claim_and_a_cancel_at_once_never_wait_for_each_other(database: Database) -> None:
+def test_a_concurrent_claim_and_cancel_never_deadlock(database: Database) -> None:
     for _ in range(5):
         job = stored_job(database, ["a.mp4", "b.mp4"])
         first = claimed(database, job.segments[0])
@@ -310,7 +310,7 @@ def test_a_claim_and_a_cancel_at_once_never_wait_for_each_other(database: Databa
         assert states(database, job)[2][1] == "cancelled"
 
 
-def test_deleting_a_running_job_takes_its_worker_s_lease(
+def test_deleting_a_running_job_revokes_its_lease(
     database: Database, storage: LocalStorage
 ) -> None:
     job = stored_job(database)

@@ -1,4 +1,4 @@
-"""One video in segments: its rows and pictures are those of a run in one."""
+"""A video that is processed in parts: its rows, frames and sound are those of a whole run."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ FRAMES = 60
 
 
 class KilledError(BaseException):
-    """As from outside: nobody gets to tidy up."""
+    """Ends a worker like SIGKILL: no `except Exception` cleans up."""
 
 
-class Dying(LocalStorage):
-    """A storage whose worker is killed just after it published, before a row speaks of it."""
+class KillingStorage(LocalStorage):
+    """A storage that kills its worker just after publishing, before a row refers to the files."""
 
     def publish(self, *arguments: Any, **named: Any) -> dict[str, StoredFile]:
         super().publish(*arguments, **named)
@@ -50,7 +50,7 @@ class Dying(LocalStorage):
 
 @pytest.fixture
 def long_clip(tmp_path: Path) -> Path:
-    """A square that crosses, one that leaves in the midst, one that comes, a change of scene."""
+    """A square that crosses, one that leaves midway, one that appears, and a change of scene."""
     return write_long(tmp_path / "long.mp4")
 
 
@@ -69,53 +69,57 @@ def write_long(path: Path, frames: int = FRAMES) -> Path:
     )
 
 
-def in_segments(worker: Worker, seconds: float) -> Worker:
+def in_parts(worker: Worker, seconds: float) -> Worker:
     return replace(worker, settings=worker.settings.model_copy(update={"segment_seconds": seconds}))
 
 
-def files(bench: Bench, job_id: str) -> dict[str, bytes]:
+def artifact_contents(bench: Bench, job_id: str) -> dict[str, bytes]:
+    """Return the content of every artifact of a job, by name."""
     return {each.name: bench.path(each).read_bytes() for each in bench.artifacts(job_id)}
 
 
-def decoded(data: bytes) -> tuple[list[int], list[Any]]:
+def decode(data: bytes) -> tuple[list[int], list[Any]]:
+    """Return the times and the frames of a video."""
     with av.open(io.BytesIO(data), "r") as container:
         frames = list(container.decode(video=0))
     return [frame.pts or 0 for frame in frames], [f.to_ndarray(format="bgr24") for f in frames]
 
 
-def sound(data: bytes) -> list[tuple[int | None, bytes]]:
+def sound_packets(data: bytes) -> list[tuple[int | None, bytes]]:
+    """Return the time and the content of each sound packet of a video."""
     with av.open(io.BytesIO(data), "r") as container:
         return [(p.pts, bytes(p)) for p in container.demux(audio=0) if p.size]
 
 
 def run_all(bench: Bench, job_id: str, *workers: Worker) -> None:
-    """Let workers take turns at what is open, until nothing is."""
+    """Let workers take turns at unfinished segments until none is left."""
     for number in range(200):
-        opened = [segment_id for segment_id in bench.segments(job_id) if is_open(bench, segment_id)]
-        if not opened:
+        unfinished = [each for each in bench.segments(job_id) if is_unfinished(bench, each)]
+        if not unfinished:
             return
-        process_segment(opened[-1 if number % 2 else 0], workers[number % len(workers)])
-    raise AssertionError("it does not come to an end")
+        process_segment(unfinished[-1 if number % 2 else 0], workers[number % len(workers)])
+    raise AssertionError("the job did not end after 200 segments")
 
 
-def is_open(bench: Bench, segment_id: int) -> bool:
+def is_unfinished(bench: Bench, segment_id: int) -> bool:
     with bench.worker.database.read() as session:
         status = session.scalar(select(SegmentRow.status).where(SegmentRow.id == segment_id))
     return status is not None and not status.ended
 
 
-def same_as_in_one(
+def check_same_as_whole(
     bench: Bench, clip: Path, spec: JobSpec = SMALL_FACES, seconds: float = 0.6
 ) -> str:
+    """Process a clip whole and in parts, compare both, and return the id of the job in parts."""
     whole = bench.submit(clip, spec=spec)
     bench.work(whole)
     cut = bench.submit(clip, spec=spec)
-    run_all(bench, cut, in_segments(bench.worker, seconds))
+    run_all(bench, cut, in_parts(bench.worker, seconds))
     assert rows(bench, cut) == rows(bench, whole)
     assert rows(bench, whole)[0]
     assert stages(bench, whole) == [("uncut", "succeeded")]
     assert [stage for stage, _ in stages(bench, cut)].count("find") >= 3
-    assert set(files(bench, cut)) == set(files(bench, whole))
+    assert set(artifact_contents(bench, cut)) == set(artifact_contents(bench, whole))
     for one, other in zip(bench.items(cut), bench.items(whole), strict=True):
         assert one.model_copy(update={"id": 0, "progress": None}) == other.model_copy(
             update={"id": 0, "progress": None}
@@ -125,28 +129,28 @@ def same_as_in_one(
 
 
 @pytest.mark.parametrize(
-    "fewest", [encode_runs.FEWEST_FRAMES, 4], ids=["parts in one", "parts in runs"]
+    "fewest", [encode_runs.FEWEST_FRAMES, 4], ids=["parts in one run", "parts in several runs"]
 )
-def test_rows_pictures_and_sound_are_those_of_a_run_in_one(
+def test_rows_frames_and_sound_are_those_of_a_whole_run(
     bench: Bench, long_clip: Path, monkeypatch: pytest.MonkeyPatch, fewest: int
 ) -> None:
     monkeypatch.setattr(encode_runs, "FEWEST_FRAMES", fewest)
-    cut = same_as_in_one(bench, long_clip)
+    cut = check_same_as_whole(bench, long_clip)
 
     whole = next(job_id for job_id in _jobs(bench) if job_id != cut)
-    ours, theirs = files(bench, cut), files(bench, whole)
+    ours, theirs = artifact_contents(bench, cut), artifact_contents(bench, whole)
     assert stages(bench, cut)[-1] == ("bind", "succeeded")
     name = "0-long.annotated.mp4"
-    (times, pictures), (times_in_one, pictures_in_one) = decoded(ours[name]), decoded(theirs[name])
-    assert times == times_in_one
+    (times, pictures), (whole_times, whole_pictures) = decode(ours[name]), decode(theirs[name])
+    assert times == whole_times
     assert len(times) == FRAMES
-    # Encoded with other key frames, so not equal to the bit; a box of another track would show.
-    apart = [
+    # Other key frames make small differences; a wrong track's box would make a large one.
+    differences = [
         np.abs(one.astype(int) - other).mean()
-        for one, other in zip(pictures, pictures_in_one, strict=True)
+        for one, other in zip(pictures, whole_pictures, strict=True)
     ]
-    assert max(apart) < 6
-    assert sound(ours[name]) == sound(theirs[name])
+    assert max(differences) < 6
+    assert sound_packets(ours[name]) == sound_packets(theirs[name])
     for each in ours:
         if each.endswith(".jpg"):
             assert ours[each] == theirs[each]
@@ -154,10 +158,12 @@ def test_rows_pictures_and_sound_are_those_of_a_run_in_one(
     with bench.worker.database.read() as session:
         assert session.scalars(select(SegmentFileRow.name)).all() == []
     assert all(f"/{cut}/" not in path or "bind" not in path for path in bench.files())
-    assert len([path for path in bench.files() if cut in path]) == len(ours), "nothing is left"
+    assert len([path for path in bench.files() if cut in path]) == len(ours), (
+        "no intermediate file is left"
+    )
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # options are the pipeline's
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # options don't depend on it
 @pytest.mark.parametrize(
     "options",
     [
@@ -168,62 +174,66 @@ def test_rows_pictures_and_sound_are_those_of_a_run_in_one(
         {"frame_stride": 2, "detect_every": "adaptive", "classify": "auto"},
     ],
 )
-def test_options_give_the_same_in_segments(
+def test_options_give_the_same_results_in_parts(
     bench: Bench, long_clip: Path, options: dict[str, Any]
 ) -> None:
-    same_as_in_one(bench, long_clip, SMALL_FACES.model_copy(update=options))
+    check_same_as_whole(bench, long_clip, SMALL_FACES.model_copy(update=options))
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["kept", "lost"])
-def test_without_a_copy_nothing_is_read_again_for_best_shots(
+def test_best_shots_need_no_second_pass_without_an_annotated_copy(
     bench: Bench, long_clip: Path, monkeypatch: pytest.MonkeyPatch, *, kept: bool
 ) -> None:
-    if not kept:  # as where linking makes one track of what a part took for two
+    if not kept:  # as if linking had merged two tracks of a part into one
         monkeypatch.setattr(linking, "unpack_portraits", lambda *_: False)
-    cut = same_as_in_one(bench, long_clip, SMALL_FACES.model_copy(update={"annotated": False}))
+    cut = check_same_as_whole(bench, long_clip, SMALL_FACES.model_copy(update={"annotated": False}))
 
     whole = next(job_id for job_id in _jobs(bench) if job_id != cut)
-    shots = {name: data for name, data in files(bench, whole).items() if name.endswith(".jpg")}
+    shots = {
+        name: data
+        for name, data in artifact_contents(bench, whole).items()
+        if name.endswith(".jpg")
+    }
     assert len(shots) >= 3
-    assert {name: files(bench, cut)[name] for name in shots} == shots
+    assert {name: artifact_contents(bench, cut)[name] for name in shots} == shots
     assert ("draw" in dict(stages(bench, cut))) != kept
     with bench.worker.database.read() as session:
         assert session.scalars(select(SegmentFileRow.name)).all() == []
 
 
-@pytest.mark.parametrize("hurt", [[3, 31, 32], [20]], ids=str)
-def test_damaged_frames_of_all_segments_are_counted(
-    bench: Bench, tmp_path: Path, hurt: list[int]
+@pytest.mark.parametrize("damaged", [[3, 31, 32], [20]], ids=str)
+def test_damaged_frames_of_all_parts_are_counted(
+    bench: Bench, tmp_path: Path, damaged: list[int]
 ) -> None:
     drawn = moving(FRAMES, width=320, height=240)
     whole = write_video(tmp_path / "a.mp4", drawn, codec="mpeg4", codec_options={"g": "5"})
-    job_id = bench.submit(write_damaged(tmp_path / "b.mp4", whole, hurt, from_byte=0.5))
-    run_all(bench, job_id, in_segments(bench.worker, 0.6))
+    job_id = bench.submit(write_damaged(tmp_path / "b.mp4", whole, damaged, from_byte=0.5))
+    run_all(bench, job_id, in_parts(bench.worker, 0.6))
     (item,) = bench.items(job_id)
-    assert (item.status, item.damaged_frames) == ("succeeded", len(hurt))
-    assert get_job(bench.worker.database, job_id).damaged_frames == len(hurt)
+    assert (item.status, item.damaged_frames) == ("succeeded", len(damaged))
+    assert get_job(bench.worker.database, job_id).damaged_frames == len(damaged)
     found = [stage for stage, _ in stages(bench, job_id)]
-    assert found.count("find") > 2, "it was cut"
+    assert found.count("find") > 2, "the video was cut"
 
 
-def test_a_killed_worker_costs_one_segment_of_any_stage(bench: Bench, long_clip: Path) -> None:
+def test_a_killed_worker_costs_one_attempt_in_any_stage(bench: Bench, long_clip: Path) -> None:
     whole = bench.submit(long_clip)
     bench.work(whole)
     cut = bench.submit(long_clip)
-    alice = in_segments(bench.worker, 0.6)
+    alice = in_parts(bench.worker, 0.6)
     bob = replace(alice, name="bob")
     seen: set[int] = set()
 
-    def die_first(worker: Worker) -> None:
-        """Every segment's first attempt ends as by a kill, somewhere in its midst."""
+    def kill_first_attempts(worker: Worker) -> None:
+        """Kill the worker in every segment's first attempt, just after it published."""
         for _ in range(60):
-            opened = [each for each in bench.segments(cut) if is_open(bench, each)]
-            if not opened:
+            unfinished = [each for each in bench.segments(cut) if is_unfinished(bench, each)]
+            if not unfinished:
                 return
-            segment_id = opened[0]
+            segment_id = unfinished[0]
             if segment_id not in seen:
                 seen.add(segment_id)
-                dying = replace(worker, storage=Dying(worker.storage.folder))
+                dying = replace(worker, storage=KillingStorage(worker.storage.folder))
                 with pytest.raises(KilledError):
                     process_segment(segment_id, dying)
                 with bench.worker.database.begin() as session:
@@ -235,7 +245,7 @@ def test_a_killed_worker_costs_one_segment_of_any_stage(bench: Bench, long_clip:
                 continue
             process_segment(segment_id, bob)
 
-    die_first(alice)
+    kill_first_attempts(alice)
     assert get_job(bench.worker.database, cut).status == "succeeded"
     assert rows(bench, cut) == rows(bench, whole)
     with bench.worker.database.read() as session:
@@ -248,9 +258,11 @@ def test_a_killed_worker_costs_one_segment_of_any_stage(bench: Bench, long_clip:
     }
 
 
-def test_poison_in_one_segment_leaves_the_others_recorded(bench: Bench, long_clip: Path) -> None:
+def test_a_segment_that_is_given_up_does_not_discard_the_others(
+    bench: Bench, long_clip: Path
+) -> None:
     job_id = bench.submit(long_clip)
-    worker = in_segments(bench.worker, 0.6)
+    worker = in_parts(bench.worker, 0.6)
     process_segment(bench.segments(job_id)[0], worker)
     bad = bench.segments(job_id)[1]
 
@@ -268,49 +280,47 @@ def test_poison_in_one_segment_leaves_the_others_recorded(bench: Bench, long_cli
     found = {row[0] for row in rows(bench, job_id)[0]}
     assert {0, 1, FRAMES - 1} <= found
     assert len(found) < FRAMES
-    (times, _) = decoded(files(bench, job_id)["0-long.annotated.mp4"])
+    (times, _) = decode(artifact_contents(bench, job_id)["0-long.annotated.mp4"])
     assert len(times) == len(found)
 
 
-def test_a_file_that_breaks_off_keeps_what_was_read(bench: Bench, tmp_path: Path) -> None:
+def test_a_truncated_file_keeps_what_was_read(bench: Bench, tmp_path: Path) -> None:
     whole = write_long(tmp_path / "whole.mkv")
     cut_short = write_cut_short(tmp_path / "cut.mkv", whole, kept=0.8)
-    in_one = bench.submit(cut_short)
-    bench.work(in_one)
+    whole_run = bench.submit(cut_short)
+    bench.work(whole_run)
     job_id = bench.submit(cut_short)
-    run_all(bench, job_id, in_segments(bench.worker, 0.6))
+    run_all(bench, job_id, in_parts(bench.worker, 0.6))
 
     assert ("link", "succeeded") in stages(bench, job_id)
     (item,) = bench.items(job_id)
     assert (item.status, item.error and item.error.code) == ("failed", "truncated")
-    assert rows(bench, job_id) == rows(bench, in_one)
+    assert rows(bench, job_id) == rows(bench, whole_run)
 
 
-def test_parts_that_do_not_fit_are_read_in_one(bench: Bench, long_clip: Path) -> None:
+def test_parts_that_do_not_match_are_processed_as_a_whole(bench: Bench, long_clip: Path) -> None:
     whole = bench.submit(long_clip)
     bench.work(whole)
     job_id = bench.submit(long_clip)
-    worker = in_segments(bench.worker, 0.6)
+    worker = in_parts(bench.worker, 0.6)
     process_segment(bench.segments(job_id)[0], worker)
     with bench.worker.database.begin() as session:
         row = session.scalars(
             select(SegmentRow).where(SegmentRow.job_id == job_id, SegmentRow.segment_index == 2)
         ).one()
         row.part = {**(row.part or {}), "frames": 3}
-        shown = bench.items(job_id)[0].progress.frames_done
+        frames_done = bench.items(job_id)[0].progress.frames_done
     run_all(bench, job_id, worker)
 
     assert stages(bench, job_id) == [("uncut", "succeeded")]
-    assert bench.items(job_id)[0].progress.frames_done >= shown
+    assert bench.items(job_id)[0].progress.frames_done >= frames_done
     assert rows(bench, job_id) == rows(bench, whole)
     assert get_job(bench.worker.database, job_id).status == "succeeded"
 
 
-def test_a_cancel_ends_all_segments_and_keeps_nothing_of_the_item(
-    bench: Bench, long_clip: Path
-) -> None:
+def test_a_cancel_ends_all_segments_and_keeps_no_results(bench: Bench, long_clip: Path) -> None:
     job_id = bench.submit(long_clip)
-    worker = in_segments(bench.worker, 0.6)
+    worker = in_parts(bench.worker, 0.6)
     process_segment(bench.segments(job_id)[0], worker)
     process_segment(bench.segments(job_id)[1], worker)
 

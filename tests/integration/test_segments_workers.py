@@ -1,4 +1,4 @@
-"""Several real workers on one video, one of them killed: the same rows as of one run."""
+"""Several real workers share a video and one is killed: the rows are those of a whole run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FRAMES = 48
 
 @pytest.fixture(params=["sqlite+folder", "postgres+redis"])
 def here(request: pytest.FixtureRequest, settings: Settings) -> Settings:
-    """Settings of one machine, and of several."""
+    """Settings for one machine, and for several."""
     database, broker = request.param.split("+")
     broker_url = request.getfixturevalue("empty_redis_url") if broker == "redis" else ""
     return settings.model_copy(
@@ -48,7 +48,7 @@ def test_workers_share_a_video_and_one_may_be_killed(
     workers = 3 if here.broker_url else 2
     clip = portrait_clip(tmp_path / "clip.mp4", FRAMES, rate=20, codec_options={"g": "5"})
     with open_database(here.database) as database:
-        in_one = run_in_one(here, database, clip)
+        whole = process_whole(here, database, clip)
         with ExitStack() as started, open_queue(here) as queue:
             processes = {
                 process.pid: process
@@ -76,15 +76,16 @@ def test_workers_share_a_video_and_one_may_be_killed(
         assert get_job(database, job_id).status == "succeeded"
         assert sum(row.stage == "find" for row in rows) == 6
         assert len({row.worker for row in rows}) >= min(2, workers - 1)
-        assert sum(row.attempts - 1 for row in rows) <= 1, "one segment was lost, no more"
-        assert_same(read(database, job_id), read(database, in_one))
-        assert times(here, database, job_id) == times(here, database, in_one)
+        assert sum(row.attempts - 1 for row in rows) <= 1, "the kill cost at most one attempt"
+        assert_same(read_rows(database, job_id), read_rows(database, whole))
+        assert times(here, database, job_id) == times(here, database, whole)
 
 
-def run_in_one(settings: Settings, database: Database, clip: Path) -> str:
-    whole = settings.model_copy(update={"segment_seconds": 1000.0})
+def process_whole(settings: Settings, database: Database, clip: Path) -> str:
+    """Process a clip without cutting it. Returns the job's id."""
+    uncut = settings.model_copy(update={"segment_seconds": 1000.0})
     job_id = submit(settings, database, clip)
-    with open_worker(whole) as worker, database.read() as session:
+    with open_worker(uncut) as worker, database.read() as session:
         segment_id = session.scalars(select(SegmentRow.id).where(SegmentRow.job_id == job_id)).one()
         session.rollback()
         process_segment(segment_id, worker)
@@ -93,7 +94,7 @@ def run_in_one(settings: Settings, database: Database, clip: Path) -> str:
 
 
 def holders(database: Database, job_id: str) -> set[int]:
-    """The processes that work on a segment of this job's second stage of work or later."""
+    """Return the process ids of the workers that run a segment of this job after the first."""
     with database.read() as session:
         found = session.scalars(
             select(SegmentRow.worker).where(
@@ -105,7 +106,7 @@ def holders(database: Database, job_id: str) -> set[int]:
         return {int(name.split("-")[-2]) for name in found if name}
 
 
-def read(database: Database, job_id: str) -> list[Any]:
+def read_rows(database: Database, job_id: str) -> list[Any]:
     faces = [astuple(face) for _, face in read_faces(database, job_id)]
     tracks = [astuple(track) for _, track in read_tracks(database, job_id)]
     assert faces
@@ -113,7 +114,7 @@ def read(database: Database, job_id: str) -> list[Any]:
 
 
 def assert_same(ours: Any, theirs: Any) -> None:
-    """Numbers may differ by what another batch does to a sum in a network."""
+    """Compare recursively; floats may differ by the rounding errors of other batch sizes."""
     if isinstance(theirs, dict):
         assert set(ours) == set(theirs)
         for key, value in theirs.items():
@@ -129,6 +130,7 @@ def assert_same(ours: Any, theirs: Any) -> None:
 
 
 def times(settings: Settings, database: Database, job_id: str) -> list[int | None]:
+    """Return the times of the frames of the annotated copy."""
     (video,) = list_artifacts(database, job_id, kind="annotated_video").artifacts
     opened = open_artifact(database, open_storage(settings), job_id, video.id)
     with opened.stored.file as file, av.open(file, "r") as container:

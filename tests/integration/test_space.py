@@ -1,4 +1,4 @@
-"""Jobs that wait for space: put aside without a loss, taken up when there is room."""
+"""Jobs that wait for space: they are parked without losing results, and resumed later."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def no_pause(_parked: int) -> float:
     return 0.0
 
 
-def test_a_job_is_put_aside_once_and_costs_no_attempt(database: Database) -> None:
+def test_parking_a_job_costs_no_attempt(database: Database) -> None:
     job = stored_job(database, ["a.mp4", "b.mp4"])
     first, second = (claimed(database, segment) for segment in job.segments)
     park_segment(database, first, reason="full", pause=no_pause)
@@ -51,12 +51,12 @@ def test_a_job_is_put_aside_once_and_costs_no_attempt(database: Database) -> Non
         assert session.scalars(select(JobRow.parked)).one() == 1
 
 
-def test_it_waits_longer_each_time(database: Database) -> None:
+def test_the_pause_grows_each_time_a_job_is_parked(database: Database) -> None:
     job = stored_job(database)
-    asked = []
+    counts = []
 
     def pause(parked: int) -> float:
-        asked.append(parked)
+        counts.append(parked)
         return 600.0
 
     for _ in range(3):
@@ -66,10 +66,10 @@ def test_it_waits_longer_each_time(database: Database) -> None:
             session.execute(update(JobRow).values(not_before=now_seconds() - 1))
         assert resume_parked(database, limit=10) == [job.id]
 
-    assert asked == [1, 2, 3]
+    assert counts == [1, 2, 3]
 
 
-def test_a_zombie_puts_nothing_aside(database: Database) -> None:
+def test_a_zombie_cannot_park_a_job(database: Database) -> None:
     job = stored_job(database)
     zombie = claimed(database, job.segments[0])
     expire(database, job.segments[0])
@@ -80,7 +80,7 @@ def test_a_zombie_puts_nothing_aside(database: Database) -> None:
     assert states(database, job)[0] == "running"
 
 
-def test_a_paused_job_stays_paused(database: Database) -> None:
+def test_parking_leaves_a_paused_job_paused(database: Database) -> None:
     job = stored_job(database)
     claim = claimed(database, job.segments[0])
     pause_job(database, job.id)
@@ -90,7 +90,7 @@ def test_a_paused_job_stays_paused(database: Database) -> None:
     assert resume_parked(database, limit=10) == []
 
 
-def test_a_job_that_waits_can_be_paused_and_cancelled(database: Database) -> None:
+def test_a_parked_job_can_be_paused_and_cancelled(database: Database) -> None:
     for act, state in ((pause_job, "paused"), (cancel_job, "cancelled")):
         job = stored_job(database)
         park_segment(
@@ -114,7 +114,7 @@ def test_exports_wait_for_space_too(database: Database) -> None:
     assert claim_job(database, job.id, worker="w", lease_seconds=60, max_attempts=3) is not None
 
 
-def test_the_sweep_lets_jobs_go_on_only_when_there_is_room(
+def test_the_sweep_resumes_jobs_only_when_there_is_space(
     database: Database, queue: CeleryQueue, settings: Settings
 ) -> None:
     job = stored_job(database)
@@ -129,7 +129,7 @@ def test_the_sweep_lets_jobs_go_on_only_when_there_is_room(
     assert get_job(database, job.id).status == "running"
 
 
-def test_the_reserve_is_kept_while_a_file_is_worked_on(bench: Bench, clip: Path) -> None:
+def test_the_minimum_free_space_is_kept_during_the_work(bench: Bench, clip: Path) -> None:
     job_id = bench.submit(clip)
     storage = LocalStorage(bench.worker.storage.folder)
     worker = replace(bench.worker, storage=storage)
@@ -142,7 +142,7 @@ def test_the_reserve_is_kept_while_a_file_is_worked_on(bench: Bench, clip: Path)
     take_next_work(worker)
 
     assert get_job(worker.database, job_id).status == "waiting_for_space"
-    assert bench.files() == [], "nothing half-written stays"
+    assert bench.files() == [], "no partial file is left"
 
     storage._min_free_bytes = 0
     sweep(worker.database, worker.queue, worker.settings)

@@ -1,4 +1,4 @@
-"""What every storage promises: the same tests on a folder and on a bucket."""
+"""The contract of storages: the same tests run on a folder and on a bucket."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from faces_jobs.storage.s3 import PART_BYTES
 
 JOB = str(uuid.UUID(int=1))
 OTHER = str(uuid.UUID(int=2))
-CONTENT = bytes(range(256)) * 8192  # more than one request for a range asks for
+CONTENT = bytes(range(256)) * 8192  # more than one range request reads
 
 
 @pytest.fixture(params=["local", "bucket"])
@@ -27,14 +27,14 @@ def storage(request: pytest.FixtureRequest, settings: Settings) -> Storage:
     return open_storage(settings)
 
 
-def uploaded(storage: Storage, content: bytes = b"abc", *, job_id: str = JOB) -> str:
+def upload(storage: Storage, content: bytes = b"abc", *, job_id: str = JOB) -> str:
     key = storage.upload_key(job_id, 0)
     with storage.receive() as incoming:
         storage.take_uploads([(incoming.add("film.mp4", [content]), key)])
     return key
 
 
-def published(
+def publish(
     storage: Storage, *names: str, job_id: str = JOB, owner: str = "1", token: str = "t"
 ) -> list[str]:
     with storage.workspace(token) as workspace:
@@ -46,16 +46,17 @@ def published(
     return [stored[name].key for name in names or ("a.txt",)]
 
 
-def content(storage: Storage, key: str) -> bytes:
+def read_content(storage: Storage, key: str) -> bytes:
     with storage.open_file(key).file as file:
         return file.read()
 
 
-def files_here(storage: Storage) -> list[Path]:
+def local_files(storage: Storage) -> list[Path]:
+    """Return the files below the storage's folder on this machine."""
     return [path for path in storage.folder.rglob("*") if path.is_file()]
 
 
-def test_an_upload_is_streamed_counted_hashed_and_kept(storage: Storage) -> None:
+def test_an_upload_is_streamed_measured_hashed_and_stored(storage: Storage) -> None:
     key = storage.upload_key(JOB, 0)
     with storage.receive() as incoming:
         file = incoming.add("../../etc/passwd", iter([b"ab", b"", b"c"]))
@@ -64,20 +65,20 @@ def test_an_upload_is_streamed_counted_hashed_and_kept(storage: Storage) -> None
         storage.take_uploads([(file, key)])
 
     assert storage.existing([key]) == {key}
-    assert content(storage, key) == b"abc"
+    assert read_content(storage, key) == b"abc"
 
 
-def test_uploads_are_taken_together_each_under_its_key(storage: Storage) -> None:
+def test_uploads_are_stored_each_under_its_key(storage: Storage) -> None:
     keys = [storage.upload_key(JOB, position) for position in range(12)]
     with storage.receive() as incoming:
         files = [incoming.add("a", [str(number).encode()]) for number in range(len(keys))]
         storage.take_uploads(list(zip(files, keys, strict=True)))
-        assert not any(file.path.exists() for file in files), "nothing is kept twice"
+        assert not any(file.path.exists() for file in files), "received files are moved, not copied"
 
-    assert [content(storage, key) for key in keys] == [b"%d" % n for n in range(len(keys))]
+    assert [read_content(storage, key) for key in keys] == [b"%d" % n for n in range(len(keys))]
 
 
-def test_an_upload_that_no_job_took_or_that_breaks_off_leaves_nothing(storage: Storage) -> None:
+def test_an_unused_or_interrupted_upload_leaves_nothing(storage: Storage) -> None:
     def breaking() -> Iterator[bytes]:
         yield b"a"
         raise ConnectionResetError
@@ -89,13 +90,13 @@ def test_an_upload_that_no_job_took_or_that_breaks_off_leaves_nothing(storage: S
     with pytest.raises(UploadTooLargeError), storage.receive(max_bytes=2) as incoming:
         incoming.add("a", [b"abc"])
 
-    assert files_here(storage) == []
+    assert local_files(storage) == []
     assert list(storage.job_folders()) == []
 
 
-def test_a_large_file_arrives_as_it_was(storage: Storage) -> None:
+def test_a_large_file_is_stored_unchanged(storage: Storage) -> None:
     large = os.urandom(PART_BYTES) + b"a second part"
-    key = uploaded(storage, large)
+    key = upload(storage, large)
 
     opened = storage.open_file(key)
     with opened.file as file:
@@ -105,8 +106,8 @@ def test_a_large_file_arrives_as_it_was(storage: Storage) -> None:
         assert path.read_bytes() == large
 
 
-def test_a_file_is_read_from_any_place_in_it(storage: Storage) -> None:
-    opened = storage.open_file(uploaded(storage, CONTENT))
+def test_a_file_is_read_from_any_position(storage: Storage) -> None:
+    opened = storage.open_file(upload(storage, CONTENT))
     with opened.file as file:
         assert file.seek(1_500_000) == 1_500_000
         assert file.read(10) == CONTENT[1_500_000:1_500_010]
@@ -120,45 +121,45 @@ def test_a_file_is_read_from_any_place_in_it(storage: Storage) -> None:
         assert file.read() == CONTENT
 
 
-def test_an_empty_file_is_kept_too(storage: Storage) -> None:
-    key = uploaded(storage, b"")
-    assert content(storage, key) == b""
+def test_an_empty_file_is_stored(storage: Storage) -> None:
+    key = upload(storage, b"")
+    assert read_content(storage, key) == b""
     with storage.fetch(key) as path:
         assert path.stat().st_size == 0
 
 
-def test_publishing_keeps_what_was_made_and_nothing_beside(storage: Storage) -> None:
+def test_publishing_stores_only_the_files_of_the_folder(storage: Storage) -> None:
     with storage.workspace("token") as workspace:
         out = workspace / "out"
         out.mkdir()
         (out / "ü b.txt").write_text("abc")
         (out / "empty").touch()
-        (workspace / "scratch").write_text("not to be seen")
+        (workspace / "scratch").write_text("not published")
         stored = storage.publish(out, job_id=JOB, owner="7", token="token")
 
     assert set(stored) == {"ü b.txt", "empty"}
     kept = stored["ü b.txt"]
     assert kept.key == f"jobs/{JOB}/artifacts/7-token/ü b.txt"
     assert (kept.bytes, kept.sha256) == (3, hashlib.sha256(b"abc").hexdigest())
-    assert content(storage, kept.key) == b"abc"
-    assert files_here(storage) == [] or all("artifacts" in str(p) for p in files_here(storage))
+    assert read_content(storage, kept.key) == b"abc"
+    assert local_files(storage) == [] or all("artifacts" in str(p) for p in local_files(storage))
     (folder,) = storage.job_folders()
     assert [key for key, _ in folder.attempts] == [f"jobs/{JOB}/artifacts/7-token"]
 
 
-def test_two_attempts_never_meet_and_the_loser_s_files_go(storage: Storage) -> None:
-    (winner,) = published(storage, token="one")
-    (loser,) = published(storage, token="two")
+def test_attempts_have_separate_files_that_can_be_unpublished(storage: Storage) -> None:
+    (winner,) = publish(storage, token="one")
+    (loser,) = publish(storage, token="two")
 
     storage.unpublish(job_id=JOB, owner="1", token="two")
     storage.unpublish(job_id=JOB, owner="1", token="two")
 
-    assert content(storage, winner) == b"one a.txt"
+    assert read_content(storage, winner) == b"one a.txt"
     assert storage.existing([winner, loser]) == {winner}
 
 
-def test_what_a_stage_left_is_brought_in_order(storage: Storage, tmp_path: Path) -> None:
-    keys = published(storage, "1.json", "0.json", "2.mkv")
+def test_files_of_a_stage_are_brought_in_order(storage: Storage, tmp_path: Path) -> None:
+    keys = publish(storage, "1.json", "0.json", "2.mkv")
     paths = storage.bring(keys, tmp_path)
     assert [path.read_text() for path in paths] == ["t 1.json", "t 0.json", "t 2.mkv"]
     assert [path.suffix for path in paths] == [".json", ".json", ".mkv"]
@@ -167,7 +168,7 @@ def test_what_a_stage_left_is_brought_in_order(storage: Storage, tmp_path: Path)
         storage.bring(keys, tmp_path)
 
 
-def test_workspaces_are_seen_while_somebody_works(storage: Storage) -> None:
+def test_workspaces_are_listed_while_they_are_open(storage: Storage) -> None:
     token = uuid.uuid4().hex
     with storage.workspace(token):
         ((found, age),) = storage.workspaces()
@@ -176,39 +177,39 @@ def test_workspaces_are_seen_while_somebody_works(storage: Storage) -> None:
     assert list(storage.workspaces()) == []
 
 
-def test_a_workspace_of_somebody_who_is_gone_can_be_removed(storage: Storage) -> None:
+def test_a_workspace_can_be_removed_by_its_token(storage: Storage) -> None:
     token = uuid.uuid4().hex
     with storage.workspace(token):
         storage.remove_workspace(token)
         assert list(storage.workspaces()) == []
 
 
-def test_deleting_a_job_leaves_nothing_of_it_and_all_of_others(storage: Storage) -> None:
-    uploaded(storage, b"abc")
-    published(storage, "a", "b")
-    other = uploaded(storage, b"other", job_id=OTHER)
+def test_deleting_a_job_removes_its_files_and_no_others(storage: Storage) -> None:
+    upload(storage, b"abc")
+    publish(storage, "a", "b")
+    other = upload(storage, b"other", job_id=OTHER)
 
     removed = storage.delete_job(JOB)
 
     assert (removed.files, removed.bytes, removed.error) == (3, 3 + 3 + 3, None)
     assert storage.files_left(JOB) == 0
     assert [folder.job_id for folder in storage.job_folders()] == [OTHER]
-    assert content(storage, other) == b"other"
+    assert read_content(storage, other) == b"other"
     again = storage.delete_job(JOB)
     assert (again.files, again.bytes, again.error) == (0, 0, None)
 
 
 def test_files_left_are_counted(storage: Storage) -> None:
     assert storage.files_left(JOB) == 0
-    uploaded(storage)
+    upload(storage)
     assert storage.files_left(JOB) >= 1
 
 
-def test_jobs_are_listed_in_order_from_any_of_them(storage: Storage) -> None:
+def test_job_folders_are_listed_in_order_after_any_job(storage: Storage) -> None:
     jobs = [str(uuid.UUID(int=number)) for number in (3, 1, 2)]
     for job_id in jobs:
-        published(storage, job_id=job_id, token="a")
-        published(storage, job_id=job_id, token="b")
+        publish(storage, job_id=job_id, token="a")
+        publish(storage, job_id=job_id, token="b")
 
     folders = list(storage.job_folders())
 
@@ -220,7 +221,7 @@ def test_jobs_are_listed_in_order_from_any_of_them(storage: Storage) -> None:
     assert list(storage.job_folders(max(jobs))) == []
 
 
-def test_files_that_are_not_there_are_told(storage: Storage) -> None:
+def test_missing_files_are_not_found(storage: Storage) -> None:
     key = storage.upload_key(JOB, 0)
     with pytest.raises(NotFoundError):
         storage.open_file(key)
@@ -229,7 +230,7 @@ def test_files_that_are_not_there_are_told(storage: Storage) -> None:
     assert storage.existing([key, "jobs/x/y", "../etc/passwd"]) == set()
 
 
-def test_keys_of_others_lead_nowhere(storage: Storage) -> None:
+def test_invalid_keys_are_not_found(storage: Storage) -> None:
     for key in (
         "",
         "/etc/passwd",
@@ -244,14 +245,14 @@ def test_keys_of_others_lead_nowhere(storage: Storage) -> None:
             pass
 
 
-def test_it_can_be_written_to(storage: Storage) -> None:
+def test_the_check_for_writing_leaves_no_file(storage: Storage) -> None:
     storage.check_writable()
-    assert files_here(storage) == []
+    assert local_files(storage) == []
     assert list(storage.job_folders()) == []
 
 
-def test_the_sweep_leaves_alone_what_is_whole_or_young(storage: Storage) -> None:
-    key = uploaded(storage)
+def test_the_sweep_keeps_stored_and_young_files(storage: Storage) -> None:
+    key = upload(storage)
     token = uuid.uuid4().hex
     with storage.workspace(token) as workspace:
         (workspace / "file").write_text("x")

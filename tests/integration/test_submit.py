@@ -40,14 +40,14 @@ from faces_jobs.submit import (
     submit_folder,
 )
 
-# The smallest PNG and GIF whose content says so; what is in them matters to the worker only.
+# The smallest PNG and GIF that are recognised by their content; only a worker decodes them.
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 40
 GIF = b"GIF89a" + b"\0" * 40
 PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:1\nfile:///etc/passwd\n"
 
 
-class Desk:
-    """Where submissions are made: all that a submission needs."""
+class Submitter:
+    """Submits files and folders with the dependencies of one service."""
 
     def __init__(
         self, database: Database, storage: LocalStorage, queue: CeleryQueue, settings: Settings
@@ -63,9 +63,9 @@ class Desk:
         spec: JobSpec | None = None,
         *,
         key: str | None = None,
-        **changed: Any,
+        **overrides: Any,
     ) -> Submitted:
-        """Stream files in and submit them, as the web does."""
+        """Stream files to the storage and submit them as the web application does."""
         with self.storage.receive() as incoming:
             received = [incoming.add(name, [content]) for name, content in files]
             return submit_files(
@@ -73,13 +73,13 @@ class Desk:
                 spec or JobSpec(),
                 database=self.database,
                 storage=self.storage,
-                queue=changed.get("queue", self.queue),
-                settings=changed.get("settings", self.settings),
+                queue=overrides.get("queue", self.queue),
+                settings=overrides.get("settings", self.settings),
                 idempotency_key=key,
             )
 
     def submit_folder(self, root: str, path: str, *, key: str | None = None) -> Submitted:
-        """Submit a folder of the server."""
+        """Submit a folder of the server's roots."""
         return submit_folder(
             root,
             path,
@@ -92,65 +92,67 @@ class Desk:
         )
 
     def stored_files(self) -> list[Path]:
-        """Every file in the storage."""
+        """Return the path of every file in the storage."""
         return sorted(path for path in self.storage.folder.rglob("*") if path.is_file())
 
     def jobs(self) -> list[str]:
-        """Every job in the database."""
+        """Return the id of every job in the database."""
         with self.database.read() as session:
             return list(session.scalars(select(JobRow.id)))
 
 
 @pytest.fixture
-def desk(database: Database, storage: LocalStorage, queue: CeleryQueue, settings: Settings) -> Desk:
-    return Desk(database, storage, queue, settings)
+def submitter(
+    database: Database, storage: LocalStorage, queue: CeleryQueue, settings: Settings
+) -> Submitter:
+    return Submitter(database, storage, queue, settings)
 
 
 @pytest.fixture
-def films(desk: Desk, tmp_path: Path) -> Path:
-    """A root of that name with some files."""
+def films(submitter: Submitter, tmp_path: Path) -> Path:
+    """A root named `films` that holds some files."""
     folder = tmp_path / "films"
     (folder / "day" / "sub").mkdir(parents=True)
     (folder / "day" / "a.png").write_bytes(PNG)
     (folder / "day" / "sub" / "b.gif").write_bytes(GIF)
-    desk.settings = desk.settings.model_copy(update={"roots": {"films": folder}})
+    submitter.settings = submitter.settings.model_copy(update={"roots": {"films": folder}})
     return folder
 
 
-def test_files_become_a_job_that_workers_are_told_of(desk: Desk) -> None:
-    submitted = desk.submit(
+def test_files_become_a_job_for_which_messages_are_sent(submitter: Submitter) -> None:
+    submitted = submitter.submit(
         [("a.png", PNG), ("trip/a.png", GIF)], JobSpec(label="Trip", expression=False)
     )
 
-    job = get_job(desk.database, submitted.job_id)
+    job = get_job(submitter.database, submitted.job_id)
     assert not submitted.replayed
     assert (job.status, job.label, job.options.expression) == ("queued", "Trip", False)
-    items = list_items(desk.database, job.id).items
+    items = list_items(submitter.database, job.id).items
     assert [(item.name, item.bytes, item.kind) for item in items] == [
         ("a.png", len(PNG), "image"),
         ("trip/a.png", len(GIF), "image"),
     ]
-    assert [path.read_bytes() for path in desk.stored_files()] == [PNG, GIF]
-    assert desk.queue.depth() == 2
+    assert [path.read_bytes() for path in submitter.stored_files()] == [PNG, GIF]
+    assert submitter.queue.depth() == 2
 
 
-def test_the_same_name_twice_is_two_items(desk: Desk) -> None:
-    submitted = desk.submit([("a.png", PNG), ("a.png", GIF)])
-    assert len(list_items(desk.database, submitted.job_id).items) == 2
+def test_the_same_name_twice_is_two_items(submitter: Submitter) -> None:
+    submitted = submitter.submit([("a.png", PNG), ("a.png", GIF)])
+    assert len(list_items(submitter.database, submitted.job_id).items) == 2
 
 
-def test_a_refused_file_is_an_item_that_failed(desk: Desk) -> None:
-    submitted = desk.submit([("a.png", PNG), ("list.mp4", PLAYLIST), ("empty.png", b"")])
+def test_a_refused_file_is_an_item_that_failed(submitter: Submitter) -> None:
+    submitted = submitter.submit([("a.png", PNG), ("list.mp4", PLAYLIST), ("empty.png", b"")])
 
-    items = list_items(desk.database, submitted.job_id).items
+    items = list_items(submitter.database, submitted.job_id).items
     assert [item.status for item in items] == [
         ItemStatus.QUEUED,
         ItemStatus.FAILED,
         ItemStatus.FAILED,
     ]
     assert [item.error and item.error.code for item in items] == [None, "text", "empty-file"]
-    assert len(desk.stored_files()) == 1, "what is refused is not kept"
-    assert desk.queue.depth() == 1
+    assert len(submitter.stored_files()) == 1, "refused files are not stored"
+    assert submitter.queue.depth() == 1
 
 
 @pytest.mark.parametrize(
@@ -163,43 +165,43 @@ def test_a_refused_file_is_an_item_that_failed(desk: Desk) -> None:
         ([("a.mp4", b""), ("b.mp4", PLAYLIST)], SubmissionError),
     ],
 )
-def test_what_can_t_become_a_job_leaves_nothing(
-    desk: Desk, files: list[tuple[str, bytes]], error: type[Exception]
+def test_a_submission_without_a_usable_file_leaves_nothing(
+    submitter: Submitter, files: list[tuple[str, bytes]], error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        desk.submit(files)
+        submitter.submit(files)
 
-    assert desk.jobs() == []
-    assert desk.stored_files() == []
-    assert desk.queue.depth() == 0
+    assert submitter.jobs() == []
+    assert submitter.stored_files() == []
+    assert submitter.queue.depth() == 0
 
 
-def test_more_files_than_allowed_are_refused(desk: Desk) -> None:
-    few = desk.settings.model_copy(update={"max_files": 2})
+def test_more_files_than_allowed_are_refused(submitter: Submitter) -> None:
+    few = submitter.settings.model_copy(update={"max_files": 2})
     with pytest.raises(UploadTooLargeError):
-        desk.submit([("a.png", PNG)] * 3, settings=few)
-    assert desk.jobs() == []
+        submitter.submit([("a.png", PNG)] * 3, settings=few)
+    assert submitter.jobs() == []
 
 
-def test_a_full_disk_refuses_and_leaves_nothing(desk: Desk) -> None:
-    full = LocalStorage(desk.storage.folder, min_free_bytes=2**62)
-    with desk.storage.receive() as incoming:
+def test_a_submission_to_a_full_disk_is_refused_and_leaves_nothing(submitter: Submitter) -> None:
+    full = LocalStorage(submitter.storage.folder, min_free_bytes=2**62)
+    with submitter.storage.receive() as incoming:
         file = incoming.add("a.png", [PNG])
         with pytest.raises(StorageFullError):
             submit_files(
                 [file],
                 JobSpec(),
-                database=desk.database,
+                database=submitter.database,
                 storage=full,
-                queue=desk.queue,
-                settings=desk.settings,
+                queue=submitter.queue,
+                settings=submitter.settings,
             )
-    assert desk.jobs() == []
-    assert desk.stored_files() == []
+    assert submitter.jobs() == []
+    assert submitter.stored_files() == []
 
 
-def test_a_file_that_vanished_leaves_no_job(desk: Desk) -> None:
-    with desk.storage.receive() as incoming:
+def test_a_file_that_vanished_leaves_no_job(submitter: Submitter) -> None:
+    with submitter.storage.receive() as incoming:
         kept = incoming.add("a.png", [PNG])
         gone = incoming.add("b.png", [PNG])
 
@@ -212,34 +214,34 @@ def test_a_file_that_vanished_leaves_no_job(desk: Desk) -> None:
             submit_files(
                 [kept, gone],
                 JobSpec(),
-                database=desk.database,
-                storage=Vanishing(desk.storage.folder),
-                queue=desk.queue,
-                settings=desk.settings,
+                database=submitter.database,
+                storage=Vanishing(submitter.storage.folder),
+                queue=submitter.queue,
+                settings=submitter.settings,
             )
-    assert desk.jobs() == []
-    assert desk.stored_files() == []
+    assert submitter.jobs() == []
+    assert submitter.stored_files() == []
 
 
-def test_a_silent_broker_does_not_lose_the_job(desk: Desk) -> None:
-    nowhere = desk.settings.model_copy(update={"broker_url": "redis://127.0.0.1:1/0"})
-    with open_queue(nowhere) as silent:
-        submitted = desk.submit([("a.png", PNG)], queue=silent)
+def test_a_job_is_kept_when_the_broker_is_unreachable(submitter: Submitter) -> None:
+    unreachable = submitter.settings.model_copy(update={"broker_url": "redis://127.0.0.1:1/0"})
+    with open_queue(unreachable) as queue:
+        submitted = submitter.submit([("a.png", PNG)], queue=queue)
 
-    assert desk.jobs() == [submitted.job_id]
-    with desk.database.read() as session:
+    assert submitter.jobs() == [submitted.job_id]
+    with submitter.database.read() as session:
         assert session.scalars(select(SegmentRow.last_rung_at)).all() == [None]
 
 
-def test_a_repeated_key_returns_the_first_job(desk: Desk) -> None:
-    first = desk.submit([("a.png", PNG)], key="k1")
-    again = desk.submit([("a.png", PNG)], key="k1")
-    other = desk.submit([("a.png", PNG)], key="k2")
+def test_a_repeated_key_returns_the_first_job(submitter: Submitter) -> None:
+    first = submitter.submit([("a.png", PNG)], key="k1")
+    again = submitter.submit([("a.png", PNG)], key="k1")
+    other = submitter.submit([("a.png", PNG)], key="k2")
 
     assert again == Submitted(first.job_id, replayed=True)
     assert other.job_id != first.job_id
-    assert len(desk.stored_files()) == 2
-    assert desk.queue.depth() == 2
+    assert len(submitter.stored_files()) == 2
+    assert submitter.queue.depth() == 2
 
 
 @pytest.mark.parametrize(
@@ -252,22 +254,22 @@ def test_a_repeated_key_returns_the_first_job(desk: Desk) -> None:
     ],
 )
 def test_the_same_key_with_other_content_is_a_conflict(
-    desk: Desk, files: list[tuple[str, bytes]], spec: JobSpec
+    submitter: Submitter, files: list[tuple[str, bytes]], spec: JobSpec
 ) -> None:
-    desk.submit([("a.png", PNG)], key="k")
+    submitter.submit([("a.png", PNG)], key="k")
     with pytest.raises(IdempotencyConflictError):
-        desk.submit(files, spec, key="k")
-    assert len(desk.jobs()) == 1
-    assert len(desk.stored_files()) == 1
+        submitter.submit(files, spec, key="k")
+    assert len(submitter.jobs()) == 1
+    assert len(submitter.stored_files()) == 1
 
 
-def test_many_posts_with_one_key_at_once_make_one_job(desk: Desk) -> None:
+def test_concurrent_posts_with_one_key_make_one_job(submitter: Submitter) -> None:
     barrier = threading.Barrier(6)
     outcomes: list[Submitted] = []
 
     def post() -> None:
         barrier.wait()
-        outcomes.append(desk.submit([("a.png", PNG)], key="one"))
+        outcomes.append(submitter.submit([("a.png", PNG)], key="one"))
 
     threads = [threading.Thread(target=post) for _ in range(6)]
     for thread in threads:
@@ -276,43 +278,45 @@ def test_many_posts_with_one_key_at_once_make_one_job(desk: Desk) -> None:
         thread.join()
 
     assert len(outcomes) == 6
-    assert {outcome.job_id for outcome in outcomes} == set(desk.jobs())
+    assert {outcome.job_id for outcome in outcomes} == set(submitter.jobs())
     assert sorted(outcome.replayed for outcome in outcomes) == [False] + [True] * 5
-    assert len(desk.stored_files()) == 1
+    assert len(submitter.stored_files()) == 1
 
 
-def test_a_key_is_free_again_when_its_job_is_deleted(desk: Desk) -> None:
-    first = desk.submit([("a.png", PNG)], key="k")
-    delete_job(first.job_id, database=desk.database, storage=desk.storage)
+def test_a_key_is_free_again_when_its_job_is_deleted(submitter: Submitter) -> None:
+    first = submitter.submit([("a.png", PNG)], key="k")
+    delete_job(first.job_id, database=submitter.database, storage=submitter.storage)
 
-    assert not desk.submit([("a.png", GIF)], key="k").replayed
+    assert not submitter.submit([("a.png", GIF)], key="k").replayed
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a\nb", "\0"])
-def test_keys_that_can_t_be_used_are_refused(desk: Desk, key: str) -> None:
+def test_invalid_keys_are_refused(submitter: Submitter, key: str) -> None:
     with pytest.raises(OptionsError, match="Idempotency-Key"):
-        desk.submit([("a.png", PNG)], key=key)
+        submitter.submit([("a.png", PNG)], key=key)
 
 
 # Folders of the server
 
 
-def test_a_folder_is_read_where_it_lies(desk: Desk, films: Path) -> None:
-    submitted = desk.submit_folder("films", "day")
+def test_a_folder_is_submitted_without_copying_its_files(submitter: Submitter, films: Path) -> None:
+    submitted = submitter.submit_folder("films", "day")
 
-    items = list_items(desk.database, submitted.job_id).items
+    items = list_items(submitter.database, submitted.job_id).items
     assert [item.name for item in items] == ["a.png", "sub/b.gif"]
-    assert desk.stored_files() == []
+    assert submitter.stored_files() == []
     assert (films / "day" / "a.png").read_bytes() == PNG
 
 
-def test_links_and_pipes_in_a_folder_become_items_that_failed(desk: Desk, films: Path) -> None:
+def test_links_and_pipes_in_a_folder_become_items_that_failed(
+    submitter: Submitter, films: Path
+) -> None:
     (films / "day" / "link.png").symlink_to("/etc/passwd")
     (films / "day" / b"caf\xe9.png".decode("utf-8", "surrogateescape")).write_bytes(PNG)
 
-    submitted = desk.submit_folder("films", "day")
+    submitted = submitter.submit_folder("films", "day")
 
-    items = {item.name: item for item in list_items(desk.database, submitted.job_id).items}
+    items = {item.name: item for item in list_items(submitter.database, submitted.job_id).items}
     assert items["link.png"].status is ItemStatus.FAILED
     assert items["caf?.png"].status is ItemStatus.FAILED
     assert items["a.png"].status is ItemStatus.QUEUED
@@ -329,38 +333,42 @@ def test_links_and_pipes_in_a_folder_become_items_that_failed(desk: Desk, films:
         ("", ""),
     ],
 )
-def test_folders_that_can_t_be_used_are_refused(
-    desk: Desk, films: Path, root: str, path: str
+def test_invalid_folders_are_refused(
+    submitter: Submitter, films: Path, root: str, path: str
 ) -> None:
     (films / "empty").mkdir()
     with pytest.raises(FolderError) as caught:
-        desk.submit_folder(root, path)
+        submitter.submit_folder(root, path)
     assert str(films) not in str(caught.value)
-    assert desk.jobs() == []
+    assert submitter.jobs() == []
 
 
 @pytest.mark.usefixtures("films")
-def test_a_folder_with_too_many_files_is_refused(desk: Desk) -> None:
-    desk.settings = desk.settings.model_copy(update={"max_files": 1})
+def test_a_folder_with_too_many_files_is_refused(submitter: Submitter) -> None:
+    submitter.settings = submitter.settings.model_copy(update={"max_files": 1})
     with pytest.raises(UploadTooLargeError):
-        desk.submit_folder("films", "day")
+        submitter.submit_folder("films", "day")
 
 
-def test_a_repeated_key_of_a_folder(desk: Desk, films: Path) -> None:
-    first = desk.submit_folder("films", "day", key="k")
+def test_a_repeated_key_returns_the_first_job_of_a_folder(
+    submitter: Submitter, films: Path
+) -> None:
+    first = submitter.submit_folder("films", "day", key="k")
     (films / "day" / "new.png").write_bytes(PNG)
 
-    assert desk.submit_folder("films", "day", key="k") == Submitted(first.job_id, replayed=True)
+    assert submitter.submit_folder("films", "day", key="k") == Submitted(
+        first.job_id, replayed=True
+    )
     with pytest.raises(IdempotencyConflictError):
-        desk.submit_folder("films", "day/sub", key="k")
-    assert len(list_jobs(desk.database).jobs) == 1
+        submitter.submit_folder("films", "day/sub", key="k")
+    assert len(list_jobs(submitter.database).jobs) == 1
 
 
 # Names
 
 
 @pytest.mark.parametrize(
-    ("given", "shown"),
+    ("name", "normalised"),
     [
         ("a.mp4", "a.mp4"),
         ("sub/a.mp4", "sub/a.mp4"),
@@ -377,8 +385,8 @@ def test_a_repeated_key_of_a_folder(desk: Desk, films: Path) -> None:
         ("\u200da\u200d/\u200c\u200cb \u200d", "_a_/__b _"),
     ],
 )
-def test_names_are_made_harmless_to_look_at(given: str, shown: str) -> None:
-    assert normal_name(given) == shown
+def test_names_are_made_safe_to_display(name: str, normalised: str) -> None:
+    assert normal_name(name) == normalised
 
 
 @given(st.text(st.characters(codec=None), max_size=3000))
@@ -388,7 +396,7 @@ def test_every_name_is_relative_short_and_storable(text: str) -> None:
     assert len(name) <= MAX_NAME_CHARACTERS
     assert not name.startswith("/")
     assert ".." not in name.split("/")
-    seen = name.replace("\u200c", "").replace("\u200d", "")  # joiners join what is seen
-    assert seen.isprintable() or " " in seen or any(letter.isspace() for letter in seen)
+    visible = name.replace("\u200c", "").replace("\u200d", "")  # invisible joiners
+    assert visible.isprintable() or any(letter.isspace() for letter in visible)
     assert normal_name(name) == name or name.startswith("…")
     name.encode("utf-8")

@@ -1,4 +1,4 @@
-"""The sweep: what waits is rung for again, what kills is given up, what is lost is tidied."""
+"""The sweep: rings again for waiting work, gives up poison, and removes files without a row."""
 
 from __future__ import annotations
 
@@ -41,161 +41,163 @@ from tests.services import PATIENCE_SECONDS
 
 
 @pytest.fixture
-def bells() -> Iterator[MemoryQueue]:
+def memory_queue() -> Iterator[MemoryQueue]:
     with MemoryQueue() as queue:
         yield queue
 
 
-def long_ago(database: Database, seconds: float = 3600) -> None:
-    """Make every bell one that rang long ago."""
+def age_rings(database: Database, seconds: float = 3600) -> None:
+    """Make every ring one of long ago."""
     with database.begin() as session:
         for table in (SegmentRow, JobRow):
             session.execute(update(table).values(last_rung_at=now_seconds() - seconds))
 
 
-def test_segments_that_nobody_was_told_of_are_rung_for_once(
-    database: Database, bells: MemoryQueue, settings: Settings
+def test_new_segments_are_rung_for_once(
+    database: Database, memory_queue: MemoryQueue, settings: Settings
 ) -> None:
     job = stored_job(database, ["a.mp4", "b.mp4"])
 
-    assert sweep(database, bells, settings) == SweepReport(2, 0, 0)
-    assert bells.take() == list(job.segments)
-    assert sweep(database, bells, settings) == SweepReport(0, 0, 0)
+    assert sweep(database, memory_queue, settings) == SweepReport(2, 0, 0)
+    assert memory_queue.take() == list(job.segments)
+    assert sweep(database, memory_queue, settings) == SweepReport(0, 0, 0)
 
 
 def test_segments_whose_message_may_be_lost_are_rung_for_again(
-    database: Database, bells: MemoryQueue, settings: Settings
+    database: Database, memory_queue: MemoryQueue, settings: Settings
 ) -> None:
     job = stored_job(database)
-    sweep(database, bells, settings)
-    bells.take()
-    long_ago(database)
+    sweep(database, memory_queue, settings)
+    memory_queue.take()
+    age_rings(database)
 
-    sweep(database, bells, settings)
+    sweep(database, memory_queue, settings)
 
-    assert bells.take() == list(job.segments)
+    assert memory_queue.take() == list(job.segments)
 
 
-def test_a_clock_that_was_set_back_does_not_silence_the_bell(
-    database: Database, bells: MemoryQueue, settings: Settings
+def test_a_clock_that_was_set_back_does_not_stop_rings(
+    database: Database, memory_queue: MemoryQueue, settings: Settings
 ) -> None:
     job = stored_job(database)
-    long_ago(database, seconds=-3600)
+    age_rings(database, seconds=-3600)
 
-    sweep(database, bells, settings)
+    sweep(database, memory_queue, settings)
 
-    assert bells.take() == list(job.segments)
+    assert memory_queue.take() == list(job.segments)
 
 
-def test_a_backlog_is_not_rung_for_on_top_of_its_messages(
-    database: Database, bells: MemoryQueue, settings: Settings
+def test_no_messages_are_added_to_a_long_queue(
+    database: Database, memory_queue: MemoryQueue, settings: Settings
 ) -> None:
     stored_job(database, [f"{number}.mp4" for number in range(ENOUGH_MESSAGES + 5)])
-    sweep(database, bells, settings)
-    waiting = bells.depth()
+    sweep(database, memory_queue, settings)
+    waiting = memory_queue.depth()
     for _ in range(5):
-        long_ago(database)
-        sweep(database, bells, settings)
+        age_rings(database)
+        sweep(database, memory_queue, settings)
 
-    assert bells.depth() == waiting
+    assert memory_queue.depth() == waiting
 
 
-def test_an_orphan_is_rung_for_however_many_messages_wait(
-    database: Database, bells: MemoryQueue, settings: Settings
+def test_an_orphan_is_rung_for_however_long_the_queue_is(
+    database: Database, memory_queue: MemoryQueue, settings: Settings
 ) -> None:
     job = stored_job(database)
     claimed(database, job.segments[0])
-    bells.segments = [0] * 1000
-    assert sweep(database, bells, settings).segments_rung == 0
+    memory_queue.segments = [0] * 1000
+    assert sweep(database, memory_queue, settings).segments_rung == 0
     expire(database, job.segments[0])
 
-    assert sweep(database, bells, settings).segments_rung == 1
-    assert bells.take()[-1] == job.segments[0]
-    assert sweep(database, bells, settings).segments_rung == 0, "once, not in every round"
+    assert sweep(database, memory_queue, settings).segments_rung == 1
+    assert memory_queue.take()[-1] == job.segments[0]
+    assert sweep(database, memory_queue, settings).segments_rung == 0, (
+        "it is rung for once, not in every round"
+    )
     assert claimed(database, job.segments[0], worker="bob").attempt == 2
 
 
-def test_what_ends_every_attempt_without_a_word_is_given_up(
-    database: Database, bells: MemoryQueue, settings: Settings
+def test_a_segment_whose_workers_all_vanish_is_given_up(
+    database: Database, memory_queue: MemoryQueue, settings: Settings
 ) -> None:
     job = stored_job(database, ["killer.mp4", "good.mp4"])
     finish_segment(database, claimed(database, job.segments[1]), results([face()]))
     for number in range(settings.max_attempts):
         claimed(database, job.segments[0], worker=f"worker-{number}")
-        assert sweep(database, bells, settings).given_up == 0
+        assert sweep(database, memory_queue, settings).given_up == 0
         expire(database, job.segments[0])
 
-    assert sweep(database, bells, settings) == SweepReport(0, 1, 1)
+    assert sweep(database, memory_queue, settings) == SweepReport(0, 1, 1)
 
-    assert bells.jobs == [job.id]
+    assert memory_queue.jobs == [job.id]
     item = list_items(database, job.id).items[0]
     assert item.error is not None
     assert item.error.code == "poison"
     assert "3 attempts" in item.error.message
     assert "worker-2" in item.error.message
     assert get_job(database, job.id).status == "finishing"
-    assert sweep(database, bells, settings).given_up == 0
+    assert sweep(database, memory_queue, settings).given_up == 0
 
 
-def test_work_that_was_handed_back_after_a_failure_waits_a_little(
-    database: Database, bells: MemoryQueue, settings: Settings
+def test_the_sweep_waits_before_ringing_for_failed_work(
+    database: Database, memory_queue: MemoryQueue, settings: Settings
 ) -> None:
     job = stored_job(database)
     release_segment(database, claimed(database, job.segments[0]), reason="disk full", counts=True)
-    assert sweep(database, bells, settings).segments_rung == 0
+    assert sweep(database, memory_queue, settings).segments_rung == 0
     release_segment(database, claimed(database, job.segments[0]), reason="stopping", counts=False)
-    assert sweep(database, bells, settings).segments_rung == 1
+    assert sweep(database, memory_queue, settings).segments_rung == 1
 
 
 def test_jobs_whose_exports_nobody_writes_are_rung_for(
-    database: Database, bells: MemoryQueue, settings: Settings
+    database: Database, memory_queue: MemoryQueue, settings: Settings
 ) -> None:
     job = stored_job(database)
     finish_segment(database, claimed(database, job.segments[0]), results())
 
-    assert sweep(database, bells, settings).jobs_rung == 1
-    assert sweep(database, bells, settings).jobs_rung == 0
+    assert sweep(database, memory_queue, settings).jobs_rung == 1
+    assert sweep(database, memory_queue, settings).jobs_rung == 0
     assert claim_job(database, job.id, worker="w", lease_seconds=60, max_attempts=3)
-    long_ago(database)
-    assert sweep(database, bells, settings).jobs_rung == 0, "somebody is at it"
+    age_rings(database)
+    assert sweep(database, memory_queue, settings).jobs_rung == 0, "a worker is writing them"
     with database.begin() as session:
         session.execute(update(JobRow).values(lease_until=now_seconds() - 1))
-    assert sweep(database, bells, settings).jobs_rung == 1
+    assert sweep(database, memory_queue, settings).jobs_rung == 1
 
 
 @pytest.mark.parametrize(
-    ("error_free", "ended"), [(True, "succeeded_with_errors"), (False, "failed")]
+    ("has_results", "status"), [(True, "succeeded_with_errors"), (False, "failed")]
 )
-def test_exports_that_end_every_attempt_are_given_up(
+def test_exports_whose_attempts_all_fail_are_given_up(
     database: Database,
-    bells: MemoryQueue,
+    memory_queue: MemoryQueue,
     settings: Settings,
-    error_free: bool,
-    ended: str,
+    has_results: bool,
+    status: str,
 ) -> None:
-    job = stored_job(database, ["a.mp4"] if error_free else ["a.mp4", "b.txt"], refused=["b.txt"])
-    if error_free:
+    job = stored_job(database, ["a.mp4"] if has_results else ["a.mp4", "b.txt"], refused=["b.txt"])
+    if has_results:
         finish_segment(database, claimed(database, job.segments[0]), results())
     else:
         for _ in range(settings.max_attempts):
             claimed(database, job.segments[0])
             expire(database, job.segments[0])
-        sweep(database, bells, settings)
+        sweep(database, memory_queue, settings)
     for _ in range(settings.max_attempts):
         assert claim_job(
             database, job.id, worker="w", lease_seconds=-1, max_attempts=settings.max_attempts
         )
 
-    assert sweep(database, bells, settings).given_up == 1
+    assert sweep(database, memory_queue, settings).given_up == 1
 
     document = get_job(database, job.id)
-    assert document.status == ended
+    assert document.status == status
     assert document.error is not None
     assert document.error.code == "poison"
 
 
-def test_two_sweeps_at_once_give_up_once(
-    database: Database, bells: MemoryQueue, settings: Settings
+def test_concurrent_sweeps_give_up_each_job_once(
+    database: Database, memory_queue: MemoryQueue, settings: Settings
 ) -> None:
     jobs = [stored_job(database) for _ in range(5)]
     for job in jobs:
@@ -207,7 +209,7 @@ def test_two_sweeps_at_once_give_up_once(
 
     def run() -> None:
         barrier.wait()
-        reports.append(sweep(database, bells, settings))
+        reports.append(sweep(database, memory_queue, settings))
 
     threads = [threading.Thread(target=run) for _ in range(3)]
     for thread in threads:
@@ -219,70 +221,70 @@ def test_two_sweeps_at_once_give_up_once(
     assert {get_job(database, job.id).status for job in jobs} == {"finishing"}
 
 
-def test_a_silent_broker_is_told_and_costs_nothing(
-    database: Database, bells: MemoryQueue, settings: Settings
+def test_an_unreachable_broker_is_reported_and_no_ring_is_lost(
+    database: Database, memory_queue: MemoryQueue, settings: Settings
 ) -> None:
     job = stored_job(database)
-    bells.silent = True
+    memory_queue.is_down = True
     with pytest.raises(QueueError):
-        sweep(database, bells, settings)
-    bells.silent = False
-    sweep(database, bells, settings)
-    assert bells.take() == list(job.segments)
+        sweep(database, memory_queue, settings)
+    memory_queue.is_down = False
+    sweep(database, memory_queue, settings)
+    assert memory_queue.take() == list(job.segments)
 
 
-def test_what_a_round_did_before_the_broker_failed_is_counted(
-    database: Database, bells: MemoryQueue, settings: Settings
+def test_work_done_before_the_broker_failed_is_counted(
+    database: Database, memory_queue: MemoryQueue, settings: Settings
 ) -> None:
     job = stored_job(database)
     for _ in range(settings.max_attempts):
         claimed(database, job.segments[0])
         expire(database, job.segments[0])
-    bells.silent = True
+    memory_queue.is_down = True
     counters = Counters()
     with pytest.raises(QueueError):
-        sweep(database, bells, settings, counters=counters)
+        sweep(database, memory_queue, settings, counters=counters)
     counts = counters.take()
     assert (counts["sweeps", ""], counts["poison", ""]) == (1, 1)
 
 
-def test_a_data_folder_that_is_gone_silences_no_bell(
-    database: Database, bells: MemoryQueue, settings: Settings, tmp_path: Path
+def test_a_missing_data_folder_does_not_stop_rings(
+    database: Database, memory_queue: MemoryQueue, settings: Settings, tmp_path: Path
 ) -> None:
     job = stored_job(database)
-    gone = tmp_path / "gone"
-    gone.touch()
-    sweep(database, bells, settings.model_copy(update={"data_folder": gone}))
-    assert bells.take() == list(job.segments)
+    no_folder = tmp_path / "file"
+    no_folder.touch()
+    sweep(database, memory_queue, settings.model_copy(update={"data_folder": no_folder}))
+    assert memory_queue.take() == list(job.segments)
 
 
-class Hanging(LocalStorage):
-    """Storage that answers nobody who compares, before it is told to."""
+class HangingStorage(LocalStorage):
+    """A storage that does not list its job folders before it is released."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self.asked, self.released = threading.Event(), threading.Event()
+        self.called, self.released = threading.Event(), threading.Event()
 
     def job_folders(self, after: str = "") -> Iterator[JobFolder]:
-        self.asked.set()
+        self.called.set()
         self.released.wait(PATIENCE_SECONDS)
         return super().job_folders(after)
 
 
-def test_rescue_waits_for_no_comparison_nor_does_the_end(
+def test_a_slow_comparison_delays_neither_rings_nor_the_end(
     database: Database, queue: CeleryQueue, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("faces_jobs.worker.reconciler_thread.END_SECONDS", 0.1)
-    storage, stop = Hanging(settings.data_folder / "files"), threading.Event()
-    hurried = settings.model_copy(update={"sweep_seconds": 0.05})
+    storage, stop = HangingStorage(settings.data_folder / "files"), threading.Event()
+    frequent = settings.model_copy(update={"sweep_seconds": 0.05})
     thread = threading.Thread(
         target=sweeping,
-        args=(database, queue, storage, hurried, stop),
+        args=(database, queue, storage, frequent, stop),
         kwargs={"counters": Counters()},
     )
     thread.start()
     try:
-        assert storage.asked.wait(PATIENCE_SECONDS)
+        assert storage.called.wait(PATIENCE_SECONDS)
         job = stored_job(database)
         claimed(database, job.segments[0], lease_seconds=-1)
         wait_for(lambda: queue.depth() == 1)
@@ -295,33 +297,35 @@ def test_rescue_waits_for_no_comparison_nor_does_the_end(
         thread.join(PATIENCE_SECONDS)
 
 
-def test_without_a_broker_rows_are_counted_and_rounds_too(
+def test_rows_and_rounds_are_counted_without_a_broker(
     database: Database, settings: Settings
 ) -> None:
-    hurried = settings.model_copy(update={"sweep_seconds": 0.05})
-    silent, stop, counters = MemoryQueue(), threading.Event(), Counters()
-    silent.silent = True
+    frequent = settings.model_copy(update={"sweep_seconds": 0.05})
+    queue, stop, counters = MemoryQueue(), threading.Event(), Counters()
+    queue.is_down = True
     stored_job(database)
 
-    def measured() -> bool:
+    def has_measures() -> bool:
         with database.read() as session:
             return bool(session.scalars(select(MeasureRow.name)).all())
 
     thread = threading.Thread(
         target=_loop,
-        args=(database, silent, hurried, stop),
+        args=(database, queue, frequent, stop),
         kwargs={"counters": counters, "rang": lambda _count: None},
     )
     thread.start()
     try:
-        wait_for(measured)
+        wait_for(has_measures)
     finally:
         stop.set()
         thread.join(PATIENCE_SECONDS)
     assert counters.take()["sweeps", ""] >= 1
 
 
-def test_one_round_as_a_command(database_url: str, database: Database, settings: Settings) -> None:
+def test_the_command_can_run_one_round(
+    database_url: str, database: Database, settings: Settings
+) -> None:
     stored_job(database)
     here = settings.model_copy(update={"database_url": database_url})
 
@@ -330,7 +334,7 @@ def test_one_round_as_a_command(database_url: str, database: Database, settings:
     assert len(list((settings.data_folder / "queue" / "messages").iterdir())) == 1
 
 
-def test_files_that_no_row_speaks_of_are_removed(database: Database, storage: LocalStorage) -> None:
+def test_files_that_no_row_refers_to_are_removed(database: Database, storage: LocalStorage) -> None:
     job = stored_job(database)
     kept, lost = (publish_file(storage, job.id, token) for token in ("kept", "lost"))
     row = artifact("0-a.mp4")
@@ -341,7 +345,7 @@ def test_files_that_no_row_speaks_of_are_removed(database: Database, storage: Lo
     )
     orphan = publish_file(storage, str(uuid.uuid4()), "t")
 
-    assert sweep_files(database, storage) == 0, "what is young may be about to get its row"
+    assert sweep_files(database, storage) == 0, "a young file may be about to get its row"
     for path in storage.folder.rglob("*"):
         os.utime(path, (0, 0))
     assert sweep_files(database, storage) == 2
@@ -351,7 +355,7 @@ def test_files_that_no_row_speaks_of_are_removed(database: Database, storage: Lo
     assert not storage.path_of(orphan).parent.parent.parent.exists()
 
 
-def test_files_whose_attempt_goes_on_are_left_however_old_the_clock_makes_them(
+def test_files_of_a_running_attempt_are_kept_however_old_they_seem(
     database: Database, storage: LocalStorage
 ) -> None:
     job = stored_job(database)

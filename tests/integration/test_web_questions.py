@@ -1,4 +1,4 @@
-"""Addresses that a database can't take as they are: answered in words on each kind of it."""
+"""Web addresses with values that a database can't hold are answered without a server error."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ HUGE, LARGE = 10**20, 2**63 - 1
 
 @pytest.fixture
 def app(settings: Settings, database: Database, storage: LocalStorage, queue: CeleryQueue) -> Flask:
-    made = create_app(settings=settings, database=database, storage=storage, queue=queue)
-    made.test_client_class = WebClient
-    return made
+    app = create_app(settings=settings, database=database, storage=storage, queue=queue)
+    app.test_client_class = WebClient
+    return app
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def app(settings: Settings, database: Database, storage: LocalStorage, queue: Ce
         (f"/api/v1/audit?cursor={encode_cursor([LARGE])}", 200),
     ],
 )
-def test_what_no_row_can_hold_is_no_failure(
+def test_values_that_no_row_can_hold_cause_no_server_error(
     app: Flask, database: Database, address: str, status: int
 ) -> None:
     job = stored_job(database)

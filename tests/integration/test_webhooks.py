@@ -1,4 +1,4 @@
-"""Webhooks: recorded with the job's end, signed, sent until they arrive, to public addresses."""
+"""Webhooks: recorded with the job's end, signed, retried until delivered, to allowed addresses."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ SECRET = "whsec_" + base64.b64encode(KEY).decode()
 
 @pytest.fixture
 def open_settings(settings: Settings, database_url: str) -> Settings:
-    """Settings that let webhooks reach this machine."""
+    """Settings that allow webhooks to this machine."""
     return settings.model_copy(
         update={
             "database_url": database_url,
@@ -66,12 +66,13 @@ def open_settings(settings: Settings, database_url: str) -> Settings:
 
 @pytest.fixture
 def receiving() -> Iterator[Receiver]:
+    """A receiver that accepts everything."""
     with receiver() as opened:
         yield opened
 
 
 def ended_job(database: Database, url: str, **options: Any) -> str:
-    """A job that succeeded."""
+    """Store a job that succeeded. Returns its id."""
     job = stored_job(database, spec=JobSpec(webhook=url, **options))
     finish_segment(database, claimed(database, job.segments[0]), results([face()]))
     claim = claim_job(database, job.id, worker="w", lease_seconds=60, max_attempts=3)
@@ -80,13 +81,14 @@ def ended_job(database: Database, url: str, **options: Any) -> str:
     return job.id
 
 
-def only(database: Database, job_id: str) -> DeliveryDocument:
+def only_delivery(database: Database, job_id: str) -> DeliveryDocument:
+    """Return the only delivery of a job."""
     (delivery,) = list_deliveries(database, job_id).deliveries
     return delivery
 
 
 def make_due(database: Database) -> None:
-    """Let every pause and lease be over."""
+    """End every pause and lease."""
     with database.begin() as session:
         session.execute(
             update(DeliveryRow)
@@ -95,30 +97,30 @@ def make_due(database: Database) -> None:
         )
 
 
-def test_the_end_of_a_job_reaches_its_receiver_signed(
+def test_the_receiver_gets_a_signed_message_when_a_job_ends(
     database: Database, open_settings: Settings, receiving: Receiver
 ) -> None:
     job_id = ended_job(database, f"{receiving.url}?from=faces", label="Ärger \U0001f600")
 
     assert deliver_due(database, open_settings) == 1
 
-    (came,) = receiving.received
-    assert came.path == "/hook?from=faces"
-    assert came.headers["content-type"] == "application/json"
-    body = json.loads(came.body)
-    delivery = only(database, job_id)
-    assert body["id"] == came.headers["webhook-id"] == delivery.id
+    (request,) = receiving.received
+    assert request.path == "/hook?from=faces"
+    assert request.headers["content-type"] == "application/json"
+    body = json.loads(request.body)
+    delivery = only_delivery(database, job_id)
+    assert body["id"] == request.headers["webhook-id"] == delivery.id
     assert body["type"] == delivery.event == "job.succeeded"
     assert body["data"]["job_id"] == job_id
     assert body["data"]["label"] == "Ärger \U0001f600"
     assert body["data"]["items_by_status"] == {"succeeded": 1}
     assert body["data"]["error"] is None
-    # Computed from the words of the Standard Webhooks specification, not by our own function.
-    stamp = came.headers["webhook-timestamp"]
+    # Computed as the Standard Webhooks specification says, not by the function under test.
+    stamp = request.headers["webhook-timestamp"]
     assert abs(int(stamp) - time.time()) < 60
-    signed = f"{delivery.id}.{stamp}.".encode() + came.body
+    signed = f"{delivery.id}.{stamp}.".encode() + request.body
     expected = base64.b64encode(hmac.new(KEY, signed, hashlib.sha256).digest()).decode()
-    assert came.headers["webhook-signature"] == f"v1,{expected}"
+    assert request.headers["webhook-signature"] == f"v1,{expected}"
     assert (delivery.state, delivery.last_status, delivery.last_error) == ("delivered", 204, None)
     assert [(one.attempt, one.status, one.error) for one in delivery.attempts] == [(1, 204, None)]
     assert deliver_due(database, open_settings) == 0
@@ -131,7 +133,7 @@ def test_a_job_without_a_webhook_has_no_delivery(database: Database) -> None:
     assert list_deliveries(database, job.id).deliveries == []
 
 
-def test_a_cancelled_job_tells_so_once(
+def test_a_cancel_is_reported_once(
     database: Database, open_settings: Settings, receiving: Receiver
 ) -> None:
     job = stored_job(database, spec=JobSpec(webhook=receiving.url))
@@ -141,10 +143,12 @@ def test_a_cancelled_job_tells_so_once(
     assert [json.loads(one.body)["type"] for one in receiving.received] == ["job.cancelled"]
 
 
-def test_an_end_that_is_not_committed_is_not_told(database: Database, receiving: Receiver) -> None:
+def test_an_end_that_is_not_committed_is_not_reported(
+    database: Database, receiving: Receiver
+) -> None:
     job = stored_job(database, spec=JobSpec(webhook=receiving.url))
 
-    def breaking() -> None:
+    def fail() -> None:
         with database.begin() as session:
             from faces_jobs.db.jobs import cancel_job as cancel_rows  # noqa: PLC0415
 
@@ -152,12 +156,12 @@ def test_an_end_that_is_not_committed_is_not_told(database: Database, receiving:
             raise KeyError
 
     with pytest.raises(KeyError):
-        breaking()
+        fail()
     assert list_deliveries(database, job.id).deliveries == []
 
 
 def until_released(hanging: Receiver) -> Callable[[BaseHTTPRequestHandler], None]:
-    """Answer nothing before the test says so."""
+    """Return a handler that sends nothing until the receiver is released."""
 
     def wait(_handler: BaseHTTPRequestHandler) -> None:
         hanging.released.wait(60)
@@ -166,7 +170,7 @@ def until_released(hanging: Receiver) -> Callable[[BaseHTTPRequestHandler], None
 
 
 def drip(handler: BaseHTTPRequestHandler) -> None:
-    """Answer a byte now and then, for ever: each one well within any single read's time."""
+    """Send one byte at a time without end, each well within the timeout of a single read."""
     handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
     while True:
         handler.wfile.write(b"a")
@@ -174,7 +178,7 @@ def drip(handler: BaseHTTPRequestHandler) -> None:
 
 
 def flood(handler: BaseHTTPRequestHandler) -> None:
-    """Answer far more than anybody wants to read."""
+    """Send far more than a sender should read."""
     handler.send_response(200)
     handler.end_headers()
     sent = 0
@@ -182,11 +186,11 @@ def flood(handler: BaseHTTPRequestHandler) -> None:
         while sent < 1 << 30:
             sent += handler.wfile.write(b"x" * 65536)
     finally:
-        handler.server.sent = sent  # type: ignore[attr-defined]  # read by nobody but a debugger
+        handler.server.sent = sent  # type: ignore[attr-defined]  # for a debugger
 
 
 @pytest.mark.parametrize(
-    ("answer", "status", "said"),
+    ("answer", "status", "message"),
     [
         (answering(500, b"secret of the receiver"), 500, "answered 500"),
         (answering(404), 404, "answered 404"),
@@ -198,47 +202,49 @@ def flood(handler: BaseHTTPRequestHandler) -> None:
     ],
     ids=["500", "404", "301", "307", "no http", "closed", "drip"],
 )
-def test_what_does_not_arrive_is_tried_again_under_the_same_id(
+def test_a_failed_delivery_is_retried_under_the_same_id(
     database: Database,
     open_settings: Settings,
     answer: Callable[[BaseHTTPRequestHandler], None],
     status: int | None,
-    said: str,
+    message: str,
 ) -> None:
-    hurried = open_settings.model_copy(update={"webhook_seconds": 1.0})
+    short_timeout = open_settings.model_copy(update={"webhook_seconds": 1.0})
     with receiver(answer) as receiving:
         job_id = ended_job(database, receiving.url)
-        assert deliver_due(database, hurried) == 0
+        assert deliver_due(database, short_timeout) == 0
 
-        waiting = only(database, job_id)
+        waiting = only_delivery(database, job_id)
         assert waiting.state == "waiting"
         assert waiting.last_status == status
         assert waiting.last_error is not None
-        assert said in waiting.last_error
+        assert message in waiting.last_error
         assert "secret" not in waiting.model_dump_json()
         assert waiting.next_at is not None
-        assert due_deliveries(database, limit=10) == [], "it pauses first"
+        assert due_deliveries(database, limit=10) == [], "a pause comes before the next attempt"
 
         receiving.answer = answering(200, b"well" * 10_000)
         make_due(database)
-        assert deliver_due(database, hurried) == 1
+        assert deliver_due(database, short_timeout) == 1
 
         assert receiving.ids == [waiting.id, waiting.id]
-    arrived = only(database, job_id)
-    assert arrived.state == "delivered"
-    assert [one.attempt for one in arrived.attempts] == [1, 2]
-    assert all(one.ended_at is not None for one in arrived.attempts)
+    delivered = only_delivery(database, job_id)
+    assert delivered.state == "delivered"
+    assert [one.attempt for one in delivered.attempts] == [1, 2]
+    assert all(one.ended_at is not None for one in delivered.attempts)
     assert all(one.body == receiving.received[0].body for one in receiving.received)
 
 
-def test_a_long_answer_is_cut_off(database: Database, open_settings: Settings) -> None:
+def test_a_long_response_is_not_read_to_the_end(
+    database: Database, open_settings: Settings
+) -> None:
     with receiver(flood) as receiving:
         job_id = ended_job(database, receiving.url)
         assert deliver_due(database, open_settings) == 1
-    assert only(database, job_id).state == "delivered"
+    assert only_delivery(database, job_id).state == "delivered"
 
 
-def test_a_receiver_that_hangs_delays_no_other(
+def test_a_hanging_receiver_does_not_delay_others(
     database: Database, open_settings: Settings, receiving: Receiver
 ) -> None:
     with receiver() as hanging:
@@ -248,32 +254,32 @@ def test_a_receiver_that_hangs_delays_no_other(
             assert hanging.came.wait(30)
             quick = ended_job(database, receiving.url)
             assert receiving.came.wait(30)
-            assert only(database, slow).state == "waiting"
+            assert only_delivery(database, slow).state == "waiting"
             hanging.released.set()
-    assert only(database, quick).state == "delivered"
+    assert only_delivery(database, quick).state == "delivered"
 
 
-def test_many_to_a_receiver_that_hangs_delay_no_other(
+def test_many_deliveries_to_a_hanging_receiver_do_not_delay_others(
     database: Database, open_settings: Settings, receiving: Receiver
 ) -> None:
-    patient = open_settings.model_copy(update={"webhook_seconds": 3600.0})
+    long_timeout = open_settings.model_copy(update={"webhook_seconds": 3600.0})
     with receiver() as hanging:
         hanging.answer = until_released(hanging)
         for _ in range(SENDERS * 2):
             ended_job(database, hanging.url)
         quick = ended_job(database, receiving.url)
-        with delivering(database, patient):
+        with delivering(database, long_timeout):
             assert receiving.came.wait(30)
             assert hanging.came.wait(30)
             assert len(hanging.received) <= SENDERS_A_RECEIVER
             hanging.answer = answering(204)
             hanging.released.set()
             wait_for(lambda: due_deliveries(database, limit=1) == [])
-    assert only(database, quick).state == "delivered"
+    assert only_delivery(database, quick).state == "delivered"
     assert len(set(hanging.ids)) == SENDERS * 2
 
 
-def test_receivers_that_are_busy_are_left_out_however_their_urls_are_written(
+def test_busy_receivers_are_skipped_however_their_urls_are_written(
     database: Database,
 ) -> None:
     paths = ("", "/", "?a=b", "/x/y", "/x?u=https://a_b.example/")
@@ -298,7 +304,7 @@ def test_receivers_that_are_busy_are_left_out_however_their_urls_are_written(
 
 
 @pytest.mark.parametrize(
-    ("allowed", "said"),
+    ("settings_changes", "message"),
     [
         ({"webhook_networks": ""}, "not public"),
         ({"webhook_networks": "10.0.0.0/8"}, "not public"),
@@ -306,25 +312,25 @@ def test_receivers_that_are_busy_are_left_out_however_their_urls_are_written(
         ({"webhook_secret": None}, "FACES_JOBS_WEBHOOK_SECRET"),
     ],
 )
-def test_nothing_is_sent_where_the_settings_forbid_it(
+def test_nothing_is_sent_to_addresses_that_the_settings_forbid(
     database: Database,
     open_settings: Settings,
     receiving: Receiver,
-    allowed: dict[str, str | None],
-    said: str,
+    settings_changes: dict[str, str | None],
+    message: str,
 ) -> None:
     job_id = ended_job(database, receiving.url.replace("127.0.0.1", "localhost"))
-    closed = open_settings.model_copy(update=allowed)
+    strict = open_settings.model_copy(update=settings_changes)
 
-    assert deliver_due(database, closed) == 0
+    assert deliver_due(database, strict) == 0
 
     assert receiving.received == []
-    error = only(database, job_id).last_error
+    error = only_delivery(database, job_id).last_error
     assert error is not None
-    assert said in error
+    assert message in error
 
 
-def test_after_a_day_it_is_given_up_and_shown(database: Database, open_settings: Settings) -> None:
+def test_a_delivery_is_given_up_after_a_day(database: Database, open_settings: Settings) -> None:
     with receiver(answering(503)) as receiving:
         job_id = ended_job(database, receiving.url)
         with database.begin() as session:
@@ -334,12 +340,12 @@ def test_after_a_day_it_is_given_up_and_shown(database: Database, open_settings:
         deliver_due(database, open_settings)
         make_due(database)
         deliver_due(database, open_settings)
-    given_up = only(database, job_id)
+    given_up = only_delivery(database, job_id)
     assert (given_up.state, given_up.next_at, len(given_up.attempts)) == ("given_up", None, 1)
     assert given_up.given_up_at is not None
 
 
-def test_pauses_grow_to_an_hour_and_a_day_holds_some_thirty() -> None:
+def test_pauses_grow_to_an_hour_and_a_day_allows_32_attempts() -> None:
     pauses = [backoff_seconds(attempt) for attempt in range(1, 100)]
     assert pauses == sorted(pauses)
     assert (pauses[0], max(pauses)) == (10, 3600)
@@ -350,13 +356,13 @@ def test_pauses_grow_to_an_hour_and_a_day_holds_some_thirty() -> None:
     assert attempts == 32
 
 
-def test_a_statement_tells_the_same_pauses(database: Database) -> None:
+def test_pauses_computed_in_sql_are_the_same(database: Database) -> None:
     with database.read() as session:
-        told = [session.scalar(select(backoff_after(literal(before)))) for before in range(15)]
-    assert told == [backoff_seconds(before + 1) for before in range(15)]
+        pauses = [session.scalar(select(backoff_after(literal(before)))) for before in range(15)]
+    assert pauses == [backoff_seconds(before + 1) for before in range(15)]
 
 
-def test_only_one_sender_has_a_delivery_and_a_late_result_counts_for_nothing(
+def test_a_delivery_has_one_sender_and_late_results_are_ignored(
     database: Database,
 ) -> None:
     job_id = ended_job(database, "http://example.org/")
@@ -372,11 +378,12 @@ def test_only_one_sender_has_a_delivery_and_a_late_result_counts_for_nothing(
     assert record_attempt(database, second, status=200, error=None)
     assert not record_attempt(database, second, status=None, error="again")
 
-    document = only(database, job_id)
+    document = only_delivery(database, job_id)
     assert document.state == "delivered"
     assert [one.ended_at is None for one in document.attempts] == [True, False]
 
 
+# Makes one attempt at a delivery in a process of its own.
 SENDER = """
 import sys
 from pydantic import SecretStr
@@ -391,7 +398,7 @@ with open_database(url) as database:
 """
 
 
-def test_a_killed_sender_s_delivery_is_sent_once_more_under_the_same_id(
+def test_the_delivery_of_a_killed_sender_is_sent_again_under_the_same_id(
     database: Database, database_url: str, open_settings: Settings
 ) -> None:
     with receiver() as receiving:
@@ -402,7 +409,9 @@ def test_a_killed_sender_s_delivery_is_sent_once_more_under_the_same_id(
         assert receiving.came.wait(60)
         os.kill(sender.pid, signal.SIGKILL)
         sender.wait()
-        assert not deliver(delivery_id, database, open_settings), "its lease still holds"
+        assert not deliver(delivery_id, database, open_settings), (
+            "the killed sender still holds the lease"
+        )
         receiving.answer = answering(200)
         make_due(database)
 
@@ -410,12 +419,12 @@ def test_a_killed_sender_s_delivery_is_sent_once_more_under_the_same_id(
         assert deliver_due(database, open_settings) == 0
 
         assert receiving.ids == [delivery_id, delivery_id]
-    document = only(database, job_id)
+    document = only_delivery(database, job_id)
     assert document.state == "delivered"
     assert [one.ended_at is None for one in document.attempts] == [True, False]
 
 
-def test_each_end_of_a_job_is_told(
+def test_each_end_of_a_job_is_reported(
     database: Database, open_settings: Settings, receiving: Receiver
 ) -> None:
     job_id = ended_job(database, receiving.url)

@@ -67,7 +67,7 @@ def test_a_real_clip_end_to_end(
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
-def test_term_hands_the_segment_to_another_worker(
+def test_a_worker_that_gets_term_releases_its_segment_to_another(
     kind: str, request: pytest.FixtureRequest, settings: Settings, tmp_path: Path, log: Path
 ) -> None:
     url = request.getfixturevalue(f"{kind}_database_url")
@@ -80,15 +80,15 @@ def test_term_hands_the_segment_to_another_worker(
             assert first.wait(PATIENCE_SECONDS) == 0
         with database.read() as session:
             row = session.execute(select(SegmentRow.status, SegmentRow.attempts)).one()
-        assert row == ("queued", 0), "handed back, and it cost no attempt"
-        assert log.read_text().count("handed back") == 1, "and not taken again"
+        assert row == ("queued", 0), "released at no cost"
+        assert log.read_text().count("handed back") == 1, "and not claimed again"
 
         with worker_process(here, log):
             wait_for(lambda: get_job(database, job_id).status.ended)
         assert get_job(database, job_id).status == "succeeded"
 
 
-def test_killed_work_goes_on_elsewhere_and_a_cancel_is_seen(
+def test_a_killed_workers_segment_is_taken_over_and_can_be_cancelled(
     settings: Settings, sqlite_database_url: str, tmp_path: Path, log: Path
 ) -> None:
     here = settings.model_copy(
@@ -114,8 +114,8 @@ def test_killed_work_goes_on_elsewhere_and_a_cancel_is_seen(
             second.send_signal(signal.SIGTERM)
             assert second.wait(PATIENCE_SECONDS) == 0
         assert get_job(database, job_id).status == "cancelled"
-        # What a finished segment left for the next stage is the sweep's to remove, as is, later,
-        # what the killed one left in its workspace.
+        # The sweep removes files that a finished segment left for the next stage, and later those
+        # that the killed worker left in its workspace.
         sweep_files(database, open_storage(here), orphan_seconds=0)
         files = [path for path in open_storage(here).folder.rglob("*") if path.is_file()]
         assert [path for path in files if "artifacts" in path.parts] == []
@@ -127,7 +127,7 @@ def test_other_pools_are_refused(settings: Settings, pool: str) -> None:
         celery_worker(make_app(settings), "test", pool=pool)
 
 
-def test_a_message_that_is_not_acknowledged_is_no_alarm(
+def test_a_failed_acknowledgement_is_logged_as_a_warning(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     with_signals(bench.worker)
