@@ -9,7 +9,7 @@ import certifi
 
 
 @cache
-def trusted_certificates() -> ssl.SSLContext:
+def client_ssl_context() -> ssl.SSLContext:
     """The machine's certificates (a company's own among them), and certifi's where it has none.
 
     OpenSSL itself reads `SSL_CERT_FILE` and `SSL_CERT_DIR`.

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from faces_jobs.certificates import trusted_certificates
+from faces_jobs.certificates import client_ssl_context
 from faces_jobs.errors import NotFoundError, ServerError
 from faces_jobs.file_to_send import FileToSend
 from faces_jobs.jobs.documents import (
@@ -383,5 +383,5 @@ def _job_path(job_id: str) -> str:
 
 def _certificates_for(server: str) -> ssl.SSLContext:
     if server.lower().startswith("https:"):
-        return trusted_certificates()
+        return client_ssl_context()
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # none: reading them takes a command's while

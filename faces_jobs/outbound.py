@@ -18,7 +18,7 @@ from typing import Any
 
 import httpcore
 
-from faces_jobs.certificates import trusted_certificates
+from faces_jobs.certificates import client_ssl_context
 from faces_jobs.errors import OptionsError, WebhookError
 from faces_jobs.jobs.webhook_url import port_of, split_webhook_url
 from faces_jobs.settings import Settings
@@ -118,7 +118,7 @@ def post(
     try:
         with (
             httpcore.ConnectionPool(
-                ssl_context=trusted_certificates(),
+                ssl_context=client_ssl_context(),
                 network_backend=backend,
                 max_connections=1,
                 retries=0,

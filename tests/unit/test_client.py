@@ -16,7 +16,7 @@ from typing import ClassVar
 import pytest
 
 from faces_jobs import client as client_module
-from faces_jobs.certificates import trusted_certificates
+from faces_jobs.certificates import client_ssl_context
 from faces_jobs.client import Client
 from faces_jobs.errors import ServerError
 from tests.ports import free_port
@@ -106,7 +106,7 @@ def test_a_company_s_own_certificates_are_trusted_where_openssl_is_told_of_them(
     certificate = own_certificate(tmp_path, "localhost")
     server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server_side.load_cert_chain(*certificate)
-    monkeypatch.setattr(client_module, "trusted_certificates", trusted_certificates.__wrapped__)
+    monkeypatch.setattr(client_module, "client_ssl_context", client_ssl_context.__wrapped__)
     with receiver(tls=server_side) as answering:
         server = answering.url.removesuffix("/hook").replace("127.0.0.1", "localhost")
         for trusted, told in ((False, "CERTIFICATE_VERIFY_FAILED"), (True, "is no faces_jobs")):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
 from faces_jobs import outbound
-from faces_jobs.certificates import trusted_certificates
+from faces_jobs.certificates import client_ssl_context
 from faces_jobs.errors import OptionsError, WebhookError
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.jobs.webhook_url import split_webhook_url
@@ -217,7 +217,7 @@ def test_tls_asks_for_the_name_and_judges_its_certificate(
         return real("127.0.0.1" if host.endswith(".example") else host, *rest, **more)
 
     monkeypatch.setattr(socket, "getaddrinfo", lookup)
-    monkeypatch.setattr(outbound, "trusted_certificates", trusted_certificates.__wrapped__)
+    monkeypatch.setattr(outbound, "client_ssl_context", client_ssl_context.__wrapped__)
     with receiver(tls=server_side) as receiving:
         url = receiving.url.replace("127.0.0.1", "hook.example")
         with pytest.raises(WebhookError, match="certificate"):
