@@ -61,7 +61,7 @@ class AddressPolicy:
     ports: frozenset[int] | None  # None: any
 
     @classmethod
-    def of(cls, settings: Settings) -> AddressPolicy:
+    def from_settings(cls, settings: Settings) -> AddressPolicy:
         """What the settings allow."""
         return cls(settings.webhook_network_list, settings.webhook_port_set)
 
@@ -91,7 +91,7 @@ def check_webhook(url: str, settings: Settings) -> None:
             {"webhook": "this server sends none: its FACES_JOBS_WEBHOOK_SECRET is not set"}
         )
     try:
-        _checked_parts(url, AddressPolicy.of(settings))
+        _checked_parts(url, AddressPolicy.from_settings(settings))
     except WebhookError as error:
         raise OptionsError({"webhook": str(error)}) from error
 

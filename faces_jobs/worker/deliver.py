@@ -124,7 +124,7 @@ def _send(claim: DeliveryClaim, settings: Settings) -> tuple[int | None, str | N
             claim.url,
             body,
             headers,
-            policy=AddressPolicy.of(settings),
+            policy=AddressPolicy.from_settings(settings),
             seconds=settings.webhook_seconds,
         )
     except WebhookError as error:
