@@ -268,7 +268,7 @@ class Client:
         """
         return self._act(job_id, "retry")
 
-    def prioritise(self, job_id: str, priority: str) -> JobDocument:
+    def set_priority(self, job_id: str, priority: str) -> JobDocument:
         """Change how soon a job is worked on.
 
         Raises:

@@ -54,4 +54,4 @@ def retry(settings: Settings, *, job_id: str) -> None:
 def priority(settings: Settings, *, job_id: str, level: Priority) -> None:
     """Change how soon a job is worked on: low, normal or high."""
     with open_client(settings) as client:
-        click.echo(client.prioritise(job_id, level).options.priority)
+        click.echo(client.set_priority(job_id, level).options.priority)

@@ -76,7 +76,7 @@ def another_program(status: int) -> Iterator[type[Elsewhere]]:
         lambda client: next(client.follow(JOB)),
         lambda client: next(client.items(JOB)),
         lambda client: client.cancel(JOB),
-        lambda client: client.prioritise(JOB, "low"),
+        lambda client: client.set_priority(JOB, "low"),
         lambda client: client.submit_folder("films", "", {}),
     ],
 )
