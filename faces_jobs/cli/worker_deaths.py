@@ -31,7 +31,7 @@ def death_recorder(settings: Settings) -> RecordDeath:
                 held = record_death(
                     database,
                     worker_prefix=f"{socket.gethostname()}-{pid}-",
-                    reason=reason_of(code),
+                    reason=describe_exit(code),
                     exit_signal=signal_name(code),
                     delay=settings.retry_seconds,
                 )
@@ -39,12 +39,12 @@ def death_recorder(settings: Settings) -> RecordDeath:
             log.warning("what the dead worker held is free when its lease runs out: %s", error)
             return
         if held:
-            log.warning("worker process %d: %s", pid, reason_of(code))
+            log.warning("worker process %d: %s", pid, describe_exit(code))
 
     return tell
 
 
-def reason_of(code: int) -> str:
+def describe_exit(code: int) -> str:
     """How a process ended, as people say it."""
     name = signal_name(code)
     if name == "SIGKILL":
