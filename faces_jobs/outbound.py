@@ -97,9 +97,14 @@ def check_webhook(url: str, settings: Settings) -> None:
 
 
 def post(
-    url: str, body: bytes, headers: Mapping[str, str], *, policy: AddressPolicy, seconds: float
+    url: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    policy: AddressPolicy,
+    timeout_seconds: float,
 ) -> int:
-    """Send a body and return the status of the answer. `seconds` bound all of it together.
+    """Send a body and return the status of the answer. `timeout_seconds` bounds all of it together.
 
     Raises:
         WebhookError: the address may not be reached, or nothing answered in time.
@@ -107,7 +112,7 @@ def post(
     parts = _checked_parts(url, policy)
     host = parts.hostname or ""
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    backend = _CheckedBackend(policy, deadline=time.monotonic() + seconds)
+    backend = _CheckedBackend(policy, deadline=time.monotonic() + timeout_seconds)
     sent = {
         "Host": parts.netloc,
         "User-Agent": USER_AGENT,
@@ -133,13 +138,15 @@ def post(
                 ),
                 headers=list(sent.items()),
                 content=body,
-                extensions={"timeout": dict.fromkeys(("connect", "read", "write"), seconds)},
+                extensions={
+                    "timeout": dict.fromkeys(("connect", "read", "write"), timeout_seconds)
+                },
             ) as answer,
         ):
             _swallow(answer.iter_stream())
             return int(answer.status)
     except httpcore.TimeoutException as error:
-        raise WebhookError(f"no answer within {seconds:g} s") from error
+        raise WebhookError(f"no answer within {timeout_seconds:g} s") from error
     except httpcore.ConnectError as error:
         if isinstance(error.__cause__, ssl.SSLError) or "SSL" in str(error):
             raise WebhookError("its TLS certificate or protocol is not accepted") from error

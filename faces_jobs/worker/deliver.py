@@ -125,7 +125,7 @@ def _send(claim: DeliveryClaim, settings: Settings) -> tuple[int | None, str | N
             body,
             headers,
             policy=AddressPolicy.from_settings(settings),
-            seconds=settings.webhook_seconds,
+            timeout_seconds=settings.webhook_seconds,
         )
     except WebhookError as error:
         return None, str(error)
