@@ -11,7 +11,7 @@ import click
 from faces_jobs.cli import exits
 from faces_jobs.cli.audit import audit
 from faces_jobs.cli.control import cancel, pause, priority, resume, retry
-from faces_jobs.cli.database import db, with_place
+from faces_jobs.cli.database import db, message_with_location
 from faces_jobs.cli.demo import demo
 from faces_jobs.cli.evaluate import evaluate
 from faces_jobs.cli.health import health
@@ -80,7 +80,7 @@ class _Commands(click.Group):
         except BrokenPipeError as error:
             raise _ReaderGoneError from error
         except DatabaseError as error:
-            raise DatabaseError(with_place(error, ctx.obj)) from error
+            raise DatabaseError(message_with_location(error, ctx.obj)) from error
 
 
 @click.group(

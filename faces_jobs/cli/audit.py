@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from faces_jobs.cli.jobs import begun, open_client
+from faces_jobs.cli.jobs import open_client, prefetch_first
 from faces_jobs.jobs.documents import AuditDocument
 from faces_jobs.settings import Settings
 
@@ -20,7 +20,7 @@ def audit(settings: Settings, *, job_id: str | None) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     columns = list(AuditDocument.model_fields)
     with open_client(settings) as client:
-        entries = begun(client.audit(job_id))
+        entries = prefetch_first(client.audit(job_id))
         writer.writerow(columns)
         for entry in entries:
             values = entry.model_dump(mode="json")

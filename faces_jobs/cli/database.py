@@ -38,7 +38,7 @@ def version(settings: Settings) -> None:
     click.echo("none" if nothing_yet else current(settings.database) or "none")
 
 
-def with_place(error: DatabaseError, settings: Settings) -> str:
+def message_with_location(error: DatabaseError, settings: Settings) -> str:
     """What is wrong with the database; if it is not there, also which setting says where."""
     folder = settings.data_folder
     if settings.database_url or (folder / DATABASE_NAME).exists():

@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 
 from faces_jobs.cli import exits, tables
-from faces_jobs.cli.extras import need_extras
+from faces_jobs.cli.extras import require_extras
 from faces_jobs.cli.jobs import open_client
 from faces_jobs.client import Client
 from faces_jobs.errors import ServerError
@@ -19,8 +19,8 @@ from faces_jobs.jobs.documents import JobDocument
 from faces_jobs.jobs.status import JobStatus
 from faces_jobs.settings import ENVIRONMENT_PREFIX, Settings
 
-START_SECONDS = 60.0
-LOOK_SECONDS = 0.1
+START_TIMEOUT_SECONDS = 60.0
+POLL_SECONDS = 0.1
 
 
 @click.command()
@@ -31,7 +31,7 @@ def demo(settings: Settings) -> None:
     The clip is submitted over HTTP. Then it goes on serving, or ends where standard output is no
     terminal.
     """
-    need_extras(settings, "web", "worker", "train")
+    require_extras(settings, "web", "worker", "train")
     from faces_jobs.cli.supervisor import Supervisor, prepare_database
     from faces_jobs.logs import configure_logs
     from faces_jobs.sample import write_sample_clip
@@ -50,12 +50,12 @@ def demo(settings: Settings) -> None:
         Supervisor.started(workers=settings.workers, environment=environment) as supervisor,
         open_client(settings) as client,
     ):
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while not client.is_up():
-            supervisor.look()
+            supervisor.restart_dead()
             if time.monotonic() > deadline:
                 raise ServerError("The web server did not start.", status=0, problem={})
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
         console.print(f"Submitting {clip} to {client.server} ...")
         job = client.submit_files([(clip.name, clip)], {"label": "demo"})
         job = tables.wait_with_bar(client, job.id, console)

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from faces_jobs.cli.extras import needing_packages
+from faces_jobs.cli.extras import report_missing_packages
 from faces_jobs.cli.training_options import (
     DETECTOR,
+    check_labels_option,
     data_option,
     detector_option,
     labels_option,
     models_path_option,
     progress_bar,
-    refuse_other_labels,
 )
 from faces_jobs.errors import DataLayoutError
 from faces_jobs.jobs.labels import MODELS
@@ -91,8 +91,8 @@ def evaluate(
     by size of the face and by group of people.
     """
     options = EvaluateOptions(max_pixels=settings.max_pixels, **arguments)
-    refuse_other_labels(options.model, options.labels)
-    with needing_packages():
+    check_labels_option(options.model, options.labels)
+    with report_missing_packages():
         from faces_jobs_models.catalog import open_catalog
 
         with open_catalog(

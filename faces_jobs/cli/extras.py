@@ -22,7 +22,7 @@ MODULES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """By what each extra is known to be there."""
 
 
-def need_extras(settings: Settings, *extras: str) -> None:
+def require_extras(settings: Settings, *extras: str) -> None:
     """See that these extras are installed, and Redis' where the settings name it.
 
     Raises:
@@ -30,7 +30,7 @@ def need_extras(settings: Settings, *extras: str) -> None:
     """
     if settings.broker_url:
         extras = (*extras, "redis")
-    with needing_packages(*extras):
+    with report_missing_packages(*extras):
         for extra in extras:
             for name in MODULES[extra]:
                 if find_spec(name) is None:
@@ -38,7 +38,7 @@ def need_extras(settings: Settings, *extras: str) -> None:
 
 
 @contextmanager
-def needing_packages(*extras: str) -> Iterator[None]:
+def report_missing_packages(*extras: str) -> Iterator[None]:
     """Say which extras hold a package that is not there: `worker` and `train`, if none is named."""
     try:
         yield

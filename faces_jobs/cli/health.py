@@ -9,8 +9,8 @@ from typing import Literal
 import click
 
 from faces_jobs.cli import exits
-from faces_jobs.cli.database import with_place
-from faces_jobs.cli.extras import need_extras
+from faces_jobs.cli.database import message_with_location
+from faces_jobs.cli.extras import require_extras
 from faces_jobs.errors import DatabaseError
 from faces_jobs.settings import Settings
 
@@ -57,14 +57,14 @@ def _process(settings: Settings, kind: str) -> list[str]:
         with open_database(settings.database) as database:
             alive = live_processes(database, within_seconds=settings.silent_seconds)
     except DatabaseError as error:
-        return [with_place(error, settings)]
+        return [message_with_location(error, settings)]
     if any(process.kind == kind and process.host == host for process in alive):
         return []
     return [f"No {kind} on {host} told of itself for {settings.silent_seconds:g} s."]
 
 
 def _all(settings: Settings) -> list[str]:
-    need_extras(settings)
+    require_extras(settings)
     from faces_jobs.db.session import open_database
     from faces_jobs.queue import open_queue
     from faces_jobs.readiness import Readiness
@@ -77,5 +77,5 @@ def _all(settings: Settings) -> list[str]:
             )
             missing = readiness.look().missing
     except DatabaseError as error:
-        missing = {"database": with_place(error, settings)}
+        missing = {"database": message_with_location(error, settings)}
     return [f"{part}: {reason}" for part, reason in missing.items()]

@@ -15,7 +15,7 @@ from rich.markup import escape
 
 from faces_jobs.cli import exits, tables
 from faces_jobs.cli.folder_files import files_in_folder
-from faces_jobs.cli.options import filter_options, given_options, query_of, spec_options
+from faces_jobs.cli.options import filter_options, pop_given_options, query_parameters, spec_options
 from faces_jobs.client import Client
 from faces_jobs.errors import NotFoundError
 from faces_jobs.jobs.documents import FaceDocument, JobDocument
@@ -27,7 +27,7 @@ from faces_jobs.settings import Settings
 Answer = TypeVar("Answer")
 
 
-def begun(answers: Iterator[Answer]) -> Iterator[Answer]:
+def prefetch_first(answers: Iterator[Answer]) -> Iterator[Answer]:
     """The same answers, the first of which is there: a refusal comes before a table's heading."""
     return chain(list(islice(answers, 1)), answers)
 
@@ -59,7 +59,7 @@ def submit(
     **options: Any,
 ) -> None:
     """Submit files and folders as one job, and print its id."""
-    given = given_options(options)
+    given = pop_given_options(options)
     spec = JobSpec.parse_text(given)  # judged here, before gigabytes are sent
     if bool(paths) == bool(root):
         raise click.UsageError("Name files or folders, or a --root of the server: one of the two.")
@@ -129,7 +129,7 @@ def wait(settings: Settings, *, job_id: str) -> None:
 def faces(settings: Settings, /, *, job_id: str | None, form: str, **filters: Any) -> None:
     """Print the faces of a job that pass the filters. Without JOB_ID: of all jobs."""
     with open_client(settings) as client:
-        found = begun(client.faces(job_id, query_of(filters)))
+        found = prefetch_first(client.faces(job_id, query_parameters(filters)))
         if form == "jsonl":
             for face in found:
                 click.echo(face.model_dump_json())

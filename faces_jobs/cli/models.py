@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from faces_jobs.cli import exits, tables
-from faces_jobs.cli.extras import needing_packages
+from faces_jobs.cli.extras import report_missing_packages
 from faces_jobs.cli.models_fetch import fetch
 from faces_jobs.cli.training_options import data_option, models_path_option
 from faces_jobs.errors import ModelError
@@ -34,7 +34,7 @@ models.add_command(fetch)
 @click.pass_obj
 def list_models(settings: Settings, *, models_path: Path | None, as_json: bool) -> None:
     """List every network with its version, size, figures and purpose."""
-    with needing_packages():
+    with report_missing_packages():
         from faces_jobs_models.catalog import open_catalog
         from faces_jobs_models.descriptions import describe
 
@@ -55,7 +55,7 @@ def list_models(settings: Settings, *, models_path: Path | None, as_json: bool) 
 def verify(settings: Settings, *, models_path: Path | None) -> None:
     """Read and try every file. The exit code is 1 where one is missing, changed or foreign."""
     problems = 0
-    with needing_packages():
+    with report_missing_packages():
         from faces_jobs_models.catalog import open_catalog
         from faces_jobs_models.descriptions import describe
 
@@ -86,7 +86,7 @@ def tune(settings: Settings, *, models_path: Path | None) -> None:
     What is measured is kept. A worker does so by itself while it waits for its first work.
     Results do not depend on it.
     """
-    with needing_packages():
+    with report_missing_packages():
         from faces_jobs_models.catalog import open_catalog
 
         with open_catalog(
@@ -114,7 +114,7 @@ def quantize(*, data: Path, out: Path) -> None:
     They ship; this is how they were made, by pictures with marked faces. `train` makes those
     of its own models by itself.
     """
-    with needing_packages():
+    with report_missing_packages():
         from faces_jobs_models.training.detector.eight_bits import centerface_in_eight_bits
         from faces_jobs_models.weights import sha256_of
 

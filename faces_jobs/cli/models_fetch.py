@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from faces_jobs.cli.new_folders import without_empty_folders
+from faces_jobs.cli.new_folders import remove_empty_folders_on_error
 from faces_jobs.settings import Settings
 
 
@@ -36,14 +36,14 @@ def yunet(settings: Settings, *, folder: Path | None, url: str | None, sha256: s
     It is for FACES_JOBS_DETECTOR=yunet, and under the MIT licence. The file is checked against
     its SHA-256 before it is used, and run by the same code as our own detector.
     """
-    from faces_jobs.cli.extras import needing_packages
+    from faces_jobs.cli.extras import report_missing_packages
 
     models_folder = folder or settings.models_folder
     if models_folder is None:
         raise click.UsageError(
             "Name the folder for the weights: --folder DIR, or set FACES_JOBS_MODELS_FOLDER."
         )
-    with needing_packages(), without_empty_folders(models_folder / "yunet"):
+    with report_missing_packages(), remove_empty_folders_on_error(models_folder / "yunet"):
         from faces_jobs_models.detector.official import OFFICIAL, fetch_official
 
         source = replace(

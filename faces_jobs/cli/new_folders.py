@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 @contextmanager
-def without_empty_folders(folder: Path) -> Iterator[None]:
+def remove_empty_folders_on_error(folder: Path) -> Iterator[None]:
     """Take the folder back, and those above it, where it was made and nothing came into it."""
     missing = [one for one in (folder, *folder.parents) if not one.exists()]
     try:

@@ -23,7 +23,7 @@ def local_options(command: Command) -> Command:
 def spec_options(command: Command) -> Command:
     """Add an option for each field of `JobSpec`, and `--models`.
 
-    The command gets them as keyword arguments of text or None; `given_options` picks those
+    The command gets them as keyword arguments of text or None; `pop_given_options` picks those
     that were given, for `JobSpec.parse_text` to judge: here as for the web form.
     """
     return _options(command, list(JobSpec.model_fields))
@@ -52,7 +52,7 @@ def _options(command: Command, names: list[str]) -> Command:
     )(command)
 
 
-def given_options(options: dict[str, Any]) -> dict[str, str]:
+def pop_given_options(options: dict[str, Any]) -> dict[str, str]:
     """Remove a job's options from a command's arguments and return those given, as text."""
     given = {}
     for name in ("models", *JobSpec.model_fields):
@@ -86,7 +86,7 @@ def filter_options(command: Command) -> Command:
     )
 
 
-def query_of(filters: dict[str, Any]) -> dict[str, Any]:
+def query_parameters(filters: dict[str, Any]) -> dict[str, Any]:
     """The filters that were given, as the API's query parameters.
 
     Raises:

@@ -6,7 +6,7 @@ import os
 
 import click
 
-from faces_jobs.cli.extras import need_extras
+from faces_jobs.cli.extras import require_extras
 from faces_jobs.settings import ENVIRONMENT_PREFIX, Settings
 
 
@@ -15,7 +15,7 @@ from faces_jobs.settings import ENVIRONMENT_PREFIX, Settings
 @click.pass_obj
 def up(settings: Settings, *, workers: int | None) -> None:
     """Start web, workers and sweep together; one Ctrl-C ends them all."""
-    need_extras(settings, "web", "worker")
+    require_extras(settings, "web", "worker")
     from faces_jobs.cli.supervisor import Supervisor, prepare_database
     from faces_jobs.cli.worker_deaths import death_recorder
     from faces_jobs.logs import configure_logs
@@ -28,7 +28,7 @@ def up(settings: Settings, *, workers: int | None) -> None:
     # They share this machine's cores, so each has to know how many they are.
     environment = {**os.environ, f"{ENVIRONMENT_PREFIX}WORKERS": str(count)}  # noqa: TID251 (handed down whole)
     with Supervisor.started(
-        workers=count, environment=environment, tell_death=death_recorder(settings)
+        workers=count, environment=environment, record_death=death_recorder(settings)
     ) as supervisor:
         supervisor.wait()
 
@@ -37,7 +37,7 @@ def up(settings: Settings, *, workers: int | None) -> None:
 @click.pass_obj
 def web(settings: Settings) -> None:
     """Serve the API and the pages."""
-    need_extras(settings, "web")
+    require_extras(settings, "web")
     from faces_jobs.logs import configure_logs
     from faces_jobs_web.server import serve
 
@@ -49,7 +49,7 @@ def web(settings: Settings) -> None:
 @click.pass_obj
 def worker(settings: Settings) -> None:
     """Work on jobs: one process, one segment at a time. Start as many as the machine has room."""
-    need_extras(settings, "worker")
+    require_extras(settings, "worker")
     from faces_jobs.logs import configure_logs
     from faces_jobs.worker.celery_worker import run_worker
 
@@ -62,7 +62,7 @@ def worker(settings: Settings) -> None:
 @click.pass_obj
 def sweep(settings: Settings, *, once: bool) -> None:
     """Ring again for work that waits too long, and tidy up."""
-    need_extras(settings)
+    require_extras(settings)
     from faces_jobs.logs import configure_logs
     from faces_jobs.worker.sweep import run_sweep
 

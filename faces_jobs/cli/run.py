@@ -12,9 +12,9 @@ import click
 from rich.console import Console
 
 from faces_jobs.cli import exits
-from faces_jobs.cli.extras import needing_packages
-from faces_jobs.cli.new_folders import without_empty_folders
-from faces_jobs.cli.options import given_options, local_options
+from faces_jobs.cli.extras import report_missing_packages
+from faces_jobs.cli.new_folders import remove_empty_folders_on_error
+from faces_jobs.cli.options import local_options, pop_given_options
 from faces_jobs.errors import DeviceError
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.settings import DetectorName, EncoderName, Settings
@@ -84,11 +84,11 @@ def run(settings: Settings, /, **arguments: Any) -> None:
     tracks.csv. One bad file does not stop the others.
     """
     # What is wrong is said before what takes seconds to import.
-    wanted = _chosen(arguments, settings, JobSpec.parse_text(given_options(arguments)))
+    wanted = _chosen(arguments, settings, JobSpec.parse_text(pop_given_options(arguments)))
     if wanted.show_delay_ms is not None and not _has_screen():
         raise DeviceError("There is no screen for --show: leave it out, or set DISPLAY.")
 
-    with needing_packages("worker"):
+    with report_missing_packages("worker"):
         # Before PyAV: both bring libxcb under one name, and with PyAV's OpenCV's window waits for
         # its screen for ever.
         import cv2  # noqa: F401
@@ -98,7 +98,7 @@ def run(settings: Settings, /, **arguments: Any) -> None:
         from faces_jobs_models.catalog import open_catalog_of
 
     configure_logs("warning", settings.log_format)
-    with without_empty_folders(wanted.outputs), needing_packages("worker"):
+    with remove_empty_folders_on_error(wanted.outputs), report_missing_packages("worker"):
         wanted.outputs.mkdir(parents=True, exist_ok=True)
         with open_catalog_of(
             settings,

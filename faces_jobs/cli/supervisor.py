@@ -19,13 +19,13 @@ from faces_jobs.settings import Settings
 log = logging.getLogger(__name__)
 
 # A worker hands its work back on TERM after the batch in hand; this is the most it may take.
-STOP_SECONDS = 25.0
+STOP_TIMEOUT_SECONDS = 25.0
 # Told a second time, it releases its leases and ends within 2 s.
-STOP_AGAIN_SECONDS = 3.0
-LOOK_SECONDS = 0.2
+SECOND_STOP_TIMEOUT_SECONDS = 3.0
+POLL_SECONDS = 0.2
 # A process that dies at once would otherwise be started in a loop that eats a core.
-RESTART_PAUSE_SECONDS = 1.0
-RESTARTS = 5
+RESTART_DELAY_SECONDS = 1.0
+MAX_RESTARTS = 5
 
 
 def prepare_database(settings: Settings) -> None:
@@ -49,12 +49,12 @@ class Supervisor:
         self,
         workers: int,
         environment: Mapping[str, str] | None,
-        tell_death: RecordDeath = lambda _pid, _code: None,
+        record_death: RecordDeath = lambda _pid, _code: None,
     ) -> None:
         names = {"web": "web", **{f"worker {n + 1}": "worker" for n in range(workers)}}
         self._commands = names | {"sweep": "sweep"}
         self._environment = environment
-        self._tell_death = tell_death
+        self._record_death = record_death
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._restarts = dict.fromkeys(self._commands, 0)
         self._told_to_stop = False
@@ -67,14 +67,14 @@ class Supervisor:
         *,
         workers: int,
         environment: Mapping[str, str] | None = None,
-        tell_death: RecordDeath = lambda _pid, _code: None,
+        record_death: RecordDeath = lambda _pid, _code: None,
     ) -> Iterator[Self]:
         """Start all processes; end them all on the way out, whatever ended the block.
 
         `environment` replaces this process's own; it is how the demo hands its settings down.
-        `tell_death` is called for each worker that died, before it is started again.
+        `record_death` is called for each worker that died, before it is started again.
         """
-        supervisor = cls(workers, environment, tell_death)
+        supervisor = cls(workers, environment, record_death)
         previous = signal.signal(signal.SIGTERM, supervisor._stop)
         try:
             for name in supervisor._commands:
@@ -93,12 +93,12 @@ class Supervisor:
         """
         try:
             while not self._told_to_stop:
-                self.look()
-                time.sleep(LOOK_SECONDS)
+                self.restart_dead()
+                time.sleep(POLL_SECONDS)
         except KeyboardInterrupt:
             log.info("stopping")
 
-    def look(self) -> None:
+    def restart_dead(self) -> None:
         """Start again any process that has died.
 
         Raises:
@@ -109,15 +109,15 @@ class Supervisor:
             if code is None or self._told_to_stop:
                 continue
             if self._commands[name] == "worker":
-                self._tell_death(process.pid, code)
+                self._record_death(process.pid, code)
             self._restarts[name] += 1
             # Web and sweep end with 1 or 2 when a setting is wrong or the port is taken.
-            if self._restarts[name] > RESTARTS or (self._commands[name] == "web" and code > 0):
+            if self._restarts[name] > MAX_RESTARTS or (self._commands[name] == "web" and code > 0):
                 raise ProcessDiedError(
                     f"The {name} process ended with exit code {code}; its last lines say why."
                 )
             log.warning("the %s process ended with exit code %s: starting it again", name, code)
-            time.sleep(RESTART_PAUSE_SECONDS)
+            time.sleep(RESTART_DELAY_SECONDS)
             self._start(name)
             return
 
@@ -141,16 +141,16 @@ class Supervisor:
         self._told_to_stop = True
         heard = self._signals
         self._tell_all()
-        deadline = time.monotonic() + STOP_SECONDS
+        deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
         while self._alive() and time.monotonic() < deadline:
             try:
-                time.sleep(LOOK_SECONDS / 4)
+                time.sleep(POLL_SECONDS / 4)
             except KeyboardInterrupt:
                 self._signals += 1
             if self._signals > heard:
                 heard = self._signals
                 self._tell_all()
-                deadline = min(deadline, time.monotonic() + STOP_AGAIN_SECONDS)
+                deadline = min(deadline, time.monotonic() + SECOND_STOP_TIMEOUT_SECONDS)
         for name, process in self._alive().items():
             log.warning("the %s process did not end in time: killed", name)
             process.kill()

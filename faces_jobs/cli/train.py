@@ -11,14 +11,14 @@ from typing import Any, get_args
 import click
 from rich.progress import Progress, TaskID
 
-from faces_jobs.cli.extras import needing_packages
+from faces_jobs.cli.extras import report_missing_packages
 from faces_jobs.cli.training_options import (
     DETECTOR,
+    check_labels_option,
     data_option,
     detector_option,
     labels_option,
     progress_bar,
-    refuse_other_labels,
 )
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs.settings import DetectorName, Settings
@@ -90,7 +90,7 @@ def train(settings: Settings, /, **arguments: Any) -> None:
     """
     options = TrainOptions(**arguments)
     _refuse_what_does_not_fit(options)
-    with needing_packages(), _epochs_bar(options.model) as bar:
+    with report_missing_packages(), _epochs_bar(options.model) as bar:
         if options.teacher is None:
             folder = _train_classifier(options, settings, bar)
         else:
@@ -101,7 +101,7 @@ def train(settings: Settings, /, **arguments: Any) -> None:
 def _refuse_what_does_not_fit(options: TrainOptions) -> None:
     if (options.teacher is not None) != (options.model == DETECTOR):
         raise click.UsageError("--teacher is for the detector, which learns from one.")
-    refuse_other_labels(options.model, options.labels)
+    check_labels_option(options.model, options.labels)
     if options.model == DETECTOR and (options.alone or options.detector is not None):
         raise click.UsageError(
             f"{'--alone' if options.alone else '--detector'} is for the other models: the detector "

@@ -61,7 +61,7 @@ def labels_option(command: Command) -> Command:
     )(command)
 
 
-def refuse_other_labels(model: str, labels: LabelChoice) -> None:
+def check_labels_option(model: str, labels: LabelChoice) -> None:
     """Only expressions are labelled twice.
 
     Raises:
