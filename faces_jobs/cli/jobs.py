@@ -15,7 +15,13 @@ from rich.markup import escape
 
 from faces_jobs.cli import exits, tables
 from faces_jobs.cli.folder_files import files_in_folder
-from faces_jobs.cli.options import filter_options, pop_given_options, query_parameters, spec_options
+from faces_jobs.cli.options import (
+    filter_options,
+    json_option,
+    pop_given_options,
+    query_parameters,
+    spec_options,
+)
 from faces_jobs.client import Client
 from faces_jobs.errors import NotFoundError
 from faces_jobs.jobs.documents import FaceDocument, JobDocument
@@ -84,7 +90,7 @@ def submit(
 
 @click.command()
 @click.argument("job_id", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print the document of the API.")
+@json_option
 @click.pass_obj
 def status(settings: Settings, *, job_id: str | None, as_json: bool) -> None:
     """Tell the state of a job and its items. Without JOB_ID: the newest jobs."""
@@ -172,10 +178,14 @@ def download(settings: Settings, *, job_id: str, folder: Path, kind: tuple[str, 
 
 @click.command()
 @click.argument("job_id")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Delete without asking for confirmation.")
+@json_option
 @click.pass_obj
-def delete(settings: Settings, *, job_id: str, yes: bool) -> None:
-    """Delete a job, its rows and its files. This can't be undone."""
+def delete(settings: Settings, *, job_id: str, yes: bool, as_json: bool) -> None:
+    """Delete a job, its rows and its files. This can't be undone.
+
+    With --json: print the deletion's audit entry, which says whether it was verified.
+    """
     if not yes:
         try:
             sure = click.confirm(f"Delete job {job_id} with all its results?", err=True)
@@ -186,6 +196,8 @@ def delete(settings: Settings, *, job_id: str, yes: bool) -> None:
             raise click.ClickException("Nothing was deleted.")
     with open_client(settings) as client:
         client.delete(job_id)
+        if as_json:
+            click.echo(next(client.audit(job_id)).model_dump_json(indent=2))
 
 
 def _files_below(paths: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:

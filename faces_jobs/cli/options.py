@@ -15,6 +15,13 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 SERVER_OPTIONS = frozenset({"priority", "label", "keep_days", "webhook"})
 
 
+def json_option(command: Command) -> Command:
+    """Add `--json`, which a command gets as `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print the API's JSON document.")(
+        command
+    )
+
+
 def local_options(command: Command) -> Command:
     """Add the options of `spec_options` but for those that only a server can heed."""
     return _options(command, [name for name in JobSpec.model_fields if name not in SERVER_OPTIONS])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import subprocess
 import sys
@@ -221,6 +222,42 @@ def test_what_was_not_agreed_to_is_not_deleted(
     assert told in done.stderr
     with Client(server.url) as client:
         assert client.job(job).id == job
+
+
+def test_commands_that_change_a_job_print_its_document(server: RunningWeb, tmp_path: Path) -> None:
+    photo = tmp_path / "a.png"
+    photo.write_bytes(png())
+    with Client(server.url) as client:
+        job_id = client.submit_files([(photo.name, photo)], {}).id
+        for command, status in (
+            (("pause", job_id), "paused"),
+            (("priority", job_id, "high"), "paused"),
+            (("resume", job_id), "queued"),
+            (("cancel", job_id), "cancelled"),
+            (("retry", job_id), "queued"),
+        ):
+            done = faces_jobs(server, *command, "--json")
+            assert done.returncode == 0, done.stderr
+            document = json.loads(done.stdout)
+            assert (document["status"], document["options"]["priority"]) == (
+                status,
+                "normal" if command[0] == "pause" else "high",
+            )
+            assert document == client.job(job_id).model_dump(mode="json")
+
+
+def test_a_deletion_and_the_audit_are_printed_as_json(server: RunningWeb, tmp_path: Path) -> None:
+    nothing = faces_jobs(server, "audit", "no-such-job", "--json")
+    assert (nothing.returncode, json.loads(nothing.stdout)) == (0, [])
+    job_id = finished_job(server, tmp_path / "a.png")
+    deleted = faces_jobs(server, "delete", job_id, "--yes", "--json")
+    assert deleted.returncode == 0, deleted.stderr
+    entry = json.loads(deleted.stdout)
+    assert (entry["job_id"], entry["by"]) == (job_id, "api")
+    assert entry["verified_at"] is not None
+    listed = faces_jobs(server, "audit", job_id, "--json")
+    assert json.loads(listed.stdout) == [entry]
+    assert entry in json.loads(faces_jobs(server, "audit", "--json").stdout)
 
 
 def test_who_waits_outlasts_a_server_that_ends(tmp_path: Path, sqlite_template: Path) -> None:
