@@ -307,3 +307,9 @@ class ServerError(FacesJobsError):
         super().__init__(message)
         self.status = status
         self.problem = problem
+
+    @property
+    def fields(self) -> Mapping[str, object]:
+        """The options or parameters at fault and why, if the problem names any."""
+        fields = self.problem.get("fields")
+        return fields if isinstance(fields, dict) else {}

@@ -17,10 +17,17 @@ from faces_jobs.cli.evaluate import evaluate
 from faces_jobs.cli.health import health
 from faces_jobs.cli.jobs import delete, download, faces, status, submit, wait
 from faces_jobs.cli.models import models
+from faces_jobs.cli.options import name_options
 from faces_jobs.cli.processes import sweep, up, web, worker
 from faces_jobs.cli.run import run
 from faces_jobs.cli.train import train
-from faces_jobs.errors import DatabaseError, FacesJobsError, SettingsError
+from faces_jobs.errors import (
+    DatabaseError,
+    FacesJobsError,
+    OptionsError,
+    ServerError,
+    SettingsError,
+)
 from faces_jobs.settings import Settings
 
 COMMANDS = (
@@ -66,7 +73,7 @@ class _ReaderGoneError(Exception):
 
 
 class _Commands(click.Group):
-    """Tells a reader that has gone from a failure, and which setting says where a database is."""
+    """The root group: makes errors of all commands refer to what the user typed or set."""
 
     def make_context(self, *arguments: Any, **options: Any) -> click.Context:
         try:
@@ -81,6 +88,10 @@ class _Commands(click.Group):
             raise _ReaderGoneError from error
         except DatabaseError as error:
             raise DatabaseError(message_with_location(error, ctx.obj)) from error
+        except (OptionsError, ServerError) as error:
+            command = self.commands[ctx.invoked_subcommand or ""]
+            error.args = (name_options(str(error), error.fields, command),)
+            raise
 
 
 @click.group(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, get_args
 
 import click
@@ -115,6 +116,18 @@ def query_parameters(filters: dict[str, Any]) -> dict[str, Any]:
         elif name not in HEADS and value is not None:
             query[name] = value
     return query
+
+
+def name_options(message: str, fields: Iterable[str], command: click.Command) -> str:
+    """Replace the API's fields in an error message by the options of `command` that set them."""
+    options = {one.name: one.opts[0] for one in command.params if isinstance(one, click.Option)}
+    for field in fields:
+        name = field.lower().replace("-", "_")  # a field may be a header
+        if name.endswith("_min_probability"):  # sent for each attribute that is filtered by
+            name = "min_probability"
+        if name in options:
+            message = re.sub(rf"(?<![\w-]){re.escape(field)}: ", f"{options[name]}: ", message)
+    return message
 
 
 def _metavar(kind: object) -> str:
