@@ -86,7 +86,7 @@ def test_another_program_at_the_address_is_told_as_such(
     with (
         another_program(status) as program,
         Client(program.url) as client,
-        pytest.raises(ServerError, match=r"is no faces_jobs server.*FACES_JOBS_SERVER_URL"),
+        pytest.raises(ServerError, match=r"is not faces_jobs.*FACES_JOBS_SERVER_URL"),
     ):
         ask(client)
 
@@ -109,7 +109,7 @@ def test_a_company_s_own_certificates_are_trusted_where_openssl_is_told_of_them(
     monkeypatch.setattr(client_module, "client_ssl_context", client_ssl_context.__wrapped__)
     with receiver(tls=server_side) as answering:
         server = answering.url.removesuffix("/hook").replace("127.0.0.1", "localhost")
-        for trusted, told in ((False, "CERTIFICATE_VERIFY_FAILED"), (True, "is no faces_jobs")):
+        for trusted, told in ((False, "CERTIFICATE_VERIFY_FAILED"), (True, "is not faces_jobs")):
             if trusted:
                 monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
             with Client(server) as client, pytest.raises(ServerError, match=told):
