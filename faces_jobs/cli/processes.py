@@ -1,4 +1,4 @@
-"""The commands that serve: up (all of it), web, worker, sweep."""
+"""The commands that run the service: up (all of it), web, worker, sweep."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ from faces_jobs.settings import ENVIRONMENT_PREFIX, Settings
 
 
 @click.command()
-@click.option("--workers", type=click.IntRange(1, 64), help="Worker processes. Default: a setting.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    help="Worker processes. Default: FACES_JOBS_WORKERS.",
+)
 @click.pass_obj
 def up(settings: Settings, *, workers: int | None) -> None:
-    """Start web, workers and sweep together; one Ctrl-C ends them all."""
+    """Start web, workers and sweep together; Ctrl-C stops them all."""
     require_extras(settings, "web", "worker")
     from faces_jobs.cli.supervisor import Supervisor, prepare_database
     from faces_jobs.cli.worker_deaths import death_recorder
@@ -25,8 +29,8 @@ def up(settings: Settings, *, workers: int | None) -> None:
     check_address(settings)
     prepare_database(settings)
     count = workers or settings.workers
-    # They share this machine's cores, so each has to know how many they are.
-    environment = {**os.environ, f"{ENVIRONMENT_PREFIX}WORKERS": str(count)}  # noqa: TID251 (handed down whole)
+    # Workers share this machine's cores, so each has to know how many there are.
+    environment = {**os.environ, f"{ENVIRONMENT_PREFIX}WORKERS": str(count)}  # noqa: TID251 (passed on unchanged)
     with Supervisor.started(
         workers=count, environment=environment, record_death=death_recorder(settings)
     ) as supervisor:
@@ -48,7 +52,7 @@ def web(settings: Settings) -> None:
 @click.command()
 @click.pass_obj
 def worker(settings: Settings) -> None:
-    """Work on jobs: one process, one segment at a time. Start as many as the machine has room."""
+    """Run one worker process. Start as many as the machine has room for."""
     require_extras(settings, "worker")
     from faces_jobs.logs import configure_logs
     from faces_jobs.worker.celery_worker import run_worker
@@ -58,10 +62,10 @@ def worker(settings: Settings) -> None:
 
 
 @click.command()
-@click.option("--once", is_flag=True, help="Look once and end, for use from a timer.")
+@click.option("--once", is_flag=True, help="Run once and exit, for use from a timer.")
 @click.pass_obj
 def sweep(settings: Settings, *, once: bool) -> None:
-    """Ring again for work that waits too long, and tidy up."""
+    """Requeue work that has waited too long, and tidy up."""
     require_extras(settings)
     from faces_jobs.logs import configure_logs
     from faces_jobs.worker.sweep import run_sweep
