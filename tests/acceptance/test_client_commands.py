@@ -223,7 +223,7 @@ def test_a_spreadsheet_takes_no_name_for_a_formula(server: RunningWeb, tmp_path:
 
 @pytest.mark.parametrize(
     ("typed", "code", "told"),
-    [("n\n", exits.FAILED, "Nothing was deleted."), ("", exits.INTERRUPTED, "--yes deletes")],
+    [("n\n", exits.FAILED, "Nothing was deleted."), ("", exits.INTERRUPTED, "--yes to delete")],
 )
 def test_what_was_not_agreed_to_is_not_deleted(
     server: RunningWeb, job: str, typed: str, code: int, told: str
