@@ -1,4 +1,4 @@
-"""Command-line options for a job's options, made from `JobSpec` so that none is forgotten."""
+"""Command-line options that several commands share; a job's are generated from `JobSpec`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from faces_jobs.jobs.labels import ANSWERS, HEADS, MODELS
 from faces_jobs.jobs.spec import JobSpec
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-# Options that mean nothing where there is no server.
+# Options without a meaning where there is no server.
 SERVER_OPTIONS = frozenset({"priority", "label", "keep_days", "webhook"})
 
 
@@ -24,15 +24,15 @@ def json_option(command: Command) -> Command:
 
 
 def local_options(command: Command) -> Command:
-    """Add the options of `spec_options` but for those that only a server can heed."""
+    """Add the options of `spec_options` except those that only a server can apply."""
     return _options(command, [name for name in JobSpec.model_fields if name not in SERVER_OPTIONS])
 
 
 def spec_options(command: Command) -> Command:
     """Add an option for each field of `JobSpec`, and `--models`.
 
-    The command gets them as keyword arguments of text or None; `pop_given_options` picks those
-    that were given, for `JobSpec.parse_text` to judge: here as for the web form.
+    The command gets them as keyword arguments, each text or None. `pop_given_options` collects
+    those that were given, and `JobSpec.parse_text` validates them as it does for the web form.
     """
     return _options(command, list(JobSpec.model_fields))
 
@@ -61,7 +61,7 @@ def _options(command: Command, names: list[str]) -> Command:
 
 
 def pop_given_options(options: dict[str, Any]) -> dict[str, str]:
-    """Remove a job's options from a command's arguments and return those given, as text."""
+    """Remove a job's options from a command's arguments, and return those given, as text."""
     given = {}
     for name in ("models", *JobSpec.model_fields):
         value = options.pop(name, None)
@@ -71,21 +71,21 @@ def pop_given_options(options: dict[str, Any]) -> dict[str, str]:
 
 
 def filter_options(command: Command) -> Command:
-    """Add the filters of faces: one option a head, its probability, item, track and time."""
+    """Add the filters of faces: by each head, probability, item, track, time and score."""
     for head in reversed(HEADS):
         command = click.option(
             f"--{head}",
             multiple=True,
             type=click.Choice(ANSWERS[head]),
-            help=f"Keep this {head}; repeatable.",
+            help=f"Only faces with this {head}; repeatable.",
         )(command)
     for flag, kind, text in (
-        ("--min-score", click.FLOAT, "Lowest detector score."),
-        ("--max-time-ms", click.FLOAT, "Latest time within the item, in milliseconds."),
-        ("--min-time-ms", click.FLOAT, "Earliest time within the item, in milliseconds."),
-        ("--track", click.INT, "Only this track."),
-        ("--item", click.INT, "Only this item."),
-        ("--min-probability", click.FLOAT, "Lowest probability of each attribute asked for."),
+        ("--min-score", click.FLOAT, "Minimum detector score."),
+        ("--max-time-ms", click.FLOAT, "Latest time in the item, in milliseconds."),
+        ("--min-time-ms", click.FLOAT, "Earliest time in the item, in milliseconds."),
+        ("--track", click.INT, "Only the track with this number."),
+        ("--item", click.INT, "Only the item with this id."),
+        ("--min-probability", click.FLOAT, "Minimum probability of each attribute given."),
     ):
         command = click.option(flag, type=kind, default=None, help=text)(command)
     # Its name in earlier versions.
@@ -95,24 +95,24 @@ def filter_options(command: Command) -> Command:
 
 
 def query_parameters(filters: dict[str, Any]) -> dict[str, Any]:
-    """The filters that were given, as the API's query parameters.
+    """Convert the filters that were given to the API's query parameters.
 
     Raises:
-        UsageError: a lowest probability, and no attribute whose it is.
+        UsageError: a minimum probability is given, but no attribute.
     """
     if (item := filters.pop("item_id")) is not None:
         filters["item"] = item
-    lowest = filters.pop("min_probability")
-    if lowest is not None and not any(filters[head] for head in HEADS):
+    min_probability = filters.pop("min_probability")
+    if min_probability is not None and not any(filters[head] for head in HEADS):
         raise click.UsageError(
-            "--min-probability is of an attribute: name one, such as --gender female."
+            "--min-probability needs an attribute: add one, such as --gender female."
         )
     query = {}
     for name, value in filters.items():
         if name in HEADS and value:
             query[name] = list(value)
-            if lowest is not None:
-                query[f"{name}_min_probability"] = lowest
+            if min_probability is not None:
+                query[f"{name}_min_probability"] = min_probability
         elif name not in HEADS and value is not None:
             query[name] = value
     return query
@@ -120,7 +120,11 @@ def query_parameters(filters: dict[str, Any]) -> dict[str, Any]:
 
 def name_options(message: str, fields: Iterable[str], command: click.Command) -> str:
     """Replace the API's fields in an error message by the options of `command` that set them."""
-    options = {one.name: one.opts[0] for one in command.params if isinstance(one, click.Option)}
+    options = {
+        parameter.name: parameter.opts[0]
+        for parameter in command.params
+        if isinstance(parameter, click.Option)
+    }
     for field in fields:
         name = field.lower().replace("-", "_")  # a field may be a header
         if name.endswith("_min_probability"):  # sent for each attribute that is filtered by
@@ -131,9 +135,9 @@ def name_options(message: str, fields: Iterable[str], command: click.Command) ->
 
 
 def _metavar(kind: object) -> str:
-    """What stands for an option's value in the help. The text itself is judged by `JobSpec`."""
+    """The placeholder of an option's value in the help. `JobSpec` validates the value."""
     kinds = get_args(kind) or (kind,)
-    if all(isinstance(one, str) for one in kinds):
+    if all(isinstance(choice, str) for choice in kinds):
         return f"[{'|'.join(kinds)}]"
     return "INTEGER" if int in kinds else "NUMBER" if float in kinds else "TEXT"
 

@@ -56,7 +56,7 @@ def test_an_option_of_a_job_tells_its_kind() -> None:
 def test_a_lowest_probability_is_of_an_attribute() -> None:
     refused = CliRunner().invoke(cli, ["faces", "--min-probability", "0.5"])
     assert refused.exit_code == 2
-    assert "is of an attribute" in refused.output
+    assert "needs an attribute" in refused.output
 
 
 def test_what_only_a_server_heeds_is_no_option_of_run() -> None:
