@@ -1,4 +1,4 @@
-"""The commands that change a running or ended job: cancel, pause, resume, retry, priority."""
+"""The commands that control a job: cancel, pause, resume, retry, priority."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ FormatTables = Callable[[Sequence[Any]], str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluateOptions:
-    """The arguments of `faces-jobs evaluate`, validated."""
+    """The arguments of `faces-jobs evaluate`."""
 
     model: str
     data: Path
@@ -115,7 +115,7 @@ def evaluate(
 def _measure_classifier(
     options: EvaluateOptions, catalog: Catalog
 ) -> tuple[list[Any], FormatTables]:
-    from faces_jobs_models.training.measure import DEFAULT_VARIANT, measure
+    from faces_jobs_models.training.measure import measure
     from faces_jobs_models.training.predictions import Advance, Selection
     from faces_jobs_models.training.readers import open_data
     from faces_jobs_models.training.tables import tables_of
@@ -123,13 +123,13 @@ def _measure_classifier(
     skipped: Counter[str] = Counter()
     data_sets = open_data(options.data, labels=options.labels, skipped=skipped)
     entries: list[Entry] = []
-    of_training = measured = 0
+    face_count = of_training = 0
     with progress_bar() as bar:
 
         def begin(name: str) -> Advance:
             return partial(bar.advance, bar.add_task(name, total=options.limit))
 
-        for one in measure(
+        for measured in measure(
             catalog,
             options.model,
             data_sets,
@@ -140,31 +140,23 @@ def _measure_classifier(
             skipped=skipped,
             begin=begin,
         ):
-            entries += one.entries
-            measured += len(one.answers)
-            of_training += one.answers.of_training
+            entries += measured.entries
+            face_count += len(measured.answers)
+            of_training += measured.answers.of_training
             if options.out is not None:
                 from faces_jobs_models.training.measurement_plots import draw_measured
 
-                draw_measured(options.out, one)
+                draw_measured(options.out, measured)
     _report_skipped(skipped)
     if not entries:
         raise DataLayoutError(
             f"No face in {options.data} has a known {' or '.join(MODELS[options.model])}"
             f"{' and is held out from training' if options.held_out else ''} "
-            f"(data sets found: {', '.join(one.name for one in data_sets) or 'none'})."
+            f"(data sets found: {', '.join(data_set.name for data_set in data_sets) or 'none'})."
         )
     if of_training:
-        _warn_of_training_data(options.model, of_training, measured, "faces")
-    default_weights_data_sets = {
-        entry["dataset"] for entry in entries if entry["weights"]["variant"] == DEFAULT_VARIANT
-    }
-    if options.labels == "fer2013" and options.labels in default_weights_data_sets:
-        click.echo(
-            f"{options.model} has no weights that were trained with the labels "
-            f"{options.labels}: the default ones were measured.",
-            err=True,
-        )
+        _warn_of_training_data(options.model, of_training, face_count, "faces")
+    _warn_of_default_weights(options, entries)
     return entries, tables_of
 
 
@@ -185,7 +177,7 @@ def _measure_detector(options: EvaluateOptions, catalog: Catalog) -> tuple[list[
     skipped: Counter[str] = Counter()
     data_sets = open_detection_data(options.data, skipped=skipped)
     for data_set in data_sets:
-        before = Counter(skipped)
+        skipped_before = Counter(skipped)
         with progress_bar() as bar:
             looked = look_at(
                 data_set,
@@ -209,14 +201,14 @@ def _measure_detector(options: EvaluateOptions, catalog: Catalog) -> tuple[list[
                     version=detector.version,
                     weights=weights_of(detector.sha256, detector.name),
                     threshold=JobSpec().detection_threshold,
-                    skipped=skipped - before,
+                    skipped=skipped - skipped_before,
                 )
             )
     _report_skipped(skipped)
     if not entries:
         raise DataLayoutError(
             f"No face of 20 pixels or more is marked in {options.data} "
-            f"(data sets found: {', '.join(one.name for one in data_sets)})."
+            f"(data sets found: {', '.join(data_set.name for data_set in data_sets)})."
         )
     of_training = sum(entry["of_training"] for entry in entries)
     if of_training:
@@ -225,12 +217,27 @@ def _measure_detector(options: EvaluateOptions, catalog: Catalog) -> tuple[list[
     return entries, detector_tables
 
 
-def _warn_of_training_data(model: str, of_training: int, measured: int, what: str) -> None:
+def _warn_of_training_data(model: str, of_training: int, total: int, what: str) -> None:
     click.echo(
-        f"{of_training} of these {measured} {what} are training data of {model}, so the figures "
+        f"{of_training} of these {total} {what} are training data of {model}, so the figures "
         "are too optimistic. --held-out leaves them out.",
         err=True,
     )
+
+
+def _warn_of_default_weights(options: EvaluateOptions, entries: Sequence[Entry]) -> None:
+    """Say so if other labels than the default were requested, but no weights exist for them."""
+    from faces_jobs_models.training.measure import DEFAULT_VARIANT
+
+    data_sets = {
+        entry["dataset"] for entry in entries if entry["weights"]["variant"] == DEFAULT_VARIANT
+    }
+    if options.labels == "fer2013" and options.labels in data_sets:
+        click.echo(
+            f"{options.model} has no weights that were trained with the labels "
+            f"{options.labels}: the default ones were measured.",
+            err=True,
+        )
 
 
 def _report_skipped(skipped: Counter[str]) -> None:
@@ -257,4 +264,4 @@ def _write_card(
 
         (classifier,) = catalog.classifiers([options.model])
         write_known_failures(folder, classifier, catalog.detector())
-    click.echo(f"written: {card}", err=True)
+    click.echo(f"wrote {card}", err=True)

@@ -50,6 +50,7 @@ def report_missing_packages(*extras: str) -> Iterator[None]:
             raise
         names = f"[{','.join(extras or ('worker', 'train'))}]"
         raise click.ClickException(
-            f"This needs the package {error.name}: pip install '.{names}' in the checkout, or "
-            f'pip install "dist/faces_jobs-...whl{names}" with the wheel that `make wheel` builds.'
+            f"This command needs the package {error.name}. Install it with "
+            f"`pip install '.{names}'` in the checkout, or with "
+            f'`pip install "dist/faces_jobs-...whl{names}"` and the wheel that `make wheel` builds.'
         ) from error

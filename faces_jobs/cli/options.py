@@ -50,7 +50,7 @@ def _options(command: Command, names: list[str]) -> Command:
             type=bool if switch else str,
             default=None,
             metavar=None if switch else _metavar(field.annotation),
-            help=f"{field.description} Default: {_shown(field.default)}.",
+            help=f"{field.description} Default: {_default_text(field.default)}.",
         )(command)
     return click.option(
         "--models",
@@ -142,7 +142,7 @@ def _metavar(kind: object) -> str:
     return "INTEGER" if int in kinds else "NUMBER" if float in kinds else "TEXT"
 
 
-def _shown(default: object) -> str:
+def _default_text(default: object) -> str:
     match default:
         case True:
             return "on"

@@ -6,7 +6,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 from rich.console import Console
@@ -15,9 +15,10 @@ from faces_jobs.cli import exits
 from faces_jobs.cli.extras import report_missing_packages
 from faces_jobs.cli.new_folders import remove_empty_folders_on_error
 from faces_jobs.cli.options import local_options, pop_given_options
+from faces_jobs.cli.training_options import detector_option, models_path_option
 from faces_jobs.errors import DeviceError
 from faces_jobs.jobs.spec import JobSpec
-from faces_jobs.settings import DetectorName, EncoderName, Settings
+from faces_jobs.settings import EncoderName, Settings
 
 CAMERA_NAME = "camera"
 
@@ -38,22 +39,13 @@ CAMERA_NAME = "camera"
     show_default=True,
     help="Folder for annotated copies and tables; created if it does not exist.",
 )
-@click.option(
-    "--models-path",
-    "--models_path",
-    type=click.Path(path_type=Path),
-    help="Folder with weights to use instead of those that ship.",
-)
+@models_path_option
 @click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda"]),
-    help="Device to run the networks on.",
+    help="Device to run the networks on. Default: FACES_JOBS_DEVICE.",
 )
-@click.option(
-    "--detector",
-    type=click.Choice(get_args(DetectorName)),
-    help="Network that detects the faces: our own, CenterFace, or the official YuNet.",
-)
+@detector_option
 @click.option("--cuda", is_flag=True, help="The same as --device cuda.")
 @click.option("--show", is_flag=True, help="Show annotated frames in a window; press q to stop.")
 @click.option(

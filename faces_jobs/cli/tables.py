@@ -138,11 +138,11 @@ def print_tracks(tracks: Sequence[TrackDocument], console: Console) -> None:
         return
     for track in tracks:
         console.print(
-            f"{escape(track.item_name)}, track {track.track}, seen {_seen(track)}, "
+            f"{escape(track.item_name)}, track {track.track}, seen {_time_range(track)}, "
             f"{track.face_count} faces",
             highlight=False,
         )
-        attributes = [f"{head} {_shown(track.attributes.get(head))}" for head in HEADS]
+        attributes = [f"{head} {_attribute_text(track.attributes.get(head))}" for head in HEADS]
         console.print(Padding(", ".join(attributes), (0, 0, 0, 4)), highlight=False)
 
 
@@ -152,14 +152,14 @@ def _table_of_tracks(tracks: Iterable[TrackDocument]) -> Table:
         table.add_row(
             escape(track.item_name),
             str(track.track),
-            _seen(track),
+            _time_range(track),
             str(track.face_count),
-            *(_shown(track.attributes.get(head)) for head in HEADS),
+            *(_attribute_text(track.attributes.get(head)) for head in HEADS),
         )
     return table
 
 
-def _seen(track: TrackDocument) -> str:
+def _time_range(track: TrackDocument) -> str:
     return f"{track.first_time_ms / 1000:.1f}-{track.last_time_ms / 1000:.1f} s"
 
 
@@ -172,7 +172,7 @@ def table_of_models(models: Iterable[Mapping[str, Any]]) -> Table:
     for model in models:
         file = model.get("files", {}).get("onnx")
         figures = [
-            f"{head} {data_set} {_headline(values)}"
+            f"{head} {data_set} {_summarise(values)}"
             for head, sets in model.get("figures", {}).items()
             for data_set, values in sets.items()
         ]
@@ -208,13 +208,13 @@ def _milliseconds(seconds: float | None, *, chosen: bool) -> str:
     return f"[bold green]{text} *[/bold green]" if chosen else text
 
 
-def _headline(figures: Mapping[str, float]) -> str:
+def _summarise(figures: Mapping[str, float]) -> str:
     if "accuracy" in figures:
         return f"{figures['accuracy']:.1%} (balanced {figures['balanced_accuracy']:.1%})"
     return ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in figures.items())
 
 
-def _shown(attribute: AttributeDocument | None) -> str:
+def _attribute_text(attribute: AttributeDocument | None) -> str:
     if attribute is None:
         return "-"
     if attribute.label == UNSURE:

@@ -28,7 +28,7 @@ from faces_jobs_models.training.label_choice import LabelChoice
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainOptions:
-    """The arguments of `faces-jobs train`, validated."""
+    """The arguments of `faces-jobs train`."""
 
     model: str
     data: Path

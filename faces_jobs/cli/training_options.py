@@ -1,4 +1,4 @@
-"""Options and the progress bar that `train` and `evaluate` share."""
+"""Options of the commands about models, and the progress bar of `train` and `evaluate`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ def detector_option(command: Command) -> Command:
     return click.option(
         "--detector",
         type=click.Choice(get_args(DetectorName)),
-        help="Network that detects the faces. Default: FACES_JOBS_DETECTOR.",
+        help="Network that detects the faces: our own, CenterFace, or the official YuNet. "
+        "Default: FACES_JOBS_DETECTOR.",
     )(command)
 
 

@@ -111,7 +111,7 @@ def test_a_missing_package_is_told_with_its_extra(
 ) -> None:
     told = run_without((missing,), command, FACES_JOBS_DATA_FOLDER=str(tmp_path / "data"))
     assert told.returncode == 1
-    assert told.stderr.startswith(f"Error: This needs the package {missing}: ")
+    assert told.stderr.startswith(f"Error: This command needs the package {missing}. ")
     assert f"pip install '.[{extras}]'" in told.stderr
     assert not (tmp_path / "data").exists()
 
