@@ -56,7 +56,7 @@ def claim_next(
     tried: list[int] = []
     for _ in range(MOST_TRIES):
         with database.begin() as session:
-            question = next_segment(max_attempts, but_some=bool(tried))
+            question = next_segment_statement(max_attempts, but_some=bool(tried))
             segment_id = session.scalar(question, {"tried": tried} if tried else {})
             if segment_id is not None:
                 claim = take_segment(
@@ -104,7 +104,7 @@ def delete_old_turns(database: Database, *, older_than_seconds: float) -> None:
 
 
 @lru_cache
-def next_segment(max_attempts: int, *, but_some: bool = False) -> Select[Any]:
+def next_segment_statement(max_attempts: int, *, but_some: bool = False) -> Select[Any]:
     """The number of the segment whose turn it is; no row, or none, where nothing is free.
 
     With `but_some` those of the parameter `tried` are passed over. Putting the statement together

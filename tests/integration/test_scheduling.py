@@ -19,7 +19,12 @@ from faces_jobs.db.job_endings import finish_job
 from faces_jobs.db.leases import claim_job
 from faces_jobs.db.overdue import fail_poison, mark_all_segments_rung
 from faces_jobs.db.release import release_segment
-from faces_jobs.db.scheduling import claim_next, delete_old_turns, next_job_to_finish, next_segment
+from faces_jobs.db.scheduling import (
+    claim_next,
+    delete_old_turns,
+    next_job_to_finish,
+    next_segment_statement,
+)
 from faces_jobs.db.segment_endings import finish_segment
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.tables import JobRow, SegmentRow, TurnRow
@@ -250,7 +255,7 @@ def test_the_question_walks_along_its_index(database: Database) -> None:
     with database.begin() as session:
         session.execute(text("ANALYZE"))
     written = str(
-        next_segment(3).compile(database.engine, compile_kwargs={"literal_binds": True})
+        next_segment_statement(3).compile(database.engine, compile_kwargs={"literal_binds": True})
     ).replace("%%", "%")
     prefix = "EXPLAIN" if database.dialect == "postgresql" else "EXPLAIN QUERY PLAN"
     with database.read() as session:
