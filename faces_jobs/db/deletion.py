@@ -32,7 +32,7 @@ JOB_DELETED = "job_deleted"
 # at their next heartbeat.
 UNHEARD_SECONDS = 60.0
 # Of one statement that deletes; an item may have more faces.
-MOST_ITEMS = 1000
+MAX_ITEMS_PER_DELETE = 1000
 MOST_FACES = 100_000
 
 _ENDED = [status for status in JobStatus if status.ended]
@@ -219,7 +219,7 @@ def _short_runs(items: Sequence[tuple[int, int]]) -> Iterator[list[int]]:
     run: list[int] = []
     faces = 0
     for number, count in items:
-        if run and (len(run) == MOST_ITEMS or faces + count > MOST_FACES):
+        if run and (len(run) == MAX_ITEMS_PER_DELETE or faces + count > MOST_FACES):
             yield run
             run, faces = [], 0
         run.append(number)
