@@ -53,7 +53,7 @@ def may_lead_bundle(claim: SegmentClaim) -> bool:
     return claim.item_kind == "image" and claim.stage is Stage.WHOLE and claim.attempt == 1
 
 
-def take_rest_of_bundle(
+def claim_rest_of_bundle(
     database: Database, claim: SegmentClaim, *, worker: str, lease_seconds: float, limit: int
 ) -> list[SegmentClaim]:
     """Take up to `limit` more images of the claim's job that nobody has tried yet."""

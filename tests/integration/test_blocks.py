@@ -13,7 +13,7 @@ from sqlalchemy import event, func, select
 
 from faces_jobs.db import migrate, rows
 from faces_jobs.db.blocks import block_values
-from faces_jobs.db.bundles import finish_bundle, may_lead_bundle, take_rest_of_bundle
+from faces_jobs.db.bundles import claim_rest_of_bundle, finish_bundle, may_lead_bundle
 from faces_jobs.db.rows import replace_faces
 from faces_jobs.db.scheduling import claim_next
 from faces_jobs.db.segment_endings import finish_segment
@@ -82,7 +82,9 @@ def _bundle(database: Database, chance: random.Random, *, skips: int) -> None:
     first = claim_next(database, worker="alice", lease_seconds=60, max_attempts=3)
     assert first is not None
     assert may_lead_bundle(first)
-    beside = take_rest_of_bundle(database, first, worker="alice", lease_seconds=60, limit=2 + skips)
+    beside = claim_rest_of_bundle(
+        database, first, worker="alice", lease_seconds=60, limit=2 + skips
+    )
     finish_bundle(
         database, [(claim, results([_face(chance, 0)])) for claim in [*beside[::-1], first]]
     )

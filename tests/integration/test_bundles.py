@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from sqlalchemy import select, update
 
-from faces_jobs.db.bundles import finish_bundle, may_lead_bundle, renew_bundle, take_rest_of_bundle
+from faces_jobs.db.bundles import claim_rest_of_bundle, finish_bundle, may_lead_bundle, renew_bundle
 from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.db.release import release_bundle
 from faces_jobs.db.scheduling import claim_next
@@ -38,7 +38,7 @@ def taken(database: Database, worker: str = "alice", limit: int = 99) -> list[Se
         return [first]
     return [
         first,
-        *take_rest_of_bundle(database, first, worker=worker, lease_seconds=60, limit=limit),
+        *claim_rest_of_bundle(database, first, worker=worker, lease_seconds=60, limit=limit),
     ]
 
 
