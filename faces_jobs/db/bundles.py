@@ -45,7 +45,7 @@ Ended = tuple[SegmentClaim, "SegmentResults | ErrorDocument"]
 _FACTS = ("kind", "format", "width", "height", "duration_ms")
 
 
-def may_lead_bundle(claim: SegmentClaim) -> bool:
+def can_start_bundle(claim: SegmentClaim) -> bool:
     """Whether other images may be taken beside this one.
 
     What was tried before is worked on by itself: it may be what ended its worker.

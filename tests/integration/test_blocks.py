@@ -13,7 +13,7 @@ from sqlalchemy import event, func, select
 
 from faces_jobs.db import migrate, rows
 from faces_jobs.db.blocks import block_values
-from faces_jobs.db.bundles import claim_rest_of_bundle, finish_bundle, may_lead_bundle
+from faces_jobs.db.bundles import can_start_bundle, claim_rest_of_bundle, finish_bundle
 from faces_jobs.db.rows import replace_faces
 from faces_jobs.db.scheduling import claim_next
 from faces_jobs.db.segment_endings import finish_segment
@@ -81,7 +81,7 @@ def _bundle(database: Database, chance: random.Random, *, skips: int) -> None:
     """Some images that are done together, but for the first ones; two workers' blocks overlap."""
     first = claim_next(database, worker="alice", lease_seconds=60, max_attempts=3)
     assert first is not None
-    assert may_lead_bundle(first)
+    assert can_start_bundle(first)
     beside = claim_rest_of_bundle(
         database, first, worker="alice", lease_seconds=60, limit=2 + skips
     )
