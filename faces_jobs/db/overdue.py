@@ -122,7 +122,9 @@ def mark_job_rung(database: Database, job_id: str) -> None:
         )
 
 
-def fail_poison(database: Database, *, max_attempts: int, limit: int) -> tuple[int, list[str]]:
+def fail_poisoned_segments(
+    database: Database, *, max_attempts: int, limit: int
+) -> tuple[int, list[str]]:
     """Give up on segments whose attempts all ended without a word.
 
     Such a file kills its worker: tried for ever, it would take all workers down. Its item fails,
