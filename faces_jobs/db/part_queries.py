@@ -84,7 +84,7 @@ def best_shots(
         ]
 
 
-def unannounced_segments(database: Database, item_id: int) -> list[int]:
+def unrung_segments(database: Database, item_id: int) -> list[int]:
     """Segments of a later stage that were just added: nobody was told of them yet."""
     later = (Stage.LINK, Stage.DRAW, Stage.BIND)
     question = (
