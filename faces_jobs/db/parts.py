@@ -68,7 +68,7 @@ class LinkResults:
     draws: Sequence[dict[str, Any]]
 
 
-def keep_uncut(database: Database, claim: SegmentClaim, reason: str) -> None:
+def mark_uncut(database: Database, claim: SegmentClaim, reason: str) -> None:
     """Remember that a video is not cut, and why.
 
     Raises:
