@@ -115,7 +115,7 @@ def cut_item(database: Database, claim: SegmentClaim, parts: Sequence[NewPart]) 
         )
 
 
-def uncut_item(database: Database, claim: SegmentClaim, reason: str) -> None:
+def revert_cut(database: Database, claim: SegmentClaim, reason: str) -> None:
     """Make one segment of an item again, to be read in one: its parts did not fit together.
 
     Who works on another of its segments finds its lease gone.

@@ -6,7 +6,7 @@ import logging
 from dataclasses import replace
 
 from faces_jobs.db.claims import SegmentClaim
-from faces_jobs.db.parts import NewPart, cut_item, mark_uncut, uncut_item
+from faces_jobs.db.parts import NewPart, cut_item, mark_uncut, revert_cut
 from faces_jobs.jobs.stages import Stage
 from faces_jobs.pipeline.cut_plan import Plan
 from faces_jobs.pipeline.cuts import plan_parts
@@ -49,7 +49,7 @@ def uncut(claim: SegmentClaim, worker: Worker, reason: str) -> None:
         CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
     """
     _log.warning("read in one after all: %s", reason)
-    uncut_item(worker.database, claim, reason)
+    revert_cut(worker.database, claim, reason)
     ring([claim.segment_id], worker)
 
 
