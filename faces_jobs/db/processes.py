@@ -122,7 +122,7 @@ def set_measures(database: Database, measures: Mapping[tuple[str, str], float]) 
             )
 
 
-def measures_in(session: Session) -> Sequence[tuple[str, str, float]]:
+def read_measures(session: Session) -> Sequence[tuple[str, str, float]]:
     """Every figure with its name and label."""
     rows = session.execute(
         select(MeasureRow.name, MeasureRow.label, MeasureRow.value).order_by(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from faces_jobs.db.counts import Leases, Waiting, count_open, leases, waiting
-from faces_jobs.db.processes import KINDS, GpuMemory, live_processes, measures_in
+from faces_jobs.db.processes import KINDS, GpuMemory, live_processes, read_measures
 from faces_jobs.db.session import Database
 
 
@@ -36,7 +36,7 @@ def read_figures(database: Database, *, silent_seconds: float) -> Figures:
         DatabaseError: it does not answer.
     """
     with database.read() as session:
-        measures = {(name, label): value for name, label, value in measures_in(session)}
+        measures = {(name, label): value for name, label, value in read_measures(session)}
         measures.update(count_open(session))
         now_waiting = waiting(session)
         now_leased = leases(session)
