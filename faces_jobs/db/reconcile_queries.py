@@ -54,7 +54,7 @@ def existing_jobs(database: Database, job_ids: Collection[str]) -> set[str]:
         return set(session.scalars(select(JobRow.id).where(JobRow.id.in_(job_ids))))
 
 
-def lost_leases(database: Database, *, limit: int) -> int:
+def count_lost_leases(database: Database, *, limit: int) -> int:
     """Segments whose worker let its lease run out, counted up to `limit`."""
     lost = select(SegmentRow.id).where(is_orphaned()).limit(limit).subquery()
     with database.read() as session:

@@ -17,9 +17,9 @@ from typing import TypeVar
 
 from faces_jobs.db.reconcile_queries import (
     artifacts_after,
+    count_lost_leases,
     finishing_jobs,
     live_tokens,
-    lost_leases,
     mark_files,
     waiting_rows,
 )
@@ -110,7 +110,9 @@ class Reconciler:
         report = Reconciled(
             rows_without_message=rung,
             messages_without_work=self._part(self._drop_messages, 0),
-            leases_run_out=self._part(lambda: lost_leases(self._database, limit=MOST_MESSAGES), 0),
+            leases_run_out=self._part(
+                lambda: count_lost_leases(self._database, limit=MOST_MESSAGES), 0
+            ),
             files_missing=missing,
             files_back=back,
             files_without_row=self._part(self._remove_files, 0),
