@@ -24,7 +24,7 @@ class StoredFileRow:
     missing: bool  # it was, when somebody last looked
 
 
-def waiting_rows(database: Database, *, limit: int) -> int:
+def count_waiting_segments(database: Database, *, limit: int) -> int:
     """How many segments wait for a worker, those of lost workers too, counted up to `limit`."""
     waiting = (
         select(SegmentRow.id)
