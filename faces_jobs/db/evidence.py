@@ -42,7 +42,7 @@ def keep_evidence(session: Session, row: SegmentRow | JobRow) -> None:
     session.execute(update(ItemRow).where(ItemRow.id == row.item_id).values(evidence=evidence))
 
 
-def record_death(
+def record_worker_death(
     database: Database, *, worker_prefix: str, reason: str, exit_signal: str | None, delay: float
 ) -> int:
     """Take from a worker that is known to have died what it held. Returns how many rows.

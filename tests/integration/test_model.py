@@ -16,7 +16,7 @@ from hypothesis.stateful import (
 from sqlalchemy import select, update
 
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.evidence import record_death
+from faces_jobs.db.evidence import record_worker_death
 from faces_jobs.db.job_endings import finish_job
 from faces_jobs.db.leases import claim_job, claim_segment, renew_job, renew_segment
 from faces_jobs.db.overdue import fail_poisoned_jobs, fail_poisoned_segments
@@ -176,7 +176,7 @@ class Life(StoreAndModel):
         found, _, _, segment = claim
         worker = self.worker_of(found)
         if worker is not None:
-            record_death(
+            record_worker_death(
                 self.database, worker_prefix=worker, reason="x", exit_signal="SIGKILL", delay=0
             )
             if segment.holds(found.token):
