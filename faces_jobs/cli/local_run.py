@@ -37,7 +37,7 @@ from faces_jobs.sinks.exports import (
 )
 from faces_jobs.sinks.spool import FaceSpool
 from faces_jobs.sinks.window import Window
-from faces_jobs.submit.names import normal_name
+from faces_jobs.submit.names import normalise_name
 from faces_jobs_models.catalog import Catalog
 
 if TYPE_CHECKING:
@@ -76,7 +76,9 @@ def run_files(wanted: RunOptions, catalog: Catalog, console: Console) -> Outcome
                 succeeded += ended == _Ended()
                 failed += ended.failed
                 if run.stopped.is_set():
-                    undone = _undone(normal_name(name), ended.cut_at, not_begun=len(files) - begun)
+                    undone = _undone(
+                        normalise_name(name), ended.cut_at, not_begun=len(files) - begun
+                    )
                     break
         except Exception:
             run.write_tables()
@@ -95,7 +97,7 @@ class _Ended:
 
 def _work_on(run: _Run, name: str, path: Path, *, max_pixels: int) -> _Ended:
     """Work on one input; the reason is told where it comes to nothing."""
-    shown = normal_name(name)
+    shown = normalise_name(name)
     try:
         with log_context(file=shown), open_frames(path, max_pixels=max_pixels) as reader:
             return _Ended(cut_at=run.work_on(name, reader, source=path))
@@ -164,7 +166,7 @@ class _Run:
             MediaError: it can't be processed; `TruncatedError` after what there was is kept.
             StorageFullError: there is no room for what comes of it.
         """
-        wanted, shown = self._wanted, normal_name(name)
+        wanted, shown = self._wanted, normalise_name(name)
         # Before the window, as it wants it: this loads what the other threads work with.
         analysis = Analysis.from_networks(
             self._catalog, wanted.spec, unsure_below=wanted.unsure_below

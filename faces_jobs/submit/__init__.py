@@ -7,7 +7,7 @@ rings later. Before, nothing is left of it.
 from __future__ import annotations
 
 from faces_jobs.submit.keys import has_key
-from faces_jobs.submit.names import MAX_NAME_CHARACTERS, checked_owner, normal_name
+from faces_jobs.submit.names import MAX_NAME_CHARACTERS, checked_owner, normalise_name
 from faces_jobs.submit.submission import Submitted, submit_files, submit_folder
 
 __all__ = [
@@ -15,7 +15,7 @@ __all__ = [
     "Submitted",
     "checked_owner",
     "has_key",
-    "normal_name",
+    "normalise_name",
     "submit_files",
     "submit_folder",
 ]

@@ -14,7 +14,7 @@ from faces_jobs.folders import FoundFile, open_beneath
 from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.storage import IncomingFile
-from faces_jobs.submit.names import normal_name
+from faces_jobs.submit.names import normalise_name
 
 _NOT_READ = (
     "Not a regular file: links and pipes are not read, nor folders that the server may not open."
@@ -30,7 +30,7 @@ def uploaded_item(name: str, file: IncomingFile, key: str) -> NewItem:
 
 def folder_item(found: FoundFile, *, name: str, folder: Path) -> NewItem:
     """An item of a file in a folder of the server, where it stays."""
-    shown = normal_name(name)
+    shown = normalise_name(name)
     if not found.is_regular:
         return _refused(shown, 0, MediaError(_NOT_READ))
     try:

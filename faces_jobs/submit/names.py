@@ -18,7 +18,7 @@ _LOOSE_JOINER = re.compile(
 )
 
 
-def normal_name(name: str) -> str:
+def normalise_name(name: str) -> str:
     """The name that a file is shown under: relative, printable, of bounded length.
 
     It never becomes a path on the server, so it is made harmless to look at and nothing more.

@@ -32,7 +32,7 @@ from faces_jobs.submit.keys import (
     earlier_job,
     keep_key,
 )
-from faces_jobs.submit.names import checked_owner, normal_name
+from faces_jobs.submit.names import checked_owner, normalise_name
 from faces_jobs.submit.ringing import ring, segments_to_ring
 
 _log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ def submit_files(
     if not files:
         raise SubmissionError("No file was sent: choose at least one image or video.")
     _check_count(len(files), settings)
-    names = [normal_name(file.name) for file in files]
+    names = [normalise_name(file.name) for file in files]
     contents = [[name, file.sha256] for name, file in zip(names, files, strict=True)]
     owner = checked_owner(owner)
     key = checked_key(idempotency_key, spec, owner, {"files": contents})
