@@ -88,7 +88,7 @@ def earlier_job(database: Database, key: SubmissionKey | None) -> str | None:
     return job_id
 
 
-def keep_key(session: Session, key: SubmissionKey | None, job_id: str) -> None:
+def store_key(session: Session, key: SubmissionKey | None, job_id: str) -> None:
     """Store the key beside its job. Of two at once, the second waits here for the first.
 
     Raises:

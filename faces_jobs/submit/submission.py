@@ -30,7 +30,7 @@ from faces_jobs.submit.keys import (
     UsedKeyError,
     checked_key,
     earlier_job,
-    keep_key,
+    store_key,
 )
 from faces_jobs.submit.names import checked_owner, normalise_name
 from faces_jobs.submit.ringing import ring, segments_to_ring
@@ -191,7 +191,7 @@ def _store(job: _Job, database: Database, settings: Settings) -> list[int]:
             segments = store_job(
                 session, job.job_id, job.spec, job.items, root=job.root, owner=job.owner
             )
-            keep_key(session, job.key, job.job_id)
+            store_key(session, job.key, job.job_id)
             is_written = True
     except DatabaseError as error:
         if is_written and not _is_stored(database, job.job_id):
