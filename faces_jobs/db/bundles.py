@@ -21,7 +21,7 @@ from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.conditions import is_ready, of_active_job
 from faces_jobs.db.jobs import finish_if_last
 from faces_jobs.db.leases import taken_by
-from faces_jobs.db.moves import move_items, sources, without_session_sync
+from faces_jobs.db.moves import move_items, source_states, without_session_sync
 from faces_jobs.db.outcomes import SegmentResults
 from faces_jobs.db.rows import face_values, model_values, track_values
 from faces_jobs.db.session import Database
@@ -247,7 +247,10 @@ def _end_segments(session: Session, results: Iterable[Ended]) -> None:
 
 
 def _end_items(session: Session, results: Iterable[Ended]) -> None:
-    legal = {*sources(ITEM_MOVES, ItemStatus.SUCCEEDED), *sources(ITEM_MOVES, ItemStatus.FAILED)}
+    legal = {
+        *source_states(ITEM_MOVES, ItemStatus.SUCCEEDED),
+        *source_states(ITEM_MOVES, ItemStatus.FAILED),
+    }
     ended = (
         update(ItemRow)
         .where(

@@ -28,24 +28,24 @@ def without_session_sync(statement: Update) -> Update:
     return statement.execution_options(synchronize_session=False)
 
 
-def sources(moves: Mapping[State, frozenset[State]], to: State) -> list[State]:
+def source_states(moves: Mapping[State, frozenset[State]], to: State) -> list[State]:
     """The states from which `to` may be reached in one move."""
     return [state for state, targets in moves.items() if to in targets]
 
 
 def move_jobs(to: JobStatus, *which: ColumnElement[bool], **values: Any) -> Update:
     """Move the jobs that `which` names, of those whose state allows it."""
-    legal = JobRow.status.in_(sources(JOB_MOVES, to))
+    legal = JobRow.status.in_(source_states(JOB_MOVES, to))
     return update(JobRow).where(*which, legal).values(status=to, **values)
 
 
 def move_items(to: ItemStatus, *which: ColumnElement[bool], **values: Any) -> Update:
     """Move the items that `which` names, of those whose state allows it."""
-    legal = ItemRow.status.in_(sources(ITEM_MOVES, to))
+    legal = ItemRow.status.in_(source_states(ITEM_MOVES, to))
     return update(ItemRow).where(*which, legal).values(status=to, **values)
 
 
 def move_segments(to: SegmentStatus, *which: ColumnElement[bool], **values: Any) -> Update:
     """Move the segments that `which` names, of those whose state allows it."""
-    legal = SegmentRow.status.in_(sources(SEGMENT_MOVES, to))
+    legal = SegmentRow.status.in_(source_states(SEGMENT_MOVES, to))
     return update(SegmentRow).where(*which, legal).values(status=to, **values)
