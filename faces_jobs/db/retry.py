@@ -35,7 +35,7 @@ def retry_job(session: Session, job_id: str) -> None:
         raise NotFoundError(f"There is no job {job_id}.")
     if not job.status.ended:
         raise StateError(f"The job has not ended ({job.status}): there is nothing to retry yet.")
-    again = and_(ItemRow.job_id == job_id, is_to_be_retried())
+    again = and_(ItemRow.job_id == job_id, is_retryable())
     items = session.scalar(select(func.count()).select_from(ItemRow).where(again)) or 0
     if not items and not without_exports(session, [job_id]):
         raise StateError(
@@ -97,7 +97,7 @@ def _begin_job_again(session: Session, job_id: str, *, has_items: bool) -> None:
     )
 
 
-def is_to_be_retried() -> ColumnElement[bool]:
+def is_retryable() -> ColumnElement[bool]:
     """What is to hold of an item of an ended job for a retry to work on it."""
     return and_(
         ItemRow.status.in_((ItemStatus.FAILED, ItemStatus.CANCELLED)),
