@@ -37,7 +37,7 @@ def retry_job(session: Session, job_id: str) -> None:
         raise StateError(f"The job has not ended ({job.status}): there is nothing to retry yet.")
     again = and_(ItemRow.job_id == job_id, is_retryable())
     items = session.scalar(select(func.count()).select_from(ItemRow).where(again)) or 0
-    if not items and not without_exports(session, [job_id]):
+    if not items and not jobs_without_exports(session, [job_id]):
         raise StateError(
             "There is nothing to retry: what did not succeed was refused when it was submitted. "
             "Submit other files as a new job."
@@ -105,7 +105,7 @@ def is_retryable() -> ColumnElement[bool]:
     )
 
 
-def without_exports(session: Session, job_ids: Collection[str]) -> set[str]:
+def jobs_without_exports(session: Session, job_ids: Collection[str]) -> set[str]:
     """Those of these jobs that have no exports, which a retry writes."""
     found = select(ArtifactRow.job_id).where(
         ArtifactRow.job_id.in_(job_ids), ArtifactRow.item_id.is_(None)

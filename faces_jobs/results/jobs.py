@@ -10,7 +10,7 @@ from sqlalchemy import Double, Select, case, cast, func, select, tuple_
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.clock import as_datetime, now_seconds
-from faces_jobs.db.retry import is_retryable, without_exports
+from faces_jobs.db.retry import is_retryable, jobs_without_exports
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ArtifactRow, ItemRow, JobRow, ModelRow, SegmentRow
 from faces_jobs.errors import NotFoundError
@@ -178,7 +178,7 @@ def _retryable(
     items = {row.id for row in ended if any(group.again for group in groups[row.id])}
     # One that succeeded has its exports, among files that may be many to look through.
     others = {row.id for row in ended if row.status is not JobStatus.SUCCEEDED} - items
-    return items | without_exports(session, others)
+    return items | jobs_without_exports(session, others)
 
 
 @dataclass(frozen=True, slots=True)
