@@ -19,7 +19,7 @@ from faces_jobs.jobs.unsure import written
 
 # Rows of one INSERT, and of one page of an export: large enough that the round trip does not
 # count, small enough that memory does not.
-CHUNK = 2000
+CHUNK_ROWS = 2000
 
 # All at once, since an export reads many rows: (label, probability) of each head, in a row.
 _ATTRIBUTES_OF = attrgetter(*(name for head in HEADS for name in (head, f"{head}_probability")))
@@ -59,7 +59,7 @@ def replace_faces(
     # Into the table, not its class: the values are those of the columns, and to look at each of
     # them once more takes as long as the database does.
     into = insert(FaceRow.__table__)  # type: ignore[arg-type]  # it is a table
-    while chunk := list(islice(rows, CHUNK)):
+    while chunk := list(islice(rows, CHUNK_ROWS)):
         values = [face_values(job_id, item_id, face) for face in chunk]
         session.execute(into, values)
         write_block(connection, job_id, [(item_id, face) for face in chunk])
@@ -96,13 +96,13 @@ def read_faces(database: Database, job_id: str) -> Iterator[tuple[str, FaceRecor
             select(FaceRow.__table__)
             .where(FaceRow.job_id == job_id, tuple_(*place) > tuple_(*after))
             .order_by(*place)
-            .limit(CHUNK)
+            .limit(CHUNK_ROWS)
         )
         with database.read() as session:
             rows = session.execute(question).all()
         for row in rows:
             yield names[row.item_id], _face_record(row)
-        if len(rows) < CHUNK:
+        if len(rows) < CHUNK_ROWS:
             return
         after = (rows[-1].item_id, rows[-1].frame_index, rows[-1].face_index)
 
@@ -117,13 +117,13 @@ def read_tracks(database: Database, job_id: str) -> Iterator[tuple[str, TrackRec
             select(TrackRow.__table__)
             .where(TrackRow.job_id == job_id, tuple_(*place) > tuple_(*after))
             .order_by(*place)
-            .limit(CHUNK)
+            .limit(CHUNK_ROWS)
         )
         with database.read() as session:
             rows = session.execute(question).all()
         for row in rows:
             yield names[row.item_id], _track_record(row)
-        if len(rows) < CHUNK:
+        if len(rows) < CHUNK_ROWS:
             return
         after = (rows[-1].item_id, rows[-1].track)
 

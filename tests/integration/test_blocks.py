@@ -39,7 +39,7 @@ LABELS = {
 @pytest.fixture
 def jobs(database: Database, monkeypatch: pytest.MonkeyPatch) -> list[StoredJob]:
     """Films in blocks of seven, one written a second time, and images that two workers did."""
-    monkeypatch.setattr(rows, "CHUNK", 7)
+    monkeypatch.setattr(rows, "CHUNK_ROWS", 7)
     monkeypatch.setattr(blocks, "STEPS", (1, 2))
     monkeypatch.setattr(planner_hints, "FEW", -1)
     chance = random.Random(0)
