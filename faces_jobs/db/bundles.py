@@ -39,7 +39,7 @@ from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.jobs.stages import Stage
 from faces_jobs.jobs.status import ITEM_MOVES, ItemStatus, SegmentStatus
 
-Ended = tuple[SegmentClaim, "SegmentResults | ErrorDocument"]
+ImageOutcome = tuple[SegmentClaim, "SegmentResults | ErrorDocument"]
 """An image with what came of it, or with why it can't be processed."""
 
 _FACTS = ("kind", "format", "width", "height", "duration_ms")
@@ -134,7 +134,7 @@ def renew_bundle(
         raise on_hold(status)
 
 
-def finish_bundle(database: Database, results: Sequence[Ended]) -> bool:
+def finish_bundle(database: Database, results: Sequence[ImageOutcome]) -> bool:
     """Record what came of a bundle's images, all or nothing. True: the job is to be finished now.
 
     Raises:
@@ -210,7 +210,7 @@ def _replace_rows(session: Session, by_item: Mapping[int, SegmentResults], job_i
     )
 
 
-def _end_segments(session: Session, results: Iterable[Ended]) -> None:
+def _end_segments(session: Session, results: Iterable[ImageOutcome]) -> None:
     now = now_seconds()
     moved = (
         update(SegmentRow)
@@ -246,7 +246,7 @@ def _end_segments(session: Session, results: Iterable[Ended]) -> None:
     session.connection().execute(moved, values)
 
 
-def _end_items(session: Session, results: Iterable[Ended]) -> None:
+def _end_items(session: Session, results: Iterable[ImageOutcome]) -> None:
     legal = {
         *source_states(ITEM_MOVES, ItemStatus.SUCCEEDED),
         *source_states(ITEM_MOVES, ItemStatus.FAILED),
