@@ -15,7 +15,7 @@ from faces_jobs.errors import NotFoundError, StateError
 from faces_jobs.jobs.spec import PRIORITY_RANKS, Priority
 from faces_jobs.jobs.status import OPEN_ITEMS, JobStatus
 
-HELD = (JobStatus.PAUSED, JobStatus.WAITING_FOR_SPACE)
+HELD_JOBS = (JobStatus.PAUSED, JobStatus.WAITING_FOR_SPACE)
 
 
 def pause_job(session: Session, job_id: str) -> None:
@@ -57,7 +57,7 @@ def resume_job(session: Session, job_id: str) -> None:
             f"The job has ended already ({job.status}): there is nothing to resume. "
             "Retry it to run again what failed."
         )
-    if job.status in HELD:
+    if job.status in HELD_JOBS:
         job.parked = 0
         go_on(session, job)
 
