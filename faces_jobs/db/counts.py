@@ -24,12 +24,12 @@ from faces_jobs.jobs.status import (
     SegmentStatus,
 )
 
-Counted = Mapping[tuple[str, str], float]
+RowCounts = Mapping[tuple[str, str], float]
 """(table, state) to how many rows there are."""
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WaitingSegments:
     """Segments that a worker could take now."""
 
     count: int
@@ -37,14 +37,14 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Leases:
+class LeaseCounts:
     """Claims on segments and on jobs that are being finished."""
 
     held: int
     expired: int  # their worker is gone, and nobody has taken its work yet
 
 
-def count_all(database: Database) -> Counted:
+def count_all(database: Database) -> RowCounts:
     """Every job, item, segment and webhook by its state, and bytes of uploads and artifacts.
 
     Takes as long as there are rows: for the sweep, once a minute or less often.
@@ -72,7 +72,7 @@ def count_all(database: Database) -> Counted:
     return counted
 
 
-def count_open(session: Session) -> Counted:
+def count_open(session: Session) -> RowCounts:
     """Those that have not ended, by their state. Asks only for these rows."""
     open_jobs = select(JobRow.id).where(JobRow.status.in_(OPEN_JOBS))
     counted: dict[tuple[str, str], float] = {
@@ -94,15 +94,15 @@ def count_open(session: Session) -> Counted:
     return counted
 
 
-def waiting(session: Session) -> Mapping[str, Waiting]:
+def waiting_by_priority(session: Session) -> Mapping[str, WaitingSegments]:
     """Segments that a worker could take now, by the priority of their job."""
     found = session.execute(waiting_statement())
     names = {rank: name for name, rank in PRIORITY_RANKS.items()}
-    return {names[row.rank]: Waiting(row.segments, row.oldest) for row in found}
+    return {names[row.rank]: WaitingSegments(row.segments, row.oldest) for row in found}
 
 
 def waiting_statement() -> Select[int, int, float]:
-    """The question behind `waiting`."""
+    """The question behind `waiting_by_priority`."""
     return (
         select(
             JobRow.priority.label("rank"),
@@ -116,7 +116,7 @@ def waiting_statement() -> Select[int, int, float]:
     )
 
 
-def leases(session: Session) -> Leases:
+def count_leases(session: Session) -> LeaseCounts:
     """Claims that hold, and those whose time has run out."""
     held = expired = 0
     for table, wanted in (
@@ -131,7 +131,7 @@ def leases(session: Session) -> Leases:
         ).one()
         held += row.alive
         expired += row.all - row.alive
-    return Leases(held, expired)
+    return LeaseCounts(held, expired)
 
 
 def _count(session: Session, wanted: ColumnElement[bool]) -> float:
