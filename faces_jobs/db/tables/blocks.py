@@ -17,7 +17,7 @@ from faces_jobs.jobs.labels import ANSWERS
 PAIRS = tuple(combinations(ANSWERS, 2))
 """Every two heads."""
 
-START = ("first_item", "first_frame", "first_face")
+FIRST_FACE_COLUMNS = ("first_item", "first_frame", "first_face")
 END = ("last_item", "last_frame", "last_face")
 
 
@@ -65,6 +65,6 @@ FACE_BLOCKS = Table(
         for name in bounds_of(head, label)
     ),
     *(Column(pair_of(*pair), BigInteger, nullable=False) for pair in PAIRS),
-    Index("ix_face_blocks_order", *START, *END),
-    Index("ix_face_blocks_job", "job_id", *START, *END),
+    Index("ix_face_blocks_order", *FIRST_FACE_COLUMNS, *END),
+    Index("ix_face_blocks_job", "job_id", *FIRST_FACE_COLUMNS, *END),
 )
