@@ -15,7 +15,14 @@ from sqlalchemy import ColumnElement, Row, ScalarSelect, Select, and_, or_, sele
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.tables import FACE_BLOCKS, FaceRow, ItemRow
-from faces_jobs.db.tables.blocks import END, FIRST_FACE_COLUMNS, PAIRS, bit_of, bounds_of, pair_of
+from faces_jobs.db.tables.blocks import (
+    FIRST_FACE_COLUMNS,
+    LAST_FACE_COLUMNS,
+    PAIRS,
+    bit_of,
+    bounds_of,
+    pair_of,
+)
 from faces_jobs.jobs.labels import ANSWERS
 from faces_jobs.jobs.query import AttributeFilter, FaceQuery
 from faces_jobs.results.pages import read_face_cursor
@@ -31,7 +38,7 @@ NEAR_FRAMES = 500
 _BLOCK = FACE_BLOCKS.c
 _KEY = (FaceRow.item_id, FaceRow.frame_index, FaceRow.face_index)
 _START = tuple(_BLOCK[name] for name in FIRST_FACE_COLUMNS)
-_END = tuple(_BLOCK[name] for name in END)
+_END = tuple(_BLOCK[name] for name in LAST_FACE_COLUMNS)
 
 Key = tuple[int, int, int]
 Span = tuple[Key | None, Key | None]

@@ -18,7 +18,7 @@ PAIRS = tuple(combinations(ANSWERS, 2))
 """Every two heads."""
 
 FIRST_FACE_COLUMNS = ("first_item", "first_frame", "first_face")
-END = ("last_item", "last_frame", "last_face")
+LAST_FACE_COLUMNS = ("last_item", "last_frame", "last_face")
 
 
 def bounds_of(head: str, label: str) -> tuple[str, str]:
@@ -65,6 +65,6 @@ FACE_BLOCKS = Table(
         for name in bounds_of(head, label)
     ),
     *(Column(pair_of(*pair), BigInteger, nullable=False) for pair in PAIRS),
-    Index("ix_face_blocks_order", *FIRST_FACE_COLUMNS, *END),
-    Index("ix_face_blocks_job", "job_id", *FIRST_FACE_COLUMNS, *END),
+    Index("ix_face_blocks_order", *FIRST_FACE_COLUMNS, *LAST_FACE_COLUMNS),
+    Index("ix_face_blocks_job", "job_id", *FIRST_FACE_COLUMNS, *LAST_FACE_COLUMNS),
 )
