@@ -17,8 +17,8 @@ from sqlalchemy.orm import Session
 from faces_jobs.db.tables import FACE_BLOCKS, FaceRow, ItemRow
 from faces_jobs.db.tables.blocks import (
     FIRST_FACE_COLUMNS,
+    HEAD_PAIRS,
     LAST_FACE_COLUMNS,
-    PAIRS,
     bit_of,
     bounds_of,
     pair_of,
@@ -125,7 +125,7 @@ def _promises_of_labels(query: FaceQuery) -> Iterator[ColumnElement[bool]]:
     for head, wanted in query.attributes.items():
         if wanted != AttributeFilter():
             yield or_(*(_may_be(head, label, wanted) for label in wanted.labels or ANSWERS[head]))
-    for one, other in PAIRS:
+    for one, other in HEAD_PAIRS:
         asked, also = query.attributes.get(one), query.attributes.get(other)
         if asked and also and asked.labels and also.labels:
             bits = 0

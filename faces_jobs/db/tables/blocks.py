@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, Column, Double, Index, Integer, String, Table
 from faces_jobs.db.tables.base import Base, RowNumber
 from faces_jobs.jobs.labels import ANSWERS
 
-PAIRS = tuple(combinations(ANSWERS, 2))
+HEAD_PAIRS = tuple(combinations(ANSWERS, 2))
 """Every two heads."""
 
 FIRST_FACE_COLUMNS = ("first_item", "first_frame", "first_face")
@@ -64,7 +64,7 @@ FACE_BLOCKS = Table(
         for label in labels
         for name in bounds_of(head, label)
     ),
-    *(Column(pair_of(*pair), BigInteger, nullable=False) for pair in PAIRS),
+    *(Column(pair_of(*pair), BigInteger, nullable=False) for pair in HEAD_PAIRS),
     Index("ix_face_blocks_order", *FIRST_FACE_COLUMNS, *LAST_FACE_COLUMNS),
     Index("ix_face_blocks_job", "job_id", *FIRST_FACE_COLUMNS, *LAST_FACE_COLUMNS),
 )
