@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert
 
-from faces_jobs.db.tables.blocks import FACE_BLOCKS, HEAD_PAIRS, bit_of, bounds_of, pair_of
+from faces_jobs.db.tables.blocks import FACE_BLOCKS, HEAD_PAIRS, bit_of, bounds_columns, pair_of
 from faces_jobs.jobs.labels import ANSWERS
 from faces_jobs.jobs.records import FaceRecord
 
@@ -18,7 +18,7 @@ _NOBODY: dict[str, Any] = {
     name: None
     for head, labels in ANSWERS.items()
     for label in labels
-    for name in bounds_of(head, label)
+    for name in bounds_columns(head, label)
 }
 
 
@@ -76,7 +76,7 @@ def _probabilities(faces: Iterable[FaceRecord]) -> dict[str, float]:
             given.setdefault((head, found.label), []).append(found.probability)
     bounds: dict[str, float] = {}
     for (head, label), probabilities in given.items():
-        lowest, highest = bounds_of(head, label)
+        lowest, highest = bounds_columns(head, label)
         bounds[lowest], bounds[highest] = min(probabilities), max(probabilities)
     return bounds
 

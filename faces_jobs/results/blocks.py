@@ -20,7 +20,7 @@ from faces_jobs.db.tables.blocks import (
     HEAD_PAIRS,
     LAST_FACE_COLUMNS,
     bit_of,
-    bounds_of,
+    bounds_columns,
     pair_of,
 )
 from faces_jobs.jobs.labels import ANSWERS
@@ -135,7 +135,7 @@ def _promises_of_labels(query: FaceQuery) -> Iterator[ColumnElement[bool]]:
 
 
 def _may_be(head: str, label: str, wanted: AttributeFilter) -> ColumnElement[bool]:
-    lowest, highest = (_BLOCK[name] for name in bounds_of(head, label))
+    lowest, highest = (_BLOCK[name] for name in bounds_columns(head, label))
     conditions: list[ColumnElement[bool]] = [highest.is_not(None)]
     if wanted.min_probability is not None:
         conditions.append(highest >= wanted.min_probability)

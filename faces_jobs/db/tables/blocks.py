@@ -21,7 +21,7 @@ FIRST_FACE_COLUMNS = ("first_item", "first_frame", "first_face")
 LAST_FACE_COLUMNS = ("last_item", "last_frame", "last_face")
 
 
-def bounds_of(head: str, label: str) -> tuple[str, str]:
+def bounds_columns(head: str, label: str) -> tuple[str, str]:
     """The columns of the lowest and highest probability with which a label was given."""
     return f"{head}_{label}_min", f"{head}_{label}_max"
 
@@ -62,7 +62,7 @@ FACE_BLOCKS = Table(
         Column(name, Double)
         for head, labels in ANSWERS.items()
         for label in labels
-        for name in bounds_of(head, label)
+        for name in bounds_columns(head, label)
     ),
     *(Column(pair_of(*pair), BigInteger, nullable=False) for pair in HEAD_PAIRS),
     Index("ix_face_blocks_order", *FIRST_FACE_COLUMNS, *LAST_FACE_COLUMNS),
