@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert
 
-from faces_jobs.db.tables.blocks import FACE_BLOCKS, HEAD_PAIRS, bit_of, bounds_columns, pair_of
+from faces_jobs.db.tables.blocks import FACE_BLOCKS, HEAD_PAIRS, bit_of, bounds_columns, pair_column
 from faces_jobs.jobs.labels import ANSWERS
 from faces_jobs.jobs.records import FaceRecord
 
@@ -86,10 +86,10 @@ def _pairs(faces: Iterable[FaceRecord]) -> dict[str, int]:
     looks = {
         tuple((head, found.label) for head, found in face.attributes.items()) for face in faces
     }
-    bits = dict.fromkeys((pair_of(*pair) for pair in HEAD_PAIRS), 0)
+    bits = dict.fromkeys((pair_column(*pair) for pair in HEAD_PAIRS), 0)
     for look in looks:
         labels = dict(look)
         for one, other in HEAD_PAIRS:
             if one in labels and other in labels:
-                bits[pair_of(one, other)] |= bit_of(one, labels[one], other, labels[other])
+                bits[pair_column(one, other)] |= bit_of(one, labels[one], other, labels[other])
     return bits

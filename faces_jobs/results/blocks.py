@@ -21,7 +21,7 @@ from faces_jobs.db.tables.blocks import (
     LAST_FACE_COLUMNS,
     bit_of,
     bounds_columns,
-    pair_of,
+    pair_column,
 )
 from faces_jobs.jobs.labels import ANSWERS
 from faces_jobs.jobs.query import AttributeFilter, FaceQuery
@@ -131,7 +131,7 @@ def _promises_of_labels(query: FaceQuery) -> Iterator[ColumnElement[bool]]:
             bits = 0
             for label, other_label in product(asked.labels, also.labels):
                 bits |= bit_of(one, label, other, other_label)
-            yield _BLOCK[pair_of(one, other)].bitwise_and(bits) != 0
+            yield _BLOCK[pair_column(one, other)].bitwise_and(bits) != 0
 
 
 def _may_be(head: str, label: str, wanted: AttributeFilter) -> ColumnElement[bool]:

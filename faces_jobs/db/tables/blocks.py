@@ -26,7 +26,7 @@ def bounds_columns(head: str, label: str) -> tuple[str, str]:
     return f"{head}_{label}_min", f"{head}_{label}_max"
 
 
-def pair_of(one: str, other: str) -> str:
+def pair_column(one: str, other: str) -> str:
     """The column whose bits are the pairs of labels that one face has for these two heads."""
     return f"{one}_and_{other}"
 
@@ -64,7 +64,7 @@ FACE_BLOCKS = Table(
         for label in labels
         for name in bounds_columns(head, label)
     ),
-    *(Column(pair_of(*pair), BigInteger, nullable=False) for pair in HEAD_PAIRS),
+    *(Column(pair_column(*pair), BigInteger, nullable=False) for pair in HEAD_PAIRS),
     Index("ix_face_blocks_order", *FIRST_FACE_COLUMNS, *LAST_FACE_COLUMNS),
     Index("ix_face_blocks_job", "job_id", *FIRST_FACE_COLUMNS, *LAST_FACE_COLUMNS),
 )
