@@ -7,7 +7,13 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert
 
-from faces_jobs.db.tables.blocks import FACE_BLOCKS, HEAD_PAIRS, bit_of, bounds_columns, pair_column
+from faces_jobs.db.tables.blocks import (
+    FACE_BLOCKS,
+    HEAD_PAIRS,
+    bounds_columns,
+    pair_bit,
+    pair_column,
+)
 from faces_jobs.jobs.labels import ANSWERS
 from faces_jobs.jobs.records import FaceRecord
 
@@ -91,5 +97,5 @@ def _pairs(faces: Iterable[FaceRecord]) -> dict[str, int]:
         labels = dict(look)
         for one, other in HEAD_PAIRS:
             if one in labels and other in labels:
-                bits[pair_column(one, other)] |= bit_of(one, labels[one], other, labels[other])
+                bits[pair_column(one, other)] |= pair_bit(one, labels[one], other, labels[other])
     return bits

@@ -19,8 +19,8 @@ from faces_jobs.db.tables.blocks import (
     FIRST_FACE_COLUMNS,
     HEAD_PAIRS,
     LAST_FACE_COLUMNS,
-    bit_of,
     bounds_columns,
+    pair_bit,
     pair_column,
 )
 from faces_jobs.jobs.labels import ANSWERS
@@ -130,7 +130,7 @@ def _promises_of_labels(query: FaceQuery) -> Iterator[ColumnElement[bool]]:
         if asked and also and asked.labels and also.labels:
             bits = 0
             for label, other_label in product(asked.labels, also.labels):
-                bits |= bit_of(one, label, other, other_label)
+                bits |= pair_bit(one, label, other, other_label)
             yield _BLOCK[pair_column(one, other)].bitwise_and(bits) != 0
 
 

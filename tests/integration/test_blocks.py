@@ -19,7 +19,7 @@ from faces_jobs.db.scheduling import claim_next
 from faces_jobs.db.segment_endings import finish_segment
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.tables import FACE_BLOCKS
-from faces_jobs.db.tables.blocks import HEAD_PAIRS, bit_of
+from faces_jobs.db.tables.blocks import HEAD_PAIRS, pair_bit
 from faces_jobs.jobs.documents import FaceDocument
 from faces_jobs.jobs.labels import ANSWERS
 from faces_jobs.jobs.query import AttributeFilter, FaceQuery
@@ -259,7 +259,7 @@ def test_a_second_attempt_leaves_no_block_of_the_first(database: Database) -> No
 def test_every_pair_of_answers_has_a_bit_of_its_own() -> None:
     for one, other in HEAD_PAIRS:
         bits = [
-            bit_of(one, label, other, other_label)
+            pair_bit(one, label, other, other_label)
             for label in ANSWERS[one]
             for other_label in ANSWERS[other]
         ]

@@ -31,7 +31,7 @@ def pair_column(one: str, other: str) -> str:
     return f"{one}_and_{other}"
 
 
-def bit_of(one: str, label: str, other: str, other_label: str) -> int:
+def pair_bit(one: str, label: str, other: str, other_label: str) -> int:
     """The bit of a pair, of a signed number of 64 bits. Labels count in the order of `ANSWERS`.
 
     Where that order changes, or a label is added, a migration has to make all blocks anew.
