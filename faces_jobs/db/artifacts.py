@@ -15,7 +15,7 @@ from faces_jobs.db.tables import ArtifactRow, SegmentFileRow
 
 def is_visible(database: Database, job_id: str, folder_key: str) -> bool:
     """Whether a row speaks of any file in a published folder."""
-    questions = [
+    statements = [
         select(table.job_id)
         .where(
             table.job_id == job_id,
@@ -25,7 +25,7 @@ def is_visible(database: Database, job_id: str, folder_key: str) -> bool:
         for table in (ArtifactRow, SegmentFileRow)
     ]
     with database.read() as session:
-        return any(session.scalar(question) is not None for question in questions)
+        return any(session.scalar(statement) is not None for statement in statements)
 
 
 def insert_artifacts(

@@ -1,4 +1,4 @@
-"""Sums up faces that are written together, so that questions need not look at each of them."""
+"""Sums up faces that are written together, so that statements need not look at each of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from faces_jobs.jobs.records import FaceRecord
 Placed = tuple[int, FaceRecord]
 """A face with the number of its item."""
 
-_NOBODY: dict[str, Any] = {
+_NO_PROBABILITIES: dict[str, Any] = {
     name: None
     for head, labels in ANSWERS.items()
     for label in labels
@@ -69,7 +69,7 @@ def block_values(job_id: str, faces: Sequence[Placed]) -> dict[str, Any]:
         "min_track": min(face.track for face in records),
         "max_track": max(face.track for face in records),
         "max_score": max(face.score for face in records),
-        **_NOBODY,
+        **_NO_PROBABILITIES,
         **_probabilities(records),
         **_pairs(records),
     }

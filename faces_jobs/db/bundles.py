@@ -16,11 +16,11 @@ from sqlalchemy.orm import Session
 
 from faces_jobs.db.artifacts import artifact_values
 from faces_jobs.db.blocks import write_block
-from faces_jobs.db.claims import Bundle, SegmentClaim, are_held_by, claim_lost, on_hold
+from faces_jobs.db.claims import Bundle, SegmentClaim, are_held_by, claim_lost_error, hold_error
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.conditions import is_ready, of_active_job
+from faces_jobs.db.conditions import has_active_job, is_ready
 from faces_jobs.db.jobs import finish_if_last
-from faces_jobs.db.leases import taken_by
+from faces_jobs.db.leases import claimed_values
 from faces_jobs.db.moves import move_items, source_states, without_session_sync
 from faces_jobs.db.outcomes import SegmentResults
 from faces_jobs.db.rows import face_values, model_values, track_values
@@ -68,7 +68,7 @@ def claim_rest_of_bundle(
             SegmentRow.attempts == 0,
             SegmentRow.stage == Stage.WHOLE,
             is_ready(SegmentRow),
-            of_active_job(),
+            has_active_job(),
             ItemRow.kind == "image",
         )
         .order_by(SegmentRow.id)
@@ -80,7 +80,7 @@ def claim_rest_of_bundle(
         taken = session.scalars(
             without_session_sync(update(SegmentRow))
             .where(SegmentRow.id.in_(ids), SegmentRow.status == SegmentStatus.QUEUED)
-            .values(**taken_by(worker, token=claim.token, lease_seconds=lease_seconds))
+            .values(**claimed_values(worker, token=claim.token, lease_seconds=lease_seconds))
             .returning(SegmentRow.id)
         ).all()
         rows = session.execute(
@@ -131,7 +131,7 @@ def renew_bundle(
         _check_all(session, bundle, session.scalars(renewed).all())
         status = session.scalar(select(JobRow.status).where(JobRow.id == bundle[0].job_id))
     if status is not None and not status.active:
-        raise on_hold(status)
+        raise hold_error(status)
 
 
 def finish_bundle(database: Database, results: Sequence[ImageOutcome]) -> bool:
@@ -168,7 +168,7 @@ def _check_all(session: Session, bundle: Bundle, found: Sequence[int]) -> None:
     there = set(found)
     for claim in bundle:
         if claim.segment_id not in there:
-            raise claim_lost(session, claim)
+            raise claim_lost_error(session, claim)
 
 
 def _replace_rows(session: Session, by_item: Mapping[int, SegmentResults], job_id: str) -> None:

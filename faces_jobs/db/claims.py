@@ -58,16 +58,16 @@ class JobClaim:
 
 def is_held_by(claim: SegmentClaim) -> ColumnElement[bool]:
     """The fence: true of the segment's row only while this claim holds."""
-    return and_(SegmentRow.id == claim.segment_id, _is_held_with(claim.token))
+    return and_(SegmentRow.id == claim.segment_id, _is_held_under(claim.token))
 
 
 def are_held_by(bundle: Bundle) -> ColumnElement[bool]:
     """The fence of claims that share a token: true of those rows whose claim holds."""
     ours = SegmentRow.id.in_([claim.segment_id for claim in bundle])
-    return and_(ours, _is_held_with(bundle[0].token))
+    return and_(ours, _is_held_under(bundle[0].token))
 
 
-def _is_held_with(token: str) -> ColumnElement[bool]:
+def _is_held_under(token: str) -> ColumnElement[bool]:
     return and_(SegmentRow.lease_token == token, SegmentRow.status == SegmentStatus.RUNNING)
 
 
@@ -80,7 +80,7 @@ def is_job_held_by(claim: JobClaim) -> ColumnElement[bool]:
     )
 
 
-def claim_lost(session: Session, claim: SegmentClaim) -> CancelledError | LeaseLostError:
+def claim_lost_error(session: Session, claim: SegmentClaim) -> CancelledError | LeaseLostError:
     """Why a claim on a segment no longer holds."""
     status = session.scalar(select(SegmentRow.status).where(SegmentRow.id == claim.segment_id))
     if status is SegmentStatus.CANCELLED:
@@ -88,7 +88,7 @@ def claim_lost(session: Session, claim: SegmentClaim) -> CancelledError | LeaseL
     return LeaseLostError("Another worker holds this work now, or its job was deleted.")
 
 
-def job_claim_lost(
+def job_claim_lost_error(
     session: Session, claim: JobClaim
 ) -> CancelledError | PausedError | LeaseLostError:
     """Why a claim on a job no longer holds."""
@@ -96,11 +96,11 @@ def job_claim_lost(
     if status is JobStatus.CANCELLED:
         return CancelledError("The job was cancelled.")
     if status in (JobStatus.PAUSED, JobStatus.WAITING_FOR_SPACE):
-        return on_hold(status)
+        return hold_error(status)
     return LeaseLostError("Another worker holds this job now, or it was deleted.")
 
 
-def on_hold(status: JobStatus) -> PausedError:
+def hold_error(status: JobStatus) -> PausedError:
     """Why work on a job in this state is to be handed back."""
     if status is JobStatus.WAITING_FOR_SPACE:
         return PausedError("The job waits for space on the disk.")
@@ -117,7 +117,7 @@ def lock_claim(session: Session, claim: SegmentClaim) -> None:
         select(SegmentRow.id).where(is_held_by(claim)).with_for_update(key_share=True)
     )
     if held is None:
-        raise claim_lost(session, claim)
+        raise claim_lost_error(session, claim)
 
 
 def lock_job_claim(session: Session, claim: JobClaim) -> None:
@@ -130,4 +130,4 @@ def lock_job_claim(session: Session, claim: JobClaim) -> None:
         select(JobRow.id).where(is_job_held_by(claim)).with_for_update(key_share=True)
     )
     if held is None:
-        raise job_claim_lost(session, claim)
+        raise job_claim_lost_error(session, claim)

@@ -26,12 +26,12 @@ def is_orphaned(segment: Any = SegmentRow) -> ColumnElement[bool]:
     )
 
 
-def waits_for_exports() -> ColumnElement[bool]:
+def is_waiting_for_exports() -> ColumnElement[bool]:
     """True of jobs whose exports are to be written, and that nobody is at."""
     nobody = or_(JobRow.lease_token.is_(None), JobRow.lease_until < now_seconds())
     return and_(JobRow.status == JobStatus.FINISHING, nobody)
 
 
-def of_active_job() -> ColumnElement[bool]:
+def has_active_job() -> ColumnElement[bool]:
     """True of segments whose job is neither held nor ended."""
     return exists().where(JobRow.id == SegmentRow.job_id, JobRow.status.in_(ACTIVE_JOBS))

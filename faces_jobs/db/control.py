@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.moves import move_jobs
-from faces_jobs.db.release import UNTRIED
+from faces_jobs.db.release import UNTRIED_VALUES
 from faces_jobs.db.tables import ItemRow, JobRow
 from faces_jobs.errors import NotFoundError, StateError
 from faces_jobs.jobs.spec import PRIORITY_RANKS, Priority
@@ -59,7 +59,7 @@ def resume_job(session: Session, job_id: str) -> None:
         )
     if job.status in HELD_JOBS:
         job.parked = 0
-        go_on(session, job)
+        leave_hold(session, job)
 
 
 def set_priority(session: Session, job_id: str, priority: Priority) -> None:
@@ -78,7 +78,7 @@ def set_priority(session: Session, job_id: str, priority: Priority) -> None:
     job.options = {**job.options, "priority": priority}
 
 
-def go_on(session: Session, job: JobRow) -> None:
+def leave_hold(session: Session, job: JobRow) -> None:
     """Move a job whose row is locked to where its items are: waiting, begun, or all ended."""
     if not _has_open_items(session, job.id):
         to = JobStatus.FINISHING
@@ -90,7 +90,7 @@ def go_on(session: Session, job: JobRow) -> None:
         move_jobs(
             to,
             JobRow.id == job.id,
-            **UNTRIED,
+            **UNTRIED_VALUES,
         )
     )
 

@@ -102,7 +102,7 @@ def waiting_by_priority(session: Session) -> Mapping[str, WaitingSegments]:
 
 
 def waiting_statement() -> Select[int, int, float]:
-    """The question behind `waiting_by_priority`."""
+    """The statement behind `waiting_by_priority`."""
     return (
         select(
             JobRow.priority.label("rank"),
@@ -141,11 +141,11 @@ def _count(session: Session, wanted: ColumnElement[bool]) -> float:
 def _by_state(
     session: Session, name: str, column: InstrumentedAttribute[Any], wanted: Any = None
 ) -> dict[tuple[str, str], float]:
-    question = select(column.label("state"), func.count().label("rows")).group_by(column)
+    statement = select(column.label("state"), func.count().label("rows")).group_by(column)
     if wanted is not None:
-        question = question.where(wanted)
+        statement = statement.where(wanted)
     found: dict[tuple[str, str], float] = {}
-    for row in session.execute(question):
+    for row in session.execute(statement):
         state: StrEnum = row.state
         found[name, state.value] = float(row.rows)
     return found

@@ -30,10 +30,10 @@ from faces_jobs.jobs.status import JobStatus
 JOB_DELETED = "job_deleted"
 # Some have no lease in the rows any more: it was taken over, or wiped by a pause. They hear of it
 # at their next heartbeat.
-UNHEARD_SECONDS = 60.0
+HEARTBEAT_GRACE_SECONDS = 60.0
 # Of one statement that deletes; an item may have more faces.
 MAX_ITEMS_PER_DELETE = 1000
-MOST_FACES = 100_000
+MAX_FACES_PER_DELETE = 100_000
 
 _ENDED = [status for status in JobStatus if status.ended]
 
@@ -67,9 +67,9 @@ class AuditEntry:
 
 def expired_jobs(database: Database, *, limit: int) -> list[str]:
     """Ended jobs whose time to be kept is over, the longest overdue first."""
-    question = select(JobRow.id).where(_is_expired()).order_by(JobRow.delete_at).limit(limit)
+    statement = select(JobRow.id).where(_is_expired()).order_by(JobRow.delete_at).limit(limit)
     with database.read() as session:
-        return list(session.scalars(question))
+        return list(session.scalars(statement))
 
 
 def delete_rows(
@@ -95,7 +95,7 @@ def delete_rows(
         raise NotFoundError(f"There is no job {job_id}.")
     held_until = _held_until(session, job_id)
     rows = 0
-    for item_ids in _short_runs([(item.id, item.face_count or 0) for item in items]):
+    for item_ids in _item_batches([(item.id, item.face_count or 0) for item in items]):
         for table in (FaceRow, TrackRow, ModelRow, ArtifactRow):
             rows += _count(session.execute(delete(table).where(table.item_id.in_(item_ids))))
     for other in _tables_of_jobs():
@@ -140,7 +140,7 @@ def open_deletions(
     """Deletions that were not seen to be complete and whose time for another look has come."""
     now = now_seconds()
     which = AuditRow.next_at <= now if audit_id is None else AuditRow.id == audit_id
-    question = (
+    statement = (
         select(
             AuditRow.id,
             AuditRow.job_id,
@@ -152,7 +152,7 @@ def open_deletions(
     )
     with database.read() as session:
         return [
-            OpenDeletion(row.id, row.job_id, bool(row.held)) for row in session.execute(question)
+            OpenDeletion(row.id, row.job_id, bool(row.held)) for row in session.execute(statement)
         ]
 
 
@@ -181,11 +181,11 @@ def read_audit(
     database: Database, *, job_id: str | None, before: int | None, limit: int
 ) -> list[AuditEntry]:
     """Lines of the audit, newest first; of one job, or below a number."""
-    question = select(AuditRow).order_by(AuditRow.id.desc()).limit(limit)
+    statement = select(AuditRow).order_by(AuditRow.id.desc()).limit(limit)
     if job_id is not None:
-        question = question.where(AuditRow.job_id == job_id)
+        statement = statement.where(AuditRow.job_id == job_id)
     if before is not None:
-        question = question.where(AuditRow.id < before)
+        statement = statement.where(AuditRow.id < before)
     with database.read() as session:
         return [
             AuditEntry(
@@ -202,7 +202,7 @@ def read_audit(
                 verified_at=row.verified_at,
                 last_error=row.last_error,
             )
-            for row in session.scalars(question)
+            for row in session.scalars(statement)
         ]
 
 
@@ -210,7 +210,7 @@ def _is_expired() -> ColumnElement[bool]:
     return and_(JobRow.delete_at <= now_seconds(), JobRow.status.in_(_ENDED))
 
 
-def _short_runs(items: Sequence[tuple[int, int]]) -> Iterator[list[int]]:
+def _item_batches(items: Sequence[tuple[int, int]]) -> Iterator[list[int]]:
     """The numbers of items, of (number, faces), as many at a time as make a short statement.
 
     One by one, a folder of ten thousand photographs would keep SQLite from all others for long;
@@ -219,7 +219,7 @@ def _short_runs(items: Sequence[tuple[int, int]]) -> Iterator[list[int]]:
     run: list[int] = []
     faces = 0
     for number, count in items:
-        if run and (len(run) == MAX_ITEMS_PER_DELETE or faces + count > MOST_FACES):
+        if run and (len(run) == MAX_ITEMS_PER_DELETE or faces + count > MAX_FACES_PER_DELETE):
             yield run
             run, faces = [], 0
         run.append(number)
@@ -232,7 +232,7 @@ def _held_until(session: Session, job_id: str) -> float:
     """Until when workers may be at the job without having heard that it is gone."""
     told = session.execute(
         select(
-            now_seconds() + UNHEARD_SECONDS,
+            now_seconds() + HEARTBEAT_GRACE_SECONDS,
             select(func.max(SegmentRow.lease_until))
             .where(SegmentRow.job_id == job_id)
             .scalar_subquery(),

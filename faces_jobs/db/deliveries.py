@@ -48,14 +48,14 @@ def due_deliveries(
 
     Those to the receivers of `without` are left out.
     """
-    question = (
+    statement = (
         select(DeliveryRow.id, DeliveryRow.url)
-        .where(_due(), *(not_(_leads_to(receiver)) for receiver in without))
+        .where(_is_due(), *(not_(_has_receiver(receiver)) for receiver in without))
         .order_by(DeliveryRow.next_at, DeliveryRow.id)
         .limit(limit)
     )
     with database.read() as session:
-        return [DueDelivery(row.id, _receiver(row.url)) for row in session.execute(question)]
+        return [DueDelivery(row.id, _receiver(row.url)) for row in session.execute(statement)]
 
 
 def claim_delivery(
@@ -66,7 +66,7 @@ def claim_delivery(
     now = now_seconds()
     taken = (
         update(DeliveryRow)
-        .where(DeliveryRow.id == delivery_id, _due())
+        .where(DeliveryRow.id == delivery_id, _is_due())
         .values(
             lease_token=token,
             lease_until=now + lease_seconds,
@@ -138,13 +138,13 @@ def _receiver(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}".lower()
 
 
-def _leads_to(receiver: str) -> ColumnElement[bool]:
+def _has_receiver(receiver: str) -> ColumnElement[bool]:
     url = func.lower(DeliveryRow.url)
     below = (url.startswith(receiver + mark, autoescape=True) for mark in "/?")
     return or_(url == receiver, *below)
 
 
-def _due() -> ColumnElement[bool]:
+def _is_due() -> ColumnElement[bool]:
     now = now_seconds()
     return and_(
         DeliveryRow.next_at <= now,

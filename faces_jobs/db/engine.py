@@ -14,20 +14,20 @@ from faces_jobs.errors import DatabaseError, SettingsError
 
 # A writer waits this long for another's transaction. Storing a long video's rows takes seconds,
 # on SQLite nobody else writes meanwhile, so the patience is generous.
-SQLITE_BUSY_SECONDS = 60
-POSTGRES_CONNECT_SECONDS = 5
+SQLITE_BUSY_TIMEOUT_SECONDS = 60
+POSTGRES_CONNECT_TIMEOUT_SECONDS = 5
 # Whoever is frozen, or cut off, within a transaction keeps rows locked that a rescue needs: the
 # server ends such a transaction before the lease is over. No code of ours pauses within one.
-POSTGRES_IDLE_IN_TRANSACTION_SECONDS = 20
+POSTGRES_IDLE_IN_TRANSACTION_TIMEOUT_SECONDS = 20
 POSTGRES_OPTIONS = (
     "-c lock_timeout=30s -c statement_timeout=120s "
-    f"-c idle_in_transaction_session_timeout={POSTGRES_IDLE_IN_TRANSACTION_SECONDS}s "
-    # A question that it thinks large it would compile first, which takes longer than asking.
+    f"-c idle_in_transaction_session_timeout={POSTGRES_IDLE_IN_TRANSACTION_TIMEOUT_SECONDS}s "
+    # A statement that it thinks large it would compile first, which takes longer than asking.
     "-c jit=off"
 )
 # A server whose machine vanished sends no farewell: by its own defaults the system would wait for
 # its answers for hours, and so would a heartbeat.
-POSTGRES_SILENCE: dict[str, int] = {
+POSTGRES_KEEPALIVES: dict[str, int] = {
     "keepalives": 1,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
@@ -74,7 +74,7 @@ def _sqlite_engine(url: URL) -> Engine:
             "An SQLite database in memory can't be shared by web and worker: name a file, "
             "sqlite:///path/to/faces_jobs.db."
         )
-    engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_SECONDS})
+    engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS})
 
     @event.listens_for(engine, "connect")
     def set_up(connection: sqlite3.Connection, _record: object) -> None:
@@ -93,12 +93,12 @@ def _sqlite_engine(url: URL) -> Engine:
 
 def _postgresql_engine(url: URL) -> Engine:
     arguments: dict[str, Any] = {
-        "connect_timeout": POSTGRES_CONNECT_SECONDS,
+        "connect_timeout": POSTGRES_CONNECT_TIMEOUT_SECONDS,
         "options": POSTGRES_OPTIONS,
         "application_name": "faces_jobs",
         # A server that was set up without a locale tells no encoding of its own.
         "client_encoding": "utf8",
-        **POSTGRES_SILENCE,
+        **POSTGRES_KEEPALIVES,
     }
     try:
         return create_engine(

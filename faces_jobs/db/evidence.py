@@ -33,7 +33,7 @@ def evidence_of(row: SegmentRow | JobRow) -> EvidenceDocument:
     )
 
 
-def keep_evidence(session: Session, row: SegmentRow | JobRow) -> None:
+def record_evidence(session: Session, row: SegmentRow | JobRow) -> None:
     """Keep it with the item, or with the job if it is of its exports."""
     evidence = evidence_of(row).model_dump(mode="json")
     if isinstance(row, JobRow):

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.job_end_effects import record_end
 from faces_jobs.db.moves import move_items, move_jobs, move_segments
-from faces_jobs.db.release import UNTRIED
+from faces_jobs.db.release import UNTRIED_VALUES
 from faces_jobs.db.tables import FaceRow, ItemRow, JobRow, SegmentFileRow, SegmentRow, TrackRow
 from faces_jobs.errors import MediaError, NotFoundError, StateError
 from faces_jobs.jobs.documents import ErrorDocument
@@ -122,7 +122,7 @@ def cancel_job(session: Session, job_id: str) -> None:
     session.execute(
         move_segments(SegmentStatus.CANCELLED, SegmentRow.job_id == job_id, ended_at=now)
     )
-    delete_unfinished(session, job_id)
+    delete_partial_results(session, job_id)
     session.execute(move_items(ItemStatus.CANCELLED, ItemRow.job_id == job_id, ended_at=now))
     moved = session.scalar(
         move_jobs(JobStatus.CANCELLED, JobRow.id == job_id, ended_at=now).returning(JobRow.id)
@@ -137,7 +137,7 @@ def cancel_job(session: Session, job_id: str) -> None:
         raise StateError(f"The job has ended already ({status}): there is nothing to cancel.")
 
 
-def delete_unfinished(session: Session, job_id: str) -> None:
+def delete_partial_results(session: Session, job_id: str) -> None:
     """Forget what was found so far of items that now end in the midst: it is no result."""
     unfinished = (ItemRow.job_id == job_id, ItemRow.status.in_(OPEN_ITEMS))
     items = select(ItemRow.id).where(*unfinished)
@@ -169,7 +169,7 @@ def finish_if_last(session: Session, job_id: str) -> bool:
             JobStatus.FINISHING,
             JobRow.id == job_id,
             JobRow.status.in_(ACTIVE_JOBS),  # a job that is held finishes when it is resumed
-            **UNTRIED,
+            **UNTRIED_VALUES,
         ).returning(JobRow.id)
     )
     return moved is not None

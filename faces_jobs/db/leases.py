@@ -15,14 +15,14 @@ from sqlalchemy.orm import Session
 from faces_jobs.db.claims import (
     JobClaim,
     SegmentClaim,
-    claim_lost,
+    claim_lost_error,
+    hold_error,
     is_held_by,
     is_job_held_by,
-    job_claim_lost,
-    on_hold,
+    job_claim_lost_error,
 )
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.conditions import is_orphaned, is_ready, of_active_job, waits_for_exports
+from faces_jobs.db.conditions import has_active_job, is_orphaned, is_ready, is_waiting_for_exports
 from faces_jobs.db.moves import move_items, move_jobs, without_session_sync
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ItemRow, JobRow, SegmentRow
@@ -40,7 +40,7 @@ def claim_segment(
     The item and the job are `running` from then on.
     """
     with database.begin() as session:
-        return take_segment(
+        return claim_segment_in(
             session,
             segment_id,
             worker=worker,
@@ -49,7 +49,7 @@ def claim_segment(
         )
 
 
-def take_segment(
+def claim_segment_in(
     session: Session, segment_id: int, *, worker: str, lease_seconds: float, max_attempts: int
 ) -> SegmentClaim | None:
     """Take a segment within a transaction; see `claim_segment`."""
@@ -73,9 +73,9 @@ def take_segment(
             ),
             SegmentRow.attempts < max_attempts,
             is_ready(SegmentRow),
-            of_active_job(),
+            has_active_job(),
         )
-        .values(**taken_by(worker, token=token, lease_seconds=lease_seconds))
+        .values(**claimed_values(worker, token=token, lease_seconds=lease_seconds))
         .returning(SegmentRow.item_id, SegmentRow.job_id)
     )
     owner = session.execute(taken).one_or_none()
@@ -97,7 +97,7 @@ def take_segment(
     )
 
 
-def taken_by(worker: str, *, token: str, lease_seconds: float) -> dict[str, Any]:
+def claimed_values(worker: str, *, token: str, lease_seconds: float) -> dict[str, Any]:
     """What changes in the row of a segment that a worker takes."""
     now = now_seconds()
     return {
@@ -177,9 +177,9 @@ def renew_segment(
     with database.begin() as session:
         status = session.scalar(renewed)
         if status is None:
-            raise claim_lost(session, claim)
+            raise claim_lost_error(session, claim)
     if not status.active:
-        raise on_hold(status)
+        raise hold_error(status)
 
 
 def claim_job(
@@ -192,7 +192,7 @@ def claim_job(
         update(JobRow)
         .where(
             JobRow.id == job_id,
-            waits_for_exports(),
+            is_waiting_for_exports(),
             JobRow.attempts < max_attempts,
             is_ready(JobRow),
         )
@@ -228,4 +228,4 @@ def renew_job(database: Database, claim: JobClaim, *, lease_seconds: float) -> N
     )
     with database.begin() as session:
         if session.scalar(renewed) is None:
-            raise job_claim_lost(session, claim)
+            raise job_claim_lost_error(session, claim)

@@ -18,7 +18,7 @@ from faces_jobs.settings import Settings
 
 # Any number, as long as all versions of faces_jobs use the same: two submissions that count wait
 # in line, or each would not see the other.
-POSTGRES_LOCK = 4_019_202_462
+POSTGRES_LOCK_KEY = 4_019_202_462
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def check_added(session: Session, settings: Settings, owner: str, added: Load) -
         QueueFullError: it may not, for now.
     """
     if session.get_bind().dialect.name == "postgresql" and _limits(settings):
-        session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": POSTGRES_LOCK})
+        session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": POSTGRES_LOCK_KEY})
     _check(session, settings, owner, added)
 
 
@@ -85,12 +85,12 @@ def _limits(settings: Settings) -> dict[str, dict[str, int]]:
 
 
 def _load(session: Session, owner: str | None) -> Load:
-    question = select(
+    statement = select(
         func.count(),
         func.coalesce(func.sum(JobRow.item_count), 0),
         func.coalesce(func.sum(JobRow.bytes), 0),
     ).where(JobRow.status.in_(OPEN_JOBS))
     if owner is not None:
-        question = question.where(JobRow.owner == owner)
-    jobs, items, size = session.execute(question).one()
+        statement = statement.where(JobRow.owner == owner)
+    jobs, items, size = session.execute(statement).one()
     return Load(jobs=int(jobs), items=int(items), bytes=int(size))

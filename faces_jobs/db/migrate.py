@@ -18,7 +18,7 @@ from faces_jobs.db.revision import MIGRATIONS_PACKAGE, current_revision
 from faces_jobs.errors import DatabaseError, SettingsError
 
 # Any number, as long as all versions of faces_jobs use the same: two that migrate wait in line.
-POSTGRES_LOCK = 4_019_202_461
+POSTGRES_LOCK_KEY = 4_019_202_461
 
 
 def upgrade(url: str, revision: str = "head") -> None:
@@ -86,7 +86,7 @@ def _config() -> Iterator[Config]:
 def _connected(url: str) -> Iterator[Connection]:
     """A connection in one transaction that no other migration shares the time with."""
     engine = make_engine(url)
-    _keep_rows_of_copied_tables(engine)
+    _disable_foreign_keys(engine)
     try:
         path = sqlite_path(engine.url)
         if path is not None and not path.parent.is_dir():
@@ -99,7 +99,7 @@ def _connected(url: str) -> Iterator[Connection]:
         with writing.begin() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(
-                    text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": POSTGRES_LOCK}
+                    text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": POSTGRES_LOCK_KEY}
                 )
             yield connection
     except DBAPIError as error:
@@ -108,7 +108,7 @@ def _connected(url: str) -> Iterator[Connection]:
         engine.dispose()
 
 
-def _keep_rows_of_copied_tables(engine: Engine) -> None:
+def _disable_foreign_keys(engine: Engine) -> None:
     """Let SQLite alter a table by copying it, without deleting what refers to the old copy."""
     if engine.dialect.name != "sqlite":
         return

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, literal, or_, select, update
 
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.conditions import is_orphaned, is_ready, of_active_job, waits_for_exports
-from faces_jobs.db.evidence import keep_evidence
+from faces_jobs.db.conditions import has_active_job, is_orphaned, is_ready, is_waiting_for_exports
+from faces_jobs.db.evidence import record_evidence
 from faces_jobs.db.job_endings import end_job
 from faces_jobs.db.segment_endings import end_item
 from faces_jobs.db.session import Database
@@ -25,19 +25,19 @@ def waiting_segments(database: Database, *, ring_again_seconds: float, limit: in
     with database.read() as session:
         # One way after the other: each is a step along an index, all at once a look at every
         # segment that waits.
-        for since, unheard in _ways_unheard(SegmentRow, ring_again_seconds):
-            question = (
+        for since, unheard in _ringing_conditions(SegmentRow, ring_again_seconds):
+            statement = (
                 select(SegmentRow.id)
                 .where(
                     SegmentRow.status == SegmentStatus.QUEUED,
                     unheard,
-                    of_active_job(),
+                    has_active_job(),
                     is_ready(SegmentRow),
                 )
                 .order_by(since, SegmentRow.id)
                 .limit(limit)
             )
-            found |= dict.fromkeys(session.scalars(question))
+            found |= dict.fromkeys(session.scalars(statement))
     return list(found)[:limit]
 
 
@@ -45,45 +45,45 @@ def orphaned_segments(
     database: Database, *, ring_again_seconds: float, max_attempts: int, limit: int
 ) -> list[int]:
     """Segments whose worker let the lease run out, and that nobody was told of since."""
-    question = (
+    statement = (
         select(SegmentRow.id)
         .where(
             is_orphaned(),
             SegmentRow.attempts < max_attempts,
-            of_active_job(),
+            has_active_job(),
             is_ready(SegmentRow),
             or_(
                 SegmentRow.last_rung_at < SegmentRow.lease_until,
-                _unheard(SegmentRow, ring_again_seconds),
+                _needs_ringing(SegmentRow, ring_again_seconds),
             ),
         )
         .order_by(SegmentRow.id)
         .limit(limit)
     )
     with database.read() as session:
-        return list(session.scalars(question))
+        return list(session.scalars(statement))
 
 
 def waiting_jobs(
     database: Database, *, ring_again_seconds: float, max_attempts: int, limit: int
 ) -> list[str]:
     """Jobs whose exports nobody writes, and that nobody was told of lately."""
-    question = (
+    statement = (
         select(JobRow.id)
         .where(
-            waits_for_exports(),
+            is_waiting_for_exports(),
             JobRow.attempts < max_attempts,
             is_ready(JobRow),
             or_(
                 JobRow.last_rung_at < JobRow.lease_until,
-                _unheard(JobRow, ring_again_seconds),
+                _needs_ringing(JobRow, ring_again_seconds),
             ),
         )
         .order_by(JobRow.created_at)
         .limit(limit)
     )
     with database.read() as session:
-        return list(session.scalars(question))
+        return list(session.scalars(statement))
 
 
 def mark_segments_rung(database: Database, segment_ids: Sequence[int]) -> None:
@@ -138,7 +138,7 @@ def fail_poisoned_segments(
         == literal(SegmentStatus.QUEUED, SegmentRow.status.type, literal_execute=True),
         SegmentRow.attempts > literal(0, literal_execute=True),
         SegmentRow.attempts >= max_attempts,
-        of_active_job(),
+        has_active_job(),
     )
     with database.read() as session:
         found = [
@@ -157,8 +157,8 @@ def fail_poisoned_segments(
             if row is None:  # another sweep was faster, or its worker writes after all
                 continue
             failed += 1
-            keep_evidence(session, row)
-            if end_item(session, segment_id=segment_id, error=_given_up(row)):
+            record_evidence(session, row)
+            if end_item(session, segment_id=segment_id, error=_poison_error(row)):
                 to_finish.append(row.job_id)
     return failed, to_finish
 
@@ -166,7 +166,7 @@ def fail_poisoned_segments(
 def fail_poisoned_jobs(database: Database, *, max_attempts: int, limit: int) -> int:
     """Give up on exports whose attempts all ended without a word; the rows are kept."""
     dead = and_(
-        waits_for_exports(),
+        is_waiting_for_exports(),
         JobRow.attempts >= max_attempts,
     )
     with database.read() as session:
@@ -186,14 +186,14 @@ def fail_poisoned_jobs(database: Database, *, max_attempts: int, limit: int) -> 
                 .where(ItemRow.job_id == job_id, ItemRow.status == ItemStatus.SUCCEEDED)
                 .limit(1)
             )
-            keep_evidence(session, row)
+            record_evidence(session, row)
             status = JobStatus.FAILED if succeeded is None else JobStatus.SUCCEEDED_WITH_ERRORS
-            end_job(session, job_id, status, error=_given_up(row))
+            end_job(session, job_id, status, error=_poison_error(row))
             failed += 1
     return failed
 
 
-def _given_up(row: SegmentRow | JobRow) -> ErrorDocument:
+def _poison_error(row: SegmentRow | JobRow) -> ErrorDocument:
     said = row.last_error or "its worker vanished without a word."
     return ErrorDocument(
         code=PoisonError.code,
@@ -202,11 +202,11 @@ def _given_up(row: SegmentRow | JobRow) -> ErrorDocument:
     )
 
 
-def _unheard(table: type[LeaseColumns], ring_again_seconds: float) -> ColumnElement[bool]:
-    return or_(*(unheard for _, unheard in _ways_unheard(table, ring_again_seconds)))
+def _needs_ringing(table: type[LeaseColumns], ring_again_seconds: float) -> ColumnElement[bool]:
+    return or_(*(unheard for _, unheard in _ringing_conditions(table, ring_again_seconds)))
 
 
-def _ways_unheard(
+def _ringing_conditions(
     table: type[LeaseColumns], ring_again_seconds: float
 ) -> tuple[tuple[ColumnElement[float], ColumnElement[bool]], ...]:
     """How it may come that nobody comes for a row: since when, and the condition."""

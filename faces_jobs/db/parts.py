@@ -17,7 +17,7 @@ from faces_jobs.db.claims import SegmentClaim, lock_claim
 from faces_jobs.db.item_facts import record_facts
 from faces_jobs.db.moves import move_segments
 from faces_jobs.db.outcomes import ItemFacts, NewArtifact
-from faces_jobs.db.release import UNTRIED
+from faces_jobs.db.release import UNTRIED_VALUES
 from faces_jobs.db.rows import replace_faces, replace_models, replace_tracks
 from faces_jobs.db.segment_endings import end_item
 from faces_jobs.db.session import Database
@@ -157,7 +157,7 @@ def revert_cut(database: Database, claim: SegmentClaim, reason: str) -> None:
                 frames_shown=int(shown or 0),
                 frames_total=int(total or 0) or None,
                 last_error=reason,
-                **UNTRIED,
+                **UNTRIED_VALUES,
             )
         )
 

@@ -100,13 +100,13 @@ def delete_silent_processes(database: Database, *, silent_seconds: float) -> lis
 def live_processes(database: Database, *, within_seconds: float) -> list[LiveProcess]:
     """Those that told of themselves within so many seconds."""
     now = now_seconds()
-    question = (
+    statement = (
         select(ProcessRow, (now - ProcessRow.seen_at).label("silent"))
         .where(ProcessRow.seen_at >= now - within_seconds)
         .order_by(ProcessRow.name)
     )
     with database.read() as session:
-        return [_live(row, silent) for row, silent in session.execute(question)]
+        return [_live_process(row, silent) for row, silent in session.execute(statement)]
 
 
 def set_measures(database: Database, measures: Mapping[tuple[str, str], float]) -> None:
@@ -158,7 +158,7 @@ def _insert(session: Session, name: str, label: str, value: float) -> Any:
     )
 
 
-def _live(row: ProcessRow, silent_seconds: float) -> LiveProcess:
+def _live_process(row: ProcessRow, silent_seconds: float) -> LiveProcess:
     gpu = (
         GpuMemory(row.gpu_used_bytes, row.gpu_total_bytes)
         if row.gpu_used_bytes is not None and row.gpu_total_bytes is not None

@@ -9,7 +9,7 @@ from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.conditions import is_orphaned, of_active_job
+from faces_jobs.db.conditions import has_active_job, is_orphaned
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ArtifactRow, JobRow, SegmentRow
 from faces_jobs.jobs.status import JobStatus, SegmentStatus
@@ -28,7 +28,7 @@ def count_waiting_segments(database: Database, *, limit: int) -> int:
     """How many segments wait for a worker, those of lost workers too, counted up to `limit`."""
     waiting = (
         select(SegmentRow.id)
-        .where(or_(SegmentRow.status == SegmentStatus.QUEUED, is_orphaned()), of_active_job())
+        .where(or_(SegmentRow.status == SegmentStatus.QUEUED, is_orphaned()), has_active_job())
         .limit(limit)
         .subquery()
     )
@@ -80,7 +80,7 @@ def live_tokens(database: Database) -> set[str]:
 
 def artifacts_after(database: Database, artifact_id: int, *, limit: int) -> list[StoredFileRow]:
     """The next artifacts in the order of their numbers."""
-    question = (
+    statement = (
         select(ArtifactRow.id, ArtifactRow.storage_key, ArtifactRow.missing_since)
         .where(ArtifactRow.id > artifact_id)
         .order_by(ArtifactRow.id)
@@ -89,7 +89,7 @@ def artifacts_after(database: Database, artifact_id: int, *, limit: int) -> list
     with database.read() as session:
         return [
             StoredFileRow(row.id, row.storage_key, row.missing_since is not None)
-            for row in session.execute(question)
+            for row in session.execute(statement)
         ]
 
 

@@ -29,7 +29,7 @@ from faces_jobs.jobs.status import JobStatus, SegmentStatus
 
 STOPPED = "its worker was told to stop"
 # What changes in a row that is begun with anew, as if nobody had tried it.
-UNTRIED: Mapping[str, Any] = MappingProxyType(
+UNTRIED_VALUES: Mapping[str, Any] = MappingProxyType(
     {
         "attempts": 0,
         "lease_token": None,

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from faces_jobs.db.jobs import lock_segments
 from faces_jobs.db.moves import move_items, move_jobs
-from faces_jobs.db.release import UNTRIED
+from faces_jobs.db.release import UNTRIED_VALUES
 from faces_jobs.db.tables import ArtifactRow, ItemRow, JobRow, SegmentRow
 from faces_jobs.errors import NotFoundError, StateError
 from faces_jobs.jobs.status import ItemStatus, JobStatus, SegmentStatus
@@ -44,11 +44,11 @@ def retry_job(session: Session, job_id: str) -> None:
             if job.status is not JobStatus.SUCCEEDED
             else "There is nothing to retry: every file succeeded."
         )
-    _begin_items_again(session, again)
-    _begin_job_again(session, job_id, has_items=bool(items))
+    _restart_items(session, again)
+    _restart_job(session, job_id, has_items=bool(items))
 
 
-def _begin_items_again(session: Session, again: ColumnElement[bool]) -> None:
+def _restart_items(session: Session, again: ColumnElement[bool]) -> None:
     # New rows, not the old ones: whoever still works on those finds them gone.
     session.execute(
         delete(SegmentRow).where(SegmentRow.item_id.in_(select(ItemRow.id).where(again)))
@@ -80,7 +80,7 @@ def _begin_items_again(session: Session, again: ColumnElement[bool]) -> None:
     )
 
 
-def _begin_job_again(session: Session, job_id: str, *, has_items: bool) -> None:
+def _restart_job(session: Session, job_id: str, *, has_items: bool) -> None:
     session.execute(
         move_jobs(
             JobStatus.QUEUED if has_items else JobStatus.FINISHING,
@@ -92,7 +92,7 @@ def _begin_job_again(session: Session, job_id: str, *, has_items: bool) -> None:
             evidence=None,
             parked=0,
             delete_at=None,
-            **UNTRIED,
+            **UNTRIED_VALUES,
         )
     )
 

@@ -92,14 +92,14 @@ def read_faces(database: Database, job_id: str) -> Iterator[tuple[str, FaceRecor
     after = (-1, -1, -1)
     while True:
         place = (FaceRow.item_id, FaceRow.frame_index, FaceRow.face_index)
-        question = (
+        statement = (
             select(FaceRow.__table__)
             .where(FaceRow.job_id == job_id, tuple_(*place) > tuple_(*after))
             .order_by(*place)
             .limit(CHUNK_ROWS)
         )
         with database.read() as session:
-            rows = session.execute(question).all()
+            rows = session.execute(statement).all()
         for row in rows:
             yield names[row.item_id], _face_record(row)
         if len(rows) < CHUNK_ROWS:
@@ -113,14 +113,14 @@ def read_tracks(database: Database, job_id: str) -> Iterator[tuple[str, TrackRec
     after = (-1, -1)
     while True:
         place = (TrackRow.item_id, TrackRow.track)
-        question = (
+        statement = (
             select(TrackRow.__table__)
             .where(TrackRow.job_id == job_id, tuple_(*place) > tuple_(*after))
             .order_by(*place)
             .limit(CHUNK_ROWS)
         )
         with database.read() as session:
-            rows = session.execute(question).all()
+            rows = session.execute(statement).all()
         for row in rows:
             yield names[row.item_id], _track_record(row)
         if len(rows) < CHUNK_ROWS:

@@ -4,7 +4,7 @@ First by priority. Among owners whose best work has the same, who has the fewest
 worked on; then who was served longest ago; then the oldest job. So a film of a thousand segments
 and a photograph of somebody else take turns, and the photograph is next.
 
-The question is one statement on both databases. It walks along `ix_jobs_turn`, which holds the
+The statement is one statement on both databases. It walks along `ix_jobs_turn`, which holds the
 open jobs alone, and so costs a look for each owner that has any, however long the queue is.
 """
 
@@ -30,17 +30,17 @@ from sqlalchemy.orm import Session, aliased
 
 from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.conditions import is_orphaned, is_ready, waits_for_exports
-from faces_jobs.db.leases import take_segment
+from faces_jobs.db.conditions import is_orphaned, is_ready, is_waiting_for_exports
+from faces_jobs.db.leases import claim_segment_in
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import JobRow, SegmentRow, TurnRow
 from faces_jobs.db.upsert import upsert
 from faces_jobs.jobs.status import ACTIVE_JOBS, SegmentStatus
 
 # Of workers that want the same segment at once, one gets it and the others ask again.
-MOST_TRIES = 100
-PATIENCE_SECONDS = 1.0
-PAUSE_SECONDS = 0.05
+MAX_TRIES = 100
+RETRY_FOR_SECONDS = 1.0
+RETRY_PAUSE_SECONDS = 0.05
 
 
 def claim_next(
@@ -52,14 +52,14 @@ def claim_next(
     that down: as long as no other is free it is asked for again, up to a second. Else the bell
     would be spent, and the segment would wait until the next.
     """
-    ends_at = time.monotonic() + PATIENCE_SECONDS
+    ends_at = time.monotonic() + RETRY_FOR_SECONDS
     tried: list[int] = []
-    for _ in range(MOST_TRIES):
+    for _ in range(MAX_TRIES):
         with database.begin() as session:
-            question = next_segment_statement(max_attempts, but_some=bool(tried))
-            segment_id = session.scalar(question, {"tried": tried} if tried else {})
+            statement = next_segment_statement(max_attempts, exclude_tried=bool(tried))
+            segment_id = session.scalar(statement, {"tried": tried} if tried else {})
             if segment_id is not None:
-                claim = take_segment(
+                claim = claim_segment_in(
                     session,
                     segment_id,
                     worker=worker,
@@ -73,7 +73,7 @@ def claim_next(
             tried.append(segment_id)
         elif tried and time.monotonic() < ends_at:
             tried.clear()
-            time.sleep(PAUSE_SECONDS)
+            time.sleep(RETRY_PAUSE_SECONDS)
         else:
             return None
     return None
@@ -81,10 +81,10 @@ def claim_next(
 
 def next_job_to_finish(database: Database, *, max_attempts: int) -> str | None:
     """A job whose exports are to be written, and that nobody is at."""
-    question = (
+    statement = (
         select(JobRow.id)
         .where(
-            waits_for_exports(),
+            is_waiting_for_exports(),
             JobRow.attempts < max_attempts,
             is_ready(JobRow),
         )
@@ -92,7 +92,7 @@ def next_job_to_finish(database: Database, *, max_attempts: int) -> str | None:
         .limit(1)
     )
     with database.read() as session:
-        return session.scalar(question)
+        return session.scalar(statement)
 
 
 def delete_old_turns(database: Database, *, older_than_seconds: float) -> None:
@@ -104,23 +104,23 @@ def delete_old_turns(database: Database, *, older_than_seconds: float) -> None:
 
 
 @lru_cache
-def next_segment_statement(max_attempts: int, *, but_some: bool = False) -> Select[Any]:
+def next_segment_statement(max_attempts: int, *, exclude_tried: bool = False) -> Select[Any]:
     """The number of the segment whose turn it is; no row, or none, where nothing is free.
 
-    With `but_some` those of the parameter `tried` are passed over. Putting the statement together
+    With `exclude_tried` those of the parameter `tried` are passed over. Putting the statement together
     takes longer than asking it, so it is kept.
     """
-    waits = partial(_waits, max_attempts=max_attempts, but_some=but_some)
-    orphaned = partial(_orphaned, max_attempts=max_attempts, but_some=but_some)
-    owners = _owners()
+    waits = partial(_is_waiting, max_attempts=max_attempts, exclude_tried=exclude_tried)
+    orphaned = partial(_is_lost, max_attempts=max_attempts, exclude_tried=exclude_tried)
+    owners = _owners_with_open_jobs()
     mine, best_job = aliased(JobRow), aliased(JobRow)
     waiting_of_mine, lost_of_mine = aliased(SegmentRow), aliased(SegmentRow)
     first = (
         select(mine.id)
         .where(
-            _open(mine),
+            _is_open(mine),
             mine.owner == owners.c.owner,
-            # Two questions, not one with an "or": each is one step along an index, however many
+            # Two statements, not one with an "or": each is one step along an index, however many
             # segments the job has.
             or_(
                 exists().where(waiting_of_mine.job_id == mine.id, waits(waiting_of_mine)),
@@ -133,7 +133,7 @@ def next_segment_statement(max_attempts: int, *, but_some: bool = False) -> Sele
         .scalar_subquery()
     )
     best = select(owners.c.owner, first.label("job_id")).cte("best")
-    busy = _busy()
+    busy = _workers_by_owner()
     # A value, not a table to join: SQLite would sort all that wait. Joined from outside, or it
     # might look for the few that are best in all jobs there ever were.
     top = (
@@ -166,21 +166,21 @@ def next_segment_statement(max_attempts: int, *, but_some: bool = False) -> Sele
     )
 
 
-def _owners() -> Any:
+def _owners_with_open_jobs() -> Any:
     """Every owner that has open jobs, from one to the next along the index."""
     first, following = aliased(JobRow), aliased(JobRow)
-    owners = select(func.min(first.owner).label("owner")).where(_open(first))
+    owners = select(func.min(first.owner).label("owner")).where(_is_open(first))
     found = owners.cte("owners", recursive=True)
     later = (
         select(func.min(following.owner))
-        .where(_open(following), following.owner > found.c.owner)
+        .where(_is_open(following), following.owner > found.c.owner)
         .correlate(found)
         .scalar_subquery()
     )
     return found.union_all(select(later).where(found.c.owner.is_not(None)))
 
 
-def _busy() -> Any:
+def _workers_by_owner() -> Any:
     """How many workers are at each owner's work: the segments of a bundle share their token."""
     return (
         select(JobRow.owner, func.count(SegmentRow.lease_token.distinct()).label("workers"))
@@ -191,28 +191,30 @@ def _busy() -> Any:
     )
 
 
-def _open(job: Any) -> ColumnElement[bool]:
+def _is_open(job: Any) -> ColumnElement[bool]:
     # As literals: a partial index serves only a condition that reads as its own does.
     states: BindParameter[Any] = bindparam(None, ACTIVE_JOBS, expanding=True, literal_execute=True)
     return job.status.in_(states)  # type: ignore[no-any-return]  # `aliased` tells no types
 
 
-def _waits(segment: Any, *, max_attempts: int, but_some: bool) -> ColumnElement[bool]:
+def _is_waiting(segment: Any, *, max_attempts: int, exclude_tried: bool) -> ColumnElement[bool]:
     return and_(
-        segment.status == SegmentStatus.QUEUED, _may_be_taken(segment, max_attempts, but_some)
+        segment.status == SegmentStatus.QUEUED, _is_claimable(segment, max_attempts, exclude_tried)
     )
 
 
-def _orphaned(segment: Any, *, max_attempts: int, but_some: bool) -> ColumnElement[bool]:
+def _is_lost(segment: Any, *, max_attempts: int, exclude_tried: bool) -> ColumnElement[bool]:
     return and_(
         is_orphaned(segment),
-        _may_be_taken(segment, max_attempts, but_some),
+        _is_claimable(segment, max_attempts, exclude_tried),
     )
 
 
-def _may_be_taken(segment: Any, max_attempts: int, but_some: bool) -> ColumnElement[bool]:
+def _is_claimable(segment: Any, max_attempts: int, exclude_tried: bool) -> ColumnElement[bool]:
     free = and_(segment.attempts < max_attempts, is_ready(segment))
-    return and_(free, segment.id.not_in(bindparam("tried", expanding=True))) if but_some else free
+    return (
+        and_(free, segment.id.not_in(bindparam("tried", expanding=True))) if exclude_tried else free
+    )
 
 
 def _record_turn(session: Session, job_id: str) -> None:

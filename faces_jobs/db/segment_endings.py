@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session
 from faces_jobs.db.artifacts import insert_artifacts
 from faces_jobs.db.claims import SegmentClaim, lock_claim
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.evidence import keep_evidence
+from faces_jobs.db.evidence import record_evidence
 from faces_jobs.db.item_facts import record_facts
-from faces_jobs.db.jobs import delete_unfinished, finish_if_last, lock_segments
+from faces_jobs.db.jobs import delete_partial_results, finish_if_last, lock_segments
 from faces_jobs.db.moves import move_items, move_segments
 from faces_jobs.db.outcomes import SegmentResults
 from faces_jobs.db.rows import replace_faces, replace_models, replace_tracks
@@ -80,7 +80,7 @@ def fail_segment(
         if gave_up:
             row = session.get_one(SegmentRow, claim.segment_id)
             row.last_error = error.message
-            keep_evidence(session, row)
+            record_evidence(session, row)
         return _end_segment(session, claim, error)
 
 
@@ -108,7 +108,7 @@ def fail_job(database: Database, claim: SegmentClaim, error: ErrorDocument) -> b
                 ended_at=now,
             )
         )
-        delete_unfinished(session, job_id)
+        delete_partial_results(session, job_id)
         session.execute(
             move_items(
                 ItemStatus.FAILED,

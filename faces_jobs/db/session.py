@@ -43,7 +43,7 @@ class Database:
             StorageFullError: no room for the rows.
         """
         with (
-            _told_clearly(),
+            _translated_errors(),
             Session(self._writing, expire_on_commit=False) as session,
             session.begin(),
         ):
@@ -51,12 +51,12 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A session that sees the database as it was at its first question. It can't write.
+        """A session that sees the database as it was at its first statement. It can't write.
 
         Raises:
             DatabaseError: it does not answer.
         """
-        with _told_clearly(), Session(self._reading, expire_on_commit=False) as session:
+        with _translated_errors(), Session(self._reading, expire_on_commit=False) as session:
             yield session
 
     def check_schema(self) -> None:
@@ -97,15 +97,15 @@ def _check_schema(engine: Engine) -> None:
     path = sqlite_path(engine.url)
     if path is not None and not path.exists():  # connecting would make an empty one
         raise DatabaseError(f"There is no database yet at {path}: run `faces-jobs db upgrade`.")
-    with _told_clearly(), engine.connect() as connection:
+    with _translated_errors(), engine.connect() as connection:
         found = current_revision(connection)
     newest = newest_revision()
     if found != newest:
-        raise DatabaseError(_what_to_do(found, newest))
+        raise DatabaseError(_schema_mismatch(found, newest))
 
 
 @contextmanager
-def _told_clearly() -> Iterator[None]:
+def _translated_errors() -> Iterator[None]:
     """Turn what a driver raises when it can't work into our own errors. Mistakes stay mistakes."""
     try:
         yield
@@ -114,7 +114,7 @@ def _told_clearly() -> Iterator[None]:
             raise StorageFullError(
                 "The database has no room left: free some space, then the work goes on."
             ) from error
-        if _does_not_answer(error):
+        if _is_unavailable(error):
             raise DatabaseError(
                 "The database does not answer, stayed locked, takes no writes or is damaged: "
                 f"{str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else error}"
@@ -126,7 +126,7 @@ def _told_clearly() -> Iterator[None]:
         ) from error
 
 
-def _does_not_answer(error: DBAPIError) -> bool:
+def _is_unavailable(error: DBAPIError) -> bool:
     # Both drivers put "can't reach", "locked", "timeout" and "deadlock" below OperationalError.
     kinds = {kind.__name__ for kind in type(error.orig).__mro__}
     unreadable = getattr(error.orig, "sqlite_errorcode", None) in _UNREADABLE
@@ -143,7 +143,7 @@ def _is_full(error: DBAPIError) -> bool:
     return getattr(original, "sqlstate", None) == "53100"  # PostgreSQL's disk_full
 
 
-def _what_to_do(found: str | None, newest: str) -> str:
+def _schema_mismatch(found: str | None, newest: str) -> str:
     if found is None:
         return "The database is empty: run `faces-jobs db upgrade`."
     return (

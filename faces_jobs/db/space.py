@@ -10,14 +10,14 @@ from sqlalchemy.orm import Session
 from faces_jobs.db.claims import (
     JobClaim,
     SegmentClaim,
-    claim_lost,
+    claim_lost_error,
     is_held_by,
     is_job_held_by,
-    job_claim_lost,
+    job_claim_lost_error,
 )
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.conditions import is_ready
-from faces_jobs.db.control import go_on
+from faces_jobs.db.control import leave_hold
 from faces_jobs.db.moves import move_jobs, move_segments
 from faces_jobs.db.release import release_values
 from faces_jobs.db.session import Database
@@ -43,7 +43,7 @@ def park_segment(database: Database, claim: SegmentClaim, *, reason: str, pause:
             ).returning(SegmentRow.id)
         )
         if returned is None:
-            raise claim_lost(session, claim)
+            raise claim_lost_error(session, claim)
         _park(session, claim.job_id, pause)
 
 
@@ -62,7 +62,7 @@ def park_job(database: Database, claim: JobClaim, *, pause: Pause) -> None:
             .returning(JobRow.id)
         )
         if held is None:
-            raise job_claim_lost(session, claim)
+            raise job_claim_lost_error(session, claim)
         _park(session, claim.job_id, pause)
 
 
@@ -80,7 +80,7 @@ def resume_parked(database: Database, *, limit: int) -> list[str]:
                 select(JobRow).where(JobRow.id == job_id, *waits).with_for_update(key_share=True)
             )
             if job is not None:
-                go_on(session, job)
+                leave_hold(session, job)
                 resumed.append(job_id)
     return resumed
 

@@ -16,7 +16,7 @@ from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.storage import IncomingFile
 from faces_jobs.submit.names import normalise_name
 
-_NOT_READ = (
+_NOT_READABLE = (
     "Not a regular file: links and pipes are not read, nor folders that the server may not open."
 )
 
@@ -32,7 +32,7 @@ def folder_item(found: FoundFile, *, name: str, folder: Path) -> NewItem:
     """An item of a file in a folder of the server, where it stays."""
     shown = normalise_name(name)
     if not found.is_regular:
-        return _refused(shown, 0, MediaError(_NOT_READ))
+        return _refused(shown, 0, MediaError(_NOT_READABLE))
     try:
         found.relative_path.encode("utf-8")
         with open_beneath(folder, found.relative_path) as file:
@@ -74,7 +74,7 @@ def load_of(items: Sequence[NewItem]) -> Load:
     return Load(jobs=1, items=len(items), bytes=sum(item.bytes for item in items))
 
 
-def room_for_results(items: Sequence[NewItem], spec: JobSpec) -> int:
+def estimate_result_bytes(items: Sequence[NewItem], spec: JobSpec) -> int:
     """About how many bytes the job's results take: an annotated copy is as large as its source."""
     if not spec.annotated:
         return 0

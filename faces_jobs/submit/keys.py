@@ -36,9 +36,9 @@ def has_key(database: Database, key: str | None) -> bool:
     """Whether a submission with this key was accepted before: its repetition adds no work."""
     if key is None:
         return False
-    question = select(IdempotencyRow.key).where(IdempotencyRow.key == key)
+    statement = select(IdempotencyRow.key).where(IdempotencyRow.key == key)
     with database.read() as session:
-        return session.scalar(question) is not None
+        return session.scalar(statement) is not None
 
 
 def checked_key(

@@ -10,7 +10,7 @@ from faces_jobs.errors import OptionsError
 MAX_NAME_CHARACTERS = 1024
 MAX_OWNER_CHARACTERS = 128
 UNNAMED = "unnamed"
-_LINE_ENDS = frozenset({"Zl", "Zp"})
+_LINE_SEPARATORS = frozenset({"Zl", "Zp"})
 # Persian words and families of emoji are written with joiners; elsewhere these can't be seen.
 _JOINERS = frozenset("\u200c\u200d")
 _LOOSE_JOINER = re.compile(
@@ -35,7 +35,7 @@ def normalise_name(name: str) -> str:
 
 def _is_shown(letter: str) -> bool:
     category = unicodedata.category(letter)
-    return category[0] != "C" and category not in _LINE_ENDS
+    return category[0] != "C" and category not in _LINE_SEPARATORS
 
 
 def checked_owner(owner: str) -> str:

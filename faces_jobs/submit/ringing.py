@@ -13,7 +13,7 @@ from faces_jobs.queue import Queue
 
 # Of one submission's images: enough to wake all workers of a machine. Who answers one rings for
 # the next; what else there may be the sweep tells.
-MOST_IMAGE_BELLS = 16
+MAX_IMAGE_RINGS = 16
 
 _log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ def segments_to_ring(items: Sequence[NewItem], segments: Sequence[int]) -> list[
     usable = [item for item in items if item.error is None]
     pairs = zip(usable, segments, strict=True)
     images = [number for item, number in pairs if item.kind == "image"]
-    unheard = frozenset(images[MOST_IMAGE_BELLS:])
+    unheard = frozenset(images[MAX_IMAGE_RINGS:])
     return [number for number in segments if number not in unheard]
 
 

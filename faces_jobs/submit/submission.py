@@ -20,9 +20,9 @@ from faces_jobs.settings import Settings
 from faces_jobs.storage import IncomingFile, Storage
 from faces_jobs.submit.items import (
     check_any_usable,
+    estimate_result_bytes,
     folder_item,
     load_of,
-    room_for_results,
     uploaded_item,
 )
 from faces_jobs.submit.keys import (
@@ -89,7 +89,7 @@ def submit_files(
         for position, (name, file) in enumerate(zip(names, files, strict=True))
     ]
     check_any_usable(items)
-    storage.check_results_room(room_for_results(items, spec))
+    storage.check_results_room(estimate_result_bytes(items, spec))
     try:
         # Before the transaction, which nobody should have to wait for while files are on their
         # way to a bucket. What a crash leaves of them has no rows, and the sweep removes it.
@@ -100,7 +100,9 @@ def submit_files(
                 if item.source is not None
             ]
         )
-        job = _Job(job_id, _kept(spec, settings), items, root=None, owner=owner, key=key)
+        job = _Job(
+            job_id, _with_retention_period(spec, settings), items, root=None, owner=owner, key=key
+        )
         segments = _store(job, database, settings)
     except UsedKeyError:
         storage.delete_job(job_id)
@@ -152,9 +154,11 @@ def submit_folder(
     if not items:
         raise FolderError("That folder holds no file.")
     check_any_usable(items)
-    storage.check_results_room(room_for_results(items, spec))
+    storage.check_results_room(estimate_result_bytes(items, spec))
     job_id = str(uuid.uuid4())
-    job = _Job(job_id, _kept(spec, settings), items, root=root, owner=owner, key=key)
+    job = _Job(
+        job_id, _with_retention_period(spec, settings), items, root=root, owner=owner, key=key
+    )
     try:
         segments = _store(job, database, settings)
     except UsedKeyError:
@@ -213,7 +217,7 @@ def _is_stored(database: Database, job_id: str) -> bool:
         return False
 
 
-def _kept(spec: JobSpec, settings: Settings) -> JobSpec:
+def _with_retention_period(spec: JobSpec, settings: Settings) -> JobSpec:
     """The options as they are stored: how long a job is kept is settled when it is submitted."""
     if spec.keep_days is not None or settings.keep_days is None:
         return spec

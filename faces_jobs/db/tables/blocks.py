@@ -1,6 +1,6 @@
 """What is to be found in a block of faces: a row for each run of them that was written together.
 
-A question that nobody answers to would look at every face; it looks at these first. A row may
+A statement that nobody answers to would look at every face; it looks at these first. A row may
 promise more than there is (its faces were replaced since): that costs a look, and no more. It
 must never promise less.
 """
