@@ -1,7 +1,7 @@
-"""Leases: a worker takes a segment, or a job to finish, for a while under a token, and renews it.
+"""Leases: how workers claim segments, and jobs whose exports are due, and renew their claims.
 
-Taking and renewing are one UPDATE each, whose condition is the rule: no lock is held while work
-is done, and of two workers that want the same row one gets it.
+Claiming and renewing are one UPDATE each, with the rules as its condition: no lock is held while
+work is done, and if several workers claim the same row, only one succeeds.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from faces_jobs.jobs.status import ItemStatus, JobStatus, SegmentStatus
 def claim_segment(
     database: Database, segment_id: int, *, worker: str, lease_seconds: float, max_attempts: int
 ) -> SegmentClaim | None:
-    """Take a segment that waits, or whose worker let its lease run out. None: it is not to be had.
+    """Claim a segment that waits, or whose lease expired. Returns None if it is not available.
 
-    The item and the job are `running` from then on.
+    The item and the job become `running`.
     """
     with database.begin() as session:
         return claim_segment_in(
@@ -52,9 +52,9 @@ def claim_segment(
 def claim_segment_in(
     session: Session, segment_id: int, *, worker: str, lease_seconds: float, max_attempts: int
 ) -> SegmentClaim | None:
-    """Take a segment within a transaction; see `claim_segment`."""
+    """Claim a segment within the session's transaction, see `claim_segment`."""
     now = now_seconds()
-    # Not waited for: who writes its results right now may take long, and others could be had.
+    # Skip a locked row: a worker may be storing results, which takes long, and others are free.
     before = session.execute(
         select(SegmentRow.status, SegmentRow.job_id)
         .where(SegmentRow.id == segment_id)
@@ -83,8 +83,7 @@ def claim_segment_in(
         return None
     begun = move_items(ItemStatus.RUNNING, ItemRow.id == owner.item_id, started_at=now)
     session.execute(without_session_sync(begun))
-    # From `queued` alone: a pause that came in this very moment stays, and the first renewal
-    # tells of it.
+    # Only from `queued`: a pause at this very moment is kept, and the first renewal reports it.
     running = move_jobs(
         JobStatus.RUNNING,
         JobRow.id == owner.job_id,
@@ -98,7 +97,7 @@ def claim_segment_in(
 
 
 def claimed_values(worker: str, *, token: str, lease_seconds: float) -> dict[str, Any]:
-    """What changes in the row of a segment that a worker takes."""
+    """Return the column values of a segment that a worker claims."""
     now = now_seconds()
     return {
         "status": SegmentStatus.RUNNING,
@@ -152,12 +151,12 @@ def renew_segment(
     frames_total: int | None,
     peak_memory_bytes: int | None = None,
 ) -> None:
-    """Hold on to a segment and tell how far it is.
+    """Extend the lease of a segment and record its progress.
 
     Raises:
         CancelledError: the user cancelled the job.
-        PausedError: the job is held; the claim still holds, for handing the segment back.
-        LeaseLostError: another worker has it, or it is no more.
+        PausedError: the job is held; the claim stays valid, so that the segment can be released.
+        LeaseLostError: another worker holds the segment, or it was deleted.
     """
     renewed = (
         without_session_sync(update(SegmentRow))
@@ -165,7 +164,7 @@ def renew_segment(
         .values(
             lease_until=now_seconds() + lease_seconds,
             frames_done=frames_done,
-            # A second attempt begins again, but what is shown does not go back.
+            # A new attempt starts at 0, but the progress that users see never decreases.
             frames_shown=case(
                 (SegmentRow.frames_shown < frames_done, frames_done), else_=SegmentRow.frames_shown
             ),
@@ -185,7 +184,7 @@ def renew_segment(
 def claim_job(
     database: Database, job_id: str, *, worker: str, lease_seconds: float, max_attempts: int
 ) -> JobClaim | None:
-    """Take a job whose exports are to be written. None: it is not to be had."""
+    """Claim a job whose exports are to be written. Returns None if it is not available."""
     token = new_token(job_id)
     now = now_seconds()
     taken = (
@@ -213,12 +212,12 @@ def claim_job(
 
 
 def renew_job(database: Database, claim: JobClaim, *, lease_seconds: float) -> None:
-    """Hold on to a job that is being finished.
+    """Extend the lease of a job that is being finished.
 
     Raises:
-        CancelledError: the user cancelled it.
-        PausedError: the job is held; the claim is gone.
-        LeaseLostError: another worker has it, or it is no more.
+        CancelledError: the user cancelled the job.
+        PausedError: the job is held, which ends the claim.
+        LeaseLostError: another worker holds the job, or it was deleted.
     """
     renewed = (
         update(JobRow)
