@@ -72,7 +72,7 @@ def mark_uncut(database: Database, claim: SegmentClaim, reason: str) -> None:
     """Remember that a video is not cut, and why.
 
     Raises:
-        CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
+        CancelledError, LeaseLostError: the claim is no longer valid; nothing was changed.
     """
     with database.begin() as session:
         lock_claim(session, claim)
@@ -87,7 +87,7 @@ def cut_item(database: Database, claim: SegmentClaim, parts: Sequence[NewPart]) 
     """Make segments of a video's parts: the claimed one becomes the first. Returns the others.
 
     Raises:
-        CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
+        CancelledError, LeaseLostError: the claim is no longer valid; nothing was changed.
     """
     rows = [
         {
@@ -121,7 +121,7 @@ def revert_cut(database: Database, claim: SegmentClaim, reason: str) -> None:
     Who works on another of its segments finds its lease gone.
 
     Raises:
-        CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
+        CancelledError, LeaseLostError: the claim is no longer valid; nothing was changed.
     """
     of_item = SegmentRow.item_id == claim.item_id
     with database.begin() as session:
@@ -178,7 +178,7 @@ def finish_part(
     items ended meanwhile).
 
     Raises:
-        CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
+        CancelledError, LeaseLostError: the claim is no longer valid; nothing was changed.
     """
     with database.begin() as session:
         lock_claim(session, claim)
@@ -217,7 +217,7 @@ def write_faces(
     """Put linked faces in the place of those that the item has in that run of frames.
 
     Raises:
-        CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
+        CancelledError, LeaseLostError: the claim is no longer valid; nothing was changed.
     """
     with database.begin() as session:
         lock_claim(session, claim)
@@ -235,7 +235,7 @@ def finish_link(database: Database, claim: SegmentClaim, results: LinkResults) -
     """Record the tracks of an item whose faces were written, and what is to be drawn.
 
     Raises:
-        CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
+        CancelledError, LeaseLostError: the claim is no longer valid; nothing was changed.
     """
     with database.begin() as session:
         lock_claim(session, claim)
@@ -257,7 +257,7 @@ def finish_bind(database: Database, claim: SegmentClaim, artifacts: Sequence[New
     """Make an item's artifacts visible, and end it. True if the job is now to be finished.
 
     Raises:
-        CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
+        CancelledError, LeaseLostError: the claim is no longer valid; nothing was changed.
     """
     with database.begin() as session:
         lock_claim(session, claim)

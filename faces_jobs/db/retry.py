@@ -1,7 +1,7 @@
-"""A retry: what failed of an ended job, or was cancelled, is worked on again from the start.
+"""Retrying ended jobs: items that failed or were cancelled start over, the others are kept.
 
-What succeeded is not touched. What an item had left (the part of a broken file that could be read)
-stays until the new attempt replaces it, as do the job's exports.
+Partial results of a failed item (of the readable part of a broken file) are kept until the new
+attempt replaces them, as are the job's exports.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from faces_jobs.jobs.status import ItemStatus, JobStatus, SegmentStatus
 
 
 def retry_job(session: Session, job_id: str) -> None:
-    """Put what failed of a job, or was cancelled, back into the queue.
+    """Put a job's failed and cancelled items back into the queue.
 
-    Files that were refused when they were submitted stay failed: they are not there any more. A
-    job of which only the exports are missing goes straight to writing them.
+    Files that were refused when they were submitted stay failed, since they were not stored. If
+    only the exports are missing, the job goes straight to `finishing`.
 
     Raises:
-        NotFoundError: no such job.
-        StateError: it has not ended, or there is nothing to try again.
+        NotFoundError: there is no such job.
+        StateError: the job has not ended, or there is nothing to retry.
     """
     lock_segments(session, job_id)
     job = session.scalar(select(JobRow).where(JobRow.id == job_id).with_for_update(key_share=True))
@@ -39,8 +39,8 @@ def retry_job(session: Session, job_id: str) -> None:
     items = session.scalar(select(func.count()).select_from(ItemRow).where(again)) or 0
     if not items and not jobs_without_exports(session, [job_id]):
         raise StateError(
-            "There is nothing to retry: what did not succeed was refused when it was submitted. "
-            "Submit other files as a new job."
+            "There is nothing to retry: the files that failed were refused when they were "
+            "submitted. Submit other files as a new job."
             if job.status is not JobStatus.SUCCEEDED
             else "There is nothing to retry: every file succeeded."
         )
@@ -49,7 +49,7 @@ def retry_job(session: Session, job_id: str) -> None:
 
 
 def _restart_items(session: Session, again: ColumnElement[bool]) -> None:
-    # New rows, not the old ones: whoever still works on those finds them gone.
+    # New rows instead of the old ones: a worker that is still busy with those loses its claim.
     session.execute(
         delete(SegmentRow).where(SegmentRow.item_id.in_(select(ItemRow.id).where(again)))
     )
@@ -98,7 +98,7 @@ def _restart_job(session: Session, job_id: str, *, has_items: bool) -> None:
 
 
 def is_retryable() -> ColumnElement[bool]:
-    """What is to hold of an item of an ended job for a retry to work on it."""
+    """Match items of an ended job that a retry processes again."""
     return and_(
         ItemRow.status.in_((ItemStatus.FAILED, ItemStatus.CANCELLED)),
         ItemRow.source.is_not(None),
@@ -106,7 +106,7 @@ def is_retryable() -> ColumnElement[bool]:
 
 
 def jobs_without_exports(session: Session, job_ids: Collection[str]) -> set[str]:
-    """Those of these jobs that have no exports, which a retry writes."""
+    """Return those of these jobs that have no exports, which a retry would write."""
     found = select(ArtifactRow.job_id).where(
         ArtifactRow.job_id.in_(job_ids), ArtifactRow.item_id.is_(None)
     )

@@ -1,6 +1,6 @@
-"""How work on a segment ends: each ending is one transaction that first checks the claim's token.
+"""The ends of segments: each is recorded in one transaction that first checks the claim's token.
 
-How a job ends is in `db.job_endings`. Locks are taken in the order segments, items, job (see
+Jobs are ended in `db.job_endings`. Locks are taken in the order segments, items, job (see
 `db.jobs`).
 """
 
@@ -28,12 +28,12 @@ from faces_jobs.jobs.status import OPEN_SEGMENTS, ItemStatus, SegmentStatus
 
 
 def finish_segment(database: Database, claim: SegmentClaim, results: SegmentResults) -> bool:
-    """Record a segment's results, all or nothing. True if the job is now to be finished.
+    """Record a segment's results, all or nothing. Returns whether the job is now to be finished.
 
-    Doing it twice is doing it once: rows are replaced, and the second time the token is gone.
+    This is idempotent: rows are replaced, and a second call finds the token cleared.
 
     Raises:
-        CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
+        CancelledError, LeaseLostError: the claim is no longer valid; nothing was changed.
     """
     with database.begin() as session:
         lock_claim(session, claim)
@@ -62,18 +62,18 @@ def finish_segment(database: Database, claim: SegmentClaim, results: SegmentResu
                 damaged_frames=results.damaged_frames,
             )
         )
-        return _end_segment(session, claim, results.error)
+        return end_item(session, segment_id=claim.segment_id, error=results.error)
 
 
 def fail_segment(
     database: Database, claim: SegmentClaim, error: ErrorDocument, *, gave_up: bool = False
 ) -> bool:
-    """Record that a file can't be processed. True if the job is now to be finished.
+    """Record that a file can't be processed. Returns whether the job is now to be finished.
 
-    With `gave_up` (every attempt failed) what is known of the last one is kept as evidence.
+    With `gave_up` (every attempt failed), what is known of the last attempt is kept as evidence.
 
     Raises:
-        CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
+        CancelledError, LeaseLostError: the claim is no longer valid; nothing was changed.
     """
     with database.begin() as session:
         lock_claim(session, claim)
@@ -81,16 +81,16 @@ def fail_segment(
             row = session.get_one(SegmentRow, claim.segment_id)
             row.last_error = error.message
             record_evidence(session, row)
-        return _end_segment(session, claim, error)
+        return end_item(session, segment_id=claim.segment_id, error=error)
 
 
 def fail_job(database: Database, claim: SegmentClaim, error: ErrorDocument) -> bool:
-    """Record that none of the job's files can be processed. True if it is now to be finished.
+    """Record that none of the job's files can be processed. Returns whether it is to be finished.
 
-    Items that ended before keep how they ended.
+    Items that have already ended are left unchanged.
 
     Raises:
-        CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
+        CancelledError, LeaseLostError: the claim is no longer valid; nothing was changed.
     """
     now = now_seconds()
     job_id = claim.job_id
@@ -127,9 +127,9 @@ def fail_job(database: Database, claim: SegmentClaim, error: ErrorDocument) -> b
 
 
 def end_item(session: Session, *, segment_id: int, error: ErrorDocument | None) -> bool:
-    """End a segment whose row is locked, and its item with its last segment.
+    """End a segment whose row is locked, and its item if this was its last segment.
 
-    True if the job is now to be finished.
+    Returns whether the job is now to be finished.
     """
     now = now_seconds()
     failed = error is not None
@@ -149,25 +149,18 @@ def end_item(session: Session, *, segment_id: int, error: ErrorDocument | None) 
     ).one()
     # Locked before its segments are counted, as the job is in `finish_if_last`.
     session.execute(select(ItemRow.id).where(ItemRow.id == item_id).with_for_update(key_share=True))
-    left, broken = session.execute(
+    open_count, failed_count = session.execute(
         select(
             func.count(case((SegmentRow.status.in_(OPEN_SEGMENTS), 1))),
             func.count(case((SegmentRow.status == SegmentStatus.FAILED, 1))),
         ).where(SegmentRow.item_id == item_id)
     ).one()
-    if left or add_next_stage(session, job_id=job_id, item_id=item_id):
+    if open_count or add_next_stage(session, job_id=job_id, item_id=item_id):
         return False
     session.execute(delete(SegmentFileRow).where(SegmentFileRow.item_id == item_id))
     values: dict[str, Any] = {"ended_at": now}
-    if broken:
+    if failed_count:
         values |= first_error(session, item_id)
-    session.execute(
-        move_items(
-            ItemStatus.FAILED if broken else ItemStatus.SUCCEEDED, ItemRow.id == item_id, **values
-        )
-    )
+    status = ItemStatus.FAILED if failed_count else ItemStatus.SUCCEEDED
+    session.execute(move_items(status, ItemRow.id == item_id, **values))
     return finish_if_last(session, job_id)
-
-
-def _end_segment(session: Session, claim: SegmentClaim, error: ErrorDocument | None) -> bool:
-    return end_item(session, segment_id=claim.segment_id, error=error)

@@ -32,7 +32,7 @@ def park_segment(database: Database, claim: SegmentClaim, *, reason: str, pause:
     """Hand a segment back, which costs no attempt, and let its job wait for space.
 
     Raises:
-        CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
+        CancelledError, LeaseLostError: the claim is no longer valid; nothing was changed.
     """
     with database.begin() as session:
         returned = session.scalar(
@@ -51,7 +51,7 @@ def park_job(database: Database, claim: JobClaim, *, pause: Pause) -> None:
     """Let a job wait for space whose exports could not be written.
 
     Raises:
-        CancelledError, PausedError, LeaseLostError: the claim no longer holds; nothing was
+        CancelledError, PausedError, LeaseLostError: the claim is no longer valid; nothing was
             changed.
     """
     with database.begin() as session:
