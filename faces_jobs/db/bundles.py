@@ -1,8 +1,8 @@
-"""Bundles: images of one job that a worker holds together, under one token.
+"""Bundles: images of one job that a worker claims, renews and ends together, under one token.
 
-An image is done in milliseconds; claimed, renewed and ended one by one, most of a folder's time
-would be transactions. A bundle has one transaction for each of these moves, and its rows are
-the same segments as ever: each may be taken over, cancelled or given up by itself.
+An image takes milliseconds: if each were claimed, renewed and ended by itself, most of the time
+would go into transactions. A bundle needs one transaction for each of these steps. Its rows are
+ordinary segments: each can be taken over, cancelled or given up by itself.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ from faces_jobs.jobs.stages import Stage
 from faces_jobs.jobs.status import ITEM_MOVES, ItemStatus, SegmentStatus
 
 ImageOutcome = tuple[SegmentClaim, "SegmentResults | ErrorDocument"]
-"""An image with what came of it, or with why it can't be processed."""
+"""The claim on an image, with its results or the error that says why it can't be processed."""
 
 _FACTS = ("kind", "format", "width", "height", "duration_ms")
 
 
 def can_start_bundle(claim: SegmentClaim) -> bool:
-    """Whether other images may be taken beside this one.
+    """Return whether other images may be claimed together with this one.
 
-    What was tried before is worked on by itself: it may be what ended its worker.
+    An image that was tried before is processed alone, since it may have crashed its worker.
     """
     return claim.item_kind == "image" and claim.stage is Stage.WHOLE and claim.attempt == 1
 
@@ -56,7 +56,7 @@ def can_start_bundle(claim: SegmentClaim) -> bool:
 def claim_rest_of_bundle(
     database: Database, claim: SegmentClaim, *, worker: str, lease_seconds: float, limit: int
 ) -> list[SegmentClaim]:
-    """Take up to `limit` more images of the claim's job that nobody has tried yet."""
+    """Claim up to `limit` more images of the claim's job that were not tried yet."""
     if limit < 1:
         return []
     free = (
@@ -114,12 +114,12 @@ def renew_bundle(
     lease_seconds: float,
     peak_memory_bytes: int | None = None,
 ) -> None:
-    """Hold on to a bundle.
+    """Extend the lease of a bundle.
 
     Raises:
         CancelledError: the user cancelled the job.
-        PausedError: the job is held; the claims still hold, for handing the segments back.
-        LeaseLostError: another worker has one of them, or it is no more.
+        PausedError: the job is held; the claims stay valid, so that segments can be released.
+        LeaseLostError: another worker holds one of the segments, or it was deleted.
     """
     renewed = (
         without_session_sync(update(SegmentRow))
@@ -135,10 +135,12 @@ def renew_bundle(
 
 
 def finish_bundle(database: Database, results: Sequence[ImageOutcome]) -> bool:
-    """Record what came of a bundle's images, all or nothing. True: the job is to be finished now.
+    """Record the outcomes of a bundle's images, all or nothing.
+
+    Returns whether the job is now to be finished.
 
     Raises:
-        CancelledError, LeaseLostError: one claim no longer holds; nothing was changed.
+        CancelledError, LeaseLostError: a claim is no longer valid; nothing was changed.
     """
     bundle = [claim for claim, _ in results]
     job_id = bundle[0].job_id
@@ -165,17 +167,17 @@ def finish_bundle(database: Database, results: Sequence[ImageOutcome]) -> bool:
 
 
 def _check_all(session: Session, bundle: Bundle, found: Sequence[int]) -> None:
-    there = set(found)
+    valid = set(found)
     for claim in bundle:
-        if claim.segment_id not in there:
+        if claim.segment_id not in valid:
             raise claim_lost_error(session, claim)
 
 
 def _replace_rows(session: Session, by_item: Mapping[int, SegmentResults], job_id: str) -> None:
-    """Put the rows of these items in the place of those that an earlier attempt left."""
-    # Past the ORM, which would look at each of these many rows for what is not there.
+    """Replace the rows of these items, which an earlier attempt may have written."""
+    # By the Core, since the ORM has an overhead for each of these many rows.
     connection = session.connection()
-    # Blocks of an earlier attempt are left: they hold other images too (see `tables.blocks`).
+    # Blocks of an earlier attempt are kept: they cover other images too (see `tables.blocks`).
     for old in (FaceRow, TrackRow, ModelRow, ArtifactRow):
         connection.execute(delete(old).where(old.item_id.in_(by_item)))
     rows: dict[type[Base], list[dict[str, Any]]] = {
@@ -255,7 +257,7 @@ def _end_items(session: Session, results: Iterable[ImageOutcome]) -> None:
         update(ItemRow)
         .where(
             ItemRow.id == bindparam("item_id"),
-            # No IN: one statement for many rows takes none.
+            # Not IN (...), which can't be expanded in an executemany.
             or_(*(ItemRow.status == state for state in legal)),
         )
         .values(
@@ -265,7 +267,9 @@ def _end_items(session: Session, results: Iterable[ImageOutcome]) -> None:
             ended_at=now_seconds(),
         )
     )
-    told = ended.values({name: bindparam(name) for name in (*_FACTS, "face_count", "track_count")})
+    ended_with_facts = ended.values(
+        {name: bindparam(name) for name in (*_FACTS, "face_count", "track_count")}
+    )
     with_facts, without = [], []
     for claim, result in results:
         error = _error_of(result)
@@ -284,7 +288,7 @@ def _end_items(session: Session, results: Iterable[ImageOutcome]) -> None:
             with_facts.append(values)
         else:
             without.append(values)
-    for statement, rows in ((told, with_facts), (ended, without)):
+    for statement, rows in ((ended_with_facts, with_facts), (ended, without)):
         if rows:
             session.connection().execute(statement, rows)
 

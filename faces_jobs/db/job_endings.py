@@ -24,7 +24,8 @@ def finish_job(database: Database, claim: JobClaim, artifacts: Sequence[NewArtif
     """Record a job's exports and end the job. Returns its final status.
 
     Raises:
-        CancelledError, LeaseLostError: the claim is no longer valid; nothing was changed.
+        CancelledError, PausedError, LeaseLostError: the claim is no longer valid; nothing was
+            changed.
     """
     with database.begin() as session:
         lock_job_claim(session, claim)
