@@ -1,4 +1,4 @@
-"""What waits too long: asked and acted on by the sweep."""
+"""Queries and updates of the sweep: work to ring for again, and work whose attempts ran out."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from faces_jobs.jobs.status import ItemStatus, JobStatus, SegmentStatus
 
 
 def waiting_segments(database: Database, *, ring_again_seconds: float, limit: int) -> list[int]:
-    """Segments that nobody was told of, or so long ago that the message may be lost."""
+    """Return waiting segments whose message was not sent yet, or may be lost."""
     found: dict[int, None] = {}
     with database.read() as session:
-        # One way after the other: each is a step along an index, all at once a look at every
-        # segment that waits.
-        for since, unheard in _ringing_conditions(SegmentRow, ring_again_seconds):
+        # One query for each condition, since each can use an index: combined with OR they would
+        # scan all segments that wait.
+        for order, needs_ringing in _ringing_conditions(SegmentRow, ring_again_seconds):
             statement = (
                 select(SegmentRow.id)
                 .where(
                     SegmentRow.status == SegmentStatus.QUEUED,
-                    unheard,
+                    needs_ringing,
                     has_active_job(),
                     is_ready(SegmentRow),
                 )
-                .order_by(since, SegmentRow.id)
+                .order_by(order, SegmentRow.id)
                 .limit(limit)
             )
             found |= dict.fromkeys(session.scalars(statement))
@@ -44,7 +44,7 @@ def waiting_segments(database: Database, *, ring_again_seconds: float, limit: in
 def orphaned_segments(
     database: Database, *, ring_again_seconds: float, max_attempts: int, limit: int
 ) -> list[int]:
-    """Segments whose worker let the lease run out, and that nobody was told of since."""
+    """Return segments whose lease expired, and for which no message was sent since."""
     statement = (
         select(SegmentRow.id)
         .where(
@@ -67,7 +67,7 @@ def orphaned_segments(
 def waiting_jobs(
     database: Database, *, ring_again_seconds: float, max_attempts: int, limit: int
 ) -> list[str]:
-    """Jobs whose exports nobody writes, and that nobody was told of lately."""
+    """Return jobs whose exports wait to be written, and for which no message was sent lately."""
     statement = (
         select(JobRow.id)
         .where(
@@ -87,19 +87,19 @@ def waiting_jobs(
 
 
 def mark_segments_rung(database: Database, segment_ids: Sequence[int]) -> None:
-    """Remember that workers were told."""
+    """Record that messages for these segments were sent."""
     if segment_ids:
         _mark_rung(database, SegmentRow.id.in_(segment_ids))
 
 
 def mark_all_segments_rung(database: Database, job_id: str) -> None:
-    """Remember that workers were told of a job."""
+    """Record that messages for a job's segments were sent."""
     _mark_rung(database, SegmentRow.job_id == job_id)
 
 
 def _mark_rung(database: Database, which: ColumnElement[bool]) -> None:
-    # In the order in which everybody locks them; a row that somebody else has is passed over: it
-    # is worked on, or cancelled.
+    # Locked in the order of ids, as everywhere. A locked row is skipped, since it is being claimed
+    # or cancelled.
     free = (
         select(SegmentRow.id)
         .where(which)
@@ -115,7 +115,7 @@ def _mark_rung(database: Database, which: ColumnElement[bool]) -> None:
 
 
 def mark_job_rung(database: Database, job_id: str) -> None:
-    """Remember that workers were told."""
+    """Record that a message for this job was sent."""
     with database.begin() as session:
         session.execute(
             update(JobRow).where(JobRow.id == job_id).values(last_rung_at=now_seconds())
@@ -125,15 +125,16 @@ def mark_job_rung(database: Database, job_id: str) -> None:
 def fail_poisoned_segments(
     database: Database, *, max_attempts: int, limit: int
 ) -> tuple[int, list[str]]:
-    """Give up on segments whose attempts all ended without a word.
+    """Fail segments that used up their attempts without a result (poison messages).
 
-    Such a file kills its worker: tried for ever, it would take all workers down. Its item fails,
-    the job's others go on. Returns how many segments, and the jobs that are now to be finished.
+    Such a file crashes its worker: if it were retried forever, it would crash all workers. Its item
+    fails, the job's other items continue. Returns the number of failed segments, and the jobs that
+    are now to be finished.
     """
     lost = and_(is_orphaned(), SegmentRow.attempts >= max_attempts)
-    # One that waits, too: the limit may have been lowered since it was put back.
+    # Also waiting ones, since the limit may have been lowered after they were released.
     waits = and_(
-        # As literals: a partial index serves only a condition that reads as its own does.
+        # As literals: a partial index is only used if the condition's text matches its own.
         SegmentRow.status
         == literal(SegmentStatus.QUEUED, SegmentRow.status.type, literal_execute=True),
         SegmentRow.attempts > literal(0, literal_execute=True),
@@ -154,7 +155,7 @@ def fail_poisoned_segments(
                 .where(SegmentRow.id == segment_id, or_(lost, waits))
                 .with_for_update(key_share=True, skip_locked=True)
             )
-            if row is None:  # another sweep was faster, or its worker writes after all
+            if row is None:  # another sweep was faster, or its worker is writing results after all
                 continue
             failed += 1
             record_evidence(session, row)
@@ -164,7 +165,7 @@ def fail_poisoned_segments(
 
 
 def fail_poisoned_jobs(database: Database, *, max_attempts: int, limit: int) -> int:
-    """Give up on exports whose attempts all ended without a word; the rows are kept."""
+    """Fail the exports of jobs that used up their attempts; the jobs' other results are kept."""
     dead = and_(
         is_waiting_for_exports(),
         JobRow.attempts >= max_attempts,
@@ -194,29 +195,28 @@ def fail_poisoned_jobs(database: Database, *, max_attempts: int, limit: int) -> 
 
 
 def _poison_error(row: SegmentRow | JobRow) -> ErrorDocument:
-    said = row.last_error or "its worker vanished without a word."
+    reason = row.last_error or "its worker disappeared without reporting an error."
     return ErrorDocument(
         code=PoisonError.code,
         message=f"Given up after {row.attempts} attempts that ended without a result. "
-        f"The last, on worker {row.worker}: {said}",
+        f"The last one, on worker {row.worker}: {reason}",
     )
 
 
 def _needs_ringing(table: type[LeaseColumns], ring_again_seconds: float) -> ColumnElement[bool]:
-    return or_(*(unheard for _, unheard in _ringing_conditions(table, ring_again_seconds)))
+    return or_(*(condition for _, condition in _ringing_conditions(table, ring_again_seconds)))
 
 
 def _ringing_conditions(
     table: type[LeaseColumns], ring_again_seconds: float
 ) -> tuple[tuple[ColumnElement[float], ColumnElement[bool]], ...]:
-    """How it may come that nobody comes for a row: since when, and the condition."""
+    """Return the conditions under which a message is to be sent again, each with its sort key."""
     now = now_seconds()
     rung: Any = table.last_rung_at
     pause: Any = table.not_before
     return (
-        (rung, rung.is_(None)),
-        (pause, and_(pause <= now, rung < pause)),  # rung before its pause, which is over
-        (rung, rung < now - ring_again_seconds),
-        # For a clock that was set back: a bell "rung tomorrow" is not waited for.
-        (rung, rung > now + ring_again_seconds),
+        (rung, rung.is_(None)),  # not sent yet
+        (pause, and_(pause <= now, rung < pause)),  # sent before the row's pause, which is over
+        (rung, rung < now - ring_again_seconds),  # sent long ago: it may be lost
+        (rung, rung > now + ring_again_seconds),  # sent in the future: the clock was set back
     )

@@ -1,4 +1,4 @@
-"""What a stage asks of the stages before it: an item's parts, their files, the best shots."""
+"""Queries of a stage for the results of earlier stages: an item's parts, files and best shots."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from faces_jobs.jobs.status import SegmentStatus
 
 @dataclass(frozen=True, slots=True)
 class BestShot:
-    """Where a track is seen best."""
+    """The frame and box in which a track is seen best."""
 
     track: int
     frame_index: int
@@ -25,7 +25,7 @@ class BestShot:
 
 
 class PartSpan(NamedTuple):
-    """Which frames a part of an item has, and what it was planned to be."""
+    """The frames of one part of an item, and the document that its reader needs."""
 
     start_frame: int
     end_frame: int | None  # None: the item's last part
@@ -33,7 +33,7 @@ class PartSpan(NamedTuple):
 
 
 def parts_of(database: Database, item_id: int) -> list[PartSpan]:
-    """The parts of an item, in order."""
+    """Return the parts of an item, in order."""
     statement = (
         select(SegmentRow.start_frame, SegmentRow.end_frame, SegmentRow.part)
         .where(SegmentRow.item_id == item_id, SegmentRow.stage == Stage.FIND)
@@ -44,7 +44,7 @@ def parts_of(database: Database, item_id: int) -> list[PartSpan]:
 
 
 def files_of(database: Database, item_id: int, kind: str) -> dict[int, str]:
-    """The storage keys of an item's files of one kind, by part or track, in their order."""
+    """Return the storage keys of an item's files of one kind, by the number of part or track."""
     statement = (
         select(SegmentFileRow.number, SegmentFileRow.storage_key)
         .where(SegmentFileRow.item_id == item_id, SegmentFileRow.kind == kind)
@@ -55,7 +55,7 @@ def files_of(database: Database, item_id: int, kind: str) -> dict[int, str]:
 
 
 def file_folders(database: Database, item_id: int) -> set[str]:
-    """The folders in which an item's files between stages lie."""
+    """Return the storage folders of the files that an item's stages pass on."""
     statement = select(SegmentFileRow.storage_key).where(SegmentFileRow.item_id == item_id)
     with database.read() as session:
         return {key.rpartition("/")[0] for key in session.scalars(statement)}
@@ -64,7 +64,7 @@ def file_folders(database: Database, item_id: int) -> set[str]:
 def best_shots(
     database: Database, item_id: int, *, start_frame: int, end_frame: int | None
 ) -> list[BestShot]:
-    """The best shots of tracks that are in a run of frames, in order of time."""
+    """Return the best shots of tracks within a run of frames, ordered by frame."""
     statement = (
         select(TrackRow)
         .where(TrackRow.item_id == item_id, TrackRow.best_frame_index >= start_frame)
@@ -85,7 +85,7 @@ def best_shots(
 
 
 def unrung_segments(database: Database, item_id: int) -> list[int]:
-    """Segments of a later stage that were just added: nobody was told of them yet."""
+    """Return segments of later stages that were just added, for which no message was sent yet."""
     later = (Stage.LINK, Stage.DRAW, Stage.BIND)
     statement = (
         select(SegmentRow.id)

@@ -1,6 +1,6 @@
-"""Parts of a video: a segment becomes several, and each stage hands its files to the next.
+"""Cutting a video into parts, and recording what the stages of its parts produce.
 
-Every change checks the claim's token first, as all endings do (`db.endings`).
+Every change first checks the claim's token, as in `db.segment_endings`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from faces_jobs.jobs.status import SegmentStatus
 
 @dataclass(frozen=True, slots=True)
 class NewPart:
-    """A part of a video that is to become a segment; `document` is what its reader wants."""
+    """A part of a video that is to become a segment; its reader needs `document`."""
 
     first_frame: int
     frames: int
@@ -46,9 +46,9 @@ class NewPart:
 
 @dataclass(frozen=True, slots=True)
 class SegmentFile:
-    """A published file that a segment made for the stages after it.
+    """A stored file that a segment wrote for later stages.
 
-    `number` is of the part, or of the track, that it belongs to.
+    `number` is that of the part or track that it belongs to.
     """
 
     kind: str
@@ -59,7 +59,7 @@ class SegmentFile:
 
 @dataclass(frozen=True, slots=True)
 class LinkResults:
-    """What came of linking an item's parts; `draws` are the parts that need drawing."""
+    """The results of linking an item's parts; `draws` are the parts that are still to be drawn."""
 
     facts: ItemFacts
     tracks: Sequence[TrackRecord]
@@ -69,7 +69,7 @@ class LinkResults:
 
 
 def mark_uncut(database: Database, claim: SegmentClaim, reason: str) -> None:
-    """Remember that a video is not cut, and why.
+    """Record that a video is not cut, and why.
 
     Raises:
         CancelledError, LeaseLostError: the claim is no longer valid; nothing was changed.
@@ -84,7 +84,7 @@ def mark_uncut(database: Database, claim: SegmentClaim, reason: str) -> None:
 
 
 def cut_item(database: Database, claim: SegmentClaim, parts: Sequence[NewPart]) -> list[int]:
-    """Make segments of a video's parts: the claimed one becomes the first. Returns the others.
+    """Make segments of a video's parts; the claimed one becomes the first. Returns the others' ids.
 
     Raises:
         CancelledError, LeaseLostError: the claim is no longer valid; nothing was changed.
@@ -116,9 +116,9 @@ def cut_item(database: Database, claim: SegmentClaim, parts: Sequence[NewPart]) 
 
 
 def revert_cut(database: Database, claim: SegmentClaim, reason: str) -> None:
-    """Make one segment of an item again, to be read in one: its parts did not fit together.
+    """Replace an item's segments by a single one, since its parts did not fit together.
 
-    Who works on another of its segments finds its lease gone.
+    Workers that hold other segments of the item lose their claims.
 
     Raises:
         CancelledError, LeaseLostError: the claim is no longer valid; nothing was changed.
@@ -153,7 +153,7 @@ def revert_cut(database: Database, claim: SegmentClaim, reason: str) -> None:
                 end_frame=None,
                 frames_done=0,
                 damaged_frames=0,
-                # What is shown does not go back.
+                # The progress that users see never decreases.
                 frames_shown=int(shown or 0),
                 frames_total=int(total or 0) or None,
                 last_error=reason,
@@ -172,10 +172,10 @@ def finish_part(
     damaged_frames: int = 0,
     error: ErrorDocument | None = None,
 ) -> bool:
-    """Record what one part of a video gave; with `frames` how many there were, and were damaged.
+    """Record the results of one part of a video, and end its segment.
 
-    With `faces`, which are linked, their rows. True if the job is now to be finished (all its
-    items ended meanwhile).
+    `faces` are stored if given, which have to be linked to tracks. `frames` is the number of frames
+    that the part turned out to have. Returns whether the job is now to be finished.
 
     Raises:
         CancelledError, LeaseLostError: the claim is no longer valid; nothing was changed.
@@ -214,7 +214,9 @@ def write_faces(
     start_frame: int,
     end_frame: int | None,
 ) -> int:
-    """Put linked faces in the place of those that the item has in that run of frames.
+    """Replace an item's faces in a run of frames by these, which have to be linked to tracks.
+
+    Returns the number of faces.
 
     Raises:
         CancelledError, LeaseLostError: the claim is no longer valid; nothing was changed.
@@ -232,7 +234,9 @@ def write_faces(
 
 
 def finish_link(database: Database, claim: SegmentClaim, results: LinkResults) -> bool:
-    """Record the tracks of an item whose faces were written, and what is to be drawn.
+    """Record the tracks of an item whose faces are stored, and add segments for the draw stage.
+
+    Returns whether the job is now to be finished.
 
     Raises:
         CancelledError, LeaseLostError: the claim is no longer valid; nothing was changed.
@@ -254,7 +258,7 @@ def finish_link(database: Database, claim: SegmentClaim, results: LinkResults) -
 
 
 def finish_bind(database: Database, claim: SegmentClaim, artifacts: Sequence[NewArtifact]) -> bool:
-    """Make an item's artifacts visible, and end it. True if the job is now to be finished.
+    """Make an item's artifacts visible and end it. Returns whether the job is now to be finished.
 
     Raises:
         CancelledError, LeaseLostError: the claim is no longer valid; nothing was changed.

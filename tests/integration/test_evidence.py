@@ -115,7 +115,7 @@ def test_workers_that_vanish_leave_what_is_known_of_them(
     (item,) = list_items(database, job.id).items
     assert item.error is not None
     assert item.error.code == "poison"
-    assert "vanished without a word" in item.error.message
+    assert "disappeared without reporting an error" in item.error.message
     assert item.evidence is not None
     assert item.evidence.attempts == 3
     assert item.evidence.worker == "host-2"
