@@ -1,7 +1,7 @@
-"""A submission becomes a job: stored files, rows in one transaction, then a ring of the bell.
+"""Submissions: files are stored, rows are inserted in one transaction, and workers are notified.
 
-Once the transaction is committed the job will run: where the broker does not answer, the sweep
-rings later. Before, nothing is left of it.
+Once the transaction is committed, the job will run: if the broker does not answer, the sweep rings
+later. If it fails before, nothing of the submission is kept.
 """
 
 from __future__ import annotations
