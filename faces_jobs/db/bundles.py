@@ -19,7 +19,7 @@ from faces_jobs.db.blocks import write_block
 from faces_jobs.db.claims import Bundle, SegmentClaim, are_held_by, claim_lost_error, hold_error
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.conditions import has_active_job, is_ready
-from faces_jobs.db.jobs import finish_if_last
+from faces_jobs.db.jobs import start_finishing_if_done
 from faces_jobs.db.leases import claimed_values
 from faces_jobs.db.moves import move_items, source_states, without_session_sync
 from faces_jobs.db.outcomes import SegmentResults
@@ -163,7 +163,7 @@ def finish_bundle(database: Database, results: Sequence[ImageOutcome]) -> bool:
         )
         _end_segments(session, results)
         _end_items(session, results)
-        return finish_if_last(session, job_id)
+        return start_finishing_if_done(session, job_id)
 
 
 def _check_all(session: Session, bundle: Bundle, found: Sequence[int]) -> None:

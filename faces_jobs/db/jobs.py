@@ -147,7 +147,7 @@ def delete_partial_results(session: Session, job_id: str) -> None:
     session.execute(update(ItemRow).where(*unfinished).values(face_count=0, track_count=0))
 
 
-def finish_if_last(session: Session, job_id: str) -> bool:
+def start_finishing_if_done(session: Session, job_id: str) -> bool:
     """Move an active job to `finishing` if all its items ended. Returns whether this call did so.
 
     The job's row is locked before its items are checked: if two workers end the last two items at

@@ -16,7 +16,7 @@ from faces_jobs.db.claims import SegmentClaim, lock_claim
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.evidence import record_evidence
 from faces_jobs.db.item_facts import record_facts
-from faces_jobs.db.jobs import delete_partial_results, finish_if_last, lock_segments
+from faces_jobs.db.jobs import delete_partial_results, lock_segments, start_finishing_if_done
 from faces_jobs.db.moves import move_items, move_segments
 from faces_jobs.db.outcomes import SegmentResults
 from faces_jobs.db.rows import replace_faces, replace_models, replace_tracks
@@ -123,7 +123,7 @@ def fail_job(database: Database, claim: SegmentClaim, error: ErrorDocument) -> b
             .where(JobRow.id == job_id)
             .values(error_code=error.code, error_message=error.message)
         )
-        return finish_if_last(session, job_id)
+        return start_finishing_if_done(session, job_id)
 
 
 def end_item(session: Session, *, segment_id: int, error: ErrorDocument | None) -> bool:
@@ -147,7 +147,7 @@ def end_item(session: Session, *, segment_id: int, error: ErrorDocument | None) 
     item_id, job_id = session.execute(
         select(SegmentRow.item_id, SegmentRow.job_id).where(SegmentRow.id == segment_id)
     ).one()
-    # Locked before its segments are counted, as the job is in `finish_if_last`.
+    # Locked before its segments are counted, as the job is in `start_finishing_if_done`.
     session.execute(select(ItemRow.id).where(ItemRow.id == item_id).with_for_update(key_share=True))
     open_count, failed_count = session.execute(
         select(
@@ -163,4 +163,4 @@ def end_item(session: Session, *, segment_id: int, error: ErrorDocument | None) 
         values |= first_error(session, item_id)
     status = ItemStatus.FAILED if failed_count else ItemStatus.SUCCEEDED
     session.execute(move_items(status, ItemRow.id == item_id, **values))
-    return finish_if_last(session, job_id)
+    return start_finishing_if_done(session, job_id)
