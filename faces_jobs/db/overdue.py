@@ -11,7 +11,7 @@ from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.conditions import has_active_job, is_orphaned, is_ready, is_waiting_for_exports
 from faces_jobs.db.evidence import record_evidence
 from faces_jobs.db.job_endings import end_job
-from faces_jobs.db.segment_endings import end_item
+from faces_jobs.db.segment_endings import end_segment
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ItemRow, JobRow, LeaseColumns, SegmentRow
 from faces_jobs.errors import PoisonError
@@ -159,7 +159,7 @@ def fail_poisoned_segments(
                 continue
             failed += 1
             record_evidence(session, row)
-            if end_item(session, segment_id=segment_id, error=_poison_error(row)):
+            if end_segment(session, segment_id=segment_id, error=_poison_error(row)):
                 to_finish.append(row.job_id)
     return failed, to_finish
 

@@ -19,7 +19,7 @@ from faces_jobs.db.moves import move_segments
 from faces_jobs.db.outcomes import ItemFacts, NewArtifact
 from faces_jobs.db.release import UNTRIED_VALUES
 from faces_jobs.db.rows import replace_faces, replace_models, replace_tracks
-from faces_jobs.db.segment_endings import end_item
+from faces_jobs.db.segment_endings import end_segment
 from faces_jobs.db.session import Database
 from faces_jobs.db.stages import add_segment
 from faces_jobs.db.tables import (
@@ -203,7 +203,7 @@ def finish_part(
                     damaged_frames=damaged_frames,
                 )
             )
-        return end_item(session, segment_id=claim.segment_id, error=error)
+        return end_segment(session, segment_id=claim.segment_id, error=error)
 
 
 def write_faces(
@@ -254,7 +254,7 @@ def finish_link(database: Database, claim: SegmentClaim, results: LinkResults) -
         record_facts(session, claim.item_id, results.facts, faces=faces or 0, tracks=tracks)
         for draw in results.draws:
             add_segment(session, Stage.DRAW, job_id=claim.job_id, item_id=claim.item_id, part=draw)
-        return end_item(session, segment_id=claim.segment_id, error=None)
+        return end_segment(session, segment_id=claim.segment_id, error=None)
 
 
 def finish_bind(database: Database, claim: SegmentClaim, artifacts: Sequence[NewArtifact]) -> bool:
@@ -267,7 +267,7 @@ def finish_bind(database: Database, claim: SegmentClaim, artifacts: Sequence[New
         lock_claim(session, claim)
         session.execute(delete(ArtifactRow).where(ArtifactRow.item_id == claim.item_id))
         insert_artifacts(session, claim.job_id, claim.item_id, artifacts)
-        return end_item(session, segment_id=claim.segment_id, error=None)
+        return end_segment(session, segment_id=claim.segment_id, error=None)
 
 
 def _replace_files(session: Any, claim: SegmentClaim, files: Sequence[SegmentFile]) -> None:

@@ -62,7 +62,7 @@ def finish_segment(database: Database, claim: SegmentClaim, results: SegmentResu
                 damaged_frames=results.damaged_frames,
             )
         )
-        return end_item(session, segment_id=claim.segment_id, error=results.error)
+        return end_segment(session, segment_id=claim.segment_id, error=results.error)
 
 
 def fail_segment(
@@ -81,7 +81,7 @@ def fail_segment(
             row = session.get_one(SegmentRow, claim.segment_id)
             row.last_error = error.message
             record_evidence(session, row)
-        return end_item(session, segment_id=claim.segment_id, error=error)
+        return end_segment(session, segment_id=claim.segment_id, error=error)
 
 
 def fail_job(database: Database, claim: SegmentClaim, error: ErrorDocument) -> bool:
@@ -126,7 +126,7 @@ def fail_job(database: Database, claim: SegmentClaim, error: ErrorDocument) -> b
         return start_finishing_if_done(session, job_id)
 
 
-def end_item(session: Session, *, segment_id: int, error: ErrorDocument | None) -> bool:
+def end_segment(session: Session, *, segment_id: int, error: ErrorDocument | None) -> bool:
     """End a segment whose row is locked, and its item if this was its last segment.
 
     Returns whether the job is now to be finished.
