@@ -47,8 +47,8 @@ def resume_job(session: Session, job_id: str) -> None:
         NotFoundError: there is no such job.
         StateError: the job has ended.
     """
-    # Locked before its items are checked, as in `start_finishing_if_done`: an item that ends at this very
-    # moment is seen by one of the two.
+    # Locked before its items are checked, as in `start_finishing_if_done`: an item that ends at
+    # this very moment is seen by one of the two.
     job = session.scalar(select(JobRow).where(JobRow.id == job_id).with_for_update(key_share=True))
     if job is None:
         raise NotFoundError(f"There is no job {job_id}.")
