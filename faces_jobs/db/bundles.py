@@ -90,8 +90,8 @@ def claim_rest_of_bundle(
             .order_by(SegmentRow.id)
         ).all()
         items = [row.ItemRow.id for row in rows]
-        begun = move_items(ItemStatus.RUNNING, ItemRow.id.in_(items), started_at=now_seconds())
-        session.execute(without_session_sync(begun))
+        start = move_items(ItemStatus.RUNNING, ItemRow.id.in_(items), started_at=now_seconds())
+        session.execute(without_session_sync(start))
     return [
         replace(
             claim,
@@ -121,14 +121,14 @@ def renew_bundle(
         PausedError: the job is held; the claims stay valid, so that segments can be released.
         LeaseLostError: another worker holds one of the segments, or it was deleted.
     """
-    renewed = (
+    renewal = (
         without_session_sync(update(SegmentRow))
         .where(are_held_by(bundle))
         .values(lease_until=now_seconds() + lease_seconds, peak_memory_bytes=peak_memory_bytes)
         .returning(SegmentRow.id)
     )
     with database.begin() as session:
-        _check_all(session, bundle, session.scalars(renewed).all())
+        _check_all(session, bundle, session.scalars(renewal).all())
         status = session.scalar(select(JobRow.status).where(JobRow.id == bundle[0].job_id))
     if status is not None and not status.active:
         raise hold_error(status)

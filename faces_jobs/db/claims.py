@@ -64,8 +64,8 @@ def is_held_by(claim: SegmentClaim) -> ColumnElement[bool]:
 
 def are_held_by(bundle: Bundle) -> ColumnElement[bool]:
     """Match those of a bundle's segments whose claims are valid."""
-    ours = SegmentRow.id.in_([claim.segment_id for claim in bundle])
-    return and_(ours, _is_held_under(bundle[0].token))
+    claimed = SegmentRow.id.in_([claim.segment_id for claim in bundle])
+    return and_(claimed, _is_held_under(bundle[0].token))
 
 
 def _is_held_under(token: str) -> ColumnElement[bool]:

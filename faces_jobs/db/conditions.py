@@ -13,8 +13,8 @@ from faces_jobs.jobs.status import ACTIVE_JOBS, JobStatus, SegmentStatus
 
 def is_ready(table: Any) -> ColumnElement[bool]:
     """Match rows that aren't pausing after a failed attempt."""
-    ready: ColumnElement[bool] = func.coalesce(table.not_before, 0.0) <= now_seconds()
-    return ready
+    is_over: ColumnElement[bool] = func.coalesce(table.not_before, 0.0) <= now_seconds()
+    return is_over
 
 
 def is_orphaned(segment: Any = SegmentRow) -> ColumnElement[bool]:

@@ -63,14 +63,11 @@ def claim_segment_in(
     if before is None:
         return None
     token = new_token(before.job_id)
-    taken = (
+    statement = (
         without_session_sync(update(SegmentRow))
         .where(
             SegmentRow.id == segment_id,
-            or_(
-                SegmentRow.status == SegmentStatus.QUEUED,
-                is_orphaned(),
-            ),
+            or_(SegmentRow.status == SegmentStatus.QUEUED, is_orphaned()),
             SegmentRow.attempts < max_attempts,
             is_ready(SegmentRow),
             has_active_job(),
@@ -78,19 +75,19 @@ def claim_segment_in(
         .values(**claimed_values(worker, token=token, lease_seconds=lease_seconds))
         .returning(SegmentRow.item_id, SegmentRow.job_id)
     )
-    owner = session.execute(taken).one_or_none()
-    if owner is None:
+    claimed = session.execute(statement).one_or_none()
+    if claimed is None:
         return None
-    begun = move_items(ItemStatus.RUNNING, ItemRow.id == owner.item_id, started_at=now)
-    session.execute(without_session_sync(begun))
+    start_item = move_items(ItemStatus.RUNNING, ItemRow.id == claimed.item_id, started_at=now)
+    session.execute(without_session_sync(start_item))
     # Only from `queued`: a pause at this very moment is kept, and the first renewal reports it.
-    running = move_jobs(
+    start_job = move_jobs(
         JobStatus.RUNNING,
-        JobRow.id == owner.job_id,
+        JobRow.id == claimed.job_id,
         JobRow.status == JobStatus.QUEUED,
         started_at=now,
     )
-    session.execute(without_session_sync(running))
+    session.execute(without_session_sync(start_job))
     return replace(
         _claim(session, segment_id, token), rescued=before.status is SegmentStatus.RUNNING
     )
@@ -158,7 +155,7 @@ def renew_segment(
         PausedError: the job is held; the claim stays valid, so that the segment can be released.
         LeaseLostError: another worker holds the segment, or it was deleted.
     """
-    renewed = (
+    renewal = (
         without_session_sync(update(SegmentRow))
         .where(is_held_by(claim))
         .values(
@@ -174,7 +171,7 @@ def renew_segment(
         .returning(select(JobRow.status).where(JobRow.id == claim.job_id).scalar_subquery())
     )
     with database.begin() as session:
-        status = session.scalar(renewed)
+        status = session.scalar(renewal)
         if status is None:
             raise claim_lost_error(session, claim)
     if not status.active:
@@ -187,7 +184,7 @@ def claim_job(
     """Claim a job whose exports are to be written. Returns None if it is not available."""
     token = new_token(job_id)
     now = now_seconds()
-    taken = (
+    statement = (
         update(JobRow)
         .where(
             JobRow.id == job_id,
@@ -207,7 +204,7 @@ def claim_job(
         .returning(JobRow.attempts)
     )
     with database.begin() as session:
-        attempt = session.scalar(taken)
+        attempt = session.scalar(statement)
     return None if attempt is None else JobClaim(job_id, token, attempt)
 
 
@@ -219,12 +216,12 @@ def renew_job(database: Database, claim: JobClaim, *, lease_seconds: float) -> N
         PausedError: the job is held, which ends the claim.
         LeaseLostError: another worker holds the job, or it was deleted.
     """
-    renewed = (
+    renewal = (
         update(JobRow)
         .where(is_job_held_by(claim))
         .values(lease_until=now_seconds() + lease_seconds)
         .returning(JobRow.id)
     )
     with database.begin() as session:
-        if session.scalar(renewed) is None:
+        if session.scalar(renewal) is None:
             raise job_claim_lost_error(session, claim)

@@ -15,8 +15,9 @@ from faces_jobs.db.engine import BEGIN_OPTION, make_engine, sqlite_path
 from faces_jobs.db.revision import current_revision, newest_revision
 from faces_jobs.errors import DatabaseError, StorageFullError
 
-_READ_ONLY = "25006"  # PostgreSQL's read_only_sql_transaction
-_UNREADABLE = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT})
+_POSTGRES_READ_ONLY = "25006"  # read_only_sql_transaction
+_POSTGRES_DISK_FULL = "53100"
+_SQLITE_DAMAGED = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT})
 
 
 class Database:
@@ -128,19 +129,19 @@ def _translated_errors() -> Iterator[None]:
 
 def _is_unavailable(error: DBAPIError) -> bool:
     # Both drivers raise "can't connect", "locked", "timeout" and "deadlock" as OperationalError.
-    kinds = {kind.__name__ for kind in type(error.orig).__mro__}
-    unreadable = getattr(error.orig, "sqlite_errorcode", None) in _UNREADABLE
+    bases = {base.__name__ for base in type(error.orig).__mro__}
+    damaged = getattr(error.orig, "sqlite_errorcode", None) in _SQLITE_DAMAGED
     # A server that is under maintenance, or became a standby, is read-only for a while.
-    read_only = getattr(error.orig, "sqlstate", None) == _READ_ONLY
-    known = unreadable or read_only or "OperationalError" in kinds
-    return error.connection_invalidated or known
+    read_only = getattr(error.orig, "sqlstate", None) == _POSTGRES_READ_ONLY
+    operational = "OperationalError" in bases
+    return error.connection_invalidated or damaged or read_only or operational
 
 
 def _is_full(error: DBAPIError) -> bool:
     original = error.orig
     if isinstance(original, sqlite3.OperationalError):
         return getattr(original, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
-    return getattr(original, "sqlstate", None) == "53100"  # PostgreSQL's disk_full
+    return getattr(original, "sqlstate", None) == _POSTGRES_DISK_FULL
 
 
 def _schema_mismatch(found: str | None, newest: str) -> str:
