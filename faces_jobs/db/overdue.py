@@ -131,9 +131,9 @@ def fail_poisoned_segments(
     fails, the job's other items continue. Returns the number of failed segments, and the jobs that
     are now to be finished.
     """
-    lost = and_(is_orphaned(), SegmentRow.attempts >= max_attempts)
+    orphaned = and_(is_orphaned(), SegmentRow.attempts >= max_attempts)
     # Also waiting ones, since the limit may have been lowered after they were released.
-    waits = and_(
+    waiting = and_(
         # As literals: a partial index is only used if the condition's text matches its own.
         SegmentRow.status
         == literal(SegmentStatus.QUEUED, SegmentRow.status.type, literal_execute=True),
@@ -144,15 +144,15 @@ def fail_poisoned_segments(
     with database.read() as session:
         found = [
             segment_id
-            for dead in (lost, waits)
-            for segment_id in session.scalars(select(SegmentRow.id).where(dead).limit(limit))
+            for poisoned in (orphaned, waiting)
+            for segment_id in session.scalars(select(SegmentRow.id).where(poisoned).limit(limit))
         ]
     failed, to_finish = 0, []
     for segment_id in found:
         with database.begin() as session:
             row = session.scalar(
                 select(SegmentRow)
-                .where(SegmentRow.id == segment_id, or_(lost, waits))
+                .where(SegmentRow.id == segment_id, or_(orphaned, waiting))
                 .with_for_update(key_share=True, skip_locked=True)
             )
             if row is None:  # another sweep was faster, or its worker is writing results after all
@@ -166,18 +166,15 @@ def fail_poisoned_segments(
 
 def fail_poisoned_jobs(database: Database, *, max_attempts: int, limit: int) -> int:
     """Fail the exports of jobs that used up their attempts; the jobs' other results are kept."""
-    dead = and_(
-        is_waiting_for_exports(),
-        JobRow.attempts >= max_attempts,
-    )
+    poisoned = and_(is_waiting_for_exports(), JobRow.attempts >= max_attempts)
     with database.read() as session:
-        found = list(session.scalars(select(JobRow.id).where(dead).limit(limit)))
+        found = list(session.scalars(select(JobRow.id).where(poisoned).limit(limit)))
     failed = 0
     for job_id in found:
         with database.begin() as session:
             row = session.scalar(
                 select(JobRow)
-                .where(JobRow.id == job_id, dead)
+                .where(JobRow.id == job_id, poisoned)
                 .with_for_update(key_share=True, skip_locked=True)
             )
             if row is None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.orm import Session
 
 from faces_jobs.db.artifacts import insert_artifacts
 from faces_jobs.db.blocks import delete_blocks
@@ -103,7 +104,7 @@ def cut_item(database: Database, claim: SegmentClaim, parts: Sequence[NewPart]) 
         }
         for index, part in enumerate(parts)
     ]
-    rows[-1]["end_frame"] = None
+    rows[-1]["end_frame"] = None  # to the item's end, wherever that turns out to be
     with database.begin() as session:
         lock_claim(session, claim)
         first = {name: rows[0][name] for name in ("stage", "part", "end_frame", "frames_total")}
@@ -270,7 +271,7 @@ def finish_bind(database: Database, claim: SegmentClaim, artifacts: Sequence[New
         return end_segment(session, segment_id=claim.segment_id, error=None)
 
 
-def _replace_files(session: Any, claim: SegmentClaim, files: Sequence[SegmentFile]) -> None:
+def _replace_files(session: Session, claim: SegmentClaim, files: Sequence[SegmentFile]) -> None:
     session.execute(delete(SegmentFileRow).where(SegmentFileRow.segment_id == claim.segment_id))
     values = [
         {

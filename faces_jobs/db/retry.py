@@ -35,8 +35,8 @@ def retry_job(session: Session, job_id: str) -> None:
         raise NotFoundError(f"There is no job {job_id}.")
     if not job.status.ended:
         raise StateError(f"The job has not ended ({job.status}): there is nothing to retry yet.")
-    again = and_(ItemRow.job_id == job_id, is_retryable())
-    items = session.scalar(select(func.count()).select_from(ItemRow).where(again)) or 0
+    retried = and_(ItemRow.job_id == job_id, is_retryable())
+    items = session.scalar(select(func.count()).select_from(ItemRow).where(retried)) or 0
     if not items and not jobs_without_exports(session, [job_id]):
         raise StateError(
             "There is nothing to retry: the files that failed were refused when they were "
@@ -44,14 +44,14 @@ def retry_job(session: Session, job_id: str) -> None:
             if job.status is not JobStatus.SUCCEEDED
             else "There is nothing to retry: every file succeeded."
         )
-    _restart_items(session, again)
+    _restart_items(session, retried)
     _restart_job(session, job_id, has_items=bool(items))
 
 
-def _restart_items(session: Session, again: ColumnElement[bool]) -> None:
+def _restart_items(session: Session, retried: ColumnElement[bool]) -> None:
     # New rows instead of the old ones: a worker that is still busy with those loses its claim.
     session.execute(
-        delete(SegmentRow).where(SegmentRow.item_id.in_(select(ItemRow.id).where(again)))
+        delete(SegmentRow).where(SegmentRow.item_id.in_(select(ItemRow.id).where(retried)))
     )
     session.execute(
         insert(SegmentRow).from_select(
@@ -63,14 +63,14 @@ def _restart_items(session: Session, again: ColumnElement[bool]) -> None:
                 literal(SegmentStatus.QUEUED, SegmentRow.status.type),
                 case((ItemRow.kind == "image", 1)),
             )
-            .where(again)
+            .where(retried)
             .order_by(ItemRow.position),
         )
     )
     session.execute(
         move_items(
             ItemStatus.QUEUED,
-            again,
+            retried,
             started_at=None,
             ended_at=None,
             error_code=None,

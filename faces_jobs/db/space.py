@@ -35,14 +35,14 @@ def park_segment(database: Database, claim: SegmentClaim, *, reason: str, pause:
         CancelledError, LeaseLostError: the claim is no longer valid; nothing was changed.
     """
     with database.begin() as session:
-        returned = session.scalar(
+        released = session.scalar(
             move_segments(
                 SegmentStatus.QUEUED,
                 is_held_by(claim),
                 **release_values(SegmentRow, reason=reason, counts=False),
             ).returning(SegmentRow.id)
         )
-        if returned is None:
+        if released is None:
             raise claim_lost_error(session, claim)
         _park(session, claim.job_id, pause)
 
