@@ -175,7 +175,7 @@ def _check_all(session: Session, bundle: Bundle, found: Sequence[int]) -> None:
 
 def _replace_rows(session: Session, by_item: Mapping[int, SegmentResults], job_id: str) -> None:
     """Replace the rows of these items, which an earlier attempt may have written."""
-    # By the Core, since the ORM has an overhead for each of these many rows.
+    # With SQLAlchemy Core, since the ORM has an overhead for each of these many rows.
     connection = session.connection()
     # Blocks of an earlier attempt are kept: they cover other images too (see `tables.blocks`).
     for old in (FaceRow, TrackRow, ModelRow, ArtifactRow):

@@ -23,7 +23,7 @@ POSTGRES_IDLE_IN_TRANSACTION_TIMEOUT_SECONDS = 20
 POSTGRES_OPTIONS = (
     "-c lock_timeout=30s -c statement_timeout=120s "
     f"-c idle_in_transaction_session_timeout={POSTGRES_IDLE_IN_TRANSACTION_TIMEOUT_SECONDS}s "
-    # Compiling our statements takes longer than running them.
+    # Compiling a statement that looks expensive to the planner takes longer than it saves.
     "-c jit=off"
 )
 # A machine that disappears does not close its connections: with the operating system's defaults a

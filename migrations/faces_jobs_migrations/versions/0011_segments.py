@@ -14,7 +14,7 @@ NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
-    """Upgrade to this revision. Existing segments are not cut."""
+    """Upgrade to this revision. Existing segments get the stage `whole`."""
     with op.batch_alter_table("segments", schema=None) as batch_op:
         batch_op.add_column(
             sa.Column("stage", sa.String(length=16), nullable=False, server_default="whole")
