@@ -14,7 +14,7 @@ from faces_jobs.db.tables.blocks import (
     pair_bit,
     pair_column,
 )
-from faces_jobs.jobs.labels import ANSWERS
+from faces_jobs.jobs.labels import LABELS_WITH_UNSURE
 from faces_jobs.jobs.records import FaceRecord
 
 Placed = tuple[int, FaceRecord]
@@ -22,7 +22,7 @@ Placed = tuple[int, FaceRecord]
 
 _NO_PROBABILITIES: dict[str, Any] = {
     name: None
-    for head, labels in ANSWERS.items()
+    for head, labels in LABELS_WITH_UNSURE.items()
     for label in labels
     for name in bounds_columns(head, label)
 }

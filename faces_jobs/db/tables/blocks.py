@@ -12,9 +12,9 @@ from itertools import combinations
 from sqlalchemy import BigInteger, Column, Double, Index, Integer, String, Table
 
 from faces_jobs.db.tables.base import Base, RowNumber
-from faces_jobs.jobs.labels import ANSWERS
+from faces_jobs.jobs.labels import LABELS_WITH_UNSURE
 
-HEAD_PAIRS = tuple(combinations(ANSWERS, 2))
+HEAD_PAIRS = tuple(combinations(LABELS_WITH_UNSURE, 2))
 """All pairs of heads."""
 
 FIRST_FACE_COLUMNS = ("first_item", "first_frame", "first_face")
@@ -34,10 +34,10 @@ def pair_column(one: str, other: str) -> str:
 def pair_bit(one: str, label: str, other: str, other_label: str) -> int:
     """Return the bit of a pair of labels as a signed 64-bit integer.
 
-    Bits follow the order of `ANSWERS`: if it changes, or a label is added, a migration has to
-    rebuild all blocks.
+    Bits follow the order of `LABELS_WITH_UNSURE`: if it changes, or a label is added, a migration
+    has to rebuild all blocks.
     """
-    place = ANSWERS[one].index(label) * 8 + ANSWERS[other].index(other_label)
+    place = LABELS_WITH_UNSURE[one].index(label) * 8 + LABELS_WITH_UNSURE[other].index(other_label)
     return 1 << place if place < 63 else -(1 << 63)
 
 
@@ -61,7 +61,7 @@ FACE_BLOCKS = Table(
     # None: no face has that label.
     *(
         Column(name, Double)
-        for head, labels in ANSWERS.items()
+        for head, labels in LABELS_WITH_UNSURE.items()
         for label in labels
         for name in bounds_columns(head, label)
     ),
