@@ -37,7 +37,7 @@ from faces_jobs.sinks.exports import (
 )
 from faces_jobs.sinks.spool import FaceSpool
 from faces_jobs.sinks.window import Window
-from faces_jobs.submit.names import normal_name
+from faces_jobs.submit.names import normalise_name
 from faces_jobs_models.catalog import Catalog
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def run_files(options: RunOptions, catalog: Catalog, console: Console) -> Outcom
                 failed += result.failed
                 if run.stopped.is_set():
                     unfinished = _describe_unfinished(
-                        normal_name(name), result.stopped_at, not_started=len(files) - started
+                        normalise_name(name), result.stopped_at, not_started=len(files) - started
                     )
                     break
         except Exception:
@@ -97,7 +97,7 @@ class _FileResult:
 
 def _process_file(run: _Run, name: str, path: Path, *, max_pixels: int) -> _FileResult:
     """Process one input. If it fails, the reason is printed."""
-    shown_name = normal_name(name)
+    shown_name = normalise_name(name)
     try:
         with log_context(file=shown_name), open_frames(path, max_pixels=max_pixels) as reader:
             return _FileResult(stopped_at=run.process(name, reader, source=path))
@@ -170,7 +170,7 @@ class _Run:
                 frames before the end are kept.
             StorageFullError: there is no space for the results.
         """
-        options, shown_name = self._options, normal_name(name)
+        options, shown_name = self._options, normalise_name(name)
         # Before the window is opened, which requires it: this loads what other threads use.
         analysis = Analysis.from_networks(
             self._catalog, options.spec, unsure_below=options.unsure_below

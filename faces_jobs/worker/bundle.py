@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
-from faces_jobs.db.bundles import Ended, finish_bundle
+from faces_jobs.db.bundles import ImageOutcome, finish_bundle
 from faces_jobs.db.claims import Bundle, SegmentClaim
 from faces_jobs.db.release import STOPPED, release_bundle
 from faces_jobs.errors import (
@@ -86,7 +86,7 @@ def _work(outcome: Outcome, attempt: Attempt) -> None:
 
 def _record(outcome: Outcome, attempt: Attempt) -> None:
     database = attempt.worker.database
-    refused: list[Ended] = list(outcome.refused)
+    refused: list[ImageOutcome] = list(outcome.refused)
     if outcome.done:
         ended = refused + _published(outcome.done, attempt)
         outcome.last = bool(attempt.record(lambda: finish_bundle(database, ended)))
@@ -103,7 +103,7 @@ def _record(outcome: Outcome, attempt: Attempt) -> None:
     )
 
 
-def _published(done: Sequence[WorkedImage], attempt: Attempt) -> list[Ended]:
+def _published(done: Sequence[WorkedImage], attempt: Attempt) -> list[ImageOutcome]:
     """The images with the rows of their files, which are published in one folder."""
 
     def go_on() -> None:

@@ -6,7 +6,7 @@ import logging
 from dataclasses import replace
 
 from faces_jobs.db.claims import SegmentClaim
-from faces_jobs.db.parts import NewPart, cut_item, keep_uncut, uncut_item
+from faces_jobs.db.parts import NewPart, cut_item, mark_uncut, revert_cut
 from faces_jobs.jobs.stages import Stage
 from faces_jobs.pipeline.cut_plan import Plan
 from faces_jobs.pipeline.cuts import plan_parts
@@ -33,7 +33,7 @@ def cut(claim: SegmentClaim, worker: Worker) -> SegmentClaim:
         plan = _plan(claim, worker, heartbeat)
         if not plan.parts:
             _log.info("not cut: %s", plan.reason)
-            keep_uncut(worker.database, claim, plan.reason)
+            mark_uncut(worker.database, claim, plan.reason)
             return replace(claim, stage=Stage.UNCUT)
         parts = [NewPart(part.first_frame, part.frames, part.to_json()) for part in plan.parts]
         others = cut_item(worker.database, claim, parts)
@@ -49,7 +49,7 @@ def uncut(claim: SegmentClaim, worker: Worker, reason: str) -> None:
         CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
     """
     _log.warning("read in one after all: %s", reason)
-    uncut_item(worker.database, claim, reason)
+    revert_cut(worker.database, claim, reason)
     ring([claim.segment_id], worker)
 
 

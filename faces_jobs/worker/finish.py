@@ -11,7 +11,7 @@ from faces_jobs.db.claims import JobClaim
 from faces_jobs.db.job_endings import finish_job as record_exports
 from faces_jobs.db.leases import claim_job
 from faces_jobs.db.release import STOPPED, release_job
-from faces_jobs.db.rows import CHUNK, read_faces, read_tracks
+from faces_jobs.db.rows import CHUNK_ROWS, read_faces, read_tracks
 from faces_jobs.db.space import park_job
 from faces_jobs.errors import (
     CancelledError,
@@ -121,6 +121,6 @@ def _write_exports(job_id: str, attempt: Attempt) -> None:
 def _told(records: Iterable[Record], attempt: Attempt) -> Iterator[Record]:
     """The same records; the heart is told that it goes on."""
     for number, record in enumerate(records):
-        if number % CHUNK == 0:
+        if number % CHUNK_ROWS == 0:
             attempt.goes_on()
         yield record

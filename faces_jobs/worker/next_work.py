@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from faces_jobs.db.bundles import may_lead_bundle, take_rest_of_bundle
+from faces_jobs.db.bundles import can_start_bundle, claim_rest_of_bundle
 from faces_jobs.db.scheduling import claim_next, next_job_to_finish
 from faces_jobs.worker.finish import finish_job
 from faces_jobs.worker.process import process_bundle, process_claim
@@ -37,11 +37,11 @@ def take_next_work(worker: Worker) -> None:
         _log.debug("nothing is to be had")
         return
     worker.begun.set()
-    if not may_lead_bundle(claim):
+    if not can_start_bundle(claim):
         process_claim(claim, worker)
         return
     limit = worker.bundle_size.images
-    beside = take_rest_of_bundle(
+    beside = claim_rest_of_bundle(
         worker.database,
         claim,
         worker=worker.name,

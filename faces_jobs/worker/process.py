@@ -7,7 +7,7 @@ from functools import partial
 
 from faces_jobs.db.claims import Bundle, SegmentClaim
 from faces_jobs.db.leases import claim_segment
-from faces_jobs.db.part_queries import unannounced_segments
+from faces_jobs.db.part_queries import unrung_segments
 from faces_jobs.db.release import STOPPED, release_bundle, release_segment
 from faces_jobs.db.segment_endings import fail_job, fail_segment
 from faces_jobs.db.space import park_segment
@@ -178,7 +178,7 @@ def _stage(claim: SegmentClaim, worker: Worker) -> bool:
 
 def _go_on(claim: SegmentClaim, worker: Worker) -> None:
     """See to what the end of this segment has made possible; the sweep does where this fails."""
-    added = unannounced_segments(worker.database, claim.item_id)
+    added = unrung_segments(worker.database, claim.item_id)
     if len(added) == 1 and not worker.stop_requested.is_set():
         process_segment(added[0], worker)  # here, as in `process_claim`
     elif added:

@@ -17,11 +17,11 @@ from typing import TypeVar
 
 from faces_jobs.db.reconcile_queries import (
     artifacts_after,
+    count_lost_leases,
+    count_waiting_segments,
     finishing_jobs,
     live_tokens,
-    lost_leases,
     mark_files,
-    waiting_rows,
 )
 from faces_jobs.db.session import Database
 from faces_jobs.errors import FacesJobsError
@@ -110,7 +110,9 @@ class Reconciler:
         report = Reconciled(
             rows_without_message=rung,
             messages_without_work=self._part(self._drop_messages, 0),
-            leases_run_out=self._part(lambda: lost_leases(self._database, limit=MOST_MESSAGES), 0),
+            leases_run_out=self._part(
+                lambda: count_lost_leases(self._database, limit=MOST_MESSAGES), 0
+            ),
             files_missing=missing,
             files_back=back,
             files_without_row=self._part(self._remove_files, 0),
@@ -135,9 +137,9 @@ class Reconciler:
     def _drop_messages(self) -> int:
         """Drop bells that more ring than there is work, and jobs' that have nothing to finish."""
         # Counted before and after: what is submitted or taken meanwhile is not taken for too much.
-        before = waiting_rows(self._database, limit=MOST_MESSAGES)
+        before = count_waiting_segments(self._database, limit=MOST_MESSAGES)
         messages = self._messages.look(MOST_MESSAGES)
-        after = waiting_rows(self._database, limit=MOST_MESSAGES)
+        after = count_waiting_segments(self._database, limit=MOST_MESSAGES)
         segments = [one for one in messages if one.task == SEGMENT_TASK]
         jobs = [one for one in messages if one.task == JOB_TASK]
         to_finish = finishing_jobs(self._database, {str(one.argument) for one in jobs})

@@ -14,8 +14,8 @@ from types import FrameType
 from faces_jobs.counters import Counters
 from faces_jobs.db.counts import count_all
 from faces_jobs.db.overdue import (
-    fail_poison,
     fail_poisoned_jobs,
+    fail_poisoned_segments,
     mark_job_rung,
     mark_segments_rung,
     orphaned_segments,
@@ -127,7 +127,7 @@ def sweep(
     """
     counters = counters or Counters()
     counters.add("sweeps")
-    given_up, to_finish = fail_poison(
+    given_up, to_finish = fail_poisoned_segments(
         database, max_attempts=settings.max_attempts, limit=MOST_AT_ONCE
     )
     counters.add("poison", given_up)

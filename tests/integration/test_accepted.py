@@ -43,7 +43,7 @@ settings = Settings(data_folder=Path(data), database_url=url)
 with open_database(url) as database, open_queue(settings) as queue:
     storage = open_storage(settings)
     if where == "key":
-        submission.keep_key = die
+        submission.store_key = die
     elif where == "files":
         storage.take_uploads = die
     elif where == "commit":

@@ -16,7 +16,7 @@ from faces_jobs.db.processes import (
     Process,
     delete_silent_processes,
     live_processes,
-    measures_in,
+    read_measures,
     record_heartbeat,
     set_measures,
 )
@@ -33,7 +33,7 @@ def seen(database: Database, seconds: float) -> list[str]:
 
 def measures(database: Database) -> dict[tuple[str, str], float]:
     with database.read() as session:
-        return {(name, label): value for name, label, value in measures_in(session)}
+        return {(name, label): value for name, label, value in read_measures(session)}
 
 
 def silence(database: Database, name: str, seconds: float) -> None:

@@ -276,7 +276,7 @@ def test_a_job_that_is_retried_while_others_expire_is_kept(bench: Bench) -> None
 def test_many_items_are_deleted_in_short_statements(
     database: Database, settings: Settings, photos: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deletion, "MOST_ITEMS", 3)
+    monkeypatch.setattr(deletion, "MAX_ITEMS_PER_DELETE", 3)
     job = stored_job(database, [f"{number}.png" for number in range(photos)])
     for segment in job.segments:
         finish_segment(database, claimed(database, segment), results([face(0), face(1)]))
