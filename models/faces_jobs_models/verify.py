@@ -16,7 +16,7 @@ from faces_jobs_models.onnx_session import open_session
 from faces_jobs_models.weights import ModelRecord
 
 # The two files of a detector are one training: so they answer alike (the tests hold them to 1e-4).
-LARGEST_DIFFERENCE = 1e-3
+MAX_DIFFERENCE = 1e-3
 # Eight bits of a classifier answer noise otherwise by 0.02 in the mean, another training by 0.08.
 LARGEST_MEAN_DIFFERENCE = 0.05
 _CROPS = 4
@@ -35,7 +35,7 @@ def verify_detector(record: ModelRecord) -> None:
     family = family_of(record)
     picture = np.random.default_rng(_SEED).uniform(0, 255, (1, 3, 64, 96)).astype(np.float32)
     for one, other in zip(*family.both_answers(record, picture), strict=True):
-        if np.allclose(one, other, atol=LARGEST_DIFFERENCE, rtol=LARGEST_DIFFERENCE):
+        if np.allclose(one, other, atol=MAX_DIFFERENCE, rtol=MAX_DIFFERENCE):
             continue
         if len(family.files) > 1:
             raise _two_trainings(record)
