@@ -18,7 +18,7 @@ from faces_jobs_models.weights import ModelRecord
 # The two files of a detector are one training: so they answer alike (the tests hold them to 1e-4).
 MAX_DIFFERENCE = 1e-3
 # Eight bits of a classifier answer noise otherwise by 0.02 in the mean, another training by 0.08.
-LARGEST_MEAN_DIFFERENCE = 0.05
+MAX_MEAN_DIFFERENCE = 0.05
 _CROPS = 4
 _SEED = 1
 
@@ -66,7 +66,7 @@ def verify_classifier(record: ModelRecord) -> None:
         TorchSession(record, device="cpu").run(crops.astype(np.float32)),
         strict=True,
     ):
-        if float(np.abs(one - other).mean()) > LARGEST_MEAN_DIFFERENCE:
+        if float(np.abs(one - other).mean()) > MAX_MEAN_DIFFERENCE:
             raise _two_trainings(record)
 
 
