@@ -12,7 +12,7 @@ from faces_jobs_models.detector.input_batch import WorkingSize
 from faces_jobs_models.detector.options import DetectorOptions
 from faces_jobs_models.detector.suppression import keep_best
 
-LARGEST_LOG_SIZE = 10.0  # e^10 strides: far beyond any picture, and far from an overflow
+MAX_LOG_SIZE = 10.0  # e^10 strides: far beyond any picture, and far from an overflow
 
 CANDIDATES_A_FACE = 4
 """Suppression sees the best of a noisy picture at a low threshold: so many for each face wanted."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faces_jobs.pipeline.values import Detections
-from faces_jobs_models.detector.best_faces import LARGEST_LOG_SIZE, best_faces
+from faces_jobs_models.detector.best_faces import MAX_LOG_SIZE, best_faces
 from faces_jobs_models.detector.input_batch import WorkingSize
 from faces_jobs_models.detector.options import DetectorOptions
 from faces_jobs_models.detector.outputs import LANDMARKS, STRIDES
@@ -54,7 +54,7 @@ def _level(
     rows, columns = np.divmod(cells, size.outer_width // stride)
     corner = np.stack([columns, rows], axis=1).astype(np.float32)
     centre = (corner + bbox[cells, :2]) * stride
-    half = np.exp(np.minimum(bbox[cells, 2:], LARGEST_LOG_SIZE)) * (stride / 2)
+    half = np.exp(np.minimum(bbox[cells, 2:], MAX_LOG_SIZE)) * (stride / 2)
     points = (kps[cells].reshape(-1, LANDMARKS, 2) + corner[:, None]) * stride
     return (
         np.sqrt(squared[cells]),

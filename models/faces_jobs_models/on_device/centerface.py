@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from faces_jobs.pipeline.values import Detections
-from faces_jobs_models.detector.best_faces import LARGEST_LOG_SIZE
+from faces_jobs_models.detector.best_faces import MAX_LOG_SIZE
 from faces_jobs_models.detector.centerface.detector import STRIDE
 from faces_jobs_models.detector.input_batch import WorkingSize
 from faces_jobs_models.detector.outputs import LANDMARKS
@@ -26,7 +26,7 @@ class DeviceCenterFace(DeviceDetector):
         scores, cells = best_cells(heat[..., 0], self._options)
         columns = size.outer_width // STRIDE
         corner = torch.stack([cells % columns, cells // columns], dim=2)
-        length = values_at(sizes, cells).flip(2).clamp(max=LARGEST_LOG_SIZE).exp() * STRIDE
+        length = values_at(sizes, cells).flip(2).clamp(max=MAX_LOG_SIZE).exp() * STRIDE
         centre = (corner + values_at(offsets, cells).flip(2) + 0.5) * STRIDE
         low = centre - length / 2
         points = values_at(landmarks, cells).reshape(*cells.shape, LANDMARKS, 2).flip(3)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from faces_jobs.pipeline.values import Detections
-from faces_jobs_models.detector.best_faces import LARGEST_LOG_SIZE
+from faces_jobs_models.detector.best_faces import MAX_LOG_SIZE
 from faces_jobs_models.detector.input_batch import WorkingSize
 from faces_jobs_models.detector.outputs import LANDMARKS, STRIDES
 from faces_jobs_models.on_device.best_faces import best_cells, best_faces, values_at
@@ -31,7 +31,7 @@ class DeviceGridDetector(DeviceDetector):
         corner, stride = grid.corner[cells], grid.stride[cells]
         bbox, kps = values_at(bbox, cells), values_at(kps, cells)
         centre = (corner + bbox[..., :2]) * stride
-        half = bbox[..., 2:].clamp(max=LARGEST_LOG_SIZE).exp() * (stride / 2)
+        half = bbox[..., 2:].clamp(max=MAX_LOG_SIZE).exp() * (stride / 2)
         points = kps.reshape(*cells.shape, LANDMARKS, 2)
         return best_faces(
             scores,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from faces_jobs.pipeline.values import Detections, Picture
 from faces_jobs_models.detector.batched import BatchedDetector
-from faces_jobs_models.detector.best_faces import LARGEST_LOG_SIZE, best_faces
+from faces_jobs_models.detector.best_faces import MAX_LOG_SIZE, best_faces
 from faces_jobs_models.detector.input_batch import WorkingBatch, WorkingSize
 from faces_jobs_models.detector.options import DetectorOptions
 from faces_jobs_models.detector.outputs import LANDMARKS
@@ -79,7 +79,7 @@ def decode(
         options: thresholds.
     """
     rows, columns = np.nonzero(heat >= options.lowest_score)
-    logarithms = np.minimum(sizes[:, rows, columns], LARGEST_LOG_SIZE)
+    logarithms = np.minimum(sizes[:, rows, columns], MAX_LOG_SIZE)
     height, width = np.exp(logarithms) * STRIDE
     top = (rows + offsets[0, rows, columns] + 0.5) * STRIDE - height / 2
     left = (columns + offsets[1, rows, columns] + 0.5) * STRIDE - width / 2
