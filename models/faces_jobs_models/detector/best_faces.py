@@ -14,7 +14,7 @@ from faces_jobs_models.detector.suppression import keep_best
 
 MAX_LOG_SIZE = 10.0  # e^10 strides: far beyond any picture, and far from an overflow
 
-CANDIDATES_A_FACE = 4
+CANDIDATES_PER_FACE = 4
 """Suppression sees the best of a noisy picture at a low threshold: so many for each face wanted."""
 
 
@@ -35,7 +35,7 @@ def best_faces(
         size: how the picture lies in the network's input.
         options: thresholds.
     """
-    most = options.most_faces * CANDIDATES_A_FACE
+    most = options.most_faces * CANDIDATES_PER_FACE
     if len(scores) > most:
         best = np.argsort(-scores, kind="stable")[:most]
         scores, boxes_xyxy, points = scores[best], boxes_xyxy[best], points[best]

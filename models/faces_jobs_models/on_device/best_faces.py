@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from faces_jobs.pipeline.values import Detections
-from faces_jobs_models.detector.best_faces import CANDIDATES_A_FACE
+from faces_jobs_models.detector.best_faces import CANDIDATES_PER_FACE
 from faces_jobs_models.detector.input_batch import WorkingSize
 from faces_jobs_models.detector.options import DetectorOptions
 from faces_jobs_models.detector.outputs import LANDMARKS
@@ -32,7 +32,7 @@ def best_cells(scores: Tensor, options: DetectorOptions) -> tuple[Tensor, Tensor
     """
     most = int((scores >= options.lowest_score).sum(dim=1).max())
     ordered, cells = scores.sort(dim=1, descending=True, stable=True)
-    k = min(most, options.most_faces * CANDIDATES_A_FACE)
+    k = min(most, options.most_faces * CANDIDATES_PER_FACE)
     return ordered[:, :k], cells[:, :k]
 
 
