@@ -35,7 +35,7 @@ def best_faces(
         size: how the picture lies in the network's input.
         options: thresholds.
     """
-    most = options.most_faces * CANDIDATES_PER_FACE
+    most = options.max_faces * CANDIDATES_PER_FACE
     if len(scores) > most:
         best = np.argsort(-scores, kind="stable")[:most]
         scores, boxes_xyxy, points = scores[best], boxes_xyxy[best], points[best]
@@ -44,7 +44,7 @@ def best_faces(
     boxes = np.clip(boxes_xyxy / np.tile(scale_xy, 2), 0, limit).astype(np.float32)
     whole = (boxes[:, 2:] - boxes[:, :2] >= 1).all(axis=1)
     kept = keep_best(boxes[whole], scores[whole], overlap=options.overlap)
-    chosen = np.nonzero(whole)[0][kept[: options.most_faces]]
+    chosen = np.nonzero(whole)[0][kept[: options.max_faces]]
     return Detections(
         boxes_xyxy=boxes[chosen],
         scores=np.minimum(scores[chosen], np.float32(1)),

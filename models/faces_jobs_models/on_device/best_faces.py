@@ -32,7 +32,7 @@ def best_cells(scores: Tensor, options: DetectorOptions) -> tuple[Tensor, Tensor
     """
     most = int((scores >= options.lowest_score).sum(dim=1).max())
     ordered, cells = scores.sort(dim=1, descending=True, stable=True)
-    k = min(most, options.most_faces * CANDIDATES_PER_FACE)
+    k = min(most, options.max_faces * CANDIDATES_PER_FACE)
     return ordered[:, :k], cells[:, :k]
 
 
@@ -72,7 +72,7 @@ def best_faces(
     whole = (boxes[..., 2:] - boxes[..., :2] >= 1).all(dim=2) & (scores >= options.lowest_score)
     # What is no candidate has no area, and so beats nobody.
     kept = whole & keep_best_on_device(boxes * whole[..., None], options.overlap)
-    kept &= kept.cumsum(dim=1) <= options.most_faces
+    kept &= kept.cumsum(dim=1) <= options.max_faces
     picture, rank = torch.nonzero(kept, as_tuple=True)
     x, y = points[picture, rank].unbind(dim=2)
     across, down = size.scale_xy

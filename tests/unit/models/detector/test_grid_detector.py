@@ -105,7 +105,7 @@ def test_of_cells_of_one_face_the_best_stays(exported: Path) -> None:
 
 def test_no_more_faces_than_asked_for(exported: Path) -> None:
     picture = np.full((96, 96, 3), 200, np.uint8)
-    options = DetectorOptions(most_faces=5, overlap=1.0)
+    options = DetectorOptions(max_faces=5, overlap=1.0)
     assert len(by_hand(8, exported, options)[0].detect([picture])[0]) == 5
 
 
