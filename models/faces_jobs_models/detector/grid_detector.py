@@ -37,7 +37,7 @@ class GridDetector(BatchedDetector):
         options = options or DetectorOptions()
         super().__init__(record, options, sha256=sha256)
         self._network = network
-        self._batch = WorkingBatch(options.longest_side)
+        self._batch = WorkingBatch(options.max_side)
 
     def _detect(self, pictures_bgr: Sequence[Picture]) -> list[Detections]:
         batch, size = self._batch.fill(pictures_bgr)

@@ -28,9 +28,9 @@ class WorkingSize:
     outer_height: int
 
     @classmethod
-    def of(cls, width: int, height: int, *, longest_side: int) -> Self:
-        """Shrunk so that the longer side is at most `longest_side`; never enlarged."""
-        ratio = min(1.0, longest_side / max(height, width))
+    def of(cls, width: int, height: int, *, max_side: int) -> Self:
+        """Shrunk so that the longer side is at most `max_side`; never enlarged."""
+        ratio = min(1.0, max_side / max(height, width))
         inner_w, inner_h = max(1, round(width * ratio)), max(1, round(height * ratio))
         outer_w, outer_h = (math.ceil(side / MULTIPLE) * MULTIPLE for side in (inner_w, inner_h))
         return cls(width, height, inner_w, inner_h, outer_w, outer_h)
@@ -47,9 +47,9 @@ class WorkingBatch:
     A fresh array a frame would cost more than filling it: 3 MB of new pages at 640 x 384.
     """
 
-    def __init__(self, longest_side: int, *, colour: Literal["BGR", "RGB"] = "BGR") -> None:
+    def __init__(self, max_side: int, *, colour: Literal["BGR", "RGB"] = "BGR") -> None:
         """`colour` is the order of channels that the network was trained with."""
-        self._longest_side = longest_side
+        self._longest_side = max_side
         self._order = 1 if colour == "BGR" else -1
         self._kept = threading.local()
 
@@ -59,7 +59,7 @@ class WorkingBatch:
         The array is valid until the next call in this thread.
         """
         height, width = pictures_bgr[0].shape[:2]
-        size = WorkingSize.of(width, height, longest_side=self._longest_side)
+        size = WorkingSize.of(width, height, max_side=self._longest_side)
         batch, planes = self._buffers(len(pictures_bgr), size)
         inner_wh = size.inner_width, size.inner_height
         for index, picture in enumerate(pictures_bgr):

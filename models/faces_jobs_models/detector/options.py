@@ -9,11 +9,11 @@ from dataclasses import dataclass
 class DetectorOptions:
     """Working size and thresholds.
 
-    `longest_side` bounds the working picture: at 640 a face of 20 pixels in a 1080p frame is 7
+    `max_side` bounds the working picture: at 640 a face of 20 pixels in a 1080p frame is 7
     pixels wide and lost, while one of 40 is found. Time grows with its square.
     """
 
-    longest_side: int = 640
+    max_side: int = 640
     lowest_score: float = 0.05  # the lowest threshold that a job may ask for
     overlap: float = 0.4  # of two boxes, above which they are of one face
     max_faces: int = 1000

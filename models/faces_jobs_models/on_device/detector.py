@@ -48,7 +48,7 @@ class DeviceDetector(BatchedDetector):
     @torch.inference_mode()
     def _detect(self, pictures_bgr: Sequence[Picture]) -> list[Detections]:
         height, width = pictures_bgr[0].shape[:2]
-        size = WorkingSize.of(width, height, longest_side=self._options.longest_side)
+        size = WorkingSize.of(width, height, max_side=self._options.max_side)
         frames = torch.stack(self._pictures.of(pictures_bgr))
         inner = shrink_all(frames, size.inner_width, size.inner_height)
         right, below = size.outer_width - size.inner_width, size.outer_height - size.inner_height

@@ -41,7 +41,7 @@ class CenterFaceDetector(BatchedDetector):
     ) -> None:
         super().__init__(record, options, sha256=sha256)
         self._network = network
-        self._batch = WorkingBatch(options.longest_side, colour="RGB")
+        self._batch = WorkingBatch(options.max_side, colour="RGB")
 
     def _detect(self, pictures_bgr: Sequence[Picture]) -> list[Detections]:
         batch, size = self._batch.fill(pictures_bgr)

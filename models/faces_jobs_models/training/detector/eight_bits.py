@@ -50,7 +50,7 @@ def _pictures_of(data: Path) -> list[Picture]:
 
 
 def _as_asked(pictures_bgr: Iterable[Picture]) -> Iterator[Batch]:
-    batches = WorkingBatch(DetectorOptions().longest_side, colour="RGB")
+    batches = WorkingBatch(DetectorOptions().max_side, colour="RGB")
     for picture in pictures_bgr:
         batch, _ = batches.fill([picture])
         yield batch.copy()

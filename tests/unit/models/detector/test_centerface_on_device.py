@@ -28,7 +28,7 @@ from tests.floats import in_floats
 from tests.unit.models.detector.scenes import scenes
 from tests.unit.models.photographs import astronaut_bgr, overlap
 
-OPTIONS = DetectorOptions(longest_side=320, lowest_score=0.2, overlap=0.3, frames_a_run=2)
+OPTIONS = DetectorOptions(max_side=320, lowest_score=0.2, overlap=0.3, frames_a_run=2)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_a_picture_is_answered_alike_alone_and_in_any_batch(
     found = {
         run: open_detector(
             record,
-            options=replace(OPTIONS, frames_a_run=run, longest_side=128),
+            options=replace(OPTIONS, frames_a_run=run, max_side=128),
             on_device=networks,
         ).detect(pictures)
         for run in (1, 3, 4)

@@ -119,7 +119,7 @@ def test_no_more_faces_than_asked_for(exported: Path) -> None:
 def test_any_picture_gives_boxes_of_at_least_one_pixel_inside_it(
     exported: Path, height: int, width: int, seed: int, longest: int
 ) -> None:
-    options = DetectorOptions(lowest_score=0.0, longest_side=longest)
+    options = DetectorOptions(lowest_score=0.0, max_side=longest)
     detector = open_detector(read_record(exported), options=options)
     picture = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
     (found,) = detector.detect([picture])
@@ -130,7 +130,7 @@ def test_any_picture_gives_boxes_of_at_least_one_pixel_inside_it(
 def test_the_working_picture_keeps_its_proportions_and_its_limit(
     width: int, height: int, longest: int
 ) -> None:
-    size = WorkingSize.of(width, height, longest_side=longest)
+    size = WorkingSize.of(width, height, max_side=longest)
     assert size.outer_width % 32 == size.outer_height % 32 == 0
     assert 0 <= size.outer_width - size.inner_width < 32
     assert 0 <= size.outer_height - size.inner_height < 32

@@ -39,7 +39,7 @@ def test_faces_are_those_of_the_cpu(
     low = chance.uniform(-20, 130, (pictures, cells, 2))
     boxes = np.concatenate([low, low + chance.uniform(0, 60, low.shape)], 2).astype(np.float32)
     points = chance.uniform(0, 130, (pictures, cells, 5, 2)).astype(np.float32)
-    size = WorkingSize.of(200, 120, longest_side=120)
+    size = WorkingSize.of(200, 120, max_side=120)
     options = DetectorOptions(lowest_score=lowest, overlap=overlap, max_faces=max_faces)
 
     best, where = best_cells(torch.from_numpy(scores).to(device), options)
