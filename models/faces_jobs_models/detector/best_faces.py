@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from faces_jobs.pipeline.values import Detections
 from faces_jobs_models.detector.input_batch import WorkingSize
 from faces_jobs_models.detector.options import DetectorOptions
-from faces_jobs_models.detector.suppression import keep_best
+from faces_jobs_models.detector.suppression import nms
 
 MAX_LOG_SIZE = 10.0  # e^10 strides: far beyond any picture, and far from an overflow
 
@@ -43,7 +43,7 @@ def best_faces(
     limit = np.asarray((size.width, size.height) * 2, boxes_xyxy.dtype)
     boxes = np.clip(boxes_xyxy / np.tile(scale_xy, 2), 0, limit).astype(np.float32)
     whole = (boxes[:, 2:] - boxes[:, :2] >= 1).all(axis=1)
-    kept = keep_best(boxes[whole], scores[whole], overlap=options.overlap)
+    kept = nms(boxes[whole], scores[whole], overlap=options.overlap)
     chosen = np.nonzero(whole)[0][kept[: options.max_faces]]
     return Detections(
         boxes_xyxy=boxes[chosen],

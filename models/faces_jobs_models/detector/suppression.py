@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def keep_best(
+def nms(
     boxes_xyxy: NDArray[np.float32], scores: NDArray[np.float32], *, overlap: float
 ) -> NDArray[np.intp]:
     """Greedy suppression.

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from faces_jobs.pipeline.values import Picture
 from faces_jobs_models.detector.grid_detector import GridDetector
 from faces_jobs_models.detector.options import DetectorOptions
-from faces_jobs_models.detector.suppression import keep_best
+from faces_jobs_models.detector.suppression import nms
 from faces_jobs_models.detector.torch_network import TorchGridNetwork
 from faces_jobs_models.device import Device
 from faces_jobs_models.on_device.grid_detector import DeviceGridDetector
@@ -48,7 +48,7 @@ def test_suppression_keeps_what_the_greedy_loop_keeps(
     kept = keep_best_on_device(torch.from_numpy(boxes).to(device), overlap, most_pairs=most_pairs)
     assert kept.shape == boxes.shape[:2]
     for of_one, one in zip(kept.cpu().numpy(), boxes, strict=True):
-        want = keep_best(one, scores, overlap=overlap)
+        want = nms(one, scores, overlap=overlap)
         assert np.nonzero(of_one)[0].tolist() == want.tolist()
 
 
