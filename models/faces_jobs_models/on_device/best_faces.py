@@ -16,7 +16,7 @@ from faces_jobs_models.detector.best_faces import CANDIDATES_PER_FACE
 from faces_jobs_models.detector.input_batch import WorkingSize
 from faces_jobs_models.detector.options import DetectorOptions
 from faces_jobs_models.detector.outputs import LANDMARKS
-from faces_jobs_models.on_device.suppression import keep_best_on_device
+from faces_jobs_models.on_device.suppression import nms_on_device
 
 
 def best_cells(scores: Tensor, options: DetectorOptions) -> tuple[Tensor, Tensor]:
@@ -71,7 +71,7 @@ def best_faces(
     )
     whole = (boxes[..., 2:] - boxes[..., :2] >= 1).all(dim=2) & (scores >= options.lowest_score)
     # What is no candidate has no area, and so beats nobody.
-    kept = whole & keep_best_on_device(boxes * whole[..., None], options.overlap)
+    kept = whole & nms_on_device(boxes * whole[..., None], options.overlap)
     kept &= kept.cumsum(dim=1) <= options.max_faces
     picture, rank = torch.nonzero(kept, as_tuple=True)
     x, y = points[picture, rank].unbind(dim=2)

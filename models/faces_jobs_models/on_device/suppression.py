@@ -9,9 +9,7 @@ from torch import Tensor
 _MOST_PAIRS = 1 << 24
 
 
-def keep_best_on_device(
-    boxes_xyxy: Tensor, overlap: float, *, most_pairs: int = _MOST_PAIRS
-) -> Tensor:
+def nms_on_device(boxes_xyxy: Tensor, overlap: float, *, most_pairs: int = _MOST_PAIRS) -> Tensor:
     """Which boxes of each picture greedy suppression keeps.
 
     A box goes where a better one that stays overlaps it. Asked of all boxes at once, again and

@@ -18,7 +18,7 @@ from faces_jobs_models.detector.torch_network import TorchGridNetwork
 from faces_jobs_models.device import Device
 from faces_jobs_models.on_device.grid_detector import DeviceGridDetector
 from faces_jobs_models.on_device.pictures import DevicePictures
-from faces_jobs_models.on_device.suppression import keep_best_on_device
+from faces_jobs_models.on_device.suppression import nms_on_device
 from faces_jobs_models.weights import read_record
 from tests.unit.models.photographs import astronaut_bgr, overlap
 
@@ -45,7 +45,7 @@ def test_suppression_keeps_what_the_greedy_loop_keeps(
         [[(x, y, x + w, y + h) for x, y, w, h in one] for one in drawn], np.float32
     ).reshape(len(drawn), -1, 4)
     scores = np.linspace(1, 0.1, boxes.shape[1], dtype=np.float32)
-    kept = keep_best_on_device(torch.from_numpy(boxes).to(device), overlap, most_pairs=most_pairs)
+    kept = nms_on_device(torch.from_numpy(boxes).to(device), overlap, most_pairs=most_pairs)
     assert kept.shape == boxes.shape[:2]
     for of_one, one in zip(kept.cpu().numpy(), boxes, strict=True):
         want = nms(one, scores, overlap=overlap)
