@@ -9,7 +9,7 @@ from torch import Tensor
 _MOST_PAIRS = 1 << 24
 
 
-def nms_on_device(boxes_xyxy: Tensor, overlap: float, *, most_pairs: int = _MOST_PAIRS) -> Tensor:
+def nms_on_device(boxes_xyxy: Tensor, overlap: float, *, max_pairs: int = _MOST_PAIRS) -> Tensor:
     """Which boxes of each picture greedy suppression keeps.
 
     A box goes where a better one that stays overlaps it. Asked of all boxes at once, again and
@@ -19,13 +19,13 @@ def nms_on_device(boxes_xyxy: Tensor, overlap: float, *, most_pairs: int = _MOST
     Args:
         boxes_xyxy: (pictures, n, 4), best score first.
         overlap: intersection over union above which the worse one goes.
-        most_pairs: of boxes that are compared at a time, where pictures are looked at in turn.
+        max_pairs: of boxes that are compared at a time, where pictures are looked at in turn.
 
     Returns:
         (pictures, n) bool.
     """
     pictures, count = boxes_xyxy.shape[:2]
-    step = max(1, most_pairs // max(1, count * count))
+    step = max(1, max_pairs // max(1, count * count))
     starts = range(0, pictures, step)
     return torch.cat([_kept(boxes_xyxy[start : start + step], overlap) for start in starts])
 

@@ -39,13 +39,13 @@ def test_suppression_keeps_what_the_greedy_loop_keeps(
     device: Device,
     drawn: list[list[tuple[int, int, int, int]]],
     overlap: float,
-    most_pairs: int,
+    max_pairs: int,
 ) -> None:
     boxes = np.array(
         [[(x, y, x + w, y + h) for x, y, w, h in one] for one in drawn], np.float32
     ).reshape(len(drawn), -1, 4)
     scores = np.linspace(1, 0.1, boxes.shape[1], dtype=np.float32)
-    kept = nms_on_device(torch.from_numpy(boxes).to(device), overlap, most_pairs=most_pairs)
+    kept = nms_on_device(torch.from_numpy(boxes).to(device), overlap, max_pairs=max_pairs)
     assert kept.shape == boxes.shape[:2]
     for of_one, one in zip(kept.cpu().numpy(), boxes, strict=True):
         want = nms(one, scores, overlap=overlap)
