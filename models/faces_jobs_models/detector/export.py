@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save
 
-from faces_jobs_models.detector.outputs import MULTIPLE, OUTPUT_NAMES
+from faces_jobs_models.detector.outputs import OUTPUT_NAMES, SIZE_MULTIPLE
 from faces_jobs_models.detector.yunet import YuNet
 from faces_jobs_models.weights import RECORD_NAME, sha256_of
 
@@ -53,7 +53,7 @@ def write_detector(network: YuNet, note: DetectorNote, out: Path) -> Path:
 
 def write_onnx(network: YuNet, path: Path) -> None:
     """Export with batch, height and width free; outputs as `OUTPUT_NAMES`."""
-    example = torch.zeros(2, 3, 2 * MULTIPLE, 3 * MULTIPLE)
+    example = torch.zeros(2, 3, 2 * SIZE_MULTIPLE, 3 * SIZE_MULTIPLE)
     free = {name: {0: "batch", 1: f"cells_{name.rpartition('_')[2]}"} for name in OUTPUT_NAMES}
     free[_INPUT] = {0: "batch", 2: "height", 3: "width"}
     with warnings.catch_warnings():

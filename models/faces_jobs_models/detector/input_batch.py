@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faces_jobs.pipeline.values import Picture
-from faces_jobs_models.detector.outputs import MULTIPLE
+from faces_jobs_models.detector.outputs import SIZE_MULTIPLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,9 @@ class WorkingSize:
         """Shrunk so that the longer side is at most `max_side`; never enlarged."""
         ratio = min(1.0, max_side / max(height, width))
         inner_w, inner_h = max(1, round(width * ratio)), max(1, round(height * ratio))
-        outer_w, outer_h = (math.ceil(side / MULTIPLE) * MULTIPLE for side in (inner_w, inner_h))
+        outer_w, outer_h = (
+            math.ceil(side / SIZE_MULTIPLE) * SIZE_MULTIPLE for side in (inner_w, inner_h)
+        )
         return cls(width, height, inner_w, inner_h, outer_w, outer_h)
 
     @property

@@ -12,7 +12,7 @@ import torch
 from faces_jobs.errors import ModelError
 from faces_jobs_models.detector.export import DetectorNote, write_detector
 from faces_jobs_models.detector.onnx_reader import read_onnx
-from faces_jobs_models.detector.outputs import MULTIPLE, OUTPUT_NAMES
+from faces_jobs_models.detector.outputs import OUTPUT_NAMES, SIZE_MULTIPLE
 from faces_jobs_models.detector.registry import DETECTORS
 from faces_jobs_models.detector.yunet import YuNet
 from faces_jobs_models.download import download
@@ -22,7 +22,7 @@ from faces_jobs_models.weights import read_record
 NAME = DETECTORS["yunet"].name
 _LARGEST_BYTES = 10_000_000
 _LARGEST_DIFFERENCE = 1e-4
-_SIDE = 5 * MULTIPLE  # of the picture on which file and network are compared, where it is free
+_SIDE = 5 * SIZE_MULTIPLE  # of the picture on which file and network are compared, where it is free
 
 Say = Callable[[str], None]
 
