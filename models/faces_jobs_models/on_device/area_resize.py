@@ -43,7 +43,7 @@ def area_weights(start: Tensor, side: Tensor, limit: int, size: int) -> Tensor:
     return torch.where(step[..., None] > 1, mean, between)
 
 
-def shrink_all(pictures: Tensor, width: int, height: int) -> Tensor:
+def resize_area(pictures: Tensor, width: int, height: int) -> Tensor:
     """Whole pictures to a working size, in whole numbers as `cv2.resize` gives them.
 
     Args:

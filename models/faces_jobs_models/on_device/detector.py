@@ -14,7 +14,7 @@ from faces_jobs.pipeline.values import Detections, Picture
 from faces_jobs_models.detector.batched import BatchedDetector
 from faces_jobs_models.detector.input_batch import WorkingSize
 from faces_jobs_models.detector.options import DetectorOptions
-from faces_jobs_models.on_device.area_resize import shrink_all
+from faces_jobs_models.on_device.area_resize import resize_area
 from faces_jobs_models.on_device.pictures import DevicePictures
 from faces_jobs_models.weights import ModelRecord
 
@@ -50,7 +50,7 @@ class DeviceDetector(BatchedDetector):
         height, width = pictures_bgr[0].shape[:2]
         size = WorkingSize.of(width, height, max_side=self._options.max_side)
         frames = torch.stack(self._pictures.of(pictures_bgr))
-        inner = shrink_all(frames, size.inner_width, size.inner_height)
+        inner = resize_area(frames, size.inner_width, size.inner_height)
         right, below = size.outer_width - size.inner_width, size.outer_height - size.inner_height
         outputs = self._network.answer(functional.pad(inner, (0, right, 0, below)))
         return self._decode(outputs, size)

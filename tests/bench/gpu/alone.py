@@ -19,7 +19,7 @@ from faces_jobs_models.catalog import Catalog
 from faces_jobs_models.detector.centerface.torch_network import read_centerface
 from faces_jobs_models.detector.yunet import YuNet, YuNetConfig
 from faces_jobs_models.networks import build_network
-from faces_jobs_models.on_device.area_resize import shrink_all
+from faces_jobs_models.on_device.area_resize import resize_area
 from faces_jobs_models.on_device.pictures import DevicePictures
 from faces_jobs_models.torch_weights import load_weights
 from tests.bench.stages import KeptFaces
@@ -74,7 +74,7 @@ def steps(catalog: Catalog, frames: Sequence[Frame], faces: KeptFaces) -> dict[s
     height, width = pictures[0].shape[:2]
     inner = round(height * WORKING[1] / width)
     with torch.inference_mode():
-        shrink = milliseconds(lambda: shrink_all(on_device, WORKING[1], inner), device)
+        shrink = milliseconds(lambda: resize_area(on_device, WORKING[1], inner), device)
     figures["shrink"] = shrink
     figures["detect, with what is around it"] = milliseconds(
         lambda: detector.detect(pictures), device
