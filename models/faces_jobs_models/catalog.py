@@ -24,8 +24,8 @@ from faces_jobs_models.device import Device, WantedDevice, choose_device
 from faces_jobs_models.run_sizes import (
     CROPS,
     FRAMES,
-    KeptRunSizes,
     Measured,
+    RunSizeCache,
     RunSizes,
     Stop,
     measure,
@@ -86,7 +86,7 @@ class Catalog:
         self._detector_options = detector_options
         self._wanted_run_sizes = run_sizes or RunSizes()
         self._kept_run_sizes = (
-            KeptRunSizes(run_sizes_folder, networks=(device, detector, str(models_folder)))
+            RunSizeCache(run_sizes_folder, networks=(device, detector, str(models_folder)))
             if run_sizes_folder is not None
             else None
         )

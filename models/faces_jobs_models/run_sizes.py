@@ -83,7 +83,7 @@ class Measured:
         )
 
 
-class KeptRunSizes:
+class RunSizeCache:
     """What was measured, in a folder that machines of different kinds may share."""
 
     def __init__(self, folder: Path, *, networks: Sequence[str]) -> None:

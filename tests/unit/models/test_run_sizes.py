@@ -17,7 +17,7 @@ from faces_jobs_models.catalog import open_catalog
 from faces_jobs_models.run_sizes import (
     CROPS,
     FRAMES,
-    KeptRunSizes,
+    RunSizeCache,
     RunSizes,
     best_of,
     measure,
@@ -28,9 +28,9 @@ SIZES = RunSizes(frames_a_run=4, crops_a_run=32)
 
 
 def test_what_was_measured_is_found_again_for_the_same_networks_alone(tmp_path: Path) -> None:
-    KeptRunSizes(tmp_path / "new", networks=("cpu", "own")).write(SIZES)
-    assert KeptRunSizes(tmp_path / "new", networks=("cpu", "own")).read() == SIZES
-    assert KeptRunSizes(tmp_path / "new", networks=("cpu", "yunet")).read() is None
+    RunSizeCache(tmp_path / "new", networks=("cpu", "own")).write(SIZES)
+    assert RunSizeCache(tmp_path / "new", networks=("cpu", "own")).read() == SIZES
+    assert RunSizeCache(tmp_path / "new", networks=("cpu", "yunet")).read() is None
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_what_was_measured_is_found_again_for_the_same_networks_alone(tmp_path: 
 def test_a_file_that_is_none_is_told_of_and_measured_again(
     content: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    kept = KeptRunSizes(tmp_path, networks=())
+    kept = RunSizeCache(tmp_path, networks=())
     kept.write(SIZES)
     (file,) = tmp_path.iterdir()
     file.write_text(content)
@@ -51,7 +51,7 @@ def test_a_folder_that_can_t_be_written_is_told_of(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").touch()
-    KeptRunSizes(tmp_path / "file", networks=()).write(SIZES)
+    RunSizeCache(tmp_path / "file", networks=()).write(SIZES)
     assert "can't be kept" in caplog.text
 
 
