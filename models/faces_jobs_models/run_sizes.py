@@ -78,8 +78,8 @@ class Measured:
     def best(self) -> RunSizes:
         """What to run with."""
         return RunSizes(
-            frames_a_run=best_of(self.frames, worth=_FRAMES_WORTH),
-            crops_a_run=best_of(self.crops, worth=_CROPS_WORTH),
+            frames_a_run=best_run_size(self.frames, worth=_FRAMES_WORTH),
+            crops_a_run=best_run_size(self.crops, worth=_CROPS_WORTH),
         )
 
 
@@ -141,7 +141,7 @@ def measure(
     return Measured(frames, crops) if frames and crops else None
 
 
-def best_of(seconds: Mapping[int, float], *, worth: float) -> int:
+def best_run_size(seconds: Mapping[int, float], *, worth: float) -> int:
     """The size that takes least for each; a larger one only where it spares enough.
 
     Args:

@@ -19,7 +19,7 @@ from faces_jobs_models.run_sizes import (
     FRAMES,
     RunSizeCache,
     RunSizes,
-    best_of,
+    best_run_size,
     measure,
 )
 from tests.fakes import ColourClassifier, SquareDetector
@@ -62,7 +62,7 @@ def test_a_folder_that_can_t_be_written_is_told_of(
 def test_the_best_is_nearly_the_quickest_and_none_smaller_is_as_good(
     seconds: dict[int, float], worth: float
 ) -> None:
-    best = best_of(seconds, worth=worth)
+    best = best_run_size(seconds, worth=worth)
     assert seconds[best] * worth <= min(seconds.values()) or best == min(seconds)
     assert all(seconds[size] >= seconds[best] for size in seconds if size < best)
 
