@@ -181,7 +181,7 @@ class Catalog:
         if self._kept_run_sizes is not None:
             self._kept_run_sizes.write(measured.best)
         with self._lock:
-            self._run_sizes = self._wanted_run_sizes.filled_by(measured.best)
+            self._run_sizes = self._wanted_run_sizes.with_defaults(measured.best)
             self._detector = None
             self._classifiers.clear()
         return measured
@@ -202,7 +202,7 @@ class Catalog:
     @cached_property
     def _run_sizes(self) -> RunSizes:
         kept = self._kept_run_sizes.read() if self._kept_run_sizes is not None else None
-        return self._wanted_run_sizes.filled_by(kept or RunSizes())
+        return self._wanted_run_sizes.with_defaults(kept or RunSizes())
 
     @cached_property
     def _on_device(self) -> DeviceNetworks:

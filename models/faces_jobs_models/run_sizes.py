@@ -59,7 +59,7 @@ class RunSizes:
         """Whether nothing is left to a default."""
         return self.frames_a_run is not None and self.crops_a_run is not None
 
-    def filled_by(self, other: RunSizes) -> RunSizes:
+    def with_defaults(self, other: RunSizes) -> RunSizes:
         """These, and where they say nothing the other's."""
         return RunSizes(
             frames_a_run=self.frames_a_run or other.frames_a_run,
