@@ -155,7 +155,7 @@ class Catalog:
     @property
     def runs_as_measured(self) -> bool:
         """Whether there is nothing to measure: it was, on this machine, or all is given."""
-        return self._run_sizes.all_given
+        return self._run_sizes.is_complete
 
     def measure_run_sizes(self, *, stop: Stop) -> Measured | None:
         """Measure how many frames and crops a run are best here, keep it, and run so from now on.

@@ -55,7 +55,7 @@ class RunSizes:
     crops_a_run: int | None = None
 
     @property
-    def all_given(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether nothing is left to a default."""
         return self.frames_a_run is not None and self.crops_a_run is not None
 
