@@ -32,7 +32,7 @@ class WorkerNetworks(Networks, Protocol):
         """Where they run: `cpu` or `cuda`."""
 
     @property
-    def runs_as_measured(self) -> bool:
+    def has_run_sizes(self) -> bool:
         """Whether there is nothing to measure: it was, on this machine, or all is given."""
 
     def measure_run_sizes(self, *, stop: Callable[[], bool]) -> Measured | None:

@@ -153,7 +153,7 @@ class Catalog:
         return crop_pictures
 
     @property
-    def runs_as_measured(self) -> bool:
+    def has_run_sizes(self) -> bool:
         """Whether there is nothing to measure: it was, on this machine, or all is given."""
         return self._run_sizes.is_complete
 

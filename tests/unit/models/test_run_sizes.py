@@ -70,31 +70,31 @@ def test_the_best_is_nearly_the_quickest_and_none_smaller_is_as_good(
 def test_a_catalog_measures_and_another_process_runs_so(tmp_path: Path) -> None:
     folder = tmp_path / "run-sizes"
     with open_catalog(device="cpu", detector="own", run_sizes_folder=folder) as catalog:
-        assert not catalog.runs_as_measured
+        assert not catalog.has_run_sizes
         measured = catalog.measure_run_sizes(stop=lambda: False)
         assert measured is not None
-        assert catalog.runs_as_measured
+        assert catalog.has_run_sizes
     assert measured.best.frames_a_run in FRAMES["cpu"]
     assert measured.best.crops_a_run in CROPS["cpu"]
     (file,) = folder.iterdir()
     assert RunSizes(**json.loads(file.read_text())) == measured.best
     with open_catalog(device="cpu", detector="own", run_sizes_folder=folder) as later:
-        assert later.runs_as_measured
+        assert later.has_run_sizes
     with open_catalog(device="cpu", detector="centerface", run_sizes_folder=folder) as other:
-        assert not other.runs_as_measured
+        assert not other.has_run_sizes
 
 
 def test_nothing_is_kept_when_measuring_is_stopped(tmp_path: Path) -> None:
     answers = iter([False, False, True])
     with open_catalog(device="cpu", detector="own", run_sizes_folder=tmp_path) as catalog:
         assert catalog.measure_run_sizes(stop=lambda: next(answers)) is None
-        assert not catalog.runs_as_measured
+        assert not catalog.has_run_sizes
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_given_is_not_measured(tmp_path: Path) -> None:
     with open_catalog(device="cpu", run_sizes=SIZES, run_sizes_folder=tmp_path) as catalog:
-        assert catalog.runs_as_measured
+        assert catalog.has_run_sizes
 
 
 @pytest.mark.parametrize("detector", ["own", "centerface"])

@@ -21,7 +21,7 @@ class Networks:
     """Networks that tell afterwards whether they were asked."""
 
     device = "cpu"
-    runs_as_measured = False
+    has_run_sizes = False
 
     def __init__(self) -> None:
         self.runs = 0  # measured before anybody stopped it
@@ -84,6 +84,6 @@ def test_a_worker_that_has_work_does_not_measure() -> None:
 
 def test_nothing_is_measured_twice() -> None:
     networks = Networks()
-    networks.runs_as_measured = True
+    networks.has_run_sizes = True
     measure(networks, stop=Event().is_set)
     assert networks.runs == 0
