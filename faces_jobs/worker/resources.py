@@ -20,7 +20,7 @@ from faces_jobs.settings import Settings
 from faces_jobs.storage import Storage, open_storage
 from faces_jobs.worker.bundle_size import BundleSize
 from faces_jobs.worker.lead import Lead
-from faces_jobs_models.catalog import open_catalog_of
+from faces_jobs_models.catalog import open_catalog_from_settings
 from faces_jobs_models.run_sizes import Measured
 
 
@@ -86,7 +86,7 @@ def open_worker(settings: Settings) -> Iterator[Worker]:
     with (
         open_database(settings.database) as database,
         open_queue(settings) as queue,
-        open_catalog_of(settings) as catalog,
+        open_catalog_from_settings(settings) as catalog,
     ):
         yield Worker(
             name=process_name(),

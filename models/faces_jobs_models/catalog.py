@@ -313,7 +313,7 @@ def open_catalog(
     )
 
 
-def open_catalog_of(
+def open_catalog_from_settings(
     settings: Settings,
     *,
     device: WantedDevice | None = None,
