@@ -57,7 +57,7 @@ class DetectorFamily(ABC):
         """
 
     @abstractmethod
-    def both_answers(
+    def onnx_and_torch_outputs(
         self, record: ModelRecord, batch_bgr: NDArray[np.float32]
     ) -> tuple[Answers, Answers]:
         """What onnxruntime and torch say of (n, 3, h, w) 0..255, both from a record's files.

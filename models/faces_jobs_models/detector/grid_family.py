@@ -57,10 +57,10 @@ class GridFamily(DetectorFamily):
             pictures=pictures,
         )
 
-    def both_answers(
+    def onnx_and_torch_outputs(
         self, record: ModelRecord, batch_bgr: NDArray[np.float32]
     ) -> tuple[Answers, Answers]:
-        """As `DetectorFamily.both_answers`."""
+        """As `DetectorFamily.onnx_and_torch_outputs`."""
         from faces_jobs_models.detector.torch_network import (  # noqa: PLC0415 - loads torch
             TorchGridNetwork,
         )

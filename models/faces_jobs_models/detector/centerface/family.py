@@ -70,10 +70,10 @@ class CenterFaceFamily(DetectorFamily):
             pictures=pictures,
         )
 
-    def both_answers(
+    def onnx_and_torch_outputs(
         self, record: ModelRecord, batch_bgr: NDArray[np.float32]
     ) -> tuple[Answers, Answers]:
-        """As `DetectorFamily.both_answers`."""
+        """As `DetectorFamily.onnx_and_torch_outputs`."""
         import torch  # noqa: PLC0415 - slow to import
 
         from faces_jobs_models.detector.centerface.torch_network import (  # noqa: PLC0415 - torch
