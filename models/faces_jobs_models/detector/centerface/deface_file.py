@@ -44,7 +44,7 @@ def read_model(path: Path) -> onnx.ModelProto:
         raise ModelError(f"{path} is not an ONNX file: {error}.") from error
 
 
-def with_free_shapes(path: Path) -> bytes:
+def with_dynamic_shapes(path: Path) -> bytes:
     """The file at `path` with batch, height and width free; it was exported with 10 x 32 x 32.
 
     Also leaves out initializers from the list of inputs, where old exporters put them: as

