@@ -23,7 +23,7 @@ class WorkingSize:
     width: int
     height: int
     resized_width: int  # of the shrunk picture, which lies at the top left
-    inner_height: int
+    resized_height: int
     outer_width: int  # of the input, padded to a multiple of the coarsest stride
     outer_height: int
 
@@ -40,7 +40,7 @@ class WorkingSize:
     @property
     def scale_xy(self) -> tuple[float, float]:
         """Pixels of the input in one pixel of the picture; they differ by rounding."""
-        return self.resized_width / self.width, self.inner_height / self.height
+        return self.resized_width / self.width, self.resized_height / self.height
 
 
 class WorkingBatch:
@@ -63,7 +63,7 @@ class WorkingBatch:
         height, width = pictures_bgr[0].shape[:2]
         size = WorkingSize.of(width, height, max_side=self._longest_side)
         batch, planes = self._buffers(len(pictures_bgr), size)
-        inner_wh = size.resized_width, size.inner_height
+        inner_wh = size.resized_width, size.resized_height
         for index, picture in enumerate(pictures_bgr):
             inner = picture
             if inner_wh != (width, height):
@@ -84,7 +84,7 @@ class WorkingBatch:
             # Zeros once: the padding is never written, and pictures of one size cover the same.
             kept.batch = np.zeros((count, 3, size.outer_height, size.outer_width), np.float32)
             kept.planes = [
-                np.empty((size.inner_height, size.resized_width), np.uint8) for _ in range(3)
+                np.empty((size.resized_height, size.resized_width), np.uint8) for _ in range(3)
             ]
             kept.made_for = count, size
         return kept.batch, kept.planes

@@ -50,8 +50,11 @@ class DeviceDetector(BatchedDetector):
         height, width = pictures_bgr[0].shape[:2]
         size = WorkingSize.of(width, height, max_side=self._options.max_side)
         frames = torch.stack(self._pictures.of(pictures_bgr))
-        inner = resize_area(frames, size.resized_width, size.inner_height)
-        right, below = size.outer_width - size.resized_width, size.outer_height - size.inner_height
+        inner = resize_area(frames, size.resized_width, size.resized_height)
+        right, below = (
+            size.outer_width - size.resized_width,
+            size.outer_height - size.resized_height,
+        )
         outputs = self._network.answer(functional.pad(inner, (0, right, 0, below)))
         return self._decode(outputs, size)
 

@@ -133,12 +133,12 @@ def test_the_working_picture_keeps_its_proportions_and_its_limit(
     size = WorkingSize.of(width, height, max_side=longest)
     assert size.outer_width % 32 == size.outer_height % 32 == 0
     assert 0 <= size.outer_width - size.resized_width < 32
-    assert 0 <= size.outer_height - size.inner_height < 32
+    assert 0 <= size.outer_height - size.resized_height < 32
     assert 1 <= size.resized_width <= min(width, longest)
-    assert 1 <= size.inner_height <= min(height, longest)
+    assert 1 <= size.resized_height <= min(height, longest)
     ratio = min(1, longest / max(width, height))
     assert abs(size.resized_width - width * ratio) < 1
-    assert abs(size.inner_height - height * ratio) < 1
+    assert abs(size.resized_height - height * ratio) < 1
 
 
 @pytest.mark.parametrize("frames_a_run", [1, 3, 8])
