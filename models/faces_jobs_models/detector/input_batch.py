@@ -24,7 +24,7 @@ class WorkingSize:
     height: int
     resized_width: int  # of the shrunk picture, which lies at the top left
     resized_height: int
-    outer_width: int  # of the input, padded to a multiple of the coarsest stride
+    padded_width: int  # of the input, padded to a multiple of the coarsest stride
     outer_height: int
 
     @classmethod
@@ -82,7 +82,7 @@ class WorkingBatch:
         kept = self._kept
         if getattr(kept, "made_for", None) != (count, size):
             # Zeros once: the padding is never written, and pictures of one size cover the same.
-            kept.batch = np.zeros((count, 3, size.outer_height, size.outer_width), np.float32)
+            kept.batch = np.zeros((count, 3, size.outer_height, size.padded_width), np.float32)
             kept.planes = [
                 np.empty((size.resized_height, size.resized_width), np.uint8) for _ in range(3)
             ]

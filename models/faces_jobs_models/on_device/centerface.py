@@ -24,7 +24,7 @@ class DeviceCenterFace(DeviceDetector):
             one.flatten(2).transpose(1, 2) for one in outputs
         )  # each (n, cells, channels); pairs are (down, across), boxes are (x, y)
         scores, cells = best_cells(heat[..., 0], self._options)
-        columns = size.outer_width // STRIDE
+        columns = size.padded_width // STRIDE
         corner = torch.stack([cells % columns, cells // columns], dim=2)
         length = values_at(sizes, cells).flip(2).clamp(max=MAX_LOG_SIZE).exp() * STRIDE
         centre = (corner + values_at(offsets, cells).flip(2) + 0.5) * STRIDE

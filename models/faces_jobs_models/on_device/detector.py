@@ -52,7 +52,7 @@ class DeviceDetector(BatchedDetector):
         frames = torch.stack(self._pictures.of(pictures_bgr))
         inner = resize_area(frames, size.resized_width, size.resized_height)
         right, below = (
-            size.outer_width - size.resized_width,
+            size.padded_width - size.resized_width,
             size.outer_height - size.resized_height,
         )
         outputs = self._network.answer(functional.pad(inner, (0, right, 0, below)))

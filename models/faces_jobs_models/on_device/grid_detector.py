@@ -54,7 +54,7 @@ class _Grid:
         corners, strides = [], []
         for stride in STRIDES:
             rows = torch.arange(size.outer_height // stride, device=device)
-            columns = torch.arange(size.outer_width // stride, device=device)
+            columns = torch.arange(size.padded_width // stride, device=device)
             grid = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=2)
             corners.append(grid.reshape(-1, 2).float())
             strides.append(torch.full((len(corners[-1]), 1), float(stride), device=device))
