@@ -25,7 +25,7 @@ class WorkingSize:
     resized_width: int  # of the shrunk picture, which lies at the top left
     resized_height: int
     padded_width: int  # of the input, padded to a multiple of the coarsest stride
-    outer_height: int
+    padded_height: int
 
     @classmethod
     def of(cls, width: int, height: int, *, max_side: int) -> Self:
@@ -82,7 +82,7 @@ class WorkingBatch:
         kept = self._kept
         if getattr(kept, "made_for", None) != (count, size):
             # Zeros once: the padding is never written, and pictures of one size cover the same.
-            kept.batch = np.zeros((count, 3, size.outer_height, size.padded_width), np.float32)
+            kept.batch = np.zeros((count, 3, size.padded_height, size.padded_width), np.float32)
             kept.planes = [
                 np.empty((size.resized_height, size.resized_width), np.uint8) for _ in range(3)
             ]

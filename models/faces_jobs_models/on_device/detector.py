@@ -53,7 +53,7 @@ class DeviceDetector(BatchedDetector):
         inner = resize_area(frames, size.resized_width, size.resized_height)
         right, below = (
             size.padded_width - size.resized_width,
-            size.outer_height - size.resized_height,
+            size.padded_height - size.resized_height,
         )
         outputs = self._network.answer(functional.pad(inner, (0, right, 0, below)))
         return self._decode(outputs, size)

@@ -53,7 +53,7 @@ class _Grid:
     def of(cls, size: WorkingSize, device: torch.device) -> Self:
         corners, strides = [], []
         for stride in STRIDES:
-            rows = torch.arange(size.outer_height // stride, device=device)
+            rows = torch.arange(size.padded_height // stride, device=device)
             columns = torch.arange(size.padded_width // stride, device=device)
             grid = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=2)
             corners.append(grid.reshape(-1, 2).float())

@@ -131,9 +131,9 @@ def test_the_working_picture_keeps_its_proportions_and_its_limit(
     width: int, height: int, longest: int
 ) -> None:
     size = WorkingSize.of(width, height, max_side=longest)
-    assert size.padded_width % 32 == size.outer_height % 32 == 0
+    assert size.padded_width % 32 == size.padded_height % 32 == 0
     assert 0 <= size.padded_width - size.resized_width < 32
-    assert 0 <= size.outer_height - size.resized_height < 32
+    assert 0 <= size.padded_height - size.resized_height < 32
     assert 1 <= size.resized_width <= min(width, longest)
     assert 1 <= size.resized_height <= min(height, longest)
     ratio = min(1, longest / max(width, height))
