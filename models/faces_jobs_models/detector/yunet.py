@@ -149,7 +149,7 @@ class YuNet(nn.Module):
         at_8 = self.laterals[0](at_8 + functional.interpolate(at_16, scale_factor=2.0))
         return at_8, at_16, at_32
 
-    def heads_on(self, features: tuple[Tensor, Tensor, Tensor]) -> list[Maps]:
+    def apply_heads(self, features: tuple[Tensor, Tensor, Tensor]) -> list[Maps]:
         """What `pyramid` gives -> the maps of each stride."""
         levels = zip(self.heads, features, strict=True)
         return [cast("Maps", head(one)) for head, one in levels]
@@ -162,7 +162,7 @@ class YuNet(nn.Module):
         its box is centred at s * (column + bbox[0], row + bbox[1]) and s * exp(bbox[2:4]) wide
         and high; its points lie at s * (column + kps[0], row + kps[1]) and so on.
         """
-        return self.outputs(self.heads_on(self.pyramid(pictures)))
+        return self.outputs(self.apply_heads(self.pyramid(pictures)))
 
     def outputs(self, levels: list[Maps]) -> tuple[Tensor, ...]:
         """Maps of each stride to what `forward` gives."""
