@@ -21,7 +21,7 @@ from faces_jobs.storage import Storage, open_storage
 from faces_jobs.worker.bundle_size import BundleSize
 from faces_jobs.worker.lead import Lead
 from faces_jobs_models.catalog import open_catalog_from_settings
-from faces_jobs_models.run_sizes import Measured
+from faces_jobs_models.run_sizes import RunTimes
 
 
 class WorkerNetworks(Networks, Protocol):
@@ -35,7 +35,7 @@ class WorkerNetworks(Networks, Protocol):
     def has_run_sizes(self) -> bool:
         """Whether there is nothing to measure: it was, on this machine, or all is given."""
 
-    def measure_run_sizes(self, *, stop: Callable[[], bool]) -> Measured | None:
+    def measure_run_sizes(self, *, stop: Callable[[], bool]) -> RunTimes | None:
         """Measure how many frames and crops a run are best here; None where `stop` said so.
 
         Raises:

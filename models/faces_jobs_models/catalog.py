@@ -24,9 +24,9 @@ from faces_jobs_models.device import Device, WantedDevice, choose_device
 from faces_jobs_models.run_sizes import (
     CROPS,
     FRAMES,
-    Measured,
     RunSizeCache,
     RunSizes,
+    RunTimes,
     Stop,
     measure,
 )
@@ -157,7 +157,7 @@ class Catalog:
         """Whether there is nothing to measure: it was, on this machine, or all is given."""
         return self._run_sizes.is_complete
 
-    def measure_run_sizes(self, *, stop: Stop) -> Measured | None:
+    def measure_run_sizes(self, *, stop: Stop) -> RunTimes | None:
         """Measure how many frames and crops a run are best here, keep it, and run so from now on.
 
         Args:

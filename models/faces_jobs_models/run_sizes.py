@@ -68,7 +68,7 @@ class RunSizes:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class RunTimes:
     """Seconds a frame, and seconds a crop, by how many were in a run."""
 
     frames: Mapping[int, float]
@@ -122,7 +122,7 @@ class RunSizeCache:
 
 def measure(
     detector: Detector, classifier: Classifier, *, device: str, stop: Stop
-) -> Measured | None:
+) -> RunTimes | None:
     """Run both with more and more at once, as long as that is not hopeless.
 
     Args:
@@ -138,7 +138,7 @@ def measure(
     crops = frames and _measure(
         CROPS[device], lambda count: classifier.classify([crop] * count), stop
     )
-    return Measured(frames, crops) if frames and crops else None
+    return RunTimes(frames, crops) if frames and crops else None
 
 
 def best_run_size(seconds: Mapping[int, float], *, worth: float) -> int:

@@ -11,10 +11,10 @@ from faces_jobs.jobs.labels import MODELS
 from faces_jobs.pipeline.crops import crop_pictures
 from faces_jobs.pipeline.stages import Classifier, Cropper, Detector
 from faces_jobs.worker.warming import measure, warmed
-from faces_jobs_models.run_sizes import Measured
+from faces_jobs_models.run_sizes import RunTimes
 from tests.fakes import ColourClassifier, SquareDetector
 
-MEASURED = Measured(frames={1: 0.02, 2: 0.01}, crops={4: 0.001, 8: 0.002})
+MEASURED = RunTimes(frames={1: 0.02, 2: 0.01}, crops={4: 0.001, 8: 0.002})
 
 
 class Networks:
@@ -37,7 +37,7 @@ class Networks:
     def classifiers(self, names: Sequence[str]) -> Sequence[Classifier]:
         return [each for each in self.asked if each.name in names]
 
-    def measure_run_sizes(self, *, stop: Callable[[], bool]) -> Measured | None:
+    def measure_run_sizes(self, *, stop: Callable[[], bool]) -> RunTimes | None:
         self.runs += 1
         while not stop():
             if self.runs == 3:
