@@ -23,7 +23,7 @@ from faces_jobs_models.detector.registry import DETECTORS
 from faces_jobs_models.device import Device, WantedDevice, choose_device
 from faces_jobs_models.run_sizes import (
     CROPS,
-    FRAMES,
+    FRAME_COUNTS,
     RunSizeCache,
     RunSizes,
     RunTimes,
@@ -170,7 +170,7 @@ class Catalog:
             ModelError: a network can't be opened.
         """
         measured = measure(
-            self._open_detector(max(FRAMES[self._device])),
+            self._open_detector(max(FRAME_COUNTS[self._device])),
             # One stands for all three, which have the same body.
             self.open_classifier(self.record("multiple"), crops_a_run=max(CROPS[self._device])),
             device=self._device,

@@ -16,7 +16,7 @@ from faces_jobs.pipeline.values import Detections, Picture
 from faces_jobs_models.catalog import open_catalog
 from faces_jobs_models.run_sizes import (
     CROPS,
-    FRAMES,
+    FRAME_COUNTS,
     RunSizeCache,
     RunSizes,
     best_run_size,
@@ -56,7 +56,7 @@ def test_a_folder_that_can_t_be_written_is_told_of(
 
 
 @given(
-    st.dictionaries(st.sampled_from(FRAMES["cuda"]), st.floats(1e-4, 1), min_size=1),
+    st.dictionaries(st.sampled_from(FRAME_COUNTS["cuda"]), st.floats(1e-4, 1), min_size=1),
     st.sampled_from([0.9, 0.97]),
 )
 def test_the_best_is_nearly_the_quickest_and_none_smaller_is_as_good(
@@ -74,7 +74,7 @@ def test_a_catalog_measures_and_another_process_runs_so(tmp_path: Path) -> None:
         measured = catalog.measure_run_sizes(stop=lambda: False)
         assert measured is not None
         assert catalog.has_run_sizes
-    assert measured.best.frames_a_run in FRAMES["cpu"]
+    assert measured.best.frames_a_run in FRAME_COUNTS["cpu"]
     assert measured.best.crops_a_run in CROPS["cpu"]
     (file,) = folder.iterdir()
     assert RunSizes(**json.loads(file.read_text())) == measured.best
