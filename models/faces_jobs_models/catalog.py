@@ -22,7 +22,7 @@ from faces_jobs_models.detector.choice import detector_record
 from faces_jobs_models.detector.registry import DETECTORS
 from faces_jobs_models.device import Device, WantedDevice, choose_device
 from faces_jobs_models.run_sizes import (
-    CROPS,
+    CROP_COUNTS,
     FRAME_COUNTS,
     RunSizeCache,
     RunSizes,
@@ -172,7 +172,9 @@ class Catalog:
         measured = measure(
             self._open_detector(max(FRAME_COUNTS[self._device])),
             # One stands for all three, which have the same body.
-            self.open_classifier(self.record("multiple"), crops_a_run=max(CROPS[self._device])),
+            self.open_classifier(
+                self.record("multiple"), crops_a_run=max(CROP_COUNTS[self._device])
+            ),
             device=self._device,
             stop=stop,
         )

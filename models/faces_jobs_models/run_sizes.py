@@ -28,7 +28,7 @@ FRAME_COUNTS: Mapping[str, Sequence[int]] = MappingProxyType(
 )
 """Device -> frames a run that are tried, in this order. Each takes a CPU 70 MB in CenterFace."""
 
-CROPS: Mapping[str, Sequence[int]] = MappingProxyType(
+CROP_COUNTS: Mapping[str, Sequence[int]] = MappingProxyType(
     {"cpu": (4, 8, 16, 32, 64), "cuda": (4, 8, 16, 32, 64, 128, 256)}
 )
 """Device -> crops a run that are tried, in this order."""
@@ -136,7 +136,7 @@ def measure(
     crop = chance.integers(0, 256, (classifier.crop_size, classifier.crop_size, 3), np.uint8)
     frames = _measure(FRAME_COUNTS[device], lambda count: detector.detect([frame] * count), stop)
     crops = frames and _measure(
-        CROPS[device], lambda count: classifier.classify([crop] * count), stop
+        CROP_COUNTS[device], lambda count: classifier.classify([crop] * count), stop
     )
     return RunTimes(frames, crops) if frames and crops else None
 

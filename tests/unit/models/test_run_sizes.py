@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from faces_jobs.pipeline.values import Detections, Picture
 from faces_jobs_models.catalog import open_catalog
 from faces_jobs_models.run_sizes import (
-    CROPS,
+    CROP_COUNTS,
     FRAME_COUNTS,
     RunSizeCache,
     RunSizes,
@@ -75,7 +75,7 @@ def test_a_catalog_measures_and_another_process_runs_so(tmp_path: Path) -> None:
         assert measured is not None
         assert catalog.has_run_sizes
     assert measured.best.frames_a_run in FRAME_COUNTS["cpu"]
-    assert measured.best.crops_a_run in CROPS["cpu"]
+    assert measured.best.crops_a_run in CROP_COUNTS["cpu"]
     (file,) = folder.iterdir()
     assert RunSizes(**json.loads(file.read_text())) == measured.best
     with open_catalog(device="cpu", detector="own", run_sizes_folder=folder) as later:
