@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from faces_jobs_models.detector.options import DetectorOptions
     from faces_jobs_models.on_device.pictures import DevicePictures
 
-Answers = Sequence[NDArray[np.float32]]
+Outputs = Sequence[NDArray[np.float32]]
 """What a network says of a batch: one array an output."""
 
 
@@ -59,7 +59,7 @@ class DetectorFamily(ABC):
     @abstractmethod
     def onnx_and_torch_outputs(
         self, record: ModelRecord, batch_bgr: NDArray[np.float32]
-    ) -> tuple[Answers, Answers]:
+    ) -> tuple[Outputs, Outputs]:
         """What onnxruntime and torch say of (n, 3, h, w) 0..255, both from a record's files.
 
         Raises:

