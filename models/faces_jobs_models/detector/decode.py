@@ -50,7 +50,7 @@ def _level(
     cls, obj, bbox, kps = maps
     squared = cls[:, 0] * obj[:, 0]
     # Roots, logarithms and points are only worked out for the few cells that may be a face.
-    cells = np.nonzero(squared >= options.lowest_score**2)[0]
+    cells = np.nonzero(squared >= options.min_score**2)[0]
     rows, columns = np.divmod(cells, size.padded_width // stride)
     corner = np.stack([columns, rows], axis=1).astype(np.float32)
     centre = (corner + bbox[cells, :2]) * stride

@@ -30,7 +30,7 @@ def best_cells(scores: Tensor, options: DetectorOptions) -> tuple[Tensor, Tensor
         Scores and cells, both (n, k): k is what the picture with most of them has, so that in
         the others the last ones score less than what is asked for.
     """
-    most = int((scores >= options.lowest_score).sum(dim=1).max())
+    most = int((scores >= options.min_score).sum(dim=1).max())
     ordered, cells = scores.sort(dim=1, descending=True, stable=True)
     k = min(most, options.max_faces * CANDIDATES_PER_FACE)
     return ordered[:, :k], cells[:, :k]
@@ -69,7 +69,7 @@ def best_faces(
         ],
         dim=2,
     )
-    whole = (boxes[..., 2:] - boxes[..., :2] >= 1).all(dim=2) & (scores >= options.lowest_score)
+    whole = (boxes[..., 2:] - boxes[..., :2] >= 1).all(dim=2) & (scores >= options.min_score)
     # What is no candidate has no area, and so beats nobody.
     kept = whole & nms_on_device(boxes * whole[..., None], options.overlap)
     kept &= kept.cumsum(dim=1) <= options.max_faces

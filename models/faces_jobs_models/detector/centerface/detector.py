@@ -78,7 +78,7 @@ def decode(
         size: how the picture lies in the network's input.
         options: thresholds.
     """
-    rows, columns = np.nonzero(heat >= options.lowest_score)
+    rows, columns = np.nonzero(heat >= options.min_score)
     logarithms = np.minimum(sizes[:, rows, columns], MAX_LOG_SIZE)
     height, width = np.exp(logarithms) * STRIDE
     top = (rows + offsets[0, rows, columns] + 0.5) * STRIDE - height / 2

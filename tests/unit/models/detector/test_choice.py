@@ -187,7 +187,7 @@ def test_scores_are_raised_to_the_power_of_the_record(tmp_path: Path) -> None:
         open_detector(read_record(folder)).detect([picture]) for folder in (plain, raised)
     )
     verify_detector(read_record(raised))  # by torch as by onnxruntime
-    seen = one.scores**2 >= DetectorOptions().lowest_score
+    seen = one.scores**2 >= DetectorOptions().min_score
     assert len(other) > 0
     np.testing.assert_allclose(other.scores, one.scores[seen] ** 2, rtol=1e-3)
     # Which of two comes first whose scores are all but equal depends on the processor.

@@ -21,7 +21,7 @@ from faces_jobs_models.detector.outputs import LANDMARKS, OUTPUT_NAMES, STRIDES
 from faces_jobs_models.detector.torch_network import TorchGridNetwork
 from faces_jobs_models.weights import read_record
 
-EVERYTHING = DetectorOptions(lowest_score=0.0, overlap=1.0)
+EVERYTHING = DetectorOptions(min_score=0.0, overlap=1.0)
 
 
 class DarkSquares:
@@ -119,7 +119,7 @@ def test_no_more_faces_than_asked_for(exported: Path) -> None:
 def test_any_picture_gives_boxes_of_at_least_one_pixel_inside_it(
     exported: Path, height: int, width: int, seed: int, longest: int
 ) -> None:
-    options = DetectorOptions(lowest_score=0.0, max_side=longest)
+    options = DetectorOptions(min_score=0.0, max_side=longest)
     detector = open_detector(read_record(exported), options=options)
     picture = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
     (found,) = detector.detect([picture])
@@ -145,9 +145,9 @@ def test_the_working_picture_keeps_its_proportions_and_its_limit(
 def test_a_batch_answers_as_its_pictures_alone(exported: Path, frames_a_run: int) -> None:
     random = np.random.default_rng(7)
     pictures = [random.integers(0, 256, (150, 90, 3), np.uint8) for _ in range(4)]
-    options = DetectorOptions(frames_a_run=frames_a_run, lowest_score=0.3)
+    options = DetectorOptions(frames_a_run=frames_a_run, min_score=0.3)
     together = open_detector(read_record(exported), options=options).detect(pictures)
-    one = open_detector(read_record(exported), options=DetectorOptions(lowest_score=0.3))
+    one = open_detector(read_record(exported), options=DetectorOptions(min_score=0.3))
     for picture, found in zip(pictures, together, strict=True):
         (alone,) = one.detect([picture])
         assert len(alone) > 0
@@ -166,7 +166,7 @@ def test_torch_and_onnx_answer_alike(exported: Path) -> None:
 
 
 def test_threads_do_not_share_the_picture_they_look_at(exported: Path) -> None:
-    detector = open_detector(read_record(exported), options=DetectorOptions(lowest_score=0.3))
+    detector = open_detector(read_record(exported), options=DetectorOptions(min_score=0.3))
     random = np.random.default_rng(9)
     pictures = [random.integers(0, 256, (90, 120, 3), np.uint8) for _ in range(4)]
     expected = [detector.detect([picture])[0] for picture in pictures]

@@ -61,7 +61,7 @@ def _pictures(width: int, height: int) -> list[Picture]:
 @pytest.mark.parametrize("wh", [(320, 180), (250, 167), (70, 90)])
 def test_detectors_find_alike(exported: Path, wh: tuple[int, int], device: Device) -> None:
     record = read_record(exported)
-    options = DetectorOptions(lowest_score=0.3, frames_a_run=2, max_side=160)
+    options = DetectorOptions(min_score=0.3, frames_a_run=2, max_side=160)
     on_cpu = GridDetector(TorchGridNetwork(record, device="cpu"), record, options, sha256="-")
     on_device = DeviceGridDetector(
         TorchGridNetwork(record, device=device),
