@@ -12,7 +12,7 @@ from faces_jobs.errors import DownloadError, ModelError
 _TIMEOUT_SECONDS = 30.0
 
 
-def download(url: str, to: Path, *, sha256: str, largest_bytes: int) -> None:
+def download(url: str, to: Path, *, sha256: str, max_bytes: int) -> None:
     """Fetch `url` into the file `to`, unless it is there already and whole.
 
     The content is written beside it (`.part`) and takes the name only when its SHA-256 is right,
@@ -26,7 +26,7 @@ def download(url: str, to: Path, *, sha256: str, largest_bytes: int) -> None:
         return
     part = to.with_name(f"{to.name}.part")
     try:
-        found = _fetched(url, part, largest_bytes)
+        found = _fetched(url, part, max_bytes)
         if found != sha256:
             raise ModelError(
                 f"What {url} sent is not the file: it has SHA-256 {found}, not {sha256}. Nothing "
@@ -47,7 +47,7 @@ def download(url: str, to: Path, *, sha256: str, largest_bytes: int) -> None:
         part.unlink(missing_ok=True)
 
 
-def _fetched(url: str, part: Path, largest_bytes: int) -> str:
+def _fetched(url: str, part: Path, max_bytes: int) -> str:
     digest, size = hashlib.sha256(), 0
     with (
         httpx.stream("GET", url, follow_redirects=True, timeout=_TIMEOUT_SECONDS) as answer,
@@ -56,9 +56,9 @@ def _fetched(url: str, part: Path, largest_bytes: int) -> str:
         answer.raise_for_status()
         for block in answer.iter_bytes():
             size += len(block)
-            if size > largest_bytes:
+            if size > max_bytes:
                 raise ModelError(
-                    f"What {url} sends is larger than {largest_bytes} bytes, so it is not the "
+                    f"What {url} sends is larger than {max_bytes} bytes, so it is not the "
                     "file. Nothing was kept."
                 )
             digest.update(block)

@@ -66,7 +66,7 @@ def fetch_official(folder: Path, *, source: Source = OFFICIAL, say: Say) -> Path
     out.mkdir(parents=True, exist_ok=True)
     file = out / source.file_name
     say(f"Fetching {source.url}")
-    download(source.url, file, sha256=source.sha256, largest_bytes=_LARGEST_BYTES)
+    download(source.url, file, sha256=source.sha256, max_bytes=_LARGEST_BYTES)
     network = read_onnx(file)
     _compare(network, file)
     note = DetectorNote(
