@@ -43,7 +43,7 @@ def best_faces(
     limit = np.asarray((size.width, size.height) * 2, boxes_xyxy.dtype)
     boxes = np.clip(boxes_xyxy / np.tile(scale_xy, 2), 0, limit).astype(np.float32)
     whole = (boxes[:, 2:] - boxes[:, :2] >= 1).all(axis=1)
-    kept = nms(boxes[whole], scores[whole], overlap=options.overlap)
+    kept = nms(boxes[whole], scores[whole], iou_threshold=options.iou_threshold)
     chosen = np.nonzero(whole)[0][kept[: options.max_faces]]
     return Detections(
         boxes_xyxy=boxes[chosen],

@@ -28,7 +28,7 @@ class DetectorFamily(ABC):
 
     files: tuple[str, ...]
     """Formats that their records have to name."""
-    overlap: float
+    iou_threshold: float
     """See `DetectorOptions`."""
 
     @abstractmethod

@@ -33,7 +33,7 @@ def open_detector(
     family = family_of(record)
     if options is None:
         usual = 1 if on_device is None else CUDA_FRAMES_A_RUN
-        options = DetectorOptions(overlap=family.overlap, frames_a_run=usual)
+        options = DetectorOptions(iou_threshold=family.iou_threshold, frames_a_run=usual)
     if frames_a_run is not None:
         options = replace(options, frames_a_run=frames_a_run)
     if not set(family.files) <= record.files.keys():

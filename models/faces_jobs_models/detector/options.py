@@ -15,7 +15,7 @@ class DetectorOptions:
 
     max_side: int = 640
     min_score: float = 0.05  # the lowest threshold that a job may ask for
-    overlap: float = 0.4  # of two boxes, above which they are of one face
+    iou_threshold: float = 0.4  # of two boxes, above which they are of one face
     max_faces: int = 1000
     # More frames in one run leave the CPU's cache: CenterFace 31 ms a 640x360 frame alone and 37
     # in eights, the grid detector 8 ms alone and 10 in eights.

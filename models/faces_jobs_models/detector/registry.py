@@ -18,8 +18,8 @@ from faces_jobs_models.weights import RECORD_NAME, ModelRecord
 _HERE = Path(__file__).parent
 # Boxes that overlap a better one by more are the same face. YuNet's n on WIDER FACE: average
 # precision 94.7 % at 0.3, 95.2 % at 0.4 and no better from there.
-_GRID = GridFamily(files=("onnx", "safetensors"), overlap=0.4)
-_CENTERFACE = CenterFaceFamily(files=("onnx",), overlap=0.3)  # as in the paper
+_GRID = GridFamily(files=("onnx", "safetensors"), iou_threshold=0.4)
+_CENTERFACE = CenterFaceFamily(files=("onnx",), iou_threshold=0.3)  # as in the paper
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 
 
 def nms(
-    boxes_xyxy: NDArray[np.float32], scores: NDArray[np.float32], *, overlap: float
+    boxes_xyxy: NDArray[np.float32], scores: NDArray[np.float32], *, iou_threshold: float
 ) -> NDArray[np.intp]:
     """Greedy suppression.
 
     Args:
         boxes_xyxy: (n, 4) pixels.
         scores: (n,).
-        overlap: a box whose intersection over union with a better one is above this goes.
+        iou_threshold: a box whose intersection over union with a better one is above this goes.
 
     Returns:
         Indices of the boxes kept, best score first; equal scores keep their order.
@@ -32,5 +32,5 @@ def nms(
         union = areas[best] + areas[rest] - shared
         # Two boxes without area share nothing that could be compared: both stay.
         ratio = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
-        order = rest[ratio <= overlap]
+        order = rest[ratio <= iou_threshold]
     return np.asarray(kept, np.intp)

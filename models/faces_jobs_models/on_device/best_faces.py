@@ -71,7 +71,7 @@ def best_faces(
     )
     whole = (boxes[..., 2:] - boxes[..., :2] >= 1).all(dim=2) & (scores >= options.min_score)
     # What is no candidate has no area, and so beats nobody.
-    kept = whole & nms_on_device(boxes * whole[..., None], options.overlap)
+    kept = whole & nms_on_device(boxes * whole[..., None], options.iou_threshold)
     kept &= kept.cumsum(dim=1) <= options.max_faces
     picture, rank = torch.nonzero(kept, as_tuple=True)
     x, y = points[picture, rank].unbind(dim=2)

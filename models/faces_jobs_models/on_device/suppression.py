@@ -9,7 +9,9 @@ from torch import Tensor
 _MOST_PAIRS = 1 << 24
 
 
-def nms_on_device(boxes_xyxy: Tensor, overlap: float, *, max_pairs: int = _MOST_PAIRS) -> Tensor:
+def nms_on_device(
+    boxes_xyxy: Tensor, iou_threshold: float, *, max_pairs: int = _MOST_PAIRS
+) -> Tensor:
     """Which boxes of each picture greedy suppression keeps.
 
     A box goes where a better one that stays overlaps it. Asked of all boxes at once, again and
@@ -18,7 +20,7 @@ def nms_on_device(boxes_xyxy: Tensor, overlap: float, *, max_pairs: int = _MOST_
 
     Args:
         boxes_xyxy: (pictures, n, 4), best score first.
-        overlap: intersection over union above which the worse one goes.
+        iou_threshold: intersection over union above which the worse one goes.
         max_pairs: of boxes that are compared at a time, where pictures are looked at in turn.
 
     Returns:
@@ -27,10 +29,10 @@ def nms_on_device(boxes_xyxy: Tensor, overlap: float, *, max_pairs: int = _MOST_
     pictures, count = boxes_xyxy.shape[:2]
     step = max(1, max_pairs // max(1, count * count))
     starts = range(0, pictures, step)
-    return torch.cat([_kept(boxes_xyxy[start : start + step], overlap) for start in starts])
+    return torch.cat([_kept(boxes_xyxy[start : start + step], iou_threshold) for start in starts])
 
 
-def _kept(boxes_xyxy: Tensor, overlap: float) -> Tensor:
+def _kept(boxes_xyxy: Tensor, iou_threshold: float) -> Tensor:
     boxes = boxes_xyxy.double()
     low = torch.maximum(boxes[:, :, None, :2], boxes[:, None, :, :2])
     high = torch.minimum(boxes[:, :, None, 2:], boxes[:, None, :, 2:])
@@ -39,7 +41,7 @@ def _kept(boxes_xyxy: Tensor, overlap: float) -> Tensor:
     union = areas[:, :, None] + areas[:, None] - shared
     # Two boxes without area share nothing that could be compared: both stay.
     ratio = torch.where(union > 0, shared / union.clamp(min=1e-12), 0.0)
-    beats = (ratio > overlap).triu(diagonal=1)  # [picture, better, worse]
+    beats = (ratio > iou_threshold).triu(diagonal=1)  # [picture, better, worse]
     kept = torch.ones(boxes.shape[:2], dtype=torch.bool, device=boxes.device)
     while True:
         now = ~(beats & kept[..., None]).any(dim=1)

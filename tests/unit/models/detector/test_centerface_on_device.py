@@ -28,7 +28,7 @@ from tests.floats import in_floats
 from tests.unit.models.detector.scenes import scenes
 from tests.unit.models.photographs import astronaut_bgr, overlap
 
-OPTIONS = DetectorOptions(max_side=320, min_score=0.2, overlap=0.3, frames_a_run=2)
+OPTIONS = DetectorOptions(max_side=320, min_score=0.2, iou_threshold=0.3, frames_a_run=2)
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from faces_jobs_models.detector.outputs import LANDMARKS, OUTPUT_NAMES, STRIDES
 from faces_jobs_models.detector.torch_network import TorchGridNetwork
 from faces_jobs_models.weights import read_record
 
-EVERYTHING = DetectorOptions(min_score=0.0, overlap=1.0)
+EVERYTHING = DetectorOptions(min_score=0.0, iou_threshold=1.0)
 
 
 class DarkSquares:
@@ -100,12 +100,14 @@ def test_of_cells_of_one_face_the_best_stays(exported: Path) -> None:
     picture = np.zeros((96, 96, 3), np.uint8)
     picture[32:40, 32:48] = 200  # two cells side by side, boxes of 20 pixels
     assert len(by_hand(8, exported)[0].detect([picture])[0]) == 1
-    assert len(by_hand(8, exported, DetectorOptions(overlap=0.9))[0].detect([picture])[0]) == 2
+    assert (
+        len(by_hand(8, exported, DetectorOptions(iou_threshold=0.9))[0].detect([picture])[0]) == 2
+    )
 
 
 def test_no_more_faces_than_asked_for(exported: Path) -> None:
     picture = np.full((96, 96, 3), 200, np.uint8)
-    options = DetectorOptions(max_faces=5, overlap=1.0)
+    options = DetectorOptions(max_faces=5, iou_threshold=1.0)
     assert len(by_hand(8, exported, options)[0].detect([picture])[0]) == 5
 
 

@@ -48,7 +48,7 @@ def test_suppression_keeps_what_the_greedy_loop_keeps(
     kept = nms_on_device(torch.from_numpy(boxes).to(device), overlap, max_pairs=max_pairs)
     assert kept.shape == boxes.shape[:2]
     for of_one, one in zip(kept.cpu().numpy(), boxes, strict=True):
-        want = nms(one, scores, overlap=overlap)
+        want = nms(one, scores, iou_threshold=overlap)
         assert np.nonzero(of_one)[0].tolist() == want.tolist()
 
 

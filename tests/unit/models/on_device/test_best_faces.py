@@ -40,7 +40,7 @@ def test_faces_are_those_of_the_cpu(
     boxes = np.concatenate([low, low + chance.uniform(0, 60, low.shape)], 2).astype(np.float32)
     points = chance.uniform(0, 130, (pictures, cells, 5, 2)).astype(np.float32)
     size = WorkingSize.of(200, 120, max_side=120)
-    options = DetectorOptions(min_score=lowest, overlap=overlap, max_faces=max_faces)
+    options = DetectorOptions(min_score=lowest, iou_threshold=overlap, max_faces=max_faces)
 
     best, where = best_cells(torch.from_numpy(scores).to(device), options)
     given_boxes, given_points = (
