@@ -38,10 +38,10 @@ class TorchSession:
 
     def run(self, batch: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
         """(n, 3, size, size) float32 BGR 0..255 to (n, labels) probabilities, one array a head."""
-        return self.answer(torch.from_numpy(batch))
+        return self.infer(torch.from_numpy(batch))
 
     @torch.inference_mode()
-    def answer(self, crops: Tensor) -> Sequence[NDArray[np.float32]]:
+    def infer(self, crops: Tensor) -> Sequence[NDArray[np.float32]]:
         """As `run`, of crops that may be on the device already."""
         [together] = self._replayed(crops.to(self._device))
         return np.split(together.cpu().numpy(), self._ends, axis=1)

@@ -39,9 +39,9 @@ class TorchGridNetwork:
 
     def run(self, batch: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
         """(n, 3, h, w) float32 BGR 0..255 to the arrays of `OUTPUT_NAMES`."""
-        return [output.cpu().numpy() for output in self.answer(torch.from_numpy(batch))]
+        return [output.cpu().numpy() for output in self.infer(torch.from_numpy(batch))]
 
     @torch.inference_mode()
-    def answer(self, batch: Tensor) -> list[Tensor]:
+    def infer(self, batch: Tensor) -> list[Tensor]:
         """As `run`, of pictures that may be on the device already; the answers stay there."""
         return self._replayed(batch.to(self._device))

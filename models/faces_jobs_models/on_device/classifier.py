@@ -38,4 +38,4 @@ class DeviceClassifier(AttributeClassifier):
         if any(crop.shape != expected for crop in crops_bgr):
             return super()._answers(crops_bgr)  # which converts them
         crops = torch.stack(self._pictures.of(crops_bgr))
-        return self._network.answer(crops.permute(0, 3, 1, 2).float())
+        return self._network.infer(crops.permute(0, 3, 1, 2).float())

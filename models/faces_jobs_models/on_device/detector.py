@@ -22,7 +22,7 @@ from faces_jobs_models.weights import ModelRecord
 class Network(Protocol):
     """The network without its pre- and post-processing."""
 
-    def answer(self, batch: Tensor) -> list[Tensor]:
+    def infer(self, batch: Tensor) -> list[Tensor]:
         """(n, 3, h, w) float32 BGR 0..255, multiples of 32, to float32 tensors that stay there."""
 
 
@@ -55,7 +55,7 @@ class DeviceDetector(BatchedDetector):
             size.padded_width - size.resized_width,
             size.padded_height - size.resized_height,
         )
-        outputs = self._network.answer(functional.pad(inner, (0, right, 0, below)))
+        outputs = self._network.infer(functional.pad(inner, (0, right, 0, below)))
         return self._decode(outputs, size)
 
     @abstractmethod

@@ -81,7 +81,7 @@ class CenterFaceFamily(DetectorFamily):
         )
 
         in_rgb = np.ascontiguousarray(batch_bgr[:, ::-1])
-        answers = TorchCenterFace(record, device="cpu").answer(torch.from_numpy(batch_bgr))
+        answers = TorchCenterFace(record, device="cpu").infer(torch.from_numpy(batch_bgr))
         return _in_floats(record).run(in_rgb), [one.numpy() for one in answers]
 
 

@@ -39,7 +39,7 @@ class TorchCenterFace:
         self._replayed = ReplayedNetwork(self._forward, self._device)
 
     @torch.inference_mode()
-    def answer(self, batch_bgr: Tensor) -> list[Tensor]:
+    def infer(self, batch_bgr: Tensor) -> list[Tensor]:
         """Pictures that may be on the device already to maps that stay there.
 
         Args:

@@ -44,7 +44,7 @@ def test_the_network_answers_as_its_file(
     rgb = np.random.default_rng(1).uniform(0, 255, shape).astype(np.float32)
     wanted = OnnxSession(content, name="test", threads=1).run(rgb)
     bgr = torch.from_numpy(rgb[:, ::-1].copy())
-    given = TorchCenterFace(record, device=device).answer(bgr)
+    given = TorchCenterFace(record, device=device).infer(bgr)
     for want, got in zip(wanted, given, strict=True):
         assert got.dtype == torch.float32
         np.testing.assert_allclose(got.cpu().numpy(), want, rtol=1e-3, atol=1e-4)
