@@ -21,7 +21,7 @@ _HERE = Path(__file__).parent
 class Description:
     """What can be told of a network without opening it. `problem` is None where all is well.
 
-    `choice` is the setting's value that means this detector; `used` says whether it is in force.
+    `choice` is the setting's value that means this detector; `in_use` says whether it is in force.
     """
 
     name: str
@@ -30,17 +30,17 @@ class Description:
     record: ModelRecord | None
     problem: str | None
     choice: DetectorName | None = None
-    used: bool = True
+    in_use: bool = True
 
 
 def describe(catalog: Catalog) -> list[Description]:
     """Every network with its record and, after reading every file, what is wrong with it.
 
     Detectors that are there but not chosen are among them, and other trainings of a classifier
-    (`expression/fer2013`), `used` being False.
+    (`expression/fer2013`), `in_use` being False.
     """
     told = [_detector(catalog, choice) for choice in DETECTORS]
-    told = [one for one in told if one.used or one.problem is None]
+    told = [one for one in told if one.in_use or one.problem is None]
     classifiers = [name for name, entry in CATALOG.items() if entry.kind == "classifier"]
     for name in classifiers:
         told += [_classifier(catalog, name), *_variants(catalog, name)]
@@ -57,7 +57,7 @@ def _detector(catalog: Catalog, choice: DetectorName) -> Description:
         record,
         problem,
         choice=choice,
-        used=choice == catalog.detector_choice,
+        in_use=choice == catalog.detector_choice,
     )
 
 
@@ -73,7 +73,7 @@ def _variants(catalog: Catalog, name: str) -> list[Description]:
         record, problem = _looked_into(partial(_variant_there, catalog, name, variant))
         purpose = f"The same, trained with the labels {variant}; for `evaluate` alone."
         told.append(
-            Description(f"{name}/{variant}", purpose, path.parent, record, problem, used=False)
+            Description(f"{name}/{variant}", purpose, path.parent, record, problem, in_use=False)
         )
     return told
 

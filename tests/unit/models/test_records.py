@@ -45,7 +45,7 @@ def test_every_shipped_network_is_whole(catalog: Catalog) -> None:
     assert [record.name for record in catalog.records()][1:] == list(MODELS)
     told = describe(catalog)
     assert [one.problem for one in told] == [None] * len(told)
-    assert {one.name for one in told if one.used} == set(CATALOG)
+    assert {one.name for one in told if one.in_use} == set(CATALOG)
 
 
 @pytest.mark.parametrize("name", MODELS)

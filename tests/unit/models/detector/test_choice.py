@@ -61,7 +61,7 @@ def test_every_detector_that_is_there_is_told_of(models_folder: Path) -> None:
     with open_catalog(device="cpu", models_folder=models_folder, detector="yunet") as catalog:
         told = {one.choice: one for one in describe(catalog) if one.name == "detector"}
     assert set(told) == {"own", "centerface", "yunet"}
-    assert [one.choice for one in told.values() if one.used] == ["yunet"]
+    assert [one.choice for one in told.values() if one.in_use] == ["yunet"]
     assert all(one.problem is None for one in told.values())
     assert told["yunet"].folder == models_folder / "yunet"
 
@@ -74,7 +74,7 @@ def test_official_weights_that_were_not_fetched_are_told_how_to_get() -> None:
         catalog.detector()
     with open_catalog(device="cpu", detector="yunet") as catalog:
         (told,) = [one for one in describe(catalog) if one.choice == "yunet"]
-        assert told.used
+        assert told.in_use
         assert told.problem is not None
         assert "models fetch yunet" in told.problem
     with open_catalog(device="cpu") as catalog:
