@@ -24,7 +24,7 @@ _LARGEST_BYTES = 10_000_000
 _LARGEST_DIFFERENCE = 1e-4
 _SIDE = 5 * SIZE_MULTIPLE  # of the picture on which file and network are compared, where it is free
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ OFFICIAL = Source(
 )
 
 
-def fetch_official(folder: Path, *, source: Source = OFFICIAL, say: Say) -> Path:
+def fetch_official(folder: Path, *, source: Source = OFFICIAL, report: Report) -> Path:
     """Bring the official YuNet into the models folder `folder`; its own folder is returned.
 
     Where it is there already and whole nothing is fetched. The file is kept beside what is made
@@ -61,11 +61,11 @@ def fetch_official(folder: Path, *, source: Source = OFFICIAL, say: Say) -> Path
     """
     out = folder / NAME
     if _is_whole(out, source):
-        say(f"The official weights of YuNet are in {out} already.")
+        report(f"The official weights of YuNet are in {out} already.")
         return out
     out.mkdir(parents=True, exist_ok=True)
     file = out / source.file_name
-    say(f"Fetching {source.url}")
+    report(f"Fetching {source.url}")
     download(source.url, file, sha256=source.sha256, max_bytes=_LARGEST_BYTES)
     network = read_onnx(file)
     _compare(network, file)
@@ -78,7 +78,7 @@ def fetch_official(folder: Path, *, source: Source = OFFICIAL, say: Say) -> Path
         terms="Weights under MIT; trained by their authors on WIDER FACE (research data).",
     )
     write_detector(network, note, out)
-    say(f"YuNet {source.version} is in {out}.")
+    report(f"YuNet {source.version} is in {out}.")
     return out
 
 
