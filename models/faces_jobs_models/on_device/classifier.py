@@ -37,5 +37,5 @@ class DeviceClassifier(AttributeClassifier):
         expected = (self.crop_size, self.crop_size, 3)
         if any(crop.shape != expected for crop in crops_bgr):
             return super()._answers(crops_bgr)  # which converts them
-        crops = torch.stack(self._pictures.of(crops_bgr))
+        crops = torch.stack(self._pictures.copies_of(crops_bgr))
         return self._network.infer(crops.permute(0, 3, 1, 2).float())

@@ -40,7 +40,7 @@ class DeviceCropper:
         size: int,
     ) -> list[Picture]:
         """The crops of each picture's boxes, (size, size, 3) uint8 BGR, picture by picture."""
-        frames = self._pictures.of(pictures_bgr)
+        frames = self._pictures.copies_of(pictures_bgr)
         squares = [
             np.array(squares_around(boxes, frame.shape[1], frame.shape[0], scale=scale), np.int64)
             for frame, boxes in zip(frames, boxes_xyxy, strict=True)
@@ -56,7 +56,7 @@ class DeviceCropper:
         on_device = torch.cat(crops).round().clamp(0, 255).to(torch.uint8)
         pictures = [np.array(crop) for crop in on_device.cpu().numpy()]
         for picture, copy in zip(pictures, on_device, strict=True):
-            self._pictures.keep(picture, copy)
+            self._pictures.add(picture, copy)
         return pictures
 
 

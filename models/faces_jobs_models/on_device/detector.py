@@ -49,7 +49,7 @@ class DeviceDetector(BatchedDetector):
     def _detect(self, pictures_bgr: Sequence[Picture]) -> list[Detections]:
         height, width = pictures_bgr[0].shape[:2]
         size = WorkingSize.of(width, height, max_side=self._options.max_side)
-        frames = torch.stack(self._pictures.of(pictures_bgr))
+        frames = torch.stack(self._pictures.copies_of(pictures_bgr))
         inner = resize_area(frames, size.resized_width, size.resized_height)
         right, below = (
             size.padded_width - size.resized_width,

@@ -33,7 +33,7 @@ class DevicePictures:
         """How many pictures have a copy now."""
         return len(self._copies)
 
-    def of(self, pictures_bgr: Sequence[Picture]) -> list[Tensor]:
+    def copies_of(self, pictures_bgr: Sequence[Picture]) -> list[Tensor]:
         """The copy of each picture: (height, width, 3) uint8 BGR on the device.
 
         On CUDA what is launched later on the caller's stream waits for the copies.
@@ -48,7 +48,7 @@ class DevicePictures:
                     self._keep(picture, copy)
             return [self._copies[id(one)] for one in pictures_bgr]
 
-    def keep(self, picture_bgr: Picture, copy: Tensor) -> None:
+    def add(self, picture_bgr: Picture, copy: Tensor) -> None:
         """Remember a copy that was made on the device itself."""
         with self._lock:
             self._keep(picture_bgr, copy)

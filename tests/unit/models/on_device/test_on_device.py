@@ -31,7 +31,7 @@ def pictures(device: Device) -> DevicePictures:
 
 def test_a_picture_is_copied_once_and_forgotten_with_it(pictures: DevicePictures) -> None:
     picture = astronaut_bgr()
-    [first], [second] = pictures.of([picture]), pictures.of([picture])
+    [first], [second] = pictures.copies_of([picture]), pictures.copies_of([picture])
     assert first.data_ptr() == second.data_ptr()
     assert len(pictures) == 1
     del picture, first, second
