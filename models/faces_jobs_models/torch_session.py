@@ -33,7 +33,7 @@ class TorchSession:
         self._network = network.to(self._device).eval()
         self._ends = np.cumsum([len(labels) for labels in record.heads.values()])[:-1]
         self._replayed = ReplayedNetwork(
-            self._forward, self._device, least=_LEAST_CROPS if device == "cuda" else 1
+            self._forward, self._device, min_batch=_LEAST_CROPS if device == "cuda" else 1
         )
 
     def run(self, batch: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:

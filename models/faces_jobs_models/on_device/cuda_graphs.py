@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 # Sizes of frames, times numbers of them: beyond so many the one that was not used longest goes.
-_MOST_RECORDINGS = 24
+_MAX_GRAPHS = 24
 _WARM_UP = 2  # runs before the recording: the first plans and loads kernels
 # One recording at a time: how cuDNN computes is set for the whole process.
 _RECORDING = Lock()
@@ -40,21 +40,21 @@ class ReplayedNetwork:
         network: Network,
         device: torch.device,
         *,
-        least: int = 1,
-        most: int = _MOST_RECORDINGS,
+        min_batch: int = 1,
+        max_graphs: int = _MAX_GRAPHS,
     ) -> None:
         """Elsewhere than on CUDA the network itself is run, with the same places.
 
         Args:
             network: what is recorded, on each size that it is first asked about.
             device: where it is.
-            least: places of a recording, a power of two.
-            most: recordings that are kept.
+            min_batch: places of a recording, a power of two.
+            max_graphs: recordings that are kept.
         """
         self._network = network
         self._device = device
-        self._least = least
-        self._most = most
+        self._min_batch = min_batch
+        self._max_graphs = max_graphs
         self._lock = Lock()
         self._recordings: OrderedDict[tuple[Hashable, int], _Recording] = OrderedDict()
         # Recordings are never replayed at once, and their answers copied: one memory is enough.
@@ -72,11 +72,11 @@ class ReplayedNetwork:
     def _recording_for(self, batch: Tensor) -> _Recording:
         kind, count = (batch.shape[1:], batch.dtype), len(batch)
         places = [many for known, many in self._recordings if known == kind and many >= count]
-        key = kind, min(places, default=max(self._least, 1 << (count - 1).bit_length()))
+        key = kind, min(places, default=max(self._min_batch, 1 << (count - 1).bit_length()))
         if key not in self._recordings:
             self._recordings[key] = self._record(batch.new_zeros(key[1], *batch.shape[1:]))
         self._recordings.move_to_end(key)
-        if len(self._recordings) > self._most:
+        if len(self._recordings) > self._max_graphs:
             self._recordings.popitem(last=False)
         return self._recordings[key]
 
