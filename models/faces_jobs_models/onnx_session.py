@@ -57,7 +57,7 @@ def open_session(
     *,
     outputs: Sequence[str] | int,
     threads: int = 1,
-    change: Callable[[Path], bytes] | None = None,
+    transform: Callable[[Path], bytes] | None = None,
 ) -> OnnxSession:
     """The network in a record's file, seen to have the outputs that it should have.
 
@@ -66,13 +66,13 @@ def open_session(
         format: which of its files.
         outputs: names in their order; or how many there are, where names tell nothing.
         threads: that one run may use.
-        change: makes of the file what is opened in its place.
+        transform: makes of the file what is opened in its place.
 
     Raises:
         ModelError: the file can't be opened, or is another network's.
     """
     path = record.files[format].path
-    session = OnnxSession(change(path) if change else path, name=record.name, threads=threads)
+    session = OnnxSession(transform(path) if transform else path, name=record.name, threads=threads)
     found = session.output_names
     if isinstance(outputs, int):
         is_other, expected = len(found) != outputs, f"{outputs} of them"

@@ -88,4 +88,4 @@ class CenterFaceFamily(DetectorFamily):
 def _in_floats(record: ModelRecord, *, threads: int = 1) -> OnnxSession:
     from faces_jobs_models.onnx_session import open_session  # noqa: PLC0415 - onnxruntime
 
-    return open_session(record, outputs=_OUTPUTS, threads=threads, change=with_dynamic_shapes)
+    return open_session(record, outputs=_OUTPUTS, threads=threads, transform=with_dynamic_shapes)
