@@ -78,8 +78,8 @@ class RunTimes:
     def best(self) -> RunSizes:
         """What to run with."""
         return RunSizes(
-            frames_a_run=best_run_size(self.frames, worth=_FRAMES_WORTH),
-            crops_a_run=best_run_size(self.crops, worth=_CROPS_WORTH),
+            frames_a_run=best_run_size(self.frames, max_ratio=_FRAMES_WORTH),
+            crops_a_run=best_run_size(self.crops, max_ratio=_CROPS_WORTH),
         )
 
 
@@ -141,16 +141,16 @@ def measure(
     return RunTimes(frames, crops) if frames and crops else None
 
 
-def best_run_size(seconds: Mapping[int, float], *, worth: float) -> int:
+def best_run_size(seconds: Mapping[int, float], *, max_ratio: float) -> int:
     """The size that takes least for each; a larger one only where it spares enough.
 
     Args:
         seconds: for each frame or crop, by how many are in a run.
-        worth: the share of the best time so far that a larger size may take at most.
+        max_ratio: the share of the best time so far that a larger size may take at most.
     """
     best = min(seconds)
     for size in sorted(seconds):
-        if seconds[size] < seconds[best] * worth:
+        if seconds[size] < seconds[best] * max_ratio:
             best = size
     return best
 

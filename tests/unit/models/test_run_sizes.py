@@ -60,10 +60,10 @@ def test_a_folder_that_can_t_be_written_is_told_of(
     st.sampled_from([0.9, 0.97]),
 )
 def test_the_best_is_nearly_the_quickest_and_none_smaller_is_as_good(
-    seconds: dict[int, float], worth: float
+    seconds: dict[int, float], max_ratio: float
 ) -> None:
-    best = best_run_size(seconds, worth=worth)
-    assert seconds[best] * worth <= min(seconds.values()) or best == min(seconds)
+    best = best_run_size(seconds, max_ratio=max_ratio)
+    assert seconds[best] * max_ratio <= min(seconds.values()) or best == min(seconds)
     assert all(seconds[size] >= seconds[best] for size in seconds if size < best)
 
 
