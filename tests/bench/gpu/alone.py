@@ -68,9 +68,11 @@ def steps(catalog: Catalog, frames: Sequence[Frame], faces: KeptFaces) -> dict[s
 
     crops = cut()
     figures: dict[str, object] = {"frames": len(frames), "crops": len(crops)}
-    copies = DevicePictures(device)
-    figures["copy"] = milliseconds(lambda: copies.of([one.copy() for one in pictures]), device)
-    on_device = torch.stack(copies.of(pictures))
+    device_pictures = DevicePictures(device)
+    figures["copy"] = milliseconds(
+        lambda: device_pictures.copies_of([one.copy() for one in pictures]), device
+    )
+    on_device = torch.stack(device_pictures.copies_of(pictures))
     height, width = pictures[0].shape[:2]
     inner = round(height * WORKING[1] / width)
     with torch.inference_mode():
