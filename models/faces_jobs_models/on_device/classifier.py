@@ -33,9 +33,9 @@ class DeviceClassifier(AttributeClassifier):
         self._network = session
         self._pictures = pictures
 
-    def _answers(self, crops_bgr: Sequence[Picture]) -> Sequence[NDArray[np.float32]]:
+    def _predict(self, crops_bgr: Sequence[Picture]) -> Sequence[NDArray[np.float32]]:
         expected = (self.crop_size, self.crop_size, 3)
         if any(crop.shape != expected for crop in crops_bgr):
-            return super()._answers(crops_bgr)  # which converts them
+            return super()._predict(crops_bgr)  # which converts them
         crops = torch.stack(self._pictures.copies_of(crops_bgr))
         return self._network.infer(crops.permute(0, 3, 1, 2).float())

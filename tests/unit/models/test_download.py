@@ -95,7 +95,7 @@ def test_more_than_can_be_is_refused_and_not_kept(server: Server, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("path", "said"), [("/cut", "can't be fetched"), ("/absent", "answers 404")]
+    ("path", "said"), [("/cut", "can't be downloaded"), ("/absent", "returned 404")]
 )
 def test_what_breaks_off_or_is_refused_leaves_what_was_there(
     server: Server, path: str, said: str, tmp_path: Path
@@ -109,6 +109,6 @@ def test_what_breaks_off_or_is_refused_leaves_what_was_there(
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/file", "no address", "ftp://127.0.0.1/file"])
 def test_without_a_server_it_says_what_to_do(url: str, tmp_path: Path) -> None:
-    with pytest.raises(DownloadError, match="Check the network, or bring the file"):
+    with pytest.raises(DownloadError, match="Check the network, or copy the file"):
         download(url, tmp_path / "file", sha256=SHA256, max_bytes=LIMIT)
     assert files(tmp_path) == []

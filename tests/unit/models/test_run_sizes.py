@@ -44,7 +44,7 @@ def test_a_file_that_is_none_is_told_of_and_measured_again(
     (file,) = tmp_path.iterdir()
     file.write_text(content)
     assert kept.read() is None
-    assert "is measured again" in caplog.text
+    assert "are ignored" in caplog.text
 
 
 def test_a_folder_that_can_t_be_written_is_told_of(
@@ -52,7 +52,7 @@ def test_a_folder_that_can_t_be_written_is_told_of(
 ) -> None:
     (tmp_path / "file").touch()
     RunSizeCache(tmp_path / "file", networks=()).write(SIZES)
-    assert "can't be kept" in caplog.text
+    assert "can't be stored" in caplog.text
 
 
 @given(

@@ -160,7 +160,7 @@ def test_a_file_that_adds_up_otherwise_does_not_pass(record: ModelRecord, tmp_pa
     add.input[1] = add.input[0]
     path = tmp_path / "centerface.onnx"
     onnx.save(model, str(path))
-    with pytest.raises(ModelError, match="answers otherwise than the network that CUDA runs"):
+    with pytest.raises(ModelError, match="gives other outputs than the network that CUDA runs"):
         verify_detector(with_file(record, path))
 
 
