@@ -1,4 +1,4 @@
-"""Writes a grid detector as a model's folder: safetensors, ONNX, and the record of both."""
+"""Exports a grid detector to a model's folder: safetensors, ONNX, and the record of both."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _INPUT = "pictures"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectorNote:
-    """What the record says beside the files. `figures` maps a data set to its figures."""
+    """Metadata for the record. `figures` maps a data set to its figures."""
 
     name: str
     version: str
@@ -35,16 +35,16 @@ class DetectorNote:
 def write_detector(network: YuNet, note: DetectorNote, out: Path) -> Path:
     """Write `model.safetensors`, `model.onnx` and `weights.toml` into the folder `out`.
 
-    The record comes last: a folder without one is no model yet.
+    The record is written last, since a folder without one is not a model.
     """
     out.mkdir(parents=True, exist_ok=True)
     network = network.eval()
-    # Contiguous in the plain order: channels_last is how training laid them out, not what they are.
+    # In the default memory format: training uses channels_last.
     state = {
         name: tensor.detach().clone().contiguous(memory_format=torch.contiguous_format)
         for name, tensor in network.state_dict().items()
     }
-    # Written here, since the library's own writing gives files that only their owner can read.
+    # Not `save_file`, which makes the file readable by its owner only.
     (out / "model.safetensors").write_bytes(save(state, metadata={"model": note.name}))
     write_onnx(network, out / "model.onnx")
     (out / RECORD_NAME).write_text(_record(network, note, out))
@@ -52,13 +52,13 @@ def write_detector(network: YuNet, note: DetectorNote, out: Path) -> Path:
 
 
 def write_onnx(network: YuNet, path: Path) -> None:
-    """Export with batch, height and width free; outputs as `OUTPUT_NAMES`."""
+    """Export with dynamic batch size, height and width; outputs as `OUTPUT_NAMES`."""
     example = torch.zeros(2, 3, 2 * SIZE_MULTIPLE, 3 * SIZE_MULTIPLE)
-    free = {name: {0: "batch", 1: f"cells_{name.rpartition('_')[2]}"} for name in OUTPUT_NAMES}
-    free[_INPUT] = {0: "batch", 2: "height", 3: "width"}
+    dynamic = {name: {0: "batch", 1: f"cells_{name.rpartition('_')[2]}"} for name in OUTPUT_NAMES}
+    dynamic[_INPUT] = {0: "batch", 2: "height", 3: "width"}
     with warnings.catch_warnings():
-        # The exporter that needs no tracing compiler is called deprecated; it is the one whose
-        # graphs onnxruntime folds completely (batch norm into convolution).
+        # The exporter with dynamo=False is deprecated, but onnxruntime folds only its graphs
+        # completely (batch norm into convolution).
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
             network.to(memory_format=torch.contiguous_format),  # type: ignore[call-overload]
@@ -66,7 +66,7 @@ def write_onnx(network: YuNet, path: Path) -> None:
             str(path),
             input_names=[_INPUT],
             output_names=list(OUTPUT_NAMES),
-            dynamic_axes=free,
+            dynamic_axes=dynamic,
             opset_version=_OPSET,
             dynamo=False,
         )

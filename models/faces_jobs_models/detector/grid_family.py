@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class GridFamily(DetectorFamily):
-    """Their two files, ONNX and safetensors, are of one training."""
+    """Detectors with the same weights in two files, ONNX and safetensors."""
 
     __slots__ = ()
 

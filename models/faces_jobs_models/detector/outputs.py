@@ -1,4 +1,4 @@
-"""What a grid detector answers: names and order of its outputs. Needs neither torch nor cv2."""
+"""Names, order and strides of a grid detector's outputs."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ SIZE_MULTIPLE = STRIDES[-1]  # sides of the network's input are multiples of the
 OUTPUT_NAMES = tuple(
     f"{kind}_{stride}" for kind in ("cls", "obj", "bbox", "kps") for stride in STRIDES
 )
-"""In the order of the network's outputs; each is (n, cells, channels), cells row by row."""
+"""The network's outputs in order; each is (n, cells, channels), cells row by row."""

@@ -82,13 +82,13 @@ def test_official_weights_that_were_not_fetched_are_told_how_to_get() -> None:
 
 
 def test_a_detector_that_nobody_knows_is_told() -> None:
-    with pytest.raises(ModelError, match="known are own, centerface, yunet"):
+    with pytest.raises(ModelError, match="the detectors are own, centerface, yunet"):
         detector_record("mtcnn")  # type: ignore[arg-type]  # what another caller could give
 
 
 def test_a_record_in_another_detectors_folder_is_refused(models_folder: Path) -> None:
     replace(models_folder / "detector", 'name = "detector"', 'name = "yunet"')
-    with pytest.raises(ModelError, match="of the detector 'yunet', not 'detector'"):
+    with pytest.raises(ModelError, match="describes the detector 'yunet', not 'detector'"):
         detector_record("own", models_folder)
 
 
@@ -122,7 +122,9 @@ def test_the_onnx_of_another_network_is_refused(models_folder: Path) -> None:
 def test_the_record_of_a_classifier_is_refused(models_folder: Path) -> None:
     folder = models_folder / "detector"
     replace(folder, 'name = "detector"', 'name = "gender"')
-    with pytest.raises(ModelError, match=r"'gender', which is no detector.*detector, centerface"):
+    with pytest.raises(
+        ModelError, match=r"'gender', which is not a detector.*detector, centerface"
+    ):
         open_detector(read_record(folder))
 
 
