@@ -20,7 +20,7 @@ _INPUT = "pictures"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DetectorNote:
+class DetectorMetadata:
     """Metadata for the record. `figures` maps a data set to its figures."""
 
     name: str
@@ -32,7 +32,7 @@ class DetectorNote:
     figures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
-def write_detector(network: YuNet, note: DetectorNote, out: Path) -> Path:
+def write_detector(network: YuNet, note: DetectorMetadata, out: Path) -> Path:
     """Write `model.safetensors`, `model.onnx` and `weights.toml` into the folder `out`.
 
     The record is written last, since a folder without one is not a model.
@@ -72,7 +72,7 @@ def write_onnx(network: YuNet, path: Path) -> None:
         )
 
 
-def _record(network: YuNet, note: DetectorNote, folder: Path) -> str:
+def _record(network: YuNet, note: DetectorMetadata, folder: Path) -> str:
     lines = [
         f"name = {json.dumps(note.name)}",
         f"version = {json.dumps(note.version)}",

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from faces_jobs.errors import ModelError
-from faces_jobs_models.detector.export import DetectorNote, write_detector
+from faces_jobs_models.detector.export import DetectorMetadata, write_detector
 from faces_jobs_models.detector.onnx_reader import read_onnx
 from faces_jobs_models.detector.outputs import OUTPUT_NAMES, SIZE_MULTIPLE
 from faces_jobs_models.detector.registry import DETECTORS
@@ -69,7 +69,7 @@ def fetch_official(folder: Path, *, source: Source = OFFICIAL, report: Report) -
     download(source.url, file, sha256=source.sha256, max_bytes=_MAX_BYTES)
     network = read_onnx(file)
     _compare(network, file)
-    note = DetectorNote(
+    note = DetectorMetadata(
         name=NAME,
         version=source.version,
         architecture='YuNet (Wu, Peng, Yu: "YuNet: A Tiny Millisecond-level Face Detector", 2023)',
