@@ -32,7 +32,7 @@ class DetectorMetadata:
     figures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
-def write_detector(network: YuNet, note: DetectorMetadata, out: Path) -> Path:
+def write_detector(network: YuNet, metadata: DetectorMetadata, out: Path) -> Path:
     """Write `model.safetensors`, `model.onnx` and `weights.toml` into the folder `out`.
 
     The record is written last, since a folder without one is not a model.
@@ -45,9 +45,9 @@ def write_detector(network: YuNet, note: DetectorMetadata, out: Path) -> Path:
         for name, tensor in network.state_dict().items()
     }
     # Not `save_file`, which makes the file readable by its owner only.
-    (out / "model.safetensors").write_bytes(save(state, metadata={"model": note.name}))
+    (out / "model.safetensors").write_bytes(save(state, metadata={"model": metadata.name}))
     write_onnx(network, out / "model.onnx")
-    (out / RECORD_NAME).write_text(_record(network, note, out))
+    (out / RECORD_NAME).write_text(_record(network, metadata, out))
     return out
 
 
@@ -72,14 +72,14 @@ def write_onnx(network: YuNet, path: Path) -> None:
         )
 
 
-def _record(network: YuNet, note: DetectorMetadata, folder: Path) -> str:
+def _record(network: YuNet, metadata: DetectorMetadata, folder: Path) -> str:
     lines = [
-        f"name = {json.dumps(note.name)}",
-        f"version = {json.dumps(note.version)}",
-        f"architecture = {json.dumps(note.architecture)}",
-        f"source = {json.dumps(note.source)}",
-        f"licence = {json.dumps(note.licence)}",
-        f"terms = {json.dumps(note.terms)}",
+        f"name = {json.dumps(metadata.name)}",
+        f"version = {json.dumps(metadata.version)}",
+        f"architecture = {json.dumps(metadata.architecture)}",
+        f"source = {json.dumps(metadata.source)}",
+        f"licence = {json.dumps(metadata.licence)}",
+        f"terms = {json.dumps(metadata.terms)}",
         "",
         "[input]",
         'colour = "BGR"',
@@ -99,7 +99,7 @@ def _record(network: YuNet, note: DetectorMetadata, folder: Path) -> str:
             f"sha256 = {json.dumps(sha256_of(path))}",
             f"bytes = {path.stat().st_size}",
         ]
-    for data_set, figures in note.figures.items():
+    for data_set, figures in metadata.figures.items():
         lines += ["", f"[figures.faces.{data_set}]"]
         lines += [f"{name} = {json.dumps(value)}" for name, value in figures.items()]
     return "\n".join(lines) + "\n"

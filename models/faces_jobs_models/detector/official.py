@@ -69,7 +69,7 @@ def fetch_official(folder: Path, *, source: Source = OFFICIAL, report: Report) -
     download(source.url, file, sha256=source.sha256, max_bytes=_MAX_BYTES)
     network = read_onnx(file)
     _compare(network, file)
-    note = DetectorMetadata(
+    metadata = DetectorMetadata(
         name=NAME,
         version=source.version,
         architecture='YuNet (Wu, Peng, Yu: "YuNet: A Tiny Millisecond-level Face Detector", 2023)',
@@ -77,7 +77,7 @@ def fetch_official(folder: Path, *, source: Source = OFFICIAL, report: Report) -
         licence="MIT, Copyright (c) 2020 Shiqi Yu",
         terms="Weights under MIT; trained by their authors on WIDER FACE (research data).",
     )
-    write_detector(network, note, out)
+    write_detector(network, metadata, out)
     report(f"YuNet {source.version} is in {out}.")
     return out
 
