@@ -232,7 +232,7 @@ class Catalog:
         return record
 
     def variant(self, name: str, variant: str) -> ModelRecord | None:
-        """Return the record of alternative weights of a classifier, which lie in a subfolder.
+        """Return the record of alternative weights of a classifier, which are in a subfolder.
 
         Returns:
             None if the classifier's folder has no subfolder `variant` with a record.

@@ -18,7 +18,7 @@ from threading import Lock
 import torch
 from torch import Tensor
 
-# Input shapes times batch sizes; beyond this the least recently used graph is discarded.
+# One for each input shape and batch size; beyond this the least recently used is discarded.
 _MAX_GRAPHS = 24
 _WARM_UP_RUNS = 2  # before the capture: the first run plans and loads kernels
 # One capture at a time: cuDNN's flags are global to the process.
