@@ -20,8 +20,8 @@ from faces_jobs.settings import Settings
 from faces_jobs.storage import Storage, open_storage
 from faces_jobs.worker.bundle_size import BundleSize
 from faces_jobs.worker.lead import Lead
-from faces_jobs_models.catalog import open_catalog_of
-from faces_jobs_models.run_sizes import Measured
+from faces_jobs_models.catalog import open_catalog_from_settings
+from faces_jobs_models.run_sizes import RunTimes
 
 
 class WorkerNetworks(Networks, Protocol):
@@ -32,10 +32,10 @@ class WorkerNetworks(Networks, Protocol):
         """Where they run: `cpu` or `cuda`."""
 
     @property
-    def runs_as_measured(self) -> bool:
+    def has_run_sizes(self) -> bool:
         """Whether there is nothing to measure: it was, on this machine, or all is given."""
 
-    def measure_run_sizes(self, *, stop: Callable[[], bool]) -> Measured | None:
+    def measure_run_sizes(self, *, stop: Callable[[], bool]) -> RunTimes | None:
         """Measure how many frames and crops a run are best here; None where `stop` said so.
 
         Raises:
@@ -86,7 +86,7 @@ def open_worker(settings: Settings) -> Iterator[Worker]:
     with (
         open_database(settings.database) as database,
         open_queue(settings) as queue,
-        open_catalog_of(settings) as catalog,
+        open_catalog_from_settings(settings) as catalog,
     ):
         yield Worker(
             name=process_name(),

@@ -61,7 +61,7 @@ def warm(networks: WorkerNetworks) -> None:
 def measure(networks: WorkerNetworks, *, stop: Callable[[], bool]) -> None:
     """Measure run sizes, where that was not done on this machine, until `stop` says so."""
     try:
-        if networks.runs_as_measured or stop():
+        if networks.has_run_sizes or stop():
             return
         measured = networks.measure_run_sizes(stop=stop)
     except FacesJobsError as error:

@@ -11,17 +11,17 @@ from faces_jobs.jobs.labels import MODELS
 from faces_jobs.pipeline.crops import crop_pictures
 from faces_jobs.pipeline.stages import Classifier, Cropper, Detector
 from faces_jobs.worker.warming import measure, warmed
-from faces_jobs_models.run_sizes import Measured
+from faces_jobs_models.run_sizes import RunTimes
 from tests.fakes import ColourClassifier, SquareDetector
 
-MEASURED = Measured(frames={1: 0.02, 2: 0.01}, crops={4: 0.001, 8: 0.002})
+MEASURED = RunTimes(frames={1: 0.02, 2: 0.01}, crops={4: 0.001, 8: 0.002})
 
 
 class Networks:
     """Networks that tell afterwards whether they were asked."""
 
     device = "cpu"
-    runs_as_measured = False
+    has_run_sizes = False
 
     def __init__(self) -> None:
         self.runs = 0  # measured before anybody stopped it
@@ -37,7 +37,7 @@ class Networks:
     def classifiers(self, names: Sequence[str]) -> Sequence[Classifier]:
         return [each for each in self.asked if each.name in names]
 
-    def measure_run_sizes(self, *, stop: Callable[[], bool]) -> Measured | None:
+    def measure_run_sizes(self, *, stop: Callable[[], bool]) -> RunTimes | None:
         self.runs += 1
         while not stop():
             if self.runs == 3:
@@ -84,6 +84,6 @@ def test_a_worker_that_has_work_does_not_measure() -> None:
 
 def test_nothing_is_measured_twice() -> None:
     networks = Networks()
-    networks.runs_as_measured = True
+    networks.has_run_sizes = True
     measure(networks, stop=Event().is_set)
     assert networks.runs == 0
