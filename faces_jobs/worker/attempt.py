@@ -35,9 +35,9 @@ class Attempt:
     workspace: Path  # of this attempt alone; gone afterwards
     out: Path  # in it: what is to be kept
 
-    def goes_on(self) -> None:
+    def keep_alive(self) -> None:
         """Tell that work goes on whose frames are not counted, and see whether it still may."""
-        self.heartbeat.goes_on()
+        self.heartbeat.keep_alive()
 
     def publish(self, *, on_progress: Progress | None = None) -> Mapping[str, StoredFile]:
         """Move the files of `out` to where they are kept, unseen until rows tell of them.
@@ -49,7 +49,7 @@ class Attempt:
             job_id=self.files.job_id,
             owner=self.files.owner,
             token=self.files.token,
-            on_progress=on_progress or self.goes_on,
+            on_progress=on_progress or self.keep_alive,
         )
         self.heartbeat.stop()
         return stored
@@ -71,7 +71,7 @@ class SegmentAttempt(Attempt):
             self.claim,
             storage=self.worker.storage,
             roots=self.worker.settings.roots,
-            on_progress=self.goes_on,
+            on_progress=self.keep_alive,
         )
 
 

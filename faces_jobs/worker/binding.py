@@ -67,6 +67,6 @@ def _join(parts: list[Path], path: Path, attempt: SegmentAttempt) -> None:
             info=info,
             source=source,
             last_duration_ms=length["last_duration_ms"],
-            on_progress=attempt.goes_on,
+            on_progress=attempt.keep_alive,
         )
     _log.info("bound %d runs of parts: %d pictures", len(parts), count)

@@ -66,7 +66,7 @@ def _work(outcome: Outcome, attempt: Attempt) -> None:
             claim = outcome.left[0]
             try:
                 worked = work_image(
-                    claim, worker, attempt.out, analysis, on_progress=attempt.goes_on
+                    claim, worker, attempt.out, analysis, on_progress=attempt.keep_alive
                 )
                 outcome.done.append(worked)
             except MediaError as error:
@@ -109,7 +109,7 @@ def _published(done: Sequence[WorkedImage], attempt: Attempt) -> list[Ended]:
     def go_on() -> None:
         # What is done is recorded though the rest goes back.
         with suppress(PausedError, StopRequestedError, StorageFullError):
-            attempt.goes_on()
+            attempt.keep_alive()
 
     stored = attempt.publish(on_progress=go_on)
     models = models_of(attempt.worker.analysis_for(done[0].claim.spec))

@@ -59,7 +59,7 @@ def _plan(claim: SegmentClaim, worker: Worker, heartbeat: SegmentLease) -> Plan:
             claim,
             storage=worker.storage,
             roots=settings.roots,
-            on_progress=heartbeat.goes_on,
+            on_progress=heartbeat.keep_alive,
         ) as path,
         open_frames(path, max_pixels=settings.max_pixels) as reader,
     ):
@@ -75,5 +75,5 @@ def _plan(claim: SegmentClaim, worker: Worker, heartbeat: SegmentLease) -> Plan:
             # and these must be the same when a worker was killed on the way.
             workers=settings.workers,
             stride=claim.spec.frame_stride,
-            on_progress=heartbeat.goes_on,
+            on_progress=heartbeat.keep_alive,
         )

@@ -42,7 +42,7 @@ def draw(claim: SegmentClaim, worker: Worker) -> bool:
             max_pixels=settings.max_pixels,
             every=settings.batch_size,
         )
-        draw_part(drawing, lanes=worker.lanes, on_progress=attempt.goes_on)
+        draw_part(drawing, lanes=worker.lanes, on_progress=attempt.keep_alive)
         files = publish_stage_files(attempt)
         ended = attempt.record(lambda: finish_part(worker.database, claim, files))
     _log.info("part %d: drawn, %d best shots", part.number, len(shots))

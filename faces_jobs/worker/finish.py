@@ -115,12 +115,12 @@ def _write_exports(job_id: str, attempt: Attempt) -> None:
     database, out = attempt.worker.database, attempt.out
     write_faces(out, _told(read_faces(database, job_id), attempt))
     write_tracks_csv(out / "tracks.csv", _told(read_tracks(database, job_id), attempt))
-    attempt.goes_on()
+    attempt.keep_alive()
 
 
 def _told(records: Iterable[Record], attempt: Attempt) -> Iterator[Record]:
     """The same records; the heart is told that it goes on."""
     for number, record in enumerate(records):
         if number % CHUNK == 0:
-            attempt.goes_on()
+            attempt.keep_alive()
         yield record

@@ -63,15 +63,15 @@ class Heartbeat:
         """Tell how far the work is; the pipeline calls it at least once a batch.
 
         Raises:
-            Exception: see `goes_on`.
+            Exception: see `keep_alive`.
         """
         is_first = not self._frames[0]
         self._frames = (frames_done, frames_total)
         if is_first and frames_done:
             self._awake.set()  # who waits sees at once that it goes on
-        self.goes_on()
+        self.keep_alive()
 
-    def goes_on(self) -> None:
+    def keep_alive(self) -> None:
         """Tell that work goes on whose frames are not counted, such as bringing a file.
 
         Raises:

@@ -23,13 +23,13 @@ class _RoomyHeartbeat(Heartbeat):
         )
         self._storage = worker.storage
 
-    def goes_on(self) -> None:
-        """Tell that work goes on; see `Heartbeat.goes_on`.
+    def keep_alive(self) -> None:
+        """Tell that work goes on; see `Heartbeat.keep_alive`.
 
         Raises:
             StorageFullError: the reserve is touched, which is for others: for rows, above all.
         """
-        super().goes_on()
+        super().keep_alive()
         self._storage.check_room()
 
 

@@ -95,7 +95,7 @@ def _link(
             start_frame=start_frame,
             end_frame=end_frame,
         )
-        attempt.goes_on()
+        attempt.keep_alive()
         if number in to_copy:
             write_linked(attempt.out / f"{number}.linked.jsonl", [*shown, *frames])
         shown = frames[-1:] or shown
@@ -112,7 +112,7 @@ def _beating(
 ) -> Iterator[tuple[int, list[Face]]]:
     for count, frame in enumerate(frames):
         if count % _REPORT_EVERY == 0:
-            attempt.goes_on()
+            attempt.keep_alive()
         yield frame
 
 

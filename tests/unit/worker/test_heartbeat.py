@@ -55,12 +55,12 @@ def test_work_that_goes_on_uncounted_keeps_the_progress_and_is_told_when_it_is_i
     renewals, stop = Renewals(), threading.Event()
     with heartbeat(renewals, stop_requested=stop) as beat:
         beat.progress(7, 9)
-        beat.goes_on()
+        beat.keep_alive()
         renewals.wait_for(len(renewals.seen) + 2)
         assert renewals.seen[-1] == (7, 9)
         stop.set()
         with pytest.raises(StopRequestedError):
-            beat.goes_on()
+            beat.keep_alive()
 
 
 def test_the_first_progress_is_told_at_once() -> None:
