@@ -26,7 +26,7 @@ Outcome = TypeVar("Outcome")
 class Attempt:
     """What all work goes by, on a segment, a bundle or a job's exports.
 
-    Its methods raise what `attempt_at` tells.
+    Its methods raise what `segment_attempt` tells.
     """
 
     worker: Worker
@@ -76,7 +76,7 @@ class SegmentAttempt(Attempt):
 
 
 @contextmanager
-def attempt_at(claim: SegmentClaim, worker: Worker) -> Iterator[SegmentAttempt]:
+def segment_attempt(claim: SegmentClaim, worker: Worker) -> Iterator[SegmentAttempt]:
     """Hold on to a claim while it is worked on.
 
     Raises:
@@ -93,7 +93,7 @@ def attempt_at(claim: SegmentClaim, worker: Worker) -> Iterator[SegmentAttempt]:
 
 @contextmanager
 def attempt_at_bundle(bundle: Bundle, worker: Worker) -> Iterator[Attempt]:
-    """Hold on to a bundle; see `attempt_at`. Its files are called after its first image."""
+    """Hold on to a bundle; see `segment_attempt`. Its files are called after its first image."""
     first = bundle[0]
     files = Published(first.job_id, str(first.item_id), first.token)
     with BundleLease(bundle, worker) as heartbeat, _workspace(worker, files) as (workspace, out):
@@ -102,7 +102,7 @@ def attempt_at_bundle(bundle: Bundle, worker: Worker) -> Iterator[Attempt]:
 
 @contextmanager
 def attempt_at_job(claim: JobClaim, worker: Worker) -> Iterator[Attempt]:
-    """Hold on to a job whose exports are written; see `attempt_at`."""
+    """Hold on to a job whose exports are written; see `segment_attempt`."""
     files = Published(claim.job_id, OWNER_OF_EXPORTS, claim.token)
     with JobLease(claim, worker) as heartbeat, _workspace(worker, files) as (workspace, out):
         yield Attempt(worker, heartbeat, files, workspace, out)

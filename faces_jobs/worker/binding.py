@@ -14,7 +14,7 @@ from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.sinks.annotated import VIDEO_SUFFIX
 from faces_jobs.sinks.joined import join_parts
 from faces_jobs.worker.artifacts import MEDIA_TYPES, artifact_row
-from faces_jobs.worker.attempt import SegmentAttempt, attempt_at
+from faces_jobs.worker.attempt import SegmentAttempt, segment_attempt
 from faces_jobs.worker.names import artifact_stem
 from faces_jobs.worker.resources import Worker
 from faces_jobs.worker.stage_files import DRAWN, LENGTH, SHOT, stage_files
@@ -31,7 +31,7 @@ def bind(claim: SegmentClaim, worker: Worker) -> bool:
     """
     stem = artifact_stem(claim.position, claim.item_name)
     kinds: dict[str, tuple[str, int | None]] = {}
-    with attempt_at(claim, worker) as attempt:
+    with segment_attempt(claim, worker) as attempt:
         out = attempt.out
         for track, path in stage_files(attempt, SHOT).items():
             name = f"{stem}.track-{track}.jpg"

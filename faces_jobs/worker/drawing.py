@@ -8,7 +8,7 @@ from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.db.part_queries import best_shots
 from faces_jobs.db.parts import finish_part
 from faces_jobs.pipeline.cuts import Part
-from faces_jobs.worker.attempt import attempt_at
+from faces_jobs.worker.attempt import segment_attempt
 from faces_jobs.worker.drawing_runs import Drawing, draw_part
 from faces_jobs.worker.resources import Worker
 from faces_jobs.worker.stage_files import LINKED, publish_stage_files, stage_files
@@ -30,7 +30,7 @@ def draw(claim: SegmentClaim, worker: Worker) -> bool:
         worker.database, claim.item_id, start_frame=part.first_frame, end_frame=end_frame
     )
     with (
-        attempt_at(claim, worker) as attempt,
+        segment_attempt(claim, worker) as attempt,
         attempt.source() as source,
     ):
         drawing = Drawing(

@@ -21,7 +21,7 @@ from faces_jobs.pipeline.stages import Sink
 from faces_jobs.pipeline.values import MediaInfo
 from faces_jobs.sinks.findings import Findings
 from faces_jobs.sinks.portraits import Portraits
-from faces_jobs.worker.attempt import SegmentAttempt, attempt_at
+from faces_jobs.worker.attempt import SegmentAttempt, segment_attempt
 from faces_jobs.worker.drawing_ahead import DrawingAhead
 from faces_jobs.worker.facts import count_run, facts_of, models_of
 from faces_jobs.worker.linking_ahead import LinkingAhead, linking_ahead
@@ -41,7 +41,7 @@ def find(claim: SegmentClaim, worker: Worker) -> bool:
     settings = worker.settings
     part = Part.of(claim.part or {})
     with ExitStack() as stack:
-        attempt = stack.enter_context(attempt_at(claim, worker))
+        attempt = stack.enter_context(segment_attempt(claim, worker))
         analysis = worker.analysis_for(claim.spec)
         path = stack.enter_context(attempt.source())
         reader = stack.enter_context(open_part(path, part, max_pixels=settings.max_pixels))

@@ -19,7 +19,7 @@ from faces_jobs.pipeline.values import Face
 from faces_jobs.pipeline.voting import UnsureBelow
 from faces_jobs.sinks.findings import read_findings, read_header, write_linked
 from faces_jobs.sinks.portraits import unpack_portraits
-from faces_jobs.worker.attempt import SegmentAttempt, attempt_at
+from faces_jobs.worker.attempt import SegmentAttempt, segment_attempt
 from faces_jobs.worker.encode_runs import part_of
 from faces_jobs.worker.resources import Worker
 from faces_jobs.worker.stage_files import (
@@ -41,7 +41,7 @@ def link(claim: SegmentClaim, worker: Worker) -> bool:
     Raises:
         StorageFullError, CancelledError, LeaseLostError, ...: as for whole items.
     """
-    with attempt_at(claim, worker) as attempt:
+    with segment_attempt(claim, worker) as attempt:
         parts = parts_of(worker.database, claim.item_id)
         found = files_of(worker.database, claim.item_id, FOUND)
         is_drawn = {part_of(run) for run in files_of(worker.database, claim.item_id, DRAWN)}

@@ -14,7 +14,7 @@ from faces_jobs.pipeline.run import run_item
 from faces_jobs.pipeline.stages import FrameReader
 from faces_jobs.sinks.spool import FaceSpool
 from faces_jobs.worker.artifacts import ItemArtifacts
-from faces_jobs.worker.attempt import attempt_at
+from faces_jobs.worker.attempt import segment_attempt
 from faces_jobs.worker.facts import count_run, facts_of, models_of
 from faces_jobs.worker.resources import Worker
 
@@ -32,7 +32,7 @@ def work_whole(claim: SegmentClaim, worker: Worker) -> bool:
     """
     settings = worker.settings
     with ExitStack() as stack:
-        attempt = stack.enter_context(attempt_at(claim, worker))
+        attempt = stack.enter_context(segment_attempt(claim, worker))
         analysis = worker.analysis_for(claim.spec)
         path = stack.enter_context(attempt.source())
         frames: AbstractContextManager[FrameReader] = open_frames(
