@@ -92,7 +92,7 @@ def segment_attempt(claim: SegmentClaim, worker: Worker) -> Iterator[SegmentAtte
 
 
 @contextmanager
-def attempt_at_bundle(bundle: Bundle, worker: Worker) -> Iterator[Attempt]:
+def bundle_attempt(bundle: Bundle, worker: Worker) -> Iterator[Attempt]:
     """Hold on to a bundle; see `segment_attempt`. Its files are called after its first image."""
     first = bundle[0]
     files = Published(first.job_id, str(first.item_id), first.token)

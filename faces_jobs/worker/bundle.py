@@ -18,7 +18,7 @@ from faces_jobs.errors import (
     StorageFullError,
 )
 from faces_jobs.jobs.documents import ErrorDocument
-from faces_jobs.worker.attempt import Attempt, attempt_at_bundle
+from faces_jobs.worker.attempt import Attempt, bundle_attempt
 from faces_jobs.worker.bundle_size import BUNDLE_SECONDS, PATIENCE
 from faces_jobs.worker.facts import models_of
 from faces_jobs.worker.heartbeat import StopRequestedError
@@ -50,7 +50,7 @@ def work_bundle(bundle: Bundle, worker: Worker) -> Outcome:
         DatabaseError, StorageFullError: nothing could be recorded.
     """
     outcome = Outcome(bundle)
-    with attempt_at_bundle(bundle, worker) as attempt:
+    with bundle_attempt(bundle, worker) as attempt:
         _work(outcome, attempt)
         _record(outcome, attempt)
     return outcome
