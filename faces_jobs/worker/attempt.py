@@ -101,7 +101,7 @@ def bundle_attempt(bundle: Bundle, worker: Worker) -> Iterator[Attempt]:
 
 
 @contextmanager
-def attempt_at_job(claim: JobClaim, worker: Worker) -> Iterator[Attempt]:
+def job_attempt(claim: JobClaim, worker: Worker) -> Iterator[Attempt]:
     """Hold on to a job whose exports are written; see `segment_attempt`."""
     files = Published(claim.job_id, OWNER_OF_EXPORTS, claim.token)
     with JobLease(claim, worker) as heartbeat, _workspace(worker, files) as (workspace, out):

@@ -29,7 +29,7 @@ from faces_jobs.sinks.exports import (
     write_tracks_csv,
 )
 from faces_jobs.worker.artifacts import artifact_row
-from faces_jobs.worker.attempt import Attempt, attempt_at_job
+from faces_jobs.worker.attempt import Attempt, job_attempt
 from faces_jobs.worker.backoff import backoff_seconds, storage_backoff_seconds
 from faces_jobs.worker.heartbeat import StopRequestedError
 from faces_jobs.worker.resources import Worker
@@ -101,7 +101,7 @@ def _attempt(claim: JobClaim, worker: Worker) -> None:
 
 
 def _finish(claim: JobClaim, worker: Worker) -> None:
-    with attempt_at_job(claim, worker) as attempt:
+    with job_attempt(claim, worker) as attempt:
         _write_exports(claim.job_id, attempt)
         artifacts = [
             artifact_row(EXPORTS[name][0], name, EXPORTS[name][1], file)
