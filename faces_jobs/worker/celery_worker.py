@@ -40,7 +40,7 @@ def run_worker(settings: Settings) -> None:
     with (
         open_worker(settings) as worker,
         _presence(worker),
-        warmed(worker.networks, begun=worker.begun),
+        warmed(worker.networks, work_started=worker.work_started),
     ):
         add_tasks(app, worker)
         with_signals(worker)

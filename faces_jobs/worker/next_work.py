@@ -25,7 +25,7 @@ def take_next_work(worker: Worker) -> None:
     settings = worker.settings
     job_id = next_job_to_finish(worker.database, max_attempts=settings.max_attempts)
     if job_id is not None:
-        worker.begun.set()
+        worker.work_started.set()
         finish_job(job_id, worker)
     claim = claim_next(
         worker.database,
@@ -36,7 +36,7 @@ def take_next_work(worker: Worker) -> None:
     if claim is None:
         _log.debug("nothing is to be had")
         return
-    worker.begun.set()
+    worker.work_started.set()
     if not may_lead_bundle(claim):
         process_claim(claim, worker)
         return

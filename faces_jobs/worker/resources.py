@@ -54,7 +54,7 @@ class Worker:
     queue: Queue
     networks: WorkerNetworks
     counters: Counters = field(default_factory=Counters)
-    begun: threading.Event = field(default_factory=threading.Event)  # its first work
+    work_started: threading.Event = field(default_factory=threading.Event)  # its first work
     stop_requested: threading.Event = field(default_factory=threading.Event)
     bundle_size: BundleSize = field(default_factory=BundleSize)
     lead: Lead = field(default_factory=Lead)

@@ -20,16 +20,16 @@ _log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def warmed(networks: WorkerNetworks, *, begun: threading.Event) -> Iterator[None]:
+def warmed(networks: WorkerNetworks, *, work_started: threading.Event) -> Iterator[None]:
     """Load every network, in a thread of its own, while the block goes on.
 
     On a machine where it was not done before, the thread then measures how many frames and crops
-    a run are best; it leaves that to the next start when work has `begun`.
+    a run are best; it leaves that to the next start when work has `work_started`.
     """
     ended = threading.Event()
 
     def stop() -> bool:
-        return begun.is_set() or ended.is_set()
+        return work_started.is_set() or ended.is_set()
 
     def prepare() -> None:
         warm(networks)

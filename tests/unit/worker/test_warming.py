@@ -53,7 +53,7 @@ class Missing(Networks):
 
 def test_every_network_has_answered_once_when_work_begins() -> None:
     networks = Networks()
-    with warmed(networks, begun=Event()):
+    with warmed(networks, work_started=Event()):
         pass
     assert networks.found.pictures_seen == 1
     assert [each.crops_seen for each in networks.asked] == [1, 1, 1]
@@ -62,7 +62,7 @@ def test_every_network_has_answered_once_when_work_begins() -> None:
 def test_a_network_that_can_t_be_loaded_does_not_keep_a_worker_from_its_work(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    with warmed(Missing(), begun=Event()):
+    with warmed(Missing(), work_started=Event()):
         pass
     assert "its file is missing" in caplog.text
 
@@ -75,9 +75,9 @@ def test_an_idle_worker_measures_its_networks(caplog: pytest.LogCaptureFixture) 
 
 
 def test_a_worker_that_has_work_does_not_measure() -> None:
-    networks, begun = Networks(), Event()
-    begun.set()
-    with warmed(networks, begun=begun):
+    networks, work_started = Networks(), Event()
+    work_started.set()
+    with warmed(networks, work_started=work_started):
         pass
     assert networks.runs == 0
 
