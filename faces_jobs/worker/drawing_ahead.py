@@ -12,7 +12,7 @@ from faces_jobs.jobs.records import TrackRecord
 from faces_jobs.pipeline.cuts import Part
 from faces_jobs.pipeline.values import Face, Frame, MediaInfo
 from faces_jobs.worker.encode_runs import RunCopy, runs_of
-from faces_jobs.worker.lead import LinkedSoFar
+from faces_jobs.worker.lead import LinkingState
 
 
 class DrawingAhead:
@@ -21,7 +21,7 @@ class DrawingAhead:
     Each run's files are there when the run is over.
     """
 
-    def __init__(self, linked: LinkedSoFar, part: Part, folder: Path, info: MediaInfo) -> None:
+    def __init__(self, linked: LinkingState, part: Part, folder: Path, info: MediaInfo) -> None:
         """Write into this folder. `LinkingAhead` has linked each frame before it is added."""
         self._linked = linked
         self._runs = runs_of(part, copied=True)

@@ -10,7 +10,7 @@ from faces_jobs.pipeline.values import Face
 
 
 @dataclass(slots=True)
-class LinkedSoFar:
+class LinkingState:
     """What linking an item's first parts has come to, by the worker that found them all."""
 
     item_id: int
@@ -23,9 +23,9 @@ class Lead:
     """Keeps it between two parts, of one item at most: some numbers a track."""
 
     def __init__(self) -> None:
-        self._linked: LinkedSoFar | None = None
+        self._linked: LinkingState | None = None
 
-    def take(self, item_id: int, part: int, found: Mapping[int, str]) -> LinkedSoFar | None:
+    def take(self, item_id: int, part: int, found: Mapping[int, str]) -> LinkingState | None:
         """What linking this part goes on from; None: this worker did not find all before it.
 
         It is gone then, whether it was taken or not: it is of use for the next part alone.
@@ -41,7 +41,7 @@ class Lead:
             return None
         return linked if linked.found == [found.get(each) for each in range(part)] else None
 
-    def keep(self, linked: LinkedSoFar, found: str) -> None:
+    def keep(self, linked: LinkingState, found: str) -> None:
         """Keep it until the next part; this part's findings are recorded, and stored there."""
         linked.found.append(found)
         self._linked = linked

@@ -18,7 +18,7 @@ from faces_jobs.pipeline.linking import FoundFace, FoundFrame, Linker
 from faces_jobs.pipeline.tracking import scene_of
 from faces_jobs.pipeline.values import Face, Frame
 from faces_jobs.pipeline.voting import UnsureBelow
-from faces_jobs.worker.lead import LinkedSoFar
+from faces_jobs.worker.lead import LinkingState
 from faces_jobs.worker.resources import Worker
 from faces_jobs.worker.stage_files import FOUND
 
@@ -26,7 +26,7 @@ from faces_jobs.worker.stage_files import FOUND
 class LinkingAhead:
     """A `Sink` that goes on linking. It comes before those that go by `linked.shown`."""
 
-    def __init__(self, linked: LinkedSoFar) -> None:
+    def __init__(self, linked: LinkingState) -> None:
         """Go on from what is linked, which changes."""
         self.linked = linked
         self.records: list[FaceRecord] = []  # of the part, with their tracks
@@ -51,9 +51,9 @@ def linking_ahead(
     claim: SegmentClaim, part: Part, worker: Worker, unsure_below: UnsureBelow
 ) -> LinkingAhead | None:
     """Links this part as it is found; None: that can't be done yet, or had better not be."""
-    linked: LinkedSoFar | None
+    linked: LinkingState | None
     if part.number == 0:
-        linked = LinkedSoFar(claim.item_id, Linker(unsure_below)) if _is_alone(worker) else None
+        linked = LinkingState(claim.item_id, Linker(unsure_below)) if _is_alone(worker) else None
     else:
         found = files_of(worker.database, claim.item_id, FOUND)
         linked = worker.lead.take(claim.item_id, part.number, found)
