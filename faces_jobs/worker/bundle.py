@@ -39,7 +39,7 @@ class Outcome:
         self.last = False  # the job is to be finished now
 
 
-def work_bundle(bundle: Bundle, worker: Worker) -> Outcome:
+def run_bundle(bundle: Bundle, worker: Worker) -> Outcome:
     """Work on images until all are done or it has taken too long; record what came of them.
 
     What was not begun with goes back to the queue. An image that met trouble is still claimed:

@@ -30,7 +30,7 @@ from faces_jobs.logs import log_context
 from faces_jobs.pipeline.cuts import NotCuttableError
 from faces_jobs.worker.backoff import backoff_seconds, storage_backoff_seconds
 from faces_jobs.worker.binding import bind
-from faces_jobs.worker.bundle import Outcome, work_bundle
+from faces_jobs.worker.bundle import Outcome, run_bundle
 from faces_jobs.worker.cutting import cut, uncut
 from faces_jobs.worker.drawing import draw
 from faces_jobs.worker.finding import find
@@ -117,7 +117,7 @@ def process_bundle(bundle: Bundle, worker: Worker, *, more: bool) -> None:
 def _attempt_bundle(bundle: Bundle, worker: Worker) -> Outcome | None:
     """Work on a bundle. None: all of it was handed back."""
     try:
-        return work_bundle(bundle, worker)
+        return run_bundle(bundle, worker)
     except StorageError as error:
         _log.warning("handed back until files can be reached: %s", error)
         pause = storage_backoff_seconds(worker.settings)
