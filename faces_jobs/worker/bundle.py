@@ -22,7 +22,7 @@ from faces_jobs.worker.attempt import Attempt, bundle_attempt
 from faces_jobs.worker.bundle_size import BUNDLE_SECONDS, PATIENCE
 from faces_jobs.worker.facts import models_of
 from faces_jobs.worker.heartbeat import StopRequestedError
-from faces_jobs.worker.image import WorkedImage, work_image
+from faces_jobs.worker.image import WorkedImage, process_image
 from faces_jobs.worker.resources import Worker
 
 _log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ def _work(outcome: Outcome, attempt: Attempt) -> None:
         while outcome.left and time.monotonic() - began < PATIENCE * BUNDLE_SECONDS:
             claim = outcome.left[0]
             try:
-                worked = work_image(
+                worked = process_image(
                     claim, worker, attempt.out, analysis, on_progress=attempt.keep_alive
                 )
                 outcome.done.append(worked)

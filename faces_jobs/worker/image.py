@@ -49,7 +49,7 @@ class WorkedImage:
         )
 
 
-def work_image(
+def process_image(
     claim: SegmentClaim,
     worker: Worker,
     out: Path,
