@@ -22,7 +22,7 @@ from faces_jobs.worker.attempt import Attempt, bundle_attempt
 from faces_jobs.worker.bundle_size import BUNDLE_SECONDS, PATIENCE
 from faces_jobs.worker.facts import models_of
 from faces_jobs.worker.heartbeat import StopRequestedError
-from faces_jobs.worker.image import WorkedImage, process_image
+from faces_jobs.worker.image import ProcessedImage, process_image
 from faces_jobs.worker.resources import Worker
 
 _log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ class Outcome:
     """What came of a bundle. Each of its claims is in one of the first four."""
 
     def __init__(self, bundle: Bundle) -> None:
-        self.done: list[WorkedImage] = []
+        self.done: list[ProcessedImage] = []
         self.refused: list[tuple[SegmentClaim, ErrorDocument]] = []
         self.trouble: SegmentClaim | None = None  # what it met is no matter of the file alone
         self.left: list[SegmentClaim] = list(bundle)  # not begun with
@@ -103,7 +103,7 @@ def _record(outcome: Outcome, attempt: Attempt) -> None:
     )
 
 
-def _published(done: Sequence[WorkedImage], attempt: Attempt) -> list[Ended]:
+def _published(done: Sequence[ProcessedImage], attempt: Attempt) -> list[Ended]:
     """The images with the rows of their files, which are published in one folder."""
 
     def go_on() -> None:

@@ -22,7 +22,7 @@ from faces_jobs.worker.source import open_source
 
 
 @dataclass(frozen=True, slots=True)
-class WorkedImage:
+class ProcessedImage:
     """An image that is done but for its files' publishing."""
 
     claim: SegmentClaim
@@ -56,7 +56,7 @@ def process_image(
     analysis: Analysis,
     *,
     on_progress: Callable[[], None],
-) -> WorkedImage:
+) -> ProcessedImage:
     """Run the pipeline over an image; its files are then in the folder `out`.
 
     Raises:
@@ -84,7 +84,7 @@ def process_image(
             )
         worker.counters.add("stage_seconds", opened - began, label="decode")
         count_run(report, worker)
-        return WorkedImage(claim, reader.info, report, kept.faces, kept.tracks, files)
+        return ProcessedImage(claim, reader.info, report, kept.faces, kept.tracks, files)
 
 
 class _Kept:
