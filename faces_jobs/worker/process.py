@@ -39,7 +39,7 @@ from faces_jobs.worker.heartbeat import StopRequestedError
 from faces_jobs.worker.linking import link
 from faces_jobs.worker.resources import Worker
 from faces_jobs.worker.ringing import ring
-from faces_jobs.worker.whole import work_whole
+from faces_jobs.worker.whole import process_whole
 
 _STAGES = {Stage.FIND: find, Stage.LINK: link, Stage.DRAW: draw, Stage.BIND: bind}
 
@@ -170,7 +170,7 @@ def _stage(claim: SegmentClaim, worker: Worker) -> bool:
     """Do what the segment is for; where a video's parts don't fit together, begin it in one."""
     try:
         left = cut(claim, worker)
-        return _STAGES.get(left.stage, work_whole)(left, worker)
+        return _STAGES.get(left.stage, process_whole)(left, worker)
     except NotCuttableError as error:
         uncut(claim, worker, str(error))
         return False

@@ -21,7 +21,7 @@ from faces_jobs.worker.resources import Worker
 _log = logging.getLogger(__name__)
 
 
-def work_whole(claim: SegmentClaim, worker: Worker) -> bool:
+def process_whole(claim: SegmentClaim, worker: Worker) -> bool:
     """Work on the whole item. True: the job is to be finished now.
 
     Raises:
