@@ -41,7 +41,7 @@ def cut(claim: SegmentClaim, worker: Worker) -> SegmentClaim:
     return replace(claim, stage=Stage.FIND, part=parts[0].document, end_frame=parts[0].frames)
 
 
-def uncut(claim: SegmentClaim, worker: Worker, reason: str) -> None:
+def restart_uncut(claim: SegmentClaim, worker: Worker, reason: str) -> None:
     """Begin an item anew, in one, since its parts don't fit together.
 
     Raises:

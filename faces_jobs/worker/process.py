@@ -31,7 +31,7 @@ from faces_jobs.pipeline.cuts import NotCuttableError
 from faces_jobs.worker.backoff import backoff_seconds, storage_backoff_seconds
 from faces_jobs.worker.binding import bind
 from faces_jobs.worker.bundle import Outcome, run_bundle
-from faces_jobs.worker.cutting import cut, uncut
+from faces_jobs.worker.cutting import cut, restart_uncut
 from faces_jobs.worker.drawing import draw
 from faces_jobs.worker.finding import find
 from faces_jobs.worker.finish import finish_job
@@ -172,7 +172,7 @@ def _stage(claim: SegmentClaim, worker: Worker) -> bool:
         left = cut(claim, worker)
         return _STAGES.get(left.stage, process_whole)(left, worker)
     except NotCuttableError as error:
-        uncut(claim, worker, str(error))
+        restart_uncut(claim, worker, str(error))
         return False
 
 
