@@ -21,7 +21,7 @@ from faces_jobs.sinks.video import AnnotatedVideo
 RUNS_A_PART = 2
 # The second run decodes what comes before it as well, so the first one is given more to draw.
 FIRST_SHARE = 0.55
-FEWEST_FRAMES = 60  # of a part that is divided: a run begins with a key frame, which takes room
+MIN_FRAMES = 60  # of a part that is divided: a run begins with a key frame, which takes room
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Run:
 def runs_of(part: Part, *, copied: bool) -> list[Run]:
     """The runs in which a part is drawn, in order."""
     first = RUNS_A_PART * part.number
-    if not copied or part.frames < FEWEST_FRAMES:
+    if not copied or part.frames < MIN_FRAMES:
         return [Run(first, part.first_frame, None)]
     middle = part.first_frame + round(FIRST_SHARE * part.frames)
     return [Run(first, part.first_frame, middle), Run(first + 1, middle, None)]

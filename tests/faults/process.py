@@ -68,7 +68,7 @@ def grow() -> None:
 def play(request: Request, *, tell: int, hear: int) -> None:
     """Be one process until it is ended: what `faces-jobs KIND` is."""
     line = Line(tell, hear)
-    encode_runs.FEWEST_FRAMES = SHORT_PART
+    encode_runs.MIN_FRAMES = SHORT_PART
     if request.clock is not None:
         clock.follow(Path(request.clock))
     if request.held:

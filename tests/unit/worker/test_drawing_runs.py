@@ -17,10 +17,10 @@ from faces_jobs.pipeline.video_reader import VideoReader
 from faces_jobs.sinks.findings import write_linked
 from faces_jobs.sinks.joined import join_parts
 from faces_jobs.worker.drawing_runs import Drawing, draw_part
-from faces_jobs.worker.encode_runs import FEWEST_FRAMES, runs_of
+from faces_jobs.worker.encode_runs import MIN_FRAMES, runs_of
 from tests import clips, factories
 
-FRAMES = 2 * FEWEST_FRAMES + 20
+FRAMES = 2 * MIN_FRAMES + 20
 SIZE = {"width": 128, "height": 96}
 MAX_PIXELS = 20_000
 
@@ -35,7 +35,7 @@ def drawing(tmp_path: Path) -> Drawing:
         first_pts = reader.first_pts
     plan = plan_parts(source, "mov", max_pixels=MAX_PIXELS, first_pts=first_pts, seconds=2.4)
     part = plan.parts[1]
-    assert part.frames >= FEWEST_FRAMES
+    assert part.frames >= MIN_FRAMES
     indices = range(part.first_frame, part.first_frame + part.frames, 3)
     linked = tmp_path / "linked.jsonl"
     write_linked(linked, [(index, [_face(index)]) for index in indices])
@@ -88,7 +88,7 @@ def test_its_runs_are_joined_to_every_picture_once(drawing: Drawing, tmp_path: P
 def test_a_part_that_is_short_or_not_copied_is_one_run(drawing: Drawing) -> None:
     assert len(runs_of(drawing.part, copied=True)) == 2
     assert len(runs_of(drawing.part, copied=False)) == 1
-    assert len(runs_of(replace(drawing.part, frames=FEWEST_FRAMES - 1), copied=True)) == 1
+    assert len(runs_of(replace(drawing.part, frames=MIN_FRAMES - 1), copied=True)) == 1
     assert set(drawn(replace(drawing, linked=None), lanes=2)) == {"1.jpg", "2.jpg"}
 
 
