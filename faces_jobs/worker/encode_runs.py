@@ -18,7 +18,7 @@ from faces_jobs.pipeline.values import Face, Frame, MediaInfo
 from faces_jobs.sinks.joined import PART_FORMAT, PART_SUFFIX
 from faces_jobs.sinks.video import AnnotatedVideo
 
-RUNS_A_PART = 2
+RUNS_PER_PART = 2
 # The second run decodes what comes before it as well, so the first one is given more to draw.
 FIRST_SHARE = 0.55
 MIN_FRAMES = 60  # of a part that is divided: a run begins with a key frame, which takes room
@@ -40,7 +40,7 @@ class Run:
 
 def runs_of(part: Part, *, copied: bool) -> list[Run]:
     """The runs in which a part is drawn, in order."""
-    first = RUNS_A_PART * part.number
+    first = RUNS_PER_PART * part.number
     if not copied or part.frames < MIN_FRAMES:
         return [Run(first, part.first_frame, None)]
     middle = part.first_frame + round(FIRST_SHARE * part.frames)
@@ -49,7 +49,7 @@ def runs_of(part: Part, *, copied: bool) -> list[Run]:
 
 def part_of(run_number: int) -> int:
     """The number of the part that a run belongs to."""
-    return run_number // RUNS_A_PART
+    return run_number // RUNS_PER_PART
 
 
 class RunCopy:
