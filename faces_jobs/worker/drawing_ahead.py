@@ -11,7 +11,7 @@ from typing import Self
 from faces_jobs.jobs.records import TrackRecord
 from faces_jobs.pipeline.cuts import Part
 from faces_jobs.pipeline.values import Face, Frame, MediaInfo
-from faces_jobs.worker.encode_runs import RunCopy, runs_of
+from faces_jobs.worker.encode_runs import RunCopy, split_into_runs
 from faces_jobs.worker.lead import LinkingState
 
 
@@ -24,7 +24,7 @@ class DrawingAhead:
     def __init__(self, linked: LinkingState, part: Part, folder: Path, info: MediaInfo) -> None:
         """Write into this folder. `LinkingAhead` has linked each frame before it is added."""
         self._linked = linked
-        self._runs = runs_of(part, copied=True)
+        self._runs = split_into_runs(part, copied=True)
         self._folder = folder
         self._info = info
         self._opened = ExitStack()

@@ -20,7 +20,7 @@ from faces_jobs.pipeline.stages import FrameReader
 from faces_jobs.pipeline.values import Face, Frame
 from faces_jobs.sinks.findings import read_linked
 from faces_jobs.sinks.thumbnails import Thumbnails
-from faces_jobs.worker.encode_runs import Run, RunCopy, runs_of
+from faces_jobs.worker.encode_runs import Run, RunCopy, split_into_runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def draw_part(drawing: Drawing, *, lanes: int, on_progress: Callable[[], None]) 
         NotCuttableError: the part is not what was planned.
         MediaError: the reader can't go on.
     """
-    runs = runs_of(drawing.part, copied=drawing.linked is not None)
+    runs = split_into_runs(drawing.part, copied=drawing.linked is not None)
     ended = threading.Event()
 
     def go_on() -> None:

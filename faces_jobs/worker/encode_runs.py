@@ -38,7 +38,7 @@ class Run:
         return frame_index >= self.first_frame and not ended
 
 
-def runs_of(part: Part, *, copied: bool) -> list[Run]:
+def split_into_runs(part: Part, *, copied: bool) -> list[Run]:
     """The runs in which a part is drawn, in order."""
     first = RUNS_PER_PART * part.number
     if not copied or part.frames < MIN_FRAMES:

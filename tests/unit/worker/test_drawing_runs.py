@@ -17,7 +17,7 @@ from faces_jobs.pipeline.video_reader import VideoReader
 from faces_jobs.sinks.findings import write_linked
 from faces_jobs.sinks.joined import join_parts
 from faces_jobs.worker.drawing_runs import Drawing, draw_part
-from faces_jobs.worker.encode_runs import MIN_FRAMES, runs_of
+from faces_jobs.worker.encode_runs import MIN_FRAMES, split_into_runs
 from tests import clips, factories
 
 FRAMES = 2 * MIN_FRAMES + 20
@@ -86,9 +86,9 @@ def test_its_runs_are_joined_to_every_picture_once(drawing: Drawing, tmp_path: P
 
 
 def test_a_part_that_is_short_or_not_copied_is_one_run(drawing: Drawing) -> None:
-    assert len(runs_of(drawing.part, copied=True)) == 2
-    assert len(runs_of(drawing.part, copied=False)) == 1
-    assert len(runs_of(replace(drawing.part, frames=MIN_FRAMES - 1), copied=True)) == 1
+    assert len(split_into_runs(drawing.part, copied=True)) == 2
+    assert len(split_into_runs(drawing.part, copied=False)) == 1
+    assert len(split_into_runs(replace(drawing.part, frames=MIN_FRAMES - 1), copied=True)) == 1
     assert set(drawn(replace(drawing, linked=None), lanes=2)) == {"1.jpg", "2.jpg"}
 
 
