@@ -47,7 +47,7 @@ def split_into_runs(part: Part, *, copied: bool) -> list[Run]:
     return [Run(first, part.first_frame, middle), Run(first + 1, middle, None)]
 
 
-def part_of(run_number: int) -> int:
+def part_number_of(run_number: int) -> int:
     """The number of the part that a run belongs to."""
     return run_number // RUNS_PER_PART
 

@@ -20,7 +20,7 @@ from faces_jobs.pipeline.voting import UnsureBelow
 from faces_jobs.sinks.findings import read_findings, read_header, write_linked
 from faces_jobs.sinks.portraits import unpack_portraits
 from faces_jobs.worker.attempt import SegmentAttempt, segment_attempt
-from faces_jobs.worker.encode_runs import part_of
+from faces_jobs.worker.encode_runs import part_number_of
 from faces_jobs.worker.resources import Worker
 from faces_jobs.worker.stage_files import (
     DRAWN,
@@ -44,7 +44,7 @@ def link(claim: SegmentClaim, worker: Worker) -> bool:
     with segment_attempt(claim, worker) as attempt:
         parts = parts_of(worker.database, claim.item_id)
         found = files_of(worker.database, claim.item_id, FOUND)
-        is_drawn = {part_of(run) for run in files_of(worker.database, claim.item_id, DRAWN)}
+        is_drawn = {part_number_of(run) for run in files_of(worker.database, claim.item_id, DRAWN)}
         to_copy = (found.keys() if claim.spec.annotated else set()) - is_drawn
         linked = worker.lead.take(claim.item_id, len(parts), found)
         first = min(found) if linked is not None else None
