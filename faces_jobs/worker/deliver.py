@@ -31,7 +31,7 @@ from faces_jobs.outbound import AddressPolicy, post
 from faces_jobs.settings import Settings
 
 SENDERS = 8
-SENDERS_A_RECEIVER = 2
+SENDERS_PER_RECEIVER = 2
 LOOK_SECONDS = 1.0
 # Between two looks at a database that is away: each writes a line to the log.
 AWAY_SECONDS = 10.0
@@ -169,14 +169,14 @@ def _next(database: Database, sending: Collection[DueDelivery]) -> list[DueDeliv
     begun = list(sending)
     while len(begun) < SENDERS:
         at = Counter(one.receiver for one in begun)
-        busy = [receiver for receiver, count in at.items() if count >= SENDERS_A_RECEIVER]
+        busy = [receiver for receiver, count in at.items() if count >= SENDERS_PER_RECEIVER]
         # So many that one is new: what is begun may not be claimed yet.
         looked = due_deliveries(database, limit=SENDERS, without=busy)
         due = [one for one in looked if one not in begun]
         if not due:
             break
         for one in due:
-            if len(begun) < SENDERS and at[one.receiver] < SENDERS_A_RECEIVER:
+            if len(begun) < SENDERS and at[one.receiver] < SENDERS_PER_RECEIVER:
                 at[one.receiver] += 1
                 begun.append(one)
     return begun[len(sending) :]

@@ -38,7 +38,7 @@ from faces_jobs.results import cancel_job, list_deliveries
 from faces_jobs.settings import Settings
 from faces_jobs.worker.deliver import (
     SENDERS,
-    SENDERS_A_RECEIVER,
+    SENDERS_PER_RECEIVER,
     deliver,
     deliver_due,
     delivering,
@@ -265,7 +265,7 @@ def test_many_to_a_receiver_that_hangs_delay_no_other(
         with delivering(database, patient):
             assert receiving.came.wait(30)
             assert hanging.came.wait(30)
-            assert len(hanging.received) <= SENDERS_A_RECEIVER
+            assert len(hanging.received) <= SENDERS_PER_RECEIVER
             hanging.answer = answering(204)
             hanging.released.set()
             wait_for(lambda: due_deliveries(database, limit=1) == [])
