@@ -43,7 +43,7 @@ def run_worker(settings: Settings) -> None:
         warmed(worker.networks, work_started=worker.work_started),
     ):
         add_tasks(app, worker)
-        with_signals(worker)
+        connect_signals(worker)
         _log.info("worker %s waits for work on %s", worker.name, worker.networks.device)
         with graceful_stop(
             name=worker.name, database=worker.database, stop_requested=worker.stop_requested
@@ -103,7 +103,7 @@ def celery_worker(app: Celery, name: str, *, pool: str = POOL) -> Any:
     return worker
 
 
-def with_signals(worker: Worker) -> None:
+def connect_signals(worker: Worker) -> None:
     """Tell the work in hand of a shutdown, and keep Celery away from this process's logs."""
 
     def stop(**_details: Any) -> None:

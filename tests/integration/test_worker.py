@@ -23,7 +23,7 @@ from faces_jobs.queue import make_app, open_queue
 from faces_jobs.results import cancel_job, get_job, list_artifacts, list_tracks
 from faces_jobs.settings import Settings
 from faces_jobs.storage import open_storage
-from faces_jobs.worker.celery_worker import celery_worker, with_signals
+from faces_jobs.worker.celery_worker import celery_worker, connect_signals
 from faces_jobs.worker.sweep import sweep
 from tests.factories import stored_job
 from tests.integration.processes import (
@@ -130,7 +130,7 @@ def test_other_pools_are_refused(settings: Settings, pool: str) -> None:
 def test_a_message_that_is_not_acknowledged_is_no_alarm(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with_signals(bench.worker)
+    connect_signals(bench.worker)
     celery_request.logger.critical("Couldn't ack", exc_info=OSError("the broker is away"))
     (record,) = caplog.records
     assert (record.levelname, record.exc_info) == ("WARNING", None)
