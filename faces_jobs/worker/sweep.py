@@ -90,13 +90,13 @@ def run_sweep(settings: Settings, *, once: bool = False) -> None:
         )
         try:
             with presence:
-                sweeping(database, queue, storage, settings, stop, counters=counters)
+                run_rounds(database, queue, storage, settings, stop, counters=counters)
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
 
-def sweeping(
+def run_rounds(
     database: Database,
     queue: CeleryQueue,
     storage: Storage,

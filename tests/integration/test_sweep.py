@@ -28,9 +28,9 @@ from faces_jobs.worker.sweep import (
     ENOUGH_MESSAGES,
     SweepReport,
     _loop,
+    run_rounds,
     run_sweep,
     sweep,
-    sweeping,
 )
 from tests.factories import artifact, claimed, face, results, stored_job
 from tests.integration.processes import wait_for
@@ -312,7 +312,7 @@ def test_rescue_waits_for_no_comparison_nor_does_the_end(
     storage, stop = Hanging(settings.data_folder / "files"), threading.Event()
     hurried = settings.model_copy(update={"sweep_seconds": 0.05})
     thread = threading.Thread(
-        target=sweeping,
+        target=run_rounds,
         args=(database, queue, storage, hurried, stop),
         kwargs={"counters": Counters()},
     )
