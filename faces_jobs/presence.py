@@ -25,7 +25,7 @@ from faces_jobs.errors import DatabaseError, StorageFullError
 
 # An ending process waits no longer than this for a database that does not answer: its row is
 # then left for the sweep.
-END_SECONDS = 3.0
+JOIN_TIMEOUT_SECONDS = 3.0
 
 _log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class Presence:
 
     def __exit__(self, *exception: object) -> None:
         self._ended.set()
-        self._thread.join(END_SECONDS)
+        self._thread.join(JOIN_TIMEOUT_SECONDS)
 
     def _live(self) -> None:
         while True:

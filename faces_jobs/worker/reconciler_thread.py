@@ -11,7 +11,7 @@ from faces_jobs.counters import Counters
 from faces_jobs.worker.reconcile import Reconciler
 
 # Whoever sends TERM waits 25 s, and for webhooks too. What is cut off, the next sweep goes on with.
-END_SECONDS = 10.0
+JOIN_TIMEOUT_SECONDS = 10.0
 
 _log = logging.getLogger(__name__)
 
@@ -38,9 +38,11 @@ class ReconcilerThread:
 
     def __exit__(self, *exception: object) -> None:
         self._reconciler.stopped.set()
-        self._thread.join(END_SECONDS)
+        self._thread.join(JOIN_TIMEOUT_SECONDS)
         if self._thread.is_alive():
-            _log.warning("the round in hand did not end in %.0f s: left as it is", END_SECONDS)
+            _log.warning(
+                "the round in hand did not end in %.0f s: left as it is", JOIN_TIMEOUT_SECONDS
+            )
 
     def _live(self) -> None:
         stopped = self._reconciler.stopped

@@ -308,7 +308,7 @@ class Hanging(LocalStorage):
 def test_rescue_waits_for_no_comparison_nor_does_the_end(
     database: Database, queue: CeleryQueue, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("faces_jobs.worker.reconciler_thread.END_SECONDS", 0.1)
+    monkeypatch.setattr("faces_jobs.worker.reconciler_thread.JOIN_TIMEOUT_SECONDS", 0.1)
     storage, stop = Hanging(settings.data_folder / "files"), threading.Event()
     hurried = settings.model_copy(update={"sweep_seconds": 0.05})
     thread = threading.Thread(
