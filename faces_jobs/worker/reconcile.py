@@ -39,7 +39,7 @@ from faces_jobs.settings import Settings
 from faces_jobs.storage import Storage
 from faces_jobs.worker.first_seen import FirstSeen
 
-MOST_MESSAGES = 1000
+MAX_MESSAGES = 1000
 MOST_ARTIFACTS = 2000
 MOST_FOLDERS = 500
 # After so many it is seen whether this process is to end.
@@ -110,7 +110,7 @@ class Reconciler:
         report = Reconciled(
             rows_without_message=rung,
             messages_without_work=self._part(self._drop_messages, 0),
-            leases_run_out=self._part(lambda: lost_leases(self._database, limit=MOST_MESSAGES), 0),
+            leases_run_out=self._part(lambda: lost_leases(self._database, limit=MAX_MESSAGES), 0),
             files_missing=missing,
             files_back=back,
             files_without_row=self._part(self._remove_files, 0),
@@ -135,9 +135,9 @@ class Reconciler:
     def _drop_messages(self) -> int:
         """Drop bells that more ring than there is work, and jobs' that have nothing to finish."""
         # Counted before and after: what is submitted or taken meanwhile is not taken for too much.
-        before = waiting_rows(self._database, limit=MOST_MESSAGES)
-        messages = self._messages.look(MOST_MESSAGES)
-        after = waiting_rows(self._database, limit=MOST_MESSAGES)
+        before = waiting_rows(self._database, limit=MAX_MESSAGES)
+        messages = self._messages.look(MAX_MESSAGES)
+        after = waiting_rows(self._database, limit=MAX_MESSAGES)
         segments = [one for one in messages if one.task == SEGMENT_TASK]
         jobs = [one for one in messages if one.task == JOB_TASK]
         to_finish = finishing_jobs(self._database, {str(one.argument) for one in jobs})
