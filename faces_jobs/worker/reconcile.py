@@ -40,7 +40,7 @@ from faces_jobs.storage import Storage
 from faces_jobs.worker.first_seen import FirstSeen
 
 MAX_MESSAGES = 1000
-MOST_ARTIFACTS = 2000
+MAX_ARTIFACTS = 2000
 MOST_FOLDERS = 500
 # After so many it is seen whether this process is to end.
 MOST_AT_ONCE = 64
@@ -150,8 +150,8 @@ class Reconciler:
 
     def _compare_files(self) -> tuple[int, int]:
         """Mark rows whose file is missing or back. Returns how many of each."""
-        rows = artifacts_after(self._database, self._last_artifact, limit=MOST_ARTIFACTS)
-        self._last_artifact = rows[-1].id if len(rows) == MOST_ARTIFACTS else 0
+        rows = artifacts_after(self._database, self._last_artifact, limit=MAX_ARTIFACTS)
+        self._last_artifact = rows[-1].id if len(rows) == MAX_ARTIFACTS else 0
         missing, found = [], []
         for some in self._until_stopped(rows):
             kept = self._storage.existing([row.storage_key for row in some])
