@@ -41,7 +41,7 @@ from faces_jobs.worker.first_seen import FirstSeen
 
 MAX_MESSAGES = 1000
 MAX_ARTIFACTS = 2000
-MOST_FOLDERS = 500
+MAX_FOLDERS = 500
 # After so many it is seen whether this process is to end.
 MOST_AT_ONCE = 64
 # A workspace whose lease was taken over is left alone for so many leases: its worker may only
@@ -173,8 +173,8 @@ class Reconciler:
             seconds_of = self._sightings.seconds
             if not self._last_folder:
                 self._sightings.begin()
-        part = list(islice(self._storage.job_folders(self._last_folder), MOST_FOLDERS))
-        self._last_folder = part[-1].job_id if len(part) == MOST_FOLDERS else ""
+        part = list(islice(self._storage.job_folders(self._last_folder), MAX_FOLDERS))
+        self._last_folder = part[-1].job_id if len(part) == MAX_FOLDERS else ""
         removed = remove_leftovers(self._storage)
         for some in self._until_stopped(part):
             removed += remove_orphans(self._database, self._storage, some, seconds_of=seconds_of)

@@ -265,7 +265,7 @@ def test_it_comes_round_to_everything(
     from faces_jobs.worker import reconcile  # noqa: PLC0415
 
     monkeypatch.setattr(reconcile, "MAX_ARTIFACTS", 2)
-    monkeypatch.setattr(reconcile, "MOST_FOLDERS", 2)
+    monkeypatch.setattr(reconcile, "MAX_FOLDERS", 2)
     job = stored_job(database)
     rows = [artifact(f"{number}.mp4") for number in range(5)]
     finish_segment(database, claimed(database, job.segments[0]), results(artifacts=rows))
