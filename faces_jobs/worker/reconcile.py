@@ -55,7 +55,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Reconciled:
+class ReconcileReport:
     """What a round mended, or found and can't mend (`..._missing`, `deletions_open`)."""
 
     rows_without_message: int = 0  # rung for
@@ -104,10 +104,10 @@ class Reconciler:
         self._last_artifact = 0
         self._last_folder = ""
 
-    def look(self, *, rung: int = 0) -> Reconciled:
+    def look(self, *, rung: int = 0) -> ReconcileReport:
         """One round. `rung`: how many rows were rung for since the last one."""
         missing, back = self._part(self._compare_files, (0, 0))
-        report = Reconciled(
+        report = ReconcileReport(
             rows_without_message=rung,
             messages_without_work=self._part(self._drop_messages, 0),
             leases_run_out=self._part(lambda: lost_leases(self._database, limit=MAX_MESSAGES), 0),
@@ -118,7 +118,7 @@ class Reconciler:
             jobs_expired=self._part(lambda: delete_expired(self._database, self._storage), 0),
             deletions_open=self._part(lambda: complete_deletions(self._database, self._storage), 0),
         )
-        if report != Reconciled():
+        if report != ReconcileReport():
             told = " ".join(f"{name}={count}" for name, count in report.counts().items() if count)
             _log.info("reconciled: %s", told)
         return report

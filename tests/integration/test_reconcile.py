@@ -20,7 +20,7 @@ from faces_jobs.retention import ORPHAN_SECONDS
 from faces_jobs.settings import Settings
 from faces_jobs.storage import LocalStorage
 from faces_jobs.worker.first_seen import FirstSeen
-from faces_jobs.worker.reconcile import WORKSPACE_LEASES, Reconciled, Reconciler
+from faces_jobs.worker.reconcile import WORKSPACE_LEASES, Reconciler, ReconcileReport
 from faces_jobs.worker.sweep import run_sweep, sweep
 from tests.factories import artifact, claimed, results, stored_job
 from tests.integration.stored_states import expire
@@ -102,7 +102,7 @@ def test_messages_for_which_there_is_no_work_are_dropped(
         left = messages.look(100)
         assert [one.argument for one in left if one.task == SEGMENT_TASK] == list(waiting.segments)
         assert [one.argument for one in left if one.task == JOB_TASK] == [to_finish.id]
-        assert reconciler.look() == Reconciled()
+        assert reconciler.look() == ReconcileReport()
 
 
 def test_a_bell_for_work_of_a_lost_worker_is_left_to_ring(
@@ -133,7 +133,7 @@ def test_a_flushed_broker_is_filled_again_from_the_rows(
             storage=storage,
             settings=broker_settings,
         )
-        assert reconciler.look(rung=report.segments_rung) == Reconciled(rows_without_message=2)
+        assert reconciler.look(rung=report.segments_rung) == ReconcileReport(rows_without_message=2)
         found = BrokerMessages(queue.app).look(10)
         assert [one.argument for one in found] == list(job.segments)
 
@@ -162,17 +162,17 @@ def test_a_row_whose_file_is_gone_is_marked_until_it_is_back(
     key = published(storage, job.id, "kept")
     row = replace(artifact("0-a.mp4"), storage_key=key)
     finish_segment(database, claimed(database, job.segments[0]), results(artifacts=[row]))
-    assert reconciler.look() == Reconciled()
+    assert reconciler.look() == ReconcileReport()
     aside = storage.folder / "aside"
     shutil.move(storage.path_of(key), aside)
 
-    assert reconciler.look() == Reconciled(files_missing=1)
+    assert reconciler.look() == ReconcileReport(files_missing=1)
 
     assert [one.missing for one in list_artifacts(database, job.id).artifacts] == [True]
     assert [item.missing_files for item in list_items(database, job.id).items] == [1]
-    assert reconciler.look() == Reconciled(), "told once"
+    assert reconciler.look() == ReconcileReport(), "told once"
     shutil.move(aside, storage.path_of(key))
-    assert reconciler.look() == Reconciled(files_back=1)
+    assert reconciler.look() == ReconcileReport(files_back=1)
     assert [item.missing_files for item in list_items(database, job.id).items] == [0]
 
 
@@ -182,10 +182,10 @@ def test_files_without_a_row_go_when_they_had_time_to_get_one(
     job = stored_job(database)
     lost = published(storage, job.id, "lost")
     stranger = published(storage, str(uuid.uuid4()), "t")
-    assert reconciler.look() == Reconciled()
+    assert reconciler.look() == ReconcileReport()
     age(storage.folder / "jobs", ORPHAN_SECONDS + 60)
 
-    assert reconciler.look() == Reconciled(files_without_row=2)
+    assert reconciler.look() == ReconcileReport(files_without_row=2)
 
     assert not storage.path_of(lost).exists()
     assert not storage.path_of(stranger).exists()
@@ -206,16 +206,16 @@ def test_a_sweep_whose_clock_is_ahead_removes_what_it_saw_without_a_row_for_an_h
     lost = published(storage, job.id, "lost")
     stranger = published(storage, str(uuid.uuid4()), "t")
     age(storage.folder / "jobs", ORPHAN_SECONDS + 60)
-    assert reconciler.look() == Reconciled(), "what seems old may be about to get its row"
+    assert reconciler.look() == ReconcileReport(), "what seems old may be about to get its row"
     now[0] += ORPHAN_SECONDS / 2
     age(storage.folder / "jobs", ORPHAN_SECONDS / 2)
     later = published(storage, str(uuid.uuid4()), "t")
     age(storage.path_of(later).parents[2], ORPHAN_SECONDS + 60)
-    assert reconciler.look() == Reconciled()
+    assert reconciler.look() == ReconcileReport()
     now[0] += ORPHAN_SECONDS / 2
     age(storage.folder / "jobs", ORPHAN_SECONDS / 2)
 
-    assert reconciler.look() == Reconciled(files_without_row=2)
+    assert reconciler.look() == ReconcileReport(files_without_row=2)
 
     assert storage.existing([lost, stranger, later]) == {later}
 
@@ -229,10 +229,10 @@ def test_workspaces_of_workers_that_are_gone_are_removed(
     for token in (living, gone):
         (storage.folder / "work" / token).mkdir(parents=True)
         (storage.folder / "work" / token / "file").write_text("x")
-    assert reconciler.look() == Reconciled()
+    assert reconciler.look() == ReconcileReport()
     age(storage.folder / "work", WORKSPACE_LEASES * settings.lease_seconds + 60)
 
-    assert reconciler.look() == Reconciled(workspaces_left=1)
+    assert reconciler.look() == ReconcileReport(workspaces_left=1)
 
     assert [token for token, _ in storage.workspaces()] == [living]
 
@@ -240,9 +240,9 @@ def test_workspaces_of_workers_that_are_gone_are_removed(
 def test_leases_that_ran_out_are_told(database: Database, reconciler: Reconciler) -> None:
     job = stored_job(database)
     claimed(database, job.segments[0])
-    assert reconciler.look() == Reconciled()
+    assert reconciler.look() == ReconcileReport()
     expire(database, job.segments[0])
-    assert reconciler.look() == Reconciled(leases_run_out=1)
+    assert reconciler.look() == ReconcileReport(leases_run_out=1)
 
 
 def test_what_is_wrong_with_the_broker_stops_no_other_part(
@@ -253,7 +253,7 @@ def test_what_is_wrong_with_the_broker_stops_no_other_part(
     silent = Reconciler(
         database=database, messages=SilentMessages(), storage=storage, settings=settings
     )
-    assert silent.look() == Reconciled(files_without_row=1)
+    assert silent.look() == ReconcileReport(files_without_row=1)
 
 
 def test_it_comes_round_to_everything(
