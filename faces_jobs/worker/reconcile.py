@@ -104,7 +104,7 @@ class Reconciler:
         self._last_artifact = 0
         self._last_folder = ""
 
-    def look(self, *, rung: int = 0) -> ReconcileReport:
+    def run_round(self, *, rung: int = 0) -> ReconcileReport:
         """One round. `rung`: how many rows were rung for since the last one."""
         missing, back = self._part(self._compare_files, (0, 0))
         report = ReconcileReport(

@@ -77,7 +77,7 @@ def run_sweep(settings: Settings, *, once: bool = False) -> None:
         if once:
             report = sweep(database, queue, settings)
             reconciler = _reconciler(database, queue, storage, settings)
-            reconciler.look(rung=report.segments_rung + report.jobs_rung)
+            reconciler.run_round(rung=report.segments_rung + report.jobs_rung)
             deliver_due(database, settings)
             _log.info("%s", report)
             return

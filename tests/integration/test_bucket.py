@@ -263,17 +263,17 @@ def test_rows_and_bucket_are_compared_both_ways(
     )
     published(storage, job.id, "lost")
     published(storage, str(uuid.uuid4()), "stranger")
-    assert reconciler.look() == ReconcileReport(), "what is young may be about to get its row"
+    assert reconciler.run_round() == ReconcileReport(), "what is young may be about to get its row"
 
     assert sweep_files(database, storage, orphan_seconds=0) == 2
     assert bucket.keys() == [kept]
 
     client = bucket.server.client
     client.delete_object(Bucket=BUCKET, Key=f"{bucket.prefix}/{kept}")
-    assert reconciler.look() == ReconcileReport(files_missing=1)
+    assert reconciler.run_round() == ReconcileReport(files_missing=1)
     assert [one.missing for one in list_artifacts(database, job.id).artifacts] == [True]
     client.put_object(Bucket=BUCKET, Key=f"{bucket.prefix}/{kept}", Body=b"x")
-    assert reconciler.look() == ReconcileReport(files_back=1)
+    assert reconciler.run_round() == ReconcileReport(files_back=1)
     assert not any(row.missing for row in artifacts_after(database, 0, limit=9))
 
 
@@ -285,9 +285,9 @@ def test_marks_of_workers_that_are_gone_are_removed(
     for token in (living, gone):
         client = bucket.server.client
         client.put_object(Bucket=BUCKET, Key=f"{bucket.prefix}/work/{token}", Body=b"")
-    assert reconciler.look() == ReconcileReport()
+    assert reconciler.run_round() == ReconcileReport()
     monkeypatch.setattr(reconcile, "WORKSPACE_LEASES", 0)
-    assert reconciler.look() == ReconcileReport(workspaces_left=1)
+    assert reconciler.run_round() == ReconcileReport(workspaces_left=1)
     assert bucket.keys() == [f"work/{living}"]
 
 
