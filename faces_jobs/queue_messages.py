@@ -27,7 +27,7 @@ class Message:
 class Messages(Protocol):
     """What waits in the broker."""
 
-    def look(self, limit: int) -> list[Message]:
+    def peek(self, limit: int) -> list[Message]:
         """The oldest messages.
 
         Raises:
@@ -48,7 +48,7 @@ class BrokerMessages:
     def __init__(self, app: Celery) -> None:
         self._app = app
 
-    def look(self, limit: int) -> list[Message]:
+    def peek(self, limit: int) -> list[Message]:
         """See `Messages`."""
         with self._channel() as channel:
             if hasattr(channel, "client"):

@@ -136,7 +136,7 @@ class Reconciler:
         """Drop bells that more ring than there is work, and jobs' that have nothing to finish."""
         # Counted before and after: what is submitted or taken meanwhile is not taken for too much.
         before = waiting_rows(self._database, limit=MAX_MESSAGES)
-        messages = self._messages.look(MAX_MESSAGES)
+        messages = self._messages.peek(MAX_MESSAGES)
         after = waiting_rows(self._database, limit=MAX_MESSAGES)
         segments = [one for one in messages if one.task == SEGMENT_TASK]
         jobs = [one for one in messages if one.task == JOB_TASK]

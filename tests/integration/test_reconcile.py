@@ -29,7 +29,7 @@ from tests.integration.stored_states import expire
 class SilentMessages:
     """A broker that does not answer."""
 
-    def look(self, _limit: int) -> list[Message]:
+    def peek(self, _limit: int) -> list[Message]:
         raise QueueError("silent")
 
     def drop(self, _message: Message) -> bool:
@@ -58,23 +58,23 @@ def age(folder: Path, seconds: float) -> None:
 def test_messages_are_looked_at_oldest_first_and_none_is_taken(broker_settings: Settings) -> None:
     with open_queue(broker_settings) as queue:
         messages = BrokerMessages(queue.app)
-        assert messages.look(10) == []
+        assert messages.peek(10) == []
         queue.ring_segment(7)
         queue.ring_job("a")
         queue.ring_segment(8)
 
-        found = messages.look(10)
+        found = messages.peek(10)
 
         assert [(one.task, one.argument) for one in found] == [
             (SEGMENT_TASK, 7),
             (JOB_TASK, "a"),
             (SEGMENT_TASK, 8),
         ]
-        assert [one.argument for one in messages.look(2)] == [7, "a"]
+        assert [one.argument for one in messages.peek(2)] == [7, "a"]
         assert queue.depth() == 3
         assert messages.drop(found[1])
         assert not messages.drop(found[1]), "it is gone already"
-        assert [one.argument for one in messages.look(10)] == [7, 8]
+        assert [one.argument for one in messages.peek(10)] == [7, 8]
 
 
 def test_messages_for_which_there_is_no_work_are_dropped(
@@ -99,7 +99,7 @@ def test_messages_for_which_there_is_no_work_are_dropped(
 
         assert reconciler.run_round().messages_without_work == 5 + 2
 
-        left = messages.look(100)
+        left = messages.peek(100)
         assert [one.argument for one in left if one.task == SEGMENT_TASK] == list(waiting.segments)
         assert [one.argument for one in left if one.task == JOB_TASK] == [to_finish.id]
         assert reconciler.run_round() == ReconcileReport()
@@ -118,7 +118,7 @@ def test_a_bell_for_work_of_a_lost_worker_is_left_to_ring(
             database=database, messages=messages, storage=storage, settings=broker_settings
         )
         assert reconciler.run_round().messages_without_work == 0
-        assert [one.argument for one in messages.look(10)] == [job.segments[0]]
+        assert [one.argument for one in messages.peek(10)] == [job.segments[0]]
 
 
 def test_a_flushed_broker_is_filled_again_from_the_rows(
@@ -136,7 +136,7 @@ def test_a_flushed_broker_is_filled_again_from_the_rows(
         assert reconciler.run_round(rung=report.segments_rung) == ReconcileReport(
             rows_without_message=2
         )
-        found = BrokerMessages(queue.app).look(10)
+        found = BrokerMessages(queue.app).peek(10)
         assert [one.argument for one in found] == list(job.segments)
 
 
@@ -145,7 +145,7 @@ def test_a_message_that_is_none_of_ours_is_left_alone(
 ) -> None:
     folder = settings.data_folder / "queue" / "messages"
     (folder / "00000000000000000001-x.faces_jobs.msg").write_text("no json")
-    assert [one.task for one in BrokerMessages(queue.app).look(10)] == [None]
+    assert [one.task for one in BrokerMessages(queue.app).peek(10)] == [None]
     assert reconciler.run_round().messages_without_work == 0
     assert len(list(folder.iterdir())) == 1
 
