@@ -73,7 +73,7 @@ class Readiness:
         }
         self._silent_seconds = settings.silent_seconds
 
-    def look(self) -> Report:
+    def check(self) -> Report:
         """Ask all parts."""
         for question in self._questions.values():
             question.ask()

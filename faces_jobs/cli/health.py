@@ -75,7 +75,7 @@ def _all(settings: Settings) -> list[str]:
             readiness = Readiness(
                 settings=settings, database=database, storage=open_storage(settings), queue=queue
             )
-            missing = readiness.look().missing
+            missing = readiness.check().missing
     except DatabaseError as error:
         missing = {"database": with_place(error, settings)}
     return [f"{part}: {reason}" for part, reason in missing.items()]

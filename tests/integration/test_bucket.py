@@ -119,7 +119,7 @@ def test_readiness_tells_the_truth(
             queue=queue,
             patience_seconds=60,
         )
-        return readiness.look().missing.get("storage")
+        return readiness.check().missing.get("storage")
 
     assert missing() is None
     assert bucket.keys() == [], "the probe is removed"

@@ -71,7 +71,7 @@ def ready() -> Response:
     Raises:
         NotReadyError: something is missing.
     """
-    missing = services().readiness.look().missing
+    missing = services().readiness.check().missing
     if missing:
         log.warning("not ready: %s", "; ".join(f"{part}: {why}" for part, why in missing.items()))
         raise NotReadyError({part: SENTENCES[part] for part in missing})

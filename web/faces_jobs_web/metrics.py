@@ -127,7 +127,7 @@ class _State(Collector):
     def collect(self) -> Iterator[Metric]:
         """Ask each part; what does not answer is left out, and `ready` says so."""
         held = services()
-        report = held.readiness.look()
+        report = held.readiness.check()
         yield _gauge("build", "The version that answers.", "version", {version("faces-jobs"): 1})
         yield _gauge(
             "ready",
