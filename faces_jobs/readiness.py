@@ -51,9 +51,9 @@ class Readiness:
         database: Database,
         storage: Storage,
         queue: Queue,
-        patience_seconds: float = PATIENCE_SECONDS,
+        timeout_seconds: float = PATIENCE_SECONDS,
     ) -> None:
-        self._patience_seconds = patience_seconds
+        self._patience_seconds = timeout_seconds
         self._alive: dict[str, int] = {}
         self._messages: int | None = None
 

@@ -117,7 +117,7 @@ def test_readiness_tells_the_truth(
             database=database,
             storage=open_storage(here),
             queue=queue,
-            patience_seconds=60,
+            timeout_seconds=60,
         )
         return readiness.check().missing.get("storage")
 

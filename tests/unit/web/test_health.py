@@ -129,7 +129,7 @@ def test_what_hangs_is_missing_and_asked_only_once(held: Services) -> None:
         database=held.database,
         storage=held.storage,
         queue=Hanging(make_app_of_celery(held.settings)),
-        patience_seconds=0.5,
+        timeout_seconds=0.5,
     )
     for _ in range(3):
         assert set(readiness.check().missing) == {"broker"}
