@@ -16,7 +16,7 @@ from faces_jobs.settings import Settings
 from faces_jobs.storage import Storage
 
 # What does not answer within this time does not answer.
-PATIENCE_SECONDS = 4.0
+TIMEOUT_SECONDS = 4.0
 SENTENCES: Mapping[str, str] = MappingProxyType(
     {
         "database": "The database does not answer, or has another schema than this version.",
@@ -51,7 +51,7 @@ class Readiness:
         database: Database,
         storage: Storage,
         queue: Queue,
-        timeout_seconds: float = PATIENCE_SECONDS,
+        timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> None:
         self._patience_seconds = timeout_seconds
         self._alive: dict[str, int] = {}
