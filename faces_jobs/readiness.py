@@ -17,7 +17,7 @@ from faces_jobs.storage import Storage
 
 # What does not answer within this time does not answer.
 TIMEOUT_SECONDS = 4.0
-SENTENCES: Mapping[str, str] = MappingProxyType(
+PROBLEM_MESSAGES: Mapping[str, str] = MappingProxyType(
     {
         "database": "The database does not answer, or has another schema than this version.",
         "broker": "The broker does not answer.",

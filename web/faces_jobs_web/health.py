@@ -14,7 +14,7 @@ from sqlalchemy import select
 from faces_jobs.db.tables import JobRow
 from faces_jobs.errors import NotReadyError
 from faces_jobs.jobs.documents import Document
-from faces_jobs.readiness import SENTENCES
+from faces_jobs.readiness import PROBLEM_MESSAGES
 from faces_jobs_web.answers import document_response
 from faces_jobs_web.operations import Answer, Operation, describes
 from faces_jobs_web.services import services
@@ -74,5 +74,5 @@ def ready() -> Response:
     missing = services().readiness.check().missing
     if missing:
         log.warning("not ready: %s", "; ".join(f"{part}: {why}" for part, why in missing.items()))
-        raise NotReadyError({part: SENTENCES[part] for part in missing})
+        raise NotReadyError({part: PROBLEM_MESSAGES[part] for part in missing})
     return document_response(Ready())

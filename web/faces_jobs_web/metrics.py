@@ -16,7 +16,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from faces_jobs.readiness import SENTENCES
+from faces_jobs.readiness import PROBLEM_MESSAGES
 from faces_jobs.results.figures import Figures, read_figures
 from faces_jobs_web.operations import Answer, Operation, describes
 from faces_jobs_web.request_ids import seconds_since_begin
@@ -133,7 +133,7 @@ class _State(Collector):
             "ready",
             "1 for each part of the service that is there, 0 for one that is missing.",
             "part",
-            {part: float(part not in report.missing) for part in SENTENCES},
+            {part: float(part not in report.missing) for part in PROBLEM_MESSAGES},
         )
         if report.messages is not None:
             yield _gauge(
