@@ -27,7 +27,7 @@ class Counters:
             taken, self._counts = self._counts, {}
         return taken
 
-    def give_back(self, counts: Counts) -> None:
+    def restore(self, counts: Counts) -> None:
         """Take counts back that could not be kept: they come with the next ones."""
         for (name, label), amount in counts.items():
             self.add(name, amount, label=label)

@@ -92,7 +92,7 @@ class Presence:
         try:
             record_heartbeat(self._database, replace(self._process, gpu=self._gpu()), counts)
         except (DatabaseError, StorageFullError) as error:
-            self._counters.give_back(counts)
+            self._counters.restore(counts)
             if not self._silenced:  # once, not every few seconds of an outage
                 _log.warning("nobody can be told that this process lives: %s", error)
             self._silenced = True

@@ -109,7 +109,7 @@ def test_what_could_not_be_told_is_told_later() -> None:
     taken = counters.take()
     assert counters.take() == {}
     counters.add("frames")
-    counters.give_back(taken)
+    counters.restore(taken)
     assert counters.take() == {("frames", ""): 4.0, ("stage", "detect"): 0.5}
 
 
