@@ -33,7 +33,7 @@ from faces_jobs.storage.interface import (
     StoredFile,
     checked_key,
 )
-from faces_jobs.storage.progress import Progress, unheard
+from faces_jobs.storage.progress import Progress, ignore_progress
 from faces_jobs.storage.reading import BucketReader
 from faces_jobs.storage.s3 import Bucket
 
@@ -112,7 +112,7 @@ class BucketStorage(Storage):
         job_id: str,
         owner: str,
         token: str,
-        on_progress: Progress = unheard,
+        on_progress: Progress = ignore_progress,
     ) -> dict[str, StoredFile]:
         """Upload the files of a workspace's folder; see `Storage`."""
         home = self.attempt_key(job_id=job_id, owner=owner, token=token)
@@ -141,7 +141,7 @@ class BucketStorage(Storage):
             _log.warning("files of %s are left to the sweep: %s", key, removed.error)
 
     @contextmanager
-    def fetch(self, key: str, *, on_progress: Progress = unheard) -> Iterator[Path]:
+    def fetch(self, key: str, *, on_progress: Progress = ignore_progress) -> Iterator[Path]:
         """A copy on this machine, which its workers share; see `Storage`."""
         job_id = checked_key(key).split("/")[1]
 
@@ -153,7 +153,7 @@ class BucketStorage(Storage):
             yield path
 
     def bring(
-        self, keys: Sequence[str], folder: Path, *, on_progress: Progress = unheard
+        self, keys: Sequence[str], folder: Path, *, on_progress: Progress = ignore_progress
     ) -> list[Path]:
         """Download files; see `Storage`."""
         paths = [folder / f"{number}{Path(key).suffix}" for number, key in enumerate(keys)]

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 from faces_jobs.storage.disk import entries, is_at, raising_storage_full, try_lock
-from faces_jobs.storage.progress import Progress, unheard
+from faces_jobs.storage.progress import Progress, ignore_progress
 
 KEEP_SECONDS = 300.0
 LOOK_SECONDS = 0.1
@@ -54,7 +54,7 @@ class Cache:
         key: str,
         load: Callable[[BinaryIO], None],
         *,
-        on_progress: Progress = unheard,
+        on_progress: Progress = ignore_progress,
     ) -> Iterator[Path]:
         """A copy, which nobody removes as long as this is open.
 

@@ -26,7 +26,7 @@ from typing import BinaryIO
 
 from faces_jobs.errors import NotFoundError, StorageFullError, UploadTooLargeError
 from faces_jobs.storage.disk import entries, idle_seconds, raising_storage_full
-from faces_jobs.storage.progress import Progress, unheard
+from faces_jobs.storage.progress import Progress, ignore_progress
 
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 _KEY = re.compile(r"jobs/[0-9a-f-]{36}(/[^/\x00-\x1f]+)+")
@@ -207,7 +207,7 @@ class Storage(ABC):
         job_id: str,
         owner: str,
         token: str,
-        on_progress: Progress = unheard,
+        on_progress: Progress = ignore_progress,
     ) -> dict[str, StoredFile]:
         """Move the files of a workspace's folder to where artifacts are kept: all, or none.
 
@@ -224,7 +224,9 @@ class Storage(ABC):
         """Remove what an attempt published, by its key, likewise."""
 
     @abstractmethod
-    def fetch(self, key: str, *, on_progress: Progress = unheard) -> AbstractContextManager[Path]:
+    def fetch(
+        self, key: str, *, on_progress: Progress = ignore_progress
+    ) -> AbstractContextManager[Path]:
         """A kept file as a path on this machine, for as long as this is open; not to be changed.
 
         Raises:
@@ -234,7 +236,7 @@ class Storage(ABC):
 
     @abstractmethod
     def bring(
-        self, keys: Sequence[str], folder: Path, *, on_progress: Progress = unheard
+        self, keys: Sequence[str], folder: Path, *, on_progress: Progress = ignore_progress
     ) -> list[Path]:
         """Kept files as paths on this machine: below `folder`, where they are kept elsewhere.
 

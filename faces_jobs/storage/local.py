@@ -36,7 +36,7 @@ from faces_jobs.storage.interface import (
     StoredFile,
     checked_key,
 )
-from faces_jobs.storage.progress import Progress, unheard
+from faces_jobs.storage.progress import Progress, ignore_progress
 
 
 class LocalStorage(Storage):
@@ -73,7 +73,7 @@ class LocalStorage(Storage):
         job_id: str,
         owner: str,
         token: str,
-        on_progress: Progress = unheard,  # noqa: ARG002 (a rename takes no time)
+        on_progress: Progress = ignore_progress,  # noqa: ARG002 (a rename takes no time)
     ) -> dict[str, StoredFile]:
         """Move a workspace's folder, whole and at once; see `Storage`."""
         home = self.attempt_key(job_id=job_id, owner=owner, token=token)
@@ -103,7 +103,7 @@ class LocalStorage(Storage):
         self._remove(self.path_of(key))
 
     @contextmanager
-    def fetch(self, key: str, *, on_progress: Progress = unheard) -> Iterator[Path]:  # noqa: ARG002 (no copies)
+    def fetch(self, key: str, *, on_progress: Progress = ignore_progress) -> Iterator[Path]:  # noqa: ARG002 (no copies)
         """The file itself; see `Storage`."""
         yield self._there(key)
 
@@ -112,7 +112,7 @@ class LocalStorage(Storage):
         keys: Sequence[str],
         folder: Path,  # noqa: ARG002 (no copies)
         *,
-        on_progress: Progress = unheard,  # noqa: ARG002 (likewise)
+        on_progress: Progress = ignore_progress,  # noqa: ARG002 (likewise)
     ) -> list[Path]:
         """The files themselves; see `Storage`."""
         return [self._there(key) for key in keys]

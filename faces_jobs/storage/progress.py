@@ -8,5 +8,5 @@ Progress = Callable[[], None]
 """Called as bytes move, by the thread that waits for them; what it raises ends the transfer."""
 
 
-def unheard() -> None:
+def ignore_progress() -> None:
     """Progress that nobody asks for."""

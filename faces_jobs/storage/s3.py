@@ -38,7 +38,7 @@ from faces_jobs.errors import (
 )
 from faces_jobs.settings import Settings
 from faces_jobs.storage.disk import raising_storage_full
-from faces_jobs.storage.progress import Progress, unheard
+from faces_jobs.storage.progress import Progress, ignore_progress
 from faces_jobs.storage.transfers import TransferWaiter
 
 if TYPE_CHECKING:
@@ -147,7 +147,9 @@ class Bucket:
             config=Config(s3={"addressing_style": style}, **CONFIG),
         )
 
-    def put(self, files: Sequence[tuple[Path, str]], *, on_progress: Progress = unheard) -> None:
+    def put(
+        self, files: Sequence[tuple[Path, str]], *, on_progress: Progress = ignore_progress
+    ) -> None:
         """Upload files to keys, several at once and large ones in parts, in bounded memory.
 
         Each is there whole or not at all. Where one fails, of large ones nothing half-made stays.
@@ -166,7 +168,10 @@ class Bucket:
             self._client().put_object(Bucket=self.name, Key=self._prefix + key, Body=b"")
 
     def get(
-        self, files: Sequence[tuple[str, str | BinaryIO]], *, on_progress: Progress = unheard
+        self,
+        files: Sequence[tuple[str, str | BinaryIO]],
+        *,
+        on_progress: Progress = ignore_progress,
     ) -> None:
         """Download keys to paths or to open files, several at once, in bounded memory.
 
