@@ -22,7 +22,7 @@ from typing import BinaryIO
 
 from faces_jobs.errors import StorageError, StorageFullError
 from faces_jobs.storage.cache import Cache
-from faces_jobs.storage.disk import age_seconds, all_settled, entries, idle_seconds, try_lock
+from faces_jobs.storage.disk import age_seconds, entries, idle_seconds, sync_and_hash_all, try_lock
 from faces_jobs.storage.interface import (
     Incoming,
     IncomingFile,
@@ -118,7 +118,7 @@ class BucketStorage(Storage):
         home = self.attempt_key(job_id=job_id, owner=owner, token=token)
         stored = {
             name: StoredFile(checked_key(f"{home}/{name}"), bytes_, sha256)
-            for name, (bytes_, sha256) in all_settled(folder).items()
+            for name, (bytes_, sha256) in sync_and_hash_all(folder).items()
         }
         try:
             self._bucket.put(

@@ -53,7 +53,7 @@ def settled(path: Path) -> tuple[int, str]:
         os.close(descriptor)
 
 
-def all_settled(folder: Path) -> dict[str, tuple[int, str]]:
+def sync_and_hash_all(folder: Path) -> dict[str, tuple[int, str]]:
     """The same of every file in a folder, by name and in that order.
 
     Side by side: a disk settles many files in hardly more time than one.

@@ -20,11 +20,11 @@ from pathlib import Path
 from faces_jobs.errors import NotFoundError
 from faces_jobs.storage.disk import (
     age_seconds,
-    all_settled,
     entries,
     idle_seconds,
     raising_storage_full,
     size_below,
+    sync_and_hash_all,
     sync_folder,
 )
 from faces_jobs.storage.interface import (
@@ -80,7 +80,7 @@ class LocalStorage(Storage):
         with raising_storage_full():
             stored = {
                 name: StoredFile(f"{home}/{name}", bytes_, sha256)
-                for name, (bytes_, sha256) in all_settled(folder).items()
+                for name, (bytes_, sha256) in sync_and_hash_all(folder).items()
             }
             target = self.path_of(home)
             target.parent.mkdir(parents=True, exist_ok=True)
