@@ -40,7 +40,7 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def settled(path: Path) -> tuple[int, str]:
+def sync_and_hash(path: Path) -> tuple[int, str]:
     """Bytes and SHA-256 of a file, once it is on disk and not only in memory."""
     digest = hashlib.sha256()
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -61,7 +61,7 @@ def sync_and_hash_all(folder: Path) -> dict[str, tuple[int, str]]:
     paths = sorted(folder.iterdir(), key=lambda path: path.name)
 
     def settle(some: Sequence[Path]) -> dict[str, tuple[int, str]]:
-        return {path.name: settled(path) for path in some}
+        return {path.name: sync_and_hash(path) for path in some}
 
     # Each thread gets its share at once: to hand files out one by one takes as long as they do.
     shares = [paths[first::SETTLE_THREADS] for first in range(min(SETTLE_THREADS, len(paths)))]
