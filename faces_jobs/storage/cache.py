@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from faces_jobs.storage.disk import entries, is_at, raising_storage_full, try_lock
+from faces_jobs.storage.disk import entries, is_same_file, raising_storage_full, try_lock
 from faces_jobs.storage.progress import Progress, ignore_progress
 
 KEEP_SECONDS = 300.0
@@ -117,7 +117,7 @@ class Cache:
             with suppress(FileNotFoundError):
                 file = path.open("rb")
                 fcntl.flock(file, fcntl.LOCK_SH)
-                if is_at(file, path):
+                if is_same_file(file, path):
                     return file
                 file.close()  # somebody removed it between the two
                 continue
@@ -130,7 +130,7 @@ class Cache:
             with os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
                 # Only one of a machine's workers loads it; the others wait here for that.
                 _lock_when_loaded(file, on_progress)
-                if path.exists() or not is_at(file, part):
+                if path.exists() or not is_same_file(file, part):
                     return
                 try:
                     file.truncate(0)  # of what somebody left who died
@@ -176,7 +176,7 @@ def _remove(path: Path) -> bool:
     """Remove a copy that nobody holds, and its folder where that leaves it empty."""
     try:
         with path.open("rb") as file:
-            if not try_lock(file) or not is_at(file, path):
+            if not try_lock(file) or not is_same_file(file, path):
                 return False
             path.unlink()
     except FileNotFoundError:

@@ -124,7 +124,7 @@ def try_lock(file: IO[bytes]) -> bool:
     return True
 
 
-def is_at(file: IO[bytes], path: Path) -> bool:
+def is_same_file(file: IO[bytes], path: Path) -> bool:
     """Whether an open file is still the one of this name."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
