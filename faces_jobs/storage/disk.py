@@ -79,7 +79,7 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def size_below(folder: Path) -> tuple[int, int]:
+def tree_size(folder: Path) -> tuple[int, int]:
     """Files below a folder, and their bytes together; nothing where it is gone."""
     sizes = []
     for path in folder.rglob("*"):

@@ -23,9 +23,9 @@ from faces_jobs.storage.disk import (
     entries,
     idle_seconds,
     raising_storage_full,
-    size_below,
     sync_and_hash_all,
     sync_folder,
+    tree_size,
 )
 from faces_jobs.storage.interface import (
     IncomingFile,
@@ -200,7 +200,7 @@ class LocalStorage(Storage):
         return sorted((self.folder / "trash").glob(f"{job_id}.*"))
 
     def _size_of(self, job_id: str) -> tuple[int, int]:
-        sizes = [size_below(path) for path in (self._job_folder(job_id), *self._trash_of(job_id))]
+        sizes = [tree_size(path) for path in (self._job_folder(job_id), *self._trash_of(job_id))]
         return sum(files for files, _ in sizes), sum(bytes_ for _, bytes_ in sizes)
 
     def _remove(self, folder: Path) -> None:
