@@ -99,7 +99,7 @@ class BucketStorage(Storage):
         super().remove_workspace(token)
         self._try_delete([_mark(token)])
 
-    def take_uploads(self, files: Sequence[tuple[IncomingFile, str]]) -> None:
+    def store_uploads(self, files: Sequence[tuple[IncomingFile, str]]) -> None:
         """Upload received files, several at once; see `Storage`."""
         self._bucket.put([(file.path, checked_key(key)) for file, key in files])
         for file, _ in files:

@@ -196,7 +196,7 @@ class Storage(ABC):
         """
 
     @abstractmethod
-    def take_uploads(self, files: Sequence[tuple[IncomingFile, str]]) -> None:
+    def store_uploads(self, files: Sequence[tuple[IncomingFile, str]]) -> None:
         """Make received files part of a job, by their keys. Each is there whole, or not at all."""
 
     @abstractmethod

@@ -54,7 +54,7 @@ class LocalStorage(Storage):
         """
         return self.folder / checked_key(key)
 
-    def take_uploads(self, files: Sequence[tuple[IncomingFile, str]]) -> None:
+    def store_uploads(self, files: Sequence[tuple[IncomingFile, str]]) -> None:
         """Move received files; see `Storage`."""
         folders = set()
         with raising_storage_full():

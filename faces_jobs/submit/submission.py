@@ -93,7 +93,7 @@ def submit_files(
     try:
         # Before the transaction, which nobody should have to wait for while files are on their
         # way to a bucket. What a crash leaves of them has no rows, and the sweep removes it.
-        storage.take_uploads(
+        storage.store_uploads(
             [
                 (file, item.source)
                 for item, file in zip(items, files, strict=True)

@@ -30,7 +30,7 @@ def storage(request: pytest.FixtureRequest, settings: Settings) -> Storage:
 def uploaded(storage: Storage, content: bytes = b"abc", *, job_id: str = JOB) -> str:
     key = storage.upload_key(job_id, 0)
     with storage.receive() as incoming:
-        storage.take_uploads([(incoming.add("film.mp4", [content]), key)])
+        storage.store_uploads([(incoming.add("film.mp4", [content]), key)])
     return key
 
 
@@ -61,7 +61,7 @@ def test_an_upload_is_streamed_counted_hashed_and_kept(storage: Storage) -> None
         file = incoming.add("../../etc/passwd", iter([b"ab", b"", b"c"]))
         assert (file.bytes, file.sha256) == (3, hashlib.sha256(b"abc").hexdigest())
         assert storage.existing([key]) == set()
-        storage.take_uploads([(file, key)])
+        storage.store_uploads([(file, key)])
 
     assert storage.existing([key]) == {key}
     assert content(storage, key) == b"abc"
@@ -71,7 +71,7 @@ def test_uploads_are_taken_together_each_under_its_key(storage: Storage) -> None
     keys = [storage.upload_key(JOB, position) for position in range(12)]
     with storage.receive() as incoming:
         files = [incoming.add("a", [str(number).encode()]) for number in range(len(keys))]
-        storage.take_uploads(list(zip(files, keys, strict=True)))
+        storage.store_uploads(list(zip(files, keys, strict=True)))
         assert not any(file.path.exists() for file in files), "nothing is kept twice"
 
     assert [content(storage, key) for key in keys] == [b"%d" % n for n in range(len(keys))]
