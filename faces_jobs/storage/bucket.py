@@ -152,7 +152,7 @@ class BucketStorage(Storage):
         with self._cache.copy(job_id, key, load, on_progress=on_progress) as path:
             yield path
 
-    def bring(
+    def fetch_all(
         self, keys: Sequence[str], folder: Path, *, on_progress: Progress = ignore_progress
     ) -> list[Path]:
         """Download files; see `Storage`."""

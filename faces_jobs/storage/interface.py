@@ -85,7 +85,7 @@ class Storage(ABC):
     """Files of jobs. Thread-safe and safe between processes: names never meet.
 
     Every method that looks at kept files may raise StorageError where they are elsewhere, and
-    OSError where they are here. Those that bring files from there or take them there call
+    OSError where they are here. Those that fetch_all files from there or take them there call
     `on_progress` as bytes move; what it raises ends them, and of what they began nothing stays.
     """
 
@@ -235,7 +235,7 @@ class Storage(ABC):
         """
 
     @abstractmethod
-    def bring(
+    def fetch_all(
         self, keys: Sequence[str], folder: Path, *, on_progress: Progress = ignore_progress
     ) -> list[Path]:
         """Kept files as paths on this machine: below `folder`, where they are kept elsewhere.

@@ -107,7 +107,7 @@ class LocalStorage(Storage):
         """The file itself; see `Storage`."""
         yield self._there(key)
 
-    def bring(
+    def fetch_all(
         self,
         keys: Sequence[str],
         folder: Path,  # noqa: ARG002 (no copies)

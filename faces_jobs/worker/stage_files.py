@@ -56,7 +56,9 @@ def stage_files(attempt: SegmentAttempt, kind: str, *, only: int | None = None) 
     folder = attempt.workspace / kind
     folder.mkdir()
     try:
-        paths = worker.storage.bring(list(keys.values()), folder, on_progress=attempt.keep_alive)
+        paths = worker.storage.fetch_all(
+            list(keys.values()), folder, on_progress=attempt.keep_alive
+        )
     except NotFoundError as error:
         raise NotCuttableError(f"a file of kind {kind!r} between the stages is missing") from error
     return dict(zip(keys, paths, strict=True))

@@ -93,7 +93,7 @@ def test_what_is_wrong_is_said_by_every_question(
         storage.check_writable,
         lambda: storage.open_file(KEY),
         lambda: storage.existing([KEY]),
-        lambda: storage.bring([KEY], tmp_path),
+        lambda: storage.fetch_all([KEY], tmp_path),
         lambda: storage.fetch(KEY).__enter__(),
         lambda: storage.workspace("t").__enter__(),
     ]
@@ -176,7 +176,7 @@ def test_a_download_that_breaks_off_again_and_again_says_nothing_about_the_file(
     with breaking_server() as endpoint:
         storage = open_storage(bucket.settings(settings, s3_endpoint=endpoint))
         asked: list[Callable[[], object]] = [
-            lambda: storage.bring([KEY], tmp_path),
+            lambda: storage.fetch_all([KEY], tmp_path),
             lambda: storage.fetch(KEY).__enter__(),
         ]
         for question in asked:
@@ -215,10 +215,10 @@ def test_who_waits_for_a_transfer_hears_that_bytes_move_and_may_end_it(
     assert heard
     brought = tmp_path / "brought"
     brought.mkdir()
-    storage.bring([key], brought, on_progress=lambda: heard.append(1))
+    storage.fetch_all([key], brought, on_progress=lambda: heard.append(1))
     asked: list[Callable[[], object]] = [
         lambda: storage.fetch(key, on_progress=end).__enter__(),
-        lambda: storage.bring([key], tmp_path, on_progress=end),
+        lambda: storage.fetch_all([key], tmp_path, on_progress=end),
         lambda: publish(end),
     ]
     for question in asked:

@@ -93,11 +93,11 @@ class Slow(LocalStorage):
         self._move("fetch", on_progress)
         return super().fetch(key)
 
-    def bring(
+    def fetch_all(
         self, keys: Sequence[str], folder: Path, *, on_progress: Progress = ignore_progress
     ) -> list[Path]:
-        self._move("bring", on_progress)
-        return super().bring(keys, folder)
+        self._move("fetch_all", on_progress)
+        return super().fetch_all(keys, folder)
 
     def publish(
         self, folder: Path, *, on_progress: Progress = ignore_progress, **named: Any
@@ -123,7 +123,7 @@ class Slow(LocalStorage):
         ("whole", "fetch"),
         ("whole", "publish"),
         ("parts", "fetch"),
-        ("parts", "bring"),
+        ("parts", "fetch_all"),
         ("parts", "publish"),
     ],
 )

@@ -159,12 +159,12 @@ def test_two_attempts_never_meet_and_the_loser_s_files_go(storage: Storage) -> N
 
 def test_what_a_stage_left_is_brought_in_order(storage: Storage, tmp_path: Path) -> None:
     keys = published(storage, "1.json", "0.json", "2.mkv")
-    paths = storage.bring(keys, tmp_path)
+    paths = storage.fetch_all(keys, tmp_path)
     assert [path.read_text() for path in paths] == ["t 1.json", "t 0.json", "t 2.mkv"]
     assert [path.suffix for path in paths] == [".json", ".json", ".mkv"]
     storage.remove_attempt(f"jobs/{JOB}/artifacts/1-t")
     with pytest.raises(NotFoundError):
-        storage.bring(keys, tmp_path)
+        storage.fetch_all(keys, tmp_path)
 
 
 def test_workspaces_are_seen_while_somebody_works(storage: Storage) -> None:
