@@ -29,7 +29,7 @@ def usable_cores(cgroup_limit: Path = _CGROUP_LIMIT) -> int:
     return max(1, min(cores or 1, share))
 
 
-def lanes_of(asked: int | None, *, processes: int, device: str) -> int:
+def lane_count(asked: int | None, *, processes: int, device: str) -> int:
     """Lanes for each of so many processes that share this machine's cores.
 
     Args:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from faces_jobs.cores import lanes_of
+from faces_jobs.cores import lane_count
 from faces_jobs.counters import Counters
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.jobs.spec import JobSpec
@@ -63,7 +63,7 @@ class Worker:
     def lanes(self) -> int:
         """Batches of a video that it looks at at once."""
         settings = self.settings
-        return lanes_of(settings.lanes, processes=settings.workers, device=self.networks.device)
+        return lane_count(settings.lanes, processes=settings.workers, device=self.networks.device)
 
     def analysis_for(self, spec: JobSpec) -> Analysis:
         """What the items of a job with these options are analysed with.
