@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 # Each lane holds a batch of frames (22 MB at 720p), and past so many the sinks are what binds.
-MOST_LANES = 16
+MAX_LANES = 16
 # One keeps a GPU at work while the other waits for its answers. More of them stand in each other's
 # way when they start kernels: on an H100 sixteen found faces in 35 frames a second, one in 330.
 LANES_ON_GPU = 2
@@ -39,5 +39,5 @@ def lane_count(asked: int | None, *, processes: int, device: str) -> int:
     """
     if asked is not None:
         return asked
-    most = LANES_ON_GPU if device == "cuda" else MOST_LANES
+    most = LANES_ON_GPU if device == "cuda" else MAX_LANES
     return max(1, min(most, usable_cores() // processes))
