@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # Each request asks for twice as much as the last: few bytes for who looks, few requests for who
 # reads on.
-FIRST_BYTES = 1024**2
+INITIAL_REQUEST_BYTES = 1024**2
 MOST_BYTES = 16 * 1024**2
 TRIES = 4
 
@@ -31,7 +31,7 @@ class BucketReader(io.RawIOBase):
         self._at = 0
         self._stream: Any = None
         self._ends_at = 0
-        self._ask_bytes = FIRST_BYTES
+        self._ask_bytes = INITIAL_REQUEST_BYTES
 
     def readable(self) -> bool:
         """It is."""
@@ -51,7 +51,7 @@ class BucketReader(io.RawIOBase):
         at = max(0, base + offset)
         if at != self._at:
             self._at = at
-            self._ask_bytes = FIRST_BYTES
+            self._ask_bytes = INITIAL_REQUEST_BYTES
             self._drop()
         return at
 
