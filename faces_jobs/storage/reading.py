@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # Each request asks for twice as much as the last: few bytes for who looks, few requests for who
 # reads on.
 INITIAL_REQUEST_BYTES = 1024**2
-MOST_BYTES = 16 * 1024**2
+MAX_REQUEST_BYTES = 16 * 1024**2
 TRIES = 4
 
 
@@ -89,7 +89,7 @@ class BucketReader(io.RawIOBase):
             self._drop()
             self._ends_at = min(self._at + self._ask_bytes, self._size)
             self._stream = self._bucket.read(self._key, self._at, self._ends_at)
-            self._ask_bytes = min(2 * self._ask_bytes, MOST_BYTES)
+            self._ask_bytes = min(2 * self._ask_bytes, MAX_REQUEST_BYTES)
         data = self._stream.read(min(most, self._ends_at - self._at))
         return bytes(data)
 
