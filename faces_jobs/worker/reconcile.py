@@ -56,7 +56,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ReconcileReport:
-    """What a round mended, or found and can't mend (`..._missing`, `deletions_open`)."""
+    """What a round repaired, or found and can't mend (`..._missing`, `deletions_open`)."""
 
     rows_without_message: int = 0  # rung for
     messages_without_work: int = 0  # dropped
@@ -72,7 +72,7 @@ class ReconcileReport:
         """Each figure by its name, for metrics and for logs."""
         return asdict(self)
 
-    def mended(self) -> dict[str, int]:
+    def repaired(self) -> dict[str, int]:
         """What was put right in this round; not what is only waited for."""
         counts = self.counts()
         del counts["leases_run_out"], counts["deletions_open"]

@@ -57,5 +57,5 @@ class ReconcilerThread:
     def _look(self) -> None:
         with self._lock:
             rung, self._rung = self._rung, 0
-        for what, count in self._reconciler.run_round(rung=rung).mended().items():
+        for what, count in self._reconciler.run_round(rung=rung).repaired().items():
             self._counters.add("mended", count, label=what)
