@@ -1,4 +1,4 @@
-"""One attempt: a heart, a folder to work in, and how what comes of it is published and recorded."""
+"""One attempt at claimed work: its heartbeat, its workspace, and publishing its files and rows."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ Outcome = TypeVar("Outcome")
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What all work goes by, on a segment, a bundle or a job's exports.
+    """An attempt at a segment, a bundle or a job's exports.
 
-    Its methods raise what `segment_attempt` tells.
+    Its methods raise what `segment_attempt` lists.
     """
 
     worker: Worker
     heartbeat: Heartbeat
-    files: Published  # what its files are published as
-    workspace: Path  # of this attempt alone; gone afterwards
-    out: Path  # in it: what is to be kept
+    files: Published  # where its files are published
+    workspace: Path  # used by this attempt only; removed at its end
+    out: Path  # the subfolder of the workspace whose files are published
 
     def keep_alive(self) -> None:
-        """Tell that work goes on whose frames are not counted, and see whether it still may."""
+        """Report activity that has no frame count; see `Heartbeat.keep_alive`."""
         self.heartbeat.keep_alive()
 
     def publish(self, *, on_progress: Progress | None = None) -> Mapping[str, StoredFile]:
-        """Move the files of `out` to where they are kept, unseen until rows tell of them.
+        """Move the files of `out` to the storage; they stay invisible until rows refer to them.
 
-        The heart beats no more: what is left of the lease is for recording them.
+        Stops the heartbeat: what is left of the lease is the time to record the rows.
         """
         stored = self.worker.storage.publish(
             self.out,
@@ -55,7 +55,7 @@ class Attempt:
         return stored
 
     def record(self, write: Callable[[], Outcome]) -> Outcome | None:
-        """Write the rows, or remove what was published; see `record.record`."""
+        """Write the rows, or remove the published files; see `record.record`."""
         return record(self.worker, self.files, write)
 
 
@@ -66,7 +66,7 @@ class SegmentAttempt(Attempt):
     claim: SegmentClaim
 
     def source(self) -> AbstractContextManager[Path]:
-        """The file that the item stands for; see `open_source`."""
+        """Open the item's source file; see `open_source`."""
         return open_source(
             self.claim,
             storage=self.worker.storage,
@@ -77,14 +77,14 @@ class SegmentAttempt(Attempt):
 
 @contextmanager
 def segment_attempt(claim: SegmentClaim, worker: Worker) -> Iterator[SegmentAttempt]:
-    """Hold on to a claim while it is worked on.
+    """Keep a claim's lease and a workspace while the block runs.
 
     Raises:
-        StorageFullError: there is no room, or no more than the reserve.
-        StorageError: files can't be reached now.
+        StorageFullError: less space is free than the reserve.
+        StorageError: the storage is not available.
         CancelledError, PausedError, LeaseLostError: the claim no longer holds.
-        StopRequestedError: this worker is to end.
-        DatabaseError: what came of it could not be recorded.
+        StopRequestedError: this worker was told to stop.
+        DatabaseError: the outcome could not be recorded.
     """
     files = Published(claim.job_id, str(claim.item_id), claim.token)
     with SegmentLease(claim, worker) as heartbeat, _workspace(worker, files) as (workspace, out):
@@ -93,7 +93,7 @@ def segment_attempt(claim: SegmentClaim, worker: Worker) -> Iterator[SegmentAtte
 
 @contextmanager
 def bundle_attempt(bundle: Bundle, worker: Worker) -> Iterator[Attempt]:
-    """Hold on to a bundle; see `segment_attempt`. Its files are called after its first image."""
+    """Like `segment_attempt`, for a bundle. Its files are published under its first image."""
     first = bundle[0]
     files = Published(first.job_id, str(first.item_id), first.token)
     with BundleLease(bundle, worker) as heartbeat, _workspace(worker, files) as (workspace, out):
@@ -102,7 +102,7 @@ def bundle_attempt(bundle: Bundle, worker: Worker) -> Iterator[Attempt]:
 
 @contextmanager
 def job_attempt(claim: JobClaim, worker: Worker) -> Iterator[Attempt]:
-    """Hold on to a job whose exports are written; see `segment_attempt`."""
+    """Like `segment_attempt`, for a job whose exports are written."""
     files = Published(claim.job_id, OWNER_OF_EXPORTS, claim.token)
     with JobLease(claim, worker) as heartbeat, _workspace(worker, files) as (workspace, out):
         yield Attempt(worker, heartbeat, files, workspace, out)

@@ -1,4 +1,4 @@
-"""Holds on to what is claimed for as long as it is worked on."""
+"""The leases that a worker holds on a segment, a bundle or a job while it works on them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from faces_jobs.worker.memory import peak_memory_bytes
 from faces_jobs.worker.resources import Worker
 
 
-class _RoomyHeartbeat(Heartbeat):
-    """A heart that sees, whenever work goes on, that there is room left."""
+class _SpaceCheckingHeartbeat(Heartbeat):
+    """A heartbeat that also checks, whenever work reports activity, that space is left."""
 
     def __init__(self, renew: Callable[[int, int | None], None], worker: Worker) -> None:
         super().__init__(
@@ -24,17 +24,17 @@ class _RoomyHeartbeat(Heartbeat):
         self._storage = worker.storage
 
     def keep_alive(self) -> None:
-        """Tell that work goes on; see `Heartbeat.keep_alive`.
+        """Report activity; see `Heartbeat.keep_alive`.
 
         Raises:
-            StorageFullError: the reserve is touched, which is for others: for rows, above all.
+            StorageFullError: less space is free than the reserve, which is kept for the database.
         """
         super().keep_alive()
         self._storage.check_room()
 
 
-class SegmentLease(_RoomyHeartbeat):
-    """A heart that beats for one claim."""
+class SegmentLease(_SpaceCheckingHeartbeat):
+    """Keeps the lease on one claimed segment."""
 
     def __init__(self, claim: SegmentClaim, worker: Worker) -> None:
         def renew(frames_done: int, frames_total: int | None) -> None:
@@ -50,8 +50,8 @@ class SegmentLease(_RoomyHeartbeat):
         super().__init__(renew, worker)
 
 
-class BundleLease(_RoomyHeartbeat):
-    """A heart that beats for images that were claimed together."""
+class BundleLease(_SpaceCheckingHeartbeat):
+    """Keeps the leases on images that were claimed together."""
 
     def __init__(self, bundle: Bundle, worker: Worker) -> None:
         def renew(_frames_done: int, _frames_total: int | None) -> None:
@@ -66,7 +66,7 @@ class BundleLease(_RoomyHeartbeat):
 
 
 class JobLease(Heartbeat):
-    """A heart that beats for a job while its exports are written, also from the reserve."""
+    """Keeps the lease on a job while its exports are written, which may use the reserve."""
 
     def __init__(self, claim: JobClaim, worker: Worker) -> None:
         def renew(_frames_done: int, _frames_total: int | None) -> None:

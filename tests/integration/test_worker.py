@@ -81,7 +81,7 @@ def test_term_hands_the_segment_to_another_worker(
         with database.read() as session:
             row = session.execute(select(SegmentRow.status, SegmentRow.attempts)).one()
         assert row == ("queued", 0), "handed back, and it cost no attempt"
-        assert log.read_text().count("handed back") == 1, "and not taken again"
+        assert log.read_text().count("released:") == 1, "and not taken again"
 
         with worker_process(here, log):
             wait_for(lambda: get_job(database, job_id).status.ended)
@@ -110,7 +110,7 @@ def test_killed_work_goes_on_elsewhere_and_a_cancel_is_seen(
             wait_for(is_taken_over)
             wait_for(lambda: is_running(database))
             cancel_job(database, job_id)
-            wait_for(lambda: "thrown away: The job was cancelled" in log.read_text())
+            wait_for(lambda: "discarded: The job was cancelled" in log.read_text())
             second.send_signal(signal.SIGTERM)
             assert second.wait(PATIENCE_SECONDS) == 0
         assert get_job(database, job_id).status == "cancelled"
