@@ -27,7 +27,7 @@ class ReconcilerThread:
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._live, name="reconciler", daemon=True)
 
-    def rang(self, count: int) -> None:
+    def count_rung(self, count: int) -> None:
         """Take account of rows that were rung for: the next round tells of them."""
         with self._lock:
             self._rung += count

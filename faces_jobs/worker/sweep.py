@@ -112,7 +112,7 @@ def run_rounds(
         counters=counters,
     )
     with delivering(database, settings), beside:
-        _loop(database, queue, settings, stop, counters=counters, rang=beside.rang)
+        _loop(database, queue, settings, stop, counters=counters, count_rung=beside.count_rung)
 
 
 def sweep(
@@ -183,13 +183,13 @@ def _loop(
     stop: threading.Event,
     *,
     counters: Counters,
-    rang: Callable[[int], None],
+    count_rung: Callable[[int], None],
 ) -> None:
     count_at = time.monotonic()
     while not stop.is_set():
         with _going_on():
             report = sweep(database, queue, settings, counters=counters)
-            rang(report.segments_rung + report.jobs_rung)
+            count_rung(report.segments_rung + report.jobs_rung)
             if report != SweepReport(0, 0, 0):
                 _log.info("%s", report)
         # Beside the round above: what is wrong with the broker stops nothing here.

@@ -346,7 +346,7 @@ def test_without_a_broker_rows_are_counted_and_rounds_too(
     thread = threading.Thread(
         target=_loop,
         args=(database, silent, hurried, stop),
-        kwargs={"counters": counters, "rang": lambda _count: None},
+        kwargs={"counters": counters, "count_rung": lambda _count: None},
     )
     thread.start()
     try:
