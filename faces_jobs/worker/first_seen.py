@@ -21,7 +21,7 @@ class FirstSeen:
         self._before: dict[str, tuple[float, float]] = {}
         self._now: dict[str, tuple[float, float]] = {}
 
-    def begin(self) -> None:
+    def begin_round(self) -> None:
         """A new time round begins: what is not seen again in it is forgotten after it."""
         self._before, self._now = self._now, {}
 

@@ -82,7 +82,7 @@ class ReconcileReport:
 class Reconciler:
     """Remembers how far it came, and what went wrong with one part stops no other.
 
-    With `sightings`, files without a row go that it has itself seen so for an hour; without, by
+    With `first_seen`, files without a row go that it has itself seen so for an hour; without, by
     their age, since who looks once has no other measure.
     """
 
@@ -93,14 +93,14 @@ class Reconciler:
         messages: Messages,
         storage: Storage,
         settings: Settings,
-        sightings: FirstSeen | None = None,
+        first_seen: FirstSeen | None = None,
     ) -> None:
         self._database = database
         self._messages = messages
         self._storage = storage
         self._settings = settings
         self.stopped = threading.Event()  # set it, and the round in hand ends soon
-        self._sightings = sightings
+        self._first_seen = first_seen
         self._last_artifact = 0
         self._last_folder = ""
 
@@ -169,10 +169,10 @@ class Reconciler:
     def _remove_files(self) -> int:
         """Remove folders of jobs and attempts that no row speaks of, and what uploads left."""
         seconds_of: SecondsOf = by_age
-        if self._sightings is not None:
-            seconds_of = self._sightings.seconds
+        if self._first_seen is not None:
+            seconds_of = self._first_seen.seconds
             if not self._last_folder:
-                self._sightings.begin()
+                self._first_seen.begin_round()
         part = list(islice(self._storage.job_folders(self._last_folder), MAX_FOLDERS))
         self._last_folder = part[-1].job_id if len(part) == MAX_FOLDERS else ""
         removed = remove_leftovers(self._storage)

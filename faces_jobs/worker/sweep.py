@@ -219,14 +219,14 @@ def _reconciler(
     queue: CeleryQueue,
     storage: Storage,
     settings: Settings,
-    sightings: FirstSeen | None = None,
+    first_seen: FirstSeen | None = None,
 ) -> Reconciler:
     return Reconciler(
         database=database,
         messages=BrokerMessages(queue.app),
         storage=storage,
         settings=settings,
-        sightings=sightings,
+        first_seen=first_seen,
     )
 
 

@@ -202,7 +202,7 @@ def test_a_sweep_whose_clock_is_ahead_removes_what_it_saw_without_a_row_for_an_h
         messages=BrokerMessages(queue.app),
         storage=storage,
         settings=settings,
-        sightings=FirstSeen(lambda: now[0]),
+        first_seen=FirstSeen(lambda: now[0]),
     )
     job = stored_job(database)
     lost = published(storage, job.id, "lost")
