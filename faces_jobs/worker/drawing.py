@@ -1,4 +1,4 @@
-"""Draws one part of a video: its share of the annotated copy, and the best shots that are in it."""
+"""The draw stage: one part's annotated copy, and the best shots among its frames."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ _log = logging.getLogger(__name__)
 
 
 def draw(claim: SegmentClaim, worker: Worker) -> bool:
-    """Draw one part. True: the job is to be finished now.
+    """Draw one part. True: the job can be finished now.
 
     Raises:
         NotCuttableError: the part is not what was planned.
-        MediaError, StorageFullError, CancelledError, LeaseLostError, ...: as for whole items.
+        MediaError: the file can't be read.
+        Exception: whatever `segment_attempt` raises.
     """
     settings = worker.settings
     part = Part.of(claim.part or {})
@@ -40,10 +41,10 @@ def draw(claim: SegmentClaim, worker: Worker) -> bool:
             stage_files(attempt, LINKED, only=part.number).get(part.number),
             attempt.out,
             max_pixels=settings.max_pixels,
-            every=settings.batch_size,
+            progress_interval=settings.batch_size,
         )
         draw_part(drawing, lanes=worker.lanes, on_progress=attempt.keep_alive)
         files = publish_stage_files(attempt)
-        ended = attempt.record(lambda: finish_part(worker.database, claim, files))
+        job_done = attempt.record(lambda: finish_part(worker.database, claim, files))
     _log.info("part %d: drawn, %d best shots", part.number, len(shots))
-    return bool(ended)
+    return bool(job_done)

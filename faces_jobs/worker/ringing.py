@@ -1,4 +1,4 @@
-"""Rings for segments: tells the workers that there is work, and remembers that they were told."""
+"""Rings for segments: sends their queue messages, and records that they were sent."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _log = logging.getLogger(__name__)
 
 
 def ring(segments: list[int], worker: Worker) -> None:
-    """Tell all workers of these. Whom nobody is told of, the sweep finds."""
+    """Send a message for each segment. Segments without one are found by the sweep."""
     try:
         for segment_id in segments:
             worker.queue.ring_segment(segment_id)

@@ -44,7 +44,7 @@ def drawing(tmp_path: Path) -> Drawing:
         for number, index in enumerate((indices[0], indices[-1]), start=1)
     ]
     out = tmp_path / "out"
-    return Drawing(source, part, shots, linked, out, max_pixels=MAX_PIXELS, every=4)
+    return Drawing(source, part, shots, linked, out, max_pixels=MAX_PIXELS, progress_interval=4)
 
 
 def drawn(drawing: Drawing, *, lanes: int) -> dict[str, bytes]:
@@ -86,9 +86,9 @@ def test_its_runs_are_joined_to_every_picture_once(drawing: Drawing, tmp_path: P
 
 
 def test_a_part_that_is_short_or_not_copied_is_one_run(drawing: Drawing) -> None:
-    assert len(split_into_runs(drawing.part, copied=True)) == 2
-    assert len(split_into_runs(drawing.part, copied=False)) == 1
-    assert len(split_into_runs(replace(drawing.part, frames=MIN_FRAMES - 1), copied=True)) == 1
+    assert len(split_into_runs(drawing.part, annotated=True)) == 2
+    assert len(split_into_runs(drawing.part, annotated=False)) == 1
+    assert len(split_into_runs(replace(drawing.part, frames=MIN_FRAMES - 1), annotated=True)) == 1
     assert set(drawn(replace(drawing, linked=None), lanes=2)) == {"1.jpg", "2.jpg"}
 
 

@@ -71,7 +71,7 @@ def test_an_idle_worker_measures_its_networks(caplog: pytest.LogCaptureFixture) 
     networks = Networks()
     caplog.set_level("INFO")
     measure(networks, stop=Event().is_set)
-    assert "runs of 2 frames and 4 crops are quickest here" in caplog.text
+    assert "runs of 2 frames and 4 crops are fastest here" in caplog.text
 
 
 def test_a_worker_that_has_work_does_not_measure() -> None:
