@@ -1,4 +1,4 @@
-"""How whoever waits for files learns that they are on their way."""
+"""The callback by which transfers report progress."""
 
 from __future__ import annotations
 
@@ -9,4 +9,4 @@ Progress = Callable[[], None]
 
 
 def ignore_progress() -> None:
-    """Progress that nobody asks for."""
+    """A `Progress` that does nothing."""
