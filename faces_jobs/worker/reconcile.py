@@ -28,7 +28,7 @@ from faces_jobs.errors import FacesJobsError
 from faces_jobs.queue import JOB_TASK, SEGMENT_TASK
 from faces_jobs.queue_messages import Message, Messages
 from faces_jobs.retention import (
-    SecondsOf,
+    OrphanAge,
     by_age,
     complete_deletions,
     delete_expired,
@@ -171,16 +171,16 @@ class Reconciler:
 
     def _remove_files(self) -> int:
         """Remove folders of jobs and attempts without rows, and what interrupted uploads left."""
-        seconds_of: SecondsOf = by_age
+        orphan_age: OrphanAge = by_age
         if self._first_seen is not None:
-            seconds_of = self._first_seen.seconds
+            orphan_age = self._first_seen.seconds
             if not self._last_folder:
                 self._first_seen.begin_round()
         folders = list(islice(self._storage.job_folders(self._last_folder), MAX_FOLDERS))
         self._last_folder = folders[-1].job_id if len(folders) == MAX_FOLDERS else ""
         removed = remove_leftovers(self._storage)
         for batch in self._batches_until_stopped(folders):
-            removed += remove_orphans(self._database, self._storage, batch, seconds_of=seconds_of)
+            removed += remove_orphans(self._database, self._storage, batch, orphan_age=orphan_age)
         return removed
 
     def _remove_workspaces(self) -> int:

@@ -245,7 +245,7 @@ def test_a_job_is_deleted_when_its_bucket_is_back(
     with database.read() as session:
         line = session.scalars(select(AuditRow)).one()
     assert line.verified_at is None
-    assert "can't be seen whether files remain" in (line.last_error or "")
+    assert "remaining files can't be counted" in (line.last_error or "")
     assert bucket.keys() == [f"jobs/{job_id}/uploads/0"]
     assert sweep_files(database, in_bucket.worker.storage, orphan_seconds=0) == 1
     assert bucket.keys() == []
