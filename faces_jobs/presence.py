@@ -46,14 +46,14 @@ class Presence:
         database: Database,
         *,
         kind: ProcessKind,
-        every_seconds: float,
+        interval_seconds: float,
         counters: Counters,
         name: str | None = None,
         device: str | None = None,
         gpu: Callable[[], GpuMemory | None] = lambda: None,
     ) -> None:
         self._database = database
-        self._every_seconds = every_seconds
+        self._interval_seconds = interval_seconds
         self._counters = counters
         self._gpu = gpu
         self._process = Process(
@@ -79,7 +79,7 @@ class Presence:
     def _run(self) -> None:
         while True:
             self._send_heartbeat()
-            if self._ended.wait(self._every_seconds):
+            if self._ended.wait(self._interval_seconds):
                 break
         self._send_heartbeat()  # with the last counts
         try:

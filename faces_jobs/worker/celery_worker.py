@@ -71,7 +71,7 @@ def _presence(worker: Worker) -> Presence:
         worker.database,
         kind="worker",
         name=worker.name,
-        every_seconds=worker.settings.presence_seconds,
+        interval_seconds=worker.settings.presence_seconds,
         counters=worker.counters,
         device=device,
         gpu=gpu,

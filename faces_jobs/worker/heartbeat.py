@@ -40,12 +40,12 @@ class Heartbeat:
         self,
         renew: Callable[[int, int | None], None],
         *,
-        every_seconds: float,
+        interval_seconds: float,
         stop_requested: threading.Event,
         stall_seconds: float = STALL_SECONDS,
     ) -> None:
         self._renew = renew
-        self._every_seconds = every_seconds
+        self._interval_seconds = interval_seconds
         self._stall_seconds = stall_seconds
         self._stop_requested = stop_requested
         self._frames: tuple[int, int | None] = (0, None)
@@ -121,7 +121,7 @@ class Heartbeat:
 
     def _wait_for_end(self) -> bool:
         """Wait for the next renewal. True: the heartbeat was stopped."""
-        self._wake.wait(self._every_seconds)
+        self._wake.wait(self._interval_seconds)
         self._wake.clear()
         return self._ended.is_set()
 

@@ -18,7 +18,7 @@ class _SpaceCheckingHeartbeat(Heartbeat):
     def __init__(self, renew: Callable[[int, int | None], None], worker: Worker) -> None:
         super().__init__(
             renew,
-            every_seconds=worker.settings.heartbeat_seconds,
+            interval_seconds=worker.settings.heartbeat_seconds,
             stop_requested=worker.stop_requested,
         )
         self._storage = worker.storage
@@ -74,6 +74,6 @@ class JobLease(Heartbeat):
 
         super().__init__(
             renew,
-            every_seconds=worker.settings.heartbeat_seconds,
+            interval_seconds=worker.settings.heartbeat_seconds,
             stop_requested=worker.stop_requested,
         )

@@ -19,9 +19,11 @@ _log = logging.getLogger(__name__)
 class ReconcilerThread:
     """Runs rounds of a reconciler and counts what they repaired. A context manager."""
 
-    def __init__(self, reconciler: Reconciler, *, every_seconds: float, counters: Counters) -> None:
+    def __init__(
+        self, reconciler: Reconciler, *, interval_seconds: float, counters: Counters
+    ) -> None:
         self._reconciler = reconciler
-        self._every_seconds = every_seconds
+        self._interval_seconds = interval_seconds
         self._counters = counters
         self._rung = 0
         self._lock = threading.Lock()
@@ -45,7 +47,7 @@ class ReconcilerThread:
     def _run(self) -> None:
         stopped = self._reconciler.stopped
         while not stopped.is_set():
-            due_at = time.monotonic() + self._every_seconds
+            due_at = time.monotonic() + self._interval_seconds
             try:
                 self._run_round()
             except Exception:  # noqa: BLE001 (outermost handler: logged; the next round continues)

@@ -88,7 +88,7 @@ def run_sweep(settings: Settings, *, once: bool = False) -> None:
         }
         counters = Counters()
         presence = Presence(
-            database, kind="sweep", every_seconds=settings.presence_seconds, counters=counters
+            database, kind="sweep", interval_seconds=settings.presence_seconds, counters=counters
         )
         try:
             with presence:
@@ -110,7 +110,7 @@ def run_rounds(
     """Sweep until `stop` is set, with threads beside it that send webhooks and reconcile."""
     reconciler = ReconcilerThread(
         _reconciler(database, queue, storage, settings, FirstSeen()),
-        every_seconds=settings.reconcile_seconds,
+        interval_seconds=settings.reconcile_seconds,
         counters=counters,
     )
     with delivering(database, settings), reconciler:

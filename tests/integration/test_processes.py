@@ -118,7 +118,7 @@ def test_a_process_is_there_while_it_is_open(
 ) -> None:
     counters = Counters()
     with Presence(
-        database, kind="sweep", every_seconds=0.01, counters=counters, name="sam", device=None
+        database, kind="sweep", interval_seconds=0.01, counters=counters, name="sam", device=None
     ):
         wait_until(lambda: seen(database, 20) == ["sam"])
         counters.add("rounds")
