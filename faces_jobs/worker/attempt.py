@@ -17,7 +17,7 @@ from faces_jobs.worker.record import Published, record
 from faces_jobs.worker.resources import Worker
 from faces_jobs.worker.source import open_source
 
-OWNER_OF_EXPORTS = "job"
+EXPORTS_OWNER = "job"
 
 Outcome = TypeVar("Outcome")
 
@@ -103,7 +103,7 @@ def bundle_attempt(bundle: Bundle, worker: Worker) -> Iterator[Attempt]:
 @contextmanager
 def job_attempt(claim: JobClaim, worker: Worker) -> Iterator[Attempt]:
     """Like `segment_attempt`, for a job whose exports are written."""
-    files = Published(claim.job_id, OWNER_OF_EXPORTS, claim.token)
+    files = Published(claim.job_id, EXPORTS_OWNER, claim.token)
     with JobLease(claim, worker) as heartbeat, _workspace(worker, files) as (workspace, out):
         yield Attempt(worker, heartbeat, files, workspace, out)
 
