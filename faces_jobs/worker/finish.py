@@ -72,7 +72,7 @@ def finish_job(job_id: str, worker: Worker) -> None:
         except (DatabaseError, StorageFullError) as error:
             _log.warning("left until the lease runs out: %s", error)
         except QueueError as error:
-            _log.warning("left to the sweep to ring for: %s", error)
+            _log.warning("not rung for, left to the sweep: %s", error)
 
 
 def _attempt(claim: JobClaim, worker: Worker) -> None:

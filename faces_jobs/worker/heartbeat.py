@@ -52,7 +52,7 @@ class Heartbeat:
         self._progressed_at = time.monotonic()
         self._ended = threading.Event()
         self._wake = threading.Event()  # renew, or end, before the interval has passed
-        self._lost: CancelledError | LeaseLostError | PausedError | None = None
+        self._lease_error: CancelledError | LeaseLostError | PausedError | None = None
         # Its log lines carry the same context; a new thread starts with an empty one.
         context = contextvars.copy_context()
         self._thread = threading.Thread(
@@ -93,8 +93,8 @@ class Heartbeat:
             LeaseLostError: another worker holds the lease, or the job was deleted.
             PausedError: the job was paused.
         """
-        if self._lost is not None:
-            raise self._lost
+        if self._lease_error is not None:
+            raise self._lease_error
 
     def stop(self) -> None:
         """Stop renewing. What is left of the lease is the time to record the outcome."""
@@ -113,7 +113,7 @@ class Heartbeat:
             try:
                 self._renew(*self._frames)
             except (CancelledError, LeaseLostError, PausedError) as error:
-                self._lost = error
+                self._lease_error = error
                 return
             except (DatabaseError, StorageFullError) as error:
                 # The next renewal tries again; if the lease has run out by then, it raises.

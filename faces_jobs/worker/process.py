@@ -84,14 +84,14 @@ def process_claim(claim: SegmentClaim, worker: Worker) -> None:
         except (DatabaseError, StorageFullError) as error:
             _log.warning("left until the lease runs out: %s", error)
         except QueueError as error:
-            _log.warning("left to the sweep to ring for: %s", error)
+            _log.warning("not rung for, left to the sweep: %s", error)
 
 
 def process_bundle(bundle: Bundle, worker: Worker, *, has_more: bool) -> None:
     """Process claimed images of one job, and finish the job if they were its last ones.
 
-    If the job `has_more` images, the message that led here is replaced by a new one: a job of ten
-    thousand images has only as many messages as there are workers to receive them.
+    If the job `has_more` images, a new message replaces the one that led here, since only a limited
+    number of messages is sent for the images of a job (see `submit.ringing`).
     """
     job_id = bundle[0].job_id
     with log_context(job=job_id, segment=bundle[0].segment_id):

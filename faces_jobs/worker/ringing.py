@@ -18,4 +18,4 @@ def ring(segments: list[int], worker: Worker) -> None:
             worker.queue.ring_segment(segment_id)
         mark_segments_rung(worker.database, segments)
     except (QueueError, DatabaseError, StorageFullError) as error:
-        _log.warning("left to the sweep to ring for: %s", error)
+        _log.warning("not rung for, left to the sweep: %s", error)

@@ -43,10 +43,9 @@ TURNS_SECONDS = 24 * 3600.0
 # While this many messages wait, waiting rows are not rung for again: the workers have enough to
 # read. Without this bound, the broker would fill up with repeated messages about one backlog.
 ENOUGH_MESSAGES = 32
-# All rows are counted once a minute, or less often, so that counting takes at most 1/20 of the
-# time.
-COUNT_EVERY_SECONDS = 60.0
-COUNT_SHARE = 20
+# All rows are counted once a minute; less often if counting takes more than 1/20 of that time.
+COUNT_INTERVAL_SECONDS = 60.0
+COUNT_INTERVAL_FACTOR = 20
 
 _log = logging.getLogger(__name__)
 
@@ -82,7 +81,7 @@ def run_sweep(settings: Settings, *, once: bool = False) -> None:
             deliver_due(database, settings)
             _log.info("%s", report)
             return
-        previous = {
+        previous_handlers = {
             number: signal.signal(number, request_stop)
             for number in (signal.SIGTERM, signal.SIGINT)
         }
@@ -94,7 +93,7 @@ def run_sweep(settings: Settings, *, once: bool = False) -> None:
             with presence:
                 run_rounds(database, queue, storage, settings, stop, counters=counters)
         finally:
-            for number, handler in previous.items():
+            for number, handler in previous_handlers.items():
                 signal.signal(number, handler)
 
 
@@ -206,7 +205,7 @@ def _loop(
             with _errors_logged():
                 set_measures(database, count_all(database))
             took = time.monotonic() - started
-            count_at = started + max(COUNT_EVERY_SECONDS, COUNT_SHARE * took)
+            count_at = started + max(COUNT_INTERVAL_SECONDS, COUNT_INTERVAL_FACTOR * took)
         stop.wait(settings.sweep_seconds)
 
 
