@@ -66,7 +66,7 @@ class BucketStorage(Storage):
 
     def check_results_room(self, bytes_needed: int) -> None:  # noqa: ARG002 (a bucket has no limit)
         """Check only that this machine has space to work; see `Storage`."""
-        self.check_room()
+        self.check_free_space()
 
     @contextmanager
     def receive(
@@ -232,10 +232,10 @@ class BucketStorage(Storage):
 
     def _make_room(self, bytes_needed: int = 0) -> None:
         try:
-            self.check_room(bytes_needed)
+            self.check_free_space(bytes_needed)
         except StorageFullError:
             self._cache.trim(to_bytes=0)
-            self.check_room(bytes_needed)
+            self.check_free_space(bytes_needed)
 
     def _delete_below(self, prefix: str) -> Removed:
         files = bytes_ = 0

@@ -95,7 +95,7 @@ class Storage(ABC):
 
     # Free space, uploads and workspaces on this machine
 
-    def check_room(self, bytes_needed: int = 0) -> None:
+    def check_free_space(self, bytes_needed: int = 0) -> None:
         """Check that this machine has space for so many bytes beyond the reserve.
 
         Raises:
@@ -126,7 +126,7 @@ class Storage(ABC):
             StorageError: the bucket does not answer, or refuses access.
             OSError: the folder is missing or can't be written to.
         """
-        self.check_room()
+        self.check_free_space()
         probe = self.folder / "work" / f"probe-{uuid.uuid4().hex}"
         with raising_storage_full():
             probe.mkdir(parents=True)
@@ -144,7 +144,7 @@ class Storage(ABC):
         Raises:
             StorageFullError: there is no space for the expected bytes.
         """
-        self.check_room(expected_bytes)
+        self.check_free_space(expected_bytes)
         folder = self.folder / "incoming" / uuid.uuid4().hex
         with raising_storage_full():
             folder.mkdir(parents=True)
@@ -156,7 +156,7 @@ class Storage(ABC):
     @contextmanager
     def workspace(self, token: str) -> Iterator[Path]:
         """A folder on this machine for one attempt. It is removed at the end."""
-        self.check_room()
+        self.check_free_space()
         folder = self.folder / "work" / token
         with raising_storage_full():
             folder.mkdir(parents=True)

@@ -44,7 +44,7 @@ class LocalStorage(Storage):
 
     def check_results_room(self, bytes_needed: int) -> None:
         """Check this machine's free space; see `Storage`."""
-        self.check_room(bytes_needed)
+        self.check_free_space(bytes_needed)
 
     def path_of(self, key: str) -> Path:
         """The path of a key's file, whether it exists or not.

@@ -142,7 +142,7 @@ def submit_folder(
         return Submitted(earlier, replayed=True)
     check_webhook(spec.webhook, settings)
     folder = root_folder(settings.roots, root)
-    storage.check_room()
+    storage.check_free_space()
     items: list[NewItem] = []
     prefix = "/".join(part for part in relative_path.split("/") if part not in ("", "."))
     for found in walk_beneath(folder, relative_path):

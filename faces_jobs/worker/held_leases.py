@@ -30,7 +30,7 @@ class _SpaceCheckingHeartbeat(Heartbeat):
             StorageFullError: less space is free than the reserve, which is kept for the database.
         """
         super().keep_alive()
-        self._storage.check_room()
+        self._storage.check_free_space()
 
 
 class SegmentLease(_SpaceCheckingHeartbeat):

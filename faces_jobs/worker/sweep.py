@@ -171,7 +171,7 @@ def sweep(
 def _resume_parked(database: Database, settings: Settings) -> int:
     """Resume jobs that wait for space, if there is enough now. Returns how many."""
     try:
-        open_storage(settings).check_room()
+        open_storage(settings).check_free_space()
     except StorageFullError:
         return 0
     except OSError as error:  # must not end the round, which also rings for other jobs

@@ -49,7 +49,7 @@ def show() -> Response:
     held = services()
     with held.database.read() as session:
         session.execute(select(JobRow.id).limit(1))
-    held.storage.check_room()
+    held.storage.check_free_space()
     return document_response(Health())
 
 
