@@ -64,7 +64,7 @@ class BucketStorage(Storage):
         if error is not None:
             raise StorageError(f"The bucket {self._bucket.name} refuses to delete files: {error}.")
 
-    def check_results_room(self, bytes_needed: int) -> None:  # noqa: ARG002 (a bucket has no limit)
+    def check_space_for_results(self, bytes_needed: int) -> None:  # noqa: ARG002 (a bucket has no limit)
         """Check only that this machine has space to work; see `Storage`."""
         self.check_free_space()
 

@@ -188,7 +188,7 @@ class Storage(ABC):
     # Stored files
 
     @abstractmethod
-    def check_results_room(self, bytes_needed: int) -> None:
+    def check_space_for_results(self, bytes_needed: int) -> None:
         """Check that a job's results of so many bytes can be stored.
 
         Raises:

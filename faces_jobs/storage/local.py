@@ -42,7 +42,7 @@ from faces_jobs.storage.progress import Progress, ignore_progress
 class LocalStorage(Storage):
     """Stores files below one folder."""
 
-    def check_results_room(self, bytes_needed: int) -> None:
+    def check_space_for_results(self, bytes_needed: int) -> None:
         """Check this machine's free space; see `Storage`."""
         self.check_free_space(bytes_needed)
 

@@ -89,7 +89,7 @@ def submit_files(
         for position, (name, file) in enumerate(zip(names, files, strict=True))
     ]
     check_any_usable(items)
-    storage.check_results_room(room_for_results(items, spec))
+    storage.check_space_for_results(room_for_results(items, spec))
     try:
         # Before the transaction, which nobody should have to wait for while files are on their
         # way to a bucket. What a crash leaves of them has no rows, and the sweep removes it.
@@ -152,7 +152,7 @@ def submit_folder(
     if not items:
         raise FolderError("That folder holds no file.")
     check_any_usable(items)
-    storage.check_results_room(room_for_results(items, spec))
+    storage.check_space_for_results(room_for_results(items, spec))
     job_id = str(uuid.uuid4())
     job = _Job(job_id, _kept(spec, settings), items, root=root, owner=owner, key=key)
     try:
