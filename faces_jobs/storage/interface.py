@@ -113,7 +113,7 @@ class Storage(ABC):
                 "delete jobs that are no longer needed, or give it more room."
             )
 
-    def room(self) -> tuple[int, int]:
+    def disk_usage(self) -> tuple[int, int]:
         """Free and total bytes of the folder's file system."""
         usage = shutil.disk_usage(self.folder)
         return usage.free, usage.total

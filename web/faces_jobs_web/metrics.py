@@ -151,7 +151,7 @@ class _State(Collector):
 
 
 def _room(held: Services) -> Iterator[Metric]:
-    free, total = held.storage.room()
+    free, total = held.storage.disk_usage()
     yield _gauge(
         "storage_bytes",
         "The data folder's file system.",
