@@ -76,7 +76,7 @@ def deliver_due(database: Database, settings: Settings) -> int:
 
 
 @contextmanager
-def delivering(database: Database, settings: Settings) -> Iterator[None]:
+def background_delivery(database: Database, settings: Settings) -> Iterator[None]:
     """Send due webhooks in the background while the block runs.
 
     Requests that are open when the block ends are finished first, which takes at most as long as

@@ -32,7 +32,7 @@ from faces_jobs.queue import CeleryQueue, Queue, open_queue
 from faces_jobs.queue_messages import BrokerMessages
 from faces_jobs.settings import Settings
 from faces_jobs.storage import Storage, open_storage
-from faces_jobs.worker.deliver import deliver_due, delivering
+from faces_jobs.worker.deliver import background_delivery, deliver_due
 from faces_jobs.worker.first_seen import FirstSeen
 from faces_jobs.worker.reconcile import Reconciler
 from faces_jobs.worker.reconciler_thread import ReconcilerThread
@@ -112,7 +112,7 @@ def run_rounds(
         interval_seconds=settings.reconcile_seconds,
         counters=counters,
     )
-    with delivering(database, settings), reconciler:
+    with background_delivery(database, settings), reconciler:
         _loop(database, queue, settings, stop, counters=counters, count_rung=reconciler.count_rung)
 
 
