@@ -18,7 +18,7 @@ from faces_jobs.settings import Settings
 from faces_jobs.worker.graceful_stop import graceful_stop
 from faces_jobs.worker.resources import Worker, open_worker
 from faces_jobs.worker.tasks import add_tasks
-from faces_jobs.worker.warming import warmed
+from faces_jobs.worker.warming import background_warmup
 from faces_jobs_models.device import gpu_bytes
 
 POOL = "solo"
@@ -42,7 +42,7 @@ def run_worker(settings: Settings) -> None:
     with (
         open_worker(settings) as worker,
         _presence(worker),
-        warmed(worker.networks, work_started=worker.work_started),
+        background_warmup(worker.networks, work_started=worker.work_started),
     ):
         add_tasks(app, worker)
         connect_signals(worker)

@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def warmed(networks: WorkerNetworks, *, work_started: threading.Event) -> Iterator[None]:
+def background_warmup(networks: WorkerNetworks, *, work_started: threading.Event) -> Iterator[None]:
     """Load all networks in a background thread while the block runs.
 
     If run sizes were not measured on this machine before, the thread then measures them, until
