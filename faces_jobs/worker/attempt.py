@@ -13,7 +13,7 @@ from faces_jobs.storage import StoredFile, raising_storage_full
 from faces_jobs.storage.progress import Progress
 from faces_jobs.worker.heartbeat import Heartbeat
 from faces_jobs.worker.held_leases import BundleLease, JobLease, SegmentLease
-from faces_jobs.worker.record import Published, record
+from faces_jobs.worker.record import AttemptFiles, record
 from faces_jobs.worker.resources import Worker
 from faces_jobs.worker.source import open_source
 
@@ -31,7 +31,7 @@ class Attempt:
 
     worker: Worker
     heartbeat: Heartbeat
-    files: Published  # where its files are published
+    files: AttemptFiles  # where its files are published
     workspace: Path  # used by this attempt only; removed at its end
     out: Path  # the subfolder of the workspace whose files are published
 
@@ -86,7 +86,7 @@ def segment_attempt(claim: SegmentClaim, worker: Worker) -> Iterator[SegmentAtte
         StopRequestedError: this worker was told to stop.
         DatabaseError: the outcome could not be recorded.
     """
-    files = Published(claim.job_id, str(claim.item_id), claim.token)
+    files = AttemptFiles(claim.job_id, str(claim.item_id), claim.token)
     with SegmentLease(claim, worker) as heartbeat, _workspace(worker, files) as (workspace, out):
         yield SegmentAttempt(worker, heartbeat, files, workspace, out, claim)
 
@@ -95,7 +95,7 @@ def segment_attempt(claim: SegmentClaim, worker: Worker) -> Iterator[SegmentAtte
 def bundle_attempt(bundle: Bundle, worker: Worker) -> Iterator[Attempt]:
     """Like `segment_attempt`, for a bundle. Its files are published under its first image."""
     first = bundle[0]
-    files = Published(first.job_id, str(first.item_id), first.token)
+    files = AttemptFiles(first.job_id, str(first.item_id), first.token)
     with BundleLease(bundle, worker) as heartbeat, _workspace(worker, files) as (workspace, out):
         yield Attempt(worker, heartbeat, files, workspace, out)
 
@@ -103,13 +103,13 @@ def bundle_attempt(bundle: Bundle, worker: Worker) -> Iterator[Attempt]:
 @contextmanager
 def job_attempt(claim: JobClaim, worker: Worker) -> Iterator[Attempt]:
     """Like `segment_attempt`, for a job whose exports are written."""
-    files = Published(claim.job_id, EXPORTS_OWNER, claim.token)
+    files = AttemptFiles(claim.job_id, EXPORTS_OWNER, claim.token)
     with JobLease(claim, worker) as heartbeat, _workspace(worker, files) as (workspace, out):
         yield Attempt(worker, heartbeat, files, workspace, out)
 
 
 @contextmanager
-def _workspace(worker: Worker, files: Published) -> Iterator[tuple[Path, Path]]:
+def _workspace(worker: Worker, files: AttemptFiles) -> Iterator[tuple[Path, Path]]:
     with raising_storage_full(), worker.storage.workspace(files.token) as workspace:
         out = workspace / "out"
         out.mkdir()

@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class AttemptFiles:
     """Identifies the files that an attempt publishes."""
 
     job_id: str
@@ -34,7 +34,7 @@ class Published:
     token: str
 
 
-def record(worker: Worker, files: Published, write: Callable[[], Outcome]) -> Outcome | None:
+def record(worker: Worker, files: AttemptFiles, write: Callable[[], Outcome]) -> Outcome | None:
     """Write the rows of an attempt, with a few retries while the database does not answer.
 
     If the rows can't be written the files are removed. Returns None if the rows had already been
@@ -65,7 +65,7 @@ def _write_with_retries(worker: Worker, write: Callable[[], Outcome]) -> Outcome
     return write()
 
 
-def _discard_unless_recorded(worker: Worker, files: Published) -> bool:
+def _discard_unless_recorded(worker: Worker, files: AttemptFiles) -> bool:
     """Remove the published files unless rows refer to them. Returns whether rows do."""
     storage = worker.storage
     key = storage.attempt_key(job_id=files.job_id, owner=files.owner, token=files.token)
