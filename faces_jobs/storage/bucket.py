@@ -115,9 +115,9 @@ class BucketStorage(Storage):
         on_progress: Progress = ignore_progress,
     ) -> dict[str, StoredFile]:
         """Upload the files of a workspace's folder; see `Storage`."""
-        home = self.attempt_key(job_id=job_id, owner=owner, token=token)
+        folder_key = self.attempt_key(job_id=job_id, owner=owner, token=token)
         stored = {
-            name: StoredFile(checked_key(f"{home}/{name}"), bytes_, sha256)
+            name: StoredFile(checked_key(f"{folder_key}/{name}"), bytes_, sha256)
             for name, (bytes_, sha256) in sync_and_hash_all(folder).items()
         }
         try:
@@ -126,7 +126,7 @@ class BucketStorage(Storage):
                 on_progress=on_progress,
             )
         except BaseException:
-            self.remove_attempt(home)
+            self.remove_attempt(folder_key)
             raise
         return stored
 
@@ -146,7 +146,7 @@ class BucketStorage(Storage):
         job_id = checked_key(key).split("/")[1]
 
         def load(file: BinaryIO) -> None:
-            self._make_room(self._bucket.find(key).bytes)
+            self._ensure_free_space(self._bucket.find(key).bytes)
             self._bucket.get([(key, file)], on_progress=on_progress)
 
         with self._cache.copy(job_id, key, load, on_progress=on_progress) as path:
@@ -157,7 +157,7 @@ class BucketStorage(Storage):
     ) -> list[Path]:
         """Download files; see `Storage`."""
         paths = [folder / f"{number}{Path(key).suffix}" for number, key in enumerate(keys)]
-        self._make_room()
+        self._ensure_free_space()
         self._bucket.get(
             [(checked_key(key), str(path)) for key, path in zip(keys, paths, strict=True)],
             on_progress=on_progress,
@@ -230,7 +230,8 @@ class BucketStorage(Storage):
                 removed += 1
         return removed
 
-    def _make_room(self, bytes_needed: int = 0) -> None:
+    def _ensure_free_space(self, bytes_needed: int = 0) -> None:
+        """Check this machine's free space, emptying the cache first if there is too little."""
         try:
             self.check_free_space(bytes_needed)
         except StorageFullError:

@@ -76,13 +76,13 @@ class LocalStorage(Storage):
         on_progress: Progress = ignore_progress,  # noqa: ARG002 (a rename takes no time)
     ) -> dict[str, StoredFile]:
         """Move a workspace's folder by one rename; see `Storage`."""
-        home = self.attempt_key(job_id=job_id, owner=owner, token=token)
+        folder_key = self.attempt_key(job_id=job_id, owner=owner, token=token)
         with raising_storage_full():
             stored = {
-                name: StoredFile(f"{home}/{name}", bytes_, sha256)
+                name: StoredFile(f"{folder_key}/{name}", bytes_, sha256)
                 for name, (bytes_, sha256) in sync_and_hash_all(folder).items()
             }
-            target = self.path_of(home)
+            target = self.path_of(folder_key)
             target.parent.mkdir(parents=True, exist_ok=True)
             folder.rename(target)
             sync_folder(target.parent)
@@ -162,10 +162,10 @@ class LocalStorage(Storage):
         """Yield the folders, reading each one only when it is reached; see `Storage`."""
         for path in entries(self.folder / "jobs"):
             if path.name > after:
-                home = f"jobs/{path.name}/artifacts"
+                folder_key = f"jobs/{path.name}/artifacts"
                 attempts = tuple(
-                    (f"{home}/{attempt.name}", age_seconds(attempt))
-                    for attempt in entries(self.folder / home)
+                    (f"{folder_key}/{attempt.name}", age_seconds(attempt))
+                    for attempt in entries(self.folder / folder_key)
                 )
                 yield JobFolder(path.name, age_seconds(path), attempts)
 

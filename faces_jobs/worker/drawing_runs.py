@@ -85,7 +85,7 @@ def _draw(drawing: Drawing, run: Run, on_progress: Callable[[], None]) -> None:
         thumbnails = opened.enter_context(Thumbnails(drawing.out))
         faces, copy = None, None
         if drawing.linked is not None:
-            faces = _Shown(drawing.linked)
+            faces = _ShownFaces(drawing.linked)
             copy = opened.enter_context(RunCopy(run, drawing.out, reader.info))
         for frame in _frames_of(run, reader, drawing.progress_interval, on_progress):
             thumbnails.add(frame, shots.pop(frame.index, ()), analysed=True)
@@ -106,7 +106,7 @@ def _shots_of(run: Run, shots: Sequence[BestShot]) -> dict[int, list[Face]]:
     return by_frame
 
 
-class _Shown:
+class _ShownFaces:
     """The faces shown in each frame: those of the last frame that was analysed."""
 
     def __init__(self, path: Path) -> None:

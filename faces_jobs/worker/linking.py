@@ -39,6 +39,7 @@ def link(claim: SegmentClaim, worker: Worker) -> bool:
     """Link the faces of all parts. True: the job can be finished now.
 
     Raises:
+        NotCuttableError: a stage file is missing.
         Exception: whatever `segment_attempt` raises.
     """
     with segment_attempt(claim, worker) as attempt:
@@ -47,28 +48,29 @@ def link(claim: SegmentClaim, worker: Worker) -> bool:
         drawn = {part_number_of(run) for run in files_of(worker.database, claim.item_id, DRAWN)}
         to_draw = (found.keys() if claim.spec.annotated else set()) - drawn
         linked = worker.lead.take(claim.item_id, len(parts), found)
-        first = min(found) if linked is not None else None
-        files = stage_files(attempt, FOUND, only=first)
+        # If the parts are linked already, only the header of one file is needed.
+        needed = min(found) if linked is not None else None
+        files = stage_files(attempt, FOUND, only=needed)
         header = read_header(next(iter(files.values())))
         if linked is not None:
             tracks = linked.linker.tracks()
         else:
             tracks = _link(attempt, parts, files, header["unsure_below"], to_draw)
         portraits = stage_files(attempt, PORTRAITS)
-        draws = []
+        parts_to_draw = []
         for number, (start_frame, end_frame, part) in enumerate(parts):
             best = _best_in(tracks, start_frame, end_frame)
             has_shots = number in portraits and unpack_portraits(
                 portraits[number], best, attempt.out
             )
             if number in to_draw or (number in found and best and not has_shots):
-                draws.append(part)
+                parts_to_draw.append(part)
         results = LinkResults(
             facts=ItemFacts(**header["facts"]),
             tracks=tracks,
             models=[ModelVersion(**model) for model in header["models"]],
             files=publish_stage_files(attempt),
-            draws=draws,
+            draws=parts_to_draw,
         )
         job_done = attempt.record(lambda: finish_link(worker.database, claim, results))
     _log.info("linked %d parts: %d tracks", len(found), len(tracks))
