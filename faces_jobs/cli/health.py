@@ -78,7 +78,7 @@ def _service_problems(settings: Settings) -> list[str]:
             readiness = Readiness(
                 settings=settings, database=database, storage=open_storage(settings), queue=queue
             )
-            missing = readiness.look().missing
+            missing = readiness.check().missing
     except DatabaseError as error:
         missing = {"database": message_with_location(error, settings)}
     return [f"{part}: {reason}" for part, reason in missing.items()]

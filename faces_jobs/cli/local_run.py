@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from faces_jobs.cli.copy_names import copy_name
 from faces_jobs.cli.folder_files import files_in_folder
-from faces_jobs.cores import lanes_of
+from faces_jobs.cores import lane_count
 from faces_jobs.errors import DeviceError, FacesJobsError, ModelError, NoVideoError
 from faces_jobs.jobs.damage import damage_text
 from faces_jobs.jobs.records import FaceRecord, TrackRecord
@@ -194,7 +194,7 @@ class _Run:
                 sinks,
                 # The camera's frames are shown without delay; files are faster in batches.
                 batch_size=options.batch_size if source else 1,
-                lanes=lanes_of(options.lanes, processes=1, device=self._catalog.device)
+                lanes=lane_count(options.lanes, processes=1, device=self._catalog.device)
                 if source
                 else 1,
                 on_progress=lambda done, total: self._bar.update(task, completed=done, total=total),

@@ -94,11 +94,11 @@ def submit_files(
         for position, (name, file) in enumerate(zip(names, files, strict=True))
     ]
     check_any_usable(items)
-    storage.check_results_room(estimate_result_bytes(items, spec))
+    storage.check_space_for_results(estimate_result_bytes(items, spec))
     try:
         # Before the transaction, so that it doesn't hold locks while files are sent to a bucket.
         # If the process crashes in between, the files have no rows, and the sweep deletes them.
-        storage.take_uploads(
+        storage.store_uploads(
             [
                 (file, item.source)
                 for item, file in zip(items, files, strict=True)
@@ -152,7 +152,7 @@ def submit_folder(
         return Submitted(earlier, replayed=True)
     check_webhook(spec.webhook, settings)
     folder = root_folder(settings.roots, root)
-    storage.check_room()
+    storage.check_free_space()
     items: list[NewItem] = []
     prefix = "/".join(part for part in relative_path.split("/") if part not in ("", "."))
     for found in walk_beneath(folder, relative_path):
@@ -162,7 +162,7 @@ def submit_folder(
     if not items:
         raise FolderError("That folder has no files.")
     check_any_usable(items)
-    storage.check_results_room(estimate_result_bytes(items, spec))
+    storage.check_space_for_results(estimate_result_bytes(items, spec))
     job_id = str(uuid.uuid4())
     job = _Job(
         job_id, _with_retention_period(spec, settings), items, root=root, owner=owner, key=key

@@ -45,10 +45,10 @@ with open_database(url) as database, open_queue(settings) as queue:
     if where == "key":
         submission.store_key = die
     elif where == "files":
-        storage.take_uploads = die
+        storage.store_uploads = die
     elif where == "commit":
-        move = storage.take_uploads
-        storage.take_uploads = lambda *given: (move(*given), die())
+        move = storage.store_uploads
+        storage.store_uploads = lambda *given: (move(*given), die())
     elif where == "ring":
         queue.ring_segment = die
     elif where == "rung":

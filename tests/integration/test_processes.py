@@ -109,7 +109,7 @@ def test_what_could_not_be_told_is_told_later() -> None:
     taken = counters.take()
     assert counters.take() == {}
     counters.add("frames")
-    counters.give_back(taken)
+    counters.restore(taken)
     assert counters.take() == {("frames", ""): 4.0, ("stage", "detect"): 0.5}
 
 
@@ -118,7 +118,7 @@ def test_a_process_is_there_while_it_is_open(
 ) -> None:
     counters = Counters()
     with Presence(
-        database, kind="sweep", every_seconds=0.01, counters=counters, name="sam", device=None
+        database, kind="sweep", interval_seconds=0.01, counters=counters, name="sam", device=None
     ):
         wait_until(lambda: seen(database, 20) == ["sam"])
         counters.add("rounds")

@@ -156,7 +156,7 @@ def test_a_job_is_not_called_gone_while_a_worker_still_has_files_of_it(
         (workspace / "out").mkdir()
         (workspace / "out" / "face.jpg").write_bytes(b"x")
         assert not delete_job(job.id, database=database, storage=storage)
-        assert only(database).last_error == "a worker has not let go of it yet"
+        assert only(database).last_error == "a worker has not released it yet"
         storage.publish(workspace / "out", job_id=job.id, owner="1", token=claim.token)
         (deletion,) = open_deletions(database, limit=9, audit_id=only(database).id)
         assert deletion.held

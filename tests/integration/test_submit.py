@@ -204,9 +204,9 @@ def test_a_file_that_vanished_leaves_no_job(desk: Desk) -> None:
         gone = incoming.add("b.png", [PNG])
 
         class Vanishing(LocalStorage):
-            def take_uploads(self, files: Any) -> None:
+            def store_uploads(self, files: Any) -> None:
                 gone.path.unlink()
-                super().take_uploads(files)
+                super().store_uploads(files)
 
         with pytest.raises(FileNotFoundError):
             submit_files(

@@ -19,7 +19,7 @@ from typing import Any, get_args
 import click
 import torch
 
-from faces_jobs.cores import lanes_of, usable_cores
+from faces_jobs.cores import lane_count, usable_cores
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.settings import DetectorName
 from faces_jobs_models.catalog import Catalog, open_catalog
@@ -275,7 +275,7 @@ class Bench:
 
 
 def _lanes(device: Device) -> int:
-    return lanes_of(None, processes=1, device=device)
+    return lane_count(None, processes=1, device=device)
 
 
 def _machine(device: Device) -> str:
