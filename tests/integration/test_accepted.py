@@ -43,12 +43,12 @@ settings = Settings(data_folder=Path(data), database_url=url)
 with open_database(url) as database, open_queue(settings) as queue:
     storage = open_storage(settings)
     if step == "key":
-        submission.keep_key = die
+        submission.store_key = die
     elif step == "files":
-        storage.take_uploads = die
+        storage.store_uploads = die
     elif step == "commit":
-        move = storage.take_uploads
-        storage.take_uploads = lambda *args: (move(*args), die())
+        move = storage.store_uploads
+        storage.store_uploads = lambda *args: (move(*args), die())
     elif step == "ring":
         queue.ring_segment = die
     elif step == "rung":

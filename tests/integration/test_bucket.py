@@ -29,7 +29,7 @@ from faces_jobs.worker import reconcile
 from faces_jobs.worker.finish import finish_job
 from faces_jobs.worker.next_work import take_next_work
 from faces_jobs.worker.process import process_segment
-from faces_jobs.worker.reconcile import Reconciled, Reconciler
+from faces_jobs.worker.reconcile import Reconciler, ReconcileReport
 from tests.buckets import BUCKET, Place, breaking_server
 from tests.factories import artifact, claimed, results, stored_job
 from tests.integration.stored_files import publish_file, sweep_files
@@ -45,7 +45,7 @@ WRONG_SETTINGS: dict[str, tuple[dict[str, Any], type[StorageError], str]] = {
         "check FACES_JOBS_S3_ACCESS_KEY_ID",
     ),
     "key": ({"s3_access_key_id": "AKIAWRONG"}, StorageRefusedError, "check FACES_JOBS_S3_ACCESS"),
-    "bucket": ({"storage": "s3://no-such-bucket/x"}, StorageRefusedError, "make it, or correct"),
+    "bucket": ({"storage": "s3://no-such-bucket/x"}, StorageRefusedError, "create it, or correct"),
     "server": ({"s3_endpoint": "http://127.0.0.1:1"}, StorageError, "does not answer"),
 }
 
@@ -88,7 +88,7 @@ def test_every_operation_reports_a_wrong_setting(
         storage.check_writable,
         lambda: storage.open_file(KEY),
         lambda: storage.existing([KEY]),
-        lambda: storage.bring([KEY], tmp_path),
+        lambda: storage.fetch_all([KEY], tmp_path),
         lambda: storage.fetch(KEY).__enter__(),
         lambda: storage.workspace("t").__enter__(),
     ]
@@ -113,9 +113,9 @@ def test_readiness_reports_a_wrong_setting(
             database=database,
             storage=open_storage(here),
             queue=queue,
-            patience_seconds=60,
+            timeout_seconds=60,
         )
-        return readiness.look().missing.get("storage")
+        return readiness.check().missing.get("storage")
 
     assert missing() is None
     assert bucket.keys() == [], "the probe is removed"
@@ -172,11 +172,11 @@ def test_a_download_that_is_cut_off_repeatedly_is_a_temporary_error(
     with breaking_server() as endpoint:
         storage = open_storage(bucket.settings(settings, s3_endpoint=endpoint))
         operations: list[Callable[[], object]] = [
-            lambda: storage.bring([KEY], tmp_path),
+            lambda: storage.fetch_all([KEY], tmp_path),
             lambda: storage.fetch(KEY).__enter__(),
         ]
         for operation in operations:
-            with pytest.raises(StorageError, match="broke off") as raised:
+            with pytest.raises(StorageError, match="interrupted") as raised:
                 operation()
             assert not raised.value.permanent
     assert not any(path.is_file() for path in storage.folder.rglob("*"))
@@ -213,10 +213,10 @@ def test_transfers_report_progress_and_the_callback_can_abort_them(
     assert calls
     brought = tmp_path / "brought"
     brought.mkdir()
-    storage.bring([key], brought, on_progress=lambda: calls.append(1))
+    storage.fetch_all([key], brought, on_progress=lambda: calls.append(1))
     operations: list[Callable[[], object]] = [
         lambda: storage.fetch(key, on_progress=abort).__enter__(),
-        lambda: storage.bring([key], tmp_path, on_progress=abort),
+        lambda: storage.fetch_all([key], tmp_path, on_progress=abort),
         lambda: publish(abort),
     ]
     for operation in operations:
@@ -243,7 +243,7 @@ def test_a_deletion_completes_when_the_bucket_is_available_again(
     with database.read() as session:
         entry = session.scalars(select(AuditRow)).one()
     assert entry.verified_at is None
-    assert "can't be seen whether files remain" in (entry.last_error or "")
+    assert "remaining files can't be counted" in (entry.last_error or "")
     assert bucket.keys() == [f"jobs/{job_id}/uploads/0"]
     assert sweep_files(database, in_bucket.worker.storage, orphan_seconds=0) == 1
     assert bucket.keys() == []
@@ -261,17 +261,17 @@ def test_rows_are_compared_with_the_bucket_and_the_bucket_with_rows(
     )
     publish_file(storage, job.id, "lost")
     publish_file(storage, str(uuid.uuid4()), "stranger")
-    assert reconciler.look() == Reconciled(), "a young file may be about to get its row"
+    assert reconciler.run_round() == ReconcileReport(), "a young file may be about to get its row"
 
     assert sweep_files(database, storage, orphan_seconds=0) == 2
     assert bucket.keys() == [kept]
 
     client = bucket.server.client
     client.delete_object(Bucket=BUCKET, Key=f"{bucket.prefix}/{kept}")
-    assert reconciler.look() == Reconciled(files_missing=1)
+    assert reconciler.run_round() == ReconcileReport(files_missing=1)
     assert [one.missing for one in list_artifacts(database, job.id).artifacts] == [True]
     client.put_object(Bucket=BUCKET, Key=f"{bucket.prefix}/{kept}", Body=b"x")
-    assert reconciler.look() == Reconciled(files_back=1)
+    assert reconciler.run_round() == ReconcileReport(files_back=1)
     assert not any(row.missing for row in artifacts_after(database, 0, limit=9))
 
 
@@ -283,9 +283,9 @@ def test_workspace_marks_of_dead_workers_are_removed(
     for token in (alive, dead):
         client = bucket.server.client
         client.put_object(Bucket=BUCKET, Key=f"{bucket.prefix}/work/{token}", Body=b"")
-    assert reconciler.look() == Reconciled()
+    assert reconciler.run_round() == ReconcileReport()
     monkeypatch.setattr(reconcile, "WORKSPACE_LEASES", 0)
-    assert reconciler.look() == Reconciled(workspaces_left=1)
+    assert reconciler.run_round() == ReconcileReport(workspaces_left=1)
     assert bucket.keys() == [f"work/{alive}"]
 
 

@@ -42,7 +42,7 @@ job = sys.argv[2]
 with storage.receive() as incoming, storage.workspace(job.replace("-", "")) as workspace:
     file = incoming.add("film.mp4", [b"x" * 2**20] * 11)
     if sys.argv[3] == "upload":
-        storage.take_uploads([(file, storage.upload_key(job, 0))])
+        storage.store_uploads([(file, storage.upload_key(job, 0))])
     else:
         (workspace / "out").mkdir()
         (workspace / "out" / "a.txt").write_text("small")

@@ -122,9 +122,9 @@ def test_pausing_or_resuming_twice_is_allowed_but_not_after_the_end(
     assert results_api.resume_job(database, queue, job.id).status is JobStatus.QUEUED
 
     ended = ended_job(database)
-    with pytest.raises(StateError, match="ended already"):
+    with pytest.raises(StateError, match="already ended"):
         results_api.pause_job(database, ended.id)
-    with pytest.raises(StateError, match="ended already"):
+    with pytest.raises(StateError, match="already ended"):
         results_api.resume_job(database, queue, ended.id)
     with pytest.raises(NotFoundError):
         results_api.pause_job(database, "no-such-job")

@@ -32,7 +32,7 @@ Outcome = tuple[list[str], dict[str, bytes], Any]
 @pytest.fixture(autouse=True)
 def in_two_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let short parts consist of two runs."""
-    monkeypatch.setattr(encode_runs, "FEWEST_FRAMES", 4)
+    monkeypatch.setattr(encode_runs, "MIN_FRAMES", 4)
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from faces_jobs.results import (
 )
 from faces_jobs.retention import delete_job
 from faces_jobs.storage import LocalStorage, StoredFile
-from faces_jobs.storage.progress import Progress, unheard
+from faces_jobs.storage.progress import Progress, ignore_progress
 from faces_jobs.worker.next_work import take_next_work
 from faces_jobs.worker.process import process_segment
 from faces_jobs.worker.sweep import sweep
@@ -93,18 +93,18 @@ class SlowStorage(LocalStorage):
         self._on_start = on_start
         self.steps = 0
 
-    def fetch(self, key: str, *, on_progress: Progress = unheard) -> Any:
+    def fetch(self, key: str, *, on_progress: Progress = ignore_progress) -> Any:
         self._transfer("fetch", on_progress)
         return super().fetch(key)
 
-    def bring(
-        self, keys: Sequence[str], folder: Path, *, on_progress: Progress = unheard
+    def fetch_all(
+        self, keys: Sequence[str], folder: Path, *, on_progress: Progress = ignore_progress
     ) -> list[Path]:
-        self._transfer("bring", on_progress)
-        return super().bring(keys, folder)
+        self._transfer("fetch_all", on_progress)
+        return super().fetch_all(keys, folder)
 
     def publish(
-        self, folder: Path, *, on_progress: Progress = unheard, **named: Any
+        self, folder: Path, *, on_progress: Progress = ignore_progress, **named: Any
     ) -> dict[str, StoredFile]:
         self._transfer("publish", on_progress)
         return super().publish(folder, **named)
@@ -127,7 +127,7 @@ class SlowStorage(LocalStorage):
         ("whole", "fetch"),
         ("whole", "publish"),
         ("parts", "fetch"),
-        ("parts", "bring"),
+        ("parts", "fetch_all"),
         ("parts", "publish"),
     ],
 )

@@ -16,7 +16,7 @@ from faces_jobs.db.processes import (
     Process,
     delete_silent_processes,
     live_processes,
-    measures_in,
+    read_measures,
     record_heartbeat,
     set_measures,
 )
@@ -34,7 +34,7 @@ def live_names(database: Database, seconds: float) -> list[str]:
 
 def measures(database: Database) -> dict[tuple[str, str], float]:
     with database.read() as session:
-        return {(name, label): value for name, label, value in measures_in(session)}
+        return {(name, label): value for name, label, value in read_measures(session)}
 
 
 def silence(database: Database, name: str, seconds: float) -> None:
@@ -113,7 +113,7 @@ def test_counts_that_could_not_be_recorded_are_kept_for_later() -> None:
     taken = counters.take()
     assert counters.take() == {}
     counters.add("frames")
-    counters.give_back(taken)
+    counters.restore(taken)
     assert counters.take() == {("frames", ""): 4.0, ("stage", "detect"): 0.5}
 
 
@@ -122,7 +122,7 @@ def test_presence_keeps_a_process_alive_until_it_closes(
 ) -> None:
     counters = Counters()
     with Presence(
-        database, kind="sweep", every_seconds=0.01, counters=counters, name="sam", device=None
+        database, kind="sweep", interval_seconds=0.01, counters=counters, name="sam", device=None
     ):
         wait_until(lambda: live_names(database, 20) == ["sam"])
         counters.add("rounds")

@@ -17,9 +17,14 @@ from faces_jobs.db.claims import SegmentClaim, lock_claim
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.job_endings import finish_job
 from faces_jobs.db.leases import claim_job
-from faces_jobs.db.overdue import fail_poison, mark_all_segments_rung
+from faces_jobs.db.overdue import fail_poisoned_segments, mark_all_segments_rung
 from faces_jobs.db.release import release_segment
-from faces_jobs.db.scheduling import claim_next, delete_old_turns, next_job_to_finish, next_segment
+from faces_jobs.db.scheduling import (
+    claim_next,
+    delete_old_turns,
+    next_job_to_finish,
+    next_segment_statement,
+)
 from faces_jobs.db.segment_endings import finish_segment
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.tables import JobRow, SegmentRow, TurnRow
@@ -256,7 +261,7 @@ def test_the_claim_query_uses_its_indexes(database: Database) -> None:
     with database.begin() as session:
         session.execute(text("ANALYZE"))
     sql = str(
-        next_segment(3).compile(database.engine, compile_kwargs={"literal_binds": True})
+        next_segment_statement(3).compile(database.engine, compile_kwargs={"literal_binds": True})
     ).replace("%%", "%")
     prefix = "EXPLAIN" if database.dialect == "postgresql" else "EXPLAIN QUERY PLAN"
     with database.read() as session:
@@ -284,7 +289,7 @@ def test_a_segment_that_its_worker_has_locked_is_skipped(
             )  # as a worker that writes the rows of a long film past its lease
             assert claim_job_id(database) == other.id
             assert claim_job_id(database) is None
-            assert fail_poison(database, max_attempts=1, limit=9) == (0, [])
+            assert fail_poisoned_segments(database, max_attempts=1, limit=9) == (0, [])
         assert claim_job_id(database) == slow.id
 
 
@@ -336,5 +341,5 @@ def test_a_lower_limit_of_attempts_applies_to_earlier_attempts(
         assert claim is not None
         release_segment(database, claim, reason="the machine went away", counts=True)
 
-    assert fail_poison(database, max_attempts=3, limit=9) == (0, [])
-    assert fail_poison(database, max_attempts=2, limit=9) == (1, [job.id])
+    assert fail_poisoned_segments(database, max_attempts=3, limit=9) == (0, [])
+    assert fail_poisoned_segments(database, max_attempts=2, limit=9) == (1, [job.id])

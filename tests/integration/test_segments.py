@@ -129,12 +129,12 @@ def check_same_as_whole(
 
 
 @pytest.mark.parametrize(
-    "fewest", [encode_runs.FEWEST_FRAMES, 4], ids=["parts in one run", "parts in several runs"]
+    "fewest", [encode_runs.MIN_FRAMES, 4], ids=["parts in one run", "parts in several runs"]
 )
 def test_rows_frames_and_sound_are_those_of_a_whole_run(
     bench: Bench, long_clip: Path, monkeypatch: pytest.MonkeyPatch, fewest: int
 ) -> None:
-    monkeypatch.setattr(encode_runs, "FEWEST_FRAMES", fewest)
+    monkeypatch.setattr(encode_runs, "MIN_FRAMES", fewest)
     cut = check_same_as_whole(bench, long_clip)
 
     whole = next(job_id for job_id in _jobs(bench) if job_id != cut)

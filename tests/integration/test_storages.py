@@ -30,7 +30,7 @@ def storage(request: pytest.FixtureRequest, settings: Settings) -> Storage:
 def upload(storage: Storage, content: bytes = b"abc", *, job_id: str = JOB) -> str:
     key = storage.upload_key(job_id, 0)
     with storage.receive() as incoming:
-        storage.take_uploads([(incoming.add("film.mp4", [content]), key)])
+        storage.store_uploads([(incoming.add("film.mp4", [content]), key)])
     return key
 
 
@@ -62,7 +62,7 @@ def test_an_upload_is_streamed_measured_hashed_and_stored(storage: Storage) -> N
         file = incoming.add("../../etc/passwd", iter([b"ab", b"", b"c"]))
         assert (file.bytes, file.sha256) == (3, hashlib.sha256(b"abc").hexdigest())
         assert storage.existing([key]) == set()
-        storage.take_uploads([(file, key)])
+        storage.store_uploads([(file, key)])
 
     assert storage.existing([key]) == {key}
     assert read_content(storage, key) == b"abc"
@@ -72,7 +72,7 @@ def test_uploads_are_stored_each_under_its_key(storage: Storage) -> None:
     keys = [storage.upload_key(JOB, position) for position in range(12)]
     with storage.receive() as incoming:
         files = [incoming.add("a", [str(number).encode()]) for number in range(len(keys))]
-        storage.take_uploads(list(zip(files, keys, strict=True)))
+        storage.store_uploads(list(zip(files, keys, strict=True)))
         assert not any(file.path.exists() for file in files), "received files are moved, not copied"
 
     assert [read_content(storage, key) for key in keys] == [b"%d" % n for n in range(len(keys))]
@@ -160,12 +160,12 @@ def test_attempts_have_separate_files_that_can_be_unpublished(storage: Storage) 
 
 def test_files_of_a_stage_are_brought_in_order(storage: Storage, tmp_path: Path) -> None:
     keys = publish(storage, "1.json", "0.json", "2.mkv")
-    paths = storage.bring(keys, tmp_path)
+    paths = storage.fetch_all(keys, tmp_path)
     assert [path.read_text() for path in paths] == ["t 1.json", "t 0.json", "t 2.mkv"]
     assert [path.suffix for path in paths] == [".json", ".json", ".mkv"]
     storage.remove_attempt(f"jobs/{JOB}/artifacts/1-t")
     with pytest.raises(NotFoundError):
-        storage.bring(keys, tmp_path)
+        storage.fetch_all(keys, tmp_path)
 
 
 def test_workspaces_are_listed_while_they_are_open(storage: Storage) -> None:

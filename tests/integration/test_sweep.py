@@ -28,9 +28,9 @@ from faces_jobs.worker.sweep import (
     ENOUGH_MESSAGES,
     SweepReport,
     _loop,
+    run_rounds,
     run_sweep,
     sweep,
-    sweeping,
 )
 from tests.factories import artifact, claimed, face, results, stored_job
 from tests.integration.memory_queue import MemoryQueue
@@ -274,11 +274,11 @@ class HangingStorage(LocalStorage):
 def test_a_slow_comparison_delays_neither_rings_nor_the_end(
     database: Database, queue: CeleryQueue, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("faces_jobs.worker.reconciler_thread.END_SECONDS", 0.1)
+    monkeypatch.setattr("faces_jobs.worker.reconciler_thread.JOIN_TIMEOUT_SECONDS", 0.1)
     storage, stop = HangingStorage(settings.data_folder / "files"), threading.Event()
     frequent = settings.model_copy(update={"sweep_seconds": 0.05})
     thread = threading.Thread(
-        target=sweeping,
+        target=run_rounds,
         args=(database, queue, storage, frequent, stop),
         kwargs={"counters": Counters()},
     )
@@ -312,7 +312,7 @@ def test_rows_and_rounds_are_counted_without_a_broker(
     thread = threading.Thread(
         target=_loop,
         args=(database, queue, frequent, stop),
-        kwargs={"counters": counters, "rang": lambda _count: None},
+        kwargs={"counters": counters, "count_rung": lambda _count: None},
     )
     thread.start()
     try:

@@ -33,7 +33,7 @@ class SquareNetworks:
     """The networks of `tests.fakes`, with a hook before each batch and counts of their work."""
 
     device = "cpu"
-    runs_as_measured = True
+    has_run_sizes = True
 
     def __init__(self) -> None:
         self.before_batch: Callable[[int], None] = lambda _batch: None
