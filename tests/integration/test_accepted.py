@@ -125,14 +125,14 @@ def test_files_stay_if_the_reply_to_the_commit_is_lost(
     worker = bench.worker
     disconnecting = DisconnectingDatabase(worker.database.engine)
     disconnecting.commits = commits
-    away = Bench(replace(worker, database=disconnecting), bench.networks, bench.folder)
+    disconnected = Bench(replace(worker, database=disconnecting), bench.networks, bench.folder)
     if commits:
-        job_id = away.submit(photo)
+        job_id = disconnected.submit(photo)
         bench.work(job_id)
         assert get_job(worker.database, job_id).status == "succeeded"
         return
     with pytest.raises(DatabaseError, match="send it again"):
-        away.submit(photo)
+        disconnected.submit(photo)
     with worker.database.read() as session:
         assert session.scalars(select(JobRow.id)).all() == []
     (folder,) = worker.storage.job_folders()

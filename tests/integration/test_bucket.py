@@ -107,11 +107,11 @@ def test_readiness_reports_a_wrong_setting(
     settings: Settings, bucket: Place, database: Database, queue: CeleryQueue, wrong: str
 ) -> None:
     def missing(**values: Any) -> str | None:
-        here = bucket.settings(settings, **values)
+        bucket_settings = bucket.settings(settings, **values)
         readiness = Readiness(
-            settings=here,
+            settings=bucket_settings,
             database=database,
-            storage=open_storage(here),
+            storage=open_storage(bucket_settings),
             queue=queue,
             timeout_seconds=60,
         )
@@ -191,9 +191,7 @@ class AbortError(Exception):
 def test_transfers_report_progress_and_the_callback_can_abort_them(
     storage: Storage, bucket: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        s3, "PART_BYTES", 5 * 2**20
-    )  # so that there are parts that could be left behind
+    monkeypatch.setattr(s3, "PART_BYTES", 5 * 2**20)  # several parts, which could be left behind
     calls: list[int] = []
 
     def abort() -> None:

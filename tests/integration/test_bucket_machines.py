@@ -25,7 +25,7 @@ from tests.integration.processes import (
 
 
 @pytest.fixture
-def here(
+def shared_settings(
     settings: Settings, bucket: Place, postgres_database_url: str, empty_redis_url: str
 ) -> Settings:
     """The settings that all machines share."""
@@ -38,21 +38,21 @@ def here(
 
 
 def test_machines_share_a_video_and_a_deleted_job_is_gone_from_all(
-    here: Settings, bucket: Place, tmp_path: Path, log: Path
+    shared_settings: Settings, bucket: Place, tmp_path: Path, log: Path
 ) -> None:
     clip = portrait_clip(tmp_path / "clip.mp4", 48, rate=20, codec_options={"g": "5"})
     machines = [tmp_path / "one", tmp_path / "two"]
     with ExitStack() as started:
-        database = started.enter_context(open_database(here.database_url))
+        database = started.enter_context(open_database(shared_settings.database_url))
         for folder in machines:
-            machine_settings = here.model_copy(update={"data_folder": folder})
+            machine_settings = shared_settings.model_copy(update={"data_folder": folder})
             started.enter_context(worker_process(machine_settings, log))
         server = started.enter_context(
             web_server(
-                here.database_url,
+                shared_settings.database_url,
                 tmp_path / "web",
-                FACES_JOBS_BROKER_URL=here.broker_url,
-                **storage_variables(here),
+                FACES_JOBS_BROKER_URL=shared_settings.broker_url,
+                **storage_variables(shared_settings),
             )
         )
         client = started.enter_context(httpx.Client(base_url=server.url, timeout=60))
@@ -85,7 +85,7 @@ def test_machines_share_a_video_and_a_deleted_job_is_gone_from_all(
     for folder in machines:
         kept = [path for path in (folder / "files").rglob("*") if path.is_file()]
         assert all("fetched" in path.parts for path in kept), (
-            "only cached copies, which expire in minutes"
+            "only cached files, which expire, are left"
         )
 
 

@@ -59,13 +59,13 @@ def storage(settings: Settings, bucket: Place) -> Storage:
 @pytest.fixture
 def uploading(settings: Settings, bucket: Place) -> Callable[..., int]:
     """Run the upload in a process of its own; returns its exit status."""
-    here = bucket.settings(settings)
+    bucket_settings = bucket.settings(settings)
     environment = {
         "PATH": os.defpath,
         "PYTHONPATH": os.pathsep.join(sys.path),
-        "FACES_JOBS_DATA_FOLDER": str(here.data_folder),
+        "FACES_JOBS_DATA_FOLDER": str(bucket_settings.data_folder),
         "FACES_JOBS_MIN_FREE_BYTES": "0",
-        **storage_variables(here),
+        **storage_variables(bucket_settings),
     }
 
     def run(*arguments: str) -> int:
@@ -83,13 +83,12 @@ def test_an_upload_that_is_killed_stays_invisible_and_is_swept(
     assert uploading("kill", JOB, what) == -signal.SIGKILL
 
     token = JOB.replace("-", "")
-    shown = bucket.keys()
-    assert not any(key.endswith(("uploads/0", "film.mp4")) for key in shown)
+    visible = bucket.keys()
+    assert not any(key.endswith(("uploads/0", "film.mp4")) for key in visible)
     assert len(bucket.pending_uploads()) == 1
     assert storage.files_left(JOB) >= 1, "unfinished uploads count as files"
     assert token in dict(storage.workspaces())
-    here = [path for path in storage.folder.rglob("*") if path.is_file()]
-    assert here
+    assert any(path.is_file() for path in storage.folder.rglob("*"))
 
     # This server reports 2010 as the start of every upload.
     assert storage.sweep(older_than_seconds=3600) >= 1

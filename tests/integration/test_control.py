@@ -155,4 +155,4 @@ def test_a_concurrent_claim_and_pause_leave_the_job_paused(database: Database) -
         claim = outcomes[0]
         if claim is not None:
             with pytest.raises(PausedError):
-                renew_segment(database, claim, lease_seconds=9, frames_done=0, frames_total=None)  # type: ignore[arg-type]  # it is one
+                renew_segment(database, claim, lease_seconds=9, frames_done=0, frames_total=None)  # type: ignore[arg-type]  # a claim

@@ -20,6 +20,7 @@ RATE, FACES = 120, 500
 WIDTH, HEIGHT = 3840, 2160
 FRAME_MB = 3 * WIDTH * HEIGHT / 2**20
 
+# Processes a clip and prints the status of its process, which tells the peak of its memory.
 PEAK_OF_A_RUN = """
 import sys
 from pathlib import Path
@@ -33,7 +34,7 @@ from faces_jobs.sinks.thumbnails import Thumbnails
 from tests.fakes import ColourClassifier, analysis
 from tests.integration.workbench import SMALL_FACES
 
-class Row:
+class KnownBoxes:
     "Returns known boxes: finding squares in 4K would take longer than all the rest."
 
     def detect(self, pictures_bgr):
@@ -50,7 +51,7 @@ with (
 ):
     report = run_item(
         reader,
-        analysis(SMALL_FACES, detector=Row(), classifiers=[ColourClassifier("gender")]),
+        analysis(SMALL_FACES, detector=KnownBoxes(), classifiers=[ColourClassifier("gender")]),
         [spool, thumbnails, copy],
         batch_size=8,
         lanes=2,

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select, update
@@ -180,8 +181,8 @@ def test_work_that_always_fails_keeps_its_last_reason(database: Database) -> Non
     assert item.evidence.said == "Given up: ZeroDivisionError."
 
 
-def test_permanent_errors_are_not_retried(bench: Bench, clip: object) -> None:
-    job_id = bench.submit(clip)  # type: ignore[arg-type]  # a path
+def test_permanent_errors_are_not_retried(bench: Bench, clip: Path) -> None:
+    job_id = bench.submit(clip)
 
     def fail(_batch: int) -> None:
         raise NotFoundError("There is no such file.")
@@ -194,8 +195,8 @@ def test_permanent_errors_are_not_retried(bench: Bench, clip: object) -> None:
         assert session.scalars(select(SegmentRow.attempts)).one() == 1
 
 
-def test_a_heartbeat_records_the_peak_memory(bench: Bench, photo: object) -> None:
-    job_id = bench.submit(photo)  # type: ignore[arg-type]  # a path
+def test_a_heartbeat_records_the_peak_memory(bench: Bench, photo: Path) -> None:
+    job_id = bench.submit(photo)
     bench.work(job_id)
     with bench.worker.database.read() as session:
         peak = session.scalars(select(SegmentRow.peak_memory_bytes)).one()
@@ -217,8 +218,10 @@ def test_the_supervisor_records_the_death_of_a_process(
     claimed(database, job.segments[0], worker=f"{socket.gethostname()}-{process.pid}-abc")
     os.kill(process.pid, signal.SIGKILL)
 
-    here = settings.model_copy(update={"database_url": database_url, "retry_seconds": 0.0})
-    death_recorder(here)(process.pid, process.wait())
+    service_settings = settings.model_copy(
+        update={"database_url": database_url, "retry_seconds": 0.0}
+    )
+    death_recorder(service_settings)(process.pid, process.wait())
 
     with database.read() as session:
         assert session.scalars(select(SegmentRow.exit_signal)).one() == "SIGKILL"

@@ -47,22 +47,22 @@ def test_jobs_beyond_a_limit_are_refused(
 ) -> None:
     stored_job(database, ["a.mp4"], owner="alice")
     stored_job(database, ["a.mp4", "b.mp4"], owner="bob")
-    here = limited(settings, **limits)
+    limited_settings = limited(settings, **limits)
     if not refused:
-        check_queue(database, here, "alice")
+        check_queue(database, limited_settings, "alice")
         return
     with pytest.raises(QueueFullError, match="send it again later"):
-        check_queue(database, here, "alice")
+        check_queue(database, limited_settings, "alice")
 
 
 def test_other_owners_and_ended_jobs_do_not_count(database: Database, settings: Settings) -> None:
-    here = limited(settings, max_owner_jobs=1, max_queued_jobs=2)
+    limited_settings = limited(settings, max_owner_jobs=1, max_queued_jobs=2)
     job = stored_job(database, owner="alice")
-    check_queue(database, here, "bob")
+    check_queue(database, limited_settings, "bob")
     with pytest.raises(QueueFullError):
-        check_queue(database, here, "alice")
+        check_queue(database, limited_settings, "alice")
     cancel_job(database, job.id)
-    check_queue(database, here, "alice")
+    check_queue(database, limited_settings, "alice")
 
 
 def submit(
@@ -89,11 +89,11 @@ def submit(
 def test_concurrent_submissions_do_not_exceed_a_limit(
     database: Database, storage: LocalStorage, queue: CeleryQueue, settings: Settings, photo: Path
 ) -> None:
-    here = limited(settings, max_queued_jobs=3)
+    limited_settings = limited(settings, max_queued_jobs=3)
 
     outcomes = run_concurrently(
         *(
-            partial(submit, database, storage, queue, here, photo, key=f"key {number}")
+            partial(submit, database, storage, queue, limited_settings, photo, key=f"key {number}")
             for number in range(8)
         )
     )
@@ -106,14 +106,16 @@ def test_concurrent_submissions_do_not_exceed_a_limit(
         assert len(session.scalars(select(IdempotencyRow.key)).all()) == 3
     uploads = [path for path in storage.folder.rglob("*") if path.is_file()]
     assert len(uploads) == 3, "refused submissions leave no file"
-    again = submit(database, storage, queue, here, photo, key=_key_of(database, accepted[0]))
+    again = submit(
+        database, storage, queue, limited_settings, photo, key=_key_of(database, accepted[0])
+    )
     assert again.replayed, "a repeated submission adds no work"
 
 
 def test_a_lack_of_space_for_results_is_reported_before_a_job_is_made(
     database: Database, storage: LocalStorage, queue: CeleryQueue, settings: Settings, photo: Path
 ) -> None:
-    import shutil  # noqa: PLC0415 (only here)
+    import shutil  # noqa: PLC0415 (only limited_settings)
 
     free = shutil.disk_usage(storage.folder.parent.parent).free
     tight = LocalStorage(storage.folder, min_free_bytes=free + 2**40)

@@ -284,9 +284,7 @@ def test_a_segment_that_its_worker_has_locked_is_skipped(
         claim = claimed(database, slow.segments[0])
         expire(database, claim.segment_id)
         with database.begin() as writing:
-            lock_claim(
-                writing, claim
-            )  # as a worker that writes the rows of a long film past its lease
+            lock_claim(writing, claim)  # as a worker does that writes many rows past its lease
             assert claim_job_id(database) == other.id
             assert claim_job_id(database) is None
             assert fail_poisoned_segments(database, max_attempts=1, limit=9) == (0, [])

@@ -27,7 +27,7 @@ FRAMES = 48
 
 
 @pytest.fixture(params=["sqlite+folder", "postgres+redis"])
-def here(request: pytest.FixtureRequest, settings: Settings) -> Settings:
+def service_settings(request: pytest.FixtureRequest, settings: Settings) -> Settings:
     """Settings for one machine, and for several."""
     database, broker = request.param.split("+")
     broker_url = request.getfixturevalue("empty_redis_url") if broker == "redis" else ""
@@ -42,28 +42,29 @@ def here(request: pytest.FixtureRequest, settings: Settings) -> Settings:
     )
 
 
-def test_workers_share_a_video_and_one_may_be_killed(
-    here: Settings, tmp_path: Path, log: Path
+def test_a_killed_worker_does_not_change_the_results_of_a_shared_video(
+    service_settings: Settings, tmp_path: Path, log: Path
 ) -> None:
-    workers = 3 if here.broker_url else 2
+    workers = 3 if service_settings.broker_url else 2
     clip = portrait_clip(tmp_path / "clip.mp4", FRAMES, rate=20, codec_options={"g": "5"})
-    with open_database(here.database) as database:
-        whole = process_whole(here, database, clip)
-        with ExitStack() as started, open_queue(here) as queue:
+    with open_database(service_settings.database) as database:
+        whole = process_whole(service_settings, database, clip)
+        with ExitStack() as started, open_queue(service_settings) as queue:
             processes = {
                 process.pid: process
                 for process in (
-                    started.enter_context(worker_process(here, log)) for _ in range(workers)
+                    started.enter_context(worker_process(service_settings, log))
+                    for _ in range(workers)
                 )
             }
-            job_id = submit(here, database, clip)
+            job_id = submit(service_settings, database, clip)
             wait_for(lambda: bool(holders(database, job_id) & set(processes)))
             for pid in holders(database, job_id) & set(processes):
                 processes[pid].kill()
                 break
 
             def ended() -> bool:
-                sweep(database, queue, here)
+                sweep(database, queue, service_settings)
                 return get_job(database, job_id).status.ended
 
             wait_for(ended)
@@ -78,7 +79,7 @@ def test_workers_share_a_video_and_one_may_be_killed(
         assert len({row.worker for row in rows}) >= min(2, workers - 1)
         assert sum(row.attempts - 1 for row in rows) <= 1, "the kill cost at most one attempt"
         assert_same(read_rows(database, job_id), read_rows(database, whole))
-        assert times(here, database, job_id) == times(here, database, whole)
+        assert times(service_settings, database, job_id) == times(service_settings, database, whole)
 
 
 def process_whole(settings: Settings, database: Database, clip: Path) -> str:

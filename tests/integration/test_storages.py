@@ -158,7 +158,7 @@ def test_attempts_have_separate_files_that_can_be_unpublished(storage: Storage) 
     assert storage.existing([winner, loser]) == {winner}
 
 
-def test_files_of_a_stage_are_brought_in_order(storage: Storage, tmp_path: Path) -> None:
+def test_files_of_a_stage_are_fetched_in_order(storage: Storage, tmp_path: Path) -> None:
     keys = publish(storage, "1.json", "0.json", "2.mkv")
     paths = storage.fetch_all(keys, tmp_path)
     assert [path.read_text() for path in paths] == ["t 1.json", "t 0.json", "t 2.mkv"]

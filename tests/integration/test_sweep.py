@@ -327,9 +327,9 @@ def test_the_command_can_run_one_round(
     database_url: str, database: Database, settings: Settings
 ) -> None:
     stored_job(database)
-    here = settings.model_copy(update={"database_url": database_url})
+    service_settings = settings.model_copy(update={"database_url": database_url})
 
-    run_sweep(here, once=True)
+    run_sweep(service_settings, once=True)
 
     assert len(list((settings.data_folder / "queue" / "messages").iterdir())) == 1
 

@@ -71,10 +71,10 @@ def test_a_worker_that_gets_term_releases_its_segment_to_another(
     kind: str, request: pytest.FixtureRequest, settings: Settings, tmp_path: Path, log: Path
 ) -> None:
     url = request.getfixturevalue(f"{kind}_database_url")
-    here = settings.model_copy(update={"database_url": url})
+    service_settings = settings.model_copy(update={"database_url": url})
     with open_database(url) as database:
-        with worker_process(here, log) as first:
-            job_id = submit(here, database, portrait_clip(tmp_path / "clip.mp4", 250))
+        with worker_process(service_settings, log) as first:
+            job_id = submit(service_settings, database, portrait_clip(tmp_path / "clip.mp4", 250))
             wait_for(lambda: is_running(database))
             first.send_signal(signal.SIGTERM)
             assert first.wait(PATIENCE_SECONDS) == 0
@@ -83,7 +83,7 @@ def test_a_worker_that_gets_term_releases_its_segment_to_another(
         assert row == ("queued", 0), "released at no cost"
         assert log.read_text().count("released:") == 1, "and not claimed again"
 
-        with worker_process(here, log):
+        with worker_process(service_settings, log):
             wait_for(lambda: get_job(database, job_id).status.ended)
         assert get_job(database, job_id).status == "succeeded"
 
@@ -91,19 +91,19 @@ def test_a_worker_that_gets_term_releases_its_segment_to_another(
 def test_a_killed_workers_segment_is_taken_over_and_can_be_cancelled(
     settings: Settings, sqlite_database_url: str, tmp_path: Path, log: Path
 ) -> None:
-    here = settings.model_copy(
+    service_settings = settings.model_copy(
         update={"database_url": sqlite_database_url, "ring_again_seconds": 3.0}
     )
     with open_database(sqlite_database_url) as database:
-        job_id = submit(here, database, portrait_clip(tmp_path / "clip.mp4", 1500))
-        with worker_process(here, log) as first:
+        job_id = submit(service_settings, database, portrait_clip(tmp_path / "clip.mp4", 1500))
+        with worker_process(service_settings, log) as first:
             wait_for(lambda: is_running(database))
             first.kill()
             first.wait()
-        with worker_process(here, log) as second, open_queue(here) as queue:
+        with worker_process(service_settings, log) as second, open_queue(service_settings) as queue:
 
             def is_taken_over() -> bool:
-                sweep(database, queue, here)
+                sweep(database, queue, service_settings)
                 with database.read() as session:
                     return max(session.scalars(select(SegmentRow.attempts))) == 2
 
@@ -116,8 +116,10 @@ def test_a_killed_workers_segment_is_taken_over_and_can_be_cancelled(
         assert get_job(database, job_id).status == "cancelled"
         # The sweep removes files that a finished segment left for the next stage, and later those
         # that the killed worker left in its workspace.
-        sweep_files(database, open_storage(here), orphan_seconds=0)
-        files = [path for path in open_storage(here).folder.rglob("*") if path.is_file()]
+        sweep_files(database, open_storage(service_settings), orphan_seconds=0)
+        files = [
+            path for path in open_storage(service_settings).folder.rglob("*") if path.is_file()
+        ]
         assert [path for path in files if "artifacts" in path.parts] == []
 
 
