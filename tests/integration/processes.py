@@ -45,7 +45,7 @@ def worker_process(settings: Settings, log: Path) -> Iterator[subprocess.Popen[b
         "FACES_JOBS_DATABASE_URL": settings.database_url,
         "FACES_JOBS_BROKER_URL": settings.broker_url,
         "FACES_JOBS_DEVICE": "cpu",
-        # Set, because each worker would otherwise measure the best sizes for a run of a second.
+        # Fixed, so that the many short-lived workers don't measure their best run sizes.
         "FACES_JOBS_FRAMES_A_RUN": "1",
         "FACES_JOBS_CROPS_A_RUN": "16",
         "FACES_JOBS_SEGMENT_SECONDS": str(settings.segment_seconds),
