@@ -169,7 +169,7 @@ def write_no_frames(path: Path) -> Path:
     return path
 
 
-def write_cut_short(path: Path, source: Path, *, kept: float) -> Path:
+def write_truncated(path: Path, source: Path, *, kept: float) -> Path:
     """The first part of another file."""
     data = source.read_bytes()
     path.write_bytes(data[: round(len(data) * kept)])

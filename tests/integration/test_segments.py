@@ -27,8 +27,8 @@ from tests.clips import (
     Square,
     moving,
     picture,
-    write_cut_short,
     write_damaged,
+    write_truncated,
     write_video,
 )
 from tests.integration.workbench import SMALL, Bench, rows, stages
@@ -272,7 +272,7 @@ def test_poison_in_one_segment_leaves_the_others_recorded(bench: Bench, long_cli
 
 def test_a_file_that_breaks_off_keeps_what_was_read(bench: Bench, tmp_path: Path) -> None:
     whole = write_long(tmp_path / "whole.mkv")
-    cut_short = write_cut_short(tmp_path / "cut.mkv", whole, kept=0.8)
+    cut_short = write_truncated(tmp_path / "cut.mkv", whole, kept=0.8)
     in_one = bench.submit(cut_short)
     bench.work(in_one)
     job_id = bench.submit(cut_short)

@@ -263,7 +263,7 @@ def test_a_truncated_file_is_finished_with_the_frames_that_were_read(tmp_path: P
         options={"movflags": "+faststart"},
         codec_options={"qp": "1", "g": "1"},
     )
-    short = clips.write_cut_short(tmp_path / "b.mp4", whole, kept=0.7)
+    short = clips.write_truncated(tmp_path / "b.mp4", whole, kept=0.7)
     sink, report = run(short)
     assert isinstance(report.truncated, TruncatedError)
     assert 0 < report.frames_read == len(sink.frames) < 40

@@ -165,7 +165,7 @@ def test_a_truncated_file_yields_its_whole_frames_then_raises(
     )
     complete = read(whole)[1]
     assert len(complete) == 40
-    short = clips.write_cut_short(tmp_path / f"short-{name}", whole, kept=kept)
+    short = clips.write_truncated(tmp_path / f"short-{name}", whole, kept=kept)
     try:
         frames, error = read_until_truncated(short)
     except TruncatedError as truncated_at_once:

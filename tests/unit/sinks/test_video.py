@@ -265,7 +265,7 @@ def test_a_source_that_breaks_off_gives_a_whole_copy_of_what_was_read(tmp_path: 
         options={"movflags": "+faststart"},
         codec_options={"qp": "1", "g": "1"},
     )
-    short = clips.write_cut_short(tmp_path / "b.mp4", whole, kept=0.7)
+    short = clips.write_truncated(tmp_path / "b.mp4", whole, kept=0.7)
     found = from_first(annotate(short, tmp_path / "out.mp4"))
     assert 3 < len(found) < 40
     assert found == from_first(whole)[: len(found)]
