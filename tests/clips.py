@@ -160,7 +160,7 @@ def _write_sound(container: Any, track: Any, sound: Sound) -> None:
     container.mux(track.encode(None))
 
 
-def write_no_frames(path: Path) -> Path:
+def write_without_frames(path: Path) -> Path:
     """A video with a stream and not one frame in it."""
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("mpeg4", rate=25)

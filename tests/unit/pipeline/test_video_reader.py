@@ -247,7 +247,7 @@ def test_a_cover_picture_is_not_a_video(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi"])
 def test_a_video_without_a_frame(tmp_path: Path, name: str) -> None:
     with pytest.raises(MediaError):
-        read(clips.write_no_frames(tmp_path / name))
+        read(clips.write_without_frames(tmp_path / name))
 
 
 def test_error_messages_contain_no_path(tmp_path: Path) -> None:
