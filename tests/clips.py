@@ -74,7 +74,7 @@ def moving(frames: int = 10, *, width: int = 64, height: int = 48) -> list[Pictu
     ]
 
 
-def with_cut(frames: int = 10) -> list[Picture]:
+def two_scenes(frames: int = 10) -> list[Picture]:
     """Two scenes; a square stands at the same place in both."""
     before = [picture([Square(20, 10, 14)]) for _ in range(frames // 2)]
     after = picture(ground=(0, 0, 0))
