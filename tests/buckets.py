@@ -51,7 +51,7 @@ class S3Server:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BucketPrefix:
     """An empty place in the bucket: all that is below a prefix."""
 
     server: S3Server

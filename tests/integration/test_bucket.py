@@ -34,7 +34,7 @@ from faces_jobs.worker.finish import finish_job
 from faces_jobs.worker.next_work import take_next_work
 from faces_jobs.worker.process import process_segment
 from faces_jobs.worker.reconcile import Reconciled, Reconciler
-from tests.buckets import BUCKET, Place, breaking_server
+from tests.buckets import BUCKET, BucketPrefix, breaking_server
 from tests.factories import artifact, claimed, results, stored_job
 from tests.integration.processes import storage_variables
 from tests.integration.tidying import sweep_files
@@ -56,7 +56,7 @@ WRONG: dict[str, tuple[dict[str, Any], type[StorageError], str]] = {
 
 
 @pytest.fixture
-def in_bucket(bench: Bench, bucket: Place) -> Bench:
+def in_bucket(bench: Bench, bucket: BucketPrefix) -> Bench:
     """A worker whose files are in a bucket."""
     settings = bucket.settings(bench.worker.settings)
     bench.worker = replace(bench.worker, settings=settings, storage=open_storage(settings))
@@ -64,7 +64,7 @@ def in_bucket(bench: Bench, bucket: Place) -> Bench:
 
 
 @pytest.fixture
-def storage(settings: Settings, bucket: Place) -> Storage:
+def storage(settings: Settings, bucket: BucketPrefix) -> Storage:
     return open_storage(bucket.settings(settings))
 
 
@@ -85,7 +85,7 @@ def reconciler(
 
 @pytest.mark.parametrize("wrong", WRONG)
 def test_what_is_wrong_is_said_by_every_question(
-    settings: Settings, bucket: Place, wrong: str, tmp_path: Path
+    settings: Settings, bucket: BucketPrefix, wrong: str, tmp_path: Path
 ) -> None:
     values, kind, said = WRONG[wrong]
     storage = open_storage(bucket.settings(settings, **values))
@@ -108,7 +108,7 @@ def test_what_is_wrong_is_said_by_every_question(
 
 @pytest.mark.parametrize("wrong", ["secret", "bucket"])
 def test_readiness_tells_the_truth(
-    settings: Settings, bucket: Place, database: Database, queue: CeleryQueue, wrong: str
+    settings: Settings, bucket: BucketPrefix, database: Database, queue: CeleryQueue, wrong: str
 ) -> None:
     def missing(**values: Any) -> str | None:
         here = bucket.settings(settings, **values)
@@ -128,7 +128,7 @@ def test_readiness_tells_the_truth(
 
 
 def test_a_submission_to_a_bucket_that_is_away_leaves_nothing(
-    in_bucket: Bench, bucket: Place, photo: Path
+    in_bucket: Bench, bucket: BucketPrefix, photo: Path
 ) -> None:
     away = bucket.settings(in_bucket.worker.settings, s3_endpoint="http://127.0.0.1:1")
     in_bucket.worker = replace(in_bucket.worker, storage=open_storage(away))
@@ -141,7 +141,7 @@ def test_a_submission_to_a_bucket_that_is_away_leaves_nothing(
 
 @pytest.mark.parametrize("stage", ["work", "exports"])
 def test_work_waits_for_a_bucket_and_costs_no_attempt(
-    in_bucket: Bench, bucket: Place, photo: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+    in_bucket: Bench, bucket: BucketPrefix, photo: Path, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
     worker = in_bucket.worker
     job_id = in_bucket.submit(photo)
@@ -171,7 +171,7 @@ def test_work_waits_for_a_bucket_and_costs_no_attempt(
 
 
 def test_a_download_that_breaks_off_again_and_again_says_nothing_about_the_file(
-    settings: Settings, bucket: Place, tmp_path: Path
+    settings: Settings, bucket: BucketPrefix, tmp_path: Path
 ) -> None:
     with breaking_server() as endpoint:
         storage = open_storage(bucket.settings(settings, s3_endpoint=endpoint))
@@ -193,7 +193,7 @@ class EnoughError(Exception):
 # boto3 leaves the connection of a download that is ended to the garbage.
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 def test_who_waits_for_a_transfer_hears_that_bytes_move_and_may_end_it(
-    storage: Storage, bucket: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    storage: Storage, bucket: BucketPrefix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(s3, "PART_BYTES", 5 * 2**20)  # so that there are parts to leave behind
     heard: list[int] = []
@@ -234,7 +234,7 @@ def test_who_waits_for_a_transfer_hears_that_bytes_move_and_may_end_it(
 
 
 def test_a_job_is_deleted_when_its_bucket_is_back(
-    in_bucket: Bench, bucket: Place, photo: Path
+    in_bucket: Bench, bucket: BucketPrefix, photo: Path
 ) -> None:
     database = in_bucket.worker.database
     job_id = in_bucket.submit(photo)
@@ -252,7 +252,7 @@ def test_a_job_is_deleted_when_its_bucket_is_back(
 
 
 def test_rows_and_bucket_are_compared_both_ways(
-    database: Database, storage: Storage, bucket: Place, reconciler: Reconciler
+    database: Database, storage: Storage, bucket: BucketPrefix, reconciler: Reconciler
 ) -> None:
     job = stored_job(database)
     kept = published(storage, job.id, "kept")
@@ -278,7 +278,10 @@ def test_rows_and_bucket_are_compared_both_ways(
 
 
 def test_marks_of_workers_that_are_gone_are_removed(
-    database: Database, bucket: Place, reconciler: Reconciler, monkeypatch: pytest.MonkeyPatch
+    database: Database,
+    bucket: BucketPrefix,
+    reconciler: Reconciler,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     job = stored_job(database)
     living, gone = claimed(database, job.segments[0]).token, uuid.uuid4().hex
@@ -332,7 +335,7 @@ with storage.receive() as incoming, storage.workspace(job.replace("-", "")) as w
 
 
 @pytest.fixture
-def uploading(settings: Settings, bucket: Place) -> Callable[..., int]:
+def uploading(settings: Settings, bucket: BucketPrefix) -> Callable[..., int]:
     here = bucket.settings(settings)
     environment = {
         "PATH": os.defpath,
@@ -352,7 +355,7 @@ def uploading(settings: Settings, bucket: Place) -> Callable[..., int]:
 
 @pytest.mark.parametrize("what", ["upload", "publish"])
 def test_a_kill_in_mid_upload_shows_nothing_and_is_swept(
-    storage: Storage, bucket: Place, uploading: Callable[..., int], what: str
+    storage: Storage, bucket: BucketPrefix, uploading: Callable[..., int], what: str
 ) -> None:
     assert uploading("kill", JOB, what) == -signal.SIGKILL
 
@@ -381,7 +384,7 @@ def test_a_kill_in_mid_upload_shows_nothing_and_is_swept(
 
 @pytest.mark.parametrize("what", ["upload", "publish"])
 def test_an_upload_that_fails_leaves_nothing_at_all(
-    storage: Storage, bucket: Place, uploading: Callable[..., int], what: str
+    storage: Storage, bucket: BucketPrefix, uploading: Callable[..., int], what: str
 ) -> None:
     assert uploading("fail", JOB, what) == 1
     assert bucket.keys() == []
@@ -390,7 +393,7 @@ def test_an_upload_that_fails_leaves_nothing_at_all(
 
 
 def test_deleting_a_job_stops_what_is_uploaded_for_it(
-    storage: Storage, bucket: Place, uploading: Callable[..., int]
+    storage: Storage, bucket: BucketPrefix, uploading: Callable[..., int]
 ) -> None:
     assert uploading("kill", JOB, "upload") == -signal.SIGKILL
     assert len(bucket.pending_uploads()) == 1
@@ -400,7 +403,7 @@ def test_deleting_a_job_stops_what_is_uploaded_for_it(
 
 
 def test_images_taken_together_wait_for_a_bucket_too(
-    in_bucket: Bench, bucket: Place, photo: Path
+    in_bucket: Bench, bucket: BucketPrefix, photo: Path
 ) -> None:
     worker = in_bucket.worker
     job_id = in_bucket.submit(photo, photo)
