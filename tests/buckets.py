@@ -151,7 +151,7 @@ class _BreaksOff(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def breaking_server() -> Iterator[str]:
+def disconnecting_server() -> Iterator[str]:
     """Start a server that breaks off every download; where it listens."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _BreaksOff)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})

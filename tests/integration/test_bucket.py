@@ -34,7 +34,7 @@ from faces_jobs.worker.finish import finish_job
 from faces_jobs.worker.next_work import take_next_work
 from faces_jobs.worker.process import process_segment
 from faces_jobs.worker.reconcile import Reconciled, Reconciler
-from tests.buckets import BUCKET, BucketPrefix, breaking_server
+from tests.buckets import BUCKET, BucketPrefix, disconnecting_server
 from tests.factories import artifact, claimed, results, stored_job
 from tests.integration.processes import storage_variables
 from tests.integration.tidying import sweep_files
@@ -173,7 +173,7 @@ def test_work_waits_for_a_bucket_and_costs_no_attempt(
 def test_a_download_that_breaks_off_again_and_again_says_nothing_about_the_file(
     settings: Settings, bucket: BucketPrefix, tmp_path: Path
 ) -> None:
-    with breaking_server() as endpoint:
+    with disconnecting_server() as endpoint:
         storage = open_storage(bucket.settings(settings, s3_endpoint=endpoint))
         asked: list[Callable[[], object]] = [
             lambda: storage.bring([KEY], tmp_path),
