@@ -94,7 +94,7 @@ def receiver(
         server.server_close()
 
 
-def own_certificate(folder: Path, name: str) -> tuple[Path, Path]:
+def self_signed_certificate(folder: Path, name: str) -> tuple[Path, Path]:
     """A certificate for `name` that signs itself, and its key."""
     paths = folder / "certificate.pem", folder / "key.pem"
     subprocess.run(

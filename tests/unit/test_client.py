@@ -20,7 +20,7 @@ from faces_jobs.certificates import trusted_certificates
 from faces_jobs.client import Client
 from faces_jobs.errors import ServerError
 from tests.ports import free_port
-from tests.receivers import own_certificate, receiver
+from tests.receivers import receiver, self_signed_certificate
 from tests.unit.web.media_files import png
 
 JOB = "0b9e0000-0000-4000-8000-000000000000"
@@ -103,7 +103,7 @@ def test_why_no_server_answers_is_told() -> None:
 def test_a_company_s_own_certificates_are_trusted_where_openssl_is_told_of_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    certificate = own_certificate(tmp_path, "localhost")
+    certificate = self_signed_certificate(tmp_path, "localhost")
     server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server_side.load_cert_chain(*certificate)
     monkeypatch.setattr(client_module, "trusted_certificates", trusted_certificates.__wrapped__)

@@ -21,7 +21,7 @@ from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.jobs.webhook_url import split_webhook_url
 from faces_jobs.outbound import AddressPolicy, check_webhook, post
 from faces_jobs.settings import Settings
-from tests.receivers import own_certificate, receiver
+from tests.receivers import receiver, self_signed_certificate
 
 PUBLIC = AddressPolicy(networks=(), ports=None)
 HERE = AddressPolicy(networks=(ipaddress.ip_network("127.0.0.1"),), ports=None)
@@ -206,7 +206,7 @@ def test_a_name_that_leads_inside_as_well_is_reached_outside_alone(
 def test_tls_asks_for_the_name_and_judges_its_certificate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    certificate = own_certificate(tmp_path, "hook.example")
+    certificate = self_signed_certificate(tmp_path, "hook.example")
     server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server_side.load_cert_chain(*certificate)
     asked: list[str | None] = []
