@@ -11,7 +11,7 @@ import hypothesis
 import pytest
 
 from faces_jobs.settings import ENVIRONMENT_PREFIX, Settings
-from tests.shared import made_once
+from tests.shared import create_once
 
 
 def pytest_configure() -> None:
@@ -54,7 +54,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database file with the newest schema and no rows, to be copied for each test."""
     from faces_jobs.db.migrate import upgrade  # noqa: PLC0415 (tests of networks need no database)
 
-    return made_once(tmp_path_factory, "template.db", lambda path: upgrade(f"sqlite:///{path}"))
+    return create_once(tmp_path_factory, "template.db", lambda path: upgrade(f"sqlite:///{path}"))
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +62,7 @@ def sample_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The clip of the demo: it takes seconds to make, and nothing changes it."""
     from faces_jobs.sample import write_sample_clip  # noqa: PLC0415 (few tests need its codecs)
 
-    return made_once(tmp_path_factory, "sample.mp4", write_sample_clip)
+    return create_once(tmp_path_factory, "sample.mp4", write_sample_clip)
 
 
 @pytest.fixture(scope="session")
@@ -72,4 +72,4 @@ def quick_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sample, "RATE", sample.RATE // 5)
-        return made_once(tmp_path_factory, "quick.mp4", sample.write_sample_clip)
+        return create_once(tmp_path_factory, "quick.mp4", sample.write_sample_clip)

@@ -10,7 +10,7 @@ import pytest
 from filelock import FileLock
 
 
-def made_once(folders: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+def create_once(folders: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
     """The file of this name; `make` writes it where no process of this run has done so yet."""
     folder = folders.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:  # noqa: TID251 (the test runner's own word)
