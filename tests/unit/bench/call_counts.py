@@ -22,7 +22,7 @@ class CallCounter:
 
 
 @contextmanager
-def counted_calls() -> Iterator[CallCounter]:
+def count_calls() -> Iterator[CallCounter]:
     """Count while the block runs; threads count from their start on."""
     counter = CallCounter()
     before, before_in_threads = sys.getprofile(), threading.getprofile()

@@ -21,7 +21,7 @@ from faces_jobs_models.networks import build_network
 from tests.bench.clips import portraits
 from tests.bench.ours import run_clip
 from tests.bench.stages import MAX_PIXELS, KeptFaces, Stages
-from tests.unit.bench.call_counts import counted_calls
+from tests.unit.bench.call_counts import count_calls
 
 FRAMES, FACES = 10, 2
 CALLS_A_FRAME = {
@@ -57,7 +57,7 @@ def stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stages]:
 def _calls_a_frame(stages: Stages, stage: str, *, times: int = 1) -> float:
     work = stages.works()[stage]
     work()  # what is made once and kept is not a frame's cost
-    with counted_calls() as counter:
+    with count_calls() as counter:
         for _ in range(times):
             work()
     return counter.calls / FRAMES
