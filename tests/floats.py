@@ -8,6 +8,6 @@ from types import MappingProxyType
 from faces_jobs_models.weights import ModelRecord
 
 
-def in_floats(record: ModelRecord) -> ModelRecord:
+def float_record(record: ModelRecord) -> ModelRecord:
     """As a record in a models folder that has the float file alone."""
     return replace(record, files=MappingProxyType({"onnx": record.files["onnx"]}))

@@ -15,7 +15,7 @@ from faces_jobs_models.detector.choice import detector_record
 from faces_jobs_models.detector.open_detector import open_detector
 from faces_jobs_models.onnx_session import OnnxSession
 from faces_jobs_models.training.quantize import Batch, quantized
-from tests.floats import in_floats
+from tests.floats import float_record
 from tests.unit.models.detector.scenes import scenes
 from tests.unit.models.photographs import overlap
 
@@ -80,7 +80,7 @@ def test_it_is_made_the_same_each_time(small: bytes) -> None:
 
 def test_centerface_finds_in_eight_bits_what_it_finds_in_floats() -> None:
     record = detector_record("centerface")
-    rounded, whole = open_detector(record), open_detector(in_floats(record))
+    rounded, whole = open_detector(record), open_detector(float_record(record))
     assert rounded.sha256 == record.files["int8"].sha256
     assert whole.sha256 == record.files["onnx"].sha256
     for scene in scenes():
