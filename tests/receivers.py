@@ -37,7 +37,7 @@ class Receiver:
         return [one.headers["webhook-id"] for one in self.received]
 
 
-def answering(status: int, body: bytes = b"", **headers: str) -> Callable[..., None]:
+def respond_with(status: int, body: bytes = b"", **headers: str) -> Callable[..., None]:
     """An answer of this status."""
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
@@ -82,7 +82,7 @@ def receiver(
         server.socket = tls.wrap_socket(server.socket, server_side=True)
     scheme = "http" if tls is None else "https"
     url = f"{scheme}://127.0.0.1:{server.server_address[1]}/hook"
-    opened = Receiver(url, answer or answering(204))
+    opened = Receiver(url, answer or respond_with(204))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

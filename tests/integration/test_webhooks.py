@@ -45,7 +45,7 @@ from faces_jobs.worker.deliver import (
 )
 from tests.factories import claimed, face, results, stored_job
 from tests.integration.processes import wait_for
-from tests.receivers import Receiver, answering, receiver
+from tests.receivers import Receiver, receiver, respond_with
 
 KEY = bytes(range(32))
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
@@ -188,10 +188,10 @@ def flood(handler: BaseHTTPRequestHandler) -> None:
 @pytest.mark.parametrize(
     ("answer", "status", "said"),
     [
-        (answering(500, b"secret of the receiver"), 500, "answered 500"),
-        (answering(404), 404, "answered 404"),
-        (answering(301, Location="http://127.0.0.1:1/"), 301, "redirects are not followed"),
-        (answering(307, Location="http://169.254.169.254/"), 307, "redirects are not followed"),
+        (respond_with(500, b"secret of the receiver"), 500, "answered 500"),
+        (respond_with(404), 404, "answered 404"),
+        (respond_with(301, Location="http://127.0.0.1:1/"), 301, "redirects are not followed"),
+        (respond_with(307, Location="http://169.254.169.254/"), 307, "redirects are not followed"),
         (lambda handler: handler.wfile.write(b"SSH-2.0-OpenSSH\r\n"), None, "is no HTTP"),
         (lambda _handler: None, None, "broke off"),
         (drip, None, "no answer within 1 s"),
@@ -219,7 +219,7 @@ def test_what_does_not_arrive_is_tried_again_under_the_same_id(
         assert waiting.next_at is not None
         assert due_deliveries(database, limit=10) == [], "it pauses first"
 
-        receiving.answer = answering(200, b"well" * 10_000)
+        receiving.answer = respond_with(200, b"well" * 10_000)
         make_due(database)
         assert deliver_due(database, hurried) == 1
 
@@ -266,7 +266,7 @@ def test_many_to_a_receiver_that_hangs_delay_no_other(
             assert receiving.came.wait(30)
             assert hanging.came.wait(30)
             assert len(hanging.received) <= SENDERS_A_RECEIVER
-            hanging.answer = answering(204)
+            hanging.answer = respond_with(204)
             hanging.released.set()
             wait_for(lambda: due_deliveries(database, limit=1) == [])
     assert only(database, quick).state == "delivered"
@@ -325,7 +325,7 @@ def test_nothing_is_sent_where_the_settings_forbid_it(
 
 
 def test_after_a_day_it_is_given_up_and_shown(database: Database, open_settings: Settings) -> None:
-    with receiver(answering(503)) as receiving:
+    with receiver(respond_with(503)) as receiving:
         job_id = ended_job(database, receiving.url)
         with database.begin() as session:
             session.execute(
@@ -403,7 +403,7 @@ def test_a_killed_sender_s_delivery_is_sent_once_more_under_the_same_id(
         os.kill(sender.pid, signal.SIGKILL)
         sender.wait()
         assert not deliver(delivery_id, database, open_settings), "its lease still holds"
-        receiving.answer = answering(200)
+        receiving.answer = respond_with(200)
         make_due(database)
 
         assert deliver_due(database, open_settings) == 1
