@@ -28,7 +28,7 @@ class Receiver:
     url: str
     answer: Callable[[BaseHTTPRequestHandler], None]
     received: list[Received] = field(default_factory=list)
-    came: threading.Event = field(default_factory=threading.Event)
+    arrived: threading.Event = field(default_factory=threading.Event)
     released: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -64,7 +64,7 @@ def receiver(
             body = self.rfile.read(int(self.headers["Content-Length"]))
             headers = {name.lower(): value for name, value in self.headers.items()}
             opened.received.append(Received(self.path, headers, body))
-            opened.came.set()
+            opened.arrived.set()
             # The sender has gone: some tests are about that.
             with suppress(BrokenPipeError, ConnectionResetError):
                 opened.answer(self)

@@ -245,9 +245,9 @@ def test_a_receiver_that_hangs_delays_no_other(
         hanging.answer = until_released(hanging)
         slow = ended_job(database, hanging.url)
         with delivering(database, open_settings):
-            assert hanging.came.wait(30)
+            assert hanging.arrived.wait(30)
             quick = ended_job(database, receiving.url)
-            assert receiving.came.wait(30)
+            assert receiving.arrived.wait(30)
             assert only(database, slow).state == "waiting"
             hanging.released.set()
     assert only(database, quick).state == "delivered"
@@ -263,8 +263,8 @@ def test_many_to_a_receiver_that_hangs_delay_no_other(
             ended_job(database, hanging.url)
         quick = ended_job(database, receiving.url)
         with delivering(database, patient):
-            assert receiving.came.wait(30)
-            assert hanging.came.wait(30)
+            assert receiving.arrived.wait(30)
+            assert hanging.arrived.wait(30)
             assert len(hanging.received) <= SENDERS_A_RECEIVER
             hanging.answer = respond_with(204)
             hanging.released.set()
@@ -399,7 +399,7 @@ def test_a_killed_sender_s_delivery_is_sent_once_more_under_the_same_id(
         job_id = ended_job(database, receiving.url)
         (delivery_id,) = (one.id for one in due_deliveries(database, limit=10))
         sender = subprocess.Popen([sys.executable, "-c", SENDER, database_url, delivery_id, SECRET])
-        assert receiving.came.wait(60)
+        assert receiving.arrived.wait(60)
         os.kill(sender.pid, signal.SIGKILL)
         sender.wait()
         assert not deliver(delivery_id, database, open_settings), "its lease still holds"
