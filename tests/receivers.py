@@ -23,10 +23,10 @@ class Received:
 
 @dataclass
 class Receiver:
-    """What came, and what is answered: `answer` gets the handler behind the request's body."""
+    """What came, and what is answered: `respond` gets the handler behind the request's body."""
 
     url: str
-    answer: Callable[[BaseHTTPRequestHandler], None]
+    respond: Callable[[BaseHTTPRequestHandler], None]
     received: list[Received] = field(default_factory=list)
     arrived: threading.Event = field(default_factory=threading.Event)
     released: threading.Event = field(default_factory=threading.Event)
@@ -53,7 +53,7 @@ def respond_with(status: int, body: bytes = b"", **headers: str) -> Callable[...
 
 @contextmanager
 def receiver(
-    answer: Callable[[BaseHTTPRequestHandler], None] | None = None,
+    respond: Callable[[BaseHTTPRequestHandler], None] | None = None,
     *,
     tls: ssl.SSLContext | None = None,
 ) -> Iterator[Receiver]:
@@ -67,7 +67,7 @@ def receiver(
             opened.arrived.set()
             # The sender has gone: some tests are about that.
             with suppress(BrokenPipeError, ConnectionResetError):
-                opened.answer(self)
+                opened.respond(self)
 
         def log_message(self, *_arguments: object) -> None:
             """Nothing is printed."""
@@ -82,7 +82,7 @@ def receiver(
         server.socket = tls.wrap_socket(server.socket, server_side=True)
     scheme = "http" if tls is None else "https"
     url = f"{scheme}://127.0.0.1:{server.server_address[1]}/hook"
-    opened = Receiver(url, answer or respond_with(204))
+    opened = Receiver(url, respond or respond_with(204))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

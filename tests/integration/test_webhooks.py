@@ -219,7 +219,7 @@ def test_what_does_not_arrive_is_tried_again_under_the_same_id(
         assert waiting.next_at is not None
         assert due_deliveries(database, limit=10) == [], "it pauses first"
 
-        receiving.answer = respond_with(200, b"well" * 10_000)
+        receiving.respond = respond_with(200, b"well" * 10_000)
         make_due(database)
         assert deliver_due(database, hurried) == 1
 
@@ -242,7 +242,7 @@ def test_a_receiver_that_hangs_delays_no_other(
     database: Database, open_settings: Settings, receiving: Receiver
 ) -> None:
     with receiver() as hanging:
-        hanging.answer = until_released(hanging)
+        hanging.respond = until_released(hanging)
         slow = ended_job(database, hanging.url)
         with delivering(database, open_settings):
             assert hanging.arrived.wait(30)
@@ -258,7 +258,7 @@ def test_many_to_a_receiver_that_hangs_delay_no_other(
 ) -> None:
     patient = open_settings.model_copy(update={"webhook_seconds": 3600.0})
     with receiver() as hanging:
-        hanging.answer = until_released(hanging)
+        hanging.respond = until_released(hanging)
         for _ in range(SENDERS * 2):
             ended_job(database, hanging.url)
         quick = ended_job(database, receiving.url)
@@ -266,7 +266,7 @@ def test_many_to_a_receiver_that_hangs_delay_no_other(
             assert receiving.arrived.wait(30)
             assert hanging.arrived.wait(30)
             assert len(hanging.received) <= SENDERS_A_RECEIVER
-            hanging.answer = respond_with(204)
+            hanging.respond = respond_with(204)
             hanging.released.set()
             wait_for(lambda: due_deliveries(database, limit=1) == [])
     assert only(database, quick).state == "delivered"
@@ -395,7 +395,7 @@ def test_a_killed_sender_s_delivery_is_sent_once_more_under_the_same_id(
     database: Database, database_url: str, open_settings: Settings
 ) -> None:
     with receiver() as receiving:
-        receiving.answer = until_released(receiving)
+        receiving.respond = until_released(receiving)
         job_id = ended_job(database, receiving.url)
         (delivery_id,) = (one.id for one in due_deliveries(database, limit=10))
         sender = subprocess.Popen([sys.executable, "-c", SENDER, database_url, delivery_id, SECRET])
@@ -403,7 +403,7 @@ def test_a_killed_sender_s_delivery_is_sent_once_more_under_the_same_id(
         os.kill(sender.pid, signal.SIGKILL)
         sender.wait()
         assert not deliver(delivery_id, database, open_settings), "its lease still holds"
-        receiving.answer = respond_with(200)
+        receiving.respond = respond_with(200)
         make_due(database)
 
         assert deliver_due(database, open_settings) == 1
