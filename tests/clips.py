@@ -50,10 +50,10 @@ class Sound:
 
 
 def picture(
-    squares: Iterable[Square] = (), *, width: int = 64, height: int = 48, ground: Colour = GRAY
+    squares: Iterable[Square] = (), *, width: int = 64, height: int = 48, background: Colour = GRAY
 ) -> Picture:
     """Draw squares on a plain background: a picture of (height, width, 3), BGR."""
-    drawn = np.full((height, width, 3), ground, np.uint8)
+    drawn = np.full((height, width, 3), background, np.uint8)
     for square in squares:
         drawn[
             max(0, square.top) : square.top + square.side,
@@ -77,7 +77,7 @@ def moving(frames: int = 10, *, width: int = 64, height: int = 48) -> list[Pictu
 def two_scenes(frames: int = 10) -> list[Picture]:
     """Draw two scenes with a hard cut between them; a square has the same place in both."""
     before = [picture([Square(20, 10, 14)]) for _ in range(frames // 2)]
-    after = picture(ground=(0, 0, 0))
+    after = picture(background=(0, 0, 0))
     after[:, 32:] = 255
     after[10:24, 20:34] = RED
     return before + [after] * (frames - frames // 2)

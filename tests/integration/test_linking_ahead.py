@@ -52,7 +52,7 @@ def clip(tmp_path: Path) -> Path:
         if index > 25:
             squares.append(Square(130, 30 + index // 4, 12, RED))
         ground = (96, 96, 96) if index < 47 else (10, 10, 10)
-        pictures.append(picture(squares, width=160, height=120, ground=ground))
+        pictures.append(picture(squares, width=160, height=120, background=ground))
     return write_video(
         tmp_path / "clip.mp4",
         pictures,

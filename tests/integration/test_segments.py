@@ -63,7 +63,7 @@ def write_long(path: Path, frames: int = FRAMES) -> Path:
         if index > 25:
             squares.append(Square(90, 20 + index // 4, 12, RED))
         ground = (96, 96, 96) if index < 47 else (10, 10, 10)
-        pictures.append(picture(squares, width=128, height=80, ground=ground))
+        pictures.append(picture(squares, width=128, height=80, background=ground))
     return write_video(
         path, pictures, codec_options={"g": "8", "bf": "2"}, sounds=[Sound(seconds=frames / 25)]
     )

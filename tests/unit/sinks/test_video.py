@@ -228,7 +228,7 @@ def test_sound_shorter_or_longer_than_the_picture_is_kept_whole(tmp_path: Path) 
 @pytest.mark.parametrize("size_wh", [(65, 49), (64, 49), (1, 1), (3, 2)])
 def test_an_odd_side_grows_by_one_pixel(tmp_path: Path, size_wh: tuple[int, int]) -> None:
     width, height = size_wh
-    drawn = clips.picture(width=width, height=height, ground=(30, 60, 200))
+    drawn = clips.picture(width=width, height=height, background=(30, 60, 200))
     source = clips.write_video(tmp_path / "a.mkv", [drawn] * 3, codec="ffv1", pix_fmt="bgr0")
     copy = annotate(source, tmp_path / "out.mp4")
     with av.open(str(copy)) as container:
