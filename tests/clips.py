@@ -176,12 +176,10 @@ def write_truncated(path: Path, source: Path, *, kept: float) -> Path:
     return path
 
 
-def write_damaged(
-    path: Path, source: Path, packets: Iterable[int], *, from_byte: float = 0.0
-) -> Path:
+def write_damaged(path: Path, source: Path, packets: Iterable[int], *, intact: float = 0.0) -> Path:
     """Write a copy of a video in which the packets of these numbers are overwritten with zeros.
 
-    `from_byte` is the fraction of each packet that is left as it was, from its beginning.
+    `intact` is the fraction of each packet that is left as it was, from its beginning.
     """
     with av.open(str(source)) as container:
         places = [(each.pos, each.size) for each in container.demux(video=0) if each.size]
@@ -189,8 +187,8 @@ def write_damaged(
     for number in packets:
         start, size = places[number]
         assert start is not None
-        intact = round(size * from_byte)
-        data[start + intact : start + size] = bytes(size - intact)
+        kept = round(size * intact)
+        data[start + kept : start + size] = bytes(size - kept)
     path.write_bytes(data)
     return path
 

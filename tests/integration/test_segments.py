@@ -195,7 +195,7 @@ def test_damaged_frames_of_all_segments_are_counted(
 ) -> None:
     drawn = moving(FRAMES, width=320, height=240)
     whole = write_video(tmp_path / "a.mp4", drawn, codec="mpeg4", codec_options={"g": "5"})
-    job_id = bench.submit(write_damaged(tmp_path / "b.mp4", whole, hurt, from_byte=0.5))
+    job_id = bench.submit(write_damaged(tmp_path / "b.mp4", whole, hurt, intact=0.5))
     run_all(bench, job_id, in_segments(bench.worker, 0.6))
     (item,) = bench.items(job_id)
     assert (item.status, item.damaged_frames) == ("succeeded", len(hurt))
