@@ -1,4 +1,4 @@
-"""Settings are typed and frozen, and invalid ones are refused with their name."""
+"""Settings are typed and frozen; invalid ones are refused and named."""
 
 from __future__ import annotations
 
