@@ -18,7 +18,7 @@ from faces_jobs.results.progress import (
 
 
 def group(status: ItemStatus, **values: float) -> ItemsWork:
-    """The work of items of one status; by default of a single item of 100 bytes that is not started."""
+    """The work of all items of one status; by default a single item that is not started."""
     fields = {
         "items": 1,
         "frames_done": 0,

@@ -68,8 +68,8 @@ def test_small_faces_in_a_crowd_have_shorter_labels() -> None:
 
 def test_consecutive_tracks_have_distinct_colours() -> None:
     for track in range(1, 200):
-        one, other = np.array(colour_of(track)), np.array(colour_of(track + 1))
-        assert np.abs(one - other).max() > 60
+        first, second = np.array(colour_of(track)), np.array(colour_of(track + 1))
+        assert np.abs(first - second).max() > 60
 
 
 def test_labels_of_the_normal_case_are_left_out() -> None:
