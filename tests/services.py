@@ -12,8 +12,8 @@ import pytest
 PATIENCE_SECONDS = 120
 
 
-def missing_service(sentence: str) -> NoReturn:
+def missing_service(reason: str) -> NoReturn:
     """Skip the test for this reason, or fail it if REQUIRE_SERVICES=1."""
     if os.environ.get("REQUIRE_SERVICES") == "1":  # noqa: TID251 (a switch of the tests themselves)
-        pytest.fail(f"REQUIRE_SERVICES=1, but {sentence}", pytrace=False)
-    pytest.skip(sentence)
+        pytest.fail(f"REQUIRE_SERVICES=1, but {reason}", pytrace=False)
+    pytest.skip(reason)

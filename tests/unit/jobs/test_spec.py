@@ -12,7 +12,7 @@ from faces_jobs.errors import OptionsError
 from faces_jobs.jobs.spec import DETECT_EVERY, JobSpec, parse_models
 
 
-def test_all_models_are_on_by_default() -> None:
+def test_all_models_and_the_annotated_copy_are_on_by_default() -> None:
     spec = JobSpec.parse({})
     assert spec.models == ("gender", "expression", "multiple")
     assert spec.heads == (
