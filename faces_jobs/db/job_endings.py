@@ -1,4 +1,4 @@
-"""How a job ends, once its segments have: each ending first checks the claim's token."""
+"""The ends of jobs whose segments have all ended."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from faces_jobs.db.outcomes import NewArtifact
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ArtifactRow, ItemRow, JobRow
 from faces_jobs.jobs.documents import ErrorDocument
-from faces_jobs.jobs.status import JobStatus, status_of_ended
+from faces_jobs.jobs.status import JobStatus, final_job_status
 
 
 def finish_job(database: Database, claim: JobClaim, artifacts: Sequence[NewArtifact]) -> JobStatus:
-    """Record a job's exports and end it. Returns the state in which it ended.
+    """Record a job's exports and end the job. Returns its final status.
 
     Raises:
-        CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
+        CancelledError, PausedError, LeaseLostError: the claim is no longer valid; nothing was
+            changed.
     """
     with database.begin() as session:
         lock_job_claim(session, claim)
@@ -35,13 +36,13 @@ def finish_job(database: Database, claim: JobClaim, artifacts: Sequence[NewArtif
         )
         insert_artifacts(session, claim.job_id, None, artifacts)
         items = session.scalars(select(ItemRow.status).where(ItemRow.job_id == claim.job_id))
-        return end_job(session, claim.job_id, status_of_ended(items.all()), error=None)
+        return end_job(session, claim.job_id, final_job_status(items.all()), error=None)
 
 
 def end_job(
     session: Session, job_id: str, status: JobStatus, *, error: ErrorDocument | None
 ) -> JobStatus:
-    """Move a finishing job to its last state. An error of the job itself is kept if it has one."""
+    """Move a finishing job to its final status, which is returned; `error` is stored if given."""
     values: dict[str, Any] = {
         "lease_token": None,
         "lease_until": None,

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from faces_jobs.jobs.labels import MIRRORED
+from faces_jobs.jobs.labels import MIRRORED_LABEL_INDICES
 from faces_jobs.pipeline.stages import Classifier
 from faces_jobs.pipeline.values import Opinion, Picture
 
@@ -73,7 +73,7 @@ class MirroredClassifier:
         mirrored = [np.ascontiguousarray(crop[:, ::-1]) for crop in crops_bgr]
         opinions = self._classifier.classify([*crops_bgr, *mirrored])
         swapped_back: list[Opinion] = [
-            {head: opinion[head].take(MIRRORED[head]) for head in opinion}
+            {head: opinion[head].take(MIRRORED_LABEL_INDICES[head]) for head in opinion}
             for opinion in opinions[len(mirrored) :]
         ]
         return opinions[: len(mirrored)], swapped_back

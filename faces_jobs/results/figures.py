@@ -1,4 +1,4 @@
-"""Figures of the whole service for its metrics, in a bounded number of questions."""
+"""Reads the figures that the metrics endpoint reports, with a bounded number of queries."""
 
 from __future__ import annotations
 
@@ -6,41 +6,51 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from faces_jobs.db.counts import Leases, Waiting, count_open, leases, waiting
-from faces_jobs.db.processes import KINDS, GpuMemory, live_processes, measures_in
+from faces_jobs.db.counts import (
+    LeaseCounts,
+    WaitingSegments,
+    count_leases,
+    count_open,
+    waiting_by_priority,
+)
+from faces_jobs.db.processes import KINDS, GpuMemory, live_processes, read_measures
 from faces_jobs.db.session import Database
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """How much there is of what."""
+    """Counts and measurements of the whole service."""
 
-    measures: Mapping[tuple[str, str], float]  # (name, label) to what was counted
-    waiting: Mapping[str, Waiting]  # by priority
-    leases: Leases
-    processes: Mapping[str, int]  # that live, by kind
+    measures: Mapping[tuple[str, str], float]  # (name, label) -> value
+    waiting: Mapping[str, WaitingSegments]  # by priority
+    leases: LeaseCounts
+    processes: Mapping[str, int]  # that are alive, by kind
     gpus: Mapping[str, GpuMemory]  # by host
 
     def of(self, name: str) -> dict[str, float]:
-        """The figures of one name, by their label."""
-        return {label: value for (one, label), value in self.measures.items() if one == name}
+        """Return the measures of one name, by label."""
+        return {label: value for (each, label), value in self.measures.items() if each == name}
 
 
-def read_figures(database: Database, *, silent_seconds: float) -> Figures:
-    """Ask for all figures.
+def read_figures(database: Database, *, presence_timeout_seconds: float) -> Figures:
+    """Read all figures.
 
-    What is asked of jobs, items and segments is asked of those alone that have not ended: their
-    indexes begin with the state. The others were counted by the sweep.
+    Jobs, items and segments that have not ended are counted here, by indexes that begin with the
+    state. Those that ended were counted by the sweep.
+
+    Args:
+        database: where to read them.
+        presence_timeout_seconds: a process without a report for this long counts as gone.
 
     Raises:
-        DatabaseError: it does not answer.
+        DatabaseError: the database can't be reached.
     """
     with database.read() as session:
-        measures = {(name, label): value for name, label, value in measures_in(session)}
+        measures = {(name, label): value for name, label, value in read_measures(session)}
         measures.update(count_open(session))
-        now_waiting = waiting(session)
-        now_leased = leases(session)
-    alive = live_processes(database, within_seconds=silent_seconds)
+        now_waiting = waiting_by_priority(session)
+        now_leased = count_leases(session)
+    alive = live_processes(database, within_seconds=presence_timeout_seconds)
     kinds = Counter(process.kind for process in alive)
     return Figures(
         measures=measures,

@@ -85,7 +85,7 @@ def test_told_twice_it_waits_for_nobody(tmp_path: Path) -> None:
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(PATIENCE_SECONDS) == 0, service.log.read_text()
         assert not stuck.is_running()
-        assert "did not end in time" in service.log.read_text()
+        assert "did not stop in time" in service.log.read_text()
 
 
 def test_what_a_killed_worker_held_goes_on_at_once(tmp_path: Path) -> None:
@@ -133,8 +133,8 @@ def test_a_port_that_is_taken_ends_it_with_one_clear_error(
         )
     assert refused.returncode == exits.FAILED
     assert refused.stderr == (
-        f"Error: Port {port} of 127.0.0.1 is taken by another program: end that one, or choose "
-        "another port with FACES_JOBS_PORT.\n"
+        f"Error: Port {port} of 127.0.0.1 is in use by another program: stop that program, or "
+        "choose another port with FACES_JOBS_PORT.\n"
     )
     assert not refused.stdout
     assert data.exists() == (command == "web"), "it was begun with something"

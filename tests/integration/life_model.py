@@ -11,11 +11,11 @@ from faces_jobs.jobs.status import (
     ItemStatus,
     JobStatus,
     SegmentStatus,
-    status_of_ended,
+    final_job_status,
 )
 
 MAX_ATTEMPTS = 3
-HELD = (JobStatus.PAUSED, JobStatus.WAITING_FOR_SPACE)
+HELD_JOBS = (JobStatus.PAUSED, JobStatus.WAITING_FOR_SPACE)
 
 
 class RefusedError(Exception):
@@ -139,7 +139,7 @@ class Job:
         return self.status is JobStatus.FINISHING and self.token == token
 
     def finish(self) -> None:
-        self.move(status_of_ended(item.status for item in self.items))
+        self.move(final_job_status(item.status for item in self.items))
         self.token, self.exported = None, True
 
     def cancel(self) -> None:
@@ -164,7 +164,7 @@ class Job:
     def resume(self) -> None:
         if self.status.ended:
             raise RefusedError
-        if self.status not in HELD:
+        if self.status not in HELD_JOBS:
             return
         if all(item.status.ended for item in self.items):
             self.move(JobStatus.FINISHING)

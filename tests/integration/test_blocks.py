@@ -13,15 +13,15 @@ from sqlalchemy import event, func, select
 
 from faces_jobs.db import migrate, rows
 from faces_jobs.db.blocks import block_values
-from faces_jobs.db.bundles import finish_bundle, may_lead_bundle, take_rest_of_bundle
+from faces_jobs.db.bundles import can_start_bundle, claim_rest_of_bundle, finish_bundle
 from faces_jobs.db.rows import replace_faces
 from faces_jobs.db.scheduling import claim_next
 from faces_jobs.db.segment_endings import finish_segment
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.tables import FACE_BLOCKS
-from faces_jobs.db.tables.blocks import PAIRS, bit_of
+from faces_jobs.db.tables.blocks import HEAD_PAIRS, pair_bit
 from faces_jobs.jobs.documents import FaceDocument
-from faces_jobs.jobs.labels import ANSWERS
+from faces_jobs.jobs.labels import LABELS_WITH_UNSURE
 from faces_jobs.jobs.query import AttributeFilter, FaceQuery
 from faces_jobs.jobs.records import FaceRecord
 from faces_jobs.results import blocks, list_faces, planner_hints
@@ -39,9 +39,9 @@ LABELS = {
 @pytest.fixture
 def jobs(database: Database, monkeypatch: pytest.MonkeyPatch) -> list[StoredJob]:
     """Films in blocks of seven, one written a second time, and images that two workers did."""
-    monkeypatch.setattr(rows, "CHUNK", 7)
-    monkeypatch.setattr(blocks, "STEPS", (1, 2))
-    monkeypatch.setattr(planner_hints, "FEW", -1)
+    monkeypatch.setattr(rows, "CHUNK_ROWS", 7)
+    monkeypatch.setattr(blocks, "BLOCKS_PER_QUERY", (1, 2))
+    monkeypatch.setattr(planner_hints, "MAX_RARE_FACES", -1)
     chance = random.Random(0)
     films = [stored_job(database, ["0.mp4", "1.mp4"]) for _ in range(2)]
     for job in films:
@@ -81,8 +81,10 @@ def _bundle(database: Database, chance: random.Random, *, skips: int) -> None:
     """Some images that are done together, but for the first ones; two workers' blocks overlap."""
     first = claim_next(database, worker="alice", lease_seconds=60, max_attempts=3)
     assert first is not None
-    assert may_lead_bundle(first)
-    beside = take_rest_of_bundle(database, first, worker="alice", lease_seconds=60, limit=2 + skips)
+    assert can_start_bundle(first)
+    beside = claim_rest_of_bundle(
+        database, first, worker="alice", lease_seconds=60, limit=2 + skips
+    )
     finish_bundle(
         database, [(claim, results([_face(chance, 0)])) for claim in [*beside[::-1], first]]
     )
@@ -178,11 +180,11 @@ def test_the_migration_sums_up_as_the_code_does(database_url: str, database: Dat
     job = stored_job(database)
     alone: list[dict[str, Any]] = [
         {head: (label, place / 64)}
-        for head, answers in ANSWERS.items()
+        for head, answers in LABELS_WITH_UNSURE.items()
         for place, label in enumerate(answers[:2])
     ]
     made = [face(number, score=0.25, **labels) for number, labels in enumerate(alone)]
-    last: dict[str, Any] = {head: answers[-1] for head, answers in ANSWERS.items()}
+    last: dict[str, Any] = {head: answers[-1] for head, answers in LABELS_WITH_UNSURE.items()}
     made += [face(50, 1, **last), face(51, **(last | {"occlusion": "hand"}))]
     finish_segment(database, claimed(database, job.segments[0]), results(made))
     by_code = _only_block(database)
@@ -255,11 +257,11 @@ def test_a_second_attempt_leaves_no_block_of_the_first(database: Database) -> No
 
 
 def test_every_pair_of_answers_has_a_bit_of_its_own() -> None:
-    for one, other in PAIRS:
+    for one, other in HEAD_PAIRS:
         bits = [
-            bit_of(one, label, other, other_label)
-            for label in ANSWERS[one]
-            for other_label in ANSWERS[other]
+            pair_bit(one, label, other, other_label)
+            for label in LABELS_WITH_UNSURE[one]
+            for other_label in LABELS_WITH_UNSURE[other]
         ]
         assert len({bit % 2**64 for bit in bits}) == len(bits)
         assert all((bit % 2**64).bit_count() == 1 for bit in bits)

@@ -24,7 +24,7 @@ from faces_jobs.db.claims import JobClaim, SegmentClaim
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.job_endings import finish_job
 from faces_jobs.db.leases import claim_job, claim_segment, renew_segment
-from faces_jobs.db.overdue import fail_poison, fail_poisoned_jobs
+from faces_jobs.db.overdue import fail_poisoned_jobs, fail_poisoned_segments
 from faces_jobs.db.release import release_job, release_segment
 from faces_jobs.db.segment_endings import fail_job, fail_segment, finish_segment
 from faces_jobs.db.session import Database, open_database
@@ -38,7 +38,7 @@ from faces_jobs.jobs.status import (
     ItemStatus,
     JobStatus,
     SegmentStatus,
-    status_of_ended,
+    final_job_status,
 )
 from faces_jobs.results import cancel_job, get_job
 from tests.factories import StoredJob, artifact, face, results, stored_job, track
@@ -161,7 +161,7 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def sweep(self) -> None:
-        fail_poison(self.database, max_attempts=MAX_ATTEMPTS, limit=100)
+        fail_poisoned_segments(self.database, max_attempts=MAX_ATTEMPTS, limit=100)
         fail_poisoned_jobs(self.database, max_attempts=MAX_ATTEMPTS, limit=100)
 
     def tried(self, act: Callable[[], object], claim: SegmentClaim | None = None) -> bool:
@@ -206,7 +206,7 @@ class Life(RuleBasedStateMachine):
                     assert set(states) == {ItemStatus.QUEUED}
                 if job.status.ended and job.status is not JobStatus.CANCELLED:
                     assert job.ended_at is not None
-                    assert job.status is status_of_ended(states) or job.error_code == "poison"
+                    assert job.status is final_job_status(states) or job.error_code == "poison"
                 assert job.attempts <= MAX_ATTEMPTS
             for segment in session.scalars(select(SegmentRow)):
                 assert (segment.lease_token is not None) == (

@@ -89,7 +89,7 @@ def test_a_lack_of_space_is_reported_before_anything_is_written(tmp_path: Path) 
     with pytest.raises(StorageFullError), storage.workspace("t"):
         pass
     with pytest.raises(StorageFullError):
-        LocalStorage(tmp_path / "files").check_room(2**62)
+        LocalStorage(tmp_path / "files").check_free_space(2**62)
     assert files(storage) == []
 
 

@@ -163,8 +163,8 @@ def test_a_copy_is_removed_even_if_the_cache_is_not_used_again(folder: Path) -> 
     cache = Cache(folder, max_bytes=100, keep_seconds=0.01)
     with cache.copy(JOB, "key", CountingLoad()):
         pass
-    assert cache._later is not None
-    cache._later.join()
+    assert cache._trim_timer is not None
+    cache._trim_timer.join()
     assert files(folder) == []
 
 

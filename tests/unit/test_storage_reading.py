@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from faces_jobs.errors import StorageError
-from faces_jobs.storage.reading import FIRST_BYTES, BucketReader
+from faces_jobs.storage.reading import INITIAL_REQUEST_BYTES, BucketReader
 from faces_jobs.storage.s3 import Bucket
 
 CONTENT = bytes(range(251)) * 30_000
@@ -62,7 +62,7 @@ def test_an_interrupted_download_is_resumed_where_it_stopped(*, silently: bool) 
 
 def test_a_download_that_is_interrupted_repeatedly_fails() -> None:
     bucket = UnreliableBucket(0)
-    with reader(bucket) as file, pytest.raises(StorageError, match="broke off"):
+    with reader(bucket) as file, pytest.raises(StorageError, match="interrupted"):
         file.read(10)
     assert len(bucket.requests) == 4
 
@@ -72,7 +72,7 @@ def test_the_first_request_is_small_and_later_ones_grow() -> None:
     with reader(bucket) as file:
         file.seek(100)
         assert file.read(10) == CONTENT[100:110]
-        assert bucket.requests == [(100, 100 + FIRST_BYTES)]
+        assert bucket.requests == [(100, 100 + INITIAL_REQUEST_BYTES)]
         assert io.BufferedReader(file).read() == CONTENT[110:]
     sizes = [end - start for start, end in bucket.requests]
-    assert sizes[:2] == [FIRST_BYTES, 2 * FIRST_BYTES]
+    assert sizes[:2] == [INITIAL_REQUEST_BYTES, 2 * INITIAL_REQUEST_BYTES]

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from faces_jobs.jobs.labels import MIRRORED
+from faces_jobs.jobs.labels import MIRRORED_LABEL_INDICES
 from faces_jobs_models.attribute_network import AttributeNetwork
 from faces_jobs_models.training.augment import middle
 from faces_jobs_models.training.figures import Figures, figures_of
@@ -103,7 +103,7 @@ def _views(
     views = [_probabilities(network, crops)]
     if mirrored:
         image = _probabilities(network, crops.flip(3))
-        views.append({head: image[head][:, list(MIRRORED[head])] for head in heads})
+        views.append({head: image[head][:, list(MIRRORED_LABEL_INDICES[head])] for head in heads})
     return {head: np.stack([view[head] for view in views]) for head in heads}
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from faces_jobs.db.moves import sources
+from faces_jobs.db.moves import source_states
 from faces_jobs.db.tables import AttributeColumns, Base, FaceRow, TrackRow
-from faces_jobs.jobs.labels import ANSWERS, HEADS
+from faces_jobs.jobs.labels import HEADS, LABELS_WITH_UNSURE
 from faces_jobs.jobs.status import (
     ITEM_MOVES,
     JOB_MOVES,
@@ -21,7 +21,7 @@ from faces_jobs.jobs.status import (
 def test_the_attribute_columns_are_those_of_the_heads(table: type[AttributeColumns]) -> None:
     expected = [column for head in HEADS for column in (head, f"{head}_probability")]
     assert [name for name in AttributeColumns.__annotations__ if name[0] != "_"] == expected
-    for head, labels in ANSWERS.items():
+    for head, labels in LABELS_WITH_UNSURE.items():
         column = table.__table__.c[head]  # type: ignore[attr-defined]  # every table has it
         assert max(map(len, labels)) <= column.type.length
 
@@ -34,13 +34,13 @@ def test_every_head_has_an_index_in_the_order_of_result_pages() -> None:
 
 
 def test_a_move_starts_from_legal_states_only() -> None:
-    assert set(sources(JOB_MOVES, JobStatus.RUNNING)) == {
+    assert set(source_states(JOB_MOVES, JobStatus.RUNNING)) == {
         JobStatus.QUEUED,
         JobStatus.PAUSED,
         JobStatus.WAITING_FOR_SPACE,
     }
-    assert set(sources(ITEM_MOVES, ItemStatus.SUCCEEDED)) == {ItemStatus.RUNNING}
-    assert set(sources(SEGMENT_MOVES, SegmentStatus.SUCCEEDED)) == {SegmentStatus.RUNNING}
+    assert set(source_states(ITEM_MOVES, ItemStatus.SUCCEEDED)) == {ItemStatus.RUNNING}
+    assert set(source_states(SEGMENT_MOVES, SegmentStatus.SUCCEEDED)) == {SegmentStatus.RUNNING}
     for state in JobStatus:
         if state.ended:
-            assert all(not source.ended for source in sources(JOB_MOVES, state))
+            assert all(not source.ended for source in source_states(JOB_MOVES, state))

@@ -19,7 +19,7 @@ from faces_jobs.pipeline.quality import CROP_SIZE
 from faces_jobs.pipeline.tracking import OverlapTracker
 from faces_jobs.pipeline.values import Boxes, Detections, Face, Frame, MediaInfo, Opinion
 from faces_jobs.pipeline.voting import Votes
-from faces_jobs.sinks.video import FRAMES_BEHIND, AnnotatedVideo
+from faces_jobs.sinks.video import MAX_PENDING_FRAMES, AnnotatedVideo
 from tests import clips
 from tests.clips import GREEN, RED, Picture, Square
 from tests.fakes import ColourClassifier, SquareDetector
@@ -179,7 +179,7 @@ def test_a_stage_that_fails_ends_the_run_with_its_own_error(
     # The batch that failed, those that the lanes may be ahead of it, and those around them.
     if stage != "finish":
         max_frames = (at // BATCH + 1 + lanes + (lanes + 2)) * BATCH
-        max_frames += FRAMES_BEHIND if stage in {"draw", "encode"} else 0
+        max_frames += MAX_PENDING_FRAMES if stage in {"draw", "encode"} else 0
         assert stages.max_frames <= reader.frames_read <= max_frames
 
 

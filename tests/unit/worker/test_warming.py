@@ -12,18 +12,18 @@ from faces_jobs.errors import ModelError
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs.pipeline.crops import crop_pictures
 from faces_jobs.pipeline.stages import Classifier, Cropper, Detector
-from faces_jobs.worker.warming import measure, warmed
-from faces_jobs_models.run_sizes import Measured
+from faces_jobs.worker.warming import background_warmup, measure
+from faces_jobs_models.run_sizes import RunTimes
 from tests.fakes import ColourClassifier, SquareDetector
 
-MEASURED = Measured(frames={1: 0.02, 2: 0.01}, crops={4: 0.001, 8: 0.002})
+MEASURED = RunTimes(frames={1: 0.02, 2: 0.01}, crops={4: 0.001, 8: 0.002})
 
 
 class Networks:
     """Networks that record whether they were used and measured."""
 
     device = "cpu"
-    runs_as_measured = False
+    has_run_sizes = False
 
     def __init__(self) -> None:
         self.runs = 0  # that were measured so far
@@ -39,7 +39,7 @@ class Networks:
     def classifiers(self, names: Sequence[str]) -> Sequence[Classifier]:
         return [each for each in self.colour_classifiers if each.name in names]
 
-    def measure_run_sizes(self, *, stop: Callable[[], bool]) -> Measured | None:
+    def measure_run_sizes(self, *, stop: Callable[[], bool]) -> RunTimes | None:
         self.runs += 1
         while not stop():
             if self.runs == 3:
@@ -55,7 +55,7 @@ class MissingDetector(Networks):
 
 def test_warming_runs_every_network_once() -> None:
     networks = Networks()
-    with warmed(networks, begun=Event()):
+    with background_warmup(networks, work_started=Event()):
         pass
     assert networks.square_detector.pictures_seen == 1
     assert [each.crops_seen for each in networks.colour_classifiers] == [1, 1, 1]
@@ -64,7 +64,7 @@ def test_warming_runs_every_network_once() -> None:
 def test_a_network_that_can_t_be_loaded_is_logged_and_does_not_stop_the_worker(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    with warmed(MissingDetector(), begun=Event()):
+    with background_warmup(MissingDetector(), work_started=Event()):
         pass
     assert "its file is missing" in caplog.text
 
@@ -73,19 +73,19 @@ def test_an_idle_worker_measures_its_networks(caplog: pytest.LogCaptureFixture) 
     networks = Networks()
     caplog.set_level("INFO")
     measure(networks, stop=Event().is_set)
-    assert "runs of 2 frames and 4 crops are quickest here" in caplog.text
+    assert "runs of 2 frames and 4 crops are fastest here" in caplog.text
 
 
 def test_a_worker_that_has_work_measures_nothing() -> None:
-    networks, begun = Networks(), Event()
-    begun.set()
-    with warmed(networks, begun=begun):
+    networks, work_started = Networks(), Event()
+    work_started.set()
+    with background_warmup(networks, work_started=work_started):
         pass
     assert networks.runs == 0
 
 
 def test_networks_that_are_measured_already_are_not_measured_again() -> None:
     networks = Networks()
-    networks.runs_as_measured = True
+    networks.has_run_sizes = True
     measure(networks, stop=Event().is_set)
     assert networks.runs == 0
