@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from faces_jobs_models.training.cross_fit import CrossFitted, cross_fitted
 from faces_jobs_models.training.figures import figures_of, rounded
 from faces_jobs_models.training.intervals import Interval, intervals_of
-from faces_jobs_models.training.predictions import Answers
+from faces_jobs_models.training.predictions import Predictions
 from faces_jobs_models.training.reliability import expected_calibration_error
 from faces_jobs_models.training.risk_coverage import at_threshold
 from faces_jobs_models.training.slices import Slice, slices_of
@@ -88,7 +88,7 @@ class AskedModel:
     heads: Mapping[str, Sequence[str]]
     calibration: Mapping[str, Calibration]  # of every head
 
-    def cross_fitted(self, answers: Answers, head: str) -> CrossFitted:
+    def cross_fitted(self, answers: Predictions, head: str) -> CrossFitted:
         """Its answers as they would be had nothing been fitted on the person."""
         calibration = self.calibration[head]
         return cross_fitted(
@@ -100,7 +100,7 @@ class AskedModel:
         )
 
 
-def entries_of(asked: AskedModel, answers: Answers) -> list[Entry]:
+def entries_of(asked: AskedModel, answers: Predictions) -> list[Entry]:
     """An entry for each head of which the data set knows at least one face's truth."""
     entries = []
     for head in asked.heads:
@@ -110,7 +110,7 @@ def entries_of(asked: AskedModel, answers: Answers) -> list[Entry]:
     return entries
 
 
-def _entry(asked: AskedModel, answers: Answers, head: str, known: NDArray[np.bool_]) -> Entry:
+def _entry(asked: AskedModel, answers: Predictions, head: str, known: NDArray[np.bool_]) -> Entry:
     labels = asked.heads[head]
     truth = answers.truth[head][known]
     best = answers.probabilities(head)[known].argmax(axis=1)

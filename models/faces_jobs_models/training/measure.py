@@ -10,7 +10,7 @@ from typing import Protocol
 from faces_jobs.pipeline.mirrored import Mirrored
 from faces_jobs_models.catalog import Catalog
 from faces_jobs_models.training.entries import AskedModel, Entry, entries_of, weights_of
-from faces_jobs_models.training.predictions import Advance, Answers, Selection, answer_data_set
+from faces_jobs_models.training.predictions import Advance, Predictions, Selection, answer_data_set
 from faces_jobs_models.training.recipes import RECIPES
 from faces_jobs_models.training.samples import Sample
 from faces_jobs_models.weights import ModelRecord
@@ -37,7 +37,7 @@ class Measured:
     """A data set's answers and the entries made of them."""
 
     asked: AskedModel
-    answers: Answers
+    answers: Predictions
     entries: list[Entry]
 
 

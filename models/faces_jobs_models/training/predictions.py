@@ -30,7 +30,7 @@ Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Answers:
+class Predictions:
     """Truth and answers of n faces, in the order of the data set.
 
     `views` head -> (2, n, labels) float32, what is said of the crops and of their mirror images;
@@ -92,7 +92,7 @@ def answer_data_set(
     wanted: Selection,
     skipped: Counter[str],
     advance: Advance,
-) -> Answers:
+) -> Predictions:
     """Decode each picture, find its face, cut it as at run time, and ask the classifier.
 
     The face is searched as for training, not as by a job: see `find_boxes`.
@@ -151,10 +151,10 @@ def _part(
     )
 
 
-def _answers(name: str, parts: Sequence[_Part], skipped: Counter[str]) -> Answers:
+def _answers(name: str, parts: Sequence[_Part], skipped: Counter[str]) -> Predictions:
     rows = [row for part in parts for row in part.rows]
     heads = parts[0].views.keys()
-    return Answers(
+    return Predictions(
         data_set=name,
         views={
             head: np.concatenate([part.views[head] for part in parts], axis=1) for head in heads

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from faces_jobs_models.training.figures import figures_of, rounded
 from faces_jobs_models.training.intervals import intervals_of
-from faces_jobs_models.training.predictions import Answers
+from faces_jobs_models.training.predictions import Predictions
 
 _SIZE_BANDS = ((1, 15), (16, 23), (24, 31), (32, 47), (48, 63), (64, None))  # pixels, both ends
 
@@ -25,7 +25,7 @@ class Slice(TypedDict):
 
 
 def slices_of(
-    answers: Answers, head: str, labels: Sequence[str], known: NDArray[np.bool_]
+    answers: Predictions, head: str, labels: Sequence[str], known: NDArray[np.bool_]
 ) -> dict[str, dict[str, Slice]]:
     """What the faces of a `known` truth can be told apart by -> its values -> their figures."""
     truth, group = answers.truth[head][known], answers.group[known]

@@ -9,13 +9,13 @@ import numpy as np
 from faces_jobs.jobs.labels import HEADS
 from faces_jobs_models.training.entries import AskedModel, Entry, entries_of, weights_of
 from faces_jobs_models.training.folds import NO_FOLD
-from faces_jobs_models.training.predictions import FACE_SIZES, Answers
+from faces_jobs_models.training.predictions import FACE_SIZES, Predictions
 from faces_jobs_models.weights import Calibration
 
 
 def drawn_answers(
     *heads: str, data_set: str = "faces", n: int = 60, groups: Mapping[str, str] | None = None
-) -> Answers:
+) -> Predictions:
     """Answers by chance, right more often than not."""
     random = np.random.default_rng(7)
     views, truth, at_size = {}, {}, {}
@@ -26,7 +26,7 @@ def drawn_answers(
         views[head] = (drawn / drawn.sum(axis=1, keepdims=True)).astype(np.float32)[None]
     for size in FACE_SIZES:
         at_size[size] = {head: view[0].argmax(axis=1) for head, view in views.items()}
-    return Answers(
+    return Predictions(
         data_set=data_set,
         views=views,
         at_size=at_size,

@@ -20,7 +20,7 @@ from faces_jobs_models.training.entries import (
     entries_of,
 )
 from faces_jobs_models.training.folds import NO_FOLD
-from faces_jobs_models.training.predictions import FACE_SIZES, Answers
+from faces_jobs_models.training.predictions import FACE_SIZES, Predictions
 from faces_jobs_models.training.slices import size_band
 from faces_jobs_models.weights import Calibration
 
@@ -50,11 +50,11 @@ def answers(
     groups: Sequence[Mapping[str, str]] | None = None,
     size_px: Sequence[int] | None = None,
     small: Sequence[int] | None = None,
-) -> Answers:
+) -> Predictions:
     n = len(truth)
     given_probabilities = np.array(probabilities, np.float32)
     best = given_probabilities.argmax(axis=1)
-    return Answers(
+    return Predictions(
         data_set="faces",
         views={head: given_probabilities[None]},
         at_size={
