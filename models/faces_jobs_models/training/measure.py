@@ -10,7 +10,7 @@ from typing import Protocol
 from faces_jobs.pipeline.mirrored import Mirrored
 from faces_jobs_models.catalog import Catalog
 from faces_jobs_models.training.entries import AskedModel, Entry, entries_of, weights_of
-from faces_jobs_models.training.predictions import Advance, Predictions, Selection, answer_data_set
+from faces_jobs_models.training.predictions import Advance, Predictions, Selection, predict_data_set
 from faces_jobs_models.training.recipes import RECIPES
 from faces_jobs_models.training.samples import Sample
 from faces_jobs_models.weights import ModelRecord
@@ -78,7 +78,7 @@ def measure(
     )
     learnt = {_SAME_PICTURES.get(name, name) for name in RECIPES[model].data_sets}
     for data_set in data_sets:
-        answers = answer_data_set(
+        answers = predict_data_set(
             data_set.name,
             data_set,
             classifier=classifier,

@@ -83,7 +83,7 @@ class _Row:
     fold: int
 
 
-def answer_data_set(
+def predict_data_set(
     name: str,
     samples: Iterable[Sample],
     *,

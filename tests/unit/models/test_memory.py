@@ -11,7 +11,7 @@ import numpy as np
 
 from faces_jobs.pipeline.mirrored import Mirrored
 from faces_jobs_models.catalog import Catalog
-from faces_jobs_models.training.predictions import Selection, answer_data_set
+from faces_jobs_models.training.predictions import Selection, predict_data_set
 from faces_jobs_models.training.prepare import prepare
 from faces_jobs_models.training.readers import DataSet
 from faces_jobs_models.training.samples import Sample, certain
@@ -64,7 +64,7 @@ def test_measuring_keeps_no_pictures(catalog: Catalog) -> None:
     (classifier,) = catalog.classifiers(["gender"])
 
     def measure() -> None:
-        answers = answer_data_set(
+        answers = predict_data_set(
             "mine",
             faces(),
             classifier=Mirrored(classifier),

@@ -11,7 +11,7 @@ import pytest
 from faces_jobs.pipeline.mirrored import Mirrored
 from faces_jobs_models.catalog import Catalog
 from faces_jobs_models.training.folds import NO_FOLD, fold_of
-from faces_jobs_models.training.predictions import Predictions, Selection, answer_data_set
+from faces_jobs_models.training.predictions import Predictions, Selection, predict_data_set
 from faces_jobs_models.training.samples import Sample, certain
 from tests.fakes import SquareDetector
 from tests.unit.models.packs import drawn_face
@@ -38,7 +38,7 @@ def answered(
     catalog: Catalog, samples: Sequence[Sample], *, trained_on: bool = True
 ) -> Predictions:
     (classifier,) = catalog.classifiers(["gender"])
-    return answer_data_set(
+    return predict_data_set(
         "mine",
         samples,
         classifier=Mirrored(classifier),
