@@ -144,7 +144,7 @@ def _part(
         views={head: np.stack([view[head] for view in views]) for head in heads},
         at_size={
             size: _best(
-                classifier.classify([shrunk(crop, size, classifier) for crop in crops]), heads
+                classifier.classify([downscaled(crop, size, classifier) for crop in crops]), heads
             )
             for size in FACE_SIZES
         },
@@ -191,7 +191,7 @@ def _decoded(
     return readable, pictures
 
 
-def shrunk(crop: Picture, face_height: int, classifier: Classifier) -> Picture:
+def downscaled(crop: Picture, face_height: int, classifier: Classifier) -> Picture:
     """The crop as it would be had its face been at most `face_height` pixels high.
 
     A made-up size: real small faces are also noisier and more compressed.
