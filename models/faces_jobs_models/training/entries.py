@@ -79,7 +79,7 @@ def weights_of(sha256: str, variant: str) -> Weights:
 
 
 @dataclass(frozen=True, slots=True)
-class AskedModel:
+class EvaluatedModel:
     """Which network answered, for the entries, and how its heads are calibrated."""
 
     model: str
@@ -100,7 +100,7 @@ class AskedModel:
         )
 
 
-def entries_of(asked: AskedModel, answers: Predictions) -> list[Entry]:
+def entries_of(asked: EvaluatedModel, answers: Predictions) -> list[Entry]:
     """An entry for each head of which the data set knows at least one face's truth."""
     entries = []
     for head in asked.heads:
@@ -110,7 +110,9 @@ def entries_of(asked: AskedModel, answers: Predictions) -> list[Entry]:
     return entries
 
 
-def _entry(asked: AskedModel, answers: Predictions, head: str, known: NDArray[np.bool_]) -> Entry:
+def _entry(
+    asked: EvaluatedModel, answers: Predictions, head: str, known: NDArray[np.bool_]
+) -> Entry:
     labels = asked.heads[head]
     truth = answers.truth[head][known]
     best = answers.probabilities(head)[known].argmax(axis=1)

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from faces_jobs.pipeline.mirrored import Mirrored
 from faces_jobs_models.catalog import Catalog
-from faces_jobs_models.training.entries import AskedModel, Entry, entries_of, weights_of
+from faces_jobs_models.training.entries import Entry, EvaluatedModel, entries_of, weights_of
 from faces_jobs_models.training.predictions import Advance, Predictions, Selection, predict_data_set
 from faces_jobs_models.training.recipes import RECIPES
 from faces_jobs_models.training.samples import Sample
@@ -36,7 +36,7 @@ class LabelledSet(Protocol):
 class Measured:
     """A data set's answers and the entries made of them."""
 
-    asked: AskedModel
+    asked: EvaluatedModel
     answers: Predictions
     entries: list[Entry]
 
@@ -69,7 +69,7 @@ def measure(
     record, variant = _answering_record(catalog, model, labels)
     classifier = Mirrored(catalog.open_classifier(record))  # as a still's faces are judged
     detector = catalog.detector()
-    asked = AskedModel(
+    asked = EvaluatedModel(
         model=model,
         version=record.version,
         weights=weights_of(classifier.sha256, variant),

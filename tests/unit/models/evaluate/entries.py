@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from faces_jobs.jobs.labels import HEADS
-from faces_jobs_models.training.entries import AskedModel, Entry, entries_of, weights_of
+from faces_jobs_models.training.entries import Entry, EvaluatedModel, entries_of, weights_of
 from faces_jobs_models.training.folds import NO_FOLD
 from faces_jobs_models.training.predictions import FACE_SIZES, Predictions
 from faces_jobs_models.weights import Calibration
@@ -41,9 +41,9 @@ def drawn_answers(
     )
 
 
-def drawn_asked(model: str, heads: Sequence[str], *, sha256: str = "ab" * 32) -> AskedModel:
+def drawn_asked(model: str, heads: Sequence[str], *, sha256: str = "ab" * 32) -> EvaluatedModel:
     """Who gave them."""
-    return AskedModel(
+    return EvaluatedModel(
         model=model,
         version="2.0",
         weights=weights_of(sha256, "default"),

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs_models.training.entries import (
-    AskedModel,
     Entry,
+    EvaluatedModel,
     Weights,
     confusion_of,
     entries_of,
@@ -29,8 +29,8 @@ GENDER = MODELS["gender"]
 
 def asked(
     heads: Mapping[str, Sequence[str]] = GENDER, calibration: Calibration | None = None
-) -> AskedModel:
-    return AskedModel(
+) -> EvaluatedModel:
+    return EvaluatedModel(
         model="gender",
         version="2.0",
         weights=Weights(sha256="0123456789ab", variant="default"),
