@@ -143,7 +143,7 @@ def _entry(
             for label, interval in zip(labels, intervals.recall, strict=True)
             if interval
         },
-        confusion=confusion_of(labels, truth, best),
+        confusion=confusion_matrix(labels, truth, best),
         calibration_n=measured.n,
         ece=measured.ece,
         ece_before=measured.ece_before,
@@ -185,7 +185,7 @@ def _measured(faces: CrossFitted) -> _Measured:
     )
 
 
-def confusion_of(
+def confusion_matrix(
     labels: Sequence[str], truth: NDArray[np.int64], answers: NDArray[np.int64]
 ) -> dict[str, dict[str, int]]:
     """True label -> answered label -> faces; true labels without a face are left out."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faces_jobs_models.training.cross_fit import CrossFitted
-from faces_jobs_models.training.entries import confusion_of
+from faces_jobs_models.training.entries import confusion_matrix
 from faces_jobs_models.training.measure import Measured
 from faces_jobs_models.training.plots import (
     draw_confusion,
@@ -48,7 +48,7 @@ def draw_head(
     best = probabilities.argmax(axis=1)
     draw_confusion(
         folder / f"confusion-{name}",
-        confusion_of(labels, truth[known], best[known]),
+        confusion_matrix(labels, truth[known], best[known]),
         title=f"{head} on {data_set}, {int(known.sum())} faces",
     )
     if not len(measured.truth):

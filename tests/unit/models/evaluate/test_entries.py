@@ -16,7 +16,7 @@ from faces_jobs_models.training.entries import (
     Entry,
     EvaluatedModel,
     Weights,
-    confusion_of,
+    confusion_matrix,
     entries_of,
 )
 from faces_jobs_models.training.folds import NO_FOLD
@@ -248,5 +248,5 @@ def test_bands_of_size() -> None:
 
 
 def test_confusion_leaves_out_labels_that_do_not_occur() -> None:
-    counted = confusion_of(("a", "b", "c"), np.array([0, 0, 2]), np.array([1, 0, 2]))
+    counted = confusion_matrix(("a", "b", "c"), np.array([0, 0, 2]), np.array([1, 0, 2]))
     assert counted == {"a": {"a": 1, "b": 1, "c": 0}, "c": {"a": 0, "b": 0, "c": 1}}
