@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from faces_jobs_models.attribute_network import AttributeNetwork
 from faces_jobs_models.training.folds import FOLDS, fold_of
-from faces_jobs_models.training.held_out import HeldOut
+from faces_jobs_models.training.held_out import HeldOutPredictions
 from faces_jobs_models.training.risk_coverage import choose_unsure_below
 from faces_jobs_models.training.temperature import fit_temperature, with_temperature
 from faces_jobs_models.weights import Calibration
@@ -35,7 +35,9 @@ class _Faces:
         return _Faces(self.views[:, kept], self.truth[kept], self.weight[kept], self.fold[kept])
 
 
-def calibrate(network: AttributeNetwork, held_out: Sequence[HeldOut]) -> dict[str, Calibration]:
+def calibrate(
+    network: AttributeNetwork, held_out: Sequence[HeldOutPredictions]
+) -> dict[str, Calibration]:
     """Fit each head, and set the network's temperatures.
 
     A head that no held-out face knows keeps temperature 1 and is never unsure.
@@ -53,7 +55,7 @@ def calibrate(network: AttributeNetwork, held_out: Sequence[HeldOut]) -> dict[st
     return found
 
 
-def _calibration(head: str, held_out: Sequence[HeldOut]) -> Calibration:
+def _calibration(head: str, held_out: Sequence[HeldOutPredictions]) -> Calibration:
     parts = [_known_faces(head, one) for one in held_out if (one.truth[head] >= 0).any()]
     if not parts:
         return Calibration()
@@ -67,7 +69,7 @@ def _calibration(head: str, held_out: Sequence[HeldOut]) -> Calibration:
     return replace(_fitted(faces), folds=folds)
 
 
-def _known_faces(head: str, held_out: HeldOut) -> _Faces:
+def _known_faces(head: str, held_out: HeldOutPredictions) -> _Faces:
     known = held_out.truth[head] >= 0
     group = held_out.group[known]
     return _Faces(

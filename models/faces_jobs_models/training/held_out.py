@@ -25,7 +25,7 @@ Heads = Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class HeldOut:
+class HeldOutPredictions:
     """What a network says of a data set's held-out crops; head -> arrays over those crops."""
 
     data_set: str
@@ -50,7 +50,7 @@ def ask_held_out(
     *,
     crop_size: int,
     mirrored: bool = False,
-) -> list[HeldOut]:
+) -> list[HeldOutPredictions]:
     """What a network says of the held-out crops of each data set that has some.
 
     Args:
@@ -73,7 +73,7 @@ def ask_held_out(
             for head in heads:
                 parts[head].append(views[head])
         found.append(
-            HeldOut(
+            HeldOutPredictions(
                 data_set=data.name,
                 views={head: np.concatenate(views, axis=1) for head, views in parts.items()},
                 truth={head: data.truth[head][rows] for head in heads},
@@ -83,7 +83,9 @@ def ask_held_out(
     return found
 
 
-def figures_of_held_out(heads: Heads, held_out: Sequence[HeldOut]) -> list[HeldOutFigures]:
+def figures_of_held_out(
+    heads: Heads, held_out: Sequence[HeldOutPredictions]
+) -> list[HeldOutFigures]:
     """Figures of each head on each data set that knows it, without mirror images."""
     return [
         HeldOutFigures(

@@ -16,8 +16,8 @@ from faces_jobs_models.training.calibrate import calibrate
 from faces_jobs_models.training.checkpoint import epochs_done, refuse_another_run
 from faces_jobs_models.training.feed import Feed
 from faces_jobs_models.training.held_out import (
-    HeldOut,
     HeldOutFigures,
+    HeldOutPredictions,
     ask_held_out,
     figures_of_held_out,
 )
@@ -35,7 +35,7 @@ class Trained:
     """What a run gives: the averaged network, calibrated, and its figures on held-out faces."""
 
     network: AttributeNetwork  # on the CPU
-    held_out: Sequence[HeldOut]  # its answers, with mirror images
+    held_out: Sequence[HeldOutPredictions]  # its answers, with mirror images
     calibration: Mapping[str, Calibration]  # head -> what its record says
     figures: Sequence[HeldOutFigures]
 
