@@ -43,7 +43,7 @@ class HeldOutFigures:
     figures: Figures
 
 
-def ask_held_out(
+def predict_held_out(
     network: AttributeNetwork,
     heads: Heads,
     data_sets: Sequence[Prepared],

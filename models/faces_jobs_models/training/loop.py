@@ -25,8 +25,8 @@ from faces_jobs_models.training.feed import Feed
 from faces_jobs_models.training.half_precision import half_pays
 from faces_jobs_models.training.held_out import (
     HeldOutFigures,
-    ask_held_out,
     figures_of_held_out,
+    predict_held_out,
 )
 from faces_jobs_models.training.losses import multi_task_loss, teaching_loss
 from faces_jobs_models.training.prepare import Prepared
@@ -107,7 +107,7 @@ def run_epochs(
 def _measured(
     recipe: Recipe, network: AttributeNetwork, data_sets: Sequence[Prepared]
 ) -> list[HeldOutFigures]:
-    held_out = ask_held_out(network, recipe.heads, data_sets, crop_size=recipe.crop_size)
+    held_out = predict_held_out(network, recipe.heads, data_sets, crop_size=recipe.crop_size)
     return figures_of_held_out(recipe.heads, held_out)
 
 

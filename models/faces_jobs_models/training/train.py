@@ -18,8 +18,8 @@ from faces_jobs_models.training.feed import Feed
 from faces_jobs_models.training.held_out import (
     HeldOutFigures,
     HeldOutPredictions,
-    ask_held_out,
     figures_of_held_out,
+    predict_held_out,
 )
 from faces_jobs_models.training.loop import Say, run_epochs
 from faces_jobs_models.training.prepare import Prepared
@@ -67,7 +67,7 @@ def train(
         )
     priors = {head: values.cpu() for head, values in feed.priors().items()}
     result = _finished(recipe, network.cpu(), priors)
-    held_out = ask_held_out(
+    held_out = predict_held_out(
         result, recipe.heads, data_sets, crop_size=recipe.crop_size, mirrored=True
     )
     return Trained(
