@@ -59,7 +59,7 @@ def augment(
     return x.clamp(0, 255), flipped
 
 
-def middle(crops: Tensor, *, size: int) -> Tensor:
+def centre_crop(crops: Tensor, *, size: int) -> Tensor:
     """The crops as they are at run time: (n, side, side, c) uint8 -> (n, c, size, size) float."""
     margin = (crops.shape[1] - size) // 2
     inner = crops[:, margin : margin + size, margin : margin + size]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from faces_jobs.jobs.labels import MIRRORED
 from faces_jobs_models.attribute_network import AttributeNetwork
-from faces_jobs_models.training.augment import middle
+from faces_jobs_models.training.augment import centre_crop
 from faces_jobs_models.training.figures import Figures, figures_of
 from faces_jobs_models.training.prepare import Prepared
 
@@ -69,7 +69,7 @@ def predict_held_out(
         parts: dict[str, list[NDArray[np.float32]]] = {head: [] for head in heads}
         for start in range(0, len(rows), _BATCH):
             crops = torch.from_numpy(np.asarray(data.crops[rows[start : start + _BATCH]]))
-            views = _views(network, heads, middle(crops, size=crop_size), mirrored=mirrored)
+            views = _views(network, heads, centre_crop(crops, size=crop_size), mirrored=mirrored)
             for head in heads:
                 parts[head].append(views[head])
         found.append(

@@ -21,7 +21,7 @@ from onnx import version_converter
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from faces_jobs_models.training.augment import middle
+from faces_jobs_models.training.augment import centre_crop
 from faces_jobs_models.training.prepare import Prepared
 
 _OPSET = 13  # the first that rounds a channel at a time
@@ -80,7 +80,7 @@ def examples_of(data_sets: Sequence[Prepared], *, crop_size: int) -> Iterator[Ba
         trained_on = np.nonzero(~data.held_out)[0]
         count = min(len(trained_on), _EXAMPLES // len(data_sets))
         rows = np.sort(chance.choice(trained_on, count, replace=False))
-        crops = middle(torch.from_numpy(np.asarray(data.crops[rows])), size=crop_size).numpy()
+        crops = centre_crop(torch.from_numpy(np.asarray(data.crops[rows])), size=crop_size).numpy()
         shown = np.broadcast_to(crops, (count, 3, crop_size, crop_size))
         for start in range(0, count, _BATCH):
             yield np.ascontiguousarray(shown[start : start + _BATCH])

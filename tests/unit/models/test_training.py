@@ -16,7 +16,7 @@ from torch import Tensor
 
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs_models.catalog import Catalog, open_catalog
-from faces_jobs_models.training.augment import Augmentation, augment, middle
+from faces_jobs_models.training.augment import Augmentation, augment, centre_crop
 from faces_jobs_models.training.checkpoint import LOG_NAME
 from faces_jobs_models.training.export import export_model
 from faces_jobs_models.training.figures import figures_of
@@ -137,7 +137,7 @@ def test_without_strength_a_changed_crop_is_the_run_time_crop_or_its_mirror() ->
     )  # fmt: skip
     inside = torch.tensor([[0.0, 0.0, 1.0, 1.0]]).repeat(16, 1)
     changed, flipped = augment(crops, inside, size=64, how=nothing, random=random)
-    plain = middle(crops, size=64)
+    plain = centre_crop(crops, size=64)
     expected = torch.where(flipped.reshape(-1, 1, 1, 1), plain.flip(3), plain)
     assert 0 < flipped.sum() < 16
     torch.testing.assert_close(changed, expected, atol=0.1, rtol=0)
