@@ -33,7 +33,7 @@ class LabelledSet(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Measured:
+class Measurement:
     """A data set's answers and the entries made of them."""
 
     asked: EvaluatedModel
@@ -50,7 +50,7 @@ def measure(
     wanted: Selection,
     skipped: Counter[str],
     begin: Callable[[str], Advance],
-) -> Iterator[Measured]:
+) -> Iterator[Measurement]:
     """Measure `model` on each data set that knows one of its heads.
 
     Args:
@@ -90,7 +90,7 @@ def measure(
             advance=begin(data_set.name),
         )
         if len(answers):
-            yield Measured(asked, answers, entries_of(asked, answers))
+            yield Measurement(asked, answers, entries_of(asked, answers))
 
 
 def _answering_record(catalog: Catalog, model: str, labels: str) -> tuple[ModelRecord, str]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from faces_jobs_models.training.cross_fit import CrossFitted
 from faces_jobs_models.training.entries import confusion_matrix
-from faces_jobs_models.training.measure import Measured
+from faces_jobs_models.training.measure import Measurement
 from faces_jobs_models.training.plots import (
     draw_confusion,
     draw_reliability,
@@ -60,7 +60,7 @@ def draw_head(
     )
 
 
-def draw_measured(folder: Path, measured: Measured) -> None:
+def draw_measured(folder: Path, measured: Measurement) -> None:
     """The pictures of every head of a measured data set."""
     asked, answers = measured.asked, measured.answers
     for head, labels in asked.heads.items():
