@@ -140,9 +140,9 @@ def _classifier(options: EvaluateOptions, catalog: Catalog) -> tuple[list[Any], 
             measured += len(one.answers)
             of_training += one.answers.of_training
             if options.out is not None:
-                from faces_jobs_models.training.measurement_plots import draw_measured
+                from faces_jobs_models.training.measurement_plots import draw_measurement
 
-                draw_measured(options.out, one)
+                draw_measurement(options.out, one)
     _tell_skipped(skipped)
     if not entries:
         raise DataLayoutError(

@@ -60,7 +60,7 @@ def draw_head(
     )
 
 
-def draw_measured(folder: Path, measured: Measurement) -> None:
+def draw_measurement(folder: Path, measured: Measurement) -> None:
     """The pictures of every head of a measured data set."""
     asked, answers = measured.asked, measured.answers
     for head, labels in asked.heads.items():

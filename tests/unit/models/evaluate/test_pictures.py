@@ -13,7 +13,7 @@ from faces_jobs.jobs.labels import HEADS
 from faces_jobs_models.training.cross_fit import cross_fitted
 from faces_jobs_models.training.folds import NO_FOLD
 from faces_jobs_models.training.measure import Measurement
-from faces_jobs_models.training.measurement_plots import draw_head, draw_measured
+from faces_jobs_models.training.measurement_plots import draw_head, draw_measurement
 from faces_jobs_models.training.plots import draw_confusion, draw_curves
 from faces_jobs_models.weights import Calibration
 
@@ -32,7 +32,7 @@ def colours(path: Path) -> int:
 @pytest.mark.parametrize("head", ["gender", "occlusion"])
 def test_a_measured_head_has_three_pictures(head: str, tmp_path: Path) -> None:
     asked = drawn_asked("any", [head])
-    draw_measured(tmp_path / "new folder", Measurement(asked, drawn_answers(head), []))
+    draw_measurement(tmp_path / "new folder", Measurement(asked, drawn_answers(head), []))
     names = {path.name for path in (tmp_path / "new folder").iterdir()}
     assert names == {f"{kind}-{head}-faces.png" for kind in KINDS}
     for name in names:
