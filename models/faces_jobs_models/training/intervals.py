@@ -46,10 +46,10 @@ def intervals_of(
     right = np.bincount(truth[truth == answers], minlength=labels)
     counts = np.bincount(truth, minlength=labels)
     by_face = Intervals(
-        wilson(int(right.sum()), int(counts.sum())),
+        wilson_interval(int(right.sum()), int(counts.sum())),
         balanced_interval(right.tolist(), counts.tolist()),
         [
-            wilson(*pair) if pair[1] else None
+            wilson_interval(*pair) if pair[1] else None
             for pair in zip(right.tolist(), counts.tolist(), strict=True)
         ],
     )
@@ -63,7 +63,7 @@ def intervals_of(
     return _wider(by_face, _by_group(*of_group))
 
 
-def wilson(right: int, n: int) -> Interval:
+def wilson_interval(right: int, n: int) -> Interval:
     """The interval of a share of `right` in `n` (Wilson 1927), which also holds near 0 and 1.
 
     Raises:
