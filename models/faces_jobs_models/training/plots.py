@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from faces_jobs_models.training.cross_fit import CrossFitted
-from faces_jobs_models.training.reliability import reliability
+from faces_jobs_models.training.reliability import reliability_bins
 from faces_jobs_models.training.risk_coverage import at_threshold, risk_coverage
 
 _DPI = 110
@@ -69,7 +69,7 @@ def draw_reliability(path: Path, measured: CrossFitted, *, title: str) -> None:
     axes.plot([0, 1], [0, 1], color="gray", linestyle=":", label="honest")
     of_name = {"without temperature": measured.before, "with it": measured.probabilities}
     for name, given in of_name.items():
-        bins = reliability(given.max(axis=1), given.argmax(axis=1) == measured.truth)
+        bins = reliability_bins(given.max(axis=1), given.argmax(axis=1) == measured.truth)
         confidence, accuracy, share = (np.array(values) for values in zip(*bins, strict=True))
         (line,) = axes.plot(confidence, accuracy, label=name)
         axes.scatter(confidence, accuracy, s=8 + 250 * share, color=line.get_color(), alpha=0.6)

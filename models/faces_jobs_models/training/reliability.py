@@ -29,14 +29,14 @@ def expected_calibration_error(
     return float(
         sum(
             share * abs(accuracy - confidence)
-            for confidence, accuracy, share in reliability(
+            for confidence, accuracy, share in reliability_bins(
                 probabilities.max(axis=1, initial=0), probabilities.argmax(axis=1) == truth, bins
             )
         )
     )
 
 
-def reliability(
+def reliability_bins(
     confidence: NDArray[np.floating], right: NDArray[np.bool_], bins: int = _BINS
 ) -> list[tuple[float, float, float]]:
     """(mean confidence, accuracy, share of faces) of each bin that holds a face.

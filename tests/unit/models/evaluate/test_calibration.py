@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from faces_jobs_models.training.reliability import expected_calibration_error, reliability_bins
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from faces_jobs_models.training.reliability import expected_calibration_error, reliability
 from faces_jobs_models.training.risk_coverage import (
     at_threshold,
     choose_unsure_below,
@@ -118,7 +118,7 @@ def test_the_calibration_error_of_six_faces_by_hand() -> None:
 
 
 def test_bins_take_their_upper_end() -> None:
-    bins = reliability(np.array([0.5, 0.500001, 1.0]), np.array([True, False, True]), bins=2)
+    bins = reliability_bins(np.array([0.5, 0.500001, 1.0]), np.array([True, False, True]), bins=2)
     np.testing.assert_allclose(bins[0], [0.5, 1.0, 1 / 3])
     np.testing.assert_allclose(bins[1], [0.75, 0.5, 2 / 3], atol=1e-4)
 
@@ -129,7 +129,9 @@ def test_bins_take_their_upper_end() -> None:
 )
 def test_the_calibration_error_is_a_share(faces: list[tuple[float, bool]], bins: int) -> None:
     confidence, right = map(np.array, zip(*faces, strict=True))
-    assert sum(share for _, _, share in reliability(confidence, right, bins)) == pytest.approx(1)
+    assert sum(share for _, _, share in reliability_bins(confidence, right, bins)) == pytest.approx(
+        1
+    )
     probabilities, truth = two_labels(list(confidence), list(right))
     assert 0 <= expected_calibration_error(probabilities, truth, bins) <= 1
 
