@@ -63,20 +63,20 @@ def choose_unsure_below(
     truth: NDArray[np.integer],
     *,
     target: float | None = None,
-    least_coverage: float = _LEAST_COVERAGE,
+    min_coverage: float = _LEAST_COVERAGE,
 ) -> float:
     """The default threshold below which an answer should be `unsure`, by the risk-coverage curve.
 
     It is the smallest threshold at which the answers that remain are right at least as often as
-    `target`, among those that leave at least `least_coverage` of the faces an answer.
+    `target`, among those that leave at least `min_coverage` of the faces an answer.
 
     Args:
         probabilities: (n, labels), calibrated.
         truth: (n,) label indices, negative where unknown.
         target: accuracy of the answers that remain. None takes half of the head's errors away,
-            or, where that would cost more answers than `least_coverage` allows, as many as
+            or, where that would cost more answers than `min_coverage` allows, as many as
             it allows.
-        least_coverage: share of the faces that must keep an answer.
+        min_coverage: share of the faces that must keep an answer.
 
     Returns:
         0 (never unsure) where the target is reached without a threshold, or by none.
@@ -86,7 +86,7 @@ def choose_unsure_below(
     if not len(truth):
         return 0.0
     curve = risk_coverage(probabilities.max(axis=1), probabilities.argmax(axis=1) == truth)
-    allowed = curve.coverage >= least_coverage
+    allowed = curve.coverage >= min_coverage
     accuracy = 1 - curve.risk[allowed]
     if target is None:
         everything = float(accuracy[-1])

@@ -157,7 +157,7 @@ def test_the_threshold_of_ten_faces_by_hand() -> None:
     assert choose_unsure_below(probabilities, truth, target=0.85) == 0.6
     assert choose_unsure_below(probabilities, truth, target=0.8) == 0, "reached by everything"
     assert choose_unsure_below(probabilities, truth, target=0.99) == 0, "reached by none"
-    assert choose_unsure_below(probabilities, truth, target=0.99, least_coverage=0.5) == 0.95
+    assert choose_unsure_below(probabilities, truth, target=0.99, min_coverage=0.5) == 0.95
 
 
 def test_a_head_without_errors_is_never_unsure() -> None:
