@@ -95,7 +95,7 @@ def predict_data_set(
 ) -> Predictions:
     """Decode each picture, find its face, cut it as at run time, and ask the classifier.
 
-    The face is searched as for training, not as by a job: see `find_boxes`.
+    The face is searched as for training, not as by a job: see `find_target_boxes`.
 
     A picture in which no face is found is cut as a whole, and counted. Rows that know none of
     the classifier's heads are passed over.

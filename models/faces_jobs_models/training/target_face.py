@@ -21,7 +21,7 @@ _LOWEST_SCORE = 0.3
 _RIVAL = 0.5  # share of the best score from which on a face may be the meant one
 
 
-def find_boxes(
+def find_target_boxes(
     pictures_bgr: Sequence[Picture], detector: Detector
 ) -> list[NDArray[np.float32] | None]:
     """The box of the meant face in each picture, in its own pixels, or None.
@@ -71,7 +71,7 @@ def boxes_to_cut(
     pictures_bgr: Sequence[Picture], detector: Detector
 ) -> tuple[list[NDArray[np.float32]], list[bool]]:
     """The box of each picture's meant face, or of all of it where none is found; and which were."""
-    found = find_boxes(pictures_bgr, detector)
+    found = find_target_boxes(pictures_bgr, detector)
     boxes = [
         np.array([0, 0, picture.shape[1], picture.shape[0]], np.float32) if box is None else box
         for picture, box in zip(pictures_bgr, found, strict=True)

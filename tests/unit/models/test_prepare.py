@@ -17,7 +17,7 @@ from faces_jobs.pipeline.values import Picture
 from faces_jobs_models.catalog import Catalog
 from faces_jobs_models.training.prepare import Prepared, prepare
 from faces_jobs_models.training.readers import DataSet, open_data
-from faces_jobs_models.training.target_face import find_boxes
+from faces_jobs_models.training.target_face import find_target_boxes
 from tests.fakes import SquareDetector
 from tests.unit.models.packs import drawn_face, write
 from tests.unit.models.photographs import FACE_XYXY, astronaut_bgr, overlap
@@ -37,7 +37,7 @@ def resized(picture: Picture, height: int) -> Picture:
 @pytest.mark.parametrize("longest", [64, 128, 129, 256, 320, 512])
 def test_a_face_is_found_at_any_size_of_the_picture(catalog: Catalog, longest: int) -> None:
     picture = resized(astronaut_bgr(), longest) if longest > 128 else resized(portrait(), longest)
-    (box,) = find_boxes([picture], catalog.detector())
+    (box,) = find_target_boxes([picture], catalog.detector())
     assert box is not None
     if longest > 128:
         expected = np.array(FACE_XYXY) * longest / 512
@@ -50,7 +50,7 @@ def test_a_face_is_found_at_any_size_of_the_picture(catalog: Catalog, longest: i
 def test_boxes_keep_the_order_of_pictures_of_many_sizes(catalog: Catalog) -> None:
     pictures = [resized(portrait(), height) for height in (400, 60, 200, 128, 300)]
     blank = np.zeros((90, 200, 3), np.uint8)
-    boxes = find_boxes([*pictures[:2], blank, *pictures[2:]], catalog.detector())
+    boxes = find_target_boxes([*pictures[:2], blank, *pictures[2:]], catalog.detector())
     assert boxes[2] is None
     for picture, box in zip(pictures, [*boxes[:2], *boxes[3:]], strict=True):
         assert box is not None
@@ -71,7 +71,7 @@ def test_the_meant_face_is_central_and_large(
     scene = np.full((300, 300, 3), 90, np.uint8)
     for left, top, right, bottom in (first_xyxy, second_xyxy):
         scene[top:bottom, left:right] = (0, 0, 255)
-    (box,) = find_boxes([scene], SquareDetector())
+    (box,) = find_target_boxes([scene], SquareDetector())
     assert box is not None
     assert overlap(box, np.array((first_xyxy, second_xyxy)[meant])) > 0.9
 
@@ -79,13 +79,13 @@ def test_the_meant_face_is_central_and_large(
 def test_in_a_small_picture_the_best_face_is_meant() -> None:
     scene = np.full((120, 120, 3), 90, np.uint8)
     scene[4:50, 4:50] = scene[40:80, 52:92] = (0, 0, 255)
-    (box,) = find_boxes([scene], SquareDetector())
+    (box,) = find_target_boxes([scene], SquareDetector())
     assert box is not None
     assert overlap(box, np.array((4, 4, 50, 50))) > 0.9
 
 
 def test_no_pictures_no_boxes() -> None:
-    assert find_boxes([], SquareDetector()) == []
+    assert find_target_boxes([], SquareDetector()) == []
 
 
 def pack(folder: Path, images: list[object]) -> DataSet:
