@@ -13,7 +13,7 @@ from faces_jobs.pipeline.stages import Classifier, Detector
 from faces_jobs_models.training.cards import CARD_NAME, replace_section
 from faces_jobs_models.training.example_pictures import Example, example_pictures
 from faces_jobs_models.training.tables import markdown_table
-from faces_jobs_models.training.target_face import cut_meant_faces
+from faces_jobs_models.training.target_face import crop_target_faces
 
 EXAMPLES_FOLDER = "examples"
 START, END = "<!-- examples -->", "<!-- /examples -->"
@@ -45,7 +45,7 @@ def answers_to_examples(
     Where the detector finds no face, the whole picture is cut.
     """
     pictures = [example.picture_bgr for example in examples]
-    crops, seen = cut_meant_faces(
+    crops, seen = crop_target_faces(
         pictures, detector, scale=classifier.crop_scale, size=classifier.crop_size
     )
     answers = []

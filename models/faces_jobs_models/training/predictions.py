@@ -18,7 +18,7 @@ from faces_jobs_models.training.decoding import decode
 from faces_jobs_models.training.folds import NO_FOLD, fold_of
 from faces_jobs_models.training.samples import UNKNOWN, Sample
 from faces_jobs_models.training.subsample import draw
-from faces_jobs_models.training.target_face import cut_meant_faces
+from faces_jobs_models.training.target_face import crop_target_faces
 
 FACE_SIZES = (16, 24, 32, 48, 64)
 """Pixels: each face is also measured when it is brought down to at most these heights."""
@@ -115,7 +115,7 @@ def predict_data_set(
     parts = [_part([], [], [], classifier)]
     while batch := list(islice(rows, _BATCH)):
         readable, pictures = _decoded(batch, wanted, skipped)
-        crops, found = cut_meant_faces(
+        crops, found = crop_target_faces(
             pictures, detector, scale=classifier.crop_scale, size=classifier.crop_size
         )
         parts.append(_part(readable, found, crops, classifier))

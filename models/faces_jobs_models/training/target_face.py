@@ -48,7 +48,7 @@ def find_target_boxes(
     return boxes
 
 
-def cut_meant_faces(
+def crop_target_faces(
     pictures_bgr: Sequence[Picture], detector: Detector, *, scale: float, size: int
 ) -> tuple[list[Picture], list[bool]]:
     """A crop of each picture's meant face, or of all of it where none is found; and which were.
