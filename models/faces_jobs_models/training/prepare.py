@@ -22,7 +22,7 @@ from faces_jobs_models.training.fingerprints import SampleHash, origin_of
 from faces_jobs_models.training.readers.data_set import DataSet, Skipped
 from faces_jobs_models.training.rows_on_disk import RowsOnDisk
 from faces_jobs_models.training.samples import UNKNOWN, Sample
-from faces_jobs_models.training.target_face import boxes_to_cut
+from faces_jobs_models.training.target_face import boxes_to_crop
 
 MARGIN = 1.25  # crops are kept this much wider, so that shifts and turns find real pixels
 _BATCH = 32
@@ -139,7 +139,7 @@ def _cut(
                 if picture is not None
             ]
             skipped[f"{data_set.name} unreadable picture"] += len(batch) - len(readable)
-            boxes, found = boxes_to_cut([picture for _, picture in readable], detector)
+            boxes, found = boxes_to_crop([picture for _, picture in readable], detector)
             found_faces += sum(found)
             inside = []
             for (sample, picture), box in zip(readable, boxes, strict=True):

@@ -59,7 +59,7 @@ def crop_target_faces(
         scale: side of the crop, in units of the box's longer side.
         size: side of the crop in pixels.
     """
-    boxes, found = boxes_to_cut(pictures_bgr, detector)
+    boxes, found = boxes_to_crop(pictures_bgr, detector)
     crops = [
         crop_faces(picture, box[None], scale=scale, size=size)[0]
         for picture, box in zip(pictures_bgr, boxes, strict=True)
@@ -67,7 +67,7 @@ def crop_target_faces(
     return crops, found
 
 
-def boxes_to_cut(
+def boxes_to_crop(
     pictures_bgr: Sequence[Picture], detector: Detector
 ) -> tuple[list[NDArray[np.float32]], list[bool]]:
     """The box of each picture's meant face, or of all of it where none is found; and which were."""
