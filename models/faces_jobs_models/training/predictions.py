@@ -17,7 +17,7 @@ from faces_jobs.pipeline.values import Picture
 from faces_jobs_models.training.decoding import decode
 from faces_jobs_models.training.folds import NO_FOLD, fold_of
 from faces_jobs_models.training.samples import UNKNOWN, Sample
-from faces_jobs_models.training.subsample import draw
+from faces_jobs_models.training.subsample import subsample
 from faces_jobs_models.training.target_face import crop_target_faces
 
 FACE_SIZES = (16, 24, 32, 48, 64)
@@ -208,7 +208,7 @@ def _chosen(samples: Iterable[Sample], heads: tuple[str, ...], wanted: Selection
     rows = _measurable(samples, heads, wanted)
     if wanted.limit is None:
         return rows
-    return iter(draw(rows, wanted.limit))
+    return iter(subsample(rows, wanted.limit))
 
 
 def _measurable(

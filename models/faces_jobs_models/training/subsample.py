@@ -12,7 +12,7 @@ _SEED = 20260101
 Row = TypeVar("Row")
 
 
-def draw(rows: Iterable[Row], count: int) -> list[Row]:
+def subsample(rows: Iterable[Row], count: int) -> list[Row]:
     """At most `count` of the rows, each as likely as any other, in their own order.
 
     Data sets are sorted, so that their first rows are of one kind. A reservoir (Vitter's

@@ -16,7 +16,7 @@ from faces_jobs_models.training.decoding import decode
 from faces_jobs_models.training.predictions import Selection
 from faces_jobs_models.training.quantize import Batch, quantized
 from faces_jobs_models.training.readers import open_detection_data
-from faces_jobs_models.training.subsample import draw
+from faces_jobs_models.training.subsample import subsample
 
 PICTURES = 48
 """So many tell the ranges: more of them, or other ones, find as many faces."""
@@ -44,7 +44,7 @@ def _pictures_of(data: Path) -> list[Picture]:
     samples = (one for found in open_detection_data(data, skipped=skipped) for one in found)
     most = Selection().max_pixels
     pictures = (
-        decode(one.image, max_pixels=most, skipped=skipped) for one in draw(samples, PICTURES)
+        decode(one.image, max_pixels=most, skipped=skipped) for one in subsample(samples, PICTURES)
     )
     return [picture for picture in pictures if picture is not None]
 

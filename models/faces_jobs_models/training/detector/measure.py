@@ -20,7 +20,7 @@ from faces_jobs_models.training.detector.precision import (
 from faces_jobs_models.training.entries import Weights
 from faces_jobs_models.training.predictions import Advance, Selection
 from faces_jobs_models.training.readers import DetectionSample
-from faces_jobs_models.training.subsample import draw
+from faces_jobs_models.training.subsample import subsample
 from faces_jobs_models.training.tables import markdown_table, percent
 
 LOWEST_HEIGHT = 20.0  # pixels: lower faces are ignored
@@ -101,7 +101,7 @@ def look_at(
     )
     seen = []
     of_training = 0
-    for one in chosen if wanted.limit is None else draw(chosen, wanted.limit):
+    for one in chosen if wanted.limit is None else subsample(chosen, wanted.limit):
         picture = decode(one.image, max_pixels=wanted.max_pixels, skipped=skipped)
         advance(1)
         if picture is None:
