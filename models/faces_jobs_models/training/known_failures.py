@@ -21,7 +21,7 @@ MOST_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ExamplePrediction:
     """What one head says of one picture; `said` is `unsure` below the head's threshold."""
 
     example: Example
@@ -39,7 +39,7 @@ class Answer:
 
 def answers_to_examples(
     classifier: Classifier, detector: Detector, examples: Sequence[Example]
-) -> list[Answer]:
+) -> list[ExamplePrediction]:
     """Each head's answer to each picture whose truth it has, cut as at run time.
 
     Where the detector finds no face, the whole picture is cut.
@@ -57,7 +57,7 @@ def answers_to_examples(
             probability = float(opinion[head][best])
             unsure = probability < classifier.unsure_below[head]
             answers.append(
-                Answer(
+                ExamplePrediction(
                     example,
                     head,
                     labels[best],
@@ -97,7 +97,9 @@ def write_known_failures(folder: Path, classifier: Classifier, detector: Detecto
     return pictures
 
 
-def _most_telling(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Example]:
+def _most_telling(
+    examples: Sequence[Example], answers: Sequence[ExamplePrediction]
+) -> list[Example]:
     # The untouched one, to compare with; then those with most that is wrong; then the unsure ones.
     def weight(example: Example) -> tuple[int, int]:
         own = [answer for answer in answers if answer.example is example]
@@ -108,7 +110,7 @@ def _most_telling(examples: Sequence[Example], answers: Sequence[Answer]) -> lis
     return [examples[0], *ranked[: MOST_SHOWN - 1]]
 
 
-def _section(shown: Sequence[Example], answers: Sequence[Answer]) -> str:
+def _section(shown: Sequence[Example], answers: Sequence[ExamplePrediction]) -> str:
     rows = []
     for example in shown:
         own = [answer for answer in answers if answer.example is example]
@@ -130,11 +132,11 @@ def _section(shown: Sequence[Example], answers: Sequence[Answer]) -> str:
     )
 
 
-def _matters(answer: Answer, example: Example, shown: Sequence[Example]) -> bool:
+def _matters(answer: ExamplePrediction, example: Example, shown: Sequence[Example]) -> bool:
     return example is shown[0] or answer.is_wrong or answer.said == UNSURE
 
 
-def _told(answer: Answer) -> str:
+def _told(answer: ExamplePrediction) -> str:
     right = answer.example.truth[answer.head]
     percent = f"{100 * answer.probability:.0f} %"
     if answer.is_wrong:
