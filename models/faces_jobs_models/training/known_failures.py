@@ -37,7 +37,7 @@ class ExamplePrediction:
         return self.said not in (UNSURE, self.example.truth[self.head])
 
 
-def answers_to_examples(
+def predict_examples(
     classifier: Classifier, detector: Detector, examples: Sequence[Example]
 ) -> list[ExamplePrediction]:
     """Each head's answer to each picture whose truth it has, cut as at run time.
@@ -84,7 +84,7 @@ def write_known_failures(folder: Path, classifier: Classifier, detector: Detecto
     if START not in card.read_text(encoding="utf-8"):
         return None
     examples = example_pictures()
-    answers = answers_to_examples(classifier, detector, examples)
+    answers = predict_examples(classifier, detector, examples)
     shown = _most_telling(examples, answers)
     pictures = folder / EXAMPLES_FOLDER
     replace_section(card, START, END, _section(shown, answers))

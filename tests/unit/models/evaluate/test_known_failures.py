@@ -19,7 +19,7 @@ from faces_jobs_models.training.known_failures import (
     END,
     EXAMPLES_FOLDER,
     START,
-    answers_to_examples,
+    predict_examples,
     write_known_failures,
 )
 
@@ -66,7 +66,7 @@ def test_a_card_shows_what_its_weights_answer(model: str, catalog: Catalog, tmp_
 def test_a_wrong_answer_is_told_with_the_right_one(catalog: Catalog, tmp_path: Path) -> None:
     (tmp_path / CARD_NAME).write_text(f"# card\n{START}\n{END}\n")
     (classifier,) = catalog.classifiers(["expression"])
-    answers = answers_to_examples(classifier, catalog.detector(), example_pictures())
+    answers = predict_examples(classifier, catalog.detector(), example_pictures())
     wrong = [answer for answer in answers if answer.is_wrong]
     write_known_failures(tmp_path, classifier, catalog.detector())
     section = section_of_card(tmp_path / CARD_NAME, START, END)
