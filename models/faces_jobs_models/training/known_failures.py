@@ -17,7 +17,7 @@ from faces_jobs_models.training.target_face import crop_target_faces
 
 EXAMPLES_FOLDER = "examples"
 START, END = "<!-- examples -->", "<!-- /examples -->"
-MOST_SHOWN = 8
+MAX_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def _most_telling(
         return -sum(answer.is_wrong for answer in own), -unsure
 
     ranked = [example for example in sorted(examples[1:], key=weight) if weight(example) != (0, 0)]
-    return [examples[0], *ranked[: MOST_SHOWN - 1]]
+    return [examples[0], *ranked[: MAX_SHOWN - 1]]
 
 
 def _section(shown: Sequence[Example], answers: Sequence[ExamplePrediction]) -> str:
