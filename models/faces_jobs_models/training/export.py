@@ -14,7 +14,7 @@ from faces_jobs.jobs.labels import MODELS
 from faces_jobs_models.attribute_network import AttributeNetwork
 from faces_jobs_models.training.figures import rounded
 from faces_jobs_models.training.held_out import HeldOutFigures
-from faces_jobs_models.training.quantize import Batch, quantized
+from faces_jobs_models.training.quantize import Batch, quantize
 from faces_jobs_models.training.recipes import Recipe
 from faces_jobs_models.training.train import Trained
 from faces_jobs_models.weights import RECORD_NAME, Calibration, sha256_of
@@ -49,7 +49,7 @@ def export_model(recipe: Recipe, trained: Trained, *, examples: Iterable[Batch],
     content = save(state, metadata={"model": recipe.model})
     (out / "model.safetensors").write_bytes(content)
     write_onnx(network, out / "model.onnx", crop_size=recipe.crop_size)
-    rounded = quantized((out / "model.onnx").read_bytes(), examples)
+    rounded = quantize((out / "model.onnx").read_bytes(), examples)
     (out / "model.onnx").write_bytes(rounded)
     figures = [_figures_entry(recipe.model, one) for one in trained.figures]
     (out / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")

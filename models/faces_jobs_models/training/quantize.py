@@ -35,7 +35,7 @@ _SEED = 20260101
 Batch = NDArray[np.float32]
 
 
-def quantized(network: bytes, batches: Iterable[Batch]) -> bytes:
+def quantize(network: bytes, batches: Iterable[Batch]) -> bytes:
     """An ONNX network of one input, in eight bits.
 
     Args:

@@ -14,7 +14,7 @@ from faces_jobs_models.detector.input_batch import WorkingBatch
 from faces_jobs_models.detector.options import DetectorOptions
 from faces_jobs_models.training.decoding import decode
 from faces_jobs_models.training.predictions import Selection
-from faces_jobs_models.training.quantize import Batch, quantized
+from faces_jobs_models.training.quantize import Batch, quantize
 from faces_jobs_models.training.readers import open_detection_data
 from faces_jobs_models.training.subsample import subsample
 
@@ -36,7 +36,7 @@ def centerface_in_eight_bits(data: Path) -> bytes:
     pictures = _pictures_of(data)
     if not pictures:
         raise DataLayoutError(f"No picture in {data} can be read: name another --data.")
-    return quantized(network, _as_asked(pictures))
+    return quantize(network, _as_asked(pictures))
 
 
 def _pictures_of(data: Path) -> list[Picture]:
