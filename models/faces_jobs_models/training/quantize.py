@@ -70,7 +70,7 @@ def quantize(network: bytes, batches: Iterable[Batch]) -> bytes:
         return rounded.read_bytes()
 
 
-def examples_of(data_sets: Sequence[Prepared], *, crop_size: int) -> Iterator[Batch]:
+def calibration_batches(data_sets: Sequence[Prepared], *, crop_size: int) -> Iterator[Batch]:
     """Some hundred crops that were trained on, as a classifier takes them; always the same ones.
 
     Each batch is (n, 3, crop_size, crop_size) float32 0..255.

@@ -22,7 +22,7 @@ from faces_jobs_models.training.loop import Say
 from faces_jobs_models.training.measurement_plots import draw_head
 from faces_jobs_models.training.plots import draw_curves
 from faces_jobs_models.training.prepare import Prepared, prepare
-from faces_jobs_models.training.quantize import examples_of
+from faces_jobs_models.training.quantize import calibration_batches
 from faces_jobs_models.training.readers import open_data
 from faces_jobs_models.training.recipes import RECIPES, Recipe, with_fer2013_labels
 from faces_jobs_models.training.temperature import with_temperature
@@ -101,7 +101,7 @@ def run_recipe(
         advance(before)
     trained = train(recipe, data_sets, out=folder, device=torch.device(device), say=after_an_epoch)
     draw_curves(folder / "curves.png", folder / LOG_NAME)
-    examples = examples_of(data_sets, crop_size=recipe.crop_size)
+    examples = calibration_batches(data_sets, crop_size=recipe.crop_size)
     export = export_model(recipe, trained, examples=examples, out=folder / EXPORT_NAME)
     _draw_held_out(trained, recipe.heads, folder)
     return export

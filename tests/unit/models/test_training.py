@@ -22,7 +22,7 @@ from faces_jobs_models.training.export import export_model
 from faces_jobs_models.training.figures import figures_of
 from faces_jobs_models.training.losses import log_priors, multi_task_loss, teaching_loss
 from faces_jobs_models.training.prepare import MARGIN, Prepared
-from faces_jobs_models.training.quantize import examples_of
+from faces_jobs_models.training.quantize import calibration_batches
 from faces_jobs_models.training.run_recipe import recipe_of
 from faces_jobs_models.training.train import TEACHER, train
 
@@ -65,7 +65,7 @@ def test_what_is_trained_can_be_opened_and_asked(
 
     data_sets = prepared(recipe, data, crops / model, catalog)
     trained = train(recipe, data_sets, out=tmp_path / "run", device=torch.device(device), say=say)
-    examples = examples_of(data_sets, crop_size=recipe.crop_size)
+    examples = calibration_batches(data_sets, crop_size=recipe.crop_size)
     export_model(recipe, trained, examples=examples, out=tmp_path / "models" / model)
 
     assert len(lines) == recipe.all_epochs == recipe.epochs + 1
