@@ -20,7 +20,7 @@ from faces_jobs.pipeline.stages import Detector
 from faces_jobs.pipeline.values import Picture
 from faces_jobs_models.training.fingerprints import SampleHash, origin_of
 from faces_jobs_models.training.readers.data_set import DataSet, Skipped
-from faces_jobs_models.training.rows_on_disk import RowsOnDisk
+from faces_jobs_models.training.rows_on_disk import NpyWriter
 from faces_jobs_models.training.samples import UNKNOWN, Sample
 from faces_jobs_models.training.target_face import boxes_to_crop
 
@@ -130,7 +130,7 @@ def _cut(
     content = SampleHash()
     samples = iter(data_set)
     parts = [_labels([], [])]
-    with RowsOnDisk(folder / "crops.npy", (side, side, 1 if gray else 3)) as crops:
+    with NpyWriter(folder / "crops.npy", (side, side, 1 if gray else 3)) as crops:
         while batch := list(islice(samples, _BATCH)):
             pictures = [_decode(sample.image) for sample in batch]
             readable = [

@@ -11,7 +11,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 
-class RowsOnDisk:
+class NpyWriter:
     """Bytes, all rows of one shape. The file can be read when it is left.
 
     Its header has room for any number of rows, so it is written again in its place at the end.
