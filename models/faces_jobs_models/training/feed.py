@@ -13,7 +13,7 @@ from torch import Tensor
 from faces_jobs.jobs.labels import MIRRORED
 from faces_jobs_models.training.augment import augment
 from faces_jobs_models.training.losses import log_priors
-from faces_jobs_models.training.prepare import Prepared
+from faces_jobs_models.training.prepare import PreparedDataSet
 from faces_jobs_models.training.recipes import Recipe
 
 
@@ -33,7 +33,7 @@ class Feed:
     """
 
     def __init__(
-        self, recipe: Recipe, data_sets: Sequence[Prepared], *, device: torch.device
+        self, recipe: Recipe, data_sets: Sequence[PreparedDataSet], *, device: torch.device
     ) -> None:
         self._recipe = recipe
         self._device = device
@@ -97,7 +97,7 @@ class Feed:
 class _MappedCrops:
     """Crops that stay on the disk until their turn comes."""
 
-    data_sets: Sequence[Prepared]
+    data_sets: Sequence[PreparedDataSet]
     sets: NDArray[np.int64]  # (rows,) which data set
     rows: NDArray[np.int64]  # (rows,) where in it
 
@@ -120,7 +120,7 @@ class _HeldCrops:
 
 
 def _crops_of(
-    data_sets: Sequence[Prepared], chosen: Sequence[NDArray[np.int64]], device: torch.device
+    data_sets: Sequence[PreparedDataSet], chosen: Sequence[NDArray[np.int64]], device: torch.device
 ) -> _MappedCrops | _HeldCrops:
     if device.type == "cpu":
         sets = [np.full(len(rows), index) for index, rows in enumerate(chosen)]
@@ -135,7 +135,7 @@ def _crops_of(
     )
 
 
-def _rows_that_teach(data: Prepared, heads: Sequence[str]) -> NDArray[np.int64]:
+def _rows_that_teach(data: PreparedDataSet, heads: Sequence[str]) -> NDArray[np.int64]:
     known = np.zeros(len(data.held_out), bool)
     for head in heads:
         known |= data.targets[head].sum(axis=1) > 0

@@ -16,7 +16,7 @@ from faces_jobs.jobs.labels import MIRRORED
 from faces_jobs_models.attribute_network import AttributeNetwork
 from faces_jobs_models.training.augment import centre_crop
 from faces_jobs_models.training.figures import Figures, figures_of
-from faces_jobs_models.training.prepare import Prepared
+from faces_jobs_models.training.prepare import PreparedDataSet
 
 _BATCH = 256
 
@@ -46,7 +46,7 @@ class HeldOutFigures:
 def predict_held_out(
     network: AttributeNetwork,
     heads: Heads,
-    data_sets: Sequence[Prepared],
+    data_sets: Sequence[PreparedDataSet],
     *,
     crop_size: int,
     mirrored: bool = False,

@@ -29,7 +29,7 @@ from faces_jobs_models.training.held_out import (
     predict_held_out,
 )
 from faces_jobs_models.training.losses import multi_task_loss, teaching_loss
-from faces_jobs_models.training.prepare import Prepared
+from faces_jobs_models.training.prepare import PreparedDataSet
 from faces_jobs_models.training.recipes import Recipe
 from faces_jobs_models.training.run_identity import Run, hash_of, hash_of_recipe
 from faces_jobs_models.training.step import LossOf, open_step
@@ -42,7 +42,7 @@ Say = Callable[[str], None]
 def run_epochs(
     recipe: Recipe,
     feed: Feed,
-    data_sets: Sequence[Prepared],
+    data_sets: Sequence[PreparedDataSet],
     *,
     out: Path,
     device: torch.device,
@@ -105,7 +105,7 @@ def run_epochs(
 
 
 def _measured(
-    recipe: Recipe, network: AttributeNetwork, data_sets: Sequence[Prepared]
+    recipe: Recipe, network: AttributeNetwork, data_sets: Sequence[PreparedDataSet]
 ) -> list[HeldOutFigures]:
     held_out = predict_held_out(network, recipe.heads, data_sets, crop_size=recipe.crop_size)
     return figures_of_held_out(recipe.heads, held_out)

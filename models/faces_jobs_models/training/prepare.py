@@ -30,7 +30,7 @@ _DONE = "done.json"  # in a folder of crops: what they are, written last
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Prepared:
+class PreparedDataSet:
     """Crops of one data set, memory-mapped, with the labels of every head.
 
     `crops` (n, side, side, channels) uint8 BGR or gray, side = 64 x MARGIN; `inside` (n, 4)
@@ -60,7 +60,7 @@ def prepare(
     gray: bool,
     skipped: Skipped | None = None,
     say: Callable[[str], None] = lambda _: None,
-) -> Prepared:
+) -> PreparedDataSet:
     """Cut the crops of `data_set`, or open those that an earlier run has cut.
 
     Args:
@@ -92,7 +92,7 @@ def prepare(
         )
     with np.load(folder / "labels.npz") as arrays:
         labels = dict(arrays)
-    return Prepared(
+    return PreparedDataSet(
         name=data_set.name,
         content=json.loads((folder / _DONE).read_text())["content"],
         crops=np.load(folder / "crops.npy", mmap_mode="r"),

@@ -22,7 +22,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from faces_jobs_models.training.augment import centre_crop
-from faces_jobs_models.training.prepare import Prepared
+from faces_jobs_models.training.prepare import PreparedDataSet
 
 _OPSET = 13  # the first that rounds a channel at a time
 _WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
@@ -70,7 +70,7 @@ def quantize(network: bytes, batches: Iterable[Batch]) -> bytes:
         return rounded.read_bytes()
 
 
-def calibration_batches(data_sets: Sequence[Prepared], *, crop_size: int) -> Iterator[Batch]:
+def calibration_batches(data_sets: Sequence[PreparedDataSet], *, crop_size: int) -> Iterator[Batch]:
     """Some hundred crops that were trained on, as a classifier takes them; always the same ones.
 
     Each batch is (n, 3, crop_size, crop_size) float32 0..255.

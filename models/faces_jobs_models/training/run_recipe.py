@@ -21,7 +21,7 @@ from faces_jobs_models.training.label_choice import LabelChoice
 from faces_jobs_models.training.loop import Say
 from faces_jobs_models.training.measurement_plots import draw_head
 from faces_jobs_models.training.plots import draw_curves
-from faces_jobs_models.training.prepare import Prepared, prepare
+from faces_jobs_models.training.prepare import PreparedDataSet, prepare
 from faces_jobs_models.training.quantize import calibration_batches
 from faces_jobs_models.training.readers import open_data
 from faces_jobs_models.training.recipes import RECIPES, Recipe, with_fer2013_labels
@@ -109,7 +109,7 @@ def run_recipe(
 
 def _prepared(
     recipe: Recipe, data: Path, *, labels: LabelChoice, out: Path, detector: Detector, say: Say
-) -> list[Prepared]:
+) -> list[PreparedDataSet]:
     skipped: Counter[str] = Counter()
     found = {one.name: one for one in open_data(data, labels=labels, skipped=skipped)}
     missing = [name for name in recipe.data_sets if name not in found]

@@ -22,7 +22,7 @@ from faces_jobs_models.training.held_out import (
     predict_held_out,
 )
 from faces_jobs_models.training.loop import Say, run_epochs
-from faces_jobs_models.training.prepare import Prepared
+from faces_jobs_models.training.prepare import PreparedDataSet
 from faces_jobs_models.training.recipes import Recipe
 from faces_jobs_models.training.run_identity import hash_of, hash_of_recipe
 from faces_jobs_models.weights import Calibration
@@ -41,7 +41,12 @@ class Trained:
 
 
 def train(
-    recipe: Recipe, data_sets: Sequence[Prepared], *, out: Path, device: torch.device, say: Say
+    recipe: Recipe,
+    data_sets: Sequence[PreparedDataSet],
+    *,
+    out: Path,
+    device: torch.device,
+    say: Say,
 ) -> Trained:
     """Train, or go on with the run in `out`.
 
@@ -90,7 +95,12 @@ def refuse_other_runs(recipe: Recipe, out: Path, *, data: str | None = None) -> 
 
 
 def _teacher(
-    recipe: Recipe, data_sets: Sequence[Prepared], *, out: Path, device: torch.device, say: Say
+    recipe: Recipe,
+    data_sets: Sequence[PreparedDataSet],
+    *,
+    out: Path,
+    device: torch.device,
+    say: Say,
 ) -> AttributeNetwork | None:
     theirs = recipe.teacher
     if theirs is None:

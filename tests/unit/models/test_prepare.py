@@ -15,7 +15,7 @@ import pytest
 
 from faces_jobs.pipeline.values import Picture
 from faces_jobs_models.catalog import Catalog
-from faces_jobs_models.training.prepare import Prepared, prepare
+from faces_jobs_models.training.prepare import PreparedDataSet, prepare
 from faces_jobs_models.training.readers import DataSet, open_data
 from faces_jobs_models.training.target_face import find_target_boxes
 from tests.fakes import SquareDetector
@@ -101,7 +101,7 @@ def cut(
     skipped: Counter[str] | None = None,
     say: Callable[[str], None] = lambda _: None,
     detector: SquareDetector | None = None,
-) -> Prepared:
+) -> PreparedDataSet:
     return prepare(
         data_set,
         out=out,

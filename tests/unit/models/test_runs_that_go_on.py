@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from faces_jobs.errors import ModelError
 from faces_jobs_models.catalog import Catalog
 from faces_jobs_models.training.checkpoint import FILE_NAME
-from faces_jobs_models.training.prepare import Prepared
+from faces_jobs_models.training.prepare import PreparedDataSet
 from faces_jobs_models.training.recipes import Recipe
 from faces_jobs_models.training.train import TEACHER, train
 from tests.unit.models.packs import write_packs
@@ -28,13 +28,13 @@ def one_thread() -> None:
 
 
 @pytest.fixture(scope="module")
-def data_sets(tmp_path_factory: pytest.TempPathFactory, catalog: Catalog) -> list[Prepared]:
+def data_sets(tmp_path_factory: pytest.TempPathFactory, catalog: Catalog) -> list[PreparedDataSet]:
     folder = tmp_path_factory.mktemp("data")
     write_packs(folder, rows=60)
     return prepared(tiny("gender"), folder, tmp_path_factory.mktemp("crops"), catalog)
 
 
-def begin(recipe: Recipe, data_sets: list[Prepared], out: Path, *, at: str) -> None:
+def begin(recipe: Recipe, data_sets: list[PreparedDataSet], out: Path, *, at: str) -> None:
     """Train until the line that begins so."""
 
     def stop(line: str) -> None:
@@ -47,7 +47,7 @@ def begin(recipe: Recipe, data_sets: list[Prepared], out: Path, *, at: str) -> N
 
 @pytest.mark.parametrize("at", ["gender teacher 1/1", "gender 1/2"])
 def test_a_run_that_was_cut_off_ends_as_an_unbroken_one(
-    at: str, data_sets: list[Prepared], tmp_path: Path
+    at: str, data_sets: list[PreparedDataSet], tmp_path: Path
 ) -> None:
     recipe = tiny("gender")
     begin(recipe, data_sets, tmp_path / "broken", at=at)
@@ -95,7 +95,7 @@ def longer(recipe: Recipe) -> Recipe:
     ],
 )
 def test_a_run_of_another_recipe_does_not_go_on(
-    changed: Callable[[Recipe], Recipe], at: str, data_sets: list[Prepared], tmp_path: Path
+    changed: Callable[[Recipe], Recipe], at: str, data_sets: list[PreparedDataSet], tmp_path: Path
 ) -> None:
     begin(tiny("gender"), data_sets, tmp_path, at=at)
     with pytest.raises(ModelError, match="of another recipe: name another --out, or delete it"):
@@ -104,7 +104,7 @@ def test_a_run_of_another_recipe_does_not_go_on(
 
 @pytest.mark.parametrize("at", ["gender teacher 1/1", "gender 1/2"])
 def test_a_run_with_other_data_does_not_go_on(
-    at: str, data_sets: list[Prepared], tmp_path: Path
+    at: str, data_sets: list[PreparedDataSet], tmp_path: Path
 ) -> None:
     recipe = tiny("gender")
     begin(recipe, data_sets, tmp_path, at=at)
@@ -114,7 +114,7 @@ def test_a_run_with_other_data_does_not_go_on(
 
 
 def test_a_checkpoint_that_tells_nothing_of_its_run_is_not_gone_on_with(
-    data_sets: list[Prepared], tmp_path: Path
+    data_sets: list[PreparedDataSet], tmp_path: Path
 ) -> None:
     recipe = tiny("gender")
     begin(recipe, data_sets, tmp_path, at="gender 1/2")
@@ -127,7 +127,7 @@ def test_a_checkpoint_that_tells_nothing_of_its_run_is_not_gone_on_with(
 
 
 def test_what_has_learnt_all_needs_its_teacher_no_more(
-    data_sets: list[Prepared], tmp_path: Path
+    data_sets: list[PreparedDataSet], tmp_path: Path
 ) -> None:
     recipe = tiny("gender")
     first, again = list[str](), list[str]()

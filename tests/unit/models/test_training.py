@@ -21,7 +21,7 @@ from faces_jobs_models.training.checkpoint import LOG_NAME
 from faces_jobs_models.training.export import export_model
 from faces_jobs_models.training.figures import figures_of
 from faces_jobs_models.training.losses import log_priors, multi_task_loss, teaching_loss
-from faces_jobs_models.training.prepare import MARGIN, Prepared
+from faces_jobs_models.training.prepare import MARGIN, PreparedDataSet
 from faces_jobs_models.training.quantize import calibration_batches
 from faces_jobs_models.training.run_recipe import recipe_of
 from faces_jobs_models.training.train import TEACHER, train
@@ -94,7 +94,7 @@ def test_what_is_only_taught_looks_at_no_label(
         for one in data_sets
     ]
 
-    def trained(name: str, sets: list[Prepared]) -> Tensor:
+    def trained(name: str, sets: list[PreparedDataSet]) -> Tensor:
         run, lines = tmp_path / name, list[str]()
         done = train(recipe, sets, out=run, device=torch.device("cpu"), say=lines.append)
         weight: Tensor = done.network.state_dict()["body.stem.weight"]

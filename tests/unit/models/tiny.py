@@ -8,7 +8,7 @@ from pathlib import Path
 
 from faces_jobs_models.catalog import Catalog
 from faces_jobs_models.residual import BodyConfig
-from faces_jobs_models.training.prepare import Prepared, prepare
+from faces_jobs_models.training.prepare import PreparedDataSet, prepare
 from faces_jobs_models.training.readers import open_data
 from faces_jobs_models.training.recipes import RECIPES, Recipe, Teaching
 
@@ -23,7 +23,7 @@ def tiny(model: str) -> Recipe:
     return replace(recipe, body=body, epochs=2, batch=16, teaching=teaching)
 
 
-def prepared(recipe: Recipe, data: Path, out: Path, catalog: Catalog) -> list[Prepared]:
+def prepared(recipe: Recipe, data: Path, out: Path, catalog: Catalog) -> list[PreparedDataSet]:
     """The recipe's data sets, cut."""
     sets = {one.name: one for one in open_data(data, skipped=Counter())}
     return [
