@@ -13,7 +13,7 @@ from faces_jobs_models.training.augment import Augmentation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Teaching:
+class Distillation:
     """A larger network that is trained first, on the same data, and imitated then.
 
     The imitation is long and sees what the teacher sees, crop by crop (Beyer et al.: "Knowledge
@@ -62,7 +62,7 @@ class Recipe:
     weight_decay: float = 0.03
     average: float = 0.998  # decay of the moving average of the weights, which is what ships
     seed: int = 20260101
-    teaching: Teaching | None = None
+    teaching: Distillation | None = None
     role: str = ""
 
     @property
@@ -135,7 +135,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             ),
             smoothing=0.03,
             epochs=70,
-            teaching=Teaching(epochs=30),
+            teaching=Distillation(epochs=30),
         ),
         "expression": Recipe(
             model="expression",
@@ -156,7 +156,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             smoothing=0.0,  # the votes are soft by themselves
             weight_decay=0.05,
             epochs=120,
-            teaching=Teaching(epochs=60),
+            teaching=Distillation(epochs=60),
         ),
         "multiple": Recipe(
             model="multiple",
@@ -186,7 +186,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             smoothing=0.08,  # against IMFDB's noise
             weight_decay=0.05,
             epochs=70,
-            teaching=Teaching(epochs=30),
+            teaching=Distillation(epochs=30),
         ),
     }
 )

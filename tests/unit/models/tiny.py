@@ -10,7 +10,7 @@ from faces_jobs_models.catalog import Catalog
 from faces_jobs_models.residual import BodyConfig
 from faces_jobs_models.training.prepare import PreparedDataSet, prepare
 from faces_jobs_models.training.readers import open_data
-from faces_jobs_models.training.recipes import RECIPES, Recipe, Teaching
+from faces_jobs_models.training.recipes import RECIPES, Distillation, Recipe
 
 TINY = BodyConfig(stem=8, widths=(8, 8, 16), blocks=(1, 1, 1))
 
@@ -19,7 +19,7 @@ def tiny(model: str) -> Recipe:
     """The model's recipe, for two epochs after one of its teacher."""
     recipe = RECIPES[model]
     body = replace(TINY, in_channels=recipe.body.in_channels)
-    teaching = Teaching(body=TINY, epochs=1)
+    teaching = Distillation(body=TINY, epochs=1)
     return replace(recipe, body=body, epochs=2, batch=16, teaching=teaching)
 
 
