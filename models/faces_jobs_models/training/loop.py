@@ -141,14 +141,14 @@ def _loss(
             head_weights=head_weights,
             smoothing=recipe.smoothing,
         )
-        if recipe.teaching is None or teacher is None:
+        if recipe.distillation is None or teacher is None:
             return loss
         with torch.no_grad():
             said = logits_of(teacher, crops)
         taught = teaching_loss(
-            logits, said, head_weights=head_weights, temperature=recipe.teaching.temperature
+            logits, said, head_weights=head_weights, temperature=recipe.distillation.temperature
         )
-        return torch.lerp(loss, taught, recipe.teaching.share)
+        return torch.lerp(loss, taught, recipe.distillation.share)
 
     return loss_of
 

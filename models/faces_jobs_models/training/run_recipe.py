@@ -47,7 +47,7 @@ def recipe_of(
     if labels == "fer2013":
         recipe = with_fer2013_labels(recipe)
     if alone:
-        recipe = replace(recipe, teaching=None)
+        recipe = replace(recipe, distillation=None)
     return recipe if epochs is None else replace(recipe, epochs=epochs)
 
 

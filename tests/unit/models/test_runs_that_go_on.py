@@ -75,8 +75,8 @@ def other_network(recipe: Recipe) -> Recipe:
 
 
 def other_teacher(recipe: Recipe) -> Recipe:
-    assert recipe.teaching is not None
-    return replace(recipe, teaching=replace(recipe.teaching, dropout=0.3))
+    assert recipe.distillation is not None
+    return replace(recipe, distillation=replace(recipe.distillation, dropout=0.3))
 
 
 def longer(recipe: Recipe) -> Recipe:

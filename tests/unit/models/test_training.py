@@ -86,8 +86,8 @@ def test_what_is_only_taught_looks_at_no_label(
     share: float, data: Path, crops: Path, tmp_path: Path, catalog: Catalog
 ) -> None:
     plain = tiny("gender")
-    assert plain.teaching is not None
-    recipe = replace(plain, epochs=1, teaching=replace(plain.teaching, share=share))
+    assert plain.distillation is not None
+    recipe = replace(plain, epochs=1, distillation=replace(plain.distillation, share=share))
     data_sets = prepared(recipe, data, crops / "gender", catalog)
     swapped = [
         replace(one, targets={head: target[:, ::-1] for head, target in one.targets.items()})

@@ -19,8 +19,8 @@ def tiny(model: str) -> Recipe:
     """The model's recipe, for two epochs after one of its teacher."""
     recipe = RECIPES[model]
     body = replace(TINY, in_channels=recipe.body.in_channels)
-    teaching = Distillation(body=TINY, epochs=1)
-    return replace(recipe, body=body, epochs=2, batch=16, teaching=teaching)
+    distillation = Distillation(body=TINY, epochs=1)
+    return replace(recipe, body=body, epochs=2, batch=16, distillation=distillation)
 
 
 def prepared(recipe: Recipe, data: Path, out: Path, catalog: Catalog) -> list[PreparedDataSet]:
