@@ -123,6 +123,6 @@ def _finished(recipe: Recipe, network: nn.Module, priors: Mapping[str, Tensor]) 
         }
     )
     with torch.no_grad():
-        for head, multiple in recipe.lean.items():
+        for head, multiple in recipe.post_hoc_adjustment.items():
             cast("nn.Linear", kept.outputs[head]).bias.sub_(multiple * priors[head])
     return kept
