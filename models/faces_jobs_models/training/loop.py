@@ -137,7 +137,7 @@ def _loss(
             logits,
             targets,
             priors=priors,
-            adjustment=recipe.adjustment,
+            logit_adjustment=recipe.logit_adjustment,
             head_weights=head_weights,
             smoothing=recipe.smoothing,
         )

@@ -30,7 +30,7 @@ def multi_task_loss(
     targets: Mapping[str, Tensor],
     *,
     priors: Mapping[str, Tensor],
-    adjustment: Mapping[str, float],
+    logit_adjustment: Mapping[str, float],
     head_weights: Mapping[str, float],
     smoothing: float,
 ) -> Tensor:
@@ -57,7 +57,7 @@ def multi_task_loss(
         # A mask in place of a choice of rows: nobody has to wait for a GPU to say how many.
         known = (target.sum(dim=1) > 0).float()
         target = target * (1 - smoothing) + smoothing * priors[head].exp()
-        adjusted = logits[head] + adjustment.get(head, 0.0) * priors[head]
+        adjusted = logits[head] + logit_adjustment.get(head, 0.0) * priors[head]
         each = -(functional.log_softmax(adjusted, dim=1) * target).sum(dim=1)
         losses.append(weight * (each * known).sum() / known.sum().clamp(min=1))
     return torch.stack(losses).sum()

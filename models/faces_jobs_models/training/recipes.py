@@ -47,7 +47,7 @@ class Recipe:
     data_sets: Mapping[str, float]
     body: BodyConfig
     dropout: float
-    adjustment: Mapping[str, float]
+    logit_adjustment: Mapping[str, float]
     head_weights: Mapping[str, float]
     epochs: int
     auxiliary: Mapping[str, float] = field(default_factory=dict)
@@ -123,7 +123,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             dropout=0.2,
             # Two men to one woman in IMFDB, as many of each in UTKFace: half of the correction
             # makes both answered alike in pictures from the web.
-            adjustment=MappingProxyType({"gender": 0.5}),
+            logit_adjustment=MappingProxyType({"gender": 0.5}),
             head_weights=MappingProxyType({"gender": 1.0}),
             # What else is known of the same faces; these heads are dropped after training.
             auxiliary=MappingProxyType({"age": 0.3, "pose": 0.1, "occlusion": 0.1}),
@@ -143,7 +143,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             data_sets=MappingProxyType({"ferplus": 1.0, "ckplus48": 2.0}),
             body=BodyConfig(in_channels=1, stem=32, widths=(64, 128, 192), blocks=(1, 1, 1)),
             dropout=0.3,
-            adjustment=MappingProxyType({"expression": 0.4}),
+            logit_adjustment=MappingProxyType({"expression": 0.4}),
             post_hoc_adjustment=MappingProxyType(
                 {"expression": 0.1}
             ),  # chosen on half of what is held out
@@ -166,7 +166,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             data_sets=MappingProxyType({"imfdb": 1.0, "utkface": 1.0, "facemask": 1.5}),
             body=BodyConfig(stem=32, widths=(64, 128, 192), blocks=(1, 1, 1)),
             dropout=0.3,
-            adjustment=MappingProxyType(
+            logit_adjustment=MappingProxyType(
                 {"illumination": 0.5, "pose": 0.7, "occlusion": 0.9, "age": 0.3, "makeup": 1.0}
             ),
             head_weights=MappingProxyType(
@@ -206,7 +206,7 @@ def with_fer2013_labels(recipe: Recipe) -> Recipe:
     return replace(
         recipe,
         data_sets=MappingProxyType(shares),
-        adjustment=MappingProxyType({"expression": 0.0}),
+        logit_adjustment=MappingProxyType({"expression": 0.0}),
         post_hoc_adjustment=MappingProxyType({}),
         smoothing=0.1,
         epochs=60,

@@ -150,7 +150,7 @@ def test_rows_that_do_not_know_a_head_teach_it_nothing() -> None:
         logits,
         targets,
         priors=log_priors(targets, torch.ones(2)),
-        adjustment={"gender": 0.0},
+        logit_adjustment={"gender": 0.0},
         head_weights={"gender": 1.0},
         smoothing=0.0,
     )
@@ -170,7 +170,7 @@ def test_smoothing_leaves_a_blind_network_without_an_opinion() -> None:
         {"makeup": logit.expand(100, 2)},
         targets,
         priors=log_priors(targets, torch.ones(100)),
-        adjustment={"makeup": 1.0},
+        logit_adjustment={"makeup": 1.0},
         head_weights={"makeup": 1.0},
         smoothing=0.1,
     )
