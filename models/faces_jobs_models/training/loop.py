@@ -139,7 +139,7 @@ def _loss(
             priors=priors,
             logit_adjustment=recipe.logit_adjustment,
             head_weights=head_weights,
-            smoothing=recipe.smoothing,
+            label_smoothing=recipe.label_smoothing,
         )
         if recipe.distillation is None or teacher is None:
             return loss

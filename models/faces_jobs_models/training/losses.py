@@ -32,7 +32,7 @@ def multi_task_loss(
     priors: Mapping[str, Tensor],
     logit_adjustment: Mapping[str, float],
     head_weights: Mapping[str, float],
-    smoothing: float,
+    label_smoothing: float,
 ) -> Tensor:
     """Weighted sum over the heads of the cross entropy of those rows that know the head.
 
@@ -56,7 +56,7 @@ def multi_task_loss(
         target = targets[head]
         # A mask in place of a choice of rows: nobody has to wait for a GPU to say how many.
         known = (target.sum(dim=1) > 0).float()
-        target = target * (1 - smoothing) + smoothing * priors[head].exp()
+        target = target * (1 - label_smoothing) + label_smoothing * priors[head].exp()
         adjusted = logits[head] + logit_adjustment.get(head, 0.0) * priors[head]
         each = -(functional.log_softmax(adjusted, dim=1) * target).sum(dim=1)
         losses.append(weight * (each * known).sum() / known.sum().clamp(min=1))

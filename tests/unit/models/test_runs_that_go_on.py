@@ -67,7 +67,7 @@ def test_a_run_that_was_cut_off_ends_as_an_unbroken_one(
 
 
 def other_recipe(recipe: Recipe) -> Recipe:
-    return replace(recipe, smoothing=0.1)
+    return replace(recipe, label_smoothing=0.1)
 
 
 def other_network(recipe: Recipe) -> Recipe:

@@ -152,7 +152,7 @@ def test_rows_that_do_not_know_a_head_teach_it_nothing() -> None:
         priors=log_priors(targets, torch.ones(2)),
         logit_adjustment={"gender": 0.0},
         head_weights={"gender": 1.0},
-        smoothing=0.0,
+        label_smoothing=0.0,
     )
     loss.backward()  # type: ignore[no-untyped-call]  # torch's own
     gradient = logits["gender"].grad
@@ -172,7 +172,7 @@ def test_smoothing_leaves_a_blind_network_without_an_opinion() -> None:
         priors=log_priors(targets, torch.ones(100)),
         logit_adjustment={"makeup": 1.0},
         head_weights={"makeup": 1.0},
-        smoothing=0.1,
+        label_smoothing=0.1,
     )
     loss.backward()  # type: ignore[no-untyped-call]  # torch's own
     assert logit.grad is not None
