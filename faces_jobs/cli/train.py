@@ -134,7 +134,7 @@ def _train_classifier(options: TrainOptions, settings: Settings, bar: EpochsBar)
     from faces_jobs_models.training.run_recipe import recipe_of, run_recipe
 
     recipe = recipe_of(options.model, options.labels, epochs=options.epochs, alone=options.alone)
-    bar.begin(recipe.all_epochs)
+    bar.begin(recipe.total_epochs)
     with open_catalog(
         device=options.device,
         models_folder=settings.models_folder,

@@ -87,7 +87,7 @@ class Recipe:
         )
 
     @property
-    def all_epochs(self) -> int:
+    def total_epochs(self) -> int:
         """Of the network and its teacher."""
         return self.epochs + (self.teacher.epochs if self.teacher else 0)
 

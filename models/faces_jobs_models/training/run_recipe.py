@@ -97,7 +97,7 @@ def run_recipe(
         advance(done())
 
     if before := done():
-        say(f"{recipe.model}: going on after epoch {before} of {recipe.all_epochs}")
+        say(f"{recipe.model}: going on after epoch {before} of {recipe.total_epochs}")
         advance(before)
     trained = train(recipe, data_sets, out=folder, device=torch.device(device), say=after_an_epoch)
     draw_curves(folder / "curves.png", folder / LOG_NAME)

@@ -59,7 +59,7 @@ def test_a_run_that_was_cut_off_ends_as_an_unbroken_one(
         recipe, data_sets, out=tmp_path / "whole", device=torch.device("cpu"), say=lines.append
     )
     # What the teacher had learnt before is not learnt again.
-    assert len(lines) == recipe.all_epochs + (2 if "teacher" in at else 1)
+    assert len(lines) == recipe.total_epochs + (2 if "teacher" in at else 1)
     for (name, one), other in zip(
         resumed.network.state_dict().items(), unbroken.network.state_dict().values(), strict=True
     ):

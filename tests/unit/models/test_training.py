@@ -68,7 +68,7 @@ def test_what_is_trained_can_be_opened_and_asked(
     examples = calibration_batches(data_sets, crop_size=recipe.crop_size)
     export_model(recipe, trained, examples=examples, out=tmp_path / "models" / model)
 
-    assert len(lines) == recipe.all_epochs == recipe.epochs + 1
+    assert len(lines) == recipe.total_epochs == recipe.epochs + 1
     log = [json.loads(line) for line in (tmp_path / "run" / LOG_NAME).read_text().splitlines()]
     assert all(np.isfinite(entry["loss"]) for entry in log)
     assert {one.head for one in trained.figures} == set(MODELS[model])
@@ -193,12 +193,12 @@ def test_a_recipe_can_do_without_its_teacher() -> None:
     for model in MODELS:
         with_one, without = recipe_of(model, "ferplus"), recipe_of(model, "ferplus", alone=True)
         assert without.teacher is None
-        assert without.all_epochs == without.epochs == with_one.epochs
+        assert without.total_epochs == without.epochs == with_one.epochs
         teacher = with_one.teacher
         assert teacher is not None
         assert teacher.teacher is None
         assert teacher.body.in_channels == with_one.body.in_channels
-        assert with_one.all_epochs == with_one.epochs + teacher.epochs
+        assert with_one.total_epochs == with_one.epochs + teacher.epochs
 
 
 def test_figures_weigh_rare_labels_as_much_as_common_ones() -> None:
