@@ -52,7 +52,7 @@ class Feed:
         }
 
     @property
-    def steps_an_epoch(self) -> int:
+    def steps_per_epoch(self) -> int:
         """Batches of one epoch."""
         return max(1, round(float(self._weights.sum()) / self._recipe.batch))
 
@@ -66,8 +66,8 @@ class Feed:
         recipe = self._recipe
         chance = np.random.default_rng((recipe.seed, number))
         random = torch.Generator(self._device).manual_seed(recipe.seed * 1009 + number)
-        order = self._draw(self.steps_an_epoch * recipe.batch, chance)
-        for picked in np.split(order, self.steps_an_epoch):
+        order = self._draw(self.steps_per_epoch * recipe.batch, chance)
+        for picked in np.split(order, self.steps_per_epoch):
             rows = torch.from_numpy(picked).to(self._device)
             changed, flipped = augment(
                 self._crops.of(picked, rows),

@@ -78,7 +78,7 @@ def run_epochs(
     progress = load_checkpoint(
         out, network=network, averaged=averaged, optimizer=optimizer, run=run
     )
-    total_steps = feed.steps_an_epoch * recipe.epochs
+    total_steps = feed.steps_per_epoch * recipe.epochs
     step = progress.step
     measure_every = max(3, recipe.epochs // _MEASUREMENTS)
     for epoch in range(progress.epoch, recipe.epochs):

@@ -61,14 +61,14 @@ def train_detector(
     progress = load_checkpoint(
         out, network=network, averaged=averaged, optimizer=optimizer, run=run
     )
-    total_steps = recipe.steps_an_epoch * recipe.epochs
+    total_steps = recipe.steps_per_epoch * recipe.epochs
     step = progress.step
     fed = batches(recipe, scenes, teacher, first=step, end=total_steps, workers=workers)
     for epoch in range(progress.epoch, recipe.epochs):
         started = time.monotonic()
         network.train()
         losses, hints = [], []
-        for _ in range(recipe.steps_an_epoch):
+        for _ in range(recipe.steps_per_epoch):
             _set_rate(optimizer, recipe, step / total_steps)
             loss, hint = _losses(network, next(fed), recipe, device)
             _learn(network, optimizer, loss + recipe.hint_weight * hint)

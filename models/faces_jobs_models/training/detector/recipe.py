@@ -40,7 +40,7 @@ class DetectorRecipe:
     # Side of a step's scenes in pixels, multiples of 32 -> how often.
     sides: Mapping[int, float] = field(default_factory=lambda: {256: 0.6, 352: 0.25, 512: 0.15})
     batch: int = 8  # scenes of the smallest side; of larger ones as many as have as many pixels
-    steps_an_epoch: int = 300
+    steps_per_epoch: int = 300
     epochs: int = 60
     learning_rate: float = 3e-3
     warm_up: float = 0.02  # share of all steps
