@@ -131,9 +131,9 @@ def _train_detector(
 
 def _train_classifier(options: TrainOptions, settings: Settings, bar: EpochsBar) -> Path:
     from faces_jobs_models.catalog import open_catalog
-    from faces_jobs_models.training.run_recipe import recipe_of, run_recipe
+    from faces_jobs_models.training.run_recipe import recipe_for, run_recipe
 
-    recipe = recipe_of(options.model, options.labels, epochs=options.epochs, alone=options.alone)
+    recipe = recipe_for(options.model, options.labels, epochs=options.epochs, alone=options.alone)
     bar.begin(recipe.total_epochs)
     with open_catalog(
         device=options.device,

@@ -31,7 +31,7 @@ from faces_jobs_models.training.train import TEACHER, Trained, refuse_other_runs
 EXPORT_NAME = "export"
 
 
-def recipe_of(
+def recipe_for(
     model: str, labels: LabelChoice, *, epochs: int | None = None, alone: bool = False
 ) -> Recipe:
     """The model's recipe.

@@ -23,7 +23,7 @@ from faces_jobs_models.training.figures import figures_of
 from faces_jobs_models.training.losses import log_priors, multi_task_loss, teaching_loss
 from faces_jobs_models.training.prepare import MARGIN, PreparedDataSet
 from faces_jobs_models.training.quantize import calibration_batches
-from faces_jobs_models.training.run_recipe import recipe_of
+from faces_jobs_models.training.run_recipe import recipe_for
 from faces_jobs_models.training.train import TEACHER, train
 
 from .packs import write_packs
@@ -191,7 +191,7 @@ def test_what_a_teacher_says_is_learnt_where_no_label_is_known() -> None:
 
 def test_a_recipe_can_do_without_its_teacher() -> None:
     for model in MODELS:
-        with_one, without = recipe_of(model, "ferplus"), recipe_of(model, "ferplus", alone=True)
+        with_one, without = recipe_for(model, "ferplus"), recipe_for(model, "ferplus", alone=True)
         assert without.teacher is None
         assert without.total_epochs == without.epochs == with_one.epochs
         teacher = with_one.teacher
