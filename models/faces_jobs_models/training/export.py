@@ -16,7 +16,7 @@ from faces_jobs_models.training.figures import rounded
 from faces_jobs_models.training.held_out import HeldOutFigures
 from faces_jobs_models.training.quantize import Batch, quantize
 from faces_jobs_models.training.recipes import Recipe
-from faces_jobs_models.training.train import Trained
+from faces_jobs_models.training.train import TrainingResult
 from faces_jobs_models.weights import RECORD_NAME, Calibration, sha256_of
 
 TERMS = (
@@ -26,7 +26,9 @@ TERMS = (
 _OPSET = 17
 
 
-def export_model(recipe: Recipe, trained: Trained, *, examples: Iterable[Batch], out: Path) -> Path:
+def export_model(
+    recipe: Recipe, trained: TrainingResult, *, examples: Iterable[Batch], out: Path
+) -> Path:
     """Write `model.safetensors`, `model.onnx`, `figures.json` and `weights.toml` into `out`.
 
     The folder can be given as a models folder's entry, or be copied over the shipped one.
@@ -91,7 +93,7 @@ def _figures_entry(model: str, one: HeldOutFigures) -> Mapping[str, object]:
     }
 
 
-def _record(recipe: Recipe, folder: Path, trained: Trained) -> str:
+def _record(recipe: Recipe, folder: Path, trained: TrainingResult) -> str:
     lines = [
         f"name = {json.dumps(recipe.model)}",
         f"version = {json.dumps(recipe.version)}",

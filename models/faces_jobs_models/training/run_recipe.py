@@ -26,7 +26,7 @@ from faces_jobs_models.training.quantize import calibration_batches
 from faces_jobs_models.training.readers import open_data
 from faces_jobs_models.training.recipes import RECIPES, Recipe, with_fer2013_labels
 from faces_jobs_models.training.temperature import with_temperature
-from faces_jobs_models.training.train import TEACHER, Trained, refuse_other_runs, train
+from faces_jobs_models.training.train import TEACHER, TrainingResult, refuse_other_runs, train
 
 EXPORT_NAME = "export"
 
@@ -137,7 +137,7 @@ def _prepared(
     return prepared
 
 
-def _draw_held_out(trained: Trained, heads: Heads, folder: Path) -> None:
+def _draw_held_out(trained: TrainingResult, heads: Heads, folder: Path) -> None:
     for one in trained.held_out:
         for head, labels in heads.items():
             calibration = trained.calibration[head]

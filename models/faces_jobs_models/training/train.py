@@ -31,7 +31,7 @@ TEACHER = "teacher"  # its folder beside a run's checkpoint and log
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
+class TrainingResult:
     """What a run gives: the averaged network, calibrated, and its figures on held-out faces."""
 
     network: AttributeNetwork  # on the CPU
@@ -47,7 +47,7 @@ def train(
     out: Path,
     device: torch.device,
     say: Say,
-) -> Trained:
+) -> TrainingResult:
     """Train, or go on with the run in `out`.
 
     Args:
@@ -75,7 +75,7 @@ def train(
     held_out = predict_held_out(
         result, recipe.heads, data_sets, crop_size=recipe.crop_size, mirrored=True
     )
-    return Trained(
+    return TrainingResult(
         result,
         held_out,
         calibrate(result, held_out),
