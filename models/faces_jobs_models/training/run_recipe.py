@@ -26,7 +26,7 @@ from faces_jobs_models.training.quantize import calibration_batches
 from faces_jobs_models.training.readers import open_data
 from faces_jobs_models.training.recipes import RECIPES, Recipe, with_fer2013_labels
 from faces_jobs_models.training.temperature import with_temperature
-from faces_jobs_models.training.train import TEACHER, TrainingResult, refuse_other_runs, train
+from faces_jobs_models.training.train import TEACHER, TrainingResult, check_runs_match, train
 
 EXPORT_NAME = "export"
 
@@ -86,7 +86,7 @@ def run_recipe(
     """
     torch.set_num_threads(threads)
     folder = out / (recipe.model if labels == "ferplus" else f"{recipe.model}-{labels}")
-    refuse_other_runs(recipe, folder)  # before anything is cut, which takes minutes
+    check_runs_match(recipe, folder)  # before anything is cut, which takes minutes
     data_sets = _prepared(recipe, data, labels=labels, out=out, detector=detector, say=say)
 
     def done() -> int:

@@ -60,7 +60,7 @@ def train(
     Raises:
         ModelError: the run in `out`, or its teacher's, is another one.
     """
-    refuse_other_runs(recipe, out, data=hash_of(data.content for data in data_sets))
+    check_runs_match(recipe, out, data=hash_of(data.content for data in data_sets))
     # Whoever says nothing of `enabled` here trains without cuDNN, fifty times as slowly.
     with torch.backends.cudnn.flags(enabled=True, benchmark=True):
         # Nobody has to teach a network that has learnt all: its teacher need not be there any more.
@@ -83,7 +83,7 @@ def train(
     )
 
 
-def refuse_other_runs(recipe: Recipe, out: Path, *, data: str | None = None) -> None:
+def check_runs_match(recipe: Recipe, out: Path, *, data: str | None = None) -> None:
     """Look whether what `out` holds is the recipe's run, and its teacher's, if anything.
 
     Raises:
