@@ -70,7 +70,7 @@ def epochs_done(folder: Path) -> int:
         return _progress(file.metadata()).epoch
 
 
-def refuse_another_run(folder: Path, *, recipe: str, data: str | None = None) -> None:
+def check_run_matches(folder: Path, *, recipe: str, data: str | None = None) -> None:
     """Look whether the run in `folder`, where there is one, is of this recipe and this data.
 
     Args:
@@ -108,7 +108,7 @@ def load_checkpoint(
     Raises:
         ModelError: it is of another run.
     """
-    refuse_another_run(folder, recipe=run.recipe, data=run.data)
+    check_run_matches(folder, recipe=run.recipe, data=run.data)
     path = folder / FILE_NAME
     if not path.is_file():
         return Progress(epoch=0, step=0)

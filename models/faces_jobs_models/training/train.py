@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from faces_jobs_models.attribute_network import AttributeNetwork
 from faces_jobs_models.networks import build_network
 from faces_jobs_models.training.calibrate import calibrate
-from faces_jobs_models.training.checkpoint import epochs_done, refuse_another_run
+from faces_jobs_models.training.checkpoint import check_run_matches, epochs_done
 from faces_jobs_models.training.feed import Feed
 from faces_jobs_models.training.held_out import (
     HeldOutFigures,
@@ -91,7 +91,7 @@ def check_runs_match(recipe: Recipe, out: Path, *, data: str | None = None) -> N
     """
     for one, folder in ((recipe, out), (recipe.teacher, out / TEACHER)):
         if one is not None:
-            refuse_another_run(folder, recipe=hash_of_recipe(one), data=data)
+            check_run_matches(folder, recipe=hash_of_recipe(one), data=data)
 
 
 def _teacher(

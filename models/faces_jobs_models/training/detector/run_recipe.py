@@ -14,7 +14,7 @@ import torch
 from faces_jobs.errors import DataLayoutError
 from faces_jobs_models.detector.export import DetectorNote, write_detector
 from faces_jobs_models.device import Device
-from faces_jobs_models.training.checkpoint import LOG_NAME, epochs_done, refuse_another_run
+from faces_jobs_models.training.checkpoint import LOG_NAME, check_run_matches, epochs_done
 from faces_jobs_models.training.detector.loop import Say, train_detector
 from faces_jobs_models.training.detector.recipe import DetectorRecipe
 from faces_jobs_models.training.detector.scenes import Photograph, Scenes
@@ -69,7 +69,7 @@ def run_detector_recipe(
     folder = out / "detector"
     # It may be made longer or shorter: its rate is level until late.
     of_recipe = hash_of_recipe(recipe, beside=["epochs"])
-    refuse_another_run(folder, recipe=of_recipe)
+    check_run_matches(folder, recipe=of_recipe)
 
     def after_an_epoch(line: str) -> None:
         say(line)
