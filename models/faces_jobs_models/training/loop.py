@@ -32,7 +32,7 @@ from faces_jobs_models.training.losses import multi_task_loss, teaching_loss
 from faces_jobs_models.training.prepare import PreparedDataSet
 from faces_jobs_models.training.recipes import Recipe
 from faces_jobs_models.training.run_identity import Run, hash_of, hash_of_recipe
-from faces_jobs_models.training.step import LossOf, open_step
+from faces_jobs_models.training.step import LossFunction, open_step
 
 _MEASUREMENTS = 6  # in a run, about
 
@@ -116,7 +116,7 @@ def _loss(
     recipe: Recipe,
     priors: Mapping[str, Tensor],
     teacher: AttributeNetwork | None,
-) -> LossOf:
+) -> LossFunction:
     head_weights = {**recipe.head_weights, **recipe.auxiliary}
 
     def logits_of(asked: AttributeNetwork, crops: Tensor) -> dict[str, Tensor]:

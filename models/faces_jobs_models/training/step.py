@@ -17,7 +17,7 @@ from faces_jobs_models.training.feed import Batch
 _LARGEST_GRADIENT = 5.0  # its norm; a rare bad batch would undo an hour
 _WARM_UP = 3  # steps before the recording: they plan kernels and make the optimizer's memory
 
-LossOf = Callable[[Tensor, Mapping[str, Tensor]], Tensor]
+LossFunction = Callable[[Tensor, Mapping[str, Tensor]], Tensor]
 """(n, c, size, size) crops, head -> (n, labels) to learn; to a number."""
 Step = Callable[[Batch], Tensor]
 """Learns from a batch; gives its loss, on the device."""
@@ -26,7 +26,7 @@ Step = Callable[[Batch], Tensor]
 def open_step(
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
-    loss_of: LossOf,
+    loss_of: LossFunction,
     *,
     device: torch.device,
 ) -> Step:
@@ -53,7 +53,7 @@ def open_step(
 
 
 class _RecordedStep:
-    def __init__(self, update: LossOf) -> None:
+    def __init__(self, update: LossFunction) -> None:
         self._update = update
         self._apart = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch's own
         self._done = 0
