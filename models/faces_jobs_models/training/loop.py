@@ -32,7 +32,7 @@ from faces_jobs_models.training.losses import multi_task_loss, teaching_loss
 from faces_jobs_models.training.prepare import PreparedDataSet
 from faces_jobs_models.training.recipes import Recipe
 from faces_jobs_models.training.run_identity import Run, hash_of, hash_of_recipe
-from faces_jobs_models.training.step import LossFunction, open_step
+from faces_jobs_models.training.step import LossFunction, make_train_step
 
 _MEASUREMENTS = 6  # in a run, about
 
@@ -71,7 +71,7 @@ def run_epochs(
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stub lags
     averaged = copy.deepcopy(network)
     optimizer = _optimizer(network, recipe, device)
-    step_on = open_step(
+    step_on = make_train_step(
         network, optimizer, _loss(network, recipe, feed.priors(), teacher), device=device
     )
     run = Run(hash_of_recipe(recipe), hash_of(data.content for data in data_sets))

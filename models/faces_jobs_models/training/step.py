@@ -23,7 +23,7 @@ Step = Callable[[Batch], Tensor]
 """Learns from a batch; gives its loss, on the device."""
 
 
-def open_step(
+def make_train_step(
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
     loss_of: LossFunction,
