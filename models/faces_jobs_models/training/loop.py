@@ -28,7 +28,7 @@ from faces_jobs_models.training.held_out import (
     figures_of_held_out,
     predict_held_out,
 )
-from faces_jobs_models.training.losses import multi_task_loss, teaching_loss
+from faces_jobs_models.training.losses import distillation_loss, multi_task_loss
 from faces_jobs_models.training.prepare import PreparedDataSet
 from faces_jobs_models.training.recipes import Recipe
 from faces_jobs_models.training.run_identity import Run, hash_of, hash_of_recipe
@@ -145,7 +145,7 @@ def _loss(
             return loss
         with torch.no_grad():
             said = logits_of(teacher, crops)
-        taught = teaching_loss(
+        taught = distillation_loss(
             logits, said, head_weights=head_weights, temperature=recipe.distillation.temperature
         )
         return torch.lerp(loss, taught, recipe.distillation.share)

@@ -63,7 +63,7 @@ def multi_task_loss(
     return torch.stack(losses).sum()
 
 
-def teaching_loss(
+def distillation_loss(
     logits: Mapping[str, Tensor],
     taught: Mapping[str, Tensor],
     *,

@@ -20,7 +20,7 @@ from faces_jobs_models.training.augment import Augmentation, augment, centre_cro
 from faces_jobs_models.training.checkpoint import LOG_NAME
 from faces_jobs_models.training.export import export_model
 from faces_jobs_models.training.figures import figures_of
-from faces_jobs_models.training.losses import log_priors, multi_task_loss, teaching_loss
+from faces_jobs_models.training.losses import distillation_loss, log_priors, multi_task_loss
 from faces_jobs_models.training.prepare import MARGIN, PreparedDataSet
 from faces_jobs_models.training.quantize import calibration_batches
 from faces_jobs_models.training.run_recipe import recipe_for
@@ -182,7 +182,9 @@ def test_smoothing_leaves_a_blind_network_without_an_opinion() -> None:
 def test_what_a_teacher_says_is_learnt_where_no_label_is_known() -> None:
     logit = torch.zeros(2, 2, requires_grad=True)
     taught = {"gender": 2.0 * torch.log(torch.tensor([[0.9, 0.1], [0.5, 0.5]]))}
-    loss = teaching_loss({"gender": logit}, taught, head_weights={"gender": 1.0}, temperature=2.0)
+    loss = distillation_loss(
+        {"gender": logit}, taught, head_weights={"gender": 1.0}, temperature=2.0
+    )
     loss.backward()  # type: ignore[no-untyped-call]  # torch's own
     assert logit.grad is not None
     # Of two crops: half of the difference to what is said, and twice for the temperature.
