@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from faces_jobs.errors import ModelError
-from faces_jobs_models.training.run_identity import Run
+from faces_jobs_models.training.run_identity import RunIdentity
 
 FILE_NAME = "checkpoint.safetensors"
 LOG_NAME = "log.jsonl"  # beside it: a line an epoch
@@ -35,7 +35,7 @@ def save_checkpoint(
     averaged: nn.Module,
     optimizer: torch.optim.Optimizer,
     progress: Progress,
-    run: Run,
+    run: RunIdentity,
 ) -> None:
     """Write everything that the next epoch needs, beside and renamed: it is whole or absent."""
     tensors: dict[str, Tensor] = {}
@@ -101,7 +101,7 @@ def load_checkpoint(
     network: nn.Module,
     averaged: nn.Module,
     optimizer: torch.optim.Optimizer | None,
-    run: Run,
+    run: RunIdentity,
 ) -> Progress:
     """Read it back into the given objects; a folder without one is a run at its start.
 

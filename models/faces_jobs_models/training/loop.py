@@ -31,7 +31,7 @@ from faces_jobs_models.training.held_out import (
 from faces_jobs_models.training.losses import distillation_loss, multi_task_loss
 from faces_jobs_models.training.prepare import PreparedDataSet
 from faces_jobs_models.training.recipes import Recipe
-from faces_jobs_models.training.run_identity import Run, hash_of, hash_of_recipe
+from faces_jobs_models.training.run_identity import RunIdentity, hash_of, hash_of_recipe
 from faces_jobs_models.training.step import LossFunction, make_train_step
 
 _MEASUREMENTS = 6  # in a run, about
@@ -74,7 +74,7 @@ def run_epochs(
     step_on = make_train_step(
         network, optimizer, _loss(network, recipe, feed.priors(), teacher), device=device
     )
-    run = Run(hash_of_recipe(recipe), hash_of(data.content for data in data_sets))
+    run = RunIdentity(hash_of_recipe(recipe), hash_of(data.content for data in data_sets))
     progress = load_checkpoint(
         out, network=network, averaged=averaged, optimizer=optimizer, run=run
     )

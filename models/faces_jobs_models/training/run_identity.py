@@ -9,7 +9,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RunIdentity:
     """Hashes of all that a run depends on."""
 
     recipe: str

@@ -24,7 +24,7 @@ from faces_jobs_models.training.detector.recipe import DetectorRecipe
 from faces_jobs_models.training.detector.scenes import Scenes
 from faces_jobs_models.training.detector.teacher import Teacher
 from faces_jobs_models.training.half_precision import half_pays
-from faces_jobs_models.training.run_identity import Run
+from faces_jobs_models.training.run_identity import RunIdentity
 
 _LARGEST_GRADIENT = 10.0
 
@@ -38,7 +38,7 @@ def train_detector(
     *,
     out: Path,
     device: torch.device,
-    run: Run,
+    run: RunIdentity,
     workers: int,
     say: Say,
 ) -> YuNet:

@@ -23,7 +23,7 @@ from faces_jobs_models.training.detector.teacher import Teacher
 from faces_jobs_models.training.export import TERMS
 from faces_jobs_models.training.plots import draw_curves
 from faces_jobs_models.training.readers import open_data, open_detection_data
-from faces_jobs_models.training.run_identity import Run, hash_of, hash_of_recipe
+from faces_jobs_models.training.run_identity import RunIdentity, hash_of, hash_of_recipe
 from faces_jobs_models.training.run_recipe import EXPORT_NAME
 from faces_jobs_models.weights import sha256_of
 
@@ -85,7 +85,7 @@ def run_detector_recipe(
         learnt_from,
         out=folder,
         device=torch.device(device),
-        run=Run(of_recipe, _content(photographs, portraits, teacher)),
+        run=RunIdentity(of_recipe, _content(photographs, portraits, teacher)),
         workers=workers,
         say=after_an_epoch,
     ).cpu()
