@@ -7,7 +7,7 @@ from torch import nn
 
 
 @torch.no_grad()
-def average(averaged: nn.Module, network: nn.Module, *, decay: float, step: int) -> None:
+def update_average(averaged: nn.Module, network: nn.Module, *, decay: float, step: int) -> None:
     """Move the averaged weights on after a step: `decay` of them stays, the rest is the network's.
 
     A young average forgets faster, or it would hold on to the starting weights.

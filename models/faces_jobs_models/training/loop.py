@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from faces_jobs_models.attribute_network import AttributeNetwork
 from faces_jobs_models.networks import build_network
-from faces_jobs_models.training.averaging import average
+from faces_jobs_models.training.averaging import update_average
 from faces_jobs_models.training.checkpoint import (
     Progress,
     append_to_log,
@@ -90,7 +90,7 @@ def run_epochs(
             _set_rate(optimizer, recipe, step / total_steps)
             losses.append(step_on(batch))
             step += 1
-            average(averaged, network, decay=recipe.average, step=step)
+            update_average(averaged, network, decay=recipe.average, step=step)
         loss_of_epoch = float(torch.stack(losses).mean())
         done = Progress(epoch=epoch + 1, step=step)
         save_checkpoint(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from faces_jobs_models.detector.yunet import YuNet
-from faces_jobs_models.training.averaging import average
+from faces_jobs_models.training.averaging import update_average
 from faces_jobs_models.training.checkpoint import (
     Progress,
     append_to_log,
@@ -73,7 +73,7 @@ def train_detector(
             loss, hint = _losses(network, next(fed), recipe, device)
             _learn(network, optimizer, loss + recipe.hint_weight * hint)
             step += 1
-            average(averaged, network, decay=recipe.average, step=step)
+            update_average(averaged, network, decay=recipe.average, step=step)
             losses.append(loss.detach())
             hints.append(hint.detach())
         done = Progress(epoch=epoch + 1, step=step)
