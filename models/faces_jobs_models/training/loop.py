@@ -90,7 +90,7 @@ def run_epochs(
             _set_rate(optimizer, recipe, step / total_steps)
             losses.append(step_on(batch))
             step += 1
-            update_average(averaged, network, decay=recipe.average, step=step)
+            update_average(averaged, network, decay=recipe.ema_decay, step=step)
         loss_of_epoch = float(torch.stack(losses).mean())
         done = Progress(epoch=epoch + 1, step=step)
         save_checkpoint(

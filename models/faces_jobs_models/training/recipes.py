@@ -60,7 +60,7 @@ class Recipe:
     learning_rate: float = 3e-3
     warm_up: float = 0.05  # share of all steps
     weight_decay: float = 0.03
-    average: float = 0.998  # decay of the moving average of the weights, which is what ships
+    ema_decay: float = 0.998  # decay of the moving average of the weights, which is what ships
     seed: int = 20260101
     distillation: Distillation | None = None
     role: str = ""

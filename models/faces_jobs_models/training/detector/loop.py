@@ -73,7 +73,7 @@ def train_detector(
             loss, hint = _losses(network, next(fed), recipe, device)
             _learn(network, optimizer, loss + recipe.hint_weight * hint)
             step += 1
-            update_average(averaged, network, decay=recipe.average, step=step)
+            update_average(averaged, network, decay=recipe.ema_decay, step=step)
             losses.append(loss.detach())
             hints.append(hint.detach())
         done = Progress(epoch=epoch + 1, step=step)

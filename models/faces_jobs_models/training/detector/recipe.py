@@ -46,7 +46,7 @@ class DetectorRecipe:
     warm_up: float = 0.02  # share of all steps
     fall: float = 0.5  # share of all steps in which the rate falls to nothing, at the end
     weight_decay: float = 5e-5
-    average: float = 0.998
+    ema_decay: float = 0.998
     box_weight: float = 3.0
     landmark_weight: float = 1.0
     hint_weight: float = 4.0
