@@ -54,7 +54,7 @@ class Feed:
     @property
     def steps_per_epoch(self) -> int:
         """Batches of one epoch."""
-        return max(1, round(float(self._weights.sum()) / self._recipe.batch))
+        return max(1, round(float(self._weights.sum()) / self._recipe.batch_size))
 
     def priors(self) -> dict[str, Tensor]:
         """Logarithm of each label's share, as often as its rows are seen."""
@@ -66,7 +66,7 @@ class Feed:
         recipe = self._recipe
         chance = np.random.default_rng((recipe.seed, number))
         random = torch.Generator(self._device).manual_seed(recipe.seed * 1009 + number)
-        order = self._draw(self.steps_per_epoch * recipe.batch, chance)
+        order = self._draw(self.steps_per_epoch * recipe.batch_size, chance)
         for picked in np.split(order, self.steps_per_epoch):
             rows = torch.from_numpy(picked).to(self._device)
             changed, flipped = augment(

@@ -56,7 +56,7 @@ class Recipe:
     crop_scale: float = 1.1  # the same for all, so that a face is cut once
     crop_size: int = 64
     label_smoothing: float = 0.05
-    batch: int = 256
+    batch_size: int = 256
     learning_rate: float = 3e-3
     warm_up: float = 0.05  # share of all steps
     weight_decay: float = 0.03

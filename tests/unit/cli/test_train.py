@@ -132,7 +132,7 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_detector_learns_from_its_teacher(
     data: Path, teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = replace(recipe.RECIPE, sides={96: 1.0}, steps_per_epoch=2, batch=2)
+    small = replace(recipe.RECIPE, sides={96: 1.0}, steps_per_epoch=2, batch_size=2)
     monkeypatch.setattr(recipe, "RECIPE", small)
     pictures = tmp_path / "data"
     pictures.mkdir()

@@ -20,7 +20,7 @@ def tiny(model: str) -> Recipe:
     recipe = RECIPES[model]
     body = replace(TINY, in_channels=recipe.body.in_channels)
     distillation = Distillation(body=TINY, epochs=1)
-    return replace(recipe, body=body, epochs=2, batch=16, distillation=distillation)
+    return replace(recipe, body=body, epochs=2, batch_size=16, distillation=distillation)
 
 
 def prepared(recipe: Recipe, data: Path, out: Path, catalog: Catalog) -> list[PreparedDataSet]:

@@ -34,7 +34,7 @@ class _Steps(Dataset[Batch]):
         chance = np.random.default_rng((recipe.seed, step))
         sides, shares = zip(*recipe.sides.items(), strict=True)
         side = int(chance.choice(sides, p=shares))
-        count = max(1, round(recipe.batch * (recipe.smallest_side / side) ** 2))
+        count = max(1, round(recipe.batch_size * (recipe.smallest_side / side) ** 2))
         scenes = [self._scenes.draw(chance, side) for _ in range(count)]
         answers = self._teacher.answers(scenes)
         pictures = np.stack([one.picture for one in scenes])

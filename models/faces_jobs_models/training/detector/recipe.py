@@ -39,7 +39,9 @@ class DetectorRecipe:
     scenes: SceneOptions = field(default_factory=SceneOptions)
     # Side of a step's scenes in pixels, multiples of 32 -> how often.
     sides: Mapping[int, float] = field(default_factory=lambda: {256: 0.6, 352: 0.25, 512: 0.15})
-    batch: int = 8  # scenes of the smallest side; of larger ones as many as have as many pixels
+    batch_size: int = (
+        8  # scenes of the smallest side; of larger ones as many as have as many pixels
+    )
     steps_per_epoch: int = 300
     epochs: int = 60
     learning_rate: float = 3e-3
