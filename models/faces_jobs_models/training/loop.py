@@ -176,10 +176,10 @@ def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
 
 
 def _set_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, done: float) -> None:
-    if done < recipe.warm_up:
-        share = done / recipe.warm_up
+    if done < recipe.warmup:
+        share = done / recipe.warmup
     else:
-        share = 0.5 * (1 + math.cos(math.pi * (done - recipe.warm_up) / (1 - recipe.warm_up)))
+        share = 0.5 * (1 + math.cos(math.pi * (done - recipe.warmup) / (1 - recipe.warmup)))
     rate = recipe.learning_rate * max(share, 1e-3)
     for group in optimizer.param_groups:
         if isinstance(group["lr"], Tensor):

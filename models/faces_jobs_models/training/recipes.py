@@ -58,7 +58,7 @@ class Recipe:
     label_smoothing: float = 0.05
     batch_size: int = 256
     learning_rate: float = 3e-3
-    warm_up: float = 0.05  # share of all steps
+    warmup: float = 0.05  # share of all steps
     weight_decay: float = 0.03
     ema_decay: float = 0.998  # decay of the moving average of the weights, which is what ships
     seed: int = 20260101

@@ -45,7 +45,7 @@ class DetectorRecipe:
     steps_per_epoch: int = 300
     epochs: int = 60
     learning_rate: float = 3e-3
-    warm_up: float = 0.02  # share of all steps
+    warmup: float = 0.02  # share of all steps
     fall: float = 0.5  # share of all steps in which the rate falls to nothing, at the end
     weight_decay: float = 5e-5
     ema_decay: float = 0.998
