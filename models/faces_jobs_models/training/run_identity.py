@@ -16,7 +16,7 @@ class RunIdentity:
     data: str
 
 
-def hash_of_recipe(recipe: Any, *, beside: Iterable[str] = ()) -> str:
+def hash_of_recipe(recipe: Any, *, ignore: Iterable[str] = ()) -> str:
     """The same for recipes (dataclasses) that say the same.
 
     Args:
@@ -24,7 +24,7 @@ def hash_of_recipe(recipe: Any, *, beside: Iterable[str] = ()) -> str:
         beside: names of fields that don't count.
     """
     plain = _plain(recipe)
-    for name in beside:
+    for name in ignore:
         plain.pop(name)
     return hash_of([repr(plain)])
 

@@ -68,7 +68,7 @@ def run_detector_recipe(
     learnt_from = Teacher(teacher)  # before the pictures are read: it may be wrong
     folder = out / "detector"
     # It may be made longer or shorter: its rate is level until late.
-    of_recipe = hash_of_recipe(recipe, beside=["epochs"])
+    of_recipe = hash_of_recipe(recipe, ignore=["epochs"])
     check_run_matches(folder, recipe=of_recipe)
 
     def after_an_epoch(line: str) -> None:
