@@ -56,7 +56,7 @@ class SampleHash:
 def _files(data_set: DataSet) -> Iterator[Path]:
     path = data_set.path
     folder = path if path.is_dir() else path.parent
-    yield from data_set.beside
+    yield from data_set.extra_files
     if path.is_dir():
         yield from _visible(path, (one.name for one in path.iterdir() if one.is_file()))
     else:

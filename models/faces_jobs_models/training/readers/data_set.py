@@ -35,7 +35,7 @@ class DataSet:
     n: int | None
     read: Callable[[], Iterator[Sample]]
     takes: frozenset[str] = frozenset()
-    beside: tuple[Path, ...] = ()
+    extra_files: tuple[Path, ...] = ()
 
     def __iter__(self) -> Iterator[Sample]:
         """Its samples, in an order that does not change."""

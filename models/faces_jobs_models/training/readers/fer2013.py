@@ -52,7 +52,7 @@ def open_fer2013(place: Place, labels: LabelChoice, skipped: Skipped) -> list[Da
     return [
         DataSet(
             name, "fer2013", faces, None, lambda: _read_votes(faces, votes, skipped),
-            beside=(votes,),
+            extra_files=(votes,),
         )
     ]  # fmt: skip
 
