@@ -61,7 +61,7 @@ def _files(data_set: DataSet) -> Iterator[Path]:
         yield from _visible(path, (one.name for one in path.iterdir() if one.is_file()))
     else:
         yield path
-    for name in sorted(data_set.takes):
+    for name in sorted(data_set.own_folders):
         for inner, folders, files in os.walk(folder / name):
             folders.sort()
             yield from _visible(Path(inner), files)

@@ -41,7 +41,7 @@ def open_ckplus(place: Place, labels: LabelChoice, skipped: Skipped) -> list[Dat
             DataSet(
                 "ckplus", "ckplus", path, None,
                 lambda: _read_sequences(path / _IMAGES, path / emotions, skipped),
-                takes=frozenset({_IMAGES, *_EMOTIONS}),
+                own_folders=frozenset({_IMAGES, *_EMOTIONS}),
             )
         ]  # fmt: skip
     if any(_is_small(place.inner(name)) for name in place.folders if _is_expression(name)):
@@ -52,7 +52,7 @@ def open_ckplus(place: Place, labels: LabelChoice, skipped: Skipped) -> list[Dat
         return [
             DataSet(
                 "ckplus48", "ckplus48", path, None, lambda: _read_small(place, own, skipped),
-                takes=frozenset(own),
+                own_folders=frozenset(own),
             )
         ]  # fmt: skip
     return []

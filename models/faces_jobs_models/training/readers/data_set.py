@@ -34,7 +34,7 @@ class DataSet:
     path: Path
     n: int | None
     read: Callable[[], Iterator[Sample]]
-    takes: frozenset[str] = frozenset()
+    own_folders: frozenset[str] = frozenset()
     extra_files: tuple[Path, ...] = ()
 
     def __iter__(self) -> Iterator[Sample]:
@@ -65,7 +65,7 @@ class DetectionSet:
     path: Path
     n: int | None
     read: Callable[[], Iterator[DetectionSample]]
-    takes: frozenset[str] = frozenset()
+    own_folders: frozenset[str] = frozenset()
 
     def __iter__(self) -> Iterator[DetectionSample]:
         """Its pictures, in an order that does not change."""

@@ -23,7 +23,7 @@ def open_facemask(place: Place, labels: LabelChoice, skipped: Skipped) -> list[D
     return [
         DataSet(
             _NAME, _NAME, place.path, None, lambda: _read(place, skipped),
-            takes=frozenset(_MASKED),
+            own_folders=frozenset(_MASKED),
         )
     ]  # fmt: skip
 

@@ -64,7 +64,9 @@ def open_imdb_wiki(place: Place, labels: LabelChoice, skipped: Skipped) -> list[
 
 
 def _data_set(path: Path, crops: frozenset[str], skipped: Skipped) -> DataSet:
-    return DataSet(path.stem, path.stem, path, None, lambda: _read(path, skipped), takes=crops)
+    return DataSet(
+        path.stem, path.stem, path, None, lambda: _read(path, skipped), own_folders=crops
+    )
 
 
 def _read(path: Path, skipped: Skipped) -> Iterator[Sample]:

@@ -44,7 +44,7 @@ def open_imfdb(place: Place, labels: LabelChoice, skipped: Skipped) -> list[Data
         return []
     inside = (film.path.relative_to(place.path).parts for film in films)
     own = frozenset(parts[0] if parts else _IMAGES for parts in inside)
-    return [DataSet(_NAME, _NAME, place.path, None, lambda: _read(films, skipped), takes=own)]
+    return [DataSet(_NAME, _NAME, place.path, None, lambda: _read(films, skipped), own_folders=own)]
 
 
 def _films(place: Place) -> list[Place]:

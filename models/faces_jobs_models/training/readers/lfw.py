@@ -35,7 +35,7 @@ def open_lfw(place: Place, labels: LabelChoice, skipped: Skipped) -> list[DataSe
     return [
         DataSet(
             _NAME, _NAME, place.path, None, lambda: _read(place, people, skipped),
-            takes=frozenset(people),
+            own_folders=frozenset(people),
             extra_files=tuple(filter(None, (_list(place.path, file) for file in _LISTS.values()))),
         )
     ]  # fmt: skip

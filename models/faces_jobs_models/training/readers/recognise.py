@@ -121,7 +121,7 @@ def _search(
         if not is_picture(name):
             yield from _search(Place(place.path / name), openers)
     if depth < _DEEPEST:
-        taken = frozenset(name for one in sets for name in one.takes)
+        taken = frozenset(name for one in sets for name in one.own_folders)
         for name in place.folders:
             if name not in taken:
                 yield from _search(place.inner(name), openers, depth + 1)

@@ -32,7 +32,7 @@ def open_utkface(place: Place, labels: LabelChoice, skipped: Skipped) -> list[Da
         return []
     n = sum(len(one.pictures()) for one in places)
     parts = frozenset(one.path.name for one in places if one is not place)
-    return [DataSet(_NAME, _NAME, place.path, n, lambda: _read(places, skipped), takes=parts)]
+    return [DataSet(_NAME, _NAME, place.path, n, lambda: _read(places, skipped), own_folders=parts)]
 
 
 def _read(places: list[Place], skipped: Skipped) -> Iterator[Sample]:
