@@ -8,7 +8,7 @@ import torch
 _INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")
 
 
-def half_pays(device: torch.device) -> bool:
+def has_fast_bfloat16(device: torch.device) -> bool:
     """Whether the device calculates with bfloat16 by itself."""
     if device.type != "cpu":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))

@@ -22,7 +22,7 @@ from faces_jobs_models.training.checkpoint import (
     save_checkpoint,
 )
 from faces_jobs_models.training.feed import Feed
-from faces_jobs_models.training.half_precision import half_pays
+from faces_jobs_models.training.half_precision import has_fast_bfloat16
 from faces_jobs_models.training.held_out import (
     HeldOutFigures,
     figures_of_held_out,
@@ -125,7 +125,7 @@ def _loss(
         with torch.autocast(
             crops.device.type,
             dtype=torch.bfloat16,
-            enabled=half_pays(crops.device),
+            enabled=has_fast_bfloat16(crops.device),
             cache_enabled=False,
         ):
             answers = asked.logits(crops)

@@ -23,7 +23,7 @@ from faces_jobs_models.training.detector.losses import distillation_loss, hint_l
 from faces_jobs_models.training.detector.recipe import DetectorRecipe
 from faces_jobs_models.training.detector.scenes import Scenes
 from faces_jobs_models.training.detector.teacher import Teacher
-from faces_jobs_models.training.half_precision import half_pays
+from faces_jobs_models.training.half_precision import has_fast_bfloat16
 from faces_jobs_models.training.run_identity import RunIdentity
 
 _LARGEST_GRADIENT = 10.0
@@ -108,7 +108,7 @@ def _losses(
     features = [torch.from_numpy(one).to(device) for one in batch.features]
     # Channels last is how the pictures lie already.
     pictures = torch.from_numpy(batch.pictures).to(device).permute(0, 3, 1, 2).float()
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half_pays(device)):
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=has_fast_bfloat16(device)):
         pyramid = network.pyramid(pictures)
         maps = network.heads_on(pyramid)
     loss = distillation_loss(
