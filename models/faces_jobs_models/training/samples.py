@@ -49,7 +49,7 @@ def place_of(key: str) -> float:
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def certain(head: str, label: str) -> tuple[dict[str, NDArray[np.float32]], dict[str, int]]:
+def one_hot(head: str, label: str) -> tuple[dict[str, NDArray[np.float32]], dict[str, int]]:
     """Target and truth for a label that is given without doubt.
 
     Raises:

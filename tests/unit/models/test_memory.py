@@ -14,7 +14,7 @@ from faces_jobs_models.catalog import Catalog
 from faces_jobs_models.training.predictions import Selection, predict_data_set
 from faces_jobs_models.training.prepare import prepare
 from faces_jobs_models.training.readers import DataSet
-from faces_jobs_models.training.samples import Sample, certain
+from faces_jobs_models.training.samples import Sample, one_hot
 from tests.fakes import SquareDetector
 from tests.unit.models.packs import drawn_face
 
@@ -24,7 +24,7 @@ MOST_BYTES = 11_000_000  # a batch of pictures and crops; all crops would be 11.
 
 
 def faces() -> Iterator[Sample]:
-    targets, truth = certain("gender", "female")
+    targets, truth = one_hot("gender", "female")
     for index in range(FACES):
         picture = drawn_face(index, side=40)
         yield Sample(

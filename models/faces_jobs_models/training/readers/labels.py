@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from faces_jobs.jobs.labels import HEADS
 from faces_jobs_models.training.readers.data_set import Skipped
-from faces_jobs_models.training.samples import Sample, certain
+from faces_jobs_models.training.samples import Sample, one_hot
 
 AGE_BANDS = (13, 36, 60)  # first year of young, middle and old
 OLDEST = 120
@@ -55,7 +55,7 @@ class Labels:
         if known is None:
             self.unknown(head, label)
             return
-        target, index = certain(head, known)
+        target, index = one_hot(head, known)
         self._targets |= target
         if measured:
             self._truth |= index

@@ -12,7 +12,7 @@ from faces_jobs.pipeline.mirrored import Mirrored
 from faces_jobs_models.catalog import Catalog
 from faces_jobs_models.training.folds import NO_FOLD, fold_of
 from faces_jobs_models.training.predictions import Predictions, Selection, predict_data_set
-from faces_jobs_models.training.samples import Sample, certain
+from faces_jobs_models.training.samples import Sample, one_hot
 from tests.fakes import SquareDetector
 from tests.unit.models.packs import drawn_face
 
@@ -21,7 +21,7 @@ PEOPLE = tuple("ABCDEFGH")
 
 def faces() -> list[Sample]:
     """Three of each of eight people, of whom A is trained on."""
-    targets, truth = certain("gender", "female")
+    targets, truth = one_hot("gender", "female")
     return [
         Sample(
             image=drawn_face(index, side=40),
