@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from faces_jobs_models.training.samples import place_of
+from faces_jobs_models.training.samples import hash_fraction
 
 FOLDS = 16
 NO_FOLD = -1
@@ -19,4 +19,6 @@ _SALT = 1453
 
 def fold_of(group: Iterable[str]) -> NDArray[np.int64]:
     """Each face's fold, 0 to 15, by whose it is: all faces of a person are in one."""
-    return np.array([int(FOLDS * place_of(f"calibration/{_SALT}/{one}")) for one in group], int)
+    return np.array(
+        [int(FOLDS * hash_fraction(f"calibration/{_SALT}/{one}")) for one in group], int
+    )

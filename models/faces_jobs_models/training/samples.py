@@ -40,10 +40,10 @@ def is_held_out(key: str, share: float) -> bool:
     By a hash of the name, so that it never depends on the order of files or on what else is in
     the set, and near copies stay on one side.
     """
-    return place_of(key) < share
+    return hash_fraction(key) < share
 
 
-def place_of(key: str) -> float:
+def hash_fraction(key: str) -> float:
     """A number from 0 to below 1 that is the same for the same key, and like chance otherwise."""
     digest = hashlib.sha256(key.encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
