@@ -18,7 +18,7 @@ from faces_jobs_models.training.readers.places import Place
 from faces_jobs_models.training.readers.splits import subject_held_out
 from faces_jobs_models.training.samples import Sample
 
-TELLTALE = (
+LAYOUT = (
     "CK+: cohn-kanade-images/S005/001/*.png beside Emotion/S005/001/*_emotion.txt, or folders "
     "anger, happy, ... of S010_004_00000019.png"
 )

@@ -11,7 +11,7 @@ from faces_jobs_models.training.readers.places import Place, pictures_below
 from faces_jobs_models.training.readers.splits import picture_held_out
 from faces_jobs_models.training.samples import Sample
 
-TELLTALE = "face masks: folders with_mask and without_mask"
+LAYOUT = "face masks: folders with_mask and without_mask"
 _NAME = "facemask"
 _MASKED = {"with_mask": True, "without_mask": False}
 

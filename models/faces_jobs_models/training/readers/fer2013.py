@@ -24,7 +24,7 @@ from faces_jobs_models.training.readers.places import Place
 from faces_jobs_models.training.readers.splits import held_out_by_usage
 from faces_jobs_models.training.samples import Sample
 
-TELLTALE = "FER2013: fer2013.csv (emotion,pixels,Usage), with fer2013new.csv beside it for FER+"
+LAYOUT = "FER2013: fer2013.csv (emotion,pixels,Usage), with fer2013new.csv beside it for FER+"
 _FACES = "fer2013.csv"
 _VOTES = "fer2013new.csv"
 _EXPRESSIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")  # by number

@@ -32,7 +32,7 @@ from faces_jobs_models.training.readers.labels import Labels
 from faces_jobs_models.training.readers.places import Place, read_picture
 from faces_jobs_models.training.samples import Sample, is_held_out
 
-TELLTALE = "IMDB-WIKI: imdb.mat or wiki.mat beside the folders 00, 01, ..."
+LAYOUT = "IMDB-WIKI: imdb.mat or wiki.mat beside the folders 00, 01, ..."
 _FIELDS = ("dob", "photo_taken", "full_path", "gender", "face_score", "second_face_score")
 _CROPS = re.compile(r"\d\d")
 _GENDERS = {0.0: "female", 1.0: "male"}

@@ -20,7 +20,7 @@ from faces_jobs_models.training.readers.places import Place, is_picture, read_pi
 from faces_jobs_models.training.readers.splits import actor_held_out
 from faces_jobs_models.training.samples import Sample
 
-TELLTALE = "IMFDB: ACTOR/FILM/FILM.txt beside ACTOR/FILM/images/"
+LAYOUT = "IMFDB: ACTOR/FILM/FILM.txt beside ACTOR/FILM/images/"
 _NAME = "imfdb"
 _IMAGES = "images"
 _HEADS = ("gender", "illumination", "pose", "occlusion", "age", "makeup")

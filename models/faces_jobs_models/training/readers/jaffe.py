@@ -16,7 +16,7 @@ from faces_jobs_models.training.readers.places import Place
 from faces_jobs_models.training.readers.splits import subject_held_out
 from faces_jobs_models.training.samples import Sample
 
-TELLTALE = "JAFFE: pictures named like KA.AN1.39.tiff"
+LAYOUT = "JAFFE: pictures named like KA.AN1.39.tiff"
 _NAME = "jaffe"
 _FILE = re.compile(r"([A-Z]{2})\.([A-Z]{2})\d*\.\d+\.(?:tiff?|png|jpe?g|bmp)", re.IGNORECASE)
 _EXPRESSIONS = {

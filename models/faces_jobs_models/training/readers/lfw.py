@@ -21,7 +21,7 @@ from faces_jobs_models.training.readers.labels import Labels
 from faces_jobs_models.training.readers.places import Place
 from faces_jobs_models.training.samples import Sample, is_held_out
 
-TELLTALE = "LFW: PERSON/PERSON_0001.jpg, with female_names.txt and male_names.txt beside"
+LAYOUT = "LFW: PERSON/PERSON_0001.jpg, with female_names.txt and male_names.txt beside"
 _NAME = "lfw"
 _LISTS = {"female": "female_names.txt", "male": "male_names.txt"}
 _LOOKED_AT = 20  # folders, to tell the layout

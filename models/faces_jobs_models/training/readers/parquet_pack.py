@@ -23,7 +23,7 @@ from faces_jobs_models.training.readers.splits import (
 )
 from faces_jobs_models.training.samples import Sample
 
-TELLTALE = "*.parquet with a column image and labels (gender, age, expression, votes_*, mask, ...)"
+LAYOUT = "*.parquet with a column image and labels (gender, age, expression, votes_*, mask, ...)"
 ENDING = ".parquet"
 _ROWS_AT_ONCE = 1024
 

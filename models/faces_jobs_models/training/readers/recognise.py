@@ -39,15 +39,15 @@ _Set = TypeVar("_Set", DataSet, DetectionSet)
 
 _LAYOUTS: Mapping[str, _Opener] = MappingProxyType(
     {
-        parquet_pack.TELLTALE: parquet_pack.open_pack,
-        imdb_wiki.TELLTALE: imdb_wiki.open_imdb_wiki,
-        fer2013.TELLTALE: fer2013.open_fer2013,
-        imfdb.TELLTALE: imfdb.open_imfdb,
-        jaffe.TELLTALE: jaffe.open_jaffe,
-        ckplus.TELLTALE: ckplus.open_ckplus,
-        utkface.TELLTALE: utkface.open_utkface,
-        lfw.TELLTALE: lfw.open_lfw,
-        facemask.TELLTALE: facemask.open_facemask,
+        parquet_pack.LAYOUT: parquet_pack.open_pack,
+        imdb_wiki.LAYOUT: imdb_wiki.open_imdb_wiki,
+        fer2013.LAYOUT: fer2013.open_fer2013,
+        imfdb.LAYOUT: imfdb.open_imfdb,
+        jaffe.LAYOUT: jaffe.open_jaffe,
+        ckplus.LAYOUT: ckplus.open_ckplus,
+        utkface.LAYOUT: utkface.open_utkface,
+        lfw.LAYOUT: lfw.open_lfw,
+        facemask.LAYOUT: facemask.open_facemask,
     }
 )
 """What tells a layout -> what opens a file or folder of it, or finds that it is none."""
@@ -55,7 +55,7 @@ _LAYOUTS: Mapping[str, _Opener] = MappingProxyType(
 
 _DETECTION_LAYOUTS: Mapping[str, _DetectionOpener] = MappingProxyType(
     {
-        wider_faces.TELLTALE: wider_faces.open_wider_faces,
+        wider_faces.LAYOUT: wider_faces.open_wider_faces,
         wider_faces.PACK_TELLTALE: wider_faces.open_detection_pack,
     }
 )

@@ -16,7 +16,7 @@ from faces_jobs_models.training.readers.places import Place
 from faces_jobs_models.training.readers.splits import picture_held_out, picture_key
 from faces_jobs_models.training.samples import Sample
 
-TELLTALE = "UTKFace: pictures named like 26_1_0_20170116154530.jpg or ....jpg.chip.jpg"
+LAYOUT = "UTKFace: pictures named like 26_1_0_20170116154530.jpg or ....jpg.chip.jpg"
 _NAME = "utkface"
 _FILE = re.compile(r"(\d{1,3})_([01])_([0-4])_\d+(?:\.jpg)?(?:\.chip)?\.jpe?g", re.IGNORECASE)
 _PARTS = ("part1", "part2", "part3")

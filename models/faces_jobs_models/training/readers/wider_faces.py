@@ -24,7 +24,7 @@ from faces_jobs_models.training.readers.parquet_rows import head_of, rows_of
 from faces_jobs_models.training.readers.places import Place, read_picture
 from faces_jobs_models.training.samples import is_held_out
 
-TELLTALE = "WIDER FACE: wider_face_train_bbx_gt.txt with WIDER_train/images beside or above it"
+LAYOUT = "WIDER FACE: wider_face_train_bbx_gt.txt with WIDER_train/images beside or above it"
 PACK_TELLTALE = "*.parquet with the columns image, boxes_xywh and invalid"
 _NAME = "wider_faces"
 _PARTS = {"wider_face_train_bbx_gt.txt": "train", "wider_face_val_bbx_gt.txt": "val"}
