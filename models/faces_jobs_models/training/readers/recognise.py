@@ -56,7 +56,7 @@ _LAYOUTS: Mapping[str, _Opener] = MappingProxyType(
 _DETECTION_LAYOUTS: Mapping[str, _DetectionOpener] = MappingProxyType(
     {
         wider_faces.LAYOUT: wider_faces.open_wider_faces,
-        wider_faces.PACK_TELLTALE: wider_faces.open_detection_pack,
+        wider_faces.PACK_LAYOUT: wider_faces.open_detection_pack,
     }
 )
 

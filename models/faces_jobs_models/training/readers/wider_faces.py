@@ -25,7 +25,7 @@ from faces_jobs_models.training.readers.places import Place, read_picture
 from faces_jobs_models.training.samples import is_held_out
 
 LAYOUT = "WIDER FACE: wider_face_train_bbx_gt.txt with WIDER_train/images beside or above it"
-PACK_TELLTALE = "*.parquet with the columns image, boxes_xywh and invalid"
+PACK_LAYOUT = "*.parquet with the columns image, boxes_xywh and invalid"
 _NAME = "wider_faces"
 _PARTS = {"wider_face_train_bbx_gt.txt": "train", "wider_face_val_bbx_gt.txt": "val"}
 _PACK = frozenset({"image", "boxes_xywh", "invalid"})
