@@ -13,7 +13,7 @@ from pathlib import Path
 
 from faces_jobs_models.training.label_choice import LabelChoice
 from faces_jobs_models.training.readers.data_set import DataSet, Skipped
-from faces_jobs_models.training.readers.labels import Labels, spelled
+from faces_jobs_models.training.readers.labels import Labels, canonical_label
 from faces_jobs_models.training.readers.places import Place
 from faces_jobs_models.training.readers.splits import subject_held_out
 from faces_jobs_models.training.samples import Sample
@@ -111,7 +111,7 @@ def _whole(text: str) -> int:
 
 
 def _is_expression(name: str) -> bool:
-    return name.lower() == "contempt" or spelled("expression", name) is not None
+    return name.lower() == "contempt" or canonical_label("expression", name) is not None
 
 
 def _is_small(place: Place) -> bool:

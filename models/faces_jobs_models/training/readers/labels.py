@@ -51,7 +51,7 @@ class Labels:
 
     def add(self, head: str, label: object, *, measured: bool = True) -> None:
         """A label given without doubt. What is not `measured` is only learnt from."""
-        known = spelled(head, label)
+        known = canonical_label(head, label)
         if known is None:
             self.unknown(head, label)
             return
@@ -64,7 +64,7 @@ class Labels:
 
     def add_age(self, age: object) -> None:
         """An age in years, or the name of a band."""
-        if isinstance(age, str) and spelled("age", age) is not None:
+        if isinstance(age, str) and canonical_label("age", age) is not None:
             self.add("age", age)
             return
         years = _number(age)
@@ -137,7 +137,7 @@ class Labels:
         )
 
 
-def spelled(head: str, label: object) -> str | None:
+def canonical_label(head: str, label: object) -> str | None:
     """The head's label for a word in any case and spelling, or None where it is none."""
     if not isinstance(label, str):
         return None
