@@ -15,7 +15,7 @@ from faces_jobs_models.training.readers.labels import (
     age_band,
     canonical_label,
     soft_age_band,
-    sole_majority,
+    strict_majority,
 )
 
 
@@ -109,5 +109,5 @@ def test_votes_of_which_half_say_nothing_say_nothing() -> None:
 
 
 def test_a_tie_is_no_majority() -> None:
-    assert sole_majority({"a": 4, "b": 3}) == "a"
-    assert sole_majority({"a": 4, "b": 4}) is None
+    assert strict_majority({"a": 4, "b": 3}) == "a"
+    assert strict_majority({"a": 4, "b": 4}) is None
