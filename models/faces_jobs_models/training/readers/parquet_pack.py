@@ -12,7 +12,7 @@ from faces_jobs.jobs.labels import HEADS
 from faces_jobs_models.training.label_choice import LabelChoice
 from faces_jobs_models.training.readers.data_set import DataSet, Skipped
 from faces_jobs_models.training.readers.labels import Labels
-from faces_jobs_models.training.readers.parquet_rows import head_of, rows_of
+from faces_jobs_models.training.readers.parquet_rows import read_header, rows_of
 from faces_jobs_models.training.readers.places import Place
 from faces_jobs_models.training.readers.splits import (
     actor_held_out,
@@ -80,7 +80,7 @@ def open_pack(place: Place, labels: LabelChoice, skipped: Skipped) -> list[DataS
     path = place.path
     if path.suffix.lower() != ENDING or not path.is_file():
         return []
-    head = head_of(path, skipped)
+    head = read_header(path, skipped)
     if head is None:
         return []
     columns, n = head

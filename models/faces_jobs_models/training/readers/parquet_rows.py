@@ -13,7 +13,7 @@ from faces_jobs.errors import DataLayoutError
 from faces_jobs_models.training.readers.data_set import Skipped
 
 
-def head_of(path: Path, skipped: Skipped) -> tuple[frozenset[str], int] | None:
+def read_header(path: Path, skipped: Skipped) -> tuple[frozenset[str], int] | None:
     """The columns of a parquet file and its number of rows; None, and counted, where it is none."""
     try:
         with pq.ParquetFile(path) as file:

@@ -20,7 +20,7 @@ from faces_jobs_models.training.readers.data_set import (
     DetectionSet,
     Skipped,
 )
-from faces_jobs_models.training.readers.parquet_rows import head_of, rows_of
+from faces_jobs_models.training.readers.parquet_rows import read_header, rows_of
 from faces_jobs_models.training.readers.places import Place, read_picture
 from faces_jobs_models.training.samples import is_held_out
 
@@ -63,7 +63,7 @@ def open_detection_pack(place: Place, skipped: Skipped) -> list[DetectionSet]:
     path = place.path
     if path.suffix.lower() != ".parquet" or not path.is_file():
         return []
-    head = head_of(path, skipped)
+    head = read_header(path, skipped)
     if head is None:
         return []
     columns, n = head
