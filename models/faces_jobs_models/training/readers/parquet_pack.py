@@ -12,7 +12,7 @@ from faces_jobs.jobs.labels import HEADS
 from faces_jobs_models.training.label_choice import LabelChoice
 from faces_jobs_models.training.readers.data_set import DataSet, Skipped
 from faces_jobs_models.training.readers.labels import Labels
-from faces_jobs_models.training.readers.parquet_rows import read_header, rows_of
+from faces_jobs_models.training.readers.parquet_rows import iter_rows, read_header
 from faces_jobs_models.training.readers.places import Place
 from faces_jobs_models.training.readers.splits import (
     actor_held_out,
@@ -121,7 +121,7 @@ def _chosen_labels(columns: frozenset[str], labels: LabelChoice) -> LabelChoice:
 
 
 def _read(path: Path, pack: _Pack, skipped: Skipped) -> Iterator[Sample]:
-    rows = rows_of(path, pack.columns, at_once=_ROWS_AT_ONCE)
+    rows = iter_rows(path, pack.columns, at_once=_ROWS_AT_ONCE)
     for number, row in enumerate(rows, start=1):
         image = _image(row)
         if image is None:

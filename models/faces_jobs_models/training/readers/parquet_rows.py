@@ -23,7 +23,7 @@ def read_header(path: Path, skipped: Skipped) -> tuple[frozenset[str], int] | No
         return None
 
 
-def rows_of(path: Path, columns: Collection[str], *, at_once: int) -> Iterator[dict[str, Any]]:
+def iter_rows(path: Path, columns: Collection[str], *, at_once: int) -> Iterator[dict[str, Any]]:
     """One row after the other, those of `columns` that the file has.
 
     Args:

@@ -20,7 +20,7 @@ from faces_jobs_models.training.readers.data_set import (
     DetectionSet,
     Skipped,
 )
-from faces_jobs_models.training.readers.parquet_rows import read_header, rows_of
+from faces_jobs_models.training.readers.parquet_rows import iter_rows, read_header
 from faces_jobs_models.training.readers.places import Place, read_picture
 from faces_jobs_models.training.samples import is_held_out
 
@@ -111,7 +111,7 @@ def _pictures(boxes: Path) -> Iterator[tuple[str, list[list[float]]]]:
 
 
 def _read_pack(name: str, path: Path, skipped: Skipped) -> Iterator[DetectionSample]:
-    rows = rows_of(path, _PACK | {"path", "usage"}, at_once=_ROWS_AT_ONCE)
+    rows = iter_rows(path, _PACK | {"path", "usage"}, at_once=_ROWS_AT_ONCE)
     for number, row in enumerate(rows, start=1):
         sample = _sample_of_row(name, number, row, skipped)
         if sample is not None:
