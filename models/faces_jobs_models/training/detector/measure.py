@@ -67,7 +67,7 @@ class DetectorEntry(TypedDict):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Looked:
+class DetectorRun:
     """What a detector found in pictures, and how many of them training uses."""
 
     seen: Sequence[Seen]
@@ -86,7 +86,7 @@ def look_at(
     wanted: Selection,
     skipped: Counter[str],
     advance: Advance,
-) -> Looked:
+) -> DetectorRun:
     """What the detector finds in each picture, beside what is marked there.
 
     Args:
@@ -109,11 +109,11 @@ def look_at(
         (found,) = detector.detect([picture])
         seen.append(Seen(found.boxes_xyxy, found.scores, one.boxes_xyxy, one.ignore))
         of_training += wanted.trained_on and not one.held_out
-    return Looked(seen, of_training)
+    return DetectorRun(seen, of_training)
 
 
 def detector_entry(
-    looked: Looked,
+    looked: DetectorRun,
     *,
     data_set: str,
     version: str,

@@ -14,7 +14,7 @@ import pytest
 from faces_jobs_models.catalog import Catalog
 from faces_jobs_models.training.detector.measure import (
     DetectorEntry,
-    Looked,
+    DetectorRun,
     detector_entry,
     detector_tables,
     look_at,
@@ -66,7 +66,9 @@ def marked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
-def looked_at(path: Path, catalog: Catalog, wanted: Selection, skipped: Counter[str]) -> Looked:
+def looked_at(
+    path: Path, catalog: Catalog, wanted: Selection, skipped: Counter[str]
+) -> DetectorRun:
     (data_set,) = open_detection_data(path, skipped=skipped)
     return look_at(data_set, catalog.detector(), wanted=wanted, skipped=skipped, advance=[0].append)
 
@@ -120,7 +122,7 @@ def test_half_of_the_faces_found_is_half_of_the_precision() -> None:
     right = Seen(box, np.array([0.9], np.float32), box, np.array([False]))
     missed = Seen(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), box, np.array([False]))
     entry = detector_entry(
-        Looked([right, missed], 0),
+        DetectorRun([right, missed], 0),
         data_set="two",
         version="1",
         weights=weights_of("ab" * 32, "any"),
