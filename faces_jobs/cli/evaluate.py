@@ -170,7 +170,7 @@ def _detector(options: EvaluateOptions, catalog: Catalog) -> tuple[list[Any], Ta
         TRAINED_ON,
         detector_entry,
         detector_tables,
-        look_at,
+        run_detector,
     )
     from faces_jobs_models.training.entries import weights_of
     from faces_jobs_models.training.predictions import Selection
@@ -183,7 +183,7 @@ def _detector(options: EvaluateOptions, catalog: Catalog) -> tuple[list[Any], Ta
     for data_set in data_sets:
         before = Counter(skipped)
         with progress_bar() as bar:
-            looked = look_at(
+            looked = run_detector(
                 data_set,
                 detector,
                 wanted=Selection(

@@ -79,7 +79,7 @@ class DetectorRun:
         return face_count(self.seen, heights=_HEIGHTS)
 
 
-def look_at(
+def run_detector(
     samples: Iterable[DetectionSample],
     detector: Detector,
     *,

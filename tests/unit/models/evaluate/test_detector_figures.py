@@ -17,7 +17,7 @@ from faces_jobs_models.training.detector.measure import (
     DetectorRun,
     detector_entry,
     detector_tables,
-    look_at,
+    run_detector,
 )
 from faces_jobs_models.training.detector.precision import Seen
 from faces_jobs_models.training.entries import weights_of
@@ -70,7 +70,9 @@ def looked_at(
     path: Path, catalog: Catalog, wanted: Selection, skipped: Counter[str]
 ) -> DetectorRun:
     (data_set,) = open_detection_data(path, skipped=skipped)
-    return look_at(data_set, catalog.detector(), wanted=wanted, skipped=skipped, advance=[0].append)
+    return run_detector(
+        data_set, catalog.detector(), wanted=wanted, skipped=skipped, advance=[0].append
+    )
 
 
 def measured(path: Path, catalog: Catalog) -> DetectorEntry:
