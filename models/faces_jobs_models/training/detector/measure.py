@@ -12,7 +12,7 @@ from faces_jobs.pipeline.stages import Detector
 from faces_jobs_models.training.decoding import decode
 from faces_jobs_models.training.detector.precision import (
     OVERLAP,
-    Seen,
+    Detected,
     at_threshold,
     average_precision,
     face_count,
@@ -70,7 +70,7 @@ class DetectorEntry(TypedDict):
 class DetectorRun:
     """What a detector found in pictures, and how many of them training uses."""
 
-    seen: Sequence[Seen]
+    seen: Sequence[Detected]
     of_training: int
 
     @property
@@ -107,7 +107,7 @@ def run_detector(
         if picture is None:
             continue
         (found,) = detector.detect([picture])
-        seen.append(Seen(found.boxes_xyxy, found.scores, one.boxes_xyxy, one.ignore))
+        seen.append(Detected(found.boxes_xyxy, found.scores, one.boxes_xyxy, one.ignore))
         of_training += wanted.trained_on and not one.held_out
     return DetectorRun(seen, of_training)
 

@@ -18,7 +18,7 @@ ANY_HEIGHT: Heights = (0.0, math.inf)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
+class Detected:
     """One picture: the boxes found in it and the faces marked in it.
 
     Faces that are `ignored` (not sure to be one, or too small to ask for) need not be found; a
@@ -46,7 +46,7 @@ class _Outcome(IntEnum):
 
 
 def average_precision(
-    pictures: Sequence[Seen], *, overlap: float = OVERLAP, heights: Heights = ANY_HEIGHT
+    pictures: Sequence[Detected], *, overlap: float = OVERLAP, heights: Heights = ANY_HEIGHT
 ) -> float:
     """Area under the curve of precision over recall, as for PASCAL VOC since 2010 and WIDER FACE.
 
@@ -79,7 +79,7 @@ def average_precision(
 
 
 def at_threshold(
-    pictures: Sequence[Seen],
+    pictures: Sequence[Detected],
     threshold: float,
     *,
     overlap: float = OVERLAP,
@@ -95,7 +95,7 @@ def at_threshold(
 
 
 def score_of_precision(
-    pictures: Sequence[Seen],
+    pictures: Sequence[Detected],
     precision: float,
     *,
     overlap: float = OVERLAP,
@@ -110,13 +110,13 @@ def score_of_precision(
     return float(scores[order][enough[-1]]) if len(enough) else math.nan
 
 
-def face_count(pictures: Sequence[Seen], *, heights: Heights = ANY_HEIGHT) -> int:
+def face_count(pictures: Sequence[Detected], *, heights: Heights = ANY_HEIGHT) -> int:
     """How many faces are to be found."""
     return sum(int((~_ignored(one, heights)).sum()) for one in pictures)
 
 
 def _judged(
-    pictures: Sequence[Seen], overlap: float, heights: Heights
+    pictures: Sequence[Detected], overlap: float, heights: Heights
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], int]:
     # Scores and rightness of all boxes that count, and how many faces there are to be found.
     scores, right = [np.zeros(0, np.float32)], [np.zeros(0, np.bool_)]
@@ -128,7 +128,7 @@ def _judged(
     return np.concatenate(scores), np.concatenate(right), face_count(pictures, heights=heights)
 
 
-def _outcomes(one: Seen, overlap: float, heights: Heights) -> NDArray[np.int_]:
+def _outcomes(one: Detected, overlap: float, heights: Heights) -> NDArray[np.int_]:
     ignored = _ignored(one, heights)
     overlaps = _overlaps(one.boxes_xyxy, one.faces_xyxy)
     in_band = _of_height(one.boxes_xyxy, heights)
@@ -144,7 +144,7 @@ def _outcomes(one: Seen, overlap: float, heights: Heights) -> NDArray[np.int_]:
     return outcomes
 
 
-def _ignored(one: Seen, heights: Heights) -> NDArray[np.bool_]:
+def _ignored(one: Detected, heights: Heights) -> NDArray[np.bool_]:
     return one.ignored | ~_of_height(one.faces_xyxy, heights)
 
 
