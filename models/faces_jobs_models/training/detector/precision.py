@@ -32,7 +32,7 @@ class Detected:
 
 
 @dataclass(frozen=True, slots=True)
-class AtThreshold:
+class RecallPrecision:
     """What one threshold gives: of the faces, how many are found; of the boxes, how many right."""
 
     recall: float
@@ -84,11 +84,11 @@ def at_threshold(
     *,
     overlap: float = OVERLAP,
     heights: Heights = ANY_HEIGHT,
-) -> AtThreshold:
+) -> RecallPrecision:
     """Recall and precision of the boxes with at least this score; NaN where nothing counts."""
     scores, right, faces = _judged(pictures, overlap, heights)
     kept = right[scores >= np.float32(threshold)]
-    return AtThreshold(
+    return RecallPrecision(
         recall=float(kept.sum() / faces) if faces else math.nan,
         precision=float(kept.mean()) if len(kept) else math.nan,
     )
