@@ -22,7 +22,7 @@ PICTURES = 48
 """So many tell the ranges: more of them, or other ones, find as many faces."""
 
 
-def centerface_in_eight_bits(data: Path) -> bytes:
+def quantize_centerface(data: Path) -> bytes:
     """The ONNX file, the same each time from the same pictures.
 
     Args:
