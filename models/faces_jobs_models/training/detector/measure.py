@@ -23,8 +23,8 @@ from faces_jobs_models.training.readers import DetectionSample
 from faces_jobs_models.training.subsample import subsample
 from faces_jobs_models.training.tables import markdown_table, percent
 
-LOWEST_HEIGHT = 20.0  # pixels: lower faces are ignored
-_HEIGHTS = (LOWEST_HEIGHT, math.inf)
+MIN_HEIGHT = 20.0  # pixels: lower faces are ignored
+_HEIGHTS = (MIN_HEIGHT, math.inf)
 TRAINED_ON = "wider_faces"
 _BANDS = ((20.0, 32.0), (32.0, 64.0), (64.0, 128.0), (128.0, math.inf))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs_models.detector.open_detector import open_detector
-from faces_jobs_models.training.detector.measure import LOWEST_HEIGHT, run_detector
+from faces_jobs_models.training.detector.measure import MIN_HEIGHT, run_detector
 from faces_jobs_models.training.detector.precision import score_of_precision
 from faces_jobs_models.training.predictions import Selection
 from faces_jobs_models.training.readers import open_detection_data
@@ -38,7 +38,7 @@ def score_power(export: Path, data: Path, *, precision: float) -> float:
     looked = run_detector(
         learnt, detector, wanted=Selection(), skipped=skipped, advance=lambda _: None
     )
-    heights = (LOWEST_HEIGHT, math.inf)
+    heights = (MIN_HEIGHT, math.inf)
     score = score_of_precision(looked.seen, precision, heights=heights)
     if not _LOWEST < score < _HIGHEST:
         return 1.0
