@@ -64,7 +64,7 @@ class Teacher:
         given = self._session.run(batch)
         outputs, features = given[: len(OUTPUT_NAMES)], given[len(OUTPUT_NAMES) :]
         for index, scene in enumerate(scenes):
-            corrected([output[index] for output in outputs], scene)
+            suppress_false_positives([output[index] for output in outputs], scene)
         largest = np.finfo(np.float16).max  # an untrained network may go beyond
         halves = tuple(np.minimum(one, largest).astype(np.float16) for one in features)
         return Answers(tuple(outputs), halves)
@@ -104,7 +104,7 @@ def _open(path: Path) -> OnnxSession:
         return OnnxSession(file.read_bytes(), name=path.name, threads=1)
 
 
-def corrected(
+def suppress_false_positives(
     outputs: Sequence[NDArray[np.float32]], scene: Scene
 ) -> Sequence[NDArray[np.float32]]:
     """Where all faces are marked, a belief in another one is a mistake: its scores become 0.

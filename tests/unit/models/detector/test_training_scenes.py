@@ -17,7 +17,7 @@ from faces_jobs_models.detector.yunet import YuNet
 from faces_jobs_models.training.detector.losses import distillation_loss, hint_loss
 from faces_jobs_models.training.detector.recipe import SceneOptions
 from faces_jobs_models.training.detector.scenes import Photograph, Scene, Scenes
-from faces_jobs_models.training.detector.teacher import Teacher, corrected
+from faces_jobs_models.training.detector.teacher import Teacher, suppress_false_positives
 
 SIDE = 128
 FACE_XYXY = (90, 40, 150, 120)
@@ -123,7 +123,7 @@ def test_the_teacher_is_corrected_only_where_all_faces_are_marked(
         np.asarray(marked, np.float32).reshape(-1, 4),
         np.full((64, 64), known),
     )
-    outputs = corrected(sure_of(4, 4), scene)
+    outputs = suppress_false_positives(sure_of(4, 4), scene)
     assert (outputs[0].max() > 0, outputs[len(STRIDES)].max() > 0) == (kept, kept)
 
 
