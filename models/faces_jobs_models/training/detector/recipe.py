@@ -15,7 +15,7 @@ class SceneOptions:
     mosaic_share: float = 0.35
     background_share: float = 0.06  # of scenes without any photograph
     detail_share: float = 0.12  # of photographs seen closely anywhere, not at a face
-    largest_detail: float = 6.0
+    max_detail_scale: float = 6.0
     smallest_face: float = 10.0  # height in pixels to which a photograph's face may be brought
     most_tiles: int = 6  # portraits in a row of a mosaic's quarter
     flip_share: float = 0.5

@@ -132,7 +132,7 @@ class Scenes:
         centre, face = (full_w * chance.random(), full_h * chance.random()), _TYPICAL_FACE
         if wanted is None and chance.random() < how.detail_share:
             # Anything, looked at closely: cloth, leaves, hands, letters.
-            ratio = math.exp(chance.uniform(math.log(0.7), math.log(how.largest_detail)))
+            ratio = math.exp(chance.uniform(math.log(0.7), math.log(how.max_detail_scale)))
         else:
             if wanted is None:
                 largest = max(how.smallest_face, 0.95 * min(height, width))
