@@ -16,7 +16,7 @@ class SceneOptions:
     background_share: float = 0.06  # of scenes without any photograph
     detail_share: float = 0.12  # of photographs seen closely anywhere, not at a face
     max_detail_scale: float = 6.0
-    smallest_face: float = 10.0  # height in pixels to which a photograph's face may be brought
+    min_face_height: float = 10.0  # height in pixels to which a photograph's face may be brought
     most_tiles: int = 6  # portraits in a row of a mosaic's quarter
     flip_share: float = 0.5
     gray_share: float = 0.1

@@ -135,8 +135,8 @@ class Scenes:
             ratio = math.exp(chance.uniform(math.log(0.7), math.log(how.max_detail_scale)))
         else:
             if wanted is None:
-                largest = max(how.smallest_face, 0.95 * min(height, width))
-                sizes = math.log(how.smallest_face), math.log(largest)
+                largest = max(how.min_face_height, 0.95 * min(height, width))
+                sizes = math.log(how.min_face_height), math.log(largest)
                 wanted = math.exp(chance.uniform(*sizes))
             boxes = photograph.boxes_xyxy
             if len(boxes):
