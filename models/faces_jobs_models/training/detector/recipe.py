@@ -17,7 +17,7 @@ class SceneOptions:
     detail_share: float = 0.12  # of photographs seen closely anywhere, not at a face
     max_detail_scale: float = 6.0
     min_face_height: float = 10.0  # height in pixels to which a photograph's face may be brought
-    most_tiles: int = 6  # portraits in a row of a mosaic's quarter
+    max_tiles: int = 6  # portraits in a row of a mosaic's quarter
     flip_share: float = 0.5
     gray_share: float = 0.1
     blur_share: float = 0.15

@@ -101,7 +101,7 @@ class Scenes:
     def _tiles(self, height: int, width: int, chance: np.random.Generator) -> Scene:
         part = _empty(draw_background(height, width, chance))
         # As many rows as to make each size about as likely, down to faces of ten pixels.
-        rows = round(math.exp(chance.uniform(0, math.log(self._how.most_tiles))))
+        rows = round(math.exp(chance.uniform(0, math.log(self._how.max_tiles))))
         side = max(8, max(height, width) // rows)
         for top in range(0, height, side):
             for left in range(0, width, side):
