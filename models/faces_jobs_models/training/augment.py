@@ -21,7 +21,7 @@ class Augmentation:
     contrast: float = 0.2  # standard deviation of the logarithm
     colour: float = 0.06  # the same for each channel alone
     gray_share: float = 0.1
-    low_share: float = 0.2  # made as small as a distant face, and enlarged again
+    downscale_share: float = 0.2  # made as small as a distant face, and enlarged again
     low_sides: tuple[int, ...] = (16, 20, 26, 32, 44)  # pixels that such a crop is left with
     noise_share: float = 0.15
     noise: float = 8.0  # largest standard deviation, of 255
@@ -129,7 +129,7 @@ def _recolour(x: Tensor, how: Augmentation, random: torch.Generator) -> Tensor:
 
 def _lower(x: Tensor, how: Augmentation, random: torch.Generator) -> Tensor:
     size = x.shape[-1]
-    chosen = torch.nonzero(_chosen(len(x), how.low_share, random))[:, 0]
+    chosen = torch.nonzero(_chosen(len(x), how.downscale_share, random))[:, 0]
     parts = torch.chunk(chosen, len(how.low_sides))
     for side, part in zip(how.low_sides, parts, strict=False):
         low = functional.interpolate(x[part], size=(side, side), mode="area")

@@ -133,7 +133,7 @@ def test_without_strength_a_changed_crop_is_the_run_time_crop_or_its_mirror() ->
     crops = torch.randint(0, 256, (16, 80, 80, 3), dtype=torch.uint8, generator=random)
     nothing = Augmentation(
         degrees=0, zoom=0, shift=0, brightness=0, contrast=0, colour=0, gray_share=0,
-        low_share=0, noise_share=0, border_share=0, erase_share=0,
+        downscale_share=0, noise_share=0, border_share=0, erase_share=0,
     )  # fmt: skip
     inside = torch.tensor([[0.0, 0.0, 1.0, 1.0]]).repeat(16, 1)
     changed, flipped = augment(crops, inside, size=64, how=nothing, random=random)
