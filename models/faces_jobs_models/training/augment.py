@@ -22,7 +22,7 @@ class Augmentation:
     colour: float = 0.06  # the same for each channel alone
     gray_share: float = 0.1
     downscale_share: float = 0.2  # made as small as a distant face, and enlarged again
-    low_sides: tuple[int, ...] = (16, 20, 26, 32, 44)  # pixels that such a crop is left with
+    downscale_sides: tuple[int, ...] = (16, 20, 26, 32, 44)  # pixels that such a crop is left with
     noise_share: float = 0.15
     noise: float = 8.0  # largest standard deviation, of 255
     border_share: float = 0.3  # what repeats the picture's edge becomes something arbitrary
@@ -130,8 +130,8 @@ def _recolour(x: Tensor, how: Augmentation, random: torch.Generator) -> Tensor:
 def _lower(x: Tensor, how: Augmentation, random: torch.Generator) -> Tensor:
     size = x.shape[-1]
     chosen = torch.nonzero(_chosen(len(x), how.downscale_share, random))[:, 0]
-    parts = torch.chunk(chosen, len(how.low_sides))
-    for side, part in zip(how.low_sides, parts, strict=False):
+    parts = torch.chunk(chosen, len(how.downscale_sides))
+    for side, part in zip(how.downscale_sides, parts, strict=False):
         low = functional.interpolate(x[part], size=(side, side), mode="area")
         x[part] = functional.interpolate(low, size=(size, size), mode="bilinear")
     return x

@@ -152,7 +152,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             augmentation=Augmentation(
                 brightness=10,
                 contrast=0.1,
-                low_sides=(22, 28, 34, 44),
+                downscale_sides=(22, 28, 34, 44),
                 erase_side=0.35,
             ),
             label_smoothing=0.0,  # the votes are soft by themselves
