@@ -119,6 +119,6 @@ def _losses(
 
 def _set_rate(optimizer: torch.optim.Optimizer, recipe: DetectorRecipe, done: float) -> None:
     # Level until late, so that a run can be made longer or shorter after it began.
-    share = min(1.0, done / recipe.warmup, (1 - done) / recipe.fall)
+    share = min(1.0, done / recipe.warmup, (1 - done) / recipe.cooldown)
     for group in optimizer.param_groups:
         group["lr"] = recipe.learning_rate * max(share, 1e-3)

@@ -46,7 +46,7 @@ class DetectorRecipe:
     epochs: int = 60
     learning_rate: float = 3e-3
     warmup: float = 0.02  # share of all steps
-    fall: float = 0.5  # share of all steps in which the rate falls to nothing, at the end
+    cooldown: float = 0.5  # share of all steps in which the rate falls to nothing, at the end
     weight_decay: float = 5e-5
     ema_decay: float = 0.998
     box_weight: float = 3.0
