@@ -27,7 +27,7 @@ _ON_A_FACE = 0.3  # share of the smaller of two boxes that lies in the other
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answers:
+class TeacherOutputs:
     """What there is to learn of a batch.
 
     `outputs` are as `YuNet.forward` gives them; `features` as `YuNet.pyramid` does, float16.
@@ -55,7 +55,7 @@ class Teacher:
         self._path = path
         self._session: OnnxSession | None = None
 
-    def answers(self, scenes: Sequence[Scene]) -> Answers:
+    def answers(self, scenes: Sequence[Scene]) -> TeacherOutputs:
         """To scenes of one size."""
         if self._session is None:
             self._session = _open(self._path)
@@ -67,7 +67,7 @@ class Teacher:
             suppress_false_positives([output[index] for output in outputs], scene)
         largest = np.finfo(np.float16).max  # an untrained network may go beyond
         halves = tuple(np.minimum(one, largest).astype(np.float16) for one in features)
-        return Answers(tuple(outputs), halves)
+        return TeacherOutputs(tuple(outputs), halves)
 
 
 class _Telling(nn.Module):
