@@ -36,7 +36,7 @@ class _Steps(Dataset[Batch]):
         side = int(chance.choice(sides, p=shares))
         count = max(1, round(recipe.batch_size * (recipe.smallest_side / side) ** 2))
         scenes = [self._scenes.draw(chance, side) for _ in range(count)]
-        answers = self._teacher.answers(scenes)
+        answers = self._teacher.predict(scenes)
         pictures = np.stack([one.picture for one in scenes])
         return Batch(pictures, answers.outputs, answers.features)
 

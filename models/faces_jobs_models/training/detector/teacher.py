@@ -55,7 +55,7 @@ class Teacher:
         self._path = path
         self._session: OnnxSession | None = None
 
-    def answers(self, scenes: Sequence[Scene]) -> TeacherOutputs:
+    def predict(self, scenes: Sequence[Scene]) -> TeacherOutputs:
         """To scenes of one size."""
         if self._session is None:
             self._session = _open(self._path)

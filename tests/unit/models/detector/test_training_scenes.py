@@ -134,7 +134,7 @@ def test_a_teacher_tells_outputs_and_features(tmp_path: Path) -> None:
     picture = chance.integers(0, 255, (64, 64, 3), np.uint8)
     nobody = np.zeros((0, 4), np.float32)
     scene = Scene(picture, nobody, np.zeros((64, 64), np.bool_))
-    given = Teacher(tmp_path / "teacher.onnx").answers([scene, scene])
+    given = Teacher(tmp_path / "teacher.onnx").predict([scene, scene])
     with torch.inference_mode():
         batch = torch.from_numpy(picture.transpose(2, 0, 1)[None].copy()).float()
         features, outputs = network.pyramid(batch), network(batch)
