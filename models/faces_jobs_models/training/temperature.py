@@ -12,7 +12,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
 # A head that is right on every face would get a temperature of zero, one that guesses infinity.
-MIN_TEMPERATURE, HIGHEST_TEMPERATURE = 0.1, 10.0
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.1, 10.0
 _SMALLEST = 1e-30  # probability; of less there is no logarithm in single precision
 
 
@@ -49,7 +49,7 @@ def fit_temperature(
     # In log T the loss of one view has one valley: it is convex in 1/T.
     found = minimize_scalar(
         loss,
-        bounds=(np.log(MIN_TEMPERATURE), np.log(HIGHEST_TEMPERATURE)),
+        bounds=(np.log(MIN_TEMPERATURE), np.log(MAX_TEMPERATURE)),
         method="bounded",
         options={"xatol": 1e-5},
     )

@@ -15,7 +15,7 @@ from faces_jobs_models.training.risk_coverage import (
     risk_coverage,
 )
 from faces_jobs_models.training.temperature import (
-    HIGHEST_TEMPERATURE,
+    MAX_TEMPERATURE,
     MIN_TEMPERATURE,
     fit_temperature,
     with_temperature,
@@ -68,9 +68,9 @@ def test_no_other_temperature_fits_better(seed: int, labels: int) -> None:
     logits = random.normal(scale=2, size=(50, labels))
     truth = random.integers(0, labels, 50)
     found = fitted(logits, truth)
-    assert MIN_TEMPERATURE <= found <= HIGHEST_TEMPERATURE
-    for other in (MIN_TEMPERATURE, 0.5, 1.0, found * 1.1, found / 1.1, HIGHEST_TEMPERATURE):
-        if MIN_TEMPERATURE <= other <= HIGHEST_TEMPERATURE:
+    assert MIN_TEMPERATURE <= found <= MAX_TEMPERATURE
+    for other in (MIN_TEMPERATURE, 0.5, 1.0, found * 1.1, found / 1.1, MAX_TEMPERATURE):
+        if MIN_TEMPERATURE <= other <= MAX_TEMPERATURE:
             assert loss(logits, truth, found) <= loss(logits, truth, other) + 1e-6
 
 
