@@ -22,7 +22,7 @@ LAYOUT = (
     "CK+: cohn-kanade-images/S005/001/*.png beside Emotion/S005/001/*_emotion.txt, or folders "
     "anger, happy, ... of S010_004_00000019.png"
 )
-LAST_FRAMES = 3  # of a sequence show its label, as in the 48 x 48 form
+LABELLED_FRAMES = 3  # of a sequence show its label, as in the 48 x 48 form
 
 _IMAGES = "cohn-kanade-images"
 _EMOTIONS = ("Emotion", "Emotion_labels")
@@ -80,7 +80,7 @@ def _read_sequences(images: Path, emotions: Path, skipped: Skipped) -> Iterator[
             label = _label(tree.path / subject / sequence, skipped)
             if label is None:
                 continue
-            for name in names[-LAST_FRAMES:]:
+            for name in names[-LABELLED_FRAMES:]:
                 said = Labels("ckplus", skipped)
                 said.add("expression", label)
                 image = (frames.path / name).read_bytes()
