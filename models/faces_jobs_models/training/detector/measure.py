@@ -11,7 +11,7 @@ from typing import TypedDict
 from faces_jobs.pipeline.stages import Detector
 from faces_jobs_models.training.decoding import decode
 from faces_jobs_models.training.detector.precision import (
-    OVERLAP,
+    MIN_IOU,
     Detected,
     at_threshold,
     average_precision,
@@ -141,7 +141,7 @@ def detector_entry(
         per_class={},
         per_class_n={},
         average_precision=_rounded(average_precision(seen, heights=_HEIGHTS)),
-        overlap=OVERLAP,
+        overlap=MIN_IOU,
         threshold=threshold,
         recall=_rounded(chosen.recall),
         precision=None if math.isnan(chosen.precision) else _rounded(chosen.precision),

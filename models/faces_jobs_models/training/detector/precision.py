@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from faces_jobs.pipeline.values import Boxes
 
-OVERLAP = 0.5  # intersection over union from which on a box is said to be on a face
+MIN_IOU = 0.5  # intersection over union from which on a box is said to be on a face
 Heights = tuple[float, float]
 ANY_HEIGHT: Heights = (0.0, math.inf)
 
@@ -46,7 +46,7 @@ class _Outcome(IntEnum):
 
 
 def average_precision(
-    pictures: Sequence[Detected], *, overlap: float = OVERLAP, heights: Heights = ANY_HEIGHT
+    pictures: Sequence[Detected], *, overlap: float = MIN_IOU, heights: Heights = ANY_HEIGHT
 ) -> float:
     """Area under the curve of precision over recall, as for PASCAL VOC since 2010 and WIDER FACE.
 
@@ -82,7 +82,7 @@ def at_threshold(
     pictures: Sequence[Detected],
     threshold: float,
     *,
-    overlap: float = OVERLAP,
+    overlap: float = MIN_IOU,
     heights: Heights = ANY_HEIGHT,
 ) -> RecallPrecision:
     """Recall and precision of the boxes with at least this score; NaN where nothing counts."""
@@ -98,7 +98,7 @@ def score_of_precision(
     pictures: Sequence[Detected],
     precision: float,
     *,
-    overlap: float = OVERLAP,
+    overlap: float = MIN_IOU,
     heights: Heights = ANY_HEIGHT,
 ) -> float:
     """The lowest score from which on this share of the boxes is right; NaN where none is."""
