@@ -15,7 +15,7 @@ from faces_jobs_models.training.readers.data_set import Skipped
 from faces_jobs_models.training.samples import Sample, one_hot
 
 AGE_BANDS = (13, 36, 60)  # first year of young, middle and old
-OLDEST = 120
+MAX_AGE = 120
 RACES = ("white", "black", "asian", "indian", "others")  # by UTKFace's numbers 0..4
 
 _GROUPS = ("gender", "age")  # heads whose labels are also told as groups of people
@@ -68,7 +68,7 @@ class Labels:
             self.add("age", age)
             return
         years = _number(age)
-        if years is None or not 0 <= years <= OLDEST:
+        if years is None or not 0 <= years <= MAX_AGE:
             self.unknown("age", age)
             return
         band = age_band(years)
