@@ -45,9 +45,9 @@ def multi_task_loss(
         logits: head -> (n, labels).
         targets: head -> (n, labels), rows of zeros where the head is unknown.
         priors: head -> (labels,) from `log_priors`.
-        adjustment: head -> multiple of the log priors.
+        logit_adjustment: head -> multiple of the log priors.
         head_weights: head -> weight of its mean loss.
-        smoothing: share of each target that is spread over all labels, as common as they are.
+        label_smoothing: share of each target that is spread over all labels, as common as they are.
             Spread evenly it would give a label rarer than its share of the spread more weight
             than all of its faces do, and the adjusted network would answer nothing else.
     """

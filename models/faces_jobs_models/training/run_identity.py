@@ -21,7 +21,7 @@ def hash_of_recipe(recipe: Any, *, ignore: Iterable[str] = ()) -> str:
 
     Args:
         recipe: what to do.
-        beside: names of fields that don't count.
+        ignore: names of fields that don't count.
     """
     plain = _plain(recipe)
     for name in ignore:

@@ -31,8 +31,9 @@ def asked(people: Sequence[tuple[str, float, int]], data_set: str = "imfdb") -> 
         truth += [1] * wrong + [0] * (faces - wrong)
         group += [name] * faces
     view = np.tile(np.array([0.9, 0.1], np.float32), (len(truth), 1))
-    return HeldOutPredictions(data_set, {"gender": np.stack([view] * 2)}, {"gender": np.array(truth)},
-                   np.array(group))  # fmt: skip
+    return HeldOutPredictions(
+        data_set, {"gender": np.stack([view] * 2)}, {"gender": np.array(truth)}, np.array(group)
+    )
 
 
 def calibrated(*held_out: HeldOutPredictions) -> tuple[Calibration, AttributeNetwork]:
