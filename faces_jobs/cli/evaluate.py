@@ -130,7 +130,7 @@ def _classifier(options: EvaluateOptions, catalog: Catalog) -> tuple[list[Any], 
             options.model,
             data_sets,
             labels=options.labels,
-            wanted=Selection(
+            selection=Selection(
                 held_out_only=options.held_out, limit=options.limit, max_pixels=options.max_pixels
             ),
             skipped=skipped,
@@ -186,7 +186,7 @@ def _detector(options: EvaluateOptions, catalog: Catalog) -> tuple[list[Any], Ta
             looked = run_detector(
                 data_set,
                 detector,
-                wanted=Selection(
+                selection=Selection(
                     trained_on=data_set.name == TRAINED_ON,
                     held_out_only=options.held_out,
                     limit=options.limit,

@@ -47,7 +47,7 @@ def measure(
     data_sets: Iterable[LabelledSet],
     *,
     labels: str,
-    wanted: Selection,
+    selection: Selection,
     skipped: Counter[str],
     begin: Callable[[str], Advance],
 ) -> Iterator[Measurement]:
@@ -83,8 +83,8 @@ def measure(
             data_set,
             classifier=classifier,
             detector=detector,
-            wanted=replace(
-                wanted, trained_on=_SAME_PICTURES.get(data_set.name, data_set.name) in learnt
+            selection=replace(
+                selection, trained_on=_SAME_PICTURES.get(data_set.name, data_set.name) in learnt
             ),
             skipped=skipped,
             advance=begin(data_set.name),

@@ -89,7 +89,7 @@ def predict_data_set(
     *,
     classifier: Mirrored,
     detector: Detector,
-    wanted: Selection,
+    selection: Selection,
     skipped: Counter[str],
     advance: Advance,
 ) -> Predictions:
@@ -111,10 +111,10 @@ def predict_data_set(
         advance: told of progress.
     """
     before = Counter(skipped)
-    rows = _chosen(samples, tuple(classifier.heads), wanted)
+    rows = _chosen(samples, tuple(classifier.heads), selection)
     parts = [_part([], [], [], classifier)]
     while batch := list(islice(rows, _BATCH)):
-        readable, pictures = _decoded(batch, wanted, skipped)
+        readable, pictures = _decoded(batch, selection, skipped)
         crops, found = crop_target_faces(
             pictures, detector, scale=classifier.crop_scale, size=classifier.crop_size
         )
@@ -180,11 +180,11 @@ def _answers(name: str, parts: Sequence[_Part], skipped: Counter[str]) -> Predic
 
 
 def _decoded(
-    batch: Sequence[_Row], wanted: Selection, skipped: Counter[str]
+    batch: Sequence[_Row], selection: Selection, skipped: Counter[str]
 ) -> tuple[list[_Row], list[Picture]]:
     readable, pictures = [], []
     for row in batch:
-        picture = decode(row.sample.image, max_pixels=wanted.max_pixels, skipped=skipped)
+        picture = decode(row.sample.image, max_pixels=selection.max_pixels, skipped=skipped)
         if picture is not None:
             readable.append(row)
             pictures.append(picture)
@@ -204,22 +204,24 @@ def downscaled(crop: Picture, face_height: int, classifier: Classifier) -> Pictu
     return np.asarray(cv2.resize(small, full, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def _chosen(samples: Iterable[Sample], heads: tuple[str, ...], wanted: Selection) -> Iterator[_Row]:
-    rows = _measurable(samples, heads, wanted)
-    if wanted.limit is None:
+def _chosen(
+    samples: Iterable[Sample], heads: tuple[str, ...], selection: Selection
+) -> Iterator[_Row]:
+    rows = _measurable(samples, heads, selection)
+    if selection.limit is None:
         return rows
-    return iter(subsample(rows, wanted.limit))
+    return iter(subsample(rows, selection.limit))
 
 
 def _measurable(
-    samples: Iterable[Sample], heads: tuple[str, ...], wanted: Selection
+    samples: Iterable[Sample], heads: tuple[str, ...], selection: Selection
 ) -> Iterator[_Row]:
     for sample in samples:
-        of_training = wanted.trained_on and not sample.held_out
-        if wanted.held_out_only and of_training:
+        of_training = selection.trained_on and not sample.held_out
+        if selection.held_out_only and of_training:
             continue
         if any(sample.truth.get(head, UNKNOWN) != UNKNOWN for head in heads):
-            is_fitted = wanted.trained_on and sample.held_out
+            is_fitted = selection.trained_on and sample.held_out
             yield _Row(sample, of_training, _fold(sample) if is_fitted else NO_FOLD)
 
 

@@ -69,7 +69,7 @@ def test_measuring_keeps_no_pictures(catalog: Catalog) -> None:
             faces(),
             classifier=Mirrored(classifier),
             detector=SquareDetector(),
-            wanted=Selection(),
+            selection=Selection(),
             skipped=Counter(),
             advance=lambda _: None,
         )

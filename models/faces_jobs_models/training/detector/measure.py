@@ -83,7 +83,7 @@ def run_detector(
     samples: Iterable[DetectionSample],
     detector: Detector,
     *,
-    wanted: Selection,
+    selection: Selection,
     skipped: Counter[str],
     advance: Advance,
 ) -> DetectorRun:
@@ -97,18 +97,20 @@ def run_detector(
         advance: told of progress.
     """
     chosen: Iterable[DetectionSample] = (
-        one for one in samples if one.held_out or not (wanted.held_out_only and wanted.trained_on)
+        one
+        for one in samples
+        if one.held_out or not (selection.held_out_only and selection.trained_on)
     )
     seen = []
     of_training = 0
-    for one in chosen if wanted.limit is None else subsample(chosen, wanted.limit):
-        picture = decode(one.image, max_pixels=wanted.max_pixels, skipped=skipped)
+    for one in chosen if selection.limit is None else subsample(chosen, selection.limit):
+        picture = decode(one.image, max_pixels=selection.max_pixels, skipped=skipped)
         advance(1)
         if picture is None:
             continue
         (found,) = detector.detect([picture])
         seen.append(Detected(found.boxes_xyxy, found.scores, one.boxes_xyxy, one.ignore))
-        of_training += wanted.trained_on and not one.held_out
+        of_training += selection.trained_on and not one.held_out
     return DetectorRun(seen, of_training)
 
 

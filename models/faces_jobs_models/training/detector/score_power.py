@@ -36,7 +36,7 @@ def score_power(export: Path, data: Path, *, precision: float) -> float:
         if not one.held_out
     )
     looked = run_detector(
-        learnt, detector, wanted=Selection(), skipped=skipped, advance=lambda _: None
+        learnt, detector, selection=Selection(), skipped=skipped, advance=lambda _: None
     )
     heights = (MIN_HEIGHT, math.inf)
     score = score_of_precision(looked.seen, precision, heights=heights)

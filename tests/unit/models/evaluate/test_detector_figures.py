@@ -67,11 +67,11 @@ def marked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def looked_at(
-    path: Path, catalog: Catalog, wanted: Selection, skipped: Counter[str]
+    path: Path, catalog: Catalog, selection: Selection, skipped: Counter[str]
 ) -> DetectorRun:
     (data_set,) = open_detection_data(path, skipped=skipped)
     return run_detector(
-        data_set, catalog.detector(), wanted=wanted, skipped=skipped, advance=[0].append
+        data_set, catalog.detector(), selection=selection, skipped=skipped, advance=[0].append
     )
 
 

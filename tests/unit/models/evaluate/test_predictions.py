@@ -43,7 +43,7 @@ def answered(
         samples,
         classifier=Mirrored(classifier),
         detector=SquareDetector(),
-        wanted=Selection(trained_on=trained_on),
+        selection=Selection(trained_on=trained_on),
         skipped=Counter(),
         advance=lambda _: None,
     )
