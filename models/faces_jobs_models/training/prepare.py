@@ -151,7 +151,7 @@ def _cut(
     labels = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     np.savez(folder / "labels.npz", **labels)  # type: ignore[arg-type]  # its stub wants bool
     # Written last: a run that was cut off in between starts this set again.
-    report = {
+    summary = {
         "origin": dict(origin),
         "content": f"{content.hexdigest()} {detector.name} {detector.version}",
         "rows": data_set.n,
@@ -160,7 +160,7 @@ def _cut(
         "with_detected_face": found_faces,
         "skipped": dict(skipped - before),
     }
-    (folder / _DONE).write_text(json.dumps(report, indent=2))
+    (folder / _DONE).write_text(json.dumps(summary, indent=2))
 
 
 def _labels(
