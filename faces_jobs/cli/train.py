@@ -124,7 +124,7 @@ def _train_detector(
         out=options.out or settings.data_folder / "training",
         device=choose_device(options.device),
         threads=options.threads,
-        say=bar.say,
+        report=bar.say,
         advance=bar.advance,
     )
 
@@ -149,7 +149,7 @@ def _train_classifier(options: TrainOptions, settings: Settings, bar: EpochsBar)
             device=catalog.device,
             threads=options.threads,
             detector=catalog.detector(),
-            say=bar.say,
+            report=bar.say,
             advance=bar.advance,
         )
 

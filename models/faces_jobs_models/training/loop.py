@@ -47,7 +47,7 @@ def run_epochs(
     out: Path,
     device: torch.device,
     teacher: AttributeNetwork | None,
-    say: Say,
+    report: Say,
 ) -> AttributeNetwork:
     """Train, or go on with the run in `out`; the averaged network is the result.
 
@@ -59,7 +59,7 @@ def run_epochs(
         out: folder of checkpoint and log.
         device: where to calculate.
         teacher: imitated, where the recipe has one; on the same device, with the same heads.
-        say: takes one line an epoch.
+        report: takes one line an epoch.
 
     Raises:
         ModelError: the run in `out` is another one.
@@ -100,7 +100,7 @@ def run_epochs(
         figures = _measured(recipe, averaged, data_sets) if is_measured else []
         seconds = time.monotonic() - started
         _log(out, epoch + 1, loss_of_epoch, seconds, figures)
-        say(_line(recipe, epoch + 1, loss_of_epoch, seconds, figures))
+        report(_line(recipe, epoch + 1, loss_of_epoch, seconds, figures))
     return averaged
 
 

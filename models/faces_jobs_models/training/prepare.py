@@ -59,7 +59,7 @@ def prepare(
     crop_size: int,
     gray: bool,
     skipped: Skipped | None = None,
-    say: Callable[[str], None] = lambda _: None,
+    report: Callable[[str], None] = lambda _: None,
 ) -> PreparedDataSet:
     """Cut the crops of `data_set`, or open those that an earlier run has cut.
 
@@ -71,7 +71,7 @@ def prepare(
         crop_size: pixels, before `MARGIN`.
         gray: whether to keep crops without colour.
         skipped: counts pictures that can't be read.
-        say: takes a line where crops are cut again.
+        report: takes a line where crops are cut again.
     """
     folder = out / f"{data_set.name}-{crop_scale:g}-{crop_size}-{'gray' if gray else 'bgr'}"
     origin = origin_of(data_set, detector)
@@ -79,7 +79,7 @@ def prepare(
     if before != origin:
         if before is not None:
             other = [what for what in origin if origin[what] != before.get(what)]
-            say(f"{data_set.name}: cut again, since {' and '.join(other)} changed")
+            report(f"{data_set.name}: cut again, since {' and '.join(other)} changed")
         _cut(
             data_set,
             folder=folder,

@@ -60,7 +60,7 @@ def run_recipe(
     device: Device,
     threads: int,
     detector: Detector,
-    say: Say,
+    report: Say,
     advance: Callable[[int], None],
 ) -> Path:
     """Train by a recipe, or go on with the training that `out` holds.
@@ -74,7 +74,7 @@ def run_recipe(
         device: where networks are trained.
         detector: the run-time one, which finds the faces to cut.
         threads: cores that torch may use.
-        say: takes one line an epoch, and one for each reason why rows were left out.
+        report: takes one line an epoch, and one for each reason why rows were left out.
         advance: takes the number of epochs done, the teacher's and those of earlier calls included.
 
     Returns:
@@ -87,19 +87,21 @@ def run_recipe(
     torch.set_num_threads(threads)
     folder = out / (recipe.model if labels == "ferplus" else f"{recipe.model}-{labels}")
     check_runs_match(recipe, folder)  # before anything is cut, which takes minutes
-    data_sets = _prepared(recipe, data, labels=labels, out=out, detector=detector, say=say)
+    data_sets = _prepared(recipe, data, labels=labels, out=out, detector=detector, report=report)
 
     def done() -> int:
         return epochs_done(folder) + epochs_done(folder / TEACHER)
 
     def after_an_epoch(line: str) -> None:
-        say(line)
+        report(line)
         advance(done())
 
     if before := done():
-        say(f"{recipe.model}: going on after epoch {before} of {recipe.total_epochs}")
+        report(f"{recipe.model}: going on after epoch {before} of {recipe.total_epochs}")
         advance(before)
-    trained = train(recipe, data_sets, out=folder, device=torch.device(device), say=after_an_epoch)
+    trained = train(
+        recipe, data_sets, out=folder, device=torch.device(device), report=after_an_epoch
+    )
     draw_curves(folder / "curves.png", folder / LOG_NAME)
     examples = calibration_batches(data_sets, crop_size=recipe.crop_size)
     export = export_model(recipe, trained, examples=examples, out=folder / EXPORT_NAME)
@@ -108,7 +110,7 @@ def run_recipe(
 
 
 def _prepared(
-    recipe: Recipe, data: Path, *, labels: LabelChoice, out: Path, detector: Detector, say: Say
+    recipe: Recipe, data: Path, *, labels: LabelChoice, out: Path, detector: Detector, report: Say
 ) -> list[PreparedDataSet]:
     skipped: Counter[str] = Counter()
     found = {one.name: one for one in open_data(data, labels=labels, skipped=skipped)}
@@ -127,13 +129,13 @@ def _prepared(
             crop_size=recipe.crop_size,
             gray=recipe.gray,
             skipped=skipped,
-            say=say,
+            report=report,
         )
         for name in recipe.data_sets
     ]
     for reason, count in skipped.items():
         if count:
-            say(f"left out: {count} x {reason}")
+            report(f"left out: {count} x {reason}")
     return prepared
 
 

@@ -46,7 +46,7 @@ def train(
     *,
     out: Path,
     device: torch.device,
-    say: Say,
+    report: Say,
 ) -> TrainingResult:
     """Train, or go on with the run in `out`.
 
@@ -55,7 +55,7 @@ def train(
         data_sets: prepared crops, in the order of the recipe.
         out: folder of checkpoints and logs; its folder `teacher` has those of the teacher.
         device: where to calculate. A run that goes on may do so on another device.
-        say: takes one line an epoch.
+        report: takes one line an epoch.
 
     Raises:
         ModelError: the run in `out`, or its teacher's, is another one.
@@ -65,10 +65,12 @@ def train(
     with torch.backends.cudnn.flags(enabled=True, benchmark=True):
         # Nobody has to teach a network that has learnt all: its teacher need not be there any more.
         learning = epochs_done(out) < recipe.epochs
-        teacher = _teacher(recipe, data_sets, out=out, device=device, say=say) if learning else None
+        teacher = (
+            _teacher(recipe, data_sets, out=out, device=device, report=report) if learning else None
+        )
         feed = Feed(recipe, data_sets, device=device)
         network = run_epochs(
-            recipe, feed, data_sets, out=out, device=device, teacher=teacher, say=say
+            recipe, feed, data_sets, out=out, device=device, teacher=teacher, report=report
         )
     priors = {head: values.cpu() for head, values in feed.priors().items()}
     result = _finished(recipe, network.cpu(), priors)
@@ -100,14 +102,14 @@ def _teacher(
     *,
     out: Path,
     device: torch.device,
-    say: Say,
+    report: Say,
 ) -> AttributeNetwork | None:
     theirs = recipe.teacher
     if theirs is None:
         return None
     feed = Feed(theirs, data_sets, device=device)
     network = run_epochs(
-        theirs, feed, data_sets, out=out / TEACHER, device=device, teacher=None, say=say
+        theirs, feed, data_sets, out=out / TEACHER, device=device, teacher=None, report=report
     )
     return network.eval().requires_grad_(False)
 

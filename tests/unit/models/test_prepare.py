@@ -99,7 +99,7 @@ def cut(
     data_set: DataSet,
     out: Path,
     skipped: Counter[str] | None = None,
-    say: Callable[[str], None] = lambda _: None,
+    report: Callable[[str], None] = lambda _: None,
     detector: SquareDetector | None = None,
 ) -> PreparedDataSet:
     return prepare(
@@ -110,7 +110,7 @@ def cut(
         crop_size=64,
         gray=True,
         skipped=skipped,
-        say=say,
+        report=report,
     )
 
 
@@ -128,9 +128,9 @@ def test_unreadable_pictures_are_counted(tmp_path: Path) -> None:
 def test_crops_are_opened_where_nothing_changed(tmp_path: Path) -> None:
     lines: list[str] = []
     one = pack(tmp_path, [drawn_face(0, side=40)])
-    first = cut(one, tmp_path / "out", say=lines.append)
+    first = cut(one, tmp_path / "out", report=lines.append)
     unread = replace(one, read=lambda: pytest.fail("it was read again"))
-    again = cut(unread, tmp_path / "out", say=lines.append)
+    again = cut(unread, tmp_path / "out", report=lines.append)
     np.testing.assert_array_equal(again.crops, first.crops)
     assert again.content == first.content
     assert not lines
@@ -139,8 +139,8 @@ def test_crops_are_opened_where_nothing_changed(tmp_path: Path) -> None:
 def test_a_set_of_other_rows_is_cut_anew(tmp_path: Path) -> None:
     lines: list[str] = []
     images: list[object] = [drawn_face(index, side=40) for index in range(4)]
-    two = cut(pack(tmp_path, images[:2]), tmp_path / "out", say=lines.append)
-    four = cut(pack(tmp_path, images), tmp_path / "out", say=lines.append)
+    two = cut(pack(tmp_path, images[:2]), tmp_path / "out", report=lines.append)
+    four = cut(pack(tmp_path, images), tmp_path / "out", report=lines.append)
     assert (len(two.crops), len(four.crops)) == (2, 4)
     assert two.content != four.content
     assert lines == ["mine: cut again, since files changed"]
@@ -179,7 +179,7 @@ def test_another_folder_or_detector_is_told(tmp_path: Path) -> None:
     moved = replace(first, path=tmp_path / "b" / "mine.parquet")
     shutil.copy2(first.path, moved.path)  # with its time
     contents = [
-        cut(data_set, tmp_path / "out", say=lines.append, detector=detector).content
+        cut(data_set, tmp_path / "out", report=lines.append, detector=detector).content
         for data_set, detector in ((first, None), (moved, None), (moved, other))
     ]
     assert lines == [

@@ -42,7 +42,7 @@ def begin(recipe: Recipe, data_sets: list[PreparedDataSet], out: Path, *, at: st
             raise InterruptedError(line)
 
     with pytest.raises(InterruptedError):
-        train(recipe, data_sets, out=out, device=torch.device("cpu"), say=stop)
+        train(recipe, data_sets, out=out, device=torch.device("cpu"), report=stop)
 
 
 @pytest.mark.parametrize("at", ["gender teacher 1/1", "gender 1/2"])
@@ -53,10 +53,10 @@ def test_a_run_that_was_cut_off_ends_as_an_unbroken_one(
     begin(recipe, data_sets, tmp_path / "broken", at=at)
     lines: list[str] = []
     resumed = train(
-        recipe, data_sets, out=tmp_path / "broken", device=torch.device("cpu"), say=lines.append
+        recipe, data_sets, out=tmp_path / "broken", device=torch.device("cpu"), report=lines.append
     )
     unbroken = train(
-        recipe, data_sets, out=tmp_path / "whole", device=torch.device("cpu"), say=lines.append
+        recipe, data_sets, out=tmp_path / "whole", device=torch.device("cpu"), report=lines.append
     )
     # What the teacher had learnt before is not learnt again.
     assert len(lines) == recipe.total_epochs + (2 if "teacher" in at else 1)
@@ -132,9 +132,9 @@ def test_what_has_learnt_all_needs_its_teacher_no_more(
     recipe = tiny("gender")
     first, again = list[str](), list[str]()
     cpu, out = torch.device("cpu"), tmp_path / "run"
-    one = train(recipe, data_sets, out=out, device=cpu, say=first.append)
+    one = train(recipe, data_sets, out=out, device=cpu, report=first.append)
     shutil.rmtree(out / TEACHER)
-    other = train(recipe, data_sets, out=out, device=cpu, say=again.append)
+    other = train(recipe, data_sets, out=out, device=cpu, report=again.append)
     assert first
     assert not again
     for name, weight in one.network.state_dict().items():

@@ -59,12 +59,14 @@ def test_what_is_trained_can_be_opened_and_asked(
     recipe = tiny(model)
     lines: list[str] = []
 
-    def say(line: str) -> None:
+    def report(line: str) -> None:
         assert torch.backends.cudnn.enabled  # without it a GPU takes fifty times as long
         lines.append(line)
 
     data_sets = prepared(recipe, data, crops / model, catalog)
-    trained = train(recipe, data_sets, out=tmp_path / "run", device=torch.device(device), say=say)
+    trained = train(
+        recipe, data_sets, out=tmp_path / "run", device=torch.device(device), report=report
+    )
     examples = calibration_batches(data_sets, crop_size=recipe.crop_size)
     export_model(recipe, trained, examples=examples, out=tmp_path / "models" / model)
 
@@ -96,7 +98,7 @@ def test_what_is_only_taught_looks_at_no_label(
 
     def trained(name: str, sets: list[PreparedDataSet]) -> Tensor:
         run, lines = tmp_path / name, list[str]()
-        done = train(recipe, sets, out=run, device=torch.device("cpu"), say=lines.append)
+        done = train(recipe, sets, out=run, device=torch.device("cpu"), report=lines.append)
         weight: Tensor = done.network.state_dict()["body.stem.weight"]
         return weight
 

@@ -40,7 +40,7 @@ def train_detector(
     device: torch.device,
     run: RunIdentity,
     workers: int,
-    say: Say,
+    report: Say,
 ) -> YuNet:
     """Train, or go on with the run in `out`; the averaged network is the result.
 
@@ -89,7 +89,7 @@ def train_detector(
         }
         append_to_log(out, entry)
         told = f"loss {entry['loss']:.4f} hint {entry['hint']:.4f} {seconds:.0f} s"
-        say(f"detector {epoch + 1}/{recipe.epochs} {told}")
+        report(f"detector {epoch + 1}/{recipe.epochs} {told}")
     return averaged.eval()
 
 

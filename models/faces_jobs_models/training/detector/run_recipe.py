@@ -39,7 +39,7 @@ def run_detector_recipe(
     out: Path,
     device: Device,
     threads: int,
-    say: Say,
+    report: Say,
     advance: Callable[[int], None],
 ) -> Path:
     """Train by the recipe, or go on with the training that `out` holds.
@@ -51,7 +51,7 @@ def run_detector_recipe(
         out: gets `detector` with checkpoint, log, curves and `export`.
         device: where the network is trained; the teacher answers on the CPU, beside it.
         threads: cores that may be used.
-        say: takes one line an epoch, and one for each reason why pictures were left out.
+        report: takes one line an epoch, and one for each reason why pictures were left out.
         advance: takes the number of epochs done, those of earlier runs included.
 
     Returns:
@@ -72,13 +72,13 @@ def run_detector_recipe(
     check_run_matches(folder, recipe=of_recipe)
 
     def after_an_epoch(line: str) -> None:
-        say(line)
+        report(line)
         advance(epochs_done(folder))
 
     if done := epochs_done(folder):
-        say(f"detector: going on after epoch {done}")
+        report(f"detector: going on after epoch {done}")
         advance(done)
-    photographs, portraits = _pictures(data, say)
+    photographs, portraits = _pictures(data, report)
     network = train_detector(
         recipe,
         Scenes(photographs, portraits, recipe.scenes),
@@ -87,17 +87,17 @@ def run_detector_recipe(
         device=torch.device(device),
         run=RunIdentity(of_recipe, _content(photographs, portraits, teacher)),
         workers=workers,
-        say=after_an_epoch,
+        report=after_an_epoch,
     ).cpu()
     draw_curves(folder / "curves.png", folder / LOG_NAME)
     export = write_detector(network, _note(recipe), folder / EXPORT_NAME)
     power = score_power(export, data, precision=recipe.precision)
-    say(f"detector: scores are raised to {power:.3f}")
+    report(f"detector: scores are raised to {power:.3f}")
     network.config = replace(network.config, score_power=power)
     return write_detector(network, _note(recipe), export)
 
 
-def _pictures(data: Path, say: Say) -> tuple[list[Photograph], list[bytes]]:
+def _pictures(data: Path, report: Say) -> tuple[list[Photograph], list[bytes]]:
     skipped: Counter[str] = Counter()
     photographs = []
     for marked in open_detection_data(data, skipped=skipped):
@@ -112,7 +112,7 @@ def _pictures(data: Path, say: Say) -> tuple[list[Photograph], list[bytes]]:
     portraits = [sample.image for name in _PORTRAITS if name in found for sample in found[name]]
     for reason, count in skipped.items():
         if count:
-            say(f"left out: {count} x {reason}")
+            report(f"left out: {count} x {reason}")
     if not photographs or not portraits:
         raise DataLayoutError(
             f"Scenes are composed of pictures with marked faces ({len(photographs)} in {data}) and "
