@@ -36,7 +36,7 @@ from faces_jobs_models.training.step import LossFunction, make_train_step
 
 _MEASUREMENTS = 6  # in a run, about
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 def run_epochs(
@@ -47,7 +47,7 @@ def run_epochs(
     out: Path,
     device: torch.device,
     teacher: AttributeNetwork | None,
-    report: Say,
+    report: Report,
 ) -> AttributeNetwork:
     """Train, or go on with the run in `out`; the averaged network is the result.
 

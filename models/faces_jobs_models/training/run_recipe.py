@@ -18,7 +18,7 @@ from faces_jobs_models.training.export import export_model
 from faces_jobs_models.training.folds import fold_of
 from faces_jobs_models.training.held_out import Heads
 from faces_jobs_models.training.label_choice import LabelChoice
-from faces_jobs_models.training.loop import Say
+from faces_jobs_models.training.loop import Report
 from faces_jobs_models.training.measurement_plots import draw_head
 from faces_jobs_models.training.plots import draw_curves
 from faces_jobs_models.training.prepare import PreparedDataSet, prepare
@@ -60,7 +60,7 @@ def run_recipe(
     device: Device,
     threads: int,
     detector: Detector,
-    report: Say,
+    report: Report,
     advance: Callable[[int], None],
 ) -> Path:
     """Train by a recipe, or go on with the training that `out` holds.
@@ -110,7 +110,13 @@ def run_recipe(
 
 
 def _prepared(
-    recipe: Recipe, data: Path, *, labels: LabelChoice, out: Path, detector: Detector, report: Say
+    recipe: Recipe,
+    data: Path,
+    *,
+    labels: LabelChoice,
+    out: Path,
+    detector: Detector,
+    report: Report,
 ) -> list[PreparedDataSet]:
     skipped: Counter[str] = Counter()
     found = {one.name: one for one in open_data(data, labels=labels, skipped=skipped)}

@@ -21,7 +21,7 @@ from faces_jobs_models.training.held_out import (
     figures_of_held_out,
     predict_held_out,
 )
-from faces_jobs_models.training.loop import Say, run_epochs
+from faces_jobs_models.training.loop import Report, run_epochs
 from faces_jobs_models.training.prepare import PreparedDataSet
 from faces_jobs_models.training.recipes import Recipe
 from faces_jobs_models.training.run_identity import hash_of, hash_of_recipe
@@ -46,7 +46,7 @@ def train(
     *,
     out: Path,
     device: torch.device,
-    report: Say,
+    report: Report,
 ) -> TrainingResult:
     """Train, or go on with the run in `out`.
 
@@ -102,7 +102,7 @@ def _teacher(
     *,
     out: Path,
     device: torch.device,
-    report: Say,
+    report: Report,
 ) -> AttributeNetwork | None:
     theirs = recipe.teacher
     if theirs is None:

@@ -28,7 +28,7 @@ from faces_jobs_models.training.run_identity import RunIdentity
 
 _LARGEST_GRADIENT = 10.0
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 def train_detector(
@@ -40,7 +40,7 @@ def train_detector(
     device: torch.device,
     run: RunIdentity,
     workers: int,
-    report: Say,
+    report: Report,
 ) -> YuNet:
     """Train, or go on with the run in `out`; the averaged network is the result.
 

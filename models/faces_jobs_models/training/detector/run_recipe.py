@@ -15,7 +15,7 @@ from faces_jobs.errors import DataLayoutError
 from faces_jobs_models.detector.export import DetectorNote, write_detector
 from faces_jobs_models.device import Device
 from faces_jobs_models.training.checkpoint import LOG_NAME, check_run_matches, epochs_done
-from faces_jobs_models.training.detector.loop import Say, train_detector
+from faces_jobs_models.training.detector.loop import Report, train_detector
 from faces_jobs_models.training.detector.recipe import DetectorRecipe
 from faces_jobs_models.training.detector.scenes import Photograph, Scenes
 from faces_jobs_models.training.detector.score_power import score_power
@@ -39,7 +39,7 @@ def run_detector_recipe(
     out: Path,
     device: Device,
     threads: int,
-    report: Say,
+    report: Report,
     advance: Callable[[int], None],
 ) -> Path:
     """Train by the recipe, or go on with the training that `out` holds.
@@ -97,7 +97,7 @@ def run_detector_recipe(
     return write_detector(network, _note(recipe), export)
 
 
-def _pictures(data: Path, report: Say) -> tuple[list[Photograph], list[bytes]]:
+def _pictures(data: Path, report: Report) -> tuple[list[Photograph], list[bytes]]:
     skipped: Counter[str] = Counter()
     photographs = []
     for marked in open_detection_data(data, skipped=skipped):
