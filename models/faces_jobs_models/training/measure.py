@@ -59,7 +59,7 @@ def measure(
         data_sets: what to measure on.
         labels: where the model has weights trained with these labels (a folder of that name
             in its own), they answer.
-        wanted: which rows; `trained_on` is found out here.
+        selection: which rows; `trained_on` is found out here.
         skipped: counts what could not be read.
         begin: called with a data set's name, gives what takes its progress.
 

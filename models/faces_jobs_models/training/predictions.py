@@ -105,7 +105,7 @@ def predict_data_set(
         samples: its rows.
         classifier: the network with its heads, asked as about a still's faces.
         detector: the run-time one.
-        wanted: which rows.
+        selection: which rows.
         skipped: counts by reason the rows that can't be read; the reader of `samples` may
             count into it as well.
         advance: told of progress.

@@ -92,7 +92,7 @@ def run_detector(
     Args:
         samples: the data set.
         detector: the run-time one.
-        wanted: which pictures.
+        selection: which pictures.
         skipped: counts what was left out, by reason.
         advance: told of progress.
     """

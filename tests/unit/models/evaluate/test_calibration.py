@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from faces_jobs_models.training.reliability import expected_calibration_error, reliability_bins
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from faces_jobs_models.training.reliability import expected_calibration_error, reliability_bins
 from faces_jobs_models.training.risk_coverage import (
     at_threshold,
     choose_unsure_below,
