@@ -194,7 +194,8 @@ def _detector(options: EvaluateOptions, catalog: Catalog) -> tuple[list[Any], Ta
                 ),
                 skipped=skipped,
                 advance=partial(
-                    bar.advance, bar.add_task(data_set.name, total=options.limit or data_set.n)
+                    bar.advance,
+                    bar.add_task(data_set.name, total=options.limit or data_set.row_count),
                 ),
             )
         if looked.face_count:

@@ -154,7 +154,7 @@ def _cut(
     summary = {
         "origin": dict(origin),
         "content": f"{content.hexdigest()} {detector.name} {detector.version}",
-        "rows": data_set.n,
+        "rows": data_set.row_count,
         "pictures": len(labels["held_out"]),
         "held_out": int(labels["held_out"].sum()),
         "with_detected_face": found_faces,

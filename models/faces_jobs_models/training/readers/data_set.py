@@ -23,7 +23,7 @@ Skipped = Counter[str]
 class DataSet:
     """Labelled faces in one layout. Its samples are read lazily, anew in each iteration.
 
-    `name` is what recipes and figures call it; `n` the number of rows where it is known before
+    `name` is what recipes and figures call it; `row_count` the number of rows where it is known before
     they are read, those included that will give no sample; `takes` names the folders that are
     the set's own: other sets may lie in those beside them. `beside` are files outside of `path`
     that it is read from as well.
@@ -32,7 +32,7 @@ class DataSet:
     name: str
     layout: str
     path: Path
-    n: int | None
+    row_count: int | None
     read: Callable[[], Iterator[Sample]]
     own_folders: frozenset[str] = frozenset()
     extra_files: tuple[Path, ...] = ()
@@ -63,7 +63,7 @@ class DetectionSet:
     name: str
     layout: str
     path: Path
-    n: int | None
+    row_count: int | None
     read: Callable[[], Iterator[DetectionSample]]
     own_folders: frozenset[str] = frozenset()
 

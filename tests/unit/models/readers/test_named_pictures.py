@@ -99,7 +99,7 @@ def test_utkface(tmp_path: Path, ending: str) -> None:
     for index, name in enumerate(names):
         draw(tmp_path / "UTKFace" / name, index)
     one, samples, skipped = the_one_set(tmp_path)
-    assert (one.name, one.n) == ("utkface", 6)
+    assert (one.name, one.row_count) == ("utkface", 6)
     by_gender = dict(zip(told(samples, "gender"), samples, strict=False))
     assert told(samples, "age") == ["old", "young", "child"]  # in the order of the names
     assert by_gender["female"].groups == {"gender": "female", "age": "child", "race": "asian"}

@@ -104,7 +104,7 @@ def test_a_pack_of_marked_faces(tmp_path: Path) -> None:
     write(tmp_path, "mine", columns)
     skipped: Counter[str] = Counter()
     (one,) = open_detection_data(tmp_path, skipped=skipped)
-    assert (one.name, one.n) == ("mine", 3)
+    assert (one.name, one.row_count) == ("mine", 3)
     (sample,) = one
     np.testing.assert_array_equal(sample.boxes_xyxy, [[1, 2, 4, 6], [5, 5, 14, 14]])
     assert sample.ignore.tolist() == [False, True]
