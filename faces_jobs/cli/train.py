@@ -125,7 +125,7 @@ def _train_detector(
         device=choose_device(options.device),
         threads=options.threads,
         report=bar.say,
-        advance=bar.advance,
+        on_progress=bar.advance,
     )
 
 
@@ -150,7 +150,7 @@ def _train_classifier(options: TrainOptions, settings: Settings, bar: EpochsBar)
             threads=options.threads,
             detector=catalog.detector(),
             report=bar.say,
-            advance=bar.advance,
+            on_progress=bar.advance,
         )
 
 

@@ -61,7 +61,7 @@ def run_recipe(
     threads: int,
     detector: Detector,
     report: Report,
-    advance: Callable[[int], None],
+    on_progress: Callable[[int], None],
 ) -> Path:
     """Train by a recipe, or go on with the training that `out` holds.
 
@@ -75,7 +75,7 @@ def run_recipe(
         detector: the run-time one, which finds the faces to cut.
         threads: cores that torch may use.
         report: takes one line an epoch, and one for each reason why rows were left out.
-        advance: takes the number of epochs done, the teacher's and those of earlier calls included.
+        on_progress: takes the number of epochs done, the teacher's and those of earlier calls included.
 
     Returns:
         The model's folder, `out/MODEL/export`.
@@ -94,11 +94,11 @@ def run_recipe(
 
     def after_an_epoch(line: str) -> None:
         report(line)
-        advance(done())
+        on_progress(done())
 
     if before := done():
         report(f"{recipe.model}: going on after epoch {before} of {recipe.total_epochs}")
-        advance(before)
+        on_progress(before)
     trained = train(
         recipe, data_sets, out=folder, device=torch.device(device), report=after_an_epoch
     )

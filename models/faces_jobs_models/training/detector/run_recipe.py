@@ -40,7 +40,7 @@ def run_detector_recipe(
     device: Device,
     threads: int,
     report: Report,
-    advance: Callable[[int], None],
+    on_progress: Callable[[int], None],
 ) -> Path:
     """Train by the recipe, or go on with the training that `out` holds.
 
@@ -52,7 +52,7 @@ def run_detector_recipe(
         device: where the network is trained; the teacher answers on the CPU, beside it.
         threads: cores that may be used.
         report: takes one line an epoch, and one for each reason why pictures were left out.
-        advance: takes the number of epochs done, those of earlier runs included.
+        on_progress: takes the number of epochs done, those of earlier runs included.
 
     Returns:
         The model's folder, `out/detector/export`.
@@ -73,11 +73,11 @@ def run_detector_recipe(
 
     def after_an_epoch(line: str) -> None:
         report(line)
-        advance(epochs_done(folder))
+        on_progress(epochs_done(folder))
 
     if done := epochs_done(folder):
         report(f"detector: going on after epoch {done}")
-        advance(done)
+        on_progress(done)
     photographs, portraits = _pictures(data, report)
     network = train_detector(
         recipe,
