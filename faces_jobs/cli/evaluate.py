@@ -134,7 +134,7 @@ def _classifier(options: EvaluateOptions, catalog: Catalog) -> tuple[list[Any], 
                 held_out_only=options.held_out, limit=options.limit, max_pixels=options.max_pixels
             ),
             skipped=skipped,
-            begin=begin,
+            start_progress=begin,
         ):
             entries += one.entries
             measured += len(one.answers)

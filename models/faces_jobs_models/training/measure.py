@@ -49,7 +49,7 @@ def measure(
     labels: str,
     selection: Selection,
     skipped: Counter[str],
-    begin: Callable[[str], Advance],
+    start_progress: Callable[[str], Advance],
 ) -> Iterator[Measurement]:
     """Measure `model` on each data set that knows one of its heads.
 
@@ -61,7 +61,7 @@ def measure(
             in its own), they answer.
         selection: which rows; `trained_on` is found out here.
         skipped: counts what could not be read.
-        begin: called with a data set's name, gives what takes its progress.
+        start_progress: called with a data set's name, gives what takes its progress.
 
     Raises:
         ModelError: the model's files are missing, changed or of another shape.
@@ -87,7 +87,7 @@ def measure(
                 selection, trained_on=_SAME_PICTURES.get(data_set.name, data_set.name) in learnt
             ),
             skipped=skipped,
-            advance=begin(data_set.name),
+            advance=start_progress(data_set.name),
         )
         if len(answers):
             yield Measurement(asked, answers, entries_of(asked, answers))
