@@ -19,7 +19,7 @@ import numpy as np
 from faces_jobs.errors import DataLayoutError
 from faces_jobs_models.training.label_choice import LabelChoice
 from faces_jobs_models.training.readers.data_set import DataSet, Skipped
-from faces_jobs_models.training.readers.labels import Labels, strict_majority
+from faces_jobs_models.training.readers.labels import Labels, single_winner
 from faces_jobs_models.training.readers.places import Place
 from faces_jobs_models.training.readers.splits import held_out_by_usage
 from faces_jobs_models.training.samples import Sample
@@ -88,7 +88,7 @@ def _read_votes(faces: Path, votes: Path, skipped: Skipped) -> Iterator[Sample]:
         if image is None:
             continue
         said = Labels("ferplus", skipped)
-        said.add_votes(counts, strict_majority(counts))
+        said.add_votes(counts, single_winner(counts))
         held_out = held_out_by_usage(face["Usage"])
         sample = said.sample(image, held_out=held_out, group=f"row {number}", size_px=_SIDE)
         if sample is not None:

@@ -146,7 +146,7 @@ def canonical_label(head: str, label: object) -> str | None:
     return word if word in HEADS[head] else None
 
 
-def strict_majority(votes: Mapping[str, float]) -> str | None:
+def single_winner(votes: Mapping[str, float]) -> str | None:
     """What most votes are for, or None where two have as many."""
     most = max(votes.values())
     winners = [label for label, given in votes.items() if given == most]

@@ -14,8 +14,8 @@ from faces_jobs_models.training.readers.labels import (
     Labels,
     age_band,
     canonical_label,
+    single_winner,
     soft_age_band,
-    strict_majority,
 )
 
 
@@ -109,5 +109,5 @@ def test_votes_of_which_half_say_nothing_say_nothing() -> None:
 
 
 def test_a_tie_is_no_majority() -> None:
-    assert strict_majority({"a": 4, "b": 3}) == "a"
-    assert strict_majority({"a": 4, "b": 4}) is None
+    assert single_winner({"a": 4, "b": 3}) == "a"
+    assert single_winner({"a": 4, "b": 4}) is None
