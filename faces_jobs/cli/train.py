@@ -133,7 +133,9 @@ def _train_classifier(options: TrainOptions, settings: Settings, bar: EpochsBar)
     from faces_jobs_models.catalog import open_catalog
     from faces_jobs_models.training.run_recipe import recipe_for, run_recipe
 
-    recipe = recipe_for(options.model, options.labels, epochs=options.epochs, alone=options.alone)
+    recipe = recipe_for(
+        options.model, options.labels, epochs=options.epochs, without_teacher=options.alone
+    )
     bar.begin(recipe.total_epochs)
     with open_catalog(
         device=options.device,

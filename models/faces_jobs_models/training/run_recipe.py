@@ -32,7 +32,7 @@ EXPORT_NAME = "export"
 
 
 def recipe_for(
-    model: str, labels: LabelChoice, *, epochs: int | None = None, alone: bool = False
+    model: str, labels: LabelChoice, *, epochs: int | None = None, without_teacher: bool = False
 ) -> Recipe:
     """The model's recipe.
 
@@ -41,12 +41,12 @@ def recipe_for(
         labels: with `fer2013` those take the place of the votes of FER+; only expression learns
             from either.
         epochs: in place of what the recipe says for the network that ships.
-        alone: without a teacher, who takes most of the time.
+        without_teacher: without a teacher, who takes most of the time.
     """
     recipe = RECIPES[model]
     if labels == "fer2013":
         recipe = with_fer2013_labels(recipe)
-    if alone:
+    if without_teacher:
         recipe = replace(recipe, distillation=None)
     return recipe if epochs is None else replace(recipe, epochs=epochs)
 

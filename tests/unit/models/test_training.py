@@ -195,7 +195,10 @@ def test_what_a_teacher_says_is_learnt_where_no_label_is_known() -> None:
 
 def test_a_recipe_can_do_without_its_teacher() -> None:
     for model in MODELS:
-        with_one, without = recipe_for(model, "ferplus"), recipe_for(model, "ferplus", alone=True)
+        with_one, without = (
+            recipe_for(model, "ferplus"),
+            recipe_for(model, "ferplus", without_teacher=True),
+        )
         assert without.teacher is None
         assert without.total_epochs == without.epochs == with_one.epochs
         teacher = with_one.teacher
