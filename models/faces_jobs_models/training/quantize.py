@@ -76,10 +76,10 @@ def calibration_batches(data_sets: Sequence[PreparedDataSet], *, crop_size: int)
     Each batch is (n, 3, crop_size, crop_size) float32 0..255.
     """
     for data in data_sets:
-        chance = np.random.default_rng(_SEED)
+        rng = np.random.default_rng(_SEED)
         trained_on = np.nonzero(~data.held_out)[0]
         count = min(len(trained_on), _EXAMPLES // len(data_sets))
-        rows = np.sort(chance.choice(trained_on, count, replace=False))
+        rows = np.sort(rng.choice(trained_on, count, replace=False))
         crops = centre_crop(torch.from_numpy(np.asarray(data.crops[rows])), size=crop_size).numpy()
         shown = np.broadcast_to(crops, (count, 3, crop_size, crop_size))
         for start in range(0, count, _BATCH):

@@ -1,4 +1,4 @@
-"""A recipe's training as a whole: its epochs, and what is done to the network at their end."""
+"""Trains a network by its recipe: teacher, epochs, post-hoc adjustment and calibration."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from faces_jobs_models.training.recipes import Recipe
 from faces_jobs_models.training.run_identity import hash_of, hash_of_recipe
 from faces_jobs_models.weights import Calibration
 
-TEACHER = "teacher"  # its folder beside a run's checkpoint and log
+TEACHER = "teacher"  # folder of the teacher's run, next to the student's checkpoint and log
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """What a run gives: the averaged network, calibrated, and its figures on held-out faces."""
+    """The averaged and calibrated network of a run, with its figures on held-out faces."""
 
     network: AttributeNetwork  # on the CPU
-    held_out: Sequence[HeldOutPredictions]  # its answers, with mirror images
-    calibration: Mapping[str, Calibration]  # head -> what its record says
+    held_out: Sequence[HeldOutPredictions]  # including those for mirror images
+    calibration: Mapping[str, Calibration]  # by head
     figures: Sequence[HeldOutFigures]
 
 
@@ -48,55 +48,63 @@ def train(
     device: torch.device,
     report: Report,
 ) -> TrainingResult:
-    """Train, or go on with the run in `out`.
+    """Train by the recipe, or resume the run in `out`.
 
     Args:
-        recipe: what to do.
+        recipe: of the model.
         data_sets: prepared crops, in the order of the recipe.
-        out: folder of checkpoints and logs; its folder `teacher` has those of the teacher.
-        device: where to calculate. A run that goes on may do so on another device.
-        report: takes one line an epoch.
+        out: folder of checkpoint and log; its folder `teacher` has those of the teacher.
+        device: where to train. A run may be resumed on another device.
+        report: called with a line of text for each epoch.
 
     Raises:
-        ModelError: the run in `out`, or its teacher's, is another one.
+        ModelError: the run in `out`, or its teacher's, is of another recipe or other data.
     """
     check_runs_match(recipe, out, data=hash_of(data.content for data in data_sets))
-    # Whoever says nothing of `enabled` here trains without cuDNN, fifty times as slowly.
+    # `enabled` must be given: its default here is False, which is fifty times as slow.
     with torch.backends.cudnn.flags(enabled=True, benchmark=True):
-        # Nobody has to teach a network that has learnt all: its teacher need not be there any more.
-        learning = epochs_done(out) < recipe.epochs
+        # A finished network needs no teacher, whose checkpoint may have been deleted meanwhile.
+        is_finished = epochs_done(out) >= recipe.epochs
         teacher = (
-            _teacher(recipe, data_sets, out=out, device=device, report=report) if learning else None
+            None
+            if is_finished
+            else _train_teacher(recipe, data_sets, out=out, device=device, report=report)
         )
         feed = Feed(recipe, data_sets, device=device)
         network = run_epochs(
             recipe, feed, data_sets, out=out, device=device, teacher=teacher, report=report
         )
     priors = {head: values.cpu() for head, values in feed.priors().items()}
-    result = _finished(recipe, network.cpu(), priors)
+    final = _without_auxiliary_heads(recipe, network.cpu())
+    _adjust_post_hoc(final, recipe, priors)
     held_out = predict_held_out(
-        result, recipe.heads, data_sets, crop_size=recipe.crop_size, mirrored=True
+        final, recipe.heads, data_sets, crop_size=recipe.crop_size, mirrored=True
     )
     return TrainingResult(
-        result,
+        final,
         held_out,
-        calibrate(result, held_out),
+        calibrate(final, held_out),
         figures_of_held_out(recipe.heads, held_out),
     )
 
 
 def check_runs_match(recipe: Recipe, out: Path, *, data: str | None = None) -> None:
-    """Look whether what `out` holds is the recipe's run, and its teacher's, if anything.
+    """Check that the runs in `out`, if any, are those of the recipe and of its teacher.
+
+    Args:
+        recipe: of the model.
+        out: folder of the run.
+        data: hash of the data; None where it is not known yet, so that it is not compared.
 
     Raises:
-        ModelError: it is not.
+        ModelError: a run is of another recipe or other data.
     """
     for one, folder in ((recipe, out), (recipe.teacher, out / TEACHER)):
         if one is not None:
             check_run_matches(folder, recipe=hash_of_recipe(one), data=data)
 
 
-def _teacher(
+def _train_teacher(
     recipe: Recipe,
     data_sets: Sequence[PreparedDataSet],
     *,
@@ -104,18 +112,23 @@ def _teacher(
     device: torch.device,
     report: Report,
 ) -> AttributeNetwork | None:
-    theirs = recipe.teacher
-    if theirs is None:
+    teacher_recipe = recipe.teacher
+    if teacher_recipe is None:
         return None
-    feed = Feed(theirs, data_sets, device=device)
+    feed = Feed(teacher_recipe, data_sets, device=device)
     network = run_epochs(
-        theirs, feed, data_sets, out=out / TEACHER, device=device, teacher=None, report=report
+        teacher_recipe,
+        feed,
+        data_sets,
+        out=out / TEACHER,
+        device=device,
+        teacher=None,
+        report=report,
     )
     return network.eval().requires_grad_(False)
 
 
-def _finished(recipe: Recipe, network: nn.Module, priors: Mapping[str, Tensor]) -> AttributeNetwork:
-    # Without the auxiliary heads, and leaning as far to rare labels as the recipe says.
+def _without_auxiliary_heads(recipe: Recipe, network: nn.Module) -> AttributeNetwork:
     kept = build_network(recipe.heads, recipe.network)
     state = network.state_dict()
     kept.load_state_dict(
@@ -124,7 +137,13 @@ def _finished(recipe: Recipe, network: nn.Module, priors: Mapping[str, Tensor]) 
             for name, own in kept.state_dict().items()
         }
     )
-    with torch.no_grad():
-        for head, multiple in recipe.post_hoc_adjustment.items():
-            cast("nn.Linear", kept.outputs[head]).bias.sub_(multiple * priors[head])
     return kept
+
+
+@torch.no_grad()
+def _adjust_post_hoc(
+    network: AttributeNetwork, recipe: Recipe, priors: Mapping[str, Tensor]
+) -> None:
+    # Subtracting a multiple of the log priors moves predictions towards rarer labels.
+    for head, multiple in recipe.post_hoc_adjustment.items():
+        cast("nn.Linear", network.outputs[head]).bias.sub_(multiple * priors[head])

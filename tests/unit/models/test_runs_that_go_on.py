@@ -98,7 +98,7 @@ def test_a_run_of_another_recipe_does_not_go_on(
     changed: Callable[[Recipe], Recipe], at: str, data_sets: list[PreparedDataSet], tmp_path: Path
 ) -> None:
     begin(tiny("gender"), data_sets, tmp_path, at=at)
-    with pytest.raises(ModelError, match="of another recipe: name another --out, or delete it"):
+    with pytest.raises(ModelError, match="of another recipe: choose another --out, or delete it"):
         begin(changed(tiny("gender")), data_sets, tmp_path, at="never")
 
 
@@ -109,7 +109,7 @@ def test_a_run_with_other_data_does_not_go_on(
     recipe = tiny("gender")
     begin(recipe, data_sets, tmp_path, at=at)
     others = [replace(data_sets[0], content="others"), *data_sets[1:]]
-    with pytest.raises(ModelError, match="with other data: name another --out, or delete it"):
+    with pytest.raises(ModelError, match="with other data: choose another --out, or delete it"):
         begin(recipe, others, tmp_path, at="never")
 
 

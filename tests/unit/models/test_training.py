@@ -123,7 +123,7 @@ def test_changed_crops_stay_pictures(seed: int, channels: int) -> None:
     random = torch.Generator().manual_seed(seed)
     crops = torch.randint(0, 256, (9, 80, 80, channels), dtype=torch.uint8, generator=random)
     inside = torch.tensor([[0.1, 0.1, 0.9, 0.9]]).repeat(9, 1)
-    changed, flipped = augment(crops, inside, size=64, how=Augmentation(), random=random)
+    changed, flipped = augment(crops, inside, size=64, options=Augmentation(), generator=random)
     assert changed.shape == (9, channels, 64, 64)
     assert flipped.shape == (9,)
     assert changed.min() >= 0
@@ -138,7 +138,7 @@ def test_without_strength_a_changed_crop_is_the_run_time_crop_or_its_mirror() ->
         downscale_share=0, noise_share=0, border_share=0, erase_share=0,
     )  # fmt: skip
     inside = torch.tensor([[0.0, 0.0, 1.0, 1.0]]).repeat(16, 1)
-    changed, flipped = augment(crops, inside, size=64, how=nothing, random=random)
+    changed, flipped = augment(crops, inside, size=64, options=nothing, generator=random)
     plain = centre_crop(crops, size=64)
     expected = torch.where(flipped.reshape(-1, 1, 1, 1), plain.flip(3), plain)
     assert 0 < flipped.sum() < 16

@@ -31,11 +31,11 @@ class _Steps(Dataset[Batch]):
     def __getitem__(self, step: int) -> Batch:
         recipe = self._recipe
         # From the seed and the step alone: a run that is resumed sees what an unbroken one sees.
-        chance = np.random.default_rng((recipe.seed, step))
+        rng = np.random.default_rng((recipe.seed, step))
         sides, shares = zip(*recipe.sides.items(), strict=True)
-        side = int(chance.choice(sides, p=shares))
+        side = int(rng.choice(sides, p=shares))
         count = max(1, round(recipe.batch_size * (recipe.smallest_side / side) ** 2))
-        scenes = [self._scenes.draw(chance, side) for _ in range(count)]
+        scenes = [self._scenes.draw(rng, side) for _ in range(count)]
         answers = self._teacher.predict(scenes)
         pictures = np.stack([one.picture for one in scenes])
         return Batch(pictures, answers.outputs, answers.features)

@@ -76,7 +76,7 @@ def run_detector_recipe(
         on_progress(epochs_done(folder))
 
     if done := epochs_done(folder):
-        report(f"detector: going on after epoch {done}")
+        report(f"detector: resuming after epoch {done}")
         on_progress(done)
     photographs, portraits = _pictures(data, report)
     network = train_detector(
