@@ -137,8 +137,8 @@ def _classifier(options: EvaluateOptions, catalog: Catalog) -> tuple[list[Any], 
             start_progress=begin,
         ):
             entries += one.entries
-            measured += len(one.answers)
-            of_training += one.answers.of_training
+            measured += len(one.predictions)
+            of_training += one.predictions.of_training
             if options.out is not None:
                 from faces_jobs_models.training.measurement_plots import draw_measurement
 

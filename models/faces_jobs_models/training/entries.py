@@ -88,47 +88,47 @@ class EvaluatedModel:
     heads: Mapping[str, Sequence[str]]
     calibration: Mapping[str, Calibration]  # of every head
 
-    def cross_fitted(self, answers: Predictions, head: str) -> CrossFitted:
+    def cross_fitted(self, predictions: Predictions, head: str) -> CrossFitted:
         """Its answers as they would be had nothing been fitted on the person."""
         calibration = self.calibration[head]
         return cross_fitted(
-            answers.views[head],
-            answers.truth[head],
-            answers.fold,
+            predictions.views[head],
+            predictions.truth[head],
+            predictions.fold,
             calibration,
             temperature=calibration.temperature,
         )
 
 
-def entries_of(asked: EvaluatedModel, answers: Predictions) -> list[Entry]:
+def entries_of(asked: EvaluatedModel, predictions: Predictions) -> list[Entry]:
     """An entry for each head of which the data set knows at least one face's truth."""
     entries = []
     for head in asked.heads:
-        known = answers.truth[head] >= 0
+        known = predictions.truth[head] >= 0
         if known.any():
-            entries.append(_entry(asked, answers, head, known))
+            entries.append(_entry(asked, predictions, head, known))
     return entries
 
 
 def _entry(
-    asked: EvaluatedModel, answers: Predictions, head: str, known: NDArray[np.bool_]
+    asked: EvaluatedModel, predictions: Predictions, head: str, known: NDArray[np.bool_]
 ) -> Entry:
     labels = asked.heads[head]
-    truth = answers.truth[head][known]
-    best = answers.probabilities(head)[known].argmax(axis=1)
+    truth = predictions.truth[head][known]
+    best = predictions.probabilities(head)[known].argmax(axis=1)
     figures = figures_of(labels, truth, best)
-    found = answers.found[known]
-    group = answers.group[known]
+    found = predictions.found[known]
+    group = predictions.group[known]
     people = len(np.unique(group))
     intervals = intervals_of(truth, best, group, labels=len(labels))
     calibration = asked.calibration[head]
-    measured = _measured(asked.cross_fitted(answers, head))
+    measured = _measured(asked.cross_fitted(predictions, head))
     return Entry(
         model=asked.model,
         version=asked.version,
         weights=asked.weights,
         head=head,
-        dataset=answers.data_set,
+        dataset=predictions.data_set,
         n=figures.n,
         people=people if people < figures.n else None,
         accuracy=rounded(figures.accuracy),
@@ -151,11 +151,11 @@ def _entry(
         unsure_below=rounded(calibration.unsure_below),
         coverage=measured.coverage,
         accuracy_answered=measured.accuracy_answered,
-        by=slices_of(answers, head, labels, known),
-        of_training=answers.of_training,
+        by=slices_of(predictions, head, labels, known),
+        of_training=predictions.of_training,
         without_face=int((~found).sum()),
         accuracy_found=rounded((truth == best)[found].mean()) if found.any() else None,
-        skipped=dict(answers.skipped),
+        skipped=dict(predictions.skipped),
     )
 
 
@@ -186,12 +186,12 @@ def _measured(faces: CrossFitted) -> _Measured:
 
 
 def confusion_matrix(
-    labels: Sequence[str], truth: NDArray[np.int64], answers: NDArray[np.int64]
+    labels: Sequence[str], truth: NDArray[np.int64], predictions: NDArray[np.int64]
 ) -> dict[str, dict[str, int]]:
     """True label -> answered label -> faces; true labels without a face are left out."""
     return {
         label: {
-            answered: int(((truth == row) & (answers == column)).sum())
+            answered: int(((truth == row) & (predictions == column)).sum())
             for column, answered in enumerate(labels)
         }
         for row, label in enumerate(labels)

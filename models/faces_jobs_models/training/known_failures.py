@@ -48,7 +48,7 @@ def predict_examples(
     crops, seen = crop_target_faces(
         pictures, detector, scale=classifier.crop_scale, size=classifier.crop_size
     )
-    answers = []
+    predictions = []
     for example, found, opinion in zip(examples, seen, classifier.classify(crops), strict=True):
         for head, labels in classifier.heads.items():
             if head not in example.truth:
@@ -56,7 +56,7 @@ def predict_examples(
             best = int(opinion[head].argmax())
             probability = float(opinion[head][best])
             unsure = probability < classifier.unsure_below[head]
-            answers.append(
+            predictions.append(
                 ExamplePrediction(
                     example,
                     head,
@@ -66,7 +66,7 @@ def predict_examples(
                     found,
                 )
             )
-    return answers
+    return predictions
 
 
 def write_known_failures(folder: Path, classifier: Classifier, detector: Detector) -> Path | None:
@@ -84,10 +84,10 @@ def write_known_failures(folder: Path, classifier: Classifier, detector: Detecto
     if START not in card.read_text(encoding="utf-8"):
         return None
     examples = example_pictures()
-    answers = predict_examples(classifier, detector, examples)
-    shown = _most_telling(examples, answers)
+    predictions = predict_examples(classifier, detector, examples)
+    shown = _most_telling(examples, predictions)
     pictures = folder / EXAMPLES_FOLDER
-    replace_section(card, START, END, _section(shown, answers))
+    replace_section(card, START, END, _section(shown, predictions))
     pictures.mkdir(exist_ok=True)
     for old in pictures.glob("*.png"):
         old.unlink()
@@ -98,11 +98,11 @@ def write_known_failures(folder: Path, classifier: Classifier, detector: Detecto
 
 
 def _most_telling(
-    examples: Sequence[Example], answers: Sequence[ExamplePrediction]
+    examples: Sequence[Example], predictions: Sequence[ExamplePrediction]
 ) -> list[Example]:
     # The untouched one, to compare with; then those with most that is wrong; then the unsure ones.
     def weight(example: Example) -> tuple[int, int]:
-        own = [answer for answer in answers if answer.example is example]
+        own = [answer for answer in predictions if answer.example is example]
         unsure = sum(answer.said == UNSURE for answer in own)
         return -sum(answer.is_wrong for answer in own), -unsure
 
@@ -110,10 +110,10 @@ def _most_telling(
     return [examples[0], *ranked[: MAX_SHOWN - 1]]
 
 
-def _section(shown: Sequence[Example], answers: Sequence[ExamplePrediction]) -> str:
+def _section(shown: Sequence[Example], predictions: Sequence[ExamplePrediction]) -> str:
     rows = []
     for example in shown:
-        own = [answer for answer in answers if answer.example is example]
+        own = [answer for answer in predictions if answer.example is example]
         found = "" if all(answer.found for answer in own) else " (the detector finds no face)"
         rows.append(
             (
@@ -122,9 +122,9 @@ def _section(shown: Sequence[Example], answers: Sequence[ExamplePrediction]) -> 
                 "; ".join(_told(answer) for answer in own if _matters(answer, example, shown)),
             )
         )
-    wrong = sum(answer.is_wrong for answer in answers)
-    unsure = sum(answer.said == UNSURE for answer in answers)
-    pictures = len({answer.example.name for answer in answers})
+    wrong = sum(answer.is_wrong for answer in predictions)
+    unsure = sum(answer.said == UNSURE for answer in predictions)
+    pictures = len({answer.example.name for answer in predictions})
     return (
         f"Answers to {pictures} pictures: {len(answers)}. Wrong: {wrong}; `unsure`: {unsure}. "
         "Shown are the untouched\npicture, and those with most wrong or unsure answers.\n\n"

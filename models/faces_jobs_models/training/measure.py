@@ -37,7 +37,7 @@ class Measurement:
     """A data set's answers and the entries made of them."""
 
     asked: EvaluatedModel
-    answers: Predictions
+    predictions: Predictions
     entries: list[Entry]
 
 
@@ -78,7 +78,7 @@ def measure(
     )
     learnt = {_SAME_PICTURES.get(name, name) for name in RECIPES[model].data_sets}
     for data_set in data_sets:
-        answers = predict_data_set(
+        predictions = predict_data_set(
             data_set.name,
             data_set,
             classifier=classifier,
@@ -89,8 +89,8 @@ def measure(
             skipped=skipped,
             advance=start_progress(data_set.name),
         )
-        if len(answers):
-            yield Measurement(asked, answers, entries_of(asked, answers))
+        if len(predictions):
+            yield Measurement(asked, predictions, entries_of(asked, predictions))
 
 
 def _answering_record(catalog: Catalog, model: str, labels: str) -> tuple[ModelRecord, str]:

@@ -62,15 +62,15 @@ def draw_head(
 
 def draw_measurement(folder: Path, measured: Measurement) -> None:
     """The pictures of every head of a measured data set."""
-    asked, answers = measured.asked, measured.answers
+    asked, predictions = measured.asked, measured.predictions
     for head, labels in asked.heads.items():
         draw_head(
             folder,
             head=head,
-            data_set=answers.data_set,
+            data_set=predictions.data_set,
             labels=labels,
-            truth=answers.truth[head],
-            probabilities=answers.probabilities(head),
-            measured=asked.cross_fitted(answers, head),
+            truth=predictions.truth[head],
+            probabilities=predictions.probabilities(head),
+            measured=asked.cross_fitted(predictions, head),
             unsure_below=asked.calibration[head].unsure_below,
         )

@@ -25,19 +25,19 @@ class Slice(TypedDict):
 
 
 def slices_of(
-    answers: Predictions, head: str, labels: Sequence[str], known: NDArray[np.bool_]
+    predictions: Predictions, head: str, labels: Sequence[str], known: NDArray[np.bool_]
 ) -> dict[str, dict[str, Slice]]:
     """What the faces of a `known` truth can be told apart by -> its values -> their figures."""
-    truth, group = answers.truth[head][known], answers.group[known]
-    best = answers.probabilities(head)[known].argmax(axis=1)
+    truth, group = predictions.truth[head][known], predictions.group[known]
+    best = predictions.probabilities(head)[known].argmax(axis=1)
     by = {
         "size_px": {
             str(size): _slice(labels, truth, at_size[head][known], group)
-            for size, at_size in answers.at_size.items()
+            for size, at_size in predictions.at_size.items()
         }
     }
-    original = np.array([size_band(size) if size else "" for size in answers.size_px[known]])
-    told = [groups for groups, is_known in zip(answers.groups, known, strict=True) if is_known]
+    original = np.array([size_band(size) if size else "" for size in predictions.size_px[known]])
+    told = [groups for groups, is_known in zip(predictions.groups, known, strict=True) if is_known]
     kinds = sorted({kind for groups in told for kind in groups} - {head})
     values = {kind: np.array([groups.get(kind, "") for groups in told]) for kind in kinds}
     for kind, of_face in {"original_size_px": original, **values}.items():
