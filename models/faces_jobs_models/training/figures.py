@@ -24,7 +24,7 @@ class Figures:
 
 
 def figures_of(
-    labels: Sequence[str], truth: NDArray[np.int64], answers: NDArray[np.int64]
+    labels: Sequence[str], truth: NDArray[np.int64], predicted: NDArray[np.int64]
 ) -> Figures:
     """Compare answers with the truth.
 
@@ -40,10 +40,10 @@ def figures_of(
         ValueError: no face has a known truth.
     """
     known = truth >= 0
-    truth, answers = truth[known], answers[known]
+    truth, predicted = truth[known], predicted[known]
     if not len(truth):
         raise ValueError("no face has a known truth: there is nothing to compare")
-    right = truth == answers
+    right = truth == predicted
     count = {label: int((truth == index).sum()) for index, label in enumerate(labels)}
     recall = {
         label: float(right[truth == index].mean())

@@ -28,7 +28,7 @@ class Intervals:
 
 
 def intervals_of(
-    truth: NDArray[np.int64], answers: NDArray[np.int64], group: NDArray[np.str_], *, labels: int
+    truth: NDArray[np.int64], predicted: NDArray[np.int64], group: NDArray[np.str_], *, labels: int
 ) -> Intervals:
     """What the figures of these faces could have been, had others of their kind been measured.
 
@@ -43,7 +43,7 @@ def intervals_of(
         group: (n,) names.
         labels: how many there are.
     """
-    right = np.bincount(truth[truth == answers], minlength=labels)
+    right = np.bincount(truth[truth == predicted], minlength=labels)
     counts = np.bincount(truth, minlength=labels)
     by_face = Intervals(
         wilson_interval(int(right.sum()), int(counts.sum())),
@@ -58,7 +58,7 @@ def intervals_of(
     if groups == len(truth):
         return by_face
     of_group = np.zeros((2, groups, labels))
-    np.add.at(of_group[0], (of_face, truth), truth == answers)
+    np.add.at(of_group[0], (of_face, truth), truth == predicted)
     np.add.at(of_group[1], (of_face, truth), 1)
     return _wider(by_face, _by_group(*of_group))
 
