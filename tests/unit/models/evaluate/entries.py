@@ -13,7 +13,7 @@ from faces_jobs_models.training.predictions import FACE_SIZES, Predictions
 from faces_jobs_models.weights import Calibration
 
 
-def drawn_answers(
+def random_predictions(
     *heads: str, data_set: str = "faces", n: int = 60, groups: Mapping[str, str] | None = None
 ) -> Predictions:
     """Answers by chance, right more often than not."""
@@ -58,5 +58,5 @@ def drawn_entries(
     """Entries by chance."""
     return entries_of(
         drawn_asked("any", heads, sha256=sha256),
-        drawn_answers(*heads, data_set=data_set, n=n, groups={"race": "asian"}),
+        random_predictions(*heads, data_set=data_set, n=n, groups={"race": "asian"}),
     )
