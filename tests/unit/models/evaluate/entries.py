@@ -41,7 +41,7 @@ def random_predictions(
     )
 
 
-def drawn_asked(model: str, heads: Sequence[str], *, sha256: str = "ab" * 32) -> EvaluatedModel:
+def random_model(model: str, heads: Sequence[str], *, sha256: str = "ab" * 32) -> EvaluatedModel:
     """Who gave them."""
     return EvaluatedModel(
         model=model,
@@ -57,6 +57,6 @@ def drawn_entries(
 ) -> list[Entry]:
     """Entries by chance."""
     return entries_of(
-        drawn_asked("any", heads, sha256=sha256),
+        random_model("any", heads, sha256=sha256),
         random_predictions(*heads, data_set=data_set, n=n, groups={"race": "asian"}),
     )

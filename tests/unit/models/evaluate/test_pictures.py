@@ -17,7 +17,7 @@ from faces_jobs_models.training.measurement_plots import draw_head, draw_measure
 from faces_jobs_models.training.plots import draw_confusion, draw_curves
 from faces_jobs_models.weights import Calibration
 
-from .entries import drawn_asked, random_predictions
+from .entries import random_model, random_predictions
 
 KINDS = ("confusion", "reliability", "risk-coverage")
 
@@ -31,7 +31,7 @@ def colours(path: Path) -> int:
 
 @pytest.mark.parametrize("head", ["gender", "occlusion"])
 def test_a_measured_head_has_three_pictures(head: str, tmp_path: Path) -> None:
-    asked = drawn_asked("any", [head])
+    asked = random_model("any", [head])
     draw_measurement(tmp_path / "new folder", Measurement(asked, random_predictions(head), []))
     names = {path.name for path in (tmp_path / "new folder").iterdir()}
     assert names == {f"{kind}-{head}-faces.png" for kind in KINDS}
