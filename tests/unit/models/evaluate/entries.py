@@ -52,7 +52,7 @@ def random_model(model: str, heads: Sequence[str], *, sha256: str = "ab" * 32) -
     )
 
 
-def drawn_entries(
+def random_entries(
     *heads: str, data_set: str = "faces", sha256: str = "ab" * 32, n: int = 60
 ) -> list[Entry]:
     """Entries by chance."""
