@@ -82,7 +82,7 @@ def weights_of(sha256: str, variant: str) -> Weights:
 class EvaluatedModel:
     """Which network answered, for the entries, and how its heads are calibrated."""
 
-    model: str
+    name: str
     version: str
     weights: Weights
     heads: Mapping[str, Sequence[str]]
@@ -124,7 +124,7 @@ def _entry(
     calibration = asked.calibration[head]
     measured = _measured(asked.cross_fitted(predictions, head))
     return Entry(
-        model=asked.model,
+        model=asked.name,
         version=asked.version,
         weights=asked.weights,
         head=head,

@@ -126,7 +126,7 @@ def _section(shown: Sequence[Example], predictions: Sequence[ExamplePrediction])
     unsure = sum(answer.said == UNSURE for answer in predictions)
     pictures = len({answer.example.name for answer in predictions})
     return (
-        f"Answers to {pictures} pictures: {len(answers)}. Wrong: {wrong}; `unsure`: {unsure}. "
+        f"Answers to {pictures} pictures: {len(predictions)}. Wrong: {wrong}; `unsure`: {unsure}. "
         "Shown are the untouched\npicture, and those with most wrong or unsure answers.\n\n"
         + markdown_table(("picture", "what was done", "answers"), rows)
     )

@@ -70,7 +70,7 @@ def measure(
     classifier = Mirrored(catalog.open_classifier(record))  # as a still's faces are judged
     detector = catalog.detector()
     asked = EvaluatedModel(
-        model=model,
+        name=model,
         version=record.version,
         weights=weights_of(classifier.sha256, variant),
         heads=record.heads,

@@ -44,7 +44,7 @@ def random_predictions(
 def random_model(model: str, heads: Sequence[str], *, sha256: str = "ab" * 32) -> EvaluatedModel:
     """Who gave them."""
     return EvaluatedModel(
-        model=model,
+        name=model,
         version="2.0",
         weights=weights_of(sha256, "default"),
         heads={head: HEADS[head] for head in heads},

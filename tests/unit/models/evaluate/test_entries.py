@@ -31,7 +31,7 @@ def asked(
     heads: Mapping[str, Sequence[str]] = GENDER, calibration: Calibration | None = None
 ) -> EvaluatedModel:
     return EvaluatedModel(
-        model="gender",
+        name="gender",
         version="2.0",
         weights=Weights(sha256="0123456789ab", variant="default"),
         heads=heads,
