@@ -179,7 +179,7 @@ def _calibration_figures(faces: CrossFitted) -> _CalibrationFigures:
     return _CalibrationFigures(
         n=len(faces.truth),
         ece=rounded(expected_calibration_error(faces.probabilities, faces.truth)),
-        ece_before=rounded(expected_calibration_error(faces.before, faces.truth)),
+        ece_before=rounded(expected_calibration_error(faces.uncalibrated, faces.truth)),
         coverage=rounded(coverage),
         accuracy_answered=None if accuracy is None else rounded(accuracy),
     )

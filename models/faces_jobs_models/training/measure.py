@@ -1,4 +1,4 @@
-"""Measures a classifier on labelled data sets, by the files and the geometry of run time."""
+"""Evaluates a classifier on labelled data sets, with the files and the crops of run time."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from faces_jobs_models.weights import ModelRecord
 
 DEFAULT_VARIANT = "default"
 
-# Names of the same pictures: who learnt from one has seen the other.
+# Data sets with the same pictures: a model trained on one was trained on the other.
 _SAME_PICTURES: Mapping[str, str] = {"fer2013": "ferplus", "ckplus": "ckplus48"}
 
 
 class LabelledSet(Protocol):
-    """A named data set; iterated once."""
+    """A named data set, iterated once."""
 
     @property
     def name(self) -> str:
         """Short name, as recipes use it."""
 
     def __iter__(self) -> Iterator[Sample]:
-        """Its rows, in an order of its own that does not change."""
+        """Iterate over its rows, always in the same order."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measurement:
-    """A data set's answers and the entries made of them."""
+    """The predictions for a data set, and the entries computed from them."""
 
-    asked: EvaluatedModel
+    model: EvaluatedModel
     predictions: Predictions
     entries: list[Entry]
 
@@ -51,32 +51,32 @@ def measure(
     skipped: Counter[str],
     start_progress: Callable[[str], Advance],
 ) -> Iterator[Measurement]:
-    """Measure `model` on each data set that knows one of its heads.
+    """Evaluate `model` on each data set that has labels of one of its heads.
 
     Args:
         catalog: holds the run-time detector and the model.
         model: gender, expression or multiple.
-        data_sets: what to measure on.
-        labels: where the model has weights trained with these labels (a folder of that name
-            in its own), they answer.
-        selection: which rows; `trained_on` is found out here.
+        data_sets: to evaluate on.
+        labels: selects the weights that were trained with these labels, if the model has such a
+            variant (a folder of that name in its own).
+        selection: which rows; `trained_on` is set here.
         skipped: counts what could not be read.
-        start_progress: called with a data set's name, gives what takes its progress.
+        start_progress: called with a data set's name; returns the callback for its progress.
 
     Raises:
         ModelError: the model's files are missing, changed or of another shape.
     """
-    record, variant = _answering_record(catalog, model, labels)
-    classifier = Mirrored(catalog.open_classifier(record))  # as a still's faces are judged
+    record, variant = _record_of_variant(catalog, model, labels)
+    classifier = Mirrored(catalog.open_classifier(record))  # as for the faces of still images
     detector = catalog.detector()
-    asked = EvaluatedModel(
+    evaluated = EvaluatedModel(
         name=model,
         version=record.version,
         weights=weights_of(classifier.sha256, variant),
         heads=record.heads,
         calibration=record.calibration,
     )
-    learnt = {_SAME_PICTURES.get(name, name) for name in RECIPES[model].data_sets}
+    trained_on = {_SAME_PICTURES.get(name, name) for name in RECIPES[model].data_sets}
     for data_set in data_sets:
         predictions = predict_data_set(
             data_set.name,
@@ -84,22 +84,23 @@ def measure(
             classifier=classifier,
             detector=detector,
             selection=replace(
-                selection, trained_on=_SAME_PICTURES.get(data_set.name, data_set.name) in learnt
+                selection,
+                trained_on=_SAME_PICTURES.get(data_set.name, data_set.name) in trained_on,
             ),
             skipped=skipped,
             advance=start_progress(data_set.name),
         )
         if len(predictions):
-            yield Measurement(asked, predictions, entries_of(asked, predictions))
+            yield Measurement(evaluated, predictions, entries_of(evaluated, predictions))
 
 
-def _answering_record(catalog: Catalog, model: str, labels: str) -> tuple[ModelRecord, str]:
-    """The record of the weights that answer for these labels, and the name of the variant.
+def _record_of_variant(catalog: Catalog, model: str, labels: str) -> tuple[ModelRecord, str]:
+    """Return the record of the weights for these labels, and the name of the variant.
 
     Raises:
-        ModelError: it is missing or wrong.
+        ModelError: the record is missing or invalid.
     """
-    variant = catalog.variant(model, labels)
-    if variant is not None:
-        return variant, labels
+    record = catalog.variant(model, labels)
+    if record is not None:
+        return record, labels
     return catalog.record(model), DEFAULT_VARIANT

@@ -158,7 +158,7 @@ def _draw_held_out(result: TrainingResult, heads: Heads, folder: Path) -> None:
                 labels=labels,
                 truth=predictions.truth[head],
                 probabilities=with_temperature(predictions.views[head], calibration.temperature),
-                measured=cross_fitted(
+                cross_fitted=cross_fitted(
                     predictions.views[head],
                     predictions.truth[head],
                     fold_of(predictions.group),

@@ -106,7 +106,7 @@ def test_each_face_has_the_numbers_of_its_fold() -> None:
     found = measured([0, 1, 1])
     np.testing.assert_array_equal(found.truth, [0, 1])
     np.testing.assert_allclose(found.probabilities[:, 0], [16 / 17, 2 / 3])
-    np.testing.assert_allclose(found.before[:, 0], [16 / 17, 16 / 17])
+    np.testing.assert_allclose(found.uncalibrated[:, 0], [16 / 17, 16 / 17])
     np.testing.assert_allclose(found.unsure_below, [0.6, 0.7])
 
 

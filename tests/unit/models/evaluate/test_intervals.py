@@ -41,8 +41,8 @@ def test_a_share_lies_in_its_interval(case: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize(("right", "n"), [(0, 0), (3, 2), (-1, 2)])
-def test_what_is_no_share_is_refused(right: int, n: int) -> None:
-    with pytest.raises(ValueError, match="no share"):
+def test_an_invalid_share_is_refused(right: int, n: int) -> None:
+    with pytest.raises(ValueError, match="not a share"):
         wilson_interval(right, n)
 
 

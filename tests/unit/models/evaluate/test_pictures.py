@@ -50,7 +50,7 @@ def test_one_face_and_none_are_no_trouble(tmp_path: Path) -> None:
             labels=HEADS["gender"],
             truth=np.array([truth]),
             probabilities=view[0],
-            measured=cross_fitted(
+            cross_fitted=cross_fitted(
                 view, np.array([truth]), np.array([fold]), Calibration(1.5), temperature=1.5
             ),
             unsure_below=0.8,
