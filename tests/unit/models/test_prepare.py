@@ -143,7 +143,7 @@ def test_a_set_of_other_rows_is_cut_anew(tmp_path: Path) -> None:
     four = cut(pack(tmp_path, images), tmp_path / "out", report=lines.append)
     assert (len(two.crops), len(four.crops)) == (2, 4)
     assert two.content != four.content
-    assert lines == ["mine: cut again, since files changed"]
+    assert lines == ["mine: cropping again, since files changed"]
 
 
 def test_corrected_labels_are_learnt(tmp_path: Path) -> None:
@@ -183,8 +183,8 @@ def test_another_folder_or_detector_is_told(tmp_path: Path) -> None:
         for data_set, detector in ((first, None), (moved, None), (moved, other))
     ]
     assert lines == [
-        "mine: cut again, since folder changed",
-        "mine: cut again, since detector changed",
+        "mine: cropping again, since folder changed",
+        "mine: cropping again, since detector changed",
     ]
     assert contents[0] == contents[1] != contents[2], "the same pictures may be moved"
 

@@ -220,5 +220,5 @@ def test_figures_weigh_rare_labels_as_much_as_common_ones() -> None:
 
 def test_no_truth_no_figures() -> None:
     nothing = np.array([-1, -1])
-    with pytest.raises(ValueError, match="nothing to compare"):
+    with pytest.raises(ValueError, match="no face has a known truth"):
         figures_of(("a",), nothing, nothing)

@@ -91,7 +91,7 @@ def test_what_a_training_wrote_of_itself_is_no_measurement(tmp_path: Path) -> No
 @pytest.mark.parametrize("text", ["no marks", START, f"{END} {START}", PROSE + PROSE])
 def test_a_card_without_its_marks_is_not_written(tmp_path: Path, text: str) -> None:
     (tmp_path / "CARD.md").write_text(text)
-    with pytest.raises(ModelError, match="must hold the line"):
+    with pytest.raises(ModelError, match="must contain the line"):
         write_card(tmp_path, random_entries("gender"), tables_of)
     assert (tmp_path / "CARD.md").read_text() == text
     assert not (tmp_path / FIGURES_NAME).exists()
