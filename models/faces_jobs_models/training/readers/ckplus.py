@@ -44,10 +44,10 @@ def open_ckplus(place: Place, labels: LabelChoice, skipped: Skipped) -> list[Dat
                 own_folders=frozenset({_IMAGES, *_EMOTIONS}),
             )
         ]  # fmt: skip
-    if any(_is_small(place.inner(name)) for name in place.folders if _is_expression(name)):
+    if any(_is_small(place.child(name)) for name in place.folders if _is_expression(name)):
         # A folder of another name is the set's own where its pictures are named so.
         own = tuple(
-            name for name in place.folders if _is_expression(name) or _is_small(place.inner(name))
+            name for name in place.folders if _is_expression(name) or _is_small(place.child(name))
         )
         return [
             DataSet(
@@ -70,11 +70,11 @@ def _read_sequences(images: Path, emotions: Path, skipped: Skipped) -> Iterator[
     """
     tree = Place.of(emotions)
     if _EMOTIONS[0] in tree.folders:  # the archive Emotion_labels.zip holds a folder Emotion
-        tree = tree.inner(_EMOTIONS[0])
+        tree = tree.child(_EMOTIONS[0])
     subjects = Place.of(images)
     for subject in subjects.folders:
         held_out = subject_held_out("ckplus", subject)
-        for sequence in subjects.inner(subject).folders:
+        for sequence in subjects.child(subject).folders:
             frames = Place.of(images / subject / sequence)
             names = frames.pictures()
             label = _label(tree.path / subject / sequence, skipped)
@@ -120,15 +120,15 @@ def _is_small(place: Place) -> bool:
 
 def _read_small(place: Place, folders: tuple[str, ...], skipped: Skipped) -> Iterator[Sample]:
     for folder in folders:
-        inner = place.inner(folder)
-        for name in inner.pictures():
+        child = place.child(folder)
+        for name in child.pictures():
             match = _SMALL.fullmatch(name)
             if match is None:
                 skipped["ckplus48 picture of another name"] += 1
                 continue
             said = Labels("ckplus48", skipped)
             said.add("expression", folder)
-            image = (inner.path / name).read_bytes()
+            image = (child.path / name).read_bytes()
             held_out = subject_held_out("ckplus", match[1])
             sample = said.sample(image, held_out=held_out, group=match[1])
             if sample is not None:

@@ -52,11 +52,11 @@ def _films(place: Place) -> list[Place]:
         return [place]
     films = []
     for name in place.folders:
-        inner = place.inner(name)
-        if _is_film(inner):
-            films.append(inner)
+        child = place.child(name)
+        if _is_film(child):
+            films.append(child)
             continue
-        films += [film for film in map(inner.inner, inner.folders) if _is_film(film)]
+        films += [film for film in map(child.child, child.folders) if _is_film(film)]
     return films
 
 
@@ -86,7 +86,7 @@ def _read(films: list[Place], skipped: Skipped) -> Iterator[Sample]:
 def _rows_of_film(film: Place, skipped: Skipped) -> Iterator[_Row]:
     """The film's rows. A picture that has two with other labels is of no use."""
     rows: dict[str, set[_Row]] = {}
-    pictures = frozenset(film.inner(_IMAGES).files)
+    pictures = frozenset(film.child(_IMAGES).files)
     for name in film.files:
         if not name.lower().endswith(".txt"):
             continue

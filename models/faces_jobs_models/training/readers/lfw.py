@@ -29,9 +29,9 @@ _LOOKED_AT = 20  # folders, to tell the layout
 
 def open_lfw(place: Place, labels: LabelChoice, skipped: Skipped) -> list[DataSet]:  # noqa: ARG001 - one signature for all layouts
     """A folder of people's folders; the lists lie in it or beside it."""
-    if not any(_is_person(place.inner(name)) for name in place.folders[:_LOOKED_AT]):
+    if not any(_is_person(place.child(name)) for name in place.folders[:_LOOKED_AT]):
         return []
-    people = tuple(name for name in place.folders if _is_person(place.inner(name)))
+    people = tuple(name for name in place.folders if _is_person(place.child(name)))
     return [
         DataSet(
             _NAME, _NAME, place.path, None, lambda: _read(place, people, skipped),
@@ -52,7 +52,7 @@ def _named(person: Place, name: str) -> bool:
 def _read(place: Place, people: tuple[str, ...], skipped: Skipped) -> Iterator[Sample]:
     listed = {gender: _listed(place.path, file) for gender, file in _LISTS.items()}
     for folder in people:
-        person = place.inner(folder)
+        person = place.child(folder)
         # All pictures of a person are on one side.
         held_out = is_held_out(f"{_NAME}/{folder}", HELD_OUT_SHARE)
         for name in person.pictures():

@@ -36,7 +36,7 @@ class Place:
         inside = frozenset(folders)
         return cls(path, folders, tuple(one.name for one in entries if one.name not in inside))
 
-    def inner(self, name: str) -> Place:
+    def child(self, name: str) -> Place:
         """The folder or file `name` in it."""
         return Place.of(self.path / name)
 
@@ -55,8 +55,8 @@ def pictures_below(folder: Path) -> Iterator[str]:
     place = Place.of(folder)
     yield from place.pictures()
     for name in place.folders:
-        for inner in pictures_below(folder / name):
-            yield f"{name}/{inner}"
+        for child in pictures_below(folder / name):
+            yield f"{name}/{child}"
 
 
 def read_picture(root: Path, name: str, source: str, skipped: Skipped) -> bytes | None:

@@ -124,7 +124,7 @@ def _search(
         taken = frozenset(name for one in sets for name in one.own_folders)
         for name in place.folders:
             if name not in taken:
-                yield from _search(place.inner(name), openers, depth + 1)
+                yield from _search(place.child(name), openers, depth + 1)
 
 
 def _named_apart(found: list[_Set], skipped: Skipped) -> list[_Set]:

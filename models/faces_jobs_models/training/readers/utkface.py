@@ -26,7 +26,7 @@ _LOOKED_AT = 100  # pictures, to tell the layout: three in 24,000 have other nam
 
 def open_utkface(place: Place, labels: LabelChoice, skipped: Skipped) -> list[DataSet]:  # noqa: ARG001 - one signature for all layouts
     """A folder of such pictures, or of the folders part1, part2 and part3."""
-    places = [place, *(place.inner(name) for name in place.folders if name in _PARTS)]
+    places = [place, *(place.child(name) for name in place.folders if name in _PARTS)]
     places = [one for one in places if any(map(_FILE.fullmatch, one.pictures()[:_LOOKED_AT]))]
     if not places:
         return []
