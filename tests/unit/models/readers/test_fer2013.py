@@ -118,7 +118,7 @@ def test_votes_are_matched_by_order(tmp_path: Path, given: str) -> None:
 def test_votes_of_other_rows_are_refused(tmp_path: Path, rows: list[str]) -> None:
     write_faces(tmp_path, *[("0", PIXELS, "Training")] * 2)
     write_votes(tmp_path, *rows)
-    with pytest.raises(DataLayoutError, match="not of one picture"):
+    with pytest.raises(DataLayoutError, match="differ in their picture"):
         the_one_set(tmp_path)
 
 
@@ -131,12 +131,12 @@ def test_votes_that_are_no_numbers_are_counted(tmp_path: Path) -> None:
     )
     _, samples, skipped = the_one_set(tmp_path)
     assert samples == []
-    assert skipped == {"ferplus row whose votes are no numbers": 2}
+    assert skipped == {"ferplus row with invalid votes": 2}
 
 
 def test_votes_alone_hold_no_pictures(tmp_path: Path) -> None:
     write_votes(tmp_path, "Training,fer0000000.png,4,0,0,1,3,2,0,0,0,0")
-    with pytest.raises(DataLayoutError, match=r"no fer2013\.csv is beside it"):
+    with pytest.raises(DataLayoutError, match=r"needs fer2013\.csv next to it"):
         the_one_set(tmp_path)
 
 

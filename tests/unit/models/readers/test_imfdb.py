@@ -88,8 +88,8 @@ def test_what_stands_there_twice_counts_once_and_contradictions_not_at_all(tmp_p
     _, samples, skipped = the_one_set(tmp_path)
     assert len(samples) == 2
     assert skipped == {
-        "imfdb row that stands there twice": 1,
-        "imfdb picture with two rows of other labels": 1,
+        "imfdb duplicate row": 1,
+        "imfdb picture with conflicting rows": 1,
     }
 
 
@@ -104,7 +104,7 @@ def test_rows_without_a_picture_are_counted(tmp_path: Path) -> None:
     draw(tmp_path / "Ann" / "secret.jpg")
     _, samples, skipped = the_one_set(tmp_path)
     assert len(samples) == 1
-    assert skipped == {"imfdb picture is not there": 2, "imfdb row that names no picture": 1}
+    assert skipped == {"imfdb missing picture": 2, "imfdb row without a picture name": 1}
 
 
 def test_all_films_of_an_actor_are_on_one_side(tmp_path: Path) -> None:

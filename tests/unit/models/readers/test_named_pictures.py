@@ -26,7 +26,7 @@ def test_jaffe(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert [sample.held_out for sample in samples] == [False] * 4 + [True] * 3
     assert [sample.group for sample in samples] == ["KA"] * 4 + ["KR"] * 3
-    assert skipped == {"jaffe expression 'XX'": 1, "jaffe picture of another name": 1}
+    assert skipped == {"jaffe expression 'XX'": 1, "jaffe malformed name": 1}
 
 
 def write_sequences(folder: Path, emotions: str = "Emotion") -> tuple[Path, Path]:
@@ -82,7 +82,7 @@ def test_ckplus_in_folders_of_small_faces(tmp_path: Path) -> None:
     assert [sample.group for sample in samples] == ["S010", "S011", "S011"]
     assert skipped == {
         "ckplus48 expression 'contempt'": 1,
-        "ckplus48 picture of another name": 1,
+        "ckplus48 malformed name": 1,
     }
 
 
@@ -139,7 +139,7 @@ def test_lfw(tmp_path: Path, where: str) -> None:
     assert skipped == {
         "lfw gender in no list": 1,
         "lfw gender in both lists": 1,
-        "lfw picture of another name": 1,
+        "lfw malformed name": 1,
     }
 
 

@@ -66,7 +66,7 @@ def test_pictures_that_are_not_there_are_counted(tmp_path: Path) -> None:
     skipped: Counter[str] = Counter()
     (one,) = open_detection_data(path, skipped=skipped)
     assert len(list(one)) == 3
-    assert skipped["wider_faces picture is not there"] == 1
+    assert skipped["wider_faces missing picture"] == 1
 
 
 @pytest.mark.parametrize(
