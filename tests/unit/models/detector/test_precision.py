@@ -98,7 +98,7 @@ def test_overlap_of_half_is_enough_and_less_is_not() -> None:
     less: Box = (0, 0, 40, 19)
     assert average_precision([seen([(half, 0.9)], [FACE])]) == 1.0
     assert average_precision([seen([(less, 0.9)], [FACE])]) == 0.0
-    assert average_precision([seen([(less, 0.9)], [FACE])], overlap=0.4) == 1.0
+    assert average_precision([seen([(less, 0.9)], [FACE])], min_iou=0.4) == 1.0
 
 
 def test_each_box_takes_the_face_that_it_overlaps_most() -> None:
@@ -127,10 +127,10 @@ def test_recall_and_precision_at_a_threshold() -> None:
     assert math.isnan(at_threshold([seen([(FACE, 0.9)])], 0.5).recall)
 
 
-def test_where_nothing_is_to_be_found_there_is_no_figure() -> None:
-    with pytest.raises(ValueError, match="nothing to be found"):
+def test_without_annotated_faces_there_is_no_figure() -> None:
+    with pytest.raises(ValueError, match="no face of these heights"):
         average_precision([seen([(FACE, 0.9)], ignored=[FACE])])
-    with pytest.raises(ValueError, match="nothing to be found"):
+    with pytest.raises(ValueError, match="no face of these heights"):
         average_precision([])
 
 
@@ -195,7 +195,7 @@ def test_finding_exactly_what_is_marked_is_perfect(pictures: list[Detected]) -> 
         )
         for one in with_faces(pictures)
     ]
-    assert average_precision(exact, overlap=1.0) == pytest.approx(1.0)
+    assert average_precision(exact, min_iou=1.0) == pytest.approx(1.0)
 
 
 @given(PICTURES)

@@ -105,7 +105,7 @@ def test_a_face_that_is_found_counts_and_ignored_ones_do_not(
 
 def test_a_limit_looks_at_fewer(marked: Path, catalog: Catalog) -> None:
     looked = looked_at(marked.parent, catalog, Selection(limit=2), Counter())
-    assert len(looked.seen) <= 2
+    assert len(looked.pictures) <= 2
 
 
 def test_what_training_uses_is_counted_and_can_be_left_out(marked: Path, catalog: Catalog) -> None:
@@ -113,10 +113,10 @@ def test_what_training_uses_is_counted_and_can_be_left_out(marked: Path, catalog
     kept_back = looked_at(
         marked, catalog, Selection(trained_on=True, held_out_only=True), Counter()
     )
-    assert looked.of_training == len(looked.seen) - len(kept_back.seen)
+    assert looked.of_training == len(looked.pictures) - len(kept_back.pictures)
     assert kept_back.of_training == 0
     other = looked_at(marked, catalog, Selection(held_out_only=True), Counter())
-    assert len(other.seen) == len(looked.seen)
+    assert len(other.pictures) == len(looked.pictures)
 
 
 def test_half_of_the_faces_found_is_half_of_the_precision() -> None:
