@@ -120,7 +120,7 @@ def _loss_function(
     head_weights = {**recipe.head_weights, **recipe.auxiliary}
 
     def logits_of(model: AttributeNetwork, crops: Tensor) -> dict[str, Tensor]:
-        # Half precision gives averaged weights of the same quality. The cache of casted weights
+        # Half precision gives averaged weights of the same quality. The cache of cast weights
         # is off: each weight is used once a step, and a CUDA graph must cast it in each replay.
         with torch.autocast(
             crops.device.type,

@@ -50,6 +50,6 @@ def reliability_bins(
     index = np.clip(np.ceil(np.asarray(confidence, np.float64) * bins) - 1, 0, bins - 1)
     return [
         (float(confidence[chosen].mean()), float(correct[chosen].mean()), float(chosen.mean()))
-        for place in range(bins)
-        if (chosen := index == place).any()
+        for number in range(bins)
+        if (chosen := index == number).any()
     ]

@@ -53,10 +53,10 @@ def at_threshold(
 
     The threshold is one number, or (n,) as the other two.
     """
-    answered = confidence >= threshold
-    if not answered.any():
+    covered = confidence >= threshold
+    if not covered.any():
         return 0.0, None
-    return float(answered.mean()), float(correct[answered].mean())
+    return float(covered.mean()), float(correct[covered].mean())
 
 
 def choose_unsure_below(

@@ -38,9 +38,9 @@ class _Steps(Dataset[Batch]):
         side = int(rng.choice(sides, p=shares))
         count = max(1, round(recipe.batch_size * (recipe.smallest_side / side) ** 2))
         scenes = [self._scenes.draw(rng, side) for _ in range(count)]
-        taught = self._teacher.predict(scenes)
+        targets = self._teacher.predict(scenes)
         pictures = np.stack([one.picture for one in scenes])
-        return Batch(pictures, taught.outputs, taught.features)
+        return Batch(pictures, targets.outputs, targets.features)
 
 
 def batches(

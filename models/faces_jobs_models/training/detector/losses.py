@@ -74,8 +74,8 @@ def hint_loss(
     """
     levels = len(STRIDES)
     total = torch.zeros((), device=outputs[0].device)
-    for index, (features, taught) in enumerate(zip(student, teacher, strict=True)):
-        target = taught.float()
+    for index, (features, teacher_features) in enumerate(zip(student, teacher, strict=True)):
+        target = teacher_features.float()
         height, width = target.shape[2:]
         confidence = (outputs[index] * outputs[levels + index]).sqrt().reshape(-1, 1, height, width)
         on_faces = functional.max_pool2d(confidence, 3, stride=1, padding=1)

@@ -21,7 +21,7 @@ Skipped = Counter[str]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DataSet:
-    """Labelled faces in one layout. Samples are read lazily, anew in each iteration.
+    """Labelled faces in one layout. Samples are read lazily, again in each iteration.
 
     Attributes:
         name: by which recipes and figures refer to it.
