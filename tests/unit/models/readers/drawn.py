@@ -32,6 +32,6 @@ def the_one_set(
     return one, list(one), skipped
 
 
-def told(samples: list[Sample], head: str) -> list[str | None]:
+def true_labels(samples: list[Sample], head: str) -> list[str | None]:
     """The label of each sample, by its truth."""
     return [HEADS[head][sample.truth[head]] if head in sample.truth else None for sample in samples]

@@ -10,7 +10,7 @@ import pytest
 
 from faces_jobs.errors import DataLayoutError
 from faces_jobs.jobs.labels import HEADS
-from tests.unit.models.readers.drawn import the_one_set, told
+from tests.unit.models.readers.drawn import the_one_set, true_labels
 
 PIXELS = " ".join(str(index % 256) for index in range(48 * 48))
 VOTES = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
@@ -33,7 +33,7 @@ def test_numbers_are_expressions_in_their_order(tmp_path: Path) -> None:
     write_faces(tmp_path, *((str(number), PIXELS, "Training") for number in range(7)))
     one, samples, skipped = the_one_set(tmp_path)
     assert one.name == "fer2013"
-    assert told(samples, "expression") == [
+    assert true_labels(samples, "expression") == [
         "anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral",
     ]  # fmt: skip
     assert not skipped
@@ -67,7 +67,7 @@ def test_pixels_are_the_picture_and_usage_the_split(tmp_path: Path) -> None:
 def test_broken_pictures_are_counted(tmp_path: Path, pixels: str) -> None:
     write_faces(tmp_path, ("0", pixels, "Training"), ("1", PIXELS, "Training"))
     _, samples, skipped = the_one_set(tmp_path)
-    assert told(samples, "expression") == ["disgust"]
+    assert true_labels(samples, "expression") == ["disgust"]
     assert skipped == {"fer2013 row without 48 x 48 pixels": 1}
 
 
@@ -94,14 +94,14 @@ def test_votes_are_matched_by_order(tmp_path: Path, given: str) -> None:
     path = tmp_path if given == "folder" else tmp_path / given
     one, samples, skipped = the_one_set(path)
     assert one.name == "ferplus"
-    assert told(samples, "expression") == ["neutral", None]
+    assert true_labels(samples, "expression") == ["neutral", None]
     assert [sample.held_out for sample in samples] == [False, True]
     votes = dict(zip(HEADS["expression"], samples[0].targets["expression"], strict=True))
     assert votes["anger"] == pytest.approx(0.3)
     assert skipped == {"ferplus without a clear expression": 2}
     other, samples, _ = the_one_set(path, "fer2013")
     assert other.name == "fer2013"
-    assert told(samples, "expression") == ["anger"] * 4
+    assert true_labels(samples, "expression") == ["anger"] * 4
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from faces_jobs.errors import DataLayoutError
 from faces_jobs_models.training.readers import open_data
 from faces_jobs_models.training.readers.imdb_wiki import age_at
-from tests.unit.models.readers.drawn import draw, the_one_set, told
+from tests.unit.models.readers.drawn import draw, the_one_set, true_labels
 
 NAN = float("nan")
 
@@ -70,8 +70,8 @@ def test_age_and_gender_are_read(tmp_path: Path) -> None:
     )  # fmt: skip
     one, samples, skipped = the_one_set(tmp_path)
     assert one.name == "imdb"
-    assert told(samples, "gender") == ["male", "female"]
-    assert told(samples, "age") == ["young", "child"]
+    assert true_labels(samples, "gender") == ["male", "female"]
+    assert true_labels(samples, "age") == ["young", "child"]
     assert samples[0].groups == {"gender": "male", "age": "young"}
     assert not skipped
 
@@ -94,8 +94,8 @@ def test_what_is_left_out_is_counted_by_reason(tmp_path: Path) -> None:
     )  # fmt: skip
     one, samples, skipped = the_one_set(tmp_path / "wiki.mat")
     assert one.name == "wiki"
-    assert told(samples, "gender") == [None, "male"]
-    assert told(samples, "age") == ["young", "young"]
+    assert true_labels(samples, "gender") == [None, "male"]
+    assert true_labels(samples, "age") == ["young", "young"]
     assert skipped == {
         "wiki no face": 1,
         "wiki several faces": 1,

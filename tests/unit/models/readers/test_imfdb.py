@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from faces_jobs_models.training.readers.imfdb import parse_row
-from tests.unit.models.readers.drawn import draw, the_one_set, told
+from tests.unit.models.readers.drawn import draw, the_one_set, true_labels
 
 HEADS = ("gender", "illumination", "pose", "occlusion", "age", "makeup")
 ROW = (
@@ -48,7 +48,7 @@ def test_rows_are_read_however_they_are_written(tmp_path: Path, row: str, end: s
     write_film(tmp_path / "IMFDB_final" / "Ann" / "SomeFilm", row, end=end)
     one, samples, skipped = the_one_set(tmp_path)
     assert one.name == "imfdb"
-    assert [told(samples, head) for head in HEADS] == [[label] for label in LABELS]
+    assert [true_labels(samples, head) for head in HEADS] == [[label] for label in LABELS]
     assert not skipped
     assert samples[0].groups == {"gender": "female", "age": "young"}
     assert "expression" not in samples[0].targets
@@ -66,16 +66,16 @@ def test_short_rows_keep_what_they_say(tmp_path: Path) -> None:
         tmp_path / "Ann" / "SomeFilm", ROW, ROW.replace("Ann_1", "Ann_2").removesuffix("\tPARTIAL")
     )
     _, samples, skipped = the_one_set(tmp_path)
-    assert told(samples, "pose") == ["frontal", "frontal"]
-    assert told(samples, "makeup") == ["partial", None]
+    assert true_labels(samples, "pose") == ["frontal", "frontal"]
+    assert true_labels(samples, "makeup") == ["partial", None]
     assert skipped == {"imfdb makeup None": 1}
 
 
 def test_a_misspelt_label_is_counted_and_not_guessed(tmp_path: Path) -> None:
     write_film(tmp_path / "Ann" / "SomeFilm", ROW.replace("FRONTAL", "FRONTL"))
     _, samples, skipped = the_one_set(tmp_path)
-    assert told(samples, "pose") == [None]
-    assert told(samples, "age") == ["young"]
+    assert true_labels(samples, "pose") == [None]
+    assert true_labels(samples, "age") == ["young"]
     assert skipped == {"imfdb unknown label 'frontl'": 1, "imfdb pose None": 1}
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from faces_jobs.jobs.labels import HEADS
 from faces_jobs_models.training.samples import is_held_out
-from tests.unit.models.readers.drawn import draw, the_one_set, told
+from tests.unit.models.readers.drawn import draw, the_one_set, true_labels
 
 
 def test_jaffe(tmp_path: Path) -> None:
@@ -21,7 +21,7 @@ def test_jaffe(tmp_path: Path) -> None:
     (tmp_path / "jaffe" / "README").write_text("The Japanese Female Facial Expression database")
     one, samples, skipped = the_one_set(tmp_path)
     assert one.name == "jaffe"
-    assert told(samples, "expression") == [
+    assert true_labels(samples, "expression") == [
         "anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise",
     ]  # fmt: skip
     assert [sample.held_out for sample in samples] == [False] * 4 + [True] * 3
@@ -55,7 +55,7 @@ def test_ckplus_sequences_end_with_their_label(tmp_path: Path, emotions: str) ->
     images, _ = write_sequences(tmp_path / "CK+", emotions)
     one, samples, skipped = the_one_set(tmp_path)
     assert one.name == "ckplus"
-    assert told(samples, "expression") == ["disgust"] * 3 + ["surprise"] * 3
+    assert true_labels(samples, "expression") == ["disgust"] * 3 + ["surprise"] * 3
     assert [sample.group for sample in samples] == ["S005"] * 3 + ["S010"] * 3
     frames = [images / "S005" / "001" / f"S005_001_0000000{frame}.png" for frame in (3, 4, 5)]
     assert [sample.image for sample in samples[:3]] == [frame.read_bytes() for frame in frames]
@@ -77,7 +77,7 @@ def test_ckplus_in_folders_of_small_faces(tmp_path: Path) -> None:
         draw(tmp_path / "CK+48" / name, index)
     one, samples, skipped = the_one_set(tmp_path)
     assert one.name == "ckplus48"
-    assert told(samples, "expression") == ["anger", "happiness", "sadness"]
+    assert true_labels(samples, "expression") == ["anger", "happiness", "sadness"]
     assert samples[0].held_out == is_held_out("ckplus/S010", 0.15)
     assert [sample.group for sample in samples] == ["S010", "S011", "S011"]
     assert skipped == {
@@ -100,8 +100,8 @@ def test_utkface(tmp_path: Path, ending: str) -> None:
         draw(tmp_path / "UTKFace" / name, index)
     one, samples, skipped = the_one_set(tmp_path)
     assert (one.name, one.row_count) == ("utkface", 6)
-    by_gender = dict(zip(told(samples, "gender"), samples, strict=False))
-    assert told(samples, "age") == ["old", "young", "child"]  # in the order of the names
+    by_gender = dict(zip(true_labels(samples, "gender"), samples, strict=False))
+    assert true_labels(samples, "age") == ["old", "young", "child"]  # in the order of the names
     assert by_gender["female"].groups == {"gender": "female", "age": "child", "race": "asian"}
     assert samples[1].groups == {"gender": "male", "age": "young", "race": "black"}
     assert [sample.held_out for sample in samples] == [
@@ -133,7 +133,7 @@ def test_lfw(tmp_path: Path, where: str) -> None:
     (tmp_path / where / "male_names.txt").write_text("Bob_Two\r\nDi_Four\n\n")
     one, samples, skipped = the_one_set(tmp_path)
     assert one.name == "lfw"
-    assert told(samples, "gender") == ["female", "female", "male"]
+    assert true_labels(samples, "gender") == ["female", "female", "male"]
     assert samples[0].held_out == samples[1].held_out == is_held_out("lfw/Ann_One", 0.15)
     assert [sample.group for sample in samples] == ["Ann_One", "Ann_One", "Bob_Two"]
     assert skipped == {
@@ -148,7 +148,7 @@ def test_face_masks(tmp_path: Path) -> None:
         draw(tmp_path / "data" / name)
     one, samples, skipped = the_one_set(tmp_path)
     assert one.name == "facemask"
-    assert told(samples, "occlusion") == ["others", None]
+    assert true_labels(samples, "occlusion") == ["others", None]
     assert samples[1].targets["occlusion"][HEADS["occlusion"].index("none")] == 1
     assert samples[0].held_out == is_held_out("facemask/with_mask/1.jpg", 0.15)
     assert [sample.group for sample in samples] == ["with_mask/1.jpg", "without_mask/2.jpg"]
