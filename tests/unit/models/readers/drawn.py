@@ -23,7 +23,7 @@ def draw(path: Path, index: int = 0, *, side: int = 48) -> None:
     assert cv2.imwrite(str(path), picture)
 
 
-def the_one_set(
+def open_only_set(
     path: Path, labels: LabelChoice = "ferplus"
 ) -> tuple[DataSet, list[Sample], Counter[str]]:
     """The only set at `path`, its samples and what was left out."""

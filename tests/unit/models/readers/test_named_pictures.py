@@ -8,7 +8,7 @@ import pytest
 
 from faces_jobs.jobs.labels import HEADS
 from faces_jobs_models.training.samples import is_held_out
-from tests.unit.models.readers.drawn import draw, the_one_set, true_labels
+from tests.unit.models.readers.drawn import draw, open_only_set, true_labels
 
 
 def test_jaffe(tmp_path: Path) -> None:
@@ -19,7 +19,7 @@ def test_jaffe(tmp_path: Path) -> None:
     for index, name in enumerate(names):
         draw(tmp_path / "jaffe" / name, index, side=256)
     (tmp_path / "jaffe" / "README").write_text("The Japanese Female Facial Expression database")
-    one, samples, skipped = the_one_set(tmp_path)
+    one, samples, skipped = open_only_set(tmp_path)
     assert one.name == "jaffe"
     assert true_labels(samples, "expression") == [
         "anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise",
@@ -53,7 +53,7 @@ def write_sequences(folder: Path, emotions: str = "Emotion") -> tuple[Path, Path
 @pytest.mark.parametrize("emotions", ["Emotion", "Emotion_labels", "Emotion_labels/Emotion"])
 def test_ckplus_sequences_end_with_their_label(tmp_path: Path, emotions: str) -> None:
     images, _ = write_sequences(tmp_path / "CK+", emotions)
-    one, samples, skipped = the_one_set(tmp_path)
+    one, samples, skipped = open_only_set(tmp_path)
     assert one.name == "ckplus"
     assert true_labels(samples, "expression") == ["disgust"] * 3 + ["surprise"] * 3
     assert [sample.group for sample in samples] == ["S005"] * 3 + ["S010"] * 3
@@ -75,7 +75,7 @@ def test_ckplus_in_folders_of_small_faces(tmp_path: Path) -> None:
         )
     ):  # fmt: skip
         draw(tmp_path / "CK+48" / name, index)
-    one, samples, skipped = the_one_set(tmp_path)
+    one, samples, skipped = open_only_set(tmp_path)
     assert one.name == "ckplus48"
     assert true_labels(samples, "expression") == ["anger", "happiness", "sadness"]
     assert samples[0].held_out == is_held_out("ckplus/S010", 0.15)
@@ -98,7 +98,7 @@ def test_utkface(tmp_path: Path, ending: str) -> None:
     ]
     for index, name in enumerate(names):
         draw(tmp_path / "UTKFace" / name, index)
-    one, samples, skipped = the_one_set(tmp_path)
+    one, samples, skipped = open_only_set(tmp_path)
     assert (one.name, one.row_count) == ("utkface", 6)
     by_gender = dict(zip(true_labels(samples, "gender"), samples, strict=False))
     assert true_labels(samples, "age") == ["old", "young", "child"]  # in the order of the names
@@ -115,7 +115,7 @@ def test_utkface(tmp_path: Path, ending: str) -> None:
 def test_utkface_in_the_wild_has_three_parts(tmp_path: Path) -> None:
     for part in (1, 2, 3):
         draw(tmp_path / f"part{part}" / f"2{part}_0_1_2017011615453012{part}.jpg", part)
-    one, samples, _ = the_one_set(tmp_path)
+    one, samples, _ = open_only_set(tmp_path)
     assert (one.name, len(samples)) == ("utkface", 3)
 
 
@@ -131,7 +131,7 @@ def test_lfw(tmp_path: Path, where: str) -> None:
         "Ann_One_0001.jpg\nAnn_One_0002.jpg\nDi_Four"
     )
     (tmp_path / where / "male_names.txt").write_text("Bob_Two\r\nDi_Four\n\n")
-    one, samples, skipped = the_one_set(tmp_path)
+    one, samples, skipped = open_only_set(tmp_path)
     assert one.name == "lfw"
     assert true_labels(samples, "gender") == ["female", "female", "male"]
     assert samples[0].held_out == samples[1].held_out == is_held_out("lfw/Ann_One", 0.15)
@@ -146,7 +146,7 @@ def test_lfw(tmp_path: Path, where: str) -> None:
 def test_face_masks(tmp_path: Path) -> None:
     for name in ("with_mask/1.jpg", "without_mask/2.jpg", "worn_wrongly/3.jpg"):
         draw(tmp_path / "data" / name)
-    one, samples, skipped = the_one_set(tmp_path)
+    one, samples, skipped = open_only_set(tmp_path)
     assert one.name == "facemask"
     assert true_labels(samples, "occlusion") == ["others", None]
     assert samples[1].targets["occlusion"][HEADS["occlusion"].index("none")] == 1
