@@ -21,7 +21,7 @@ from faces_jobs_models.training.target_face import find_target_boxes
 from tests.fakes import SquareDetector
 from tests.unit.models.packs import drawn_face, write
 from tests.unit.models.photographs import FACE_XYXY, astronaut_bgr, overlap
-from tests.unit.models.readers.drawn import draw
+from tests.unit.models.readers.drawn import write_face
 
 
 def portrait() -> Picture:
@@ -158,14 +158,14 @@ def test_corrected_labels_are_learnt(tmp_path: Path) -> None:
 def test_a_picture_that_comes_to_a_folder_is_cut(tmp_path: Path) -> None:
     masks = tmp_path / "masks"
     for name in ("with_mask/1.png", "without_mask/2.png"):
-        draw(masks / name)
+        write_face(masks / name)
 
     def count() -> int:
         (one,) = open_data(masks, skipped=Counter())
         return len(cut(one, tmp_path / "out").crops)
 
     assert count() == 2
-    draw(masks / "with_mask" / "more" / "3.png")
+    write_face(masks / "with_mask" / "more" / "3.png")
     assert count() == 3
 
 

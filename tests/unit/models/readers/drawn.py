@@ -15,7 +15,7 @@ from faces_jobs_models.training.samples import Sample
 from tests.unit.models.packs import drawn_face
 
 
-def draw(path: Path, index: int = 0, *, side: int = 48) -> None:
+def write_face(path: Path, index: int = 0, *, side: int = 48) -> None:
     """A drawn face in the format that the name tells."""
     path.parent.mkdir(parents=True, exist_ok=True)
     picture = cv2.imdecode(np.frombuffer(drawn_face(index, side=side), np.uint8), 1)

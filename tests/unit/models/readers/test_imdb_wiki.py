@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from faces_jobs.errors import DataLayoutError
 from faces_jobs_models.training.readers import open_data
 from faces_jobs_models.training.readers.imdb_wiki import age_at
-from tests.unit.models.readers.drawn import draw, open_only_set, true_labels
+from tests.unit.models.readers.drawn import open_only_set, true_labels, write_face
 
 NAN = float("nan")
 
@@ -55,7 +55,7 @@ def write_mat(folder: Path, name: str, rows: list[dict[str, Any]], *, celebritie
     folder.mkdir(parents=True, exist_ok=True)
     for index, row in enumerate(full):
         if "there" not in row:
-            draw(folder / str(row["path"]), index)
+            write_face(folder / str(row["path"]), index)
     scipy.io.savemat(folder / f"{name}.mat", {name: struct})
 
 

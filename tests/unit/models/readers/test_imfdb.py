@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from faces_jobs_models.training.readers.imfdb import parse_row
-from tests.unit.models.readers.drawn import draw, open_only_set, true_labels
+from tests.unit.models.readers.drawn import open_only_set, true_labels, write_face
 
 HEADS = ("gender", "illumination", "pose", "occlusion", "age", "makeup")
 ROW = (
@@ -20,7 +20,7 @@ LABELS = ["female", "bad", "frontal", "none", "young", "partial"]
 def write_film(folder: Path, *rows: str, end: str = "\n", pictures: int = 3) -> Path:
     """`folder` is ACTOR/FILM."""
     for index in range(1, pictures + 1):
-        draw(folder / "images" / f"Ann_{index}.jpg", index)
+        write_face(folder / "images" / f"Ann_{index}.jpg", index)
     text = end + end.join(rows) + end  # the real files begin with an empty line
     (folder / f"{folder.name}.txt").write_bytes(text.encode("latin-1"))
     return folder
@@ -101,7 +101,7 @@ def test_rows_without_a_picture_are_counted(tmp_path: Path) -> None:
         ROW.replace("Ann_1.jpg", "../../secret.jpg"),
         "FEMALE SADNESS NONE",
     )
-    draw(tmp_path / "Ann" / "secret.jpg")
+    write_face(tmp_path / "Ann" / "secret.jpg")
     _, samples, skipped = open_only_set(tmp_path)
     assert len(samples) == 1
     assert skipped == {"imfdb missing picture": 2, "imfdb row without a picture name": 1}

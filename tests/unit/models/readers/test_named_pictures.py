@@ -8,7 +8,7 @@ import pytest
 
 from faces_jobs.jobs.labels import HEADS
 from faces_jobs_models.training.samples import is_held_out
-from tests.unit.models.readers.drawn import draw, open_only_set, true_labels
+from tests.unit.models.readers.drawn import open_only_set, true_labels, write_face
 
 
 def test_jaffe(tmp_path: Path) -> None:
@@ -17,7 +17,7 @@ def test_jaffe(tmp_path: Path) -> None:
         "KR.SA1.77.tiff", "KR.SU1.80.tiff", "KR.XX1.81.tiff", "example.png",
     )  # fmt: skip
     for index, name in enumerate(names):
-        draw(tmp_path / "jaffe" / name, index, side=256)
+        write_face(tmp_path / "jaffe" / name, index, side=256)
     (tmp_path / "jaffe" / "README").write_text("The Japanese Female Facial Expression database")
     one, samples, skipped = open_only_set(tmp_path)
     assert one.name == "jaffe"
@@ -42,7 +42,7 @@ def write_sequences(folder: Path, emotions: str = "Emotion") -> tuple[Path, Path
     for sequence, label in sequences.items():
         stem = sequence.replace("/", "_")
         for frame in range(1, 6):
-            draw(images / sequence / f"{stem}_{frame:08d}.png", frame)
+            write_face(images / sequence / f"{stem}_{frame:08d}.png", frame)
         (images / sequence / ".DS_Store").write_bytes(b"")
         (labels / sequence).mkdir(parents=True)
         if label is not None:
@@ -74,7 +74,7 @@ def test_ckplus_in_folders_of_small_faces(tmp_path: Path) -> None:
             "happy/S011_006_00000011.png", "sadness/S011_002_00000020.png", "fear/other.png",
         )
     ):  # fmt: skip
-        draw(tmp_path / "CK+48" / name, index)
+        write_face(tmp_path / "CK+48" / name, index)
     one, samples, skipped = open_only_set(tmp_path)
     assert one.name == "ckplus48"
     assert true_labels(samples, "expression") == ["anger", "happiness", "sadness"]
@@ -97,7 +97,7 @@ def test_utkface(tmp_path: Path, ending: str) -> None:
         f"30_2_0_20170116154530125{ending}",
     ]
     for index, name in enumerate(names):
-        draw(tmp_path / "UTKFace" / name, index)
+        write_face(tmp_path / "UTKFace" / name, index)
     one, samples, skipped = open_only_set(tmp_path)
     assert (one.name, one.row_count) == ("utkface", 6)
     by_gender = dict(zip(true_labels(samples, "gender"), samples, strict=False))
@@ -114,7 +114,7 @@ def test_utkface(tmp_path: Path, ending: str) -> None:
 
 def test_utkface_in_the_wild_has_three_parts(tmp_path: Path) -> None:
     for part in (1, 2, 3):
-        draw(tmp_path / f"part{part}" / f"2{part}_0_1_2017011615453012{part}.jpg", part)
+        write_face(tmp_path / f"part{part}" / f"2{part}_0_1_2017011615453012{part}.jpg", part)
     one, samples, _ = open_only_set(tmp_path)
     assert (one.name, len(samples)) == ("utkface", 3)
 
@@ -125,7 +125,7 @@ def test_lfw(tmp_path: Path, where: str) -> None:
         "Ann_One/Ann_One_0001.jpg", "Ann_One/Ann_One_0002.jpg", "Bob_Two/Bob_Two_0001.jpg",
         "Cy_Three/Cy_Three_0001.jpg", "Di_Four/Di_Four_0001.jpg", "Di_Four/other.jpg",
     ):  # fmt: skip
-        draw(tmp_path / "lfw" / name, side=250)
+        write_face(tmp_path / "lfw" / name, side=250)
     # Of the lists some name pictures and some name people.
     (tmp_path / where / "female_names.txt").write_text(
         "Ann_One_0001.jpg\nAnn_One_0002.jpg\nDi_Four"
@@ -145,7 +145,7 @@ def test_lfw(tmp_path: Path, where: str) -> None:
 
 def test_face_masks(tmp_path: Path) -> None:
     for name in ("with_mask/1.jpg", "without_mask/2.jpg", "worn_wrongly/3.jpg"):
-        draw(tmp_path / "data" / name)
+        write_face(tmp_path / "data" / name)
     one, samples, skipped = open_only_set(tmp_path)
     assert one.name == "facemask"
     assert true_labels(samples, "occlusion") == ["others", None]

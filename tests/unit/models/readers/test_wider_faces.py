@@ -12,7 +12,7 @@ from faces_jobs.errors import DataLayoutError
 from faces_jobs_models.training.readers import open_data, open_detection_data
 from faces_jobs_models.training.samples import is_held_out
 from tests.unit.models.packs import drawn_face, write
-from tests.unit.models.readers.drawn import draw
+from tests.unit.models.readers.drawn import write_face
 
 BOXES = """0--Parade/0_Parade_marchingband_1_849.jpg
 1
@@ -31,7 +31,7 @@ BOXES = """0--Parade/0_Parade_marchingband_1_849.jpg
 def write_official(folder: Path, boxes: str = BOXES, part: str = "train") -> Path:
     for line in BOXES.splitlines():
         if line.endswith(".jpg"):
-            draw(folder / f"WIDER_{part}" / "images" / line)
+            write_face(folder / f"WIDER_{part}" / "images" / line)
     path = folder / "wider_face_split" / f"wider_face_{part}_bbx_gt.txt"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(boxes)
