@@ -1,4 +1,4 @@
-"""Trainings that take a second: small networks, drawn faces."""
+"""Recipes and crops for trainings of about a second: small networks, drawn faces."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TINY = BodyConfig(stem=8, widths=(8, 8, 16), blocks=(1, 1, 1))
 
 
 def tiny(model: str) -> Recipe:
-    """The model's recipe, for two epochs after one of its teacher."""
+    """Return the model's recipe with tiny networks, one epoch of the teacher and two of its own."""
     recipe = RECIPES[model]
     body = replace(TINY, in_channels=recipe.body.in_channels)
     distillation = Distillation(body=TINY, epochs=1)
@@ -24,7 +24,7 @@ def tiny(model: str) -> Recipe:
 
 
 def prepared(recipe: Recipe, data: Path, out: Path, catalog: Catalog) -> list[PreparedDataSet]:
-    """The recipe's data sets, cut."""
+    """Crop the recipe's data sets."""
     sets = {one.name: one for one in open_data(data, skipped=Counter())}
     return [
         prepare(

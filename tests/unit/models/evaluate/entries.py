@@ -1,4 +1,4 @@
-"""Entries for the tests of tables, cards and pictures."""
+"""Random predictions and entries for the tests of tables, cards and plots."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from faces_jobs_models.weights import Calibration
 def random_predictions(
     *heads: str, data_set: str = "faces", n: int = 60, groups: Mapping[str, str] | None = None
 ) -> Predictions:
-    """Answers by chance, right more often than not."""
+    """Return random predictions that are mostly correct."""
     random = np.random.default_rng(7)
     views, truth, at_size = {}, {}, {}
     for head in heads:
@@ -42,7 +42,7 @@ def random_predictions(
 
 
 def random_model(model: str, heads: Sequence[str], *, sha256: str = "ab" * 32) -> EvaluatedModel:
-    """Who gave them."""
+    """Return the model of the random predictions."""
     return EvaluatedModel(
         name=model,
         version="2.0",
@@ -55,7 +55,7 @@ def random_model(model: str, heads: Sequence[str], *, sha256: str = "ab" * 32) -
 def random_entries(
     *heads: str, data_set: str = "faces", sha256: str = "ab" * 32, n: int = 60
 ) -> list[Entry]:
-    """Entries by chance."""
+    """Return the entries of random predictions."""
     return entries_of(
         random_model("any", heads, sha256=sha256),
         random_predictions(*heads, data_set=data_set, n=n, groups={"race": "asian"}),
