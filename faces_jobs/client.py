@@ -32,7 +32,7 @@ from faces_jobs.jobs.documents import (
     TrackDocument,
     TrackPage,
 )
-from faces_jobs.jobs.query import MAX_PAGE
+from faces_jobs.jobs.query import MAX_PAGE_SIZE
 
 API = "/api/v1"
 OCTETS = "application/octet-stream"
@@ -311,7 +311,7 @@ class Client:
     def _pages(
         self, document: type[DocumentType], path: str, parameters: Parameters
     ) -> Iterator[DocumentType]:
-        asked: dict[str, Any] = {"limit": MAX_PAGE, **parameters}
+        asked: dict[str, Any] = {"limit": MAX_PAGE_SIZE, **parameters}
         while True:
             page = self._get(document, path, asked)
             yield page

@@ -1,7 +1,7 @@
-"""Open files of the server beneath a configured root, and nothing else.
+"""Opens files of the server beneath a configured root, and nowhere else.
 
-Every component of a path is opened by itself, relative to the one before and without following
-links, at the time the file is read: a link that is swapped in after a check has nothing to win.
+Each component of a path is opened separately, relative to the one before and without following
+links, when the file is read. So swapping in a link after a check gains nothing.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from faces_jobs.errors import FolderError, SourceError
 
 MAX_DEPTH = 32
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# Without O_NONBLOCK, opening a FIFO would wait for a writer for ever.
+# Without O_NONBLOCK, opening a FIFO would wait for a writer forever.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_PROCESS_FILES = Path("/proc/self/fd") if Path("/proc/self/fd").exists() else Path("/dev/fd")
+_OPEN_FILES = Path("/proc/self/fd") if Path("/proc/self/fd").exists() else Path("/dev/fd")
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedFile:
-    """An open regular file. `path` names it for readers, as long as it is open."""
+    """An open regular file. Its `path` is valid for this process while the file is open."""
 
     path: Path
     descriptor: int
@@ -36,67 +36,67 @@ class OpenedFile:
 class FoundFile:
     """A file of a folder: its path below the root, and whether it is a regular file.
 
-    A folder that can't be read stands here too, as one that is none.
+    A subfolder that can't be read is listed as well, as something that is not a regular file.
     """
 
     relative_path: str
-    regular: bool
+    is_regular: bool
 
 
 def root_folder(roots: Mapping[str, Path], name: str) -> Path:
-    """The folder of a root.
+    """Return the folder of a root.
 
     Raises:
-        FolderError: no such root.
+        FolderError: there is no root of this name.
     """
     if name not in roots:
         known = ", ".join(sorted(roots)) or "none; set FACES_JOBS_ROOTS"
-        raise FolderError(f"There is no root {name!r} on this server. Known: {known}.")
+        raise FolderError(f"There is no root {name!r} on this server. Known roots: {known}.")
     return roots[name]
 
 
 def parts_of(relative_path: str) -> tuple[str, ...]:
-    """The components of a path below a root; none for the root itself.
+    """Split a path below a root into its components; the root itself has none.
 
     Raises:
-        FolderError: it is absolute, climbs with `..`, or holds what no path holds.
+        FolderError: the path is absolute, too deep, or contains `..` or an invalid character.
     """
     if "\0" in relative_path or relative_path.startswith("/") or "\\" in relative_path:
         raise FolderError(
-            "The folder must be a path below its root, with '/' between names and none in front."
+            "The folder must be a path below its root: use '/' between names, but not at the start."
         )
     parts = tuple(part for part in relative_path.split("/") if part not in ("", "."))
     if ".." in parts:
-        raise FolderError("The folder must lie below its root: '..' is not allowed.")
+        raise FolderError("The folder must be below its root: '..' is not allowed.")
     if len(parts) > MAX_DEPTH:
-        raise FolderError(f"The folder lies too deep: at most {MAX_DEPTH} levels are followed.")
+        raise FolderError(f"The folder is nested too deeply: the limit is {MAX_DEPTH} levels.")
     return parts
 
 
 @contextmanager
 def open_beneath(root: Path, relative_path: str) -> Iterator[OpenedFile]:
-    """Open one regular file beneath `root`, without following any link.
+    """Open a regular file beneath `root`, without following links.
 
     Raises:
-        FolderError: the path is none below the root.
-        SourceError: there is no such regular file (any more).
+        FolderError: the path is not a valid path below the root.
+        SourceError: there is no such regular file, or it can't be opened.
     """
     parts = parts_of(relative_path)
     if not parts:
-        raise FolderError("The root itself is no file.")
+        raise FolderError("The root itself is not a file.")
     try:
         with _folder(root, parts[:-1]) as folder:
             descriptor = os.open(parts[-1], _FILE, dir_fd=folder)
     except OSError as error:
         raise SourceError(
-            "The file is not there any more, is a link, or may not be read by the server."
+            "The file does not exist any more, is a link, or may not be read by the server."
         ) from error
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
-            raise SourceError("Not a regular file: links, pipes and devices are not read.")
+            raise SourceError("It is not a regular file: links, pipes and devices are not read.")
         yield OpenedFile(
-            path=_PROCESS_FILES / str(descriptor),
+            path=_OPEN_FILES / str(descriptor),
             descriptor=descriptor,
             bytes=found.st_size,
             modified_ns=found.st_mtime_ns,
@@ -106,11 +106,10 @@ def open_beneath(root: Path, relative_path: str) -> Iterator[OpenedFile]:
 
 
 def walk_beneath(root: Path, relative_path: str) -> Iterator[FoundFile]:
-    """Every file of a folder and of those below it, by name; or the one file that is named.
+    """Yield all files of a folder and its subfolders, sorted by name; or the file of that path.
 
-    Hidden files and folders (a dot in front) are left out: they are not what a user calls the
-    folder's files. Links, and folders below that can't be read, are told as not regular, and never
-    followed.
+    Hidden files and folders (with a leading dot) are skipped, because users don't expect them.
+    Links, and subfolders that can't be read, are yielded as not regular, and never followed.
 
     Raises:
         FolderError: there is no such folder below the root, or it can't be read.
@@ -119,7 +118,7 @@ def walk_beneath(root: Path, relative_path: str) -> Iterator[FoundFile]:
     try:
         with _folder(root, parts[:-1]) as parent:
             if parts and stat.S_ISREG(_lstat(parts[-1], parent).st_mode):
-                yield FoundFile("/".join(parts), regular=True)
+                yield FoundFile("/".join(parts), is_regular=True)
                 return
         with _folder(root, parts) as folder:
             yield from _walk(folder, parts)
@@ -139,15 +138,15 @@ def _walk(folder: int, parts: tuple[str, ...]) -> Iterator[FoundFile]:
     for name, is_folder, is_file in found:
         path = (*parts, name)
         if not is_folder:
-            yield FoundFile("/".join(path), regular=is_file)
+            yield FoundFile("/".join(path), is_regular=is_file)
             continue
         if len(path) > MAX_DEPTH:
-            raise FolderError(f"The folder is deeper than the {MAX_DEPTH} levels that are read.")
+            raise FolderError(f"The folder is nested too deeply: the limit is {MAX_DEPTH} levels.")
         try:
             inner = os.open(name, _FOLDER, dir_fd=folder)
         except OSError:
-            # Another's (`lost+found`), or gone: no reason to refuse the files beside it.
-            yield FoundFile("/".join(path), regular=False)
+            # Another user's (`lost+found`), or deleted: not a reason to reject the other files.
+            yield FoundFile("/".join(path), is_regular=False)
             continue
         try:
             yield from _walk(inner, path)
@@ -157,7 +156,7 @@ def _walk(folder: int, parts: tuple[str, ...]) -> Iterator[FoundFile]:
 
 @contextmanager
 def _folder(root: Path, parts: tuple[str, ...]) -> Iterator[int]:
-    """A descriptor of the folder `parts` below `root`. The root itself may be a link."""
+    """Open the folder `parts` below `root` as a descriptor. The root itself may be a link."""
     descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for part in parts:

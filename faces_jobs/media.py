@@ -1,7 +1,7 @@
-"""What a file is, told from its first bytes: never from its name, and never by FFmpeg's guess.
+"""Detects the type of a media file from its first bytes, never from its name.
 
-FFmpeg opens a file only with the demuxer that is named here. Left to guess, it would open a
-playlist as well, and with it whatever files and addresses the playlist's author wrote into it.
+FFmpeg opens a file only with the demuxer that is named here. Its own probing would also accept
+playlists, and then open whatever files and addresses these contain.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from faces_jobs.errors import (
 )
 
 HEAD_BYTES = 16 * 1024
-"""How much of a file's beginning `recognise` wants: fewer bytes only where the file has fewer."""
+"""How many bytes of a file `recognise` needs, unless the file is shorter."""
 
 
 @dataclass(frozen=True, slots=True)
 class MediaType:
-    """What a file is by its content.
+    """The type of a file by its content.
 
-    `format` is the name of FFmpeg's demuxer where `reader` is "ffmpeg", else Pillow's name of the
-    image format. `kind` is what the head tells: a GIF may turn out to be animated further on.
+    `format` is the name of FFmpeg's demuxer if `reader` is "ffmpeg", otherwise Pillow's name of the
+    image format. `kind` is preliminary, as a GIF may turn out to be animated only later on.
     """
 
     kind: Literal["image", "video"]
@@ -111,7 +111,7 @@ _ARCHIVES = (
     (257, b"ustar", "tar"),
 )
 
-_SOUNDS = (
+_AUDIO = (
     (0, b"ID3", "MP3"),
     (0, b"fLaC", "FLAC"),
     (0, b"#!AMR", "AMR"),
@@ -124,7 +124,7 @@ _SOUNDS = (
     (4, b"ftypM4B ", "M4B"),
 )
 
-_OTHERS = (
+_UNSUPPORTED = (
     (0, b"%PDF-", "a PDF document: export its pages as PNG"),
     (0, b"8BPS", "a Photoshop document: export it as PNG"),
     (0, b"\x00\x00\x00\x0cjP  \r\n", "JPEG 2000: convert it to JPEG or PNG"),
@@ -133,7 +133,7 @@ _OTHERS = (
     (0, b"\xff\x0a", "JPEG XL: convert it to JPEG or PNG"),
 )
 
-# What people call a video and is text that names other files or addresses.
+# Text files that are mistaken for videos, because they list other files or addresses.
 _TEXTS = (
     (b"#extm3u", "an M3U playlist"),
     (b"ffconcat", "a list of files for FFmpeg"),
@@ -156,54 +156,54 @@ _TEXTS_INSIDE = (
     (b"<playlist", "an XSPF playlist"),
     (b"<asx", "a Windows Media playlist"),
 )
-_TEXT_CONTROLS = frozenset(b"\t\n\v\f\r\x1b")
+_TEXT_CONTROL_CHARACTERS = frozenset(b"\t\n\v\f\r\x1b")
 
 _HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 _BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"styp"})
 _BMP_HEADERS = frozenset({12, 40, 52, 56, 64, 108, 124})
-_TRANSPORT_PACKETS = ((188, 0), (192, 4), (204, 0))  # MPEG-TS, Blu-ray's m2ts, with parity
+_TS_PACKETS = ((188, 0), (192, 4), (204, 0))  # MPEG-TS, Blu-ray's m2ts, with parity
 
 
 def recognise(head: bytes, *, size: int) -> MediaType:
-    """What a file is, from its first `HEAD_BYTES` bytes and its size in bytes.
+    """Detect the type of a file from its first `HEAD_BYTES` bytes and its size in bytes.
 
     Raises:
-        EmptyFileError: it has no bytes.
-        ArchiveError: an archive; its kind is named.
-        TextError: text of any kind, playlists first.
-        NoVideoError: a sound file.
-        UnknownMediaError: none of what can be read.
+        EmptyFileError: the file has no bytes.
+        ArchiveError: it is an archive.
+        TextError: it is text, such as a playlist.
+        NoVideoError: it is an audio file.
+        UnknownMediaError: it is anything else that can't be read.
     """
     head = head[:HEAD_BYTES]
     if not size or not head:
-        raise EmptyFileError("The file is empty: send it again, whole.")
-    _refuse_text(head)
+        raise EmptyFileError("The file is empty: send the complete file again.")
+    _reject_text(head)
     if head[:4] == b"II*\x00" and head[8:10] == b"CR":
-        raise camera_raw()
+        raise camera_raw_error()
     found = _image(head, size) or _by_signature(head) or _by_structure(head, size)
     if found is not None:
         return found
-    _refuse_known(head)
+    _reject_known(head)
     raise UnknownMediaError(
-        "By its content the file is neither an image nor a video that can be read: "
+        "The content of the file is neither an image nor a video in a supported format: "
         "convert it to MP4, or to JPEG or PNG."
     )
 
 
-def camera_raw() -> UnknownMediaError:
-    """What a camera's raw file is refused with: a TIFF whose first picture is a preview."""
+def camera_raw_error() -> UnknownMediaError:
+    """Return the error for a camera's raw file: a TIFF whose first picture is only a preview."""
     return UnknownMediaError("The file is a camera's raw file: export it as JPEG or TIFF.")
 
 
-def _refuse_text(head: bytes) -> None:
+def _reject_text(head: bytes) -> None:
     if head.startswith(b"YUV4MPEG2 "):
-        return  # the one video whose head is text; its demuxer opens nothing else
+        return  # the only video format that starts with text; its demuxer opens no other files
     text = head
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         text = head.decode("utf-16", "replace").encode("utf-8")
     start = text.removeprefix(codecs.BOM_UTF8).lstrip().lower()[:4096]
     kind = next((name for magic, name in _TEXTS if start.startswith(magic)), None)
-    is_text = all(byte >= 0x20 or byte in _TEXT_CONTROLS for byte in text)
+    is_text = all(byte >= 0x20 or byte in _TEXT_CONTROL_CHARACTERS for byte in text)
     if is_text and kind is None:
         kind = next((name for magic, name in _TEXTS_INSIDE if magic in start), "text")
     if kind is not None:
@@ -224,22 +224,22 @@ def _image(head: bytes, size: int) -> MediaType | None:
     if head[4:8] == b"ftyp":
         brands = _brands(head, size)
         if brands & {b"avif", b"avis"}:
-            kind = "video" if brands and head[8:12] == b"avis" else "image"
+            kind = "video" if head[8:12] == b"avis" else "image"
             return MediaType(kind, "image/avif", "AVIF", "pillow")
         if head[8:12] in _HEIF_BRANDS:
             raise UnknownMediaError(
-                "The file is a HEIC image, which can't be read here: convert it to JPEG."
+                "The file is a HEIC image, which is not supported: convert it to JPEG."
             )
     return None
 
 
 def _kind_of_image(name: str, head: bytes) -> Literal["image", "video"]:
-    animated = (
+    is_animated = (
         (name == "PNG" and b"acTL" in head.split(b"IDAT", 1)[0])
         or (name == "WEBP" and head[12:16] == b"VP8X" and len(head) > 20 and bool(head[20] & 2))
         or (name == "GIF" and b"NETSCAPE2.0" in head)
     )
-    return "video" if animated else "image"
+    return "video" if is_animated else "image"
 
 
 def _brands(head: bytes, size: int) -> set[bytes]:
@@ -273,15 +273,15 @@ def _by_structure(head: bytes, size: int) -> MediaType | None:
 def _is_mov(head: bytes, size: int) -> bool:
     if head[4:8] not in _BOXES or head[4:11] in {b"ftypM4A", b"ftypM4B"}:
         return False
-    # A box's size: 1 means a 64-bit size follows, 0 that it reaches to the file's end. The box
-    # of the samples may claim more than there is: the file then broke off.
+    # The size of a box: 1 means that a 64-bit size follows, 0 that it extends to the end of the
+    # file. The box of the samples (mdat) may exceed the file, which is then cut off.
     length = int.from_bytes(head[:4], "big")
     return head[4:8] == b"mdat" or length in {0, 1} or 8 <= length <= max(size, HEAD_BYTES)
 
 
 def _is_transport_stream(head: bytes) -> bool:
-    """Every packet begins with 0x47; a recording may begin in the middle of one."""
-    for length, offset in _TRANSPORT_PACKETS:
+    """Whether each packet starts with 0x47; a recording may start in the middle of one."""
+    for length, offset in _TS_PACKETS:
         if len(head) < length + offset + 1:
             continue
         firsts = range(length) if len(head) >= 8 * length else (offset,)
@@ -294,7 +294,7 @@ def _is_transport_stream(head: bytes) -> bool:
 
 
 def _elementary_stream(head: bytes) -> MediaType | None:
-    """A bare H.264 or HEVC stream, from its first unit: parameters or a delimiter."""
+    """Detect a raw H.264 or HEVC stream by its first NAL unit: parameters or a delimiter."""
     start = 4 if head[:4] == b"\x00\x00\x00\x01" else 3 if head[:3] == b"\x00\x00\x01" else 0
     unit = head[start : start + 2]
     if not start or len(unit) < 2 or unit[0] & 0x80:
@@ -307,18 +307,19 @@ def _elementary_stream(head: bytes) -> MediaType | None:
     return None
 
 
-def _refuse_known(head: bytes) -> None:
+def _reject_known(head: bytes) -> None:
+    """Raise a helpful error for file types that are known but not supported."""
     for offset, magic, name in _ARCHIVES:
         if head.startswith(magic, offset):
             raise ArchiveError(f"The file is a {name} archive: unpack it and send the files in it.")
     is_mp3 = len(head) > 2 and head[0] == 0xFF and head[1] in {0xFA, 0xFB, 0xF2, 0xF3}
     is_aac = len(head) > 2 and head[0] == 0xFF and head[1] in {0xF1, 0xF9}
-    named = next((name for offset, magic, name in _SOUNDS if head.startswith(magic, offset)), None)
+    named = next((name for offset, magic, name in _AUDIO if head.startswith(magic, offset)), None)
     if is_mp3 or is_aac or named:
         raise NoVideoError(
-            f"The file is sound ({named or ('MP3' if is_mp3 else 'AAC')}) without a picture: "
+            f"The file contains only audio ({named or ('MP3' if is_mp3 else 'AAC')}): "
             "send a video or an image."
         )
-    for offset, magic, name in _OTHERS:
+    for offset, magic, name in _UNSUPPORTED:
         if head.startswith(magic, offset):
             raise UnknownMediaError(f"The file is {name}.")

@@ -1,4 +1,4 @@
-"""Makes the sample clip of the demo, from a photograph that scikit-image ships.
+"""Creates the sample video of the demo from a photograph that is included in scikit-image.
 
 The photograph is NASA's portrait of the astronaut Eileen Collins, which is in the public domain.
 """
@@ -18,10 +18,11 @@ from skimage.data import astronaut
 
 WIDTH, HEIGHT, RATE = 1280, 720, 25
 SOUND_RATE = 48_000
+AAC_FRAME = 1024  # samples
 SECONDS = 10
 Picture = NDArray[np.uint8]
 View = tuple[float, float, float]
-"""Centre across and down, and width, in pixels of the photograph."""
+"""A crop of the photograph: x and y of its centre, and its width, in pixels."""
 
 WHOLE: View = (256, 210, 512)
 FACE: View = (224, 120, 230)
@@ -30,9 +31,9 @@ HELMET: View = (320, 140, 300)
 
 
 def write_sample_clip(path: Path) -> None:
-    """Write ten seconds of 720p with sound: zooms, pans, two cuts, two faces at once.
+    """Write ten seconds of 720p video with audio: zooms, pans, two cuts, two faces at once.
 
-    The file is H.264 and AAC in mp4, the same on every machine up to its encoder's version.
+    The file is H.264 and AAC in MP4, and deterministic for a given version of the encoders.
     """
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
         video = container.add_stream("libx264", rate=RATE, options={"preset": "veryfast"})
@@ -53,23 +54,23 @@ def write_sample_clip(path: Path) -> None:
 
 
 def _pictures() -> Iterator[Picture]:
-    """Frames of the three shots, BGR, (720, 1280, 3) each."""
+    """Yield the frames of the three shots, BGR, (720, 1280, 3) each."""
     photograph = np.ascontiguousarray(astronaut()[:, :, ::-1])  # type: ignore[no-untyped-call] # ships no types
     mirrored = _graded(photograph[:, ::-1], gain=0.75, warmth=14)
-    for at in _steps(4):  # from the whole portrait to the face
+    for at in _steps(4):  # zoom from the whole portrait to the face
         yield _view(photograph, _between(WHOLE, FACE, at), WIDTH)
-    for at in _steps(3):  # two people side by side, moving against each other
+    for at in _steps(3):  # two people side by side, moving in opposite directions
         half = WIDTH // 2
         left = _view(photograph, _between(LEFT_HALF, (225, 140, 220), at), half)
         right = _view(mirrored, _between((290, 140, 220), (300, 155, 260), at), half)
         yield np.hstack([left, right])
-    for at in _steps(3):  # evening: a pan across the face
+    for at in _steps(3):  # darker: a pan across the face
         view = _between((150, 130, 300), HELMET, at)
         yield _graded(_view(photograph, view, WIDTH), gain=0.55, warmth=-6)
 
 
 def _steps(seconds: int) -> Iterator[float]:
-    """0 to 1 over a shot, slow at both ends as a hand on a camera is."""
+    """Yield the positions 0..1 of a shot's frames, slower at both ends like a real camera."""
     count = seconds * RATE
     for step in range(count):
         yield (1 - math.cos(math.pi * step / (count - 1))) / 2
@@ -81,10 +82,10 @@ def _between(start: View, end: View, at: float) -> View:
 
 
 def _view(photograph_bgr: Picture, view: View, width: int) -> Picture:
-    """What a camera sees of the photograph: `width` x HEIGHT pixels, its edges repeated."""
-    x, y, seen = view
-    scale = seen / width
-    matrix = np.array([[scale, 0, x - seen / 2], [0, scale, y - scale * HEIGHT / 2]])
+    """Crop and scale the photograph to `width` x HEIGHT pixels, with its borders reflected."""
+    x, y, view_width = view
+    scale = view_width / width
+    matrix = np.array([[scale, 0, x - view_width / 2], [0, scale, y - scale * HEIGHT / 2]])
     shown = cv2.warpAffine(
         photograph_bgr,
         matrix,
@@ -96,7 +97,7 @@ def _view(photograph_bgr: Picture, view: View, width: int) -> Picture:
 
 
 def _graded(picture_bgr: Picture, *, gain: float, warmth: float) -> Picture:
-    """The picture in another light: `warmth` is added to red and taken from blue."""
+    """Change the lighting of a picture: `warmth` is added to red and subtracted from blue."""
     shift = np.array([-warmth, 0, warmth], np.float32)
     levels = np.arange(256, dtype=np.float32)[:, np.newaxis]
     table = np.clip(levels * np.float32(gain) + shift, 0, 255).astype(np.uint8)
@@ -104,11 +105,11 @@ def _graded(picture_bgr: Picture, *, gain: float, warmth: float) -> Picture:
 
 
 def _sounds() -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """A chime at the start of each second: (first sample, samples -1..1) in AAC's frames."""
+    """Yield a chime for each second, in frames of AAC: (first sample, samples -1..1)."""
     time = np.arange(SECONDS * SOUND_RATE) / SOUND_RATE
     pitch = 330 * 2 ** (np.array([0, 4, 7, 12, 7, 4, 0, 4, 7, 12]) / 12)
     second = time.astype(int)
     fade = np.exp(-4 * (time - second))
     samples = (0.2 * fade * np.sin(2 * np.pi * pitch[second] * time)).astype(np.float32)
-    for start in range(0, len(samples), 1024):
-        yield start, samples[start : start + 1024]
+    for start in range(0, len(samples), AAC_FRAME):
+        yield start, samples[start : start + AAC_FRAME]

@@ -21,7 +21,7 @@ from faces_jobs.errors import NotFoundError
 from faces_jobs.jobs.documents import FaceDocument, JobDocument
 from faces_jobs.jobs.labels import HEADS
 from faces_jobs.jobs.spec import JobSpec
-from faces_jobs.jobs.spreadsheets import as_cell
+from faces_jobs.jobs.spreadsheets import escape_formula
 from faces_jobs.settings import Settings
 
 Answer = TypeVar("Answer")
@@ -223,7 +223,12 @@ def _print_csv(found: Iterator[FaceDocument]) -> None:
     )
     for face in found:
         box = face.box
-        row: list[object] = [face.job_id, as_cell(face.item_name), face.frame_index, face.time_ms]
+        row: list[object] = [
+            face.job_id,
+            escape_formula(face.item_name),
+            face.frame_index,
+            face.time_ms,
+        ]
         row += [face.track, box.left, box.top, box.right, box.bottom, face.score]
         for head in HEADS:
             attribute = face.attributes.get(head)

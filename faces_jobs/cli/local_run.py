@@ -166,7 +166,9 @@ class _Run:
         """
         wanted, shown = self._wanted, normal_name(name)
         # Before the window, as it wants it: this loads what the other threads work with.
-        analysis = Analysis.by(self._catalog, wanted.spec, unsure_below=wanted.unsure_below)
+        analysis = Analysis.from_networks(
+            self._catalog, wanted.spec, unsure_below=wanted.unsure_below
+        )
         stoppable = _Stoppable(reader, self.stopped)
         spool = self._opened.enter_context(FaceSpool(self._spools / str(len(self._done))))
         task = self._bar.add_task(shown, total=reader.info.frame_count)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, get_args
 
 import click
 
-from faces_jobs.jobs.labels import ANSWERS, HEADS, MODELS
+from faces_jobs.jobs.labels import HEADS, LABELS_WITH_UNSURE, MODELS
 from faces_jobs.jobs.spec import JobSpec
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -68,7 +68,7 @@ def filter_options(command: Command) -> Command:
         command = click.option(
             f"--{head}",
             multiple=True,
-            type=click.Choice(ANSWERS[head]),
+            type=click.Choice(LABELS_WITH_UNSURE[head]),
             help=f"Keep this {head}; repeatable.",
         )(command)
     for flag, kind, text in (

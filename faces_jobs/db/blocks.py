@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert
 
 from faces_jobs.db.tables.blocks import FACE_BLOCKS, PAIRS, bit_of, bounds_of, pair_of
-from faces_jobs.jobs.labels import ANSWERS
+from faces_jobs.jobs.labels import LABELS_WITH_UNSURE
 from faces_jobs.jobs.records import FaceRecord
 
 Placed = tuple[int, FaceRecord]
@@ -16,7 +16,7 @@ Placed = tuple[int, FaceRecord]
 
 _NOBODY: dict[str, Any] = {
     name: None
-    for head, labels in ANSWERS.items()
+    for head, labels in LABELS_WITH_UNSURE.items()
     for label in labels
     for name in bounds_of(head, label)
 }

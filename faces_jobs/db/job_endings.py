@@ -17,7 +17,7 @@ from faces_jobs.db.outcomes import NewArtifact
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ArtifactRow, ItemRow, JobRow
 from faces_jobs.jobs.documents import ErrorDocument
-from faces_jobs.jobs.status import JobStatus, status_of_ended
+from faces_jobs.jobs.status import JobStatus, final_job_status
 
 
 def finish_job(database: Database, claim: JobClaim, artifacts: Sequence[NewArtifact]) -> JobStatus:
@@ -35,7 +35,7 @@ def finish_job(database: Database, claim: JobClaim, artifacts: Sequence[NewArtif
         )
         insert_artifacts(session, claim.job_id, None, artifacts)
         items = session.scalars(select(ItemRow.status).where(ItemRow.job_id == claim.job_id))
-        return end_job(session, claim.job_id, status_of_ended(items.all()), error=None)
+        return end_job(session, claim.job_id, final_job_status(items.all()), error=None)
 
 
 def end_job(

@@ -15,7 +15,7 @@ from faces_jobs.db.session import Database
 from faces_jobs.db.tables import AttributeColumns, FaceRow, ItemRow, ModelRow, TrackRow
 from faces_jobs.jobs.labels import HEADS
 from faces_jobs.jobs.records import Attribute, Attributes, FaceRecord, ModelVersion, TrackRecord
-from faces_jobs.jobs.unsure import written
+from faces_jobs.jobs.unsure import format_unsure_below
 
 # Rows of one INSERT, and of one page of an export: large enough that the round trip does not
 # count, small enough that memory does not.
@@ -150,7 +150,7 @@ def model_values(item_id: int, model: ModelVersion) -> dict[str, Any]:
         "name": model.name,
         "version": model.version,
         "sha256": model.sha256,
-        "unsure_below": written(model.unsure_below),
+        "unsure_below": format_unsure_below(model.unsure_below),
     }
 
 

@@ -1,1 +1,1 @@
-"""What a job is: its options and its states. Pure; nothing here reads or writes."""
+"""What a job is: its options, states and documents. Pure values; nothing here does I/O."""

@@ -39,27 +39,27 @@ MODELS: MappingProxyType[str, MappingProxyType[str, tuple[str, ...]]] = MappingP
         ),
     }
 )
-"""Model name -> head name -> labels. A new label order needs a new version of the model."""
+"""Model name -> head name -> labels. Changing their order requires a new version of the model."""
 
 HEADS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
     {head: labels for heads in MODELS.values() for head, labels in heads.items()}
 )
 """Head name -> labels, over all models: gender, expression, illumination, ... makeup."""
 
-_IN_A_MIRROR = MappingProxyType({"left": "right", "right": "left"})
+_MIRRORED_LABELS = MappingProxyType({"left": "right", "right": "left"})
 
-MIRRORED: MappingProxyType[str, tuple[int, ...]] = MappingProxyType(
+MIRRORED_LABEL_INDICES: MappingProxyType[str, tuple[int, ...]] = MappingProxyType(
     {
-        head: tuple(labels.index(_IN_A_MIRROR.get(label, label)) for label in labels)
+        head: tuple(labels.index(_MIRRORED_LABELS.get(label, label)) for label in labels)
         for head, labels in HEADS.items()
     }
 )
-"""Head name -> for each of its labels the place of the one that it is called by in a mirror."""
+"""Head name -> for each of its labels, the index of the label that its mirror image has."""
 
 UNSURE = "unsure"
-"""Stands in the place of a label whose probability is below its head's threshold."""
+"""Replaces a label whose probability is below its head's threshold."""
 
-ANSWERS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
+LABELS_WITH_UNSURE: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
     {head: (*labels, UNSURE) for head, labels in HEADS.items()}
 )
-"""Head name -> all that a face may have been given for it: the labels, and `unsure`."""
+"""Head name -> every value that a face's attribute can have: the labels, and `unsure`."""

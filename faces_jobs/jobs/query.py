@@ -1,19 +1,19 @@
-"""What can be asked of faces and tracks: filters, validated in one place."""
+"""Queries for faces and tracks: their filters and page limits."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-MAX_PAGE = 1000
-DEFAULT_PAGE = 100
+MAX_PAGE_SIZE = 1000
+DEFAULT_PAGE_SIZE = 100
 
 
 @dataclass(frozen=True, slots=True)
 class AttributeFilter:
-    """Keep faces whose `head` has one of `labels` (any if empty) with at least this probability.
+    """Keep faces whose attribute is one of `labels` (any if empty), within a probability range.
 
-    `unsure` can be asked for like a label; its probability is that of the likeliest label.
+    `unsure` can be used like a label; its probability is that of the most probable label.
     """
 
     labels: tuple[str, ...] = ()
@@ -23,7 +23,7 @@ class AttributeFilter:
 
 @dataclass(frozen=True, slots=True)
 class FaceQuery:
-    """Filters that are all to hold; None and empty mean no filter. Times in ms, ends included."""
+    """Filters on faces, combined by AND; None and empty mean no filter. Ranges are inclusive."""
 
     job_id: str | None = None
     item_id: int | None = None
@@ -33,12 +33,12 @@ class FaceQuery:
     min_score: float | None = None
     attributes: Mapping[str, AttributeFilter] = field(default_factory=dict)
     cursor: str | None = None
-    limit: int = DEFAULT_PAGE
+    limit: int = DEFAULT_PAGE_SIZE
 
 
 @dataclass(frozen=True, slots=True)
 class TrackQuery:
-    """Filters on settled attributes; all are to hold. Times: the track overlaps the range."""
+    """Filters on tracks, combined by AND. A track matches every time range that it overlaps."""
 
     job_id: str
     item_id: int | None = None
@@ -46,4 +46,4 @@ class TrackQuery:
     max_time_ms: float | None = None
     attributes: Mapping[str, AttributeFilter] = field(default_factory=dict)
     cursor: str | None = None
-    limit: int = DEFAULT_PAGE
+    limit: int = DEFAULT_PAGE_SIZE

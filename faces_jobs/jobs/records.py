@@ -1,4 +1,4 @@
-"""What is kept of faces and tracks: plain values that pipeline, sinks and database share."""
+"""Faces, tracks and their attributes: plain values that pipeline, sinks and database share."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ BoxXyxy = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """A label, or `unsure`, and the probability of the likeliest label."""
+    """A label, or `unsure`, and the probability of the most probable label."""
 
     label: str
     probability: float
 
 
 Attributes = Mapping[str, Attribute]
-"""Head name ("gender", "age", ...) to what was found for it. Heads switched off are absent."""
+"""Head name ("gender", "age", ...) -> attribute. Heads that are switched off are absent."""
 
 
 @dataclass(frozen=True, slots=True)
 class FaceRecord:
-    """One face in one frame, with this frame's own attributes."""
+    """One face in one frame, with the attributes classified in this frame."""
 
-    frame_index: int  # counts all decoded frames of the item, from 0
+    frame_index: int  # among all decoded frames of the item, from 0
     time_ms: float  # by the stream's timestamps, 0 at its start
     face_index: int  # from 0 within the frame, left to right
     track: int  # from 1 within the item
@@ -36,7 +36,7 @@ class FaceRecord:
 
 @dataclass(frozen=True, slots=True)
 class TrackRecord:
-    """One face through the frames of an item, with the attributes its votes settled to."""
+    """One face through the frames of an item, with its attributes by vote."""
 
     track: int
     first_frame_index: int
@@ -53,9 +53,9 @@ class TrackRecord:
 
 @dataclass(frozen=True, slots=True)
 class ModelVersion:
-    """Which network answered: recorded beside every item's results."""
+    """The version of a network, recorded with the results of every item that it processed."""
 
     name: str  # "gender", "expression", "multiple" or "detector"
     version: str
     sha256: str
-    unsure_below: Mapping[str, float] = field(default_factory=dict)  # of each head, as in force
+    unsure_below: Mapping[str, float] = field(default_factory=dict)  # in force, by head

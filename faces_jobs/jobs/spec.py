@@ -1,4 +1,4 @@
-"""A job's options, validated in one place for web form, HTTP, command line and worker."""
+"""`JobSpec`: a job's options, validated in one place for web form, API, command line and worker."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from faces_jobs.jobs.webhook_url import split_webhook_url
 
 MAX_LABEL_CHARACTERS = 1024
 
-# They steer a terminal, end a line, or turn the text around a label back to front.
-_NO_LETTERS = frozenset({"Cc", "Cs", "Zl", "Zp"})
-_TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# They control a terminal, end a line, or reverse the text around a label.
+_CONTROL_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 Priority = Literal["low", "normal", "high"]
-# Which comes first; the rank is what is stored and sorted by.
+# Lower ranks come first; the rank is what is stored and sorted by.
 PRIORITY_RANKS: dict[Priority, int] = {"high": 0, "normal": 1, "low": 2}
 
 ADAPTIVE = "adaptive"
@@ -30,7 +30,7 @@ Classify = Literal["every", "auto"]
 
 
 class JobSpec(BaseModel):
-    """What the user asked for. Frozen; stored as JSON beside the job."""
+    """The options of a job. Frozen; stored as JSON in the job's row."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -49,14 +49,14 @@ class JobSpec(BaseModel):
     unsure_below: str = Field(
         default="",
         max_length=MAX_LABEL_CHARACTERS,
-        description="Answers that are less probable are `unsure`: `0.5`, `off`, or by model or "
-        "head: `gender=0.7,multiple=0.5,age=0.4`. What it does not name, the setting tells.",
+        description="Attributes less probable than this are `unsure`: `0.5`, `off`, or by model "
+        "or head: `gender=0.7,multiple=0.5,age=0.4`. The setting applies to heads not named.",
     )
     smallest_face: int = Field(
         default=16,
         ge=4,
         le=4096,
-        description="Boxes whose shorter side is below this many pixels are left out.",
+        description="Boxes whose shorter side has fewer pixels than this are left out.",
     )
     frame_stride: int = Field(
         default=1, ge=1, le=10_000, description="Analyse every n-th frame of a video."
@@ -65,25 +65,25 @@ class JobSpec(BaseModel):
         default=None,
         gt=0,
         le=1000,
-        description="Analyse at most this many frames a second of video (by time stamps).",
+        description="Analyse at most this many frames per second of video (by timestamps).",
     )
     detect_every: str = Field(
         default="1",
-        description="Detect faces in every n-th analysed frame, 1 to 10, and place those between "
-        "by the two around; `adaptive`: detect wherever faces come, go or move fast.",
+        description="Detect faces in every n-th analysed frame, 1 to 10, and interpolate the boxes "
+        "in between; `adaptive`: detect wherever faces appear, disappear or move fast.",
         json_schema_extra={"enum": list(DETECT_EVERY)},
     )
     classify: Classify = Field(
         default="every",
-        description="`every`: the models judge each face of each analysed frame; `auto`: not where "
-        "the same face says the same before and after and hardly changes in between.",
+        description="`every`: the models classify each face of each analysed frame; `auto`: they "
+        "skip faces classified the same before and after that hardly change in between.",
     )
     annotated: bool = Field(
         default=True, description="Also make an annotated copy of each image or video."
     )
     priority: Priority = Field(
         default="normal",
-        description="Jobs of a higher priority are worked on first: `low`, `normal` or `high`.",
+        description="Jobs of a higher priority are processed first: `low`, `normal` or `high`.",
     )
     label: str = Field(
         default="",
@@ -94,71 +94,71 @@ class JobSpec(BaseModel):
         default=None,
         gt=0,
         le=36_500,
-        description="Delete the job, its uploads and results, so many days after it ended.",
+        description="Delete the job, its uploads and results this many days after it ends.",
     )
     webhook: str = Field(
-        default="", description="URL that gets a signed POST each time the job ends."
+        default="", description="URL that receives a signed POST each time the job ends."
     )
 
     @field_validator("unsure_below", mode="before")
     @classmethod
-    def _a_number_is_for_all(cls, said: object) -> object:
-        is_number = isinstance(said, int | float) and not isinstance(said, bool)
-        return str(said) if is_number else said
+    def _accept_number(cls, value: object) -> object:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return str(value) if is_number else value
 
     @field_validator("unsure_below")
     @classmethod
-    def _thresholds_are_readable(cls, said: str) -> str:
-        parse_unsure_below(said)
-        return said.strip()
+    def _check_unsure_below(cls, value: str) -> str:
+        parse_unsure_below(value)
+        return value.strip()
 
     @field_validator("detect_every", mode="before")
     @classmethod
-    def _a_count_is_a_text(cls, said: object) -> object:
-        return str(said) if isinstance(said, int) and not isinstance(said, bool) else said
+    def _accept_integer(cls, value: object) -> object:
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
     @field_validator("detect_every")
     @classmethod
-    def _detect_every_is_known(cls, said: str) -> str:
-        if said.strip() not in DETECT_EVERY:
+    def _check_detect_every(cls, value: str) -> str:
+        if value.strip() not in DETECT_EVERY:
             raise ValueError(f"must be a whole number from 1 to {MAX_DETECT_EVERY}, or {ADAPTIVE}")
-        return said.strip()
+        return value.strip()
 
     @field_validator("label")
     @classmethod
-    def _label_is_storable(cls, label: str) -> str:
+    def _check_label(cls, label: str) -> str:
         # PostgreSQL can't store NUL in text, and control characters break tables and logs.
         if any(ord(character) < 32 or ord(character) == 127 for character in label):
-            raise ValueError("must not hold control characters")
+            raise ValueError("must not contain control characters")
         return label.strip()
 
     @field_validator("webhook")
     @classmethod
-    def _webhook_is_a_url(cls, webhook: str) -> str:
+    def _check_webhook(cls, webhook: str) -> str:
         if webhook.strip():
             split_webhook_url(webhook.strip())
         return webhook.strip()
 
     @classmethod
     def parse(cls, options: Mapping[str, Any]) -> Self:
-        """Options as typed values (from JSON) to a spec.
+        """Validate options given as typed values (from JSON).
 
         `models` is accepted as a short form: a mapping {"gender": true, ...}, a list of names,
-        or the seed's "1,0,1" (gender, expression, multiple).
+        or "1,0,1" (gender, expression, multiple).
 
         Raises:
-            OptionsError: an option is unknown, of a wrong type or out of range.
+            OptionsError: an option is unknown, of the wrong type or out of range.
         """
         return cls._validated(options, strict=True)
 
     @classmethod
     def parse_text(cls, options: Mapping[str, str]) -> Self:
-        """Options as text (form fields, command line): "0.5", "true", "off", "1,0,1".
+        """Validate options given as text (form fields, command line): "0.5", "true", "1,0,1".
 
         An empty text means the default.
 
         Raises:
-            OptionsError: an option is unknown, of a wrong type or out of range.
+            OptionsError: an option is unknown, of the wrong type or out of range.
         """
         given = {name: value for name, value in options.items() if value.strip()}
         if "label" in options:
@@ -170,38 +170,38 @@ class JobSpec(BaseModel):
         values = dict(options)
         if "models" in values:
             switches = parse_models(values.pop("models"))
-            doubled = {
-                name: "given twice, here and in models" for name in switches if name in values
+            duplicates = {
+                name: "given twice, on its own and in models" for name in switches if name in values
             }
-            if doubled:
-                raise OptionsError(doubled)
+            if duplicates:
+                raise OptionsError(duplicates)
             values.update(switches)
         try:
             spec = cls.model_validate(values, strict=strict)
         except ValidationError as error:
             raise OptionsError(_reasons(error)) from error
-        # Not by the model, which reads the jobs of earlier versions as well.
-        if any(one in _TURNS or unicodedata.category(one) in _NO_LETTERS for one in spec.label):
-            raise OptionsError({"label": "must not hold control characters"})
+        # Not checked by a validator of the model: jobs stored by earlier versions must load.
+        if any(map(_is_control_character, spec.label)):
+            raise OptionsError({"label": "must not contain control characters"})
         return spec
 
     @property
     def models(self) -> tuple[str, ...]:
-        """Names of the models that are on, in their fixed order."""
+        """Names of the models that are switched on, in the order of `MODELS`."""
         return tuple(name for name in MODELS if getattr(self, name))
 
     @property
     def heads(self) -> tuple[str, ...]:
-        """Names of the heads that are on, in their fixed order."""
-        on = {head for model in self.models for head in MODELS[model]}
-        return tuple(head for head in HEADS if head in on)
+        """Names of the heads that are switched on, in the order of `HEADS`."""
+        enabled = {head for model in self.models for head in MODELS[model]}
+        return tuple(head for head in HEADS if head in enabled)
 
 
 def parse_models(value: object) -> dict[str, bool]:
-    """The short forms of "which models": mapping, list of names, or "1,0,1".
+    """Parse the short forms of the option `models`: mapping, list of names, or "1,0,1".
 
     Raises:
-        OptionsError: none of these forms, or an unknown model.
+        OptionsError: the value has none of these forms, or names an unknown model.
     """
     names = tuple(MODELS)
     match value:
@@ -224,7 +224,12 @@ def parse_models(value: object) -> dict[str, bool]:
     )
 
 
+def _is_control_character(character: str) -> bool:
+    return character in _BIDI_CONTROLS or unicodedata.category(character) in _CONTROL_CATEGORIES
+
+
 def _reasons(error: ValidationError) -> dict[str, str]:
+    """Return what is wrong with each option, by its name."""
     reasons = {}
     for problem in error.errors(include_url=False, include_input=False, include_context=False):
         name = ".".join(str(part) for part in problem["loc"]) or "options"

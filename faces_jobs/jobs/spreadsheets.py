@@ -1,11 +1,12 @@
-"""Text in tables that people open in a spreadsheet, which must not take a name for a formula."""
+"""Escapes text for CSV files, so that spreadsheets don't evaluate it as a formula."""
 
 from __future__ import annotations
 
-# A spreadsheet takes a cell that begins so for a formula; an apostrophe before it makes it text.
+# Spreadsheets evaluate cells that begin with one of these; a leading apostrophe makes them text.
+# https://owasp.org/www-community/attacks/CSV_Injection
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
-def as_cell(text: str) -> str:
-    """The text, with an apostrophe before what a spreadsheet would work out."""
+def escape_formula(text: str) -> str:
+    """Return the text, prefixed with an apostrophe if a spreadsheet would evaluate it."""
     return f"'{text}" if text.startswith(_FORMULA_STARTS) else text

@@ -1,10 +1,10 @@
-"""The stages of the work on one item: what its segments' rows are for.
+"""The stages in which an item is processed; each segment belongs to one.
 
     image, short video   whole
     video that is cut    find, one for each part -> link -> draw, one for each part -> bind
-    not to be cut        whole -> uncut
+    video not to be cut  whole -> uncut
 
-Each is a row of its own, claimed, renewed, tried again and given up in the same way.
+Each segment has a row of its own; all are claimed, renewed, retried and given up the same way.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from enum import StrEnum
 
 
 class Stage(StrEnum):
-    """What a segment's row is for."""
+    """What a worker does with a segment."""
 
-    WHOLE = "whole"  # the item in one go, unless its video is found to be worth cutting
-    UNCUT = "uncut"  # the item in one go: it was looked at, and can't or need not be cut
-    FIND = "find"  # faces and opinions of one part
-    LINK = "link"  # tracks and votes over all parts, as one run would have made them
-    DRAW = "draw"  # best shots and the annotated copy of one part
-    BIND = "bind"  # one annotated copy of all parts, with the source's sound
+    WHOLE = "whole"  # process the item in one go, unless its video is worth cutting
+    UNCUT = "uncut"  # process the item in one go: its video can't or need not be cut
+    FIND = "find"  # detect and classify the faces of one part
+    LINK = "link"  # track and vote over all parts, with the same result as in one run
+    DRAW = "draw"  # make the best shots and the annotated copy of one part
+    BIND = "bind"  # join the annotated parts and add the source's sound

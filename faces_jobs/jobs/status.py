@@ -1,18 +1,18 @@
 """The states of jobs, items and segments, and the legal moves between them.
 
     job       queued -> running -> finishing -> succeeded | succeeded_with_errors | failed
-              all of these before the end -> paused -> back to where its items are
-              running | finishing -> waiting_for_space -> back, when there is room again
-              whatever has not ended -> cancelled
+              any of these before the end -> paused -> the state that its items are in
+              running | finishing -> waiting_for_space -> the same, once there is space again
+              any state that is not ended -> cancelled
               succeeded_with_errors | failed | cancelled -> queued | finishing (retry)
     item      queued -> running -> succeeded | failed
               queued | running -> cancelled
               failed | cancelled -> queued (retry)
-    segment   queued -> running -> succeeded | failed,  running -> queued (handed back)
-              queued | running -> cancelled; a retry makes new ones
+    segment   queued -> running -> succeeded | failed,  running -> queued (released)
+              queued | running -> cancelled; a retry creates new segments
 
-`finishing` is the time in which the job's exports are written, after its last item ended.
-An item whose file is refused at submission is `failed` from the start, and stays so.
+A job is `finishing` while its exports are written, after its last item ended.
+An item whose file is rejected at submission is `failed` from the start and is never retried.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ from types import MappingProxyType
 
 
 class JobStatus(StrEnum):
-    """One row, one life."""
+    """The state of a job."""
 
-    QUEUED = "queued"  # accepted; no worker has begun
+    QUEUED = "queued"  # accepted; no worker has started it
     RUNNING = "running"  # at least one segment was claimed
     FINISHING = "finishing"  # every item ended; the exports are being written
-    PAUSED = "paused"  # the user holds it; workers hand back what they have of it
-    WAITING_FOR_SPACE = "waiting_for_space"  # the disk was full; it goes on by itself
+    PAUSED = "paused"  # by the user; workers release its segments
+    WAITING_FOR_SPACE = "waiting_for_space"  # the disk was full; the job resumes by itself
     SUCCEEDED = "succeeded"  # every item succeeded
     SUCCEEDED_WITH_ERRORS = "succeeded_with_errors"  # some items failed, the others succeeded
     FAILED = "failed"  # no item succeeded
-    CANCELLED = "cancelled"  # the user ended it; results of finished items are kept
+    CANCELLED = "cancelled"  # by the user; results of finished items are kept
 
     @property
     def ended(self) -> bool:
-        """True when nothing happens any more unless the user asks for a retry."""
+        """Whether the state is final, unless the user asks for a retry."""
         return self in _ENDED
 
     @property
     def active(self) -> bool:
-        """True when workers may take the job's segments."""
+        """Whether workers may claim the job's segments."""
         return self in ACTIVE_JOBS
 
 
 class ItemStatus(StrEnum):
-    """One file of a job."""
+    """The state of an item, one file of a job."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -57,12 +57,12 @@ class ItemStatus(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """True when nothing happens any more unless the user asks for a retry."""
+        """Whether the state is final, unless the user asks for a retry."""
         return self in _ENDED
 
 
 class SegmentStatus(StrEnum):
-    """A run of frames of one item: what a worker claims."""
+    """The state of a segment, the unit of work that a worker claims."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -72,17 +72,17 @@ class SegmentStatus(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """True when no move is left."""
+        """Whether the state is final."""
         return self in _ENDED
 
 
-# States of one name mean the same for jobs, items and segments, and compare as their names do.
+# States of the same name mean the same for jobs, items and segments, and compare equal as strings.
 _ENDED = frozenset({"succeeded", "succeeded_with_errors", "failed", "cancelled"})
 OPEN_JOBS = tuple(state for state in JobStatus if not state.ended)
 OPEN_ITEMS = tuple(state for state in ItemStatus if not state.ended)
 OPEN_SEGMENTS = tuple(state for state in SegmentStatus if not state.ended)
 ACTIVE_JOBS = (JobStatus.QUEUED, JobStatus.RUNNING)
-# A job that was paused or retried goes on where its items are: with work left, or with none.
+# A retried job has items to process again, or only its exports to write.
 _RETRIED = frozenset({JobStatus.QUEUED, JobStatus.FINISHING})
 
 JOB_MOVES: MappingProxyType[JobStatus, frozenset[JobStatus]] = MappingProxyType(
@@ -153,8 +153,8 @@ SEGMENT_MOVES: MappingProxyType[SegmentStatus, frozenset[SegmentStatus]] = Mappi
 )
 
 
-def status_of_ended(items: Iterable[ItemStatus]) -> JobStatus:
-    """The state in which a job ends whose items ended so (cancelled items aside)."""
+def final_job_status(items: Iterable[ItemStatus]) -> JobStatus:
+    """Return the state in which a job ends whose items ended in these states."""
     ended = list(items)
     succeeded = ended.count(ItemStatus.SUCCEEDED)
     if succeeded == len(ended) and ended:

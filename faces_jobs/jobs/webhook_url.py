@@ -1,4 +1,4 @@
-"""Which texts can be the address of a webhook, before anybody looks where it leads."""
+"""Validates the syntax of webhook URLs; nothing is resolved here."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def split_webhook_url(url: str) -> SplitResult:
-    """The parts of a webhook's URL.
+    """Validate a webhook's URL and split it into its parts.
 
     Raises:
-        ValueError: it is none that a delivery could be sent to; says why.
+        ValueError: no delivery could be sent to this URL; the message says why.
     """
     if len(url) > MAX_URL_CHARACTERS:
         raise ValueError(f"must have at most {MAX_URL_CHARACTERS} characters")
-    # Readers of URLs disagree about blanks, backslashes and what is not ASCII: none is let in.
+    # URL parsers disagree about blanks, backslashes and non-ASCII characters: all are rejected.
     if not all("!" <= letter <= "~" and letter != "\\" for letter in url):
-        raise ValueError("must be a URL in ASCII without blanks: write other letters as %xx")
+        raise ValueError("must be an ASCII URL without blanks: write other characters as %xx")
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -27,12 +27,12 @@ def split_webhook_url(url: str) -> SplitResult:
     if parts.scheme not in DEFAULT_PORTS or not parts.hostname or port == 0:
         raise ValueError("must be a URL such as https://example.org/hook")
     if "@" in parts.netloc:
-        raise ValueError("must not hold a name or password")
+        raise ValueError("must not contain a user name or password")
     if parts.fragment:
-        raise ValueError("must not have a part behind #")
+        raise ValueError("must not have a fragment (the part after #)")
     return parts
 
 
 def port_of(parts: SplitResult) -> int:
-    """The port that a webhook's URL leads to."""
+    """Return the port of a webhook's URL, or the default port of its scheme."""
     return parts.port or DEFAULT_PORTS[parts.scheme]

@@ -1,1 +1,1 @@
-"""Frames to detections to tracks to attributes. Knows no network, database or sink by name."""
+"""Turns frames into detections, tracks and attributes, independent of networks and sinks."""

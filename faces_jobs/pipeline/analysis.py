@@ -1,4 +1,4 @@
-"""What the frames of an item are analysed with: networks, options, what counts as `unsure`."""
+"""The networks, options and thresholds that the frames of a job are analysed with."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from faces_jobs.jobs.spec import JobSpec
-from faces_jobs.pipeline.mirrored import Mirrored
+from faces_jobs.pipeline.mirrored import MirroredClassifier
 from faces_jobs.pipeline.stages import Classifier, Cropper, Detector, Networks, Tracker
 from faces_jobs.pipeline.tracking import OverlapTracker
 from faces_jobs.pipeline.unsure import thresholds_of
@@ -16,16 +16,16 @@ from faces_jobs.pipeline.values import MediaInfo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Analysis:
-    """The same for all items of a job. Several threads may use it at once.
+    """How to analyse frames; the same for all items of a job. Thread-safe.
 
     Attributes:
-        detector: finds faces; those below the spec's threshold or size are left out.
-        classifiers: those of the models that the spec asks for, in their order.
-        cropper: cuts faces out for the classifiers; where these are on a GPU, it is, too.
-        spec: the job's options.
-        unsure_below: the setting of that name: below which probability answers are `unsure`
-            where the spec does not say it. Empty: each model's own.
-        new_tracker: makes the tracker of each item.
+        detector: finds faces; those below the spec's threshold or minimum size are dropped.
+        classifiers: the models that the spec enables, in order.
+        cropper: crops faces for the classifiers, on the same device.
+        spec: the options of the job.
+        unsure_below: the setting of that name: thresholds for `unsure` that the spec doesn't
+            set. Empty: the models' own.
+        new_tracker: creates the tracker of an item.
     """
 
     detector: Detector
@@ -36,11 +36,11 @@ class Analysis:
     new_tracker: Callable[[], Tracker] = OverlapTracker
 
     @classmethod
-    def by(cls, networks: Networks, spec: JobSpec, *, unsure_below: str) -> Self:
-        """With those of the networks that the options ask for.
+    def from_networks(cls, networks: Networks, spec: JobSpec, *, unsure_below: str) -> Self:
+        """Create it with the networks that the options need.
 
         Raises:
-            ModelError: one of them can't be opened.
+            ModelError: a network can't be loaded.
         """
         return cls(
             detector=networks.detector(),
@@ -50,19 +50,19 @@ class Analysis:
             unsure_below=unsure_below,
         )
 
-    def asked_about(self, info: MediaInfo) -> Sequence[Classifier]:
-        """The classifiers as they are asked about the faces of such an item."""
+    def classifiers_for(self, info: MediaInfo) -> Sequence[Classifier]:
+        """Return the classifiers for an item; those for stills also see the mirrored crops."""
         if info.is_still:
-            return [Mirrored(each) for each in self.classifiers]
+            return [MirroredClassifier(each) for each in self.classifiers]
         return self.classifiers
 
     def thresholds_of(self, classifier: Classifier) -> dict[str, float]:
-        """Head -> probability below which this classifier's answer is `unsure`."""
+        """Return the threshold for `unsure` of each head of this classifier."""
         return thresholds_of(classifier, self.unsure_below, self.spec.unsure_below)
 
     @property
     def thresholds(self) -> dict[str, float]:
-        """Those of the heads of all classifiers."""
+        """The threshold for `unsure` of each head of all classifiers."""
         return {
             head: threshold
             for each in self.classifiers

@@ -1,4 +1,4 @@
-"""Frames that travel together through the stages, and what is known of the faces in them."""
+"""Batches of frames that pass through the stages together, and the faces in them."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ from faces_jobs.jobs.records import BoxXyxy
 from faces_jobs.pipeline.stretches import Stretch
 from faces_jobs.pipeline.values import Detections, Frame, MediaInfo
 
-# Larger frames travel in smaller batches: eight of 720p are 22 MB, one of 4K is 25 MB.
+# Bounds the memory of a batch: eight frames of 720p are 22 MB, one of 4K is 25 MB.
 BATCH_BYTES = 24 * 1024**2
 
 Turn = Callable[[str], AbstractContextManager[None]]
-"""A batch's turn at something, by its name: all batches before it have had theirs."""
+"""Given the name of a step, waits until all earlier batches have left that step."""
 
 
 @dataclass(slots=True, eq=False)
 class PendingFace:
-    """One face of one frame, on its way to a record. Its opinion and sharpness come last."""
+    """One face of one frame. Its opinion and sharpness are filled in by the classify stage.
+
+    `detection` is the index of its box in `detections`.
+    """
 
     frame: Frame
     detections: Detections
@@ -33,7 +36,7 @@ class PendingFace:
 
     @property
     def box_xyxy(self) -> BoxXyxy:
-        """Where it is."""
+        """Its box, in pixels of the frame."""
         left, top, right, bottom = (
             float(side) for side in self.detections.boxes_xyxy[self.detection]
         )
@@ -42,11 +45,11 @@ class PendingFace:
 
 @dataclass(slots=True, eq=False)
 class Batch:
-    """Some frames that follow each other.
+    """Some consecutive frames.
 
-    `stretches` divide those that are analysed, where not each is looked at in full. `seen` holds
-    the faces, from left to right, of each frame that is analysed, by its index; it is filled by
-    `following.TrackStage`.
+    `analysed` are those that the options select. `stretches` divide them, if not all of them are
+    analysed in full. `faces_by_frame` maps the index of each to its faces, from left to right;
+    `track_stage.TrackStage` fills it.
     """
 
     frames: Sequence[Frame]
@@ -56,11 +59,11 @@ class Batch:
 
     @property
     def faces(self) -> list[PendingFace]:
-        """All of them, in order."""
+        """The faces of all frames, in order."""
         return [face for faces in self.faces_by_frame.values() for face in faces]
 
 
-def frames_a_batch(info: MediaInfo, most: int) -> int:
-    """How many frames of this size travel together; at least one, and at most so many."""
+def frames_per_batch(info: MediaInfo, max_frames: int) -> int:
+    """Return how many frames of this size make a batch: at least one, at most `max_frames`."""
     frame_bytes = 3 * max(1, info.width) * max(1, info.height)
-    return max(1, min(most, BATCH_BYTES // frame_bytes))
+    return max(1, min(max_frames, BATCH_BYTES // frame_bytes))

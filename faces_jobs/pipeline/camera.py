@@ -1,4 +1,4 @@
-"""Frames of a webcam, with the times at which they came."""
+"""Reads frames from a camera, with the times at which they were received."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ import numpy as np
 from faces_jobs.errors import NoVideoError
 from faces_jobs.pipeline.values import Frame, MediaInfo
 
-# A camera that has just been opened, or is shared, may miss a frame or two; not dozens.
-MISSED_FRAMES = 30
+# A camera that was just opened, or is shared, may fail to deliver a few frames in a row.
+MAX_MISSED_FRAMES = 30
 
 
 class CameraReader:
-    """A `FrameReader` over a camera: without an end until it goes away. Open it with `with`.
+    """A `FrameReader` for a camera, endless until it is disconnected. Open it with `with`.
 
-    OpenCV opens it, not PyAV: it is the one way to a camera that is the same on every system.
+    It uses OpenCV instead of PyAV, because only OpenCV opens cameras the same way on every system.
     """
 
     def __init__(self, source: int | str) -> None:
-        """Open camera number `source`, or what OpenCV opens under that name.
+        """Open the camera with this number, or whatever OpenCV opens by this name.
 
         Raises:
-            NoVideoError: there is no such camera, or it gives no picture.
+            NoVideoError: there is no such camera, or it delivers no picture.
         """
-        # What fails is told below in a sentence; OpenCV would tell each of its tries before it.
+        # The error below suffices; OpenCV would also log each of its attempts.
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
         self._capture = cv2.VideoCapture(source)  # noqa: TID251 (the exception named above)
         width = int(self._capture.get(cv2.CAP_PROP_FRAME_WIDTH))
@@ -64,21 +64,25 @@ class CameraReader:
 
     @property
     def info(self) -> MediaInfo:
-        """Size of the camera's pictures; its length is not known."""
+        """The frame size; length and rate are unknown."""
         return self._info
 
     @property
     def damaged_frames(self) -> int:
-        """None that a camera tells of."""
+        """Always 0: cameras report no damaged frames."""
         return 0
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield frames as they come, until the camera goes away."""
+        """Yield frames as they arrive, until the camera is disconnected.
+
+        Raises:
+            NoVideoError: the camera delivered no picture.
+        """
         index = missed = 0
         started = time.monotonic()
-        while missed < MISSED_FRAMES:
-            there, picture_bgr = self._capture.read()
-            if not there or picture_bgr is None:
+        while missed < MAX_MISSED_FRAMES:
+            succeeded, picture_bgr = self._capture.read()
+            if not succeeded or picture_bgr is None:
                 missed += 1
                 continue
             missed = 0
@@ -87,4 +91,4 @@ class CameraReader:
             )
             index += 1
         if index == 0:
-            raise NoVideoError("The camera gave no picture: close other programs that use it.")
+            raise NoVideoError("The camera delivered no picture: close other programs that use it.")

@@ -1,4 +1,4 @@
-"""The stage that looks closely: each face is cut out once, measured, and judged by the models."""
+"""The classification stage: crops each face, measures its sharpness and runs the models on it."""
 
 from __future__ import annotations
 
@@ -8,57 +8,59 @@ from itertools import groupby
 from faces_jobs.pipeline.batches import Batch, PendingFace, Turn
 from faces_jobs.pipeline.quality import CROP_SCALE, CROP_SIZE, sharpness_of
 from faces_jobs.pipeline.stages import Classifier, Cropper
-from faces_jobs.pipeline.timing import StageSeconds
+from faces_jobs.pipeline.timing import StageTimer
 from faces_jobs.pipeline.values import Picture
 
-# Crops that are held at once, however many faces a batch has: 64 pixels square, 12 kB each.
-MOST_CROPS = 256
+# Crops held in memory at once, however many faces a batch has: 64 x 64 pixels, 12 kB each.
+MAX_CROPS = 256
 
 Crops = Mapping[PendingFace, Picture]
-"""Of faces, as `quality` wants them."""
+"""The crops of faces with the scale and size of `quality`."""
 
 
 class ClassifyStage:
-    """Asks each classifier about every face. Safe to share between threads."""
+    """Runs each classifier on every face. Thread-safe."""
 
     def __init__(
-        self, classifiers: Sequence[Classifier], cropper: Cropper, seconds: StageSeconds
+        self, classifiers: Sequence[Classifier], cropper: Cropper, timer: StageTimer
     ) -> None:
         self._classifiers = classifiers
         self._cropper = cropper
-        self._seconds = seconds
+        self._timer = timer
 
-    def judge(self, batch: Batch, turn: Turn) -> None:  # noqa: ARG002 (see `SparseClassification`)
-        """Fill the opinion and sharpness of each face of the batch."""
-        for faces, crops in self.measured(batch.faces):
+    def classify(self, batch: Batch, turn: Turn) -> None:  # noqa: ARG002 (see `SparseClassification`)
+        """Fill in the opinion and sharpness of each face of the batch."""
+        for faces, crops in self.measure_sharpness(batch.faces):
             for classifier in self._classifiers:
-                self.ask(classifier, faces, crops)
+                self.classify_faces(classifier, faces, crops)
 
-    def measured(
+    def measure_sharpness(
         self, faces: Sequence[PendingFace]
     ) -> Iterator[tuple[Sequence[PendingFace], Crops]]:
-        """Fill each face's sharpness; gives the faces back, some at a time, with their crops."""
-        for start in range(0, len(faces), MOST_CROPS):
-            some = faces[start : start + MOST_CROPS]
-            with self._seconds.of("crop"):
-                crops = dict(zip(some, self._cut(some, CROP_SCALE, CROP_SIZE), strict=True))
+        """Fill in the sharpness of each face; yields up to `MAX_CROPS` faces and their crops."""
+        for start in range(0, len(faces), MAX_CROPS):
+            chunk = faces[start : start + MAX_CROPS]
+            with self._timer.measure("crop"):
+                crops = dict(zip(chunk, self._crop(chunk, CROP_SCALE, CROP_SIZE), strict=True))
                 for face, crop in crops.items():
                     face.sharpness = sharpness_of(crop)
-            yield some, crops
+            yield chunk, crops
 
-    def ask(self, classifier: Classifier, faces: Sequence[PendingFace], crops: Crops) -> None:
-        """Fill in what the classifier says of each of these faces.
+    def classify_faces(
+        self, classifier: Classifier, faces: Sequence[PendingFace], crops: Crops
+    ) -> None:
+        """Add what the classifier predicts to the opinion of each of these faces.
 
-        Models that see the same square as `quality` use its crop where it is still there:
-        cutting a large face costs what judging it does.
+        Classifiers with the same crop geometry as `quality` reuse `crops` where they can: cropping
+        a large face costs as much as classifying it.
         """
-        for start in range(0, len(faces), MOST_CROPS):
-            some = faces[start : start + MOST_CROPS]
-            with self._seconds.of("crop"):
-                pictures = self._crops_for(classifier, some, crops)
-            with self._seconds.of("classify"):
+        for start in range(0, len(faces), MAX_CROPS):
+            chunk = faces[start : start + MAX_CROPS]
+            with self._timer.measure("crop"):
+                pictures = self._crops_for(classifier, chunk, crops)
+            with self._timer.measure("classify"):
                 opinions = classifier.classify(pictures)
-            for face, opinion in zip(some, opinions, strict=True):
+            for face, opinion in zip(chunk, opinions, strict=True):
                 face.opinion.update(opinion)
 
     def _crops_for(
@@ -67,9 +69,9 @@ class ClassifyStage:
         scale, size = classifier.crop_scale, classifier.crop_size
         if (scale, size) == (CROP_SCALE, CROP_SIZE) and all(face in crops for face in faces):
             return [crops[face] for face in faces]
-        return self._cut(faces, scale, size)
+        return self._crop(faces, scale, size)
 
-    def _cut(self, faces: Sequence[PendingFace], scale: float, size: int) -> list[Picture]:
+    def _crop(self, faces: Sequence[PendingFace], scale: float, size: int) -> list[Picture]:
         pictures, boxes = [], []
         for _, group in groupby(faces, key=lambda face: face.frame.index):
             of_frame = list(group)

@@ -1,4 +1,4 @@
-"""Open a container with the one demuxer its content names, and let it open nothing else."""
+"""Opens a container with one given demuxer, and prevents FFmpeg from opening anything else."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from av.video.stream import VideoStream
 from faces_jobs.errors import MediaError, NoVideoError, TruncatedError
 from faces_jobs.pipeline.declared_size import DeclaredSize
 
-# FFmpeg is handed an open file and may open nothing itself: no protocol has this name.
+# FFmpeg gets an open file and must not open others: no protocol has this name.
 NO_PROTOCOL = "none"
 READ_BYTES = 256 * 1024
 _NOT_THE_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
 class SourceFile(io.FileIO):
-    """A file as FFmpeg reads it, read-only."""
+    """A read-only file that reports invalid seeks the way FFmpeg expects."""
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """Go to a place. Impossible ones, which damaged files ask for, are no error of the disk."""
+        """Seek. Returns an error code for an invalid offset, as damaged files request them."""
         try:
             return super().seek(offset, whence)
         except OSError as error:
             if error.errno == errno.EINVAL:
-                return -errno.EINVAL  # how FFmpeg is told that it can't be done
+                return -errno.EINVAL  # FFmpeg's convention for a failed seek
             raise
 
 
 def open_container(
     file: SourceFile, demuxer: str, declared: DeclaredSize, *, max_pixels: int
 ) -> InputContainer:
-    """Open a file with one demuxer and nothing else.
+    """Open a file with this demuxer and no other.
 
     Raises:
-        TruncatedError: it breaks off before it tells what is in it.
-        MediaError: it can't be opened, with the reason.
+        TruncatedError: the file can't be opened because it is cut off.
+        MediaError: the file can't be opened; the message says why.
     """
     try:
         return av.open(
@@ -55,12 +55,12 @@ def open_container(
     except av.error.FFmpegError as error:
         if declared.is_truncated:
             raise TruncatedError(
-                "The file breaks off before it tells what is in it: send it again, whole."
+                "The file is cut off and can't be opened: send the complete file again."
             ) from error
         if not declared.has_index:
             raise MediaError(
-                "The video has no index (its moov box is missing), as when a recording was not "
-                "finished: repair it or record it again."
+                "The video has no index (its moov box is missing), probably because its recording "
+                "was interrupted: repair it or record it again."
             ) from error
         raise MediaError(
             f"The video can't be opened ({reason_of(error)}): "
@@ -69,20 +69,20 @@ def open_container(
 
 
 def reason_of(error: av.error.FFmpegError) -> str:
-    """A few words on an error of FFmpeg; its other messages are about files and devices."""
+    """Describe an error of FFmpeg, whose own messages may mention files and devices."""
     if isinstance(error, av.error.EOFError):
         return "it ends too early"
     if isinstance(error, av.error.PatchWelcomeError | av.error.DecoderNotFoundError):
-        return "it uses something that can't be read"
-    return "it holds invalid data"
+        return "it uses an unsupported feature"
+    return "it contains invalid data"
 
 
 def choose_stream(container: InputContainer) -> VideoStream:
-    """The video stream that a player would show; a cover picture is none.
+    """Return the video stream that a player would show, which is never a cover picture.
 
     Raises:
-        NoVideoError: there is none.
-        MediaError: it is coded in a way for which there is no decoder.
+        NoVideoError: the file has no video stream.
+        MediaError: there is no decoder for its codec.
     """
     streams = [
         stream for stream in container.streams.video if not stream.disposition & _NOT_THE_VIDEO
@@ -92,5 +92,5 @@ def choose_stream(container: InputContainer) -> VideoStream:
     best = container.streams.best("video")
     chosen = best if isinstance(best, VideoStream) and best in streams else streams[0]
     if chosen.codec_context is None:
-        raise MediaError("The video is coded in a way that can't be decoded: convert it to MP4.")
+        raise MediaError("There is no decoder for the codec of the video: convert it to MP4.")
     return chosen

@@ -1,4 +1,4 @@
-"""Carries numbered batches from one thread through others to a third, in order and bounded."""
+"""Passes numbered batches from one thread through workers to another, in order and bounded."""
 
 from __future__ import annotations
 
@@ -8,67 +8,73 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
-from faces_jobs.pipeline.timing import StageSeconds
+from faces_jobs.pipeline.timing import StageTimer
 
 T = TypeVar("T")
 
 
 class StoppedError(Exception):
-    """The work is over for this thread: another one failed before, or nobody wants the rest."""
+    """This thread must stop: an earlier batch has failed, or the conveyor was stopped."""
 
 
 class Conveyor(Generic[T]):
     """One thread puts batches on it, any number work on them, one takes them off in order.
 
-    What fails, fails in order too: the batches before it are handed out first, then the error is
-    raised where they are taken off. So a run ends the same way however its threads were timed.
+    Errors keep the order, too: the batches before a failed one come out first, then its error is
+    raised by the iterator. So a run ends the same way, however its threads were scheduled.
     """
 
-    def __init__(self, *, most: int, waiting: StageSeconds) -> None:
-        """Hold at most so many batches, from `put` until the next one is taken off.
+    def __init__(self, *, max_batches: int, wait_timer: StageTimer) -> None:
+        """Hold up to `max_batches`, each from its `put` until the next one is taken off.
 
-        `waiting` is told how long `put`, `work` (with `turn`) and taking off had to wait.
+        `wait_timer` measures the waiting: "decode" in `put`, "lanes" in `work` and `turn`, "sinks"
+        in the iterator.
         """
-        self._most = most
-        self._waited = waiting
+        self._max_batches = max_batches
+        self._wait_timer = wait_timer
         self._changed = threading.Condition()
-        self._waiting: deque[T] = deque()  # put, and not yet begun
+        self._pending: deque[T] = deque()  # put, but not started
         self._finished: dict[int, T] = {}
-        self._put = self._begun = self._off = 0  # numbers of the next batch
-        self._turns: Counter[str] = Counter()  # the same, of each block by its name
+        # The number of the next batch to be put, started and taken off.
+        self._next_put = self._next_start = self._next_off = 0
+        self._next_turn: Counter[str] = Counter()  # the same for each block, by its name
         self._ended = self._stopped = False
-        self._failure: tuple[int, BaseException] | None = None
+        self._failure: tuple[int, BaseException] | None = None  # the first failed batch
 
     def put(self, batch: T) -> None:
-        """Put the next batch on, once there is room.
+        """Add the next batch, as soon as there is room.
 
         Raises:
-            StoppedError: nobody wants it any more.
+            StoppedError: an earlier batch has failed, or the conveyor was stopped.
         """
         with self._changed:
-            self._wait("decode", lambda: self._put - self._off < self._most, self._put)
-            self._waiting.append(batch)
-            self._put += 1
+            self._wait(
+                "decode",
+                lambda: self._next_put - self._next_off < self._max_batches,
+                self._next_put,
+            )
+            self._pending.append(batch)
+            self._next_put += 1
             self._changed.notify_all()
 
     def end(self) -> None:
-        """Tell that the last batch was put on."""
+        """Declare that there are no more batches to put."""
         with self._changed:
             self._ended = True
             self._changed.notify_all()
 
     def fail_source(self, error: BaseException) -> None:
-        """Tell that instead of the next batch there is this error."""
+        """Declare that producing the next batch failed with this error."""
         with self._changed:
-            self._fail(self._put, error)
+            self._fail(self._next_put, error)
 
     def work(self, work: Callable[[int, T], None]) -> None:
-        """Work on one batch after another, until there is none; may be called by many threads.
+        """Call `work` with each batch and its number, until there are none. Run it in each worker.
 
-        What `work` raises fails its batch.
+        An exception raised by `work` fails its batch.
         """
-        while (begun := self._begin()) is not None:
-            number, batch = begun
+        while (started := self._start()) is not None:
+            number, batch = started
             try:
                 work(number, batch)
             except StoppedError:
@@ -79,79 +85,81 @@ class Conveyor(Generic[T]):
                 return
             with self._changed:
                 self._finished[number] = batch
-                del begun, batch  # its frames are not to be held while this waits for the next
+                del started, batch  # release its frames before waiting for the next one
                 self._changed.notify_all()
 
     @contextmanager
-    def turn(self, number: int, at: str) -> Iterator[None]:
-        """Wait until the block of this name was left for all batches before this one.
+    def turn(self, number: int, name: str) -> Iterator[None]:
+        """Enter the block of this name once all batches before this one have left it.
 
         Raises:
-            StoppedError: a batch before this one has failed, or nobody wants it any more.
+            StoppedError: an earlier batch has failed, or the conveyor was stopped.
         """
         with self._changed:
-            self._wait("lanes", lambda: self._turns[at] == number, number)
+            self._wait("lanes", lambda: self._next_turn[name] == number, number)
         yield
         with self._changed:
-            self._turns[at] += 1
+            self._next_turn[name] += 1
             self._changed.notify_all()
 
     def __iter__(self) -> Iterator[T]:
-        """Take off one finished batch after another, in order.
+        """Take off the finished batches in order.
 
         Raises:
-            BaseException: what the next batch has failed with.
+            BaseException: whatever the next batch failed with.
         """
         while True:
             with self._changed:
-                with self._waited.of("sinks"):
+                with self._wait_timer.measure("sinks"):
                     self._changed.wait_for(self._is_decided)
-                if self._off not in self._finished:
-                    if self._failure is not None and self._failure[0] == self._off:
+                if self._next_off not in self._finished:
+                    if self._failure is not None and self._failure[0] == self._next_off:
                         raise self._failure[1]
                     return
-                batch = self._finished.pop(self._off)
+                batch = self._finished.pop(self._next_off)
             yield batch
-            del batch  # the room that is made below is that of its frames
+            del batch  # release its frames before making room for another batch
             with self._changed:
-                self._off += 1
+                self._next_off += 1
                 self._changed.notify_all()
 
     def stop(self) -> None:
-        """End the work of all threads: each learns of it where it next waits."""
+        """Stop all threads; each gets a `StoppedError` where it next waits."""
         with self._changed:
             self._stopped = True
-            self._waiting.clear()
+            self._pending.clear()
             self._finished.clear()
             self._changed.notify_all()
 
-    def _begin(self) -> tuple[int, T] | None:
+    def _start(self) -> tuple[int, T] | None:
+        """Take the next batch to work on, and its number; None if there are no more."""
         with self._changed:
             try:
-                self._wait("lanes", lambda: bool(self._waiting) or self._ended, self._begun)
+                self._wait("lanes", lambda: bool(self._pending) or self._ended, self._next_start)
             except StoppedError:
                 return None
-            if not self._waiting:
+            if not self._pending:
                 return None
-            self._begun += 1
-            return self._begun - 1, self._waiting.popleft()
+            self._next_start += 1
+            return self._next_start - 1, self._pending.popleft()
 
     def _wait(self, stage: str, until: Callable[[], bool], number: int) -> None:
-        with self._waited.of(stage):
+        with self._wait_timer.measure(stage):
             self._changed.wait_for(lambda: self._is_over(number) or until())
         if self._is_over(number):
             raise StoppedError
 
     def _is_over(self, number: int) -> bool:
-        failed_before = self._failure is not None and self._failure[0] <= number
-        return self._stopped or failed_before
+        has_failed_before = self._failure is not None and self._failure[0] <= number
+        return self._stopped or has_failed_before
 
     def _is_decided(self) -> bool:
-        number = self._off
+        """Whether the next batch is finished, has failed or won't come."""
+        number = self._next_off
         return (
             self._stopped
             or number in self._finished
-            or (self._ended and number == self._put)
+            or (self._ended and number == self._next_put)
             or (self._failure is not None and self._failure[0] == number)
         )
 

@@ -1,4 +1,4 @@
-"""Cut square crops around boxes: the one geometry, the same at training and at run time."""
+"""Crops squares around boxes. Training and inference share this geometry."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from faces_jobs.pipeline.values import Boxes, Picture
 def crop_faces(
     picture_bgr: Picture, boxes_xyxy: Boxes, *, scale: float, size: int
 ) -> list[Picture]:
-    """Cut one square around each box and resize it.
+    """Crop a square around each box and resize it.
 
-    The square is centred on the box and `scale` times its longer side wide, so that no face is
-    stretched. What lies outside the picture repeats its border, since a black edge would be
-    something that a network could learn from.
+    The square is centred on the box, and its side is `scale` times the box's longer side, so that
+    no face is stretched. Outside the picture its border is replicated, since networks could learn
+    from black margins.
 
     Args:
         picture_bgr: (height, width, 3) uint8.
         boxes_xyxy: (n, 4) pixels of that picture.
-        scale: side of the square in units of the box's longer side.
-        size: side of each crop in pixels.
+        scale: side of the square as a multiple of the box's longer side.
+        size: side of each resized crop in pixels.
 
     Returns:
         n crops of (size, size, 3) uint8 BGR.
@@ -39,7 +39,7 @@ def crop_faces(
 def crop_pictures(
     pictures_bgr: Sequence[Picture], boxes_xyxy: Sequence[Boxes], *, scale: float, size: int
 ) -> list[Picture]:
-    """`crop_faces` of several pictures, one after the other: the `Cropper` of the CPU."""
+    """Call `crop_faces` for several pictures: the `Cropper` for the CPU."""
     return [
         crop
         for picture, boxes in zip(pictures_bgr, boxes_xyxy, strict=True)
@@ -50,12 +50,12 @@ def crop_pictures(
 def squares_around(
     boxes_xyxy: Boxes, width: int, height: int, *, scale: float
 ) -> list[tuple[int, int, int]]:
-    """The square of each box: left, top and side, in whole pixels of a width x height picture.
+    """Return the square around each box: left, top and side, in integer pixels.
 
-    A square may lie partly outside.
+    A square may extend beyond the picture of width x height.
 
     Raises:
-        ValueError: one lies wholly outside.
+        ValueError: a square lies entirely outside the picture.
     """
     squares = []
     for box in np.asarray(boxes_xyxy, np.float64):
@@ -82,8 +82,7 @@ def _crop(picture_bgr: Picture, x: int, y: int, side: int, size: int) -> Picture
             cv2.BORDER_REPLICATE,
         )
         inside = np.asarray(bordered, np.uint8)
-    shrinking = side > size
     resized = cv2.resize(
-        inside, (size, size), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
+        inside, (size, size), interpolation=cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
     )
     return np.asarray(resized, np.uint8)

@@ -1,7 +1,7 @@
-"""Where a video can be cut: at key frames, found in its packets without decoding one.
+"""Plans how to cut a video into parts at key frames, from its packets and without decoding.
 
-A cut is made only where it changes nothing: the frames of all parts together are those of the
-whole, each with the same index and time. Where that can't be told from the packets, none is made.
+Cuts must not change the result: the parts together have the same frames as the whole video, with
+the same indices and times. If the packets can't guarantee that, the video is not cut.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import itertools
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import av.error
 import numpy as np
@@ -22,84 +22,31 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from faces_jobs.pipeline.containers import SourceFile, choose_stream, open_container
+from faces_jobs.pipeline.cut_plan import Key, Part, Plan
 from faces_jobs.pipeline.declared_size import read_declared_size
 from faces_jobs.pipeline.even_cuts import even_cuts
 from faces_jobs.pipeline.h264 import is_reset, length_bytes
 from faces_jobs.pipeline.packets import is_hidden, may_be_fields
 
-_REPORT_EVERY = 1000
-
-
-class NotCuttableError(Exception):
-    """The parts of a video don't fit together: it has to be read in one. Never leaves a worker."""
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """The packet at which decoding begins, told from others by its time and size."""
-
-    pts: int
-    dts: int | None
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A run of frames of one video, and how to get to it.
-
-    Its frames are those with `start_pts` <= time < `end_pts` (None: to the end of the file), by
-    the clock of the stream. `key` None: it begins where the file does.
-    """
-
-    number: int  # from 0
-    first_frame: int
-    frames: int  # that the packets announce; the last part may turn out to have more
-    start_pts: int
-    end_pts: int | None = None
-    key: Key | None = None
-    # Time of the last frame before it that the options' stride would take.
-    sampled_ms: float | None = None
-
-    @property
-    def is_last(self) -> bool:
-        """Whether it reaches to the end of the file, whatever that is."""
-        return self.end_pts is None
-
-    def document(self) -> dict[str, Any]:
-        """As JSON."""
-        return asdict(self)
-
-    @classmethod
-    def of(cls, document: dict[str, Any]) -> Self:
-        """From JSON."""
-        key = document["key"]
-        return cls(**{**document, "key": None if key is None else Key(**key)})
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The parts of a video in order: one, with the reason, where it can't or need not be cut."""
-
-    parts: tuple[Part, ...]
-    reason: str = ""
+_PACKETS_PER_REPORT = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class _KeyPacket:
-    """A key frame's packet, `at` its place in the stream."""
+    """The packet of a key frame."""
 
-    at: int
+    index: int  # in the stream, in decoding order
     key: Key
-    resets: bool  # from it on nothing before it matters
+    is_reset: bool  # whether all later packets can be decoded without those before it
 
 
 class _Packets:
-    """What is known of all packets of a stream; memory: nine bytes each."""
+    """The times and key frames of a stream's packets. Memory: nine bytes per packet."""
 
     def __init__(self, stream: VideoStream) -> None:
         codec = stream.codec_context
         self.times = array("q")
-        self.shown = bytearray()  # 0: an edit list leaves it out
+        self.shown = bytearray()  # 0 for packets that an edit list excludes
         self.keys: list[_KeyPacket] = []
         self._codec = codec.name
         self._length_bytes = length_bytes(codec.extradata)
@@ -107,25 +54,25 @@ class _Packets:
         self._is_damaged = False
 
     def add(self, packet: Packet[Any]) -> str:
-        """Note one more. Returns why the video can't be cut, if this one shows that."""
+        """Add the next packet. Returns why the video can't be cut because of it, or ""."""
         if is_hidden(packet, self._codec):
             return ""
         if packet.pts is None:
-            return "its packets tell no times"
+            return "its packets have no timestamps"
         if self._is_damaged:
             return "it is damaged"
         if packet.is_corrupt:
-            self._is_damaged = True  # which the last one may be
+            self._is_damaged = True  # no reason not to cut if it is the last packet
             return ""
         if packet.dts is not None:
             if self._last_dts is not None and packet.dts <= self._last_dts:
-                return "its times go back"
+                return "its timestamps go back"
             self._last_dts = packet.dts
         if packet.is_keyframe and not packet.is_discard:
-            # Key frames of other codecs are nothing else.
+            # In other codecs every key frame is a reset.
             resets = self._codec != "h264" or is_reset(packet, self._length_bytes)
             key = Key(packet.pts, packet.dts, packet.size)
-            self.keys.append(_KeyPacket(len(self.times), key, resets))
+            self.keys.append(_KeyPacket(len(self.times), key, is_reset=resets))
         self.times.append(packet.pts)
         self.shown.append(not packet.is_discard)
         return ""
@@ -142,17 +89,17 @@ def plan_parts(
     stride: int = 1,
     on_progress: Callable[[], None] = lambda: None,
 ) -> Plan:
-    """Cut a video into parts of about so many seconds, or shorter ones that share out evenly.
+    """Plan parts of about `seconds`, or shorter ones that can be shared more evenly by workers.
 
     Args:
-        path: the file, which was opened well before.
-        demuxer: FFmpeg's name of its container.
+        path: the file, which `VideoReader` can open.
+        demuxer: the name of FFmpeg's demuxer for it.
         max_pixels: as for `VideoReader`.
-        first_pts: of the first frame that is decoded, by the stream's clock.
-        seconds: how long a part should be.
-        workers: how many there are to share the parts.
-        stride: of the frames that are analysed.
-        on_progress: called every so many packets; what it raises ends the planning.
+        first_pts: the timestamp of the first decoded frame, in the stream's time base.
+        seconds: the wanted length of a part.
+        workers: how many workers will share the parts.
+        stride: every how many frames one is analysed.
+        on_progress: called every now and then; an exception that it raises ends the planning.
     """
     with SourceFile(path) as file:
         declared = read_declared_size(file, demuxer)
@@ -164,7 +111,7 @@ def plan_parts(
                     other.discard = Discard.all
             base, start = stream.time_base, stream.start_time
             if base is None or first_pts is None:
-                return _uncut("its stream tells no times")
+                return _uncut("its stream has no timestamps")
             if may_be_fields(stream, demuxer):
                 return _uncut("its packets are fields")
             if (stream.duration or 0) * base < seconds and stream.duration:
@@ -190,18 +137,18 @@ def _uncut(reason: str) -> Plan:
 def _read(
     packets: Iterator[Packet[Any]], stream: VideoStream, on_progress: Callable[[], None]
 ) -> tuple[_Packets, str]:
-    """All packets; or why they don't tell enough."""
+    """Read all packets, unless one of them is a reason not to cut the video; returns it as well."""
     seen = _Packets(stream)
     for number in itertools.count():
         try:
             packet = next(packets, None)
         except av.error.FFmpegError:
-            break  # it breaks off here, as its last part will tell
+            break  # the file is cut off here, which the reader of the last part reports
         if packet is None:
             break
         if packet.size and (reason := seen.add(packet)):
             return seen, reason
-        if number % _REPORT_EVERY == 0:
+        if number % _PACKETS_PER_REPORT == 0:
             on_progress()
     return seen, ""
 
@@ -223,35 +170,35 @@ def _plan(
         return _uncut("it has no frame that is shown")
     if (np.diff(shown) == 0).any():
         return _uncut("two of its frames have the same time")
-    places = _places(packets, times, first_pts)
+    candidates = _candidates(packets, times, first_pts)
     cuts = even_cuts(
-        np.array([packets.keys[place].key.pts for place in places], np.int64),
+        np.array([packets.keys[index].key.pts for index in candidates], np.int64),
         start=first_pts,
         end=int(shown[-1]),
         length=length,
         workers=workers,
     )
-    chosen = [places[cut] for cut in cuts]
-    begins: list[tuple[int, Key | None]] = [
+    chosen = [candidates[cut] for cut in cuts]
+    starts: list[tuple[int, Key | None]] = [
         (first_pts, None),
-        *((packets.keys[which].key.pts, _seek(packets, times, which)) for which in chosen),
+        *((packets.keys[index].key.pts, _seek_target(packets, times, index)) for index in chosen),
     ]
-    if len(begins) == 1:
-        return _uncut("it is short, or has no key frame to be cut at")
-    return Plan(tuple(_parts(begins, shown, start=start, base=base, stride=stride)))
+    if len(starts) == 1:
+        return _uncut("it is short, or has no suitable key frame")
+    return Plan(tuple(_parts(starts, shown, start=start, base=base, stride=stride)))
 
 
 def _parts(
-    begins: Sequence[tuple[int, Key | None]],
+    starts: Sequence[tuple[int, Key | None]],
     shown: NDArray[np.int64],
     *,
     start: int,
     base: Fraction,
     stride: int,
 ) -> Iterator[Part]:
-    """The parts that begin at these times, of the frames that are shown at those."""
-    ends = [pts for pts, _ in begins[1:]]
-    for number, ((pts, key), end_pts) in enumerate(zip(begins, [*ends, None], strict=True)):
+    """Yield the parts that start at these timestamps; `shown` are those of all frames."""
+    ends = [pts for pts, _ in starts[1:]]
+    for number, ((pts, key), end_pts) in enumerate(zip(starts, [*ends, None], strict=True)):
         first = int(np.searchsorted(shown, pts))
         last = len(shown) if end_pts is None else int(np.searchsorted(shown, end_pts))
         sampled = int(shown[(first - 1) // stride * stride]) if first else 0
@@ -266,30 +213,32 @@ def _parts(
         )
 
 
-def _places(packets: _Packets, times: NDArray[np.int64], first_pts: int) -> list[int]:
-    """The key frames, by their numbers, that a part may begin with.
+def _candidates(packets: _Packets, times: NDArray[np.int64], first_pts: int) -> list[int]:
+    """Return the indices, into `packets.keys`, of the key frames at which a part may start.
 
-    All that is stored before such a key frame is shown before it, and all that is stored from
-    the next key frame on is shown after it.
+    All packets stored before such a key frame are shown before it, and all packets stored from
+    the next key frame on are shown after it.
     """
-    highest = np.maximum.accumulate(times)
-    lowest = np.minimum.accumulate(times[::-1])[::-1]  # from each packet on
-    places = []
-    for which, packet in enumerate(packets.keys):
+    latest = np.maximum.accumulate(times)  # up to each packet
+    earliest = np.minimum.accumulate(times[::-1])[::-1]  # from each packet on
+    candidates = []
+    for index, packet in enumerate(packets.keys):
         pts = packet.key.pts
-        follows = not packet.at or highest[packet.at - 1] < pts
-        is_last = which + 1 == len(packets.keys)
-        precedes = is_last or pts <= lowest[packets.keys[which + 1].at]
+        follows = not packet.index or latest[packet.index - 1] < pts
+        is_last = index + 1 == len(packets.keys)
+        precedes = is_last or pts <= earliest[packets.keys[index + 1].index]
         if follows and precedes and pts > first_pts:
-            places.append(which)
-    return places
+            candidates.append(index)
+    return candidates
 
 
-def _seek(packets: _Packets, times: NDArray[np.int64], which: int) -> Key:
-    """The key frame from which a part is got to that begins with that one."""
-    packet = packets.keys[which]
-    is_last = which + 1 == len(packets.keys)
-    end = len(times) if is_last else packets.keys[which + 1].at
-    leads = bool((times[packet.at : end] < packet.key.pts).any())
-    # Frames after an open key frame may lean on what was before it: begin one earlier.
-    return (packet if packet.resets and not leads else packets.keys[max(0, which - 1)]).key
+def _seek_target(packets: _Packets, times: NDArray[np.int64], index: int) -> Key:
+    """Return the key frame to seek to for a part that starts at the key frame of this index."""
+    packet = packets.keys[index]
+    is_last = index + 1 == len(packets.keys)
+    end = len(times) if is_last else packets.keys[index + 1].index
+    has_leading_frames = bool((times[packet.index : end] < packet.key.pts).any())
+    if packet.is_reset and not has_leading_frames:
+        return packet.key
+    # In an open GOP, frames may refer to frames before its key frame: start one key frame earlier.
+    return packets.keys[max(0, index - 1)].key

@@ -1,4 +1,4 @@
-"""Counts the frames of a video that its packets should give, and give not or not whole."""
+"""Counts the frames of a video that are missing or incomplete because of damaged packets."""
 
 from __future__ import annotations
 
@@ -7,63 +7,64 @@ from typing import Any
 from av.packet import Packet
 from av.video.frame import VideoFrame
 
-# Frames that a codec holds back are some dozens; a packet that so many came after gave none.
-_MOST_WAITING = 1000
+# Codecs delay frames by a few dozen packets. A packet followed by more than this won't give one.
+_MAX_PENDING = 1000
 
 
 class Damage:
-    """What became of each packet, told by the time that its frame would be shown at.
+    """Counts damaged frames by matching packets to frames by their presentation timestamps.
 
-    A packet that the decoder refuses, one that gives no frame, one that the container calls
-    corrupt, and a frame that the decoder had to make up in part: each counts as one damaged frame,
-    whatever of it comes together. Packets without a time count only where they are refused.
+    A frame counts as damaged, once, if the decoder rejects its packet or returns no frame for it,
+    if the container marks the packet as corrupt, or if the decoder had to conceal errors in the
+    frame. Packets without a timestamp count only if they are rejected.
     """
 
     def __init__(
         self, start_pts: int | None = None, end_pts: int | None = None, *, fields: bool = False
     ) -> None:
-        """Count packets with `start_pts` <= time < `end_pts`; None: from the first, to the last.
+        """Count packets with `start_pts` <= pts < `end_pts`; None stands for no limit.
 
-        `fields`: every second packet gives no frame, so one that gives none may be well.
+        `fields`: two packets make one frame, so a packet without a frame isn't damaged.
         """
         self._start_pts, self._end_pts = start_pts, end_pts
         self._fields = fields
-        self._waiting: dict[int, bool] = {}  # time of each that has given no frame: is it damaged
+        # Packets without a frame so far: pts to whether the packet is known to be damaged.
+        self._pending: dict[int, bool] = {}
         self.frames = 0
 
-    def give(self, packet: Packet[Any]) -> None:
-        """A packet goes to the decoder."""
+    def packet_sent(self, packet: Packet[Any]) -> None:
+        """Record that a packet is sent to the decoder."""
         if packet.pts is None or packet.is_discard or not self._counts(packet.pts):
             return
-        self._waiting[packet.pts] = packet.is_corrupt
-        if len(self._waiting) > _MOST_WAITING:
-            is_damaged = self._waiting.pop(next(iter(self._waiting)))
+        self._pending[packet.pts] = packet.is_corrupt
+        if len(self._pending) > _MAX_PENDING:
+            is_damaged = self._pending.pop(next(iter(self._pending)))
             self.frames += is_damaged or not self._fields
 
-    def refuse(self, packet: Packet[Any]) -> None:
-        """The decoder refused a packet. It may give a part of its frame nevertheless."""
-        if packet.pts in self._waiting:
-            self._waiting[packet.pts] = True
+    def packet_rejected(self, packet: Packet[Any]) -> None:
+        """Record that the decoder rejected a packet; it may still return an incomplete frame."""
+        if packet.pts in self._pending:
+            self._pending[packet.pts] = True
         elif packet.pts is None or self._counts(packet.pts):
             self.frames += 1
 
-    def show(self, frame: VideoFrame) -> None:
-        """A frame came of it."""
-        given = frame.pts is not None and self._waiting.pop(frame.pts, False)
-        if given or (frame.is_corrupt and (frame.pts is None or self._counts(frame.pts))):
+    def frame_decoded(self, frame: VideoFrame) -> None:
+        """Record that the decoder returned a frame."""
+        is_damaged = frame.pts is not None and self._pending.pop(frame.pts, False)
+        if is_damaged or (frame.is_corrupt and (frame.pts is None or self._counts(frame.pts))):
             self.frames += 1
 
     def stop_at(self, end_pts: int | None) -> None:
-        """Count only packets before that time, also of those that were given already."""
+        """Count only packets before this timestamp, including those that were sent already."""
         self._end_pts = end_pts
 
-    def end(self) -> None:
-        """No more frames come."""
+    def finish(self) -> None:
+        """Count the packets for which no frame was returned; call it after the last frame."""
         self.frames += sum(
             self._counts(pts) and (is_damaged or not self._fields)
-            for pts, is_damaged in self._waiting.items()
+            for pts, is_damaged in self._pending.items()
         )
-        self._waiting.clear()
+        self._pending.clear()
 
     def _counts(self, pts: int) -> bool:
         return (self._start_pts is None or self._start_pts <= pts) and (

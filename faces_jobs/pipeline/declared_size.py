@@ -1,7 +1,7 @@
-"""How much of a file its own structure announces, to tell one that broke off from one that ended.
+"""Reads the size that a media file declares of itself, to detect files that are cut off.
 
 Demuxers that reach the end of a file too early often just stop, as if it had ended there. Most
-containers say somewhere how long they are, and reading that takes a few bytes.
+containers declare their length somewhere, and reading it takes only a few bytes.
 """
 
 from __future__ import annotations
@@ -16,18 +16,23 @@ from typing import BinaryIO
 File = BinaryIO | FileIO
 
 _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
-_AVI_SLACK = 16  # bytes; writers round a RIFF's size in different ways
-_TRANSPORT_PACKETS = (188, 192, 204)
-_HEAD = 64 * 1024
+_AVI_TOLERANCE = 16  # bytes; writers round the size of a RIFF chunk in different ways
+_TS_PACKET_BYTES = (188, 192, 204)  # of an MPEG transport stream: plain, M2TS, with parity
+_TS_SYNC = 0x47  # the first byte of each packet; M2TS puts a timestamp of 4 bytes before it
+_M2TS_PACKET_BYTES, _M2TS_TIMESTAMP_BYTES = 192, 4
+_HEAD_BYTES = 64 * 1024
+_EBML_HEAD_BYTES = 4096
+_MATROSKA_SEGMENT = b"\x18\x53\x80\x67"
+_MAX_OGG_PAGE_BYTES, _OGG_HEADER_BYTES = 65307, 27
 _INDEXES = frozenset({b"moov", b"moof", b"meta"})
-# Of an MP4 that is all there; in fragments some of them come again and again.
+# Top-level boxes that a complete MP4 may have; fragmented files repeat some of them.
 _BOXES = _INDEXES | {b"mdat", b"ftyp", b"styp", b"sidx", b"ssix", b"emsg", b"prft"}
-_LONGEST_SECONDS = 1e9  # beyond it a length is noise
+_MAX_SECONDS = 1e9  # declared lengths beyond this are noise
 
 
 @dataclass(frozen=True, slots=True)
 class DeclaredSize:
-    """What a container says of itself: its bytes and seconds, each None where it says nothing."""
+    """The length that a container declares, in bytes and in seconds; None if it doesn't."""
 
     actual_bytes: int
     bytes: int | None = None
@@ -36,27 +41,27 @@ class DeclaredSize:
 
     @property
     def is_truncated(self) -> bool:
-        """True when the file is shorter than its structure announces."""
+        """Whether the file is shorter than it declares."""
         return self.bytes is not None and self.actual_bytes < self.bytes
 
 
 def read_declared_size(file: File, name: str) -> DeclaredSize:
-    """Read what a file of this demuxer or image format claims; leaves it at its start."""
+    """Read what a file declares; `name` is its demuxer or image format. Seeks to its start."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     read = _READERS.get(name)
     try:
         return DeclaredSize(size) if read is None else read(file, size)
     except (struct.error, IndexError):
-        return DeclaredSize(size)  # its structure is broken: the demuxer will say how
+        return DeclaredSize(size)  # its structure is invalid, which the demuxer will report
     finally:
         file.seek(0)
 
 
 def _mov(file: File, size: int) -> DeclaredSize:
-    """Walk the boxes of the top level. Reads 16 bytes a box, and a file has few.
+    """Walk the top-level boxes, of which there are few; reads 16 bytes of each.
 
-    Cameras write notes of their own behind the last box, which may look like the head of one.
+    Cameras append data of their own after the last box, which may look like a box header.
     """
     at = 0
     seen: set[bytes] = set()
@@ -71,14 +76,14 @@ def _mov(file: File, size: int) -> DeclaredSize:
         name = header[4:8]
         is_foreign = at + length > size and name not in _BOXES and b"mdat" in seen
         if length < 8 or (is_foreign and seen & _INDEXES):
-            break  # padding, or a note, after the last box
+            break  # padding, or other data, after the last box
         seen.add(name)
         at += length
     return DeclaredSize(size, at, has_index=bool(seen & {b"moov", b"moof"}))
 
 
 def _vint(data: bytes, at: int) -> tuple[int | None, int]:
-    """EBML's variable-length integer: its value (None: unknown) and where it ends."""
+    """Parse EBML's variable-length integer. Returns its value (None: unknown) and its end."""
     length = 9 - data[at].bit_length()
     if length > 8 or at + length > len(data):
         raise IndexError
@@ -87,18 +92,21 @@ def _vint(data: bytes, at: int) -> tuple[int | None, int]:
 
 
 def _matroska(file: File, size: int) -> DeclaredSize:
-    head = file.read(4096)
+    head = file.read(_EBML_HEAD_BYTES)
     header_bytes, at = _vint(head, 4)
-    # The Segment holds all that follows; there may be padding before it.
-    at = -1 if header_bytes is None else head.find(b"\x18\x53\x80\x67", at + header_bytes)
+    # The Segment holds everything after the header; there may be padding before it.
+    at = -1 if header_bytes is None else head.find(_MATROSKA_SEGMENT, at + header_bytes)
     if at < 0:
         return DeclaredSize(size)
-    segment_bytes, at = _vint(head, at + 4)
+    segment_bytes, at = _vint(head, at + len(_MATROSKA_SEGMENT))
     return DeclaredSize(size, None if segment_bytes is None else at + segment_bytes)
 
 
 def _avi(file: File, size: int) -> DeclaredSize:
-    """Sum of the RIFF chunks: a long AVI has several. Zero was left by a writer that broke off."""
+    """Add up the RIFF chunks, of which a long AVI has several.
+
+    A length of zero was left by a writer that was interrupted.
+    """
     at = 0
     while at + 12 <= size:
         file.seek(at)
@@ -106,11 +114,11 @@ def _avi(file: File, size: int) -> DeclaredSize:
         if name != b"RIFF" or kind not in {b"AVI ", b"AVIX"} or not length:
             break
         at += 8 + length + length % 2
-    return DeclaredSize(size, at - _AVI_SLACK if at else None)
+    return DeclaredSize(size, at - _AVI_TOLERANCE if at else None)
 
 
 def _asf(file: File, size: int) -> DeclaredSize:
-    head = file.read(_HEAD)
+    head = file.read(_HEAD_BYTES)
     at = head.find(_ASF_FILE_PROPERTIES)
     if at < 0:
         return DeclaredSize(size)
@@ -121,38 +129,39 @@ def _asf(file: File, size: int) -> DeclaredSize:
 
 
 def _mpegts(file: File, size: int) -> DeclaredSize:
-    """Packets have one length, so the last one is whole or the file broke off."""
-    head = file.read(_HEAD)
-    for length in _TRANSPORT_PACKETS:
+    """Round up to whole packets, which all have the same length."""
+    head = file.read(_HEAD_BYTES)
+    for length in _TS_PACKET_BYTES:
         for first in range(min(length, len(head))):
-            if all(head[at] == 0x47 for at in range(first, len(head), length)):
-                before = 4 if length == 192 else 0
+            if all(head[at] == _TS_SYNC for at in range(first, len(head), length)):
+                before = _M2TS_TIMESTAMP_BYTES if length == _M2TS_PACKET_BYTES else 0
                 packets = -(-(size - first + before) // length)
                 return DeclaredSize(size, first - before + packets * length)
     return DeclaredSize(size)
 
 
 def _ogg(file: File, size: int) -> DeclaredSize:
-    """Where the last page should end."""
-    start = max(0, size - 2 * 65307)  # the longest page
+    """Parse the header of the last page."""
+    start = max(0, size - 2 * _MAX_OGG_PAGE_BYTES)
     file.seek(start)
     tail = file.read()
     at = tail.rfind(b"OggS")
     if at < 0:
         return DeclaredSize(size)
-    if at + 27 > len(tail) or at + 27 + tail[at + 26] > len(tail):
-        return DeclaredSize(size, size + 1)  # not even the page's header is whole
-    table = tail[at + 27 : at + 27 + tail[at + 26]]
-    return DeclaredSize(size, start + at + 27 + len(table) + sum(table))
+    body = at + _OGG_HEADER_BYTES
+    if body > len(tail) or body + tail[body - 1] > len(tail):
+        return DeclaredSize(size, size + 1)  # even the header of the page is cut off
+    segment_table = tail[body : body + tail[body - 1]]
+    return DeclaredSize(size, start + body + len(segment_table) + sum(segment_table))
 
 
 def _flv(file: File, size: int) -> DeclaredSize:
-    head = file.read(_HEAD)
+    head = file.read(_HEAD_BYTES)
     at = head.find(b"\x00\x08duration\x00")
     if at < 0:
         return DeclaredSize(size)
     (seconds,) = struct.unpack_from(">d", head, at + 11)
-    return DeclaredSize(size, seconds=seconds if 0 < seconds < _LONGEST_SECONDS else None)
+    return DeclaredSize(size, seconds=seconds if 0 < seconds < _MAX_SECONDS else None)
 
 
 def _riff(file: File, size: int) -> DeclaredSize:
@@ -161,7 +170,7 @@ def _riff(file: File, size: int) -> DeclaredSize:
 
 
 def _png(file: File, size: int) -> DeclaredSize:
-    """Walk the chunks to IEND."""
+    """Walk the chunks up to IEND."""
     at = 8
     while at + 8 <= size:
         file.seek(at)
@@ -173,29 +182,29 @@ def _png(file: File, size: int) -> DeclaredSize:
 
 
 def _jpeg(file: File, size: int) -> DeclaredSize:
-    """A whole JPEG holds its end marker, mostly at its end."""
+    """Look for the end marker, which may be followed by other data."""
     return DeclaredSize(size, size if b"\xff\xd9" in file.read() else size + 1)
 
 
 def _gif(file: File, size: int) -> DeclaredSize:
-    """Walk the blocks to the trailer."""
+    """Walk the blocks up to the trailer."""
     header = file.read(13)
-    _skip_colours(file, header[10])
+    _skip_colour_table(file, header[10])
     while (introducer := file.read(1)) not in {b"", b"\x3b"}:
         if introducer == b"\x21":
             file.seek(1, os.SEEK_CUR)
         elif introducer == b"\x2c":
-            place = file.read(9)
-            _skip_colours(file, place[8] if len(place) == 9 else 0)
+            descriptor = file.read(9)
+            _skip_colour_table(file, descriptor[8] if len(descriptor) == 9 else 0)
             file.seek(1, os.SEEK_CUR)
         else:
-            return DeclaredSize(size)  # damaged rather than short
+            return DeclaredSize(size)  # damaged rather than cut off
         while (length := file.read(1)) not in {b"", b"\0"}:
             file.seek(length[0], os.SEEK_CUR)
     return DeclaredSize(size, size if introducer else size + 1)
 
 
-def _skip_colours(file: File, flags: int) -> None:
+def _skip_colour_table(file: File, flags: int) -> None:
     if flags & 0x80:
         file.seek(3 << ((flags & 7) + 1), os.SEEK_CUR)
 

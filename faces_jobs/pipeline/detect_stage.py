@@ -1,4 +1,4 @@
-"""The stage that finds faces: those of each analysed frame that are large and sure enough."""
+"""The detection stage: finds the faces of each analysed frame."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ import numpy as np
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.pipeline.batches import Batch, Turn
 from faces_jobs.pipeline.stages import Detector
-from faces_jobs.pipeline.timing import StageSeconds
+from faces_jobs.pipeline.timing import StageTimer
 from faces_jobs.pipeline.values import Detections, Frame
 
 
 class DetectStage:
-    """Asks the detector about every frame. Safe to share between threads."""
+    """Runs the detector on every analysed frame. Thread-safe."""
 
-    def __init__(self, detector: Detector, spec: JobSpec, seconds: StageSeconds) -> None:
+    def __init__(self, detector: Detector, spec: JobSpec, timer: StageTimer) -> None:
         self._detector = detector
         self._spec = spec
-        self._seconds = seconds
+        self._timer = timer
 
-    def find(self, batch: Batch, turn: Turn) -> list[Detections]:  # noqa: ARG002 (see `SparseDetection`)
-        """The faces of each analysed frame of the batch."""
-        return self.detect(batch.analysed)
+    def detect(self, batch: Batch, turn: Turn) -> list[Detections]:  # noqa: ARG002 (see `SparseDetection`)
+        """Return the detections of each analysed frame of the batch."""
+        return self.detect_frames(batch.analysed)
 
-    def detect(self, frames: Sequence[Frame]) -> list[Detections]:
-        """The faces of each of these frames."""
-        with self._seconds.of("detect"):
+    def detect_frames(self, frames: Sequence[Frame]) -> list[Detections]:
+        """Return the detections of each of these frames."""
+        with self._timer.measure("detect"):
             pictures = [frame.picture_bgr for frame in frames]
-            found = self._detector.detect(pictures) if pictures else []
-            return [wanted(detections, self._spec) for detections in found]
+            detections = self._detector.detect(pictures) if pictures else []
+            return [_filtered(each, self._spec) for each in detections]
 
 
-def wanted(detections: Detections, spec: JobSpec) -> Detections:
-    """Those that reach the spec's threshold and whose shorter side reaches its smallest face."""
+def _filtered(detections: Detections, spec: JobSpec) -> Detections:
+    """Keep the boxes that reach the spec's score threshold and, by their shorter side, its size."""
     boxes = detections.boxes_xyxy
     sides = (boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf)
     kept = (detections.scores >= spec.detection_threshold) & (sides >= spec.smallest_face)

@@ -1,4 +1,4 @@
-"""At which of the places where a video can be cut it is cut: so that workers end together."""
+"""Chooses where to cut a video, so that the workers that share its parts finish together."""
 
 from __future__ import annotations
 
@@ -9,56 +9,59 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-# Parts may be longer than asked for by this much: 41 seconds are four parts, not five.
-_LONGEST = 1.1
-# Shorter ones are not made, however many workers there are: each opens the file again.
-_SHORTEST = 0.2
-# What a part costs beside its frames, as a share of one of the length asked for.
-_OPENING = 0.02
+# These are multiples of the wanted length. Parts may exceed it a little: 41 seconds at a wanted
+# length of 10 are four parts, not five.
+_MAX_LENGTH = 1.1
+# A part opens the file again, so very short ones are not worth it, however many workers there are.
+_MIN_LENGTH = 0.2
+# The overhead of a part.
+_OVERHEAD = 0.02
+# How many rounds of parts more than necessary are tried; with still more, the key frames hardly
+# allow a more even distribution.
+_EXTRA_ROUNDS = 2
 
 
 def even_cuts(
-    places: NDArray[np.int64], *, start: int, end: int, length: float, workers: int
+    candidates: NDArray[np.int64], *, start: int, end: int, length: float, workers: int
 ) -> list[int]:
-    """Which of these places to cut at, by their indices, in order; none where one part is best.
+    """Return the indices of the candidates to cut at, in order; none if one part is best.
 
-    Of the numbers of parts that are long enough, and not too long, it is the one with which so
-    many workers, each taking the next part when it is through with one, are done first.
+    Tries each number of parts that keeps to the limits of their length, and chooses the one that
+    finishes first if each worker takes the next part as soon as it is free.
 
     Args:
-        places: (n,) times at which a cut is possible, in order, all after `start`.
+        candidates: (n,) times at which a cut is possible, in order, all after `start`.
         start: time of the first frame.
-        end: time of the last one.
-        length: how long a part should be, by the same clock.
-        workers: how many there are to share the parts.
+        end: time of the last frame.
+        length: wanted length of a part, in the same unit.
+        workers: how many workers share the parts.
     """
-    whole = end - start
-    fewest = max(1, math.ceil(whole / (length * _LONGEST)))
-    # Beyond two rounds more nothing gets evener that the key frames allow.
-    most = min(fewest + 2 * workers - 1, int(whole / (length * _SHORTEST)))
+    duration = end - start
+    min_count = max(1, math.ceil(duration / (length * _MAX_LENGTH)))
+    max_count = min(min_count + _EXTRA_ROUNDS * workers - 1, int(duration / (length * _MIN_LENGTH)))
     best: list[int] = []
-    soonest = math.inf
-    for count in range(fewest, max(fewest, most) + 1):
-        cuts = _nearest(places, [start + whole * n / count for n in range(1, count)])
-        edges = [start, *places[cuts].tolist(), end]
-        spent = _done_after(np.diff(edges) + length * _OPENING, workers)
-        if spent < soonest:
-            best, soonest = cuts, spent
+    best_finish = math.inf
+    for count in range(min_count, max(min_count, max_count) + 1):
+        cuts = _nearest(candidates, [start + duration * n / count for n in range(1, count)])
+        edges = [start, *candidates[cuts].tolist(), end]
+        finish = _finish_time(np.diff(edges) + length * _OVERHEAD, workers)
+        if finish < best_finish:
+            best, best_finish = cuts, finish
     return best
 
 
-def _nearest(places: NDArray[np.int64], wanted: Sequence[float]) -> list[int]:
-    """The indices of the places next to those wanted, each once."""
-    if not len(places) or not wanted:
+def _nearest(candidates: NDArray[np.int64], times: Sequence[float]) -> list[int]:
+    """Return the indices of the candidates nearest to these times, without duplicates."""
+    if not len(candidates) or not times:
         return []
-    after = np.searchsorted(places, wanted).clip(0, len(places) - 1)
+    after = np.searchsorted(candidates, times).clip(0, len(candidates) - 1)
     before = (after - 1).clip(0)
-    is_before = np.abs(places[before] - wanted) <= np.abs(places[after] - wanted)
+    is_before = np.abs(candidates[before] - times) <= np.abs(candidates[after] - times)
     return [int(index) for index in np.unique(np.where(is_before, before, after))]
 
 
-def _done_after(costs: NDArray[np.float64], workers: int) -> float:
-    """When the last of these workers is done, each taking the next part when it is free."""
+def _finish_time(costs: NDArray[np.float64], workers: int) -> float:
+    """Return when the last part is done if each worker takes the next one as soon as it is free."""
     free_at = [0.0] * workers
     for cost in costs.tolist():
         heapq.heapreplace(free_at, free_at[0] + cost)

@@ -1,42 +1,43 @@
-"""Open a file's frames: recognised by its content, read by the reader for what it is."""
+"""Opens a media file with the reader for its format, which is detected from its content."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from faces_jobs.media import HEAD_BYTES, MediaType, recognise
-from faces_jobs.pipeline.cuts import Part
+from faces_jobs.pipeline.cut_plan import Part
 from faces_jobs.pipeline.image_reader import ImageReader
 from faces_jobs.pipeline.part_reader import PartReader
 from faces_jobs.pipeline.video_reader import VideoReader
 
 
 def open_frames(path: Path, *, max_pixels: int) -> ImageReader | VideoReader:
-    """The frames of an image or video file; use it with `with`, and iterate it once.
+    """Open a reader for an image or video file; use it with `with`, and iterate it once.
 
-    Opening decodes the first frame, after its size was checked in the header.
+    Opening decodes the first frame, after the size in the header was checked.
 
     Raises:
-        MediaError: one of its kinds in `errors.py`, with what to do about it.
+        MediaError: the file is not a readable image or video; subclasses in `errors.py` say why.
         OSError: the file can't be read at all.
     """
-    found = _recognised(path)
-    if found.reader == "pillow":
-        return ImageReader(path, found.format, max_pixels=max_pixels)
-    return VideoReader(path, found.format, max_pixels=max_pixels)
+    media_type = _media_type(path)
+    if media_type.reader == "pillow":
+        return ImageReader(path, media_type.format, max_pixels=max_pixels)
+    return VideoReader(path, media_type.format, max_pixels=max_pixels)
 
 
 def open_part(path: Path, part: Part, *, max_pixels: int) -> PartReader:
-    """The frames of one part of a video that was planned before; use it as `open_frames`.
+    """Open a reader for one planned part of a video; use it like that of `open_frames`.
+
+    Its iteration raises `NotCuttableError` if the frames differ from the plan.
 
     Raises:
-        MediaError: as `open_frames` does.
-        NotCuttableError: while it is iterated: the plan does not hold.
+        MediaError: the same as for `open_frames`.
     """
-    return PartReader(path, _recognised(path).format, part, max_pixels=max_pixels)
+    return PartReader(path, _media_type(path).format, part, max_pixels=max_pixels)
 
 
-def _recognised(path: Path) -> MediaType:
+def _media_type(path: Path) -> MediaType:
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
         size = file.seek(0, 2)

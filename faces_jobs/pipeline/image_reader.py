@@ -1,4 +1,4 @@
-"""Frames of still and animated images, upright, read by Pillow."""
+"""Reads the frames of still and animated images with Pillow, upright."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from PIL import Image, ImageOps
 from PIL.TiffImagePlugin import TiffImageFile
 
 from faces_jobs.errors import FrameSizeError, MediaError, NoVideoError, TruncatedError
-from faces_jobs.media import camera_raw
+from faces_jobs.media import camera_raw_error
 from faces_jobs.pipeline.declared_size import DeclaredSize, read_declared_size
 from faces_jobs.pipeline.pictures import check_frame_size, fit, on_white
 from faces_jobs.pipeline.values import Frame, MediaInfo, Picture
 
-# Pillow's decoders raise all of these for data that is not what it should be.
+# All of these are raised by Pillow's decoders for invalid data.
 BROKEN_IMAGE = (
     OSError,
     ValueError,
@@ -39,32 +39,34 @@ BROKEN_IMAGE = (
     zlib.error,
 )
 TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
-# Pages of a TIFF and the second picture of a phone's JPEG are no animation: the first is read.
+# In other formats, such as multi-page TIFF and the JPEGs of phones, only the first picture is read.
 _ANIMATED = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
-# Browsers show frames of 10 ms or less for 100 ms, which is what their authors saw.
-_SHORTEST_MS, _USUAL_MS = 10, 100.0
+# Like browsers, so that animations run as their authors saw them: frames of 10 ms or less are
+# shown for 100 ms.
+_IGNORED_MS, _DEFAULT_MS = 10, 100.0
 _MILLISECOND = Fraction(1, 1000)
-_SUBFILE_TYPE, _REDUCED, _DNG_VERSION = 254, 1, 50706  # tags of TIFF, and a bit of the first
-_16_BITS, _12_BITS = 65535.0, 4095.0
+_SUBFILE_TYPE, _DNG_VERSION = 254, 50706  # TIFF tags
+_REDUCED_RESOLUTION = 1  # a bit of the former
+_16_BITS, _12_BITS = 65535.0, 4095.0  # maximal levels
 
 _log = logging.getLogger(__name__)
 
 
 class ImageReader:
-    """A `FrameReader` over an image file: one frame, or those of an animation.
+    """A `FrameReader` for an image file: one frame, or those of an animation.
 
-    Alpha is put on white, EXIF's orientation applied. Of a TIFF's pages the first is read.
-    Open it with `with`; iterate it once.
+    Transparent pictures are blended with white, and the EXIF orientation is applied. Only the first
+    page of a TIFF is read. Open it with `with`; iterate it once.
     """
 
     def __init__(self, path: Path, name: str, *, max_pixels: int) -> None:
-        """Open the file as the image format of this name, check its header, decode its first frame.
+        """Open a file in the image format `name`, check its header, and decode its first frame.
 
         Raises:
-            FrameSizeError: no pixels, or more than `max_pixels`; nothing was decoded.
-            TruncatedError: it breaks off before its first frame is whole.
-            UnknownMediaError: a camera's raw file.
-            MediaError: it can't be read.
+            FrameSizeError: the picture has no pixels, or more than `max_pixels`.
+            TruncatedError: the file is cut off before the end of its first frame.
+            UnknownMediaError: it is a camera's raw file.
+            MediaError: the file can't be decoded.
         """
         self._max_pixels = max_pixels
         with ExitStack() as opened:
@@ -73,7 +75,7 @@ class ImageReader:
             self._image = _open_image(file, name, self._declared, max_pixels=max_pixels)
             opened.callback(self._image.close)
             self._frames = self._count(name)
-            # An APNG may begin with a picture for viewers that don't know animations.
+            # An APNG may start with a picture for viewers that don't support animations.
             self._skipped = int(
                 self._frames > 1 and bool(getattr(self._image, "default_image", False))
             )
@@ -105,19 +107,19 @@ class ImageReader:
 
     @property
     def info(self) -> MediaInfo:
-        """What the header says; width and height are of the upright picture."""
+        """The properties of the image; width and height are those of the upright picture."""
         return self._info
 
     @property
     def damaged_frames(self) -> int:
-        """None: an image that is damaged is refused, and an animation ends there."""
+        """Always 0: damaged images are rejected, and animations end before damaged frames."""
         return 0
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield every frame once, in order of time.
 
         Raises:
-            TruncatedError: after the last whole frame, if the animation breaks off.
+            TruncatedError: the animation is cut off; raised after its last whole frame.
         """
         first, self._first = self._first, None
         if first is None:
@@ -132,7 +134,7 @@ class ImageReader:
             yield Frame(index, time_ms, picture, shown_ms)
             time_ms += shown_ms or 0.0
         if self._info.kind == "video" and self._declared.is_truncated:
-            raise TruncatedError(_BROKEN_OFF)
+            raise TruncatedError(_CUT_OFF)
 
     def _count(self, name: str) -> int:
         if name not in _ANIMATED:
@@ -146,8 +148,8 @@ class ImageReader:
         if self._frames == 1:
             return None
         stated = self._image.info.get("duration", 0)
-        if not isinstance(stated, int | float) or stated <= _SHORTEST_MS:
-            return _USUAL_MS
+        if not isinstance(stated, int | float) or stated <= _IGNORED_MS:
+            return _DEFAULT_MS
         return float(round(stated))
 
     def _read(self, number: int) -> Picture:
@@ -161,30 +163,32 @@ class ImageReader:
         except TOO_LARGE as error:
             raise _too_large(self._max_pixels) from error
         except BROKEN_IMAGE as error:
-            # What comes after damage in an animation is drawn upon it, so it ends there.
+            # Later frames of an animation are drawn on top of the damaged one, so it ends here.
             if number or self._declared.is_truncated or "truncated" in str(error).lower():
-                raise TruncatedError(_BROKEN_OFF) from error
+                raise TruncatedError(_CUT_OFF) from error
             raise _unreadable(error) from error
 
 
-_BROKEN_OFF = "The image breaks off before its end: send it again, whole."
+_CUT_OFF = "The image file is cut off: send the complete file again."
 
 
-def _open_image(file: BinaryIO, name: str, claim: DeclaredSize, *, max_pixels: int) -> Image.Image:
-    # Pillow's own limit is one for the whole process. It guards what an animation's later frames
-    # make of the size; the check below guards the first. Nothing is decoded by opening.
+def _open_image(
+    file: BinaryIO, name: str, declared: DeclaredSize, *, max_pixels: int
+) -> Image.Image:
+    # Pillow's own limit is global. It applies when later frames of an animation change its size;
+    # the check below applies to the first frame. Opening decodes nothing.
     Image.MAX_IMAGE_PIXELS = max_pixels
     try:
         image = Image.open(file, formats=[name])
     except TOO_LARGE as error:
         raise _too_large(max_pixels) from error
     except BROKEN_IMAGE as error:
-        if claim.is_truncated:
-            raise TruncatedError(_BROKEN_OFF) from error
+        if declared.is_truncated:
+            raise TruncatedError(_CUT_OFF) from error
         raise _unreadable(error) from error
     try:
         if _is_camera_raw(image):
-            raise camera_raw()
+            raise camera_raw_error()
         check_frame_size(*image.size, max_pixels=max_pixels)
     except MediaError:
         image.close()
@@ -193,12 +197,12 @@ def _open_image(file: BinaryIO, name: str, claim: DeclaredSize, *, max_pixels: i
 
 
 def _is_camera_raw(image: Image.Image) -> bool:
-    """Whether a TIFF's first picture is a preview of the one that a camera took."""
+    """Whether the image is a TIFF whose first picture is only the preview of a raw picture."""
     if not isinstance(image, TiffImageFile):
         return False
-    with contextlib.suppress(*BROKEN_IMAGE):  # damaged tags: it will not get far
+    with contextlib.suppress(*BROKEN_IMAGE):  # damaged tags will fail later on anyway
         kind = image.tag_v2.get(_SUBFILE_TYPE, 0)
-        is_preview = isinstance(kind, int) and bool(kind & _REDUCED)
+        is_preview = isinstance(kind, int) and bool(kind & _REDUCED_RESOLUTION)
         return is_preview or _DNG_VERSION in image.tag_v2
     return False
 
@@ -217,18 +221,18 @@ def _unreadable(error: Exception) -> MediaError:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    with contextlib.suppress(*BROKEN_IMAGE):  # damaged EXIF data: shown as it is stored
+    with contextlib.suppress(*BROKEN_IMAGE):  # with damaged EXIF data, use the picture as stored
         return ImageOps.exif_transpose(image)
     return image
 
 
 def to_bgr(image: Image.Image) -> Picture:
-    """Any mode of Pillow as (height, width, 3) uint8 BGR, alpha put on white.
+    """Convert a picture of any mode to (height, width, 3) uint8 BGR, blended with white.
 
-    12-bit, 16-bit and float pictures are brought to 8 bits; CMYK is converted without its profile.
+    12-bit, 16-bit and float levels are scaled to 8 bits; CMYK is converted without its profile.
     """
     if image.mode.startswith("I") or image.mode == "F":
-        return _deep_gray(image)
+        return _scaled_gray(image)
     if image.mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in image.info:
         rgba = np.asarray(image.convert("RGBA"), np.uint8)
         return on_white(rgba[:, :, [2, 1, 0, 3]])
@@ -236,12 +240,12 @@ def to_bgr(image: Image.Image) -> Picture:
     return np.ascontiguousarray(rgb[:, :, ::-1])
 
 
-def _deep_gray(image: Image.Image) -> Picture:
+def _scaled_gray(image: Image.Image) -> Picture:
     levels = np.asarray(image, np.float32)
     levels = np.nan_to_num(levels, nan=0.0, posinf=_16_BITS, neginf=0.0)
     highest = float(levels.max(initial=0.0))
-    # Integers are 16 bits, or the 12 of a camera or scanner stored in 16, which would be all
-    # but black; floats have no agreed range, so 0..1, 0..255 or 0..their highest.
+    # Integers have 16 bits, or only 12 from cameras and scanners, which would look almost black.
+    # Floats have no standard range, so it is 0..1, 0..255 or 0..their maximum.
     if image.mode.startswith("I"):
         brightest = _16_BITS if highest > _12_BITS else _12_BITS
         scale = 255.0 / brightest if highest > 255 or image.mode != "I" else 1.0

@@ -1,4 +1,4 @@
-"""The stages that an item goes through, put together: the same one by one and overlapping."""
+"""Assembles the stages that every batch of an item goes through."""
 
 from __future__ import annotations
 
@@ -15,13 +15,17 @@ from faces_jobs.pipeline.sparse_classification import SparseClassification
 from faces_jobs.pipeline.sparse_detection import SparseDetection
 from faces_jobs.pipeline.stages import FrameReader, Sink
 from faces_jobs.pipeline.stretches import Stretches
-from faces_jobs.pipeline.timing import StageSeconds
+from faces_jobs.pipeline.timing import StageTimer
 from faces_jobs.pipeline.track_stage import TrackStage
 from faces_jobs.pipeline.values import RunReport
 
 
 class ItemStages:
-    """One instance an item. `decoding` gives batches; they are looked at, and settled in order."""
+    """The stages of one item; `run.py` decides which thread runs which.
+
+    Each batch that `decode_stage` yields is passed to `analyse`, by any thread, then to `settle`,
+    in order. `finish` comes last.
+    """
 
     def __init__(
         self,
@@ -33,65 +37,70 @@ class ItemStages:
         lanes: int = 1,
         after_ms: float | None = None,
     ) -> None:
-        """The arguments are those of `run.run_item`."""
+        """Create the stages; the arguments are those of `run.run_item`."""
         spec, info = analysis.spec, reader.info
-        asked, thresholds = analysis.asked_about(info), analysis.thresholds
-        stretches = Stretches.wanted(spec, info)
-        self._seconds = StageSeconds()
-        self.waiting = StageSeconds()
-        self.decoding = DecodeStage(
+        classifiers, thresholds = analysis.classifiers_for(info), analysis.thresholds
+        stretches = Stretches.for_item(spec, info)
+        self._timer = StageTimer()
+        self.wait_timer = StageTimer()
+        self.decode_stage = DecodeStage(
             reader,
             Sampling(spec, after_ms=after_ms),
-            self._seconds,
+            self._timer,
             batch_size=batch_size,
             lanes=lanes,
             stretches=stretches,
         )
-        every = DetectStage(analysis.detector, spec, self._seconds)
-        spares_frames = stretches is not None and spec.detect_every != "1"
-        self._detecting = SparseDetection(every, spec) if spares_frames else every
-        self._follower = TrackStage(analysis.new_tracker())
-        each = ClassifyStage(asked, analysis.cropper, self._seconds)
-        spares_faces = stretches is not None and spec.classify != "every"
-        self._judging = SparseClassification(each, asked, thresholds) if spares_faces else each
-        self._settler = SettleStage(sinks, thresholds, self._seconds)
+        detect_all = DetectStage(analysis.detector, spec, self._timer)
+        skips_frames = stretches is not None and spec.detect_every != "1"
+        self._detect_stage = SparseDetection(detect_all, spec) if skips_frames else detect_all
+        self._track_stage = TrackStage(analysis.new_tracker())
+        classify_all = ClassifyStage(classifiers, analysis.cropper, self._timer)
+        skips_faces = stretches is not None and spec.classify != "every"
+        self._classify_stage = (
+            SparseClassification(classify_all, classifiers, thresholds)
+            if skips_faces
+            else classify_all
+        )
+        self._settle_stage = SettleStage(sinks, thresholds, self._timer)
 
-    def look_at(self, batch: Batch, turn: Turn) -> None:
-        """Find the faces of a batch, follow them, and have them judged.
+    def analyse(self, batch: Batch, turn: Turn) -> None:
+        """Detect, track and classify the faces of a batch.
 
-        Several threads may look at a batch each; `turn` keeps in order what goes by the batches
-        before.
+        Several threads may each analyse a batch at the same time; `turn` keeps the steps in order
+        that depend on the batches before.
         """
-        with self._seconds.of("decode"):  # the rest of it: several lanes make pictures at once
+        # Decoding ends here with the conversion of the pictures, so that all lanes share the work.
+        with self._timer.measure("decode"):
             for frame in batch.analysed:
                 _ = frame.picture_bgr
-        found = self._detecting.find(batch, turn)
-        with turn("track"), self._seconds.of("track"):
-            self._follower.follow(batch, found)
-        self._judging.judge(batch, turn)
+        detections = self._detect_stage.detect(batch, turn)
+        with turn("track"), self._timer.measure("track"):
+            self._track_stage.track(batch, detections)
+        self._classify_stage.classify(batch, turn)
 
     def settle(self, batch: Batch) -> int:
-        """Hand the frames of the next batch to the sinks. Returns how many frames are done."""
-        self._settler.settle(batch)
-        return self._settler.frames_read
+        """Pass the frames of the next batch to the sinks. Returns how many frames are done."""
+        self._settle_stage.settle(batch)
+        return self._settle_stage.frames_read
 
     def finish(self) -> RunReport:
-        """Finish the sinks of an item that was read to its end, or to where it breaks off.
+        """Finish the sinks of an item that was read to its end, or up to where it is cut off.
 
         Raises:
-            TruncatedError: not one frame was whole.
+            TruncatedError: the file is cut off before the end of its first frame.
         """
-        decoding, settler = self.decoding, self._settler
-        if decoding.truncated is not None and not settler.frames_read:
-            raise decoding.truncated
-        tracks = settler.finish()
+        decoded, settled = self.decode_stage, self._settle_stage
+        if decoded.truncated is not None and not settled.frames_read:
+            raise decoded.truncated
+        tracks = settled.finish()
         return RunReport(
-            frames_read=settler.frames_read,
-            frames_analysed=settler.frames_analysed,
-            faces=settler.faces,
+            frames_read=settled.frames_read,
+            frames_analysed=settled.frames_analysed,
+            faces=settled.faces,
             tracks=len(tracks),
-            truncated=decoding.truncated,
-            damaged_frames=decoding.damaged_frames,
-            stage_seconds=self._seconds.so_far(),
-            waiting_seconds=self.waiting.so_far(),
+            truncated=decoded.truncated,
+            damaged_frames=decoded.damaged_frames,
+            stage_seconds=self._timer.totals(),
+            waiting_seconds=self.wait_timer.totals(),
         )

@@ -1,7 +1,7 @@
-"""Faces that were found part by part become tracks: just as one run over the whole makes them.
+"""Links the faces of a video's parts to tracks, exactly as one run over the whole video does.
 
-The parts keep what tracking and voting go by: boxes, cuts between scenes, opinions, qualities.
-Going over them in order then costs no decoding and no network, and nothing is guessed at a cut.
+What is stored of a part is all that tracking and voting depend on: boxes, scene cuts, opinions and
+qualities. So linking needs no decoding and no network, and no heuristic where two parts meet.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from faces_jobs.pipeline.voting import UnsureBelow, Votes
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FoundFace:
-    """A face of one part. The track of its record means nothing yet."""
+    """A face of one part. The `track` of its record is not valid yet."""
 
     record: FaceRecord
     opinion: Opinion
@@ -28,9 +28,9 @@ class FoundFace:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FoundFrame:
-    """An analysed frame of one part, its faces from left to right.
+    """An analysed frame of one part, with its faces from left to right.
 
-    `scene` is kept of a part's first and last frame; in between `begins_scene` is enough.
+    `scene` is only stored for the first and last frame of a part; between, `begins_scene` suffices.
     """
 
     index: int
@@ -41,22 +41,22 @@ class FoundFrame:
 
 
 class Linker:
-    """Links the parts of one item; they come in order. Memory: some numbers a track."""
+    """Links the parts of one item, in order. Memory: a few numbers per track."""
 
     def __init__(self, unsure_below: UnsureBelow) -> None:
         self._tracker = OverlapTracker()
         self._votes = Votes(unsure_below)
         self._scene: Scene | None = None
 
-    def link(self, part: Iterable[FoundFrame]) -> Iterator[tuple[int, list[Face]]]:
-        """The index of each analysed frame of the next part, and its faces with their tracks."""
+    def link_part(self, part: Iterable[FoundFrame]) -> Iterator[tuple[int, list[Face]]]:
+        """Yield the index of each analysed frame of the next part, and its linked faces."""
         for frame in part:
-            yield frame.index, self.follow(frame)
+            yield frame.index, self.link_frame(frame)
 
-    def follow(self, frame: FoundFrame) -> list[Face]:
-        """The faces of the next analysed frame with their tracks, and what these settle to."""
+    def link_frame(self, frame: FoundFrame) -> list[Face]:
+        """Return the faces of the next analysed frame, with tracks and settled attributes."""
         begins_scene = frame.begins_scene
-        if self._scene is not None and frame.scene is not None:  # where two parts meet, above all
+        if self._scene is not None and frame.scene is not None:  # mainly where two parts meet
             begins_scene = is_cut(self._scene, frame.scene)
         self._scene = frame.scene
         boxes = np.array([face.record.box_xyxy for face in frame.faces], np.float64)
@@ -64,7 +64,7 @@ class Linker:
         return [self._vote(face, track) for face, track in zip(frame.faces, numbers, strict=True)]
 
     def tracks(self) -> list[TrackRecord]:
-        """The records of all tracks, by number."""
+        """Return the records of all tracks, sorted by number."""
         return self._votes.tracks()
 
     def _vote(self, found: FoundFace, track: int) -> Face:

@@ -1,7 +1,7 @@
-"""A still's faces are judged together with their mirror images, where no track votes on them.
+"""Classifies the faces of still images together with their mirror images.
 
-The mean over both is right more often than either: by 0.2 to 1.3 points of a hundred, whatever is
-asked (docs/models.md). In a video the votes of a track do that, over more pictures.
+The mean of both opinions is more accurate than either, by 0.2 to 1.3 percentage points for every
+head (docs/models.md). In a video the votes of a track average over many pictures anyway.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from faces_jobs.jobs.labels import MIRRORED
+from faces_jobs.jobs.labels import MIRRORED_LABEL_INDICES
 from faces_jobs.pipeline.stages import Classifier
 from faces_jobs.pipeline.values import Opinion, Picture
 
 _HALF = np.float32(0.5)
 
 
-class Mirrored:
-    """A `Classifier` that also asks another one about the mirror image of each crop."""
+class MirroredClassifier:
+    """A `Classifier` that averages another one's opinions of each crop and its mirror image."""
 
     def __init__(self, classifier: Classifier) -> None:
         self._classifier = classifier
@@ -35,42 +35,45 @@ class Mirrored:
 
     @property
     def sha256(self) -> str:
-        """Of the weights file in use."""
+        """SHA-256 of the weights file in use, in hex."""
         return self._classifier.sha256
 
     @property
     def heads(self) -> Mapping[str, tuple[str, ...]]:
-        """Head name to its labels."""
+        """Head name to its labels, in the order of the probabilities."""
         return self._classifier.heads
 
     @property
     def unsure_below(self) -> Mapping[str, float]:
-        """Head name to the probability below which an answer is `unsure`."""
+        """Head name to its threshold for `unsure`; heads that are absent have none."""
         return self._classifier.unsure_below
 
     @property
     def crop_scale(self) -> float:
-        """Side of the square crop, in units of the box's longer side."""
+        """Side of the square crop as a multiple of the box's longer side."""
         return self._classifier.crop_scale
 
     @property
     def crop_size(self) -> int:
-        """Side of the crop in pixels."""
+        """Side of the resized crop in pixels."""
         return self._classifier.crop_size
 
     def classify(self, crops_bgr: Sequence[Picture]) -> list[Opinion]:
-        """One opinion for each crop: the mean of what is said of it and of its mirror image."""
+        """Return one opinion for each crop: the mean over it and its mirror image."""
         return [
-            {head: _HALF * (straight[head] + image[head]) for head in straight}
-            for straight, image in zip(*self.views(crops_bgr), strict=True)
+            {head: _HALF * (original[head] + mirrored[head]) for head in original}
+            for original, mirrored in zip(*self.views(crops_bgr), strict=True)
         ]
 
     def views(self, crops_bgr: Sequence[Picture]) -> tuple[list[Opinion], list[Opinion]]:
-        """What is said of each crop, and of its mirror image with left and right put back."""
-        images = [np.ascontiguousarray(crop[:, ::-1]) for crop in crops_bgr]
-        said = self._classifier.classify([*crops_bgr, *images])
-        back: list[Opinion] = [
-            {head: opinion[head].take(MIRRORED[head]) for head in opinion}
-            for opinion in said[len(images) :]
+        """Return the opinions of the crops, and those of their mirror images.
+
+        The latter have the labels swapped back that mean left and right.
+        """
+        mirrored = [np.ascontiguousarray(crop[:, ::-1]) for crop in crops_bgr]
+        opinions = self._classifier.classify([*crops_bgr, *mirrored])
+        swapped_back: list[Opinion] = [
+            {head: opinion[head].take(MIRRORED_LABEL_INDICES[head]) for head in opinion}
+            for opinion in opinions[len(mirrored) :]
         ]
-        return said[: len(images)], back
+        return opinions[: len(mirrored)], swapped_back

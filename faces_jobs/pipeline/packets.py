@@ -1,4 +1,4 @@
-"""Where a packet of a video is not one frame that is shown: hidden frames, and fields."""
+"""Recognises the packets of a video that don't hold exactly one shown frame."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import Any
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-_VP8_SHOWN = 0x10  # of its first byte; without it a frame is only what others lean on
-_PROGRESSIVE = 1  # FFmpeg's AV_FIELD_PROGRESSIVE; 0: unknown, above: interlaced
+_VP8_SHOW_FRAME = 0x10  # in the first byte; unset in frames that only serve as references
+_PROGRESSIVE = 1  # FFmpeg's AV_FIELD_PROGRESSIVE; 0 is unknown, larger values are interlaced
 _FIELD_CODECS = frozenset({"h264", "hevc"})
-# Here the two fields of a picture are one packet.
+# In these containers both fields of a picture are in one packet.
 _WHOLE_PICTURES = frozenset({"mov", "matroska"})
 
 
 def is_hidden(packet: Packet[Any], codec: str) -> bool:
-    """Whether no frame is to come of a packet of this codec."""
+    """Return whether a packet of this codec gives no frame to show."""
     if codec != "vp8" or not packet.size:
         return False
-    return not memoryview(packet)[0] & _VP8_SHOWN
+    return not memoryview(packet)[0] & _VP8_SHOW_FRAME
 
 
 def may_be_fields(stream: VideoStream, demuxer: str) -> bool:
-    """Whether two packets of a stream may make one frame: its pictures are interlaced."""
+    """Return whether each packet may hold only one of the two fields of an interlaced frame."""
     codec = stream.codec_context
     is_interlaced = codec.field_order > _PROGRESSIVE
     return is_interlaced and codec.name in _FIELD_CODECS and demuxer not in _WHOLE_PICTURES

@@ -1,4 +1,4 @@
-"""Decoded pixels to upright BGR pictures: alpha put on white, rotation and mirroring applied."""
+"""Turns decoded pixels into upright BGR pictures: orientation, transparency, scaling."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from faces_jobs.errors import FrameSizeError
 from faces_jobs.pipeline.values import Picture
 
-WIDEST_PIXEL = 4
+MAX_PIXEL_ASPECT = 4  # to either side; anything beyond is an error in the file
 
 
 @dataclass(frozen=True, slots=True)
 class Orientation:
-    """How a stored picture becomes upright: transposed first, then mirrored."""
+    """The operations that make a stored picture upright: first transpose, then mirror."""
 
     transposed: bool = False
     mirrored_x: bool = False
@@ -26,7 +26,7 @@ class Orientation:
 
     @classmethod
     def from_display_matrix(cls, matrix: bytes) -> Orientation:
-        """From FFmpeg's display matrix, nine 32-bit integers; to the nearest quarter turn."""
+        """Create it from FFmpeg's display matrix (nine int32), to the nearest quarter turn."""
         if len(matrix) < 36:
             return cls()
         a, b, _, c, d, *_ = struct.unpack("=9i", matrix[:36])
@@ -36,14 +36,14 @@ class Orientation:
 
     @classmethod
     def from_degrees(cls, degrees: float) -> Orientation:
-        """From degrees counter-clockwise, to the nearest quarter turn."""
+        """Create it from degrees counter-clockwise, to the nearest quarter turn."""
         turns = round(degrees / 90) % 4
         return cls(
             transposed=turns in {1, 3}, mirrored_x=turns in {2, 3}, mirrored_y=turns in {1, 2}
         )
 
     def apply(self, picture_bgr: Picture) -> Picture:
-        """The upright picture, contiguous."""
+        """Return the upright picture, as a contiguous array."""
         if self.transposed:
             picture_bgr = picture_bgr.transpose(1, 0, 2)
         if self.mirrored_x:
@@ -54,31 +54,31 @@ class Orientation:
 
 
 def on_white(picture_bgra: NDArray[np.uint8]) -> Picture:
-    """A picture with alpha, (height, width, 4), as it looks on a white page.
+    """Blend a picture with alpha, (height, width, 4), with a white background.
 
-    What lies under transparent pixels is no part of the picture and often black or noise.
+    The colours of transparent pixels are arbitrary, and often black or noise.
     """
     alpha = picture_bgra[:, :, 3]
     if alpha.min(initial=255) == 255:
         return np.ascontiguousarray(picture_bgra[:, :, :3])
     weight = cv2.cvtColor(alpha, cv2.COLOR_GRAY2BGR).astype(np.uint16)
     colour = picture_bgra[:, :, :3].astype(np.uint16)
-    # 255 levels: adding 127 rounds to the nearest
+    # Adding 127 before dividing by 255 rounds to the nearest level.
     return ((colour * weight + np.uint16(255) * (np.uint16(255) - weight) + 127) // 255).astype(
         np.uint8
     )
 
 
 def check_frame_size(width: int, height: int, *, max_pixels: int) -> None:
-    """Refuse a picture by its size, before anything of it is decoded.
+    """Check the size of a picture before it is decoded.
 
     Raises:
-        FrameSizeError: no pixels, or more than `max_pixels`.
+        FrameSizeError: the picture has no pixels, or more than `max_pixels`.
     """
     if width <= 0 or height <= 0:
-        # FFmpeg gives sizes as 0x0 that it finds absurd.
+        # FFmpeg reports implausible sizes as 0x0.
         raise FrameSizeError(
-            f"The header tells no usable size of the picture ({width}x{height} pixels): "
+            f"The header contains no usable picture size ({width}x{height} pixels): "
             "convert the file and send it again."
         )
     if width * height > max_pixels:
@@ -89,20 +89,21 @@ def check_frame_size(width: int, height: int, *, max_pixels: int) -> None:
 
 
 def square_width(width: int, pixel_aspect: Fraction | None) -> int:
-    """The width of a stored picture once its pixels are square; even, as encoders want it.
+    """Return the width of a picture after its pixels are made square; even, as encoders need it.
 
     Args:
-        width: in pixels as they are stored.
-        pixel_aspect: width of such a pixel by its height. Unknown, or absurd: they are square.
+        width: the stored width in pixels.
+        pixel_aspect: width of a pixel divided by its height. If it is unknown or implausible, the
+            pixels are assumed to be square.
     """
-    if not pixel_aspect or not 1 / WIDEST_PIXEL <= pixel_aspect <= WIDEST_PIXEL:
+    if not pixel_aspect or not 1 / MAX_PIXEL_ASPECT <= pixel_aspect <= MAX_PIXEL_ASPECT:
         return width
     square = width * pixel_aspect
     return width if abs(square - width) < 1 else max(2, 2 * round(square / 2))
 
 
 def fit(picture_bgr: Picture, width: int, height: int) -> Picture:
-    """The picture scaled to this size; itself where it has it."""
+    """Scale a picture to this size; returns the same array if it has that size already."""
     if picture_bgr.shape[:2] == (height, width):
         return picture_bgr
     shrinks = picture_bgr.shape[0] >= height and picture_bgr.shape[1] >= width

@@ -1,7 +1,7 @@
-"""Where faces are in frames that no detector looked at, told by the two around that one did.
+"""Interpolates the faces of frames that were not detected between two frames that were.
 
-Both sides are known, so a box is a mean of two, weighted by time, and not a guess at where it
-went. What is lost by it is measured: see docs/performance.md.
+A box is the mean of the boxes on both sides, weighted by time, rather than an extrapolation from
+one side. The loss of accuracy is measured in docs/performance.md.
 """
 
 from __future__ import annotations
@@ -12,50 +12,50 @@ from numpy.typing import NDArray
 from faces_jobs.pipeline.tracking import overlaps, pair_boxes
 from faces_jobs.pipeline.values import Detections
 
-# A box that overlaps less with itself some frames later has moved fast. Faces that walk by keep
-# to a straight line between two boxes that overlap so much.
-LEAST_OVERLAP = 0.6
+# Intersection over union of a face's boxes at both ends, from which it counts as steady. The path
+# of a face that walks past is close to a straight line between two such boxes.
+MIN_STEADY_OVERLAP = 0.6
 
 
-def predict(before: Detections, after: Detections, share: float) -> Detections:
-    """The faces of a frame between two.
+def interpolate(before: Detections, after: Detections, fraction: float) -> Detections:
+    """Interpolate the detections of a frame between two others.
 
-    A face of both is between its boxes. One that is in only one of them is where it was seen,
-    as long as that frame is the nearer.
+    A face that is in both moves from its first box to its second. A face that is in only one of
+    them keeps its box, in the half of the time that is nearer to that one.
 
     Args:
-        before: of the frame that was detected before.
-        after: of the one that was detected next.
-        share: of the time from `before` to `after` that has passed, 0..1.
+        before: the detections of the previous detected frame.
+        after: the detections of the next detected frame.
+        fraction: how much of the time from `before` to `after` has passed, 0..1.
 
     Returns:
-        Boxes, scores and, where both have them, landmarks; best score first.
+        Boxes, scores and, if both have them, landmarks; sorted by descending score.
     """
     pairs = pair_boxes(before.boxes_xyxy, after.boxes_xyxy)
-    first = [place for place, _ in pairs]
-    second = [place for _, place in pairs]
-    is_early = share <= 0.5
-    alone = np.setdiff1d(
+    first = [index for index, _ in pairs]
+    second = [index for _, index in pairs]
+    is_early = fraction <= 0.5
+    unpaired = np.setdiff1d(
         np.arange(len(before if is_early else after)), first if is_early else second
     )
 
-    def between(here: NDArray[np.float32], there: NDArray[np.float32]) -> NDArray[np.float32]:
-        moved = here[first] * (1 - share) + there[second] * share
-        return np.concatenate([moved, (here if is_early else there)[alone]]).astype(np.float32)
+    def blend(start: NDArray[np.float32], end: NDArray[np.float32]) -> NDArray[np.float32]:
+        paired = start[first] * (1 - fraction) + end[second] * fraction
+        return np.concatenate([paired, (start if is_early else end)[unpaired]]).astype(np.float32)
 
-    scores = between(before.scores, after.scores)
+    scores = blend(before.scores, after.scores)
     best_first = np.argsort(-scores, kind="stable")
     landmarks = None
     if before.landmarks is not None and after.landmarks is not None:
-        landmarks = between(before.landmarks, after.landmarks)[best_first]
-    boxes = between(before.boxes_xyxy, after.boxes_xyxy)
+        landmarks = blend(before.landmarks, after.landmarks)[best_first]
+    boxes = blend(before.boxes_xyxy, after.boxes_xyxy)
     return Detections(boxes[best_first], scores[best_first], landmarks)
 
 
 def is_steady(before: Detections, after: Detections) -> bool:
-    """Whether both have the same faces, none of which moved far: what is between can be told."""
+    """Return whether both have the same faces, none of which moved far."""
     if len(before) != len(after):
         return False
     pairs = pair_boxes(before.boxes_xyxy, after.boxes_xyxy)
     overlap = overlaps(before.boxes_xyxy, after.boxes_xyxy)
-    return len(pairs) == len(before) and all(overlap[pair] >= LEAST_OVERLAP for pair in pairs)
+    return len(pairs) == len(before) and all(overlap[pair] >= MIN_STEADY_OVERLAP for pair in pairs)

@@ -1,4 +1,4 @@
-"""One item from its frames to its sinks, in stages that overlap where it is no still."""
+"""Runs one item through all stages, which overlap unless it is a still image."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from faces_jobs.pipeline.stages import FrameReader, Sink
 from faces_jobs.pipeline.values import RunReport
 
 Progress = Callable[[int, int | None], None]
-"""Called with the frames that are done and those there are (None: not known)."""
+"""Called with the number of frames that are done and their total (None: unknown)."""
 
-# Batches beside those in the lanes: one that is decoded meanwhile, one that sinks are at.
-_BATCHES_AROUND = 2
+# Batches in memory besides those in the lanes: one being decoded, one in the sinks.
+_EXTRA_BATCHES = 2
 
 
 def run_item(
@@ -32,70 +32,71 @@ def run_item(
     lanes: int = 1,
     after_ms: float | None = None,
 ) -> RunReport:
-    """Work through one item and hand each of its frames, then its tracks, to the sinks.
+    """Analyse one item and pass each of its frames, then its tracks, to the sinks.
 
-    Results depend neither on `batch_size` nor on `lanes`. Memory is that of `lanes` + 2 batches;
-    where the spec lets frames be spared, each is longer by up to one stretch.
-    Sinks, like the reader, are opened and closed by whoever made them.
+    Results depend neither on `batch_size` nor on `lanes`. Memory is bounded by `lanes` + 2
+    batches; if the spec allows frames to be skipped, each is longer by up to one stretch.
+    The caller opens and closes the reader and the sinks.
 
     Args:
-        reader: the item's frames; iterated once, if it is no still in another thread, which has
-            ended on return.
+        reader: the frames of the item. It is iterated once: for a still by the caller's thread,
+            otherwise by another one that has ended on return.
         analysis: what the frames are analysed with.
-        sinks: take every frame; one that is not analysed comes with the
-            faces of the last that was.
-        batch_size: frames that travel together; fewer where they are large, and at the end.
-        on_progress: called after each batch. What it raises (`CancelledError`, ...) ends the run.
-        lanes: batches that are looked at at once; more than the machine has cores gain nothing.
-        after_ms: where the reader begins in the midst of an item: the time of the last frame
-            before, of those that the spec's stride takes.
+        sinks: receive every frame; one that is not analysed comes with the faces of the last one
+            that was.
+        batch_size: frames per batch; fewer if they are large, and at the end.
+        on_progress: called after each batch. An exception that it raises (`CancelledError`, ...)
+            ends the run.
+        lanes: how many batches are analysed at once; more lanes than cores gain nothing.
+        after_ms: if the reader starts in the middle of an item, the time of the last earlier
+            frame that the spec's stride selects.
 
     Returns:
-        The counts, with `truncated` set where the file broke off: its sinks are finished too.
+        The counts, with `truncated` set if the file is cut off; its sinks are finished as well.
 
     Raises:
-        TruncatedError: not one frame was whole.
-        MediaError: the reader can't go on.
+        TruncatedError: the file is cut off before the end of its first frame.
+        MediaError: the reader failed.
     """
     stages = ItemStages(
         reader, analysis, sinks, batch_size=batch_size, lanes=lanes, after_ms=after_ms
     )
-    tell = partial(_tell, on_progress, reader.info.frame_count)
+    report = partial(_report, on_progress, reader.info.frame_count)
     if reader.info.is_still:
-        run_one_by_one(stages, tell)
+        run_sequentially(stages, report)
     else:
-        run_overlapping(stages, tell, lanes=lanes)
+        run_overlapping(stages, report, lanes=lanes)
     return stages.finish()
 
 
-def run_one_by_one(stages: ItemStages, tell: Callable[[int], None]) -> None:
-    """All stages in the thread that asks.
+def run_sequentially(stages: ItemStages, report: Callable[[int], None]) -> None:
+    """Run all stages in the calling thread.
 
-    Of one frame no stage could overlap with another, and to start and end two threads takes as
-    long as a small picture's drawing does.
+    With a single frame there is nothing to overlap, and starting and joining two threads takes as
+    long as drawing a small picture.
     """
-    for batch in stages.decoding:
-        stages.look_at(batch, lambda _name: nullcontext())
-        tell(stages.settle(batch))
+    for batch in stages.decode_stage:
+        stages.analyse(batch, lambda _name: nullcontext())
+        report(stages.settle(batch))
 
 
-def run_overlapping(stages: ItemStages, tell: Callable[[int], None], *, lanes: int) -> None:
-    """One thread decodes. Each lane, a thread too, takes a batch and looks at it.
+def run_overlapping(stages: ItemStages, report: Callable[[int], None], *, lanes: int) -> None:
+    """Decode in one thread and analyse in `lanes` others, each of which takes a batch at a time.
 
-    This thread settles votes and feeds the sinks.
+    The calling thread settles the batches.
     """
-    conveyor = Conveyor[Batch](most=lanes + _BATCHES_AROUND, waiting=stages.waiting)
+    conveyor = Conveyor[Batch](max_batches=lanes + _EXTRA_BATCHES, wait_timer=stages.wait_timer)
 
-    def work() -> None:
-        conveyor.work(lambda number, batch: stages.look_at(batch, partial(conveyor.turn, number)))
+    def run_lane() -> None:
+        conveyor.work(lambda number, batch: stages.analyse(batch, partial(conveyor.turn, number)))
 
-    with _threads(conveyor, stages.decoding, [work] * lanes):
+    with _threads(conveyor, stages.decode_stage, [run_lane] * lanes):
         for batch in conveyor:
-            tell(stages.settle(batch))
-            del batch  # its frames are not to be held while this waits for the next
+            report(stages.settle(batch))
+            del batch  # release its frames before waiting for the next one
 
 
-def _tell(on_progress: Progress, total: int | None, done: int) -> None:
+def _report(on_progress: Progress, total: int | None, done: int) -> None:
     on_progress(done, None if total is None else max(total, done))
 
 
@@ -103,7 +104,7 @@ def _tell(on_progress: Progress, total: int | None, done: int) -> None:
 def _threads(
     conveyor: Conveyor[Batch], source: Iterable[Batch], lanes: Sequence[Callable[[], None]]
 ) -> Iterator[None]:
-    """Decoding and lanes run while the block does; all of them have ended after it."""
+    """Decode and run the lanes in threads during the block; all of them have ended after it."""
 
     def decode() -> None:
         try:
@@ -118,9 +119,9 @@ def _threads(
 
     threads = []
     for name, target in [("decode", decode), *(("lane", lane) for lane in lanes)]:
-        # Their log lines are about the same work: a thread begins with an empty context.
-        here = contextvars.copy_context()
-        threads.append(threading.Thread(target=here.run, args=(target,), name=name, daemon=True))
+        # New threads start with an empty context, but their log lines belong to the same job.
+        context = contextvars.copy_context()
+        threads.append(threading.Thread(target=context.run, args=(target,), name=name, daemon=True))
     for thread in threads:
         thread.start()
     try:

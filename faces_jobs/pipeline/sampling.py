@@ -1,4 +1,4 @@
-"""Which frames of a video are analysed."""
+"""Selects the frames of a video that are analysed."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ import math
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.pipeline.values import Frame
 
-_ROUNDING = 1e-6  # times are floats: a frame on the edge of a slot belongs to the slot it begins
+_EPSILON = 1e-6  # times are floats; a frame at the boundary of two slots belongs to the later one
 
 
 class Sampling:
-    """Every n-th frame, and of these at most one in each slot of 1 / max_fps seconds."""
+    """Selects every n-th frame, and at most one of these in each slot of 1 / max_fps seconds."""
 
     def __init__(self, spec: JobSpec, *, after_ms: float | None = None) -> None:
-        """Begin at the start; or behind the frame of that time, the last that the stride took."""
+        """Select from the first frame on.
+
+        `after_ms` is the time of the last frame before it that the stride selects, if there is one.
+        """
         self._stride = spec.frame_stride
         self._max_fps = spec.max_fps
         self._slot = None if after_ms is None else self._slot_of(after_ms)
 
-    def takes(self, frame: Frame) -> bool:
-        """Whether this frame, the next in order of time, is analysed."""
+    def selects(self, frame: Frame) -> bool:
+        """Return whether the next frame is analysed. Call it once for each frame, in order."""
         if frame.index % self._stride:
             return False
         if self._max_fps is None:
@@ -34,4 +37,4 @@ class Sampling:
     def _slot_of(self, time_ms: float) -> int | None:
         if self._max_fps is None:
             return None
-        return math.floor(time_ms / 1000 * self._max_fps + _ROUNDING)
+        return math.floor(time_ms / 1000 * self._max_fps + _EPSILON)

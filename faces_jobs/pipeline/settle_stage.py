@@ -1,4 +1,4 @@
-"""The last stage before the sinks: votes settle what is shown, in order."""
+"""The last stage: counts each track's votes, in order, and feeds the sinks."""
 
 from __future__ import annotations
 
@@ -8,43 +8,43 @@ from faces_jobs.jobs.records import FaceRecord, TrackRecord
 from faces_jobs.pipeline.batches import Batch, PendingFace
 from faces_jobs.pipeline.quality import shot_quality
 from faces_jobs.pipeline.stages import Sink
-from faces_jobs.pipeline.timing import StageSeconds
+from faces_jobs.pipeline.timing import StageTimer
 from faces_jobs.pipeline.values import Face
 from faces_jobs.pipeline.voting import UnsureBelow, Votes, best_labels
 
 
 class SettleStage:
-    """Counts the votes of one item and tells its sinks. Batches come in order."""
+    """Settles the attributes of one item and feeds its sinks. Batches must come in order."""
 
-    def __init__(
-        self, sinks: Sequence[Sink], unsure_below: UnsureBelow, seconds: StageSeconds
-    ) -> None:
+    def __init__(self, sinks: Sequence[Sink], unsure_below: UnsureBelow, timer: StageTimer) -> None:
         self._sinks = sinks
         self._unsure_below = unsure_below
-        self._seconds = seconds
+        self._timer = timer
         self._votes = Votes(unsure_below)
-        self._shown: list[Face] = []  # of the last frame that was analysed
+        self._last_faces: list[Face] = []  # those of the last analysed frame
         self.frames_read = self.frames_analysed = self.faces = 0
 
     def settle(self, batch: Batch) -> None:
-        """Hand each frame of the batch, with its faces, to the sinks."""
+        """Pass each frame of the batch, with its faces, to the sinks."""
         for frame in batch.frames:
             is_analysed = frame.index in batch.faces_by_frame
             if is_analysed:
-                with self._seconds.of("vote"):
-                    self._shown = [self._vote(face) for face in batch.faces_by_frame[frame.index]]
+                with self._timer.measure("vote"):
+                    self._last_faces = [
+                        self._vote(face) for face in batch.faces_by_frame[frame.index]
+                    ]
                 self.frames_analysed += 1
-                self.faces += len(self._shown)
+                self.faces += len(self._last_faces)
             for sink in self._sinks:
-                with self._seconds.of(type(sink).__name__):
-                    sink.add(frame, self._shown, analysed=is_analysed)
+                with self._timer.measure(type(sink).__name__):
+                    sink.add(frame, self._last_faces, analysed=is_analysed)
             self.frames_read += 1
 
     def finish(self) -> list[TrackRecord]:
-        """Hand the item's tracks to the sinks."""
+        """Pass the tracks of the item to the sinks, and return them."""
         tracks = self._votes.tracks()
         for sink in self._sinks:
-            with self._seconds.of(type(sink).__name__):
+            with self._timer.measure(type(sink).__name__):
                 sink.finish(tracks)
         return tracks
 

@@ -1,9 +1,9 @@
-"""Which faces the models judge, where they need not judge each one: those that may say otherwise.
+"""Classifies some faces, and interpolates the opinions of those between.
 
-A model judges both ends of a face's way through a stretch. Where it says the same at both, by a
-margin that what has changed in between can't use up, the faces between get the mean of the two,
-weighted by time: so their label is the same too. Else it judges the face in the middle, and so
-on in both halves. What is lost by it is measured: see docs/performance.md.
+A model classifies both ends of a face's path through a stretch. If it predicts the same label at
+both, by a larger margin than the changes in between can account for, the faces between get the mean
+of the two opinions, weighted by time, and thus the same label. Otherwise it classifies the face in
+the middle, and so on in both halves. The loss of accuracy is measured in docs/performance.md.
 """
 
 from __future__ import annotations
@@ -15,87 +15,100 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faces_jobs.pipeline.batches import Batch, PendingFace, Turn
-from faces_jobs.pipeline.classify_stage import MOST_CROPS, ClassifyStage, Crops
+from faces_jobs.pipeline.classify_stage import MAX_CROPS, ClassifyStage, Crops
 from faces_jobs.pipeline.stages import Classifier
 from faces_jobs.pipeline.tracking import OverlapTracker
 from faces_jobs.pipeline.values import Frame, Picture
 from faces_jobs.pipeline.voting import UnsureBelow
 
-# How much of a margin is used up: by what the probabilities moved from end to end, ...
+# What the margin must exceed: the largest change of a probability from end to end, times this, ...
 PER_PROBABILITY = 1.0
-# ... and by how much the picture of a face in between differs from those at the ends.
+# ... plus the largest change of the appearance between the ends, times this.
 PER_CHANGE = 0.5
-_LOOK_SIDE = 16
-_LEAST_CONTRAST = 8.0  # gray levels: differences below are noise
+_APPEARANCE_SIDE = 16
+_MIN_CONTRAST = 8.0  # gray levels; smaller differences are noise
 
-Look = NDArray[np.float32]
-"""(16, 16) gray levels of a face's crop, its contrast evened out: what tells a change from none."""
+Appearance = NDArray[np.float32]
+"""(16, 16) gray levels of a face's crop, normalised by their contrast."""
 
-_Way = list[PendingFace]  # one face through some frames
+_Path = list[PendingFace]  # one face in consecutive frames
 _Row = tuple[Frame, Sequence[PendingFace]]  # a frame and its faces
 
 
 class SparseClassification:
-    """Has the faces of batches judged that are whole stretches. One instance a run."""
+    """A classification stage for batches of whole stretches. Lanes share one instance per item."""
 
     def __init__(
-        self, judge: ClassifyStage, classifiers: Sequence[Classifier], unsure_below: UnsureBelow
+        self,
+        classify_stage: ClassifyStage,
+        classifiers: Sequence[Classifier],
+        unsure_below: UnsureBelow,
     ) -> None:
-        self._judge = judge
+        self._classify_stage = classify_stage
         self._classifiers = classifiers
         self._unsure_below = unsure_below
-        self._last: tuple[_Row, dict[PendingFace, Look]] | None = None  # of the batch before
+        # The last row of the batch before, and the appearance of its faces.
+        self._last: tuple[_Row | None, dict[PendingFace, Appearance]] = None, {}
 
-    def judge(self, batch: Batch, turn: Turn) -> None:
-        """Fill the opinion and sharpness of each face of the batch, judged or told by others."""
-        looks: dict[PendingFace, Look] = {}
-        held: dict[PendingFace, Picture] = {}
-        for _, crops in self._judge.measured(batch.faces):
-            looks.update((face, look_at(crop)) for face, crop in crops.items())
-            if len(held) + len(crops) <= MOST_CROPS:
-                held.update(crops)
+    def classify(self, batch: Batch, turn: Turn) -> None:
+        """Fill in the sharpness and opinion, predicted or interpolated, of each face."""
+        appearances: dict[PendingFace, Appearance] = {}
+        kept_crops: dict[PendingFace, Picture] = {}
+        for _, crops in self._classify_stage.measure_sharpness(batch.faces):
+            appearances.update((face, appearance_of(crop)) for face, crop in crops.items())
+            if len(kept_crops) + len(crops) <= MAX_CROPS:
+                kept_crops.update(crops)
         ends = [batch.faces_by_frame[stretch.frames[-1].index] for stretch in batch.stretches]
         for classifier in self._classifiers:
-            self._ask(classifier, (face for faces in ends for face in faces), held)
-        with turn("judge"):
-            last = self._last
+            self._classify_new(classifier, (face for faces in ends for face in faces), kept_crops)
+        with turn("classify"):
+            last_row, last_appearances = self._last
             if batch.stretches:
                 frame = batch.stretches[-1].frames[-1]
-                row = frame, batch.faces_by_frame[frame.index]
-                self._last = row, {face: looks[face] for face in row[1]}
-        if last is not None:
-            looks.update(last[1])
-        ways = _ways_of(batch, None if last is None else last[0])
+                faces = batch.faces_by_frame[frame.index]
+                self._last = (frame, faces), {face: appearances[face] for face in faces}
+        appearances.update(last_appearances)
+        paths = _paths_of_batch(batch, last_row)
         for classifier in self._classifiers:
-            self._settle(classifier, ways, looks, held)
+            self._fill_paths(classifier, paths, appearances, kept_crops)
 
-    def _settle(
-        self, classifier: Classifier, ways: list[_Way], looks: dict[PendingFace, Look], held: Crops
+    def _fill_paths(
+        self,
+        classifier: Classifier,
+        paths: list[_Path],
+        appearances: dict[PendingFace, Appearance],
+        crops: Crops,
     ) -> None:
-        self._ask(classifier, (end for way in ways for end in (way[0], way[-1])), held)
-        while ways := [way for way in ways if len(way) > 2]:
-            halves: list[_Way] = []
-            for way in ways:
-                if self._is_settled(way, classifier.heads, looks):
-                    _carry(way, classifier.heads)
+        ends = (end for path in paths for end in (path[0], path[-1]))
+        self._classify_new(classifier, ends, crops)
+        while paths := [path for path in paths if len(path) > 2]:
+            halves: list[_Path] = []
+            for path in paths:
+                if self._is_settled(path, classifier.heads, appearances):
+                    _interpolate(path, classifier.heads)
                 else:
-                    middle = len(way) // 2
-                    halves += [way[: middle + 1], way[middle:]]
-            self._ask(classifier, (way[0] for way in halves), held)
-            ways = halves
+                    middle = len(path) // 2
+                    halves += [path[: middle + 1], path[middle:]]
+            self._classify_new(classifier, (path[0] for path in halves), crops)
+            paths = halves
 
-    def _ask(self, classifier: Classifier, faces: Iterable[PendingFace], held: Crops) -> None:
-        """Have those of them judged that are not judged yet."""
+    def _classify_new(
+        self, classifier: Classifier, faces: Iterable[PendingFace], crops: Crops
+    ) -> None:
+        """Classify those of the faces that this classifier has not seen yet."""
         head = next(iter(classifier.heads))
-        due = list(dict.fromkeys(face for face in faces if head not in face.opinion))
-        if due:
-            due.sort(key=lambda face: face.frame.index)  # those of a frame are cut together
-            self._judge.ask(classifier, due, held)
+        new = list(dict.fromkeys(face for face in faces if head not in face.opinion))
+        if new:
+            new.sort(key=lambda face: face.frame.index)  # the faces of a frame are cropped together
+            self._classify_stage.classify_faces(classifier, new, crops)
 
-    def _is_settled(self, way: _Way, heads: Iterable[str], looks: dict[PendingFace, Look]) -> bool:
-        change = PER_CHANGE * _change([looks[face] for face in way])
+    def _is_settled(
+        self, path: _Path, heads: Iterable[str], appearances: dict[PendingFace, Appearance]
+    ) -> bool:
+        """Whether the faces between both ends of a path must have the same labels as these."""
+        change = PER_CHANGE * _max_change([appearances[face] for face in path])
         for head in heads:
-            before, after = way[0].opinion[head], way[-1].opinion[head]
+            before, after = path[0].opinion[head], path[-1].opinion[head]
             threshold = self._unsure_below.get(head, 0.0)
             label, margin = label_and_margin(before, threshold)
             label_after, margin_after = label_and_margin(after, threshold)
@@ -105,66 +118,68 @@ class SparseClassification:
         return True
 
 
-def look_at(crop_bgr: Picture) -> Look:
-    """How a face looks, of its crop."""
-    small = cv2.resize(crop_bgr, (_LOOK_SIDE, _LOOK_SIDE), interpolation=cv2.INTER_AREA)
+def appearance_of(crop_bgr: Picture) -> Appearance:
+    """Return a small normalised version of a face's crop, to compare with others."""
+    small = cv2.resize(crop_bgr, (_APPEARANCE_SIDE, _APPEARANCE_SIDE), interpolation=cv2.INTER_AREA)
     gray = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY).astype(np.float32)
-    return np.asarray(gray / max(_LEAST_CONTRAST, float(gray.std())), np.float32)
+    return np.asarray(gray / max(_MIN_CONTRAST, float(gray.std())), np.float32)
 
 
 def label_and_margin(probabilities: NDArray[np.float32], unsure_below: float) -> tuple[int, float]:
-    """The likeliest label (-1: unsure), and how far the probabilities are from another one."""
-    likeliest = int(np.argmax(probabilities))
-    highest = float(probabilities[likeliest])
+    """Return the most likely label (-1: unsure), and how far the probabilities are from another."""
+    best = int(np.argmax(probabilities))
+    highest = float(probabilities[best])
     if highest < unsure_below:
         return -1, unsure_below - highest
-    others = np.delete(probabilities, likeliest)
-    return likeliest, min(highest - float(others.max(initial=0.0)), highest - unsure_below)
+    others = np.delete(probabilities, best)
+    return best, min(highest - float(others.max(initial=0.0)), highest - unsure_below)
 
 
-def _ways_of(batch: Batch, last: _Row | None) -> list[_Way]:
-    """The ways of all faces through each of the batch's stretches."""
-    ways: list[_Way] = []
+def _paths_of_batch(batch: Batch, last: _Row | None) -> list[_Path]:
+    """The paths of all faces through each of the batch's stretches."""
+    paths: list[_Path] = []
     before = last
     for stretch in batch.stretches:
         rows: list[_Row] = [(frame, batch.faces_by_frame[frame.index]) for frame in stretch.frames]
-        leans = before is not None and not stretch.begins
-        ways += _ways([before, *rows] if before is not None and leans else rows)
+        if before is not None and not stretch.is_independent:
+            rows.insert(0, before)
+        paths += _paths(rows)
         before = rows[-1]
-    return ways
+    return paths
 
 
-def _ways(rows: Sequence[_Row]) -> list[_Way]:
-    """The way of each face through a stretch.
+def _paths(rows: Sequence[_Row]) -> list[_Path]:
+    """The path of each face through a stretch.
 
-    It is no track: tracks may have begun long before, in another part of the video, and what is
-    said of faces must not depend on that.
+    It can't be taken from the item's tracks: these may have begun in an earlier part of the video,
+    and opinions must not depend on how the video was cut.
     """
     tracker = OverlapTracker()
-    ways: dict[int, _Way] = {}
+    paths: dict[int, _Path] = {}
     for frame, faces in rows:
         boxes = np.array([face.box_xyxy for face in faces], np.float64)
         numbers = tracker.link(frame.time_ms, boxes, begins_scene=False)
         for face, number in zip(faces, numbers, strict=True):
-            ways.setdefault(number, []).append(face)
-    return list(ways.values())
+            paths.setdefault(number, []).append(face)
+    return list(paths.values())
 
 
-def _change(looks: Sequence[Look]) -> float:
-    """How much a face in between differs at most from how it looks at the nearer end."""
-    first, *between, last = looks
+def _max_change(appearances: Sequence[Appearance]) -> float:
+    """The largest mean difference between a face and the end of the path that is more like it."""
+    first, *between, last = appearances
     return max(
-        min(float(np.abs(look - first).mean()), float(np.abs(look - last).mean()))
-        for look in between
+        min(float(np.abs(each - first).mean()), float(np.abs(each - last).mean()))
+        for each in between
     )
 
 
-def _carry(way: _Way, heads: Iterable[str]) -> None:
-    first, *between, last = way
+def _interpolate(path: _Path, heads: Iterable[str]) -> None:
+    """Fill in the opinions between both ends of a path."""
+    first, *between, last = path
     elapsed = last.frame.time_ms - first.frame.time_ms
     for face in between:
         passed = face.frame.time_ms - first.frame.time_ms
-        share = np.float32(passed / elapsed if elapsed else 0.0)
+        fraction = np.float32(passed / elapsed if elapsed else 0.0)
         for head in heads:
             before, after = first.opinion[head], last.opinion[head]
-            face.opinion[head] = before * (1 - share) + after * share
+            face.opinion[head] = before * (1 - fraction) + after * fraction

@@ -1,4 +1,4 @@
-"""The protocols of the pipeline's stages. Stages share values, never each other."""
+"""The protocols of the pipeline's components, which know each other only by these."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from faces_jobs.pipeline.values import (
 
 
 class FrameReader(Protocol):
-    """Frames of one item in order of time. Opened and closed by whoever made it (`with`)."""
+    """Yields the frames of one item in order of time. Its creator opens and closes it (`with`)."""
 
     @property
     def info(self) -> MediaInfo:
-        """What the header says; read before any frame is decoded."""
+        """The properties of the file, known before iteration."""
 
     @property
     def damaged_frames(self) -> int:
-        """Frames left out, or shown in part, because the file is damaged there; so far."""
+        """How many frames were left out, or are incomplete, due to damage, so far."""
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield every decoded frame once.
 
         Raises:
-            TruncatedError: after the last whole frame, if the file ends before its stream does.
-            NoVideoError: if not one frame can be decoded.
+            TruncatedError: the file ends before its stream does; raised after the last whole frame.
+            NoVideoError: no frame can be decoded.
         """
 
 
-class Recorded(Protocol):
-    """Something that answers with the weights of a record."""
+class VersionedModel(Protocol):
+    """A network whose weights are identified by a name, a version and a checksum."""
 
     @property
     def name(self) -> str:
-        """Name in records and results."""
+        """Name of the network in records and results."""
 
     @property
     def version(self) -> str:
@@ -50,18 +50,18 @@ class Recorded(Protocol):
 
     @property
     def sha256(self) -> str:
-        """Of the weights file in use; recorded beside every result."""
+        """SHA-256 of the weights file in use, in hex; stored with every result."""
 
 
-class Detector(Recorded, Protocol):
-    """Finds faces. Boxes are clamped to the frame and of at least one pixel."""
+class Detector(VersionedModel, Protocol):
+    """Finds faces. Boxes are clamped to the frame and at least one pixel wide and high."""
 
     def detect(self, pictures_bgr: Sequence[Picture]) -> list[Detections]:
-        """One `Detections` for each picture; pictures of one call have the same size."""
+        """Return the detections of each picture; all pictures of a call have the same size."""
 
 
-class Classifier(Recorded, Protocol):
-    """One of the three models: crops in, probabilities of each of its heads out."""
+class Classifier(VersionedModel, Protocol):
+    """One of the three models: predicts, for each crop, the probabilities of each of its heads."""
 
     @property
     def heads(self) -> Mapping[str, tuple[str, ...]]:
@@ -69,22 +69,22 @@ class Classifier(Recorded, Protocol):
 
     @property
     def unsure_below(self) -> Mapping[str, float]:
-        """Head name to the probability below which an answer is `unsure`; absent: never."""
+        """Head name to its threshold for `unsure`; heads that are absent have none."""
 
     @property
     def crop_scale(self) -> float:
-        """Side of the square crop, in units of the box's longer side."""
+        """Side of the square crop as a multiple of the box's longer side."""
 
     @property
     def crop_size(self) -> int:
-        """Side of the crop in pixels after resizing."""
+        """Side of the resized crop in pixels."""
 
     def classify(self, crops_bgr: Sequence[Picture]) -> list[Opinion]:
-        """One opinion for each crop of `crop_size` x `crop_size` pixels."""
+        """Return one opinion for each crop of `crop_size` x `crop_size` pixels."""
 
 
 class Cropper(Protocol):
-    """Cuts faces out of pictures, by the one geometry of `crops.squares_around`."""
+    """Crops faces with the geometry of `crops.squares_around`."""
 
     def __call__(
         self,
@@ -94,49 +94,49 @@ class Cropper(Protocol):
         scale: float,
         size: int,
     ) -> list[Picture]:
-        """The crops of each picture's boxes, (size, size, 3), picture by picture."""
+        """Return the crops of all boxes, (size, size, 3) each, in the order of the pictures."""
 
 
 class Networks(Protocol):
-    """Gives out networks; opens each when it is first asked for, and keeps it."""
+    """Provides the networks; each is loaded on first use and cached."""
 
     def detector(self) -> Detector:
-        """The face detector.
+        """Return the face detector.
 
         Raises:
-            ModelError: its file is missing or has changed.
+            ModelError: its weights file is missing or was modified.
         """
 
     def classifiers(self, names: Sequence[str]) -> Sequence[Classifier]:
-        """The classifiers of these names, in their order.
+        """Return the classifiers with these names, in the same order.
 
         Raises:
-            ModelError: a file is missing, changed or of another shape.
+            ModelError: a weights file is missing, was modified or doesn't match its network.
         """
 
     def cropper(self) -> Cropper:
-        """Cuts faces out for these classifiers."""
+        """Return the cropper that suits the classifiers."""
 
 
 class Tracker(Protocol):
-    """Links detections through the frames of one item. One instance an item."""
+    """Links detections through the frames of one item. Each item needs an instance of its own."""
 
     def update(self, frame: Frame, detections: Detections) -> list[int]:
-        """The track number, from 1, of each detection of this frame, in its order."""
+        """Return the track number, from 1, of each detection of the next frame."""
 
 
 class Sink(Protocol):
-    """Where results go. Opened and closed by whoever made it (`with`).
+    """Consumes results. Its creator opens and closes it (`with`).
 
-    A sink's files are beside their final place until it is closed without an error.
+    A sink writes to temporary files and moves them into place when it is closed without an error.
     """
 
     def add(self, frame: Frame, faces: Sequence[Face], *, analysed: bool) -> None:
-        """Take one frame, in order, with its faces from left to right.
+        """Consume the next frame and its faces, sorted from left to right.
 
-        `analysed` is False for frames that a stride left out; their faces are those of the last
-        frame that was analysed, to be drawn but not to be counted again.
+        `analysed` is False for frames that were skipped; they come with the faces of the last
+        analysed frame, which are to be drawn but not counted again.
         """
 
     def finish(self, tracks: Sequence[TrackRecord]) -> None:
-        """Take the item's tracks, once, after its last frame."""
+        """Consume the tracks of the item; called once, after its last frame."""

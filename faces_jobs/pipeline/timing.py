@@ -1,4 +1,4 @@
-"""Seconds by stage, added up over all threads of a run."""
+"""Measures the time spent in each stage, summed over all threads of a run."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 
-class StageSeconds:
-    """What each stage took. Safe to share between threads."""
+class StageTimer:
+    """Sums up seconds by stage. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._seconds: dict[str, float] = {}
 
     @contextmanager
-    def of(self, stage: str) -> Iterator[None]:
-        """Add the time of the block to this stage."""
+    def measure(self, stage: str) -> Iterator[None]:
+        """Add the duration of the block to this stage."""
         started = time.perf_counter()
         try:
             yield
         finally:
-            spent = time.perf_counter() - started
+            elapsed = time.perf_counter() - started
             with self._lock:
-                self._seconds[stage] = self._seconds.get(stage, 0.0) + spent
+                self._seconds[stage] = self._seconds.get(stage, 0.0) + elapsed
 
-    def so_far(self) -> Mapping[str, float]:
-        """Stage to seconds, in the order in which they were first heard of."""
+    def totals(self) -> Mapping[str, float]:
+        """Return the seconds of each stage so far, in order of their first measurement."""
         with self._lock:
             return dict(self._seconds)

@@ -1,7 +1,7 @@
-"""The stage that goes in order: faces of each frame are linked to tracks.
+"""The tracking stage: links the faces of each frame to tracks, in order.
 
-What is decided by what came before in the item is decided here, frame by frame, so that it
-depends neither on the size of a batch nor on how many are worked on at once.
+Whatever depends on earlier frames of the item is decided here, frame by frame, so that it depends
+neither on the batch size nor on the number of lanes.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from faces_jobs.pipeline.values import Detections, Frame
 
 
 class TrackStage:
-    """Follows the faces of one item. One instance an item; batches come in order."""
+    """Tracks the faces of one item. Batches must come in order."""
 
     def __init__(self, tracker: Tracker) -> None:
         self._tracker = tracker
 
-    def follow(self, batch: Batch, found: Sequence[Detections]) -> None:
-        """Fill the batch's `seen` from what was found in each of its analysed frames."""
-        for frame, detections in zip(batch.analysed, found, strict=True):
-            batch.faces_by_frame[frame.index] = self._seen(frame, detections)
+    def track(self, batch: Batch, detections: Sequence[Detections]) -> None:
+        """Fill `faces_by_frame` of the batch from the detections of its analysed frames."""
+        for frame, of_frame in zip(batch.analysed, detections, strict=True):
+            batch.faces_by_frame[frame.index] = self._faces(frame, of_frame)
 
-    def _seen(self, frame: Frame, found: Detections) -> list[PendingFace]:
-        numbers = self._tracker.update(frame, found)
-        order = np.lexsort(found.boxes_xyxy.T[::-1]).tolist()
+    def _faces(self, frame: Frame, detections: Detections) -> list[PendingFace]:
+        numbers = self._tracker.update(frame, detections)
+        order = np.lexsort(detections.boxes_xyxy.T[::-1]).tolist()
         return [
-            PendingFace(frame, found, detection, numbers[detection], face_index)
+            PendingFace(frame, detections, detection, numbers[detection], face_index)
             for face_index, detection in enumerate(order)
         ]

@@ -1,4 +1,4 @@
-"""From which probability on a run takes an answer for sure, head by head."""
+"""Determines the thresholds below which a head's attribute is `unsure`."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from faces_jobs.jobs.unsure import parse_unsure_below
 from faces_jobs.pipeline.stages import Classifier
 
 
-def thresholds_of(classifier: Classifier, *said: str) -> dict[str, float]:
-    """Head -> probability below which this classifier's answer is `unsure`, for each of its heads.
+def thresholds_of(classifier: Classifier, *overrides: str) -> dict[str, float]:
+    """Return the threshold for `unsure` of each head of a classifier.
 
     Args:
-        classifier: brings its own, which count where nothing else is said.
-        said: what the setting, then what the job says (see `parse_unsure_below`): the last one
-            that names a head counts.
+        classifier: provides the defaults.
+        overrides: the text of the setting, then that of the job (see `parse_unsure_below`); the
+            last one that names a head takes precedence.
 
     Raises:
-        ValueError: one of `said` can't be read.
+        ValueError: an override can't be parsed.
     """
-    named: dict[str, float] = {}
-    for text in said:
-        named |= parse_unsure_below(text)
-    own = classifier.unsure_below
-    return {head: named.get(head, own.get(head, 0.0)) for head in classifier.heads}
+    overridden: dict[str, float] = {}
+    for text in overrides:
+        overridden |= parse_unsure_below(text)
+    defaults = classifier.unsure_below
+    return {head: overridden.get(head, defaults.get(head, 0.0)) for head in classifier.heads}

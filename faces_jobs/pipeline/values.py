@@ -1,11 +1,11 @@
-"""The values that flow through the pipeline: frames, detections, opinions, faces, tracks.
+"""The values that the stages of the pipeline exchange: frames, detections, opinions, faces.
 
-Conventions, everywhere in the project:
+Conventions throughout the project:
 
 * pictures are `uint8` arrays of shape (height, width, 3) in **BGR** order;
-* boxes are `xyxy`: left, top, right, bottom, float pixels of the original frame, clamped to it;
-* `frame_index` counts decoded frames of an item from 0, also those that a stride leaves out;
-* `time_ms` comes from the stream's own timestamps, from 0 at the stream's start.
+* boxes are `xyxy`: left, top, right, bottom in float pixels of the original frame, clamped to it;
+* `frame_index` counts the decoded frames of an item from 0, including those that a stride skips;
+* `time_ms` is derived from the timestamps of the stream and is 0 at its start.
 """
 
 from __future__ import annotations
@@ -29,33 +29,33 @@ Boxes = NDArray[np.float32]
 
 
 class LazyPicture:
-    """A picture that is made when it is first asked for, by whichever thread asks.
+    """A picture that is converted from a decoded frame on first access. Thread-safe.
 
-    What a decoder gives is in other colours and perhaps on its side. To make a picture of it
-    costs half of what decoding does, which frames that nobody looks at are spared.
+    Converting the colours and the orientation of a frame costs half as much as decoding it;
+    frames whose picture is never accessed skip that cost.
     """
 
-    __slots__ = ("_held", "_lock")
+    __slots__ = ("_lock", "_source")
 
-    def __init__(self, make: Callable[[], Picture]) -> None:
+    def __init__(self, convert: Callable[[], Picture]) -> None:
         self._lock = threading.Lock()
-        self._held: Callable[[], Picture] | Picture = make
+        self._source: Callable[[], Picture] | Picture = convert
 
-    def made(self) -> Picture:
-        """The picture, the same array each time; what it is made from is let go."""
+    def get(self) -> Picture:
+        """Return the picture, the same array each time; releases what it was converted from."""
         with self._lock:
-            if isinstance(self._held, np.ndarray):
-                return self._held
-            self._held = self._held()
-            return self._held
+            if isinstance(self._source, np.ndarray):
+                return self._source
+            self._source = self._source()
+            return self._source
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """One decoded frame, upright (rotation applied) and with square pixels.
 
-    `duration_ms` is how long it is shown, where the stream says so. `is_key`: it can be decoded
-    without those before it.
+    `duration_ms` is how long it is shown, None if unknown. `is_key` marks a key frame, which can
+    be decoded without the frames before it.
     """
 
     index: int
@@ -67,16 +67,16 @@ class Frame:
     @property
     def picture_bgr(self) -> Picture:
         """(height, width, 3) uint8, BGR."""
-        return self.picture.made() if isinstance(self.picture, LazyPicture) else self.picture
+        return self.picture.get() if isinstance(self.picture, LazyPicture) else self.picture
 
 
 @dataclass(frozen=True, slots=True)
 class MediaInfo:
-    """What a file's header says, before any frame is decoded.
+    """The properties of a file, mostly from its header.
 
-    `width` and `height` are of the upright picture with square pixels. `frame_count` and
-    `duration_ms` are the container's claims and may be None or wrong: progress and the size of
-    batches use them, results never do.
+    `width` and `height` are those of the upright picture with square pixels. `frame_count` and
+    `duration_ms` come from the container and may be None or wrong: they serve progress and the
+    size of batches, never results.
     """
 
     kind: str  # "image" or "video"; an animated image is a video
@@ -87,22 +87,22 @@ class MediaInfo:
     duration_ms: float | None
     average_rate: Fraction | None
     has_audio: bool
-    time_base: Fraction | None = None  # seconds of one tick: every `time_ms` is whole ticks
-    start_seconds: Fraction = Fraction(0)  # where the container's own clock stands at time 0
+    time_base: Fraction | None = None  # seconds per tick; every `time_ms` is a multiple of it
+    start_seconds: Fraction = Fraction(0)  # the container's timestamp at `time_ms` 0
 
     @property
     def is_still(self) -> bool:
-        """Whether it is one picture: what spares frames, or their judging, spares it nothing."""
+        """Whether it is a single picture, for which skipping frames or faces makes no sense."""
         return self.kind == "image"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detections:
-    """The boxes that a detector found in one frame, best score first.
+    """The boxes that a detector found in one frame, sorted by descending score.
 
     `boxes_xyxy` is (n, 4) float32, `scores` (n,) float32 in 0..1, `landmarks` (n, 5, 2) float32
-    pixels (right eye, left eye, nose, right and left mouth corner, as in the picture seen by
-    the subject), or None where the detector gives none.
+    pixels: right eye, left eye, nose, right and left mouth corner, where left and right are the
+    subject's own; None if the detector predicts no landmarks.
     """
 
     boxes_xyxy: Boxes
@@ -114,17 +114,17 @@ class Detections:
 
 
 Opinion = Mapping[str, NDArray[np.float32]]
-"""One network's probabilities for one crop: head name to (classes,) float32 that sum to 1."""
+"""The probabilities of one crop: head name to (classes,) float32 that sum to 1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Face:
-    """One face in one frame: its record, and what the track's votes say so far.
+    """One face in one frame: its record, and the attributes of its track so far.
 
-    `record.attributes` holds this frame's own best labels; `settled` is what gets drawn, so
-    that labels do not flicker; `opinion` holds the full probabilities behind both, also where
-    one of them is `unsure`. `quality`
-    (0..1) tells how good a shot it is: the first of the highest is the track's `best_*`.
+    `record.attributes` holds the most likely labels of this frame alone. `settled` holds those
+    that the track has settled to; it is what gets drawn, so that labels don't flicker. `opinion`
+    holds the probabilities of every head, including those that are `unsure`. `quality` (0..1)
+    rates the shot: the first face with the highest quality becomes the track's `best_*`.
     """
 
     record: FaceRecord
@@ -135,18 +135,18 @@ class Face:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """What a run over one item did.
+    """The counts and timings of a run over one item.
 
-    `damaged_frames` were left out, or are shown in part, because the file is damaged there.
-    `stage_seconds` are those that each stage was at work, added up over all threads;
-    `waiting_seconds` those that decoding, the lanes and the sinks' thread waited for another.
+    `damaged_frames` were left out, or are incomplete, because the file is damaged.
+    `stage_seconds` is the time spent in each stage, summed over all threads; `waiting_seconds` is
+    the time that decoding, the lanes and the thread of the sinks waited for one another.
     """
 
     frames_read: int
     frames_analysed: int
     faces: int
     tracks: int
-    truncated: TruncatedError | None = None  # the file broke off; the counts are of what was read
+    truncated: TruncatedError | None = None  # the file is cut off; counts cover what was read
     damaged_frames: int = 0
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
     waiting_seconds: Mapping[str, float] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Frames of a video file, upright, with the times of its stream, read by PyAV."""
+"""Reads the frames of a video file with PyAV: upright, with square pixels and stream times."""
 
 from __future__ import annotations
 
@@ -29,33 +29,34 @@ from faces_jobs.pipeline.packets import is_hidden, may_be_fields
 from faces_jobs.pipeline.pictures import Orientation, check_frame_size, fit, on_white, square_width
 from faces_jobs.pipeline.values import Frame, LazyPicture, MediaInfo, Picture
 
-# An FLV has no length in bytes, only one in seconds, which writers round.
-SHORTFALL_SECONDS = 1.0
-HIGHEST_RATE = 1000
-GROWTH = 1.2  # calls grow by a third at least
-SHAPE_DIFFERENCE = 0.02
-# Demuxers that fill up what is missing of a last packet and don't mark it.
-_UNMARKED = frozenset({"asf"})
-_HD_HEIGHT = 720  # from here on players take a video that names no colours for BT.709
+# FLV declares its length only in seconds, which writers round.
+MAX_SHORTFALL_SECONDS = 1.0
+MAX_RATE = 1000  # frames per second; anything above is not a frame rate
+# Of the size in the header over that of the first frame: recorded video calls grow by a third.
+MIN_GROWTH = 1.2
+MAX_SHAPE_DIFFERENCE = 0.02  # relative, between the aspect ratios of header and first frame
+# Demuxers that pad a truncated last packet without marking it as corrupt.
+_PADDING_DEMUXERS = frozenset({"asf"})
+_HD_HEIGHT = 720  # players assume BT.709 from this height on if a video doesn't name its colours
 _BT709, _UNSPECIFIED = 1, 2  # FFmpeg's AVCOL_SPC_BT709 and AVCOL_SPC_UNSPECIFIED
 
 _log = logging.getLogger(__name__)
 
 
 class VideoReader:
-    """A `FrameReader` over the video stream of a file. Open it with `with`; iterate it once.
+    """A `FrameReader` for the video stream of a file. Open it with `with`; iterate it once.
 
-    Memory: one decoded frame beside those that the codec itself keeps, which are few.
+    Memory: one decoded frame besides the few that the codec keeps.
     """
 
     def __init__(self, path: Path, demuxer: str, *, max_pixels: int) -> None:
-        """Open the file, check its header, then decode its first frame.
+        """Open the file, check its header, and decode its first frame.
 
         Raises:
-            NoVideoError: no video stream, or no frame in it.
-            FrameSizeError: no pixels, or more than `max_pixels`; nothing was decoded.
-            TruncatedError: it breaks off before its first frame is whole.
-            MediaError: it can't be read, with the reason.
+            NoVideoError: the file has no video stream, or no frame of it can be decoded.
+            FrameSizeError: the frames have no pixels, or more than `max_pixels`.
+            TruncatedError: the file is cut off before the end of its first frame.
+            MediaError: the file can't be read; the message says why.
         """
         self._path = path
         self._demuxer = demuxer
@@ -74,7 +75,7 @@ class VideoReader:
             self._opened = opened.pop_all()
 
     def _open(self, opened: ExitStack) -> None:
-        """Open the container and set its decoder up; nothing is decoded yet."""
+        """Open the container and set up the decoder, without decoding anything."""
         file = opened.enter_context(SourceFile(self._path))
         self._declared = read_declared_size(file, self._demuxer)
         self._container = open_container(
@@ -82,10 +83,10 @@ class VideoReader:
         )
         opened.callback(self._container.close)
         self._stream = choose_stream(self._container)
-        # Decoding makes it the size of the frame in hand.
+        # Kept, because decoding overwrites it with the size of the current frame.
         self._header_wh = self._stream.width, self._stream.height
         check_frame_size(*self._header_wh, max_pixels=self._max_pixels)
-        self._stream.codec_context.thread_count = 1  # every further one would keep a frame more
+        self._stream.codec_context.thread_count = 1  # each thread holds another frame
         self._stream.codec_context.options = {"max_pixels": str(self._max_pixels)}
 
     def __enter__(self) -> Self:
@@ -101,42 +102,42 @@ class VideoReader:
 
     @property
     def info(self) -> MediaInfo:
-        """What the header says; width and height are what all frames have."""
+        """The properties of the video; all frames have this width and height."""
         return self._info
 
     @property
     def damaged_frames(self) -> int:
-        """Frames left out, or shown in part, because their packets are damaged; so far."""
+        """How many frames were left out, or are incomplete, because of damaged packets, so far."""
         return self._damage.frames
 
     @property
     def first_pts(self) -> int | None:
-        """The time of the first decoded frame by its stream, None where that knows no times."""
+        """The timestamp of the first decoded frame; None if its stream has none."""
         return None if self._first is None else self._first.pts
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield every decoded frame once, in order of time.
 
-        All have one size and square pixels: a frame of another size is scaled, as players do.
+        All have the same size and square pixels: a frame of another size is scaled, as players do.
 
         Raises:
-            TruncatedError: after the last whole frame, if the file ends before its stream does.
+            TruncatedError: the file ends before its stream does; raised after the last whole frame.
             FrameSizeError: a later frame has more pixels than the limit.
         """
-        yield from self._place(self._frames_once(), first_index=0, to_end=True)
+        yield from self._frames_of(self._decoded_once(), first_index=0, to_end=True)
 
-    def _place(
+    def _frames_of(
         self, decoded_frames: Iterator[VideoFrame], *, first_index: int, to_end: bool
     ) -> Iterator[Frame]:
-        """Give decoded frames their index and time; with `to_end` see that the file went so far."""
+        """Assign index and time to decoded frames; `to_end` checks that none is missing."""
         clock = StreamClock(
             time_base=_time_base(self._stream),
             start=self._start,
             rate=_rate(self._stream),
-            # An MP4 tells how long frames last in the order in which they are stored.
+            # MP4 stores durations in decoding order, so they may not match the shown frames.
             length=self._stream.duration if self._demuxer == "mov" else None,
         )
-        broken: TruncatedError | None = None
+        truncated: TruncatedError | None = None
         try:
             for index, decoded in enumerate(decoded_frames, first_index):
                 ticks, duration = clock.place(decoded.pts, decoded.duration)
@@ -148,23 +149,23 @@ class VideoReader:
                     is_key=bool(decoded.key_frame),
                 )
         except TruncatedError as error:
-            broken = error
-        self._damage.end()
+            truncated = error
+        self._damage.finish()
         if self.damaged_frames:
             _log.warning(
-                "%d damaged frames of a video were left out, or shown in part", self.damaged_frames
+                "%d damaged frames of a video were left out or are incomplete", self.damaged_frames
             )
-        if to_end and broken is None and self._declared.seconds is not None:
+        if to_end and truncated is None and self._declared.seconds is not None:
             shortfall = self._declared.seconds - clock.milliseconds(clock.end) / 1000
-            if shortfall > SHORTFALL_SECONDS:
-                broken = TruncatedError(
+            if shortfall > MAX_SHORTFALL_SECONDS:
+                truncated = TruncatedError(
                     f"The file ends {shortfall:.1f} seconds before its video does: "
-                    "send it again, whole."
+                    "send the complete file again."
                 )
-        if broken is not None:
-            raise broken
+        if truncated is not None:
+            raise truncated
 
-    def _frames_once(self) -> Iterator[VideoFrame]:
+    def _decoded_once(self) -> Iterator[VideoFrame]:
         first, self._first = self._first, None
         if first is None:
             raise RuntimeError("a reader's frames can be read once; open the file again")
@@ -172,8 +173,8 @@ class VideoReader:
         yield from self._decoded
 
     def _decode(self, packets: Iterator[Packet[Any]]) -> Generator[VideoFrame]:
-        """Decode packet by packet. Damage in the midst is counted; at the end it is the end."""
-        held: Packet[VideoStream] | None = None  # not whole: left out if it is the last one
+        """Decode packet by packet. Damage is counted, but at the end it counts as truncation."""
+        held: Packet[VideoStream] | None = None  # incomplete, so dropped if it is the last one
         last_is_whole = True
         reason = ""
         while True:
@@ -185,57 +186,57 @@ class VideoReader:
             if packet is None:
                 break
             if not packet.size:
-                continue  # would put the codec into its end, and says nothing
+                continue  # an empty packet would flush the decoder
             last_is_whole = not packet.is_corrupt
             if packet.stream_index != self._stream.index:
                 continue
             if held is not None:
-                yield from self._attempt(held)
-            ours = cast("Packet[VideoStream]", packet)
-            unsure = self._declared.is_truncated and self._demuxer in _UNMARKED
-            held = ours if packet.is_corrupt or unsure else None
+                yield from self._decode_packet(held)
+            video_packet = cast("Packet[VideoStream]", packet)
+            may_be_padded = self._declared.is_truncated and self._demuxer in _PADDING_DEMUXERS
+            held = video_packet if packet.is_corrupt or may_be_padded else None
             if held is None:
-                yield from self._attempt(ours)
-        proven_whole = self._declared.bytes is not None and not self._declared.is_truncated
-        truncated = (
-            bool(reason) or self._declared.is_truncated or not (last_is_whole or proven_whole)
+                yield from self._decode_packet(video_packet)
+        is_proven_whole = self._declared.bytes is not None and not self._declared.is_truncated
+        is_truncated = (
+            bool(reason) or self._declared.is_truncated or not (last_is_whole or is_proven_whole)
         )
-        if held is not None and not truncated:
-            yield from self._attempt(held)
-        yield from self._attempt(None)
-        if truncated:
+        if held is not None and not is_truncated:
+            yield from self._decode_packet(held)
+        yield from self._decode_packet(None)
+        if is_truncated:
             raise TruncatedError(
-                "The file breaks off before its video ends"
-                f"{f' ({reason})' if reason else ''}: send it again, whole."
+                "The file is cut off before the end of its video"
+                f"{f' ({reason})' if reason else ''}: send the complete file again."
             )
 
-    def _attempt(self, packet: Packet[VideoStream] | None) -> Iterator[VideoFrame]:
-        """The frames that one packet completes (None: those that the codec still holds)."""
+    def _decode_packet(self, packet: Packet[VideoStream] | None) -> Iterator[VideoFrame]:
+        """Yield the frames that a packet completes; None flushes the decoder."""
         if packet is not None and not is_hidden(packet, self._stream.codec_context.name):
-            self._damage.give(packet)
+            self._damage.packet_sent(packet)
         try:
             frames = self._stream.decode(packet)
         except av.error.FFmpegError:
-            # The codec refuses frames above the limit by itself; tell that from damage.
+            # The codec itself rejects frames above the limit, which is not damage.
             context = self._stream.codec_context
             if context.width and context.height:
                 check_frame_size(context.width, context.height, max_pixels=self._max_pixels)
             if packet is not None:
-                self._damage.refuse(packet)
+                self._damage.packet_rejected(packet)
             return
         for frame in frames:
-            self._damage.show(frame)
+            self._damage.frame_decoded(frame)
             check_frame_size(frame.width, frame.height, max_pixels=self._max_pixels)
             yield frame
 
     def _shown_size(self, first: VideoFrame) -> tuple[int, int]:
-        """Width and height of the upright frames, their pixels made square.
+        """Return the width and height of the upright frames with square pixels.
 
         Raises:
-            FrameSizeError: these are more pixels than the limit.
+            FrameSizeError: they have more pixels than the limit.
         """
         width, height = first.width, first.height
-        if _is_enlarged(first, self._header_wh):
+        if _grows(first, self._header_wh):
             width, height = self._header_wh
         context = self._stream.codec_context
         width = square_width(width, self._stream.sample_aspect_ratio or context.sample_aspect_ratio)
@@ -262,7 +263,7 @@ class VideoReader:
         if stream.duration:
             duration_ms = float(stream.duration * time_base * 1000)
         elif container.duration:
-            duration_ms = container.duration / 1000  # FFmpeg counts it in microseconds
+            duration_ms = container.duration / 1000  # in microseconds
         count = stream.frames or None
         if count is None and duration_ms and rate:
             count = max(1, round(duration_ms / 1000 * rate))
@@ -283,7 +284,7 @@ class VideoReader:
 def _orientation(frame: VideoFrame) -> Orientation:
     try:
         parts = list(cast("Iterable[SideData]", frame.side_data))
-    except ValueError:  # PyAV does not know all kinds of side data that FFmpeg has
+    except ValueError:  # FFmpeg has kinds of side data that PyAV doesn't know
         return Orientation.from_degrees(frame.rotation)
     for part in parts:
         if part.type is SideDataType.DISPLAYMATRIX:
@@ -291,18 +292,19 @@ def _orientation(frame: VideoFrame) -> Orientation:
     return Orientation()
 
 
-def _is_enlarged(first: VideoFrame, header_wh: tuple[int, int]) -> bool:
-    """Whether a stream is to grow: a call begins small, and has its full size in the header.
+def _grows(first: VideoFrame, header_wh: tuple[int, int]) -> bool:
+    """Whether the first frame is a smaller version of the size in the header.
 
-    Headers that differ by what a codec cuts off, or have another shape, tell nothing.
+    Recorded video calls start small and grow to that size. Headers that differ by the cropping of
+    a codec, or in shape, are ignored.
     """
     width, height = header_wh
-    grows = width / first.width
-    return grows >= GROWTH and abs(height / first.height / grows - 1) < SHAPE_DIFFERENCE
+    growth = width / first.width
+    return growth >= MIN_GROWTH and abs(height / first.height / growth - 1) < MAX_SHAPE_DIFFERENCE
 
 
 def _start(stream: VideoStream, first: VideoFrame) -> int | None:
-    """Ticks at which the stream begins, None where it knows no times."""
+    """The timestamp at which the stream starts; None if it has no timestamps."""
     known = [ticks for ticks in (stream.start_time, first.pts) if ticks is not None]
     return min(known, default=None)
 
@@ -312,6 +314,6 @@ def _time_base(stream: VideoStream) -> Fraction:
 
 
 def _rate(stream: VideoStream) -> Fraction | None:
-    """Frames a second; some demuxers name the rate of their ticks instead."""
+    """Frames per second; some demuxers report the rate of their ticks instead, which is ignored."""
     rates = (stream.average_rate, stream.guessed_rate)
-    return next((rate for rate in rates if rate and rate <= HIGHEST_RATE), None)
+    return next((rate for rate in rates if rate and rate <= MAX_RATE), None)

@@ -1,9 +1,9 @@
-"""What the faces of a track say together: settled attributes, the best shot, the track's record.
+"""Combines the faces of a track: settled attributes, best shot and the record of the track.
 
-Votes are means of probabilities, weighted by how much a face can be trusted. Means of
-logarithms would let one crop with a probability near 0 veto a label that all others see.
-Whether a track is sure is asked of that mean: many doubtful faces that agree, and few sure ones
-that do not, are told apart by it, and not by counting how many were `unsure` by themselves.
+The probabilities of a track are the mean over its faces, weighted by their reliability. A mean of
+logarithms would let one crop with a probability near 0 veto a label that all others support.
+The thresholds for `unsure` apply to that mean, not to a count of `unsure` faces: many doubtful
+faces that agree make a track sure, a few sure ones that disagree don't.
 """
 
 from __future__ import annotations
@@ -19,36 +19,38 @@ from faces_jobs.jobs.labels import HEADS, UNSURE
 from faces_jobs.jobs.records import Attribute, Attributes, FaceRecord, TrackRecord
 from faces_jobs.pipeline.values import Opinion
 
-# What can change while we look: drawn labels follow it with this half-life. The other heads,
-# and the record of the whole track, weigh all faces alike.
+# Heads that can change within a track: for drawing, older votes on them decay with this half-life.
+# For the other heads, and in the record of the whole track, votes don't decay.
 CHANGING_HEADS = frozenset({"expression", "pose", "illumination", "occlusion"})
 HALF_LIFE_MS = 700.0
-# From this many pixels on a larger face tells the networks no more.
-TELLING_SIDE = 64.0
-_LEAST_WEIGHT = 1e-3
+# Faces of this many pixels have full weight: the networks gain nothing from larger ones.
+FULL_WEIGHT_SIDE = 64.0
+_MIN_WEIGHT = 1e-3
 
 UnsureBelow = Mapping[str, float]
-"""Head name to the probability below which its answer is `unsure`; absent: never."""
-_NEVER: UnsureBelow = MappingProxyType({})
+"""Head name to its threshold for `unsure`; heads that are absent have none."""
+_NO_THRESHOLDS: UnsureBelow = MappingProxyType({})
 
 
-def best_labels(opinion: Opinion, unsure_below: UnsureBelow = _NEVER) -> dict[str, Attribute]:
-    """The likeliest label of each head of an opinion, or `unsure`, with its probability."""
+def best_labels(
+    opinion: Opinion, unsure_below: UnsureBelow = _NO_THRESHOLDS
+) -> dict[str, Attribute]:
+    """Return the most likely label of each head, or `unsure`, with its probability."""
     return {
         head: _best(head, probabilities, unsure_below) for head, probabilities in opinion.items()
     }
 
 
 def weight_of(record: FaceRecord) -> float:
-    """How much one face counts: by the detector's score and, below 64 pixels, its size."""
+    """Return the weight of a face's vote: its score times, below 64 pixels, its relative size."""
     left, top, right, bottom = record.box_xyxy
     side = max(right - left, bottom - top)
-    return max(_LEAST_WEIGHT, record.score * min(1.0, side / TELLING_SIDE))
+    return max(_MIN_WEIGHT, record.score * min(1.0, side / FULL_WEIGHT_SIDE))
 
 
 @dataclass(slots=True)
-class _Ballot:
-    """The votes of one track."""
+class _TrackVotes:
+    """The votes of one track. `recent` holds those that decay."""
 
     first: FaceRecord
     last: FaceRecord
@@ -61,64 +63,64 @@ class _Ballot:
 
 
 class Votes:
-    """Collects the faces of one item, track by track. Memory: some numbers a track."""
+    """Collects the votes of one item by track. Memory: a few numbers per track."""
 
-    def __init__(self, unsure_below: UnsureBelow = _NEVER) -> None:
+    def __init__(self, unsure_below: UnsureBelow = _NO_THRESHOLDS) -> None:
         self._unsure_below = unsure_below
-        self._ballots: dict[int, _Ballot] = {}
+        self._by_track: dict[int, _TrackVotes] = {}
 
     def add(self, record: FaceRecord, opinion: Opinion, quality: float) -> Attributes:
-        """Count one face, in order of time; what its track has settled to so far, to be drawn.
+        """Add a face, in order of time. Returns what its track has settled to so far, for drawing.
 
-        That is worked out when it is looked at: most jobs draw nothing.
+        The result is computed on first access, because most jobs draw nothing.
         """
-        ballot = self._ballots.get(record.track)
-        if ballot is None:
-            ballot = _Ballot(record, record, record, quality)
-            self._ballots[record.track] = ballot
-        kept = 0.5 ** ((record.time_ms - ballot.last.time_ms) / HALF_LIFE_MS)
+        votes = self._by_track.get(record.track)
+        if votes is None:
+            votes = _TrackVotes(record, record, record, quality)
+            self._by_track[record.track] = votes
+        decay = 0.5 ** ((record.time_ms - votes.last.time_ms) / HALF_LIFE_MS)
         weight = weight_of(record)
         for head, probabilities in opinion.items():
             vote = np.asarray(probabilities, np.float64) * weight
-            ballot.sums[head] = ballot.sums.get(head, 0) + vote
+            votes.sums[head] = votes.sums.get(head, 0) + vote
             if head in CHANGING_HEADS:
-                ballot.recent[head] = ballot.recent.get(head, 0) * kept + vote
-        if quality > ballot.best_quality:
-            ballot.best, ballot.best_quality = record, quality
-        ballot.last = record
-        ballot.count += 1
-        ballot.score_sum += record.score
-        sums = {**ballot.sums, **ballot.recent}
-        return _LateAttributes(lambda: self._settled(sums))
+                votes.recent[head] = votes.recent.get(head, 0) * decay + vote
+        if quality > votes.best_quality:
+            votes.best, votes.best_quality = record, quality
+        votes.last = record
+        votes.count += 1
+        votes.score_sum += record.score
+        sums = {**votes.sums, **votes.recent}
+        return _LazyAttributes(lambda: self._settled(sums))
 
     def tracks(self) -> list[TrackRecord]:
-        """The records of all tracks, by number."""
+        """Return the records of all tracks, sorted by number."""
         return [
-            _record(number, ballot, self._settled(ballot.sums))
-            for number, ballot in sorted(self._ballots.items())
+            _record(number, votes, self._settled(votes.sums))
+            for number, votes in sorted(self._by_track.items())
         ]
 
     def _settled(self, sums: Mapping[str, NDArray[np.float64]]) -> dict[str, Attribute]:
         return {
-            # What `votes.sum()` does, in half of its time.
+            # The same as `votes.sum()`, in half the time.
             head: _best(head, votes / np.add.reduce(votes), self._unsure_below)
             for head, votes in sums.items()
         }
 
 
-class _LateAttributes(Mapping[str, Attribute]):
-    """Attributes that are worked out when one is first asked for."""
+class _LazyAttributes(Mapping[str, Attribute]):
+    """Attributes that are computed on first access."""
 
-    __slots__ = ("_known", "_settle")
+    __slots__ = ("_cached", "_compute")
 
-    def __init__(self, settle: Callable[[], Attributes]) -> None:
-        self._settle: Callable[[], Attributes] | None = settle
-        self._known: Attributes = {}
+    def __init__(self, compute: Callable[[], Attributes]) -> None:
+        self._compute: Callable[[], Attributes] | None = compute
+        self._cached: Attributes = {}
 
     def _attributes(self) -> Attributes:
-        if self._settle is not None:
-            self._known, self._settle = self._settle(), None
-        return self._known
+        if self._compute is not None:
+            self._cached, self._compute = self._compute(), None
+        return self._cached
 
     def __getitem__(self, head: str) -> Attribute:
         return self._attributes()[head]
@@ -130,24 +132,24 @@ class _LateAttributes(Mapping[str, Attribute]):
         return len(self._attributes())
 
 
-def _record(number: int, ballot: _Ballot, attributes: Attributes) -> TrackRecord:
+def _record(number: int, votes: _TrackVotes, attributes: Attributes) -> TrackRecord:
     return TrackRecord(
         track=number,
-        first_frame_index=ballot.first.frame_index,
-        last_frame_index=ballot.last.frame_index,
-        first_time_ms=ballot.first.time_ms,
-        last_time_ms=ballot.last.time_ms,
-        face_count=ballot.count,
-        mean_score=ballot.score_sum / ballot.count,
-        best_frame_index=ballot.best.frame_index,
-        best_time_ms=ballot.best.time_ms,
-        best_box_xyxy=ballot.best.box_xyxy,
+        first_frame_index=votes.first.frame_index,
+        last_frame_index=votes.last.frame_index,
+        first_time_ms=votes.first.time_ms,
+        last_time_ms=votes.last.time_ms,
+        face_count=votes.count,
+        mean_score=votes.score_sum / votes.count,
+        best_frame_index=votes.best.frame_index,
+        best_time_ms=votes.best.time_ms,
+        best_box_xyxy=votes.best.box_xyxy,
         attributes=attributes,
     )
 
 
 def _best(head: str, probabilities: NDArray[np.floating], unsure_below: UnsureBelow) -> Attribute:
-    likeliest = int(probabilities.argmax())
-    probability = min(1.0, max(0.0, float(probabilities[likeliest])))
-    sure = probability >= unsure_below.get(head, 0.0)
-    return Attribute(HEADS[head][likeliest] if sure else UNSURE, probability)
+    best = int(probabilities.argmax())
+    probability = min(1.0, max(0.0, float(probabilities[best])))
+    is_sure = probability >= unsure_below.get(head, 0.0)
+    return Attribute(HEADS[head][best] if is_sure else UNSURE, probability)

@@ -1,7 +1,4 @@
-"""What can be asked: jobs, items, tracks, faces, artifacts, as pages of documents.
-
-And what can be done with a job that is there.
-"""
+"""Queries of jobs, items, tracks, faces and artifacts, as pages of documents; control of jobs."""
 
 from faces_jobs.results.artifacts import OpenArtifact, get_artifact, list_artifacts, open_artifact
 from faces_jobs.results.audit import list_audit

@@ -1,4 +1,4 @@
-"""Artifacts of a job: what files there are, and where one lies."""
+"""Lists the artifacts of a job and opens their files."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ArtifactRow, ItemRow
 from faces_jobs.errors import NotFoundError
 from faces_jobs.jobs.documents import ArtifactDocument, ArtifactPage
-from faces_jobs.jobs.query import DEFAULT_PAGE
-from faces_jobs.results.pages import check_job, check_limit, read_cursor, write_cursor
+from faces_jobs.jobs.query import DEFAULT_PAGE_SIZE
+from faces_jobs.results.pages import check_job_exists, check_limit, decode_cursor, encode_cursor
 from faces_jobs.storage import OpenFile, Storage
 
 
 @dataclass(frozen=True, slots=True)
 class OpenArtifact:
-    """A file to be sent, with what is known about it. Whoever opened it closes its file."""
+    """An artifact and its open file, which the caller closes."""
 
     document: ArtifactDocument
     stored: OpenFile
@@ -30,38 +30,38 @@ def list_artifacts(
     item_id: int | None = None,
     kind: str | None = None,
     cursor: str | None = None,
-    limit: int = DEFAULT_PAGE,
+    limit: int = DEFAULT_PAGE_SIZE,
 ) -> ArtifactPage:
-    """Artifacts of a job, in the order they were made.
+    """Return a page of a job's artifacts, in order of creation.
 
     Raises:
-        NotFoundError: no such job.
-        OptionsError: cursor or limit can't be used.
+        NotFoundError: there is no such job.
+        OptionsError: the cursor or limit is invalid.
     """
     check_limit(limit)
-    place = read_cursor(cursor, (int,))
-    question = _question().where(ArtifactRow.job_id == job_id).order_by(ArtifactRow.id)
+    after = decode_cursor(cursor, (int,))
+    statement = _statement().where(ArtifactRow.job_id == job_id).order_by(ArtifactRow.id)
     if item_id is not None:
-        question = question.where(ArtifactRow.item_id == item_id)
+        statement = statement.where(ArtifactRow.item_id == item_id)
     if kind is not None:
-        question = question.where(ArtifactRow.kind == kind)
-    if place is not None:
-        question = question.where(ArtifactRow.id > place[0])
+        statement = statement.where(ArtifactRow.kind == kind)
+    if after is not None:
+        statement = statement.where(ArtifactRow.id > after[0])
     with database.read() as session:
-        check_job(session, job_id)
-        rows = session.execute(question.limit(limit + 1)).all()
+        check_job_exists(session, job_id)
+        rows = session.execute(statement.limit(limit + 1)).all()
     shown = rows[:limit]
     return ArtifactPage(
         artifacts=[_document(row, name) for row, name in shown],
-        next_cursor=write_cursor([shown[-1][0].id]) if len(rows) > limit else None,
+        next_cursor=encode_cursor([shown[-1][0].id]) if len(rows) > limit else None,
     )
 
 
 def get_artifact(database: Database, job_id: str, artifact_id: int) -> ArtifactDocument:
-    """One artifact.
+    """Return one artifact.
 
     Raises:
-        NotFoundError: that job has no such artifact.
+        NotFoundError: the job has no such artifact.
     """
     return _document(*_row(database, job_id, artifact_id))
 
@@ -69,30 +69,30 @@ def get_artifact(database: Database, job_id: str, artifact_id: int) -> ArtifactD
 def open_artifact(
     database: Database, storage: Storage, job_id: str, artifact_id: int
 ) -> OpenArtifact:
-    """One artifact with its file, open.
+    """Return one artifact with its file, opened.
 
     Raises:
-        NotFoundError: that job has no such artifact, or its file is gone.
-        StorageError: where it is kept does not answer.
+        NotFoundError: the job has no such artifact, or its file is missing.
+        StorageError: the storage can't be reached.
     """
     row, item_name = _row(database, job_id, artifact_id)
     try:
         stored = storage.open_file(row.storage_key)
     except NotFoundError as error:
-        raise NotFoundError(f"The file of artifact {artifact_id} is not there any more.") from error
+        raise NotFoundError(f"The file of artifact {artifact_id} is missing.") from error
     return OpenArtifact(_document(row, item_name), stored)
 
 
 def _row(database: Database, job_id: str, artifact_id: int) -> tuple[ArtifactRow, str | None]:
-    question = _question().where(ArtifactRow.job_id == job_id, ArtifactRow.id == artifact_id)
+    statement = _statement().where(ArtifactRow.job_id == job_id, ArtifactRow.id == artifact_id)
     with database.read() as session:
-        row = session.execute(question).one_or_none()
+        row = session.execute(statement).one_or_none()
     if row is None:
         raise NotFoundError(f"Job {job_id} has no artifact {artifact_id}.")
     return row[0], row[1]
 
 
-def _question() -> Select[ArtifactRow, str | None]:
+def _statement() -> Select[ArtifactRow, str | None]:
     return select(ArtifactRow, ItemRow.name).join(
         ItemRow, ItemRow.id == ArtifactRow.item_id, isouter=True
     )

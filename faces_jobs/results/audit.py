@@ -1,4 +1,4 @@
-"""The audit: what was deleted, and whether it was seen to be gone."""
+"""Lists the audit log: what was deleted, and whether that was verified."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from faces_jobs.db.deletion import AuditEntry, read_audit
 from faces_jobs.db.session import Database
 from faces_jobs.errors import OptionsError
 from faces_jobs.jobs.documents import AuditDocument, AuditPage
-from faces_jobs.jobs.query import DEFAULT_PAGE
-from faces_jobs.results.pages import check_limit, read_cursor, write_cursor
+from faces_jobs.jobs.query import DEFAULT_PAGE_SIZE
+from faces_jobs.results.pages import check_limit, decode_cursor, encode_cursor
 
 
 def list_audit(
@@ -16,23 +16,23 @@ def list_audit(
     *,
     job_id: str | None = None,
     cursor: str | None = None,
-    limit: int = DEFAULT_PAGE,
+    limit: int = DEFAULT_PAGE_SIZE,
 ) -> AuditPage:
-    """Deletions, newest first; of one job, or of all.
+    """Return a page of deletions, newest first: those of one job, or all.
 
     Raises:
-        OptionsError: job, cursor or limit can't be used.
+        OptionsError: the job, cursor or limit is invalid.
     """
     check_limit(limit)
-    place = read_cursor(cursor, (int,))
+    position = decode_cursor(cursor, (int,))
     if job_id is not None and "\0" in job_id:
-        raise OptionsError({"job": "is no job's id"})
-    before = None if place is None else int(place[0])
+        raise OptionsError({"job": "is not the id of a job"})
+    before = None if position is None else int(position[0])
     found = read_audit(database, job_id=job_id, before=before, limit=limit + 1)
     shown = found[:limit]
     return AuditPage(
         entries=[_document(entry) for entry in shown],
-        next_cursor=write_cursor([shown[-1].id]) if len(found) > limit else None,
+        next_cursor=encode_cursor([shown[-1].id]) if len(found) > limit else None,
     )
 
 

@@ -1,8 +1,8 @@
-"""Asks for faces block by block: of what no block has, no face is looked at.
+"""Queries of faces that read only the blocks of faces in which a match is possible.
 
-Blocks (`db.tables.blocks`) say of some thousand faces which labels, pairs of labels,
-probabilities, times, tracks and scores are to be found among them. So what nobody has is answered
-by a look at the blocks; what few have, by a look at theirs.
+A block (`db.tables.blocks`) summarises some thousand consecutive faces: which labels, pairs of
+labels, probabilities, times, tracks and scores occur among them. A query that no face matches is
+answered from the blocks alone; one that few faces match reads only the faces of their blocks.
 """
 
 from __future__ import annotations
@@ -16,54 +16,55 @@ from sqlalchemy.orm import Session
 
 from faces_jobs.db.tables import FACE_BLOCKS, FaceRow, ItemRow
 from faces_jobs.db.tables.blocks import END, PAIRS, START, bit_of, bounds_of, pair_of
-from faces_jobs.jobs.labels import ANSWERS
+from faces_jobs.jobs.labels import LABELS_WITH_UNSURE
 from faces_jobs.jobs.query import AttributeFilter, FaceQuery
-from faces_jobs.results.pages import read_face_cursor
-from faces_jobs.results.planner_hints import has_bounds
+from faces_jobs.results.pages import decode_face_cursor
+from faces_jobs.results.planner_hints import FACE_KEY, has_other_filters
 
-# Blocks that are looked into at once. What many have fills a page from the first one; of what
-# few have, or no more than seems so, several are read in one go.
-STEPS = (1, 8, 64)
-# Frames between two blocks that are read rather than asked about: one more question takes
-# PostgreSQL as long as a thousand faces.
-NEAR_FRAMES = 500
+# Blocks that are read in one step, growing from step to step. Where matches are frequent, the
+# first block fills a page; where they are rare, several blocks are read with one query.
+BLOCKS_PER_QUERY = (1, 8, 64)
+# Blocks with at most this many frames between them are read as one range: on PostgreSQL a
+# further query takes as long as reading a thousand faces.
+MAX_GAP_FRAMES = 500
 
 _BLOCK = FACE_BLOCKS.c
-_KEY = (FaceRow.item_id, FaceRow.frame_index, FaceRow.face_index)
 _START = tuple(_BLOCK[name] for name in START)
 _END = tuple(_BLOCK[name] for name in END)
 
 Key = tuple[int, int, int]
+"""A face's item, frame and number within the frame."""
+
 Span = tuple[Key | None, Key | None]
-"""From behind a key to another, that one included; None: from the first, to the last."""
+"""Keys after the first and up to and including the second; None: unbounded."""
 
 
 def uses_blocks(query: FaceQuery) -> bool:
-    """Whether blocks may spare looks at faces, where no index holds nothing but answers."""
-    asked = [wanted for wanted in query.attributes.values() if wanted != AttributeFilter()]
-    return len(asked) > 1 or has_bounds(query)
+    """Whether blocks can reduce the faces to read: no index alone contains just the matches."""
+    filters = [wanted for wanted in query.attributes.values() if wanted != AttributeFilter()]
+    return len(filters) > 1 or has_other_filters(query)
 
 
 def faces_in_blocks(
     session: Session, query: FaceQuery, conditions: Sequence[ColumnElement[bool]]
 ) -> list[FaceRow]:
-    """The faces of a page for which all conditions hold, and one more where there is one."""
+    """Return a page of faces that meet all conditions, and one more if there is one."""
     wanted = query.limit + 1
     found: dict[Key, FaceRow] = {}
-    after = _place(query)
-    most, steps = 0, iter(STEPS)
+    after = _position(query)
+    max_blocks, steps = 0, iter(BLOCKS_PER_QUERY)
     while len(found) < wanted:
-        most = next(steps, most)
-        blocks = session.execute(_candidates(query, after).limit(most + 1)).all()
-        while (horizon := _horizon(blocks, most)) and after and horizon <= after:
-            most *= 2  # they overlap, and none of them begins behind the place
-            blocks = session.execute(_candidates(query, after).limit(most + 1)).all()
+        max_blocks = next(steps, max_blocks)
+        blocks = session.execute(_candidates(query, after).limit(max_blocks + 1)).all()
+        while (next_start := _next_start(blocks, max_blocks)) and after and next_start <= after:
+            max_blocks *= 2  # so many blocks overlap that all of them start before the position
+            blocks = session.execute(_candidates(query, after).limit(max_blocks + 1)).all()
         if not blocks:
             break
         limit = wanted - len(found)
-        end = None if horizon is None else _before(horizon)
-        rows = _faces_of(session, blocks[:most], conditions, (after, end), limit)
-        found.update((_key_of(row), row) for row in rows)  # twice, where blocks overlap
+        end = None if next_start is None else _before(next_start)
+        rows = _faces_of(session, blocks[:max_blocks], conditions, (after, end), limit)
+        found.update((_key_of(row), row) for row in rows)  # overlapping blocks give a row twice
         if len(rows) == limit:
             after = _key_of(rows[-1])
         elif end is None:
@@ -73,30 +74,31 @@ def faces_in_blocks(
     return list(found.values())
 
 
-def _horizon(blocks: Sequence[Row[Any]], most: int) -> Key | None:
-    """Where the first block begins that is one too many; None: these are all."""
-    if len(blocks) <= most:
+def _next_start(blocks: Sequence[Row[Any]], max_blocks: int) -> Key | None:
+    """Where the first block beyond `max_blocks` starts; None: there is none."""
+    if len(blocks) <= max_blocks:
         return None
-    return _start_of(blocks[most])
+    return _start_of(blocks[max_blocks])
 
 
-def _place(query: FaceQuery) -> Key | None:
-    place = read_face_cursor(query.cursor)
-    return None if place is None else (int(place[0]), int(place[2]), int(place[3]))
+def _position(query: FaceQuery) -> Key | None:
+    """The key after which the page begins; None: the first page."""
+    cursor = decode_face_cursor(query.cursor)
+    return None if cursor is None else (int(cursor[0]), int(cursor[2]), int(cursor[3]))
 
 
 def _candidates(query: FaceQuery, after: Key | None) -> Select[Any]:
-    """Blocks behind a place in which there may be such faces, in order."""
-    question = select(_BLOCK.id, *_START, *_END).where(*_promises(query)).order_by(*_START)
-    return question if after is None else question.where(tuple_(*_END) > tuple_(*after))
+    """Select the blocks after a key that may contain matching faces, in order."""
+    statement = select(_BLOCK.id, *_START, *_END).where(*_block_conditions(query)).order_by(*_START)
+    return statement if after is None else statement.where(tuple_(*_END) > tuple_(*after))
 
 
-def _promises(query: FaceQuery) -> Iterator[ColumnElement[bool]]:
-    """What is to hold of a block, for a face in it to fit."""
+def _block_conditions(query: FaceQuery) -> Iterator[ColumnElement[bool]]:
+    """Conditions that a block must meet for any of its faces to match."""
     if query.job_id is not None:
         yield _BLOCK.job_id == query.job_id
     if query.item_id is not None:
-        # By its job there are fewer to look through.
+        # The index by job leaves fewer blocks to search.
         yield _BLOCK.job_id == _job_of(query.item_id)
         yield and_(_BLOCK.first_item <= query.item_id, _BLOCK.last_item >= query.item_id)
     if query.track is not None:
@@ -107,27 +109,28 @@ def _promises(query: FaceQuery) -> Iterator[ColumnElement[bool]]:
         yield _BLOCK.min_time_ms <= query.max_time_ms
     if query.min_score is not None:
         yield _BLOCK.max_score >= query.min_score
-    yield from _promises_of_labels(query)
+    yield from _label_conditions(query)
 
 
 def _job_of(item_id: int) -> ScalarSelect[str]:
     return select(ItemRow.job_id).where(ItemRow.id == item_id).scalar_subquery()
 
 
-def _promises_of_labels(query: FaceQuery) -> Iterator[ColumnElement[bool]]:
+def _label_conditions(query: FaceQuery) -> Iterator[ColumnElement[bool]]:
     for head, wanted in query.attributes.items():
         if wanted != AttributeFilter():
-            yield or_(*(_may_be(head, label, wanted) for label in wanted.labels or ANSWERS[head]))
+            labels = wanted.labels or LABELS_WITH_UNSURE[head]
+            yield or_(*(_may_contain(head, label, wanted) for label in labels))
     for one, other in PAIRS:
-        asked, also = query.attributes.get(one), query.attributes.get(other)
-        if asked and also and asked.labels and also.labels:
+        first, second = query.attributes.get(one), query.attributes.get(other)
+        if first and second and first.labels and second.labels:
             bits = 0
-            for label, other_label in product(asked.labels, also.labels):
+            for label, other_label in product(first.labels, second.labels):
                 bits |= bit_of(one, label, other, other_label)
             yield _BLOCK[pair_of(one, other)].bitwise_and(bits) != 0
 
 
-def _may_be(head: str, label: str, wanted: AttributeFilter) -> ColumnElement[bool]:
+def _may_contain(head: str, label: str, wanted: AttributeFilter) -> ColumnElement[bool]:
     lowest, highest = (_BLOCK[name] for name in bounds_of(head, label))
     conditions: list[ColumnElement[bool]] = [highest.is_not(None)]
     if wanted.min_probability is not None:
@@ -144,22 +147,22 @@ def _faces_of(
     span: Span,
     limit: int,
 ) -> Sequence[FaceRow]:
-    """The first faces of these blocks that fit and are in this span, in order."""
-    # Both databases find a range by a key that they are told, not by one of another row: for one
-    # of those SQLite reads the whole item, and PostgreSQL guesses at a ninth of all faces.
+    """Return the first faces of these blocks that match and lie in this span, in order."""
+    # The ranges are bound as parameters rather than joined: given bounds from another row, SQLite
+    # reads the whole item, and PostgreSQL estimates a ninth of all faces.
     rows: list[FaceRow] = []
     for first, last in _ranges(blocks):
         begin = _before(first) if span[0] is None else max(_before(first), span[0])
         end = last if span[1] is None else min(last, span[1])
-        question = select(FaceRow).where(*_within((begin, end)), *conditions)
-        rows += session.scalars(question.order_by(*_KEY).limit(limit - len(rows)))
+        statement = select(FaceRow).where(*_within((begin, end)), *conditions)
+        rows += session.scalars(statement.order_by(*FACE_KEY).limit(limit - len(rows)))
         if len(rows) == limit:
             break
     return rows
 
 
 def _ranges(blocks: Sequence[Row[Any]]) -> list[tuple[Key, Key]]:
-    """From where to where these blocks are; those that nearly touch, or overlap, are one."""
+    """The first and last keys of these blocks, merged where blocks overlap or nearly touch."""
     ranges: list[tuple[Key, Key]] = []
     for block in blocks:
         start, end = _start_of(block), (block.last_item, block.last_frame, block.last_face)
@@ -171,27 +174,27 @@ def _ranges(blocks: Sequence[Row[Any]]) -> list[tuple[Key, Key]]:
 
 
 def _is_near(end: Key, start: Key) -> bool:
-    """Whether to read what is between takes no longer than to ask once more."""
+    """Whether reading the faces in between takes no longer than a further query."""
     if start[0] == end[0]:
-        return start[1] - end[1] <= NEAR_FRAMES
-    return start[0] - end[0] <= 1 and start[1] <= NEAR_FRAMES
+        return start[1] - end[1] <= MAX_GAP_FRAMES
+    return start[0] - end[0] <= 1 and start[1] <= MAX_GAP_FRAMES
 
 
 def _within(span: Span) -> Iterator[ColumnElement[bool]]:
     after, end = span
     if after is not None and end is not None and after[0] == end[0]:
-        # Of keys compared as a whole neither database sees where the range ends in an item:
-        # PostgreSQL reads on to the item's end, SQLite all of an item that is asked for.
-        frame, place = FaceRow.frame_index, FaceRow.face_index
+        # With row value comparisons neither database uses the end of the range within an item:
+        # PostgreSQL reads on to the item's end, SQLite reads all of the item.
+        frame, face = FaceRow.frame_index, FaceRow.face_index
         yield FaceRow.item_id == after[0]
         yield frame.between(after[1], end[1])
-        yield or_(frame > after[1], place > after[2])
-        yield or_(frame < end[1], place <= end[2])
+        yield or_(frame > after[1], face > after[2])
+        yield or_(frame < end[1], face <= end[2])
         return
     if after is not None:
-        yield tuple_(*_KEY) > tuple_(*after)
+        yield tuple_(*FACE_KEY) > tuple_(*after)
     if end is not None:
-        yield tuple_(*_KEY) <= tuple_(*end)
+        yield tuple_(*FACE_KEY) <= tuple_(*end)
 
 
 def _key_of(row: FaceRow) -> Key:
@@ -203,5 +206,5 @@ def _start_of(block: Row[Any]) -> Key:
 
 
 def _before(key: Key) -> Key:
-    """A key below this one, and not below any other that is."""
+    """The greatest key below this one: a span after it includes this key."""
     return key[0], key[1], key[2] - 1

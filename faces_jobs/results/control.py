@@ -1,6 +1,6 @@
-"""What users do with a job that is there, from cancel to priority. Each answers with the job.
+"""Actions on an existing job, from cancel to priority; each returns the job.
 
-What becomes free to be worked on is rung for; where the broker is silent, the sweep does it.
+Segments that become available are rung for; if the broker can't be reached, the sweep does it.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from faces_jobs.jobs.status import JobStatus, SegmentStatus
 from faces_jobs.queue import Queue
 from faces_jobs.results.jobs import get_job
 
-# Enough to wake every worker there may be; a worker that is done is rung for by the sweep.
-MOST_BELLS = 64
+# Enough to wake every worker; the sweep rings for what is left.
+MAX_RINGS = 64
 
 _log = logging.getLogger(__name__)
 
 
 def cancel_job(database: Database, job_id: str) -> JobDocument:
-    """Cancel a job; the results of items that finished are kept.
+    """Cancel a job; the results of finished items are kept.
 
     Raises:
-        NotFoundError: no such job.
-        StateError: it has ended otherwise.
+        NotFoundError: there is no such job.
+        StateError: the job has ended in another state.
     """
     with database.begin() as session:
         job_store.cancel_job(session, job_id)
@@ -39,11 +39,11 @@ def cancel_job(database: Database, job_id: str) -> JobDocument:
 
 
 def pause_job(database: Database, job_id: str) -> JobDocument:
-    """Hold a job until it is resumed; pausing twice is the same as once.
+    """Pause a job until it is resumed. Idempotent.
 
     Raises:
-        NotFoundError: no such job.
-        StateError: it has ended.
+        NotFoundError: there is no such job.
+        StateError: the job has ended.
     """
     with database.begin() as session:
         control.pause_job(session, job_id)
@@ -51,11 +51,11 @@ def pause_job(database: Database, job_id: str) -> JobDocument:
 
 
 def resume_job(database: Database, queue: Queue, job_id: str) -> JobDocument:
-    """Let a job go on that was paused, or that waits for space.
+    """Resume a job that was paused or is waiting for space.
 
     Raises:
-        NotFoundError: no such job.
-        StateError: it has ended.
+        NotFoundError: there is no such job.
+        StateError: the job has ended.
     """
     with database.begin() as session:
         control.resume_job(session, job_id)
@@ -64,11 +64,11 @@ def resume_job(database: Database, queue: Queue, job_id: str) -> JobDocument:
 
 
 def retry_job(database: Database, queue: Queue, job_id: str) -> JobDocument:
-    """Work again on what failed of an ended job, or was cancelled; the rest is kept.
+    """Process the failed and cancelled items of an ended job again; the others are kept.
 
     Raises:
-        NotFoundError: no such job.
-        StateError: it has not ended, or there is nothing to try again.
+        NotFoundError: there is no such job.
+        StateError: the job has not ended, or has nothing to retry.
     """
     with database.begin() as session:
         retry.retry_job(session, job_id)
@@ -77,11 +77,11 @@ def retry_job(database: Database, queue: Queue, job_id: str) -> JobDocument:
 
 
 def set_priority(database: Database, job_id: str, priority: Priority) -> JobDocument:
-    """Change how soon a job is worked on.
+    """Change a job's priority.
 
     Raises:
-        NotFoundError: no such job.
-        StateError: it has ended.
+        NotFoundError: there is no such job.
+        StateError: the job has ended.
     """
     with database.begin() as session:
         control.set_priority(session, job_id, priority)
@@ -89,19 +89,23 @@ def set_priority(database: Database, job_id: str, priority: Priority) -> JobDocu
 
 
 def _ring(database: Database, queue: Queue, job_id: str) -> None:
-    """Tell workers of what is free now."""
-    waiting = (
+    """Send messages for the job's queued segments, or for its exports."""
+    queued = (
         select(SegmentRow.id)
         .where(SegmentRow.job_id == job_id, SegmentRow.status == SegmentStatus.QUEUED)
         .order_by(SegmentRow.id)
-        .limit(MOST_BELLS)
+        .limit(MAX_RINGS)
     )
     with database.read() as session:
-        segments = session.scalars(waiting).all()
+        segments = session.scalars(queued).all()
     try:
         for segment_id in segments:
             queue.ring_segment(segment_id)
         if get_job(database, job_id).status is JobStatus.FINISHING:
             queue.ring_job(job_id)
     except QueueError as error:
-        _log.warning("job %s goes on, but its workers were not told: %s", job_id, error)
+        _log.warning(
+            "no message could be sent to workers for job %s; the sweep will send it: %s",
+            job_id,
+            error,
+        )

@@ -1,4 +1,4 @@
-"""The webhooks of a job: which were sent, with each attempt and what came of it."""
+"""Lists the webhooks of a job, each with its delivery attempts."""
 
 from __future__ import annotations
 
@@ -16,37 +16,39 @@ from faces_jobs.jobs.documents import (
     DeliveryPage,
     DeliveryState,
 )
-from faces_jobs.jobs.query import DEFAULT_PAGE
-from faces_jobs.results.pages import check_job, check_limit, read_cursor, write_cursor
+from faces_jobs.jobs.query import DEFAULT_PAGE_SIZE
+from faces_jobs.results.pages import check_job_exists, check_limit, decode_cursor, encode_cursor
 
 
 def list_deliveries(
-    database: Database, job_id: str, *, cursor: str | None = None, limit: int = DEFAULT_PAGE
+    database: Database, job_id: str, *, cursor: str | None = None, limit: int = DEFAULT_PAGE_SIZE
 ) -> DeliveryPage:
-    """The webhooks of a job, oldest first: one for each time that it ended.
+    """Return a page of a job's webhooks, oldest first: one for each time that the job ended.
 
     Raises:
-        NotFoundError: no such job.
-        OptionsError: cursor or limit can't be used.
+        NotFoundError: there is no such job.
+        OptionsError: the cursor or limit is invalid.
     """
     check_limit(limit)
-    place = read_cursor(cursor, (float, str))
-    question = (
+    after = decode_cursor(cursor, (float, str))
+    statement = (
         select(DeliveryRow)
         .where(DeliveryRow.job_id == job_id)
         .order_by(DeliveryRow.created_at, DeliveryRow.id)
     )
-    if place is not None:
-        question = question.where(tuple_(DeliveryRow.created_at, DeliveryRow.id) > tuple_(*place))
+    if after is not None:
+        statement = statement.where(tuple_(DeliveryRow.created_at, DeliveryRow.id) > tuple_(*after))
     with database.read() as session:
-        check_job(session, job_id)
-        rows = session.scalars(question.limit(limit + 1)).all()
+        check_job_exists(session, job_id)
+        rows = session.scalars(statement.limit(limit + 1)).all()
         shown = rows[:limit]
         attempts = _attempts(session, [row.id for row in shown])
     return DeliveryPage(
         deliveries=[_document(row, attempts[row.id]) for row in shown],
         next_cursor=(
-            write_cursor([float(shown[-1].created_at), shown[-1].id]) if len(rows) > limit else None
+            encode_cursor([float(shown[-1].created_at), shown[-1].id])
+            if len(rows) > limit
+            else None
         ),
     )
 

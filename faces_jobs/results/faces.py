@@ -1,4 +1,4 @@
-"""Faces and tracks by what they are like: filters, in the order of items and frames, in pages."""
+"""Lists faces and tracks, filtered by attributes, times and scores, in pages."""
 
 from __future__ import annotations
 
@@ -20,55 +20,60 @@ from faces_jobs.jobs.documents import (
     TrackDocument,
     TrackPage,
 )
-from faces_jobs.jobs.labels import ANSWERS
+from faces_jobs.jobs.labels import LABELS_WITH_UNSURE
 from faces_jobs.jobs.query import AttributeFilter, FaceQuery, TrackQuery
 from faces_jobs.results.blocks import faces_in_blocks, uses_blocks
 from faces_jobs.results.pages import (
-    COUNT,
-    check_job,
+    COUNT_RANGE,
+    check_job_exists,
     check_limit,
-    read_cursor,
-    read_face_cursor,
-    write_cursor,
+    decode_cursor,
+    decode_face_cursor,
+    encode_cursor,
 )
-from faces_jobs.results.planner_hints import job_is, narrowed, via_rare_label
+from faces_jobs.results.planner_hints import (
+    FACE_KEY,
+    job_condition,
+    narrow_by_index,
+    via_rare_label,
+)
 
 THUMBNAIL = "thumbnail"
 
 
 def list_faces(database: Database, query: FaceQuery) -> FacePage:
-    """Faces of one job or of all, in the order of items, frames and positions.
+    """Return a page of faces of one job or of all, ordered by item, frame and face index.
 
     Raises:
-        NotFoundError: no such job.
-        OptionsError: a filter, the cursor or the limit can't be used.
+        NotFoundError: there is no such job.
+        OptionsError: a filter, the cursor or the limit is invalid.
     """
     check_limit(query.limit)
-    faces_statement(query)  # what can't be asked is told before who is asked about
+    faces_statement(query)  # report invalid filters before a job that doesn't exist
     with database.read() as session:
         if query.job_id is not None:
-            check_job(session, query.job_id)
-        rows = _found(session, query)
+            check_job_exists(session, query.job_id)
+        rows = _matching_faces(session, query)
         shown = rows[: query.limit]
         names = _item_names(session, {row.item_id for row in shown})
     return FacePage(
         faces=[_face_document(row, names[row.item_id]) for row in shown],
-        next_cursor=write_cursor(_face_place(shown[-1])) if len(rows) > query.limit else None,
+        next_cursor=encode_cursor(_face_position(shown[-1])) if len(rows) > query.limit else None,
     )
 
 
 def list_tracks(database: Database, query: TrackQuery) -> TrackPage:
-    """Tracks of a job, in the order of items and numbers.
+    """Return a page of a job's tracks, ordered by item and track number.
 
     Raises:
-        NotFoundError: no such job.
-        OptionsError: a filter, the cursor or the limit can't be used.
+        NotFoundError: there is no such job.
+        OptionsError: a filter, the cursor or the limit is invalid.
     """
     check_limit(query.limit)
-    question = tracks_statement(query)
+    statement = tracks_statement(query)
     with database.read() as session:
-        check_job(session, query.job_id)
-        rows = session.scalars(question.limit(query.limit + 1)).all()
+        check_job_exists(session, query.job_id)
+        rows = session.scalars(statement.limit(query.limit + 1)).all()
         shown = rows[: query.limit]
         items = {row.item_id for row in shown}
         names = _item_names(session, items)
@@ -79,23 +84,22 @@ def list_tracks(database: Database, query: TrackQuery) -> TrackPage:
             for row in shown
         ],
         next_cursor=(
-            write_cursor([shown[-1].item_id, shown[-1].track]) if len(rows) > query.limit else None
+            encode_cursor([shown[-1].item_id, shown[-1].track]) if len(rows) > query.limit else None
         ),
     )
 
 
 def faces_statement(query: FaceQuery) -> Select[FaceRow]:
-    """The statement behind `list_faces`, without its limit."""
-    place = read_face_cursor(query.cursor)
+    """Select the faces of `list_faces`, without a limit."""
+    after = decode_face_cursor(query.cursor)
     conditions = face_conditions(query)
-    order = (FaceRow.item_id, FaceRow.frame_index, FaceRow.face_index)
-    if place is not None:
-        conditions.append(tuple_(*order) > tuple_(place[0], place[2], place[3]))
-    return select(FaceRow).where(*conditions).order_by(*order)
+    if after is not None:
+        conditions.append(tuple_(*FACE_KEY) > tuple_(after[0], after[2], after[3]))
+    return select(FaceRow).where(*conditions).order_by(*FACE_KEY)
 
 
 def face_conditions(query: FaceQuery) -> list[ColumnElement[bool]]:
-    """What is to hold of a face, wherever the page begins."""
+    """Return the conditions on faces that the query's filters stand for, without its cursor."""
     conditions: list[ColumnElement[bool]] = [
         column == value
         for column, value in (
@@ -105,7 +109,7 @@ def face_conditions(query: FaceQuery) -> list[ColumnElement[bool]]:
         if value is not None
     ]
     if query.job_id is not None:
-        conditions.append(job_is(query))
+        conditions.append(job_condition(query))
     if query.min_time_ms is not None:
         conditions.append(FaceRow.time_ms >= query.min_time_ms)
     if query.max_time_ms is not None:
@@ -117,8 +121,8 @@ def face_conditions(query: FaceQuery) -> list[ColumnElement[bool]]:
 
 
 def tracks_statement(query: TrackQuery) -> Select[TrackRow]:
-    """The statement behind `list_tracks`, without its limit."""
-    place = read_cursor(query.cursor, (int, COUNT))
+    """Select the tracks of `list_tracks`, without a limit."""
+    after = decode_cursor(query.cursor, (int, COUNT_RANGE))
     conditions: list[ColumnElement[bool]] = [TrackRow.job_id == query.job_id]
     if query.item_id is not None:
         conditions.append(TrackRow.item_id == query.item_id)
@@ -128,19 +132,21 @@ def tracks_statement(query: TrackQuery) -> Select[TrackRow]:
         conditions.append(TrackRow.first_time_ms <= query.max_time_ms)
     conditions.extend(_attribute_conditions(TrackRow, query.attributes))
     order = (TrackRow.item_id, TrackRow.track)
-    if place is not None:
-        conditions.append(tuple_(*order) > tuple_(*place))
+    if after is not None:
+        conditions.append(tuple_(*order) > tuple_(*after))
     return select(TrackRow).where(*conditions).order_by(*order)
 
 
-def _found(session: Session, query: FaceQuery) -> Sequence[FaceRow]:
-    """The faces of a page, and one more where there is one."""
-    question = faces_statement(query)
+def _matching_faces(session: Session, query: FaceQuery) -> Sequence[FaceRow]:
+    """Return a page of faces, and one more if there is one."""
+    statement = faces_statement(query)
     if not uses_blocks(query):
-        return session.scalars(narrowed(session, query, question).limit(query.limit + 1)).all()
-    few = via_rare_label(session, query, question)
-    if few is not None:
-        return session.scalars(few.limit(query.limit + 1)).all()
+        return session.scalars(
+            narrow_by_index(session, query, statement).limit(query.limit + 1)
+        ).all()
+    via_rare = via_rare_label(session, query, statement)
+    if via_rare is not None:
+        return session.scalars(via_rare.limit(query.limit + 1)).all()
     return faces_in_blocks(session, query, face_conditions(query))
 
 
@@ -149,11 +155,14 @@ def _attribute_conditions(
 ) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     for head, wanted in attributes.items():
-        if head not in ANSWERS:
-            raise OptionsError({head: f"is no attribute; known are {', '.join(ANSWERS)}"})
-        unknown = [label for label in wanted.labels if label not in ANSWERS[head]]
+        if head not in LABELS_WITH_UNSURE:
+            raise OptionsError(
+                {head: f"is not an attribute; known are {', '.join(LABELS_WITH_UNSURE)}"}
+            )
+        unknown = [label for label in wanted.labels if label not in LABELS_WITH_UNSURE[head]]
         if unknown:
-            raise OptionsError({head: f"has no label {unknown[0]!r}; {', '.join(ANSWERS[head])}"})
+            known = ", ".join(LABELS_WITH_UNSURE[head])
+            raise OptionsError({head: f"has no label {unknown[0]!r}; known are {known}"})
         label, probability = table.__table__.c[head], table.__table__.c[f"{head}_probability"]
         if len(wanted.labels) == 1:
             conditions.append(label == wanted.labels[0])
@@ -166,7 +175,7 @@ def _attribute_conditions(
     return conditions
 
 
-def _face_place(row: FaceRow) -> list[int | float | str]:
+def _face_position(row: FaceRow) -> list[int | float | str]:
     return [row.item_id, float(row.time_ms), row.frame_index, row.face_index]
 
 
@@ -176,10 +185,10 @@ def _item_names(session: Session, item_ids: Iterable[int]) -> dict[int, str]:
 
 
 def _thumbnails(session: Session, item_ids: Iterable[int]) -> dict[tuple[int, int], int]:
-    question = select(ArtifactRow.item_id, ArtifactRow.track, ArtifactRow.id).where(
+    statement = select(ArtifactRow.item_id, ArtifactRow.track, ArtifactRow.id).where(
         ArtifactRow.item_id.in_(list(item_ids)), ArtifactRow.kind == THUMBNAIL
     )
-    return {(row.item_id, row.track): row.id for row in session.execute(question)}
+    return {(row.item_id, row.track): row.id for row in session.execute(statement)}
 
 
 def _face_document(row: FaceRow, item_name: str) -> FaceDocument:

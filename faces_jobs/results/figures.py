@@ -1,4 +1,4 @@
-"""Figures of the whole service for its metrics, in a bounded number of questions."""
+"""Reads the figures that the metrics endpoint reports, with a bounded number of queries."""
 
 from __future__ import annotations
 
@@ -13,27 +13,31 @@ from faces_jobs.db.session import Database
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """How much there is of what."""
+    """Counts and measurements of the whole service."""
 
-    measures: Mapping[tuple[str, str], float]  # (name, label) to what was counted
+    measures: Mapping[tuple[str, str], float]  # (name, label) -> value
     waiting: Mapping[str, Waiting]  # by priority
     leases: Leases
-    processes: Mapping[str, int]  # that live, by kind
+    processes: Mapping[str, int]  # that are alive, by kind
     gpus: Mapping[str, GpuMemory]  # by host
 
     def of(self, name: str) -> dict[str, float]:
-        """The figures of one name, by their label."""
-        return {label: value for (one, label), value in self.measures.items() if one == name}
+        """Return the measures of one name, by label."""
+        return {label: value for (each, label), value in self.measures.items() if each == name}
 
 
 def read_figures(database: Database, *, silent_seconds: float) -> Figures:
-    """Ask for all figures.
+    """Read all figures.
 
-    What is asked of jobs, items and segments is asked of those alone that have not ended: their
-    indexes begin with the state. The others were counted by the sweep.
+    Jobs, items and segments that have not ended are counted here, by indexes that begin with the
+    state. Those that ended were counted by the sweep.
+
+    Args:
+        database: where to read them.
+        silent_seconds: a process without a report for this long counts as gone.
 
     Raises:
-        DatabaseError: it does not answer.
+        DatabaseError: the database can't be reached.
     """
     with database.read() as session:
         measures = {(name, label): value for name, label, value in measures_in(session)}

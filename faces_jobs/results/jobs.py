@@ -1,4 +1,4 @@
-"""Jobs and their items: state, progress, counts, errors."""
+"""Reads jobs and their items as documents: state, progress, counts, errors."""
 
 from __future__ import annotations
 
@@ -23,13 +23,19 @@ from faces_jobs.jobs.documents import (
     JobPage,
     ModelDocument,
 )
-from faces_jobs.jobs.query import DEFAULT_PAGE
+from faces_jobs.jobs.query import DEFAULT_PAGE_SIZE
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.jobs.status import ItemStatus, JobStatus
 from faces_jobs.jobs.unsure import parse_unsure_below
-from faces_jobs.results.pages import COUNT, check_job, check_limit, read_cursor, write_cursor
+from faces_jobs.results.pages import (
+    COUNT_RANGE,
+    check_job_exists,
+    check_limit,
+    decode_cursor,
+    encode_cursor,
+)
 from faces_jobs.results.progress import (
-    MOST_UNENDED,
+    MAX_UNENDED_FRACTION,
     ItemsWork,
     Work,
     item_fraction,
@@ -40,23 +46,23 @@ from faces_jobs.results.progress import (
 
 
 def get_job(database: Database, job_id: str) -> JobDocument:
-    """One job.
+    """Return one job.
 
     Raises:
-        NotFoundError: no such job.
+        NotFoundError: there is no such job.
     """
     with database.read() as session:
         row = session.get(JobRow, job_id)
         if row is None:
             raise NotFoundError(f"There is no job {job_id}.")
-        return _documents(session, [row])[0]
+        return _job_documents(session, [row])[0]
 
 
 def get_jobs(database: Database, job_ids: Sequence[str]) -> dict[str, JobDocument]:
-    """Those of these jobs that there are, by their ids."""
+    """Return those of these jobs that exist, by id."""
     with database.read() as session:
         rows = session.scalars(select(JobRow).where(JobRow.id.in_(job_ids))).all()
-        return {job.id: job for job in _documents(session, rows)}
+        return {job.id: job for job in _job_documents(session, rows)}
 
 
 def list_jobs(
@@ -65,29 +71,36 @@ def list_jobs(
     status: JobStatus | None = None,
     label: str | None = None,
     cursor: str | None = None,
-    limit: int = DEFAULT_PAGE,
+    limit: int = DEFAULT_PAGE_SIZE,
 ) -> JobPage:
-    """Jobs, newest first; of one state, or whose label contains a text (small or capital).
+    """Return a page of jobs, newest first.
+
+    Args:
+        database: where to read them.
+        status: only jobs in this state.
+        label: only jobs whose label contains this text, ignoring case.
+        cursor: of the page before; None: the first page.
+        limit: the page's maximum number of jobs.
 
     Raises:
-        OptionsError: cursor or limit can't be used.
+        OptionsError: the cursor or limit is invalid.
     """
     check_limit(limit)
-    place = read_cursor(cursor, (float, str))
-    question = select(JobRow).order_by(JobRow.created_at.desc(), JobRow.id.desc())
+    after = decode_cursor(cursor, (float, str))
+    statement = select(JobRow).order_by(JobRow.created_at.desc(), JobRow.id.desc())
     if status is not None:
-        question = question.where(JobRow.status == status)
+        statement = statement.where(JobRow.status == status)
     if label:
-        question = question.where(JobRow.label.icontains(label, autoescape=True))
-    if place is not None:
-        question = question.where(tuple_(JobRow.created_at, JobRow.id) < tuple_(*place))
+        statement = statement.where(JobRow.label.icontains(label, autoescape=True))
+    if after is not None:
+        statement = statement.where(tuple_(JobRow.created_at, JobRow.id) < tuple_(*after))
     with database.read() as session:
-        rows = session.scalars(question.limit(limit + 1)).all()
+        rows = session.scalars(statement.limit(limit + 1)).all()
         shown = rows[:limit]
         return JobPage(
-            jobs=_documents(session, shown),
+            jobs=_job_documents(session, shown),
             next_cursor=(
-                write_cursor([float(shown[-1].created_at), shown[-1].id])
+                encode_cursor([float(shown[-1].created_at), shown[-1].id])
                 if len(rows) > limit
                 else None
             ),
@@ -100,41 +113,41 @@ def list_items(
     *,
     status: ItemStatus | None = None,
     cursor: str | None = None,
-    limit: int = DEFAULT_PAGE,
+    limit: int = DEFAULT_PAGE_SIZE,
 ) -> ItemPage:
-    """Items of a job in their order; all, or those of one state.
+    """Return a page of a job's items, in order of position: all, or those in one state.
 
     Raises:
-        NotFoundError: no such job.
-        OptionsError: cursor or limit can't be used.
+        NotFoundError: there is no such job.
+        OptionsError: the cursor or limit is invalid.
     """
     check_limit(limit)
-    place = read_cursor(cursor, (COUNT,))
-    question = select(ItemRow).where(ItemRow.job_id == job_id).order_by(ItemRow.position)
+    after = decode_cursor(cursor, (COUNT_RANGE,))
+    statement = select(ItemRow).where(ItemRow.job_id == job_id).order_by(ItemRow.position)
     if status is not None:
-        question = question.where(ItemRow.status == status)
-    if place is not None:
-        question = question.where(ItemRow.position > place[0])
+        statement = statement.where(ItemRow.status == status)
+    if after is not None:
+        statement = statement.where(ItemRow.position > after[0])
     with database.read() as session:
-        check_job(session, job_id)
-        rows = session.scalars(question.limit(limit + 1)).all()
+        check_job_exists(session, job_id)
+        rows = session.scalars(statement.limit(limit + 1)).all()
         shown = rows[:limit]
         return ItemPage(
             items=_item_documents(session, shown),
-            next_cursor=write_cursor([shown[-1].position]) if len(rows) > limit else None,
+            next_cursor=encode_cursor([shown[-1].position]) if len(rows) > limit else None,
         )
 
 
 def get_item(database: Database, job_id: str, item_id: int) -> ItemDocument:
-    """One item of a job.
+    """Return one item of a job.
 
     Raises:
-        NotFoundError: that job has no such item.
+        NotFoundError: the job has no such item.
     """
     with database.read() as session:
         row = session.scalar(select(ItemRow).where(ItemRow.id == item_id, ItemRow.job_id == job_id))
         if row is None:
-            raise NotFoundError(f"Job {job_id} has no file {item_id}.")
+            raise NotFoundError(f"Job {job_id} has no item {item_id}.")
         return _item_documents(session, [row])[0]
 
 
@@ -148,13 +161,13 @@ def _item_documents(session: Session, rows: Sequence[ItemRow]) -> list[ItemDocum
     ]
 
 
-def _documents(session: Session, rows: Sequence[JobRow]) -> list[JobDocument]:
+def _job_documents(session: Session, rows: Sequence[JobRow]) -> list[JobDocument]:
     ids = [row.id for row in rows]
     groups: dict[str, list[_Group]] = {job_id: [] for job_id in ids}
-    for job_id, *sums in session.execute(_groups(ids)):
+    for job_id, *sums in session.execute(_groups_statement(ids)):
         groups[job_id].append(_Group.of(*sums))
     models: dict[str, list[ModelDocument]] = {job_id: [] for job_id in ids}
-    for job_id, name, version, sha256, unsure_below in session.execute(_models(ids)):
+    for job_id, name, version, sha256, unsure_below in session.execute(_models_statement(ids)):
         models[job_id].append(
             ModelDocument(
                 name=name,
@@ -173,17 +186,17 @@ def _documents(session: Session, rows: Sequence[JobRow]) -> list[JobDocument]:
 def _retryable(
     session: Session, rows: Sequence[JobRow], groups: Mapping[str, Sequence[_Group]]
 ) -> set[str]:
-    """The ids of the ended jobs in which a retry would find anything to work on."""
+    """Return the ids of the ended jobs that have anything to retry."""
     ended = [row for row in rows if row.status.ended]
-    items = {row.id for row in ended if any(group.again for group in groups[row.id])}
-    # One that succeeded has its exports, among files that may be many to look through.
+    items = {row.id for row in ended if any(group.retryable for group in groups[row.id])}
+    # A job that succeeded has its exports; it may have many files to search for them.
     others = {row.id for row in ended if row.status is not JobStatus.SUCCEEDED} - items
     return items | without_exports(session, others)
 
 
 @dataclass(frozen=True, slots=True)
 class _Frames:
-    """The frames of an item, over its segments."""
+    """Frame counts of an item, summed over its segments."""
 
     done: int = 0
     total: int | None = None
@@ -192,19 +205,19 @@ class _Frames:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """The items of a job in one state."""
+    """The items of a job in one state, summed up."""
 
     work: ItemsWork
     faces: int
     tracks: int
     damaged: int
-    again: int  # items that a retry works on
+    retryable: int  # items that a retry would process again
 
     @classmethod
     def of(
-        cls, status: ItemStatus, faces: int, tracks: int, damaged: int, again: int, *sums: Any
+        cls, status: ItemStatus, faces: int, tracks: int, damaged: int, retryable: int, *sums: Any
     ) -> Self:
-        # PostgreSQL sums 64-bit numbers to decimals.
+        # PostgreSQL returns sums of 64-bit integers as decimals.
         items, done, total, unknown, weight, weight_done = sums
         work = ItemsWork(
             status=status,
@@ -215,7 +228,7 @@ class _Group:
             weight=float(weight),
             weight_done=float(weight_done),
         )
-        return cls(work, int(faces), int(tracks), int(damaged), int(again))
+        return cls(work, int(faces), int(tracks), int(damaged), int(retryable))
 
 
 def _job_document(
@@ -277,16 +290,16 @@ def _item_document(row: ItemRow, frames: _Frames, now: float, missing_files: int
 
 
 def _missing_files(session: Session, item_ids: Sequence[int]) -> dict[int, int]:
-    question = (
+    statement = (
         select(ArtifactRow.item_id, func.count())
         .where(ArtifactRow.item_id.in_(item_ids), ArtifactRow.missing_since.is_not(None))
         .group_by(ArtifactRow.item_id)
     )
-    return {int(item_id or 0): count for item_id, count in session.execute(question)}
+    return {int(item_id or 0): count for item_id, count in session.execute(statement)}
 
 
 def _frames_of(session: Session, item_ids: Sequence[int]) -> dict[int, _Frames]:
-    rows = session.execute(_frames().where(SegmentRow.item_id.in_(item_ids)))
+    rows = session.execute(_frames_statement().where(SegmentRow.item_id.in_(item_ids)))
     return {
         row.item_id: _Frames(
             int(row.done), None if row.total is None else int(row.total), int(row.damaged)
@@ -295,8 +308,8 @@ def _frames_of(session: Session, item_ids: Sequence[int]) -> dict[int, _Frames]:
     }
 
 
-def _frames() -> Select[Any]:
-    """Frames of each item, over its segments; a total only where all segments know theirs."""
+def _frames_statement() -> Select[Any]:
+    """Sum the frames of each item's segments; no total while that of any segment is unknown."""
     known = func.count(SegmentRow.frames_total) == func.count()
     return select(
         SegmentRow.item_id,
@@ -306,14 +319,14 @@ def _frames() -> Select[Any]:
     ).group_by(SegmentRow.item_id)
 
 
-def _groups(job_ids: Sequence[str]) -> Select[Any]:
-    """Each job's items summed up by state, in the order of `_Group.of`, the job's id in front."""
-    frames = _frames().where(SegmentRow.job_id.in_(job_ids)).subquery()
+def _groups_statement(job_ids: Sequence[str]) -> Select[Any]:
+    """Sum up each job's items by state: the job's id, then the arguments of `_Group.of`."""
+    frames = _frames_statement().where(SegmentRow.job_id.in_(job_ids)).subquery()
     done = func.coalesce(frames.c.done, 0)
     known = frames.c.total > 0
     weight = case((ItemRow.bytes > 0, ItemRow.bytes), else_=1)
     fraction = cast(done, Double) / frames.c.total
-    shown = case((fraction < MOST_UNENDED, fraction), else_=MOST_UNENDED)
+    shown = case((fraction < MAX_UNENDED_FRACTION, fraction), else_=MAX_UNENDED_FRACTION)
     return (
         select(
             ItemRow.job_id,
@@ -335,19 +348,19 @@ def _groups(job_ids: Sequence[str]) -> Select[Any]:
     )
 
 
-def _models(job_ids: Sequence[str]) -> Select[str, str, str, str, str | None]:
-    told = (ModelRow.name, ModelRow.version, ModelRow.sha256, ModelRow.unsure_below)
+def _models_statement(job_ids: Sequence[str]) -> Select[str, str, str, str, str | None]:
+    columns = (ModelRow.name, ModelRow.version, ModelRow.sha256, ModelRow.unsure_below)
     return (
-        select(ItemRow.job_id, *told)
+        select(ItemRow.job_id, *columns)
         .join(ModelRow, ModelRow.item_id == ItemRow.id)
         .where(ItemRow.job_id.in_(job_ids))
         .distinct()
-        .order_by(ItemRow.job_id, *told)
+        .order_by(ItemRow.job_id, *columns)
     )
 
 
-def _seconds(began: float | None, ended: float | None, now: float) -> float | None:
-    return None if began is None else max(0.0, (ended or now) - began)
+def _seconds(started: float | None, ended: float | None, now: float) -> float | None:
+    return None if started is None else max(0.0, (ended or now) - started)
 
 
 def _now(session: Session) -> float:

@@ -1,7 +1,7 @@
-"""Pages: limits, and cursors that hold the place after which the next page begins.
+"""Keyset pagination: page limits, and cursors that encode the last row of a page.
 
-A cursor is opaque to clients and holds nothing but the last row's key, so pages neither skip nor
-repeat rows when others come or go, and a cursor stays good for as long as its client likes.
+A cursor is opaque to clients and contains nothing but the last row's key, so that pages neither
+skip nor repeat rows when others are added or deleted, and cursors never expire.
 """
 
 from __future__ import annotations
@@ -16,70 +16,74 @@ from sqlalchemy.orm import Session
 
 from faces_jobs.db.tables import JobRow
 from faces_jobs.errors import NotFoundError, OptionsError
-from faces_jobs.jobs.query import MAX_PAGE
+from faces_jobs.jobs.query import MAX_PAGE_SIZE
 
-Place = int | float | str
-Kind = type[Place] | range
-# As wide as the database's columns: ids and frames, and what is counted within a job or item.
+KeyPart = int | float | str
+Kind = type[KeyPart] | range
+# As wide as the database's columns: ids and frame numbers; counts within a job or item.
 MAX_INTEGER = 2**63 - 1
 MAX_COUNT = 2**31 - 1
-COUNT = range(-1, MAX_COUNT + 1)
+COUNT_RANGE = range(-1, MAX_COUNT + 1)
 
 
 def check_limit(limit: int) -> None:
-    """See whether a page's limit is one that is served.
+    """Check that a page's limit is within the range allowed.
 
     Raises:
-        OptionsError: it is not.
+        OptionsError: the limit is out of range.
     """
-    if not 1 <= limit <= MAX_PAGE:
-        raise OptionsError({"limit": f"must be 1 to {MAX_PAGE}"})
+    if not 1 <= limit <= MAX_PAGE_SIZE:
+        raise OptionsError({"limit": f"must be 1 to {MAX_PAGE_SIZE}"})
 
 
-def write_cursor(place: Sequence[Place]) -> str:
-    """The text that stands for a place."""
-    written = json.dumps(list(place), separators=(",", ":")).encode()
-    return base64.urlsafe_b64encode(written).rstrip(b"=").decode("ascii")
+def encode_cursor(key: Sequence[KeyPart]) -> str:
+    """Encode a row's key as a cursor."""
+    encoded = json.dumps(list(key), separators=(",", ":")).encode()
+    return base64.urlsafe_b64encode(encoded).rstrip(b"=").decode("ascii")
 
 
-def read_cursor(cursor: str | None, kinds: Sequence[Kind]) -> list[Place] | None:
-    """The place that a cursor stands for, each part of its kind; None for the first page.
+def decode_cursor(cursor: str | None, kinds: Sequence[Kind]) -> list[KeyPart] | None:
+    """Decode the key that a cursor contains; None for the first page.
+
+    Args:
+        cursor: what `encode_cursor` returned, as sent back by a client.
+        kinds: the type or range of each part of the key.
 
     Raises:
-        OptionsError: this is no cursor of that list.
+        OptionsError: the cursor is not one of this list.
     """
     if cursor is None:
         return None
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        place = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        key = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
     except (ValueError, RecursionError) as error:
-        raise _no_cursor() from error
-    if not isinstance(place, list) or len(place) != len(kinds):
-        raise _no_cursor()
-    return [_part(part, kind) for part, kind in zip(place, kinds, strict=True)]
+        raise _invalid_cursor() from error
+    if not isinstance(key, list) or len(key) != len(kinds):
+        raise _invalid_cursor()
+    return [_checked_part(part, kind) for part, kind in zip(key, kinds, strict=True)]
 
 
-def read_face_cursor(cursor: str | None) -> list[Place] | None:
-    """The place in a list of faces: item, time, frame and number in the frame.
+def decode_face_cursor(cursor: str | None) -> list[KeyPart] | None:
+    """Decode a cursor of a list of faces: item, time, frame and face index.
 
     Raises:
-        OptionsError: this is no cursor of a list of faces.
+        OptionsError: the cursor is not one of a list of faces.
     """
-    return read_cursor(cursor, (int, float, int, COUNT))
+    return decode_cursor(cursor, (int, float, int, COUNT_RANGE))
 
 
-def check_job(session: Session, job_id: str) -> None:
-    """See whether there is such a job.
+def check_job_exists(session: Session, job_id: str) -> None:
+    """Check that a job exists.
 
     Raises:
-        NotFoundError: there is not.
+        NotFoundError: there is no such job.
     """
     if session.scalar(select(JobRow.id).where(JobRow.id == job_id)) is None:
         raise NotFoundError(f"There is no job {job_id}.")
 
 
-def _part(part: object, kind: Kind) -> Place:
+def _checked_part(part: object, kind: Kind) -> KeyPart:
     if isinstance(kind, range) and type(part) is int and part in kind:
         return part
     if kind is str and isinstance(part, str) and "\0" not in part and part.isprintable():
@@ -88,8 +92,8 @@ def _part(part: object, kind: Kind) -> Place:
         return part
     if kind is float and isinstance(part, float) and math.isfinite(part):
         return part
-    raise _no_cursor()
+    raise _invalid_cursor()
 
 
-def _no_cursor() -> OptionsError:
-    return OptionsError({"cursor": "is none that this list gave: begin without one"})
+def _invalid_cursor() -> OptionsError:
+    return OptionsError({"cursor": "is not a cursor of this list: start without one"})

@@ -1,4 +1,4 @@
-"""How far work is: counted from segments, never going back, with a rate and an estimate."""
+"""Computes the rate, remaining time and progress of items and jobs, which never decreases."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from dataclasses import dataclass
 from faces_jobs.jobs.documents import Progress
 from faces_jobs.jobs.status import ItemStatus
 
-# What is not ended is not shown as whole, even where a file holds more frames than it claims.
-MOST_UNENDED = 0.99
+# Work that has not ended is never shown as complete, even if a file has more frames than declared.
+MAX_UNENDED_FRACTION = 0.99
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Frames of an item or a job. `frames_total` None: some of it is not known yet."""
+    """Frames of an item or a job."""
 
     frames_done: int
-    frames_total: int | None
+    frames_total: int | None  # None: not known, at least for a part
     ended: bool
-    seconds: float | None  # since the work began, up to its end or now; None: not begun
+    seconds: float | None  # from the start to the end or until now; None: not started
 
 
 def item_fraction(work: Work) -> float | None:
-    """Done of total; None while the total is unknown and frames are being read."""
+    """Return the fraction done; None while the total is unknown and frames are being processed."""
     if work.ended:
         return 1.0
     if work.seconds is None:
         return 0.0
     if not work.frames_total:
         return None
-    return min(work.frames_done / work.frames_total, MOST_UNENDED)
+    return min(work.frames_done / work.frames_total, MAX_UNENDED_FRACTION)
 
 
 def progress(work: Work, fraction: float | None) -> Progress:
-    """The document. `fraction` is given since a job's is not its frames': see `job_fraction`."""
+    """Create the document. `fraction` is a parameter since a job's is weighted: `job_fraction`."""
     rate = work.frames_done / work.seconds if work.seconds and work.frames_done else None
     return Progress(
         frames_done=work.frames_done,
@@ -53,13 +53,13 @@ class ItemsWork:
     items: int
     frames_done: int
     frames_total: int  # of the items whose total is known
-    unknown: int  # items whose total is not known
-    weight: float  # their bytes; at least one each
-    weight_done: float  # each one's bytes times its done of total, where known
+    unknown: int  # items whose total is unknown
+    weight: float  # sum of their sizes in bytes, at least 1 each
+    weight_done: float  # sum of size times fraction done, where known
 
 
 def job_work(groups: Sequence[ItemsWork], *, ended: bool, seconds: float | None) -> Work:
-    """The frames of a whole job."""
+    """Add up the frames of a job."""
     open_groups = [group for group in groups if not group.status.ended]
     known = not any(group.unknown for group in open_groups)
     total = sum(group.frames_done if group.status.ended else group.frames_total for group in groups)
@@ -68,19 +68,18 @@ def job_work(groups: Sequence[ItemsWork], *, ended: bool, seconds: float | None)
 
 
 def job_fraction(groups: Sequence[ItemsWork], *, ended: bool) -> float | None:
-    """A job's fraction, from those of its items; None while one that is worked on has none.
+    """Return the fraction of a job that is done; None while that of a running item is unknown.
 
-    Items are weighed by their bytes, which are known from the start, since frames are not: how
-    many a video has is only known when it is opened, and a fraction of a sum that still grows
-    would go back.
+    Items are weighted by their bytes, which are known from the start. A video's number of frames
+    is only known once it is opened, so a fraction of the frames would decrease as the total grows.
     """
     if ended:
         return 1.0
     if any(group.unknown for group in groups if group.status is ItemStatus.RUNNING):
         return None
     done = sum(group.weight if group.status.ended else group.weight_done for group in groups)
-    whole = sum(group.weight for group in groups)
-    return min(done / whole, MOST_UNENDED) if whole else 0.0
+    total = sum(group.weight for group in groups)
+    return min(done / total, MAX_UNENDED_FRACTION) if total else 0.0
 
 
 def _eta_seconds(work: Work, fraction: float | None, rate: float | None) -> float | None:

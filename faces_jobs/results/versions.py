@@ -1,4 +1,4 @@
-"""What tells two looks at a job apart: its version, which stands still when the job does."""
+"""The version of a job, which changes whenever the job does."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import hashlib
 
 from faces_jobs.jobs.documents import JobDocument
 
-# What goes on with the clock alone.
-CLOCKED = {"progress": {"frames_per_second", "eta_seconds"}}
+# These change with time alone.
+TIME_DEPENDENT_FIELDS = {"progress": {"frames_per_second", "eta_seconds"}}
 
 
 def job_version(job: JobDocument) -> str:
-    """The same for two looks at a job between which nothing happened to it."""
-    told = job.model_dump_json(exclude=CLOCKED)
-    return hashlib.sha256(told.encode()).hexdigest()[:32]
+    """Return a hash of the job's document that stays the same while nothing happens to the job."""
+    content = job.model_dump_json(exclude=TIME_DEPENDENT_FIELDS)
+    return hashlib.sha256(content.encode()).hexdigest()[:32]

@@ -1,6 +1,6 @@
 """Every setting, read once from the environment (`FACES_JOBS_*`), typed and frozen.
 
-One file a concern; `joined` makes them one.
+One module per concern; `joined` combines them into one class.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Settings as text: what variables of the environment say, and what is wrong with it."""
+"""Reads settings from environment variables, and formats what is wrong with them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ ENVIRONMENT_PREFIX = "FACES_JOBS_"
 
 
 def values_by_setting(names: Collection[str], environment: Mapping[str, str]) -> dict[str, object]:
-    """What each setting is said to be: text, but for the one that is JSON.
+    """Return the value of each setting that is set: text, or a dict for the one that is JSON.
 
     Raises:
-        SettingsError: a variable that is none of these settings, twice the same, a file that
-            can't be read, or no JSON.
+        SettingsError: a variable names no setting, a setting is set twice, a file can't be read,
+            or a value is not valid JSON.
     """
     values: dict[str, object] = {}
     for variable, text in environment.items():
@@ -33,25 +33,25 @@ def values_by_setting(names: Collection[str], environment: Mapping[str, str]) ->
             raise SettingsError(_unknown(variable, name, names))
         if name in values:
             raise SettingsError(f"{variable} is set twice, once as a value and once as a file.")
-        said = _read(variable, text) if from_file else text
-        values[name] = _roots_from(said) if name == "roots" else said
+        value = _read(variable, text) if from_file else text
+        values[name] = _parse_roots(value) if name == "roots" else value
     return values
 
 
-def reasons(error: ValidationError) -> str:
-    """What is wrong with settings, in the names of their variables."""
-    found = []
+def format_errors(error: ValidationError) -> str:
+    """Say what is wrong with settings, by the names of their variables."""
+    reasons = []
     for problem in error.errors(include_url=False, include_input=False, include_context=False):
         name = ".".join(str(part) for part in problem["loc"])
         reason = problem["msg"].removeprefix("Value error, ")
-        found.append(f"{ENVIRONMENT_PREFIX}{name.upper()}: {reason}" if name else reason)
-    return "Settings can't be used: " + "; ".join(found) + "."
+        reasons.append(f"{ENVIRONMENT_PREFIX}{name.upper()}: {reason}" if name else reason)
+    return "Invalid settings: " + "; ".join(reasons) + "."
 
 
 def _unknown(variable: str, name: str, names: Collection[str]) -> str:
-    near = get_close_matches(name, names, n=1)
-    meant = f" Is {ENVIRONMENT_PREFIX}{near[0].upper()} meant?" if near else ""
-    return f"{variable} is no setting.{meant} docs/settings.md lists them all."
+    similar = get_close_matches(name, names, n=1)
+    hint = f" Did you mean {ENVIRONMENT_PREFIX}{similar[0].upper()}?" if similar else ""
+    return f"{variable} is not a setting.{hint} docs/settings.md lists all settings."
 
 
 def _read(variable: str, path: str) -> str:
@@ -60,10 +60,10 @@ def _read(variable: str, path: str) -> str:
     except OSError as error:
         raise SettingsError(f"{variable}: can't read that file: {error.strerror}.") from error
     except UnicodeDecodeError as error:
-        raise SettingsError(f"{variable}: can't read that file: it is no UTF-8 text.") from error
+        raise SettingsError(f"{variable}: can't read that file: it is not UTF-8 text.") from error
 
 
-def _roots_from(text: str) -> object:
+def _parse_roots(text: str) -> object:
     try:
         roots = json.loads(text)
     except ValueError:
@@ -71,6 +71,6 @@ def _roots_from(text: str) -> object:
     if isinstance(roots, dict) and all(isinstance(folder, str) for folder in roots.values()):
         return roots
     raise SettingsError(
-        "FACES_JOBS_ROOTS is no JSON object of names and folders; write it as "
+        "FACES_JOBS_ROOTS is not a JSON object of names and folders; write it as "
         '{"films": "/srv/films"}.'
     )

@@ -1,4 +1,4 @@
-"""All settings in one frozen value, which every role is given."""
+"""`Settings`: all settings in one frozen class that every role uses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Self
 from pydantic import ConfigDict, ValidationError
 
 from faces_jobs.errors import SettingsError
-from faces_jobs.settings.environment import reasons, values_by_setting
+from faces_jobs.settings.environment import format_errors, values_by_setting
 from faces_jobs.settings.limits import LimitSettings
 from faces_jobs.settings.pipeline import PipelineSettings
 from faces_jobs.settings.processes import ProcessSettings
@@ -25,7 +25,7 @@ class Settings(
     WebSettings,
     StorageSettings,
 ):
-    """The settings of every role. Make one with `Settings.from_environment()` and pass it down."""
+    """All settings. Create it once with `Settings.from_environment()` and pass it down."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -33,14 +33,15 @@ class Settings(
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """Read every `FACES_JOBS_*` variable.
 
-        A name with `_FILE` behind it (`FACES_JOBS_ACCESS_TOKEN_FILE`) names a file that holds
+        A name with `_FILE` appended (`FACES_JOBS_ACCESS_TOKEN_FILE`) refers to a file that contains
         the value, for secrets mounted as files. An empty value means the default.
 
         Raises:
-            SettingsError: an unknown name, a wrong type, or values that don't go together.
+            SettingsError: a name is unknown, a value has the wrong type, or values contradict each
+                other.
         """
         values = values_by_setting(cls.model_fields, environment)
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise SettingsError(reasons(error)) from error
+            raise SettingsError(format_errors(error)) from error

@@ -1,4 +1,4 @@
-"""Settings of the processes: how many, how they hold work and repeat it, and what they log."""
+"""Settings of the processes: their number, leases, retries, intervals and logs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, model_validator
 
 
 class ProcessSettings(BaseModel):
-    """Workers and the sweep: claims, attempts, signs of life, log lines."""
+    """How workers and the sweep claim, retry, report and log."""
 
     workers: int = Field(
         default=1,
@@ -18,7 +18,7 @@ class ProcessSettings(BaseModel):
         "many to share.",
     )
     lease_seconds: float = Field(
-        default=30.0, gt=0, description="How long a claim holds without being renewed."
+        default=30.0, gt=0, description="How long a claim is valid without being renewed."
     )
     heartbeat_seconds: float = Field(
         default=2.0,
@@ -53,16 +53,16 @@ class ProcessSettings(BaseModel):
     retry_seconds: float = Field(
         default=2.0,
         ge=0,
-        description="Pause after a failed attempt, give or take a half; it doubles with "
-        "each further one.",
+        description="Delay before the next attempt after a failed one, varied at random by up to "
+        "half; it doubles with each further one.",
     )
     retry_max_seconds: float = Field(
         default=300.0,
         ge=0,
-        description="The longest such pause, and the longest between checks for free space.",
+        description="Maximum of that delay, and of the interval between checks for free space.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="Least severe level that is logged."
+        default="info", description="Lowest level that is logged."
     )
     log_format: Literal["text", "json"] = Field(
         default="text",
@@ -70,7 +70,7 @@ class ProcessSettings(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _claims_outlast_a_heartbeat(self) -> Self:
+    def _check_lease_outlasts_heartbeats(self) -> Self:
         if self.heartbeat_seconds * 2 > self.lease_seconds:
             raise ValueError(
                 f"FACES_JOBS_HEARTBEAT_SECONDS ({self.heartbeat_seconds:g}) must be at most half "
@@ -80,5 +80,5 @@ class ProcessSettings(BaseModel):
 
     @property
     def silent_seconds(self) -> float:
-        """A process that told nothing for so long counts as gone."""
+        """How long a process may go without reporting before it counts as gone."""
         return 4 * self.presence_seconds

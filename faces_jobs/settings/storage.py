@@ -1,4 +1,4 @@
-"""Settings of what is kept: files, rows and messages; where, and for how long."""
+"""Settings of storage: where files, rows and messages are kept, and for how long."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ DATABASE_NAME = "faces_jobs.db"
 
 
 class StorageSettings(BaseModel):
-    """The data folder or a bucket, the database and the broker."""
+    """The data folder or bucket, the database, the broker, and the retention time."""
 
     data_folder: Path = Field(
         default=Path("var"),
         description="Where uploads, artifacts, and the embedded database and broker live; "
-        "with a bucket, only what is being made or read.",
+        "with a bucket, uploads and artifacts are there only while in use.",
     )
     storage: str = Field(
         default="",
@@ -29,11 +29,13 @@ class StorageSettings(BaseModel):
         default="", description="URL of the bucket's server. Empty: Amazon's server for the region."
     )
     s3_region: str = Field(
-        default="", description="The bucket's region. Empty: `us-east-1`, which most servers take."
+        default="",
+        description="The bucket's region. Empty: `us-east-1`, which most servers accept.",
     )
     s3_access_key_id: str = Field(
         default="",
-        description="Key to the bucket. Empty: the machine's own, as Amazon's tools find it.",
+        description="Access key of the bucket. Empty: the machine's credentials, as Amazon's tools "
+        "find them.",
     )
     s3_secret_access_key: SecretStr | None = Field(
         default=None, description="The secret that belongs to that key."
@@ -45,14 +47,13 @@ class StorageSettings(BaseModel):
     )
     s3_allow_http: bool = Field(
         default=False,
-        description="Whether the endpoint may be `http://`, where everything is readable on "
-        "the way.",
+        description="Whether the endpoint may be `http://`, which sends everything unencrypted.",
     )
     cache_bytes: int = Field(
         default=8 * 1024**3,
         ge=0,
-        description="Most bytes of submitted files that a machine keeps as copies from the "
-        "bucket, until minutes after their last use.",
+        description="Maximum bytes of submitted files that a machine caches from the bucket; they "
+        "are deleted minutes after their last use.",
     )
     database_url: str = Field(
         default="",
@@ -73,19 +74,19 @@ class StorageSettings(BaseModel):
 
     @field_validator("storage")
     @classmethod
-    def _storage_is_readable(cls, said: str) -> str:
-        _bucket(said)
-        return said
+    def _check_storage(cls, value: str) -> str:
+        _parse_bucket(value)
+        return value
 
     @field_validator("s3_endpoint")
     @classmethod
-    def _endpoint_is_a_url(cls, said: str) -> str:
-        if said and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", said):
-            raise ValueError("must be like https://storage.example:9000")
-        return said.rstrip("/")
+    def _check_endpoint(cls, value: str) -> str:
+        if value and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", value):
+            raise ValueError("must be a URL such as https://storage.example:9000")
+        return value.rstrip("/")
 
     @model_validator(mode="after")
-    def _bucket_can_be_reached_safely(self) -> Self:
+    def _check_bucket_access(self) -> Self:
         if bool(self.s3_access_key_id) != (self.s3_secret_access_key is not None):
             raise ValueError(
                 "FACES_JOBS_S3_ACCESS_KEY_ID and FACES_JOBS_S3_SECRET_ACCESS_KEY go together: "
@@ -93,37 +94,37 @@ class StorageSettings(BaseModel):
             )
         if self.s3_endpoint.startswith("http://") and not self.s3_allow_http:
             raise ValueError(
-                "FACES_JOBS_S3_ENDPOINT sends everything in the clear: use https://, or say "
+                "FACES_JOBS_S3_ENDPOINT would send everything unencrypted: use https://, or set "
                 "FACES_JOBS_S3_ALLOW_HTTP=true"
             )
         return self
 
     @property
     def bucket(self) -> tuple[str, str] | None:
-        """Name of the bucket, and what keys in it begin with (empty, or with a slash at the end).
+        """Name of the bucket and prefix of its keys (empty, or with a trailing slash).
 
         None: files are kept in the data folder.
         """
-        return _bucket(self.storage)
+        return _parse_bucket(self.storage)
 
     @property
     def run_sizes_folder(self) -> Path:
-        """Keeps how many frames and crops a run were measured to be best."""
+        """Folder for the run sizes that were measured to be fastest."""
         return self.data_folder / "run-sizes"
 
     @property
     def database(self) -> str:
-        """The database URL in force."""
+        """The database URL in use."""
         if self.database_url:
             return self.database_url
         return f"sqlite:///{self.data_folder.resolve() / DATABASE_NAME}"
 
 
-def _bucket(said: str) -> tuple[str, str] | None:
-    if said in ("", "local"):
+def _parse_bucket(value: str) -> tuple[str, str] | None:
+    if value in ("", "local"):
         return None
-    found = re.fullmatch(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:/[\w!.*'()-]+)*)/?", said)
-    if found is None or {".", ".."} & set(said.split("/")):
-        raise ValueError(f"{said!r} is neither `local` nor like s3://bucket/prefix")
+    found = re.fullmatch(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:/[\w!.*'()-]+)*)/?", value)
+    if found is None or {".", ".."} & set(value.split("/")):
+        raise ValueError(f"{value!r} is neither `local` nor a URL such as s3://bucket/prefix")
     name, prefix = found.groups()
     return name, f"{prefix[1:]}/" if prefix else ""

@@ -1,4 +1,4 @@
-"""Settings of the web server: where it listens, who may ask it, and how it is found."""
+"""Settings of the web server: where it listens, who has access, and its limits."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Self
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 
 MIN_TOKEN_CHARACTERS = 16
-MAKE_ONE = "make one with: python -c 'import secrets; print(secrets.token_urlsafe())'"
+CREATE_HINT = "create one with: python -c 'import secrets; print(secrets.token_urlsafe())'"
 
 
 class WebSettings(BaseModel):
-    """The API and the pages, and the folders of the server that they may submit."""
+    """The API and the pages, and the server folders that may be submitted."""
 
     host: str = Field(
         default="127.0.0.1",
@@ -26,20 +26,20 @@ class WebSettings(BaseModel):
         default=8,
         ge=1,
         le=256,
-        description="Requests that the web server answers at the same time.",
+        description="Requests that the web server handles concurrently.",
     )
     web_waiters: int = Field(
         default=64,
         ge=0,
         le=512,
-        description="Further requests that may wait for a job to change (events, `wait`).",
+        description="Additional requests that may wait for a job to change (events, `wait`).",
     )
     web_silence_seconds: float = Field(
         default=60.0,
         ge=1,
         le=3600,
         description="How long the web server waits for the next byte of a request, for all of its "
-        "head, or for a client to take more of an answer; then it closes the connection.",
+        "headers, or for a client to read more of a response; then it closes the connection.",
     )
     access_token: SecretStr | None = Field(
         default=None,
@@ -47,7 +47,7 @@ class WebSettings(BaseModel):
     )
     server_url: str = Field(
         default="",
-        description="Where the commands that talk to a server find it. "
+        description="URL of the server, for the commands that connect to one. "
         "Empty: `http://127.0.0.1:<port>`.",
     )
     roots: dict[str, Path] = Field(
@@ -58,51 +58,53 @@ class WebSettings(BaseModel):
 
     @field_validator("access_token")
     @classmethod
-    def _token_is_long_and_fits_a_header(cls, token: SecretStr | None) -> SecretStr | None:
-        said = "" if token is None else token.get_secret_value()
-        if token is not None and len(said) < MIN_TOKEN_CHARACTERS:
-            raise ValueError(f"must have at least {MIN_TOKEN_CHARACTERS} characters; {MAKE_ONE}")
-        if not (said.isascii() and said.isprintable()):
+    def _check_access_token(cls, token: SecretStr | None) -> SecretStr | None:
+        text = "" if token is None else token.get_secret_value()
+        if token is not None and len(text) < MIN_TOKEN_CHARACTERS:
+            raise ValueError(f"must have at least {MIN_TOKEN_CHARACTERS} characters; {CREATE_HINT}")
+        if not (text.isascii() and text.isprintable()):
             raise ValueError(
-                "must be of ASCII letters, digits and signs, as it travels in an HTTP header; "
-                f"{MAKE_ONE}"
+                "must consist of printable ASCII characters, as it is sent in an HTTP header; "
+                f"{CREATE_HINT}"
             )
         return token
 
     @field_validator("server_url")
     @classmethod
-    def _server_is_a_url(cls, said: str) -> str:
-        if said and not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", said):
-            raise ValueError("must begin with http:// or https://, like http://127.0.0.1:8000")
-        return said
+    def _check_server_url(cls, value: str) -> str:
+        if value and not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", value):
+            raise ValueError("must be an http:// or https:// URL, such as http://127.0.0.1:8000")
+        return value
 
     @field_validator("roots")
     @classmethod
-    def _roots_are_folders(cls, roots: dict[str, Path]) -> dict[str, Path]:
+    def _check_roots(cls, roots: dict[str, Path]) -> dict[str, Path]:
         for name, folder in roots.items():
             if not name or not all(letter.isalnum() or letter in "-_." for letter in name):
-                raise ValueError(f"{name!r} is no root name: use letters, digits, '-', '_', '.'")
+                raise ValueError(
+                    f"{name!r} is not a valid root name: use letters, digits, '-', '_', '.'"
+                )
             if not folder.is_absolute() or not folder.is_dir():
-                raise ValueError(f"{name}: {folder} is not an absolute path of a folder")
+                raise ValueError(f"{name}: {folder} is not an absolute path of an existing folder")
         return roots
 
     @model_validator(mode="after")
-    def _others_need_a_token(self) -> Self:
+    def _check_token_is_set(self) -> Self:
         if not is_loopback(self.host) and self.access_token is None:
             raise ValueError(
-                f"FACES_JOBS_HOST {self.host} can be reached by others: set "
+                f"FACES_JOBS_HOST {self.host} can be reached from other machines: set "
                 "FACES_JOBS_ACCESS_TOKEN, or bind to 127.0.0.1"
             )
         return self
 
     @property
     def server(self) -> str:
-        """The server's base URL for clients, without a slash at the end."""
+        """The server's base URL for clients, without a trailing slash."""
         return self.server_url.rstrip("/") or f"http://127.0.0.1:{self.port}"
 
 
 def is_loopback(host: str) -> bool:
-    """True for addresses that only this machine reaches."""
+    """Whether this is an address that only this machine can reach."""
     if host == "localhost":
         return True
     try:

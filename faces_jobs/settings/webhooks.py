@@ -1,4 +1,4 @@
-"""Settings of webhooks: how they are signed, and whom they may reach."""
+"""Settings of webhooks: their signing key, timeout, and the addresses that they may reach."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class WebhookSettings(BaseModel):
-    """The key that signs webhooks, and where they may go."""
+    """How webhooks are signed, and which addresses they may reach."""
 
     webhook_secret: SecretStr | None = Field(
         default=None,
         description="Signs webhooks: `whsec_` and the base64 of 24 to 64 random bytes. "
-        "Without it no job may name a webhook.",
+        "Without it no job may have a webhook.",
     )
     webhook_networks: str = Field(
         default="",
@@ -28,45 +28,45 @@ class WebhookSettings(BaseModel):
         description="Ports, comma separated, that webhooks may use; `*`: any.",
     )
     webhook_seconds: float = Field(
-        default=10.0, gt=0, le=60, description="Time in which a webhook's receiver must answer."
+        default=10.0, gt=0, le=60, description="Timeout for a webhook's receiver to respond."
     )
 
     @field_validator("webhook_secret")
     @classmethod
-    def _secret_is_a_key(cls, secret: SecretStr | None) -> SecretStr | None:
+    def _check_secret(cls, secret: SecretStr | None) -> SecretStr | None:
         if secret is not None:
-            _signing_key(secret)
+            _parse_signing_key(secret)
         return secret
 
     @field_validator("webhook_networks")
     @classmethod
-    def _networks_are_networks(cls, text: str) -> str:
-        _networks(text)
+    def _check_networks(cls, text: str) -> str:
+        _parse_networks(text)
         return text
 
     @field_validator("webhook_ports")
     @classmethod
-    def _ports_are_ports(cls, text: str) -> str:
-        _ports(text)
+    def _check_ports(cls, text: str) -> str:
+        _parse_ports(text)
         return text
 
     @property
     def webhook_key(self) -> bytes | None:
         """The key that webhooks are signed with."""
-        return None if self.webhook_secret is None else _signing_key(self.webhook_secret)
+        return None if self.webhook_secret is None else _parse_signing_key(self.webhook_secret)
 
     @property
     def webhook_network_list(self) -> tuple[Network, ...]:
-        """The networks that webhooks may reach though they are not public."""
-        return _networks(self.webhook_networks)
+        """The networks that webhooks may reach although they are not public."""
+        return _parse_networks(self.webhook_networks)
 
     @property
     def webhook_port_set(self) -> frozenset[int] | None:
         """The ports that webhooks may use. None: any."""
-        return _ports(self.webhook_ports)
+        return _parse_ports(self.webhook_ports)
 
 
-def _signing_key(secret: SecretStr) -> bytes:
+def _parse_signing_key(secret: SecretStr) -> bytes:
     prefix, _, text = secret.get_secret_value().partition("_")
     try:
         key = base64.b64decode(text, validate=True)
@@ -74,21 +74,21 @@ def _signing_key(secret: SecretStr) -> bytes:
         key = b""
     if prefix != "whsec" or not 24 <= len(key) <= 64:
         raise ValueError(
-            "must be whsec_ and the base64 of 24 to 64 bytes; make one with: python -c "
+            "must be whsec_ and the base64 of 24 to 64 bytes; create one with: python -c "
             '\'import base64, secrets; print("whsec_" + '
             "base64.b64encode(secrets.token_bytes(32)).decode())'"
         )
     return key
 
 
-def _networks(text: str) -> tuple[Network, ...]:
+def _parse_networks(text: str) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
 
 
-def _ports(text: str) -> frozenset[int] | None:
+def _parse_ports(text: str) -> frozenset[int] | None:
     if text.strip() == "*":
         return None
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() and 0 < int(part) < 65536 for part in parts):
-        raise ValueError("must be numbers of ports, comma separated, or *")
+        raise ValueError("must be port numbers, comma separated, or *")
     return frozenset(int(part) for part in parts)

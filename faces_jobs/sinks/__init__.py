@@ -1,1 +1,1 @@
-"""Where results go: annotated pictures and videos, thumbnails, rows, exports."""
+"""Where results go: annotated images and videos, thumbnails, spooled faces, exports."""

@@ -1,4 +1,4 @@
-"""One track of sound that is decoded and encoded again, as AAC."""
+"""Transcodes one audio track to AAC."""
 
 from __future__ import annotations
 
@@ -12,74 +12,79 @@ from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.packet import Packet
 
-# Containers round times, so a frame may begin a little before the one before it ended.
-OVERLAP_SECONDS = Fraction(1, 50)
+# Containers round timestamps, so a frame may start a little before its predecessor ends.
+MAX_OVERLAP_SECONDS = Fraction(1, 50)
 
 
 class AacTrack:
-    """Makes packets of one track out of those of another, whatever its frames turn into.
+    """Transcodes the packets of an audio track, even if its format changes or its times overlap.
 
-    A broadcast changes from stereo to surround, recordings that were joined overlap: frames are
-    brought to the layout and rate of the first, and what was heard already is left out.
+    A broadcast may change from stereo to surround, and recordings that were joined may overlap:
+    frames are resampled to one layout and rate, and those that overlap earlier ones are dropped.
     """
 
     def __init__(self, source: AudioStream, target: AudioStream) -> None:
-        """`source` is decoded, `target` encoded; both are the caller's."""
+        """Decode `source` and encode to `target`; the caller owns both streams."""
         self._source = source
         self._target = target
         self._resampler: AudioResampler | None = None
-        self._taken: tuple[str, str, int] | None = None  # what the resampler was made for
+        self._resampled: tuple[str, str, int] | None = None  # format, layout, rate of its input
         self._end: Fraction | None = None  # of the last frame, in seconds
-        self.left_out = 0
+        self.dropped = 0  # packets and frames
 
-    def take(self, packet: Packet[AudioStream], shift: Fraction) -> Iterator[Packet[AudioStream]]:
-        """What comes of one more packet; it is heard `shift` seconds later than its file says."""
+    def encode(self, packet: Packet[AudioStream], shift: Fraction) -> Iterator[Packet[AudioStream]]:
+        """Transcode the next packet, whose times are moved by `shift` seconds."""
         try:
             frames = self._source.decode(packet)
         except av.error.FFmpegError:
-            self.left_out += 1
+            self.dropped += 1
             return
         for frame in frames:
             try:
-                yield from self._encode(frame, shift)
+                yield from self._encode_frame(frame, shift)
             except (av.error.FFmpegError, ValueError):
-                self.left_out += 1
+                self.dropped += 1
 
-    def finish(self) -> list[Packet[AudioStream]]:
-        """What the encoder still holds."""
+    def flush(self) -> list[Packet[AudioStream]]:
+        """Return the packets that the encoder still holds."""
         try:
-            return [made for frame in [*self._held(), None] for made in self._target.encode(frame)]
+            frames = [*self._flush_resampler(), None]
+            return [encoded for frame in frames for encoded in self._target.encode(frame)]
         except (av.error.FFmpegError, ValueError):
-            self.left_out += 1
+            self.dropped += 1
             return []
 
-    def _encode(self, frame: AudioFrame, shift: Fraction) -> list[Packet[AudioStream]]:
+    def _encode_frame(self, frame: AudioFrame, shift: Fraction) -> list[Packet[AudioStream]]:
         base = frame.time_base or self._source.time_base
         if frame.pts is None or base is None or not frame.samples:
-            self.left_out += 1
+            self.dropped += 1
             return []
         tick = Fraction(1, frame.sample_rate)
-        begin, length = frame.pts * base + shift, frame.samples * tick
-        if self._end is not None and begin < self._end - min(OVERLAP_SECONDS, length / 2):
-            self.left_out += 1
+        start, length = frame.pts * base + shift, frame.samples * tick
+        if self._end is not None and start < self._end - min(MAX_OVERLAP_SECONDS, length / 2):
+            self.dropped += 1
             return []
-        self._end = begin + length
-        frame.pts, frame.time_base = round(begin / tick), tick
-        return [made for even in self._alike(frame) for made in self._target.encode(even)]
+        self._end = start + length
+        frame.pts, frame.time_base = round(start / tick), tick
+        return [
+            encoded
+            for resampled in self._resample(frame)
+            for encoded in self._target.encode(resampled)
+        ]
 
-    def _alike(self, frame: AudioFrame) -> Iterator[AudioFrame]:
-        """The frame as the encoder takes it, and what was left of those before a change."""
+    def _resample(self, frame: AudioFrame) -> Iterator[AudioFrame]:
+        """Convert a frame to the encoder's format; flush first if the source's format changed."""
         kind = (frame.format.name, frame.layout.name, frame.sample_rate)
-        if self._taken != kind:
-            yield from self._held()
-            wanted = self._target.codec_context
-            self._resampler = AudioResampler(wanted.format, wanted.layout, wanted.sample_rate)
-            self._taken = kind
+        if self._resampled != kind:
+            yield from self._flush_resampler()
+            target = self._target.codec_context
+            self._resampler = AudioResampler(target.format, target.layout, target.sample_rate)
+            self._resampled = kind
         if self._resampler is not None:
             yield from self._resampler.resample(frame)
 
-    def _held(self) -> Iterator[AudioFrame]:
-        """What the resampler still holds: nothing where it has nothing to do."""
+    def _flush_resampler(self) -> Iterator[AudioFrame]:
+        """Return the frames that the resampler still holds."""
         frames = [] if self._resampler is None else self._resampler.resample(None)
-        # PyAV gives back the None where frames go through as they are; its types don't say so.
+        # Where frames pass through unchanged PyAV returns the None, contrary to its type hints.
         return (frame for frame in cast("list[AudioFrame | None]", frames) if frame is not None)

@@ -1,4 +1,4 @@
-"""The annotated copy of an item: an image for an image, a video for everything that moves."""
+"""Opens the sink that writes an item's annotated copy: an image or a video."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ VIDEO_SUFFIX = ".mp4"
 
 
 def suffix_of(info: MediaInfo) -> str:
-    """The suffix that an annotated copy of this item has."""
+    """Return the file name suffix of an item's annotated copy."""
     return IMAGE_FORMATS[info.format][0] if info.kind == "image" else VIDEO_SUFFIX
 
 
 def open_annotated(
     stem: Path, info: MediaInfo, source: Path | None, *, encoder: EncoderName = "libx264"
 ) -> AbstractContextManager[Sink]:
-    """A sink, to be used with `with`, that writes the annotated copy to `stem` + its suffix.
+    """Return a sink, for use in a `with` statement, that writes the annotated copy.
 
     Args:
-        stem: the file's path without a suffix.
+        stem: the path of the copy without its suffix.
         info: of the source.
-        source: where a video's sound is taken from; None: it has none, or it is not wanted.
+        source: the video whose sound is added; None: no sound.
         encoder: the setting of that name.
     """
     path = stem.with_name(stem.name + suffix_of(info))

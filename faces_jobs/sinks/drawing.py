@@ -1,4 +1,4 @@
-"""Draws faces onto a picture: box, track number and settled labels, readable at 360p and at 4K."""
+"""Draws faces onto a picture: box, track number and labels, readable from 360p to 4K."""
 
 from __future__ import annotations
 
@@ -17,42 +17,47 @@ from faces_jobs.jobs.records import Attribute, Attributes
 from faces_jobs.pipeline.values import Face, Picture
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
-# The golden angle: neighbouring track numbers get hues far apart, however many there are.
+# The golden angle: consecutive track numbers get hues far apart, however many there are.
 HUE_STEP = (math.sqrt(5) - 1) / 2
 PANEL_OPACITY = 0.62
-# With more faces than this at once, small ones get no more lines than fit beside them.
-CROWD = 4
+# With more faces than this in a frame, small ones get no more lines than fit beside their box.
+CROWDED_ABOVE = 4
 
-# What most people never ask about is not drawn unless it says something.
-QUIET = {"occlusion": "none", "illumination": "medium", "pose": "frontal", "makeup": "partial"}
+# The usual labels of these heads are of little interest and not drawn.
+USUAL_LABELS = {
+    "occlusion": "none",
+    "illumination": "medium",
+    "pose": "frontal",
+    "makeup": "partial",
+}
 TEXT_BGR = (255, 255, 255)
-# What is not sure is there to be read, but does not ask for it.
+# Grey, so that unsure attributes stand out less.
 UNSURE_BGR = (170, 170, 170)
-DOUBT = "?"
+UNSURE_MARK = "?"
 
 
 Rectangle = tuple[int, int, int, int]
-"""Left, top, right, bottom in pixels."""
+"""Left, top, right, bottom in pixels; right and bottom are exclusive."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sizes:
-    """Lengths in pixels that go with a picture's size."""
+class DrawingSizes:
+    """Sizes of lines and text, in pixels unless noted, that suit a picture's size."""
 
     line: int
-    text: float
+    font_scale: float  # without a unit
     text_thickness: int
     text_height: int
-    text_step: int
+    text_step: int  # from one baseline to the next
     padding: int
 
     @classmethod
-    def of(cls, width: int, height: int) -> Sizes:
-        """A text line takes about a 36th of a frame's shorter side, and never under 10 pixels."""
+    def of(cls, width: int, height: int) -> DrawingSizes:
+        """Scale to the picture: text is 1/36 of its shorter side high, at least 10 pixels."""
         text_height = max(10, round(min(width, height) / 36))
         return cls(
             line=max(1, round(text_height / 7)),
-            text=cv2.getFontScaleFromHeight(FONT, text_height),
+            font_scale=cv2.getFontScaleFromHeight(FONT, text_height),
             text_thickness=max(1, round(text_height / 11)),
             text_height=text_height,
             text_step=round(text_height * 1.55),
@@ -63,12 +68,12 @@ class Sizes:
 def draw_faces(
     picture_bgr: Picture, faces: Sequence[Face], *, onto: Picture | None = None
 ) -> Picture:
-    """A copy of the picture with every face's box and labels on it.
+    """Return a copy of the picture with every face's box and labels drawn.
 
     Args:
-        picture_bgr: (height, width, 3) uint8; not changed.
-        faces: of this frame, or the last ones known where the frame was not analysed.
-        onto: an array of the same size that is overwritten and given back; None: a new one.
+        picture_bgr: (height, width, 3) uint8; not modified.
+        faces: of this frame, or the last ones known if the frame was not analysed.
+        onto: an array of the same size that is overwritten and returned; None: a new one.
 
     Returns:
         (height, width, 3) uint8 BGR.
@@ -79,34 +84,35 @@ def draw_faces(
         drawn = onto
         np.copyto(drawn, picture_bgr)
     height, width = drawn.shape[:2]
-    sizes = Sizes.of(width, height)
+    sizes = DrawingSizes.of(width, height)
     for face in faces:
         _draw_box(drawn, face, sizes)
-    # Rectangles that a panel should not hide: all boxes, then the panels before it.
-    taken = np.zeros((2 * len(faces), 4), np.int64)
-    taken[: len(faces)] = [_edges(face) for face in faces] or np.empty((0, 4))
-    crowded = len(faces) > CROWD
-    for count, face in enumerate(faces, len(faces)):  # after all boxes: none strikes through a text
-        lines = lines_of(face.record.track, face.settled)
+    # Rectangles that a panel should not cover: all boxes, then the panels drawn before it.
+    occupied = np.zeros((2 * len(faces), 4), np.int64)
+    occupied[: len(faces)] = [_edges(face) for face in faces] or np.empty((0, 4))
+    crowded = len(faces) > CROWDED_ABOVE
+    # Panels are drawn after all boxes, so that no box crosses out text.
+    for count, face in enumerate(faces, len(faces)):
+        lines = label_lines(face.record.track, face.settled)
         if crowded:
             lines = lines[: _lines_beside(face, sizes)]
-        taken[count] = _draw_panel(drawn, face, lines, sizes, taken[:count])
+        occupied[count] = _draw_panel(drawn, face, lines, sizes, occupied[:count])
     return drawn
 
 
 @lru_cache(maxsize=1024)
-def colour_of(track: int) -> tuple[int, int, int]:
-    """A track's colour, BGR: bright, and unlike those of the tracks around it."""
+def track_colour(track: int) -> tuple[int, int, int]:
+    """Return a track's colour, BGR: bright, and unlike those of neighbouring track numbers."""
     red, green, blue = colorsys.hsv_to_rgb((track * HUE_STEP) % 1.0, 0.65, 1.0)
     return round(blue * 255), round(green * 255), round(red * 255)
 
 
-def lines_of(track: int, attributes: Attributes) -> list[str]:
-    """The text beside a face: first who it is, then how it looks; `age ?` where that is unsure."""
+def label_lines(track: int, attributes: Attributes) -> list[str]:
+    """Return the text beside a face: track, gender and age, then the rest; `age ?` if unsure."""
     shown = {
-        head: _words_of(head, attribute)
+        head: _attribute_text(head, attribute)
         for head, attribute in attributes.items()
-        if attribute.label not in _unsaid(head)
+        if attribute.label not in _hidden_labels(head)
     }
     person = [shown[head] for head in ("gender", "age") if head in shown]
     rest = [
@@ -117,14 +123,14 @@ def lines_of(track: int, attributes: Attributes) -> list[str]:
     return [" ".join([f"#{track}", *person[:1]]), *person[1:], *rest]
 
 
-def _words_of(head: str, attribute: Attribute) -> str:
+def _attribute_text(head: str, attribute: Attribute) -> str:
     if attribute.label == UNSURE:
-        return f"{head} {DOUBT}"
+        return f"{head} {UNSURE_MARK}"
     return f"{attribute.label} {attribute.probability:.0%}"
 
 
-def _unsaid(head: str) -> set[str]:
-    return {QUIET[head], UNSURE} if head in QUIET else set()
+def _hidden_labels(head: str) -> set[str]:
+    return {USUAL_LABELS[head], UNSURE} if head in USUAL_LABELS else set()
 
 
 def _edges(face: Face) -> Rectangle:
@@ -132,51 +138,56 @@ def _edges(face: Face) -> Rectangle:
     return left, top, right, bottom
 
 
-def _draw_box(drawn: Picture, face: Face, sizes: Sizes) -> None:
+def _draw_box(drawn: Picture, face: Face, sizes: DrawingSizes) -> None:
     left, top, right, bottom = _edges(face)
     corners = (left, top), (right - 1, bottom - 1)
-    # A dark rim keeps the line visible on a background of its own colour.
+    # A dark outline keeps the line visible on a background of the same colour.
     cv2.rectangle(drawn, *corners, (0, 0, 0), sizes.line + 2, cv2.LINE_AA)
-    cv2.rectangle(drawn, *corners, colour_of(face.record.track), sizes.line, cv2.LINE_AA)
+    cv2.rectangle(drawn, *corners, track_colour(face.record.track), sizes.line, cv2.LINE_AA)
 
 
-def _lines_beside(face: Face, sizes: Sizes) -> int:
+def _lines_beside(face: Face, sizes: DrawingSizes) -> int:
     _, top, _, bottom = _edges(face)
     return max(1, (bottom - top) // sizes.text_step)
 
 
 def _draw_panel(
-    drawn: Picture, face: Face, lines: Sequence[str], sizes: Sizes, taken: NDArray[np.int64]
+    drawn: Picture,
+    face: Face,
+    lines: Sequence[str],
+    sizes: DrawingSizes,
+    occupied: NDArray[np.int64],
 ) -> Rectangle:
     step = sizes.text_step
     width = max(_text_width(line, sizes) for line in lines) + 2 * sizes.padding
     height = step * len(lines) + sizes.padding
-    left, top = _place_of_panel(drawn, face, (width, height), taken)
+    left, top = _panel_position(drawn, face, (width, height), occupied)
     panel = drawn[top : top + height, left : left + width]
     panel[:] = (panel * (1 - PANEL_OPACITY)).astype(np.uint8)
-    colour = colour_of(face.record.track)
+    colour = track_colour(face.record.track)
     cv2.rectangle(
         drawn, (left, top), (left + max(1, sizes.line) - 1, top + height - 1), colour, cv2.FILLED
     )
     for number, line in enumerate(lines):
+        other_bgr = UNSURE_BGR if line.endswith(UNSURE_MARK) else TEXT_BGR
         baseline = top + step * (number + 1) - round(sizes.text_height * 0.25)
         cv2.putText(
             drawn,
             line,
             (left + sizes.padding, baseline),
             FONT,
-            sizes.text,
-            colour if number == 0 else UNSURE_BGR if line.endswith(DOUBT) else TEXT_BGR,
+            sizes.font_scale,
+            colour if number == 0 else other_bgr,
             sizes.text_thickness,
             cv2.LINE_AA,
         )
     return left, top, left + width, top + height
 
 
-def _place_of_panel(
-    drawn: Picture, face: Face, size_wh: tuple[int, int], taken: NDArray[np.int64]
+def _panel_position(
+    drawn: Picture, face: Face, size_wh: tuple[int, int], occupied: NDArray[np.int64]
 ) -> tuple[int, int]:
-    """Beside, under or over the box, inside the picture: where it hides least of what is there."""
+    """Beside, below or above the box, within the picture: where the panel covers least."""
     frame_height, frame_width = drawn.shape[:2]
     width, height = size_wh
     box_left, box_top, box_right, box_bottom = _edges(face)
@@ -184,19 +195,19 @@ def _place_of_panel(
     def inside(left: int, top: int) -> tuple[int, int]:
         return max(0, min(left, frame_width - width)), max(0, min(top, frame_height - height))
 
-    places = [
+    positions = [
         inside(box_right, box_top),
         inside(box_left - width, box_top),
         inside(box_left, box_bottom),
         inside(box_left, box_top - height),
     ]
-    # All at once: of 500 faces each panel has up to a thousand rectangles around it.
-    firsts = np.array(places)[:, None]
-    common = np.minimum(firsts + size_wh, taken[:, 2:]) - np.maximum(firsts, taken[:, :2])
-    hidden = common.clip(0).prod(axis=2).sum(axis=1)
-    return places[int(hidden.argmin())]
+    # Vectorized: with 500 faces, each panel is compared with up to a thousand rectangles.
+    corners = np.array(positions)[:, None]
+    overlap = np.minimum(corners + size_wh, occupied[:, 2:]) - np.maximum(corners, occupied[:, :2])
+    covered = overlap.clip(0).prod(axis=2).sum(axis=1)
+    return positions[int(covered.argmin())]
 
 
-def _text_width(line: str, sizes: Sizes) -> int:
-    (width, _), _ = cv2.getTextSize(line, FONT, sizes.text, sizes.text_thickness)
+def _text_width(line: str, sizes: DrawingSizes) -> int:
+    (width, _), _ = cv2.getTextSize(line, FONT, sizes.font_scale, sizes.text_thickness)
     return int(width)

@@ -1,4 +1,4 @@
-"""Which encoder makes the annotated copy: a GPU's where one really works, else x264."""
+"""Chooses the encoder of annotated videos: a GPU's if it works on this machine, else x264."""
 
 from __future__ import annotations
 
@@ -18,40 +18,40 @@ from av.video.frame import VideoFrame
 from faces_jobs.settings import EncoderName
 
 TRIAL_FRAMES = 12
-# x264's AVX-512 code for macroblock trees goes by memory that nobody has written: the same small
-# pictures are now and then encoded in another way. That for AVX2 does not, and takes no longer.
-_AVX_512F = 13  # OpenCV's CPU_AVX_512F, which its Python module has no name for
-_AS_FOR_AVX2 = "asm=avx2"
+# x264's AVX-512 code for macroblock trees reads uninitialised memory: the same small pictures are
+# sometimes encoded differently. Its AVX2 code does not, and is as fast.
+_AVX_512F = 13  # OpenCV's CPU_AVX_512F, which its Python module does not export
+_AVX2_ONLY = "asm=avx2"
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """An H.264 encoder of FFmpeg, and how it is set."""
+    """An H.264 encoder of FFmpeg with its options."""
 
     name: str
     options: Mapping[str, str] = field(default_factory=dict)
 
-    def set_up(self, context: VideoCodecContext) -> None:
-        """Set a context of this encoder, not open yet, to these options."""
+    def configure(self, context: VideoCodecContext) -> None:
+        """Apply the options to a context of this encoder that is not open yet."""
         options = dict(self.options)
         if self.name == "libx264" and cv2.checkHardwareSupport(_AVX_512F):
-            told = options.get("x264-params")
-            options["x264-params"] = f"{told}:{_AS_FOR_AVX2}" if told else _AS_FOR_AVX2
+            params = options.get("x264-params")
+            options["x264-params"] = f"{params}:{_AVX2_ONLY}" if params else _AVX2_ONLY
         context.options = options
-        # More threads would take from the networks what they gain here, and parts that are
-        # put together must all be encoded in one way, on however many cores.
+        # More threads would take time from the networks, and parts that are joined must be encoded
+        # the same way, whatever the number of cores.
         context.thread_count = 1
 
 
-# x264's "superfast" with the rate control of "veryfast": as good a picture (by PSNR) in two
-# thirds of its time, for a sixth more bytes; see docs/performance.md for what was measured.
+# x264's "superfast" with the rate control of "veryfast": the same quality (PSNR) as "veryfast" in
+# two thirds of its time, with a sixth more bytes; docs/performance.md has the measurements.
 X264 = Encoder(
     "libx264",
     {"preset": "superfast", "crf": "21", "x264-params": "mbtree=1:rc-lookahead=10"},
 )
-# Each by its own word for "constant quality" and "no frames out of order for long".
+# Each with its own options for constant quality and no B-frames.
 _HARDWARE: Mapping[str, Encoder] = {
     encoder.name: encoder
     for encoder in (
@@ -64,42 +64,44 @@ _HARDWARE: Mapping[str, Encoder] = {
 
 
 def choose_encoder(wanted: EncoderName, *, width: int, height: int) -> Encoder:
-    """The encoder wanted, or x264 where it does not work here; `auto`: the first that does.
+    """Return the encoder asked for, or x264 if it doesn't work here; `auto`: the first that works.
 
-    Each is tried out, with pictures of this size: a build of FFmpeg names encoders of GPUs that
-    the machine does not have.
+    Encoders are tried out with pictures of this size: FFmpeg also lists those of GPUs that the
+    machine doesn't have.
     """
     if wanted == "libx264":
         return X264
     names = list(_HARDWARE) if wanted == "auto" else [wanted]
     for name in names:
-        reason = _why_not(name, width, height)
+        reason = _reason_unusable(name, width, height)
         if reason is None:
             return _HARDWARE[name]
         level = logging.DEBUG if wanted == "auto" else logging.WARNING
-        _log.log(level, "%s does not work here, %s does it: %s", name, X264.name, reason)
+        _log.log(
+            level, "encoder %s does not work on this machine, using %s: %s", name, X264.name, reason
+        )
     return X264
 
 
 @lru_cache(maxsize=64)
-def _why_not(name: str, width: int, height: int) -> str | None:
-    """What keeps an encoder from being used; None: it gave back what it was given."""
+def _reason_unusable(name: str, width: int, height: int) -> str | None:
+    """Try an encoder out and return why it can't be used; None: it can."""
     tick = Fraction(1, 90_000)
-    given = [index * 3000 for index in range(TRIAL_FRAMES)]
-    stored: list[int | None] = []
+    times = [index * 3000 for index in range(TRIAL_FRAMES)]
+    encoded_times: list[int | None] = []
     try:
         context = av.CodecContext.create(name, "w")
         if not isinstance(context, VideoCodecContext):
-            return "it is no video encoder"
+            return "it is not a video encoder"
         context.width, context.height, context.pix_fmt = width, height, "yuv420p"
         context.time_base, context.framerate = tick, Fraction(30)
-        _HARDWARE[name].set_up(context)
-        gray = np.full((height * 3 // 2, width), 128, np.uint8)
-        for ticks in given:
-            frame = VideoFrame.from_ndarray(gray, format="yuv420p")
+        _HARDWARE[name].configure(context)
+        grey = np.full((height * 3 // 2, width), 128, np.uint8)
+        for ticks in times:
+            frame = VideoFrame.from_ndarray(grey, format="yuv420p")
             frame.pts, frame.time_base = ticks, tick
-            stored += [packet.pts for packet in context.encode(frame)]
-        stored += [packet.pts for packet in context.encode(None)]
+            encoded_times += [packet.pts for packet in context.encode(frame)]
+        encoded_times += [packet.pts for packet in context.encode(None)]
     except (av.error.FFmpegError, ValueError, OSError) as error:
         return str(error)
-    return None if stored == given else "it does not keep the times of its pictures"
+    return None if encoded_times == times else "it does not keep the frames' timestamps"

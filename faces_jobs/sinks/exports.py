@@ -1,7 +1,7 @@
-"""Exports: faces as CSV, JSON Lines and Parquet, tracks as CSV. docs/exports.md has every column.
+"""Writes exports: faces as CSV, JSON Lines and Parquet, tracks as CSV. See docs/exports.md.
 
-The columns are version 1: columns may be added at the end, none changes its meaning or goes
-away without a new version. All of them stream: memory does not grow with the number of rows.
+The columns have a version: columns may be added at the end, but changing the meaning of one or
+removing one requires a new version. Rows are streamed: memory use doesn't depend on their number.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import pyarrow.parquet as pq
 
 from faces_jobs.jobs.labels import HEADS
 from faces_jobs.jobs.records import Attributes, FaceRecord, TrackRecord
-from faces_jobs.jobs.spreadsheets import as_cell
+from faces_jobs.jobs.spreadsheets import escape_formula
 
 SCHEMA_VERSION = 1
-ROWS_A_GROUP = 20_000
+ROWS_PER_GROUP = 20_000
 
 Value = str | int | float | None
 Row = list[Value]
@@ -47,7 +47,7 @@ FACE_COLUMNS: tuple[tuple[str, pa.DataType], ...] = (
     ("score", pa.float32()),
     *_ATTRIBUTES,
 )
-"""Columns of faces.csv, faces.jsonl and faces.parquet: name and type."""
+"""Name and type of the columns of faces.csv, faces.jsonl and faces.parquet."""
 
 TRACK_COLUMNS: tuple[tuple[str, pa.DataType], ...] = (
     ("item", pa.string()),
@@ -66,36 +66,36 @@ TRACK_COLUMNS: tuple[tuple[str, pa.DataType], ...] = (
     ("best_bottom", pa.float32()),
     *_ATTRIBUTES,
 )
-"""Columns of tracks.csv: name and type."""
+"""Name and type of the columns of tracks.csv."""
 
 
 def write_faces(folder: Path, faces: Iterable[tuple[str, FaceRecord]]) -> None:
     """Write (item name, face) pairs as faces.csv, faces.jsonl and faces.parquet, in one pass.
 
-    Absent attributes are empty in CSV, null elsewhere; Parquet's metadata holds the version.
-    Files that were there are replaced once all three are whole.
+    Absent attributes are empty in CSV, null elsewhere; Parquet's metadata contains the version.
+    Existing files are replaced once all three are complete.
     """
     with ExitStack() as opened:
-        paths = [opened.enter_context(_beside(folder / name)) for name in _FACE_WRITERS]
+        paths = [opened.enter_context(_replacing(folder / name)) for name in _FACE_WRITERS]
         writers = [
             opened.enter_context(open_(path))
             for path, open_ in zip(paths, _FACE_WRITERS.values(), strict=True)
         ]
-        for rows in _groups(_face_row(*face) for face in faces):
+        for rows in _row_groups(_face_row(*face) for face in faces):
             for write in writers:
                 write(rows)
 
 
 def write_tracks_csv(path: Path, tracks: Iterable[tuple[str, TrackRecord]]) -> None:
     """Write (item name, track) pairs as CSV, UTF-8 with a header; absent attributes are empty."""
-    with _beside(path) as part, _csv(part, TRACK_COLUMNS) as write:
-        for rows in _groups(_track_row(*track) for track in tracks):
+    with _replacing(path) as part, _csv(part, TRACK_COLUMNS) as write:
+        for rows in _row_groups(_track_row(*track) for track in tracks):
             write(rows)
 
 
 @contextmanager
-def _beside(path: Path) -> Iterator[Path]:
-    """Another name in that folder, for what gets this one if the block ends well."""
+def _replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path in the same folder, renamed to `path` if the block succeeds."""
     part = path.with_name(f"{path.name}.part")
     try:
         yield part
@@ -109,7 +109,7 @@ def _csv(path: Path, columns: Columns = FACE_COLUMNS) -> Iterator[Write]:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)  # RFC 4180: lines end with CR LF
         writer.writerow([name for name, _ in columns])
-        # The item is all that a stranger has named.
+        # The item's name is the only text that users provide.
         yield lambda rows: writer.writerows([_cell(row[0]), *row[1:]] for row in rows)
 
 
@@ -151,11 +151,11 @@ _FACE_WRITERS: Mapping[str, Callable[[Path], AbstractContextManager[Write]]] = {
 
 
 def _cell(value: Value) -> Value:
-    return as_cell(value) if isinstance(value, str) else value
+    return escape_formula(value) if isinstance(value, str) else value
 
 
-def _groups(rows: Iterator[Row]) -> Iterator[list[Row]]:
-    while group := list(islice(rows, ROWS_A_GROUP)):
+def _row_groups(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    while group := list(islice(rows, ROWS_PER_GROUP)):
         yield group
 
 
@@ -173,9 +173,9 @@ def _track_row(item: str, track: TrackRecord) -> Row:
         track.first_time_ms,
         track.last_time_ms,
     ]
-    worth: list[Value] = [track.face_count, track.mean_score]
+    totals: list[Value] = [track.face_count, track.mean_score]
     best: list[Value] = [track.best_frame_index, track.best_time_ms, *track.best_box_xyxy]
-    return [*span, *worth, *best, *_attribute_cells(track.attributes)]
+    return [*span, *totals, *best, *_attribute_cells(track.attributes)]
 
 
 def _attribute_cells(attributes: Attributes) -> Iterator[Value]:

@@ -1,4 +1,4 @@
-"""What one part of a video gave, as files between the stages: lines of JSON, one a frame."""
+"""Files that pass faces of one part of a video between stages: JSON Lines, one line per frame."""
 
 from __future__ import annotations
 
@@ -16,20 +16,25 @@ from faces_jobs.pipeline.linking import FoundFace, FoundFrame
 from faces_jobs.pipeline.tracking import Scene, is_cut, scene_of
 from faces_jobs.pipeline.values import Face, Frame
 from faces_jobs.pipeline.voting import UnsureBelow, best_labels
-from faces_jobs.sinks.lines import attributes_of, face_of, values_of_attributes, values_of_face
+from faces_jobs.sinks.lines import (
+    attributes_from_values,
+    attributes_to_values,
+    face_from_values,
+    face_to_values,
+)
 from faces_jobs.storage import raising_storage_full
 
 
 class Findings:
-    """A `Sink` that keeps all that tracking and voting go by. Open it with `with`."""
+    """A `Sink` that writes what tracking and voting need of each frame. Open it with `with`."""
 
     def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
-        """Write to `path`, first the header: what is the same for all frames, as JSON."""
+        """Write to `path`, beginning with `header`: JSON values that apply to all frames."""
         self._path = path
         self._header = header
         self._file: IO[str] | None = None
-        self._scene: Scene | None = None
-        self._held: dict[str, Any] | None = None  # the last frame, which keeps its scene
+        self._scene: Scene | None = None  # of the last frame
+        self._pending: dict[str, Any] | None = None  # the last frame, not written yet
 
     def __enter__(self) -> Self:
         with raising_storage_full():
@@ -49,93 +54,100 @@ class Findings:
                 file.close()
 
     def add(self, frame: Frame, faces: Sequence[Face], *, analysed: bool) -> None:
-        """Keep the faces of an analysed frame.
+        """Write the faces of an analysed frame.
 
         Raises:
-            StorageFullError: there is no room for them.
+            StorageFullError: the disk is full.
         """
         if not analysed:
             return
-        self._write_held()
+        self._write_pending()
         scene = scene_of(frame.picture_bgr)
-        self._held = {
+        self._pending = {
             "frame": [frame.index, frame.time_ms, is_cut(self._scene, scene)],
-            "faces": [_found(face) for face in faces],
+            "faces": [_values_of(face) for face in faces],
         }
         if self._scene is None:
-            self._held["scene"] = _text(scene)
+            self._pending["scene"] = _encode_scene(scene)
         self._scene = scene
 
     def finish(self, tracks: Sequence[TrackRecord]) -> None:  # noqa: ARG002 (a sink's signature)
-        """Write the last frame. The tracks are of this part alone, and of no use."""
-        if self._held is not None and self._scene is not None:
-            self._held["scene"] = _text(self._scene)
-        self._write_held()
+        """Write the last frame. The tracks are not used: they are of this part alone."""
+        if self._pending is not None and self._scene is not None:
+            self._pending["scene"] = _encode_scene(self._scene)
+        self._write_pending()
 
-    def _write_held(self) -> None:
-        if self._held is None or self._file is None:
+    def _write_pending(self) -> None:
+        if self._pending is None or self._file is None:
             return
         with raising_storage_full():
-            self._file.write(json.dumps(self._held) + "\n")
-        self._held = None
+            self._file.write(json.dumps(self._pending) + "\n")
+        self._pending = None
 
 
 def read_header(path: Path) -> dict[str, Any]:
-    """The header that `Findings` was given."""
+    """Read the header that `Findings` wrote."""
     with path.open(encoding="utf-8") as file:
         return dict(json.loads(file.readline()))
 
 
 def read_findings(path: Path, unsure_below: UnsureBelow) -> Iterator[FoundFrame]:
-    """The analysed frames of a part, in order, as `Findings` kept them."""
+    """Read the analysed frames of a part, in order, as written by `Findings`."""
     with path.open(encoding="utf-8") as file:
         file.readline()  # the header
         for line in file:
-            found = json.loads(line)
-            index, time_ms, begins_scene = found["frame"]
+            line_values = json.loads(line)
+            index, time_ms, begins_scene = line_values["frame"]
             yield FoundFrame(
                 index=index,
                 time_ms=time_ms,
                 faces=[
-                    _face(index, time_ms, place, face, unsure_below)
-                    for place, face in enumerate(found["faces"])
+                    _found_face(index, time_ms, face_index, values, unsure_below)
+                    for face_index, values in enumerate(line_values["faces"])
                 ],
                 begins_scene=begins_scene,
-                scene=_scene(found["scene"]) if "scene" in found else None,
+                scene=_decode_scene(line_values["scene"]) if "scene" in line_values else None,
             )
 
 
 def write_linked(path: Path, frames: Iterable[tuple[int, Sequence[Face]]]) -> None:
-    """Write linked faces as they are to be drawn, frame by frame."""
+    """Write linked faces for drawing, frame by frame.
+
+    Raises:
+        StorageFullError: the disk is full.
+    """
     with raising_storage_full(), path.open("x", encoding="utf-8") as file:
         for index, faces in frames:
-            shown = [
-                [values_of_face(face.record), values_of_attributes(face.settled)] for face in faces
+            values = [
+                [face_to_values(face.record), attributes_to_values(face.settled)] for face in faces
             ]
-            file.write(json.dumps([index, shown]) + "\n")
+            file.write(json.dumps([index, values]) + "\n")
 
 
 def read_linked(path: Path) -> Iterator[tuple[int, list[Face]]]:
-    """The index of each frame that `write_linked` was given, and its faces, fit to be drawn."""
+    """Read the frames that `write_linked` wrote: each one's index and faces, ready to be drawn."""
     with path.open(encoding="utf-8") as file:
         for line in file:
-            index, shown = json.loads(line)
+            index, values = json.loads(line)
             yield (
                 index,
-                [Face(face_of(face, {}), {}, attributes_of(settled)) for face, settled in shown],
+                [
+                    Face(face_from_values(face, {}), {}, attributes_from_values(settled))
+                    for face, settled in values
+                ],
             )
 
 
-def _found(face: Face) -> list[Any]:
+def _values_of(face: Face) -> list[Any]:
     opinion = {head: np.asarray(p, np.float32).tolist() for head, p in face.opinion.items()}
     return [*face.record.box_xyxy, face.record.score, face.quality, opinion]
 
 
-def _face(
-    index: int, time_ms: float, face_index: int, found: list[Any], unsure_below: UnsureBelow
+def _found_face(
+    index: int, time_ms: float, face_index: int, values: list[Any], unsure_below: UnsureBelow
 ) -> FoundFace:
-    left, top, right, bottom, score, quality, opinion = found
-    judged = {head: np.array(p, np.float32) for head, p in opinion.items()}
+    left, top, right, bottom, score, quality, probabilities = values
+    opinion = {head: np.array(p, np.float32) for head, p in probabilities.items()}
     record = FaceRecord(
         frame_index=index,
         time_ms=time_ms,
@@ -143,16 +155,16 @@ def _face(
         track=0,
         box_xyxy=(left, top, right, bottom),
         score=score,
-        attributes=best_labels(judged, unsure_below),
+        attributes=best_labels(opinion, unsure_below),
     )
-    return FoundFace(record, judged, quality)
+    return FoundFace(record, opinion, quality)
 
 
-def _text(scene: Scene) -> str:
+def _encode_scene(scene: Scene) -> str:
     return base64.b64encode(scene.astype(np.uint8).tobytes()).decode("ascii")
 
 
-def _scene(text: str) -> Scene:
+def _decode_scene(text: str) -> Scene:
     levels = np.frombuffer(base64.b64decode(text), np.uint8).astype(np.float32)
     side = round(len(levels) ** 0.5)
     return levels.reshape(side, side)

@@ -1,4 +1,4 @@
-"""The annotated copy of a photograph: same format, same size, nothing else of the original's."""
+"""Writes the annotated copy of an image: same format and size, without the original's metadata."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from faces_jobs.pipeline.values import Face, Frame
 from faces_jobs.sinks.drawing import draw_faces
 from faces_jobs.storage import raising_storage_full
 
-# Format of the source -> suffix and how to save. Metadata (place, camera, embedded preview) is
-# left behind on purpose: the copy is made to be shown around.
+# Format of the source -> suffix and Pillow's options. Metadata (location, camera, preview) is not
+# copied on purpose: annotated copies are made to be shared.
 IMAGE_FORMATS: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
     {
         "jpeg": (".jpg", {"quality": 92, "subsampling": 0}),
@@ -31,10 +31,10 @@ IMAGE_FORMATS: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
 
 
 class AnnotatedImage:
-    """A `Sink` of one frame. Open it with `with`; the file is there when the block ends well."""
+    """A `Sink` of one frame. Open it with `with`; the file exists once the block succeeded."""
 
     def __init__(self, path: Path, *, format: str) -> None:  # noqa: A002 (`MediaInfo.format`)
-        """`format` is the source's, a key of `IMAGE_FORMATS`."""
+        """Write to `path`. `format`: the source's, a key of `IMAGE_FORMATS`."""
         self._path = path
         self._part = path.with_name(path.name + ".part")
         self._format = format
@@ -57,7 +57,7 @@ class AnnotatedImage:
         """Write the annotated frame.
 
         Raises:
-            StorageFullError: there is no room for it.
+            StorageFullError: the disk is full.
         """
         _, options = IMAGE_FORMATS[self._format]
         drawn_rgb = np.ascontiguousarray(draw_faces(frame.picture_bgr, faces)[:, :, ::-1])
@@ -65,4 +65,4 @@ class AnnotatedImage:
             Image.fromarray(drawn_rgb).save(self._part, format=self._format, **options)
 
     def finish(self, tracks: Sequence[TrackRecord]) -> None:
-        """Nothing is left to do."""
+        """Do nothing: the file is complete."""

@@ -1,4 +1,4 @@
-"""Annotated parts of a video, put together without encoding anything again, and with its sound."""
+"""Joins the annotated parts of a video without re-encoding, and adds the source's sound."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from faces_jobs.pipeline.cuts import NotCuttableError
+from faces_jobs.pipeline.cut_plan import NotCuttableError
 from faces_jobs.pipeline.values import MediaInfo
 from faces_jobs.sinks.sound import Sound
-from faces_jobs.sinks.video import tick_of
+from faces_jobs.sinks.video import output_tick
 from faces_jobs.storage import raising_storage_full
 
-# Keeps times of any clock to the tick, wherever they begin; MP4 and Matroska round where.
+# Stores timestamps of any time base exactly, whatever their start; MP4 and Matroska round them.
 PART_FORMAT = "nut"
 PART_SUFFIX = ".nut"
-REPORT_EVERY = 250
+PROGRESS_EVERY_PACKETS = 250
 
 
 def join_parts(
@@ -37,21 +37,21 @@ def join_parts(
     last_duration_ms: float,
     on_progress: Callable[[], None],
 ) -> int:
-    """Write an mp4 of the pictures of these parts, in order. Returns how many there are.
+    """Write the pictures of these parts to one mp4 file, in order. Returns their number.
 
     Args:
-        parts: files that `AnnotatedVideo` wrote in `PART_FORMAT`, of times that follow each other.
-        path: of the file to be made.
+        parts: files that `AnnotatedVideo` wrote in `PART_FORMAT`, in order of time.
+        path: of the file to write.
         info: of the source.
-        source: the file whose sound is taken, where it has any.
+        source: the file whose sound is added, if it has any.
         last_duration_ms: how long the last picture is shown.
-        on_progress: called every so often; what it raises ends the work.
+        on_progress: called regularly; an error that it raises ends the work.
 
     Raises:
-        NotCuttableError: they were encoded in different ways, or their times meet.
-        StorageFullError: there is no room.
+        NotCuttableError: the parts were encoded differently, or their times overlap.
+        StorageFullError: the disk is full.
     """
-    tick = tick_of(info)
+    tick = output_tick(info)
     times = _Times.of(
         _read_times(parts, tick, on_progress), round(Fraction(last_duration_ms) / 1000 / tick)
     )
@@ -71,12 +71,12 @@ def join_parts(
             packet.stream = stream
             packet.time_base = tick
             packet.pts = pts + delay
-            packet.dts = times.stored(number) + delay
+            packet.dts = times.decoded(number) + delay
             packet.duration = times.duration(number)
             output.mux(packet)
             if sound is not None:
                 sound.mux_until(float(pts * tick))
-            if number % REPORT_EVERY == 0:
+            if number % PROGRESS_EVERY_PACKETS == 0:
                 on_progress()
         if sound is not None:
             sound.mux_until(None)
@@ -85,49 +85,49 @@ def join_parts(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Times:
-    """When pictures are shown and stored, in ticks; they have numbers in the order of storage."""
+    """When pictures are shown and decoded, in ticks; they are numbered in decoding order."""
 
-    shown: NDArray[np.int64]  # in the order of showing
-    places: NDArray[np.intp]  # of each picture among those
-    wait: int  # what decoders have to: stored before it is shown by at most so many pictures
+    shown: NDArray[np.int64]  # presentation times, ascending
+    places: NDArray[np.intp]  # of each picture, its index in `shown`
+    reorder_depth: int  # most pictures by which one is decoded before its place in `shown`
     last_duration: int
 
     @classmethod
     def of(cls, times: NDArray[np.int64], last_duration: int) -> Self:
-        """Of pictures that are shown at these times, as stored.
+        """Create it from presentation times in decoding order.
 
         Raises:
-            NotCuttableError: two have the same.
+            NotCuttableError: two pictures have the same time.
         """
         order = np.argsort(times, kind="stable")
         shown = times[order]
         if (np.diff(shown) == 0).any():
             raise NotCuttableError("two pictures of the annotated parts have the same time")
         places = np.argsort(order)
-        wait = int((np.arange(len(times)) - places).max())
-        return cls(shown, places, wait, last_duration)
+        reorder_depth = int((np.arange(len(times)) - places).max())
+        return cls(shown, places, reorder_depth, last_duration)
 
     def __len__(self) -> int:
         return len(self.shown)
 
-    def stored(self, number: int) -> int:
-        """When a picture is decoded: as many before it is shown as are waited for."""
-        shown, wait = self.shown, self.wait
-        if number >= wait:
-            return int(shown[number - wait])
-        # Before the first: as far apart as the first ones are.
-        ahead = int(shown[min(wait, len(shown) - 1)] - shown[0])
-        return int(shown[min(number, len(shown) - 1)]) - max(ahead, wait)
+    def decoded(self, number: int) -> int:
+        """Return a picture's decoding time: the presentation time `reorder_depth` pictures back."""
+        shown, depth = self.shown, self.reorder_depth
+        if number >= depth:
+            return int(shown[number - depth])
+        # Before the first presentation time: spaced like the first pictures.
+        lead = int(shown[min(depth, len(shown) - 1)] - shown[0])
+        return int(shown[min(number, len(shown) - 1)]) - max(lead, depth)
 
     def duration(self, number: int) -> int:
-        """How long a picture is shown; the last one that is stored lasts until the end.
+        """Return a picture's duration; the last one decoded lasts until the end of the video.
 
-        MP4 adds up durations as stored.
+        MP4 adds up durations in decoding order.
         """
         shown, place = self.shown, int(self.places[number])
         if number + 1 == len(shown):
-            lasted = self.stored(number) - self.stored(0)
-            return max(1, int(shown[-1] - shown[0]) + self.last_duration - lasted)
+            elapsed = self.decoded(number) - self.decoded(0)
+            return max(1, int(shown[-1] - shown[0]) + self.last_duration - elapsed)
         if place + 1 == len(shown):
             return self.last_duration
         return int(shown[place + 1] - shown[place])
@@ -136,7 +136,7 @@ class _Times:
 def _read_times(
     parts: Sequence[Path], tick: Fraction, on_progress: Callable[[], None]
 ) -> NDArray[np.int64]:
-    """The times of all pictures as stored, in ticks; the parts are seen to be alike."""
+    """Read the times of all pictures, in ticks and decoding order; check that the parts match."""
     times = array("q")
     latest: int | None = None
     headers = set()
@@ -144,26 +144,26 @@ def _read_times(
         with av.open(str(path), format=PART_FORMAT) as container:
             stream = container.streams.video[0]
             headers.add((stream.codec_context.extradata, stream.width, stream.height))
-            part = [_ticks(packet, tick) for packet in _sized(container.demux(stream))]
+            part = [_ticks(packet, tick) for packet in _non_empty(container.demux(stream))]
         if part and latest is not None and min(part) <= latest:
-            raise NotCuttableError("the times of two annotated parts meet")
+            raise NotCuttableError("the times of two annotated parts overlap")
         latest = max(part, default=latest)
         times.extend(part)
         on_progress()
     if len(headers) > 1:
-        raise NotCuttableError("the annotated parts were encoded in different ways")
+        raise NotCuttableError("the annotated parts were encoded differently")
     if not times:
-        raise NotCuttableError("the annotated parts hold no picture")
+        raise NotCuttableError("the annotated parts contain no picture")
     return np.frombuffer(times, np.int64)
 
 
 def _packets(parts: Sequence[Path]) -> Iterator[Packet[VideoStream]]:
     for path in parts:
         with av.open(str(path), format=PART_FORMAT) as container:
-            yield from _sized(container.demux(container.streams.video[0]))
+            yield from _non_empty(container.demux(container.streams.video[0]))
 
 
-def _sized(packets: Iterator[Any]) -> Iterator[Packet[VideoStream]]:
+def _non_empty(packets: Iterator[Any]) -> Iterator[Packet[VideoStream]]:
     return (packet for packet in packets if packet.size)
 
 

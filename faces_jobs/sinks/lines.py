@@ -1,4 +1,4 @@
-"""Faces as values of JSON, for files that only this program reads: to the bit, and short."""
+"""Converts faces to compact JSON values and back, without loss, for internal files."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 from faces_jobs.jobs.records import Attribute, Attributes, FaceRecord
 
 
-def values_of_face(record: FaceRecord) -> list[Any]:
-    """All but its attributes."""
-    place = [record.frame_index, record.time_ms, record.face_index, record.track]
-    return [*place, *record.box_xyxy, record.score]
+def face_to_values(record: FaceRecord) -> list[Any]:
+    """Return a face's values without its attributes."""
+    position = [record.frame_index, record.time_ms, record.face_index, record.track]
+    return [*position, *record.box_xyxy, record.score]
 
 
-def face_of(values: Sequence[Any], attributes: Attributes) -> FaceRecord:
-    """The record that gave these values, with these attributes."""
+def face_from_values(values: Sequence[Any], attributes: Attributes) -> FaceRecord:
+    """Return the record for the values of `face_to_values`, with these attributes."""
     frame_index, time_ms, face_index, track, left, top, right, bottom, score = values
     return FaceRecord(
         frame_index=frame_index,
@@ -28,11 +28,11 @@ def face_of(values: Sequence[Any], attributes: Attributes) -> FaceRecord:
     )
 
 
-def values_of_attributes(attributes: Attributes) -> list[Any]:
-    """Head, label and probability of each."""
+def attributes_to_values(attributes: Attributes) -> list[Any]:
+    """Return head, label and probability of each attribute."""
     return [[head, each.label, each.probability] for head, each in attributes.items()]
 
 
-def attributes_of(values: Sequence[Any]) -> dict[str, Attribute]:
-    """The attributes that gave these values."""
+def attributes_from_values(values: Sequence[Any]) -> dict[str, Attribute]:
+    """Return the attributes for the values of `attributes_to_values`."""
     return {head: Attribute(label, probability) for head, label, probability in values}

@@ -1,4 +1,4 @@
-"""Faces of one item kept on disk while its run goes on, so that memory does not grow with it."""
+"""Spools an item's faces to disk, so that memory use doesn't grow with the item's length."""
 
 from __future__ import annotations
 
@@ -11,18 +11,23 @@ from typing import IO, Self
 
 from faces_jobs.jobs.records import FaceRecord, TrackRecord
 from faces_jobs.pipeline.values import Face, Frame
-from faces_jobs.sinks.lines import attributes_of, face_of, values_of_attributes, values_of_face
+from faces_jobs.sinks.lines import (
+    attributes_from_values,
+    attributes_to_values,
+    face_from_values,
+    face_to_values,
+)
 from faces_jobs.storage import raising_storage_full
 
 
 class FaceSpool:
-    """A `Sink` that gives back, in their order and as often as asked, the faces it was given.
+    """A `Sink` whose faces can be iterated over any number of times, in the order they were added.
 
-    Open it with `with`; its file is removed on the way out.
+    Open it with `with`; its file is deleted on exit.
     """
 
     def __init__(self, path: Path) -> None:
-        """`path` names a file that is made, and removed again, by this spool."""
+        """Spool to `path`, a file that is created and deleted again."""
         self._path = path
         self._file: IO[str] | None = None
         self._tracks: tuple[TrackRecord, ...] = ()
@@ -39,7 +44,7 @@ class FaceSpool:
         trace: TracebackType | None,
     ) -> None:
         if self._file is not None:
-            with suppress(OSError):  # what is removed need not be whole
+            with suppress(OSError):  # a file that is deleted need not be complete
                 self._file.close()
             self._file = None
         self._path.unlink(missing_ok=True)
@@ -50,10 +55,10 @@ class FaceSpool:
         return self._tracks
 
     def add(self, frame: Frame, faces: Sequence[Face], *, analysed: bool) -> None:  # noqa: ARG002 (a sink's signature)
-        """Keep the faces of an analysed frame; the others only repeat what is known.
+        """Spool the faces of an analysed frame; other frames only repeat earlier faces.
 
         Raises:
-            StorageFullError: there is no room for them.
+            StorageFullError: the disk is full.
         """
         if not analysed:
             return
@@ -61,14 +66,14 @@ class FaceSpool:
         with raising_storage_full():
             for face in faces:
                 record = face.record
-                values = [values_of_face(record), values_of_attributes(record.attributes)]
+                values = [face_to_values(record), attributes_to_values(record.attributes)]
                 file.write(json.dumps(values) + "\n")
 
     def finish(self, tracks: Sequence[TrackRecord]) -> None:
-        """Keep the item's tracks, and hold no file open from here on: there may be thousands.
+        """Store the item's tracks and close the file: there may be thousands of spools.
 
         Raises:
-            StorageFullError: there is no room for what was held back so far.
+            StorageFullError: the disk is full; the last faces could not be written.
         """
         self._tracks = tuple(tracks)
         with raising_storage_full():
@@ -76,11 +81,11 @@ class FaceSpool:
         self._file = None
 
     def __iter__(self) -> Iterator[FaceRecord]:
-        """Read the faces back from disk, in the order in which they came; after `finish`."""
+        """Read the faces from disk, in the order they were added; only after `finish`."""
         with self._path.open(encoding="utf-8") as file:
             for line in file:
                 face, attributes = json.loads(line)
-                yield face_of(face, attributes_of(attributes))
+                yield face_from_values(face, attributes_from_values(attributes))
 
     def _open_file(self) -> IO[str]:
         if self._file is None:

@@ -1,4 +1,4 @@
-"""One best-shot thumbnail a track."""
+"""Writes a thumbnail of each track's best shot."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ from faces_jobs.jobs.records import BoxXyxy, TrackRecord
 from faces_jobs.pipeline.values import Face, Frame, Picture
 from faces_jobs.storage import raising_storage_full
 
-SIDE = 192  # pixels; a card on a page shows it at half that on a sharp screen
-SCALE = 1.7  # of the box's longer side: hair and chin belong to a portrait
+THUMBNAIL_SIDE = 192  # pixels; pages show it at half that size, for high-density screens
+CROP_SCALE = 1.7  # of the box's longer side, to include hair and chin
 JPEG_QUALITY = 88
-MOST_HELD = 64  # tracks whose shot waits in memory for a better one
-# Pixels: a larger shot is made small at once. That takes longer than to copy it, but less memory.
-LARGEST_HELD = 2 * SIDE
+MAX_HELD_SHOTS = 64  # in memory, as they may be replaced by better ones
+# Pixels: larger shots are scaled down before they are held. It saves memory, but is slower than
+# copying.
+MAX_HELD_SIDE = 2 * THUMBNAIL_SIDE
 
 
 class Thumbnails:
-    """A `Sink` that writes `<prefix><track>.jpg` for each track into a folder that is there.
+    """A `Sink` that writes `<prefix><track>.jpg` for each track into an existing folder.
 
-    A face that comes nearer has a better shot in every frame, so a shot is held for a while before
-    it is written; a better one replaces it there, or on disk: memory does not grow with the
-    tracks. Open it with `with`; on an error its files are removed.
+    A face that approaches has a better shot in every frame, so a shot is held in memory for a while
+    before it is written; a better one replaces it there or on disk. The number of held shots is
+    limited. Open it with `with`; on an error its files are deleted.
     """
 
     def __init__(self, folder: Path, *, prefix: str = "") -> None:
         self._folder = folder
         self._prefix = prefix
-        self._best: dict[int, float] = {}  # track to the quality of its thumbnail
-        self._held: dict[int, Picture] = {}  # shots that are not written, the oldest first
+        self._best: dict[int, float] = {}  # track -> quality of its best shot
+        self._held: dict[int, Picture] = {}  # shots that are not written yet, oldest first
 
     def __enter__(self) -> Self:
         return self
@@ -52,15 +53,15 @@ class Thumbnails:
             path.unlink(missing_ok=True)
 
     def paths(self) -> Iterator[tuple[int, Path]]:
-        """(track, path of its thumbnail), by track; the files are there after `finish`."""
+        """Yield (track, path of its thumbnail), by track; the files exist after `finish`."""
         for track in sorted(self._best):
             yield track, self._path(track)
 
     def add(self, frame: Frame, faces: Sequence[Face], *, analysed: bool) -> None:
-        """Keep the face where it is the best shot of its track so far.
+        """Keep each face that is the best shot of its track so far.
 
         Raises:
-            StorageFullError: there is no room for it.
+            StorageFullError: the disk is full.
         """
         if not analysed:
             return
@@ -71,10 +72,10 @@ class Thumbnails:
                 self._best[track] = face.quality
 
     def finish(self, tracks: Sequence[TrackRecord]) -> None:
-        """Write what is held, and drop the thumbnails of tracks that came to nothing.
+        """Write the held shots, and delete the thumbnails of tracks that were discarded.
 
         Raises:
-            StorageFullError: there is no room for it.
+            StorageFullError: the disk is full.
         """
         for track in self._best.keys() - {track.track for track in tracks}:
             self._held.pop(track, None)
@@ -86,11 +87,11 @@ class Thumbnails:
         return self._folder / f"{self._prefix}{track}.jpg"
 
     def _keep(self, frame: Frame, face: Face) -> None:
-        """Hold this shot; the one that was held longest is written where there are too many."""
+        """Hold this shot; if there are too many, write the one that was held the longest."""
         square_bgr = _square(frame.picture_bgr, face.record.box_xyxy)
-        is_small = square_bgr.shape[0] <= LARGEST_HELD
+        is_small = square_bgr.shape[0] <= MAX_HELD_SIDE
         self._held[face.record.track] = square_bgr.copy() if is_small else _portrait(square_bgr)
-        if len(self._held) > MOST_HELD:
+        if len(self._held) > MAX_HELD_SHOTS:
             track = next(iter(self._held))
             self._write(track, self._held.pop(track))
 
@@ -106,19 +107,22 @@ class Thumbnails:
 
 
 def _square(picture_bgr: Picture, box_xyxy: BoxXyxy) -> Picture:
-    """A view around the box: moved, or made smaller, rather than filled up at an edge."""
+    """Return a square view around the box, moved or shrunk at the edges rather than padded."""
     height, width = picture_bgr.shape[:2]
     left, top, right, bottom = box_xyxy
-    side = max(1, min(round(SCALE * max(right - left, bottom - top)), height, width))
+    side = max(1, min(round(CROP_SCALE * max(right - left, bottom - top)), height, width))
     x = min(max(0, round((left + right - side) / 2)), width - side)
     y = min(max(0, round((top + bottom - side) / 2)), height - side)
     return picture_bgr[y : y + side, x : x + side]
 
 
 def _portrait(square_bgr: Picture) -> Picture:
-    """(SIDE, SIDE, 3); the same picture where it has that size."""
+    """Scale to (THUMBNAIL_SIDE, THUMBNAIL_SIDE, 3); returns the same array if it has that size."""
     side = square_bgr.shape[0]
-    if side == SIDE:
+    if side == THUMBNAIL_SIDE:
         return square_bgr
-    interpolation = cv2.INTER_AREA if side > SIDE else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(square_bgr, (SIDE, SIDE), interpolation=interpolation), np.uint8)
+    interpolation = cv2.INTER_AREA if side > THUMBNAIL_SIDE else cv2.INTER_CUBIC
+    return np.asarray(
+        cv2.resize(square_bgr, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), interpolation=interpolation),
+        np.uint8,
+    )

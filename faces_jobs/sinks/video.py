@@ -1,4 +1,4 @@
-"""The annotated copy of a video: H.264 in mp4 that browsers play, in the source's own time."""
+"""Writes the annotated copy of a video: H.264 in mp4 for browsers, with the source's times."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ from faces_jobs.sinks.encoders import Encoder, choose_encoder
 from faces_jobs.sinks.sound import Sound
 from faces_jobs.storage import raising_storage_full
 
-FRAMES_BEHIND = 4  # what is held beside the caller's batch
-KEY_FRAME_SECONDS = 2  # how far a player has to go back when somebody seeks
-USUAL_RATE = Fraction(25)
-# mp4 counts a track's ticks in 32 bits a frame: finer clocks than this would leave no room.
-FINEST_TICK = Fraction(1, 1_000_000)
-COARSER_TICK = Fraction(1, 90_000)
-LARGEST_SIDE = 16_384  # of H.264
+MAX_PENDING_FRAMES = 4  # held in memory in addition to the caller's batch
+KEY_FRAME_SECONDS = 2  # how far back a player has to decode after a seek
+DEFAULT_FRAME_RATE = Fraction(25)
+# mp4 stores the duration of a frame as a 32-bit number of ticks, which a finer clock could exceed.
+MIN_TICK = Fraction(1, 1_000_000)
+FALLBACK_TICK = Fraction(1, 90_000)
+MAX_SIDE = 16_384  # pixels; the limit of H.264
 
 
 class AnnotatedVideo:
-    """A `Sink` that draws every frame and keeps its time. Open it with `with`.
+    """A `Sink` that draws and encodes every frame with its timestamp. Open it with `with`.
 
-    H.264 has no odd sizes here (its colours come in squares of two), so an odd side grows by one
-    pixel, which repeats its neighbour. The file is there when the block ends well; until then it
-    has another name, and on an error it is removed.
+    H.264 with 4:2:0 chroma needs even sizes, so an odd side grows by one pixel, which repeats its
+    neighbour. The file exists once the block succeeded; until then it has a temporary name, and on
+    an error it is deleted.
     """
 
     def __init__(
@@ -63,17 +63,16 @@ class AnnotatedVideo:
         format: str = "mp4",  # noqa: A002 (FFmpeg's word)
         encoder: EncoderName = "libx264",
     ) -> None:
-        """Write to `path`; with the sound of `source`, the file that is read, where it has one.
+        """Write to `path`, with the sound of `source` if it is given and has any.
 
-        Parts that are to be put together are of another format (see `sinks.joined`), and all of
-        one encoder.
+        Parts to be joined need another format (see `sinks.joined`), and all the same encoder.
         """
         self._path = path
         self._part = path.with_name(path.name + ".part")
         self._info = info
-        self._tick = tick_of(info)
+        self._tick = output_tick(info)
         self._last_ticks: int | None = None
-        self._durations: dict[int, int] = {}  # of frames that the encoder still holds, by ticks
+        self._durations: dict[int, int] = {}  # by pts, of frames that the encoder still holds
         self._first_ticks: int | None = None
         self._first_dts: int | None = None
         self._last_duration = 0
@@ -84,7 +83,7 @@ class AnnotatedVideo:
                 {"movflags": "+faststart"} if format == "mp4" else {"avoid_negative_ts": "disabled"}
             )
             self._output = av.open(str(self._part), "w", format=format, options=options)
-            opened.callback(self._abandon)
+            opened.callback(self._close_output)
             self._size_wh = _encoded_size(info.width, info.height)
             width, height = self._size_wh
             self._stream = self._add_stream(choose_encoder(encoder, width=width, height=height))
@@ -97,7 +96,7 @@ class AnnotatedVideo:
             opened.callback(self._encoder.shutdown, cancel_futures=True)
             self._drawer = ThreadPoolExecutor(1, thread_name_prefix="draw")
             opened.callback(self._drawer.shutdown, cancel_futures=True)
-            self._waiting: deque[Future[None]] = deque()
+            self._pending: deque[Future[None]] = deque()
             self._opened = opened.pop_all()
 
     def __enter__(self) -> Self:
@@ -114,18 +113,18 @@ class AnnotatedVideo:
         self._opened.close()
 
     def add(self, frame: Frame, faces: Sequence[Face], *, analysed: bool) -> None:  # noqa: ARG002 (a sink's signature)
-        """Have one frame drawn and encoded, and the sound up to it muxed.
+        """Schedule one frame to be drawn and encoded, and the sound up to it to be muxed.
 
-        That is done behind the caller's back, a few frames later at most, while the networks
-        look at the next ones: by one thread that draws and one that encodes.
+        Two threads, one that draws and one that encodes, do this while the networks process the
+        next frames; they are at most a few frames behind.
 
         Raises:
-            StorageFullError: there is no room for it, or was none for one before it.
+            StorageFullError: the disk is full, for this frame or an earlier one.
         """
-        while len(self._waiting) >= FRAMES_BEHIND:
-            self._waiting.popleft().result()
+        while len(self._pending) >= MAX_PENDING_FRAMES:
+            self._pending.popleft().result()
         drawn = self._drawer.submit(self._draw, frame, tuple(faces))
-        self._waiting.append(
+        self._pending.append(
             self._encoder.submit(self._encode, drawn, frame.time_ms, frame.duration_ms or 0.0)
         )
 
@@ -133,7 +132,7 @@ class AnnotatedVideo:
         encoded = drawn.result()
         ticks = round(Fraction(time_ms) / 1000 / self._tick)
         if self._last_ticks is not None:
-            ticks = max(ticks, self._last_ticks + 1)  # a camera's clock is finer than a tick
+            ticks = max(ticks, self._last_ticks + 1)  # the source may have a finer clock
         else:
             self._first_ticks = ticks
         self._last_ticks = ticks
@@ -147,17 +146,17 @@ class AnnotatedVideo:
                 self._sound.mux_until(time_ms / 1000)
 
     def finish(self, tracks: Sequence[TrackRecord]) -> None:  # noqa: ARG002 (a sink's signature)
-        """Encode what is left and write the index to the file's beginning.
+        """Encode the remaining frames and write the index to the start of the file.
 
         Raises:
-            StorageFullError: there is no room for it.
+            StorageFullError: the disk is full.
         """
-        while self._waiting:
-            self._waiting.popleft().result()
+        while self._pending:
+            self._pending.popleft().result()
         with raising_storage_full():
             last = self._stream.encode(None)
             if last and last[-1].pts is not None:
-                self._durations[last[-1].pts] = self._left_for(last)
+                self._durations[last[-1].pts] = self._remaining_duration(last)
             self._mux(last)
             if self._sound is not None:
                 self._sound.mux_until(None)
@@ -165,7 +164,7 @@ class AnnotatedVideo:
         self._finished = True
 
     def _add_stream(self, encoder: Encoder) -> VideoStream:
-        rate = self._info.average_rate or USUAL_RATE
+        rate = self._info.average_rate or DEFAULT_FRAME_RATE
         stream = cast(
             "VideoStream",
             self._output.add_stream(encoder.name, rate=rate.limit_denominator(1_000_000)),
@@ -175,7 +174,7 @@ class AnnotatedVideo:
         stream.time_base = self._tick
         context = stream.codec_context
         context.time_base = self._tick
-        encoder.set_up(context)
+        encoder.configure(context)
         context.gop_size = max(1, round(rate * KEY_FRAME_SECONDS))
         context.colorspace = int(Colorspace.ITU709)
         context.color_range = int(ColorRange.MPEG)
@@ -184,17 +183,17 @@ class AnnotatedVideo:
         return stream
 
     def _draw(self, frame: Frame, faces: Sequence[Face]) -> VideoFrame:
-        """The annotated picture in the encoder's colours."""
-        # Into the same array again and again: new pages cost more than copying does. What is
-        # given back is not of it.
+        """Draw the faces and convert the picture to the encoder's pixel format."""
+        # Always drawn into the same array: allocating memory costs more than copying. The frame
+        # returned does not share it.
         drawn_bgr = draw_faces(frame.picture_bgr, faces, onto=self._drawn)
         width, height = self._size_wh
-        if max(self._info.width, self._info.height) > LARGEST_SIDE:
+        if max(self._info.width, self._info.height) > MAX_SIDE:
             drawn_bgr = fit(drawn_bgr, width, height)
-        below, beside = height - drawn_bgr.shape[0], width - drawn_bgr.shape[1]
-        if below or beside:
+        bottom, right = height - drawn_bgr.shape[0], width - drawn_bgr.shape[1]
+        if bottom or right:
             drawn_bgr = np.asarray(
-                cv2.copyMakeBorder(drawn_bgr, 0, below, 0, beside, cv2.BORDER_REPLICATE), np.uint8
+                cv2.copyMakeBorder(drawn_bgr, 0, bottom, 0, right, cv2.BORDER_REPLICATE), np.uint8
             )
         return self._reformatter.reformat(
             VideoFrame.from_numpy_buffer(drawn_bgr, format="bgr24"),
@@ -207,14 +206,14 @@ class AnnotatedVideo:
     def _delay(self) -> int:
         return 0 if self._sound is None else round(self._sound.delay_seconds / self._tick)
 
-    def _left_for(self, packets: Sequence[Packet[VideoStream]]) -> int:
-        """How long the last one of these has to last, for the video to end in time.
+    def _remaining_duration(self, packets: Sequence[Packet[VideoStream]]) -> int:
+        """Return the duration that the last of these packets needs for the video to end in time.
 
-        Frames are stored in another order than shown, and mp4 adds up durations as stored.
+        Frames are stored in decoding order, and mp4 adds up durations in that order.
         """
-        begun = packets[0].dts if self._first_dts is None else self._first_dts
-        shown = (self._last_ticks or 0) - (self._first_ticks or 0) + self._last_duration
-        return max(1, shown - ((packets[-1].dts or 0) - (begun or 0)))
+        first_dts = packets[0].dts if self._first_dts is None else self._first_dts
+        total = (self._last_ticks or 0) - (self._first_ticks or 0) + self._last_duration
+        return max(1, total - ((packets[-1].dts or 0) - (first_dts or 0)))
 
     def _mux(self, packets: Sequence[Packet[VideoStream]]) -> None:
         for packet in packets:
@@ -225,22 +224,23 @@ class AnnotatedVideo:
                 packet.duration = duration
             self._output.mux(packet)
 
-    def _abandon(self) -> None:
-        """Close the file whatever state it is in; harmless once it was closed well."""
-        # What went wrong before is told already; a file that is removed need not be whole.
+    def _close_output(self) -> None:
+        """Close the file in whatever state it is; does nothing if it is closed."""
+        # The first error was reported already; a file that is deleted need not be complete.
         with contextlib.suppress(av.error.FFmpegError, OSError):
             self._output.close()
 
 
-def tick_of(info: MediaInfo) -> Fraction:
-    """The source's own clock, so that each frame keeps its time to the tick."""
+def output_tick(info: MediaInfo) -> Fraction:
+    """Return the time base of the output: the source's, so that timestamps are kept exactly."""
     tick = info.time_base or Fraction(1, 1000)
-    return tick if tick >= FINEST_TICK else COARSER_TICK
+    return tick if tick >= MIN_TICK else FALLBACK_TICK
 
 
 def _encoded_size(width: int, height: int) -> tuple[int, int]:
-    """Even sides within what H.264 takes."""
-    scale = min(1.0, LARGEST_SIDE / max(width, height))
-    return 2 * math.ceil(round(width * scale) / 2) or 2, 2 * math.ceil(
-        round(height * scale) / 2
-    ) or 2
+    """Return even sides within the limits of H.264."""
+    scale = min(1.0, MAX_SIDE / max(width, height))
+    even_width, even_height = (
+        2 * math.ceil(round(side * scale) / 2) or 2 for side in (width, height)
+    )
+    return even_width, even_height

@@ -1,4 +1,4 @@
-"""A window that shows annotated frames while a run goes on; `q` in it ends the run."""
+"""A window that shows annotated frames during a run; pressing `q` in it ends the run."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ TITLE = "faces-jobs (q ends)"
 class Window:
     """A `Sink` that shows each frame for `delay_ms`. Open it with `with`.
 
-    It needs a screen: whoever opens it has looked that there is one, and has loaded the libraries
-    that other threads work with. Where the screen goes away Qt ends the process, with status 1.
+    The caller has checked that there is a screen, and has loaded the libraries that other threads
+    use. If the screen disappears, Qt ends the process with status 1.
     """
 
     def __init__(self, *, delay_ms: int, on_quit: Callable[[], None]) -> None:
@@ -30,9 +30,9 @@ class Window:
         self._quit = False
 
     def __enter__(self) -> Self:
-        _make_exits_short()
+        _skip_exit_handlers()
         cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
-        _make_exits_short()  # also before what opening it has loaded takes itself down
+        _skip_exit_handlers()  # again: opening the window has loaded libraries with handlers
         return self
 
     def __exit__(
@@ -53,15 +53,16 @@ class Window:
             self._on_quit()
 
     def finish(self, tracks: Sequence[TrackRecord]) -> None:
-        """Nothing is left to do."""
+        """Do nothing: every frame has been shown."""
 
 
-def _make_exits_short() -> None:
-    """Have C's `exit`, which Qt calls in the midst of a run, end the process there and then.
+def _skip_exit_handlers() -> None:
+    """Make C's `exit`, which Qt calls if the screen disappears, end the process immediately.
 
-    It would take down libraries while other threads are at work with them, and may wait for
-    these for ever, deaf to signals.
+    Its handlers would unload libraries while other threads use them, and could wait for those
+    threads forever, without reacting to signals.
     """
     libc = ctypes.CDLL(None)
-    if hasattr(libc, "on_exit"):  # glibc's, like the X11 build of OpenCV; it hands the status on
+    # Only glibc has `on_exit`, which passes the status on; OpenCV's X11 build requires glibc, too.
+    if hasattr(libc, "on_exit"):
         libc.on_exit(libc["_exit"], None)

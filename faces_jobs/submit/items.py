@@ -31,7 +31,7 @@ def uploaded_item(name: str, file: IncomingFile, key: str) -> NewItem:
 def folder_item(found: FoundFile, *, name: str, folder: Path) -> NewItem:
     """An item of a file in a folder of the server, where it stays."""
     shown = normal_name(name)
-    if not found.regular:
+    if not found.is_regular:
         return _refused(shown, 0, MediaError(_NOT_READ))
     try:
         found.relative_path.encode("utf-8")

@@ -8,7 +8,8 @@ from dataclasses import replace
 from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.db.parts import NewPart, cut_item, keep_uncut, uncut_item
 from faces_jobs.jobs.stages import Stage
-from faces_jobs.pipeline.cuts import Plan, plan_parts
+from faces_jobs.pipeline.cut_plan import Plan
+from faces_jobs.pipeline.cuts import plan_parts
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.video_reader import VideoReader
 from faces_jobs.worker.held_leases import SegmentLease
@@ -34,7 +35,7 @@ def cut(claim: SegmentClaim, worker: Worker) -> SegmentClaim:
             _log.info("not cut: %s", plan.reason)
             keep_uncut(worker.database, claim, plan.reason)
             return replace(claim, stage=Stage.UNCUT)
-        parts = [NewPart(part.first_frame, part.frames, part.document()) for part in plan.parts]
+        parts = [NewPart(part.first_frame, part.frames, part.to_json()) for part in plan.parts]
         others = cut_item(worker.database, claim, parts)
     _log.info("cut into %d segments", len(parts))
     ring(others, worker)

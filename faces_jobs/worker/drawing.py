@@ -7,7 +7,7 @@ import logging
 from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.db.part_queries import best_shots
 from faces_jobs.db.parts import finish_part
-from faces_jobs.pipeline.cuts import Part
+from faces_jobs.pipeline.cut_plan import Part
 from faces_jobs.worker.attempt import attempt_at
 from faces_jobs.worker.drawing_runs import Drawing, draw_part
 from faces_jobs.worker.resources import Worker
@@ -24,7 +24,7 @@ def draw(claim: SegmentClaim, worker: Worker) -> bool:
         MediaError, StorageFullError, CancelledError, LeaseLostError, ...: as for whole items.
     """
     settings = worker.settings
-    part = Part.of(claim.part or {})
+    part = Part.from_json(claim.part or {})
     end_frame = None if part.is_last else part.first_frame + part.frames
     shots = best_shots(
         worker.database, claim.item_id, start_frame=part.first_frame, end_frame=end_frame

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from faces_jobs.jobs.records import TrackRecord
-from faces_jobs.pipeline.cuts import Part
+from faces_jobs.pipeline.cut_plan import Part
 from faces_jobs.pipeline.values import Face, Frame, MediaInfo
 from faces_jobs.worker.encode_runs import RunCopy, runs_of
 from faces_jobs.worker.lead import LinkedSoFar

@@ -14,7 +14,7 @@ from faces_jobs.db.part_queries import BestShot
 from faces_jobs.errors import TruncatedError
 from faces_jobs.jobs.records import FaceRecord
 from faces_jobs.pipeline.conveyor import StoppedError
-from faces_jobs.pipeline.cuts import Part
+from faces_jobs.pipeline.cut_plan import Part
 from faces_jobs.pipeline.frames import open_part
 from faces_jobs.pipeline.stages import FrameReader
 from faces_jobs.pipeline.values import Face, Frame

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from faces_jobs.pipeline.cuts import Part
+from faces_jobs.pipeline.cut_plan import Part
 from faces_jobs.pipeline.values import Face, Frame, MediaInfo
 from faces_jobs.sinks.joined import PART_FORMAT, PART_SUFFIX
 from faces_jobs.sinks.video import AnnotatedVideo

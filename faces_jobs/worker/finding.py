@@ -14,7 +14,7 @@ from typing import Any
 from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.db.parts import finish_part
 from faces_jobs.jobs.documents import ErrorDocument
-from faces_jobs.pipeline.cuts import Part
+from faces_jobs.pipeline.cut_plan import Part
 from faces_jobs.pipeline.frames import open_part
 from faces_jobs.pipeline.run import run_item
 from faces_jobs.pipeline.stages import Sink
@@ -39,7 +39,7 @@ def find(claim: SegmentClaim, worker: Worker) -> bool:
         MediaError, StorageFullError, CancelledError, LeaseLostError, ...: as for whole items.
     """
     settings = worker.settings
-    part = Part.of(claim.part or {})
+    part = Part.from_json(claim.part or {})
     with ExitStack() as stack:
         attempt = stack.enter_context(attempt_at(claim, worker))
         analysis = worker.analysis_for(claim.spec)

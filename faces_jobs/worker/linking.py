@@ -85,7 +85,7 @@ def _link(
     shown: Sequence[tuple[int, Sequence[Face]]] = []  # of the last frame that was analysed
     for number, (start_frame, end_frame, _) in enumerate(parts):
         findings = _findings(files.get(number), unsure_below)
-        frames = list(_beating(linker.link(findings), attempt))
+        frames = list(_beating(linker.link_part(findings), attempt))
         # In a transaction for each part: the rows of a film at once would keep all others of this
         # database waiting.
         write_faces(

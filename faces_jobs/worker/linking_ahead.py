@@ -13,7 +13,7 @@ from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.db.part_queries import files_of
 from faces_jobs.db.processes import live_processes
 from faces_jobs.jobs.records import FaceRecord, TrackRecord
-from faces_jobs.pipeline.cuts import Part
+from faces_jobs.pipeline.cut_plan import Part
 from faces_jobs.pipeline.linking import FoundFace, FoundFrame, Linker
 from faces_jobs.pipeline.tracking import scene_of
 from faces_jobs.pipeline.values import Face, Frame
@@ -37,7 +37,7 @@ class LinkingAhead:
             return
         found = [FoundFace(face.record, face.opinion, face.quality) for face in faces]
         scene = scene_of(frame.picture_bgr)
-        shown = self.linked.linker.follow(
+        shown = self.linked.linker.link_frame(
             FoundFrame(frame.index, frame.time_ms, found, scene=scene)
         )
         self.linked.shown = shown

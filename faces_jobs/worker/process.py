@@ -27,7 +27,7 @@ from faces_jobs.errors import (
 from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.jobs.stages import Stage
 from faces_jobs.logs import log_context
-from faces_jobs.pipeline.cuts import NotCuttableError
+from faces_jobs.pipeline.cut_plan import NotCuttableError
 from faces_jobs.worker.backoff import backoff_seconds, storage_backoff_seconds
 from faces_jobs.worker.binding import bind
 from faces_jobs.worker.bundle import Outcome, work_bundle

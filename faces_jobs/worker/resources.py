@@ -71,7 +71,7 @@ class Worker:
         Raises:
             ModelError: a network can't be opened.
         """
-        return Analysis.by(self.networks, spec, unsure_below=self.settings.unsure_below)
+        return Analysis.from_networks(self.networks, spec, unsure_below=self.settings.unsure_below)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 from faces_jobs.db.part_queries import files_of
 from faces_jobs.db.parts import SegmentFile
 from faces_jobs.errors import NotFoundError
-from faces_jobs.pipeline.cuts import NotCuttableError
+from faces_jobs.pipeline.cut_plan import NotCuttableError
 from faces_jobs.sinks.joined import PART_SUFFIX
 from faces_jobs.worker.attempt import SegmentAttempt
 

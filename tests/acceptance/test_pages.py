@@ -160,7 +160,7 @@ def search_faces(page: Page) -> None:
     expect(rows).to_have_count(25)
     gender = faces.locator("tbody tr td:nth-child(4)").first.inner_text().split()[0]
     faces.get_by_label("Gender").select_option(gender)
-    faces.get_by_label("Lowest score").fill("0.5")
+    faces.get_by_label("Min. score").fill("0.5")
     faces.get_by_role("button", name="Filter").click()
     expect(page.locator("#announcement")).to_contain_text("faces shown")
     cells = faces.locator("tbody tr td:nth-child(4)").all_inner_texts()
@@ -171,7 +171,7 @@ def search_faces(page: Page) -> None:
     # A range of time that holds nothing
     faces.get_by_label("From, seconds").fill("900")
     faces.get_by_role("button", name="Filter").click()
-    expect(faces).to_contain_text("No face passes these filters")
+    expect(faces).to_contain_text("No faces match these filters")
     faces.get_by_role("link", name="Clear").click()
     expect(rows).to_have_count(25)
     first = rows.first.inner_text()
@@ -229,7 +229,7 @@ def test_a_file_and_a_server_folder_are_submitted_without_javascript(
         expect(page.locator("main")).to_contain_text("gray.png")
         page.goto(service.url)
         page.get_by_label("Root").select_option("films")
-        page.get_by_label("Folder below it").fill("2026")
+        page.get_by_label("Path").fill("2026")
         page.get_by_role("button", name="Analyse").click()
         expect(page).to_have_url(JOB_PAGE)
         expect(page.locator("main")).to_contain_text("gray.png")
@@ -284,7 +284,7 @@ def test_a_job_is_cancelled_and_deleted_by_keyboard(
         page.get_by_role("button", name="Cancel job").press("Enter")
         expect(page.locator(".facts")).to_contain_text("Cancelled")
         page.locator("summary", has_text="Delete").press("Enter")
-        page.get_by_role("button", name="Delete for good").press("Enter")
+        page.get_by_role("button", name="Delete permanently").press("Enter")
         expect(page).to_have_url(f"{service.url}/jobs")
         assert job.id not in page.content()
     assert httpx.get(f"{service.url}/api/v1/jobs/{job.id}").status_code == 404

@@ -51,7 +51,7 @@ def test_the_question_whether_to_delete_goes_as_it_came(
     with watched_page(browser) as watched:
         page = watched.page
         page.goto(f"{idle_web.url}/jobs/{job_id}")
-        ask, sure = page.locator(".confirm summary"), page.get_by_role("button", name="for good")
+        ask, sure = page.locator(".confirm summary"), page.get_by_role("button", name="permanently")
         ask.press("Enter")
         expect(sure).to_be_visible()
         page.keyboard.press("Tab")
@@ -84,10 +84,10 @@ def test_what_is_wrong_with_an_option_is_seen_though_it_was_closed(
     summary.click()
     page.get_by_role("button", name="Analyse").click()
     expect(page.locator("#problem")).to_have_text(
-        "Some options can't be used: what is wrong stands beside them."
+        "Some options are invalid: see the messages next to them."
     )
     told = page.locator("label", has=page.locator("[name=unsure_below]")).locator(".field-error")
-    expect(told).to_contain_text("'often' is no probability")
+    expect(told).to_contain_text("'often' is not a probability")
     page.get_by_label("Unsure below").fill("0.5")
     page.get_by_role("button", name="Analyse").click()
     page.wait_for_url(f"{idle_web.url}/jobs/*")

@@ -133,8 +133,8 @@ def test_a_port_that_is_taken_ends_it_with_one_clear_error(
         )
     assert refused.returncode == exits.FAILED
     assert refused.stderr == (
-        f"Error: Port {port} of 127.0.0.1 is taken by another program: end that one, or choose "
-        "another port with FACES_JOBS_PORT.\n"
+        f"Error: Port {port} of 127.0.0.1 is in use by another program: stop that program, or "
+        "choose another port with FACES_JOBS_PORT.\n"
     )
     assert not refused.stdout
     assert data.exists() == (command == "web"), "it was begun with something"

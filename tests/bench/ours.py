@@ -44,7 +44,7 @@ def run_clip(
             sinks.append(opened.enter_context(copy))
         return run_item(
             reader,
-            Analysis.by(catalog, spec, unsure_below=""),
+            Analysis.from_networks(catalog, spec, unsure_below=""),
             sinks,
             batch_size=Settings().batch_size,
             lanes=lanes,

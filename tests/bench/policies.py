@@ -122,7 +122,7 @@ def run(catalog: Catalog, detector: _Kept, clip: Path, options: Mapping[str, str
     """One run over a clip with these options."""
     spec = JobSpec.parse(options)
     outcome = Outcome()
-    analysis = Analysis.by(catalog, spec, unsure_below="")
+    analysis = Analysis.from_networks(catalog, spec, unsure_below="")
     classifiers = [_Counted(each) for each in analysis.classifiers]
     analysis = replace(analysis, detector=detector, classifiers=classifiers)
     detector.asked, detector.spared_seconds = 0, 0.0

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, insert, text
 from faces_jobs.db.migrate import downgrade, upgrade
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import FaceRow, ItemRow, JobRow, TrackRow
-from faces_jobs.jobs.labels import ANSWERS
+from faces_jobs.jobs.labels import LABELS_WITH_UNSURE
 
 BIG_SHARE = 10  # one in so many faces is of the one large job
 JOB_FACES = 10_000
@@ -197,7 +197,7 @@ def _tracks(item: _Item) -> Iterator[dict[str, Any]]:
         }
 
 
-_LABEL_COLUMNS = [name for head in ANSWERS for name in (head, f"{head}_probability")]
+_LABEL_COLUMNS = [name for head in LABELS_WITH_UNSURE for name in (head, f"{head}_probability")]
 _COLUMNS = [
     "item_id",
     "frame_index",
@@ -244,7 +244,7 @@ _WEIGHTS = {head: (tuple(shares), tuple(shares.values())) for head, shares in SH
 
 def _labels(chance: random.Random, *, last: bool) -> list[Any]:
     values: list[Any] = []
-    for head in ANSWERS:
+    for head in LABELS_WITH_UNSURE:
         names, weights = _WEIGHTS[head]
         label = chance.choices(names, weights)[0]
         if label == "beard" and values[0] == "female":

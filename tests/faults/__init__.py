@@ -1,1 +1,1 @@
-"""Faults that must lose nothing and double nothing, each at each point of a job's life."""
+"""Fault injection: no fault at any point of a job's life may lose or duplicate anything."""

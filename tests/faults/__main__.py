@@ -1,4 +1,4 @@
-"""`make faults`: plays the fault matrix, prints its table and writes it into the docs."""
+"""`make faults`: runs the fault matrix, prints its table and writes it into the docs."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ KEPT = HERE / "var" / "faults"
 @click.option("--lanes", default=2, show_default=True, help="Runs at once, for each site.")
 @click.option("--only", multiple=True, help="Cells whose name holds this text; may be repeated.")
 @click.option("--kept", type=click.Path(path_type=Path), default=KEPT, help="Results and logs.")
-@click.option("--show", is_flag=True, help="Play nothing, show what came of it last.")
+@click.option("--show", is_flag=True, help="Run nothing; show the last results.")
 def main(*, runs: int, lanes: int, only: tuple[str, ...], kept: Path, show: bool) -> None:
-    """Play every fault at every point. The exit code is 1 where anything was lost or doubled."""
+    """Inject every fault at every point. The exit code is 1 if anything was lost or doubled."""
     console = Console(width=140)
     every = all_cells()
     wanted = [cell for cell in every if not only or any(text in cell.name for text in only)]
@@ -35,25 +35,27 @@ def main(*, runs: int, lanes: int, only: tuple[str, ...], kept: Path, show: bool
     record = Record(kept / "faults.json")
     count = 0
 
-    def told(cell: Cell, result: Result) -> None:
+    def report(cell: Cell, result: Result) -> None:
         nonlocal count
         count += 1
         record.add(cell, result)
-        console.print(f"{count}/{len(cells) * runs} {cell.name}: {_says(result)}", highlight=False)
+        console.print(
+            f"{count}/{len(cells) * runs} {cell.name}: {_summary(result)}", highlight=False
+        )
         if not result.well:
             _keep_log(kept / f"{cell.name.replace(' ', '-')}.log", result)
 
     with tempfile.TemporaryDirectory(prefix="faces-jobs-faults-") as home:
-        play_all(cells * runs, lanes=lanes, folder=Path(home), told=told)
+        play_all(cells * runs, lanes=lanes, folder=Path(home), on_result=report)
     found = record.rows(wanted)
     console.print(as_table(found))
     for sentence in missing:
-        console.print(f"not played: {sentence}")
+        console.print(f"not run: {sentence}")
     write_docs(DOCS, record.rows(every), missing)
     sys.exit(0 if all(row.well for row in found) else 1)
 
 
-def _says(result: Result) -> str:
+def _summary(result: Result) -> str:
     wrong = result.error or f"lost {len(result.lost)}, doubled {len(result.doubled)}"
     return (
         "well" if result.well else f"[red]{wrong}[/red]"

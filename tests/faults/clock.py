@@ -1,7 +1,7 @@
-"""The clock of a process of the tests, which can be moved while it runs.
+"""A clock for the tested processes that can be moved while they run.
 
-Both that Python tells and that SQLite tells within the process: on one machine the database's
-clock is that of whoever asks. Not by libfaketime: with many threads it stands still now and then.
+Replaces both Python's and SQLite's time within the process: on one machine the database's clock is
+the client's. libfaketime is no alternative: with many threads its clock occasionally stops.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ JULIAN_1970 = 2440587.5
 
 
 def follow(path: Path) -> None:
-    """Tell the time of day with as many seconds added as stand in a file."""
+    """Add the number of seconds in a file to the time of day."""
     seconds, nanoseconds = time.time, time.time_ns
 
     def ahead() -> int:

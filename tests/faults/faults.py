@@ -1,6 +1,6 @@
-"""The faults: each strikes a run, heals where it can, and tells from when recovery counts.
+"""The faults: each one disturbs a run, undoes itself if it can, and returns when recovery starts.
 
-From a strike that ends a process recovery counts at once; from an outage, when it is over.
+After a fault that ends a process recovery is timed at once; after an outage, from its end.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from faces_jobs.db.session import open_database
 from faces_jobs.db.tables import SegmentRow
 from faces_jobs.queue import open_queue
 from tests.faults.clock import set_ahead
+from tests.faults.environments import OneMachine, SeveralMachines, Site, SiteName
 from tests.faults.limits import disk_is_mountable, memory_is_boundable
-from tests.faults.places import OneMachine, SeveralMachines, Site, SiteName
 from tests.faults.points import NO_TRANSACTION, RECORD, WEBHOOK, WORKER_POINTS, Point
 from tests.faults.scene import Scene
 
-# Longer than a broker or a database is waited for, and shorter than three leases.
+# Longer than clients wait for a broker or a database, and shorter than three leases.
 OUTAGE_SECONDS = 4.0
 SLOW_SECONDS = 0.4
 DELIVERIES = 5
@@ -36,25 +36,25 @@ BOTH = ONE + SEVERAL
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that goes wrong, and where it is tried."""
+    """Something that goes wrong, and where it is injected."""
 
     name: str
     strike: Callable[[Scene], float]
     points: tuple[Point, ...]
     sites: tuple[SiteName, ...] = BOTH
-    ends: bool = False  # the process at the point: by the fault, or because it is told to
-    alone: bool = False  # the other worker begins after the strike: it would empty the queue
+    ends: bool = False  # the process at the point ends, by the fault or because it is told to
+    alone: bool = False  # the other worker starts after the fault: it would empty the queue
     small_disk: bool = False
     moves_clock: bool = False
     bounds_memory: bool = False
 
     @property
     def missing(self) -> str | None:
-        """What this machine lacks for it."""
+        """What this machine lacks to inject it; None if nothing."""
         if self.small_disk and not disk_is_mountable():
             return "only root can mount a small disk"
         if self.bounds_memory and not memory_is_boundable():
-            return "no control group for memory may be made here"
+            return "no memory control group can be created here"
         return None
 
 
@@ -65,8 +65,8 @@ def _killed(scene: Scene) -> float:
 
 def _stopped_past_its_lease(scene: Scene) -> float:
     scene.victim.freeze()
-    # Its heart may be writing, and on SQLite nobody else could: that is a fault of its own.
-    while not scene.place.site.is_writable(scene.place.settings):
+    # Its heartbeat may be writing, which on SQLite would block everyone: a fault of its own.
+    while not scene.environment.site.is_writable(scene.environment.settings):
         scene.victim.send(signal.SIGCONT)
         time.sleep(0.05)
         scene.victim.freeze()
@@ -88,7 +88,7 @@ def _stopped_for_a_while(scene: Scene) -> float:
 def _told_to_stop(scene: Scene) -> float:
     scene.victim.send(signal.SIGTERM)
     struck = time.monotonic()
-    # The signal is seen while it still stands there: it goes on as one that was told.
+    # The signal is handled while it still waits at the point, so it continues as stopping.
     time.sleep(0.2)
     scene.victim.go()
     assert scene.victim.wait() == 0, "it ended well"
@@ -97,7 +97,7 @@ def _told_to_stop(scene: Scene) -> float:
 
 def _told_to_stop_twice(scene: Scene) -> float:
     scene.victim.send(signal.SIGTERM)
-    time.sleep(0.2)  # two signals that come together are one to the system
+    time.sleep(0.2)  # the system merges two signals that arrive together
     scene.victim.send(signal.SIGTERM)
     struck = time.monotonic()
     scene.victim.wait()
@@ -112,44 +112,44 @@ def _out_of_memory(scene: Scene) -> float:
 
 
 def _broker_killed(scene: Scene) -> float:
-    scene.place.broker.kill()
+    scene.environment.broker.kill()
     scene.victim.go()
     time.sleep(OUTAGE_SECONDS)
-    scene.place.broker.start()
+    scene.environment.broker.start()
     return time.monotonic()
 
 
 def _broker_restarted(scene: Scene) -> float:
-    scene.place.broker.kill()
-    scene.place.broker.start()
+    scene.environment.broker.kill()
+    scene.environment.broker.start()
     scene.victim.go()
     return time.monotonic()
 
 
 def _broker_flushed(scene: Scene) -> float:
-    scene.place.broker.flush()
+    scene.environment.broker.flush()
     scene.victim.go()
     return time.monotonic()
 
 
 def _broker_slow(scene: Scene) -> float:
-    with _several(scene.place.site).broker.wire.slow(SLOW_SECONDS):
+    with _several(scene.environment.site).broker.proxy.slow(SLOW_SECONDS):
         scene.victim.go()
         time.sleep(2 * OUTAGE_SECONDS)
     return time.monotonic()
 
 
 def _broker_silent(scene: Scene) -> float:
-    with _several(scene.place.site).broker.wire.silent():
+    with _several(scene.environment.site).broker.proxy.silent():
         scene.victim.go()
         time.sleep(OUTAGE_SECONDS)
     return time.monotonic()
 
 
 def _messages_multiplied(scene: Scene) -> float:
-    settings = scene.place.settings
-    if not scene.place.broker.multiply(DELIVERIES):
-        # None waited: every segment there is, done or not, is rung for.
+    settings = scene.environment.settings
+    if not scene.environment.broker.multiply(DELIVERIES):
+        # None was waiting: ring for every segment there is, done or not.
         with open_database(settings.database) as database, open_queue(settings) as queue:
             with database.read() as session:
                 segments = session.scalars(select(SegmentRow.id).order_by(SegmentRow.id)).all()
@@ -158,13 +158,13 @@ def _messages_multiplied(scene: Scene) -> float:
                 queue.ring_segment(segment_id)
             for job_id in jobs:
                 queue.ring_job(job_id)
-        scene.place.broker.multiply(DELIVERIES)
+        scene.environment.broker.multiply(DELIVERIES)
     scene.victim.go()
     return time.monotonic()
 
 
 def _postgres_restarted(scene: Scene) -> float:
-    server = _several(scene.place.site).postgres
+    server = _several(scene.environment.site).postgres
     server.stop(signal.SIGQUIT)
     scene.victim.go()
     time.sleep(OUTAGE_SECONDS)
@@ -173,16 +173,16 @@ def _postgres_restarted(scene: Scene) -> float:
 
 
 def _connections_terminated(scene: Scene) -> float:
-    _several(scene.place.site).sql(
+    _several(scene.environment.site).sql(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        f"WHERE datname = '{make_url(scene.place.settings.database).database}'"
+        f"WHERE datname = '{make_url(scene.environment.settings.database).database}'"
     )
     scene.victim.go()
     return time.monotonic()
 
 
 def _made_read_only(scene: Scene) -> float:
-    site = _several(scene.place.site)
+    site = _several(scene.environment.site)
     site.sql("ALTER SYSTEM SET default_transaction_read_only = on")
     site.sql("SELECT pg_reload_conf()")
     _connections_terminated(scene)
@@ -193,14 +193,14 @@ def _made_read_only(scene: Scene) -> float:
 
 
 def _locked(scene: Scene) -> float:
-    with OneMachine.locked(scene.place.settings):
+    with OneMachine.locked(scene.environment.settings):
         scene.victim.go()
         time.sleep(OUTAGE_SECONDS)
     return time.monotonic()
 
 
 def _disk_full(scene: Scene) -> float:
-    filler = scene.place.settings.data_folder / "filler"
+    filler = scene.environment.settings.data_folder / "filler"
     _fill(filler)
     scene.victim.go()
     time.sleep(OUTAGE_SECONDS)
@@ -209,7 +209,7 @@ def _disk_full(scene: Scene) -> float:
 
 
 def _fill(path: Path) -> None:
-    """Write until nothing more can be written, down to the last block."""
+    """Fill the disk down to its last block."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
     try:
         for size in (1024 * 1024, 4096, 1):
@@ -231,7 +231,7 @@ def _clock_back(scene: Scene) -> float:
 
 
 def _move_clock(scene: Scene, seconds: int) -> float:
-    set_ahead(scene.place.clock, seconds)
+    set_ahead(scene.environment.clock, seconds)
     struck = time.monotonic()
     scene.victim.go()
     return struck
@@ -242,7 +242,7 @@ def _several(site: Site) -> SeveralMachines:
     return site
 
 
-# Nothing is sent to a broker or written to a disk once a webhook is on its way.
+# Once a webhook is being sent, nothing goes to a broker or a disk.
 _BEFORE_WEBHOOK = tuple(point for point in NO_TRANSACTION if point is not WEBHOOK)
 
 KILLED = Fault("kill -9", _killed, NO_TRANSACTION, ends=True)
@@ -251,7 +251,7 @@ FAULTS = (
     KILLED,
     Fault("kill -9", _killed, (RECORD,), ends=True, alone=True),
     Fault("stop past the lease, then go on", _stopped_past_its_lease, (*WORKER_POINTS, WEBHOOK)),
-    # PostgreSQL ends the transaction; on SQLite all wait until it goes on.
+    # PostgreSQL ends the transaction; on SQLite everyone waits until the process continues.
     Fault("stop past the lease, then go on", _stopped_past_its_lease, (RECORD,), SEVERAL),
     Fault("stop for 4 s", _stopped_for_a_while, (RECORD,), ONE, alone=True),
     Fault("TERM", _told_to_stop, (*WORKER_POINTS, WEBHOOK), ends=True),

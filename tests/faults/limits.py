@@ -1,4 +1,4 @@
-"""What this machine lets a test do: bound a process's memory, mount a disk."""
+"""What this machine allows a test: limiting a process's memory, mounting a disk."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
 MAY_MOUNT = 21  # CAP_SYS_ADMIN
-# A worker takes 400 MB on its own.
+# A worker needs 400 MB.
 MEMORY_BYTES = 800 * 1024 * 1024
 
 
 def memory_is_boundable() -> bool:
-    """Whether a process may be given a control group with a limit of its own."""
+    """Whether a control group with a memory limit can be created."""
     home = _memory_home()
     return home is not None and os.access(home, os.W_OK) and os.geteuid() == 0
 
 
 @contextmanager
 def bounded_memory() -> Iterator[Path]:
-    """A control group whose processes the kernel ends when they take more than their share."""
+    """A control group whose processes the kernel kills when they exceed its limit."""
     home = _memory_home()
     assert home is not None
     group = home / f"faces-jobs-{uuid.uuid4().hex[:8]}"
@@ -40,7 +40,7 @@ def bounded_memory() -> Iterator[Path]:
 
 
 def disk_is_mountable() -> bool:
-    """Whether this process may give a run a small disk of its own."""
+    """Whether this process may mount a small disk."""
     if os.geteuid() != 0:
         return False
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
@@ -59,7 +59,7 @@ def _memory_home() -> Path | None:
 
 
 def _remove(group: Path) -> None:
-    for _ in range(50):  # a process that was killed leaves it a moment later
+    for _ in range(50):  # a killed process leaves it a moment later
         try:
             group.rmdir()
         except OSError:

@@ -1,4 +1,4 @@
-"""Which fault is tried at which point on which site, and the lanes in which they are played."""
+"""Which fault is injected at which point on which site, and the lanes that run these cells."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.faults.environments import Site, SiteName, one_machine, several_machines
 from tests.faults.faults import FAULTS, KILLED, Fault
 from tests.faults.oracle import Pieces
-from tests.faults.places import Site, SiteName, one_machine, several_machines
 from tests.faults.points import FIRST_FRAME, MID_SEGMENT, Point
 from tests.faults.run import Result, make_files, play, play_undisturbed
 
@@ -21,13 +21,13 @@ SITES: dict[SiteName, Callable[[Path], AbstractContextManager[Site]]] = {
     "SQLite + folder": one_machine,
     "PostgreSQL + Redis": several_machines,
 }
-# With what the service has when nobody sets anything: lease, heartbeat and sweep.
+# The service's own defaults of lease, heartbeat and sweep.
 DEFAULTS: dict[str, Any] = {"webhook_seconds": 1.0}
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One fault at one point on one site; with the default lease, or with a short one."""
+    """One fault at one point on one site, with the default lease or a short one."""
 
     site: SiteName
     fault: Fault
@@ -36,7 +36,7 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """As tables and test reports have it."""
+        """The name in tables and test reports."""
         lease = ", default lease" if self.default_lease else ""
         return f"{self.fault.name}{lease} at {self.point.name} on {self.site}"
 
@@ -57,7 +57,7 @@ def all_cells() -> list[Cell]:
 
 
 class Lane:
-    """A site, a job's files, and what comes of them undisturbed: cells are played one by one."""
+    """A site, a job's files and their undisturbed results; runs one cell at a time."""
 
     def __init__(self, site: Site, folder: Path) -> None:
         self._site = site
@@ -65,7 +65,7 @@ class Lane:
         self._undisturbed: Pieces = play_undisturbed(site, self._files)
 
     def play(self, cell: Cell) -> Result:
-        """Play one cell."""
+        """Run one cell."""
         return play(
             self._site,
             cell.fault,
@@ -77,10 +77,10 @@ class Lane:
 
 
 def play_all(
-    cells: Sequence[Cell], *, lanes: int, folder: Path, told: Callable[[Cell, Result], None]
+    cells: Sequence[Cell], *, lanes: int, folder: Path, on_result: Callable[[Cell, Result], None]
 ) -> None:
-    """Play cells in several lanes for each site; `told` gets each as soon as it is over."""
-    speaking = threading.Lock()
+    """Run cells in several lanes per site; `on_result` gets each result as it arrives."""
+    reporting = threading.Lock()
 
     def play_lane(site: Site, home: Path, waiting: deque[Cell]) -> None:
         lane = Lane(site, home)
@@ -90,8 +90,8 @@ def play_all(
             except IndexError:  # another lane took the last
                 return
             result = lane.play(cell)
-            with speaking:
-                told(cell, result)
+            with reporting:
+                on_result(cell, result)
 
     with ExitStack() as sites, ThreadPoolExecutor(lanes * len(SITES)) as threads:
         running: list[Future[None]] = []
@@ -99,7 +99,7 @@ def play_all(
             waiting = deque(cell for cell in cells if cell.site == name)
             for _ in range(min(lanes, len(waiting))):
                 home = folder / str(len(running))
-                # One after the other: migrations of two databases at once in a process are no use.
+                # One after the other: Alembic can't migrate two databases at once in a process.
                 site = sites.enter_context(open_site(home))
                 running.append(threads.submit(play_lane, site, home, waiting))
         for lane in running:

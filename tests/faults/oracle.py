@@ -1,8 +1,8 @@
-"""What came of a job, as pieces that can be counted: of a run and of the undisturbed run the same.
+"""The results of a job as a multiset of lines, to compare a run with the undisturbed one.
 
-A piece is a line of text that names all of a row, a decoded picture, a packet of sound, a file.
-What an undisturbed run has and a disturbed one lacks is lost, the other way round it is doubled;
-a piece that came out different is both.
+A piece is a line of text that identifies the content of a row, a decoded frame, an audio packet or
+a file. A piece that only the undisturbed run has is lost, one that only the disturbed run has is
+doubled; one that differs is both.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ class Verdict:
 
 
 def compare(run: Pieces, undisturbed: Pieces) -> Verdict:
-    """What is missing in a run, and what it has too much."""
+    """What a run lacks, and what it has in excess."""
     return Verdict(sorted((undisturbed - run).elements()), sorted((run - undisturbed).elements()))
 
 
 def pieces(database: Database, files: Path, webhooks: list[str]) -> Pieces:
-    """All that users see of all jobs of a database, and the distinct webhooks that arrived."""
+    """All that users see of all jobs in a database, and the distinct webhooks that arrived."""
     return Counter(
         [
             *_rows(database),
@@ -54,7 +54,7 @@ def pieces(database: Database, files: Path, webhooks: list[str]) -> Pieces:
 
 
 def repeated_attempts(database: Database) -> int:
-    """How many segments, and exports, were begun again, each as often as it was."""
+    """How many attempts at segments and exports were repeats."""
     with database.read() as session:
         return sum(
             int(session.scalar(select(func.sum(table.attempts - 1)).where(table.attempts > 1)) or 0)
@@ -97,7 +97,7 @@ def _files(database: Database, files: Path) -> Iterator[str]:
 
 
 def _content(path: Path) -> Iterator[str]:
-    """Every decoded picture and every packet of sound, with their times."""
+    """Every decoded frame and every audio packet, with their times."""
     with av.open(str(path), "r") as container:
         for frame in container.decode(video=0):
             picture = hashlib.sha256(frame.to_ndarray(format="bgr24").tobytes()).hexdigest()

@@ -1,7 +1,7 @@
-"""The points of a job's life at which a process can be brought to stand still.
+"""The points of a job's life at which a process can be held.
 
-The product knows nothing of them: a process of the tests (`tests.faults.process`) wraps one real
-function of the product, tells who started it that it is there, and waits to be told to go on.
+The product does not know them: a tested process (`tests.faults.child`) wraps one real function of
+the product, reports when it gets there, and waits for the test to let it continue.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ Table = Literal["submissions", "segments", "jobs", "deliveries"]
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """The row that a process has in hand, and the token under which it holds it."""
+class HeldRow:
+    """The row that a process is working on, and the token under which it holds it."""
 
     table: Table
     key: int | str
     token: str | None
 
 
-Arrive = Callable[[Piece], None]
-"""Called at the point, with what is in hand; returns when the process may go on."""
+Arrive = Callable[[HeldRow], None]
+"""Called at the point with the held row; returns when the process may continue."""
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A place in the code; `wrap` makes a process stop there the first time that it comes by."""
+    """A place in the code; `wrap` makes a process wait there the first time it arrives."""
 
     name: str
     kind: Kind
-    says: str
+    description: str
     wrap: Callable[[Arrive], None]
 
 
@@ -52,24 +52,23 @@ def _wrap(owner: Any, name: str, before: Callable[..., None]) -> None:
 
 
 def _at_accept(arrive: Arrive) -> None:
-    from faces_jobs.submit import submission  # noqa: PLC0415 (a process loads what it is)
+    from faces_jobs.submit import submission  # noqa: PLC0415 (only the kind of process that needs it)
 
     _wrap(
         submission,
         "ring",
-        lambda _database, _queue, job_id, _segments: arrive(Piece("submissions", job_id, None)),
+        lambda _database, _queue, job_id, _segments: arrive(HeldRow("submissions", job_id, None)),
     )
 
 
 def _at_claim(arrive: Arrive) -> None:
-
-    _wrap(next_work, "process_claim", lambda claim, _worker: arrive(_in_hand(claim)))
+    _wrap(next_work, "process_claim", lambda claim, _worker: arrive(_held_row(claim)))
 
 
 def _in_stage(
     stage: Stage, owner: Any, name: str, arrive: Arrive, *, call: int = 1, part: int | None = None
 ) -> None:
-    """Arrive before this call of a function within one segment's work at a stage."""
+    """Arrive before the given call of a function during one segment's stage."""
     from faces_jobs.worker import process  # noqa: PLC0415
 
     real = process._STAGES[stage]
@@ -91,7 +90,7 @@ def _in_stage(
         if now:
             calls += 1
             if calls == call:
-                arrive(_in_hand(now[0]))
+                arrive(_held_row(now[0]))
 
     process._STAGES[stage] = work
     _wrap(owner, name, before)
@@ -131,8 +130,8 @@ def _at_draw(arrive: Arrive) -> None:
     from faces_jobs.sinks.video import AnnotatedVideo  # noqa: PLC0415
     from faces_jobs.worker import finding  # noqa: PLC0415
 
-    # As where several workers found the parts: alone, one draws each while it finds its faces.
-    setattr(finding, "linking_ahead", lambda *_: None)  # noqa: B010 (it is not finding's own)
+    # As if several workers had found the parts: a lone worker draws each while finding its faces.
+    setattr(finding, "linking_ahead", lambda *_: None)  # noqa: B010 (finding only imports it)
     _in_stage(Stage.DRAW, AnnotatedVideo, "add", arrive, call=5, part=1)
 
 
@@ -148,7 +147,7 @@ def _at_exports(arrive: Arrive) -> None:
     _wrap(
         finish,
         "record_exports",
-        lambda _database, claim, _artifacts: arrive(Piece("jobs", claim.job_id, claim.token)),
+        lambda _database, claim, _artifacts: arrive(HeldRow("jobs", claim.job_id, claim.token)),
     )
 
 
@@ -159,24 +158,24 @@ def _at_webhook(arrive: Arrive) -> None:
 
     def send(claim: Any, settings: Any) -> Any:
         answer = real(claim, settings)
-        arrive(Piece("deliveries", claim.delivery_id, claim.token))
+        arrive(HeldRow("deliveries", claim.delivery_id, claim.token))
         return answer
 
     deliver._send = send
 
 
-def _in_hand(claim: SegmentClaim) -> Piece:
-    return Piece("segments", claim.segment_id, claim.token)
+def _held_row(claim: SegmentClaim) -> HeldRow:
+    return HeldRow("segments", claim.segment_id, claim.token)
 
 
-ACCEPT = Point("accept", "web", "the submission is committed, nobody was told of it", _at_accept)
-CLAIM = Point("claim", "worker", "a worker has claimed a file and not begun", _at_claim)
-FIRST_FRAME = Point("first frame", "worker", "the first frames are looked at", _at_first_frame)
+ACCEPT = Point("accept", "web", "the submission is committed, no message has been sent", _at_accept)
+CLAIM = Point("claim", "worker", "a worker has claimed a file and not started", _at_claim)
+FIRST_FRAME = Point("first frame", "worker", "the first frames have been analysed", _at_first_frame)
 MID_SEGMENT = Point(
-    "mid-segment", "worker", "some frames of the second part are worked on", _at_mid_segment
+    "mid-segment", "worker", "some frames of the second part have been analysed", _at_mid_segment
 )
 RECORD = Point(
-    "record", "worker", "what the second part gave is being written, not committed", _at_record
+    "record", "worker", "the results of the second part are written, not committed", _at_record
 )
 LINK = Point("link", "worker", "rows of faces are written, tracks are not", _at_link)
 ENCODE = Point(
@@ -197,7 +196,7 @@ FINALISE = Point(
 EXPORTS = Point(
     "exports", "worker", "the exports are published, their rows are not written", _at_exports
 )
-WEBHOOK = Point("webhook", "sweep", "the webhook was answered, that is not recorded", _at_webhook)
+WEBHOOK = Point("webhook", "sweep", "the webhook was answered, which is not recorded", _at_webhook)
 
 POINTS = (
     ACCEPT,
@@ -212,6 +211,6 @@ POINTS = (
     EXPORTS,
     WEBHOOK,
 )
-# Who stands there keeps nobody from writing.
+# A process held at one of these blocks no other writer.
 NO_TRANSACTION = tuple(point for point in POINTS if point is not RECORD)
 WORKER_POINTS = tuple(point for point in NO_TRANSACTION if point.kind == "worker")

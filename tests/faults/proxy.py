@@ -1,4 +1,4 @@
-"""A wire between a process and its server that can be made slow, silent or torn."""
+"""A TCP proxy between a process and its server that can be made slow or silent, or be cut."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 CHUNK = 65536
 
 
-class Wire:
-    """Passes bytes on between a port of its own and a server's."""
+class Proxy:
+    """Forwards bytes between a port of its own and a server's."""
 
     def __init__(self, server_port: int) -> None:
         self._server = ("127.0.0.1", server_port)
@@ -22,11 +22,11 @@ class Wire:
         self._open.set()
         self.delay_seconds = 0.0
         self.port = int(self._listener.getsockname()[1])
-        threading.Thread(target=self._accept, name="wire", daemon=True).start()
+        threading.Thread(target=self._accept, name="proxy", daemon=True).start()
 
     @contextmanager
     def slow(self, seconds: float) -> Iterator[None]:
-        """Everything that is sent, either way, comes so much later."""
+        """Delay everything, in both directions."""
         self.delay_seconds = seconds
         try:
             yield
@@ -35,7 +35,7 @@ class Wire:
 
     @contextmanager
     def silent(self) -> Iterator[None]:
-        """Connections stand and new ones are taken, but nothing passes; later all of it does."""
+        """Keep and accept connections but forward nothing; deliver all of it afterwards."""
         self._open.clear()
         try:
             yield
@@ -43,9 +43,9 @@ class Wire:
             self._open.set()
 
     def close(self) -> None:
-        """Take no more connections, and end those that are."""
+        """Accept no more connections, and close the existing ones."""
         self._open.set()
-        # Without this the thread that accepts would go on holding the port.
+        # Otherwise the accepting thread would keep holding the port.
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -60,11 +60,11 @@ class Wire:
                 return
             try:
                 server = socket.create_connection(self._server)
-            except OSError:  # the server is down: so is the wire
+            except OSError:  # the server is down, and so is the proxy
                 client.close()
                 continue
             threading.Thread(
-                target=self._connect, args=(client, server), name="wire", daemon=True
+                target=self._connect, args=(client, server), name="proxy", daemon=True
             ).start()
 
     def _connect(self, client: socket.socket, server: socket.socket) -> None:
@@ -72,7 +72,7 @@ class Wire:
             pair = (client, server)
             self._pairs.add(pair)
             back = threading.Thread(
-                target=self._pass_on, args=(server, client), name="wire", daemon=True
+                target=self._pass_on, args=(server, client), name="proxy", daemon=True
             )
             back.start()
             self._pass_on(client, server)

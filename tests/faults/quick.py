@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.faults.environments import SiteName
 from tests.faults.matrix import Cell, Lane, all_cells
-from tests.faults.places import SiteName
 from tests.faults.points import (
     ACCEPT,
     CLAIM,
@@ -41,19 +41,19 @@ ON_SEVERAL_MACHINES = [
     ("kill -9", WEBHOOK),
     ("stop past the lease, then go on", FINALISE),
     ("TERM twice", MID_SEGMENT),
-    ("broker killed for 4 s", ACCEPT),  # kept a worker deaf, once in three times
+    ("broker killed for 4 s", ACCEPT),  # once left a worker without messages, in one run of three
     ("broker restarted, empty", ENCODE),
     ("broker slow by 0.4 s", CLAIM),
     ("database restarted, 4 s away", FINALISE),
     ("connections terminated", DRAW),
     ("database read-only for 4 s", EXPORTS),
 ]
-# Much like one that is in the set, and played by `make faults` alone.
+# Similar to one in the set; run by `make faults` only.
 LEFT_OUT = {"broker silent for 4 s", "clock one hour back"}
 
 
 def cell_of(fault: str, point: Point, site: SiteName) -> Cell:
-    """The matrix's cell."""
+    """The cell of the matrix."""
     (cell,) = [
         cell
         for cell in all_cells()
@@ -64,13 +64,13 @@ def cell_of(fault: str, point: Point, site: SiteName) -> Cell:
 
 
 def nothing_is_lost_and_nothing_doubled(lane: Lane, cell: Cell) -> None:
-    """Play a cell, and hold it to what is promised."""
+    """Run a cell and check the promises."""
     if cell.fault.missing:
         pytest.skip(cell.fault.missing)
 
     result = lane.play(cell)
 
-    print(result.log)  # noqa: T201 (pytest shows it where a test fails)
+    print(result.log)  # noqa: T201 (pytest shows it when a test fails)
     assert result.error is None
     assert not result.lost
     assert not result.doubled

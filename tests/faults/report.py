@@ -1,4 +1,4 @@
-"""What came of the fault matrix: kept as JSON, shown on a terminal and in docs/fault-matrix.md."""
+"""Results of the fault matrix: stored as JSON, shown on a terminal and in docs/fault-matrix.md."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Row:
 
     @property
     def well(self) -> bool:
-        """Whether each came out as if nothing had happened."""
+        """Whether every run equals the undisturbed one."""
         return all(result.well for result in self.results)
 
     def values(self) -> list[str]:
-        """What the table shows, in its columns' order."""
+        """The cells of its line in the table, in the columns' order."""
         found = [one.recovery_seconds for one in self.results if one.recovery_seconds is not None]
         lease = ", default lease" if self.cell.default_lease else ""
         broken = [one for one in self.results if one.error]
@@ -51,7 +51,7 @@ class Row:
 
 
 def as_table(found: Sequence[Row]) -> Table:
-    """For a terminal."""
+    """The results as a table for a terminal."""
     table = Table(*COLUMNS, title="fault matrix")
     for row in found:
         table.add_row(*row.values(), style="" if row.well else "bold red")
@@ -59,7 +59,7 @@ def as_table(found: Sequence[Row]) -> Table:
 
 
 class Record:
-    """What came of each cell when it was last played, kept in a file that is written each time."""
+    """The last results of each cell, in a file that is rewritten with every result."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -69,7 +69,7 @@ class Record:
             self._results = json.loads(path.read_text(encoding="utf-8"))
 
     def add(self, cell: Cell, result: Result) -> None:
-        """Keep a result; the first of a cell replaces those of earlier days."""
+        """Add a result; the first of a cell replaces those of earlier invocations."""
         if cell.name not in self._played:
             self._played.add(cell.name)
             self._results[cell.name] = []
@@ -80,7 +80,7 @@ class Record:
         self._path.write_text(json.dumps(self._results, indent=1), encoding="utf-8")
 
     def rows(self, cells: Sequence[Cell]) -> list[Row]:
-        """What is known of these cells, in their order."""
+        """The results of these cells, in their order."""
         return [
             Row(cell, [Result(**one) for one in self._results[cell.name]])
             for cell in cells
@@ -107,7 +107,7 @@ def _figures(found: Sequence[Row], missing: Sequence[str]) -> str:
         f"{sum(one.error is not None for one in runs)} did not end well."
     )
     lines = ["", summary, ""]
-    lines += [f"Not played: {sentence}." for sentence in missing]
+    lines += [f"Not run: {sentence}." for sentence in missing]
     lines += ["", f"| {' | '.join(COLUMNS)} |", "|---|---|---|" + "---:|" * (len(COLUMNS) - 3)]
     lines += [f"| {' | '.join(row.values())} |" for row in found]
     return "\n".join(lines) + "\n\n"

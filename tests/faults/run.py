@@ -1,4 +1,4 @@
-"""Plays one run of a job, disturbed or not, and compares what came of it."""
+"""Runs one job, disturbed or not, and compares its results."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from faces_jobs.settings import Settings
 from faces_jobs.storage import open_storage
 from faces_jobs.submit import submit_files
 from tests.clips import Sound, write_image, write_video
+from tests.faults.environments import Environment, Site
 from tests.faults.faults import Fault
+from tests.faults.launched import Actor, NotInTimeError
 from tests.faults.limits import bounded_memory
 from tests.faults.oracle import Pieces, compare, pieces, repeated_attempts
-from tests.faults.places import Place, Site
 from tests.faults.points import Kind, Point
-from tests.faults.processes import Actor, NotInTimeError
 from tests.faults.scene import Scene
 from tests.ports import free_port
 from tests.receivers import Receiver, receiver
@@ -46,14 +46,14 @@ RATE = 20
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of one disturbed run."""
+    """The result of one disturbed run."""
 
     site: str
     fault: str
     point: str
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
-    again: int = 0  # segments and exports begun again
+    again: int = 0  # repeated attempts at segments and exports
     recovery_seconds: float | None = None
     seconds: float = 0.0
     error: str | None = None
@@ -61,7 +61,7 @@ class Result:
 
     @property
     def well(self) -> bool:
-        """Whether it came out as if nothing had happened."""
+        """Whether it equals the undisturbed run."""
         return self.error is None and not self.lost and not self.doubled
 
 
@@ -81,15 +81,17 @@ def make_files(folder: Path) -> list[Path]:
 
 
 def play_undisturbed(site: Site, files: list[Path]) -> Pieces:
-    """What comes of the job when nothing happens to it."""
-    with receiver() as hooks, site.place() as place, ExitStack() as stack:
-        database = stack.enter_context(open_database(place.settings.database))
+    """The job's results when nothing disturbs it."""
+    with receiver() as hooks, site.environment() as environment, ExitStack() as stack:
+        database = stack.enter_context(open_database(environment.settings.database))
         actors = [
-            stack.enter_context(Actor(kind, place.settings, place.log, nursery=site.nursery))
+            stack.enter_context(
+                Actor(kind, environment.settings, environment.log, fork_server=site.fork_server)
+            )
             for kind in ("sweep", "worker")
         ]
-        _submit(place.settings, database, files, hooks)
-        return _end(place, database, actors, hooks)
+        _submit(environment.settings, database, files, hooks)
+        return _end(environment, database, actors, hooks)
 
 
 def play(
@@ -101,23 +103,28 @@ def play(
     undisturbed: Pieces,
     settings: dict[str, Any] | None = None,
 ) -> Result:
-    """Disturb a run at one point; what differs from the undisturbed one."""
+    """Disturb a run at one point, and compare it with the undisturbed one."""
     began = time.monotonic()
     told: dict[str, Any]
     small_disk = fault.small_disk
-    with receiver() as hooks, site.place(settings=settings, small_disk=small_disk) as place:
+    with (
+        receiver() as hooks,
+        site.environment(settings=settings, small_disk=small_disk) as environment,
+    ):
         try:
-            told = _play(place, fault, point, hooks=hooks, files=files, undisturbed=undisturbed)
-        except Exception as error:  # noqa: BLE001 (whatever it is, it belongs to this run alone)
+            told = _play(
+                environment, fault, point, hooks=hooks, files=files, undisturbed=undisturbed
+            )
+        except Exception as error:  # noqa: BLE001 (one failed run must not end the others)
             told = {"error": f"{type(error).__name__}: {error}"}
-        said = place.log.read_text(encoding="utf-8", errors="replace")
+        said = environment.log.read_text(encoding="utf-8", errors="replace")
     return Result(
         site.name, fault.name, point.name, seconds=time.monotonic() - began, log=said, **told
     )
 
 
 def _play(
-    place: Place,
+    environment: Environment,
     fault: Fault,
     point: Point,
     *,
@@ -126,16 +133,18 @@ def _play(
     undisturbed: Pieces,
 ) -> dict[str, Any]:
     with ExitStack() as stack:
-        database = stack.enter_context(open_database(place.settings.database))
-        clock = place.clock if fault.moves_clock else None
+        database = stack.enter_context(open_database(environment.settings.database))
+        clock = environment.clock if fault.moves_clock else None
         group = stack.enter_context(bounded_memory()) if fault.bounds_memory else None
 
-        def actor(kind: Kind, settings: Settings = place.settings, **how: Any) -> Actor:
-            nursery = place.site.nursery
-            made = Actor(kind, settings, place.log, nursery=nursery, clock=clock, **how)
+        def actor(kind: Kind, settings: Settings = environment.settings, **how: Any) -> Actor:
+            fork_server = environment.site.fork_server
+            made = Actor(
+                kind, settings, environment.log, fork_server=fork_server, clock=clock, **how
+            )
             return stack.enter_context(made)
 
-        homes = [place.settings.model_copy(update={"port": free_port()}) for _ in range(2)]
+        homes = [environment.settings.model_copy(update={"port": free_port()}) for _ in range(2)]
         victim = actor(point.kind, homes[0], point=point, cgroup=group)
         rescuer = actor(point.kind, homes[1], held=True)
         kinds: tuple[Kind, ...] = ("sweep", "worker")
@@ -144,21 +153,23 @@ def _play(
         if point.kind == "web":
             submission = _submit_over_http([one.port for one in homes], files, hooks)
         else:
-            submission.set_result(_submit(place.settings, database, files, hooks))
-        piece = victim.wait_at_point()
-        scene = Scene(place, victim, rescuer, piece)
+            submission.set_result(_submit(environment.settings, database, files, hooks))
+        held_row = victim.wait_at_point()
+        scene = Scene(environment, victim, rescuer, held_row)
         rescuer.wait_for("held")
         if not fault.alone:
             rescuer.go()
-            _wait(lambda: _are_there(database, rescuer.kind, 2), "the rescuer did not begin")
+            _wait(lambda: _have_registered(database, rescuer.kind, 2), "the rescuer did not start")
         with scene.watched(database):
             counts_from = fault.strike(scene)
             if rescuer.held:
                 rescuer.go()
-                _wait(lambda: _are_there(database, rescuer.kind, 2), "the rescuer did not begin")
+                _wait(
+                    lambda: _have_registered(database, rescuer.kind, 2), "the rescuer did not start"
+                )
             submission.result(PATIENCE_SECONDS)
             actors = [rescuer, *others] if fault.ends else [victim, rescuer, *others]
-            found = _end(place, database, actors, hooks)
+            found = _end(environment, database, actors, hooks)
             scene.wait_until_recovered()
         verdict = compare(found, undisturbed)
         assert scene.recovered_at is not None
@@ -170,12 +181,14 @@ def _play(
         }
 
 
-def _end(place: Place, database: Database, actors: list[Actor], hooks: Receiver) -> Pieces:
-    """Wait for the job's end and its webhook, end all processes well, and look."""
+def _end(
+    environment: Environment, database: Database, actors: list[Actor], hooks: Receiver
+) -> Pieces:
+    """Wait for the job and its webhook, stop all processes, and collect the results."""
 
     def ended() -> bool:
         for actor in actors:
-            assert actor.alive, f"a {actor.kind} process ended before it was told to"
+            assert actor.alive, f"a {actor.kind} process ended unasked"
         return _has_ended(database)
 
     _wait(ended, "the job did not end")
@@ -183,9 +196,9 @@ def _end(place: Place, database: Database, actors: list[Actor], hooks: Receiver)
         actor.send(signal.SIGTERM)
     for actor in actors:
         code = actor.wait()
-        # By the signal itself where it had just begun.
+        # By the signal itself if it had just started.
         assert code in (0, -signal.SIGTERM), f"the {actor.kind} process ended with {code}"
-    return pieces(database, place.settings.data_folder / "files", hooks.ids)
+    return pieces(database, environment.settings.data_folder / "files", hooks.ids)
 
 
 def _has_ended(database: Database) -> bool:
@@ -195,11 +208,11 @@ def _has_ended(database: Database) -> bool:
         return bool(states) and all(state.ended for state in states) and not open_
 
 
-def _are_there(database: Database, kind: Kind, count: int) -> bool:
-    """Whether so many processes of a kind have told of themselves."""
-    question = select(func.count()).where(ProcessRow.kind == kind)
+def _have_registered(database: Database, kind: Kind, count: int) -> bool:
+    """Whether so many processes of a kind have registered."""
+    statement = select(func.count()).where(ProcessRow.kind == kind)
     with database.read() as session:
-        return (session.scalar(question) or 0) >= count
+        return (session.scalar(statement) or 0) >= count
 
 
 def _wait(until: Callable[[], bool], otherwise: str) -> None:
@@ -208,7 +221,7 @@ def _wait(until: Callable[[], bool], otherwise: str) -> None:
         try:
             if until():
                 return
-        except DatabaseError as error:  # a server that has just come back
+        except DatabaseError as error:  # a server that is just coming back
             otherwise = f"{otherwise}: {error}"
         if time.monotonic() > deadline:
             raise NotInTimeError(otherwise)
@@ -229,7 +242,7 @@ def _submit(settings: Settings, database: Database, files: list[Path], hooks: Re
 
 
 def _submit_over_http(ports: list[int], files: list[Path], hooks: Receiver) -> Future[str]:
-    """Submit as a client that does not give up: the same again, with the same key."""
+    """Submit like a persistent client: repeat the request with the same idempotency key."""
     key = uuid.uuid4().hex
     answered: Future[str] = Future()
 
@@ -249,7 +262,7 @@ def _submit_over_http(ports: list[int], files: list[Path], hooks: Receiver) -> F
                 else:
                     answered.set_result(job.id)
                     return
-        answered.set_exception(NotInTimeError("no web process took the submission"))
+        answered.set_exception(NotInTimeError("no web process accepted the submission"))
 
     threading.Thread(target=submit, name="client", daemon=True).start()
     return answered

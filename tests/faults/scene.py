@@ -1,4 +1,4 @@
-"""One run while it is disturbed: who takes part, what is struck, and when it was in hand again."""
+"""One disturbed run: its processes, the row that the victim holds, and when it was recovered."""
 
 from __future__ import annotations
 
@@ -13,44 +13,44 @@ from sqlalchemy import select
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import DeliveryRow, JobRow, SegmentRow
 from faces_jobs.errors import DatabaseError
-from tests.faults.places import Place
-from tests.faults.points import Piece
-from tests.faults.processes import Actor, NotInTimeError
+from tests.faults.environments import Environment
+from tests.faults.launched import Actor, NotInTimeError
+from tests.faults.points import HeldRow
 from tests.services import PATIENCE_SECONDS
 
-LOOK_SECONDS = 0.05
+POLL_SECONDS = 0.05
 
 
 @dataclass
 class Scene:
-    """What a fault may do something to."""
+    """What a fault can act on."""
 
-    place: Place
-    victim: Actor  # it stands at the point, until `victim.go()`
+    environment: Environment
+    victim: Actor  # held at the point until `victim.go()`
     rescuer: Actor  # another of its kind
-    piece: Piece  # what the victim has in hand
+    held_row: HeldRow  # what the victim is working on
     recovered: threading.Event = field(default_factory=threading.Event)
     recovered_at: float | None = None
 
     def wait_until_recovered(self) -> None:
-        """Wait until another has what the victim had.
+        """Wait until another process holds the victim's row, or it is done.
 
         Raises:
-            NotInTimeError: nobody takes it.
+            NotInTimeError: nobody took it over in time.
         """
         if not self.recovered.wait(PATIENCE_SECONDS):
-            raise NotInTimeError(f"nobody took over {self.piece}")
+            raise NotInTimeError(f"nobody took over {self.held_row}")
 
     @contextmanager
     def watched(self, database: Database) -> Iterator[None]:
-        """Note when the piece is in hand again, or done."""
+        """Record when the row is held again, or done."""
         ended = threading.Event()
 
         def watch() -> None:
-            while not ended.wait(LOOK_SECONDS):
+            while not ended.wait(POLL_SECONDS):
                 try:
-                    again = is_in_hand_again(database, self.piece)
-                except DatabaseError:  # that may be the fault
+                    again = is_recovered(database, self.held_row)
+                except DatabaseError:  # possibly the fault itself
                     continue
                 if again:
                     self.recovered_at = time.monotonic()
@@ -66,23 +66,23 @@ class Scene:
             thread.join()
 
 
-def is_in_hand_again(database: Database, piece: Piece) -> bool:
-    """Whether a piece is held under another token than it was, or is done."""
+def is_recovered(database: Database, held_row: HeldRow) -> bool:
+    """Whether a row is held under another token than before, or is done."""
     with database.read() as session:
-        if piece.table == "submissions":
+        if held_row.table == "submissions":
             begun = session.scalars(
                 select(SegmentRow.id).where(
-                    SegmentRow.job_id == piece.key, SegmentRow.started_at.is_not(None)
+                    SegmentRow.job_id == held_row.key, SegmentRow.started_at.is_not(None)
                 )
             )
             return begun.first() is not None
-        if piece.table == "segments":
-            segment = session.get(SegmentRow, piece.key)
+        if held_row.table == "segments":
+            segment = session.get(SegmentRow, held_row.key)
             return segment is None or (
-                segment.status.ended or segment.lease_token not in (None, piece.token)
+                segment.status.ended or segment.lease_token not in (None, held_row.token)
             )
-        if piece.table == "jobs":
-            job = session.get_one(JobRow, piece.key)
-            return job.status.ended or job.lease_token not in (None, piece.token)
-        delivery = session.get_one(DeliveryRow, piece.key)
-        return delivery.next_at is None or delivery.lease_token not in (None, piece.token)
+        if held_row.table == "jobs":
+            job = session.get_one(JobRow, held_row.key)
+            return job.status.ended or job.lease_token not in (None, held_row.token)
+        delivery = session.get_one(DeliveryRow, held_row.key)
+        return delivery.next_at is None or delivery.lease_token not in (None, held_row.token)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.faults.environments import one_machine
 from tests.faults.faults import FAULTS
 from tests.faults.matrix import Lane
-from tests.faults.places import one_machine
 from tests.faults.points import POINTS, Point
 from tests.faults.quick import (
     LEFT_OUT,

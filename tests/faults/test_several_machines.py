@@ -7,8 +7,8 @@ from contextlib import ExitStack
 
 import pytest
 
+from tests.faults.environments import several_machines
 from tests.faults.matrix import Lane
-from tests.faults.places import several_machines
 from tests.faults.points import Point
 from tests.faults.quick import ON_SEVERAL_MACHINES, cell_of, nothing_is_lost_and_nothing_doubled
 from tests.services import missing_service

@@ -11,7 +11,7 @@ from faces_jobs.jobs.status import (
     ItemStatus,
     JobStatus,
     SegmentStatus,
-    status_of_ended,
+    final_job_status,
 )
 
 MAX_ATTEMPTS = 3
@@ -139,7 +139,7 @@ class Job:
         return self.status is JobStatus.FINISHING and self.token == token
 
     def finish(self) -> None:
-        self.move(status_of_ended(item.status for item in self.items))
+        self.move(final_job_status(item.status for item in self.items))
         self.token, self.exported = None, True
 
     def cancel(self) -> None:

@@ -21,7 +21,7 @@ from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.tables import FACE_BLOCKS
 from faces_jobs.db.tables.blocks import PAIRS, bit_of
 from faces_jobs.jobs.documents import FaceDocument
-from faces_jobs.jobs.labels import ANSWERS
+from faces_jobs.jobs.labels import LABELS_WITH_UNSURE
 from faces_jobs.jobs.query import AttributeFilter, FaceQuery
 from faces_jobs.jobs.records import FaceRecord
 from faces_jobs.results import blocks, list_faces, planner_hints
@@ -40,8 +40,8 @@ LABELS = {
 def jobs(database: Database, monkeypatch: pytest.MonkeyPatch) -> list[StoredJob]:
     """Films in blocks of seven, one written a second time, and images that two workers did."""
     monkeypatch.setattr(rows, "CHUNK", 7)
-    monkeypatch.setattr(blocks, "STEPS", (1, 2))
-    monkeypatch.setattr(planner_hints, "FEW", -1)
+    monkeypatch.setattr(blocks, "BLOCKS_PER_QUERY", (1, 2))
+    monkeypatch.setattr(planner_hints, "MAX_RARE_FACES", -1)
     chance = random.Random(0)
     films = [stored_job(database, ["0.mp4", "1.mp4"]) for _ in range(2)]
     for job in films:
@@ -178,11 +178,11 @@ def test_the_migration_sums_up_as_the_code_does(database_url: str, database: Dat
     job = stored_job(database)
     alone: list[dict[str, Any]] = [
         {head: (label, place / 64)}
-        for head, answers in ANSWERS.items()
+        for head, answers in LABELS_WITH_UNSURE.items()
         for place, label in enumerate(answers[:2])
     ]
     made = [face(number, score=0.25, **labels) for number, labels in enumerate(alone)]
-    last: dict[str, Any] = {head: answers[-1] for head, answers in ANSWERS.items()}
+    last: dict[str, Any] = {head: answers[-1] for head, answers in LABELS_WITH_UNSURE.items()}
     made += [face(50, 1, **last), face(51, **(last | {"occlusion": "hand"}))]
     finish_segment(database, claimed(database, job.segments[0]), results(made))
     by_code = _only_block(database)
@@ -258,8 +258,8 @@ def test_every_pair_of_answers_has_a_bit_of_its_own() -> None:
     for one, other in PAIRS:
         bits = [
             bit_of(one, label, other, other_label)
-            for label in ANSWERS[one]
-            for other_label in ANSWERS[other]
+            for label in LABELS_WITH_UNSURE[one]
+            for other_label in LABELS_WITH_UNSURE[other]
         ]
         assert len({bit % 2**64 for bit in bits}) == len(bits)
         assert all((bit % 2**64).bit_count() == 1 for bit in bits)

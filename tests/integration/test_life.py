@@ -38,7 +38,7 @@ from faces_jobs.jobs.status import (
     ItemStatus,
     JobStatus,
     SegmentStatus,
-    status_of_ended,
+    final_job_status,
 )
 from faces_jobs.results import cancel_job, get_job
 from tests.factories import StoredJob, artifact, face, results, stored_job, track
@@ -206,7 +206,7 @@ class Life(RuleBasedStateMachine):
                     assert set(states) == {ItemStatus.QUEUED}
                 if job.status.ended and job.status is not JobStatus.CANCELLED:
                     assert job.ended_at is not None
-                    assert job.status is status_of_ended(states) or job.error_code == "poison"
+                    assert job.status is final_job_status(states) or job.error_code == "poison"
                 assert job.attempts <= MAX_ATTEMPTS
             for segment in session.scalars(select(SegmentRow)):
                 assert (segment.lease_token is not None) == (

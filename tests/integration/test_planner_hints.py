@@ -46,7 +46,7 @@ def _face(chance: random.Random, number: int) -> FaceRecord:
 def test_answers_are_those_of_the_plain_question(
     database: Database, jobs: list[StoredJob], monkeypatch: pytest.MonkeyPatch, few: int
 ) -> None:
-    monkeypatch.setattr(planner_hints, "FEW", few)
+    monkeypatch.setattr(planner_hints, "MAX_RARE_FACES", few)
     everything = list_faces(database, FaceQuery(limit=1000)).faces
     assert len(everything) == 270
     chance = random.Random(few)
@@ -96,7 +96,7 @@ def test_a_job_s_labels_are_looked_for_among_its_items(
     query = FaceQuery(job_id=jobs[1].id, attributes={"gender": AttributeFilter(("male",))})
     with database.read() as session:
         written = str(
-            planner_hints.narrowed(session, query, faces_statement(query)).compile(
+            planner_hints.narrow_by_index(session, query, faces_statement(query)).compile(
                 database.engine, compile_kwargs={"literal_binds": True}
             )
         )

@@ -7,7 +7,7 @@ from flask import Flask
 
 from faces_jobs.db.session import Database
 from faces_jobs.queue import CeleryQueue
-from faces_jobs.results.pages import write_cursor
+from faces_jobs.results.pages import encode_cursor
 from faces_jobs.settings import Settings
 from faces_jobs.storage import LocalStorage
 from faces_jobs_web.app import create_app
@@ -39,13 +39,13 @@ def app(settings: Settings, database: Database, storage: LocalStorage, queue: Ce
         (f"/api/v1/jobs/JOB/faces?item=1&track={LARGE}", 422),
         (f"/api/v1/jobs/JOB/faces?item={LARGE}&track={2**31 - 1}", 200),
         (f"/api/v1/jobs/JOB/faces?item={HUGE}", 422),
-        (f"/api/v1/jobs/JOB/items?cursor={write_cursor([LARGE])}", 422),
-        (f"/api/v1/jobs/JOB/items?cursor={write_cursor([2**31 - 1])}", 200),
-        (f"/api/v1/jobs/JOB/tracks?cursor={write_cursor([LARGE, LARGE])}", 422),
-        (f"/api/v1/jobs/JOB/faces?cursor={write_cursor([LARGE, 0.0, LARGE, LARGE])}", 422),
-        (f"/api/v1/jobs/JOB/faces?cursor={write_cursor([LARGE, 0.0, LARGE, 0])}", 200),
-        (f"/api/v1/jobs/JOB/artifacts?cursor={write_cursor([LARGE])}", 200),
-        (f"/api/v1/audit?cursor={write_cursor([LARGE])}", 200),
+        (f"/api/v1/jobs/JOB/items?cursor={encode_cursor([LARGE])}", 422),
+        (f"/api/v1/jobs/JOB/items?cursor={encode_cursor([2**31 - 1])}", 200),
+        (f"/api/v1/jobs/JOB/tracks?cursor={encode_cursor([LARGE, LARGE])}", 422),
+        (f"/api/v1/jobs/JOB/faces?cursor={encode_cursor([LARGE, 0.0, LARGE, LARGE])}", 422),
+        (f"/api/v1/jobs/JOB/faces?cursor={encode_cursor([LARGE, 0.0, LARGE, 0])}", 200),
+        (f"/api/v1/jobs/JOB/artifacts?cursor={encode_cursor([LARGE])}", 200),
+        (f"/api/v1/audit?cursor={encode_cursor([LARGE])}", 200),
     ],
 )
 def test_what_no_row_can_hold_is_no_failure(

@@ -85,7 +85,7 @@ def test_links_are_not_followed_wherever_they_lead(root: Path) -> None:
             pass
     with pytest.raises(FolderError):
         list(walk_beneath(root, "outside"))
-    assert [(found.relative_path, found.regular) for found in walk_beneath(root, "")] == [
+    assert [(found.relative_path, found.is_regular) for found in walk_beneath(root, "")] == [
         ("in.txt", False),
         ("inside", False),
         ("one.txt", True),
@@ -116,7 +116,7 @@ def test_pipes_sockets_and_devices_are_not_read(root: Path) -> None:
                 pass
     with pytest.raises(MediaError), open_beneath(Path("/dev"), "null"):
         pass
-    kinds = {found.relative_path: found.regular for found in walk_beneath(root, "")}
+    kinds = {found.relative_path: found.is_regular for found in walk_beneath(root, "")}
     assert (kinds["pipe"], kinds["socket"]) == (False, False)
 
 
@@ -137,12 +137,15 @@ def test_a_folder_below_that_can_not_be_read_is_told_and_the_others_are_read(roo
     (root / "lost+found").mkdir(mode=0)
     found = walk_beneath(root, "")
     if os.geteuid():
-        assert next(found) == FoundFile("lost+found", regular=False)
+        assert next(found) == FoundFile("lost+found", is_regular=False)
     else:  # who may read all folders still can't read one that is gone
         (root / "lost+found").chmod(0o700)
-    assert next(found) == FoundFile("one.txt", regular=True)
+    assert next(found) == FoundFile("one.txt", is_regular=True)
     (root / "sub").rename(root.parent / "sub")
-    assert list(found) == [FoundFile("sub", regular=False), FoundFile("three.txt", regular=True)]
+    assert list(found) == [
+        FoundFile("sub", is_regular=False),
+        FoundFile("three.txt", is_regular=True),
+    ]
 
 
 def test_one_file_may_be_named(root: Path) -> None:

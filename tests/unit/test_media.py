@@ -178,7 +178,7 @@ def test_the_head_decides_on_a_file_that_is_two_things(tmp_path: Path) -> None:
 def test_sound_alone_is_refused_as_such(tmp_path: Path, name: str) -> None:
     codec = {"a.mp3": "mp3", "a.wav": "pcm_s16le", "a.flac": "flac"}.get(name, "aac")
     path = clips.write_sound(tmp_path / name, [clips.Sound(codec)])
-    with pytest.raises(NoVideoError, match="sound"):
+    with pytest.raises(NoVideoError, match="only audio"):
         recognise(head_of(path), size=path.stat().st_size)
 
 

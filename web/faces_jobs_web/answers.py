@@ -1,4 +1,4 @@
-"""Documents as responses: JSON with an ETag, so that polling a job that stands still is cheap."""
+"""Builds JSON responses with ETags, which make polling an unchanged job cheap."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from faces_jobs_web.operations import JSON
 def document_response(
     document: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """A document as JSON. Answers 304 to a GET that names the ETag it already has."""
+    """Return a document as a JSON response; 304 for a GET whose If-None-Match is current."""
     body = document.model_dump_json().encode()
     response = Response(body, status, content_type=JSON, headers=dict(headers or {}))
     if request.method in {"GET", "HEAD"} and status == 200:

@@ -1,4 +1,4 @@
-"""The web app: views, guard and errors around services that someone else opened and closes."""
+"""The Flask application factory: registers views, access checks and error handlers."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ from faces_jobs_web.row_numbers import RowConverter
 from faces_jobs_web.services import EXTENSION, Services
 from faces_jobs_web.watching import Watcher
 
-# Everything but uploads, which have their own limit: forms and JSON are small.
+# Forms and JSON are small. Uploads have their own limit (`uploads`).
 MAX_BODY_BYTES = 1024 * 1024
-JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+JOB_ID_PATTERN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def create_app(*, settings: Settings, database: Database, storage: Storage, queue: Queue) -> Flask:
-    """Make the web app. It closes nothing: what is passed in belongs to the caller."""
+    """Create the web app. The caller owns the services passed in, and closes them."""
     app = Flask("faces_jobs_web", static_url_path="/static")
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = MAX_BODY_BYTES
     app.url_map.converters["row"] = RowConverter
@@ -59,7 +59,7 @@ def create_app(*, settings: Settings, database: Database, storage: Storage, queu
         storage=storage,
         queue=queue,
         access=open_access(settings.access_token, settings.data_folder),
-        watcher=Watcher(partial(get_jobs, database), places=settings.web_waiters),
+        watcher=Watcher(partial(get_jobs, database), max_waiters=settings.web_waiters),
         readiness=Readiness(settings=settings, database=database, storage=storage, queue=queue),
     )
     install_request_ids(app)
@@ -92,16 +92,19 @@ def create_app(*, settings: Settings, database: Database, storage: Storage, queu
 
 
 def _check_job_id() -> None:
-    # What is no job's id is not asked of the database, which can't take every text (NUL).
+    # Checked before any query: PostgreSQL rejects some texts, such as those with NUL.
     job_id = (request.view_args or {}).get("job_id")
-    if job_id is not None and not JOB_ID.fullmatch(job_id):
+    if job_id is not None and not JOB_ID_PATTERN.fullmatch(job_id):
         raise NotFoundError("There is no job with this id.")
 
 
 def _check_parameters() -> None:
-    # An option in the address of a submission, say, would be passed over without a word.
+    # Views without query parameters never read them: a job option put into the URL of a
+    # submission, for example, would be ignored without an error.
     if not request.args or request.endpoint is None or not request.path.startswith("/api/v1/"):
         return
     operation = operation_of(current_app.view_functions[request.endpoint])
     if operation is not None and operation.query is None:
-        raise OptionsError(dict.fromkeys(request.args, "unknown; there are none in the address"))
+        raise OptionsError(
+            dict.fromkeys(request.args, "unknown; this operation has no query parameters")
+        )

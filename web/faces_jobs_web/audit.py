@@ -1,4 +1,4 @@
-"""/api/v1/audit: what was deleted, and whether it was seen to be gone."""
+"""/api/v1/audit: the log of deletions, and whether each was verified."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from flask import Blueprint, Response, request
 from faces_jobs.jobs.documents import AuditPage
 from faces_jobs.results import list_audit
 from faces_jobs_web.answers import document_response
-from faces_jobs_web.operations import Answer, Operation, describes
+from faces_jobs_web.operations import Operation, ResponseSpec, describes
 from faces_jobs_web.queries import AuditFilters, read_filters
-from faces_jobs_web.services import services
+from faces_jobs_web.services import current_services
 
 blueprint = Blueprint("audit", __name__, url_prefix="/api/v1")
 
@@ -19,15 +19,18 @@ blueprint = Blueprint("audit", __name__, url_prefix="/api/v1")
     Operation(
         tag="server",
         query=AuditFilters,
-        answers={200: Answer("Deletions, newest first.", AuditPage)},
+        responses={200: ResponseSpec("Deletions, newest first.", AuditPage)},
         problems=(422,),
     )
 )
 def index() -> Response:
-    """List what was deleted: when, why, by whom, how much, and whether it was seen to be gone."""
+    """List deletions: when, why, by whom, how much, and when each was verified."""
     filters = read_filters(AuditFilters, request.args)
     return document_response(
         list_audit(
-            services().database, job_id=filters.job, cursor=filters.cursor, limit=filters.limit
+            current_services().database,
+            job_id=filters.job,
+            cursor=filters.cursor,
+            limit=filters.limit,
         )
     )

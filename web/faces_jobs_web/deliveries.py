@@ -1,4 +1,4 @@
-"""/api/v1/jobs/<job>/deliveries: the webhooks of a job and what came of each attempt."""
+"""/api/v1/jobs/<job>/deliveries: the webhooks of a job, with the result of each attempt."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from flask import Blueprint, Response, request
 from faces_jobs.jobs.documents import DeliveryPage
 from faces_jobs.results import list_deliveries
 from faces_jobs_web.answers import document_response
-from faces_jobs_web.operations import Answer, Operation, describes
+from faces_jobs_web.operations import Operation, ResponseSpec, describes
 from faces_jobs_web.queries import PageFilters, read_filters
-from faces_jobs_web.services import services
+from faces_jobs_web.services import current_services
 
 blueprint = Blueprint("deliveries", __name__, url_prefix="/api/v1")
 
@@ -19,13 +19,17 @@ blueprint = Blueprint("deliveries", __name__, url_prefix="/api/v1")
     Operation(
         tag="jobs",
         query=PageFilters,
-        answers={200: Answer("Webhooks, oldest first, each with its attempts.", DeliveryPage)},
+        responses={
+            200: ResponseSpec("Webhooks, oldest first, each with its attempts.", DeliveryPage)
+        },
         problems=(404, 422),
     )
 )
 def index(job_id: str) -> Response:
-    """List a job's webhooks: one for each time that the job ended."""
+    """List a job's webhooks: one for each time the job ended."""
     filters = read_filters(PageFilters, request.args)
     return document_response(
-        list_deliveries(services().database, job_id, cursor=filters.cursor, limit=filters.limit)
+        list_deliveries(
+            current_services().database, job_id, cursor=filters.cursor, limit=filters.limit
+        )
     )

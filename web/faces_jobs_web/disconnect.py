@@ -1,4 +1,4 @@
-"""Whether a client still listens, as far as its connection tells."""
+"""Detects whether the client of the current request has disconnected."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ _SOCKET = "gunicorn.socket"
 
 
 def disconnect_check(environ: Mapping[str, Any]) -> Callable[[], bool]:
-    """Tells of this request's client, each time it is asked, whether it sends nothing any more.
+    """Return a function that reports whether the request's client has closed its connection.
 
-    It may still read: only what is written to it shows that. So this is a reason to write.
+    It also returns True for a client that closed only its sending side and still reads; only a
+    write can tell the two apart. So treat True as a reason to write, not to give up.
     """
     connection = environ.get(_SOCKET)
     if not isinstance(connection, socket.socket):
         return lambda: False
 
-    def has_left() -> bool:
+    def has_disconnected() -> bool:
         try:
             return not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -26,4 +27,4 @@ def disconnect_check(environ: Mapping[str, Any]) -> Callable[[], bool]:
         except OSError:
             return True
 
-    return has_left
+    return has_disconnected

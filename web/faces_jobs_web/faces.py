@@ -1,4 +1,4 @@
-"""/api/v1/faces and /api/v1/jobs/<job>/faces: every face in every frame."""
+"""/api/v1/faces and /api/v1/jobs/<job>/faces: the faces in each frame."""
 
 from __future__ import annotations
 
@@ -7,32 +7,34 @@ from flask import Blueprint, Response, request
 from faces_jobs.jobs.documents import FacePage
 from faces_jobs.results import list_faces
 from faces_jobs_web.answers import document_response
-from faces_jobs_web.operations import Answer, Operation, describes
+from faces_jobs_web.operations import Operation, ResponseSpec, describes
 from faces_jobs_web.queries import FaceFilters, face_query, read_filters
-from faces_jobs_web.services import services
+from faces_jobs_web.services import current_services
 
 blueprint = Blueprint("faces", __name__, url_prefix="/api/v1")
 
-_ANSWERS = {200: Answer("Faces in the order of items, frames and positions.", FacePage)}
+_RESPONSES = {200: ResponseSpec("Faces, ordered by item, frame and position.", FacePage)}
 
 
 @blueprint.get("/faces")
-@describes(Operation(tag="results", query=FaceFilters, answers=_ANSWERS, problems=(422,)))
+@describes(Operation(tag="results", query=FaceFilters, responses=_RESPONSES, problems=(422,)))
 def across_jobs() -> Response:
     """List the faces of all jobs.
 
-    A parameter that takes several labels is repeated or comma separated. All filters are to hold.
+    Several labels are given as a repeated parameter or separated by commas. A face must match all
+    filters.
     """
     filters = read_filters(FaceFilters, request.args)
-    return document_response(list_faces(services().database, face_query(filters, None)))
+    return document_response(list_faces(current_services().database, face_query(filters, None)))
 
 
 @blueprint.get("/jobs/<job_id>/faces")
-@describes(Operation(tag="results", query=FaceFilters, answers=_ANSWERS, problems=(404, 422)))
+@describes(Operation(tag="results", query=FaceFilters, responses=_RESPONSES, problems=(404, 422)))
 def of_job(job_id: str) -> Response:
     """List a job's faces.
 
-    A parameter that takes several labels is repeated or comma separated. All filters are to hold.
+    Several labels are given as a repeated parameter or separated by commas. A face must match all
+    filters.
     """
     filters = read_filters(FaceFilters, request.args)
-    return document_response(list_faces(services().database, face_query(filters, job_id)))
+    return document_response(list_faces(current_services().database, face_query(filters, job_id)))

@@ -1,10 +1,11 @@
-"""The checks that every request passes before its view runs, and the headers of every response.
+"""Checks every request before its view runs, and adds security headers to every response.
 
-1. The Host header: without a token only loopback names are answered, so that a foreign page
-   can't reach the server by rebinding a name of its own to 127.0.0.1.
-2. Who asks: with a token set, a bearer token or the login cookie.
-3. Where an unsafe request comes from: browsers say so in Sec-Fetch-Site or Origin, and pages of
-   other sites are refused. Requests with a bearer token are exempt: no browser adds it unasked.
+1. Host: without an access token only loopback names are accepted, so that another site's page
+   can't reach the server by DNS rebinding (pointing a name of its own at 127.0.0.1).
+2. Authentication: if an access token is set, a bearer token or the login cookie is required.
+3. Origin: requests with unsafe methods from other sites' pages are refused (CSRF). Browsers name
+   the origin in Sec-Fetch-Site or Origin. Requests with a bearer token are exempt, since browsers
+   never add one by themselves.
 """
 
 from __future__ import annotations
@@ -20,58 +21,59 @@ from faces_jobs.settings import is_loopback
 from faces_jobs_web.access import LOGIN_SECONDS, new_form_seed
 from faces_jobs_web.errors import wants_problem
 from faces_jobs_web.operations import is_public
-from faces_jobs_web.services import services
+from faces_jobs_web.services import current_services
 
 LOGIN_COOKIE = "faces_jobs_login"
 FORM_COOKIE = "faces_jobs_form"
 FORM_FIELD = "form_token"
+CROSS_SITE = "This request comes from a page of another site. Send it from a page of this server."
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-CONTENT_POLICY = (
+CONTENT_SECURITY_POLICY = (
     "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
     "object-src 'none'"
 )
 
 
 class WrongHost(HTTPException):
-    """The request is for a name that this server does not answer to."""
+    """The Host header names a host that this server does not serve."""
 
     code = 421
     description = (
-        "Without an access token the server answers to 127.0.0.1 and localhost alone. "
-        "Use one of these, or set FACES_JOBS_ACCESS_TOKEN."
+        "Without an access token the server accepts only loopback host names. Use 127.0.0.1 or "
+        "localhost, or set FACES_JOBS_ACCESS_TOKEN."
     )
 
 
 def install_guard(app: Flask) -> None:
-    """Put the checks before and the headers after every view of the app."""
+    """Register the checks and the response headers with the app."""
     app.before_request(_check_host)
-    app.before_request(_check_identity)
+    app.before_request(_check_authentication)
     app.before_request(_check_origin)
     app.after_request(_add_headers)
 
 
 def form_token() -> str:
-    """The token for the forms of the page that is being made; sets the form cookie at the end."""
+    """Return the token for the forms of the current page; its response sets the form cookie."""
     seed: str | None = g.get("form_seed") or request.cookies.get(FORM_COOKIE)
     if not seed:
         seed = new_form_seed()
     g.form_seed = seed
-    return services().access.form_token(seed)
+    return current_services().access.form_token(seed)
 
 
-def check_form_token(shown: str | None) -> None:
-    """Refuse a form that was not made by a page of ours for this browser.
+def check_form_token(token: str | None) -> None:
+    """Check that a form comes from one of our own pages, rendered for this browser.
 
     Raises:
         Forbidden: the token is missing or belongs to another browser.
     """
     seed = request.cookies.get(FORM_COOKIE)
-    if not services().access.is_form_token(shown or "", seed):
+    if not current_services().access.is_form_token(token or "", seed):
         raise Forbidden("This form is out of date. Reload the page and send it again.")
 
 
 def set_login(response: WerkzeugResponse, value: str) -> None:
-    """Give the browser its login cookie, or take it away with an empty value."""
+    """Set the login cookie, or delete it if the value is empty."""
     response.set_cookie(
         LOGIN_COOKIE,
         value,
@@ -83,12 +85,12 @@ def set_login(response: WerkzeugResponse, value: str) -> None:
 
 
 def is_signed_in() -> bool:
-    """True when this request carries a valid login cookie."""
-    return services().access.is_login(request.cookies.get(LOGIN_COOKIE))
+    """Return whether the current request has a valid login cookie."""
+    return current_services().access.is_login(request.cookies.get(LOGIN_COOKIE))
 
 
 def _check_host() -> None:
-    if not services().access.open:
+    if not current_services().access.is_open:
         return
     try:
         name = urlsplit(f"//{request.headers.get('Host', '')}").hostname
@@ -98,15 +100,15 @@ def _check_host() -> None:
         raise WrongHost
 
 
-def _check_identity() -> WerkzeugResponse | None:
-    access = services().access
+def _check_authentication() -> WerkzeugResponse | None:
+    access = current_services().access
     g.by_bearer = False
-    if access.open:
+    if access.is_open:
         return None
     authorization = request.authorization
     if authorization is not None and authorization.type == "bearer":
         if not access.accepts(authorization.token or ""):
-            raise _unauthorized("The bearer token is not the server's access token.")
+            raise _unauthorized("The bearer token is not this server's access token.")
         g.by_bearer = True
         return None
     if is_signed_in() or _is_public_view():
@@ -114,7 +116,7 @@ def _check_identity() -> WerkzeugResponse | None:
     if wants_problem():
         raise _unauthorized("Send the access token: `Authorization: Bearer <token>`.")
     if request.method not in SAFE_METHODS:
-        raise _unauthorized("You are signed out: sign in, and send it again.")
+        raise _unauthorized("You are signed out: sign in and try again.")
     target = request.full_path.rstrip("?")
     return redirect(url_for("login.show", next=None if target == "/" else target), 303)
 
@@ -125,17 +127,17 @@ def _check_origin() -> None:
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:
         if site not in {"same-origin", "none"}:
-            raise Forbidden("This request comes from another site's page. Send it from ours.")
+            raise Forbidden(CROSS_SITE)
         return
-    # Browsers too old for Sec-Fetch-Site send Origin. Neither: not a browser, no foreign page.
+    # Older browsers send Origin only. A request with neither header is not from a browser.
     origin = request.headers.get("Origin")
     if origin is not None and urlsplit(origin).netloc != request.headers.get("Host", ""):
-        raise Forbidden("This request comes from another site's page. Send it from ours.")
+        raise Forbidden(CROSS_SITE)
 
 
 def _add_headers(response: Response) -> Response:
     headers = response.headers
-    headers.setdefault("Content-Security-Policy", CONTENT_POLICY)
+    headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
     headers.setdefault("Cache-Control", "private, no-cache")
     headers["X-Content-Type-Options"] = "nosniff"
     headers["X-Frame-Options"] = "DENY"
@@ -150,7 +152,8 @@ def _add_headers(response: Response) -> Response:
 
 
 def _is_https() -> bool:
-    # A proxy that ends TLS says so here. A client that lies only makes its own cookie stricter.
+    # A proxy that terminates TLS sets this header. A client that forges it only makes its own
+    # cookie stricter.
     return request.is_secure or request.headers.get("X-Forwarded-Proto") == "https"
 
 

@@ -1,8 +1,8 @@
-"""gunicorn's threaded worker, which waits for the head of a request only so long.
+"""A gunicorn threaded worker with a timeout for the head of a request.
 
-A silence on a connection is ended by its socket (`listening`). Who sends a byte of a head now and
-then is never silent, needs no access token for that, and would hold a thread for as long as it
-likes.
+Silent connections are closed by the timeout of their socket (`listening`). A client that sends
+its request line and headers byte by byte is never silent and needs no access token, and could
+occupy a thread for as long as it likes (a Slowloris attack).
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ from gunicorn.workers.gthread import ThreadWorker
 
 
 class HeadTimeoutWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
-    """Closes connections whose request's head takes longer than `head_seconds` to arrive."""
+    """Closes connections whose request head takes longer than `head_timeout_seconds` to arrive."""
 
-    head_seconds: float  # set before the worker runs
+    head_timeout_seconds: float  # set before the worker runs
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._heads: dict[Any, float] = {}  # connection to when it is closed
+        self._deadlines: dict[Any, float] = {}  # by connection
 
     def handle(self, conn: Any) -> Any:
-        """Read a request and answer it, in a thread."""
-        self._heads[conn] = time.monotonic() + self.head_seconds
+        """Read and process a request; runs in a thread of the pool."""
+        self._deadlines[conn] = time.monotonic() + self.head_timeout_seconds
         try:
             return super().handle(conn)
         finally:
-            self._heads.pop(conn, None)
+            self._deadlines.pop(conn, None)
 
     def handle_request(self, req: Any, conn: Any) -> Any:
-        """Answer a request whose head is there."""
-        self._heads.pop(conn, None)
+        """Process a request whose head was received."""
+        self._deadlines.pop(conn, None)
         return super().handle_request(req, conn)
 
     def murder_pending(self) -> None:
-        """Close what takes too long; the main thread asks for it about once a second."""
+        """Close connections past their deadline; the main thread calls this about every second."""
         super().murder_pending()
         now = time.monotonic()
-        for conn, deadline in self._heads.copy().items():
+        for conn, deadline in self._deadlines.copy().items():
             if deadline <= now:
-                with suppress(OSError):  # closed in this very moment
+                with suppress(OSError):  # it was closed meanwhile
                     conn.sock.shutdown(socket.SHUT_RDWR)

@@ -1,6 +1,6 @@
-"""/healthz and /readyz: whether this server, and the whole service, can work.
+"""/healthz and /readyz: whether this server is healthy, and whether the service is ready.
 
-They say nothing else, so they need no token.
+They reveal nothing else, so they need no access token.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from faces_jobs.errors import NotReadyError
 from faces_jobs.jobs.documents import Document
 from faces_jobs.readiness import SENTENCES
 from faces_jobs_web.answers import document_response
-from faces_jobs_web.operations import Answer, Operation, describes
-from faces_jobs_web.services import services
+from faces_jobs_web.operations import Operation, ResponseSpec, describes
+from faces_jobs_web.services import current_services
 
 blueprint = Blueprint("health", __name__)
 log = logging.getLogger(__name__)
 
 
 class Health(Document):
-    """All is well."""
+    """The server is healthy."""
 
     status: Literal["ok"] = "ok"
 
 
 class Ready(Document):
-    """Nothing is missing."""
+    """The service is ready."""
 
     status: Literal["ready"] = "ready"
 
@@ -40,16 +40,18 @@ class Ready(Document):
     Operation(
         tag="server",
         public=True,
-        answers={200: Answer("The database answers and there is room to write.", Health)},
+        responses={
+            200: ResponseSpec("The database responds and there is free disk space.", Health)
+        },
         problems=(507,),
     )
 )
 def show() -> Response:
-    """Tell whether the server is well: the database answers and there is room for uploads."""
-    held = services()
-    with held.database.read() as session:
+    """Check that the server is healthy: the database responds and there is room for uploads."""
+    services = current_services()
+    with services.database.read() as session:
         session.execute(select(JobRow.id).limit(1))
-    held.storage.check_room()
+    services.storage.check_room()
     return document_response(Health())
 
 
@@ -58,21 +60,25 @@ def show() -> Response:
     Operation(
         tag="server",
         public=True,
-        answers={200: Answer("All parts are there: what is submitted now is worked on.", Ready)},
+        responses={
+            200: ResponseSpec("All parts are available: submitted jobs will be processed.", Ready)
+        },
     )
 )
 def ready() -> Response:
-    """Tell whether the whole service can work.
+    """Check that the whole service can process jobs.
 
-    The database answers and has this version's schema, the broker answers, the storage can be
-    written to and has room, and a worker and a sweep told lately that they live. Where something
-    is missing, `fields` of the problem names it.
+    The database responds and has this version's schema, the broker responds, the storage is
+    writable and has free space, and a worker and a sweep have recently reported that they are
+    running. Otherwise `fields` of the problem names what is missing.
 
     Raises:
-        NotReadyError: something is missing.
+        NotReadyError: a part of the service is missing.
     """
-    missing = services().readiness.look().missing
+    missing = current_services().readiness.look().missing
     if missing:
-        log.warning("not ready: %s", "; ".join(f"{part}: {why}" for part, why in missing.items()))
+        log.warning(
+            "not ready: %s", "; ".join(f"{part}: {reason}" for part, reason in missing.items())
+        )
         raise NotReadyError({part: SENTENCES[part] for part in missing})
     return document_response(Ready())

@@ -1,4 +1,4 @@
-"""What users do with a job that is there, from cancel to priority; by API and on its page."""
+"""Actions on existing jobs: cancel, pause, resume, retry and change the priority."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from faces_jobs.results import cancel_job, pause_job, resume_job, retry_job, set
 from faces_jobs_web.answers import document_response
 from faces_jobs_web.guard import FORM_FIELD, check_form_token
 from faces_jobs_web.json_body import json_body
-from faces_jobs_web.operations import JSON, Answer, Operation, describes
-from faces_jobs_web.services import Services, services
+from faces_jobs_web.operations import JSON, Operation, ResponseSpec, describes
+from faces_jobs_web.services import Services, current_services
 
 blueprint = Blueprint("job_control", __name__)
 
@@ -24,27 +24,27 @@ FORM_BODY = {"application/x-www-form-urlencoded": {"type": "object"}}
 
 
 class JobChange(BaseModel):
-    """What can be changed of a job."""
+    """Changes to a job."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     priority: Priority = Field(description="`low`, `normal` or `high`.")
 
 
-def _cancel(held: Services, job_id: str) -> JobDocument:
-    return cancel_job(held.database, job_id)
+def _cancel(services: Services, job_id: str) -> JobDocument:
+    return cancel_job(services.database, job_id)
 
 
-def _pause(held: Services, job_id: str) -> JobDocument:
-    return pause_job(held.database, job_id)
+def _pause(services: Services, job_id: str) -> JobDocument:
+    return pause_job(services.database, job_id)
 
 
-def _resume(held: Services, job_id: str) -> JobDocument:
-    return resume_job(held.database, held.queue, job_id)
+def _resume(services: Services, job_id: str) -> JobDocument:
+    return resume_job(services.database, services.queue, job_id)
 
 
-def _retry(held: Services, job_id: str) -> JobDocument:
-    return retry_job(held.database, held.queue, job_id)
+def _retry(services: Services, job_id: str) -> JobDocument:
+    return retry_job(services.database, services.queue, job_id)
 
 
 ACTIONS: dict[str, Callable[[Services, str], JobDocument]] = {
@@ -56,8 +56,8 @@ ACTIONS: dict[str, Callable[[Services, str], JobDocument]] = {
 
 
 def _operation(description: str) -> Operation:
-    answers = {200: Answer(description, JobDocument)}
-    return Operation(tag="jobs", answers=answers, problems=(403, 404, 409))
+    responses = {200: ResponseSpec(description, JobDocument)}
+    return Operation(tag="jobs", responses=responses, problems=(403, 404, 409))
 
 
 @blueprint.post("/api/v1/jobs/<job_id>/cancel")
@@ -65,41 +65,41 @@ def _operation(description: str) -> Operation:
 def cancel(job_id: str) -> Response:
     """Cancel a job that has not ended.
 
-    Results of items that had ended are kept. Cancelling twice is the same as once.
+    Results of items that have ended are kept. Cancelling a job again has no effect.
     """
-    return document_response(_cancel(services(), job_id))
+    return document_response(_cancel(current_services(), job_id))
 
 
 @blueprint.post("/api/v1/jobs/<job_id>/pause")
 @describes(_operation("The paused job."))
 def pause(job_id: str) -> Response:
-    """Hold a job that has not ended, until it is resumed.
+    """Pause a job that has not ended, until it is resumed.
 
-    What a worker has in hand goes back to the queue within seconds, and costs no attempt; what
-    had ended is kept. A job stays paused when processes or machines are restarted.
+    Work in progress returns to the queue within seconds and does not count as an attempt;
+    finished work is kept. A job stays paused when processes or machines are restarted.
     """
-    return document_response(_pause(services(), job_id))
+    return document_response(_pause(current_services(), job_id))
 
 
 @blueprint.post("/api/v1/jobs/<job_id>/resume")
-@describes(_operation("The job, which goes on."))
+@describes(_operation("The resumed job."))
 def resume(job_id: str) -> Response:
-    """Let a job go on that is paused, or that waits for space.
+    """Resume a job that is paused or waiting for space.
 
-    A job that waits for space also goes on by itself, when there is room again.
+    A job that is waiting for space also resumes by itself once there is enough.
     """
-    return document_response(_resume(services(), job_id))
+    return document_response(_resume(current_services(), job_id))
 
 
 @blueprint.post("/api/v1/jobs/<job_id>/retry")
-@describes(_operation("The job, which is worked on again."))
+@describes(_operation("The job, which is queued again."))
 def retry(job_id: str) -> Response:
-    """Work again on the items of an ended job that failed or were cancelled.
+    """Retry the failed and cancelled items of a job that has ended.
 
-    The others are left as they are; the tables are written anew at the end. Files that were
-    refused when they were submitted stay failed.
+    The other items are left as they are, and the tables are written again at the end. Files that
+    were refused at submission stay failed.
     """
-    return document_response(_retry(services(), job_id))
+    return document_response(_retry(current_services(), job_id))
 
 
 @blueprint.patch("/api/v1/jobs/<job_id>")
@@ -107,25 +107,36 @@ def retry(job_id: str) -> Response:
     Operation(
         tag="jobs",
         bodies={JSON: JobChange},
-        answers={200: Answer("The changed job.", JobDocument)},
+        responses={200: ResponseSpec("The changed job.", JobDocument)},
         problems=(403, 404, 409, 413, 415, 422),
     )
 )
 def change(job_id: str) -> Response:
-    """Change how soon a job that has not ended is worked on."""
+    """Change the priority of a job that has not ended."""
     try:
-        wanted = JobChange.model_validate(json_body())
+        change_request = JobChange.model_validate(json_body())
     except ValidationError as error:
         raise OptionsError(
-            {str(one["loc"][0]) if one["loc"] else "body": one["msg"] for one in error.errors()}
+            {
+                str(problem["loc"][0]) if problem["loc"] else "body": problem["msg"]
+                for problem in error.errors()
+            }
         ) from error
-    return document_response(set_priority(services().database, job_id, wanted.priority))
+    return document_response(
+        set_priority(current_services().database, job_id, change_request.priority)
+    )
 
 
 @blueprint.post(f"/jobs/<job_id>/<any({', '.join(ACTIONS)}):action>")
-@describes(Operation(tag="pages", bodies=FORM_BODY, answers={303: Answer("Done; the job.")}))
+@describes(
+    Operation(
+        tag="pages",
+        bodies=FORM_BODY,
+        responses={303: ResponseSpec("Done: redirects to the job's page.")},
+    )
+)
 def act(job_id: str, action: str) -> AnyResponse:
     """Cancel, pause, resume or retry a job from its page."""
     check_form_token(request.form.get(FORM_FIELD))
-    ACTIONS[action](services(), job_id)
+    ACTIONS[action](current_services(), job_id)
     return redirect(url_for("job_pages.show", job_id=job_id), 303)

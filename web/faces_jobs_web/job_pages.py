@@ -1,4 +1,4 @@
-"""The pages of jobs: the list, one job as it runs and when it ended, its tracks, faces, files."""
+"""The HTML pages about jobs: the list of jobs, a job, and its items, tracks, faces and files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from faces_jobs.results import (
 from faces_jobs.retention import delete_job
 from faces_jobs_web.guard import FORM_FIELD, check_form_token
 from faces_jobs_web.job_control import FORM_BODY
-from faces_jobs_web.operations import Answer, Operation, describes, page
+from faces_jobs_web.operations import Operation, ResponseSpec, describes, page
 from faces_jobs_web.queries import (
     ArtifactFilters,
     ItemFilters,
@@ -29,29 +29,29 @@ from faces_jobs_web.queries import (
     track_query,
     without_blanks,
 )
-from faces_jobs_web.services import services
-from faces_jobs_web.shown_filters import Chip, chips_of, faces_shown, next_url
+from faces_jobs_web.services import current_services
+from faces_jobs_web.shown_filters import Chip, faces_context, filter_chips, next_page_url
 
 blueprint = Blueprint("job_pages", __name__, url_prefix="/jobs")
 
-JOBS_A_PAGE = 50
-ITEMS_A_PAGE = 25
-TRACKS_A_PAGE = 24
-FACES_A_PAGE = 25
-FILES_A_PAGE = 100
-SHOWN_VIDEOS = 8
-SHOWN_IMAGES = 24
+JOBS_PER_PAGE = 50
+ITEMS_PER_PAGE = 25
+TRACKS_PER_PAGE = 24
+FACES_PER_PAGE = 25
+FILES_PER_PAGE = 100
+MAX_SHOWN_VIDEOS = 8
+MAX_SHOWN_IMAGES = 24
 COPY_KINDS = ("annotated_video", "annotated_image")
 EXPORT_KINDS = ("faces_csv", "faces_jsonl", "faces_parquet", "tracks_csv")
 
 
 @blueprint.get("")
-@describes(Operation(tag="pages", answers=page("The list of jobs.")))
+@describes(Operation(tag="pages", responses=page("The list of jobs.")))
 def index() -> str:
     """Show all jobs, newest first."""
-    filters = read_filters(JobFilters, _arguments(JOBS_A_PAGE))
+    filters = read_filters(JobFilters, _with_limit(JOBS_PER_PAGE))
     jobs = list_jobs(
-        services().database,
+        current_services().database,
         status=filters.status,
         label=filters.label,
         cursor=filters.cursor,
@@ -63,38 +63,38 @@ def index() -> str:
 
 
 @blueprint.get("/<job_id>")
-@describes(Operation(tag="pages", answers=page("One job.")))
+@describes(Operation(tag="pages", responses=page("One job.")))
 def show(job_id: str) -> str:
-    """Show a job: its progress while it runs, its results when it ended."""
-    database = services().database
+    """Show a job: its progress while it runs, its results when it has ended."""
+    database = current_services().database
     job = get_job(database, job_id)
 
     def artifacts(kind: str, limit: int) -> ArtifactPage:
         return list_artifacts(database, job_id, item_id=None, kind=kind, cursor=None, limit=limit)
 
-    videos = artifacts("annotated_video", SHOWN_VIDEOS)
-    images = artifacts("annotated_image", SHOWN_IMAGES)
-    track_filters = read_filters(TrackFilters, MultiDict({"limit": str(TRACKS_A_PAGE)}))
+    videos = artifacts("annotated_video", MAX_SHOWN_VIDEOS)
+    images = artifacts("annotated_image", MAX_SHOWN_IMAGES)
+    track_filters = read_filters(TrackFilters, MultiDict({"limit": str(TRACKS_PER_PAGE)}))
     return render_template(
         "job.html",
         job=job,
-        items=list_items(database, job_id, cursor=None, limit=ITEMS_A_PAGE),
+        items=list_items(database, job_id, cursor=None, limit=ITEMS_PER_PAGE),
         videos=videos.artifacts,
         images=images.artifacts,
         more_copies=bool(videos.next_cursor or images.next_cursor),
-        exports=[one for kind in EXPORT_KINDS for one in artifacts(kind, 1).artifacts],
+        exports=[export for kind in EXPORT_KINDS for export in artifacts(kind, 1).artifacts],
         tracks=list_tracks(database, track_query(track_filters, job_id)),
-        **faces_shown(database, job, MultiDict({"limit": str(FACES_A_PAGE)})),
+        **faces_context(database, job, MultiDict({"limit": str(FACES_PER_PAGE)})),
     )
 
 
 @blueprint.get("/<job_id>/live")
-@describes(Operation(tag="pages", answers=page("The part of a job's page that changes.")))
+@describes(Operation(tag="pages", responses=page("The progress part of a job's page.")))
 def live(job_id: str) -> AnyResponse:
-    """Show only the progress of a job, for the page's script to put in place."""
-    database = services().database
+    """Show only the progress of a job; the page's script replaces it in place."""
+    database = current_services().database
     job = get_job(database, job_id)
-    items = list_items(database, job_id, cursor=None, limit=ITEMS_A_PAGE)
+    items = list_items(database, job_id, cursor=None, limit=ITEMS_PER_PAGE)
     response = Response(render_template("parts/live.html", job=job, items=items))
     response.add_etag()
     response.make_conditional(request)
@@ -102,11 +102,11 @@ def live(job_id: str) -> AnyResponse:
 
 
 @blueprint.get("/<job_id>/items")
-@describes(Operation(tag="pages", answers=page("The items of a job.")))
+@describes(Operation(tag="pages", responses=page("The items of a job.")))
 def items(job_id: str) -> str:
     """Show the items of a job, page by page."""
-    database = services().database
-    filters = read_filters(ItemFilters, _arguments(FILES_A_PAGE))
+    database = current_services().database
+    filters = read_filters(ItemFilters, _with_limit(FILES_PER_PAGE))
     found = list_items(
         database, job_id, status=filters.status, cursor=filters.cursor, limit=filters.limit
     )
@@ -120,16 +120,16 @@ def items(job_id: str) -> str:
 
 
 @blueprint.get("/<job_id>/items/<row:item_id>")
-@describes(Operation(tag="pages", answers=page("The annotated copy of one file.")))
+@describes(Operation(tag="pages", responses=page("The annotated copy of one file.")))
 def item(job_id: str, item_id: int) -> str:
-    """Show the annotated copy of one item, a video at the moment that is asked for."""
-    database = services().database
+    """Show the annotated copy of one item; a video starts at the requested time."""
+    database = current_services().database
     filters = read_filters(MomentFilters, without_blanks(request.args))
-    shown = get_item(database, job_id, item_id)
+    found = get_item(database, job_id, item_id)
     return render_template(
         "item.html",
         job=get_job(database, job_id),
-        item=shown,
+        item=found,
         at=filters.at,
         copies=[
             copy
@@ -142,11 +142,11 @@ def item(job_id: str, item_id: int) -> str:
 
 
 @blueprint.get("/<job_id>/tracks")
-@describes(Operation(tag="pages", answers=page("The tracks of a job.")))
+@describes(Operation(tag="pages", responses=page("The tracks of a job.")))
 def tracks(job_id: str) -> str:
     """Show the tracks of a job, page by page."""
-    database = services().database
-    filters = read_filters(TrackFilters, _arguments(TRACKS_A_PAGE))
+    database = current_services().database
+    filters = read_filters(TrackFilters, _with_limit(TRACKS_PER_PAGE))
     found = list_tracks(database, track_query(filters, job_id))
     return render_template(
         "tracks.html",
@@ -158,21 +158,21 @@ def tracks(job_id: str) -> str:
 
 
 @blueprint.get("/<job_id>/faces")
-@describes(Operation(tag="pages", answers=page("The faces of a job, filtered.")))
+@describes(Operation(tag="pages", responses=page("The faces of a job, filtered.")))
 def faces(job_id: str) -> str:
     """Show the faces of a job in a table with filters, page by page."""
-    database = services().database
+    database = current_services().database
     job = get_job(database, job_id)
-    shown = faces_shown(database, job, _arguments(FACES_A_PAGE))
-    return render_template("faces.html", job=job, **shown)
+    context = faces_context(database, job, _with_limit(FACES_PER_PAGE))
+    return render_template("faces.html", job=job, **context)
 
 
 @blueprint.get("/<job_id>/files")
-@describes(Operation(tag="pages", answers=page("The files made for a job.")))
+@describes(Operation(tag="pages", responses=page("The files created for a job.")))
 def files(job_id: str) -> str:
-    """Show the files made for a job, page by page."""
-    database = services().database
-    filters = read_filters(ArtifactFilters, _arguments(FILES_A_PAGE))
+    """Show the files created for a job, page by page."""
+    database = current_services().database
+    filters = read_filters(ArtifactFilters, _with_limit(FILES_PER_PAGE))
     found = list_artifacts(
         database,
         job_id,
@@ -191,29 +191,38 @@ def files(job_id: str) -> str:
 
 
 @blueprint.post("/<job_id>/delete")
-@describes(Operation(tag="pages", bodies=FORM_BODY, answers={303: Answer("Deleted.")}))
+@describes(
+    Operation(
+        tag="pages",
+        bodies=FORM_BODY,
+        responses={303: ResponseSpec("Deleted: redirects to the list of jobs.")},
+    )
+)
 def delete(job_id: str) -> AnyResponse:
-    """Delete a job from its page."""
+    """Delete a job."""
     check_form_token(request.form.get(FORM_FIELD))
-    held = services()
-    delete_job(job_id, database=held.database, storage=held.storage, by="page")
+    services = current_services()
+    delete_job(job_id, database=services.database, storage=services.storage, by="page")
     return redirect(url_for("job_pages.index"), 303)
 
 
-def _arguments(limit: int) -> MultiDict[str, str]:
+def _with_limit(limit: int) -> MultiDict[str, str]:
     arguments = without_blanks(request.args)
     arguments.setdefault("limit", str(limit))
     return arguments
 
 
 def _next_url(cursor: str | None) -> str | None:
-    return next_url(_here(), without_blanks(request.args).to_dict(flat=False), cursor)
+    return next_page_url(_current_url(), _parameters(), cursor)
 
 
 def _chips(job_id: str) -> list[Chip]:
-    asked = without_blanks(request.args).to_dict(flat=False)
-    return chips_of(services().database, job_id, _here(), asked)
+    return filter_chips(current_services().database, job_id, _current_url(), _parameters())
 
 
-def _here() -> str:
+def _parameters() -> dict[str, list[str]]:
+    return without_blanks(request.args).to_dict(flat=False)
+
+
+def _current_url() -> str:
     return url_for(str(request.endpoint), **(request.view_args or {}))

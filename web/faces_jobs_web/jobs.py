@@ -11,9 +11,9 @@ from faces_jobs.retention import delete_job
 from faces_jobs_web.answers import document_response
 from faces_jobs_web.disconnect import disconnect_check
 from faces_jobs_web.json_body import json_body
-from faces_jobs_web.operations import JSON, Answer, Operation, describes
+from faces_jobs_web.operations import JSON, Operation, ResponseSpec, describes
 from faces_jobs_web.queries import JobFilters, WaitFilters, read_filters
-from faces_jobs_web.services import services
+from faces_jobs_web.services import current_services
 from faces_jobs_web.submission import (
     KEY_HEADER,
     OWNER_HEADER,
@@ -30,11 +30,14 @@ from faces_jobs_web.uploads import FILES_FIELD, receive_upload
 blueprint = Blueprint("jobs", __name__, url_prefix="/api/v1/jobs")
 
 REPLAY_HEADER = "Idempotent-Replay"
-_HEADERS = {"Location": "Where the job is.", REPLAY_HEADER: "`true` when the job was there before."}
+_HEADERS = {
+    "Location": "URL of the job.",
+    REPLAY_HEADER: "`true` if the key was used before and the first job is returned.",
+}
 
 
 def upload_schema() -> dict[str, object]:
-    """The multipart body: files, and options as fields."""
+    """Return the JSON schema of a multipart submission: files, and options as form fields."""
     options = OptionsInput.model_json_schema()["properties"]
     return {
         "type": "object",
@@ -43,7 +46,7 @@ def upload_schema() -> dict[str, object]:
             FILES_FIELD: {
                 "type": "array",
                 "items": {"type": "string", "contentMediaType": "application/octet-stream"},
-                "description": "One or many. File names may hold folders: `holiday/a.jpg`.",
+                "description": "One or more files. Names may contain folders: `holiday/a.jpg`.",
             },
             **options,
         },
@@ -56,38 +59,41 @@ def upload_schema() -> dict[str, object]:
         tag="jobs",
         bodies={"multipart/form-data": upload_schema(), JSON: FolderSubmission},
         request_headers={
-            KEY_HEADER: "1 to 255 printable characters. The same submission sent again with the "
-            "same key returns the first job; another submission with it is refused.",
-            OWNER_HEADER: "Whose job it is, up to 128 characters, in UTF-8. Owners take turns. "
-            "Without it the job belongs to the one owner that all share who do not say.",
+            KEY_HEADER: "1 to 255 printable characters. Repeating a submission with the same key "
+            "returns the first job; a different submission with that key is refused.",
+            OWNER_HEADER: "Owner of the job, up to 128 characters, in UTF-8. Owners take turns. "
+            "Jobs without this header share one owner.",
         },
-        answers={
-            201: Answer("The job.", JobDocument, headers=_HEADERS),
-            200: Answer("The job that this key stood for before.", JobDocument, headers=_HEADERS),
+        responses={
+            201: ResponseSpec("The job.", JobDocument, headers=_HEADERS),
+            200: ResponseSpec(
+                "The job that was created with this key before.", JobDocument, headers=_HEADERS
+            ),
         },
         problems=(403, 409, 413, 415, 422, 429, 507),
     )
 )
 def create() -> Response:
-    """Submit files, or a folder of the server.
+    """Submit files, or a folder on the server.
 
-    Files are recognised by content, not by name. A file that can't be processed becomes that
-    item's error, as long as another one can. JSON names a folder below one of the server's roots.
+    Files are recognised by content, not by name. A file that can't be processed becomes the error
+    of its item, as long as at least one other file can. A JSON body names a folder below one of
+    the server's roots.
     """
-    held = services()
+    services = current_services()
     key = header_text(KEY_HEADER)
     owner = header_text(OWNER_HEADER) or ""
     if request.mimetype == "multipart/form-data":
         with receive_upload(
             request,
-            storage=held.storage,
-            settings=held.settings,
-            check=lambda: check_may_submit(held, key, owner),
+            storage=services.storage,
+            settings=services.settings,
+            check=lambda: check_may_submit(services, key, owner),
         ) as upload:
-            submitted = submit_upload(upload, upload.options(), held, key, owner=owner)
+            submitted = submit_upload(upload, upload.options(), services, key, owner=owner)
     elif request.is_json:
         root, path, spec = read_folder_submission(json_body())
-        submitted = submit_named_folder(root, path, spec, held, key, owner=owner)
+        submitted = submit_named_folder(root, path, spec, services, key, owner=owner)
     else:
         raise UnsupportedMediaType(
             "Send files as multipart/form-data, or a folder's name as application/json."
@@ -95,7 +101,7 @@ def create() -> Response:
     headers = {"Location": url_for("jobs.show", job_id=submitted.job_id)}
     if submitted.replayed:
         headers[REPLAY_HEADER] = "true"
-    job = get_job(held.database, submitted.job_id)
+    job = get_job(services.database, submitted.job_id)
     return document_response(job, 200 if submitted.replayed else 201, headers)
 
 
@@ -104,7 +110,7 @@ def create() -> Response:
     Operation(
         tag="jobs",
         query=JobFilters,
-        answers={200: Answer("Jobs, newest first.", JobPage)},
+        responses={200: ResponseSpec("Jobs, newest first.", JobPage)},
         problems=(422,),
     )
 )
@@ -113,7 +119,7 @@ def index() -> Response:
     filters = read_filters(JobFilters, request.args)
     return document_response(
         list_jobs(
-            services().database,
+            current_services().database,
             status=filters.status,
             label=filters.label,
             cursor=filters.cursor,
@@ -128,33 +134,41 @@ def index() -> Response:
         tag="jobs",
         query=WaitFilters,
         request_headers={
-            "If-None-Match": "The ETag of the last answer: an answer that has not "
-            "changed is a short 304, at once or, with `wait`, when the time is over."
+            "If-None-Match": "The ETag of the last response. If nothing has changed the response "
+            "is a 304: at once or, with `wait`, when the time is over."
         },
-        answers={
-            200: Answer("The job.", JobDocument, headers={"ETag": "Changes when the job does."}),
-            304: Answer("Nothing changed since the ETag in If-None-Match."),
+        responses={
+            200: ResponseSpec(
+                "The job.", JobDocument, headers={"ETag": "Changes when the job does."}
+            ),
+            304: ResponseSpec("Nothing has changed since the ETag in If-None-Match."),
         },
         problems=(404, 422),
     )
 )
 def show(job_id: str) -> Response:
-    """Show a job: state, progress, and the time it will still take.
+    """Show a job: state, progress, and estimated time left.
 
-    Made to be polled: send the last answer's ETag in If-None-Match. With `wait` the answer comes
-    when something changed. The ETag stands still when only the rate and the time left move.
+    Suited to polling: send the last response's ETag in If-None-Match. With `wait` the response
+    comes as soon as something has changed (a long poll). The ETag does not change when only the
+    rate and the time left do.
     """
-    held = services()
+    services = current_services()
     wait = read_filters(WaitFilters, request.args).wait
-    job = get_job(held.database, job_id)
+    job = get_job(services.database, job_id)
     version = job_version(job)
     if wait and request.if_none_match.contains_weak(version):
-        held.watcher.take_place()
+        services.watcher.acquire_slot()
         try:
-            has_left = disconnect_check(request.environ)
-            job = held.watcher.next(job_id, version, seconds=wait, has_left=has_left) or job
+            has_disconnected = disconnect_check(request.environ)
+            job = (
+                services.watcher.wait_for_change(
+                    job_id, version, seconds=wait, has_disconnected=has_disconnected
+                )
+                or job
+            )
         finally:
-            held.watcher.leave()
+            services.watcher.release_slot()
     response = document_response(job)
     response.set_etag(job_version(job), weak=True)
     response.make_conditional(request)
@@ -165,18 +179,18 @@ def show(job_id: str) -> Response:
 @describes(
     Operation(
         tag="jobs",
-        answers={
-            204: Answer("The job and all its files are gone: a look has shown it."),
-            202: Answer(
-                "The job is gone. What is left of its files (a worker has not let go yet, or one "
-                "can't be removed) is tried again; `GET /api/v1/audit` tells."
+        responses={
+            204: ResponseSpec("The job and all its files were deleted, which was verified."),
+            202: ResponseSpec(
+                "The job was deleted, but some files remain (a worker still uses them, or they "
+                "can't be removed). Removal is retried; `GET /api/v1/audit` shows the outcome."
             ),
         },
         problems=(403, 404),
     )
 )
 def delete(job_id: str) -> Response:
-    """Delete a job with its results and files. A running job is cancelled first."""
-    held = services()
-    gone = delete_job(job_id, database=held.database, storage=held.storage)
-    return Response(status=204 if gone else 202)
+    """Delete a job with its uploads and results. A running job is cancelled first."""
+    services = current_services()
+    complete = delete_job(job_id, database=services.database, storage=services.storage)
+    return Response(status=204 if complete else 202)

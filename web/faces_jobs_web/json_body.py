@@ -1,4 +1,4 @@
-"""The body of a request that is to be JSON."""
+"""Parses the JSON body of a request."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 
 def json_body() -> object:
-    """The value in the request's body.
+    """Return the value in the request's JSON body.
 
     Raises:
-        UnsupportedMediaType: it is not said to be JSON.
-        BadRequest: it is none, or its texts are none.
+        UnsupportedMediaType: the Content-Type is not JSON.
+        BadRequest: the body is not valid JSON, or contains lone surrogates.
     """
     if not request.is_json:
         raise UnsupportedMediaType("Send this as application/json.")
     try:
         value: object = request.get_json()
-        # Half of a character (a lone surrogate) can be written in JSON, and kept or sent nowhere.
+        # JSON escapes can encode lone surrogates, which can be neither stored nor sent as UTF-8.
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
-        raise BadRequest("The body holds half of a character: send whole ones.") from error
+        raise BadRequest("The body contains a lone surrogate (half of a character).") from error
     except (BadRequest, RecursionError) as error:
-        raise BadRequest("The body is no JSON.") from error
+        raise BadRequest("The body is not valid JSON.") from error
     return value

@@ -1,4 +1,4 @@
-"""The address that the web server listens at: opened before anything else, or one clear error."""
+"""Opens the web server's listening socket, or fails with an error that says what to do."""
 
 from __future__ import annotations
 
@@ -10,39 +10,42 @@ import time
 from faces_jobs.errors import AddressError
 from faces_jobs.settings import Settings
 
-BACKLOG = 2048  # connections that wait to be taken: gunicorn's own number
-# A server that was killed leaves a process that holds the address until it sees that it is alone.
-LET_GO_SECONDS = 5.0
-_LOOK_SECONDS = 0.2
+BACKLOG = 2048  # connections waiting to be accepted: gunicorn's default
+# The worker process of a killed server keeps the address until it notices that its parent is gone.
+ADDRESS_TIMEOUT_SECONDS = 5.0
+_RETRY_SECONDS = 0.2
 
 
-def listen(settings: Settings, *, patience_seconds: float = LET_GO_SECONDS) -> socket.socket:
-    """A socket that listens at the settings' host and port.
+def listen(
+    settings: Settings, *, timeout_seconds: float = ADDRESS_TIMEOUT_SECONDS
+) -> socket.socket:
+    """Return a socket that listens on the host and port of the settings.
 
     Args:
         settings: port 0 lets the system choose one.
-        patience_seconds: how long to wait for an address that is taken.
+        timeout_seconds: how long to wait for an address that is in use.
 
     Raises:
-        AddressError: it is taken, not this machine's, or not allowed; says what to do.
+        AddressError: the address is in use, is not one of this machine's, or may not be opened
+            by this user.
     """
-    deadline = time.monotonic() + patience_seconds
+    deadline = time.monotonic() + timeout_seconds
     while True:
         try:
             return _listen(settings)
         except OSError as error:
             if error.errno != errno.EADDRINUSE or time.monotonic() >= deadline:
                 raise AddressError(_reason(error, settings)) from error
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_RETRY_SECONDS)
 
 
 def check_address(settings: Settings) -> None:
-    """See that the web server could listen now, and let the address go again.
+    """Check that the web server could listen now, without keeping the address.
 
     Raises:
-        AddressError: as `listen`, at once.
+        AddressError: as in `listen`, but raised at once.
     """
-    listen(settings, patience_seconds=0.0).close()
+    listen(settings, timeout_seconds=0.0).close()
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -52,11 +55,12 @@ def _listen(settings: Settings) -> socket.socket:
         family=socket.AF_INET6 if is_v6 else socket.AF_INET,
         backlog=BACKLOG,
     )
-    # Linux hands this on to each connection: who falls silent would hold a thread for ever.
-    seconds, rest = divmod(settings.web_silence_seconds, 1)
-    patience = struct.pack("@ll", int(seconds), int(rest * 1e6))
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, patience)
-    # So would who takes nothing of an answer: a video that is paused, a machine that sleeps.
+    # On Linux, connections inherit these options from the listening socket. The receive timeout
+    # stops silent clients from occupying a thread for ever.
+    seconds, fraction = divmod(settings.web_silence_seconds, 1)
+    timeout = struct.pack("@ll", int(seconds), int(fraction * 1e6))  # struct timeval
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeout)
+    # Likewise for clients that stop reading a response: a paused video, a sleeping machine.
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         milliseconds = max(1, int(settings.web_silence_seconds * 1000))
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
@@ -66,15 +70,15 @@ def _listen(settings: Settings) -> socket.socket:
 def _reason(error: OSError, settings: Settings) -> str:
     if error.errno == errno.EADDRINUSE:
         return (
-            f"Port {settings.port} of {settings.host} is taken by another program: end that one, "
-            "or choose another port with FACES_JOBS_PORT."
+            f"Port {settings.port} of {settings.host} is in use by another program: stop that "
+            "program, or choose another port with FACES_JOBS_PORT."
         )
     if error.errno in {errno.EACCES, errno.EPERM}:
         return (
-            f"Port {settings.port} may not be opened by this user: choose one from 1024 on with "
+            f"This user may not open port {settings.port}: choose a port from 1024 up with "
             "FACES_JOBS_PORT."
         )
     return (
-        f"{settings.host} is no address of this machine ({error.strerror or error}): "
+        f"{settings.host} is not an address of this machine ({error.strerror or error}): "
         "correct FACES_JOBS_HOST."
     )

@@ -1,4 +1,4 @@
-"""/login and /logout: the access token in exchange for a cookie, for people with browsers."""
+"""/login and /logout: exchange the access token for a cookie, for browsers."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 from werkzeug.wrappers import Response as AnyResponse
 
 from faces_jobs_web.guard import FORM_FIELD, LOGIN_COOKIE, check_form_token, is_signed_in, set_login
-from faces_jobs_web.operations import HTML, Answer, Operation, describes, page
-from faces_jobs_web.services import services
+from faces_jobs_web.operations import HTML, Operation, ResponseSpec, describes, page
+from faces_jobs_web.services import current_services
 
 blueprint = Blueprint("login", __name__)
 
@@ -16,13 +16,13 @@ _BODY = {"type": "object", "properties": {"token": {"type": "string"}}}
 
 
 @blueprint.get("/login")
-@describes(Operation(tag="pages", answers=page("The form to sign in."), public=True))
+@describes(Operation(tag="pages", responses=page("The sign-in form."), public=True))
 def show() -> AnyResponse:
-    """Show the form to sign in."""
+    """Show the sign-in form."""
     target = safe_target(request.args.get("next"))
-    if _came_from_elsewhere():
+    if _is_cross_site_without_cookie():
         return make_response(render_template("arrived.html", target=target))
-    if services().access.open or is_signed_in():
+    if current_services().access.is_open or is_signed_in():
         return redirect(target, 303)
     return make_response(render_template("login.html", target=target, wrong=False))
 
@@ -32,10 +32,10 @@ def show() -> AnyResponse:
     Operation(
         tag="pages",
         bodies={_FORM: _BODY},
-        answers={
-            303: Answer("Signed in."),
-            403: Answer(
-                "The token is not the server's, or the form is out of date.", media_types=(HTML,)
+        responses={
+            303: ResponseSpec("Signed in."),
+            403: ResponseSpec(
+                "The access token is wrong, or the form is out of date.", media_types=(HTML,)
             ),
         },
         public=True,
@@ -45,7 +45,7 @@ def sign_in() -> AnyResponse:
     """Sign in with the access token."""
     check_form_token(request.form.get(FORM_FIELD))
     target = safe_target(request.form.get("next"))
-    access = services().access
+    access = current_services().access
     if not access.accepts(request.form.get("token", "").strip()):
         return Response(render_template("login.html", target=target, wrong=True), 403)
     response = redirect(target, 303)
@@ -55,26 +55,30 @@ def sign_in() -> AnyResponse:
 
 @blueprint.post("/logout")
 @describes(
-    Operation(tag="pages", bodies={_FORM: {"type": "object"}}, answers={303: Answer("Signed out.")})
+    Operation(
+        tag="pages",
+        bodies={_FORM: {"type": "object"}},
+        responses={303: ResponseSpec("Signed out.")},
+    )
 )
 def sign_out() -> AnyResponse:
-    """Sign out of this browser."""
+    """Sign out."""
     check_form_token(request.form.get(FORM_FIELD))
     response = redirect(url_for("login.show"), 303)
     set_login(response, "")
     return response
 
 
-def _came_from_elsewhere() -> bool:
-    # A link on another site brings no cookie with it, also for those who are signed in. A page
-    # of ours that goes on by itself does.
+def _is_cross_site_without_cookie() -> bool:
+    # For a link on another site browsers don't send the SameSite=Strict login cookie, even if the
+    # user is signed in. They do send it when a page of ours then redirects to the target.
     cookie = request.cookies.get(LOGIN_COOKIE)
     return cookie is None and request.headers.get("Sec-Fetch-Site") == "cross-site"
 
 
 def safe_target(target: str | None) -> str:
-    """A path of this server to go to: anything else would let links lead people elsewhere."""
+    """Return the target if it is a path of this server, else "/" (prevents open redirects)."""
     if not target or not target.startswith("/") or target.startswith(("//", "/\\")):
         return "/"
-    # Browsers drop tabs and line breaks before they read an address.
+    # Browsers strip tabs and line breaks from URLs before they parse them.
     return target if target.isprintable() and "\\" not in target else "/"

@@ -1,6 +1,6 @@
-"""/metrics: what Prometheus reads. Nothing in it names a job, a file, a user or a process.
+"""/metrics: Prometheus metrics. No label names a job, a file, a user or a process.
 
-It tells how much work there is, so it wants the access token where one is set.
+The metrics reveal how much work there is, so they require the access token if one is set.
 """
 
 from __future__ import annotations
@@ -18,35 +18,38 @@ from prometheus_client.registry import Collector
 
 from faces_jobs.readiness import SENTENCES
 from faces_jobs.results.figures import Figures, read_figures
-from faces_jobs_web.operations import Answer, Operation, describes
-from faces_jobs_web.request_ids import seconds_since_begin
-from faces_jobs_web.services import Services, services
+from faces_jobs_web.operations import Operation, ResponseSpec, describes
+from faces_jobs_web.request_ids import seconds_since_start
+from faces_jobs_web.services import Services, current_services
 
 blueprint = Blueprint("metrics", __name__)
 
 EXTENSION = "faces_jobs_metrics"
 PREFIX = "faces_jobs"
-# Polls take milliseconds, uploads of films minutes.
+# From polls that take milliseconds to uploads that take minutes.
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
-# What processes count: name in the table of measures -> label and explanation.
-COUNTED = {
+# Counters that processes keep: name in the table of measures -> label and help text.
+PROCESS_COUNTERS = {
     "frames": ("", "Frames that workers have read."),
-    "faces": ("", "Faces that workers have found, those of repeated attempts too."),
+    "faces": ("", "Faces that workers have found, including those of repeated attempts."),
     "stage_seconds": ("stage", "Seconds that workers spent in each stage of the pipeline."),
-    "attempts": ("", "Segments that workers have begun, each attempt counted."),
-    "rescues": ("", "Segments that a worker took over from one that was lost."),
+    "attempts": ("", "Segments that workers have started, counting each attempt."),
+    "rescues": ("", "Segments that a worker took over from a lost worker."),
     "poison": ("", "Segments and exports given up after their last attempt."),
-    "rings": ("kind", "Messages that the sweep sent again for work that waited too long."),
+    "rings": ("kind", "Messages that the sweep sent again for work that had waited too long."),
     "sweeps": ("", "Rounds of the sweep."),
-    "mended": ("what", "What the reconciler put right between rows, broker and storage."),
+    "mended": (
+        "what",
+        "Inconsistencies between rows, broker and storage that the reconciler fixed.",
+    ),
 }
-# What the sweep counts in the rows once a minute: likewise. Open states are asked for anew.
-COUNTED_BY_SWEEP = {
-    "jobs": ("state", "Jobs by state; those that have ended as of the last minute."),
-    "items": ("state", "Items by state; those that have ended as of the last minute."),
-    "segments": ("state", "Segments by state; those that have ended as of the last minute."),
-    "webhooks": ("state", "Webhooks by state; those that ended as of the last minute."),
-    "stored_bytes": ("kind", "Bytes of uploads and artifacts as of the last minute."),
+# Rows that the sweep counts once a minute, likewise. Open states are counted at each scrape.
+SWEEP_GAUGES = {
+    "jobs": ("state", "Jobs by state; final states are counted once a minute."),
+    "items": ("state", "Items by state; final states are counted once a minute."),
+    "segments": ("state", "Segments by state; final states are counted once a minute."),
+    "webhooks": ("state", "Webhooks by state; final states are counted once a minute."),
+    "stored_bytes": ("kind", "Bytes of uploads and artifacts, counted once a minute."),
 }
 
 
@@ -54,17 +57,17 @@ COUNTED_BY_SWEEP = {
 @describes(
     Operation(
         tag="server",
-        answers={200: Answer("Prometheus' text format.", media_types=("text/plain",))},
+        responses={200: ResponseSpec("Prometheus' text format.", media_types=("text/plain",))},
     )
 )
 def show() -> Response:
-    """Tell Prometheus how the service does."""
+    """Return the service's metrics in Prometheus' text format."""
     return Response(generate_latest(_metrics(current_app).registry), content_type=CONTENT_TYPE)
 
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """One app's registry, and the metrics of its own requests."""
+    """An app's metrics registry, and the metrics of its requests."""
 
     registry: CollectorRegistry
     requests: Counter
@@ -72,125 +75,127 @@ class Metrics:
 
 
 def install_metrics(app: Flask) -> None:
-    """Count the app's requests, and make what /metrics shows."""
-    # Times of creation would be twice as many lines, which the text format has no word for.
+    """Create the metrics that /metrics returns, and count the app's requests."""
+    # `_created` series would double the output, and the text format has no type for them.
     disable_created_metrics()  # type: ignore[no-untyped-call]  # it ships without this type
     registry = CollectorRegistry()
     app.extensions[EXTENSION] = Metrics(
         registry=registry,
         requests=Counter(
             "http_requests",
-            "Requests answered by this web process.",
+            "Requests handled by this web process.",
             ("method", "route", "status"),
             namespace=PREFIX,
             registry=registry,
         ),
         seconds=Histogram(
             "http_request_seconds",
-            "Seconds to the start of the answer.",
+            "Seconds to the start of the response.",
             ("method", "route"),
             namespace=PREFIX,
             buckets=BUCKETS,
             registry=registry,
         ),
     )
-    registry.register(_State(app))
-    app.after_request(_count)
+    registry.register(_ServiceState(app))
+    app.after_request(_count_request)
 
 
-def _count(response: Response) -> Response:
+def _count_request(response: Response) -> Response:
     metrics = _metrics(current_app)
-    # The route, not the address: as many series as routes, whatever is asked for.
+    # The route rather than the path, so that the number of series stays bounded.
     route = request.url_rule.rule if request.url_rule else "none"
     method = request.method if request.url_rule else "any"
     metrics.requests.labels(method, route, str(response.status_code)).inc()
-    metrics.seconds.labels(method, route).observe(seconds_since_begin())
+    metrics.seconds.labels(method, route).observe(seconds_since_start())
     return response
 
 
 def _metrics(app: Flask) -> Metrics:
-    held = app.extensions[EXTENSION]
-    assert isinstance(held, Metrics)  # noqa: S101 (tells mypy what install_metrics put there)
-    return held
+    metrics = app.extensions[EXTENSION]
+    assert isinstance(metrics, Metrics)  # noqa: S101 (tells mypy what install_metrics put there)
+    return metrics
 
 
 @dataclass(frozen=True, slots=True)
-class _State(Collector):
-    """The whole service's state, read from rows at each scrape."""
+class _ServiceState(Collector):
+    """The state of the whole service, read from the database at each scrape."""
 
     app: Flask = field(repr=False)
 
     def describe(self) -> list[Metric]:
-        """None beforehand: registering must not ask the database."""
+        """Return nothing, so that registering does not query the database."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Ask each part; what does not answer is left out, and `ready` says so."""
-        held = services()
-        report = held.readiness.look()
-        yield _gauge("build", "The version that answers.", "version", {version("faces-jobs"): 1})
+        """Query each part; parts that don't respond are left out and have `ready` 0."""
+        services = current_services()
+        report = services.readiness.look()
+        yield _gauge(
+            "build", "The version of this web process.", "version", {version("faces-jobs"): 1}
+        )
         yield _gauge(
             "ready",
-            "1 for each part of the service that is there, 0 for one that is missing.",
+            "1 for each part of the service that is available, 0 for one that is missing.",
             "part",
             {part: float(part not in report.missing) for part in SENTENCES},
         )
         if report.messages is not None:
             yield _gauge(
                 "broker_messages",
-                "Messages that no worker has taken yet.",
+                "Messages that no worker has received yet.",
                 "",
                 {"": report.messages},
             )
         if "storage" not in report.missing:
-            yield from _room(held)
+            yield from _disk_space(services)
         if "database" not in report.missing:
-            yield from _figures(
-                read_figures(held.database, silent_seconds=held.settings.silent_seconds)
+            yield from _database_metrics(
+                read_figures(services.database, silent_seconds=services.settings.silent_seconds)
             )
 
 
-def _room(held: Services) -> Iterator[Metric]:
-    free, total = held.storage.room()
+def _disk_space(services: Services) -> Iterator[Metric]:
+    free, total = services.storage.room()
     yield _gauge(
         "storage_bytes",
-        "The data folder's file system.",
+        "Bytes of the data folder's file system.",
         "state",
         {"free": free, "total": total},
     )
 
 
-def _figures(figures: Figures) -> Iterator[Metric]:
-    for name, (label, text) in COUNTED_BY_SWEEP.items():
+def _database_metrics(figures: Figures) -> Iterator[Metric]:
+    for name, (label, text) in SWEEP_GAUGES.items():
         yield _gauge(name, text, label, figures.of(name))
-    for name, (label, text) in COUNTED.items():
+    for name, (label, text) in PROCESS_COUNTERS.items():
         counter = CounterMetricFamily(f"{PREFIX}_{name}", text, labels=[label] if label else [])
-        found = figures.of(name) or ({} if label else {"": 0.0})
-        for value, count in found.items():
+        counts = figures.of(name) or ({} if label else {"": 0.0})
+        for value, count in counts.items():
             counter.add_metric([value] if label else [], count)
         yield counter
     yield _gauge(
         "waiting_segments",
-        "Segments that a worker could take now.",
+        "Segments that workers could claim now.",
         "priority",
-        {priority: one.count for priority, one in figures.waiting.items()},
+        {priority: waiting.count for priority, waiting in figures.waiting.items()},
     )
     yield _gauge(
         "oldest_waiting_seconds",
         "Seconds since the job of the longest waiting segment was submitted.",
         "priority",
-        {priority: one.oldest_seconds for priority, one in figures.waiting.items()},
+        {priority: waiting.oldest_seconds for priority, waiting in figures.waiting.items()},
     )
     yield _gauge(
         "leases",
-        "Claims on segments and exports; expired ones wait for the sweep.",
+        "Leases on segments and exports; the sweep releases expired ones.",
         "state",
         {"held": figures.leases.held, "expired": figures.leases.expired},
     )
-    yield _gauge("processes", "Processes that live, by kind.", "kind", figures.processes)
+    yield _gauge("processes", "Running processes by kind.", "kind", figures.processes)
     gpu = GaugeMetricFamily(
         f"{PREFIX}_gpu_memory_bytes",
-        "Memory of each machine's GPU, where workers use one.",
+        "GPU memory of each machine whose workers use a GPU.",
         labels=["host", "state"],
     )
     for host, memory in figures.gpus.items():

@@ -1,7 +1,7 @@
-"""The OpenAPI 3.1 document, made from the app's routes and the operations beside its views.
+"""Generates the OpenAPI 3.1 document from the app's routes and the operations of its views.
 
-APIFlask was tried and left: with Pydantic models it loses repeated query parameters, writes
-references that lead nowhere for problem+json, and describes each nested model once a parent.
+APIFlask was tried and rejected: with Pydantic models it loses repeated query parameters, writes
+dangling references for problem+json, and duplicates nested models for each of their parents.
 """
 
 from __future__ import annotations
@@ -19,66 +19,67 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from werkzeug.routing import Rule
 
 from faces_jobs_web.errors import Problem
-from faces_jobs_web.operations import JSON, PROBLEM, Answer, Operation, operation_of
+from faces_jobs_web.operations import JSON, PROBLEM, Operation, ResponseSpec, operation_of
 
 REFERENCE = "#/components/schemas/{model}"
 TAGS = {
-    "jobs": "Submit, follow, cancel and delete.",
+    "jobs": "Submit, follow, control and delete jobs.",
     "results": "Items, tracks and faces, with filters.",
-    "artifacts": "Files made for a job.",
-    "server": "What this server offers, and whether it is well.",
+    "artifacts": "Files created for a job.",
+    "server": "Health, metrics, and what this server offers.",
     "pages": "The web pages, for people.",
 }
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 PROBLEM_REASONS = {
-    400: "The request can't be read.",
-    401: "An access token is set and this request does not show it.",
-    403: "The request comes from another site's page, or its form token is missing.",
+    400: "The request is malformed.",
+    401: "An access token is required, and is missing or wrong.",
+    403: "The request comes from a page of another site, or its form token is missing.",
     404: "There is no such job, item, track or artifact.",
     409: "Not possible in this state, or the idempotency key was used for another submission.",
-    412: "The file is another one than `If-Match` or `If-Unmodified-Since` names.",
-    413: "The submission is larger than the server takes.",
+    412: "The file does not match `If-Match` or `If-Unmodified-Since`.",
+    413: "The body is larger than the server accepts.",
     415: "The file is neither an image nor a video by its content.",
-    416: "The range lies outside the file.",
-    421: "The Host header names another server.",
-    422: "Parameters, options, folder or files can't be used; `fields` says why.",
-    429: "So much work waits that no more is taken. Try again after `Retry-After` seconds.",
-    500: "The server failed; its log tells more under the problem's `id`.",
-    503: "The database or the queue does not answer. Try again after `Retry-After` seconds.",
-    507: "No room left on the server.",
+    416: "The range is outside the file.",
+    421: "The Host header names a host that this server does not serve.",
+    422: "Parameters, options, folder or files are invalid; `fields` says why.",
+    429: "The queue is full. Try again after `Retry-After` seconds.",
+    500: "Internal error; the server's log has details under the problem's `id`.",
+    503: "The service is unavailable or busy. Try again after `Retry-After` seconds.",
+    507: "The server has no disk space left.",
 }
-_ETAG = {"ETag": "Changes when the answer does."}
-_IF_NONE_MATCH = {"If-None-Match": "The ETag of the last answer: one that is the same is a 304."}
-_UNCHANGED = Answer("Nothing changed since the ETag in If-None-Match.")
-Modes = Mapping[Any, dict[str, Any]]
-"""(model, mode) to the reference that stands for it."""
+_ETAG = {"ETag": "Changes when the response does."}
+_IF_NONE_MATCH = {"If-None-Match": "The ETag of the last response; unchanged, it is a 304."}
+_UNCHANGED = ResponseSpec("Nothing has changed since the ETag in If-None-Match.")
+COMMON_PROBLEMS = (400, 401, 421, 422, 500, 503)  # of every operation of the API
+References = Mapping[Any, dict[str, Any]]
+"""References to schemas, by (model, mode)."""
 
 
 class UndescribedViewError(Exception):
-    """A route's view has no operation beside it: a defect of the view."""
+    """A view has no `describes` decorator: a bug in the view."""
 
 
 def described_rules(app: Flask) -> Iterator[tuple[Rule, str, Operation]]:
-    """Every route of the app with each of its methods and operations, in order of their paths.
+    """Yield every route of the app with each of its methods and its operation, ordered by path.
 
     Raises:
         UndescribedViewError: a view has no operation.
     """
     for rule in sorted(app.url_map.iter_rules(), key=lambda rule: (rule.rule, rule.endpoint)):
         if rule.endpoint == "static":
-            continue  # files of the pages, not operations
+            continue  # not part of the API
         operation = operation_of(app.view_functions[rule.endpoint])
         if operation is None:
-            raise UndescribedViewError(f"{rule.endpoint} has no operation beside its view.")
+            raise UndescribedViewError(f"The view of {rule.endpoint} has no operation.")
         for method in METHODS:
             if method in (rule.methods or ()):
                 yield rule, method, operation
 
 
 def openapi_document(app: Flask, *, with_token: bool) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of the app's routes.
+    """Return the OpenAPI 3.1 document of the app's routes.
 
-    `with_token` says whether this server wants its access token.
+    `with_token` says whether this server requires an access token.
     """
     schemas = _Schemas()
     for _, _, operation in described_rules(app):
@@ -122,20 +123,20 @@ def openapi_document(app: Flask, *, with_token: bool) -> dict[str, Any]:
 
 
 def _with_conditions(method: str, operation: Operation) -> Operation:
-    """The operation with what every GET of a document has: an ETag, and 304 to who knows it."""
-    answer = operation.answers.get(200)
-    if method != "GET" or answer is None or answer.document is None:
+    """Add what every GET of a document has: an ETag, If-None-Match, and a 304 response."""
+    ok = operation.responses.get(200)
+    if method != "GET" or ok is None or ok.document is None:
         return operation
-    tagged = replace(answer, headers={**_ETAG, **answer.headers})
+    tagged = replace(ok, headers={**_ETAG, **ok.headers})
     return replace(
         operation,
-        answers={200: tagged, 304: _UNCHANGED} | {**operation.answers, 200: tagged},
+        responses={200: tagged, 304: _UNCHANGED} | {**operation.responses, 200: tagged},
         request_headers={**_IF_NONE_MATCH, **operation.request_headers},
     )
 
 
 class _Schemas:
-    """Collects the models of all operations, so that each is described once."""
+    """Collects the models of all operations, so that each is defined once."""
 
     def __init__(self) -> None:
         self._models: list[tuple[type[BaseModel], JsonSchemaMode]] = []
@@ -146,11 +147,11 @@ class _Schemas:
                 self._add(body, "validation")
         if operation.query is not None:
             self._add(operation.query, "validation")
-        for answer in operation.answers.values():
-            if answer.document is not None:
-                self._add(answer.document, "serialization")
+        for response in operation.responses.values():
+            if response.document is not None:
+                self._add(response.document, "serialization")
 
-    def generate(self) -> tuple[Modes, dict[str, Any]]:
+    def generate(self) -> tuple[References, dict[str, Any]]:
         self._add(Problem, "serialization")
         references, definitions = models_json_schema(self._models, ref_template=REFERENCE)
         return references, definitions["$defs"]
@@ -174,14 +175,14 @@ def _parameters(
     ]
     if operation.query is not None:
         for name, schema in components[operation.query.__name__].get("properties", {}).items():
-            described = {key: part for key, part in schema.items() if key != "description"}
+            bare_schema = {key: value for key, value in schema.items() if key != "description"}
             parameters.append(
                 {
                     "name": name,
                     "in": "query",
                     "required": False,
                     "description": schema.get("description", ""),
-                    "schema": described,
+                    "schema": bare_schema,
                 }
             )
     parameters.extend(
@@ -197,7 +198,7 @@ def _parameters(
     return parameters
 
 
-def _request_body(operation: Operation, references: Modes) -> dict[str, Any]:
+def _request_body(operation: Operation, references: References) -> dict[str, Any]:
     if not operation.bodies:
         return {}
     content = {
@@ -209,28 +210,28 @@ def _request_body(operation: Operation, references: Modes) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def _responses(operation: Operation, references: Modes) -> dict[str, Any]:
+def _responses(operation: Operation, references: References) -> dict[str, Any]:
     responses = {
-        str(status): _response(answer, references) for status, answer in operation.answers.items()
+        str(status): _response(spec, references) for status, spec in operation.responses.items()
     }
     if operation.tag == "pages":
         return responses
     problem = {PROBLEM: {"schema": references[Problem, "serialization"]}}
-    for status in sorted({400, 401, 421, 422, 500, 503, *operation.problems}):
+    for status in sorted({*COMMON_PROBLEMS, *operation.problems}):
         responses[str(status)] = {"description": PROBLEM_REASONS[status], "content": problem}
     return responses
 
 
-def _response(answer: Answer, references: Modes) -> dict[str, Any]:
-    response: dict[str, Any] = {"description": answer.description}
-    if answer.headers:
+def _response(spec: ResponseSpec, references: References) -> dict[str, Any]:
+    response: dict[str, Any] = {"description": spec.description}
+    if spec.headers:
         response["headers"] = {
             name: {"description": text, "schema": {"type": "string"}}
-            for name, text in answer.headers.items()
+            for name, text in spec.headers.items()
         }
-    if answer.document is not None:
-        schema = references[answer.document, "serialization"]
+    if spec.document is not None:
+        schema = references[spec.document, "serialization"]
         response["content"] = {JSON: {"schema": schema}}
-    elif answer.media_types:
-        response["content"] = {media_type: {} for media_type in answer.media_types}
+    elif spec.media_types:
+        response["content"] = {media_type: {} for media_type in spec.media_types}
     return response

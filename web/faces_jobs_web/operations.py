@@ -1,4 +1,4 @@
-"""What a view says about itself, written beside it: the source of the OpenAPI document."""
+"""Describes views as API operations; the OpenAPI document is generated from these."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ PROBLEM = "application/problem+json"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """One kind of answer: a document, or bytes of these media types, or nothing."""
+class ResponseSpec:
+    """A possible response: a document, or bytes of these media types, or no body."""
 
     description: str
     document: type[BaseModel] | None = None
@@ -29,42 +29,42 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What one view takes and gives. Summary and description are the view's docstring."""
+    """The inputs and responses of a view. Summary and description are the view's docstring."""
 
     tag: str
-    answers: Mapping[int, Answer]
+    responses: Mapping[int, ResponseSpec]
     query: type[BaseModel] | None = None
     bodies: Mapping[str, type[BaseModel] | Schema] = field(default_factory=dict)
     request_headers: Mapping[str, str] = field(default_factory=dict)  # name to description
-    problems: tuple[int, ...] = ()  # statuses besides those that any operation may give
-    public: bool = False  # answered without an access token
+    problems: tuple[int, ...] = ()  # statuses in addition to those of every operation
+    public: bool = False  # needs no access token
 
 
 _ATTRIBUTE = "operation_of_faces_jobs"
 
 
 def describes(operation: Operation) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Fasten an operation to a view."""
+    """Decorate a view with its operation."""
 
-    def fasten(view: Callable[P, R]) -> Callable[P, R]:
+    def decorate(view: Callable[P, R]) -> Callable[P, R]:
         setattr(view, _ATTRIBUTE, operation)
         return view
 
-    return fasten
+    return decorate
 
 
 def operation_of(view: Callable[..., Any]) -> Operation | None:
-    """The operation fastened to a view, if any."""
+    """Return a view's operation, or None if it has none."""
     operation: Operation | None = getattr(view, _ATTRIBUTE, None)
     return operation
 
 
 def is_public(view: Callable[..., Any]) -> bool:
-    """True for views that are answered without an access token."""
+    """Return whether a view needs no access token."""
     operation = operation_of(view)
     return operation is not None and operation.public
 
 
-def page(description: str, *, status: int = 200) -> dict[int, Answer]:
-    """The answers of a view that shows a page."""
-    return {status: Answer(description, media_types=(HTML,))}
+def page(description: str, *, status: int = 200) -> dict[int, ResponseSpec]:
+    """Return the responses of a view that shows a page."""
+    return {status: ResponseSpec(description, media_types=(HTML,))}

@@ -1,7 +1,7 @@
-"""Query parameters: what may be asked, read strictly (an unknown name is an error, not ignored).
+"""Models of query parameters, and their parsing. Unknown parameters are errors, not ignored.
 
-A parameter that takes several values is repeated or comma separated: `pose=left&pose=right` is
-`pose=left,right`.
+Multiple values of a parameter are repeated or comma-separated: `pose=left&pose=right` is the same
+as `pose=left,right`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from werkzeug.datastructures import MultiDict
 
 from faces_jobs.errors import OptionsError
-from faces_jobs.jobs.labels import ANSWERS, HEADS
+from faces_jobs.jobs.labels import HEADS, LABELS_WITH_UNSURE
 from faces_jobs.jobs.query import (
-    DEFAULT_PAGE,
-    MAX_PAGE,
+    DEFAULT_PAGE_SIZE,
+    MAX_PAGE_SIZE,
     AttributeFilter,
     FaceQuery,
     TrackQuery,
@@ -29,40 +29,45 @@ Milliseconds = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
-def _storable(text: str) -> str:
-    # PostgreSQL takes none. Half a character (a lone surrogate) can't come in an address.
+def _without_nul(text: str) -> str:
+    # PostgreSQL can't store NUL. Lone surrogates, the other such case, can't occur in a URL.
     if "\0" in text:
-        raise ValueError("must not hold NUL characters")
+        raise ValueError("must not contain NUL characters")
     return text
 
 
-Text = Annotated[str, AfterValidator(_storable)]
+Text = Annotated[str, AfterValidator(_without_nul)]
 
 
-class NoFilters(BaseModel):
-    """No parameter at all."""
+class Filters(BaseModel):
+    """Base of the query parameter models."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class WaitFilters(NoFilters):
-    """Whether to wait for a change."""
+class WaitFilters(Filters):
+    """How long to wait for a change."""
 
     wait: float = Field(
         default=0.0,
         ge=0,
         le=60,
-        description="Wait so many seconds for a change, where If-None-Match names what is there.",
+        description="Wait up to this many seconds for a change, if If-None-Match is current.",
     )
 
 
-class PageFilters(NoFilters):
-    """Which part of a list."""
+class PageFilters(Filters):
+    """Which page of a list."""
 
     cursor: Text | None = Field(
-        default=None, description="`next_cursor` of the page before; none for the first page."
+        default=None, description="`next_cursor` of the previous page; omitted for the first page."
     )
-    limit: int = Field(default=DEFAULT_PAGE, ge=1, le=MAX_PAGE, description="Most rows a page.")
+    limit: int = Field(
+        default=DEFAULT_PAGE_SIZE,
+        ge=1,
+        le=MAX_PAGE_SIZE,
+        description="Maximum number of rows per page.",
+    )
 
 
 class JobFilters(PageFilters):
@@ -91,20 +96,20 @@ class ArtifactFilters(PageFilters):
     kind: Text | None = Field(default=None, description="Of this kind, such as `faces_csv`.")
 
 
-class MomentFilters(NoFilters):
-    """Which moment of an item."""
+class MomentFilters(Filters):
+    """At which time an item's video is shown."""
 
     at: Annotated[float, Field(ge=0)] = Field(
-        default=0.0, description="Seconds from its start at which its video is shown first."
+        default=0.0, description="Position in seconds from the start at which the video is shown."
     )
 
 
-class DownloadFilters(NoFilters):
+class DownloadFilters(Filters):
     """How an artifact is served."""
 
     inline: bool = Field(
         default=False,
-        description="Serve an annotated copy or thumbnail for showing instead of saving.",
+        description="Display annotated copies and thumbnails in the browser instead of saving.",
     )
 
 
@@ -125,15 +130,15 @@ class _FaceRange(_TrackRange):
 
 def _attribute_fields() -> dict[str, Any]:
     fields: dict[str, Any] = {}
-    for head, labels in ANSWERS.items():
+    for head, labels in LABELS_WITH_UNSURE.items():
         fields[head] = (
-            list[Literal[labels]],  # type: ignore[valid-type]  # the labels are a table's, not typed out
+            list[Literal[labels]],  # type: ignore[valid-type]  # labels are known only at run time
             Field(default_factory=list, description=f"With one of these for {head}."),
         )
-        for bound, which in (("min", "Lowest"), ("max", "Highest")):
+        for bound, adjective in (("min", "Lowest"), ("max", "Highest")):
             fields[f"{head}_{bound}_probability"] = (
                 Fraction | None,
-                Field(default=None, description=f"{which} probability of the {head} label."),
+                Field(default=None, description=f"{adjective} probability of the {head} label."),
             )
     return fields
 
@@ -147,17 +152,17 @@ FaceFilters = create_model(
 
 
 def read_filters(model: type[FiltersType], arguments: MultiDict[str, str]) -> FiltersType:
-    """The query parameters of a request as a model.
+    """Parse the query parameters of a request into a model.
 
     Raises:
-        OptionsError: a parameter is unknown, given twice, mistyped or out of range.
+        OptionsError: a parameter is unknown, repeated, of the wrong type or out of range.
     """
     values: dict[str, object] = {}
     wrong: dict[str, str] = {}
     for name, texts in arguments.lists():
         field = model.model_fields.get(name)
         if field is None:
-            wrong[name] = f"unknown; known are {', '.join(model.model_fields) or 'none'}"
+            wrong[name] = f"unknown; must be one of {', '.join(model.model_fields)}"
         elif get_origin(field.annotation) is list:
             values[name] = [part.strip() for text in texts for part in text.split(",")]
         elif len(texts) > 1:
@@ -176,12 +181,12 @@ def read_filters(model: type[FiltersType], arguments: MultiDict[str, str]) -> Fi
 
 
 def without_blanks(arguments: MultiDict[str, str]) -> MultiDict[str, str]:
-    """The parameters that hold something: a page's form sends every field, also the empty."""
+    """Return the parameters that are not blank: browsers submit empty form fields as well."""
     return MultiDict((name, text) for name, text in arguments.items(multi=True) if text.strip())
 
 
 def face_query(filters: BaseModel, job_id: str | None) -> FaceQuery:
-    """`FaceFilters` as the query that the results understand."""
+    """Convert `FaceFilters` to a query for `results`."""
     values = filters.model_dump()
     return FaceQuery(
         job_id=job_id,
@@ -197,7 +202,7 @@ def face_query(filters: BaseModel, job_id: str | None) -> FaceQuery:
 
 
 def track_query(filters: BaseModel, job_id: str) -> TrackQuery:
-    """`TrackFilters` as the query that the results understand."""
+    """Convert `TrackFilters` to a query for `results`."""
     values = filters.model_dump()
     return TrackQuery(
         job_id=job_id,
@@ -213,11 +218,11 @@ def track_query(filters: BaseModel, job_id: str) -> TrackQuery:
 def _attributes(values: Mapping[str, Any]) -> dict[str, AttributeFilter]:
     attributes = {}
     for head in HEADS:
-        one = AttributeFilter(
+        attribute = AttributeFilter(
             labels=tuple(dict.fromkeys(values[head])),
             min_probability=values[f"{head}_min_probability"],
             max_probability=values[f"{head}_max_probability"],
         )
-        if one != AttributeFilter():
-            attributes[head] = one
+        if attribute != AttributeFilter():
+            attributes[head] = attribute
     return attributes

@@ -1,4 +1,4 @@
-"""What templates may use: numbers, times and sizes as people read them."""
+"""Template filters and globals: numbers, times and sizes formatted for people."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from flask import Flask
 from markupsafe import Markup, escape
 
 from faces_jobs.jobs.damage import damage_text
-from faces_jobs.jobs.labels import ANSWERS, HEADS, UNSURE
+from faces_jobs.jobs.labels import HEADS, LABELS_WITH_UNSURE, UNSURE
 from faces_jobs.jobs.status import JobStatus
 from faces_jobs_web.guard import FORM_FIELD, form_token
-from faces_jobs_web.services import services
+from faces_jobs_web.services import current_services
 
-THIN_SPACE = "\u202f"  # narrow, and no line breaks at it
+NARROW_NO_BREAK_SPACE = "\u202f"
 
 STATUS_NAMES: dict[str, str] = {
     JobStatus.QUEUED: "Waiting",
@@ -40,45 +40,57 @@ KIND_NAMES = {
 
 
 def install_rendering(app: Flask) -> None:
-    """Give the app's templates their filters and the values that every page has."""
+    """Register the filters and globals that the app's templates use."""
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
-    words = (kind_name, status_name, damage_text)
-    for filter_ in (clock, size, day, share, span, left, count, short_id, coded, *words):
-        app.add_template_filter(filter_)
-    app.context_processor(_on_every_page)
+    for template_filter in (
+        timecode,
+        file_size,
+        utc_time,
+        percent,
+        duration,
+        time_left,
+        count,
+        short_id,
+        inline_code,
+        kind_name,
+        status_name,
+        damage_text,
+    ):
+        app.add_template_filter(template_filter)
+    app.context_processor(_global_context)
 
 
-def _on_every_page() -> dict[str, Any]:
+def _global_context() -> dict[str, Any]:
     return {
         "form_token": form_token,
         "form_field": FORM_FIELD,
-        "with_login": not services().access.open,
+        "with_login": not current_services().access.is_open,
         "heads": HEADS,
-        "answers": ANSWERS,
+        "labels_by_head": LABELS_WITH_UNSURE,
         "unsure": UNSURE,
         "job_statuses": list(JobStatus),
     }
 
 
-def coded(text: str) -> Markup:
-    """A text with what stands between backticks as code, and everything else as it is."""
+def inline_code(text: str) -> Markup:
+    """Format text between backticks as code, and escape everything else."""
     escaped = str(escape(text))
     return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", escaped))  # noqa: S704 (escaped above)
 
 
-def clock(milliseconds: float, digits: int = 1) -> str:
-    """A time within an item: `0:03.2`, `1:02:03.4`."""
+def timecode(milliseconds: float, digits: int = 1) -> str:
+    """Format a time within an item: `0:03.2`, `1:02:03.4`."""
     unit = 10**digits
-    seconds, rest = divmod(round(milliseconds * unit / 1000), unit)
+    seconds, fraction = divmod(round(milliseconds * unit / 1000), unit)
     minutes, second = divmod(seconds, 60)
     hours, minute = divmod(minutes, 60)
-    head = f"{hours}:{minute:02}" if hours else f"{minute}"
-    return f"{head}:{second:02}.{rest:0{digits}}"
+    prefix = f"{hours}:{minute:02}" if hours else f"{minute}"
+    return f"{prefix}:{second:02}.{fraction:0{digits}}"
 
 
-def span(seconds: float) -> str:
-    """How long something takes, in the unit that people would use."""
+def duration(seconds: float) -> str:
+    """Format a duration in a suitable unit: `42 s`, `5 min`, `1.5 h`."""
     if seconds < 1:
         return "less than a second"
     if seconds < 90:
@@ -88,46 +100,46 @@ def span(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
-def left(seconds: float) -> str:
-    """How long something will still take, as far as is known."""
-    return "nearly done" if seconds < 1 else f"about {span(seconds)} left"
+def time_left(seconds: float) -> str:
+    """Format an estimate of the time left."""
+    return "nearly done" if seconds < 1 else f"about {duration(seconds)} left"
 
 
-def size(number: float) -> str:
-    """Bytes in decimal units, as file managers and browsers tell them."""
+def file_size(number: float) -> str:
+    """Format a number of bytes in decimal units, as file managers and browsers do."""
     for unit in ("B", "kB", "MB", "GB"):
-        if number < 999.5:  # above, it would be shown as 1000
-            whole = unit == "B" or number >= 99.95
-            return f"{number:.0f} {unit}" if whole else f"{number:.1f} {unit}"
+        if number < 999.5:  # from 999.5 up it would be rounded to 1000
+            is_whole = unit == "B" or number >= 99.95
+            return f"{number:.0f} {unit}" if is_whole else f"{number:.1f} {unit}"
         number /= 1000
     return f"{number:.1f} TB"
 
 
-def day(moment: datetime) -> str:
-    """A moment in UTC; the page's script shows it in the reader's own time zone."""
+def utc_time(moment: datetime) -> str:
+    """Format a time in UTC; the page's script converts it to the reader's time zone."""
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def share(fraction: float) -> str:
-    """A fraction in percent."""
-    return f"{fraction * 100:.0f}{THIN_SPACE}%"
+def percent(fraction: float) -> str:
+    """Format a fraction as a percentage."""
+    return f"{fraction * 100:.0f}{NARROW_NO_BREAK_SPACE}%"
 
 
 def count(number: int, one: str, many: str | None = None) -> str:
-    """A number with its noun: `1 face`, `2,310 faces`."""
+    """Format a number with its noun: `1 face`, `2,310 faces`."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def kind_name(kind: str) -> str:
-    """What people call a kind of artifact."""
+    """Return the display name of a kind of artifact."""
     return KIND_NAMES.get(kind, kind.replace("_", " ").capitalize())
 
 
 def status_name(status: str) -> str:
-    """What people call a state of a job or item."""
+    """Return the display name of a state of a job or item."""
     return STATUS_NAMES.get(status, status)
 
 
 def short_id(job_id: str) -> str:
-    """Enough of a job's id to tell it from others by eye."""
+    """Return the first eight characters of a job's id."""
     return job_id[:8]

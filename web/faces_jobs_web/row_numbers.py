@@ -1,6 +1,6 @@
-"""Numbers of rows in addresses and in what is asked: one that no row can have is told here.
+"""Row numbers in URLs and query parameters, limited to what a database column can hold.
 
-The database would fail at it. `<row:item_id>` in a route leads nowhere where it is too large.
+Larger numbers would make the query fail. A route with `<row:item_id>` does not match them (404).
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from werkzeug.routing import IntegerConverter, Map
 from faces_jobs.results.pages import MAX_COUNT, MAX_INTEGER
 
 RowNumber = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
-# What is counted within an item has half the width.
+# Numbers within an item, such as that of a track, are stored in narrower columns.
 Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 
 
 class RowConverter(IntegerConverter):
-    """The number of a row, in a route."""
+    """Converts the number of a row in a route."""
 
-    def __init__(self, map: Map) -> None:  # noqa: A002 (Werkzeug's own name)
-        """Take no more than the database does."""
+    def __init__(self, map: Map) -> None:  # noqa: A002 (Werkzeug's name)
+        """Limit the number to what the database can hold."""
         super().__init__(map, max=MAX_INTEGER)

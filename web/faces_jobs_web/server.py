@@ -1,7 +1,7 @@
-"""The web server: gunicorn's threaded worker, embedded. One process, several requests at once.
+"""The web server: an embedded gunicorn with one threaded worker process.
 
-Uploads reach the app as they arrive, since gunicorn hands over the socket's own stream. Database,
-storage and queue are opened in the process that answers, after the fork, and closed there.
+Uploads can be streamed because gunicorn passes the socket's stream to the app. Database, storage
+and queue are opened and closed in the worker process, after the fork.
 """
 
 from __future__ import annotations
@@ -28,44 +28,44 @@ from faces_jobs_web.head_timeout import HeadTimeoutWorker
 from faces_jobs_web.listening import BACKLOG, listen
 from faces_jobs_web.services import EXTENSION, Services
 
-# Within this time after Ctrl-C or TERM, requests that are being answered may end.
-GRACEFUL_SECONDS = 10
+# How long requests in progress may take to finish after Ctrl-C or SIGTERM.
+GRACEFUL_TIMEOUT_SECONDS = 10
 KEEP_ALIVE_SECONDS = 5
 
 
 def serve(settings: Settings) -> None:
-    """Answer requests until Ctrl-C or SIGTERM; then the process exits with code 0.
+    """Serve requests until Ctrl-C or SIGTERM; then the process exits with code 0.
 
     Prints the URL once the server listens.
 
     Raises:
-        DatabaseError: the database is missing, old or does not answer; said before anything
-            listens.
-        AddressError: host or port can't be listened at.
+        DatabaseError: the database is missing, has another schema or does not respond; raised
+            before the server listens.
+        AddressError: the server can't listen on the host and port of the settings.
     """
     open_database(settings.database).close()
     _Server(settings, listen(settings)).run()
 
 
-class _SameLog(Logger):  # type: ignore[misc]  # gunicorn ships no types
-    """gunicorn's own lines, in the form of all others."""
+class _ProcessLogger(Logger):  # type: ignore[misc]  # gunicorn ships no types
+    """Logs gunicorn's messages through this process's own handlers and format."""
 
     def setup(self, cfg: Any) -> None:
-        """Set levels, and leave writing to this process's own handlers."""
+        """Set levels, and replace gunicorn's handlers by propagation."""
         super().setup(cfg)
         self.error_log.handlers.clear()
         self.error_log.propagate = True
 
     def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
-        """Tell an error with its traceback. A client that falls silent is none."""
+        """Log an error with its traceback; a client's timeout is logged at debug level only."""
         if isinstance(sys.exc_info()[1], BlockingIOError | TimeoutError):
-            self.debug("A client fell silent, or takes nothing: its connection is closed.")
+            self.debug("closing a connection: its client neither sends nor reads")
         else:
             super().exception(msg, *args, **kwargs)
 
 
 class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
-    """The app in gunicorn's life-cycle."""
+    """Runs the app within gunicorn's life cycle."""
 
     def __init__(self, settings: Settings, listener: socket.socket) -> None:
         self._settings = settings
@@ -74,30 +74,30 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
         super().__init__()
 
     def load_config(self) -> None:
-        """Set what gunicorn needs; neither its environment variables nor its files are read."""
+        """Configure gunicorn; neither its environment variables nor its files are read."""
         settings = self._settings
         values: dict[str, Any] = {
-            "bind": f"fd://{self._listener.detach()}",  # gunicorn's from now on, also to close
+            "bind": f"fd://{self._listener.detach()}",  # gunicorn now owns and closes it
             "backlog": BACKLOG,
             "workers": 1,
             "worker_class": HeadTimeoutWorker,
-            # Who waits sits in a thread of its own, so that it takes none from who asks.
+            # Waiting requests occupy extra threads, so that they leave enough for the others.
             "threads": settings.web_threads + settings.web_waiters,
             "keepalive": KEEP_ALIVE_SECONDS,
-            "graceful_timeout": GRACEFUL_SECONDS,
+            "graceful_timeout": GRACEFUL_TIMEOUT_SECONDS,
             "loglevel": "warning" if settings.log_level == "info" else settings.log_level,
-            "logger_class": _SameLog,
+            "logger_class": _ProcessLogger,
             "proc_name": "faces-jobs web",
             "control_socket_disable": True,
             "when_ready": self._on_ready,
-            "post_worker_init": self._on_worker,
-            "worker_exit": self._on_exit,
+            "post_worker_init": self._on_worker_init,
+            "worker_exit": self._on_worker_exit,
         }
         for name, value in values.items():
             self.cfg.set(name, value)
 
     def load(self) -> Flask:
-        """Open the services in this worker process and make the app around them."""
+        """Open the services in this worker process and create the app with them."""
         settings = self._settings
         database = self._opened.enter_context(open_database(settings.database))
         self._opened.enter_context(
@@ -116,19 +116,19 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
         )
 
     def _on_ready(self, server: Any) -> None:
-        port = server.LISTENERS[0].sock.getsockname()[1]  # told by the system when it was 0
+        port = server.LISTENERS[0].sock.getsockname()[1]  # chosen by the system if it was 0
         host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
         click.echo(f"Serving at http://{host}:{port}")
 
-    def _on_worker(self, worker: Any) -> None:
-        worker.head_seconds = self._settings.web_silence_seconds
-        # On TERM whoever waits is answered at once: it would hold up the end for as long as it may.
-        held: Services = worker.wsgi.extensions[EXTENSION]
-        held.watcher.stopping = lambda: not worker.alive
-        # What is loaded by now stays: to look through all of it for garbage, as Python does after
-        # some pages of a thousand faces, holds up every request for a tenth of a second.
+    def _on_worker_init(self, worker: Any) -> None:
+        worker.head_timeout_seconds = self._settings.web_silence_seconds
+        # On SIGTERM waiting requests end at once; they would delay the exit by up to their wait.
+        services: Services = worker.wsgi.extensions[EXTENSION]
+        services.watcher.is_stopping = lambda: not worker.alive
+        # Exclude everything loaded so far from garbage collection: a full collection, which some
+        # pages of a thousand faces trigger, would delay every request by a tenth of a second.
         gc.collect()
         gc.freeze()
 
-    def _on_exit(self, _server: Any, _worker: Any) -> None:
+    def _on_worker_exit(self, _server: Any, _worker: Any) -> None:
         self._opened.close()

@@ -1,4 +1,4 @@
-"""What the views work with: opened by whoever made the app, carried by it, global nowhere."""
+"""The services that views use (settings, database, storage, queue), kept by the Flask app."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Services:
     readiness: Readiness
 
 
-def services() -> Services:
-    """The services of the app that answers the current request."""
-    held = current_app.extensions[EXTENSION]
-    assert isinstance(held, Services)  # noqa: S101 (tells mypy what create_app put there)
-    return held
+def current_services() -> Services:
+    """Return the services of the app that handles the current request."""
+    services = current_app.extensions[EXTENSION]
+    assert isinstance(services, Services)  # noqa: S101 (tells mypy what create_app put there)
+    return services

@@ -1,4 +1,4 @@
-"""The filters of a page's list as people see them: in its form, or each as a chip to take away."""
+"""The filters of a page's list: as fields of its form, or as chips that can be removed."""
 
 from __future__ import annotations
 
@@ -19,28 +19,29 @@ from faces_jobs.results import get_item, list_faces
 from faces_jobs.results.pages import MAX_INTEGER
 from faces_jobs_web.queries import FaceFilters, face_query, read_filters
 
-Asked = Mapping[str, Sequence[str]]
-"""The parameters of a request, each with all that was given for it."""
+Parameters = Mapping[str, Sequence[str]]
+"""The query parameters of a request, each with all of its values."""
 
-PLACE = frozenset({"cursor", "limit"})
-FACES = "job_pages.faces"
+PAGING_PARAMETERS = frozenset({"cursor", "limit"})
+FACES_ENDPOINT = "job_pages.faces"
+# The form filters by seconds, the API by milliseconds.
 _MILLISECONDS = {"from_seconds": "min_time_ms", "to_seconds": "max_time_ms"}
 
 
 @dataclass(frozen=True, slots=True)
 class NumberFilter:
-    """A number of the form above the faces."""
+    """A number field of the form above the table of faces."""
 
     name: str
     title: str
     step: str
-    highest: str | None = None
+    maximum: str | None = None
 
 
 NUMBERS = (
-    NumberFilter("min_probability", "Probability from", "0.01", "1"),
+    NumberFilter("min_probability", "Min. probability", "0.01", "1"),
     NumberFilter("track", "Track", "1"),
-    NumberFilter("min_score", "Lowest score", "0.01", "1"),
+    NumberFilter("min_score", "Min. score", "0.01", "1"),
     NumberFilter("from_seconds", "From, seconds", "any"),
     NumberFilter("to_seconds", "To, seconds", "any"),
 )
@@ -48,7 +49,7 @@ NUMBERS = (
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """A filter that came by a link: no field of a form shows it."""
+    """A filter that came from a link and has no field in a form."""
 
     name: str
     values: tuple[str, ...]
@@ -56,93 +57,99 @@ class Chip:
     without_url: str  # the list without this filter
 
 
-def faces_shown(
+def faces_context(
     database: Database, job: JobDocument, arguments: MultiDict[str, str]
 ) -> dict[str, Any]:
-    """What the table of faces needs. What is wrong with the filters is shown beside them."""
-    asked = arguments.to_dict(flat=False)
-    wrong: dict[str, str] = {}
-    found = FacePage(faces=[], next_cursor=None)
+    """Return the template context of the table of faces, including errors in the filters."""
+    parameters = arguments.to_dict(flat=False)
+    errors: dict[str, str] = {}
+    page = FacePage(faces=[], next_cursor=None)
     try:
-        filters = read_filters(FaceFilters, _as_the_api_asks(arguments))
-        found = list_faces(database, face_query(filters, job.id))
+        filters = read_filters(FaceFilters, _to_api_parameters(arguments))
+        page = list_faces(database, face_query(filters, job.id))
     except OptionsError as error:
-        wrong = {_title(name): why for name, why in error.fields.items()}
-    place = url_for(FACES, job_id=job.id)
+        errors = {_title(name): reason for name, reason in error.fields.items()}
+    list_url = url_for(FACES_ENDPOINT, job_id=job.id)
     in_form = {*job.options.heads, *(number.name for number in NUMBERS)}
+    has_cursor = "cursor" in parameters
     return {
-        "faces": found.faces,
-        "faces_next_url": next_url(place, asked, found.next_cursor),
-        "faces_first_url": _address(place, asked, PLACE) if "cursor" in asked else None,
+        "faces": page.faces,
+        "faces_next_url": next_page_url(list_url, parameters, page.next_cursor),
+        "faces_first_url": _url(list_url, parameters, PAGING_PARAMETERS) if has_cursor else None,
         "number_filters": NUMBERS,
-        "chips": chips_of(database, job.id, place, asked, besides=in_form),
-        "asked": asked,
-        "wrong": wrong,
+        "chips": filter_chips(database, job.id, list_url, parameters, exclude=in_form),
+        "parameters": parameters,
+        "filter_errors": errors,
     }
 
 
-def chips_of(
-    database: Database, job_id: str, place: str, asked: Asked, *, besides: Collection[str] = ()
+def filter_chips(
+    database: Database,
+    job_id: str,
+    list_url: str,
+    parameters: Parameters,
+    *,
+    exclude: Collection[str] = (),
 ) -> list[Chip]:
-    """A chip for each filter, those left out that a form shows."""
+    """Return a chip for each filter, except for those in `exclude`, which a form shows."""
     return [
         Chip(
             name=name,
             values=tuple(values),
-            text=_words(database, job_id, name, values),
-            without_url=_address(place, asked, {name, *PLACE}),
+            text=_chip_text(database, job_id, name, values),
+            without_url=_url(list_url, parameters, {name, *PAGING_PARAMETERS}),
         )
-        for name, values in asked.items()
-        if name not in PLACE and name not in besides
+        for name, values in parameters.items()
+        if name not in PAGING_PARAMETERS and name not in exclude
     ]
 
 
-def next_url(place: str, asked: Asked, cursor: str | None) -> str | None:
-    """Where a list goes on, with the same filters; None: nowhere."""
+def next_page_url(list_url: str, parameters: Parameters, cursor: str | None) -> str | None:
+    """Return the URL of the next page with the same filters, or None on the last page."""
     if cursor is None:
         return None
-    return _address(place, {**asked, "cursor": [cursor]}, ())
+    return _url(list_url, {**parameters, "cursor": [cursor]}, ())
 
 
-def _address(place: str, asked: Asked, without: Collection[str]) -> str:
-    # Not by `url_for`, for which some names mean something else.
-    kept = {name: values for name, values in asked.items() if name not in without}
-    return f"{place}?{urlencode(kept, doseq=True)}" if kept else place
+def _url(list_url: str, parameters: Parameters, exclude: Collection[str]) -> str:
+    # Not `url_for`: it gives some parameter names, such as `_external`, a meaning of its own.
+    kept = {name: values for name, values in parameters.items() if name not in exclude}
+    return f"{list_url}?{urlencode(kept, doseq=True)}" if kept else list_url
 
 
-def _words(database: Database, job_id: str, name: str, values: Sequence[str]) -> str:
+def _chip_text(database: Database, job_id: str, name: str, values: Sequence[str]) -> str:
     if name == "item" and len(values) == 1 and values[0].isdecimal():
-        with suppress(NotFoundError, ValueError):  # thousands of digits are no number
+        with suppress(NotFoundError, ValueError):  # int() refuses more than 4,300 digits
             return f"only {get_item(database, job_id, min(int(values[0]), MAX_INTEGER)).name}"
     return f"{name.replace('_', ' ')} {' or '.join(values)}"
 
 
 def _title(name: str) -> str:
-    """What a parameter of the API is called in the form."""
+    """Return the title that the form shows for a parameter of the API."""
     titles = {number.name: number.title for number in NUMBERS}
-    titles |= {theirs: titles[ours] for ours, theirs in _MILLISECONDS.items()}
+    titles |= {api_name: titles[form_name] for form_name, api_name in _MILLISECONDS.items()}
     titles |= {f"{head}_min_probability": titles["min_probability"] for head in HEADS}
     return titles.get(name, name.replace("_", " ").capitalize())
 
 
-def _as_the_api_asks(arguments: MultiDict[str, str]) -> MultiDict[str, str]:
-    """What the form asks, in the API's words.
+def _to_api_parameters(arguments: MultiDict[str, str]) -> MultiDict[str, str]:
+    """Translate the form's parameters to those of the API.
 
-    People filter by seconds, where all that machines read speaks milliseconds; and by one lowest
-    probability, which is that of each attribute asked for.
+    Seconds become milliseconds, and the form's single minimum probability applies to each
+    attribute that is filtered by.
     """
     heads = [head for head in HEADS if head in arguments]
-    asked: MultiDict[str, str] = MultiDict()
+    parameters: MultiDict[str, str] = MultiDict()
     for name, text in arguments.items(multi=True):
         if name in _MILLISECONDS:
             try:
-                asked.add(_MILLISECONDS[name], str(float(text) * 1000))
+                parameters.add(_MILLISECONDS[name], str(float(text) * 1000))
             except ValueError as error:
                 raise OptionsError({name: "must be a number of seconds"}) from error
         elif name == "min_probability":
             if not heads:
-                raise OptionsError({name: "is of an attribute: choose one above"})
-            asked.update({f"{head}_min_probability": text for head in heads})
+                raise OptionsError({name: "choose an attribute above"})
+            parameters.update({f"{head}_min_probability": text for head in heads})
         else:
-            asked.add(name, text)
-    return asked
+            parameters.add(name, text)
+    return parameters

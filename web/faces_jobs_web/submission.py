@@ -1,4 +1,4 @@
-"""A request becomes a job: the part that the API and the pages share."""
+"""Turns requests into jobs, for both the API and the pages."""
 
 from __future__ import annotations
 
@@ -26,16 +26,17 @@ OWNER_HEADER = "Faces-Owner"
 
 _MODELS_FIELD = Field(
     default=None,
-    description='In place of the three: names, or "1,0,1" for gender, expression, multiple.',
+    description="Instead of `gender`, `expression` and `multiple`: names of models, or switches "
+    "in that order, such as `1,0,1`.",
 )
 _OPTION_FIELDS: dict[str, Any] = {
     **{name: (field.annotation, field) for name, field in JobSpec.model_fields.items()},
     "models": (str | list[str] | dict[str, bool] | None, _MODELS_FIELD),
 }
-# The same fields as a spec has, and the short form that stands for three of them. It describes
-# what may be sent; `JobSpec` itself reads it.
+# The fields of `JobSpec`, plus `models`, which stands for three of them. It only documents the
+# input; `JobSpec` parses it.
 OptionsInput = create_model(
-    "OptionsInput", __doc__="A job's options as they may be sent.", **_OPTION_FIELDS
+    "OptionsInput", __doc__="The options that a submission may contain.", **_OPTION_FIELDS
 )
 
 
@@ -44,39 +45,39 @@ class FolderSubmission(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    root: str = Field(description="Name of a root, as `GET /api/v1/roots` lists them.")
-    path: str = Field(default="", description="Folder or file below the root, with '/' between.")
-    options: OptionsInput = Field(default_factory=OptionsInput)  # type: ignore[valid-type]  # made above
+    root: str = Field(description="Name of a root, one of those that `GET /api/v1/roots` lists.")
+    path: str = Field(default="", description="Folder or file below the root, separated by '/'.")
+    options: OptionsInput = Field(default_factory=OptionsInput)  # type: ignore[valid-type]  # created above
 
 
 def header_text(name: str) -> str | None:
-    """A header that people fill in; None: it was not sent.
+    """Return a request header decoded as UTF-8, or None if it was not sent.
 
     Raises:
-        BadRequest: it is not in UTF-8.
+        BadRequest: the header is not valid UTF-8.
     """
-    sent = request.headers.get(name)
+    value = request.headers.get(name)
     try:
-        # WSGI hands on bytes as if they were Latin-1.
-        return None if sent is None else sent.encode("latin-1").decode("utf-8")
+        # WSGI decodes header bytes as Latin-1 (PEP 3333).
+        return None if value is None else value.encode("latin-1").decode("utf-8")
     except UnicodeError as error:
-        raise BadRequest(f"The header {name} is not in UTF-8.") from error
+        raise BadRequest(f"The header {name} is not valid UTF-8.") from error
 
 
-def check_may_submit(held: Services, key: str | None, owner: str = "") -> None:
-    """See whether the queue takes any more, before a body is read.
+def check_may_submit(services: Services, key: str | None, owner: str = "") -> None:
+    """Check that the queue accepts another job, before the body is read.
 
     Raises:
-        QueueFullError: it does not, and the key is not of a submission that was accepted before.
+        QueueFullError: the queue is full, and the key was not used for an accepted submission.
     """
-    if not has_key(held.database, key):
-        check_queue(held.database, held.settings, checked_owner(owner))
+    if not has_key(services.database, key):
+        check_queue(services.database, services.settings, checked_owner(owner))
 
 
 def submit_upload(
-    upload: Upload, options: dict[str, str], held: Services, key: str | None, *, owner: str = ""
+    upload: Upload, options: dict[str, str], services: Services, key: str | None, *, owner: str = ""
 ) -> Submitted:
-    """Make a job of uploaded files.
+    """Create a job from uploaded files.
 
     Raises:
         SubmissionError, MediaError: see `submit_files`.
@@ -84,19 +85,19 @@ def submit_upload(
     return submit_files(
         upload.files,
         JobSpec.parse_text(options),
-        database=held.database,
-        storage=held.storage,
-        queue=held.queue,
-        settings=held.settings,
+        database=services.database,
+        storage=services.storage,
+        queue=services.queue,
+        settings=services.settings,
         idempotency_key=key,
         owner=owner,
     )
 
 
 def submit_named_folder(
-    root: str, path: str, spec: JobSpec, held: Services, key: str | None, *, owner: str = ""
+    root: str, path: str, spec: JobSpec, services: Services, key: str | None, *, owner: str = ""
 ) -> Submitted:
-    """Make a job of a server folder.
+    """Create a job from a server folder.
 
     Raises:
         SubmissionError: see `submit_folder`.
@@ -105,30 +106,32 @@ def submit_named_folder(
         root,
         path,
         spec,
-        database=held.database,
-        storage=held.storage,
-        queue=held.queue,
-        settings=held.settings,
+        database=services.database,
+        storage=services.storage,
+        queue=services.queue,
+        settings=services.settings,
         idempotency_key=key,
         owner=owner,
     )
 
 
 def read_folder_submission(body: Any) -> tuple[str, str, JobSpec]:
-    """Root, path and options of a JSON body.
+    """Return root, path and options from a JSON body.
 
     Raises:
-        OptionsError: a member is unknown, missing or of a wrong type, or an option is.
+        OptionsError: a member or an option is unknown, missing or of the wrong type.
     """
     if not isinstance(body, dict):
         raise OptionsError({"body": "must be a JSON object with root, path and options"})
     known = FolderSubmission.model_fields
-    wrong = {name: f"unknown; known are {', '.join(known)}" for name in body if name not in known}
+    wrong = {
+        name: f"unknown; must be one of {', '.join(known)}" for name in body if name not in known
+    }
     root, path, options = body.get("root"), body.get("path", ""), body.get("options", {})
     if not isinstance(root, str):
         wrong["root"] = "must name one of the server's roots"
     if not isinstance(path, str):
-        wrong["path"] = "must be text"
+        wrong["path"] = "must be a string"
     if not isinstance(options, dict):
         wrong["options"] = "must be an object"
     if wrong:

@@ -1,4 +1,4 @@
-"""The front page: submit files or a server folder, and see the newest jobs."""
+"""The front page: a form to submit files or a server folder, and the newest jobs."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from faces_jobs.errors import FacesJobsError, OptionsError, SubmissionError
 from faces_jobs.jobs.spec import ADAPTIVE, DETECT_EVERY, JobSpec
 from faces_jobs.results import list_jobs
 from faces_jobs.submit import Submitted
-from faces_jobs_web.errors import problem_of, retry_after
+from faces_jobs_web.errors import problem_of, retry_after_header
 from faces_jobs_web.guard import FORM_FIELD, check_form_token
 from faces_jobs_web.jobs import upload_schema
-from faces_jobs_web.operations import HTML, Answer, Operation, describes, page
-from faces_jobs_web.services import Services, services
+from faces_jobs_web.operations import HTML, Operation, ResponseSpec, describes, page
+from faces_jobs_web.services import Services, current_services
 from faces_jobs_web.submission import check_may_submit, submit_named_folder, submit_upload
 from faces_jobs_web.uploads import Upload, receive_upload
 
 blueprint = Blueprint("submit_page", __name__)
 
-RECENT_JOBS = 8
-TOLD_BESIDE = "Some options can't be used: what is wrong stands beside them."
+MAX_RECENT_JOBS = 8
+INVALID_FIELDS_MESSAGE = "Some options are invalid: see the messages next to them."
 ROOT_FIELD = "server_root"
 PATH_FIELD = "server_path"
-# A hidden field says that a page's form is whole: its unticked boxes send nothing, but mean off.
+# Browsers send nothing for an unchecked box, so a switch that is missing from the form is off.
 SWITCHES = ("gender", "expression", "multiple", "annotated")
 SWITCH_TEXTS = {
     "gender": ("Gender", "Female or male"),
-    "expression": ("Expression", "Anger to surprise, seven kinds"),
-    "multiple": ("Appearance", "Age, pose, light, makeup, what covers the face"),
-    "annotated": ("Annotated copy", "A video or image with boxes and labels drawn in"),
+    "expression": ("Expression", "One of seven, such as happiness or anger"),
+    "multiple": ("Appearance", "Age, pose, illumination, makeup and occlusion"),
+    "annotated": ("Annotated copy", "The video or image with boxes and labels"),
 }
 NUMBER_TEXTS = {
-    "detection_threshold": ("Detection threshold", "Lowest score that counts as a face", 0.01),
+    "detection_threshold": ("Detection threshold", "Minimum score that counts as a face", 0.01),
     "smallest_face": ("Smallest face", "Shorter side in pixels", 1),
     "frame_stride": ("Every n-th frame", "1 analyses all frames", 1),
-    "max_fps": ("Most frames a second", "Empty: all of them", 0.1),
+    "max_fps": ("Maximum frames per second", "Empty for no limit", 0.1),
 }
 CHOICES: dict[str, tuple[str, str, dict[str, str]]] = {
     "detect_every": (
         "Detect faces in",
-        "Adaptive: more where they move",
+        "Adaptive: more often where faces move",
         {
             "1": "all frames",
             **{every: f"1 in {every}" for every in DETECT_EVERY if every not in ("1", ADAPTIVE)},
@@ -51,32 +51,33 @@ CHOICES: dict[str, tuple[str, str, dict[str, str]]] = {
         },
     ),
     "classify": (
-        "Judge faces",
-        "Unchanged ones go by those around",
-        {"every": "all", "auto": "where they change"},
+        "Classify faces",
+        "Faces that don't change can be skipped",
+        {"every": "in every frame", "auto": "where they change"},
     ),
 }
 
 
-_TOLD_BESIDE = frozenset({"label", "unsure_below", *NUMBER_TEXTS, *CHOICES})
+# Fields of the form that show their own error message.
+_FIELDS_WITH_MESSAGES = frozenset({"label", "unsure_below", *NUMBER_TEXTS, *CHOICES})
 
 
 @dataclass(frozen=True, slots=True)
 class NumberField:
-    """A number of the options' form, with the bounds that the options themselves have."""
+    """A number field of the form, with the bounds of the job option."""
 
     name: str
     title: str
     hint: str
     step: float
-    lowest: float | None
-    highest: float | None
+    minimum: float | None
+    maximum: float | None
     value: str
 
 
 @dataclass(frozen=True, slots=True)
 class ChoiceField:
-    """A choice of the options' form: what is sent, and the words for it."""
+    """A choice field of the form, with the text shown for each value."""
 
     name: str
     title: str
@@ -86,10 +87,10 @@ class ChoiceField:
 
 
 @blueprint.get("/")
-@describes(Operation(tag="pages", answers=page("The form and the newest jobs.")))
+@describes(Operation(tag="pages", responses=page("The submission form and the newest jobs.")))
 def show() -> str:
-    """Show the form to submit files, and the newest jobs."""
-    return _render(services(), {})
+    """Show the submission form and the newest jobs."""
+    return _render(current_services(), {})
 
 
 @blueprint.post("/")
@@ -97,73 +98,75 @@ def show() -> str:
     Operation(
         tag="pages",
         bodies={"multipart/form-data": upload_schema()},
-        answers={
-            303: Answer("Submitted: on to the job's page."),
-            422: Answer("The form again, with what is wrong.", media_types=(HTML,)),
+        responses={
+            303: ResponseSpec("Submitted: redirects to the job's page."),
+            422: ResponseSpec("The form with error messages.", media_types=(HTML,)),
         },
     )
 )
 def submit() -> AnyResponse:
-    """Submit the form without JavaScript."""
-    held = services()
+    """Submit the form (without JavaScript)."""
+    services = current_services()
     fields: dict[str, str] = {}
     try:
         with receive_upload(
             request,
-            storage=held.storage,
-            settings=held.settings,
-            check=lambda: check_may_submit(held, None),
+            storage=services.storage,
+            settings=services.settings,
+            check=lambda: check_may_submit(services, None),
         ) as upload:
             fields = upload.options()
             check_form_token(fields.pop(FORM_FIELD, None))
-            submitted = _submit(upload, fields, held)
+            submitted = _submit(upload, fields, services)
     except FacesJobsError as error:
         problem = problem_of(error)
         if problem.status >= 500:
             raise
-        wrong = error.fields if isinstance(error, OptionsError) else {}
-        beside = wrong and wrong.keys() <= _TOLD_BESIDE
-        message = TOLD_BESIDE if beside else problem.detail
-        form = _render(held, fields, message=message, wrong=wrong)
-        return Response(form, problem.status, retry_after(problem.status))
+        field_errors = error.fields if isinstance(error, OptionsError) else {}
+        all_shown = field_errors and field_errors.keys() <= _FIELDS_WITH_MESSAGES
+        message = INVALID_FIELDS_MESSAGE if all_shown else problem.detail
+        form = _render(services, fields, message=message, field_errors=field_errors)
+        return Response(form, problem.status, retry_after_header(problem.status))
     return redirect(url_for("job_pages.show", job_id=submitted.job_id), 303)
 
 
-def _submit(upload: Upload, fields: dict[str, str], held: Services) -> Submitted:
+def _submit(upload: Upload, fields: dict[str, str], services: Services) -> Submitted:
     root, path = fields.get(ROOT_FIELD, ""), fields.get(PATH_FIELD, "")
     options = {name: text for name, text in fields.items() if name not in (ROOT_FIELD, PATH_FIELD)}
     if root and upload.files:
-        raise SubmissionError("Choose files, or a folder on the server: one of the two a job.")
+        raise SubmissionError("Choose either files or a folder on the server, not both.")
     if path.strip() and not root:
-        raise SubmissionError(f"Choose the root below which {path.strip()} is on the server.")
+        raise SubmissionError(f"Choose the root that contains {path.strip()} on the server.")
     for name in SWITCHES:
         options[name] = "on" if name in fields else "off"
     if root:
-        return submit_named_folder(root, path, JobSpec.parse_text(options), held, None)
-    return submit_upload(upload, options, held, None)
+        return submit_named_folder(root, path, JobSpec.parse_text(options), services, None)
+    return submit_upload(upload, options, services, None)
 
 
 def _render(
-    held: Services,
+    services: Services,
     fields: dict[str, str],
     *,
     message: str | None = None,
-    wrong: dict[str, str] | None = None,
+    field_errors: dict[str, str] | None = None,
 ) -> str:
-    recent = list_jobs(held.database, status=None, label=None, cursor=None, limit=RECENT_JOBS)
+    recent = list_jobs(
+        services.database, status=None, label=None, cursor=None, limit=MAX_RECENT_JOBS
+    )
     return render_template(
         "submit.html",
         jobs=recent.jobs,
         more_jobs=recent.next_cursor is not None,
-        roots=sorted(held.settings.roots),
+        roots=sorted(services.settings.roots),
         switches=[(name, *SWITCH_TEXTS[name], not fields or name in fields) for name in SWITCHES],
         numbers=[_number(name, fields) for name in NUMBER_TEXTS],
         choices=[_choice(name, fields) for name in CHOICES],
         fields=fields,
         message=message,
-        wrong=wrong or {},
-        settings=held.settings,
-        told_beside=TOLD_BESIDE,
+        field_errors=field_errors or {},
+        settings=services.settings,
+        invalid_fields_message=INVALID_FIELDS_MESSAGE,
     )
 
 
@@ -179,8 +182,8 @@ def _number(name: str, fields: dict[str, str]) -> NumberField:
         title=title,
         hint=hint,
         step=step,
-        lowest=bounds.get("minimum", step if "exclusiveMinimum" in bounds else None),
-        highest=bounds.get("maximum"),
+        minimum=bounds.get("minimum", step if "exclusiveMinimum" in bounds else None),
+        maximum=bounds.get("maximum"),
         value=fields.get(name, "" if default is None else str(default)),
     )
 

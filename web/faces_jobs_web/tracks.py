@@ -1,4 +1,4 @@
-"""/api/v1/jobs/<job>/tracks: the faces of a job, each followed through its item."""
+"""/api/v1/jobs/<job>/tracks: the tracks of a job."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from flask import Blueprint, Response, request
 from faces_jobs.jobs.documents import TrackPage
 from faces_jobs.results import list_tracks
 from faces_jobs_web.answers import document_response
-from faces_jobs_web.operations import Answer, Operation, describes
+from faces_jobs_web.operations import Operation, ResponseSpec, describes
 from faces_jobs_web.queries import TrackFilters, read_filters, track_query
-from faces_jobs_web.services import services
+from faces_jobs_web.services import current_services
 
 blueprint = Blueprint("tracks", __name__, url_prefix="/api/v1")
 
@@ -19,14 +19,15 @@ blueprint = Blueprint("tracks", __name__, url_prefix="/api/v1")
     Operation(
         tag="results",
         query=TrackFilters,
-        answers={200: Answer("Tracks in the order of items and numbers.", TrackPage)},
+        responses={200: ResponseSpec("Tracks, ordered by item and number.", TrackPage)},
         problems=(404, 422),
     )
 )
 def index(job_id: str) -> Response:
-    """List a job's tracks with the attributes that their votes settled to.
+    """List a job's tracks with their attributes.
 
-    A parameter that takes several labels is repeated or comma separated. All filters are to hold.
+    Several labels are given as a repeated parameter or separated by commas. A track must match
+    all filters.
     """
     filters = read_filters(TrackFilters, request.args)
-    return document_response(list_tracks(services().database, track_query(filters, job_id)))
+    return document_response(list_tracks(current_services().database, track_query(filters, job_id)))

@@ -1,7 +1,7 @@
-"""Multipart submissions, streamed: each file goes to the storage's incoming folder as it arrives.
+"""Streams multipart uploads: each file is written to the storage's incoming folder as it arrives.
 
-Memory holds one chunk, whatever the upload's size. What was received is removed again unless
-the submission takes it.
+Memory use is one chunk, whatever the size of the upload. Received files that the submission does
+not take over are removed.
 """
 
 from __future__ import annotations
@@ -36,37 +36,35 @@ from faces_jobs.storage import Incoming, IncomingFile, Storage
 
 FILES_FIELD = "files"
 CHUNK_BYTES = 64 * 1024
-# Bounds what a part without an end of its headers, or a long text field, can hold in memory.
+# Bounds the memory used by a part whose headers never end, or by a long text field.
 MAX_BUFFER_BYTES = 4 * CHUNK_BYTES
 MAX_FIELDS = 64
-# What a file costs besides its content: the boundary and the headers with its name.
-ENVELOPE_BYTES = 2048
-# A refused upload that is no longer than this is read to its end, because a client that is still
-# sending may not see the answer: its connection would be reset instead.
-DRAIN_BYTES = 16 * 1024 * 1024
+# Bytes that a part takes besides its content: the boundary, and the headers with the file name.
+PART_OVERHEAD_BYTES = 2048
+# A refused upload up to this size is read to its end. Otherwise the connection of a client that is
+# still sending would be reset, and it would not see the response.
+MAX_DRAIN_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A form as it was received: its files on disk, its other fields as text."""
+    """A received form: its files on disk, its other fields as text."""
 
     files: tuple[IncomingFile, ...]
     fields: dict[str, tuple[str, ...]]
 
-    def options(self, *, besides: frozenset[str] = frozenset()) -> dict[str, str]:
-        """The fields as options, each given once; those named in `besides` left out.
+    def options(self) -> dict[str, str]:
+        """Return the text fields as options.
 
         Raises:
             OptionsError: a field is given more than once.
         """
-        doubled = {
-            name: "given more than once"
-            for name, values in self.fields.items()
-            if len(values) > 1 and name not in besides
+        repeated = {
+            name: "given more than once" for name, values in self.fields.items() if len(values) > 1
         }
-        if doubled:
-            raise OptionsError(doubled)
-        return {name: values[0] for name, values in self.fields.items() if name not in besides}
+        if repeated:
+            raise OptionsError(repeated)
+        return {name: values[0] for name, values in self.fields.items()}
 
 
 @contextmanager
@@ -77,46 +75,48 @@ def receive_upload(
     settings: Settings,
     check: Callable[[], None] = lambda: None,
 ) -> Iterator[Upload]:
-    """Stream a multipart body to disk; what is left of it at the end is removed.
+    """Stream a multipart body to disk; on exit, remove the files that nobody took over.
 
-    `check` is called before any of it is read.
+    `check` is called before any of the body is read.
 
     Raises:
-        UploadTooLargeError: more bytes or files than the settings allow; before any of it is
-            read where Content-Length says so.
-        StorageFullError: no room.
-        BadRequest: the body is no whole multipart form.
+        UploadTooLargeError: the upload has more bytes or files than the settings allow; raised
+            before any of it is read if Content-Length says so.
+        StorageFullError: there is not enough free disk space.
+        UnsupportedMediaType: the request is not multipart/form-data.
+        BadRequest: the body is not a complete multipart form.
     """
     if request.mimetype != "multipart/form-data":
         raise UnsupportedMediaType("Send the files as multipart/form-data.")
     boundary = request.mimetype_params.get("boundary", "")
     if not boundary or not boundary.isascii():
-        raise BadRequest("The Content-Type header names no boundary.")
-    is_there = True
-    most = settings.max_upload_bytes + ENVELOPE_BYTES * (settings.max_files + MAX_FIELDS)
+        raise BadRequest("The Content-Type header has no valid boundary.")
+    is_connected = True
+    max_body_bytes = settings.max_upload_bytes + PART_OVERHEAD_BYTES * (
+        settings.max_files + MAX_FIELDS
+    )
     try:
-        if request.content_length is not None and request.content_length > most:
+        if request.content_length is not None and request.content_length > max_body_bytes:
             raise _too_large(settings)
         check()
-        stream = get_input_stream(request.environ, max_content_length=most)
-        expected = request.content_length or 0
+        stream = get_input_stream(request.environ, max_content_length=max_body_bytes)
         with storage.receive(
-            max_bytes=settings.max_upload_bytes, expected_bytes=expected
+            max_bytes=settings.max_upload_bytes, expected_bytes=request.content_length or 0
         ) as incoming:
-            reader = _Reader(stream, boundary, settings)
+            reader = _FormReader(stream, boundary, settings)
             yield reader.read(incoming)
     except RequestEntityTooLarge as error:
         raise _too_large(settings) from error
     except ClientDisconnected:
-        is_there = False  # gone, or silent
+        is_connected = False  # closed the connection, or timed out
         raise
     finally:
-        if is_there:
+        if is_connected:
             _drain(request)
 
 
-class _Reader:
-    """Turns a multipart body into files and fields, one event at a time."""
+class _FormReader:
+    """Parses a multipart body into files and fields, one event at a time."""
 
     def __init__(self, stream: IO[bytes], boundary: str, settings: Settings) -> None:
         self._stream = stream
@@ -130,27 +130,27 @@ class _Reader:
     def read(self, incoming: Incoming) -> Upload:
         files: list[IncomingFile] = []
         fields: dict[str, tuple[str, ...]] = {}
-        while not isinstance(event := self._next(), Epilogue):
+        while not isinstance(event := self._next_event(), Epilogue):
             if isinstance(event, File):
-                file = self._file(event, incoming)
+                file = self._receive_file(event, incoming)
                 if file is not None:
                     files.append(file)
                 if len(files) > self._settings.max_files:
                     raise UploadTooLargeError(
-                        f"More than {self._settings.max_files} files, the most that this server "
-                        "takes at once: submit them in parts."
+                        f"More than {self._settings.max_files} files, the maximum for one "
+                        "submission: submit them in several jobs."
                     )
             elif isinstance(event, Field):
                 name = event.name or ""
-                fields[name] = (*fields.get(name, ()), self._text())
+                fields[name] = (*fields.get(name, ()), self._read_text())
                 if sum(len(values) for values in fields.values()) > MAX_FIELDS:
                     raise BadRequest(f"The form has more than {MAX_FIELDS} fields.")
         return Upload(tuple(files), fields)
 
-    def _file(self, event: File, incoming: Incoming) -> IncomingFile | None:
-        chunks = self._content()
+    def _receive_file(self, event: File, incoming: Incoming) -> IncomingFile | None:
+        chunks = self._content_chunks()
         if not event.filename:
-            # A file input that was left empty sends a part without a name and content.
+            # Browsers send a part without name and content for a file input left empty.
             if any(chunks):
                 raise BadRequest("A file was sent without a name.")
             return None
@@ -158,55 +158,52 @@ class _Reader:
             raise OptionsError({event.name or "": f"send files in the field {FILES_FIELD!r}"})
         return incoming.add(event.filename, chunks)
 
-    def _text(self) -> str:
+    def _read_text(self) -> str:
         content = bytearray()
-        for chunk in self._content():
+        for chunk in self._content_chunks():
             content += chunk
             if len(content) > MAX_BUFFER_BYTES:
                 raise BadRequest("A field of the form is too long.")
         try:
             return content.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise BadRequest("A field of the form is no UTF-8 text.") from error
+            raise BadRequest("A field of the form is not valid UTF-8.") from error
 
-    def _content(self) -> Iterator[bytes]:
+    def _content_chunks(self) -> Iterator[bytes]:
         more = True
         while more:
-            event = self._next()
+            event = self._next_event()
             if not isinstance(event, Data):
-                raise BadRequest("The form breaks off within a part.")
+                raise BadRequest("The form ends in the middle of a part: send it again.")
             more = event.more_data
             if event.data:
                 yield event.data
 
-    def _next(self) -> Event:
+    def _next_event(self) -> Event:
         try:
             while isinstance(event := self._decoder.next_event(), NeedData):
                 self._decoder.receive_data(self._stream.read(CHUNK_BYTES) or None)
         except ValueError as error:
-            raise BadRequest("The form breaks off or is malformed: send it again.") from error
+            raise BadRequest("The form is incomplete or malformed: send it again.") from error
         return event
 
 
 def _drain(request: Request) -> None:
+    """Read and discard what is left of the body, up to `MAX_DRAIN_BYTES`."""
     length = request.content_length
-    ended = request.environ.get("wsgi.input_terminated")
-    if not ended or (length is not None and length > DRAIN_BYTES):
+    is_terminated = request.environ.get("wsgi.input_terminated")
+    if not is_terminated or (length is not None and length > MAX_DRAIN_BYTES):
         return
-    for _ in range(DRAIN_BYTES // CHUNK_BYTES):
+    for _ in range(MAX_DRAIN_BYTES // CHUNK_BYTES):
         try:
             if not request.environ["wsgi.input"].read(CHUNK_BYTES):
                 return
-        except (
-            OSError,
-            ValueError,
-            ParseException,
-        ):  # broken, or the connection is gone: nobody waits for an answer
-            return
+        except (OSError, ValueError, ParseException):
+            return  # malformed or disconnected: no client is waiting for the response
 
 
 def _too_large(settings: Settings) -> UploadTooLargeError:
     return UploadTooLargeError(
-        f"The files are together larger than {settings.max_upload_bytes} bytes, the most that "
-        "this server takes at once: submit them in parts."
+        f"The files have more than {settings.max_upload_bytes:,} bytes in total, the maximum for "
+        "one submission: submit them in several jobs."
     )

@@ -1,4 +1,4 @@
-"""Waits for changes of jobs: any number of requests wait, one thread looks for all of them."""
+"""Notifies waiting requests of job changes: one thread polls the database for all of them."""
 
 from __future__ import annotations
 
@@ -13,124 +13,124 @@ from faces_jobs.errors import BusyError, FacesJobsError, NotFoundError
 from faces_jobs.jobs.documents import JobDocument
 from faces_jobs.results.versions import job_version
 
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 
 _log = logging.getLogger(__name__)
 
 
 class Watcher:
-    """Looks at the jobs that somebody waits for, as long as somebody does. Thread-safe."""
+    """Polls the jobs that requests wait for, while there are any. Thread-safe."""
 
     def __init__(
-        self, look: Callable[[Sequence[str]], Mapping[str, JobDocument]], *, places: int
+        self,
+        load_jobs: Callable[[Sequence[str]], Mapping[str, JobDocument]],
+        *,
+        max_waiters: int,
     ) -> None:
-        self._look = look
-        self._places = places
-        self._taken = 0
-        self._changed = threading.Condition()
+        self._load_jobs = load_jobs
+        self._max_waiters = max_waiters
+        self._waiters = 0
+        self._polled = threading.Condition()
         self._watched: Counter[str] = Counter()
-        self._begun = 0  # looks are counted: whoever waits trusts only those begun after it came
-        self._done = 0
-        self._seen: Mapping[str, JobDocument] = {}
-        self._failed: Exception | None = None
+        # Polls are numbered: a waiter trusts only a poll that started after the waiter arrived.
+        self._last_started = 0
+        self._last_finished = 0
+        self._jobs: Mapping[str, JobDocument] = {}
+        self._error: Exception | None = None
         self._thread: threading.Thread | None = None
-        self.stopping: Callable[[], bool] = lambda: False  # the server is told to end
+        self.is_stopping: Callable[[], bool] = lambda: False  # set by the server
 
-    @property
-    def waiting(self) -> int:
-        """How many requests have a place."""
-        return self._taken
-
-    def take_place(self) -> None:
-        """Take one of the places for waiting; `leave` gives it back.
+    def acquire_slot(self) -> None:
+        """Reserve a slot for a waiting request; `release_slot` frees it.
 
         Raises:
-            BusyError: there is none.
+            BusyError: all slots are taken.
         """
-        with self._changed:
-            if self._taken >= self._places:
+        with self._polled:
+            if self._waiters >= self._max_waiters:
                 raise BusyError(
-                    f"{self._places} requests wait for jobs already, as many as this server lets "
-                    "wait: ask again later, or without waiting."
+                    f"{self._max_waiters} requests are already waiting for jobs, the most that "
+                    "this server allows: try again later, or poll without waiting."
                 )
-            self._taken += 1
+            self._waiters += 1
 
-    def leave(self) -> None:
-        """Give a place back."""
-        with self._changed:
-            self._taken -= 1
+    def release_slot(self) -> None:
+        """Free a slot that `acquire_slot` reserved."""
+        with self._polled:
+            self._waiters -= 1
 
-    def next(
+    def wait_for_change(
         self,
         job_id: str,
         version: str,
         *,
         seconds: float,
-        has_left: Callable[[], bool] = lambda: False,
+        has_disconnected: Callable[[], bool] = lambda: False,
     ) -> JobDocument | None:
-        """The job, once its version is another.
+        """Wait until the job's version differs from `version`, and return the job.
 
-        None: the time is over, the server ends, or it seems that who waits has left.
+        Returns None when the time is over, the server is stopping, or the client seems to have
+        disconnected.
 
         Raises:
-            NotFoundError: the job is gone.
-            DatabaseError: the database does not answer.
+            NotFoundError: the job was deleted.
+            DatabaseError: the database does not respond.
         """
         deadline = time.monotonic() + seconds
-        with self._watching(job_id) as first_look, self._changed:
-            while not self.stopping():
-                if self._done >= first_look:
-                    if self._failed is not None:
-                        raise self._failed
-                    job = self._seen.get(job_id)
+        with self._watching(job_id) as first_poll, self._polled:
+            while not self.is_stopping():
+                if self._last_finished >= first_poll:
+                    if self._error is not None:
+                        raise self._error
+                    job = self._jobs.get(job_id)
                     if job is None:
                         raise NotFoundError(f"There is no job {job_id}.")
                     if job_version(job) != version:
                         return job
-                left = deadline - time.monotonic()
-                if left <= 0:
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
                     break
-                self._changed.wait(min(left, 2 * LOOK_SECONDS))
-                if has_left():
+                self._polled.wait(min(remaining, 2 * POLL_SECONDS))
+                if has_disconnected():
                     break
         return None
 
     @contextmanager
     def _watching(self, job_id: str) -> Iterator[int]:
-        """Have a job looked at. Gives the number of the first look that counts."""
-        with self._changed:
+        """Include a job in the polls; yields the number of the first poll that covers it."""
+        with self._polled:
             self._watched[job_id] += 1
-            first_look = self._begun + 1
+            first_poll = self._last_started + 1
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
                 self._thread.start()
         try:
-            yield first_look
+            yield first_poll
         finally:
-            with self._changed:
+            with self._polled:
                 self._watched[job_id] -= 1
                 if not self._watched[job_id]:
                     del self._watched[job_id]
 
     def _run(self) -> None:
         while True:
-            with self._changed:
+            with self._polled:
                 if not self._watched:
                     self._thread = None
                     return
                 job_ids = list(self._watched)
-                self._begun += 1
-                number = self._begun
-            seen: Mapping[str, JobDocument] = {}
-            failed: Exception | None = None
+                self._last_started += 1
+                number = self._last_started
+            jobs: Mapping[str, JobDocument] = {}
+            error: Exception | None = None
             try:
-                seen = self._look(job_ids)
-            except FacesJobsError as error:
-                failed = error
-            except Exception as error:  # noqa: BLE001 (told to whoever waits; the thread goes on)
-                _log.exception("can't look at jobs")
-                failed = error
-            with self._changed:
-                self._seen, self._failed, self._done = seen, failed, number
-                self._changed.notify_all()
-            time.sleep(LOOK_SECONDS)
+                jobs = self._load_jobs(job_ids)
+            except FacesJobsError as failure:
+                error = failure
+            except Exception as failure:  # noqa: BLE001 (raised in the waiters; the thread lives on)
+                _log.exception("polling jobs failed")
+                error = failure
+            with self._polled:
+                self._jobs, self._error, self._last_finished = jobs, error, number
+                self._polled.notify_all()
+            time.sleep(POLL_SECONDS)

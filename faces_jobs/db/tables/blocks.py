@@ -12,9 +12,9 @@ from itertools import combinations
 from sqlalchemy import BigInteger, Column, Double, Index, Integer, String, Table
 
 from faces_jobs.db.tables.base import Base, RowNumber
-from faces_jobs.jobs.labels import ANSWERS
+from faces_jobs.jobs.labels import LABELS_WITH_UNSURE
 
-PAIRS = tuple(combinations(ANSWERS, 2))
+PAIRS = tuple(combinations(LABELS_WITH_UNSURE, 2))
 """Every two heads."""
 
 START = ("first_item", "first_frame", "first_face")
@@ -32,11 +32,12 @@ def pair_of(one: str, other: str) -> str:
 
 
 def bit_of(one: str, label: str, other: str, other_label: str) -> int:
-    """The bit of a pair, of a signed number of 64 bits. Labels count in the order of `ANSWERS`.
+    """The bit of a pair, of a signed number of 64 bits.
 
-    Where that order changes, or a label is added, a migration has to make all blocks anew.
+    Labels count in the order of `LABELS_WITH_UNSURE`. Where that order changes, or a label is
+    added, a migration has to make all blocks anew.
     """
-    place = ANSWERS[one].index(label) * 8 + ANSWERS[other].index(other_label)
+    place = LABELS_WITH_UNSURE[one].index(label) * 8 + LABELS_WITH_UNSURE[other].index(other_label)
     return 1 << place if place < 63 else -(1 << 63)
 
 
@@ -60,7 +61,7 @@ FACE_BLOCKS = Table(
     # None: nobody was given that label.
     *(
         Column(name, Double)
-        for head, labels in ANSWERS.items()
+        for head, labels in LABELS_WITH_UNSURE.items()
         for label in labels
         for name in bounds_of(head, label)
     ),

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from faces_jobs.jobs.labels import MIRRORED
+from faces_jobs.jobs.labels import MIRRORED_LABEL_INDICES
 from faces_jobs_models.training.augment import augment
 from faces_jobs_models.training.losses import log_priors
 from faces_jobs_models.training.prepare import PreparedDataSet
@@ -154,4 +154,4 @@ def _stack_rows(
 
 
 def _mirror_pose(target: Tensor, flipped: Tensor) -> Tensor:
-    return torch.where(flipped[:, None], target[:, list(MIRRORED["pose"])], target)
+    return torch.where(flipped[:, None], target[:, list(MIRRORED_LABEL_INDICES["pose"])], target)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from faces_jobs.jobs.labels import MIRRORED
+from faces_jobs.jobs.labels import MIRRORED_LABEL_INDICES
 from faces_jobs_models.attribute_network import AttributeNetwork
 from faces_jobs_models.training.augment import centre_crop
 from faces_jobs_models.training.figures import Figures, figures_of
@@ -107,7 +107,7 @@ def _predict_views(
     views = [_probabilities(network, crops)]
     if mirrored:
         mirror = _probabilities(network, crops.flip(3))
-        views.append({head: mirror[head][:, list(MIRRORED[head])] for head in heads})
+        views.append({head: mirror[head][:, list(MIRRORED_LABEL_INDICES[head])] for head in heads})
     return {head: np.stack([view[head] for view in views]) for head in heads}
 
 

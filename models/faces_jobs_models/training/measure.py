@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from faces_jobs.pipeline.mirrored import Mirrored
+from faces_jobs.pipeline.mirrored import MirroredClassifier
 from faces_jobs_models.catalog import Catalog
 from faces_jobs_models.training.entries import Entry, EvaluatedModel, entries_of, weights_of
 from faces_jobs_models.training.predictions import Advance, Predictions, Selection, predict_data_set
@@ -67,7 +67,9 @@ def measure(
         ModelError: the model's files are missing, changed or of another shape.
     """
     record, variant = _record_of_variant(catalog, model, labels)
-    classifier = Mirrored(catalog.open_classifier(record))  # as for the faces of still images
+    classifier = MirroredClassifier(
+        catalog.open_classifier(record)
+    )  # as for the faces of still images
     detector = catalog.detector()
     evaluated = EvaluatedModel(
         name=model,

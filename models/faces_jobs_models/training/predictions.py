@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from faces_jobs.pipeline.mirrored import Mirrored
+from faces_jobs.pipeline.mirrored import MirroredClassifier
 from faces_jobs.pipeline.stages import Classifier, Detector
 from faces_jobs.pipeline.values import Picture
 from faces_jobs_models.training.decoding import decode
@@ -95,7 +95,7 @@ def predict_data_set(
     name: str,
     samples: Iterable[Sample],
     *,
-    classifier: Mirrored,
+    classifier: MirroredClassifier,
     detector: Detector,
     selection: Selection,
     skipped: Counter[str],
@@ -142,7 +142,10 @@ class _BatchPredictions:
 
 
 def _predict_batch(
-    rows: Sequence[_Row], found: Sequence[bool], crops: Sequence[Picture], classifier: Mirrored
+    rows: Sequence[_Row],
+    found: Sequence[bool],
+    crops: Sequence[Picture],
+    classifier: MirroredClassifier,
 ) -> _BatchPredictions:
     heads = classifier.heads
     views = [_stack(view, heads) for view in classifier.views(crops)]

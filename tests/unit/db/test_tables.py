@@ -6,7 +6,7 @@ import pytest
 
 from faces_jobs.db.moves import sources
 from faces_jobs.db.tables import AttributeColumns, Base, FaceRow, TrackRow
-from faces_jobs.jobs.labels import ANSWERS, HEADS
+from faces_jobs.jobs.labels import HEADS, LABELS_WITH_UNSURE
 from faces_jobs.jobs.status import (
     ITEM_MOVES,
     JOB_MOVES,
@@ -21,7 +21,7 @@ from faces_jobs.jobs.status import (
 def test_every_head_has_its_columns_and_no_other(table: type[AttributeColumns]) -> None:
     wanted = [column for head in HEADS for column in (head, f"{head}_probability")]
     assert [name for name in AttributeColumns.__annotations__ if name[0] != "_"] == wanted
-    for head, labels in ANSWERS.items():
+    for head, labels in LABELS_WITH_UNSURE.items():
         column = table.__table__.c[head]  # type: ignore[attr-defined]  # every table has it
         assert max(map(len, labels)) <= column.type.length
 

@@ -13,7 +13,7 @@ from faces_jobs.jobs.status import (
     ItemStatus,
     JobStatus,
     SegmentStatus,
-    status_of_ended,
+    final_job_status,
 )
 
 
@@ -69,7 +69,7 @@ def test_workers_get_nothing_of_jobs_that_are_held_or_ended() -> None:
 
 @given(st.lists(st.sampled_from([ItemStatus.SUCCEEDED, ItemStatus.FAILED])))
 def test_how_a_job_ends(items: list[ItemStatus]) -> None:
-    ended = status_of_ended(items)
+    ended = final_job_status(items)
     assert ended in JOB_MOVES[JobStatus.FINISHING]
     assert (ended is JobStatus.SUCCEEDED) == (bool(items) and ItemStatus.FAILED not in items)
     assert (ended is JobStatus.FAILED) == (ItemStatus.SUCCEEDED not in items)

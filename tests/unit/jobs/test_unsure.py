@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faces_jobs.jobs.labels import HEADS, MODELS
-from faces_jobs.jobs.unsure import parse_unsure_below, written
+from faces_jobs.jobs.unsure import format_unsure_below, parse_unsure_below
 
 PROBABILITIES = st.floats(0, 1)
 
@@ -38,18 +38,18 @@ def test_models_and_heads_are_named_in_any_order_and_a_head_wins() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("often", "no probability"),
-        ("1.1", "no probability"),
-        ("-0.1", "no probability"),
-        ("nan", "no probability"),
-        ("inf", "no probability"),
+        ("often", "not a probability"),
+        ("1.1", "not a probability"),
+        ("-0.1", "not a probability"),
+        ("nan", "not a probability"),
+        ("inf", "not a probability"),
         ("0.5,0.6", "NAME=NUMBER"),
-        ("gender", "no probability"),
-        ("gender=", "no probability"),
-        ("gender=0.5=0.6", "no probability"),
+        ("gender", "not a probability"),
+        ("gender=", "not a probability"),
+        ("gender=0.5=0.6", "not a probability"),
         ("gender=0.5,", "NAME=NUMBER"),
-        ("mood=0.5", "no model and no head"),
-        ("=0.5", "no model and no head"),
+        ("mood=0.5", "neither a model nor a head"),
+        ("=0.5", "neither a model nor a head"),
         ("gender=0.5,gender=0.6", "given twice"),
         ("multiple=0.5,multiple=0.5", "given twice"),
     ],
@@ -61,7 +61,7 @@ def test_what_can_not_be_read_is_told(text: str, said: str) -> None:
 
 @given(st.dictionaries(st.sampled_from(sorted(HEADS)), PROBABILITIES))
 def test_what_is_written_is_read_back(thresholds: dict[str, float]) -> None:
-    assert parse_unsure_below(written(thresholds)) == thresholds
+    assert parse_unsure_below(format_unsure_below(thresholds)) == thresholds
 
 
 @given(st.text() | st.text(alphabet="genderagmultiple=,.0123456789of "))

@@ -7,7 +7,7 @@ import pytest
 
 from faces_jobs.jobs.labels import HEADS, MODELS
 from faces_jobs.pipeline.crops import crop_faces
-from faces_jobs.pipeline.mirrored import Mirrored
+from faces_jobs.pipeline.mirrored import MirroredClassifier
 from faces_jobs.pipeline.stages import Classifier
 from faces_jobs.pipeline.values import Picture
 from faces_jobs_models.catalog import Catalog
@@ -165,7 +165,7 @@ def faces(count: int, size: int) -> list[Picture]:
 def test_it_says_the_same_of_a_face_and_its_mirror_image(catalog: Catalog) -> None:
     left, top, right, bottom = (int(side) for side in FACE_XYXY)
     face = np.ascontiguousarray(astronaut_bgr()[top:bottom, left:right])
-    for one in map(Mirrored, catalog.classifiers(tuple(MODELS))):
+    for one in map(MirroredClassifier, catalog.classifiers(tuple(MODELS))):
         said, of_image = one.classify([face, np.ascontiguousarray(face[:, ::-1])])
         assert one.heads == MODELS[one.name]
         for head, probabilities in said.items():

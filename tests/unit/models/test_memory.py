@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from faces_jobs.pipeline.mirrored import Mirrored
+from faces_jobs.pipeline.mirrored import MirroredClassifier
 from faces_jobs_models.catalog import Catalog
 from faces_jobs_models.training.predictions import Selection, predict_data_set
 from faces_jobs_models.training.prepare import prepare
@@ -67,7 +67,7 @@ def test_measuring_keeps_no_pictures(catalog: Catalog) -> None:
         answers = predict_data_set(
             "mine",
             faces(),
-            classifier=Mirrored(classifier),
+            classifier=MirroredClassifier(classifier),
             detector=SquareDetector(),
             selection=Selection(),
             skipped=Counter(),

@@ -46,7 +46,7 @@ def astronaut(catalog: Catalog, path: Path, unsure_below: str) -> Kept:
     with open_frames(path, max_pixels=1_000_000) as reader:
         run_item(
             reader,
-            Analysis.by(catalog, spec, unsure_below=""),
+            Analysis.from_networks(catalog, spec, unsure_below=""),
             [kept],
             batch_size=1,
             on_progress=lambda _done, _total: None,

@@ -1,4 +1,4 @@
-"""What runs of the pipeline are made of: frames made one by one, and a sink that keeps all rows."""
+"""A fake frame reader, a recording sink, and a run of the pipeline over them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.fakes import analysis
 SMALL = JobSpec(smallest_face=4)
 
 
-class Given:
-    """A reader of frames that are made one by one; what `at` says is raised at that frame."""
+class FakeReader:
+    """A frame reader over generated pictures; `errors` maps frame indices to what they raise."""
 
     damaged_frames = 0
 
@@ -26,25 +26,25 @@ class Given:
         pictures: Iterator[Picture],
         width: int,
         height: int,
-        at: dict[int, Exception],
+        errors: dict[int, Exception],
         *,
         kind: str = "video",
     ) -> None:
         self._pictures = pictures
-        self._at = at
+        self._errors = errors
         self.frames_read = 0
         self.info = MediaInfo(kind, "mov", width, height, None, None, None, False)
 
     def __iter__(self) -> Iterator[Frame]:
         for index, picture in enumerate(self._pictures):
-            if index in self._at:
-                raise self._at[index]
+            if index in self._errors:
+                raise self._errors[index]
             self.frames_read += 1
             yield Frame(index, index * 40.0, picture)
 
 
-class Rows:
-    """A sink that keeps every row as it came, to the bit."""
+class RecordingSink:
+    """A sink that records every face, bit for bit."""
 
     def __init__(self) -> None:
         self.frames: list[int] = []
@@ -62,18 +62,18 @@ class Rows:
 
 
 def run(
-    reader: Given,
+    reader: FakeReader,
     *sinks: Any,
     lanes: int,
     batch_size: int = 4,
     on_progress: Any = lambda _done, _total: None,
     spec: JobSpec = SMALL,
-    **others: Any,
+    **parts: Any,
 ) -> RunReport:
-    """A run with the networks of `tests.fakes`, where no `others` are given."""
+    """Run the pipeline with the fake networks of `tests.fakes`, unless `parts` replace them."""
     return run_item(
         reader,
-        analysis(spec, **others),
+        analysis(spec, **parts),
         sinks,
         batch_size=batch_size,
         lanes=lanes,
@@ -81,6 +81,6 @@ def run(
     )
 
 
-def threads_left() -> list[str]:
-    """The threads of runs that have not ended."""
+def running_threads() -> list[str]:
+    """Return the names of the pipeline's threads that are still running."""
     return [one.name for one in threading.enumerate() if one.name in {"decode", "lane"}]

@@ -1,4 +1,4 @@
-"""Reads the videos of tests, and looks at the colours of their frames."""
+"""Reads the videos of tests, and checks the colours of their frames."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_PIXELS = 1_000_000
 def read(path: Path, *, max_pixels: int = MAX_PIXELS) -> tuple[MediaInfo, list[Frame]]:
     with open_frames(path, max_pixels=max_pixels) as reader:
         frames = list(reader)
-        assert reader.damaged_frames == 0, "nothing is the matter with it"
+        assert reader.damaged_frames == 0, "the file is not damaged"
         return reader.info, frames
 
 

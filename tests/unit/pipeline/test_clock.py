@@ -1,4 +1,4 @@
-"""Times that streams lack or jumble."""
+"""Times of streams whose timestamps are missing or out of order."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def test_missing_times_follow_the_rate() -> None:
     assert placed([0, None, 85, None]) == [0, 40, 85, 125]
 
 
-def test_doubled_times_rise_by_a_tick_and_the_rest_stays() -> None:
+def test_duplicate_times_increase_by_a_tick_and_the_others_stay() -> None:
     assert placed([0, 40, 40, 80]) == [0, 40, 41, 80]
 
 
-def test_times_that_begin_anew_go_on_from_where_they_were() -> None:
+def test_restarting_times_continue_from_the_previous_end() -> None:
     assert placed([0, 40, 2000, 0, 40, 80]) == [0, 40, 2000, 2040, 2080, 2120]
 
 
@@ -47,6 +47,6 @@ def test_the_end_is_that_of_the_last_frame() -> None:
     st.lists(st.one_of(st.none(), st.integers(-(2**62), 2**62)), max_size=20),
     st.one_of(st.none(), st.integers(-(2**62), 2**62)),
 )
-def test_times_always_rise(pts: list[int | None], start: int | None) -> None:
+def test_times_always_increase(pts: list[int | None], start: int | None) -> None:
     times = placed(pts, start=start)
     assert all(a < b for a, b in itertools.pairwise(times))

@@ -1,4 +1,4 @@
-"""The one geometry of crops."""
+"""The geometry of crops, and the orientation and blending of pictures."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def test_a_crop_is_centred_on_its_box_and_square() -> None:
     assert (crop[:10] == clips.GRAY).all()
 
 
-def test_a_box_that_is_no_square_is_not_stretched() -> None:
+def test_a_box_that_is_not_square_is_not_stretched() -> None:
     drawn = clips.picture([Square(30, 20, 10, GREEN)], width=80, height=60)
     [crop] = crop_faces(drawn, np.array([[30, 10, 40, 40]], np.float32), scale=1.0, size=30)
     green = (crop == GREEN).all(axis=2)
     assert (green.any(axis=0).sum(), green.any(axis=1).sum()) == (10, 10)
 
 
-def test_what_lies_outside_repeats_the_border() -> None:
+def test_the_border_is_replicated_outside_the_picture() -> None:
     drawn = clips.picture(width=40, height=40, ground=RED)
     [crop] = crop_faces(drawn, np.array([[-20, -20, 20, 20]], np.float32), scale=1.5, size=32)
     assert (crop == RED).all()
@@ -54,14 +54,14 @@ def test_any_box_that_touches_the_picture_gives_a_crop(
     assert (crop == clips.GRAY).all()
 
 
-def test_a_box_outside_the_picture_is_a_mistake_that_is_told() -> None:
+def test_a_box_outside_the_picture_is_an_error() -> None:
     with pytest.raises(ValueError, match="outside"):
         crop_faces(clips.picture(), np.array([[500, 500, 520, 520]], np.float32), scale=1, size=8)
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.booleans(), st.booleans(), st.booleans(), st.integers(1, 9), st.integers(1, 9))
-def test_turning_upright_moves_every_pixel_and_loses_none(
+def test_orientation_moves_pixels_and_loses_none(
     transposed: bool, mirrored_x: bool, mirrored_y: bool, width: int, height: int
 ) -> None:
     drawn = np.arange(width * height * 3, dtype=np.uint8).reshape(height, width, 3)
@@ -70,20 +70,20 @@ def test_turning_upright_moves_every_pixel_and_loses_none(
     assert sorted(turned.ravel().tolist()) == sorted(drawn.ravel().tolist())
 
 
-def test_a_display_matrix_that_is_cut_short_turns_nothing() -> None:
+def test_a_truncated_display_matrix_is_ignored() -> None:
     assert Orientation.from_display_matrix(b"\0" * 12) == Orientation()
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, 255), st.integers(0, 255))
-def test_alpha_mixes_with_white(level: int, alpha: int) -> None:
+def test_transparent_pixels_are_blended_with_white(level: int, alpha: int) -> None:
     pixel = np.full((1, 1, 4), level, np.uint8)
     pixel[..., 3] = alpha
     wanted = (level * alpha + 255 * (255 - alpha)) / 255
     assert abs(int(on_white(pixel)[0, 0, 0]) - wanted) <= 0.5
 
 
-def test_a_picture_that_fits_is_not_copied() -> None:
+def test_a_picture_of_the_right_size_is_not_copied() -> None:
     drawn = clips.picture()
     assert fit(drawn, 64, 48) is drawn
     assert fit(drawn, 32, 24).shape == (24, 32, 3)

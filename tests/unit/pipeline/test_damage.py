@@ -1,4 +1,4 @@
-"""Frames that a damaged video can't give are counted: those left out, and those shown in part."""
+"""Counting the frames that are missing or incomplete because a video is damaged."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ MAX_PIXELS = 1_000_000
 FRAMES = 60
 
 
-def damaged(path: Path, which: list[int], *, from_byte: float = 0.0) -> Path:
+def damaged(path: Path, indices: list[int], *, from_byte: float = 0.0) -> Path:
     return clips.write_damaged(
-        path.with_name(f"hurt-{path.name}"), path, which, from_byte=from_byte
+        path.with_name(f"damaged-{path.name}"), path, indices, from_byte=from_byte
     )
 
 
 def read(path: Path) -> tuple[int, int]:
-    """How many frames there were, and how many of the video's are damaged."""
+    """Return how many frames were decoded, and how many of the video are damaged."""
     with open_frames(path, max_pixels=MAX_PIXELS) as reader:
         return len(list(reader)), reader.damaged_frames
 
 
-@pytest.mark.parametrize("hurt", [[20], [20, 21], [7, 30, 59], [0]], ids=str)
-def test_frames_of_packets_that_are_refused_are_counted(tmp_path: Path, hurt: list[int]) -> None:
+@pytest.mark.parametrize("indices", [[20], [20, 21], [7, 30, 59], [0]], ids=str)
+def test_rejected_packets_are_counted(tmp_path: Path, indices: list[int]) -> None:
     pictures = clips.moving(FRAMES)
     path = clips.write_video(tmp_path / "a.mp4", pictures, codec_options={"g": "1"})
     assert read(path) == (FRAMES, 0)
-    assert read(damaged(path, hurt)) == (FRAMES - len(hurt), len(hurt))
+    assert read(damaged(path, indices)) == (FRAMES - len(indices), len(indices))
 
 
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4", "mpeg2video"])
-def test_frames_that_are_shown_in_part_are_counted(tmp_path: Path, codec: str) -> None:
+def test_incomplete_frames_are_counted(tmp_path: Path, codec: str) -> None:
     pictures = clips.moving(FRAMES, width=320, height=240)
     path = clips.write_video(tmp_path / "a.mp4", pictures, codec=codec, codec_options={"g": "1"})
     frames, count = read(damaged(path, [20, 40], from_byte=0.5))
@@ -50,8 +50,8 @@ def test_frames_that_are_shown_in_part_are_counted(tmp_path: Path, codec: str) -
     assert count == 2
 
 
-def test_packets_that_give_no_frame_and_no_error_are_counted(tmp_path: Path) -> None:
-    # From a lost key frame on the decoder leaves frames out in silence, up to the next.
+def test_packets_without_a_frame_or_an_error_are_counted(tmp_path: Path) -> None:
+    # After a lost key frame the decoder silently drops frames up to the next one.
     path = clips.write_video(
         tmp_path / "a.mp4",
         clips.moving(FRAMES),
@@ -64,14 +64,14 @@ def test_packets_that_give_no_frame_and_no_error_are_counted(tmp_path: Path) -> 
     assert count >= FRAMES - frames
 
 
-def test_each_part_counts_its_own(tmp_path: Path) -> None:
+def test_each_part_counts_its_own_damage(tmp_path: Path) -> None:
     pictures = clips.moving(FRAMES, width=320, height=240)
     whole = clips.write_video(tmp_path / "a.mp4", pictures, codec="mpeg4", codec_options={"g": "5"})
     path = damaged(whole, [2, 19, 20, 41], from_byte=0.5)
     with VideoReader(path, "mov", max_pixels=MAX_PIXELS) as reader:
         first_pts = reader.first_pts
         list(reader)
-        in_all = reader.damaged_frames
+        total = reader.damaged_frames
     plan = plan_parts(path, "mov", max_pixels=MAX_PIXELS, first_pts=first_pts, seconds=0.4)
     counts = []
     for part in plan.parts:
@@ -79,12 +79,12 @@ def test_each_part_counts_its_own(tmp_path: Path) -> None:
             list(reader)
             counts.append(reader.damaged_frames)
     assert len(counts) > 3
-    assert sum(counts) == in_all == 4
+    assert sum(counts) == total == 4
     assert max(counts) < 4
 
 
 def hide(path: Path, source: Path, *, every: int) -> Path:
-    """A WebM of VP8 some of whose packets are marked as not to be shown."""
+    """Write a VP8 WebM with some packets marked as hidden frames."""
     with av.open(str(source)) as container, av.open(str(path), "w") as output:
         stream = output.add_stream_from_template(container.streams.video[0])
         for number, original in enumerate(container.demux(video=0)):
@@ -101,7 +101,7 @@ def hide(path: Path, source: Path, *, every: int) -> Path:
     return path
 
 
-def test_frames_that_are_not_to_be_shown_are_no_damage(tmp_path: Path) -> None:
+def test_hidden_frames_are_not_damage(tmp_path: Path) -> None:
     options = {"g": "10", "cpu-used": "8"}
     source = clips.write_video(
         tmp_path / "a.webm", clips.moving(FRAMES), codec="libvpx", codec_options=options
@@ -120,7 +120,7 @@ def test_frames_that_are_not_to_be_shown_are_no_damage(tmp_path: Path) -> None:
     assert frames == FRAMES - 6
 
 
-def test_fields_are_no_damage_and_are_not_cut(tmp_path: Path) -> None:
+def test_fields_are_not_damage_and_such_videos_are_not_cut(tmp_path: Path) -> None:
     path = write_fields(tmp_path / "a.ts", FRAMES)
     assert read(path) == (FRAMES, 0)
     plan = plan_parts(path, "mpegts", max_pixels=MAX_PIXELS, first_pts=0, seconds=0.4)
@@ -128,7 +128,7 @@ def test_fields_are_no_damage_and_are_not_cut(tmp_path: Path) -> None:
     assert not plan.parts
 
 
-def test_fields_that_are_damaged_are_counted(tmp_path: Path) -> None:
+def test_damaged_fields_are_counted(tmp_path: Path) -> None:
     path = write_fields(tmp_path / "a.ts", FRAMES)
     data = bytearray(path.read_bytes())
     middle = len(data) // 2 // 188 * 188
@@ -140,45 +140,45 @@ def test_fields_that_are_damaged_are_counted(tmp_path: Path) -> None:
 
 
 def packet(pts: int | None) -> Packet[Any]:
-    made: Packet[Any] = av.Packet(b"x")
-    made.pts = pts
-    return made
+    new: Packet[Any] = av.Packet(b"x")
+    new.pts = pts
+    return new
 
 
 def frame(pts: int | None) -> av.VideoFrame:
-    made = av.VideoFrame(16, 16)
-    made.pts = pts
-    return made
+    new = av.VideoFrame(16, 16)
+    new.pts = pts
+    return new
 
 
-def test_a_packet_that_was_refused_and_gives_a_frame_nevertheless_counts_once() -> None:
+def test_a_rejected_packet_that_gives_a_frame_counts_once() -> None:
     damage = Damage()
     for pts in range(4):
-        damage.give(packet(pts))
+        damage.packet_sent(packet(pts))
         if pts == 1:
-            damage.refuse(packet(pts))
-        damage.show(frame(pts))
-    damage.refuse(packet(None))
-    damage.end()
+            damage.packet_rejected(packet(pts))
+        damage.frame_decoded(frame(pts))
+    damage.packet_rejected(packet(None))
+    damage.finish()
     assert damage.frames == 2
 
 
-def test_what_is_outside_of_a_part_is_not_its_damage() -> None:
+def test_damage_outside_of_a_part_is_not_counted() -> None:
     damage = Damage(10, 20)
     for pts in range(30):
-        damage.give(packet(pts))
+        damage.packet_sent(packet(pts))
         if pts in {3, 12, 25}:
-            damage.refuse(packet(pts))
+            damage.packet_rejected(packet(pts))
         elif pts not in {5, 15, 16, 28}:
-            damage.show(frame(pts))
-    damage.end()
+            damage.frame_decoded(frame(pts))
+    damage.finish()
     assert damage.frames == 3
 
 
-def test_packets_that_wait_for_their_frames_are_bounded() -> None:
+def test_the_number_of_pending_packets_is_bounded() -> None:
     damage = Damage()
     for pts in range(5000):
-        damage.give(packet(pts))
+        damage.packet_sent(packet(pts))
     assert damage.frames == 4000
-    damage.end()
+    damage.finish()
     assert damage.frames == 5000

@@ -1,4 +1,4 @@
-"""What containers claim of themselves."""
+"""The sizes that containers declare."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ HEADS = [
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_a_whole_file_did_not_break_off_and_one_cut_short_did(tmp_path: Path, name: str) -> None:
+def test_truncated_files_are_told_from_whole_ones(tmp_path: Path, name: str) -> None:
     codec, kind = WHOLE[name]
     path = tmp_path / name
     if codec:
@@ -55,7 +55,7 @@ def test_a_whole_file_did_not_break_off_and_one_cut_short_did(tmp_path: Path, na
     assert whole.actual_bytes == len(data)
     assert not whole.is_truncated
     assert whole.has_index or kind != "mov"
-    if kind == "flv":  # it only tells how long it plays
+    if kind == "flv":  # it only declares its duration
         assert whole.seconds == pytest.approx(1.2)
         return
     assert read_declared_size(io.BytesIO(data[: len(data) * 2 // 3 + 7]), kind).is_truncated
@@ -65,7 +65,7 @@ def test_a_whole_file_did_not_break_off_and_one_cut_short_did(tmp_path: Path, na
 @pytest.mark.parametrize(
     "trailer", [bytes(range(30, 200)), bytes(32) + b"8db42d694ccc41879", b"\xff\xff\xff\xffnote"]
 )
-def test_what_a_camera_writes_behind_the_last_box_is_no_break(
+def test_data_after_the_last_box_is_not_truncation(
     tmp_path: Path, name: str, trailer: bytes
 ) -> None:
     path = tmp_path / name
@@ -79,7 +79,7 @@ def test_what_a_camera_writes_behind_the_last_box_is_no_break(
         assert len(list(reader)) == (1 if path.suffix == ".avif" else 30)
 
 
-def test_the_file_is_left_at_its_start() -> None:
+def test_the_file_is_rewound() -> None:
     file = io.BytesIO(b"\0\0\0\x08moov")
     file.seek(3)
     read_declared_size(file, "mov")
@@ -90,7 +90,7 @@ def test_the_file_is_left_at_its_start() -> None:
 @given(
     st.sampled_from(HEADS), st.binary(max_size=300), st.sampled_from([k for _, k in WHOLE.values()])
 )
-def test_random_bytes_claim_something_or_nothing(head: bytes, tail: bytes, kind: str) -> None:
-    claim = read_declared_size(io.BytesIO(head + tail), kind)
-    assert claim.actual_bytes == len(head + tail)
-    assert claim.bytes is None or claim.bytes >= -16
+def test_random_bytes_are_handled(head: bytes, tail: bytes, kind: str) -> None:
+    declared = read_declared_size(io.BytesIO(head + tail), kind)
+    assert declared.actual_bytes == len(head + tail)
+    assert declared.bytes is None or declared.bytes >= -16

@@ -1,4 +1,4 @@
-"""Which cuts are made of those that can be: parts that workers share out evenly."""
+"""The choice of cuts, such that workers can share the parts evenly."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from faces_jobs.pipeline.even_cuts import even_cuts
 LENGTH = 10.0
 
 
-def parts(whole: int, every: int, *, workers: int) -> list[int]:
-    """The lengths of the parts of a film of this length that has a key frame so often."""
-    places = np.arange(every, whole, every)
-    cuts = even_cuts(places, start=0, end=whole, length=LENGTH, workers=workers)
-    edges = [0, *(int(places[cut]) for cut in cuts), whole]
+def parts(duration: int, every: int, *, workers: int) -> list[int]:
+    """Return the lengths of the parts of a video with a key frame every `every` ticks."""
+    candidates = np.arange(every, duration, every)
+    cuts = even_cuts(candidates, start=0, end=duration, length=LENGTH, workers=workers)
+    edges = [0, *(int(candidates[cut]) for cut in cuts), duration]
     return [after - before for before, after in pairwise(edges)]
 
 
-def turns(lengths: list[int], workers: int) -> int:
-    """How long it takes so many workers, each of which takes the next part when it is free."""
+def finish_time(lengths: list[int], workers: int) -> int:
+    """Return when all parts are done if each worker takes the next one as soon as it is free."""
     busy = [0] * workers
     for length in lengths:
         busy[busy.index(min(busy))] += length
@@ -31,7 +31,7 @@ def turns(lengths: list[int], workers: int) -> int:
 
 
 @pytest.mark.parametrize(
-    ("whole", "every", "workers", "wanted"),
+    ("duration", "every", "workers", "wanted"),
     [
         (40, 2, 1, [10, 10, 10, 10]),
         (40, 2, 2, [10, 10, 10, 10]),
@@ -43,28 +43,30 @@ def turns(lengths: list[int], workers: int) -> int:
         (9, 1, 1, [9]),
     ],
 )
-def test_parts_are_alike_and_as_many_as_workers_share_out(
-    whole: int, every: int, workers: int, wanted: list[int]
+def test_parts_are_equal_and_their_number_suits_the_workers(
+    duration: int, every: int, workers: int, wanted: list[int]
 ) -> None:
-    found = parts(whole, every, workers=workers)
+    found = parts(duration, every, workers=workers)
     assert sorted(found) == sorted(wanted)
 
 
 @given(
-    whole=st.integers(12, 3000),
+    duration=st.integers(12, 3000),
     every=st.integers(1, 4),
     workers=st.integers(1, 9),
 )
-def test_no_worker_waits_long_and_no_part_is_long(whole: int, every: int, workers: int) -> None:
-    found = parts(whole, every, workers=workers)
-    assert sum(found) == whole
+def test_no_worker_is_idle_for_long_and_no_part_is_long(
+    duration: int, every: int, workers: int
+) -> None:
+    found = parts(duration, every, workers=workers)
+    assert sum(found) == duration
     assert max(found) <= LENGTH * 1.1 + every
-    ideal = whole / workers
-    shortest = LENGTH * 0.2
-    assert turns(found, workers) <= max(ideal, shortest) * 1.15 + 2 * every + shortest
+    ideal = duration / workers
+    min_length = LENGTH * 0.2
+    assert finish_time(found, workers) <= max(ideal, min_length) * 1.15 + 2 * every + min_length
 
 
-def test_one_worker_gets_no_more_parts_than_it_must() -> None:
+def test_one_worker_gets_the_fewest_parts() -> None:
     assert len(parts(1000, 1, workers=1)) == 91
 
 
@@ -72,11 +74,11 @@ def test_many_workers_do_not_make_parts_tiny() -> None:
     assert min(parts(40, 1, workers=1000)) >= 2
 
 
-def test_times_may_begin_anywhere() -> None:
-    places = np.arange(1010, 1040, 10)
-    assert even_cuts(places, start=1000, end=1040, length=LENGTH, workers=2) == [0, 1, 2]
+def test_times_may_start_anywhere() -> None:
+    candidates = np.arange(1010, 1040, 10)
+    assert even_cuts(candidates, start=1000, end=1040, length=LENGTH, workers=2) == [0, 1, 2]
 
 
-def test_without_a_place_there_is_no_cut() -> None:
+def test_without_candidates_there_is_no_cut() -> None:
     none = np.array([], np.int64)
     assert even_cuts(none, start=0, end=100, length=LENGTH, workers=2) == []

@@ -1,4 +1,4 @@
-"""Parts that are linked give what one run over the whole gives: records, votes, what is drawn."""
+"""Linking the parts of a video gives the same results as one run over the whole video."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from tests.fakes import analysis
 UNSURE_BELOW = {"gender": 0.6}
 
 
-class Given:
-    """A reader of frames that are there."""
+class FakeReader:
+    """A frame reader over a list of frames."""
 
     damaged_frames = 0
 
@@ -43,8 +43,8 @@ class Given:
         return iter(self._frames)
 
 
-class Kept:
-    """A sink that keeps what it is given."""
+class RecordingSink:
+    """A sink that records the faces of analysed frames, and the tracks."""
 
     def __init__(self) -> None:
         self.faces: list[tuple[int, list[Face]]] = []
@@ -60,7 +60,7 @@ class Kept:
 
 def run(frames: Sequence[Frame], spec: JobSpec, sink: Any, after_ms: float | None = None) -> None:
     run_item(
-        Given(frames),
+        FakeReader(frames),
         analysis(spec, unsure_below="gender=0.6"),
         [sink],
         batch_size=3,
@@ -73,10 +73,10 @@ walks = st.lists(
     st.tuples(
         st.integers(0, 100),  # left
         st.integers(0, 70),  # top
-        st.integers(-4, 4),  # pixels a frame
-        st.integers(-3, 3),
-        st.integers(0, 20),  # comes
-        st.integers(3, 40),  # stays
+        st.integers(-4, 4),  # pixels per frame, to the right
+        st.integers(-3, 3),  # down
+        st.integers(0, 20),  # first frame
+        st.integers(3, 40),  # number of frames
         st.sampled_from([RED, GREEN, BLUE]),
     ),
     min_size=1,
@@ -127,7 +127,7 @@ def test_any_cuts_at_key_frames_give_the_same(
     frames = drawn(walking, 40, scene_at, keys={0, *cuts})
     spec = JobSpec(smallest_face=4, **options)
     stride = spec.frame_stride
-    whole = Kept()
+    whole = RecordingSink()
     run(frames, spec, whole)
     edges = [0, *sorted(cuts), 40]
     linker = Linker(UNSURE_BELOW)
@@ -139,7 +139,7 @@ def test_any_cuts_at_key_frames_give_the_same(
             with Findings(path, {"unsure_below": UNSURE_BELOW}) as findings:
                 run(frames[start:end], spec, findings, before)
             assert read_header(path) == {"unsure_below": UNSURE_BELOW}
-            linked += linker.link(read_findings(path, UNSURE_BELOW))
+            linked += linker.link_part(read_findings(path, UNSURE_BELOW))
         write_linked(Path(folder) / "linked", linked)
         shown = list(read_linked(Path(folder) / "linked"))
 

@@ -1,4 +1,4 @@
-"""Faces of stills are judged with their mirror images, and those of videos are not."""
+"""Faces of stills are classified with their mirror images, those of videos are not."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import numpy as np
 
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs.jobs.spec import JobSpec
-from faces_jobs.pipeline.mirrored import Mirrored
+from faces_jobs.pipeline.mirrored import MirroredClassifier
 from faces_jobs.pipeline.values import MediaInfo, Opinion, Picture
 from tests.fakes import analysis
 
 
-class _Watched:
-    """Says how bright the left half of a crop is as how sure `left` and `bad` are."""
+class _FakeClassifier:
+    """Predicts the brightness of the left half of a crop as the probability of two labels."""
 
     name, version, sha256 = "multiple", "1", "-"
     heads = MODELS["multiple"]
@@ -22,40 +22,41 @@ class _Watched:
     crop_scale, crop_size = 1.1, 4
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.crops_seen = 0
 
     def classify(self, crops_bgr: Sequence[Picture]) -> list[Opinion]:
-        self.asked += len(crops_bgr)
-        return [self._said(float(crop[:, :2].mean()) / 255) for crop in crops_bgr]
+        self.crops_seen += len(crops_bgr)
+        return [self._opinion(float(crop[:, :2].mean()) / 255) for crop in crops_bgr]
 
-    def _said(self, share: float) -> Opinion:
+    def _opinion(self, brightness: float) -> Opinion:
         return {
-            "pose": np.array([0, share, 1 - share, 0, 0], np.float32),
-            "illumination": np.array([share, 1 - share, 0], np.float32),
+            "pose": np.array([0, brightness, 1 - brightness, 0, 0], np.float32),
+            "illumination": np.array([brightness, 1 - brightness, 0], np.float32),
         }
 
 
-def test_what_is_left_in_a_mirror_was_right() -> None:
+def test_left_and_right_are_swapped_back() -> None:
     crop = np.zeros((4, 4, 3), np.uint8)
     crop[:, :2] = 255  # a face turned left, whose mirror image is turned right
-    watched = _Watched()
-    [said] = Mirrored(watched).classify([crop])
-    assert watched.asked == 2
-    assert said["pose"].tolist() == [0, 1, 0, 0, 0]
-    assert said["illumination"].tolist() == [0.5, 0.5, 0]
+    classifier = _FakeClassifier()
+    [opinion] = MirroredClassifier(classifier).classify([crop])
+    assert classifier.crops_seen == 2
+    assert opinion["pose"].tolist() == [0, 1, 0, 0, 0]
+    assert opinion["illumination"].tolist() == [0.5, 0.5, 0]
 
 
-def test_nothing_is_asked_about_nothing() -> None:
-    assert Mirrored(_Watched()).classify([]) == []
+def test_no_crops_give_no_opinions() -> None:
+    assert MirroredClassifier(_FakeClassifier()).classify([]) == []
 
 
-def test_a_still_alone_is_judged_so() -> None:
-    watched = _Watched()
+def test_only_stills_are_classified_with_mirror_images() -> None:
+    classifier = _FakeClassifier()
     still = MediaInfo("image", "png", 8, 8, 1, None, None, has_audio=False)
     video = MediaInfo("video", "mov", 8, 8, 9, None, None, has_audio=False)
-    given = analysis(JobSpec(), classifiers=[watched])
-    assert given.asked_about(video) == [watched]
-    [asked] = given.asked_about(still)
-    assert isinstance(asked, Mirrored)
-    assert (asked.name, asked.version, asked.sha256) == ("multiple", "1", "-")
-    assert (asked.unsure_below, asked.crop_scale, asked.crop_size) == ({"pose": 0.4}, 1.1, 4)
+    given = analysis(JobSpec(), classifiers=[classifier])
+    assert given.classifiers_for(video) == [classifier]
+    [mirrored] = given.classifiers_for(still)
+    assert isinstance(mirrored, MirroredClassifier)
+    assert (mirrored.name, mirrored.version, mirrored.sha256) == ("multiple", "1", "-")
+    assert mirrored.unsure_below == {"pose": 0.4}
+    assert (mirrored.crop_scale, mirrored.crop_size) == (1.1, 4)

@@ -1,7 +1,7 @@
-"""FFmpeg opens what it is handed and nothing else, whatever a file asks for.
+"""FFmpeg opens only the file that it is given, whatever other files this one refers to.
 
-Playlists are refused by their content long before. These tests go past that, to the demuxers
-that open the most: what holds for them holds for a reference inside an MP4 or MXF as well.
+Playlists are rejected by their content long before. These tests bypass that check and use the
+demuxers that open other files; what holds for them also holds for references in MP4 or MXF.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from tests import clips
 
 @pytest.fixture
 def canary(tmp_path: Path) -> Path:
-    """A video that nobody submitted."""
+    """A video that was not submitted."""
     return clips.write_video(tmp_path / "canary.ts", clips.moving(5))
 
 
 @pytest.fixture
 def listener() -> Iterator[socket.socket]:
-    """A server on this machine that nobody should call."""
+    """A local server that must not receive a connection."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.2)
         yield server
@@ -40,12 +40,11 @@ def referring_to(place: str, kind: str) -> str:
 
 
 @pytest.mark.parametrize("kind", ["hls", "concat"])
-def test_even_the_demuxers_of_playlists_could_open_no_file(
-    tmp_path: Path, canary: Path, kind: str
-) -> None:
+def test_playlist_demuxers_cannot_open_files(tmp_path: Path, canary: Path, kind: str) -> None:
     playlist = tmp_path / "list.txt"
     playlist.write_text(referring_to(canary.name, kind))
-    with av.open(str(playlist), format=kind) as container:  # left to itself, FFmpeg reads it
+    # Without our restrictions FFmpeg reads it.
+    with av.open(str(playlist), format=kind) as container:
         assert len(list(container.decode(video=0))) == 5
     size = playlist.stat().st_size
 
@@ -58,9 +57,7 @@ def test_even_the_demuxers_of_playlists_could_open_no_file(
         read_on()
 
 
-def test_even_the_demuxer_of_playlists_could_call_nobody(
-    tmp_path: Path, listener: socket.socket
-) -> None:
+def test_playlist_demuxers_cannot_open_connections(tmp_path: Path, listener: socket.socket) -> None:
     address = f"http://127.0.0.1:{listener.getsockname()[1]}/a.ts"
     playlist = tmp_path / "list.m3u8"
     playlist.write_text(referring_to(address, "hls"))

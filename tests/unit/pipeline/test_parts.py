@@ -1,4 +1,4 @@
-"""Parts of a video: their frames together are exactly those of the whole."""
+"""The frames of all parts of a video together are exactly those of the whole video."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from faces_jobs.errors import TruncatedError
-from faces_jobs.pipeline.cuts import NotCuttableError, Part, Plan, plan_parts
+from faces_jobs.pipeline.cut_plan import NotCuttableError, Part, Plan
+from faces_jobs.pipeline.cuts import plan_parts
 from faces_jobs.pipeline.part_reader import PartReader
 from faces_jobs.pipeline.values import Frame
 from faces_jobs.pipeline.video_reader import VideoReader
 from tests import clips
 
 MAX_PIXELS = 1_000_000
-# Name -> suffix, demuxer, encoder and its options for groups of so many frames.
+# Name -> suffix, demuxer, encoder and its options for a key frame every {g} frames.
 KINDS = {
     "mp4": (".mp4", "mov", "libx264", "g={g}:bf=2"),
     "open h264": (".mkv", "matroska", "libx264", "x264-params=open-gop=1;keyint={g};bframes=2"),
@@ -39,10 +40,10 @@ KINDS = {
 OFTEN_CUT = {"mp4", "open h264", "ts", "open ts", "mpeg2", "mpeg4", "flv", "vp9", "intra"}
 
 
-def written(
+def write_clip(
     folder: Path, kind: str, frames: int, gop: int, ticks: list[int] | None = None
 ) -> tuple[Path, str]:
-    """A clip of this kind, each frame unlike all others."""
+    """Write a clip of this kind, in which all frames differ."""
     suffix, demuxer, codec, options = KINDS[kind]
     folder.mkdir(exist_ok=True)
     pictures = clips.moving(frames, width=128, height=48)
@@ -110,23 +111,23 @@ def test_the_frames_of_all_parts_are_those_of_the_whole(
     kind: str, frames: int, gop: int, seconds: float
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        path, demuxer = written(Path(folder), kind, frames, gop)
+        path, demuxer = write_clip(Path(folder), kind, frames, gop)
         found = plan(path, demuxer, seconds)
         if not found.parts:
             assert found.reason
             return
         sequential = whole(path, demuxer)
         try:
-            together = [frame for part in found.parts for frame in read(path, demuxer, part)]
+            joined_frames = [frame for part in found.parts for frame in read(path, demuxer, part)]
         except NotCuttableError:
             assert kind not in OFTEN_CUT
             return
-        assert_same(together, sequential)
+        assert_same(joined_frames, sequential)
 
 
 @pytest.mark.parametrize("kind", sorted(OFTEN_CUT))
 def test_these_kinds_are_cut(kind: str, tmp_path: Path) -> None:
-    path, demuxer = written(tmp_path, kind, 60, 10)
+    path, demuxer = write_clip(tmp_path, kind, 60, 10)
     parts = plan(path, demuxer, 0.5).parts
     assert len(parts) >= 3, plan(path, demuxer, 0.5).reason
     assert sum(part.frames for part in parts) == 60
@@ -141,9 +142,9 @@ def test_parts_have_the_square_pixels_of_the_whole(tmp_path: Path) -> None:
     )
     parts = plan(path, "mpegts", 0.5).parts
     assert len(parts) >= 3
-    together = [frame for part in parts for frame in read(path, "mpegts", part)]
-    assert together[0].picture_bgr.shape == (48, 94, 3)
-    assert_same(together, whole(path, "mpegts"))
+    joined_frames = [frame for part in parts for frame in read(path, "mpegts", part)]
+    assert joined_frames[0].picture_bgr.shape == (48, 94, 3)
+    assert_same(joined_frames, whole(path, "mpegts"))
 
 
 @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
@@ -153,12 +154,12 @@ def test_parts_have_the_square_pixels_of_the_whole(tmp_path: Path) -> None:
     start=st.sampled_from([0, 3, 1500]),
     stride=st.integers(1, 4),
 )
-def test_times_that_vary_and_begin_late_are_kept(
+def test_varying_times_and_late_starts_are_kept(
     gaps: list[int], kind: str, start: int, stride: int
 ) -> None:
     ticks = list(itertools.accumulate([start, *gaps]))
     with tempfile.TemporaryDirectory() as folder:
-        path, demuxer = written(Path(folder), kind, len(ticks), 6, ticks)
+        path, demuxer = write_clip(Path(folder), kind, len(ticks), 6, ticks)
         parts = plan(path, demuxer, 0.2, stride=stride).parts
         sequential = whole(path, demuxer)
         try:
@@ -166,16 +167,16 @@ def test_times_that_vary_and_begin_late_are_kept(
                 [f for part in parts for f in read(path, demuxer, part)] or sequential, sequential
             )
         except NotCuttableError:
-            # MPEG-TS counts in 90 kHz: frames a millisecond apart may fall together.
+            # MPEG-TS counts at 90 kHz: frames a millisecond apart may get the same time.
             assert 1 in gaps
         for part in parts[1:]:
             taken = [f for f in sequential[: part.first_frame] if f.index % stride == 0]
             assert part.sampled_ms == taken[-1].time_ms
 
 
-def test_an_edit_list_that_begins_late_is_obeyed(tmp_path: Path) -> None:
-    """As a phone's trimmed recording: the first frames are decoded and not shown."""
-    path, demuxer = written(tmp_path, "mp4", 60, 10)
+def test_an_edit_list_that_starts_late_is_applied(tmp_path: Path) -> None:
+    """As in trimmed recordings of phones, the first frames are decoded but not shown."""
+    path, demuxer = write_clip(tmp_path, "mp4", 60, 10)
     data = path.read_bytes()
     at = data.index(b"elst")
     # version, count, then duration, media time and rate of the one edit: skip 7 frames.
@@ -188,62 +189,62 @@ def test_an_edit_list_that_begins_late_is_obeyed(tmp_path: Path) -> None:
     assert_same([frame for part in parts for frame in read(path, demuxer, part)], sequential)
 
 
-def test_a_file_that_breaks_off_breaks_off_in_its_last_part(tmp_path: Path) -> None:
-    path, demuxer = written(tmp_path, "open h264", 60, 10)
+def test_a_truncated_file_is_truncated_in_its_last_part(tmp_path: Path) -> None:
+    path, demuxer = write_clip(tmp_path, "open h264", 60, 10)
     cut = clips.write_cut_short(tmp_path / "cut.mkv", path, kept=0.8)
     sequential: list[Frame] = []
     with VideoReader(cut, demuxer, max_pixels=MAX_PIXELS) as reader, pytest.raises(TruncatedError):
         sequential.extend(reader)
     parts = plan(cut, demuxer, 0.4).parts
     assert len(parts) >= 3
-    together = [frame for part in parts[:-1] for frame in read(cut, demuxer, part)]
+    joined_frames = [frame for part in parts[:-1] for frame in read(cut, demuxer, part)]
     with (
         PartReader(cut, demuxer, parts[-1], max_pixels=MAX_PIXELS) as reader,
         pytest.raises(TruncatedError),
     ):
-        together.extend(reader)
-    assert_same(together, sequential)
+        joined_frames.extend(reader)
+    assert_same(joined_frames, sequential)
 
 
-def test_where_seeking_leads_too_far_the_packets_before_are_read(
+def test_if_seeking_overshoots_packets_are_read_from_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, demuxer = written(tmp_path, "mp4", 60, 10)
+    path, demuxer = write_clip(tmp_path, "mp4", 60, 10)
     part = plan(path, demuxer, 0.5).parts[2]
     assert part.key is not None
-    astray = replace(part, key=replace(part.key, dts=part.key.pts + 10_000, pts=part.key.pts))
+    misplaced = replace(part, key=replace(part.key, dts=part.key.pts + 10_000, pts=part.key.pts))
     monkeypatch.setattr("faces_jobs.pipeline.part_reader.min", max, raising=False)
     assert_same(
-        read(path, demuxer, astray),
+        read(path, demuxer, misplaced),
         whole(path, demuxer)[part.first_frame : part.first_frame + part.frames],
     )
 
 
-def test_a_plan_for_another_file_is_found_out(tmp_path: Path) -> None:
-    path, demuxer = written(tmp_path, "mp4", 60, 10)
+def test_a_plan_for_another_file_is_detected(tmp_path: Path) -> None:
+    path, demuxer = write_clip(tmp_path, "mp4", 60, 10)
     part = plan(path, demuxer, 0.5).parts[1]
     with pytest.raises(NotCuttableError):
         read(path, demuxer, replace(part, frames=part.frames - 1))
     assert part.key is not None
     with pytest.raises(NotCuttableError):
         read(path, demuxer, replace(part, key=replace(part.key, size=1)))
-    assert Part.of(part.document()) == part
+    assert Part.from_json(part.to_json()) == part
 
 
 def test_a_short_video_is_not_cut(tmp_path: Path) -> None:
-    found = plan(*written(tmp_path, "intra", 20, 1), 10.0)
+    found = plan(*write_clip(tmp_path, "intra", 20, 1), 10.0)
     assert found.parts == ()
     assert "short" in found.reason
 
 
-def test_a_joined_recording_whose_times_begin_anew_is_not_cut(tmp_path: Path) -> None:
-    first, second = (written(tmp_path / name, "ts", 60, 10)[0] for name in ("1", "2"))
+def test_a_joined_recording_with_restarting_times_is_not_cut(tmp_path: Path) -> None:
+    first, second = (write_clip(tmp_path / name, "ts", 60, 10)[0] for name in ("1", "2"))
     joined = tmp_path / "joined.ts"
     joined.write_bytes(first.read_bytes() + second.read_bytes())
     assert plan(joined, "mpegts", 0.5).parts == ()
 
 
-def test_a_stream_without_times_is_not_cut(tmp_path: Path) -> None:
+def test_a_stream_without_timestamps_is_not_cut(tmp_path: Path) -> None:
     path = clips.write_video(tmp_path / "bare", clips.moving(40), format="h264")
     found = plan(path, "h264", 0.2)
-    assert (found.parts, found.reason) == ((), "its stream tells no times")
+    assert (found.parts, found.reason) == ((), "its stream has no timestamps")

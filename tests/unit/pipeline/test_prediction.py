@@ -1,4 +1,4 @@
-"""Faces of frames that no detector looked at."""
+"""Interpolated detections of frames that were not detected."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faces_jobs.pipeline.prediction import is_steady, predict
+from faces_jobs.pipeline.prediction import interpolate, is_steady
 from faces_jobs.pipeline.values import Detections
 
 
-def found(*boxes: tuple[float, float, float, float], landmarks: bool = False) -> Detections:
+def detections(*boxes: tuple[float, float, float, float], landmarks: bool = False) -> Detections:
     sides = np.array(boxes, np.float32).reshape(-1, 4)
     corners = np.repeat(sides[:, np.newaxis, :2], 5, axis=1)
     return Detections(
@@ -21,46 +21,54 @@ def found(*boxes: tuple[float, float, float, float], landmarks: bool = False) ->
     )
 
 
-NOBODY = found()
+NO_FACES = detections()
 
 
 def test_a_face_of_both_frames_is_between_its_boxes() -> None:
-    told = predict(
-        found((0, 0, 20, 20), (100, 0, 120, 20), landmarks=True),
-        found((100, 8, 124, 28), (8, 0, 28, 20), landmarks=True),
+    between = interpolate(
+        detections((0, 0, 20, 20), (100, 0, 120, 20), landmarks=True),
+        detections((100, 8, 124, 28), (8, 0, 28, 20), landmarks=True),
         0.25,
     )
-    np.testing.assert_allclose(told.boxes_xyxy, [(2, 0, 22, 20), (100, 2, 121, 22)])
-    np.testing.assert_allclose(told.scores, [0.9 * 0.75 + 0.6 * 0.25, 0.6 * 0.75 + 0.9 * 0.25])
-    assert told.landmarks is not None
-    np.testing.assert_allclose(told.landmarks[:, 0], told.boxes_xyxy[:, :2])
+    np.testing.assert_allclose(between.boxes_xyxy, [(2, 0, 22, 20), (100, 2, 121, 22)])
+    np.testing.assert_allclose(between.scores, [0.9 * 0.75 + 0.6 * 0.25, 0.6 * 0.75 + 0.9 * 0.25])
+    assert between.landmarks is not None
+    np.testing.assert_allclose(between.landmarks[:, 0], between.boxes_xyxy[:, :2])
 
 
-@pytest.mark.parametrize(("share", "is_early"), [(0.1, 1), (0.5, 1), (0.6, 0), (0.9, 0)])
-def test_a_face_of_one_frame_stays_where_it_was_while_that_is_the_nearer(
-    share: float, is_early: int
+@pytest.mark.parametrize(("fraction", "is_early"), [(0.1, 1), (0.5, 1), (0.6, 0), (0.9, 0)])
+def test_a_face_of_one_frame_keeps_its_box_in_the_nearer_half(
+    fraction: float, is_early: int
 ) -> None:
-    face = found((10, 10, 30, 30))
-    assert len(predict(face, NOBODY, share)) == is_early
-    assert len(predict(NOBODY, face, share)) == 1 - is_early
-    assert len(predict(NOBODY, NOBODY, share)) == 0
+    face = detections((10, 10, 30, 30))
+    assert len(interpolate(face, NO_FACES, fraction)) == is_early
+    assert len(interpolate(NO_FACES, face, fraction)) == 1 - is_early
+    assert len(interpolate(NO_FACES, NO_FACES, fraction)) == 0
 
 
 def test_two_faces_far_from_each_other_are_not_one() -> None:
-    told = predict(found((0, 0, 20, 20)), found((200, 0, 220, 20)), 0.5)
-    np.testing.assert_allclose(told.boxes_xyxy, [(0, 0, 20, 20)])
+    between = interpolate(detections((0, 0, 20, 20)), detections((200, 0, 220, 20)), 0.5)
+    np.testing.assert_allclose(between.boxes_xyxy, [(0, 0, 20, 20)])
 
 
 @pytest.mark.parametrize(
     ("before", "after", "steady"),
     [
-        (NOBODY, NOBODY, True),
-        (found((0, 0, 20, 20)), found((2, 0, 22, 20)), True),
-        (found((0, 0, 20, 20)), found((12, 0, 32, 20)), False),  # far
-        (found((0, 0, 20, 20)), NOBODY, False),  # gone
-        (NOBODY, found((0, 0, 20, 20)), False),  # come
-        (found((0, 0, 20, 20), (50, 0, 70, 20)), found((50, 0, 70, 20), (0, 1, 20, 21)), True),
-        (found((0, 0, 20, 20), (50, 0, 70, 20)), found((0, 0, 20, 20), (90, 0, 110, 20)), False),
+        (NO_FACES, NO_FACES, True),
+        (detections((0, 0, 20, 20)), detections((2, 0, 22, 20)), True),
+        (detections((0, 0, 20, 20)), detections((12, 0, 32, 20)), False),  # far
+        (detections((0, 0, 20, 20)), NO_FACES, False),  # left
+        (NO_FACES, detections((0, 0, 20, 20)), False),  # appeared
+        (
+            detections((0, 0, 20, 20), (50, 0, 70, 20)),
+            detections((50, 0, 70, 20), (0, 1, 20, 21)),
+            True,
+        ),
+        (
+            detections((0, 0, 20, 20), (50, 0, 70, 20)),
+            detections((0, 0, 20, 20), (90, 0, 110, 20)),
+            False,
+        ),
     ],
 )
 def test_frames_are_steady_where_the_same_faces_hardly_move(
@@ -82,14 +90,14 @@ boxes = st.lists(
 )
 
 
-@given(before=boxes, after=boxes, share=st.floats(0, 1))
-def test_what_is_told_lies_within_what_was_seen(
-    before: list[tuple[int, int, int, int]], after: list[tuple[int, int, int, int]], share: float
+@given(before=boxes, after=boxes, fraction=st.floats(0, 1))
+def test_interpolated_boxes_are_within_the_detected_ones(
+    before: list[tuple[int, int, int, int]], after: list[tuple[int, int, int, int]], fraction: float
 ) -> None:
-    told = predict(found(*before), found(*after), share)
-    assert len(told) <= max(len(before), len(after))
-    sides = told.boxes_xyxy[:, 2:] - told.boxes_xyxy[:, :2]
+    between = interpolate(detections(*before), detections(*after), fraction)
+    assert len(between) <= max(len(before), len(after))
+    sides = between.boxes_xyxy[:, 2:] - between.boxes_xyxy[:, :2]
     assert (sides >= 4 - 1e-3).all()
-    assert (told.boxes_xyxy >= 0).all()
-    assert list(told.scores) == sorted(told.scores, reverse=True)
-    assert told.boxes_xyxy.dtype == np.float32
+    assert (between.boxes_xyxy >= 0).all()
+    assert list(between.scores) == sorted(between.scores, reverse=True)
+    assert between.boxes_xyxy.dtype == np.float32

@@ -1,4 +1,4 @@
-"""One item through the pipeline: what its sinks and its report are told."""
+"""One item through the pipeline: what its sinks receive, and its report."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from tests.fakes import ColourClassifier, SquareDetector, analysis
 ALL = JobSpec(smallest_face=4)
 
 
-class Told:
-    """A sink that remembers all it is told."""
+class RecordingSink:
+    """A sink that records everything it receives."""
 
     def __init__(self) -> None:
         self.frames: list[tuple[int, bool, int]] = []
@@ -44,7 +44,7 @@ class Told:
                 self.best[face.record.track] = (face.quality, frame.index)
 
     def finish(self, tracks: Sequence[TrackRecord]) -> None:
-        assert self.tracks is None, "tracks come once"
+        assert self.tracks is None, "finish is called once"
         self.tracks = tracks
 
 
@@ -55,11 +55,11 @@ def run(
     batch_size: int = 4,
     detector: SquareDetector | None = None,
     on_progress: Progress | None = None,
-    sink: Told | None = None,
+    sink: RecordingSink | None = None,
     own_thresholds: Mapping[str, float] | None = None,
     unsure_below: str = "",
-) -> tuple[Told, RunReport]:
-    told = sink or Told()
+) -> tuple[RecordingSink, RunReport]:
+    sink = sink or RecordingSink()
     with open_frames(path, max_pixels=1_000_000) as reader:
         report = run_item(
             reader,
@@ -69,18 +69,18 @@ def run(
                 classifiers=[ColourClassifier(name, own_thresholds) for name in spec.models],
                 unsure_below=unsure_below,
             ),
-            [told],
+            [sink],
             batch_size=batch_size,
             on_progress=on_progress or (lambda _done, _total: None),
         )
-    return told, report
+    return sink, report
 
 
-def unsure_heads(told: Told) -> set[str]:
-    """The heads whose answer is `unsure` for every face and every track; for no other any is."""
-    assert told.tracks is not None
-    attributes = [one.attributes for one in told.records]
-    attributes += [one.attributes for one in told.tracks]
+def unsure_heads(sink: RecordingSink) -> set[str]:
+    """Return the heads that are `unsure` for all faces and tracks; checks that no other is so."""
+    assert sink.tracks is not None
+    attributes = [one.attributes for one in sink.records]
+    attributes += [one.attributes for one in sink.tracks]
     found = {head for head, answer in attributes[0].items() if answer.label == UNSURE}
     for each in attributes:
         assert {head for head, answer in each.items() if answer.label == UNSURE} == found
@@ -94,35 +94,35 @@ def clip(tmp_path: Path) -> Path:
 
 
 def test_every_face_of_every_frame_has_a_record(clip: Path) -> None:
-    told, report = run(clip)
-    assert [frame for frame, _, _ in told.frames] == list(range(20))
-    assert len(told.records) == report.faces == 40
-    for record in told.records:
+    sink, report = run(clip)
+    assert [frame for frame, _, _ in sink.frames] == list(range(20))
+    assert len(sink.records) == report.faces == 40
+    for record in sink.records:
         assert record.time_ms == record.frame_index * 40.0
         assert set(record.attributes) == set(HEADS)
-    first = [record for record in told.records if record.face_index == 0]
+    first = [record for record in sink.records if record.face_index == 0]
     assert [record.track for record in first] == [1] * 20
     assert first[0].box_xyxy == pytest.approx((2, 4, 14, 16), abs=1)
     assert first[19].box_xyxy == pytest.approx((21, 4, 33, 16), abs=1)
     # red is a head's third label (or last), green its second
-    assert told.records[0].attributes["gender"].label == "male"
-    assert told.records[0].attributes["illumination"].label == "high"
-    assert told.records[1].attributes["illumination"].label == "medium"
+    assert sink.records[0].attributes["gender"].label == "male"
+    assert sink.records[0].attributes["illumination"].label == "high"
+    assert sink.records[1].attributes["illumination"].label == "medium"
     assert (report.frames_read, report.frames_analysed, report.tracks) == (20, 20, 2)
     assert report.truncated is None
 
 
 def test_tracks_sum_up_the_faces_and_name_the_best_shot(clip: Path) -> None:
-    told, _ = run(clip)
-    assert told.tracks is not None
-    assert [track.track for track in told.tracks] == [1, 2]
-    for track in told.tracks:
+    sink, _ = run(clip)
+    assert sink.tracks is not None
+    assert [track.track for track in sink.tracks] == [1, 2]
+    for track in sink.tracks:
         assert (track.first_frame_index, track.last_frame_index) == (0, 19)
         assert (track.face_count, track.last_time_ms) == (20, 760.0)
-        assert track.best_frame_index == told.best[track.track][1]
+        assert track.best_frame_index == sink.best[track.track][1]
         [shot] = [
             record
-            for record in told.records
+            for record in sink.records
             if record.track == track.track and record.frame_index == track.best_frame_index
         ]
         assert track.best_box_xyxy == shot.box_xyxy
@@ -153,23 +153,23 @@ def test_results_do_not_depend_on_the_size_of_a_batch(clip: Path, options: dict[
 
 def test_faces_of_a_frame_are_in_order_from_left_to_right(tmp_path: Path) -> None:
     squares = [Square(40, 30, 14, RED), Square(2, 2, 16, GREEN), Square(24, 10, 12, RED)]
-    told, _ = run(clips.write_image(tmp_path / "a.png", clips.picture(squares)))
-    assert [record.face_index for record in told.records] == [0, 1, 2]
-    lefts = [record.box_xyxy[0] for record in told.records]
+    sink, _ = run(clips.write_image(tmp_path / "a.png", clips.picture(squares)))
+    assert [record.face_index for record in sink.records] == [0, 1, 2]
+    lefts = [record.box_xyxy[0] for record in sink.records]
     assert lefts == sorted(lefts)
 
 
-def test_models_that_are_off_are_not_asked(clip: Path) -> None:
-    told, report = run(clip, JobSpec(smallest_face=4, expression=False, multiple=False))
-    assert all(set(record.attributes) == {"gender"} for record in told.records)
+def test_disabled_models_are_not_run(clip: Path) -> None:
+    sink, report = run(clip, JobSpec(smallest_face=4, expression=False, multiple=False))
+    assert all(set(record.attributes) == {"gender"} for record in sink.records)
     assert report.faces == 40
 
 
 def test_without_any_model_faces_are_still_found_and_tracked(clip: Path) -> None:
-    told, report = run(clip, JobSpec.parse({"models": "0,0,0", "smallest_face": 4}))
-    assert all(record.attributes == {} for record in told.records)
+    sink, report = run(clip, JobSpec.parse({"models": "0,0,0", "smallest_face": 4}))
+    assert all(record.attributes == {} for record in sink.records)
     assert report.tracks == 2
-    assert set(MODELS) - set(told.records[0].attributes) == set(MODELS)
+    assert set(MODELS) - set(sink.records[0].attributes) == set(MODELS)
 
 
 @pytest.mark.parametrize(
@@ -186,13 +186,13 @@ def test_without_any_model_faces_are_still_found_and_tracked(clip: Path) -> None
         ({}, "", "multiple=0.9,age=off", set(MODELS["multiple"]) - {"age"}),
     ],
 )
-def test_the_job_then_the_setting_then_the_model_tells_what_is_unsure(
+def test_thresholds_come_from_the_job_then_the_setting_then_the_model(
     tmp_path: Path, own: dict[str, float], setting: str, option: str, unsure: set[str]
 ) -> None:
     path = clips.write_video(tmp_path / "a.mp4", clips.moving(3), pix_fmt="yuv444p")
     spec = JobSpec(smallest_face=4, unsure_below=option)
-    told, _ = run(path, spec, own_thresholds=own, unsure_below=setting)
-    assert unsure_heads(told) == unsure
+    sink, _ = run(path, spec, own_thresholds=own, unsure_below=setting)
+    assert unsure_heads(sink) == unsure
 
 
 def test_the_threshold_leaves_out_uncertain_faces(clip: Path) -> None:
@@ -210,10 +210,10 @@ def test_faces_that_are_too_small_are_left_out(tmp_path: Path) -> None:
 
 def test_a_stride_analyses_every_nth_frame_and_shows_the_faces_on_the_others(clip: Path) -> None:
     detector = SquareDetector()
-    told, report = run(clip, JobSpec(smallest_face=4, frame_stride=5), detector=detector)
-    assert [index for index, analysed, _ in told.frames if analysed] == [0, 5, 10, 15]
-    assert [count for _, _, count in told.frames] == [2] * 20
-    assert {record.frame_index for record in told.records} == {0, 5, 10, 15}
+    sink, report = run(clip, JobSpec(smallest_face=4, frame_stride=5), detector=detector)
+    assert [index for index, analysed, _ in sink.frames if analysed] == [0, 5, 10, 15]
+    assert [count for _, _, count in sink.frames] == [2] * 20
+    assert {record.frame_index for record in sink.records} == {0, 5, 10, 15}
     assert detector.pictures_seen == report.frames_analysed == 4
     assert (report.frames_read, report.faces) == (20, 8)
 
@@ -222,41 +222,41 @@ def test_a_stride_analyses_every_nth_frame_and_shows_the_faces_on_the_others(cli
     ("max_fps", "wanted"),
     [(25.0, list(range(20))), (12.5, list(range(0, 20, 2))), (5.0, [0, 5, 10, 15]), (1.0, [0])],
 )
-def test_a_highest_rate_is_kept_by_time(clip: Path, max_fps: float, wanted: list[int]) -> None:
-    told, _ = run(clip, JobSpec(smallest_face=4, max_fps=max_fps))
-    assert [index for index, analysed, _ in told.frames if analysed] == wanted
+def test_max_fps_limits_the_rate_by_time(clip: Path, max_fps: float, wanted: list[int]) -> None:
+    sink, _ = run(clip, JobSpec(smallest_face=4, max_fps=max_fps))
+    assert [index for index, analysed, _ in sink.frames if analysed] == wanted
 
 
-def test_a_highest_rate_counts_seconds_not_frames(tmp_path: Path) -> None:
+def test_max_fps_counts_seconds_not_frames(tmp_path: Path) -> None:
     path = clips.write_video(
         tmp_path / "a.mkv",
         clips.moving(8),
         ticks=[0, 10, 20, 500, 510, 1000, 3000, 3010],
         time_base=Fraction(1, 1000),
     )
-    told, _ = run(path, JobSpec(smallest_face=4, max_fps=2.0))
-    assert [index for index, analysed, _ in told.frames if analysed] == [0, 3, 5, 6]
+    sink, _ = run(path, JobSpec(smallest_face=4, max_fps=2.0))
+    assert [index for index, analysed, _ in sink.frames if analysed] == [0, 3, 5, 6]
 
 
-def test_progress_is_told_after_each_batch(clip: Path) -> None:
-    told: list[tuple[int, int | None]] = []
-    run(clip, batch_size=8, on_progress=lambda done, total: told.append((done, total)))
-    assert told == [(8, 20), (16, 20), (20, 20)]
+def test_progress_is_reported_after_each_batch(clip: Path) -> None:
+    reported: list[tuple[int, int | None]] = []
+    run(clip, batch_size=8, on_progress=lambda done, total: reported.append((done, total)))
+    assert reported == [(8, 20), (16, 20), (20, 20)]
 
 
-def test_what_progress_raises_ends_the_run_and_leaves_sinks_unfinished(clip: Path) -> None:
-    told = Told()
+def test_an_error_in_on_progress_ends_the_run_and_leaves_sinks_unfinished(clip: Path) -> None:
+    sink = RecordingSink()
 
     def cancel(done: int, total: int | None) -> None:
         raise CancelledError(f"{done} of {total}")
 
     with pytest.raises(CancelledError, match="4 of 20"):
-        run(clip, on_progress=cancel, sink=told)
-    assert len(told.frames) == 4
-    assert told.tracks is None
+        run(clip, on_progress=cancel, sink=sink)
+    assert len(sink.frames) == 4
+    assert sink.tracks is None
 
 
-def test_a_file_that_breaks_off_ends_well_with_what_was_read(tmp_path: Path) -> None:
+def test_a_truncated_file_is_finished_with_the_frames_that_were_read(tmp_path: Path) -> None:
     whole = clips.write_video(
         tmp_path / "a.mp4",
         clips.moving(40),
@@ -264,29 +264,29 @@ def test_a_file_that_breaks_off_ends_well_with_what_was_read(tmp_path: Path) -> 
         codec_options={"qp": "1", "g": "1"},
     )
     short = clips.write_cut_short(tmp_path / "b.mp4", whole, kept=0.7)
-    told, report = run(short)
+    sink, report = run(short)
     assert isinstance(report.truncated, TruncatedError)
-    assert 0 < report.frames_read == len(told.frames) < 40
-    assert told.tracks is not None
-    assert report.tracks == len(told.tracks) == 2
+    assert 0 < report.frames_read == len(sink.frames) < 40
+    assert sink.tracks is not None
+    assert report.tracks == len(sink.tracks) == 2
 
 
 def test_a_scene_cut_separates_tracks(tmp_path: Path) -> None:
     path = clips.write_video(tmp_path / "a.mp4", clips.with_cut(10), pix_fmt="yuv444p")
-    told, _ = run(path)
-    assert told.tracks is not None
-    assert [(t.first_frame_index, t.last_frame_index) for t in told.tracks] == [(0, 4), (5, 9)]
+    sink, _ = run(path)
+    assert sink.tracks is not None
+    assert [(t.first_frame_index, t.last_frame_index) for t in sink.tracks] == [(0, 4), (5, 9)]
 
 
-def test_the_report_tells_where_the_time_went(clip: Path) -> None:
+def test_the_report_has_the_seconds_of_each_stage(clip: Path) -> None:
     _, report = run(clip)
-    stages = {"decode", "detect", "track", "crop", "classify", "vote", "Told"}
+    stages = {"decode", "detect", "track", "crop", "classify", "vote", "RecordingSink"}
     assert set(report.stage_seconds) == stages
     assert all(seconds >= 0 for seconds in report.stage_seconds.values())
 
 
 def test_a_video_without_faces_has_no_tracks(tmp_path: Path) -> None:
     path = clips.write_video(tmp_path / "a.mp4", [clips.picture()] * 3)
-    told, report = run(path)
-    assert (report.faces, report.tracks, told.tracks) == (0, 0, [])
-    assert told.frames == [(0, True, 0), (1, True, 0), (2, True, 0)]
+    sink, report = run(path)
+    assert (report.faces, report.tracks, sink.tracks) == (0, 0, [])
+    assert sink.frames == [(0, True, 0), (1, True, 0), (2, True, 0)]

@@ -1,4 +1,4 @@
-"""What detectors and models are spared in a run, and what its rows say all the same."""
+"""Skipping detections and classifications in a run, and what it changes in the results."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from tests.clips import BLUE, GREEN, RED, Square
 from tests.fakes import ColourClassifier, SquareDetector, analysis
 
 
-class Given:
-    """A reader of pictures that are there, 25 a second."""
+class FakeReader:
+    """A frame reader over a list of pictures, at 25 frames per second."""
 
     damaged_frames = 0
 
@@ -35,8 +35,8 @@ class Given:
             yield Frame(index, index * 40.0, drawn)
 
 
-class Rows:
-    """A sink that keeps the faces of every frame."""
+class RecordingSink:
+    """A sink that records the faces of every frame."""
 
     def __init__(self) -> None:
         self.faces: list[list[Face]] = []
@@ -47,7 +47,7 @@ class Rows:
         self.faces.append(list(faces))
 
     def finish(self, tracks: Sequence[Any]) -> None:
-        """Nothing is left to do."""
+        """Ignore the tracks."""
 
     def boxes(self) -> list[list[tuple[float, ...]]]:
         return [[face.record.box_xyxy for face in faces] for faces in self.faces]
@@ -61,11 +61,11 @@ class Rows:
 
 def run(
     pictures: Sequence[Picture], lanes: int = 1, **options: Any
-) -> tuple[Rows, SquareDetector, list[ColourClassifier]]:
-    rows, detector = Rows(), SquareDetector()
+) -> tuple[RecordingSink, SquareDetector, list[ColourClassifier]]:
+    rows, detector = RecordingSink(), SquareDetector()
     models = [ColourClassifier(name) for name in MODELS]
     run_item(
-        Given(pictures),
+        FakeReader(pictures),
         analysis(JobSpec(smallest_face=4, **options), detector=detector, classifiers=models),
         [rows],
         batch_size=4,
@@ -82,17 +82,17 @@ def walk(count: int, step: int = 1) -> list[Picture]:
 @pytest.mark.parametrize(
     ("every", "detected"), [("1", 41), ("2", 21), ("3", 15), ("5", 9), ("10", 5), ("adaptive", 11)]
 )
-def test_a_face_that_walks_by_is_told_where_no_detector_looked(every: str, detected: int) -> None:
+def test_a_moving_face_is_interpolated_between_detections(every: str, detected: int) -> None:
     pictures = walk(41)
     rows, detector, _ = run(pictures, detect_every=every)
     assert detector.pictures_seen == detected
-    for told, true in zip(rows.boxes(), run(pictures)[0].boxes(), strict=True):
-        np.testing.assert_allclose(told, true, atol=0.01)
+    for actual, expected in zip(rows.boxes(), run(pictures)[0].boxes(), strict=True):
+        np.testing.assert_allclose(actual, expected, atol=0.01)
     assert {face.record.track for faces in rows.faces for face in faces} == {1}
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_the_adaptive_policy_looks_at_every_frame_of_a_face_that_runs(order: int) -> None:
+def test_the_adaptive_policy_detects_every_frame_of_a_fast_face(order: int) -> None:
     pictures = walk(12, step=6)[::order]
     rows, detector, _ = run(pictures, detect_every="adaptive")
     assert detector.pictures_seen == 12
@@ -121,7 +121,7 @@ def test_the_frames_at_a_cut_are_detected() -> None:
     ]
 
 
-def test_models_are_not_asked_where_a_face_stays_as_it_is() -> None:
+def test_an_unchanged_face_is_not_classified_again() -> None:
     rows, _, models = run(walk(41), classify="auto")
     assert [model.crops_seen for model in models] == [6, 6, 6]
     assert rows.labels() == run(walk(41))[0].labels()
@@ -136,7 +136,7 @@ def test_models_find_the_frame_at_which_a_face_changes() -> None:
     assert rows.labels() == run(pictures)[0].labels()
 
 
-def test_what_a_model_says_is_carried_within_one_face_only() -> None:
+def test_opinions_are_interpolated_within_one_face_only() -> None:
     pictures = [
         clips.picture(
             [Square(4, 10, 16, RED), Square(30, 12, 16, GREEN), Square(60, 12, 16, BLUE)][: at % 4],
@@ -147,10 +147,10 @@ def test_what_a_model_says_is_carried_within_one_face_only() -> None:
     rows, _, _ = run(pictures, classify="auto")
     every, _, _ = run(pictures)
     assert rows.labels() == every.labels()
-    for faces, judged in zip(rows.faces, every.faces, strict=True):
-        for face, judged_face in zip(faces, judged, strict=True):
+    for faces, others in zip(rows.faces, every.faces, strict=True):
+        for face, other in zip(faces, others, strict=True):
             for head, probabilities in face.opinion.items():
-                np.testing.assert_allclose(probabilities, judged_face.opinion[head], atol=1e-6)
+                np.testing.assert_allclose(probabilities, other.opinion[head], atol=1e-6)
 
 
 come_and_go = st.lists(
@@ -169,7 +169,7 @@ come_and_go = st.lists(
     every=st.sampled_from(["2", "4", "adaptive"]),
     classify=st.sampled_from(["every", "auto"]),
 )
-def test_rows_depend_on_no_threads_and_every_face_has_its_opinion(
+def test_results_do_not_depend_on_threads_and_every_face_has_an_opinion(
     drawn: list[list[tuple[int, int, Any]]], every: str, classify: str
 ) -> None:
     pictures = [
@@ -197,9 +197,9 @@ def test_rows_depend_on_no_threads_and_every_face_has_its_opinion(
         ((0.9, 0.1), 0.9, 0, 0.0),
     ],
 )
-def test_a_margin_is_the_way_to_the_next_label_or_to_being_unsure(
+def test_the_margin_is_the_distance_to_another_label_or_to_unsure(
     probabilities: tuple[float, ...], threshold: float, label: int, margin: float
 ) -> None:
-    told = label_and_margin(np.array(probabilities), threshold)
-    assert told[0] == label
-    assert told[1] == pytest.approx(margin)
+    result = label_and_margin(np.array(probabilities), threshold)
+    assert result[0] == label
+    assert result[1] == pytest.approx(margin)

@@ -1,4 +1,4 @@
-"""However the stages of a run overlap: the same results, bounded memory, each error told."""
+"""Overlapping stages: identical results, bounded memory, and every error is raised."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from faces_jobs_models.catalog import open_catalog
 from tests import clips
 from tests.clips import GREEN, Picture, Square
 from tests.fakes import ColourClassifier
-from tests.unit.pipeline.given import Given, Rows, run, threads_left
+from tests.unit.pipeline.given import FakeReader, RecordingSink, run, running_threads
 
 
 def squares_come_and_go(count: int) -> Iterator[Picture]:
@@ -49,14 +49,14 @@ def astronauts_come_and_go(count: int) -> Iterator[Picture]:
         yield drawn
 
 
-def test_rows_are_the_same_to_the_bit_for_each_size_of_batch_and_number_of_lanes() -> None:
-    told: list[tuple[list[Any], Any]] = []
+def test_results_are_identical_for_each_batch_size_and_number_of_lanes() -> None:
+    results: list[tuple[list[Any], Any]] = []
     with open_catalog(device="cpu") as catalog:
         for batch_size in (1, 8, 32):
             for lanes in (1, 2):
-                rows = Rows()
+                rows = RecordingSink()
                 report = run(
-                    Given(astronauts_come_and_go(24), 480, 160, {}),
+                    FakeReader(astronauts_come_and_go(24), 480, 160, {}),
                     rows,
                     lanes=lanes,
                     batch_size=batch_size,
@@ -64,95 +64,105 @@ def test_rows_are_the_same_to_the_bit_for_each_size_of_batch_and_number_of_lanes
                     classifiers=catalog.classifiers(list(MODELS)),
                     spec=JobSpec(),
                 )
-                told.append((rows.rows, rows.tracks))
+                results.append((rows.rows, rows.tracks))
                 assert report.frames_analysed == 24
-    assert len({row[0].frame_index for row in told[0][0]}) > 12
-    assert len({row[0].face_index for row in told[0][0]}) == 3, "their number varies"
-    assert all(other == told[0] for other in told[1:])
+    assert len({row[0].frame_index for row in results[0][0]}) > 12
+    assert len({row[0].face_index for row in results[0][0]}) == 3, "the number of faces varies"
+    assert all(other == results[0] for other in results[1:])
 
 
 @pytest.mark.parametrize("lanes", [1, 2])
-def test_a_file_that_breaks_off_in_the_midst_of_a_batch_keeps_what_came_before(lanes: int) -> None:
-    rows = Rows()
-    reader = Given(squares_come_and_go(20), 96, 64, {10: TruncatedError("it breaks off")})
+def test_a_file_truncated_within_a_batch_keeps_the_frames_before(lanes: int) -> None:
+    rows = RecordingSink()
+    reader = FakeReader(squares_come_and_go(20), 96, 64, {10: TruncatedError("it is cut off")})
     report = run(reader, rows, lanes=lanes)
     assert rows.frames == list(range(10))
     assert isinstance(report.truncated, TruncatedError)
     assert rows.tracks is not None
     with pytest.raises(TruncatedError):
-        run(Given(squares_come_and_go(20), 96, 64, {0: TruncatedError("empty")}), Rows(), lanes=1)
+        run(
+            FakeReader(squares_come_and_go(20), 96, 64, {0: TruncatedError("empty")}),
+            RecordingSink(),
+            lanes=1,
+        )
     with pytest.raises(MediaError):
-        run(Given(squares_come_and_go(9), 96, 64, {5: MediaError("unreadable")}), Rows(), lanes=1)
-    assert threads_left() == []
+        run(
+            FakeReader(squares_come_and_go(9), 96, 64, {5: MediaError("unreadable")}),
+            RecordingSink(),
+            lanes=1,
+        )
+    assert running_threads() == []
 
 
-def test_pictures_that_nobody_looks_at_are_not_made() -> None:
-    made: list[int] = []
+def test_pictures_are_only_converted_if_they_are_used() -> None:
+    converted: list[int] = []
 
-    class Late(Given):
+    class LazyReader(FakeReader):
         def __iter__(self) -> Iterator[Frame]:
             for frame in super().__iter__():
-                yield replace(frame, picture=LazyPicture(partial(self._make, frame)))
+                yield replace(frame, picture=LazyPicture(partial(self._convert, frame)))
 
-        def _make(self, frame: Frame) -> Picture:
-            made.append(frame.index)
+        def _convert(self, frame: Frame) -> Picture:
+            converted.append(frame.index)
             return frame.picture_bgr
 
-    rows = Rows()
+    rows = RecordingSink()
     spec = JobSpec(smallest_face=4, frame_stride=5)
-    run(Late(squares_come_and_go(20), 96, 64, {}), rows, lanes=2, spec=spec)
+    run(LazyReader(squares_come_and_go(20), 96, 64, {}), rows, lanes=2, spec=spec)
     assert rows.frames == list(range(20))
-    assert sorted(made) == [0, 5, 10, 15], "each once"
+    assert sorted(converted) == [0, 5, 10, 15], "once each"
 
 
-class Alive:
-    """Counts pictures that somebody still holds."""
+class LivePictures:
+    """Counts the pictures that are still referenced."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._count = self.most = 0
+        self._count = self.peak = 0
 
-    def made(self, picture: Picture) -> Picture:
+    def track(self, picture: Picture) -> Picture:
         with self._lock:
             self._count += 1
-            self.most = max(self.most, self._count)
-        weakref.finalize(picture, self._gone)
+            self.peak = max(self.peak, self._count)
+        weakref.finalize(picture, self._forget)
         return picture
 
-    def _gone(self) -> None:
+    def _forget(self) -> None:
         with self._lock:
             self._count -= 1
 
 
 @pytest.mark.parametrize("lanes", [1, 2])
 @pytest.mark.parametrize(
-    ("width", "height", "frames_a_batch"), [(3840, 2160, 1), (1280, 720, 8), (64, 48, 8)]
+    ("width", "height", "frames_per_batch"), [(3840, 2160, 1), (1280, 720, 8), (64, 48, 8)]
 )
-def test_frames_that_are_held_are_bounded_by_their_bytes(
-    width: int, height: int, frames_a_batch: int, lanes: int
+def test_frames_in_memory_are_bounded_by_their_size(
+    width: int, height: int, frames_per_batch: int, lanes: int
 ) -> None:
-    class Nothing:
+    class NoFaces:
         def detect(self, pictures_bgr: Sequence[Picture]) -> list[Detections]:
-            assert len(pictures_bgr) <= frames_a_batch
+            assert len(pictures_bgr) <= frames_per_batch
             return [Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))] * len(
                 pictures_bgr
             )
 
-    class Dawdles(Rows):
+    class SlowSink(RecordingSink):
         def add(self, frame: Frame, faces: Sequence[Face], *, analysed: bool) -> None:
-            threading.Event().wait(0.001)  # the others run ahead as far as they may
+            threading.Event().wait(0.001)  # let the other threads run ahead as far as they can
             super().add(frame, faces, analysed=analysed)
 
-    alive, rows = Alive(), Dawdles()
-    # Memory that nobody writes to costs none: these are as large as real ones, and free.
-    pictures = (alive.made(np.zeros((height, width, 3), np.uint8)) for _ in range(80))
-    run(Given(pictures, width, height, {}), rows, lanes=lanes, batch_size=8, detector=Nothing())
+    live, rows = LivePictures(), SlowSink()
+    # Untouched zero pages take no memory, so these pictures can be as large as real ones.
+    pictures = (live.track(np.zeros((height, width, 3), np.uint8)) for _ in range(80))
+    run(
+        FakeReader(pictures, width, height, {}), rows, lanes=lanes, batch_size=8, detector=NoFaces()
+    )
     assert len(rows.frames) == 80
-    # Those in the lanes, one batch before and one behind them, one that waits to be put.
-    assert alive.most <= (lanes + 3) * frames_a_batch + 1
+    # Those in the lanes, one batch before and one after them, one that waits in `put`.
+    assert live.peak <= (lanes + 3) * frames_per_batch + 1
 
 
-def test_crops_that_are_held_are_bounded_however_many_faces_there_are() -> None:
+def test_crops_in_memory_are_bounded_however_many_faces_there_are() -> None:
     class Crowd:
         def detect(self, pictures_bgr: Sequence[Picture]) -> list[Detections]:
             places = np.array([(x, y) for x in range(25) for y in range(20)], np.float32) * 8
@@ -160,19 +170,19 @@ def test_crops_that_are_held_are_bounded_however_many_faces_there_are() -> None:
             found = Detections(boxes, np.full(len(boxes), 0.9, np.float32))
             return [found] * len(pictures_bgr)
 
-    class Counts(ColourClassifier):
+    class CountingClassifier(ColourClassifier):
         def classify(self, crops_bgr: Sequence[Picture]) -> list[Opinion]:
             sizes.append(len(crops_bgr))
             return super().classify(crops_bgr)
 
     sizes: list[int] = []
-    rows = Rows()
+    rows = RecordingSink()
     report = run(
-        Given(iter([np.full((160, 200, 3), 50, np.uint8)] * 4), 200, 160, {}),
+        FakeReader(iter([np.full((160, 200, 3), 50, np.uint8)] * 4), 200, 160, {}),
         rows,
         lanes=2,
         detector=Crowd(),
-        classifiers=[Counts("gender")],
+        classifiers=[CountingClassifier("gender")],
     )
     assert report.faces == sum(sizes) == 2000
     assert max(sizes) <= 256

@@ -1,4 +1,4 @@
-"""A still picture without threads gives what it gives with them."""
+"""Still images are processed without threads, with the same results as with threads."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from faces_jobs.jobs.records import FaceRecord, TrackRecord
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.item_stages import ItemStages
-from faces_jobs.pipeline.run import run_item, run_one_by_one, run_overlapping
+from faces_jobs.pipeline.run import run_item, run_overlapping, run_sequentially
 from faces_jobs.pipeline.values import Detections, Face, Frame, Picture, RunReport
 from tests.clips import moving
 from tests.fakes import SquareDetector, analysis
 
 
-class Told:
-    """A sink that remembers faces and tracks, and who told it."""
+class RecordingSink:
+    """A sink that records faces and tracks, and the threads that called it."""
 
     def __init__(self) -> None:
         self.records: list[FaceRecord] = []
@@ -43,29 +43,31 @@ class Told:
 
 @pytest.fixture
 def picture(tmp_path: Path) -> Path:
-    """A photograph of two squares."""
+    """An image of two squares."""
     path = tmp_path / "picture.png"
     Image.fromarray(np.ascontiguousarray(next(iter(moving(1)))[:, :, ::-1])).save(path)
     return path
 
 
-def both(picture: Path, spec: JobSpec) -> tuple[tuple[Told, RunReport], tuple[Told, RunReport]]:
-    """What the sinks are told, and the report: without threads, and with them."""
-    ways: list[Callable[[ItemStages, Callable[[int], None]], None]] = [
-        run_one_by_one,
+def both(
+    picture: Path, spec: JobSpec
+) -> tuple[tuple[RecordingSink, RunReport], tuple[RecordingSink, RunReport]]:
+    """Return the sink and the report of a run without threads, and of one with threads."""
+    runs: list[Callable[[ItemStages, Callable[[int], None]], None]] = [
+        run_sequentially,
         partial(run_overlapping, lanes=1),
     ]
-    told = []
-    for way in ways:
-        sink, done = Told(), list[int]()
+    results = []
+    for run in runs:
+        sink, done = RecordingSink(), list[int]()
         with open_frames(picture, max_pixels=1_000_000) as reader:
             assert reader.info.is_still
             given = analysis(spec, unsure_below="0.5")
             stages = ItemStages(reader, given, [sink], batch_size=1)
-            way(stages, done.append)
-            told.append((sink, stages.finish()))
+            run(stages, done.append)
+            results.append((sink, stages.finish()))
         assert done == [1]
-    return told[0], told[1]
+    return results[0], results[1]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +79,7 @@ def both(picture: Path, spec: JobSpec) -> tuple[tuple[Told, RunReport], tuple[To
         JobSpec(smallest_face=4000),
     ],
 )
-def test_it_finds_what_the_pipeline_finds(picture: Path, spec: JobSpec) -> None:
+def test_results_are_the_same_with_and_without_threads(picture: Path, spec: JobSpec) -> None:
     (still, alone), (item, threaded) = both(picture, spec)
 
     assert still.records == item.records
@@ -88,30 +90,30 @@ def test_it_finds_what_the_pipeline_finds(picture: Path, spec: JobSpec) -> None:
     assert set(alone.stage_seconds) == set(threaded.stage_seconds)
 
 
-def test_all_of_it_is_done_by_the_thread_that_asks(picture: Path) -> None:
-    asked: set[int] = set()
+def test_everything_runs_in_the_calling_thread(picture: Path) -> None:
+    threads: set[int] = set()
 
-    class Watched(SquareDetector):
+    class RecordingDetector(SquareDetector):
         def detect(self, pictures_bgr: Sequence[Picture]) -> list[Detections]:
-            asked.add(threading.get_ident())
+            threads.add(threading.get_ident())
             return super().detect(pictures_bgr)
 
-    told, done = Told(), list[tuple[int, int | None]]()
-    given = analysis(JobSpec(smallest_face=4), detector=Watched())
+    sink, done = RecordingSink(), list[tuple[int, int | None]]()
+    given = analysis(JobSpec(smallest_face=4), detector=RecordingDetector())
     with open_frames(picture, max_pixels=1_000_000) as reader:
         run_item(
             reader,
             given,
-            [told],
+            [sink],
             batch_size=8,
             lanes=2,
             on_progress=lambda frames, total: done.append((frames, total)),
         )
-    assert asked == told.threads == {threading.get_ident()}
+    assert threads == sink.threads == {threading.get_ident()}
     assert done == [(1, 1)]
 
 
-def test_an_animation_is_none(tmp_path: Path) -> None:
+def test_an_animation_is_not_a_still(tmp_path: Path) -> None:
     path = tmp_path / "moving.gif"
     frames = [Image.fromarray(np.ascontiguousarray(one[:, :, ::-1])) for one in moving(3)]
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=40)

@@ -1,4 +1,4 @@
-"""How frames are divided into stretches, between whose ends others are spared."""
+"""The division of frames into stretches."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faces_jobs.jobs.spec import JobSpec
-from faces_jobs.pipeline.stretches import LONGEST_MS, Stretch, Stretches
+from faces_jobs.pipeline.stretches import MAX_STRETCH_MS, Stretch, Stretches
 from faces_jobs.pipeline.values import Frame, MediaInfo
 
 NOON = np.full((8, 8, 3), 200, np.uint8)
@@ -18,7 +18,7 @@ HD = MediaInfo("video", "mov", 1280, 720, None, None, None, False)
 
 shots = st.lists(
     st.tuples(
-        st.sampled_from([10.0, 40.0, 300.0, 900.0]),  # milliseconds since the one before
+        st.sampled_from([10.0, 40.0, 300.0, 900.0]),  # milliseconds since the previous frame
         st.booleans(),  # is analysed
         st.integers(0, 9).map(lambda drawn: drawn == 0),  # is a key frame
         st.integers(0, 9).map(lambda drawn: drawn == 0),  # another scene
@@ -37,44 +37,46 @@ def frames_of(drawn: list[tuple[float, bool, bool, bool]]) -> list[tuple[Frame, 
     return frames
 
 
-def divided(frames: list[tuple[Frame, bool]], longest: int, most_held: int) -> list[Stretch]:
-    stretches = Stretches(longest, most_held)
+def divided(frames: list[tuple[Frame, bool]], max_analysed: int, max_frames: int) -> list[Stretch]:
+    stretches = Stretches(max_analysed, max_frames)
     for frame, analysed in frames:
-        stretches.see(frame, analysed=analysed)
-    stretches.finish()
-    return stretches.take()
+        stretches.add(frame, analysed=analysed)
+    stretches.close()
+    return stretches.take_closed()
 
 
 def indices(stretches: list[Stretch]) -> list[tuple[list[int], bool]]:
-    return [([frame.index for frame in each.frames], each.begins) for each in stretches]
+    return [([frame.index for frame in each.frames], each.is_independent) for each in stretches]
 
 
-@given(drawn=shots, longest=st.integers(1, 10), most_held=st.integers(2, 12))
+@given(drawn=shots, max_analysed=st.integers(1, 10), max_frames=st.integers(2, 12))
 def test_each_analysed_frame_is_in_one_stretch_and_none_is_far_from_an_end(
-    drawn: list[tuple[float, bool, bool, bool]], longest: int, most_held: int
+    drawn: list[tuple[float, bool, bool, bool]], max_analysed: int, max_frames: int
 ) -> None:
     frames = frames_of(drawn)
-    stretches = divided(frames, longest, most_held)
+    stretches = divided(frames, max_analysed, max_frames)
     assert [frame for each in stretches for frame in each.frames] == [
         frame for frame, analysed in frames if analysed
     ]
     last = None
     for each in stretches:
-        assert 1 <= len(each.frames) <= longest
-        assert not each.begins or len(each.frames) == 1
-        assert each.frames[-1].index - each.frames[0].index < most_held
+        assert 1 <= len(each.frames) <= max_analysed
+        assert not each.is_independent or len(each.frames) == 1
+        assert each.frames[-1].index - each.frames[0].index < max_frames
         if last is None:
-            assert each.begins
+            assert each.is_independent
         else:
             for between in each.frames[:-1]:
-                assert between.time_ms - last.time_ms < LONGEST_MS
+                assert between.time_ms - last.time_ms < MAX_STRETCH_MS
         last = each.frames[-1]
 
 
 @given(drawn=shots)
-def test_a_scene_and_a_key_frame_begin_anew(drawn: list[tuple[float, bool, bool, bool]]) -> None:
+def test_scenes_and_key_frames_start_independent_stretches(
+    drawn: list[tuple[float, bool, bool, bool]],
+) -> None:
     frames = frames_of(drawn)
-    begun = {each.frames[0].index for each in divided(frames, 8, 99) if each.begins}
+    starts = {each.frames[0].index for each in divided(frames, 8, 99) if each.is_independent}
     wanted, shown, due, key_before = set(), None, True, False
     for frame, analysed in frames:
         due = due or (frame.is_key and not key_before)
@@ -83,12 +85,12 @@ def test_a_scene_and_a_key_frame_begin_anew(drawn: list[tuple[float, bool, bool,
             if due or frame.picture_bgr is not shown:
                 wanted.add(frame.index)
             shown, due = frame.picture_bgr, False
-    assert begun == wanted
+    assert starts == wanted
 
 
-@given(drawn=shots, longest=st.integers(1, 10), most_held=st.integers(2, 12))
-def test_parts_that_begin_at_key_frames_are_divided_as_the_whole(
-    drawn: list[tuple[float, bool, bool, bool]], longest: int, most_held: int
+@given(drawn=shots, max_analysed=st.integers(1, 10), max_frames=st.integers(2, 12))
+def test_parts_that_start_at_key_frames_are_divided_like_the_whole(
+    drawn: list[tuple[float, bool, bool, bool]], max_analysed: int, max_frames: int
 ) -> None:
     frames = frames_of(drawn)
     first_keys = [
@@ -97,14 +99,14 @@ def test_parts_that_begin_at_key_frames_are_divided_as_the_whole(
         if after.is_key and not before.is_key
     ]
     parts = [
-        divided(frames[start:end], longest, most_held)
+        divided(frames[start:end], max_analysed, max_frames)
         for start, end in itertools.pairwise([0, *first_keys, len(frames)])
     ]
-    whole = divided(frames, longest, most_held)
+    whole = divided(frames, max_analysed, max_frames)
     assert indices([each for part in parts for each in part]) == indices(whole)
 
 
-def test_options_that_spare_nothing_need_no_stretches() -> None:
-    assert Stretches.wanted(JobSpec(), HD) is None
-    assert Stretches.wanted(JobSpec(detect_every="2"), HD) is not None
-    assert Stretches.wanted(JobSpec(classify="auto"), HD) is not None
+def test_options_that_skip_nothing_need_no_stretches() -> None:
+    assert Stretches.for_item(JobSpec(), HD) is None
+    assert Stretches.for_item(JobSpec(detect_every="2"), HD) is not None
+    assert Stretches.for_item(JobSpec(classify="auto"), HD) is not None

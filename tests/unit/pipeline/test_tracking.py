@@ -1,4 +1,4 @@
-"""Links between detections: one number a face, through motion, misses, strides and cuts."""
+"""Tracking: one number per face, through motion, misses, strides and scene cuts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from faces_jobs.pipeline.tracking import MEMORY_MS, MEMORY_UPDATES, OverlapTracker, overlaps
+from faces_jobs.pipeline.tracking import MAX_LOST_FRAMES, MAX_LOST_MS, OverlapTracker, overlaps
 from faces_jobs.pipeline.values import Detections, Frame
 from tests import clips
 
@@ -18,7 +18,7 @@ def a_frame(index: int, *, step_ms: float = 40.0, scene: clips.Picture = SCENE) 
     return Frame(index, index * step_ms, scene)
 
 
-def found(*boxes: tuple[float, float, float, float]) -> Detections:
+def detections(*boxes: tuple[float, float, float, float]) -> Detections:
     count = len(boxes)
     return Detections(np.array(boxes, np.float32).reshape(-1, 4), np.full(count, 0.9, np.float32))
 
@@ -27,85 +27,87 @@ def box(x: float, y: float = 20.0, side: float = 20.0) -> tuple[float, float, fl
     return x, y, x + side, y + side
 
 
-def test_numbers_begin_at_one_left_to_right_in_each_tracker() -> None:
+def test_numbers_start_at_one_from_left_to_right_in_each_tracker() -> None:
     for _ in range(2):
-        assert OverlapTracker().update(a_frame(0), found(box(200), box(10), box(90))) == [3, 1, 2]
+        unsorted = detections(box(200), box(10), box(90))
+        assert OverlapTracker().update(a_frame(0), unsorted) == [3, 1, 2]
 
 
 def test_two_trackers_at_once_share_nothing() -> None:
     one, other = OverlapTracker(), OverlapTracker()
-    assert one.update(a_frame(0), found(box(10))) == [1]
-    assert other.update(a_frame(0), found(box(10), box(90))) == [1, 2]
-    assert one.update(a_frame(1), found(box(12), box(90))) == [1, 2]
+    assert one.update(a_frame(0), detections(box(10))) == [1]
+    assert other.update(a_frame(0), detections(box(10), box(90))) == [1, 2]
+    assert one.update(a_frame(1), detections(box(12), box(90))) == [1, 2]
 
 
 def test_a_face_keeps_its_number_whatever_the_order_of_detections() -> None:
     tracker = OverlapTracker()
-    assert tracker.update(a_frame(0), found(box(10), box(100))) == [1, 2]
-    assert tracker.update(a_frame(1), found(box(102), box(12))) == [2, 1]
+    assert tracker.update(a_frame(0), detections(box(10), box(100))) == [1, 2]
+    assert tracker.update(a_frame(1), detections(box(102), box(12))) == [2, 1]
 
 
 @pytest.mark.parametrize("stride", [1, 5, 10])
 def test_a_face_that_walks_is_one_track_at_any_stride(stride: int) -> None:
     tracker = OverlapTracker()
-    for index in range(0, 100, stride):  # 1.5 pixels a frame: 15 of its 20 at a stride of 10
-        assert tracker.update(a_frame(index), found(box(10 + 1.5 * index))) == [1]
+    # It moves by 1.5 pixels per frame: at a stride of 10, by 15 pixels, and it is 20 pixels wide.
+    for index in range(0, 100, stride):
+        assert tracker.update(a_frame(index), detections(box(10 + 1.5 * index))) == [1]
 
 
 def test_two_faces_that_pass_each_other_keep_their_numbers() -> None:
     tracker = OverlapTracker()
     for index in range(60):
         left, right = box(10 + 3 * index, 20), box(187 - 3 * index, 32)
-        assert tracker.update(a_frame(index), found(left, right)) == [1, 2]
+        assert tracker.update(a_frame(index), detections(left, right)) == [1, 2]
 
 
 def test_a_face_that_is_missed_for_a_moment_keeps_its_number() -> None:
     tracker = OverlapTracker()
     for index in range(10):
-        tracker.update(a_frame(index), found(box(10 + 2 * index)))
+        tracker.update(a_frame(index), detections(box(10 + 2 * index)))
     for index in range(10, 15):
-        assert tracker.update(a_frame(index), found()) == []
-    assert tracker.update(a_frame(15), found(box(40))) == [1]
+        assert tracker.update(a_frame(index), detections()) == []
+    assert tracker.update(a_frame(15), detections(box(40))) == [1]
 
 
 def test_a_face_that_was_away_for_long_is_a_new_track() -> None:
     tracker = OverlapTracker()
-    tracker.update(a_frame(0), found(box(10)))
-    last = round(MEMORY_MS / 40) + 3
+    tracker.update(a_frame(0), detections(box(10)))
+    last = round(MAX_LOST_MS / 40) + 3
     for index in range(1, last):
-        tracker.update(a_frame(index), found())
-    assert tracker.update(a_frame(last), found(box(10))) == [2]
+        tracker.update(a_frame(index), detections())
+    assert tracker.update(a_frame(last), detections(box(10))) == [2]
 
 
-def test_misses_are_forgiven_also_where_frames_are_far_apart() -> None:
+def test_a_face_may_be_missed_even_if_frames_are_far_apart() -> None:
     tracker = OverlapTracker()
-    tracker.update(a_frame(0, step_ms=5000), found(box(10)))
-    for index in range(1, MEMORY_UPDATES + 1):
-        tracker.update(a_frame(index, step_ms=5000), found())
-    assert tracker.update(a_frame(MEMORY_UPDATES + 1, step_ms=5000), found(box(10))) == [1]
+    tracker.update(a_frame(0, step_ms=5000), detections(box(10)))
+    for index in range(1, MAX_LOST_FRAMES + 1):
+        tracker.update(a_frame(index, step_ms=5000), detections())
+    assert tracker.update(a_frame(MAX_LOST_FRAMES + 1, step_ms=5000), detections(box(10))) == [1]
 
 
 def test_a_face_elsewhere_is_another_track() -> None:
     tracker = OverlapTracker()
-    tracker.update(a_frame(0), found(box(10)))
-    assert tracker.update(a_frame(1), found(box(150))) == [2]
+    tracker.update(a_frame(0), detections(box(10)))
+    assert tracker.update(a_frame(1), detections(box(150))) == [2]
 
 
 def test_a_cut_ends_every_track_even_where_a_face_stands_at_the_same_place() -> None:
     tracker = OverlapTracker()
     pictures = clips.with_cut(6)
     numbers = [
-        tracker.update(a_frame(index, scene=scene), found(box(20, 10, 14)))[0]
+        tracker.update(a_frame(index, scene=scene), detections(box(20, 10, 14)))[0]
         for index, scene in enumerate(pictures)
     ]
     assert numbers == [1, 1, 1, 2, 2, 2]
 
 
-def test_a_flash_is_no_cut() -> None:
+def test_a_flash_is_not_a_cut() -> None:
     tracker = OverlapTracker()
     bright = np.clip(SCENE.astype(int) + 120, 0, 255).astype(np.uint8)
     numbers = [
-        tracker.update(a_frame(index, scene=scene), found(box(20)))
+        tracker.update(a_frame(index, scene=scene), detections(box(20)))
         for index, scene in enumerate([SCENE, bright, SCENE])
     ]
     assert numbers == [[1], [1], [1]]
@@ -119,14 +121,14 @@ boxes = st.builds(
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.lists(boxes, max_size=6), max_size=12), st.integers(1, 50))
-def test_numbers_are_distinct_in_a_frame_and_never_used_again(
+def test_numbers_are_distinct_in_a_frame_and_never_reused(
     frames: list[list[tuple[float, float, float, float]]], stride: int
 ) -> None:
     tracker = OverlapTracker()
     highest = 0
     last_seen: dict[int, int] = {}
     for index, found_boxes in enumerate(frames):
-        numbers = tracker.update(a_frame(index * stride), found(*found_boxes))
+        numbers = tracker.update(a_frame(index * stride), detections(*found_boxes))
         assert len(numbers) == len(found_boxes)
         assert len(set(numbers)) == len(numbers)
         new = sorted(number for number in numbers if number > highest)
@@ -134,13 +136,13 @@ def test_numbers_are_distinct_in_a_frame_and_never_used_again(
         highest += len(new)
         for number in numbers:
             gap = index - last_seen.get(number, index)
-            assert gap <= MEMORY_UPDATES + 1 or gap * stride * 40 <= MEMORY_MS + stride * 40
+            assert gap <= MAX_LOST_FRAMES + 1 or gap * stride * 40 <= MAX_LOST_MS + stride * 40
             last_seen[number] = index
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(boxes, boxes)
-def test_overlap_is_symmetric_and_one_only_with_itself(
+def test_overlap_is_symmetric_and_one_with_itself(
     one: tuple[float, float, float, float], other: tuple[float, float, float, float]
 ) -> None:
     pair = np.array([one, other])

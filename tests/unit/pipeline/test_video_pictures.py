@@ -1,4 +1,4 @@
-"""Pictures of videos: upright, with square pixels, in one size, and as bright as they are shown."""
+"""The pictures of videos: orientation, square pixels, a constant size, and colours."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_any_pixel_format_becomes_bgr_of_eight_bits(
 
 
 def graded(path: Path, level: int, transfer: str) -> Path:
-    """A clip of ten bits and of one gray, whose levels stand for light by this transfer."""
+    """Write a 10-bit clip of uniform gray with this transfer function."""
     marks = f"colorprim=bt2020:transfer={transfer}:colormatrix=bt2020nc:log-level=none:crf=5"
     return clips.write_video(
         path,
@@ -88,21 +88,19 @@ def graded(path: Path, level: int, transfer: str) -> Path:
 @pytest.mark.parametrize(
     ("nits", "level", "shown"), [(203, 148, 255), (1000, 192, 255), (50, 112, 137), (0, 0, 0)]
 )
-def test_hdr_is_as_bright_as_on_an_ordinary_screen(
-    tmp_path: Path, nits: int, level: int, shown: int
-) -> None:
+def test_hdr_is_tone_mapped(tmp_path: Path, nits: int, level: int, shown: int) -> None:
     _, frames = read(graded(tmp_path / "a.mkv", level, "smpte2084"))
     assert np.abs(frames[1].picture_bgr.astype(int) - shown).max() <= 10, f"of {nits} nits"
 
 
 @pytest.mark.parametrize("transfer", ["bt709", "arib-std-b67", "bt2020-10"])
-def test_other_levels_stay_as_they_are(tmp_path: Path, transfer: str) -> None:
+def test_other_transfer_functions_are_not_converted(tmp_path: Path, transfer: str) -> None:
     _, frames = read(graded(tmp_path / "a.mkv", 148, transfer))
     assert np.abs(frames[1].picture_bgr.astype(int) - 148).max() <= 2
 
 
 @pytest.mark.parametrize(("codec", "pix_fmt"), [("qtrle", "argb"), ("png", "rgba")])
-def test_what_is_transparent_is_white(tmp_path: Path, codec: str, pix_fmt: str) -> None:
+def test_transparent_pixels_are_white(tmp_path: Path, codec: str, pix_fmt: str) -> None:
     drawn = np.zeros((48, 64, 4), np.uint8)
     drawn[10:30, 10:30] = (*RED, 255)
     drawn[10:30, 40:60] = (*RED, 128)
@@ -114,7 +112,7 @@ def test_what_is_transparent_is_white(tmp_path: Path, codec: str, pix_fmt: str) 
 
 
 @pytest.mark.parametrize("size_wh", [(65, 49), (1, 1), (3, 5)])
-def test_odd_sizes_are_read_whole(tmp_path: Path, size_wh: tuple[int, int]) -> None:
+def test_odd_sizes_are_read_completely(tmp_path: Path, size_wh: tuple[int, int]) -> None:
     width, height = size_wh
     drawn = clips.picture(width=width, height=height, ground=BLUE)
     path = clips.write_video(tmp_path / "a.mkv", [drawn] * 2, codec="ffv1", pix_fmt="bgr0")
@@ -184,24 +182,24 @@ def test_pixels_are_made_square(
     assert not is_near(colour_at(frames[1], blue_ends + 5, 3), BLUE, by=60)
 
 
-def test_pixels_of_a_turned_video_are_made_square(tmp_path: Path) -> None:
+def test_pixels_of_a_rotated_video_are_made_square(tmp_path: Path) -> None:
     path = clips.write_video(
         tmp_path / "a.mp4", [clips.picture(CORNERS)] * 3, rotation=90, pixel_aspect=Fraction(2)
     )
     info, frames = read(path)
     assert (info.width, info.height) == (48, 128)
     assert frames[0].picture_bgr.shape == (128, 48, 3)
-    assert is_near(colour_at(frames[0], 5, 122), RED), "its top left corner, turned"
+    assert is_near(colour_at(frames[0], 5, 122), RED), "its top left corner, rotated"
 
 
-def test_the_limit_is_on_what_is_shown(tmp_path: Path) -> None:
+def test_the_limit_applies_to_the_shown_size(tmp_path: Path) -> None:
     path = clips.write_video(tmp_path / "a.mp4", clips.moving(3), pixel_aspect=Fraction(3))
     with pytest.raises(FrameSizeError, match="192x48"):
         read(path, max_pixels=5000)
 
 
 def write_call(path: Path, sizes_wh: list[tuple[int, int]], *, header: int) -> Path:
-    """A WebM of ten frames of each size, one size after the other; the header tells one of them."""
+    """Write a WebM with ten frames of each size in turn, and one of the sizes in its header."""
     pictures = [clips.moving(10, width=width, height=height) for width, height in sizes_wh]
     pieces = [
         clips.write_video(path.with_name(f"{number}.webm"), drawn, codec="libvpx")
@@ -219,19 +217,19 @@ def write_call(path: Path, sizes_wh: list[tuple[int, int]], *, header: int) -> P
     return path
 
 
-def test_a_call_that_begins_small_has_the_size_that_it_is_to_have(tmp_path: Path) -> None:
+def test_a_call_that_starts_small_has_the_size_of_its_header(tmp_path: Path) -> None:
     sizes = [(80, 60), (320, 240)]
     info, frames = read(write_call(tmp_path / "call.webm", sizes, header=1))
     assert (info.width, info.height) == (320, 240)
     assert {frame.picture_bgr.shape for frame in frames} == {(240, 320, 3)}
     assert is_near(colour_at(frames[19], 310, 230), GREEN)
-    assert is_near(colour_at(frames[0], 280, 200), GREEN), "it is the same picture, enlarged"
+    assert is_near(colour_at(frames[0], 280, 200), GREEN), "the same picture, enlarged"
     steps = np.abs(np.diff(frames[0].picture_bgr[200, 240:, 1].astype(int)))
-    assert steps.max() < 60, "and not into squares"
+    assert steps.max() < 60, "and interpolated smoothly"
 
 
 @pytest.mark.parametrize("header", [(80, 64), (160, 60)])
-def test_a_header_of_another_shape_tells_no_size(tmp_path: Path, header: tuple[int, int]) -> None:
+def test_a_header_of_another_shape_is_ignored(tmp_path: Path, header: tuple[int, int]) -> None:
     path = write_call(tmp_path / "call.webm", [(80, 60), header], header=1)
     info, _ = read(path)
     assert (info.width, info.height) == (80, 60)

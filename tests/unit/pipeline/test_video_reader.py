@@ -1,4 +1,4 @@
-"""Frames of videos: exact times, limits, and files that break off."""
+"""Reading the frames of videos: exact times, limits, and truncated files."""
 
 from __future__ import annotations
 
@@ -24,11 +24,14 @@ from tests.clips import GREEN, RED, Sound
 from tests.unit.pipeline.read_videos import MAX_PIXELS, colour_at, is_near, read
 
 
-def read_until_broken(path: Path) -> tuple[list[Frame], TruncatedError]:
+def read_until_truncated(path: Path) -> tuple[list[Frame], TruncatedError]:
     frames: list[Frame] = []
-    with open_frames(path, max_pixels=MAX_PIXELS) as reader, pytest.raises(TruncatedError) as told:
-        frames.extend(reader)  # keeps what came before the error
-    return frames, told.value
+    with (
+        open_frames(path, max_pixels=MAX_PIXELS) as reader,
+        pytest.raises(TruncatedError) as raised,
+    ):
+        frames.extend(reader)  # keeps the frames before the error
+    return frames, raised.value
 
 
 def test_frames_come_in_order_with_index_time_and_picture(tmp_path: Path) -> None:
@@ -77,7 +80,7 @@ def test_the_last_frame_lasts_as_long_as_the_video_does(tmp_path: Path) -> None:
     assert end == pytest.approx(60_040, abs=10)
 
 
-def test_a_rate_that_is_no_integer_does_not_drift(tmp_path: Path) -> None:
+def test_a_rate_that_is_not_an_integer_does_not_drift(tmp_path: Path) -> None:
     path = clips.write_video(tmp_path / "a.mp4", clips.moving(30), rate=clips.NTSC)
     info, frames = read(path)
     assert info.average_rate == clips.NTSC
@@ -85,7 +88,7 @@ def test_a_rate_that_is_no_integer_does_not_drift(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("codec", "name"), [("libx264", "h264"), ("mpeg2video", "mpeg2video")])
-def test_a_bare_stream_without_times_gets_those_of_its_rate(
+def test_a_raw_stream_without_timestamps_gets_times_from_its_rate(
     tmp_path: Path, codec: str, name: str
 ) -> None:
     path = clips.write_video(tmp_path / "bare", clips.moving(6), codec=codec, format=name)
@@ -93,7 +96,7 @@ def test_a_bare_stream_without_times_gets_those_of_its_rate(
     assert [frame.time_ms for frame in frames] == [40.0 * index for index in range(6)]
 
 
-def test_a_stream_that_grows_beyond_the_limit_is_refused(tmp_path: Path) -> None:
+def test_a_stream_that_grows_beyond_the_limit_is_rejected(tmp_path: Path) -> None:
     small = clips.write_video(tmp_path / "1.264", clips.moving(3), format="h264")
     large = clips.write_video(
         tmp_path / "2.264", clips.moving(3, width=640, height=480), format="h264"
@@ -104,14 +107,14 @@ def test_a_stream_that_grows_beyond_the_limit_is_refused(tmp_path: Path) -> None
         read(both, max_pixels=100_000)
 
 
-def test_a_size_above_the_limit_is_refused_from_the_header(tmp_path: Path) -> None:
+def test_a_size_above_the_limit_is_rejected_by_the_header(tmp_path: Path) -> None:
     path = clips.write_video(tmp_path / "a.mp4", clips.moving(3))
     with pytest.raises(FrameSizeError, match="64x48 pixels, more than the limit of 3,000"):
         read(path, max_pixels=3000)
 
 
 @pytest.mark.parametrize("size", [(0, 0), (100_000, 100_000)])
-def test_absurd_sizes_in_a_header_are_refused_before_decoding(
+def test_implausible_sizes_in_a_header_are_rejected_before_decoding(
     tmp_path: Path, size: tuple[int, int]
 ) -> None:
     avi = clips.write_video(
@@ -119,14 +122,14 @@ def test_absurd_sizes_in_a_header_are_refused_before_decoding(
     ).read_bytes()
     path = tmp_path / "b.avi"
     path.write_bytes(avi.replace(struct.pack("<2I", 64, 48), struct.pack("<2I", *size)))
-    with pytest.raises(FrameSizeError, match="no usable size"):
+    with pytest.raises(FrameSizeError, match="no usable picture size"):
         read(path)
     path.write_bytes(b"YUV4MPEG2 W%d H%d F25:1 C420\nFRAME\n" % size + bytes(5000))
     with pytest.raises(MediaError, match="can't be opened"):
         read(path)
 
 
-def test_a_size_that_ffmpeg_would_take_is_refused_from_the_header(tmp_path: Path) -> None:
+def test_a_size_that_ffmpeg_would_accept_is_rejected_by_the_header(tmp_path: Path) -> None:
     ivf = clips.write_video(tmp_path / "a.ivf", clips.moving(3), codec="libvpx").read_bytes()
     path = tmp_path / "b.ivf"
     path.write_bytes(ivf.replace(struct.pack("<2H", 64, 48), struct.pack("<2H", 16383, 16383)))
@@ -148,7 +151,7 @@ def test_a_size_that_ffmpeg_would_take_is_refused_from_the_header(tmp_path: Path
         ("a.ogg", "libvpx", {}),
     ],
 )
-def test_a_file_that_breaks_off_gives_its_whole_frames_then_says_so(
+def test_a_truncated_file_yields_its_whole_frames_then_raises(
     tmp_path: Path, name: str, codec: str, options: dict[str, str], kept: float
 ) -> None:
     noise = np.random.default_rng(7).integers(0, 255, (40, 48, 64, 3), np.uint8)
@@ -164,28 +167,28 @@ def test_a_file_that_breaks_off_gives_its_whole_frames_then_says_so(
     assert len(complete) == 40
     short = clips.write_cut_short(tmp_path / f"short-{name}", whole, kept=kept)
     try:
-        frames, error = read_until_broken(short)
-    except TruncatedError as broken_at_once:
-        frames, error = [], broken_at_once
-    assert "send it again, whole" in str(error)
+        frames, error = read_until_truncated(short)
+    except TruncatedError as truncated_at_once:
+        frames, error = [], truncated_at_once
+    assert "send the complete file again" in str(error)
     assert len(frames) < 40
     if kept >= 0.5:
-        assert frames, "what was whole is kept"
+        assert frames, "whole frames are kept"
     for before, after in zip(complete, frames, strict=False):
         assert after.time_ms == pytest.approx(before.time_ms)
         assert (after.picture_bgr == before.picture_bgr).all()
 
 
-def test_a_broadcast_that_breaks_off_amid_a_packet_is_told(tmp_path: Path) -> None:
+def test_a_broadcast_truncated_within_a_packet_is_an_error(tmp_path: Path) -> None:
     whole = clips.write_video(tmp_path / "a.ts", clips.moving(50), codec_options={"g": "5"})
     assert len(read(whole)[1]) == 50
     data = whole.read_bytes()
     (tmp_path / "short.ts").write_bytes(data[: len(data) // 188 // 2 * 188 + 100])
-    frames, _ = read_until_broken(tmp_path / "short.ts")
+    frames, _ = read_until_truncated(tmp_path / "short.ts")
     assert 10 < len(frames) < 40
 
 
-def test_an_mp4_without_its_index_says_what_is_missing(tmp_path: Path) -> None:
+def test_the_error_for_an_mp4_names_the_missing_index(tmp_path: Path) -> None:
     whole = clips.write_video(tmp_path / "a.mp4", clips.moving(20))
     data = whole.read_bytes()
     no_index = tmp_path / "b.mp4"
@@ -194,11 +197,11 @@ def test_an_mp4_without_its_index_says_what_is_missing(tmp_path: Path) -> None:
         read(no_index)
     cut = tmp_path / "c.mp4"
     cut.write_bytes(data[: data.index(b"moov") - 40])
-    with pytest.raises(TruncatedError, match="before it tells what is in it"):
+    with pytest.raises(TruncatedError, match="cut off and can't be opened"):
         read(cut)
 
 
-def test_damage_in_the_midst_is_left_out_and_the_rest_is_read(tmp_path: Path) -> None:
+def test_damaged_frames_are_skipped_and_the_rest_is_read(tmp_path: Path) -> None:
     pictures = clips.moving(60)
     path = clips.write_video(tmp_path / "a.mkv", pictures, codec="ffv1", pix_fmt="bgr0")
     with av.open(str(path)) as container:
@@ -221,7 +224,7 @@ def test_a_video_with_no_video_stream(tmp_path: Path) -> None:
         read(clips.write_sound(tmp_path / "a.mkv"))
 
 
-def test_a_cover_picture_is_no_video(tmp_path: Path) -> None:
+def test_a_cover_picture_is_not_a_video(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     cover = clips.write_image(tmp_path / "cover.png", clips.picture()).read_bytes()
     with av.open(str(path), "w") as container:
@@ -247,16 +250,16 @@ def test_a_video_without_a_frame(tmp_path: Path, name: str) -> None:
         read(clips.write_no_frames(tmp_path / name))
 
 
-def test_errors_name_no_path(tmp_path: Path) -> None:
+def test_error_messages_contain_no_path(tmp_path: Path) -> None:
     path = tmp_path / "secret-name.mp4"
     path.write_bytes(b"\0\0\0\x18ftypisom" + bytes(2000))
-    with pytest.raises(MediaError) as told:
+    with pytest.raises(MediaError) as raised:
         read(path)
-    assert "secret-name" not in str(told.value)
-    assert str(tmp_path) not in str(told.value)
+    assert "secret-name" not in str(raised.value)
+    assert str(tmp_path) not in str(raised.value)
 
 
-def test_metadata_in_a_strange_encoding_is_no_obstacle(tmp_path: Path) -> None:
+def test_metadata_in_an_invalid_encoding_is_ignored(tmp_path: Path) -> None:
     path = clips.write_video(tmp_path / "a.avi", clips.moving(3), codec="mpeg4")
     data = path.read_bytes()
     assert b"Lavf" in data
@@ -264,7 +267,7 @@ def test_metadata_in_a_strange_encoding_is_no_obstacle(tmp_path: Path) -> None:
     assert len(read(path)[1]) == 3
 
 
-def test_a_reader_gives_its_frames_once(tmp_path: Path) -> None:
+def test_a_reader_can_be_iterated_once(tmp_path: Path) -> None:
     path = clips.write_video(tmp_path / "a.mp4", clips.moving(3))
     with open_frames(path, max_pixels=MAX_PIXELS) as reader:
         assert len(list(reader)) == 3

@@ -1,4 +1,4 @@
-"""What the faces of a track settle to, and which is its best shot."""
+"""The settled attributes of a track, and its best shot."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def a_face(index: int = 0, *, track: int = 1, score: float = 0.9, side: float = 
     return FaceRecord(index, index * 40.0, 0, track, (10, 10, 10 + side, 10 + side), score, {})
 
 
-def says(**heads: list[float]) -> Opinion:
+def opinion_of(**heads: list[float]) -> Opinion:
     return {head: np.array(values, np.float32) for head, values in heads.items()}
 
 
-FEMALE, MALE = says(gender=[0.9, 0.1]), says(gender=[0.2, 0.8])
+FEMALE, MALE = opinion_of(gender=[0.9, 0.1]), opinion_of(gender=[0.2, 0.8])
 
 
-def test_a_track_settles_to_what_most_of_its_faces_say() -> None:
+def test_a_track_settles_to_the_mean_of_its_faces() -> None:
     votes = Votes()
     for index in range(7):
         votes.add(a_face(index), FEMALE if index % 3 else MALE, 0.5)
@@ -38,9 +38,9 @@ def test_a_track_settles_to_what_most_of_its_faces_say() -> None:
 
 def test_one_sure_face_does_not_veto_the_others() -> None:
     votes = Votes()
-    votes.add(a_face(0), says(gender=[1e-9, 1.0]), 0.5)
+    votes.add(a_face(0), opinion_of(gender=[1e-9, 1.0]), 0.5)
     for index in range(1, 4):
-        votes.add(a_face(index), says(gender=[0.7, 0.3]), 0.5)
+        votes.add(a_face(index), opinion_of(gender=[0.7, 0.3]), 0.5)
     assert votes.tracks()[0].attributes["gender"].label == "female"
 
 
@@ -53,8 +53,8 @@ def test_large_and_certain_faces_weigh_more() -> None:
 
 def test_what_is_drawn_follows_an_expression_but_not_a_gender() -> None:
     votes = Votes()
-    happy = says(expression=[0, 0, 0, 1, 0, 0, 0], gender=[0.9, 0.1])
-    sad = says(expression=[0, 0, 0, 0, 0, 1, 0], gender=[0.1, 0.9])
+    happy = opinion_of(expression=[0, 0, 0, 1, 0, 0, 0], gender=[0.9, 0.1])
+    sad = opinion_of(expression=[0, 0, 0, 0, 0, 1, 0], gender=[0.1, 0.9])
     for index in range(100):
         votes.add(a_face(index), happy, 0.5)
     for index in range(100, 140):
@@ -66,14 +66,14 @@ def test_what_is_drawn_follows_an_expression_but_not_a_gender() -> None:
 
 def test_a_label_does_not_flicker_with_one_frame() -> None:
     votes = Votes()
-    happy = says(expression=[0, 0, 0, 1, 0, 0, 0])
-    sad = says(expression=[0, 0, 0, 0, 0, 1, 0])
+    happy = opinion_of(expression=[0, 0, 0, 1, 0, 0, 0])
+    sad = opinion_of(expression=[0, 0, 0, 0, 0, 1, 0])
     for index in range(10):
         votes.add(a_face(index), happy, 0.5)
     assert votes.add(a_face(10), sad, 0.5)["expression"].label == "happiness"
 
 
-def test_the_record_of_a_track_tells_its_span_and_best_shot() -> None:
+def test_the_record_of_a_track_has_its_span_and_best_shot() -> None:
     votes = Votes()
     for index, quality in [(3, 0.2), (5, 0.8), (6, 0.8), (9, 0.1)]:
         votes.add(a_face(index, score=quality), FEMALE, quality)
@@ -86,7 +86,7 @@ def test_the_record_of_a_track_tells_its_span_and_best_shot() -> None:
     assert first.mean_score == pytest.approx((0.2 + 0.8 + 0.8 + 0.1) / 4)
 
 
-def test_heads_that_are_off_are_absent() -> None:
+def test_disabled_heads_are_absent() -> None:
     votes = Votes()
     assert votes.add(a_face(), {}, 0.5) == {}
     assert votes.tracks()[0].attributes == {}
@@ -114,7 +114,7 @@ def test_settled_probabilities_are_probabilities_of_known_labels(
 
 @st.composite
 def opinions(draw: st.DrawFn) -> Opinion:
-    """One opinion on some heads, from undecided to certain."""
+    """Draw an opinion on some heads, from undecided to certain."""
     opinion = {}
     for head in draw(st.sets(st.sampled_from(sorted(HEADS)))):
         count = len(HEADS[head])
@@ -129,7 +129,7 @@ THRESHOLDS = st.dictionaries(st.sampled_from(sorted(HEADS)), st.floats(0, 1))
 
 
 @given(st.lists(opinions(), min_size=1, max_size=5), THRESHOLDS)
-def test_an_answer_is_unsure_exactly_where_it_is_below_its_threshold(
+def test_an_attribute_is_unsure_exactly_if_it_is_below_its_threshold(
     given_opinions: list[Opinion], thresholds: dict[str, float]
 ) -> None:
     votes, plain = Votes(thresholds), Votes()
@@ -138,9 +138,9 @@ def test_an_answer_is_unsure_exactly_where_it_is_below_its_threshold(
         pairs.append((best_labels(opinion, thresholds), best_labels(opinion)))
         pairs.append((votes.add(a_face(index), opinion, 0), plain.add(a_face(index), opinion, 0)))
     pairs.append((votes.tracks()[0].attributes, plain.tracks()[0].attributes))
-    for judged, best in pairs:
-        assert list(judged) == list(best)
-        for head, attribute in judged.items():
+    for actual, best in pairs:
+        assert list(actual) == list(best)
+        for head, attribute in actual.items():
             assert attribute.probability == best[head].probability
             below = attribute.probability < thresholds.get(head, 0.0)
             assert attribute.label == (UNSURE if below else best[head].label)
@@ -148,10 +148,10 @@ def test_an_answer_is_unsure_exactly_where_it_is_below_its_threshold(
 
 
 def test_a_track_is_sure_by_the_mean_of_its_faces_not_by_counting_unsure_ones() -> None:
-    doubtful, sure = says(gender=[0.65, 0.35]), says(gender=[0.99, 0.01])
+    doubtful, sure = opinion_of(gender=[0.65, 0.35]), opinion_of(gender=[0.99, 0.01])
     votes = Votes({"gender": 0.7})
-    said = [best_labels(opinion, {"gender": 0.7}) for opinion in (doubtful, doubtful, sure)]
-    assert [one["gender"].label for one in said] == [UNSURE, UNSURE, "female"]
+    labels = [best_labels(opinion, {"gender": 0.7}) for opinion in (doubtful, doubtful, sure)]
+    assert [one["gender"].label for one in labels] == [UNSURE, UNSURE, "female"]
     drawn = [votes.add(a_face(n), one, 0.5) for n, one in enumerate((doubtful, doubtful, sure))]
     assert [one["gender"].label for one in drawn] == [UNSURE, UNSURE, "female"]
     settled = votes.tracks()[0].attributes["gender"]
@@ -195,16 +195,16 @@ def test_a_good_shot_is_sharp_large_certain_and_frontal() -> None:
     assert quality(noise, nose=0.9) < quality(noise, nose=0.7) < best
 
 
-def test_without_landmarks_the_pose_tells_how_frontal_a_face_is() -> None:
-    def judged(frontal: float) -> float:
-        opinion = says(pose=[frontal, 1 - frontal, 0, 0, 0])
+def test_without_landmarks_the_pose_decides_how_frontal_a_face_is() -> None:
+    def shot_quality_of(frontal: float) -> float:
+        opinion = opinion_of(pose=[frontal, 1 - frontal, 0, 0, 0])
         box = (20.0, 20.0, 80.0, 80.0)
         return shot_quality(box, score=0.9, sharpness=0.5, landmarks=None, opinion=opinion)
 
-    assert judged(0.1) < judged(0.9)
+    assert shot_quality_of(0.1) < shot_quality_of(0.9)
 
 
-def test_what_a_face_settled_to_stays_as_its_track_goes_on() -> None:
+def test_settled_attributes_do_not_change_as_the_track_continues() -> None:
     votes = Votes()
     first = votes.add(a_face(0), FEMALE, 0.5)
     for index in range(1, 9):

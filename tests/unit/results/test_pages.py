@@ -10,22 +10,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faces_jobs.errors import OptionsError
-from faces_jobs.results.pages import COUNT, MAX_COUNT, MAX_INTEGER, read_cursor, write_cursor
+from faces_jobs.results.pages import (
+    COUNT_RANGE,
+    MAX_COUNT,
+    MAX_INTEGER,
+    decode_cursor,
+    encode_cursor,
+)
 
 
 @given(st.integers(0, MAX_INTEGER), st.floats(allow_nan=False, allow_infinity=False))
 def test_a_place_is_read_back_exactly(number: int, time: float) -> None:
-    assert read_cursor(write_cursor([number, time]), (int, float)) == [number, time]
+    assert decode_cursor(encode_cursor([number, time]), (int, float)) == [number, time]
 
 
 def test_no_cursor_is_the_beginning() -> None:
-    assert read_cursor(None, (int,)) is None
+    assert decode_cursor(None, (int,)) is None
 
 
 @given(st.text(max_size=200))
 def test_any_text_is_a_cursor_or_refused(text: str) -> None:
     try:
-        place = read_cursor(text, (int, str))
+        place = decode_cursor(text, (int, str))
     except OptionsError:
         return
     assert place is not None
@@ -52,17 +58,17 @@ def test_any_text_is_a_cursor_or_refused(text: str) -> None:
 def test_places_of_other_kinds_are_refused(place: object) -> None:
     cursor = base64.urlsafe_b64encode(json.dumps(place).encode()).decode().rstrip("=")
     with pytest.raises(OptionsError, match="cursor"):
-        read_cursor(cursor, (int,))
+        decode_cursor(cursor, (int,))
 
 
 def test_a_count_that_no_column_holds_is_refused() -> None:
-    assert read_cursor(write_cursor([MAX_COUNT]), (COUNT,)) == [MAX_COUNT]
+    assert decode_cursor(encode_cursor([MAX_COUNT]), (COUNT_RANGE,)) == [MAX_COUNT]
     with pytest.raises(OptionsError, match="cursor"):
-        read_cursor(write_cursor([MAX_COUNT + 1]), (COUNT,))
+        decode_cursor(encode_cursor([MAX_COUNT + 1]), (COUNT_RANGE,))
 
 
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "1e999", "true", "1", '"1"'])
 def test_numbers_that_are_none_are_refused(text: str) -> None:
     cursor = base64.urlsafe_b64encode(f"[{text}]".encode()).decode().rstrip("=")
     with pytest.raises(OptionsError):
-        read_cursor(cursor, (float,))
+        decode_cursor(cursor, (float,))

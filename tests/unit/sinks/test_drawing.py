@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from faces_jobs.jobs.labels import HEADS, UNSURE
 from faces_jobs.jobs.records import Attribute, BoxXyxy, FaceRecord
 from faces_jobs.pipeline.values import Face
-from faces_jobs.sinks.drawing import TEXT_BGR, Sizes, colour_of, draw_faces, lines_of
+from faces_jobs.sinks.drawing import TEXT_BGR, DrawingSizes, draw_faces, label_lines, track_colour
 
 LABELS = {head: Attribute(labels[0], 0.9) for head, labels in HEADS.items()}
 
@@ -40,7 +40,7 @@ def test_any_box_in_any_picture_is_drawn(
 
 @pytest.mark.parametrize(("width", "height"), [(640, 360), (1920, 1080), (3840, 2160)])
 def test_text_keeps_its_share_of_the_picture(width: int, height: int) -> None:
-    sizes = Sizes.of(width, height)
+    sizes = DrawingSizes.of(width, height)
     assert sizes.text_height == pytest.approx(height / 36, abs=0.5)
     picture = np.zeros((height, width, 3), np.uint8)
     box = (width * 0.1, height * 0.2, width * 0.2, height * 0.5)
@@ -68,7 +68,7 @@ def test_small_faces_in_a_crowd_say_less() -> None:
 
 def test_tracks_next_to_each_other_look_unlike() -> None:
     for track in range(1, 200):
-        one, other = np.array(colour_of(track)), np.array(colour_of(track + 1))
+        one, other = np.array(track_colour(track)), np.array(track_colour(track + 1))
         assert np.abs(one - other).max() > 60
 
 
@@ -79,15 +79,15 @@ def test_what_says_nothing_is_not_drawn() -> None:
         "occlusion": Attribute("glasses", 0.8),
         "age": Attribute("old", 0.7),
     }
-    assert lines_of(7, settled) == ["#7 male 98%", "old 70%", "occlusion glasses 80%"]
-    assert lines_of(7, {}) == ["#7"]
+    assert label_lines(7, settled) == ["#7 male 98%", "old 70%", "occlusion glasses 80%"]
+    assert label_lines(7, {}) == ["#7"]
 
 
 def test_what_is_unsure_is_a_calm_question_mark_or_left_out() -> None:
     settled = {head: Attribute(UNSURE, 0.4) for head in HEADS}
-    assert lines_of(7, settled) == ["#7 gender ?", "age ?", "expression ?"]
+    assert label_lines(7, settled) == ["#7 gender ?", "age ?", "expression ?"]
     settled["age"] = Attribute("old", 0.7)
-    assert lines_of(7, settled) == ["#7 gender ?", "old 70%", "expression ?"]
+    assert label_lines(7, settled) == ["#7 gender ?", "old 70%", "expression ?"]
 
 
 def test_unsure_lines_are_gray() -> None:

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faces_jobs.jobs.labels import ANSWERS, HEADS, UNSURE
+from faces_jobs.jobs.labels import HEADS, LABELS_WITH_UNSURE, UNSURE
 from faces_jobs.jobs.records import Attribute, FaceRecord, TrackRecord
 from faces_jobs.pipeline.values import Face, Frame
 from faces_jobs.sinks.exports import (
     FACE_COLUMNS,
-    ROWS_A_GROUP,
+    ROWS_PER_GROUP,
     TRACK_COLUMNS,
     write_faces,
     write_tracks_csv,
@@ -93,18 +93,18 @@ def test_unsure_stands_where_the_label_would_with_its_probability(tmp_path: Path
 
 def test_the_docs_name_every_answer_of_every_head() -> None:
     text = DOCS.read_text()
-    for head, answers in ANSWERS.items():
+    for head, answers in LABELS_WITH_UNSURE.items():
         assert f"| `{head}` | string | {', '.join(answers)} |" in text
 
 
 def test_faces_are_written_group_by_group(tmp_path: Path) -> None:
-    write_faces(tmp_path, (("a.mp4", a_face(n)) for n in range(ROWS_A_GROUP + 1)))
+    write_faces(tmp_path, (("a.mp4", a_face(n)) for n in range(ROWS_PER_GROUP + 1)))
     with pq.ParquetFile(tmp_path / "faces.parquet") as file:
         assert file.metadata.num_row_groups == 2
-        assert file.metadata.num_rows == ROWS_A_GROUP + 1
+        assert file.metadata.num_rows == ROWS_PER_GROUP + 1
     with (tmp_path / "faces.csv").open(newline="") as csv_file:
         numbers = [int(row["frame_index"]) for row in csv.DictReader(csv_file)]
-    assert numbers == list(range(ROWS_A_GROUP + 1))
+    assert numbers == list(range(ROWS_PER_GROUP + 1))
     lines = (tmp_path / "faces.jsonl").read_text().splitlines()
     assert [json.loads(line)["frame_index"] for line in lines] == numbers
 

@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from faces_jobs.pipeline.cuts import NotCuttableError
+from faces_jobs.pipeline.cut_plan import NotCuttableError
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.values import Frame, MediaInfo
 from faces_jobs.sinks.encoders import Encoder
@@ -122,7 +122,7 @@ def test_parts_that_do_not_follow_each_other_are_refused(source: Path) -> None:
         written(source.with_name(f"{start}.nut"), info, frames[start : start + 20], format="nut")
         for start in (0, 15)
     ]
-    with pytest.raises(NotCuttableError, match="meet"):
+    with pytest.raises(NotCuttableError, match="overlap"):
         join_parts(
             parts,
             source.with_name("x.mp4"),
@@ -141,7 +141,7 @@ def test_parts_of_different_encoders_are_refused(
     other = Encoder("libx264", {"preset": "ultrafast", "crf": "22"})
     monkeypatch.setattr("faces_jobs.sinks.encoders.X264", other)
     second = written(source.with_name("2.nut"), info, frames[20:], format="nut")
-    with pytest.raises(NotCuttableError, match="different ways"):
+    with pytest.raises(NotCuttableError, match="encoded differently"):
         join_parts(
             [first, second],
             source.with_name("x.mp4"),

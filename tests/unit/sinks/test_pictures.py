@@ -11,7 +11,7 @@ from PIL import Image
 from faces_jobs.jobs.records import Attribute, FaceRecord, TrackRecord
 from faces_jobs.pipeline.values import Face, Frame
 from faces_jobs.sinks.image import IMAGE_FORMATS, AnnotatedImage
-from faces_jobs.sinks.thumbnails import MOST_HELD, SIDE, Thumbnails
+from faces_jobs.sinks.thumbnails import MAX_HELD_SHOTS, THUMBNAIL_SIDE, Thumbnails
 
 GENDER = {"gender": Attribute("female", 0.9)}
 
@@ -65,12 +65,12 @@ def test_each_track_has_the_thumbnail_of_its_best_shot(tmp_path: Path) -> None:
         sink.finish([a_track(1), a_track(2)])
         assert list(sink.paths()) == [(1, tmp_path / "1.jpg"), (2, tmp_path / "2.jpg")]
     with Image.open(tmp_path / "1.jpg") as image:
-        assert (image.format, image.size) == ("JPEG", (SIDE, SIDE))
+        assert (image.format, image.size) == ("JPEG", (THUMBNAIL_SIDE, THUMBNAIL_SIDE))
         assert np.asarray(image).mean() > 245
 
 
 def test_of_more_tracks_than_are_held_each_has_its_best_shot(tmp_path: Path) -> None:
-    tracks = list(range(1, MOST_HELD + 20))
+    tracks = list(range(1, MAX_HELD_SHOTS + 20))
     shades = {track: 60 + track for track in tracks}
     with Thumbnails(tmp_path) as sink:
         for quality, shade in ((0.5, 10), (0.9, None), (0.7, 20)):
@@ -78,7 +78,7 @@ def test_of_more_tracks_than_are_held_each_has_its_best_shot(tmp_path: Path) -> 
                 level = shades[track] if shade is None else shade
                 frame = Frame(track, 0.0, np.full((121, 160, 3), level, np.uint8))
                 sink.add(frame, [a_face(track=track, quality=quality)], analysed=True)
-        assert len(list(tmp_path.iterdir())) >= len(tracks) - MOST_HELD, "not all are held"
+        assert len(list(tmp_path.iterdir())) >= len(tracks) - MAX_HELD_SHOTS, "not all are held"
         sink.finish([a_track(track) for track in tracks])
     for track, path in sink.paths():
         with Image.open(path) as image:
@@ -103,7 +103,7 @@ def test_a_thumbnail_at_the_edge_shows_only_what_is_there(tmp_path: Path) -> Non
         sink.add(Frame(0, 0.0, np.repeat(ramp, 3, axis=2)), [a_face(left=0.0)], analysed=True)
         sink.finish([a_track(1)])
     with Image.open(tmp_path / "1.jpg") as image:
-        row = np.asarray(image.convert("L"))[SIDE // 2].astype(int)
+        row = np.asarray(image.convert("L"))[THUMBNAIL_SIDE // 2].astype(int)
     assert (np.diff(row[::24]) > 0).all(), "no column is a repeated border"
 
 

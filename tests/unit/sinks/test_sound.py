@@ -94,4 +94,4 @@ def test_what_was_heard_already_is_left_out(
     heard = times(copy, "audio")
     assert np.diff(heard).min() > 0
     assert max(heard) == pytest.approx(3.9, abs=0.1)
-    assert "packets of sound that could not be carried over" in caplog.text
+    assert "audio packets dropped" in caplog.text

@@ -67,14 +67,14 @@ def guarded(make_app: MakeApp) -> Flask:
 
 
 @pytest.fixture
-def held(app: Flask) -> Services:
-    """What the app works with."""
+def services(app: Flask) -> Services:
+    """The services of the app."""
     services = app.extensions[EXTENSION]
     assert isinstance(services, Services)
     return services
 
 
 @pytest.fixture
-def database(held: Services) -> Database:
+def database(services: Services) -> Database:
     """The app's database."""
-    return held.database
+    return services.database

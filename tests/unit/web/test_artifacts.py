@@ -18,9 +18,9 @@ NASTY = 'a "b"\r\nX-Evil: 1; ü<img>.png'
 
 
 @pytest.fixture
-def address(client: WebClient, held: Services) -> str:
+def address(client: WebClient, services: Services) -> str:
     job_id = client.post("/api/v1/jobs", data={"files": upload()}).json["id"]
-    worked.finish(held.database, held.storage, job_id, name=NASTY)
+    worked.finish(services.database, services.storage, job_id, name=NASTY)
     return f"/api/v1/jobs/{job_id}/artifacts"
 
 
@@ -171,8 +171,8 @@ def test_an_artifact_of_another_job_is_not_there(
     assert client.get(f"{address}/..%2f1").status_code == 404
 
 
-def test_a_file_that_is_gone_is_404(client: WebClient, held: Services, video: str) -> None:
-    for path in held.storage.folder.rglob("*"):
+def test_a_file_that_is_gone_is_404(client: WebClient, services: Services, video: str) -> None:
+    for path in services.storage.folder.rglob("*"):
         if path.is_file():
             path.unlink()
     assert_problem(client.get(video), 404, "not-found")

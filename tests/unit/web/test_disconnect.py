@@ -1,4 +1,4 @@
-"""Who waits for a job and goes away is noticed, and gives its place back."""
+"""A client that disconnects while it waits for a job is noticed, and its slot is freed."""
 
 from __future__ import annotations
 
@@ -13,33 +13,40 @@ from tests.unit.web.conforming import WebClient
 from tests.unit.web.media_files import upload
 
 
-def test_a_connection_tells_whether_its_client_is_there() -> None:
+def test_a_closed_connection_is_noticed() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        has_left = disconnect_check({"gunicorn.socket": ours})
-        assert not has_left()
+        has_disconnected = disconnect_check({"gunicorn.socket": ours})
+        assert not has_disconnected()
         theirs.sendall(b"more")
-        assert not has_left()
-        assert ours.recv(4) == b"more", "what it sends is left to be read"
+        assert not has_disconnected()
+        assert ours.recv(4) == b"more", "data that it sends is left to be read"
         theirs.close()
-        assert has_left()
-    assert has_left()
+        assert has_disconnected()
+    assert has_disconnected()
 
 
-def test_without_a_connection_nobody_leaves() -> None:
+def test_without_a_connection_no_disconnect_is_reported() -> None:
     assert not disconnect_check({})()
 
 
 @pytest.mark.timeout(60)
-def test_nobody_waits_on_for_who_has_left(client: WebClient, held: Services) -> None:
+def test_waiting_ends_when_the_client_has_disconnected(
+    client: WebClient, services: Services
+) -> None:
     job_id = client.post("/api/v1/jobs", data={"files": upload()}).json["id"]
-    job = get_job(held.database, job_id)
-    asked: list[None] = []
+    job = get_job(services.database, job_id)
+    checks: list[None] = []
 
-    def has_left() -> bool:
-        asked.append(None)
-        return len(asked) > 1
+    def has_disconnected() -> bool:
+        checks.append(None)
+        return len(checks) > 1
 
     version = client.get(f"/api/v1/jobs/{job_id}").headers["ETag"].split('"')[1]
-    assert held.watcher.next(job.id, version, seconds=3600, has_left=has_left) is None
-    assert len(asked) == 2
+    assert (
+        services.watcher.wait_for_change(
+            job.id, version, seconds=3600, has_disconnected=has_disconnected
+        )
+        is None
+    )
+    assert len(checks) == 2

@@ -86,9 +86,9 @@ def add_failing_views(app: Flask, error: Exception) -> None:
         """Fail."""
         raise error
 
-    described = describes(Operation(tag="server", answers={}, problems=(503,)))
+    described = describes(Operation(tag="server", responses={}, problems=(503,)))
     app.add_url_rule("/api/v1/failing", view_func=described(fail), endpoint="api_failing")
-    described = describes(Operation(tag="pages", answers={}))
+    described = describes(Operation(tag="pages", responses={}))
     app.add_url_rule("/failing", view_func=described(page), endpoint="failing")
 
 

@@ -14,10 +14,10 @@ from tests.unit.web.problems import assert_problem
 
 
 @pytest.fixture
-def job_id(client: WebClient, held: Services) -> str:
+def job_id(client: WebClient, services: Services) -> str:
     """A job with two tracks of six faces: a woman's and a man's."""
     job = client.post("/api/v1/jobs", data={"files": upload("clip.png")}).json["id"]
-    worked.finish(held.database, held.storage, job)
+    worked.finish(services.database, services.storage, job)
     return str(job)
 
 
@@ -60,9 +60,9 @@ def test_filters_keep_what_passes_all(
     assert len(faces(client, job_id, query)) == expected
 
 
-def test_unsure_is_found_like_a_label(client: WebClient, held: Services) -> None:
+def test_unsure_is_found_like_a_label(client: WebClient, services: Services) -> None:
     job = client.post("/api/v1/jobs", data={"files": upload("clip.png")}).json["id"]
-    worked.finish(held.database, held.storage, job, expression="unsure")
+    worked.finish(services.database, services.storage, job, expression="unsure")
     first = faces(client, job, "expression=unsure")[0]
     assert first["attributes"]["expression"] == {"label": "unsure", "probability": 0.8}
     assert len(faces(client, job, "expression=unsure,anger&expression_max_probability=0.8")) == 12
@@ -91,9 +91,9 @@ def test_pages_neither_skip_nor_repeat(client: WebClient, job_id: str) -> None:
     assert seen == [(frame, face) for frame in range(worked.FRAMES) for face in (0, 1)]
 
 
-def test_faces_are_found_across_jobs(client: WebClient, job_id: str, held: Services) -> None:
+def test_faces_are_found_across_jobs(client: WebClient, job_id: str, services: Services) -> None:
     other = client.post("/api/v1/jobs", data={"files": upload("b.png", 3)}).json["id"]
-    worked.finish(held.database, held.storage, other)
+    worked.finish(services.database, services.storage, other)
     found = client.get("/api/v1/faces?gender=male&limit=1000").json["faces"]
     assert {face["job_id"] for face in found} == {job_id, other}
     assert len(found) == 12

@@ -52,7 +52,7 @@ def test_any_host_is_answered_with_a_token(guarded: Flask) -> None:
     ],
 )
 def test_unsafe_requests_from_other_sites_are_refused(
-    client: WebClient, held: Services, headers: dict[str, str]
+    client: WebClient, services: Services, headers: dict[str, str]
 ) -> None:
     job_id = client.post(JOBS, data={"files": upload()}).json["id"]
     for method, path in (
@@ -63,7 +63,7 @@ def test_unsafe_requests_from_other_sites_are_refused(
         assert_problem(client.open(path, method=method, headers=headers), 403, "forbidden")
     for path in ("/", f"/jobs/{job_id}/cancel", f"/jobs/{job_id}/delete"):
         assert client.post(path, headers=headers).status_code == 403
-    (job,) = list_jobs(held.database).jobs
+    (job,) = list_jobs(services.database).jobs
     assert job.status == "queued"
 
 
@@ -130,9 +130,9 @@ def test_the_form_cookie_is_secure_behind_https(app: Flask) -> None:
     assert "Secure" in response.headers["Set-Cookie"]
 
 
-def test_every_answer_has_the_security_headers(client: WebClient, held: Services) -> None:
+def test_every_answer_has_the_security_headers(client: WebClient, services: Services) -> None:
     job_id = client.post(JOBS, data={"files": upload()}).json["id"]
-    worked.finish(held.database, held.storage, job_id)
+    worked.finish(services.database, services.storage, job_id)
     paths = ["/", "/jobs", f"/jobs/{job_id}", "/api/docs", JOBS, f"{JOBS}/{job_id}/faces"]
     paths += ["/nowhere", f"{JOBS}/nowhere", "/static/style.css", "/static/nothing.css"]
     for path in [*paths, f"{JOBS}/{job_id}/artifacts/1"]:

@@ -80,10 +80,10 @@ def test_without_room_the_storage_is_missing(make_app: MakeApp) -> None:
     assert_problem(client_of(app).get("/readyz"), 503, "not-ready", fields={"storage"})
 
 
-def test_a_data_folder_that_can_t_be_written_to_is_missing(app: Flask, held: Services) -> None:
-    tell(held.database, "worker", "sweep")
-    work = held.storage.folder / "work"
-    held.storage.folder.mkdir(parents=True)
+def test_a_data_folder_that_can_t_be_written_to_is_missing(app: Flask, services: Services) -> None:
+    tell(services.database, "worker", "sweep")
+    work = services.storage.folder / "work"
+    services.storage.folder.mkdir(parents=True)
     work.write_text("a file where a folder should be")
     assert_problem(client_of(app).get("/readyz"), 503, "not-ready", fields={"storage"})
 
@@ -91,9 +91,9 @@ def test_a_data_folder_that_can_t_be_written_to_is_missing(app: Flask, held: Ser
     assert client_of(app).get("/readyz").status_code == 200
 
 
-def test_a_queue_folder_that_is_gone_is_missing(app: Flask, held: Services) -> None:
-    tell(held.database, "worker", "sweep")
-    shutil.rmtree(held.settings.data_folder / "queue")
+def test_a_queue_folder_that_is_gone_is_missing(app: Flask, services: Services) -> None:
+    tell(services.database, "worker", "sweep")
+    shutil.rmtree(services.settings.data_folder / "queue")
     assert_problem(client_of(app).get("/readyz"), 503, "not-ready", fields={"broker"})
 
 
@@ -113,7 +113,7 @@ def test_a_database_of_another_version_is_missing(client: WebClient, database: D
     assert_problem(client.get("/readyz"), 503, "not-ready", fields={"database"})
 
 
-def test_what_hangs_is_missing_and_asked_only_once(held: Services) -> None:
+def test_what_hangs_is_missing_and_asked_only_once(services: Services) -> None:
     asked = []
     released = threading.Event()
 
@@ -123,12 +123,12 @@ def test_what_hangs_is_missing_and_asked_only_once(held: Services) -> None:
             released.wait(60)
             return 7
 
-    tell(held.database, "worker", "sweep")
+    tell(services.database, "worker", "sweep")
     readiness = Readiness(
-        settings=held.settings,
-        database=held.database,
-        storage=held.storage,
-        queue=Hanging(make_app_of_celery(held.settings)),
+        settings=services.settings,
+        database=services.database,
+        storage=services.storage,
+        queue=Hanging(make_app_of_celery(services.settings)),
         patience_seconds=0.5,
     )
     for _ in range(3):

@@ -11,7 +11,7 @@ from tests.unit.web.media_files import upload
 from tests.unit.web.problems import assert_problem
 
 
-def test_those_of_one_state_are_found_among_many(client: WebClient, held: Services) -> None:
+def test_those_of_one_state_are_found_among_many(client: WebClient, services: Services) -> None:
     files = [upload(f"{number}.png", number) for number in range(6)]
     files += [(io.BytesIO(b"no picture at all"), f"{number}.txt") for number in range(4)]
     job_id = client.post("/api/v1/jobs", data={"files": files}).json["id"]
@@ -28,9 +28,11 @@ def test_those_of_one_state_are_found_among_many(client: WebClient, held: Servic
     assert "0.png" not in page
     assert 'aria-current="page">Failed 4</a>' in page
     assert f"{failed}&amp;limit=3&amp;cursor=" in page
-    assert "No file is in this state." in client.get(f"/jobs/{job_id}/items?status=cancelled").text
-    worked.finish(held.database, held.storage, job_id)
-    assert f'<a href="{failed}">See which and why.</a>' in client.get(f"/jobs/{job_id}").text
+    assert (
+        "No files are in this state." in client.get(f"/jobs/{job_id}/items?status=cancelled").text
+    )
+    worked.finish(services.database, services.storage, job_id)
+    assert f'<a href="{failed}">See which ones and why.</a>' in client.get(f"/jobs/{job_id}").text
 
 
 def test_items_come_in_pages_in_their_order(client: WebClient) -> None:

@@ -23,25 +23,25 @@ def submit(client: WebClient, **fields: str) -> str:
     return str(response.json["id"])
 
 
-def test_a_job_is_paused_and_goes_on(client: WebClient, held: Services) -> None:
+def test_a_job_is_paused_and_goes_on(client: WebClient, services: Services) -> None:
     job_id = submit(client)
     for _ in range(2):
         response = client.post(f"{JOBS}/{job_id}/pause")
         assert (response.status_code, response.json["status"]) == (200, "paused")
-    assert worked.claim(held.database, job_id) == []
+    assert worked.claim(services.database, job_id) == []
 
     for _ in range(2):
         response = client.post(f"{JOBS}/{job_id}/resume")
         assert (response.status_code, response.json["status"]) == (200, "queued")
-    assert len(worked.claim(held.database, job_id)) == 1
+    assert len(worked.claim(services.database, job_id)) == 1
 
 
 @pytest.mark.parametrize("action", ["pause", "resume"])
 def test_an_ended_job_is_neither_paused_nor_resumed(
-    client: WebClient, held: Services, action: str
+    client: WebClient, services: Services, action: str
 ) -> None:
     job_id = submit(client)
-    worked.finish(held.database, held.storage, job_id)
+    worked.finish(services.database, services.storage, job_id)
     assert_problem(client.post(f"{JOBS}/{job_id}/{action}"), 409, "state")
 
 
@@ -66,7 +66,7 @@ def test_the_page_has_the_buttons_that_fit(client: WebClient, database: Database
     press("pause")
     assert get_job(database, job_id).status == "paused"
     assert "Pause</button>" not in page()
-    assert "held until it is resumed" in page()
+    assert "waiting to be resumed" in page()
     press("resume")
     assert get_job(database, job_id).status == "queued"
     assert client.post(f"/jobs/{job_id}/pause").status_code == 403, "the form token is wanted"
@@ -99,7 +99,7 @@ def test_a_body_that_is_too_long_is_told_the_limit(client: WebClient) -> None:
     for path, sent in ((f"{JOBS}/{job_id}", {"json": long}), ("/login", {"data": long})):
         response = client.open(path, method="PATCH" if "json" in sent else "POST", **sent)
         assert response.status_code == 413
-        assert "longer than 1,048,576 bytes" in response.text
+        assert "more than 1,048,576 bytes" in response.text
 
 
 def test_a_job_has_its_owner(client: WebClient) -> None:
@@ -117,18 +117,18 @@ def test_a_job_has_its_owner(client: WebClient) -> None:
 
 
 def test_what_failed_is_retried_from_the_page_and_by_the_api(
-    client: WebClient, held: Services
+    client: WebClient, services: Services
 ) -> None:
     job_id = submit(client)
     assert_problem(client.post(f"{JOBS}/{job_id}/retry"), 409, "state")
-    (claim,) = worked.claim(held.database, job_id)
-    worked.fail(held.database, claim, "source", "The file is gone.")
-    worked.finish_exports(held.database, held.storage, job_id)
+    (claim,) = worked.claim(services.database, job_id)
+    worked.fail(services.database, claim, "source", "The file is gone.")
+    worked.finish_exports(services.database, services.storage, job_id)
     assert "Retry</button>" in client.get(f"/jobs/{job_id}").text
 
     response = client.post(f"{JOBS}/{job_id}/retry")
 
     assert (response.status_code, response.json["status"]) == (200, "queued")
-    assert len(worked.claim(held.database, job_id)) == 1
+    assert len(worked.claim(services.database, job_id)) == 1
     assert "Retry</button>" not in client.get(f"/jobs/{job_id}").text
     assert_problem(client.post(f"{JOBS}/{uuid.uuid4()}/retry"), 404, "not-found")

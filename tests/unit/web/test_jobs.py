@@ -38,9 +38,9 @@ def test_jobs_are_listed_newest_first_in_pages(client: WebClient) -> None:
     assert seen == ids[::-1]
 
 
-def test_jobs_are_found_by_state_and_label(client: WebClient, held: Services) -> None:
+def test_jobs_are_found_by_state_and_label(client: WebClient, services: Services) -> None:
     done, waiting = submit(client, label="Lake"), submit(client, label="Hill")
-    worked.finish(held.database, held.storage, done)
+    worked.finish(services.database, services.storage, done)
     found = client.get(JOBS, query_string={"status": "succeeded"}).json["jobs"]
     assert [job["id"] for job in found] == [done]
     found = client.get(JOBS, query_string={"label": "Hill"}).json["jobs"]
@@ -64,10 +64,10 @@ def test_a_wrong_parameter_is_named(client: WebClient, query: str, wrong: str) -
     assert_problem(client.get(f"{JOBS}?{query}"), 422, "invalid-options", fields={wrong})
 
 
-def test_a_job_tells_its_progress(client: WebClient, held: Services) -> None:
+def test_a_job_tells_its_progress(client: WebClient, services: Services) -> None:
     job_id = submit(client)
-    (claim,) = worked.claim(held.database, job_id)
-    renew_segment(held.database, claim, lease_seconds=60, frames_done=30, frames_total=120)
+    (claim,) = worked.claim(services.database, job_id)
+    renew_segment(services.database, claim, lease_seconds=60, frames_done=30, frames_total=120)
     job = client.get(f"{JOBS}/{job_id}").json
     assert job["status"] == "running"
     assert job["progress"]["frames_done"] == 30
@@ -107,41 +107,41 @@ def test_what_is_not_there_is_404(client: WebClient, method: str, path: str) -> 
 
 
 def test_a_job_is_cancelled_and_cancelling_again_is_the_same(
-    client: WebClient, held: Services
+    client: WebClient, services: Services
 ) -> None:
     job_id = submit(client)
     for _ in range(2):
         response = client.post(f"{JOBS}/{job_id}/cancel")
         assert response.status_code == 200
         assert response.json["status"] == "cancelled"
-    assert worked.claim(held.database, job_id) == []
+    assert worked.claim(services.database, job_id) == []
 
 
-def test_an_ended_job_is_not_cancelled(client: WebClient, held: Services) -> None:
+def test_an_ended_job_is_not_cancelled(client: WebClient, services: Services) -> None:
     job_id = submit(client)
-    worked.finish(held.database, held.storage, job_id)
+    worked.finish(services.database, services.storage, job_id)
     assert_problem(client.post(f"{JOBS}/{job_id}/cancel"), 409, "state")
 
 
-def test_a_deleted_job_leaves_no_row_and_no_file(client: WebClient, held: Services) -> None:
+def test_a_deleted_job_leaves_no_row_and_no_file(client: WebClient, services: Services) -> None:
     job_id = submit(client)
-    worked.finish(held.database, held.storage, job_id)
-    assert any(path.is_file() for path in held.storage.folder.rglob("*"))
+    worked.finish(services.database, services.storage, job_id)
+    assert any(path.is_file() for path in services.storage.folder.rglob("*"))
     response = client.delete(f"{JOBS}/{job_id}")
     assert response.status_code == 204
     assert response.data == b""
-    assert list_jobs(held.database).jobs == []
-    assert not any(path.is_file() for path in held.storage.folder.rglob("*"))
+    assert list_jobs(services.database).jobs == []
+    assert not any(path.is_file() for path in services.storage.folder.rglob("*"))
     assert_problem(client.delete(f"{JOBS}/{job_id}"), 404, "not-found")
 
 
-def test_a_failed_item_says_why(client: WebClient, held: Services) -> None:
+def test_a_failed_item_says_why(client: WebClient, services: Services) -> None:
     files = [upload("a.png"), upload("b.png", 3)]
     job_id = client.post(JOBS, data={"files": files}).json["id"]
-    first, second = worked.claim(held.database, job_id)
-    worked.fail(held.database, first, "truncated", "The file ends too soon.")
-    worked.fail(held.database, second, "no-video", "No picture in it.")
-    worked.finish_exports(held.database, held.storage, job_id)
+    first, second = worked.claim(services.database, job_id)
+    worked.fail(services.database, first, "truncated", "The file ends too soon.")
+    worked.fail(services.database, second, "no-video", "No picture in it.")
+    worked.finish_exports(services.database, services.storage, job_id)
     assert client.get(f"{JOBS}/{job_id}").json["status"] == "failed"
     items = client.get(f"{JOBS}/{job_id}/items").json["items"]
     assert items[0]["error"] == {"code": "truncated", "message": "The file ends too soon."}

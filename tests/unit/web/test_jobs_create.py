@@ -21,24 +21,24 @@ from tests.unit.web.problems import assert_problem
 JOBS = "/api/v1/jobs"
 
 
-def kept_files(held: Services) -> list[Path]:
-    return [path for path in held.storage.folder.rglob("*") if path.is_file()]
+def kept_files(services: Services) -> list[Path]:
+    return [path for path in services.storage.folder.rglob("*") if path.is_file()]
 
 
-def nothing_is_stored(held: Services) -> bool:
-    return not list_jobs(held.database).jobs and not kept_files(held)
+def nothing_is_stored(services: Services) -> bool:
+    return not list_jobs(services.database).jobs and not kept_files(services)
 
 
-def test_one_file_becomes_a_job(client: WebClient, held: Services) -> None:
+def test_one_file_becomes_a_job(client: WebClient, services: Services) -> None:
     response = client.post(JOBS, data={"files": upload()})
     assert response.status_code == 201
     job = response.json
     assert response.headers["Location"] == f"/api/v1/jobs/{job['id']}"
     assert job["status"] == "queued"
     assert job["item_count"] == 1
-    assert get_job(held.database, job["id"]).item_count == 1
-    assert [path.read_bytes() for path in kept_files(held)] == [png()]
-    assert held.queue.depth() == 1
+    assert get_job(services.database, job["id"]).item_count == 1
+    assert [path.read_bytes() for path in kept_files(services)] == [png()]
+    assert services.queue.depth() == 1
 
 
 def test_many_files_keep_their_relative_names_and_order(
@@ -89,11 +89,11 @@ def test_options_are_taken_from_the_form(client: WebClient) -> None:
     ],
 )
 def test_wrong_options_are_named_and_nothing_is_stored(
-    client: WebClient, held: Services, fields: dict[str, object], wrong: set[str]
+    client: WebClient, services: Services, fields: dict[str, object], wrong: set[str]
 ) -> None:
     response = client.post(JOBS, data={"files": upload(), **fields})
     assert_problem(response, 422, "invalid-options", fields=wrong)
-    assert nothing_is_stored(held)
+    assert nothing_is_stored(services)
 
 
 @pytest.mark.parametrize(
@@ -107,11 +107,11 @@ def test_wrong_options_are_named_and_nothing_is_stored(
     ],
 )
 def test_a_file_that_is_no_media_is_refused_by_content(
-    client: WebClient, held: Services, content: bytes, status: int, code: str | None
+    client: WebClient, services: Services, content: bytes, status: int, code: str | None
 ) -> None:
     response = client.post(JOBS, data={"files": (io.BytesIO(content), "film.mp4", "video/mp4")})
     assert_problem(response, status, code or response.json["code"])
-    assert nothing_is_stored(held)
+    assert nothing_is_stored(services)
 
 
 def test_one_bad_file_among_good_ones_is_that_items_error(
@@ -128,16 +128,16 @@ def test_one_bad_file_among_good_ones_is_that_items_error(
 
 
 @pytest.mark.parametrize("data", [{}, {"label": "no file"}, {"files": (io.BytesIO(b""), "")}])
-def test_no_file_is_refused(client: WebClient, held: Services, data: dict[str, object]) -> None:
+def test_no_file_is_refused(client: WebClient, services: Services, data: dict[str, object]) -> None:
     response = client.post(JOBS, data=data, content_type="multipart/form-data")
     assert_problem(response, 422, "submission")
-    assert nothing_is_stored(held)
+    assert nothing_is_stored(services)
 
 
-def test_files_in_another_field_are_refused(client: WebClient, held: Services) -> None:
+def test_files_in_another_field_are_refused(client: WebClient, services: Services) -> None:
     response = client.post(JOBS, data={"file": upload()})
     assert_problem(response, 422, "invalid-options", fields={"file"})
-    assert nothing_is_stored(held)
+    assert nothing_is_stored(services)
 
 
 def test_a_repeated_key_returns_the_first_job(client: WebClient, database: Database) -> None:
@@ -162,21 +162,21 @@ def test_a_repeated_key_returns_the_first_job(client: WebClient, database: Datab
     ],
 )
 def test_the_same_key_with_other_content_is_a_conflict(
-    client: WebClient, held: Services, other: dict[str, object]
+    client: WebClient, services: Services, other: dict[str, object]
 ) -> None:
     headers = {"Idempotency-Key": "key"}
     client.post(JOBS, data={"files": upload(), "label": "x"}, headers=headers)
     response = client.post(JOBS, data=other, headers=headers)
     assert_problem(response, 409, "idempotency-conflict")
-    assert len(list_jobs(held.database).jobs) == 1
-    assert len(kept_files(held)) == 1
+    assert len(list_jobs(services.database).jobs) == 1
+    assert len(kept_files(services)) == 1
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256, "tab\there"])
-def test_a_key_that_is_none_is_refused(client: WebClient, held: Services, key: str) -> None:
+def test_a_key_that_is_none_is_refused(client: WebClient, services: Services, key: str) -> None:
     response = client.post(JOBS, data={"files": upload()}, headers={"Idempotency-Key": key})
     assert_problem(response, 422, "invalid-options", fields={"Idempotency-Key"})
-    assert nothing_is_stored(held)
+    assert nothing_is_stored(services)
 
 
 def test_the_same_key_from_many_at_once_makes_one_job(app: Flask, database: Database) -> None:
@@ -269,7 +269,7 @@ def test_a_hundred_thousand_parts_are_refused(make_app: MakeApp) -> None:
     ],
 )
 def test_a_body_that_breaks_off_or_is_malformed_leaves_nothing(
-    client: WebClient, held: Services, body: bytes
+    client: WebClient, services: Services, body: bytes
 ) -> None:
     response = client.post(
         JOBS,
@@ -278,10 +278,10 @@ def test_a_body_that_breaks_off_or_is_malformed_leaves_nothing(
     )
     assert response.status_code in {400, 413}
     assert response.mimetype == "application/problem+json"
-    assert nothing_is_stored(held)
+    assert nothing_is_stored(services)
 
 
-def test_a_client_that_goes_away_leaves_nothing(client: WebClient, held: Services) -> None:
+def test_a_client_that_goes_away_leaves_nothing(client: WebClient, services: Services) -> None:
     body = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\nhalf'
     response = client.post(
         JOBS,
@@ -290,7 +290,7 @@ def test_a_client_that_goes_away_leaves_nothing(client: WebClient, held: Service
         content_type="multipart/form-data; boundary=x",
     )
     assert_problem(response, 400, "bad-request")
-    assert nothing_is_stored(held)
+    assert nothing_is_stored(services)
 
 
 @pytest.mark.parametrize(
@@ -308,16 +308,18 @@ def test_a_client_that_goes_away_leaves_nothing(client: WebClient, held: Service
         "=HYPERLINK(1).png",
     ],
 )
-def test_a_name_is_only_a_name(client: WebClient, held: Services, name: str) -> None:
+def test_a_name_is_only_a_name(client: WebClient, services: Services, name: str) -> None:
     response = client.post(JOBS, data={"files": upload(name)})
     assert response.status_code == 201
-    (item,) = list_items(held.database, response.json["id"]).items
+    (item,) = list_items(services.database, response.json["id"]).items
     assert item.name
     assert not item.name.startswith("/")
     assert ".." not in item.name.split("/")
     assert "\0" not in item.name
-    (kept,) = kept_files(held)
-    assert re.fullmatch(r"jobs/[0-9a-f-]{36}/uploads/0", str(kept.relative_to(held.storage.folder)))
+    (kept,) = kept_files(services)
+    assert re.fullmatch(
+        r"jobs/[0-9a-f-]{36}/uploads/0", str(kept.relative_to(services.storage.folder))
+    )
 
 
 def test_another_kind_of_body_is_refused(client: WebClient) -> None:
@@ -327,7 +329,7 @@ def test_another_kind_of_body_is_refused(client: WebClient) -> None:
     assert_problem(response, 400, "bad-request")
     response = client.post(JOBS, data="{no", content_type="application/json")
     assert_problem(response, 400, "bad-request")
-    assert response.json["detail"] == "The body is no JSON."
+    assert response.json["detail"] == "The body is not valid JSON."
 
 
 def test_a_full_disk_refuses_with_507(make_app: MakeApp) -> None:

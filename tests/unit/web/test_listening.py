@@ -44,7 +44,7 @@ def test_a_port_that_is_taken_is_told_with_what_to_do(
         port = other.getsockname()[1]
         with pytest.raises(AddressError) as told:
             check_address(at(tmp_path, host, port))
-    assert f"Port {port} of {host} is taken" in str(told.value)
+    assert f"Port {port} of {host} is in use" in str(told.value)
     assert "FACES_JOBS_PORT" in str(told.value)
 
 
@@ -60,12 +60,12 @@ def test_an_address_that_is_let_go_is_waited_for(tmp_path: Path) -> None:
         port = other.getsockname()[1]
         leaving = threading.Timer(0.5, other.close)
         leaving.start()
-        with listen(at(tmp_path, "127.0.0.1", port), patience_seconds=PATIENCE_SECONDS) as listener:
+        with listen(at(tmp_path, "127.0.0.1", port), timeout_seconds=PATIENCE_SECONDS) as listener:
             assert listener.getsockname()[1] == port
         leaving.join()
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
 def test_a_host_of_another_machine_is_told(tmp_path: Path, host: str) -> None:
-    with pytest.raises(AddressError, match=rf"{host} is no address of this machine.*HOST"):
+    with pytest.raises(AddressError, match=rf"{host} is not an address of this machine.*HOST"):
         check_address(at(tmp_path, host))

@@ -62,7 +62,7 @@ def test_people_who_are_signed_out_are_told_in_their_words(guarded: Flask) -> No
     assert (docs.status_code, docs.headers["Location"]) == (303, "/login?next=/api/docs")
     sent = browser.post("/", data={"label": "any"}, content_type="multipart/form-data")
     assert (sent.status_code, sent.mimetype) == (401, "text/html")
-    assert "sign in, and send it again" in sent.text
+    assert "sign in and try again" in sent.text
     assert "Bearer" not in sent.text
 
 

@@ -16,7 +16,7 @@ from faces_jobs.db.counts import count_all
 from faces_jobs.db.processes import GpuMemory, Process, record_heartbeat, set_measures
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import DeliveryRow, JobRow, SegmentRow
-from faces_jobs_web.metrics import COUNTED, COUNTED_BY_SWEEP, PREFIX
+from faces_jobs_web.metrics import PREFIX, PROCESS_COUNTERS, SWEEP_GAUGES
 from tests.factories import claimed, stored_job
 from tests.unit.web.conforming import WebClient, client_of
 from tests.unit.web.conftest import TOKEN
@@ -40,7 +40,7 @@ def values(client: WebClient, name: str) -> dict[str, float]:
 
 def tell_much(database: Database) -> None:
     """One of all that can be told."""
-    counts = {(name, "x" if label else ""): 1.0 for name, (label, _) in COUNTED.items()}
+    counts = {(name, "x" if label else ""): 1.0 for name, (label, _) in PROCESS_COUNTERS.items()}
     gpu = GpuMemory(1, 2)
     record_heartbeat(database, Process("a", "worker", "here", 1, "1", "cuda", gpu), counts)
     set_measures(database, count_all(database))
@@ -229,4 +229,4 @@ def test_a_scrape_asks_as_much_of_many_rows_as_of_few(
 
 
 def test_all_that_the_sweep_counts_has_its_name(database: Database) -> None:
-    assert {name for name, _ in count_all(database)} == set(COUNTED_BY_SWEEP)
+    assert {name for name, _ in count_all(database)} == set(SWEEP_GAUGES)

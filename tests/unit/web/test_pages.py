@@ -28,24 +28,24 @@ def token(client: WebClient) -> str:
 
 
 @pytest.fixture
-def done(client: WebClient, held: Services) -> str:
+def done(client: WebClient, services: Services) -> str:
     """A job with results, whose names are hostile."""
     data = {"files": upload(f"{XSS}.png"), "label": f"{XSS} label"}
     job_id = client.post("/api/v1/jobs", data=data).json["id"]
-    worked.finish(held.database, held.storage, job_id, name=XSS)
+    worked.finish(services.database, services.storage, job_id, name=XSS)
     return str(job_id)
 
 
-def test_a_copy_that_is_gone_is_told(client: WebClient, done: str, held: Services) -> None:
+def test_a_copy_that_is_gone_is_told(client: WebClient, done: str, services: Services) -> None:
     offered = client.get(f"/jobs/{done}").text
-    with held.database.begin() as session:
+    with services.database.begin() as session:
         session.execute(update(ArtifactRow).values(missing_since=1.0))
     for path in (f"/jobs/{done}", f"/jobs/{done}/files", f"/jobs/{done}/items/1"):
         page = client.get(path).text
-        assert "one from the server" in page, path
+        assert "issing from the server" in page, path
         assert " download " not in page, path
     assert " download " in offered
-    assert "one from the server" not in offered
+    assert "issing from the server" not in offered
 
 
 def test_a_picture_leads_to_its_page_and_its_caption_to_its_file(
@@ -64,7 +64,7 @@ def test_the_list_shows_jobs_and_filters_them(client: WebClient, done: str) -> N
     assert f"/jobs/{waiting}" in page
     page = client.get("/jobs?status=queued&label=").text
     assert f"/jobs/{done}" not in page
-    assert "No job passes" in client.get("/jobs?label=Sea").text
+    assert "No jobs match" in client.get("/jobs?label=Sea").text
     assert client.get("/jobs?status=nonsense").status_code == 422
 
 
@@ -134,11 +134,11 @@ def test_the_faces_table_filters_by_address_alone(client: WebClient, done: str) 
     assert rows("gender=female&age=&track=&from_seconds=&to_seconds=") == 6
     assert rows("from_seconds=1&to_seconds=1.5") == 4
     assert rows("gender=male&track=1") == 0
-    assert "No face passes" in client.get(f"/jobs/{done}/faces?expression=anger").text
+    assert "No faces match" in client.get(f"/jobs/{done}/faces?expression=anger").text
     assert rows("gender=female&min_probability=0.7") == 3
     for query, said in (
         ("from_seconds=soon", "must be a number of seconds"),
-        ("min_probability=0.5", "choose one above"),
+        ("min_probability=0.5", "choose an attribute above"),
         ("gender=male&min_probability=2", "less than or equal to 1"),
     ):
         wrong = client.get(f"/jobs/{done}/faces?{query}")
@@ -199,8 +199,8 @@ def test_next_pages_keep_all_filters(client: WebClient, done: str) -> None:
     ("query", "said"),
     [
         ("from_seconds=-1", "From, seconds: Input should be greater"),
-        ("gender=male&min_probability=2", "Probability from: Input should be less"),
-        ("min_score=x", "Lowest score: Input should be a valid number"),
+        ("gender=male&min_probability=2", "Min. probability: Input should be less"),
+        ("min_score=x", "Min. score: Input should be a valid number"),
     ],
 )
 def test_what_is_wrong_is_called_as_in_the_form(
@@ -225,11 +225,13 @@ def test_a_link_to_a_moment_leads_to_where_it_is_shown(client: WebClient, done: 
     )
 
 
-def test_every_file_of_a_large_job_is_shown_by_its_links(client: WebClient, held: Services) -> None:
-    names = [f"{number:02}.png" for number in range(job_pages.SHOWN_IMAGES + 4)]
+def test_every_file_of_a_large_job_is_shown_by_its_links(
+    client: WebClient, services: Services
+) -> None:
+    names = [f"{number:02}.png" for number in range(job_pages.MAX_SHOWN_IMAGES + 4)]
     uploads = {"files": [upload(name) for name in names]}
     job_id = client.post("/api/v1/jobs", data=uploads).json["id"]
-    worked.finish(held.database, held.storage, job_id)
+    worked.finish(services.database, services.storage, job_id)
     path: str | None = f"/jobs/{job_id}/tracks"
     shown = set()
     while path is not None:
@@ -244,12 +246,14 @@ def test_every_file_of_a_large_job_is_shown_by_its_links(client: WebClient, held
     assert shown == set(names)
 
 
-def test_a_job_of_many_files_tells_that_it_shows_some(client: WebClient, held: Services) -> None:
-    said = "Only the first of them are shown here."
-    for count in (job_pages.SHOWN_IMAGES + 1, 1):
+def test_a_job_of_many_files_tells_that_it_shows_some(
+    client: WebClient, services: Services
+) -> None:
+    said = "Only the first copies are shown here."
+    for count in (job_pages.MAX_SHOWN_IMAGES + 1, 1):
         files = [upload(f"{number:02}.png") for number in range(count)]
         job_id = client.post("/api/v1/jobs", data={"files": files}).json["id"]
-        worked.finish(held.database, held.storage, job_id)
+        worked.finish(services.database, services.storage, job_id)
         page = client.get(f"/jobs/{job_id}").text
         assert (said in page) == (count > 1)
     every = client.get(f"/jobs/{job_id}/items").text
@@ -257,10 +261,10 @@ def test_a_job_of_many_files_tells_that_it_shows_some(client: WebClient, held: S
     assert "<video" in client.get(link).text
 
 
-def test_a_retry_is_offered_where_it_finds_something(client: WebClient, held: Services) -> None:
+def test_a_retry_is_offered_where_it_finds_something(client: WebClient, services: Services) -> None:
     files = [upload("a.png"), (io.BytesIO(b"no picture"), "notes.txt")]
     refused = client.post("/api/v1/jobs", data={"files": files}).json["id"]
-    assert worked.finish(held.database, held.storage, refused) == "succeeded_with_errors"
+    assert worked.finish(services.database, services.storage, refused) == "succeeded_with_errors"
     assert "Retry" not in client.get(f"/jobs/{refused}").text
     assert client.get(f"/api/v1/jobs/{refused}").json["can_retry"] is False
     cancelled = client.post("/api/v1/jobs", data={"files": upload()}).json["id"]
@@ -275,7 +279,7 @@ def test_a_file_of_another_job_is_not_shown(client: WebClient, done: str) -> Non
     assert client.get(f"/jobs/{done}/items/{item['id']}?at=soon").status_code == 422
     (waiting,) = client.get(f"/api/v1/jobs/{other}/items").json["items"]
     page = client.get(f"/jobs/{other}/items/{waiting['id']}")
-    assert "There is no annotated copy of this file" in page.text
+    assert "This file has no annotated copy" in page.text
 
 
 @pytest.mark.parametrize(
@@ -286,10 +290,10 @@ def test_a_file_of_another_job_is_not_shown(client: WebClient, done: str) -> Non
     ],
 )
 def test_damaged_frames_are_told_beside_what_was_done(
-    client: WebClient, held: Services, damaged_frames: int, said: str
+    client: WebClient, services: Services, damaged_frames: int, said: str
 ) -> None:
     job_id = client.post("/api/v1/jobs", data={"files": upload()}).json["id"]
-    worked.finish(held.database, held.storage, job_id, damaged_frames=damaged_frames)
+    worked.finish(services.database, services.storage, job_id, damaged_frames=damaged_frames)
     assert client.get(f"/jobs/{job_id}").text.count(said) == 2, "for the job, and at the file"
     assert said in client.get(f"/jobs/{job_id}/items").text
     assert client.get(f"/api/v1/jobs/{job_id}").json["damaged_frames"] == damaged_frames
@@ -301,16 +305,16 @@ def test_of_whole_files_no_damage_is_told(client: WebClient, done: str) -> None:
     assert "damaged" not in client.get(f"/jobs/{done}").text
 
 
-def test_pages_show_unsure_quietly_and_filter_by_it(client: WebClient, held: Services) -> None:
+def test_pages_show_unsure_quietly_and_filter_by_it(client: WebClient, services: Services) -> None:
     job_id = client.post("/api/v1/jobs", data={"files": upload()}).json["id"]
-    worked.finish(held.database, held.storage, job_id, expression="unsure")
+    worked.finish(services.database, services.storage, job_id, expression="unsure")
     for part in ("", "/tracks", "/faces"):
         page = client.get(f"/jobs/{job_id}{part}").text
         assert re.search(r'<span class="quiet" title="[^"]+80.%">unsure</span>', page), part
     filtered = client.get(f"/jobs/{job_id}/faces?expression=unsure").text
     assert len(re.findall(r"data-seek", filtered)) == 12
     assert "<option selected>unsure</option>" in filtered
-    assert "No face passes" in client.get(f"/jobs/{job_id}/faces?expression=happiness").text
+    assert "No faces match" in client.get(f"/jobs/{job_id}/faces?expression=happiness").text
 
 
 def test_thresholds_stand_beside_the_models(client: WebClient, done: str) -> None:
@@ -340,11 +344,11 @@ def test_a_job_is_cancelled_and_deleted_from_its_page(
     assert client.get(f"/jobs/{job_id}").status_code == 404
 
 
-def test_a_failed_file_tells_why_on_the_page(client: WebClient, held: Services) -> None:
+def test_a_failed_file_tells_why_on_the_page(client: WebClient, services: Services) -> None:
     job_id = client.post("/api/v1/jobs", data={"files": upload()}).json["id"]
-    (claim,) = worked.claim(held.database, job_id)
-    worked.fail(held.database, claim, "truncated", f"It ends too soon {XSS}.")
-    worked.finish_exports(held.database, held.storage, job_id)
+    (claim,) = worked.claim(services.database, job_id)
+    worked.fail(services.database, claim, "truncated", f"It ends too soon {XSS}.")
+    worked.finish_exports(services.database, services.storage, job_id)
     page = client.get(f"/jobs/{job_id}").text
     assert "It ends too soon" in page
     assert XSS not in page

@@ -50,8 +50,8 @@ def test_too_many_files_for_the_queue_are_refused_with_nothing_left(make_app: Ma
     client: WebClient = client_of(app)
     files = [upload(f"{number}.png") for number in range(3)]
     assert_problem(client.post(JOBS, data={"files": files}), 429, "queue-full")
-    held = app.extensions[EXTENSION]
-    assert not any(path.is_file() for path in held.storage.folder.rglob("*"))
+    services = app.extensions[EXTENSION]
+    assert not any(path.is_file() for path in services.storage.folder.rglob("*"))
 
 
 def test_the_form_tells_of_a_full_queue(make_app: MakeApp) -> None:

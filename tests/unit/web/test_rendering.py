@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faces_jobs_web.rendering import clock, coded, count, left, share, size, span
+from faces_jobs_web.rendering import (
+    count,
+    duration,
+    file_size,
+    inline_code,
+    percent,
+    time_left,
+    timecode,
+)
 
 
 @pytest.mark.parametrize(
@@ -20,12 +28,12 @@ from faces_jobs_web.rendering import clock, coded, count, left, share, size, spa
     ],
 )
 def test_times_within_an_item(milliseconds: float, digits: int, expected: str) -> None:
-    assert clock(milliseconds, digits) == expected
+    assert timecode(milliseconds, digits) == expected
 
 
 @given(st.floats(min_value=0, max_value=1e9))
 def test_a_time_reads_back_as_itself(milliseconds: float) -> None:
-    *larger, seconds = clock(milliseconds, 2).split(":")
+    *larger, seconds = timecode(milliseconds, 2).split(":")
     whole = 0
     for part in larger:
         whole = whole * 60 + int(part)
@@ -45,7 +53,7 @@ def test_a_time_reads_back_as_itself(milliseconds: float) -> None:
     ],
 )
 def test_sizes(number: int, expected: str) -> None:
-    assert size(number) == expected
+    assert file_size(number) == expected
 
 
 @pytest.mark.parametrize(
@@ -53,23 +61,23 @@ def test_sizes(number: int, expected: str) -> None:
     [(0.2, "less than a second"), (12.4, "12 s"), (89, "89 s"), (600, "10 min"), (7200, "2.0 h")],
 )
 def test_spans(seconds: float, expected: str) -> None:
-    assert span(seconds) == expected
+    assert duration(seconds) == expected
 
 
 def test_code_is_marked_and_nothing_else_is() -> None:
     assert (
-        coded("`limit` of <b> & `a<b`")
+        inline_code("`limit` of <b> & `a<b`")
         == "<code>limit</code> of &lt;b&gt; &amp; <code>a&lt;b</code>"
     )
-    assert coded("a ` alone") == "a ` alone"
+    assert inline_code("a ` alone") == "a ` alone"
 
 
 def test_shares_and_counts() -> None:
-    assert share(0.934) == "93\u202f%"
+    assert percent(0.934) == "93\u202f%"
     assert count(1, "face") == "1 face"
     assert count(2310, "face") == "2,310 faces"
 
 
 def test_what_is_left() -> None:
-    assert left(0.4) == "nearly done"
-    assert left(75) == "about 75 s left"
+    assert time_left(0.4) == "nearly done"
+    assert time_left(75) == "about 75 s left"

@@ -54,7 +54,7 @@ def test_what_is_wrong_is_told_beside_the_form_that_keeps_its_values(
     data = {"form_token": token, "files": upload(), "smallest_face": "2", "label": XSS}
     response = client.post("/", data=data)
     assert response.status_code == 422
-    assert "what is wrong stands beside them" in response.text
+    assert "see the messages next to them" in response.text
     assert '<span class="field-error">Input should be greater than or equal to 4</span>' in (
         response.text
     )
@@ -67,12 +67,12 @@ def test_what_is_wrong_is_told_beside_the_form_that_keeps_its_values(
     assert "choose at least one" in nothing.text
 
 
-def test_the_form_without_its_token_stores_nothing(client: WebClient, held: Services) -> None:
+def test_the_form_without_its_token_stores_nothing(client: WebClient, services: Services) -> None:
     client.get("/")
     response = client.post("/", data={"files": upload(), "gender": "on"})
     assert response.status_code == 403
-    assert list_jobs(held.database).jobs == []
-    assert not any(path.is_file() for path in held.storage.folder.rglob("*"))
+    assert list_jobs(services.database).jobs == []
+    assert not any(path.is_file() for path in services.storage.folder.rglob("*"))
 
 
 def test_a_server_folder_is_submitted_from_the_form(make_app: MakeApp, tmp_path: Path) -> None:
@@ -97,8 +97,8 @@ def test_a_server_folder_is_submitted_from_the_form(make_app: MakeApp, tmp_path:
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ({"server_root": "films", "files": True}, "one of the two"),
-        ({"server_path": "2026/holiday"}, "Choose the root below which 2026/holiday is"),
+        ({"server_root": "films", "files": True}, "not both"),
+        ({"server_path": "2026/holiday"}, "Choose the root that contains 2026/holiday"),
         ({"server_path": "2026/holiday", "files": True}, "Choose the root"),
     ],
 )
@@ -126,5 +126,5 @@ def test_thresholds_are_submitted_with_the_form(
     assert list_jobs(database).jobs[0].options.unsure_below == "gender=0.7"
     refused = client.post("/", data={**data, "files": [upload("a.png")], "unsure_below": "often"})
     assert refused.status_code == 422
-    assert "is no probability" in refused.text
+    assert "is not a probability" in refused.text
     assert 'value="often"' in refused.text

@@ -12,9 +12,9 @@ from tests.unit.web.problems import assert_problem
 
 
 @pytest.fixture
-def address(client: WebClient, held: Services) -> str:
+def address(client: WebClient, services: Services) -> str:
     job_id = client.post("/api/v1/jobs", data={"files": upload()}).json["id"]
-    worked.finish(held.database, held.storage, job_id)
+    worked.finish(services.database, services.storage, job_id)
     return f"/api/v1/jobs/{job_id}/tracks"
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from faces_jobs.db.part_queries import BestShot
 from faces_jobs.errors import CancelledError
-from faces_jobs.pipeline.cuts import NotCuttableError, plan_parts
+from faces_jobs.pipeline.cut_plan import NotCuttableError
+from faces_jobs.pipeline.cuts import plan_parts
 from faces_jobs.pipeline.frames import open_part
 from faces_jobs.pipeline.values import Face
 from faces_jobs.pipeline.video_reader import VideoReader
@@ -96,7 +97,7 @@ def test_a_part_that_is_short_or_not_copied_is_one_run(drawing: Drawing) -> None
 def test_an_error_of_either_run_ends_both(drawing: Drawing, lanes: int) -> None:
     drawing.out.mkdir()
     longer = replace(drawing.part, frames=drawing.part.frames + 1)  # the second run's trouble
-    with pytest.raises(NotCuttableError, match="were announced"):
+    with pytest.raises(NotCuttableError, match="were planned"):
         draw_part(replace(drawing, part=longer), lanes=lanes, on_progress=lambda: None)
 
     calls = 0

@@ -1,38 +1,38 @@
-// The API page: sends a GET that the reader fills in, and opens what the address names.
+// The API page: sends GET requests from its forms, and opens the operation named in the URL's hash.
 
 for (const form of document.querySelectorAll("form.try")) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    const answer = form.querySelector(".answer");
+    const output = form.querySelector(".answer");
     let path = form.dataset.path;
-    const asked = new URLSearchParams();
+    const query = new URLSearchParams();
     for (const input of form.querySelectorAll("input")) {
       if (input.dataset.in === "path") {
         path = path.replace(`{${input.name}}`, encodeURIComponent(input.value));
       } else if (input.value) {
-        asked.append(input.name, input.value);
+        query.append(input.name, input.value);
       }
     }
-    const url = asked.size ? `${path}?${asked}` : path;
-    answer.hidden = false;
-    answer.textContent = "…";
+    const url = query.size ? `${path}?${query}` : path;
+    output.hidden = false;
+    output.textContent = "…";
     try {
       const response = await fetch(url);
       const type = response.headers.get("Content-Type") ?? "";
       const body = type.includes("json") ? JSON.stringify(await response.json(), null, 2) : `(${type})`;
-      answer.textContent = `GET ${url}\n${response.status} ${response.statusText}\n\n${body}`;
+      output.textContent = `GET ${url}\n${response.status} ${response.statusText}\n\n${body}`;
     } catch {
-      answer.textContent = "The server does not answer.";
+      output.textContent = "The server does not respond.";
     }
   });
 }
 
-function openNamed() {
-  const named = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
-  if (named instanceof HTMLDetailsElement) {
-    named.open = true;
+function openTarget() {
+  const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (target instanceof HTMLDetailsElement) {
+    target.open = true;
   }
 }
 
-window.addEventListener("hashchange", openNamed);
-openNamed();
+window.addEventListener("hashchange", openTarget);
+openTarget();

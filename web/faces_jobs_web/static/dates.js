@@ -1,4 +1,4 @@
-// Shows the server's UTC times in the reader's own time zone, and tells the styles that scripts run.
+// Shows the server's UTC times in the reader's time zone, and marks the page as scripted for the CSS.
 
 const format = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 

@@ -1,36 +1,38 @@
-// Follows a job for a page: by the server's events, or by asking now and then.
+// Follows a job for a page, by server-sent events or by polling.
 //
-// Events hold a connection, and a browser opens six to a server, over all its pages. So a page that
-// nobody sees follows nothing; and of those that are seen, in windows side by side, one has events.
+// An event stream occupies a connection, and a browser opens at most six to a server, for all of its
+// pages together. So hidden pages follow nothing, and of the visible pages (in several windows) only
+// one uses events; the others poll.
 
 const POLL_MS = 1000;
 const RETRY_MS = 4000;
-const PLACE = "faces_jobs events";
+const LOCK = "faces_jobs events";
 
-function pause(milliseconds) {
+function sleep(milliseconds) {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
-// Each of these ends with true when there is nothing more to follow: the job or the interest ended.
+// `listen` and `poll` resolve to true if there is nothing left to follow: the job has ended or was
+// deleted, or the signal was aborted. `listen` resolves to false if the page should poll instead.
 
-function listen(address, { refresh, unreachable }, signal) {
+function listen(url, { refresh, unreachable }, signal) {
   return new Promise((resolve) => {
-    const source = new EventSource(address);
-    const finish = (over) => {
+    const source = new EventSource(url);
+    const finish = (isOver) => {
       source.close();
-      resolve(over);
+      resolve(isOver);
     };
-    let running = false;
-    let again = false;
-    const show = async () => {
-      again = true;
-      if (running) {
+    let isRefreshing = false;
+    let isStale = false;
+    const onChange = async () => {
+      isStale = true;
+      if (isRefreshing) {
         return;
       }
-      running = true;
+      isRefreshing = true;
       try {
-        while (again && !signal.aborted) {
-          again = false;
+        while (isStale && !signal.aborted) {
+          isStale = false;
           if (await refresh()) {
             finish(true);
           }
@@ -38,11 +40,11 @@ function listen(address, { refresh, unreachable }, signal) {
       } catch {
         finish(false);
       } finally {
-        running = false;
+        isRefreshing = false;
       }
     };
     for (const kind of ["state", "progress", "end"]) {
-      source.addEventListener(kind, show);
+      source.addEventListener(kind, onChange);
     }
     source.addEventListener("end", () => source.close());
     source.addEventListener("deleted", () => {
@@ -51,7 +53,7 @@ function listen(address, { refresh, unreachable }, signal) {
     });
     source.addEventListener("error", () => {
       if (source.readyState === EventSource.CLOSED) {
-        finish(false); // too many wait at the server
+        finish(false); // the server has no slot left for an event stream
       } else {
         unreachable();
       }
@@ -66,41 +68,43 @@ async function poll({ refresh, unreachable }, signal) {
       if (await refresh()) {
         break;
       }
-      await pause(POLL_MS);
+      await sleep(POLL_MS);
     } catch (error) {
       if (error.message.includes("404")) {
-        location.reload(); // it was deleted
+        location.reload(); // the job was deleted
         break;
       }
       unreachable();
-      await pause(RETRY_MS);
+      await sleep(RETRY_MS);
     }
   }
   return true;
 }
 
-function inPlace(work) {
+// Runs `work` if no other page holds the lock; resolves to false otherwise.
+function withLock(work) {
   if (!navigator.locks) {
-    return work(); // browsers have none for plain HTTP from another machine
+    return work(); // locks need HTTPS or localhost
   }
-  return navigator.locks.request(PLACE, { ifAvailable: true }, (lock) => (lock ? work() : false));
+  return navigator.locks.request(LOCK, { ifAvailable: true }, (lock) => (lock ? work() : false));
 }
 
-// `refresh` shows what is new, and tells whether the job has ended.
-export function follow(address, page) {
-  let seen = null;
-  const look = async () => {
-    seen?.abort();
+// `page.refresh` updates the page and resolves to true if the job has ended; `page.unreachable` is
+// called while the server does not respond.
+export function follow(url, page) {
+  let controller = null;
+  const start = async () => {
+    controller?.abort();
     if (document.hidden) {
       return;
     }
-    seen = new AbortController();
-    const { signal } = seen;
-    const over = (await inPlace(() => listen(address, page, signal))) || (await poll(page, signal));
-    if (over && !signal.aborted) {
-      document.removeEventListener("visibilitychange", look);
+    controller = new AbortController();
+    const { signal } = controller;
+    const isOver = (await withLock(() => listen(url, page, signal))) || (await poll(page, signal));
+    if (isOver && !signal.aborted) {
+      document.removeEventListener("visibilitychange", start);
     }
   };
-  document.addEventListener("visibilitychange", look);
-  look();
+  document.addEventListener("visibilitychange", start);
+  start();
 }

@@ -1,4 +1,4 @@
-// A job's page: follows the job while it runs, filters faces in place, and seeks in its videos.
+// The job page: follows the job while it runs, filters faces in place, and seeks in videos.
 
 import { localDates } from "./dates.js";
 import { follow } from "./follow.js";
@@ -12,17 +12,17 @@ async function load(url, signal) {
     location.reload();
   }
   if (!response.ok) {
-    throw new Error(`The server answered ${response.status}.`);
+    throw new Error(`The server responded with status ${response.status}.`);
   }
   return parser.parseFromString(await response.text(), "text/html");
 }
 
 function announce(live) {
   const name = live.dataset.statusName;
-  const quarter = Math.floor(Number(live.dataset.percent) / 25) * 25;
-  const sentence = live.dataset.status === "running" && quarter > 0 ? `${name}, ${quarter} percent` : name;
-  if (announcement.textContent !== sentence) {
-    announcement.textContent = sentence;
+  const percent = Math.floor(Number(live.dataset.percent) / 25) * 25; // announced in steps of 25
+  const text = live.dataset.status === "running" && percent > 0 ? `${name}, ${percent} percent` : name;
+  if (announcement.textContent !== text) {
+    announcement.textContent = text;
   }
 }
 
@@ -31,7 +31,7 @@ function replaceLive(fresh) {
   const bar = old.querySelector("progress");
   const freshBar = fresh.querySelector("progress");
   if (bar && freshBar && bar.hasAttribute("value") && freshBar.hasAttribute("value")) {
-    bar.value = freshBar.value; // the same element goes on, so that it moves and does not jump
+    bar.value = freshBar.value; // keeps the element, so that its change is animated
     freshBar.replaceWith(bar);
   }
   old.replaceWith(fresh);
@@ -52,7 +52,7 @@ function livePath() {
   return `${location.pathname.replace(/\/$/, "")}/live`;
 }
 
-// Returns true when the job has ended.
+// Resolves to true if the job has ended.
 async function refresh() {
   const fresh = (await load(livePath())).getElementById("live");
   announce(fresh);
@@ -64,39 +64,39 @@ async function refresh() {
   return false;
 }
 
-let filtering = null;
+let filterRequest = null;
 
 async function showFaces(url) {
   const section = document.getElementById("faces");
-  filtering?.abort();
-  filtering = new AbortController();
+  filterRequest?.abort();
+  filterRequest = new AbortController();
   section.classList.add("loading");
   try {
-    const page = await load(url, filtering.signal);
+    const page = await load(url, filterRequest.signal);
     const fresh = document.adoptNode(page.getElementById("faces"));
     section.replaceWith(fresh);
     const rows = fresh.querySelectorAll("tbody tr").length;
-    announcement.textContent = rows === 0 ? "No face passes these filters" : `${rows} faces shown`;
+    announcement.textContent = rows === 0 ? "No faces match these filters" : `${rows} faces shown`;
   } catch (error) {
     if (error.name !== "AbortError") {
-      location.assign(url); // the page itself tells what is wrong
+      location.assign(url); // that page shows the error
     }
   }
 }
 
-// Returns false where the item is not on this page: the link itself leads to the item's own.
+// Returns false if the item's copy is not on this page; then the link leads to the item's page.
 function showHere(link) {
   const figure = document.getElementById(`item-${link.dataset.item}`);
-  const shown = figure?.querySelector("video, a");
-  if (!shown) {
+  const copy = figure?.querySelector("video, a");
+  if (!copy) {
     return false;
   }
-  if (shown instanceof HTMLVideoElement) {
-    shown.pause();
-    shown.currentTime = Number(link.dataset.seek);
+  if (copy instanceof HTMLVideoElement) {
+    copy.pause();
+    copy.currentTime = Number(link.dataset.seek);
   }
-  shown.scrollIntoView({ block: "center" });
-  shown.focus({ preventScroll: true });
+  copy.scrollIntoView({ block: "center" });
+  copy.focus({ preventScroll: true });
   return true;
 }
 
@@ -122,14 +122,14 @@ document.addEventListener("submit", (event) => {
   const form = event.target.closest("#faces form");
   if (form) {
     event.preventDefault();
-    const asked = new URLSearchParams();
+    const query = new URLSearchParams();
     for (const [name, value] of new FormData(form)) {
       if (value !== "") {
-        asked.append(name, value);
+        query.append(name, value);
       }
     }
     const button = form.querySelector("button[type=submit]");
-    showFaces(`${form.getAttribute("action")}?${asked}`).then(() => {
+    showFaces(`${form.getAttribute("action")}?${query}`).then(() => {
       if (!button.isConnected) {
         document.querySelector("#faces button[type=submit]")?.focus({ preventScroll: true });
       }
@@ -137,18 +137,18 @@ document.addEventListener("submit", (event) => {
   }
 });
 
-// The question whether to delete goes as it came: by Escape, or by a click on anything else.
+// The delete confirmation closes on Escape, or on a click outside of it.
 document.addEventListener("keydown", (event) => {
-  const question = document.querySelector(".confirm[open]");
-  if (event.key === "Escape" && question) {
-    question.open = false;
-    question.querySelector("summary").focus();
+  const confirmation = document.querySelector(".confirm[open]");
+  if (event.key === "Escape" && confirmation) {
+    confirmation.open = false;
+    confirmation.querySelector("summary").focus();
   }
 });
 document.addEventListener("pointerdown", (event) => {
-  const question = document.querySelector(".confirm[open]");
-  if (question && !question.contains(event.target)) {
-    question.open = false;
+  const confirmation = document.querySelector(".confirm[open]");
+  if (confirmation && !confirmation.contains(event.target)) {
+    confirmation.open = false;
   }
 });
 
@@ -157,7 +157,7 @@ if (live && live.dataset.ended !== "yes") {
   follow(live.dataset.events, {
     refresh,
     unreachable: () => {
-      announcement.textContent = "The server does not answer. Trying again.";
+      announcement.textContent = "The server does not respond. Retrying.";
     },
   });
 }

@@ -1,4 +1,4 @@
-// The submit form: files and folders by drop or by button, a list of them, and an upload with progress.
+// The submission form: choosing files and folders (by button or drop), and uploading with progress.
 
 const form = document.getElementById("submit-form");
 const drop = document.getElementById("drop");
@@ -10,10 +10,10 @@ const bar = document.getElementById("upload-bar");
 const text = document.getElementById("upload-text");
 const announcement = document.getElementById("announcement");
 
-const SHOWN_FILES = 200;
+const MAX_SHOWN_FILES = 200;
 let chosen = []; // of { name, file }
 let request = null;
-// One key for one submission: sent again after a broken connection, it can't become two jobs.
+// The idempotency key: a submission that is sent again after a lost connection creates only one job.
 let submission = { key: null, fingerprint: null };
 
 function size(bytes) {
@@ -41,7 +41,7 @@ function add(files) {
 }
 
 function render() {
-  const shown = chosen.slice(0, SHOWN_FILES).map((entry) => {
+  const shown = chosen.slice(0, MAX_SHOWN_FILES).map((entry) => {
     const row = document.createElement("li");
     const name = document.createElement("span");
     name.className = "name";
@@ -62,9 +62,9 @@ function render() {
     row.append(name, bytes, remove);
     return row;
   });
-  if (chosen.length > SHOWN_FILES) {
+  if (chosen.length > MAX_SHOWN_FILES) {
     const rest = document.createElement("li");
-    rest.textContent = `and ${chosen.length - SHOWN_FILES} more`;
+    rest.textContent = `and ${chosen.length - MAX_SHOWN_FILES} more`;
     shown.push(rest);
   }
   list.replaceChildren(...shown);
@@ -82,12 +82,12 @@ async function filesOf(entry) {
   const reader = entry.createReader();
   const found = [];
   for (;;) {
-    // A folder is read in portions until one is empty.
-    const portion = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
-    if (portion.length === 0) {
+    // `readEntries` returns entries in batches; an empty batch is the end.
+    const batch = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+    if (batch.length === 0) {
       return found;
     }
-    for (const child of portion) {
+    for (const child of batch) {
       if (!child.name.startsWith(".")) {
         found.push(...(await filesOf(child)));
       }
@@ -95,7 +95,7 @@ async function filesOf(entry) {
   }
 }
 
-// What is wrong with a field stands beside it, as where the page itself comes back without JavaScript.
+// Shows errors next to their fields, as the server does without JavaScript.
 function showProblem(message, fields = {}) {
   for (const input of form.querySelectorAll("[aria-invalid]")) {
     input.removeAttribute("aria-invalid");
@@ -103,24 +103,25 @@ function showProblem(message, fields = {}) {
   for (const old of form.querySelectorAll(".field-error")) {
     old.remove();
   }
-  const wrong = Object.entries(fields).map(([name, why]) => [form.elements.namedItem(name), why]);
-  const beside = wrong.filter(([input]) => input instanceof HTMLElement && input.closest(".field"));
-  for (const [input, why] of beside) {
-    const told = document.createElement("span");
-    told.className = "field-error";
-    told.textContent = why;
+  const errors = Object.entries(fields).map(([name, reason]) => [form.elements.namedItem(name), reason]);
+  const shown = errors.filter(([input]) => input instanceof HTMLElement && input.closest(".field"));
+  for (const [input, reason] of shown) {
+    const error = document.createElement("span");
+    error.className = "field-error";
+    error.textContent = reason;
     input.setAttribute("aria-invalid", "true");
     input.closest("details")?.setAttribute("open", "");
-    input.closest(".field").append(told);
+    input.closest(".field").append(error);
   }
-  problem.textContent = beside.length > 0 && beside.length === wrong.length ? form.dataset.wrong : message;
+  const allShown = shown.length > 0 && shown.length === errors.length;
+  problem.textContent = allShown ? form.dataset.invalidFields : message;
   problem.hidden = !message;
   if (message) {
     problem.scrollIntoView({ block: "nearest" });
   }
 }
 
-// The browser tells what is wrong with a field only where it can be seen.
+// Browsers show their validation message only for visible fields, so the closed section is opened.
 form.noValidate = false;
 form.addEventListener("invalid", (event) => event.target.closest("details")?.setAttribute("open", ""), true);
 
@@ -157,17 +158,17 @@ function start() {
   if (submission.fingerprint !== fingerprint) {
     submission = { key: randomKey(), fingerprint };
   }
-  request = new XMLHttpRequest(); // fetch can't tell how much of an upload was sent
+  request = new XMLHttpRequest(); // fetch has no upload progress
   request.open("POST", form.dataset.api);
   request.setRequestHeader("Idempotency-Key", submission.key);
   request.responseType = "json";
-  const began = performance.now();
+  const startedAt = performance.now();
   request.upload.addEventListener("progress", (event) => {
     if (!event.lengthComputable) {
       return;
     }
     bar.value = event.loaded / event.total;
-    const seconds = (performance.now() - began) / 1000;
+    const seconds = (performance.now() - startedAt) / 1000;
     const left = (seconds * (event.total - event.loaded)) / Math.max(event.loaded, 1);
     const rest = seconds > 2 && left > 1 ? `, about ${left < 90 ? `${Math.ceil(left)} s` : `${Math.ceil(left / 60)} min`} left` : "";
     text.textContent = event.loaded < event.total ? `${size(event.loaded)} of ${size(event.total)}${rest}` : "Uploaded, checking the files";
@@ -179,14 +180,14 @@ function start() {
     }
     finish();
     if (request.status === 401) {
-      showProblem("You are signed out. Sign in on another page, then send again: what you chose is kept here.");
+      showProblem("You are signed out. Sign in on another page, then send again: your choices are kept here.");
       return;
     }
-    showProblem(request.response?.detail ?? `The server answered ${request.status}.`, request.response?.fields);
+    showProblem(request.response?.detail ?? `The server responded with status ${request.status}.`, request.response?.fields);
   });
   request.addEventListener("error", () => {
     finish();
-    showProblem("The connection to the server broke. Send again: nothing is submitted twice.");
+    showProblem("The connection to the server was lost. Send again: nothing will be submitted twice.");
   });
   request.addEventListener("abort", finish);
   showProblem("");
@@ -202,7 +203,7 @@ function finish() {
   upload.hidden = true;
 }
 
-// Back from the job's page a browser may show this page as it was left: with the form locked.
+// After Back, browsers may restore this page from their cache as it was left: with the form disabled.
 window.addEventListener("pageshow", (event) => {
   if (event.persisted) {
     chosen = [];
@@ -215,19 +216,19 @@ window.addEventListener("pageshow", (event) => {
 form.addEventListener("submit", (event) => {
   const root = form.elements.namedItem("server_root");
   if (chosen.length === 0 && (root?.value || form.elements.namedItem("server_path")?.value)) {
-    return; // no upload to show: the browser sends the form itself
+    return; // a server folder needs no upload: the browser submits the form
   }
   event.preventDefault();
   if (root?.value) {
-    showProblem("Choose files, or a folder on the server: one of the two a job.");
+    showProblem("Choose either files or a folder on the server, not both.");
     return;
   }
   if (chosen.length === 0) {
     showProblem("Choose at least one video or photo.");
   } else if (chosen.length > Number(form.dataset.maxFiles)) {
-    showProblem(`These are ${chosen.length} files; the server takes ${form.dataset.maxFiles} at once. Submit them in parts.`);
+    showProblem(`You chose ${chosen.length} files; the maximum is ${form.dataset.maxFiles}. Submit them in several jobs.`);
   } else if (bytesOf(chosen) > Number(form.dataset.maxBytes)) {
-    showProblem(`These files have ${size(bytesOf(chosen))}; the server takes ${size(Number(form.dataset.maxBytes))} at once. Submit them in parts.`);
+    showProblem(`These files have ${size(bytesOf(chosen))}; the maximum is ${size(Number(form.dataset.maxBytes))}. Submit them in several jobs.`);
   } else {
     start();
   }
@@ -247,7 +248,7 @@ document.getElementById("clear").addEventListener("click", () => {
 });
 document.getElementById("stop").addEventListener("click", () => request?.abort());
 
-// The whole page takes drops: a file that misses the field would otherwise replace the page.
+// The whole page accepts drops: a file dropped next to the field would otherwise replace the page.
 for (const name of ["dragenter", "dragover"]) {
   document.addEventListener(name, (event) => {
     event.preventDefault();
@@ -262,7 +263,7 @@ document.addEventListener("dragleave", (event) => {
 document.addEventListener("drop", async (event) => {
   event.preventDefault();
   drop.classList.remove("over");
-  // Entries are gone once this handler waits, so they are taken first.
+  // The entries are lost at the first await, so they are collected before.
   const entries = Array.from(event.dataTransfer.items, (item) => item.webkitGetAsEntry?.()).filter(Boolean);
   const plain = Array.from(event.dataTransfer.files, (file) => ({ name: file.name, file }));
   try {

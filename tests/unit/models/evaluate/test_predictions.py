@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from faces_jobs.pipeline.mirrored import Mirrored
+from faces_jobs.pipeline.mirrored import MirroredClassifier
 from faces_jobs_models.catalog import Catalog
 from faces_jobs_models.training.folds import NO_FOLD, fold_of
 from faces_jobs_models.training.predictions import Predictions, Selection, predict_data_set
@@ -41,7 +41,7 @@ def answered(
     return predict_data_set(
         "mine",
         samples,
-        classifier=Mirrored(classifier),
+        classifier=MirroredClassifier(classifier),
         detector=SquareDetector(),
         selection=Selection(trained_on=trained_on),
         skipped=Counter(),

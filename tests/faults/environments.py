@@ -1,6 +1,6 @@
-"""Where a run takes place: one machine (SQLite, a folder), or several (PostgreSQL, Redis).
+"""Where runs happen: on one machine (SQLite, a folder) or on several (PostgreSQL, Redis).
 
-A site holds servers that can be killed, started and slowed; each run gets an empty place on it.
+A site has servers that can be killed, started and slowed; each run gets an empty environment on it.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from faces_jobs.db.migrate import upgrade
 from faces_jobs.queue import QUEUE_NAME
 from faces_jobs.settings import Settings
 from tests.faults.clock import set_ahead
-from tests.faults.processes import Nursery, nursery
-from tests.faults.proxy import Wire
+from tests.faults.launched import ForkServer, fork_server
+from tests.faults.proxy import Proxy
 from tests.integration.servers import (
     PostgresServer,
     RedisServer,
@@ -42,7 +42,7 @@ from tests.integration.servers import (
 SiteName = Literal["SQLite + folder", "PostgreSQL + Redis"]
 SMALL_DISK = "48m"
 
-# Small enough that a run need not wait for what an operator would.
+# Short, so that a run need not wait as long as an operator would.
 QUICK: dict[str, Any] = {
     "lease_seconds": 3.0,
     "heartbeat_seconds": 0.3,
@@ -56,7 +56,7 @@ QUICK: dict[str, Any] = {
 }
 ALWAYS: dict[str, Any] = {
     "device": "cpu",
-    "frames_a_run": 1,  # else each worker would measure what is best
+    "frames_a_run": 1,  # otherwise each worker would measure the best sizes
     "crops_a_run": 16,
     "segment_seconds": 0.5,
     "batch_size": 4,
@@ -68,7 +68,7 @@ ALWAYS: dict[str, Any] = {
 
 
 class Broker(Protocol):
-    """What can befall a broker."""
+    """What can be done to a broker."""
 
     def kill(self) -> None: ...
 
@@ -77,22 +77,22 @@ class Broker(Protocol):
     def flush(self) -> None: ...
 
     def multiply(self, times: int) -> int:
-        """Leave every message so often, in no order; how many there were."""
+        """Repeat every message so many times, shuffled. Returns how many there were."""
 
 
 class FolderBroker:
-    """The folder that one machine has for a broker."""
+    """The folder that serves one machine as its broker."""
 
     def __init__(self, data_folder: Path) -> None:
         self._folder = data_folder / "queue"
         self._gone = data_folder / "queue.gone"
 
     def kill(self) -> None:
-        """The folder is gone, as where a disk is unplugged."""
+        """Remove the folder, as if its disk had been unplugged."""
         self._folder.rename(self._gone)
 
     def start(self) -> None:
-        """It is back; what was written meanwhile goes."""
+        """Bring it back; what was written in the meantime is dropped."""
         shutil.rmtree(self._folder, ignore_errors=True)
         self._gone.rename(self._folder)
 
@@ -115,12 +115,12 @@ class FolderBroker:
 
 
 class RedisBroker:
-    """A Redis server behind a wire."""
+    """A Redis server behind a proxy."""
 
     def __init__(self, server: RedisServer) -> None:
         self._server = server
-        self.wire = Wire(server.port)
-        self.url = f"redis://127.0.0.1:{self.wire.port}/0"
+        self.proxy = Proxy(server.port)
+        self.url = f"redis://127.0.0.1:{self.proxy.port}/0"
 
     def kill(self) -> None:
         self._server.stop(signal.SIGKILL)
@@ -141,7 +141,7 @@ class RedisBroker:
             return len(texts)
 
     def close(self) -> None:
-        self.wire.close()
+        self.proxy.close()
 
 
 def _shuffled(texts: list[bytes], times: int) -> list[bytes]:
@@ -151,18 +151,18 @@ def _shuffled(texts: list[bytes], times: int) -> list[bytes]:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """What one run has to itself."""
+class Environment:
+    """What belongs to one run alone."""
 
     site: Site
     folder: Path
     settings: Settings
     broker: Broker
-    clock: Path  # the file by which its processes' clocks are moved
+    clock: Path  # the file that moves its processes' clocks
 
     @property
     def log(self) -> Path:
-        """Where its processes write what they have to say."""
+        """The log of its processes."""
         return self.folder / "log"
 
 
@@ -170,16 +170,16 @@ class Site(ABC):
     """The servers of one kind of installation."""
 
     name: SiteName
-    nursery: Nursery
+    fork_server: ForkServer
 
     @abstractmethod
-    def place(
+    def environment(
         self, *, settings: dict[str, Any] | None = None, small_disk: bool = False
-    ) -> AbstractContextManager[Place]:
-        """An empty database and folder for one run; on a disk of its own where asked for."""
+    ) -> AbstractContextManager[Environment]:
+        """An empty database and folder for one run, on request on a small disk of its own."""
 
-    def is_writable(self, settings: Settings) -> bool:  # noqa: ARG002 (of one machine's)
-        """Whether a process that was stopped leaves the others their database."""
+    def is_writable(self, settings: Settings) -> bool:  # noqa: ARG002 (used by `OneMachine`)
+        """Whether other processes can write while one is suspended."""
         return True
 
 
@@ -188,23 +188,23 @@ class OneMachine(Site):
 
     name: SiteName = "SQLite + folder"
 
-    def __init__(self, folder: Path, nursery: Nursery) -> None:
+    def __init__(self, folder: Path, fork_server: ForkServer) -> None:
         self._folder = folder
-        self.nursery = nursery
+        self.fork_server = fork_server
         self._template = folder / "template.db"
         upgrade(f"sqlite:///{self._template}")
 
     @contextmanager
-    def place(
+    def environment(
         self, *, settings: dict[str, Any] | None = None, small_disk: bool = False
-    ) -> Iterator[Place]:
+    ) -> Iterator[Environment]:
         with _folder(self._folder, small_disk=small_disk) as folder:
             shutil.copy(self._template, folder / "data" / "faces_jobs.db")
-            made = Settings(data_folder=folder / "data", **ALWAYS, **(settings or QUICK))
-            yield Place(self, folder, made, FolderBroker(folder / "data"), _clock(folder))
+            values = Settings(data_folder=folder / "data", **ALWAYS, **(settings or QUICK))
+            yield Environment(self, folder, values, FolderBroker(folder / "data"), _clock(folder))
 
     def is_writable(self, settings: Settings) -> bool:
-        """Not where it was stopped while it wrote; others write for moments only."""
+        """Not if it was suspended while writing; other writers take moments only."""
         try:
             with self.locked(settings, patience_seconds=5):
                 return True
@@ -214,7 +214,7 @@ class OneMachine(Site):
     @staticmethod
     @contextmanager
     def locked(settings: Settings, *, patience_seconds: float = 60) -> Iterator[None]:
-        """Another process writes and does not end."""
+        """Hold the write lock, as another process that never finishes."""
         path = sqlite_path(make_engine(settings.database).url)
         connection = sqlite3.connect(str(path), isolation_level=None, timeout=patience_seconds)
         try:
@@ -225,40 +225,40 @@ class OneMachine(Site):
 
 
 class SeveralMachines(Site):
-    """PostgreSQL and Redis, each a server of this site alone."""
+    """PostgreSQL and Redis, private servers of this site."""
 
     name: SiteName = "PostgreSQL + Redis"
 
     def __init__(
-        self, folder: Path, nursery: Nursery, postgres: PostgresServer, broker: RedisBroker
+        self, folder: Path, fork_server: ForkServer, postgres: PostgresServer, broker: RedisBroker
     ) -> None:
         self._folder = folder
-        self.nursery = nursery
+        self.fork_server = fork_server
         self.postgres = postgres
         self.broker = broker
         self.sql('CREATE DATABASE "template"')
         upgrade(self._url("template"))
 
     @contextmanager
-    def place(
+    def environment(
         self, *, settings: dict[str, Any] | None = None, small_disk: bool = False
-    ) -> Iterator[Place]:
+    ) -> Iterator[Environment]:
         name = f"run_{uuid.uuid4().hex[:12]}"
         self.sql(f'CREATE DATABASE "{name}" TEMPLATE "template"')
         self.broker.flush()
         with _folder(self._folder, small_disk=small_disk) as folder:
-            made = Settings(
+            values = Settings(
                 data_folder=folder / "data",
                 database_url=self._url(name),
                 broker_url=self.broker.url,
                 **ALWAYS,
                 **(settings or QUICK),
             )
-            yield Place(self, folder, made, self.broker, _clock(folder))
+            yield Environment(self, folder, values, self.broker, _clock(folder))
         self.sql(f'DROP DATABASE "{name}" WITH (FORCE)')
 
     def sql(self, statement: str) -> None:
-        """Say something to the server, as its operator."""
+        """Execute a statement as the server's operator."""
         url = make_url(self.postgres.url).set(drivername="postgresql")
         plain = url.render_as_string(hide_password=False)
         with psycopg.connect(plain, autocommit=True) as connection:
@@ -271,15 +271,15 @@ class SeveralMachines(Site):
 
 @contextmanager
 def one_machine(folder: Path) -> Iterator[OneMachine]:
-    """A machine with nothing but itself."""
+    """A site without servers."""
     folder.mkdir(parents=True, exist_ok=True)
-    with nursery() as born:
-        yield OneMachine(folder, born)
+    with fork_server() as server:
+        yield OneMachine(folder, server)
 
 
 @contextmanager
 def several_machines(folder: Path) -> Iterator[SeveralMachines]:
-    """Start servers of their own.
+    """A site with private servers.
 
     Raises:
         FileNotFoundError: PostgreSQL or Redis is not installed.
@@ -292,7 +292,7 @@ def several_machines(folder: Path) -> Iterator[SeveralMachines]:
         broker = RedisBroker(stack.enter_context(running_redis(redis_server, folder)))
         stack.callback(broker.close)
         postgres = stack.enter_context(running_postgres(initdb, keeps_commits=True))
-        yield SeveralMachines(folder, stack.enter_context(nursery()), postgres, broker)
+        yield SeveralMachines(folder, stack.enter_context(fork_server()), postgres, broker)
 
 
 @contextmanager

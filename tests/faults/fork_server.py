@@ -1,7 +1,7 @@
-"""Has all code loaded, and becomes a web, worker or sweep process each time that it is asked to.
+"""A fork server: has all code loaded, and forks a web, worker or sweep process on request.
 
-Loading takes four times as long as a run of the job. Nothing is opened at import, so that what is
-forked here is what would have been started, but for that time.
+Loading takes four times as long as a run of the job. Nothing is opened at import, so a forked
+process equals one that was started, except for the time.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.process import CODE, Request, play
+from tests.faults.child import CODE, Request, play
 
 LARGEST_REQUEST = 65536
-# What such processes load when they first need it. Hundreds of them would each do it anew.
-# (Not onnxruntime: a process that is forked after it was loaded aborts at its end.)
+# What these processes import lazily; hundreds of them would repeat it.
+# (Not onnxruntime: a process forked after loading it aborts at exit.)
 NEEDED_LATER = (
     "celery.apps.worker",
     "celery.backends.base",
@@ -37,8 +37,8 @@ NEEDED_LATER = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Born:
-    """What a new process was given: its request, and the ends of its pipes."""
+class _Forked:
+    """A new process: its request, and its ends of the pipes."""
 
     request: Request
     tell: int
@@ -47,24 +47,24 @@ class _Born:
 
 
 def main() -> None:
-    """Serve until whoever asks is gone; a process that is asked for goes on from here."""
+    """Serve until the client is gone; a forked process continues from here."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--control", type=int, required=True)
     control = socket.socket(fileno=parser.parse_args().control)
     for module in (*CODE.values(), *NEEDED_LATER):
         importlib.import_module(module)
-    born = _serve(control)
-    if born is not None:
-        _begin(born)
+    forked = _serve(control)
+    if forked is not None:
+        _become(forked)
 
 
-def _serve(control: socket.socket) -> _Born | None:
-    """Fork for each request, and tell of each end. In a new process: what it was given."""
+def _serve(control: socket.socket) -> _Forked | None:
+    """Fork for each request and report each exit. Returns in a new process only, or at the end."""
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake)
-    codes: dict[int, int] = {}  # the pipe on which each process's exit code is told
+    codes: dict[int, int] = {}  # the pipe for each process's exit code
     waiting = select.poll()
     waiting.register(control, select.POLLIN)
     waiting.register(woken, select.POLLIN)
@@ -72,7 +72,7 @@ def _serve(control: socket.socket) -> _Born | None:
         ready = {number for number, _ in waiting.poll()}
         if woken in ready:
             os.read(woken, 4096)
-            _tell_ends(codes)
+            _report_exits(codes)
         if control.fileno() not in ready:
             continue
         data, given, _, _ = socket.recv_fds(control, LARGEST_REQUEST, 4)
@@ -87,20 +87,20 @@ def _serve(control: socket.socket) -> _Born | None:
             for descriptor in (woken, wake, code, *codes.values()):
                 os.close(descriptor)
             control.close()
-            return _Born(Request(**json.loads(data)), tell, hear, log)
+            return _Forked(Request(**json.loads(data)), tell, hear, log)
         codes[pid] = code
         for descriptor in (tell, hear, log):
             os.close(descriptor)
         control.send(str(pid).encode())
 
 
-def _tell_ends(codes: dict[int, int]) -> None:
+def _report_exits(codes: dict[int, int]) -> None:
     while codes:
         pid, status = os.waitpid(-1, os.WNOHANG)
         if pid == 0:
             return
         code = codes.pop(pid)
-        with suppress(BrokenPipeError):  # nobody wants to know any more
+        with suppress(BrokenPipeError):  # the reader is gone
             os.write(code, str(os.waitstatus_to_exitcode(status)).encode())
         os.close(code)
 
@@ -110,17 +110,19 @@ def _end_all(codes: dict[int, int]) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def _begin(born: _Born) -> None:
-    os.setsid()  # gunicorn's processes are struck together
+def _become(forked: _Forked) -> None:
+    os.setsid()  # signals reach gunicorn's processes together
     for target in (1, 2):
-        os.dup2(born.log, target)
-    os.close(born.log)
-    os.environ.clear()  # noqa: TID251 (it is another process now)
-    os.environ.update(born.request.environment)  # noqa: TID251 (likewise)
-    if born.request.cgroup is not None:
-        (Path(born.request.cgroup) / "cgroup.procs").write_text(str(os.getpid()), encoding="ascii")
-    sys.argv = ["faces-jobs", born.request.kind]
-    play(born.request, tell=born.tell, hear=born.hear)
+        os.dup2(forked.log, target)
+    os.close(forked.log)
+    os.environ.clear()  # noqa: TID251 (a separate process now)
+    os.environ.update(forked.request.environment)  # noqa: TID251 (likewise)
+    if forked.request.cgroup is not None:
+        (Path(forked.request.cgroup) / "cgroup.procs").write_text(
+            str(os.getpid()), encoding="ascii"
+        )
+    sys.argv = ["faces-jobs", forked.request.kind]
+    play(forked.request, tell=forked.tell, hear=forked.hear)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Starts the processes of a run, tells them to go on, and strikes them."""
+"""The processes of a run, seen from the test: started, released from their point, and signalled."""
 
 from __future__ import annotations
 
@@ -21,36 +21,36 @@ from typing import Any, Self
 from pydantic import SecretStr
 
 from faces_jobs.settings import ENVIRONMENT_PREFIX, Settings
-from tests.faults.points import Kind, Piece, Point
-from tests.faults.process import Request
+from tests.faults.child import Request
+from tests.faults.points import HeldRow, Kind, Point
 from tests.services import PATIENCE_SECONDS
 
 
 class NotInTimeError(Exception):
-    """Something that was waited for did not come to be."""
+    """An expected event did not happen in time."""
 
 
-class Nursery:
-    """Where processes come from; see `tests.faults.nursery`."""
+class ForkServer:
+    """A client of the fork server; see `tests.faults.fork_server`."""
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
-        self._asking = threading.Lock()
+        self._lock = threading.Lock()
 
-    def ask(self, request: Request, descriptors: list[int]) -> int:
-        """Have a process; its number."""
-        with self._asking:
+    def spawn(self, request: Request, descriptors: list[int]) -> int:
+        """Fork a process and return its id."""
+        with self._lock:
             socket.send_fds(self._control, [json.dumps(asdict(request)).encode()], descriptors)
             return int(self._control.recv(64))
 
 
 @contextmanager
-def nursery() -> Iterator[Nursery]:
-    """Start a nursery; what it has brought forth ends with it."""
+def fork_server() -> Iterator[ForkServer]:
+    """Start a fork server; the processes it has forked end with it."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.nursery", "--control", str(theirs.fileno())],
+            [sys.executable, "-m", "tests.faults.fork_server", "--control", str(theirs.fileno())],
             env={
                 "PATH": os.defpath,
                 "PYTHONPATH": os.pathsep.join(sys.path),  # the tested code, wherever it lies
@@ -60,14 +60,14 @@ def nursery() -> Iterator[Nursery]:
         )
         theirs.close()
         try:
-            yield Nursery(ours)
+            yield ForkServer(ours)
         finally:
             ours.shutdown(socket.SHUT_RDWR)
             process.wait(PATIENCE_SECONDS)
 
 
 class Actor:
-    """One process, `with` it open: killed at the end if it has not ended by itself."""
+    """One process as a context manager, which kills it if it is still running at the end."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Actor:
         settings: Settings,
         log: Path,
         *,
-        nursery: Nursery,
+        fork_server: ForkServer,
         point: Point | None = None,
         held: bool = False,
         clock: Path | None = None,
@@ -95,17 +95,17 @@ class Actor:
         hear, self._say = os.pipe()
         self._ended, code = os.pipe()
         given = [tell, hear, code, os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)]
-        self._pid = nursery.ask(request, given)
+        self._pid = fork_server.spawn(request, given)
         for descriptor in given:
             os.close(descriptor)
         self._code: int | None = None
         self._rest = b""
 
     def wait_for(self, said: str) -> dict[str, Any]:
-        """Wait until it says so; what it says before is passed over.
+        """Wait until the process reports this; earlier reports are skipped.
 
         Raises:
-            NotInTimeError: it does not, or it ended.
+            NotInTimeError: it did not report it in time, or it ended.
         """
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
@@ -116,60 +116,60 @@ class Actor:
                     return told
             left = deadline - time.monotonic()
             if left <= 0 or not _readable(self._told, left):
-                raise NotInTimeError(f"the {self.kind} process never said {said!r}")
+                raise NotInTimeError(f"the {self.kind} process never reported {said!r}")
             data = os.read(self._told, 4096)
             if not data:
-                raise NotInTimeError(f"the {self.kind} process ended before it said {said!r}")
+                raise NotInTimeError(f"the {self.kind} process ended before it reported {said!r}")
             self._rest += data
 
-    def wait_at_point(self) -> Piece:
-        """Wait until it stands at its point; what it has in hand there."""
-        return Piece(**self.wait_for("at")["piece"])
+    def wait_at_point(self) -> HeldRow:
+        """Wait until it reaches its point, and return the row that it holds there."""
+        return HeldRow(**self.wait_for("at")["held_row"])
 
     def go(self, word: str = "go") -> None:
-        """Let it go on."""
+        """Let it continue."""
         self.held = False
         try:
             os.write(self._say, f"{word}\n".encode())
         except BrokenPipeError:
-            return  # it has ended meanwhile
+            return  # it has ended in the meantime
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal to it, and to the processes that it started."""
+        """Send a signal to the process and its children."""
         if self.alive:
-            with suppress(ProcessLookupError):  # it ended in this very moment
+            with suppress(ProcessLookupError):  # it has just ended
                 os.killpg(self._pid, number)
 
     def freeze(self) -> None:
-        """Stop it, and wait until each of its threads stands still.
+        """Suspend it, and wait until each of its threads is stopped.
 
-        One that is in a call of the kernel, as for a file's lock, ends that call first.
+        A thread inside a system call, such as one for a file lock, completes that call first.
         """
         self.send(signal.SIGSTOP)
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while not all(_stands_still(task) for task in Path(f"/proc/{self._pid}/task").iterdir()):
+        while not all(_is_stopped(task) for task in Path(f"/proc/{self._pid}/task").iterdir()):
             if time.monotonic() > deadline:
-                raise NotInTimeError(f"the {self.kind} process does not stand still")
+                raise NotInTimeError(f"the {self.kind} process is not suspended")
             time.sleep(0.01)
 
     def wait(self, seconds: float = PATIENCE_SECONDS) -> int:
-        """Wait for its end. Its exit code; of one that was killed, less than nought.
+        """Wait for its end and return its exit code, negative if it was killed.
 
         Raises:
-            NotInTimeError: it does not end.
+            NotInTimeError: it does not end in time.
         """
         if self._code is None:
             if not _readable(self._ended, seconds):
                 raise NotInTimeError(f"the {self.kind} process does not end")
             told = os.read(self._ended, 64)
             if not told:
-                raise NotInTimeError("the nursery has ended")
+                raise NotInTimeError("the fork server has ended")
             self._code = int(told)
         return self._code
 
     @property
     def alive(self) -> bool:
-        """Whether it has not ended."""
+        """Whether the process is still running."""
         return self._code is None and not _readable(self._ended, 0)
 
     def __enter__(self) -> Self:
@@ -188,7 +188,7 @@ class Actor:
 
 
 def _environment(settings: Settings, home: Path) -> dict[str, str]:
-    """What a user would set for these settings, and nothing else."""
+    """The environment variables that a user would set for these settings, and nothing else."""
     given = settings.model_dump(exclude_unset=True)
     return {
         "PATH": os.defpath,
@@ -204,15 +204,15 @@ def _environment(settings: Settings, home: Path) -> dict[str, str]:
 
 
 def _readable(descriptor: int, seconds: float) -> bool:
-    """Whether there is something to read within this time. (`select` ends at number 1024.)"""
+    """Whether data arrives within this time. (`select` cannot take descriptors above 1023.)"""
     waiting = select.poll()
     waiting.register(descriptor, select.POLLIN)
     return bool(waiting.poll(seconds * 1000))
 
 
-def _stands_still(task: Path) -> bool:
-    """Whether a thread is stopped; the state comes behind the name, which is in brackets."""
+def _is_stopped(task: Path) -> bool:
+    """Whether a thread is stopped. Its state follows its name, which is in parentheses."""
     try:
         return (task / "stat").read_text().rpartition(")")[2].split()[0] in "TtZX"
-    except FileNotFoundError:  # it ended in this very moment
+    except FileNotFoundError:  # it has just ended
         return True

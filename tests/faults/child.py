@@ -1,6 +1,6 @@
-"""A real web, worker or sweep process of the tests, which can be held at its start and at a point.
+"""Inside a tested web, worker or sweep process, which can be held at its start and at a point.
 
-What it tells are lines of JSON; what it waits to hear are lines of one word.
+It reports in lines of JSON, and receives commands of one word.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 from faces_jobs.cli import main as faces_jobs
 from faces_jobs.worker import encode_runs
 from tests.faults import clock
-from tests.faults.points import POINTS, Kind, Piece
+from tests.faults.points import POINTS, HeldRow, Kind
 
 MEGABYTE = 1024 * 1024
-SHORT_PART = 5  # frames: the clip's parts are to be drawn in runs, as those of real videos are
-# Where the code of each kind of process begins.
+SHORT_PART = 5  # frames, so that the clip's parts are drawn in runs like those of real videos
+# The entry module of each kind of process.
 CODE = {
     "web": "faces_jobs_web.server",
     "worker": "faces_jobs.worker.celery_worker",
@@ -28,7 +28,7 @@ CODE = {
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a process is to be."""
+    """Which process to run, and how."""
 
     kind: Kind
     environment: dict[str, str]
@@ -38,50 +38,50 @@ class Request:
     cgroup: str | None = None
 
 
-class Line:
-    """The line to who started this process."""
+class Channel:
+    """The channel to the test that started this process."""
 
     def __init__(self, tell: int, hear: int) -> None:
         self._tell = tell
         self._hear = os.fdopen(hear, "r", encoding="utf-8")
 
     def tell(self, **told: Any) -> None:
-        """Say something."""
+        """Send a report."""
         os.write(self._tell, (json.dumps(told) + "\n").encode())
 
     def wait(self) -> None:
-        """Do nothing until told to go on."""
+        """Block until the test says to continue."""
         word = self._hear.readline().strip()
         if word == "grow":
             grow()
         elif word != "go":
-            os._exit(1)  # nobody is there any more
+            os._exit(1)  # the test is gone
 
 
 def grow() -> None:
-    """Take more memory than there is: the kernel ends the process."""
+    """Allocate until the kernel kills the process."""
     taken = []
     while True:
         taken.append(b"\x01" * MEGABYTE)
 
 
 def play(request: Request, *, tell: int, hear: int) -> None:
-    """Be one process until it is ended: what `faces-jobs KIND` is."""
-    line = Line(tell, hear)
+    """Run what `faces-jobs KIND` runs, until it ends."""
+    channel = Channel(tell, hear)
     encode_runs.FEWEST_FRAMES = SHORT_PART
     if request.clock is not None:
         clock.follow(Path(request.clock))
     if request.held:
-        line.tell(said="held")
-        line.wait()
-    been = False
+        channel.tell(said="held")
+        channel.wait()
+    has_arrived = False
 
-    def arrive(piece: Piece) -> None:
-        nonlocal been
-        if not been:
-            been = True
-            line.tell(said="at", piece=asdict(piece))
-            line.wait()
+    def arrive(held_row: HeldRow) -> None:
+        nonlocal has_arrived
+        if not has_arrived:
+            has_arrived = True
+            channel.tell(said="at", held_row=asdict(held_row))
+            channel.wait()
 
     for point in POINTS:
         if point.name == request.point:
