@@ -12,7 +12,7 @@ from faces_jobs.pipeline.stages import Detector
 from faces_jobs_models.training.decoding import decode
 from faces_jobs_models.training.detector.precision import (
     MIN_IOU,
-    Detected,
+    DetectionResult,
     at_threshold,
     average_precision,
     face_count,
@@ -71,7 +71,7 @@ class DetectorEntry(TypedDict):
 class DetectorRun:
     """Detections in pictures, and the number of pictures that the detector was trained on."""
 
-    pictures: Sequence[Detected]
+    pictures: Sequence[DetectionResult]
     of_training: int
 
     @property
@@ -110,7 +110,7 @@ def run_detector(
         if picture is None:
             continue
         (found,) = detector.detect([picture])
-        pictures.append(Detected(found.boxes_xyxy, found.scores, one.boxes_xyxy, one.ignore))
+        pictures.append(DetectionResult(found.boxes_xyxy, found.scores, one.boxes_xyxy, one.ignore))
         of_training += selection.trained_on and not one.held_out
     return DetectorRun(pictures, of_training)
 

@@ -18,7 +18,7 @@ ANY_HEIGHT: Heights = (0.0, math.inf)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Detected:
+class DetectionResult:
     """The detected boxes and the annotated faces of one picture.
 
     Faces that are `ignored` (doubtful or too small) need not be detected; a box that matches one
@@ -46,7 +46,7 @@ class _Outcome(IntEnum):
 
 
 def average_precision(
-    pictures: Sequence[Detected], *, min_iou: float = MIN_IOU, heights: Heights = ANY_HEIGHT
+    pictures: Sequence[DetectionResult], *, min_iou: float = MIN_IOU, heights: Heights = ANY_HEIGHT
 ) -> float:
     """Area under the precision-recall curve, as for PASCAL VOC since 2010 and WIDER FACE.
 
@@ -79,7 +79,7 @@ def average_precision(
 
 
 def at_threshold(
-    pictures: Sequence[Detected],
+    pictures: Sequence[DetectionResult],
     threshold: float,
     *,
     min_iou: float = MIN_IOU,
@@ -95,7 +95,7 @@ def at_threshold(
 
 
 def score_of_precision(
-    pictures: Sequence[Detected],
+    pictures: Sequence[DetectionResult],
     precision: float,
     *,
     min_iou: float = MIN_IOU,
@@ -110,13 +110,13 @@ def score_of_precision(
     return float(scores[order][enough[-1]]) if len(enough) else math.nan
 
 
-def face_count(pictures: Sequence[Detected], *, heights: Heights = ANY_HEIGHT) -> int:
+def face_count(pictures: Sequence[DetectionResult], *, heights: Heights = ANY_HEIGHT) -> int:
     """Return the number of faces that are not ignored."""
     return sum(int((~_ignored(one, heights)).sum()) for one in pictures)
 
 
 def _match_all(
-    pictures: Sequence[Detected], min_iou: float, heights: Heights
+    pictures: Sequence[DetectionResult], min_iou: float, heights: Heights
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], int]:
     # Scores and correctness of all boxes that count, and the number of faces that count.
     scores, correct = [np.zeros(0, np.float32)], [np.zeros(0, np.bool_)]
@@ -128,7 +128,7 @@ def _match_all(
     return np.concatenate(scores), np.concatenate(correct), face_count(pictures, heights=heights)
 
 
-def _match(one: Detected, min_iou: float, heights: Heights) -> NDArray[np.int_]:
+def _match(one: DetectionResult, min_iou: float, heights: Heights) -> NDArray[np.int_]:
     ignored = _ignored(one, heights)
     ious = _pairwise_iou(one.boxes_xyxy, one.faces_xyxy)
     in_band = _is_in_band(one.boxes_xyxy, heights)
@@ -144,7 +144,7 @@ def _match(one: Detected, min_iou: float, heights: Heights) -> NDArray[np.int_]:
     return outcomes
 
 
-def _ignored(one: Detected, heights: Heights) -> NDArray[np.bool_]:
+def _ignored(one: DetectionResult, heights: Heights) -> NDArray[np.bool_]:
     return one.ignored | ~_is_in_band(one.faces_xyxy, heights)
 
 

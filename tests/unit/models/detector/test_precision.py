@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from faces_jobs_models.training.detector.precision import (
-    Detected,
+    DetectionResult,
     at_threshold,
     average_precision,
     face_count,
@@ -30,10 +30,10 @@ def seen(
     found: list[Found] | tuple[Found, ...] = (),
     faces: list[Box] | tuple[Box, ...] = (),
     ignored: list[Box] | tuple[Box, ...] = (),
-) -> Detected:
+) -> DetectionResult:
     boxes = np.array([box for box, _ in found], np.float32).reshape(-1, 4)
     marked = np.array([*faces, *ignored], np.float32).reshape(-1, 4)
-    return Detected(
+    return DetectionResult(
         boxes,
         np.array([score for _, score in found], np.float32),
         marked,
@@ -58,7 +58,7 @@ def seen(
         (seen([(FACE, 0.9), ((1, 0, 41, 40), 0.8), (OTHER, 0.7)], [FACE, OTHER]), 0.5 + 1 / 3),
     ],
 )
-def test_worked_out_by_hand(picture: Detected, expected: float) -> None:
+def test_worked_out_by_hand(picture: DetectionResult, expected: float) -> None:
     assert average_precision([picture]) == pytest.approx(expected)
 
 
@@ -149,19 +149,21 @@ PICTURE = st.builds(
 PICTURES = st.lists(PICTURE, min_size=1, max_size=4)
 
 
-def with_faces(pictures: list[Detected]) -> list[Detected]:
+def with_faces(pictures: list[DetectionResult]) -> list[DetectionResult]:
     assume(face_count(pictures) > 0)
     return pictures
 
 
 @given(PICTURES)
-def test_it_is_a_share_and_no_more_than_the_recall(pictures: list[Detected]) -> None:
+def test_it_is_a_share_and_no_more_than_the_recall(pictures: list[DetectionResult]) -> None:
     figure = average_precision(with_faces(pictures))
     assert 0 <= figure <= at_threshold(pictures, 0.0).recall + 1e-9
 
 
 @given(PICTURES, st.randoms(use_true_random=False))
-def test_the_order_of_pictures_does_not_matter(pictures: list[Detected], random: object) -> None:
+def test_the_order_of_pictures_does_not_matter(
+    pictures: list[DetectionResult], random: object
+) -> None:
     figure = average_precision(with_faces(pictures))
     shuffled = list(pictures)
     random.shuffle(shuffled)  # type: ignore[attr-defined]  # hypothesis gives random.Random
@@ -169,25 +171,26 @@ def test_the_order_of_pictures_does_not_matter(pictures: list[Detected], random:
 
 
 @given(PICTURES)
-def test_only_the_order_of_scores_matters(pictures: list[Detected]) -> None:
+def test_only_the_order_of_scores_matters(pictures: list[DetectionResult]) -> None:
     figure = average_precision(with_faces(pictures))
     squared = [
-        Detected(one.boxes_xyxy, one.scores**2, one.faces_xyxy, one.ignored) for one in pictures
+        DetectionResult(one.boxes_xyxy, one.scores**2, one.faces_xyxy, one.ignored)
+        for one in pictures
     ]
     assert average_precision(squared) == pytest.approx(figure)
 
 
 @given(PICTURES)
-def test_wrong_boxes_never_help(pictures: list[Detected]) -> None:
+def test_wrong_boxes_never_help(pictures: list[DetectionResult]) -> None:
     figure = average_precision(with_faces(pictures))
     worse = [*pictures, seen([(NOWHERE, 0.55)])]
     assert average_precision(worse) <= figure + 1e-9
 
 
 @given(PICTURES)
-def test_finding_exactly_what_is_marked_is_perfect(pictures: list[Detected]) -> None:
+def test_finding_exactly_what_is_marked_is_perfect(pictures: list[DetectionResult]) -> None:
     exact = [
-        Detected(
+        DetectionResult(
             one.faces_xyxy,
             np.linspace(0.9, 0.1, len(one.faces_xyxy), dtype=np.float32),
             one.faces_xyxy,
@@ -199,7 +202,9 @@ def test_finding_exactly_what_is_marked_is_perfect(pictures: list[Detected]) -> 
 
 
 @given(PICTURES)
-def test_the_figures_of_one_threshold_are_a_point_under_the_curve(pictures: list[Detected]) -> None:
+def test_the_figures_of_one_threshold_are_a_point_under_the_curve(
+    pictures: list[DetectionResult],
+) -> None:
     figure = average_precision(with_faces(pictures))
     point = at_threshold(pictures, 0.5)
     if not math.isnan(point.precision):

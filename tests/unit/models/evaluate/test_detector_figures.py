@@ -19,7 +19,7 @@ from faces_jobs_models.training.detector.measure import (
     detector_tables,
     run_detector,
 )
-from faces_jobs_models.training.detector.precision import Detected
+from faces_jobs_models.training.detector.precision import DetectionResult
 from faces_jobs_models.training.entries import weights_of
 from faces_jobs_models.training.predictions import Selection
 from faces_jobs_models.training.readers import open_detection_data
@@ -121,8 +121,10 @@ def test_what_training_uses_is_counted_and_can_be_left_out(marked: Path, catalog
 
 def test_half_of_the_faces_found_is_half_of_the_precision() -> None:
     box = np.array([[0, 0, 30, 40]], np.float32)
-    right = Detected(box, np.array([0.9], np.float32), box, np.array([False]))
-    missed = Detected(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), box, np.array([False]))
+    right = DetectionResult(box, np.array([0.9], np.float32), box, np.array([False]))
+    missed = DetectionResult(
+        np.zeros((0, 4), np.float32), np.zeros(0, np.float32), box, np.array([False])
+    )
     entry = detector_entry(
         DetectorRun([right, missed], 0),
         data_set="two",
