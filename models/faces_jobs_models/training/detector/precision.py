@@ -94,7 +94,7 @@ def at_threshold(
     )
 
 
-def score_of_precision(
+def threshold_for_precision(
     pictures: Sequence[DetectionResult],
     precision: float,
     *,

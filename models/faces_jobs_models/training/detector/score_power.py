@@ -9,7 +9,7 @@ from pathlib import Path
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs_models.detector.open_detector import open_detector
 from faces_jobs_models.training.detector.measure import MIN_HEIGHT, run_detector
-from faces_jobs_models.training.detector.precision import score_of_precision
+from faces_jobs_models.training.detector.precision import threshold_for_precision
 from faces_jobs_models.training.predictions import Selection
 from faces_jobs_models.training.readers import open_detection_data
 from faces_jobs_models.weights import read_record
@@ -39,7 +39,7 @@ def score_power(export: Path, data: Path, *, precision: float) -> float:
         training_samples, detector, selection=Selection(), skipped=skipped, advance=lambda _: None
     )
     heights = (MIN_HEIGHT, math.inf)
-    score = score_of_precision(run.pictures, precision, heights=heights)
+    score = threshold_for_precision(run.pictures, precision, heights=heights)
     if not _MIN_SCORE < score < _MAX_SCORE:
         return 1.0
     return math.log(JobSpec().detection_threshold) / math.log(score)

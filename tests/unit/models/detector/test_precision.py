@@ -14,7 +14,7 @@ from faces_jobs_models.training.detector.precision import (
     at_threshold,
     average_precision,
     face_count,
-    score_of_precision,
+    threshold_for_precision,
 )
 
 Box = tuple[float, float, float, float]
@@ -72,10 +72,10 @@ def test_the_lowest_score_at_which_so_many_boxes_are_right(wanted: float, score:
         (nowhere[2], 0.2),
     ]  # fmt: skip
     picture = seen(found, [FACE, OTHER, third])
-    assert score_of_precision([picture], wanted) == pytest.approx(score)
+    assert threshold_for_precision([picture], wanted) == pytest.approx(score)
     assert at_threshold([picture], score).precision >= wanted
-    assert math.isnan(score_of_precision([seen([(NOWHERE, 0.9)], [FACE])], wanted))
-    assert math.isnan(score_of_precision([seen([], [FACE])], wanted))
+    assert math.isnan(threshold_for_precision([seen([(NOWHERE, 0.9)], [FACE])], wanted))
+    assert math.isnan(threshold_for_precision([seen([], [FACE])], wanted))
 
 
 def test_ignored_faces_neither_help_nor_hurt() -> None:
