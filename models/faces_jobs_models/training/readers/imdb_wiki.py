@@ -95,7 +95,7 @@ def _read(path: Path, skipped: Skipped) -> Iterator[Sample]:
         if gender in _GENDERS:
             labels.add("gender", _GENDERS[gender])
         else:
-            labels.unknown("gender", gender)
+            labels.count_unknown("gender", gender)
         person = table.people[row] or relative
         held_out = is_held_out(f"{name}/{person}", HELD_OUT_SHARE)
         sample = labels.sample(image, held_out=held_out, group=person)

@@ -53,7 +53,7 @@ class Labels:
         """Add a certain label. If not `measured`, it is used for training only."""
         known = canonical_label(head, label)
         if known is None:
-            self.unknown(head, label)
+            self.count_unknown(head, label)
             return
         target, index = one_hot(head, known)
         self._targets |= target
@@ -69,7 +69,7 @@ class Labels:
             return
         years = _to_number(age)
         if years is None or not 0 <= years <= MAX_AGE:
-            self.unknown("age", age)
+            self.count_unknown("age", age)
             return
         band = age_band(years)
         self._targets["age"] = soft_age_band(years)
@@ -79,7 +79,7 @@ class Labels:
     def add_mask(self, mask: object) -> None:
         """Add whether a mask covers the face, as occlusion `others` or `none`."""
         if mask not in (True, False):
-            self.unknown("mask", mask)
+            self.count_unknown("mask", mask)
         elif mask:
             self.add("occlusion", "others")
         else:
@@ -94,7 +94,7 @@ class Labels:
         elif number is not None and number in range(len(RACES)):
             self._groups["race"] = RACES[int(number)]
         elif race is not None:
-            self.unknown("race", race)
+            self.count_unknown("race", race)
 
     def add_votes(self, votes: Mapping[str, float], majority: str | None) -> bool:
         """Add the votes of FER+ as a distribution over the seven expressions.
@@ -115,7 +115,7 @@ class Labels:
             self._truth["expression"] = labels.index(majority)
         return True
 
-    def unknown(self, head: str, label: object) -> None:
+    def count_unknown(self, head: str, label: object) -> None:
         """Count a label that can't be used."""
         self._skipped[f"{self._source} {head} {label!r}"] += 1
 
