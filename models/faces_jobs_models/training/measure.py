@@ -67,9 +67,8 @@ def measure(
         ModelError: the model's files are missing, changed or of another shape.
     """
     record, variant = _record_of_variant(catalog, model, labels)
-    classifier = MirroredClassifier(
-        catalog.open_classifier(record)
-    )  # as for the faces of still images
+    # With mirror images, as for the faces of still images.
+    classifier = MirroredClassifier(catalog.open_classifier(record))
     detector = catalog.detector()
     evaluated = EvaluatedModel(
         name=model,

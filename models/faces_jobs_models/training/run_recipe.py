@@ -89,7 +89,7 @@ def run_recipe(
     torch.set_num_threads(threads)
     folder = out / (recipe.model if labels == "ferplus" else f"{recipe.model}-{labels}")
     check_runs_match(recipe, folder)  # before faces are cropped, which takes minutes
-    data_sets = _prepared(recipe, data, labels=labels, out=out, detector=detector, report=report)
+    data_sets = _prepare_all(recipe, data, labels=labels, out=out, detector=detector, report=report)
 
     def total_epochs_done() -> int:
         return epochs_done(folder) + epochs_done(folder / TEACHER)
@@ -109,7 +109,7 @@ def run_recipe(
     return export
 
 
-def _prepared(
+def _prepare_all(
     recipe: Recipe,
     data: Path,
     *,

@@ -37,11 +37,9 @@ def slices_of(
         }
     }
     original = np.array([size_band(size) if size else "" for size in predictions.size_px[known]])
-    groups = [
-        groups for groups, is_known in zip(predictions.groups, known, strict=True) if is_known
-    ]
-    criteria = sorted({criterion for of_face in groups for criterion in of_face} - {head})
-    values = {name: np.array([of_face.get(name, "") for of_face in groups]) for name in criteria}
+    faces = [groups for groups, is_known in zip(predictions.groups, known, strict=True) if is_known]
+    criteria = sorted({criterion for groups in faces for criterion in groups} - {head})
+    values = {name: np.array([groups.get(name, "") for groups in faces]) for name in criteria}
     for criterion, of_faces in {"original_size_px": original, **values}.items():
         names = set(of_faces.tolist()) - {""}
         slices = {
