@@ -89,25 +89,25 @@ def _pictures(boxes: Path) -> Iterator[tuple[str, list[list[float]]]]:
     """Yield each picture's path and rows. The file has the path, a count, and a line per face."""
     text = boxes.read_text(encoding="utf-8", errors="replace")
     lines = [line.strip() for line in text.splitlines()]
-    at = 0
-    while at < len(lines):
-        if not lines[at]:
-            at += 1
+    start = 0
+    while start < len(lines):
+        if not lines[start]:
+            start += 1
             continue
         try:
-            count = int(lines[at + 1])
+            count = int(lines[start + 1])
             # A picture without a face still has one line, of zeros.
-            end = at + 2 + max(count, 1)
-            rows = [[float(number) for number in line.split()] for line in lines[at + 2 : end]]
+            end = start + 2 + max(count, 1)
+            rows = [[float(number) for number in line.split()] for line in lines[start + 2 : end]]
         except (ValueError, IndexError):
-            count, rows, end = -1, [], at
+            count, rows, end = -1, [], start
         if not 0 <= count <= len(rows) or any(len(row) < 4 for row in rows[:count]):
             raise DataLayoutError(
-                f"{boxes}, from line {at + 1} on: expected a picture's path, the number of its "
+                f"{boxes}, from line {start + 1} on: expected a picture's path, the number of its "
                 "faces, and a line of at least four numbers for each."
             )
-        yield lines[at], rows[:count]
-        at = end
+        yield lines[start], rows[:count]
+        start = end
 
 
 def _read_pack(name: str, path: Path, skipped: Skipped) -> Iterator[DetectionSample]:
