@@ -1,1 +1,1 @@
-"""Self-hosted service for face attributes in video: from a submission to its results."""
+"""Self-hosted service that finds and classifies faces in videos and photos."""

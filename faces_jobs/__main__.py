@@ -1,4 +1,4 @@
-"""`python -m faces_jobs`: the same as the `faces-jobs` command."""
+"""`python -m faces_jobs` runs the `faces-jobs` command."""
 
 from faces_jobs.cli import main
 

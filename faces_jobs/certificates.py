@@ -1,4 +1,4 @@
-"""Whose certificates are trusted where we are the client: of webhooks' receivers, of a server."""
+"""Which certificate authorities are trusted when we are the client: for webhooks and servers."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import certifi
 
 
 @cache
-def trusted_certificates() -> ssl.SSLContext:
-    """The machine's certificates (a company's own among them), and certifi's where it has none.
+def client_ssl_context() -> ssl.SSLContext:
+    """An SSL context that trusts the system's authorities (a company's own included) and certifi's.
 
     OpenSSL itself reads `SSL_CERT_FILE` and `SSL_CERT_DIR`.
     """

@@ -1,4 +1,4 @@
-"""The HTTP client behind the command line: one method a question, documents for answers."""
+"""HTTP client of the API, as the command line uses it: one method per operation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from faces_jobs.certificates import trusted_certificates
+from faces_jobs.certificates import client_ssl_context
 from faces_jobs.errors import NotFoundError, ServerError
 from faces_jobs.file_to_send import FileToSend
 from faces_jobs.jobs.documents import (
@@ -37,11 +37,11 @@ from faces_jobs.jobs.query import MAX_PAGE_SIZE
 API = "/api/v1"
 OCTETS = "application/octet-stream"
 DOWNLOAD_CHUNK = 1 << 20
-WAIT_SECONDS = 20
-BUSY_SECONDS = 1.0
-# A server that is started anew answers within this time; who follows a job waits for it.
-AWAY_SECONDS = 60.0
-# Connecting answers at once or not at all; an upload's answer comes after its last byte.
+LONG_POLL_SECONDS = 20
+RETRY_DELAY_SECONDS = 1.0
+# A restart of the server takes less than this; whoever follows a job waits for it.
+RECONNECT_FOR_SECONDS = 60.0
+# Connecting succeeds at once or not at all. Writing has no limit: uploads may be slow.
 TIMEOUT = httpx.Timeout(60.0, connect=5.0, write=None)
 
 DocumentType = TypeVar("DocumentType", bound=BaseModel)
@@ -49,20 +49,20 @@ Parameters = Mapping[str, str | int | float | Sequence[str]]
 
 
 class Client:
-    """Speaks to one faces_jobs server. Open it with `with`."""
+    """Client of one faces_jobs server; a context manager."""
 
     def __init__(self, server: str, *, access_token: SecretStr | None = None) -> None:
         headers = {"Accept": "application/json"}
         if access_token is not None:
             headers["Authorization"] = f"Bearer {access_token.get_secret_value()}"
         self._server = server
-        # The server is named by the user: a proxy from the environment has no place between.
+        # No proxy from the environment: the user named the server that is to be reached.
         self._http = httpx.Client(
             base_url=server,
             headers=headers,
             timeout=TIMEOUT,
             trust_env=False,
-            verify=_certificates_for(server),
+            verify=_ssl_context_for(server),
         )
 
     def __enter__(self) -> Self:
@@ -78,11 +78,11 @@ class Client:
 
     @property
     def server(self) -> str:
-        """The base URL, for links that are shown to the user."""
+        """The server's base URL, for links shown to the user."""
         return self._server
 
     def is_up(self) -> bool:
-        """True when the server answers its health check."""
+        """True if the server passes its health check."""
         try:
             return self._http.get("/healthz").is_success
         except httpx.TransportError:
@@ -96,10 +96,10 @@ class Client:
         idempotency_key: str | None = None,
         owner: str = "",
     ) -> JobDocument:
-        """Upload files under their relative names, streamed from disk.
+        """Submit files, each a relative name and a path. They are streamed from disk.
 
         Raises:
-            ServerError: the server refused the submission or does not answer.
+            ServerError: the server refused the submission or does not respond.
         """
         with ExitStack() as opened:
             parts = [
@@ -117,16 +117,16 @@ class Client:
         idempotency_key: str | None = None,
         owner: str = "",
     ) -> JobDocument:
-        """Submit a folder below one of the server's roots.
+        """Submit a folder on the server, below one of its roots.
 
         Raises:
-            ServerError: the server refused the submission or does not answer.
+            ServerError: the server refused the submission or does not respond.
         """
         body = {"root": root, "path": path, "options": dict(options)}
         return self._submit({"json": body}, idempotency_key, owner)
 
     def job(self, job_id: str) -> JobDocument:
-        """One job.
+        """Get a job.
 
         Raises:
             NotFoundError: there is no such job.
@@ -134,43 +134,45 @@ class Client:
         return self._get(JobDocument, _job_path(job_id))
 
     def follow(self, job_id: str) -> Iterator[JobDocument]:
-        """A job each time that it changes, up to its end; the server answers when it does.
+        """Yield a job at once and each time that it changes, until it has ended (by long polling).
 
-        A server that goes away meanwhile is waited for, as long as a new start may take.
+        If the server stops responding, the connection is retried for RECONNECT_FOR_SECONDS.
 
         Raises:
-            NotFoundError: there is no such job, or no more.
-            ServerError: no server answers, or none does any more.
+            NotFoundError: there is no such job, or it was deleted meanwhile.
+            ServerError: the server does not respond, or not again in time.
         """
         path = _job_path(job_id)
         headers: dict[str, str] = {}
-        answered: float | None = None  # when the server did so last
+        responded_at: float | None = None  # when the server last did
         while True:
             try:
-                with self._answering():
-                    answer = self._http.get(path, params={"wait": WAIT_SECONDS}, headers=headers)
+                with self._connection_errors():
+                    response = self._http.get(
+                        path, params={"wait": LONG_POLL_SECONDS}, headers=headers
+                    )
             except ServerError:
-                if answered is None or time.monotonic() - answered > AWAY_SECONDS:
+                if responded_at is None or time.monotonic() - responded_at > RECONNECT_FOR_SECONDS:
                     raise
-                time.sleep(BUSY_SECONDS)
+                time.sleep(RETRY_DELAY_SECONDS)
                 headers = {}
                 continue
-            answered = time.monotonic()
-            if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE and headers:
-                # Too many wait: this one asks now and then instead, as it did the first time.
-                time.sleep(BUSY_SECONDS)
+            responded_at = time.monotonic()
+            if response.status_code == httpx.codes.SERVICE_UNAVAILABLE and headers:
+                # Too many long polls are waiting: poll without waiting, as at first.
+                time.sleep(RETRY_DELAY_SECONDS)
                 headers = {}
-            elif answer.is_success:
-                job = self._read(JobDocument, answer)
-                headers = {"If-None-Match": answer.headers.get("ETag", "")}
+            elif response.is_success:
+                job = self._read(JobDocument, response)
+                headers = {"If-None-Match": response.headers.get("ETag", "")}
                 yield job
                 if job.status.ended:
                     return
-            elif answer.status_code != httpx.codes.NOT_MODIFIED:
-                raise self._refusal(answer)
+            elif response.status_code != httpx.codes.NOT_MODIFIED:
+                raise self._error_of(response)
 
     def jobs(self, *, limit: int) -> JobPage:
-        """The newest jobs."""
+        """The newest jobs, at most `limit`."""
         return self._get(JobPage, f"{API}/jobs", {"limit": limit})
 
     def items(self, job_id: str) -> Iterator[ItemDocument]:
@@ -179,14 +181,14 @@ class Client:
         return (item for page in pages for item in page.items)
 
     def tracks(self, job_id: str, filters: Parameters | None = None) -> Iterator[TrackDocument]:
-        """All tracks of a job that pass the filters."""
+        """All tracks of a job that match the filters."""
         pages = self._pages(TrackPage, f"{_job_path(job_id)}/tracks", filters or {})
         return (track for page in pages for track in page.tracks)
 
     def faces(
         self, job_id: str | None, filters: Parameters | None = None
     ) -> Iterator[FaceDocument]:
-        """All faces that pass the filters, of one job or of all."""
+        """All faces that match the filters, of one job or of all jobs."""
         path = f"{_job_path(job_id)}/faces" if job_id else f"{API}/faces"
         pages = self._pages(FacePage, path, filters or {})
         return (face for page in pages for face in page.faces)
@@ -197,36 +199,42 @@ class Client:
         return (artifact for page in pages for artifact in page.artifacts)
 
     def artifact_url(self, artifact: ArtifactDocument) -> str:
-        """Where an artifact is downloaded from."""
+        """The URL from which an artifact is downloaded."""
         return f"{self._server}{_job_path(artifact.job_id)}/artifacts/{artifact.id}"
 
     def download(self, artifact: ArtifactDocument, folder: Path) -> Path:
-        """Fetch an artifact into `folder`; it has its name only when it is whole.
+        """Download an artifact into `folder` and return its path.
+
+        It is written under a temporary name, and renamed once it is complete and verified.
 
         Raises:
-            ServerError: the bytes that arrived are not the ones the server recorded.
+            NotFoundError: the artifact or its file does not exist.
+            ServerError: the bytes received are not those that the server recorded.
         """
         target = folder / Path(artifact.name).name
         part = target.with_name(target.name + ".part")
         try:
-            with self._answering(), self._http.stream("GET", self.artifact_url(artifact)) as answer:
-                if not answer.is_success:
-                    answer.read()
-                    raise self._refusal(answer)
+            with (
+                self._connection_errors(),
+                self._http.stream("GET", self.artifact_url(artifact)) as response,
+            ):
+                if not response.is_success:
+                    response.read()
+                    raise self._error_of(response)
                 received, sha256 = 0, hashlib.sha256()
                 with part.open("wb") as file:
-                    for chunk in answer.iter_bytes(DOWNLOAD_CHUNK):
+                    for chunk in response.iter_bytes(DOWNLOAD_CHUNK):
                         received += file.write(chunk)
                         sha256.update(chunk)
             if received != artifact.bytes:
-                raise _not_as_recorded(
-                    f"{artifact.name} broke off after {received} of {artifact.bytes} bytes: "
+                raise _download_error(
+                    f"{artifact.name} ended after {received} of {artifact.bytes} bytes: "
                     "download it again."
                 )
             if sha256.hexdigest() != artifact.sha256:
-                raise _not_as_recorded(
+                raise _download_error(
                     f"{artifact.name} is not the file that the server recorded (by its SHA-256): "
-                    "download it again. If that does not help, it was damaged on the server."
+                    "download it again. If this happens again, the file on the server is damaged."
                 )
             return part.replace(target)
         finally:
@@ -236,152 +244,154 @@ class Client:
         """Cancel a job.
 
         Raises:
-            ServerError: it had already ended.
+            ServerError: the job has already ended.
         """
-        return self._act(job_id, "cancel")
+        return self._post_action(job_id, "cancel")
 
     def pause(self, job_id: str) -> JobDocument:
-        """Hold a job until it is resumed.
+        """Pause a job until it is resumed.
 
         Raises:
-            ServerError: it had already ended.
+            ServerError: the job has already ended.
         """
-        return self._act(job_id, "pause")
+        return self._post_action(job_id, "pause")
 
     def resume(self, job_id: str) -> JobDocument:
-        """Let a job go on that is paused or waits for space.
+        """Resume a job that is paused or waits for space.
 
         Raises:
-            ServerError: it had already ended.
+            ServerError: the job has already ended.
         """
-        return self._act(job_id, "resume")
+        return self._post_action(job_id, "resume")
 
     def delete(self, job_id: str) -> None:
         """Delete a job with its rows and files."""
         self._request("DELETE", _job_path(job_id))
 
     def retry(self, job_id: str) -> JobDocument:
-        """Work again on what failed of an ended job, or was cancelled.
+        """Retry the files of an ended job that failed or were cancelled.
 
         Raises:
-            ServerError: it has not ended, or there is nothing to try again.
+            ServerError: the job has not ended, or no file of it can be retried.
         """
-        return self._act(job_id, "retry")
+        return self._post_action(job_id, "retry")
 
-    def prioritise(self, job_id: str, priority: str) -> JobDocument:
-        """Change how soon a job is worked on.
+    def set_priority(self, job_id: str, priority: str) -> JobDocument:
+        """Change the priority of a job.
 
         Raises:
-            ServerError: it had already ended, or there is no such priority.
+            ServerError: the job has already ended, or there is no such priority.
         """
-        answer = self._request("PATCH", _job_path(job_id), json={"priority": priority})
-        return self._read(JobDocument, answer)
+        response = self._request("PATCH", _job_path(job_id), json={"priority": priority})
+        return self._read(JobDocument, response)
 
     def audit(self, job_id: str | None = None) -> Iterator[AuditDocument]:
-        """All deletions, newest first; of one job, or of all."""
-        asked: Parameters = {"job": job_id} if job_id else {}
-        pages = self._pages(AuditPage, f"{API}/audit", asked)
+        """The audit entries of deletions, newest first; of one job or of all jobs."""
+        parameters: Parameters = {"job": job_id} if job_id else {}
+        pages = self._pages(AuditPage, f"{API}/audit", parameters)
         return (entry for page in pages for entry in page.entries)
 
-    def _act(self, job_id: str, verb: str) -> JobDocument:
-        answer = self._request("POST", f"{_job_path(job_id)}/{verb}")
-        return self._read(JobDocument, answer)
+    def _post_action(self, job_id: str, action: str) -> JobDocument:
+        response = self._request("POST", f"{_job_path(job_id)}/{action}")
+        return self._read(JobDocument, response)
 
     def _submit(
         self, body: Mapping[str, Any], idempotency_key: str | None, owner: str
     ) -> JobDocument:
-        # An empty key, of a variable that was not set, is the server's to refuse: left out, each
-        # repetition would be a job of its own.
-        given = {"Idempotency-Key": idempotency_key, "Faces-Owner": owner or None}
-        # What the shell gave that is no text is sent as it came: the server tells what is wrong.
+        # An empty key (of an unset shell variable) is sent, so that the server refuses it. Without
+        # it, each repetition of the command would create another job.
+        texts = {"Idempotency-Key": idempotency_key, "Faces-Owner": owner or None}
+        # Bytes of the command line that are no valid text are sent unchanged: the server refuses
+        # them and says why.
         headers = {
             name: value.encode("utf-8", "surrogateescape")
-            for name, value in given.items()
+            for name, value in texts.items()
             if value is not None
         }
-        answer = self._request("POST", f"{API}/jobs", headers=headers, **body)
-        return self._read(JobDocument, answer)
+        response = self._request("POST", f"{API}/jobs", headers=headers, **body)
+        return self._read(JobDocument, response)
 
     def _get(
         self, document: type[DocumentType], path: str, parameters: Parameters | None = None
     ) -> DocumentType:
-        answer = self._request("GET", path, params=dict(parameters or {}))
-        return self._read(document, answer)
+        response = self._request("GET", path, params=dict(parameters or {}))
+        return self._read(document, response)
 
     def _pages(
         self, document: type[DocumentType], path: str, parameters: Parameters
     ) -> Iterator[DocumentType]:
-        asked: dict[str, Any] = {"limit": MAX_PAGE_SIZE, **parameters}
+        page_parameters: dict[str, Any] = {"limit": MAX_PAGE_SIZE, **parameters}
         while True:
-            page = self._get(document, path, asked)
+            page = self._get(document, path, page_parameters)
             yield page
             cursor = getattr(page, "next_cursor", None)
             if cursor is None:
                 return
-            asked["cursor"] = cursor
+            page_parameters["cursor"] = cursor
 
     def _request(self, method: str, path: str, **request: Any) -> httpx.Response:
-        with self._answering():
-            answer = self._http.request(method, path, **request)
-        if not answer.is_success:
-            raise self._refusal(answer)
-        return answer
+        with self._connection_errors():
+            response = self._http.request(method, path, **request)
+        if not response.is_success:
+            raise self._error_of(response)
+        return response
 
     @contextmanager
-    def _answering(self) -> Iterator[None]:
-        """Turn a server that can't be reached into an error that says so."""
+    def _connection_errors(self) -> Iterator[None]:
+        """Convert connection errors into a ServerError that names the server."""
         try:
             yield
         except (httpx.TransportError, httpx.InvalidURL) as error:
-            # The reason itself: a proxy whose certificate is not trusted is there, and does answer.
+            # With the reason: a server whose certificate is not trusted does respond.
             reason = str(error) or type(error).__name__
             raise ServerError(
-                f"No faces_jobs server answers at {self._server} ({reason}): "
+                f"No faces_jobs server responds at {self._server} ({reason}): "
                 "start one with `faces-jobs up`, or set FACES_JOBS_SERVER_URL.",
                 status=0,
                 problem={},
             ) from error
 
-    def _read(self, document: type[DocumentType], answer: httpx.Response) -> DocumentType:
+    def _read(self, document: type[DocumentType], response: httpx.Response) -> DocumentType:
         try:
-            return document.model_validate_json(answer.content)
+            return document.model_validate_json(response.content)
         except ValidationError as error:
-            raise self._is_no_server() from error
+            raise self._wrong_server_error() from error
 
-    def _refusal(self, answer: httpx.Response) -> ServerError | NotFoundError:
+    def _error_of(self, response: httpx.Response) -> ServerError | NotFoundError:
         try:
-            problem = answer.json()
+            problem = response.json()
         except ValueError:
             problem = {}
         if not isinstance(problem, dict):
             problem = {}
-        detail = problem.get("detail") or problem.get("title") or answer.reason_phrase
-        if answer.status_code == httpx.codes.NOT_FOUND:
-            return NotFoundError(str(detail)) if "code" in problem else self._is_no_server()
+        detail = problem.get("detail") or problem.get("title") or response.reason_phrase
+        if response.status_code == httpx.codes.NOT_FOUND:
+            return NotFoundError(str(detail)) if "code" in problem else self._wrong_server_error()
         return ServerError(
-            f"The server refused ({answer.status_code}): {detail}",
-            status=answer.status_code,
+            f"The server refused the request ({response.status_code}): {detail}",
+            status=response.status_code,
             problem=problem,
         )
 
-    def _is_no_server(self) -> ServerError:
+    def _wrong_server_error(self) -> ServerError:
         return ServerError(
-            f"What answers at {self._server} is no faces_jobs server, or one of another version: "
+            f"The server at {self._server} is not faces_jobs, or has another version: "
             "correct FACES_JOBS_SERVER_URL.",
             status=0,
             problem={},
         )
 
 
-def _not_as_recorded(told: str) -> ServerError:
-    return ServerError(told, status=200, problem={})
+def _download_error(message: str) -> ServerError:
+    return ServerError(message, status=httpx.codes.OK, problem={})
 
 
 def _job_path(job_id: str) -> str:
     return f"{API}/jobs/{quote(job_id, safe='', errors='replace')}"
 
 
-def _certificates_for(server: str) -> ssl.SSLContext:
+def _ssl_context_for(server: str) -> ssl.SSLContext:
     if server.lower().startswith("https:"):
-        return trusted_certificates()
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # none: reading them takes a command's while
+        return client_ssl_context()
+    # Without certificates: to load them would delay every command noticeably.
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

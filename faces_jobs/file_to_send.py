@@ -1,4 +1,4 @@
-"""A file that a client sends: open only while it is read."""
+"""A file to upload that is open only while it is read."""
 
 from __future__ import annotations
 
@@ -8,42 +8,48 @@ from typing import BinaryIO
 
 
 class FileToSend(io.RawIOBase):
-    """What httpx takes for an open file: a process may not open as many as it may send."""
+    """A file object for httpx that opens its file at the first read and closes it at the end.
+
+    A submission may have more files than a process may have open at a time.
+
+    Raises:
+        OSError: the file can't be read; raised at once, before anything is sent.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__()
         self._path = path
         self._file: BinaryIO | None = None
-        with path.open("rb") as file:  # what can't be read is told before anything is sent
+        with path.open("rb") as file:
             self._bytes = file.seek(0, io.SEEK_END)
-        self._at = 0
+        self._position = 0
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to the start or the end: all that httpx asks for, to learn how long the file is."""
-        self._at = offset if whence == io.SEEK_SET else self._bytes + offset
-        return self._at
+        """Move relative to the start or the end: httpx does so to learn the file's length."""
+        self._position = offset if whence == io.SEEK_SET else self._bytes + offset
+        return self._position
 
     def tell(self) -> int:
-        """Where it is, in bytes."""
-        return self._at
+        """The position in bytes."""
+        return self._position
 
     def read(self, size: int = -1) -> bytes:
-        """What comes next; the file is closed at its end."""
+        """Read the next bytes. At the end the file is closed."""
         if self._file is None:
             self._file = self._path.open("rb")
-            self._file.seek(self._at)
+            self._file.seek(self._position)
         chunk = self._file.read(size)
-        self._at += len(chunk)
+        self._position += len(chunk)
         if not chunk:
-            self._let_go()
+            self._close_file()
         return chunk
 
     def close(self) -> None:
-        """Close it where it was not read to its end."""
-        self._let_go()
+        """Close the file if it was not read to its end."""
+        self._close_file()
         super().close()
 
-    def _let_go(self) -> None:
+    def _close_file(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None

@@ -1,4 +1,4 @@
-"""Logs: one line an event, on standard error, with the job and segment it is about."""
+"""Logging to standard error: one line per event, with the job and segment that it concerns."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-_about: ContextVar[tuple[tuple[str, object], ...]] = ContextVar("about", default=())
+_context: ContextVar[tuple[tuple[str, object], ...]] = ContextVar("log_context", default=())
 
 
 @contextmanager
-def log_context(**what: object) -> Iterator[None]:
-    """Say in every line of this block what it is about: `log_context(job=..., segment=...)`.
+def log_context(**fields: object) -> Iterator[None]:
+    """Add fields to every log line of this block: `log_context(job=..., segment=...)`.
 
-    A thread begins with nothing of it: start it in `contextvars.copy_context()`.
+    New threads do not inherit them: start a thread in `contextvars.copy_context()`.
     """
-    token = _about.set(tuple((dict(_about.get()) | what).items()))
+    token = _context.set(tuple((dict(_context.get()) | fields).items()))
     try:
         yield
     finally:
-        _about.reset(token)
+        _context.reset(token)
 
 
-def configure_logs(level: str, form: str = "text") -> None:
-    """Write this process's log lines to standard error. Called by entrypoints only.
+def configure_logs(level: str, log_format: str = "text") -> None:
+    """Log to standard error. Called by entry points only.
 
-    `form` is `text`, for people, or `json`: one object a line, for machines.
+    `log_format` is `text`, for people, or `json`, one object per line.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if form == "json" else LineFormatter())
+    handler.setFormatter(JsonFormatter() if log_format == "json" else LineFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # These tell of every connection and statement; at our `info` they would be all one sees.
-    for chatty in ("sqlalchemy", "celery", "kombu", "alembic", "httpx", "httpcore", "PIL"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    # At `info` these log every connection and statement, which would drown our own lines.
+    for noisy in ("sqlalchemy", "celery", "kombu", "alembic", "httpx", "httpcore", "PIL"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
 class LineFormatter(logging.Formatter):
@@ -45,35 +45,35 @@ class LineFormatter(logging.Formatter):
     converter = staticmethod(time.gmtime)
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line, whatever is in it: a file's name must not be able to forge a log line."""
-        where = "".join(f" {name}={value}" for name, value in _about.get())
+        """Format a record as one line; escape what is not printable, so that no text forges one."""
+        fields = "".join(f" {name}={value}" for name, value in _context.get())
         text = record.getMessage()
         if record.exc_info:
             text = f"{text}\n{self.formatException(record.exc_info)}"
-        line = f"{self.time_of(record)} {record.levelname} {record.name}{where} {text}"
+        line = f"{self.timestamp(record)} {record.levelname} {record.name}{fields} {text}"
         return "".join(
             letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
             for letter in line
         )
 
-    def time_of(self, record: logging.LogRecord) -> str:
-        """When it happened, in UTC."""
+    def timestamp(self, record: logging.LogRecord) -> str:
+        """The record's time in UTC, as ISO 8601."""
         return f"{self.formatTime(record, '%Y-%m-%dT%H:%M:%S')}.{int(record.msecs):03d}Z"
 
 
 class JsonFormatter(LineFormatter):
-    """The same as one JSON object: time, level, logger, what it is about, message, error."""
+    """One JSON object per line: time, level, logger, message, context fields and error."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line of ASCII: JSON escapes whatever could end or forge one."""
-        told: dict[str, object] = {
-            "time": self.time_of(record),
+        """Format a record as one line of ASCII; JSON escapes line ends and control characters."""
+        entry: dict[str, object] = {
+            "time": self.timestamp(record),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
         }
-        for name, value in _about.get():
-            told[name] = value if isinstance(value, int | float) else str(value)
+        for name, value in _context.get():
+            entry[name] = value if isinstance(value, int | float) else str(value)
         if record.exc_info:
-            told["error"] = self.formatException(record.exc_info)
-        return json.dumps(told)
+            entry["error"] = self.formatException(record.exc_info)
+        return json.dumps(entry)

@@ -1,4 +1,4 @@
-"""The command line: `faces-jobs COMMAND`. Each command's heavy imports happen when it runs."""
+"""The command line `faces-jobs`. Commands import heavy packages only when they run."""
 
 from __future__ import annotations
 
@@ -11,16 +11,23 @@ import click
 from faces_jobs.cli import exits
 from faces_jobs.cli.audit import audit
 from faces_jobs.cli.control import cancel, pause, priority, resume, retry
-from faces_jobs.cli.database import db, with_place
+from faces_jobs.cli.database import db, message_with_location
 from faces_jobs.cli.demo import demo
 from faces_jobs.cli.evaluate import evaluate
 from faces_jobs.cli.health import health
 from faces_jobs.cli.jobs import delete, download, faces, status, submit, wait
 from faces_jobs.cli.models import models
+from faces_jobs.cli.options import name_options
 from faces_jobs.cli.processes import sweep, up, web, worker
 from faces_jobs.cli.run import run
 from faces_jobs.cli.train import train
-from faces_jobs.errors import DatabaseError, FacesJobsError, SettingsError
+from faces_jobs.errors import (
+    DatabaseError,
+    FacesJobsError,
+    OptionsError,
+    ServerError,
+    SettingsError,
+)
 from faces_jobs.settings import Settings
 
 COMMANDS = (
@@ -51,8 +58,8 @@ COMMANDS = (
 HELP_NAMES = frozenset({"-h", "--help"})
 
 
-class _UnreadableSettings:
-    """Stands for settings that can't be read while a command only explains itself."""
+class _InvalidSettings:
+    """Takes the place of invalid settings for `--help`, which needs none; raises when used."""
 
     def __init__(self, error: SettingsError) -> None:
         self._error = error
@@ -61,60 +68,64 @@ class _UnreadableSettings:
         raise self._error
 
 
-class _ReaderGoneError(Exception):
-    """The reader of our output (`head`) has gone: that is its right, and no error."""
+class _OutputClosedError(Exception):
+    """The reader of standard output has closed it, as `head` does; not an error for the user."""
 
 
-class _Commands(click.Group):
-    """Tells a reader that has gone from a failure, and which setting says where a database is."""
+class _RootGroup(click.Group):
+    """Adds to errors of all commands the options and settings that the user can correct."""
 
     def make_context(self, *arguments: Any, **options: Any) -> click.Context:
         try:
             return super().make_context(*arguments, **options)
         except BrokenPipeError as error:
-            raise _ReaderGoneError from error
+            raise _OutputClosedError from error
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:
-            raise _ReaderGoneError from error
+            raise _OutputClosedError from error
         except DatabaseError as error:
-            raise DatabaseError(with_place(error, ctx.obj)) from error
+            raise DatabaseError(message_with_location(error, ctx.obj)) from error
+        except (OptionsError, ServerError) as error:
+            command = self.commands[ctx.invoked_subcommand or ""]
+            error.args = (name_options(str(error), error.fields, command),)
+            raise
 
 
 @click.group(
-    cls=_Commands,
+    cls=_RootGroup,
     commands=COMMANDS,
-    help="Face attributes in video and photographs: a self-hosted service and a tool.",
+    help="Find and classify faces in videos and photos: a self-hosted service and a local tool.",
     epilog=exits.HELP,
     context_settings={"help_option_names": [*HELP_NAMES], "max_content_width": 100},
 )
 @click.version_option(package_name="faces-jobs")
 @click.pass_context
 def cli(context: click.Context) -> None:
-    """Read the settings once, for whatever command follows."""
+    """Read the settings from the environment, once for all commands."""
     try:
-        context.obj = Settings.from_environment(os.environ)  # noqa: TID251 (the one reading)
+        context.obj = Settings.from_environment(os.environ)  # noqa: TID251 (the only place that reads them)
     except SettingsError as error:
         if HELP_NAMES.isdisjoint(sys.argv):
             raise
-        context.obj = _UnreadableSettings(error)
+        context.obj = _InvalidSettings(error)
 
 
 def main() -> None:
-    """Run one command and end the process with an exit code that scripts can use."""
+    """Run one command and exit with a code from `exits`."""
     code: int | str | None = exits.OK
     try:
         code = _run()
-        if sys.stdout is not None:  # as it is where a shell closed it
-            sys.stdout.flush()  # a full disk is told here; later it would be a traceback
-    except (BrokenPipeError, _ReaderGoneError):
-        _drop_output()
+        if sys.stdout is not None:  # None if the shell closed it
+            sys.stdout.flush()  # report a full disk here; at exit it would be a traceback
+    except (BrokenPipeError, _OutputClosedError):
+        _discard_output()
     except OSError as error:
-        said = ": ".join(str(one) for one in (error.filename, error.strerror) if one)
-        click.echo(f"Error: {said or error}", err=True)
-        _drop_output()
+        message = ": ".join(str(part) for part in (error.filename, error.strerror) if part)
+        click.echo(f"Error: {message or error}", err=True)
+        _discard_output()
         code = exits.FAILED
     sys.exit(code)
 
@@ -122,8 +133,8 @@ def main() -> None:
 def _run() -> int | str | None:
     try:
         code: int = cli.main(standalone_mode=False)
-    except click.exceptions.Exit as ended:
-        code = ended.exit_code
+    except click.exceptions.Exit as finished:
+        code = finished.exit_code
     except click.Abort:
         code = exits.INTERRUPTED
     except click.ClickException as error:
@@ -134,18 +145,18 @@ def _run() -> int | str | None:
         code = exits.code_of(error)
     except KeyboardInterrupt:
         code = exits.INTERRUPTED
-    except SystemExit as ended:
-        return ended.code
+    except SystemExit as finished:
+        return finished.code
     return code
 
 
-def _drop_output() -> None:
-    """Let go of what can't be written, which Python would try to write once more at its end."""
+def _discard_output() -> None:
+    """Discard buffered output that can't be written: Python would try again at exit, and fail."""
     if sys.stdout is None:
         return
     try:
         sys.stdout.flush()
     except OSError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)

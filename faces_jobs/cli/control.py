@@ -1,4 +1,4 @@
-"""The commands that change what becomes of a job: cancel, pause, resume, retry, priority."""
+"""The commands that control a job: cancel, pause, resume, retry, priority."""
 
 from __future__ import annotations
 
@@ -7,51 +7,67 @@ from typing import get_args
 import click
 
 from faces_jobs.cli.jobs import open_client
+from faces_jobs.cli.options import json_option
+from faces_jobs.jobs.documents import JobDocument
 from faces_jobs.jobs.spec import Priority
 from faces_jobs.settings import Settings
 
 
 @click.command()
 @click.argument("job_id")
+@json_option
 @click.pass_obj
-def cancel(settings: Settings, *, job_id: str) -> None:
-    """Cancel a job; what its finished items gave is kept."""
+def cancel(settings: Settings, *, job_id: str, as_json: bool) -> None:
+    """Cancel a job. Results of finished files are kept."""
     with open_client(settings) as client:
-        click.echo(client.cancel(job_id).status.value)
+        job = client.cancel(job_id)
+    _print_result(job, job.status.value, as_json=as_json)
 
 
 @click.command()
 @click.argument("job_id")
+@json_option
 @click.pass_obj
-def pause(settings: Settings, *, job_id: str) -> None:
-    """Hold a job until it is resumed. It stays so, also when everything is restarted."""
+def pause(settings: Settings, *, job_id: str, as_json: bool) -> None:
+    """Pause a job until it is resumed. The pause survives a restart of the service."""
     with open_client(settings) as client:
-        click.echo(client.pause(job_id).status.value)
+        job = client.pause(job_id)
+    _print_result(job, job.status.value, as_json=as_json)
 
 
 @click.command()
 @click.argument("job_id")
+@json_option
 @click.pass_obj
-def resume(settings: Settings, *, job_id: str) -> None:
-    """Let a job go on that is paused, or that waits for space."""
+def resume(settings: Settings, *, job_id: str, as_json: bool) -> None:
+    """Resume a job that is paused or waits for disk space."""
     with open_client(settings) as client:
-        click.echo(client.resume(job_id).status.value)
+        job = client.resume(job_id)
+    _print_result(job, job.status.value, as_json=as_json)
 
 
 @click.command()
 @click.argument("job_id")
+@json_option
 @click.pass_obj
-def retry(settings: Settings, *, job_id: str) -> None:
-    """Work again on what failed of a job, or was cancelled. The rest is kept."""
+def retry(settings: Settings, *, job_id: str, as_json: bool) -> None:
+    """Retry the files of a job that failed or were cancelled. Other results are kept."""
     with open_client(settings) as client:
-        click.echo(client.retry(job_id).status.value)
+        job = client.retry(job_id)
+    _print_result(job, job.status.value, as_json=as_json)
 
 
 @click.command()
 @click.argument("job_id")
 @click.argument("level", type=click.Choice(get_args(Priority)))
+@json_option
 @click.pass_obj
-def priority(settings: Settings, *, job_id: str, level: Priority) -> None:
-    """Change how soon a job is worked on: low, normal or high."""
+def priority(settings: Settings, *, job_id: str, level: Priority, as_json: bool) -> None:
+    """Change a job's priority: low, normal or high."""
     with open_client(settings) as client:
-        click.echo(client.prioritise(job_id, level).options.priority)
+        job = client.set_priority(job_id, level)
+    _print_result(job, job.options.priority, as_json=as_json)
+
+
+def _print_result(job: JobDocument, summary: str, *, as_json: bool) -> None:
+    click.echo(job.model_dump_json(indent=2) if as_json else summary)

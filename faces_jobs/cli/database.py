@@ -1,4 +1,4 @@
-"""`faces-jobs db`: prepare the database, and tell where it was looked for."""
+"""`faces-jobs db`: manage the database's schema; and the hint where the database is expected."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from faces_jobs.settings.storage import DATABASE_NAME
 
 @click.group()
 def db() -> None:
-    """Prepare the database and tell its schema."""
+    """Manage the database's schema."""
 
 
 @db.command()
 @click.pass_obj
 def upgrade(settings: Settings) -> None:
-    """Bring the database to the schema of this version. Safe to repeat; loses nothing."""
+    """Upgrade the database to the schema of this version. Safe to repeat; loses no data."""
     from faces_jobs.db.migrate import current
     from faces_jobs.db.migrate import upgrade as migrate
 
@@ -31,17 +31,17 @@ def upgrade(settings: Settings) -> None:
 @db.command()
 @click.pass_obj
 def version(settings: Settings) -> None:
-    """Tell the schema that the database has."""
+    """Print the version of the database's schema."""
     from faces_jobs.db.migrate import current
 
-    nothing_yet = not settings.database_url and not settings.data_folder.exists()
-    click.echo("none" if nothing_yet else current(settings.database) or "none")
+    no_database = not settings.database_url and not settings.data_folder.exists()
+    click.echo("none" if no_database else current(settings.database) or "none")
 
 
-def with_place(error: DatabaseError, settings: Settings) -> str:
-    """What is wrong with the database; if it is not there, also which setting says where."""
+def message_with_location(error: DatabaseError, settings: Settings) -> str:
+    """The error's message; if no database exists, followed by the setting of its folder."""
     folder = settings.data_folder
     if settings.database_url or (folder / DATABASE_NAME).exists():
         return str(error)
-    beside = "" if folder.is_absolute() else f", relative to {Path.cwd()}"
-    return f"{error} FACES_JOBS_DATA_FOLDER is {folder}{beside}."
+    relative_to = "" if folder.is_absolute() else f", relative to {Path.cwd()}"
+    return f"{error} FACES_JOBS_DATA_FOLDER is {folder}{relative_to}."

@@ -1,4 +1,4 @@
-"""`faces-jobs demo`: the whole service once round, on a clip made on the spot."""
+"""`faces-jobs demo`: start the whole service and process a sample clip."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 
 from faces_jobs.cli import exits, tables
-from faces_jobs.cli.extras import need_extras
+from faces_jobs.cli.extras import require_extras
 from faces_jobs.cli.jobs import open_client
 from faces_jobs.client import Client
 from faces_jobs.errors import ServerError
@@ -19,19 +19,19 @@ from faces_jobs.jobs.documents import JobDocument
 from faces_jobs.jobs.status import JobStatus
 from faces_jobs.settings import ENVIRONMENT_PREFIX, Settings
 
-START_SECONDS = 60.0
-LOOK_SECONDS = 0.1
+START_TIMEOUT_SECONDS = 60.0
+POLL_SECONDS = 0.1
 
 
 @click.command()
 @click.pass_obj
 def demo(settings: Settings) -> None:
-    """Start everything, and show what comes of a sample clip.
+    """Start the service, and show the results of a sample clip.
 
-    The clip is submitted over HTTP. Then it goes on serving, or ends where standard output is no
-    terminal.
+    The clip is submitted over HTTP. Afterwards the service keeps running, unless standard output
+    is not a terminal.
     """
-    need_extras(settings, "web", "worker", "train")
+    require_extras(settings, "web", "worker", "train")
     from faces_jobs.cli.supervisor import Supervisor, prepare_database
     from faces_jobs.logs import configure_logs
     from faces_jobs.sample import write_sample_clip
@@ -43,46 +43,51 @@ def demo(settings: Settings) -> None:
     prepare_database(settings)
     clip = settings.data_folder / "demo" / "sample.mp4"
     clip.parent.mkdir(parents=True, exist_ok=True)
-    console.print("Making a sample clip from photographs that come with scikit-image ...")
+    console.print("Creating a sample clip from photographs that ship with scikit-image ...")
     write_sample_clip(clip)
-    environment = {**os.environ, f"{ENVIRONMENT_PREFIX}LOG_LEVEL": "warning"}  # noqa: TID251 (handed down whole)
+    environment = {**os.environ, f"{ENVIRONMENT_PREFIX}LOG_LEVEL": "warning"}  # noqa: TID251 (passed on unchanged)
     with (
         Supervisor.started(workers=settings.workers, environment=environment) as supervisor,
         open_client(settings) as client,
     ):
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while not client.is_up():
-            supervisor.look()
+            supervisor.restart_dead()
             if time.monotonic() > deadline:
-                raise ServerError("The web server did not start.", status=0, problem={})
-            time.sleep(LOOK_SECONDS)
+                raise ServerError(
+                    f"The web server did not start within {START_TIMEOUT_SECONDS:g} s; "
+                    "its log lines may say why.",
+                    status=0,
+                    problem={},
+                )
+            time.sleep(POLL_SECONDS)
         console.print(f"Submitting {clip} to {client.server} ...")
         job = client.submit_files([(clip.name, clip)], {"label": "demo"})
         job = tables.wait_with_bar(client, job.id, console)
-        _show(client, job, settings.data_folder / "demo", console)
+        _print_results(client, job, settings.data_folder / "demo", console)
         if job.status is not JobStatus.SUCCEEDED:
-            _tell_errors(client, job)
+            _print_errors(client, job)
             sys.exit(exits.code_of_status(job.status) or exits.FAILED)
         if sys.stdout.isatty():
-            console.print(f"\nServing at {client.server} - Ctrl-C ends it.", highlight=False)
+            console.print(f"\nServing at {client.server} - press Ctrl-C to stop.", highlight=False)
             supervisor.wait()
         else:
             console.print(
-                "\nStandard output is no terminal, so the demo ends here, and its links with it: "
-                f"`faces-jobs up` serves the results at {client.server} again.",
+                "\nStandard output is not a terminal, so the demo ends here. To open the links, "
+                f"start the service again with `faces-jobs up`: it serves them at {client.server}.",
                 highlight=False,
                 soft_wrap=True,
             )
 
 
-def _tell_errors(client: Client, job: JobDocument) -> None:
+def _print_errors(client: Client, job: JobDocument) -> None:
     errors = [job.error, *(item.error for item in client.items(job.id))]
     for error in errors:
         if error is not None:
             click.echo(f"Error: {error.message}", err=True)
 
 
-def _show(client: Client, job: JobDocument, folder: Path, console: Console) -> None:
+def _print_results(client: Client, job: JobDocument, folder: Path, console: Console) -> None:
     tables.print_tracks(list(client.tracks(job.id)), console)
     console.print(f"Job page: {client.server}/jobs/{job.id}", highlight=False, soft_wrap=True)
     for artifact in client.artifacts(job.id):

@@ -1,4 +1,4 @@
-"""`faces-jobs evaluate`: how often a model is right on labelled faces."""
+"""`faces-jobs evaluate`: measure a model on labelled pictures."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from faces_jobs.cli.extras import needing_packages
+from faces_jobs.cli.extras import report_missing_packages
 from faces_jobs.cli.training_options import (
     DETECTOR,
+    check_labels_option,
     data_option,
     detector_option,
     labels_option,
     models_path_option,
     progress_bar,
-    refuse_other_labels,
 )
 from faces_jobs.errors import DataLayoutError
 from faces_jobs.jobs.labels import MODELS
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     from faces_jobs_models.catalog import Catalog
     from faces_jobs_models.training.entries import Entry
 
-Tables = Callable[[Sequence[Any]], str]
-"""Entries to Markdown."""
+FormatTables = Callable[[Sequence[Any]], str]
+"""Formats entries of figures as tables in Markdown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluateOptions:
-    """What the user asked for."""
+    """The arguments of `faces-jobs evaluate`."""
 
     model: str
     data: Path
@@ -52,11 +52,13 @@ class EvaluateOptions:
 @click.argument("model", type=click.Choice([*MODELS, DETECTOR]))
 @data_option
 @labels_option
-@click.option("--held-out", is_flag=True, help="Measure only what training keeps back.")
+@click.option(
+    "--held-out", is_flag=True, help="Measure only pictures that are held out from training."
+)
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
-    help="Measure so many pictures of each data set, drawn evenly.",
+    help="Measure at most this many pictures of each data set, sampled evenly.",
 )
 @models_path_option
 @detector_option
@@ -64,13 +66,13 @@ class EvaluateOptions:
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for figures.json and pictures: confusion, calibration, risk and coverage.",
+    help="Folder for figures.json and plots: confusion, calibration, risk and coverage.",
 )
 @click.option(
     "--card",
     is_flag=True,
-    help="Write the tables, and answers to pictures that may be shown, into the model's CARD.md; "
-    "refused where training has seen the pictures.",
+    help="Write the tables, and predictions for pictures that may be published, into the model's "
+    "CARD.md. Refused if the pictures were used for training.",
 )
 @click.pass_obj
 def evaluate(
@@ -85,14 +87,14 @@ def evaluate(
 ) -> None:
     """Measure MODEL on labelled pictures.
 
-    Faces are cut and asked about as a job's are; they are searched on a black ground and down to
-    lower scores, since such pictures are cut tightly. Printed are accuracy, balanced accuracy and
-    the recall of each label with 95 % intervals, how honest the probabilities are, and figures
-    by size of the face and by group of people.
+    Faces are cropped and classified as in a job. As labelled pictures are often cropped tightly,
+    they are padded with black, and faces are detected down to lower scores. Prints accuracy,
+    balanced accuracy and the recall of each label with 95 % intervals, the calibration of the
+    probabilities, and figures by size of the face and by group of people.
     """
     options = EvaluateOptions(max_pixels=settings.max_pixels, **arguments)
-    refuse_other_labels(options.model, options.labels)
-    with needing_packages():
+    check_labels_option(options.model, options.labels)
+    with report_missing_packages():
         from faces_jobs_models.catalog import open_catalog
 
         with open_catalog(
@@ -100,18 +102,20 @@ def evaluate(
             models_folder=models_path or settings.models_folder,
             detector=detector or settings.detector,
         ) as catalog:
-            of_one = _detector if options.model == DETECTOR else _classifier
-            entries, tables = of_one(options, catalog)
+            measure = _measure_detector if options.model == DETECTOR else _measure_classifier
+            entries, format_tables = measure(options, catalog)
             if options.out is not None:
                 options.out.mkdir(parents=True, exist_ok=True)
                 (options.out / "figures.json").write_text(json.dumps(entries, indent=1) + "\n")
             if card:
-                _write_card(options, catalog, entries, tables)
-    click.echo(json.dumps(entries, indent=2) if as_json else tables(entries).rstrip())
+                _write_card(options, catalog, entries, format_tables)
+    click.echo(json.dumps(entries, indent=2) if as_json else format_tables(entries).rstrip())
 
 
-def _classifier(options: EvaluateOptions, catalog: Catalog) -> tuple[list[Any], Tables]:
-    from faces_jobs_models.training.measure import DEFAULT_VARIANT, measure
+def _measure_classifier(
+    options: EvaluateOptions, catalog: Catalog
+) -> tuple[list[Any], FormatTables]:
+    from faces_jobs_models.training.measure import measure
     from faces_jobs_models.training.predictions import Advance, Selection
     from faces_jobs_models.training.readers import open_data
     from faces_jobs_models.training.tables import tables_of
@@ -119,13 +123,13 @@ def _classifier(options: EvaluateOptions, catalog: Catalog) -> tuple[list[Any], 
     skipped: Counter[str] = Counter()
     data_sets = open_data(options.data, labels=options.labels, skipped=skipped)
     entries: list[Entry] = []
-    of_training = measured = 0
+    face_count = of_training = 0
     with progress_bar() as bar:
 
         def begin(name: str) -> Advance:
             return partial(bar.advance, bar.add_task(name, total=options.limit))
 
-        for one in measure(
+        for measured in measure(
             catalog,
             options.model,
             data_sets,
@@ -136,35 +140,27 @@ def _classifier(options: EvaluateOptions, catalog: Catalog) -> tuple[list[Any], 
             skipped=skipped,
             start_progress=begin,
         ):
-            entries += one.entries
-            measured += len(one.predictions)
-            of_training += one.predictions.of_training
+            entries += measured.entries
+            face_count += len(measured.predictions)
+            of_training += measured.predictions.of_training
             if options.out is not None:
                 from faces_jobs_models.training.measurement_plots import draw_measurement
 
-                draw_measurement(options.out, one)
-    _tell_skipped(skipped)
+                draw_measurement(options.out, measured)
+    _report_skipped(skipped)
     if not entries:
         raise DataLayoutError(
             f"No face in {options.data} has a known {' or '.join(MODELS[options.model])}"
-            f"{' and is kept back from training' if options.held_out else ''} "
-            f"(data sets found: {', '.join(one.name for one in data_sets) or 'none'})."
+            f"{' and is held out from training' if options.held_out else ''} "
+            f"(data sets found: {', '.join(data_set.name for data_set in data_sets) or 'none'})."
         )
     if of_training:
-        _tell_of_training(options.model, of_training, measured, "faces")
-    usual = {
-        entry["dataset"] for entry in entries if entry["weights"]["variant"] == DEFAULT_VARIANT
-    }
-    if options.labels == "fer2013" and options.labels in usual:
-        click.echo(
-            f"{options.model} has no weights that were trained with the labels "
-            f"{options.labels}: the usual ones answered.",
-            err=True,
-        )
+        _warn_of_training_data(options.model, of_training, face_count, "faces")
+    _warn_of_default_weights(options, entries)
     return entries, tables_of
 
 
-def _detector(options: EvaluateOptions, catalog: Catalog) -> tuple[list[Any], Tables]:
+def _measure_detector(options: EvaluateOptions, catalog: Catalog) -> tuple[list[Any], FormatTables]:
     from faces_jobs.jobs.spec import JobSpec
     from faces_jobs_models.training.detector.measure import (
         TRAINED_ON,
@@ -181,7 +177,7 @@ def _detector(options: EvaluateOptions, catalog: Catalog) -> tuple[list[Any], Ta
     skipped: Counter[str] = Counter()
     data_sets = open_detection_data(options.data, skipped=skipped)
     for data_set in data_sets:
-        before = Counter(skipped)
+        skipped_before = Counter(skipped)
         with progress_bar() as bar:
             looked = run_detector(
                 data_set,
@@ -206,51 +202,67 @@ def _detector(options: EvaluateOptions, catalog: Catalog) -> tuple[list[Any], Ta
                     version=detector.version,
                     weights=weights_of(detector.sha256, detector.name),
                     threshold=JobSpec().detection_threshold,
-                    skipped=skipped - before,
+                    skipped=skipped - skipped_before,
                 )
             )
-    _tell_skipped(skipped)
+    _report_skipped(skipped)
     if not entries:
         raise DataLayoutError(
             f"No face of 20 pixels or more is marked in {options.data} "
-            f"(data sets found: {', '.join(one.name for one in data_sets)})."
+            f"(data sets found: {', '.join(data_set.name for data_set in data_sets)})."
         )
     of_training = sum(entry["of_training"] for entry in entries)
     if of_training:
         pictures = sum(entry["pictures"] for entry in entries)
-        _tell_of_training(DETECTOR, of_training, pictures, "pictures")
+        _warn_of_training_data(DETECTOR, of_training, pictures, "pictures")
     return entries, detector_tables
 
 
-def _tell_of_training(model: str, of_training: int, measured: int, what: str) -> None:
+def _warn_of_training_data(model: str, of_training: int, total: int, what: str) -> None:
     click.echo(
-        f"{of_training} of these {measured} {what} are ones that {model} is trained on: the "
-        "figures are too good. --held-out leaves them out.",
+        f"{of_training} of these {total} {what} are training data of {model}, so the figures "
+        "are too optimistic. --held-out leaves them out.",
         err=True,
     )
 
 
-def _tell_skipped(skipped: Counter[str]) -> None:
+def _warn_of_default_weights(options: EvaluateOptions, entries: Sequence[Entry]) -> None:
+    """Say so if other labels than the default were requested, but no weights exist for them."""
+    from faces_jobs_models.training.measure import DEFAULT_VARIANT
+
+    data_sets = {
+        entry["dataset"] for entry in entries if entry["weights"]["variant"] == DEFAULT_VARIANT
+    }
+    if options.labels == "fer2013" and options.labels in data_sets:
+        click.echo(
+            f"{options.model} has no weights that were trained with the labels "
+            f"{options.labels}: the default ones were measured.",
+            err=True,
+        )
+
+
+def _report_skipped(skipped: Counter[str]) -> None:
     for reason, count in skipped.items():
         if count:
-            click.echo(f"left out: {count} x {reason}", err=True)
+            click.echo(f"skipped: {count} x {reason}", err=True)
 
 
 def _write_card(
-    options: EvaluateOptions, catalog: Catalog, entries: list[Any], tables: Tables
+    options: EvaluateOptions, catalog: Catalog, entries: list[Any], format_tables: FormatTables
 ) -> None:
     from faces_jobs_models.training.cards import write_card
 
-    seen = sum(entry.get("of_training", 0) for entry in entries)
-    if seen:
+    of_training = sum(entry.get("of_training", 0) for entry in entries)
+    if of_training:
         raise click.UsageError(
-            f"A card holds no figures of the {seen} faces that training uses: add --held-out."
+            f"{of_training} of these faces are training data, which a card must not include: "
+            "add --held-out."
         )
     folder = catalog.record(options.model).folder
-    card = write_card(folder, entries, tables)
+    card = write_card(folder, entries, format_tables)
     if options.model != DETECTOR:
         from faces_jobs_models.training.known_failures import write_known_failures
 
         (classifier,) = catalog.classifiers([options.model])
         write_known_failures(folder, classifier, catalog.detector())
-    click.echo(f"written: {card}", err=True)
+    click.echo(f"wrote {card}", err=True)

@@ -20,14 +20,14 @@ NO_SERVER = 5
 INTERRUPTED = 130
 
 HELP = (
-    "Exit codes: 0 all went well; 1 it failed, was refused or was cancelled; 2 wrong usage, "
-    "option or setting; 3 some items failed, the others succeeded; 4 no such job; 5 no server "
-    "answers; 130 interrupted."
+    "Exit codes: 0 success; 1 it failed, was refused or was cancelled; 2 wrong usage, option or "
+    "setting; 3 some items failed, the others succeeded; 4 no such job; 5 no server responds; "
+    "130 interrupted."
 )
 
 
 def code_of(error: FacesJobsError) -> int:
-    """The exit code that tells a script what kind of error ended the command."""
+    """The exit code for an error that ended the command."""
     match error:
         case SettingsError() | OptionsError() | ServerError(status=422):
             return USAGE

@@ -1,4 +1,4 @@
-"""What a command says where a package is not installed: which extra brings it, and how."""
+"""Tell the user which extra to install when a command lacks a package."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ MODULES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "train": ("skimage",),
     }
 )
-"""By what each extra is known to be there."""
+"""Modules by which an extra is recognised as installed."""
 
 
-def need_extras(settings: Settings, *extras: str) -> None:
-    """See that these extras are installed, and Redis' where the settings name it.
+def require_extras(settings: Settings, *extras: str) -> None:
+    """Check that extras are installed, and `redis` if the settings name a broker.
 
     Raises:
-        ClickException: a package is missing; says how to install it.
+        ClickException: a package is missing. The message says how to install it.
     """
     if settings.broker_url:
         extras = (*extras, "redis")
-    with needing_packages(*extras):
+    with report_missing_packages(*extras):
         for extra in extras:
             for name in MODULES[extra]:
                 if find_spec(name) is None:
@@ -38,15 +38,19 @@ def need_extras(settings: Settings, *extras: str) -> None:
 
 
 @contextmanager
-def needing_packages(*extras: str) -> Iterator[None]:
-    """Say which extras hold a package that is not there: `worker` and `train`, if none is named."""
+def report_missing_packages(*extras: str) -> Iterator[None]:
+    """Turn a missing package into an error that names the extras to install.
+
+    Default: `worker` and `train`.
+    """
     try:
         yield
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("faces_jobs"):
             raise
-        named = f"[{','.join(extras or ('worker', 'train'))}]"
+        names = f"[{','.join(extras or ('worker', 'train'))}]"
         raise click.ClickException(
-            f"This needs the package {error.name}: pip install '.{named}' in the checkout, or "
-            f'pip install "dist/faces_jobs-...whl{named}" with the wheel that `make wheel` makes.'
+            f"This command needs the package {error.name}. Install it with "
+            f"`pip install '.{names}'` in the checkout, or with "
+            f'`pip install "dist/faces_jobs-...whl{names}"` and the wheel that `make wheel` builds.'
         ) from error

@@ -1,4 +1,4 @@
-"""Which files of a folder on this machine are meant when the folder is named."""
+"""List the files of a folder on this machine that a command is to process."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 
 
 def files_in_folder(folder: Path) -> Iterator[tuple[str, Path]]:
-    """(name below the folder, path) of each file, by name.
+    """Yield each file as (name relative to the folder, path), sorted by path.
 
-    Hidden files, and files in hidden folders, are left out: what a file manager or a version
-    control keeps for itself is nobody's picture.
+    Hidden files and files in hidden folders are left out: they belong to file managers, version
+    control and the like.
     """
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)

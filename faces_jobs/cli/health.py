@@ -1,4 +1,4 @@
-"""`faces-jobs health`: one answer for container health checks and for people."""
+"""`faces-jobs health`: a health check for containers and for people."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Literal
 import click
 
 from faces_jobs.cli import exits
-from faces_jobs.cli.database import with_place
-from faces_jobs.cli.extras import need_extras
+from faces_jobs.cli.database import message_with_location
+from faces_jobs.cli.extras import require_extras
 from faces_jobs.errors import DatabaseError
 from faces_jobs.settings import Settings
 
@@ -21,19 +21,20 @@ Part = Literal["web", "worker", "sweep", "all"]
 @click.argument("part", type=click.Choice(["web", "worker", "sweep", "all"]), default="all")
 @click.pass_obj
 def health(settings: Settings, part: Part) -> None:
-    """Tell whether a part of the service is well.
+    """Check the health of the service, or of one part.
 
-    The exit code is 0, or 1 with the reason.
+    The exit code is 0, or 1 with the reasons.
 
-    `web`: the server of the settings answers. `worker`, `sweep`: one on this machine told lately
-    that it lives. `all`, the default: what the whole service needs is there.
+    `web`: the server that the settings name passes its own health check. `worker`, `sweep`: one
+    on this machine has reported recently. `all`, the default: everything that the service needs
+    is working.
     """
     if part == "web":
-        reasons = _web(settings)
+        reasons = _web_problems(settings)
     elif part == "all":
-        reasons = _all(settings)
+        reasons = _service_problems(settings)
     else:
-        reasons = _process(settings, part)
+        reasons = _process_problems(settings, part)
     for reason in reasons:
         click.echo(reason, err=True)
     if reasons:
@@ -41,14 +42,16 @@ def health(settings: Settings, part: Part) -> None:
     click.echo("ok")
 
 
-def _web(settings: Settings) -> list[str]:
+def _web_problems(settings: Settings) -> list[str]:
     from faces_jobs.client import Client
 
     with Client(settings.server) as client:
-        return [] if client.is_up() else [f"{settings.server} does not answer, or is not well."]
+        if client.is_up():
+            return []
+    return [f"{settings.server} does not respond, or its health check fails."]
 
 
-def _process(settings: Settings, kind: str) -> list[str]:
+def _process_problems(settings: Settings, kind: str) -> list[str]:
     from faces_jobs.db.processes import live_processes
     from faces_jobs.db.session import open_database
 
@@ -57,14 +60,14 @@ def _process(settings: Settings, kind: str) -> list[str]:
         with open_database(settings.database) as database:
             alive = live_processes(database, within_seconds=settings.silent_seconds)
     except DatabaseError as error:
-        return [with_place(error, settings)]
+        return [message_with_location(error, settings)]
     if any(process.kind == kind and process.host == host for process in alive):
         return []
-    return [f"No {kind} on {host} told of itself for {settings.silent_seconds:g} s."]
+    return [f"No {kind} on {host} has reported in the last {settings.silent_seconds:g} s."]
 
 
-def _all(settings: Settings) -> list[str]:
-    need_extras(settings)
+def _service_problems(settings: Settings) -> list[str]:
+    require_extras(settings)
     from faces_jobs.db.session import open_database
     from faces_jobs.queue import open_queue
     from faces_jobs.readiness import Readiness
@@ -77,5 +80,5 @@ def _all(settings: Settings) -> list[str]:
             )
             missing = readiness.look().missing
     except DatabaseError as error:
-        missing = {"database": with_place(error, settings)}
+        missing = {"database": message_with_location(error, settings)}
     return [f"{part}: {reason}" for part, reason in missing.items()]

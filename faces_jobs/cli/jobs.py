@@ -1,4 +1,4 @@
-"""The commands that talk to a server: submit, status, wait, faces, download, delete."""
+"""The commands about jobs of a server: submit, status, wait, faces, download, delete."""
 
 from __future__ import annotations
 
@@ -15,35 +15,49 @@ from rich.markup import escape
 
 from faces_jobs.cli import exits, tables
 from faces_jobs.cli.folder_files import files_in_folder
-from faces_jobs.cli.options import filter_options, given_options, query_of, spec_options
+from faces_jobs.cli.options import (
+    filter_options,
+    json_option,
+    pop_given_options,
+    query_parameters,
+    spec_options,
+)
 from faces_jobs.client import Client
 from faces_jobs.errors import NotFoundError
 from faces_jobs.jobs.documents import FaceDocument, JobDocument
 from faces_jobs.jobs.labels import HEADS
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.jobs.spreadsheets import escape_formula
+from faces_jobs.jobs.status import JobStatus
 from faces_jobs.settings import Settings
 
-Answer = TypeVar("Answer")
+NEWEST_JOBS = 20
+
+Entry = TypeVar("Entry")
 
 
-def begun(answers: Iterator[Answer]) -> Iterator[Answer]:
-    """The same answers, the first of which is there: a refusal comes before a table's heading."""
-    return chain(list(islice(answers, 1)), answers)
+def prefetch_first(entries: Iterator[Entry]) -> Iterator[Entry]:
+    """Fetch the first entry now, so that an error comes before the heading of a table."""
+    return chain(list(islice(entries, 1)), entries)
 
 
 def open_client(settings: Settings) -> Client:
-    """A client for the server that the settings name."""
+    """A client of the server that the settings name."""
     return Client(settings.server, access_token=settings.access_token)
 
 
 @click.command()
 @click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
-@click.option("--root", help="Instead of PATHS: a folder below this root of the server, by --path.")
-@click.option("--path", default="", help="Folder below --root; the root itself if left out.")
-@click.option("--idempotency-key", help="Repeating the command with this key makes no second job.")
-@click.option("--owner", default="", help="Whose job it is: owners take turns.")
-@click.option("--wait/--no-wait", "and_wait", default=False, help="Wait until the job ends.")
+@click.option(
+    "--root", help="Submit a folder on the server instead of PATHS: the name of its root."
+)
+@click.option("--path", default="", help="Folder below --root. Default: the root itself.")
+@click.option(
+    "--idempotency-key",
+    help="Repeating the command with the same key creates no second job.",
+)
+@click.option("--owner", default="", help="Owner of the job. Owners take turns.")
+@click.option("--wait/--no-wait", "and_wait", default=False, help="Wait until the job has ended.")
 @spec_options
 @click.pass_obj
 def submit(
@@ -58,11 +72,11 @@ def submit(
     and_wait: bool,
     **options: Any,
 ) -> None:
-    """Submit files and folders as one job, and print its id."""
-    given = given_options(options)
-    spec = JobSpec.parse_text(given)  # judged here, before gigabytes are sent
+    """Submit files and folders as one job, and print the job's id."""
+    given = pop_given_options(options)
+    spec = JobSpec.parse_text(given)  # validated here, before gigabytes are sent
     if bool(paths) == bool(root):
-        raise click.UsageError("Name files or folders, or a --root of the server: one of the two.")
+        raise click.UsageError("Name files or folders, or else a --root of the server.")
     with open_client(settings) as client:
         if root:
             job = client.submit_folder(
@@ -75,7 +89,7 @@ def submit(
         else:
             files = list(_files_below(paths))
             if not files:
-                raise click.UsageError("There is no file in these folders.")
+                raise click.UsageError("These folders contain no files.")
             job = client.submit_files(files, given, idempotency_key=idempotency_key, owner=owner)
         click.echo(job.id)
         if and_wait:
@@ -84,13 +98,13 @@ def submit(
 
 @click.command()
 @click.argument("job_id", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print the document of the API.")
+@json_option
 @click.pass_obj
 def status(settings: Settings, *, job_id: str | None, as_json: bool) -> None:
-    """Tell the state of a job and its items. Without JOB_ID: the newest jobs."""
+    """Print the state of a job and its items. Without JOB_ID: the newest jobs."""
     with open_client(settings) as client:
         if job_id is None:
-            page = client.jobs(limit=20)
+            page = client.jobs(limit=NEWEST_JOBS)
             if as_json:
                 click.echo(page.model_dump_json(indent=2))
             else:
@@ -109,7 +123,7 @@ def status(settings: Settings, *, job_id: str | None, as_json: bool) -> None:
 @click.argument("job_id")
 @click.pass_obj
 def wait(settings: Settings, *, job_id: str) -> None:
-    """Show a progress bar until the job ends. The exit code tells how it ended."""
+    """Show a progress bar until the job has ended. The exit code says how it ended."""
     with open_client(settings) as client:
         _wait(client, job_id)
 
@@ -122,14 +136,14 @@ def wait(settings: Settings, *, job_id: str) -> None:
     type=click.Choice(["csv", "jsonl"]),
     default="csv",
     show_default=True,
-    help="How faces are printed.",
+    help="Output format.",
 )
 @filter_options
 @click.pass_obj
 def faces(settings: Settings, /, *, job_id: str | None, form: str, **filters: Any) -> None:
-    """Print the faces of a job that pass the filters. Without JOB_ID: of all jobs."""
+    """Print the faces of a job that match the filters. Without JOB_ID: of all jobs."""
     with open_client(settings) as client:
-        found = begun(client.faces(job_id, query_of(filters)))
+        found = prefetch_first(client.faces(job_id, query_parameters(filters)))
         if form == "jsonl":
             for face in found:
                 click.echo(face.model_dump_json())
@@ -144,48 +158,55 @@ def faces(settings: Settings, /, *, job_id: str | None, form: str, **filters: An
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(),
-    help="Folder to write to; made if it is missing. Default: the current folder.",
+    help="Folder to write to; created if it does not exist. Default: the current folder.",
 )
-@click.option("--kind", multiple=True, help="Only artifacts of this kind; repeatable.")
+@click.option("--kind", multiple=True, help="Download only this kind of artifact; repeatable.")
 @click.pass_obj
 def download(settings: Settings, *, job_id: str, folder: Path, kind: tuple[str, ...]) -> None:
     """Download a job's artifacts and print their paths."""
     with open_client(settings) as client:
-        every = list(client.artifacts(job_id))
-        if absent := sorted(set(kind) - {artifact.kind for artifact in every}):
-            kinds = ", ".join(sorted({artifact.kind for artifact in every})) or "none"
+        artifacts = list(client.artifacts(job_id))
+        kinds = {artifact.kind for artifact in artifacts}
+        if unknown := sorted(set(kind) - kinds):
             raise click.ClickException(
-                f"Job {job_id} has no artifact of kind {' or '.join(absent)}. It has: {kinds}."
+                f"Job {job_id} has no artifact of kind {' or '.join(unknown)}. "
+                f"It has: {', '.join(sorted(kinds)) or 'none'}."
             )
         folder.mkdir(parents=True, exist_ok=True)
-        wanted = [artifact for artifact in every if not kind or artifact.kind in kind]
-        gone = 0
-        for artifact in wanted:
+        selected = [artifact for artifact in artifacts if not kind or artifact.kind in kind]
+        missing = 0
+        for artifact in selected:
             try:
                 click.echo(str(client.download(artifact, folder)))
             except NotFoundError as error:
-                gone += 1
+                missing += 1
                 click.echo(f"{artifact.name}: {error}", err=True)
-    if gone:
-        sys.exit(exits.SOME_FAILED if gone < len(wanted) else exits.FAILED)
+    if missing:
+        sys.exit(exits.SOME_FAILED if missing < len(selected) else exits.FAILED)
 
 
 @click.command()
 @click.argument("job_id")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Delete without asking for confirmation.")
+@json_option
 @click.pass_obj
-def delete(settings: Settings, *, job_id: str, yes: bool) -> None:
-    """Delete a job, its rows and its files. This can't be undone."""
+def delete(settings: Settings, *, job_id: str, yes: bool, as_json: bool) -> None:
+    """Delete a job, its rows and its files. This can't be undone.
+
+    With --json: print the deletion's audit entry, which says whether it was verified.
+    """
     if not yes:
         try:
-            sure = click.confirm(f"Delete job {job_id} with all its results?", err=True)
+            confirmed = click.confirm(f"Delete job {job_id} with all its results?", err=True)
         except click.Abort:
-            click.echo("\nNothing was deleted: --yes deletes without a question.", err=True)
+            click.echo("\nNothing was deleted. Use --yes to delete without confirmation.", err=True)
             raise
-        if not sure:
+        if not confirmed:
             raise click.ClickException("Nothing was deleted.")
     with open_client(settings) as client:
         client.delete(job_id)
+        if as_json:
+            click.echo(next(client.audit(job_id)).model_dump_json(indent=2))
 
 
 def _files_below(paths: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
@@ -198,9 +219,9 @@ def _files_below(paths: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
 
 
 def _wait(client: Client, job_id: str) -> None:
-    # Bars go to stderr: what a script reads from stdout stays clean.
+    # On standard error, so that scripts can read standard output.
     job = tables.wait_with_bar(client, job_id, Console(stderr=True))
-    if job.status.value != "succeeded" or job.damaged_frames:
+    if job.status is not JobStatus.SUCCEEDED or job.damaged_frames:
         _print_job(client, job)
     sys.exit(exits.code_of_status(job.status))
 
@@ -214,14 +235,14 @@ def _print_job(client: Client, job: JobDocument) -> None:
     console.print(tables.table_of_items(client.items(job.id), width=console.width))
 
 
-def _print_csv(found: Iterator[FaceDocument]) -> None:
+def _print_csv(found_faces: Iterator[FaceDocument]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     head_columns = [column for head in HEADS for column in (head, f"{head}_probability")]
     box_columns = ["left", "top", "right", "bottom"]
     writer.writerow(
         ["job_id", "item", "frame_index", "time_ms", "track", *box_columns, "score", *head_columns]
     )
-    for face in found:
+    for face in found_faces:
         box = face.box
         row: list[object] = [
             face.job_id,

@@ -1,4 +1,4 @@
-"""What `faces-jobs run` does: the pipeline over each input, its sinks, the tables at the end."""
+"""Implementation of `faces-jobs run`: run the pipeline over each input, then write the tables."""
 
 from __future__ import annotations
 
@@ -46,78 +46,80 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How many inputs came to something, how many did not, and what an interruption left undone."""
+    """How many inputs succeeded and failed, and what an interruption left unfinished."""
 
     succeeded: int
     failed: int
-    undone: str = ""
+    unfinished: str = ""
 
 
-def run_files(wanted: RunOptions, catalog: Catalog, console: Console) -> Outcome:
-    """Work through the inputs; a bad file is told and does not stop the others.
+def run_files(options: RunOptions, catalog: Catalog, console: Console) -> Outcome:
+    """Process all inputs. A file that can't be processed is reported and does not stop the others.
 
-    The tables are written whatever ends the run, of all inputs that came to something.
+    The tables are written even if an error ends the run, with the results up to then.
 
     Raises:
-        NoVideoError: there is no input at all.
-        ModelError: a network can't be used, so none of the inputs can be looked at.
-        DeviceError: the device went away, likewise.
+        NoVideoError: there are no inputs.
+        ModelError: a network can't be used, so no input can be processed.
+        DeviceError: the device failed, so no further input can be processed.
     """
-    inputs = wanted.inputs or Path()
+    inputs = options.inputs or Path()
     succeeded = failed = 0
-    undone = ""
-    with _opened_run(wanted, catalog, console) as run:
-        files = list(_files_below(inputs, leave_out=wanted.outputs))
+    unfinished = ""
+    with _opened_run(options, catalog, console) as run:
+        files = list(_files_below(inputs, exclude=options.outputs))
         if not files:
-            raise NoVideoError(f"There is no file in {inputs}: name another --inputs-path.")
+            raise NoVideoError(f"There are no files in {inputs}: choose another --inputs-path.")
         try:
-            for begun, (name, path) in enumerate(files, start=1):
-                ended = _work_on(run, name, path, max_pixels=wanted.max_pixels)
-                succeeded += ended == _Ended()
-                failed += ended.failed
+            for started, (name, path) in enumerate(files, start=1):
+                result = _process_file(run, name, path, max_pixels=options.max_pixels)
+                succeeded += result == _FileResult()
+                failed += result.failed
                 if run.stopped.is_set():
-                    undone = _undone(normal_name(name), ended.cut_at, not_begun=len(files) - begun)
+                    unfinished = _describe_unfinished(
+                        normal_name(name), result.stopped_at, not_started=len(files) - started
+                    )
                     break
         except Exception:
             run.write_tables()
             raise
         run.write_tables()
-    return Outcome(succeeded, failed, undone)
+    return Outcome(succeeded, failed, unfinished)
 
 
 @dataclass(frozen=True, slots=True)
-class _Ended:
-    """How work on one input ended, if not well."""
+class _FileResult:
+    """How processing of one input ended. By default: it succeeded."""
 
     failed: bool = False
-    cut_at: int | None = None  # the frame at which it was interrupted
+    stopped_at: int | None = None  # its last frame, if it was interrupted
 
 
-def _work_on(run: _Run, name: str, path: Path, *, max_pixels: int) -> _Ended:
-    """Work on one input; the reason is told where it comes to nothing."""
-    shown = normal_name(name)
+def _process_file(run: _Run, name: str, path: Path, *, max_pixels: int) -> _FileResult:
+    """Process one input. If it fails, the reason is printed."""
+    shown_name = normal_name(name)
     try:
-        with log_context(file=shown), open_frames(path, max_pixels=max_pixels) as reader:
-            return _Ended(cut_at=run.work_on(name, reader, source=path))
+        with log_context(file=shown_name), open_frames(path, max_pixels=max_pixels) as reader:
+            return _FileResult(stopped_at=run.process(name, reader, source=path))
     except (DeviceError, ModelError):
         raise
     except (FacesJobsError, OSError, av.error.FFmpegError) as error:
-        # The text of others names paths again; its reason is enough beside the name.
+        # Messages of other errors contain the path again; the reason alone is enough.
         reason = str(error) if isinstance(error, FacesJobsError) else error.strerror
-        click.echo(f"{shown}: {reason}", err=True)
-        return _Ended(failed=True)
+        click.echo(f"{shown_name}: {reason}", err=True)
+        return _FileResult(failed=True)
 
 
-def run_camera(wanted: RunOptions, catalog: Catalog, console: Console) -> Outcome:
-    """Record and annotate what the webcam sees until `q`, Ctrl-C, or the camera goes away."""
-    with _opened_run(wanted, catalog, console) as run, CameraReader(wanted.camera) as camera:
-        run.work_on(wanted.video_name, camera, source=None)
+def run_camera(options: RunOptions, catalog: Catalog, console: Console) -> Outcome:
+    """Record and annotate the webcam until `q` or Ctrl-C is pressed, or the camera is removed."""
+    with _opened_run(options, catalog, console) as run, CameraReader(options.camera) as camera:
+        run.process(options.video_name, camera, source=None)
         run.write_tables()
     return Outcome(1, 0)
 
 
 @contextmanager
-def _opened_run(wanted: RunOptions, catalog: Catalog, console: Console) -> Iterator[_Run]:
+def _opened_run(options: RunOptions, catalog: Catalog, console: Console) -> Iterator[_Run]:
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -127,7 +129,7 @@ def _opened_run(wanted: RunOptions, catalog: Catalog, console: Console) -> Itera
     )
     with ExitStack() as opened:
         spools = Path(opened.enter_context(tempfile.TemporaryDirectory()))
-        run = _Run(wanted, catalog, opened.enter_context(bar), opened, spools)
+        run = _Run(options, catalog, opened.enter_context(bar), opened, spools)
         for number in (signal.SIGINT, signal.SIGTERM):
             previous = signal.signal(number, run.on_interrupt)
             opened.callback(signal.signal, number, previous)
@@ -135,91 +137,95 @@ def _opened_run(wanted: RunOptions, catalog: Catalog, console: Console) -> Itera
 
 
 class _Run:
-    """Everything that the inputs of one `run` share."""
+    """What all inputs of one `run` share: options, networks, progress bar and results."""
 
     def __init__(
-        self, wanted: RunOptions, catalog: Catalog, bar: Progress, opened: ExitStack, spools: Path
+        self, options: RunOptions, catalog: Catalog, bar: Progress, opened: ExitStack, spools: Path
     ) -> None:
-        self._wanted = wanted
+        self._options = options
         self._catalog = catalog
         self._bar = bar
         self._opened = opened
         self._spools = spools
-        self._done: list[tuple[str, FaceSpool]] = []
+        self._finished: list[tuple[str, FaceSpool]] = []
         self.stopped = threading.Event()
 
     def on_interrupt(self, _signal: int, _frame: FrameType | None) -> None:
-        """The first Ctrl-C or TERM ends the run and keeps what there is; the second is at once."""
+        """End the run at the first Ctrl-C or TERM and keep its results; abort at the second."""
         if self.stopped.is_set():
             raise KeyboardInterrupt
         self.stopped.set()
 
-    def work_on(self, name: str, reader: FrameReader, *, source: Path | None) -> int | None:
-        """Run the pipeline over one input; its annotated copy and its faces are then kept.
+    def process(self, name: str, reader: FrameReader, *, source: Path | None) -> int | None:
+        """Run the pipeline over one input, write its annotated copy and keep its faces.
 
-        Its copy is named like it, also where that is no text; in tables it has a name that is.
-        Returns the frame at which it was interrupted, None where it came to its end.
+        The copy has the input's exact name, even if that is not valid Unicode; the tables have a
+        readable form of it.
+
+        Returns:
+            The last frame before an interruption; None if the input was read to its end.
 
         Raises:
-            MediaError: it can't be processed; `TruncatedError` after what there was is kept.
-            StorageFullError: there is no room for what comes of it.
+            MediaError: the input can't be processed. After a `TruncatedError` the results of the
+                frames before the end are kept.
+            StorageFullError: there is no space for the results.
         """
-        wanted, shown = self._wanted, normal_name(name)
-        # Before the window, as it wants it: this loads what the other threads work with.
+        options, shown_name = self._options, normal_name(name)
+        # Before the window is opened, which requires it: this loads what other threads use.
         analysis = Analysis.from_networks(
-            self._catalog, wanted.spec, unsure_below=wanted.unsure_below
+            self._catalog, options.spec, unsure_below=options.unsure_below
         )
         stoppable = _Stoppable(reader, self.stopped)
-        spool = self._opened.enter_context(FaceSpool(self._spools / str(len(self._done))))
-        task = self._bar.add_task(shown, total=reader.info.frame_count)
+        spool = self._opened.enter_context(FaceSpool(self._spools / str(len(self._finished))))
+        task = self._bar.add_task(shown_name, total=reader.info.frame_count)
         with ExitStack() as sinks_opened:
             sinks: list[Sink] = [spool]
-            if wanted.spec.annotated:
-                stem = wanted.outputs / copy_name(name)
+            if options.spec.annotated:
+                stem = options.outputs / copy_name(name)
                 stem.parent.mkdir(parents=True, exist_ok=True)
-                copy = open_annotated(stem, reader.info, source, encoder=wanted.encoder)
+                copy = open_annotated(stem, reader.info, source, encoder=options.encoder)
                 sinks.append(sinks_opened.enter_context(copy))
-            if wanted.show_delay_ms is not None:
-                window = Window(delay_ms=wanted.show_delay_ms, on_quit=self.stopped.set)
+            if options.show_delay_ms is not None:
+                window = Window(delay_ms=options.show_delay_ms, on_quit=self.stopped.set)
                 sinks.append(sinks_opened.enter_context(window))
             report = run_item(
                 stoppable,
                 analysis,
                 sinks,
-                # What the camera sees is shown at once; files are faster in batches.
-                batch_size=wanted.batch_size if source else 1,
-                lanes=lanes_of(wanted.lanes, processes=1, device=self._catalog.device)
+                # The camera's frames are shown without delay; files are faster in batches.
+                batch_size=options.batch_size if source else 1,
+                lanes=lanes_of(options.lanes, processes=1, device=self._catalog.device)
                 if source
                 else 1,
                 on_progress=lambda done, total: self._bar.update(task, completed=done, total=total),
             )
-        self._done.append((shown, spool))
+        self._finished.append((shown_name, spool))
         if report.damaged_frames:
-            click.echo(f"{shown}: {damage_text(report.damaged_frames)}", err=True)
+            click.echo(f"{shown_name}: {damage_text(report.damaged_frames)}", err=True)
         if report.truncated is not None:
             raise report.truncated
-        return stoppable.cut_at
+        return stoppable.stopped_at
 
     def write_tables(self) -> None:
         """Write the faces and tracks of all inputs."""
-        folder = self._wanted.outputs
+        folder = self._options.outputs
         write_faces(folder, self._faces())
         write_tracks_csv(folder / "tracks.csv", self._tracks())
 
     def _faces(self) -> Iterator[tuple[str, FaceRecord]]:
-        return ((name, face) for name, spool in self._done for face in spool)
+        return ((name, face) for name, spool in self._finished for face in spool)
 
     def _tracks(self) -> Iterator[tuple[str, TrackRecord]]:
-        return ((name, track) for name, spool in self._done for track in spool.tracks)
+        return ((name, track) for name, spool in self._finished for track in spool.tracks)
 
 
 class _Stoppable:
-    """A reader that ends early, in good order, once it is told to."""
+    """A frame reader that ends after the current frame once `stopped` is set."""
 
     def __init__(self, reader: FrameReader, stopped: threading.Event) -> None:
         self._reader = reader
         self._stopped = stopped
-        self.cut_at: int | None = None  # its last frame, if more would have come
+        self.stopped_at: int | None = None  # its last frame, if more would have followed
 
     @property
     def info(self) -> MediaInfo:
@@ -233,25 +239,25 @@ class _Stoppable:
         last: int | None = None
         for frame in self._reader:
             if last is not None and self._stopped.is_set():
-                self.cut_at = last
+                self.stopped_at = last
                 return
             yield frame
             last = frame.index
 
 
-def _undone(name: str, cut_at: int | None, *, not_begun: int) -> str:
-    parts = [f"{name} up to frame {cut_at}"] if cut_at is not None else []
-    if not_begun:
-        parts.append(f"{not_begun} {'input' if not_begun == 1 else 'inputs'} not begun")
+def _describe_unfinished(name: str, stopped_at: int | None, *, not_started: int) -> str:
+    parts = [f"{name} up to frame {stopped_at}"] if stopped_at is not None else []
+    if not_started:
+        parts.append(f"{not_started} {'input' if not_started == 1 else 'inputs'} not started")
     return ", ".join(parts)
 
 
-def _files_below(inputs: Path, *, leave_out: Path) -> Iterator[tuple[str, Path]]:
-    """(name below the inputs, path) of each file, by name; hidden files and outputs left out."""
+def _files_below(inputs: Path, *, exclude: Path) -> Iterator[tuple[str, Path]]:
+    """Yield each input as (name, path), sorted; without hidden files and those in `exclude`."""
     if inputs.is_file():
         yield inputs.name, inputs
         return
-    outputs = leave_out.resolve()
+    excluded = exclude.resolve()
     for name, path in files_in_folder(inputs):
-        if outputs not in path.resolve().parents:
+        if excluded not in path.resolve().parents:
             yield name, path

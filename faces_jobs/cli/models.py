@@ -1,4 +1,4 @@
-"""`faces-jobs models`: what the networks are, and whether their files are whole."""
+"""`faces-jobs models`: list, verify, tune, quantise and fetch the networks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from faces_jobs.cli import exits, tables
-from faces_jobs.cli.extras import needing_packages
+from faces_jobs.cli.extras import report_missing_packages
 from faces_jobs.cli.models_fetch import fetch
 from faces_jobs.cli.training_options import data_option, models_path_option
 from faces_jobs.errors import ModelError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def models() -> None:
-    """Tell of the networks, and check their files."""
+    """Describe and verify the networks."""
 
 
 models.add_command(fetch)
@@ -30,11 +30,11 @@ models.add_command(fetch)
 
 @models.command("list")
 @models_path_option
-@click.option("--json", "as_json", is_flag=True, help="Print everything that the records say.")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole records as JSON.")
 @click.pass_obj
 def list_models(settings: Settings, *, models_path: Path | None, as_json: bool) -> None:
     """List every network with its version, size, figures and purpose."""
-    with needing_packages():
+    with report_missing_packages():
         from faces_jobs_models.catalog import open_catalog
         from faces_jobs_models.descriptions import describe
 
@@ -44,7 +44,7 @@ def list_models(settings: Settings, *, models_path: Path | None, as_json: bool) 
         ) as catalog:
             described = describe(catalog)
     if as_json:
-        click.echo(json.dumps([_document(one) for one in described], indent=2))
+        click.echo(json.dumps([_document(network) for network in described], indent=2))
     else:
         tables.console().print(tables.table_of_models(map(_document, described)))
 
@@ -53,9 +53,12 @@ def list_models(settings: Settings, *, models_path: Path | None, as_json: bool) 
 @models_path_option
 @click.pass_obj
 def verify(settings: Settings, *, models_path: Path | None) -> None:
-    """Read and try every file. The exit code is 1 where one is missing, changed or foreign."""
+    """Check and run every network's files.
+
+    The exit code is 1 if a file is missing, modified or does not fit.
+    """
     problems = 0
-    with needing_packages():
+    with report_missing_packages():
         from faces_jobs_models.catalog import open_catalog
         from faces_jobs_models.descriptions import describe
 
@@ -64,15 +67,15 @@ def verify(settings: Settings, *, models_path: Path | None) -> None:
             device="cpu", models_folder=folder, detector=settings.detector
         ) as catalog:
             described = describe(catalog)
-        for one in described:
-            problem = one.problem or _problem_when_run(one)
+        for network in described:
+            problem = network.problem or _problem_when_run(network)
             problems += problem is not None
-            name = f"{one.name} ({one.choice})" if one.choice else one.name
-            if problem is not None or one.record is None:
+            name = f"{network.name} ({network.choice})" if network.choice else network.name
+            if problem is not None or network.record is None:
                 click.echo(f"{name}: {problem}", err=True)
             else:
-                files = ", ".join(file.path.name for file in one.record.files.values())
-                click.echo(f"{name} {one.record.version}: {files} as recorded")
+                files = ", ".join(file.path.name for file in network.record.files.values())
+                click.echo(f"{name} {network.record.version}: {files} as recorded")
     if problems:
         sys.exit(exits.FAILED)
 
@@ -81,12 +84,12 @@ def verify(settings: Settings, *, models_path: Path | None) -> None:
 @models_path_option
 @click.pass_obj
 def tune(settings: Settings, *, models_path: Path | None) -> None:
-    """Measure how many frames and faces at once are quickest here.
+    """Measure which batch sizes are fastest on this machine.
 
-    What is measured is kept. A worker does so by itself while it waits for its first work.
-    Results do not depend on it.
+    The measurement is stored for later runs. Workers make it themselves while they wait for their
+    first job. Results do not depend on it.
     """
-    with needing_packages():
+    with report_missing_packages():
         from faces_jobs_models.catalog import open_catalog
 
         with open_catalog(
@@ -109,12 +112,12 @@ def tune(settings: Settings, *, models_path: Path | None) -> None:
     help="The ONNX file to write.",
 )
 def quantize(*, data: Path, out: Path) -> None:
-    """Make CenterFace's eight bits again.
+    """Create CenterFace's 8-bit weights again.
 
-    They ship; this is how they were made, by pictures with marked faces. `train` makes those
-    of its own models by itself.
+    They ship with the package; this is how they were created, calibrated by pictures with marked
+    faces. `train` creates those of its own models itself.
     """
-    with needing_packages():
+    with report_missing_packages():
         from faces_jobs_models.training.detector.eight_bits import quantize_centerface
         from faces_jobs_models.weights import sha256_of
 
@@ -122,37 +125,38 @@ def quantize(*, data: Path, out: Path) -> None:
         click.echo(f"{out}: {out.stat().st_size} bytes, SHA-256 {sha256_of(out)}")
 
 
-def _problem_when_run(one: Description) -> str | None:
+def _problem_when_run(network: Description) -> str | None:
     from faces_jobs_models.verify import verify_classifier, verify_detector
 
-    if one.record is None:
+    if network.record is None:
         return None
+    verify_network = verify_detector if network.choice else verify_classifier
     try:
-        (verify_detector if one.choice else verify_classifier)(one.record)
+        verify_network(network.record)
     except ModelError as error:
         return str(error)
     return None
 
 
-def _document(one: Description) -> dict[str, Any]:
+def _document(network: Description) -> dict[str, Any]:
     document: dict[str, Any] = {
-        "name": one.name,
-        "detector": one.choice,
-        "used": one.used,
-        "purpose": one.purpose,
-        "folder": str(one.folder),
-        "problem": one.problem,
+        "name": network.name,
+        "detector": network.choice,
+        "used": network.used,
+        "purpose": network.purpose,
+        "folder": str(network.folder),
+        "problem": network.problem,
     }
-    if one.record is not None:
+    if network.record is not None:
         document |= {
-            "version": one.record.version,
-            "architecture": one.record.architecture,
-            "licence": one.record.licence,
-            "terms": one.record.terms,
+            "version": network.record.version,
+            "architecture": network.record.architecture,
+            "licence": network.record.licence,
+            "terms": network.record.terms,
             "files": {
                 kind: {"name": file.path.name, "sha256": file.sha256, "bytes": file.bytes}
-                for kind, file in one.record.files.items()
+                for kind, file in network.record.files.items()
             },
-            "figures": {head: dict(sets) for head, sets in one.record.figures.items()},
+            "figures": {head: dict(sets) for head, sets in network.record.figures.items()},
         }
     return document

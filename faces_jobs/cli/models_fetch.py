@@ -1,4 +1,4 @@
-"""`faces-jobs models fetch`: brings weights that others publish and that we don't ship."""
+"""`faces-jobs models fetch`: download weights that others publish and that do not ship."""
 
 from __future__ import annotations
 
@@ -8,42 +8,42 @@ from pathlib import Path
 
 import click
 
-from faces_jobs.cli.new_folders import without_empty_folders
+from faces_jobs.cli.new_folders import remove_empty_folders_on_error
 from faces_jobs.settings import Settings
 
 
 @click.group()
 def fetch() -> None:
-    """Bring weights that others publish into a models folder."""
+    """Download weights that others publish into a models folder."""
 
 
 @fetch.command()
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
-    help="The models folder to put them into. Default: the setting FACES_JOBS_MODELS_FOLDER.",
+    help="Models folder to write to. Default: the setting FACES_JOBS_MODELS_FOLDER.",
 )
-@click.option("--url", help="A mirror to fetch the file from. Default: OpenCV's model zoo.")
+@click.option("--url", help="Mirror to download the file from. Default: OpenCV's model zoo.")
 @click.option(
     "--sha256",
-    callback=lambda _context, _option, value: _checked(value),
-    help="SHA-256 of the file, where the mirror has another version of it.",
+    callback=lambda _context, _option, value: _validate_sha256(value),
+    help="SHA-256 of the file, if the mirror has another version of it.",
 )
 @click.pass_obj
 def yunet(settings: Settings, *, folder: Path | None, url: str | None, sha256: str | None) -> None:
-    """Bring the official face detector YuNet.
+    """Download the official face detector YuNet.
 
-    It is for FACES_JOBS_DETECTOR=yunet, and under the MIT licence. The file is checked against
-    its SHA-256 before it is used, and run by the same code as our own detector.
+    It is used with FACES_JOBS_DETECTOR=yunet and is under the MIT licence. The file is verified by
+    its SHA-256 before it is used, and runs on the same code as our own detector.
     """
-    from faces_jobs.cli.extras import needing_packages
+    from faces_jobs.cli.extras import report_missing_packages
 
     models_folder = folder or settings.models_folder
     if models_folder is None:
         raise click.UsageError(
-            "Name the folder for the weights: --folder DIR, or set FACES_JOBS_MODELS_FOLDER."
+            "Name a folder for the weights: use --folder, or set FACES_JOBS_MODELS_FOLDER."
         )
-    with needing_packages(), without_empty_folders(models_folder / "yunet"):
+    with report_missing_packages(), remove_empty_folders_on_error(models_folder / "yunet"):
         from faces_jobs_models.detector.official import OFFICIAL, fetch_official
 
         source = replace(
@@ -60,7 +60,7 @@ def yunet(settings: Settings, *, folder: Path | None, url: str | None, sha256: s
         )
 
 
-def _checked(value: str | None) -> str | None:
+def _validate_sha256(value: str | None) -> str | None:
     if value is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", value):
-        raise click.BadParameter("a SHA-256 has 64 hexadecimal digits")
+        raise click.BadParameter("a SHA-256 has 64 hexadecimal digits.")
     return value.lower() if value else None

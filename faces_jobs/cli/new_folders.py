@@ -1,4 +1,4 @@
-"""Folders that a command makes for what it writes: none is left where nothing came of it."""
+"""Removal of the folders that a failed command has created."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 
 @contextmanager
-def without_empty_folders(folder: Path) -> Iterator[None]:
-    """Take the folder back, and those above it, where it was made and nothing came into it."""
-    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+def remove_empty_folders_on_error(folder: Path) -> Iterator[None]:
+    """If the block fails, remove the folder and its parents that it created, as far as empty."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         yield
     except BaseException:
-        with suppress(OSError):  # one that is not empty stays, and so do those above
-            for one in missing:
-                one.rmdir()
+        with suppress(OSError):  # a folder that is not empty stays, and its parents with it
+            for path in missing:
+                path.rmdir()
         raise

@@ -1,8 +1,9 @@
-"""Command-line options for a job's options, made from `JobSpec` so that none is forgotten."""
+"""Command-line options that several commands share; a job's are generated from `JobSpec`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, get_args
 
 import click
@@ -11,20 +12,27 @@ from faces_jobs.jobs.labels import HEADS, LABELS_WITH_UNSURE, MODELS
 from faces_jobs.jobs.spec import JobSpec
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-# Options that mean nothing where there is no server.
+# Options without a meaning where there is no server.
 SERVER_OPTIONS = frozenset({"priority", "label", "keep_days", "webhook"})
 
 
+def json_option(command: Command) -> Command:
+    """Add `--json`, which a command gets as `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print the API's JSON document.")(
+        command
+    )
+
+
 def local_options(command: Command) -> Command:
-    """Add the options of `spec_options` but for those that only a server can heed."""
+    """Add the options of `spec_options` except those that only a server can apply."""
     return _options(command, [name for name in JobSpec.model_fields if name not in SERVER_OPTIONS])
 
 
 def spec_options(command: Command) -> Command:
     """Add an option for each field of `JobSpec`, and `--models`.
 
-    The command gets them as keyword arguments of text or None; `given_options` picks those
-    that were given, for `JobSpec.parse_text` to judge: here as for the web form.
+    The command gets them as keyword arguments, each text or None. `pop_given_options` collects
+    those that were given, and `JobSpec.parse_text` validates them as it does for the web form.
     """
     return _options(command, list(JobSpec.model_fields))
 
@@ -42,7 +50,7 @@ def _options(command: Command, names: list[str]) -> Command:
             type=bool if switch else str,
             default=None,
             metavar=None if switch else _metavar(field.annotation),
-            help=f"{field.description} Default: {_shown(field.default)}.",
+            help=f"{field.description} Default: {_default_text(field.default)}.",
         )(command)
     return click.option(
         "--models",
@@ -52,8 +60,8 @@ def _options(command: Command, names: list[str]) -> Command:
     )(command)
 
 
-def given_options(options: dict[str, Any]) -> dict[str, str]:
-    """Remove a job's options from a command's arguments and return those given, as text."""
+def pop_given_options(options: dict[str, Any]) -> dict[str, str]:
+    """Remove a job's options from a command's arguments, and return those given, as text."""
     given = {}
     for name in ("models", *JobSpec.model_fields):
         value = options.pop(name, None)
@@ -63,21 +71,21 @@ def given_options(options: dict[str, Any]) -> dict[str, str]:
 
 
 def filter_options(command: Command) -> Command:
-    """Add the filters of faces: one option a head, its probability, item, track and time."""
+    """Add the filters of faces: by each head, probability, item, track, time and score."""
     for head in reversed(HEADS):
         command = click.option(
             f"--{head}",
             multiple=True,
             type=click.Choice(LABELS_WITH_UNSURE[head]),
-            help=f"Keep this {head}; repeatable.",
+            help=f"Only faces with this {head}; repeatable.",
         )(command)
     for flag, kind, text in (
-        ("--min-score", click.FLOAT, "Lowest detector score."),
-        ("--max-time-ms", click.FLOAT, "Latest time within the item, in milliseconds."),
-        ("--min-time-ms", click.FLOAT, "Earliest time within the item, in milliseconds."),
-        ("--track", click.INT, "Only this track."),
-        ("--item", click.INT, "Only this item."),
-        ("--min-probability", click.FLOAT, "Lowest probability of each attribute asked for."),
+        ("--min-score", click.FLOAT, "Minimum detector score."),
+        ("--max-time-ms", click.FLOAT, "Latest time in the item, in milliseconds."),
+        ("--min-time-ms", click.FLOAT, "Earliest time in the item, in milliseconds."),
+        ("--track", click.INT, "Only the track with this number."),
+        ("--item", click.INT, "Only the item with this id."),
+        ("--min-probability", click.FLOAT, "Minimum probability of each attribute given."),
     ):
         command = click.option(flag, type=kind, default=None, help=text)(command)
     # Its name in earlier versions.
@@ -86,39 +94,55 @@ def filter_options(command: Command) -> Command:
     )
 
 
-def query_of(filters: dict[str, Any]) -> dict[str, Any]:
-    """The filters that were given, as the API's query parameters.
+def query_parameters(filters: dict[str, Any]) -> dict[str, Any]:
+    """Convert the filters that were given to the API's query parameters.
 
     Raises:
-        UsageError: a lowest probability, and no attribute whose it is.
+        UsageError: a minimum probability is given, but no attribute.
     """
     if (item := filters.pop("item_id")) is not None:
         filters["item"] = item
-    lowest = filters.pop("min_probability")
-    if lowest is not None and not any(filters[head] for head in HEADS):
+    min_probability = filters.pop("min_probability")
+    if min_probability is not None and not any(filters[head] for head in HEADS):
         raise click.UsageError(
-            "--min-probability is of an attribute: name one, such as --gender female."
+            "--min-probability needs an attribute: add one, such as --gender female."
         )
     query = {}
     for name, value in filters.items():
         if name in HEADS and value:
             query[name] = list(value)
-            if lowest is not None:
-                query[f"{name}_min_probability"] = lowest
+            if min_probability is not None:
+                query[f"{name}_min_probability"] = min_probability
         elif name not in HEADS and value is not None:
             query[name] = value
     return query
 
 
+def name_options(message: str, fields: Iterable[str], command: click.Command) -> str:
+    """Replace the API's fields in an error message by the options of `command` that set them."""
+    options = {
+        parameter.name: parameter.opts[0]
+        for parameter in command.params
+        if isinstance(parameter, click.Option)
+    }
+    for field in fields:
+        name = field.lower().replace("-", "_")  # a field may be a header
+        if name.endswith("_min_probability"):  # sent for each attribute that is filtered by
+            name = "min_probability"
+        if name in options:
+            message = re.sub(rf"(?<![\w-]){re.escape(field)}: ", f"{options[name]}: ", message)
+    return message
+
+
 def _metavar(kind: object) -> str:
-    """What stands for an option's value in the help. The text itself is judged by `JobSpec`."""
+    """The placeholder of an option's value in the help. `JobSpec` validates the value."""
     kinds = get_args(kind) or (kind,)
-    if all(isinstance(one, str) for one in kinds):
+    if all(isinstance(choice, str) for choice in kinds):
         return f"[{'|'.join(kinds)}]"
     return "INTEGER" if int in kinds else "NUMBER" if float in kinds else "TEXT"
 
 
-def _shown(default: object) -> str:
+def _default_text(default: object) -> str:
     match default:
         case True:
             return "on"

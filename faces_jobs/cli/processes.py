@@ -1,4 +1,4 @@
-"""The commands that serve: up (all of it), web, worker, sweep."""
+"""The commands that run the service: up (all of it), web, worker, sweep."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ import os
 
 import click
 
-from faces_jobs.cli.extras import need_extras
+from faces_jobs.cli.extras import require_extras
 from faces_jobs.settings import ENVIRONMENT_PREFIX, Settings
 
 
 @click.command()
-@click.option("--workers", type=click.IntRange(1, 64), help="Worker processes. Default: a setting.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    help="Worker processes. Default: FACES_JOBS_WORKERS.",
+)
 @click.pass_obj
 def up(settings: Settings, *, workers: int | None) -> None:
-    """Start web, workers and sweep together; one Ctrl-C ends them all."""
-    need_extras(settings, "web", "worker")
+    """Start web, workers and sweep together; Ctrl-C stops them all."""
+    require_extras(settings, "web", "worker")
     from faces_jobs.cli.supervisor import Supervisor, prepare_database
     from faces_jobs.cli.worker_deaths import death_recorder
     from faces_jobs.logs import configure_logs
@@ -25,10 +29,10 @@ def up(settings: Settings, *, workers: int | None) -> None:
     check_address(settings)
     prepare_database(settings)
     count = workers or settings.workers
-    # They share this machine's cores, so each has to know how many they are.
-    environment = {**os.environ, f"{ENVIRONMENT_PREFIX}WORKERS": str(count)}  # noqa: TID251 (handed down whole)
+    # Workers share this machine's cores, so each has to know how many there are.
+    environment = {**os.environ, f"{ENVIRONMENT_PREFIX}WORKERS": str(count)}  # noqa: TID251 (passed on unchanged)
     with Supervisor.started(
-        workers=count, environment=environment, tell_death=death_recorder(settings)
+        workers=count, environment=environment, record_death=death_recorder(settings)
     ) as supervisor:
         supervisor.wait()
 
@@ -37,7 +41,7 @@ def up(settings: Settings, *, workers: int | None) -> None:
 @click.pass_obj
 def web(settings: Settings) -> None:
     """Serve the API and the pages."""
-    need_extras(settings, "web")
+    require_extras(settings, "web")
     from faces_jobs.logs import configure_logs
     from faces_jobs_web.server import serve
 
@@ -48,8 +52,8 @@ def web(settings: Settings) -> None:
 @click.command()
 @click.pass_obj
 def worker(settings: Settings) -> None:
-    """Work on jobs: one process, one segment at a time. Start as many as the machine has room."""
-    need_extras(settings, "worker")
+    """Run one worker process. Start as many as the machine has room for."""
+    require_extras(settings, "worker")
     from faces_jobs.logs import configure_logs
     from faces_jobs.worker.celery_worker import run_worker
 
@@ -58,11 +62,11 @@ def worker(settings: Settings) -> None:
 
 
 @click.command()
-@click.option("--once", is_flag=True, help="Look once and end, for use from a timer.")
+@click.option("--once", is_flag=True, help="Run once and exit, for use from a timer.")
 @click.pass_obj
 def sweep(settings: Settings, *, once: bool) -> None:
-    """Ring again for work that waits too long, and tidy up."""
-    need_extras(settings)
+    """Requeue work that has waited too long, and tidy up."""
+    require_extras(settings)
     from faces_jobs.logs import configure_logs
     from faces_jobs.worker.sweep import run_sweep
 

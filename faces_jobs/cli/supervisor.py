@@ -1,4 +1,4 @@
-"""Starts web, workers and sweep as processes of this machine, keeps them up and ends them."""
+"""Start web, workers and sweep as child processes, restart those that die, and stop them all."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ from faces_jobs.settings import Settings
 
 log = logging.getLogger(__name__)
 
-# A worker hands its work back on TERM after the batch in hand; this is the most it may take.
-STOP_SECONDS = 25.0
-# Told a second time, it releases its leases and ends within 2 s.
-STOP_AGAIN_SECONDS = 3.0
-LOOK_SECONDS = 0.2
-# A process that dies at once would otherwise be started in a loop that eats a core.
-RESTART_PAUSE_SECONDS = 1.0
-RESTARTS = 5
+# On TERM, a worker finishes its current batch and releases its work; this bounds how long.
+STOP_TIMEOUT_SECONDS = 25.0
+# On a second TERM, it releases its leases and exits within 2 s.
+SECOND_STOP_TIMEOUT_SECONDS = 3.0
+POLL_SECONDS = 0.2
+STOP_POLL_SECONDS = 0.05
+# Without a delay, a process that dies at once would be restarted in a busy loop.
+RESTART_DELAY_SECONDS = 1.0
+MAX_RESTARTS = 5
 
 
 def prepare_database(settings: Settings) -> None:
-    """Bring the database to this version's schema before any process opens it."""
+    """Upgrade the database to this version's schema, before any process opens it."""
     from faces_jobs.db.migrate import upgrade
 
     settings.data_folder.mkdir(parents=True, exist_ok=True)
@@ -37,27 +38,27 @@ def prepare_database(settings: Settings) -> None:
 
 
 class ProcessDiedError(FacesJobsError):
-    """A process ended by itself, and starting it again did not help."""
+    """A process exited, and restarting it did not help."""
 
     code = "process-died"
 
 
 class Supervisor:
-    """The processes of `faces-jobs up`. Open it with `with Supervisor.started(...)`."""
+    """The processes of `faces-jobs up`. Use it as `with Supervisor.started(...)`."""
 
     def __init__(
         self,
         workers: int,
         environment: Mapping[str, str] | None,
-        tell_death: RecordDeath = lambda _pid, _code: None,
+        record_death: RecordDeath = lambda _pid, _code: None,
     ) -> None:
         names = {"web": "web", **{f"worker {n + 1}": "worker" for n in range(workers)}}
         self._commands = names | {"sweep": "sweep"}
         self._environment = environment
-        self._tell_death = tell_death
+        self._record_death = record_death
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._restarts = dict.fromkeys(self._commands, 0)
-        self._told_to_stop = False
+        self._stopping = False
         self._signals = 0
 
     @classmethod
@@ -67,98 +68,101 @@ class Supervisor:
         *,
         workers: int,
         environment: Mapping[str, str] | None = None,
-        tell_death: RecordDeath = lambda _pid, _code: None,
+        record_death: RecordDeath = lambda _pid, _code: None,
     ) -> Iterator[Self]:
-        """Start all processes; end them all on the way out, whatever ended the block.
+        """Start all processes, and stop them when the block ends, also by an error.
 
-        `environment` replaces this process's own; it is how the demo hands its settings down.
-        `tell_death` is called for each worker that died, before it is started again.
+        `environment` replaces this process's own, to pass on changed settings. `record_death` is
+        called for each worker that died, before it is restarted.
         """
-        supervisor = cls(workers, environment, tell_death)
-        previous = signal.signal(signal.SIGTERM, supervisor._stop)
+        supervisor = cls(workers, environment, record_death)
+        previous = signal.signal(signal.SIGTERM, supervisor._on_terminate)
         try:
             for name in supervisor._commands:
                 supervisor._start(name)
             yield supervisor
         finally:
-            supervisor._end_all()
-            if not supervisor._signals:  # else this process ends, too: told again, it just does
+            supervisor._stop_all()
+            # After a TERM this process exits, too, and further ones must not interrupt that.
+            if not supervisor._signals:
                 signal.signal(signal.SIGTERM, previous)
 
     def wait(self) -> None:
-        """Watch the processes until TERM or Ctrl-C; start again what died.
+        """Watch the processes until TERM or Ctrl-C, and restart those that die.
 
         Raises:
             ProcessDiedError: one of them keeps dying.
         """
         try:
-            while not self._told_to_stop:
-                self.look()
-                time.sleep(LOOK_SECONDS)
+            while not self._stopping:
+                self.restart_dead()
+                time.sleep(POLL_SECONDS)
         except KeyboardInterrupt:
             log.info("stopping")
 
-    def look(self) -> None:
-        """Start again any process that has died.
+    def restart_dead(self) -> None:
+        """Restart a process that has died, if any.
 
         Raises:
-            ProcessDiedError: it has died too often.
+            ProcessDiedError: a process has died too often, or web can't start.
         """
         for name, process in self._processes.items():
             code = process.poll()
-            if code is None or self._told_to_stop:
+            if code is None or self._stopping:
                 continue
             if self._commands[name] == "worker":
-                self._tell_death(process.pid, code)
+                self._record_death(process.pid, code)
             self._restarts[name] += 1
-            # Web and sweep end with 1 or 2 when a setting is wrong or the port is taken.
-            if self._restarts[name] > RESTARTS or (self._commands[name] == "web" and code > 0):
+            # Web exits with 1 or 2 if a setting is wrong or its port is in use.
+            if self._restarts[name] > MAX_RESTARTS or (self._commands[name] == "web" and code > 0):
                 raise ProcessDiedError(
-                    f"The {name} process ended with exit code {code}; its last lines say why."
+                    f"The {name} process exited with code {code}; its last log lines say why."
                 )
-            log.warning("the %s process ended with exit code %s: starting it again", name, code)
-            time.sleep(RESTART_PAUSE_SECONDS)
+            log.warning("the %s process exited with code %s: restarting it", name, code)
+            time.sleep(RESTART_DELAY_SECONDS)
             self._start(name)
             return
 
     def _start(self, name: str) -> None:
-        # A session of its own: a Ctrl-C reaches this process alone, which then ends the others
-        # in order, web first, so that nothing new is accepted while workers hand back.
+        # In sessions of their own, so that Ctrl-C reaches this process only, which then stops the
+        # others in order: web first, so that nothing is accepted while workers release their work.
         self._processes[name] = subprocess.Popen(
             [sys.executable, "-m", "faces_jobs", self._commands[name]],
             env=dict(self._environment) if self._environment is not None else None,
-            # Only Celery writes there, of a "warm shutdown"; what workers say goes to their logs.
+            # Only Celery writes there, about a "warm shutdown". Workers log to standard error.
             stdout=subprocess.DEVNULL if self._commands[name] == "worker" else None,
             start_new_session=True,
         )
 
-    def _stop(self, _signal: int, _frame: FrameType | None) -> None:
-        self._told_to_stop = True
+    def _on_terminate(self, _signal: int, _frame: FrameType | None) -> None:
+        self._stopping = True
         self._signals += 1
 
-    def _end_all(self) -> None:
-        """End all processes: each may hand back first; told again, each ends at once."""
-        self._told_to_stop = True
-        heard = self._signals
-        self._tell_all()
-        deadline = time.monotonic() + STOP_SECONDS
+    def _stop_all(self) -> None:
+        """Stop all processes. After another TERM or Ctrl-C they get less time."""
+        self._stopping = True
+        handled = self._signals
+        self._terminate_all()
+        deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
         while self._alive() and time.monotonic() < deadline:
             try:
-                time.sleep(LOOK_SECONDS / 4)
+                time.sleep(STOP_POLL_SECONDS)
             except KeyboardInterrupt:
                 self._signals += 1
-            if self._signals > heard:
-                heard = self._signals
-                self._tell_all()
-                deadline = min(deadline, time.monotonic() + STOP_AGAIN_SECONDS)
+            if self._signals > handled:
+                handled = self._signals
+                self._terminate_all()
+                deadline = min(deadline, time.monotonic() + SECOND_STOP_TIMEOUT_SECONDS)
         for name, process in self._alive().items():
-            log.warning("the %s process did not end in time: killed", name)
+            log.warning("the %s process did not stop in time: killing it", name)
             process.kill()
             process.wait()
 
-    def _tell_all(self) -> None:
+    def _terminate_all(self) -> None:
         for process in self._alive().values():
             process.terminate()
 
     def _alive(self) -> dict[str, subprocess.Popen[bytes]]:
-        return {name: one for name, one in self._processes.items() if one.poll() is None}
+        return {
+            name: process for name, process in self._processes.items() if process.poll() is None
+        }

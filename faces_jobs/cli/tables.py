@@ -1,4 +1,4 @@
-"""What commands print: tables of jobs, items and tracks, and a progress bar."""
+"""Output of commands for people: tables of jobs, items, tracks and models, and a progress bar."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from faces_jobs_models.run_sizes import Measured
 
 PIPE_WIDTH = 400
-LABEL = 40  # characters of a label that are shown where it is narrow
-WIDE = 120  # takes a job's every column, the longest state among them
+WIDE_COLUMNS = 120  # enough for all columns of a job, with the longest state
+MAX_NARROW_LABEL = 40  # characters of a label that are shown on narrower terminals
 
 
 def wait_with_bar(client: Client, job_id: str, console: Console) -> JobDocument:
-    """Follow the job until it ends, showing a progress bar. Returns the ended job."""
+    """Follow a job with a progress bar until it has ended, and return it."""
     bar = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -60,14 +60,14 @@ def wait_with_bar(client: Client, job_id: str, console: Console) -> JobDocument:
 
 
 def console() -> Console:
-    """Standard output. A file or pipe has no width: nothing is folded or cut short for one."""
+    """A console on standard output; for a file or pipe, wide enough not to fold or cut text."""
     return Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
 
 
 def table_of_items(items: Iterable[ItemDocument], *, width: int) -> Table:
-    """Items with their state, counts and what is wrong with them; where it is narrow, fewer counts.
+    """A table of items with state, counts and errors; on a narrow terminal with fewer counts.
 
-    What does not fit is folded, not cut short.
+    Text that does not fit is folded, not cut.
     """
     table, wide = _table(width)
     table.add_column("#", no_wrap=True)
@@ -84,12 +84,12 @@ def table_of_items(items: Iterable[ItemDocument], *, width: int) -> Table:
             f"{item.progress.frames_done}/{item.progress.frames_total or '?'}",
             str(item.face_count),
             *([str(item.track_count)] if wide else []),
-            escape("; ".join(_troubles(item))),
+            escape("; ".join(_problems(item))),
         )
     return table
 
 
-def _troubles(item: ItemDocument) -> Iterator[str]:
+def _problems(item: ItemDocument) -> Iterator[str]:
     if item.error:
         yield item.error.message
     if item.damaged_frames:
@@ -97,7 +97,7 @@ def _troubles(item: ItemDocument) -> Iterator[str]:
 
 
 def table_of_jobs(jobs: Iterable[JobDocument], *, width: int) -> Table:
-    """Jobs with their state and counts; where it is narrow, fewer of these, and the label cut."""
+    """A table of jobs with state and counts; if narrow, with fewer counts and the label cut."""
     table, wide = _table(width)
     table.add_column("job", no_wrap=True)
     table.add_column("state", no_wrap=True)
@@ -111,35 +111,39 @@ def table_of_jobs(jobs: Iterable[JobDocument], *, width: int) -> Table:
             str(job.item_count),
             str(job.face_count),
             *([str(job.track_count), f"{job.created_at:%Y-%m-%d %H:%M}"] if wide else []),
-            escape(
-                job.label if wide or len(job.label) <= LABEL else f"{job.label[: LABEL - 1]}\u2026"
-            ),
+            escape(job.label if wide else _shortened(job.label)),
         )
     return table
 
 
+def _shortened(label: str) -> str:
+    if len(label) <= MAX_NARROW_LABEL:
+        return label
+    return f"{label[: MAX_NARROW_LABEL - 1]}\u2026"
+
+
 def _table(width: int) -> tuple[Table, bool]:
-    """A table without columns, and whether there is room for all that it could tell."""
-    if width >= WIDE:
+    """A table without columns, and whether the terminal is wide enough for all of them."""
+    if width >= WIDE_COLUMNS:
         return Table(), True
     return Table(box=None, padding=(0, 1, 0, 0), pad_edge=False), False
 
 
 def print_tracks(tracks: Sequence[TrackDocument], console: Console) -> None:
-    """Print when tracks were seen and what they settled to: a table, or lines where it is wider."""
+    """Print tracks with their times and attributes: as a table, or as lines if it does not fit."""
     table = _table_of_tracks(tracks)
-    room = console.options.update(width=PIPE_WIDTH)
-    if console.measure(table, options=room).maximum <= console.width:
+    unlimited = console.options.update(width=PIPE_WIDTH)
+    if console.measure(table, options=unlimited).maximum <= console.width:
         console.print(table)
         return
     for track in tracks:
         console.print(
-            f"{escape(track.item_name)}, track {track.track}, seen {_seen(track)}, "
+            f"{escape(track.item_name)}, track {track.track}, seen {_time_range(track)}, "
             f"{track.face_count} faces",
             highlight=False,
         )
-        said = [f"{head} {_shown(track.attributes.get(head))}" for head in HEADS]
-        console.print(Padding(", ".join(said), (0, 0, 0, 4)), highlight=False)
+        attributes = [f"{head} {_attribute_text(track.attributes.get(head))}" for head in HEADS]
+        console.print(Padding(", ".join(attributes), (0, 0, 0, 4)), highlight=False)
 
 
 def _table_of_tracks(tracks: Iterable[TrackDocument]) -> Table:
@@ -148,33 +152,33 @@ def _table_of_tracks(tracks: Iterable[TrackDocument]) -> Table:
         table.add_row(
             escape(track.item_name),
             str(track.track),
-            _seen(track),
+            _time_range(track),
             str(track.face_count),
-            *(_shown(track.attributes.get(head)) for head in HEADS),
+            *(_attribute_text(track.attributes.get(head)) for head in HEADS),
         )
     return table
 
 
-def _seen(track: TrackDocument) -> str:
+def _time_range(track: TrackDocument) -> str:
     return f"{track.first_time_ms / 1000:.1f}-{track.last_time_ms / 1000:.1f} s"
 
 
 def table_of_models(models: Iterable[Mapping[str, Any]]) -> Table:
-    """Networks with version, file, figures on held-out faces, and what is wrong with them.
+    """A table of networks with version, file, figures on held-out faces, and problems.
 
-    Each is a document as `faces-jobs models list --json` prints it.
+    Each network is a document as `faces-jobs models list --json` prints it.
     """
     table = Table("model", "version", "SHA-256", "size", "held out, at training", "purpose")
     for model in models:
         file = model.get("files", {}).get("onnx")
         figures = [
-            f"{head} {data_set} {_headline(one)}"
+            f"{head} {data_set} {_summarise(values)}"
             for head, sets in model.get("figures", {}).items()
-            for data_set, one in sets.items()
+            for data_set, values in sets.items()
         ]
         problem = f"[red]{escape(model['problem'])}[/red]" if model["problem"] else ""
         choice = f" ({model['detector']})" if model.get("detector") else ""
-        used = "" if model.get("used", True) else "\nnot in use"
+        used = "" if model.get("used", True) else "\nnot used"
         table.add_row(
             model["name"] + choice + used,
             model.get("version", "?"),
@@ -187,8 +191,8 @@ def table_of_models(models: Iterable[Mapping[str, Any]]) -> Table:
 
 
 def table_of_run_sizes(measured: Measured) -> Table:
-    """Milliseconds each by how many are in a run; a star marks what is used from now on."""
-    table = Table("at once", "ms a frame", "ms a face and model")
+    """A table of milliseconds per frame and crop by batch size; a star marks the chosen sizes."""
+    table = Table("batch size", "ms per frame", "ms per face and model")
     best = measured.best
     for size in sorted(measured.frames.keys() | measured.crops.keys()):
         frame = _milliseconds(measured.frames.get(size), chosen=size == best.frames_a_run)
@@ -200,17 +204,17 @@ def table_of_run_sizes(measured: Measured) -> Table:
 def _milliseconds(seconds: float | None, *, chosen: bool) -> str:
     if seconds is None:
         return ""
-    said = f"{seconds * 1e3:.2f}"
-    return f"[bold green]{said} *[/bold green]" if chosen else said
+    text = f"{seconds * 1e3:.2f}"
+    return f"[bold green]{text} *[/bold green]" if chosen else text
 
 
-def _headline(figures: Mapping[str, float]) -> str:
+def _summarise(figures: Mapping[str, float]) -> str:
     if "accuracy" in figures:
         return f"{figures['accuracy']:.1%} (balanced {figures['balanced_accuracy']:.1%})"
     return ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in figures.items())
 
 
-def _shown(attribute: AttributeDocument | None) -> str:
+def _attribute_text(attribute: AttributeDocument | None) -> str:
     if attribute is None:
         return "-"
     if attribute.label == UNSURE:

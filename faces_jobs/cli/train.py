@@ -1,4 +1,4 @@
-"""`faces-jobs train`: a model from labelled pictures, by its recipe."""
+"""`faces-jobs train`: train a model on labelled pictures, by its recipe."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any, get_args
 import click
 from rich.progress import Progress, TaskID
 
-from faces_jobs.cli.extras import needing_packages
+from faces_jobs.cli.extras import report_missing_packages
 from faces_jobs.cli.training_options import (
     DETECTOR,
+    check_labels_option,
     data_option,
     detector_option,
     labels_option,
     progress_bar,
-    refuse_other_labels,
 )
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs.settings import DetectorName, Settings
@@ -28,7 +28,7 @@ from faces_jobs_models.training.label_choice import LabelChoice
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainOptions:
-    """What the user asked for."""
+    """The arguments of `faces-jobs train`."""
 
     model: str
     data: Path
@@ -48,49 +48,50 @@ class TrainOptions:
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for crops, checkpoints, log, pictures and weights. Default: `training` in the "
-    "data folder.",
+    help="Folder for crops, checkpoints, log, plots and weights. Default: `training` in the data "
+    "folder.",
 )
-@click.option("--epochs", type=click.IntRange(min=1), help="Default: what the recipe says.")
+@click.option(
+    "--epochs", type=click.IntRange(min=1), help="Number of epochs. Default: the recipe's."
+)
 @labels_option
 @detector_option
 @click.option(
     "--teacher",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="For the detector: the ONNX file that it learns from, such as the official YuNet's "
+    help="For the detector: ONNX file of its teacher network, such as the official YuNet "
     "(`faces-jobs models fetch yunet`).",
 )
 @click.option(
     "--alone",
     is_flag=True,
-    help="Without the larger network that a recipe may train first, to learn from: on a CPU that "
-    "one takes a day.",
+    help="Do not train the recipe's larger teacher network first, which takes a day on a CPU.",
 )
 @click.option(
     "--device",
     type=click.Choice(get_args(WantedDevice)),
     default="auto",
     show_default=True,
-    help="Where to train.",
+    help="Device to train on.",
 )
 @click.option(
     "--threads",
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Cores to use. More than one pays only where nothing else runs.",
+    help="CPU threads to use. More than one helps only if nothing else is running.",
 )
 @click.pass_obj
 def train(settings: Settings, /, **arguments: Any) -> None:
     """Train MODEL by its recipe.
 
-    It takes hours, on a GPU minutes. A checkpoint is written after each epoch: the same command
-    goes on where it was cut off. At the end the folder with the weights is printed. It can be
-    copied to a place that FACES_JOBS_MODELS_FOLDER names.
+    Training takes hours, or minutes on a GPU. A checkpoint is written after each epoch; if
+    interrupted, the same command resumes from the last one. At the end, prints the folder with the
+    weights, which can be copied into the folder that FACES_JOBS_MODELS_FOLDER names.
     """
     options = TrainOptions(**arguments)
-    _refuse_what_does_not_fit(options)
-    with needing_packages(), _epochs_bar(options.model) as bar:
+    _check_options(options)
+    with report_missing_packages(), _epochs_bar(options.model) as bar:
         if options.teacher is None:
             folder = _train_classifier(options, settings, bar)
         else:
@@ -98,14 +99,14 @@ def train(settings: Settings, /, **arguments: Any) -> None:
     click.echo(folder)
 
 
-def _refuse_what_does_not_fit(options: TrainOptions) -> None:
+def _check_options(options: TrainOptions) -> None:
     if (options.teacher is not None) != (options.model == DETECTOR):
-        raise click.UsageError("--teacher is for the detector, which learns from one.")
-    refuse_other_labels(options.model, options.labels)
+        raise click.UsageError("The detector needs --teacher; other models don't take it.")
+    check_labels_option(options.model, options.labels)
     if options.model == DETECTOR and (options.alone or options.detector is not None):
         raise click.UsageError(
             f"{'--alone' if options.alone else '--detector'} is for the other models: the detector "
-            "learns from what --teacher names."
+            "learns from its --teacher only."
         )
 
 
@@ -116,7 +117,7 @@ def _train_detector(
     from faces_jobs_models.training.detector.run_recipe import run_detector_recipe
 
     recipe = replace(RECIPE, epochs=options.epochs or RECIPE.epochs)
-    bar.begin(recipe.epochs)
+    bar.set_total(recipe.epochs)
     return run_detector_recipe(
         recipe,
         options.data,
@@ -124,7 +125,7 @@ def _train_detector(
         out=options.out or settings.data_folder / "training",
         device=choose_device(options.device),
         threads=options.threads,
-        report=bar.say,
+        report=bar.print,
         on_progress=bar.advance,
     )
 
@@ -136,7 +137,7 @@ def _train_classifier(options: TrainOptions, settings: Settings, bar: EpochsBar)
     recipe = recipe_for(
         options.model, options.labels, epochs=options.epochs, without_teacher=options.alone
     )
-    bar.begin(recipe.total_epochs)
+    bar.set_total(recipe.total_epochs)
     with open_catalog(
         device=options.device,
         models_folder=settings.models_folder,
@@ -151,28 +152,28 @@ def _train_classifier(options: TrainOptions, settings: Settings, bar: EpochsBar)
             device=catalog.device,
             threads=options.threads,
             detector=catalog.detector(),
-            report=bar.say,
+            report=bar.print,
             on_progress=bar.advance,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class EpochsBar:
-    """Shows how many epochs are done, and lines above that."""
+    """A progress bar of epochs, with lines of text above it."""
 
     bar: Progress
     task: TaskID
 
-    def begin(self, epochs: int) -> None:
-        """So many are to be done."""
+    def set_total(self, epochs: int) -> None:
+        """Set the number of epochs."""
         self.bar.update(self.task, total=epochs)
 
-    def say(self, line: str) -> None:
-        """Show a line."""
+    def print(self, line: str) -> None:
+        """Print a line above the bar."""
         self.bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def advance(self, epochs_done: int) -> None:
-        """So many are done."""
+        """Set the number of epochs done."""
         self.bar.update(self.task, completed=epochs_done)
 
 

@@ -1,4 +1,4 @@
-"""What the commands `train` and `evaluate` share: options and a bar."""
+"""Options of the commands about models, and the progress bar of `train` and `evaluate`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def data_option(command: Command) -> Command:
         "--data",
         required=True,
         type=click.Path(exists=True, path_type=Path),
-        help="A folder or file of labelled pictures; docs/labelled-pictures.md lists layouts.",
+        help="Folder or file of labelled pictures; docs/labelled-pictures.md lists the layouts.",
     )(command)
 
 
@@ -37,7 +37,7 @@ def models_path_option(command: Command) -> Command:
         "--models-path",
         "--models_path",
         type=click.Path(path_type=Path),
-        help="A folder with weights to use in place of the ones that ship.",
+        help="Folder with weights to use instead of those that ship.",
     )(command)
 
 
@@ -46,7 +46,8 @@ def detector_option(command: Command) -> Command:
     return click.option(
         "--detector",
         type=click.Choice(get_args(DetectorName)),
-        help="What finds the faces. Default: a setting.",
+        help="Network that detects the faces: our own, CenterFace, or the official YuNet. "
+        "Default: FACES_JOBS_DETECTOR.",
     )(command)
 
 
@@ -57,25 +58,25 @@ def labels_option(command: Command) -> Command:
         type=click.Choice(get_args(LabelChoice)),
         default="ferplus",
         show_default=True,
-        help="Which labels of expressions count where a data set has both.",
+        help="Labels of expressions to use if a data set has both.",
     )(command)
 
 
-def refuse_other_labels(model: str, labels: LabelChoice) -> None:
-    """Only expressions are labelled twice.
+def check_labels_option(model: str, labels: LabelChoice) -> None:
+    """Check that `--labels` fits the model: only expressions have two sets of labels.
 
     Raises:
-        click.UsageError: other labels are asked for than there are.
+        click.UsageError: it does not.
     """
     if labels == "fer2013" and "expression" not in MODELS.get(model, ()):
         raise click.UsageError(
-            f"--labels fer2013 is for expression: pictures have one kind of labels for {model}."
+            f"--labels fer2013 is for expression: there is only one set of labels for {model}."
         )
 
 
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
-    """A bar on standard error; it draws nothing where that is no terminal."""
+    """A progress bar on standard error; draws nothing if that is not a terminal."""
     console = Console(stderr=True)
     with Progress(
         TextColumn("{task.description}"),

@@ -1,6 +1,6 @@
-"""What a process that starts workers tells of one that died: what it held is free at once.
+"""Record the death of a worker process, which releases its work at once.
 
-Without it others would wait until the lease runs out, and nobody would know what killed it.
+Otherwise its work would wait until the lease expires, and what killed it would not be known.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from collections.abc import Callable
 from faces_jobs.errors import FacesJobsError
 from faces_jobs.settings import Settings
 
-# (process id, exit code as `subprocess` tells it: negative for a signal)
+# Takes process id and exit code; like that of `subprocess`, it is negative for a signal.
 RecordDeath = Callable[[int, int], None]
 
 log = logging.getLogger(__name__)
 
 
 def death_recorder(settings: Settings) -> RecordDeath:
-    """Something that records the death of a worker of this machine."""
+    """A function that records the death of a worker of this machine in the database."""
 
-    def tell(pid: int, code: int) -> None:
+    def record(pid: int, code: int) -> None:
         from faces_jobs.db.evidence import record_death
         from faces_jobs.db.session import open_database
 
@@ -31,31 +31,33 @@ def death_recorder(settings: Settings) -> RecordDeath:
                 held = record_death(
                     database,
                     worker_prefix=f"{socket.gethostname()}-{pid}-",
-                    reason=reason_of(code),
+                    reason=describe_exit(code),
                     exit_signal=signal_name(code),
                     delay=settings.retry_seconds,
                 )
         except FacesJobsError as error:
-            log.warning("what the dead worker held is free when its lease runs out: %s", error)
+            log.warning(
+                "can't release the work of worker process %d; its lease will expire: %s", pid, error
+            )
             return
         if held:
-            log.warning("worker process %d: %s", pid, reason_of(code))
+            log.warning("worker process %d: %s", pid, describe_exit(code))
 
-    return tell
+    return record
 
 
-def reason_of(code: int) -> str:
-    """How a process ended, as people say it."""
+def describe_exit(code: int) -> str:
+    """How a worker process ended, in words."""
     name = signal_name(code)
     if name == "SIGKILL":
-        return "its worker was killed (SIGKILL); the system does that where memory runs out"
+        return "its worker was killed (SIGKILL), as the system does when memory runs out"
     if name is not None:
-        return f"its worker died of {name}"
+        return f"its worker was terminated by {name}"
     return f"its worker ended with exit code {code}"
 
 
 def signal_name(code: int) -> str | None:
-    """The signal that ended a process, if it was one."""
+    """The name of the signal that terminated a process, or None if it exited by itself."""
     if code >= 0:
         return None
     try:

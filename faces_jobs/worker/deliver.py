@@ -124,8 +124,8 @@ def _send(claim: DeliveryClaim, settings: Settings) -> tuple[int | None, str | N
             claim.url,
             body,
             headers,
-            policy=AddressPolicy.of(settings),
-            seconds=settings.webhook_seconds,
+            policy=AddressPolicy.from_settings(settings),
+            timeout_seconds=settings.webhook_seconds,
         )
     except WebhookError as error:
         return None, str(error)

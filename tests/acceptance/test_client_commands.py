@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import subprocess
 import sys
@@ -111,10 +112,21 @@ def test_a_reader_that_goes_away_is_no_error(server: RunningWeb, job: str, form:
     assert (process.returncode, said) == (0, b"")
 
 
-def test_a_parameter_that_the_server_refuses_is_wrong_usage(server: RunningWeb, job: str) -> None:
-    done = faces_jobs(server, "faces", job, "--min-time-ms", "-1")
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--min-time-ms", "-1"),
+        ("--min-probability", "2", "--gender", "female", "--age", "young"),
+        ("--item", "-1"),
+    ],
+)
+def test_an_option_that_the_server_refuses_is_wrong_usage(
+    server: RunningWeb, job: str, options: tuple[str, ...]
+) -> None:
+    done = faces_jobs(server, "faces", job, *options)
     assert done.returncode == exits.USAGE
-    assert "min_time_ms" in done.stderr
+    assert f"{options[0]}: " in done.stderr
+    assert "_" not in done.stderr
 
 
 @pytest.mark.parametrize("command", [("faces",), ("faces", "no-such-job"), ("audit",)])
@@ -197,7 +209,7 @@ def test_an_empty_key_is_refused(server: RunningWeb, tmp_path: Path) -> None:
     photo.write_bytes(png())
     done = faces_jobs(server, "submit", photo, "--idempotency-key", "")
     assert done.returncode == exits.USAGE
-    assert "Idempotency-Key" in done.stderr
+    assert "--idempotency-key: " in done.stderr
 
 
 def test_a_spreadsheet_takes_no_name_for_a_formula(server: RunningWeb, tmp_path: Path) -> None:
@@ -211,7 +223,7 @@ def test_a_spreadsheet_takes_no_name_for_a_formula(server: RunningWeb, tmp_path:
 
 @pytest.mark.parametrize(
     ("typed", "code", "told"),
-    [("n\n", exits.FAILED, "Nothing was deleted."), ("", exits.INTERRUPTED, "--yes deletes")],
+    [("n\n", exits.FAILED, "Nothing was deleted."), ("", exits.INTERRUPTED, "--yes to delete")],
 )
 def test_what_was_not_agreed_to_is_not_deleted(
     server: RunningWeb, job: str, typed: str, code: int, told: str
@@ -221,6 +233,42 @@ def test_what_was_not_agreed_to_is_not_deleted(
     assert told in done.stderr
     with Client(server.url) as client:
         assert client.job(job).id == job
+
+
+def test_commands_that_change_a_job_print_its_document(server: RunningWeb, tmp_path: Path) -> None:
+    photo = tmp_path / "a.png"
+    photo.write_bytes(png())
+    with Client(server.url) as client:
+        job_id = client.submit_files([(photo.name, photo)], {}).id
+        for command, status in (
+            (("pause", job_id), "paused"),
+            (("priority", job_id, "high"), "paused"),
+            (("resume", job_id), "queued"),
+            (("cancel", job_id), "cancelled"),
+            (("retry", job_id), "queued"),
+        ):
+            done = faces_jobs(server, *command, "--json")
+            assert done.returncode == 0, done.stderr
+            document = json.loads(done.stdout)
+            assert (document["status"], document["options"]["priority"]) == (
+                status,
+                "normal" if command[0] == "pause" else "high",
+            )
+            assert document == client.job(job_id).model_dump(mode="json")
+
+
+def test_a_deletion_and_the_audit_are_printed_as_json(server: RunningWeb, tmp_path: Path) -> None:
+    nothing = faces_jobs(server, "audit", "no-such-job", "--json")
+    assert (nothing.returncode, json.loads(nothing.stdout)) == (0, [])
+    job_id = finished_job(server, tmp_path / "a.png")
+    deleted = faces_jobs(server, "delete", job_id, "--yes", "--json")
+    assert deleted.returncode == 0, deleted.stderr
+    entry = json.loads(deleted.stdout)
+    assert (entry["job_id"], entry["by"]) == (job_id, "api")
+    assert entry["verified_at"] is not None
+    listed = faces_jobs(server, "audit", job_id, "--json")
+    assert json.loads(listed.stdout) == [entry]
+    assert entry in json.loads(faces_jobs(server, "audit", "--json").stdout)
 
 
 def test_who_waits_outlasts_a_server_that_ends(tmp_path: Path, sqlite_template: Path) -> None:

@@ -50,7 +50,7 @@ def test_the_demo_shows_what_came_of_it_and_ends(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     assert "shutdown" not in done.stdout + done.stderr
-    assert "no terminal" in done.stdout.splitlines()[-1]
+    assert "not a terminal" in done.stdout.splitlines()[-1]
     assert "faces-jobs up" in done.stdout.splitlines()[-1]
     tracks = re.findall(r"sample\.mp4 │ (\d+) .*?(female \d+%|male \d+%|unsure) ", done.stdout)
     assert [int(number) for number, _ in tracks] == [1, 2, 3, 4], done.stdout
@@ -85,7 +85,7 @@ def test_on_a_terminal_it_serves_until_ctrl_c(tmp_path: Path) -> None:
         stderr=its_end,
     ) as process:
         os.close(its_end)
-        shown = read_until(terminal, "Ctrl-C ends it")
+        shown = read_until(terminal, "Ctrl-C to stop")
         assert "100%" in shown, "a progress bar was seen to its end"
         with Client(f"http://127.0.0.1:{port}") as client:
             assert client.is_up()

@@ -205,7 +205,7 @@ def test_an_empty_folder_is_told(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     done = run("--inputs_path", tmp_path / "empty", "--outputs_path", tmp_path / "new" / "out")
     assert done.returncode == exits.FAILED
-    assert "There is no file" in done.stderr
+    assert "There are no files" in done.stderr
     assert not (tmp_path / "new").exists(), "nothing came of it"
 
 
@@ -213,7 +213,7 @@ def test_inputs_do_not_lie_in_the_outputs(inputs: Path) -> None:
     for outputs in (inputs, inputs.parent):
         done = run(inputs, "--outputs-path", outputs)
         assert done.returncode == exits.USAGE
-        assert "whose files are taken for results: name another --outputs-path" in done.stderr
+        assert "whose files are not read as inputs: choose another --outputs-path" in done.stderr
 
 
 def frame_count(path: Path) -> int:
@@ -262,7 +262,7 @@ def test_an_interrupted_run_tells_what_it_left_and_keeps_its_tables(
     assert process.returncode == exits.INTERRUPTED, said
     assert "0 done, 0 failed" in said
     (last,) = re.findall(
-        r"^interrupted: v1\.mp4 up to frame (\d+), 2 inputs not begun$", said, re.MULTILINE
+        r"^interrupted: v1\.mp4 up to frame (\d+), 2 inputs not started$", said, re.MULTILINE
     )
     assert frame_count(outputs / "v1.mp4.annotated.mp4") == int(last) + 1
     assert {path.name for path in outputs.glob("*.csv")} == {"faces.csv", "tracks.csv"}

@@ -85,7 +85,7 @@ def test_told_twice_it_waits_for_nobody(tmp_path: Path) -> None:
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(PATIENCE_SECONDS) == 0, service.log.read_text()
         assert not stuck.is_running()
-        assert "did not end in time" in service.log.read_text()
+        assert "did not stop in time" in service.log.read_text()
 
 
 def test_what_a_killed_worker_held_goes_on_at_once(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import sys
 import pytest
 from sqlalchemy import select, update
 
-from faces_jobs.cli.worker_deaths import death_recorder, reason_of
+from faces_jobs.cli.worker_deaths import death_recorder, describe_exit
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.evidence import record_death
 from faces_jobs.db.leases import claim_job, claim_segment, renew_segment
@@ -134,7 +134,7 @@ def test_a_death_that_was_seen_frees_its_work_and_names_the_signal(
         held = record_death(
             database,
             worker_prefix="host-9-",
-            reason=reason_of(-signal.SIGKILL),
+            reason=describe_exit(-signal.SIGKILL),
             exit_signal="SIGKILL",
             delay=600,
         )
@@ -204,8 +204,8 @@ def test_a_heartbeat_tells_the_memory(bench: Bench, photo: object) -> None:
 
 @pytest.mark.parametrize("code", [-9, -11, 1])
 def test_how_a_process_ended_is_said_in_words(code: int) -> None:
-    assert reason_of(code).startswith("its worker")
-    assert ("SIG" in reason_of(code)) == (code < 0)
+    assert describe_exit(code).startswith("its worker")
+    assert ("SIG" in describe_exit(code)) == (code < 0)
 
 
 def test_a_supervisor_tells_of_a_process_that_it_saw_die(

@@ -192,9 +192,9 @@ def flood(handler: BaseHTTPRequestHandler) -> None:
         (answering(404), 404, "answered 404"),
         (answering(301, Location="http://127.0.0.1:1/"), 301, "redirects are not followed"),
         (answering(307, Location="http://169.254.169.254/"), 307, "redirects are not followed"),
-        (lambda handler: handler.wfile.write(b"SSH-2.0-OpenSSH\r\n"), None, "is no HTTP"),
-        (lambda _handler: None, None, "broke off"),
-        (drip, None, "no answer within 1 s"),
+        (lambda handler: handler.wfile.write(b"SSH-2.0-OpenSSH\r\n"), None, "does not speak HTTP"),
+        (lambda _handler: None, None, "the connection broke"),
+        (drip, None, "no response within 1 s"),
     ],
     ids=["500", "404", "301", "307", "no http", "closed", "drip"],
 )

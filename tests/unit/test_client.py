@@ -16,7 +16,7 @@ from typing import ClassVar
 import pytest
 
 from faces_jobs import client as client_module
-from faces_jobs.certificates import trusted_certificates
+from faces_jobs.certificates import client_ssl_context
 from faces_jobs.client import Client
 from faces_jobs.errors import ServerError
 from tests.ports import free_port
@@ -76,7 +76,7 @@ def another_program(status: int) -> Iterator[type[Elsewhere]]:
         lambda client: next(client.follow(JOB)),
         lambda client: next(client.items(JOB)),
         lambda client: client.cancel(JOB),
-        lambda client: client.prioritise(JOB, "low"),
+        lambda client: client.set_priority(JOB, "low"),
         lambda client: client.submit_folder("films", "", {}),
     ],
 )
@@ -86,7 +86,7 @@ def test_another_program_at_the_address_is_told_as_such(
     with (
         another_program(status) as program,
         Client(program.url) as client,
-        pytest.raises(ServerError, match=r"is no faces_jobs server.*FACES_JOBS_SERVER_URL"),
+        pytest.raises(ServerError, match=r"is not faces_jobs.*FACES_JOBS_SERVER_URL"),
     ):
         ask(client)
 
@@ -106,10 +106,10 @@ def test_a_company_s_own_certificates_are_trusted_where_openssl_is_told_of_them(
     certificate = own_certificate(tmp_path, "localhost")
     server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server_side.load_cert_chain(*certificate)
-    monkeypatch.setattr(client_module, "trusted_certificates", trusted_certificates.__wrapped__)
+    monkeypatch.setattr(client_module, "client_ssl_context", client_ssl_context.__wrapped__)
     with receiver(tls=server_side) as answering:
         server = answering.url.removesuffix("/hook").replace("127.0.0.1", "localhost")
-        for trusted, told in ((False, "CERTIFICATE_VERIFY_FAILED"), (True, "is no faces_jobs")):
+        for trusted, told in ((False, "CERTIFICATE_VERIFY_FAILED"), (True, "is not faces_jobs")):
             if trusted:
                 monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
             with Client(server) as client, pytest.raises(ServerError, match=told):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
 from faces_jobs import outbound
-from faces_jobs.certificates import trusted_certificates
+from faces_jobs.certificates import client_ssl_context
 from faces_jobs.errors import OptionsError, WebhookError
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.jobs.webhook_url import split_webhook_url
@@ -155,8 +155,8 @@ def test_what_can_be_told_without_the_network_is_told_at_submission(
 def test_this_machine_is_not_reached_by_any_of_its_names(host: str) -> None:
     with receiver() as receiving:
         url = receiving.url.replace("127.0.0.1", host)
-        with pytest.raises(WebhookError, match=r"not public|not known"):
-            post(url, b"{}", {}, policy=PUBLIC, seconds=5)
+        with pytest.raises(WebhookError, match=r"not public|be resolved"):
+            post(url, b"{}", {}, policy=PUBLIC, timeout_seconds=5)
         assert receiving.received == []
 
 
@@ -190,7 +190,7 @@ def test_the_address_that_was_judged_is_the_one_connected_to(
             return real(address, *rest, **more)
 
         monkeypatch.setattr(socket, "create_connection", create_connection)
-        status = post(f"http://hook.example:{port}/x", b"{}", {}, policy=HERE, seconds=5)
+        status = post(f"http://hook.example:{port}/x", b"{}", {}, policy=HERE, timeout_seconds=5)
 
         assert (status, connected, names.asked) == (204, ["127.0.0.1"], 1)
         assert receiving.received[0].headers["host"] == f"hook.example:{port}"
@@ -217,22 +217,22 @@ def test_tls_asks_for_the_name_and_judges_its_certificate(
         return real("127.0.0.1" if host.endswith(".example") else host, *rest, **more)
 
     monkeypatch.setattr(socket, "getaddrinfo", lookup)
-    monkeypatch.setattr(outbound, "trusted_certificates", trusted_certificates.__wrapped__)
+    monkeypatch.setattr(outbound, "client_ssl_context", client_ssl_context.__wrapped__)
     with receiver(tls=server_side) as receiving:
         url = receiving.url.replace("127.0.0.1", "hook.example")
         with pytest.raises(WebhookError, match="certificate"):
-            post(url, b"{}", {}, policy=HERE, seconds=5)
+            post(url, b"{}", {}, policy=HERE, timeout_seconds=5)
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
-        assert post(url, b"{}", {}, policy=HERE, seconds=5) == 204
+        assert post(url, b"{}", {}, policy=HERE, timeout_seconds=5) == 204
         with pytest.raises(WebhookError, match="certificate"):
-            post(url.replace("hook.", "other."), b"{}", {}, policy=HERE, seconds=5)
+            post(url.replace("hook.", "other."), b"{}", {}, policy=HERE, timeout_seconds=5)
     assert asked == ["hook.example", "hook.example", "other.example"]
     assert len(receiving.received) == 1
 
 
 def test_where_nothing_listens_is_told(unused: int) -> None:
-    with pytest.raises(WebhookError, match="nothing accepts connections"):
-        post(f"http://127.0.0.1:{unused}/", b"{}", {}, policy=HERE, seconds=5)
+    with pytest.raises(WebhookError, match="the connection was refused"):
+        post(f"http://127.0.0.1:{unused}/", b"{}", {}, policy=HERE, timeout_seconds=5)
 
 
 @pytest.fixture

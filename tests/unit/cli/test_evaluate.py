@@ -109,7 +109,7 @@ def test_faces_that_training_uses_are_told_and_can_be_left_out(data: Path) -> No
     kept_back = evaluated("gender", "--data", data / "utkface.parquet", "--held-out", "--json")
     if entry["of_training"] == 8:
         assert isinstance(kept_back.exception, DataLayoutError)
-        assert "kept back" in str(kept_back.exception)
+        assert "held out" in str(kept_back.exception)
     else:
         (left,) = json.loads(kept_back.stdout)
         assert left["n"] == 8 - entry["of_training"]

@@ -40,8 +40,8 @@ def test_no_server_is_told_apart(tmp_path: Path) -> None:
     [
         (("submit",), {}, "Name files or folders"),
         (("submit", "/nowhere"), {}, "does not exist"),
-        (("submit", __file__, "--frame-stride", "0"), {}, "frame_stride"),
-        (("submit", __file__, "--models", "1,2"), {}, "models"),
+        (("submit", __file__, "--frame-stride", "0"), {}, "--frame-stride: "),
+        (("submit", __file__, "--models", "1,2"), {}, "--models: "),
         (("status", "--colour"), {}, "No such option"),
         (("paint",), {}, "No such command"),
         (("status",), {"PORT": "many"}, "FACES_JOBS_PORT"),

@@ -56,7 +56,7 @@ def test_an_option_of_a_job_tells_its_kind() -> None:
 def test_a_lowest_probability_is_of_an_attribute() -> None:
     refused = CliRunner().invoke(cli, ["faces", "--min-probability", "0.5"])
     assert refused.exit_code == 2
-    assert "is of an attribute" in refused.output
+    assert "needs an attribute" in refused.output
 
 
 def test_what_only_a_server_heeds_is_no_option_of_run() -> None:
@@ -111,7 +111,7 @@ def test_a_missing_package_is_told_with_its_extra(
 ) -> None:
     told = run_without((missing,), command, FACES_JOBS_DATA_FOLDER=str(tmp_path / "data"))
     assert told.returncode == 1
-    assert told.stderr.startswith(f"Error: This needs the package {missing}: ")
+    assert told.stderr.startswith(f"Error: This command needs the package {missing}. ")
     assert f"pip install '.[{extras}]'" in told.stderr
     assert not (tmp_path / "data").exists()
 

@@ -53,7 +53,7 @@ def test_the_service_is_ready_when_all_its_parts_are_there(
 ) -> None:
     client = client_of(app)
     detail = assert_problem(client.get("/readyz"), 503, "not-ready", fields={"worker", "sweep"})
-    assert detail == "Not ready: worker, sweep missing."
+    assert detail == "Not ready: worker, sweep. `fields` says what is wrong with each."
 
     tell(database, "web", "worker")
     assert_problem(client.get("/readyz"), 503, "not-ready", fields={"sweep"})

@@ -268,7 +268,7 @@ def test_the_command_refuses_what_is_not_the_official_file(
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [((), "--folder DIR"), (("--folder", "x", "--sha256", "abc"), "64 hexadecimal digits")],
+    [((), "use --folder"), (("--folder", "x", "--sha256", "abc"), "64 hexadecimal digits")],
 )
 def test_the_command_tells_wrong_usage(arguments: tuple[str, ...], said: str) -> None:
     told = command(*arguments)
