@@ -179,7 +179,7 @@ def _measure_detector(options: EvaluateOptions, catalog: Catalog) -> tuple[list[
     for data_set in data_sets:
         skipped_before = Counter(skipped)
         with progress_bar() as bar:
-            looked = run_detector(
+            detector_run = run_detector(
                 data_set,
                 detector,
                 selection=Selection(
@@ -194,10 +194,10 @@ def _measure_detector(options: EvaluateOptions, catalog: Catalog) -> tuple[list[
                     bar.add_task(data_set.name, total=options.limit or data_set.row_count),
                 ),
             )
-        if looked.face_count:
+        if detector_run.face_count:
             entries.append(
                 detector_entry(
-                    looked,
+                    detector_run,
                     data_set=data_set.name,
                     version=detector.version,
                     weights=weights_of(detector.sha256, detector.name),

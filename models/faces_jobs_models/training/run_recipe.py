@@ -143,7 +143,7 @@ def _prepare_all(
     ]
     for reason, count in skipped.items():
         if count:
-            report(f"left out: {count} x {reason}")
+            report(f"skipped: {count} x {reason}")
     return prepared
 
 

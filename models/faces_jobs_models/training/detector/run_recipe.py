@@ -112,7 +112,7 @@ def _pictures(data: Path, report: Report) -> tuple[list[Photograph], list[bytes]
     portraits = [face.image for name in _PORTRAIT_SETS if name in found for face in found[name]]
     for reason, count in skipped.items():
         if count:
-            report(f"left out: {count} x {reason}")
+            report(f"skipped: {count} x {reason}")
     if not photographs or not portraits:
         raise DataLayoutError(
             f"Scenes need pictures with annotated faces ({len(photographs)} in {data}) and faces "
