@@ -1,23 +1,23 @@
-"""How many cores this process may use, and how many batches it looks at at once for that."""
+"""How many cores this process may use, and how many batches of frames it analyses at once."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-# Each lane holds a batch of frames (22 MB at 720p), and past so many the sinks are what binds.
-MOST_LANES = 16
-# One keeps a GPU at work while the other waits for its answers. More of them stand in each other's
-# way when they start kernels: on an H100 sixteen found faces in 35 frames a second, one in 330.
+# Each lane holds a batch of frames (22 MB at 720p); with more, the sinks are the bottleneck.
+MAX_LANES = 16
+# One keeps the GPU busy while the other waits for its results. More lanes contend for kernel
+# launches: on an H100, sixteen lanes processed 35 frames a second, one lane 330.
 LANES_ON_GPU = 2
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 
 
 def usable_cores(cgroup_limit: Path = _CGROUP_LIMIT) -> int:
-    """Cores that this process may run on, at least one: of the machine, or of its container.
+    """The number of cores of the machine or container that this process may use, at least one.
 
     Args:
-        cgroup_limit: the file in which Linux tells a container's share: "200000 100000" are two
+        cgroup_limit: the file with a container's CPU limit on Linux: "200000 100000" means two
             cores, "max 100000" all of them.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -29,15 +29,15 @@ def usable_cores(cgroup_limit: Path = _CGROUP_LIMIT) -> int:
     return max(1, min(cores or 1, share))
 
 
-def lanes_of(asked: int | None, *, processes: int, device: str) -> int:
-    """Lanes for each of so many processes that share this machine's cores.
+def lane_count(configured: int | None, *, processes: int, device: str) -> int:
+    """The number of lanes for each process.
 
     Args:
-        asked: what the setting says; None lets this function choose.
-        processes: how many share the cores.
+        configured: the setting's value; None lets this function choose.
+        processes: how many processes share the machine's cores.
         device: where networks run: `cpu` or `cuda`.
     """
-    if asked is not None:
-        return asked
-    most = LANES_ON_GPU if device == "cuda" else MOST_LANES
-    return max(1, min(most, usable_cores() // processes))
+    if configured is not None:
+        return configured
+    limit = LANES_ON_GPU if device == "cuda" else MAX_LANES
+    return max(1, min(limit, usable_cores() // processes))

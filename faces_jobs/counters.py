@@ -1,4 +1,4 @@
-"""Counts of what one process does, kept until its next sign of life carries them on."""
+"""Counts what one process does, until its next heartbeat writes the counts to the database."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import threading
 from collections.abc import Mapping
 
 Counts = Mapping[tuple[str, str], float]
-"""(name, label) to what came to it. A name without labels has the label ``""``."""
+"""(name, label) to the increase. A counter without labels has the label ``""``."""
 
 
 class Counters:
-    """Counts that only grow. Thread-safe."""
+    """Counters that only increase. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: dict[tuple[str, str], float] = {}
 
     def add(self, name: str, amount: float = 1.0, *, label: str = "") -> None:
-        """Count."""
+        """Increase a counter."""
         with self._lock:
             self._counts[name, label] = self._counts.get((name, label), 0.0) + amount
 
     def take(self) -> Counts:
-        """What was counted since the last time; from now on it is the caller's to keep."""
+        """Return the increases since the last call, and reset them."""
         with self._lock:
             taken, self._counts = self._counts, {}
         return taken
 
-    def give_back(self, counts: Counts) -> None:
-        """Take counts back that could not be kept: they come with the next ones."""
+    def restore(self, counts: Counts) -> None:
+        """Add counts that were taken but could not be written: the next `take` returns them."""
         for (name, label), amount in counts.items():
             self.add(name, amount, label=label)

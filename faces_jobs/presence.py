@@ -1,4 +1,4 @@
-"""Tells, every few seconds from a thread, that this process lives, and what it counted."""
+"""Reports at intervals, from a thread, that this process is alive, and its counters."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from faces_jobs.db.processes import (
 from faces_jobs.db.session import Database
 from faces_jobs.errors import DatabaseError, StorageFullError
 
-# An ending process waits no longer than this for a database that does not answer: its row is
-# then left for the sweep.
-END_SECONDS = 3.0
+# How long an ending process waits for a database that does not answer; then its row is left to the
+# sweep.
+JOIN_TIMEOUT_SECONDS = 3.0
 
 _log = logging.getLogger(__name__)
 
 
 def process_name() -> str:
-    """A name for this process: on this machine, in this life."""
+    """A unique name for this process."""
     return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
 
 
 class Presence:
-    """A process's row, `with` it open: renewed while the process lives, removed when it ends.
+    """A process's row: updated while the process is alive, removed when it ends. A context manager.
 
-    A database that does not answer ends nothing: the next sign carries what this one could not.
+    If the database does not answer, counts are kept and sent with the next heartbeat.
     """
 
     def __init__(
@@ -46,14 +46,14 @@ class Presence:
         database: Database,
         *,
         kind: ProcessKind,
-        every_seconds: float,
+        interval_seconds: float,
         counters: Counters,
         name: str | None = None,
         device: str | None = None,
         gpu: Callable[[], GpuMemory | None] = lambda: None,
     ) -> None:
         self._database = database
-        self._every_seconds = every_seconds
+        self._interval_seconds = interval_seconds
         self._counters = counters
         self._gpu = gpu
         self._process = Process(
@@ -65,8 +65,8 @@ class Presence:
             device=device,
         )
         self._ended = threading.Event()
-        self._silenced = False
-        self._thread = threading.Thread(target=self._live, name="presence", daemon=True)
+        self._has_warned = False
+        self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -74,27 +74,27 @@ class Presence:
 
     def __exit__(self, *exception: object) -> None:
         self._ended.set()
-        self._thread.join(END_SECONDS)
+        self._thread.join(JOIN_TIMEOUT_SECONDS)
 
-    def _live(self) -> None:
+    def _run(self) -> None:
         while True:
-            self._tell()
-            if self._ended.wait(self._every_seconds):
+            self._send_heartbeat()
+            if self._ended.wait(self._interval_seconds):
                 break
-        self._tell()  # the last counts
+        self._send_heartbeat()  # with the last counts
         try:
             delete_process(self._database, self._process.name)
         except (DatabaseError, StorageFullError) as error:
-            _log.warning("this process's row is left for the sweep: %s", error)
+            _log.warning("this process's row is left to the sweep: %s", error)
 
-    def _tell(self) -> None:
+    def _send_heartbeat(self) -> None:
         counts = self._counters.take()
         try:
             record_heartbeat(self._database, replace(self._process, gpu=self._gpu()), counts)
         except (DatabaseError, StorageFullError) as error:
-            self._counters.give_back(counts)
-            if not self._silenced:  # once, not every few seconds of an outage
-                _log.warning("nobody can be told that this process lives: %s", error)
-            self._silenced = True
+            self._counters.restore(counts)
+            if not self._has_warned:  # once per outage
+                _log.warning("the heartbeat of this process can't be recorded: %s", error)
+            self._has_warned = True
         else:
-            self._silenced = False
+            self._has_warned = False

@@ -1,7 +1,7 @@
-"""The broker as its producers see it: doorbells by task name, carrying an id and nothing else.
+"""The producers' side of the broker: messages that carry a task name and an id, and nothing else.
 
-Losing, doubling or reordering messages changes nothing, because rows are the truth: a worker
-claims what a message names, and a sweep rings again for what waits too long.
+Messages may be lost, duplicated or reordered without harm, because rows are the truth: a message
+only makes a worker look for work, and a sweep rings again for work that waits too long.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from faces_jobs.settings import Settings
 QUEUE_NAME = "faces_jobs"
 SEGMENT_TASK = "faces_jobs.segment"
 JOB_TASK = "faces_jobs.job"
-CONNECT_SECONDS = 3.0
+CONNECT_TIMEOUT_SECONDS = 3.0
 FOLDER_TRANSPORT = "faces_jobs.queue_folder:Transport"
 
 
@@ -30,21 +30,21 @@ class Queue(Protocol):
     """Rings for work. Thread-safe."""
 
     def ring_segment(self, segment_id: int) -> None:
-        """Tell a worker of a segment that waits.
+        """Send a message for a waiting segment.
 
         Raises:
             QueueError: the broker does not answer.
         """
 
     def ring_job(self, job_id: str) -> None:
-        """Tell a worker of a job whose exports are to be written.
+        """Send a message for a job whose exports are to be written.
 
         Raises:
             QueueError: the broker does not answer.
         """
 
     def depth(self) -> int:
-        """Messages that no worker has taken yet.
+        """The number of messages that no worker has taken yet.
 
         Raises:
             QueueError: the broker does not answer.
@@ -78,7 +78,7 @@ class CeleryQueue:
             with raising_queue_error(), self.app.connection_for_write() as connection:
                 declared = connection.default_channel.queue_declare(QUEUE_NAME, passive=True)
                 return int(declared.message_count)
-        except ChannelError:  # no such queue yet: no worker ever listened, nothing was ever sent
+        except ChannelError:  # the queue is only created by the first worker or message
             return 0
 
     def close(self) -> None:
@@ -100,46 +100,50 @@ class CeleryQueue:
 
 @contextmanager
 def raising_queue_error() -> Iterator[None]:
-    """Turn what a transport raises when its broker does not answer into QueueError."""
+    """Convert the errors of a transport whose broker does not answer to QueueError."""
     try:
         yield
     except (BrokerError, KombuError, OSError) as error:
-        raise _silent(error) from error
+        raise _no_answer(error) from error
     except Exception as error:
-        # redis-py has a tree of its own, which is an extra here and can't be named.
+        # The exceptions of redis-py can't be named here, since it is an optional dependency.
         if type(error).__module__.startswith("redis."):
-            raise _silent(error) from error
+            raise _no_answer(error) from error
         raise
 
 
 def open_queue(settings: Settings) -> CeleryQueue:
-    """The queue that the settings name. Connects when something is sent."""
+    """The queue that the settings select. Connects when the first message is sent."""
     return CeleryQueue(make_app(settings))
 
 
 def make_app(settings: Settings) -> Celery:
-    """A Celery app without tasks: JSON only, no results, one queue."""
+    """A Celery app without tasks: JSON only, no results, one queue.
+
+    Raises:
+        SettingsError: the broker's URL is not supported.
+    """
     app = Celery("faces_jobs", set_as_current=False, autofinalize=False)
     app.conf.update(
         **_broker(settings),
-        broker_connection_timeout=CONNECT_SECONDS,
+        broker_connection_timeout=CONNECT_TIMEOUT_SECONDS,
         task_default_queue=QUEUE_NAME,
         task_serializer="json",
         result_serializer="json",
         accept_content=["json"],
         task_ignore_result=True,
-        # No limit: the one slot takes a message, works, and only then asks for the next. With a
-        # limit a message whose taking the broker did not hear of, since it went down meanwhile,
-        # counts against it for ever: that worker is alive and asks for nothing more.
+        # No limit: the solo pool reads one message at a time anyway. With a limit, a message whose
+        # acknowledgement is lost while the broker is down would count against it for ever, and the
+        # worker would stop reading messages.
         worker_prefetch_multiplier=0,
-        # A message is done when it is read. Were it kept until the work is done, Redis would send
-        # it again after an hour of work; who looks after lost work is the sweep.
+        # Messages are acknowledged when they are read. Otherwise Redis would deliver them again
+        # after an hour of work; lost work is found by the sweep.
         task_acks_late=False,
         worker_enable_remote_control=False,
         worker_send_task_events=False,
         worker_hijack_root_logger=False,
         broker_connection_retry_on_startup=True,
-        # A worker waits for its broker however long that is away: by default it gives up and ends.
+        # A worker waits for its broker indefinitely; by default it gives up and exits.
         broker_connection_max_retries=None,
     )
     app.finalize()
@@ -152,16 +156,16 @@ def _broker(settings: Settings) -> dict[str, Any]:
     scheme = urlsplit(settings.broker_url).scheme
     if scheme not in ("redis", "rediss"):
         raise SettingsError(
-            f"FACES_JOBS_BROKER_URL: {scheme or 'that'} is not supported. Use redis://..., "
-            "or leave it empty for a folder in the data folder."
+            f"FACES_JOBS_BROKER_URL: the scheme {scheme!r} is not supported. Use redis://... or "
+            "rediss://..., or leave it empty for a queue in the data folder."
         )
     return {
         "broker_url": settings.broker_url,
         "broker_transport_options": {
-            "socket_connect_timeout": CONNECT_SECONDS,
-            "socket_timeout": CONNECT_SECONDS,
+            "socket_connect_timeout": CONNECT_TIMEOUT_SECONDS,
+            "socket_timeout": CONNECT_TIMEOUT_SECONDS,
             "socket_keepalive": True,
-            # A producer says at once that the broker is silent; it has rows to fall back on.
+            # A producer fails at once if the broker does not answer: the rows are still there.
             "max_retries": 0,
             "interval_start": 0,
             "interval_step": 0,
@@ -176,7 +180,7 @@ def _folder_broker(folder: Path) -> dict[str, Any]:
     for needed in (messages, taken):
         needed.mkdir(parents=True, exist_ok=True)
     return {
-        "broker_url": "filesystem://localhost",  # any name: without one kombu warns
+        "broker_url": "filesystem://localhost",  # without a host name kombu logs a warning
         "broker_transport": FOLDER_TRANSPORT,
         "broker_transport_options": {
             "data_folder_in": str(messages),
@@ -187,5 +191,5 @@ def _folder_broker(folder: Path) -> dict[str, Any]:
     }
 
 
-def _silent(error: Exception) -> QueueError:
+def _no_answer(error: Exception) -> QueueError:
     return QueueError(f"The broker does not answer: {error}")

@@ -1,8 +1,8 @@
-"""A folder as a broker: Celery's `filesystem://` transport, made safe for several processes.
+"""A folder as a broker: kombu's `filesystem://` transport, made safe for several processes.
 
-As it ships, a reader can meet a message that is still being written, or a table of queues that
-is still empty, and messages pass through the machine's common temporary folder. Here a message
-appears by a rename and is taken by a rename, so that it is whole and goes to one reader.
+With the original, a reader can see a message that is still being written, or a table of queues
+that is still empty, and messages pass through the machine's shared temporary folder. Here a message
+is published by a rename and taken by a rename, so that it is complete and read by one reader only.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from kombu.exceptions import ChannelError
 from kombu.transport import filesystem
 from kombu.transport.filesystem import exchange_queue_t
 
-LOOK_SECONDS = 0.3
+POLL_SECONDS = 0.3
 
 _log = logging.getLogger(__name__)
 
 
 class Channel(filesystem.Channel):
-    """Messages are files `<nanoseconds>-<random>.<queue>.msg`, so that names sort by age."""
+    """Stores messages as files `<nanoseconds>-<random>.<queue>.msg`, whose names sort by age."""
 
     supports_fanout = False
 
     def get_table(self, exchange: str) -> list[Any]:
-        """Every exchange leads to the queue of its own name: there is nothing to look up."""
+        """Each exchange is bound to the queue of the same name, without a table on disk."""
         return [exchange_queue_t(exchange, "", exchange)]
 
     def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
-        """Nothing to remember: see `get_table`."""
+        """Does nothing: see `get_table`."""
 
     def _put(self, queue: str, payload: Any, **_options: Any) -> None:  # type: ignore[override]  # kombu's two base classes name it differently
         name = f"{time.time_ns():020d}-{uuid.uuid4().hex}"
@@ -47,9 +47,8 @@ class Channel(filesystem.Channel):
             raise ChannelError(f"can't write into {self.data_folder_out}: {error}") from error
 
     def _get(self, queue: str, timeout: float | None = None) -> Any:  # noqa: ARG002 (kombu's)
-        # An OSError from here is a broker that does not answer, see `Transport.connection_errors`.
-        every = sorted(Path(self.data_folder_in).iterdir())
-        for path in every:
+        # An OSError here counts as a lost connection; see `Transport.connection_errors`.
+        for path in sorted(Path(self.data_folder_in).iterdir()):
             if not path.name.endswith(f".{queue}.msg"):
                 continue
             taken = Path(self.processed_folder) / path.name
@@ -62,18 +61,18 @@ class Channel(filesystem.Channel):
             try:
                 return json.loads(text)
             except ValueError:
-                _log.warning("message %s is no JSON: it was put there by someone else", path.name)
+                _log.warning("ignored message %s, which is not valid JSON", path.name)
         raise Empty
 
 
 class Transport(filesystem.Transport):
-    """The transport that Celery loads by this file's name."""
+    """The transport, which Celery loads by the name of this module."""
 
     Channel = Channel
-    # A folder that is gone is waited for by workers, as a server is; by default it ends them.
+    # If the folder is missing, workers wait and reconnect, as for a server; by default they exit.
     connection_errors: tuple[Any, ...] = (*filesystem.Transport.connection_errors, OSError)
 
     def drain_events(self, connection: Any, timeout: float | None = None, **_: Any) -> None:
-        """Wait for a message, a moment only: between two calls Celery sees that it is to stop."""
-        seconds = LOOK_SECONDS if timeout is None else min(timeout, LOOK_SECONDS)
+        """Wait briefly for a message: Celery checks between two calls whether it has to stop."""
+        seconds = POLL_SECONDS if timeout is None else min(timeout, POLL_SECONDS)
         super().drain_events(connection, timeout=seconds)  # type: ignore[no-untyped-call]  # kombu

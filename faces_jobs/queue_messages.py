@@ -1,4 +1,4 @@
-"""Looks into the broker without taking anything: which messages wait, and what each one names."""
+"""Reads the messages that wait in the broker without taking them."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from faces_jobs.queue import QUEUE_NAME, raising_queue_error
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message that waits. `task` and `argument` are None where it is none of ours."""
+    """A waiting message. `task` and `argument` are None if it was not sent by this service."""
 
     task: str | None
     argument: int | str | None
-    handle: bytes  # how the broker tells it from others
+    handle: bytes  # identifies it in the broker
 
 
 class Messages(Protocol):
-    """What waits in the broker."""
+    """The messages that wait in the broker."""
 
-    def look(self, limit: int) -> list[Message]:
-        """The oldest messages.
+    def peek(self, limit: int) -> list[Message]:
+        """The oldest messages, oldest first.
 
         Raises:
             QueueError: the broker does not answer.
         """
 
     def drop(self, message: Message) -> bool:
-        """Remove a message. False: a worker was faster.
+        """Remove a message. False: a worker has taken it already.
 
         Raises:
             QueueError: the broker does not answer.
@@ -48,19 +48,19 @@ class BrokerMessages:
     def __init__(self, app: Celery) -> None:
         self._app = app
 
-    def look(self, limit: int) -> list[Message]:
+    def peek(self, limit: int) -> list[Message]:
         """See `Messages`."""
         with self._channel() as channel:
             if hasattr(channel, "client"):
-                # Redis: new ones come in on the left, workers take from the right.
-                raw = list(reversed(channel.client.lrange(QUEUE_NAME, -limit, -1)))
-                return [_read(one, one) for one in raw]
+                # Redis: messages are added on the left, and workers take them from the right.
+                newest_first = channel.client.lrange(QUEUE_NAME, -limit, -1)
+                return [_parse(raw, raw) for raw in reversed(newest_first)]
             folder = Path(channel.data_folder_in)
             found = []
             for path in sorted(folder.glob(f"*.{QUEUE_NAME}.msg"))[:limit]:
                 try:
-                    found.append(_read(path.read_bytes(), path.name.encode()))
-                except FileNotFoundError:  # a worker was faster
+                    found.append(_parse(path.read_bytes(), path.name.encode()))
+                except FileNotFoundError:  # a worker has taken it
                     continue
             return found
 
@@ -81,7 +81,7 @@ class BrokerMessages:
             yield connection.default_channel
 
 
-def _read(raw: bytes, handle: bytes) -> Message:
+def _parse(raw: bytes, handle: bytes) -> Message:
     try:
         envelope = json.loads(raw)
         body = json.loads(base64.b64decode(envelope["body"]))
@@ -89,5 +89,5 @@ def _read(raw: bytes, handle: bytes) -> Message:
         if isinstance(argument, int | str):
             return Message(str(envelope["headers"]["task"]), argument, handle)
     except (ValueError, LookupError, TypeError):
-        pass  # put there by somebody else: whoever takes it says so
+        pass  # sent by somebody else; the worker that takes it logs this
     return Message(None, None, handle)

@@ -1,4 +1,4 @@
-"""Whether the whole service can work: database, broker, storage, a worker, a sweep."""
+"""Checks whether the service can work: database, broker, storage, a worker and a sweep."""
 
 from __future__ import annotations
 
@@ -15,33 +15,32 @@ from faces_jobs.queue import Queue
 from faces_jobs.settings import Settings
 from faces_jobs.storage import Storage
 
-# What does not answer within this time does not answer.
-PATIENCE_SECONDS = 4.0
-SENTENCES: Mapping[str, str] = MappingProxyType(
+TIMEOUT_SECONDS = 4.0
+PROBLEM_MESSAGES: Mapping[str, str] = MappingProxyType(
     {
         "database": "The database does not answer, or has another schema than this version.",
         "broker": "The broker does not answer.",
-        "storage": "Data folder or bucket can't be written to, or has too little room left.",
-        "worker": "No worker told lately that it lives.",
-        "sweep": "No sweep told lately that it lives.",
+        "storage": "The data folder or bucket can't be written to, or has too little space left.",
+        "worker": "No worker has reported recently.",
+        "sweep": "No sweep has reported recently.",
     }
 )
-"""Each part, and what is said of it where it is missing."""
+"""Each part of the service, and the public message for when it is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was found. `missing` names the parts that keep the service from working, and why."""
+    """The result of a check. `missing` has the parts that are not available, and the reasons."""
 
-    missing: Mapping[str, str]  # the reason may name hosts and paths: for who runs the service
-    messages: int | None = None  # that wait in the broker; None: it does not answer
-    alive: Mapping[str, int] = field(default_factory=dict)  # processes of each kind
+    missing: Mapping[str, str]  # reasons may contain hosts and paths: for operators only
+    messages: int | None = None  # waiting in the broker; None: it does not answer
+    alive: Mapping[str, int] = field(default_factory=dict)  # number of processes of each kind
 
 
 class Readiness:
-    """Looks at each part, at all of them at once, and waits for none of them for ever.
+    """Checks all parts concurrently, with a timeout.
 
-    A part that hangs is asked once and not again until it answers, however often one looks.
+    A check that hangs is not started again until it ends, however often `check` is called.
     """
 
     def __init__(
@@ -51,36 +50,36 @@ class Readiness:
         database: Database,
         storage: Storage,
         queue: Queue,
-        patience_seconds: float = PATIENCE_SECONDS,
+        timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> None:
-        self._patience_seconds = patience_seconds
+        self._timeout_seconds = timeout_seconds
         self._alive: dict[str, int] = {}
         self._messages: int | None = None
 
-        def look_at_database() -> None:
+        def check_database() -> None:
             database.check_schema()
-            found = live_processes(database, within_seconds=settings.silent_seconds)
-            kinds = [process.kind for process in found]
+            alive = live_processes(database, within_seconds=settings.presence_timeout_seconds)
+            kinds = [process.kind for process in alive]
             self._alive = {kind: kinds.count(kind) for kind in sorted({*kinds, "worker", "sweep"})}
 
-        def look_at_broker() -> None:
+        def check_broker() -> None:
             self._messages = queue.depth()
 
-        self._questions = {
-            "database": _Question(look_at_database),
-            "broker": _Question(look_at_broker),
-            "storage": _Question(storage.check_writable),
+        self._checks = {
+            "database": _BackgroundCheck(check_database),
+            "broker": _BackgroundCheck(check_broker),
+            "storage": _BackgroundCheck(storage.check_writable),
         }
-        self._silent_seconds = settings.silent_seconds
+        self._silent_seconds = settings.presence_timeout_seconds
 
-    def look(self) -> Report:
-        """Ask all parts."""
-        for question in self._questions.values():
-            question.ask()
-        deadline = time.monotonic() + self._patience_seconds
+    def check(self) -> Report:
+        """Check all parts."""
+        for check in self._checks.values():
+            check.start()
+        deadline = time.monotonic() + self._timeout_seconds
         missing = {}
-        for name, question in self._questions.items():
-            reason = question.answer(deadline)
+        for name, check in self._checks.items():
+            reason = check.problem(deadline)
             if reason is not None:
                 missing[name] = reason
         alive: Mapping[str, int] = {}
@@ -88,42 +87,42 @@ class Readiness:
             alive = self._alive
             for kind in ("worker", "sweep"):
                 if not alive[kind]:
-                    missing[kind] = f"No {kind} told of itself for {self._silent_seconds:g} s."
+                    missing[kind] = f"No {kind} has reported for {self._silent_seconds:g} s."
         messages = None if "broker" in missing else self._messages
         return Report(MappingProxyType(missing), messages, alive)
 
 
-class _Question:
-    """One part's question, asked in a thread, by one thread at a time."""
+class _BackgroundCheck:
+    """The check of one part, run in a thread of its own, one at a time."""
 
-    def __init__(self, ask: Callable[[], object]) -> None:
-        self._ask = ask
+    def __init__(self, check: Callable[[], object]) -> None:
+        self._check = check
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._reason: str | None = None
 
-    def ask(self) -> None:
-        """Ask, unless the last time is not answered yet."""
+    def start(self) -> None:
+        """Start the check, unless it is still running."""
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="readiness", daemon=True)
                 self._thread.start()
 
-    def answer(self, deadline: float) -> str | None:
-        """What is wrong; None: nothing is."""
+    def problem(self, deadline: float) -> str | None:
+        """Wait for the check until the deadline. Returns what is wrong, or None."""
         thread = self._thread
         if thread is not None:
             thread.join(max(0.0, deadline - time.monotonic()))
             if thread.is_alive():
-                return "It was asked, and has not answered."
+                return "It does not answer in time."
         return self._reason
 
     def _run(self) -> None:
         try:
-            self._ask()
+            self._check()
         except (FacesJobsError, OSError) as error:
             self._reason = str(error)
-        except Exception as error:  # noqa: BLE001 (the last boundary: told as the reason)
+        except Exception as error:  # noqa: BLE001 (outermost handler; returned as the reason)
             self._reason = f"{type(error).__name__}: {error}"
         else:
             self._reason = None

@@ -1,8 +1,8 @@
-"""Deleting: a job with all its rows and files, seen to be gone, and what is kept long enough.
+"""Deletes jobs with all their rows and files, verifies this, and removes orphaned files.
 
-Rows go first, in one transaction that also writes a line of the audit; then the files; then
-somebody looks. What is left (a file that can't be removed, a worker that has not let go yet) is
-tried again by the sweep, until the line can say that nothing remains.
+Rows are deleted first, in one transaction that also writes an audit entry; then the files are
+removed; then it is verified that nothing remains. If something does (a file that can't be removed,
+a worker that still uses its workspace), the sweep tries again until the audit entry can be closed.
 """
 
 from __future__ import annotations
@@ -25,19 +25,18 @@ from faces_jobs.db.tokens import is_token_of
 from faces_jobs.errors import NotFoundError, StorageError
 from faces_jobs.storage import JobFolder, Storage
 
-# Longer than any request or finishing takes: a file without a row that is younger may be about
-# to get its row.
+# Longer than any request or finish takes: a younger file without a row may still get its row.
 ORPHAN_SECONDS = 3600.0
 # Longer than a worker may go without writing to its workspace.
 STALE_SECONDS = 24 * 3600.0
-MOST_AT_ONCE = 64
+BATCH_SIZE = 64
 
 ASKED = "asked"
 EXPIRED = "expired"
 RETENTION = "retention"
 
-SecondsOf = Callable[[str, float], float]
-"""How long an orphan has been one: of its job's id or its key, and its age."""
+OrphanAge = Callable[[str, float], float]
+"""Maps an orphan's key (or its job's id) and its file age to how many seconds it is an orphan."""
 
 _log = logging.getLogger(__name__)
 
@@ -50,13 +49,14 @@ def delete_job(
     why: str = ASKED,
     by: str = "api",
 ) -> bool:
-    """Delete a job. A worker that is at it finds its lease gone.
+    """Delete a job. A worker that is processing it finds its lease lost.
 
-    True: no row and no file of it remain, as a look has shown. False: its rows are gone, and the
-    sweep sees to what is left of its files.
+    Returns True if it was verified that no row and no file of it remain. Otherwise its rows are
+    deleted, and the sweep removes the remaining files.
 
     Raises:
-        NotFoundError: no such job; of those that are to be EXPIRED, none whose time is over.
+        NotFoundError: the job does not exist or, with `why=EXPIRED`, its retention time is not
+            over.
     """
     with database.begin() as session:
         audit_id = delete_rows(session, job_id, why=why, by=by, only_expired=why == EXPIRED)
@@ -65,12 +65,12 @@ def delete_job(
 
 
 def complete_deletion(deletion: OpenDeletion, *, database: Database, storage: Storage) -> bool:
-    """Remove what is left of a deleted job's files, look, and write down what was found.
+    """Remove the remaining files of a deleted job, and record whether anything is left.
 
-    True: nothing remains.
+    Returns True if nothing is left.
     """
     removed = storage.delete_job(deletion.job_id)
-    if not deletion.held:  # its workers had all the time there was
+    if not deletion.held:  # the leases of its workers have run out
         for token in _workspaces_of(deletion.job_id, storage):
             storage.remove_workspace(token)
     problem = _what_remains(deletion, database, storage)
@@ -80,25 +80,25 @@ def complete_deletion(deletion: OpenDeletion, *, database: Database, storage: St
     if problem is None:
         _log.info("job %s is deleted: no row and no file of it remain", deletion.job_id)
     else:
-        _log.warning("job %s is not wholly deleted yet: %s", deletion.job_id, problem)
+        _log.warning("job %s is not completely deleted yet: %s", deletion.job_id, problem)
     return problem is None
 
 
 def complete_deletions(database: Database, storage: Storage) -> int:
-    """Look again at deletions that were not complete. Returns how many still are not."""
-    due = open_deletions(database, limit=MOST_AT_ONCE)
+    """Retry deletions that were not complete. Returns how many still are not."""
+    due = open_deletions(database, limit=BATCH_SIZE)
     return sum(
         not complete_deletion(deletion, database=database, storage=storage) for deletion in due
     )
 
 
 def delete_expired(database: Database, storage: Storage) -> int:
-    """Delete jobs that were kept as long as asked. Returns how many."""
+    """Delete jobs whose retention time is over. Returns how many."""
     deleted = 0
-    for job_id in expired_jobs(database, limit=MOST_AT_ONCE):
+    for job_id in expired_jobs(database, limit=BATCH_SIZE):
         try:
             delete_job(job_id, database=database, storage=storage, why=EXPIRED, by=RETENTION)
-        except NotFoundError:  # another sweep was faster, or its user has retried it
+        except NotFoundError:  # deleted by another sweep, or retried by its user
             continue
         deleted += 1
     return deleted
@@ -113,9 +113,9 @@ def _what_remains(deletion: OpenDeletion, database: Database, storage: Storage) 
         if files:
             return f"{files} files or folders remain"
         if _workspaces_of(deletion.job_id, storage):
-            return "a worker has not let go of it yet"
+            return "a worker has not released it yet"
     except StorageError as error:
-        return f"it can't be seen whether files remain: {error}"
+        return f"the remaining files can't be counted: {error}"
     return None
 
 
@@ -124,12 +124,12 @@ def _workspaces_of(job_id: str, storage: Storage) -> list[str]:
 
 
 def remove_leftovers(storage: Storage, *, stale_seconds: float = STALE_SECONDS) -> int:
-    """Remove what uploads, attempts and deletions that died long ago left behind."""
+    """Remove what interrupted uploads, attempts and deletions left behind long ago."""
     return storage.sweep(older_than_seconds=stale_seconds)
 
 
 def by_age(_key: str, age_seconds: float) -> float:
-    """Take an orphan for one since it was written: right where all clocks agree."""
+    """An `OrphanAge` that relies on the file's age, which is correct if all clocks agree."""
     return age_seconds
 
 
@@ -139,22 +139,22 @@ def remove_orphans(
     folders: Sequence[JobFolder],
     *,
     orphan_seconds: float = ORPHAN_SECONDS,
-    seconds_of: SecondsOf = by_age,
+    orphan_age: OrphanAge = by_age,
 ) -> int:
-    """Remove those of these few folders of jobs, and of their attempts, that no row speaks of.
+    """Remove those of these folders of jobs and attempts that have no row. Returns how many.
 
-    What is one for less than `orphan_seconds` is left: it may be about to get its row.
+    Orphans younger than `orphan_seconds` are kept, since they may still get their row.
     """
     removed = 0
     existing = existing_jobs(database, [folder.job_id for folder in folders])
     for folder in folders:
         if folder.job_id in existing:
-            removed += _remove_attempts(database, storage, folder, orphan_seconds, seconds_of)
-        elif seconds_of(folder.job_id, folder.age_seconds) >= orphan_seconds:
+            removed += _remove_attempts(database, storage, folder, orphan_seconds, orphan_age)
+        elif orphan_age(folder.job_id, folder.age_seconds) >= orphan_seconds:
             storage.delete_job(folder.job_id)
             removed += 1
     if removed:
-        _log.info("removed %d folders that no row speaks of", removed)
+        _log.info("removed %d folders without a row", removed)
     return removed
 
 
@@ -163,17 +163,17 @@ def _remove_attempts(
     storage: Storage,
     folder: JobFolder,
     orphan_seconds: float,
-    seconds_of: SecondsOf,
+    orphan_age: OrphanAge,
 ) -> int:
-    # In this order, so that no clock is relied on: whose token is live is about to get its row;
-    # whose is not live any more has it by now, or never will.
+    # Read before the rows, so that no clock is relied on: an attempt whose token is live may still
+    # get its row; one whose token is not live any more has it by now, or never will.
     live = live_tokens(database) if folder.attempts else set()
     removed = 0
     for key, age in folder.attempts:
         token = key.rpartition("-")[2]
         if token in live or is_visible(database, folder.job_id, key):
             continue
-        if seconds_of(key, age) >= orphan_seconds:
+        if orphan_age(key, age) >= orphan_seconds:
             storage.remove_attempt(key)
             removed += 1
     return removed

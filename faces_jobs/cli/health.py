@@ -58,12 +58,14 @@ def _process_problems(settings: Settings, kind: str) -> list[str]:
     host = socket.gethostname()
     try:
         with open_database(settings.database) as database:
-            alive = live_processes(database, within_seconds=settings.silent_seconds)
+            alive = live_processes(database, within_seconds=settings.presence_timeout_seconds)
     except DatabaseError as error:
         return [message_with_location(error, settings)]
     if any(process.kind == kind and process.host == host for process in alive):
         return []
-    return [f"No {kind} on {host} has reported in the last {settings.silent_seconds:g} s."]
+    return [
+        f"No {kind} on {host} has reported in the last {settings.presence_timeout_seconds:g} s."
+    ]
 
 
 def _service_problems(settings: Settings) -> list[str]:
@@ -78,7 +80,7 @@ def _service_problems(settings: Settings) -> list[str]:
             readiness = Readiness(
                 settings=settings, database=database, storage=open_storage(settings), queue=queue
             )
-            missing = readiness.look().missing
+            missing = readiness.check().missing
     except DatabaseError as error:
         missing = {"database": message_with_location(error, settings)}
     return [f"{part}: {reason}" for part, reason in missing.items()]

@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from faces_jobs.cli.copy_names import copy_name
 from faces_jobs.cli.folder_files import files_in_folder
-from faces_jobs.cores import lanes_of
+from faces_jobs.cores import lane_count
 from faces_jobs.errors import DeviceError, FacesJobsError, ModelError, NoVideoError
 from faces_jobs.jobs.damage import damage_text
 from faces_jobs.jobs.records import FaceRecord, TrackRecord
@@ -37,7 +37,7 @@ from faces_jobs.sinks.exports import (
 )
 from faces_jobs.sinks.spool import FaceSpool
 from faces_jobs.sinks.window import Window
-from faces_jobs.submit.names import normal_name
+from faces_jobs.submit.names import normalise_name
 from faces_jobs_models.catalog import Catalog
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def run_files(options: RunOptions, catalog: Catalog, console: Console) -> Outcom
                 failed += result.failed
                 if run.stopped.is_set():
                     unfinished = _describe_unfinished(
-                        normal_name(name), result.stopped_at, not_started=len(files) - started
+                        normalise_name(name), result.stopped_at, not_started=len(files) - started
                     )
                     break
         except Exception:
@@ -97,7 +97,7 @@ class _FileResult:
 
 def _process_file(run: _Run, name: str, path: Path, *, max_pixels: int) -> _FileResult:
     """Process one input. If it fails, the reason is printed."""
-    shown_name = normal_name(name)
+    shown_name = normalise_name(name)
     try:
         with log_context(file=shown_name), open_frames(path, max_pixels=max_pixels) as reader:
             return _FileResult(stopped_at=run.process(name, reader, source=path))
@@ -170,7 +170,7 @@ class _Run:
                 frames before the end are kept.
             StorageFullError: there is no space for the results.
         """
-        options, shown_name = self._options, normal_name(name)
+        options, shown_name = self._options, normalise_name(name)
         # Before the window is opened, which requires it: this loads what other threads use.
         analysis = Analysis.from_networks(
             self._catalog, options.spec, unsure_below=options.unsure_below
@@ -194,7 +194,7 @@ class _Run:
                 sinks,
                 # The camera's frames are shown without delay; files are faster in batches.
                 batch_size=options.batch_size if source else 1,
-                lanes=lanes_of(options.lanes, processes=1, device=self._catalog.device)
+                lanes=lane_count(options.lanes, processes=1, device=self._catalog.device)
                 if source
                 else 1,
                 on_progress=lambda done, total: self._bar.update(task, completed=done, total=total),

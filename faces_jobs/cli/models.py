@@ -142,7 +142,7 @@ def _document(network: Description) -> dict[str, Any]:
     document: dict[str, Any] = {
         "name": network.name,
         "detector": network.choice,
-        "used": network.used,
+        "used": network.in_use,
         "purpose": network.purpose,
         "folder": str(network.folder),
         "problem": network.problem,

@@ -52,7 +52,7 @@ def yunet(settings: Settings, *, folder: Path | None, url: str | None, sha256: s
             sha256=sha256 or OFFICIAL.sha256,
             version=f"file {sha256[:8]}" if sha256 else OFFICIAL.version,
         )
-        fetch_official(models_folder, source=source, say=lambda line: click.echo(line, err=True))
+        fetch_official(models_folder, source=source, report=lambda line: click.echo(line, err=True))
     if settings.models_folder != models_folder or settings.detector != "yunet":
         click.echo(
             f"Use it with FACES_JOBS_MODELS_FOLDER={models_folder} FACES_JOBS_DETECTOR=yunet",

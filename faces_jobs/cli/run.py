@@ -91,12 +91,12 @@ def run(settings: Settings, /, **arguments: Any) -> None:
 
         from faces_jobs.cli.local_run import run_camera, run_files
         from faces_jobs.logs import configure_logs
-        from faces_jobs_models.catalog import open_catalog_of
+        from faces_jobs_models.catalog import open_catalog_from_settings
 
     configure_logs("warning", settings.log_format)
     with remove_empty_folders_on_error(options.outputs), report_missing_packages("worker"):
         options.outputs.mkdir(parents=True, exist_ok=True)
-        with open_catalog_of(
+        with open_catalog_from_settings(
             settings,
             device="cuda" if arguments["cuda"] else arguments["device"],
             models_folder=arguments["models_path"],

@@ -26,7 +26,7 @@ from faces_jobs.jobs.documents import AttributeDocument, ItemDocument, JobDocume
 from faces_jobs.jobs.labels import HEADS, UNSURE
 
 if TYPE_CHECKING:
-    from faces_jobs_models.run_sizes import Measured
+    from faces_jobs_models.run_sizes import RunTimes
 
 PIPE_WIDTH = 400
 WIDE_COLUMNS = 120  # enough for all columns of a job, with the longest state
@@ -190,7 +190,7 @@ def table_of_models(models: Iterable[Mapping[str, Any]]) -> Table:
     return table
 
 
-def table_of_run_sizes(measured: Measured) -> Table:
+def table_of_run_sizes(measured: RunTimes) -> Table:
     """A table of milliseconds per frame and crop by batch size; a star marks the chosen sizes."""
     table = Table("batch size", "ms per frame", "ms per face and model")
     best = measured.best

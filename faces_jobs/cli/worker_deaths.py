@@ -23,12 +23,12 @@ def death_recorder(settings: Settings) -> RecordDeath:
     """A function that records the death of a worker of this machine in the database."""
 
     def record(pid: int, code: int) -> None:
-        from faces_jobs.db.evidence import record_death
+        from faces_jobs.db.evidence import record_worker_death
         from faces_jobs.db.session import open_database
 
         try:
             with open_database(settings.database) as database:
-                held = record_death(
+                held = record_worker_death(
                     database,
                     worker_prefix=f"{socket.gethostname()}-{pid}-",
                     reason=describe_exit(code),

@@ -1,1 +1,1 @@
-"""The truth: tables, sessions, stores and migrations."""
+"""The database: tables, sessions, queries, the state changes of jobs, and schema upgrades."""

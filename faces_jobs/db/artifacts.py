@@ -1,4 +1,4 @@
-"""Rows of published files: written in the transaction that makes them visible."""
+"""Rows of stored files, inserted in the transaction that makes the files visible."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from faces_jobs.db.tables import ArtifactRow, SegmentFileRow
 
 
 def is_visible(database: Database, job_id: str, folder_key: str) -> bool:
-    """Whether a row speaks of any file in a published folder."""
-    questions = [
+    """Return whether a row refers to any file in this storage folder."""
+    statements = [
         select(table.job_id)
         .where(
             table.job_id == job_id,
@@ -25,20 +25,20 @@ def is_visible(database: Database, job_id: str, folder_key: str) -> bool:
         for table in (ArtifactRow, SegmentFileRow)
     ]
     with database.read() as session:
-        return any(session.scalar(question) is not None for question in questions)
+        return any(session.scalar(statement) is not None for statement in statements)
 
 
 def insert_artifacts(
     session: Session, job_id: str, item_id: int | None, artifacts: Sequence[NewArtifact]
 ) -> None:
-    """Make published files visible."""
+    """Insert the rows that make stored files visible."""
     values = [artifact_values(job_id, item_id, artifact) for artifact in artifacts]
     if values:
         session.execute(insert(ArtifactRow), values)
 
 
 def artifact_values(job_id: str, item_id: int | None, artifact: NewArtifact) -> dict[str, Any]:
-    """A published file as the values of its row."""
+    """Return the column values of an artifact."""
     return {
         "job_id": job_id,
         "item_id": item_id,

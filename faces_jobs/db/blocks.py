@@ -1,4 +1,4 @@
-"""Sums up faces that are written together, so that questions need not look at each of them."""
+"""Writes the summaries of blocks of faces, by which queries skip blocks that can't match."""
 
 from __future__ import annotations
 
@@ -7,23 +7,29 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert
 
-from faces_jobs.db.tables.blocks import FACE_BLOCKS, PAIRS, bit_of, bounds_of, pair_of
+from faces_jobs.db.tables.blocks import (
+    FACE_BLOCKS,
+    HEAD_PAIRS,
+    bounds_columns,
+    pair_bit,
+    pair_column,
+)
 from faces_jobs.jobs.labels import LABELS_WITH_UNSURE
 from faces_jobs.jobs.records import FaceRecord
 
 Placed = tuple[int, FaceRecord]
-"""A face with the number of its item."""
+"""A face with the id of its item."""
 
-_NOBODY: dict[str, Any] = {
+_NO_PROBABILITIES: dict[str, Any] = {
     name: None
     for head, labels in LABELS_WITH_UNSURE.items()
     for label in labels
-    for name in bounds_of(head, label)
+    for name in bounds_columns(head, label)
 }
 
 
 def write_block(connection: Connection, job_id: str, faces: Sequence[Placed]) -> None:
-    """Write the row of faces that are written in the same transaction, in any order."""
+    """Insert the summary of faces that the same transaction inserts, in any order."""
     if faces:
         connection.execute(insert(FACE_BLOCKS), [block_values(job_id, faces)])
 
@@ -31,9 +37,9 @@ def write_block(connection: Connection, job_id: str, faces: Sequence[Placed]) ->
 def delete_blocks(
     connection: Connection, item_id: int, *, start_frame: int = 0, end_frame: int | None = None
 ) -> None:
-    """Delete the rows of an item's faces that are about to be deleted.
+    """Delete the summaries of an item's faces that are about to be deleted.
 
-    Rows of which some faces stay are left: they go with the job.
+    Summaries that also cover other faces are kept until the job is deleted.
     """
     old = delete(FACE_BLOCKS).where(
         FACE_BLOCKS.c.first_item == item_id,
@@ -46,7 +52,7 @@ def delete_blocks(
 
 
 def block_values(job_id: str, faces: Sequence[Placed]) -> dict[str, Any]:
-    """A block as the values of its row."""
+    """Return the column values of a block."""
     keys = [(item, face.frame_index, face.face_index) for item, face in faces]
     records = [face for _, face in faces]
     first, last = min(keys), max(keys)
@@ -63,7 +69,7 @@ def block_values(job_id: str, faces: Sequence[Placed]) -> dict[str, Any]:
         "min_track": min(face.track for face in records),
         "max_track": max(face.track for face in records),
         "max_score": max(face.score for face in records),
-        **_NOBODY,
+        **_NO_PROBABILITIES,
         **_probabilities(records),
         **_pairs(records),
     }
@@ -76,20 +82,20 @@ def _probabilities(faces: Iterable[FaceRecord]) -> dict[str, float]:
             given.setdefault((head, found.label), []).append(found.probability)
     bounds: dict[str, float] = {}
     for (head, label), probabilities in given.items():
-        lowest, highest = bounds_of(head, label)
+        lowest, highest = bounds_columns(head, label)
         bounds[lowest], bounds[highest] = min(probabilities), max(probabilities)
     return bounds
 
 
 def _pairs(faces: Iterable[FaceRecord]) -> dict[str, int]:
-    # Of thousands of faces few have labels that no other has.
-    looks = {
+    # Thousands of faces have few distinct combinations of labels.
+    combinations = {
         tuple((head, found.label) for head, found in face.attributes.items()) for face in faces
     }
-    bits = dict.fromkeys((pair_of(*pair) for pair in PAIRS), 0)
-    for look in looks:
-        labels = dict(look)
-        for one, other in PAIRS:
+    bits = dict.fromkeys((pair_column(*pair) for pair in HEAD_PAIRS), 0)
+    for combination in combinations:
+        labels = dict(combination)
+        for one, other in HEAD_PAIRS:
             if one in labels and other in labels:
-                bits[pair_of(one, other)] |= bit_of(one, labels[one], other, labels[other])
+                bits[pair_column(one, other)] |= pair_bit(one, labels[one], other, labels[other])
     return bits

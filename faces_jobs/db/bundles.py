@@ -1,8 +1,8 @@
-"""Bundles: images of one job that a worker holds together, under one token.
+"""Bundles: images of one job that a worker claims, renews and ends together, under one token.
 
-An image is done in milliseconds; claimed, renewed and ended one by one, most of a folder's time
-would be transactions. A bundle has one transaction for each of these moves, and its rows are
-the same segments as ever: each may be taken over, cancelled or given up by itself.
+An image takes milliseconds: if each were claimed, renewed and ended by itself, most of the time
+would go into transactions. A bundle needs one transaction for each of these steps. Its rows are
+ordinary segments: each can be taken over, cancelled or given up by itself.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from sqlalchemy.orm import Session
 
 from faces_jobs.db.artifacts import artifact_values
 from faces_jobs.db.blocks import write_block
-from faces_jobs.db.claims import Bundle, SegmentClaim, are_held_by, claim_lost, on_hold
+from faces_jobs.db.claims import Bundle, SegmentClaim, are_held_by, claim_lost_error, hold_error
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.conditions import is_ready, of_active_job
-from faces_jobs.db.jobs import finish_if_last
-from faces_jobs.db.leases import taken_by
-from faces_jobs.db.moves import move_items, sources, without_session_sync
+from faces_jobs.db.conditions import has_active_job, is_ready
+from faces_jobs.db.jobs import start_finishing_if_done
+from faces_jobs.db.leases import claimed_values
+from faces_jobs.db.moves import move_items, source_states, without_session_sync
 from faces_jobs.db.outcomes import SegmentResults
 from faces_jobs.db.rows import face_values, model_values, track_values
 from faces_jobs.db.session import Database
@@ -39,24 +39,24 @@ from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.jobs.stages import Stage
 from faces_jobs.jobs.status import ITEM_MOVES, ItemStatus, SegmentStatus
 
-Ended = tuple[SegmentClaim, "SegmentResults | ErrorDocument"]
-"""An image with what came of it, or with why it can't be processed."""
+ImageOutcome = tuple[SegmentClaim, "SegmentResults | ErrorDocument"]
+"""The claim on an image, with its results or the error that says why it can't be processed."""
 
 _FACTS = ("kind", "format", "width", "height", "duration_ms")
 
 
-def may_lead_bundle(claim: SegmentClaim) -> bool:
-    """Whether other images may be taken beside this one.
+def can_start_bundle(claim: SegmentClaim) -> bool:
+    """Return whether other images may be claimed together with this one.
 
-    What was tried before is worked on by itself: it may be what ended its worker.
+    An image that was tried before is processed alone, since it may have crashed its worker.
     """
     return claim.item_kind == "image" and claim.stage is Stage.WHOLE and claim.attempt == 1
 
 
-def take_rest_of_bundle(
+def claim_rest_of_bundle(
     database: Database, claim: SegmentClaim, *, worker: str, lease_seconds: float, limit: int
 ) -> list[SegmentClaim]:
-    """Take up to `limit` more images of the claim's job that nobody has tried yet."""
+    """Claim up to `limit` more images of the claim's job that were not tried yet."""
     if limit < 1:
         return []
     free = (
@@ -68,7 +68,7 @@ def take_rest_of_bundle(
             SegmentRow.attempts == 0,
             SegmentRow.stage == Stage.WHOLE,
             is_ready(SegmentRow),
-            of_active_job(),
+            has_active_job(),
             ItemRow.kind == "image",
         )
         .order_by(SegmentRow.id)
@@ -80,7 +80,7 @@ def take_rest_of_bundle(
         taken = session.scalars(
             without_session_sync(update(SegmentRow))
             .where(SegmentRow.id.in_(ids), SegmentRow.status == SegmentStatus.QUEUED)
-            .values(**taken_by(worker, token=claim.token, lease_seconds=lease_seconds))
+            .values(**claimed_values(worker, token=claim.token, lease_seconds=lease_seconds))
             .returning(SegmentRow.id)
         ).all()
         rows = session.execute(
@@ -90,8 +90,8 @@ def take_rest_of_bundle(
             .order_by(SegmentRow.id)
         ).all()
         items = [row.ItemRow.id for row in rows]
-        begun = move_items(ItemStatus.RUNNING, ItemRow.id.in_(items), started_at=now_seconds())
-        session.execute(without_session_sync(begun))
+        start = move_items(ItemStatus.RUNNING, ItemRow.id.in_(items), started_at=now_seconds())
+        session.execute(without_session_sync(start))
     return [
         replace(
             claim,
@@ -114,31 +114,33 @@ def renew_bundle(
     lease_seconds: float,
     peak_memory_bytes: int | None = None,
 ) -> None:
-    """Hold on to a bundle.
+    """Extend the lease of a bundle.
 
     Raises:
         CancelledError: the user cancelled the job.
-        PausedError: the job is held; the claims still hold, for handing the segments back.
-        LeaseLostError: another worker has one of them, or it is no more.
+        PausedError: the job is held; the claims stay valid, so that segments can be released.
+        LeaseLostError: another worker holds one of the segments, or it was deleted.
     """
-    renewed = (
+    renewal = (
         without_session_sync(update(SegmentRow))
         .where(are_held_by(bundle))
         .values(lease_until=now_seconds() + lease_seconds, peak_memory_bytes=peak_memory_bytes)
         .returning(SegmentRow.id)
     )
     with database.begin() as session:
-        _check_all(session, bundle, session.scalars(renewed).all())
+        _check_all(session, bundle, session.scalars(renewal).all())
         status = session.scalar(select(JobRow.status).where(JobRow.id == bundle[0].job_id))
     if status is not None and not status.active:
-        raise on_hold(status)
+        raise hold_error(status)
 
 
-def finish_bundle(database: Database, results: Sequence[Ended]) -> bool:
-    """Record what came of a bundle's images, all or nothing. True: the job is to be finished now.
+def finish_bundle(database: Database, results: Sequence[ImageOutcome]) -> bool:
+    """Record the outcomes of a bundle's images, all or nothing.
+
+    Returns whether the job is now to be finished.
 
     Raises:
-        CancelledError, LeaseLostError: one claim no longer holds; nothing was changed.
+        CancelledError, LeaseLostError: a claim is no longer valid; nothing was changed.
     """
     bundle = [claim for claim, _ in results]
     job_id = bundle[0].job_id
@@ -161,21 +163,21 @@ def finish_bundle(database: Database, results: Sequence[Ended]) -> bool:
         )
         _end_segments(session, results)
         _end_items(session, results)
-        return finish_if_last(session, job_id)
+        return start_finishing_if_done(session, job_id)
 
 
 def _check_all(session: Session, bundle: Bundle, found: Sequence[int]) -> None:
-    there = set(found)
+    valid = set(found)
     for claim in bundle:
-        if claim.segment_id not in there:
-            raise claim_lost(session, claim)
+        if claim.segment_id not in valid:
+            raise claim_lost_error(session, claim)
 
 
 def _replace_rows(session: Session, by_item: Mapping[int, SegmentResults], job_id: str) -> None:
-    """Put the rows of these items in the place of those that an earlier attempt left."""
-    # Past the ORM, which would look at each of these many rows for what is not there.
+    """Replace the rows of these items, which an earlier attempt may have written."""
+    # With SQLAlchemy Core, since the ORM has an overhead for each of these many rows.
     connection = session.connection()
-    # Blocks of an earlier attempt are left: they hold other images too (see `tables.blocks`).
+    # Blocks of an earlier attempt are kept: they cover other images too (see `tables.blocks`).
     for old in (FaceRow, TrackRow, ModelRow, ArtifactRow):
         connection.execute(delete(old).where(old.item_id.in_(by_item)))
     rows: dict[type[Base], list[dict[str, Any]]] = {
@@ -210,7 +212,7 @@ def _replace_rows(session: Session, by_item: Mapping[int, SegmentResults], job_i
     )
 
 
-def _end_segments(session: Session, results: Iterable[Ended]) -> None:
+def _end_segments(session: Session, results: Iterable[ImageOutcome]) -> None:
     now = now_seconds()
     moved = (
         update(SegmentRow)
@@ -246,13 +248,16 @@ def _end_segments(session: Session, results: Iterable[Ended]) -> None:
     session.connection().execute(moved, values)
 
 
-def _end_items(session: Session, results: Iterable[Ended]) -> None:
-    legal = {*sources(ITEM_MOVES, ItemStatus.SUCCEEDED), *sources(ITEM_MOVES, ItemStatus.FAILED)}
+def _end_items(session: Session, results: Iterable[ImageOutcome]) -> None:
+    legal = {
+        *source_states(ITEM_MOVES, ItemStatus.SUCCEEDED),
+        *source_states(ITEM_MOVES, ItemStatus.FAILED),
+    }
     ended = (
         update(ItemRow)
         .where(
             ItemRow.id == bindparam("item_id"),
-            # No IN: one statement for many rows takes none.
+            # Not IN (...), which can't be expanded in an executemany.
             or_(*(ItemRow.status == state for state in legal)),
         )
         .values(
@@ -262,7 +267,9 @@ def _end_items(session: Session, results: Iterable[Ended]) -> None:
             ended_at=now_seconds(),
         )
     )
-    told = ended.values({name: bindparam(name) for name in (*_FACTS, "face_count", "track_count")})
+    ended_with_facts = ended.values(
+        {name: bindparam(name) for name in (*_FACTS, "face_count", "track_count")}
+    )
     with_facts, without = [], []
     for claim, result in results:
         error = _error_of(result)
@@ -281,7 +288,7 @@ def _end_items(session: Session, results: Iterable[Ended]) -> None:
             with_facts.append(values)
         else:
             without.append(values)
-    for statement, rows in ((told, with_facts), (ended, without)):
+    for statement, rows in ((ended_with_facts, with_facts), (ended, without)):
         if rows:
             session.connection().execute(statement, rows)
 

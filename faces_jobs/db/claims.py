@@ -1,6 +1,7 @@
-"""Claims: what a worker holds, and the fence that its writes have to pass.
+"""Claims on segments and jobs, and the conditions by which a worker's writes are fenced.
 
-How claims are taken and kept is in `db.leases`.
+A claim is checked by its token in the transaction that writes, so that a worker that lost its
+lease can't change anything (a fencing token). Claims are taken and renewed in `db.leases`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from faces_jobs.jobs.status import JobStatus, SegmentStatus
 
 @dataclass(frozen=True, slots=True)
 class SegmentClaim:
-    """A segment that is ours while the lease lasts, with all that is needed to work on it."""
+    """A segment that this worker holds under a lease, with all that is needed to process it."""
 
     segment_id: int
     item_id: int
@@ -40,16 +41,16 @@ class SegmentClaim:
     item_kind: str | None
     stage: Stage
     part: dict[str, Any] | None
-    rescued: bool = False  # taken over from a worker that let its lease run out
+    rescued: bool = False  # taken over from a worker whose lease expired
 
 
 Bundle = Sequence[SegmentClaim]
-"""Claims on segments of one job, which share a token; see `db.bundles`."""
+"""Claims on segments of one job that share a token, see `db.bundles`."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobClaim:
-    """A job whose exports are ours to write while the lease lasts."""
+    """A job whose exports this worker writes under a lease."""
 
     job_id: str
     token: str
@@ -57,22 +58,22 @@ class JobClaim:
 
 
 def is_held_by(claim: SegmentClaim) -> ColumnElement[bool]:
-    """The fence: true of the segment's row only while this claim holds."""
-    return and_(SegmentRow.id == claim.segment_id, _is_held_with(claim.token))
+    """Match the claimed segment while the claim is valid (the fence of every write)."""
+    return and_(SegmentRow.id == claim.segment_id, _is_held_under(claim.token))
 
 
 def are_held_by(bundle: Bundle) -> ColumnElement[bool]:
-    """The fence of claims that share a token: true of those rows whose claim holds."""
-    ours = SegmentRow.id.in_([claim.segment_id for claim in bundle])
-    return and_(ours, _is_held_with(bundle[0].token))
+    """Match those of a bundle's segments whose claims are valid."""
+    claimed = SegmentRow.id.in_([claim.segment_id for claim in bundle])
+    return and_(claimed, _is_held_under(bundle[0].token))
 
 
-def _is_held_with(token: str) -> ColumnElement[bool]:
+def _is_held_under(token: str) -> ColumnElement[bool]:
     return and_(SegmentRow.lease_token == token, SegmentRow.status == SegmentStatus.RUNNING)
 
 
 def is_job_held_by(claim: JobClaim) -> ColumnElement[bool]:
-    """The fence: true of the job's row only while this claim holds."""
+    """Match the claimed job while the claim is valid (the fence of every write)."""
     return and_(
         JobRow.id == claim.job_id,
         JobRow.lease_token == claim.token,
@@ -80,54 +81,57 @@ def is_job_held_by(claim: JobClaim) -> ColumnElement[bool]:
     )
 
 
-def claim_lost(session: Session, claim: SegmentClaim) -> CancelledError | LeaseLostError:
-    """Why a claim on a segment no longer holds."""
+def claim_lost_error(session: Session, claim: SegmentClaim) -> CancelledError | LeaseLostError:
+    """Return the error that says why a claim on a segment is no longer valid."""
     status = session.scalar(select(SegmentRow.status).where(SegmentRow.id == claim.segment_id))
     if status is SegmentStatus.CANCELLED:
         return CancelledError("The job was cancelled.")
-    return LeaseLostError("Another worker holds this work now, or its job was deleted.")
+    return LeaseLostError("Another worker holds this segment now, or its job was deleted.")
 
 
-def job_claim_lost(
+def job_claim_lost_error(
     session: Session, claim: JobClaim
 ) -> CancelledError | PausedError | LeaseLostError:
-    """Why a claim on a job no longer holds."""
+    """Return the error that says why a claim on a job is no longer valid."""
     status = session.scalar(select(JobRow.status).where(JobRow.id == claim.job_id))
     if status is JobStatus.CANCELLED:
         return CancelledError("The job was cancelled.")
     if status in (JobStatus.PAUSED, JobStatus.WAITING_FOR_SPACE):
-        return on_hold(status)
+        return hold_error(status)
     return LeaseLostError("Another worker holds this job now, or it was deleted.")
 
 
-def on_hold(status: JobStatus) -> PausedError:
-    """Why work on a job in this state is to be handed back."""
+def hold_error(status: JobStatus) -> PausedError:
+    """Return the error that says why work on a held job has to be released."""
     if status is JobStatus.WAITING_FOR_SPACE:
-        return PausedError("The job waits for space on the disk.")
+        return PausedError("The job is waiting for disk space.")
     return PausedError("The job was paused.")
 
 
 def lock_claim(session: Session, claim: SegmentClaim) -> None:
-    """Lock a segment's row while the claim on it holds.
+    """Lock the claimed segment's row.
 
     Raises:
-        CancelledError, LeaseLostError: it does not.
+        CancelledError: the job was cancelled.
+        LeaseLostError: another worker holds the segment, or the job was deleted.
     """
     held = session.scalar(
         select(SegmentRow.id).where(is_held_by(claim)).with_for_update(key_share=True)
     )
     if held is None:
-        raise claim_lost(session, claim)
+        raise claim_lost_error(session, claim)
 
 
 def lock_job_claim(session: Session, claim: JobClaim) -> None:
-    """Lock a job's row while the claim on it holds.
+    """Lock the claimed job's row.
 
     Raises:
-        CancelledError, PausedError, LeaseLostError: it does not.
+        CancelledError: the job was cancelled.
+        PausedError: the job is held, which ends the claim.
+        LeaseLostError: another worker holds the job, or it was deleted.
     """
     held = session.scalar(
         select(JobRow.id).where(is_job_held_by(claim)).with_for_update(key_share=True)
     )
     if held is None:
-        raise job_claim_lost(session, claim)
+        raise job_claim_lost_error(session, claim)

@@ -1,4 +1,4 @@
-"""The database's clock as one SQL construct, so that machines can't disagree about a lease."""
+"""The database's clock as an SQL expression: leases don't depend on the clocks of workers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 
 class now_seconds(FunctionElement[float]):  # noqa: N801 (named as the SQL function that it is)
-    """Seconds since 1970 by the database's own clock, as a float, at the statement's time."""
+    """The database's time, in seconds since 1970 as a float, when the statement is executed."""
 
     type = Double()
     inherit_cache = True
@@ -26,12 +26,12 @@ def _on_sqlite(element: now_seconds, compiler: SQLCompiler, **options: Any) -> s
 
 @compiles(now_seconds, "postgresql")
 def _on_postgresql(element: now_seconds, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ARG001 (called by SQLAlchemy)
-    # Not now(): that is the transaction's start, and finishing a long video takes seconds. A
-    # SELECT, so that a statement looks at the clock once: a clock that is asked anew for each row
-    # can't be looked up in an index.
+    # Not now(): that is the transaction's start, and finishing a long video takes seconds. As a
+    # scalar subquery it is evaluated once for the statement: a volatile function, which is
+    # evaluated for each row, can't be used in an index condition.
     return "(SELECT extract(epoch FROM clock_timestamp())::double precision)"
 
 
 def as_datetime(seconds: float) -> datetime:
-    """A stored time of day as documents show it."""
+    """Convert a stored time to an aware datetime in UTC."""
     return datetime.fromtimestamp(seconds, UTC)

@@ -1,4 +1,4 @@
-"""What rows are asked for again and again, as conditions: said once, so that all mean the same."""
+"""SQL conditions that several queries share, so that they can't drift apart."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from faces_jobs.jobs.status import ACTIVE_JOBS, JobStatus, SegmentStatus
 
 
 def is_ready(table: Any) -> ColumnElement[bool]:
-    """True of rows whose pause after a failed attempt is over, or that have none."""
-    ready: ColumnElement[bool] = func.coalesce(table.not_before, 0.0) <= now_seconds()
-    return ready
+    """Match rows that aren't pausing after a failed attempt."""
+    is_over: ColumnElement[bool] = func.coalesce(table.not_before, 0.0) <= now_seconds()
+    return is_over
 
 
 def is_orphaned(segment: Any = SegmentRow) -> ColumnElement[bool]:
-    """True of segments whose worker let its lease run out."""
+    """Match segments that are running under an expired lease."""
     return and_(
         segment.status == SegmentStatus.RUNNING,
-        segment.lease_token.is_not(None),  # always so; it names the index of what is held
+        segment.lease_token.is_not(None),  # implied; selects the partial index `ix_segments_held`
         segment.lease_until < now_seconds(),
     )
 
 
-def waits_for_exports() -> ColumnElement[bool]:
-    """True of jobs whose exports are to be written, and that nobody is at."""
-    nobody = or_(JobRow.lease_token.is_(None), JobRow.lease_until < now_seconds())
-    return and_(JobRow.status == JobStatus.FINISHING, nobody)
+def is_waiting_for_exports() -> ColumnElement[bool]:
+    """Match jobs whose exports are still to be written and that no worker holds."""
+    unclaimed = or_(JobRow.lease_token.is_(None), JobRow.lease_until < now_seconds())
+    return and_(JobRow.status == JobStatus.FINISHING, unclaimed)
 
 
-def of_active_job() -> ColumnElement[bool]:
-    """True of segments whose job is neither held nor ended."""
+def has_active_job() -> ColumnElement[bool]:
+    """Match segments whose job is neither held nor ended."""
     return exists().where(JobRow.id == SegmentRow.job_id, JobRow.status.in_(ACTIVE_JOBS))

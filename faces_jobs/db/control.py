@@ -1,6 +1,6 @@
-"""What users do with a job that is there: pause and resume it, change its priority.
+"""Pausing and resuming a job, and changing its priority.
 
-Cancelling and deleting end it, and stand in `db.jobs`.
+Jobs are cancelled in `db.jobs` and deleted in `db.deletion`.
 """
 
 from __future__ import annotations
@@ -9,25 +9,25 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.moves import move_jobs
-from faces_jobs.db.release import UNTRIED
+from faces_jobs.db.release import UNTRIED_VALUES
 from faces_jobs.db.tables import ItemRow, JobRow
 from faces_jobs.errors import NotFoundError, StateError
 from faces_jobs.jobs.spec import PRIORITY_RANKS, Priority
 from faces_jobs.jobs.status import OPEN_ITEMS, JobStatus
 
-HELD = (JobStatus.PAUSED, JobStatus.WAITING_FOR_SPACE)
+HELD_JOBS = (JobStatus.PAUSED, JobStatus.WAITING_FOR_SPACE)
 
 
 def pause_job(session: Session, job_id: str) -> None:
     """Hold a job until it is resumed.
 
-    Nobody gets its segments any more; who works on one is told at the next renewal and hands it
-    back, or finishes it before. Exports that are being written are begun again afterwards.
-    Nothing happens to a job that is paused already.
+    Its segments can't be claimed any more. A worker that holds one releases it at its next
+    renewal, unless it finishes before. Exports that are being written start over when the job is
+    resumed. A job that is already paused is left unchanged.
 
     Raises:
-        NotFoundError: no such job.
-        StateError: it has ended.
+        NotFoundError: there is no such job.
+        StateError: the job has ended.
     """
     moved = session.scalar(
         move_jobs(
@@ -35,64 +35,60 @@ def pause_job(session: Session, job_id: str) -> None:
         ).returning(JobRow.id)
     )
     if moved is None and (status := _status(session, job_id)) is not JobStatus.PAUSED:
-        raise StateError(f"The job has ended already ({status}): there is nothing to pause.")
+        raise StateError(f"The job has already ended ({status}): there is nothing to pause.")
 
 
 def resume_job(session: Session, job_id: str) -> None:
-    """Let a job go on that was paused, or that waits for space.
+    """Resume a job that was paused or waits for disk space.
 
-    Nothing happens to a job that was not held.
+    A job that is not held is left unchanged.
 
     Raises:
-        NotFoundError: no such job.
-        StateError: it has ended.
+        NotFoundError: there is no such job.
+        StateError: the job has ended.
     """
-    # Locked before its items are looked at, as `finish_if_last` does: an item that ends in this
-    # moment is seen by one of the two.
+    # Locked before its items are checked, as in `start_finishing_if_done`: an item that ends at
+    # this very moment is seen by one of the two.
     job = session.scalar(select(JobRow).where(JobRow.id == job_id).with_for_update(key_share=True))
     if job is None:
         raise NotFoundError(f"There is no job {job_id}.")
     if job.status.ended:
         raise StateError(
-            f"The job has ended already ({job.status}): there is nothing to resume. "
-            "Retry it to run again what failed."
+            f"The job has already ended ({job.status}): there is nothing to resume. "
+            "To process the files that failed again, retry it."
         )
-    if job.status in HELD:
+    if job.status in HELD_JOBS:
         job.parked = 0
-        go_on(session, job)
+        leave_hold(session, job)
 
 
 def set_priority(session: Session, job_id: str, priority: Priority) -> None:
-    """Change how soon a job is worked on.
+    """Change the priority of a job.
 
     Raises:
-        NotFoundError: no such job.
-        StateError: it has ended.
+        NotFoundError: there is no such job.
+        StateError: the job has ended.
     """
     job = session.scalar(select(JobRow).where(JobRow.id == job_id).with_for_update(key_share=True))
     if job is None:
         raise NotFoundError(f"There is no job {job_id}.")
     if job.status.ended:
-        raise StateError(f"The job has ended already ({job.status}): its priority is of no use.")
+        raise StateError(
+            f"The job has already ended ({job.status}): its priority can't be changed."
+        )
     job.priority = PRIORITY_RANKS[priority]
     job.options = {**job.options, "priority": priority}
 
 
-def go_on(session: Session, job: JobRow) -> None:
-    """Move a job whose row is locked to where its items are: waiting, begun, or all ended."""
+def leave_hold(session: Session, job: JobRow) -> None:
+    """Move a held job whose row is locked to the status that follows from its items."""
     if not _has_open_items(session, job.id):
         to = JobStatus.FINISHING
     elif job.started_at is None:
         to = JobStatus.QUEUED
     else:
         to = JobStatus.RUNNING
-    session.execute(
-        move_jobs(
-            to,
-            JobRow.id == job.id,
-            **UNTRIED,
-        )
-    )
+    session.execute(move_jobs(to, JobRow.id == job.id, **UNTRIED_VALUES))
 
 
 def _has_open_items(session: Session, job_id: str) -> bool:

@@ -1,4 +1,4 @@
-"""Counts of rows for the metrics: of all by the sweep, now and then; of open work at any time."""
+"""Counts of rows for the metrics: of all rows (slow, for the sweep), and of open work (fast)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, and_, case, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from faces_jobs.db.clock import now_seconds
@@ -24,30 +24,30 @@ from faces_jobs.jobs.status import (
     SegmentStatus,
 )
 
-Counted = Mapping[tuple[str, str], float]
-"""(table, state) to how many rows there are."""
+RowCounts = Mapping[tuple[str, str], float]
+"""Number of rows by (table, state), or of bytes by ("stored_bytes", kind)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
-    """Segments that a worker could take now."""
+class WaitingSegments:
+    """The queued segments of one priority."""
 
     count: int
-    oldest_seconds: float  # since the job of the oldest was submitted
+    oldest_seconds: float  # since the oldest job among them was submitted
 
 
 @dataclass(frozen=True, slots=True)
-class Leases:
-    """Claims on segments and on jobs that are being finished."""
+class LeaseCounts:
+    """The numbers of claims on segments, and on jobs that are being finished."""
 
     held: int
-    expired: int  # their worker is gone, and nobody has taken its work yet
+    expired: int  # not taken over yet
 
 
-def count_all(database: Database) -> Counted:
-    """Every job, item, segment and webhook by its state, and bytes of uploads and artifacts.
+def count_all(database: Database) -> RowCounts:
+    """Count all jobs, items, segments and webhooks by state, and bytes of uploads and artifacts.
 
-    Takes as long as there are rows: for the sweep, once a minute or less often.
+    This scans whole tables: it is for the sweep, once a minute or less often.
     """
     counted: dict[tuple[str, str], float] = {}
     with database.read() as session:
@@ -72,8 +72,8 @@ def count_all(database: Database) -> Counted:
     return counted
 
 
-def count_open(session: Session) -> Counted:
-    """Those that have not ended, by their state. Asks only for these rows."""
+def count_open(session: Session) -> RowCounts:
+    """Count jobs, items, segments and webhooks that have not ended, by state, along indexes."""
     open_jobs = select(JobRow.id).where(JobRow.status.in_(OPEN_JOBS))
     counted: dict[tuple[str, str], float] = {
         **dict.fromkeys((("jobs", state.value) for state in OPEN_JOBS), 0.0),
@@ -94,16 +94,9 @@ def count_open(session: Session) -> Counted:
     return counted
 
 
-def waiting(session: Session) -> Mapping[str, Waiting]:
-    """Segments that a worker could take now, by the priority of their job."""
-    found = session.execute(waiting_statement())
-    names = {rank: name for name, rank in PRIORITY_RANKS.items()}
-    return {names[row.rank]: Waiting(row.segments, row.oldest) for row in found}
-
-
-def waiting_statement() -> Select[int, int, float]:
-    """The question behind `waiting`."""
-    return (
+def waiting_by_priority(session: Session) -> Mapping[str, WaitingSegments]:
+    """Return the segments that workers could claim now, by the priority of their job."""
+    statement = (
         select(
             JobRow.priority.label("rank"),
             func.count().label("segments"),
@@ -114,24 +107,29 @@ def waiting_statement() -> Select[int, int, float]:
         .where(SegmentRow.status == SegmentStatus.QUEUED, JobRow.status.in_(ACTIVE_JOBS))
         .group_by(JobRow.priority)
     )
+    names = {rank: name for name, rank in PRIORITY_RANKS.items()}
+    return {
+        names[row.rank]: WaitingSegments(row.segments, row.oldest)
+        for row in session.execute(statement)
+    }
 
 
-def leases(session: Session) -> Leases:
-    """Claims that hold, and those whose time has run out."""
+def count_leases(session: Session) -> LeaseCounts:
+    """Count the claims whose leases are valid, and those whose leases expired."""
     held = expired = 0
     for table, wanted in (
         (SegmentRow, SegmentRow.status == SegmentStatus.RUNNING),
         (JobRow, and_(JobRow.status == JobStatus.FINISHING, JobRow.lease_token.is_not(None))),
     ):
-        alive = case((or_(table.lease_until >= now_seconds()), 1), else_=0)
+        valid = case((table.lease_until >= now_seconds(), 1), else_=0)
         row = session.execute(
-            select(func.count().label("all"), func.coalesce(func.sum(alive), 0).label("alive"))
+            select(func.count().label("all"), func.coalesce(func.sum(valid), 0).label("valid"))
             .select_from(table)
             .where(wanted)
         ).one()
-        held += row.alive
-        expired += row.all - row.alive
-    return Leases(held, expired)
+        held += row.valid
+        expired += row.all - row.valid
+    return LeaseCounts(held, expired)
 
 
 def _count(session: Session, wanted: ColumnElement[bool]) -> float:
@@ -141,11 +139,11 @@ def _count(session: Session, wanted: ColumnElement[bool]) -> float:
 def _by_state(
     session: Session, name: str, column: InstrumentedAttribute[Any], wanted: Any = None
 ) -> dict[tuple[str, str], float]:
-    question = select(column.label("state"), func.count().label("rows")).group_by(column)
+    statement = select(column.label("state"), func.count().label("rows")).group_by(column)
     if wanted is not None:
-        question = question.where(wanted)
+        statement = statement.where(wanted)
     found: dict[tuple[str, str], float] = {}
-    for row in session.execute(question):
+    for row in session.execute(statement):
         state: StrEnum = row.state
         found[name, state.value] = float(row.rows)
     return found

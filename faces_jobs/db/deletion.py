@@ -1,4 +1,4 @@
-"""Deletes every row of a job, and keeps one line that says so until the files are gone too."""
+"""Deletes the rows of jobs, and keeps an audit log that tracks the deletion of their files."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ from faces_jobs.errors import NotFoundError
 from faces_jobs.jobs.status import JobStatus
 
 JOB_DELETED = "job_deleted"
-# Some have no lease in the rows any more: it was taken over, or wiped by a pause. They hear of it
-# at their next heartbeat.
-UNHEARD_SECONDS = 60.0
-# Of one statement that deletes; an item may have more faces.
-MOST_ITEMS = 1000
-MOST_FACES = 100_000
+# A worker may be busy with a job although no row has its lease any more (it was taken over, or
+# cleared by a pause). It notices the deletion at its next heartbeat.
+HEARTBEAT_GRACE_SECONDS = 60.0
+# Limits of one DELETE statement, except for a single item with more faces.
+MAX_ITEMS_PER_DELETE = 1000
+MAX_FACES_PER_DELETE = 100_000
 
 _ENDED = [status for status in JobStatus if status.ended]
 
 
 @dataclass(frozen=True, slots=True)
 class OpenDeletion:
-    """A deletion whose rows are gone, and whose files are still to be seen gone."""
+    """A deletion whose rows are gone, and whose files are not yet verified to be gone."""
 
     audit_id: int
     job_id: str
-    held: bool  # who worked on the job may not have heard of it yet
+    held: bool  # workers may still be busy with the job
 
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """What was deleted, why, by whom, and whether it was seen to be gone."""
+    """A line of the audit log: what was deleted, why, by whom, and whether it was verified."""
 
     id: int
     at: float
@@ -66,20 +66,20 @@ class AuditEntry:
 
 
 def expired_jobs(database: Database, *, limit: int) -> list[str]:
-    """Ended jobs whose time to be kept is over, the longest overdue first."""
-    question = select(JobRow.id).where(_is_expired()).order_by(JobRow.delete_at).limit(limit)
+    """Return ended jobs whose retention period is over, the longest overdue first."""
+    statement = select(JobRow.id).where(_is_expired()).order_by(JobRow.delete_at).limit(limit)
     with database.read() as session:
-        return list(session.scalars(question))
+        return list(session.scalars(statement))
 
 
 def delete_rows(
     session: Session, job_id: str, *, why: str, by: str, only_expired: bool = False
 ) -> int:
-    """Delete every row of a job and write the line of the audit. Returns that line's number.
+    """Delete every row of a job and add a line to the audit log. Returns that line's id.
 
     Raises:
-        NotFoundError: no such job; or, with `only_expired`, none whose time is over: its user may
-            have retried it meanwhile.
+        NotFoundError: there is no such job; or, with `only_expired`, its retention period is not
+            over, since its user may have retried it meanwhile.
     """
     lock_segments(session, job_id)
     items = session.execute(
@@ -95,7 +95,7 @@ def delete_rows(
         raise NotFoundError(f"There is no job {job_id}.")
     held_until = _held_until(session, job_id)
     rows = 0
-    for item_ids in _short_runs([(item.id, item.face_count or 0) for item in items]):
+    for item_ids in _item_batches([(item.id, item.face_count or 0) for item in items]):
         for table in (FaceRow, TrackRow, ModelRow, ArtifactRow):
             rows += _count(session.execute(delete(table).where(table.item_id.in_(item_ids))))
     for other in _tables_of_jobs():
@@ -121,7 +121,7 @@ def delete_rows(
 
 
 def rows_left(database: Database, job_id: str) -> int:
-    """How many rows speak of a job, over every table that could."""
+    """Return the number of rows that belong to a job, over all tables."""
     with database.read() as session:
         found = session.scalar(select(func.count()).where(JobRow.id == job_id)) or 0
         for table in _tables_of_jobs():
@@ -137,10 +137,10 @@ def rows_left(database: Database, job_id: str) -> int:
 def open_deletions(
     database: Database, *, limit: int, audit_id: int | None = None
 ) -> list[OpenDeletion]:
-    """Deletions that were not seen to be complete and whose time for another look has come."""
+    """Return deletions that were not verified yet and whose next check is due."""
     now = now_seconds()
     which = AuditRow.next_at <= now if audit_id is None else AuditRow.id == audit_id
-    question = (
+    statement = (
         select(
             AuditRow.id,
             AuditRow.job_id,
@@ -152,14 +152,17 @@ def open_deletions(
     )
     with database.read() as session:
         return [
-            OpenDeletion(row.id, row.job_id, bool(row.held)) for row in session.execute(question)
+            OpenDeletion(row.id, row.job_id, bool(row.held)) for row in session.execute(statement)
         ]
 
 
 def record_check(
     database: Database, deletion: OpenDeletion, *, files: int, bytes_: int, problem: str | None
 ) -> None:
-    """Store what a look at a deletion's files found: no `problem` means that all is gone."""
+    """Record a check of a deletion; without a `problem` it is verified to be complete.
+
+    `files` and `bytes_` are what this check deleted.
+    """
     now = now_seconds()
     values: dict[str, Any] = {
         "files": AuditRow.files + files,
@@ -180,12 +183,12 @@ def record_check(
 def read_audit(
     database: Database, *, job_id: str | None, before: int | None, limit: int
 ) -> list[AuditEntry]:
-    """Lines of the audit, newest first; of one job, or below a number."""
-    question = select(AuditRow).order_by(AuditRow.id.desc()).limit(limit)
+    """Return lines of the audit log, newest first; of one job, or with ids below `before`."""
+    statement = select(AuditRow).order_by(AuditRow.id.desc()).limit(limit)
     if job_id is not None:
-        question = question.where(AuditRow.job_id == job_id)
+        statement = statement.where(AuditRow.job_id == job_id)
     if before is not None:
-        question = question.where(AuditRow.id < before)
+        statement = statement.where(AuditRow.id < before)
     with database.read() as session:
         return [
             AuditEntry(
@@ -202,7 +205,7 @@ def read_audit(
                 verified_at=row.verified_at,
                 last_error=row.last_error,
             )
-            for row in session.scalars(question)
+            for row in session.scalars(statement)
         ]
 
 
@@ -210,40 +213,40 @@ def _is_expired() -> ColumnElement[bool]:
     return and_(JobRow.delete_at <= now_seconds(), JobRow.status.in_(_ENDED))
 
 
-def _short_runs(items: Sequence[tuple[int, int]]) -> Iterator[list[int]]:
-    """The numbers of items, of (number, faces), as many at a time as make a short statement.
+def _item_batches(items: Sequence[tuple[int, int]]) -> Iterator[list[int]]:
+    """Split (item id, face count) pairs into batches of ids for one DELETE statement each.
 
-    One by one, a folder of ten thousand photographs would keep SQLite from all others for long;
-    all at once, a shelf of films would.
+    With a statement for each item, a folder of ten thousand photographs would block SQLite for
+    long; with a single one, a few long videos would.
     """
-    run: list[int] = []
+    batch: list[int] = []
     faces = 0
-    for number, count in items:
-        if run and (len(run) == MOST_ITEMS or faces + count > MOST_FACES):
-            yield run
-            run, faces = [], 0
-        run.append(number)
+    for item_id, count in items:
+        if batch and (len(batch) == MAX_ITEMS_PER_DELETE or faces + count > MAX_FACES_PER_DELETE):
+            yield batch
+            batch, faces = [], 0
+        batch.append(item_id)
         faces += count
-    if run:
-        yield run
+    if batch:
+        yield batch
 
 
 def _held_until(session: Session, job_id: str) -> float:
-    """Until when workers may be at the job without having heard that it is gone."""
-    told = session.execute(
+    """Return until when workers may be busy with the job without having noticed its deletion."""
+    ends = session.execute(
         select(
-            now_seconds() + UNHEARD_SECONDS,
+            now_seconds() + HEARTBEAT_GRACE_SECONDS,
             select(func.max(SegmentRow.lease_until))
             .where(SegmentRow.job_id == job_id)
             .scalar_subquery(),
             select(JobRow.lease_until).where(JobRow.id == job_id).scalar_subquery(),
         )
     ).one()
-    return float(max(until for until in told if until is not None))
+    return float(max(end for end in ends if end is not None))
 
 
 def _tables_of_jobs() -> Sequence[Table]:
-    """Every table whose rows belong to a job, those first that refer to others; not the audit."""
+    """Return all tables with a job's id but the audit log, in an order that suits foreign keys."""
     return [
         table
         for table in reversed(Base.metadata.sorted_tables)

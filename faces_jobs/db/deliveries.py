@@ -1,7 +1,8 @@
-"""Deliveries of webhooks: which are due, who sends one, and what came of it.
+"""Deliveries of webhooks: which are due, claiming them, and recording attempts.
 
-As with segments, taking is one UPDATE that gives a token, and a result counts only with it. A
-sender that dies lets its lease run out; the next one sends the same body under the same id.
+As with segments, a delivery is claimed by one UPDATE that sets a token, and outcomes are accepted
+only with that token. If a sender dies, its lease expires, and the next sender sends the same body
+with the same id.
 """
 
 from __future__ import annotations
@@ -23,15 +24,15 @@ GIVE_UP_SECONDS = 24 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class DueDelivery:
-    """A delivery whose time has come."""
+    """A delivery that is due."""
 
     id: str
-    receiver: str  # the beginning of its URL, as far as the host and the port that it names
+    receiver: str  # the origin of its URL: scheme, host and port, in lower case
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryClaim:
-    """A delivery that is ours to send while the lease lasts."""
+    """A delivery that this process sends under a lease."""
 
     delivery_id: str
     job_id: str
@@ -44,29 +45,29 @@ class DeliveryClaim:
 def due_deliveries(
     database: Database, *, limit: int, without: Collection[str] = ()
 ) -> list[DueDelivery]:
-    """Deliveries whose time has come and that nobody is sending, the longest due first.
+    """Return deliveries that are due and not being sent, the longest due first.
 
-    Those to the receivers of `without` are left out.
+    Deliveries to the receivers in `without` are excluded.
     """
-    question = (
+    statement = (
         select(DeliveryRow.id, DeliveryRow.url)
-        .where(_due(), *(not_(_leads_to(receiver)) for receiver in without))
+        .where(_is_due(), *(not_(_has_receiver(receiver)) for receiver in without))
         .order_by(DeliveryRow.next_at, DeliveryRow.id)
         .limit(limit)
     )
     with database.read() as session:
-        return [DueDelivery(row.id, _receiver(row.url)) for row in session.execute(question)]
+        return [DueDelivery(row.id, _receiver(row.url)) for row in session.execute(statement)]
 
 
 def claim_delivery(
     database: Database, delivery_id: str, *, lease_seconds: float
 ) -> DeliveryClaim | None:
-    """Take a delivery that is due. None: it is not to be had."""
+    """Claim a delivery that is due. Returns None if it is not available."""
     token = uuid.uuid4().hex
     now = now_seconds()
     taken = (
         update(DeliveryRow)
-        .where(DeliveryRow.id == delivery_id, _due())
+        .where(DeliveryRow.id == delivery_id, _is_due())
         .values(
             lease_token=token,
             lease_until=now + lease_seconds,
@@ -89,10 +90,10 @@ def claim_delivery(
 def record_attempt(
     database: Database, claim: DeliveryClaim, *, status: int | None, error: str | None
 ) -> bool:
-    """Store what came of an attempt: no `error` means delivered. False: it is no more ours.
+    """Record an attempt; without an `error` the webhook is delivered.
 
-    An attempt that failed is followed by another, each after a longer pause, until the delivery
-    is a day old; then it is given up.
+    After a failure it is retried with exponential backoff until the delivery is a day old, and
+    then given up. Returns False if the claim is no longer valid; nothing is changed then.
     """
     now = now_seconds()
     with database.begin() as session:
@@ -138,13 +139,13 @@ def _receiver(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}".lower()
 
 
-def _leads_to(receiver: str) -> ColumnElement[bool]:
+def _has_receiver(receiver: str) -> ColumnElement[bool]:
     url = func.lower(DeliveryRow.url)
     below = (url.startswith(receiver + mark, autoescape=True) for mark in "/?")
     return or_(url == receiver, *below)
 
 
-def _due() -> ColumnElement[bool]:
+def _is_due() -> ColumnElement[bool]:
     now = now_seconds()
     return and_(
         DeliveryRow.next_at <= now,

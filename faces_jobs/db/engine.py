@@ -1,4 +1,4 @@
-"""Engines for the two databases, with what each needs on every connection."""
+"""SQLAlchemy engines for SQLite and PostgreSQL, with the settings of every connection."""
 
 from __future__ import annotations
 
@@ -12,43 +12,44 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from faces_jobs.errors import DatabaseError, SettingsError
 
-# A writer waits this long for another's transaction. Storing a long video's rows takes seconds,
-# on SQLite nobody else writes meanwhile, so the patience is generous.
-SQLITE_BUSY_SECONDS = 60
-POSTGRES_CONNECT_SECONDS = 5
-# Whoever is frozen, or cut off, within a transaction keeps rows locked that a rescue needs: the
-# server ends such a transaction before the lease is over. No code of ours pauses within one.
-POSTGRES_IDLE_IN_TRANSACTION_SECONDS = 20
+# How long a writer waits for another's transaction. Storing a long video's rows takes seconds, and
+# SQLite allows one writer at a time, so the timeout is generous.
+SQLITE_BUSY_TIMEOUT_SECONDS = 60
+POSTGRES_CONNECT_TIMEOUT_SECONDS = 5
+# A process that freezes or loses its network within a transaction keeps rows locked that another
+# worker needs for taking over: the server ends such a transaction before the lease expires. None
+# of our code pauses within a transaction.
+POSTGRES_IDLE_IN_TRANSACTION_TIMEOUT_SECONDS = 20
 POSTGRES_OPTIONS = (
     "-c lock_timeout=30s -c statement_timeout=120s "
-    f"-c idle_in_transaction_session_timeout={POSTGRES_IDLE_IN_TRANSACTION_SECONDS}s "
-    # A question that it thinks large it would compile first, which takes longer than asking.
+    f"-c idle_in_transaction_session_timeout={POSTGRES_IDLE_IN_TRANSACTION_TIMEOUT_SECONDS}s "
+    # Compiling a statement that looks expensive to the planner takes longer than it saves.
     "-c jit=off"
 )
-# A server whose machine vanished sends no farewell: by its own defaults the system would wait for
-# its answers for hours, and so would a heartbeat.
-POSTGRES_SILENCE: dict[str, int] = {
+# A machine that disappears does not close its connections: with the operating system's defaults a
+# client, and so a heartbeat, would wait hours for its reply.
+POSTGRES_KEEPALIVES: dict[str, int] = {
     "keepalives": 1,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 2,
-    "tcp_user_timeout": 20_000,  # milliseconds that what was sent may stay unheard
+    "tcp_user_timeout": 20_000,  # milliseconds that sent data may stay unacknowledged
 }
 BEGIN_OPTION = "faces_jobs_begin"
 
 
 def make_engine(url: str) -> Engine:
-    """An engine for `url`, without a connection yet and without a look at the schema.
+    """Create an engine for `url`. It neither connects nor checks the schema.
 
     Raises:
-        SettingsError: the URL is none, or of a database that is not supported.
+        SettingsError: the URL can't be parsed, or its database is not supported.
         DatabaseError: the driver is not installed.
     """
     try:
         parsed = make_url(url)
-    except (ArgumentError, ValueError) as error:  # ValueError: a port that is no number
+    except (ArgumentError, ValueError) as error:  # ValueError: the port is not a number
         raise SettingsError(
-            "FACES_JOBS_DATABASE_URL can't be read: write sqlite:///path or "
+            "FACES_JOBS_DATABASE_URL is not a valid URL: write sqlite:///path or "
             "postgresql+psycopg://user:password@host:5432/name."
         ) from error
     if parsed.get_backend_name() == "sqlite":
@@ -62,7 +63,7 @@ def make_engine(url: str) -> Engine:
 
 
 def sqlite_path(url: URL) -> Path | None:
-    """The file of an SQLite database; None for PostgreSQL."""
+    """Return the file of an SQLite database; None for PostgreSQL."""
     if url.get_backend_name() != "sqlite" or not url.database:
         return None
     return Path(url.database)
@@ -71,15 +72,15 @@ def sqlite_path(url: URL) -> Path | None:
 def _sqlite_engine(url: URL) -> Engine:
     if url.database in (None, "", ":memory:"):
         raise SettingsError(
-            "An SQLite database in memory can't be shared by web and worker: name a file, "
+            "An in-memory SQLite database can't be shared by web and worker: name a file, "
             "sqlite:///path/to/faces_jobs.db."
         )
-    engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_SECONDS})
+    engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS})
 
     @event.listens_for(engine, "connect")
     def set_up(connection: sqlite3.Connection, _record: object) -> None:
-        # sqlite3 must not begin transactions on its own: it would begin them as readers, and a
-        # reader that turns writer fails at once where another wrote in between.
+        # sqlite3 must not begin transactions by itself: it would begin them as read transactions,
+        # and upgrading one to a write fails at once if another connection wrote in between.
         connection.isolation_level = None
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA foreign_keys = ON")
@@ -93,12 +94,12 @@ def _sqlite_engine(url: URL) -> Engine:
 
 def _postgresql_engine(url: URL) -> Engine:
     arguments: dict[str, Any] = {
-        "connect_timeout": POSTGRES_CONNECT_SECONDS,
+        "connect_timeout": POSTGRES_CONNECT_TIMEOUT_SECONDS,
         "options": POSTGRES_OPTIONS,
         "application_name": "faces_jobs",
-        # A server that was set up without a locale tells no encoding of its own.
+        # A server that was set up without a locale (SQL_ASCII) implies no encoding.
         "client_encoding": "utf8",
-        **POSTGRES_SILENCE,
+        **POSTGRES_KEEPALIVES,
     }
     try:
         return create_engine(
@@ -110,6 +111,6 @@ def _postgresql_engine(url: URL) -> Engine:
         )
     except (ImportError, NoSuchModuleError) as error:
         raise DatabaseError(
-            "PostgreSQL needs its driver: pip install '.[postgres]' in the checkout, or pip "
-            'install "dist/faces_jobs-...whl[postgres]" with the wheel that `make wheel` makes.'
+            "The PostgreSQL driver is not installed: pip install '.[postgres]' in the checkout, or "
+            'pip install "dist/faces_jobs-...whl[postgres]" with the wheel that `make wheel` makes.'
         ) from error

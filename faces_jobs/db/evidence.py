@@ -1,7 +1,7 @@
-"""What is known of attempts that ended without a result: kept with the item, for people to read.
+"""Evidence of attempts that ended without a result, stored with the item for users to read.
 
-How a process ended is told by whoever started it (`faces-jobs up`); of the others is known that
-they fell silent. Memory and the last frame are those of the last renewal.
+How a worker's process ended is reported by its parent (`faces-jobs up`); of other workers only the
+missing renewals are known. Memory use and the last frame are those of the last renewal.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from faces_jobs.jobs.status import JobStatus, SegmentStatus
 
 
 def evidence_of(row: SegmentRow | JobRow) -> EvidenceDocument:
-    """What is known of the last attempt at a segment, or at a job's exports."""
+    """Return what is known of the last attempt at a segment, or at a job's exports."""
     at_frame = None
     if isinstance(row, SegmentRow):
         at_frame = row.start_frame + row.frames_done
@@ -33,8 +33,8 @@ def evidence_of(row: SegmentRow | JobRow) -> EvidenceDocument:
     )
 
 
-def keep_evidence(session: Session, row: SegmentRow | JobRow) -> None:
-    """Keep it with the item, or with the job if it is of its exports."""
+def record_evidence(session: Session, row: SegmentRow | JobRow) -> None:
+    """Store the evidence with the segment's item, or with the job if its exports failed."""
     evidence = evidence_of(row).model_dump(mode="json")
     if isinstance(row, JobRow):
         row.evidence = evidence
@@ -42,17 +42,17 @@ def keep_evidence(session: Session, row: SegmentRow | JobRow) -> None:
     session.execute(update(ItemRow).where(ItemRow.id == row.item_id).values(evidence=evidence))
 
 
-def record_death(
+def record_worker_death(
     database: Database, *, worker_prefix: str, reason: str, exit_signal: str | None, delay: float
 ) -> int:
-    """Take from a worker that is known to have died what it held. Returns how many rows.
+    """Expire all leases of a worker that is known to be dead. Returns the number of rows.
 
-    Its leases run out now, and others may have the work after `delay` seconds. The attempts
-    count: what it held may be what killed it.
+    Other workers may claim the work after `delay` seconds. The attempts count, since the work may
+    have crashed the worker.
     """
     now = now_seconds()
     values: dict[str, Any] = {
-        # Just before now: the claims ask for leases that ran out.
+        # Slightly in the past, since claims require `lease_until` < now.
         "lease_until": now - 0.001,
         "not_before": now + delay,
         "last_error": reason,

@@ -1,4 +1,4 @@
-"""What a file turned out to be, and what was found in it, in its item's row."""
+"""Writes a file's properties and counts of results to its item's row."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from faces_jobs.db.tables import ItemRow
 def record_facts(
     session: Session, item_id: int, facts: ItemFacts, *, faces: int, tracks: int
 ) -> None:
-    """Keep the facts, and how many faces and tracks there are."""
+    """Store the properties of an item's file, and the numbers of its faces and tracks."""
     session.execute(
         update(ItemRow)
         .where(ItemRow.id == item_id)

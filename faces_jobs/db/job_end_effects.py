@@ -1,4 +1,7 @@
-"""What follows from a job's end, written in the transaction that ends it."""
+"""The side effects of a job's end: when it is to be deleted, and its webhook.
+
+They are written in the transaction that ends the job.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,9 @@ DAY_SECONDS = 24 * 3600.0
 
 
 def record_end(session: Session, job_id: str) -> None:
-    """Store until when a job is kept, and the webhook that is to tell of its end, if it named one.
+    """Set the time at which an ended job is deleted, and insert its webhook's delivery, if any.
 
-    To be called once for each end, behind the update that made it.
+    Call this once, after the update that ended the job.
     """
     job = session.execute(
         select(

@@ -1,4 +1,4 @@
-"""How a job ends, once its segments have: each ending first checks the claim's token."""
+"""The ends of jobs whose segments have all ended."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ from faces_jobs.jobs.status import JobStatus, final_job_status
 
 
 def finish_job(database: Database, claim: JobClaim, artifacts: Sequence[NewArtifact]) -> JobStatus:
-    """Record a job's exports and end it. Returns the state in which it ended.
+    """Record a job's exports and end the job. Returns its final status.
 
     Raises:
-        CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
+        CancelledError, PausedError, LeaseLostError: the claim is no longer valid; nothing was
+            changed.
     """
     with database.begin() as session:
         lock_job_claim(session, claim)
@@ -41,7 +42,7 @@ def finish_job(database: Database, claim: JobClaim, artifacts: Sequence[NewArtif
 def end_job(
     session: Session, job_id: str, status: JobStatus, *, error: ErrorDocument | None
 ) -> JobStatus:
-    """Move a finishing job to its last state. An error of the job itself is kept if it has one."""
+    """Move a finishing job to its final status, which is returned; `error` is stored if given."""
     values: dict[str, Any] = {
         "lease_token": None,
         "lease_until": None,

@@ -1,8 +1,8 @@
-"""What happens to whole jobs: stored, cancelled, deleted, finished.
+"""Changes of whole jobs: insert, cancel, and start finishing.
 
-Locks are always taken in the order segments, items, job, so that no two transactions wait for
-each other; and always as FOR NO KEY UPDATE (`key_share`), since every row that refers to a job
-or an item holds its key: two that both inserted and then both asked for all of it would.
+To avoid deadlocks, locks are always taken in the order segments, items, job; and always as FOR NO
+KEY UPDATE (`key_share`), since inserting a row that refers to a job or item takes a FOR KEY SHARE
+lock on it: two transactions that each inserted one would deadlock when upgrading to FOR UPDATE.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.job_end_effects import record_end
 from faces_jobs.db.moves import move_items, move_jobs, move_segments
-from faces_jobs.db.release import UNTRIED
+from faces_jobs.db.release import UNTRIED_VALUES
 from faces_jobs.db.tables import FaceRow, ItemRow, JobRow, SegmentFileRow, SegmentRow, TrackRow
 from faces_jobs.errors import MediaError, NotFoundError, StateError
 from faces_jobs.jobs.documents import ErrorDocument
@@ -27,7 +27,7 @@ from faces_jobs.jobs.status import ACTIVE_JOBS, OPEN_ITEMS, ItemStatus, JobStatu
 
 @dataclass(frozen=True, slots=True)
 class NewItem:
-    """One file of a job to be stored; with an `error` it is failed from the start."""
+    """A file of a new job. With an `error` its item starts as failed."""
 
     name: str
     bytes: int
@@ -36,7 +36,7 @@ class NewItem:
     format: str | None = None
     modified_ns: int | None = None
     error: ErrorDocument | None = None
-    refusal: MediaError | None = None  # what `error` was made of, to be raised if it is all
+    refusal: MediaError | None = None  # the exception behind `error`, raised for a single file
 
 
 def store_job(
@@ -48,7 +48,7 @@ def store_job(
     root: str | None,
     owner: str = "",
 ) -> list[int]:
-    """Insert a job with its items and their segments. Returns the segments' numbers, in order."""
+    """Insert a job with its items and segments. Returns the segments' ids in the items' order."""
     now = now_seconds()
     session.execute(
         insert(JobRow).values(
@@ -109,20 +109,20 @@ def _item_values(job_id: str, position: int, item: NewItem) -> dict[str, Any]:
 
 
 def cancel_job(session: Session, job_id: str) -> None:
-    """Cancel a job: what waits is cancelled now, who works on it is told at the next renewal.
+    """Cancel a job with its open items and segments; workers notice it at their next renewal.
 
-    Nothing happens to a job that is cancelled already.
+    A job that is already cancelled is left unchanged.
 
     Raises:
-        NotFoundError: no such job.
-        StateError: it ended otherwise.
+        NotFoundError: there is no such job.
+        StateError: the job has ended otherwise.
     """
     now = now_seconds()
     lock_segments(session, job_id)
     session.execute(
         move_segments(SegmentStatus.CANCELLED, SegmentRow.job_id == job_id, ended_at=now)
     )
-    delete_unfinished(session, job_id)
+    delete_partial_results(session, job_id)
     session.execute(move_items(ItemStatus.CANCELLED, ItemRow.job_id == job_id, ended_at=now))
     moved = session.scalar(
         move_jobs(JobStatus.CANCELLED, JobRow.id == job_id, ended_at=now).returning(JobRow.id)
@@ -134,11 +134,11 @@ def cancel_job(session: Session, job_id: str) -> None:
     if status is None:
         raise NotFoundError(f"There is no job {job_id}.")
     if status is not JobStatus.CANCELLED:
-        raise StateError(f"The job has ended already ({status}): there is nothing to cancel.")
+        raise StateError(f"The job has already ended ({status}): there is nothing to cancel.")
 
 
-def delete_unfinished(session: Session, job_id: str) -> None:
-    """Forget what was found so far of items that now end in the midst: it is no result."""
+def delete_partial_results(session: Session, job_id: str) -> None:
+    """Delete the partial results of a job's open items, before these are cancelled or failed."""
     unfinished = (ItemRow.job_id == job_id, ItemRow.status.in_(OPEN_ITEMS))
     items = select(ItemRow.id).where(*unfinished)
     session.execute(delete(FaceRow).where(FaceRow.item_id.in_(items)))
@@ -147,36 +147,31 @@ def delete_unfinished(session: Session, job_id: str) -> None:
     session.execute(update(ItemRow).where(*unfinished).values(face_count=0, track_count=0))
 
 
-def finish_if_last(session: Session, job_id: str) -> bool:
-    """Move an active job to `finishing` if all its items ended. True if this call did it.
+def start_finishing_if_done(session: Session, job_id: str) -> bool:
+    """Move an active job to `finishing` if all its items ended. Returns whether this call did so.
 
-    The job's row is locked before its items are counted: of two last finishers, the second to
-    get the lock sees what the first one did.
+    The job's row is locked before its items are checked: if two workers end the last two items at
+    once, the second one to get the lock sees the other's item as ended.
     """
     session.execute(select(JobRow.id).where(JobRow.id == job_id).with_for_update(key_share=True))
-    left = session.scalar(
-        select(ItemRow.id)
-        .where(
-            ItemRow.job_id == job_id,
-            ItemRow.status.in_(OPEN_ITEMS),
-        )
-        .limit(1)
+    open_item = session.scalar(
+        select(ItemRow.id).where(ItemRow.job_id == job_id, ItemRow.status.in_(OPEN_ITEMS)).limit(1)
     )
-    if left is not None:
+    if open_item is not None:
         return False
     moved = session.scalar(
         move_jobs(
             JobStatus.FINISHING,
             JobRow.id == job_id,
-            JobRow.status.in_(ACTIVE_JOBS),  # a job that is held finishes when it is resumed
-            **UNTRIED,
+            JobRow.status.in_(ACTIVE_JOBS),  # a held job is finished once it is resumed
+            **UNTRIED_VALUES,
         ).returning(JobRow.id)
     )
     return moved is not None
 
 
 def lock_segments(session: Session, job_id: str) -> None:
-    """Lock a job's segments, in the order in which everybody does."""
+    """Lock a job's segments in the order of their ids, as every transaction does."""
     session.execute(
         select(SegmentRow.id)
         .where(SegmentRow.job_id == job_id)

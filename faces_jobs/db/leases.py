@@ -1,7 +1,7 @@
-"""Leases: a worker takes a segment, or a job to finish, for a while under a token, and renews it.
+"""Leases: how workers claim segments, and jobs whose exports are due, and renew their claims.
 
-Taking and renewing are one UPDATE each, whose condition is the rule: no lock is held while work
-is done, and of two workers that want the same row one gets it.
+Claiming and renewing are one UPDATE each, with the rules as its condition: no lock is held while
+work is done, and if several workers claim the same row, only one succeeds.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from sqlalchemy.orm import Session
 from faces_jobs.db.claims import (
     JobClaim,
     SegmentClaim,
-    claim_lost,
+    claim_lost_error,
+    hold_error,
     is_held_by,
     is_job_held_by,
-    job_claim_lost,
-    on_hold,
+    job_claim_lost_error,
 )
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.conditions import is_orphaned, is_ready, of_active_job, waits_for_exports
+from faces_jobs.db.conditions import has_active_job, is_orphaned, is_ready, is_waiting_for_exports
 from faces_jobs.db.moves import move_items, move_jobs, without_session_sync
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ItemRow, JobRow, SegmentRow
@@ -35,12 +35,12 @@ from faces_jobs.jobs.status import ItemStatus, JobStatus, SegmentStatus
 def claim_segment(
     database: Database, segment_id: int, *, worker: str, lease_seconds: float, max_attempts: int
 ) -> SegmentClaim | None:
-    """Take a segment that waits, or whose worker let its lease run out. None: it is not to be had.
+    """Claim a segment that waits, or whose lease expired. Returns None if it is not available.
 
-    The item and the job are `running` from then on.
+    The item and the job become `running`.
     """
     with database.begin() as session:
-        return take_segment(
+        return claim_segment_in(
             session,
             segment_id,
             worker=worker,
@@ -49,12 +49,12 @@ def claim_segment(
         )
 
 
-def take_segment(
+def claim_segment_in(
     session: Session, segment_id: int, *, worker: str, lease_seconds: float, max_attempts: int
 ) -> SegmentClaim | None:
-    """Take a segment within a transaction; see `claim_segment`."""
+    """Claim a segment within the session's transaction, see `claim_segment`."""
     now = now_seconds()
-    # Not waited for: who writes its results right now may take long, and others could be had.
+    # Skip a locked row: a worker may be storing results, which takes long, and others are free.
     before = session.execute(
         select(SegmentRow.status, SegmentRow.job_id)
         .where(SegmentRow.id == segment_id)
@@ -63,42 +63,38 @@ def take_segment(
     if before is None:
         return None
     token = new_token(before.job_id)
-    taken = (
+    statement = (
         without_session_sync(update(SegmentRow))
         .where(
             SegmentRow.id == segment_id,
-            or_(
-                SegmentRow.status == SegmentStatus.QUEUED,
-                is_orphaned(),
-            ),
+            or_(SegmentRow.status == SegmentStatus.QUEUED, is_orphaned()),
             SegmentRow.attempts < max_attempts,
             is_ready(SegmentRow),
-            of_active_job(),
+            has_active_job(),
         )
-        .values(**taken_by(worker, token=token, lease_seconds=lease_seconds))
+        .values(**claimed_values(worker, token=token, lease_seconds=lease_seconds))
         .returning(SegmentRow.item_id, SegmentRow.job_id)
     )
-    owner = session.execute(taken).one_or_none()
-    if owner is None:
+    claimed = session.execute(statement).one_or_none()
+    if claimed is None:
         return None
-    begun = move_items(ItemStatus.RUNNING, ItemRow.id == owner.item_id, started_at=now)
-    session.execute(without_session_sync(begun))
-    # From `queued` alone: a pause that came in this very moment stays, and the first renewal
-    # tells of it.
-    running = move_jobs(
+    start_item = move_items(ItemStatus.RUNNING, ItemRow.id == claimed.item_id, started_at=now)
+    session.execute(without_session_sync(start_item))
+    # Only from `queued`: a pause at this very moment is kept, and the first renewal reports it.
+    start_job = move_jobs(
         JobStatus.RUNNING,
-        JobRow.id == owner.job_id,
+        JobRow.id == claimed.job_id,
         JobRow.status == JobStatus.QUEUED,
         started_at=now,
     )
-    session.execute(without_session_sync(running))
+    session.execute(without_session_sync(start_job))
     return replace(
         _claim(session, segment_id, token), rescued=before.status is SegmentStatus.RUNNING
     )
 
 
-def taken_by(worker: str, *, token: str, lease_seconds: float) -> dict[str, Any]:
-    """What changes in the row of a segment that a worker takes."""
+def claimed_values(worker: str, *, token: str, lease_seconds: float) -> dict[str, Any]:
+    """Return the column values of a segment that a worker claims."""
     now = now_seconds()
     return {
         "status": SegmentStatus.RUNNING,
@@ -152,20 +148,20 @@ def renew_segment(
     frames_total: int | None,
     peak_memory_bytes: int | None = None,
 ) -> None:
-    """Hold on to a segment and tell how far it is.
+    """Extend the lease of a segment and record its progress.
 
     Raises:
         CancelledError: the user cancelled the job.
-        PausedError: the job is held; the claim still holds, for handing the segment back.
-        LeaseLostError: another worker has it, or it is no more.
+        PausedError: the job is held; the claim stays valid, so that the segment can be released.
+        LeaseLostError: another worker holds the segment, or it was deleted.
     """
-    renewed = (
+    renewal = (
         without_session_sync(update(SegmentRow))
         .where(is_held_by(claim))
         .values(
             lease_until=now_seconds() + lease_seconds,
             frames_done=frames_done,
-            # A second attempt begins again, but what is shown does not go back.
+            # A new attempt starts at 0, but the progress that users see never decreases.
             frames_shown=case(
                 (SegmentRow.frames_shown < frames_done, frames_done), else_=SegmentRow.frames_shown
             ),
@@ -175,24 +171,24 @@ def renew_segment(
         .returning(select(JobRow.status).where(JobRow.id == claim.job_id).scalar_subquery())
     )
     with database.begin() as session:
-        status = session.scalar(renewed)
+        status = session.scalar(renewal)
         if status is None:
-            raise claim_lost(session, claim)
+            raise claim_lost_error(session, claim)
     if not status.active:
-        raise on_hold(status)
+        raise hold_error(status)
 
 
 def claim_job(
     database: Database, job_id: str, *, worker: str, lease_seconds: float, max_attempts: int
 ) -> JobClaim | None:
-    """Take a job whose exports are to be written. None: it is not to be had."""
+    """Claim a job whose exports are to be written. Returns None if it is not available."""
     token = new_token(job_id)
     now = now_seconds()
-    taken = (
+    statement = (
         update(JobRow)
         .where(
             JobRow.id == job_id,
-            waits_for_exports(),
+            is_waiting_for_exports(),
             JobRow.attempts < max_attempts,
             is_ready(JobRow),
         )
@@ -208,24 +204,24 @@ def claim_job(
         .returning(JobRow.attempts)
     )
     with database.begin() as session:
-        attempt = session.scalar(taken)
+        attempt = session.scalar(statement)
     return None if attempt is None else JobClaim(job_id, token, attempt)
 
 
 def renew_job(database: Database, claim: JobClaim, *, lease_seconds: float) -> None:
-    """Hold on to a job that is being finished.
+    """Extend the lease of a job that is being finished.
 
     Raises:
-        CancelledError: the user cancelled it.
-        PausedError: the job is held; the claim is gone.
-        LeaseLostError: another worker has it, or it is no more.
+        CancelledError: the user cancelled the job.
+        PausedError: the job is held, which ends the claim.
+        LeaseLostError: another worker holds the job, or it was deleted.
     """
-    renewed = (
+    renewal = (
         update(JobRow)
         .where(is_job_held_by(claim))
         .values(lease_until=now_seconds() + lease_seconds)
         .returning(JobRow.id)
     )
     with database.begin() as session:
-        if session.scalar(renewed) is None:
-            raise job_claim_lost(session, claim)
+        if session.scalar(renewal) is None:
+            raise job_claim_lost_error(session, claim)

@@ -1,6 +1,6 @@
-"""How much may wait: counted over the jobs that have not ended, of one owner and of all.
+"""Limits of the queue: how many jobs, items and bytes may be open, per owner and in total.
 
-A job counts as a whole until it ends. The sums are read along `ix_jobs_waiting` alone.
+A job counts in full until it ends. The sums need only the index `ix_jobs_waiting`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from faces_jobs.errors import QueueFullError
 from faces_jobs.jobs.status import OPEN_JOBS
 from faces_jobs.settings import Settings
 
-# Any number, as long as all versions of faces_jobs use the same: two submissions that count wait
-# in line, or each would not see the other.
-POSTGRES_LOCK = 4_019_202_462
+# An arbitrary key that all versions of faces_jobs share. It serialises submissions that check the
+# limits: otherwise two concurrent ones would not see each other's rows.
+POSTGRES_LOCK_KEY = 4_019_202_462
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Work that waits or runs, or that is to be added to it."""
+    """An amount of work: what is open, or what is to be added."""
 
     jobs: int = 0
     items: int = 0
@@ -31,40 +31,41 @@ class Load:
 
 
 def check_queue(database: Database, settings: Settings, owner: str) -> None:
-    """See whether anything at all may be added; asked before a body is read.
+    """Check that at least a job with one item may be added; called before a body is read.
 
     Raises:
-        QueueFullError: nothing may, for now.
+        QueueFullError: the queue is full.
     """
     with database.read() as session:
         _check(session, settings, owner, Load(jobs=1, items=1))
 
 
 def check_added(session: Session, settings: Settings, owner: str, added: Load) -> None:
-    """See within a submission's transaction whether so much may be added.
+    """Check within a submission's transaction that its job may be added.
 
     Raises:
-        QueueFullError: it may not, for now.
+        QueueFullError: it would exceed a limit.
     """
     if session.get_bind().dialect.name == "postgresql" and _limits(settings):
-        session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": POSTGRES_LOCK})
+        session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": POSTGRES_LOCK_KEY})
     _check(session, settings, owner, added)
 
 
 def _check(session: Session, settings: Settings, owner: str, added: Load) -> None:
-    for whose, limits in _limits(settings).items():
-        now = _load(session, owner if whose == "owner" else None)
-        for what, most in limits.items():
-            waiting = getattr(now, what)
-            if waiting + getattr(added, what) > most:
+    for scope, limits in _limits(settings).items():
+        now = _load(session, owner if scope == "owner" else None)
+        for unit, limit in limits.items():
+            waiting = getattr(now, unit)
+            if waiting + getattr(added, unit) > limit:
                 raise QueueFullError(
-                    f"{'Of this owner' if whose == 'owner' else 'On this server'} {waiting} "
-                    f"{what} wait or run, and {most} is the most: send it again later."
+                    f"The queue is full: {waiting} {unit} of "
+                    f"{'this owner' if scope == 'owner' else 'all owners'} wait or run, and the "
+                    f"limit is {limit}: send it again later."
                 )
 
 
 def _limits(settings: Settings) -> dict[str, dict[str, int]]:
-    """The limits that are set, of all and of one owner."""
+    """Return the limits that are set, by scope ("all" or "owner") and unit."""
     every = {
         "all": {
             "jobs": settings.max_queued_jobs,
@@ -77,20 +78,20 @@ def _limits(settings: Settings) -> dict[str, dict[str, int]]:
             "bytes": settings.max_owner_bytes,
         },
     }
-    kept = {
-        whose: {what: most for what, most in limits.items() if most}
-        for whose, limits in every.items()
+    in_force = {
+        scope: {unit: limit for unit, limit in limits.items() if limit}
+        for scope, limits in every.items()
     }
-    return {whose: limits for whose, limits in kept.items() if limits}
+    return {scope: limits for scope, limits in in_force.items() if limits}
 
 
 def _load(session: Session, owner: str | None) -> Load:
-    question = select(
+    statement = select(
         func.count(),
         func.coalesce(func.sum(JobRow.item_count), 0),
         func.coalesce(func.sum(JobRow.bytes), 0),
     ).where(JobRow.status.in_(OPEN_JOBS))
     if owner is not None:
-        question = question.where(JobRow.owner == owner)
-    jobs, items, size = session.execute(question).one()
+        statement = statement.where(JobRow.owner == owner)
+    jobs, items, size = session.execute(statement).one()
     return Load(jobs=int(jobs), items=int(items), bytes=int(size))

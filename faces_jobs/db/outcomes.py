@@ -1,4 +1,4 @@
-"""What came of work, as it is handed to the database: facts of a file, results, artifacts."""
+"""The outcomes of work that are written to the database: results, facts of files, artifacts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from faces_jobs.jobs.records import FaceRecord, ModelVersion, TrackRecord
 
 @dataclass(frozen=True, slots=True)
 class NewArtifact:
-    """A published file that a row is to make visible."""
+    """A stored file for which a row is to be inserted, which makes it visible."""
 
     kind: str
     name: str
@@ -24,7 +24,7 @@ class NewArtifact:
 
 @dataclass(frozen=True, slots=True)
 class ItemFacts:
-    """What a file turned out to be when it was opened."""
+    """The properties of a media file, known once it was opened."""
 
     kind: str
     format: str
@@ -35,9 +35,9 @@ class ItemFacts:
 
 @dataclass(frozen=True, slots=True)
 class SegmentResults:
-    """What came of a segment.
+    """The results of a segment.
 
-    With an `error` (a file that breaks off) the item is failed, and what came before is kept.
+    With an `error` (of a truncated file) its item fails, and the results up to there are kept.
     """
 
     facts: ItemFacts

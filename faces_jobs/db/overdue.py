@@ -1,4 +1,4 @@
-"""What waits too long: asked and acted on by the sweep."""
+"""Queries and updates of the sweep: work to ring for again, and work whose attempts ran out."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, literal, or_, select, update
 
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.conditions import is_orphaned, is_ready, of_active_job, waits_for_exports
-from faces_jobs.db.evidence import keep_evidence
+from faces_jobs.db.conditions import has_active_job, is_orphaned, is_ready, is_waiting_for_exports
+from faces_jobs.db.evidence import record_evidence
 from faces_jobs.db.job_endings import end_job
-from faces_jobs.db.segment_endings import end_item
+from faces_jobs.db.segment_endings import end_segment
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ItemRow, JobRow, LeaseColumns, SegmentRow
 from faces_jobs.errors import PoisonError
@@ -20,86 +20,86 @@ from faces_jobs.jobs.status import ItemStatus, JobStatus, SegmentStatus
 
 
 def waiting_segments(database: Database, *, ring_again_seconds: float, limit: int) -> list[int]:
-    """Segments that nobody was told of, or so long ago that the message may be lost."""
+    """Return waiting segments whose message was not sent yet, or may be lost."""
     found: dict[int, None] = {}
     with database.read() as session:
-        # One way after the other: each is a step along an index, all at once a look at every
-        # segment that waits.
-        for since, unheard in _ways_unheard(SegmentRow, ring_again_seconds):
-            question = (
+        # One query for each condition, since each can use an index: combined with OR they would
+        # scan all segments that wait.
+        for order, needs_ringing in _ringing_conditions(SegmentRow, ring_again_seconds):
+            statement = (
                 select(SegmentRow.id)
                 .where(
                     SegmentRow.status == SegmentStatus.QUEUED,
-                    unheard,
-                    of_active_job(),
+                    needs_ringing,
+                    has_active_job(),
                     is_ready(SegmentRow),
                 )
-                .order_by(since, SegmentRow.id)
+                .order_by(order, SegmentRow.id)
                 .limit(limit)
             )
-            found |= dict.fromkeys(session.scalars(question))
+            found |= dict.fromkeys(session.scalars(statement))
     return list(found)[:limit]
 
 
 def orphaned_segments(
     database: Database, *, ring_again_seconds: float, max_attempts: int, limit: int
 ) -> list[int]:
-    """Segments whose worker let the lease run out, and that nobody was told of since."""
-    question = (
+    """Return segments whose lease expired, and for which no message was sent since."""
+    statement = (
         select(SegmentRow.id)
         .where(
             is_orphaned(),
             SegmentRow.attempts < max_attempts,
-            of_active_job(),
+            has_active_job(),
             is_ready(SegmentRow),
             or_(
                 SegmentRow.last_rung_at < SegmentRow.lease_until,
-                _unheard(SegmentRow, ring_again_seconds),
+                _needs_ringing(SegmentRow, ring_again_seconds),
             ),
         )
         .order_by(SegmentRow.id)
         .limit(limit)
     )
     with database.read() as session:
-        return list(session.scalars(question))
+        return list(session.scalars(statement))
 
 
 def waiting_jobs(
     database: Database, *, ring_again_seconds: float, max_attempts: int, limit: int
 ) -> list[str]:
-    """Jobs whose exports nobody writes, and that nobody was told of lately."""
-    question = (
+    """Return jobs whose exports wait to be written, and for which no message was sent lately."""
+    statement = (
         select(JobRow.id)
         .where(
-            waits_for_exports(),
+            is_waiting_for_exports(),
             JobRow.attempts < max_attempts,
             is_ready(JobRow),
             or_(
                 JobRow.last_rung_at < JobRow.lease_until,
-                _unheard(JobRow, ring_again_seconds),
+                _needs_ringing(JobRow, ring_again_seconds),
             ),
         )
         .order_by(JobRow.created_at)
         .limit(limit)
     )
     with database.read() as session:
-        return list(session.scalars(question))
+        return list(session.scalars(statement))
 
 
 def mark_segments_rung(database: Database, segment_ids: Sequence[int]) -> None:
-    """Remember that workers were told."""
+    """Record that messages for these segments were sent."""
     if segment_ids:
         _mark_rung(database, SegmentRow.id.in_(segment_ids))
 
 
 def mark_all_segments_rung(database: Database, job_id: str) -> None:
-    """Remember that workers were told of a job."""
+    """Record that messages for a job's segments were sent."""
     _mark_rung(database, SegmentRow.job_id == job_id)
 
 
 def _mark_rung(database: Database, which: ColumnElement[bool]) -> None:
-    # In the order in which everybody locks them; a row that somebody else has is passed over: it
-    # is worked on, or cancelled.
+    # Locked in the order of ids, as everywhere. A locked row is skipped, since it is being claimed
+    # or cancelled.
     free = (
         select(SegmentRow.id)
         .where(which)
@@ -115,66 +115,66 @@ def _mark_rung(database: Database, which: ColumnElement[bool]) -> None:
 
 
 def mark_job_rung(database: Database, job_id: str) -> None:
-    """Remember that workers were told."""
+    """Record that a message for this job was sent."""
     with database.begin() as session:
         session.execute(
             update(JobRow).where(JobRow.id == job_id).values(last_rung_at=now_seconds())
         )
 
 
-def fail_poison(database: Database, *, max_attempts: int, limit: int) -> tuple[int, list[str]]:
-    """Give up on segments whose attempts all ended without a word.
+def fail_poisoned_segments(
+    database: Database, *, max_attempts: int, limit: int
+) -> tuple[int, list[str]]:
+    """Fail segments that used up their attempts without a result (poison messages).
 
-    Such a file kills its worker: tried for ever, it would take all workers down. Its item fails,
-    the job's others go on. Returns how many segments, and the jobs that are now to be finished.
+    Such a file crashes its worker: if it were retried forever, it would crash all workers. Its item
+    fails, the job's other items continue. Returns the number of failed segments, and the jobs that
+    are now to be finished.
     """
-    lost = and_(is_orphaned(), SegmentRow.attempts >= max_attempts)
-    # One that waits, too: the limit may have been lowered since it was put back.
-    waits = and_(
-        # As literals: a partial index serves only a condition that reads as its own does.
+    orphaned = and_(is_orphaned(), SegmentRow.attempts >= max_attempts)
+    # Also waiting ones, since the limit may have been lowered after they were released.
+    waiting = and_(
+        # As literals: a partial index is only used if the condition's text matches its own.
         SegmentRow.status
         == literal(SegmentStatus.QUEUED, SegmentRow.status.type, literal_execute=True),
         SegmentRow.attempts > literal(0, literal_execute=True),
         SegmentRow.attempts >= max_attempts,
-        of_active_job(),
+        has_active_job(),
     )
     with database.read() as session:
         found = [
             segment_id
-            for dead in (lost, waits)
-            for segment_id in session.scalars(select(SegmentRow.id).where(dead).limit(limit))
+            for poisoned in (orphaned, waiting)
+            for segment_id in session.scalars(select(SegmentRow.id).where(poisoned).limit(limit))
         ]
     failed, to_finish = 0, []
     for segment_id in found:
         with database.begin() as session:
             row = session.scalar(
                 select(SegmentRow)
-                .where(SegmentRow.id == segment_id, or_(lost, waits))
+                .where(SegmentRow.id == segment_id, or_(orphaned, waiting))
                 .with_for_update(key_share=True, skip_locked=True)
             )
-            if row is None:  # another sweep was faster, or its worker writes after all
+            if row is None:  # another sweep was faster, or its worker is writing results after all
                 continue
             failed += 1
-            keep_evidence(session, row)
-            if end_item(session, segment_id=segment_id, error=_given_up(row)):
+            record_evidence(session, row)
+            if end_segment(session, segment_id=segment_id, error=_poison_error(row)):
                 to_finish.append(row.job_id)
     return failed, to_finish
 
 
 def fail_poisoned_jobs(database: Database, *, max_attempts: int, limit: int) -> int:
-    """Give up on exports whose attempts all ended without a word; the rows are kept."""
-    dead = and_(
-        waits_for_exports(),
-        JobRow.attempts >= max_attempts,
-    )
+    """Fail the exports of jobs that used up their attempts; the jobs' other results are kept."""
+    poisoned = and_(is_waiting_for_exports(), JobRow.attempts >= max_attempts)
     with database.read() as session:
-        found = list(session.scalars(select(JobRow.id).where(dead).limit(limit)))
+        found = list(session.scalars(select(JobRow.id).where(poisoned).limit(limit)))
     failed = 0
     for job_id in found:
         with database.begin() as session:
             row = session.scalar(
                 select(JobRow)
-                .where(JobRow.id == job_id, dead)
+                .where(JobRow.id == job_id, poisoned)
                 .with_for_update(key_share=True, skip_locked=True)
             )
             if row is None:
@@ -184,37 +184,36 @@ def fail_poisoned_jobs(database: Database, *, max_attempts: int, limit: int) -> 
                 .where(ItemRow.job_id == job_id, ItemRow.status == ItemStatus.SUCCEEDED)
                 .limit(1)
             )
-            keep_evidence(session, row)
+            record_evidence(session, row)
             status = JobStatus.FAILED if succeeded is None else JobStatus.SUCCEEDED_WITH_ERRORS
-            end_job(session, job_id, status, error=_given_up(row))
+            end_job(session, job_id, status, error=_poison_error(row))
             failed += 1
     return failed
 
 
-def _given_up(row: SegmentRow | JobRow) -> ErrorDocument:
-    said = row.last_error or "its worker vanished without a word."
+def _poison_error(row: SegmentRow | JobRow) -> ErrorDocument:
+    reason = row.last_error or "its worker disappeared without reporting an error."
     return ErrorDocument(
         code=PoisonError.code,
         message=f"Given up after {row.attempts} attempts that ended without a result. "
-        f"The last, on worker {row.worker}: {said}",
+        f"The last one, on worker {row.worker}: {reason}",
     )
 
 
-def _unheard(table: type[LeaseColumns], ring_again_seconds: float) -> ColumnElement[bool]:
-    return or_(*(unheard for _, unheard in _ways_unheard(table, ring_again_seconds)))
+def _needs_ringing(table: type[LeaseColumns], ring_again_seconds: float) -> ColumnElement[bool]:
+    return or_(*(condition for _, condition in _ringing_conditions(table, ring_again_seconds)))
 
 
-def _ways_unheard(
+def _ringing_conditions(
     table: type[LeaseColumns], ring_again_seconds: float
 ) -> tuple[tuple[ColumnElement[float], ColumnElement[bool]], ...]:
-    """How it may come that nobody comes for a row: since when, and the condition."""
+    """Return the conditions under which a message is to be sent again, each with its sort key."""
     now = now_seconds()
     rung: Any = table.last_rung_at
     pause: Any = table.not_before
     return (
-        (rung, rung.is_(None)),
-        (pause, and_(pause <= now, rung < pause)),  # rung before its pause, which is over
-        (rung, rung < now - ring_again_seconds),
-        # For a clock that was set back: a bell "rung tomorrow" is not waited for.
-        (rung, rung > now + ring_again_seconds),
+        (rung, rung.is_(None)),  # not sent yet
+        (pause, and_(pause <= now, rung < pause)),  # sent before the row's pause, which is over
+        (rung, rung < now - ring_again_seconds),  # sent long ago: it may be lost
+        (rung, rung > now + ring_again_seconds),  # sent in the future: the clock was set back
     )

@@ -1,4 +1,4 @@
-"""What a stage asks of the stages before it: an item's parts, their files, the best shots."""
+"""Queries of a stage for the results of earlier stages: an item's parts, files and best shots."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from faces_jobs.jobs.status import SegmentStatus
 
 @dataclass(frozen=True, slots=True)
 class BestShot:
-    """Where a track is seen best."""
+    """The frame and box in which a track is seen best."""
 
     track: int
     frame_index: int
@@ -25,7 +25,7 @@ class BestShot:
 
 
 class PartSpan(NamedTuple):
-    """Which frames a part of an item has, and what it was planned to be."""
+    """The frames of one part of an item, and the document that its reader needs."""
 
     start_frame: int
     end_frame: int | None  # None: the item's last part
@@ -33,45 +33,45 @@ class PartSpan(NamedTuple):
 
 
 def parts_of(database: Database, item_id: int) -> list[PartSpan]:
-    """The parts of an item, in order."""
-    question = (
+    """Return the parts of an item, in order."""
+    statement = (
         select(SegmentRow.start_frame, SegmentRow.end_frame, SegmentRow.part)
         .where(SegmentRow.item_id == item_id, SegmentRow.stage == Stage.FIND)
         .order_by(SegmentRow.segment_index)
     )
     with database.read() as session:
-        return [PartSpan(*row) for row in session.execute(question)]
+        return [PartSpan(*row) for row in session.execute(statement)]
 
 
 def files_of(database: Database, item_id: int, kind: str) -> dict[int, str]:
-    """The storage keys of an item's files of one kind, by part or track, in their order."""
-    question = (
+    """Return the storage keys of an item's files of one kind, by the number of part or track."""
+    statement = (
         select(SegmentFileRow.number, SegmentFileRow.storage_key)
         .where(SegmentFileRow.item_id == item_id, SegmentFileRow.kind == kind)
         .order_by(SegmentFileRow.number)
     )
     with database.read() as session:
-        return {row.number: row.storage_key for row in session.execute(question)}
+        return {row.number: row.storage_key for row in session.execute(statement)}
 
 
 def file_folders(database: Database, item_id: int) -> set[str]:
-    """The folders in which an item's files between stages lie."""
-    question = select(SegmentFileRow.storage_key).where(SegmentFileRow.item_id == item_id)
+    """Return the storage folders of the files that an item's stages pass on."""
+    statement = select(SegmentFileRow.storage_key).where(SegmentFileRow.item_id == item_id)
     with database.read() as session:
-        return {key.rpartition("/")[0] for key in session.scalars(question)}
+        return {key.rpartition("/")[0] for key in session.scalars(statement)}
 
 
 def best_shots(
     database: Database, item_id: int, *, start_frame: int, end_frame: int | None
 ) -> list[BestShot]:
-    """The best shots of tracks that are in a run of frames, in order of time."""
-    question = (
+    """Return the best shots of tracks within a run of frames, ordered by frame."""
+    statement = (
         select(TrackRow)
         .where(TrackRow.item_id == item_id, TrackRow.best_frame_index >= start_frame)
         .order_by(TrackRow.best_frame_index, TrackRow.track)
     )
     if end_frame is not None:
-        question = question.where(TrackRow.best_frame_index < end_frame)
+        statement = statement.where(TrackRow.best_frame_index < end_frame)
     with database.read() as session:
         return [
             BestShot(
@@ -80,14 +80,14 @@ def best_shots(
                 row.best_time_ms,
                 (row.best_left, row.best_top, row.best_right, row.best_bottom),
             )
-            for row in session.scalars(question)
+            for row in session.scalars(statement)
         ]
 
 
-def unannounced_segments(database: Database, item_id: int) -> list[int]:
-    """Segments of a later stage that were just added: nobody was told of them yet."""
+def unrung_segments(database: Database, item_id: int) -> list[int]:
+    """Return segments of later stages that were just added, for which no message was sent yet."""
     later = (Stage.LINK, Stage.DRAW, Stage.BIND)
-    question = (
+    statement = (
         select(SegmentRow.id)
         .where(
             SegmentRow.item_id == item_id,
@@ -99,4 +99,4 @@ def unannounced_segments(database: Database, item_id: int) -> list[int]:
         .order_by(SegmentRow.segment_index)
     )
     with database.read() as session:
-        return list(session.scalars(question))
+        return list(session.scalars(statement))

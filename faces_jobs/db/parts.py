@@ -1,6 +1,6 @@
-"""Parts of a video: a segment becomes several, and each stage hands its files to the next.
+"""Cutting a video into parts, and recording what the stages of its parts produce.
 
-Every change checks the claim's token first, as all endings do (`db.endings`).
+Every change first checks the claim's token, as in `db.segment_endings`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.orm import Session
 
 from faces_jobs.db.artifacts import insert_artifacts
 from faces_jobs.db.blocks import delete_blocks
@@ -17,9 +18,9 @@ from faces_jobs.db.claims import SegmentClaim, lock_claim
 from faces_jobs.db.item_facts import record_facts
 from faces_jobs.db.moves import move_segments
 from faces_jobs.db.outcomes import ItemFacts, NewArtifact
-from faces_jobs.db.release import UNTRIED
+from faces_jobs.db.release import UNTRIED_VALUES
 from faces_jobs.db.rows import replace_faces, replace_models, replace_tracks
-from faces_jobs.db.segment_endings import end_item
+from faces_jobs.db.segment_endings import end_segment
 from faces_jobs.db.session import Database
 from faces_jobs.db.stages import add_segment
 from faces_jobs.db.tables import (
@@ -37,7 +38,7 @@ from faces_jobs.jobs.status import SegmentStatus
 
 @dataclass(frozen=True, slots=True)
 class NewPart:
-    """A part of a video that is to become a segment; `document` is what its reader wants."""
+    """A part of a video that is to become a segment; its reader needs `document`."""
 
     first_frame: int
     frames: int
@@ -46,9 +47,9 @@ class NewPart:
 
 @dataclass(frozen=True, slots=True)
 class SegmentFile:
-    """A published file that a segment made for the stages after it.
+    """A stored file that a segment wrote for later stages.
 
-    `number` is of the part, or of the track, that it belongs to.
+    `number` is that of the part or track that it belongs to.
     """
 
     kind: str
@@ -59,7 +60,7 @@ class SegmentFile:
 
 @dataclass(frozen=True, slots=True)
 class LinkResults:
-    """What came of linking an item's parts; `draws` are the parts that need drawing."""
+    """The results of linking an item's parts; `draws` are the parts that are still to be drawn."""
 
     facts: ItemFacts
     tracks: Sequence[TrackRecord]
@@ -68,11 +69,11 @@ class LinkResults:
     draws: Sequence[dict[str, Any]]
 
 
-def keep_uncut(database: Database, claim: SegmentClaim, reason: str) -> None:
-    """Remember that a video is not cut, and why.
+def mark_uncut(database: Database, claim: SegmentClaim, reason: str) -> None:
+    """Record that a video is not cut, and why.
 
     Raises:
-        CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
+        CancelledError, LeaseLostError: the claim is no longer valid; nothing was changed.
     """
     with database.begin() as session:
         lock_claim(session, claim)
@@ -84,10 +85,10 @@ def keep_uncut(database: Database, claim: SegmentClaim, reason: str) -> None:
 
 
 def cut_item(database: Database, claim: SegmentClaim, parts: Sequence[NewPart]) -> list[int]:
-    """Make segments of a video's parts: the claimed one becomes the first. Returns the others.
+    """Make segments of a video's parts; the claimed one becomes the first. Returns the others' ids.
 
     Raises:
-        CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
+        CancelledError, LeaseLostError: the claim is no longer valid; nothing was changed.
     """
     rows = [
         {
@@ -103,7 +104,7 @@ def cut_item(database: Database, claim: SegmentClaim, parts: Sequence[NewPart]) 
         }
         for index, part in enumerate(parts)
     ]
-    rows[-1]["end_frame"] = None
+    rows[-1]["end_frame"] = None  # to the item's end, wherever that turns out to be
     with database.begin() as session:
         lock_claim(session, claim)
         first = {name: rows[0][name] for name in ("stage", "part", "end_frame", "frames_total")}
@@ -115,13 +116,13 @@ def cut_item(database: Database, claim: SegmentClaim, parts: Sequence[NewPart]) 
         )
 
 
-def uncut_item(database: Database, claim: SegmentClaim, reason: str) -> None:
-    """Make one segment of an item again, to be read in one: its parts did not fit together.
+def revert_cut(database: Database, claim: SegmentClaim, reason: str) -> None:
+    """Replace an item's segments by a single one, since its parts did not fit together.
 
-    Who works on another of its segments finds its lease gone.
+    Workers that hold other segments of the item lose their claims.
 
     Raises:
-        CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
+        CancelledError, LeaseLostError: the claim is no longer valid; nothing was changed.
     """
     of_item = SegmentRow.item_id == claim.item_id
     with database.begin() as session:
@@ -153,11 +154,11 @@ def uncut_item(database: Database, claim: SegmentClaim, reason: str) -> None:
                 end_frame=None,
                 frames_done=0,
                 damaged_frames=0,
-                # What is shown does not go back.
+                # The progress that users see never decreases.
                 frames_shown=int(shown or 0),
                 frames_total=int(total or 0) or None,
                 last_error=reason,
-                **UNTRIED,
+                **UNTRIED_VALUES,
             )
         )
 
@@ -172,13 +173,13 @@ def finish_part(
     damaged_frames: int = 0,
     error: ErrorDocument | None = None,
 ) -> bool:
-    """Record what one part of a video gave; with `frames` how many there were, and were damaged.
+    """Record the results of one part of a video, and end its segment.
 
-    With `faces`, which are linked, their rows. True if the job is now to be finished (all its
-    items ended meanwhile).
+    `faces` are stored if given, which have to be linked to tracks. `frames` is the number of frames
+    that the part turned out to have. Returns whether the job is now to be finished.
 
     Raises:
-        CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
+        CancelledError, LeaseLostError: the claim is no longer valid; nothing was changed.
     """
     with database.begin() as session:
         lock_claim(session, claim)
@@ -203,7 +204,7 @@ def finish_part(
                     damaged_frames=damaged_frames,
                 )
             )
-        return end_item(session, segment_id=claim.segment_id, error=error)
+        return end_segment(session, segment_id=claim.segment_id, error=error)
 
 
 def write_faces(
@@ -214,10 +215,12 @@ def write_faces(
     start_frame: int,
     end_frame: int | None,
 ) -> int:
-    """Put linked faces in the place of those that the item has in that run of frames.
+    """Replace an item's faces in a run of frames by these, which have to be linked to tracks.
+
+    Returns the number of faces.
 
     Raises:
-        CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
+        CancelledError, LeaseLostError: the claim is no longer valid; nothing was changed.
     """
     with database.begin() as session:
         lock_claim(session, claim)
@@ -232,10 +235,12 @@ def write_faces(
 
 
 def finish_link(database: Database, claim: SegmentClaim, results: LinkResults) -> bool:
-    """Record the tracks of an item whose faces were written, and what is to be drawn.
+    """Record the tracks of an item whose faces are stored, and add segments for the draw stage.
+
+    Returns whether the job is now to be finished.
 
     Raises:
-        CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
+        CancelledError, LeaseLostError: the claim is no longer valid; nothing was changed.
     """
     with database.begin() as session:
         lock_claim(session, claim)
@@ -250,23 +255,23 @@ def finish_link(database: Database, claim: SegmentClaim, results: LinkResults) -
         record_facts(session, claim.item_id, results.facts, faces=faces or 0, tracks=tracks)
         for draw in results.draws:
             add_segment(session, Stage.DRAW, job_id=claim.job_id, item_id=claim.item_id, part=draw)
-        return end_item(session, segment_id=claim.segment_id, error=None)
+        return end_segment(session, segment_id=claim.segment_id, error=None)
 
 
 def finish_bind(database: Database, claim: SegmentClaim, artifacts: Sequence[NewArtifact]) -> bool:
-    """Make an item's artifacts visible, and end it. True if the job is now to be finished.
+    """Make an item's artifacts visible and end it. Returns whether the job is now to be finished.
 
     Raises:
-        CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
+        CancelledError, LeaseLostError: the claim is no longer valid; nothing was changed.
     """
     with database.begin() as session:
         lock_claim(session, claim)
         session.execute(delete(ArtifactRow).where(ArtifactRow.item_id == claim.item_id))
         insert_artifacts(session, claim.job_id, claim.item_id, artifacts)
-        return end_item(session, segment_id=claim.segment_id, error=None)
+        return end_segment(session, segment_id=claim.segment_id, error=None)
 
 
-def _replace_files(session: Any, claim: SegmentClaim, files: Sequence[SegmentFile]) -> None:
+def _replace_files(session: Session, claim: SegmentClaim, files: Sequence[SegmentFile]) -> None:
     session.execute(delete(SegmentFileRow).where(SegmentFileRow.segment_id == claim.segment_id))
     values = [
         {

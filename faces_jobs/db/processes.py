@@ -1,4 +1,4 @@
-"""Signs of life of web, workers and sweeps, and the counts that come with them."""
+"""Heartbeats of the web, worker and sweep processes, and the metrics that they report."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KINDS: tuple[ProcessKind, ...] = ("web", "worker", "sweep")
 
 @dataclass(frozen=True, slots=True)
 class GpuMemory:
-    """Memory of the GPU that a process uses, in bytes, by whomever it is used."""
+    """Memory of the GPU that a process uses, in bytes; `used` counts all processes."""
 
     used: int
     total: int
@@ -29,7 +29,7 @@ class GpuMemory:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """What a process tells of itself. What it holds, segments and jobs tell: their `worker`."""
+    """A process as it reports itself. What it holds is in the `worker` column of other tables."""
 
     name: str
     kind: ProcessKind
@@ -42,22 +42,22 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class LiveProcess:
-    """A process that told of itself lately."""
+    """A process with a recent heartbeat."""
 
     name: str
     kind: str
     host: str
-    silent_seconds: float
+    presence_timeout_seconds: float
     gpu: GpuMemory | None
 
 
 def record_heartbeat(database: Database, process: Process, counts: Counts) -> None:
-    """Say that a process lives, and add what it counted. Both are kept, or neither.
+    """Record a heartbeat and add the counts that come with it, all or nothing.
 
     Raises:
-        DatabaseError, StorageFullError: they were not.
+        DatabaseError, StorageFullError: nothing was recorded.
     """
-    told = {
+    values = {
         "kind": process.kind,
         "host": process.host,
         "pid": process.pid,
@@ -71,25 +71,25 @@ def record_heartbeat(database: Database, process: Process, counts: Counts) -> No
         known = session.execute(
             update(ProcessRow)
             .where(ProcessRow.name == process.name)
-            .values(told)
+            .values(values)
             .returning(ProcessRow.name)
         ).first()
-        if known is None:  # the first time; or it slept so long that it was forgotten
+        if known is None:  # the first heartbeat, or the first after the row was deleted as stale
             session.execute(
-                insert(ProcessRow).values(name=process.name, started_at=now_seconds(), **told)
+                insert(ProcessRow).values(name=process.name, started_at=now_seconds(), **values)
             )
         _add(session, counts)
 
 
 def delete_process(database: Database, name: str) -> None:
-    """Remove a process that has ended."""
+    """Delete the row of a process that has ended."""
     with database.begin() as session:
         session.execute(delete(ProcessRow).where(ProcessRow.name == name))
 
 
-def delete_silent_processes(database: Database, *, silent_seconds: float) -> list[str]:
-    """Remove those that told nothing for so long: they died without a word. Returns their names."""
-    silent = ProcessRow.seen_at < now_seconds() - silent_seconds
+def delete_silent_processes(database: Database, *, presence_timeout_seconds: float) -> list[str]:
+    """Delete processes without a heartbeat for `presence_timeout_seconds`. Returns their names."""
+    silent = ProcessRow.seen_at < now_seconds() - presence_timeout_seconds
     with database.read() as session:
         if session.scalar(select(ProcessRow.name).where(silent).limit(1)) is None:
             return []
@@ -98,32 +98,32 @@ def delete_silent_processes(database: Database, *, silent_seconds: float) -> lis
 
 
 def live_processes(database: Database, *, within_seconds: float) -> list[LiveProcess]:
-    """Those that told of themselves within so many seconds."""
+    """Return processes with a heartbeat within the last `within_seconds`."""
     now = now_seconds()
-    question = (
+    statement = (
         select(ProcessRow, (now - ProcessRow.seen_at).label("silent"))
         .where(ProcessRow.seen_at >= now - within_seconds)
         .order_by(ProcessRow.name)
     )
     with database.read() as session:
-        return [_live(row, silent) for row, silent in session.execute(question)]
+        return [_live_process(row, silent) for row, silent in session.execute(statement)]
 
 
 def set_measures(database: Database, measures: Mapping[tuple[str, str], float]) -> None:
-    """Put figures in the place of those of the same name and label."""
+    """Set metrics, by (name, label)."""
     with database.begin() as session:
-        for name, label, value in _in_order(measures):
-            put = _insert(session, name, label, value)
+        for name, label, value in _sorted(measures):
+            row = _insert(session, name, label, value)
             session.execute(
-                put.on_conflict_do_update(
+                row.on_conflict_do_update(
                     index_elements=["name", "label"],
-                    set_={"value": put.excluded.value, "told_at": put.excluded.told_at},
+                    set_={"value": row.excluded.value, "told_at": row.excluded.told_at},
                 )
             )
 
 
-def measures_in(session: Session) -> Sequence[tuple[str, str, float]]:
-    """Every figure with its name and label."""
+def read_measures(session: Session) -> Sequence[tuple[str, str, float]]:
+    """Return all metrics as (name, label, value)."""
     rows = session.execute(
         select(MeasureRow.name, MeasureRow.label, MeasureRow.value).order_by(
             MeasureRow.name, MeasureRow.label
@@ -133,21 +133,21 @@ def measures_in(session: Session) -> Sequence[tuple[str, str, float]]:
 
 
 def _add(session: Session, counts: Counts) -> None:
-    for name, label, amount in _in_order(counts):
-        put = _insert(session, name, label, amount)
+    for name, label, amount in _sorted(counts):
+        row = _insert(session, name, label, amount)
         session.execute(
-            put.on_conflict_do_update(
+            row.on_conflict_do_update(
                 index_elements=["name", "label"],
                 set_={
-                    "value": MeasureRow.value + put.excluded.value,
-                    "told_at": put.excluded.told_at,
+                    "value": MeasureRow.value + row.excluded.value,
+                    "told_at": row.excluded.told_at,
                 },
             )
         )
 
 
-def _in_order(values: Mapping[tuple[str, str], float]) -> Iterator[tuple[str, str, float]]:
-    # The same order for everyone: two that lock rows in two orders would wait for each other.
+def _sorted(values: Mapping[tuple[str, str], float]) -> Iterator[tuple[str, str, float]]:
+    # Rows are locked in the same order everywhere, to avoid deadlocks.
     for (name, label), value in sorted(values.items()):
         yield name, label, value
 
@@ -158,12 +158,16 @@ def _insert(session: Session, name: str, label: str, value: float) -> Any:
     )
 
 
-def _live(row: ProcessRow, silent_seconds: float) -> LiveProcess:
+def _live_process(row: ProcessRow, presence_timeout_seconds: float) -> LiveProcess:
     gpu = (
         GpuMemory(row.gpu_used_bytes, row.gpu_total_bytes)
         if row.gpu_used_bytes is not None and row.gpu_total_bytes is not None
         else None
     )
     return LiveProcess(
-        name=row.name, kind=row.kind, host=row.host, silent_seconds=silent_seconds, gpu=gpu
+        name=row.name,
+        kind=row.kind,
+        host=row.host,
+        presence_timeout_seconds=presence_timeout_seconds,
+        gpu=gpu,
     )

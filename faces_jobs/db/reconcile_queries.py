@@ -1,4 +1,4 @@
-"""Rows as the reconciler compares them with broker and storage: a bounded look along an index."""
+"""Queries of the reconciler, which compares rows with broker and storage; each one is bounded."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.conditions import is_orphaned, of_active_job
+from faces_jobs.db.conditions import has_active_job, is_orphaned
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ArtifactRow, JobRow, SegmentRow
 from faces_jobs.jobs.status import JobStatus, SegmentStatus
@@ -17,18 +17,18 @@ from faces_jobs.jobs.status import JobStatus, SegmentStatus
 
 @dataclass(frozen=True, slots=True)
 class StoredFileRow:
-    """An artifact's row, as far as its file is concerned."""
+    """The columns of an artifact that concern its file."""
 
     id: int
     storage_key: str
-    missing: bool  # it was, when somebody last looked
+    missing: bool  # at the last check
 
 
-def waiting_rows(database: Database, *, limit: int) -> int:
-    """How many segments wait for a worker, those of lost workers too, counted up to `limit`."""
+def count_waiting_segments(database: Database, *, limit: int) -> int:
+    """Count segments that wait for a worker, or whose lease expired, up to `limit`."""
     waiting = (
         select(SegmentRow.id)
-        .where(or_(SegmentRow.status == SegmentStatus.QUEUED, is_orphaned()), of_active_job())
+        .where(or_(SegmentRow.status == SegmentStatus.QUEUED, is_orphaned()), has_active_job())
         .limit(limit)
         .subquery()
     )
@@ -37,7 +37,7 @@ def waiting_rows(database: Database, *, limit: int) -> int:
 
 
 def finishing_jobs(database: Database, job_ids: Collection[str]) -> set[str]:
-    """Those of these jobs whose exports are to be written."""
+    """Return those of these jobs whose exports are to be written."""
     with database.read() as session:
         return set(
             session.scalars(
@@ -49,20 +49,20 @@ def finishing_jobs(database: Database, job_ids: Collection[str]) -> set[str]:
 
 
 def existing_jobs(database: Database, job_ids: Collection[str]) -> set[str]:
-    """Those of these jobs that there are."""
+    """Return those of these jobs that exist."""
     with database.read() as session:
         return set(session.scalars(select(JobRow.id).where(JobRow.id.in_(job_ids))))
 
 
-def lost_leases(database: Database, *, limit: int) -> int:
-    """Segments whose worker let its lease run out, counted up to `limit`."""
+def count_lost_leases(database: Database, *, limit: int) -> int:
+    """Count segments whose lease expired, up to `limit`."""
     lost = select(SegmentRow.id).where(is_orphaned()).limit(limit).subquery()
     with database.read() as session:
         return session.scalar(select(func.count()).select_from(lost)) or 0
 
 
 def live_tokens(database: Database) -> set[str]:
-    """The tokens of all leases that hold, or ran out and were not taken over yet."""
+    """Return the tokens of all leases, including expired ones that were not taken over yet."""
     with database.read() as session:
         return {
             *session.scalars(
@@ -79,8 +79,8 @@ def live_tokens(database: Database) -> set[str]:
 
 
 def artifacts_after(database: Database, artifact_id: int, *, limit: int) -> list[StoredFileRow]:
-    """The next artifacts in the order of their numbers."""
-    question = (
+    """Return the next artifacts, ordered by id."""
+    statement = (
         select(ArtifactRow.id, ArtifactRow.storage_key, ArtifactRow.missing_since)
         .where(ArtifactRow.id > artifact_id)
         .order_by(ArtifactRow.id)
@@ -89,12 +89,12 @@ def artifacts_after(database: Database, artifact_id: int, *, limit: int) -> list
     with database.read() as session:
         return [
             StoredFileRow(row.id, row.storage_key, row.missing_since is not None)
-            for row in session.execute(question)
+            for row in session.execute(statement)
         ]
 
 
 def mark_files(database: Database, *, missing: Sequence[int], found: Sequence[int]) -> None:
-    """Mark artifacts whose file is missing, and those whose file is back."""
+    """Record which artifacts' files are missing, and which are found again."""
     with database.begin() as session:
         _mark(session, missing, now_seconds())
         _mark(session, found, None)

@@ -1,6 +1,6 @@
-"""Handing back: what a worker holds is anybody's again, and what that costs is said here.
+"""Releasing claims: segments and jobs go back into the queue, with or without a counted attempt.
 
-What waits for space is handed back in `db.space`.
+Jobs that wait for disk space are released in `db.space`.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from faces_jobs.db.tables import JobRow, LeaseColumns, SegmentRow
 from faces_jobs.jobs.status import JobStatus, SegmentStatus
 
 STOPPED = "its worker was told to stop"
-# What changes in a row that is begun with anew, as if nobody had tried it.
-UNTRIED: Mapping[str, Any] = MappingProxyType(
+# The lease columns of a row that starts over, as if it was never tried.
+UNTRIED_VALUES: Mapping[str, Any] = MappingProxyType(
     {
         "attempts": 0,
         "lease_token": None,
@@ -43,10 +43,10 @@ UNTRIED: Mapping[str, Any] = MappingProxyType(
 def release_values(
     table: type[LeaseColumns], *, reason: str | None, counts: bool, delay_seconds: float = 0.0
 ) -> dict[str, Any]:
-    """What changes in a row that goes back, to be taken after `delay_seconds`.
+    """Return the column values of a row that is released, and may be claimed after `delay_seconds`.
 
-    With `counts` the attempt counts against the limit (something failed); without it does not
-    (it says nothing about the work), and the sweep rings as soon as the row may be taken.
+    With `counts` the attempt counts against the limit, since it failed. Without, it doesn't, since
+    it says nothing about the work; the sweep then rings as soon as the row may be claimed.
     """
     now = now_seconds()
     return {
@@ -67,10 +67,10 @@ def release_segment(
     counts: bool,
     delay_seconds: float = 0.0,
 ) -> None:
-    """Put a segment back into the queue; see `release_values`.
+    """Put a segment back into the queue, see `release_values`.
 
     Raises:
-        CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
+        CancelledError, LeaseLostError: the claim is no longer valid; nothing was changed.
     """
     values = release_values(SegmentRow, reason=reason, counts=counts, delay_seconds=delay_seconds)
     with database.begin() as session:
@@ -81,12 +81,12 @@ def release_segment(
 def release_bundle(
     database: Database, bundle: Bundle, *, reason: str | None = None, delay_seconds: float = 0.0
 ) -> None:
-    """Put a bundle's segments back into the queue, which costs no attempt; see `release_values`.
+    """Put a bundle's segments back into the queue without counting an attempt.
 
-    Those that are not ours any more are left as they are.
+    Segments whose claims are no longer valid are left unchanged. See `release_values`.
     """
     values = release_values(SegmentRow, reason=reason, counts=False, delay_seconds=delay_seconds)
-    values["last_rung_at"] = SegmentRow.last_rung_at  # one bell brings them all, not one for each
+    values["last_rung_at"] = SegmentRow.last_rung_at  # one message is enough for all
     with database.begin() as session:
         session.execute(move_segments(SegmentStatus.QUEUED, are_held_by(bundle), **values))
 
@@ -99,10 +99,10 @@ def release_job(
     counts: bool,
     delay_seconds: float = 0.0,
 ) -> None:
-    """Put back a job whose exports were not written; see `release_values`.
+    """Release a job whose exports were not written, see `release_values`.
 
     Raises:
-        CancelledError, PausedError, LeaseLostError: the claim no longer holds; nothing was
+        CancelledError, PausedError, LeaseLostError: the claim is no longer valid; nothing was
             changed.
     """
     values = release_values(JobRow, reason=reason, counts=counts, delay_seconds=delay_seconds)
@@ -112,7 +112,7 @@ def release_job(
 
 
 def release_all_of(database: Database, worker: str) -> None:
-    """Put back all that a worker holds, at no cost: it ends, and can't say so by its claims."""
+    """Release all that a stopping worker holds, by the worker's name, without counting attempts."""
     held = (SegmentRow.worker == worker, SegmentRow.status == SegmentStatus.RUNNING)
     finishing = (
         JobRow.worker == worker,

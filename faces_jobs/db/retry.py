@@ -1,7 +1,7 @@
-"""A retry: what failed of an ended job, or was cancelled, is worked on again from the start.
+"""Retrying ended jobs: items that failed or were cancelled start over, the others are kept.
 
-What succeeded is not touched. What an item had left (the part of a broken file that could be read)
-stays until the new attempt replaces it, as do the job's exports.
+Partial results of a failed item (of the readable part of a broken file) are kept until the new
+attempt replaces them, as are the job's exports.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from sqlalchemy.orm import Session
 
 from faces_jobs.db.jobs import lock_segments
 from faces_jobs.db.moves import move_items, move_jobs
-from faces_jobs.db.release import UNTRIED
+from faces_jobs.db.release import UNTRIED_VALUES
 from faces_jobs.db.tables import ArtifactRow, ItemRow, JobRow, SegmentRow
 from faces_jobs.errors import NotFoundError, StateError
 from faces_jobs.jobs.status import ItemStatus, JobStatus, SegmentStatus
 
 
 def retry_job(session: Session, job_id: str) -> None:
-    """Put what failed of a job, or was cancelled, back into the queue.
+    """Put a job's failed and cancelled items back into the queue.
 
-    Files that were refused when they were submitted stay failed: they are not there any more. A
-    job of which only the exports are missing goes straight to writing them.
+    Files that were refused when they were submitted stay failed, since they were not stored. If
+    only the exports are missing, the job goes straight to `finishing`.
 
     Raises:
-        NotFoundError: no such job.
-        StateError: it has not ended, or there is nothing to try again.
+        NotFoundError: there is no such job.
+        StateError: the job has not ended, or there is nothing to retry.
     """
     lock_segments(session, job_id)
     job = session.scalar(select(JobRow).where(JobRow.id == job_id).with_for_update(key_share=True))
@@ -35,23 +35,23 @@ def retry_job(session: Session, job_id: str) -> None:
         raise NotFoundError(f"There is no job {job_id}.")
     if not job.status.ended:
         raise StateError(f"The job has not ended ({job.status}): there is nothing to retry yet.")
-    again = and_(ItemRow.job_id == job_id, is_to_be_retried())
-    items = session.scalar(select(func.count()).select_from(ItemRow).where(again)) or 0
-    if not items and not without_exports(session, [job_id]):
+    retried = and_(ItemRow.job_id == job_id, is_retryable())
+    items = session.scalar(select(func.count()).select_from(ItemRow).where(retried)) or 0
+    if not items and not jobs_without_exports(session, [job_id]):
         raise StateError(
-            "There is nothing to retry: what did not succeed was refused when it was submitted. "
-            "Submit other files as a new job."
+            "There is nothing to retry: the files that failed were refused when they were "
+            "submitted. Submit other files as a new job."
             if job.status is not JobStatus.SUCCEEDED
             else "There is nothing to retry: every file succeeded."
         )
-    _begin_items_again(session, again)
-    _begin_job_again(session, job_id, has_items=bool(items))
+    _restart_items(session, retried)
+    _restart_job(session, job_id, has_items=bool(items))
 
 
-def _begin_items_again(session: Session, again: ColumnElement[bool]) -> None:
-    # New rows, not the old ones: whoever still works on those finds them gone.
+def _restart_items(session: Session, retried: ColumnElement[bool]) -> None:
+    # New rows instead of the old ones: a worker that is still busy with those loses its claim.
     session.execute(
-        delete(SegmentRow).where(SegmentRow.item_id.in_(select(ItemRow.id).where(again)))
+        delete(SegmentRow).where(SegmentRow.item_id.in_(select(ItemRow.id).where(retried)))
     )
     session.execute(
         insert(SegmentRow).from_select(
@@ -63,14 +63,14 @@ def _begin_items_again(session: Session, again: ColumnElement[bool]) -> None:
                 literal(SegmentStatus.QUEUED, SegmentRow.status.type),
                 case((ItemRow.kind == "image", 1)),
             )
-            .where(again)
+            .where(retried)
             .order_by(ItemRow.position),
         )
     )
     session.execute(
         move_items(
             ItemStatus.QUEUED,
-            again,
+            retried,
             started_at=None,
             ended_at=None,
             error_code=None,
@@ -80,7 +80,7 @@ def _begin_items_again(session: Session, again: ColumnElement[bool]) -> None:
     )
 
 
-def _begin_job_again(session: Session, job_id: str, *, has_items: bool) -> None:
+def _restart_job(session: Session, job_id: str, *, has_items: bool) -> None:
     session.execute(
         move_jobs(
             JobStatus.QUEUED if has_items else JobStatus.FINISHING,
@@ -92,21 +92,21 @@ def _begin_job_again(session: Session, job_id: str, *, has_items: bool) -> None:
             evidence=None,
             parked=0,
             delete_at=None,
-            **UNTRIED,
+            **UNTRIED_VALUES,
         )
     )
 
 
-def is_to_be_retried() -> ColumnElement[bool]:
-    """What is to hold of an item of an ended job for a retry to work on it."""
+def is_retryable() -> ColumnElement[bool]:
+    """Match items of an ended job that a retry processes again."""
     return and_(
         ItemRow.status.in_((ItemStatus.FAILED, ItemStatus.CANCELLED)),
         ItemRow.source.is_not(None),
     )
 
 
-def without_exports(session: Session, job_ids: Collection[str]) -> set[str]:
-    """Those of these jobs that have no exports, which a retry writes."""
+def jobs_without_exports(session: Session, job_ids: Collection[str]) -> set[str]:
+    """Return those of these jobs that have no exports, which a retry would write."""
     found = select(ArtifactRow.job_id).where(
         ArtifactRow.job_id.in_(job_ids), ArtifactRow.item_id.is_(None)
     )

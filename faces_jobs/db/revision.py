@@ -1,6 +1,6 @@
-"""Which schema a database has, and which one this code wants; told without loading Alembic.
+"""The schema revision of a database, and the newest one of this version, read without Alembic.
 
-Every process asks when it starts, and few have anything to migrate.
+Every process checks them when it starts, and importing Alembic is slow.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ MIGRATIONS_PACKAGE = "faces_jobs_migrations"
 
 
 def current_revision(connection: Connection) -> str | None:
-    """The revision that an open connection's database has; None where it has no tables of ours."""
+    """Return the revision of a connection's database; None if it has no schema of ours."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
@@ -25,14 +25,14 @@ def current_revision(connection: Connection) -> str | None:
 
 @cache
 def newest_revision() -> str:
-    """The revision that this code's tables are of: the last by the names of their files.
+    """Return the newest revision, by the file names of the migrations.
 
     Raises:
-        DatabaseError: there are no migrations.
+        DatabaseError: the installation has no migrations.
     """
     names = (each.name for each in (files(MIGRATIONS_PACKAGE) / "versions").iterdir())
     revisions = [name.partition("_")[0] for name in names if name.endswith(".py")]
     numbers = [revision for revision in revisions if revision.isdecimal()]
     if not numbers:
-        raise DatabaseError("This installation carries no migrations: install faces_jobs again.")
+        raise DatabaseError("This installation has no migrations: install faces_jobs again.")
     return max(numbers)

@@ -1,4 +1,4 @@
-"""Faces, tracks and networks between records and rows."""
+"""Conversion of faces, tracks and networks between records and rows, and their bulk I/O."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from faces_jobs.jobs.labels import HEADS
 from faces_jobs.jobs.records import Attribute, Attributes, FaceRecord, ModelVersion, TrackRecord
 from faces_jobs.jobs.unsure import format_unsure_below
 
-# Rows of one INSERT, and of one page of an export: large enough that the round trip does not
-# count, small enough that memory does not.
-CHUNK = 2000
+# Rows of one INSERT, and of one page of an export: large enough to amortise the round trip, small
+# enough for memory.
+CHUNK_ROWS = 2000
 
-# All at once, since an export reads many rows: (label, probability) of each head, in a row.
+# One attrgetter for all columns (label, probability, label, ...), since exports read many rows.
 _ATTRIBUTES_OF = attrgetter(*(name for head in HEADS for name in (head, f"{head}_probability")))
 
 
 def attributes_of(row: AttributeColumns) -> Attributes:
-    """The attributes of a row; heads that were off are absent."""
+    """Return the attributes of a row; heads that were off are absent."""
     values = _ATTRIBUTES_OF(row)
     return {
         head: Attribute(label, probability)
@@ -44,10 +44,7 @@ def replace_faces(
     start_frame: int = 0,
     end_frame: int | None = None,
 ) -> int:
-    """Put these faces in the place of those that the item has in that run of frames.
-
-    Returns how many there are now.
-    """
+    """Replace an item's faces in a run of frames. Returns the number of new faces."""
     old = delete(FaceRow).where(FaceRow.item_id == item_id, FaceRow.frame_index >= start_frame)
     if end_frame is not None:
         old = old.where(FaceRow.frame_index < end_frame)
@@ -56,10 +53,10 @@ def replace_faces(
     delete_blocks(connection, item_id, start_frame=start_frame, end_frame=end_frame)
     count = 0
     rows = iter(faces)
-    # Into the table, not its class: the values are those of the columns, and to look at each of
-    # them once more takes as long as the database does.
+    # Insert into the table, not the mapped class: the ORM's handling of each value would take as
+    # long as the database does.
     into = insert(FaceRow.__table__)  # type: ignore[arg-type]  # it is a table
-    while chunk := list(islice(rows, CHUNK)):
+    while chunk := list(islice(rows, CHUNK_ROWS)):
         values = [face_values(job_id, item_id, face) for face in chunk]
         session.execute(into, values)
         write_block(connection, job_id, [(item_id, face) for face in chunk])
@@ -70,7 +67,7 @@ def replace_faces(
 def replace_tracks(
     session: Session, *, job_id: str, item_id: int, tracks: Iterable[TrackRecord]
 ) -> int:
-    """Put these tracks in the place of those that the item has. Returns how many."""
+    """Replace an item's tracks. Returns the number of new tracks."""
     session.execute(delete(TrackRow).where(TrackRow.item_id == item_id))
     values = [track_values(job_id, item_id, track) for track in tracks]
     if values:
@@ -79,7 +76,7 @@ def replace_tracks(
 
 
 def replace_models(session: Session, item_id: int, models: Sequence[ModelVersion]) -> None:
-    """Put these networks in the place of those that the item has."""
+    """Replace the networks that an item was analysed with."""
     session.execute(delete(ModelRow).where(ModelRow.item_id == item_id))
     values = [model_values(item_id, model) for model in models]
     if values:
@@ -87,43 +84,43 @@ def replace_models(session: Session, item_id: int, models: Sequence[ModelVersion
 
 
 def read_faces(database: Database, job_id: str) -> Iterator[tuple[str, FaceRecord]]:
-    """Every face of a job with its item's name, in the order of pages, a chunk at a time."""
+    """Yield every face of a job with its item's name, in the order of pages, read in chunks."""
     names = _item_names(database, job_id)
     after = (-1, -1, -1)
     while True:
         place = (FaceRow.item_id, FaceRow.frame_index, FaceRow.face_index)
-        question = (
+        statement = (
             select(FaceRow.__table__)
             .where(FaceRow.job_id == job_id, tuple_(*place) > tuple_(*after))
             .order_by(*place)
-            .limit(CHUNK)
+            .limit(CHUNK_ROWS)
         )
         with database.read() as session:
-            rows = session.execute(question).all()
+            rows = session.execute(statement).all()
         for row in rows:
             yield names[row.item_id], _face_record(row)
-        if len(rows) < CHUNK:
+        if len(rows) < CHUNK_ROWS:
             return
         after = (rows[-1].item_id, rows[-1].frame_index, rows[-1].face_index)
 
 
 def read_tracks(database: Database, job_id: str) -> Iterator[tuple[str, TrackRecord]]:
-    """Every track of a job with its item's name, in the order of pages, a chunk at a time."""
+    """Yield every track of a job with its item's name, in the order of pages, read in chunks."""
     names = _item_names(database, job_id)
     after = (-1, -1)
     while True:
         place = (TrackRow.item_id, TrackRow.track)
-        question = (
+        statement = (
             select(TrackRow.__table__)
             .where(TrackRow.job_id == job_id, tuple_(*place) > tuple_(*after))
             .order_by(*place)
-            .limit(CHUNK)
+            .limit(CHUNK_ROWS)
         )
         with database.read() as session:
-            rows = session.execute(question).all()
+            rows = session.execute(statement).all()
         for row in rows:
             yield names[row.item_id], _track_record(row)
-        if len(rows) < CHUNK:
+        if len(rows) < CHUNK_ROWS:
             return
         after = (rows[-1].item_id, rows[-1].track)
 
@@ -144,7 +141,7 @@ def _attribute_values(attributes: Attributes) -> dict[str, Any]:
 
 
 def model_values(item_id: int, model: ModelVersion) -> dict[str, Any]:
-    """A network as the values of its row."""
+    """Return the column values of a network."""
     return {
         "item_id": item_id,
         "name": model.name,
@@ -155,7 +152,7 @@ def model_values(item_id: int, model: ModelVersion) -> dict[str, Any]:
 
 
 def face_values(job_id: str, item_id: int, face: FaceRecord) -> dict[str, Any]:
-    """A face as the values of its row."""
+    """Return the column values of a face."""
     left, top, right, bottom = face.box_xyxy
     return {
         "job_id": job_id,
@@ -174,7 +171,7 @@ def face_values(job_id: str, item_id: int, face: FaceRecord) -> dict[str, Any]:
 
 
 def track_values(job_id: str, item_id: int, track: TrackRecord) -> dict[str, Any]:
-    """A track as the values of its row."""
+    """Return the column values of a track."""
     left, top, right, bottom = track.best_box_xyxy
     return {
         "job_id": job_id,

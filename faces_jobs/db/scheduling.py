@@ -1,22 +1,25 @@
-"""Whose turn it is: which segment a worker takes that is free, over all jobs and owners.
+"""Fair scheduling: which free segment a worker claims next, over all jobs and owners.
 
-First by priority. Among owners whose best work has the same, who has the fewest segments being
-worked on; then who was served longest ago; then the oldest job. So a film of a thousand segments
-and a photograph of somebody else take turns, and the photograph is next.
+Jobs are ordered by priority. Among owners whose best jobs have the same priority, the owner with
+the fewest busy workers comes first, then the one that was served longest ago, then the one with
+the oldest job. So a photograph does not wait behind another owner's film of a thousand segments.
 
-The question is one statement on both databases. It walks along `ix_jobs_turn`, which holds the
-open jobs alone, and so costs a look for each owner that has any, however long the queue is.
+The choice is one statement on both databases. It walks along `ix_jobs_turn`, a partial index on
+active jobs: its cost grows with the number of owners who have any, not with the queue's length.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any
 
 from sqlalchemy import (
+    CTE,
     BindParameter,
     ColumnElement,
+    ScalarSelect,
     Select,
     and_,
     bindparam,
@@ -30,36 +33,39 @@ from sqlalchemy.orm import Session, aliased
 
 from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.conditions import is_orphaned, is_ready, waits_for_exports
-from faces_jobs.db.leases import take_segment
+from faces_jobs.db.conditions import is_orphaned, is_ready, is_waiting_for_exports
+from faces_jobs.db.leases import claim_segment_in
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import JobRow, SegmentRow, TurnRow
 from faces_jobs.db.upsert import upsert
 from faces_jobs.jobs.status import ACTIVE_JOBS, SegmentStatus
 
-# Of workers that want the same segment at once, one gets it and the others ask again.
-MOST_TRIES = 100
-PATIENCE_SECONDS = 1.0
-PAUSE_SECONDS = 0.05
+# Of several workers that choose the same segment at once, one gets it and the others try again.
+MAX_TRIES = 100
+RETRY_FOR_SECONDS = 1.0
+RETRY_PAUSE_SECONDS = 0.05
+
+SegmentCondition = Callable[[Any], ColumnElement[bool]]
+"""Makes a condition on a segment from an alias of `SegmentRow`."""
 
 
 def claim_next(
     database: Database, *, worker: str, lease_seconds: float, max_attempts: int
 ) -> SegmentClaim | None:
-    """Take the segment whose turn it is. None: no segment is free.
+    """Claim the segment whose turn it is. Returns None if no segment is free.
 
-    Of PostgreSQL's rows one may be locked, most often for a moment by who rang for it and writes
-    that down: as long as no other is free it is asked for again, up to a second. Else the bell
-    would be spent, and the segment would wait until the next.
+    On PostgreSQL a free row may be locked for a moment, usually by the process that rang for it and
+    records that. If no other segment is free, it is tried again for up to `RETRY_FOR_SECONDS`:
+    otherwise the message would be used up, and the segment would wait for the next one.
     """
-    ends_at = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + RETRY_FOR_SECONDS
     tried: list[int] = []
-    for _ in range(MOST_TRIES):
+    for _ in range(MAX_TRIES):
         with database.begin() as session:
-            question = next_segment(max_attempts, but_some=bool(tried))
-            segment_id = session.scalar(question, {"tried": tried} if tried else {})
+            statement = next_segment_statement(max_attempts, exclude_tried=bool(tried))
+            segment_id = session.scalar(statement, {"tried": tried} if tried else {})
             if segment_id is not None:
-                claim = take_segment(
+                claim = claim_segment_in(
                     session,
                     segment_id,
                     worker=worker,
@@ -71,20 +77,20 @@ def claim_next(
                     return claim
         if segment_id is not None:
             tried.append(segment_id)
-        elif tried and time.monotonic() < ends_at:
+        elif tried and time.monotonic() < deadline:
             tried.clear()
-            time.sleep(PAUSE_SECONDS)
+            time.sleep(RETRY_PAUSE_SECONDS)
         else:
             return None
     return None
 
 
 def next_job_to_finish(database: Database, *, max_attempts: int) -> str | None:
-    """A job whose exports are to be written, and that nobody is at."""
-    question = (
+    """Return a job whose exports are to be written and that no worker holds."""
+    statement = (
         select(JobRow.id)
         .where(
-            waits_for_exports(),
+            is_waiting_for_exports(),
             JobRow.attempts < max_attempts,
             is_ready(JobRow),
         )
@@ -92,11 +98,11 @@ def next_job_to_finish(database: Database, *, max_attempts: int) -> str | None:
         .limit(1)
     )
     with database.read() as session:
-        return session.scalar(question)
+        return session.scalar(statement)
 
 
 def delete_old_turns(database: Database, *, older_than_seconds: float) -> None:
-    """Forget owners that were not served for long: they begin as new ones do."""
+    """Delete the turns of owners that were not served for long; they are then treated as new."""
     with database.begin() as session:
         session.execute(
             delete(TurnRow).where(TurnRow.served_at < now_seconds() - older_than_seconds)
@@ -104,39 +110,38 @@ def delete_old_turns(database: Database, *, older_than_seconds: float) -> None:
 
 
 @lru_cache
-def next_segment(max_attempts: int, *, but_some: bool = False) -> Select[Any]:
-    """The number of the segment whose turn it is; no row, or none, where nothing is free.
+def next_segment_statement(max_attempts: int, *, exclude_tried: bool = False) -> Select[Any]:
+    """Select the id of the segment whose turn it is; NULL or no row if none is free.
 
-    With `but_some` those of the parameter `tried` are passed over. Putting the statement together
-    takes longer than asking it, so it is kept.
+    With `exclude_tried`, segments in the parameter `tried` are skipped. The statement is cached,
+    since building it takes longer than executing it.
     """
-    waits = partial(_waits, max_attempts=max_attempts, but_some=but_some)
-    orphaned = partial(_orphaned, max_attempts=max_attempts, but_some=but_some)
-    owners = _owners()
-    mine, best_job = aliased(JobRow), aliased(JobRow)
-    waiting_of_mine, lost_of_mine = aliased(SegmentRow), aliased(SegmentRow)
-    first = (
-        select(mine.id)
-        .where(
-            _open(mine),
-            mine.owner == owners.c.owner,
-            # Two questions, not one with an "or": each is one step along an index, however many
-            # segments the job has.
-            or_(
-                exists().where(waiting_of_mine.job_id == mine.id, waits(waiting_of_mine)),
-                exists().where(lost_of_mine.job_id == mine.id, orphaned(lost_of_mine)),
-            ),
+    is_waiting = partial(_is_waiting, max_attempts=max_attempts, exclude_tried=exclude_tried)
+    is_lost = partial(_is_lost, max_attempts=max_attempts, exclude_tried=exclude_tried)
+    job_id = _next_job(is_waiting, is_lost)
+    waiting, lost = aliased(SegmentRow), aliased(SegmentRow)
+    return select(
+        func.coalesce(
+            select(func.min(lost.id)).where(lost.job_id == job_id, is_lost(lost)).scalar_subquery(),
+            select(waiting.id)
+            .where(waiting.job_id == job_id, is_waiting(waiting))
+            .order_by(waiting.id)
+            .limit(1)
+            .scalar_subquery(),
         )
-        .order_by(mine.priority, mine.created_at, mine.id)
-        .limit(1)
-        .correlate(owners)
-        .scalar_subquery()
     )
-    best = select(owners.c.owner, first.label("job_id")).cte("best")
-    busy = _busy()
-    # A value, not a table to join: SQLite would sort all that wait. Joined from outside, or it
-    # might look for the few that are best in all jobs there ever were.
-    top = (
+
+
+def _next_job(is_waiting: SegmentCondition, is_lost: SegmentCondition) -> ScalarSelect[str]:
+    """The job whose turn it is: the best of the best jobs of all owners."""
+    owners = _owners_with_active_jobs()
+    first_job = _best_job_of(owners, is_waiting, is_lost)
+    best = select(owners.c.owner, first_job.label("job_id")).cte("best")
+    best_job = aliased(JobRow)
+    busy = _workers_by_owner()
+    # A scalar subquery, since SQLite would sort all waiting segments for a join. With outer joins,
+    # since SQLite might otherwise search all jobs for the few best ones.
+    return (
         select(best.c.job_id)
         .select_from(best)
         .outerjoin(best_job, best_job.id == best.c.job_id)
@@ -153,35 +158,48 @@ def next_segment(max_attempts: int, *, but_some: bool = False) -> Select[Any]:
         .limit(1)
         .scalar_subquery()
     )
-    waiting, lost = aliased(SegmentRow), aliased(SegmentRow)
-    return select(
-        func.coalesce(
-            select(func.min(lost.id)).where(lost.job_id == top, orphaned(lost)).scalar_subquery(),
-            select(waiting.id)
-            .where(waiting.job_id == top, waits(waiting))
-            .order_by(waiting.id)
-            .limit(1)
-            .scalar_subquery(),
+
+
+def _best_job_of(
+    owners: CTE, is_waiting: SegmentCondition, is_lost: SegmentCondition
+) -> ScalarSelect[str]:
+    """The first job of an owner, by priority and age, that has a free segment."""
+    job, waiting, lost = aliased(JobRow), aliased(SegmentRow), aliased(SegmentRow)
+    return (
+        select(job.id)
+        .where(
+            _is_active(job),
+            job.owner == owners.c.owner,
+            # Two subqueries instead of one condition with OR: each is a single index lookup,
+            # however many segments the job has.
+            or_(
+                exists().where(waiting.job_id == job.id, is_waiting(waiting)),
+                exists().where(lost.job_id == job.id, is_lost(lost)),
+            ),
         )
+        .order_by(job.priority, job.created_at, job.id)
+        .limit(1)
+        .correlate(owners)
+        .scalar_subquery()
     )
 
 
-def _owners() -> Any:
-    """Every owner that has open jobs, from one to the next along the index."""
+def _owners_with_active_jobs() -> CTE:
+    """Every owner that has active jobs, found by a skip scan along the index."""
     first, following = aliased(JobRow), aliased(JobRow)
-    owners = select(func.min(first.owner).label("owner")).where(_open(first))
+    owners = select(func.min(first.owner).label("owner")).where(_is_active(first))
     found = owners.cte("owners", recursive=True)
     later = (
         select(func.min(following.owner))
-        .where(_open(following), following.owner > found.c.owner)
+        .where(_is_active(following), following.owner > found.c.owner)
         .correlate(found)
         .scalar_subquery()
     )
     return found.union_all(select(later).where(found.c.owner.is_not(None)))
 
 
-def _busy() -> Any:
-    """How many workers are at each owner's work: the segments of a bundle share their token."""
+def _workers_by_owner() -> Any:
+    """The number of workers busy with each owner's jobs. A bundle's segments share one token."""
     return (
         select(JobRow.owner, func.count(SegmentRow.lease_token.distinct()).label("workers"))
         .join(SegmentRow, SegmentRow.job_id == JobRow.id)
@@ -191,28 +209,30 @@ def _busy() -> Any:
     )
 
 
-def _open(job: Any) -> ColumnElement[bool]:
-    # As literals: a partial index serves only a condition that reads as its own does.
+def _is_active(job: Any) -> ColumnElement[bool]:
+    # As literals: a partial index is only used if the condition's text matches its own.
     states: BindParameter[Any] = bindparam(None, ACTIVE_JOBS, expanding=True, literal_execute=True)
-    return job.status.in_(states)  # type: ignore[no-any-return]  # `aliased` tells no types
+    return job.status.in_(states)  # type: ignore[no-any-return]  # `aliased` loses the type
 
 
-def _waits(segment: Any, *, max_attempts: int, but_some: bool) -> ColumnElement[bool]:
+def _is_waiting(segment: Any, *, max_attempts: int, exclude_tried: bool) -> ColumnElement[bool]:
     return and_(
-        segment.status == SegmentStatus.QUEUED, _may_be_taken(segment, max_attempts, but_some)
+        segment.status == SegmentStatus.QUEUED, _is_claimable(segment, max_attempts, exclude_tried)
     )
 
 
-def _orphaned(segment: Any, *, max_attempts: int, but_some: bool) -> ColumnElement[bool]:
+def _is_lost(segment: Any, *, max_attempts: int, exclude_tried: bool) -> ColumnElement[bool]:
     return and_(
         is_orphaned(segment),
-        _may_be_taken(segment, max_attempts, but_some),
+        _is_claimable(segment, max_attempts, exclude_tried),
     )
 
 
-def _may_be_taken(segment: Any, max_attempts: int, but_some: bool) -> ColumnElement[bool]:
-    free = and_(segment.attempts < max_attempts, is_ready(segment))
-    return and_(free, segment.id.not_in(bindparam("tried", expanding=True))) if but_some else free
+def _is_claimable(segment: Any, max_attempts: int, exclude_tried: bool) -> ColumnElement[bool]:
+    claimable = and_(segment.attempts < max_attempts, is_ready(segment))
+    if exclude_tried:
+        return and_(claimable, segment.id.not_in(bindparam("tried", expanding=True)))
+    return claimable
 
 
 def _record_turn(session: Session, job_id: str) -> None:

@@ -1,6 +1,6 @@
-"""How work on a segment ends: each ending is one transaction that first checks the claim's token.
+"""The ends of segments: each is recorded in one transaction that first checks the claim's token.
 
-How a job ends is in `db.job_endings`. Locks are taken in the order segments, items, job (see
+Jobs are ended in `db.job_endings`. Locks are taken in the order segments, items, job (see
 `db.jobs`).
 """
 
@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session
 from faces_jobs.db.artifacts import insert_artifacts
 from faces_jobs.db.claims import SegmentClaim, lock_claim
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.evidence import keep_evidence
+from faces_jobs.db.evidence import record_evidence
 from faces_jobs.db.item_facts import record_facts
-from faces_jobs.db.jobs import delete_unfinished, finish_if_last, lock_segments
+from faces_jobs.db.jobs import delete_partial_results, lock_segments, start_finishing_if_done
 from faces_jobs.db.moves import move_items, move_segments
 from faces_jobs.db.outcomes import SegmentResults
 from faces_jobs.db.rows import replace_faces, replace_models, replace_tracks
@@ -28,12 +28,12 @@ from faces_jobs.jobs.status import OPEN_SEGMENTS, ItemStatus, SegmentStatus
 
 
 def finish_segment(database: Database, claim: SegmentClaim, results: SegmentResults) -> bool:
-    """Record a segment's results, all or nothing. True if the job is now to be finished.
+    """Record a segment's results, all or nothing. Returns whether the job is now to be finished.
 
-    Doing it twice is doing it once: rows are replaced, and the second time the token is gone.
+    This is idempotent: rows are replaced, and a second call finds the token cleared.
 
     Raises:
-        CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
+        CancelledError, LeaseLostError: the claim is no longer valid; nothing was changed.
     """
     with database.begin() as session:
         lock_claim(session, claim)
@@ -62,35 +62,35 @@ def finish_segment(database: Database, claim: SegmentClaim, results: SegmentResu
                 damaged_frames=results.damaged_frames,
             )
         )
-        return _end_segment(session, claim, results.error)
+        return end_segment(session, segment_id=claim.segment_id, error=results.error)
 
 
 def fail_segment(
     database: Database, claim: SegmentClaim, error: ErrorDocument, *, gave_up: bool = False
 ) -> bool:
-    """Record that a file can't be processed. True if the job is now to be finished.
+    """Record that a file can't be processed. Returns whether the job is now to be finished.
 
-    With `gave_up` (every attempt failed) what is known of the last one is kept as evidence.
+    With `gave_up` (every attempt failed), what is known of the last attempt is kept as evidence.
 
     Raises:
-        CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
+        CancelledError, LeaseLostError: the claim is no longer valid; nothing was changed.
     """
     with database.begin() as session:
         lock_claim(session, claim)
         if gave_up:
             row = session.get_one(SegmentRow, claim.segment_id)
             row.last_error = error.message
-            keep_evidence(session, row)
-        return _end_segment(session, claim, error)
+            record_evidence(session, row)
+        return end_segment(session, segment_id=claim.segment_id, error=error)
 
 
 def fail_job(database: Database, claim: SegmentClaim, error: ErrorDocument) -> bool:
-    """Record that none of the job's files can be processed. True if it is now to be finished.
+    """Record that none of the job's files can be processed. Returns whether it is to be finished.
 
-    Items that ended before keep how they ended.
+    Items that have already ended are left unchanged.
 
     Raises:
-        CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
+        CancelledError, LeaseLostError: the claim is no longer valid; nothing was changed.
     """
     now = now_seconds()
     job_id = claim.job_id
@@ -108,7 +108,7 @@ def fail_job(database: Database, claim: SegmentClaim, error: ErrorDocument) -> b
                 ended_at=now,
             )
         )
-        delete_unfinished(session, job_id)
+        delete_partial_results(session, job_id)
         session.execute(
             move_items(
                 ItemStatus.FAILED,
@@ -123,13 +123,13 @@ def fail_job(database: Database, claim: SegmentClaim, error: ErrorDocument) -> b
             .where(JobRow.id == job_id)
             .values(error_code=error.code, error_message=error.message)
         )
-        return finish_if_last(session, job_id)
+        return start_finishing_if_done(session, job_id)
 
 
-def end_item(session: Session, *, segment_id: int, error: ErrorDocument | None) -> bool:
-    """End a segment whose row is locked, and its item with its last segment.
+def end_segment(session: Session, *, segment_id: int, error: ErrorDocument | None) -> bool:
+    """End a segment whose row is locked, and its item if this was its last segment.
 
-    True if the job is now to be finished.
+    Returns whether the job is now to be finished.
     """
     now = now_seconds()
     failed = error is not None
@@ -147,27 +147,20 @@ def end_item(session: Session, *, segment_id: int, error: ErrorDocument | None) 
     item_id, job_id = session.execute(
         select(SegmentRow.item_id, SegmentRow.job_id).where(SegmentRow.id == segment_id)
     ).one()
-    # Locked before its segments are counted, as the job is in `finish_if_last`.
+    # Locked before its segments are counted, as the job is in `start_finishing_if_done`.
     session.execute(select(ItemRow.id).where(ItemRow.id == item_id).with_for_update(key_share=True))
-    left, broken = session.execute(
+    open_count, failed_count = session.execute(
         select(
             func.count(case((SegmentRow.status.in_(OPEN_SEGMENTS), 1))),
             func.count(case((SegmentRow.status == SegmentStatus.FAILED, 1))),
         ).where(SegmentRow.item_id == item_id)
     ).one()
-    if left or add_next_stage(session, job_id=job_id, item_id=item_id):
+    if open_count or add_next_stage(session, job_id=job_id, item_id=item_id):
         return False
     session.execute(delete(SegmentFileRow).where(SegmentFileRow.item_id == item_id))
     values: dict[str, Any] = {"ended_at": now}
-    if broken:
+    if failed_count:
         values |= first_error(session, item_id)
-    session.execute(
-        move_items(
-            ItemStatus.FAILED if broken else ItemStatus.SUCCEEDED, ItemRow.id == item_id, **values
-        )
-    )
-    return finish_if_last(session, job_id)
-
-
-def _end_segment(session: Session, claim: SegmentClaim, error: ErrorDocument | None) -> bool:
-    return end_item(session, segment_id=claim.segment_id, error=error)
+    status = ItemStatus.FAILED if failed_count else ItemStatus.SUCCEEDED
+    session.execute(move_items(status, ItemRow.id == item_id, **values))
+    return start_finishing_if_done(session, job_id)

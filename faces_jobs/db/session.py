@@ -1,4 +1,4 @@
-"""Open the database: SQLite in one file, or PostgreSQL; the same sessions on both."""
+"""Database sessions, with the same behaviour on SQLite (one file) and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from faces_jobs.db.engine import BEGIN_OPTION, make_engine, sqlite_path
 from faces_jobs.db.revision import current_revision, newest_revision
 from faces_jobs.errors import DatabaseError, StorageFullError
 
-_READ_ONLY = "25006"  # PostgreSQL's read_only_sql_transaction
-_UNREADABLE = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT})
+_POSTGRES_READ_ONLY = "25006"  # read_only_sql_transaction
+_POSTGRES_DISK_FULL = "53100"
+_SQLITE_DAMAGED = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT})
 
 
 class Database:
-    """An open database. `begin()` writes, `read()` sees one unchanging state. Thread-safe."""
+    """An open database: `begin()` to write, `read()` for a consistent snapshot. Thread-safe."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -36,14 +37,14 @@ class Database:
 
     @contextmanager
     def begin(self) -> Iterator[Session]:
-        """A session in one transaction: committed at the end, rolled back on an error.
+        """Open a session in one transaction: committed at the end, rolled back on an error.
 
         Raises:
-            DatabaseError: it does not answer, or stayed locked.
-            StorageFullError: no room for the rows.
+            DatabaseError: the database does not answer, or stayed locked.
+            StorageFullError: the database has no room for the rows.
         """
         with (
-            _told_clearly(),
+            _translated_errors(),
             Session(self._writing, expire_on_commit=False) as session,
             session.begin(),
         ):
@@ -51,19 +52,19 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A session that sees the database as it was at its first question. It can't write.
+        """Open a read-only session that sees the database as of its first statement.
 
         Raises:
-            DatabaseError: it does not answer.
+            DatabaseError: the database does not answer.
         """
-        with _told_clearly(), Session(self._reading, expire_on_commit=False) as session:
+        with _translated_errors(), Session(self._reading, expire_on_commit=False) as session:
             yield session
 
     def check_schema(self) -> None:
-        """See whether it answers and still has the schema that this code knows.
+        """Check that the database answers and still has the schema of this version.
 
         Raises:
-            DatabaseError: it does not, or has another.
+            DatabaseError: the database does not answer, or has another schema.
         """
         _check_schema(self.engine)
 
@@ -79,10 +80,10 @@ class Database:
 
 
 def open_database(url: str) -> Database:
-    """Open the database at `url` and check that its schema is the one that this code knows.
+    """Open the database at `url` and check that it has the schema of this version.
 
     Raises:
-        DatabaseError: it is missing, does not answer, or its schema is older or newer.
+        DatabaseError: the database is missing, does not answer, or its schema is older or newer.
     """
     engine = make_engine(url)
     try:
@@ -95,58 +96,58 @@ def open_database(url: str) -> Database:
 
 def _check_schema(engine: Engine) -> None:
     path = sqlite_path(engine.url)
-    if path is not None and not path.exists():  # connecting would make an empty one
+    if path is not None and not path.exists():  # connecting would create an empty file
         raise DatabaseError(f"There is no database yet at {path}: run `faces-jobs db upgrade`.")
-    with _told_clearly(), engine.connect() as connection:
+    with _translated_errors(), engine.connect() as connection:
         found = current_revision(connection)
     newest = newest_revision()
     if found != newest:
-        raise DatabaseError(_what_to_do(found, newest))
+        raise DatabaseError(_schema_mismatch(found, newest))
 
 
 @contextmanager
-def _told_clearly() -> Iterator[None]:
-    """Turn what a driver raises when it can't work into our own errors. Mistakes stay mistakes."""
+def _translated_errors() -> Iterator[None]:
+    """Translate a driver's operational errors into our own; programming errors pass unchanged."""
     try:
         yield
     except DBAPIError as error:
         if _is_full(error):
             raise StorageFullError(
-                "The database has no room left: free some space, then the work goes on."
+                "The database has no space left: free some, then the work continues."
             ) from error
-        if _does_not_answer(error):
+        if _is_unavailable(error):
             raise DatabaseError(
-                "The database does not answer, stayed locked, takes no writes or is damaged: "
+                "The database does not answer, stayed locked, is read-only or is damaged: "
                 f"{str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else error}"
             ) from error
         raise
     except PoolTimeoutError as error:
         raise DatabaseError(
-            "More is asked of the database at once than it has connections for: try again."
+            "All connections to the database are in use: try again in a moment."
         ) from error
 
 
-def _does_not_answer(error: DBAPIError) -> bool:
-    # Both drivers put "can't reach", "locked", "timeout" and "deadlock" below OperationalError.
-    kinds = {kind.__name__ for kind in type(error.orig).__mro__}
-    unreadable = getattr(error.orig, "sqlite_errorcode", None) in _UNREADABLE
-    # A server that is being repaired, or that became a standby, takes no writes for a while.
-    read_only = getattr(error.orig, "sqlstate", None) == _READ_ONLY
-    known = unreadable or read_only or "OperationalError" in kinds
-    return error.connection_invalidated or known
+def _is_unavailable(error: DBAPIError) -> bool:
+    # Both drivers raise "can't connect", "locked", "timeout" and "deadlock" as OperationalError.
+    bases = {base.__name__ for base in type(error.orig).__mro__}
+    damaged = getattr(error.orig, "sqlite_errorcode", None) in _SQLITE_DAMAGED
+    # A server that is under maintenance, or became a standby, is read-only for a while.
+    read_only = getattr(error.orig, "sqlstate", None) == _POSTGRES_READ_ONLY
+    operational = "OperationalError" in bases
+    return error.connection_invalidated or damaged or read_only or operational
 
 
 def _is_full(error: DBAPIError) -> bool:
     original = error.orig
     if isinstance(original, sqlite3.OperationalError):
         return getattr(original, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
-    return getattr(original, "sqlstate", None) == "53100"  # PostgreSQL's disk_full
+    return getattr(original, "sqlstate", None) == _POSTGRES_DISK_FULL
 
 
-def _what_to_do(found: str | None, newest: str) -> str:
+def _schema_mismatch(found: str | None, newest: str) -> str:
     if found is None:
         return "The database is empty: run `faces-jobs db upgrade`."
     return (
-        f"The database has schema {found}, this version of faces_jobs needs {newest}: "
-        "run `faces-jobs db upgrade`, or upgrade faces_jobs where the database is the newer one."
+        f"The database has schema {found}, but this version of faces_jobs needs {newest}: "
+        "run `faces-jobs db upgrade`, or upgrade faces_jobs if the database is the newer one."
     )

@@ -1,4 +1,4 @@
-"""Jobs that wait for space: put aside when the disk is full, taken up when there is room."""
+"""Jobs that wait for disk space: parked when the disk is full, resumed after a pause."""
 
 from __future__ import annotations
 
@@ -10,48 +10,48 @@ from sqlalchemy.orm import Session
 from faces_jobs.db.claims import (
     JobClaim,
     SegmentClaim,
-    claim_lost,
+    claim_lost_error,
     is_held_by,
     is_job_held_by,
-    job_claim_lost,
+    job_claim_lost_error,
 )
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.conditions import is_ready
-from faces_jobs.db.control import go_on
+from faces_jobs.db.control import leave_hold
 from faces_jobs.db.moves import move_jobs, move_segments
 from faces_jobs.db.release import release_values
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import JobRow, SegmentRow
 from faces_jobs.jobs.status import JobStatus, SegmentStatus
 
-# How long the job waits at the least that was put aside so often (from 1), in seconds.
 Pause = Callable[[int], float]
+"""The minimum wait in seconds of a job that was parked this many times, counted from 1."""
 
 
 def park_segment(database: Database, claim: SegmentClaim, *, reason: str, pause: Pause) -> None:
-    """Hand a segment back, which costs no attempt, and let its job wait for space.
+    """Release a segment without counting the attempt, and park its job.
 
     Raises:
-        CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
+        CancelledError, LeaseLostError: the claim is no longer valid; nothing was changed.
     """
     with database.begin() as session:
-        returned = session.scalar(
+        released = session.scalar(
             move_segments(
                 SegmentStatus.QUEUED,
                 is_held_by(claim),
                 **release_values(SegmentRow, reason=reason, counts=False),
             ).returning(SegmentRow.id)
         )
-        if returned is None:
-            raise claim_lost(session, claim)
+        if released is None:
+            raise claim_lost_error(session, claim)
         _park(session, claim.job_id, pause)
 
 
 def park_job(database: Database, claim: JobClaim, *, pause: Pause) -> None:
-    """Let a job wait for space whose exports could not be written.
+    """Park a job whose exports could not be written.
 
     Raises:
-        CancelledError, PausedError, LeaseLostError: the claim no longer holds; nothing was
+        CancelledError, PausedError, LeaseLostError: the claim is no longer valid; nothing was
             changed.
     """
     with database.begin() as session:
@@ -62,12 +62,12 @@ def park_job(database: Database, claim: JobClaim, *, pause: Pause) -> None:
             .returning(JobRow.id)
         )
         if held is None:
-            raise job_claim_lost(session, claim)
+            raise job_claim_lost_error(session, claim)
         _park(session, claim.job_id, pause)
 
 
 def resume_parked(database: Database, *, limit: int) -> list[str]:
-    """Let jobs go on whose wait for space has lasted long enough. Returns which."""
+    """Resume parked jobs whose pause is over. Returns their ids."""
     waits = (JobRow.status == JobStatus.WAITING_FOR_SPACE, is_ready(JobRow))
     with database.read() as session:
         found = session.scalars(
@@ -80,7 +80,7 @@ def resume_parked(database: Database, *, limit: int) -> list[str]:
                 select(JobRow).where(JobRow.id == job_id, *waits).with_for_update(key_share=True)
             )
             if job is not None:
-                go_on(session, job)
+                leave_hold(session, job)
                 resumed.append(job_id)
     return resumed
 
@@ -88,7 +88,7 @@ def resume_parked(database: Database, *, limit: int) -> list[str]:
 def _park(session: Session, job_id: str, pause: Pause) -> None:
     job = session.scalar(select(JobRow).where(JobRow.id == job_id).with_for_update(key_share=True))
     if job is None or job.status not in (JobStatus.RUNNING, JobStatus.FINISHING):
-        return  # paused, or another worker put it aside already
+        return  # paused by its user, or already parked by another worker
     parked = job.parked + 1
     session.execute(
         move_jobs(

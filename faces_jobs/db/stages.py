@@ -1,4 +1,4 @@
-"""From one stage of an item to the next: asked when the last of its open segments ends."""
+"""Transitions between the stages of an item, made when the last of its open segments ends."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from faces_jobs.jobs.status import SegmentStatus
 
 
 def add_next_stage(session: Session, *, job_id: str, item_id: int) -> bool:
-    """Add what is to be done after an item's last open segment. True if there is anything.
+    """Add the segment of an item's next stage. Returns False if there is none.
 
-    The item's row is locked by the caller, so one of two last finishers adds it. Parts that
-    failed don't stop the others from being linked, drawn and bound.
+    The caller has locked the item's row, so that only one of two concurrent workers adds it. Parts
+    that failed don't keep the others from being linked, drawn and bound.
     """
     done = {
         Stage(row.stage): row.status
@@ -43,7 +43,7 @@ def add_next_stage(session: Session, *, job_id: str, item_id: int) -> bool:
 def add_segment(
     session: Session, stage: Stage, *, job_id: str, item_id: int, part: dict[str, Any] | None = None
 ) -> None:
-    """Add a segment behind those that an item has. Its frames don't count as progress."""
+    """Append a segment to those of an item. Its frames don't count as progress."""
     last = session.scalar(
         select(func.max(SegmentRow.segment_index)).where(SegmentRow.item_id == item_id)
     )
@@ -61,7 +61,7 @@ def add_segment(
 
 
 def first_error(session: Session, item_id: int) -> dict[str, Any]:
-    """The error of an item whose segments ended, some of them badly: that of the first."""
+    """Return the error of an item's first failed segment, as the values of the item's row."""
     code, message = session.execute(
         select(SegmentRow.error_code, SegmentRow.last_error)
         .where(SegmentRow.item_id == item_id, SegmentRow.status == SegmentStatus.FAILED)

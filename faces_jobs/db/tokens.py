@@ -1,25 +1,25 @@
-"""Tokens of leases: one for each claim, which tells of which job it is.
+"""Lease tokens: unique for each claim, and prefixed with a part of the job's id.
 
-So whoever deletes a job sees by the names of folders whether anybody works on it still, those
-whose lease was taken over or wiped long ago, too.
+Working folders are named after tokens. The prefix lets the deletion of a job find every folder in
+which a worker may still be busy, even if its lease was taken over or cleared long ago.
 """
 
 from __future__ import annotations
 
 import uuid
 
-_OF_JOB = 16  # digits; as many are the claim's own
+_JOB_DIGITS = 16  # of 32; the other half is random
 
 
 def new_token(job_id: str) -> str:
-    """A token of 32 hexadecimal digits that no other claim has."""
-    return _digits_of(job_id) + uuid.uuid4().hex[_OF_JOB:]
+    """Return a unique token of 32 hexadecimal digits for a claim on this job."""
+    return _job_prefix(job_id) + uuid.uuid4().hex[_JOB_DIGITS:]
 
 
 def is_token_of(token: str, job_id: str) -> bool:
-    """Whether a claim on this job, or on a segment of it, had this token."""
-    return token.startswith(_digits_of(job_id))
+    """Return whether this token belongs to a claim on the job or on one of its segments."""
+    return token.startswith(_job_prefix(job_id))
 
 
-def _digits_of(job_id: str) -> str:
-    return job_id.replace("-", "")[:_OF_JOB]
+def _job_prefix(job_id: str) -> str:
+    return job_id.replace("-", "")[:_JOB_DIGITS]

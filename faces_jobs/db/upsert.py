@@ -1,4 +1,4 @@
-"""INSERT ... ON CONFLICT: the same on both databases, and of each one's dialect in SQLAlchemy."""
+"""INSERT ... ON CONFLICT for both databases, which SQLAlchemy has in each dialect's own module."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from faces_jobs.db.tables import Base
 
 
 def upsert(session: Session, table: type[Base]) -> Any:
-    """An INSERT that takes `on_conflict_do_nothing` and `on_conflict_do_update`."""
-    # A dialect is read when it is spoken: PostgreSQL's takes longer than all tables.
+    """Return an INSERT that has `on_conflict_do_nothing` and `on_conflict_do_update`."""
+    # Imported on demand: importing PostgreSQL's dialect takes longer than importing all tables.
     if session.get_bind().dialect.name == "postgresql":
         from sqlalchemy.dialects import postgresql  # noqa: PLC0415
 

@@ -15,7 +15,14 @@ from sqlalchemy import ColumnElement, Row, ScalarSelect, Select, and_, or_, sele
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.tables import FACE_BLOCKS, FaceRow, ItemRow
-from faces_jobs.db.tables.blocks import END, PAIRS, START, bit_of, bounds_of, pair_of
+from faces_jobs.db.tables.blocks import (
+    FIRST_FACE_COLUMNS,
+    HEAD_PAIRS,
+    LAST_FACE_COLUMNS,
+    bounds_columns,
+    pair_bit,
+    pair_column,
+)
 from faces_jobs.jobs.labels import LABELS_WITH_UNSURE
 from faces_jobs.jobs.query import AttributeFilter, FaceQuery
 from faces_jobs.results.pages import decode_face_cursor
@@ -29,8 +36,8 @@ BLOCKS_PER_QUERY = (1, 8, 64)
 MAX_GAP_FRAMES = 500
 
 _BLOCK = FACE_BLOCKS.c
-_START = tuple(_BLOCK[name] for name in START)
-_END = tuple(_BLOCK[name] for name in END)
+_START = tuple(_BLOCK[name] for name in FIRST_FACE_COLUMNS)
+_END = tuple(_BLOCK[name] for name in LAST_FACE_COLUMNS)
 
 Key = tuple[int, int, int]
 """A face's item, frame and number within the frame."""
@@ -121,17 +128,17 @@ def _label_conditions(query: FaceQuery) -> Iterator[ColumnElement[bool]]:
         if wanted != AttributeFilter():
             labels = wanted.labels or LABELS_WITH_UNSURE[head]
             yield or_(*(_may_contain(head, label, wanted) for label in labels))
-    for one, other in PAIRS:
+    for one, other in HEAD_PAIRS:
         first, second = query.attributes.get(one), query.attributes.get(other)
         if first and second and first.labels and second.labels:
             bits = 0
             for label, other_label in product(first.labels, second.labels):
-                bits |= bit_of(one, label, other, other_label)
-            yield _BLOCK[pair_of(one, other)].bitwise_and(bits) != 0
+                bits |= pair_bit(one, label, other, other_label)
+            yield _BLOCK[pair_column(one, other)].bitwise_and(bits) != 0
 
 
 def _may_contain(head: str, label: str, wanted: AttributeFilter) -> ColumnElement[bool]:
-    lowest, highest = (_BLOCK[name] for name in bounds_of(head, label))
+    lowest, highest = (_BLOCK[name] for name in bounds_columns(head, label))
     conditions: list[ColumnElement[bool]] = [highest.is_not(None)]
     if wanted.min_probability is not None:
         conditions.append(highest >= wanted.min_probability)

@@ -6,8 +6,14 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from faces_jobs.db.counts import Leases, Waiting, count_open, leases, waiting
-from faces_jobs.db.processes import KINDS, GpuMemory, live_processes, measures_in
+from faces_jobs.db.counts import (
+    LeaseCounts,
+    WaitingSegments,
+    count_leases,
+    count_open,
+    waiting_by_priority,
+)
+from faces_jobs.db.processes import KINDS, GpuMemory, live_processes, read_measures
 from faces_jobs.db.session import Database
 
 
@@ -16,8 +22,8 @@ class Figures:
     """Counts and measurements of the whole service."""
 
     measures: Mapping[tuple[str, str], float]  # (name, label) -> value
-    waiting: Mapping[str, Waiting]  # by priority
-    leases: Leases
+    waiting: Mapping[str, WaitingSegments]  # by priority
+    leases: LeaseCounts
     processes: Mapping[str, int]  # that are alive, by kind
     gpus: Mapping[str, GpuMemory]  # by host
 
@@ -26,7 +32,7 @@ class Figures:
         return {label: value for (each, label), value in self.measures.items() if each == name}
 
 
-def read_figures(database: Database, *, silent_seconds: float) -> Figures:
+def read_figures(database: Database, *, presence_timeout_seconds: float) -> Figures:
     """Read all figures.
 
     Jobs, items and segments that have not ended are counted here, by indexes that begin with the
@@ -34,17 +40,17 @@ def read_figures(database: Database, *, silent_seconds: float) -> Figures:
 
     Args:
         database: where to read them.
-        silent_seconds: a process without a report for this long counts as gone.
+        presence_timeout_seconds: a process without a report for this long counts as gone.
 
     Raises:
         DatabaseError: the database can't be reached.
     """
     with database.read() as session:
-        measures = {(name, label): value for name, label, value in measures_in(session)}
+        measures = {(name, label): value for name, label, value in read_measures(session)}
         measures.update(count_open(session))
-        now_waiting = waiting(session)
-        now_leased = leases(session)
-    alive = live_processes(database, within_seconds=silent_seconds)
+        now_waiting = waiting_by_priority(session)
+        now_leased = count_leases(session)
+    alive = live_processes(database, within_seconds=presence_timeout_seconds)
     kinds = Counter(process.kind for process in alive)
     return Figures(
         measures=measures,

@@ -10,7 +10,7 @@ from sqlalchemy import Double, Select, case, cast, func, select, tuple_
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.clock import as_datetime, now_seconds
-from faces_jobs.db.retry import is_to_be_retried, without_exports
+from faces_jobs.db.retry import is_retryable, jobs_without_exports
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ArtifactRow, ItemRow, JobRow, ModelRow, SegmentRow
 from faces_jobs.errors import NotFoundError
@@ -191,7 +191,7 @@ def _retryable(
     items = {row.id for row in ended if any(group.retryable for group in groups[row.id])}
     # A job that succeeded has its exports; it may have many files to search for them.
     others = {row.id for row in ended if row.status is not JobStatus.SUCCEEDED} - items
-    return items | without_exports(session, others)
+    return items | jobs_without_exports(session, others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,7 +334,7 @@ def _groups_statement(job_ids: Sequence[str]) -> Select[Any]:
             func.sum(ItemRow.face_count),
             func.sum(ItemRow.track_count),
             func.coalesce(func.sum(frames.c.damaged), 0),
-            func.sum(case((is_to_be_retried(), 1), else_=0)),
+            func.sum(case((is_retryable(), 1), else_=0)),
             func.count(),
             func.sum(done),
             func.coalesce(func.sum(frames.c.total), 0),

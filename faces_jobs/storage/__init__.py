@@ -1,6 +1,6 @@
-"""Where files are kept: a folder that all machines share, or a bucket.
+"""Storage of uploads and artifacts: a folder that all machines share, or an S3-compatible bucket.
 
-`interface` says what is promised, `local` keeps the promise in a folder, `bucket` in a bucket.
+`interface` defines it; `local` implements it for a folder, `bucket` for a bucket.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ __all__ = [
 
 
 def open_storage(settings: Settings) -> Storage:
-    """The storage that web and workers share. Nothing is asked of a bucket yet.
+    """The storage that web and workers share. A bucket is not connected to yet.
 
     Raises:
-        SettingsError: a bucket is named, and what talks to it is not installed.
+        SettingsError: the settings name a bucket, and the extra `s3` is not installed.
     """
     folder = settings.data_folder / "files"
     if settings.bucket is None:
@@ -48,7 +48,7 @@ def open_storage(settings: Settings) -> Storage:
         from faces_jobs.storage.s3 import Bucket  # noqa: PLC0415 (likewise)
     except ModuleNotFoundError as error:
         raise SettingsError(
-            f"FACES_JOBS_STORAGE names a bucket, and {error.name} is not installed: "
+            f"FACES_JOBS_STORAGE names a bucket, but {error.name} is not installed: "
             "install faces-jobs with its extra s3."
         ) from error
     return BucketStorage(

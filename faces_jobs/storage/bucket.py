@@ -1,11 +1,11 @@
-"""Files in a bucket that all machines share; what is being made lies on each machine's own disk.
+"""Storage in a bucket that all machines share; files that are being written are on local disks.
 
-    jobs/...        the files that are kept, by their keys
-    work/<token>    an empty mark for as long as somebody works under this token, on any machine
-    probes/<n>      for an instant, when somebody asks whether the bucket can be written to
+    jobs/...        stored files, by their keys
+    work/<token>    an empty marker that exists while a worker on any machine works on this attempt
+    probes/<n>      exists for a moment while the bucket is checked for write access
 
-A file appears in a bucket whole or not at all, and no row speaks of an attempt's files before all
-of them are there: nothing has to be moved or renamed.
+An object appears in a bucket completely or not at all, and rows refer to an attempt's files only
+after all of them are uploaded: nothing has to be moved or renamed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import BinaryIO
 
 from faces_jobs.errors import StorageError, StorageFullError
 from faces_jobs.storage.cache import Cache
-from faces_jobs.storage.disk import age_seconds, all_settled, entries, idle_seconds, try_lock
+from faces_jobs.storage.disk import age_seconds, entries, idle_seconds, sync_and_hash_all, try_lock
 from faces_jobs.storage.interface import (
     Incoming,
     IncomingFile,
@@ -33,20 +33,20 @@ from faces_jobs.storage.interface import (
     StoredFile,
     checked_key,
 )
-from faces_jobs.storage.progress import Progress, unheard
+from faces_jobs.storage.progress import Progress, ignore_progress
 from faces_jobs.storage.reading import BucketReader
 from faces_jobs.storage.s3 import Bucket
 
 BUFFER_BYTES = 256 * 1024
 LOCK = ".lock"
-# A folder that is younger may not have its lock yet.
+# A folder that is younger than this may not have its lock yet.
 ABANDONED_SECONDS = 60.0
 
 _log = logging.getLogger(__name__)
 
 
 class BucketStorage(Storage):
-    """Files in a bucket. `folder` is this machine's own, for what is being made and read."""
+    """Stores files in a bucket. `folder` is local, for files that are being written or read."""
 
     def __init__(
         self, folder: Path, bucket: Bucket, *, cache_bytes: int, min_free_bytes: int = 0
@@ -56,51 +56,51 @@ class BucketStorage(Storage):
         self._cache = Cache(self.folder / "fetched", max_bytes=cache_bytes)
 
     def check_writable(self) -> None:
-        """See whether files can be written, here and in the bucket; see `Storage`."""
+        """Check that files can be written, on this machine and to the bucket; see `Storage`."""
         super().check_writable()
         probe = f"probes/{uuid.uuid4().hex}"
-        self._bucket.put_mark(probe)
-        kept = self._bucket.delete([probe])
-        if kept is not None:
-            raise StorageError(f"The bucket {self._bucket.name} deletes nothing: {kept}.")
+        self._bucket.put_marker(probe)
+        error = self._bucket.delete([probe])
+        if error is not None:
+            raise StorageError(f"The bucket {self._bucket.name} refuses to delete files: {error}.")
 
-    def check_results_room(self, bytes_needed: int) -> None:  # noqa: ARG002 (a bucket has no end)
-        """See whether this machine has room at all; see `Storage`."""
-        self.check_room()
+    def check_space_for_results(self, bytes_needed: int) -> None:  # noqa: ARG002 (a bucket has no limit)
+        """Check only that this machine has space to work; see `Storage`."""
+        self.check_free_space()
 
     @contextmanager
     def receive(
         self, *, max_bytes: int | None = None, expected_bytes: int = 0
     ) -> Iterator[Incoming]:
-        """A place to stream uploads to; see `Storage`."""
+        """A folder to receive uploads in, locked by this process; see `Storage`."""
         self._remove_abandoned("incoming")
-        here = super().receive(max_bytes=max_bytes, expected_bytes=expected_bytes)
-        with here as incoming, _held(incoming.folder):
+        received = super().receive(max_bytes=max_bytes, expected_bytes=expected_bytes)
+        with received as incoming, _locked(incoming.folder):
             yield incoming
 
     @contextmanager
     def workspace(self, token: str) -> Iterator[Path]:
-        """A folder on this machine, and a mark that all machines see; see `Storage`."""
+        """A folder on this machine, and a marker that all machines see; see `Storage`."""
         self._remove_abandoned("work")
-        with super().workspace(token) as folder, _held(folder):
-            self._bucket.put_mark(_mark(token))
+        with super().workspace(token) as folder, _locked(folder):
+            self._bucket.put_marker(_marker_key(token))
             try:
                 yield folder
             finally:
-                self._try_delete([_mark(token)])
+                self._try_delete([_marker_key(token)])
 
     def workspaces(self) -> Iterator[tuple[str, float]]:
-        """Tokens that have a mark, with the seconds since it was made."""
-        for one in self._bucket.list("work/"):
-            yield one.key.removeprefix("work/"), one.age_seconds
+        """The tokens that have a marker, with the seconds since it was written."""
+        for marker in self._bucket.list("work/"):
+            yield marker.key.removeprefix("work/"), marker.age_seconds
 
     def remove_workspace(self, token: str) -> None:
-        """Remove a mark, and the folder if it is on this machine; see `Storage`."""
+        """Remove the marker, and the folder if it is on this machine; see `Storage`."""
         super().remove_workspace(token)
-        self._try_delete([_mark(token)])
+        self._try_delete([_marker_key(token)])
 
-    def take_uploads(self, files: Sequence[tuple[IncomingFile, str]]) -> None:
-        """Upload received files, several at once; see `Storage`."""
+    def store_uploads(self, files: Sequence[tuple[IncomingFile, str]]) -> None:
+        """Upload received files in parallel; see `Storage`."""
         self._bucket.put([(file.path, checked_key(key)) for file, key in files])
         for file, _ in files:
             file.path.unlink()
@@ -112,21 +112,21 @@ class BucketStorage(Storage):
         job_id: str,
         owner: str,
         token: str,
-        on_progress: Progress = unheard,
+        on_progress: Progress = ignore_progress,
     ) -> dict[str, StoredFile]:
         """Upload the files of a workspace's folder; see `Storage`."""
-        home = self.attempt_key(job_id=job_id, owner=owner, token=token)
+        folder_key = self.attempt_key(job_id=job_id, owner=owner, token=token)
         stored = {
-            name: StoredFile(checked_key(f"{home}/{name}"), bytes_, sha256)
-            for name, (bytes_, sha256) in all_settled(folder).items()
+            name: StoredFile(checked_key(f"{folder_key}/{name}"), bytes_, sha256)
+            for name, (bytes_, sha256) in sync_and_hash_all(folder).items()
         }
         try:
             self._bucket.put(
-                [(folder / name, one.key) for name, one in stored.items()],
+                [(folder / name, file.key) for name, file in stored.items()],
                 on_progress=on_progress,
             )
         except BaseException:
-            self.remove_attempt(home)
+            self.remove_attempt(folder_key)
             raise
         return stored
 
@@ -141,23 +141,23 @@ class BucketStorage(Storage):
             _log.warning("files of %s are left to the sweep: %s", key, removed.error)
 
     @contextmanager
-    def fetch(self, key: str, *, on_progress: Progress = unheard) -> Iterator[Path]:
-        """A copy on this machine, which its workers share; see `Storage`."""
+    def fetch(self, key: str, *, on_progress: Progress = ignore_progress) -> Iterator[Path]:
+        """A cached copy on this machine, which its workers share; see `Storage`."""
         job_id = checked_key(key).split("/")[1]
 
         def load(file: BinaryIO) -> None:
-            self._make_room(self._bucket.find(key).bytes)
+            self._ensure_free_space(self._bucket.find(key).bytes)
             self._bucket.get([(key, file)], on_progress=on_progress)
 
         with self._cache.copy(job_id, key, load, on_progress=on_progress) as path:
             yield path
 
-    def bring(
-        self, keys: Sequence[str], folder: Path, *, on_progress: Progress = unheard
+    def fetch_all(
+        self, keys: Sequence[str], folder: Path, *, on_progress: Progress = ignore_progress
     ) -> list[Path]:
         """Download files; see `Storage`."""
         paths = [folder / f"{number}{Path(key).suffix}" for number, key in enumerate(keys)]
-        self._make_room()
+        self._ensure_free_space()
         self._bucket.get(
             [(checked_key(key), str(path)) for key, path in zip(keys, paths, strict=True)],
             on_progress=on_progress,
@@ -165,16 +165,18 @@ class BucketStorage(Storage):
         return paths
 
     def open_file(self, key: str) -> OpenFile:
-        """A file that is read as it is asked for; see `Storage`."""
+        """Open a file that is downloaded as it is read; see `Storage`."""
         found = self._bucket.find(checked_key(key))
         reader = BucketReader(self._bucket, key, found.bytes)
         return OpenFile(BufferedReader(reader, BUFFER_BYTES), found.bytes, found.modified)
 
     def existing(self, keys: Collection[str]) -> set[str]:
-        """List what is in the folders of these keys: fewer requests than files; see `Storage`."""
-        asked = set(keys)
-        jobs = {"/".join(key.split("/")[:2]) for key in asked}
-        return {one.key for job in sorted(jobs) for one in self._bucket.list(f"{job}/")} & asked
+        """List the folders of these keys' jobs, with fewer requests than files; see `Storage`."""
+        wanted = set(keys)
+        jobs = {"/".join(key.split("/")[:2]) for key in wanted}
+        return {
+            found.key for job in sorted(jobs) for found in self._bucket.list(f"{job}/")
+        } & wanted
 
     def delete_job(self, job_id: str) -> Removed:
         """Delete every file of a job, and its copies on this machine; see `Storage`."""
@@ -182,29 +184,30 @@ class BucketStorage(Storage):
         return self._delete_below(f"jobs/{job_id}/")
 
     def files_left(self, job_id: str) -> int:
-        """Count files of a job, and uploads that were begun; see `Storage`."""
+        """Count a job's files and pending uploads; see `Storage`."""
         prefix = f"jobs/{job_id}/"
         return sum(1 for _ in self._bucket.list(prefix)) + sum(
             1 for _ in self._bucket.pending_uploads(prefix)
         )
 
     def job_folders(self, after: str = "") -> Iterator[JobFolder]:
-        """Read the bucket's list as far as it is asked for; see `Storage`.
+        """Read the bucket's listing as the iterator advances; see `Storage`.
 
-        What is being uploaded counts as new: the first of several files may have waited long for
-        the last.
+        A folder is as young as its youngest pending upload: its first file may have waited long
+        for its last.
         """
-        busy: dict[str, float] = {}
+        upload_ages: dict[str, float] = {}
         for upload in self._bucket.pending_uploads("jobs/"):
             folder = upload.key.rpartition("/")[0]
-            busy[folder] = min(upload.age_seconds, busy.get(folder, upload.age_seconds))
-        # "0" is the letter that follows the slash.
+            age = upload.age_seconds
+            upload_ages[folder] = min(age, upload_ages.get(folder, age))
+        # "0" is the character after "/": all keys below `after` are skipped.
         found = self._bucket.list("jobs/", after=f"jobs/{after}0" if after else "")
-        for job_id, files in groupby(found, key=lambda one: one.key.split("/")[1]):
+        for job_id, files in groupby(found, key=lambda file: file.key.split("/")[1]):
             ages: dict[str, float] = {}
-            for one in files:
-                folder = one.key.rpartition("/")[0]
-                age = min(one.age_seconds, busy.get(folder, one.age_seconds))
+            for file in files:
+                folder = file.key.rpartition("/")[0]
+                age = min(file.age_seconds, upload_ages.get(folder, file.age_seconds))
                 ages[folder] = min(age, ages.get(folder, age))
             artifacts = f"jobs/{job_id}/artifacts/"
             yield JobFolder(
@@ -214,7 +217,7 @@ class BucketStorage(Storage):
             )
 
     def sweep(self, *, older_than_seconds: float) -> int:
-        """Abort uploads that were begun long ago, and tidy up this machine; see `Storage`."""
+        """Abort old pending uploads, and remove old files on this machine; see `Storage`."""
         removed = self._cache.trim()
         for kind in ("incoming", "work"):
             for path in entries(self.folder / kind):
@@ -227,12 +230,13 @@ class BucketStorage(Storage):
                 removed += 1
         return removed
 
-    def _make_room(self, bytes_needed: int = 0) -> None:
+    def _ensure_free_space(self, bytes_needed: int = 0) -> None:
+        """Check this machine's free space, emptying the cache first if there is too little."""
         try:
-            self.check_room(bytes_needed)
+            self.check_free_space(bytes_needed)
         except StorageFullError:
             self._cache.trim(to_bytes=0)
-            self.check_room(bytes_needed)
+            self.check_free_space(bytes_needed)
 
     def _delete_below(self, prefix: str) -> Removed:
         files = bytes_ = 0
@@ -241,27 +245,27 @@ class BucketStorage(Storage):
             for upload in self._bucket.pending_uploads(prefix):
                 self._bucket.abort(upload)
             found = list(self._bucket.list(prefix))
-            error = self._bucket.delete([one.key for one in found])
-            kept = {one.key for one in self._bucket.list(prefix)} if error else set()
-            gone = [one for one in found if one.key not in kept]
-            files, bytes_ = len(gone), sum(one.bytes for one in gone)
-        except (StorageError, StorageFullError) as trouble:
-            error = str(trouble)
+            error = self._bucket.delete([file.key for file in found])
+            remaining = {file.key for file in self._bucket.list(prefix)} if error else set()
+            deleted = [file for file in found if file.key not in remaining]
+            files, bytes_ = len(deleted), sum(file.bytes for file in deleted)
+        except (StorageError, StorageFullError) as failure:
+            error = str(failure)
         return Removed(files, bytes_, error)
 
     def _try_delete(self, keys: Sequence[str]) -> None:
         try:
             error = self._bucket.delete(keys)
-        except (StorageError, StorageFullError) as trouble:
-            error = str(trouble)
+        except (StorageError, StorageFullError) as failure:
+            error = str(failure)
         if error is not None:
-            _log.warning("a mark in the bucket is left to the sweep: %s", error)
+            _log.warning("a marker in the bucket is left to the sweep: %s", error)
 
     def _remove_abandoned(self, kind: str) -> None:
-        """Remove folders of processes of this machine that were killed.
+        """Remove the folders of killed processes of this machine.
 
-        Here each machine has a disk of its own, and the sweep, which is on one of them, sees only
-        that.
+        The sweep can't do this, since with a bucket each machine has its own disk, and the sweep
+        only sees that of the machine that it runs on.
         """
         for folder in entries(self.folder / kind):
             if age_seconds(folder) < ABANDONED_SECONDS:
@@ -272,16 +276,16 @@ class BucketStorage(Storage):
                         continue
                     shutil.rmtree(folder, ignore_errors=True)
                 if kind == "work":
-                    self._try_delete([_mark(folder.name)])
+                    self._try_delete([_marker_key(folder.name)])
 
 
-def _mark(token: str) -> str:
+def _marker_key(token: str) -> str:
     return f"work/{token}"
 
 
 @contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Hold a folder by a lock that ends with this process, however that ends."""
+def _locked(folder: Path) -> Iterator[None]:
+    """Lock a folder. The kernel releases the lock when this process ends, even if it is killed."""
     with (folder / LOCK).open("ab") as file:
         try_lock(file)
         yield

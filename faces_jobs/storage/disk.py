@@ -1,4 +1,4 @@
-"""The local disk: telling that it is full, settling what is written, ages, and who is at work."""
+"""The local disk: detecting that it is full, syncing and hashing files, ages, and file locks."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from typing import IO
 
 from faces_jobs.errors import StorageFullError
 
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT})
 READ_BYTES = 256 * 1024
-SETTLE_THREADS = 8
+SYNC_THREADS = 8
 
 
 @contextmanager
 def raising_storage_full() -> Iterator[None]:
-    """Turn "no space left" and "over quota", from whatever library, into StorageFullError."""
+    """Convert OSErrors "no space left" and "quota exceeded" to StorageFullError."""
     try:
         yield
     except OSError as error:
-        if error.errno in FULL:
+        if error.errno in FULL_ERRNOS:
             raise StorageFullError(
                 "The server's disk is full: delete jobs that are no longer needed, or give it "
                 "more room."
@@ -40,8 +40,8 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def settled(path: Path) -> tuple[int, str]:
-    """Bytes and SHA-256 of a file, once it is on disk and not only in memory."""
+def sync_and_hash(path: Path) -> tuple[int, str]:
+    """Sync a file to disk. Returns its size in bytes and its SHA-256 as hex."""
     digest = hashlib.sha256()
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -53,25 +53,27 @@ def settled(path: Path) -> tuple[int, str]:
         os.close(descriptor)
 
 
-def all_settled(folder: Path) -> dict[str, tuple[int, str]]:
-    """The same of every file in a folder, by name and in that order.
+def sync_and_hash_all(folder: Path) -> dict[str, tuple[int, str]]:
+    """Sync every file in a folder. Returns size and SHA-256 by file name, in order of names.
 
-    Side by side: a disk settles many files in hardly more time than one.
+    In parallel: a disk syncs many files in hardly more time than one.
     """
     paths = sorted(folder.iterdir(), key=lambda path: path.name)
 
-    def settle(some: Sequence[Path]) -> dict[str, tuple[int, str]]:
-        return {path.name: settled(path) for path in some}
+    def sync_share(share: Sequence[Path]) -> dict[str, tuple[int, str]]:
+        return {path.name: sync_and_hash(path) for path in share}
 
-    # Each thread gets its share at once: to hand files out one by one takes as long as they do.
-    shares = [paths[first::SETTLE_THREADS] for first in range(min(SETTLE_THREADS, len(paths)))]
-    with ThreadPoolExecutor(SETTLE_THREADS) as pool:
-        found = {name: one for share in pool.map(settle, shares) for name, one in share.items()}
-    return {path.name: found[path.name] for path in paths}
+    # Each thread gets its share at once: submitting files one by one takes as long as syncing.
+    shares = [paths[first::SYNC_THREADS] for first in range(min(SYNC_THREADS, len(paths)))]
+    synced: dict[str, tuple[int, str]] = {}
+    with ThreadPoolExecutor(SYNC_THREADS) as pool:
+        for share in pool.map(sync_share, shares):
+            synced.update(share)
+    return {path.name: synced[path.name] for path in paths}
 
 
 def sync_folder(folder: Path) -> None:
-    """See to it that the names in a folder are on disk."""
+    """Sync a folder's entries, so that new and renamed files survive a power failure."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -79,18 +81,18 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def size_below(folder: Path) -> tuple[int, int]:
-    """Files below a folder, and their bytes together; nothing where it is gone."""
+def tree_size(folder: Path) -> tuple[int, int]:
+    """Number of files below a folder, and their total size in bytes; zeros if it is missing."""
     sizes = []
     for path in folder.rglob("*"):
-        with suppress(FileNotFoundError):  # it went while we looked
+        with suppress(FileNotFoundError):  # removed meanwhile
             if not path.is_dir():
                 sizes.append(path.lstat().st_size)
     return len(sizes), sum(sizes)
 
 
 def entries(folder: Path) -> list[Path]:
-    """What is in a folder, by name; nothing where it is gone."""
+    """A folder's entries, sorted by name; none if it is missing."""
     try:
         return sorted(folder.iterdir())
     except FileNotFoundError:
@@ -98,22 +100,22 @@ def entries(folder: Path) -> list[Path]:
 
 
 def age_seconds(path: Path) -> float:
-    """Since a file or folder changed; 0 where it is gone."""
+    """Seconds since a file or folder was changed; 0 if it is missing."""
     try:
         return time.time() - path.lstat().st_mtime
-    except FileNotFoundError:  # it went while we looked
+    except FileNotFoundError:  # removed meanwhile
         return 0.0
 
 
 def idle_seconds(folder: Path) -> float:
-    """Since a folder, or anything in it, changed."""
+    """Seconds since a folder, or anything in it, was changed."""
     return min([age_seconds(folder), *(age_seconds(file) for file in folder.rglob("*"))])
 
 
 def try_lock(file: IO[bytes]) -> bool:
-    """Lock a file against all others, if nobody holds it. It is free when it is closed.
+    """Take an exclusive lock if it is free. Returns whether it was. Closing the file releases it.
 
-    The system frees it too where its holder is killed: so a lock tells whether its holder lives.
+    The kernel also releases it when its holder is killed, so a lock shows that its holder lives.
     """
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -124,8 +126,8 @@ def try_lock(file: IO[bytes]) -> bool:
     return True
 
 
-def is_at(file: IO[bytes], path: Path) -> bool:
-    """Whether an open file is still the one of this name."""
+def is_same_file(file: IO[bytes], path: Path) -> bool:
+    """Whether the path still refers to this open file."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:

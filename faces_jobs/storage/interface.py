@@ -1,12 +1,12 @@
-"""What a storage promises, and what all of them have: a local folder in which files are made.
+"""The interface of storages, and what they share: a local folder for files that are being written.
 
-    incoming/<random>/<n>     while an upload streams in
-    work/<token>/             what a worker writes until it is whole
+    incoming/<random>/<n>     an upload while it is received
+    work/<token>/             the workspace of an attempt
 
-Where whole files are kept, each kind says itself. Their keys are the same everywhere:
+Complete files are stored by each implementation in its own way, under the same keys:
 
     jobs/<job>/uploads/<position>                 a submitted file
-    jobs/<job>/artifacts/<owner>-<token>/<name>   what one attempt made; a row makes it visible
+    jobs/<job>/artifacts/<owner>-<token>/<name>   a file of one attempt; a row makes it visible
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import BinaryIO
 
 from faces_jobs.errors import NotFoundError, StorageFullError, UploadTooLargeError
 from faces_jobs.storage.disk import entries, idle_seconds, raising_storage_full
-from faces_jobs.storage.progress import Progress, unheard
+from faces_jobs.storage.progress import Progress, ignore_progress
 
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 _KEY = re.compile(r"jobs/[0-9a-f-]{36}(/[^/\x00-\x1f]+)+")
@@ -34,7 +34,7 @@ _KEY = re.compile(r"jobs/[0-9a-f-]{36}(/[^/\x00-\x1f]+)+")
 
 @dataclass(frozen=True, slots=True)
 class IncomingFile:
-    """A file that was streamed to disk, not yet part of a job. `name` is what the user calls it."""
+    """A received file that is not part of a job yet. `name` is the user's name for it."""
 
     name: str
     path: Path
@@ -53,7 +53,7 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class OpenFile:
-    """A stored file that can be read and sought in. Whoever opened it closes `file`."""
+    """A stored file, opened for reading and seeking. The caller closes `file`."""
 
     file: BinaryIO
     bytes: int
@@ -62,9 +62,9 @@ class OpenFile:
 
 @dataclass(frozen=True, slots=True)
 class JobFolder:
-    """Files of one job, with the seconds since the newest of them changed.
+    """The files of one job, with the seconds since the newest of them was changed.
 
-    `attempts` are the keys of what attempts published, each with its seconds likewise.
+    `attempts` has the key of each attempt that published files, and the same age of its files.
     """
 
     job_id: str
@@ -74,7 +74,7 @@ class JobFolder:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What went, and what was in the way of the rest."""
+    """What was removed, and the error that prevented the removal of the rest, if any."""
 
     files: int
     bytes: int
@@ -82,24 +82,24 @@ class Removed:
 
 
 class Storage(ABC):
-    """Files of jobs. Thread-safe and safe between processes: names never meet.
+    """Files of jobs. Safe for concurrent threads and processes, whose file names never collide.
 
-    Every method that looks at kept files may raise StorageError where they are elsewhere, and
-    OSError where they are here. Those that bring files from there or take them there call
-    `on_progress` as bytes move; what it raises ends them, and of what they began nothing stays.
+    Every method that accesses stored files may raise StorageError if they are in a bucket, and
+    OSError if they are in a local folder. Methods that transfer files call `on_progress` as bytes
+    move; if it raises, the transfer ends and leaves nothing incomplete behind.
     """
 
     def __init__(self, folder: Path, *, min_free_bytes: int = 0) -> None:
         self.folder = folder.resolve()
         self._min_free_bytes = min_free_bytes
 
-    # Room, uploads and workspaces: on this machine
+    # Free space, uploads and workspaces on this machine
 
-    def check_room(self, bytes_needed: int = 0) -> None:
-        """See whether so much can be written on this machine and the reserve be left.
+    def check_free_space(self, bytes_needed: int = 0) -> None:
+        """Check that this machine has space for so many bytes beyond the reserve.
 
         Raises:
-            StorageFullError: it can't.
+            StorageFullError: it has not.
         """
         try:
             free = shutil.disk_usage(self.folder).free
@@ -109,24 +109,24 @@ class Storage(ABC):
             free = shutil.disk_usage(self.folder).free
         if free - bytes_needed < self._min_free_bytes:
             raise StorageFullError(
-                f"The server's disk has {free // 1024**2} MiB left, which is too little: "
+                f"The server's disk has only {free // 1024**2} MiB of free space: "
                 "delete jobs that are no longer needed, or give it more room."
             )
 
-    def room(self) -> tuple[int, int]:
-        """Bytes that are free in the folder's file system, and all that it has."""
+    def disk_usage(self) -> tuple[int, int]:
+        """Free and total bytes of the folder's file system."""
         usage = shutil.disk_usage(self.folder)
         return usage.free, usage.total
 
     def check_writable(self) -> None:
-        """See whether a file can be written, with room to spare.
+        """Check that a file can be written, and that space is left beyond the reserve.
 
         Raises:
-            StorageFullError: there is no room.
-            StorageError: where files are kept does not answer, or refuses.
-            OSError: the folder is gone or may not be written to.
+            StorageFullError: there is too little space.
+            StorageError: the bucket does not answer, or refuses access.
+            OSError: the folder is missing or can't be written to.
         """
-        self.check_room()
+        self.check_free_space()
         probe = self.folder / "work" / f"probe-{uuid.uuid4().hex}"
         with raising_storage_full():
             probe.mkdir(parents=True)
@@ -139,12 +139,12 @@ class Storage(ABC):
     def receive(
         self, *, max_bytes: int | None = None, expected_bytes: int = 0
     ) -> Iterator[Incoming]:
-        """A place to stream uploads to. What no job took is removed at the end.
+        """A folder to receive uploads in. Files that no job has taken are removed at the end.
 
         Raises:
-            StorageFullError: there is no room for what is expected.
+            StorageFullError: there is no space for the expected bytes.
         """
-        self.check_room(expected_bytes)
+        self.check_free_space(expected_bytes)
         folder = self.folder / "incoming" / uuid.uuid4().hex
         with raising_storage_full():
             folder.mkdir(parents=True)
@@ -155,8 +155,8 @@ class Storage(ABC):
 
     @contextmanager
     def workspace(self, token: str) -> Iterator[Path]:
-        """A folder for one attempt, on this machine. Removed at the end."""
-        self.check_room()
+        """A folder on this machine for one attempt. It is removed at the end."""
+        self.check_free_space()
         folder = self.folder / "work" / token
         with raising_storage_full():
             folder.mkdir(parents=True)
@@ -166,38 +166,38 @@ class Storage(ABC):
             shutil.rmtree(folder, ignore_errors=True)
 
     def workspaces(self) -> Iterator[tuple[str, float]]:
-        """Tokens under which somebody works, or died at work, and the seconds since it changed."""
+        """The tokens of existing workspaces, and the seconds since each was changed."""
         for path in entries(self.folder / "work"):
             if _TOKEN.fullmatch(path.name):
                 yield path.name, idle_seconds(path)
 
     def remove_workspace(self, token: str) -> None:
-        """Remove the workspace of somebody whose lease is gone."""
+        """Remove a workspace whose attempt has lost its lease."""
         shutil.rmtree(self.folder / "work" / token, ignore_errors=True)
 
-    # Names
+    # Keys
 
     def upload_key(self, job_id: str, position: int) -> str:
-        """Where a job's file of this position belongs."""
+        """The key of a job's submitted file at this position."""
         return f"jobs/{job_id}/uploads/{position}"
 
     def attempt_key(self, *, job_id: str, owner: str, token: str) -> str:
-        """Where one attempt's files are published."""
+        """The key of the folder in which one attempt's files are published."""
         return f"jobs/{job_id}/artifacts/{owner}-{token}"
 
-    # Files that are kept
+    # Stored files
 
     @abstractmethod
-    def check_results_room(self, bytes_needed: int) -> None:
-        """See whether so much can be kept of a job's results.
+    def check_space_for_results(self, bytes_needed: int) -> None:
+        """Check that a job's results of so many bytes can be stored.
 
         Raises:
-            StorageFullError: it can't.
+            StorageFullError: there is too little space.
         """
 
     @abstractmethod
-    def take_uploads(self, files: Sequence[tuple[IncomingFile, str]]) -> None:
-        """Make received files part of a job, by their keys. Each is there whole, or not at all."""
+    def store_uploads(self, files: Sequence[tuple[IncomingFile, str]]) -> None:
+        """Store received files under these keys. Each is stored completely or not at all."""
 
     @abstractmethod
     def publish(
@@ -207,76 +207,79 @@ class Storage(ABC):
         job_id: str,
         owner: str,
         token: str,
-        on_progress: Progress = unheard,
+        on_progress: Progress = ignore_progress,
     ) -> dict[str, StoredFile]:
-        """Move the files of a workspace's folder to where artifacts are kept: all, or none.
+        """Store the files of a workspace's folder as artifacts: all of them, or none.
 
-        `owner` and `token` are part of the key: an attempt that lost its lease publishes beside
-        the winner's files, never over them. Returns the files by name.
+        `owner` and `token` are part of the key, so that an attempt that lost its lease never
+        overwrites the files of the one that took over. Returns the files by name.
         """
 
     @abstractmethod
     def unpublish(self, *, job_id: str, owner: str, token: str) -> None:
-        """Remove what an attempt published. What can't be removed is left to the sweep."""
+        """Remove the files that an attempt published. Files that remain are left to the sweep."""
 
     @abstractmethod
     def remove_attempt(self, key: str) -> None:
-        """Remove what an attempt published, by its key, likewise."""
+        """Like `unpublish`, by the attempt's key."""
 
     @abstractmethod
-    def fetch(self, key: str, *, on_progress: Progress = unheard) -> AbstractContextManager[Path]:
-        """A kept file as a path on this machine, for as long as this is open; not to be changed.
+    def fetch(
+        self, key: str, *, on_progress: Progress = ignore_progress
+    ) -> AbstractContextManager[Path]:
+        """A path on this machine to a stored file, valid while this is open. Read-only.
 
         Raises:
-            NotFoundError: there is no such file.
-            StorageFullError: it is kept elsewhere, and there is no room for it here.
+            NotFoundError: the file does not exist.
+            StorageFullError: there is no space on this machine for the download.
         """
 
     @abstractmethod
-    def bring(
-        self, keys: Sequence[str], folder: Path, *, on_progress: Progress = unheard
+    def fetch_all(
+        self, keys: Sequence[str], folder: Path, *, on_progress: Progress = ignore_progress
     ) -> list[Path]:
-        """Kept files as paths on this machine: below `folder`, where they are kept elsewhere.
+        """Paths on this machine to stored files; files in a bucket are downloaded to `folder`.
 
         Raises:
-            NotFoundError: one is not there.
-            StorageFullError: there is no room for them here.
+            NotFoundError: a file does not exist.
+            StorageFullError: there is no space on this machine for the downloads.
         """
 
     @abstractmethod
     def open_file(self, key: str) -> OpenFile:
-        """A kept file, to be read from any place in it.
+        """Open a stored file for random access.
 
         Raises:
-            NotFoundError: there is no such file.
+            NotFoundError: the file does not exist.
         """
 
     @abstractmethod
     def existing(self, keys: Collection[str]) -> set[str]:
-        """Those of these files that are there."""
+        """Those of these keys whose files exist."""
 
     @abstractmethod
     def delete_job(self, job_id: str) -> Removed:
-        """Remove every file of a job, also what an earlier try left. Tells what it removed.
+        """Remove every file of a job, including what an earlier try has left.
 
-        Nothing is raised where a file can't be removed: `files_left` knows, and `error` says why.
+        Does not raise if a file can't be removed: the result's `error` says why, and `files_left`
+        counts what remains.
         """
 
     @abstractmethod
     def files_left(self, job_id: str) -> int:
-        """How many files of a job there are, half-made ones and those on their way out too."""
+        """The number of files of a job, including incomplete and partly removed ones."""
 
     @abstractmethod
     def job_folders(self, after: str = "") -> Iterator[JobFolder]:
-        """Jobs that have files, in the order of their ids, from the first behind `after`."""
+        """The jobs that have files, ordered by id, from the first id greater than `after`."""
 
     @abstractmethod
     def sweep(self, *, older_than_seconds: float) -> int:
-        """Remove what died half-way left behind, if it is so old. Returns how many things."""
+        """Remove what interrupted work left behind, if it is older. Returns how many entries."""
 
 
 class Incoming:
-    """One submission's files as they stream in; counts their bytes together."""
+    """Receives the files of one submission, and limits their total size."""
 
     def __init__(self, folder: Path, *, max_bytes: int | None) -> None:
         self.folder = folder
@@ -288,8 +291,8 @@ class Incoming:
         """Write one file to disk as it arrives.
 
         Raises:
-            UploadTooLargeError: the submission's files are together larger than allowed.
-            StorageFullError: no room.
+            UploadTooLargeError: the submission's files together exceed the limit.
+            StorageFullError: the disk is full.
         """
         path = self.folder / str(self._count)
         self._count += 1
@@ -300,8 +303,8 @@ class Incoming:
                 self._bytes += len(chunk)
                 if self._max_bytes is not None and self._bytes > self._max_bytes:
                     raise UploadTooLargeError(
-                        f"The files are together larger than {self._max_bytes} bytes, the most "
-                        "that this server takes at once: submit them in parts."
+                        f"The files together exceed {self._max_bytes} bytes, the limit for one "
+                        "submission: split it into several."
                     )
                 file.write(chunk)
                 digest.update(chunk)
@@ -312,11 +315,11 @@ class Incoming:
 
 
 def checked_key(key: str) -> str:
-    """The key, if it is one that a storage gives.
+    """Validate a key and return it.
 
     Raises:
-        NotFoundError: it is not.
+        NotFoundError: the key is not of a form that a storage creates.
     """
     if not _KEY.fullmatch(key) or ".." in key.split("/"):
-        raise NotFoundError("There is no such file.")
+        raise NotFoundError("This file does not exist.")
     return key

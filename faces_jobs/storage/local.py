@@ -1,10 +1,10 @@
-"""A local folder that keeps files, shared by all machines where there are several.
+"""Storage in a folder, which all machines share if there are several.
 
-    jobs/       the files that are kept, by their keys
-    trash/      on its way out
+    jobs/       stored files, by their keys
+    trash/      folders that are being removed
 
-All of it is one file system with `incoming` and `work`, so that a rename publishes or removes a
-whole folder at once.
+It is on the same file system as `incoming` and `work`, so that a rename publishes or removes a
+whole folder atomically.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from pathlib import Path
 from faces_jobs.errors import NotFoundError
 from faces_jobs.storage.disk import (
     age_seconds,
-    all_settled,
     entries,
     idle_seconds,
     raising_storage_full,
-    size_below,
+    sync_and_hash_all,
     sync_folder,
+    tree_size,
 )
 from faces_jobs.storage.interface import (
     IncomingFile,
@@ -36,25 +36,25 @@ from faces_jobs.storage.interface import (
     StoredFile,
     checked_key,
 )
-from faces_jobs.storage.progress import Progress, unheard
+from faces_jobs.storage.progress import Progress, ignore_progress
 
 
 class LocalStorage(Storage):
-    """Files below one folder."""
+    """Stores files below one folder."""
 
-    def check_results_room(self, bytes_needed: int) -> None:
-        """See whether so much can be written and the reserve be left; see `Storage`."""
-        self.check_room(bytes_needed)
+    def check_space_for_results(self, bytes_needed: int) -> None:
+        """Check this machine's free space; see `Storage`."""
+        self.check_free_space(bytes_needed)
 
     def path_of(self, key: str) -> Path:
-        """The file behind a key, there or not.
+        """The path of a key's file, whether it exists or not.
 
         Raises:
-            NotFoundError: the key is none that a storage gives.
+            NotFoundError: the key is not valid.
         """
         return self.folder / checked_key(key)
 
-    def take_uploads(self, files: Sequence[tuple[IncomingFile, str]]) -> None:
+    def store_uploads(self, files: Sequence[tuple[IncomingFile, str]]) -> None:
         """Move received files; see `Storage`."""
         folders = set()
         with raising_storage_full():
@@ -73,29 +73,29 @@ class LocalStorage(Storage):
         job_id: str,
         owner: str,
         token: str,
-        on_progress: Progress = unheard,  # noqa: ARG002 (a rename takes no time)
+        on_progress: Progress = ignore_progress,  # noqa: ARG002 (a rename takes no time)
     ) -> dict[str, StoredFile]:
-        """Move a workspace's folder, whole and at once; see `Storage`."""
-        home = self.attempt_key(job_id=job_id, owner=owner, token=token)
+        """Move a workspace's folder by one rename; see `Storage`."""
+        folder_key = self.attempt_key(job_id=job_id, owner=owner, token=token)
         with raising_storage_full():
             stored = {
-                name: StoredFile(f"{home}/{name}", bytes_, sha256)
-                for name, (bytes_, sha256) in all_settled(folder).items()
+                name: StoredFile(f"{folder_key}/{name}", bytes_, sha256)
+                for name, (bytes_, sha256) in sync_and_hash_all(folder).items()
             }
-            target = self.path_of(home)
+            target = self.path_of(folder_key)
             target.parent.mkdir(parents=True, exist_ok=True)
             folder.rename(target)
             sync_folder(target.parent)
         return stored
 
     def unpublish(self, *, job_id: str, owner: str, token: str) -> None:
-        """Remove an attempt's folder, and its job's where that leaves it empty; see `Storage`."""
+        """Remove an attempt's folder, and its job's if that is empty then; see `Storage`."""
         folder = self.path_of(self.attempt_key(job_id=job_id, owner=owner, token=token))
         self._remove(folder)
         for parent in (folder.parent, folder.parent.parent):
             try:
                 parent.rmdir()
-            except OSError:  # not empty, or gone: both are well
+            except OSError:  # not empty, or missing: both are fine
                 return
 
     def remove_attempt(self, key: str) -> None:
@@ -103,23 +103,23 @@ class LocalStorage(Storage):
         self._remove(self.path_of(key))
 
     @contextmanager
-    def fetch(self, key: str, *, on_progress: Progress = unheard) -> Iterator[Path]:  # noqa: ARG002 (no copies)
+    def fetch(self, key: str, *, on_progress: Progress = ignore_progress) -> Iterator[Path]:  # noqa: ARG002 (no copies)
         """The file itself; see `Storage`."""
-        yield self._there(key)
+        yield self._existing_path(key)
 
-    def bring(
+    def fetch_all(
         self,
         keys: Sequence[str],
         folder: Path,  # noqa: ARG002 (no copies)
         *,
-        on_progress: Progress = unheard,  # noqa: ARG002 (likewise)
+        on_progress: Progress = ignore_progress,  # noqa: ARG002 (likewise)
     ) -> list[Path]:
         """The files themselves; see `Storage`."""
-        return [self._there(key) for key in keys]
+        return [self._existing_path(key) for key in keys]
 
     def open_file(self, key: str) -> OpenFile:
         """Open the file; see `Storage`."""
-        path = self._there(key)
+        path = self._existing_path(key)
         try:
             file = path.open("rb")
         except FileNotFoundError as error:
@@ -128,15 +128,15 @@ class LocalStorage(Storage):
         return OpenFile(file, stat.st_size, datetime.fromtimestamp(stat.st_mtime, tz=UTC))
 
     def existing(self, keys: Collection[str]) -> set[str]:
-        """Look for each; see `Storage`."""
-        return {key for key in keys if self._is_there(key)}
+        """Check each file; see `Storage`."""
+        return {key for key in keys if self._exists(key)}
 
     def delete_job(self, job_id: str) -> Removed:
         """Remove every file of a job; see `Storage`."""
         folder = self._job_folder(job_id)
         files, bytes_ = self._size_of(job_id)
         errors: list[str] = []
-        # Out of sight in one step, then gone in its own time: no half-deleted job is ever seen.
+        # Moved away first, then removed, so that a partly deleted job is never visible.
         trash = self.folder / "trash" / f"{job_id}.{uuid.uuid4().hex}"
         try:
             trash.parent.mkdir(parents=True, exist_ok=True)
@@ -146,32 +146,33 @@ class LocalStorage(Storage):
         except OSError as error:
             errors.append(f"{error.strerror}")
         for path in self._trash_of(job_id):
-            shutil.rmtree(path, onerror=lambda _call, _path, told: errors.append(str(told[1])))
+            shutil.rmtree(path, onerror=lambda _call, _path, info: errors.append(str(info[1])))
         left_files, left_bytes = self._size_of(job_id)
         return Removed(
             max(0, files - left_files), max(0, bytes_ - left_bytes), errors[0] if errors else None
         )
 
     def files_left(self, job_id: str) -> int:
-        """How many files and folders of a job there are, in the trash too; see `Storage`."""
-        homes = [path for path in (self._job_folder(job_id),) if path.exists()]
-        homes += self._trash_of(job_id)
-        return sum(1 + sum(1 for _ in home.rglob("*")) for home in homes)
+        """Count a job's files and folders, including those in the trash; see `Storage`."""
+        folders = [path for path in (self._job_folder(job_id),) if path.exists()]
+        folders += self._trash_of(job_id)
+        return sum(1 + sum(1 for _ in folder.rglob("*")) for folder in folders)
 
     def job_folders(self, after: str = "") -> Iterator[JobFolder]:
-        """Look at one folder after the other, as they are asked for; see `Storage`."""
+        """Yield the folders, reading each one only when it is reached; see `Storage`."""
         for path in entries(self.folder / "jobs"):
             if path.name > after:
-                home = f"jobs/{path.name}/artifacts"
+                folder_key = f"jobs/{path.name}/artifacts"
                 attempts = tuple(
-                    (f"{home}/{one.name}", age_seconds(one)) for one in entries(self.folder / home)
+                    (f"{folder_key}/{attempt.name}", age_seconds(attempt))
+                    for attempt in entries(self.folder / folder_key)
                 )
                 yield JobFolder(path.name, age_seconds(path), attempts)
 
     def sweep(self, *, older_than_seconds: float) -> int:
         """Remove old folders of uploads, workspaces and trash; see `Storage`.
 
-        A folder in which any file changed since is left alone.
+        A folder in which any file was changed since then is kept.
         """
         removed = 0
         for kind in ("incoming", "work", "trash"):
@@ -181,16 +182,16 @@ class LocalStorage(Storage):
                     removed += 1
         return removed
 
-    def _is_there(self, key: str) -> bool:
+    def _exists(self, key: str) -> bool:
         try:
             return self.path_of(key).is_file()
         except NotFoundError:
             return False
 
-    def _there(self, key: str) -> Path:
+    def _existing_path(self, key: str) -> Path:
         path = self.path_of(key)
         if not path.is_file():
-            raise NotFoundError("There is no such file.")
+            raise NotFoundError("This file does not exist.")
         return path
 
     def _job_folder(self, job_id: str) -> Path:
@@ -200,11 +201,11 @@ class LocalStorage(Storage):
         return sorted((self.folder / "trash").glob(f"{job_id}.*"))
 
     def _size_of(self, job_id: str) -> tuple[int, int]:
-        sizes = [size_below(path) for path in (self._job_folder(job_id), *self._trash_of(job_id))]
+        sizes = [tree_size(path) for path in (self._job_folder(job_id), *self._trash_of(job_id))]
         return sum(files for files, _ in sizes), sum(bytes_ for _, bytes_ in sizes)
 
     def _remove(self, folder: Path) -> None:
-        # Out of sight in one step, then gone in its own time: no half-deleted job is ever seen.
+        # Moved away first, then removed, so that a partly removed folder is never visible.
         trash = self.folder / "trash" / uuid.uuid4().hex
         trash.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -1,4 +1,4 @@
-"""How whoever waits for files learns that they are on their way."""
+"""The callback by which transfers report progress."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ Progress = Callable[[], None]
 """Called as bytes move, by the thread that waits for them; what it raises ends the transfer."""
 
 
-def unheard() -> None:
-    """Progress that nobody asks for."""
+def ignore_progress() -> None:
+    """A `Progress` that does nothing."""

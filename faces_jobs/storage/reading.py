@@ -1,4 +1,4 @@
-"""A file in a bucket, read like one on disk: from any place in it, in pieces, none kept."""
+"""A file-like object for a file in a bucket, with seeking. Nothing is cached."""
 
 from __future__ import annotations
 
@@ -14,86 +14,88 @@ from faces_jobs.errors import StorageError
 if TYPE_CHECKING:
     from faces_jobs.storage.s3 import Bucket
 
-# Each request asks for twice as much as the last: few bytes for who looks, few requests for who
-# reads on.
-FIRST_BYTES = 1024**2
-MOST_BYTES = 16 * 1024**2
-TRIES = 4
+# Each request asks for twice as much as the last one: few bytes for short reads, few requests for
+# long ones.
+INITIAL_REQUEST_BYTES = 1024**2
+MAX_REQUEST_BYTES = 16 * 1024**2
+MAX_ATTEMPTS = 4
 
 
 class BucketReader(io.RawIOBase):
-    """Reads a file that has so many bytes. A connection that breaks off is taken up again."""
+    """Reads a file of known size. Reconnects when the connection is interrupted."""
 
     def __init__(self, bucket: Bucket, key: str, size: int) -> None:
         self._bucket = bucket
         self._key = key
         self._size = size
-        self._at = 0
+        self._position = 0
         self._stream: Any = None
-        self._ends_at = 0
-        self._ask_bytes = FIRST_BYTES
+        self._stream_end = 0
+        self._request_bytes = INITIAL_REQUEST_BYTES
 
     def readable(self) -> bool:
-        """It is."""
+        """Always True."""
         return True
 
     def seekable(self) -> bool:
-        """It is."""
+        """Always True."""
         return True
 
     def tell(self) -> int:
-        """Where the next byte comes from."""
-        return self._at
+        """The position of the next byte that is read."""
+        return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go elsewhere, which costs nothing before something is read there."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
-        at = max(0, base + offset)
-        if at != self._at:
-            self._at = at
-            self._ask_bytes = FIRST_BYTES
-            self._drop()
-        return at
+        """Change the position. Sends no request."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        position = max(0, base + offset)
+        if position != self._position:
+            self._position = position
+            self._request_bytes = INITIAL_REQUEST_BYTES
+            self._close_stream()
+        return position
 
     def readinto(self, buffer: Any) -> int:
-        """Read some bytes; 0 at the end.
+        """Read some bytes into the buffer. Returns how many; 0 at the end of the file.
 
         Raises:
             NotFoundError: the file was deleted meanwhile.
-            StorageError: the bucket does not answer, or broke off again and again.
+            StorageError: the bucket does not answer, or interrupts each of several attempts.
         """
-        if self._at >= self._size:
+        if self._position >= self._size:
             return 0
-        broken: BotoCoreError | None = None
-        for _ in range(TRIES):
+        last_error: BotoCoreError | None = None
+        for _ in range(MAX_ATTEMPTS):
             try:
-                data = self._some(len(buffer))
+                data = self._read(len(buffer))
             except BotoCoreError as error:
-                self._drop()
-                broken = error
+                self._close_stream()
+                last_error = error
                 continue
             if data:
                 buffer[: len(data)] = data
-                self._at += len(data)
+                self._position += len(data)
                 return len(data)
-            self._drop()  # ended before it should have
-        raise StorageError(f"The bucket {self._bucket.name} broke off a download.") from broken
+            self._close_stream()  # it ended early
+        raise StorageError(
+            f"A download from the bucket {self._bucket.name} was interrupted."
+        ) from last_error
 
     def close(self) -> None:
-        """Close the connection too."""
-        self._drop()
+        """Close the connection."""
+        self._close_stream()
         super().close()
 
-    def _some(self, most: int) -> bytes:
-        if self._stream is None or self._at >= self._ends_at:
-            self._drop()
-            self._ends_at = min(self._at + self._ask_bytes, self._size)
-            self._stream = self._bucket.read(self._key, self._at, self._ends_at)
-            self._ask_bytes = min(2 * self._ask_bytes, MOST_BYTES)
-        data = self._stream.read(min(most, self._ends_at - self._at))
+    def _read(self, max_bytes: int) -> bytes:
+        if self._stream is None or self._position >= self._stream_end:
+            self._close_stream()
+            self._stream_end = min(self._position + self._request_bytes, self._size)
+            self._stream = self._bucket.read(self._key, self._position, self._stream_end)
+            self._request_bytes = min(2 * self._request_bytes, MAX_REQUEST_BYTES)
+        data = self._stream.read(min(max_bytes, self._stream_end - self._position))
         return bytes(data)
 
-    def _drop(self) -> None:
+    def _close_stream(self) -> None:
         stream, self._stream = self._stream, None
         if stream is not None:
             with suppress(OSError):

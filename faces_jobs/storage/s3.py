@@ -1,7 +1,7 @@
-"""One bucket: the few questions that we ask of it, and its errors in our words.
+"""A client for one bucket: the few operations that are needed, and the translation of errors.
 
-boto3 signs, retries and uploads in parts. It is bounded in time: what does not answer is given
-up after four tries, and the work that needs it waits.
+boto3 signs requests, retries them, and uploads in parts. Timeouts are bounded: a request is given
+up after four attempts without a response, and the work that needs it is retried later.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ from faces_jobs.errors import (
 )
 from faces_jobs.settings import Settings
 from faces_jobs.storage.disk import raising_storage_full
-from faces_jobs.storage.progress import Progress, unheard
+from faces_jobs.storage.progress import Progress, ignore_progress
 from faces_jobs.storage.transfers import TransferWaiter
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 PART_BYTES = 16 * 1024**2
-MOST_AT_ONCE = 1000  # keys in one deletion, by the protocol
+MAX_KEYS_PER_DELETE = 1000  # a limit of the protocol
 DEFAULT_REGION = "us-east-1"
 CONFIG: Mapping[str, Any] = {
     "connect_timeout": 5,
@@ -53,32 +53,35 @@ CONFIG: Mapping[str, Any] = {
     "retries": {"mode": "standard", "total_max_attempts": 4},
     "max_pool_connections": 32,
     "tcp_keepalive": True,
-    # The environment of who runs us is no setting of ours.
+    # The endpoint comes from our settings, never from AWS_ENDPOINT_URL.
     "ignore_configured_endpoint_urls": True,
-    # Checksums that are new in Amazon's protocol: other servers refuse requests that have them.
+    # Newer checksums of Amazon's protocol: other servers refuse requests that have them.
     "request_checksum_calculation": "when_required",
     "response_checksum_validation": "when_required",
 }
-# What boto3's transfers raise of their own, which is of no tree: a body that broke off five times,
-# a file that changed on the way.
+# What boto3's transfers raise beside ClientError and BotoCoreError, without a common base class: a
+# body that was interrupted five times, a file that changed during the transfer.
 TRANSFER_ERRORS = (
     RetriesExceededError,
     S3DownloadFailedError,
     S3UploadFailedError,
     S3ValidationError,
 )
-# Codes with which a server says that it is full; Amazon's own never is.
+# Codes of a server that is full, also as a part of a longer code (Amazon's own is never full).
 FULL_CODES = ("StorageFull", "QuotaExceeded", "InsufficientStorage", "EntityTooLarge")
-# Statuses that another try may do away with: timeout, conflict, too early, too many.
-PASSING = frozenset({408, 409, 425, 429})
-KEY = "check FACES_JOBS_S3_ACCESS_KEY_ID, its secret, and what that key may do."
-OTHER_REGION = "it is in another region: correct FACES_JOBS_S3_REGION."
-REASONS: Mapping[str, str] = {
-    "NoSuchBucket": "there is none: make it, or correct FACES_JOBS_STORAGE and "
+INSUFFICIENT_STORAGE = 507
+# Transient client errors: request timeout, conflict, too early, too many requests.
+TRANSIENT_STATUSES = frozenset({408, 409, 425, 429})
+ACCESS_HINT = (
+    "check FACES_JOBS_S3_ACCESS_KEY_ID, FACES_JOBS_S3_SECRET_ACCESS_KEY and the key's permissions."
+)
+REGION_HINT = "it is in another region: correct FACES_JOBS_S3_REGION."
+HINTS: Mapping[str, str] = {
+    "NoSuchBucket": "it does not exist: create it, or correct FACES_JOBS_STORAGE and "
     "FACES_JOBS_S3_ENDPOINT.",
-    "PermanentRedirect": OTHER_REGION,
-    "AuthorizationHeaderMalformed": OTHER_REGION,
-    "301": OTHER_REGION,
+    "PermanentRedirect": REGION_HINT,
+    "AuthorizationHeaderMalformed": REGION_HINT,
+    "301": REGION_HINT,
 }
 
 
@@ -92,44 +95,48 @@ class StoredObject:
 
     @property
     def age_seconds(self) -> float:
-        """Since it was written, by this machine's clock."""
+        """Seconds since it was written, by this machine's clock."""
         return (datetime.now(tz=UTC) - self.modified).total_seconds()
 
 
 @dataclass(frozen=True, slots=True)
 class PendingUpload:
-    """An upload in parts that was begun and not ended."""
+    """A multipart upload that was neither completed nor aborted."""
 
     key: str
     upload_id: str
-    begun: datetime
+    started: datetime
 
     @property
     def age_seconds(self) -> float:
-        """Since it began, by this machine's clock."""
-        return (datetime.now(tz=UTC) - self.begun).total_seconds()
+        """Seconds since it was started, by this machine's clock."""
+        return (datetime.now(tz=UTC) - self.started).total_seconds()
 
 
 class Bucket:
-    """Files below a prefix of a bucket; keys are told and taken without the prefix.
+    """The files below a prefix of a bucket. Keys are passed and returned without the prefix.
 
-    Thread-safe. Connects when it is first asked.
+    Thread-safe. Connects on the first request.
 
-    Every method may raise StorageError: the bucket does not answer, or (StorageRefusedError) the
-    settings are wrong; and StorageFullError: its server is full.
+    Every method may raise StorageError (the bucket does not answer), its subclass
+    StorageRefusedError (the settings are wrong) and StorageFullError (the server is full).
     """
 
     def __init__(self, name: str, *, prefix: str = "", **client: Any) -> None:
         self.name = name
         self._prefix = prefix
         self._settings = client
-        self._where = client.get("endpoint_url") or f"Amazon's {client.get('region_name')}"
+        self._location = client.get("endpoint_url") or f"Amazon's {client.get('region_name')}"
         self._lock = threading.Lock()
-        self._opened: S3Client | None = None
+        self._connected: S3Client | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> Bucket:
-        """The bucket that the settings name, which have to name one."""
+        """The bucket that the settings name.
+
+        Raises:
+            ValueError: the settings name no bucket.
+        """
         if settings.bucket is None:
             raise ValueError("these settings name no bucket")
         name, prefix = settings.bucket
@@ -147,38 +154,46 @@ class Bucket:
             config=Config(s3={"addressing_style": style}, **CONFIG),
         )
 
-    def put(self, files: Sequence[tuple[Path, str]], *, on_progress: Progress = unheard) -> None:
-        """Upload files to keys, several at once and large ones in parts, in bounded memory.
+    def put(
+        self, files: Sequence[tuple[Path, str]], *, on_progress: Progress = ignore_progress
+    ) -> None:
+        """Upload files to keys in parallel, large ones in parts, in bounded memory.
 
-        Each is there whole or not at all. Where one fails, of large ones nothing half-made stays.
+        Each appears completely or not at all. If an upload in parts fails, its parts are removed.
         """
         waiter = TransferWaiter()
-        with self._told(), create_transfer_manager(self._client(), _transfer()) as manager:
+        with (
+            self._errors_translated(),
+            create_transfer_manager(self._client(), _transfer_config()) as manager,
+        ):
             uploads = [
                 manager.upload(str(path), self.name, self._prefix + key, subscribers=[waiter])
                 for path, key in files
             ]
             waiter.wait_for(uploads, on_progress)
 
-    def put_mark(self, key: str) -> None:
-        """Make an empty file."""
-        with self._told():
+    def put_marker(self, key: str) -> None:
+        """Create an empty file."""
+        with self._errors_translated():
             self._client().put_object(Bucket=self.name, Key=self._prefix + key, Body=b"")
 
     def get(
-        self, files: Sequence[tuple[str, str | BinaryIO]], *, on_progress: Progress = unheard
+        self,
+        files: Sequence[tuple[str, str | BinaryIO]],
+        *,
+        on_progress: Progress = ignore_progress,
     ) -> None:
-        """Download keys to paths or to open files, several at once, in bounded memory.
+        """Download keys to paths or open files, in parallel and in bounded memory.
 
         Raises:
-            NotFoundError: one is not there.
+            NotFoundError: a file does not exist.
             StorageFullError: the local disk is full.
         """
         waiter = TransferWaiter()
         with (
             raising_storage_full(),
-            self._told(),
-            create_transfer_manager(self._client(), _transfer()) as manager,
+            self._errors_translated(),
+            create_transfer_manager(self._client(), _transfer_config()) as manager,
         ):
             downloads = [
                 manager.download(self.name, self._prefix + key, target, subscribers=[waiter])
@@ -187,29 +202,29 @@ class Bucket:
             waiter.wait_for(downloads, on_progress)
 
     def read(self, key: str, start: int, end: int) -> Any:
-        """A stream of the bytes from `start` up to, not including, `end`. Whoever asks closes it.
+        """A stream of the bytes from `start` up to, not including, `end`. The caller closes it.
 
         Raises:
-            NotFoundError: there is no such file.
+            NotFoundError: the file does not exist.
         """
-        with self._told():
+        with self._errors_translated():
             return self._client().get_object(
                 Bucket=self.name, Key=self._prefix + key, Range=f"bytes={start}-{end - 1}"
             )["Body"]
 
     def find(self, key: str) -> StoredObject:
-        """What is known about a file.
+        """Size and time of a file.
 
         Raises:
-            NotFoundError: there is no such file.
+            NotFoundError: the file does not exist.
         """
-        with self._told():
+        with self._errors_translated():
             head = self._client().head_object(Bucket=self.name, Key=self._prefix + key)
             return StoredObject(key, head["ContentLength"], head["LastModified"])
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[StoredObject]:
-        """Files whose keys begin so, in the order of their keys, from the first behind `after`."""
-        asked = (
+        """Files with this key prefix, ordered by key, starting after the key `after`."""
+        pages = (
             self._client()
             .get_paginator("list_objects_v2")
             .paginate(
@@ -218,25 +233,27 @@ class Bucket:
                 StartAfter=self._prefix + after if after else "",
             )
         )
-        for page in self._pages(asked):
-            for one in page.get("Contents", ()):
-                yield StoredObject(self._inner(one["Key"]), one["Size"], one["LastModified"])
+        for page in self._translated_pages(pages):
+            for found in page.get("Contents", ()):
+                key = found["Key"].removeprefix(self._prefix)
+                yield StoredObject(key, found["Size"], found["LastModified"])
 
     def pending_uploads(self, prefix: str) -> Iterator[PendingUpload]:
-        """Uploads in parts that were begun and not ended, of keys that begin so."""
-        asked = (
+        """Pending multipart uploads with this key prefix."""
+        pages = (
             self._client()
             .get_paginator("list_multipart_uploads")
             .paginate(Bucket=self.name, Prefix=self._prefix + prefix)
         )
-        for page in self._pages(asked):
-            for one in page.get("Uploads", ()):
-                yield PendingUpload(self._inner(one["Key"]), one["UploadId"], one["Initiated"])
+        for page in self._translated_pages(pages):
+            for found in page.get("Uploads", ()):
+                key = found["Key"].removeprefix(self._prefix)
+                yield PendingUpload(key, found["UploadId"], found["Initiated"])
 
     def abort(self, upload: PendingUpload) -> None:
-        """Remove the parts of an upload. One that is gone is well."""
+        """Remove the parts of an upload. Does nothing if it does not exist any more."""
         try:
-            with self._told():
+            with self._errors_translated():
                 self._client().abort_multipart_upload(
                     Bucket=self.name, Key=self._prefix + upload.key, UploadId=upload.upload_id
                 )
@@ -244,89 +261,92 @@ class Bucket:
             return
 
     def delete(self, keys: Iterable[str]) -> str | None:
-        """Delete files; those that are gone are well. Tells what the bucket said of one it kept."""
+        """Delete files, ignoring those that do not exist.
+
+        Returns the bucket's error for one that it did not delete; None if all are deleted.
+        """
         error = None
         rest = list(keys)
         while rest:
-            some, rest = rest[:MOST_AT_ONCE], rest[MOST_AT_ONCE:]
-            with self._told():
-                answer = self._client().delete_objects(
+            batch, rest = rest[:MAX_KEYS_PER_DELETE], rest[MAX_KEYS_PER_DELETE:]
+            with self._errors_translated():
+                response = self._client().delete_objects(
                     Bucket=self.name,
                     Delete={
-                        "Objects": [{"Key": self._prefix + key} for key in some],
+                        "Objects": [{"Key": self._prefix + key} for key in batch],
                         "Quiet": True,
                     },
                 )
-            for kept in answer.get("Errors", ()):
-                error = f"{kept.get('Code')}: {kept.get('Message')}"
+            for failure in response.get("Errors", ()):
+                error = f"{failure.get('Code')}: {failure.get('Message')}"
         return error
 
     def _client(self) -> S3Client:
         with self._lock:
-            if self._opened is None:
-                with self._told():
-                    self._opened = boto3.session.Session().client("s3", **self._settings)
-            return self._opened
+            if self._connected is None:
+                with self._errors_translated():
+                    self._connected = boto3.session.Session().client("s3", **self._settings)
+            return self._connected
 
-    def _pages(self, asked: Iterable[Any]) -> Iterator[Any]:
-        pages = iter(asked)
+    def _translated_pages(self, pages: Iterable[Any]) -> Iterator[Any]:
+        """The pages of a listing, with errors translated, but not those of the caller's loop."""
+        iterator = iter(pages)
         while True:
-            with self._told():
-                page = next(pages, None)
+            with self._errors_translated():
+                page = next(iterator, None)
             if page is None:
                 return
             yield page
 
-    def _inner(self, key: str) -> str:
-        return key.removeprefix(self._prefix)
-
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Turn the library's errors into ours."""
+    def _errors_translated(self) -> Iterator[None]:
+        """Convert the errors of boto3 to ours."""
         try:
             yield
         except ClientError as error:
-            raise self._translated(error) from error
+            raise self._translate(error) from error
         except (NoCredentialsError, PartialCredentialsError) as error:
             raise StorageRefusedError(
-                f"There is no key to the bucket {self.name}: set FACES_JOBS_S3_ACCESS_KEY_ID and "
+                f"No credentials for the bucket {self.name}: set FACES_JOBS_S3_ACCESS_KEY_ID and "
                 "FACES_JOBS_S3_SECRET_ACCESS_KEY."
             ) from error
         except BotoCoreError as error:
             raise StorageError(
-                f"The bucket {self.name} at {self._where} does not answer: {error}."
+                f"The bucket {self.name} at {self._location} does not answer: {error}."
             ) from error
         except TRANSFER_ERRORS as error:
             raise StorageError(
-                f"The bucket {self.name} at {self._where} broke off a transfer: {error}."
+                f"The transfer with the bucket {self.name} at {self._location} was interrupted: "
+                f"{error}."
             ) from error
 
-    def _translated(self, error: ClientError) -> Exception:
+    def _translate(self, error: ClientError) -> Exception:
         code = error.response.get("Error", {}).get("Code", "")
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        bucket = f"The bucket {self.name} at {self._where}"
-        said = f"{code or status} in {error.operation_name}"
+        bucket = f"The bucket {self.name} at {self._location}"
+        details = f"{code or status} in {error.operation_name}"
         if code in {"NoSuchKey", "NoSuchUpload"}:
-            return NotFoundError("There is no such file.")
+            return NotFoundError("This file does not exist.")
         if code == "404":
-            # The answer to a HEAD has no body that could say what is not there.
-            return self._missing()
-        if status == 507 or any(part in code for part in FULL_CODES):
-            return StorageFullError(f"{bucket} is full ({said}).")
-        if not 300 <= status < 500 or status in PASSING:
-            return StorageError(f"{bucket} has trouble ({said}).")
-        return StorageRefusedError(f"{bucket} can't be used ({said}): {REASONS.get(code, KEY)}")
+            # The response to a HEAD request has no body, so the code does not tell what is missing.
+            return self._missing_file_or_bucket()
+        if status == INSUFFICIENT_STORAGE or any(part in code for part in FULL_CODES):
+            return StorageFullError(f"{bucket} is full ({details}).")
+        if not 300 <= status < 500 or status in TRANSIENT_STATUSES:
+            return StorageError(f"{bucket} is not available now ({details}).")
+        hint = HINTS.get(code, ACCESS_HINT)
+        return StorageRefusedError(f"{bucket} can't be used ({details}): {hint}")
 
-    def _missing(self) -> Exception:
+    def _missing_file_or_bucket(self) -> Exception:
         try:
-            with self._told():
+            with self._errors_translated():
                 self._client().list_objects_v2(Bucket=self.name, MaxKeys=1)
         except (StorageError, StorageFullError) as error:
             return error
-        return NotFoundError("There is no such file.")
+        return NotFoundError("This file does not exist.")
 
 
-def _transfer() -> TransferConfig:
+def _transfer_config() -> TransferConfig:
     return TransferConfig(
         multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, max_concurrency=4
     )

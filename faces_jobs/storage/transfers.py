@@ -1,4 +1,4 @@
-"""Waits for transfers to or from a bucket, and tells on the way that bytes move."""
+"""Waits for transfers to or from a bucket, and reports their progress."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from faces_jobs.storage.progress import Progress
 
 
 class TransferWaiter(BaseSubscriber):
-    """Is told by the threads of boto3, and tells the one that waits.
+    """Passes progress from boto3's threads on to the thread that waits.
 
-    Raised in one of theirs, an error would be taken for one of the network, and tried again.
+    An exception raised in one of boto3's threads would be taken for a network error and retried.
     """
 
     def __init__(self) -> None:
         self._changed = threading.Event()
 
     def on_progress(self, future: TransferFuture, bytes_transferred: int, **_: Any) -> None:  # noqa: ARG002 (boto3's signature)
-        """Bytes have moved."""
+        """Called by boto3 when bytes have moved."""
         self._changed.set()
 
     def on_done(self, future: TransferFuture, **_: Any) -> None:  # noqa: ARG002 (likewise)
-        """A transfer has ended, however that was."""
+        """Called by boto3 when a transfer has ended, with or without an error."""
         self._changed.set()
 
     def wait_for(self, transfers: Sequence[TransferFuture], on_progress: Progress) -> None:
-        """Wait until all have ended well.
+        """Wait until all transfers are complete.
 
         Raises:
-            Exception: that of the first that has not, or whatever `on_progress` raises.
+            Exception: the error of the first that has failed, or whatever `on_progress` raises.
         """
         for transfer in transfers:
             while not transfer.done():

@@ -1,13 +1,13 @@
-"""A submission becomes a job: stored files, rows in one transaction, then a ring of the bell.
+"""Submissions: files are stored, rows are inserted in one transaction, and workers are notified.
 
-Once the transaction is committed the job will run: where the broker does not answer, the sweep
-rings later. Before, nothing is left of it.
+Once the transaction is committed, the job will run: if the broker does not answer, the sweep rings
+later. If it fails before, nothing of the submission is kept.
 """
 
 from __future__ import annotations
 
 from faces_jobs.submit.keys import has_key
-from faces_jobs.submit.names import MAX_NAME_CHARACTERS, checked_owner, normal_name
+from faces_jobs.submit.names import MAX_NAME_CHARACTERS, checked_owner, normalise_name
 from faces_jobs.submit.submission import Submitted, submit_files, submit_folder
 
 __all__ = [
@@ -15,7 +15,7 @@ __all__ = [
     "Submitted",
     "checked_owner",
     "has_key",
-    "normal_name",
+    "normalise_name",
     "submit_files",
     "submit_folder",
 ]

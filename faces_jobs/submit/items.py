@@ -1,4 +1,4 @@
-"""Files become items: each is recognised by its content, or kept as one that is refused."""
+"""Makes items of files: each is recognised by its content, or becomes an item that is refused."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from faces_jobs.folders import FoundFile, open_beneath
 from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.storage import IncomingFile
-from faces_jobs.submit.names import normal_name
+from faces_jobs.submit.names import normalise_name
 
-_NOT_READ = (
-    "Not a regular file: links and pipes are not read, nor folders that the server may not open."
+_NOT_READABLE = (
+    "Not a regular file: links, pipes and folders that the server may not open are not read."
 )
 
 
 def uploaded_item(name: str, file: IncomingFile, key: str) -> NewItem:
-    """An item of a file that was sent, which is to be stored under `key`."""
+    """Make an item of an uploaded file, which is to be stored under `key`."""
     with file.path.open("rb") as opened:
         head = opened.read(media.HEAD_BYTES)
     return _item(name, head, size=file.bytes, source=key, modified_ns=None)
 
 
 def folder_item(found: FoundFile, *, name: str, folder: Path) -> NewItem:
-    """An item of a file in a folder of the server, where it stays."""
-    shown = normal_name(name)
+    """Make an item of a file in a folder of the server, from which it will be read."""
+    shown = normalise_name(name)
     if not found.is_regular:
-        return _refused(shown, 0, MediaError(_NOT_READ))
+        return _refused(shown, 0, MediaError(_NOT_READABLE))
     try:
         found.relative_path.encode("utf-8")
         with open_beneath(folder, found.relative_path) as file:
@@ -51,18 +51,18 @@ def folder_item(found: FoundFile, *, name: str, folder: Path) -> NewItem:
 
 
 def check_any_usable(items: Sequence[NewItem]) -> None:
-    """See that one file at least can be worked on.
+    """Check that at least one file can be processed.
 
     Raises:
-        MediaError: the only one can't.
-        SubmissionError: none of several can.
+        MediaError: the only file can't be processed.
+        SubmissionError: none of several files can be processed.
     """
     if any(item.error is None for item in items):
         return
     first = items[0]
     if len(items) == 1 and first.refusal is not None:
         raise first.refusal
-    assert first.error is not None  # noqa: S101 (all items have one, or we had returned)
+    assert first.error is not None  # noqa: S101 (all items have one here)
     raise SubmissionError(
         f"None of the {len(items)} files can be processed. The first, {first.name}: "
         f"{first.error.message}"
@@ -70,12 +70,12 @@ def check_any_usable(items: Sequence[NewItem]) -> None:
 
 
 def load_of(items: Sequence[NewItem]) -> Load:
-    """What a job of these items adds to what waits."""
+    """Return what a job of these items adds to the queue."""
     return Load(jobs=1, items=len(items), bytes=sum(item.bytes for item in items))
 
 
-def room_for_results(items: Sequence[NewItem], spec: JobSpec) -> int:
-    """About how many bytes the job's results take: an annotated copy is as large as its source."""
+def estimate_result_bytes(items: Sequence[NewItem], spec: JobSpec) -> int:
+    """Estimate the bytes of a job's results: an annotated copy is about as large as its source."""
     if not spec.annotated:
         return 0
     return sum(item.bytes for item in items if item.error is None)
@@ -100,6 +100,6 @@ def _refused(name: str, size: int, error: MediaError) -> NewItem:
         name=name,
         bytes=size,
         source=None,
-        error=ErrorDocument.of(error),
+        error=ErrorDocument.from_error(error),
         refusal=error,
     )

@@ -1,4 +1,4 @@
-"""Idempotency keys: the same submission sent again is answered with the job that it became."""
+"""Idempotency keys: a repeated submission returns the job of the first one."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ MAX_KEY_CHARACTERS = 255
 
 @dataclass(frozen=True, slots=True)
 class SubmissionKey:
-    """A key, and a digest of what was submitted with it."""
+    """An idempotency key with the digest of its submission."""
 
     key: str
     request_sha256: str
 
 
 class UsedKeyError(Exception):
-    """Another submission with the same key was committed first. Never leaves this package."""
+    """Another submission with the same key was committed first. Not raised out of this package."""
 
 
 def has_key(database: Database, key: str | None) -> bool:
-    """Whether a submission with this key was accepted before: its repetition adds no work."""
+    """Return whether a submission with this key was accepted: repeating it adds no work."""
     if key is None:
         return False
-    question = select(IdempotencyRow.key).where(IdempotencyRow.key == key)
+    statement = select(IdempotencyRow.key).where(IdempotencyRow.key == key)
     with database.read() as session:
-        return session.scalar(question) is not None
+        return session.scalar(statement) is not None
 
 
 def checked_key(
     key: str | None, spec: JobSpec, owner: str, request: Mapping[str, Any]
 ) -> SubmissionKey | None:
-    """The key with what it stands for: the options, the owner and what else is in `request`.
+    """Validate a key, and make the digest of the options, the owner and `request`.
 
     Raises:
-        OptionsError: too long, or not printable.
+        OptionsError: the key is empty, too long or not printable.
     """
     if key is None:
         return None
@@ -64,10 +64,10 @@ def checked_key(
 
 
 def earlier_job(database: Database, key: SubmissionKey | None) -> str | None:
-    """The job that the key stood for before, if any.
+    """Return the job of an earlier submission with this key, if any.
 
     Raises:
-        IdempotencyConflictError: it stood for another submission.
+        IdempotencyConflictError: the key was used for a different submission.
     """
     if key is None:
         return None
@@ -81,26 +81,26 @@ def earlier_job(database: Database, key: SubmissionKey | None) -> str | None:
         return None
     if row.request_sha256 != key.request_sha256:
         raise IdempotencyConflictError(
-            "This Idempotency-Key was used before with other files or options: "
+            "This Idempotency-Key was already used with other files or options: "
             "use a new key for a new submission."
         )
     job_id: str = row.job_id
     return job_id
 
 
-def keep_key(session: Session, key: SubmissionKey | None, job_id: str) -> None:
-    """Store the key beside its job. Of two at once, the second waits here for the first.
+def store_key(session: Session, key: SubmissionKey | None, job_id: str) -> None:
+    """Insert the key of a job. A concurrent submission with the same key waits here.
 
     Raises:
-        UsedKeyError: the key is taken; the transaction is to be given up.
+        UsedKeyError: the key was used meanwhile; the transaction is to be rolled back.
     """
     if key is None:
         return
-    kept = session.scalar(
+    inserted = session.scalar(
         upsert(session, IdempotencyRow)
         .values(key=key.key, request_sha256=key.request_sha256, job_id=job_id)
         .on_conflict_do_nothing()
         .returning(IdempotencyRow.key)
     )
-    if kept is None:
+    if inserted is None:
         raise UsedKeyError

@@ -1,4 +1,4 @@
-"""The bell after a submission: workers are told which segments there are to claim."""
+"""Sends queue messages for the segments of a new job."""
 
 from __future__ import annotations
 
@@ -11,27 +11,30 @@ from faces_jobs.db.session import Database
 from faces_jobs.errors import DatabaseError, QueueError, StorageFullError
 from faces_jobs.queue import Queue
 
-# Of one submission's images: enough to wake all workers of a machine. Who answers one rings for
-# the next; what else there may be the sweep tells.
-MOST_IMAGE_BELLS = 16
+# Messages for one submission's images: enough to wake all workers of a machine. A worker that
+# claims a bundle rings for the next images; the sweep rings for what is left.
+MAX_IMAGE_RINGS = 16
 
 _log = logging.getLogger(__name__)
 
 
 def segments_to_ring(items: Sequence[NewItem], segments: Sequence[int]) -> list[int]:
-    """The segments to ring for: images are worked on many at a time, by who hears of one."""
+    """Return the segments to ring for: not those of all images, since they are claimed in bundles.
+
+    `segments` are those of the usable items, in order.
+    """
     usable = [item for item in items if item.error is None]
     pairs = zip(usable, segments, strict=True)
-    images = [number for item, number in pairs if item.kind == "image"]
-    unheard = frozenset(images[MOST_IMAGE_BELLS:])
-    return [number for number in segments if number not in unheard]
+    images = [segment_id for item, segment_id in pairs if item.kind == "image"]
+    skipped = frozenset(images[MAX_IMAGE_RINGS:])
+    return [segment_id for segment_id in segments if segment_id not in skipped]
 
 
 def ring(database: Database, queue: Queue, job_id: str, segments: Sequence[int]) -> None:
-    """Tell the workers. What can't be told now is told by the sweep: the rows are committed."""
+    """Send messages for a committed job's segments. If that fails, the sweep sends them later."""
     try:
         for segment_id in segments:
             queue.ring_segment(segment_id)
         mark_all_segments_rung(database, job_id)
     except (QueueError, DatabaseError, StorageFullError) as error:
-        _log.warning("job %s is stored, but its workers were not told: %s", job_id, error)
+        _log.warning("job %s is stored, but its messages could not be sent: %s", job_id, error)

@@ -1,4 +1,4 @@
-"""A submission becomes a job: its files in one place, its rows in one transaction."""
+"""Turns a submission into a job: stores its files, and its rows in one transaction."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from faces_jobs.settings import Settings
 from faces_jobs.storage import IncomingFile, Storage
 from faces_jobs.submit.items import (
     check_any_usable,
+    estimate_result_bytes,
     folder_item,
     load_of,
-    room_for_results,
     uploaded_item,
 )
 from faces_jobs.submit.keys import (
@@ -30,21 +30,24 @@ from faces_jobs.submit.keys import (
     UsedKeyError,
     checked_key,
     earlier_job,
-    keep_key,
+    store_key,
 )
-from faces_jobs.submit.names import checked_owner, normal_name
+from faces_jobs.submit.names import checked_owner, normalise_name
 from faces_jobs.submit.ringing import ring, segments_to_ring
 
 _log = logging.getLogger(__name__)
 
 
 class UncertainCommitError(DatabaseError):
-    """The database went away between a commit and its answer. To others, one that is away."""
+    """The connection was lost during a commit, so that its outcome is unknown.
+
+    Callers outside this package handle it as a DatabaseError.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """The job that a submission became, or the one that it had become before (`replayed`)."""
+    """The job of a submission; `replayed` if an earlier submission with the same key made it."""
 
     job_id: str
     replayed: bool
@@ -63,19 +66,21 @@ def submit_files(
 ) -> Submitted:
     """Make a job of files that were streamed into the storage's incoming folder.
 
-    Files that are no media become items that failed, as long as one other file is well.
+    Files that can't be processed become failed items if at least one other file is usable.
 
     Raises:
-        SubmissionError: no file, no usable file, or too many; nothing was stored.
-        MediaError: the only file is none that can be read; nothing was stored.
+        SubmissionError: there is no file, or no usable one; nothing was stored.
+        UploadTooLargeError: there are too many files; nothing was stored.
+        OptionsError: the idempotency key, the owner or the webhook is invalid.
+        MediaError: the only file can't be processed; nothing was stored.
         IdempotencyConflictError: the key was used for another submission.
-        QueueFullError, StorageFullError, DatabaseError: nothing was stored; the same may work
-            later.
+        QueueFullError, StorageFullError, DatabaseError: nothing was stored; the same submission
+            may succeed later.
     """
     if not files:
         raise SubmissionError("No file was sent: choose at least one image or video.")
     _check_count(len(files), settings)
-    names = [normal_name(file.name) for file in files]
+    names = [normalise_name(file.name) for file in files]
     contents = [[name, file.sha256] for name, file in zip(names, files, strict=True)]
     owner = checked_owner(owner)
     key = checked_key(idempotency_key, spec, owner, {"files": contents})
@@ -89,24 +94,26 @@ def submit_files(
         for position, (name, file) in enumerate(zip(names, files, strict=True))
     ]
     check_any_usable(items)
-    storage.check_results_room(room_for_results(items, spec))
+    storage.check_space_for_results(estimate_result_bytes(items, spec))
     try:
-        # Before the transaction, which nobody should have to wait for while files are on their
-        # way to a bucket. What a crash leaves of them has no rows, and the sweep removes it.
-        storage.take_uploads(
+        # Before the transaction, so that it doesn't hold locks while files are sent to a bucket.
+        # If the process crashes in between, the files have no rows, and the sweep deletes them.
+        storage.store_uploads(
             [
                 (file, item.source)
                 for item, file in zip(items, files, strict=True)
                 if item.source is not None
             ]
         )
-        job = _Job(job_id, _kept(spec, settings), items, root=None, owner=owner, key=key)
+        job = _Job(
+            job_id, _with_retention_period(spec, settings), items, root=None, owner=owner, key=key
+        )
         segments = _store(job, database, settings)
     except UsedKeyError:
         storage.delete_job(job_id)
         return _replayed(database, key)
     except UncertainCommitError:
-        raise  # there may be rows that speak of the files; where there are none, the sweep sees
+        raise  # rows may refer to the files; if there are none, the sweep deletes the files
     except BaseException:
         storage.delete_job(job_id)
         raise
@@ -126,14 +133,17 @@ def submit_folder(
     idempotency_key: str | None = None,
     owner: str = "",
 ) -> Submitted:
-    """Make a job of the files in a server's folder, which are read where they lie.
+    """Make a job of the files in a folder of the server, which are read from there.
 
     Raises:
-        FolderError: no such root, or the path leaves it, is no folder, or holds no file.
-        SubmissionError: no usable file, or too many; nothing was stored.
+        FolderError: there is no such root, or the path leaves it, is no folder or has no file.
+        SubmissionError: there is no usable file; nothing was stored.
+        UploadTooLargeError: there are too many files; nothing was stored.
+        OptionsError: the idempotency key, the owner or the webhook is invalid.
+        MediaError: the only file can't be processed; nothing was stored.
         IdempotencyConflictError: the key was used for another submission.
-        QueueFullError, StorageFullError, DatabaseError: nothing was stored; the same may work
-            later.
+        QueueFullError, StorageFullError, DatabaseError: nothing was stored; the same submission
+            may succeed later.
     """
     owner = checked_owner(owner)
     key = checked_key(idempotency_key, spec, owner, {"root": root, "path": relative_path})
@@ -142,7 +152,7 @@ def submit_folder(
         return Submitted(earlier, replayed=True)
     check_webhook(spec.webhook, settings)
     folder = root_folder(settings.roots, root)
-    storage.check_room()
+    storage.check_free_space()
     items: list[NewItem] = []
     prefix = "/".join(part for part in relative_path.split("/") if part not in ("", "."))
     for found in walk_beneath(folder, relative_path):
@@ -150,11 +160,13 @@ def submit_folder(
         inner = found.relative_path.removeprefix(prefix).lstrip("/")
         items.append(folder_item(found, name=inner or found.relative_path, folder=folder))
     if not items:
-        raise FolderError("That folder holds no file.")
+        raise FolderError("That folder has no files.")
     check_any_usable(items)
-    storage.check_results_room(room_for_results(items, spec))
+    storage.check_space_for_results(estimate_result_bytes(items, spec))
     job_id = str(uuid.uuid4())
-    job = _Job(job_id, _kept(spec, settings), items, root=root, owner=owner, key=key)
+    job = _Job(
+        job_id, _with_retention_period(spec, settings), items, root=root, owner=owner, key=key
+    )
     try:
         segments = _store(job, database, settings)
     except UsedKeyError:
@@ -165,7 +177,7 @@ def submit_folder(
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """What one transaction makes of a submission."""
+    """A job to be stored in one transaction."""
 
     job_id: str
     spec: JobSpec
@@ -176,12 +188,12 @@ class _Job:
 
 
 def _store(job: _Job, database: Database, settings: Settings) -> list[int]:
-    """Store all rows or none. Returns the segments, of usable items in their order.
+    """Insert all rows or none. Returns the segments' ids, in the order of the usable items.
 
     Raises:
         UsedKeyError: the same submission was committed first.
-        UncertainCommitError: they are stored, or not: the database did not say.
-        QueueFullError, StorageFullError, DatabaseError: as `submit_files` says.
+        UncertainCommitError: the commit's outcome is unknown.
+        QueueFullError, StorageFullError, DatabaseError: see `submit_files`.
     """
     segments: list[int] = []
     is_written = False
@@ -191,30 +203,30 @@ def _store(job: _Job, database: Database, settings: Settings) -> list[int]:
             segments = store_job(
                 session, job.job_id, job.spec, job.items, root=job.root, owner=job.owner
             )
-            keep_key(session, job.key, job.job_id)
+            store_key(session, job.key, job.job_id)
             is_written = True
     except DatabaseError as error:
         if is_written and not _is_stored(database, job.job_id):
             raise UncertainCommitError(
-                "The database went away while the job was stored: send it again, with the same "
-                "Idempotency-Key if it had one."
+                "The connection to the database was lost while the job was stored: send it again, "
+                "with the same Idempotency-Key if it had one."
             ) from error
         if not is_written:
             raise
-        _log.warning("job %s is stored, though the database seemed to say otherwise", job.job_id)
+        _log.warning("job %s is stored, although its commit reported an error", job.job_id)
     return segments
 
 
 def _is_stored(database: Database, job_id: str) -> bool:
-    """Whether a commit whose answer was lost has been; False where that can't be asked now."""
+    """Return whether a job was committed; False also if the database does not answer."""
     try:
         return bool(existing_jobs(database, [job_id]))
     except DatabaseError:
         return False
 
 
-def _kept(spec: JobSpec, settings: Settings) -> JobSpec:
-    """The options as they are stored: how long a job is kept is settled when it is submitted."""
+def _with_retention_period(spec: JobSpec, settings: Settings) -> JobSpec:
+    """Return the options with the default retention period, which is fixed at submission."""
     if spec.keep_days is not None or settings.keep_days is None:
         return spec
     return spec.model_copy(update={"keep_days": settings.keep_days})
@@ -223,14 +235,13 @@ def _kept(spec: JobSpec, settings: Settings) -> JobSpec:
 def _check_count(count: int, settings: Settings) -> None:
     if count > settings.max_files:
         raise UploadTooLargeError(
-            f"More than {settings.max_files} files, the most that this server takes at once: "
-            "submit them in parts."
+            f"This server accepts at most {settings.max_files} files at once: submit them in parts."
         )
 
 
 def _replayed(database: Database, key: SubmissionKey | None) -> Submitted:
-    """The job of the same submission, which was committed first."""
+    """Return the job of the same submission, which was committed first."""
     earlier = earlier_job(database, key)
-    if earlier is None:  # that job was deleted in this very moment
-        raise DatabaseError("The same submission was just deleted: send it again.")
+    if earlier is None:  # that job was deleted at this very moment
+        raise DatabaseError("The job of the same submission was just deleted: send it again.")
     return Submitted(earlier, replayed=True)

@@ -1,4 +1,4 @@
-"""An item's artifacts: which sinks make them, what they are called, and how they are published."""
+"""An item's artifacts: the sinks that write them, their names, and their rows."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ MEDIA_TYPES = {
 
 
 class ItemArtifacts:
-    """Files of one attempt at an item, in a folder of its workspace until they are published.
+    """The files of one attempt at an item, in a workspace folder until they are published.
 
-    Images that are worked on together share the folder, one after the other.
+    The images of a bundle share the folder.
     """
 
     def __init__(self, claim: SegmentClaim, out: Path) -> None:
@@ -42,7 +42,10 @@ class ItemArtifacts:
 
     @contextmanager
     def sinks(self, source: Path, info: MediaInfo, *, encoder: EncoderName) -> Iterator[list[Sink]]:
-        """The sinks that the job's options ask for; their files are whole when this ends well."""
+        """Open the sinks that the job's options require.
+
+        Their files are complete once the block has ended without an error.
+        """
         with ExitStack() as stack:
             thumbnails = Thumbnails(self._out, prefix=f"{self._stem}.track-")
             stack.enter_context(thumbnails)
@@ -59,7 +62,7 @@ class ItemArtifacts:
             self._kinds[path.name] = ("thumbnail", track)
 
     def rows(self, stored: Mapping[str, StoredFile]) -> list[NewArtifact]:
-        """What makes this item's files visible, of those that were published."""
+        """The artifact rows of this item's files, among those that were published."""
         return [
             artifact_row(kind, name, MEDIA_TYPES[Path(name).suffix], stored[name], track=track)
             for name, (kind, track) in self._kinds.items()
@@ -69,7 +72,7 @@ class ItemArtifacts:
 def artifact_row(
     kind: str, name: str, media_type: str, file: StoredFile, *, track: int | None = None
 ) -> NewArtifact:
-    """What makes a published file visible."""
+    """The row that makes a published file visible."""
     return NewArtifact(
         kind=kind,
         name=name,

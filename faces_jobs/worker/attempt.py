@@ -1,4 +1,4 @@
-"""One attempt: a heart, a folder to work in, and how what comes of it is published and recorded."""
+"""One attempt at claimed work: its heartbeat, its workspace, and publishing its files and rows."""
 
 from __future__ import annotations
 
@@ -13,49 +13,49 @@ from faces_jobs.storage import StoredFile, raising_storage_full
 from faces_jobs.storage.progress import Progress
 from faces_jobs.worker.heartbeat import Heartbeat
 from faces_jobs.worker.held_leases import BundleLease, JobLease, SegmentLease
-from faces_jobs.worker.record import Published, record
+from faces_jobs.worker.record import AttemptFiles, record
 from faces_jobs.worker.resources import Worker
 from faces_jobs.worker.source import open_source
 
-OWNER_OF_EXPORTS = "job"
+EXPORTS_OWNER = "job"
 
 Outcome = TypeVar("Outcome")
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What all work goes by, on a segment, a bundle or a job's exports.
+    """An attempt at a segment, a bundle or a job's exports.
 
-    Its methods raise what `attempt_at` tells.
+    Its methods raise what `segment_attempt` lists.
     """
 
     worker: Worker
     heartbeat: Heartbeat
-    files: Published  # what its files are published as
-    workspace: Path  # of this attempt alone; gone afterwards
-    out: Path  # in it: what is to be kept
+    files: AttemptFiles  # where its files are published
+    workspace: Path  # used by this attempt only; removed at its end
+    out: Path  # the subfolder of the workspace whose files are published
 
-    def goes_on(self) -> None:
-        """Tell that work goes on whose frames are not counted, and see whether it still may."""
-        self.heartbeat.goes_on()
+    def keep_alive(self) -> None:
+        """Report activity that has no frame count; see `Heartbeat.keep_alive`."""
+        self.heartbeat.keep_alive()
 
     def publish(self, *, on_progress: Progress | None = None) -> Mapping[str, StoredFile]:
-        """Move the files of `out` to where they are kept, unseen until rows tell of them.
+        """Move the files of `out` to the storage; they stay invisible until rows refer to them.
 
-        The heart beats no more: what is left of the lease is for recording them.
+        Stops the heartbeat: what is left of the lease is the time to record the rows.
         """
         stored = self.worker.storage.publish(
             self.out,
             job_id=self.files.job_id,
             owner=self.files.owner,
             token=self.files.token,
-            on_progress=on_progress or self.goes_on,
+            on_progress=on_progress or self.keep_alive,
         )
         self.heartbeat.stop()
         return stored
 
     def record(self, write: Callable[[], Outcome]) -> Outcome | None:
-        """Write the rows, or remove what was published; see `record.record`."""
+        """Write the rows, or remove the published files; see `record.record`."""
         return record(self.worker, self.files, write)
 
 
@@ -66,50 +66,50 @@ class SegmentAttempt(Attempt):
     claim: SegmentClaim
 
     def source(self) -> AbstractContextManager[Path]:
-        """The file that the item stands for; see `open_source`."""
+        """Open the item's source file; see `open_source`."""
         return open_source(
             self.claim,
             storage=self.worker.storage,
             roots=self.worker.settings.roots,
-            on_progress=self.goes_on,
+            on_progress=self.keep_alive,
         )
 
 
 @contextmanager
-def attempt_at(claim: SegmentClaim, worker: Worker) -> Iterator[SegmentAttempt]:
-    """Hold on to a claim while it is worked on.
+def segment_attempt(claim: SegmentClaim, worker: Worker) -> Iterator[SegmentAttempt]:
+    """Keep a claim's lease and a workspace while the block runs.
 
     Raises:
-        StorageFullError: there is no room, or no more than the reserve.
-        StorageError: files can't be reached now.
+        StorageFullError: less space is free than the reserve.
+        StorageError: the storage is not available.
         CancelledError, PausedError, LeaseLostError: the claim no longer holds.
-        StopRequestedError: this worker is to end.
-        DatabaseError: what came of it could not be recorded.
+        StopRequestedError: this worker was told to stop.
+        DatabaseError: the outcome could not be recorded.
     """
-    files = Published(claim.job_id, str(claim.item_id), claim.token)
+    files = AttemptFiles(claim.job_id, str(claim.item_id), claim.token)
     with SegmentLease(claim, worker) as heartbeat, _workspace(worker, files) as (workspace, out):
         yield SegmentAttempt(worker, heartbeat, files, workspace, out, claim)
 
 
 @contextmanager
-def attempt_at_bundle(bundle: Bundle, worker: Worker) -> Iterator[Attempt]:
-    """Hold on to a bundle; see `attempt_at`. Its files are called after its first image."""
+def bundle_attempt(bundle: Bundle, worker: Worker) -> Iterator[Attempt]:
+    """Like `segment_attempt`, for a bundle. Its files are published under its first image."""
     first = bundle[0]
-    files = Published(first.job_id, str(first.item_id), first.token)
+    files = AttemptFiles(first.job_id, str(first.item_id), first.token)
     with BundleLease(bundle, worker) as heartbeat, _workspace(worker, files) as (workspace, out):
         yield Attempt(worker, heartbeat, files, workspace, out)
 
 
 @contextmanager
-def attempt_at_job(claim: JobClaim, worker: Worker) -> Iterator[Attempt]:
-    """Hold on to a job whose exports are written; see `attempt_at`."""
-    files = Published(claim.job_id, OWNER_OF_EXPORTS, claim.token)
+def job_attempt(claim: JobClaim, worker: Worker) -> Iterator[Attempt]:
+    """Like `segment_attempt`, for a job whose exports are written."""
+    files = AttemptFiles(claim.job_id, EXPORTS_OWNER, claim.token)
     with JobLease(claim, worker) as heartbeat, _workspace(worker, files) as (workspace, out):
         yield Attempt(worker, heartbeat, files, workspace, out)
 
 
 @contextmanager
-def _workspace(worker: Worker, files: Published) -> Iterator[tuple[Path, Path]]:
+def _workspace(worker: Worker, files: AttemptFiles) -> Iterator[tuple[Path, Path]]:
     with raising_storage_full(), worker.storage.workspace(files.token) as workspace:
         out = workspace / "out"
         out.mkdir()

@@ -1,4 +1,4 @@
-"""Binds what was drawn part by part: one annotated copy with the source's sound, and thumbnails."""
+"""The bind stage: joins the drawn parts into one annotated copy with sound, and adds thumbnails."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.sinks.annotated import VIDEO_SUFFIX
 from faces_jobs.sinks.joined import join_parts
 from faces_jobs.worker.artifacts import MEDIA_TYPES, artifact_row
-from faces_jobs.worker.attempt import SegmentAttempt, attempt_at
+from faces_jobs.worker.attempt import SegmentAttempt, segment_attempt
 from faces_jobs.worker.names import artifact_stem
 from faces_jobs.worker.resources import Worker
 from faces_jobs.worker.stage_files import DRAWN, LENGTH, SHOT, stage_files
@@ -23,15 +23,15 @@ _log = logging.getLogger(__name__)
 
 
 def bind(claim: SegmentClaim, worker: Worker) -> bool:
-    """Make the item's artifacts of its parts'. True: the job is to be finished now.
+    """Make the item's artifacts from those of its parts. True: the job can be finished now.
 
     Raises:
         NotCuttableError: the parts don't fit together.
-        StorageFullError, CancelledError, LeaseLostError, ...: as for whole items.
+        Exception: whatever `segment_attempt` raises.
     """
     stem = artifact_stem(claim.position, claim.item_name)
     kinds: dict[str, tuple[str, int | None]] = {}
-    with attempt_at(claim, worker) as attempt:
+    with segment_attempt(claim, worker) as attempt:
         out = attempt.out
         for track, path in stage_files(attempt, SHOT).items():
             name = f"{stem}.track-{track}.jpg"
@@ -47,11 +47,11 @@ def bind(claim: SegmentClaim, worker: Worker) -> bool:
             )
             for name, file in attempt.publish().items()
         ]
-        spent = file_folders(worker.database, claim.item_id)
-        ended = attempt.record(lambda: finish_bind(worker.database, claim, artifacts))
-    for folder in spent:  # what a crash leaves of them has no rows, and the sweep removes it
+        stage_folders = file_folders(worker.database, claim.item_id)
+        job_done = attempt.record(lambda: finish_bind(worker.database, claim, artifacts))
+    for folder in stage_folders:  # after a crash the sweep removes them, since they have no rows
         worker.storage.remove_attempt(folder)
-    return bool(ended)
+    return bool(job_done)
 
 
 def _join(parts: list[Path], path: Path, attempt: SegmentAttempt) -> None:
@@ -67,6 +67,6 @@ def _join(parts: list[Path], path: Path, attempt: SegmentAttempt) -> None:
             info=info,
             source=source,
             last_duration_ms=length["last_duration_ms"],
-            on_progress=attempt.goes_on,
+            on_progress=attempt.keep_alive,
         )
-    _log.info("bound %d runs of parts: %d pictures", len(parts), count)
+    _log.info("joined %d runs: %d frames", len(parts), count)

@@ -1,4 +1,4 @@
-"""Works on images of one job that were claimed together: many small files, few transactions."""
+"""Processes a bundle: images of one job that were claimed together, in few transactions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
-from faces_jobs.db.bundles import Ended, finish_bundle
+from faces_jobs.db.bundles import ImageOutcome, finish_bundle
 from faces_jobs.db.claims import Bundle, SegmentClaim
 from faces_jobs.db.release import STOPPED, release_bundle
 from faces_jobs.errors import (
@@ -18,99 +18,99 @@ from faces_jobs.errors import (
     StorageFullError,
 )
 from faces_jobs.jobs.documents import ErrorDocument
-from faces_jobs.worker.attempt import Attempt, attempt_at_bundle
-from faces_jobs.worker.bundle_size import BUNDLE_SECONDS, PATIENCE
+from faces_jobs.worker.attempt import Attempt, bundle_attempt
+from faces_jobs.worker.bundle_size import MAX_BUNDLE_SECONDS
 from faces_jobs.worker.facts import models_of
 from faces_jobs.worker.heartbeat import StopRequestedError
-from faces_jobs.worker.image import WorkedImage, work_image
+from faces_jobs.worker.image import ProcessedImage, process_image
 from faces_jobs.worker.resources import Worker
 
 _log = logging.getLogger(__name__)
 
 
-class Outcome:
-    """What came of a bundle. Each of its claims is in one of the first four."""
+class BundleOutcome:
+    """The outcome of a bundle. Each of its claims is in exactly one of the first four."""
 
     def __init__(self, bundle: Bundle) -> None:
-        self.done: list[WorkedImage] = []
-        self.refused: list[tuple[SegmentClaim, ErrorDocument]] = []
-        self.trouble: SegmentClaim | None = None  # what it met is no matter of the file alone
-        self.left: list[SegmentClaim] = list(bundle)  # not begun with
-        self.last = False  # the job is to be finished now
+        self.done: list[ProcessedImage] = []
+        self.refused: list[tuple[SegmentClaim, ErrorDocument]] = []  # the file can't be processed
+        self.failed: SegmentClaim | None = None  # for a reason that may not be the file
+        self.unstarted: list[SegmentClaim] = list(bundle)
+        self.is_job_done = False  # the job can be finished now
 
 
-def work_bundle(bundle: Bundle, worker: Worker) -> Outcome:
-    """Work on images until all are done or it has taken too long; record what came of them.
+def run_bundle(bundle: Bundle, worker: Worker) -> BundleOutcome:
+    """Process images until all are done or the time limit is reached, and record their outcome.
 
-    What was not begun with goes back to the queue. An image that met trouble is still claimed:
-    it is the caller's to try by itself, as everything else is tried.
+    Images that were not started are released. An image that failed is still claimed: the caller
+    processes it alone, like any other segment.
 
     Raises:
         CancelledError, LeaseLostError: the claims no longer hold; nothing was recorded.
         DatabaseError, StorageFullError: nothing could be recorded.
     """
-    outcome = Outcome(bundle)
-    with attempt_at_bundle(bundle, worker) as attempt:
-        _work(outcome, attempt)
+    outcome = BundleOutcome(bundle)
+    with bundle_attempt(bundle, worker) as attempt:
+        _process_images(outcome, attempt)
         _record(outcome, attempt)
     return outcome
 
 
-def _work(outcome: Outcome, attempt: Attempt) -> None:
+def _process_images(outcome: BundleOutcome, attempt: Attempt) -> None:
     worker = attempt.worker
-    began = time.monotonic()
+    started = time.monotonic()
     try:
-        analysis = worker.analysis_for(outcome.left[0].spec)
-        began = time.monotonic()
-        while outcome.left and time.monotonic() - began < PATIENCE * BUNDLE_SECONDS:
-            claim = outcome.left[0]
+        analysis = worker.analysis_for(outcome.unstarted[0].spec)
+        started = time.monotonic()
+        while outcome.unstarted and time.monotonic() - started < MAX_BUNDLE_SECONDS:
+            claim = outcome.unstarted[0]
             try:
-                worked = work_image(
-                    claim, worker, attempt.out, analysis, on_progress=attempt.goes_on
+                image = process_image(
+                    claim, worker, attempt.out, analysis, on_progress=attempt.keep_alive
                 )
-                outcome.done.append(worked)
+                outcome.done.append(image)
             except MediaError as error:
                 if not error.permanent:
                     raise
-                outcome.refused.append((claim, ErrorDocument.of(error)))
-            del outcome.left[0]
+                outcome.refused.append((claim, ErrorDocument.from_error(error)))
+            del outcome.unstarted[0]
     except (CancelledError, LeaseLostError):
         raise
     except (PausedError, StopRequestedError) as error:
-        _log.info("cut short: %s", str(error) or STOPPED)
-    except Exception as error:  # noqa: BLE001 (it is met again, and told, when the image is alone)
-        _log.warning("an image is tried by itself: %s: %s", type(error).__name__, error)
-        outcome.trouble = outcome.left.pop(0)
-    worker.bundle_size.learn(len(outcome.done), time.monotonic() - began)
+        _log.info("interrupted: %s", str(error) or STOPPED)
+    except Exception as error:  # noqa: BLE001 (handled when the image is processed alone)
+        _log.warning("an image failed and is retried alone: %s: %s", type(error).__name__, error)
+        outcome.failed = outcome.unstarted.pop(0)
+    worker.bundle_size.record(len(outcome.done), time.monotonic() - started)
 
 
-def _record(outcome: Outcome, attempt: Attempt) -> None:
+def _record(outcome: BundleOutcome, attempt: Attempt) -> None:
     database = attempt.worker.database
-    refused: list[Ended] = list(outcome.refused)
+    refused: list[ImageOutcome] = list(outcome.refused)
     if outcome.done:
-        ended = refused + _published(outcome.done, attempt)
-        outcome.last = bool(attempt.record(lambda: finish_bundle(database, ended)))
+        ended = refused + _publish(outcome.done, attempt)
+        outcome.is_job_done = bool(attempt.record(lambda: finish_bundle(database, ended)))
     else:
         attempt.heartbeat.stop()
-        outcome.last = bool(refused) and finish_bundle(database, refused)
-    if outcome.left:
-        release_bundle(database, outcome.left)
+        outcome.is_job_done = bool(refused) and finish_bundle(database, refused)
+    if outcome.unstarted:
+        release_bundle(database, outcome.unstarted)
     _log.info(
-        "%d images done, %d refused, %d left for later",
+        "%d images done, %d refused, %d released",
         len(outcome.done),
         len(outcome.refused),
-        len(outcome.left),
+        len(outcome.unstarted),
     )
 
 
-def _published(done: Sequence[WorkedImage], attempt: Attempt) -> list[Ended]:
-    """The images with the rows of their files, which are published in one folder."""
+def _publish(done: Sequence[ProcessedImage], attempt: Attempt) -> list[ImageOutcome]:
+    """Publish the images' files in one folder. Returns the images with their results."""
 
-    def go_on() -> None:
-        # What is done is recorded though the rest goes back.
+    def keep_alive() -> None:
+        # Images that are done are recorded even if the others are released.
         with suppress(PausedError, StopRequestedError, StorageFullError):
-            attempt.goes_on()
+            attempt.keep_alive()
 
-    stored = attempt.publish(on_progress=go_on)
+    stored = attempt.publish(on_progress=keep_alive)
     models = models_of(attempt.worker.analysis_for(done[0].claim.spec))
-    return [(each.claim, each.results(each.files.rows(stored), models)) for each in done]
+    return [(image.claim, image.results(image.files.rows(stored), models)) for image in done]

@@ -1,4 +1,4 @@
-"""Runs a Celery worker in this process: one process a slot, never a fork."""
+"""Runs a Celery worker in this process: one process per slot, without forking."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from faces_jobs.settings import Settings
 from faces_jobs.worker.graceful_stop import graceful_stop
 from faces_jobs.worker.resources import Worker, open_worker
 from faces_jobs.worker.tasks import add_tasks
-from faces_jobs.worker.warming import warmed
+from faces_jobs.worker.warming import background_warmup
 from faces_jobs_models.device import gpu_bytes
 
 POOL = "solo"
@@ -28,22 +28,24 @@ _log = logging.getLogger(__name__)
 
 
 def run_worker(settings: Settings) -> None:
-    """Work on what the queue rings for, until TERM or Ctrl-C.
+    """Process work until SIGTERM or Ctrl-C.
 
-    On TERM the batch in hand is finished, the segment is handed back and the process ends; see
-    `worker.stopping` for batches that take too long.
+    On SIGTERM the current batch is finished, the segment is released and the process ends; see
+    `worker.graceful_stop` for batches that take too long.
 
     Raises:
-        DatabaseError, DeviceError, ModelError: something can't be opened.
+        DatabaseError: the database can't be opened.
+        DeviceError: the device is not available.
+        ModelError: the models folder can't be opened.
     """
     app = make_app(settings)
     with (
         open_worker(settings) as worker,
         _presence(worker),
-        warmed(worker.networks, begun=worker.begun),
+        background_warmup(worker.networks, work_started=worker.work_started),
     ):
         add_tasks(app, worker)
-        with_signals(worker)
+        connect_signals(worker)
         _log.info("worker %s waits for work on %s", worker.name, worker.networks.device)
         with graceful_stop(
             name=worker.name, database=worker.database, stop_requested=worker.stop_requested
@@ -53,7 +55,7 @@ def run_worker(settings: Settings) -> None:
 
 
 def _presence(worker: Worker) -> Presence:
-    """Tells of this worker as long as it is open."""
+    """The presence of this worker, to be entered as a context manager."""
     device = worker.networks.device
 
     def gpu() -> GpuMemory | None:
@@ -61,15 +63,15 @@ def _presence(worker: Worker) -> Presence:
             return None
         try:
             return GpuMemory(*gpu_bytes())
-        except RuntimeError as error:  # a GPU that fell off: the work says so in its own words
-            _log.warning("the GPU's memory can't be read: %s", error)
+        except RuntimeError as error:  # a lost GPU: the work itself fails with a clearer error
+            _log.warning("the GPU's memory use can't be read: %s", error)
             return None
 
     return Presence(
         worker.database,
         kind="worker",
         name=worker.name,
-        every_seconds=worker.settings.presence_seconds,
+        interval_seconds=worker.settings.presence_seconds,
         counters=worker.counters,
         device=device,
         gpu=gpu,
@@ -77,13 +79,13 @@ def _presence(worker: Worker) -> Presence:
 
 
 def celery_worker(app: Celery, name: str, *, pool: str = POOL) -> Any:
-    """Celery's worker, without the talk between workers that rows make needless.
+    """Create Celery's worker, without the communication between workers that rows replace.
 
     Raises:
-        SettingsError: another pool was asked for, here or through Celery's own settings.
+        SettingsError: another pool is selected, by `pool` or by Celery's own settings.
     """
     with warnings.catch_warnings():
-        # Celery warns of root because of pickled messages; here they are JSON with an id.
+        # Celery warns when run as root because of pickled messages; these are JSON with an id.
         warnings.simplefilter("ignore", SecurityWarning)
         worker = app.Worker(
             pool=pool,
@@ -97,31 +99,32 @@ def celery_worker(app: Celery, name: str, *, pool: str = POOL) -> Any:
         )
     if worker.pool_cls is not TaskPool:
         raise SettingsError(
-            f"Celery's pool {worker.pool_cls.__module__} is refused: networks and CUDA do not "
-            "survive a fork. Start one `faces-jobs worker` for each slot."
+            f"Celery's pool {worker.pool_cls.__module__} is not supported: networks and CUDA do "
+            "not survive a fork. Start one `faces-jobs worker` for each slot."
         )
     return worker
 
 
-def with_signals(worker: Worker) -> None:
-    """Tell the work in hand of a shutdown, and keep Celery away from this process's logs."""
+def connect_signals(worker: Worker) -> None:
+    """Pass a shutdown on to the current work, and keep Celery from configuring logging."""
 
-    def stop(**_details: Any) -> None:
+    def request_stop(**_details: Any) -> None:
         worker.stop_requested.set()
 
-    def keep_logs(**_details: Any) -> None:
-        """Being there is all it does: Celery then leaves logging alone."""
+    def keep_logging(**_details: Any) -> None:
+        """Does nothing: Celery leaves logging alone if this signal has a receiver."""
 
-    logging.getLogger(ACK_LOGGER).addFilter(_unalarmed)
-    # Not weakly: these functions are known to nobody else.
-    signals.worker_shutting_down.connect(stop, weak=False)
-    signals.setup_logging.connect(keep_logs, weak=False)
+    logging.getLogger(ACK_LOGGER).addFilter(_downgrade_critical)
+    # Not weak: nothing else refers to these functions.
+    signals.worker_shutting_down.connect(request_stop, weak=False)
+    signals.setup_logging.connect(keep_logging, weak=False)
 
 
-def _unalarmed(record: logging.LogRecord) -> bool:
-    """Make a line of a warning of what Celery calls critical, with a traceback of pages.
+def _downgrade_critical(record: logging.LogRecord) -> bool:
+    """Turn Celery's critical records, with their long tracebacks, into one-line warnings.
 
-    The broker did not hear that a message was taken, so it comes once more: a bell too many.
+    They say that a message could not be acknowledged. It is then delivered once more, which is
+    harmless.
     """
     if record.levelno == logging.CRITICAL:
         record.levelno, record.levelname = logging.WARNING, "WARNING"

@@ -1,4 +1,4 @@
-"""Cuts a video into segments, before anybody works on it: the first worker that gets it does."""
+"""Cuts a video into segments. The first worker that claims the item does this."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 from dataclasses import replace
 
 from faces_jobs.db.claims import SegmentClaim
-from faces_jobs.db.parts import NewPart, cut_item, keep_uncut, uncut_item
+from faces_jobs.db.parts import NewPart, cut_item, mark_uncut, revert_cut
 from faces_jobs.jobs.stages import Stage
 from faces_jobs.pipeline.cut_plan import Plan
 from faces_jobs.pipeline.cuts import plan_parts
@@ -21,7 +21,9 @@ _log = logging.getLogger(__name__)
 
 
 def cut(claim: SegmentClaim, worker: Worker) -> SegmentClaim:
-    """Cut the claimed item's video, if it is worth it. Returns the claim on what is left of it.
+    """Cut the claimed item's video, if it is worth it.
+
+    Returns the claim on the first part, or on the whole item if it was not cut.
 
     Raises:
         MediaError: the file can't be read.
@@ -29,11 +31,11 @@ def cut(claim: SegmentClaim, worker: Worker) -> SegmentClaim:
     """
     if claim.stage is not Stage.WHOLE or claim.item_kind == "image":
         return claim
-    with SegmentLease(claim, worker) as heartbeat:
-        plan = _plan(claim, worker, heartbeat)
+    with SegmentLease(claim, worker) as lease:
+        plan = _plan(claim, worker, lease)
         if not plan.parts:
             _log.info("not cut: %s", plan.reason)
-            keep_uncut(worker.database, claim, plan.reason)
+            mark_uncut(worker.database, claim, plan.reason)
             return replace(claim, stage=Stage.UNCUT)
         parts = [NewPart(part.first_frame, part.frames, part.to_json()) for part in plan.parts]
         others = cut_item(worker.database, claim, parts)
@@ -42,25 +44,25 @@ def cut(claim: SegmentClaim, worker: Worker) -> SegmentClaim:
     return replace(claim, stage=Stage.FIND, part=parts[0].document, end_frame=parts[0].frames)
 
 
-def uncut(claim: SegmentClaim, worker: Worker, reason: str) -> None:
-    """Begin an item anew, in one, since its parts don't fit together.
+def restart_uncut(claim: SegmentClaim, worker: Worker, reason: str) -> None:
+    """Restart an item in one segment, since its parts don't fit together.
 
     Raises:
         CancelledError, LeaseLostError: the claim no longer holds; nothing was changed.
     """
-    _log.warning("read in one after all: %s", reason)
-    uncut_item(worker.database, claim, reason)
+    _log.warning("restarted in one segment: %s", reason)
+    revert_cut(worker.database, claim, reason)
     ring([claim.segment_id], worker)
 
 
-def _plan(claim: SegmentClaim, worker: Worker, heartbeat: SegmentLease) -> Plan:
+def _plan(claim: SegmentClaim, worker: Worker, lease: SegmentLease) -> Plan:
     settings = worker.settings
     with (
         open_source(
             claim,
             storage=worker.storage,
             roots=settings.roots,
-            on_progress=heartbeat.goes_on,
+            on_progress=lease.keep_alive,
         ) as path,
         open_frames(path, max_pixels=settings.max_pixels) as reader,
     ):
@@ -72,9 +74,9 @@ def _plan(claim: SegmentClaim, worker: Worker, heartbeat: SegmentLease) -> Plan:
             max_pixels=settings.max_pixels,
             first_pts=reader.first_pts,
             seconds=settings.segment_seconds,
-            # Not those that happen to be alive: where a video is cut shows in its copy's frames,
-            # and these must be the same when a worker was killed on the way.
+            # Not the number of live workers: the cuts affect the frames of the annotated copy,
+            # which must be the same even if a worker is killed meanwhile.
             workers=settings.workers,
             stride=claim.spec.frame_stride,
-            on_progress=heartbeat.goes_on,
+            on_progress=lease.keep_alive,
         )

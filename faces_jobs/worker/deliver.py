@@ -1,7 +1,7 @@
-"""Sends the webhooks that are due, several at once, few of them to one receiver.
+"""Sends due webhooks, several at once, but only a few at once to the same receiver.
 
-So one that is slow delays its own; all the others only if there are as many such as there are
-senders for.
+So a slow receiver delays its own webhooks; others are delayed only if so many receivers are slow
+that they occupy all senders.
 """
 
 from __future__ import annotations
@@ -31,22 +31,21 @@ from faces_jobs.outbound import AddressPolicy, post
 from faces_jobs.settings import Settings
 
 SENDERS = 8
-SENDERS_A_RECEIVER = 2
-LOOK_SECONDS = 1.0
-# Between two looks at a database that is away: each writes a line to the log.
-AWAY_SECONDS = 10.0
-# So much longer than the time to answer that a lease runs out only where its sender has died.
+SENDERS_PER_RECEIVER = 2
+POLL_SECONDS = 1.0
+DATABASE_RETRY_SECONDS = 10.0  # each failure writes a line to the log
+# Times the request timeout: so long that a lease runs out only if its sender has died.
 LEASE_FACTOR = 3.0
 
 _log = logging.getLogger(__name__)
 
 
 def deliver(delivery_id: str, database: Database, settings: Settings) -> bool:
-    """Send one delivery, if it is to be had, and record what came of it. True: it arrived.
+    """Send one delivery, if it is available, and record the outcome. True: it arrived.
 
     Raises:
-        DatabaseError, StorageFullError: nothing was recorded; it is sent again, under the same
-            id, when the lease has run out.
+        DatabaseError, StorageFullError: nothing was recorded; the delivery is sent again, with
+            the same id, when the lease has run out.
     """
     claim = claim_delivery(
         database, delivery_id, lease_seconds=settings.webhook_seconds * LEASE_FACTOR
@@ -72,43 +71,44 @@ def deliver_due(database: Database, settings: Settings) -> int:
     """
     arrived = 0
     while due := due_deliveries(database, limit=SENDERS):
-        arrived += sum(deliver(one.id, database, settings) for one in due)
+        arrived += sum(deliver(delivery.id, database, settings) for delivery in due)
     return arrived
 
 
 @contextmanager
-def delivering(database: Database, settings: Settings) -> Iterator[None]:
-    """Send what is due for as long as the block lasts, beside it.
+def background_delivery(database: Database, settings: Settings) -> Iterator[None]:
+    """Send due webhooks in the background while the block runs.
 
-    What is being sent when the block ends is finished first; that takes a receiver's time at most.
+    Requests that are open when the block ends are finished first, which takes at most as long as
+    the request timeout.
     """
-    stop, awake = threading.Event(), threading.Event()
+    stop, wake = threading.Event(), threading.Event()
     thread = threading.Thread(
-        target=_loop, args=(database, settings, stop, awake), name="webhooks", daemon=True
+        target=_loop, args=(database, settings, stop, wake), name="webhooks", daemon=True
     )
     thread.start()
     try:
         yield
     finally:
         stop.set()
-        awake.set()
+        wake.set()
         thread.join()
 
 
 def signature(key: bytes, *, delivery_id: str, timestamp: int, body: bytes) -> str:
-    """The `webhook-signature` header, as the Standard Webhooks specification has it.
+    """The `webhook-signature` header of the Standard Webhooks specification.
 
-    HMAC-SHA256 over id, time of sending and body, with dots between.
+    HMAC-SHA256 over the id, the time of sending and the body, joined by dots.
     """
     signed = b".".join((delivery_id.encode(), str(timestamp).encode(), body))
     return "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
 
 
 def _send(claim: DeliveryClaim, settings: Settings) -> tuple[int | None, str | None]:
-    """The status that was answered, and what is wrong: None when all is well."""
+    """Returns the response's status, if there was one, and the error, if there was one."""
     key = settings.webhook_key
     if key is None:
-        return None, "the sweep has no FACES_JOBS_WEBHOOK_SECRET to sign it with"
+        return None, "the sweep can't sign it: FACES_JOBS_WEBHOOK_SECRET is not set"
     body = claim.body.encode()
     timestamp = int(time.time())
     headers = {
@@ -137,59 +137,60 @@ def _send(claim: DeliveryClaim, settings: Settings) -> tuple[int | None, str | N
 
 
 def _loop(
-    database: Database, settings: Settings, stop: threading.Event, awake: threading.Event
+    database: Database, settings: Settings, stop: threading.Event, wake: threading.Event
 ) -> None:
-    def look_on(sent: Future[bool]) -> None:
-        if sent.result():  # else the same would be due again at once, and fail again
-            awake.set()
+    def wake_after(sent: Future[bool]) -> None:
+        if sent.result():  # otherwise the same delivery may be due again at once, and fail again
+            wake.set()
 
     sending: dict[DueDelivery, Future[bool]] = {}
     with ThreadPoolExecutor(SENDERS, thread_name_prefix="webhook") as senders:
         while not stop.is_set():
-            sending = {one: future for one, future in sending.items() if not future.done()}
-            pause = LOOK_SECONDS
+            sending = {due: future for due, future in sending.items() if not future.done()}
+            pause = POLL_SECONDS
             try:
-                begun = _next(database, sending)
+                to_send = _next_deliveries(database, sending)
             except (DatabaseError, StorageFullError) as error:
-                _log.warning("webhooks wait: %s", error)
-                begun, pause = [], AWAY_SECONDS
-            for one in begun:
-                sending[one] = senders.submit(_one, one.id, database, settings)
-                sending[one].add_done_callback(look_on)
-            awake.wait(pause)
-            awake.clear()
+                _log.warning("due webhooks can't be read, trying again: %s", error)
+                to_send, pause = [], DATABASE_RETRY_SECONDS
+            for due in to_send:
+                sending[due] = senders.submit(_deliver_logged, due.id, database, settings)
+                sending[due].add_done_callback(wake_after)
+            wake.wait(pause)
+            wake.clear()
 
 
-def _next(database: Database, sending: Collection[DueDelivery]) -> list[DueDelivery]:
-    """What senders that are free may begin with, without too many at one receiver.
+def _next_deliveries(database: Database, sending: Collection[DueDelivery]) -> list[DueDelivery]:
+    """The due deliveries for the free senders, within the limit for each receiver.
 
     Raises:
-        DatabaseError, StorageFullError: nothing was begun.
+        DatabaseError, StorageFullError: the database could not be read.
     """
-    begun = list(sending)
-    while len(begun) < SENDERS:
-        at = Counter(one.receiver for one in begun)
-        busy = [receiver for receiver, count in at.items() if count >= SENDERS_A_RECEIVER]
-        # So many that one is new: what is begun may not be claimed yet.
-        looked = due_deliveries(database, limit=SENDERS, without=busy)
-        due = [one for one in looked if one not in begun]
-        if not due:
+    chosen = list(sending)
+    while len(chosen) < SENDERS:
+        counts = Counter(delivery.receiver for delivery in chosen)
+        busy = [receiver for receiver, count in counts.items() if count >= SENDERS_PER_RECEIVER]
+        # As many as there are senders, so that at least one is new: those that are being sent may
+        # not be claimed yet.
+        found = due_deliveries(database, limit=SENDERS, without=busy)
+        new = [delivery for delivery in found if delivery not in chosen]
+        if not new:
             break
-        for one in due:
-            if len(begun) < SENDERS and at[one.receiver] < SENDERS_A_RECEIVER:
-                at[one.receiver] += 1
-                begun.append(one)
-    return begun[len(sending) :]
+        for delivery in new:
+            if len(chosen) < SENDERS and counts[delivery.receiver] < SENDERS_PER_RECEIVER:
+                counts[delivery.receiver] += 1
+                chosen.append(delivery)
+    return chosen[len(sending) :]
 
 
-def _one(delivery_id: str, database: Database, settings: Settings) -> bool:
-    """Send one delivery. True: what came of it is recorded."""
+def _deliver_logged(delivery_id: str, database: Database, settings: Settings) -> bool:
+    """Send one delivery, and log errors. True: the outcome is recorded."""
     try:
         deliver(delivery_id, database, settings)
     except (DatabaseError, StorageFullError) as error:
         _log.warning("webhook %s is sent again when its lease runs out: %s", delivery_id, error)
-    except Exception:  # noqa: BLE001 (the last boundary: the attempt stands in the rows, unfinished)
-        _log.exception("webhook %s", delivery_id)
+    except Exception:  # noqa: BLE001 (outermost handler: the attempt stays unfinished in the rows)
+        _log.exception("webhook %s failed", delivery_id)
     else:
         return True
     return False

@@ -1,4 +1,4 @@
-"""Draws one part of a video: its share of the annotated copy, and the best shots that are in it."""
+"""The draw stage: one part's annotated copy, and the best shots among its frames."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.db.part_queries import best_shots
 from faces_jobs.db.parts import finish_part
 from faces_jobs.pipeline.cut_plan import Part
-from faces_jobs.worker.attempt import attempt_at
+from faces_jobs.worker.attempt import segment_attempt
 from faces_jobs.worker.drawing_runs import Drawing, draw_part
 from faces_jobs.worker.resources import Worker
 from faces_jobs.worker.stage_files import LINKED, publish_stage_files, stage_files
@@ -17,11 +17,12 @@ _log = logging.getLogger(__name__)
 
 
 def draw(claim: SegmentClaim, worker: Worker) -> bool:
-    """Draw one part. True: the job is to be finished now.
+    """Draw one part. True: the job can be finished now.
 
     Raises:
         NotCuttableError: the part is not what was planned.
-        MediaError, StorageFullError, CancelledError, LeaseLostError, ...: as for whole items.
+        MediaError: the file can't be read.
+        Exception: whatever `segment_attempt` raises.
     """
     settings = worker.settings
     part = Part.from_json(claim.part or {})
@@ -30,7 +31,7 @@ def draw(claim: SegmentClaim, worker: Worker) -> bool:
         worker.database, claim.item_id, start_frame=part.first_frame, end_frame=end_frame
     )
     with (
-        attempt_at(claim, worker) as attempt,
+        segment_attempt(claim, worker) as attempt,
         attempt.source() as source,
     ):
         drawing = Drawing(
@@ -40,10 +41,10 @@ def draw(claim: SegmentClaim, worker: Worker) -> bool:
             stage_files(attempt, LINKED, only=part.number).get(part.number),
             attempt.out,
             max_pixels=settings.max_pixels,
-            every=settings.batch_size,
+            progress_interval=settings.batch_size,
         )
-        draw_part(drawing, lanes=worker.lanes, on_progress=attempt.goes_on)
+        draw_part(drawing, lanes=worker.lanes, on_progress=attempt.keep_alive)
         files = publish_stage_files(attempt)
-        ended = attempt.record(lambda: finish_part(worker.database, claim, files))
+        job_done = attempt.record(lambda: finish_part(worker.database, claim, files))
     _log.info("part %d: drawn, %d best shots", part.number, len(shots))
-    return bool(ended)
+    return bool(job_done)

@@ -1,4 +1,4 @@
-"""Draws a part while its faces are found and linked, which spares decoding it again."""
+"""Draws a part during the find stage, while its faces are linked, so that it is decoded once."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import Self
 from faces_jobs.jobs.records import TrackRecord
 from faces_jobs.pipeline.cut_plan import Part
 from faces_jobs.pipeline.values import Face, Frame, MediaInfo
-from faces_jobs.worker.encode_runs import RunCopy, runs_of
-from faces_jobs.worker.lead import LinkedSoFar
+from faces_jobs.worker.encode_runs import RunCopy, split_into_runs
+from faces_jobs.worker.lead import LinkingState
 
 
 class DrawingAhead:
-    """A `Sink` that draws a part, in its runs, with the faces as linked. Open it with `with`.
+    """A `Sink` that draws a part, run by run, with the faces as linked. A context manager.
 
-    Each run's files are there when the run is over.
+    Each run's files are complete when the run has ended.
     """
 
-    def __init__(self, linked: LinkedSoFar, part: Part, folder: Path, info: MediaInfo) -> None:
-        """Write into this folder. `LinkingAhead` has linked each frame before it is added."""
+    def __init__(self, linked: LinkingState, part: Part, folder: Path, info: MediaInfo) -> None:
+        """Write into this folder. `LinkingAhead` must link each frame before it is added here."""
         self._linked = linked
-        self._runs = runs_of(part, copied=True)
+        self._runs = split_into_runs(part, annotated=True)
         self._folder = folder
         self._info = info
         self._opened = ExitStack()
@@ -45,7 +45,7 @@ class DrawingAhead:
         """Draw a frame with the faces that were linked last.
 
         Raises:
-            StorageFullError: there is no room for it.
+            StorageFullError: the disk is full.
         """
         self._copy_of(frame).add(frame, self._linked.shown)
 
@@ -53,12 +53,12 @@ class DrawingAhead:
         """Encode what is left.
 
         Raises:
-            StorageFullError: there is no room for it.
+            StorageFullError: the disk is full.
         """
         self._end_run()
 
     def _copy_of(self, frame: Frame) -> RunCopy:
-        """The run's that the frame is in."""
+        """The copy of the run that contains the frame; ends the run before it."""
         if self._copy is None or frame.index not in self._runs[0]:
             self._end_run()
             while frame.index not in self._runs[0]:

@@ -1,4 +1,4 @@
-"""Draws the pictures of one part, its runs side by side where there are cores for it."""
+"""Draws the frames of one part; its runs are drawn in parallel if there are enough cores."""
 
 from __future__ import annotations
 
@@ -20,55 +20,56 @@ from faces_jobs.pipeline.stages import FrameReader
 from faces_jobs.pipeline.values import Face, Frame
 from faces_jobs.sinks.findings import read_linked
 from faces_jobs.sinks.thumbnails import Thumbnails
-from faces_jobs.worker.encode_runs import Run, RunCopy, runs_of
+from faces_jobs.worker.encode_runs import Run, RunCopy, split_into_runs
 
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """What is to be drawn of a part, and where it goes."""
+    """What to draw of a part, and where to write it."""
 
     source: Path
     part: Part
     shots: Sequence[BestShot]
-    linked: Path | None  # the faces to be shown; None: no copy is wanted
-    out: Path  # the folder
+    linked: Path | None  # file of the faces to show; None: no annotated copy is wanted
+    out: Path  # the folder to write to
     max_pixels: int
-    every: int  # frames between two calls of `on_progress`
+    progress_interval: int  # frames between two calls of `on_progress`
 
 
 def draw_part(drawing: Drawing, *, lanes: int, on_progress: Callable[[], None]) -> None:
-    """Write `<track>.jpg` of each best shot; with faces to be shown `<run>.nut` of each run, too.
+    """Write `<track>.jpg` of each best shot and, for a copy, `<run>.nut` and `<run>.json`.
 
-    Beside that one `<run>.json` tells how long its last picture is shown.
+    `<run>.nut` has the encoded frames of a run, `<run>.json` the duration of its last frame.
 
     Args:
-        drawing: what, and where to.
-        lanes: runs that may be drawn at once.
-        on_progress: called after each so many frames, by several threads. What it raises ends
-            the work.
+        drawing: what to draw, and where to write it.
+        lanes: how many runs may be drawn at once.
+        on_progress: called every `progress_interval` frames, by several threads. What it raises
+            ends the work.
 
     Raises:
         NotCuttableError: the part is not what was planned.
-        MediaError: the reader can't go on.
+        MediaError: the file can't be read.
+        Exception: whatever `on_progress` raises.
     """
-    runs = runs_of(drawing.part, copied=drawing.linked is not None)
+    runs = split_into_runs(drawing.part, annotated=drawing.linked is not None)
     ended = threading.Event()
 
-    def go_on() -> None:
+    def check_in() -> None:
         if ended.is_set():
             raise StoppedError
         on_progress()
 
     with ThreadPoolExecutor(min(lanes, len(runs)), thread_name_prefix="run") as threads:
-        # Their log lines are about the same work: a thread begins with an empty context.
+        # Log lines carry the same context; a new thread starts with an empty one.
         futures = [
-            threads.submit(contextvars.copy_context().run, _draw, drawing, run, go_on)
+            threads.submit(contextvars.copy_context().run, _draw, drawing, run, check_in)
             for run in runs
         ]
         try:
             wait(futures, return_when=FIRST_EXCEPTION)
         finally:
-            ended.set()  # where one has failed the others are to end
+            ended.set()  # if one has failed, stop the others
     for future in futures:
         error = future.exception()
         if error is not None and not isinstance(error, StoppedError):
@@ -84,9 +85,9 @@ def _draw(drawing: Drawing, run: Run, on_progress: Callable[[], None]) -> None:
         thumbnails = opened.enter_context(Thumbnails(drawing.out))
         faces, copy = None, None
         if drawing.linked is not None:
-            faces = _Shown(drawing.linked)
+            faces = _ShownFaces(drawing.linked)
             copy = opened.enter_context(RunCopy(run, drawing.out, reader.info))
-        for frame in _frames_of(run, reader, drawing.every, on_progress):
+        for frame in _frames_of(run, reader, drawing.progress_interval, on_progress):
             thumbnails.add(frame, shots.pop(frame.index, ()), analysed=True)
             if faces is not None and copy is not None:
                 copy.add(frame, faces.at(frame.index))
@@ -97,7 +98,7 @@ def _draw(drawing: Drawing, run: Run, on_progress: Callable[[], None]) -> None:
 
 
 def _shots_of(run: Run, shots: Sequence[BestShot]) -> dict[int, list[Face]]:
-    """Those that are in the run, by frame."""
+    """The best shots in the run, by frame index."""
     by_frame: dict[int, list[Face]] = {}
     for shot in shots:
         if shot.frame_index in run:
@@ -105,8 +106,8 @@ def _shots_of(run: Run, shots: Sequence[BestShot]) -> dict[int, list[Face]]:
     return by_frame
 
 
-class _Shown:
-    """The faces that are shown in each frame: those of the last one that was analysed."""
+class _ShownFaces:
+    """The faces shown in each frame: those of the last frame that was analysed."""
 
     def __init__(self, path: Path) -> None:
         self._frames = read_linked(path)
@@ -114,7 +115,7 @@ class _Shown:
         self._faces: list[Face] = []
 
     def at(self, index: int) -> list[Face]:
-        """Those of this frame; frames are asked for in order."""
+        """The faces of this frame. Must be called with ascending indices."""
         while self._next is not None and self._next[0] <= index:
             self._faces = self._next[1]
             self._next = next(self._frames, None)
@@ -122,12 +123,15 @@ class _Shown:
 
 
 def _frames_of(
-    run: Run, reader: FrameReader, every: int, on_progress: Callable[[], None]
+    run: Run, reader: FrameReader, progress_interval: int, on_progress: Callable[[], None]
 ) -> Iterator[Frame]:
-    """The run's frames, up to where the file breaks off, which was told when faces were found."""
+    """The run's frames, as far as the file can be read.
+
+    That a file is truncated is not reported here: the find stage has done so.
+    """
     try:
         for count, frame in enumerate(reader):
-            if count % every == 0:
+            if count % progress_interval == 0:
                 on_progress()
             if frame.index in run:
                 yield frame

@@ -1,4 +1,4 @@
-"""What a run tells beside its results: what the file is, which networks answered, how fast."""
+"""What is recorded about a run besides its results: file facts, model versions and counters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DETECTOR = "detector"
 
 
 def count_run(report: RunReport, worker: Worker) -> None:
-    """Add what a run did to this process's counters."""
+    """Add a run's figures to this process's counters."""
     worker.counters.add("frames", report.frames_read)
     worker.counters.add("faces", report.faces)
     for stage, seconds in report.stage_seconds.items():
@@ -20,7 +20,7 @@ def count_run(report: RunReport, worker: Worker) -> None:
 
 
 def facts_of(info: MediaInfo) -> ItemFacts:
-    """What a file turned out to be."""
+    """The facts about a file, as read from its content."""
     return ItemFacts(
         kind=info.kind,
         format=info.format,
@@ -31,17 +31,17 @@ def facts_of(info: MediaInfo) -> ItemFacts:
 
 
 def models_of(analysis: Analysis) -> list[ModelVersion]:
-    """The networks that answer, with the thresholds in force."""
+    """The networks of an analysis, with the thresholds in force."""
     detector = analysis.detector
     return [
         ModelVersion(name=DETECTOR, version=detector.version, sha256=detector.sha256),
         *(
             ModelVersion(
-                name=each.name,
-                version=each.version,
-                sha256=each.sha256,
-                unsure_below=analysis.thresholds_of(each),
+                name=classifier.name,
+                version=classifier.version,
+                sha256=classifier.sha256,
+                unsure_below=analysis.thresholds_of(classifier),
             )
-            for each in analysis.classifiers
+            for classifier in analysis.classifiers
         ),
     ]

@@ -1,6 +1,6 @@
-"""Finds the faces of one part of a video; keeps what linking them goes by, and best shots.
+"""The find stage: finds the faces of one part, and stores what the link stage needs.
 
-Who found all parts before it links it as well, and draws it, in the same go.
+A worker that has found all parts before this one may also link and draw it while it finds faces.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from faces_jobs.pipeline.stages import Sink
 from faces_jobs.pipeline.values import MediaInfo
 from faces_jobs.sinks.findings import Findings
 from faces_jobs.sinks.portraits import Portraits
-from faces_jobs.worker.attempt import SegmentAttempt, attempt_at
+from faces_jobs.worker.attempt import SegmentAttempt, segment_attempt
 from faces_jobs.worker.drawing_ahead import DrawingAhead
 from faces_jobs.worker.facts import count_run, facts_of, models_of
 from faces_jobs.worker.linking_ahead import LinkingAhead, linking_ahead
@@ -32,16 +32,17 @@ _log = logging.getLogger(__name__)
 
 
 def find(claim: SegmentClaim, worker: Worker) -> bool:
-    """Work on one part. True: the job is to be finished now.
+    """Find the faces of one part. True: the job can be finished now.
 
     Raises:
         NotCuttableError: the part is not what was planned.
-        MediaError, StorageFullError, CancelledError, LeaseLostError, ...: as for whole items.
+        MediaError: the file can't be read.
+        Exception: whatever `segment_attempt` raises.
     """
     settings = worker.settings
     part = Part.from_json(claim.part or {})
     with ExitStack() as stack:
-        attempt = stack.enter_context(attempt_at(claim, worker))
+        attempt = stack.enter_context(segment_attempt(claim, worker))
         analysis = worker.analysis_for(claim.spec)
         path = stack.enter_context(attempt.source())
         reader = stack.enter_context(open_part(path, part, max_pixels=settings.max_pixels))
@@ -63,7 +64,7 @@ def find(claim: SegmentClaim, worker: Worker) -> bool:
             )
         count_run(report, worker)
         files = publish_stage_files(attempt)
-        ended = attempt.record(
+        job_done = attempt.record(
             lambda: finish_part(
                 worker.database,
                 claim,
@@ -71,14 +72,16 @@ def find(claim: SegmentClaim, worker: Worker) -> bool:
                 faces=None if linking is None else linking.records,
                 frames=report.frames_read,
                 damaged_frames=report.damaged_frames,
-                error=None if report.truncated is None else ErrorDocument.of(report.truncated),
+                error=None
+                if report.truncated is None
+                else ErrorDocument.from_error(report.truncated),
             ),
         )
         if linking is not None:
             (found,) = [file.storage_key for file in files if file.kind == FOUND]
             worker.lead.keep(linking.linked, found)
     _log.info("part %d: %d frames, %d faces", part.number, report.frames_read, report.faces)
-    return bool(ended)
+    return bool(job_done)
 
 
 @contextmanager
@@ -89,19 +92,23 @@ def _sinks(
     header: Mapping[str, Any],
     linking: LinkingAhead | None,
 ) -> Iterator[list[Sink]]:
-    """What is kept for linking; best shots and pictures, too, where the part is not read again."""
+    """Open the sinks of a part.
+
+    Findings are always stored for the link stage. Best shots and drawn frames are written only if
+    no draw stage will read the part again.
+    """
     out, annotated = attempt.out, attempt.claim.spec.annotated
     with ExitStack() as opened:
-        kept: list[Sink] = []
-        kept.append(opened.enter_context(Findings(out / f"{part.number}.found.jsonl", header)))
+        sinks: list[Sink] = []
+        sinks.append(opened.enter_context(Findings(out / f"{part.number}.found.jsonl", header)))
         if linking is not None or not annotated:
             folder = attempt.workspace / "portraits"
             folder.mkdir()
             shots = out / f"{part.number}.portraits.zip"
-            kept.append(opened.enter_context(Portraits(shots, folder=folder)))
+            sinks.append(opened.enter_context(Portraits(shots, folder=folder)))
         if linking is not None:
-            kept.append(linking)
+            sinks.append(linking)
             if annotated:
                 drawing = DrawingAhead(linking.linked, part, out, info)
-                kept.append(opened.enter_context(drawing))
-        yield kept
+                sinks.append(opened.enter_context(drawing))
+        yield sinks

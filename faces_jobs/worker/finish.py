@@ -1,4 +1,4 @@
-"""Ends a job: writes its exports from the rows, in bounded memory, then its last state."""
+"""Finishes a job: writes its exports from the rows, in bounded memory, then its final state."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from faces_jobs.db.claims import JobClaim
 from faces_jobs.db.job_endings import finish_job as record_exports
 from faces_jobs.db.leases import claim_job
 from faces_jobs.db.release import STOPPED, release_job
-from faces_jobs.db.rows import CHUNK, read_faces, read_tracks
+from faces_jobs.db.rows import CHUNK_ROWS, read_faces, read_tracks
 from faces_jobs.db.space import park_job
 from faces_jobs.errors import (
     CancelledError,
@@ -29,13 +29,13 @@ from faces_jobs.sinks.exports import (
     write_tracks_csv,
 )
 from faces_jobs.worker.artifacts import artifact_row
-from faces_jobs.worker.attempt import Attempt, attempt_at_job
+from faces_jobs.worker.attempt import Attempt, job_attempt
 from faces_jobs.worker.backoff import backoff_seconds, storage_backoff_seconds
 from faces_jobs.worker.heartbeat import StopRequestedError
 from faces_jobs.worker.resources import Worker
 
-# File name of each export -> its kind and media type. Items' files begin with a number and a
-# dash (see `worker.names`), so the names never meet.
+# File name of each export -> its kind and media type. The names of items' files start with a
+# number and a dash (see `worker.names`), so they never collide with these.
 EXPORTS = {
     "faces.csv": ("faces_csv", "text/csv; charset=utf-8"),
     "faces.jsonl": ("faces_jsonl", "application/x-ndjson"),
@@ -49,7 +49,10 @@ _log = logging.getLogger(__name__)
 
 
 def finish_job(job_id: str, worker: Worker) -> None:
-    """Write a job's exports and end it, if it is to be had. May be called at any time, by many."""
+    """Write a job's exports and end it, if it is available.
+
+    May be called at any time, by several workers for the same job.
+    """
     settings = worker.settings
     claim = claim_job(
         worker.database,
@@ -59,17 +62,17 @@ def finish_job(job_id: str, worker: Worker) -> None:
         max_attempts=settings.max_attempts,
     )
     if claim is None:
-        _log.debug("job %s is not to be finished now", job_id)
+        _log.debug("job %s is not available to be finished", job_id)
         return
     with log_context(job=job_id, export_attempt=claim.attempt):
         try:
             _attempt(claim, worker)
         except (CancelledError, LeaseLostError, PausedError) as error:
-            _log.info("exports thrown away: %s", error)
+            _log.info("exports discarded: %s", error)
         except (DatabaseError, StorageFullError) as error:
             _log.warning("left until the lease runs out: %s", error)
         except QueueError as error:
-            _log.warning("left to the sweep to ring for: %s", error)
+            _log.warning("not rung for, left to the sweep: %s", error)
 
 
 def _attempt(claim: JobClaim, worker: Worker) -> None:
@@ -85,11 +88,11 @@ def _attempt(claim: JobClaim, worker: Worker) -> None:
     except StorageFullError as error:
         _log.warning("the job waits for space: %s", error)
         park_job(database, claim, pause=partial(backoff_seconds, settings))
-    except StorageError as error:  # it says nothing about the job, and costs no attempt
-        _log.warning("exports wait until files can be reached: %s", error)
+    except StorageError as error:  # not the job's fault: costs no attempt
+        _log.warning("exports wait until the storage is available: %s", error)
         pause = storage_backoff_seconds(settings)
         release_job(database, claim, reason=str(error), counts=False, delay_seconds=pause)
-    except Exception as error:  # noqa: BLE001 (the last boundary: told, kept and counted)
+    except Exception as error:  # noqa: BLE001 (outermost handler; logged, recorded and counted)
         if isinstance(error, FacesJobsError):
             _log.warning("exports not written: %s", error)
             reason = str(error)
@@ -101,7 +104,7 @@ def _attempt(claim: JobClaim, worker: Worker) -> None:
 
 
 def _finish(claim: JobClaim, worker: Worker) -> None:
-    with attempt_at_job(claim, worker) as attempt:
+    with job_attempt(claim, worker) as attempt:
         _write_exports(claim.job_id, attempt)
         artifacts = [
             artifact_row(EXPORTS[name][0], name, EXPORTS[name][1], file)
@@ -113,14 +116,14 @@ def _finish(claim: JobClaim, worker: Worker) -> None:
 
 def _write_exports(job_id: str, attempt: Attempt) -> None:
     database, out = attempt.worker.database, attempt.out
-    write_faces(out, _told(read_faces(database, job_id), attempt))
-    write_tracks_csv(out / "tracks.csv", _told(read_tracks(database, job_id), attempt))
-    attempt.goes_on()
+    write_faces(out, _keeping_alive(read_faces(database, job_id), attempt))
+    write_tracks_csv(out / "tracks.csv", _keeping_alive(read_tracks(database, job_id), attempt))
+    attempt.keep_alive()
 
 
-def _told(records: Iterable[Record], attempt: Attempt) -> Iterator[Record]:
-    """The same records; the heart is told that it goes on."""
+def _keeping_alive(records: Iterable[Record], attempt: Attempt) -> Iterator[Record]:
+    """Pass the records on, and report activity to the heartbeat once per chunk."""
     for number, record in enumerate(records):
-        if number % CHUNK == 0:
-            attempt.goes_on()
+        if number % CHUNK_ROWS == 0:
+            attempt.keep_alive()
         yield record

@@ -1,19 +1,20 @@
-"""Since when one sweep has seen what no row speaks of, by a clock that nobody sets."""
+"""Measures, by a monotonic clock, for how long a sweep has seen files without a row (orphans)."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
-# An age is told by two clocks that may be set while we watch: less is no change of the files.
+# An age is the difference of two clocks that may be adjusted meanwhile: a smaller difference is
+# not taken for a change of the file.
 UNCERTAIN_SECONDS = 5.0
 
 
 class FirstSeen:
-    """Remembers orphans from one time round to the next, and forgets what is none any more.
+    """Remembers orphans from one pass over the storage to the next.
 
-    A file's age alone says too much where this machine's clock is ahead of the storage's: files
-    of an upload that is just being accepted would seem old enough to be removed.
+    A file's age alone is not reliable: if this machine's clock is ahead of the storage's, files of
+    an upload that is just being accepted would seem old enough to be removed.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -21,14 +22,14 @@ class FirstSeen:
         self._before: dict[str, tuple[float, float]] = {}
         self._now: dict[str, tuple[float, float]] = {}
 
-    def begin(self) -> None:
-        """A new time round begins: what is not seen again in it is forgotten after it."""
+    def begin_round(self) -> None:
+        """Start a new pass. Orphans that are not seen during it are forgotten afterwards."""
         self._before, self._now = self._now, {}
 
     def seconds(self, key: str, age_seconds: float) -> float:
-        """Take note of an orphan. How long it has been seen as one, unchanged: 0 the first time."""
+        """Record an orphan. Returns for how long it was seen unchanged: 0 the first time."""
         now = self._clock()
-        # Off by as much as the clocks differ, but each time by the same.
+        # Wrong by the difference of the two clocks, but by the same amount each time.
         changed = now - age_seconds
         since, before = self._now.get(key) or self._before.get(key) or (now, changed)
         if changed > before + UNCERTAIN_SECONDS:

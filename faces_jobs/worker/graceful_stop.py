@@ -1,8 +1,8 @@
-"""Ends a worker in time: within 20 s of a TERM, at once after a second; its leases are released.
+"""Ends a worker within 20 s of a SIGTERM, and immediately on a second one; releases its leases.
 
-Usually the work in hand sees the first TERM after its batch, hands its segment back, and none of
-this is needed. But a batch, a network that loads or an encoder that closes may take longer than
-whoever sent the TERM waits, and then kills.
+Usually the current work notices the first SIGTERM after its batch and releases its segment, and
+this module has nothing to do. But a batch, loading a network or closing an encoder may take longer
+than the sender of the SIGTERM waits before it kills the process.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from faces_jobs.db.release import release_all_of
 from faces_jobs.db.session import Database
 from faces_jobs.errors import FacesJobsError
 
-# Whoever sends TERM waits 25 s (`faces-jobs up`) or 30 s (Kubernetes) before it kills.
-STOP_SECONDS = 20.0
-# A database that does not answer must not keep the process: its leases then run out.
-RELEASE_SECONDS = 1.5
-_ENDING = frozenset({signal.SIGTERM, signal.SIGINT})
+# The sender of a SIGTERM waits 25 s (`faces-jobs up`) or 30 s (Kubernetes) before it kills.
+STOP_TIMEOUT_SECONDS = 20.0
+# If the database does not answer in time the process ends all the same, and its leases run out.
+RELEASE_TIMEOUT_SECONDS = 1.5
+_STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
 
 _log = logging.getLogger(__name__)
 
@@ -35,17 +35,17 @@ def graceful_stop(
     name: str,
     database: Database,
     stop_requested: threading.Event,
-    stop_seconds: float = STOP_SECONDS,
+    stop_seconds: float = STOP_TIMEOUT_SECONDS,
 ) -> Iterator[None]:
-    """While this is open, a TERM or Ctrl-C ends the process in time. For the main thread alone."""
-    told, tell = os.pipe()
-    os.set_blocking(tell, False)
-    # Python's own handlers wait for the main thread, which may be deep in a network; what is
-    # written here is written by the signal itself.
-    previous = signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
+    """While this is open, SIGTERM or Ctrl-C ends the process in time. Main thread only."""
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    # Python's own handlers run only in the main thread, which may be busy in a network for long;
+    # the wakeup descriptor is written to by the C signal handler itself.
+    previous = signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
     watcher = threading.Thread(
         target=_watch,
-        args=(told, stop_requested, stop_seconds, name, database),
+        args=(read_end, stop_requested, stop_seconds, name, database),
         name="stopping",
         daemon=True,
     )
@@ -54,35 +54,40 @@ def graceful_stop(
         yield
     finally:
         signal.set_wakeup_fd(previous)
-        os.close(tell)
+        os.close(write_end)
         watcher.join()
-        os.close(told)
+        os.close(read_end)
 
 
 def _watch(
-    told: int, stop_requested: threading.Event, stop_seconds: float, name: str, database: Database
+    read_end: int,
+    stop_requested: threading.Event,
+    stop_seconds: float,
+    name: str,
+    database: Database,
 ) -> None:
+    """Read signal numbers from the pipe until it is closed or the process has to end."""
     deadline: float | None = None
     while True:
-        left = None if deadline is None else max(0.0, deadline - time.monotonic())
-        if not select.select([told], [], [], left)[0]:
-            _log.warning("the work in hand did not end in %.0f s: left as it is", stop_seconds)
-            _leave(name, database)
-        numbers = os.read(told, 64)
+        timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
+        if not select.select([read_end], [], [], timeout)[0]:
+            _log.warning("the current work did not end in %.0f s: abandoned", stop_seconds)
+            _exit_now(name, database)
+        numbers = os.read(read_end, 64)
         if not numbers:
-            return  # the end came by itself
+            return  # closed: the worker has ended by itself
         for number in numbers:
-            if number not in _ENDING:
+            if number not in _STOP_SIGNALS:
                 continue
             if deadline is not None:
-                _log.warning("told to stop a second time: the work in hand is left as it is")
-                _leave(name, database)
+                _log.warning("told to stop a second time: the current work is abandoned")
+                _exit_now(name, database)
             deadline = time.monotonic() + stop_seconds
             stop_requested.set()
 
 
-def _leave(name: str, database: Database) -> None:
-    """Release the leases if that is possible, and end the process now, whatever it is at."""
+def _exit_now(name: str, database: Database) -> None:
+    """Release the leases if possible, and end the process whatever it is doing."""
     released = threading.Event()
 
     def release() -> None:
@@ -90,9 +95,9 @@ def _leave(name: str, database: Database) -> None:
             release_all_of(database, name)
             released.set()
         except FacesJobsError as error:
-            _log.warning("not released, the leases will run out: %s", error)
+            _log.warning("leases not released, they will run out: %s", error)
 
     threading.Thread(target=release, name="release", daemon=True).start()
-    code = 0 if released.wait(RELEASE_SECONDS) else 1
+    code = 0 if released.wait(RELEASE_TIMEOUT_SECONDS) else 1
     logging.shutdown()
     os._exit(code)

@@ -1,4 +1,4 @@
-"""Keeps a lease while work is done, and learns of a cancel or a pause on the way."""
+"""Renews a lease while work is done, and notices when the job is cancelled or paused."""
 
 from __future__ import annotations
 
@@ -18,66 +18,67 @@ from faces_jobs.errors import (
     StorageFullError,
 )
 
-# Work that shows no progress for so long is stuck: its lease is let go, so that another worker
-# gets it. A batch of the largest frames on a slow machine takes a minute.
+# Work that reports no progress for this long is stuck: its lease is no longer renewed, so that
+# another worker gets it. A batch of the largest frames on a slow machine takes a minute.
 STALL_SECONDS = 600.0
 
 _log = logging.getLogger(__name__)
 
 
 class StopRequestedError(Exception):
-    """This worker was told to stop: the work goes back for others. Never leaves the worker."""
+    """This worker was told to stop, and releases its work. Never raised outside the worker."""
 
 
 class Heartbeat:
-    """Renews a lease from a thread of its own, `with` it open.
+    """Renews a lease from a thread of its own. A context manager.
 
-    A thread, because no batch should have to be quick for a lease to hold: loading networks,
-    closing an encoder or hashing a large file may each take longer than a lease.
+    A thread, because a lease must not depend on how long a batch takes: loading networks, closing
+    an encoder or hashing a large file may each take longer than a lease.
     """
 
     def __init__(
         self,
         renew: Callable[[int, int | None], None],
         *,
-        every_seconds: float,
+        interval_seconds: float,
         stop_requested: threading.Event,
         stall_seconds: float = STALL_SECONDS,
     ) -> None:
         self._renew = renew
-        self._every_seconds = every_seconds
+        self._interval_seconds = interval_seconds
         self._stall_seconds = stall_seconds
         self._stop_requested = stop_requested
         self._frames: tuple[int, int | None] = (0, None)
         self._progressed_at = time.monotonic()
         self._ended = threading.Event()
-        self._awake = threading.Event()  # to beat, or to end, before the time
-        self._lost: CancelledError | LeaseLostError | PausedError | None = None
-        # Its lines are about the same work: a thread begins with an empty context.
-        here = contextvars.copy_context()
+        self._wake = threading.Event()  # renew, or end, before the interval has passed
+        self._lease_error: CancelledError | LeaseLostError | PausedError | None = None
+        # Its log lines carry the same context; a new thread starts with an empty one.
+        context = contextvars.copy_context()
         self._thread = threading.Thread(
-            target=here.run, args=(self._beat,), name="heartbeat", daemon=True
+            target=context.run, args=(self._run,), name="heartbeat", daemon=True
         )
 
     def progress(self, frames_done: int, frames_total: int | None) -> None:
-        """Tell how far the work is; the pipeline calls it at least once a batch.
+        """Report how many frames are done; the pipeline calls this at least once per batch.
 
         Raises:
-            Exception: see `goes_on`.
+            Exception: see `keep_alive`.
         """
         is_first = not self._frames[0]
         self._frames = (frames_done, frames_total)
         if is_first and frames_done:
-            self._awake.set()  # who waits sees at once that it goes on
-        self.goes_on()
+            self._wake.set()  # so that users see immediately that the job has started
+        self.keep_alive()
 
-    def goes_on(self) -> None:
-        """Tell that work goes on whose frames are not counted, such as bringing a file.
+    def keep_alive(self) -> None:
+        """Report activity that has no frame count, such as downloading a file.
 
         Raises:
-            CancelledError, LeaseLostError: a renewal said so: stop, this work is in vain.
-            PausedError: a renewal said so: stop, the work goes back.
-            StopRequestedError: this worker is to end.
+            CancelledError, LeaseLostError: the last renewal found the job cancelled or the lease
+                lost: stop, and discard the work.
+            PausedError: the last renewal found the job paused: stop, and release the work.
+            StopRequestedError: this worker was told to stop.
         """
         self._progressed_at = time.monotonic()
         self.check()
@@ -85,37 +86,43 @@ class Heartbeat:
             raise StopRequestedError
 
     def check(self) -> None:
-        """See whether the lease still holds, as far as is known.
+        """Raise if the last renewal found that the lease no longer holds.
 
         Raises:
-            CancelledError, LeaseLostError, PausedError: it does not.
+            CancelledError: the job was cancelled.
+            LeaseLostError: another worker holds the lease, or the job was deleted.
+            PausedError: the job was paused.
         """
-        if self._lost is not None:
-            raise self._lost
+        if self._lease_error is not None:
+            raise self._lease_error
 
     def stop(self) -> None:
-        """Renew no more. The lease that is left is what ending the work may take."""
+        """Stop renewing. What is left of the lease is the time to record the outcome."""
         self._ended.set()
-        self._awake.set()
+        self._wake.set()
         self._thread.join()
 
-    def _beat(self) -> None:
-        while not self._is_over():
+    def _run(self) -> None:
+        while not self._wait_for_end():
             if time.monotonic() - self._progressed_at > self._stall_seconds:
-                _log.error("no progress for %.0f s: letting the lease go", self._stall_seconds)
+                _log.error(
+                    "no progress for %.0f s: the lease is not renewed any more",
+                    self._stall_seconds,
+                )
                 return
             try:
                 self._renew(*self._frames)
             except (CancelledError, LeaseLostError, PausedError) as error:
-                self._lost = error
+                self._lease_error = error
                 return
             except (DatabaseError, StorageFullError) as error:
-                # The next beat tries again; if that takes too long, a later one says "lost".
+                # The next renewal tries again; if the lease has run out by then, it raises.
                 _log.warning("the lease could not be renewed: %s", error)
 
-    def _is_over(self) -> bool:
-        self._awake.wait(self._every_seconds)
-        self._awake.clear()
+    def _wait_for_end(self) -> bool:
+        """Wait for the next renewal. True: the heartbeat was stopped."""
+        self._wake.wait(self._interval_seconds)
+        self._wake.clear()
         return self._ended.is_set()
 
     def __enter__(self) -> Self:

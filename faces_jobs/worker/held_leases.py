@@ -1,4 +1,4 @@
-"""Holds on to what is claimed for as long as it is worked on."""
+"""The leases that a worker holds on a segment, a bundle or a job while it works on them."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from faces_jobs.worker.memory import peak_memory_bytes
 from faces_jobs.worker.resources import Worker
 
 
-class _RoomyHeartbeat(Heartbeat):
-    """A heart that sees, whenever work goes on, that there is room left."""
+class _SpaceCheckingHeartbeat(Heartbeat):
+    """A heartbeat that also checks, whenever work reports activity, that space is left."""
 
     def __init__(self, renew: Callable[[int, int | None], None], worker: Worker) -> None:
         super().__init__(
             renew,
-            every_seconds=worker.settings.heartbeat_seconds,
+            interval_seconds=worker.settings.heartbeat_seconds,
             stop_requested=worker.stop_requested,
         )
         self._storage = worker.storage
 
-    def goes_on(self) -> None:
-        """Tell that work goes on; see `Heartbeat.goes_on`.
+    def keep_alive(self) -> None:
+        """Report activity; see `Heartbeat.keep_alive`.
 
         Raises:
-            StorageFullError: the reserve is touched, which is for others: for rows, above all.
+            StorageFullError: less space is free than the reserve, which is kept for the database.
         """
-        super().goes_on()
-        self._storage.check_room()
+        super().keep_alive()
+        self._storage.check_free_space()
 
 
-class SegmentLease(_RoomyHeartbeat):
-    """A heart that beats for one claim."""
+class SegmentLease(_SpaceCheckingHeartbeat):
+    """Keeps the lease on one claimed segment."""
 
     def __init__(self, claim: SegmentClaim, worker: Worker) -> None:
         def renew(frames_done: int, frames_total: int | None) -> None:
@@ -50,8 +50,8 @@ class SegmentLease(_RoomyHeartbeat):
         super().__init__(renew, worker)
 
 
-class BundleLease(_RoomyHeartbeat):
-    """A heart that beats for images that were claimed together."""
+class BundleLease(_SpaceCheckingHeartbeat):
+    """Keeps the leases on images that were claimed together."""
 
     def __init__(self, bundle: Bundle, worker: Worker) -> None:
         def renew(_frames_done: int, _frames_total: int | None) -> None:
@@ -66,7 +66,7 @@ class BundleLease(_RoomyHeartbeat):
 
 
 class JobLease(Heartbeat):
-    """A heart that beats for a job while its exports are written, also from the reserve."""
+    """Keeps the lease on a job while its exports are written, which may use the reserve."""
 
     def __init__(self, claim: JobClaim, worker: Worker) -> None:
         def renew(_frames_done: int, _frames_total: int | None) -> None:
@@ -74,6 +74,6 @@ class JobLease(Heartbeat):
 
         super().__init__(
             renew,
-            every_seconds=worker.settings.heartbeat_seconds,
+            interval_seconds=worker.settings.heartbeat_seconds,
             stop_requested=worker.stop_requested,
         )

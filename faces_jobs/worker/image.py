@@ -1,4 +1,4 @@
-"""Works on one image of a bundle, in the workspace that the bundle's images share."""
+"""Processes one image of a bundle, in the workspace that the bundle's images share."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from faces_jobs.worker.source import open_source
 
 
 @dataclass(frozen=True, slots=True)
-class WorkedImage:
-    """An image that is done but for its files' publishing."""
+class ProcessedImage:
+    """An image that is done, except that its files are not published yet."""
 
     claim: SegmentClaim
     info: MediaInfo
@@ -35,8 +35,8 @@ class WorkedImage:
     def results(
         self, artifacts: Sequence[NewArtifact], models: Sequence[ModelVersion]
     ) -> SegmentResults:
-        """What is to be recorded of it."""
-        broken = self.report.truncated
+        """The results to record, given the rows of the published files."""
+        truncated = self.report.truncated
         return SegmentResults(
             facts=facts_of(self.info),
             frames=self.report.frames_read,
@@ -45,26 +45,26 @@ class WorkedImage:
             tracks=self.tracks,
             artifacts=artifacts,
             models=models,
-            error=None if broken is None else ErrorDocument.of(broken),
+            error=None if truncated is None else ErrorDocument.from_error(truncated),
         )
 
 
-def work_image(
+def process_image(
     claim: SegmentClaim,
     worker: Worker,
     out: Path,
     analysis: Analysis,
     *,
     on_progress: Callable[[], None],
-) -> WorkedImage:
-    """Run the pipeline over an image; its files are then in the folder `out`.
+) -> ProcessedImage:
+    """Run the pipeline on an image, writing its files to the folder `out`.
 
     Raises:
         MediaError: the file can't be processed.
-        Exception: whatever `on_progress` raises, and what else may go wrong.
+        Exception: whatever `on_progress` or the pipeline raises.
     """
     settings = worker.settings
-    began = time.perf_counter()
+    started = time.perf_counter()
     with (
         open_source(
             claim, storage=worker.storage, roots=settings.roots, on_progress=on_progress
@@ -72,31 +72,31 @@ def work_image(
         open_frames(path, max_pixels=settings.max_pixels) as reader,
     ):
         opened = time.perf_counter()
-        kept = _Kept()
+        faces = _FacesInMemory()
         files = ItemArtifacts(claim, out)
         with files.sinks(path, reader.info, encoder=settings.encoder) as sinks:
             report = run_item(
                 reader,
                 analysis,
-                [kept, *sinks],
+                [faces, *sinks],
                 batch_size=1,
                 on_progress=lambda _done, _total: on_progress(),
             )
-        worker.counters.add("stage_seconds", opened - began, label="decode")
+        worker.counters.add("stage_seconds", opened - started, label="decode")
         count_run(report, worker)
-        return WorkedImage(claim, reader.info, report, kept.faces, kept.tracks, files)
+        return ProcessedImage(claim, reader.info, report, faces.records, faces.tracks, files)
 
 
-class _Kept:
-    """A `Sink` that keeps an image's faces in memory, where they are few."""
+class _FacesInMemory:
+    """A `Sink` that keeps an image's faces in memory, since they are few."""
 
     def __init__(self) -> None:
-        self.faces: list[FaceRecord] = []
+        self.records: list[FaceRecord] = []
         self.tracks: Sequence[TrackRecord] = ()
 
     def add(self, frame: Frame, faces: Sequence[Face], *, analysed: bool) -> None:  # noqa: ARG002 (a sink's signature)
         if analysed:
-            self.faces += [face.record for face in faces]
+            self.records += [face.record for face in faces]
 
     def finish(self, tracks: Sequence[TrackRecord]) -> None:
         self.tracks = tracks

@@ -1,8 +1,8 @@
-"""Links a part while its faces are found: by who has found all parts before it, and is alone.
+"""Links a part during the find stage, if its worker is alone and has found all parts before it.
 
-Then its rows are written with it, linking has nothing left to do, and the part can be drawn in the
-same go (`drawing_ahead`). Where it can't be done, linking goes over all parts when they are found;
-to the same tracks.
+The part's rows are then written with it, the link stage has little left to do, and the part can be
+drawn at the same time (`drawing_ahead`). Otherwise the link stage goes over all parts once they are
+found, with the same tracks as the result.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from faces_jobs.pipeline.linking import FoundFace, FoundFrame, Linker
 from faces_jobs.pipeline.tracking import scene_of
 from faces_jobs.pipeline.values import Face, Frame
 from faces_jobs.pipeline.voting import UnsureBelow
-from faces_jobs.worker.lead import LinkedSoFar
+from faces_jobs.worker.lead import LinkingState
 from faces_jobs.worker.resources import Worker
 from faces_jobs.worker.stage_files import FOUND
 
 
 class LinkingAhead:
-    """A `Sink` that goes on linking. It comes before those that go by `linked.shown`."""
+    """A `Sink` that links faces. It must come before the sinks that read `linked.shown`."""
 
-    def __init__(self, linked: LinkedSoFar) -> None:
-        """Go on from what is linked, which changes."""
+    def __init__(self, linked: LinkingState) -> None:
+        """Continue from this state, which is updated."""
         self.linked = linked
-        self.records: list[FaceRecord] = []  # of the part, with their tracks
+        self.records: list[FaceRecord] = []  # the part's faces, with their tracks
 
     def add(self, frame: Frame, faces: Sequence[Face], *, analysed: bool) -> None:
         """Link the faces of an analysed frame."""
@@ -44,16 +44,16 @@ class LinkingAhead:
         self.records += [face.record for face in shown]
 
     def finish(self, tracks: Sequence[TrackRecord]) -> None:
-        """There is nothing left to do: the tracks given are of this part alone."""
+        """Does nothing: the given tracks are of this part alone."""
 
 
 def linking_ahead(
     claim: SegmentClaim, part: Part, worker: Worker, unsure_below: UnsureBelow
 ) -> LinkingAhead | None:
-    """Links this part as it is found; None: that can't be done yet, or had better not be."""
-    linked: LinkedSoFar | None
+    """The sink that links this part as it is found; None if the link stage has to do it."""
+    linked: LinkingState | None
     if part.number == 0:
-        linked = LinkedSoFar(claim.item_id, Linker(unsure_below)) if _is_alone(worker) else None
+        linked = LinkingState(claim.item_id, Linker(unsure_below)) if _is_alone(worker) else None
     else:
         found = files_of(worker.database, claim.item_id, FOUND)
         linked = worker.lead.take(claim.item_id, part.number, found)
@@ -61,6 +61,6 @@ def linking_ahead(
 
 
 def _is_alone(worker: Worker) -> bool:
-    """Whether nobody else takes parts: several draw them side by side, when all are found."""
-    alive = live_processes(worker.database, within_seconds=worker.settings.silent_seconds)
-    return all(each.kind != "worker" or each.name == worker.name for each in alive)
+    """Whether no other worker is alive: several workers are faster at drawing parts in parallel."""
+    alive = live_processes(worker.database, within_seconds=worker.settings.presence_timeout_seconds)
+    return all(process.kind != "worker" or process.name == worker.name for process in alive)

@@ -1,4 +1,4 @@
-"""How much memory this process has used at the most."""
+"""The peak memory use of this process."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ _STATUS = Path("/proc/self/status")
 
 
 def peak_memory_bytes() -> int | None:
-    """The peak of the process's resident memory, in bytes."""
+    """The process's peak resident memory, in bytes."""
     try:
         for line in _STATUS.read_text(encoding="ascii", errors="replace").splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
     except OSError:
-        pass  # no Linux: there the next answer is right, where here it may be the parent's
+        pass  # not Linux, where `ru_maxrss` may be inherited from the parent process
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,10 +1,10 @@
-"""What a worker does when it is rung for: it takes what comes first, whatever the message named."""
+"""Takes the next work from the database, regardless of which segment the message named."""
 
 from __future__ import annotations
 
 import logging
 
-from faces_jobs.db.bundles import may_lead_bundle, take_rest_of_bundle
+from faces_jobs.db.bundles import can_start_bundle, claim_rest_of_bundle
 from faces_jobs.db.scheduling import claim_next, next_job_to_finish
 from faces_jobs.worker.finish import finish_job
 from faces_jobs.worker.process import process_bundle, process_claim
@@ -14,18 +14,18 @@ _log = logging.getLogger(__name__)
 
 
 def take_next_work(worker: Worker) -> None:
-    """Write the exports of a job that waits for it, if any; then work on what is next, if any.
+    """Finish a job that waits for its exports, if any; then process the next segment, if any.
 
-    That is one segment; or as many images of a job as are done in about two seconds.
+    Images of one job are taken as a bundle, as many as take about two seconds.
 
-    May be called at any time, by many. A message is a doorbell: behind a thousand of a long film
-    that of a photograph would be the last to be read, but any of them makes a worker look who is
-    next.
+    May be called at any time, by many workers at once. Work is not taken in the order of the
+    messages: a photograph's message may be queued behind a thousand segments of a long film, but
+    the next worker that receives any message takes whatever the rows say comes first.
     """
     settings = worker.settings
     job_id = next_job_to_finish(worker.database, max_attempts=settings.max_attempts)
     if job_id is not None:
-        worker.begun.set()
+        worker.work_started.set()
         finish_job(job_id, worker)
     claim = claim_next(
         worker.database,
@@ -34,18 +34,18 @@ def take_next_work(worker: Worker) -> None:
         max_attempts=settings.max_attempts,
     )
     if claim is None:
-        _log.debug("nothing is to be had")
+        _log.debug("no segment is available")
         return
-    worker.begun.set()
-    if not may_lead_bundle(claim):
+    worker.work_started.set()
+    if not can_start_bundle(claim):
         process_claim(claim, worker)
         return
     limit = worker.bundle_size.images
-    beside = take_rest_of_bundle(
+    rest = claim_rest_of_bundle(
         worker.database,
         claim,
         worker=worker.name,
         lease_seconds=settings.lease_seconds,
         limit=limit - 1,
     )
-    process_bundle([claim, *beside], worker, more=len(beside) == limit - 1)
+    process_bundle([claim, *rest], worker, has_more=len(rest) == limit - 1)

@@ -1,4 +1,4 @@
-"""Compares rows, broker and storage every so often, in a thread: rescue waits for no bucket."""
+"""Runs the reconciler in a thread of its own, so that a slow storage never delays the sweep."""
 
 from __future__ import annotations
 
@@ -10,25 +10,27 @@ from typing import Self
 from faces_jobs.counters import Counters
 from faces_jobs.worker.reconcile import Reconciler
 
-# Whoever sends TERM waits 25 s, and for webhooks too. What is cut off, the next sweep goes on with.
-END_SECONDS = 10.0
+# The sender of a SIGTERM waits 25 s, also for webhooks. The next sweep does what was cut off.
+JOIN_TIMEOUT_SECONDS = 10.0
 
 _log = logging.getLogger(__name__)
 
 
 class ReconcilerThread:
-    """The rounds of a reconciler, `with` it open, and what they mended counted."""
+    """Runs rounds of a reconciler and counts what they repaired. A context manager."""
 
-    def __init__(self, reconciler: Reconciler, *, every_seconds: float, counters: Counters) -> None:
+    def __init__(
+        self, reconciler: Reconciler, *, interval_seconds: float, counters: Counters
+    ) -> None:
         self._reconciler = reconciler
-        self._every_seconds = every_seconds
+        self._interval_seconds = interval_seconds
         self._counters = counters
         self._rung = 0
         self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self._live, name="reconciler", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="reconciler", daemon=True)
 
-    def rang(self, count: int) -> None:
-        """Take account of rows that were rung for: the next round tells of them."""
+    def count_rung(self, count: int) -> None:
+        """Add rows that were rung for to the next round's report."""
         with self._lock:
             self._rung += count
 
@@ -38,22 +40,22 @@ class ReconcilerThread:
 
     def __exit__(self, *exception: object) -> None:
         self._reconciler.stopped.set()
-        self._thread.join(END_SECONDS)
+        self._thread.join(JOIN_TIMEOUT_SECONDS)
         if self._thread.is_alive():
-            _log.warning("the round in hand did not end in %.0f s: left as it is", END_SECONDS)
+            _log.warning("the current round did not end in %.0f s: abandoned", JOIN_TIMEOUT_SECONDS)
 
-    def _live(self) -> None:
+    def _run(self) -> None:
         stopped = self._reconciler.stopped
         while not stopped.is_set():
-            due_at = time.monotonic() + self._every_seconds
+            due_at = time.monotonic() + self._interval_seconds
             try:
-                self._look()
-            except Exception:  # noqa: BLE001 (the last boundary: told, and the next round goes on)
-                _log.exception("a round was cut short")
+                self._run_round()
+            except Exception:  # noqa: BLE001 (outermost handler: logged; the next round continues)
+                _log.exception("a round failed")
             stopped.wait(max(0.0, due_at - time.monotonic()))
 
-    def _look(self) -> None:
+    def _run_round(self) -> None:
         with self._lock:
             rung, self._rung = self._rung, 0
-        for what, count in self._reconciler.look(rung=rung).mended().items():
-            self._counters.add("mended", count, label=what)
+        for kind, count in self._reconciler.run_round(rung=rung).repaired().items():
+            self._counters.add("repaired", count, label=kind)

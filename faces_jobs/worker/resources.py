@@ -1,4 +1,4 @@
-"""What a worker process opens at its start and closes at its end."""
+"""The resources of a worker process: opened at its start and closed at its end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from faces_jobs.cores import lanes_of
+from faces_jobs.cores import lane_count
 from faces_jobs.counters import Counters
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.jobs.spec import JobSpec
@@ -20,23 +20,23 @@ from faces_jobs.settings import Settings
 from faces_jobs.storage import Storage, open_storage
 from faces_jobs.worker.bundle_size import BundleSize
 from faces_jobs.worker.lead import Lead
-from faces_jobs_models.catalog import open_catalog_of
-from faces_jobs_models.run_sizes import Measured
+from faces_jobs_models.catalog import open_catalog_from_settings
+from faces_jobs_models.run_sizes import RunTimes
 
 
 class WorkerNetworks(Networks, Protocol):
-    """Networks, and how many frames and crops they take at once."""
+    """Networks whose run sizes (frames and crops per run) can be measured."""
 
     @property
     def device(self) -> str:
-        """Where they run: `cpu` or `cuda`."""
+        """The device that they run on: `cpu` or `cuda`."""
 
     @property
-    def runs_as_measured(self) -> bool:
-        """Whether there is nothing to measure: it was, on this machine, or all is given."""
+    def has_run_sizes(self) -> bool:
+        """Whether nothing is left to measure: the run sizes are given, or were measured here."""
 
-    def measure_run_sizes(self, *, stop: Callable[[], bool]) -> Measured | None:
-        """Measure how many frames and crops a run are best here; None where `stop` said so.
+    def measure_run_sizes(self, *, stop: Callable[[], bool]) -> RunTimes | None:
+        """Measure the fastest run sizes on this machine. Returns None if `stop` returned True.
 
         Raises:
             ModelError: a network can't be opened.
@@ -45,28 +45,28 @@ class WorkerNetworks(Networks, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """One worker: one process, one segment or one bundle of images at a time."""
+    """A worker process, which processes one segment or one bundle of images at a time."""
 
-    name: str  # of this process, on this machine, in this life
+    name: str  # unique to this process
     settings: Settings
     database: Database
     storage: Storage
     queue: Queue
     networks: WorkerNetworks
     counters: Counters = field(default_factory=Counters)
-    begun: threading.Event = field(default_factory=threading.Event)  # its first work
+    work_started: threading.Event = field(default_factory=threading.Event)  # set by its first work
     stop_requested: threading.Event = field(default_factory=threading.Event)
     bundle_size: BundleSize = field(default_factory=BundleSize)
     lead: Lead = field(default_factory=Lead)
 
     @property
     def lanes(self) -> int:
-        """Batches of a video that it looks at at once."""
+        """How many batches of a video are analysed at once."""
         settings = self.settings
-        return lanes_of(settings.lanes, processes=settings.workers, device=self.networks.device)
+        return lane_count(settings.lanes, processes=settings.workers, device=self.networks.device)
 
     def analysis_for(self, spec: JobSpec) -> Analysis:
-        """What the items of a job with these options are analysed with.
+        """The analysis that a job's options select.
 
         Raises:
             ModelError: a network can't be opened.
@@ -76,17 +76,17 @@ class Worker:
 
 @contextmanager
 def open_worker(settings: Settings) -> Iterator[Worker]:
-    """Open database, storage, queue and the catalog of networks (each loads when first used).
+    """Open the database, storage, queue and catalog of networks (which load when first used).
 
     Raises:
-        DatabaseError: the database is missing, old or does not answer.
-        DeviceError: the device that the settings ask for is not there.
-        ModelError: the models folder is none.
+        DatabaseError: the database is missing, has an old schema or does not answer.
+        DeviceError: the device that the settings select is not available.
+        ModelError: the models folder is not valid.
     """
     with (
         open_database(settings.database) as database,
         open_queue(settings) as queue,
-        open_catalog_of(settings) as catalog,
+        open_catalog_from_settings(settings) as catalog,
     ):
         yield Worker(
             name=process_name(),

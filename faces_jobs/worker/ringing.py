@@ -1,4 +1,4 @@
-"""Rings for segments: tells the workers that there is work, and remembers that they were told."""
+"""Rings for segments: sends their queue messages, and records that they were sent."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _log = logging.getLogger(__name__)
 
 
 def ring(segments: list[int], worker: Worker) -> None:
-    """Tell all workers of these. Whom nobody is told of, the sweep finds."""
+    """Send a message for each segment. Segments without one are found by the sweep."""
     try:
         for segment_id in segments:
             worker.queue.ring_segment(segment_id)
         mark_segments_rung(worker.database, segments)
     except (QueueError, DatabaseError, StorageFullError) as error:
-        _log.warning("left to the sweep to ring for: %s", error)
+        _log.warning("not rung for, left to the sweep: %s", error)

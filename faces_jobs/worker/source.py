@@ -1,4 +1,4 @@
-"""Opens the file that an item stands for: an upload, or a file of a server's folder."""
+"""Opens an item's source file: an upload, or a file in a folder on the server."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from faces_jobs.storage.progress import Progress
 def open_source(
     claim: SegmentClaim, *, storage: Storage, roots: Mapping[str, Path], on_progress: Progress
 ) -> Iterator[Path]:
-    """A path that leads to the file's content, as long as this is open.
+    """A path to the file's content, valid while this is open.
 
-    While it is brought from elsewhere `on_progress` is called.
+    `on_progress` is called while the file is downloaded from a bucket.
 
     Raises:
-        SourceError: the file is gone, may not be read, or has changed since it was submitted.
-        StorageError, StorageFullError: it is kept elsewhere, and can't be had now.
+        SourceError: the file is missing, may not be read, or has changed since it was submitted.
+        StorageError: the storage is not available.
+        StorageFullError: there is no space on this machine for the download.
         Exception: whatever `on_progress` raises.
     """
     if claim.root is None:
@@ -32,7 +33,7 @@ def open_source(
                 path = stack.enter_context(storage.fetch(claim.source, on_progress=on_progress))
             except NotFoundError as error:
                 raise SourceError(
-                    "The uploaded file is not there any more: submit it again."
+                    "The uploaded file does not exist any more: submit it again."
                 ) from error
             yield path
         return
@@ -40,7 +41,8 @@ def open_source(
         folder = root_folder(roots, claim.root)
     except FolderError as error:
         raise SourceError(
-            f"The worker does not know the root {claim.root!r}: give it the server's setting."
+            f"The worker does not know the root {claim.root!r}: set FACES_JOBS_ROOTS as for the "
+            "web server."
         ) from error
     with open_beneath(folder, claim.source) as file:
         if (file.bytes, file.modified_ns) != (claim.bytes, claim.modified_ns):

@@ -1,4 +1,4 @@
-"""The files that one stage of an item left for the next."""
+"""The files that one stage of an item leaves for the next."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from faces_jobs.pipeline.cut_plan import NotCuttableError
 from faces_jobs.sinks.joined import PART_SUFFIX
 from faces_jobs.worker.attempt import SegmentAttempt
 
-FOUND = "found"  # a part's faces with all that linking goes by
+FOUND = "found"  # a part's faces, with all that the link stage needs
 PORTRAITS = "portraits"  # the best shots of a part's own tracks
-LINKED = "linked"  # what is to be drawn of a part
-DRAWN = "drawn"  # the pictures of a run of a part
-LENGTH = "length"  # how long a run's last picture is shown
+LINKED = "linked"  # the faces to draw in a part
+DRAWN = "drawn"  # the encoded frames of a run
+LENGTH = "length"  # the duration of a run's last frame
 SHOT = "shot"  # a track's best shot
-# Each is called by the number of its part, run or track, and one of these.
+# A file's name is the number of its part, run or track, followed by one of these suffixes.
 _KINDS = {
     ".found.jsonl": FOUND,
     ".portraits.zip": PORTRAITS,
@@ -29,10 +29,11 @@ _KINDS = {
 
 
 def publish_stage_files(attempt: SegmentAttempt) -> list[SegmentFile]:
-    """Move an attempt's files to where the next stages find them, once rows tell of them.
+    """Publish an attempt's files for the next stages, which find them by their rows.
 
     Raises:
-        StorageError, StorageFullError: they can't be kept now.
+        StorageError: the storage is not available.
+        StorageFullError: the storage is full.
     """
     return [
         SegmentFile(_KINDS["".join(Path(name).suffixes)], name, int(name.split(".")[0]), file.key)
@@ -41,13 +42,19 @@ def publish_stage_files(attempt: SegmentAttempt) -> list[SegmentFile]:
 
 
 def stage_files(attempt: SegmentAttempt, kind: str, *, only: int | None = None) -> dict[int, Path]:
-    """An item's files of one kind, by part, run or track, in their order; or of `only` that one.
+    """An item's files of one kind, by number of part, run or track, in ascending order.
 
-    Where files are kept elsewhere they are brought to a folder in the workspace.
+    Files in a bucket are downloaded to a folder in the workspace.
+
+    Args:
+        attempt: the attempt that reads them.
+        kind: such as `FOUND`.
+        only: the one number whose file is wanted; None: all.
 
     Raises:
-        NotCuttableError: one is not there any more: the item has to be begun anew.
-        StorageError, StorageFullError: they can't be had now.
+        NotCuttableError: a file is missing: the item has to be restarted.
+        StorageError: the storage is not available.
+        StorageFullError: there is no space on this machine for the downloads.
     """
     worker = attempt.worker
     keys = files_of(worker.database, attempt.claim.item_id, kind)
@@ -56,7 +63,9 @@ def stage_files(attempt: SegmentAttempt, kind: str, *, only: int | None = None) 
     folder = attempt.workspace / kind
     folder.mkdir()
     try:
-        paths = worker.storage.bring(list(keys.values()), folder, on_progress=attempt.goes_on)
+        paths = worker.storage.fetch_all(
+            list(keys.values()), folder, on_progress=attempt.keep_alive
+        )
     except NotFoundError as error:
-        raise NotCuttableError(f"a file of kind {kind!r} between the stages is missing") from error
+        raise NotCuttableError(f"a stage file of kind {kind!r} is missing") from error
     return dict(zip(keys, paths, strict=True))

@@ -1,4 +1,4 @@
-"""The sweep: rings again for what waits too long, gives up on what kills, tidies up files."""
+"""The sweep: rings again for waiting work, fails poisoned work, and removes what is left behind."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from types import FrameType
 from faces_jobs.counters import Counters
 from faces_jobs.db.counts import count_all
 from faces_jobs.db.overdue import (
-    fail_poison,
     fail_poisoned_jobs,
+    fail_poisoned_segments,
     mark_job_rung,
     mark_segments_rung,
     orphaned_segments,
@@ -32,28 +32,27 @@ from faces_jobs.queue import CeleryQueue, Queue, open_queue
 from faces_jobs.queue_messages import BrokerMessages
 from faces_jobs.settings import Settings
 from faces_jobs.storage import Storage, open_storage
-from faces_jobs.worker.deliver import deliver_due, delivering
+from faces_jobs.worker.deliver import background_delivery, deliver_due
 from faces_jobs.worker.first_seen import FirstSeen
 from faces_jobs.worker.reconcile import Reconciler
 from faces_jobs.worker.reconciler_thread import ReconcilerThread
 
-MOST_AT_ONCE = 256
-# Who was served last counts between owners that have work now; after a day it is of no use.
+BATCH_SIZE = 256
+# Turns decide between owners that have work now; those that are older than a day are of no use.
 TURNS_SECONDS = 24 * 3600.0
-# As long as so many messages wait, workers have enough to come back for, and whoever waits in
-# the rows is told later. Without this bound, a backlog would be rung for again and again, and
-# the broker would fill up with messages that say the same.
+# While this many messages wait, waiting rows are not rung for again: the workers have enough to
+# read. Without this bound, the broker would fill up with repeated messages about one backlog.
 ENOUGH_MESSAGES = 32
-# All rows are counted once a minute; or, where that takes long, for a twentieth of the time.
-COUNT_EVERY_SECONDS = 60.0
-COUNT_SHARE = 20
+# All rows are counted once a minute; less often if counting takes more than 1/20 of that time.
+COUNT_INTERVAL_SECONDS = 60.0
+COUNT_INTERVAL_FACTOR = 20
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class SweepReport:
-    """What one round found."""
+    """What one round has done."""
 
     segments_rung: int
     jobs_rung: int
@@ -62,14 +61,15 @@ class SweepReport:
 
 
 def run_sweep(settings: Settings, *, once: bool = False) -> None:
-    """Sweep every so often until TERM or Ctrl-C; or once.
+    """Sweep at regular intervals until SIGTERM or Ctrl-C, or `once`.
 
     Raises:
-        DatabaseError: at the start; or, with `once`, at any time, as QueueError is.
+        DatabaseError: the database can't be opened; with `once`, also if it fails later.
+        QueueError: the broker does not answer (only with `once`).
     """
     stop = threading.Event()
 
-    def end(_signal: int, _frame: FrameType | None) -> None:
+    def request_stop(_signal: int, _frame: FrameType | None) -> None:
         stop.set()
 
     storage = open_storage(settings)
@@ -77,26 +77,27 @@ def run_sweep(settings: Settings, *, once: bool = False) -> None:
         if once:
             report = sweep(database, queue, settings)
             reconciler = _reconciler(database, queue, storage, settings)
-            reconciler.look(rung=report.segments_rung + report.jobs_rung)
+            reconciler.run_round(rung=report.segments_rung + report.jobs_rung)
             deliver_due(database, settings)
             _log.info("%s", report)
             return
-        previous = {
-            number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)
+        previous_handlers = {
+            number: signal.signal(number, request_stop)
+            for number in (signal.SIGTERM, signal.SIGINT)
         }
         counters = Counters()
         presence = Presence(
-            database, kind="sweep", every_seconds=settings.presence_seconds, counters=counters
+            database, kind="sweep", interval_seconds=settings.presence_seconds, counters=counters
         )
         try:
             with presence:
-                sweeping(database, queue, storage, settings, stop, counters=counters)
+                run_rounds(database, queue, storage, settings, stop, counters=counters)
         finally:
-            for number, handler in previous.items():
+            for number, handler in previous_handlers.items():
                 signal.signal(number, handler)
 
 
-def sweeping(
+def run_rounds(
     database: Database,
     queue: CeleryQueue,
     storage: Storage,
@@ -105,34 +106,37 @@ def sweeping(
     *,
     counters: Counters,
 ) -> None:
-    """Round after round, with webhooks and comparisons beside them, until it is told to stop."""
-    beside = ReconcilerThread(
+    """Sweep until `stop` is set, with threads beside it that send webhooks and reconcile."""
+    reconciler = ReconcilerThread(
         _reconciler(database, queue, storage, settings, FirstSeen()),
-        every_seconds=settings.reconcile_seconds,
+        interval_seconds=settings.reconcile_seconds,
         counters=counters,
     )
-    with delivering(database, settings), beside:
-        _loop(database, queue, settings, stop, counters=counters, rang=beside.rang)
+    with background_delivery(database, settings), reconciler:
+        _loop(database, queue, settings, stop, counters=counters, count_rung=reconciler.count_rung)
 
 
 def sweep(
     database: Database, queue: Queue, settings: Settings, *, counters: Counters | None = None
 ) -> SweepReport:
-    """One round. Safe to run anywhere, any number of times, at the same time.
+    """Run one round. Safe to run on any machine, any number of times, concurrently.
 
-    What it does is counted as it is done, since the round may be cut short.
+    Counters are increased step by step, since the round may be interrupted by an error.
 
     Raises:
-        DatabaseError, QueueError: one of them does not answer; what was done is done.
+        DatabaseError: the database does not answer; the steps before it are done.
+        QueueError: the broker does not answer; likewise.
     """
     counters = counters or Counters()
     counters.add("sweeps")
-    given_up, to_finish = fail_poison(
-        database, max_attempts=settings.max_attempts, limit=MOST_AT_ONCE
+    given_up, to_finish = fail_poisoned_segments(
+        database, max_attempts=settings.max_attempts, limit=BATCH_SIZE
     )
     counters.add("poison", given_up)
-    of_jobs = fail_poisoned_jobs(database, max_attempts=settings.max_attempts, limit=MOST_AT_ONCE)
-    counters.add("poison", of_jobs)
+    jobs_given_up = fail_poisoned_jobs(
+        database, max_attempts=settings.max_attempts, limit=BATCH_SIZE
+    )
+    counters.add("poison", jobs_given_up)
     resumed = _resume_parked(database, settings)
     jobs = {
         *to_finish,
@@ -140,7 +144,7 @@ def sweep(
             database,
             ring_again_seconds=settings.ring_again_seconds,
             max_attempts=settings.max_attempts,
-            limit=MOST_AT_ONCE,
+            limit=BATCH_SIZE,
         ),
     }
     for job_id in jobs:
@@ -151,29 +155,29 @@ def sweep(
         database,
         ring_again_seconds=settings.ring_again_seconds,
         max_attempts=settings.max_attempts,
-        limit=MOST_AT_ONCE,
+        limit=BATCH_SIZE,
     )
     if queue.depth() < ENOUGH_MESSAGES:
         segments += waiting_segments(
-            database, ring_again_seconds=settings.ring_again_seconds, limit=MOST_AT_ONCE
+            database, ring_again_seconds=settings.ring_again_seconds, limit=BATCH_SIZE
         )
     for segment_id in segments:
         queue.ring_segment(segment_id)
         counters.add("rings", label="segment")
     mark_segments_rung(database, segments)
-    return SweepReport(len(segments), len(jobs), given_up + of_jobs, resumed)
+    return SweepReport(len(segments), len(jobs), given_up + jobs_given_up, resumed)
 
 
 def _resume_parked(database: Database, settings: Settings) -> int:
-    """Let jobs go on that wait for space, if there is room."""
+    """Resume jobs that wait for space, if there is enough now. Returns how many."""
     try:
-        open_storage(settings).check_room()
+        open_storage(settings).check_free_space()
     except StorageFullError:
         return 0
-    except OSError as error:  # what waits for no room is rung for all the same
-        _log.warning("it can't be seen whether there is room: %s", error)
+    except OSError as error:  # must not end the round, which also rings for other jobs
+        _log.warning("the free space can't be determined: %s", error)
         return 0
-    return len(resume_parked(database, limit=MOST_AT_ONCE))
+    return len(resume_parked(database, limit=BATCH_SIZE))
 
 
 def _loop(
@@ -183,35 +187,35 @@ def _loop(
     stop: threading.Event,
     *,
     counters: Counters,
-    rang: Callable[[int], None],
+    count_rung: Callable[[int], None],
 ) -> None:
     count_at = time.monotonic()
     while not stop.is_set():
-        with _going_on():
+        with _errors_logged():
             report = sweep(database, queue, settings, counters=counters)
-            rang(report.segments_rung + report.jobs_rung)
+            count_rung(report.segments_rung + report.jobs_rung)
             if report != SweepReport(0, 0, 0):
                 _log.info("%s", report)
-        # Beside the round above: what is wrong with the broker stops nothing here.
-        with _going_on():
+        # Separate from the round above: an error of the broker must not prevent this.
+        with _errors_logged():
             _forget_silent(database, settings)
             delete_old_turns(database, older_than_seconds=TURNS_SECONDS)
         if time.monotonic() >= count_at:
-            began = time.monotonic()
-            with _going_on():
+            started = time.monotonic()
+            with _errors_logged():
                 set_measures(database, count_all(database))
-            took = time.monotonic() - began
-            count_at = began + max(COUNT_EVERY_SECONDS, COUNT_SHARE * took)
+            took = time.monotonic() - started
+            count_at = started + max(COUNT_INTERVAL_SECONDS, COUNT_INTERVAL_FACTOR * took)
         stop.wait(settings.sweep_seconds)
 
 
 @contextmanager
-def _going_on() -> Iterator[None]:
-    """Tell what is wrong, and leave the rest to the next round."""
+def _errors_logged() -> Iterator[None]:
+    """Log an error instead of raising it; the next round does the rest."""
     try:
         yield
     except (FacesJobsError, OSError) as error:
-        _log.warning("this round was cut short, the next one goes on: %s", error)
+        _log.warning("this round was interrupted, the next one continues: %s", error)
 
 
 def _reconciler(
@@ -219,17 +223,23 @@ def _reconciler(
     queue: CeleryQueue,
     storage: Storage,
     settings: Settings,
-    sightings: FirstSeen | None = None,
+    first_seen: FirstSeen | None = None,
 ) -> Reconciler:
     return Reconciler(
         database=database,
         messages=BrokerMessages(queue.app),
         storage=storage,
         settings=settings,
-        sightings=sightings,
+        first_seen=first_seen,
     )
 
 
 def _forget_silent(database: Database, settings: Settings) -> None:
-    for name in delete_silent_processes(database, silent_seconds=settings.silent_seconds):
-        _log.warning("process %s told nothing for %.0f s: gone", name, settings.silent_seconds)
+    for name in delete_silent_processes(
+        database, presence_timeout_seconds=settings.presence_timeout_seconds
+    ):
+        _log.warning(
+            "process %s sent no heartbeat for %.0f s and is taken for dead",
+            name,
+            settings.presence_timeout_seconds,
+        )

@@ -1,6 +1,6 @@
-"""The tasks that messages name: each carries an id, and may come twice, late or never.
+"""The Celery tasks of a worker. Each message carries an id and may arrive twice, late or never.
 
-A segment's id says only that there is work: which segment is taken, the rows say.
+A segment's id only says that there is work: which segment is claimed is decided by the rows.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ _log = logging.getLogger(__name__)
 
 
 def add_tasks(app: Celery, worker: Worker) -> None:
-    """Make the app's tasks work with what this process has opened."""
+    """Register the tasks with the app, bound to this process's resources."""
 
     @app.task(name=SEGMENT_TASK, shared=False)  # type: ignore[untyped-decorator]  # Celery ships no types
     def segment(segment_id: int) -> None:
         if worker.stop_requested.is_set():
-            # Celery's loop reads one more message after TERM, often that of the segment just
-            # handed back: it is for others.
+            # Celery's loop reads one more message after SIGTERM, often that of the segment that
+            # was just released: leave it to other workers.
             ring([segment_id], worker)
             return
-        with _left_to_the_sweep():
+        with _claim_errors_logged():
             take_next_work(worker)
 
     @app.task(name=JOB_TASK, shared=False)  # type: ignore[untyped-decorator]  # Celery ships no types
     def job(job_id: str) -> None:
-        with _left_to_the_sweep():
+        with _claim_errors_logged():
             finish_job(str(job_id), worker)
 
 
 @contextmanager
-def _left_to_the_sweep() -> Iterator[None]:
-    """A database that is away while something is claimed: whoever waits is rung for again."""
+def _claim_errors_logged() -> Iterator[None]:
+    """Log a database that is unavailable during a claim; the sweep rings for the work again."""
     try:
         yield
     except (DatabaseError, StorageFullError) as error:

@@ -1,4 +1,4 @@
-"""Loads and measures the networks while a worker waits, so that its first work begins at once."""
+"""Loads and measures the networks while a worker waits, so that its first job starts at once."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def warmed(networks: WorkerNetworks, *, begun: threading.Event) -> Iterator[None]:
-    """Load every network, in a thread of its own, while the block goes on.
+def background_warmup(networks: WorkerNetworks, *, work_started: threading.Event) -> Iterator[None]:
+    """Load all networks in a background thread while the block runs.
 
-    On a machine where it was not done before, the thread then measures how many frames and crops
-    a run are best; it leaves that to the next start when work has `begun`.
+    If run sizes were not measured on this machine before, the thread then measures them, until
+    `work_started` is set: then the worker's next start measures them.
     """
     ended = threading.Event()
 
     def stop() -> bool:
-        return begun.is_set() or ended.is_set()
+        return work_started.is_set() or ended.is_set()
 
     def prepare() -> None:
         warm(networks)
@@ -45,23 +45,24 @@ def warmed(networks: WorkerNetworks, *, begun: threading.Event) -> Iterator[None
 
 
 def warm(networks: WorkerNetworks) -> None:
-    """Load every network, and what pairs boxes, and let each answer once: the first takes long.
+    """Load all networks and the box matcher, and run each once, since the first run is slow.
 
-    What is wrong with one is the trouble of the first job that asks for it, not of this worker.
+    An error is only logged: the first job that needs the network fails with it.
     """
     try:
         networks.detector().detect([np.zeros((360, 640, 3), np.uint8)])
-        for each in networks.classifiers(list(MODELS)):
-            each.classify([np.zeros((each.crop_size, each.crop_size, 3), np.uint8)])
+        for classifier in networks.classifiers(list(MODELS)):
+            size = classifier.crop_size
+            classifier.classify([np.zeros((size, size, 3), np.uint8)])
         pair_boxes(_A_BOX, _A_BOX)
     except FacesJobsError as error:
         _log.warning("a network can't be loaded yet: %s", error)
 
 
 def measure(networks: WorkerNetworks, *, stop: Callable[[], bool]) -> None:
-    """Measure run sizes, where that was not done on this machine, until `stop` says so."""
+    """Measure run sizes, unless they were measured on this machine before, until `stop` is True."""
     try:
-        if networks.runs_as_measured or stop():
+        if networks.has_run_sizes or stop():
             return
         measured = networks.measure_run_sizes(stop=stop)
     except FacesJobsError as error:
@@ -69,7 +70,7 @@ def measure(networks: WorkerNetworks, *, stop: Callable[[], bool]) -> None:
         return
     if measured is not None:
         _log.info(
-            "runs of %d frames and %d crops are quickest here",
+            "runs of %d frames and %d crops are fastest here",
             measured.best.frames_a_run,
             measured.best.crops_a_run,
         )

@@ -1,4 +1,4 @@
-"""Works on an item in one: an image, a short video, one that can't be cut."""
+"""Processes a whole item in one segment: an image, or a video that is short or can't be cut."""
 
 from __future__ import annotations
 
@@ -14,25 +14,23 @@ from faces_jobs.pipeline.run import run_item
 from faces_jobs.pipeline.stages import FrameReader
 from faces_jobs.sinks.spool import FaceSpool
 from faces_jobs.worker.artifacts import ItemArtifacts
-from faces_jobs.worker.attempt import attempt_at
+from faces_jobs.worker.attempt import segment_attempt
 from faces_jobs.worker.facts import count_run, facts_of, models_of
 from faces_jobs.worker.resources import Worker
 
 _log = logging.getLogger(__name__)
 
 
-def work_whole(claim: SegmentClaim, worker: Worker) -> bool:
-    """Work on the whole item. True: the job is to be finished now.
+def process_whole(claim: SegmentClaim, worker: Worker) -> bool:
+    """Process the whole item. True: the job can be finished now.
 
     Raises:
         MediaError: the file can't be processed.
-        StorageFullError: there is no room, or no more than the reserve.
-        CancelledError, PausedError, LeaseLostError: the claim no longer holds.
-        StopRequestedError: this worker is to end.
+        Exception: whatever `segment_attempt` raises.
     """
     settings = worker.settings
     with ExitStack() as stack:
-        attempt = stack.enter_context(attempt_at(claim, worker))
+        attempt = stack.enter_context(segment_attempt(claim, worker))
         analysis = worker.analysis_for(claim.spec)
         path = stack.enter_context(attempt.source())
         frames: AbstractContextManager[FrameReader] = open_frames(
@@ -59,9 +57,9 @@ def work_whole(claim: SegmentClaim, worker: Worker) -> bool:
             tracks=spool.tracks,
             artifacts=artifacts.rows(attempt.publish()),
             models=models_of(analysis),
-            error=None if report.truncated is None else ErrorDocument.of(report.truncated),
+            error=None if report.truncated is None else ErrorDocument.from_error(report.truncated),
         )
-        ended = attempt.record(lambda: finish_segment(worker.database, claim, results))
+        job_done = attempt.record(lambda: finish_segment(worker.database, claim, results))
     _log.info(
         "%d frames, %d faces, %d tracks; seconds: %s",
         report.frames_read,
@@ -69,4 +67,4 @@ def work_whole(claim: SegmentClaim, worker: Worker) -> bool:
         report.tracks,
         " ".join(f"{stage}={spent:.2f}" for stage, spent in report.stage_seconds.items()),
     )
-    return bool(ended)
+    return bool(job_done)

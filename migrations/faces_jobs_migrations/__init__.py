@@ -1,1 +1,1 @@
-"""Alembic migrations as a package, so that an installed wheel can migrate its database."""
+"""The Alembic migrations, as a package so that they are part of the wheel."""

@@ -1,4 +1,4 @@
-"""Alembic's entrance. The connection and its transaction are those of `faces_jobs.db.migrate`."""
+"""Alembic's environment script. `faces_jobs.db.migrate` passes its connection, in a transaction."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Every network of faces_jobs, and the object that opens them for whoever runs them.
+"""The registry of networks, and the `Catalog` that opens each of them at most once a process.
 
-Importing this needs neither torch nor onnxruntime: a network's runtime is imported when the
-network is opened.
+Importing this module needs neither torch nor onnxruntime: a network's runtime is imported when
+the network is opened.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from faces_jobs_models.detector.choice import detector_record
 from faces_jobs_models.detector.registry import DETECTORS
 from faces_jobs_models.device import Device, WantedDevice, choose_device
 from faces_jobs_models.run_sizes import (
-    CROPS,
-    FRAMES,
-    KeptRunSizes,
-    Measured,
+    CROP_COUNTS,
+    FRAME_COUNTS,
+    RunSizeCache,
     RunSizes,
+    RunTimes,
     Stop,
     measure,
 )
@@ -41,7 +41,7 @@ _HERE = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One network: its folder, its kind, and what it is for in one sentence."""
+    """One network: its folder, its kind, and its purpose in one sentence."""
 
     folder: str
     kind: Literal["detector", "classifier"]
@@ -51,21 +51,23 @@ class Entry:
 CATALOG: Mapping[str, Entry] = MappingProxyType(
     {
         "detector": Entry("detector", "detector", "Finds faces and five landmarks of each."),
-        "gender": Entry("gender", "classifier", "Says whether a face looks female or male."),
-        "expression": Entry("expression", "classifier", "Names one of seven expressions."),
+        "gender": Entry("gender", "classifier", "Classifies a face as female or male."),
+        "expression": Entry("expression", "classifier", "Classifies seven expressions."),
         "multiple": Entry(
-            "multiple", "classifier", "Illumination, pose, occlusion, age band and makeup."
+            "multiple",
+            "classifier",
+            "Classifies illumination, pose, occlusion, age band and makeup.",
         ),
     }
 )
-"""Name -> network. A new network is a folder and a line here."""
+"""Name -> network. To add a network, add its folder and an entry here."""
 
 
 class Catalog:
-    """The networks of one process: opened when first asked for, kept, closed together.
+    """The networks of one process: opened on first use, cached, closed together.
 
-    `models_folder` holds those that take the place of the shipped ones; `detector_choice` is the
-    setting's value. Safe to share between threads; what it hands out is as well.
+    Networks in `models_folder` replace the shipped ones; `detector_choice` is the setting's value.
+    Thread-safe, as are the networks that it returns.
     """
 
     def __init__(
@@ -85,8 +87,8 @@ class Catalog:
         self.detector_choice = detector
         self._detector_options = detector_options
         self._wanted_run_sizes = run_sizes or RunSizes()
-        self._kept_run_sizes = (
-            KeptRunSizes(run_sizes_folder, networks=(device, detector, str(models_folder)))
+        self._run_size_cache = (
+            RunSizeCache(run_sizes_folder, networks=(device, detector, str(models_folder)))
             if run_sizes_folder is not None
             else None
         )
@@ -108,21 +110,21 @@ class Catalog:
         self.close()
 
     def close(self) -> None:
-        """Let go of every network; those handed out live on until their holders let go too."""
+        """Drop every cached network; one that is still referenced elsewhere remains usable."""
         with self._lock:
             self._detector = None
             self._classifiers.clear()
 
     @property
     def device(self) -> Device:
-        """Where the networks run."""
+        """The device that the networks run on."""
         return self._device
 
     def detector(self) -> Detector:
-        """The face detector.
+        """Return the face detector.
 
         Raises:
-            ModelError: its file is missing or has changed.
+            ModelError: a weights file is missing or has changed.
         """
         with self._lock:
             if self._detector is None:
@@ -130,10 +132,11 @@ class Catalog:
             return self._detector
 
     def classifiers(self, names: Sequence[str]) -> list[Classifier]:
-        """The classifiers of these names, in their order.
+        """Return the classifiers with these names, in the given order.
 
         Raises:
-            ModelError: a name is unknown, or a file is missing, changed or of another shape.
+            ModelError: a name is unknown, or a file is missing, has changed or holds another
+                network.
         """
         with self._lock:
             for name in names:
@@ -144,44 +147,46 @@ class Catalog:
             return [self._classifiers[name] for name in names]
 
     def cropper(self) -> Cropper:
-        """Cuts faces out for these classifiers."""
+        """Return the function that crops faces for these classifiers."""
         if self._device == "cuda":
-            with self._lock:  # two sets of networks would not find each other's frames
+            with self._lock:  # or two `DeviceNetworks` could be made, which share no frames
                 return self._on_device.cropper()
         from faces_jobs.pipeline.crops import crop_pictures  # noqa: PLC0415 - loads OpenCV
 
         return crop_pictures
 
     @property
-    def runs_as_measured(self) -> bool:
-        """Whether there is nothing to measure: it was, on this machine, or all is given."""
-        return self._run_sizes.all_given
+    def has_run_sizes(self) -> bool:
+        """Whether both run sizes are known: given, or measured before on this machine."""
+        return self._run_sizes.is_complete
 
-    def measure_run_sizes(self, *, stop: Stop) -> Measured | None:
-        """Measure how many frames and crops a run are best here, keep it, and run so from now on.
+    def measure_run_sizes(self, *, stop: Stop) -> RunTimes | None:
+        """Measure which numbers of frames and crops a run are fastest here; store and use them.
 
         Args:
-            stop: asked between runs, which take some milliseconds each.
+            stop: called between runs, which take some milliseconds each.
 
         Returns:
-            None where `stop` said so before the end; nothing is kept then.
+            None if `stop` returned True before the end; nothing is stored then.
 
         Raises:
             ModelError: a network can't be opened.
         """
         measured = measure(
-            self._open_detector(max(FRAMES[self._device])),
-            # One stands for all three, which have the same body.
-            self.open_classifier(self.record("multiple"), crops_a_run=max(CROPS[self._device])),
+            self._open_detector(max(FRAME_COUNTS[self._device])),
+            # One classifier is enough: all three have the same body.
+            self.open_classifier(
+                self.record("multiple"), crops_a_run=max(CROP_COUNTS[self._device])
+            ),
             device=self._device,
             stop=stop,
         )
         if measured is None:
             return None
-        if self._kept_run_sizes is not None:
-            self._kept_run_sizes.write(measured.best)
+        if self._run_size_cache is not None:
+            self._run_size_cache.write(measured.best)
         with self._lock:
-            self._run_sizes = self._wanted_run_sizes.filled_by(measured.best)
+            self._run_sizes = self._wanted_run_sizes.with_defaults(measured.best)
             self._detector = None
             self._classifiers.clear()
         return measured
@@ -201,8 +206,8 @@ class Catalog:
 
     @cached_property
     def _run_sizes(self) -> RunSizes:
-        kept = self._kept_run_sizes.read() if self._kept_run_sizes is not None else None
-        return self._wanted_run_sizes.filled_by(kept or RunSizes())
+        cached = self._run_size_cache.read() if self._run_size_cache is not None else None
+        return self._wanted_run_sizes.with_defaults(cached or RunSizes())
 
     @cached_property
     def _on_device(self) -> DeviceNetworks:
@@ -213,13 +218,13 @@ class Catalog:
         return DeviceNetworks("cuda")
 
     def record(self, name: str) -> ModelRecord:
-        """What is known of one network, with its labels checked; its weights are not read.
+        """Return the record of one network, with its labels checked; weights are not read.
 
         Raises:
-            ModelError: the name is unknown, or its record is missing or wrong.
+            ModelError: the name is unknown, or the record is missing or invalid.
         """
         if name not in CATALOG:
-            raise ModelError(f"There is no model {name!r}; known are {', '.join(CATALOG)}.")
+            raise ModelError(f"Unknown model {name!r}; the models are {', '.join(CATALOG)}.")
         if CATALOG[name].kind == "detector":
             return detector_record(self.detector_choice, self.models_folder)
         record = read_record(self.folder(name))
@@ -227,10 +232,13 @@ class Catalog:
         return record
 
     def variant(self, name: str, variant: str) -> ModelRecord | None:
-        """The record of another training of a classifier: a folder of that name in its own.
+        """Return the record of alternative weights of a classifier, which are in a subfolder.
+
+        Returns:
+            None if the classifier's folder has no subfolder `variant` with a record.
 
         Raises:
-            ModelError: the folder's record is wrong.
+            ModelError: the record is invalid.
         """
         folder = self.folder(name) / variant
         if not (folder / RECORD_NAME).is_file():
@@ -240,15 +248,15 @@ class Catalog:
         return record
 
     def records(self) -> list[ModelRecord]:
-        """The records of all networks in use, detector first.
+        """Return the records of all networks in use, the detector's first.
 
         Raises:
-            ModelError: one is missing or wrong.
+            ModelError: a record is missing or invalid.
         """
         return [self.record(name) for name in CATALOG]
 
     def folder(self, name: str) -> Path:
-        """Where a classifier's record and files are: in the models folder, else as shipped."""
+        """Return a classifier's folder: that in the models folder, else the shipped one."""
         if self.models_folder is not None:
             folder = self.models_folder / CATALOG[name].folder
             if (folder / RECORD_NAME).is_file():
@@ -256,10 +264,10 @@ class Catalog:
         return _HERE / CATALOG[name].folder
 
     def open_classifier(self, record: ModelRecord, *, crops_a_run: int | None = None) -> Classifier:
-        """The classifier of a record, opened anew; the catalog does not keep it.
+        """Open the classifier of a record, without caching it.
 
         Raises:
-            ModelError: a file is missing, changed or of another shape.
+            ModelError: a file is missing, has changed or holds another network.
         """
         from faces_jobs_models.classifier import (  # noqa: PLC0415 - loads OpenCV
             AttributeClassifier,
@@ -286,20 +294,20 @@ def open_catalog(
     run_sizes: RunSizes | None = None,
     run_sizes_folder: Path | None = None,
 ) -> Catalog:
-    """A catalog for this process; use it with `with`.
+    """Open a catalog for this process; use it as a context manager.
 
     Args:
         device: where networks run.
         models_folder: holds folders like the shipped ones (`gender/weights.toml` and the files
-            it names), which take the place of the shipped ones; models without one stay.
+            it names), each of which replaces the shipped one.
         threads: for each network on the CPU.
-        detector: which one finds the faces: our own, CenterFace, or the official YuNet.
+        detector: our own, CenterFace, or the official YuNet.
         detector_options: working size and thresholds of the detector.
-        run_sizes: frames and crops a run, where they are given.
-        run_sizes_folder: keeps what was measured of those that are not.
+        run_sizes: frames and crops a run, if they are given.
+        run_sizes_folder: stores measured run sizes, for those that are not given.
 
     Raises:
-        DeviceError: the device is not there.
+        DeviceError: the device is not available.
         ModelError: the models folder is missing or holds no model.
     """
     return Catalog(
@@ -313,14 +321,14 @@ def open_catalog(
     )
 
 
-def open_catalog_of(
+def open_catalog_from_settings(
     settings: Settings,
     *,
     device: WantedDevice | None = None,
     models_folder: Path | None = None,
     detector: DetectorName | None = None,
 ) -> Catalog:
-    """The catalog that jobs and runs go by: as the settings say, but for what is given here.
+    """Open the catalog that the settings describe; arguments take precedence over them.
 
     Raises:
         DeviceError, ModelError: as `open_catalog`.
@@ -340,10 +348,10 @@ def _check_models_folder(folder: Path) -> None:
     wanted = ", ".join(f"{name}/{RECORD_NAME}" for name in names)
     if not folder.is_dir():
         raise ModelError(
-            f"The models folder {folder} is not there. It should hold one of {wanted}."
+            f"The models folder {folder} does not exist. It must contain one of {wanted}."
         )
     if not any((folder / name / RECORD_NAME).is_file() for name in names):
         raise ModelError(
-            f"The models folder {folder} holds no model: looked for {wanted}. Leave the setting "
-            "out to use the models that are shipped."
+            f"The models folder {folder} contains no model: none of {wanted} was found. Remove "
+            "the setting to use the shipped models."
         )

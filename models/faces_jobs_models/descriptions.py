@@ -1,4 +1,4 @@
-"""What can be told of every network without running it: for lists, and for checks of the files."""
+"""Descriptions of every network, in use or not, from their records and files."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ _HERE = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What can be told of a network without opening it. `problem` is None where all is well.
+    """A network as its record and files show it, without opening it.
 
-    `choice` is the setting's value that means this detector; `used` says whether it is in force.
+    `problem` is None if nothing is wrong. `choice` is the setting's value that selects this
+    detector; None for a classifier.
     """
 
     name: str
@@ -30,26 +31,26 @@ class Description:
     record: ModelRecord | None
     problem: str | None
     choice: DetectorName | None = None
-    used: bool = True
+    in_use: bool = True
 
 
 def describe(catalog: Catalog) -> list[Description]:
-    """Every network with its record and, after reading every file, what is wrong with it.
+    """Describe every network, after comparing all its files with its record.
 
-    Detectors that are there but not chosen are among them, and other trainings of a classifier
-    (`expression/fer2013`), `used` being False.
+    Includes detectors that are installed but not chosen, and alternative weights of a classifier
+    (`expression/fer2013`); their `in_use` is False.
     """
-    told = [_detector(catalog, choice) for choice in DETECTORS]
-    told = [one for one in told if one.used or one.problem is None]
+    detectors = [_detector(catalog, choice) for choice in DETECTORS]
+    descriptions = [one for one in detectors if one.in_use or one.problem is None]
     classifiers = [name for name, entry in CATALOG.items() if entry.kind == "classifier"]
     for name in classifiers:
-        told += [_classifier(catalog, name), *_variants(catalog, name)]
-    return told
+        descriptions += [_classifier(catalog, name), *_variants(catalog, name)]
+    return descriptions
 
 
 def _detector(catalog: Catalog, choice: DetectorName) -> Description:
     folder = detector_folder(choice, catalog.models_folder) or _HERE / DETECTORS[choice].name
-    record, problem = _looked_into(lambda: detector_record(choice, catalog.models_folder))
+    record, problem = _verified(lambda: detector_record(choice, catalog.models_folder))
     return Description(
         "detector",
         CATALOG["detector"].purpose,
@@ -57,36 +58,36 @@ def _detector(catalog: Catalog, choice: DetectorName) -> Description:
         record,
         problem,
         choice=choice,
-        used=choice == catalog.detector_choice,
+        in_use=choice == catalog.detector_choice,
     )
 
 
 def _classifier(catalog: Catalog, name: str) -> Description:
-    record, problem = _looked_into(lambda: catalog.record(name))
+    record, problem = _verified(lambda: catalog.record(name))
     return Description(name, CATALOG[name].purpose, catalog.folder(name), record, problem)
 
 
 def _variants(catalog: Catalog, name: str) -> list[Description]:
-    told = []
+    descriptions = []
     for path in sorted(catalog.folder(name).glob(f"*/{RECORD_NAME}")):
         variant = path.parent.name
-        record, problem = _looked_into(partial(_variant_there, catalog, name, variant))
-        purpose = f"The same, trained with the labels {variant}; for `evaluate` alone."
-        told.append(
-            Description(f"{name}/{variant}", purpose, path.parent, record, problem, used=False)
+        record, problem = _verified(partial(_variant_record, catalog, name, variant))
+        purpose = f"The same, trained with the labels {variant}; only `evaluate` uses it."
+        descriptions.append(
+            Description(f"{name}/{variant}", purpose, path.parent, record, problem, in_use=False)
         )
-    return told
+    return descriptions
 
 
-def _variant_there(catalog: Catalog, name: str, variant: str) -> ModelRecord:
+def _variant_record(catalog: Catalog, name: str, variant: str) -> ModelRecord:
     record = catalog.variant(name, variant)
     if record is None:
-        raise ModelError(f"The folder {variant} of {name} has lost its {RECORD_NAME}.")
+        raise ModelError(f"The folder {variant} of {name} no longer contains {RECORD_NAME}.")
     return record
 
 
-def _looked_into(read: Callable[[], ModelRecord]) -> tuple[ModelRecord | None, str | None]:
-    # A record that can be read is told of even where its files are not what it says.
+def _verified(read: Callable[[], ModelRecord]) -> tuple[ModelRecord | None, str | None]:
+    # A valid record is returned even if its files don't match it.
     record = None
     try:
         record = read()

@@ -1,4 +1,4 @@
-"""Chooses between CPU and CUDA, once, when a catalog is opened."""
+"""Chooses between CPU and CUDA when a catalog is opened, and reads the GPU's memory use."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ Device = Literal["cpu", "cuda"]
 
 
 def choose_device(wanted: WantedDevice) -> Device:
-    """The device to use. torch is imported only where CUDA is possible.
+    """Return the device to use. torch is imported only if an NVIDIA driver is installed.
 
     Args:
-        wanted: "auto" takes CUDA where it works and the CPU where it does not.
+        wanted: "auto" is CUDA where it works, else the CPU.
 
     Raises:
-        DeviceError: "cuda" was asked for and is not there, or the word is another one.
+        DeviceError: "cuda" is wanted but not available, or `wanted` is none of the three.
     """
     if wanted == "cpu":
         return "cpu"
     if wanted == "auto":
         return "cuda" if _has_driver() and _torch_sees_cuda() else "cpu"
     if wanted != "cuda":
-        raise DeviceError(f"The device {wanted!r} is unknown: write auto, cpu or cuda.")
+        raise DeviceError(f"Unknown device {wanted!r}: use auto, cpu or cuda.")
     if importlib.util.find_spec("torch") is None:
         raise DeviceError(
             "The device cuda needs torch, which is not installed: install a CUDA build of "
@@ -35,16 +35,16 @@ def choose_device(wanted: WantedDevice) -> Device:
         )
     if not _torch_sees_cuda():
         raise DeviceError(
-            "The device cuda was asked for, but torch finds no CUDA GPU here: check the driver "
+            "The device cuda was requested, but torch finds no CUDA GPU: check the driver "
             "(nvidia-smi) and that torch is a CUDA build, or choose auto or cpu."
         )
     return "cuda"
 
 
 def gpu_bytes() -> tuple[int, int]:
-    """Memory of the GPU in bytes: what is in use, by whomever, and all of it.
+    """Return the GPU's used and total memory in bytes; used is that of all processes.
 
-    Only for who was given the device `cuda` by `choose_device`.
+    Call it only after `choose_device` returned `cuda`.
     """
     import torch  # noqa: PLC0415 - not on machines that only use the CPU
 

@@ -1,4 +1,4 @@
-"""Downloads a file whose SHA-256 is known beforehand; nothing else ever gets its name."""
+"""Downloads a file whose SHA-256 is known, and keeps nothing else under its name."""
 
 from __future__ import annotations
 
@@ -12,54 +12,55 @@ from faces_jobs.errors import DownloadError, ModelError
 _TIMEOUT_SECONDS = 30.0
 
 
-def download(url: str, to: Path, *, sha256: str, largest_bytes: int) -> None:
-    """Fetch `url` into the file `to`, unless it is there already and whole.
+def download(url: str, to: Path, *, sha256: str, max_bytes: int) -> None:
+    """Download `url` to the file `to`, unless that already has this SHA-256.
 
-    The content is written beside it (`.part`) and takes the name only when its SHA-256 is right,
-    so an interruption leaves what was there before.
+    The content is written to `.part` beside it, which is renamed once its SHA-256 matches: an
+    interrupted download changes nothing.
 
     Raises:
-        DownloadError: the server can't be reached, refuses, or breaks off.
-        ModelError: what it sent is not the file, or larger than it can be.
+        DownloadError: the server can't be reached, refuses, or closes the connection early.
+        ModelError: the content has another SHA-256, or is larger than `max_bytes`.
     """
     if to.is_file() and hashlib.sha256(to.read_bytes()).hexdigest() == sha256:
         return
     part = to.with_name(f"{to.name}.part")
     try:
-        found = _fetched(url, part, largest_bytes)
+        found = _fetch(url, part, max_bytes)
         if found != sha256:
             raise ModelError(
-                f"What {url} sent is not the file: it has SHA-256 {found}, not {sha256}. Nothing "
-                "was kept. If a proxy or a mirror stands between, check what it answers."
+                f"{url} sent another file: it has SHA-256 {found}, not {sha256}. Nothing was "
+                "saved. If you use a proxy or a mirror, check what it returns."
             )
         part.replace(to)
     except httpx.HTTPStatusError as error:
         raise DownloadError(
-            f"{url} answers {error.response.status_code} {error.response.reason_phrase}. "
+            f"{url} returned {error.response.status_code} {error.response.reason_phrase}. "
             "Try again later, or name a mirror with --url."
         ) from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise DownloadError(
-            f"{url} can't be fetched: {str(error) or type(error).__name__}. Check the network, or "
-            f"bring the file from elsewhere and put it at {to}."
+            f"{url} can't be downloaded: {str(error) or type(error).__name__}. Check the network, "
+            f"or copy the file to {to} yourself."
         ) from error
     finally:
         part.unlink(missing_ok=True)
 
 
-def _fetched(url: str, part: Path, largest_bytes: int) -> str:
+def _fetch(url: str, part: Path, max_bytes: int) -> str:
+    """Download into `part`; the SHA-256 is returned."""
     digest, size = hashlib.sha256(), 0
     with (
-        httpx.stream("GET", url, follow_redirects=True, timeout=_TIMEOUT_SECONDS) as answer,
+        httpx.stream("GET", url, follow_redirects=True, timeout=_TIMEOUT_SECONDS) as response,
         part.open("wb") as file,
     ):
-        answer.raise_for_status()
-        for block in answer.iter_bytes():
+        response.raise_for_status()
+        for block in response.iter_bytes():
             size += len(block)
-            if size > largest_bytes:
+            if size > max_bytes:
                 raise ModelError(
-                    f"What {url} sends is larger than {largest_bytes} bytes, so it is not the "
-                    "file. Nothing was kept."
+                    f"{url} sent another file: it is larger than {max_bytes} bytes. Nothing was "
+                    "saved."
                 )
             digest.update(block)
             file.write(block)

@@ -13,21 +13,21 @@ from faces_jobs_models.residual import BodyConfig
 def build_network(
     heads: Mapping[str, tuple[str, ...]], options: Mapping[str, Any]
 ) -> AttributeNetwork:
-    """A network with starting weights.
+    """Build a network with initial weights.
 
     Args:
-        heads: head name to its labels.
+        heads: head name -> its labels.
         options: the table `network` of a record: in_channels, stem, stem_stride, widths, blocks,
             dropout.
 
     Raises:
-        ModelError: the options don't describe such a network.
+        ModelError: an option is missing or invalid.
     """
     try:
         body = BodyConfig(
             in_channels=int(options["in_channels"]),
             stem=int(options["stem"]),
-            stem_stride=int(options.get("stem_stride", 2)),  # records before 3.0 don't say
+            stem_stride=int(options.get("stem_stride", 2)),  # not in records before 3.0
             widths=tuple(int(width) for width in options["widths"]),
             blocks=tuple(int(count) for count in options["blocks"]),
         )
@@ -35,6 +35,6 @@ def build_network(
         return AttributeNetwork(heads, config)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(
-            "The network options in the record are not usable "
+            "The network options in the record are invalid "
             f"({type(error).__name__}: {error}). Export the model again."
         ) from error

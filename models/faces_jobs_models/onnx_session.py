@@ -1,4 +1,4 @@
-"""One onnxruntime session: threads bounded, outputs as expected, arrays in, arrays out."""
+"""An onnxruntime session on the CPU, with bounded threads and validated outputs."""
 
 from __future__ import annotations
 
@@ -20,65 +20,65 @@ class OnnxSession:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3  # it warns about constants that old exporters left unused
+        options.log_severity_level = 3  # errors: old exporters' unused constants cause warnings
         content = source if isinstance(source, bytes) else source.read_bytes()
         try:
             self._session = ort.InferenceSession(
                 content, options, providers=["CPUExecutionProvider"]
             )
-        except Exception as error:  # its errors have no common class of their own
+        except Exception as error:  # onnxruntime's errors have no common base class
             raise ModelError(
-                f"The network {name} can't be opened by onnxruntime; its file is broken or needs "
-                "a newer onnxruntime. Reinstall faces-jobs or name another models folder."
+                f"The network {name} can't be opened by onnxruntime: its file is corrupt or needs "
+                "a newer onnxruntime. Reinstall faces-jobs or choose another models folder."
             ) from error
         self._input = self._session.get_inputs()[0].name
 
     @property
     def output_names(self) -> tuple[str, ...]:
-        """Names of the outputs, in the order in which `run` gives them."""
+        """Names of the outputs, in the order in which `run` returns them."""
         return tuple(output.name for output in self._session.get_outputs())
 
     @property
     def picture_size(self) -> tuple[int | None, int | None]:
-        """Height and width that the input must have; None where they are free."""
+        """Height and width that the input must have; None where they are dynamic."""
         shape = self._session.get_inputs()[0].shape
         height, width = (side if isinstance(side, int) else None for side in shape[2:4])
         return height, width
 
     def run(self, batch: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
-        """(n, ...) float32 to one array an output."""
+        """(n, ...) float32 -> one array per output."""
         outputs: list[NDArray[np.float32]] = self._session.run(None, {self._input: batch})
         return outputs
 
 
 def open_session(
     record: ModelRecord,
-    format: str = "onnx",  # noqa: A002 (the record's word)
+    format: str = "onnx",  # noqa: A002 - as in the record
     *,
     outputs: Sequence[str] | int,
     threads: int = 1,
-    change: Callable[[Path], bytes] | None = None,
+    transform: Callable[[Path], bytes] | None = None,
 ) -> OnnxSession:
-    """The network in a record's file, seen to have the outputs that it should have.
+    """Open the network in one file of a record, and check its outputs.
 
     Args:
-        record: was verified, or its files are.
+        record: a verified record.
         format: which of its files.
-        outputs: names in their order; or how many there are, where names tell nothing.
-        threads: that one run may use.
-        change: makes of the file what is opened in its place.
+        outputs: the expected names in order, or their number if the names are arbitrary.
+        threads: how many threads one run may use.
+        transform: returns the model to open in place of the file.
 
     Raises:
-        ModelError: the file can't be opened, or is another network's.
+        ModelError: the file can't be opened, or holds another network.
     """
     path = record.files[format].path
-    session = OnnxSession(change(path) if change else path, name=record.name, threads=threads)
+    session = OnnxSession(transform(path) if transform else path, name=record.name, threads=threads)
     found = session.output_names
     if isinstance(outputs, int):
-        is_other, expected = len(found) != outputs, f"{outputs} of them"
+        matches, expected = len(found) == outputs, f"{outputs} outputs"
     else:
-        is_other, expected = found != tuple(outputs), ", ".join(outputs)
-    if is_other:
+        matches, expected = found == tuple(outputs), ", ".join(outputs)
+    if not matches:
         raise ModelError(
             f"{path} is another network: its outputs are {', '.join(found)}; a {record.name} "
             f"model has {expected}. Export or fetch the model again."

@@ -1,9 +1,10 @@
-"""The body of the classifiers: a small residual network, sized for one core and 64 x 64 crops.
+"""The body of the classifiers: a small residual network for 64 x 64 crops on one CPU core.
 
 After He, Zhang, Ren, Sun: "Deep Residual Learning for Image Recognition", arXiv:1512.03385, with
-the halving shortcut by averaging of "Bag of Tricks for Image Classification", arXiv:1812.01187.
-Dense 3x3 convolutions: the separable ones of the mini-Xception family need fewer multiplications,
-but wait for memory so often that a dense network of the same time learns more.
+the average-pooled shortcuts (ResNet-D) of He et al.: "Bag of Tricks for Image Classification with
+Convolutional Neural Networks", arXiv:1812.01187. Convolutions are dense: the separable ones of the
+mini-Xception family need fewer multiplications, but are so memory-bound that a dense network of
+the same latency is more accurate.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch.nn import functional
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BodyConfig:
-    """Size of a body. `widths` and `blocks` have one entry a stage; each stage halves once."""
+    """Size of a body: one entry of `widths` and `blocks` per stage, each with stride 2."""
 
     in_channels: int = 3
     stem: int = 32
@@ -27,7 +28,7 @@ class BodyConfig:
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut; the first may halve."""
+    """The basic block: two 3x3 convolutions, the first with `stride`, and a shortcut."""
 
     def __init__(self, in_channels: int, out_channels: int, *, stride: int) -> None:
         super().__init__()
@@ -45,13 +46,13 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, in, h, w) -> (n, out, h / stride, w / stride)."""
-        y = functional.relu(self.first_norm(self.first(x)))
-        y = self.second_norm(self.second(y))
+        y = functional.relu(self.first_norm(self.first(x)))  # (n, out, h / stride, w / stride)
+        y = self.second_norm(self.second(y))  # (n, out, h / stride, w / stride)
         return functional.relu(y + self.shortcut(x))
 
 
 class ResidualBody(nn.Module):
-    """Pictures to features."""
+    """Maps pictures to feature vectors."""
 
     def __init__(self, config: BodyConfig) -> None:
         super().__init__()
@@ -71,5 +72,5 @@ class ResidualBody(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(n, in_channels, 64, 64) -> (n, channels)."""
         x = functional.relu(self.stem_norm(self.stem(x)))  # (n, stem, 32, 32)
-        x = self.blocks(x)  # (n, channels, 4, 4) after three stages
+        x = self.blocks(x)  # (n, channels, 4, 4) with the default three stages
         return torch.mean(x, dim=(2, 3))  # (n, channels)

@@ -1,7 +1,7 @@
-"""How many frames and crops one run of a network takes: measured once a machine, and kept.
+"""Measures and stores the best number of frames and crops per run of a network on this machine.
 
-More in one run spare a GPU waiting, and make a CPU wait for memory where they leave its cache:
-which is best depends on the machine. What comes out does not: on a CPU bit for bit.
+Larger runs keep a GPU busy, but slow a CPU down once they no longer fit its cache. The results do
+not depend on the size; on a CPU they are bit-identical.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ import numpy as np
 from faces_jobs.cores import usable_cores
 from faces_jobs.pipeline.stages import Classifier, Detector
 
-FRAMES: Mapping[str, Sequence[int]] = MappingProxyType(
+FRAME_COUNTS: Mapping[str, Sequence[int]] = MappingProxyType(
     {"cpu": (1, 2, 4), "cuda": (1, 2, 4, 8, 16, 32)}
 )
-"""Device -> frames a run that are tried, in this order. Each takes a CPU 70 MB in CenterFace."""
+"""Device -> frames a run to try, in this order. On a CPU CenterFace takes 70 MB for each frame."""
 
-CROPS: Mapping[str, Sequence[int]] = MappingProxyType(
+CROP_COUNTS: Mapping[str, Sequence[int]] = MappingProxyType(
     {"cpu": (4, 8, 16, 32, 64), "cuda": (4, 8, 16, 32, 64, 128, 256)}
 )
-"""Device -> crops a run that are tried, in this order."""
+"""Device -> crops a run to try, in this order."""
 
-_REPEATS = 3  # the quickest counts: others were disturbed
-_HOPELESS = 1.25  # times the best: what is this slow is not tried again, nor anything larger
-# Of the time of the best so far: a larger size has to be as quick, since it takes memory. A frame
-# takes 70 MB in each lane, a crop one.
-_FRAMES_WORTH = 0.9
-_CROPS_WORTH = 0.97
-_LONGEST_RUN = 0.3  # seconds: work that comes meanwhile waits for the end of a run
-_FRAME = (360, 640, 3)
+_REPEATS = 3  # the fastest counts: other load on the machine only makes runs slower
+_GIVE_UP_RATIO = 1.25  # times the best so far: if a size is slower, no larger one is tried
+# Times the best so far: a larger size must be at least this much faster, since it takes more
+# memory, for a frame 70 MB in each lane, for a crop 1 MB.
+_FRAMES_MAX_RATIO = 0.9
+_CROPS_MAX_RATIO = 0.97
+_MAX_RUN_SECONDS = 0.3  # a segment that arrives meanwhile waits for the end of the run
+_FRAME_SHAPE = (360, 640, 3)
 
 Stop = Callable[[], bool]
 
@@ -49,18 +49,18 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSizes:
-    """Most frames and crops a run; None leaves it to the network's own default."""
+    """Maximum number of frames and crops per run; None is the network's own default."""
 
     frames_a_run: int | None = None
     crops_a_run: int | None = None
 
     @property
-    def all_given(self) -> bool:
-        """Whether nothing is left to a default."""
+    def is_complete(self) -> bool:
+        """Whether both are set."""
         return self.frames_a_run is not None and self.crops_a_run is not None
 
-    def filled_by(self, other: RunSizes) -> RunSizes:
-        """These, and where they say nothing the other's."""
+    def with_defaults(self, other: RunSizes) -> RunSizes:
+        """Return these, with None replaced by the value in `other`."""
         return RunSizes(
             frames_a_run=self.frames_a_run or other.frames_a_run,
             crops_a_run=self.crops_a_run or other.crops_a_run,
@@ -68,47 +68,47 @@ class RunSizes:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """Seconds a frame, and seconds a crop, by how many were in a run."""
+class RunTimes:
+    """Measured seconds per frame and per crop, by run size."""
 
     frames: Mapping[int, float]
     crops: Mapping[int, float]
 
     @property
     def best(self) -> RunSizes:
-        """What to run with."""
+        """The run sizes to use."""
         return RunSizes(
-            frames_a_run=best_of(self.frames, worth=_FRAMES_WORTH),
-            crops_a_run=best_of(self.crops, worth=_CROPS_WORTH),
+            frames_a_run=best_run_size(self.frames, max_ratio=_FRAMES_MAX_RATIO),
+            crops_a_run=best_run_size(self.crops, max_ratio=_CROPS_MAX_RATIO),
         )
 
 
-class KeptRunSizes:
-    """What was measured, in a folder that machines of different kinds may share."""
+class RunSizeCache:
+    """Stores measured run sizes in a folder that different machines may share."""
 
     def __init__(self, folder: Path, *, networks: Sequence[str]) -> None:
-        """What is measured is kept for this processor, so many cores of it, and these networks.
+        """The key is the version, the processor, the number of usable cores, and `networks`.
 
         Args:
-            folder: made when something is kept.
-            networks: whatever tells them and the device that they run on from others.
+            folder: created when something is stored.
+            networks: strings that identify the networks and the device that they run on.
         """
-        told = [version("faces-jobs"), _processor(), str(usable_cores()), *networks]
-        key = hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
+        key_parts = [version("faces-jobs"), _processor(), str(usable_cores()), *networks]
+        key = hashlib.sha256("\n".join(key_parts).encode()).hexdigest()[:16]
         self._path = folder / f"{key}.json"
 
     def read(self) -> RunSizes | None:
-        """What was measured here before; None where nothing was, or it can't be read any more."""
+        """Return the stored run sizes; None if there are none, or the file is invalid."""
         try:
             return RunSizes(**_positive(json.loads(self._path.read_text())))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, AttributeError) as error:
-            _log.warning("%s is measured again: %s", self._path, error)
+            _log.warning("the run sizes in %s are ignored: %s", self._path, error)
             return None
 
     def write(self, sizes: RunSizes) -> None:
-        """Keep them. Where that fails the next process measures again."""
+        """Store run sizes. If that fails, the next process measures again."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(
@@ -117,40 +117,43 @@ class KeptRunSizes:
                 json.dump(asdict(sizes), file)
             Path(file.name).replace(self._path)
         except OSError as error:
-            _log.warning("run sizes can't be kept in %s: %s", self._path, error)
+            _log.warning("run sizes can't be stored in %s: %s", self._path, error)
 
 
 def measure(
     detector: Detector, classifier: Classifier, *, device: str, stop: Stop
-) -> Measured | None:
-    """Run both with more and more at once, as long as that is not hopeless.
+) -> RunTimes | None:
+    """Time both networks with growing run sizes, until larger ones are clearly slower.
 
     Args:
-        detector: runs all that it is given at once.
-        classifier: likewise.
+        detector: must not split the largest of `FRAME_COUNTS` into several runs.
+        classifier: must not split the largest of `CROP_COUNTS` into several runs.
         device: where they run, `cpu` or `cuda`.
-        stop: asked between two runs; None is returned where it says so.
+        stop: called before each run.
+
+    Returns:
+        None if `stop` returned True.
     """
-    chance = np.random.default_rng(1)
-    frame = chance.integers(0, 256, _FRAME, np.uint8)
-    crop = chance.integers(0, 256, (classifier.crop_size, classifier.crop_size, 3), np.uint8)
-    frames = _measure(FRAMES[device], lambda count: detector.detect([frame] * count), stop)
+    rng = np.random.default_rng(1)
+    frame = rng.integers(0, 256, _FRAME_SHAPE, np.uint8)
+    crop = rng.integers(0, 256, (classifier.crop_size, classifier.crop_size, 3), np.uint8)
+    frames = _measure(FRAME_COUNTS[device], lambda count: detector.detect([frame] * count), stop)
     crops = frames and _measure(
-        CROPS[device], lambda count: classifier.classify([crop] * count), stop
+        CROP_COUNTS[device], lambda count: classifier.classify([crop] * count), stop
     )
-    return Measured(frames, crops) if frames and crops else None
+    return RunTimes(frames, crops) if frames and crops else None
 
 
-def best_of(seconds: Mapping[int, float], *, worth: float) -> int:
-    """The size that takes least for each; a larger one only where it spares enough.
+def best_run_size(seconds: Mapping[int, float], *, max_ratio: float) -> int:
+    """Return the fastest size, preferring a smaller one that is nearly as fast.
 
     Args:
-        seconds: for each frame or crop, by how many are in a run.
-        worth: the share of the best time so far that a larger size may take at most.
+        seconds: per frame or crop, by run size.
+        max_ratio: a larger size must take less than this share of the best time so far.
     """
     best = min(seconds)
     for size in sorted(seconds):
-        if seconds[size] < seconds[best] * worth:
+        if seconds[size] < seconds[best] * max_ratio:
             best = size
     return best
 
@@ -160,31 +163,31 @@ def _measure(
 ) -> Mapping[int, float] | None:
     seconds: dict[int, float] = {}
     for size in sizes:
-        if seconds and size * min(seconds.values()) > _LONGEST_RUN:
+        if seconds and size * min(seconds.values()) > _MAX_RUN_SECONDS:
             break
-        quickest = float("inf")
+        fastest = float("inf")
         for attempt in range(_REPEATS + 1):
             if stop():
                 return None
             started = time.perf_counter()
             run(size)
-            if attempt:  # the first of a size makes room for it
-                quickest = min(quickest, (time.perf_counter() - started) / size)
-        seconds[size] = quickest
-        if quickest > _HOPELESS * min(seconds.values()):
+            if attempt:  # the first run of a size allocates its memory
+                fastest = min(fastest, (time.perf_counter() - started) / size)
+        seconds[size] = fastest
+        if fastest > _GIVE_UP_RATIO * min(seconds.values()):
             break
     return seconds
 
 
 def _positive(values: Mapping[str, object]) -> dict[str, int]:
-    kept = {name: value for name, value in values.items() if isinstance(value, int) and value > 0}
-    if kept.keys() != values.keys():
-        raise ValueError(f"not a number of frames or crops: {dict(values)}")
-    return kept
+    valid = {name: value for name, value in values.items() if isinstance(value, int) and value > 0}
+    if valid.keys() != values.keys():
+        raise ValueError(f"not numbers of frames and crops: {dict(values)}")
+    return valid
 
 
 def _processor() -> str:
-    # Linux tells the processor's name here alone.
+    # On Linux `platform` does not know the processor's name.
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Reads a network's weights for torch, and says so in a sentence where they are not its own."""
+"""Loads the weights in a record's safetensors file into a torch network."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from faces_jobs_models.weights import ModelRecord
 
 
 def load_weights(network: nn.Module, record: ModelRecord, *, advice: str) -> None:
-    """Give the network the weights in the record's safetensors file.
+    """Load the weights in the record's safetensors file.
 
     Raises:
-        ModelError: the file can't be read, or is another network's; ends with `advice`.
+        ModelError: the file can't be read, or holds another network; its message ends with
+            `advice`.
     """
     path = record.files["safetensors"].path
     try:

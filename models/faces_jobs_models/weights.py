@@ -1,4 +1,4 @@
-"""A model's record: what `weights.toml` says of its weights, checked before they are used."""
+"""A model's record (`weights.toml`): read, validated, and compared with its weights files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BLOCK_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class WeightsFile:
-    """One file of a model: where it lies, and what it must be."""
+    """One weights file: its path, and the size and SHA-256 that it must have."""
 
     path: Path
     sha256: str
@@ -29,33 +29,34 @@ class WeightsFile:
         """Compare the file with its record.
 
         Raises:
-            ModelError: it is missing, of another size, or its SHA-256 differs.
+            ModelError: the file is missing, or its size or SHA-256 differs.
         """
         if not self.path.is_file():
             raise ModelError(
-                f"The weights file {self.path} is missing. Reinstall faces-jobs, or put the file "
-                f"back beside its {RECORD_NAME}."
+                f"The weights file {self.path} is missing. Reinstall faces-jobs, or restore the "
+                f"file beside its {RECORD_NAME}."
             )
         size = self.path.stat().st_size
         found = sha256_of(self.path) if size == self.bytes else None
         if found != self.sha256:
-            was = f"SHA-256 {found}" if found else f"{size} bytes"
-            should = f"SHA-256 {self.sha256}" if found else f"{self.bytes} bytes"
+            actual = f"SHA-256 {found}" if found else f"{size} bytes"
+            expected = f"SHA-256 {self.sha256}" if found else f"{self.bytes} bytes"
             raise ModelError(
-                f"The weights file {self.path} has changed since it was recorded: it has {was}, "
-                f"its {RECORD_NAME} says {should}. Reinstall faces-jobs, or export the model "
-                "again so that file and record belong together."
+                f"The weights file {self.path} has changed since it was recorded: it has {actual}, "
+                f"but its {RECORD_NAME} says {expected}. Reinstall faces-jobs, or export the model "
+                "again so that file and record match."
             )
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What makes a head's answers honest; the defaults leave them as they are.
+    """Calibration of one head; the defaults change nothing.
 
-    The network's file divides by `temperature` itself, so its probabilities are calibrated; the
-    number is told here. Answers whose best probability is below `unsure_below` are `unsure`,
-    unless a setting or a job says otherwise. `folds` are the same two numbers fitted without the
-    people of each fold (`training/folds.py`), who are measured by those; nothing else uses them.
+    The exported network already divides its logits by `temperature`, so its probabilities are
+    calibrated; the value is kept here for reference. A prediction whose highest probability is
+    below `unsure_below` is `unsure`, unless a setting or a job overrides the threshold. `folds` are
+    the same two values fitted without the people of each fold (`training/folds.py`); only the
+    cross-fitted measurements use them.
     """
 
     temperature: float = 1.0
@@ -71,7 +72,7 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRecord:
-    """What is known of a model's weights. `files` maps a format ("onnx") to its file."""
+    """The content of a model's `weights.toml`. `files` maps a format ("onnx") to its file."""
 
     name: str
     version: str
@@ -91,46 +92,48 @@ class ModelRecord:
     calibration: Mapping[str, Calibration] = field(default_factory=dict)  # every head has one
 
     def verify(self) -> None:
-        """Check every file of the model.
+        """Compare every file of the model with this record.
 
         Raises:
-            ModelError: one is missing or has changed.
+            ModelError: a file is missing or has changed.
         """
         for file in self.files.values():
             file.verify()
 
     def check_model(self, name: str, heads: Mapping[str, tuple[str, ...]]) -> None:
-        """Check that this is a classifier of that name with exactly these heads and labels.
+        """Check that this record describes the classifier `name` with exactly these heads.
 
         Raises:
-            ModelError: it is another model, or its labels or their order differ.
+            ModelError: the name differs, the heads, their labels or their order differ, or
+                a field that classifiers need is missing.
         """
-        where = self.folder / RECORD_NAME
+        path = self.folder / RECORD_NAME
         if self.name != name:
-            raise ModelError(f"{where} is of the model {self.name!r}, not {name!r}.")
+            raise ModelError(f"{path} describes the model {self.name!r}, not {name!r}.")
         if list(self.heads.items()) != list(heads.items()):
             raise ModelError(
-                f"The heads or labels in {where} are not those of this version of faces-jobs "
-                f"({_listed(heads)}); it has {_listed(self.heads)}. Train or export it again."
+                f"The heads or labels in {path} do not match this version of faces-jobs: expected "
+                f"{_format_heads(heads)}; found {_format_heads(self.heads)}. Train or export the "
+                "model again."
             )
         missing = {"onnx", "safetensors"} - self.files.keys()
         if missing or self.input_size is None or self.crop_scale is None:
             raise ModelError(
-                f"{where} must name the files onnx and safetensors, input.size and "
+                f"{path} must name the files onnx and safetensors, input.size and "
                 "input.crop_scale. Export the model again."
             )
 
 
 def read_record(folder: Path, *, files_folder: Path | None = None) -> ModelRecord:
-    """The record in a model's folder; no weights are read yet.
+    """Read the record in a model's folder, without reading its weights.
 
     Args:
-        folder: holds `weights.toml`.
-        files_folder: where the weights files lie, if not in `folder`; those that the record
-            calls `beside` are there nevertheless.
+        folder: contains `weights.toml`.
+        files_folder: contains the weights files, if they are not in `folder`; files that the
+            record marks as `beside` are in `folder` in any case.
 
     Raises:
-        ModelError: there is no record, or something in it is missing or of another type.
+        ModelError: there is no record, or a field is missing or has a wrong type.
     """
     path = folder / RECORD_NAME
     try:
@@ -138,7 +141,7 @@ def read_record(folder: Path, *, files_folder: Path | None = None) -> ModelRecor
             content = tomllib.load(file)
     except FileNotFoundError as error:
         raise ModelError(
-            f"There is no {RECORD_NAME} in {folder}. A model's folder holds {RECORD_NAME}, "
+            f"There is no {RECORD_NAME} in {folder}. A model's folder contains {RECORD_NAME}, "
             "model.onnx and model.safetensors."
         ) from error
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -147,13 +150,13 @@ def read_record(folder: Path, *, files_folder: Path | None = None) -> ModelRecor
         return _record(content, folder, files_folder or folder)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(
-            f"{path} is not a whole record ({type(error).__name__}: {error}). "
+            f"{path} is incomplete or invalid ({type(error).__name__}: {error}). "
             "Export the model again."
         ) from error
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
+    """Return the SHA-256 of a file's content, in hexadecimal."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(_BLOCK_BYTES):
@@ -162,7 +165,7 @@ def sha256_of(path: Path) -> str:
 
 
 def _record(content: Mapping[str, Any], folder: Path, files_folder: Path) -> ModelRecord:
-    given = content["input"]
+    input_ = content["input"]
     files = {
         kind: WeightsFile(
             path=(folder if file.get("beside") else files_folder) / _file_name(file["path"]),
@@ -179,30 +182,30 @@ def _record(content: Mapping[str, Any], folder: Path, files_folder: Path) -> Mod
         licence=str(content["licence"]),
         terms=str(content["terms"]),
         source=str(content["source"]),
-        colour=str(given["colour"]),
-        scaling=str(given["scaling"]),
-        input_size=int(given["size"]) if "size" in given else None,
-        crop_scale=float(given["crop_scale"]) if "crop_scale" in given else None,
+        colour=str(input_["colour"]),
+        scaling=str(input_["scaling"]),
+        input_size=int(input_["size"]) if "size" in input_ else None,
+        crop_scale=float(input_["crop_scale"]) if "crop_scale" in input_ else None,
         heads=MappingProxyType(heads),
         files=MappingProxyType(files),
         network=MappingProxyType(dict(content.get("network", {}))),
         figures=MappingProxyType(dict(content.get("figures", {}))),
         folder=folder,
-        calibration=MappingProxyType(_calibration(content.get("calibration", {}), heads)),
+        calibration=MappingProxyType(_calibrations(content.get("calibration", {}), heads)),
     )
 
 
-def _calibration(
+def _calibrations(
     content: Mapping[str, Any], heads: Mapping[str, tuple[str, ...]]
 ) -> dict[str, Calibration]:
     unknown = content.keys() - heads.keys()
     if unknown:
-        raise ValueError(f"calibration of {', '.join(sorted(unknown))}, which is no head")
-    return {head: _calibration_of(head, content.get(head, {})) for head in heads}
+        raise ValueError(f"calibration of {', '.join(sorted(unknown))}, which is not a head")
+    return {head: _calibration(head, content.get(head, {})) for head in heads}
 
 
-def _calibration_of(head: str, content: Mapping[str, Any]) -> Calibration:
-    numbers = {
+def _calibration(head: str, content: Mapping[str, Any]) -> Calibration:
+    values = {
         name: _number(f"{head}.{name}", value) for name, value in content.items() if name != "folds"
     }
     folds = []
@@ -213,7 +216,7 @@ def _calibration_of(head: str, content: Mapping[str, Any]) -> Calibration:
                 _number(f"{head}.folds", temperature), _number(f"{head}.folds", unsure_below)
             )
         )
-    return Calibration(**numbers, folds=tuple(folds))
+    return Calibration(**values, folds=tuple(folds))
 
 
 def _number(name: str, value: object) -> float:
@@ -222,13 +225,13 @@ def _number(name: str, value: object) -> float:
     return float(value)
 
 
-def _listed(heads: Mapping[str, tuple[str, ...]]) -> str:
+def _format_heads(heads: Mapping[str, tuple[str, ...]]) -> str:
     return "; ".join(f"{head}: {', '.join(labels)}" for head, labels in heads.items()) or "none"
 
 
 def _file_name(value: object) -> str:
-    # A record from elsewhere must not point at files outside its own folder.
+    # A third party's record must not point at files outside its own folder.
     name = str(value)
     if name != Path(name).name or name in {"", ".", ".."}:
-        raise ValueError(f"file name {name!r} is not a plain name")
+        raise ValueError(f"file name {name!r} must not contain a path")
     return name

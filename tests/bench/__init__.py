@@ -1,1 +1,1 @@
-"""`make bench`: figures of this machine. No test asserts a time; this measures."""
+"""The benchmarks of `make bench`: tests assert no times, these measure them."""

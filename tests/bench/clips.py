@@ -1,4 +1,4 @@
-"""The clips that are measured: faces side by side at 720p, and the same again and again."""
+"""Generates the clips of the benchmarks: portraits side by side, and clips repeated."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from faces_jobs.sample import write_sample_clip
 
 RATE = 25
 _FACE = (224, 118)  # centre of the face in the photograph, in pixels
-_FACE_SIDE = 110  # pixels that it measures there
+_FACE_SIDE = 110  # pixels
 
 
 def sample_720p(folder: Path) -> Path:
-    """Ten seconds, 1280x720, 25 frames/s, one or two faces at a time, two cuts."""
+    """Generate the sample: ten seconds, 1280x720, 25 frames/s, one or two faces, two cuts."""
     path = folder / "sample-720p.mp4"
     if not path.exists():
         write_sample_clip(path)
@@ -38,12 +38,18 @@ def portraits(
     seconds: float = 10,
     rows: int = 1,
 ) -> Path:
-    """A film of the public-domain portrait, that many times side by side, each drifting its way.
+    """Generate a clip of the public-domain portrait, repeated side by side, each copy drifting.
 
-    Many are larger in two rows, which divide them evenly, than in one.
+    Every second copy is mirrored and each is graded differently, so that an encoder finds no two
+    columns alike. With no face the columns show the background of the portrait.
 
-    Every second one is mirrored and each is graded differently, so that no two columns are the
-    same to an encoder. Without a face the columns show the background of the portrait.
+    Args:
+        folder: of the clip; an existing one is reused.
+        faces: number of copies, a multiple of `rows`.
+        width: of the clip in pixels.
+        height: of the clip in pixels.
+        seconds: length of the clip.
+        rows: of copies; in two rows many faces are larger than in one.
     """
     path = folder / f"portraits-{faces}-{width}x{height}-{seconds:g}s-{rows}.mp4"
     if path.exists():
@@ -90,22 +96,22 @@ def _photograph() -> Picture:
 
 
 def repeated(source: Path, times: int, folder: Path) -> Path:
-    """The source `times` over, its packets copied without encoding them again."""
+    """Repeat a clip `times` times, by copying its packets."""
     path = folder / f"{source.stem}-times-{times}.mp4"
     with av.open(str(source)) as read:
         stream = read.streams.video[0]
         length = int(stream.duration or 0)
         with av.open(str(path), "w") as write:
             copy = write.add_stream_from_template(stream)
-            for round_ in range(times):
+            for index in range(times):
                 read.seek(0)
                 for packet in read.demux(stream):
                     if packet.dts is not None:
-                        write.mux(_moved(packet, round_ * length, copy))
+                        write.mux(_shifted(packet, index * length, copy))
     return path
 
 
-def _moved(
+def _shifted(
     packet: Packet[av.VideoStream], ticks: int, stream: av.VideoStream
 ) -> Packet[av.VideoStream]:
     packet.dts = (packet.dts or 0) + ticks

@@ -1,4 +1,4 @@
-"""Predicts what a video costs from its frames, pixels and faces, and looks how far that is off."""
+"""Fits the cost of a frame to its pixels and faces, and tests the fit on other clips."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ FITTED = (
     (0, 1920, 1080),
     (6, 1920, 1080),
 )
-"""Faces, width and height of the clips that the prices are worked out from."""
+"""Faces, width and height of the clips that the prices are fitted to."""
 CHECKED = ((2, 1280, 720), (4, 1920, 1080), (1, 640, 360))
-"""Of those that the prediction is compared with."""
+"""Faces, width and height of the clips that the fit is tested on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One clip that was run: what it held, and what a frame of it took."""
+    """One measured clip: its faces and pixels, and the time of a frame."""
 
     faces: float  # a frame
     megapixels: float
@@ -41,22 +41,22 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Milliseconds that a frame costs: at all, for each megapixel, for each face."""
+    """Milliseconds per frame, per megapixel of it, and per face in it."""
 
     frame: float
     megapixel: float
     face: float
 
     def ms(self, one: Observation) -> float:
-        """What a frame like that is said to take."""
+        """Predict the milliseconds of a frame."""
         return self.frame + self.megapixel * one.megapixels + self.face * one.faces
 
 
 def observe(
     catalog: Catalog, folder: Path, *, annotated: bool, lanes: int, rounds: int
 ) -> list[Observation]:
-    """Run all clips, each so often; the fastest counts."""
-    seen = []
+    """Run all clips `rounds` times each; the fastest counts."""
+    observations = []
     for shape in (*FITTED, *CHECKED):
         faces, width, height = shape
         clip = portraits(folder, faces=faces, width=width, height=height, seconds=SECONDS)
@@ -69,7 +69,7 @@ def observe(
             },
             rounds=rounds,
         )
-        seen.append(
+        observations.append(
             Observation(
                 faces=report.faces / report.frames_read,
                 megapixels=width * height / 1e6,
@@ -77,18 +77,18 @@ def observe(
                 fitted=shape in FITTED,
             )
         )
-    return seen
+    return observations
 
 
 def fit(observations: Sequence[Observation]) -> Prices:
-    """Least squares over the fitted clips, each weighed by its own cost: shares, not sums."""
-    some = [one for one in observations if one.fitted]
-    rows: NDArray[np.float64] = np.array([[1.0, one.megapixels, one.faces] for one in some])
-    costs = np.array([one.ms for one in some])
-    prices, *_ = np.linalg.lstsq(rows / costs[:, None], np.ones(len(some)), rcond=None)
+    """Fit by least squares of the relative errors of the fitted clips."""
+    fitted = [one for one in observations if one.fitted]
+    rows: NDArray[np.float64] = np.array([[1.0, one.megapixels, one.faces] for one in fitted])
+    costs = np.array([one.ms for one in fitted])
+    prices, *_ = np.linalg.lstsq(rows / costs[:, None], np.ones(len(fitted)), rcond=None)
     return Prices(*(round(float(price), 3) for price in prices))
 
 
 def worst_error(prices: Prices, observations: Sequence[Observation]) -> float:
-    """The largest share by which a clip that was not fitted is off."""
+    """Return the largest relative error among clips that were not fitted."""
     return max(abs(prices.ms(one) / one.ms - 1) for one in observations if not one.fitted)

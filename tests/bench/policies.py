@@ -1,9 +1,10 @@
-"""Measures what `detect_every` and `classify` spare, and what is lost, on clips of your own.
+"""Measures what `detect_every` and `classify` save, and what they lose, on your own clips.
 
     python -m tests.bench.policies [CLIP ...]
 
-Every policy is held against a run that detects and judges every frame; `both` is adaptive and auto
-at once. Figures are shares of faces, frames or tracks, and ratios. Without clips: the sample.
+Every policy is compared with a run that detects and classifies in every frame; `both` is adaptive
+and auto together. Figures are shares of faces, frames or tracks, and ratios. The default clip is
+the sample.
 """
 
 from __future__ import annotations
@@ -48,85 +49,87 @@ POLICIES: dict[str, dict[str, str]] = {
 
 @dataclass
 class Outcome:
-    """What one run over one clip found, and what it took."""
+    """The results and the cost of one run over one clip."""
 
     frames: dict[int, list[FaceRecord]] = field(default_factory=dict)
     tracks: Mapping[int, TrackRecord] = field(default_factory=dict)
     detected: int = 0
-    judged: Counter[str] = field(default_factory=Counter)
+    classified: Counter[str] = field(default_factory=Counter)
     cpu_seconds: float = 0.0
 
     def add(self, frame: Frame, faces: Sequence[Face], *, analysed: bool) -> None:
-        """Take a frame, as a sink does."""
+        """Record a frame, as a sink does."""
         if analysed:
             self.frames[frame.index] = [face.record for face in faces]
 
     def finish(self, tracks: Sequence[TrackRecord]) -> None:
-        """Take the tracks."""
+        """Record the tracks."""
         self.tracks = {track.track: track for track in tracks}
 
     @property
     def faces(self) -> int:
-        """Rows of faces."""
+        """Number of faces."""
         return sum(len(faces) for faces in self.frames.values())
 
 
-class _Kept:
-    """A detector that counts pictures, and detects each only once: then it tells what it took."""
+class _CachedDetector:
+    """A detector that counts pictures, and caches detections and the CPU time that they took."""
 
     def __init__(self, detector: Detector) -> None:
         self._detector = detector
-        self._kept: dict[bytes, tuple[Detections, float]] = {}
-        self.asked = 0
-        self.spared_seconds = 0.0  # processor time that was not spent
+        self._cache: dict[bytes, tuple[Detections, float]] = {}
+        self.pictures = 0
+        self.saved_seconds = 0.0  # CPU time that the cache saved
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._detector, name)
 
     def detect(self, pictures_bgr: Sequence[Picture]) -> list[Detections]:
-        """One `Detections` for each picture."""
+        """Return one `Detections` for each picture."""
         return [self._detect(picture) for picture in pictures_bgr]
 
     def _detect(self, picture: Picture) -> Detections:
-        self.asked += 1
+        self.pictures += 1
         started = time.thread_time()
         key = hashlib.blake2b(picture.data, digest_size=16).digest()
-        self.spared_seconds -= time.thread_time() - started
-        if key not in self._kept:
+        self.saved_seconds -= time.thread_time() - started
+        if key not in self._cache:
             started = time.thread_time()
-            [found] = self._detector.detect([picture])
-            self._kept[key] = found, time.thread_time() - started
-            return found
-        found, seconds = self._kept[key]
-        self.spared_seconds += seconds
-        return found
+            [detections] = self._detector.detect([picture])
+            self._cache[key] = detections, time.thread_time() - started
+            return detections
+        detections, seconds = self._cache[key]
+        self.saved_seconds += seconds
+        return detections
 
 
-class _Counted:
-    """A classifier that counts faces."""
+class _CountingClassifier:
+    """A classifier that counts crops."""
 
     def __init__(self, classifier: Classifier) -> None:
         self._classifier = classifier
-        self.asked = 0
+        self.crops = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._classifier, name)
 
     def classify(self, crops_bgr: Sequence[Picture]) -> list[Opinion]:
-        """One opinion a crop."""
-        self.asked += len(crops_bgr)
+        """Return one opinion a crop."""
+        self.crops += len(crops_bgr)
         return self._classifier.classify(crops_bgr)
 
 
-def run(catalog: Catalog, detector: _Kept, clip: Path, options: Mapping[str, str]) -> Outcome:
-    """One run over a clip with these options."""
+def run(
+    catalog: Catalog, detector: _CachedDetector, clip: Path, options: Mapping[str, str]
+) -> Outcome:
+    """Run the pipeline on a clip with these options."""
     spec = JobSpec.parse(options)
     outcome = Outcome()
     analysis = Analysis.from_networks(catalog, spec, unsure_below="")
-    classifiers = [_Counted(each) for each in analysis.classifiers]
+    classifiers = [_CountingClassifier(each) for each in analysis.classifiers]
     analysis = replace(analysis, detector=detector, classifiers=classifiers)
-    detector.asked, detector.spared_seconds = 0, 0.0
-    started = time.process_time()  # of all threads: what neighbours take does not count
+    detector.pictures, detector.saved_seconds = 0, 0.0
+    started = time.process_time()  # of all threads, without other processes
     with open_frames(clip, max_pixels=10**8) as reader:
         run_item(
             reader,
@@ -135,50 +138,51 @@ def run(catalog: Catalog, detector: _Kept, clip: Path, options: Mapping[str, str
             batch_size=Settings().batch_size,
             on_progress=lambda _done, _total: None,
         )
-    outcome.cpu_seconds = time.process_time() - started + detector.spared_seconds
-    outcome.detected = detector.asked
-    outcome.judged = Counter({each.name: each.asked for each in classifiers})
+    outcome.cpu_seconds = time.process_time() - started + detector.saved_seconds
+    outcome.detected = detector.pictures
+    outcome.classified = Counter({each.name: each.crops for each in classifiers})
     return outcome
 
 
 @dataclass
 class Tally:
-    """How runs with one policy differ from runs over every frame, added up over clips."""
+    """The differences of runs with one policy from runs over every frame, summed over clips."""
 
     sums: Counter[str] = field(default_factory=Counter)
 
-    def add(self, every: Outcome, spared: Outcome) -> None:
-        """Count one more clip."""
+    def add(self, every: Outcome, sparse: Outcome) -> None:
+        """Add one clip."""
         add = self.sums.update
-        add(frames=len(every.frames), detected=spared.detected, faces=every.faces)
-        add(found=spared.faces, tracks=len(every.tracks), tracks_found=len(spared.tracks))
-        for name, count in spared.judged.items():
-            add({f"judged {name}": count, f"to judge {name}": spared.faces})
-        add({"cpu every": every.cpu_seconds, "cpu": spared.cpu_seconds})
-        together: Counter[tuple[int, int]] = Counter()
+        add(frames=len(every.frames), detected=sparse.detected, faces=every.faces)
+        add(found=sparse.faces, tracks=len(every.tracks), tracks_found=len(sparse.tracks))
+        for name, count in sparse.classified.items():
+            add({f"classified {name}": count, f"faces for {name}": sparse.faces})
+        add({"cpu every": every.cpu_seconds, "cpu": sparse.cpu_seconds})
+        shared: Counter[tuple[int, int]] = Counter()
         for index, faces in every.frames.items():
-            others = spared.frames[index]
-            for here, there in _pairs(faces, others):
-                together[faces[here].track, others[there].track] += 1
+            others = sparse.frames[index]
+            for face, other in _pairs(faces, others):
+                shared[faces[face].track, others[other].track] += 1
                 add(same=1)
-                for head, answer in faces[here].attributes.items():
-                    add({f"label {head}": answer.label == others[there].attributes[head].label})
-        for (number, other), count in _one_to_one(together):
+                for head, attribute in faces[face].attributes.items():
+                    same = attribute.label == others[other].attributes[head].label
+                    add({f"label {head}": same})
+        for (track, other), count in _one_to_one(shared):
             add(same_track=count, tracks_paired=1)
-            for head, answer in every.tracks[number].attributes.items():
-                same = answer.label == spared.tracks[other].attributes[head].label
+            for head, attribute in every.tracks[track].attributes.items():
+                same = attribute.label == sparse.tracks[other].attributes[head].label
                 add({f"track label {head}": same})
 
     def figures(self) -> dict[str, float]:
-        """Shares, 0..1, and ratios."""
+        """Return shares, 0..1, and ratios."""
         sums = self.sums
         labels = {head: sums[f"label {head}"] / sums["same"] for head in HEADS}
-        judged = {m: sums[f"judged {m}"] / (sums[f"to judge {m}"] or 1) for m in MODELS}
+        classified = {m: sums[f"classified {m}"] / (sums[f"faces for {m}"] or 1) for m in MODELS}
         track_labels = sum(sums[f"track label {head}"] for head in HEADS)
         return {
             "detected": sums["detected"] / sums["frames"],
-            **{f"judged {name}": share for name, share in judged.items()},
-            "judged": sum(judged.values()) / len(judged),
+            **{f"judged {name}": share for name, share in classified.items()},
+            "judged": sum(classified.values()) / len(classified),
             "face recall": sums["same"] / sums["faces"],
             "faces of no face": 1 - sums["same"] / (sums["found"] or 1),
             **{f"label {head}": share for head, share in labels.items()},
@@ -202,27 +206,27 @@ def _pairs(first: Sequence[FaceRecord], second: Sequence[FaceRecord]) -> list[tu
     return [(row, column) for row, column in paired if overlap[row, column] >= SAME_FACE]
 
 
-def _one_to_one(together: Counter[tuple[int, int]]) -> list[tuple[tuple[int, int], int]]:
-    """Each track with the one that shares most faces with it, as for the measure IDF1."""
-    if not together:
+def _one_to_one(shared: Counter[tuple[int, int]]) -> list[tuple[tuple[int, int], int]]:
+    """Match tracks so that as many faces as possible are shared, as for the metric IDF1."""
+    if not shared:
         return []
-    shared = np.zeros(tuple(max(side) + 1 for side in zip(*together, strict=True)))
-    for pair, count in together.items():
-        shared[pair] = count
-    rows, columns = linear_sum_assignment(shared, maximize=True)
+    counts = np.zeros(tuple(max(side) + 1 for side in zip(*shared, strict=True)))
+    for pair, count in shared.items():
+        counts[pair] = count
+    rows, columns = linear_sum_assignment(counts, maximize=True)
     paired = zip(rows.tolist(), columns.tolist(), strict=True)
-    return [(pair, together[pair]) for pair in paired if together[pair]]
+    return [(pair, shared[pair]) for pair in paired if shared[pair]]
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Measure, print and keep the figures."""
+    """Measure, print and write the figures."""
     console = Console()
     with tempfile.TemporaryDirectory() as folder, open_catalog(device="cpu") as catalog:
         clips = [Path(name) for name in arguments] or [sample_720p(Path(folder))]
         tallies = {name: Tally() for name in POLICIES}
         for clip in clips:
             console.print(clip.name, highlight=False)
-            detector = _Kept(catalog.detector())
+            detector = _CachedDetector(catalog.detector())
             every = run(catalog, detector, clip, {})
             for name, policy in POLICIES.items():
                 tallies[name].add(every, run(catalog, detector, clip, policy))

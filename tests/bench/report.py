@@ -1,4 +1,4 @@
-"""The figures of one run of the benchmark: as a table, as JSON and as a picture."""
+"""Writes the results of the benchmark as tables, as JSON and as a picture."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ TARGETS: Mapping[str, tuple[str, float, float]] = {
     "first_progress_s": ("<=", 1, 0.3),
     "cold_start_s": ("<=", 3, 1.5),
 }
-"""Ratio -> direction, what it must reach, what it should."""
+"""Ratio -> direction, minimum (or maximum), target."""
 _OURS, _OTHERS, _LIMIT, _MISSED = "#1f6f8b", "#b0b7bd", "#d8b365", "#b2452b"
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """Everything that was measured, ready to be written down."""
+    """All measurements of one run."""
 
     machine: str
     cores: int
@@ -44,7 +44,7 @@ class Results:
     observations: Mapping[str, Sequence[Observation]]
 
     def write(self, path: Path) -> None:
-        """As JSON."""
+        """Write the results as JSON."""
         values = asdict(self)
         values["prices"] = {
             name: asdict(prices) | {"worst_error": round(self._worst(name), 3)}
@@ -53,7 +53,7 @@ class Results:
         path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
     def print(self, console: Console) -> None:
-        """As tables."""
+        """Print the results as tables."""
         console.print(f"{self.machine}\nclip: {self.clip}", highlight=False)
         console.print(_two_columns("stage, alone on one thread", "ms a frame", self.stage_ms))
         console.print(_two_columns("program", "ms a frame", self.frame_ms))
@@ -61,14 +61,14 @@ class Results:
         for name, prices in self.prices.items():
             console.print(
                 f"{name}: {prices.frame:.2f} ms a frame + {prices.megapixel:.2f} a megapixel + "
-                f"{prices.face:.2f} a face; at most {self._worst(name):.0%} off on other clips",
+                f"{prices.face:.2f} a face; error on other clips at most {self._worst(name):.0%}",
                 highlight=False,
             )
         for length, peak in self.memory_mb.items():
             console.print(f"peak memory, {length}: {peak:.0f} MB", highlight=False)
 
     def draw(self, path: Path) -> None:
-        """As a picture: frames a second, ratios beside their targets, cost as predicted."""
+        """Draw frames a second, ratios compared with their minimum, and the fitted cost."""
         with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
             figure = Figure(figsize=(11, 6.4), layout="constrained")
             figure.suptitle(f"{self.clip}, {self.cores} cores", x=0.01, ha="left", fontsize=10)
@@ -83,12 +83,12 @@ class Results:
         return worst_error(self.prices[name], self.observations[name])
 
     def _table_of_ratios(self) -> Table:
-        table = Table("ratio", "measured", "at least", "aim", "")
-        for name, (direction, least, aim) in TARGETS.items():
+        table = Table("ratio", "measured", "required", "target", "")
+        for name, (direction, bound, target) in TARGETS.items():
             value = self.ratios.get(name)
-            told = "not measured" if value is None else f"{value:.2f}"
+            shown = "not measured" if value is None else f"{value:.2f}"
             verdict = "" if value is None else "met" if _meets(name, value) else "missed"
-            table.add_row(name, told, f"{direction} {least:g}", f"{aim:g}", verdict)
+            table.add_row(name, shown, f"{direction} {bound:g}", f"{target:g}", verdict)
         for name in sorted(self.ratios.keys() - TARGETS.keys()):
             table.add_row(name, f"{self.ratios[name]:.2f}", "", "", "")
         return table
@@ -109,38 +109,38 @@ class Results:
         names = [name for name in TARGETS if name in self.ratios][::-1]
         shares = []
         for name in names:
-            direction, least, _aim = TARGETS[name]
+            direction, bound, _target = TARGETS[name]
             value = self.ratios[name]
-            shares.append(value / least if direction == ">=" else least / max(value, 1e-9))
+            shares.append(value / bound if direction == ">=" else bound / max(value, 1e-9))
         colours = [_OURS if share >= 1 else _MISSED for share in shares]
         bars = axes.barh(names, shares, color=colours)
         axes.bar_label(bars, [f"{self.ratios[name]:.2f}" for name in names], padding=3)
         axes.axvline(1, color="black", linewidth=0.8)
-        axes.set_title("ratios, as shares of what they must reach (line)", loc="left")
+        axes.set_title("ratios, relative to the required value (line)", loc="left")
 
     def _draw_costs(self, figure: Figure, place: SubplotSpec) -> None:
         axes = figure.add_subplot(place)
         for (name, prices), colour in zip(self.prices.items(), (_OURS, _LIMIT), strict=False):
             for fitted, marker in ((True, "o"), (False, "x")):
-                some = [one for one in self.observations[name] if one.fitted is fitted]
+                observations = [one for one in self.observations[name] if one.fitted is fitted]
                 label = f"{name}, {'fitted' if fitted else 'predicted'}"
                 axes.plot(
-                    [prices.ms(one) for one in some],
-                    [one.ms for one in some],
+                    [prices.ms(one) for one in observations],
+                    [one.ms for one in observations],
                     marker,
                     color=colour,
                     label=label,
                 )
-        longest = max(one.ms for seen in self.observations.values() for one in seen)
-        axes.plot([0, longest], [0, longest], color="black", linewidth=0.8)
-        axes.set_xlabel("ms a frame, by pixels and faces")
+        slowest = max(one.ms for seen in self.observations.values() for one in seen)
+        axes.plot([0, slowest], [0, slowest], color="black", linewidth=0.8)
+        axes.set_xlabel("predicted ms a frame")
         axes.set_ylabel("measured")
         axes.legend(frameon=False)
 
 
 def _meets(name: str, value: float) -> bool:
-    direction, least, _aim = TARGETS[name]
-    return value >= least if direction == ">=" else value <= least
+    direction, bound, _target = TARGETS[name]
+    return value >= bound if direction == ">=" else value <= bound
 
 
 def _two_columns(what: str, unit: str, values: Mapping[str, float]) -> Table:

@@ -1,4 +1,4 @@
-"""Takes turns with several measurements, so that a busy moment of the machine hits all alike."""
+"""Alternates between several measurements, so that other load affects all of them alike."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ Work = Callable[[], object]
 
 
 def fastest_seconds(works: Mapping[str, Work], *, rounds: int = ROUNDS) -> dict[str, float]:
-    """Seconds of each work's fastest round: what other programs took away is not ours.
+    """Return the seconds of each work's fastest round, the one with the least other load.
 
     Args:
-        works: name to what is measured; each is called once a round, in this order.
-        rounds: how often.
+        works: name -> function to time; each is called once a round, in this order.
+        rounds: number of rounds.
     """
     fastest = dict.fromkeys(works, float("inf"))
     for _ in range(rounds):

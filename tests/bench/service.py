@@ -1,4 +1,4 @@
-"""The service with real processes: how soon it begins, and what a second worker adds."""
+"""Measures the service with real processes: start-up times, and the gain of a second worker."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from faces_jobs.settings import Settings
 from tests.acceptance.service import running_service
 from tests.integration.processes import is_running, submit
 
-LOOK_SECONDS = 0.02
+POLL_SECONDS = 0.02
 
 
 def cold_start_seconds(picture: Path, folder: Path) -> float:
-    """From the start of a worker process to the end of a job of one small image that waited.
+    """Measure from the start of a worker process to the end of a waiting job of one small image.
 
-    Imports, connections, the opening of all four networks and the work on the image are in it.
+    This includes imports, connections, opening all four networks, and processing the image.
     """
     settings = Settings.model_validate({"data_folder": folder, "device": "cpu"})
     folder.mkdir(parents=True)
@@ -53,7 +53,7 @@ def cold_start_seconds(picture: Path, folder: Path) -> float:
     try:
         with open_database(settings.database) as database:
             while not _has_ended(database):
-                time.sleep(LOOK_SECONDS)
+                time.sleep(POLL_SECONDS)
         return time.perf_counter() - started
     finally:
         worker.kill()
@@ -61,9 +61,9 @@ def cold_start_seconds(picture: Path, folder: Path) -> float:
 
 
 def first_progress_seconds(clip: Path, picture: Path, folder: Path) -> float:
-    """From the answer to a submission to the first frame that is told done; the worker idles.
+    """Measure from the response to a submission to the first progress, with an idle worker.
 
-    The row is looked at, not the API: who asks that all the time takes a core from the worker.
+    The database row is polled: polling the API so often would take a core from the worker.
     """
     settings = Settings.model_validate({"data_folder": folder / "data"})
     with (
@@ -76,15 +76,15 @@ def first_progress_seconds(clip: Path, picture: Path, folder: Path) -> float:
         client.submit_files([(clip.name, clip)], {"annotated": "false"})
         accepted = time.perf_counter()
         while not is_running(database):
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
         return time.perf_counter() - accepted
 
 
 def video_seconds(clip: Path, folder: Path, *, workers: int, bound: bool) -> float:
-    """Seconds from the first claim to the end of one video, with workers of one lane each.
+    """Measure from the first claim to the end of one video, with workers of one lane each.
 
-    One lane leaves decoding, drawing and encoding threads of their own, so that a single worker
-    is at work on more than one core; `bound` gives each worker a core, and no more.
+    Besides its lane, a worker has threads that decode, draw and encode, so it uses more than one
+    core; with `bound` each worker is pinned to one core.
     """
     with (
         running_service(folder, "--workers", str(workers), lanes="1") as service,
@@ -101,20 +101,20 @@ def video_seconds(clip: Path, folder: Path, *, workers: int, bound: bool) -> flo
 
 
 def _worker_pids(data: Path, workers: int) -> list[int]:
-    """The processes of so many workers, once all of them are there."""
+    """Wait until the workers are alive, and return their process ids."""
     settings = Settings.model_validate({"data_folder": data})
     with open_database(settings.database) as database:
         while True:
-            alive = live_processes(database, within_seconds=settings.silent_seconds)
-            # A process's name is its machine, its number and something random.
+            alive = live_processes(database, within_seconds=settings.presence_timeout_seconds)
+            # A process's name consists of its host, its id and a random suffix.
             pids = [int(one.name.split("-")[-2]) for one in alive if one.kind == "worker"]
             if len(pids) >= workers:
                 return sorted(pids)
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
 
 
 def _bind(pid: int, core: int) -> None:
-    """Let all threads of a process, and those that they will start, run on this core alone."""
+    """Pin all threads of a process, and those that they will start, to one core."""
     for thread in psutil.Process(pid).threads():
         psutil.Process(thread.id).cpu_affinity([core])
 

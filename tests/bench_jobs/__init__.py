@@ -1,1 +1,1 @@
-"""`make bench-jobs`: figures of the job engine on this machine. No test asserts a time."""
+"""The benchmarks of `make bench-jobs`, of the job engine: tests assert no times."""

@@ -1,4 +1,4 @@
-"""The two ways the service is set up, each with fresh stores that go away afterwards."""
+"""The two backends that are measured, each with fresh stores that are deleted afterwards."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ BACKENDS = (SQLITE, POSTGRES)
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """Stores that are there, and the environment of processes that use them."""
+    """Running stores, and the environment of processes that use them."""
 
     name: str
     settings: Settings
     environment: Mapping[str, str]
 
     def process(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start a command of faces-jobs; its log lies in the data folder."""
+        """Start a command of faces-jobs; its log is in the data folder."""
         with (self.settings.data_folder / f"{arguments[0]}.log").open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "faces_jobs", *arguments],
@@ -54,21 +54,21 @@ class MissingServerError(Exception):
 
 
 def status_of(database: Database, job_id: str) -> JobStatus:
-    """How a job stands, asked as cheaply as can be: who asks takes time from who is measured."""
+    """Return a job's status, as cheaply as possible: polling takes time from what is measured."""
     with database.read() as session:
         return session.get_one(JobRow, job_id).status
 
 
 @contextmanager
 def open_backend(name: str, **values: str) -> Iterator[Backend]:
-    """Fresh stores of one kind, `values` being settings beside them.
+    """Start fresh stores of one kind; `values` are further settings.
 
     Raises:
-        MissingServerError: what it needs is not installed.
+        MissingServerError: a server that they need is not installed.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="faces-jobs-bench-")))
-        told = {
+        given = {
             "data_folder": str(folder),
             "device": "cpu",
             "port": str(free_port()),
@@ -76,9 +76,9 @@ def open_backend(name: str, **values: str) -> Iterator[Backend]:
             **values,
         }
         if name == POSTGRES:
-            told["database_url"] = stack.enter_context(_postgres())
-            told["broker_url"] = stack.enter_context(_redis(folder))
-        variables = {f"FACES_JOBS_{each.upper()}": value for each, value in told.items()}
+            given["database_url"] = stack.enter_context(_postgres())
+            given["broker_url"] = stack.enter_context(_redis(folder))
+        variables = {f"FACES_JOBS_{setting.upper()}": value for setting, value in given.items()}
         settings = Settings.from_environment(variables)
         upgrade(settings.database)
         environment = {
@@ -93,7 +93,7 @@ def open_backend(name: str, **values: str) -> Iterator[Backend]:
 
 @contextmanager
 def web_of(backend: Backend) -> Iterator[str]:
-    """The web server, answering. Yields its URL."""
+    """Run the web server; yields its URL once it responds."""
     url = backend.settings.server
     with running(backend, "web") as process, Client(url) as client:
         deadline = time.monotonic() + START_SECONDS
@@ -106,7 +106,7 @@ def web_of(backend: Backend) -> Iterator[str]:
 
 @contextmanager
 def running(backend: Backend, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A process of the service, ended with TERM on the way out."""
+    """Run a process of the service, which is terminated on exit."""
     process = backend.process(*arguments)
     try:
         yield process

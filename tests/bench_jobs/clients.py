@@ -1,4 +1,4 @@
-"""Fifty clients at once: what a real web server accepts a second, and how long they wait."""
+"""Measures throughput and latency of a real web server with fifty concurrent clients."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TIMEOUT_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class ClientFigures:
-    """What the clients met."""
+    """Throughput and latency of one kind of request."""
 
     requests: int
     refused: int
@@ -32,54 +32,55 @@ class ClientFigures:
 def measure_clients(
     backend: Backend, *, submissions: int, polls: int
 ) -> tuple[ClientFigures, ClientFigures]:
-    """Figures of submitting a small image each, and of polling the jobs that came of them."""
+    """Measure submissions of a small image, and polls of the jobs that they created."""
     picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     image = cv2.imencode(".png", picture)[1].tobytes()
     jobs: list[str] = []
     with web_of(backend) as url:
 
         def submit(client: httpx.Client, number: int) -> bool:
-            answer = client.post(
+            response = client.post(
                 "/api/v1/jobs", files={"files": (f"{number}.png", image, "image/png")}
             )
-            if answer.status_code == 201:
-                jobs.append(answer.json()["id"])
-            return answer.status_code == 201
+            if response.status_code == 201:
+                jobs.append(response.json()["id"])
+            return response.status_code == 201
 
         def poll(client: httpx.Client, number: int) -> bool:
             return client.get(f"/api/v1/jobs/{jobs[number % len(jobs)]}").status_code == 200
 
-        _together(url, submit, CLIENTS)  # connections, caches: not what is measured
-        submitted = _together(url, submit, submissions)
-        return submitted, _together(url, poll, polls)
+        _measure(url, submit, CLIENTS)  # warms up connections and caches
+        submitted = _measure(url, submit, submissions)
+        return submitted, _measure(url, poll, polls)
 
 
-def _together(url: str, request: Callable[[httpx.Client, int], bool], count: int) -> ClientFigures:
+def _measure(url: str, request: Callable[[httpx.Client, int], bool], count: int) -> ClientFigures:
+    """Send `count` requests from all clients at once."""
     numbers = iter(range(count))
-    taking = threading.Lock()
+    lock = threading.Lock()
     times: list[float] = []
     refused = []
 
     def work() -> None:
         with httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS, trust_env=False) as client:
             while True:
-                with taking:
+                with lock:
                     number = next(numbers, None)
                 if number is None:
                     return
-                began = time.perf_counter()
+                sent = time.perf_counter()
                 try:
-                    fine = request(client, number)
+                    succeeded = request(client, number)
                 except httpx.TimeoutException:
-                    fine = False
-                if not fine:
+                    succeeded = False
+                if not succeeded:
                     refused.append(number)
-                times.append((time.perf_counter() - began) * 1000)
+                times.append((time.perf_counter() - sent) * 1000)
 
     started = time.perf_counter()
     with ThreadPoolExecutor(CLIENTS) as pool:
-        for done in [pool.submit(work) for _ in range(CLIENTS)]:
-            done.result()
+        for future in [pool.submit(work) for _ in range(CLIENTS)]:
+            future.result()
     seconds = time.perf_counter() - started
     times.sort()
     return ClientFigures(

@@ -1,4 +1,4 @@
-"""A folder of small images as one job: time per image beyond inference, and memory."""
+"""Measures a folder of small images as one job: time per image beyond inference, and memory."""
 
 from __future__ import annotations
 
@@ -21,38 +21,37 @@ from faces_jobs.storage import open_storage
 from faces_jobs.submit import submit_folder
 from tests.bench_jobs.backends import Backend, running, status_of
 
-SIDE = 160  # pixels: a thumbnail, as folders of faces hold them
-EARLY = 1000
+SIDE = 160  # pixels, as typical thumbnails of faces
+EARLY = 1000  # images after which memory is measured first
 POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class ImagesFigures:
-    """What a folder cost."""
+    """Time and memory of a folder."""
 
     images: int
     submit_seconds: float
     inference_ms: float  # decode, detect, crop, classify, vote, draw and encode the outputs
-    beyond_ms: float  # all the rest of the time between the first claim and the end state
+    beyond_ms: float  # the rest of the time between the first claim and the end state
     early_mb: float  # of the worker, when EARLY images are done
-    late_mb: float  # of the worker, when all are
+    late_mb: float  # of the worker, when all images are done
 
 
 def write_images(folder: Path, count: int) -> None:
-    """JPEGs of a face, each of them another."""
+    """Write JPEGs of a face that differ from one another."""
     folder.mkdir(parents=True)
     portrait = np.ascontiguousarray(astronaut()[0:256, 96:352, ::-1])  # type: ignore[no-untyped-call]  # ships no types
-    shades = [cv2.resize(np.roll(portrait, n, axis=1), (SIDE, SIDE)) for n in range(16)]
+    variants = [cv2.resize(np.roll(portrait, n, axis=1), (SIDE, SIDE)) for n in range(16)]
     for number in range(count):
-        picture = shades[number % len(shades)].copy()
+        picture = variants[number % len(variants)].copy()
         picture[:2, :, 0] = number % 251
-        written = cv2.imwrite(str(folder / f"{number:06d}.jpg"), picture)
-        if not written:
+        if not cv2.imwrite(str(folder / f"{number:06d}.jpg"), picture):
             raise OSError(f"{folder} can't be written to")
 
 
 def measure_images(backend: Backend, count: int) -> ImagesFigures:
-    """Submit the folder below the backend's root `pictures` and let one worker work on it."""
+    """Submit the backend's root folder `pictures` as a job, and process it with one worker."""
     settings = backend.settings
     with (
         open_database(settings.database) as database,
@@ -73,8 +72,8 @@ def measure_images(backend: Backend, count: int) -> ImagesFigures:
             early, late = _watch(database, job_id, psutil.Process(process.pid))
         with database.read() as session:
             row = session.get_one(JobRow, job_id)
-            spent = (row.ended_at or 0.0) - (row.started_at or 0.0)
-            # The worker tells of what it counted when it ends.
+            seconds = (row.ended_at or 0.0) - (row.started_at or 0.0)
+            # The worker writes its counters when it exits.
             inference = session.scalar(
                 select(func.sum(MeasureRow.value)).where(MeasureRow.name == "stage_seconds")
             )
@@ -85,14 +84,14 @@ def measure_images(backend: Backend, count: int) -> ImagesFigures:
         images=count,
         submit_seconds=submitted,
         inference_ms=inference / count * 1000,
-        beyond_ms=(spent - inference) / count * 1000,
+        beyond_ms=(seconds - inference) / count * 1000,
         early_mb=early,
         late_mb=late,
     )
 
 
 def _watch(database: Database, job_id: str, worker: psutil.Process) -> tuple[float, float]:
-    """Resident MB of the worker after EARLY images, and at the end."""
+    """Wait for the job's end; return the worker's resident MB after EARLY images and at the end."""
     early = late = 0.0
     while not status_of(database, job_id).ended:
         resident = worker.memory_info().rss / 2**20

@@ -1,4 +1,4 @@
-"""How long the questions of the API take among millions of faces, by what is asked for."""
+"""Measures the API's queries among millions of faces, by kind."""
 
 from __future__ import annotations
 
@@ -20,56 +20,61 @@ from faces_jobs.db.session import Database
 from faces_jobs.errors import DatabaseError
 from faces_jobs.jobs.query import AttributeFilter, FaceQuery, TrackQuery
 from faces_jobs.results import list_faces, list_tracks
-from tests.bench_jobs.rows import HUNDRED_HOURS_MS, LAST_ALONE, NEVER, SHARES, Population
+from tests.bench_jobs.rows import HUNDRED_HOURS_MS, LAST_JOB_ONLY, NEVER, SHARES, Population
 
 ROUNDS = 3
-SLOW_SECONDS = 5.0  # a question that takes so long is not asked again
+SLOW_SECONDS = 5.0  # a query that takes longer is not repeated
 
-Asked = Callable[[], object]
+Query = Callable[[], object]
 
 
 @dataclass(frozen=True, slots=True)
-class _Spent:
+class _Duration:
     ms: float
     own_ms: float
 
 
 @dataclass(frozen=True, slots=True)
 class QueryFigures:
-    """The questions of one kind."""
+    """The queries of one kind."""
 
     kind: str
     questions: int
     median_ms: float
     p95_ms: float
-    own_median_ms: float  # of the database alone: on a busy machine too, what it takes
+    own_median_ms: float  # of the database alone, which is reliable on a busy machine as well
     own_p95_ms: float
     own_slowest_ms: float
     slowest: str
 
 
-def measure_queries(database: Database, there: Population) -> list[QueryFigures]:
-    """Ask all questions, by kind; `all` is over every one of them."""
+def measure_queries(database: Database, population: Population) -> list[QueryFigures]:
+    """Run all queries; return the figures of each kind, and of `all` together."""
     gc.collect()
-    gc.freeze()  # as the web server does when it has loaded all
-    times: dict[str, dict[str, list[_Spent]]] = {}
-    for kind, name, ask in _questions(database, there):
-        spent = times.setdefault(kind, {}).setdefault(name, [])
+    gc.freeze()  # as the web server does after its start
+    durations: dict[str, dict[str, list[_Duration]]] = {}
+    for kind, name, query in _queries(database, population):
+        of_query = durations.setdefault(kind, {}).setdefault(name, [])
         for _ in range(ROUNDS):
-            spent.append(_ask(database, ask))
-            if spent[-1].ms > SLOW_SECONDS * 1000:
+            of_query.append(_measure(database, query))
+            if of_query[-1].ms > SLOW_SECONDS * 1000:
                 break
-    figures = [_figures(kind, by_name) for kind, by_name in times.items()]
-    everything = {f"{kind}: {n}": t for kind, by_name in times.items() for n, t in by_name.items()}
+    figures = [_figures(kind, by_name) for kind, by_name in durations.items()]
+    everything = {
+        f"{kind}: {name}": of_query
+        for kind, by_name in durations.items()
+        for name, of_query in by_name.items()
+    }
     return [*figures, _figures("all", everything)]
 
 
-def _figures(kind: str, by_name: Mapping[str, list[_Spent]]) -> QueryFigures:
-    # The first of a question's rounds counts as the others do: users ask once.
-    every = sorted(spent.ms for times in by_name.values() for spent in times)
-    own = sorted(spent.own_ms for times in by_name.values() for spent in times)
+def _figures(kind: str, by_name: Mapping[str, list[_Duration]]) -> QueryFigures:
+    # The first round counts like the others, since users run a query once.
+    every = sorted(duration.ms for durations in by_name.values() for duration in durations)
+    own = sorted(duration.own_ms for durations in by_name.values() for duration in durations)
     medians = {
-        name: statistics.median(spent.own_ms for spent in times) for name, times in by_name.items()
+        name: statistics.median(duration.own_ms for duration in durations)
+        for name, durations in by_name.items()
     }
     slowest = max(medians, key=lambda name: medians[name])
     return QueryFigures(
@@ -84,126 +89,75 @@ def _figures(kind: str, by_name: Mapping[str, list[_Spent]]) -> QueryFigures:
     )
 
 
-def _ask(database: Database, ask: Asked) -> _Spent:
-    """Ask once; PostgreSQL is then asked how long its part of it takes.
+def _measure(database: Database, query: Query) -> _Duration:
+    """Run a query once, and determine the time of the database alone.
 
-    SQLite works in this thread, whose time is its own whatever else the machine does. Of that
-    some is ours: to put the question together, and the page.
+    PostgreSQL's is taken from EXPLAIN. SQLite runs in this thread, whose CPU time also includes
+    building the query and the page.
     """
-    with _statements(database) as asked:
-        started, worked = time.perf_counter(), time.thread_time()
-        with suppress(DatabaseError, DBAPIError):  # PostgreSQL gives up after its timeout
-            ask()
-        own = (time.thread_time() - worked) * 1000
-        spent = (time.perf_counter() - started) * 1000
+    with _recorded_statements(database) as statements:
+        started, cpu_started = time.perf_counter(), time.thread_time()
+        with suppress(DatabaseError, DBAPIError):  # PostgreSQL's statement timeout
+            query()
+        own = (time.thread_time() - cpu_started) * 1000
+        ms = (time.perf_counter() - started) * 1000
     if database.dialect == "postgresql":
-        own = sum(_explained(database, *statement) for statement in asked)
-    return _Spent(spent, own)
+        own = sum(_explain_ms(database, *statement) for statement in statements)
+    return _Duration(ms, own)
 
 
 @contextmanager
-def _statements(database: Database) -> Iterator[list[tuple[str, Any]]]:
-    """Every question that is asked of the database in this block."""
-    asked: list[tuple[str, Any]] = []
+def _recorded_statements(database: Database) -> Iterator[list[tuple[str, Any]]]:
+    """Record the statements, with their parameters, that the database executes in this block."""
+    statements: list[tuple[str, Any]] = []
 
-    def tell(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        asked.append((statement, parameters))
+    def record(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        statements.append((statement, parameters))
 
-    event.listen(database.engine, "before_cursor_execute", tell)
+    event.listen(database.engine, "before_cursor_execute", record)
     try:
-        yield asked
+        yield statements
     finally:
-        event.remove(database.engine, "before_cursor_execute", tell)
+        event.remove(database.engine, "before_cursor_execute", record)
 
 
-def _explained(database: Database, statement: str, parameters: Any) -> float:
-    """Milliseconds of planning and execution, by the server's own word."""
-    question = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}"
+def _explain_ms(database: Database, statement: str, parameters: Any) -> float:
+    """Return the server's planning and execution time of a statement, in milliseconds."""
+    explain = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}"
     with database.engine.connect() as connection:
-        ((told,),) = connection.exec_driver_sql(question, parameters).scalars()
-    return float(told["Planning Time"] + told["Execution Time"])
+        ((plan,),) = connection.exec_driver_sql(explain, parameters).scalars()
+    return float(plan["Planning Time"] + plan["Execution Time"])
 
 
 def _p95(ascending: list[float]) -> float:
     return ascending[min(len(ascending) - 1, round(0.95 * len(ascending)))]
 
 
-def _questions(database: Database, there: Population) -> Iterator[tuple[str, str, Asked]]:
-    for kind, name, query in _face_questions(there):
+def _queries(database: Database, population: Population) -> Iterator[tuple[str, str, Query]]:
+    """Yield kind, name and function of every query."""
+    for kind, name, query in _face_queries(population):
         yield kind, name, partial(list_faces, database, query)
         if kind in ("pages", "one label"):
             cursor = list_faces(database, replace(query, limit=1000)).next_cursor
             if cursor is not None:
                 later = replace(query, cursor=cursor)
                 yield kind, f"{name}, later", partial(list_faces, database, later)
-    for name, tracks in _track_questions(there):
+    for name, tracks in _track_queries(population):
         yield "tracks", name, partial(list_tracks, database, tracks)
 
 
-def _face_questions(there: Population) -> Iterator[tuple[str, str, FaceQuery]]:
-    places = {
+def _face_queries(population: Population) -> Iterator[tuple[str, str, FaceQuery]]:
+    scopes = {
         "all jobs": FaceQuery(),
-        "large job": FaceQuery(job_id=there.big_job),
-        "small job": FaceQuery(job_id=there.small_job),
-        "last job": FaceQuery(job_id=there.last_job),
+        "large job": FaceQuery(job_id=population.big_job),
+        "small job": FaceQuery(job_id=population.small_job),
+        "last job": FaceQuery(job_id=population.last_job),
     }
-    for place, base in places.items():
-        yield "pages", f"{place}", base
-        yield "pages", f"{place}, 1000 a page", replace(base, limit=1000)
-        for head, shares in SHARES.items():
-            for label in shares:
-                yield "one label", f"{place}, {head} {label}", _with(base, **{head: label})
-        yield "one label", f"{place}, two of one head", _with(base, expression=("fear", "disgust"))
-        for head, label in (LAST_ALONE, NEVER):
-            yield "rare label", f"{place}, {head} {label}", _with(base, **{head: label})
-        for one, other in combinations(SHARES, 2):
-            common = [_commonest(head) for head in (one, other)]
-            yield (
-                "two labels",
-                f"{place}, {one} {common[0]}, {other} {common[1]}",
-                _with(base, **{one: common[0], other: common[1]}),
-            )
-        yield (
-            "two labels",
-            f"{place}, disgust and child",
-            _with(base, expression="disgust", age="child"),
-        )
-        yield "two labels", f"{place}, child and over", _with(base, age="child", makeup="over")
-        yield (
-            "labels that never meet",
-            f"{place}, female with a beard",
-            _with(base, gender="female", occlusion="beard"),
-        )
-        for head in SHARES:
-            for bound in (0.5, 0.9, 0.99):
-                label = next(iter(SHARES[head]))
-                yield (
-                    "probability",
-                    f"{place}, {head} {label} >= {bound}",
-                    _likely(base, head, (label,), bound),
-                )
-            yield "probability", f"{place}, {head} >= 0.9", _likely(base, head, (), 0.9)
-        yield (
-            "probability nobody has",
-            f"{place}, neutral above 1 - 1e-9",
-            _likely(base, "expression", ("neutral",), 1 - 1e-9),
-        )
-        yield "score", f"{place}, score >= 0.9", replace(base, min_score=0.9)
-        yield "score", f"{place}, score >= 0.999", replace(base, min_score=0.999)
-        yield (
-            "time",
-            f"{place}, seconds 10 to 20",
-            replace(base, min_time_ms=10_000, max_time_ms=20_000),
-        )
-        yield "time", f"{place}, after 90 s", replace(base, min_time_ms=90_000)
-        yield (
-            "time nobody has",
-            f"{place}, after hours",
-            replace(base, min_time_ms=HUNDRED_HOURS_MS),
-        )
-        yield "track", f"{place}, track 3", replace(base, track=3)
-    item = FaceQuery(item_id=there.big_item)
-    yield "track", "large item, a track", replace(item, track=there.big_track)
+    for scope, base in scopes.items():
+        yield from _page_and_label_queries(scope, base)
+        yield from _value_queries(scope, base)
+    item = FaceQuery(item_id=population.big_item)
+    yield "track", "large item, a track", replace(item, track=population.big_track)
     yield "time", "large item, ten seconds", replace(item, min_time_ms=900_000, max_time_ms=910_000)
     yield (
         "time",
@@ -212,13 +166,73 @@ def _face_questions(there: Population) -> Iterator[tuple[str, str, FaceQuery]]:
     )
 
 
-def _track_questions(there: Population) -> Iterator[tuple[str, TrackQuery]]:
-    base = TrackQuery(job_id=there.big_job)
+def _page_and_label_queries(scope: str, base: FaceQuery) -> Iterator[tuple[str, str, FaceQuery]]:
+    yield "pages", f"{scope}", base
+    yield "pages", f"{scope}, 1000 a page", replace(base, limit=1000)
+    for head, shares in SHARES.items():
+        for label in shares:
+            yield "one label", f"{scope}, {head} {label}", _with(base, **{head: label})
+    yield "one label", f"{scope}, two of one head", _with(base, expression=("fear", "disgust"))
+    for head, label in (LAST_JOB_ONLY, NEVER):
+        yield "rare label", f"{scope}, {head} {label}", _with(base, **{head: label})
+    for one, other in combinations(SHARES, 2):
+        common = [_commonest(head) for head in (one, other)]
+        yield (
+            "two labels",
+            f"{scope}, {one} {common[0]}, {other} {common[1]}",
+            _with(base, **{one: common[0], other: common[1]}),
+        )
+    yield (
+        "two labels",
+        f"{scope}, disgust and child",
+        _with(base, expression="disgust", age="child"),
+    )
+    yield "two labels", f"{scope}, child and over", _with(base, age="child", makeup="over")
+    yield (
+        "labels that never occur together",
+        f"{scope}, female with a beard",
+        _with(base, gender="female", occlusion="beard"),
+    )
+
+
+def _value_queries(scope: str, base: FaceQuery) -> Iterator[tuple[str, str, FaceQuery]]:
+    for head in SHARES:
+        for bound in (0.5, 0.9, 0.99):
+            label = next(iter(SHARES[head]))
+            yield (
+                "probability",
+                f"{scope}, {head} {label} >= {bound}",
+                _likely(base, head, (label,), bound),
+            )
+        yield "probability", f"{scope}, {head} >= 0.9", _likely(base, head, (), 0.9)
+    yield (
+        "probability that no face has",
+        f"{scope}, neutral above 1 - 1e-9",
+        _likely(base, "expression", ("neutral",), 1 - 1e-9),
+    )
+    yield "score", f"{scope}, score >= 0.9", replace(base, min_score=0.9)
+    yield "score", f"{scope}, score >= 0.999", replace(base, min_score=0.999)
+    yield (
+        "time",
+        f"{scope}, seconds 10 to 20",
+        replace(base, min_time_ms=10_000, max_time_ms=20_000),
+    )
+    yield "time", f"{scope}, after 90 s", replace(base, min_time_ms=90_000)
+    yield (
+        "time that no face has",
+        f"{scope}, after hours",
+        replace(base, min_time_ms=HUNDRED_HOURS_MS),
+    )
+    yield "track", f"{scope}, track 3", replace(base, track=3)
+
+
+def _track_queries(population: Population) -> Iterator[tuple[str, TrackQuery]]:
+    base = TrackQuery(job_id=population.big_job)
     yield "large job", base
     yield "large job, minute", replace(base, min_time_ms=60_000, max_time_ms=120_000)
     for head, label in (("gender", "female"), ("expression", "disgust"), NEVER):
-        wanted = {head: AttributeFilter((label,))}
-        yield f"large job, {label}", replace(base, attributes=wanted)
+        attributes = {head: AttributeFilter((label,))}
+        yield f"large job, {label}", replace(base, attributes=attributes)
 
 
 def _commonest(head: str) -> str:

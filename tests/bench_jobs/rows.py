@@ -1,7 +1,7 @@
-"""Millions of faces, made up inside the database: many jobs, one of them with a tenth of all.
+"""Fills a database with millions of synthetic faces of many jobs, one with a tenth of all faces.
 
-Labels are as uneven as they are in life: some make up half of the faces, some one in thousands,
-some pairs of labels never meet, and one label is in the last job alone.
+Labels have a realistic imbalance: some occur in half of the faces, some in one of thousands, some
+pairs never occur together, and one label occurs in the last job only.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from faces_jobs.db.session import Database
 from faces_jobs.db.tables import FaceRow, ItemRow, JobRow, TrackRow
 from faces_jobs.jobs.labels import LABELS_WITH_UNSURE
 
-BIG_SHARE = 10  # one in so many faces is of the one large job
+BIG_SHARE = 10  # one face in this many is in the large job
 JOB_FACES = 10_000
-BEFORE_BLOCKS = "0011"  # the schema that has all of faces, and no blocks of them
+BEFORE_BLOCKS = "0011"  # the last schema version without blocks
 FACES_A_TRACK = 50
 CHUNK = 20_000
 HUNDRED_HOURS_MS = 360_000_000.0
-"""A time at which no film of these has a face."""
+"""A time after the end of every video."""
 
-# Parts of a thousand; what is left falls to the last label. `beard` and `female` never meet.
+# Weights of the labels, per mille. `beard` and `female` never occur together.
 SHARES: dict[str, dict[str, float]] = {
     "gender": {"female": 450, "unsure": 80, "male": 470},
     "expression": {
@@ -54,13 +54,13 @@ SHARES: dict[str, dict[str, float]] = {
     "age": {"child": 30, "old": 90, "middle": 350, "unsure": 100, "young": 430},
     "makeup": {"over": 2, "unsure": 98, "partial": 900},
 }
-LAST_ALONE = ("occlusion", "hand")  # in the last job alone
+LAST_JOB_ONLY = ("occlusion", "hand")
 NEVER = ("occlusion", "others")
 
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """What there is to be asked about."""
+    """The rows that were inserted, and those that queries refer to."""
 
     rows: int
     big_job: str
@@ -76,11 +76,11 @@ class _Item:
     job_id: str
     faces: int
     kind: str
-    last: bool  # of the last job
+    in_last_job: bool
 
 
 def populate(database: Database, rows: int) -> Population:
-    """Fill an empty database with `rows` faces; its indexes are made when they are all there."""
+    """Fill an empty database with `rows` faces; indexes and blocks are created afterwards."""
     jobs = _jobs(rows)
     items = list(_items(jobs))
     url = database.engine.url.render_as_string(hide_password=False)
@@ -91,7 +91,7 @@ def populate(database: Database, rows: int) -> Population:
         _insert(
             connection, JobRow, (_job(job_id, number) for number, (job_id, _) in enumerate(jobs))
         )
-        _insert(connection, ItemRow, (_item(each) for each in items))
+        _insert(connection, ItemRow, (_item(item) for item in items))
         indexes = list(FaceRow.__table__.indexes)  # type: ignore[attr-defined]  # it is a Table
         for index in indexes:
             index.drop(connection)
@@ -101,9 +101,9 @@ def populate(database: Database, rows: int) -> Population:
             _insert_many(connection, items)
         for index in indexes:
             index.create(connection)
-        big = next(each for each in items if each.job_id == jobs[0][0])
+        big = next(item for item in items if item.job_id == jobs[0][0])
         _insert(connection, TrackRow, _tracks(big))
-    upgrade(url)  # as an older database is, whose faces are summed up then
+    upgrade(url)  # creates the blocks, as for an older database
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(
             text("VACUUM ANALYZE" if database.dialect == "postgresql" else "ANALYZE")
@@ -128,19 +128,19 @@ def _jobs(rows: int) -> list[tuple[str, int]]:
 
 
 def _items(jobs: list[tuple[str, int]]) -> Iterator[_Item]:
-    """Ten films in the large job; four films, or here and there a folder of photographs, else."""
+    """Yield ten videos for the large job; four for others, or images for one job in twenty."""
     number = 0
-    for place, (job_id, faces) in enumerate(jobs):
-        films = 10 if place == 0 else 4
-        photographs = place % 20 == 19
-        for _ in range(faces // 2 if photographs else films):
+    for index, (job_id, faces) in enumerate(jobs):
+        videos = 10 if index == 0 else 4
+        has_images = index % 20 == 19
+        for _ in range(faces // 2 if has_images else videos):
             number += 1
             yield _Item(
                 number,
                 job_id,
-                2 if photographs else faces // films,
-                "image" if photographs else "video",
-                place == len(jobs) - 1,
+                2 if has_images else faces // videos,
+                "image" if has_images else "video",
+                index == len(jobs) - 1,
             )
 
 
@@ -173,10 +173,10 @@ def _item(item: _Item) -> dict[str, Any]:
 
 
 def _tracks(item: _Item) -> Iterator[dict[str, Any]]:
-    chance = random.Random(1)
+    rng = random.Random(1)
     for track in range(1, item.faces // FACES_A_TRACK + 1):
         frame = track * FACES_A_TRACK // 2
-        labels = _labels(chance, last=False)
+        labels = _labels(rng, in_last_job=False)
         yield {
             "item_id": item.number,
             "track": track,
@@ -215,13 +215,13 @@ _COLUMNS = [
 
 
 def _faces(items: list[_Item]) -> Iterator[tuple[Any, ...]]:
-    """Faces two a frame; a track keeps most of its labels through its frames."""
-    chance = random.Random(0)
+    """Yield two faces a frame; ten faces in a row have the same labels."""
+    rng = random.Random(0)
     for item in items:
-        labels = _labels(chance, last=item.last)
+        labels = _labels(rng, in_last_job=item.in_last_job)
         for number in range(item.faces):
             if number % 10 == 0:
-                labels = _labels(chance, last=item.last)
+                labels = _labels(rng, in_last_job=item.in_last_job)
             frame = number // 2
             yield (
                 item.number,
@@ -234,7 +234,7 @@ def _faces(items: list[_Item]) -> Iterator[tuple[Any, ...]]:
                 20.0,
                 60.0,
                 80.0,
-                0.5 + 0.5 * chance.random(),
+                0.5 + 0.5 * rng.random(),
                 *labels,
             )
 
@@ -242,36 +242,39 @@ def _faces(items: list[_Item]) -> Iterator[tuple[Any, ...]]:
 _WEIGHTS = {head: (tuple(shares), tuple(shares.values())) for head, shares in SHARES.items()}
 
 
-def _labels(chance: random.Random, *, last: bool) -> list[Any]:
+def _labels(rng: random.Random, *, in_last_job: bool) -> list[Any]:
+    """Draw a label and a probability for each head, in the order of `_LABEL_COLUMNS`."""
     values: list[Any] = []
     for head in LABELS_WITH_UNSURE:
         names, weights = _WEIGHTS[head]
-        label = chance.choices(names, weights)[0]
+        label = rng.choices(names, weights)[0]
         if label == "beard" and values[0] == "female":
             label = "none"
-        if last and head == LAST_ALONE[0] and chance.random() < 0.01:
-            label = LAST_ALONE[1]
-        values += [label, 0.35 + 0.65 * chance.random() if label != "unsure" else 0.4]
+        if in_last_job and head == LAST_JOB_ONLY[0] and rng.random() < 0.01:
+            label = LAST_JOB_ONLY[1]
+        values += [label, 0.35 + 0.65 * rng.random() if label != "unsure" else 0.4]
     return values
 
 
 def _copy(connection: Connection, items: list[_Item]) -> None:
-    raw: Any = connection.connection.dbapi_connection  # psycopg's, which has more than DBAPI asks
+    raw: Any = connection.connection.dbapi_connection  # psycopg's, whose `copy` is not in DBAPI
     rows = _faces(items)
     with (
         raw.cursor() as cursor,
         cursor.copy(f"COPY faces ({', '.join(_COLUMNS)}) FROM STDIN") as copy,
     ):
         while chunk := list(islice(rows, CHUNK)):
-            # No value holds a tab or a line's end. Row by row it takes three times as long.
+            # No value contains a tab or a newline. Writing row by row takes three times as long.
             copy.write("".join("\t".join(map(str, row)) + "\n" for row in chunk))
 
 
 def _insert_many(connection: Connection, items: list[_Item]) -> None:
     raw = connection.connection.dbapi_connection
     assert isinstance(raw, sqlite3.Connection)
-    marks = ", ".join("?" * len(_COLUMNS))
-    raw.executemany(f"INSERT INTO faces ({', '.join(_COLUMNS)}) VALUES ({marks})", _faces(items))
+    placeholders = ", ".join("?" * len(_COLUMNS))
+    raw.executemany(
+        f"INSERT INTO faces ({', '.join(_COLUMNS)}) VALUES ({placeholders})", _faces(items)
+    )
 
 
 def _insert(connection: Connection, table: type[Any], rows: Iterator[dict[str, Any]]) -> None:

@@ -68,7 +68,7 @@ def grow() -> None:
 def play(request: Request, *, tell: int, hear: int) -> None:
     """Run what `faces-jobs KIND` runs, until it ends."""
     channel = Channel(tell, hear)
-    encode_runs.FEWEST_FRAMES = SHORT_PART
+    encode_runs.MIN_FRAMES = SHORT_PART
     if request.clock is not None:
         clock.follow(Path(request.clock))
     if request.held:

@@ -111,7 +111,7 @@ def _at_mid_segment(arrive: Arrive) -> None:
 def _at_record(arrive: Arrive) -> None:
     from faces_jobs.db import parts  # noqa: PLC0415
 
-    _in_stage(Stage.FIND, parts, "end_item", arrive, part=1)
+    _in_stage(Stage.FIND, parts, "end_segment", arrive, part=1)
 
 
 def _at_link(arrive: Arrive) -> None:

@@ -15,7 +15,7 @@ from faces_jobs.jobs.status import (
 )
 
 MAX_ATTEMPTS = 3
-HELD = (JobStatus.PAUSED, JobStatus.WAITING_FOR_SPACE)
+HELD_JOBS = (JobStatus.PAUSED, JobStatus.WAITING_FOR_SPACE)
 
 
 class RefusedError(Exception):
@@ -164,7 +164,7 @@ class Job:
     def resume(self) -> None:
         if self.status.ended:
             raise RefusedError
-        if self.status not in HELD:
+        if self.status not in HELD_JOBS:
             return
         if all(item.status.ended for item in self.items):
             self.move(JobStatus.FINISHING)

@@ -43,12 +43,12 @@ settings = Settings(data_folder=Path(data), database_url=url)
 with open_database(url) as database, open_queue(settings) as queue:
     storage = open_storage(settings)
     if where == "key":
-        submission.keep_key = die
+        submission.store_key = die
     elif where == "files":
-        storage.take_uploads = die
+        storage.store_uploads = die
     elif where == "commit":
-        move = storage.take_uploads
-        storage.take_uploads = lambda *given: (move(*given), die())
+        move = storage.store_uploads
+        storage.store_uploads = lambda *given: (move(*given), die())
     elif where == "ring":
         queue.ring_segment = die
     elif where == "rung":

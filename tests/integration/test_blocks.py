@@ -13,13 +13,13 @@ from sqlalchemy import event, func, select
 
 from faces_jobs.db import migrate, rows
 from faces_jobs.db.blocks import block_values
-from faces_jobs.db.bundles import finish_bundle, may_lead_bundle, take_rest_of_bundle
+from faces_jobs.db.bundles import can_start_bundle, claim_rest_of_bundle, finish_bundle
 from faces_jobs.db.rows import replace_faces
 from faces_jobs.db.scheduling import claim_next
 from faces_jobs.db.segment_endings import finish_segment
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.tables import FACE_BLOCKS
-from faces_jobs.db.tables.blocks import PAIRS, bit_of
+from faces_jobs.db.tables.blocks import HEAD_PAIRS, pair_bit
 from faces_jobs.jobs.documents import FaceDocument
 from faces_jobs.jobs.labels import LABELS_WITH_UNSURE
 from faces_jobs.jobs.query import AttributeFilter, FaceQuery
@@ -39,7 +39,7 @@ LABELS = {
 @pytest.fixture
 def jobs(database: Database, monkeypatch: pytest.MonkeyPatch) -> list[StoredJob]:
     """Films in blocks of seven, one written a second time, and images that two workers did."""
-    monkeypatch.setattr(rows, "CHUNK", 7)
+    monkeypatch.setattr(rows, "CHUNK_ROWS", 7)
     monkeypatch.setattr(blocks, "BLOCKS_PER_QUERY", (1, 2))
     monkeypatch.setattr(planner_hints, "MAX_RARE_FACES", -1)
     chance = random.Random(0)
@@ -81,8 +81,10 @@ def _bundle(database: Database, chance: random.Random, *, skips: int) -> None:
     """Some images that are done together, but for the first ones; two workers' blocks overlap."""
     first = claim_next(database, worker="alice", lease_seconds=60, max_attempts=3)
     assert first is not None
-    assert may_lead_bundle(first)
-    beside = take_rest_of_bundle(database, first, worker="alice", lease_seconds=60, limit=2 + skips)
+    assert can_start_bundle(first)
+    beside = claim_rest_of_bundle(
+        database, first, worker="alice", lease_seconds=60, limit=2 + skips
+    )
     finish_bundle(
         database, [(claim, results([_face(chance, 0)])) for claim in [*beside[::-1], first]]
     )
@@ -255,9 +257,9 @@ def test_a_second_attempt_leaves_no_block_of_the_first(database: Database) -> No
 
 
 def test_every_pair_of_answers_has_a_bit_of_its_own() -> None:
-    for one, other in PAIRS:
+    for one, other in HEAD_PAIRS:
         bits = [
-            bit_of(one, label, other, other_label)
+            pair_bit(one, label, other, other_label)
             for label in LABELS_WITH_UNSURE[one]
             for other_label in LABELS_WITH_UNSURE[other]
         ]

@@ -33,7 +33,7 @@ from faces_jobs.worker import reconcile
 from faces_jobs.worker.finish import finish_job
 from faces_jobs.worker.next_work import take_next_work
 from faces_jobs.worker.process import process_segment
-from faces_jobs.worker.reconcile import Reconciled, Reconciler
+from faces_jobs.worker.reconcile import Reconciler, ReconcileReport
 from tests.buckets import BUCKET, Place, breaking_server
 from tests.factories import artifact, claimed, results, stored_job
 from tests.integration.processes import storage_variables
@@ -50,7 +50,7 @@ WRONG: dict[str, tuple[dict[str, Any], type[StorageError], str]] = {
         "check FACES_JOBS_S3_ACCESS_KEY_ID",
     ),
     "key": ({"s3_access_key_id": "AKIAWRONG"}, StorageRefusedError, "check FACES_JOBS_S3_ACCESS"),
-    "bucket": ({"storage": "s3://no-such-bucket/x"}, StorageRefusedError, "make it, or correct"),
+    "bucket": ({"storage": "s3://no-such-bucket/x"}, StorageRefusedError, "create it, or correct"),
     "server": ({"s3_endpoint": "http://127.0.0.1:1"}, StorageError, "does not answer"),
 }
 
@@ -93,7 +93,7 @@ def test_what_is_wrong_is_said_by_every_question(
         storage.check_writable,
         lambda: storage.open_file(KEY),
         lambda: storage.existing([KEY]),
-        lambda: storage.bring([KEY], tmp_path),
+        lambda: storage.fetch_all([KEY], tmp_path),
         lambda: storage.fetch(KEY).__enter__(),
         lambda: storage.workspace("t").__enter__(),
     ]
@@ -117,9 +117,9 @@ def test_readiness_tells_the_truth(
             database=database,
             storage=open_storage(here),
             queue=queue,
-            patience_seconds=60,
+            timeout_seconds=60,
         )
-        return readiness.look().missing.get("storage")
+        return readiness.check().missing.get("storage")
 
     assert missing() is None
     assert bucket.keys() == [], "the probe is removed"
@@ -176,11 +176,11 @@ def test_a_download_that_breaks_off_again_and_again_says_nothing_about_the_file(
     with breaking_server() as endpoint:
         storage = open_storage(bucket.settings(settings, s3_endpoint=endpoint))
         asked: list[Callable[[], object]] = [
-            lambda: storage.bring([KEY], tmp_path),
+            lambda: storage.fetch_all([KEY], tmp_path),
             lambda: storage.fetch(KEY).__enter__(),
         ]
         for question in asked:
-            with pytest.raises(StorageError, match="broke off") as told:
+            with pytest.raises(StorageError, match="interrupted") as told:
                 question()
             assert not told.value.permanent
     assert not any(path.is_file() for path in storage.folder.rglob("*"))
@@ -215,10 +215,10 @@ def test_who_waits_for_a_transfer_hears_that_bytes_move_and_may_end_it(
     assert heard
     brought = tmp_path / "brought"
     brought.mkdir()
-    storage.bring([key], brought, on_progress=lambda: heard.append(1))
+    storage.fetch_all([key], brought, on_progress=lambda: heard.append(1))
     asked: list[Callable[[], object]] = [
         lambda: storage.fetch(key, on_progress=end).__enter__(),
-        lambda: storage.bring([key], tmp_path, on_progress=end),
+        lambda: storage.fetch_all([key], tmp_path, on_progress=end),
         lambda: publish(end),
     ]
     for question in asked:
@@ -245,7 +245,7 @@ def test_a_job_is_deleted_when_its_bucket_is_back(
     with database.read() as session:
         line = session.scalars(select(AuditRow)).one()
     assert line.verified_at is None
-    assert "can't be seen whether files remain" in (line.last_error or "")
+    assert "remaining files can't be counted" in (line.last_error or "")
     assert bucket.keys() == [f"jobs/{job_id}/uploads/0"]
     assert sweep_files(database, in_bucket.worker.storage, orphan_seconds=0) == 1
     assert bucket.keys() == []
@@ -263,17 +263,17 @@ def test_rows_and_bucket_are_compared_both_ways(
     )
     published(storage, job.id, "lost")
     published(storage, str(uuid.uuid4()), "stranger")
-    assert reconciler.look() == Reconciled(), "what is young may be about to get its row"
+    assert reconciler.run_round() == ReconcileReport(), "what is young may be about to get its row"
 
     assert sweep_files(database, storage, orphan_seconds=0) == 2
     assert bucket.keys() == [kept]
 
     client = bucket.server.client
     client.delete_object(Bucket=BUCKET, Key=f"{bucket.prefix}/{kept}")
-    assert reconciler.look() == Reconciled(files_missing=1)
+    assert reconciler.run_round() == ReconcileReport(files_missing=1)
     assert [one.missing for one in list_artifacts(database, job.id).artifacts] == [True]
     client.put_object(Bucket=BUCKET, Key=f"{bucket.prefix}/{kept}", Body=b"x")
-    assert reconciler.look() == Reconciled(files_back=1)
+    assert reconciler.run_round() == ReconcileReport(files_back=1)
     assert not any(row.missing for row in artifacts_after(database, 0, limit=9))
 
 
@@ -285,9 +285,9 @@ def test_marks_of_workers_that_are_gone_are_removed(
     for token in (living, gone):
         client = bucket.server.client
         client.put_object(Bucket=BUCKET, Key=f"{bucket.prefix}/work/{token}", Body=b"")
-    assert reconciler.look() == Reconciled()
+    assert reconciler.run_round() == ReconcileReport()
     monkeypatch.setattr(reconcile, "WORKSPACE_LEASES", 0)
-    assert reconciler.look() == Reconciled(workspaces_left=1)
+    assert reconciler.run_round() == ReconcileReport(workspaces_left=1)
     assert bucket.keys() == [f"work/{living}"]
 
 
@@ -322,7 +322,7 @@ job = sys.argv[2]
 with storage.receive() as incoming, storage.workspace(job.replace("-", "")) as workspace:
     file = incoming.add("film.mp4", [b"x" * 2**20] * 11)
     if sys.argv[3] == "upload":
-        storage.take_uploads([(file, storage.upload_key(job, 0))])
+        storage.store_uploads([(file, storage.upload_key(job, 0))])
     else:
         (workspace / "out").mkdir()
         (workspace / "out" / "a.txt").write_text("small")

@@ -11,7 +11,12 @@ import pytest
 from PIL import Image
 from sqlalchemy import select, update
 
-from faces_jobs.db.bundles import finish_bundle, may_lead_bundle, renew_bundle, take_rest_of_bundle
+from faces_jobs.db.bundles import (
+    can_start_bundle,
+    claim_rest_of_bundle,
+    finish_bundle,
+    renew_bundle,
+)
 from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.db.release import release_bundle
 from faces_jobs.db.scheduling import claim_next
@@ -34,11 +39,11 @@ def taken(database: Database, worker: str = "alice", limit: int = 99) -> list[Se
     first = claim_next(database, worker=worker, lease_seconds=60, max_attempts=3)
     if first is None:
         return []
-    if not may_lead_bundle(first):
+    if not can_start_bundle(first):
         return [first]
     return [
         first,
-        *take_rest_of_bundle(database, first, worker=worker, lease_seconds=60, limit=limit),
+        *claim_rest_of_bundle(database, first, worker=worker, lease_seconds=60, limit=limit),
     ]
 
 

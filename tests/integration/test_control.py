@@ -119,9 +119,9 @@ def test_saying_it_twice_is_well_and_after_the_end_is_not(
     assert questions.resume_job(database, queue, job.id).status is JobStatus.QUEUED
 
     ended = ended_job(database)
-    with pytest.raises(StateError, match="ended already"):
+    with pytest.raises(StateError, match="already ended"):
         questions.pause_job(database, ended.id)
-    with pytest.raises(StateError, match="ended already"):
+    with pytest.raises(StateError, match="already ended"):
         questions.resume_job(database, queue, ended.id)
     with pytest.raises(NotFoundError):
         questions.pause_job(database, "no-such-job")

@@ -56,7 +56,7 @@ def test_a_scrape_reads_along_indexes(database: Database) -> None:
     for _ in range(3):
         stored_job(database, ["a.mp4", "b.mp4"])
     with statements(database) as seen:
-        read_figures(database, silent_seconds=20)
+        read_figures(database, presence_timeout_seconds=20)
     asked = [one for one in seen if one[0].lstrip().startswith("SELECT")]
     assert 0 < len(asked) < 20
     on_postgres = database.dialect == "postgresql"

@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 
 from faces_jobs.cli.worker_deaths import death_recorder, describe_exit
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.evidence import record_death
+from faces_jobs.db.evidence import record_worker_death
 from faces_jobs.db.leases import claim_job, claim_segment, renew_segment
 from faces_jobs.db.release import release_job, release_segment
 from faces_jobs.db.scheduling import claim_next
@@ -115,7 +115,7 @@ def test_workers_that_vanish_leave_what_is_known_of_them(
     (item,) = list_items(database, job.id).items
     assert item.error is not None
     assert item.error.code == "poison"
-    assert "vanished without a word" in item.error.message
+    assert "disappeared without reporting an error" in item.error.message
     assert item.evidence is not None
     assert item.evidence.attempts == 3
     assert item.evidence.worker == "host-2"
@@ -131,7 +131,7 @@ def test_a_death_that_was_seen_frees_its_work_and_names_the_signal(
     other = claimed(database, job.segments[1], worker="host-99-a")
     for _ in range(3):
         claimed(database, job.segments[0], worker="host-9-a")
-        held = record_death(
+        held = record_worker_death(
             database,
             worker_prefix="host-9-",
             reason=describe_exit(-signal.SIGKILL),
@@ -158,7 +158,7 @@ def test_exports_that_kill_their_worker_leave_evidence_with_the_job(
     finish_segment(database, claimed(database, job.segments[0]), results())
     for _ in range(3):
         assert claim_job(database, job.id, worker="h-7-a", lease_seconds=60, max_attempts=3)
-        record_death(
+        record_worker_death(
             database, worker_prefix="h-7-", reason="it died", exit_signal="SIGSEGV", delay=0
         )
     sweep(database, queue, settings)

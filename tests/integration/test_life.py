@@ -24,7 +24,7 @@ from faces_jobs.db.claims import JobClaim, SegmentClaim
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.job_endings import finish_job
 from faces_jobs.db.leases import claim_job, claim_segment, renew_segment
-from faces_jobs.db.overdue import fail_poison, fail_poisoned_jobs
+from faces_jobs.db.overdue import fail_poisoned_jobs, fail_poisoned_segments
 from faces_jobs.db.release import release_job, release_segment
 from faces_jobs.db.segment_endings import fail_job, fail_segment, finish_segment
 from faces_jobs.db.session import Database, open_database
@@ -161,7 +161,7 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def sweep(self) -> None:
-        fail_poison(self.database, max_attempts=MAX_ATTEMPTS, limit=100)
+        fail_poisoned_segments(self.database, max_attempts=MAX_ATTEMPTS, limit=100)
         fail_poisoned_jobs(self.database, max_attempts=MAX_ATTEMPTS, limit=100)
 
     def tried(self, act: Callable[[], object], claim: SegmentClaim | None = None) -> bool:

@@ -32,7 +32,7 @@ Outcome = tuple[list[str], dict[str, bytes], Any]
 @pytest.fixture(autouse=True)
 def in_two_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts are as short as tests want them, and yet of two runs."""
-    monkeypatch.setattr(encode_runs, "FEWEST_FRAMES", 4)
+    monkeypatch.setattr(encode_runs, "MIN_FRAMES", 4)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Connection, event, text
 
 from faces_jobs.db.overdue import (
-    fail_poison,
+    fail_poisoned_segments,
     mark_all_segments_rung,
     orphaned_segments,
     waiting_segments,
@@ -36,7 +36,7 @@ Ask = Callable[[Database], object]
             partial(orphaned_segments, ring_again_seconds=600.0, max_attempts=3, limit=256),
             id="orphaned",
         ),
-        pytest.param(partial(fail_poison, max_attempts=3, limit=256), id="poison"),
+        pytest.param(partial(fail_poisoned_segments, max_attempts=3, limit=256), id="poison"),
     ],
 )
 def test_a_long_queue_costs_what_a_short_one_costs(database: Database, ask: Ask) -> None:

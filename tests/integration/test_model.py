@@ -16,10 +16,10 @@ from hypothesis.stateful import (
 from sqlalchemy import select, update
 
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.evidence import record_death
+from faces_jobs.db.evidence import record_worker_death
 from faces_jobs.db.job_endings import finish_job
 from faces_jobs.db.leases import claim_job, claim_segment, renew_job, renew_segment
-from faces_jobs.db.overdue import fail_poison, fail_poisoned_jobs
+from faces_jobs.db.overdue import fail_poisoned_jobs, fail_poisoned_segments
 from faces_jobs.db.release import release_all_of, release_job, release_segment
 from faces_jobs.db.scheduling import claim_next
 from faces_jobs.db.segment_endings import fail_job, fail_segment, finish_segment
@@ -176,7 +176,7 @@ class Life(StoreAndModel):
         found, _, _, segment = claim
         worker = self.worker_of(found)
         if worker is not None:
-            record_death(
+            record_worker_death(
                 self.database, worker_prefix=worker, reason="x", exit_signal="SIGKILL", delay=0
             )
             if segment.holds(found.token):
@@ -278,7 +278,7 @@ class Life(StoreAndModel):
 
     @rule()
     def sweep(self) -> None:
-        fail_poison(self.database, max_attempts=MAX_ATTEMPTS, limit=100)
+        fail_poisoned_segments(self.database, max_attempts=MAX_ATTEMPTS, limit=100)
         fail_poisoned_jobs(self.database, max_attempts=MAX_ATTEMPTS, limit=100)
         resume_parked(self.database, limit=100)
         for _, model in self.pairs:

@@ -25,7 +25,7 @@ from faces_jobs.results import (
 )
 from faces_jobs.retention import delete_job
 from faces_jobs.storage import LocalStorage, StoredFile
-from faces_jobs.storage.progress import Progress, unheard
+from faces_jobs.storage.progress import Progress, ignore_progress
 from faces_jobs.worker.next_work import take_next_work
 from faces_jobs.worker.process import process_segment
 from faces_jobs.worker.sweep import sweep
@@ -89,18 +89,18 @@ class Slow(LocalStorage):
         self._meanwhile = meanwhile
         self.moves = 0
 
-    def fetch(self, key: str, *, on_progress: Progress = unheard) -> Any:
+    def fetch(self, key: str, *, on_progress: Progress = ignore_progress) -> Any:
         self._move("fetch", on_progress)
         return super().fetch(key)
 
-    def bring(
-        self, keys: Sequence[str], folder: Path, *, on_progress: Progress = unheard
+    def fetch_all(
+        self, keys: Sequence[str], folder: Path, *, on_progress: Progress = ignore_progress
     ) -> list[Path]:
-        self._move("bring", on_progress)
-        return super().bring(keys, folder)
+        self._move("fetch_all", on_progress)
+        return super().fetch_all(keys, folder)
 
     def publish(
-        self, folder: Path, *, on_progress: Progress = unheard, **named: Any
+        self, folder: Path, *, on_progress: Progress = ignore_progress, **named: Any
     ) -> dict[str, StoredFile]:
         self._move("publish", on_progress)
         return super().publish(folder, **named)
@@ -123,7 +123,7 @@ class Slow(LocalStorage):
         ("whole", "fetch"),
         ("whole", "publish"),
         ("parts", "fetch"),
-        ("parts", "bring"),
+        ("parts", "fetch_all"),
         ("parts", "publish"),
     ],
 )

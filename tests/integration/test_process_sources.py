@@ -24,7 +24,7 @@ def test_an_upload_that_is_gone_is_told(bench: Bench, photo: Path) -> None:
 
     (item,) = bench.items(job_id)
     assert item.error is not None
-    assert "not there any more" in item.error.message
+    assert "does not exist any more" in item.error.message
 
 
 # Files of the server

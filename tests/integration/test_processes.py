@@ -16,7 +16,7 @@ from faces_jobs.db.processes import (
     Process,
     delete_silent_processes,
     live_processes,
-    measures_in,
+    read_measures,
     record_heartbeat,
     set_measures,
 )
@@ -33,7 +33,7 @@ def seen(database: Database, seconds: float) -> list[str]:
 
 def measures(database: Database) -> dict[tuple[str, str], float]:
     with database.read() as session:
-        return {(name, label): value for name, label, value in measures_in(session)}
+        return {(name, label): value for name, label, value in read_measures(session)}
 
 
 def silence(database: Database, name: str, seconds: float) -> None:
@@ -56,7 +56,7 @@ def test_a_process_tells_of_itself_again_and_again(database: Database) -> None:
 
     (found,) = live_processes(database, within_seconds=20)
     assert (found.name, found.kind, found.host) == ("alice", "worker", "alices-machine")
-    assert 0 <= found.silent_seconds < 20
+    assert 0 <= found.presence_timeout_seconds < 20
     assert found.gpu is None
     with database.read() as session:
         assert session.scalars(select(ProcessRow.started_at)).one() == started
@@ -71,9 +71,9 @@ def test_memory_of_a_gpu_is_told_where_there_is_one(database: Database) -> None:
 def test_the_silent_are_forgotten_and_come_back_when_they_wake(database: Database) -> None:
     record_heartbeat(database, ALICE, {})
     silence(database, "alice", 100)
-    assert delete_silent_processes(database, silent_seconds=101) == []
-    assert delete_silent_processes(database, silent_seconds=99) == ["alice"]
-    assert delete_silent_processes(database, silent_seconds=99) == []
+    assert delete_silent_processes(database, presence_timeout_seconds=101) == []
+    assert delete_silent_processes(database, presence_timeout_seconds=99) == ["alice"]
+    assert delete_silent_processes(database, presence_timeout_seconds=99) == []
 
     record_heartbeat(database, ALICE, {})
     assert seen(database, 20) == ["alice"]
@@ -90,7 +90,7 @@ def test_counts_of_all_processes_add_up_and_outlive_them(database: Database) -> 
         thread.start()
     for thread in threads:
         thread.join()
-    delete_silent_processes(database, silent_seconds=-1)
+    delete_silent_processes(database, presence_timeout_seconds=-1)
 
     assert seen(database, 100) == []
     assert measures(database) == {("frames", ""): 120.0, ("stage", "detect"): 30.0}
@@ -109,7 +109,7 @@ def test_what_could_not_be_told_is_told_later() -> None:
     taken = counters.take()
     assert counters.take() == {}
     counters.add("frames")
-    counters.give_back(taken)
+    counters.restore(taken)
     assert counters.take() == {("frames", ""): 4.0, ("stage", "detect"): 0.5}
 
 
@@ -118,7 +118,7 @@ def test_a_process_is_there_while_it_is_open(
 ) -> None:
     counters = Counters()
     with Presence(
-        database, kind="sweep", every_seconds=0.01, counters=counters, name="sam", device=None
+        database, kind="sweep", interval_seconds=0.01, counters=counters, name="sam", device=None
     ):
         wait_until(lambda: seen(database, 20) == ["sam"])
         counters.add("rounds")

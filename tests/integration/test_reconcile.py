@@ -20,7 +20,7 @@ from faces_jobs.retention import ORPHAN_SECONDS
 from faces_jobs.settings import Settings
 from faces_jobs.storage import LocalStorage
 from faces_jobs.worker.first_seen import FirstSeen
-from faces_jobs.worker.reconcile import WORKSPACE_LEASES, Reconciled, Reconciler
+from faces_jobs.worker.reconcile import WORKSPACE_LEASES, Reconciler, ReconcileReport
 from faces_jobs.worker.sweep import run_sweep, sweep
 from tests.factories import artifact, claimed, results, stored_job
 from tests.integration.stored_states import expire
@@ -29,7 +29,7 @@ from tests.integration.stored_states import expire
 class SilentMessages:
     """A broker that does not answer."""
 
-    def look(self, _limit: int) -> list[Message]:
+    def peek(self, _limit: int) -> list[Message]:
         raise QueueError("silent")
 
     def drop(self, _message: Message) -> bool:
@@ -58,23 +58,23 @@ def age(folder: Path, seconds: float) -> None:
 def test_messages_are_looked_at_oldest_first_and_none_is_taken(broker_settings: Settings) -> None:
     with open_queue(broker_settings) as queue:
         messages = BrokerMessages(queue.app)
-        assert messages.look(10) == []
+        assert messages.peek(10) == []
         queue.ring_segment(7)
         queue.ring_job("a")
         queue.ring_segment(8)
 
-        found = messages.look(10)
+        found = messages.peek(10)
 
         assert [(one.task, one.argument) for one in found] == [
             (SEGMENT_TASK, 7),
             (JOB_TASK, "a"),
             (SEGMENT_TASK, 8),
         ]
-        assert [one.argument for one in messages.look(2)] == [7, "a"]
+        assert [one.argument for one in messages.peek(2)] == [7, "a"]
         assert queue.depth() == 3
         assert messages.drop(found[1])
         assert not messages.drop(found[1]), "it is gone already"
-        assert [one.argument for one in messages.look(10)] == [7, 8]
+        assert [one.argument for one in messages.peek(10)] == [7, 8]
 
 
 def test_messages_for_which_there_is_no_work_are_dropped(
@@ -97,12 +97,12 @@ def test_messages_for_which_there_is_no_work_are_dropped(
         for job_id in (to_finish.id, cancelled.id, str(uuid.uuid4())):
             queue.ring_job(job_id)
 
-        assert reconciler.look().messages_without_work == 5 + 2
+        assert reconciler.run_round().messages_without_work == 5 + 2
 
-        left = messages.look(100)
+        left = messages.peek(100)
         assert [one.argument for one in left if one.task == SEGMENT_TASK] == list(waiting.segments)
         assert [one.argument for one in left if one.task == JOB_TASK] == [to_finish.id]
-        assert reconciler.look() == Reconciled()
+        assert reconciler.run_round() == ReconcileReport()
 
 
 def test_a_bell_for_work_of_a_lost_worker_is_left_to_ring(
@@ -117,8 +117,8 @@ def test_a_bell_for_work_of_a_lost_worker_is_left_to_ring(
         reconciler = Reconciler(
             database=database, messages=messages, storage=storage, settings=broker_settings
         )
-        assert reconciler.look().messages_without_work == 0
-        assert [one.argument for one in messages.look(10)] == [job.segments[0]]
+        assert reconciler.run_round().messages_without_work == 0
+        assert [one.argument for one in messages.peek(10)] == [job.segments[0]]
 
 
 def test_a_flushed_broker_is_filled_again_from_the_rows(
@@ -133,8 +133,10 @@ def test_a_flushed_broker_is_filled_again_from_the_rows(
             storage=storage,
             settings=broker_settings,
         )
-        assert reconciler.look(rung=report.segments_rung) == Reconciled(rows_without_message=2)
-        found = BrokerMessages(queue.app).look(10)
+        assert reconciler.run_round(rung=report.segments_rung) == ReconcileReport(
+            rows_without_message=2
+        )
+        found = BrokerMessages(queue.app).peek(10)
         assert [one.argument for one in found] == list(job.segments)
 
 
@@ -143,8 +145,8 @@ def test_a_message_that_is_none_of_ours_is_left_alone(
 ) -> None:
     folder = settings.data_folder / "queue" / "messages"
     (folder / "00000000000000000001-x.faces_jobs.msg").write_text("no json")
-    assert [one.task for one in BrokerMessages(queue.app).look(10)] == [None]
-    assert reconciler.look().messages_without_work == 0
+    assert [one.task for one in BrokerMessages(queue.app).peek(10)] == [None]
+    assert reconciler.run_round().messages_without_work == 0
     assert len(list(folder.iterdir())) == 1
 
 
@@ -162,17 +164,17 @@ def test_a_row_whose_file_is_gone_is_marked_until_it_is_back(
     key = published(storage, job.id, "kept")
     row = replace(artifact("0-a.mp4"), storage_key=key)
     finish_segment(database, claimed(database, job.segments[0]), results(artifacts=[row]))
-    assert reconciler.look() == Reconciled()
+    assert reconciler.run_round() == ReconcileReport()
     aside = storage.folder / "aside"
     shutil.move(storage.path_of(key), aside)
 
-    assert reconciler.look() == Reconciled(files_missing=1)
+    assert reconciler.run_round() == ReconcileReport(files_missing=1)
 
     assert [one.missing for one in list_artifacts(database, job.id).artifacts] == [True]
     assert [item.missing_files for item in list_items(database, job.id).items] == [1]
-    assert reconciler.look() == Reconciled(), "told once"
+    assert reconciler.run_round() == ReconcileReport(), "told once"
     shutil.move(aside, storage.path_of(key))
-    assert reconciler.look() == Reconciled(files_back=1)
+    assert reconciler.run_round() == ReconcileReport(files_back=1)
     assert [item.missing_files for item in list_items(database, job.id).items] == [0]
 
 
@@ -182,10 +184,10 @@ def test_files_without_a_row_go_when_they_had_time_to_get_one(
     job = stored_job(database)
     lost = published(storage, job.id, "lost")
     stranger = published(storage, str(uuid.uuid4()), "t")
-    assert reconciler.look() == Reconciled()
+    assert reconciler.run_round() == ReconcileReport()
     age(storage.folder / "jobs", ORPHAN_SECONDS + 60)
 
-    assert reconciler.look() == Reconciled(files_without_row=2)
+    assert reconciler.run_round() == ReconcileReport(files_without_row=2)
 
     assert not storage.path_of(lost).exists()
     assert not storage.path_of(stranger).exists()
@@ -200,22 +202,22 @@ def test_a_sweep_whose_clock_is_ahead_removes_what_it_saw_without_a_row_for_an_h
         messages=BrokerMessages(queue.app),
         storage=storage,
         settings=settings,
-        sightings=FirstSeen(lambda: now[0]),
+        first_seen=FirstSeen(lambda: now[0]),
     )
     job = stored_job(database)
     lost = published(storage, job.id, "lost")
     stranger = published(storage, str(uuid.uuid4()), "t")
     age(storage.folder / "jobs", ORPHAN_SECONDS + 60)
-    assert reconciler.look() == Reconciled(), "what seems old may be about to get its row"
+    assert reconciler.run_round() == ReconcileReport(), "what seems old may be about to get its row"
     now[0] += ORPHAN_SECONDS / 2
     age(storage.folder / "jobs", ORPHAN_SECONDS / 2)
     later = published(storage, str(uuid.uuid4()), "t")
     age(storage.path_of(later).parents[2], ORPHAN_SECONDS + 60)
-    assert reconciler.look() == Reconciled()
+    assert reconciler.run_round() == ReconcileReport()
     now[0] += ORPHAN_SECONDS / 2
     age(storage.folder / "jobs", ORPHAN_SECONDS / 2)
 
-    assert reconciler.look() == Reconciled(files_without_row=2)
+    assert reconciler.run_round() == ReconcileReport(files_without_row=2)
 
     assert storage.existing([lost, stranger, later]) == {later}
 
@@ -229,10 +231,10 @@ def test_workspaces_of_workers_that_are_gone_are_removed(
     for token in (living, gone):
         (storage.folder / "work" / token).mkdir(parents=True)
         (storage.folder / "work" / token / "file").write_text("x")
-    assert reconciler.look() == Reconciled()
+    assert reconciler.run_round() == ReconcileReport()
     age(storage.folder / "work", WORKSPACE_LEASES * settings.lease_seconds + 60)
 
-    assert reconciler.look() == Reconciled(workspaces_left=1)
+    assert reconciler.run_round() == ReconcileReport(workspaces_left=1)
 
     assert [token for token, _ in storage.workspaces()] == [living]
 
@@ -240,9 +242,9 @@ def test_workspaces_of_workers_that_are_gone_are_removed(
 def test_leases_that_ran_out_are_told(database: Database, reconciler: Reconciler) -> None:
     job = stored_job(database)
     claimed(database, job.segments[0])
-    assert reconciler.look() == Reconciled()
+    assert reconciler.run_round() == ReconcileReport()
     expire(database, job.segments[0])
-    assert reconciler.look() == Reconciled(leases_run_out=1)
+    assert reconciler.run_round() == ReconcileReport(leases_run_out=1)
 
 
 def test_what_is_wrong_with_the_broker_stops_no_other_part(
@@ -253,7 +255,7 @@ def test_what_is_wrong_with_the_broker_stops_no_other_part(
     silent = Reconciler(
         database=database, messages=SilentMessages(), storage=storage, settings=settings
     )
-    assert silent.look() == Reconciled(files_without_row=1)
+    assert silent.run_round() == ReconcileReport(files_without_row=1)
 
 
 def test_it_comes_round_to_everything(
@@ -264,8 +266,8 @@ def test_it_comes_round_to_everything(
 ) -> None:
     from faces_jobs.worker import reconcile  # noqa: PLC0415
 
-    monkeypatch.setattr(reconcile, "MOST_ARTIFACTS", 2)
-    monkeypatch.setattr(reconcile, "MOST_FOLDERS", 2)
+    monkeypatch.setattr(reconcile, "MAX_ARTIFACTS", 2)
+    monkeypatch.setattr(reconcile, "MAX_FOLDERS", 2)
     job = stored_job(database)
     rows = [artifact(f"{number}.mp4") for number in range(5)]
     finish_segment(database, claimed(database, job.segments[0]), results(artifacts=rows))
@@ -273,7 +275,7 @@ def test_it_comes_round_to_everything(
         published(storage, str(uuid.uuid4()), "t")
     age(storage.folder / "jobs", ORPHAN_SECONDS + 60)
 
-    reports = [reconciler.look() for _ in range(4)]
+    reports = [reconciler.run_round() for _ in range(4)]
 
     assert [one.files_missing for one in reports] == [2, 2, 1, 0]
     assert sum(one.files_without_row for one in reports) == 5

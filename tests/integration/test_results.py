@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from faces_jobs import results as questions
-from faces_jobs.db.rows import CHUNK, read_faces, read_tracks
+from faces_jobs.db.rows import CHUNK_ROWS, read_faces, read_tracks
 from faces_jobs.db.segment_endings import finish_segment
 from faces_jobs.db.session import Database
 from faces_jobs.errors import NotFoundError, OptionsError
@@ -319,7 +319,7 @@ def test_unknown_attributes_and_labels_are_refused(database: Database) -> None:
 
 def test_exports_read_every_row_in_chunks(database: Database) -> None:
     job = stored_job(database, ["a.mp4", "b.mp4"])
-    faces = [face(number, gender="male") for number in range(CHUNK + 3)]
+    faces = [face(number, gender="male") for number in range(CHUNK_ROWS + 3)]
     for segment in job.segments:
         finish_segment(database, claimed(database, segment), results(faces, [track(1), track(2)]))
 

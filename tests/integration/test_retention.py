@@ -156,7 +156,7 @@ def test_a_job_is_not_called_gone_while_a_worker_still_has_files_of_it(
         (workspace / "out").mkdir()
         (workspace / "out" / "face.jpg").write_bytes(b"x")
         assert not delete_job(job.id, database=database, storage=storage)
-        assert only(database).last_error == "a worker has not let go of it yet"
+        assert only(database).last_error == "a worker has not released it yet"
         storage.publish(workspace / "out", job_id=job.id, owner="1", token=claim.token)
         (deletion,) = open_deletions(database, limit=9, audit_id=only(database).id)
         assert deletion.held
@@ -276,7 +276,7 @@ def test_a_job_that_is_retried_while_others_expire_is_kept(bench: Bench) -> None
 def test_many_items_are_deleted_in_short_statements(
     database: Database, settings: Settings, photos: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deletion, "MOST_ITEMS", 3)
+    monkeypatch.setattr(deletion, "MAX_ITEMS_PER_DELETE", 3)
     job = stored_job(database, [f"{number}.png" for number in range(photos)])
     for segment in job.segments:
         finish_segment(database, claimed(database, segment), results([face(0), face(1)]))

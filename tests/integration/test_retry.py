@@ -121,7 +121,7 @@ def test_what_can_t_be_retried_is_told(database: Database, queue: CeleryQueue) -
     refused = stored_job(database, ["a.mp4", "b.txt"], refused=["b.txt"])
     finish_segment(database, claimed(database, refused.segments[0]), results())
     end(database, refused)
-    with pytest.raises(StateError, match="refused when it was submitted"):
+    with pytest.raises(StateError, match="refused when they were submitted"):
         retry_job(database, queue, refused.id)
     assert not any(get_job(database, job.id).can_retry for job in (running, refused))
     with pytest.raises(NotFoundError):

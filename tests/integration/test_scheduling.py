@@ -17,9 +17,14 @@ from faces_jobs.db.claims import SegmentClaim, lock_claim
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.job_endings import finish_job
 from faces_jobs.db.leases import claim_job
-from faces_jobs.db.overdue import fail_poison, mark_all_segments_rung
+from faces_jobs.db.overdue import fail_poisoned_segments, mark_all_segments_rung
 from faces_jobs.db.release import release_segment
-from faces_jobs.db.scheduling import claim_next, delete_old_turns, next_job_to_finish, next_segment
+from faces_jobs.db.scheduling import (
+    claim_next,
+    delete_old_turns,
+    next_job_to_finish,
+    next_segment_statement,
+)
 from faces_jobs.db.segment_endings import finish_segment
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.tables import JobRow, SegmentRow, TurnRow
@@ -250,7 +255,7 @@ def test_the_question_walks_along_its_index(database: Database) -> None:
     with database.begin() as session:
         session.execute(text("ANALYZE"))
     written = str(
-        next_segment(3).compile(database.engine, compile_kwargs={"literal_binds": True})
+        next_segment_statement(3).compile(database.engine, compile_kwargs={"literal_binds": True})
     ).replace("%%", "%")
     prefix = "EXPLAIN" if database.dialect == "postgresql" else "EXPLAIN QUERY PLAN"
     with database.read() as session:
@@ -276,7 +281,7 @@ def test_a_segment_whose_worker_writes_just_now_keeps_nobody_from_the_others(
             lock_claim(writing, claim)  # and write a long film's rows, past the lease
             assert job_taken(database) == other.id
             assert job_taken(database) is None
-            assert fail_poison(database, max_attempts=1, limit=9) == (0, [])
+            assert fail_poisoned_segments(database, max_attempts=1, limit=9) == (0, [])
         assert job_taken(database) == slow.id
 
 
@@ -328,5 +333,5 @@ def test_a_segment_that_was_tried_as_often_as_a_lower_limit_allows_is_given_up(
         assert claim is not None
         release_segment(database, claim, reason="the machine went away", counts=True)
 
-    assert fail_poison(database, max_attempts=3, limit=9) == (0, [])
-    assert fail_poison(database, max_attempts=2, limit=9) == (1, [job.id])
+    assert fail_poisoned_segments(database, max_attempts=3, limit=9) == (0, [])
+    assert fail_poisoned_segments(database, max_attempts=2, limit=9) == (1, [job.id])

@@ -142,9 +142,9 @@ def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
         open_database(f"sqlite:///{tmp_path / 'x.db'}")
 
 
-def test_a_server_that_takes_no_writes_is_told(postgres_database_url: str) -> None:
+def test_a_read_only_server_is_reported(postgres_database_url: str) -> None:
     url = f"{postgres_database_url}&options=-c default_transaction_read_only=on"
-    with open_database(url) as database, pytest.raises(DatabaseError, match="takes no writes"):
+    with open_database(url) as database, pytest.raises(DatabaseError, match="is read-only"):
         stored_job(database)
 
 

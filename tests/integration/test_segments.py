@@ -123,12 +123,12 @@ def same_as_in_one(bench: Bench, clip: Path, spec: JobSpec = SMALL, seconds: flo
 
 
 @pytest.mark.parametrize(
-    "fewest", [encode_runs.FEWEST_FRAMES, 4], ids=["parts in one", "parts in runs"]
+    "fewest", [encode_runs.MIN_FRAMES, 4], ids=["parts in one", "parts in runs"]
 )
 def test_rows_pictures_and_sound_are_those_of_a_run_in_one(
     bench: Bench, long_clip: Path, monkeypatch: pytest.MonkeyPatch, fewest: int
 ) -> None:
-    monkeypatch.setattr(encode_runs, "FEWEST_FRAMES", fewest)
+    monkeypatch.setattr(encode_runs, "MIN_FRAMES", fewest)
     cut = same_as_in_one(bench, long_clip)
 
     whole = next(job_id for job_id in _jobs(bench) if job_id != cut)

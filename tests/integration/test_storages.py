@@ -30,7 +30,7 @@ def storage(request: pytest.FixtureRequest, settings: Settings) -> Storage:
 def uploaded(storage: Storage, content: bytes = b"abc", *, job_id: str = JOB) -> str:
     key = storage.upload_key(job_id, 0)
     with storage.receive() as incoming:
-        storage.take_uploads([(incoming.add("film.mp4", [content]), key)])
+        storage.store_uploads([(incoming.add("film.mp4", [content]), key)])
     return key
 
 
@@ -61,7 +61,7 @@ def test_an_upload_is_streamed_counted_hashed_and_kept(storage: Storage) -> None
         file = incoming.add("../../etc/passwd", iter([b"ab", b"", b"c"]))
         assert (file.bytes, file.sha256) == (3, hashlib.sha256(b"abc").hexdigest())
         assert storage.existing([key]) == set()
-        storage.take_uploads([(file, key)])
+        storage.store_uploads([(file, key)])
 
     assert storage.existing([key]) == {key}
     assert content(storage, key) == b"abc"
@@ -71,7 +71,7 @@ def test_uploads_are_taken_together_each_under_its_key(storage: Storage) -> None
     keys = [storage.upload_key(JOB, position) for position in range(12)]
     with storage.receive() as incoming:
         files = [incoming.add("a", [str(number).encode()]) for number in range(len(keys))]
-        storage.take_uploads(list(zip(files, keys, strict=True)))
+        storage.store_uploads(list(zip(files, keys, strict=True)))
         assert not any(file.path.exists() for file in files), "nothing is kept twice"
 
     assert [content(storage, key) for key in keys] == [b"%d" % n for n in range(len(keys))]
@@ -159,12 +159,12 @@ def test_two_attempts_never_meet_and_the_loser_s_files_go(storage: Storage) -> N
 
 def test_what_a_stage_left_is_brought_in_order(storage: Storage, tmp_path: Path) -> None:
     keys = published(storage, "1.json", "0.json", "2.mkv")
-    paths = storage.bring(keys, tmp_path)
+    paths = storage.fetch_all(keys, tmp_path)
     assert [path.read_text() for path in paths] == ["t 1.json", "t 0.json", "t 2.mkv"]
     assert [path.suffix for path in paths] == [".json", ".json", ".mkv"]
     storage.remove_attempt(f"jobs/{JOB}/artifacts/1-t")
     with pytest.raises(NotFoundError):
-        storage.bring(keys, tmp_path)
+        storage.fetch_all(keys, tmp_path)
 
 
 def test_workspaces_are_seen_while_somebody_works(storage: Storage) -> None:

@@ -35,7 +35,7 @@ from faces_jobs.storage import LocalStorage
 from faces_jobs.submit import (
     MAX_NAME_CHARACTERS,
     Submitted,
-    normal_name,
+    normalise_name,
     submit_files,
     submit_folder,
 )
@@ -204,9 +204,9 @@ def test_a_file_that_vanished_leaves_no_job(desk: Desk) -> None:
         gone = incoming.add("b.png", [PNG])
 
         class Vanishing(LocalStorage):
-            def take_uploads(self, files: Any) -> None:
+            def store_uploads(self, files: Any) -> None:
                 gone.path.unlink()
-                super().take_uploads(files)
+                super().store_uploads(files)
 
         with pytest.raises(FileNotFoundError):
             submit_files(
@@ -378,17 +378,17 @@ def test_a_repeated_key_of_a_folder(desk: Desk, films: Path) -> None:
     ],
 )
 def test_names_are_made_harmless_to_look_at(given: str, shown: str) -> None:
-    assert normal_name(given) == shown
+    assert normalise_name(given) == shown
 
 
 @given(st.text(st.characters(codec=None), max_size=3000))
 def test_every_name_is_relative_short_and_storable(text: str) -> None:
-    name = normal_name(text)
+    name = normalise_name(text)
     assert name
     assert len(name) <= MAX_NAME_CHARACTERS
     assert not name.startswith("/")
     assert ".." not in name.split("/")
     seen = name.replace("\u200c", "").replace("\u200d", "")  # joiners join what is seen
     assert seen.isprintable() or " " in seen or any(letter.isspace() for letter in seen)
-    assert normal_name(name) == name or name.startswith("…")
+    assert normalise_name(name) == name or name.startswith("…")
     name.encode("utf-8")

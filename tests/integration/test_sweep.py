@@ -28,9 +28,9 @@ from faces_jobs.worker.sweep import (
     ENOUGH_MESSAGES,
     SweepReport,
     _loop,
+    run_rounds,
     run_sweep,
     sweep,
-    sweeping,
 )
 from tests.factories import artifact, claimed, face, results, stored_job
 from tests.integration.processes import wait_for
@@ -308,11 +308,11 @@ class Hanging(LocalStorage):
 def test_rescue_waits_for_no_comparison_nor_does_the_end(
     database: Database, queue: CeleryQueue, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("faces_jobs.worker.reconciler_thread.END_SECONDS", 0.1)
+    monkeypatch.setattr("faces_jobs.worker.reconciler_thread.JOIN_TIMEOUT_SECONDS", 0.1)
     storage, stop = Hanging(settings.data_folder / "files"), threading.Event()
     hurried = settings.model_copy(update={"sweep_seconds": 0.05})
     thread = threading.Thread(
-        target=sweeping,
+        target=run_rounds,
         args=(database, queue, storage, hurried, stop),
         kwargs={"counters": Counters()},
     )
@@ -346,7 +346,7 @@ def test_without_a_broker_rows_are_counted_and_rounds_too(
     thread = threading.Thread(
         target=_loop,
         args=(database, silent, hurried, stop),
-        kwargs={"counters": counters, "rang": lambda _count: None},
+        kwargs={"counters": counters, "count_rung": lambda _count: None},
     )
     thread.start()
     try:

@@ -38,10 +38,10 @@ from faces_jobs.results import cancel_job, list_deliveries
 from faces_jobs.settings import Settings
 from faces_jobs.worker.deliver import (
     SENDERS,
-    SENDERS_A_RECEIVER,
+    SENDERS_PER_RECEIVER,
+    background_delivery,
     deliver,
     deliver_due,
-    delivering,
 )
 from tests.factories import claimed, face, results, stored_job
 from tests.integration.processes import wait_for
@@ -244,7 +244,7 @@ def test_a_receiver_that_hangs_delays_no_other(
     with receiver() as hanging:
         hanging.answer = until_released(hanging)
         slow = ended_job(database, hanging.url)
-        with delivering(database, open_settings):
+        with background_delivery(database, open_settings):
             assert hanging.came.wait(30)
             quick = ended_job(database, receiving.url)
             assert receiving.came.wait(30)
@@ -262,10 +262,10 @@ def test_many_to_a_receiver_that_hangs_delay_no_other(
         for _ in range(SENDERS * 2):
             ended_job(database, hanging.url)
         quick = ended_job(database, receiving.url)
-        with delivering(database, patient):
+        with background_delivery(database, patient):
             assert receiving.came.wait(30)
             assert hanging.came.wait(30)
-            assert len(hanging.received) <= SENDERS_A_RECEIVER
+            assert len(hanging.received) <= SENDERS_PER_RECEIVER
             hanging.answer = answering(204)
             hanging.released.set()
             wait_for(lambda: due_deliveries(database, limit=1) == [])

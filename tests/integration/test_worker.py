@@ -23,7 +23,7 @@ from faces_jobs.queue import make_app, open_queue
 from faces_jobs.results import cancel_job, get_job, list_artifacts, list_tracks
 from faces_jobs.settings import Settings
 from faces_jobs.storage import open_storage
-from faces_jobs.worker.celery_worker import celery_worker, with_signals
+from faces_jobs.worker.celery_worker import celery_worker, connect_signals
 from faces_jobs.worker.sweep import sweep
 from tests.factories import stored_job
 from tests.integration.processes import (
@@ -81,7 +81,7 @@ def test_term_hands_the_segment_to_another_worker(
         with database.read() as session:
             row = session.execute(select(SegmentRow.status, SegmentRow.attempts)).one()
         assert row == ("queued", 0), "handed back, and it cost no attempt"
-        assert log.read_text().count("handed back") == 1, "and not taken again"
+        assert log.read_text().count("released:") == 1, "and not taken again"
 
         with worker_process(here, log):
             wait_for(lambda: get_job(database, job_id).status.ended)
@@ -110,7 +110,7 @@ def test_killed_work_goes_on_elsewhere_and_a_cancel_is_seen(
             wait_for(is_taken_over)
             wait_for(lambda: is_running(database))
             cancel_job(database, job_id)
-            wait_for(lambda: "thrown away: The job was cancelled" in log.read_text())
+            wait_for(lambda: "discarded: The job was cancelled" in log.read_text())
             second.send_signal(signal.SIGTERM)
             assert second.wait(PATIENCE_SECONDS) == 0
         assert get_job(database, job_id).status == "cancelled"
@@ -130,7 +130,7 @@ def test_other_pools_are_refused(settings: Settings, pool: str) -> None:
 def test_a_message_that_is_not_acknowledged_is_no_alarm(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with_signals(bench.worker)
+    connect_signals(bench.worker)
     celery_request.logger.critical("Couldn't ack", exc_info=OSError("the broker is away"))
     (record,) = caplog.records
     assert (record.levelname, record.exc_info) == ("WARNING", None)

@@ -33,7 +33,7 @@ class Squares:
     """The networks of `tests.fakes`, and a moment to interfere at; counts the crops it cuts."""
 
     device = "cpu"
-    runs_as_measured = True
+    has_run_sizes = True
 
     def __init__(self) -> None:
         self.before_batch: Callable[[int], None] = lambda _batch: None

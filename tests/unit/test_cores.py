@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from faces_jobs.cores import LANES_ON_GPU, MOST_LANES, lanes_of, usable_cores
+from faces_jobs.cores import LANES_ON_GPU, MAX_LANES, lane_count, usable_cores
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_without_a_share_it_is_the_machine_s_cores(limit: Path, text: str) -> No
 
 
 def test_processes_share_the_cores_and_the_setting_counts_before_that() -> None:
-    assert lanes_of(None, processes=1, device="cpu") == min(MOST_LANES, usable_cores())
-    assert lanes_of(None, processes=1, device="cuda") == min(LANES_ON_GPU, usable_cores())
-    assert lanes_of(None, processes=2 * (os.cpu_count() or 1), device="cpu") == 1
-    assert lanes_of(3, processes=64, device="cuda") == 3
+    assert lane_count(None, processes=1, device="cpu") == min(MAX_LANES, usable_cores())
+    assert lane_count(None, processes=1, device="cuda") == min(LANES_ON_GPU, usable_cores())
+    assert lane_count(None, processes=2 * (os.cpu_count() or 1), device="cpu") == 1
+    assert lane_count(3, processes=64, device="cuda") == 3

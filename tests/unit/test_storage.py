@@ -88,7 +88,7 @@ def test_no_room_is_told_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(StorageFullError), storage.workspace("t"):
         pass
     with pytest.raises(StorageFullError):
-        LocalStorage(tmp_path / "files").check_room(2**62)
+        LocalStorage(tmp_path / "files").check_free_space(2**62)
     assert files(storage) == []
 
 

@@ -156,8 +156,8 @@ def test_a_copy_goes_though_no_more_work_comes(folder: Path) -> None:
     cache = Cache(folder, max_bytes=100, keep_seconds=0.01)
     with cache.copy(JOB, "key", Loading()):
         pass
-    assert cache._later is not None
-    cache._later.join()
+    assert cache._trim_timer is not None
+    cache._trim_timer.join()
     assert files(folder) == []
 
 

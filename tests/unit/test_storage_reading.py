@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from faces_jobs.errors import StorageError
-from faces_jobs.storage.reading import FIRST_BYTES, BucketReader
+from faces_jobs.storage.reading import INITIAL_REQUEST_BYTES, BucketReader
 from faces_jobs.storage.s3 import Bucket
 
 CONTENT = bytes(range(251)) * 30_000
@@ -62,7 +62,7 @@ def test_a_connection_that_breaks_off_is_taken_up_where_it_broke(*, silently: bo
 
 def test_one_that_breaks_off_again_and_again_is_given_up() -> None:
     bucket = Shaky(0)
-    with reader(bucket) as file, pytest.raises(StorageError, match="broke off"):
+    with reader(bucket) as file, pytest.raises(StorageError, match="interrupted"):
         file.read(10)
     assert len(bucket.asked) == 4
 
@@ -72,7 +72,7 @@ def test_few_bytes_are_asked_for_at_first_and_more_later() -> None:
     with reader(bucket) as file:
         file.seek(100)
         assert file.read(10) == CONTENT[100:110]
-        assert bucket.asked == [(100, 100 + FIRST_BYTES)]
+        assert bucket.asked == [(100, 100 + INITIAL_REQUEST_BYTES)]
         assert io.BufferedReader(file).read() == CONTENT[110:]
     sizes = [end - start for start, end in bucket.asked]
-    assert sizes[:2] == [FIRST_BYTES, 2 * FIRST_BYTES]
+    assert sizes[:2] == [INITIAL_REQUEST_BYTES, 2 * INITIAL_REQUEST_BYTES]

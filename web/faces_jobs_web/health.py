@@ -14,7 +14,7 @@ from sqlalchemy import select
 from faces_jobs.db.tables import JobRow
 from faces_jobs.errors import NotReadyError
 from faces_jobs.jobs.documents import Document
-from faces_jobs.readiness import SENTENCES
+from faces_jobs.readiness import PROBLEM_MESSAGES
 from faces_jobs_web.answers import document_response
 from faces_jobs_web.operations import Operation, ResponseSpec, describes
 from faces_jobs_web.services import current_services
@@ -51,7 +51,7 @@ def show() -> Response:
     services = current_services()
     with services.database.read() as session:
         session.execute(select(JobRow.id).limit(1))
-    services.storage.check_room()
+    services.storage.check_free_space()
     return document_response(Health())
 
 
@@ -75,10 +75,10 @@ def ready() -> Response:
     Raises:
         NotReadyError: a part of the service is missing.
     """
-    missing = current_services().readiness.look().missing
+    missing = current_services().readiness.check().missing
     if missing:
         log.warning(
             "not ready: %s", "; ".join(f"{part}: {reason}" for part, reason in missing.items())
         )
-        raise NotReadyError({part: SENTENCES[part] for part in missing})
+        raise NotReadyError({part: PROBLEM_MESSAGES[part] for part in missing})
     return document_response(Ready())

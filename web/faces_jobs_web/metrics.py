@@ -16,7 +16,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from faces_jobs.readiness import SENTENCES
+from faces_jobs.readiness import PROBLEM_MESSAGES
 from faces_jobs.results.figures import Figures, read_figures
 from faces_jobs_web.operations import Operation, ResponseSpec, describes
 from faces_jobs_web.request_ids import seconds_since_start
@@ -38,7 +38,7 @@ PROCESS_COUNTERS = {
     "poison": ("", "Segments and exports given up after their last attempt."),
     "rings": ("kind", "Messages that the sweep sent again for work that had waited too long."),
     "sweeps": ("", "Rounds of the sweep."),
-    "mended": (
+    "repaired": (
         "what",
         "Inconsistencies between rows, broker and storage that the reconciler fixed.",
     ),
@@ -130,7 +130,7 @@ class _ServiceState(Collector):
     def collect(self) -> Iterator[Metric]:
         """Query each part; parts that don't respond are left out and have `ready` 0."""
         services = current_services()
-        report = services.readiness.look()
+        report = services.readiness.check()
         yield _gauge(
             "build", "The version of this web process.", "version", {version("faces-jobs"): 1}
         )
@@ -138,7 +138,7 @@ class _ServiceState(Collector):
             "ready",
             "1 for each part of the service that is available, 0 for one that is missing.",
             "part",
-            {part: float(part not in report.missing) for part in SENTENCES},
+            {part: float(part not in report.missing) for part in PROBLEM_MESSAGES},
         )
         if report.messages is not None:
             yield _gauge(
@@ -151,12 +151,15 @@ class _ServiceState(Collector):
             yield from _disk_space(services)
         if "database" not in report.missing:
             yield from _database_metrics(
-                read_figures(services.database, silent_seconds=services.settings.silent_seconds)
+                read_figures(
+                    services.database,
+                    presence_timeout_seconds=services.settings.presence_timeout_seconds,
+                )
             )
 
 
 def _disk_space(services: Services) -> Iterator[Metric]:
-    free, total = services.storage.room()
+    free, total = services.storage.disk_usage()
     yield _gauge(
         "storage_bytes",
         "Bytes of the data folder's file system.",

@@ -104,7 +104,7 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
             Presence(
                 database,
                 kind="web",
-                every_seconds=settings.presence_seconds,
+                interval_seconds=settings.presence_seconds,
                 counters=Counters(),
             )
         )

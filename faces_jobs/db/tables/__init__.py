@@ -1,7 +1,7 @@
-"""The tables. Rows are the truth: messages, files and processes may vanish, rows say what is.
+"""The database tables, the single source of truth: messages, files and processes may be lost.
 
-Times of day are seconds since 1970 by the database's clock. Every many-rowed table carries the
-job's id, so that the questions asked of one job need no join.
+Timestamps are seconds since 1970 by the database's clock. Every large table has the job's id, so
+that queries about one job need no join.
 """
 
 from __future__ import annotations

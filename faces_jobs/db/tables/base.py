@@ -1,4 +1,4 @@
-"""What every table is made of: names of constraints, types of columns, states and leases."""
+"""The declarative base: naming of constraints, column types, status and lease columns."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, Double, Enum, Integer, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-# SQLite numbers rows by itself only where the type is exactly INTEGER (which holds 64 bits there).
+# SQLite assigns row ids only if the type is exactly INTEGER (which has 64 bits there).
 RowNumber = BigInteger().with_variant(Integer, "sqlite")
 
 
 class Base(DeclarativeBase):
-    """Names every constraint, so that a migration can drop or alter it on any database."""
+    """The base of all tables, which names constraints so that migrations can drop or alter them."""
 
     metadata = MetaData(
         naming_convention={
@@ -33,10 +33,10 @@ class Base(DeclarativeBase):
 
 
 class LeaseColumns:
-    """Who works on the row, and until when its word counts.
+    """Which worker holds the row, and until when.
 
-    A worker's writes are accepted only while `lease_token` is the one it was given: a new claim
-    brings a new token, so what an older claimant still does changes nothing.
+    A worker's writes are accepted only while `lease_token` is the one of its claim. A new claim
+    sets a new token, so that a worker that lost its lease can't change anything.
     """
 
     lease_token: Mapped[str | None]
@@ -44,14 +44,14 @@ class LeaseColumns:
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     worker: Mapped[str | None]
     last_rung_at: Mapped[float | None]  # None: no message was sent yet; the sweep sends one
-    last_error: Mapped[str | None]  # what ended the last attempt: the evidence when none is left
-    not_before: Mapped[float | None]  # the pause after a failed attempt
-    exit_signal: Mapped[str | None] = mapped_column(String(16))  # that killed the last worker
-    peak_memory_bytes: Mapped[int | None] = mapped_column(BigInteger)  # of it, when last heard of
+    last_error: Mapped[str | None]  # why the last attempt ended; evidence once attempts run out
+    not_before: Mapped[float | None]  # the end of the pause after a failed attempt
+    exit_signal: Mapped[str | None] = mapped_column(String(16))  # the signal that killed the worker
+    peak_memory_bytes: Mapped[int | None] = mapped_column(BigInteger)  # as of the last renewal
 
 
 def status_column(states: type[StrEnum]) -> Enum:
-    """Text with a check: a state that the code doesn't know can't be stored."""
+    """Return a text type with a CHECK constraint that allows these states only."""
     return Enum(
         states,
         name="status",

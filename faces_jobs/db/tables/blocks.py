@@ -1,8 +1,8 @@
-"""What is to be found in a block of faces: a row for each run of them that was written together.
+"""Summaries of blocks of faces: one row for each run of faces that was written together.
 
-A question that nobody answers to would look at every face; it looks at these first. A row may
-promise more than there is (its faces were replaced since): that costs a look, and no more. It
-must never promise less.
+A filter that matches few faces would scan them all: queries use these rows to skip blocks that
+can't match (like the block ranges of PostgreSQL's BRIN indexes). A row may claim more than its
+faces have, since they may be replaced later: that only costs a scan. It must never claim less.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ from sqlalchemy import BigInteger, Column, Double, Index, Integer, String, Table
 from faces_jobs.db.tables.base import Base, RowNumber
 from faces_jobs.jobs.labels import LABELS_WITH_UNSURE
 
-PAIRS = tuple(combinations(LABELS_WITH_UNSURE, 2))
-"""Every two heads."""
+HEAD_PAIRS = tuple(combinations(LABELS_WITH_UNSURE, 2))
+"""All pairs of heads."""
 
-START = ("first_item", "first_frame", "first_face")
-END = ("last_item", "last_frame", "last_face")
+FIRST_FACE_COLUMNS = ("first_item", "first_frame", "first_face")
+LAST_FACE_COLUMNS = ("last_item", "last_frame", "last_face")
 
 
-def bounds_of(head: str, label: str) -> tuple[str, str]:
-    """The columns of the lowest and highest probability with which a label was given."""
+def bounds_columns(head: str, label: str) -> tuple[str, str]:
+    """Return the columns of a label's minimum and maximum probability."""
     return f"{head}_{label}_min", f"{head}_{label}_max"
 
 
-def pair_of(one: str, other: str) -> str:
-    """The column whose bits are the pairs of labels that one face has for these two heads."""
+def pair_column(one: str, other: str) -> str:
+    """Return the column whose bits are the pairs of labels that occur together on one face."""
     return f"{one}_and_{other}"
 
 
-def bit_of(one: str, label: str, other: str, other_label: str) -> int:
-    """The bit of a pair, of a signed number of 64 bits.
+def pair_bit(one: str, label: str, other: str, other_label: str) -> int:
+    """Return the bit of a pair of labels as a signed 64-bit integer.
 
-    Labels count in the order of `LABELS_WITH_UNSURE`. Where that order changes, or a label is
-    added, a migration has to make all blocks anew.
+    Bits follow the order of `LABELS_WITH_UNSURE`: if it changes, or a label is added, a migration
+    has to rebuild all blocks.
     """
     place = LABELS_WITH_UNSURE[one].index(label) * 8 + LABELS_WITH_UNSURE[other].index(other_label)
     return 1 << place if place < 63 else -(1 << 63)
@@ -46,7 +46,7 @@ FACE_BLOCKS = Table(
     Base.metadata,
     Column("id", RowNumber, primary_key=True),
     Column("job_id", String(36), nullable=False),
-    # The keys of its first and last face: all of its faces are from there to there.
+    # The keys of its first and last face.
     Column("first_item", BigInteger, nullable=False),
     Column("first_frame", BigInteger, nullable=False),
     Column("first_face", Integer, nullable=False),
@@ -58,14 +58,14 @@ FACE_BLOCKS = Table(
     Column("min_track", Integer, nullable=False),
     Column("max_track", Integer, nullable=False),
     Column("max_score", Double, nullable=False),
-    # None: nobody was given that label.
+    # None: no face has that label.
     *(
         Column(name, Double)
         for head, labels in LABELS_WITH_UNSURE.items()
         for label in labels
-        for name in bounds_of(head, label)
+        for name in bounds_columns(head, label)
     ),
-    *(Column(pair_of(*pair), BigInteger, nullable=False) for pair in PAIRS),
-    Index("ix_face_blocks_order", *START, *END),
-    Index("ix_face_blocks_job", "job_id", *START, *END),
+    *(Column(pair_column(*pair), BigInteger, nullable=False) for pair in HEAD_PAIRS),
+    Index("ix_face_blocks_order", *FIRST_FACE_COLUMNS, *LAST_FACE_COLUMNS),
+    Index("ix_face_blocks_job", "job_id", *FIRST_FACE_COLUMNS, *LAST_FACE_COLUMNS),
 )

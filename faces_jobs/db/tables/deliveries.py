@@ -1,4 +1,4 @@
-"""Webhooks that are to reach their receivers, and each try at one."""
+"""Tables of webhook deliveries and their attempts."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from faces_jobs.db.tables.base import Base
 
 
 class DeliveryRow(Base):
-    """One webhook that is to reach its receiver, stored with the end of the job it tells of.
+    """A webhook to be delivered, inserted in the transaction that ends the job.
 
-    `next_at` None: nothing more will be sent. The lease keeps two senders apart, as a segment's
-    does two workers.
+    `next_at` is None once it was delivered or given up. The lease prevents concurrent senders, as
+    a segment's lease prevents concurrent workers.
     """
 
     __tablename__ = "deliveries"
@@ -25,7 +25,7 @@ class DeliveryRow(Base):
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
     url: Mapped[str]
     event: Mapped[str] = mapped_column(String(64))
-    body: Mapped[str]  # the bytes that are signed and sent, the same at each attempt
+    body: Mapped[str]  # signed and sent unchanged at each attempt
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     next_at: Mapped[float | None]
     lease_token: Mapped[str | None]
@@ -38,7 +38,7 @@ class DeliveryRow(Base):
 
 
 class DeliveryAttemptRow(Base):
-    """One try at a delivery. `ended_at` None: it is being made, or its sender died at it."""
+    """An attempt at a delivery. `ended_at` is None while it runs, or if its sender died."""
 
     __tablename__ = "delivery_attempts"
 

@@ -1,4 +1,4 @@
-"""What was found in the files: tracks, faces, the networks that said so, and stored files."""
+"""Tables of results: tracks, faces, the networks that were used, and stored files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MISSING_FILES = "missing_since IS NOT NULL"
 
 
 class AttributeColumns:
-    """A label and its probability for each head; both None where the head was off."""
+    """The label of each head and its probability; both are None if the head was off."""
 
     gender: Mapped[str | None] = mapped_column(String(16))
     gender_probability: Mapped[float | None]
@@ -40,7 +40,7 @@ class AttributeColumns:
 
 
 class TrackRow(AttributeColumns, Base):
-    """One face through the frames of an item, with the attributes its votes settled to."""
+    """One face through the frames of an item, with the attributes its opinions settled to."""
 
     __tablename__ = "tracks"
     __table_args__ = (Index("ix_tracks_job_order", "job_id", "item_id", "track"),)
@@ -65,12 +65,12 @@ class TrackRow(AttributeColumns, Base):
 
 
 class FaceRow(AttributeColumns, Base):
-    """One face in one frame. Its key is its place, so that writing it twice is writing it once."""
+    """One face in one frame. It has a natural key, so that writing it is idempotent."""
 
     __tablename__ = "faces"
     __table_args__ = (
         Index("ix_faces_job_order", "job_id", "item_id", "frame_index", "face_index"),
-        # Across jobs, by one label, in the order of pages.
+        # For pages across all jobs, filtered by one label.
         *(
             Index(f"ix_faces_{head}", head, "item_id", "frame_index", "face_index")
             for head in HEADS
@@ -93,7 +93,7 @@ class FaceRow(AttributeColumns, Base):
 
 
 class ModelRow(Base):
-    """A network whose answers are in an item's rows."""
+    """A network that an item's faces and tracks were analysed with."""
 
     __tablename__ = "models"
 
@@ -103,12 +103,12 @@ class ModelRow(Base):
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
     version: Mapped[str]
     sha256: Mapped[str] = mapped_column(String(64))
-    # As text, since PostgreSQL can't tell JSON apart; None: from before there were thresholds.
+    # JSON as text, since PostgreSQL can't compare JSON values; None: written before thresholds.
     unsure_below: Mapped[str | None]
 
 
 class ArtifactRow(Base):
-    """A stored file. The row is what makes the file visible."""
+    """A stored file, which becomes visible to users by this row."""
 
     __tablename__ = "artifacts"
     __table_args__ = (
@@ -138,4 +138,4 @@ class ArtifactRow(Base):
     sha256: Mapped[str] = mapped_column(String(64))
     track: Mapped[int | None]
     storage_key: Mapped[str]
-    missing_since: Mapped[float | None]  # somebody looked, and the file was not there
+    missing_since: Mapped[float | None]  # when a check first found no file

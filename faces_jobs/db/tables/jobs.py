@@ -1,4 +1,4 @@
-"""What was asked for and how far it is: jobs, their files and the segments of those."""
+"""Tables of jobs, items and segments, with idempotency keys and the turns of owners."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from faces_jobs.jobs.status import ItemStatus, JobStatus, SegmentStatus
 _HELD = "lease_token IS NOT NULL"
 _PAUSED = "not_before IS NOT NULL"
 _TRIED = "status = 'queued' AND attempts > 0"
-_ACTIVE = "status IN ('queued', 'running')"  # `ACTIVE_JOBS`, as an index is told of them
+_ACTIVE = "status IN ('queued', 'running')"  # `ACTIVE_JOBS` as the condition of an index
 
 
 class JobRow(LeaseColumns, Base):
-    """What a user sent, as one whole. Its lease is for writing the exports while `finishing`."""
+    """A submission that was accepted. Its lease is for writing the exports while `finishing`."""
 
     __tablename__ = "jobs"
     __table_args__ = (
         Index("ix_jobs_newest", "created_at", "id"),
         Index("ix_jobs_status_newest", "status", "created_at", "id"),
         Index("ix_jobs_delete", "delete_at"),
-        Index("ix_jobs_waiting", "status", "owner", "item_count", "bytes"),  # how much waits
-        Index(  # of the jobs that workers may take from: whose turn it is (see `db.turns`)
+        Index("ix_jobs_waiting", "status", "owner", "item_count", "bytes"),  # for `db.limits`
+        Index(  # of the jobs that workers may take segments from, see `db.scheduling`
             "ix_jobs_turn",
             "owner",
             "priority",
@@ -37,20 +37,20 @@ class JobRow(LeaseColumns, Base):
         ),
     )
 
-    id: Mapped[str] = mapped_column(String(36), primary_key=True)  # a random UUID: not guessable
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)  # a random UUID, not guessable
     status: Mapped[JobStatus] = mapped_column(status_column(JobStatus))
     label: Mapped[str]
-    owner: Mapped[str] = mapped_column(String(128), server_default="")  # empty: all who don't say
-    priority: Mapped[int] = mapped_column(Integer, server_default="1")  # its rank: 0 is first
+    owner: Mapped[str] = mapped_column(String(128), server_default="")  # empty: not given
+    priority: Mapped[int] = mapped_column(Integer, server_default="1")  # the rank: 0 comes first
     item_count: Mapped[int] = mapped_column(Integer, server_default="0")
-    bytes: Mapped[int] = mapped_column(BigInteger, server_default="0")  # of its items together
-    parked: Mapped[int] = mapped_column(Integer, server_default="0")  # how often, for want of space
+    bytes: Mapped[int] = mapped_column(BigInteger, server_default="0")  # of all its items
+    parked: Mapped[int] = mapped_column(Integer, server_default="0")  # times it waited for space
     options: Mapped[dict[str, Any]]
-    root: Mapped[str | None]  # of a folder submission: the root's name; None: files were uploaded
+    root: Mapped[str | None]  # the name of a folder submission's root; None: files were uploaded
     created_at: Mapped[float]
     started_at: Mapped[float | None]
     ended_at: Mapped[float | None]
-    delete_at: Mapped[float | None]  # once it has ended; None: kept until somebody deletes it
+    delete_at: Mapped[float | None]  # set when it ends; None: kept until it is deleted by hand
     error_code: Mapped[str | None]
     error_message: Mapped[str | None]
     evidence: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
@@ -63,7 +63,7 @@ class ItemRow(Base):
     __table_args__ = (
         UniqueConstraint("job_id", "position"),
         Index("ix_items_job_status", "job_id", "status"),
-        # Numbers are never used twice, so an old link can't show another file.
+        # Ids are never reused, so that an old link can't show another file.
         {"sqlite_autoincrement": True},
     )
 
@@ -76,8 +76,8 @@ class ItemRow(Base):
     error_message: Mapped[str | None]
     evidence: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     bytes: Mapped[int] = mapped_column(BigInteger)
-    source: Mapped[str | None]  # an upload's storage key, or the path below the root; None: refused
-    modified_ns: Mapped[int | None] = mapped_column(BigInteger)  # of a file in a server folder
+    source: Mapped[str | None]  # an upload's storage key or the path below the root; None: refused
+    modified_ns: Mapped[int | None] = mapped_column(BigInteger)  # only of files in server folders
     kind: Mapped[str | None] = mapped_column(String(16))
     format: Mapped[str | None]
     width: Mapped[int | None]
@@ -90,14 +90,14 @@ class ItemRow(Base):
 
 
 class SegmentRow(LeaseColumns, Base):
-    """The unit of work: a run of frames of one item. `end_frame` None: to the item's end."""
+    """The unit of work: a run of frames of one item. `end_frame` is None up to the item's end."""
 
     __tablename__ = "segments"
     __table_args__ = (
         UniqueConstraint("item_id", "segment_index"),
         Index("ix_segments_job_next", "job_id", "status", "id"),
-        # What the sweep asks: who waits; of all, the few that somebody holds; and of those that
-        # wait the few that were put back for a while, or tried before.
+        # For the sweep: segments that wait, by the time of their last message; the few that are
+        # held by a worker; and of those that wait the few that pause or were tried before.
         Index("ix_segments_status_rung", "status", "last_rung_at", "id"),
         Index(
             "ix_segments_held",
@@ -130,19 +130,19 @@ class SegmentRow(LeaseColumns, Base):
     start_frame: Mapped[int] = mapped_column(BigInteger, default=0)
     end_frame: Mapped[int | None] = mapped_column(BigInteger)
     status: Mapped[SegmentStatus] = mapped_column(status_column(SegmentStatus))
-    frames_done: Mapped[int] = mapped_column(BigInteger, default=0)  # of this attempt
-    frames_shown: Mapped[int] = mapped_column(BigInteger, default=0)  # the most of any attempt
+    frames_done: Mapped[int] = mapped_column(BigInteger, default=0)  # by this attempt
+    frames_shown: Mapped[int] = mapped_column(BigInteger, default=0)  # the maximum of all attempts
     frames_total: Mapped[int | None] = mapped_column(BigInteger)
-    damaged_frames: Mapped[int] = mapped_column(BigInteger, default=0)  # left out, or shown in part
+    damaged_frames: Mapped[int] = mapped_column(BigInteger, default=0)  # lost, or decoded in part
     started_at: Mapped[float | None]
     ended_at: Mapped[float | None]
     stage: Mapped[str] = mapped_column(String(16), default=Stage.WHOLE)
-    part: Mapped[dict[str, Any] | None]  # which part of the video; or why it was not cut
-    error_code: Mapped[str | None]  # of the error in `last_error` that failed it
+    part: Mapped[dict[str, Any] | None]  # which part of the video, or the reason it was not cut
+    error_code: Mapped[str | None]  # of the error in `last_error`, if the segment failed
 
 
 class SegmentFileRow(Base):
-    """A file that one segment made for the stages after it. No user ever sees it."""
+    """A file that a segment wrote for later stages. Users never see it."""
 
     __tablename__ = "segment_files"
     __table_args__ = (
@@ -158,12 +158,12 @@ class SegmentFileRow(Base):
     job_id: Mapped[str] = mapped_column(String(36))
     item_id: Mapped[int] = mapped_column(RowNumber)
     kind: Mapped[str] = mapped_column(String(32))
-    number: Mapped[int]  # of the part, or of the track, that it belongs to
+    number: Mapped[int]  # of the part or track that it belongs to
     storage_key: Mapped[str]
 
 
 class IdempotencyRow(Base):
-    """A key that a client sent with a submission, and what it stood for."""
+    """An idempotency key, with the digest of its submission and the job that resulted."""
 
     __tablename__ = "idempotency"
     __table_args__ = (Index("ix_idempotency_job", "job_id"),)
@@ -174,7 +174,7 @@ class IdempotencyRow(Base):
 
 
 class TurnRow(Base):
-    """When an owner was last served. A memory only: without it an owner begins as a new one."""
+    """When an owner was last served. Without a row, an owner is treated as new."""
 
     __tablename__ = "turns"
 

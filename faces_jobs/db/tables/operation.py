@@ -1,4 +1,4 @@
-"""What an operator asks: which processes live, what they counted, what was deleted and why."""
+"""Tables for operators: running processes, metrics and the audit log of deletions."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from faces_jobs.db.tables.base import Base, RowNumber
 
 
 class ProcessRow(Base):
-    """A process that lives, or did a moment ago. It tells so itself; the sweep drops the silent."""
+    """A running process, kept up to date by its heartbeats. The sweep deletes stale rows."""
 
     __tablename__ = "processes"
     __table_args__ = (Index("ix_processes_seen", "seen_at"),)
 
-    name: Mapped[str] = mapped_column(String(128), primary_key=True)  # as rows' `worker` has it
+    name: Mapped[str] = mapped_column(String(128), primary_key=True)  # as in the `worker` columns
     kind: Mapped[str] = mapped_column(String(16))
     host: Mapped[str]
     pid: Mapped[int]
@@ -27,7 +27,7 @@ class ProcessRow(Base):
 
 
 class MeasureRow(Base):
-    """A figure for the metrics: what processes counted in sum, or the sweep found in the rows."""
+    """A metric's value: the sum of what processes counted, or a count of rows by the sweep."""
 
     __tablename__ = "measures"
 
@@ -38,9 +38,9 @@ class MeasureRow(Base):
 
 
 class AuditRow(Base):
-    """What was deleted, why, by whom, and whether it was seen to be gone. Kept for ever.
+    """A deletion: what was deleted, why, by whom, and whether it was verified. Kept forever.
 
-    `next_at` None: nothing is left to be done. Nothing of the job's content stands here.
+    `next_at` is None once nothing is left to do. It contains nothing of the job's content.
     """
 
     __tablename__ = "audit"
@@ -53,13 +53,13 @@ class AuditRow(Base):
     id: Mapped[int] = mapped_column(RowNumber, primary_key=True)
     at: Mapped[float]
     what: Mapped[str] = mapped_column(String(32))
-    job_id: Mapped[str] = mapped_column(String(36))  # no key: the job is gone
+    job_id: Mapped[str] = mapped_column(String(36))  # not a foreign key: the job is gone
     why: Mapped[str] = mapped_column(String(32))
     by: Mapped[str] = mapped_column(String(128))
     rows: Mapped[int] = mapped_column(BigInteger)
     files: Mapped[int] = mapped_column(BigInteger)
     bytes: Mapped[int] = mapped_column(BigInteger)
-    held_until: Mapped[float | None]  # so long its workers may still be at it
+    held_until: Mapped[float | None]  # until then workers may still be busy with the job
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     next_at: Mapped[float | None]
     verified_at: Mapped[float | None]

@@ -1,4 +1,4 @@
-"""Jobs, items, segments, tracks, faces, models, artifacts."""
+"""Add tables of jobs, items, segments, tracks, faces, models and artifacts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """To this schema."""
+    """Upgrade to this revision."""
     op.create_table(
         "jobs",
         sa.Column("id", sa.String(length=36), nullable=False),
@@ -313,7 +313,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Back to the schema before."""
+    """Downgrade to the previous revision."""
     with op.batch_alter_table("tracks", schema=None) as batch_op:
         batch_op.drop_index("ix_tracks_job_order")
 

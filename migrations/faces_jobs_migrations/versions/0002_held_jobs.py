@@ -1,4 +1,4 @@
-"""Jobs may be paused, or wait for space."""
+"""Allow jobs to be paused, or to wait for disk space."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ HELD = ("paused", "waiting_for_space")
 
 
 def upgrade() -> None:
-    """To this schema."""
+    """Upgrade to this revision."""
     _states(BEFORE, (*BEFORE[:3], *HELD, *BEFORE[3:]))
 
 
 def downgrade() -> None:
-    """Back to the schema before. Jobs that were held run."""
+    """Downgrade to the previous revision. Held jobs become running."""
     op.execute("UPDATE jobs SET status = 'running' WHERE status IN ('paused', 'waiting_for_space')")
     _states((*BEFORE[:3], *HELD, *BEFORE[3:]), BEFORE)
 

@@ -1,4 +1,4 @@
-"""Processes that live, and figures for the metrics."""
+"""Add tables of running processes and of metrics."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """To this schema."""
+    """Upgrade to this revision."""
     op.create_table(
         "processes",
         sa.Column("name", sa.String(length=128), nullable=False),
@@ -39,7 +39,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Back to the schema before."""
+    """Downgrade to the previous revision."""
     op.drop_table("measures")
     op.drop_index("ix_processes_seen", table_name="processes")
     op.drop_table("processes")

@@ -1,4 +1,4 @@
-"""Owners and priorities of jobs, and whose turn it is."""
+"""Add owners and priorities of jobs, and the turns of owners, for fair scheduling."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OPEN_JOBS = sa.text("status IN ('queued', 'running')")
 
 
 def upgrade() -> None:
-    """To this schema."""
+    """Upgrade to this revision."""
     with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.add_column(
             sa.Column("owner", sa.String(length=128), server_default="", nullable=False)
@@ -39,7 +39,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Back to the schema before."""
+    """Downgrade to the previous revision."""
     op.drop_table("turns")
     with op.batch_alter_table("segments", schema=None) as batch_op:
         batch_op.drop_index("ix_segments_job_next")

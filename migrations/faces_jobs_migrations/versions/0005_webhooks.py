@@ -1,4 +1,4 @@
-"""Webhooks: deliveries and each attempt at them."""
+"""Add tables of webhook deliveries and their attempts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """To this schema."""
+    """Upgrade to this revision."""
     op.create_table(
         "deliveries",
         sa.Column("id", sa.String(length=36), nullable=False),
@@ -55,6 +55,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Back to the schema before."""
+    """Downgrade to the previous revision."""
     op.drop_table("delivery_attempts")
     op.drop_table("deliveries")

@@ -1,4 +1,4 @@
-"""Pauses between attempts, and evidence of attempts that ended without a result."""
+"""Add pauses between attempts, and evidence of attempts that ended without a result."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EXPLAINED = ("items", "jobs")
 
 
 def upgrade() -> None:
-    """To this schema."""
+    """Upgrade to this revision."""
     for table in LEASED:
         with op.batch_alter_table(table, schema=None) as batch_op:
             batch_op.add_column(sa.Column("not_before", sa.Double(), nullable=True))
@@ -27,7 +27,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Back to the schema before."""
+    """Downgrade to the previous revision."""
     for table in EXPLAINED:
         op.drop_column(table, "evidence")
     for table in LEASED:

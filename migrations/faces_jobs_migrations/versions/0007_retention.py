@@ -1,4 +1,4 @@
-"""Jobs are kept as long as asked, and an audit tells of what was deleted."""
+"""Add retention periods of jobs, and an audit log of deletions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """To this schema."""
+    """Upgrade to this revision."""
     op.add_column("jobs", sa.Column("delete_at", sa.Double(), nullable=True))
     op.create_index("ix_jobs_delete", "jobs", ["delete_at"])
     number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
@@ -41,7 +41,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Back to the schema before."""
+    """Downgrade to the previous revision."""
     op.drop_table("audit")
     op.drop_index("ix_jobs_delete", "jobs")
     op.drop_column("jobs", "delete_at")

@@ -1,4 +1,4 @@
-"""Beside each model of an item: below which probabilities its answers were `unsure`."""
+"""Add to each item's models the thresholds below which labels became `unsure`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """To this schema."""
+    """Upgrade to this revision."""
     with op.batch_alter_table("models", schema=None) as batch_op:
         batch_op.add_column(sa.Column("unsure_below", sa.Text(), nullable=True))
 
 
 def downgrade() -> None:
-    """Back to the schema before. Labels that are `unsure` stay so: what they were is not kept."""
+    """Downgrade to the previous revision. Labels stay `unsure`: the others were not stored."""
     op.drop_column("models", "unsure_below")

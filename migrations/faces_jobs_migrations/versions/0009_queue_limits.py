@@ -1,4 +1,4 @@
-"""How much each job is of the queue, and how often it waited for space."""
+"""Add the size of each job, for the limits of the queue, and how often it waited for disk space."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """To this schema."""
+    """Upgrade to this revision."""
     with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.add_column(
             sa.Column("item_count", sa.Integer(), server_default="0", nullable=False)
@@ -30,7 +30,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Back to the schema before."""
+    """Downgrade to the previous revision."""
     with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.drop_index("ix_jobs_waiting")
         batch_op.drop_column("parked")

@@ -1,4 +1,4 @@
-"""Artifacts remember since when their file is missing."""
+"""Add to artifacts the time since when their file is missing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MISSING = sa.text("missing_since IS NOT NULL")
 
 
 def upgrade() -> None:
-    """To this schema."""
+    """Upgrade to this revision."""
     op.add_column("artifacts", sa.Column("missing_since", sa.Double(), nullable=True))
     op.create_index(
         "ix_artifacts_missing",
@@ -26,6 +26,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Back to the schema before."""
+    """Downgrade to the previous revision."""
     op.drop_index("ix_artifacts_missing", "artifacts")
     op.drop_column("artifacts", "missing_since")

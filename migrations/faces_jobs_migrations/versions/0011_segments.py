@@ -1,4 +1,4 @@
-"""Videos are cut into segments that several workers share, in stages."""
+"""Add stages, and the files passed between them, so that several workers can share a video."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
-    """To this schema. What waits or runs is worked on in one go, as it was."""
+    """Upgrade to this revision. Existing segments get the stage `whole`."""
     with op.batch_alter_table("segments", schema=None) as batch_op:
         batch_op.add_column(
             sa.Column("stage", sa.String(length=16), nullable=False, server_default="whole")
@@ -44,7 +44,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Back to the schema before. Items whose video is cut begin again, in one go."""
+    """Downgrade to the previous revision. Running items that were cut start over, uncut."""
     op.drop_index("ix_segment_files_job", table_name="segment_files")
     op.drop_index("ix_segment_files_item", table_name="segment_files")
     op.drop_table("segment_files")

@@ -1,4 +1,4 @@
-"""Blocks of faces are summed up, so that what nobody has is answered without a look at them."""
+"""Add summaries of blocks of faces, by which queries skip blocks that can't match."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ BOUNDS = [
 PAIRS = list(combinations(LABELS, 2))
 START = ["first_item", "first_frame", "first_face"]
 END = ["last_item", "last_frame", "last_face"]
-FRAMES, IMAGES = 500, 64  # of a block
+FRAMES, IMAGES = 500, 64  # in a block
 LAST_FRAME, LAST_FACE = 2**62, 2**31 - 1
 
 
 def upgrade() -> None:
-    """To this schema. Sums up all faces that there are: minutes for ten million."""
+    """Upgrade to this revision. Summarises all faces, which takes minutes for ten million."""
     if op.get_bind().dialect.name == "postgresql":
-        op.execute("SET LOCAL statement_timeout = 0")  # it reads every face
+        op.execute("SET LOCAL statement_timeout = 0")  # it scans all faces
     op.create_table(
         "face_blocks",
         sa.Column("id", NUMBER, nullable=False),
@@ -67,7 +67,7 @@ def upgrade() -> None:
         *(sa.Column(f"{one}_and_{other}", sa.BigInteger(), nullable=False) for one, other in PAIRS),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_face_blocks")),
     )
-    # A photograph has few faces: those of neighbours are one block.
+    # A photograph has few faces, so that a block spans several photographs.
     _sum_up("items.kind = 'image'", f"faces.item_id / {IMAGES}", LAST_FRAME)
     _sum_up(
         "(items.kind IS NULL OR items.kind <> 'image')",
@@ -76,13 +76,13 @@ def upgrade() -> None:
     )
     op.create_index("ix_face_blocks_order", "face_blocks", [*START, *END])
     op.create_index("ix_face_blocks_job", "face_blocks", ["job_id", *START, *END])
-    # Where a track's faces are, and those of a time, the blocks tell.
+    # The faces of a track, or of a range of time, are found by the blocks now.
     op.drop_index("ix_faces_track", table_name="faces")
     op.drop_index("ix_faces_time", table_name="faces")
 
 
 def downgrade() -> None:
-    """Back to the schema before. Nothing is lost: all of it is in the faces."""
+    """Downgrade to the previous revision. Nothing is lost, since blocks are derived from faces."""
     rest = ["frame_index", "face_index"]
     op.create_index("ix_faces_time", "faces", ["item_id", "time_ms", *rest])
     op.create_index("ix_faces_track", "faces", ["item_id", "track", *rest])
@@ -110,18 +110,18 @@ def _sum_up(which: str, block: str, last_frame: int | None) -> None:
     for one, other in PAIRS:
         columns[f"{one}_and_{other}"] = f"coalesce({_bits_of(one, other)}, 0)"
     op.execute(
-        f"INSERT INTO face_blocks ({', '.join(columns)}) "  # noqa: S608 (nothing of it is a user's)
+        f"INSERT INTO face_blocks ({', '.join(columns)}) "  # noqa: S608 (no user input)
         f"SELECT {', '.join(columns.values())} FROM faces JOIN items ON items.id = faces.item_id "
         f"WHERE {which} GROUP BY faces.job_id, {block} ORDER BY 2, 3"
     )
 
 
 def _bits_of(one: str, other: str) -> str:
-    """The bits of all pairs of labels that a face of the block has for these two heads."""
+    """Return SQL for the bits of all pairs of labels that occur together on a face of the block."""
     place = f"({_place_of(one)} * 8 + {_place_of(other)})"
     if op.get_bind().dialect.name == "postgresql":
         return f"bit_or(1::bigint << {place})"
-    # SQLite has no bit_or: of bits that are told apart the sum is the same.
+    # SQLite has no bit_or: the sum of distinct bits is the same.
     return f"sum(DISTINCT 1 << {place})"
 
 

@@ -1,4 +1,4 @@
-"""Segments remember how many frames their damaged file could not give."""
+"""Add to segments the number of frames that could not be decoded from a damaged file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """To this schema. Of what was worked on before nothing was counted: none."""
+    """Upgrade to this revision. Existing segments get 0, since they were not counted."""
     op.add_column(
         "segments",
         sa.Column("damaged_frames", sa.BigInteger(), nullable=False, server_default="0"),
@@ -20,5 +20,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Back to the schema before."""
+    """Downgrade to the previous revision."""
     op.drop_column("segments", "damaged_frames")

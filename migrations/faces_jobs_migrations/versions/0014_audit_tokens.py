@@ -1,4 +1,4 @@
-"""The audit keeps no tokens of leases: who works on a job is told by the folders they work in."""
+"""Drop the lease tokens from the audit log: busy workers are found by their working folders."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """To this schema."""
+    """Upgrade to this revision."""
     op.drop_column("audit", "tokens")
 
 
 def downgrade() -> None:
-    """Back to the schema before."""
+    """Downgrade to the previous revision."""
     op.add_column("audit", sa.Column("tokens", sa.JSON(), nullable=False, server_default="[]"))

@@ -1,4 +1,4 @@
-"""What the sweep asks of segments that wait: a step along an index, however many there are."""
+"""Add partial indexes for the sweep, so that its cost does not grow with the waiting segments."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TRIED = sa.text("status = 'queued' AND attempts > 0")
 
 
 def upgrade() -> None:
-    """To this schema."""
+    """Upgrade to this revision."""
     op.create_index(
         "ix_segments_held",
         "segments",
@@ -41,7 +41,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Back to the schema before."""
+    """Downgrade to the previous revision."""
     op.drop_index("ix_segments_tried", "segments")
     op.drop_index("ix_segments_paused", "segments")
     op.drop_index("ix_segments_held", "segments")

@@ -1,1 +1,1 @@
-"""The face detector."""
+"""The face detectors: our own (after YuNet), CenterFace, and the official YuNet."""

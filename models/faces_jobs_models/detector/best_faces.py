@@ -1,4 +1,4 @@
-"""Of the cells that may be a face, those that are one: in the picture's pixels, each face once."""
+"""Selects the faces among a detector's candidates: scaling, clamping and suppression."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from faces_jobs.pipeline.values import Detections
 from faces_jobs_models.detector.input_batch import WorkingSize
 from faces_jobs_models.detector.options import DetectorOptions
-from faces_jobs_models.detector.suppression import keep_best
+from faces_jobs_models.detector.suppression import nms
 
-LARGEST_LOG_SIZE = 10.0  # e^10 strides: far beyond any picture, and far from an overflow
+MAX_LOG_SIZE = 10.0  # e^10 strides: larger than any picture, and safe from overflow
 
-CANDIDATES_A_FACE = 4
-"""Suppression sees the best of a noisy picture at a low threshold: so many for each face wanted."""
+CANDIDATES_PER_FACE = 4
+"""Bounds the candidates that suppression compares, as a multiple of `max_faces`."""
 
 
 def best_faces(
@@ -26,27 +26,30 @@ def best_faces(
     size: WorkingSize,
     options: DetectorOptions,
 ) -> Detections:
-    """Boxes in the picture's pixels, clamped to it, of at least one pixel, best score first.
+    """Scale candidates to the picture's pixels, clamp them, and suppress all but the best.
 
     Args:
-        scores: (n,) of each candidate.
-        boxes_xyxy: (n, 4) pixels of the network's input.
-        points: (n, 5, 2) likewise.
+        scores: (n,).
+        boxes_xyxy: (n, 4) in pixels of the network's input.
+        points: (n, 5, 2) landmarks in pixels of the network's input.
         size: how the picture lies in the network's input.
         options: thresholds.
+
+    Returns:
+        Best score first; boxes are at least one pixel wide and high.
     """
-    most = options.most_faces * CANDIDATES_A_FACE
-    if len(scores) > most:
-        best = np.argsort(-scores, kind="stable")[:most]
+    max_candidates = options.max_faces * CANDIDATES_PER_FACE
+    if len(scores) > max_candidates:
+        best = np.argsort(-scores, kind="stable")[:max_candidates]
         scores, boxes_xyxy, points = scores[best], boxes_xyxy[best], points[best]
     scale_xy = np.asarray(size.scale_xy, boxes_xyxy.dtype)
     limit = np.asarray((size.width, size.height) * 2, boxes_xyxy.dtype)
     boxes = np.clip(boxes_xyxy / np.tile(scale_xy, 2), 0, limit).astype(np.float32)
-    whole = (boxes[:, 2:] - boxes[:, :2] >= 1).all(axis=1)
-    kept = keep_best(boxes[whole], scores[whole], overlap=options.overlap)
-    chosen = np.nonzero(whole)[0][kept[: options.most_faces]]
+    valid = (boxes[:, 2:] - boxes[:, :2] >= 1).all(axis=1)
+    kept = nms(boxes[valid], scores[valid], iou_threshold=options.iou_threshold)
+    selected = np.nonzero(valid)[0][kept[: options.max_faces]]
     return Detections(
-        boxes_xyxy=boxes[chosen],
-        scores=np.minimum(scores[chosen], np.float32(1)),
-        landmarks=(points[chosen] / scale_xy).astype(np.float32),
+        boxes_xyxy=boxes[selected],
+        scores=np.minimum(scores[selected], np.float32(1)),
+        landmarks=(points[selected] / scale_xy).astype(np.float32),
     )

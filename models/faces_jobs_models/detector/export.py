@@ -1,4 +1,4 @@
-"""Writes a grid detector as a model's folder: safetensors, ONNX, and the record of both."""
+"""Exports a grid detector to a model's folder: safetensors, ONNX, and the record of both."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save
 
-from faces_jobs_models.detector.outputs import MULTIPLE, OUTPUT_NAMES
+from faces_jobs_models.detector.outputs import OUTPUT_NAMES, SIZE_MULTIPLE
 from faces_jobs_models.detector.yunet import YuNet
 from faces_jobs_models.weights import RECORD_NAME, sha256_of
 
@@ -20,8 +20,8 @@ _INPUT = "pictures"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DetectorNote:
-    """What the record says beside the files. `figures` maps a data set to its figures."""
+class DetectorMetadata:
+    """Metadata for the record. `figures` maps a data set to its figures."""
 
     name: str
     version: str
@@ -32,33 +32,33 @@ class DetectorNote:
     figures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
-def write_detector(network: YuNet, note: DetectorNote, out: Path) -> Path:
+def write_detector(network: YuNet, metadata: DetectorMetadata, out: Path) -> Path:
     """Write `model.safetensors`, `model.onnx` and `weights.toml` into the folder `out`.
 
-    The record comes last: a folder without one is no model yet.
+    The record is written last, since a folder without one is not a model.
     """
     out.mkdir(parents=True, exist_ok=True)
     network = network.eval()
-    # Contiguous in the plain order: channels_last is how training laid them out, not what they are.
+    # In the default memory format: training uses channels_last.
     state = {
         name: tensor.detach().clone().contiguous(memory_format=torch.contiguous_format)
         for name, tensor in network.state_dict().items()
     }
-    # Written here, since the library's own writing gives files that only their owner can read.
-    (out / "model.safetensors").write_bytes(save(state, metadata={"model": note.name}))
+    # Not `save_file`, which makes the file readable by its owner only.
+    (out / "model.safetensors").write_bytes(save(state, metadata={"model": metadata.name}))
     write_onnx(network, out / "model.onnx")
-    (out / RECORD_NAME).write_text(_record(network, note, out))
+    (out / RECORD_NAME).write_text(_record(network, metadata, out))
     return out
 
 
 def write_onnx(network: YuNet, path: Path) -> None:
-    """Export with batch, height and width free; outputs as `OUTPUT_NAMES`."""
-    example = torch.zeros(2, 3, 2 * MULTIPLE, 3 * MULTIPLE)
-    free = {name: {0: "batch", 1: f"cells_{name.rpartition('_')[2]}"} for name in OUTPUT_NAMES}
-    free[_INPUT] = {0: "batch", 2: "height", 3: "width"}
+    """Export with dynamic batch size, height and width; outputs as `OUTPUT_NAMES`."""
+    example = torch.zeros(2, 3, 2 * SIZE_MULTIPLE, 3 * SIZE_MULTIPLE)
+    dynamic = {name: {0: "batch", 1: f"cells_{name.rpartition('_')[2]}"} for name in OUTPUT_NAMES}
+    dynamic[_INPUT] = {0: "batch", 2: "height", 3: "width"}
     with warnings.catch_warnings():
-        # The exporter that needs no tracing compiler is called deprecated; it is the one whose
-        # graphs onnxruntime folds completely (batch norm into convolution).
+        # The exporter with dynamo=False is deprecated, but onnxruntime folds only its graphs
+        # completely (batch norm into convolution).
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
             network.to(memory_format=torch.contiguous_format),  # type: ignore[call-overload]
@@ -66,20 +66,20 @@ def write_onnx(network: YuNet, path: Path) -> None:
             str(path),
             input_names=[_INPUT],
             output_names=list(OUTPUT_NAMES),
-            dynamic_axes=free,
+            dynamic_axes=dynamic,
             opset_version=_OPSET,
             dynamo=False,
         )
 
 
-def _record(network: YuNet, note: DetectorNote, folder: Path) -> str:
+def _record(network: YuNet, metadata: DetectorMetadata, folder: Path) -> str:
     lines = [
-        f"name = {json.dumps(note.name)}",
-        f"version = {json.dumps(note.version)}",
-        f"architecture = {json.dumps(note.architecture)}",
-        f"source = {json.dumps(note.source)}",
-        f"licence = {json.dumps(note.licence)}",
-        f"terms = {json.dumps(note.terms)}",
+        f"name = {json.dumps(metadata.name)}",
+        f"version = {json.dumps(metadata.version)}",
+        f"architecture = {json.dumps(metadata.architecture)}",
+        f"source = {json.dumps(metadata.source)}",
+        f"licence = {json.dumps(metadata.licence)}",
+        f"terms = {json.dumps(metadata.terms)}",
         "",
         "[input]",
         'colour = "BGR"',
@@ -99,7 +99,7 @@ def _record(network: YuNet, note: DetectorNote, folder: Path) -> str:
             f"sha256 = {json.dumps(sha256_of(path))}",
             f"bytes = {path.stat().st_size}",
         ]
-    for data_set, figures in note.figures.items():
+    for data_set, figures in metadata.figures.items():
         lines += ["", f"[figures.faces.{data_set}]"]
         lines += [f"{name} = {json.dumps(value)}" for name, value in figures.items()]
     return "\n".join(lines) + "\n"

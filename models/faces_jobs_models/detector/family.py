@@ -1,4 +1,4 @@
-"""What has to be known of an architecture to open, and to verify, detectors of it."""
+"""The interface of a detector architecture: how its detectors are opened and verified."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
     from faces_jobs_models.detector.options import DetectorOptions
     from faces_jobs_models.on_device.pictures import DevicePictures
 
-Answers = Sequence[NDArray[np.float32]]
-"""What a network says of a batch: one array an output."""
+Outputs = Sequence[NDArray[np.float32]]
+"""A network's outputs for a batch, one array each."""
 
 
 @dataclass(frozen=True, slots=True)
 class DetectorFamily(ABC):
-    """Detectors of one architecture. What runs them is imported when one is opened."""
+    """Detectors of one architecture. Their runtime is imported when one is opened."""
 
     files: tuple[str, ...]
-    """Formats that their records have to name."""
-    overlap: float
+    """Formats that their records must name."""
+    iou_threshold: float
     """See `DetectorOptions`."""
 
     @abstractmethod
     def on_cpu(
         self, record: ModelRecord, options: DetectorOptions, *, threads: int = 1
     ) -> Detector:
-        """The detector of a record that was verified, run by onnxruntime.
+        """Open the detector of a verified record, run by onnxruntime.
 
         Raises:
-            ModelError: its file is another network's.
+            ModelError: its file holds another network.
         """
 
     @abstractmethod
@@ -50,18 +50,18 @@ class DetectorFamily(ABC):
         device: Device,
         pictures: DevicePictures,
     ) -> Detector:
-        """The same, run by torch where the copies of the pictures are.
+        """Open the detector of a verified record, run by torch on the device of `pictures`.
 
         Raises:
-            ModelError: its weights are another network's.
+            ModelError: its file holds another network.
         """
 
     @abstractmethod
-    def both_answers(
+    def onnx_and_torch_outputs(
         self, record: ModelRecord, batch_bgr: NDArray[np.float32]
-    ) -> tuple[Answers, Answers]:
-        """What onnxruntime and torch say of (n, 3, h, w) 0..255, both from a record's files.
+    ) -> tuple[Outputs, Outputs]:
+        """Run a record's files with onnxruntime and with torch on (n, 3, h, w) BGR 0..255.
 
         Raises:
-            ModelError: a file is another network's.
+            ModelError: a file holds another network.
         """

@@ -1,4 +1,4 @@
-"""The grid detector: every cell of three grids says whether a face is centred near it."""
+"""The grid detector on the CPU: each cell of three grids predicts a face centred near it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Network(Protocol):
     """The network without its pre- and post-processing."""
 
     def run(self, batch: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
-        """(n, 3, h, w) float32 BGR 0..255, multiples of 32, to the arrays of `OUTPUT_NAMES`."""
+        """(n, 3, h, w) float32 BGR 0..255, sides multiples of 32 -> arrays of `OUTPUT_NAMES`."""
 
 
 class GridDetector(BatchedDetector):
-    """Finds faces in batches of pictures of one size, on the CPU."""
+    """Detects faces with a YuNet-like network on the CPU."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class GridDetector(BatchedDetector):
         options = options or DetectorOptions()
         super().__init__(record, options, sha256=sha256)
         self._network = network
-        self._batch = WorkingBatch(options.longest_side)
+        self._batch = WorkingBatch(options.max_side)
 
     def _detect(self, pictures_bgr: Sequence[Picture]) -> list[Detections]:
         batch, size = self._batch.fill(pictures_bgr)

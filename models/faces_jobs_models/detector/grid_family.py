@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faces_jobs.pipeline.stages import Detector
-from faces_jobs_models.detector.family import Answers, DetectorFamily
+from faces_jobs_models.detector.family import DetectorFamily, Outputs
 from faces_jobs_models.detector.outputs import OUTPUT_NAMES
 from faces_jobs_models.device import Device
 from faces_jobs_models.weights import ModelRecord
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class GridFamily(DetectorFamily):
-    """Their two files, ONNX and safetensors, are of one training."""
+    """Detectors with the same weights in two files, ONNX and safetensors."""
 
     __slots__ = ()
 
@@ -57,10 +57,10 @@ class GridFamily(DetectorFamily):
             pictures=pictures,
         )
 
-    def both_answers(
+    def onnx_and_torch_outputs(
         self, record: ModelRecord, batch_bgr: NDArray[np.float32]
-    ) -> tuple[Answers, Answers]:
-        """As `DetectorFamily.both_answers`."""
+    ) -> tuple[Outputs, Outputs]:
+        """As `DetectorFamily.onnx_and_torch_outputs`."""
         from faces_jobs_models.detector.torch_network import (  # noqa: PLC0415 - loads torch
             TorchGridNetwork,
         )

@@ -1,4 +1,4 @@
-"""Frames to a network's input: shrunk, padded, channels apart; buffers are kept between calls."""
+"""Prepares pictures as a network's input: resized, padded, channels first, in reused buffers."""
 
 from __future__ import annotations
 
@@ -13,76 +13,79 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faces_jobs.pipeline.values import Picture
-from faces_jobs_models.detector.outputs import MULTIPLE
+from faces_jobs_models.detector.outputs import SIZE_MULTIPLE
 
 
 @dataclass(frozen=True, slots=True)
 class WorkingSize:
-    """How a picture of `width` x `height` lies in the network's input."""
+    """How a picture of `width` x `height` pixels lies in the network's input."""
 
     width: int
     height: int
-    inner_width: int  # of the shrunk picture, which lies at the top left
-    inner_height: int
-    outer_width: int  # of the input, padded to a multiple of the coarsest stride
-    outer_height: int
+    resized_width: int  # of the resized picture, which lies at the top left
+    resized_height: int
+    padded_width: int  # of the input, padded to a multiple of the coarsest stride
+    padded_height: int
 
     @classmethod
-    def of(cls, width: int, height: int, *, longest_side: int) -> Self:
-        """Shrunk so that the longer side is at most `longest_side`; never enlarged."""
-        ratio = min(1.0, longest_side / max(height, width))
-        inner_w, inner_h = max(1, round(width * ratio)), max(1, round(height * ratio))
-        outer_w, outer_h = (math.ceil(side / MULTIPLE) * MULTIPLE for side in (inner_w, inner_h))
-        return cls(width, height, inner_w, inner_h, outer_w, outer_h)
+    def of(cls, width: int, height: int, *, max_side: int) -> Self:
+        """Downscale so that the longer side is at most `max_side`; never upscale."""
+        ratio = min(1.0, max_side / max(height, width))
+        resized_w, resized_h = max(1, round(width * ratio)), max(1, round(height * ratio))
+        padded_w, padded_h = (
+            math.ceil(side / SIZE_MULTIPLE) * SIZE_MULTIPLE for side in (resized_w, resized_h)
+        )
+        return cls(width, height, resized_w, resized_h, padded_w, padded_h)
 
     @property
     def scale_xy(self) -> tuple[float, float]:
-        """Pixels of the input in one pixel of the picture; they differ by rounding."""
-        return self.inner_width / self.width, self.inner_height / self.height
+        """Pixels of the input per pixel of the picture; x and y differ by rounding."""
+        return self.resized_width / self.width, self.resized_height / self.height
 
 
 class WorkingBatch:
-    """Fills the network's input. Each thread has its own buffers; their content is overwritten.
+    """Fills the network's input. Each thread has its own buffers, which every call overwrites.
 
-    A fresh array a frame would cost more than filling it: 3 MB of new pages at 640 x 384.
+    Allocating an array for each frame would cost more than filling it: 3 MB of new pages at
+    640 x 384.
     """
 
-    def __init__(self, longest_side: int, *, colour: Literal["BGR", "RGB"] = "BGR") -> None:
+    def __init__(self, max_side: int, *, colour: Literal["BGR", "RGB"] = "BGR") -> None:
         """`colour` is the order of channels that the network was trained with."""
-        self._longest_side = longest_side
-        self._order = 1 if colour == "BGR" else -1
-        self._kept = threading.local()
+        self._longest_side = max_side
+        self._channel_step = 1 if colour == "BGR" else -1
+        self._local = threading.local()
 
     def fill(self, pictures_bgr: Sequence[Picture]) -> tuple[NDArray[np.float32], WorkingSize]:
-        """Pictures of one size to (n, 3, h, w) float32 0..255, black where there is none.
+        """Return pictures of one size as (n, 3, h, w) float32 0..255, padded with zeros.
 
         The array is valid until the next call in this thread.
         """
         height, width = pictures_bgr[0].shape[:2]
-        size = WorkingSize.of(width, height, longest_side=self._longest_side)
+        size = WorkingSize.of(width, height, max_side=self._longest_side)
         batch, planes = self._buffers(len(pictures_bgr), size)
-        inner_wh = size.inner_width, size.inner_height
+        resized_wh = size.resized_width, size.resized_height
         for index, picture in enumerate(pictures_bgr):
-            inner = picture
-            if inner_wh != (width, height):
-                inner = np.asarray(
-                    cv2.resize(picture, inner_wh, interpolation=cv2.INTER_AREA), np.uint8
+            resized = picture
+            if resized_wh != (width, height):
+                resized = np.asarray(
+                    cv2.resize(picture, resized_wh, interpolation=cv2.INTER_AREA), np.uint8
                 )
-            # Apart as bytes first: three times as fast as numpy's transposing conversion.
-            cv2.split(inner, planes)
-            for channel, plane in enumerate(planes[:: self._order]):
-                batch[index, channel, : inner_wh[1], : inner_wh[0]] = plane
+            # Split as bytes first: three times as fast as numpy's transposing conversion.
+            cv2.split(resized, planes)
+            for channel, plane in enumerate(planes[:: self._channel_step]):
+                batch[index, channel, : resized_wh[1], : resized_wh[0]] = plane
         return batch, size
 
     def _buffers(
         self, count: int, size: WorkingSize
     ) -> tuple[NDArray[np.float32], list[NDArray[np.uint8]]]:
-        kept = self._kept
-        if getattr(kept, "made_for", None) != (count, size):
-            # Zeros once: the padding is never written, and pictures of one size cover the same.
-            kept.batch = np.zeros((count, 3, size.outer_height, size.outer_width), np.float32)
-            kept.planes = [
-                np.empty((size.inner_height, size.inner_width), np.uint8) for _ in range(3)
+        local = self._local
+        if getattr(local, "buffers_for", None) != (count, size):
+            # The padding is zeroed only here: it is never written while the size stays the same.
+            local.batch = np.zeros((count, 3, size.padded_height, size.padded_width), np.float32)
+            local.planes = [
+                np.empty((size.resized_height, size.resized_width), np.uint8) for _ in range(3)
             ]
-            kept.made_for = count, size
-        return kept.batch, kept.planes
+            local.buffers_for = count, size
+        return local.batch, local.planes

@@ -1,4 +1,4 @@
-"""The official YuNet: its file fetched, read into our network, and written as a model's folder."""
+"""Downloads the official YuNet, loads it into our network, and exports that to a model's folder."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from faces_jobs.errors import ModelError
-from faces_jobs_models.detector.export import DetectorNote, write_detector
+from faces_jobs_models.detector.export import DetectorMetadata, write_detector
 from faces_jobs_models.detector.onnx_reader import read_onnx
-from faces_jobs_models.detector.outputs import MULTIPLE, OUTPUT_NAMES
+from faces_jobs_models.detector.outputs import OUTPUT_NAMES, SIZE_MULTIPLE
 from faces_jobs_models.detector.registry import DETECTORS
 from faces_jobs_models.detector.yunet import YuNet
 from faces_jobs_models.download import download
@@ -20,16 +20,16 @@ from faces_jobs_models.onnx_session import OnnxSession
 from faces_jobs_models.weights import read_record
 
 NAME = DETECTORS["yunet"].name
-_LARGEST_BYTES = 10_000_000
-_LARGEST_DIFFERENCE = 1e-4
-_SIDE = 5 * MULTIPLE  # of the picture on which file and network are compared, where it is free
+_MAX_BYTES = 10_000_000
+_MAX_DIFFERENCE = 1e-4
+_SIDE = 5 * SIZE_MULTIPLE  # of the picture that file and network are compared on, if dynamic
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Where a file lies, and what it must be."""
+    """The URL of a file, and its expected SHA-256."""
 
     url: str
     sha256: str
@@ -37,7 +37,7 @@ class Source:
     version: str
 
 
-# OpenCV's zoo, at a commit. The SHA-256 is the one in the zoo's own pointer to its large files.
+# OpenCV's model zoo at a fixed commit. The SHA-256 is the one in the zoo's Git LFS pointer.
 OFFICIAL = Source(
     url=(
         "https://github.com/opencv/opencv_zoo/raw/47534e27c9851bb1128ccc0102f1145e27f23f98/"
@@ -49,27 +49,27 @@ OFFICIAL = Source(
 )
 
 
-def fetch_official(folder: Path, *, source: Source = OFFICIAL, say: Say) -> Path:
-    """Bring the official YuNet into the models folder `folder`; its own folder is returned.
+def fetch_official(folder: Path, *, source: Source = OFFICIAL, report: Report) -> Path:
+    """Install the official YuNet in the models folder `folder`, and return its own folder.
 
-    Where it is there already and whole nothing is fetched. The file is kept beside what is made
-    of it; one that was put there by hand is used in place of the network.
+    Does nothing if it is installed and unchanged. The downloaded file stays in its folder; if it is
+    there already, as after a manual copy, nothing is downloaded.
 
     Raises:
-        DownloadError: the file can't be fetched.
-        ModelError: it is not the one that was asked for, or holds another network.
+        DownloadError: the file can't be downloaded.
+        ModelError: the file has another SHA-256, or holds another network.
     """
     out = folder / NAME
-    if _is_whole(out, source):
-        say(f"The official weights of YuNet are in {out} already.")
+    if _is_installed(out, source):
+        report(f"The official weights of YuNet are already in {out}.")
         return out
     out.mkdir(parents=True, exist_ok=True)
     file = out / source.file_name
-    say(f"Fetching {source.url}")
-    download(source.url, file, sha256=source.sha256, largest_bytes=_LARGEST_BYTES)
+    report(f"Downloading {source.url}")
+    download(source.url, file, sha256=source.sha256, max_bytes=_MAX_BYTES)
     network = read_onnx(file)
     _compare(network, file)
-    note = DetectorNote(
+    metadata = DetectorMetadata(
         name=NAME,
         version=source.version,
         architecture='YuNet (Wu, Peng, Yu: "YuNet: A Tiny Millisecond-level Face Detector", 2023)',
@@ -77,12 +77,12 @@ def fetch_official(folder: Path, *, source: Source = OFFICIAL, say: Say) -> Path
         licence="MIT, Copyright (c) 2020 Shiqi Yu",
         terms="Weights under MIT; trained by their authors on WIDER FACE (research data).",
     )
-    write_detector(network, note, out)
-    say(f"YuNet {source.version} is in {out}.")
+    write_detector(network, metadata, out)
+    report(f"YuNet {source.version} is in {out}.")
     return out
 
 
-def _is_whole(out: Path, source: Source) -> bool:
+def _is_installed(out: Path, source: Source) -> bool:
     try:
         record = read_record(out)
         record.verify()
@@ -92,19 +92,19 @@ def _is_whole(out: Path, source: Source) -> bool:
 
 
 def _compare(network: YuNet, file: Path) -> None:
-    """The network must answer as the file does: else the reading of it was wrong."""
+    """Check that the network gives the outputs of the file that it was read from."""
     session = OnnxSession(file, name=NAME, threads=1)
     height, width = (side or _SIDE for side in session.picture_size)
-    chance = np.random.default_rng(1)
-    picture = chance.uniform(0, 255, (1, 3, height, width)).astype(np.float32)
-    theirs = dict(zip(session.output_names, session.run(picture), strict=True))
+    rng = np.random.default_rng(1)
+    picture = rng.uniform(0, 255, (1, 3, height, width)).astype(np.float32)
+    of_file = dict(zip(session.output_names, session.run(picture), strict=True))
     with torch.inference_mode():
-        ours = network(torch.from_numpy(picture))
-    for name, values in zip(OUTPUT_NAMES, ours, strict=True):
-        if theirs[name].size != values.numel() or not np.allclose(
-            theirs[name].reshape(values.shape), values.numpy(), atol=_LARGEST_DIFFERENCE, rtol=1e-3
+        of_network = network(torch.from_numpy(picture))
+    for name, values in zip(OUTPUT_NAMES, of_network, strict=True):
+        if of_file[name].size != values.numel() or not np.allclose(
+            of_file[name].reshape(values.shape), values.numpy(), atol=_MAX_DIFFERENCE, rtol=1e-3
         ):
             raise ModelError(
-                f"{file} answers otherwise than the network that was read from it ({name}): it is "
-                "not the YuNet that faces-jobs knows. Name another file, or report this."
+                f"{file} gives other outputs than the network that was read from it ({name}): it "
+                "is not the YuNet that faces-jobs supports. Use another file, or report this."
             )

@@ -1,7 +1,7 @@
-"""Reads a YuNet ONNX file of any exporter into our network, following the graph from its outputs.
+"""Loads the YuNet ONNX file of any exporter into our network, walking the graph from its outputs.
 
-Exporters fold batch norm into convolutions and give what they fold names of their own choice; so
-nothing is asked of the initializers' names, only that the outputs are those of `OUTPUT_NAMES`.
+Exporters fold batch norm into convolutions and name the folded initializers as they like, so only
+the names of the outputs are relied on (`OUTPUT_NAMES`).
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ _STAGES = 5
 
 @dataclass(frozen=True, slots=True)
 class _Convolution:
-    """One node: its weights, and the name of the value that goes in."""
+    """One convolution: its weights, and the name of its input value."""
 
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
     source: str
 
 
-_Unit = tuple[_Convolution, _Convolution]  # 1x1, then 3x3 of each channel
+_Unit = tuple[_Convolution, _Convolution]  # pointwise, then depthwise
 
 
 def read_onnx(path: Path) -> YuNet:
-    """The network in an ONNX file, with its weights; its variant is read from the shapes.
+    """Load the network in an ONNX file; its variant follows from the shapes.
 
     Raises:
         ModelError: the file can't be read, or holds another network.
@@ -55,58 +55,61 @@ def read_onnx(path: Path) -> YuNet:
 
 
 class _OtherNetworkError(Exception):
-    """The graph is not the expected one; says where."""
+    """The graph is not the expected one; the message says where."""
 
 
 class _Graph:
+    """An ONNX graph, walked from its outputs back to its input."""
+
     def __init__(self, model: onnx.ModelProto) -> None:
         self._nodes: Mapping[str, onnx.NodeProto] = {
-            name: node for node in model.graph.node for name in node.output
+            output: node for node in model.graph.node for output in node.output
         }
         self._constants: dict[str, NDArray[np.float32]] = {
             tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer
         }
         self._constants |= {
-            node.output[0]: numpy_helper.to_array(one.t)
+            node.output[0]: numpy_helper.to_array(attribute.t)
             for node in model.graph.node
             if node.op_type == "Constant"
-            for one in node.attribute
-            if one.name == "value"
+            for attribute in node.attribute
+            if attribute.name == "value"
         }
         self._inputs = {value.name for value in model.graph.input}
         self._check_order(model)
 
     def _check_order(self, model: onnx.ModelProto) -> None:
-        # Following a graph that bites its tail would never end.
+        # Walking a graph with a cycle would never end.
         known = {"", *self._inputs, *self._constants}
         for node in model.graph.node:
             if not known.issuperset(node.input):
-                raise _OtherNetworkError(f"its node {node.name!r} comes before what goes into it")
+                raise _OtherNetworkError(f"its node {node.name!r} comes before its inputs")
             known.update(node.output)
 
     def network(self) -> YuNet:
         heads = [self._head(stride) for stride in STRIDES]
-        # Between a head and its level's sum stand the lateral unit and, in variant n, a shared one.
-        behind = [self._units(units["cls"][0].source) for units in heads]
-        shared_unit = len(behind[0]) == 2
+        # Between a level's sum and its head are the lateral unit and, in variant n, a shared one.
+        # They are listed from the head backwards.
+        units_before_head = [self._units(units["cls"][0].source) for units in heads]
+        shared_unit = len(units_before_head[0]) == 2
         laterals = []
-        for level, units in enumerate(behind[:2]):
+        for level, units in enumerate(units_before_head[:2]):
             if len(units) != 1 + shared_unit:
                 raise _OtherNetworkError(f"stride {STRIDES[level]} has {len(units)} units")
             laterals.append(units[-1])
-        # The coarsest level has no sum: its units run on into the backbone's last stage.
-        laterals.append(behind[2][int(shared_unit)])
+        # The coarsest level has no sum: its units continue into the backbone's last stage.
+        laterals.append(units_before_head[2][int(shared_unit)])
         stem, stem_unit, stages = self._backbone(laterals[2][0].source)
         widths = (stem.weight.shape[0], *(stage[1][0].weight.shape[0] for stage in stages))
         network = YuNet(YuNetConfig.from_options({"widths": widths, "shared_unit": shared_unit}))
         _fill_backbone(network.backbone, stem, stem_unit, stages)
         for module, unit in zip(network.laterals, laterals, strict=True):
             _fill_unit(cast("SeparableUnit", module), unit)
-        for module, kinds, found in zip(network.heads, heads, behind, strict=True):
+        for module, outputs, units in zip(network.heads, heads, units_before_head, strict=True):
             head = cast("Head", module)
             if shared_unit:
-                _fill_unit(cast("SeparableUnit", head.shared), found[0])
-            for kind, unit in kinds.items():
+                _fill_unit(cast("SeparableUnit", head.shared), units[0])
+            for kind, unit in outputs.items():
                 _fill_unit(cast("SeparableUnit", getattr(head, kind)), unit)
         return network.eval()
 
@@ -118,45 +121,47 @@ class _Graph:
                 raise _OtherNetworkError(f"it has no output {name}")
             units[kind] = self._unit(self._skip(name, {"Sigmoid", "Reshape", "Transpose"}))
         if len({unit[0].source for unit in units.values()}) != 1:
-            raise _OtherNetworkError(f"the outputs of stride {stride} look at different features")
+            raise _OtherNetworkError(f"the outputs of stride {stride} have different inputs")
         return units
 
     def _backbone(self, value: str) -> tuple[_Convolution, _Unit, list[tuple[_Unit, _Unit]]]:
-        found: list[_Unit] = []
-        while len(found) < 2 * _STAGES + 1:
-            found.append(self._unit(self._skip(value, {"Relu", "MaxPool"})))
-            value = found[-1][0].source
+        """Return the stem, its unit, and the two units of each stage before `value`."""
+        units: list[_Unit] = []
+        while len(units) < 2 * _STAGES + 1:
+            units.append(self._unit(self._skip(value, {"Relu", "MaxPool"})))
+            value = units[-1][0].source
         stem = self._convolution(self._skip(value, {"Relu"}))
         if stem.source not in self._inputs:
             raise _OtherNetworkError("its backbone has more stages")
-        found.reverse()
-        stages = [(found[index], found[index + 1]) for index in range(1, 2 * _STAGES + 1, 2)]
-        return stem, found[0], stages
+        units.reverse()
+        stages = [(units[index], units[index + 1]) for index in range(1, 2 * _STAGES + 1, 2)]
+        return stem, units[0], stages
 
     def _units(self, value: str) -> list[_Unit]:
-        # Units back from a value to the sum of two levels, or to the beginning of all.
-        found: list[_Unit] = []
+        """Return the units before `value`, last first, up to a sum of two levels or the stem."""
+        units: list[_Unit] = []
         while True:
             value = self._skip(value, {"Relu", "MaxPool"})
             if not self._is_unit(value):
-                return found
-            found.append(self._unit(value))
-            value = found[-1][0].source
+                return units
+            units.append(self._unit(value))
+            value = units[-1][0].source
 
     def _is_unit(self, value: str) -> bool:
         node = self._nodes.get(value)
         if node is None or node.op_type not in {"Conv", "BatchNormalization"}:
             return False  # a sum, or the network's input
-        return self._convolution(value).source not in self._inputs  # the stem is no unit
+        return self._convolution(value).source not in self._inputs  # the stem is not a unit
 
     def _unit(self, value: str) -> _Unit:
-        each = self._convolution(value)
-        point = self._convolution(each.source)
-        if each.weight.shape[1:] != (1, 3, 3) or point.weight.shape[2:] != (1, 1):
+        depthwise = self._convolution(value)
+        pointwise = self._convolution(depthwise.source)
+        if depthwise.weight.shape[1:] != (1, 3, 3) or pointwise.weight.shape[2:] != (1, 1):
             raise _OtherNetworkError(
-                f"at {value} it has convolutions of {point.weight.shape} and {each.weight.shape}"
+                f"at {value} it has convolutions of {pointwise.weight.shape} and "
+                f"{depthwise.weight.shape}"
             )
-        return point, each
+        return pointwise, depthwise
 
     def _convolution(self, value: str) -> _Convolution:
         node = self._nodes.get(value)
@@ -170,23 +175,26 @@ class _Graph:
         return _Convolution(weight, bias.astype(np.float32), node.input[0])
 
     def _folded(self, norm: onnx.NodeProto) -> _Convolution:
-        before = self._convolution(norm.input[0])
+        """Fold a batch norm into the convolution before it."""
+        convolution = self._convolution(norm.input[0])
         scale, shift, mean, variance = (self._constant(name) for name in norm.input[1:5])
-        eps = next((one.f for one in norm.attribute if one.name == "epsilon"), 1e-5)
+        eps = next(
+            (attribute.f for attribute in norm.attribute if attribute.name == "epsilon"), 1e-5
+        )
         factor = scale / np.sqrt(variance + eps)
-        weight = (before.weight * factor[:, None, None, None]).astype(np.float32)
-        bias = ((before.bias - mean) * factor + shift).astype(np.float32)
-        return _Convolution(weight, bias, before.source)
+        weight = (convolution.weight * factor[:, None, None, None]).astype(np.float32)
+        bias = ((convolution.bias - mean) * factor + shift).astype(np.float32)
+        return _Convolution(weight, bias, convolution.source)
 
     def _constant(self, name: str) -> NDArray[np.float32]:
-        # Where two constants are equal, exporters keep one and refer to it.
+        # Exporters store equal constants once, and refer to them by Identity nodes.
         name = self._skip(name, {"Identity"})
         if name not in self._constants:
             raise _OtherNetworkError(f"the weights {name} are not in the file")
         return self._constants[name]
 
-    def _skip(self, value: str, kinds: set[str]) -> str:
-        while value in self._nodes and self._nodes[value].op_type in kinds:
+    def _skip(self, value: str, op_types: set[str]) -> str:
+        while value in self._nodes and self._nodes[value].op_type in op_types:
             value = self._nodes[value].input[0]
         return value
 
@@ -195,7 +203,7 @@ def _fill_backbone(
     backbone: Backbone, stem: _Convolution, stem_unit: _Unit, stages: list[tuple[_Unit, _Unit]]
 ) -> None:
     _fill(backbone.stem, stem)
-    _be_identity(backbone.stem_bn)
+    _set_identity(backbone.stem_bn)
     _fill_unit(backbone.stem_unit, stem_unit)
     for module, pair in zip(backbone.stages, stages, strict=True):
         for unit, weights in zip(cast("nn.Sequential", module), pair, strict=True):
@@ -206,26 +214,25 @@ def _fill_unit(unit: SeparableUnit, weights: _Unit) -> None:
     _fill(unit.conv1, weights[0])
     _fill(unit.conv2, weights[1])
     if isinstance(unit.bn, nn.BatchNorm2d):
-        _be_identity(unit.bn)
+        _set_identity(unit.bn)
 
 
 @torch.no_grad()
 def _fill(module: nn.Conv2d, weights: _Convolution) -> None:
     if tuple(module.weight.shape) != weights.weight.shape or module.bias is None:
         raise _OtherNetworkError(
-            f"a convolution of {weights.weight.shape} stands where {tuple(module.weight.shape)} "
-            "was expected"
+            f"it has a convolution of {weights.weight.shape}, expected {tuple(module.weight.shape)}"
         )
     module.weight.copy_(torch.from_numpy(np.array(weights.weight)))
     module.bias.copy_(torch.from_numpy(np.array(weights.bias)))
 
 
 @torch.no_grad()
-def _be_identity(norm: nn.BatchNorm2d) -> None:
-    # The file's convolutions have it folded in already. sqrt(variance + eps) is one.
+def _set_identity(norm: nn.BatchNorm2d) -> None:
+    # The convolutions already contain the batch norm.
     norm.weight.fill_(1.0)
     norm.bias.zero_()
-    assert norm.running_mean is not None  # noqa: S101 - it tracks statistics: for the type checker
-    assert norm.running_var is not None  # noqa: S101 - likewise
+    assert norm.running_mean is not None  # noqa: S101 - for the type checker
+    assert norm.running_var is not None  # noqa: S101 - for the type checker
     norm.running_mean.zero_()
-    norm.running_var.fill_(1.0 - norm.eps)
+    norm.running_var.fill_(1.0 - norm.eps)  # so that sqrt(variance + eps) is 1

@@ -1,4 +1,4 @@
-"""Opens a detector: record checked, defaults filled in, the right runtime started."""
+"""Opens the detector of a record with default options on the CPU or a device."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def open_detector(
     options: DetectorOptions | None = None,
     frames_a_run: int | None = None,
 ) -> Detector:
-    """The detector of this record, ready to detect: on the CPU, or where `on_device` is.
+    """Verify a record's files and open its detector: on the CPU, or on `on_device`.
 
-    `frames_a_run` takes the place of what the options say, or the detector's own default.
+    `frames_a_run` overrides the options and the default.
 
     Raises:
-        ModelError: a file is missing, changed, or of another network.
+        ModelError: a file is missing, has changed or holds another network.
     """
     family = family_of(record)
     if options is None:
-        usual = 1 if on_device is None else CUDA_FRAMES_A_RUN
-        options = DetectorOptions(overlap=family.overlap, frames_a_run=usual)
+        default = 1 if on_device is None else CUDA_FRAMES_A_RUN
+        options = DetectorOptions(iou_threshold=family.iou_threshold, frames_a_run=default)
     if frames_a_run is not None:
         options = replace(options, frames_a_run=frames_a_run)
     if not set(family.files) <= record.files.keys():

@@ -1,4 +1,4 @@
-"""What can be chosen of a detector without other weights."""
+"""The options of a detector that do not depend on its weights."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from dataclasses import dataclass
 class DetectorOptions:
     """Working size and thresholds.
 
-    `longest_side` bounds the working picture: at 640 a face of 20 pixels in a 1080p frame is 7
-    pixels wide and lost, while one of 40 is found. Time grows with its square.
+    `max_side` bounds the longer side of the resized picture: at 640 a face of 20 pixels in a
+    1080p frame becomes 7 pixels wide and is lost, while one of 40 is found. Time grows with its
+    square.
     """
 
-    longest_side: int = 640
-    lowest_score: float = 0.05  # the lowest threshold that a job may ask for
-    overlap: float = 0.4  # of two boxes, above which they are of one face
-    most_faces: int = 1000
-    # More frames in one run leave the CPU's cache: CenterFace 31 ms a 640x360 frame alone and 37
-    # in eights, the grid detector 8 ms alone and 10 in eights.
+    max_side: int = 640
+    min_score: float = 0.05  # the lowest threshold that a job may set
+    iou_threshold: float = 0.4  # boxes that overlap a better one by more are suppressed
+    max_faces: int = 1000
+    # More frames no longer fit the CPU's cache: a 640x360 frame takes CenterFace 31 ms one at a
+    # time and 37 in runs of eight, the grid detector 8 and 10.
     frames_a_run: int = 1
 
 
-CUDA_FRAMES_A_RUN = 8  # as many as go through the stages together
+CUDA_FRAMES_A_RUN = 8  # the batch size of the pipeline's stages

@@ -1,11 +1,11 @@
-"""What a grid detector answers: names and order of its outputs. Needs neither torch nor cv2."""
+"""Names, order and strides of a grid detector's outputs."""
 
 from __future__ import annotations
 
 STRIDES = (8, 16, 32)
 LANDMARKS = 5
-MULTIPLE = STRIDES[-1]  # sides of the network's input are multiples of the coarsest stride
+SIZE_MULTIPLE = STRIDES[-1]  # sides of the network's input are multiples of the coarsest stride
 OUTPUT_NAMES = tuple(
     f"{kind}_{stride}" for kind in ("cls", "obj", "bbox", "kps") for stride in STRIDES
 )
-"""In the order of the network's outputs; each is (n, cells, channels), cells row by row."""
+"""The network's outputs in order; each is (n, cells, channels), cells row by row."""

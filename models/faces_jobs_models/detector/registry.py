@@ -1,4 +1,4 @@
-"""The detectors there are: what tells one from the others stands in this table alone."""
+"""The registry of detectors: the only place that lists how they differ."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from faces_jobs_models.detector.grid_family import GridFamily
 from faces_jobs_models.weights import RECORD_NAME, ModelRecord
 
 _HERE = Path(__file__).parent
-# Boxes that overlap a better one by more are the same face. YuNet's n on WIDER FACE: average
-# precision 94.7 % at 0.3, 95.2 % at 0.4 and no better from there.
-_GRID = GridFamily(files=("onnx", "safetensors"), overlap=0.4)
-_CENTERFACE = CenterFaceFamily(files=("onnx",), overlap=0.3)  # as in the paper
+# Average precision of YuNet's variant n on WIDER FACE: 94.7 % at 0.3, 95.2 % at 0.4 and no better
+# above that.
+_GRID = GridFamily(files=("onnx", "safetensors"), iou_threshold=0.4)
+_CENTERFACE = CenterFaceFamily(files=("onnx",), iou_threshold=0.3)  # as in the paper
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,12 +27,12 @@ class KnownDetector:
     """One detector that can be chosen."""
 
     name: str
-    """In its record; its folder in a models folder is called so as well."""
+    """The name in its record, and of its folder in a models folder."""
     family: DetectorFamily
     shipped: Path | None
-    """The folder with the record that ships; None: it has to be fetched."""
+    """The folder with the shipped record; None if it must be downloaded."""
     weights_folder: Callable[[], Path] | None = None
-    """Where the files of that record are that are not beside it."""
+    """Returns the folder of the shipped record's files that are not beside it."""
 
 
 DETECTORS: Mapping[DetectorName, KnownDetector] = MappingProxyType(
@@ -47,20 +47,20 @@ DETECTORS: Mapping[DetectorName, KnownDetector] = MappingProxyType(
         "yunet": KnownDetector(name="yunet", family=_GRID, shipped=None),
     }
 )
-"""Choice -> detector. A new one is a line here, and where it is of no known family, a family."""
+"""Choice -> detector. To add one, add an entry, and a family if its architecture is new."""
 
 
 def family_of(record: ModelRecord) -> DetectorFamily:
-    """The family of the detector that a record is of.
+    """Return the family of a detector's record.
 
     Raises:
-        ModelError: it is of none.
+        ModelError: the record describes no known detector.
     """
     for known in DETECTORS.values():
         if known.name == record.name:
             return known.family
     names = ", ".join(known.name for known in DETECTORS.values())
     raise ModelError(
-        f"{record.folder / RECORD_NAME} is of {record.name!r}, which is no detector; known are "
-        f"{names}."
+        f"{record.folder / RECORD_NAME} describes {record.name!r}, which is not a detector; the "
+        f"detectors are {names}."
     )

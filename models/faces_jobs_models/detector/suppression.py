@@ -1,4 +1,4 @@
-"""Non-maximum suppression: of boxes that overlap much, keep the best one."""
+"""Greedy non-maximum suppression of boxes."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def keep_best(
-    boxes_xyxy: NDArray[np.float32], scores: NDArray[np.float32], *, overlap: float
+def nms(
+    boxes_xyxy: NDArray[np.float32], scores: NDArray[np.float32], *, iou_threshold: float
 ) -> NDArray[np.intp]:
-    """Greedy suppression.
+    """Keep the boxes that no better box overlaps by more than the threshold.
 
     Args:
-        boxes_xyxy: (n, 4) pixels.
+        boxes_xyxy: (n, 4) in pixels.
         scores: (n,).
-        overlap: a box whose intersection over union with a better one is above this goes.
+        iou_threshold: intersection over union above which the worse box is suppressed.
 
     Returns:
         Indices of the boxes kept, best score first; equal scores keep their order.
@@ -28,9 +28,9 @@ def keep_best(
         kept.append(best)
         width = np.minimum(right[best], right[rest]) - np.maximum(left[best], left[rest])
         height = np.minimum(bottom[best], bottom[rest]) - np.maximum(top[best], top[rest])
-        shared = np.maximum(width, 0) * np.maximum(height, 0)
-        union = areas[best] + areas[rest] - shared
-        # Two boxes without area share nothing that could be compared: both stay.
-        ratio = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
-        order = rest[ratio <= overlap]
+        intersection = np.maximum(width, 0) * np.maximum(height, 0)
+        union = areas[best] + areas[rest] - intersection
+        # Two boxes without area have no union: both are kept.
+        iou = np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
+        order = rest[iou <= iou_threshold]
     return np.asarray(kept, np.intp)

@@ -1,1 +1,1 @@
-"""The pipeline's networks on a GPU: a frame goes there once, and only answers come back."""
+"""The networks on a GPU: each frame is copied there once, and only results are copied back."""

@@ -1,4 +1,4 @@
-"""A classifier on the device, of crops that are there already where the cropper cut them."""
+"""A classifier on the device, which uses the crops that `DeviceCropper` left there."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CROPS_A_RUN = 256
 
 
 class DeviceClassifier(AttributeClassifier):
-    """Gender, expression or multiple, asked where its crops are."""
+    """The classifier that a record describes, run by torch on the device."""
 
     def __init__(
         self,
@@ -33,9 +33,9 @@ class DeviceClassifier(AttributeClassifier):
         self._network = session
         self._pictures = pictures
 
-    def _answers(self, crops_bgr: Sequence[Picture]) -> Sequence[NDArray[np.float32]]:
+    def _predict(self, crops_bgr: Sequence[Picture]) -> Sequence[NDArray[np.float32]]:
         expected = (self.crop_size, self.crop_size, 3)
         if any(crop.shape != expected for crop in crops_bgr):
-            return super()._answers(crops_bgr)  # which converts them
-        crops = torch.stack(self._pictures.of(crops_bgr))
-        return self._network.answer(crops.permute(0, 3, 1, 2).float())
+            return super()._predict(crops_bgr)  # converts them on the CPU
+        crops = torch.stack(self._pictures.copies_of(crops_bgr))
+        return self._network.infer(crops.permute(0, 3, 1, 2).float())

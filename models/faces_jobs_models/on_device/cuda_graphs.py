@@ -1,11 +1,11 @@
-"""A network whose kernels are recorded once for inputs of a size, and replayed from then on.
+"""Captures a network in a CUDA graph for each input shape, and replays it.
 
-A GPU does a small network's hundred kernels in less time than a processor takes to launch them.
-And cuDNN plans each convolution anew in every thread that runs it, which takes seconds in all: the
-lanes of every video are new threads. A CUDA graph is planned once, and replayed by any of them.
+A GPU runs the hundred kernels of a small network faster than a CPU launches them. Besides, cuDNN
+plans each convolution again in every thread, which takes seconds in total, and the lanes of every
+video are new threads. A CUDA graph is planned once, and any thread can replay it.
 
-Kernels are those of float32, without the ten bits that cuDNN takes of it where it may: with them,
-as in half precision, one label in a hundred is another than on the CPU, and decoding takes longer.
+Kernels compute in float32, not in TF32 (10 bits of mantissa): with TF32, as with half precision,
+one label in a hundred differs from the CPU's, and decoding takes longer.
 """
 
 from __future__ import annotations
@@ -18,21 +18,22 @@ from threading import Lock
 import torch
 from torch import Tensor
 
-# Sizes of frames, times numbers of them: beyond so many the one that was not used longest goes.
-_MOST_RECORDINGS = 24
-_WARM_UP = 2  # runs before the recording: the first plans and loads kernels
-# One recording at a time: how cuDNN computes is set for the whole process.
-_RECORDING = Lock()
+# One for each input shape and batch size; beyond this the least recently used is discarded.
+_MAX_GRAPHS = 24
+_WARM_UP_RUNS = 2  # before the capture: the first run plans and loads kernels
+# One capture at a time: cuDNN's flags are global to the process.
+_CAPTURE_LOCK = Lock()
 
 Network = Callable[[Tensor], Sequence[Tensor]]
-"""(n, ...) to tensors that begin with n as well; what it makes of one does not depend on others."""
+"""(n, ...) -> tensors of (n, ...), in which each item depends on its own input only."""
 
 
 class ReplayedNetwork:
-    """Called like the network itself. Safe to share between threads that launch on one stream.
+    """A network with captured CUDA graphs, called like the network itself.
 
-    Fewer inputs than were recorded together are answered by the same recording, its other places
-    holding whatever they held: a batch that is not full needs no recording of its own.
+    Thread-safe if all threads launch on one stream. A batch smaller than the captured one is run
+    by the same graph, whose remaining inputs keep their old content: partial batches need no graph
+    of their own.
     """
 
     def __init__(
@@ -40,77 +41,77 @@ class ReplayedNetwork:
         network: Network,
         device: torch.device,
         *,
-        least: int = 1,
-        most: int = _MOST_RECORDINGS,
+        min_batch: int = 1,
+        max_graphs: int = _MAX_GRAPHS,
     ) -> None:
-        """Elsewhere than on CUDA the network itself is run, with the same places.
+        """On other devices than CUDA the network itself is run, with the same batch sizes.
 
         Args:
-            network: what is recorded, on each size that it is first asked about.
-            device: where it is.
-            least: places of a recording, a power of two.
-            most: recordings that are kept.
+            network: captured at the first call with each input shape and batch size.
+            device: of the network.
+            min_batch: smallest captured batch size, a power of two.
+            max_graphs: number of graphs that are kept.
         """
         self._network = network
         self._device = device
-        self._least = least
-        self._most = most
+        self._min_batch = min_batch
+        self._max_graphs = max_graphs
         self._lock = Lock()
-        self._recordings: OrderedDict[tuple[Hashable, int], _Recording] = OrderedDict()
-        # Recordings are never replayed at once, and their answers copied: one memory is enough.
-        self._memory = torch.cuda.graph_pool_handle() if device.type == "cuda" else None
+        self._graphs: OrderedDict[tuple[Hashable, int], _Graph] = OrderedDict()
+        # Graphs can share one memory pool: no two replay at once, and their outputs are copied.
+        self._memory_pool = torch.cuda.graph_pool_handle() if device.type == "cuda" else None
 
     def __len__(self) -> int:
-        """How many recordings there are."""
-        return len(self._recordings)
+        """Return the number of captured graphs."""
+        return len(self._graphs)
 
     def __call__(self, batch: Tensor) -> list[Tensor]:
-        """The network's answers, as tensors that are the caller's own."""
+        """Run the network; the tensors returned are not overwritten by later calls."""
         with self._lock:
-            return self._recording_for(batch).answer(batch)
+            return self._graph_for(batch).infer(batch)
 
-    def _recording_for(self, batch: Tensor) -> _Recording:
-        kind, count = (batch.shape[1:], batch.dtype), len(batch)
-        places = [many for known, many in self._recordings if known == kind and many >= count]
-        key = kind, min(places, default=max(self._least, 1 << (count - 1).bit_length()))
-        if key not in self._recordings:
-            self._recordings[key] = self._record(batch.new_zeros(key[1], *batch.shape[1:]))
-        self._recordings.move_to_end(key)
-        if len(self._recordings) > self._most:
-            self._recordings.popitem(last=False)
-        return self._recordings[key]
+    def _graph_for(self, batch: Tensor) -> _Graph:
+        shape, count = (batch.shape[1:], batch.dtype), len(batch)
+        captured = [size for known, size in self._graphs if known == shape and size >= count]
+        key = shape, min(captured, default=max(self._min_batch, 1 << (count - 1).bit_length()))
+        if key not in self._graphs:
+            self._graphs[key] = self._capture(batch.new_zeros(key[1], *batch.shape[1:]))
+        self._graphs.move_to_end(key)
+        if len(self._graphs) > self._max_graphs:
+            self._graphs.popitem(last=False)
+        return self._graphs[key]
 
-    def _record(self, given: Tensor) -> _Recording:
+    def _capture(self, static_input: Tensor) -> _Graph:
         if self._device.type != "cuda":
-            return _Recording(given, lambda: self._network(given))
-        here, apart = torch.cuda.current_stream(), torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch's own
+            return _Graph(static_input, lambda: self._network(static_input))
+        current, side = torch.cuda.current_stream(), torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch's own
         graph = torch.cuda.CUDAGraph()
-        with _RECORDING, torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            apart.wait_stream(here)
-            with torch.cuda.stream(apart):
-                for _ in range(_WARM_UP):
-                    self._network(given)
-            # Other threads go on meanwhile, copying frames and cutting faces.
+        with _CAPTURE_LOCK, torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            side.wait_stream(current)
+            with torch.cuda.stream(side):
+                for _ in range(_WARM_UP_RUNS):
+                    self._network(static_input)
+            # Other threads use CUDA meanwhile, to copy frames and crop faces.
             with torch.cuda.graph(
-                graph, pool=self._memory, stream=apart, capture_error_mode="thread_local"
+                graph, pool=self._memory_pool, stream=side, capture_error_mode="thread_local"
             ):
-                answers = self._network(given)
-            here.wait_stream(apart)
+                static_outputs = self._network(static_input)
+            current.wait_stream(side)
 
         def replay() -> Sequence[Tensor]:
             graph.replay()
-            return answers
+            return static_outputs
 
-        return _Recording(given, replay)
+        return _Graph(static_input, replay)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Recording:
-    """What was recorded reads its input in one place, and leaves its answers in another."""
+class _Graph:
+    """A captured graph: it reads its input and writes its outputs at fixed addresses."""
 
-    given: Tensor
+    static_input: Tensor
     run: Callable[[], Sequence[Tensor]]
 
-    def answer(self, batch: Tensor) -> list[Tensor]:
-        self.given[: len(batch)].copy_(batch)
-        return [answer[: len(batch)].clone() for answer in self.run()]
+    def infer(self, batch: Tensor) -> list[Tensor]:
+        self.static_input[: len(batch)].copy_(batch)
+        return [output[: len(batch)].clone() for output in self.run()]

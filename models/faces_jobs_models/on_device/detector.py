@@ -1,4 +1,4 @@
-"""What a detector on the device does alike for any network: shrink, ask, suppress, bring back."""
+"""The base class of detectors on the device: resizes pictures, runs the network, decodes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from faces_jobs.pipeline.values import Detections, Picture
 from faces_jobs_models.detector.batched import BatchedDetector
 from faces_jobs_models.detector.input_batch import WorkingSize
 from faces_jobs_models.detector.options import DetectorOptions
-from faces_jobs_models.on_device.area_resize import shrink_all
+from faces_jobs_models.on_device.area_resize import resize_area
 from faces_jobs_models.on_device.pictures import DevicePictures
 from faces_jobs_models.weights import ModelRecord
 
@@ -22,14 +22,14 @@ from faces_jobs_models.weights import ModelRecord
 class Network(Protocol):
     """The network without its pre- and post-processing."""
 
-    def answer(self, batch: Tensor) -> list[Tensor]:
-        """(n, 3, h, w) float32 BGR 0..255, multiples of 32, to float32 tensors that stay there."""
+    def infer(self, batch: Tensor) -> list[Tensor]:
+        """(n, 3, h, w) float32 BGR 0..255, sides multiples of 32 -> float32, on the device."""
 
 
 class DeviceDetector(BatchedDetector):
-    """A detector that looks at the pictures' copies on the device.
+    """A detector that runs on the pictures' copies on the device.
 
-    It answers as that of the CPU does, up to what the device's arithmetic rounds.
+    Its detections are those of the detector on the CPU, up to rounding.
     """
 
     def __init__(
@@ -48,13 +48,14 @@ class DeviceDetector(BatchedDetector):
     @torch.inference_mode()
     def _detect(self, pictures_bgr: Sequence[Picture]) -> list[Detections]:
         height, width = pictures_bgr[0].shape[:2]
-        size = WorkingSize.of(width, height, longest_side=self._options.longest_side)
-        frames = torch.stack(self._pictures.of(pictures_bgr))
-        inner = shrink_all(frames, size.inner_width, size.inner_height)
-        right, below = size.outer_width - size.inner_width, size.outer_height - size.inner_height
-        outputs = self._network.answer(functional.pad(inner, (0, right, 0, below)))
+        size = WorkingSize.of(width, height, max_side=self._options.max_side)
+        frames = torch.stack(self._pictures.copies_of(pictures_bgr))
+        resized = resize_area(frames, size.resized_width, size.resized_height)
+        right = size.padded_width - size.resized_width
+        bottom = size.padded_height - size.resized_height
+        outputs = self._network.infer(functional.pad(resized, (0, right, 0, bottom)))
         return self._decode(outputs, size)
 
     @abstractmethod
     def _decode(self, outputs: Sequence[Tensor], size: WorkingSize) -> list[Detections]:
-        """What the network answered, to the faces of each picture."""
+        """Decode the network's outputs to the faces of each picture."""

@@ -1,4 +1,4 @@
-"""Opens detector, cropper and classifiers that share the frames of one device."""
+"""Opens the detector, cropper and classifiers on one device, which share its copies of frames."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from faces_jobs_models.weights import ModelRecord
 
 
 class DeviceNetworks:
-    """What runs on one device, from the same copies of the frames."""
+    """The networks on one device."""
 
     def __init__(self, device: Device) -> None:
         self._device: Device = device
         self._pictures = DevicePictures(torch.device(device))
 
     def detector(self, record: ModelRecord, options: DetectorOptions) -> Detector:
-        """The detector of a record.
+        """Open the detector of a record.
 
         Raises:
-            ModelError: its weights are not those of such a network.
+            ModelError: its weights belong to another network.
         """
         return family_of(record).on_device(
             record, options, device=self._device, pictures=self._pictures
@@ -35,10 +35,10 @@ class DeviceNetworks:
     def classifier(
         self, record: ModelRecord, *, crops_a_run: int | None = None
     ) -> DeviceClassifier:
-        """The classifier of a record.
+        """Open the classifier of a record.
 
         Raises:
-            ModelError: its weights are not those of such a network.
+            ModelError: its weights belong to another network.
         """
         session = TorchSession(record, device=self._device)
         sha256 = record.files["safetensors"].sha256
@@ -47,5 +47,5 @@ class DeviceNetworks:
         )
 
     def cropper(self) -> DeviceCropper:
-        """Cuts faces out of the frames that the detector has seen, where they are."""
+        """Return a cropper that uses the detector's copies of the frames."""
         return DeviceCropper(self._pictures)

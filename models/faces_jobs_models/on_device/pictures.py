@@ -1,4 +1,4 @@
-"""Pictures on the device: each is copied there once, as bytes, and goes when it is forgotten."""
+"""Copies of pictures on the device: each is made once, as bytes, and freed with its picture."""
 
 from __future__ import annotations
 
@@ -13,62 +13,62 @@ from faces_jobs.pipeline.values import Picture
 
 
 class DevicePictures:
-    """Copies of pictures on one device. Safe to share between threads.
+    """Copies of pictures on one device. Thread-safe.
 
-    Detector and cropper ask for the same frame, all classifiers for the same crop: who comes
-    second finds it there. Nobody has to say when a copy is no longer needed: it is dropped when
-    the picture is, so that what lies on the device is what the pipeline's bounded stages hold.
+    Detector and cropper share the copy of a frame, all classifiers that of a crop. A copy is freed
+    when its picture is garbage-collected, so the pipeline's bounded stages bound the device's
+    memory as well.
     """
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self._lock = Lock()
         self._copies: dict[int, Tensor] = {}
-        # Copies have a stream of their own, so that they run beside the networks.
+        # Copies run on their own stream, in parallel to the networks.
         self._stream: torch.cuda.Stream | None = None
         if device.type == "cuda":
             self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch's own
 
     def __len__(self) -> int:
-        """How many pictures have a copy now."""
+        """Return the number of copies."""
         return len(self._copies)
 
-    def of(self, pictures_bgr: Sequence[Picture]) -> list[Tensor]:
-        """The copy of each picture: (height, width, 3) uint8 BGR on the device.
+    def copies_of(self, pictures_bgr: Sequence[Picture]) -> list[Tensor]:
+        """Return the copy of each picture: (height, width, 3) uint8 BGR on the device.
 
-        On CUDA what is launched later on the caller's stream waits for the copies.
+        On CUDA, later work on the caller's stream waits for the copies.
         """
         with self._lock:
-            missing = [one for one in pictures_bgr if id(one) not in self._copies]
-        # Others go on meanwhile: to pin a batch of frames takes a processor milliseconds.
-        copied = self._copied(missing)
+            missing = [picture for picture in pictures_bgr if id(picture) not in self._copies]
+        # Without the lock: pinning a batch of frames takes the CPU milliseconds.
+        new_copies = self._copy(missing)
         with self._lock:
-            for picture, copy in zip(missing, copied, strict=True):
+            for picture, copy in zip(missing, new_copies, strict=True):
                 if id(picture) not in self._copies:
-                    self._keep(picture, copy)
-            return [self._copies[id(one)] for one in pictures_bgr]
+                    self._add(picture, copy)
+            return [self._copies[id(picture)] for picture in pictures_bgr]
 
-    def keep(self, picture_bgr: Picture, copy: Tensor) -> None:
-        """Remember a copy that was made on the device itself."""
+    def add(self, picture_bgr: Picture, copy: Tensor) -> None:
+        """Add a picture whose content is on the device already."""
         with self._lock:
-            self._keep(picture_bgr, copy)
+            self._add(picture_bgr, copy)
 
-    def _keep(self, picture_bgr: Picture, copy: Tensor) -> None:
+    def _add(self, picture_bgr: Picture, copy: Tensor) -> None:
         self._copies[id(picture_bgr)] = copy
         weakref.finalize(picture_bgr, self._copies.pop, id(picture_bgr), None)
 
-    def _copied(self, pictures_bgr: Sequence[Picture]) -> list[Tensor]:
+    def _copy(self, pictures_bgr: Sequence[Picture]) -> list[Tensor]:
         if not pictures_bgr:
             return []
-        sources = [torch.from_numpy(one) for one in pictures_bgr]
+        sources = [torch.from_numpy(picture) for picture in pictures_bgr]
         if self._stream is None:
-            return [one.clone() for one in sources]  # a view would keep its picture alive
+            return [source.clone() for source in sources]  # a view would keep its picture alive
         with torch.cuda.stream(self._stream):
-            # From pinned memory a copy does not hold up the processor. PyTorch keeps the pinned
-            # block until the copy is done, and uses it again for the next frame.
-            copies = [one.pin_memory().to(self.device, non_blocking=True) for one in sources]
-        here = torch.cuda.current_stream(self.device)
-        here.wait_stream(self._stream)
+            # Copies from pinned memory are asynchronous. PyTorch keeps each pinned block until its
+            # copy is done, and then reuses it.
+            copies = [source.pin_memory().to(self.device, non_blocking=True) for source in sources]
+        current = torch.cuda.current_stream(self.device)
+        current.wait_stream(self._stream)
         for copy in copies:
-            copy.record_stream(here)
+            copy.record_stream(current)
         return copies

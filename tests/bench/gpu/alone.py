@@ -1,4 +1,4 @@
-"""Each step alone on the device, batch by batch, and what a recorded CUDA graph would spare."""
+"""Measures each step alone on the device, and networks in eager mode, as CUDA graphs, compiled."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from faces_jobs_models.catalog import Catalog
 from faces_jobs_models.detector.centerface.torch_network import read_centerface
 from faces_jobs_models.detector.yunet import YuNet, YuNetConfig
 from faces_jobs_models.networks import build_network
-from faces_jobs_models.on_device.area_resize import shrink_all
+from faces_jobs_models.on_device.area_resize import resize_area
 from faces_jobs_models.on_device.pictures import DevicePictures
 from faces_jobs_models.torch_weights import load_weights
 from tests.bench.stages import KeptFaces
@@ -27,13 +27,13 @@ from tests.bench.stages import KeptFaces
 CROPS = (8, 40, 160, 256)
 FRAMES = (1, 3, 8, 16)
 WORKING = (384, 640)  # height and width of the detector's input for 16:9
-_WARM_UP, _REPEATS = 3, 15  # of a GPU; a CPU is only to show that this runs
+_WARM_UP, _REPEATS = 3, 15  # on a GPU; on a CPU one run only shows that this works
 _ADVICE = "Fetch the repository again."
 
 
 def milliseconds(work: Callable[[], object], device: torch.device) -> dict[str, float]:
-    """Medians: until the device is done (`wall`), until the call is back, and by its events."""
-    wall, called, events = [], [], []
+    """Return medians: until the device is done (`wall`), until the call returns, and by events."""
+    wall, call, events = [], [], []
     for _ in range(_WARM_UP if device.type == "cuda" else 0):
         work()
     for _ in range(_REPEATS if device.type == "cuda" else 1):
@@ -42,20 +42,20 @@ def milliseconds(work: Callable[[], object], device: torch.device) -> dict[str, 
         started = time.perf_counter()
         _record(begin)
         work()
-        called.append((time.perf_counter() - started) * 1000)
+        call.append((time.perf_counter() - started) * 1000)
         _record(end)
         _synchronize(device)
         wall.append((time.perf_counter() - started) * 1000)
         if begin is not None and end is not None:
             events.append(begin.elapsed_time(end))
-    figures = {"wall": statistics.median(wall), "call": statistics.median(called)}
+    figures = {"wall": statistics.median(wall), "call": statistics.median(call)}
     if events:
         figures["events"] = statistics.median(events)
     return figures
 
 
 def steps(catalog: Catalog, frames: Sequence[Frame], faces: KeptFaces) -> dict[str, object]:
-    """The steps of one batch as the pipeline takes them, each after what it needs is there."""
+    """Measure the pipeline's steps for one batch, each with its inputs on the device already."""
     device = torch.device(catalog.device)
     pictures = [frame.picture_bgr for frame in frames]
     detector, cropper = catalog.detector(), catalog.cropper()
@@ -63,36 +63,39 @@ def steps(catalog: Catalog, frames: Sequence[Frame], faces: KeptFaces) -> dict[s
     boxes = [_boxes(faces, frame) for frame in frames]
     first = classifiers[0]
 
-    def cut() -> list[Picture]:
+    def crop() -> list[Picture]:
         return cropper(pictures, boxes, scale=first.crop_scale, size=first.crop_size)
 
-    crops = cut()
+    crops = crop()
     figures: dict[str, object] = {"frames": len(frames), "crops": len(crops)}
-    copies = DevicePictures(device)
-    figures["copy"] = milliseconds(lambda: copies.of([one.copy() for one in pictures]), device)
-    on_device = torch.stack(copies.of(pictures))
+    device_pictures = DevicePictures(device)
+    figures["copy"] = milliseconds(
+        lambda: device_pictures.copies_of([one.copy() for one in pictures]), device
+    )
+    on_device = torch.stack(device_pictures.copies_of(pictures))
     height, width = pictures[0].shape[:2]
-    inner = round(height * WORKING[1] / width)
+    resized_height = round(height * WORKING[1] / width)
     with torch.inference_mode():
-        shrink = milliseconds(lambda: shrink_all(on_device, WORKING[1], inner), device)
-    figures["shrink"] = shrink
+        figures["shrink"] = milliseconds(
+            lambda: resize_area(on_device, WORKING[1], resized_height), device
+        )
     figures["detect, with what is around it"] = milliseconds(
         lambda: detector.detect(pictures), device
     )
-    figures["crop"] = milliseconds(cut, device)
+    figures["crop"] = milliseconds(crop, device)
     for classifier in classifiers:
-        ask = partial(classifier.classify, crops)
-        figures[f"classify, {classifier.name}"] = milliseconds(ask, device)
+        classify = partial(classifier.classify, crops)
+        figures[f"classify, {classifier.name}"] = milliseconds(classify, device)
     return figures
 
 
 def networks(catalog: Catalog) -> Iterator[tuple[str, nn.Module, list[Tensor]]]:
-    """The detector without what is around it, and inputs; with our own the classifiers as well."""
+    """Yield the detector's bare network with inputs; with our own, the classifiers' as well."""
     device = torch.device(catalog.device)
-    chance = torch.Generator().manual_seed(1)
+    generator = torch.Generator().manual_seed(1)
 
     def noise(count: int, *size: int) -> Tensor:
-        return (torch.rand(count, 3, *size, generator=chance) * 255).to(device)
+        return (torch.rand(count, 3, *size, generator=generator) * 255).to(device)
 
     record = catalog.record("detector")
     frames = [noise(count, *WORKING) for count in FRAMES]
@@ -109,80 +112,80 @@ def networks(catalog: Catalog) -> Iterator[tuple[str, nn.Module, list[Tensor]]]:
         yield name, network.to(device).eval(), [noise(count, 64, 64) for count in CROPS]
 
 
-def eager_and_graph(network: nn.Module, given: Tensor) -> dict[str, object]:
-    """In float32, under autocast, with weights in half precision; and replayed as a graph."""
-    device = given.device
+def eager_and_graph(network: nn.Module, batch: Tensor) -> dict[str, object]:
+    """Measure a network in float32, under autocast and in half precision, and as CUDA graphs."""
+    device = batch.device
     figures: dict[str, object] = {}
     with torch.inference_mode():
-        figures["autocast"] = milliseconds(lambda: _run(network, given), device)
+        figures["autocast"] = milliseconds(lambda: _run(network, batch), device)
         with torch.autocast(device.type, enabled=False):
-            figures["float32"] = milliseconds(lambda: network(given), device)
+            figures["float32"] = milliseconds(lambda: network(batch), device)
         for name, work in {
-            "graph of float32": lambda: network(given),
-            "graph of autocast": lambda: _run(network, given),
-            **_narrowed(network, given),
+            "graph of float32": lambda: network(batch),
+            "graph of autocast": lambda: _run(network, batch),
+            **_half_precision(network, batch),
         }.items():
             if not name.startswith("graph"):
                 figures[name] = milliseconds(work, device)
             elif device.type == "cuda":
                 try:
-                    figures[name] = milliseconds(_recorded(work).replay, device)
-                except RuntimeError as error:  # what else was measured is kept
+                    figures[name] = milliseconds(_captured(work).replay, device)
+                except RuntimeError as error:  # the other figures are kept
                     figures[name] = str(error)
     return figures
 
 
-def _narrowed(network: nn.Module, given: Tensor) -> dict[str, Callable[[], object]]:
-    """With weights that were narrowed once; and with channels beside each other as well."""
-    half, crops = copy.deepcopy(network).half(), given.half()
-    beside = copy.deepcopy(half).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs leave it out
-    crops_beside = crops.to(memory_format=torch.channels_last)
+def _half_precision(network: nn.Module, batch: Tensor) -> dict[str, Callable[[], object]]:
+    """Return runs with weights in half precision, in both memory formats."""
+    half, half_batch = copy.deepcopy(network).half(), batch.half()
+    half_last = copy.deepcopy(half).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs leave it out
+    half_batch_last = half_batch.to(memory_format=torch.channels_last)
     return {
-        "half": lambda: half(crops),
-        "half, channels last": lambda: beside(crops_beside),
-        "graph of half, channels last": lambda: beside(crops_beside),
+        "half": lambda: half(half_batch),
+        "half, channels last": lambda: half_last(half_batch_last),
+        "graph of half, channels last": lambda: half_last(half_batch_last),
     }
 
 
-def _recorded(work: Callable[[], object]) -> torch.cuda.CUDAGraph:
-    apart = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch's own
-    apart.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(apart):
+def _captured(work: Callable[[], object]) -> torch.cuda.CUDAGraph:
+    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch's own
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
         for _ in range(3):
             work()
-    torch.cuda.current_stream().wait_stream(apart)
+    torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         work()
     return graph
 
 
-def compiled(network: nn.Module, given: Tensor) -> dict[str, object]:
-    """The same through `torch.compile`, and the seconds that compiling took."""
-    made = torch.compile(network, mode="reduce-overhead")
+def compiled(network: nn.Module, batch: Tensor) -> dict[str, object]:
+    """Measure a network with `torch.compile`, and the seconds that compiling takes."""
+    compiled_network = torch.compile(network, mode="reduce-overhead")
     started = time.perf_counter()
     with torch.inference_mode():
-        _run(made, given)
-        _synchronize(given.device)
+        _run(compiled_network, batch)
+        _synchronize(batch.device)
         seconds = time.perf_counter() - started
         return {
             "seconds_to_compile": seconds,
-            "compiled": milliseconds(lambda: _run(made, given), given.device),
+            "compiled": milliseconds(lambda: _run(compiled_network, batch), batch.device),
         }
 
 
 @contextmanager
 def _half(device: torch.device) -> Iterator[None]:
-    # Weights that are kept between calls would be in a graph's memory.
+    # No cache: cached weights would be in a graph's memory pool.
     with torch.autocast(
         device.type, torch.float16, enabled=device.type == "cuda", cache_enabled=False
     ):
         yield
 
 
-def _run(network: Callable[[Tensor], object], given: Tensor) -> object:
-    with _half(given.device):
-        return network(given)
+def _run(network: Callable[[Tensor], object], batch: Tensor) -> object:
+    with _half(batch.device):
+        return network(batch)
 
 
 def _boxes(faces: KeptFaces, frame: Frame) -> Boxes:

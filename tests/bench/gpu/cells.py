@@ -1,4 +1,4 @@
-"""The whole pipeline over one clip: frames a second, what it waited for, what the GPU did."""
+"""Measures the pipeline on one clip: frames a second, waiting times, bottleneck, GPU load."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tests.bench.stages import MAX_PIXELS, KeptFaces
 
 SIZES: Mapping[str, tuple[int, int]] = {"720p": (1280, 720), "1080p": (1920, 1080)}
 FACES = (1, 5, 20)
-_HARDLY_WAITED = 0.75
-TIMES = 4  # the short clip over: else a GPU is done before its driver has looked twice
+_BUSY_SHARE = 0.75  # a bottleneck is busy for at least this share of the time
+REPEATS = 4  # of the short clip: otherwise a GPU is done before its load was sampled twice
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One kind of clip: so large, so many faces in each frame."""
+    """A kind of clip: its size, and the number of faces in each frame."""
 
     size: str
     faces: int
@@ -33,16 +33,16 @@ class Clip:
 
     @property
     def name(self) -> str:
-        """Size and faces, as the tables name it."""
+        """Size and faces, as shown in the tables."""
         return f"{self.size}, {self.faces} faces"
 
     @property
     def frames(self) -> int:
-        """Of the short clip."""
+        """Number of frames of the short clip."""
         return round(self.seconds * RATE)
 
     def short(self, folder: Path) -> Path:
-        """The clip, made where it is not there yet."""
+        """Return the clip, generated if it does not exist."""
         width, height = SIZES[self.size]
         rows = 2 if self.faces >= 10 else 1
         return portraits(
@@ -50,8 +50,8 @@ class Clip:
         )
 
     def long(self, folder: Path) -> Path:
-        """The clip again and again."""
-        return repeated(self.short(folder), TIMES, folder)
+        """Return the clip repeated."""
+        return repeated(self.short(folder), REPEATS, folder)
 
 
 def measure_cell(
@@ -64,7 +64,7 @@ def measure_cell(
     watch: Watch | None = None,
     faces: KeptFaces | None = None,
 ) -> dict[str, object]:
-    """Run once; the networks were opened and warmed up before."""
+    """Run the pipeline once, with networks that are warmed up already."""
     on_gpu = catalog.device == "cuda"
     if on_gpu:
         torch.cuda.synchronize()
@@ -89,7 +89,7 @@ def measure_cell(
         "stage_seconds": dict(report.stage_seconds),
         "waiting_seconds": dict(report.waiting_seconds),
         "busy": busy_shares(report, seconds, lanes),
-        "binds": what_binds(report, seconds, lanes),
+        "binds": bottleneck(report, seconds, lanes),
     }
     if on_gpu:
         figures["torch_mb_most"] = torch.cuda.max_memory_reserved() / 2**20
@@ -100,7 +100,7 @@ def measure_cell(
 
 
 def busy_shares(report: RunReport, seconds: float, lanes: int) -> dict[str, float]:
-    """The share of the time in which the lanes and the sinks' thread did not wait."""
+    """Return the share of the time in which the lanes and the sinks' thread did not wait."""
     threads = {"lanes": lanes, "sinks": 1}
     return {
         name: 1 - report.waiting_seconds.get(name, 0.0) / (count * seconds)
@@ -108,16 +108,16 @@ def busy_shares(report: RunReport, seconds: float, lanes: int) -> dict[str, floa
     }
 
 
-def what_binds(report: RunReport, seconds: float, lanes: int) -> str:
-    """Who hardly waited, of the lanes their longest stage; where all did, it was for decoding.
+def bottleneck(report: RunReport, seconds: float, lanes: int) -> str:
+    """Return the sinks or the slowest stage of the lanes, if they hardly waited; else decoding.
 
-    That thread is done before the others, so how long it waited tells less.
+    The waiting time of the decoding thread is not used, since it ends before the others.
     """
     busy = busy_shares(report, seconds, lanes)
-    binding = max(busy, key=lambda name: busy[name])
-    if busy[binding] < _HARDLY_WAITED:
+    busiest = max(busy, key=lambda name: busy[name])
+    if busy[busiest] < _BUSY_SHARE:
         return "decode"
-    if binding == "sinks":
+    if busiest == "sinks":
         return "sinks"
     stages = {
         name: spent
@@ -128,7 +128,7 @@ def what_binds(report: RunReport, seconds: float, lanes: int) -> str:
 
 
 def decode_alone(clip: Path) -> dict[str, float]:
-    """Frames a second of one thread: decoded, and made into pictures as well."""
+    """Return the frames a second of one decoding thread, with and without conversion to BGR."""
     figures = {}
     for name, with_picture in (("decoded", False), ("decoded, as pictures", True)):
         started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""How alike two devices see a clip: faces that both find, and labels that both give them."""
+"""Compares the results of two devices for one clip: the faces found, and their labels."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from faces_jobs.pipeline.tracking import overlaps, pair_boxes
 from faces_jobs.pipeline.values import Boxes, Face
 from tests.bench.stages import KeptFaces
 
-LEAST_OVERLAP = 0.5
+MIN_OVERLAP = 0.5
 
 
 def parity(one: KeptFaces, other: KeptFaces) -> dict[str, object]:
-    """Faces of both, of the first's by what the second found in the same frame."""
+    """Match the faces of both in each frame, and compare boxes and labels."""
     faces = matched = others = 0
     same: Counter[str] = Counter()
     furthest = 0.0
@@ -26,15 +26,15 @@ def parity(one: KeptFaces, other: KeptFaces) -> dict[str, object]:
         if not of_one or not of_other:
             continue
         boxes, other_boxes = _boxes(of_one), _boxes(of_other)
-        shared = overlaps(boxes, other_boxes)
-        for left, right in pair_boxes(boxes, other_boxes):
-            if shared[left, right] <= LEAST_OVERLAP:
+        overlap = overlaps(boxes, other_boxes)
+        for row, column in pair_boxes(boxes, other_boxes):
+            if overlap[row, column] <= MIN_OVERLAP:
                 continue
             matched += 1
-            furthest = max(furthest, float(np.abs(boxes[left] - other_boxes[right]).max()))
-            labels = of_other[right].record.attributes
-            for head, answer in of_one[left].record.attributes.items():
-                same[head] += answer.label == labels[head].label
+            furthest = max(furthest, float(np.abs(boxes[row] - other_boxes[column]).max()))
+            others_attributes = of_other[column].record.attributes
+            for head, attribute in of_one[row].record.attributes.items():
+                same[head] += attribute.label == others_attributes[head].label
     by_head = {head: count / matched for head, count in same.items()}
     return {
         "faces": faces,

@@ -1,4 +1,4 @@
-"""The figures of one run in short tables, for a reader who sees only the end of a log."""
+"""Formats the results of one run as a short Markdown summary for a log."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ _STAGES = ("detect", "crop", "classify", "decode")
 _COLUMNS = (
     *("frames/s", "faces", "GPU %", "MB"),
     *(f"{stage} s" for stage in _STAGES),
-    "binds",
+    "bottleneck",
     "lanes, sinks busy %",
 )
 
 
 def markdown(results: Mapping[str, Any]) -> str:
-    """All that was measured, in brief; what failed by the last line of its error."""
+    """Return a summary of all figures and errors."""
     return "\n".join(_lines(results))
 
 

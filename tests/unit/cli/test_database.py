@@ -41,7 +41,7 @@ def test_the_folder_of_a_database_that_was_named_is_not_made(tmp_path: Path, com
     url = f"sqlite:///{tmp_path}/typo/mine.db"
     told = faces_jobs(tmp_path, "db", command, DATABASE_URL=url)
     assert told.returncode == exits.USAGE
-    assert f"no folder {tmp_path}/typo" in told.stderr
+    assert f"folder {tmp_path}/typo does not exist" in told.stderr
     assert "FACES_JOBS_DATABASE_URL" in told.stderr
     assert not (tmp_path / "typo").exists()
 

@@ -123,7 +123,7 @@ def test_labels_in_another_order(own: Path) -> None:
 
 def test_a_record_of_another_model(own: Path) -> None:
     shutil.copy(SHIPPED / "expression" / "weights.toml", own / "gender" / "weights.toml")
-    assert "is of the model 'expression'" in problem(own)
+    assert "describes the model 'expression'" in problem(own)
 
 
 @pytest.mark.parametrize("other", ["expression", "multiple"])
@@ -152,7 +152,7 @@ def test_two_files_of_two_trainings_under_a_right_record(own: Path) -> None:
     tensors[name] = tensors[name] + [3.0, -3.0][: tensors[name].shape[0]]
     save_file(tensors, path)
     record_again(own / "gender")
-    assert "of two trainings" in problem(own)
+    assert "from different trainings" in problem(own)
 
 
 def test_another_training_of_a_model_is_listed_and_verified(own: Path) -> None:
@@ -168,7 +168,7 @@ def test_another_training_of_a_model_is_listed_and_verified(own: Path) -> None:
 
 def test_a_models_folder_that_holds_none_is_told(tmp_path: Path) -> None:
     told = models("verify", "--models-path", tmp_path)
-    assert "holds no model" in str(told.exception)
+    assert "contains no model" in str(told.exception)
 
 
 def test_eight_bits_of_centerface_are_made_from_pictures(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from faces_jobs.jobs.documents import (
 from faces_jobs.jobs.labels import HEADS
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.jobs.status import ItemStatus, JobStatus
-from faces_jobs_models.run_sizes import Measured
+from faces_jobs_models.run_sizes import RunTimes
 
 PROGRESS = Progress(
     frames_done=24, frames_total=25, fraction=1.0, frames_per_second=None, eta_seconds=None
@@ -136,7 +136,7 @@ def test_tracks_are_readable_in_any_width(width: int) -> None:
 
 
 def test_a_star_marks_what_was_measured_to_be_best() -> None:
-    measured = Measured(frames={1: 0.02, 4: 0.01}, crops={1: 0.002, 16: 0.001})
+    measured = RunTimes(frames={1: 0.02, 4: 0.01}, crops={1: 0.002, 16: 0.001})
     shown = shown_in(80, tables.table_of_run_sizes(measured))
     assert "10.00 *" in shown
     assert "1.00 *" in shown

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from faces_jobs.db.moves import sources
+from faces_jobs.db.moves import source_states
 from faces_jobs.db.tables import AttributeColumns, Base, FaceRow, TrackRow
 from faces_jobs.jobs.labels import HEADS, LABELS_WITH_UNSURE
 from faces_jobs.jobs.status import (
@@ -34,13 +34,13 @@ def test_every_head_has_an_index_in_the_order_of_pages() -> None:
 
 
 def test_moves_come_from_legal_states_only() -> None:
-    assert set(sources(JOB_MOVES, JobStatus.RUNNING)) == {
+    assert set(source_states(JOB_MOVES, JobStatus.RUNNING)) == {
         JobStatus.QUEUED,
         JobStatus.PAUSED,
         JobStatus.WAITING_FOR_SPACE,
     }
-    assert set(sources(ITEM_MOVES, ItemStatus.SUCCEEDED)) == {ItemStatus.RUNNING}
-    assert set(sources(SEGMENT_MOVES, SegmentStatus.SUCCEEDED)) == {SegmentStatus.RUNNING}
+    assert set(source_states(ITEM_MOVES, ItemStatus.SUCCEEDED)) == {ItemStatus.RUNNING}
+    assert set(source_states(SEGMENT_MOVES, SegmentStatus.SUCCEEDED)) == {SegmentStatus.RUNNING}
     for state in JobStatus:
         if state.ended:
-            assert all(not source.ended for source in sources(JOB_MOVES, state))
+            assert all(not source.ended for source in source_states(JOB_MOVES, state))

@@ -87,7 +87,7 @@ def test_cuda_that_is_not_there_is_told() -> None:
 
     if torch.cuda.is_available():
         pytest.skip("this machine has CUDA")
-    with pytest.raises(DeviceError, match="cuda was asked for"):
+    with pytest.raises(DeviceError, match="cuda was requested"):
         open_catalog(device="cuda")
     assert choose_device("auto") == "cpu"
 

@@ -65,50 +65,50 @@ def files(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("path", ["/whole", "/moved"])
 def test_the_file_arrives_whole(server: Server, path: str, tmp_path: Path) -> None:
-    download(server.url + path, tmp_path / "file", sha256=SHA256, largest_bytes=LIMIT)
+    download(server.url + path, tmp_path / "file", sha256=SHA256, max_bytes=LIMIT)
     assert (tmp_path / "file").read_bytes() == CONTENT
     assert files(tmp_path) == ["file"]
 
 
 def test_a_file_that_is_there_is_not_fetched_again(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(CONTENT)
-    download(server.url + "/whole", tmp_path / "file", sha256=SHA256, largest_bytes=LIMIT)
+    download(server.url + "/whole", tmp_path / "file", sha256=SHA256, max_bytes=LIMIT)
     assert server.asked == []
 
 
 def test_a_broken_file_that_is_there_is_replaced(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(CONTENT[:-1])
-    download(server.url + "/whole", tmp_path / "file", sha256=SHA256, largest_bytes=LIMIT)
+    download(server.url + "/whole", tmp_path / "file", sha256=SHA256, max_bytes=LIMIT)
     assert (tmp_path / "file").read_bytes() == CONTENT
 
 
 def test_another_content_is_refused_and_not_kept(server: Server, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=f"SHA-256 {SHA256}, not {'0' * 64}"):
-        download(server.url + "/whole", tmp_path / "file", sha256="0" * 64, largest_bytes=LIMIT)
+        download(server.url + "/whole", tmp_path / "file", sha256="0" * 64, max_bytes=LIMIT)
     assert files(tmp_path) == []
 
 
 def test_more_than_can_be_is_refused_and_not_kept(server: Server, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="larger than 1000 bytes"):
-        download(server.url + "/whole", tmp_path / "file", sha256=SHA256, largest_bytes=1000)
+        download(server.url + "/whole", tmp_path / "file", sha256=SHA256, max_bytes=1000)
     assert files(tmp_path) == []
 
 
 @pytest.mark.parametrize(
-    ("path", "said"), [("/cut", "can't be fetched"), ("/absent", "answers 404")]
+    ("path", "said"), [("/cut", "can't be downloaded"), ("/absent", "returned 404")]
 )
 def test_what_breaks_off_or_is_refused_leaves_what_was_there(
     server: Server, path: str, said: str, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_bytes(b"older")
     with pytest.raises(DownloadError, match=said):
-        download(server.url + path, tmp_path / "file", sha256=SHA256, largest_bytes=LIMIT)
+        download(server.url + path, tmp_path / "file", sha256=SHA256, max_bytes=LIMIT)
     assert (tmp_path / "file").read_bytes() == b"older"
     assert files(tmp_path) == ["file"]
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/file", "no address", "ftp://127.0.0.1/file"])
 def test_without_a_server_it_says_what_to_do(url: str, tmp_path: Path) -> None:
-    with pytest.raises(DownloadError, match="Check the network, or bring the file"):
-        download(url, tmp_path / "file", sha256=SHA256, largest_bytes=LIMIT)
+    with pytest.raises(DownloadError, match="Check the network, or copy the file"):
+        download(url, tmp_path / "file", sha256=SHA256, max_bytes=LIMIT)
     assert files(tmp_path) == []

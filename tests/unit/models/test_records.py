@@ -45,7 +45,7 @@ def test_every_shipped_network_is_whole(catalog: Catalog) -> None:
     assert [record.name for record in catalog.records()][1:] == list(MODELS)
     told = describe(catalog)
     assert [one.problem for one in told] == [None] * len(told)
-    assert {one.name for one in told if one.used} == set(CATALOG)
+    assert {one.name for one in told if one.in_use} == set(CATALOG)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -112,8 +112,8 @@ def test_a_missing_weights_file_is_told(own_models: Path) -> None:
     [
         ('["female", "male"]', '["male", "female"]', "heads or labels"),
         ('name = "gender"', 'name = "expression"', "not 'gender'"),
-        ('path = "model.onnx"', 'path = "../model.onnx"', "not a whole record"),
-        ("[input]", "[inputs]", "not a whole record"),
+        ('path = "model.onnx"', 'path = "../model.onnx"', "incomplete or invalid"),
+        ("[input]", "[inputs]", "incomplete or invalid"),
         ("version = ", "version ", "can't be read"),
         ("crop_scale", "crop_skale", "crop_scale"),
         ("[heads]", "[calibration.gender]\ntemperature = 0\n[heads]", "temperature must be above"),
@@ -121,9 +121,9 @@ def test_a_missing_weights_file_is_told(own_models: Path) -> None:
         ("[heads]", "[calibration.gender]\nunsure_below = 1.1\n[heads]", "from 0 to 1"),
         ("[heads]", '[calibration.gender]\nunsure_below = "0.5"\n[heads]', "must be a number"),
         ("[heads]", "[calibration.gender]\nunsure_above = 0.5\n[heads]", "unsure_above"),
-        ("[heads]", "[calibration.gender]\nfolds = [[1.0]]\n[heads]", "not a whole record"),
+        ("[heads]", "[calibration.gender]\nfolds = [[1.0]]\n[heads]", "incomplete or invalid"),
         ("[heads]", "[calibration.gender]\nfolds = [[0, 0.5]]\n[heads]", "temperature must be"),
-        ("[heads]", "[calibration.mood]\nunsure_below = 0.5\n[heads]", "mood, which is no head"),
+        ("[heads]", "[calibration.mood]\nunsure_below = 0.5\n[heads]", "mood, which is not a head"),
         ("stem = 32", 'stem = "wide"', "network options"),
         ("stem = 32", "stem = 16", "don't fit"),
     ],
@@ -191,7 +191,7 @@ def test_every_shipped_head_tells_its_folds(folder: str) -> None:
 def test_a_models_folder_without_models_says_what_was_looked_for(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"gender/weights\.toml"):
         open_catalog(device="cpu", models_folder=tmp_path)
-    with pytest.raises(ModelError, match="is not there"):
+    with pytest.raises(ModelError, match="does not exist"):
         open_catalog(device="cpu", models_folder=tmp_path / "absent")
 
 
@@ -201,7 +201,7 @@ def test_a_folder_without_a_record_is_told(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_is_told(catalog: Catalog) -> None:
-    with pytest.raises(ModelError, match="known are detector, gender"):
+    with pytest.raises(ModelError, match="the models are detector, gender"):
         catalog.classifiers(["mood"])
 
 

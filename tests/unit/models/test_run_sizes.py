@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from faces_jobs.pipeline.values import Detections, Picture
 from faces_jobs_models.catalog import open_catalog
 from faces_jobs_models.run_sizes import (
-    CROPS,
-    FRAMES,
-    KeptRunSizes,
+    CROP_COUNTS,
+    FRAME_COUNTS,
+    RunSizeCache,
     RunSizes,
-    best_of,
+    best_run_size,
     measure,
 )
 from tests.fakes import ColourClassifier, SquareDetector
@@ -28,9 +28,9 @@ SIZES = RunSizes(frames_a_run=4, crops_a_run=32)
 
 
 def test_what_was_measured_is_found_again_for_the_same_networks_alone(tmp_path: Path) -> None:
-    KeptRunSizes(tmp_path / "new", networks=("cpu", "own")).write(SIZES)
-    assert KeptRunSizes(tmp_path / "new", networks=("cpu", "own")).read() == SIZES
-    assert KeptRunSizes(tmp_path / "new", networks=("cpu", "yunet")).read() is None
+    RunSizeCache(tmp_path / "new", networks=("cpu", "own")).write(SIZES)
+    assert RunSizeCache(tmp_path / "new", networks=("cpu", "own")).read() == SIZES
+    assert RunSizeCache(tmp_path / "new", networks=("cpu", "yunet")).read() is None
 
 
 @pytest.mark.parametrize(
@@ -39,62 +39,62 @@ def test_what_was_measured_is_found_again_for_the_same_networks_alone(tmp_path: 
 def test_a_file_that_is_none_is_told_of_and_measured_again(
     content: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    kept = KeptRunSizes(tmp_path, networks=())
+    kept = RunSizeCache(tmp_path, networks=())
     kept.write(SIZES)
     (file,) = tmp_path.iterdir()
     file.write_text(content)
     assert kept.read() is None
-    assert "is measured again" in caplog.text
+    assert "are ignored" in caplog.text
 
 
 def test_a_folder_that_can_t_be_written_is_told_of(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").touch()
-    KeptRunSizes(tmp_path / "file", networks=()).write(SIZES)
-    assert "can't be kept" in caplog.text
+    RunSizeCache(tmp_path / "file", networks=()).write(SIZES)
+    assert "can't be stored" in caplog.text
 
 
 @given(
-    st.dictionaries(st.sampled_from(FRAMES["cuda"]), st.floats(1e-4, 1), min_size=1),
+    st.dictionaries(st.sampled_from(FRAME_COUNTS["cuda"]), st.floats(1e-4, 1), min_size=1),
     st.sampled_from([0.9, 0.97]),
 )
 def test_the_best_is_nearly_the_quickest_and_none_smaller_is_as_good(
-    seconds: dict[int, float], worth: float
+    seconds: dict[int, float], max_ratio: float
 ) -> None:
-    best = best_of(seconds, worth=worth)
-    assert seconds[best] * worth <= min(seconds.values()) or best == min(seconds)
+    best = best_run_size(seconds, max_ratio=max_ratio)
+    assert seconds[best] * max_ratio <= min(seconds.values()) or best == min(seconds)
     assert all(seconds[size] >= seconds[best] for size in seconds if size < best)
 
 
 def test_a_catalog_measures_and_another_process_runs_so(tmp_path: Path) -> None:
     folder = tmp_path / "run-sizes"
     with open_catalog(device="cpu", detector="own", run_sizes_folder=folder) as catalog:
-        assert not catalog.runs_as_measured
+        assert not catalog.has_run_sizes
         measured = catalog.measure_run_sizes(stop=lambda: False)
         assert measured is not None
-        assert catalog.runs_as_measured
-    assert measured.best.frames_a_run in FRAMES["cpu"]
-    assert measured.best.crops_a_run in CROPS["cpu"]
+        assert catalog.has_run_sizes
+    assert measured.best.frames_a_run in FRAME_COUNTS["cpu"]
+    assert measured.best.crops_a_run in CROP_COUNTS["cpu"]
     (file,) = folder.iterdir()
     assert RunSizes(**json.loads(file.read_text())) == measured.best
     with open_catalog(device="cpu", detector="own", run_sizes_folder=folder) as later:
-        assert later.runs_as_measured
+        assert later.has_run_sizes
     with open_catalog(device="cpu", detector="centerface", run_sizes_folder=folder) as other:
-        assert not other.runs_as_measured
+        assert not other.has_run_sizes
 
 
 def test_nothing_is_kept_when_measuring_is_stopped(tmp_path: Path) -> None:
     answers = iter([False, False, True])
     with open_catalog(device="cpu", detector="own", run_sizes_folder=tmp_path) as catalog:
         assert catalog.measure_run_sizes(stop=lambda: next(answers)) is None
-        assert not catalog.runs_as_measured
+        assert not catalog.has_run_sizes
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_given_is_not_measured(tmp_path: Path) -> None:
     with open_catalog(device="cpu", run_sizes=SIZES, run_sizes_folder=tmp_path) as catalog:
-        assert catalog.runs_as_measured
+        assert catalog.has_run_sizes
 
 
 @pytest.mark.parametrize("detector", ["own", "centerface"])

@@ -129,15 +129,15 @@ def test_what_hangs_is_missing_and_asked_only_once(services: Services) -> None:
         database=services.database,
         storage=services.storage,
         queue=Hanging(make_app_of_celery(services.settings)),
-        patience_seconds=0.5,
+        timeout_seconds=0.5,
     )
     for _ in range(3):
-        assert set(readiness.look().missing) == {"broker"}
+        assert set(readiness.check().missing) == {"broker"}
     assert asked == [1]
 
     released.set()
-    report = readiness.look()
+    report = readiness.check()
     while report.missing:  # until the thread that hung has ended
-        report = readiness.look()
+        report = readiness.check()
     assert report.messages == 7
     assert report.alive == {"worker": 1, "sweep": 1}

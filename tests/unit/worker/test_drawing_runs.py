@@ -18,10 +18,10 @@ from faces_jobs.pipeline.video_reader import VideoReader
 from faces_jobs.sinks.findings import write_linked
 from faces_jobs.sinks.joined import join_parts
 from faces_jobs.worker.drawing_runs import Drawing, draw_part
-from faces_jobs.worker.encode_runs import FEWEST_FRAMES, runs_of
+from faces_jobs.worker.encode_runs import MIN_FRAMES, split_into_runs
 from tests import clips, factories
 
-FRAMES = 2 * FEWEST_FRAMES + 20
+FRAMES = 2 * MIN_FRAMES + 20
 SIZE = {"width": 128, "height": 96}
 MAX_PIXELS = 20_000
 
@@ -36,7 +36,7 @@ def drawing(tmp_path: Path) -> Drawing:
         first_pts = reader.first_pts
     plan = plan_parts(source, "mov", max_pixels=MAX_PIXELS, first_pts=first_pts, seconds=2.4)
     part = plan.parts[1]
-    assert part.frames >= FEWEST_FRAMES
+    assert part.frames >= MIN_FRAMES
     indices = range(part.first_frame, part.first_frame + part.frames, 3)
     linked = tmp_path / "linked.jsonl"
     write_linked(linked, [(index, [_face(index)]) for index in indices])
@@ -45,7 +45,7 @@ def drawing(tmp_path: Path) -> Drawing:
         for number, index in enumerate((indices[0], indices[-1]), start=1)
     ]
     out = tmp_path / "out"
-    return Drawing(source, part, shots, linked, out, max_pixels=MAX_PIXELS, every=4)
+    return Drawing(source, part, shots, linked, out, max_pixels=MAX_PIXELS, progress_interval=4)
 
 
 def drawn(drawing: Drawing, *, lanes: int) -> dict[str, bytes]:
@@ -87,9 +87,9 @@ def test_its_runs_are_joined_to_every_picture_once(drawing: Drawing, tmp_path: P
 
 
 def test_a_part_that_is_short_or_not_copied_is_one_run(drawing: Drawing) -> None:
-    assert len(runs_of(drawing.part, copied=True)) == 2
-    assert len(runs_of(drawing.part, copied=False)) == 1
-    assert len(runs_of(replace(drawing.part, frames=FEWEST_FRAMES - 1), copied=True)) == 1
+    assert len(split_into_runs(drawing.part, annotated=True)) == 2
+    assert len(split_into_runs(drawing.part, annotated=False)) == 1
+    assert len(split_into_runs(replace(drawing.part, frames=MIN_FRAMES - 1), annotated=True)) == 1
     assert set(drawn(replace(drawing, linked=None), lanes=2)) == {"1.jpg", "2.jpg"}
 
 

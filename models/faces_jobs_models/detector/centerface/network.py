@@ -1,7 +1,7 @@
-"""CenterFace's network in torch: MobileNetV2, a pyramid that climbs to stride 4, one head.
+"""CenterFace's network in torch: MobileNetV2, a feature pyramid up to stride 4, and one head.
 
-Batch norm is folded into the convolutions, as in the file that its authors publish. Modules stand
-in the order in which they run: so do the convolutions of the file.
+Batch norm is folded into the convolutions, as in the file that its authors publish. Modules are
+registered in the order in which they run, which is the order of the file's convolutions.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from faces_jobs_models.detector.outputs import LANDMARKS
 
-# MobileNetV2's table: times as wide inside, channels, stride of the first block, blocks.
+# MobileNetV2 (arXiv:1801.04381), table 2: expansion, channels, blocks' first stride, blocks.
 _STAGES = (
     (1, 16, 1, 1),
     (6, 24, 2, 2),
@@ -25,44 +25,44 @@ _STAGES = (
     (6, 320, 1, 1),
 )
 _STEM = 32
-_TAPPED = (1, 2, 4, 6)  # the stages whose end the pyramid looks at: strides 4, 8, 16 and 32
+_PYRAMID_STAGES = (1, 2, 4, 6)  # whose outputs the pyramid takes: strides 4, 8, 16 and 32
 _CHANNELS = 24  # of the pyramid
 
 
-class Block(nn.Module):
-    """Wider by a 1x1 convolution, 3x3 of each channel, narrower by another 1x1; then added."""
+class InvertedResidual(nn.Module):
+    """MobileNetV2's block: 1x1 expansion, 3x3 depthwise, 1x1 projection, and a shortcut."""
 
-    def __init__(self, before: int, after: int, *, times: int, stride: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, *, expansion: int, stride: int) -> None:
         super().__init__()
-        inside = before * times
-        self.wider = nn.Conv2d(before, inside, 1) if times > 1 else None
-        self.each = nn.Conv2d(inside, inside, 3, stride, padding=1, groups=inside)
-        self.narrower = nn.Conv2d(inside, after, 1)
-        self.adds = stride == 1 and before == after
+        hidden = in_channels * expansion
+        self.expand = nn.Conv2d(in_channels, hidden, 1) if expansion > 1 else None
+        self.depthwise = nn.Conv2d(hidden, hidden, 3, stride, padding=1, groups=hidden)
+        self.project = nn.Conv2d(hidden, out_channels, 1)
+        self.has_shortcut = stride == 1 and in_channels == out_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, before, h, w) -> (n, after, h/stride, w/stride)."""
-        y = x if self.wider is None else functional.relu(self.wider(x), inplace=True)
-        y = functional.relu(self.each(y), inplace=True)
-        y = cast("Tensor", self.narrower(y))
-        return x + y if self.adds else y
+        """(n, in, h, w) -> (n, out, h/stride, w/stride)."""
+        y = x if self.expand is None else functional.relu(self.expand(x), inplace=True)
+        y = functional.relu(self.depthwise(y), inplace=True)  # (n, hidden, h/stride, w/stride)
+        y = cast("Tensor", self.project(y))  # (n, out, h/stride, w/stride)
+        return x + y if self.has_shortcut else y
 
 
-class Climb(nn.Module):
-    """One level of the pyramid: the coarser one at twice its size, and the backbone's beside it."""
+class PyramidLevel(nn.Module):
+    """One level of the pyramid: adds the upsampled coarser level to the backbone's features."""
 
-    def __init__(self, beside: int) -> None:
+    def __init__(self, in_channels: int) -> None:
         super().__init__()
-        self.larger = nn.ConvTranspose2d(_CHANNELS, _CHANNELS, 2, stride=2)
-        self.beside = nn.Conv2d(beside, _CHANNELS, 1)
+        self.upsample = nn.ConvTranspose2d(_CHANNELS, _CHANNELS, 2, stride=2)
+        self.lateral = nn.Conv2d(in_channels, _CHANNELS, 1)
 
     def forward(self, coarser: Tensor, features: Tensor) -> Tensor:
-        """(n, 24, h/2, w/2) and (n, beside, h, w) -> (n, 24, h, w)."""
-        return functional.relu(self.larger(coarser)) + functional.relu(self.beside(features))
+        """(n, 24, h/2, w/2) and (n, in_channels, h, w) -> (n, 24, h, w)."""
+        return functional.relu(self.upsample(coarser)) + functional.relu(self.lateral(features))
 
 
 class CenterFace(nn.Module):
-    """Pictures to heatmap, sizes, offsets and landmarks; nothing to be normalised before."""
+    """Maps pictures, which need no normalisation, to heatmap, sizes, offsets and landmarks."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,37 +70,39 @@ class CenterFace(nn.Module):
         widths = (_STEM, *(channels for _, channels, _, _ in _STAGES))
         self.stages = nn.ModuleList(
             nn.Sequential(
-                Block(before, after, times=times, stride=stride),
-                *(Block(after, after, times=times, stride=1) for _ in range(blocks - 1)),
+                InvertedResidual(before, after, expansion=expansion, stride=stride),
+                *(
+                    InvertedResidual(after, after, expansion=expansion, stride=1)
+                    for _ in range(blocks - 1)
+                ),
             )
-            for (before, after), (times, _, stride, blocks) in zip(
+            for (before, after), (expansion, _, stride, blocks) in zip(
                 pairwise(widths), _STAGES, strict=True
             )
         )
-        *finer, coarsest = (_STAGES[stage][1] for stage in _TAPPED)
-        self.lowest = nn.Conv2d(coarsest, _CHANNELS, 1)
-        self.climbs = nn.ModuleList(Climb(channels) for channels in reversed(finer))
+        *finer, coarsest = (_STAGES[stage][1] for stage in _PYRAMID_STAGES)
+        self.coarsest = nn.Conv2d(coarsest, _CHANNELS, 1)
+        self.levels = nn.ModuleList(PyramidLevel(channels) for channels in reversed(finer))
         self.head = nn.Conv2d(_CHANNELS, _CHANNELS, 3, padding=1)
         self.maps = nn.ModuleList(
             nn.Conv2d(_CHANNELS, channels, 1) for channels in (1, 2, 2, 2 * LANDMARKS)
         )
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """(n, 3, h, w) 0..255, sides multiples of 32 -> four maps (n, channels, h/4, w/4).
+        """(n, 3, h, w) RGB 0..255, sides multiples of 32 -> four maps (n, channels, h/4, w/4).
 
-        The heatmap (1 channel) is what becomes a score by a sigmoid; then come logarithms of
-        height and width in cells (2), offsets of the centre (2), landmarks (10), each pair as
-        (down, across).
+        The heatmap (1 channel) holds the logits of the scores; then come the logarithms of height
+        and width in cells (2), offsets of the centre (2), and landmarks (10), pairs as (y, x).
         """
-        x = functional.relu(self.stem(pictures), inplace=True)
-        tapped = []
+        x = functional.relu(self.stem(pictures), inplace=True)  # (n, 32, h/2, w/2)
+        features = []  # of strides 4, 8, 16 and 32, with 24, 32, 96 and 320 channels
         for index, stage in enumerate(self.stages):
             x = stage(x)
-            if index in _TAPPED:
-                tapped.append(x)
-        x = functional.relu(self.lowest(tapped.pop()))
-        for climb in self.climbs:
-            x = climb(x, tapped.pop())
-        x = functional.relu(self.head(x))
-        heat, sizes, offsets, landmarks = (one(x) for one in self.maps)
+            if index in _PYRAMID_STAGES:
+                features.append(x)
+        x = functional.relu(self.coarsest(features.pop()))  # (n, 24, h/32, w/32)
+        for level in self.levels:
+            x = level(x, features.pop())  # (n, 24, h/16, w/16), then h/8, then h/4
+        x = functional.relu(self.head(x))  # (n, 24, h/4, w/4)
+        heat, sizes, offsets, landmarks = (convolution(x) for convolution in self.maps)
         return heat, sizes, offsets, landmarks

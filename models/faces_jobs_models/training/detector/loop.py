@@ -111,7 +111,7 @@ def _losses(
     pictures = torch.from_numpy(batch.pictures).to(device).permute(0, 3, 1, 2).float()
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=has_fast_bfloat16(device)):
         pyramid = network.pyramid(pictures)
-        maps = network.heads_on(pyramid)
+        maps = network.apply_heads(pyramid)
     loss = distillation_loss(
         maps, outputs, box_weight=recipe.box_weight, landmark_weight=recipe.landmark_weight
     )

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from faces_jobs.errors import DataLayoutError
-from faces_jobs_models.detector.export import DetectorNote, write_detector
+from faces_jobs_models.detector.export import DetectorMetadata, write_detector
 from faces_jobs_models.device import Device
 from faces_jobs_models.training.checkpoint import LOG_NAME, check_run_matches, epochs_done
 from faces_jobs_models.training.detector.loop import Report, train_detector
@@ -127,8 +127,8 @@ def _hash_of_data(photographs: list[Photograph], portraits: list[bytes], teacher
     return hash_of([*hashes, sha256_of(teacher)])
 
 
-def _note(recipe: DetectorRecipe) -> DetectorNote:
-    return DetectorNote(
+def _note(recipe: DetectorRecipe) -> DetectorMetadata:
+    return DetectorMetadata(
         name="detector",
         version=recipe.version,
         architecture="YuNet (Wu, Peng, Yu, Machine Intelligence Research 20, 2023), narrowed",

@@ -80,7 +80,7 @@ class _OutputsAndFeatures(nn.Module):
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
         features = self._network.pyramid(pictures)
-        return (*self._network.outputs(self._network.heads_on(features)), *features)
+        return (*self._network.outputs(self._network.apply_heads(features)), *features)
 
 
 def _open(path: Path) -> OnnxSession:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from faces_jobs_models.detector.export import DetectorNote, write_detector
+from faces_jobs_models.detector.export import DetectorMetadata, write_detector
 from faces_jobs_models.detector.yunet import Head, YuNet, YuNetConfig
 
-NOTE = DetectorNote(
+NOTE = DetectorMetadata(
     name="detector",
     version="0.1",
     architecture="YuNet (test)",

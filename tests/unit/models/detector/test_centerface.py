@@ -66,7 +66,7 @@ def test_pictures_of_another_size_in_the_next_call_are_in_their_own_pixels(
 def test_a_batch_answers_as_its_pictures_alone(frames_a_run: int) -> None:
     picture = astronaut_bgr()
     pictures = [picture, picture[:, ::-1], np.roll(picture, 60, axis=0)]
-    options = DetectorOptions(frames_a_run=frames_a_run, lowest_score=0.2)
+    options = DetectorOptions(frames_a_run=frames_a_run, min_score=0.2)
     detector = open_detector(detector_record("centerface"), options=options)
     together = detector.detect(pictures)
     for picture, found in zip(pictures, together, strict=True):

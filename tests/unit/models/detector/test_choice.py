@@ -61,7 +61,7 @@ def test_every_detector_that_is_there_is_told_of(models_folder: Path) -> None:
     with open_catalog(device="cpu", models_folder=models_folder, detector="yunet") as catalog:
         told = {one.choice: one for one in describe(catalog) if one.name == "detector"}
     assert set(told) == {"own", "centerface", "yunet"}
-    assert [one.choice for one in told.values() if one.used] == ["yunet"]
+    assert [one.choice for one in told.values() if one.in_use] == ["yunet"]
     assert all(one.problem is None for one in told.values())
     assert told["yunet"].folder == models_folder / "yunet"
 
@@ -74,7 +74,7 @@ def test_official_weights_that_were_not_fetched_are_told_how_to_get() -> None:
         catalog.detector()
     with open_catalog(device="cpu", detector="yunet") as catalog:
         (told,) = [one for one in describe(catalog) if one.choice == "yunet"]
-        assert told.used
+        assert told.in_use
         assert told.problem is not None
         assert "models fetch yunet" in told.problem
     with open_catalog(device="cpu") as catalog:
@@ -82,13 +82,13 @@ def test_official_weights_that_were_not_fetched_are_told_how_to_get() -> None:
 
 
 def test_a_detector_that_nobody_knows_is_told() -> None:
-    with pytest.raises(ModelError, match="known are own, centerface, yunet"):
+    with pytest.raises(ModelError, match="the detectors are own, centerface, yunet"):
         detector_record("mtcnn")  # type: ignore[arg-type]  # what another caller could give
 
 
 def test_a_record_in_another_detectors_folder_is_refused(models_folder: Path) -> None:
     replace(models_folder / "detector", 'name = "detector"', 'name = "yunet"')
-    with pytest.raises(ModelError, match="of the detector 'yunet', not 'detector'"):
+    with pytest.raises(ModelError, match="describes the detector 'yunet', not 'detector'"):
         detector_record("own", models_folder)
 
 
@@ -122,7 +122,9 @@ def test_the_onnx_of_another_network_is_refused(models_folder: Path) -> None:
 def test_the_record_of_a_classifier_is_refused(models_folder: Path) -> None:
     folder = models_folder / "detector"
     replace(folder, 'name = "detector"', 'name = "gender"')
-    with pytest.raises(ModelError, match=r"'gender', which is no detector.*detector, centerface"):
+    with pytest.raises(
+        ModelError, match=r"'gender', which is not a detector.*detector, centerface"
+    ):
         open_detector(read_record(folder))
 
 
@@ -134,7 +136,7 @@ def test_a_centerface_of_three_outputs_is_refused(tmp_path: Path) -> None:
     onnx.save(model, str(path))
     file = WeightsFile(path=path, sha256=sha256_of(path), bytes=path.stat().st_size)
     other = dataclasses.replace(record, files={"onnx": file})
-    with pytest.raises(ModelError, match=r"is another network.*537, 538, 539; .* has 4 of them"):
+    with pytest.raises(ModelError, match=r"is another network.*537, 538, 539; .* has 4 outputs"):
         open_detector(other)
 
 
@@ -149,7 +151,7 @@ def test_two_files_of_two_trainings_are_refused(models_folder: Path) -> None:
     verify_detector(read_record(folder))
     other = write_detector(network(seed=2), NOTE, models_folder / "other")
     put_in_place_of_onnx(folder, (other / "model.onnx").read_bytes())
-    with pytest.raises(ModelError, match="of two trainings"):
+    with pytest.raises(ModelError, match="from different trainings"):
         verify_detector(read_record(folder))
 
 
@@ -187,7 +189,7 @@ def test_scores_are_raised_to_the_power_of_the_record(tmp_path: Path) -> None:
         open_detector(read_record(folder)).detect([picture]) for folder in (plain, raised)
     )
     verify_detector(read_record(raised))  # by torch as by onnxruntime
-    seen = one.scores**2 >= DetectorOptions().lowest_score
+    seen = one.scores**2 >= DetectorOptions().min_score
     assert len(other) > 0
     np.testing.assert_allclose(other.scores, one.scores[seen] ** 2, rtol=1e-3)
     # Which of two comes first whose scores are all but equal depends on the processor.

@@ -21,7 +21,7 @@ from faces_jobs_models.detector.outputs import LANDMARKS, OUTPUT_NAMES, STRIDES
 from faces_jobs_models.detector.torch_network import TorchGridNetwork
 from faces_jobs_models.weights import read_record
 
-EVERYTHING = DetectorOptions(lowest_score=0.0, overlap=1.0)
+EVERYTHING = DetectorOptions(min_score=0.0, iou_threshold=1.0)
 
 
 class DarkSquares:
@@ -100,12 +100,14 @@ def test_of_cells_of_one_face_the_best_stays(exported: Path) -> None:
     picture = np.zeros((96, 96, 3), np.uint8)
     picture[32:40, 32:48] = 200  # two cells side by side, boxes of 20 pixels
     assert len(by_hand(8, exported)[0].detect([picture])[0]) == 1
-    assert len(by_hand(8, exported, DetectorOptions(overlap=0.9))[0].detect([picture])[0]) == 2
+    assert (
+        len(by_hand(8, exported, DetectorOptions(iou_threshold=0.9))[0].detect([picture])[0]) == 2
+    )
 
 
 def test_no_more_faces_than_asked_for(exported: Path) -> None:
     picture = np.full((96, 96, 3), 200, np.uint8)
-    options = DetectorOptions(most_faces=5, overlap=1.0)
+    options = DetectorOptions(max_faces=5, iou_threshold=1.0)
     assert len(by_hand(8, exported, options)[0].detect([picture])[0]) == 5
 
 
@@ -119,7 +121,7 @@ def test_no_more_faces_than_asked_for(exported: Path) -> None:
 def test_any_picture_gives_boxes_of_at_least_one_pixel_inside_it(
     exported: Path, height: int, width: int, seed: int, longest: int
 ) -> None:
-    options = DetectorOptions(lowest_score=0.0, longest_side=longest)
+    options = DetectorOptions(min_score=0.0, max_side=longest)
     detector = open_detector(read_record(exported), options=options)
     picture = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
     (found,) = detector.detect([picture])
@@ -130,24 +132,24 @@ def test_any_picture_gives_boxes_of_at_least_one_pixel_inside_it(
 def test_the_working_picture_keeps_its_proportions_and_its_limit(
     width: int, height: int, longest: int
 ) -> None:
-    size = WorkingSize.of(width, height, longest_side=longest)
-    assert size.outer_width % 32 == size.outer_height % 32 == 0
-    assert 0 <= size.outer_width - size.inner_width < 32
-    assert 0 <= size.outer_height - size.inner_height < 32
-    assert 1 <= size.inner_width <= min(width, longest)
-    assert 1 <= size.inner_height <= min(height, longest)
+    size = WorkingSize.of(width, height, max_side=longest)
+    assert size.padded_width % 32 == size.padded_height % 32 == 0
+    assert 0 <= size.padded_width - size.resized_width < 32
+    assert 0 <= size.padded_height - size.resized_height < 32
+    assert 1 <= size.resized_width <= min(width, longest)
+    assert 1 <= size.resized_height <= min(height, longest)
     ratio = min(1, longest / max(width, height))
-    assert abs(size.inner_width - width * ratio) < 1
-    assert abs(size.inner_height - height * ratio) < 1
+    assert abs(size.resized_width - width * ratio) < 1
+    assert abs(size.resized_height - height * ratio) < 1
 
 
 @pytest.mark.parametrize("frames_a_run", [1, 3, 8])
 def test_a_batch_answers_as_its_pictures_alone(exported: Path, frames_a_run: int) -> None:
     random = np.random.default_rng(7)
     pictures = [random.integers(0, 256, (150, 90, 3), np.uint8) for _ in range(4)]
-    options = DetectorOptions(frames_a_run=frames_a_run, lowest_score=0.3)
+    options = DetectorOptions(frames_a_run=frames_a_run, min_score=0.3)
     together = open_detector(read_record(exported), options=options).detect(pictures)
-    one = open_detector(read_record(exported), options=DetectorOptions(lowest_score=0.3))
+    one = open_detector(read_record(exported), options=DetectorOptions(min_score=0.3))
     for picture, found in zip(pictures, together, strict=True):
         (alone,) = one.detect([picture])
         assert len(alone) > 0
@@ -166,7 +168,7 @@ def test_torch_and_onnx_answer_alike(exported: Path) -> None:
 
 
 def test_threads_do_not_share_the_picture_they_look_at(exported: Path) -> None:
-    detector = open_detector(read_record(exported), options=DetectorOptions(lowest_score=0.3))
+    detector = open_detector(read_record(exported), options=DetectorOptions(min_score=0.3))
     random = np.random.default_rng(9)
     pictures = [random.integers(0, 256, (90, 120, 3), np.uint8) for _ in range(4)]
     expected = [detector.detect([picture])[0] for picture in pictures]

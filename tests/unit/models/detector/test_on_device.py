@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from faces_jobs.pipeline.values import Picture
 from faces_jobs_models.detector.grid_detector import GridDetector
 from faces_jobs_models.detector.options import DetectorOptions
-from faces_jobs_models.detector.suppression import keep_best
+from faces_jobs_models.detector.suppression import nms
 from faces_jobs_models.detector.torch_network import TorchGridNetwork
 from faces_jobs_models.device import Device
 from faces_jobs_models.on_device.grid_detector import DeviceGridDetector
 from faces_jobs_models.on_device.pictures import DevicePictures
-from faces_jobs_models.on_device.suppression import keep_best_on_device
+from faces_jobs_models.on_device.suppression import nms_on_device
 from faces_jobs_models.weights import read_record
 from tests.unit.models.photographs import astronaut_bgr, overlap
 
@@ -39,16 +39,16 @@ def test_suppression_keeps_what_the_greedy_loop_keeps(
     device: Device,
     drawn: list[list[tuple[int, int, int, int]]],
     overlap: float,
-    most_pairs: int,
+    max_pairs: int,
 ) -> None:
     boxes = np.array(
         [[(x, y, x + w, y + h) for x, y, w, h in one] for one in drawn], np.float32
     ).reshape(len(drawn), -1, 4)
     scores = np.linspace(1, 0.1, boxes.shape[1], dtype=np.float32)
-    kept = keep_best_on_device(torch.from_numpy(boxes).to(device), overlap, most_pairs=most_pairs)
+    kept = nms_on_device(torch.from_numpy(boxes).to(device), overlap, max_pairs=max_pairs)
     assert kept.shape == boxes.shape[:2]
     for of_one, one in zip(kept.cpu().numpy(), boxes, strict=True):
-        want = keep_best(one, scores, overlap=overlap)
+        want = nms(one, scores, iou_threshold=overlap)
         assert np.nonzero(of_one)[0].tolist() == want.tolist()
 
 
@@ -61,7 +61,7 @@ def _pictures(width: int, height: int) -> list[Picture]:
 @pytest.mark.parametrize("wh", [(320, 180), (250, 167), (70, 90)])
 def test_detectors_find_alike(exported: Path, wh: tuple[int, int], device: Device) -> None:
     record = read_record(exported)
-    options = DetectorOptions(lowest_score=0.3, frames_a_run=2, longest_side=160)
+    options = DetectorOptions(min_score=0.3, frames_a_run=2, max_side=160)
     on_cpu = GridDetector(TorchGridNetwork(record, device="cpu"), record, options, sha256="-")
     on_device = DeviceGridDetector(
         TorchGridNetwork(record, device=device),

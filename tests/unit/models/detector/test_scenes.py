@@ -40,7 +40,7 @@ def fetched(file: Path, folder: Path) -> Detector:
     (folder / "yunet").mkdir()
     (folder / "yunet" / file.name).write_bytes(file.read_bytes())
     source = Source(url="none", sha256=sha256_of(file), file_name=file.name, version="given")
-    return open_detector(read_record(fetch_official(folder, source=source, say=print)))
+    return open_detector(read_record(fetch_official(folder, source=source, report=print)))
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=[scene.name for scene in SCENES])

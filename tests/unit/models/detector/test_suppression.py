@@ -6,18 +6,18 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faces_jobs_models.detector.suppression import keep_best
+from faces_jobs_models.detector.suppression import nms
 from tests.unit.models.photographs import overlap
 
 
 def test_the_better_of_two_stays_and_a_far_one_too() -> None:
     boxes = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [50, 50, 60, 60]], np.float32)
     scores = np.array([0.5, 0.9, 0.7], np.float32)
-    assert keep_best(boxes, scores, overlap=0.3).tolist() == [1, 2]
+    assert nms(boxes, scores, iou_threshold=0.3).tolist() == [1, 2]
 
 
 def test_no_boxes() -> None:
-    nothing = keep_best(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), overlap=0.3)
+    nothing = nms(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), iou_threshold=0.3)
     assert nothing.tolist() == []
 
 
@@ -32,7 +32,7 @@ def test_those_kept_overlap_little_and_cover_those_gone(
 ) -> None:
     boxes = np.array([box for box, _ in found], np.float32)
     scores = np.array([score for _, score in found], np.float32)
-    kept = keep_best(boxes, scores, overlap=0.4)
+    kept = nms(boxes, scores, iou_threshold=0.4)
     assert (np.diff(scores[kept]) <= 0).all()
     for place, one in enumerate(kept):
         assert all(overlap(boxes[one], boxes[other]) <= 0.4 + 1e-6 for other in kept[:place])

@@ -151,7 +151,7 @@ def test_who_is_the_teacher_has_nothing_to_learn() -> None:
     batch = torch.zeros(1, 3, 64, 64)
     with torch.inference_mode():
         features = network.pyramid(batch)
-        maps = network.heads_on(features)
+        maps = network.apply_heads(features)
         outputs = network.outputs(maps)
     assert float(hint_loss(features, features, outputs)) == 0
     elsewhere = [feature + 1 for feature in features]

@@ -19,7 +19,7 @@ from faces_jobs_models.on_device.best_faces import best_cells, best_faces, value
     seed=st.integers(0, 2**16),
     pictures=st.integers(1, 4),
     cells=st.integers(1, 60),
-    most_faces=st.sampled_from([1, 3, 1000]),
+    max_faces=st.sampled_from([1, 3, 1000]),
     overlap=st.sampled_from([0.0, 0.3, 0.7]),
     lowest=st.sampled_from([0.0, 0.5, 0.95]),
 )
@@ -29,7 +29,7 @@ def test_faces_are_those_of_the_cpu(
     seed: int,
     pictures: int,
     cells: int,
-    most_faces: int,
+    max_faces: int,
     overlap: float,
     lowest: float,
 ) -> None:
@@ -39,8 +39,8 @@ def test_faces_are_those_of_the_cpu(
     low = chance.uniform(-20, 130, (pictures, cells, 2))
     boxes = np.concatenate([low, low + chance.uniform(0, 60, low.shape)], 2).astype(np.float32)
     points = chance.uniform(0, 130, (pictures, cells, 5, 2)).astype(np.float32)
-    size = WorkingSize.of(200, 120, longest_side=120)
-    options = DetectorOptions(lowest_score=lowest, overlap=overlap, most_faces=most_faces)
+    size = WorkingSize.of(200, 120, max_side=120)
+    options = DetectorOptions(min_score=lowest, iou_threshold=overlap, max_faces=max_faces)
 
     best, where = best_cells(torch.from_numpy(scores).to(device), options)
     given_boxes, given_points = (

@@ -70,14 +70,14 @@ def test_answers_are_the_callers_own(network: _Counting, device: Device) -> None
 
 
 def test_few_inputs_take_the_least_places(network: _Counting, device: Device) -> None:
-    replayed = ReplayedNetwork(network, torch.device(device), least=16)
+    replayed = ReplayedNetwork(network, torch.device(device), min_batch=16)
     for count in (1, 3, 16):
         _check(replayed, network, _pictures(count, device))
     assert len(replayed) == 1
 
 
 def test_what_was_not_used_longest_goes(network: _Counting, device: Device) -> None:
-    replayed = ReplayedNetwork(network, torch.device(device), most=2)
+    replayed = ReplayedNetwork(network, torch.device(device), max_graphs=2)
     for side in (8, 12, 8, 16):
         _check(replayed, network, _pictures(1, device, side=side))
     assert len(replayed) == 2

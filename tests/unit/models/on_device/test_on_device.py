@@ -16,7 +16,7 @@ from faces_jobs.pipeline.values import Boxes, Picture
 from faces_jobs_models.catalog import Catalog
 from faces_jobs_models.classifier import AttributeClassifier
 from faces_jobs_models.device import Device
-from faces_jobs_models.on_device.area_resize import area_weights, shrink_all
+from faces_jobs_models.on_device.area_resize import area_weights, resize_area
 from faces_jobs_models.on_device.classifier import DeviceClassifier
 from faces_jobs_models.on_device.cropper import DeviceCropper
 from faces_jobs_models.on_device.pictures import DevicePictures
@@ -31,7 +31,7 @@ def pictures(device: Device) -> DevicePictures:
 
 def test_a_picture_is_copied_once_and_forgotten_with_it(pictures: DevicePictures) -> None:
     picture = astronaut_bgr()
-    [first], [second] = pictures.of([picture]), pictures.of([picture])
+    [first], [second] = pictures.copies_of([picture]), pictures.copies_of([picture])
     assert first.data_ptr() == second.data_ptr()
     assert len(pictures) == 1
     del picture, first, second
@@ -69,7 +69,7 @@ def test_frames_are_shrunk_as_on_the_cpu(wh: tuple[int, int], share: float, devi
     width, height = wh
     frame = np.random.default_rng(1).integers(0, 256, (height, width, 3), np.uint8)
     want = cv2.resize(frame, (640, 360), interpolation=cv2.INTER_AREA)
-    [got] = shrink_all(torch.from_numpy(frame)[None].to(device), 640, 360).cpu().numpy()
+    [got] = resize_area(torch.from_numpy(frame)[None].to(device), 640, 360).cpu().numpy()
     apart = np.abs(got.transpose(1, 2, 0) - want)
     assert apart.max() <= (1 if share else 0)
     assert (apart > 0).mean() <= share

@@ -1,12 +1,12 @@
-"""What every network says of itself: the name, version and weights file of its record."""
+"""The base class of opened networks: name, version and SHA-256 from their record."""
 
 from __future__ import annotations
 
 from faces_jobs_models.weights import ModelRecord
 
 
-class Recorded:
-    """Something that answers with the weights of a record."""
+class VersionedModel:
+    """A network that was opened from a record."""
 
     def __init__(self, record: ModelRecord, *, sha256: str) -> None:
         """`sha256` is that of the weights file in use."""
@@ -25,5 +25,5 @@ class Recorded:
 
     @property
     def sha256(self) -> str:
-        """Of the weights file in use."""
+        """SHA-256 of the weights file in use."""
         return self._sha256
