@@ -78,7 +78,7 @@ class OptionsError(SubmissionError):
     def __init__(self, fields: dict[str, str]) -> None:
         self.fields = fields
         problems = "; ".join(f"{name}: {reason}" for name, reason in fields.items())
-        super().__init__(f"These options can't be used: {problems}.")
+        super().__init__(f"Invalid options: {problems}.")
 
 
 class FolderError(SubmissionError):

@@ -58,7 +58,7 @@ class Readiness:
 
         def check_database() -> None:
             database.check_schema()
-            alive = live_processes(database, within_seconds=settings.silent_seconds)
+            alive = live_processes(database, within_seconds=settings.presence_timeout_seconds)
             kinds = [process.kind for process in alive]
             self._alive = {kind: kinds.count(kind) for kind in sorted({*kinds, "worker", "sweep"})}
 
@@ -70,7 +70,7 @@ class Readiness:
             "broker": _BackgroundCheck(check_broker),
             "storage": _BackgroundCheck(storage.check_writable),
         }
-        self._silent_seconds = settings.silent_seconds
+        self._silent_seconds = settings.presence_timeout_seconds
 
     def check(self) -> Report:
         """Check all parts."""

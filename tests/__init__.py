@@ -1,1 +1,1 @@
-"""The tests, in tiers: unit, integration, acceptance, faults."""
+"""The tests, in four tiers: unit, integration, acceptance and faults."""

@@ -1,4 +1,4 @@
-"""A real S3 server on this machine, in a process of its own."""
+"""A local S3 server that runs in its own process, and one that drops every download."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from types_boto3_s3 import S3Client
 
 from faces_jobs.settings import Settings
 
-START_SECONDS = 30
+STOP_TIMEOUT_SECONDS = 30
 BUCKET = "faces-jobs-tests"
-# Prints its port once it listens; ends with its standard input, so also with a run that is killed.
+# Prints its port once it listens. Exits at the end of its standard input, so it can't outlive a
+# test run that is killed.
 SERVER = """
 import sys
 from werkzeug.serving import WSGIRequestHandler, make_server
@@ -42,23 +43,23 @@ sys.stdin.read()
 
 @dataclass(frozen=True, slots=True)
 class S3Server:
-    """Where the server listens, the only key that it takes, and its one bucket."""
+    """The server's endpoint, its only valid access key, and a client of its one bucket."""
 
     endpoint: str
     key_id: str
     secret: str
-    client: S3Client  # Amazon's own: what it sees is in the bucket
+    client: S3Client  # for inspecting the bucket without the product's storage classes
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """An empty place in the bucket: all that is below a prefix."""
+class BucketPrefix:
+    """An unused prefix of the bucket, for one test."""
 
     server: S3Server
     prefix: str
 
-    def settings(self, settings: Settings, **others: object) -> Settings:
-        """These settings, with files here."""
+    def settings(self, settings: Settings, **overrides: object) -> Settings:
+        """Return these settings with their storage at this prefix."""
         return settings.model_copy(
             update={
                 "storage": f"s3://{BUCKET}/{self.prefix}",
@@ -66,29 +67,29 @@ class Place:
                 "s3_allow_http": True,
                 "s3_access_key_id": self.server.key_id,
                 "s3_secret_access_key": SecretStr(self.server.secret),
-                **others,
+                **overrides,
             }
         )
 
     def keys(self) -> list[str]:
-        """Every file here, without the prefix."""
+        """Return the keys of all objects below the prefix, sorted and without the prefix."""
         pages = self.server.client.get_paginator("list_objects_v2").paginate(
             Bucket=BUCKET, Prefix=f"{self.prefix}/"
         )
-        found = [one["Key"] for page in pages for one in page.get("Contents", ())]
-        return sorted(key.removeprefix(f"{self.prefix}/") for key in found)
+        keys = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
+        return sorted(key.removeprefix(f"{self.prefix}/") for key in keys)
 
     def pending_uploads(self) -> list[str]:
-        """Keys of uploads in parts that were begun and not ended, likewise."""
-        answer = self.server.client.list_multipart_uploads(Bucket=BUCKET, Prefix=f"{self.prefix}/")
+        """Return the keys of unfinished multipart uploads, sorted and without the prefix."""
+        listing = self.server.client.list_multipart_uploads(Bucket=BUCKET, Prefix=f"{self.prefix}/")
         return sorted(
-            one["Key"].removeprefix(f"{self.prefix}/") for one in answer.get("Uploads", ())
+            upload["Key"].removeprefix(f"{self.prefix}/") for upload in listing.get("Uploads", ())
         )
 
 
 @contextmanager
 def s3_server() -> Iterator[S3Server]:
-    """Start a server that checks every signature."""
+    """Run a server that verifies the signature of every request."""
     with subprocess.Popen(
         [sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -96,13 +97,14 @@ def s3_server() -> Iterator[S3Server]:
         assert process.stdin is not None
         try:
             endpoint = f"http://127.0.0.1:{int(process.stdout.readline())}"
-            yield _with_key(endpoint)
+            yield _set_up(endpoint)
         finally:
             process.stdin.close()
-            process.wait(START_SECONDS)
+            process.wait(STOP_TIMEOUT_SECONDS)
 
 
-def _with_key(endpoint: str) -> S3Server:
+def _set_up(endpoint: str) -> S3Server:
+    """Create the access key and the bucket, then enable authentication."""
     iam = boto3.session.Session().client(
         "iam",
         endpoint_url=endpoint,
@@ -118,7 +120,7 @@ def _with_key(endpoint: str) -> S3Server:
         PolicyDocument='{"Version": "2012-10-17", "Statement": '
         '[{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}',
     )
-    # From here on it lets nobody in whose signature it can't verify.
+    # From now on the server rejects requests whose signature it can't verify.
     httpx.post(f"{endpoint}/moto-api/reset-auth", content=b"0").raise_for_status()
     client = boto3.session.Session().client(
         "s3",
@@ -132,8 +134,8 @@ def _with_key(endpoint: str) -> S3Server:
     return S3Server(endpoint, key["AccessKeyId"], key["SecretAccessKey"], client)
 
 
-class _BreaksOff(BaseHTTPRequestHandler):
-    """Says that a file has so many bytes, and hangs up in the midst of them."""
+class _DroppedDownload(BaseHTTPRequestHandler):
+    """Announces 100,000 bytes, sends 500 of them and closes the connection."""
 
     def do_HEAD(self) -> None:
         self.send_response(200)
@@ -147,13 +149,13 @@ class _BreaksOff(BaseHTTPRequestHandler):
         self.wfile.write(b"x" * 500)
 
     def log_message(self, *_arguments: object) -> None:
-        """Nothing is printed."""
+        """Suppress the log of requests."""
 
 
 @contextmanager
-def breaking_server() -> Iterator[str]:
-    """Start a server that breaks off every download; where it listens."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _BreaksOff)
+def disconnecting_server() -> Iterator[str]:
+    """Run a server that drops every download, and yield its endpoint."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _DroppedDownload)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

@@ -1,4 +1,4 @@
-"""Tiny media, drawn when a test needs them: squares that move, in every shape a file can have."""
+"""Tiny generated media files: videos, images, animations and sound of many formats."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NTSC = Fraction(30000, 1001)
 
 @dataclass(frozen=True, slots=True)
 class Square:
-    """One "face" of a clip: left, top and side in pixels, and its colour."""
+    """One "face" of a clip: left, top and side in pixels, and its BGR colour."""
 
     left: int
     top: int
@@ -33,13 +33,13 @@ class Square:
     colour: Colour = RED
 
 
-# A picture that shows how it is turned.
+# Squares that reveal how a picture was rotated or flipped.
 CORNERS = [Square(0, 0, 16, RED), Square(48, 0, 16, GREEN), Square(0, 32, 16, BLUE)]
 
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """One audio track: a tone of so many seconds that begins so long after the picture."""
+    """One audio track: a 440 Hz tone that starts `start_seconds` after the first picture."""
 
     codec: str = "aac"
     seconds: float = 1.0
@@ -50,10 +50,10 @@ class Sound:
 
 
 def picture(
-    squares: Iterable[Square] = (), *, width: int = 64, height: int = 48, ground: Colour = GRAY
+    squares: Iterable[Square] = (), *, width: int = 64, height: int = 48, background: Colour = GRAY
 ) -> Picture:
-    """A flat ground with squares on it, BGR."""
-    drawn = np.full((height, width, 3), ground, np.uint8)
+    """Draw squares on a plain background: a picture of (height, width, 3), BGR."""
+    drawn = np.full((height, width, 3), background, np.uint8)
     for square in squares:
         drawn[
             max(0, square.top) : square.top + square.side,
@@ -63,7 +63,7 @@ def picture(
 
 
 def moving(frames: int = 10, *, width: int = 64, height: int = 48) -> list[Picture]:
-    """A red square that moves to the right, one pixel a frame, and a green one that stands."""
+    """Draw a red square that moves right by one pixel per frame, and a green one that stays."""
     return [
         picture(
             [Square(2 + index, 4, 12), Square(width - 16, height - 16, 12, GREEN)],
@@ -74,10 +74,10 @@ def moving(frames: int = 10, *, width: int = 64, height: int = 48) -> list[Pictu
     ]
 
 
-def with_cut(frames: int = 10) -> list[Picture]:
-    """Two scenes; a square stands at the same place in both."""
+def two_scenes(frames: int = 10) -> list[Picture]:
+    """Draw two scenes with a hard cut between them; a square has the same place in both."""
     before = [picture([Square(20, 10, 14)]) for _ in range(frames // 2)]
-    after = picture(ground=(0, 0, 0))
+    after = picture(background=(0, 0, 0))
     after[:, 32:] = 255
     after[10:24, 20:34] = RED
     return before + [after] * (frames - frames // 2)
@@ -95,14 +95,14 @@ def write_video(
     rotation: int | None = None,
     pixel_aspect: Fraction | None = None,
     sounds: Sequence[Sound] = (),
-    format: str | None = None,  # noqa: A002 (FFmpeg's word)
+    format: str | None = None,  # noqa: A002 (FFmpeg's term)
     options: dict[str, str] | None = None,
     codec_options: dict[str, str] | None = None,
 ) -> Path:
-    """A video of these BGR (or BGRA) pictures, of its path's suffix unless a format is named.
+    """Write a video of these BGR (or BGRA) pictures.
 
-    `ticks` are the times of the frames in units of `time_base`; by default one frame a tick of
-    the rate.
+    The container follows from the path's suffix, unless `format` names one. `ticks` are the
+    presentation times of the frames in units of `time_base`; the default is a constant frame rate.
     """
     rate = Fraction(rate)
     base = time_base or 1 / rate
@@ -131,7 +131,7 @@ def write_video(
 
 
 def write_sound(path: Path, sounds: Sequence[Sound] = (Sound(),)) -> Path:
-    """A file with sound and no picture."""
+    """Write a file that has sound and no video stream."""
     with av.open(str(path), "w") as container:
         tracks = [(_add_sound(container, sound), sound) for sound in sounds]
         for track, sound in tracks:
@@ -160,8 +160,8 @@ def _write_sound(container: Any, track: Any, sound: Sound) -> None:
     container.mux(track.encode(None))
 
 
-def write_no_frames(path: Path) -> Path:
-    """A video with a stream and not one frame in it."""
+def write_without_frames(path: Path) -> Path:
+    """Write a video whose stream has no frames."""
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("mpeg4", rate=25)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
@@ -169,25 +169,26 @@ def write_no_frames(path: Path) -> Path:
     return path
 
 
-def write_cut_short(path: Path, source: Path, *, kept: float) -> Path:
-    """The first part of another file."""
+def write_truncated(path: Path, source: Path, *, kept: float) -> Path:
+    """Write the first `kept` (a fraction) of another file's bytes."""
     data = source.read_bytes()
     path.write_bytes(data[: round(len(data) * kept)])
     return path
 
 
-def write_damaged(
-    path: Path, source: Path, which: Iterable[int], *, from_byte: float = 0.0
-) -> Path:
-    """Another video, some of whose packets, by their place in it, are zeros from there on."""
+def write_damaged(path: Path, source: Path, packets: Iterable[int], *, intact: float = 0.0) -> Path:
+    """Write a copy of a video in which the packets of these numbers are overwritten with zeros.
+
+    `intact` is the fraction of each packet that is left as it was, from its beginning.
+    """
     with av.open(str(source)) as container:
-        packets = [(one.pos, one.size) for one in container.demux(video=0) if one.size]
+        places = [(each.pos, each.size) for each in container.demux(video=0) if each.size]
     data = bytearray(source.read_bytes())
-    for number in which:
-        place, size = packets[number]
-        assert place is not None
-        kept = round(size * from_byte)
-        data[place + kept : place + size] = bytes(size - kept)
+    for number in packets:
+        start, size = places[number]
+        assert start is not None
+        kept = round(size * intact)
+        data[start + kept : start + size] = bytes(size - kept)
     path.write_bytes(data)
     return path
 
@@ -195,7 +196,7 @@ def write_damaged(
 def write_animation(
     path: Path, pictures: Sequence[Picture], durations_ms: Sequence[int], **options: Any
 ) -> Path:
-    """A GIF, WebP or APNG by its path's suffix."""
+    """Write a GIF, WebP or APNG, by the path's suffix."""
     first, *rest = [Image.fromarray(np.ascontiguousarray(drawn[:, :, ::-1])) for drawn in pictures]
     if path.suffix == ".webp":
         options.setdefault("lossless", True)
@@ -204,13 +205,16 @@ def write_animation(
 
 
 def write_image(path: Path, drawn: Picture, *, orientation: int | None = None) -> Path:
-    """An image by its path's suffix; the picture is stored as it is, whatever its orientation."""
+    """Write an image in the format of the path's suffix.
+
+    `orientation` is only recorded as EXIF metadata; the pixels are stored as they are.
+    """
     options: dict[str, Any] = {"quality": 95} if path.suffix in {".jpg", ".webp", ".avif"} else {}
     if orientation is not None:
         exif = Image.Exif()
         exif[0x0112] = orientation
         exif[0x010F] = "A Camera"
-        exif.get_ifd(0x8825)[1] = "N"  # a place on earth
+        exif.get_ifd(0x8825)[1] = "N"  # a GPS position
         options["exif"] = exif
     Image.fromarray(np.ascontiguousarray(drawn[:, :, ::-1])).save(path, **options)
     return path

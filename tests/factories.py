@@ -1,4 +1,4 @@
-"""Rows and records for tests, each with what the test cares about and the rest filled in."""
+"""Factories of rows and records: tests pass the fields that matter, the rest has defaults."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MODELS = (ModelVersion(name="gender", version="1", sha256=hashlib.sha256(b"gende
 
 @dataclass(frozen=True, slots=True)
 class StoredJob:
-    """A job in the database, with the numbers of its rows in order."""
+    """A job in the database, with the ids of its items and segments in order."""
 
     id: str
     items: tuple[int, ...]
@@ -41,7 +41,7 @@ def stored_job(
     root: str | None = None,
     owner: str = "",
 ) -> StoredJob:
-    """A queued job with one item a name; the `refused` ones are failed from the start."""
+    """Store a queued job with one item per name; those in `refused` start as failed."""
     job_id = str(uuid.uuid4())
     items = [
         NewItem(
@@ -69,7 +69,7 @@ def claimed(
     lease_seconds: float = 60.0,
     max_attempts: int = 3,
 ) -> SegmentClaim:
-    """A claim that is had."""
+    """Claim a segment; the test fails if it can't be claimed."""
     claim = claim_segment(
         database,
         segment_id,
@@ -89,7 +89,7 @@ def face(
     score: float = 0.9,
     **labels: str | tuple[str, float],
 ) -> FaceRecord:
-    """One face: `face(3, gender="female", age=("old", 0.6))`. The probability is 0.8 untold."""
+    """Make a face: `face(3, gender="female", age=("old", 0.6))`. The default probability is 0.8."""
     return FaceRecord(
         frame_index=frame_index,
         time_ms=frame_index * FRAME_MS,
@@ -102,7 +102,7 @@ def face(
 
 
 def track(number: int = 1, *, frames: int = 1, **labels: str | tuple[str, float]) -> TrackRecord:
-    """One track through `frames` frames from the first one."""
+    """Make a track through the first `frames` frames."""
     return TrackRecord(
         track=number,
         first_frame_index=0,
@@ -119,10 +119,10 @@ def track(number: int = 1, *, frames: int = 1, **labels: str | tuple[str, float]
 
 
 def attributes(labels: Mapping[str, str | tuple[str, float]]) -> dict[str, Attribute]:
-    """Attributes from labels, alone or with a probability."""
+    """Make attributes from labels, each alone (probability 0.8) or with its probability."""
     return {
-        head: Attribute(given, 0.8) if isinstance(given, str) else Attribute(*given)
-        for head, given in labels.items()
+        head: Attribute(label, 0.8) if isinstance(label, str) else Attribute(*label)
+        for head, label in labels.items()
     }
 
 
@@ -134,7 +134,7 @@ def results(
     frames: int = 1,
     error: ErrorDocument | None = None,
 ) -> SegmentResults:
-    """What came of a segment of a small video."""
+    """Make the results of one segment of a small video."""
     return SegmentResults(
         facts=ItemFacts(kind="video", format="mov", width=64, height=48, duration_ms=1000.0),
         frames=frames,
@@ -147,7 +147,7 @@ def results(
 
 
 def artifact(name: str = "0-a.annotated.mp4", *, kind: str = "annotated_video") -> NewArtifact:
-    """An artifact's row to be, of a file that is nowhere."""
+    """Make a new artifact whose file does not exist."""
     return NewArtifact(
         kind=kind,
         name=name,

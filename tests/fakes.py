@@ -1,4 +1,4 @@
-"""Networks that need no weights: they find squares of flat colour, and judge by colour."""
+"""Fake networks without weights: they detect coloured squares and classify them by colour."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHA256 = "0" * 64
 
 
 class SquareDetector:
-    """Finds the coloured squares that `tests.clips` draws. Implements `Detector`."""
+    """Detects the coloured squares that `tests.clips` draws. Implements `Detector`."""
 
     name, version, sha256 = "detector", "squares-1", SHA256
 
@@ -26,7 +26,7 @@ class SquareDetector:
         self.pictures_seen = 0
 
     def detect(self, pictures_bgr: Sequence[Picture]) -> list[Detections]:
-        """Boxes of saturated spots of at least 16 pixels, the largest first."""
+        """Return the boxes of saturated regions of at least 16 pixels, the largest first."""
         assert len({picture.shape for picture in pictures_bgr}) == 1
         self.pictures_seen += len(pictures_bgr)
         return [self._detect(picture) for picture in pictures_bgr]
@@ -45,9 +45,9 @@ class SquareDetector:
 
 
 class ColourClassifier:
-    """Says of each head that its label is the one of the crop's strongest colour.
+    """Classifies a crop by its strongest colour channel. Implements `Classifier`.
 
-    Blue is a head's first label, green its second, red its third (or last).
+    Blue stands for a head's first label, green for its second, red for its third (or last).
     """
 
     version, sha256 = "colours-1", SHA256
@@ -60,30 +60,30 @@ class ColourClassifier:
 
     @property
     def heads(self) -> Mapping[str, tuple[str, ...]]:
-        """Those of the model of this name."""
+        """The heads of the model of this name, each with its labels."""
         return MODELS[self.name]
 
     def classify(self, crops_bgr: Sequence[Picture]) -> list[Opinion]:
-        """One opinion a crop, sure to 0.8."""
+        """Return one opinion per crop, whose likeliest labels have the probability 0.8."""
         self.crops_seen += len(crops_bgr)
-        return [self._judge(crop) for crop in crops_bgr]
+        return [self._classify(crop) for crop in crops_bgr]
 
-    def _judge(self, crop_bgr: Picture) -> Opinion:
+    def _classify(self, crop_bgr: Picture) -> Opinion:
         strongest = int(np.argmax(crop_bgr.reshape(-1, 3).mean(axis=0)))
         opinion = {}
         for head, labels in self.heads.items():
-            rest = 0.2 / (len(labels) - 1)
-            probabilities = np.full(len(labels), rest, np.float32)
+            others = 0.2 / (len(labels) - 1)
+            probabilities = np.full(len(labels), others, np.float32)
             probabilities[min(strongest, len(labels) - 1)] = 0.8
             opinion[head] = probabilities
         return opinion
 
 
-def analysis(spec: JobSpec, **others: Any) -> Analysis:
-    """With these networks, where no others are given."""
-    ours = {
+def analysis(spec: JobSpec, **overrides: Any) -> Analysis:
+    """Make an analysis with fake networks, except for the fields in `overrides`."""
+    defaults = {
         "detector": SquareDetector(),
         "classifiers": [ColourClassifier(name) for name in spec.models],
         "cropper": crop_pictures,
     }
-    return Analysis(spec=spec, **{**ours, **others})
+    return Analysis(spec=spec, **{**defaults, **overrides})

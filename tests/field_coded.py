@@ -1,4 +1,4 @@
-"""A broadcast whose packets are fields: H.264 that no encoder here makes, written bit by bit."""
+"""Writes field-coded (PAFF) H.264, as broadcasts use and no available encoder produces."""
 
 from __future__ import annotations
 
@@ -7,39 +7,42 @@ from pathlib import Path
 
 import av
 
-_WIDE, _HIGH = 4, 2  # macroblocks of a field
-WIDTH, HEIGHT = 16 * _WIDE, 32 * _HIGH
-_GROUP = 12  # frames from one key frame to the next
-_DELIMITER = b"\0\0\0\1\x09\x10"
+_COLUMNS, _ROWS = 4, 2  # macroblocks of a field
+WIDTH, HEIGHT = 16 * _COLUMNS, 32 * _ROWS
+_GOP_FRAMES = 12  # from one key frame to the next
+_ACCESS_UNIT_DELIMITER = b"\0\0\0\1\x09\x10"
 
 
 class _Bits:
-    """Bits of a unit, as H.264 writes numbers."""
+    """The payload bits of one NAL unit (ITU-T H.264, 7.3 and 9.1)."""
 
     def __init__(self) -> None:
         self._text = ""
 
     def fixed(self, *numbers: tuple[int, int]) -> _Bits:
-        """(bits, value) each."""
+        """Append fixed-length numbers: (bits, value) each."""
         self._text += "".join(format(value, f"0{bits}b") for bits, value in numbers)
         return self
 
     def flags(self, text: str) -> _Bits:
+        """Append bits given as zeros and ones."""
         self._text += text
         return self
 
     def golomb(self, *values: int) -> _Bits:
+        """Append unsigned Exp-Golomb codes."""
         for value in values:
             self._text += "0" * ((value + 1).bit_length() - 1) + format(value + 1, "b")
         return self
 
     def samples(self, level: int) -> _Bits:
-        """A macroblock as it is, of one gray."""
+        """Append an uncompressed (I_PCM) macroblock of one gray level."""
         self._text += "0" * (-len(self._text) % 8)
         self._text += format(level, "08b") * 256 + format(128, "08b") * 128
         return self
 
     def unit(self, header: int) -> bytes:
+        """Return the NAL unit: start code, header and payload with its emulation prevention."""
         text = self._text + "1"
         text += "0" * (-len(text) % 8)
         data, zeros = bytearray(), 0
@@ -52,10 +55,10 @@ class _Bits:
         return b"\0\0\0\1" + bytes([header]) + bytes(data)
 
 
-def _parameters() -> bytes:
+def _parameter_sets() -> bytes:
     sequence = _Bits().fixed((8, 77), (8, 0), (8, 30)).golomb(0, 0, 2, 1).flags("0")
-    # Fields, no cropping, and 50 of them a second.
-    sequence.golomb(_WIDE - 1, _HIGH - 1).flags("0010" + "1" + "00001")
+    # Field pictures without cropping, 50 per second.
+    sequence.golomb(_COLUMNS - 1, _ROWS - 1).flags("0010" + "1" + "00001")
     sequence.fixed((32, 1), (32, 50)).flags("10000")
     picture = _Bits().golomb(0, 0).flags("00").golomb(0, 0, 0).flags("000")
     picture.golomb(0, 0, 0).flags("010")
@@ -63,24 +66,24 @@ def _parameters() -> bytes:
 
 
 def _field(number: int, *, bottom: bool) -> bytes:
-    is_key = number % _GROUP == 0 and not bottom
-    bits = _Bits().golomb(0, 7, 0).fixed((4, number % _GROUP), (1, 1), (1, int(bottom)))
+    is_key = number % _GOP_FRAMES == 0 and not bottom
+    bits = _Bits().golomb(0, 7, 0).fixed((4, number % _GOP_FRAMES), (1, 1), (1, int(bottom)))
     if is_key:
-        bits.golomb(number // _GROUP % 2)
+        bits.golomb(number // _GOP_FRAMES % 2)
     bits.flags("00" if is_key else "0").golomb(0)
-    for _ in range(_WIDE * _HIGH):
+    for _ in range(_COLUMNS * _ROWS):
         bits.golomb(25).samples(60 + number % 100)
     return bits.unit(0x65 if is_key else 0x61)
 
 
 def write_fields(path: Path, frames: int) -> Path:
-    """A transport stream of gray frames, 25 a second, each of them two packets."""
+    """Write an MPEG transport stream of gray frames, 25 per second, in two packets each."""
     packets = []
     for number in range(frames):
-        head = _DELIMITER + (_parameters() if number % _GROUP == 0 else b"")
+        head = _ACCESS_UNIT_DELIMITER + (_parameter_sets() if number % _GOP_FRAMES == 0 else b"")
         packets += [
             head + _field(number, bottom=False),
-            _DELIMITER + _field(number, bottom=True),
+            _ACCESS_UNIT_DELIMITER + _field(number, bottom=True),
         ]
     bare = path.with_suffix(".h264")
     bare.write_bytes(b"".join(packets))
@@ -90,7 +93,7 @@ def write_fields(path: Path, frames: int) -> Path:
             packet = av.Packet(data)
             packet.time_base = Fraction(1, 50)
             packet.pts = packet.dts = number
-            packet.is_keyframe = number % (2 * _GROUP) == 0
+            packet.is_keyframe = number % (2 * _GOP_FRAMES) == 0
             packet.stream = stream
             container.mux(packet)
     return path

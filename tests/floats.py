@@ -1,4 +1,4 @@
-"""CenterFace as its package carries it, without the eight bits that ship beside it."""
+"""CenterFace in floating point, without the quantised file that ships beside it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from types import MappingProxyType
 from faces_jobs_models.weights import ModelRecord
 
 
-def in_floats(record: ModelRecord) -> ModelRecord:
-    """As a record in a models folder that has the float file alone."""
+def float_record(record: ModelRecord) -> ModelRecord:
+    """Return the record as if its models folder had the floating-point file only."""
     return replace(record, files=MappingProxyType({"onnx": record.files["onnx"]}))

@@ -1,4 +1,4 @@
-"""Ports for the servers that tests start: no two tests of one machine are given the same one."""
+"""Free ports for the servers that tests start, distinct across all tests on one machine."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import socket
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that is nobody's, and that the system gives to nobody for a minute.
+    """Return a free port of 127.0.0.1 that the system won't assign to others for a minute.
 
-    A port that was merely free a moment ago may by now be another test's. This one has just had a
-    connection, closed from the server's side, and so waits out stray packets: whoever asks for
-    any port gets another, while a server that asks for this one, with SO_REUSEADDR as servers do,
-    gets it.
+    A port that was merely free a moment ago may be another test's by now. This one has just had a
+    connection that was closed from the server's side, so it is in TIME_WAIT: the system skips it
+    when it assigns ports, but a server that binds it with SO_REUSEADDR, as servers do, gets it.
     """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = int(listener.getsockname()[1])

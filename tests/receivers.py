@@ -1,4 +1,4 @@
-"""A real HTTP server of this machine that gets webhooks and answers as a test wants it to."""
+"""A local HTTP server that records webhooks and responds as a test tells it to."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One request, as it came."""
+    """One request as it was received."""
 
     path: str
     headers: dict[str, str]
@@ -23,24 +23,28 @@ class Received:
 
 @dataclass
 class Receiver:
-    """What came, and what is answered: `answer` gets the handler behind the request's body."""
+    """A running receiver: its URL, how it responds, and what it has received.
+
+    `respond` is called with the request handler once the request's body is read. `arrived` is set
+    by each request; `released` is for responses that hang until the test is over.
+    """
 
     url: str
-    answer: Callable[[BaseHTTPRequestHandler], None]
+    respond: Callable[[BaseHTTPRequestHandler], None]
     received: list[Received] = field(default_factory=list)
-    came: threading.Event = field(default_factory=threading.Event)
+    arrived: threading.Event = field(default_factory=threading.Event)
     released: threading.Event = field(default_factory=threading.Event)
 
     @property
     def ids(self) -> list[str]:
-        """The delivery ids that came."""
-        return [one.headers["webhook-id"] for one in self.received]
+        """The delivery ids that were received, in order."""
+        return [request.headers["webhook-id"] for request in self.received]
 
 
-def answering(status: int, body: bytes = b"", **headers: str) -> Callable[..., None]:
-    """An answer of this status."""
+def respond_with(status: int, body: bytes = b"", **headers: str) -> Callable[..., None]:
+    """Return a handler that sends this response."""
 
-    def answer(handler: BaseHTTPRequestHandler) -> None:
+    def respond(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(status)
         for name, value in headers.items():
             handler.send_header(name, value)
@@ -48,33 +52,33 @@ def answering(status: int, body: bytes = b"", **headers: str) -> Callable[..., N
         handler.end_headers()
         handler.wfile.write(body)
 
-    return answer
+    return respond
 
 
 @contextmanager
 def receiver(
-    answer: Callable[[BaseHTTPRequestHandler], None] | None = None,
+    respond: Callable[[BaseHTTPRequestHandler], None] | None = None,
     *,
     tls: ssl.SSLContext | None = None,
 ) -> Iterator[Receiver]:
-    """Start a receiver on a free port; one that hangs is released at the end."""
+    """Run a receiver on a free port; responses that hang are released at the end."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            opened.received.append(Received(self.path, headers, body))
-            opened.came.set()
-            # The sender has gone: some tests are about that.
+            running.received.append(Received(self.path, headers, body))
+            running.arrived.set()
+            # Some tests are about senders that disconnect early.
             with suppress(BrokenPipeError, ConnectionResetError):
-                opened.answer(self)
+                running.respond(self)
 
         def log_message(self, *_arguments: object) -> None:
-            """Nothing is printed."""
+            """Suppress the log of requests."""
 
     class Server(ThreadingHTTPServer):
         def handle_error(self, request: object, client_address: object) -> None:
-            """A client that breaks off, or refuses our certificate, is what a test wants."""
+            """Print nothing: clients that disconnect or reject the certificate are expected."""
 
     server = Server(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
@@ -82,20 +86,20 @@ def receiver(
         server.socket = tls.wrap_socket(server.socket, server_side=True)
     scheme = "http" if tls is None else "https"
     url = f"{scheme}://127.0.0.1:{server.server_address[1]}/hook"
-    opened = Receiver(url, answer or answering(204))
+    running = Receiver(url, respond or respond_with(204))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
-        yield opened
+        yield running
     finally:
-        opened.released.set()
+        running.released.set()
         server.shutdown()
         thread.join()
         server.server_close()
 
 
-def own_certificate(folder: Path, name: str) -> tuple[Path, Path]:
-    """A certificate for `name` that signs itself, and its key."""
+def self_signed_certificate(folder: Path, name: str) -> tuple[Path, Path]:
+    """Create a self-signed certificate for `name`; return the paths of it and of its key."""
     paths = folder / "certificate.pem", folder / "key.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",

@@ -1,4 +1,4 @@
-"""What tests expect of the services they start, or that the machine is to have."""
+"""How long tests wait for services, and what happens when one is missing."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import NoReturn
 
 import pytest
 
-# The longest that a test waits for a process. Where all is well it costs nothing, and a machine
-# on which others work, too, may take long for a start.
+# How long a test waits for a process. Long, since a busy machine may be slow to start one; a test
+# that passes does not wait that long.
 PATIENCE_SECONDS = 120
 
 
-def missing_service(sentence: str) -> NoReturn:
-    """End the test: skipped with this sentence, or failed when REQUIRE_SERVICES=1."""
-    if os.environ.get("REQUIRE_SERVICES") == "1":  # noqa: TID251 (the tests' own switch)
-        pytest.fail(f"REQUIRE_SERVICES=1, but {sentence}", pytrace=False)
-    pytest.skip(sentence)
+def missing_service(reason: str) -> NoReturn:
+    """Skip the test for this reason, or fail it if REQUIRE_SERVICES=1."""
+    if os.environ.get("REQUIRE_SERVICES") == "1":  # noqa: TID251 (a switch of the tests themselves)
+        pytest.fail(f"REQUIRE_SERVICES=1, but {reason}", pytrace=False)
+    pytest.skip(reason)

@@ -1,4 +1,4 @@
-"""Files that all processes of one test run use: made by the first that asks for them."""
+"""Files that all processes of a test run share; the first one that needs a file creates it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import pytest
 from filelock import FileLock
 
 
-def made_once(folders: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
-    """The file of this name; `make` writes it where no process of this run has done so yet."""
+def create_once(folders: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """Return the path of a shared file; `make` writes it unless another process already has."""
     folder = folders.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:  # noqa: TID251 (the test runner's own word)
+    if "PYTEST_XDIST_WORKER" in os.environ:  # noqa: TID251 (set by pytest-xdist)
         folder = folder.parent
     path = folder / "shared" / name
     with FileLock(f"{folder / name}.lock"):
         if not path.exists():
             path.parent.mkdir(exist_ok=True)
-            part = path.with_name(f"part-{name}")  # keeps the suffix, which says what it is
+            part = path.with_name(f"part-{name}")  # the suffix stays: it determines the format
             make(part)
             part.rename(path)
     return path

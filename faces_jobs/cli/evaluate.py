@@ -134,19 +134,19 @@ def _measure_classifier(
             options.model,
             data_sets,
             labels=options.labels,
-            wanted=Selection(
+            selection=Selection(
                 held_out_only=options.held_out, limit=options.limit, max_pixels=options.max_pixels
             ),
             skipped=skipped,
-            begin=begin,
+            start_progress=begin,
         ):
             entries += measured.entries
-            face_count += len(measured.answers)
-            of_training += measured.answers.of_training
+            face_count += len(measured.predictions)
+            of_training += measured.predictions.of_training
             if options.out is not None:
-                from faces_jobs_models.training.measurement_plots import draw_measured
+                from faces_jobs_models.training.measurement_plots import draw_measurement
 
-                draw_measured(options.out, measured)
+                draw_measurement(options.out, measured)
     _report_skipped(skipped)
     if not entries:
         raise DataLayoutError(
@@ -166,7 +166,7 @@ def _measure_detector(options: EvaluateOptions, catalog: Catalog) -> tuple[list[
         TRAINED_ON,
         detector_entry,
         detector_tables,
-        look_at,
+        run_detector,
     )
     from faces_jobs_models.training.entries import weights_of
     from faces_jobs_models.training.predictions import Selection
@@ -179,10 +179,10 @@ def _measure_detector(options: EvaluateOptions, catalog: Catalog) -> tuple[list[
     for data_set in data_sets:
         skipped_before = Counter(skipped)
         with progress_bar() as bar:
-            looked = look_at(
+            detector_run = run_detector(
                 data_set,
                 detector,
-                wanted=Selection(
+                selection=Selection(
                     trained_on=data_set.name == TRAINED_ON,
                     held_out_only=options.held_out,
                     limit=options.limit,
@@ -190,13 +190,14 @@ def _measure_detector(options: EvaluateOptions, catalog: Catalog) -> tuple[list[
                 ),
                 skipped=skipped,
                 advance=partial(
-                    bar.advance, bar.add_task(data_set.name, total=options.limit or data_set.n)
+                    bar.advance,
+                    bar.add_task(data_set.name, total=options.limit or data_set.row_count),
                 ),
             )
-        if looked.face_count:
+        if detector_run.face_count:
             entries.append(
                 detector_entry(
-                    looked,
+                    detector_run,
                     data_set=data_set.name,
                     version=detector.version,
                     weights=weights_of(detector.sha256, detector.name),

@@ -58,12 +58,14 @@ def _process_problems(settings: Settings, kind: str) -> list[str]:
     host = socket.gethostname()
     try:
         with open_database(settings.database) as database:
-            alive = live_processes(database, within_seconds=settings.silent_seconds)
+            alive = live_processes(database, within_seconds=settings.presence_timeout_seconds)
     except DatabaseError as error:
         return [message_with_location(error, settings)]
     if any(process.kind == kind and process.host == host for process in alive):
         return []
-    return [f"No {kind} on {host} has reported in the last {settings.silent_seconds:g} s."]
+    return [
+        f"No {kind} on {host} has reported in the last {settings.presence_timeout_seconds:g} s."
+    ]
 
 
 def _service_problems(settings: Settings) -> list[str]:

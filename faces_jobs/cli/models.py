@@ -118,10 +118,10 @@ def quantize(*, data: Path, out: Path) -> None:
     faces. `train` creates those of its own models itself.
     """
     with report_missing_packages():
-        from faces_jobs_models.training.detector.eight_bits import centerface_in_eight_bits
+        from faces_jobs_models.training.detector.eight_bits import quantize_centerface
         from faces_jobs_models.weights import sha256_of
 
-        out.write_bytes(centerface_in_eight_bits(data))
+        out.write_bytes(quantize_centerface(data))
         click.echo(f"{out}: {out.stat().st_size} bytes, SHA-256 {sha256_of(out)}")
 
 

@@ -125,17 +125,19 @@ def _train_detector(
         out=options.out or settings.data_folder / "training",
         device=choose_device(options.device),
         threads=options.threads,
-        say=bar.print,
-        advance=bar.advance,
+        report=bar.print,
+        on_progress=bar.advance,
     )
 
 
 def _train_classifier(options: TrainOptions, settings: Settings, bar: EpochsBar) -> Path:
     from faces_jobs_models.catalog import open_catalog
-    from faces_jobs_models.training.run_recipe import recipe_of, run_recipe
+    from faces_jobs_models.training.run_recipe import recipe_for, run_recipe
 
-    recipe = recipe_of(options.model, options.labels, epochs=options.epochs, alone=options.alone)
-    bar.set_total(recipe.all_epochs)
+    recipe = recipe_for(
+        options.model, options.labels, epochs=options.epochs, without_teacher=options.alone
+    )
+    bar.set_total(recipe.total_epochs)
     with open_catalog(
         device=options.device,
         models_folder=settings.models_folder,
@@ -150,8 +152,8 @@ def _train_classifier(options: TrainOptions, settings: Settings, bar: EpochsBar)
             device=catalog.device,
             threads=options.threads,
             detector=catalog.detector(),
-            say=bar.print,
-            advance=bar.advance,
+            report=bar.print,
+            on_progress=bar.advance,
         )
 
 

@@ -47,7 +47,7 @@ class LiveProcess:
     name: str
     kind: str
     host: str
-    silent_seconds: float
+    presence_timeout_seconds: float
     gpu: GpuMemory | None
 
 
@@ -87,9 +87,9 @@ def delete_process(database: Database, name: str) -> None:
         session.execute(delete(ProcessRow).where(ProcessRow.name == name))
 
 
-def delete_silent_processes(database: Database, *, silent_seconds: float) -> list[str]:
-    """Delete processes without a heartbeat for `silent_seconds`. Returns their names."""
-    silent = ProcessRow.seen_at < now_seconds() - silent_seconds
+def delete_silent_processes(database: Database, *, presence_timeout_seconds: float) -> list[str]:
+    """Delete processes without a heartbeat for `presence_timeout_seconds`. Returns their names."""
+    silent = ProcessRow.seen_at < now_seconds() - presence_timeout_seconds
     with database.read() as session:
         if session.scalar(select(ProcessRow.name).where(silent).limit(1)) is None:
             return []
@@ -158,12 +158,16 @@ def _insert(session: Session, name: str, label: str, value: float) -> Any:
     )
 
 
-def _live_process(row: ProcessRow, silent_seconds: float) -> LiveProcess:
+def _live_process(row: ProcessRow, presence_timeout_seconds: float) -> LiveProcess:
     gpu = (
         GpuMemory(row.gpu_used_bytes, row.gpu_total_bytes)
         if row.gpu_used_bytes is not None and row.gpu_total_bytes is not None
         else None
     )
     return LiveProcess(
-        name=row.name, kind=row.kind, host=row.host, silent_seconds=silent_seconds, gpu=gpu
+        name=row.name,
+        kind=row.kind,
+        host=row.host,
+        presence_timeout_seconds=presence_timeout_seconds,
+        gpu=gpu,
     )

@@ -33,7 +33,7 @@ class ErrorDocument(Document):
     message: str = Field(description="One sentence that says what went wrong and what to do.")
 
     @classmethod
-    def of(cls, error: FacesJobsError) -> Self:
+    def from_error(cls, error: FacesJobsError) -> Self:
         """Create the document from an error's code and message."""
         return cls(code=error.code, message=str(error))
 

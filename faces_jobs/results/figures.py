@@ -32,7 +32,7 @@ class Figures:
         return {label: value for (each, label), value in self.measures.items() if each == name}
 
 
-def read_figures(database: Database, *, silent_seconds: float) -> Figures:
+def read_figures(database: Database, *, presence_timeout_seconds: float) -> Figures:
     """Read all figures.
 
     Jobs, items and segments that have not ended are counted here, by indexes that begin with the
@@ -40,7 +40,7 @@ def read_figures(database: Database, *, silent_seconds: float) -> Figures:
 
     Args:
         database: where to read them.
-        silent_seconds: a process without a report for this long counts as gone.
+        presence_timeout_seconds: a process without a report for this long counts as gone.
 
     Raises:
         DatabaseError: the database can't be reached.
@@ -50,7 +50,7 @@ def read_figures(database: Database, *, silent_seconds: float) -> Figures:
         measures.update(count_open(session))
         now_waiting = waiting_by_priority(session)
         now_leased = count_leases(session)
-    alive = live_processes(database, within_seconds=silent_seconds)
+    alive = live_processes(database, within_seconds=presence_timeout_seconds)
     kinds = Counter(process.kind for process in alive)
     return Figures(
         measures=measures,

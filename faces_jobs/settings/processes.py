@@ -79,6 +79,6 @@ class ProcessSettings(BaseModel):
         return self
 
     @property
-    def silent_seconds(self) -> float:
+    def presence_timeout_seconds(self) -> float:
         """How long a process may go without reporting before it counts as gone."""
         return 4 * self.presence_seconds

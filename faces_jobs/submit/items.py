@@ -100,6 +100,6 @@ def _refused(name: str, size: int, error: MediaError) -> NewItem:
         name=name,
         bytes=size,
         source=None,
-        error=ErrorDocument.of(error),
+        error=ErrorDocument.from_error(error),
         refusal=error,
     )

@@ -72,7 +72,7 @@ def _process_images(outcome: BundleOutcome, attempt: Attempt) -> None:
             except MediaError as error:
                 if not error.permanent:
                     raise
-                outcome.refused.append((claim, ErrorDocument.of(error)))
+                outcome.refused.append((claim, ErrorDocument.from_error(error)))
             del outcome.unstarted[0]
     except (CancelledError, LeaseLostError):
         raise

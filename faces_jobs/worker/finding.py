@@ -72,7 +72,9 @@ def find(claim: SegmentClaim, worker: Worker) -> bool:
                 faces=None if linking is None else linking.records,
                 frames=report.frames_read,
                 damaged_frames=report.damaged_frames,
-                error=None if report.truncated is None else ErrorDocument.of(report.truncated),
+                error=None
+                if report.truncated is None
+                else ErrorDocument.from_error(report.truncated),
             ),
         )
         if linking is not None:

@@ -45,7 +45,7 @@ class ProcessedImage:
             tracks=self.tracks,
             artifacts=artifacts,
             models=models,
-            error=None if truncated is None else ErrorDocument.of(truncated),
+            error=None if truncated is None else ErrorDocument.from_error(truncated),
         )
 
 

@@ -62,5 +62,5 @@ def linking_ahead(
 
 def _is_alone(worker: Worker) -> bool:
     """Whether no other worker is alive: several workers are faster at drawing parts in parallel."""
-    alive = live_processes(worker.database, within_seconds=worker.settings.silent_seconds)
+    alive = live_processes(worker.database, within_seconds=worker.settings.presence_timeout_seconds)
     return all(process.kind != "worker" or process.name == worker.name for process in alive)

@@ -143,7 +143,7 @@ def _attempt(claim: SegmentClaim, worker: Worker) -> bool:
         raise
     except (ModelError, DeviceError) as error:
         _log.error("no file of this job can be processed: %s", error)
-        return fail_job(database, claim, ErrorDocument.of(error))
+        return fail_job(database, claim, ErrorDocument.from_error(error))
     except StorageFullError as error:
         _log.warning("the job waits for space: %s", error)
         park_segment(
@@ -156,8 +156,8 @@ def _attempt(claim: SegmentClaim, worker: Worker) -> bool:
     except FacesJobsError as error:
         _log.warning("the attempt failed: %s: %s", error.code, error)
         if error.permanent:  # most often a damaged file, which another attempt can't repair
-            return fail_segment(database, claim, ErrorDocument.of(error))
-        return _retry_or_fail(claim, worker, ErrorDocument.of(error))
+            return fail_segment(database, claim, ErrorDocument.from_error(error))
+        return _retry_or_fail(claim, worker, ErrorDocument.from_error(error))
     except Exception as error:  # noqa: BLE001 (outermost handler; logged, recorded and counted)
         _log.exception("the attempt failed")
         document = ErrorDocument(

@@ -58,4 +58,4 @@ class ReconcilerThread:
         with self._lock:
             rung, self._rung = self._rung, 0
         for kind, count in self._reconciler.run_round(rung=rung).repaired().items():
-            self._counters.add("mended", count, label=kind)
+            self._counters.add("repaired", count, label=kind)

@@ -235,9 +235,11 @@ def _reconciler(
 
 
 def _forget_silent(database: Database, settings: Settings) -> None:
-    for name in delete_silent_processes(database, silent_seconds=settings.silent_seconds):
+    for name in delete_silent_processes(
+        database, presence_timeout_seconds=settings.presence_timeout_seconds
+    ):
         _log.warning(
             "process %s sent no heartbeat for %.0f s and is taken for dead",
             name,
-            settings.silent_seconds,
+            settings.presence_timeout_seconds,
         )

@@ -57,7 +57,7 @@ def process_whole(claim: SegmentClaim, worker: Worker) -> bool:
             tracks=spool.tracks,
             artifacts=artifacts.rows(attempt.publish()),
             models=models_of(analysis),
-            error=None if report.truncated is None else ErrorDocument.of(report.truncated),
+            error=None if report.truncated is None else ErrorDocument.from_error(report.truncated),
         )
         job_done = attempt.record(lambda: finish_segment(worker.database, claim, results))
     _log.info(

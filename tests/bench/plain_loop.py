@@ -22,7 +22,7 @@ from faces_jobs_models.detector.grid_detector import GridDetector
 from faces_jobs_models.detector.open_detector import open_detector
 from faces_jobs_models.detector.torch_network import TorchGridNetwork
 from faces_jobs_models.torch_session import TorchSession
-from tests.floats import in_floats
+from tests.floats import float_record
 
 THRESHOLD = 0.5
 _GREEN_BGR = (0, 255, 0)
@@ -83,7 +83,7 @@ def _open_float_detector(catalog: Catalog) -> Detector:
     record = catalog.record("detector")
     if "safetensors" not in record.files:
         # A plain loop would run the published file, in floats.
-        return open_detector(in_floats(record))
+        return open_detector(float_record(record))
     network = TorchGridNetwork(record, device="cpu")
     return GridDetector(network, record, sha256=record.files["safetensors"].sha256)
 

@@ -105,7 +105,7 @@ def _worker_pids(data: Path, workers: int) -> list[int]:
     settings = Settings.model_validate({"data_folder": data})
     with open_database(settings.database) as database:
         while True:
-            alive = live_processes(database, within_seconds=settings.silent_seconds)
+            alive = live_processes(database, within_seconds=settings.presence_timeout_seconds)
             # A process's name consists of its host, its id and a random suffix.
             pids = [int(one.name.split("-")[-2]) for one in alive if one.kind == "worker"]
             if len(pids) >= workers:

@@ -24,7 +24,7 @@ from faces_jobs.queue import CeleryQueue, open_queue
 from faces_jobs.settings import Settings
 from faces_jobs.storage import LocalStorage
 from faces_jobs.worker.resources import Worker
-from tests.buckets import Place, S3Server, s3_server
+from tests.buckets import BucketPrefix, S3Server, s3_server
 from tests.clips import moving, write_video
 from tests.integration.servers import find_program, private_postgres, private_redis
 from tests.integration.workbench import Bench, SquareNetworks
@@ -154,9 +154,9 @@ def s3() -> Iterator[S3Server]:
 
 
 @pytest.fixture
-def bucket(s3: S3Server) -> Place:
+def bucket(s3: S3Server) -> BucketPrefix:
     """An empty prefix of the bucket."""
-    return Place(s3, f"some/{uuid.uuid4().hex}")
+    return BucketPrefix(s3, f"some/{uuid.uuid4().hex}")
 
 
 @pytest.fixture

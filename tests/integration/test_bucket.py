@@ -30,7 +30,7 @@ from faces_jobs.worker.finish import finish_job
 from faces_jobs.worker.next_work import take_next_work
 from faces_jobs.worker.process import process_segment
 from faces_jobs.worker.reconcile import Reconciler, ReconcileReport
-from tests.buckets import BUCKET, Place, breaking_server
+from tests.buckets import BUCKET, BucketPrefix, disconnecting_server
 from tests.factories import artifact, claimed, results, stored_job
 from tests.integration.stored_files import publish_file, sweep_files
 from tests.integration.workbench import Bench
@@ -51,7 +51,7 @@ WRONG_SETTINGS: dict[str, tuple[dict[str, Any], type[StorageError], str]] = {
 
 
 @pytest.fixture
-def in_bucket(bench: Bench, bucket: Place) -> Bench:
+def in_bucket(bench: Bench, bucket: BucketPrefix) -> Bench:
     """The bench with a worker whose files are in a bucket."""
     settings = bucket.settings(bench.worker.settings)
     bench.worker = replace(bench.worker, settings=settings, storage=open_storage(settings))
@@ -59,7 +59,7 @@ def in_bucket(bench: Bench, bucket: Place) -> Bench:
 
 
 @pytest.fixture
-def storage(settings: Settings, bucket: Place) -> Storage:
+def storage(settings: Settings, bucket: BucketPrefix) -> Storage:
     return open_storage(bucket.settings(settings))
 
 
@@ -80,7 +80,7 @@ def reconciler(
 
 @pytest.mark.parametrize("wrong", WRONG_SETTINGS)
 def test_every_operation_reports_a_wrong_setting(
-    settings: Settings, bucket: Place, wrong: str, tmp_path: Path
+    settings: Settings, bucket: BucketPrefix, wrong: str, tmp_path: Path
 ) -> None:
     values, kind, message = WRONG_SETTINGS[wrong]
     storage = open_storage(bucket.settings(settings, **values))
@@ -104,7 +104,7 @@ def test_every_operation_reports_a_wrong_setting(
 
 @pytest.mark.parametrize("wrong", ["secret", "bucket"])
 def test_readiness_reports_a_wrong_setting(
-    settings: Settings, bucket: Place, database: Database, queue: CeleryQueue, wrong: str
+    settings: Settings, bucket: BucketPrefix, database: Database, queue: CeleryQueue, wrong: str
 ) -> None:
     def missing(**values: Any) -> str | None:
         bucket_settings = bucket.settings(settings, **values)
@@ -124,7 +124,7 @@ def test_readiness_reports_a_wrong_setting(
 
 
 def test_a_submission_to_an_unreachable_bucket_leaves_nothing(
-    in_bucket: Bench, bucket: Place, photo: Path
+    in_bucket: Bench, bucket: BucketPrefix, photo: Path
 ) -> None:
     unreachable = bucket.settings(in_bucket.worker.settings, s3_endpoint="http://127.0.0.1:1")
     in_bucket.worker = replace(in_bucket.worker, storage=open_storage(unreachable))
@@ -137,7 +137,7 @@ def test_a_submission_to_an_unreachable_bucket_leaves_nothing(
 
 @pytest.mark.parametrize("stage", ["work", "exports"])
 def test_work_waits_for_the_bucket_without_costing_an_attempt(
-    in_bucket: Bench, bucket: Place, photo: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+    in_bucket: Bench, bucket: BucketPrefix, photo: Path, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
     worker = in_bucket.worker
     job_id = in_bucket.submit(photo)
@@ -167,9 +167,9 @@ def test_work_waits_for_the_bucket_without_costing_an_attempt(
 
 
 def test_a_download_that_is_cut_off_repeatedly_is_a_temporary_error(
-    settings: Settings, bucket: Place, tmp_path: Path
+    settings: Settings, bucket: BucketPrefix, tmp_path: Path
 ) -> None:
-    with breaking_server() as endpoint:
+    with disconnecting_server() as endpoint:
         storage = open_storage(bucket.settings(settings, s3_endpoint=endpoint))
         operations: list[Callable[[], object]] = [
             lambda: storage.fetch_all([KEY], tmp_path),
@@ -189,7 +189,7 @@ class AbortError(Exception):
 # boto3 leaves the connection of an aborted download to the garbage collector.
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 def test_transfers_report_progress_and_the_callback_can_abort_them(
-    storage: Storage, bucket: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    storage: Storage, bucket: BucketPrefix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(s3, "PART_BYTES", 5 * 2**20)  # several parts, which could be left behind
     calls: list[int] = []
@@ -230,7 +230,7 @@ def test_transfers_report_progress_and_the_callback_can_abort_them(
 
 
 def test_a_deletion_completes_when_the_bucket_is_available_again(
-    in_bucket: Bench, bucket: Place, photo: Path
+    in_bucket: Bench, bucket: BucketPrefix, photo: Path
 ) -> None:
     database = in_bucket.worker.database
     job_id = in_bucket.submit(photo)
@@ -248,7 +248,7 @@ def test_a_deletion_completes_when_the_bucket_is_available_again(
 
 
 def test_rows_are_compared_with_the_bucket_and_the_bucket_with_rows(
-    database: Database, storage: Storage, bucket: Place, reconciler: Reconciler
+    database: Database, storage: Storage, bucket: BucketPrefix, reconciler: Reconciler
 ) -> None:
     job = stored_job(database)
     kept = publish_file(storage, job.id, "kept")
@@ -274,7 +274,10 @@ def test_rows_are_compared_with_the_bucket_and_the_bucket_with_rows(
 
 
 def test_workspace_marks_of_dead_workers_are_removed(
-    database: Database, bucket: Place, reconciler: Reconciler, monkeypatch: pytest.MonkeyPatch
+    database: Database,
+    bucket: BucketPrefix,
+    reconciler: Reconciler,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     job = stored_job(database)
     alive, dead = claimed(database, job.segments[0]).token, uuid.uuid4().hex
@@ -288,7 +291,7 @@ def test_workspace_marks_of_dead_workers_are_removed(
 
 
 def test_images_in_a_bundle_wait_for_the_bucket_too(
-    in_bucket: Bench, bucket: Place, photo: Path
+    in_bucket: Bench, bucket: BucketPrefix, photo: Path
 ) -> None:
     worker = in_bucket.worker
     job_id = in_bucket.submit(photo, photo)

@@ -14,7 +14,7 @@ from faces_jobs.db.session import open_database
 from faces_jobs.db.tables import SegmentRow
 from faces_jobs.results import get_job
 from faces_jobs.settings import Settings
-from tests.buckets import Place
+from tests.buckets import BucketPrefix
 from tests.integration.processes import (
     portrait_clip,
     storage_variables,
@@ -26,7 +26,7 @@ from tests.integration.processes import (
 
 @pytest.fixture
 def shared_settings(
-    settings: Settings, bucket: Place, postgres_database_url: str, empty_redis_url: str
+    settings: Settings, bucket: BucketPrefix, postgres_database_url: str, empty_redis_url: str
 ) -> Settings:
     """The settings that all machines share."""
     return bucket.settings(
@@ -38,7 +38,7 @@ def shared_settings(
 
 
 def test_machines_share_a_video_and_a_deleted_job_is_gone_from_all(
-    shared_settings: Settings, bucket: Place, tmp_path: Path, log: Path
+    shared_settings: Settings, bucket: BucketPrefix, tmp_path: Path, log: Path
 ) -> None:
     clip = portrait_clip(tmp_path / "clip.mp4", 48, rate=20, codec_options={"g": "5"})
     machines = [tmp_path / "one", tmp_path / "two"]

@@ -13,7 +13,7 @@ import pytest
 
 from faces_jobs.settings import Settings
 from faces_jobs.storage import Storage, open_storage
-from tests.buckets import Place
+from tests.buckets import BucketPrefix
 from tests.integration.processes import storage_variables
 
 JOB = str(uuid.UUID(int=1))
@@ -52,12 +52,12 @@ with storage.receive() as incoming, storage.workspace(job.replace("-", "")) as w
 
 
 @pytest.fixture
-def storage(settings: Settings, bucket: Place) -> Storage:
+def storage(settings: Settings, bucket: BucketPrefix) -> Storage:
     return open_storage(bucket.settings(settings))
 
 
 @pytest.fixture
-def uploading(settings: Settings, bucket: Place) -> Callable[..., int]:
+def uploading(settings: Settings, bucket: BucketPrefix) -> Callable[..., int]:
     """Run the upload in a process of its own; returns its exit status."""
     bucket_settings = bucket.settings(settings)
     environment = {
@@ -78,7 +78,7 @@ def uploading(settings: Settings, bucket: Place) -> Callable[..., int]:
 
 @pytest.mark.parametrize("what", ["upload", "publish"])
 def test_an_upload_that_is_killed_stays_invisible_and_is_swept(
-    storage: Storage, bucket: Place, uploading: Callable[..., int], what: str
+    storage: Storage, bucket: BucketPrefix, uploading: Callable[..., int], what: str
 ) -> None:
     assert uploading("kill", JOB, what) == -signal.SIGKILL
 
@@ -106,7 +106,7 @@ def test_an_upload_that_is_killed_stays_invisible_and_is_swept(
 
 @pytest.mark.parametrize("what", ["upload", "publish"])
 def test_an_upload_that_fails_leaves_nothing(
-    storage: Storage, bucket: Place, uploading: Callable[..., int], what: str
+    storage: Storage, bucket: BucketPrefix, uploading: Callable[..., int], what: str
 ) -> None:
     assert uploading("fail", JOB, what) == 1
     assert bucket.keys() == []
@@ -115,7 +115,7 @@ def test_an_upload_that_fails_leaves_nothing(
 
 
 def test_deleting_a_job_aborts_its_unfinished_uploads(
-    storage: Storage, bucket: Place, uploading: Callable[..., int]
+    storage: Storage, bucket: BucketPrefix, uploading: Callable[..., int]
 ) -> None:
     assert uploading("kill", JOB, "upload") == -signal.SIGKILL
     assert len(bucket.pending_uploads()) == 1

@@ -56,7 +56,7 @@ def test_a_scrape_uses_indexes(database: Database) -> None:
     for _ in range(3):
         stored_job(database, ["a.mp4", "b.mp4"])
     with executed_statements(database) as executed:
-        read_figures(database, silent_seconds=20)
+        read_figures(database, presence_timeout_seconds=20)
     queries = [one for one in executed if one[0].lstrip().startswith("SELECT")]
     assert 0 < len(queries) < 20
     on_postgres = database.dialect == "postgresql"

@@ -51,8 +51,8 @@ def clip(tmp_path: Path) -> Path:
             squares.append(Square(130 - index, 60, 14, GREEN))
         if index > 25:
             squares.append(Square(130, 30 + index // 4, 12, RED))
-        ground = (96, 96, 96) if index < 47 else (10, 10, 10)
-        pictures.append(picture(squares, width=160, height=120, ground=ground))
+        background = (96, 96, 96) if index < 47 else (10, 10, 10)
+        pictures.append(picture(squares, width=160, height=120, background=background))
     return write_video(
         tmp_path / "clip.mp4",
         pictures,

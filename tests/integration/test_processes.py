@@ -58,7 +58,7 @@ def test_a_heartbeat_renews_the_row_of_a_process(database: Database) -> None:
 
     (found,) = live_processes(database, within_seconds=20)
     assert (found.name, found.kind, found.host) == ("alice", "worker", "alices-machine")
-    assert 0 <= found.silent_seconds < 20
+    assert 0 <= found.presence_timeout_seconds < 20
     assert found.gpu is None
     with database.read() as session:
         assert session.scalars(select(ProcessRow.started_at)).one() == started
@@ -73,9 +73,9 @@ def test_the_memory_of_a_gpu_is_recorded(database: Database) -> None:
 def test_silent_processes_are_deleted_and_return_with_a_heartbeat(database: Database) -> None:
     record_heartbeat(database, ALICE, {})
     silence(database, "alice", 100)
-    assert delete_silent_processes(database, silent_seconds=101) == []
-    assert delete_silent_processes(database, silent_seconds=99) == ["alice"]
-    assert delete_silent_processes(database, silent_seconds=99) == []
+    assert delete_silent_processes(database, presence_timeout_seconds=101) == []
+    assert delete_silent_processes(database, presence_timeout_seconds=99) == ["alice"]
+    assert delete_silent_processes(database, presence_timeout_seconds=99) == []
 
     record_heartbeat(database, ALICE, {})
     assert live_names(database, 20) == ["alice"]
@@ -94,7 +94,7 @@ def test_counts_of_all_processes_add_up_and_outlive_them(database: Database) -> 
         thread.start()
     for thread in threads:
         thread.join()
-    delete_silent_processes(database, silent_seconds=-1)
+    delete_silent_processes(database, presence_timeout_seconds=-1)
 
     assert live_names(database, 100) == []
     assert measures(database) == {("frames", ""): 120.0, ("stage", "detect"): 30.0}

@@ -27,8 +27,8 @@ from tests.clips import (
     Square,
     moving,
     picture,
-    write_cut_short,
     write_damaged,
+    write_truncated,
     write_video,
 )
 from tests.integration.workbench import SMALL_FACES, Bench, rows, stages
@@ -62,8 +62,8 @@ def write_long(path: Path, frames: int = FRAMES) -> Path:
             squares.append(Square(80 - index, 40, 14, GREEN))
         if index > 25:
             squares.append(Square(90, 20 + index // 4, 12, RED))
-        ground = (96, 96, 96) if index < 47 else (10, 10, 10)
-        pictures.append(picture(squares, width=128, height=80, ground=ground))
+        background = (96, 96, 96) if index < 47 else (10, 10, 10)
+        pictures.append(picture(squares, width=128, height=80, background=background))
     return write_video(
         path, pictures, codec_options={"g": "8", "bf": "2"}, sounds=[Sound(seconds=frames / 25)]
     )
@@ -129,12 +129,12 @@ def check_same_as_whole(
 
 
 @pytest.mark.parametrize(
-    "fewest", [encode_runs.MIN_FRAMES, 4], ids=["parts in one run", "parts in several runs"]
+    "min_frames", [encode_runs.MIN_FRAMES, 4], ids=["parts in one run", "parts in several runs"]
 )
 def test_rows_frames_and_sound_are_those_of_a_whole_run(
-    bench: Bench, long_clip: Path, monkeypatch: pytest.MonkeyPatch, fewest: int
+    bench: Bench, long_clip: Path, monkeypatch: pytest.MonkeyPatch, min_frames: int
 ) -> None:
-    monkeypatch.setattr(encode_runs, "MIN_FRAMES", fewest)
+    monkeypatch.setattr(encode_runs, "MIN_FRAMES", min_frames)
     cut = check_same_as_whole(bench, long_clip)
 
     whole = next(job_id for job_id in _jobs(bench) if job_id != cut)
@@ -207,7 +207,7 @@ def test_damaged_frames_of_all_parts_are_counted(
 ) -> None:
     drawn = moving(FRAMES, width=320, height=240)
     whole = write_video(tmp_path / "a.mp4", drawn, codec="mpeg4", codec_options={"g": "5"})
-    job_id = bench.submit(write_damaged(tmp_path / "b.mp4", whole, damaged, from_byte=0.5))
+    job_id = bench.submit(write_damaged(tmp_path / "b.mp4", whole, damaged, intact=0.5))
     run_all(bench, job_id, in_parts(bench.worker, 0.6))
     (item,) = bench.items(job_id)
     assert (item.status, item.damaged_frames) == ("succeeded", len(damaged))
@@ -286,7 +286,7 @@ def test_a_segment_that_is_given_up_does_not_discard_the_others(
 
 def test_a_truncated_file_keeps_what_was_read(bench: Bench, tmp_path: Path) -> None:
     whole = write_long(tmp_path / "whole.mkv")
-    cut_short = write_cut_short(tmp_path / "cut.mkv", whole, kept=0.8)
+    cut_short = write_truncated(tmp_path / "cut.mkv", whole, kept=0.8)
     whole_run = bench.submit(cut_short)
     bench.work(whole_run)
     job_id = bench.submit(cut_short)

@@ -45,7 +45,7 @@ from faces_jobs.worker.deliver import (
 )
 from tests.factories import claimed, face, results, stored_job
 from tests.integration.processes import wait_for
-from tests.receivers import Receiver, answering, receiver
+from tests.receivers import Receiver, receiver, respond_with
 
 KEY = bytes(range(32))
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
@@ -190,12 +190,12 @@ def flood(handler: BaseHTTPRequestHandler) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "status", "message"),
+    ("respond", "status", "message"),
     [
-        (answering(500, b"secret of the receiver"), 500, "answered 500"),
-        (answering(404), 404, "answered 404"),
-        (answering(301, Location="http://127.0.0.1:1/"), 301, "redirects are not followed"),
-        (answering(307, Location="http://169.254.169.254/"), 307, "redirects are not followed"),
+        (respond_with(500, b"secret of the receiver"), 500, "answered 500"),
+        (respond_with(404), 404, "answered 404"),
+        (respond_with(301, Location="http://127.0.0.1:1/"), 301, "redirects are not followed"),
+        (respond_with(307, Location="http://169.254.169.254/"), 307, "redirects are not followed"),
         (lambda handler: handler.wfile.write(b"SSH-2.0-OpenSSH\r\n"), None, "does not speak HTTP"),
         (lambda _handler: None, None, "the connection broke"),
         (drip, None, "no response within 1 s"),
@@ -205,12 +205,12 @@ def flood(handler: BaseHTTPRequestHandler) -> None:
 def test_a_failed_delivery_is_retried_under_the_same_id(
     database: Database,
     open_settings: Settings,
-    answer: Callable[[BaseHTTPRequestHandler], None],
+    respond: Callable[[BaseHTTPRequestHandler], None],
     status: int | None,
     message: str,
 ) -> None:
     short_timeout = open_settings.model_copy(update={"webhook_seconds": 1.0})
-    with receiver(answer) as receiving:
+    with receiver(respond) as receiving:
         job_id = ended_job(database, receiving.url)
         assert deliver_due(database, short_timeout) == 0
 
@@ -223,7 +223,7 @@ def test_a_failed_delivery_is_retried_under_the_same_id(
         assert waiting.next_at is not None
         assert due_deliveries(database, limit=10) == [], "a pause comes before the next attempt"
 
-        receiving.answer = answering(200, b"well" * 10_000)
+        receiving.respond = respond_with(200, b"well" * 10_000)
         make_due(database)
         assert deliver_due(database, short_timeout) == 1
 
@@ -248,12 +248,12 @@ def test_a_hanging_receiver_does_not_delay_others(
     database: Database, open_settings: Settings, receiving: Receiver
 ) -> None:
     with receiver() as hanging:
-        hanging.answer = until_released(hanging)
+        hanging.respond = until_released(hanging)
         slow = ended_job(database, hanging.url)
         with background_delivery(database, open_settings):
-            assert hanging.came.wait(30)
+            assert hanging.arrived.wait(30)
             quick = ended_job(database, receiving.url)
-            assert receiving.came.wait(30)
+            assert receiving.arrived.wait(30)
             assert only_delivery(database, slow).state == "waiting"
             hanging.released.set()
     assert only_delivery(database, quick).state == "delivered"
@@ -264,15 +264,15 @@ def test_many_deliveries_to_a_hanging_receiver_do_not_delay_others(
 ) -> None:
     long_timeout = open_settings.model_copy(update={"webhook_seconds": 3600.0})
     with receiver() as hanging:
-        hanging.answer = until_released(hanging)
+        hanging.respond = until_released(hanging)
         for _ in range(SENDERS * 2):
             ended_job(database, hanging.url)
         quick = ended_job(database, receiving.url)
         with background_delivery(database, long_timeout):
-            assert receiving.came.wait(30)
-            assert hanging.came.wait(30)
+            assert receiving.arrived.wait(30)
+            assert hanging.arrived.wait(30)
             assert len(hanging.received) <= SENDERS_PER_RECEIVER
-            hanging.answer = answering(204)
+            hanging.respond = respond_with(204)
             hanging.released.set()
             wait_for(lambda: due_deliveries(database, limit=1) == [])
     assert only_delivery(database, quick).state == "delivered"
@@ -331,7 +331,7 @@ def test_nothing_is_sent_to_addresses_that_the_settings_forbid(
 
 
 def test_a_delivery_is_given_up_after_a_day(database: Database, open_settings: Settings) -> None:
-    with receiver(answering(503)) as receiving:
+    with receiver(respond_with(503)) as receiving:
         job_id = ended_job(database, receiving.url)
         with database.begin() as session:
             session.execute(
@@ -402,17 +402,17 @@ def test_the_delivery_of_a_killed_sender_is_sent_again_under_the_same_id(
     database: Database, database_url: str, open_settings: Settings
 ) -> None:
     with receiver() as receiving:
-        receiving.answer = until_released(receiving)
+        receiving.respond = until_released(receiving)
         job_id = ended_job(database, receiving.url)
         (delivery_id,) = (one.id for one in due_deliveries(database, limit=10))
         sender = subprocess.Popen([sys.executable, "-c", SENDER, database_url, delivery_id, SECRET])
-        assert receiving.came.wait(60)
+        assert receiving.arrived.wait(60)
         os.kill(sender.pid, signal.SIGKILL)
         sender.wait()
         assert not deliver(delivery_id, database, open_settings), (
             "the killed sender still holds the lease"
         )
-        receiving.answer = answering(200)
+        receiving.respond = respond_with(200)
         make_due(database)
 
         assert deliver_due(database, open_settings) == 1

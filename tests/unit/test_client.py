@@ -1,4 +1,4 @@
-"""The HTTP client at servers that are not ours, and with names of all kinds."""
+"""The HTTP client with servers that are not faces_jobs, and with unusual ids and owners."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from faces_jobs.certificates import client_ssl_context
 from faces_jobs.client import Client
 from faces_jobs.errors import ServerError
 from tests.ports import free_port
-from tests.receivers import own_certificate, receiver
+from tests.receivers import receiver, self_signed_certificate
 from tests.unit.web.media_files import png
 
 JOB = "0b9e0000-0000-4000-8000-000000000000"
 
 
-class Elsewhere(BaseHTTPRequestHandler):
-    """Another program: it answers everything with a page, and notes what it was asked."""
+class ForeignHandler(BaseHTTPRequestHandler):
+    """Another program: it answers every request with a page, and records the requests."""
 
     url: ClassVar[str]
     status: ClassVar[int] = 200
-    asked: ClassVar[list[str]] = []
+    paths: ClassVar[list[str]] = []
     owners: ClassVar[list[bytes]] = []
 
-    def _answer(self) -> None:
-        self.asked.append(self.path)
+    def _respond(self) -> None:
+        self.paths.append(self.path)
         self.owners.append(self.headers.get("Faces-Owner", "").encode("latin-1"))
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         page = b"<!doctype html><title>Hello</title>"
@@ -45,16 +45,16 @@ class Elsewhere(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(page)
 
-    do_GET = do_POST = do_PATCH = _answer  # noqa: N815 (the names that http.server looks for)
+    do_GET = do_POST = do_PATCH = _respond  # noqa: N815 (the names that http.server looks for)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Suppress the log of requests."""
 
 
 @contextmanager
-def another_program(status: int) -> Iterator[type[Elsewhere]]:
-    handler: type[Elsewhere] = type(
-        "Handler", (Elsewhere,), {"status": status, "asked": [], "owners": []}
+def foreign_server(status: int) -> Iterator[type[ForeignHandler]]:
+    handler: type[ForeignHandler] = type(
+        "Handler", (ForeignHandler,), {"status": status, "paths": [], "owners": []}
     )
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -69,7 +69,7 @@ def another_program(status: int) -> Iterator[type[Elsewhere]]:
 
 @pytest.mark.parametrize("status", [200, 404])
 @pytest.mark.parametrize(
-    "ask",
+    "send",
     [
         lambda client: client.job(JOB),
         lambda client: client.jobs(limit=1),
@@ -80,18 +80,18 @@ def another_program(status: int) -> Iterator[type[Elsewhere]]:
         lambda client: client.submit_folder("films", "", {}),
     ],
 )
-def test_another_program_at_the_address_is_told_as_such(
-    ask: Callable[[Client], object], status: int
+def test_a_server_that_is_another_program_is_reported_as_such(
+    send: Callable[[Client], object], status: int
 ) -> None:
     with (
-        another_program(status) as program,
-        Client(program.url) as client,
+        foreign_server(status) as server,
+        Client(server.url) as client,
         pytest.raises(ServerError, match=r"is not faces_jobs.*FACES_JOBS_SERVER_URL"),
     ):
-        ask(client)
+        send(client)
 
 
-def test_why_no_server_answers_is_told() -> None:
+def test_the_reason_why_no_server_answers_is_reported() -> None:
     server = f"http://127.0.0.1:{free_port()}"
     with (
         Client(server) as client,
@@ -100,30 +100,30 @@ def test_why_no_server_answers_is_told() -> None:
         client.job(JOB)
 
 
-def test_a_company_s_own_certificates_are_trusted_where_openssl_is_told_of_them(
+def test_private_certificates_are_trusted_if_openssl_is_configured_with_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    certificate = own_certificate(tmp_path, "localhost")
+    certificate = self_signed_certificate(tmp_path, "localhost")
     server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server_side.load_cert_chain(*certificate)
     monkeypatch.setattr(client_module, "client_ssl_context", client_ssl_context.__wrapped__)
-    with receiver(tls=server_side) as answering:
-        server = answering.url.removesuffix("/hook").replace("127.0.0.1", "localhost")
-        for trusted, told in ((False, "CERTIFICATE_VERIFY_FAILED"), (True, "is not faces_jobs")):
+    with receiver(tls=server_side) as receiving:
+        server = receiving.url.removesuffix("/hook").replace("127.0.0.1", "localhost")
+        for trusted, message in ((False, "CERTIFICATE_VERIFY_FAILED"), (True, "is not faces_jobs")):
             if trusted:
                 monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
-            with Client(server) as client, pytest.raises(ServerError, match=told):
+            with Client(server) as client, pytest.raises(ServerError, match=message):
                 client.cancel(JOB)
 
 
-def test_a_job_s_id_never_becomes_another_path() -> None:
-    with another_program(200) as program, Client(program.url) as client:
+def test_a_job_id_is_quoted_so_that_it_stays_one_path_segment() -> None:
+    with foreign_server(200) as server, Client(server.url) as client:
         for job_id in ("a/b?c#d", "..%2f", "ü"):
             with pytest.raises(ServerError):
                 client.job(job_id)
         with pytest.raises(ServerError):
             client.cancel("x/../y")
-    assert program.asked == [
+    assert server.paths == [
         "/api/v1/jobs/a%2Fb%3Fc%23d",
         "/api/v1/jobs/..%252f",
         "/api/v1/jobs/%C3%BC",
@@ -131,13 +131,13 @@ def test_a_job_s_id_never_becomes_another_path() -> None:
     ]
 
 
-def test_an_owner_is_sent_whatever_letters_it_has(tmp_path: Path) -> None:
+def test_an_owner_in_any_script_is_sent_as_utf_8(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(png())
     with (
-        another_program(200) as program,
-        Client(program.url) as client,
+        foreign_server(200) as server,
+        Client(server.url) as client,
         pytest.raises(ServerError),
     ):
         client.submit_files([("a.png", path)], {}, owner="Zoë 佐")
-    assert program.owners == ["Zoë 佐".encode()]
+    assert server.owners == ["Zoë 佐".encode()]

@@ -1,3 +1,5 @@
+"""How many cores a process may use, and how many lanes it starts on them."""
+
 from __future__ import annotations
 
 import os
@@ -10,13 +12,14 @@ from faces_jobs.cores import LANES_ON_GPU, MAX_LANES, lane_count, usable_cores
 
 @pytest.fixture
 def limit(tmp_path: Path) -> Path:
+    """The path of a cgroup's `cpu.max`."""
     return tmp_path / "cpu.max"
 
 
 @pytest.mark.parametrize(
     ("text", "cores"), [("100000 100000", 1), ("50000 100000", 1), ("250000 100000", 2)]
 )
-def test_a_container_s_share_counts_where_it_is_less_than_the_machine(
+def test_a_container_s_limit_applies_if_it_is_below_the_machine_s_cores(
     limit: Path, text: str, cores: int
 ) -> None:
     limit.write_text(text)
@@ -24,12 +27,12 @@ def test_a_container_s_share_counts_where_it_is_less_than_the_machine(
 
 
 @pytest.mark.parametrize("text", ["max 100000", "", "900000000 100000"])
-def test_without_a_share_it_is_the_machine_s_cores(limit: Path, text: str) -> None:
+def test_without_a_limit_all_cores_of_the_machine_are_usable(limit: Path, text: str) -> None:
     limit.write_text(text)
     assert usable_cores(limit) == usable_cores(limit.with_name("missing")) >= 1
 
 
-def test_processes_share_the_cores_and_the_setting_counts_before_that() -> None:
+def test_processes_share_the_cores_unless_the_setting_overrides_it() -> None:
     assert lane_count(None, processes=1, device="cpu") == min(MAX_LANES, usable_cores())
     assert lane_count(None, processes=1, device="cuda") == min(LANES_ON_GPU, usable_cores())
     assert lane_count(None, processes=2 * (os.cpu_count() or 1), device="cpu") == 1

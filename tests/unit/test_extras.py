@@ -1,4 +1,4 @@
-"""Each role runs with what its extras bring, and with nothing else that happens to be installed."""
+"""Each role runs with the packages of its extras only, whatever else is installed."""
 
 from __future__ import annotations
 
@@ -30,28 +30,28 @@ WORKER = WEB.replace("import faces_jobs_web.server\nimport faces_jobs.worker.swe
 )
 
 
-def brought_by(*extras: str) -> set[str]:
-    """The distributions that these extras install, with all that those ask for."""
-    asked = [Requirement(line) for line in PROJECT["dependencies"]]
+def distributions_of(*extras: str) -> set[str]:
+    """The distributions that these extras install, with their dependencies."""
+    pending = [Requirement(line) for line in PROJECT["dependencies"]]
     for extra in extras:
-        asked += [Requirement(line) for line in PROJECT["optional-dependencies"][extra]]
+        pending += [Requirement(line) for line in PROJECT["optional-dependencies"][extra]]
     found: set[tuple[str, str]] = set()
-    while asked:
-        one = asked.pop()
-        for extra in ("", *one.extras):
-            key = (canonicalize_name(one.name), extra)
+    while pending:
+        requirement = pending.pop()
+        for extra in ("", *requirement.extras):
+            key = (canonicalize_name(requirement.name), extra)
             if key in found:
                 continue
             found.add(key)
             try:
-                lines = requires(one.name) or []
-            except PackageNotFoundError:  # of another platform or Python
+                lines = requires(requirement.name) or []
+            except PackageNotFoundError:  # for another platform or Python version
                 continue
             for line in lines:
-                requirement = Requirement(line)
-                marker = requirement.marker
+                dependency = Requirement(line)
+                marker = dependency.marker
                 if marker is None or marker.evaluate({"extra": extra}):
-                    asked.append(requirement)
+                    pending.append(dependency)
     return {name for name, _ in found}
 
 
@@ -61,11 +61,11 @@ def brought_by(*extras: str) -> set[str]:
     ids=["web", "worker"],
 )
 def test_a_role_runs_on_its_own_extras(extras: tuple[str, ...], code: str, tmp_path: Path) -> None:
-    brought = brought_by(*extras) | {"faces-jobs"}
+    allowed = distributions_of(*extras) | {"faces-jobs"}
     foreign = [
         module
         for module, owners in packages_distributions().items()
-        if not brought & {canonicalize_name(owner) for owner in owners}
+        if not allowed & {canonicalize_name(owner) for owner in owners}
     ]
     assert {"pytest", "hypothesis"} <= set(foreign)
     blocked = f"import sys\nsys.modules.update(dict.fromkeys({json.dumps(foreign)}))\n{code}"
@@ -76,8 +76,10 @@ def test_a_role_runs_on_its_own_extras(extras: tuple[str, ...], code: str, tmp_p
 
 
 @pytest.mark.parametrize("module", ["faces_jobs.worker.celery_worker", "faces_jobs_web.app"])
-def test_a_process_starts_without_what_its_first_work_may_never_need(module: str) -> None:
+def test_a_process_starts_without_importing_slow_packages_that_it_may_never_need(
+    module: str,
+) -> None:
     slow = "alembic", "scipy.optimize", "torch", "boto3"
     code = f"import sys, {module}\nprint([name for name in {slow!r} if name in sys.modules])"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == "[]"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,4 +1,4 @@
-"""Server folders: what lies beneath a root is read, and nothing else, however it is named."""
+"""Server folders: no path leads outside its root, by `..`, links or races."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from faces_jobs.folders import (
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A root `a` with files, and its twin `ab` with a secret."""
+    """A root `a` with files, and a sibling `ab`, of which its name is a prefix, with a secret."""
     folder = tmp_path / "a"
     (folder / "sub" / "deep").mkdir(parents=True)
     (folder / "one.txt").write_text("one")
@@ -41,7 +41,7 @@ def test_a_file_beneath_the_root_is_read(root: Path) -> None:
         assert file.modified_ns == (root / "sub" / "two.txt").stat().st_mtime_ns
 
 
-def test_the_name_leads_to_the_opened_file_whatever_lies_there_now(root: Path) -> None:
+def test_the_path_leads_to_the_opened_file_even_if_it_was_replaced(root: Path) -> None:
     with open_beneath(root, "one.txt") as file:
         (root / "one.txt").unlink()
         (root / "one.txt").symlink_to(root.parent / "ab" / "secret.txt")
@@ -67,14 +67,14 @@ def test_paths_that_leave_the_root_are_refused(root: Path, path: str) -> None:
         pass
 
 
-def test_the_twin_of_a_root_is_not_beneath_it(root: Path) -> None:
+def test_a_sibling_whose_name_begins_like_the_root_is_not_beneath_it(root: Path) -> None:
     with pytest.raises(FolderError):
         list(walk_beneath(root, "../ab"))
     with pytest.raises(MediaError), open_beneath(root, "b/secret.txt"):
         pass
 
 
-def test_links_are_not_followed_wherever_they_lead(root: Path) -> None:
+def test_links_are_not_followed_inside_or_outside_the_root(root: Path) -> None:
     (root / "out.txt").symlink_to(root.parent / "ab" / "secret.txt")
     (root / "in.txt").symlink_to("one.txt")
     (root / "outside").symlink_to(root.parent / "ab")
@@ -97,7 +97,7 @@ def test_links_are_not_followed_wherever_they_lead(root: Path) -> None:
 
 
 def test_a_folder_swapped_for_a_link_after_the_walk_is_not_followed(root: Path) -> None:
-    found = [each.relative_path for each in walk_beneath(root, "sub")]
+    found = [file.relative_path for file in walk_beneath(root, "sub")]
     (root / "sub").rename(root / "gone")
     (root / "sub").symlink_to(root.parent / "ab")
     (root.parent / "ab" / "two.txt").write_text("secret")
@@ -120,7 +120,7 @@ def test_pipes_sockets_and_devices_are_not_read(root: Path) -> None:
     assert (kinds["pipe"], kinds["socket"]) == (False, False)
 
 
-def test_hidden_files_are_left_out(root: Path) -> None:
+def test_hidden_files_are_skipped(root: Path) -> None:
     (root / ".DS_Store").write_text("x")
     (root / ".git").mkdir()
     (root / ".git" / "config").write_text("x")
@@ -132,13 +132,13 @@ def test_hidden_files_are_left_out(root: Path) -> None:
     ]
 
 
-def test_a_folder_below_that_can_not_be_read_is_told_and_the_others_are_read(root: Path) -> None:
+def test_a_folder_that_can_not_be_read_is_reported_and_the_others_are_read(root: Path) -> None:
     (root / "three.txt").write_text("three")
     (root / "lost+found").mkdir(mode=0)
     found = walk_beneath(root, "")
     if os.geteuid():
         assert next(found) == FoundFile("lost+found", is_regular=False)
-    else:  # who may read all folders still can't read one that is gone
+    else:  # root may read all folders, but not one that is gone
         (root / "lost+found").chmod(0o700)
     assert next(found) == FoundFile("one.txt", is_regular=True)
     (root / "sub").rename(root.parent / "sub")
@@ -148,11 +148,11 @@ def test_a_folder_below_that_can_not_be_read_is_told_and_the_others_are_read(roo
     ]
 
 
-def test_one_file_may_be_named(root: Path) -> None:
+def test_the_walk_may_start_at_a_single_file(root: Path) -> None:
     assert [found.relative_path for found in walk_beneath(root, "sub/two.txt")] == ["sub/two.txt"]
 
 
-def test_what_is_not_there_is_told_without_its_path(root: Path) -> None:
+def test_a_missing_path_is_reported_without_the_root_s_path(root: Path) -> None:
     for path in ("nowhere", "nowhere/deep", "one.txt/x"):
         with pytest.raises(FolderError) as caught:
             list(walk_beneath(root, path))
@@ -174,18 +174,18 @@ def test_no_descriptor_is_left_open(root: Path) -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
-def test_roots_are_known_by_name(root: Path) -> None:
+def test_roots_are_found_by_name_only(root: Path) -> None:
     assert root_folder({"films": root}, "films") == root
     with pytest.raises(FolderError, match="films"):
         root_folder({"films": root}, str(root))
 
 
 @given(st.text())
-def test_any_text_is_a_path_below_or_refused(text: str) -> None:
+def test_any_text_is_a_path_beneath_the_root_or_refused(text: str) -> None:
     try:
         parts = parts_of(text)
     except FolderError:
         return
-    joined = os.path.normpath(os.path.join("/root", *parts))  # noqa: PTH118 (as text, on purpose)
+    joined = os.path.normpath(os.path.join("/root", *parts))  # noqa: PTH118 (compared as text on purpose)
     assert joined == "/root" or joined.startswith("/root/")
     assert ".." not in parts

@@ -1,4 +1,4 @@
-"""Log lines: one an event, with what they are about."""
+"""Log lines: one per event, with its context, as text or as JSON."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def line(
     return (formatter or LineFormatter()).format(record)
 
 
-def test_a_line_tells_time_level_place_and_subject() -> None:
+def test_a_line_has_time_level_logger_and_context() -> None:
     with log_context(job="j1"), log_context(segment=7):
         written = line("read %d frames", 3)
 
@@ -41,36 +41,38 @@ def test_a_line_tells_time_level_place_and_subject() -> None:
     assert "job=" not in line("after")
 
 
-def test_a_name_can_t_forge_a_line() -> None:
+def test_control_characters_in_a_name_can_t_forge_a_line() -> None:
     assert len(line("item %s", "a\n2026 INFO all is well\r\x1b[2K\u202e").splitlines()) == 1
 
 
-def test_an_error_is_told_in_the_same_line() -> None:
+def test_an_error_is_part_of_the_same_line() -> None:
     written = line("failed", error=KeyError("x"))
     assert "KeyError" in written
     assert len(written.splitlines()) == 1
 
 
-def test_configured_once_it_writes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_of_the_configured_level_go_to_standard_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     root = logging.getLogger()
     level, handlers = root.level, list(root.handlers)
     try:
         configure_logs("warning")
-        logging.getLogger("faces_jobs.y").info("not told")
-        logging.getLogger("faces_jobs.y").warning("told")
+        logging.getLogger("faces_jobs.y").info("too detailed")
+        logging.getLogger("faces_jobs.y").warning("important")
     finally:
         root.handlers[:] = handlers
         root.setLevel(level)
-    assert "told" in capsys.readouterr().err.splitlines()[0]
+    assert "important" in capsys.readouterr().err.splitlines()[0]
 
 
-def test_a_line_is_an_object_for_machines() -> None:
+def test_a_json_line_is_one_object() -> None:
     with log_context(job="j1", attempt=2):
         written = line("read %d \u202eframes\n", 3, formatter=JsonFormatter())
     assert len(written.splitlines()) == 1
-    told = json.loads(written)
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", told.pop("time"))
-    assert told == {
+    document = json.loads(written)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", document.pop("time"))
+    assert document == {
         "level": "warning",
         "logger": "faces_jobs.x",
         "job": "j1",
@@ -79,12 +81,12 @@ def test_a_line_is_an_object_for_machines() -> None:
     }
 
 
-def test_an_object_tells_its_error() -> None:
-    told = json.loads(line("failed", error=KeyError("x"), formatter=JsonFormatter()))
-    assert told["message"] == "failed"
-    assert "KeyError" in told["error"]
+def test_a_json_line_has_its_error() -> None:
+    document = json.loads(line("failed", error=KeyError("x"), formatter=JsonFormatter()))
+    assert document["message"] == "failed"
+    assert "KeyError" in document["error"]
 
 
-def test_the_same_thing_is_told_once() -> None:
+def test_nested_contexts_repeat_no_key() -> None:
     with log_context(job="j1", segment=7), log_context(job="j1"):
         assert line("done").count("job=") == 1

@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes."""
+"""Media types are recognised by a file's first bytes, never by its name."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def head_of(path: Path) -> bytes:
 
 
 @pytest.mark.parametrize("name", VIDEOS)
-def test_a_video_is_known_by_its_content_under_any_name(tmp_path: Path, name: str) -> None:
+def test_a_video_is_recognised_by_its_content_under_any_name(tmp_path: Path, name: str) -> None:
     codec, container, demuxer, mime = VIDEOS[name]
     path = clips.write_video(tmp_path / name, clips.moving(3), codec=codec, format=container)
     path = path.rename(tmp_path / "holiday.txt")
@@ -61,7 +61,9 @@ def test_a_video_is_known_by_its_content_under_any_name(tmp_path: Path, name: st
     assert found.reader == "ffmpeg"
 
 
-def test_a_blu_ray_stream_and_a_recording_that_begins_amid_a_packet(tmp_path: Path) -> None:
+def test_blu_ray_streams_and_recordings_that_begin_inside_a_packet_are_recognised(
+    tmp_path: Path,
+) -> None:
     options = {"mpegts_m2ts_mode": "1"}
     path = tmp_path / "a.m2ts"
     clips.write_video(path, clips.moving(30), format="mpegts", options=options)
@@ -83,13 +85,13 @@ def test_a_blu_ray_stream_and_a_recording_that_begins_amid_a_packet(tmp_path: Pa
         ("a.avif", "image/avif"),
     ],
 )
-def test_a_still_image_is_known_by_its_content(tmp_path: Path, name: str, mime: str) -> None:
+def test_a_still_image_is_recognised_by_its_content(tmp_path: Path, name: str, mime: str) -> None:
     path = clips.write_image(tmp_path / name, clips.picture())
     found = recognise(head_of(path), size=path.stat().st_size)
     assert (found.kind, found.mime, found.reader) == ("image", mime, "pillow")
 
 
-def test_a_camera_s_raw_file_is_refused_unread() -> None:
+def test_a_camera_s_raw_file_is_refused_with_advice() -> None:
     head = b"II*\x00\x10\x00\x00\x00CR\x02\x00" + bytes(2000)
     with pytest.raises(UnknownMediaError, match="camera's raw file: export it as JPEG or TIFF"):
         recognise(head, size=len(head))
@@ -104,7 +106,7 @@ def test_an_animation_is_a_video(tmp_path: Path, name: str) -> None:
 def zipped() -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as file:
-        file.writestr("a.mp4", b"a video would be here")
+        file.writestr("a.mp4", b"instead of a video")
     return packed.getvalue()
 
 
@@ -128,7 +130,7 @@ ARCHIVES = {
 
 
 @pytest.mark.parametrize("kind", ARCHIVES)
-def test_an_archive_is_refused_by_the_name_of_its_kind(kind: str) -> None:
+def test_an_archive_is_refused_with_the_name_of_its_format(kind: str) -> None:
     data = ARCHIVES[kind]
     with pytest.raises(ArchiveError, match=f"{kind} archive: unpack it"):
         recognise(data, size=len(data))
@@ -153,29 +155,29 @@ def test_an_archive_is_refused_by_the_name_of_its_kind(kind: str) -> None:
     ],
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp1252"])
-def test_text_is_refused_whatever_it_pretends_to_be(text: str, kind: str, encoding: str) -> None:
+def test_text_is_refused_with_what_it_looks_like(text: str, kind: str, encoding: str) -> None:
     data = text.encode(encoding, "ignore")
     with pytest.raises(TextError, match=kind):
         recognise(data, size=len(data))
 
 
-def test_a_playlist_with_binary_behind_it_is_still_a_playlist() -> None:
+def test_a_playlist_followed_by_binary_data_is_still_refused() -> None:
     data = b"#EXTM3U\nfile:///etc/passwd\n" + bytes(range(256)) * 8
     with pytest.raises(TextError):
         recognise(data, size=len(data))
 
 
-def test_the_head_decides_on_a_file_that_is_two_things(tmp_path: Path) -> None:
+def test_the_first_bytes_decide_about_a_polyglot_file(tmp_path: Path) -> None:
     video = clips.write_video(tmp_path / "a.mp4", clips.moving(3)).read_bytes()
     both = video + ARCHIVES["ZIP"] + b"#EXTM3U\nfile:///etc/passwd\n"
     assert recognise(both[:HEAD_BYTES], size=len(both)).format == "mov"
-    other_way = ARCHIVES["ZIP"] + video
+    reverse = ARCHIVES["ZIP"] + video
     with pytest.raises(ArchiveError):
-        recognise(other_way[:HEAD_BYTES], size=len(other_way))
+        recognise(reverse[:HEAD_BYTES], size=len(reverse))
 
 
 @pytest.mark.parametrize("name", ["a.mp3", "a.wav", "a.flac", "a.m4a", "a.aac"])
-def test_sound_alone_is_refused_as_such(tmp_path: Path, name: str) -> None:
+def test_a_file_with_sound_only_is_refused_as_such(tmp_path: Path, name: str) -> None:
     codec = {"a.mp3": "mp3", "a.wav": "pcm_s16le", "a.flac": "flac"}.get(name, "aac")
     path = clips.write_sound(tmp_path / name, [clips.Sound(codec)])
     with pytest.raises(NoVideoError, match="only audio"):
@@ -191,12 +193,12 @@ def test_sound_alone_is_refused_as_such(tmp_path: Path, name: str) -> None:
         (bytes(4096), "neither"),
     ],
 )
-def test_what_can_not_be_read_is_named_where_it_is_known(data: bytes, word: str) -> None:
+def test_an_unsupported_file_is_named_if_its_format_is_known(data: bytes, word: str) -> None:
     with pytest.raises(UnknownMediaError, match=word):
         recognise(data, size=len(data))
 
 
-def test_an_empty_file_is_empty() -> None:
+def test_an_empty_file_is_refused_as_such() -> None:
     with pytest.raises(EmptyFileError):
         recognise(b"", size=0)
 
@@ -222,9 +224,7 @@ HEADS = [
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(HEADS), st.binary(max_size=600), st.integers(0, 2**40))
 @example(b"", b"G" * 600, 600)
-def test_random_bytes_are_recognised_or_refused_and_nothing_else(
-    head: bytes, tail: bytes, size: int
-) -> None:
+def test_any_bytes_are_either_recognised_or_refused(head: bytes, tail: bytes, size: int) -> None:
     data = head + tail
     try:
         found = recognise(data, size=size)

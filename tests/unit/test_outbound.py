@@ -1,4 +1,4 @@
-"""Where webhooks may go: judged by the address that is connected to, under whatever name."""
+"""Webhooks are sent to allowed addresses only: checked by the address connected to, not by name."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.jobs.webhook_url import split_webhook_url
 from faces_jobs.outbound import AddressPolicy, check_webhook, post
 from faces_jobs.settings import Settings
-from tests.receivers import own_certificate, receiver
+from tests.receivers import receiver, self_signed_certificate
 
 PUBLIC = AddressPolicy(networks=(), ports=None)
-HERE = AddressPolicy(networks=(ipaddress.ip_network("127.0.0.1"),), ports=None)
+LOCALHOST = AddressPolicy(networks=(ipaddress.ip_network("127.0.0.1"),), ports=None)
 SECRET = SecretStr("whsec_" + "A" * 44)
 
 
@@ -73,16 +73,16 @@ def test_public_addresses_are_allowed(text: str) -> None:
 
 
 @given(st.ip_addresses())
-def test_nothing_that_python_calls_private_passes(address: Any) -> None:
+def test_no_address_that_python_considers_private_is_allowed(address: Any) -> None:
     inner = getattr(address, "ipv4_mapped", None) or address
     if not inner.is_global or inner.is_loopback or inner.is_link_local or inner.is_multicast:
         assert not PUBLIC.allows(address)
 
 
-def test_a_network_that_is_allowed_is_allowed_in_both_writings() -> None:
+def test_an_allowed_network_also_allows_its_ipv4_mapped_addresses() -> None:
     for text in ("127.0.0.1", "::ffff:127.0.0.1"):
-        assert HERE.allows(ipaddress.ip_address(text))
-    assert not HERE.allows(ipaddress.ip_address("127.0.0.2"))
+        assert LOCALHOST.allows(ipaddress.ip_address(text))
+    assert not LOCALHOST.allows(ipaddress.ip_address("127.0.0.2"))
 
 
 @pytest.mark.parametrize(
@@ -109,14 +109,14 @@ def test_a_network_that_is_allowed_is_allowed_in_both_writings() -> None:
         "http://example.org/" + "a" * 2048,
     ],
 )
-def test_what_is_no_webhook_url_is_refused_at_submission(url: str) -> None:
-    with pytest.raises(OptionsError) as refused:
+def test_an_invalid_webhook_url_is_refused_at_submission(url: str) -> None:
+    with pytest.raises(OptionsError) as refusal:
         JobSpec.parse({"webhook": url})
-    assert set(refused.value.fields) == {"webhook"}
+    assert set(refusal.value.fields) == {"webhook"}
 
 
 @given(st.text())
-def test_any_text_is_a_url_or_a_value_error(text: str) -> None:
+def test_any_text_is_a_url_or_raises_a_value_error(text: str) -> None:
     try:
         parts = split_webhook_url(text)
     except ValueError:
@@ -126,7 +126,7 @@ def test_any_text_is_a_url_or_a_value_error(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "message"),
     [
         ("https://127.0.0.1/", "not public"),
         ("https://[::1]/", "not public"),
@@ -136,14 +136,14 @@ def test_any_text_is_a_url_or_a_value_error(text: str) -> None:
         ("http://example.org:22/", "port 22"),
     ],
 )
-def test_what_can_be_told_without_the_network_is_told_at_submission(
-    settings: Settings, url: str, said: str
+def test_an_address_or_port_that_is_not_allowed_is_refused_at_submission(
+    settings: Settings, url: str, message: str
 ) -> None:
-    ready = settings.model_copy(update={"webhook_secret": SECRET})
-    check_webhook("https://example.org/hook", ready)
+    configured = settings.model_copy(update={"webhook_secret": SECRET})
+    check_webhook("https://example.org/hook", configured)
     check_webhook("", settings)
-    with pytest.raises(OptionsError, match=said):
-        check_webhook(url, ready)
+    with pytest.raises(OptionsError, match=message):
+        check_webhook(url, configured)
     with pytest.raises(OptionsError, match="FACES_JOBS_WEBHOOK_SECRET"):
         check_webhook("https://example.org/hook", settings)
 
@@ -152,7 +152,7 @@ def test_what_can_be_told_without_the_network_is_told_at_submission(
     "host",
     ["localhost", "127.0.0.1", "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "0", "[::1]"],
 )
-def test_this_machine_is_not_reached_by_any_of_its_names(host: str) -> None:
+def test_this_machine_is_not_reachable_under_any_of_its_names(host: str) -> None:
     with receiver() as receiving:
         url = receiving.url.replace("127.0.0.1", host)
         with pytest.raises(WebhookError, match=r"not public|be resolved"):
@@ -160,57 +160,59 @@ def test_this_machine_is_not_reached_by_any_of_its_names(host: str) -> None:
         assert receiving.received == []
 
 
-class Names:
-    """A name server's answers, one after the other: what DNS rebinding plays with."""
+class ChangingNames:
+    """Replaces `getaddrinfo`: each call returns the next answer, as in a DNS rebinding attack."""
 
     def __init__(self, *answers: list[str]) -> None:
         self._answers = list(answers)
-        self.asked = 0
+        self.calls = 0
 
     def __call__(self, _host: str, port: int, **_kind: Any) -> list[Any]:
-        self.asked += 1
+        self.calls += 1
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (text, port)) for text in answer]
 
 
-def test_the_address_that_was_judged_is_the_one_connected_to(
+def test_the_address_that_was_checked_is_the_one_connected_to(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with receiver() as receiving:
         port = receiving.url.split(":")[2].split("/")[0]
-        # First this machine, which is allowed here; at a second look another.
-        names = Names(["127.0.0.1"], ["127.0.0.2"])
+        # First an allowed address, then another: a second lookup would fail.
+        names = ChangingNames(["127.0.0.1"], ["127.0.0.2"])
         monkeypatch.setattr(socket, "getaddrinfo", names)
         real = socket.create_connection
         connected = []
 
         def create_connection(address: tuple[str, int], *rest: Any, **more: Any) -> socket.socket:
             connected.append(address[0])
-            monkeypatch.undo()  # the numeric address is looked up by the real function
+            monkeypatch.undo()  # the real functions handle the numeric address
             return real(address, *rest, **more)
 
         monkeypatch.setattr(socket, "create_connection", create_connection)
-        status = post(f"http://hook.example:{port}/x", b"{}", {}, policy=HERE, timeout_seconds=5)
+        status = post(
+            f"http://hook.example:{port}/x", b"{}", {}, policy=LOCALHOST, timeout_seconds=5
+        )
 
-        assert (status, connected, names.asked) == (204, ["127.0.0.1"], 1)
+        assert (status, connected, names.calls) == (204, ["127.0.0.1"], 1)
         assert receiving.received[0].headers["host"] == f"hook.example:{port}"
 
 
-def test_a_name_that_leads_inside_as_well_is_reached_outside_alone(
+def test_of_a_name_s_addresses_only_the_public_ones_are_used(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(socket, "getaddrinfo", Names(["10.0.0.1", "1.1.1.1", "::1"]))
+    monkeypatch.setattr(socket, "getaddrinfo", ChangingNames(["10.0.0.1", "1.1.1.1", "::1"]))
     assert outbound._resolve("both.example", 443, PUBLIC) == ["1.1.1.1"]
 
 
-def test_tls_asks_for_the_name_and_judges_its_certificate(
+def test_tls_sends_the_host_name_and_verifies_the_certificate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    certificate = own_certificate(tmp_path, "hook.example")
+    certificate = self_signed_certificate(tmp_path, "hook.example")
     server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server_side.load_cert_chain(*certificate)
-    asked: list[str | None] = []
-    server_side.sni_callback = lambda _socket, name, _context: asked.append(name)
+    requested: list[str | None] = []
+    server_side.sni_callback = lambda _socket, name, _context: requested.append(name)
     real = socket.getaddrinfo
 
     def lookup(host: str, *rest: Any, **more: Any) -> Any:
@@ -221,23 +223,23 @@ def test_tls_asks_for_the_name_and_judges_its_certificate(
     with receiver(tls=server_side) as receiving:
         url = receiving.url.replace("127.0.0.1", "hook.example")
         with pytest.raises(WebhookError, match="certificate"):
-            post(url, b"{}", {}, policy=HERE, timeout_seconds=5)
+            post(url, b"{}", {}, policy=LOCALHOST, timeout_seconds=5)
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
-        assert post(url, b"{}", {}, policy=HERE, timeout_seconds=5) == 204
+        assert post(url, b"{}", {}, policy=LOCALHOST, timeout_seconds=5) == 204
         with pytest.raises(WebhookError, match="certificate"):
-            post(url.replace("hook.", "other."), b"{}", {}, policy=HERE, timeout_seconds=5)
-    assert asked == ["hook.example", "hook.example", "other.example"]
+            post(url.replace("hook.", "other."), b"{}", {}, policy=LOCALHOST, timeout_seconds=5)
+    assert requested == ["hook.example", "hook.example", "other.example"]
     assert len(receiving.received) == 1
 
 
-def test_where_nothing_listens_is_told(unused: int) -> None:
+def test_a_port_without_a_listener_is_reported(unused_port: int) -> None:
     with pytest.raises(WebhookError, match="the connection was refused"):
-        post(f"http://127.0.0.1:{unused}/", b"{}", {}, policy=HERE, timeout_seconds=5)
+        post(f"http://127.0.0.1:{unused_port}/", b"{}", {}, policy=LOCALHOST, timeout_seconds=5)
 
 
 @pytest.fixture
-def unused() -> Iterator[int]:
-    """A port that is taken, and on which nobody listens."""
+def unused_port() -> Iterator[int]:
+    """A port that is bound but does not listen."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield int(taken.getsockname()[1])
@@ -257,12 +259,12 @@ def unused() -> Iterator[int]:
         {"webhook_seconds": 0},
     ],
 )
-def test_settings_that_make_no_sense_are_refused(values: dict[str, Any]) -> None:
+def test_invalid_webhook_settings_are_refused(values: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Settings(**values)
 
 
-def test_settings_are_read_once_and_typed() -> None:
+def test_webhook_settings_are_parsed_to_typed_values() -> None:
     settings = Settings(
         webhook_secret=SECRET, webhook_networks="10.0.0.0/8, ::1", webhook_ports="80, 8443"
     )

@@ -1,4 +1,4 @@
-"""The demo's clip: what a browser plays, with sound, two cuts and two faces at once."""
+"""The demo's clip: playable in a browser, with sound and two cuts."""
 
 from __future__ import annotations
 

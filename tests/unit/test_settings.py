@@ -1,4 +1,4 @@
-"""Settings: read once, typed, frozen, failing loudly."""
+"""Settings are typed and frozen; invalid ones are refused and named."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ TOKEN = "a-token-of-enough-characters"
 
 
 def read(**variables: str) -> Settings:
+    """Settings from environment variables, given in lower case and without their prefix."""
     return Settings.from_environment({f"FACES_JOBS_{k.upper()}": v for k, v in variables.items()})
 
 
@@ -31,9 +32,9 @@ def test_values_are_typed() -> None:
     assert settings.server == "http://127.0.0.1:9001"
 
 
-@pytest.mark.parametrize("said", ["", "0", "off", "0.5", "gender=0.7,multiple=0.5,age=0.4"])
-def test_thresholds_are_kept_as_they_are_said(said: str) -> None:
-    assert read(unsure_below=said).unsure_below == said
+@pytest.mark.parametrize("text", ["", "0", "off", "0.5", "gender=0.7,multiple=0.5,age=0.4"])
+def test_thresholds_are_kept_as_they_are_written(text: str) -> None:
+    assert read(unsure_below=text).unsure_below == text
 
 
 def test_settings_are_frozen() -> None:
@@ -42,7 +43,7 @@ def test_settings_are_frozen() -> None:
 
 
 @pytest.mark.parametrize(
-    ("variables", "named"),
+    ("variables", "message"),
     [
         ({"port": "many"}, "FACES_JOBS_PORT"),
         ({"port": "70000"}, "FACES_JOBS_PORT"),
@@ -73,18 +74,18 @@ def test_settings_are_frozen() -> None:
         ({"access_token_file": "/nowhere/token"}, "FACES_JOBS_ACCESS_TOKEN_FILE"),
     ],
 )
-def test_what_is_wrong_is_named(variables: dict[str, str], named: str) -> None:
-    with pytest.raises(SettingsError, match=named):
+def test_an_invalid_variable_is_named(variables: dict[str, str], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
         read(**variables)
 
 
-def test_an_address_that_others_reach_needs_a_token() -> None:
+def test_only_loopback_addresses_need_no_token() -> None:
     assert read(host="0.0.0.0", access_token=TOKEN).host == "0.0.0.0"
     for loopback in ("127.0.0.1", "127.8.8.8", "::1", "localhost"):
         assert read(host=loopback).host == loopback
 
 
-def test_a_secret_may_come_from_a_file_and_is_never_shown(tmp_path: Path) -> None:
+def test_a_secret_may_be_read_from_a_file_and_is_not_in_the_repr(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text(TOKEN + "\n")
     settings = read(access_token_file=str(file))
@@ -95,7 +96,7 @@ def test_a_secret_may_come_from_a_file_and_is_never_shown(tmp_path: Path) -> Non
         read(access_token=TOKEN, access_token_file=str(file))
 
 
-def test_roots_are_read_as_json(tmp_path: Path) -> None:
+def test_roots_are_parsed_as_json(tmp_path: Path) -> None:
     assert read(roots=f'{{"films": "{tmp_path}"}}').roots == {"films": tmp_path}
 
 

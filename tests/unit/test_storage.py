@@ -1,4 +1,4 @@
-"""The local storage beyond what all promise: its paths, its folders, a full disk."""
+"""What is specific to the local storage: its paths, its folders, a full disk."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def storage(tmp_path: Path) -> LocalStorage:
 
 
 def files(storage: LocalStorage) -> list[str]:
-    """Every file there is, by its path below the storage's folder."""
+    """The paths of all files, relative to the storage's folder."""
     return sorted(
         str(path.relative_to(storage.folder))
         for path in storage.folder.rglob("*")
@@ -30,7 +30,8 @@ def files(storage: LocalStorage) -> list[str]:
     )
 
 
-def published(storage: LocalStorage, *, owner: str = "1", token: str = "t", text: str = "x") -> str:
+def publish(storage: LocalStorage, *, owner: str = "1", token: str = "t", text: str = "x") -> str:
+    """Publish one artifact; return its key."""
     with storage.workspace(token) as workspace:
         (workspace / "out").mkdir()
         (workspace / "out" / "a.txt").write_text(text)
@@ -38,12 +39,12 @@ def published(storage: LocalStorage, *, owner: str = "1", token: str = "t", text
     return stored["a.txt"].key
 
 
-def test_publishing_shows_a_whole_folder_at_once(storage: LocalStorage) -> None:
+def test_publishing_stores_one_folder_of_the_workspace(storage: LocalStorage) -> None:
     with storage.workspace("token") as workspace:
         out = workspace / "out"
         out.mkdir()
         (out / "a.txt").write_text("abc")
-        (workspace / "scratch").write_text("not to be seen")
+        (workspace / "scratch").write_text("not published")
         stored = storage.publish(out, job_id=JOB, owner="7", token="token")
 
     assert files(storage) == [f"jobs/{JOB}/artifacts/7-token/a.txt"]
@@ -52,8 +53,8 @@ def test_publishing_shows_a_whole_folder_at_once(storage: LocalStorage) -> None:
     assert storage.path_of(stored["a.txt"].key).read_text() == "abc"
 
 
-def test_a_loser_of_a_deleted_job_leaves_no_folder(storage: LocalStorage) -> None:
-    published(storage)
+def test_unpublishing_the_last_artifacts_removes_the_job_s_folder(storage: LocalStorage) -> None:
+    publish(storage)
     storage.unpublish(job_id=JOB, owner="1", token="t")
     storage.unpublish(job_id=JOB, owner="1", token="t")
 
@@ -76,12 +77,12 @@ def test_a_loser_of_a_deleted_job_leaves_no_folder(storage: LocalStorage) -> Non
         f"jobs/{JOB}/uploads/0\n",
     ],
 )
-def test_keys_of_others_lead_nowhere(storage: LocalStorage, key: str) -> None:
+def test_invalid_keys_are_not_found(storage: LocalStorage, key: str) -> None:
     with pytest.raises(NotFoundError):
         storage.path_of(key)
 
 
-def test_no_room_is_told_before_anything_is_written(tmp_path: Path) -> None:
+def test_a_lack_of_space_is_reported_before_anything_is_written(tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path / "files", min_free_bytes=2**62)
     with pytest.raises(StorageFullError), storage.receive():
         pass
@@ -93,7 +94,7 @@ def test_no_room_is_told_before_anything_is_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_disk_is_told_as_such(number: int) -> None:
+def test_errors_of_a_full_disk_become_storage_full_errors(number: int) -> None:
     with pytest.raises(StorageFullError), raising_storage_full():
         raise OSError(number, "full")
     with pytest.raises(PermissionError), raising_storage_full():
@@ -101,7 +102,7 @@ def test_a_full_disk_is_told_as_such(number: int) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="There is no /dev/full here.")
-def test_a_write_to_a_full_device_is_told_as_such() -> None:
+def test_a_write_to_a_full_device_raises_a_storage_full_error() -> None:
     with (
         pytest.raises(StorageFullError),
         raising_storage_full(),
@@ -110,17 +111,22 @@ def test_a_write_to_a_full_device_is_told_as_such() -> None:
         file.write(b"x" * 100_000)
 
 
-def test_the_sweep_removes_what_died_and_leaves_what_lives(storage: LocalStorage) -> None:
-    key = published(storage)
+def test_the_sweep_removes_abandoned_folders_only(storage: LocalStorage) -> None:
+    key = publish(storage)
     for kind in ("incoming", "work", "trash"):
-        for name in ("dead", "alive"):
+        for name in ("abandoned", "in_use"):
             folder = storage.folder / kind / name
             folder.mkdir(parents=True)
             (folder / "file").write_text("x")
-            if name == "dead":
+            if name == "abandoned":
                 os.utime(folder / "file", (0, 0))
             os.utime(folder, (0, 0))
 
     assert storage.sweep(older_than_seconds=3600) == 3
 
-    assert files(storage) == ["incoming/alive/file", key, "trash/alive/file", "work/alive/file"]
+    assert files(storage) == [
+        "incoming/in_use/file",
+        key,
+        "trash/in_use/file",
+        "work/in_use/file",
+    ]

@@ -1,4 +1,4 @@
-"""Reading from a bucket over connections that break off."""
+"""Reading from a bucket over connections that are interrupted."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from faces_jobs.storage.s3 import Bucket
 CONTENT = bytes(range(251)) * 30_000
 
 
-class Stream(io.BytesIO):
-    """Breaks off after so many bytes: with an error, or as if that were the end."""
+class InterruptedStream(io.BytesIO):
+    """Ends after `breaks_after` bytes: with an error, or silently like the end of the content."""
 
     def __init__(self, content: bytes, breaks_after: int, *, silently: bool) -> None:
         super().__init__(content)
@@ -33,46 +33,46 @@ class Stream(io.BytesIO):
         return data
 
 
-class Shaky:
-    """Answers as a bucket does, over such connections."""
+class UnreliableBucket:
+    """A bucket each of whose connections is interrupted after `breaks_after` bytes."""
 
-    name = "shaky"
+    name = "unreliable"
 
     def __init__(self, breaks_after: int, *, silently: bool = False) -> None:
-        self.asked: list[tuple[int, int]] = []
+        self.requests: list[tuple[int, int]] = []
         self._breaks_after = breaks_after
         self._silently = silently
 
-    def read(self, _key: str, start: int, end: int) -> Stream:
-        self.asked.append((start, end))
-        return Stream(CONTENT[start:end], self._breaks_after, silently=self._silently)
+    def read(self, _key: str, start: int, end: int) -> InterruptedStream:
+        self.requests.append((start, end))
+        return InterruptedStream(CONTENT[start:end], self._breaks_after, silently=self._silently)
 
 
-def reader(bucket: Shaky) -> BucketReader:
+def reader(bucket: UnreliableBucket) -> BucketReader:
     return BucketReader(cast("Bucket", bucket), "key", len(CONTENT))
 
 
 @pytest.mark.parametrize("silently", [False, True])
-def test_a_connection_that_breaks_off_is_taken_up_where_it_broke(*, silently: bool) -> None:
-    bucket = Shaky(700_000, silently=silently)
+def test_an_interrupted_download_is_resumed_where_it_stopped(*, silently: bool) -> None:
+    bucket = UnreliableBucket(700_000, silently=silently)
     with reader(bucket) as file:
         assert io.BufferedReader(file).read() == CONTENT
-    assert bucket.asked[1][0] == 700_000
+    assert bucket.requests[1][0] == 700_000
 
 
-def test_one_that_breaks_off_again_and_again_is_given_up() -> None:
-    bucket = Shaky(0)
+def test_a_download_that_is_interrupted_repeatedly_fails() -> None:
+    bucket = UnreliableBucket(0)
     with reader(bucket) as file, pytest.raises(StorageError, match="interrupted"):
         file.read(10)
-    assert len(bucket.asked) == 4
+    assert len(bucket.requests) == 4
 
 
-def test_few_bytes_are_asked_for_at_first_and_more_later() -> None:
-    bucket = Shaky(len(CONTENT))
+def test_the_first_request_is_small_and_later_ones_grow() -> None:
+    bucket = UnreliableBucket(len(CONTENT))
     with reader(bucket) as file:
         file.seek(100)
         assert file.read(10) == CONTENT[100:110]
-        assert bucket.asked == [(100, 100 + INITIAL_REQUEST_BYTES)]
+        assert bucket.requests == [(100, 100 + INITIAL_REQUEST_BYTES)]
         assert io.BufferedReader(file).read() == CONTENT[110:]
-    sizes = [end - start for start, end in bucket.asked]
+    sizes = [end - start for start, end in bucket.requests]
     assert sizes[:2] == [INITIAL_REQUEST_BYTES, 2 * INITIAL_REQUEST_BYTES]

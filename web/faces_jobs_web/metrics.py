@@ -38,7 +38,7 @@ PROCESS_COUNTERS = {
     "poison": ("", "Segments and exports given up after their last attempt."),
     "rings": ("kind", "Messages that the sweep sent again for work that had waited too long."),
     "sweeps": ("", "Rounds of the sweep."),
-    "mended": (
+    "repaired": (
         "what",
         "Inconsistencies between rows, broker and storage that the reconciler fixed.",
     ),
@@ -151,7 +151,10 @@ class _ServiceState(Collector):
             yield from _disk_space(services)
         if "database" not in report.missing:
             yield from _database_metrics(
-                read_figures(services.database, silent_seconds=services.settings.silent_seconds)
+                read_figures(
+                    services.database,
+                    presence_timeout_seconds=services.settings.presence_timeout_seconds,
+                )
             )
 
 

@@ -1,4 +1,4 @@
-"""The moving average of a run's weights, which is what ships."""
+"""Exponential moving average (EMA) of a network's weights during training."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from torch import nn
 
 
 @torch.no_grad()
-def average(averaged: nn.Module, network: nn.Module, *, decay: float, step: int) -> None:
-    """Move the averaged weights on after a step: `decay` of them stays, the rest is the network's.
+def update_average(averaged: nn.Module, network: nn.Module, *, decay: float, step: int) -> None:
+    """Update the averaged weights after a training step, in place.
 
-    A young average forgets faster, or it would hold on to the starting weights.
+    The decay is lower during the first steps, or the average would keep too much of the initial
+    weights.
     """
-    stays = min(decay, (1 + step) / (10 + step))
+    decay = min(decay, (1 + step) / (10 + step))
     pairs = list(zip(averaged.state_dict().values(), network.state_dict().values(), strict=True))
-    numbers = [(old, new) for old, new in pairs if old.is_floating_point()]
-    # All at once: hundreds of small tensors, one by one, would cost a tenth of a step.
-    torch._foreach_lerp_([old for old, _ in numbers], [new for _, new in numbers], 1 - stays)
+    floats = [(old, new) for old, new in pairs if old.is_floating_point()]
+    # One call for hundreds of small tensors: one by one, they would take a tenth of a step.
+    torch._foreach_lerp_([old for old, _ in floats], [new for _, new in floats], 1 - decay)
     for old, new in pairs:
         if not old.is_floating_point():
             old.copy_(new)

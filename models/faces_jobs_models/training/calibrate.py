@@ -1,8 +1,8 @@
-"""Calibrates a trained network: a temperature and a threshold for each head.
+"""Calibrates a trained network: fits a temperature and a threshold for each head.
 
-Both are fitted on all held-out faces. They are fitted again without the people of each fold, and it
-is by those that the fold's people are measured: what is reported holds for people whom nothing was
-fitted on.
+Both are fitted on all held-out faces. For evaluation they are fitted again without each fold's
+people, whose predictions are calibrated with these (cross-fitting): the reported figures are of
+people on whom nothing was fitted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from faces_jobs_models.attribute_network import AttributeNetwork
 from faces_jobs_models.training.folds import FOLDS, fold_of
-from faces_jobs_models.training.held_out import HeldOut
+from faces_jobs_models.training.held_out import HeldOutPredictions
 from faces_jobs_models.training.risk_coverage import choose_unsure_below
 from faces_jobs_models.training.temperature import fit_temperature, with_temperature
 from faces_jobs_models.weights import Calibration
@@ -23,7 +23,7 @@ from faces_jobs_models.weights import Calibration
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Faces:
-    """The faces of which a head's truth is known, of one data set or of all."""
+    """The faces with a known truth of a head, of one data set or of all."""
 
     views: NDArray[np.float32]  # (views, n, labels)
     truth: NDArray[np.int64]  # (n,)
@@ -35,25 +35,28 @@ class _Faces:
         return _Faces(self.views[:, kept], self.truth[kept], self.weight[kept], self.fold[kept])
 
 
-def calibrate(network: AttributeNetwork, held_out: Sequence[HeldOut]) -> dict[str, Calibration]:
+def calibrate(
+    network: AttributeNetwork, held_out: Sequence[HeldOutPredictions]
+) -> dict[str, Calibration]:
     """Fit each head, and set the network's temperatures.
 
-    A head that no held-out face knows keeps temperature 1 and is never unsure.
+    A head without a labelled held-out face keeps temperature 1 and is never unsure.
 
     Args:
-        network: whose answers they are.
-        held_out: its answers to the held-out faces of all its data sets, with mirror images.
+        network: the network that made the predictions.
+        held_out: its predictions for the held-out faces of all its data sets and their mirror
+            images.
 
     Returns:
         Head -> calibration, for the record.
     """
-    found = {head: _calibration(head, held_out) for head in network.heads}
-    for index, calibration in enumerate(found.values()):
+    calibrations = {head: _calibrate_head(head, held_out) for head in network.heads}
+    for index, calibration in enumerate(calibrations.values()):
         network.get_buffer("temperatures")[index] = calibration.temperature
-    return found
+    return calibrations
 
 
-def _calibration(head: str, held_out: Sequence[HeldOut]) -> Calibration:
+def _calibrate_head(head: str, held_out: Sequence[HeldOutPredictions]) -> Calibration:
     parts = [_known_faces(head, one) for one in held_out if (one.truth[head] >= 0).any()]
     if not parts:
         return Calibration()
@@ -63,11 +66,11 @@ def _calibration(head: str, held_out: Sequence[HeldOut]) -> Calibration:
         np.concatenate([part.weight for part in parts]),
         np.concatenate([part.fold for part in parts]),
     )
-    folds = tuple(_fitted(faces.without(fold)) for fold in range(FOLDS))
-    return replace(_fitted(faces), folds=folds)
+    folds = tuple(_fit(faces.without(fold)) for fold in range(FOLDS))
+    return replace(_fit(faces), folds=folds)
 
 
-def _known_faces(head: str, held_out: HeldOut) -> _Faces:
+def _known_faces(head: str, held_out: HeldOutPredictions) -> _Faces:
     known = held_out.truth[head] >= 0
     group = held_out.group[known]
     return _Faces(
@@ -76,16 +79,16 @@ def _known_faces(head: str, held_out: HeldOut) -> _Faces:
 
 
 def _weights(group: NDArray[np.str_]) -> NDArray[np.float64]:
-    # Each person of a data set weighs as much as another, whatever the number of his faces, since
-    # frames are near copies; and each data set as much as another, since nobody knows which one
-    # users' pictures will be like.
+    # All people of a data set have the same weight, whatever their number of faces, since frames
+    # are near duplicates; and so have all data sets, since it is unknown which of them users'
+    # pictures resemble most.
     _, person, faces = np.unique(group, return_inverse=True, return_counts=True)
     return np.asarray(1 / (len(faces) * faces[person]), np.float64)
 
 
-def _fitted(faces: _Faces) -> Calibration:
+def _fit(faces: _Faces) -> Calibration:
     temperature = round(fit_temperature(faces.views, faces.truth, faces.weight), 4)
-    # The threshold counts faces alike: by weights, 160 masks that are easy to tell would allow that
-    # a third of the faces in films be left without an answer.
+    # Unweighted: with weights, the 160 faces with masks, which are easy, would let the threshold
+    # leave a third of the faces in films unsure.
     unsure_below = choose_unsure_below(with_temperature(faces.views, temperature), faces.truth)
     return Calibration(temperature, round(unsure_below, 4))

@@ -1,4 +1,4 @@
-"""Writes the figures of a model into its card, and leaves its prose alone."""
+"""Writes a model's figures into its card, between two marks; the rest of the card is kept."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ START, END = "<!-- figures -->", "<!-- /figures -->"
 def write_card(
     folder: Path, entries: Sequence[Any], tables: Callable[[Sequence[Any]], str]
 ) -> Path:
-    """Put the entries into `figures.json`, and the tables of all that it holds into `CARD.md`.
+    """Merge entries into `figures.json`, and write tables of all its entries into `CARD.md`.
 
-    What the same weights were measured to before stays, until they are measured again.
+    Earlier entries of the same weights are kept, unless there is a new one for the same data.
 
     Args:
         folder: the model's.
-        entries: as `faces-jobs evaluate --json` gives them.
-        tables: entries to Markdown.
+        entries: as `faces-jobs evaluate --json` prints them.
+        tables: formats entries as Markdown.
 
     Returns:
-        The card.
+        Path of the card.
 
     Raises:
         ModelError: there is no card, it lacks the two marks, or `figures.json` can't be read.
     """
     card = folder / CARD_NAME
-    _around(card, START, END)  # before anything is written
-    now = {entry["weights"]["variant"]: entry["weights"]["sha256"] for entry in entries}
+    _split_at_marks(card, START, END)  # raises before anything is written
+    current = {entry["weights"]["variant"]: entry["weights"]["sha256"] for entry in entries}
     kept = {
         _key(entry): entry
         for entry in read_figures(folder)
-        if now.get(entry["weights"]["variant"], entry["weights"]["sha256"])
+        if current.get(entry["weights"]["variant"], entry["weights"]["sha256"])
         == entry["weights"]["sha256"]
     }
     merged = list({**kept, **{_key(entry): entry for entry in entries}}.values())
@@ -47,23 +47,23 @@ def write_card(
 
 
 def replace_section(card: Path, start: str, end: str, text: str) -> Path:
-    """Put `text`, which ends with a line break, between two marks of a card.
+    """Write `text`, which ends with a line break, between two marks of a card.
 
     Raises:
         ModelError: there is no card, or it lacks the marks.
     """
-    before, after = _around(card, start, end)
+    before, after = _split_at_marks(card, start, end)
     card.write_text(f"{before}{start}\n\n{text}\n{end}{after}", encoding="utf-8")
     return card
 
 
 def read_figures(folder: Path) -> list[Any]:
-    """The measured entries in a model's `figures.json`; none where it has no such file.
+    """Read the evaluation's entries in a model's `figures.json`; an empty list if there is no file.
 
-    What a training wrote there of itself says nothing of which weights answered, and is left out.
+    Entries that training wrote are left out: they lack the weights that were evaluated.
 
     Raises:
-        ModelError: the file is no list of entries.
+        ModelError: the file does not hold a list of entries.
     """
     path = folder / FIGURES_NAME
     if not path.is_file():
@@ -72,29 +72,29 @@ def read_figures(folder: Path) -> list[Any]:
         return [entry for entry in json.loads(path.read_text(encoding="utf-8")) if _key(entry)]
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(
-            f"{path} holds no figures ({error}): delete it and measure again."
+            f"{path} does not hold figures ({error}): delete it and evaluate again."
         ) from error
 
 
 def section_of_card(card: Path, start: str, end: str) -> str:
-    """What stands between two marks of a card.
+    """Return the text between two marks of a card.
 
     Raises:
-        ModelError: there is no card, or it lacks them.
+        ModelError: there is no card, or it lacks the marks.
     """
-    before, after = _around(card, start, end)
+    before, after = _split_at_marks(card, start, end)
     text = card.read_text(encoding="utf-8")
     return text[len(before) + len(start) : len(text) - len(after) - len(end)]
 
 
-def _around(card: Path, start: str, end: str) -> tuple[str, str]:
+def _split_at_marks(card: Path, start: str, end: str) -> tuple[str, str]:
     if not card.is_file():
-        raise ModelError(f"There is no card {card}: --card is for a model's folder that has one.")
+        raise ModelError(f"There is no card {card}: --card needs a model folder that has one.")
     text = card.read_text(encoding="utf-8")
     if text.count(start) != 1 or text.count(end) != 1 or text.index(start) > text.index(end):
         raise ModelError(
-            f"{card} must hold the line {start} once, and {end} once below it: what lies between "
-            "is replaced."
+            f"{card} must contain the line {start} once, and {end} once below it: the text "
+            "between them is replaced."
         )
     before, rest = text.split(start)
     return before, rest.split(end)[1]

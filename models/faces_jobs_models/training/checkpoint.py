@@ -1,4 +1,4 @@
-"""A training run on disk, so that it goes on where it was cut off. No pickle."""
+"""Checkpoint and log of a training run, by which it can be resumed. Safetensors, no pickle."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from faces_jobs.errors import ModelError
-from faces_jobs_models.training.run_identity import Run
+from faces_jobs_models.training.run_identity import RunIdentity
 
 FILE_NAME = "checkpoint.safetensors"
-LOG_NAME = "log.jsonl"  # beside it: a line an epoch
+LOG_NAME = "log.jsonl"  # in the same folder, one line per epoch
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run has come."""
+    """Numbers of completed epochs and steps."""
 
-    epoch: int  # epochs done
+    epoch: int
     step: int
 
 
@@ -35,9 +35,9 @@ def save_checkpoint(
     averaged: nn.Module,
     optimizer: torch.optim.Optimizer,
     progress: Progress,
-    run: Run,
+    run: RunIdentity,
 ) -> None:
-    """Write everything that the next epoch needs, beside and renamed: it is whole or absent."""
+    """Write the checkpoint atomically: under another name first, which is then renamed."""
     tensors: dict[str, Tensor] = {}
     for prefix, module in (("network", network), ("averaged", averaged)):
         for name, tensor in module.state_dict().items():
@@ -56,30 +56,31 @@ def save_checkpoint(
 
 
 def append_to_log(folder: Path, entry: Mapping[str, object]) -> None:
-    """Add an epoch's line to the log beside the checkpoint."""
+    """Append an epoch's line to the log in the folder of the checkpoint."""
     with (folder / LOG_NAME).open("a") as file:
         file.write(json.dumps(entry) + "\n")
 
 
 def epochs_done(folder: Path) -> int:
-    """How far the run in `folder` has come; 0 where there is none."""
+    """Return the number of completed epochs of the run in `folder`; 0 if there is none."""
     path = folder / FILE_NAME
     if not path.is_file():
         return 0
     with safe_open(path, framework="pt") as file:
-        return _progress(file.metadata()).epoch
+        return _read_progress(file.metadata()).epoch
 
 
-def refuse_another_run(folder: Path, *, recipe: str, data: str | None = None) -> None:
-    """Look whether the run in `folder`, where there is one, is of this recipe and this data.
+def check_run_matches(folder: Path, *, recipe: str, data: str | None = None) -> None:
+    """Check that the run in `folder`, if there is one, is of this recipe and this data.
 
     Args:
-        folder: of a run.
-        recipe: as in a `Run`.
-        data: likewise; None where it is not known yet.
+        folder: of the run.
+        recipe: hash, as in a `RunIdentity`.
+        data: the same; None where it is not known yet, so that it is not compared.
 
     Raises:
-        ModelError: it is another one, or of a version that didn't note what it was of.
+        ModelError: the run is of another recipe or other data, or of a version that did not store
+            these hashes.
     """
     path = folder / FILE_NAME
     if not path.is_file():
@@ -92,7 +93,7 @@ def refuse_another_run(folder: Path, *, recipe: str, data: str | None = None) ->
         other = "with other data"
     else:
         return
-    raise ModelError(f"{folder} holds a run {other}: name another --out, or delete it.")
+    raise ModelError(f"{folder} holds a run {other}: choose another --out, or delete it.")
 
 
 def load_checkpoint(
@@ -101,20 +102,22 @@ def load_checkpoint(
     network: nn.Module,
     averaged: nn.Module,
     optimizer: torch.optim.Optimizer | None,
-    run: Run,
+    run: RunIdentity,
 ) -> Progress:
-    """Read it back into the given objects; a folder without one is a run at its start.
+    """Load the checkpoint in `folder` into the given objects, and return its progress.
+
+    Without a checkpoint the objects are left as they are, and the progress is 0.
 
     Raises:
-        ModelError: it is of another run.
+        ModelError: the checkpoint is of another recipe or other data.
     """
-    refuse_another_run(folder, recipe=run.recipe, data=run.data)
+    check_run_matches(folder, recipe=run.recipe, data=run.data)
     path = folder / FILE_NAME
     if not path.is_file():
         return Progress(epoch=0, step=0)
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
-        progress = _progress(file.metadata())
+        progress = _read_progress(file.metadata())
     for prefix, module in (("network", network), ("averaged", averaged)):
         start = f"{prefix}/"
         module.load_state_dict(
@@ -131,16 +134,17 @@ def load_checkpoint(
         for name, tensor in tensors.items():
             if name.startswith("optimizer/"):
                 _, index, key = name.split("/")
-                state.setdefault(int(index), {})[key] = _laid_out_as(tensor, weights[int(index)])
+                state.setdefault(int(index), {})[key] = _in_layout_of(weights[int(index)], tensor)
         content["state"] = state
         optimizer.load_state_dict(content)
     return progress
 
 
-def _progress(metadata: Mapping[str, str]) -> Progress:
+def _read_progress(metadata: Mapping[str, str]) -> Progress:
     return Progress(**json.loads(metadata["progress"]))
 
 
-def _laid_out_as(tensor: Tensor, weight: Tensor) -> Tensor:
-    # A fused optimizer goes through the memory of both side by side.
+def _in_layout_of(weight: Tensor, tensor: Tensor) -> Tensor:
+    # A fused optimizer iterates over the memory of weight and state in parallel, so that both must
+    # have the same strides (channels last).
     return torch.empty_like(weight).copy_(tensor) if tensor.shape == weight.shape else tensor

@@ -1,4 +1,4 @@
-"""A head's answers as they would be had nothing been fitted on the person who is asked about."""
+"""Cross-fitting: calibrates each person's predictions with what was fitted on other people."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from faces_jobs_models.weights import Calibration
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CrossFitted:
-    """Such answers to n faces of known truth.
+    """Cross-fitted predictions of a head for n faces of known truth.
 
-    `before` are the answers without a temperature; `unsure_below` is the threshold of each face.
+    `uncalibrated` are the probabilities without a temperature; `unsure_below` are the thresholds.
     """
 
     truth: NDArray[np.int64]  # (n,)
     probabilities: NDArray[np.float64]  # (n, labels)
-    before: NDArray[np.float64]  # (n, labels)
+    uncalibrated: NDArray[np.float64]  # (n, labels)
     unsure_below: NDArray[np.float64]  # (n,)
 
 
@@ -33,27 +33,27 @@ def cross_fitted(
     *,
     temperature: float,
 ) -> CrossFitted:
-    """Each face with the temperature and the threshold that were fitted without its fold.
+    """Calibrate each face with the temperature and the threshold that were fitted without its fold.
 
-    A face of no fold, which nothing was fitted on, has those that ship. Faces of a fold are left
-    out where the calibration does not tell its folds.
+    Faces without a fold, on which nothing was fitted, get those that ship. If the calibration has
+    no folds, faces with a fold are left out.
 
     Args:
-        views: (views, faces, labels) probabilities.
-        truth: (faces,) label indices, -1 where unknown: such faces are left out as well.
-        fold: (faces,)
+        views: (views, n, labels) probabilities.
+        truth: (n,) label indices, -1 where unknown: such faces are left out as well.
+        fold: (n,) indices, or `NO_FOLD`.
         calibration: the head's.
-        temperature: which the views have: the network's, or 1 where it has none yet.
+        temperature: the one that the views already have; 1 if the network has none yet.
     """
     chosen = truth >= 0
     if not calibration.folds:
         chosen = chosen & (fold == NO_FOLD)
-    numbers = [*calibration.folds, calibration]  # the last one is of NO_FOLD
-    temperatures = np.array([one.temperature for one in numbers])[fold[chosen]]
-    thresholds = np.array([one.unsure_below for one in numbers])[fold[chosen]]
+    by_fold = [*calibration.folds, calibration]  # NO_FOLD, -1, selects the last one
+    temperatures = np.array([one.temperature for one in by_fold])[fold[chosen]]
+    thresholds = np.array([one.unsure_below for one in by_fold])[fold[chosen]]
     return CrossFitted(
         truth=truth[chosen],
         probabilities=with_temperature(views[:, chosen], temperatures / temperature),
-        before=with_temperature(views[:, chosen], 1 / temperature),
+        uncalibrated=with_temperature(views[:, chosen], 1 / temperature),
         unsure_below=thresholds,
     )

@@ -1,4 +1,4 @@
-"""Decodes labelled pictures, which anybody may have made: broken and enormous ones are counted."""
+"""Decodes labelled pictures from untrusted files: broken and oversized ones are skipped."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from faces_jobs.pipeline.values import Picture
 
 
 def decode(image: bytes, *, max_pixels: int, skipped: Counter[str]) -> Picture | None:
-    """An encoded picture as BGR, or None and a reason counted. Gray ones become BGR."""
+    """Decode a picture, gray or not, to BGR. If that fails, count the reason and return None."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit is below
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `max_pixels` is the limit
         try:
             with Image.open(io.BytesIO(image)) as header:
                 width, height = header.size

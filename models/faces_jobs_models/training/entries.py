@@ -1,4 +1,4 @@
-"""The figures of one head on one data set, as `faces-jobs evaluate --json` gives them."""
+"""The figures of one head on one data set, in the form that `faces-jobs evaluate --json` prints."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from faces_jobs_models.training.cross_fit import CrossFitted, cross_fitted
 from faces_jobs_models.training.figures import figures_of, rounded
 from faces_jobs_models.training.intervals import Interval, intervals_of
-from faces_jobs_models.training.predictions import Answers
+from faces_jobs_models.training.predictions import Predictions
 from faces_jobs_models.training.reliability import expected_calibration_error
 from faces_jobs_models.training.risk_coverage import at_threshold
 from faces_jobs_models.training.slices import Slice, slices_of
@@ -22,9 +22,9 @@ _SHA256_DIGITS = 12
 
 
 class Weights(TypedDict):
-    """Which weights answered: the start of their SHA-256, and which training they are of.
+    """Which weights were evaluated: the start of their SHA-256, and their variant.
 
-    `variant` is `default` or `fer2013`; of a detector it is its name.
+    `variant` is `default` or `fer2013`, or the name of a detector.
     """
 
     sha256: str
@@ -32,15 +32,15 @@ class Weights(TypedDict):
 
 
 class Entry(TypedDict):
-    """One head on one data set. All shares are 0..1.
+    """Figures of one head on one data set. All shares are 0..1.
 
-    `people` is how many the faces are of, where some are of the same one and that is known.
-    Every answer counts with its best label, also where a user would see `unsure`. `ece`,
+    `people` is the number of people, if several faces are of one person and that is known.
+    Every prediction counts with its most likely label, even if users would see `unsure`. `ece`,
     `coverage` and `accuracy_answered` are of `calibration_n` faces, each with a temperature and a
-    threshold that were fitted without its person; `ece_before` is of the same faces without a
-    temperature. `temperature` and `unsure_below` are those that ship.
-    `of_training` counts the faces that training uses. `without_face` counts those that the detector
-    did not find, so that the whole picture was cut; `accuracy_found` is of the others.
+    threshold that were fitted without its person (cross-fitting); `ece_before` is of the same faces
+    without a temperature. `temperature` and `unsure_below` are those that ship.
+    `of_training` counts faces that the model was trained on. `without_face` counts faces that were
+    not detected, so that the whole picture was cropped; `accuracy_found` is that of the others.
     """
 
     model: str
@@ -74,91 +74,93 @@ class Entry(TypedDict):
 
 
 def weights_of(sha256: str, variant: str) -> Weights:
-    """The short name of weights that answered."""
+    """Identify weights in an entry, by a short prefix of their SHA-256."""
     return Weights(sha256=sha256[:_SHA256_DIGITS], variant=variant)
 
 
 @dataclass(frozen=True, slots=True)
-class AskedModel:
-    """Which network answered, for the entries, and how its heads are calibrated."""
+class EvaluatedModel:
+    """The network that was evaluated, and how its heads are calibrated."""
 
-    model: str
+    name: str
     version: str
     weights: Weights
     heads: Mapping[str, Sequence[str]]
     calibration: Mapping[str, Calibration]  # of every head
 
-    def cross_fitted(self, answers: Answers, head: str) -> CrossFitted:
-        """Its answers as they would be had nothing been fitted on the person."""
+    def cross_fitted(self, predictions: Predictions, head: str) -> CrossFitted:
+        """Calibrate each prediction with what was fitted without the person."""
         calibration = self.calibration[head]
         return cross_fitted(
-            answers.views[head],
-            answers.truth[head],
-            answers.fold,
+            predictions.views[head],
+            predictions.truth[head],
+            predictions.fold,
             calibration,
             temperature=calibration.temperature,
         )
 
 
-def entries_of(asked: AskedModel, answers: Answers) -> list[Entry]:
-    """An entry for each head of which the data set knows at least one face's truth."""
+def entries_of(model: EvaluatedModel, predictions: Predictions) -> list[Entry]:
+    """Return an entry for each head for which the truth of at least one face is known."""
     entries = []
-    for head in asked.heads:
-        known = answers.truth[head] >= 0
+    for head in model.heads:
+        known = predictions.truth[head] >= 0
         if known.any():
-            entries.append(_entry(asked, answers, head, known))
+            entries.append(_entry(model, predictions, head, known))
     return entries
 
 
-def _entry(asked: AskedModel, answers: Answers, head: str, known: NDArray[np.bool_]) -> Entry:
-    labels = asked.heads[head]
-    truth = answers.truth[head][known]
-    best = answers.probabilities(head)[known].argmax(axis=1)
-    figures = figures_of(labels, truth, best)
-    found = answers.found[known]
-    group = answers.group[known]
+def _entry(
+    model: EvaluatedModel, predictions: Predictions, head: str, known: NDArray[np.bool_]
+) -> Entry:
+    labels = model.heads[head]
+    truth = predictions.truth[head][known]
+    predicted = predictions.probabilities(head)[known].argmax(axis=1)
+    figures = figures_of(labels, truth, predicted)
+    found = predictions.found[known]
+    group = predictions.group[known]
     people = len(np.unique(group))
-    intervals = intervals_of(truth, best, group, labels=len(labels))
-    calibration = asked.calibration[head]
-    measured = _measured(asked.cross_fitted(answers, head))
+    intervals = intervals_of(truth, predicted, group, labels=len(labels))
+    calibration = model.calibration[head]
+    calibrated = _calibration_figures(model.cross_fitted(predictions, head))
     return Entry(
-        model=asked.model,
-        version=asked.version,
-        weights=asked.weights,
+        model=model.name,
+        version=model.version,
+        weights=model.weights,
         head=head,
-        dataset=answers.data_set,
+        dataset=predictions.data_set,
         n=figures.n,
         people=people if people < figures.n else None,
         accuracy=rounded(figures.accuracy),
-        accuracy_interval=_ends(intervals.accuracy),
+        accuracy_interval=_rounded_interval(intervals.accuracy),
         balanced_accuracy=rounded(figures.balanced_accuracy),
-        balanced_interval=_ends(intervals.balanced),
+        balanced_interval=_rounded_interval(intervals.balanced),
         baseline=rounded(figures.baseline),
         per_class={label: rounded(share) for label, share in figures.recall.items()},
         per_class_n={label: n for label, n in figures.count.items() if n},
         per_class_interval={
-            label: _ends(interval)
+            label: _rounded_interval(interval)
             for label, interval in zip(labels, intervals.recall, strict=True)
             if interval
         },
-        confusion=confusion_of(labels, truth, best),
-        calibration_n=measured.n,
-        ece=measured.ece,
-        ece_before=measured.ece_before,
+        confusion=confusion_matrix(labels, truth, predicted),
+        calibration_n=calibrated.n,
+        ece=calibrated.ece,
+        ece_before=calibrated.ece_before,
         temperature=rounded(calibration.temperature),
         unsure_below=rounded(calibration.unsure_below),
-        coverage=measured.coverage,
-        accuracy_answered=measured.accuracy_answered,
-        by=slices_of(answers, head, labels, known),
-        of_training=answers.of_training,
+        coverage=calibrated.coverage,
+        accuracy_answered=calibrated.accuracy_answered,
+        by=slices_of(predictions, head, labels, known),
+        of_training=predictions.of_training,
         without_face=int((~found).sum()),
-        accuracy_found=rounded((truth == best)[found].mean()) if found.any() else None,
-        skipped=dict(answers.skipped),
+        accuracy_found=rounded((truth == predicted)[found].mean()) if found.any() else None,
+        skipped=dict(predictions.skipped),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Measured:
+class _CalibrationFigures:
     n: int
     ece: float | None = None
     ece_before: float | None = None
@@ -166,36 +168,36 @@ class _Measured:
     accuracy_answered: float | None = None
 
 
-def _measured(faces: CrossFitted) -> _Measured:
+def _calibration_figures(faces: CrossFitted) -> _CalibrationFigures:
     if not len(faces.truth):
-        return _Measured(0)
+        return _CalibrationFigures(0)
     coverage, accuracy = at_threshold(
         faces.probabilities.max(axis=1),
         faces.probabilities.argmax(axis=1) == faces.truth,
         faces.unsure_below,
     )
-    return _Measured(
+    return _CalibrationFigures(
         n=len(faces.truth),
         ece=rounded(expected_calibration_error(faces.probabilities, faces.truth)),
-        ece_before=rounded(expected_calibration_error(faces.before, faces.truth)),
+        ece_before=rounded(expected_calibration_error(faces.uncalibrated, faces.truth)),
         coverage=rounded(coverage),
         accuracy_answered=None if accuracy is None else rounded(accuracy),
     )
 
 
-def confusion_of(
-    labels: Sequence[str], truth: NDArray[np.int64], answers: NDArray[np.int64]
+def confusion_matrix(
+    labels: Sequence[str], truth: NDArray[np.int64], predicted: NDArray[np.int64]
 ) -> dict[str, dict[str, int]]:
-    """True label -> answered label -> faces; true labels without a face are left out."""
+    """True label -> predicted label -> number of faces; labels without a face have no row."""
     return {
         label: {
-            answered: int(((truth == row) & (answers == column)).sum())
-            for column, answered in enumerate(labels)
+            other: int(((truth == row) & (predicted == column)).sum())
+            for column, other in enumerate(labels)
         }
         for row, label in enumerate(labels)
         if (truth == row).any()
     }
 
 
-def _ends(interval: Interval) -> list[float]:
+def _rounded_interval(interval: Interval) -> list[float]:
     return [rounded(end) for end in interval]

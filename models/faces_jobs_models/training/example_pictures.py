@@ -1,8 +1,8 @@
-"""Pictures that may be shown in a card: one photograph in the public domain, changed in many ways.
+"""Example pictures for model cards: one photograph in the public domain, with modifications.
 
 The photograph is NASA's portrait of the astronaut Eileen Collins, which scikit-image ships: a
-smiling woman who looks into the camera. The labelled pictures that models are measured on are
-for research and may not be shown.
+smiling woman who looks into the camera. The pictures that models are evaluated on must not be
+published: their licences allow research only.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from skimage.data import astronaut
 
 from faces_jobs.pipeline.values import Picture
 
-_SIDE = 160  # pixels of a picture, enough to see what a network sees in 64
+_SIDE = 160  # pixels, enough to show what is left at the network's 64
 _VIEW_XYXY = (134, 30, 314, 210)  # head and shoulders in the photograph
-_EYES_XY = (((65, 62), (97, 62)), 12)  # in the picture, and the radius of a glass
+_EYES_XY = ((65, 62), (97, 62))  # in the picture
+_LENS_RADIUS = 12
 _MOUTH_XYXY = (54, 82, 108, 122)
-_PLAIN: Mapping[str, str] = {
+_PLAIN_TRUTH: Mapping[str, str] = {
     "gender": "female",
     "expression": "happiness",
     "pose": "frontal",
@@ -31,27 +32,27 @@ _PLAIN: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Example:
-    """One picture: `name` for files, `what` for readers, `truth` head -> label where it is sure."""
+    """One picture, with its true labels."""
 
-    name: str
-    what: str
+    name: str  # of the file
+    description: str  # of the modification
     picture_bgr: Picture  # (160, 160, 3)
-    truth: Mapping[str, str]
+    truth: Mapping[str, str]  # head -> label, if certain
 
 
 def example_pictures() -> list[Example]:
-    """The photograph as it is, and changed. The same pictures each time."""
+    """Return the photograph, unmodified and with each modification; always the same pictures."""
     rgb = astronaut()  # type: ignore[no-untyped-call]  # ships no types
     left, top, right, bottom = _VIEW_XYXY
     view = np.ascontiguousarray(rgb[top:bottom, left:right, ::-1], np.uint8)
     plain = np.asarray(cv2.resize(view, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA), np.uint8)
     return [
-        Example(name, what, change(plain), {**_PLAIN, **other})
-        for name, what, change, other in _CHANGES
+        Example(name, description, modify(plain), {**_PLAIN_TRUTH, **truth})
+        for name, description, modify, truth in _MODIFICATIONS
     ]
 
 
-def _same(picture: Picture) -> Picture:
+def _unmodified(picture: Picture) -> Picture:
     return picture
 
 
@@ -73,7 +74,9 @@ def _blurred(picture: Picture) -> Picture:
 
 
 def _small(picture: Picture) -> Picture:
-    low = cv2.resize(picture, (26, 26), interpolation=cv2.INTER_AREA)  # a face of about 13 pixels
+    low = cv2.resize(
+        picture, (26, 26), interpolation=cv2.INTER_AREA
+    )  # the face has about 13 pixels
     return np.asarray(cv2.resize(low, (_SIDE, _SIDE), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
@@ -82,21 +85,20 @@ def _noisy(picture: Picture) -> Picture:
     return np.asarray(np.clip(picture + noise, 0, 255), np.uint8)
 
 
-def _turned(degrees: float) -> Callable[[Picture], Picture]:
-    def turn(picture: Picture) -> Picture:
+def _rotated(degrees: float) -> Callable[[Picture], Picture]:
+    def rotate(picture: Picture) -> Picture:
         matrix = cv2.getRotationMatrix2D((_SIDE / 2, _SIDE / 2), degrees, 1)
-        turned = cv2.warpAffine(picture, matrix, (_SIDE, _SIDE), borderMode=cv2.BORDER_REPLICATE)
-        return np.asarray(turned, np.uint8)
+        rotated = cv2.warpAffine(picture, matrix, (_SIDE, _SIDE), borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(rotated, np.uint8)
 
-    return turn
+    return rotate
 
 
 def _sunglasses(picture: Picture) -> Picture:
     glasses = picture.copy()
-    eyes, radius = _EYES_XY
-    cv2.line(glasses, eyes[0], eyes[1], (25, 20, 20), 3, cv2.LINE_AA)
-    for eye in eyes:
-        cv2.circle(glasses, eye, radius, (25, 20, 20), -1, cv2.LINE_AA)
+    cv2.line(glasses, *_EYES_XY, (25, 20, 20), 3, cv2.LINE_AA)
+    for eye in _EYES_XY:
+        cv2.circle(glasses, eye, _LENS_RADIUS, (25, 20, 20), -1, cv2.LINE_AA)
     return glasses
 
 
@@ -114,21 +116,21 @@ def _masked(picture: Picture) -> Picture:
 
 def _half_covered(picture: Picture) -> Picture:
     covered = picture.copy()
-    covered[:, : (_EYES_XY[0][0][0] + _EYES_XY[0][1][0]) // 2] = (40, 40, 40)
+    covered[:, : (_EYES_XY[0][0] + _EYES_XY[1][0]) // 2] = (40, 40, 40)
     return covered
 
 
-_CHANGES: tuple[tuple[str, str, Callable[[Picture], Picture], Mapping[str, str]], ...] = (
-    ("plain", "as it is", _same, {}),
-    ("dark", "an eighth of the light", _dark, {"illumination": "bad"}),
+_MODIFICATIONS: tuple[tuple[str, str, Callable[[Picture], Picture], Mapping[str, str]], ...] = (
+    ("plain", "unmodified", _unmodified, {}),
+    ("dark", "an eighth of the brightness", _dark, {"illumination": "bad"}),
     ("bright", "overexposed", _bright, {}),
     ("half-lit", "lit from one side", _half_lit, {"illumination": "bad"}),
     ("blurred", "out of focus", _blurred, {}),
     ("small", "13 pixels high", _small, {}),
-    ("noisy", "as from a camera in the dark", _noisy, {}),
-    ("turned", "head tilted by 40 degrees", _turned(40), {}),
-    ("upside-down", "upside down", _turned(180), {}),
+    ("noisy", "noise as in low light", _noisy, {}),
+    ("turned", "rotated by 40 degrees", _rotated(40), {}),
+    ("upside-down", "upside down", _rotated(180), {}),
     ("sunglasses", "drawn sunglasses", _sunglasses, {"occlusion": "glasses"}),
     ("masked", "a drawn mask", _masked, {"occlusion": "others"}),
-    ("half-covered", "half of it behind a post", _half_covered, {"occlusion": "others"}),
+    ("half-covered", "left half covered", _half_covered, {"occlusion": "others"}),
 )

@@ -1,4 +1,4 @@
-"""Writes a trained network as a model's folder: safetensors, ONNX, and the record of both."""
+"""Exports a trained network as a model folder: safetensors, ONNX, and their record."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from faces_jobs.jobs.labels import MODELS
 from faces_jobs_models.attribute_network import AttributeNetwork
 from faces_jobs_models.training.figures import rounded
 from faces_jobs_models.training.held_out import HeldOutFigures
-from faces_jobs_models.training.quantize import Batch, quantized
+from faces_jobs_models.training.quantize import Batch, quantize
 from faces_jobs_models.training.recipes import Recipe
-from faces_jobs_models.training.train import Trained
+from faces_jobs_models.training.train import TrainingResult
 from faces_jobs_models.weights import RECORD_NAME, Calibration, sha256_of
 
 TERMS = (
@@ -26,31 +26,33 @@ TERMS = (
 _OPSET = 17
 
 
-def export_model(recipe: Recipe, trained: Trained, *, examples: Iterable[Batch], out: Path) -> Path:
+def export_model(
+    recipe: Recipe, trained: TrainingResult, *, examples: Iterable[Batch], out: Path
+) -> Path:
     """Write `model.safetensors`, `model.onnx`, `figures.json` and `weights.toml` into `out`.
 
-    The folder can be given as a models folder's entry, or be copied over the shipped one.
+    The folder can be placed into a models folder, or replace the shipped one.
 
     Args:
-        recipe: what was done.
-        trained: what came of it.
-        examples: batches of crops as the network takes them; `model.onnx` is in eight bits,
-            whose ranges are theirs.
-        out: the folder; made where it is not there.
+        recipe: the one that the network was trained by.
+        trained: the result.
+        examples: batches of crops as the network takes them, by which `model.onnx` is quantized to
+            eight bits.
+        out: the folder; created if missing.
     """
     out.mkdir(parents=True, exist_ok=True)
     network = trained.network.eval()
-    # Contiguous in the plain order: channels_last is how training laid them out, not what they are.
+    # In standard memory order: training uses channels_last.
     state = {
         name: tensor.detach().clone().contiguous(memory_format=torch.contiguous_format)
         for name, tensor in network.state_dict().items()
     }
-    # Written here, since the library's own writing gives files that only their owner can read.
+    # Not by `save_file`, whose files can only be read by their owner.
     content = save(state, metadata={"model": recipe.model})
     (out / "model.safetensors").write_bytes(content)
     write_onnx(network, out / "model.onnx", crop_size=recipe.crop_size)
-    rounded = quantized((out / "model.onnx").read_bytes(), examples)
-    (out / "model.onnx").write_bytes(rounded)
+    in_eight_bits = quantize((out / "model.onnx").read_bytes(), examples)
+    (out / "model.onnx").write_bytes(in_eight_bits)
     figures = [_figures_entry(recipe.model, one) for one in trained.figures]
     (out / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
     (out / RECORD_NAME).write_text(_record(recipe, out, trained))
@@ -58,11 +60,11 @@ def export_model(recipe: Recipe, trained: Trained, *, examples: Iterable[Batch],
 
 
 def write_onnx(network: AttributeNetwork, path: Path, *, crop_size: int) -> None:
-    """Export with a free batch size; one output of probabilities a head, by its name."""
+    """Export with a dynamic batch size, and one output of probabilities per head, by its name."""
     example = torch.zeros(2, 3, crop_size, crop_size)
     with warnings.catch_warnings():
-        # The exporter that needs no tracing compiler is called deprecated; it is the one whose
-        # graphs onnxruntime folds completely (batch norm into convolution).
+        # The TorchScript exporter is deprecated, but only its graphs are folded completely by
+        # onnxruntime (batch norm into convolution).
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
             network.to(memory_format=torch.contiguous_format),  # type: ignore[call-overload]
@@ -91,7 +93,7 @@ def _figures_entry(model: str, one: HeldOutFigures) -> Mapping[str, object]:
     }
 
 
-def _record(recipe: Recipe, folder: Path, trained: Trained) -> str:
+def _record(recipe: Recipe, folder: Path, trained: TrainingResult) -> str:
     lines = [
         f"name = {json.dumps(recipe.model)}",
         f"version = {json.dumps(recipe.version)}",

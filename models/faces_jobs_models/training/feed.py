@@ -1,4 +1,4 @@
-"""Feeds a training: which rows an epoch sees, in which order, changed how."""
+"""Batches of augmented training crops, in an order that depends on the seed and the epoch."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from torch import Tensor
 from faces_jobs.jobs.labels import MIRRORED_LABEL_INDICES
 from faces_jobs_models.training.augment import augment
 from faces_jobs_models.training.losses import log_priors
-from faces_jobs_models.training.prepare import Prepared
+from faces_jobs_models.training.prepare import PreparedDataSet
 from faces_jobs_models.training.recipes import Recipe
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Crops as the network takes them, and head -> (n, labels) to learn; all on one device."""
+    """Crops as the network takes them, and head -> (n, labels) targets; all on one device."""
 
     crops: Tensor
     targets: Mapping[str, Tensor]
@@ -28,80 +28,81 @@ class Batch:
 class Feed:
     """The training rows of all data sets of a recipe.
 
-    Each epoch draws its random numbers from the seed and its own number, so that a run which
-    was cut off and resumed on the same kind of device sees what an unbroken one sees.
+    The random numbers of an epoch depend on the seed and the epoch alone, so that a run that is
+    resumed on the same kind of device gets the same batches as an uninterrupted one.
     """
 
     def __init__(
-        self, recipe: Recipe, data_sets: Sequence[Prepared], *, device: torch.device
+        self, recipe: Recipe, data_sets: Sequence[PreparedDataSet], *, device: torch.device
     ) -> None:
         self._recipe = recipe
         self._device = device
         self._heads = tuple(recipe.training_heads)
-        chosen = [_rows_that_teach(data, self._heads) for data in data_sets]
+        chosen = [_training_rows(data, self._heads) for data in data_sets]
         weights = [
             np.full(len(rows), recipe.data_sets[data.name])
             for data, rows in zip(data_sets, chosen, strict=True)
         ]
         self._weights = np.concatenate(weights).astype(np.float64)
-        self._crops = _crops_of(data_sets, chosen, device)
-        self._inside = _table([data.inside for data in data_sets], chosen).to(device)
+        self._crops = _open_crops(data_sets, chosen, device)
+        self._inside = _stack_rows([data.inside for data in data_sets], chosen).to(device)
         self._targets = {
-            head: _table([data.targets[head] for data in data_sets], chosen).to(device)
+            head: _stack_rows([data.targets[head] for data in data_sets], chosen).to(device)
             for head in self._heads
         }
 
     @property
-    def steps_an_epoch(self) -> int:
-        """Batches of one epoch."""
-        return max(1, round(float(self._weights.sum()) / self._recipe.batch))
+    def steps_per_epoch(self) -> int:
+        """Number of batches of an epoch."""
+        return max(1, round(float(self._weights.sum()) / self._recipe.batch_size))
 
     def priors(self) -> dict[str, Tensor]:
-        """Logarithm of each label's share, as often as its rows are seen."""
+        """Return the log prior of each label, where rows count as often as an epoch uses them."""
         weights = torch.from_numpy(self._weights).float().to(self._device)
         return log_priors(self._targets, weights)
 
-    def epoch(self, number: int) -> Iterator[Batch]:
-        """The batches of one epoch."""
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        """Yield the batches of an epoch."""
         recipe = self._recipe
-        chance = np.random.default_rng((recipe.seed, number))
-        random = torch.Generator(self._device).manual_seed(recipe.seed * 1009 + number)
-        order = self._draw(self.steps_an_epoch * recipe.batch, chance)
-        for picked in np.split(order, self.steps_an_epoch):
+        rng = np.random.default_rng((recipe.seed, epoch))
+        generator = torch.Generator(self._device).manual_seed(recipe.seed * 1009 + epoch)
+        order = self._draw_rows(self.steps_per_epoch * recipe.batch_size, rng)
+        for picked in np.split(order, self.steps_per_epoch):
             rows = torch.from_numpy(picked).to(self._device)
-            changed, flipped = augment(
-                self._crops.of(picked, rows),
+            crops, flipped = augment(
+                self._crops.read(picked, rows),
                 self._inside[rows],
                 size=recipe.crop_size,
-                how=recipe.augmentation,
-                random=random,
+                options=recipe.augmentation,
+                generator=generator,
             )
             targets = {head: table[rows] for head, table in self._targets.items()}
             if "pose" in targets:
                 targets["pose"] = _mirror_pose(targets["pose"], flipped)
-            yield Batch(changed.contiguous(memory_format=torch.channels_last), targets)
+            yield Batch(crops.contiguous(memory_format=torch.channels_last), targets)
 
-    def _draw(self, count: int, chance: np.random.Generator) -> NDArray[np.int64]:
-        # Whole numbers of visits first, then a lottery: no row waits long for its turn.
+    def _draw_rows(self, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        # Whole visits first, and only the remainder at random, so that each epoch uses every row
+        # about as often as its weight says.
         weights = self._weights
-        visits = np.floor(weights + chance.random(len(weights))).astype(np.int64)
+        visits = np.floor(weights + rng.random(len(weights))).astype(np.int64)
         order = np.repeat(np.arange(len(weights)), visits)
         missing = count - len(order)
         if missing > 0:
-            extra = chance.choice(len(weights), size=missing, p=weights / weights.sum())
+            extra = rng.choice(len(weights), size=missing, p=weights / weights.sum())
             order = np.concatenate([order, extra])
-        return chance.permutation(order)[:count]
+        return rng.permutation(order)[:count]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _MappedCrops:
-    """Crops that stay on the disk until their turn comes."""
+class _CropsOnDisk:
+    """Memory-mapped crops, read batch by batch."""
 
-    data_sets: Sequence[Prepared]
-    sets: NDArray[np.int64]  # (rows,) which data set
-    rows: NDArray[np.int64]  # (rows,) where in it
+    data_sets: Sequence[PreparedDataSet]
+    sets: NDArray[np.int64]  # (rows,) index of the data set
+    rows: NDArray[np.int64]  # (rows,) index within the data set
 
-    def of(self, picked: NDArray[np.int64], _: Tensor) -> Tensor:
+    def read(self, picked: NDArray[np.int64], _: Tensor) -> Tensor:
         crops = np.empty((len(picked), *self.data_sets[0].crops.shape[1:]), np.uint8)
         for index, data in enumerate(self.data_sets):
             here = self.sets[picked] == index
@@ -110,22 +111,24 @@ class _MappedCrops:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _HeldCrops:
-    """Crops that lie in the memory of a GPU, which has room for all."""
+class _CropsOnDevice:
+    """All crops in the memory of a GPU."""
 
     crops: Tensor  # (rows, side, side, channels) uint8
 
-    def of(self, _: NDArray[np.int64], rows: Tensor) -> Tensor:
+    def read(self, _: NDArray[np.int64], rows: Tensor) -> Tensor:
         return self.crops[rows]
 
 
-def _crops_of(
-    data_sets: Sequence[Prepared], chosen: Sequence[NDArray[np.int64]], device: torch.device
-) -> _MappedCrops | _HeldCrops:
+def _open_crops(
+    data_sets: Sequence[PreparedDataSet],
+    chosen: Sequence[NDArray[np.int64]],
+    device: torch.device,
+) -> _CropsOnDisk | _CropsOnDevice:
     if device.type == "cpu":
         sets = [np.full(len(rows), index) for index, rows in enumerate(chosen)]
-        return _MappedCrops(data_sets, np.concatenate(sets), np.concatenate(chosen))
-    return _HeldCrops(
+        return _CropsOnDisk(data_sets, np.concatenate(sets), np.concatenate(chosen))
+    return _CropsOnDevice(
         torch.cat(
             [
                 torch.from_numpy(np.asarray(data.crops[rows])).to(device)
@@ -135,14 +138,17 @@ def _crops_of(
     )
 
 
-def _rows_that_teach(data: Prepared, heads: Sequence[str]) -> NDArray[np.int64]:
+def _training_rows(data: PreparedDataSet, heads: Sequence[str]) -> NDArray[np.int64]:
+    # Those that are not held out and have a target of at least one head.
     known = np.zeros(len(data.held_out), bool)
     for head in heads:
         known |= data.targets[head].sum(axis=1) > 0
     return np.nonzero(known & ~data.held_out)[0]
 
 
-def _table(arrays: Sequence[NDArray[np.float32]], chosen: Sequence[NDArray[np.int64]]) -> Tensor:
+def _stack_rows(
+    arrays: Sequence[NDArray[np.float32]], chosen: Sequence[NDArray[np.int64]]
+) -> Tensor:
     picked = [array[rows] for array, rows in zip(arrays, chosen, strict=True)]
     return torch.from_numpy(np.concatenate(picked).astype(np.float32, copy=False))
 

@@ -1,4 +1,4 @@
-"""What crops were cut from: which files they were, and which pictures and labels."""
+"""Fingerprints of a data set: of its files, and of its pictures and labels."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from faces_jobs.pipeline.stages import Detector
 from faces_jobs_models.training.readers.data_set import DataSet
 from faces_jobs_models.training.samples import Sample
 
-# Raised where readers say other things of the same files, or cutting gives other crops.
-_FORM = "1"
+# To be raised when readers yield other samples from the same files, or cropping gives other crops.
+_VERSION = "1"
 
 
 def origin_of(data_set: DataSet, detector: Detector) -> Mapping[str, str]:
-    """What the crops of a data set depend on, without reading it.
+    """Return what the crops of a data set depend on, without reading its pictures.
 
-    Files count by their names, sizes and times: their content would take as long as cutting.
+    Files are identified by name, size and modification time, since hashing their content would take
+    as long as cropping.
     """
     files = hashlib.sha256()
     folder = data_set.path.parent
@@ -31,37 +32,37 @@ def origin_of(data_set: DataSet, detector: Detector) -> Mapping[str, str]:
         "folder": str(data_set.path.resolve()),
         "files": files.hexdigest(),
         "detector": detector.sha256,
-        "program": _FORM,
+        "program": _VERSION,
     }
 
 
 class SampleHash:
-    """Of samples one after the other: their pictures, labels and sides, wherever they lie."""
+    """Hash of a sequence of samples: their pictures, labels and split, but not their location."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
 
     def add(self, sample: Sample) -> None:
-        """The next one."""
-        told = [(head, target.tolist()) for head, target in sorted(sample.targets.items())]
-        said = f"{sample.held_out} {sample.group} {told} {sorted(sample.truth.items())}\n"
-        self._hash.update(said.encode())
+        """Add the next sample."""
+        targets = [(head, target.tolist()) for head, target in sorted(sample.targets.items())]
+        labels = f"{sample.held_out} {sample.group} {targets} {sorted(sample.truth.items())}\n"
+        self._hash.update(labels.encode())
         self._hash.update(hashlib.sha256(sample.image).digest())
 
     def hexdigest(self) -> str:
-        """Of all of them."""
+        """Return the hash of all samples so far."""
         return self._hash.hexdigest()
 
 
 def _files(data_set: DataSet) -> Iterator[Path]:
     path = data_set.path
     folder = path if path.is_dir() else path.parent
-    yield from data_set.beside
+    yield from data_set.extra_files
     if path.is_dir():
         yield from _visible(path, (one.name for one in path.iterdir() if one.is_file()))
     else:
         yield path
-    for name in sorted(data_set.takes):
+    for name in sorted(data_set.own_folders):
         for inner, folders, files in os.walk(folder / name):
             folders.sort()
             yield from _visible(Path(inner), files)

@@ -1,4 +1,4 @@
-"""Parts the held-out people into folds, so that each is measured by what others were fitted on."""
+"""Assigns held-out people to folds, for cross-fitting of temperatures and thresholds."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from faces_jobs_models.training.samples import place_of
+from faces_jobs_models.training.samples import hash_fraction
 
 FOLDS = 16
 NO_FOLD = -1
-"""Of a face that no temperature was fitted on."""
+"""Fold of a face that no temperature was fitted on."""
 
-# The first salt by which each of IMFDB's 13 held-out actors has a fold of his own.
+# The first salt that puts each of IMFDB's 13 held-out actors into a fold of their own.
 _SALT = 1453
 
 
 def fold_of(group: Iterable[str]) -> NDArray[np.int64]:
-    """Each face's fold, 0 to 15, by whose it is: all faces of a person are in one."""
-    return np.array([int(FOLDS * place_of(f"calibration/{_SALT}/{one}")) for one in group], int)
+    """Return the fold, 0 to 15, of each face's group, so that a person's faces share a fold."""
+    return np.array(
+        [int(FOLDS * hash_fraction(f"calibration/{_SALT}/{one}")) for one in group], int
+    )

@@ -1,6 +1,6 @@
-"""Asks a network that is being trained about the held-out crops, and compares it with the truth.
+"""Predictions and figures of a network on held-out crops, during and after training.
 
-What is published comes from `measure`, which asks the files that ship as a job does.
+Published figures come from `measure`, which evaluates the shipped files with the steps of a job.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from numpy.typing import NDArray
 
 from faces_jobs.jobs.labels import MIRRORED_LABEL_INDICES
 from faces_jobs_models.attribute_network import AttributeNetwork
-from faces_jobs_models.training.augment import middle
+from faces_jobs_models.training.augment import centre_crop
 from faces_jobs_models.training.figures import Figures, figures_of
-from faces_jobs_models.training.prepare import Prepared
+from faces_jobs_models.training.prepare import PreparedDataSet
 
-_BATCH = 256
+_BATCH_SIZE = 256
 
 Heads = Mapping[str, Sequence[str]]
-"""Head to its labels."""
+"""Head -> its labels."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class HeldOut:
-    """What a network says of a data set's held-out crops; head -> arrays over those crops."""
+class HeldOutPredictions:
+    """A network's predictions for the held-out crops of a data set; head -> arrays over them."""
 
     data_set: str
     views: Mapping[str, NDArray[np.float32]]  # (views, n, labels), without temperatures
@@ -36,55 +36,59 @@ class HeldOut:
 
 @dataclass(frozen=True, slots=True)
 class HeldOutFigures:
-    """One head on one data set."""
+    """The figures of one head on one data set."""
 
     head: str
     data_set: str
     figures: Figures
 
 
-def ask_held_out(
+def predict_held_out(
     network: AttributeNetwork,
     heads: Heads,
-    data_sets: Sequence[Prepared],
+    data_sets: Sequence[PreparedDataSet],
     *,
     crop_size: int,
     mirrored: bool = False,
-) -> list[HeldOut]:
-    """What a network says of the held-out crops of each data set that has some.
+) -> list[HeldOutPredictions]:
+    """Predict the held-out crops of each data set that has any.
 
     Args:
         network: is left in evaluation mode.
-        heads: which of its heads are asked for.
+        heads: those of its heads that are predicted.
         data_sets: with prepared crops.
         crop_size: side of the network's input in pixels.
-        mirrored: also ask about the mirror images, as a second view.
+        mirrored: also predict the mirror images, as a second view.
     """
     network.eval()
-    found = []
+    predictions = []
     for data in data_sets:
         rows = np.nonzero(data.held_out)[0]
         if not len(rows):
             continue
         parts: dict[str, list[NDArray[np.float32]]] = {head: [] for head in heads}
-        for start in range(0, len(rows), _BATCH):
-            crops = torch.from_numpy(np.asarray(data.crops[rows[start : start + _BATCH]]))
-            views = _views(network, heads, middle(crops, size=crop_size), mirrored=mirrored)
+        for start in range(0, len(rows), _BATCH_SIZE):
+            crops = torch.from_numpy(np.asarray(data.crops[rows[start : start + _BATCH_SIZE]]))
+            views = _predict_views(
+                network, heads, centre_crop(crops, size=crop_size), mirrored=mirrored
+            )
             for head in heads:
                 parts[head].append(views[head])
-        found.append(
-            HeldOut(
+        predictions.append(
+            HeldOutPredictions(
                 data_set=data.name,
                 views={head: np.concatenate(views, axis=1) for head, views in parts.items()},
                 truth={head: data.truth[head][rows] for head in heads},
                 group=data.group[rows],
             )
         )
-    return found
+    return predictions
 
 
-def figures_of_held_out(heads: Heads, held_out: Sequence[HeldOut]) -> list[HeldOutFigures]:
-    """Figures of each head on each data set that knows it, without mirror images."""
+def figures_of_held_out(
+    heads: Heads, held_out: Sequence[HeldOutPredictions]
+) -> list[HeldOutFigures]:
+    """Return the figures of each head on each data set that has its labels; without mirroring."""
     return [
         HeldOutFigures(
             head,
@@ -97,13 +101,13 @@ def figures_of_held_out(heads: Heads, held_out: Sequence[HeldOut]) -> list[HeldO
     ]
 
 
-def _views(
+def _predict_views(
     network: AttributeNetwork, heads: Heads, crops: torch.Tensor, *, mirrored: bool
 ) -> dict[str, NDArray[np.float32]]:
     views = [_probabilities(network, crops)]
     if mirrored:
-        image = _probabilities(network, crops.flip(3))
-        views.append({head: image[head][:, list(MIRRORED_LABEL_INDICES[head])] for head in heads})
+        mirror = _probabilities(network, crops.flip(3))
+        views.append({head: mirror[head][:, list(MIRRORED_LABEL_INDICES[head])] for head in heads})
     return {head: np.stack([view[head] for view in views]) for head in heads}
 
 

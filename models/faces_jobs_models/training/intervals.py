@@ -1,4 +1,4 @@
-"""95 % intervals of shares, of balanced accuracy, and of both where faces come in groups."""
+"""95 % confidence intervals of accuracy, balanced accuracy and recall, also for grouped faces."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_Z = 1.959963984540054  # 97.5 % of a normal distribution lie below
-_ENDS = (0.025, 0.975)
-_ROUNDS = 4000
+_Z = 1.959963984540054  # the 97.5 % quantile of the normal distribution
+_QUANTILES = (0.025, 0.975)
+_RESAMPLES = 4000  # of a bootstrap
 _SEED = 20260101
-_NUMBERS_AT_ONCE = 2_000_000
+_MAX_DRAWS_IN_MEMORY = 2_000_000
 
 Interval = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Intervals:
-    """Of accuracy, of balanced accuracy, and of the recall of each label; None without a face."""
+    """Intervals of accuracy, balanced accuracy, and the recall of each label (None: no face)."""
 
     accuracy: Interval
     balanced: Interval
@@ -28,117 +28,121 @@ class Intervals:
 
 
 def intervals_of(
-    truth: NDArray[np.int64], answers: NDArray[np.int64], group: NDArray[np.str_], *, labels: int
+    truth: NDArray[np.int64], predicted: NDArray[np.int64], group: NDArray[np.str_], *, labels: int
 ) -> Intervals:
-    """What the figures of these faces could have been, had others of their kind been measured.
+    """Compute 95 % confidence intervals of the figures of these faces.
 
-    Where a group has several faces, such as the frames of an actor, groups are drawn again, not
-    faces: a bootstrap of clusters (C. A. Field, A. H. Welsh: "Bootstrapping clustered data", JRSS B
-    69, 2007). What it says of few groups is too little, so an interval is never narrower than
-    that of faces drawn one by one.
+    If groups have several faces, such as the frames of an actor, whole groups are resampled: a
+    cluster bootstrap (C. A. Field, A. H. Welsh: "Bootstrapping clustered data", JRSS B 69, 2007).
+    With few groups its intervals are too narrow, so none is reported narrower than that of
+    independent faces.
 
     Args:
         truth: (n,) label indices, all known; n is not 0.
-        answers: (n,) label indices.
+        predicted: (n,) label indices.
         group: (n,) names.
-        labels: how many there are.
+        labels: number of labels.
     """
-    right = np.bincount(truth[truth == answers], minlength=labels)
+    correct = np.bincount(truth[truth == predicted], minlength=labels)
     counts = np.bincount(truth, minlength=labels)
-    by_face = Intervals(
-        wilson(int(right.sum()), int(counts.sum())),
-        balanced_interval(right.tolist(), counts.tolist()),
+    of_faces = Intervals(
+        wilson_interval(int(correct.sum()), int(counts.sum())),
+        balanced_interval(correct.tolist(), counts.tolist()),
         [
-            wilson(*pair) if pair[1] else None
-            for pair in zip(right.tolist(), counts.tolist(), strict=True)
+            wilson_interval(*pair) if pair[1] else None
+            for pair in zip(correct.tolist(), counts.tolist(), strict=True)
         ],
     )
-    _, of_face = np.unique(group, return_inverse=True)
-    groups = int(of_face.max()) + 1
+    _, group_of_face = np.unique(group, return_inverse=True)
+    groups = int(group_of_face.max()) + 1
     if groups == len(truth):
-        return by_face
-    of_group = np.zeros((2, groups, labels))
-    np.add.at(of_group[0], (of_face, truth), truth == answers)
-    np.add.at(of_group[1], (of_face, truth), 1)
-    return _wider(by_face, _by_group(*of_group))
+        return of_faces
+    correct_in_group, count_in_group = np.zeros((2, groups, labels))
+    np.add.at(correct_in_group, (group_of_face, truth), truth == predicted)
+    np.add.at(count_in_group, (group_of_face, truth), 1)
+    return _wider(of_faces, _cluster_bootstrap(correct_in_group, count_in_group))
 
 
-def wilson(right: int, n: int) -> Interval:
-    """The interval of a share of `right` in `n` (Wilson 1927), which also holds near 0 and 1.
+def wilson_interval(correct: int, n: int) -> Interval:
+    """Return the interval of a share (Wilson 1927), which is also valid near 0 and 1.
 
     Raises:
-        ValueError: there are no cases, or more right ones than cases.
+        ValueError: `n` is 0, or `correct` is negative or more than `n`.
     """
-    if not 0 <= right <= n or not n:
-        raise ValueError(f"{right} of {n} is no share")
-    share = right / n
+    if not 0 <= correct <= n or not n:
+        raise ValueError(f"{correct} of {n} is not a share")
+    share = correct / n
     spread = _Z * _Z / n
     middle = (share + spread / 2) / (1 + spread)
     half = _Z * math.sqrt(share * (1 - share) / n + spread / (4 * n)) / (1 + spread)
-    # In theory 0 and 1 themselves are reached; in floats only nearly.
-    low = 0.0 if right == 0 else max(0.0, middle - half)
-    high = 1.0 if right == n else min(1.0, middle + half)
+    # For shares of 0 and 1 the interval ends there exactly; floats would miss it narrowly.
+    low = 0.0 if correct == 0 else max(0.0, middle - half)
+    high = 1.0 if correct == n else min(1.0, middle + half)
     return low, high
 
 
-def balanced_interval(right: Sequence[int], n: Sequence[int]) -> Interval:
-    """The interval of the mean recall, by a bootstrap within each label, with a fixed seed.
+def balanced_interval(correct: Sequence[int], n: Sequence[int]) -> Interval:
+    """Return the interval of the mean recall, by a bootstrap within each label, with a fixed seed.
 
-    Drawing n faces again from n of which some are right is a binomial draw, so no face has to be
-    looked at again.
+    Resampling n faces, of which some are correct, is a binomial draw, so that single faces are not
+    needed.
 
     Args:
-        right: faces of each label that were answered right.
-        n: faces of each label; labels without any are left out.
+        correct: number of correct faces of each label.
+        n: number of faces of each label; labels without a face are left out.
 
     Raises:
         ValueError: no label has a face.
     """
-    counts = np.array([(one, of) for one, of in zip(right, n, strict=True) if of])
+    counts = np.array([(one, of) for one, of in zip(correct, n, strict=True) if of])
     if not len(counts):
         raise ValueError("no label has a face")
-    random = np.random.default_rng(_SEED)
-    drawn = random.binomial(counts[:, 1], counts[:, 0] / counts[:, 1], (_ROUNDS, len(counts)))
-    low, high = np.quantile((drawn / counts[:, 1]).mean(axis=1), _ENDS)
-    return float(low), float(high)
+    rng = np.random.default_rng(_SEED)
+    drawn = rng.binomial(counts[:, 1], counts[:, 0] / counts[:, 1], (_RESAMPLES, len(counts)))
+    return _percentile_interval((drawn / counts[:, 1]).mean(axis=1))
 
 
-def _by_group(right: NDArray[np.float64], n: NDArray[np.float64]) -> Intervals:
-    """(groups, labels) both: faces of each label in each group, and those answered right."""
-    drawn = list(_draws(len(n)))
-    rights = np.concatenate([times @ right for times in drawn])
-    counts = np.concatenate([times @ n for times in drawn])
-    recall = np.divide(rights, counts, out=np.full_like(rights, np.nan), where=counts > 0)
+def _cluster_bootstrap(correct: NDArray[np.float64], n: NDArray[np.float64]) -> Intervals:
+    """Resample groups; both arguments are counts of faces, (groups, labels)."""
+    draws = list(_resample_groups(len(n)))
+    drawn_correct = np.concatenate([times @ correct for times in draws])
+    drawn_n = np.concatenate([times @ n for times in draws])
+    recall = np.divide(
+        drawn_correct, drawn_n, out=np.full_like(drawn_correct, np.nan), where=drawn_n > 0
+    )
     return Intervals(
-        _ends(rights.sum(axis=1) / counts.sum(axis=1)),
-        _ends(np.nanmean(recall, axis=1)),  # of the labels that occur, as the figure itself
-        [_ends(one[np.isfinite(one)]) if np.isfinite(one).any() else None for one in recall.T],
+        _percentile_interval(drawn_correct.sum(axis=1) / drawn_n.sum(axis=1)),
+        _percentile_interval(np.nanmean(recall, axis=1)),  # over labels that occur, as the figure
+        [
+            _percentile_interval(one[np.isfinite(one)]) if np.isfinite(one).any() else None
+            for one in recall.T
+        ],
     )
 
 
-def _draws(groups: int) -> Iterator[NDArray[np.int64]]:
-    """(rounds, groups): how often each group is drawn, as many of them as there are."""
-    random = np.random.default_rng(_SEED)
-    at_once = max(1, _NUMBERS_AT_ONCE // groups)
-    for start in range(0, _ROUNDS, at_once):
-        rounds = min(at_once, _ROUNDS - start)
-        yield random.multinomial(groups, np.full(groups, 1 / groups), size=rounds)
+def _resample_groups(groups: int) -> Iterator[NDArray[np.int64]]:
+    """Yield (resamples, groups): how often each group is drawn, with replacement."""
+    rng = np.random.default_rng(_SEED)
+    chunk = max(1, _MAX_DRAWS_IN_MEMORY // groups)
+    for start in range(0, _RESAMPLES, chunk):
+        resamples = min(chunk, _RESAMPLES - start)
+        yield rng.multinomial(groups, np.full(groups, 1 / groups), size=resamples)
 
 
-def _ends(drawn: NDArray[np.float64]) -> Interval:
-    low, high = np.quantile(drawn, _ENDS)
+def _percentile_interval(drawn: NDArray[np.float64]) -> Interval:
+    low, high = np.quantile(drawn, _QUANTILES)
     return float(low), float(high)
 
 
 def _wider(one: Intervals, other: Intervals) -> Intervals:
     recall = [
-        _both(first, second) if first and second else None
+        _union(first, second) if first and second else None
         for first, second in zip(one.recall, other.recall, strict=True)
     ]
     return Intervals(
-        _both(one.accuracy, other.accuracy), _both(one.balanced, other.balanced), recall
+        _union(one.accuracy, other.accuracy), _union(one.balanced, other.balanced), recall
     )
 
 
-def _both(one: Interval, other: Interval) -> Interval:
+def _union(one: Interval, other: Interval) -> Interval:
     return min(one[0], other[0]), max(one[1], other[1])

@@ -1,4 +1,4 @@
-"""Shows in a model's card what it answers to pictures that may be shown, wrong answers first."""
+"""Writes a model's predictions for publishable example pictures into its card, failures first."""
 
 from __future__ import annotations
 
@@ -13,81 +13,94 @@ from faces_jobs.pipeline.stages import Classifier, Detector
 from faces_jobs_models.training.cards import CARD_NAME, replace_section
 from faces_jobs_models.training.example_pictures import Example, example_pictures
 from faces_jobs_models.training.tables import markdown_table
-from faces_jobs_models.training.target_face import cut_meant_faces
+from faces_jobs_models.training.target_face import crop_target_faces
 
 EXAMPLES_FOLDER = "examples"
 START, END = "<!-- examples -->", "<!-- /examples -->"
-MOST_SHOWN = 8
+MAX_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What one head says of one picture; `said` is `unsure` below the head's threshold."""
+class ExamplePrediction:
+    """One head's prediction for one picture.
+
+    `reported` is what users would get: the label, or `unsure` below the head's threshold.
+    """
 
     example: Example
     head: str
-    label: str  # the likeliest
+    label: str  # the most likely one
     probability: float
-    said: str
-    found: bool  # whether the detector saw the face
+    reported: str
+    found: bool  # whether the face was detected
+
+    @property
+    def truth(self) -> str:
+        """The true label."""
+        return self.example.truth[self.head]
 
     @property
     def is_wrong(self) -> bool:
-        """Whether a label was given and is not the right one."""
-        return self.said not in (UNSURE, self.example.truth[self.head])
+        """Whether a label is reported, but not the true one."""
+        return self.reported not in (UNSURE, self.truth)
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether no label is reported."""
+        return self.reported == UNSURE
 
 
-def answers_to_examples(
+def predict_examples(
     classifier: Classifier, detector: Detector, examples: Sequence[Example]
-) -> list[Answer]:
-    """Each head's answer to each picture whose truth it has, cut as at run time.
+) -> list[ExamplePrediction]:
+    """Predict each head of each picture that has a truth for it, with crops as at run time.
 
-    Where the detector finds no face, the whole picture is cut.
+    If no face is detected, the whole picture is cropped.
     """
     pictures = [example.picture_bgr for example in examples]
-    crops, seen = cut_meant_faces(
+    crops, detected = crop_target_faces(
         pictures, detector, scale=classifier.crop_scale, size=classifier.crop_size
     )
-    answers = []
-    for example, found, opinion in zip(examples, seen, classifier.classify(crops), strict=True):
+    predictions = []
+    for example, found, opinion in zip(examples, detected, classifier.classify(crops), strict=True):
         for head, labels in classifier.heads.items():
             if head not in example.truth:
                 continue
             best = int(opinion[head].argmax())
             probability = float(opinion[head][best])
-            unsure = probability < classifier.unsure_below[head]
-            answers.append(
-                Answer(
+            is_unsure = probability < classifier.unsure_below[head]
+            predictions.append(
+                ExamplePrediction(
                     example,
                     head,
                     labels[best],
                     probability,
-                    UNSURE if unsure else labels[best],
+                    UNSURE if is_unsure else labels[best],
                     found,
                 )
             )
-    return answers
+    return predictions
 
 
 def write_known_failures(folder: Path, classifier: Classifier, detector: Detector) -> Path | None:
-    """Put pictures and answers between the two marks of a card, and the pictures beside it.
+    """Write a table of predictions between the two marks of a card, and the pictures next to it.
 
     Args:
         folder: the model's, with a card.
         classifier: the model.
-        detector: the run-time one.
+        detector: the run-time detector.
 
     Returns:
-        The pictures' folder, or None: the card has no such marks, so it wants no examples.
+        The pictures' folder, or None if the card lacks the marks and so shows no examples.
     """
     card = folder / CARD_NAME
     if START not in card.read_text(encoding="utf-8"):
         return None
     examples = example_pictures()
-    answers = answers_to_examples(classifier, detector, examples)
-    shown = _most_telling(examples, answers)
+    predictions = predict_examples(classifier, detector, examples)
+    shown = _most_informative(examples, predictions)
     pictures = folder / EXAMPLES_FOLDER
-    replace_section(card, START, END, _section(shown, answers))
+    replace_section(card, START, END, _section(shown, predictions))
     pictures.mkdir(exist_ok=True)
     for old in pictures.glob("*.png"):
         old.unlink()
@@ -97,48 +110,50 @@ def write_known_failures(folder: Path, classifier: Classifier, detector: Detecto
     return pictures
 
 
-def _most_telling(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Example]:
-    # The untouched one, to compare with; then those with most that is wrong; then the unsure ones.
-    def weight(example: Example) -> tuple[int, int]:
-        own = [answer for answer in answers if answer.example is example]
-        unsure = sum(answer.said == UNSURE for answer in own)
-        return -sum(answer.is_wrong for answer in own), -unsure
+def _most_informative(
+    examples: Sequence[Example], predictions: Sequence[ExamplePrediction]
+) -> list[Example]:
+    # The unmodified picture for comparison, then those with most wrong, then most unsure heads.
+    def rank(example: Example) -> tuple[int, int]:
+        own = [one for one in predictions if one.example is example]
+        return -sum(one.is_wrong for one in own), -sum(one.is_unsure for one in own)
 
-    ranked = [example for example in sorted(examples[1:], key=weight) if weight(example) != (0, 0)]
-    return [examples[0], *ranked[: MOST_SHOWN - 1]]
+    ranked = [example for example in sorted(examples[1:], key=rank) if rank(example) != (0, 0)]
+    return [examples[0], *ranked[: MAX_SHOWN - 1]]
 
 
-def _section(shown: Sequence[Example], answers: Sequence[Answer]) -> str:
+def _section(shown: Sequence[Example], predictions: Sequence[ExamplePrediction]) -> str:
     rows = []
     for example in shown:
-        own = [answer for answer in answers if answer.example is example]
-        found = "" if all(answer.found for answer in own) else " (the detector finds no face)"
+        own = [one for one in predictions if one.example is example]
+        listed = [one for one in own if example is shown[0] or one.is_wrong or one.is_unsure]
+        undetected = "" if all(one.found for one in own) else " (no face is detected)"
         rows.append(
             (
-                f"![{example.what}]({EXAMPLES_FOLDER}/{example.name}.png)",
-                example.what + found,
-                "; ".join(_told(answer) for answer in own if _matters(answer, example, shown)),
+                f"![{example.description}]({EXAMPLES_FOLDER}/{example.name}.png)",
+                example.description + undetected,
+                "; ".join(map(_describe, listed)),
             )
         )
-    wrong = sum(answer.is_wrong for answer in answers)
-    unsure = sum(answer.said == UNSURE for answer in answers)
-    pictures = len({answer.example.name for answer in answers})
-    return (
-        f"Answers to {pictures} pictures: {len(answers)}. Wrong: {wrong}; `unsure`: {unsure}. "
-        "Shown are the untouched\npicture, and those with most wrong or unsure answers.\n\n"
-        + markdown_table(("picture", "what was done", "answers"), rows)
+    wrong = sum(one.is_wrong for one in predictions)
+    unsure = sum(one.is_unsure for one in predictions)
+    pictures = len({one.example.name for one in predictions})
+    counts = (
+        f"{len(predictions)} predictions for {pictures} pictures: {wrong} wrong, {unsure} unsure."
     )
+    legend = (
+        "The table shows the unmodified picture, and those with most wrong or unsure predictions."
+    )
+    table = markdown_table(("picture", "change", "predictions"), rows)
+    return f"{counts}\n{legend}\n\n{table}"
 
 
-def _matters(answer: Answer, example: Example, shown: Sequence[Example]) -> bool:
-    return example is shown[0] or answer.is_wrong or answer.said == UNSURE
-
-
-def _told(answer: Answer) -> str:
-    right = answer.example.truth[answer.head]
-    percent = f"{100 * answer.probability:.0f} %"
-    if answer.is_wrong:
-        return f"{answer.head}: **{answer.label}** ({percent}), right is {right}"
-    if answer.said == UNSURE:
-        return f"{answer.head}: unsure ({answer.label} {percent}), right is {right}"
-    return f"{answer.head}: {answer.label} ({percent})"
+def _describe(prediction: ExamplePrediction) -> str:
+    percent = f"{100 * prediction.probability:.0f} %"
+    if prediction.is_wrong:
+        return f"{prediction.head}: **{prediction.label}** ({percent}), truth: {prediction.truth}"
+    if prediction.is_unsure:
+        return (
+            f"{prediction.head}: unsure ({prediction.label} {percent}), truth: {prediction.truth}"
+        )
+    return f"{prediction.head}: {prediction.label} ({percent})"

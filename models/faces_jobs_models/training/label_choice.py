@@ -1,4 +1,4 @@
-"""Which labels count where a data set has two kinds: the votes of FER+, or FER2013's own."""
+"""Which labels to use from a data set with two kinds: the votes of FER+, or those of FER2013."""
 
 from __future__ import annotations
 

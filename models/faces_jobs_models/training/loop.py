@@ -1,4 +1,4 @@
-"""Trains one network by its recipe: epochs, schedule, averaged weights, checkpoints, a log."""
+"""The training loop: epochs, learning rate schedule, averaged weights, checkpoints and log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from faces_jobs_models.attribute_network import AttributeNetwork
 from faces_jobs_models.networks import build_network
-from faces_jobs_models.training.averaging import average
+from faces_jobs_models.training.averaging import update_average
 from faces_jobs_models.training.checkpoint import (
     Progress,
     append_to_log,
@@ -22,47 +22,48 @@ from faces_jobs_models.training.checkpoint import (
     save_checkpoint,
 )
 from faces_jobs_models.training.feed import Feed
-from faces_jobs_models.training.half_precision import half_pays
+from faces_jobs_models.training.half_precision import has_fast_bfloat16
 from faces_jobs_models.training.held_out import (
     HeldOutFigures,
-    ask_held_out,
     figures_of_held_out,
+    predict_held_out,
 )
-from faces_jobs_models.training.losses import multi_task_loss, teaching_loss
-from faces_jobs_models.training.prepare import Prepared
+from faces_jobs_models.training.losses import distillation_loss, multi_task_loss
+from faces_jobs_models.training.prepare import PreparedDataSet
 from faces_jobs_models.training.recipes import Recipe
-from faces_jobs_models.training.run_identity import Run, hash_of, hash_of_recipe
-from faces_jobs_models.training.step import LossOf, open_step
+from faces_jobs_models.training.run_identity import RunIdentity, hash_of, hash_of_recipe
+from faces_jobs_models.training.step import LossFunction, make_train_step
 
-_MEASUREMENTS = 6  # in a run, about
+_EVALUATIONS = 6  # during a run, about
+_MIN_RATE_FACTOR = 1e-3  # of the recipe's learning rate
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 def run_epochs(
     recipe: Recipe,
     feed: Feed,
-    data_sets: Sequence[Prepared],
+    data_sets: Sequence[PreparedDataSet],
     *,
     out: Path,
     device: torch.device,
     teacher: AttributeNetwork | None,
-    say: Say,
+    report: Report,
 ) -> AttributeNetwork:
-    """Train, or go on with the run in `out`; the averaged network is the result.
+    """Train, or resume the run in `out`, and return the averaged network.
 
     Args:
-        recipe: what to do.
+        recipe: of the network.
         feed: the batches, on the same device.
-        data_sets: whose held-out faces are measured now and then. That is for the log: nothing
-            is chosen by it, the last averaged weights are the result.
+        data_sets: their held-out faces are evaluated a few times, for the log only: no checkpoint
+            is selected by the figures, the last averaged weights are the result.
         out: folder of checkpoint and log.
-        device: where to calculate.
-        teacher: imitated, where the recipe has one; on the same device, with the same heads.
-        say: takes one line an epoch.
+        device: where to train.
+        teacher: for distillation, if the recipe has one; on the same device, with the same heads.
+        report: called with a line of text for each epoch.
 
     Raises:
-        ModelError: the run in `out` is another one.
+        ModelError: the run in `out` is of another recipe or other data.
     """
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
@@ -71,65 +72,64 @@ def run_epochs(
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stub lags
     averaged = copy.deepcopy(network)
     optimizer = _optimizer(network, recipe, device)
-    step_on = open_step(
-        network, optimizer, _loss(network, recipe, feed.priors(), teacher), device=device
-    )
-    run = Run(hash_of_recipe(recipe), hash_of(data.content for data in data_sets))
+    loss_function = _loss_function(network, recipe, feed.priors(), teacher)
+    train_step = make_train_step(network, optimizer, loss_function, device=device)
+    run = RunIdentity(hash_of_recipe(recipe), hash_of(data.content for data in data_sets))
     progress = load_checkpoint(
         out, network=network, averaged=averaged, optimizer=optimizer, run=run
     )
-    total_steps = feed.steps_an_epoch * recipe.epochs
+    total_steps = feed.steps_per_epoch * recipe.epochs
     step = progress.step
-    measure_every = max(3, recipe.epochs // _MEASUREMENTS)
+    evaluate_every = max(3, recipe.epochs // _EVALUATIONS)
     for epoch in range(progress.epoch, recipe.epochs):
         started = time.monotonic()
         network.train()
-        torch.manual_seed(recipe.seed + epoch)  # dropout draws from it
+        torch.manual_seed(recipe.seed + epoch)  # for dropout
         losses = []
-        for batch in feed.epoch(epoch):
-            _set_rate(optimizer, recipe, step / total_steps)
-            losses.append(step_on(batch))
+        for batch in feed.batches(epoch):
+            _set_learning_rate(optimizer, recipe, step / total_steps)
+            losses.append(train_step(batch))
             step += 1
-            average(averaged, network, decay=recipe.average, step=step)
-        loss_of_epoch = float(torch.stack(losses).mean())
-        done = Progress(epoch=epoch + 1, step=step)
+            update_average(averaged, network, decay=recipe.ema_decay, step=step)
+        mean_loss = float(torch.stack(losses).mean())
+        progress = Progress(epoch=epoch + 1, step=step)
         save_checkpoint(
-            out, network=network, averaged=averaged, optimizer=optimizer, progress=done, run=run
+            out, network=network, averaged=averaged, optimizer=optimizer, progress=progress, run=run
         )
-        is_measured = (epoch + 1) % measure_every == 0 and epoch + 1 < recipe.epochs
-        figures = _measured(recipe, averaged, data_sets) if is_measured else []
+        is_evaluated = (epoch + 1) % evaluate_every == 0 and epoch + 1 < recipe.epochs
+        figures = _evaluate(recipe, averaged, data_sets) if is_evaluated else []
         seconds = time.monotonic() - started
-        _log(out, epoch + 1, loss_of_epoch, seconds, figures)
-        say(_line(recipe, epoch + 1, loss_of_epoch, seconds, figures))
+        _log(out, epoch + 1, mean_loss, seconds, figures)
+        report(_progress_line(recipe, epoch + 1, mean_loss, seconds, figures))
     return averaged
 
 
-def _measured(
-    recipe: Recipe, network: AttributeNetwork, data_sets: Sequence[Prepared]
+def _evaluate(
+    recipe: Recipe, network: AttributeNetwork, data_sets: Sequence[PreparedDataSet]
 ) -> list[HeldOutFigures]:
-    held_out = ask_held_out(network, recipe.heads, data_sets, crop_size=recipe.crop_size)
+    held_out = predict_held_out(network, recipe.heads, data_sets, crop_size=recipe.crop_size)
     return figures_of_held_out(recipe.heads, held_out)
 
 
-def _loss(
+def _loss_function(
     network: AttributeNetwork,
     recipe: Recipe,
     priors: Mapping[str, Tensor],
     teacher: AttributeNetwork | None,
-) -> LossOf:
+) -> LossFunction:
     head_weights = {**recipe.head_weights, **recipe.auxiliary}
 
-    def logits_of(asked: AttributeNetwork, crops: Tensor) -> dict[str, Tensor]:
-        # The averaged weights come out the same in half precision. A weight is used once, and a
-        # recorded step must narrow it each time: nothing is gained by keeping it narrowed.
+    def logits_of(model: AttributeNetwork, crops: Tensor) -> dict[str, Tensor]:
+        # Half precision gives averaged weights of the same quality. The cache of cast weights
+        # is off: each weight is used once a step, and a CUDA graph must cast it in each replay.
         with torch.autocast(
             crops.device.type,
             dtype=torch.bfloat16,
-            enabled=half_pays(crops.device),
+            enabled=has_fast_bfloat16(crops.device),
             cache_enabled=False,
         ):
-            answers = asked.logits(crops)
-        return {head: values.float() for head, values in answers.items()}
+            logits = model.logits(crops)
+        return {head: values.float() for head, values in logits.items()}
 
     def loss_of(crops: Tensor, targets: Mapping[str, Tensor]) -> Tensor:
         logits = logits_of(network, crops)
@@ -137,36 +137,39 @@ def _loss(
             logits,
             targets,
             priors=priors,
-            adjustment=recipe.adjustment,
+            logit_adjustment=recipe.logit_adjustment,
             head_weights=head_weights,
-            smoothing=recipe.smoothing,
+            label_smoothing=recipe.label_smoothing,
         )
-        if recipe.teaching is None or teacher is None:
+        if recipe.distillation is None or teacher is None:
             return loss
         with torch.no_grad():
-            said = logits_of(teacher, crops)
-        taught = teaching_loss(
-            logits, said, head_weights=head_weights, temperature=recipe.teaching.temperature
+            teacher_logits = logits_of(teacher, crops)
+        from_teacher = distillation_loss(
+            logits,
+            teacher_logits,
+            head_weights=head_weights,
+            temperature=recipe.distillation.temperature,
         )
-        return torch.lerp(loss, taught, recipe.teaching.share)
+        return torch.lerp(loss, from_teacher, recipe.distillation.share)
 
     return loss_of
 
 
 def _optimizer(network: nn.Module, recipe: Recipe, device: torch.device) -> torch.optim.Optimizer:
-    recorded = device.type == "cuda"  # a recorded step reads its rate from the device
+    in_cuda_graph = device.type == "cuda"  # whose replay reads the learning rate from the device
     rate = recipe.learning_rate
     return torch.optim.AdamW(
-        _groups(network, recipe.weight_decay),
-        lr=torch.tensor(rate, device=device) if recorded else rate,
+        _parameter_groups(network, recipe.weight_decay),
+        lr=torch.tensor(rate, device=device) if in_cuda_graph else rate,
         betas=(0.9, 0.99),
         fused=True,
-        capturable=recorded,
+        capturable=in_cuda_graph,
     )
 
 
-def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    # Norms and biases are not pulled towards zero.
+def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    # No weight decay for norms and biases.
     kernels = [weight for weight in network.parameters() if weight.ndim > 1]
     others = [weight for weight in network.parameters() if weight.ndim <= 1]
     return [
@@ -175,12 +178,13 @@ def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
     ]
 
 
-def _set_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, done: float) -> None:
-    if done < recipe.warm_up:
-        share = done / recipe.warm_up
+def _set_learning_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, done: float) -> None:
+    # Linear warmup, then cosine decay; `done` is the share of all steps that are done.
+    if done < recipe.warmup:
+        factor = done / recipe.warmup
     else:
-        share = 0.5 * (1 + math.cos(math.pi * (done - recipe.warm_up) / (1 - recipe.warm_up)))
-    rate = recipe.learning_rate * max(share, 1e-3)
+        factor = 0.5 * (1 + math.cos(math.pi * (done - recipe.warmup) / (1 - recipe.warmup)))
+    rate = recipe.learning_rate * max(factor, _MIN_RATE_FACTOR)
     for group in optimizer.param_groups:
         if isinstance(group["lr"], Tensor):
             group["lr"].fill_(rate)
@@ -202,7 +206,7 @@ def _log(
     append_to_log(out, entry)
 
 
-def _line(
+def _progress_line(
     recipe: Recipe, epoch: int, loss: float, seconds: float, figures: Sequence[HeldOutFigures]
 ) -> str:
     shown = "  ".join(

@@ -1,4 +1,4 @@
-"""Measures a classifier on labelled data sets, by the files and the geometry of run time."""
+"""Evaluates a classifier on labelled data sets, with the files and the crops of run time."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from typing import Protocol
 
 from faces_jobs.pipeline.mirrored import MirroredClassifier
 from faces_jobs_models.catalog import Catalog
-from faces_jobs_models.training.entries import AskedModel, Entry, entries_of, weights_of
-from faces_jobs_models.training.predictions import Advance, Answers, Selection, answer_data_set
+from faces_jobs_models.training.entries import Entry, EvaluatedModel, entries_of, weights_of
+from faces_jobs_models.training.predictions import Advance, Predictions, Selection, predict_data_set
 from faces_jobs_models.training.recipes import RECIPES
 from faces_jobs_models.training.samples import Sample
 from faces_jobs_models.weights import ModelRecord
 
 DEFAULT_VARIANT = "default"
 
-# Names of the same pictures: who learnt from one has seen the other.
+# Data sets with the same pictures: a model trained on one was trained on the other.
 _SAME_PICTURES: Mapping[str, str] = {"fer2013": "ferplus", "ckplus": "ckplus48"}
 
 
 class LabelledSet(Protocol):
-    """A named data set; iterated once."""
+    """A named data set, iterated once."""
 
     @property
     def name(self) -> str:
         """Short name, as recipes use it."""
 
     def __iter__(self) -> Iterator[Sample]:
-        """Its rows, in an order of its own that does not change."""
+        """Iterate over its rows, always in the same order."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Measured:
-    """A data set's answers and the entries made of them."""
+class Measurement:
+    """The predictions for a data set, and the entries computed from them."""
 
-    asked: AskedModel
-    answers: Answers
+    model: EvaluatedModel
+    predictions: Predictions
     entries: list[Entry]
 
 
@@ -47,61 +47,61 @@ def measure(
     data_sets: Iterable[LabelledSet],
     *,
     labels: str,
-    wanted: Selection,
+    selection: Selection,
     skipped: Counter[str],
-    begin: Callable[[str], Advance],
-) -> Iterator[Measured]:
-    """Measure `model` on each data set that knows one of its heads.
+    start_progress: Callable[[str], Advance],
+) -> Iterator[Measurement]:
+    """Evaluate `model` on each data set that has labels of one of its heads.
 
     Args:
         catalog: holds the run-time detector and the model.
         model: gender, expression or multiple.
-        data_sets: what to measure on.
-        labels: where the model has weights trained with these labels (a folder of that name
-            in its own), they answer.
-        wanted: which rows; `trained_on` is found out here.
+        data_sets: to evaluate on.
+        labels: selects the weights that were trained with these labels, if the model has such a
+            variant (a folder of that name in its own).
+        selection: which rows; `trained_on` is set here.
         skipped: counts what could not be read.
-        begin: called with a data set's name, gives what takes its progress.
+        start_progress: called with a data set's name; returns the callback for its progress.
 
     Raises:
         ModelError: the model's files are missing, changed or of another shape.
     """
-    record, variant = _answering_record(catalog, model, labels)
-    classifier = MirroredClassifier(
-        catalog.open_classifier(record)
-    )  # as a still's faces are judged
+    record, variant = _record_of_variant(catalog, model, labels)
+    # With mirror images, as for the faces of still images.
+    classifier = MirroredClassifier(catalog.open_classifier(record))
     detector = catalog.detector()
-    asked = AskedModel(
-        model=model,
+    evaluated = EvaluatedModel(
+        name=model,
         version=record.version,
         weights=weights_of(classifier.sha256, variant),
         heads=record.heads,
         calibration=record.calibration,
     )
-    learnt = {_SAME_PICTURES.get(name, name) for name in RECIPES[model].data_sets}
+    trained_on = {_SAME_PICTURES.get(name, name) for name in RECIPES[model].data_sets}
     for data_set in data_sets:
-        answers = answer_data_set(
+        predictions = predict_data_set(
             data_set.name,
             data_set,
             classifier=classifier,
             detector=detector,
-            wanted=replace(
-                wanted, trained_on=_SAME_PICTURES.get(data_set.name, data_set.name) in learnt
+            selection=replace(
+                selection,
+                trained_on=_SAME_PICTURES.get(data_set.name, data_set.name) in trained_on,
             ),
             skipped=skipped,
-            advance=begin(data_set.name),
+            advance=start_progress(data_set.name),
         )
-        if len(answers):
-            yield Measured(asked, answers, entries_of(asked, answers))
+        if len(predictions):
+            yield Measurement(evaluated, predictions, entries_of(evaluated, predictions))
 
 
-def _answering_record(catalog: Catalog, model: str, labels: str) -> tuple[ModelRecord, str]:
-    """The record of the weights that answer for these labels, and the name of the variant.
+def _record_of_variant(catalog: Catalog, model: str, labels: str) -> tuple[ModelRecord, str]:
+    """Return the record of the weights for these labels, and the name of the variant.
 
     Raises:
-        ModelError: it is missing or wrong.
+        ModelError: the record is missing or invalid.
     """
-    variant = catalog.variant(model, labels)
-    if variant is not None:
-        return variant, labels
+    record = catalog.variant(model, labels)
+    if record is not None:
+        return record, labels
     return catalog.record(model), DEFAULT_VARIANT

@@ -1,4 +1,4 @@
-"""The three pictures of a head on a data set: confusion, calibration, risk and coverage."""
+"""The three plots of a head on a data set: confusion matrix, reliability, risk and coverage."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faces_jobs_models.training.cross_fit import CrossFitted
-from faces_jobs_models.training.entries import confusion_of
-from faces_jobs_models.training.measure import Measured
+from faces_jobs_models.training.entries import confusion_matrix
+from faces_jobs_models.training.measure import Measurement
 from faces_jobs_models.training.plots import (
     draw_confusion,
     draw_reliability,
@@ -26,51 +26,51 @@ def draw_head(
     labels: Sequence[str],
     truth: NDArray[np.int64],
     probabilities: NDArray[np.floating],
-    measured: CrossFitted,
+    cross_fitted: CrossFitted,
     unsure_below: float,
 ) -> None:
     """Write `confusion-`, `reliability-` and `risk-coverage-HEAD-DATASET.png` into `folder`.
 
     Args:
-        folder: is made where it is missing.
-        head: for titles and names.
-        data_set: likewise.
+        folder: created if missing.
+        head: for titles and file names.
+        data_set: the same.
         labels: of the head, in order.
-        truth: (n,) label indices, -1 where unknown; nothing is drawn where none is known.
-        probabilities: (n, labels), as users see them.
-        measured: the same faces as they are measured, for the last two pictures.
+        truth: (n,) label indices, -1 where unknown; nothing is drawn if none is known.
+        probabilities: (n, labels), as users get them.
+        cross_fitted: predictions for the same faces, for the last two plots.
         unsure_below: the record's threshold.
     """
     known = truth >= 0
     if not known.any():
         return
     name = f"{head}-{data_set}.png"
-    best = probabilities.argmax(axis=1)
+    predicted = probabilities.argmax(axis=1)
     draw_confusion(
         folder / f"confusion-{name}",
-        confusion_of(labels, truth[known], best[known]),
+        confusion_matrix(labels, truth[known], predicted[known]),
         title=f"{head} on {data_set}, {int(known.sum())} faces",
     )
-    if not len(measured.truth):
+    if not len(cross_fitted.truth):
         return
-    title = f"{head} on {data_set}, {len(measured.truth)} faces"
-    draw_reliability(folder / f"reliability-{name}", measured, title=title)
+    title = f"{head} on {data_set}, {len(cross_fitted.truth)} faces"
+    draw_reliability(folder / f"reliability-{name}", cross_fitted, title=title)
     draw_risk_coverage(
-        folder / f"risk-coverage-{name}", measured, unsure_below=unsure_below, title=title
+        folder / f"risk-coverage-{name}", cross_fitted, unsure_below=unsure_below, title=title
     )
 
 
-def draw_measured(folder: Path, measured: Measured) -> None:
-    """The pictures of every head of a measured data set."""
-    asked, answers = measured.asked, measured.answers
-    for head, labels in asked.heads.items():
+def draw_measurement(folder: Path, measurement: Measurement) -> None:
+    """Write the plots of every head of an evaluated data set."""
+    model, predictions = measurement.model, measurement.predictions
+    for head, labels in model.heads.items():
         draw_head(
             folder,
             head=head,
-            data_set=answers.data_set,
+            data_set=predictions.data_set,
             labels=labels,
-            truth=answers.truth[head],
-            probabilities=answers.probabilities(head),
-            measured=asked.cross_fitted(answers, head),
-            unsure_below=asked.calibration[head].unsure_below,
+            truth=predictions.truth[head],
+            probabilities=predictions.probabilities(head),
+            cross_fitted=model.cross_fitted(predictions, head),
+            unsure_below=model.calibration[head].unsure_below,
         )

@@ -1,4 +1,4 @@
-"""What a classifier says of every labelled face of a data set, cut and asked as at run time."""
+"""Predictions of a classifier for the labelled faces of a data set, cropped as at run time."""
 
 from __future__ import annotations
 
@@ -17,28 +17,36 @@ from faces_jobs.pipeline.values import Picture
 from faces_jobs_models.training.decoding import decode
 from faces_jobs_models.training.folds import NO_FOLD, fold_of
 from faces_jobs_models.training.samples import UNKNOWN, Sample
-from faces_jobs_models.training.subsample import draw
-from faces_jobs_models.training.target_face import cut_meant_faces
+from faces_jobs_models.training.subsample import subsample
+from faces_jobs_models.training.target_face import crop_target_faces
 
 FACE_SIZES = (16, 24, 32, 48, 64)
-"""Pixels: each face is also measured when it is brought down to at most these heights."""
+"""Heights in pixels: each face is also classified when scaled down to at most these."""
 
-_BATCH = 32
+_BATCH_SIZE = 32
 
 Advance = Callable[[int], None]
-"""Takes the number of faces that were done since it was called last."""
+"""Called with the number of faces that were processed since the last call."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Answers:
-    """Truth and answers of n faces, in the order of the data set.
+class Predictions:
+    """Truth and predictions of n faces, in the order of the data set.
 
-    `views` head -> (2, n, labels) float32, what is said of the crops and of their mirror images;
-    `at_size` face height -> head -> (n,) best label of the face brought down to it; `truth` head ->
-    (n,) with -1 where unknown; `fold` (n,) of people (`folds.py`), or `NO_FOLD` where no
-    temperature was fitted on the face; `found` (n,) whether the detector saw it; `group` n names,
-    the same for faces of one person; `size_px` (n,) height of the original face, 0 where unknown;
-    `of_training` how many of the faces are ones that training uses.
+    Attributes:
+        data_set: its name.
+        views: head -> (2, n, labels) float32, probabilities for the crops and for their mirror
+            images.
+        at_size: face height -> head -> (n,) most likely label of the face scaled down to it.
+        truth: head -> (n,) label indices, -1 where unknown.
+        fold: (n,) fold of the person (`folds.py`), or `NO_FOLD` if no temperature was fitted on the
+            face.
+        found: (n,) whether the face was detected.
+        group: (n,) names, equal for faces of one person.
+        groups: of each face, what figures can be broken down by.
+        size_px: (n,) height of the face in the original picture, 0 where unknown.
+        of_training: number of faces that the model was trained on.
+        skipped: reason -> number of pictures that were skipped.
     """
 
     data_set: str
@@ -57,75 +65,75 @@ class Answers:
         return len(self.fold)
 
     def probabilities(self, head: str) -> NDArray[np.float32]:
-        """(n, labels), as users see them: the mean of the views."""
+        """Return (n, labels) probabilities as users get them: the mean over the views."""
         return np.asarray(self.views[head].mean(axis=0), np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Which faces of a data set are measured.
+    """Which faces of a data set are evaluated.
 
-    `trained_on` says that the model learnt from the data set's rows that are not held out.
+    `trained_on` says that the model was trained on the rows that are not held out.
     """
 
     trained_on: bool = False
     held_out_only: bool = False
-    limit: int | None = None  # so many, drawn evenly with a fixed seed
+    limit: int | None = None  # maximum number of faces, sampled uniformly with a fixed seed
     max_pixels: int = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """`sample` lacks its picture once that was looked at: all of them may fill a disk."""
+    """A row to predict. Its sample loses the picture afterwards: all of them may not fit memory."""
 
     sample: Sample
     of_training: bool
     fold: int
 
 
-def answer_data_set(
+def predict_data_set(
     name: str,
     samples: Iterable[Sample],
     *,
     classifier: MirroredClassifier,
     detector: Detector,
-    wanted: Selection,
+    selection: Selection,
     skipped: Counter[str],
     advance: Advance,
-) -> Answers:
-    """Decode each picture, find its face, cut it as at run time, and ask the classifier.
+) -> Predictions:
+    """Decode each picture, detect its face, crop it as at run time, and classify the crop.
 
-    The face is searched as for training, not as by a job: see `find_boxes`.
-
-    A picture in which no face is found is cut as a whole, and counted. Rows that know none of
-    the classifier's heads are passed over.
+    Faces are detected as for training, not as in a job: see `find_target_boxes`. If no face is
+    detected, the whole picture is cropped, and counted. Rows without a truth for any of the
+    classifier's heads are ignored.
 
     Args:
         name: of the data set.
         samples: its rows.
-        classifier: the network with its heads, asked as about a still's faces.
-        detector: the run-time one.
-        wanted: which rows.
-        skipped: counts by reason the rows that can't be read; the reader of `samples` may
-            count into it as well.
-        advance: told of progress.
+        classifier: the network with its heads, which also classifies mirror images, as for still
+            images at run time.
+        detector: the run-time detector.
+        selection: which rows.
+        skipped: counts rows that can't be read, by reason; the reader of `samples` may also count
+            into it.
+        advance: called after each batch.
     """
     before = Counter(skipped)
-    rows = _chosen(samples, tuple(classifier.heads), wanted)
-    parts = [_part([], [], [], classifier)]
-    while batch := list(islice(rows, _BATCH)):
-        readable, pictures = _decoded(batch, wanted, skipped)
-        crops, found = cut_meant_faces(
+    rows = _select(samples, tuple(classifier.heads), selection)
+    batches = [_predict_batch([], [], [], classifier)]
+    while batch := list(islice(rows, _BATCH_SIZE)):
+        readable, pictures = _decode_batch(batch, selection, skipped)
+        crops, found = crop_target_faces(
             pictures, detector, scale=classifier.crop_scale, size=classifier.crop_size
         )
-        parts.append(_part(readable, found, crops, classifier))
+        batches.append(_predict_batch(readable, found, crops, classifier))
         advance(len(batch))
-    return _answers(name, parts, skipped - before)
+    return _concatenate(name, batches, skipped - before)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Part:
-    """The answers to one batch, as in `Answers`."""
+class _BatchPredictions:
+    """The predictions for one batch; fields as in `Predictions`."""
 
     rows: Sequence[_Row]
     found: Sequence[bool]
@@ -133,38 +141,41 @@ class _Part:
     at_size: Mapping[int, Mapping[str, NDArray[np.int64]]]
 
 
-def _part(
+def _predict_batch(
     rows: Sequence[_Row],
     found: Sequence[bool],
     crops: Sequence[Picture],
     classifier: MirroredClassifier,
-) -> _Part:
+) -> _BatchPredictions:
     heads = classifier.heads
-    views = [_stacked(view, heads) for view in classifier.views(crops)]
-    return _Part(
+    views = [_stack(view, heads) for view in classifier.views(crops)]
+    return _BatchPredictions(
         rows=[replace(row, sample=replace(row.sample, image=b"")) for row in rows],
         found=found,
         views={head: np.stack([view[head] for view in views]) for head in heads},
         at_size={
-            size: _best(
-                classifier.classify([shrunk(crop, size, classifier) for crop in crops]), heads
+            size: _most_likely(
+                classifier.classify([downscaled(crop, size, classifier) for crop in crops]), heads
             )
             for size in FACE_SIZES
         },
     )
 
 
-def _answers(name: str, parts: Sequence[_Part], skipped: Counter[str]) -> Answers:
-    rows = [row for part in parts for row in part.rows]
-    heads = parts[0].views.keys()
-    return Answers(
+def _concatenate(
+    name: str, batches: Sequence[_BatchPredictions], skipped: Counter[str]
+) -> Predictions:
+    rows = [row for batch in batches for row in batch.rows]
+    heads = batches[0].views.keys()
+    return Predictions(
         data_set=name,
         views={
-            head: np.concatenate([part.views[head] for part in parts], axis=1) for head in heads
+            head: np.concatenate([batch.views[head] for batch in batches], axis=1) for head in heads
         },
         at_size={
             size: {
-                head: np.concatenate([part.at_size[size][head] for part in parts]) for head in heads
+                head: np.concatenate([batch.at_size[size][head] for batch in batches])
+                for head in heads
             }
             for size in FACE_SIZES
         },
@@ -173,7 +184,7 @@ def _answers(name: str, parts: Sequence[_Part], skipped: Counter[str]) -> Answer
             for head in heads
         },
         fold=np.array([row.fold for row in rows], np.int64),
-        found=np.array([found for part in parts for found in part.found], bool),
+        found=np.array([found for batch in batches for found in batch.found], bool),
         group=np.array([row.sample.group for row in rows], np.str_),
         groups=[row.sample.groups for row in rows],
         size_px=np.array([row.sample.size_px or 0 for row in rows], np.int64),
@@ -182,22 +193,22 @@ def _answers(name: str, parts: Sequence[_Part], skipped: Counter[str]) -> Answer
     )
 
 
-def _decoded(
-    batch: Sequence[_Row], wanted: Selection, skipped: Counter[str]
+def _decode_batch(
+    batch: Sequence[_Row], selection: Selection, skipped: Counter[str]
 ) -> tuple[list[_Row], list[Picture]]:
     readable, pictures = [], []
     for row in batch:
-        picture = decode(row.sample.image, max_pixels=wanted.max_pixels, skipped=skipped)
+        picture = decode(row.sample.image, max_pixels=selection.max_pixels, skipped=skipped)
         if picture is not None:
             readable.append(row)
             pictures.append(picture)
     return readable, pictures
 
 
-def shrunk(crop: Picture, face_height: int, classifier: Classifier) -> Picture:
-    """The crop as it would be had its face been at most `face_height` pixels high.
+def downscaled(crop: Picture, face_height: int, classifier: Classifier) -> Picture:
+    """Return the crop as it would look if its face were at most `face_height` pixels high.
 
-    A made-up size: real small faces are also noisier and more compressed.
+    This simulates resolution only: real small faces are also noisier and more compressed.
     """
     side = max(1, round(face_height * classifier.crop_scale))
     if side >= classifier.crop_size:
@@ -207,38 +218,37 @@ def shrunk(crop: Picture, face_height: int, classifier: Classifier) -> Picture:
     return np.asarray(cv2.resize(small, full, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def _chosen(samples: Iterable[Sample], heads: tuple[str, ...], wanted: Selection) -> Iterator[_Row]:
-    rows = _measurable(samples, heads, wanted)
-    if wanted.limit is None:
+def _select(
+    samples: Iterable[Sample], heads: tuple[str, ...], selection: Selection
+) -> Iterator[_Row]:
+    rows = _rows_with_truth(samples, heads, selection)
+    if selection.limit is None:
         return rows
-    return iter(draw(rows, wanted.limit))
+    return iter(subsample(rows, selection.limit))
 
 
-def _measurable(
-    samples: Iterable[Sample], heads: tuple[str, ...], wanted: Selection
+def _rows_with_truth(
+    samples: Iterable[Sample], heads: tuple[str, ...], selection: Selection
 ) -> Iterator[_Row]:
     for sample in samples:
-        of_training = wanted.trained_on and not sample.held_out
-        if wanted.held_out_only and of_training:
+        of_training = selection.trained_on and not sample.held_out
+        if selection.held_out_only and of_training:
             continue
         if any(sample.truth.get(head, UNKNOWN) != UNKNOWN for head in heads):
-            is_fitted = wanted.trained_on and sample.held_out
-            yield _Row(sample, of_training, _fold(sample) if is_fitted else NO_FOLD)
+            is_fitted = selection.trained_on and sample.held_out
+            fold = int(fold_of([sample.group])[0]) if is_fitted else NO_FOLD
+            yield _Row(sample, of_training, fold)
 
 
-def _fold(sample: Sample) -> int:
-    return int(fold_of([sample.group])[0])
-
-
-def _best(
+def _most_likely(
     opinions: Sequence[Mapping[str, NDArray[np.float32]]],
     heads: Mapping[str, Sequence[str]],
 ) -> dict[str, NDArray[np.int64]]:
-    stacked = _stacked(opinions, heads)
+    stacked = _stack(opinions, heads)
     return {head: probabilities.argmax(axis=1) for head, probabilities in stacked.items()}
 
 
-def _stacked(
+def _stack(
     opinions: Sequence[Mapping[str, NDArray[np.float32]]],
     heads: Mapping[str, Sequence[str]],
 ) -> dict[str, NDArray[np.float32]]:

@@ -1,4 +1,4 @@
-"""Cuts every training picture once, with the run-time detector and the run-time geometry."""
+"""Crops the faces of a data set once, with the detector and the crop geometry of run time."""
 
 from __future__ import annotations
 
@@ -20,24 +20,29 @@ from faces_jobs.pipeline.stages import Detector
 from faces_jobs.pipeline.values import Picture
 from faces_jobs_models.training.fingerprints import SampleHash, origin_of
 from faces_jobs_models.training.readers.data_set import DataSet, Skipped
-from faces_jobs_models.training.rows_on_disk import RowsOnDisk
+from faces_jobs_models.training.rows_on_disk import NpyWriter
 from faces_jobs_models.training.samples import UNKNOWN, Sample
-from faces_jobs_models.training.target_face import boxes_to_cut
+from faces_jobs_models.training.target_face import boxes_to_crop
 
-MARGIN = 1.25  # crops are kept this much wider, so that shifts and turns find real pixels
-_BATCH = 32
-_DONE = "done.json"  # in a folder of crops: what they are, written last
+MARGIN = 1.25  # crops are this much wider, so that shifts and rotations find real pixels
+_BATCH_SIZE = 32
+_DONE = "done.json"  # written last into a folder of crops: a summary of them
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Prepared:
+class PreparedDataSet:
     """Crops of one data set, memory-mapped, with the labels of every head.
 
-    `crops` (n, side, side, channels) uint8 BGR or gray, side = 64 x MARGIN; `inside` (n, 4)
-    float32 is the part of each crop that lies in the picture, as left, top, right, bottom in
-    0..1; `targets` head -> (n, labels), rows of zeros where unknown; `truth` head -> (n,) with
-    -1 where unknown; `held_out` (n,) bool; `group` (n,) as in a `Sample`. `content` is the same
-    for the same pictures, labels, sides and detector, wherever they lie.
+    Attributes:
+        name: of the data set.
+        content: hash of pictures, labels, split and detector, but not of their location.
+        crops: (n, side, side, channels) uint8 BGR or gray, side = 64 x MARGIN.
+        inside: (n, 4) float32, part of each crop that lies in the picture: left, top, right, bottom
+            in 0..1.
+        held_out: (n,) bool.
+        group: (n,) as in a `Sample`.
+        targets: head -> (n, labels), rows of zeros where unknown.
+        truth: head -> (n,), -1 where unknown.
     """
 
     name: str
@@ -59,28 +64,28 @@ def prepare(
     crop_size: int,
     gray: bool,
     skipped: Skipped | None = None,
-    say: Callable[[str], None] = lambda _: None,
-) -> Prepared:
-    """Cut the crops of `data_set`, or open those that an earlier run has cut.
+    report: Callable[[str], None] = lambda _: None,
+) -> PreparedDataSet:
+    """Crop the faces of `data_set`, or open the crops of an earlier run.
 
     Args:
-        data_set: read only where no crops are there yet, or those of other files.
-        out: gets a folder for each set, scale, size and kind of crops.
-        detector: finds the face in each picture; where it finds none, all of it is the face.
-        crop_scale: side of a crop over that of the face's box, before `MARGIN`.
-        crop_size: pixels, before `MARGIN`.
-        gray: whether to keep crops without colour.
+        data_set: only read if there are no crops of these files yet.
+        out: gets a folder for each data set, scale, size and kind of crops.
+        detector: finds the face in each picture; if it finds none, the whole picture is cropped.
+        crop_scale: side of the crop, in units of the box's longer side, before `MARGIN`.
+        crop_size: side of the crop in pixels, before `MARGIN`.
+        gray: whether to convert crops to grayscale.
         skipped: counts pictures that can't be read.
-        say: takes a line where crops are cut again.
+        report: called with a line of text if existing crops are replaced.
     """
     folder = out / f"{data_set.name}-{crop_scale:g}-{crop_size}-{'gray' if gray else 'bgr'}"
     origin = origin_of(data_set, detector)
-    before = _origin_of_cut(folder)
-    if before != origin:
-        if before is not None:
-            other = [what for what in origin if origin[what] != before.get(what)]
-            say(f"{data_set.name}: cut again, since {' and '.join(other)} changed")
-        _cut(
+    existing = _origin_of_crops(folder)
+    if existing != origin:
+        if existing is not None:
+            changed = [key for key in origin if origin[key] != existing.get(key)]
+            report(f"{data_set.name}: cropping again, since {' and '.join(changed)} changed")
+        _crop_all(
             data_set,
             folder=folder,
             origin=origin,
@@ -92,7 +97,7 @@ def prepare(
         )
     with np.load(folder / "labels.npz") as arrays:
         labels = dict(arrays)
-    return Prepared(
+    return PreparedDataSet(
         name=data_set.name,
         content=json.loads((folder / _DONE).read_text())["content"],
         crops=np.load(folder / "crops.npy", mmap_mode="r"),
@@ -104,14 +109,14 @@ def prepare(
     )
 
 
-def _origin_of_cut(folder: Path) -> Mapping[str, str] | None:
-    """What the crops that lie there were cut from; None where a run did not cut them all."""
+def _origin_of_crops(folder: Path) -> Mapping[str, str] | None:
+    """Return the origin of the crops in `folder`; None if they are missing or incomplete."""
     if not (folder / _DONE).is_file():
         return None
     return dict(json.loads((folder / _DONE).read_text()).get("origin", {}))
 
 
-def _cut(
+def _crop_all(
     data_set: DataSet,
     *,
     folder: Path,
@@ -123,15 +128,15 @@ def _cut(
     skipped: Skipped,
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    # Gone first: a run that is cut off while it cuts anew must not leave mixed files for good.
+    # Removed first: if this run is interrupted, old and new files must not pass for complete.
     (folder / _DONE).unlink(missing_ok=True)
     before = Counter(skipped)
     found_faces = 0
     content = SampleHash()
     samples = iter(data_set)
     parts = [_labels([], [])]
-    with RowsOnDisk(folder / "crops.npy", (side, side, 1 if gray else 3)) as crops:
-        while batch := list(islice(samples, _BATCH)):
+    with NpyWriter(folder / "crops.npy", (side, side, 1 if gray else 3)) as crops:
+        while batch := list(islice(samples, _BATCH_SIZE)):
             pictures = [_decode(sample.image) for sample in batch]
             readable = [
                 (sample, picture)
@@ -139,7 +144,7 @@ def _cut(
                 if picture is not None
             ]
             skipped[f"{data_set.name} unreadable picture"] += len(batch) - len(readable)
-            boxes, found = boxes_to_cut([picture for _, picture in readable], detector)
+            boxes, found = boxes_to_crop([picture for _, picture in readable], detector)
             found_faces += sum(found)
             inside = []
             for (sample, picture), box in zip(readable, boxes, strict=True):
@@ -150,17 +155,17 @@ def _cut(
             parts.append(_labels([sample for sample, _ in readable], inside))
     labels = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     np.savez(folder / "labels.npz", **labels)  # type: ignore[arg-type]  # its stub wants bool
-    # Written last: a run that was cut off in between starts this set again.
-    report = {
+    # Written last: after an interruption the data set is cropped again.
+    summary = {
         "origin": dict(origin),
         "content": f"{content.hexdigest()} {detector.name} {detector.version}",
-        "rows": data_set.n,
+        "rows": data_set.row_count,
         "pictures": len(labels["held_out"]),
         "held_out": int(labels["held_out"].sum()),
         "with_detected_face": found_faces,
         "skipped": dict(skipped - before),
     }
-    (folder / _DONE).write_text(json.dumps(report, indent=2))
+    (folder / _DONE).write_text(json.dumps(summary, indent=2))
 
 
 def _labels(

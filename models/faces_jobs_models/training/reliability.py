@@ -1,4 +1,4 @@
-"""How far probabilities are from how often answers are right: reliability, calibration error."""
+"""Calibration of probabilities: reliability bins and expected calibration error."""
 
 from __future__ import annotations
 
@@ -11,45 +11,45 @@ _BINS = 15  # as in Guo et al., arXiv:1706.04599
 def expected_calibration_error(
     probabilities: NDArray[np.floating], truth: NDArray[np.integer], bins: int = _BINS
 ) -> float:
-    """How far the probability of the answer is from how often it is right, on average.
+    """Return the expected calibration error (Guo et al.).
 
-    Faces are put into `bins` equally wide bins by the probability of their best label; the error
-    is the mean over faces of |accuracy - mean probability| of their bin (Guo et al.).
+    Faces are put into bins of equal width by the probability of their most likely label; the error
+    is the mean over faces of |accuracy - mean probability| of their bin.
 
     Args:
         probabilities: (n, labels) that sum to 1.
         truth: (n,) label indices, negative where unknown.
-        bins: how many.
+        bins: number of bins.
 
     Returns:
-        0 (honest) to 1; 0 where no truth is known.
+        0 (perfectly calibrated) to 1; 0 where no truth is known.
     """
     known = truth >= 0
     probabilities, truth = probabilities[known], truth[known]
     return float(
         sum(
             share * abs(accuracy - confidence)
-            for confidence, accuracy, share in reliability(
+            for confidence, accuracy, share in reliability_bins(
                 probabilities.max(axis=1, initial=0), probabilities.argmax(axis=1) == truth, bins
             )
         )
     )
 
 
-def reliability(
-    confidence: NDArray[np.floating], right: NDArray[np.bool_], bins: int = _BINS
+def reliability_bins(
+    confidence: NDArray[np.floating], correct: NDArray[np.bool_], bins: int = _BINS
 ) -> list[tuple[float, float, float]]:
-    """(mean confidence, accuracy, share of faces) of each bin that holds a face.
+    """Return (mean confidence, accuracy, share of faces) of each bin that holds a face.
 
     Args:
-        confidence: (n,) probability of the answer, 0..1.
-        right: (n,) whether it is right.
-        bins: how many equally wide ones.
+        confidence: (n,) probability of the predicted label, 0..1.
+        correct: (n,) whether it is correct.
+        bins: number of bins of equal width.
     """
-    # A bin takes its upper end, so that 1.0 falls into the last.
+    # A bin includes its upper end, so that 1.0 falls into the last one.
     index = np.clip(np.ceil(np.asarray(confidence, np.float64) * bins) - 1, 0, bins - 1)
     return [
-        (float(confidence[chosen].mean()), float(right[chosen].mean()), float(chosen.mean()))
-        for place in range(bins)
-        if (chosen := index == place).any()
+        (float(confidence[chosen].mean()), float(correct[chosen].mean()), float(chosen.mean()))
+        for number in range(bins)
+        if (chosen := index == number).any()
     ]

@@ -1,4 +1,4 @@
-"""How often answers are wrong when the less sure ones are not given, and when not to give them."""
+"""Selective prediction: the risk-coverage curve, and the threshold for `unsure`."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_LEAST_COVERAGE = 0.8
+_MIN_COVERAGE = 0.8
+_TOLERANCE = 1e-12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RiskCoverage:
-    """One point a possible threshold, from the highest threshold (fewest answers) down.
+    """One point for each possible threshold, in descending order.
 
-    All (points,) float64: `threshold`; `coverage`, the share of faces whose confidence is at
-    least that; `risk`, the share of wrong answers among them.
+    All (points,) float64: `threshold`; `coverage`, the share of faces with at least this
+    confidence; `risk`, the share of wrong predictions among them.
     """
 
     threshold: NDArray[np.float64]
@@ -23,18 +24,18 @@ class RiskCoverage:
     risk: NDArray[np.float64]
 
 
-def risk_coverage(confidence: NDArray[np.floating], right: NDArray[np.bool_]) -> RiskCoverage:
-    """The curve of El-Yaniv and Wiener (JMLR 2010) for confidence as the selection.
+def risk_coverage(confidence: NDArray[np.floating], correct: NDArray[np.bool_]) -> RiskCoverage:
+    """Return the risk-coverage curve (El-Yaniv and Wiener, JMLR 2010), selecting by confidence.
 
     Args:
-        confidence: (n,) probability of the answer.
-        right: (n,) whether it is right.
+        confidence: (n,) probability of the predicted label.
+        correct: (n,) whether it is correct.
     """
     order = np.argsort(-confidence, kind="stable")
     threshold = np.asarray(confidence[order], np.float64)
     taken = np.arange(1, len(order) + 1)
-    wrong = np.cumsum(~right[order])
-    # Faces of the same confidence are answered together or not at all.
+    wrong = np.cumsum(~correct[order])
+    # Faces of equal confidence are all above a threshold or none of them is.
     last = np.append(threshold[1:] != threshold[:-1], True)[: len(order)]
     return RiskCoverage(
         threshold=threshold[last],
@@ -45,17 +46,17 @@ def risk_coverage(confidence: NDArray[np.floating], right: NDArray[np.bool_]) ->
 
 def at_threshold(
     confidence: NDArray[np.floating],
-    right: NDArray[np.bool_],
+    correct: NDArray[np.bool_],
     threshold: float | NDArray[np.floating],
 ) -> tuple[float, float | None]:
-    """Coverage at a threshold, and the accuracy of what is answered (None: nothing is).
+    """Return coverage at a threshold, and accuracy among the covered faces (None: there are none).
 
-    The threshold is one for all, or (n,) as the other two.
+    The threshold is one number, or (n,) as the other two.
     """
-    answered = confidence >= threshold
-    if not answered.any():
+    covered = confidence >= threshold
+    if not covered.any():
         return 0.0, None
-    return float(answered.mean()), float(right[answered].mean())
+    return float(covered.mean()), float(correct[covered].mean())
 
 
 def choose_unsure_below(
@@ -63,36 +64,35 @@ def choose_unsure_below(
     truth: NDArray[np.integer],
     *,
     target: float | None = None,
-    least_coverage: float = _LEAST_COVERAGE,
+    min_coverage: float = _MIN_COVERAGE,
 ) -> float:
-    """The default threshold below which an answer should be `unsure`, by the risk-coverage curve.
+    """Choose the threshold below which a prediction should be `unsure`, by the risk-coverage curve.
 
-    It is the smallest threshold at which the answers that remain are right at least as often as
-    `target`, among those that leave at least `least_coverage` of the faces an answer.
+    It is the smallest threshold that reaches the accuracy `target` among the covered faces, with a
+    coverage of at least `min_coverage`.
 
     Args:
         probabilities: (n, labels), calibrated.
         truth: (n,) label indices, negative where unknown.
-        target: accuracy of the answers that remain. None takes half of the head's errors away,
-            or, where that would cost more answers than `least_coverage` allows, as many as
-            it allows.
-        least_coverage: share of the faces that must keep an answer.
+        target: accuracy among the covered faces. None for half of the head's errors, or the best
+            accuracy that `min_coverage` allows, if that is lower.
+        min_coverage: share of the faces that must not be unsure.
 
     Returns:
-        0 (never unsure) where the target is reached without a threshold, or by none.
+        The threshold; 0 (never unsure) if the target is reached without one, or not at all.
     """
     known = truth >= 0
     probabilities, truth = probabilities[known], truth[known]
     if not len(truth):
         return 0.0
     curve = risk_coverage(probabilities.max(axis=1), probabilities.argmax(axis=1) == truth)
-    allowed = curve.coverage >= least_coverage
+    allowed = curve.coverage >= min_coverage
     accuracy = 1 - curve.risk[allowed]
     if target is None:
-        everything = float(accuracy[-1])
-        target = min(1 - (1 - everything) / 2, float(accuracy.max()))
-    # Both sides come from the same divisions; this is for a target that a caller wrote down.
-    reached = np.nonzero(accuracy >= target - 1e-12)[0]
+        of_all = float(accuracy[-1])
+        target = min(1 - (1 - of_all) / 2, float(accuracy.max()))
+    # The tolerance is for targets from callers, which may differ in the last bit.
+    reached = np.nonzero(accuracy >= target - _TOLERANCE)[0]
     if not len(reached) or reached[-1] == len(accuracy) - 1:
         return 0.0
     return float(curve.threshold[allowed][reached[-1]])

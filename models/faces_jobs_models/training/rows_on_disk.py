@@ -1,4 +1,4 @@
-"""Writes an array to a .npy file row by row, since nobody knows how many are to come."""
+"""Writes an array to a .npy file row by row, for an unknown number of rows."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 
-class RowsOnDisk:
-    """Bytes, all rows of one shape. The file can be read when it is left.
+class NpyWriter:
+    """Context manager that writes uint8 rows of one shape; the file is complete after its exit.
 
-    Its header has room for any number of rows, so it is written again in its place at the end.
+    The header is padded for any number of rows, so that it can be overwritten at the end.
     """
 
     def __init__(self, path: Path, row_shape: tuple[int, ...]) -> None:
@@ -27,9 +27,9 @@ class RowsOnDisk:
         return self
 
     def append(self, row: NDArray[np.uint8]) -> None:
-        """The next one."""
+        """Append a row."""
         if row.shape != self._row_shape:
-            raise ValueError(f"a row of shape {row.shape} among those of {self._row_shape}")
+            raise ValueError(f"a row of shape {row.shape} where rows have {self._row_shape}")
         self._file.write(row.tobytes())
         self._count += 1
 
@@ -44,12 +44,11 @@ class RowsOnDisk:
             self._write_header()
 
     def _write_header(self) -> None:
-        described = npy.dtype_to_descr(np.dtype(np.uint8))
         npy.write_array_header_1_0(
             self._file,
             {
                 "shape": (self._count, *self._row_shape),
                 "fortran_order": False,
-                "descr": described,
+                "descr": npy.dtype_to_descr(np.dtype(np.uint8)),
             },
         )

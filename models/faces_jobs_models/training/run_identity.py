@@ -1,4 +1,4 @@
-"""What a training run is of, so that a run of something else doesn't go on with its checkpoint."""
+"""Identity of a training run, so that a checkpoint is never resumed with another recipe or data."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RunIdentity:
     """Hashes of all that a run depends on."""
 
     recipe: str
     data: str
 
 
-def hash_of_recipe(recipe: Any, *, beside: Iterable[str] = ()) -> str:
-    """The same for recipes (dataclasses) that say the same.
+def hash_of_recipe(recipe: Any, *, ignore: Iterable[str] = ()) -> str:
+    """Return a hash that is equal for recipes (dataclasses) with equal fields.
 
     Args:
-        recipe: what to do.
-        beside: names of fields that don't count.
+        recipe: of the run.
+        ignore: names of fields that don't count.
     """
     plain = _plain(recipe)
-    for name in beside:
+    for name in ignore:
         plain.pop(name)
     return hash_of([repr(plain)])
 
 
-def hash_of(contents: Iterable[str]) -> str:
-    """Of texts, in their order."""
-    return hashlib.sha256("\n".join(contents).encode()).hexdigest()
+def hash_of(texts: Iterable[str]) -> str:
+    """Return a hash of texts, which depends on their order."""
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
 
 def _plain(value: Any) -> Any:

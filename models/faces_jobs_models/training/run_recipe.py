@@ -1,4 +1,4 @@
-"""One training from labelled pictures to a model's folder: prepare, train, export, draw."""
+"""Runs a classifier's recipe from labelled pictures to a model folder: crop, train, export."""
 
 from __future__ import annotations
 
@@ -18,36 +18,36 @@ from faces_jobs_models.training.export import export_model
 from faces_jobs_models.training.folds import fold_of
 from faces_jobs_models.training.held_out import Heads
 from faces_jobs_models.training.label_choice import LabelChoice
-from faces_jobs_models.training.loop import Say
+from faces_jobs_models.training.loop import Report
 from faces_jobs_models.training.measurement_plots import draw_head
 from faces_jobs_models.training.plots import draw_curves
-from faces_jobs_models.training.prepare import Prepared, prepare
-from faces_jobs_models.training.quantize import examples_of
+from faces_jobs_models.training.prepare import PreparedDataSet, prepare
+from faces_jobs_models.training.quantize import calibration_batches
 from faces_jobs_models.training.readers import open_data
 from faces_jobs_models.training.recipes import RECIPES, Recipe, with_fer2013_labels
 from faces_jobs_models.training.temperature import with_temperature
-from faces_jobs_models.training.train import TEACHER, Trained, refuse_other_runs, train
+from faces_jobs_models.training.train import TEACHER, TrainingResult, check_runs_match, train
 
 EXPORT_NAME = "export"
 
 
-def recipe_of(
-    model: str, labels: LabelChoice, *, epochs: int | None = None, alone: bool = False
+def recipe_for(
+    model: str, labels: LabelChoice, *, epochs: int | None = None, without_teacher: bool = False
 ) -> Recipe:
-    """The model's recipe.
+    """Return the model's recipe, with overrides.
 
     Args:
-        model: which.
-        labels: with `fer2013` those take the place of the votes of FER+; only expression learns
-            from either.
-        epochs: in place of what the recipe says for the network that ships.
-        alone: without a teacher, who takes most of the time.
+        model: name of the model.
+        labels: `fer2013` replaces the votes of FER+ by those labels; it makes no difference to
+            models other than expression.
+        epochs: overrides the recipe's number of epochs, except that of the teacher.
+        without_teacher: skip distillation; training the teacher takes most of the time.
     """
     recipe = RECIPES[model]
     if labels == "fer2013":
         recipe = with_fer2013_labels(recipe)
-    if alone:
-        recipe = replace(recipe, teaching=None)
+    if without_teacher:
+        recipe = replace(recipe, distillation=None)
     return recipe if epochs is None else replace(recipe, epochs=epochs)
 
 
@@ -60,63 +60,73 @@ def run_recipe(
     device: Device,
     threads: int,
     detector: Detector,
-    say: Say,
-    advance: Callable[[int], None],
+    report: Report,
+    on_progress: Callable[[int], None],
 ) -> Path:
-    """Train by a recipe, or go on with the training that `out` holds.
+    """Train a model by its recipe, or resume the run in `out`.
 
     Args:
-        recipe: what to do.
+        recipe: of the model.
         data: folder (or file) with the data sets that the recipe names, in any known layout.
-        labels: which to use where a set has both.
+        labels: which ones to use from a data set that has both.
         out: gets `prepared` (crops, shared by all models) and `MODEL` with checkpoint, log,
-            pictures and `export`.
+            plots and `export`.
         device: where networks are trained.
-        detector: the run-time one, which finds the faces to cut.
-        threads: cores that torch may use.
-        say: takes one line an epoch, and one for each reason why rows were left out.
-        advance: takes the number of epochs done, the teacher's and those of earlier calls included.
+        detector: the run-time detector, which finds the faces to crop.
+        threads: number of cores that torch may use.
+        report: called with a line of text for each epoch, and for each reason why rows were
+            left out.
+        on_progress: called with the number of completed epochs, including those of the teacher and
+            of earlier calls.
 
     Returns:
-        The model's folder, `out/MODEL/export`.
+        The model folder, `out/MODEL/export`.
 
     Raises:
-        DataLayoutError: a data set of the recipe is not there.
+        DataLayoutError: a data set of the recipe is missing.
         ModelError: `out` holds a run of another recipe or with other data.
     """
     torch.set_num_threads(threads)
     folder = out / (recipe.model if labels == "ferplus" else f"{recipe.model}-{labels}")
-    refuse_other_runs(recipe, folder)  # before anything is cut, which takes minutes
-    data_sets = _prepared(recipe, data, labels=labels, out=out, detector=detector, say=say)
+    check_runs_match(recipe, folder)  # before faces are cropped, which takes minutes
+    data_sets = _prepare_all(recipe, data, labels=labels, out=out, detector=detector, report=report)
 
-    def done() -> int:
+    def total_epochs_done() -> int:
         return epochs_done(folder) + epochs_done(folder / TEACHER)
 
-    def after_an_epoch(line: str) -> None:
-        say(line)
-        advance(done())
+    def report_epoch(line: str) -> None:
+        report(line)
+        on_progress(total_epochs_done())
 
-    if before := done():
-        say(f"{recipe.model}: going on after epoch {before} of {recipe.all_epochs}")
-        advance(before)
-    trained = train(recipe, data_sets, out=folder, device=torch.device(device), say=after_an_epoch)
+    if done := total_epochs_done():
+        report(f"{recipe.model}: resuming after epoch {done} of {recipe.total_epochs}")
+        on_progress(done)
+    result = train(recipe, data_sets, out=folder, device=torch.device(device), report=report_epoch)
     draw_curves(folder / "curves.png", folder / LOG_NAME)
-    examples = examples_of(data_sets, crop_size=recipe.crop_size)
-    export = export_model(recipe, trained, examples=examples, out=folder / EXPORT_NAME)
-    _draw_held_out(trained, recipe.heads, folder)
+    examples = calibration_batches(data_sets, crop_size=recipe.crop_size)
+    export = export_model(recipe, result, examples=examples, out=folder / EXPORT_NAME)
+    _draw_held_out(result, recipe.heads, folder)
     return export
 
 
-def _prepared(
-    recipe: Recipe, data: Path, *, labels: LabelChoice, out: Path, detector: Detector, say: Say
-) -> list[Prepared]:
+def _prepare_all(
+    recipe: Recipe,
+    data: Path,
+    *,
+    labels: LabelChoice,
+    out: Path,
+    detector: Detector,
+    report: Report,
+) -> list[PreparedDataSet]:
     skipped: Counter[str] = Counter()
-    found = {one.name: one for one in open_data(data, labels=labels, skipped=skipped)}
+    found = {
+        data_set.name: data_set for data_set in open_data(data, labels=labels, skipped=skipped)
+    }
     missing = [name for name in recipe.data_sets if name not in found]
     if missing:
         raise DataLayoutError(
-            f"The recipe of {recipe.model} learns from {', '.join(recipe.data_sets)}; in {data} "
-            f"there is no {' and no '.join(missing)} (found: {', '.join(found) or 'nothing'})."
+            f"The recipe of {recipe.model} needs the data sets {', '.join(recipe.data_sets)}; "
+            f"{data} lacks {', '.join(missing)} (found: {', '.join(found) or 'nothing'})."
         )
     prepared = [
         prepare(
@@ -127,31 +137,31 @@ def _prepared(
             crop_size=recipe.crop_size,
             gray=recipe.gray,
             skipped=skipped,
-            say=say,
+            report=report,
         )
         for name in recipe.data_sets
     ]
     for reason, count in skipped.items():
         if count:
-            say(f"left out: {count} x {reason}")
+            report(f"skipped: {count} x {reason}")
     return prepared
 
 
-def _draw_held_out(trained: Trained, heads: Heads, folder: Path) -> None:
-    for one in trained.held_out:
+def _draw_held_out(result: TrainingResult, heads: Heads, folder: Path) -> None:
+    for predictions in result.held_out:
         for head, labels in heads.items():
-            calibration = trained.calibration[head]
+            calibration = result.calibration[head]
             draw_head(
                 folder,
                 head=head,
-                data_set=one.data_set,
+                data_set=predictions.data_set,
                 labels=labels,
-                truth=one.truth[head],
-                probabilities=with_temperature(one.views[head], calibration.temperature),
-                measured=cross_fitted(
-                    one.views[head],
-                    one.truth[head],
-                    fold_of(one.group),
+                truth=predictions.truth[head],
+                probabilities=with_temperature(predictions.views[head], calibration.temperature),
+                cross_fitted=cross_fitted(
+                    predictions.views[head],
+                    predictions.truth[head],
+                    fold_of(predictions.group),
                     calibration,
                     temperature=1.0,
                 ),

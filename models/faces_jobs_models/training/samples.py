@@ -1,4 +1,4 @@
-"""A labelled face as every reader gives it, and which faces are held out."""
+"""A labelled picture as all readers yield it, and the split by hash into training and held out."""
 
 from __future__ import annotations
 
@@ -11,46 +11,51 @@ from numpy.typing import NDArray
 
 from faces_jobs.jobs.labels import HEADS
 
-UNKNOWN = -1  # the truth of a head that a data set says nothing about
+UNKNOWN = -1  # truth of a head that the data set has no label for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """One labelled picture.
 
-    `targets` holds what to learn, as a distribution over a head's labels; `truth` the label to
-    be measured against. A head may have a target without a truth (votes without a majority).
-    `group` is the same for faces that resemble each other more than others do: those of an actor,
-    a subject, a person; where nobody knows who it is, it is the picture's own key. `groups` is what
-    figures can be broken down by: gender, age (a band), race.
+    Attributes:
+        image: encoded.
+        held_out: whether it is kept for evaluation.
+        group: the person (actor, subject) in the picture, or the picture's own key where the
+            person is unknown. Pictures of one group are not independent of each other.
+        targets: head -> distribution over its labels, to train with.
+        truth: head -> index of the label to evaluate against. A head may have a target without a
+            truth (votes without a majority).
+        groups: what figures can be broken down by: gender, age (a band), race.
+        size_px: height of the face in the original picture, if known.
     """
 
-    image: bytes  # encoded
+    image: bytes
     held_out: bool
     group: str
     targets: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     truth: Mapping[str, int] = field(default_factory=dict)
     groups: Mapping[str, str] = field(default_factory=dict)
-    size_px: int | None = None  # height of the face when it was recorded, where that is known
+    size_px: int | None = None
 
 
 def is_held_out(key: str, share: float) -> bool:
-    """Whether the group `key` (an actor, a subject, a path) is kept for measuring.
+    """Whether the group `key` (an actor, a subject, a path) is kept for evaluation.
 
-    By a hash of the name, so that it never depends on the order of files or on what else is in
-    the set, and near copies stay on one side.
+    The split is by a hash of the key: it depends neither on the order of files nor on the rest of
+    the data set, and near duplicates are on the same side.
     """
-    return place_of(key) < share
+    return hash_fraction(key) < share
 
 
-def place_of(key: str) -> float:
-    """A number from 0 to below 1 that is the same for the same key, and like chance otherwise."""
+def hash_fraction(key: str) -> float:
+    """Map the key to a number in [0, 1) by its SHA-256."""
     digest = hashlib.sha256(key.encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def certain(head: str, label: str) -> tuple[dict[str, NDArray[np.float32]], dict[str, int]]:
-    """Target and truth for a label that is given without doubt.
+def one_hot(head: str, label: str) -> tuple[dict[str, NDArray[np.float32]], dict[str, int]]:
+    """Return target and truth for a label that is certain, both by head.
 
     Raises:
         ValueError: the head has no such label.

@@ -1,4 +1,4 @@
-"""Figures of some of the faces: by the height of the face, and by group of people."""
+"""Figures of subsets of the faces: by the height of the face, and by group of people."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from faces_jobs_models.training.figures import figures_of, rounded
 from faces_jobs_models.training.intervals import intervals_of
-from faces_jobs_models.training.predictions import Answers
+from faces_jobs_models.training.predictions import Predictions
 
 _SIZE_BANDS = ((1, 15), (16, 23), (24, 31), (32, 47), (48, 63), (64, None))  # pixels, both ends
 
 
 class Slice(TypedDict):
-    """Figures of some of the faces; an interval is [low, high] at 95 %."""
+    """Figures of a subset of the faces; the interval is [low, high] at 95 %."""
 
     n: int
     accuracy: float
@@ -25,35 +25,35 @@ class Slice(TypedDict):
 
 
 def slices_of(
-    answers: Answers, head: str, labels: Sequence[str], known: NDArray[np.bool_]
+    predictions: Predictions, head: str, labels: Sequence[str], known: NDArray[np.bool_]
 ) -> dict[str, dict[str, Slice]]:
-    """What the faces of a `known` truth can be told apart by -> its values -> their figures."""
-    truth, group = answers.truth[head][known], answers.group[known]
-    best = answers.probabilities(head)[known].argmax(axis=1)
+    """Return the figures of faces with a `known` truth, as criterion -> value -> figures."""
+    truth, group = predictions.truth[head][known], predictions.group[known]
+    predicted = predictions.probabilities(head)[known].argmax(axis=1)
     by = {
         "size_px": {
             str(size): _slice(labels, truth, at_size[head][known], group)
-            for size, at_size in answers.at_size.items()
+            for size, at_size in predictions.at_size.items()
         }
     }
-    original = np.array([size_band(size) if size else "" for size in answers.size_px[known]])
-    told = [groups for groups, is_known in zip(answers.groups, known, strict=True) if is_known]
-    kinds = sorted({kind for groups in told for kind in groups} - {head})
-    values = {kind: np.array([groups.get(kind, "") for groups in told]) for kind in kinds}
-    for kind, of_face in {"original_size_px": original, **values}.items():
-        names = set(of_face.tolist()) - {""}
-        found = {
-            name: _slice(labels, truth[chosen], best[chosen], group[chosen])
-            for name in sorted(names, key=_natural)
-            for chosen in [of_face == name]
+    original = np.array([size_band(size) if size else "" for size in predictions.size_px[known]])
+    faces = [groups for groups, is_known in zip(predictions.groups, known, strict=True) if is_known]
+    criteria = sorted({criterion for groups in faces for criterion in groups} - {head})
+    values = {name: np.array([groups.get(name, "") for groups in faces]) for name in criteria}
+    for criterion, of_faces in {"original_size_px": original, **values}.items():
+        names = set(of_faces.tolist()) - {""}
+        slices = {
+            name: _slice(labels, truth[chosen], predicted[chosen], group[chosen])
+            for name in sorted(names, key=_natural_order)
+            for chosen in [of_faces == name]
         }
-        if found:
-            by[kind] = found
+        if slices:
+            by[criterion] = slices
     return by
 
 
 def size_band(size_px: int) -> str:
-    """The band that a face of this height (1 and more) is counted in: `16-23`, ..., `64+`."""
+    """Return the band of a face height of at least 1: `1-15`, `16-23`, ..., `64+`."""
     for first, last in _SIZE_BANDS:
         if last is None or size_px <= last:
             return f"{first}+" if last is None else f"{first}-{last}"
@@ -63,11 +63,11 @@ def size_band(size_px: int) -> str:
 def _slice(
     labels: Sequence[str],
     truth: NDArray[np.int64],
-    best: NDArray[np.int64],
+    predicted: NDArray[np.int64],
     group: NDArray[np.str_],
 ) -> Slice:
-    figures = figures_of(labels, truth, best)
-    interval = intervals_of(truth, best, group, labels=len(labels)).accuracy
+    figures = figures_of(labels, truth, predicted)
+    interval = intervals_of(truth, predicted, group, labels=len(labels)).accuracy
     return Slice(
         n=figures.n,
         accuracy=rounded(figures.accuracy),
@@ -76,7 +76,7 @@ def _slice(
     )
 
 
-def _natural(name: str) -> tuple[int, str]:
-    # "64+" after "16-23"; words by the alphabet.
+def _natural_order(name: str) -> tuple[int, str]:
+    # Bands by their first number, words alphabetically.
     digits = name[: len(name) - len(name.lstrip("0123456789"))]
     return (int(digits) if digits else -1, name)

@@ -1,7 +1,7 @@
-"""One step of a training: loss, gradients, update. On a GPU it is recorded once and replayed.
+"""One training step: loss, gradients, update. On a GPU it is captured as a CUDA graph and replayed.
 
-A small network's step is some hundred kernels, which a GPU runs in less time than a processor takes
-to launch them. As a CUDA graph they are launched at once.
+The step of a small network consists of some hundred kernels, which a GPU runs faster than the CPU
+can launch them. A CUDA graph launches all of them at once.
 """
 
 from __future__ import annotations
@@ -14,90 +14,92 @@ from torch import Tensor, nn
 
 from faces_jobs_models.training.feed import Batch
 
-_LARGEST_GRADIENT = 5.0  # its norm; a rare bad batch would undo an hour
-_WARM_UP = 3  # steps before the recording: they plan kernels and make the optimizer's memory
+_MAX_GRADIENT_NORM = 5.0  # clipped, since one bad batch could undo an hour of training
+_WARMUP_STEPS = 3  # before the capture: they select kernels and allocate the optimizer's state
 
-LossOf = Callable[[Tensor, Mapping[str, Tensor]], Tensor]
-"""(n, c, size, size) crops, head -> (n, labels) to learn; to a number."""
-Step = Callable[[Batch], Tensor]
-"""Learns from a batch; gives its loss, on the device."""
+LossFunction = Callable[[Tensor, Mapping[str, Tensor]], Tensor]
+"""(n, c, size, size) crops and head -> (n, labels) targets -> scalar loss."""
+TrainStep = Callable[[Batch], Tensor]
+"""Updates the network from a batch and returns its loss, on the device."""
 
 
-def open_step(
+def make_train_step(
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
-    loss_of: LossOf,
+    loss_function: LossFunction,
     *,
     device: torch.device,
-) -> Step:
-    """What is called with each batch. All batches of a training have the same size.
+) -> TrainStep:
+    """Return the function to call with each batch. All batches must have the same size.
 
     Args:
-        network: what learns.
-        optimizer: of its weights; on CUDA made with `capturable`, its rates being tensors.
-        loss_of: asks the network.
-        device: of all three.
+        network: the network to train.
+        optimizer: of its weights; on CUDA it must be `capturable`, with tensors as learning rates.
+        loss_function: calls the network.
+        device: where network, optimizer and batches are.
     """
 
     def update(crops: Tensor, targets: Mapping[str, Tensor]) -> Tensor:
         optimizer.zero_grad(set_to_none=True)
-        loss = loss_of(crops, targets)
+        loss = loss_function(crops, targets)
         loss.backward()  # type: ignore[no-untyped-call]  # torch's own
-        nn.utils.clip_grad_norm_(network.parameters(), _LARGEST_GRADIENT)
+        nn.utils.clip_grad_norm_(network.parameters(), _MAX_GRADIENT_NORM)
         optimizer.step()
         return loss.detach()
 
     if device.type == "cuda":
-        return _RecordedStep(update)
+        return _GraphedStep(update)
     return lambda batch: update(batch.crops, batch.targets)
 
 
-class _RecordedStep:
-    def __init__(self, update: LossOf) -> None:
+class _GraphedStep:
+    """Runs the first steps eagerly, then captures one and replays it."""
+
+    def __init__(self, update: LossFunction) -> None:
         self._update = update
-        self._apart = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch's own
-        self._done = 0
-        self._recording: _Recording | None = None
+        self._warmup_stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch's own
+        self._eager_steps = 0
+        self._captured: _CapturedStep | None = None
 
     def __call__(self, batch: Batch) -> Tensor:
-        if self._done < _WARM_UP:
-            self._done += 1
-            return self._unrecorded(batch)
-        if self._recording is None:
-            self._recording = self._record(batch)
-        return self._recording.learn(batch)
+        if self._eager_steps < _WARMUP_STEPS:
+            self._eager_steps += 1
+            return self._run_eagerly(batch)
+        if self._captured is None:
+            self._captured = self._capture(batch)
+        return self._captured.replay(batch)
 
-    def _unrecorded(self, batch: Batch) -> Tensor:
-        # Gradients must not be bound to the stream that everything else runs on.
-        here = torch.cuda.current_stream()
-        self._apart.wait_stream(here)
-        with torch.cuda.stream(self._apart):
+    def _run_eagerly(self, batch: Batch) -> Tensor:
+        # On a side stream, since gradients must not be bound to the default one before a capture.
+        current = torch.cuda.current_stream()
+        self._warmup_stream.wait_stream(current)
+        with torch.cuda.stream(self._warmup_stream):
             loss = self._update(batch.crops, batch.targets)
-        here.wait_stream(self._apart)
+        current.wait_stream(self._warmup_stream)
         return loss
 
-    def _record(self, batch: Batch) -> _Recording:
-        # Recording runs nothing: the batch is learnt from when it is replayed.
-        place = Batch(
+    def _capture(self, batch: Batch) -> _CapturedStep:
+        # A capture runs nothing: the batch is trained on in the first replay.
+        static = Batch(
             batch.crops.clone(), {head: target.clone() for head, target in batch.targets.items()}
         )
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            loss = self._update(place.crops, place.targets)
-        return _Recording(graph, place, loss)
+            loss = self._update(static.crops, static.targets)
+        return _CapturedStep(graph, static, loss)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Recording:
-    """What was recorded reads its batch in one place, and leaves the loss in another."""
+class _CapturedStep:
+    """A CUDA graph with the tensors that it reads its batch from and writes its loss to."""
 
     graph: torch.cuda.CUDAGraph
-    place: Batch
+    batch: Batch
     loss: Tensor
 
-    def learn(self, batch: Batch) -> Tensor:
-        self.place.crops.copy_(batch.crops)
-        for head, target in self.place.targets.items():
+    def replay(self, batch: Batch) -> Tensor:
+        self.batch.crops.copy_(batch.crops)
+        for head, target in self.batch.targets.items():
             target.copy_(batch.targets[head])
         self.graph.replay()
         return self.loss.clone()

@@ -1,4 +1,4 @@
-"""An even draw of some rows from many, the same each time."""
+"""Uniform random sampling of some rows from a stream, reproducible by a fixed seed."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _SEED = 20260101
 Row = TypeVar("Row")
 
 
-def draw(rows: Iterable[Row], count: int) -> list[Row]:
-    """At most `count` of the rows, each as likely as any other, in their own order.
+def subsample(rows: Iterable[Row], count: int) -> list[Row]:
+    """Sample at most `count` rows uniformly without replacement, and keep their order.
 
-    Data sets are sorted, so that their first rows are of one kind. A reservoir (Vitter's
-    algorithm R) is kept, since nobody knows how many rows are to come.
+    The first rows would not do, since data sets are sorted. The number of rows is not known in
+    advance, so a reservoir is kept (Vitter's algorithm R).
     """
-    random = np.random.default_rng(_SEED)
-    kept: list[tuple[int, Row]] = []
+    rng = np.random.default_rng(_SEED)
+    reservoir: list[tuple[int, Row]] = []
     for index, row in enumerate(rows):
         if index < count:
-            kept.append((index, row))
-        elif (place := int(random.integers(0, index + 1))) < count:
-            kept[place] = (index, row)
-    return [row for _, row in sorted(kept, key=lambda pair: pair[0])]
+            reservoir.append((index, row))
+        elif (slot := int(rng.integers(0, index + 1))) < count:
+            reservoir[slot] = (index, row)
+    return [row for _, row in sorted(reservoir, key=lambda pair: pair[0])]

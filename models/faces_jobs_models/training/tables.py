@@ -1,4 +1,4 @@
-"""Figures as Markdown tables: what `faces-jobs evaluate` prints and what a card holds."""
+"""Figures as Markdown tables, as `faces-jobs evaluate` prints them and model cards contain them."""
 
 from __future__ import annotations
 
@@ -12,47 +12,49 @@ _GROUP_TITLES = {"original_size_px": "height of the original face, px"}
 
 
 def markdown_table(header: _Row, rows: Sequence[_Row]) -> str:
-    """A table whose columns line up as plain text too; columns of numbers are set to the right."""
-    places = range(len(header))
-    widths = [max(3, *(len(row[place]) for row in [header, *rows])) for place in places]
-    numbers = [
-        all(row[place][:1].isdigit() or row[place] == "-" for row in rows) for place in places
+    """Format a table whose columns are padded; columns of numbers are aligned to the right."""
+    columns = range(len(header))
+    widths = [max(3, *(len(row[column]) for row in [header, *rows])) for column in columns]
+    numeric = [
+        all(row[column][:1].isdigit() or row[column] == "-" for row in rows) for column in columns
     ]
-    rule = ["-" * (widths[place] - 1) + (":" if numbers[place] else "-") for place in places]
+    rule = ["-" * (widths[column] - 1) + (":" if numeric[column] else "-") for column in columns]
     lines = []
     for row in (header, rule, *rows):
         cells = [
-            row[place].rjust(widths[place]) if numbers[place] else row[place].ljust(widths[place])
-            for place in places
+            row[column].rjust(widths[column])
+            if numeric[column]
+            else row[column].ljust(widths[column])
+            for column in columns
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
 def tables_of(entries: Sequence[Entry]) -> str:
-    """Every figure of the entries: one table a subject, each under its title."""
-    parts = {
+    """Format all figures of the entries as tables with titles."""
+    tables = {
         "Accuracy": _accuracy(entries),
         "Recall of each label": _recall(entries),
         "Calibration": _calibration(entries),
         "Accuracy by height of the face": _sizes(entries),
         "Accuracy by group": _groups(entries),
     }
-    return "\n".join(f"### {title}\n\n{table}" for title, table in parts.items() if table)
+    return "\n".join(f"### {title}\n\n{table}" for title, table in tables.items() if table)
 
 
 def percent(share: float | None) -> str:
-    """`97.3 %`, or a dash."""
+    """Format a share as `97.3 %`, or None as a dash."""
     return "-" if share is None else f"{100 * share:.1f} %"
 
 
 def percent_with(share: float, interval: Sequence[float]) -> str:
-    """`97.3 % (96.1-98.2)`."""
+    """Format a share and its interval as `97.3 % (96.1-98.2)`."""
     low, high = interval
     return f"{percent(share)} ({100 * low:.1f}-{100 * high:.1f})"
 
 
-def _name(entry: Entry) -> tuple[str, str]:
+def _head_and_data_set(entry: Entry) -> tuple[str, str]:
     variant = entry["weights"]["variant"]
     weights = "" if variant == "default" else f", {variant} weights"
     return entry["head"], entry["dataset"] + weights
@@ -60,14 +62,14 @@ def _name(entry: Entry) -> tuple[str, str]:
 
 def _accuracy(entries: Sequence[Entry]) -> str:
     header = (
-        "head", "data set", "faces", "people", "accuracy", "balanced", "commonest", "not found",
-        "accuracy of the found",
+        "head", "data set", "faces", "people", "accuracy", "balanced", "baseline", "undetected",
+        "accuracy if detected",
     )  # fmt: skip
     return markdown_table(
         header,
         [
             (
-                *_name(entry),
+                *_head_and_data_set(entry),
                 str(entry["n"]),
                 str(entry.get("people") or "-"),
                 percent_with(entry["accuracy"], entry["accuracy_interval"]),
@@ -86,18 +88,18 @@ def _recall(entries: Sequence[Entry]) -> str:
     for entry in entries:
         for label, share in entry["per_class"].items():
             wrong = {
-                answer: count
-                for answer, count in entry["confusion"][label].items()
-                if answer != label and count
+                predicted: count
+                for predicted, count in entry["confusion"][label].items()
+                if predicted != label and count
             }
-            commonest = max(wrong, key=lambda answer: wrong[answer], default="")
+            most_frequent = max(wrong, key=lambda predicted: wrong[predicted], default="")
             rows.append(
                 (
-                    *_name(entry),
+                    *_head_and_data_set(entry),
                     label,
                     str(entry["per_class_n"][label]),
                     percent_with(share, entry["per_class_interval"][label]),
-                    f"{commonest} {wrong[commonest]}" if wrong else "",
+                    f"{most_frequent} {wrong[most_frequent]}" if wrong else "",
                 )
             )
     return markdown_table(
@@ -109,11 +111,11 @@ def _calibration(entries: Sequence[Entry]) -> str:
     return markdown_table(
         (
             "head", "data set", "faces", "ECE before", "ECE", "temperature", "unsure below",
-            "answered", "right of those",
+            "coverage", "accuracy if covered",
         ),
         [
             (
-                *_name(entry),
+                *_head_and_data_set(entry),
                 str(entry["calibration_n"]),
                 percent(entry["ece_before"]),
                 percent(entry["ece"]),
@@ -132,7 +134,10 @@ def _sizes(entries: Sequence[Entry]) -> str:
     return markdown_table(
         ("head", "data set", *(f"{size} px" for size in sizes)),
         [
-            (*_name(entry), *(percent(entry["by"]["size_px"][size]["accuracy"]) for size in sizes))
+            (
+                *_head_and_data_set(entry),
+                *(percent(entry["by"]["size_px"][size]["accuracy"]) for size in sizes),
+            )
             for entry in entries
         ],
     )
@@ -141,7 +146,7 @@ def _sizes(entries: Sequence[Entry]) -> str:
 def _groups(entries: Sequence[Entry]) -> str:
     rows = [
         (
-            *_name(entry),
+            *_head_and_data_set(entry),
             _GROUP_TITLES.get(kind, kind),
             value,
             str(figures["n"]),

@@ -1,4 +1,4 @@
-"""Counts the calls that a piece of work makes, in every thread that it starts."""
+"""Counts function calls, in the current thread and in the threads that it starts."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from types import FrameType
 
 
 class CallCounter:
-    """Calls of functions, Python's and C's, that began while it counted."""
+    """The number of calls of Python and C functions so far; a profile function."""
 
     def __init__(self) -> None:
         self.calls = 0
 
     def __call__(self, _frame: FrameType, event: str, _argument: object) -> None:
-        """What `sys.setprofile` calls at each event."""
+        """Handle one event of `sys.setprofile`."""
         if event in {"call", "c_call"}:
             self.calls += 1
 
 
 @contextmanager
-def counted_calls() -> Iterator[CallCounter]:
-    """Count while the block runs; threads count from their start on."""
+def count_calls() -> Iterator[CallCounter]:
+    """Count the calls inside the block, including those of threads started in it."""
     counter = CallCounter()
     before, before_in_threads = sys.getprofile(), threading.getprofile()
     threading.setprofile(counter)

@@ -229,7 +229,7 @@ def test_a_folder_in_no_known_layout_says_what_was_looked_for(tmp_path: Path) ->
     (tmp_path / "notes.txt").write_text("nothing")
     told = faces_jobs("evaluate", "gender", "--data", str(tmp_path))
     assert told.returncode == exits.FAILED
-    assert "ooked for" in told.stderr
+    assert "Known layouts: " in told.stderr
     assert "notes.txt" in told.stderr
     assert "Traceback" not in told.stderr
 

@@ -69,13 +69,13 @@ def test_the_same_command_goes_on_where_it_was(
         raise InterruptedError
 
     with monkeypatch.context() as patched:
-        patched.setattr(loop, "_line", cut_off)
+        patched.setattr(loop, "_progress_line", cut_off)
         first = trained(*arguments)
     assert isinstance(first.exception, InterruptedError), first.output
     assert "contempt" in first.stderr, "what was left out is told"
     again = trained(*arguments)
     assert again.exception is None, again.output
-    assert "going on after epoch 1" in again.stderr
+    assert "resuming after epoch 1" in again.stderr
     assert "expression 2/2" in again.stderr
     assert "expression 1/2" not in again.stderr
 
@@ -86,7 +86,7 @@ def test_another_recipe_does_not_go_on_where_one_was(data: Path, tmp_path: Path)
     other = trained(*arguments, "--epochs", 2)
     assert isinstance(other.exception, ModelError)
     assert f"{tmp_path / 'expression'} holds a run of another recipe" in str(other.exception)
-    assert "going on" not in other.stderr
+    assert "resuming" not in other.stderr
 
 
 def test_the_other_labels_are_another_training(data: Path, tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_a_data_set_that_is_missing_is_named(data: Path, tmp_path: Path) -> None
     (only / "imfdb.parquet").write_bytes((data / "imfdb.parquet").read_bytes())
     done = trained("gender", "--data", only, "--out", tmp_path)
     assert isinstance(done.exception, DataLayoutError)
-    assert "there is no utkface (found: imfdb)" in str(done.exception)
+    assert "lacks utkface (found: imfdb)" in str(done.exception)
 
 
 def test_a_folder_in_no_known_layout_is_told(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_detector_learns_from_its_teacher(
     data: Path, teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = replace(recipe.RECIPE, sides={96: 1.0}, steps_an_epoch=2, batch=2)
+    small = replace(recipe.RECIPE, sides={96: 1.0}, steps_per_epoch=2, batch_size=2)
     monkeypatch.setattr(recipe, "RECIPE", small)
     pictures = tmp_path / "data"
     pictures.mkdir()
@@ -154,7 +154,7 @@ def test_a_detector_learns_from_its_teacher(
     assert folder == tmp_path / "detector" / "export"
     assert (tmp_path / "detector" / "curves.png").is_file()
     again = trained(*arguments, "--epochs", 2)
-    assert "going on after epoch 1" in again.stderr
+    assert "resuming after epoch 1" in again.stderr
     monkeypatch.setattr(recipe, "RECIPE", replace(small, hint_weight=1.0))
     assert isinstance(trained(*arguments).exception, ModelError)
 

@@ -1,0 +1,1 @@
+"""Unit tests of the database layer that need no database."""

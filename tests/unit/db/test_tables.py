@@ -1,4 +1,4 @@
-"""Tables: what the code elsewhere takes for granted about them."""
+"""Properties of the tables that other code relies on."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from faces_jobs.jobs.status import (
 
 
 @pytest.mark.parametrize("table", [FaceRow, TrackRow])
-def test_every_head_has_its_columns_and_no_other(table: type[AttributeColumns]) -> None:
-    wanted = [column for head in HEADS for column in (head, f"{head}_probability")]
-    assert [name for name in AttributeColumns.__annotations__ if name[0] != "_"] == wanted
+def test_the_attribute_columns_are_those_of_the_heads(table: type[AttributeColumns]) -> None:
+    expected = [column for head in HEADS for column in (head, f"{head}_probability")]
+    assert [name for name in AttributeColumns.__annotations__ if name[0] != "_"] == expected
     for head, labels in LABELS_WITH_UNSURE.items():
         column = table.__table__.c[head]  # type: ignore[attr-defined]  # every table has it
         assert max(map(len, labels)) <= column.type.length
 
 
-def test_every_head_has_an_index_in_the_order_of_pages() -> None:
+def test_every_head_has_an_index_in_the_order_of_result_pages() -> None:
     indexes = {str(index.name): index for index in Base.metadata.tables["faces"].indexes}
     for head in HEADS:
         columns = [column.name for column in indexes[f"ix_faces_{head}"].columns]
         assert columns == [head, "item_id", "frame_index", "face_index"]
 
 
-def test_moves_come_from_legal_states_only() -> None:
+def test_a_move_starts_from_legal_states_only() -> None:
     assert set(source_states(JOB_MOVES, JobStatus.RUNNING)) == {
         JobStatus.QUEUED,
         JobStatus.PAUSED,

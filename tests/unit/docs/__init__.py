@@ -1,1 +1,1 @@
-"""The docs tell what the code has."""
+"""Tests that the documentation matches the code."""

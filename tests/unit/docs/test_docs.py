@@ -1,4 +1,4 @@
-"""Every setting, command, model and state has its words in the docs, by test."""
+"""Every setting, command, option, state, model and label is documented."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ SETTINGS = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def row_of_setting(name: str) -> str:
+def setting_row(name: str) -> str:
+    """The row of the table of settings that describes this one."""
     field = Settings.model_fields[name]
     default = field.get_default(call_default_factory=True)
     shown = "" if default is None or default == {} else f"`{default}`" if str(default) else ""
@@ -27,11 +28,11 @@ def row_of_setting(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)
-def test_every_setting_has_its_row(name: str) -> None:
-    assert row_of_setting(name) in SETTINGS
+def test_every_setting_is_documented(name: str) -> None:
+    assert setting_row(name) in SETTINGS
 
 
-def test_the_readme_says_the_same_of_the_settings_that_it_names() -> None:
+def test_the_readme_describes_settings_as_their_documentation_does() -> None:
     rows = [line for line in README.splitlines() if line.startswith("| `FACES_JOBS_")]
     assert rows
     assert set(rows) <= set(SETTINGS.splitlines())
@@ -59,7 +60,7 @@ def test_every_state_is_in_the_docs(state: str) -> None:
 
 
 @pytest.mark.parametrize("name", [*MODELS, "detector"])
-def test_every_model_has_its_paragraph_and_its_card(name: str) -> None:
+def test_every_model_is_in_the_docs_and_has_a_card(name: str) -> None:
     docs = (ROOT / "docs/models.md").read_text(encoding="utf-8")
     assert name in docs
     card = (ROOT / "models/faces_jobs_models" / name / "CARD.md").read_text(encoding="utf-8")

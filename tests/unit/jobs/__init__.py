@@ -1,1 +1,1 @@
-"""Options, states and labels."""
+"""Unit tests of a job's options, states and labels."""

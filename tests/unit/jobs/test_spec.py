@@ -1,4 +1,4 @@
-"""A job's options are validated in one place, whatever way they came."""
+"""A job's options are validated the same way, whether they come as JSON or as text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from faces_jobs.errors import OptionsError
 from faces_jobs.jobs.spec import DETECT_EVERY, JobSpec, parse_models
 
 
-def test_everything_is_on_by_default() -> None:
+def test_all_models_and_the_annotated_copy_are_on_by_default() -> None:
     spec = JobSpec.parse({})
     assert spec.models == ("gender", "expression", "multiple")
     assert spec.heads == (
@@ -31,12 +31,12 @@ def test_everything_is_on_by_default() -> None:
     "models",
     ["1,0,1", " 1, 0 ,1 ", "gender,multiple", ["gender", "multiple"], {"expression": False}],
 )
-def test_models_have_short_forms(models: object) -> None:
+def test_models_may_be_given_as_flags_names_or_a_mapping(models: object) -> None:
     assert JobSpec.parse({"models": models}).models == ("gender", "multiple")
 
 
 @pytest.mark.parametrize("models", ["1,0", "1,0,2", "", "all", ["sex"], {"gender": 1}, 7, None])
-def test_other_forms_of_models_are_refused(models: object) -> None:
+def test_invalid_forms_of_models_are_refused(models: object) -> None:
     with pytest.raises(OptionsError) as refusal:
         parse_models(models)
     assert list(refusal.value.fields) == ["models"]
@@ -66,34 +66,34 @@ def test_other_forms_of_models_are_refused(models: object) -> None:
         ({"unsure_below": "mood=0.5"}, "unsure_below"),
         ({"label": "x" * 1025}, "label"),
         ({"label": "a\x00b"}, "label"),
-        ({"label": "\x9b2Jcleared"}, "label"),  # what a terminal takes for an escape
+        ({"label": "\x9b2Jcleared"}, "label"),  # an escape sequence for terminals
         ({"label": "two\u2028lines"}, "label"),
         ({"label": "\u202edrawkcab"}, "label"),
         ({"models": "1,1,1", "gender": False}, "gender"),
     ],
 )
-def test_a_wrong_option_is_named(options: dict[str, object], field: str) -> None:
+def test_an_invalid_option_is_named(options: dict[str, object], field: str) -> None:
     with pytest.raises(OptionsError) as refusal:
         JobSpec.parse(options)
     assert field in refusal.value.fields
 
 
-@pytest.mark.parametrize("given_as", [3, "3", " 3 "])
-def test_every_how_many_frames_is_a_number_or_a_word(given_as: object) -> None:
-    assert JobSpec.parse({"detect_every": given_as}).detect_every == "3"
+@pytest.mark.parametrize("value", [3, "3", " 3 "])
+def test_detect_every_is_a_number_or_a_word(value: object) -> None:
+    assert JobSpec.parse({"detect_every": value}).detect_every == "3"
     assert JobSpec.parse_text({"detect_every": "adaptive"}).detect_every == "adaptive"
 
 
 @pytest.mark.parametrize(
-    ("given_as", "kept"),
+    ("value", "stored"),
     [(0.5, "0.5"), (0, "0"), (" off ", "off"), ("gender=0.7,age=0.4", "gender=0.7,age=0.4")],
 )
-def test_thresholds_come_as_a_number_or_as_text(given_as: object, kept: str) -> None:
-    assert JobSpec.parse({"unsure_below": given_as}).unsure_below == kept
-    assert JobSpec.parse_text({"unsure_below": str(given_as)}).unsure_below == kept
+def test_thresholds_may_be_given_as_a_number_or_as_text(value: object, stored: str) -> None:
+    assert JobSpec.parse({"unsure_below": value}).unsure_below == stored
+    assert JobSpec.parse_text({"unsure_below": str(value)}).unsure_below == stored
 
 
-def test_text_is_read_as_a_form_sends_it() -> None:
+def test_the_text_of_a_form_is_parsed() -> None:
     spec = JobSpec.parse_text(
         {
             "models": "0,1,0",
@@ -113,12 +113,12 @@ def test_a_label_may_be_in_any_script() -> None:
         assert JobSpec.parse({"label": label}).label == label
 
 
-def test_a_job_of_an_earlier_version_is_read_whatever_its_label() -> None:
+def test_a_stored_job_with_a_label_that_is_invalid_now_can_still_be_read() -> None:
     assert JobSpec.model_validate({"label": "\x9b2J"}, strict=False).label == "\x9b2J"
 
 
 @pytest.mark.parametrize("text", ["half", "1e999", "0,5", "nan"])
-def test_text_that_is_no_number_is_refused(text: str) -> None:
+def test_text_that_is_not_a_number_is_refused(text: str) -> None:
     with pytest.raises(OptionsError):
         JobSpec.parse_text({"detection_threshold": text})
 
@@ -138,11 +138,11 @@ def test_text_that_is_no_number_is_refused(text: str) -> None:
         annotated=st.booleans(),
     )
 )
-def test_a_spec_survives_storage(spec: JobSpec) -> None:
+def test_a_spec_survives_a_round_trip_through_json(spec: JobSpec) -> None:
     assert JobSpec.model_validate_json(spec.model_dump_json()) == spec
 
 
 @given(st.dictionaries(st.text(max_size=20), st.text(max_size=20), max_size=4))
-def test_any_text_is_a_spec_or_a_named_refusal(options: dict[str, str]) -> None:
+def test_any_text_is_a_spec_or_raises_an_options_error(options: dict[str, str]) -> None:
     with contextlib.suppress(OptionsError):
         JobSpec.parse_text(options)

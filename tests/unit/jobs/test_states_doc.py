@@ -1,4 +1,4 @@
-"""docs/states.md tells every state and every move, and no other."""
+"""docs/states.md describes exactly the states and moves that the code has."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ DOCUMENT = Path(__file__).parents[3] / "docs" / "states.md"
 
 
 @pytest.mark.parametrize(
-    ("title", "moves", "besides"),
+    ("title", "moves", "extra"),
     [
         ("Job", JOB_MOVES, set()),
         ("Item", ITEM_MOVES, set()),
-        # Another worker's claim is no move between states, but it is drawn.
+        # A claim by another worker does not change the state, but the diagram shows it.
         ("Segment", SEGMENT_MOVES, {("running", "running")}),
     ],
 )
-def test_states_and_moves_are_told(
+def test_the_documented_states_and_moves_are_those_of_the_code(
     title: str,
     moves: Mapping[StrEnum, frozenset[StrEnum]],
-    besides: set[tuple[str, str]],
+    extra: set[tuple[str, str]],
 ) -> None:
-    section = re.split(r"^## ", DOCUMENT.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    (told,) = [part for part in section if part.startswith(f"{title}\n")]
+    sections = re.split(r"^## ", DOCUMENT.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    (section,) = [text for text in sections if text.startswith(f"{title}\n")]
 
-    drawn = set(re.findall(r"^ +(\w+) --> (\w+)", told, flags=re.MULTILINE))
-    described = set(re.findall(r"^\| `(\w+)` \|", told, flags=re.MULTILINE))
+    drawn = set(re.findall(r"^ +(\w+) --> (\w+)", section, flags=re.MULTILINE))
+    described = set(re.findall(r"^\| `(\w+)` \|", section, flags=re.MULTILINE))
 
     legal = {(str(state), str(to)) for state, targets in moves.items() for to in targets}
-    assert drawn == legal | besides
+    assert drawn == legal | extra
     assert described == {str(state) for state in moves}

@@ -1,4 +1,4 @@
-"""The states and their legal moves."""
+"""States of jobs, items and segments, and the legal moves between them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_every_state_has_its_moves() -> None:
     assert set(SEGMENT_MOVES) == set(SegmentStatus)
 
 
-def test_every_state_is_reached_and_every_life_ends() -> None:
+def test_every_state_of_a_job_is_reachable_and_four_are_final() -> None:
     reached = {JobStatus.QUEUED}
     for _ in JobStatus:
         reached |= {after for before in reached for after in JOB_MOVES[before]}
@@ -37,7 +37,7 @@ def test_every_state_is_reached_and_every_life_ends() -> None:
 
 
 @pytest.mark.parametrize("moves", [JOB_MOVES, ITEM_MOVES])
-def test_jobs_and_items_only_go_back_when_held_or_retried(
+def test_jobs_and_items_return_to_a_state_only_by_a_hold_or_a_retry(
     moves: dict[JobStatus, frozenset[JobStatus]],
 ) -> None:
     held = {JobStatus.PAUSED, JobStatus.WAITING_FOR_SPACE}
@@ -47,7 +47,7 @@ def test_jobs_and_items_only_go_back_when_held_or_retried(
                 assert {before, after} & held or before.ended or after.ended
 
 
-def test_what_has_ended_only_moves_by_a_retry() -> None:
+def test_only_a_retry_leaves_a_final_state() -> None:
     for status in JobStatus:
         if status.ended:
             assert JOB_MOVES[status] in (
@@ -60,7 +60,7 @@ def test_what_has_ended_only_moves_by_a_retry() -> None:
         assert segment.ended == (not SEGMENT_MOVES[segment])
 
 
-def test_workers_get_nothing_of_jobs_that_are_held_or_ended() -> None:
+def test_only_queued_and_running_jobs_are_active() -> None:
     assert {status for status in JobStatus if status.active} == {
         JobStatus.QUEUED,
         JobStatus.RUNNING,
@@ -68,7 +68,7 @@ def test_workers_get_nothing_of_jobs_that_are_held_or_ended() -> None:
 
 
 @given(st.lists(st.sampled_from([ItemStatus.SUCCEEDED, ItemStatus.FAILED])))
-def test_how_a_job_ends(items: list[ItemStatus]) -> None:
+def test_a_job_s_final_state_follows_from_its_items(items: list[ItemStatus]) -> None:
     ended = final_job_status(items)
     assert ended in JOB_MOVES[JobStatus.FINISHING]
     assert (ended is JobStatus.SUCCEEDED) == (bool(items) and ItemStatus.FAILED not in items)

@@ -1,4 +1,4 @@
-"""Thresholds as users write them."""
+"""Parsing of the thresholds below which attributes are unsure."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ PROBABILITIES = st.floats(0, 1)
 
 
 @pytest.mark.parametrize("text", ["", "  "])
-def test_nothing_said_names_no_head(text: str) -> None:
+def test_empty_text_has_no_thresholds(text: str) -> None:
     assert parse_unsure_below(text) == {}
 
 
 @pytest.mark.parametrize(
     ("text", "threshold"), [("0.6", 0.6), (" 1 ", 1.0), ("0", 0.0), ("off", 0.0), ("OFF", 0.0)]
 )
-def test_one_number_is_for_all_heads(text: str, threshold: float) -> None:
+def test_a_single_number_applies_to_all_heads(text: str, threshold: float) -> None:
     assert parse_unsure_below(text) == dict.fromkeys(HEADS, threshold)
 
 
-def test_models_and_heads_are_named_in_any_order_and_a_head_wins() -> None:
+def test_models_and_heads_may_come_in_any_order_and_a_head_overrides_its_model() -> None:
     expected = dict.fromkeys(MODELS["multiple"], 0.5) | {"gender": 0.7, "age": 0.4, "pose": 0.0}
     for text in (
         "gender=0.7,multiple=0.5,age=0.4,pose=off",
@@ -36,7 +36,7 @@ def test_models_and_heads_are_named_in_any_order_and_a_head_wins() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("often", "not a probability"),
         ("1.1", "not a probability"),
@@ -54,18 +54,18 @@ def test_models_and_heads_are_named_in_any_order_and_a_head_wins() -> None:
         ("multiple=0.5,multiple=0.5", "given twice"),
     ],
 )
-def test_what_can_not_be_read_is_told(text: str, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_invalid_text_is_refused_with_the_reason(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         parse_unsure_below(text)
 
 
 @given(st.dictionaries(st.sampled_from(sorted(HEADS)), PROBABILITIES))
-def test_what_is_written_is_read_back(thresholds: dict[str, float]) -> None:
+def test_written_thresholds_are_parsed_to_the_same_values(thresholds: dict[str, float]) -> None:
     assert parse_unsure_below(format_unsure_below(thresholds)) == thresholds
 
 
 @given(st.text() | st.text(alphabet="genderagmultiple=,.0123456789of "))
-def test_any_text_names_probabilities_of_heads_or_is_refused(text: str) -> None:
+def test_any_text_gives_probabilities_of_heads_or_is_refused(text: str) -> None:
     with contextlib.suppress(ValueError):
         for head, threshold in parse_unsure_below(text).items():
             assert head in HEADS

@@ -1,4 +1,4 @@
-"""Writes parquet packs in the real layout, with drawn faces in place of real ones."""
+"""Writes parquet packs with the columns of the real data sets and drawn faces as pictures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OTHER_VOTES = ("contempt", "unknown", "nf")
 
 
 def drawn_face(index: int, *, side: int) -> bytes:
-    """An encoded picture of an oval with eyes and a mouth; brighter with the index."""
+    """Return a PNG of an oval with eyes and a mouth, whose brightness varies with the index."""
     picture = np.full((side, side, 3), (40, 60, 30 + 8 * (index % 20)), np.uint8)
     middle = side // 2
     cv2.ellipse(
@@ -40,7 +40,7 @@ def drawn_face(index: int, *, side: int) -> bytes:
 
 
 def write_packs(folder: Path, *, rows: int) -> None:
-    """All five packs with `rows` rows each."""
+    """Write all five packs, with `rows` rows each."""
     indices = range(rows)
     write(
         folder,
@@ -86,10 +86,10 @@ def write_packs(folder: Path, *, rows: int) -> None:
             ],
             **{
                 f"votes_{label}": [
-                    0 if index % 10 == 9 else 7 * (index % 7 == place) + (place == 0)
+                    0 if index % 10 == 9 else 7 * (index % 7 == number) + (number == 0)
                     for index in indices
                 ]
-                for place, label in enumerate(EXPRESSIONS)
+                for number, label in enumerate(EXPRESSIONS)
             },
             **{
                 f"votes_{label}": [
@@ -121,10 +121,10 @@ def write_packs(folder: Path, *, rows: int) -> None:
 
 
 def write(folder: Path, name: str, columns: dict[str, list[object]]) -> None:
-    """One pack."""
+    """Write one pack."""
     pq.write_table(pa.table(columns), folder / f"{name}.parquet")
 
 
 def cycle(rows: int, *values: object) -> list[object]:
-    """The values over and over."""
+    """Repeat the values for `rows` rows."""
     return [values[index % len(values)] for index in range(rows)]

@@ -11,10 +11,10 @@ import numpy as np
 
 from faces_jobs.pipeline.mirrored import MirroredClassifier
 from faces_jobs_models.catalog import Catalog
-from faces_jobs_models.training.predictions import Selection, answer_data_set
+from faces_jobs_models.training.predictions import Selection, predict_data_set
 from faces_jobs_models.training.prepare import prepare
 from faces_jobs_models.training.readers import DataSet
-from faces_jobs_models.training.samples import Sample, certain
+from faces_jobs_models.training.samples import Sample, one_hot
 from tests.fakes import SquareDetector
 from tests.unit.models.packs import drawn_face
 
@@ -24,7 +24,7 @@ MOST_BYTES = 11_000_000  # a batch of pictures and crops; all crops would be 11.
 
 
 def faces() -> Iterator[Sample]:
-    targets, truth = certain("gender", "female")
+    targets, truth = one_hot("gender", "female")
     for index in range(FACES):
         picture = drawn_face(index, side=40)
         yield Sample(
@@ -64,12 +64,12 @@ def test_measuring_keeps_no_pictures(catalog: Catalog) -> None:
     (classifier,) = catalog.classifiers(["gender"])
 
     def measure() -> None:
-        answers = answer_data_set(
+        answers = predict_data_set(
             "mine",
             faces(),
             classifier=MirroredClassifier(classifier),
             detector=SquareDetector(),
-            wanted=Selection(),
+            selection=Selection(),
             skipped=Counter(),
             advance=lambda _: None,
         )

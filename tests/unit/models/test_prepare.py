@@ -15,13 +15,13 @@ import pytest
 
 from faces_jobs.pipeline.values import Picture
 from faces_jobs_models.catalog import Catalog
-from faces_jobs_models.training.prepare import Prepared, prepare
+from faces_jobs_models.training.prepare import PreparedDataSet, prepare
 from faces_jobs_models.training.readers import DataSet, open_data
-from faces_jobs_models.training.target_face import find_boxes
+from faces_jobs_models.training.target_face import find_target_boxes
 from tests.fakes import SquareDetector
 from tests.unit.models.packs import drawn_face, write
 from tests.unit.models.photographs import FACE_XYXY, astronaut_bgr, overlap
-from tests.unit.models.readers.drawn import draw
+from tests.unit.models.readers.drawn import write_face
 
 
 def portrait() -> Picture:
@@ -37,7 +37,7 @@ def resized(picture: Picture, height: int) -> Picture:
 @pytest.mark.parametrize("longest", [64, 128, 129, 256, 320, 512])
 def test_a_face_is_found_at_any_size_of_the_picture(catalog: Catalog, longest: int) -> None:
     picture = resized(astronaut_bgr(), longest) if longest > 128 else resized(portrait(), longest)
-    (box,) = find_boxes([picture], catalog.detector())
+    (box,) = find_target_boxes([picture], catalog.detector())
     assert box is not None
     if longest > 128:
         expected = np.array(FACE_XYXY) * longest / 512
@@ -50,7 +50,7 @@ def test_a_face_is_found_at_any_size_of_the_picture(catalog: Catalog, longest: i
 def test_boxes_keep_the_order_of_pictures_of_many_sizes(catalog: Catalog) -> None:
     pictures = [resized(portrait(), height) for height in (400, 60, 200, 128, 300)]
     blank = np.zeros((90, 200, 3), np.uint8)
-    boxes = find_boxes([*pictures[:2], blank, *pictures[2:]], catalog.detector())
+    boxes = find_target_boxes([*pictures[:2], blank, *pictures[2:]], catalog.detector())
     assert boxes[2] is None
     for picture, box in zip(pictures, [*boxes[:2], *boxes[3:]], strict=True):
         assert box is not None
@@ -71,7 +71,7 @@ def test_the_meant_face_is_central_and_large(
     scene = np.full((300, 300, 3), 90, np.uint8)
     for left, top, right, bottom in (first_xyxy, second_xyxy):
         scene[top:bottom, left:right] = (0, 0, 255)
-    (box,) = find_boxes([scene], SquareDetector())
+    (box,) = find_target_boxes([scene], SquareDetector())
     assert box is not None
     assert overlap(box, np.array((first_xyxy, second_xyxy)[meant])) > 0.9
 
@@ -79,13 +79,13 @@ def test_the_meant_face_is_central_and_large(
 def test_in_a_small_picture_the_best_face_is_meant() -> None:
     scene = np.full((120, 120, 3), 90, np.uint8)
     scene[4:50, 4:50] = scene[40:80, 52:92] = (0, 0, 255)
-    (box,) = find_boxes([scene], SquareDetector())
+    (box,) = find_target_boxes([scene], SquareDetector())
     assert box is not None
     assert overlap(box, np.array((4, 4, 50, 50))) > 0.9
 
 
 def test_no_pictures_no_boxes() -> None:
-    assert find_boxes([], SquareDetector()) == []
+    assert find_target_boxes([], SquareDetector()) == []
 
 
 def pack(folder: Path, images: list[object]) -> DataSet:
@@ -99,9 +99,9 @@ def cut(
     data_set: DataSet,
     out: Path,
     skipped: Counter[str] | None = None,
-    say: Callable[[str], None] = lambda _: None,
+    report: Callable[[str], None] = lambda _: None,
     detector: SquareDetector | None = None,
-) -> Prepared:
+) -> PreparedDataSet:
     return prepare(
         data_set,
         out=out,
@@ -110,7 +110,7 @@ def cut(
         crop_size=64,
         gray=True,
         skipped=skipped,
-        say=say,
+        report=report,
     )
 
 
@@ -128,9 +128,9 @@ def test_unreadable_pictures_are_counted(tmp_path: Path) -> None:
 def test_crops_are_opened_where_nothing_changed(tmp_path: Path) -> None:
     lines: list[str] = []
     one = pack(tmp_path, [drawn_face(0, side=40)])
-    first = cut(one, tmp_path / "out", say=lines.append)
+    first = cut(one, tmp_path / "out", report=lines.append)
     unread = replace(one, read=lambda: pytest.fail("it was read again"))
-    again = cut(unread, tmp_path / "out", say=lines.append)
+    again = cut(unread, tmp_path / "out", report=lines.append)
     np.testing.assert_array_equal(again.crops, first.crops)
     assert again.content == first.content
     assert not lines
@@ -139,11 +139,11 @@ def test_crops_are_opened_where_nothing_changed(tmp_path: Path) -> None:
 def test_a_set_of_other_rows_is_cut_anew(tmp_path: Path) -> None:
     lines: list[str] = []
     images: list[object] = [drawn_face(index, side=40) for index in range(4)]
-    two = cut(pack(tmp_path, images[:2]), tmp_path / "out", say=lines.append)
-    four = cut(pack(tmp_path, images), tmp_path / "out", say=lines.append)
+    two = cut(pack(tmp_path, images[:2]), tmp_path / "out", report=lines.append)
+    four = cut(pack(tmp_path, images), tmp_path / "out", report=lines.append)
     assert (len(two.crops), len(four.crops)) == (2, 4)
     assert two.content != four.content
-    assert lines == ["mine: cut again, since files changed"]
+    assert lines == ["mine: cropping again, since files changed"]
 
 
 def test_corrected_labels_are_learnt(tmp_path: Path) -> None:
@@ -158,14 +158,14 @@ def test_corrected_labels_are_learnt(tmp_path: Path) -> None:
 def test_a_picture_that_comes_to_a_folder_is_cut(tmp_path: Path) -> None:
     masks = tmp_path / "masks"
     for name in ("with_mask/1.png", "without_mask/2.png"):
-        draw(masks / name)
+        write_face(masks / name)
 
     def count() -> int:
         (one,) = open_data(masks, skipped=Counter())
         return len(cut(one, tmp_path / "out").crops)
 
     assert count() == 2
-    draw(masks / "with_mask" / "more" / "3.png")
+    write_face(masks / "with_mask" / "more" / "3.png")
     assert count() == 3
 
 
@@ -179,12 +179,12 @@ def test_another_folder_or_detector_is_told(tmp_path: Path) -> None:
     moved = replace(first, path=tmp_path / "b" / "mine.parquet")
     shutil.copy2(first.path, moved.path)  # with its time
     contents = [
-        cut(data_set, tmp_path / "out", say=lines.append, detector=detector).content
+        cut(data_set, tmp_path / "out", report=lines.append, detector=detector).content
         for data_set, detector in ((first, None), (moved, None), (moved, other))
     ]
     assert lines == [
-        "mine: cut again, since folder changed",
-        "mine: cut again, since detector changed",
+        "mine: cropping again, since folder changed",
+        "mine: cropping again, since detector changed",
     ]
     assert contents[0] == contents[1] != contents[2], "the same pictures may be moved"
 

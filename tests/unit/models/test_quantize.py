@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from faces_jobs_models.detector.choice import detector_record
 from faces_jobs_models.detector.open_detector import open_detector
 from faces_jobs_models.onnx_session import OnnxSession
-from faces_jobs_models.training.quantize import Batch, quantized
-from tests.floats import in_floats
+from faces_jobs_models.training.quantize import Batch, quantize
+from tests.floats import float_record
 from tests.unit.models.detector.scenes import scenes
 from tests.unit.models.photographs import overlap
 
@@ -54,7 +54,7 @@ def _pictures(count: int) -> Batch:
 
 
 def test_it_answers_as_in_floats_and_as_finely(small: bytes) -> None:
-    rounded = quantized(small, [_pictures(32)])
+    rounded = quantize(small, [_pictures(32)])
     [want] = OnnxSession(small, name="floats", threads=1).run(_pictures(64))
     [got] = OnnxSession(rounded, name="bits", threads=1).run(_pictures(64))
     assert np.abs(want - got).max() < 0.02
@@ -63,7 +63,7 @@ def test_it_answers_as_in_floats_and_as_finely(small: bytes) -> None:
 
 
 def test_weights_keep_to_seven_bits(small: bytes) -> None:
-    graph = onnx.load_from_string(quantized(small, [_pictures(8)])).graph
+    graph = onnx.load_from_string(quantize(small, [_pictures(8)])).graph
     kernels = [
         numpy_helper.to_array(one)
         for one in graph.initializer
@@ -75,12 +75,12 @@ def test_weights_keep_to_seven_bits(small: bytes) -> None:
 
 
 def test_it_is_made_the_same_each_time(small: bytes) -> None:
-    assert quantized(small, [_pictures(8)]) == quantized(small, [_pictures(8)])
+    assert quantize(small, [_pictures(8)]) == quantize(small, [_pictures(8)])
 
 
 def test_centerface_finds_in_eight_bits_what_it_finds_in_floats() -> None:
     record = detector_record("centerface")
-    rounded, whole = open_detector(record), open_detector(in_floats(record))
+    rounded, whole = open_detector(record), open_detector(float_record(record))
     assert rounded.sha256 == record.files["int8"].sha256
     assert whole.sha256 == record.files["onnx"].sha256
     for scene in scenes():

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from faces_jobs.errors import ModelError
 from faces_jobs_models.catalog import Catalog
 from faces_jobs_models.training.checkpoint import FILE_NAME
-from faces_jobs_models.training.prepare import Prepared
+from faces_jobs_models.training.prepare import PreparedDataSet
 from faces_jobs_models.training.recipes import Recipe
 from faces_jobs_models.training.train import TEACHER, train
 from tests.unit.models.packs import write_packs
@@ -28,13 +28,13 @@ def one_thread() -> None:
 
 
 @pytest.fixture(scope="module")
-def data_sets(tmp_path_factory: pytest.TempPathFactory, catalog: Catalog) -> list[Prepared]:
+def data_sets(tmp_path_factory: pytest.TempPathFactory, catalog: Catalog) -> list[PreparedDataSet]:
     folder = tmp_path_factory.mktemp("data")
     write_packs(folder, rows=60)
     return prepared(tiny("gender"), folder, tmp_path_factory.mktemp("crops"), catalog)
 
 
-def begin(recipe: Recipe, data_sets: list[Prepared], out: Path, *, at: str) -> None:
+def begin(recipe: Recipe, data_sets: list[PreparedDataSet], out: Path, *, at: str) -> None:
     """Train until the line that begins so."""
 
     def stop(line: str) -> None:
@@ -42,24 +42,24 @@ def begin(recipe: Recipe, data_sets: list[Prepared], out: Path, *, at: str) -> N
             raise InterruptedError(line)
 
     with pytest.raises(InterruptedError):
-        train(recipe, data_sets, out=out, device=torch.device("cpu"), say=stop)
+        train(recipe, data_sets, out=out, device=torch.device("cpu"), report=stop)
 
 
 @pytest.mark.parametrize("at", ["gender teacher 1/1", "gender 1/2"])
 def test_a_run_that_was_cut_off_ends_as_an_unbroken_one(
-    at: str, data_sets: list[Prepared], tmp_path: Path
+    at: str, data_sets: list[PreparedDataSet], tmp_path: Path
 ) -> None:
     recipe = tiny("gender")
     begin(recipe, data_sets, tmp_path / "broken", at=at)
     lines: list[str] = []
     resumed = train(
-        recipe, data_sets, out=tmp_path / "broken", device=torch.device("cpu"), say=lines.append
+        recipe, data_sets, out=tmp_path / "broken", device=torch.device("cpu"), report=lines.append
     )
     unbroken = train(
-        recipe, data_sets, out=tmp_path / "whole", device=torch.device("cpu"), say=lines.append
+        recipe, data_sets, out=tmp_path / "whole", device=torch.device("cpu"), report=lines.append
     )
     # What the teacher had learnt before is not learnt again.
-    assert len(lines) == recipe.all_epochs + (2 if "teacher" in at else 1)
+    assert len(lines) == recipe.total_epochs + (2 if "teacher" in at else 1)
     for (name, one), other in zip(
         resumed.network.state_dict().items(), unbroken.network.state_dict().values(), strict=True
     ):
@@ -67,7 +67,7 @@ def test_a_run_that_was_cut_off_ends_as_an_unbroken_one(
 
 
 def other_recipe(recipe: Recipe) -> Recipe:
-    return replace(recipe, smoothing=0.1)
+    return replace(recipe, label_smoothing=0.1)
 
 
 def other_network(recipe: Recipe) -> Recipe:
@@ -75,8 +75,8 @@ def other_network(recipe: Recipe) -> Recipe:
 
 
 def other_teacher(recipe: Recipe) -> Recipe:
-    assert recipe.teaching is not None
-    return replace(recipe, teaching=replace(recipe.teaching, dropout=0.3))
+    assert recipe.distillation is not None
+    return replace(recipe, distillation=replace(recipe.distillation, dropout=0.3))
 
 
 def longer(recipe: Recipe) -> Recipe:
@@ -95,26 +95,26 @@ def longer(recipe: Recipe) -> Recipe:
     ],
 )
 def test_a_run_of_another_recipe_does_not_go_on(
-    changed: Callable[[Recipe], Recipe], at: str, data_sets: list[Prepared], tmp_path: Path
+    changed: Callable[[Recipe], Recipe], at: str, data_sets: list[PreparedDataSet], tmp_path: Path
 ) -> None:
     begin(tiny("gender"), data_sets, tmp_path, at=at)
-    with pytest.raises(ModelError, match="of another recipe: name another --out, or delete it"):
+    with pytest.raises(ModelError, match="of another recipe: choose another --out, or delete it"):
         begin(changed(tiny("gender")), data_sets, tmp_path, at="never")
 
 
 @pytest.mark.parametrize("at", ["gender teacher 1/1", "gender 1/2"])
 def test_a_run_with_other_data_does_not_go_on(
-    at: str, data_sets: list[Prepared], tmp_path: Path
+    at: str, data_sets: list[PreparedDataSet], tmp_path: Path
 ) -> None:
     recipe = tiny("gender")
     begin(recipe, data_sets, tmp_path, at=at)
     others = [replace(data_sets[0], content="others"), *data_sets[1:]]
-    with pytest.raises(ModelError, match="with other data: name another --out, or delete it"):
+    with pytest.raises(ModelError, match="with other data: choose another --out, or delete it"):
         begin(recipe, others, tmp_path, at="never")
 
 
 def test_a_checkpoint_that_tells_nothing_of_its_run_is_not_gone_on_with(
-    data_sets: list[Prepared], tmp_path: Path
+    data_sets: list[PreparedDataSet], tmp_path: Path
 ) -> None:
     recipe = tiny("gender")
     begin(recipe, data_sets, tmp_path, at="gender 1/2")
@@ -127,14 +127,14 @@ def test_a_checkpoint_that_tells_nothing_of_its_run_is_not_gone_on_with(
 
 
 def test_what_has_learnt_all_needs_its_teacher_no_more(
-    data_sets: list[Prepared], tmp_path: Path
+    data_sets: list[PreparedDataSet], tmp_path: Path
 ) -> None:
     recipe = tiny("gender")
     first, again = list[str](), list[str]()
     cpu, out = torch.device("cpu"), tmp_path / "run"
-    one = train(recipe, data_sets, out=out, device=cpu, say=first.append)
+    one = train(recipe, data_sets, out=out, device=cpu, report=first.append)
     shutil.rmtree(out / TEACHER)
-    other = train(recipe, data_sets, out=out, device=cpu, say=again.append)
+    other = train(recipe, data_sets, out=out, device=cpu, report=again.append)
     assert first
     assert not again
     for name, weight in one.network.state_dict().items():

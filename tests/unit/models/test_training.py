@@ -16,14 +16,14 @@ from torch import Tensor
 
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs_models.catalog import Catalog, open_catalog
-from faces_jobs_models.training.augment import Augmentation, augment, middle
+from faces_jobs_models.training.augment import Augmentation, augment, centre_crop
 from faces_jobs_models.training.checkpoint import LOG_NAME
 from faces_jobs_models.training.export import export_model
 from faces_jobs_models.training.figures import figures_of
-from faces_jobs_models.training.losses import log_priors, multi_task_loss, teaching_loss
-from faces_jobs_models.training.prepare import MARGIN, Prepared
-from faces_jobs_models.training.quantize import examples_of
-from faces_jobs_models.training.run_recipe import recipe_of
+from faces_jobs_models.training.losses import distillation_loss, log_priors, multi_task_loss
+from faces_jobs_models.training.prepare import MARGIN, PreparedDataSet
+from faces_jobs_models.training.quantize import calibration_batches
+from faces_jobs_models.training.run_recipe import recipe_for
 from faces_jobs_models.training.train import TEACHER, train
 
 from .packs import write_packs
@@ -59,16 +59,18 @@ def test_what_is_trained_can_be_opened_and_asked(
     recipe = tiny(model)
     lines: list[str] = []
 
-    def say(line: str) -> None:
+    def report(line: str) -> None:
         assert torch.backends.cudnn.enabled  # without it a GPU takes fifty times as long
         lines.append(line)
 
     data_sets = prepared(recipe, data, crops / model, catalog)
-    trained = train(recipe, data_sets, out=tmp_path / "run", device=torch.device(device), say=say)
-    examples = examples_of(data_sets, crop_size=recipe.crop_size)
+    trained = train(
+        recipe, data_sets, out=tmp_path / "run", device=torch.device(device), report=report
+    )
+    examples = calibration_batches(data_sets, crop_size=recipe.crop_size)
     export_model(recipe, trained, examples=examples, out=tmp_path / "models" / model)
 
-    assert len(lines) == recipe.all_epochs == recipe.epochs + 1
+    assert len(lines) == recipe.total_epochs == recipe.epochs + 1
     log = [json.loads(line) for line in (tmp_path / "run" / LOG_NAME).read_text().splitlines()]
     assert all(np.isfinite(entry["loss"]) for entry in log)
     assert {one.head for one in trained.figures} == set(MODELS[model])
@@ -86,17 +88,17 @@ def test_what_is_only_taught_looks_at_no_label(
     share: float, data: Path, crops: Path, tmp_path: Path, catalog: Catalog
 ) -> None:
     plain = tiny("gender")
-    assert plain.teaching is not None
-    recipe = replace(plain, epochs=1, teaching=replace(plain.teaching, share=share))
+    assert plain.distillation is not None
+    recipe = replace(plain, epochs=1, distillation=replace(plain.distillation, share=share))
     data_sets = prepared(recipe, data, crops / "gender", catalog)
     swapped = [
         replace(one, targets={head: target[:, ::-1] for head, target in one.targets.items()})
         for one in data_sets
     ]
 
-    def trained(name: str, sets: list[Prepared]) -> Tensor:
+    def trained(name: str, sets: list[PreparedDataSet]) -> Tensor:
         run, lines = tmp_path / name, list[str]()
-        done = train(recipe, sets, out=run, device=torch.device("cpu"), say=lines.append)
+        done = train(recipe, sets, out=run, device=torch.device("cpu"), report=lines.append)
         weight: Tensor = done.network.state_dict()["body.stem.weight"]
         return weight
 
@@ -121,7 +123,7 @@ def test_changed_crops_stay_pictures(seed: int, channels: int) -> None:
     random = torch.Generator().manual_seed(seed)
     crops = torch.randint(0, 256, (9, 80, 80, channels), dtype=torch.uint8, generator=random)
     inside = torch.tensor([[0.1, 0.1, 0.9, 0.9]]).repeat(9, 1)
-    changed, flipped = augment(crops, inside, size=64, how=Augmentation(), random=random)
+    changed, flipped = augment(crops, inside, size=64, options=Augmentation(), generator=random)
     assert changed.shape == (9, channels, 64, 64)
     assert flipped.shape == (9,)
     assert changed.min() >= 0
@@ -133,11 +135,11 @@ def test_without_strength_a_changed_crop_is_the_run_time_crop_or_its_mirror() ->
     crops = torch.randint(0, 256, (16, 80, 80, 3), dtype=torch.uint8, generator=random)
     nothing = Augmentation(
         degrees=0, zoom=0, shift=0, brightness=0, contrast=0, colour=0, gray_share=0,
-        low_share=0, noise_share=0, border_share=0, erase_share=0,
+        downscale_share=0, noise_share=0, border_share=0, erase_share=0,
     )  # fmt: skip
     inside = torch.tensor([[0.0, 0.0, 1.0, 1.0]]).repeat(16, 1)
-    changed, flipped = augment(crops, inside, size=64, how=nothing, random=random)
-    plain = middle(crops, size=64)
+    changed, flipped = augment(crops, inside, size=64, options=nothing, generator=random)
+    plain = centre_crop(crops, size=64)
     expected = torch.where(flipped.reshape(-1, 1, 1, 1), plain.flip(3), plain)
     assert 0 < flipped.sum() < 16
     torch.testing.assert_close(changed, expected, atol=0.1, rtol=0)
@@ -150,9 +152,9 @@ def test_rows_that_do_not_know_a_head_teach_it_nothing() -> None:
         logits,
         targets,
         priors=log_priors(targets, torch.ones(2)),
-        adjustment={"gender": 0.0},
+        logit_adjustment={"gender": 0.0},
         head_weights={"gender": 1.0},
-        smoothing=0.0,
+        label_smoothing=0.0,
     )
     loss.backward()  # type: ignore[no-untyped-call]  # torch's own
     gradient = logits["gender"].grad
@@ -170,9 +172,9 @@ def test_smoothing_leaves_a_blind_network_without_an_opinion() -> None:
         {"makeup": logit.expand(100, 2)},
         targets,
         priors=log_priors(targets, torch.ones(100)),
-        adjustment={"makeup": 1.0},
+        logit_adjustment={"makeup": 1.0},
         head_weights={"makeup": 1.0},
-        smoothing=0.1,
+        label_smoothing=0.1,
     )
     loss.backward()  # type: ignore[no-untyped-call]  # torch's own
     assert logit.grad is not None
@@ -182,7 +184,9 @@ def test_smoothing_leaves_a_blind_network_without_an_opinion() -> None:
 def test_what_a_teacher_says_is_learnt_where_no_label_is_known() -> None:
     logit = torch.zeros(2, 2, requires_grad=True)
     taught = {"gender": 2.0 * torch.log(torch.tensor([[0.9, 0.1], [0.5, 0.5]]))}
-    loss = teaching_loss({"gender": logit}, taught, head_weights={"gender": 1.0}, temperature=2.0)
+    loss = distillation_loss(
+        {"gender": logit}, taught, head_weights={"gender": 1.0}, temperature=2.0
+    )
     loss.backward()  # type: ignore[no-untyped-call]  # torch's own
     assert logit.grad is not None
     # Of two crops: half of the difference to what is said, and twice for the temperature.
@@ -191,14 +195,17 @@ def test_what_a_teacher_says_is_learnt_where_no_label_is_known() -> None:
 
 def test_a_recipe_can_do_without_its_teacher() -> None:
     for model in MODELS:
-        with_one, without = recipe_of(model, "ferplus"), recipe_of(model, "ferplus", alone=True)
+        with_one, without = (
+            recipe_for(model, "ferplus"),
+            recipe_for(model, "ferplus", without_teacher=True),
+        )
         assert without.teacher is None
-        assert without.all_epochs == without.epochs == with_one.epochs
+        assert without.total_epochs == without.epochs == with_one.epochs
         teacher = with_one.teacher
         assert teacher is not None
         assert teacher.teacher is None
         assert teacher.body.in_channels == with_one.body.in_channels
-        assert with_one.all_epochs == with_one.epochs + teacher.epochs
+        assert with_one.total_epochs == with_one.epochs + teacher.epochs
 
 
 def test_figures_weigh_rare_labels_as_much_as_common_ones() -> None:
@@ -213,5 +220,5 @@ def test_figures_weigh_rare_labels_as_much_as_common_ones() -> None:
 
 def test_no_truth_no_figures() -> None:
     nothing = np.array([-1, -1])
-    with pytest.raises(ValueError, match="nothing to compare"):
+    with pytest.raises(ValueError, match="no face has a known truth"):
         figures_of(("a",), nothing, nothing)

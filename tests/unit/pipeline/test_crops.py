@@ -29,7 +29,7 @@ def test_a_box_that_is_not_square_is_not_stretched() -> None:
 
 
 def test_the_border_is_replicated_outside_the_picture() -> None:
-    drawn = clips.picture(width=40, height=40, ground=RED)
+    drawn = clips.picture(width=40, height=40, background=RED)
     [crop] = crop_faces(drawn, np.array([[-20, -20, 20, 20]], np.float32), scale=1.5, size=32)
     assert (crop == RED).all()
 

@@ -21,10 +21,8 @@ MAX_PIXELS = 1_000_000
 FRAMES = 60
 
 
-def damaged(path: Path, indices: list[int], *, from_byte: float = 0.0) -> Path:
-    return clips.write_damaged(
-        path.with_name(f"damaged-{path.name}"), path, indices, from_byte=from_byte
-    )
+def damaged(path: Path, indices: list[int], *, intact: float = 0.0) -> Path:
+    return clips.write_damaged(path.with_name(f"damaged-{path.name}"), path, indices, intact=intact)
 
 
 def read(path: Path) -> tuple[int, int]:
@@ -45,7 +43,7 @@ def test_rejected_packets_are_counted(tmp_path: Path, indices: list[int]) -> Non
 def test_incomplete_frames_are_counted(tmp_path: Path, codec: str) -> None:
     pictures = clips.moving(FRAMES, width=320, height=240)
     path = clips.write_video(tmp_path / "a.mp4", pictures, codec=codec, codec_options={"g": "1"})
-    frames, count = read(damaged(path, [20, 40], from_byte=0.5))
+    frames, count = read(damaged(path, [20, 40], intact=0.5))
     assert frames == FRAMES
     assert count == 2
 
@@ -67,7 +65,7 @@ def test_packets_without_a_frame_or_an_error_are_counted(tmp_path: Path) -> None
 def test_each_part_counts_its_own_damage(tmp_path: Path) -> None:
     pictures = clips.moving(FRAMES, width=320, height=240)
     whole = clips.write_video(tmp_path / "a.mp4", pictures, codec="mpeg4", codec_options={"g": "5"})
-    path = damaged(whole, [2, 19, 20, 41], from_byte=0.5)
+    path = damaged(whole, [2, 19, 20, 41], intact=0.5)
     with VideoReader(path, "mov", max_pixels=MAX_PIXELS) as reader:
         first_pts = reader.first_pts
         list(reader)

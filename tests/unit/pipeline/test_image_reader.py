@@ -166,7 +166,7 @@ def test_an_animated_image_of_one_frame_is_an_image(tmp_path: Path) -> None:
 def test_a_truncated_still_image_is_an_error(tmp_path: Path, name: str, kept: float) -> None:
     noise = np.random.default_rng(3).integers(0, 255, (48, 64, 3), np.uint8)
     whole = clips.write_image(tmp_path / name, noise)
-    short = clips.write_cut_short(tmp_path / f"short-{name}", whole, kept=kept)
+    short = clips.write_truncated(tmp_path / f"short-{name}", whole, kept=kept)
     with pytest.raises(TruncatedError, match="send the complete file again"):
         read(short)
 
@@ -179,7 +179,7 @@ def test_a_truncated_animation_yields_its_whole_frames_then_raises(
     noise = list(np.random.default_rng(3).integers(0, 255, (10, 48, 64, 3), np.uint8))
     whole = clips.write_animation(tmp_path / name, noise, [100] * 10, loop=0)
     complete = read(whole)[1]
-    short = clips.write_cut_short(tmp_path / f"short-{name}", whole, kept=kept)
+    short = clips.write_truncated(tmp_path / f"short-{name}", whole, kept=kept)
     frames: list[Frame] = []
 
     def read_on() -> None:

@@ -94,7 +94,7 @@ def drawn(walking: list[Any], count: int, scene_at: int, keys: Set[int]) -> list
         ]
         inside = [each for each in squares if 0 <= each.left <= 116 and 0 <= each.top <= 84]
         ground = (200, 200, 200) if index >= scene_at else (60, 60, 60)
-        shown = picture(inside, width=128, height=96, ground=ground)
+        shown = picture(inside, width=128, height=96, background=ground)
         if index >= scene_at:
             shown[:, :40] = np.where(shown[:, :40] == 200, 0, shown[:, :40])
         frames.append(Frame(index, index * 40.0, shown, is_key=index in keys))

@@ -191,7 +191,7 @@ def test_an_edit_list_that_starts_late_is_applied(tmp_path: Path) -> None:
 
 def test_a_truncated_file_is_truncated_in_its_last_part(tmp_path: Path) -> None:
     path, demuxer = write_clip(tmp_path, "open h264", 60, 10)
-    cut = clips.write_cut_short(tmp_path / "cut.mkv", path, kept=0.8)
+    cut = clips.write_truncated(tmp_path / "cut.mkv", path, kept=0.8)
     sequential: list[Frame] = []
     with VideoReader(cut, demuxer, max_pixels=MAX_PIXELS) as reader, pytest.raises(TruncatedError):
         sequential.extend(reader)

@@ -263,7 +263,7 @@ def test_a_truncated_file_is_finished_with_the_frames_that_were_read(tmp_path: P
         options={"movflags": "+faststart"},
         codec_options={"qp": "1", "g": "1"},
     )
-    short = clips.write_cut_short(tmp_path / "b.mp4", whole, kept=0.7)
+    short = clips.write_truncated(tmp_path / "b.mp4", whole, kept=0.7)
     sink, report = run(short)
     assert isinstance(report.truncated, TruncatedError)
     assert 0 < report.frames_read == len(sink.frames) < 40
@@ -272,7 +272,7 @@ def test_a_truncated_file_is_finished_with_the_frames_that_were_read(tmp_path: P
 
 
 def test_a_scene_cut_separates_tracks(tmp_path: Path) -> None:
-    path = clips.write_video(tmp_path / "a.mp4", clips.with_cut(10), pix_fmt="yuv444p")
+    path = clips.write_video(tmp_path / "a.mp4", clips.two_scenes(10), pix_fmt="yuv444p")
     sink, _ = run(path)
     assert sink.tracks is not None
     assert [(t.first_frame_index, t.last_frame_index) for t in sink.tracks] == [(0, 4), (5, 9)]

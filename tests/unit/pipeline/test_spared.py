@@ -111,7 +111,7 @@ def test_the_adaptive_policy_finds_the_frame_at_which_a_face_comes_or_goes() -> 
 
 
 def test_the_frames_at_a_cut_are_detected() -> None:
-    pictures = clips.with_cut(20)
+    pictures = clips.two_scenes(20)
     rows, _, _ = run(pictures, detect_every="10")
     every, _, _ = run(pictures)
     for at in (0, 9, 10, 19):

@@ -196,7 +196,7 @@ def test_the_earliest_of_several_errors_is_raised() -> None:
 
     for _ in range(5):
         later_failed = threading.Event()
-        pictures = (clips.picture(ground=(1 if n < BATCH else 2,) * 3) for n in range(40))
+        pictures = (clips.picture(background=(1 if n < BATCH else 2,) * 3) for n in range(40))
         with pytest.raises(BrokenError, match="the first batch"):
             run(FakeReader(pictures, WIDTH, HEIGHT, {}), RecordingSink(), lanes=2, detector=Slow())
 

@@ -95,7 +95,7 @@ def test_a_face_elsewhere_is_another_track() -> None:
 
 def test_a_cut_ends_every_track_even_where_a_face_stands_at_the_same_place() -> None:
     tracker = OverlapTracker()
-    pictures = clips.with_cut(6)
+    pictures = clips.two_scenes(6)
     numbers = [
         tracker.update(a_frame(index, scene=scene), detections(box(20, 10, 14)))[0]
         for index, scene in enumerate(pictures)

@@ -60,7 +60,7 @@ def test_a_mirrored_display_matrix_is_applied(tmp_path: Path) -> None:
 def test_any_pixel_format_becomes_bgr_of_eight_bits(
     tmp_path: Path, codec: str, pix_fmt: str
 ) -> None:
-    drawn = clips.picture([Square(10, 10, 20, (250, 250, 250))], ground=(20, 20, 20))
+    drawn = clips.picture([Square(10, 10, 20, (250, 250, 250))], background=(20, 20, 20))
     path = (
         clips.write_video(tmp_path / "a.mov", [drawn] * 2, codec=codec, pix_fmt=pix_fmt)
         if (codec != "ffv1")
@@ -78,7 +78,7 @@ def graded(path: Path, level: int, transfer: str) -> Path:
     marks = f"colorprim=bt2020:transfer={transfer}:colormatrix=bt2020nc:log-level=none:crf=5"
     return clips.write_video(
         path,
-        [clips.picture(ground=(level,) * 3)] * 3,
+        [clips.picture(background=(level,) * 3)] * 3,
         codec="libx265",
         pix_fmt="yuv420p10le",
         codec_options={"x265-params": marks},
@@ -114,7 +114,7 @@ def test_transparent_pixels_are_white(tmp_path: Path, codec: str, pix_fmt: str) 
 @pytest.mark.parametrize("size_wh", [(65, 49), (1, 1), (3, 5)])
 def test_odd_sizes_are_read_completely(tmp_path: Path, size_wh: tuple[int, int]) -> None:
     width, height = size_wh
-    drawn = clips.picture(width=width, height=height, ground=BLUE)
+    drawn = clips.picture(width=width, height=height, background=BLUE)
     path = clips.write_video(tmp_path / "a.mkv", [drawn] * 2, codec="ffv1", pix_fmt="bgr0")
     info, frames = read(path)
     assert (info.width, info.height) == size_wh

@@ -165,7 +165,7 @@ def test_a_truncated_file_yields_its_whole_frames_then_raises(
     )
     complete = read(whole)[1]
     assert len(complete) == 40
-    short = clips.write_cut_short(tmp_path / f"short-{name}", whole, kept=kept)
+    short = clips.write_truncated(tmp_path / f"short-{name}", whole, kept=kept)
     try:
         frames, error = read_until_truncated(short)
     except TruncatedError as truncated_at_once:
@@ -247,7 +247,7 @@ def test_a_cover_picture_is_not_a_video(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi"])
 def test_a_video_without_a_frame(tmp_path: Path, name: str) -> None:
     with pytest.raises(MediaError):
-        read(clips.write_no_frames(tmp_path / name))
+        read(clips.write_without_frames(tmp_path / name))
 
 
 def test_error_messages_contain_no_path(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Unit tests of pages and progress of results."""

@@ -1,4 +1,4 @@
-"""Progress: fractions that never go back, rates and estimates that can be believed."""
+"""Progress of items and jobs: fractions, rates and estimated times."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from faces_jobs.results.progress import (
 
 
 def group(status: ItemStatus, **values: float) -> ItemsWork:
-    given = {
+    """The work of all items of one status; by default a single item that is not started."""
+    fields = {
         "items": 1,
         "frames_done": 0,
         "frames_total": 0,
@@ -26,7 +27,7 @@ def group(status: ItemStatus, **values: float) -> ItemsWork:
         "weight": 100.0,
         "weight_done": 0.0,
     } | values
-    return ItemsWork(status=status, **given)  # type: ignore[arg-type]  # numbers, all of them
+    return ItemsWork(status=status, **fields)  # type: ignore[arg-type]  # all are numbers
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,7 @@ def test_an_item_s_fraction(work: Work, fraction: float | None) -> None:
     assert item_fraction(work) == fraction
 
 
-def test_rate_and_estimate_follow_from_what_was_done() -> None:
+def test_rate_and_estimate_follow_from_the_frames_done() -> None:
     shown = progress(Work(50, 200, ended=False, seconds=10.0), 0.25)
     assert shown.frames_per_second == 5.0
     assert shown.eta_seconds == 30.0
@@ -55,17 +56,17 @@ def test_without_a_total_the_estimate_follows_the_fraction() -> None:
     assert shown.eta_seconds == pytest.approx(30.0)
 
 
-def test_nothing_is_promised_before_anything_is_known() -> None:
+def test_nothing_is_estimated_before_the_work_begins() -> None:
     shown = progress(Work(0, None, ended=False, seconds=None), 0.0)
     assert (shown.frames_per_second, shown.eta_seconds, shown.frames_total) == (None, None, None)
 
 
-def test_what_ended_has_no_more_to_come() -> None:
+def test_ended_work_has_no_remaining_time() -> None:
     shown = progress(Work(7, 10, ended=True, seconds=2.0), 1.0)
     assert (shown.frames_total, shown.eta_seconds, shown.fraction) == (7, 0.0, 1.0)
 
 
-def test_a_job_is_weighed_by_bytes() -> None:
+def test_items_are_weighted_by_their_bytes() -> None:
     groups = [
         group(ItemStatus.SUCCEEDED, weight=100, frames_done=1, frames_total=1),
         group(ItemStatus.RUNNING, weight=300, weight_done=150, frames_done=50, frames_total=100),
@@ -76,13 +77,13 @@ def test_a_job_is_weighed_by_bytes() -> None:
     assert (work.frames_done, work.frames_total) == (51, None)
 
 
-def test_a_job_whose_running_item_has_no_total_tells_no_fraction() -> None:
+def test_a_job_whose_running_item_has_no_total_has_no_fraction() -> None:
     assert job_fraction([group(ItemStatus.RUNNING, unknown=1)], ended=False) is None
     assert job_fraction([group(ItemStatus.RUNNING, unknown=1)], ended=True) == 1.0
 
 
 @given(st.lists(st.tuples(st.integers(1, 10**9), st.floats(0, 1)), min_size=1, max_size=20))
-def test_a_fraction_is_one(items: list[tuple[int, float]]) -> None:
+def test_a_job_s_fraction_is_below_one_until_it_ends(items: list[tuple[int, float]]) -> None:
     groups = [
         group(ItemStatus.RUNNING, weight=float(size), weight_done=size * done)
         for size, done in items

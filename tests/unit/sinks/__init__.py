@@ -1,1 +1,1 @@
-"""Where results go: files that are opened again and looked at."""
+"""Unit tests of the sinks, which open the written files again and check their content."""

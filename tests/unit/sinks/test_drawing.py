@@ -1,4 +1,4 @@
-"""Boxes and labels are drawn inside the picture, at any size of picture and for any box."""
+"""Drawing of boxes and labels, for any picture size and any box."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from faces_jobs.sinks.drawing import TEXT_BGR, DrawingSizes, draw_faces, label_l
 LABELS = {head: Attribute(labels[0], 0.9) for head, labels in HEADS.items()}
 
 
-def a_face(box: BoxXyxy, track: int = 1) -> Face:
+def make_face(box: BoxXyxy, track: int = 1) -> Face:
     record = FaceRecord(0, 0.0, 0, track, box, 0.9, LABELS)
     return Face(record, opinion={}, settled=LABELS)
 
@@ -33,46 +33,46 @@ def test_any_box_in_any_picture_is_drawn(
     left, right = sorted((box[0] * width, box[2] * width))
     top, bottom = sorted((box[1] * height, box[3] * height))
     picture = np.full((height, width, 3), 90, np.uint8)
-    drawn = draw_faces(picture, [a_face((left, top, right, bottom))])
+    drawn = draw_faces(picture, [make_face((left, top, right, bottom))])
     assert drawn.shape == picture.shape
-    assert (picture == 90).all(), "the frame itself must stay as it was"
+    assert (picture == 90).all(), "the frame itself is not modified"
 
 
 @pytest.mark.parametrize(("width", "height"), [(640, 360), (1920, 1080), (3840, 2160)])
-def test_text_keeps_its_share_of_the_picture(width: int, height: int) -> None:
+def test_text_scales_with_the_picture(width: int, height: int) -> None:
     sizes = DrawingSizes.of(width, height)
     assert sizes.text_height == pytest.approx(height / 36, abs=0.5)
     picture = np.zeros((height, width, 3), np.uint8)
     box = (width * 0.1, height * 0.2, width * 0.2, height * 0.5)
-    drawn = draw_faces(picture, [a_face(box)])
+    drawn = draw_faces(picture, [make_face(box)])
     assert (drawn[round(height * 0.2) : round(height * 0.5), round(width * 0.21) :] == 255).any()
 
 
-def test_panels_leave_each_other_and_the_faces_alone() -> None:
+def test_panels_cover_neither_each_other_nor_faces() -> None:
     picture = np.zeros((720, 1280, 3), np.uint8)
-    alone = draw_faces(picture, [a_face((500, 200, 600, 330))])
-    left_of_it = draw_faces(
-        picture, [a_face((500, 200, 600, 330)), a_face((640, 200, 740, 330), track=2)]
+    alone = draw_faces(picture, [make_face((500, 200, 600, 330))])
+    beside_another = draw_faces(
+        picture, [make_face((500, 200, 600, 330)), make_face((640, 200, 740, 330), track=2)]
     )
-    assert alone[210:320, 620:700].any(), "the panel is right of a face that is alone"
-    assert not left_of_it[250:300, 660:720].any(), "no panel covers the second face"
+    assert alone[210:320, 620:700].any(), "the panel of a single face is on its right"
+    assert not beside_another[250:300, 660:720].any(), "no panel covers the second face"
 
 
-def test_small_faces_in_a_crowd_say_less() -> None:
+def test_small_faces_in_a_crowd_have_shorter_labels() -> None:
     picture = np.zeros((720, 1280, 3), np.uint8)
-    few = [a_face((60 + 400 * n, 300, 90 + 400 * n, 335), track=n) for n in range(3)]
-    many = [a_face((60 + 200 * n, 300, 90 + 200 * n, 335), track=n) for n in range(6)]
+    few = [make_face((60 + 400 * n, 300, 90 + 400 * n, 335), track=n) for n in range(3)]
+    many = [make_face((60 + 200 * n, 300, 90 + 200 * n, 335), track=n) for n in range(6)]
     written = [(draw_faces(picture, faces) == 255).all(axis=2).sum() for faces in (few, many)]
-    assert written[1] < written[0], "the whole text of three faces is more than six names"
+    assert written[1] < written[0], "six shortened labels have less text than three complete ones"
 
 
-def test_tracks_next_to_each_other_look_unlike() -> None:
+def test_consecutive_tracks_have_distinct_colours() -> None:
     for track in range(1, 200):
-        one, other = np.array(track_colour(track)), np.array(track_colour(track + 1))
-        assert np.abs(one - other).max() > 60
+        first, second = np.array(track_colour(track)), np.array(track_colour(track + 1))
+        assert np.abs(first - second).max() > 60
 
 
-def test_what_says_nothing_is_not_drawn() -> None:
+def test_labels_of_the_normal_case_are_left_out() -> None:
     settled = {
         "gender": Attribute("male", 0.976),
         "pose": Attribute("frontal", 0.9),
@@ -83,7 +83,7 @@ def test_what_says_nothing_is_not_drawn() -> None:
     assert label_lines(7, {}) == ["#7"]
 
 
-def test_what_is_unsure_is_a_calm_question_mark_or_left_out() -> None:
+def test_unsure_attributes_are_question_marks_or_left_out() -> None:
     settled = {head: Attribute(UNSURE, 0.4) for head in HEADS}
     assert label_lines(7, settled) == ["#7 gender ?", "age ?", "expression ?"]
     settled["age"] = Attribute("old", 0.7)
@@ -94,7 +94,7 @@ def test_unsure_lines_are_gray() -> None:
     picture = np.zeros((360, 640, 3), np.uint8)
 
     def white(label: str) -> int:
-        face = a_face((100, 100, 200, 220))
+        face = make_face((100, 100, 200, 220))
         settled = {"expression": Attribute(label, 0.5)}
         drawn = draw_faces(picture, [replace(face, settled=settled)])
         return int((drawn == TEXT_BGR).all(axis=2).sum())

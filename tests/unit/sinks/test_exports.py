@@ -1,4 +1,4 @@
-"""Exports are read back as a user would read them, and say what the docs say."""
+"""Exports are read back with common tools, and agree with their documentation."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DOCS = Path(__file__).parents[3] / "docs" / "exports.md"
 FRAME = Frame(0, 0.0, np.zeros((8, 8, 3), np.uint8))
 
 
-def a_face(frame_index: int = 0, *, heads: tuple[str, ...] = tuple(HEADS)) -> FaceRecord:
+def make_face(frame_index: int = 0, *, heads: tuple[str, ...] = tuple(HEADS)) -> FaceRecord:
     return FaceRecord(
         frame_index=frame_index,
         time_ms=frame_index * 33.367,
@@ -42,7 +42,7 @@ def a_face(frame_index: int = 0, *, heads: tuple[str, ...] = tuple(HEADS)) -> Fa
     )
 
 
-def a_track() -> TrackRecord:
+def make_track() -> TrackRecord:
     return TrackRecord(
         track=1,
         first_frame_index=0,
@@ -59,7 +59,7 @@ def a_track() -> TrackRecord:
 
 
 def test_the_three_files_of_faces_hold_the_same_rows(tmp_path: Path) -> None:
-    faces = [("a.mp4", a_face(n)) for n in range(3)] + [("b.png", a_face(heads=("gender",)))]
+    faces = [("a.mp4", make_face(n)) for n in range(3)] + [("b.png", make_face(heads=("gender",)))]
     write_faces(tmp_path, faces)
     lines = (tmp_path / "faces.jsonl").read_text().splitlines()
     jsonl = [json.loads(line) for line in lines]
@@ -69,16 +69,16 @@ def test_the_three_files_of_faces_hold_the_same_rows(tmp_path: Path) -> None:
     assert parquet.to_pylist() == jsonl
     with (tmp_path / "faces.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
-    shown = [{k: "" if v is None else str(v) for k, v in row.items()} for row in jsonl]
-    assert table == shown
+    expected = [{k: "" if v is None else str(v) for k, v in row.items()} for row in jsonl]
+    assert table == expected
     assert table[3]["gender"] == "female"
     assert table[3]["age"] == table[3]["age_probability"] == ""
 
 
-def test_unsure_stands_where_the_label_would_with_its_probability(tmp_path: Path) -> None:
-    doubtful = replace(a_face(), attributes={"age": Attribute(UNSURE, 0.375)})
-    write_faces(tmp_path, [("a.mp4", doubtful)])
-    track = replace(a_track(), attributes=doubtful.attributes)
+def test_unsure_takes_the_place_of_the_label_and_keeps_its_probability(tmp_path: Path) -> None:
+    unsure = replace(make_face(), attributes={"age": Attribute(UNSURE, 0.375)})
+    write_faces(tmp_path, [("a.mp4", unsure)])
+    track = replace(make_track(), attributes=unsure.attributes)
     write_tracks_csv(tmp_path / "tracks.csv", [("a.mp4", track)])
     rows = [
         json.loads((tmp_path / "faces.jsonl").read_text()),
@@ -91,14 +91,14 @@ def test_unsure_stands_where_the_label_would_with_its_probability(tmp_path: Path
     assert [float(row["age_probability"]) for row in rows] == [0.375] * 4
 
 
-def test_the_docs_name_every_answer_of_every_head() -> None:
+def test_the_docs_list_the_values_of_every_head() -> None:
     text = DOCS.read_text()
-    for head, answers in LABELS_WITH_UNSURE.items():
-        assert f"| `{head}` | string | {', '.join(answers)} |" in text
+    for head, values in LABELS_WITH_UNSURE.items():
+        assert f"| `{head}` | string | {', '.join(values)} |" in text
 
 
-def test_faces_are_written_group_by_group(tmp_path: Path) -> None:
-    write_faces(tmp_path, (("a.mp4", a_face(n)) for n in range(ROWS_PER_GROUP + 1)))
+def test_faces_are_written_in_row_groups(tmp_path: Path) -> None:
+    write_faces(tmp_path, (("a.mp4", make_face(n)) for n in range(ROWS_PER_GROUP + 1)))
     with pq.ParquetFile(tmp_path / "faces.parquet") as file:
         assert file.metadata.num_row_groups == 2
         assert file.metadata.num_rows == ROWS_PER_GROUP + 1
@@ -109,34 +109,34 @@ def test_faces_are_written_group_by_group(tmp_path: Path) -> None:
     assert [json.loads(line)["frame_index"] for line in lines] == numbers
 
 
-def test_no_face_at_all_leaves_readable_files(tmp_path: Path) -> None:
+def test_exports_without_faces_are_readable(tmp_path: Path) -> None:
     write_faces(tmp_path, [])
     assert len((tmp_path / "faces.csv").read_text().splitlines()) == 1
     assert (tmp_path / "faces.jsonl").read_text() == ""
     assert pq.read_table(tmp_path / "faces.parquet").num_rows == 0
 
 
-def test_tables_that_can_not_be_written_leave_those_before_them_alone(tmp_path: Path) -> None:
-    write_faces(tmp_path, [("a.mp4", a_face())])
-    write_tracks_csv(tmp_path / "tracks.csv", [("a.mp4", a_track())])
+def test_a_failed_export_leaves_the_previous_files_unchanged(tmp_path: Path) -> None:
+    write_faces(tmp_path, [("a.mp4", make_face())])
+    write_tracks_csv(tmp_path / "tracks.csv", [("a.mp4", make_track())])
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(UnicodeEncodeError):
-        write_faces(tmp_path, [("b.mp4", a_face()), ("\udce9.mp4", a_face())])
+        write_faces(tmp_path, [("b.mp4", make_face()), ("\udce9.mp4", make_face())])
     with pytest.raises(UnicodeEncodeError):
-        write_tracks_csv(tmp_path / "tracks.csv", [("\udce9.mp4", a_track())])
+        write_tracks_csv(tmp_path / "tracks.csv", [("\udce9.mp4", make_track())])
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 @pytest.mark.parametrize("name", ["=HYPERLINK(1)", "+1", "-1", "@x", "\tx", "\rx"])
-def test_no_cell_of_csv_is_a_formula(tmp_path: Path, name: str) -> None:
-    write_faces(tmp_path, [(name, a_face())])
+def test_a_name_never_becomes_a_csv_formula(tmp_path: Path, name: str) -> None:
+    write_faces(tmp_path, [(name, make_face())])
     with (tmp_path / "faces.csv").open(newline="") as file:
         assert next(csv.DictReader(file))["item"] == f"'{name}"
     assert json.loads((tmp_path / "faces.jsonl").read_text())["item"] == name
 
 
-def test_tracks_are_summed_up(tmp_path: Path) -> None:
-    write_tracks_csv(tmp_path / "tracks.csv", [('a, "b".mp4', a_track())])
+def test_tracks_are_exported(tmp_path: Path) -> None:
+    write_tracks_csv(tmp_path / "tracks.csv", [('a, "b".mp4', make_track())])
     with (tmp_path / "tracks.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert row["item"] == 'a, "b".mp4'
@@ -144,11 +144,11 @@ def test_tracks_are_summed_up(tmp_path: Path) -> None:
     assert (row["gender"], row["gender_probability"], row["age"]) == ("female", "0.99", "")
 
 
-def test_the_docs_name_every_column_in_order_with_its_type() -> None:
+def test_the_docs_list_every_column_in_order_with_its_type() -> None:
     documented = re.findall(r"^\| `(\w+)` \| (\w+) \|", DOCS.read_text(), re.MULTILINE)
     attributes = FACE_COLUMNS[-2 * len(HEADS) :]
-    own = [*FACE_COLUMNS[: -2 * len(HEADS)], *TRACK_COLUMNS[: -2 * len(HEADS)], *attributes]
-    assert documented == [(name, str(kind)) for name, kind in own]
+    expected = [*FACE_COLUMNS[: -2 * len(HEADS)], *TRACK_COLUMNS[: -2 * len(HEADS)], *attributes]
+    assert documented == [(name, str(kind)) for name, kind in expected]
 
 
 @given(
@@ -169,7 +169,7 @@ def test_the_docs_name_every_column_in_order_with_its_type() -> None:
         max_size=5,
     )
 )
-def test_a_spool_gives_back_what_it_was_given(
+def test_a_spool_returns_the_analysed_faces_and_the_tracks(
     tmp_path_factory: pytest.TempPathFactory, records: list[FaceRecord]
 ) -> None:
     path = tmp_path_factory.mktemp("spool") / "faces"
@@ -177,7 +177,7 @@ def test_a_spool_gives_back_what_it_was_given(
     with FaceSpool(path) as spool:
         spool.add(FRAME, faces, analysed=True)
         spool.add(FRAME, faces, analysed=False)
-        spool.finish([a_track()])
+        spool.finish([make_track()])
         assert list(spool) == list(spool) == records
-        assert spool.tracks == (a_track(),)
+        assert spool.tracks == (make_track(),)
     assert not path.exists()

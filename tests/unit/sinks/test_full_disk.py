@@ -1,4 +1,4 @@
-"""A disk that is full is told as such, wherever faces are being kept when there is no room."""
+"""Sinks that store faces report a full disk as such, at whatever point they meet it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-KEEP = """
+STORE_FACES = """
 import sys
 from pathlib import Path
 
@@ -37,21 +37,23 @@ for sink in (FaceSpool(folder / "spool"), Findings(folder / "found", {"header": 
                 sink.add(Frame(index, index * 40.0, picture), [face], analysed=True)
             sink.finish([])
     except StorageFullError:
-        print("told", type(sink).__name__)
+        print("reported by", type(sink).__name__)
 """
 
 
 @pytest.mark.parametrize("frames", [0, 3, 300])
-def test_a_full_disk_is_told_by_all_that_keeps_faces(tmp_path: Path, frames: int) -> None:
-    # A disk that only this process sees, and that goes away with it.
+def test_a_full_disk_is_reported_by_every_sink_that_stores_faces(
+    tmp_path: Path, frames: int
+) -> None:
+    # A small disk in a mount namespace of its own, which ends with the process.
     own_disk = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
     mount = f"mount -t tmpfs -o size=64k tmpfs {shlex.quote(str(tmp_path))}"
     if subprocess.run([*own_disk, mount], capture_output=True, check=False).returncode:
-        pytest.skip("needs the right to mount a small disk of its own")
-    keep = shlex.join([sys.executable, "-c", KEEP, str(tmp_path), str(frames)])
+        pytest.skip("mounting a small disk is not permitted here")
+    store = shlex.join([sys.executable, "-c", STORE_FACES, str(tmp_path), str(frames)])
     done = subprocess.run(
-        [*own_disk, f"{mount} && {keep}"], capture_output=True, text=True, check=False
+        [*own_disk, f"{mount} && {store}"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    nothing_to_keep = "told Findings\n"  # but its header
-    assert done.stdout == ("told FaceSpool\ntold Findings\n" if frames else nothing_to_keep)
+    by_findings = "reported by Findings\n"  # which write a header even without faces
+    assert done.stdout == ("reported by FaceSpool\n" + by_findings if frames else by_findings)

@@ -1,4 +1,4 @@
-"""Annotated parts that are joined: no picture lost or doubled, times exact, sound untouched."""
+"""Joining annotated parts: every frame once, with its exact time, and the sound unchanged."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TICKS = list(itertools.accumulate([0, 40, 1, 90, 33, 7, 400, 40, 41] * 6))
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """A clip of a clock that trembles, its sound early."""
+    """A clip with irregular frame times, whose sound begins before the pictures."""
     return clips.write_video(
         tmp_path / "source.mkv",
         clips.moving(len(TICKS)),
@@ -39,7 +39,7 @@ def frames_of(source: Path) -> tuple[MediaInfo, list[Frame]]:
         return reader.info, list(reader)
 
 
-def written(path: Path, info: MediaInfo, frames: list[Frame], **options: Any) -> Path:
+def annotate(path: Path, info: MediaInfo, frames: list[Frame], **options: Any) -> Path:
     with AnnotatedVideo(path, info=info, **options) as video:
         for frame in frames:
             video.add(frame, (), analysed=True)
@@ -47,11 +47,12 @@ def written(path: Path, info: MediaInfo, frames: list[Frame], **options: Any) ->
     return path
 
 
-def joined(source: Path, cuts: list[int]) -> Path:
+def join(source: Path, cuts: list[int]) -> Path:
+    """Annotate the source in parts that begin at these frames, and join them."""
     info, frames = frames_of(source)
     edges = [0, *cuts, len(frames)]
     parts = [
-        written(source.with_name(f"{start}.nut"), info, frames[start:end], format=PART_FORMAT)
+        annotate(source.with_name(f"{start}.nut"), info, frames[start:end], format=PART_FORMAT)
         for start, end in itertools.pairwise(edges)
     ]
     path = source.with_name("joined.mp4")
@@ -68,6 +69,7 @@ def joined(source: Path, cuts: list[int]) -> Path:
 
 
 def packets(path: Path, kind: str) -> list[tuple[int, int, int, bytes]]:
+    """(pts, dts, duration, data) of each packet of a stream."""
     with av.open(str(path), "r") as container:
         stream = container.streams.best(kind)  # type: ignore[arg-type]  # "audio" or "video"
         return [
@@ -77,49 +79,50 @@ def packets(path: Path, kind: str) -> list[tuple[int, int, int, bytes]]:
         ]
 
 
-def decoded(path: Path) -> tuple[list[int], list[Any]]:
+def decode(path: Path) -> tuple[list[int], list[Any]]:
+    """Times and gray pictures of a video."""
     with av.open(str(path), "r") as container:
         frames = list(container.decode(video=0))
     return [frame.pts or 0 for frame in frames], [f.to_ndarray(format="gray") for f in frames]
 
 
 @pytest.mark.parametrize("cuts", [[20], [1, 2, 30], [], [13, 27, 53]])
-def test_pictures_times_and_sound_are_those_of_one_file(source: Path, cuts: list[int]) -> None:
+def test_joined_parts_equal_a_file_annotated_as_a_whole(source: Path, cuts: list[int]) -> None:
     info, frames = frames_of(source)
-    whole = written(source.with_name("whole.mp4"), info, frames, source=source)
-    path = joined(source, cuts)
+    whole = annotate(source.with_name("whole.mp4"), info, frames, source=source)
+    path = join(source, cuts)
 
-    times, pictures = decoded(path)
-    times_in_one, pictures_in_one = decoded(whole)
-    assert times == times_in_one
+    times, pictures = decode(path)
+    expected_times, expected_pictures = decode(whole)
+    assert times == expected_times
     assert all(one < other for one, other in itertools.pairwise(times))
     assert (
         max(
             np.abs(one.astype(int) - other).mean()
-            for one, other in zip(pictures, pictures_in_one, strict=True)
+            for one, other in zip(pictures, expected_pictures, strict=True)
         )
         < 6
     )
     video = packets(path, "video")
-    assert all(one[1] < other[1] for one, other in itertools.pairwise(video)), "dts rise"
+    assert all(one[1] < other[1] for one, other in itertools.pairwise(video)), "dts increase"
     assert all(dts <= pts for pts, dts, _, _ in video)
     assert packets(path, "audio") == packets(whole, "audio")
-    with av.open(str(path), "r") as ours, av.open(str(whole), "r") as theirs:
-        assert ours.streams.video[0].duration == theirs.streams.video[0].duration
-        assert ours.duration == theirs.duration
+    with av.open(str(path), "r") as joined, av.open(str(whole), "r") as single:
+        assert joined.streams.video[0].duration == single.streams.video[0].duration
+        assert joined.duration == single.duration
 
 
-def test_nothing_is_encoded_again(source: Path) -> None:
-    joined_bytes = {data for *_, data in packets(joined(source, [20]), "video")}
+def test_joining_encodes_nothing_again(source: Path) -> None:
+    joined_bytes = {data for *_, data in packets(join(source, [20]), "video")}
     info, frames = frames_of(source)
-    second = written(source.with_name("second.mp4"), info, frames[20:])
+    second = annotate(source.with_name("second.mp4"), info, frames[20:])
     assert len(joined_bytes & {data for *_, data in packets(second, "video")}) >= len(frames) - 21
 
 
-def test_parts_that_do_not_follow_each_other_are_refused(source: Path) -> None:
+def test_parts_that_overlap_are_refused(source: Path) -> None:
     info, frames = frames_of(source)
     parts = [
-        written(source.with_name(f"{start}.nut"), info, frames[start : start + 20], format="nut")
+        annotate(source.with_name(f"{start}.nut"), info, frames[start : start + 20], format="nut")
         for start in (0, 15)
     ]
     with pytest.raises(NotCuttableError, match="overlap"):
@@ -133,14 +136,14 @@ def test_parts_that_do_not_follow_each_other_are_refused(source: Path) -> None:
         )
 
 
-def test_parts_of_different_encoders_are_refused(
+def test_parts_that_were_encoded_differently_are_refused(
     source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     info, frames = frames_of(source)
-    first = written(source.with_name("1.nut"), info, frames[:20], format="nut")
+    first = annotate(source.with_name("1.nut"), info, frames[:20], format="nut")
     other = Encoder("libx264", {"preset": "ultrafast", "crf": "22"})
     monkeypatch.setattr("faces_jobs.sinks.encoders.X264", other)
-    second = written(source.with_name("2.nut"), info, frames[20:], format="nut")
+    second = annotate(source.with_name("2.nut"), info, frames[20:], format="nut")
     with pytest.raises(NotCuttableError, match="encoded differently"):
         join_parts(
             [first, second],

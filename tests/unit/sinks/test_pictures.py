@@ -1,4 +1,4 @@
-"""Annotated images and thumbnails, opened again with another library than wrote them."""
+"""Annotated images and thumbnails, opened again with Pillow."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from faces_jobs.sinks.thumbnails import MAX_HELD_SHOTS, THUMBNAIL_SIDE, Thumbnai
 GENDER = {"gender": Attribute("female", 0.9)}
 
 
-def a_frame(width: int = 160, height: int = 121) -> Frame:
+def make_frame(width: int = 160, height: int = 121) -> Frame:
     return Frame(0, 0.0, np.full((height, width, 3), (200, 120, 40), np.uint8))
 
 
-def a_face(*, track: int = 1, left: float = 20.0, quality: float = 0.5) -> Face:
+def make_face(*, track: int = 1, left: float = 20.0, quality: float = 0.5) -> Face:
     record = FaceRecord(0, 0.0, 0, track, (left, 20.0, left + 30, 60.0), 0.9, GENDER)
     return Face(record, opinion={}, settled=GENDER, quality=quality)
 
 
-def a_track(track: int) -> TrackRecord:
+def make_track(track: int) -> TrackRecord:
     return TrackRecord(track, 0, 0, 0.0, 0.0, 1, 0.9, 0, 0.0, (20.0, 20.0, 50.0, 60.0), GENDER)
 
 
@@ -33,43 +33,43 @@ def a_track(track: int) -> TrackRecord:
 def test_an_annotated_image_keeps_format_and_size(tmp_path: Path, name: str) -> None:
     path = tmp_path / f"photo{IMAGE_FORMATS[name][0]}"
     with AnnotatedImage(path, format=name) as sink:
-        sink.add(a_frame(), [a_face()], analysed=True)
-        assert not path.exists(), "no file is visible before it is whole"
+        sink.add(make_frame(), [make_face()], analysed=True)
+        assert not path.exists(), "no file is visible before it is complete"
     with Image.open(path) as image:
         assert image.format == name.upper()
         assert image.size == (160, 121)
         colours = np.asarray(image.convert("RGB")).astype(int)
-    assert abs(colours[110, 5] - (40, 120, 200)).max() < 30, "BGR came back as RGB"
+    assert abs(colours[110, 5] - (40, 120, 200)).max() < 30, "the BGR colours are read back as RGB"
     assert (colours.max(axis=2) > 220).any(), "something was drawn"
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
-def test_an_image_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
-    def broken_off() -> None:
+def test_an_image_that_fails_leaves_no_file(tmp_path: Path) -> None:
+    def interrupted() -> None:
         with AnnotatedImage(tmp_path / "photo.png", format="png") as sink:
-            sink.add(a_frame(), [], analysed=True)
+            sink.add(make_frame(), [], analysed=True)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        broken_off()
+        interrupted()
     assert not list(tmp_path.iterdir())
 
 
 def test_each_track_has_the_thumbnail_of_its_best_shot(tmp_path: Path) -> None:
     bright = Frame(1, 40.0, np.full((121, 160, 3), 250, np.uint8))
     with Thumbnails(tmp_path) as sink:
-        sink.add(a_frame(), [a_face(), a_face(track=2, left=90)], analysed=True)
-        sink.add(bright, [a_face(quality=0.9)], analysed=True)
-        sink.add(a_frame(), [a_face(quality=0.9)], analysed=True)
-        sink.add(a_frame(), [a_face(quality=1.0)], analysed=False)
-        sink.finish([a_track(1), a_track(2)])
+        sink.add(make_frame(), [make_face(), make_face(track=2, left=90)], analysed=True)
+        sink.add(bright, [make_face(quality=0.9)], analysed=True)
+        sink.add(make_frame(), [make_face(quality=0.9)], analysed=True)
+        sink.add(make_frame(), [make_face(quality=1.0)], analysed=False)
+        sink.finish([make_track(1), make_track(2)])
         assert list(sink.paths()) == [(1, tmp_path / "1.jpg"), (2, tmp_path / "2.jpg")]
     with Image.open(tmp_path / "1.jpg") as image:
         assert (image.format, image.size) == ("JPEG", (THUMBNAIL_SIDE, THUMBNAIL_SIDE))
         assert np.asarray(image).mean() > 245
 
 
-def test_of_more_tracks_than_are_held_each_has_its_best_shot(tmp_path: Path) -> None:
+def test_more_tracks_than_fit_in_memory_have_their_best_shots(tmp_path: Path) -> None:
     tracks = list(range(1, MAX_HELD_SHOTS + 20))
     shades = {track: 60 + track for track in tracks}
     with Thumbnails(tmp_path) as sink:
@@ -77,19 +77,21 @@ def test_of_more_tracks_than_are_held_each_has_its_best_shot(tmp_path: Path) -> 
             for track in tracks:
                 level = shades[track] if shade is None else shade
                 frame = Frame(track, 0.0, np.full((121, 160, 3), level, np.uint8))
-                sink.add(frame, [a_face(track=track, quality=quality)], analysed=True)
-        assert len(list(tmp_path.iterdir())) >= len(tracks) - MAX_HELD_SHOTS, "not all are held"
-        sink.finish([a_track(track) for track in tracks])
+                sink.add(frame, [make_face(track=track, quality=quality)], analysed=True)
+        assert len(list(tmp_path.iterdir())) >= len(tracks) - MAX_HELD_SHOTS, (
+            "the others are in memory"
+        )
+        sink.finish([make_track(track) for track in tracks])
     for track, path in sink.paths():
         with Image.open(path) as image:
             assert abs(np.asarray(image).mean() - shades[track]) < 2
 
 
-def test_thumbnails_of_several_items_share_a_folder(tmp_path: Path) -> None:
+def test_thumbnails_of_several_items_can_share_a_folder(tmp_path: Path) -> None:
     for prefix in ("0-a.track-", "1-b.track-"):
         with Thumbnails(tmp_path, prefix=prefix) as sink:
-            sink.add(a_frame(), [a_face(), a_face(track=2, left=90)], analysed=True)
-            sink.finish([a_track(1)])
+            sink.add(make_frame(), [make_face(), make_face(track=2, left=90)], analysed=True)
+            sink.finish([make_track(1)])
             assert list(sink.paths()) == [(1, tmp_path / f"{prefix}1.jpg")]
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "0-a.track-1.jpg",
@@ -97,27 +99,27 @@ def test_thumbnails_of_several_items_share_a_folder(tmp_path: Path) -> None:
     ]
 
 
-def test_a_thumbnail_at_the_edge_shows_only_what_is_there(tmp_path: Path) -> None:
+def test_a_thumbnail_at_the_edge_does_not_repeat_the_border(tmp_path: Path) -> None:
     ramp = np.repeat(np.arange(160, dtype=np.uint8)[np.newaxis, :, np.newaxis], 121, axis=0)
     with Thumbnails(tmp_path) as sink:
-        sink.add(Frame(0, 0.0, np.repeat(ramp, 3, axis=2)), [a_face(left=0.0)], analysed=True)
-        sink.finish([a_track(1)])
+        sink.add(Frame(0, 0.0, np.repeat(ramp, 3, axis=2)), [make_face(left=0.0)], analysed=True)
+        sink.finish([make_track(1)])
     with Image.open(tmp_path / "1.jpg") as image:
         row = np.asarray(image.convert("L"))[THUMBNAIL_SIDE // 2].astype(int)
     assert (np.diff(row[::24]) > 0).all(), "no column is a repeated border"
 
 
-def test_thumbnails_of_dropped_tracks_and_of_errors_go(tmp_path: Path) -> None:
+def test_thumbnails_of_dropped_tracks_and_after_errors_are_removed(tmp_path: Path) -> None:
     with Thumbnails(tmp_path) as sink:
-        sink.add(a_frame(), [a_face(), a_face(track=2)], analysed=True)
-        sink.finish([a_track(2)])
+        sink.add(make_frame(), [make_face(), make_face(track=2)], analysed=True)
+        sink.finish([make_track(2)])
     assert [path.name for path in tmp_path.iterdir()] == ["2.jpg"]
 
-    def broken_off() -> None:
+    def interrupted() -> None:
         with Thumbnails(tmp_path) as sink:
-            sink.add(a_frame(), [a_face(track=2)], analysed=True)
+            sink.add(make_frame(), [make_face(track=2)], analysed=True)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        broken_off()
+        interrupted()
     assert not list(tmp_path.iterdir())

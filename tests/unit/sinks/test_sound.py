@@ -1,4 +1,4 @@
-"""Sound of recordings that were joined, overlap or change: it stays in step, and nothing fails."""
+"""Sound of concatenated, overlapping or changing recordings stays in sync with the pictures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FRAMES = 50  # two seconds
 
 
 def recording(path: Path, sound: Sound, *, begin: int = 0) -> bytes:
-    """Two seconds of a broadcast whose pictures begin at this frame of its clock."""
+    """Write two seconds of a broadcast whose pictures begin at this frame; return its bytes."""
     ticks = list(range(begin, begin + FRAMES))
     clips.write_video(path, clips.moving(FRAMES), ticks=ticks, sounds=[sound], format="mpegts")
     return path.read_bytes()
@@ -46,21 +46,21 @@ def times(path: Path, kind: str) -> list[float]:
 
 @pytest.mark.parametrize("codec", ["aac", "ac3", "mp2"])
 @pytest.mark.parametrize("seconds", [1.5, 2.3])
-def test_sound_of_joined_recordings_begins_anew_with_their_pictures(
+def test_the_sound_of_concatenated_recordings_restarts_with_their_pictures(
     tmp_path: Path, codec: str, seconds: float
 ) -> None:
-    one = recording(tmp_path / "one.ts", Sound(codec, seconds))
+    recorded = recording(tmp_path / "one.ts", Sound(codec, seconds))
     joined = tmp_path / "joined.ts"
-    joined.write_bytes(one * 3)
+    joined.write_bytes(recorded * 3)
     copy = annotate(joined)
     alone = annotate(tmp_path / "one.ts")
     assert len(times(copy, "video")) == 3 * FRAMES
-    heard, once = times(copy, "audio"), times(alone, "audio")
-    assert max(heard) == pytest.approx(4 + max(once), abs=0.05)
+    heard, single = times(copy, "audio"), times(alone, "audio")
+    assert max(heard) == pytest.approx(4 + max(single), abs=0.05)
     pauses = [(a, b) for a, b in itertools.pairwise(heard) if b - a > 0.1]
-    wanted = [(at + max(once), at + 2 + min(once)) for at in (0, 2)] if seconds < 2 else []
-    assert len(pauses) == len(wanted)
-    assert np.abs(np.subtract(pauses, wanted)).max(initial=0) < 0.05
+    expected = [(at + max(single), at + 2 + min(single)) for at in (0, 2)] if seconds < 2 else []
+    assert len(pauses) == len(expected)
+    assert np.abs(np.subtract(pauses, expected)).max(initial=0) < 0.05
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_sound_may_change_its_layout_and_its_rate(tmp_path: Path, change: Sound)
 
 
 @pytest.mark.parametrize("codec", ["aac", "ac3"])
-def test_what_was_heard_already_is_left_out(
+def test_sound_that_overlaps_earlier_sound_is_left_out(
     tmp_path: Path, codec: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = recording(tmp_path / "1.ts", Sound(codec, 2.0))

@@ -1,4 +1,4 @@
-"""Annotated videos, opened again and compared with their source, frame by frame."""
+"""Annotated videos, opened again and compared with their source frame by frame."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MAX_PIXELS = 1_000_000
 
 
 def annotate(source: Path, target: Path, *, faces: list[Face] | None = None) -> Path:
-    """Every frame of the source through the sink, broken off or not."""
+    """Annotate all frames of a source, which may be truncated."""
     with (
         open_frames(source, max_pixels=MAX_PIXELS) as reader,
         AnnotatedVideo(target, info=reader.info, source=source) as sink,
@@ -51,12 +51,13 @@ def times(path: Path, kind: str = "video", number: int = 0) -> list[Fraction]:
     return sorted(packet.pts * packet.time_base for packet in found)
 
 
-def from_first(path: Path) -> list[Fraction]:
+def relative_times(path: Path) -> list[Fraction]:
+    """Presentation times of the pictures since the first one, in seconds."""
     found = times(path)
     return [each - found[0] for each in found]
 
 
-def a_face() -> Face:
+def make_face() -> Face:
     gender = {"gender": Attribute("female", 0.9)}
     record = FaceRecord(0, 0.0, 0, 1, (10.0, 10.0, 40.0, 40.0), 0.9, gender)
     return Face(record, opinion={}, settled=gender)
@@ -67,7 +68,7 @@ def test_the_copy_plays_in_a_browser(tmp_path: Path) -> None:
     copy = annotate(source, tmp_path / "out.mp4")
     data = copy.read_bytes()
     assert data[4:8] == b"ftyp"
-    assert data.index(b"moov") < data.index(b"mdat"), "it starts before it is loaded whole"
+    assert data.index(b"moov") < data.index(b"mdat"), "it can play before it is loaded completely"
     with av.open(str(copy)) as container:
         video = container.streams.video[0]
         assert (video.codec_context.name, video.codec_context.pix_fmt) == ("h264", "yuv420p")
@@ -89,7 +90,7 @@ def test_the_copy_plays_in_a_browser(tmp_path: Path) -> None:
         ("a.nut", [40_003 * index for index in range(10)], Fraction(1, 1_000_003), 25),
     ],
 )
-def test_each_frame_keeps_its_time_to_the_tick(
+def test_each_frame_keeps_its_exact_time(
     tmp_path: Path,
     name: str,
     ticks: list[int] | None,
@@ -103,15 +104,17 @@ def test_each_frame_keeps_its_time_to_the_tick(
     copy = annotate(source, tmp_path / "out.mp4")
     assert len(times(copy)) == 10
     if name == "a.nut":  # a clock too fine for an mp4
-        wanted = [float(each) for each in from_first(source)]
-        assert [float(each) for each in from_first(copy)] == pytest.approx(wanted, abs=1 / 90_000)
-    elif name == "a.avi":  # it stores no times of presentation, only a rate
-        assert from_first(copy) == [Fraction(index) / Fraction(rate) for index in range(10)]
+        expected = [float(each) for each in relative_times(source)]
+        assert [float(each) for each in relative_times(copy)] == pytest.approx(
+            expected, abs=1 / 90_000
+        )
+    elif name == "a.avi":  # it stores no presentation times, only a rate
+        assert relative_times(copy) == [Fraction(index) / Fraction(rate) for index in range(10)]
     else:
-        assert from_first(copy) == from_first(source)
+        assert relative_times(copy) == relative_times(source)
 
 
-def test_an_animation_keeps_the_times_of_its_frames_and_how_long_the_last_is_shown(
+def test_an_animation_keeps_the_times_of_its_frames_and_the_duration_of_the_last(
     tmp_path: Path,
 ) -> None:
     source = clips.write_animation(tmp_path / "a.gif", clips.moving(4), [40, 500, 70, 900], loop=0)
@@ -132,7 +135,7 @@ def test_an_animation_keeps_the_times_of_its_frames_and_how_long_the_last_is_sho
         ("libmp3lame", "a.avi"),
     ],
 )
-def test_sound_that_mp4_takes_is_copied_packet_by_packet(
+def test_sound_that_mp4_supports_is_copied_packet_by_packet(
     tmp_path: Path, codec: str, name: str
 ) -> None:
     video = "mpeg4" if name == "a.avi" else "libx264"
@@ -145,7 +148,7 @@ def test_sound_that_mp4_takes_is_copied_packet_by_packet(
         names = [each.streams.audio[0].codec_context.codec.name for each in (one, other)]
     assert names[0] == names[1]
     assert len(after) == len(before)
-    adts = 7 if name == "a.ts" else 0  # the header that a broadcast puts before each packet
+    adts = 7 if name == "a.ts" else 0  # bytes of the header before each packet of a broadcast
     assert [bytes(packet) for packet in after] == [bytes(packet)[adts:] for packet in before]
 
 
@@ -157,10 +160,10 @@ def test_sound_that_mp4_takes_is_copied_packet_by_packet(
         ("pcm_s16le", "a.mkv", 37800, "mono"),
         ("ac3", "a.mkv", 48000, "5.1"),
         ("mp2", "a.ts", 48000, "stereo"),
-        ("libmp3lame", "a.mkv", 8000, "mono"),  # mp4 takes MP3 from 16 kHz on
+        ("libmp3lame", "a.mkv", 8000, "mono"),  # mp4 supports MP3 from 16 kHz on
     ],
 )
-def test_sound_that_browsers_do_not_play_becomes_aac(
+def test_sound_that_browsers_do_not_play_is_encoded_as_aac(
     tmp_path: Path, codec: str, name: str, rate: int, layout: str
 ) -> None:
     sound = Sound(codec, 1.0, rate=rate, layout=layout)
@@ -176,7 +179,7 @@ def test_sound_that_browsers_do_not_play_becomes_aac(
     assert np.abs(np.concatenate(samples, axis=-1)).max() > 0.05, "the tone is still there"
 
 
-def test_every_track_of_sound_is_kept_with_its_language(tmp_path: Path) -> None:
+def test_every_audio_track_is_kept_with_its_language(tmp_path: Path) -> None:
     sounds = [Sound("aac", language="eng"), Sound("ac3", language="deu", layout="stereo")]
     source = clips.write_video(tmp_path / "a.mkv", clips.moving(25), sounds=sounds)
     copy = annotate(source, tmp_path / "out.mp4")
@@ -187,14 +190,14 @@ def test_every_track_of_sound_is_kept_with_its_language(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("codec", ["aac", "pcm_s16le"])
 @pytest.mark.parametrize("late", [0.0, 0.4])
-def test_sound_that_begins_later_still_does(tmp_path: Path, codec: str, late: float) -> None:
+def test_sound_that_begins_later_keeps_its_delay(tmp_path: Path, codec: str, late: float) -> None:
     source = clips.write_video(
         tmp_path / "a.mov", clips.moving(50), sounds=[Sound(codec, 1.0, start_seconds=late)]
     )
     copy = annotate(source, tmp_path / "out.mp4")
-    apart = [float(times(path, "audio")[0] - times(path)[0]) for path in (source, copy)]
-    assert apart[1] == pytest.approx(apart[0], abs=0.03)
-    assert apart[0] == pytest.approx(late, abs=0.03)
+    offsets = [float(times(path, "audio")[0] - times(path)[0]) for path in (source, copy)]
+    assert offsets[1] == pytest.approx(offsets[0], abs=0.03)
+    assert offsets[0] == pytest.approx(late, abs=0.03)
 
 
 @pytest.mark.parametrize("codec", ["aac", "mp2"])
@@ -209,35 +212,37 @@ def test_sound_that_begins_before_the_picture_delays_the_picture(
         sounds=[Sound(codec, 1.5)],
     )
     copy = annotate(source, tmp_path / "out.mp4")
-    apart = [float(times(path, "audio")[0] - times(path)[0]) for path in (source, copy)]
-    assert apart[0] == pytest.approx(-0.5, abs=0.03)
-    assert apart[1] == pytest.approx(apart[0], abs=0.03)
-    assert from_first(copy) == from_first(source)
+    offsets = [float(times(path, "audio")[0] - times(path)[0]) for path in (source, copy)]
+    assert offsets[0] == pytest.approx(-0.5, abs=0.03)
+    assert offsets[1] == pytest.approx(offsets[0], abs=0.03)
+    assert relative_times(copy) == relative_times(source)
 
 
-def test_sound_shorter_or_longer_than_the_picture_is_kept_whole(tmp_path: Path) -> None:
+def test_sound_shorter_or_longer_than_the_video_is_kept_completely(tmp_path: Path) -> None:
     for seconds in (0.2, 4.0):
         source = clips.write_video(
             tmp_path / f"{seconds}.mp4", clips.moving(30), sounds=[Sound("aac", seconds)]
         )
         copy = annotate(source, tmp_path / f"out-{seconds}.mp4")
         assert times(copy, "audio") == times(source, "audio")
-        assert from_first(copy) == from_first(source)
+        assert relative_times(copy) == relative_times(source)
 
 
 @pytest.mark.parametrize("size_wh", [(65, 49), (64, 49), (1, 1), (3, 2)])
-def test_an_odd_side_grows_by_one_pixel(tmp_path: Path, size_wh: tuple[int, int]) -> None:
+def test_an_odd_width_or_height_grows_by_one_pixel(
+    tmp_path: Path, size_wh: tuple[int, int]
+) -> None:
     width, height = size_wh
-    drawn = clips.picture(width=width, height=height, ground=(30, 60, 200))
+    drawn = clips.picture(width=width, height=height, background=(30, 60, 200))
     source = clips.write_video(tmp_path / "a.mkv", [drawn] * 3, codec="ffv1", pix_fmt="bgr0")
     copy = annotate(source, tmp_path / "out.mp4")
     with av.open(str(copy)) as container:
         frames = [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
     assert frames[0].shape == (height + height % 2, width + width % 2, 3)
-    assert np.abs(frames[2].astype(int) - (30, 60, 200)).max() < 12, "colours come back"
+    assert np.abs(frames[2].astype(int) - (30, 60, 200)).max() < 12, "the colours are preserved"
 
 
-def test_a_rotated_source_is_upright_without_a_note_to_rotate_it(tmp_path: Path) -> None:
+def test_the_copy_of_a_rotated_source_is_upright_without_rotation_metadata(tmp_path: Path) -> None:
     source = clips.write_video(tmp_path / "a.mp4", clips.moving(5), rotation=90)
     with av.open(str(annotate(source, tmp_path / "out.mp4"))) as container:
         frame = next(container.decode(video=0))
@@ -248,7 +253,7 @@ def test_faces_are_drawn(tmp_path: Path) -> None:
     pictures = [clips.picture(width=320, height=240)] * 3
     source = clips.write_video(tmp_path / "a.mp4", pictures)
     plain = annotate(source, tmp_path / "plain.mp4")
-    drawn = annotate(source, tmp_path / "drawn.mp4", faces=[a_face()])
+    drawn = annotate(source, tmp_path / "drawn.mp4", faces=[make_face()])
     shown = []
     for path in (plain, drawn):
         with av.open(str(path)) as container:
@@ -257,7 +262,7 @@ def test_faces_are_drawn(tmp_path: Path) -> None:
     assert np.abs(shown[1] - shown[0])[200:, 250:].max() < 12, "only where the face is"
 
 
-def test_a_source_that_breaks_off_gives_a_whole_copy_of_what_was_read(tmp_path: Path) -> None:
+def test_a_truncated_source_gives_a_complete_copy_of_its_readable_frames(tmp_path: Path) -> None:
     whole = clips.write_video(
         tmp_path / "a.mp4",
         clips.moving(40),
@@ -265,17 +270,17 @@ def test_a_source_that_breaks_off_gives_a_whole_copy_of_what_was_read(tmp_path: 
         options={"movflags": "+faststart"},
         codec_options={"qp": "1", "g": "1"},
     )
-    short = clips.write_cut_short(tmp_path / "b.mp4", whole, kept=0.7)
-    found = from_first(annotate(short, tmp_path / "out.mp4"))
+    truncated = clips.write_truncated(tmp_path / "b.mp4", whole, kept=0.7)
+    found = relative_times(annotate(truncated, tmp_path / "out.mp4"))
     assert 3 < len(found) < 40
-    assert found == from_first(whole)[: len(found)]
+    assert found == relative_times(whole)[: len(found)]
 
 
-def test_nothing_is_visible_before_the_end_nor_left_after_an_error(tmp_path: Path) -> None:
+def test_no_file_is_visible_before_the_end_or_left_after_an_error(tmp_path: Path) -> None:
     target = tmp_path / "out.mp4"
     source = clips.write_video(tmp_path / "a.mp4", clips.moving(5), sounds=[Sound()])
 
-    def broken_off() -> None:
+    def interrupted() -> None:
         with (
             open_frames(source, max_pixels=MAX_PIXELS) as reader,
             AnnotatedVideo(target, info=reader.info, source=source) as sink,
@@ -286,11 +291,11 @@ def test_nothing_is_visible_before_the_end_nor_left_after_an_error(tmp_path: Pat
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        broken_off()
+        interrupted()
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
 
 
-def test_a_camera_has_neither_clock_nor_sound(tmp_path: Path) -> None:
+def test_a_camera_without_clock_and_sound_is_recorded(tmp_path: Path) -> None:
     info = MediaInfo("video", "camera", 64, 48, None, None, None, has_audio=False)
     with AnnotatedVideo(tmp_path / "out.mp4", info=info) as sink:
         for index, time_ms in enumerate([0.0, 33.4, 33.6, 100.0]):
@@ -316,19 +321,19 @@ try:
             sink.add(Frame(index, index * 40.0, picture), [], analysed=True)
         sink.finish([])
 except StorageFullError as error:
-    print("told:", error)
+    print("reported:", error)
 """
 
 
-def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
-    # A disk of two megabytes that only this process sees, and that goes away with it.
+def test_a_full_disk_is_reported_and_no_file_is_left(tmp_path: Path) -> None:
+    # A disk of two megabytes in a mount namespace of its own, which ends with the process.
     own_disk = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
     mount = f"mount -t tmpfs -o size=2m tmpfs {shlex.quote(str(tmp_path))}"
     if subprocess.run([*own_disk, mount], capture_output=True, check=False).returncode:
-        pytest.skip("needs the right to mount a small disk of its own")
+        pytest.skip("mounting a small disk is not permitted here")
     write = shlex.join([sys.executable, "-c", FULL_DISK, str(tmp_path / "out.mp4")])
     script = f"{mount} && {write} && ls {shlex.quote(str(tmp_path))}"
     done = subprocess.run([*own_disk, script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    [told] = done.stdout.splitlines()  # and nothing that `ls` found
-    assert told.startswith("told: The server's disk is full")
+    [line] = done.stdout.splitlines()  # nothing was listed by `ls`
+    assert line.startswith("reported: The server's disk is full")

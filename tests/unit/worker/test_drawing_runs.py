@@ -1,4 +1,4 @@
-"""A part that is drawn in runs: every picture once, the same files on one core and on several."""
+"""Drawing a part in runs: each frame once, and the same files on one core and on several."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MAX_PIXELS = 20_000
 
 @pytest.fixture
 def drawing(tmp_path: Path) -> Drawing:
-    """The second part of a clip, a face in every third of its frames."""
+    """The drawing of a clip's second part, with a face in every third of its frames."""
     source = clips.write_video(
         tmp_path / "source.mp4", clips.moving(FRAMES, **SIZE), codec_options={"g": "20", "bf": "2"}
     )
@@ -48,7 +48,8 @@ def drawing(tmp_path: Path) -> Drawing:
     return Drawing(source, part, shots, linked, out, max_pixels=MAX_PIXELS, progress_interval=4)
 
 
-def drawn(drawing: Drawing, *, lanes: int) -> dict[str, bytes]:
+def draw(drawing: Drawing, *, lanes: int) -> dict[str, bytes]:
+    """Draw the part; return its files by name and keep them in the folder `out-LANES`."""
     drawing.out.mkdir()
     draw_part(drawing, lanes=lanes, on_progress=lambda: None)
     files = {path.name: path.read_bytes() for path in drawing.out.iterdir()}
@@ -56,15 +57,15 @@ def drawn(drawing: Drawing, *, lanes: int) -> dict[str, bytes]:
     return files
 
 
-def test_its_files_are_the_same_on_one_core_and_on_several(drawing: Drawing) -> None:
-    files = drawn(drawing, lanes=1)
-    assert drawn(drawing, lanes=2) == files
-    # Two runs of the second part, and a best shot in each of them.
+def test_the_files_are_the_same_on_one_core_and_on_several(drawing: Drawing) -> None:
+    files = draw(drawing, lanes=1)
+    assert draw(drawing, lanes=2) == files
+    # The part has two runs, with one best shot each.
     assert set(files) == {"2.nut", "2.json", "3.nut", "3.json", "1.jpg", "2.jpg"}
 
 
-def test_its_runs_are_joined_to_every_picture_once(drawing: Drawing, tmp_path: Path) -> None:
-    drawn(drawing, lanes=2)
+def test_the_joined_runs_show_every_frame_once(drawing: Drawing, tmp_path: Path) -> None:
+    draw(drawing, lanes=2)
     parts = [tmp_path / "out-2" / name for name in ("2.nut", "3.nut")]
     with open_part(drawing.source, drawing.part, max_pixels=MAX_PIXELS) as reader:
         times = [frame.time_ms for frame in reader]
@@ -86,17 +87,17 @@ def test_its_runs_are_joined_to_every_picture_once(drawing: Drawing, tmp_path: P
     )
 
 
-def test_a_part_that_is_short_or_not_copied_is_one_run(drawing: Drawing) -> None:
+def test_a_part_that_is_short_or_has_no_copy_is_one_run(drawing: Drawing) -> None:
     assert len(split_into_runs(drawing.part, annotated=True)) == 2
     assert len(split_into_runs(drawing.part, annotated=False)) == 1
     assert len(split_into_runs(replace(drawing.part, frames=MIN_FRAMES - 1), annotated=True)) == 1
-    assert set(drawn(replace(drawing, linked=None), lanes=2)) == {"1.jpg", "2.jpg"}
+    assert set(draw(replace(drawing, linked=None), lanes=2)) == {"1.jpg", "2.jpg"}
 
 
 @pytest.mark.parametrize("lanes", [1, 2])
-def test_an_error_of_either_run_ends_both(drawing: Drawing, lanes: int) -> None:
+def test_an_error_in_either_run_ends_both(drawing: Drawing, lanes: int) -> None:
     drawing.out.mkdir()
-    longer = replace(drawing.part, frames=drawing.part.frames + 1)  # the second run's trouble
+    longer = replace(drawing.part, frames=drawing.part.frames + 1)  # fails in the second run
     with pytest.raises(NotCuttableError, match="were planned"):
         draw_part(replace(drawing, part=longer), lanes=lanes, on_progress=lambda: None)
 
@@ -110,7 +111,7 @@ def test_an_error_of_either_run_ends_both(drawing: Drawing, lanes: int) -> None:
 
     with pytest.raises(CancelledError):
         draw_part(drawing, lanes=lanes, on_progress=cancel)
-    assert not list(drawing.out.glob("*.part")), "what was not finished is gone"
+    assert not list(drawing.out.glob("*.part")), "unfinished files are removed"
 
 
 def _face(index: int) -> Face:

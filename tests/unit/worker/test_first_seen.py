@@ -1,4 +1,4 @@
-"""Orphans count from when they were first seen, whatever the clocks of files say."""
+"""The age of an orphaned file is measured from when it was first seen, not by the file's clock."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from faces_jobs.worker.first_seen import FirstSeen
 
 
 class Clock:
-    """A clock that goes on when it is told to."""
+    """A clock that tests advance."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -15,28 +15,30 @@ class Clock:
         return self.now
 
 
-def test_an_orphan_counts_from_when_it_was_first_seen() -> None:
+def test_an_orphan_s_age_starts_when_it_is_first_seen() -> None:
     clock = Clock()
     first_seen = FirstSeen(clock)
     first_seen.begin_round()
     assert first_seen.seconds("a", 1e9) == 0
-    for round_ in (1, 2, 3):
+    for minutes in (1, 2, 3):
         clock.now += 60
         first_seen.begin_round()
-        assert first_seen.seconds("a", 1e9 + 60 * round_) == 60 * round_
+        assert first_seen.seconds("a", 1e9 + 60 * minutes) == 60 * minutes
 
 
-def test_what_changed_meanwhile_counts_anew() -> None:
+def test_an_orphan_that_was_written_to_starts_again() -> None:
     clock = Clock()
     first_seen = FirstSeen(clock)
     first_seen.seconds("a", 3700)
     clock.now += 60
-    assert first_seen.seconds("a", 3610) == 0, "it was written to 10 s ago, by a clock 3600 s off"
+    assert first_seen.seconds("a", 3610) == 0, (
+        "it was written to 10 s ago, by a clock that is 3600 s off"
+    )
     clock.now += 60
     assert first_seen.seconds("a", 3670) == 60
 
 
-def test_a_clock_that_is_set_on_or_back_a_little_changes_nothing() -> None:
+def test_a_file_clock_that_is_adjusted_changes_nothing() -> None:
     clock = Clock()
     first_seen = FirstSeen(clock)
     first_seen.seconds("a", 10)
@@ -46,7 +48,7 @@ def test_a_clock_that_is_set_on_or_back_a_little_changes_nothing() -> None:
     assert first_seen.seconds("a", 7259) == 120
 
 
-def test_what_is_no_orphan_any_more_is_forgotten() -> None:
+def test_a_file_that_is_no_longer_an_orphan_is_forgotten() -> None:
     clock = Clock()
     first_seen = FirstSeen(clock)
     first_seen.seconds("a", 0)

@@ -1,4 +1,4 @@
-"""The heartbeat: renews while work is done, and tells the work when it is in vain."""
+"""The heartbeat renews the lease while work is done, and stops work that has become useless."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from faces_jobs.errors import CancelledError, DatabaseError, LeaseLostError
 from faces_jobs.logs import LineFormatter, log_context
 from faces_jobs.worker.heartbeat import Heartbeat, StopRequestedError
 
-SOON = 10.0
+TIMEOUT_SECONDS = 10.0
 
 
 class Renewals:
-    """A lease that counts its renewals, and answers as it is told."""
+    """A lease that records its renewals; `respond` may let them fail."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[int, int | None]] = []
-        self.answer: Callable[[], None] = lambda: None
-        self.beat = threading.Condition()
+        self.respond: Callable[[], None] = lambda: None
+        self.renewed = threading.Condition()
 
     def renew(self, frames_done: int, frames_total: int | None) -> None:
-        with self.beat:
+        with self.renewed:
             self.seen.append((frames_done, frames_total))
-            self.beat.notify_all()
-        self.answer()
+            self.renewed.notify_all()
+        self.respond()
 
     def wait_for(self, count: int) -> None:
-        with self.beat:
-            assert self.beat.wait_for(lambda: len(self.seen) >= count, SOON)
+        with self.renewed:
+            assert self.renewed.wait_for(lambda: len(self.seen) >= count, TIMEOUT_SECONDS)
 
 
-def heartbeat(renewals: Renewals, **changed: object) -> Heartbeat:
-    values = {"interval_seconds": 0.01, "stop_requested": threading.Event()} | changed
-    return Heartbeat(renewals.renew, **values)  # type: ignore[arg-type]  # as the caller says
+def heartbeat(renewals: Renewals, **overrides: object) -> Heartbeat:
+    values = {"interval_seconds": 0.01, "stop_requested": threading.Event()} | overrides
+    return Heartbeat(renewals.renew, **values)  # type: ignore[arg-type]  # any option
 
 
-def test_it_renews_with_the_latest_progress() -> None:
+def test_the_latest_progress_is_sent_with_each_renewal() -> None:
     renewals = Renewals()
     with heartbeat(renewals) as beat:
         renewals.wait_for(3)
@@ -51,7 +51,7 @@ def test_it_renews_with_the_latest_progress() -> None:
     assert renewals.seen[-1] == (7, 9)
 
 
-def test_work_that_goes_on_uncounted_keeps_the_progress_and_is_told_when_it_is_in_vain() -> None:
+def test_work_without_a_count_keeps_the_progress_and_can_be_stopped() -> None:
     renewals, stop = Renewals(), threading.Event()
     with heartbeat(renewals, stop_requested=stop) as beat:
         beat.progress(7, 9)
@@ -63,7 +63,7 @@ def test_work_that_goes_on_uncounted_keeps_the_progress_and_is_told_when_it_is_i
             beat.keep_alive()
 
 
-def test_the_first_progress_is_told_at_once() -> None:
+def test_the_first_progress_is_sent_immediately() -> None:
     renewals = Renewals()
     with heartbeat(renewals, interval_seconds=3600.0) as beat:
         beat.progress(8, 100)
@@ -72,7 +72,7 @@ def test_the_first_progress_is_told_at_once() -> None:
     assert renewals.seen == [(0, None), (8, 100)]
 
 
-def test_after_its_end_it_renews_no_more() -> None:
+def test_a_stopped_heartbeat_renews_no_more() -> None:
     renewals = Renewals()
     with heartbeat(renewals) as beat:
         renewals.wait_for(2)
@@ -83,7 +83,7 @@ def test_after_its_end_it_renews_no_more() -> None:
 
 
 @pytest.mark.parametrize("error", [CancelledError("x"), LeaseLostError("x")])
-def test_the_work_is_told_when_it_is_in_vain(error: Exception) -> None:
+def test_work_that_was_cancelled_or_has_lost_its_lease_is_stopped(error: Exception) -> None:
     renewals = Renewals()
 
     def refuse() -> None:
@@ -91,7 +91,7 @@ def test_the_work_is_told_when_it_is_in_vain(error: Exception) -> None:
 
     with heartbeat(renewals) as beat:
         renewals.wait_for(2)
-        renewals.answer = refuse
+        renewals.respond = refuse
         count = len(renewals.seen)
         renewals.wait_for(count + 1)
         beat.stop()
@@ -99,18 +99,18 @@ def test_the_work_is_told_when_it_is_in_vain(error: Exception) -> None:
             beat.progress(1, None)
 
 
-def test_a_lease_that_is_gone_at_once_is_told_at_once() -> None:
+def test_work_does_not_begin_if_the_first_renewal_fails() -> None:
     renewals = Renewals()
 
     def refuse() -> None:
         raise CancelledError("x")
 
-    renewals.answer = refuse
+    renewals.respond = refuse
     with pytest.raises(CancelledError), heartbeat(renewals):
         pytest.fail("the block must not begin")
 
 
-def test_a_database_that_does_not_answer_is_asked_again() -> None:
+def test_renewals_continue_after_a_database_error() -> None:
     renewals = Renewals()
 
     def fail() -> None:
@@ -118,12 +118,12 @@ def test_a_database_that_does_not_answer_is_asked_again() -> None:
 
     with heartbeat(renewals) as beat:
         renewals.wait_for(2)
-        renewals.answer = fail
+        renewals.respond = fail
         renewals.wait_for(len(renewals.seen) + 3)
         beat.progress(1, None)
 
 
-def test_a_worker_that_is_to_end_stops_the_work() -> None:
+def test_a_worker_that_shuts_down_stops_the_work() -> None:
     stop = threading.Event()
     with heartbeat(Renewals(), stop_requested=stop) as beat:
         beat.progress(1, None)
@@ -132,14 +132,14 @@ def test_a_worker_that_is_to_end_stops_the_work() -> None:
             beat.progress(2, None)
 
 
-def test_work_that_is_stuck_loses_its_lease() -> None:
+def test_the_lease_of_stalled_work_is_no_longer_renewed() -> None:
     renewals = Renewals()
     with heartbeat(renewals, stall_seconds=0.05) as beat:
-        beat._thread.join(SOON)
+        beat._thread.join(TIMEOUT_SECONDS)
         assert not beat._thread.is_alive()
 
 
-def test_its_lines_say_what_the_work_is_about() -> None:
+def test_its_log_lines_have_the_context_of_the_work() -> None:
     renewals = Renewals()
     written = []
 
@@ -155,7 +155,7 @@ def test_its_lines_say_what_the_work_is_about() -> None:
     logger.addHandler(handler)
     try:
         with log_context(job="j1", segment=7), heartbeat(renewals):
-            renewals.answer = fail
+            renewals.respond = fail
             renewals.wait_for(4)
     finally:
         logger.removeHandler(handler)

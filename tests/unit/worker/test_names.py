@@ -1,4 +1,4 @@
-"""Names of artifacts: distinct within a job, and safe wherever they are saved."""
+"""Names of artifacts are distinct within a job, and safe on every file system."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from faces_jobs.worker.names import artifact_stem
 
 
-def test_inputs_whose_names_collide_keep_distinct_names() -> None:
+def test_items_of_the_same_name_have_distinct_artifact_names() -> None:
     names = ["a.mp4", "a.mov", "sub/a.mp4", "A.MP4"]
     stems = [artifact_stem(position, name) for position, name in enumerate(names)]
 
@@ -40,11 +40,11 @@ def test_inputs_whose_names_collide_keep_distinct_names() -> None:
         ("👍.png", "7-_"),
     ],
 )
-def test_odd_names(name: str, stem: str) -> None:
+def test_unusual_names_are_made_safe(name: str, stem: str) -> None:
     assert artifact_stem(7, name) == stem
 
 
-def test_long_names_fit_a_file_system() -> None:
+def test_long_names_are_shortened_to_fit_a_file_system() -> None:
     for letter in ("x", "é", "日", "👍"):
         assert len(artifact_stem(99_999, letter * 300).encode("utf-8")) <= 126
 

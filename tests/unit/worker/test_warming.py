@@ -1,3 +1,5 @@
+"""Warming up a worker: its networks are loaded and measured while it waits for work."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -18,24 +20,24 @@ MEASURED = RunTimes(frames={1: 0.02, 2: 0.01}, crops={4: 0.001, 8: 0.002})
 
 
 class Networks:
-    """Networks that tell afterwards whether they were asked."""
+    """Networks that record whether they were used and measured."""
 
     device = "cpu"
     has_run_sizes = False
 
     def __init__(self) -> None:
-        self.runs = 0  # measured before anybody stopped it
-        self.found = SquareDetector()
-        self.asked = [ColourClassifier(name) for name in MODELS]
+        self.runs = 0  # that were measured so far
+        self.square_detector = SquareDetector()
+        self.colour_classifiers = [ColourClassifier(name) for name in MODELS]
 
     def detector(self) -> Detector:
-        return self.found
+        return self.square_detector
 
     def cropper(self) -> Cropper:
         return crop_pictures
 
     def classifiers(self, names: Sequence[str]) -> Sequence[Classifier]:
-        return [each for each in self.asked if each.name in names]
+        return [each for each in self.colour_classifiers if each.name in names]
 
     def measure_run_sizes(self, *, stop: Callable[[], bool]) -> RunTimes | None:
         self.runs += 1
@@ -46,23 +48,23 @@ class Networks:
         return None
 
 
-class Missing(Networks):
+class MissingDetector(Networks):
     def detector(self) -> Any:
         raise ModelError("its file is missing")
 
 
-def test_every_network_has_answered_once_when_work_begins() -> None:
+def test_warming_runs_every_network_once() -> None:
     networks = Networks()
     with background_warmup(networks, work_started=Event()):
         pass
-    assert networks.found.pictures_seen == 1
-    assert [each.crops_seen for each in networks.asked] == [1, 1, 1]
+    assert networks.square_detector.pictures_seen == 1
+    assert [each.crops_seen for each in networks.colour_classifiers] == [1, 1, 1]
 
 
-def test_a_network_that_can_t_be_loaded_does_not_keep_a_worker_from_its_work(
+def test_a_network_that_can_t_be_loaded_is_logged_and_does_not_stop_the_worker(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    with background_warmup(Missing(), work_started=Event()):
+    with background_warmup(MissingDetector(), work_started=Event()):
         pass
     assert "its file is missing" in caplog.text
 
@@ -74,7 +76,7 @@ def test_an_idle_worker_measures_its_networks(caplog: pytest.LogCaptureFixture) 
     assert "runs of 2 frames and 4 crops are fastest here" in caplog.text
 
 
-def test_a_worker_that_has_work_does_not_measure() -> None:
+def test_a_worker_that_has_work_measures_nothing() -> None:
     networks, work_started = Networks(), Event()
     work_started.set()
     with background_warmup(networks, work_started=work_started):
@@ -82,7 +84,7 @@ def test_a_worker_that_has_work_does_not_measure() -> None:
     assert networks.runs == 0
 
 
-def test_nothing_is_measured_twice() -> None:
+def test_networks_that_are_measured_already_are_not_measured_again() -> None:
     networks = Networks()
     networks.has_run_sizes = True
     measure(networks, stop=Event().is_set)

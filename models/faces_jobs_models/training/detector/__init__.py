@@ -1,1 +1,1 @@
-"""Training of the detector: scenes composed of photographs, a teacher's answers to them."""
+"""Training of the detector by distillation from a teacher, on composed scenes."""

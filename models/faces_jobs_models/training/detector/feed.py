@@ -1,4 +1,4 @@
-"""Feeds the detector's training: each step's scenes and the teacher's answers, drawn beside it."""
+"""Batches for the detector's training: scenes with the teacher's outputs for them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from faces_jobs_models.training.detector.recipe import DetectorRecipe
 from faces_jobs_models.training.detector.scenes import Scenes
 from faces_jobs_models.training.detector.teacher import Teacher
 
+_PREFETCHED = 16  # batches per worker
+
 
 class Batch(NamedTuple):
-    """What one step learns from: scenes of one size, and the teacher's answers to them."""
+    """The scenes of a step, all of one size, and the teacher's outputs and features for them."""
 
     pictures: NDArray[np.uint8]  # (n, side, side, 3) BGR
     outputs: tuple[NDArray[np.float32], ...]
@@ -30,15 +32,15 @@ class _Steps(Dataset[Batch]):
 
     def __getitem__(self, step: int) -> Batch:
         recipe = self._recipe
-        # From the seed and the step alone: a run that is resumed sees what an unbroken one sees.
-        chance = np.random.default_rng((recipe.seed, step))
+        # By seed and step alone, so that a resumed run gets the batches of an uninterrupted one.
+        rng = np.random.default_rng((recipe.seed, step))
         sides, shares = zip(*recipe.sides.items(), strict=True)
-        side = int(chance.choice(sides, p=shares))
-        count = max(1, round(recipe.batch * (recipe.smallest_side / side) ** 2))
-        scenes = [self._scenes.draw(chance, side) for _ in range(count)]
-        answers = self._teacher.answers(scenes)
+        side = int(rng.choice(sides, p=shares))
+        count = max(1, round(recipe.batch_size * (recipe.smallest_side / side) ** 2))
+        scenes = [self._scenes.draw(rng, side) for _ in range(count)]
+        targets = self._teacher.predict(scenes)
         pictures = np.stack([one.picture for one in scenes])
-        return Batch(pictures, answers.outputs, answers.features)
+        return Batch(pictures, targets.outputs, targets.features)
 
 
 def batches(
@@ -50,20 +52,20 @@ def batches(
     end: int,
     workers: int,
 ) -> Iterator[Batch]:
-    """The batches of the steps from `first` to `end`.
+    """Iterate over the batches of the steps from `first` to `end`.
 
-    With `workers` other processes draw ahead; with 0 they are drawn here.
+    They are made in advance by that many `workers`, or, with 0, in this process.
     """
     loader = DataLoader(
         _Steps(recipe, scenes, teacher),
         batch_size=None,
         sampler=range(first, end),
         num_workers=workers,
-        prefetch_factor=16 if workers else None,
-        collate_fn=_as_it_is,
+        prefetch_factor=_PREFETCHED if workers else None,
+        collate_fn=_identity,
     )
     return iter(loader)
 
 
-def _as_it_is(batch: Any) -> Any:
+def _identity(batch: Any) -> Any:
     return batch

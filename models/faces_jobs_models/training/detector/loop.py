@@ -1,4 +1,4 @@
-"""Trains the detector by its recipe: scenes, the teacher's answers, checkpoints, a log."""
+"""The training loop of the detector: distillation losses, schedule, checkpoints and log."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from faces_jobs_models.detector.yunet import YuNet
-from faces_jobs_models.training.averaging import average
+from faces_jobs_models.training.averaging import update_average
 from faces_jobs_models.training.checkpoint import (
     Progress,
     append_to_log,
@@ -23,12 +23,13 @@ from faces_jobs_models.training.detector.losses import distillation_loss, hint_l
 from faces_jobs_models.training.detector.recipe import DetectorRecipe
 from faces_jobs_models.training.detector.scenes import Scenes
 from faces_jobs_models.training.detector.teacher import Teacher
-from faces_jobs_models.training.half_precision import half_pays
-from faces_jobs_models.training.run_identity import Run
+from faces_jobs_models.training.half_precision import has_fast_bfloat16
+from faces_jobs_models.training.run_identity import RunIdentity
 
-_LARGEST_GRADIENT = 10.0
+_MAX_GRADIENT_NORM = 10.0
+_MIN_RATE_FACTOR = 1e-3  # of the recipe's learning rate
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 def train_detector(
@@ -38,13 +39,13 @@ def train_detector(
     *,
     out: Path,
     device: torch.device,
-    run: Run,
+    run: RunIdentity,
     workers: int,
-    say: Say,
+    report: Report,
 ) -> YuNet:
-    """Train, or go on with the run in `out`; the averaged network is the result.
+    """Train, or resume the run in `out`, and return the averaged network.
 
-    `workers` other processes draw scenes and ask the teacher, ahead of the training.
+    `workers` is the number of processes that make scenes and run the teacher in advance.
 
     Raises:
         ModelError: the run in `out` is another one than `run`.
@@ -61,24 +62,24 @@ def train_detector(
     progress = load_checkpoint(
         out, network=network, averaged=averaged, optimizer=optimizer, run=run
     )
-    total_steps = recipe.steps_an_epoch * recipe.epochs
+    total_steps = recipe.steps_per_epoch * recipe.epochs
     step = progress.step
-    fed = batches(recipe, scenes, teacher, first=step, end=total_steps, workers=workers)
+    feed = batches(recipe, scenes, teacher, first=step, end=total_steps, workers=workers)
     for epoch in range(progress.epoch, recipe.epochs):
         started = time.monotonic()
         network.train()
         losses, hints = [], []
-        for _ in range(recipe.steps_an_epoch):
-            _set_rate(optimizer, recipe, step / total_steps)
-            loss, hint = _losses(network, next(fed), recipe, device)
-            _learn(network, optimizer, loss + recipe.hint_weight * hint)
+        for _ in range(recipe.steps_per_epoch):
+            _set_learning_rate(optimizer, recipe, step / total_steps)
+            loss, hint = _losses(network, next(feed), recipe, device)
+            _update(network, optimizer, loss + recipe.hint_weight * hint)
             step += 1
-            average(averaged, network, decay=recipe.average, step=step)
+            update_average(averaged, network, decay=recipe.ema_decay, step=step)
             losses.append(loss.detach())
             hints.append(hint.detach())
-        done = Progress(epoch=epoch + 1, step=step)
+        progress = Progress(epoch=epoch + 1, step=step)
         save_checkpoint(
-            out, network=network, averaged=averaged, optimizer=optimizer, progress=done, run=run
+            out, network=network, averaged=averaged, optimizer=optimizer, progress=progress, run=run
         )
         seconds = time.monotonic() - started
         entry = {
@@ -88,27 +89,27 @@ def train_detector(
             "seconds": round(seconds, 1),
         }
         append_to_log(out, entry)
-        told = f"loss {entry['loss']:.4f} hint {entry['hint']:.4f} {seconds:.0f} s"
-        say(f"detector {epoch + 1}/{recipe.epochs} {told}")
+        figures = f"loss {entry['loss']:.4f} hint {entry['hint']:.4f} {seconds:.0f} s"
+        report(f"detector {epoch + 1}/{recipe.epochs} {figures}")
     return averaged.eval()
 
 
-def _learn(network: YuNet, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+def _update(network: YuNet, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(network.parameters(), _LARGEST_GRADIENT)
+    nn.utils.clip_grad_norm_(network.parameters(), _MAX_GRADIENT_NORM)
     optimizer.step()
 
 
 def _losses(
     network: YuNet, batch: Batch, recipe: DetectorRecipe, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    # How far the network is from the teacher's outputs, and from its features.
+    # Of the teacher's outputs, and of its features.
     outputs = [torch.from_numpy(one).to(device) for one in batch.outputs]
     features = [torch.from_numpy(one).to(device) for one in batch.features]
-    # Channels last is how the pictures lie already.
+    # The permuted view is in channels-last order already.
     pictures = torch.from_numpy(batch.pictures).to(device).permute(0, 3, 1, 2).float()
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half_pays(device)):
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=has_fast_bfloat16(device)):
         pyramid = network.pyramid(pictures)
         maps = network.apply_heads(pyramid)
     loss = distillation_loss(
@@ -117,8 +118,10 @@ def _losses(
     return loss, hint_loss(pyramid, features, outputs)
 
 
-def _set_rate(optimizer: torch.optim.Optimizer, recipe: DetectorRecipe, done: float) -> None:
-    # Level until late, so that a run can be made longer or shorter after it began.
-    share = min(1.0, done / recipe.warm_up, (1 - done) / recipe.fall)
+def _set_learning_rate(
+    optimizer: torch.optim.Optimizer, recipe: DetectorRecipe, done: float
+) -> None:
+    # Constant until late, so that the number of epochs may be changed during a run.
+    factor = min(1.0, done / recipe.warmup, (1 - done) / recipe.cooldown)
     for group in optimizer.param_groups:
-        group["lr"] = recipe.learning_rate * max(share, 1e-3)
+        group["lr"] = recipe.learning_rate * max(factor, _MIN_RATE_FACTOR)

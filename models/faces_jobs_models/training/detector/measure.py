@@ -1,4 +1,4 @@
-"""Measures the run-time detector on pictures with marked faces."""
+"""Evaluates the run-time detector on pictures with annotated faces."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TypedDict
 from faces_jobs.pipeline.stages import Detector
 from faces_jobs_models.training.decoding import decode
 from faces_jobs_models.training.detector.precision import (
-    OVERLAP,
-    Seen,
+    MIN_IOU,
+    DetectionResult,
     at_threshold,
     average_precision,
     face_count,
@@ -20,17 +20,17 @@ from faces_jobs_models.training.detector.precision import (
 from faces_jobs_models.training.entries import Weights
 from faces_jobs_models.training.predictions import Advance, Selection
 from faces_jobs_models.training.readers import DetectionSample
-from faces_jobs_models.training.subsample import draw
+from faces_jobs_models.training.subsample import subsample
 from faces_jobs_models.training.tables import markdown_table, percent
 
-LOWEST_HEIGHT = 20.0  # pixels: lower faces are ignored
-_HEIGHTS = (LOWEST_HEIGHT, math.inf)
+MIN_HEIGHT = 20.0  # pixels: smaller faces are ignored
+_HEIGHTS = (MIN_HEIGHT, math.inf)
 TRAINED_ON = "wider_faces"
 _BANDS = ((20.0, 32.0), (32.0, 64.0), (64.0, 128.0), (128.0, math.inf))
 
 
 class DetectorSlice(TypedDict):
-    """Faces of one band of heights; `recall` at the entry's threshold."""
+    """Figures of faces in one band of heights; `recall` is at the entry's threshold."""
 
     n: int
     average_precision: float
@@ -38,11 +38,12 @@ class DetectorSlice(TypedDict):
 
 
 class DetectorEntry(TypedDict):
-    """A detector on one data set; `n` counts faces of 20 pixels and higher. Shares are 0..1.
+    """Figures of a detector on one data set. Shares are 0..1.
 
-    A detector gives no labels: the four keys of a classifier's entry that speak of them are null
-    or empty. Its figure is `average_precision`, at an overlap of 0.5. `recall` and `precision`
-    are those at `threshold`, a job's default; `of_training` counts pictures.
+    `n` counts faces of at least 20 pixels. A detector predicts no labels: the four keys of a
+    classifier's entry about labels are null or empty. Its main figure is `average_precision`, at an
+    IoU of 0.5. `recall` and `precision` are those at `threshold`, a job's default; `of_training`
+    counts pictures.
     """
 
     model: str
@@ -67,53 +68,55 @@ class DetectorEntry(TypedDict):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Looked:
-    """What a detector found in pictures, and how many of them training uses."""
+class DetectorRun:
+    """Detections in pictures, and the number of pictures that the detector was trained on."""
 
-    seen: Sequence[Seen]
+    pictures: Sequence[DetectionResult]
     of_training: int
 
     @property
     def face_count(self) -> int:
-        """Faces that are high enough to be asked for."""
-        return face_count(self.seen, heights=_HEIGHTS)
+        """Number of annotated faces of at least `MIN_HEIGHT`."""
+        return face_count(self.pictures, heights=_HEIGHTS)
 
 
-def look_at(
+def run_detector(
     samples: Iterable[DetectionSample],
     detector: Detector,
     *,
-    wanted: Selection,
+    selection: Selection,
     skipped: Counter[str],
     advance: Advance,
-) -> Looked:
-    """What the detector finds in each picture, beside what is marked there.
+) -> DetectorRun:
+    """Detect the faces in each picture, and keep them together with the annotated ones.
 
     Args:
         samples: the data set.
-        detector: the run-time one.
-        wanted: which pictures.
-        skipped: counts what was left out, by reason.
-        advance: told of progress.
+        detector: the run-time detector.
+        selection: which pictures.
+        skipped: counts what is left out, by reason.
+        advance: called after each picture.
     """
     chosen: Iterable[DetectionSample] = (
-        one for one in samples if one.held_out or not (wanted.held_out_only and wanted.trained_on)
+        one
+        for one in samples
+        if one.held_out or not (selection.held_out_only and selection.trained_on)
     )
-    seen = []
+    pictures = []
     of_training = 0
-    for one in chosen if wanted.limit is None else draw(chosen, wanted.limit):
-        picture = decode(one.image, max_pixels=wanted.max_pixels, skipped=skipped)
+    for one in chosen if selection.limit is None else subsample(chosen, selection.limit):
+        picture = decode(one.image, max_pixels=selection.max_pixels, skipped=skipped)
         advance(1)
         if picture is None:
             continue
         (found,) = detector.detect([picture])
-        seen.append(Seen(found.boxes_xyxy, found.scores, one.boxes_xyxy, one.ignore))
-        of_training += wanted.trained_on and not one.held_out
-    return Looked(seen, of_training)
+        pictures.append(DetectionResult(found.boxes_xyxy, found.scores, one.boxes_xyxy, one.ignore))
+        of_training += selection.trained_on and not one.held_out
+    return DetectorRun(pictures, of_training)
 
 
 def detector_entry(
-    looked: Looked,
+    run: DetectorRun,
     *,
     data_set: str,
     version: str,
@@ -121,48 +124,50 @@ def detector_entry(
     threshold: float,
     skipped: Counter[str],
 ) -> DetectorEntry:
-    """The figures of a detector.
+    """Compute the figures of a detector.
 
     Raises:
-        ValueError: no face of 20 pixels or more is marked.
+        ValueError: no face of at least 20 pixels is annotated.
     """
-    seen = looked.seen
-    chosen = at_threshold(seen, threshold, heights=_HEIGHTS)
+    pictures = run.pictures
+    operating_point = at_threshold(pictures, threshold, heights=_HEIGHTS)
     return DetectorEntry(
         model="detector",
         version=version,
         weights=weights,
         head="face",
         dataset=data_set,
-        n=looked.face_count,
-        pictures=len(seen),
+        n=run.face_count,
+        pictures=len(pictures),
         accuracy=None,
         balanced_accuracy=None,
         per_class={},
         per_class_n={},
-        average_precision=_rounded(average_precision(seen, heights=_HEIGHTS)),
-        overlap=OVERLAP,
+        average_precision=_rounded(average_precision(pictures, heights=_HEIGHTS)),
+        overlap=MIN_IOU,
         threshold=threshold,
-        recall=_rounded(chosen.recall),
-        precision=None if math.isnan(chosen.precision) else _rounded(chosen.precision),
+        recall=_rounded(operating_point.recall),
+        precision=None
+        if math.isnan(operating_point.precision)
+        else _rounded(operating_point.precision),
         by={
             "size_px": {
                 f"{low:.0f}+" if high == math.inf else f"{low:.0f}-{high - 1:.0f}": DetectorSlice(
                     n=n,
-                    average_precision=_rounded(average_precision(seen, heights=(low, high))),
-                    recall=_rounded(at_threshold(seen, threshold, heights=(low, high)).recall),
+                    average_precision=_rounded(average_precision(pictures, heights=(low, high))),
+                    recall=_rounded(at_threshold(pictures, threshold, heights=(low, high)).recall),
                 )
                 for low, high in _BANDS
-                if (n := face_count(seen, heights=(low, high)))
+                if (n := face_count(pictures, heights=(low, high)))
             }
         },
-        of_training=looked.of_training,
+        of_training=run.of_training,
         skipped={reason: count for reason, count in skipped.items() if count},
     )
 
 
 def detector_tables(entries: Sequence[DetectorEntry]) -> str:
-    """The entries as Markdown, as `tables_of` does it for classifiers."""
+    """Format entries as Markdown tables, as `tables_of` does for classifiers."""
     figures = markdown_table(
         ("data set", "pictures", "faces", "average precision", "threshold", "recall", "precision"),
         [

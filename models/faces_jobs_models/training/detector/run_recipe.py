@@ -1,4 +1,4 @@
-"""One training of the detector from pictures to a model's folder: scenes, teacher, export."""
+"""Runs the detector's recipe from pictures to a model folder: train, calibrate scores, export."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import torch
 from faces_jobs.errors import DataLayoutError
 from faces_jobs_models.detector.export import DetectorMetadata, write_detector
 from faces_jobs_models.device import Device
-from faces_jobs_models.training.checkpoint import LOG_NAME, epochs_done, refuse_another_run
-from faces_jobs_models.training.detector.loop import Say, train_detector
+from faces_jobs_models.training.checkpoint import LOG_NAME, check_run_matches, epochs_done
+from faces_jobs_models.training.detector.loop import Report, train_detector
 from faces_jobs_models.training.detector.recipe import DetectorRecipe
 from faces_jobs_models.training.detector.scenes import Photograph, Scenes
 from faces_jobs_models.training.detector.score_power import score_power
@@ -23,12 +23,12 @@ from faces_jobs_models.training.detector.teacher import Teacher
 from faces_jobs_models.training.export import TERMS
 from faces_jobs_models.training.plots import draw_curves
 from faces_jobs_models.training.readers import open_data, open_detection_data
-from faces_jobs_models.training.run_identity import Run, hash_of, hash_of_recipe
+from faces_jobs_models.training.run_identity import RunIdentity, hash_of, hash_of_recipe
 from faces_jobs_models.training.run_recipe import EXPORT_NAME
 from faces_jobs_models.weights import sha256_of
 
-_PORTRAITS = ("utkface", "imfdb", "facemask", "facemask")  # masks twice: they are few
-_LOWEST_FACE = 4  # pixels; lower ones say nothing of the scale of a picture
+_PORTRAIT_SETS = ("utkface", "imfdb", "facemask", "facemask")  # twice, since it is small
+_MIN_FACE_HEIGHT = 4  # pixels; smaller faces don't determine the scale of a picture
 
 
 def run_detector_recipe(
@@ -39,90 +39,89 @@ def run_detector_recipe(
     out: Path,
     device: Device,
     threads: int,
-    say: Say,
-    advance: Callable[[int], None],
+    report: Report,
+    on_progress: Callable[[int], None],
 ) -> Path:
-    """Train by the recipe, or go on with the training that `out` holds.
+    """Train the detector by its recipe, or resume the run in `out`.
 
     Args:
-        recipe: what to do.
-        data: holds WIDER FACE, and faces to compose scenes with (utkface, imfdb, facemask).
-        teacher: the ONNX file of a YuNet, which answers for the finished scenes.
+        recipe: of the detector.
+        data: holds WIDER FACE, and the data sets with portraits (utkface, imfdb, facemask).
+        teacher: the ONNX file of a YuNet, whose outputs for the scenes are the targets.
         out: gets `detector` with checkpoint, log, curves and `export`.
-        device: where the network is trained; the teacher answers on the CPU, beside it.
-        threads: cores that may be used.
-        say: takes one line an epoch, and one for each reason why pictures were left out.
-        advance: takes the number of epochs done, those of earlier runs included.
+        device: where the network is trained; the teacher runs on the CPU at the same time.
+        threads: number of cores that may be used.
+        report: called with a line of text for each epoch, and for each reason why pictures were
+            left out.
+        on_progress: called with the number of completed epochs, including those of earlier calls.
 
     Returns:
-        The model's folder, `out/detector/export`.
+        The model folder, `out/detector/export`.
 
     Raises:
-        DataLayoutError: there are no pictures with marked faces.
-        ModelError: the teacher is missing, or another network; `out` holds a run of another
-            recipe or with other pictures.
+        DataLayoutError: there are no pictures with annotated faces, or no portraits.
+        ModelError: the teacher is missing or not a YuNet; `out` holds a run of another recipe or
+            with other pictures.
     """
-    # With two cores and more, one of them draws the scenes; a GPU waits for all but one.
+    # Worker processes make the scenes: all cores but one for a GPU, else one if there are two.
     workers = threads - 1 if device == "cuda" else min(1, threads - 1)
     torch.set_num_threads(threads - workers)
-    learnt_from = Teacher(teacher)  # before the pictures are read: it may be wrong
+    teacher_network = Teacher(teacher)  # raises before the pictures are read
     folder = out / "detector"
-    # It may be made longer or shorter: its rate is level until late.
-    of_recipe = hash_of_recipe(recipe, beside=["epochs"])
-    refuse_another_run(folder, recipe=of_recipe)
+    # The number of epochs may be changed: the learning rate is constant until late.
+    recipe_hash = hash_of_recipe(recipe, ignore=["epochs"])
+    check_run_matches(folder, recipe=recipe_hash)
 
-    def after_an_epoch(line: str) -> None:
-        say(line)
-        advance(epochs_done(folder))
+    def report_epoch(line: str) -> None:
+        report(line)
+        on_progress(epochs_done(folder))
 
     if done := epochs_done(folder):
-        say(f"detector: going on after epoch {done}")
-        advance(done)
-    photographs, portraits = _pictures(data, say)
+        report(f"detector: resuming after epoch {done}")
+        on_progress(done)
+    photographs, portraits = _pictures(data, report)
     network = train_detector(
         recipe,
         Scenes(photographs, portraits, recipe.scenes),
-        learnt_from,
+        teacher_network,
         out=folder,
         device=torch.device(device),
-        run=Run(of_recipe, _content(photographs, portraits, teacher)),
+        run=RunIdentity(recipe_hash, _hash_of_data(photographs, portraits, teacher)),
         workers=workers,
-        say=after_an_epoch,
+        report=report_epoch,
     ).cpu()
     draw_curves(folder / "curves.png", folder / LOG_NAME)
     export = write_detector(network, _note(recipe), folder / EXPORT_NAME)
     power = score_power(export, data, precision=recipe.precision)
-    say(f"detector: scores are raised to {power:.3f}")
+    report(f"detector: scores are raised to {power:.3f}")
     network.config = replace(network.config, score_power=power)
     return write_detector(network, _note(recipe), export)
 
 
-def _pictures(data: Path, say: Say) -> tuple[list[Photograph], list[bytes]]:
+def _pictures(data: Path, report: Report) -> tuple[list[Photograph], list[bytes]]:
     skipped: Counter[str] = Counter()
     photographs = []
-    for marked in open_detection_data(data, skipped=skipped):
-        for one in marked:
-            if not one.held_out:
-                heights = one.boxes_xyxy[:, 3] - one.boxes_xyxy[:, 1]
-                known = ~one.ignore & (heights >= _LOWEST_FACE)
-                boxes = one.boxes_xyxy
-                photographs.append(Photograph(one.image, np.asarray(boxes[known]), boxes))
+    for detection_set in open_detection_data(data, skipped=skipped):
+        for sample in detection_set:
+            if not sample.held_out:
+                boxes = sample.boxes_xyxy
+                is_clear = ~sample.ignore & (boxes[:, 3] - boxes[:, 1] >= _MIN_FACE_HEIGHT)
+                photographs.append(Photograph(sample.image, np.asarray(boxes[is_clear]), boxes))
     found = {one.name: one for one in open_data(data, labels="ferplus", skipped=skipped)}
-    # Their labels don't matter here, so neither does which of them are held out for others.
-    portraits = [sample.image for name in _PORTRAITS if name in found for sample in found[name]]
+    # Labels are not used, so faces that are held out for classifiers may be used, too.
+    portraits = [face.image for name in _PORTRAIT_SETS if name in found for face in found[name]]
     for reason, count in skipped.items():
         if count:
-            say(f"left out: {count} x {reason}")
+            report(f"skipped: {count} x {reason}")
     if not photographs or not portraits:
         raise DataLayoutError(
-            f"Scenes are composed of pictures with marked faces ({len(photographs)} in {data}) and "
-            f"of faces from {', '.join(dict.fromkeys(_PORTRAITS))} ({len(portraits)}): both are "
-            "needed."
+            f"Scenes need pictures with annotated faces ({len(photographs)} in {data}) and faces "
+            f"from {', '.join(dict.fromkeys(_PORTRAIT_SETS))} ({len(portraits)})."
         )
     return photographs, portraits
 
 
-def _content(photographs: list[Photograph], portraits: list[bytes], teacher: Path) -> str:
+def _hash_of_data(photographs: list[Photograph], portraits: list[bytes], teacher: Path) -> str:
     parts = [part for one in photographs for part in (one.image, one.marked_xyxy.tobytes())]
     hashes = [hashlib.sha256(part).hexdigest() for part in (*parts, *portraits)]
     return hash_of([*hashes, sha256_of(teacher)])

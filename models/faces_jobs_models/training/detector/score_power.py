@@ -1,4 +1,4 @@
-"""Brings the score at which a detector is right often enough to a job's default threshold."""
+"""Calibrates a detector's scores, so that a job's default threshold has the desired precision."""
 
 from __future__ import annotations
 
@@ -8,36 +8,38 @@ from pathlib import Path
 
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs_models.detector.open_detector import open_detector
-from faces_jobs_models.training.detector.measure import LOWEST_HEIGHT, look_at
-from faces_jobs_models.training.detector.precision import score_of_precision
+from faces_jobs_models.training.detector.measure import MIN_HEIGHT, run_detector
+from faces_jobs_models.training.detector.precision import threshold_for_precision
 from faces_jobs_models.training.predictions import Selection
 from faces_jobs_models.training.readers import open_detection_data
 from faces_jobs_models.weights import read_record
 
-_LOWEST, _HIGHEST = 0.1, 0.95  # beyond these a network has learnt nothing yet
+_MIN_SCORE, _MAX_SCORE = 0.1, 0.95  # outside of these, the network is untrained
 
 
 def score_power(export: Path, data: Path, *, precision: float) -> float:
-    """The power to which scores are to be raised; 1 where no score is as good as that.
+    """Return the power to which scores must be raised; 1 if no score has that precision.
 
-    It is found on the pictures that were learnt from: the held-out ones only tell how well it fits.
+    It is fitted on the training pictures, so that the held-out ones can measure the result.
 
     Args:
         export: folder of the detector, whose scores are not raised yet.
-        data: holds pictures with marked faces.
-        precision: share of the boxes at the threshold that shall be right.
+        data: holds pictures with annotated faces.
+        precision: desired share of correct boxes above the threshold.
     """
     skipped: Counter[str] = Counter()
     detector = open_detector(read_record(export))
-    learnt = (
-        one
-        for marked in open_detection_data(data, skipped=skipped)
-        for one in marked
-        if not one.held_out
+    training_samples = (
+        sample
+        for data_set in open_detection_data(data, skipped=skipped)
+        for sample in data_set
+        if not sample.held_out
     )
-    looked = look_at(learnt, detector, wanted=Selection(), skipped=skipped, advance=lambda _: None)
-    heights = (LOWEST_HEIGHT, math.inf)
-    score = score_of_precision(looked.seen, precision, heights=heights)
-    if not _LOWEST < score < _HIGHEST:
+    run = run_detector(
+        training_samples, detector, selection=Selection(), skipped=skipped, advance=lambda _: None
+    )
+    heights = (MIN_HEIGHT, math.inf)
+    score = threshold_for_precision(run.pictures, precision, heights=heights)
+    if not _MIN_SCORE < score < _MAX_SCORE:
         return 1.0
     return math.log(JobSpec().detection_threshold) / math.log(score)

@@ -1,4 +1,4 @@
-"""Readers of labelled pictures: each official layout that we know, and parquet packs."""
+"""Readers of labelled pictures: the official layouts of known data sets, and parquet packs."""
 
 from faces_jobs_models.training.readers.data_set import (
     DataSet,

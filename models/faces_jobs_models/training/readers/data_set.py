@@ -1,4 +1,4 @@
-"""What a reader gives: named sets of labelled faces, or of pictures with marked faces."""
+"""Data sets as readers return them: labelled faces, or pictures with annotated faces."""
 
 from __future__ import annotations
 
@@ -16,38 +16,43 @@ from faces_jobs_models.training.samples import Sample
 HELD_OUT_SHARE = 0.15
 
 Skipped = Counter[str]
-"""Why pictures, or single labels of them, were left out, and how many."""
+"""Reason -> number of pictures, or of single labels, that were skipped."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DataSet:
-    """Labelled faces in one layout. Its samples are read lazily, anew in each iteration.
+    """Labelled faces in one layout. Samples are read lazily, again in each iteration.
 
-    `name` is what recipes and figures call it; `n` the number of rows where it is known before
-    they are read, those included that will give no sample; `takes` names the folders that are
-    the set's own: other sets may lie in those beside them. `beside` are files outside of `path`
-    that it is read from as well.
+    Attributes:
+        name: by which recipes and figures refer to it.
+        layout: the layout that was recognised.
+        path: file or folder that it is read from.
+        row_count: number of rows, if known before reading. It includes rows that yield no sample.
+        read: returns a new iterator over the samples.
+        own_folders: names of the folders in `path` that belong to the set; folders next to them may
+            hold other sets.
+        extra_files: files outside of `path` that it is also read from.
     """
 
     name: str
     layout: str
     path: Path
-    n: int | None
+    row_count: int | None
     read: Callable[[], Iterator[Sample]]
-    takes: frozenset[str] = frozenset()
-    beside: tuple[Path, ...] = ()
+    own_folders: frozenset[str] = frozenset()
+    extra_files: tuple[Path, ...] = ()
 
     def __iter__(self) -> Iterator[Sample]:
-        """Its samples, in an order that does not change."""
+        """Iterate over the samples, always in the same order."""
         return self.read()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DetectionSample:
-    """A picture with its faces marked.
+    """A picture with annotated faces.
 
-    `boxes_xyxy` (n, 4) float32 pixels of the picture; `ignore` (n,) bool marks those that are
-    neither to be found nor wrong when they are.
+    `boxes_xyxy` (n, 4) float32 in pixels of the picture; `ignore` (n,) bool: detections of these
+    boxes count neither as correct nor as wrong.
     """
 
     image: bytes  # encoded
@@ -58,15 +63,15 @@ class DetectionSample:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DetectionSet:
-    """Pictures with marked faces in one layout, read lazily like a `DataSet`."""
+    """Pictures with annotated faces in one layout, read lazily like a `DataSet`."""
 
     name: str
     layout: str
     path: Path
-    n: int | None
+    row_count: int | None
     read: Callable[[], Iterator[DetectionSample]]
-    takes: frozenset[str] = frozenset()
+    own_folders: frozenset[str] = frozenset()
 
     def __iter__(self) -> Iterator[DetectionSample]:
-        """Its pictures, in an order that does not change."""
+        """Iterate over the pictures, always in the same order."""
         return self.read()

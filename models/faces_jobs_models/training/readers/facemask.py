@@ -1,4 +1,4 @@
-"""Faces with and without a mask, in the two folders with_mask and without_mask."""
+"""Face masks: pictures in the folders with_mask and without_mask."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from faces_jobs_models.training.readers.places import Place, pictures_below
 from faces_jobs_models.training.readers.splits import picture_held_out
 from faces_jobs_models.training.samples import Sample
 
-TELLTALE = "face masks: folders with_mask and without_mask"
+LAYOUT = "face masks: folders with_mask and without_mask"
 _NAME = "facemask"
 _MASKED = {"with_mask": True, "without_mask": False}
 
 
 def open_facemask(place: Place, labels: LabelChoice, skipped: Skipped) -> list[DataSet]:  # noqa: ARG001 - one signature for all layouts
-    """The folder that holds both."""
+    """Open a folder that holds both."""
     if not _MASKED.keys() <= frozenset(place.folders):
         return []
     return [
         DataSet(
             _NAME, _NAME, place.path, None, lambda: _read(place, skipped),
-            takes=frozenset(_MASKED),
+            own_folders=frozenset(_MASKED),
         )
     ]  # fmt: skip
 
@@ -32,9 +32,9 @@ def _read(place: Place, skipped: Skipped) -> Iterator[Sample]:
     for folder, masked in _MASKED.items():
         for name in pictures_below(place.path / folder):
             path = f"{folder}/{name}"
-            said = Labels(_NAME, skipped)
-            said.add_mask(masked)
+            labels = Labels(_NAME, skipped)
+            labels.add_mask(masked)
             held_out = picture_held_out(_NAME, path)
-            sample = said.sample((place.path / path).read_bytes(), held_out=held_out, group=path)
+            sample = labels.sample((place.path / path).read_bytes(), held_out=held_out, group=path)
             if sample is not None:
                 yield sample

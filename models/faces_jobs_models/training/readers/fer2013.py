@@ -1,8 +1,8 @@
-"""FER2013 as its one file fer2013.csv, and FER+ as fer2013new.csv beside it.
+"""FER2013 in its official file fer2013.csv, and FER+ in fer2013new.csv next to it.
 
 I. Goodfellow et al.: "Challenges in Representation Learning", ICONIP 2013. E. Barsoum et al.:
 "Training Deep Networks for Facial Expression Recognition with Crowd-Sourced Label Distribution",
-ICMI 2016: ten people's votes for the same pictures, row by row.
+ICMI 2016: the votes of ten annotators for the same pictures, in the same rows.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ import numpy as np
 from faces_jobs.errors import DataLayoutError
 from faces_jobs_models.training.label_choice import LabelChoice
 from faces_jobs_models.training.readers.data_set import DataSet, Skipped
-from faces_jobs_models.training.readers.labels import Labels, sole_majority
+from faces_jobs_models.training.readers.labels import Labels, single_winner
 from faces_jobs_models.training.readers.places import Place
 from faces_jobs_models.training.readers.splits import held_out_by_usage
 from faces_jobs_models.training.samples import Sample
 
-TELLTALE = "FER2013: fer2013.csv (emotion,pixels,Usage), with fer2013new.csv beside it for FER+"
+LAYOUT = "FER2013: fer2013.csv (emotion,pixels,Usage), with fer2013new.csv next to it for FER+"
 _FACES = "fer2013.csv"
 _VOTES = "fer2013new.csv"
 _EXPRESSIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")  # by number
-_VOTED = (
+_VOTE_COLUMNS = (
     "neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt",
     "unknown", "NF",
 )  # fmt: skip
@@ -38,13 +38,13 @@ _Row = dict[str, str]
 
 
 def open_fer2013(place: Place, labels: LabelChoice, skipped: Skipped) -> list[DataSet]:
-    """The labels asked for; those of FER2013 where the votes are not there."""
+    """Open the pictures with the chosen labels, or with those of FER2013 if there are no votes."""
     path = place.path
     if path.is_dir() or path.name not in (_FACES, _VOTES):
         return []
     faces, votes = path.with_name(_FACES), path.with_name(_VOTES)
     if not faces.is_file():
-        skipped[f"{_VOTES} holds no pictures, and no {_FACES} is beside it"] += 1
+        skipped[f"{_VOTES} needs {_FACES} next to it, which holds the pictures"] += 1
         return []
     name = labels if votes.is_file() else "fer2013"
     if name == "fer2013":
@@ -52,7 +52,7 @@ def open_fer2013(place: Place, labels: LabelChoice, skipped: Skipped) -> list[Da
     return [
         DataSet(
             name, "fer2013", faces, None, lambda: _read_votes(faces, votes, skipped),
-            beside=(votes,),
+            extra_files=(votes,),
         )
     ]  # fmt: skip
 
@@ -62,35 +62,35 @@ def _read_faces(faces: Path, skipped: Skipped) -> Iterator[Sample]:
         image = _picture(row["pixels"], "fer2013", skipped)
         if image is None:
             continue
-        said = Labels("fer2013", skipped)
-        told = row["emotion"].strip()
-        known = told.isdecimal() and int(told) < len(_EXPRESSIONS)
-        said.add("expression", _EXPRESSIONS[int(told)] if known else told)
+        labels = Labels("fer2013", skipped)
+        code = row["emotion"].strip()
+        is_known = code.isdecimal() and int(code) < len(_EXPRESSIONS)
+        labels.add("expression", _EXPRESSIONS[int(code)] if is_known else code)
         held_out = held_out_by_usage(row["Usage"])
-        sample = said.sample(image, held_out=held_out, group=f"row {number}", size_px=_SIDE)
+        sample = labels.sample(image, held_out=held_out, group=f"row {number}", size_px=_SIDE)
         if sample is not None:
             yield sample
 
 
 def _read_votes(faces: Path, votes: Path, skipped: Skipped) -> Iterator[Sample]:
-    rows = zip_longest(_rows(faces, ("pixels", "Usage")), _rows(votes, ("Usage", *_VOTED)))
+    rows = zip_longest(_rows(faces, ("pixels", "Usage")), _rows(votes, ("Usage", *_VOTE_COLUMNS)))
     for number, (face, voted) in enumerate(rows, start=2):
         if face is None or voted is None or face["Usage"].strip() != voted["Usage"].strip():
             raise DataLayoutError(
-                f"Row {number} of {faces} and of {votes} are not of one picture: they must have "
-                "as many rows, in the same order, with the same Usage."
+                f"Row {number} of {faces} and of {votes} differ in their picture: both files must "
+                "have the same rows in the same order, with equal Usage."
             )
         counts = _counts(voted)
         if counts is None:
-            skipped["ferplus row whose votes are no numbers"] += 1
+            skipped["ferplus row with invalid votes"] += 1
             continue
         image = _picture(face["pixels"], "ferplus", skipped)
         if image is None:
             continue
-        said = Labels("ferplus", skipped)
-        said.add_votes(counts, sole_majority(counts))
+        labels = Labels("ferplus", skipped)
+        labels.add_votes(counts, single_winner(counts))
         held_out = held_out_by_usage(face["Usage"])
-        sample = said.sample(image, held_out=held_out, group=f"row {number}", size_px=_SIDE)
+        sample = labels.sample(image, held_out=held_out, group=f"row {number}", size_px=_SIDE)
         if sample is not None:
             yield sample
 
@@ -110,14 +110,14 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[_Row]:
 
 def _counts(row: _Row) -> dict[str, float] | None:
     try:
-        counts = {column: int(row[column]) for column in _VOTED}
+        counts = {column: int(row[column]) for column in _VOTE_COLUMNS}
     except ValueError:
         return None
     return {**counts} if min(counts.values()) >= 0 else None
 
 
 def _picture(pixels: str, source: str, skipped: Skipped) -> bytes | None:
-    """The pixels of a row, 48 x 48 gray values, as a PNG."""
+    """Encode the pixels of a row, 48 x 48 gray values, as PNG."""
     try:
         values = np.array(pixels.split(), np.int64)
     except (ValueError, OverflowError):

@@ -1,8 +1,8 @@
-"""IMDB-WIKI in its official layout: imdb.mat or wiki.mat beside the folders of crops.
+"""IMDB-WIKI in its official layout: imdb.mat or wiki.mat next to the folders of crops.
 
 R. Rothe, R. Timofte, L. Van Gool: "Deep expectation of real and apparent age from a single image
-without facial landmarks", IJCV 2018. Pictures in which the authors' detector saw no face, or a
-second one, are left out: nobody knows whose age is given.
+without facial landmarks", IJCV 2018. Pictures in which the authors' detector found no face, or
+several, are left out: it is unknown which face the age belongs to.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ from faces_jobs_models.training.readers.labels import Labels
 from faces_jobs_models.training.readers.places import Place, read_picture
 from faces_jobs_models.training.samples import Sample, is_held_out
 
-TELLTALE = "IMDB-WIKI: imdb.mat or wiki.mat beside the folders 00, 01, ..."
+LAYOUT = "IMDB-WIKI: imdb.mat or wiki.mat next to the folders 00, 01, ..."
 _FIELDS = ("dob", "photo_taken", "full_path", "gender", "face_score", "second_face_score")
-_CROPS = re.compile(r"\d\d")
+_CROP_FOLDER = re.compile(r"\d\d")
 _GENDERS = {0.0: "female", 1.0: "male"}
-_OLDEST = 100
-_MATLAB_DAYS = 366  # MATLAB counts days from the year 0, Python from the year 1
+_MAX_AGE = 100
+_MATLAB_EPOCH_DAYS = 366  # MATLAB counts days from the year 0, Python from the year 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Table:
-    """Columns of n rows, as the file has them."""
+    """The columns of the file, one entry per picture."""
 
-    born: NDArray[np.float64]  # MATLAB's serial day
-    taken: NDArray[np.float64]  # year
+    born: NDArray[np.float64]  # MATLAB serial dates
+    taken: NDArray[np.float64]  # years
     paths: list[str]
     genders: NDArray[np.float64]
     scores: NDArray[np.float64]
@@ -54,17 +54,19 @@ class _Table:
 
 
 def open_imdb_wiki(place: Place, labels: LabelChoice, skipped: Skipped) -> list[DataSet]:  # noqa: ARG001 - one signature for all layouts
-    """Both sets, or the one that is there."""
+    """Open both sets, or the one that exists."""
     path = place.path
     files = [path] if not path.is_dir() else [path / name for name in place.files]
-    crops = frozenset(name for name in place.folders if _CROPS.fullmatch(name))
+    crops = frozenset(name for name in place.folders if _CROP_FOLDER.fullmatch(name))
     return [
         _data_set(file, crops, skipped) for file in files if file.name in ("imdb.mat", "wiki.mat")
     ]
 
 
 def _data_set(path: Path, crops: frozenset[str], skipped: Skipped) -> DataSet:
-    return DataSet(path.stem, path.stem, path, None, lambda: _read(path, skipped), takes=crops)
+    return DataSet(
+        path.stem, path.stem, path, None, lambda: _read(path, skipped), own_folders=crops
+    )
 
 
 def _read(path: Path, skipped: Skipped) -> Iterator[Sample]:
@@ -81,36 +83,36 @@ def _read(path: Path, skipped: Skipped) -> Iterator[Sample]:
         if years is None:
             skipped[f"{name} bad date"] += 1
             continue
-        if not 0 <= years <= _OLDEST:
-            skipped[f"{name} age outside 0..{_OLDEST}"] += 1
+        if not 0 <= years <= _MAX_AGE:
+            skipped[f"{name} age outside 0..{_MAX_AGE}"] += 1
             continue
         image = read_picture(path.parent, relative, name, skipped)
         if image is None:
             continue
-        said = Labels(name, skipped)
-        said.add_age(years)
+        labels = Labels(name, skipped)
+        labels.add_age(years)
         gender = float(table.genders[row])
         if gender in _GENDERS:
-            said.add("gender", _GENDERS[gender])
+            labels.add("gender", _GENDERS[gender])
         else:
-            said.unknown("gender", gender)
+            labels.count_unknown("gender", gender)
         person = table.people[row] or relative
         held_out = is_held_out(f"{name}/{person}", HELD_OUT_SHARE)
-        sample = said.sample(image, held_out=held_out, group=person)
+        sample = labels.sample(image, held_out=held_out, group=person)
         if sample is not None:
             yield sample
 
 
 def age_at(born: float, taken: float) -> int | None:
-    """Full years in the middle of the year `taken`, or None where one is no date.
+    """Return the age in the middle of the year `taken`, or None if one of both is not a date.
 
     Args:
-        born: MATLAB's serial day.
-        taken: a year. More of the date is not known, so it is half a year off at most.
+        born: MATLAB serial date.
+        taken: year. Its day is not known, so that the age may be off by half a year.
     """
     if not (math.isfinite(born) and math.isfinite(taken)):
         return None
-    day = int(born) - _MATLAB_DAYS
+    day = int(born) - _MATLAB_EPOCH_DAYS
     if not date.min.toordinal() <= day <= date.max.toordinal() or not 1 <= taken <= date.max.year:
         return None
     birth = date.fromordinal(day)
@@ -132,13 +134,13 @@ def _load(path: Path) -> _Table:
         TypeError,
     ) as error:
         raise DataLayoutError(
-            f"{path} is no MATLAB file (version 5) with a struct {path.stem} that has the fields "
+            f"{path} is not a MATLAB file (version 5) with a struct {path.stem} of the fields "
             f"{', '.join(_FIELDS)}: {error}."
         ) from error
     paths = [_text(one) for one in columns["full_path"]]
     short = [field for field, column in columns.items() if len(column) != len(paths)]
     if short:
-        raise DataLayoutError(f"{path}: not as many {', '.join(short)} as full_path.")
+        raise DataLayoutError(f"{path}: {', '.join(short)} and full_path differ in length.")
     return _Table(
         born=columns["dob"].astype(np.float64),
         taken=columns["photo_taken"].astype(np.float64),
@@ -151,7 +153,7 @@ def _load(path: Path) -> _Table:
 
 
 def _people(struct: Any, rows: int) -> list[str]:
-    """Who is in each picture, empty where that is not told: celeb_id (IMDB), else the name."""
+    """Return the person in each picture: celeb_id (IMDB) or the name; empty where unknown."""
     for field in ("celeb_id", "name"):
         if field in (struct.dtype.names or ()):
             people = [_text(one) for one in struct[field].ravel()]
@@ -161,7 +163,7 @@ def _people(struct: Any, rows: int) -> list[str]:
 
 
 def _text(value: Any) -> str:
-    """A cell as text; MATLAB's empty and NaN cells as an empty one."""
+    """Convert a MATLAB cell to text; empty and NaN cells to an empty string."""
     while isinstance(value, np.ndarray):
         if not value.size:
             return ""

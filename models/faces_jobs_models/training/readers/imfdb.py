@@ -1,9 +1,9 @@
-"""IMFDB in its official layout: ACTOR/FILM/FILM.txt beside ACTOR/FILM/images.
+"""IMFDB in its official layout: ACTOR/FILM/FILM.txt next to ACTOR/FILM/images.
 
 S. Setty et al.: "Indian Movie Face Database: A Benchmark for Face Recognition Under Wide
-Variations", NCVPRIPG 2013. A row names the frame, the crop, its place, film, year and actor, and
-ends with seven labels. Rows are separated by tabs or spaces, some have their labels in another
-order and some lack a few: the words tell which label is which, since no two heads share one.
+Variations", NCVPRIPG 2013. A row names the frame, the crop and its box, film, year and actor, and
+ends with seven labels. Columns are separated by tabs or spaces; some rows have their labels in
+another order or lack a few. Labels are assigned by their words, since no two heads share one.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ from faces_jobs_models.training.readers.places import Place, is_picture, read_pi
 from faces_jobs_models.training.readers.splits import actor_held_out
 from faces_jobs_models.training.samples import Sample
 
-TELLTALE = "IMFDB: ACTOR/FILM/FILM.txt beside ACTOR/FILM/images/"
+LAYOUT = "IMFDB: ACTOR/FILM/FILM.txt next to ACTOR/FILM/images/"
 _NAME = "imfdb"
 _IMAGES = "images"
 _HEADS = ("gender", "illumination", "pose", "occlusion", "age", "makeup")
 _HEAD_OF = {label: head for head in (*_HEADS, "expression") for label in HEADS[head]}
-_LABELS_A_ROW = 7
-_FEWEST = 3  # labels in one of the first lines, to tell the layout
-_LOOKED_AT = 20
+_MAX_LABELS = 7  # of a row
+_MIN_LABELS = 3  # of one of the first rows, for the layout to be recognised
+_ROWS_CHECKED = 20
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
     picture: str
-    words: tuple[str, ...]  # what may be labels
+    words: tuple[str, ...]  # possible labels
     height: int | None
 
 
 def open_imfdb(place: Place, labels: LabelChoice, skipped: Skipped) -> list[DataSet]:  # noqa: ARG001 - one signature for all layouts
-    """The films below the folder of the set, of an actor or of a film."""
+    """Open the films in the folder of the set, of an actor or of a film."""
     films = _films(place)
     if not films:
         return []
     inside = (film.path.relative_to(place.path).parts for film in films)
     own = frozenset(parts[0] if parts else _IMAGES for parts in inside)
-    return [DataSet(_NAME, _NAME, place.path, None, lambda: _read(films, skipped), takes=own)]
+    return [DataSet(_NAME, _NAME, place.path, None, lambda: _read(films, skipped), own_folders=own)]
 
 
 def _films(place: Place) -> list[Place]:
@@ -52,11 +52,11 @@ def _films(place: Place) -> list[Place]:
         return [place]
     films = []
     for name in place.folders:
-        inner = place.inner(name)
-        if _is_film(inner):
-            films.append(inner)
+        child = place.child(name)
+        if _is_film(child):
+            films.append(child)
             continue
-        films += [film for film in map(inner.inner, inner.folders) if _is_film(film)]
+        films += [film for film in map(child.child, child.folders) if _is_film(film)]
     return films
 
 
@@ -66,9 +66,9 @@ def _is_film(place: Place) -> bool:
     for name in place.files:
         if name.lower().endswith(".txt"):
             with (place.path / name).open(encoding="utf-8", errors="replace") as file:
-                first = [parse_row(line, frozenset()) for line in islice(file, _LOOKED_AT)]
-            # Other sets have folders called images too: the rows must have labels.
-            if any(row is not None and len(_labels(row)) >= _FEWEST for row in first):
+                first = [parse_row(line, frozenset()) for line in islice(file, _ROWS_CHECKED)]
+            # Other data sets have a folder `images`, too: the rows must have labels.
+            if any(row is not None and len(_labels_by_head(row)) >= _MIN_LABELS for row in first):
                 return True
     return False
 
@@ -84,9 +84,9 @@ def _read(films: list[Place], skipped: Skipped) -> Iterator[Sample]:
 
 
 def _rows_of_film(film: Place, skipped: Skipped) -> Iterator[_Row]:
-    """The film's rows. A picture that has two with other labels is of no use."""
+    """Yield the rows of a film. Pictures with conflicting rows are skipped."""
     rows: dict[str, set[_Row]] = {}
-    pictures = frozenset(film.inner(_IMAGES).files)
+    pictures = frozenset(film.child(_IMAGES).files)
     for name in film.files:
         if not name.lower().endswith(".txt"):
             continue
@@ -96,52 +96,51 @@ def _rows_of_film(film: Place, skipped: Skipped) -> Iterator[_Row]:
                 continue
             row = parse_row(line, pictures)
             if row is None:
-                skipped[f"{_NAME} row that names no picture"] += 1
+                skipped[f"{_NAME} row without a picture name"] += 1
                 continue
             if row in rows.get(row.picture, ()):
-                skipped[f"{_NAME} row that stands there twice"] += 1
+                skipped[f"{_NAME} duplicate row"] += 1
             rows.setdefault(row.picture, set()).add(row)
-    for told in rows.values():
-        if len(told) > 1:
-            skipped[f"{_NAME} picture with two rows of other labels"] += 1
+    for of_picture in rows.values():
+        if len(of_picture) > 1:
+            skipped[f"{_NAME} picture with conflicting rows"] += 1
         else:
-            yield from told
+            yield from of_picture
 
 
 def parse_row(line: str, pictures: frozenset[str]) -> _Row | None:
-    """One line, or None where it names no picture.
+    """Parse a line; return None if it names no picture.
 
     Args:
-        line: with tabs or, where it has none, with spaces between its parts.
-        pictures: names of the crops that are there, to tell them from the name of the frame.
+        line: its columns are separated by tabs or, if there are none, by spaces.
+        pictures: names of the existing crops, to distinguish the crop from the frame.
     """
     parts = [part.strip() for part in (line.split("\t") if "\t" in line else line.split())]
     parts = [part for part in parts if part]
-    named = [place for place, part in enumerate(parts) if is_picture(part)]
-    if not named:
+    names = [index for index, part in enumerate(parts) if is_picture(part)]
+    if not names:
         return None
-    at = next((place for place in reversed(named) if parts[place] in pictures), named[-1])
-    rest = parts[at + 1 :]
-    numbers = rest[:4]
-    places = all(number.isdecimal() for number in numbers) and len(numbers) == 4
-    # Film and actor stand before the labels, and a film may be called like a label.
-    words = tuple(part.lower() for part in rest[4 if places else 0 :][-_LABELS_A_ROW:])
-    return _Row(parts[at], words, int(numbers[3]) if places else None)
+    crop = next((index for index in reversed(names) if parts[index] in pictures), names[-1])
+    rest = parts[crop + 1 :]
+    box = rest[:4]
+    has_box = all(number.isdecimal() for number in box) and len(box) == 4
+    # Film and actor precede the labels, and a film's title may be a label.
+    words = tuple(part.lower() for part in rest[4 if has_box else 0 :][-_MAX_LABELS:])
+    return _Row(parts[crop], words, int(box[3]) if has_box else None)
 
 
-def _labels(row: _Row) -> dict[str, str]:
-    """Head -> label. The last word of a head counts, since labels stand at the end."""
+def _labels_by_head(row: _Row) -> dict[str, str]:
+    """Return head -> label. The last word of a head counts, since labels are at the end."""
     return {_HEAD_OF[word]: word for word in row.words if word in _HEAD_OF}
 
 
 def _sample(image: bytes, row: _Row, actor: str, skipped: Skipped) -> Sample | None:
-    said = Labels(_NAME, skipped)
-    # The expressions are known words, but too noisy to use.
-    labels = _labels(row)
-    first = next((place for place, word in enumerate(row.words) if word in _HEAD_OF), 0)
+    labels = Labels(_NAME, skipped)
+    by_head = _labels_by_head(row)
+    first = next((index for index, word in enumerate(row.words) if word in _HEAD_OF), 0)
     for word in row.words[first:]:
         if word not in _HEAD_OF:
             skipped[f"{_NAME} unknown label {word!r}"] += 1
-    for head in _HEADS:
-        said.add(head, labels.get(head))
-    return said.sample(image, held_out=actor_held_out(actor), group=actor, size_px=row.height)
+    for head in _HEADS:  # without expression, whose labels are too noisy
+        labels.add(head, by_head.get(head))
+    return labels.sample(image, held_out=actor_held_out(actor), group=actor, size_px=row.height)

@@ -1,7 +1,7 @@
 """JAFFE in its official layout: pictures named SUBJECT.EXPRESSION.NUMBER.tiff.
 
 M. Lyons, S. Akamatsu, M. Kamachi, J. Gyoba: "Coding Facial Expressions with Gabor Wavelets",
-FG 1998. Ten women, seven posed expressions.
+FG 1998. Ten women with seven posed expressions.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from faces_jobs_models.training.readers.places import Place
 from faces_jobs_models.training.readers.splits import subject_held_out
 from faces_jobs_models.training.samples import Sample
 
-TELLTALE = "JAFFE: pictures named like KA.AN1.39.tiff"
+LAYOUT = "JAFFE: pictures named like KA.AN1.39.tiff"
 _NAME = "jaffe"
 _FILE = re.compile(r"([A-Z]{2})\.([A-Z]{2})\d*\.\d+\.(?:tiff?|png|jpe?g|bmp)", re.IGNORECASE)
 _EXPRESSIONS = {
@@ -31,7 +31,7 @@ _EXPRESSIONS = {
 
 
 def open_jaffe(place: Place, labels: LabelChoice, skipped: Skipped) -> list[DataSet]:  # noqa: ARG001 - one signature for all layouts
-    """The pictures of a folder in which some are named so."""
+    """Open a folder in which some pictures are named like this."""
     pictures = place.pictures()
     if not any(_FILE.fullmatch(name) for name in pictures):
         return []
@@ -42,13 +42,13 @@ def _read(place: Place, skipped: Skipped) -> Iterator[Sample]:
     for name in place.pictures():
         match = _FILE.fullmatch(name)
         if match is None:
-            skipped[f"{_NAME} picture of another name"] += 1
+            skipped[f"{_NAME} malformed name"] += 1
             continue
         subject, code = match[1].upper(), match[2].upper()
-        said = Labels(_NAME, skipped)
-        said.add("expression", _EXPRESSIONS.get(code, code))
+        labels = Labels(_NAME, skipped)
+        labels.add("expression", _EXPRESSIONS.get(code, code))
         image = (place.path / name).read_bytes()
         held_out = subject_held_out(_NAME, subject)
-        sample = said.sample(image, held_out=held_out, group=subject)
+        sample = labels.sample(image, held_out=held_out, group=subject)
         if sample is not None:
             yield sample

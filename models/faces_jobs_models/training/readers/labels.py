@@ -1,4 +1,4 @@
-"""Gathers what a row says of a face, head by head, in our words for it."""
+"""Collects the labels of a row by head, and maps spellings of other data sets to our labels."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 from faces_jobs.jobs.labels import HEADS
 from faces_jobs_models.training.readers.data_set import Skipped
-from faces_jobs_models.training.samples import Sample, certain
+from faces_jobs_models.training.samples import Sample, one_hot
 
-AGE_BANDS = (13, 36, 60)  # first year of young, middle and old
-OLDEST = 120
+AGE_BANDS = (13, 36, 60)  # first age of young, middle and old
+MAX_AGE = 120
 RACES = ("white", "black", "asian", "indian", "others")  # by UTKFace's numbers 0..4
 
-_GROUPS = ("gender", "age")  # heads whose labels are also told as groups of people
+_GROUPS = ("gender", "age")  # heads by whose labels figures are also broken down
 
-# Other spellings of the same label, not other labels.
-_SPELLED: Mapping[str, Mapping[str, str]] = MappingProxyType(
+# Other spellings of the same label, never other labels.
+_SPELLINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "gender": {"f": "female", "m": "male"},
         "expression": {
@@ -37,9 +37,9 @@ _SPELLED: Mapping[str, Mapping[str, str]] = MappingProxyType(
 
 
 class Labels:
-    """What one row says. A label that no head knows is counted and left out, never mapped.
+    """The labels of one row. Unknown labels are counted in `skipped` and left out, never guessed.
 
-    `source` stands in the reasons that `skipped` counts.
+    `source` is the prefix of the reasons in `skipped`.
     """
 
     def __init__(self, source: str, skipped: Skipped) -> None:
@@ -50,12 +50,12 @@ class Labels:
         self._groups: dict[str, str] = {}
 
     def add(self, head: str, label: object, *, measured: bool = True) -> None:
-        """A label given without doubt. What is not `measured` is only learnt from."""
-        known = spelled(head, label)
+        """Add a certain label. If not `measured`, it is used for training only."""
+        known = canonical_label(head, label)
         if known is None:
-            self.unknown(head, label)
+            self.count_unknown(head, label)
             return
-        target, index = certain(head, known)
+        target, index = one_hot(head, known)
         self._targets |= target
         if measured:
             self._truth |= index
@@ -63,13 +63,13 @@ class Labels:
             self._groups[head] = known
 
     def add_age(self, age: object) -> None:
-        """An age in years, or the name of a band."""
-        if isinstance(age, str) and spelled("age", age) is not None:
+        """Add an age in years, or the name of an age band."""
+        if isinstance(age, str) and canonical_label("age", age) is not None:
             self.add("age", age)
             return
-        years = _number(age)
-        if years is None or not 0 <= years <= OLDEST:
-            self.unknown("age", age)
+        years = _to_number(age)
+        if years is None or not 0 <= years <= MAX_AGE:
+            self.count_unknown("age", age)
             return
         band = age_band(years)
         self._targets["age"] = soft_age_band(years)
@@ -77,34 +77,33 @@ class Labels:
         self._groups["age"] = HEADS["age"][band]
 
     def add_mask(self, mask: object) -> None:
-        """Whether a mask hides the face: occlusion `others` or `none`."""
+        """Add whether a mask covers the face, as occlusion `others` or `none`."""
         if mask not in (True, False):
-            self.unknown("mask", mask)
+            self.count_unknown("mask", mask)
         elif mask:
             self.add("occlusion", "others")
         else:
-            # Without a mask is not without glasses or a beard: to learn from, not to measure.
+            # There may be glasses or a beard: good enough for training, not for evaluation.
             self.add("occlusion", "none", measured=False)
 
     def add_race(self, race: object) -> None:
-        """A group to break figures down by: one of `RACES`, or its number."""
-        number = _number(race)
+        """Add a group to break figures down by: one of `RACES`, or its number."""
+        number = _to_number(race)
         if isinstance(race, str) and race.strip().lower() in RACES:
             self._groups["race"] = race.strip().lower()
         elif number is not None and number in range(len(RACES)):
             self._groups["race"] = RACES[int(number)]
         elif race is not None:
-            self.unknown("race", race)
+            self.count_unknown("race", race)
 
     def add_votes(self, votes: Mapping[str, float], majority: str | None) -> bool:
-        """The votes of FER+ as a distribution over the seven expressions.
+        """Add the votes of FER+ as a distribution over the seven expressions.
 
-        Votes for contempt, unknown and "not a face" are dropped; a picture of which half or
-        more was dropped teaches nothing. The truth is the majority, where that is one of the
-        seven.
+        Votes for contempt, unknown and "not a face" are dropped; a picture that loses half of its
+        votes or more is not used. The truth is the majority, if that is one of the seven.
 
         Returns:
-            Whether they say something.
+            Whether the votes are used.
         """
         labels = HEADS["expression"]
         kept = np.array([votes[label] for label in labels], np.float32)
@@ -116,14 +115,14 @@ class Labels:
             self._truth["expression"] = labels.index(majority)
         return True
 
-    def unknown(self, head: str, label: object) -> None:
+    def count_unknown(self, head: str, label: object) -> None:
         """Count a label that can't be used."""
         self._skipped[f"{self._source} {head} {label!r}"] += 1
 
     def sample(
         self, image: bytes, *, held_out: bool, group: str, size_px: int | None = None
     ) -> Sample | None:
-        """The row's sample, or None where it says nothing that can be learnt."""
+        """Return the row's sample, or None if it has no label to train with."""
         if not self._targets:
             return None
         return Sample(
@@ -137,40 +136,41 @@ class Labels:
         )
 
 
-def spelled(head: str, label: object) -> str | None:
-    """The head's label for a word in any case and spelling, or None where it is none."""
+def canonical_label(head: str, label: object) -> str | None:
+    """Return the head's label for a word in any case or spelling, or None if it is not a label."""
     if not isinstance(label, str):
         return None
     word = label.strip().lower()
-    word = _SPELLED.get(head, {}).get(word, word)
+    word = _SPELLINGS.get(head, {}).get(word, word)
     return word if word in HEADS[head] else None
 
 
-def sole_majority(votes: Mapping[str, float]) -> str | None:
-    """What most votes are for, or None where two have as many."""
+def single_winner(votes: Mapping[str, float]) -> str | None:
+    """Return the label with most votes, or None on a tie."""
     most = max(votes.values())
-    winners = [label for label, given in votes.items() if given == most]
+    winners = [label for label, count in votes.items() if count == most]
     return winners[0] if len(winners) == 1 else None
 
 
 def age_band(years: float) -> int:
-    """Index of the band in the labels of the head `age`."""
+    """Return the index of the band in the labels of the head `age`."""
     return sum(years >= first for first in AGE_BANDS)
 
 
 def soft_age_band(years: float) -> NDArray[np.float32]:
-    """How likely each band is, given that nobody sees an age to the year.
+    """Return the probability of each band for the apparent age, which is normally distributed.
 
-    The doubt grows with age: half a year for babies, about six years at sixty.
+    The standard deviation grows with age: half a year for babies, about six years at sixty.
     """
-    doubt = 0.5 + 0.09 * years
+    deviation = 0.5 + 0.09 * years
     below = [
-        0.5 * (1 + math.erf((first - 0.5 - years) / (doubt * math.sqrt(2)))) for first in AGE_BANDS
+        0.5 * (1 + math.erf((first - 0.5 - years) / (deviation * math.sqrt(2))))
+        for first in AGE_BANDS
     ]
     return np.diff(np.array([0.0, *below, 1.0])).astype(np.float32)
 
 
-def _number(value: object) -> float | None:
+def _to_number(value: object) -> float | None:
     if isinstance(value, str):
         try:
             number = float(value)

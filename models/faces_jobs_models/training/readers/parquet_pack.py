@@ -1,4 +1,4 @@
-"""Parquet packs: encoded pictures with labels, one row a picture, recognised by their columns."""
+"""Parquet packs: encoded pictures with labels, one per row, recognised by their columns."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from faces_jobs.jobs.labels import HEADS
 from faces_jobs_models.training.label_choice import LabelChoice
 from faces_jobs_models.training.readers.data_set import DataSet, Skipped
 from faces_jobs_models.training.readers.labels import Labels
-from faces_jobs_models.training.readers.parquet_rows import head_of, rows_of
+from faces_jobs_models.training.readers.parquet_rows import iter_rows, read_header
 from faces_jobs_models.training.readers.places import Place
 from faces_jobs_models.training.readers.splits import (
     actor_held_out,
@@ -23,9 +23,9 @@ from faces_jobs_models.training.readers.splits import (
 )
 from faces_jobs_models.training.samples import Sample
 
-TELLTALE = "*.parquet with a column image and labels (gender, age, expression, votes_*, mask, ...)"
-ENDING = ".parquet"
-_ROWS_AT_ONCE = 1024
+LAYOUT = "*.parquet with a column image and labels (gender, age, expression, votes_*, mask, ...)"
+SUFFIX = ".parquet"
+_BATCH_SIZE = 1024
 
 _VOTES = tuple(f"votes_{label}" for label in HEADS["expression"])
 _OTHER_VOTES = ("votes_contempt", "votes_unknown", "votes_nf")
@@ -33,15 +33,17 @@ _PLAIN_HEADS = ("gender", "illumination", "pose", "occlusion", "makeup")
 _LABELS = frozenset(
     {*_PLAIN_HEADS, *_VOTES, "age", "expression", "ferplus_majority", "fer2013_label", "mask"}
 )
-_BESIDE = frozenset({*_OTHER_VOTES, "path", "usage", "actor", "subject", "race", "width", "height"})
+_OTHER_COLUMNS = frozenset(
+    {*_OTHER_VOTES, "path", "usage", "actor", "subject", "race", "width", "height"}
+)
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """Columns by which a known set is told from others."""
+    """Columns by which a known data set is recognised."""
 
-    needed: frozenset[str]
-    possible: frozenset[str] = frozenset()
+    required: frozenset[str]
+    optional: frozenset[str] = frozenset()
 
 
 _KNOWN: Mapping[str, _Known] = MappingProxyType(
@@ -60,32 +62,32 @@ _KNOWN: Mapping[str, _Known] = MappingProxyType(
     }
 )
 
-# What is known of the height of the faces when they were recorded.
+# Height of the faces in the original pictures, in pixels, if the same for all.
 _SIZES: Mapping[str, int] = MappingProxyType({"ferplus": 48, "fer2013": 48})
 
 
 @dataclass(frozen=True, slots=True)
 class _Pack:
     name: str
-    known: str | None  # the set that has these columns
-    columns: frozenset[str]  # those that say something
+    known: str | None  # the known data set with these columns
+    columns: frozenset[str]  # those that are read
     labels: LabelChoice
 
 
 def open_pack(place: Place, labels: LabelChoice, skipped: Skipped) -> list[DataSet]:
-    """The labelled faces in a parquet file; nothing where it is none, or has no known label.
+    """Open a parquet file; return nothing if it is not one, or has no known label.
 
-    A set with the columns of a known one takes its name, any other its file's.
+    A pack with the columns of a known data set gets its name, any other the file's.
     """
     path = place.path
-    if path.suffix.lower() != ENDING or not path.is_file():
+    if path.suffix.lower() != SUFFIX or not path.is_file():
         return []
-    head = head_of(path, skipped)
+    head = read_header(path, skipped)
     if head is None:
         return []
     columns, n = head
     if "boxes_xywh" in columns:
-        return []  # pictures with marked faces, for the detector
+        return []  # a detection data set
     if "image" not in columns or not columns & _LABELS:
         skipped[f"{path.name} has no column image, or none with a known label"] += 1
         return []
@@ -93,7 +95,7 @@ def open_pack(place: Place, labels: LabelChoice, skipped: Skipped) -> list[DataS
         (
             name
             for name, one in _KNOWN.items()
-            if one.needed <= columns <= one.needed | one.possible
+            if one.required <= columns <= one.required | one.optional
         ),
         None,
     )
@@ -102,9 +104,9 @@ def open_pack(place: Place, labels: LabelChoice, skipped: Skipped) -> list[DataS
     if chosen == "fer2013" and known == "ferplus":
         name = chosen
     elif chosen == "fer2013" and "fer2013_label" in columns and known is None:
-        # Other labels of the same file are another set: its crops must not be taken for these.
+        # The same file with other labels is another data set, with crops of its own.
         name = f"{path.stem}-{chosen}" if columns & _ferplus_columns() else path.stem
-    pack = _Pack(name, known, columns & (_LABELS | _BESIDE | {"image"}), chosen)
+    pack = _Pack(name, known, columns & (_LABELS | _OTHER_COLUMNS | {"image"}), chosen)
     return [DataSet(name, "parquet", path, n, lambda: _read(path, pack, skipped))]
 
 
@@ -121,7 +123,7 @@ def _chosen_labels(columns: frozenset[str], labels: LabelChoice) -> LabelChoice:
 
 
 def _read(path: Path, pack: _Pack, skipped: Skipped) -> Iterator[Sample]:
-    rows = rows_of(path, pack.columns, at_once=_ROWS_AT_ONCE)
+    rows = iter_rows(path, pack.columns, batch_size=_BATCH_SIZE)
     for number, row in enumerate(rows, start=1):
         image = _image(row)
         if image is None:
@@ -134,7 +136,7 @@ def _read(path: Path, pack: _Pack, skipped: Skipped) -> Iterator[Sample]:
 
 def _image(row: Mapping[str, Any]) -> bytes | None:
     image = row["image"]
-    if isinstance(image, dict):  # {bytes, path}, as the libraries of Hugging Face write it
+    if isinstance(image, dict):  # {bytes, path}, as Hugging Face's libraries write it
         image = image.get("bytes")
     return image if isinstance(image, bytes) and image else None
 
@@ -142,18 +144,18 @@ def _image(row: Mapping[str, Any]) -> bytes | None:
 def _sample(
     row: Mapping[str, Any], image: bytes, number: int, pack: _Pack, skipped: Skipped
 ) -> Sample | None:
-    said = Labels(pack.name, skipped)
+    labels = Labels(pack.name, skipped)
     for head in _PLAIN_HEADS:
         if head in row:
-            said.add(head, row[head])
+            labels.add(head, row[head])
     if "age" in row:
-        said.add_age(row["age"])
+        labels.add_age(row["age"])
     if "race" in row:
-        said.add_race(row["race"])
+        labels.add_race(row["race"])
     if "mask" in row and row.get("occlusion") is None:
-        said.add_mask(row["mask"])
-    _add_expression(said, row, pack)
-    return said.sample(
+        labels.add_mask(row["mask"])
+    _add_expression(labels, row, pack)
+    return labels.sample(
         image,
         held_out=_held_out(row, number, pack),
         group=_group(row, number, pack),
@@ -161,19 +163,19 @@ def _sample(
     )
 
 
-def _add_expression(said: Labels, row: Mapping[str, Any], pack: _Pack) -> None:
+def _add_expression(labels: Labels, row: Mapping[str, Any], pack: _Pack) -> None:
     if pack.labels == "fer2013":
-        said.add("expression", row["fer2013_label"])
+        labels.add("expression", row["fer2013_label"])
     elif set(_VOTES) <= row.keys():
         votes = {
             column.removeprefix("votes_"): row.get(column) or 0
             for column in (*_VOTES, *_OTHER_VOTES)
         }
-        said.add_votes(votes, row.get("ferplus_majority"))
+        labels.add_votes(votes, row.get("ferplus_majority"))
     elif "ferplus_majority" in row:
-        said.add("expression", row["ferplus_majority"])
+        labels.add("expression", row["ferplus_majority"])
     elif "expression" in row and pack.known != "imfdb":  # IMFDB's are too noisy to learn from
-        said.add("expression", row["expression"])
+        labels.add("expression", row["expression"])
 
 
 def _held_out(row: Mapping[str, Any], number: int, pack: _Pack) -> bool:

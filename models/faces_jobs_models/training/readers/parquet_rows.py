@@ -1,4 +1,4 @@
-"""Reads a parquet file, and tells where it is damaged."""
+"""Reads the columns and rows of parquet files, with errors that name a damaged file."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from faces_jobs.errors import DataLayoutError
 from faces_jobs_models.training.readers.data_set import Skipped
 
 
-def head_of(path: Path, skipped: Skipped) -> tuple[frozenset[str], int] | None:
-    """The columns of a parquet file and its number of rows; None, and counted, where it is none."""
+def read_header(path: Path, skipped: Skipped) -> tuple[frozenset[str], int] | None:
+    """Return columns and number of rows of a parquet file; None, and count it, if unreadable."""
     try:
         with pq.ParquetFile(path) as file:
             return frozenset(file.schema_arrow.names), file.metadata.num_rows
@@ -23,21 +23,21 @@ def head_of(path: Path, skipped: Skipped) -> tuple[frozenset[str], int] | None:
         return None
 
 
-def rows_of(path: Path, columns: Collection[str], *, at_once: int) -> Iterator[dict[str, Any]]:
-    """One row after the other, those of `columns` that the file has.
+def iter_rows(path: Path, columns: Collection[str], *, batch_size: int) -> Iterator[dict[str, Any]]:
+    """Yield the rows, with those of `columns` that the file has.
 
     Args:
-        path: a file whose head could be read: the rest of it may be damaged all the same.
-        columns: names; others are not read.
-        at_once: rows that are held in memory.
+        path: a file whose header was readable; the rest of it may be damaged all the same.
+        columns: names of the columns to read.
+        batch_size: number of rows that are held in memory.
 
     Raises:
-        DataLayoutError: it is damaged.
+        DataLayoutError: the file is damaged.
     """
     try:
         with pq.ParquetFile(path) as file:
-            there = sorted(frozenset(columns) & frozenset(file.schema_arrow.names))
-            for batch in file.iter_batches(at_once, columns=there):
+            existing = sorted(frozenset(columns) & frozenset(file.schema_arrow.names))
+            for batch in file.iter_batches(batch_size, columns=existing):
                 yield from batch.to_pylist()
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataLayoutError(f"{path} is damaged: download it again ({error}).") from error

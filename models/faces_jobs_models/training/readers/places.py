@@ -1,4 +1,4 @@
-"""Folders as readers look at them: what lies there, and the pictures in it."""
+"""Listings of folders for the readers, and access to the pictures in them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Self
 
 from faces_jobs_models.training.readers.data_set import Skipped
 
-_PICTURE_ENDINGS = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+_PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A folder with the sorted names in it, or a file (which holds nothing).
+    """A folder with the sorted names in it, or a file (with no names).
 
-    Hidden names are left out, what macOS puts into archives (`._name`) among them.
+    Hidden files are left out, including those that macOS puts into archives (`._name`).
     """
 
     path: Path
@@ -25,7 +25,7 @@ class Place:
 
     @classmethod
     def of(cls, path: Path) -> Self:
-        """Look at `path`."""
+        """List `path`."""
         if not path.is_dir():
             return cls(path)
         entries = sorted(
@@ -36,36 +36,36 @@ class Place:
         inside = frozenset(folders)
         return cls(path, folders, tuple(one.name for one in entries if one.name not in inside))
 
-    def inner(self, name: str) -> Place:
-        """The folder or file `name` in it."""
+    def child(self, name: str) -> Place:
+        """List the folder or file `name` in this folder."""
         return Place.of(self.path / name)
 
     def pictures(self) -> list[str]:
-        """Names of the pictures that lie directly in it."""
+        """Return the names of the pictures directly in this folder."""
         return [name for name in self.files if is_picture(name)]
 
 
 def is_picture(name: str) -> bool:
-    """Whether a file's name ends like a picture's."""
-    return Path(name).suffix.lower() in _PICTURE_ENDINGS
+    """Whether a file name has the suffix of a picture."""
+    return Path(name).suffix.lower() in _PICTURE_SUFFIXES
 
 
 def pictures_below(folder: Path) -> Iterator[str]:
-    """Pictures in `folder` and its folders, relative to it with `/`, in order."""
+    """Yield the pictures in `folder` and below, relative to it with `/`, in order."""
     place = Place.of(folder)
     yield from place.pictures()
     for name in place.folders:
-        for inner in pictures_below(folder / name):
-            yield f"{name}/{inner}"
+        for child in pictures_below(folder / name):
+            yield f"{name}/{child}"
 
 
 def read_picture(root: Path, name: str, source: str, skipped: Skipped) -> bytes | None:
-    """The bytes of a picture that a list of labels names, or None where it is not there.
+    """Read a picture that a list of labels names; return None, and count it, if it is missing.
 
     Names that lead out of `root` are not followed.
     """
     path = root / name
     if Path(name).is_absolute() or ".." in Path(name).parts or not path.is_file():
-        skipped[f"{source} picture is not there"] += 1
+        skipped[f"{source} missing picture"] += 1
         return None
     return path.read_bytes()

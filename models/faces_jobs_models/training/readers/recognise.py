@@ -1,4 +1,4 @@
-"""Opens data by looking at what lies there: which layout it is, and what it is called."""
+"""Recognises the layouts of data sets in a folder, and opens them."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from faces_jobs_models.training.readers.data_set import (
 )
 from faces_jobs_models.training.readers.places import Place, is_picture
 
-_DEEPEST = 3  # folders below the given one that are searched
-_NAMES_TOLD = 5
+_MAX_DEPTH = 3  # of folders that are searched
+_MAX_NAMES_LISTED = 5
 
 _Opener = Callable[[Place, LabelChoice, Skipped], list[DataSet]]
 _DetectionOpener = Callable[[Place, Skipped], list[DetectionSet]]
@@ -39,41 +39,41 @@ _Set = TypeVar("_Set", DataSet, DetectionSet)
 
 _LAYOUTS: Mapping[str, _Opener] = MappingProxyType(
     {
-        parquet_pack.TELLTALE: parquet_pack.open_pack,
-        imdb_wiki.TELLTALE: imdb_wiki.open_imdb_wiki,
-        fer2013.TELLTALE: fer2013.open_fer2013,
-        imfdb.TELLTALE: imfdb.open_imfdb,
-        jaffe.TELLTALE: jaffe.open_jaffe,
-        ckplus.TELLTALE: ckplus.open_ckplus,
-        utkface.TELLTALE: utkface.open_utkface,
-        lfw.TELLTALE: lfw.open_lfw,
-        facemask.TELLTALE: facemask.open_facemask,
+        parquet_pack.LAYOUT: parquet_pack.open_pack,
+        imdb_wiki.LAYOUT: imdb_wiki.open_imdb_wiki,
+        fer2013.LAYOUT: fer2013.open_fer2013,
+        imfdb.LAYOUT: imfdb.open_imfdb,
+        jaffe.LAYOUT: jaffe.open_jaffe,
+        ckplus.LAYOUT: ckplus.open_ckplus,
+        utkface.LAYOUT: utkface.open_utkface,
+        lfw.LAYOUT: lfw.open_lfw,
+        facemask.LAYOUT: facemask.open_facemask,
     }
 )
-"""What tells a layout -> what opens a file or folder of it, or finds that it is none."""
+"""Description of a layout -> function that opens a file or folder, or returns nothing."""
 
 
 _DETECTION_LAYOUTS: Mapping[str, _DetectionOpener] = MappingProxyType(
     {
-        wider_faces.TELLTALE: wider_faces.open_wider_faces,
-        wider_faces.PACK_TELLTALE: wider_faces.open_detection_pack,
+        wider_faces.LAYOUT: wider_faces.open_wider_faces,
+        wider_faces.PACK_LAYOUT: wider_faces.open_detection_pack,
     }
 )
 
 
 def open_data(path: Path, *, labels: LabelChoice = "ferplus", skipped: Skipped) -> list[DataSet]:
-    """The sets of labelled faces at `path`, in order of their place.
+    """Open the data sets of labelled faces at `path`, in the order of their paths.
 
-    Nothing is read before a set is iterated.
+    Pictures are not read before a data set is iterated.
 
     Args:
         path: a file or folder of a known layout, or a folder that holds several of them, up to
             three folders deep.
-        labels: which to use where a set has both; the set is named after them.
-        skipped: counts, now and while samples are read, what was left out and why.
+        labels: which ones to use from a data set that has both; it is named after them.
+        skipped: counts what is left out by reason, now and while samples are read.
 
     Raises:
-        DataLayoutError: nothing there is in a known layout; says what was looked for.
+        DataLayoutError: there is no known layout at `path`; lists the known ones.
     """
 
     def openers(place: Place) -> Iterator[list[DataSet]]:
@@ -82,15 +82,15 @@ def open_data(path: Path, *, labels: LabelChoice = "ferplus", skipped: Skipped) 
     before = Counter(skipped)
     found = list(_search(_existing(path), openers))
     if not found:
-        raise DataLayoutError(_nothing(path, "labelled faces", _LAYOUTS, skipped - before))
-    return _named_apart(found, skipped)
+        raise DataLayoutError(_not_found(path, "labelled faces", _LAYOUTS, skipped - before))
+    return _with_unique_names(found, skipped)
 
 
 def open_detection_data(path: Path, *, skipped: Skipped) -> list[DetectionSet]:
-    """The sets of pictures with marked faces at `path`, found like those of `open_data`.
+    """Open the data sets of pictures with annotated faces at `path`, like `open_data`.
 
     Raises:
-        DataLayoutError: there is none.
+        DataLayoutError: there is no known layout at `path`.
     """
 
     def openers(place: Place) -> Iterator[list[DetectionSet]]:
@@ -99,16 +99,15 @@ def open_detection_data(path: Path, *, skipped: Skipped) -> list[DetectionSet]:
     before = Counter(skipped)
     found = list(_search(_existing(path), openers))
     if not found:
-        noticed = skipped - before
         raise DataLayoutError(
-            _nothing(path, "pictures with marked faces", _DETECTION_LAYOUTS, noticed)
+            _not_found(path, "annotated pictures", _DETECTION_LAYOUTS, skipped - before)
         )
-    return _named_apart(found, skipped)
+    return _with_unique_names(found, skipped)
 
 
 def _existing(path: Path) -> Place:
     if not path.exists():
-        raise DataLayoutError(f"There is no {path}: give a folder or file of labelled pictures.")
+        raise DataLayoutError(f"There is no {path}: choose a folder or file of labelled pictures.")
     return Place.of(path)
 
 
@@ -120,42 +119,43 @@ def _search(
     for name in place.files:
         if not is_picture(name):
             yield from _search(Place(place.path / name), openers)
-    if depth < _DEEPEST:
-        taken = frozenset(name for one in sets for name in one.takes)
+    if depth < _MAX_DEPTH:
+        taken = frozenset(name for one in sets for name in one.own_folders)
         for name in place.folders:
             if name not in taken:
-                yield from _search(place.inner(name), openers, depth + 1)
+                yield from _search(place.child(name), openers, depth + 1)
 
 
-def _named_apart(found: list[_Set], skipped: Skipped) -> list[_Set]:
-    """Two sets of one name: packs take their file's, others are left out and counted."""
-    named: dict[str, int] = {}
-    # The pack that is called like the set keeps the name.
-    for at in sorted(range(len(found)), key=lambda at: found[at].path.stem != found[at].name):
-        one = found[at]
-        first = found[named[one.name]] if one.name in named else None
+def _with_unique_names(found: list[_Set], skipped: Skipped) -> list[_Set]:
+    """Resolve equal names: packs get the name of their file, other sets are skipped and counted."""
+    index_of: dict[str, int] = {}
+    # Packs whose file has the name of the data set come first, so that they keep it.
+    for index in sorted(range(len(found)), key=lambda at: found[at].path.stem != found[at].name):
+        one = found[index]
+        first = found[index_of[one.name]] if one.name in index_of else None
         if first is None:
-            named[one.name] = at
-        elif one.layout == "parquet" and one.path.stem not in named:
-            named[one.path.stem] = at
+            index_of[one.name] = index
+        elif one.layout == "parquet" and one.path.stem not in index_of:
+            index_of[one.path.stem] = index
         elif one.path != first.path:
             skipped[f"{one.name} again in {one.path} (read from {first.path})"] += 1
     return [
-        replace(found[at], name=name)
-        for name, at in sorted(named.items(), key=lambda pair: pair[1])
+        replace(found[index], name=name)
+        for name, index in sorted(index_of.items(), key=lambda pair: pair[1])
     ]
 
 
-def _nothing(
-    path: Path, what: str, layouts: Mapping[str, object], noticed: Mapping[str, int]
+def _not_found(
+    path: Path, content: str, layouts: Mapping[str, object], skipped: Mapping[str, int]
 ) -> str:
     place = Place.of(path)
     names = [*(f"{name}/" for name in place.folders), *place.files]
-    there = ", ".join(names[:_NAMES_TOLD]) or ("an empty folder" if path.is_dir() else path.name)
-    if len(names) > _NAMES_TOLD:
-        there += f" and {len(names) - _NAMES_TOLD} more"
-    told = f" ({'; '.join(noticed)})" if noticed else ""
+    listed = ", ".join(names[:_MAX_NAMES_LISTED])
+    listed = listed or ("an empty folder" if path.is_dir() else path.name)
+    if len(names) > _MAX_NAMES_LISTED:
+        listed += f" and {len(names) - _MAX_NAMES_LISTED} more"
+    reasons = f" ({'; '.join(skipped)})" if skipped else ""
     return (
-        f"{path} holds no {what} in a known layout. Looked for: {'; '.join(layouts)}. "
-        f"Found: {there}{told}."
+        f"{path} holds no {content} in a known layout. Known layouts: {'; '.join(layouts)}. "
+        f"Found: {listed}{reasons}."
     )

@@ -16,23 +16,25 @@ from faces_jobs_models.training.readers.places import Place
 from faces_jobs_models.training.readers.splits import picture_held_out, picture_key
 from faces_jobs_models.training.samples import Sample
 
-TELLTALE = "UTKFace: pictures named like 26_1_0_20170116154530.jpg or ....jpg.chip.jpg"
+LAYOUT = "UTKFace: pictures named like 26_1_0_20170116154530.jpg or ....jpg.chip.jpg"
 _NAME = "utkface"
 _FILE = re.compile(r"(\d{1,3})_([01])_([0-4])_\d+(?:\.jpg)?(?:\.chip)?\.jpe?g", re.IGNORECASE)
 _PARTS = ("part1", "part2", "part3")
 _GENDERS = ("male", "female")  # by number
-_LOOKED_AT = 100  # pictures, to tell the layout: three in 24,000 have other names
+_PICTURES_CHECKED = 100  # to recognise the layout; three of 24,000 have malformed names
 
 
 def open_utkface(place: Place, labels: LabelChoice, skipped: Skipped) -> list[DataSet]:  # noqa: ARG001 - one signature for all layouts
-    """A folder of such pictures, or of the folders part1, part2 and part3."""
-    places = [place, *(place.inner(name) for name in place.folders if name in _PARTS)]
-    places = [one for one in places if any(map(_FILE.fullmatch, one.pictures()[:_LOOKED_AT]))]
+    """Open a folder of such pictures, or one with the folders part1, part2 and part3."""
+    places = [place, *(place.child(name) for name in place.folders if name in _PARTS)]
+    places = [
+        one for one in places if any(map(_FILE.fullmatch, one.pictures()[:_PICTURES_CHECKED]))
+    ]
     if not places:
         return []
     n = sum(len(one.pictures()) for one in places)
     parts = frozenset(one.path.name for one in places if one is not place)
-    return [DataSet(_NAME, _NAME, place.path, n, lambda: _read(places, skipped), takes=parts)]
+    return [DataSet(_NAME, _NAME, place.path, n, lambda: _read(places, skipped), own_folders=parts)]
 
 
 def _read(places: list[Place], skipped: Skipped) -> Iterator[Sample]:
@@ -42,12 +44,12 @@ def _read(places: list[Place], skipped: Skipped) -> Iterator[Sample]:
             if match is None:
                 skipped[f"{_NAME} malformed name"] += 1
                 continue
-            said = Labels(_NAME, skipped)
-            said.add("gender", _GENDERS[int(match[2])])
-            said.add_age(int(match[1]))
-            said.add_race(int(match[3]))
+            labels = Labels(_NAME, skipped)
+            labels.add("gender", _GENDERS[int(match[2])])
+            labels.add_age(int(match[1]))
+            labels.add_race(int(match[3]))
             held_out = picture_held_out(_NAME, name)
-            sample = said.sample(
+            sample = labels.sample(
                 (place.path / name).read_bytes(), held_out=held_out, group=picture_key(_NAME, name)
             )
             if sample is not None:

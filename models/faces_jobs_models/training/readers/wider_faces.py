@@ -1,4 +1,4 @@
-"""WIDER FACE: pictures with marked faces, in its official layout and as a parquet pack.
+"""WIDER FACE: pictures with annotated faces, in the official layout or as a parquet pack.
 
 S. Yang, P. Luo, C. C. Loy, X. Tang: "WIDER FACE: A Face Detection Benchmark", CVPR 2016.
 """
@@ -20,22 +20,22 @@ from faces_jobs_models.training.readers.data_set import (
     DetectionSet,
     Skipped,
 )
-from faces_jobs_models.training.readers.parquet_rows import head_of, rows_of
+from faces_jobs_models.training.readers.parquet_rows import iter_rows, read_header
 from faces_jobs_models.training.readers.places import Place, read_picture
 from faces_jobs_models.training.samples import is_held_out
 
-TELLTALE = "WIDER FACE: wider_face_train_bbx_gt.txt with WIDER_train/images beside or above it"
-PACK_TELLTALE = "*.parquet with the columns image, boxes_xywh and invalid"
+LAYOUT = "WIDER FACE: wider_face_train_bbx_gt.txt with WIDER_train/images next to it or above it"
+PACK_LAYOUT = "*.parquet with the columns image, boxes_xywh and invalid"
 _NAME = "wider_faces"
 _PARTS = {"wider_face_train_bbx_gt.txt": "train", "wider_face_val_bbx_gt.txt": "val"}
 _PACK = frozenset({"image", "boxes_xywh", "invalid"})
-_EXACT = _PACK | {"path", "width", "height", "blur", "occlusion"}
-_INVALID = 7  # place in a row: x, y, w, h, blur, expression, illumination, invalid, ...
-_ROWS_AT_ONCE = 64
+_OWN_PACK = _PACK | {"path", "width", "height", "blur", "occlusion"}
+_INVALID_COLUMN = 7  # of a row: x, y, w, h, blur, expression, illumination, invalid, ...
+_BATCH_SIZE = 64
 
 
 def open_wider_faces(place: Place, skipped: Skipped) -> list[DetectionSet]:
-    """The set whose file of boxes this is. The part `val` is held out as a whole."""
+    """Open the part that this file of boxes belongs to. The part `val` is held out as a whole."""
     boxes = place.path
     part = _PARTS.get(boxes.name)
     if part is None or boxes.is_dir():
@@ -50,7 +50,7 @@ def open_wider_faces(place: Place, skipped: Skipped) -> list[DetectionSet]:
         None,
     )
     if images is None:
-        skipped[f"{boxes.name} has no WIDER_{part}/images beside or above it"] += 1
+        skipped[f"{boxes.name} has no WIDER_{part}/images next to it or above it"] += 1
         return []
     name = _NAME if part == "train" else f"{_NAME}_{part}"
     return [
@@ -59,17 +59,17 @@ def open_wider_faces(place: Place, skipped: Skipped) -> list[DetectionSet]:
 
 
 def open_detection_pack(place: Place, skipped: Skipped) -> list[DetectionSet]:
-    """The pictures with marked faces in a parquet file."""
+    """Open the annotated pictures in a parquet file."""
     path = place.path
     if path.suffix.lower() != ".parquet" or not path.is_file():
         return []
-    head = head_of(path, skipped)
+    head = read_header(path, skipped)
     if head is None:
         return []
     columns, n = head
     if not columns >= _PACK:
         return []
-    name = _NAME if columns == _EXACT else path.stem
+    name = _NAME if columns == _OWN_PACK else path.stem
     return [DetectionSet(name, "parquet", path, n, lambda: _read_pack(name, path, skipped))]
 
 
@@ -79,39 +79,39 @@ def _read(
     for picture, rows in _pictures(boxes):
         image = read_picture(images, picture, name, skipped)
         if image is not None:
-            faces, there = _boxes(name, [row[:4] for row in rows], skipped)
-            invalid = [len(row) > _INVALID and row[_INVALID] != 0 for row in rows]
+            faces, kept = _boxes(name, [row[:4] for row in rows], skipped)
+            invalid = [len(row) > _INVALID_COLUMN and row[_INVALID_COLUMN] != 0 for row in rows]
             held_out = part == "val" or _held_out(f"WIDER_train/images/{picture}")
-            yield DetectionSample(image, faces, np.array(invalid, bool)[there], held_out)
+            yield DetectionSample(image, faces, np.array(invalid, bool)[kept], held_out)
 
 
 def _pictures(boxes: Path) -> Iterator[tuple[str, list[list[float]]]]:
-    """Each picture's path and rows of numbers: its path, how many faces, one line a face."""
+    """Yield each picture's path and rows. The file has the path, a count, and a line per face."""
     text = boxes.read_text(encoding="utf-8", errors="replace")
     lines = [line.strip() for line in text.splitlines()]
-    at = 0
-    while at < len(lines):
-        if not lines[at]:
-            at += 1
+    start = 0
+    while start < len(lines):
+        if not lines[start]:
+            start += 1
             continue
         try:
-            count = int(lines[at + 1])
-            # A picture without a face has one line of zeros.
-            end = at + 2 + max(count, 1)
-            rows = [[float(number) for number in line.split()] for line in lines[at + 2 : end]]
+            count = int(lines[start + 1])
+            # A picture without a face still has one line, of zeros.
+            end = start + 2 + max(count, 1)
+            rows = [[float(number) for number in line.split()] for line in lines[start + 2 : end]]
         except (ValueError, IndexError):
-            count, rows, end = -1, [], at
+            count, rows, end = -1, [], start
         if not 0 <= count <= len(rows) or any(len(row) < 4 for row in rows[:count]):
             raise DataLayoutError(
-                f"{boxes}, from line {at + 1} on: expected a picture's path, the number of its "
+                f"{boxes}, from line {start + 1} on: expected a picture's path, the number of its "
                 "faces, and a line of at least four numbers for each."
             )
-        yield lines[at], rows[:count]
-        at = end
+        yield lines[start], rows[:count]
+        start = end
 
 
 def _read_pack(name: str, path: Path, skipped: Skipped) -> Iterator[DetectionSample]:
-    rows = rows_of(path, _PACK | {"path", "usage"}, at_once=_ROWS_AT_ONCE)
+    rows = iter_rows(path, _PACK | {"path", "usage"}, batch_size=_BATCH_SIZE)
     for number, row in enumerate(rows, start=1):
         sample = _sample_of_row(name, number, row, skipped)
         if sample is not None:
@@ -126,20 +126,20 @@ def _sample_of_row(
         skipped[f"{name} row without a picture, or with broken boxes"] += 1
         return None
     held_out = _held_out(row.get("path") or f"{name}/{number}")
-    faces, there = _boxes(name, boxes, skipped)
-    return DetectionSample(row["image"], faces, np.array(invalid, bool)[there], held_out)
+    faces, kept = _boxes(name, boxes, skipped)
+    return DetectionSample(row["image"], faces, np.array(invalid, bool)[kept], held_out)
 
 
 def _boxes(
     name: str, xywh: Sequence[Sequence[float]], skipped: Skipped
 ) -> tuple[Boxes, NDArray[np.bool_]]:
-    """Boxes as xyxy, and which of the given ones they are: those with an area."""
+    """Convert boxes to xyxy without those of zero area, and return the mask of those kept."""
     boxes = np.array(xywh, np.float32).reshape(-1, 4)
-    there = np.asarray(np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1))
-    if not there.all():
-        skipped[f"{name} box without an area"] += int((~there).sum())
+    kept = np.asarray(np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1))
+    if not kept.all():
+        skipped[f"{name} box without an area"] += int((~kept).sum())
     boxes[:, 2:] += boxes[:, :2]
-    return boxes[there], there
+    return boxes[kept], kept
 
 
 def _held_out(path: str) -> bool:

@@ -1,4 +1,4 @@
-"""A grid detector with starting weights, exported as the trained one is."""
+"""An untrained grid detector, exported like the trained one."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ SMALL = YuNetConfig(widths=(16, 32, 64, 64, 64, 64), shared_unit=False)
 
 
 def network(seed: int = 1, config: YuNetConfig = SMALL) -> YuNet:
-    """Starting weights, but with faces everywhere: so that every output counts."""
+    """Return an untrained network with faces everywhere, so that every output counts."""
     torch.manual_seed(seed)
-    made = YuNet(config)
-    for module in made.modules():
+    untrained = YuNet(config)
+    for module in untrained.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
-            # Not the identity, as after a training.
+            # Not the identity, as in a trained network.
             assert module.running_mean is not None
             assert module.running_var is not None
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)
@@ -37,10 +37,10 @@ def network(seed: int = 1, config: YuNetConfig = SMALL) -> YuNet:
         if isinstance(module, Head):
             assert module.obj.conv2.bias is not None
             torch.nn.init.zeros_(module.obj.conv2.bias)
-    return made.eval()
+    return untrained.eval()
 
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of such a detector, named as our own."""
+    """Folder of an untrained detector with the name of the shipped one."""
     return write_detector(network(), NOTE, tmp_path_factory.mktemp("models") / "detector")

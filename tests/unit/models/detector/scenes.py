@@ -1,4 +1,4 @@
-"""Scenes with known faces, composed of the one photograph of a face that a package ships."""
+"""Test scenes with known faces, composed of a photograph that scikit-image ships."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Scene:
 
 
 def scenes() -> Iterator[Scene]:
-    """Sizes, flips, light, blur, crowds, odd shapes; and photographs of anything but people."""
+    """Yield faces of many sizes, numbers and qualities, and photographs without people."""
     for height in (20, 24, 32, 48, 64, 96, 128, 200):
         yield placed(f"{height} px", [(height, 60, 40)], width=640, height=360)
     yield placed("flipped", [(60, 300, 100)], width=640, height=360, flip=True)
@@ -47,15 +47,15 @@ def scenes() -> Iterator[Scene]:
     noise = np.random.default_rng(1).normal(0, 15, whole.picture_bgr.shape)
     yield changed(whole, "noisy", whole.picture_bgr + noise)
     _, encoded = cv2.imencode(".jpg", whole.picture_bgr, [cv2.IMWRITE_JPEG_QUALITY, 25])
-    pressed = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)
-    yield changed(whole, "pressed hard", pressed)
+    compressed = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)
+    yield changed(whole, "compressed", compressed)
     yield masked(whole)
     for name in WITHOUT_FACES:
         picture = np.asarray(getattr(skimage.data, name)())
         if picture.ndim == 2:
             picture = np.stack([picture] * 3, axis=-1)
-        nobody = np.zeros((0, 4), np.float32)
-        yield Scene(name, np.ascontiguousarray(picture[:, :, 2::-1], np.uint8), nobody)
+        no_faces = np.zeros((0, 4), np.float32)
+        yield Scene(name, np.ascontiguousarray(picture[:, :, 2::-1], np.uint8), no_faces)
 
 
 def placed(
@@ -66,14 +66,14 @@ def placed(
     height: int,
     flip: bool = False,
 ) -> Scene:
-    """The photograph once for each (height of the face, left, top of the photograph), on gray."""
+    """Place the photograph on gray for each (height of the face, left, top of the photograph)."""
     scene = np.full((height, width, 3), 96, np.uint8)
     boxes = []
     for face_height, left, top in faces:
         ratio = face_height / FACE_HEIGHT
         side = round(512 * ratio)
-        how = cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR
-        picture = cv2.resize(astronaut_bgr(), (side, side), interpolation=how)
+        interpolation = cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR
+        picture = cv2.resize(astronaut_bgr(), (side, side), interpolation=interpolation)
         picture = picture[: height - top, : width - left]
         scene[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
         boxes.append(np.array(FACE_XYXY) * ratio + (left, top, left, top))
@@ -85,12 +85,12 @@ def placed(
 
 
 def changed(scene: Scene, name: str, picture: NDArray[np.generic]) -> Scene:
-    """The same faces in a picture that was worked on."""
+    """Return the scene with another picture of the same faces."""
     return Scene(name, np.clip(picture, 0, 255).astype(np.uint8), scene.faces_xyxy)
 
 
 def masked(scene: Scene) -> Scene:
-    """With a light blue mask over mouth and nose."""
+    """Return the scene with a light blue mask over mouth and nose."""
     picture = scene.picture_bgr.copy()
     for left, top, right, bottom in scene.faces_xyxy.round().astype(int):
         middle = top + (bottom - top) * 6 // 10

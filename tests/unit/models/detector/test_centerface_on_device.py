@@ -24,7 +24,7 @@ from faces_jobs_models.on_device.networks import DeviceNetworks
 from faces_jobs_models.onnx_session import OnnxSession
 from faces_jobs_models.verify import verify_detector
 from faces_jobs_models.weights import ModelRecord, WeightsFile, sha256_of
-from tests.floats import in_floats
+from tests.floats import float_record
 from tests.unit.models.detector.scenes import scenes
 from tests.unit.models.photographs import astronaut_bgr, overlap
 
@@ -55,7 +55,7 @@ def test_the_faces_of_scenes_are_those_of_the_cpu(record: ModelRecord, device: D
     names = {"twelve", "five sizes in 720p", "tall"}
     chosen = [one for one in scenes() if one.name in names]
     assert len(chosen) == len(names)
-    on_cpu = open_detector(in_floats(record), options=OPTIONS)
+    on_cpu = open_detector(float_record(record), options=OPTIONS)
     networks = DeviceNetworks(device)
     on_device = open_detector(record, options=OPTIONS, on_device=networks)
     assert (on_device.name, on_device.sha256) == (on_cpu.name, on_cpu.sha256)

@@ -10,11 +10,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from faces_jobs_models.training.detector.precision import (
-    Seen,
+    DetectionResult,
     at_threshold,
     average_precision,
     face_count,
-    score_of_precision,
+    threshold_for_precision,
 )
 
 Box = tuple[float, float, float, float]
@@ -30,10 +30,10 @@ def seen(
     found: list[Found] | tuple[Found, ...] = (),
     faces: list[Box] | tuple[Box, ...] = (),
     ignored: list[Box] | tuple[Box, ...] = (),
-) -> Seen:
+) -> DetectionResult:
     boxes = np.array([box for box, _ in found], np.float32).reshape(-1, 4)
     marked = np.array([*faces, *ignored], np.float32).reshape(-1, 4)
-    return Seen(
+    return DetectionResult(
         boxes,
         np.array([score for _, score in found], np.float32),
         marked,
@@ -58,7 +58,7 @@ def seen(
         (seen([(FACE, 0.9), ((1, 0, 41, 40), 0.8), (OTHER, 0.7)], [FACE, OTHER]), 0.5 + 1 / 3),
     ],
 )
-def test_worked_out_by_hand(picture: Seen, expected: float) -> None:
+def test_worked_out_by_hand(picture: DetectionResult, expected: float) -> None:
     assert average_precision([picture]) == pytest.approx(expected)
 
 
@@ -72,10 +72,10 @@ def test_the_lowest_score_at_which_so_many_boxes_are_right(wanted: float, score:
         (nowhere[2], 0.2),
     ]  # fmt: skip
     picture = seen(found, [FACE, OTHER, third])
-    assert score_of_precision([picture], wanted) == pytest.approx(score)
+    assert threshold_for_precision([picture], wanted) == pytest.approx(score)
     assert at_threshold([picture], score).precision >= wanted
-    assert math.isnan(score_of_precision([seen([(NOWHERE, 0.9)], [FACE])], wanted))
-    assert math.isnan(score_of_precision([seen([], [FACE])], wanted))
+    assert math.isnan(threshold_for_precision([seen([(NOWHERE, 0.9)], [FACE])], wanted))
+    assert math.isnan(threshold_for_precision([seen([], [FACE])], wanted))
 
 
 def test_ignored_faces_neither_help_nor_hurt() -> None:
@@ -98,7 +98,7 @@ def test_overlap_of_half_is_enough_and_less_is_not() -> None:
     less: Box = (0, 0, 40, 19)
     assert average_precision([seen([(half, 0.9)], [FACE])]) == 1.0
     assert average_precision([seen([(less, 0.9)], [FACE])]) == 0.0
-    assert average_precision([seen([(less, 0.9)], [FACE])], overlap=0.4) == 1.0
+    assert average_precision([seen([(less, 0.9)], [FACE])], min_iou=0.4) == 1.0
 
 
 def test_each_box_takes_the_face_that_it_overlaps_most() -> None:
@@ -127,10 +127,10 @@ def test_recall_and_precision_at_a_threshold() -> None:
     assert math.isnan(at_threshold([seen([(FACE, 0.9)])], 0.5).recall)
 
 
-def test_where_nothing_is_to_be_found_there_is_no_figure() -> None:
-    with pytest.raises(ValueError, match="nothing to be found"):
+def test_without_annotated_faces_there_is_no_figure() -> None:
+    with pytest.raises(ValueError, match="no face of these heights"):
         average_precision([seen([(FACE, 0.9)], ignored=[FACE])])
-    with pytest.raises(ValueError, match="nothing to be found"):
+    with pytest.raises(ValueError, match="no face of these heights"):
         average_precision([])
 
 
@@ -149,19 +149,21 @@ PICTURE = st.builds(
 PICTURES = st.lists(PICTURE, min_size=1, max_size=4)
 
 
-def with_faces(pictures: list[Seen]) -> list[Seen]:
+def with_faces(pictures: list[DetectionResult]) -> list[DetectionResult]:
     assume(face_count(pictures) > 0)
     return pictures
 
 
 @given(PICTURES)
-def test_it_is_a_share_and_no_more_than_the_recall(pictures: list[Seen]) -> None:
+def test_it_is_a_share_and_no_more_than_the_recall(pictures: list[DetectionResult]) -> None:
     figure = average_precision(with_faces(pictures))
     assert 0 <= figure <= at_threshold(pictures, 0.0).recall + 1e-9
 
 
 @given(PICTURES, st.randoms(use_true_random=False))
-def test_the_order_of_pictures_does_not_matter(pictures: list[Seen], random: object) -> None:
+def test_the_order_of_pictures_does_not_matter(
+    pictures: list[DetectionResult], random: object
+) -> None:
     figure = average_precision(with_faces(pictures))
     shuffled = list(pictures)
     random.shuffle(shuffled)  # type: ignore[attr-defined]  # hypothesis gives random.Random
@@ -169,23 +171,26 @@ def test_the_order_of_pictures_does_not_matter(pictures: list[Seen], random: obj
 
 
 @given(PICTURES)
-def test_only_the_order_of_scores_matters(pictures: list[Seen]) -> None:
+def test_only_the_order_of_scores_matters(pictures: list[DetectionResult]) -> None:
     figure = average_precision(with_faces(pictures))
-    squared = [Seen(one.boxes_xyxy, one.scores**2, one.faces_xyxy, one.ignored) for one in pictures]
+    squared = [
+        DetectionResult(one.boxes_xyxy, one.scores**2, one.faces_xyxy, one.ignored)
+        for one in pictures
+    ]
     assert average_precision(squared) == pytest.approx(figure)
 
 
 @given(PICTURES)
-def test_wrong_boxes_never_help(pictures: list[Seen]) -> None:
+def test_wrong_boxes_never_help(pictures: list[DetectionResult]) -> None:
     figure = average_precision(with_faces(pictures))
     worse = [*pictures, seen([(NOWHERE, 0.55)])]
     assert average_precision(worse) <= figure + 1e-9
 
 
 @given(PICTURES)
-def test_finding_exactly_what_is_marked_is_perfect(pictures: list[Seen]) -> None:
+def test_finding_exactly_what_is_marked_is_perfect(pictures: list[DetectionResult]) -> None:
     exact = [
-        Seen(
+        DetectionResult(
             one.faces_xyxy,
             np.linspace(0.9, 0.1, len(one.faces_xyxy), dtype=np.float32),
             one.faces_xyxy,
@@ -193,11 +198,13 @@ def test_finding_exactly_what_is_marked_is_perfect(pictures: list[Seen]) -> None
         )
         for one in with_faces(pictures)
     ]
-    assert average_precision(exact, overlap=1.0) == pytest.approx(1.0)
+    assert average_precision(exact, min_iou=1.0) == pytest.approx(1.0)
 
 
 @given(PICTURES)
-def test_the_figures_of_one_threshold_are_a_point_under_the_curve(pictures: list[Seen]) -> None:
+def test_the_figures_of_one_threshold_are_a_point_under_the_curve(
+    pictures: list[DetectionResult],
+) -> None:
     figure = average_precision(with_faces(pictures))
     point = at_threshold(pictures, 0.5)
     if not math.isnan(point.precision):

@@ -1,4 +1,4 @@
-"""Entries for the tests of tables, cards and pictures."""
+"""Random predictions and entries for the tests of tables, cards and plots."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from faces_jobs.jobs.labels import HEADS
-from faces_jobs_models.training.entries import AskedModel, Entry, entries_of, weights_of
+from faces_jobs_models.training.entries import Entry, EvaluatedModel, entries_of, weights_of
 from faces_jobs_models.training.folds import NO_FOLD
-from faces_jobs_models.training.predictions import FACE_SIZES, Answers
+from faces_jobs_models.training.predictions import FACE_SIZES, Predictions
 from faces_jobs_models.weights import Calibration
 
 
-def drawn_answers(
+def random_predictions(
     *heads: str, data_set: str = "faces", n: int = 60, groups: Mapping[str, str] | None = None
-) -> Answers:
-    """Answers by chance, right more often than not."""
+) -> Predictions:
+    """Return random predictions that are mostly correct."""
     random = np.random.default_rng(7)
     views, truth, at_size = {}, {}, {}
     for head in heads:
@@ -26,7 +26,7 @@ def drawn_answers(
         views[head] = (drawn / drawn.sum(axis=1, keepdims=True)).astype(np.float32)[None]
     for size in FACE_SIZES:
         at_size[size] = {head: view[0].argmax(axis=1) for head, view in views.items()}
-    return Answers(
+    return Predictions(
         data_set=data_set,
         views=views,
         at_size=at_size,
@@ -41,10 +41,10 @@ def drawn_answers(
     )
 
 
-def drawn_asked(model: str, heads: Sequence[str], *, sha256: str = "ab" * 32) -> AskedModel:
-    """Who gave them."""
-    return AskedModel(
-        model=model,
+def random_model(model: str, heads: Sequence[str], *, sha256: str = "ab" * 32) -> EvaluatedModel:
+    """Return the model of the random predictions."""
+    return EvaluatedModel(
+        name=model,
         version="2.0",
         weights=weights_of(sha256, "default"),
         heads={head: HEADS[head] for head in heads},
@@ -52,11 +52,11 @@ def drawn_asked(model: str, heads: Sequence[str], *, sha256: str = "ab" * 32) ->
     )
 
 
-def drawn_entries(
+def random_entries(
     *heads: str, data_set: str = "faces", sha256: str = "ab" * 32, n: int = 60
 ) -> list[Entry]:
-    """Entries by chance."""
+    """Return the entries of random predictions."""
     return entries_of(
-        drawn_asked("any", heads, sha256=sha256),
-        drawn_answers(*heads, data_set=data_set, n=n, groups={"race": "asian"}),
+        random_model("any", heads, sha256=sha256),
+        random_predictions(*heads, data_set=data_set, n=n, groups={"race": "asian"}),
     )

@@ -8,15 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from faces_jobs_models.training.reliability import expected_calibration_error, reliability
+from faces_jobs_models.training.reliability import expected_calibration_error, reliability_bins
 from faces_jobs_models.training.risk_coverage import (
     at_threshold,
     choose_unsure_below,
     risk_coverage,
 )
 from faces_jobs_models.training.temperature import (
-    HIGHEST_TEMPERATURE,
-    LOWEST_TEMPERATURE,
+    MAX_TEMPERATURE,
+    MIN_TEMPERATURE,
     fit_temperature,
     with_temperature,
 )
@@ -68,9 +68,9 @@ def test_no_other_temperature_fits_better(seed: int, labels: int) -> None:
     logits = random.normal(scale=2, size=(50, labels))
     truth = random.integers(0, labels, 50)
     found = fitted(logits, truth)
-    assert LOWEST_TEMPERATURE <= found <= HIGHEST_TEMPERATURE
-    for other in (LOWEST_TEMPERATURE, 0.5, 1.0, found * 1.1, found / 1.1, HIGHEST_TEMPERATURE):
-        if LOWEST_TEMPERATURE <= other <= HIGHEST_TEMPERATURE:
+    assert MIN_TEMPERATURE <= found <= MAX_TEMPERATURE
+    for other in (MIN_TEMPERATURE, 0.5, 1.0, found * 1.1, found / 1.1, MAX_TEMPERATURE):
+        if MIN_TEMPERATURE <= other <= MAX_TEMPERATURE:
             assert loss(logits, truth, found) <= loss(logits, truth, other) + 1e-6
 
 
@@ -118,7 +118,7 @@ def test_the_calibration_error_of_six_faces_by_hand() -> None:
 
 
 def test_bins_take_their_upper_end() -> None:
-    bins = reliability(np.array([0.5, 0.500001, 1.0]), np.array([True, False, True]), bins=2)
+    bins = reliability_bins(np.array([0.5, 0.500001, 1.0]), np.array([True, False, True]), bins=2)
     np.testing.assert_allclose(bins[0], [0.5, 1.0, 1 / 3])
     np.testing.assert_allclose(bins[1], [0.75, 0.5, 2 / 3], atol=1e-4)
 
@@ -129,7 +129,9 @@ def test_bins_take_their_upper_end() -> None:
 )
 def test_the_calibration_error_is_a_share(faces: list[tuple[float, bool]], bins: int) -> None:
     confidence, right = map(np.array, zip(*faces, strict=True))
-    assert sum(share for _, _, share in reliability(confidence, right, bins)) == pytest.approx(1)
+    assert sum(share for _, _, share in reliability_bins(confidence, right, bins)) == pytest.approx(
+        1
+    )
     probabilities, truth = two_labels(list(confidence), list(right))
     assert 0 <= expected_calibration_error(probabilities, truth, bins) <= 1
 
@@ -155,7 +157,7 @@ def test_the_threshold_of_ten_faces_by_hand() -> None:
     assert choose_unsure_below(probabilities, truth, target=0.85) == 0.6
     assert choose_unsure_below(probabilities, truth, target=0.8) == 0, "reached by everything"
     assert choose_unsure_below(probabilities, truth, target=0.99) == 0, "reached by none"
-    assert choose_unsure_below(probabilities, truth, target=0.99, least_coverage=0.5) == 0.95
+    assert choose_unsure_below(probabilities, truth, target=0.99, min_coverage=0.5) == 0.95
 
 
 def test_a_head_without_errors_is_never_unsure() -> None:

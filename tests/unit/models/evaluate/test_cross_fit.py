@@ -12,7 +12,7 @@ from faces_jobs_models.attribute_network import AttributeNetwork, NetworkConfig
 from faces_jobs_models.training.calibrate import calibrate
 from faces_jobs_models.training.cross_fit import CrossFitted, cross_fitted
 from faces_jobs_models.training.folds import FOLDS, NO_FOLD, fold_of
-from faces_jobs_models.training.held_out import HeldOut
+from faces_jobs_models.training.held_out import HeldOutPredictions
 from faces_jobs_models.weights import Calibration
 from tests.unit.models.tiny import TINY
 
@@ -23,7 +23,7 @@ ACTORS = (
 )  # fmt: skip
 
 
-def asked(people: Sequence[tuple[str, float, int]], data_set: str = "imfdb") -> HeldOut:
+def asked(people: Sequence[tuple[str, float, int]], data_set: str = "imfdb") -> HeldOutPredictions:
     """Faces (name, share that is right, how many) of which a network always says 0.9."""
     truth, group = [], []
     for name, right, faces in people:
@@ -31,11 +31,12 @@ def asked(people: Sequence[tuple[str, float, int]], data_set: str = "imfdb") -> 
         truth += [1] * wrong + [0] * (faces - wrong)
         group += [name] * faces
     view = np.tile(np.array([0.9, 0.1], np.float32), (len(truth), 1))
-    return HeldOut(data_set, {"gender": np.stack([view] * 2)}, {"gender": np.array(truth)},
-                   np.array(group))  # fmt: skip
+    return HeldOutPredictions(
+        data_set, {"gender": np.stack([view] * 2)}, {"gender": np.array(truth)}, np.array(group)
+    )
 
 
-def calibrated(*held_out: HeldOut) -> tuple[Calibration, AttributeNetwork]:
+def calibrated(*held_out: HeldOutPredictions) -> tuple[Calibration, AttributeNetwork]:
     network = AttributeNetwork({"gender": LABELS}, NetworkConfig(body=TINY))
     return calibrate(network, held_out)["gender"], network
 
@@ -86,7 +87,7 @@ def test_a_fold_is_fitted_on_everybody_else() -> None:
 
 
 def test_a_head_that_nobody_knows_is_left_as_it_is() -> None:
-    unknown = HeldOut("imfdb", {"gender": np.full((2, 1, 2), 0.5, np.float32)},
+    unknown = HeldOutPredictions("imfdb", {"gender": np.full((2, 1, 2), 0.5, np.float32)},
                       {"gender": np.array([-1])}, np.array(["A"]))  # fmt: skip
     assert calibrated(unknown)[0] == calibrated()[0] == Calibration()
 
@@ -105,7 +106,7 @@ def test_each_face_has_the_numbers_of_its_fold() -> None:
     found = measured([0, 1, 1])
     np.testing.assert_array_equal(found.truth, [0, 1])
     np.testing.assert_allclose(found.probabilities[:, 0], [16 / 17, 2 / 3])
-    np.testing.assert_allclose(found.before[:, 0], [16 / 17, 16 / 17])
+    np.testing.assert_allclose(found.uncalibrated[:, 0], [16 / 17, 16 / 17])
     np.testing.assert_allclose(found.unsure_below, [0.6, 0.7])
 
 

@@ -14,12 +14,12 @@ import pytest
 from faces_jobs_models.catalog import Catalog
 from faces_jobs_models.training.detector.measure import (
     DetectorEntry,
-    Looked,
+    DetectorRun,
     detector_entry,
     detector_tables,
-    look_at,
+    run_detector,
 )
-from faces_jobs_models.training.detector.precision import Seen
+from faces_jobs_models.training.detector.precision import DetectionResult
 from faces_jobs_models.training.entries import weights_of
 from faces_jobs_models.training.predictions import Selection
 from faces_jobs_models.training.readers import open_detection_data
@@ -66,9 +66,13 @@ def marked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
-def looked_at(path: Path, catalog: Catalog, wanted: Selection, skipped: Counter[str]) -> Looked:
+def looked_at(
+    path: Path, catalog: Catalog, selection: Selection, skipped: Counter[str]
+) -> DetectorRun:
     (data_set,) = open_detection_data(path, skipped=skipped)
-    return look_at(data_set, catalog.detector(), wanted=wanted, skipped=skipped, advance=[0].append)
+    return run_detector(
+        data_set, catalog.detector(), selection=selection, skipped=skipped, advance=[0].append
+    )
 
 
 def measured(path: Path, catalog: Catalog) -> DetectorEntry:
@@ -101,7 +105,7 @@ def test_a_face_that_is_found_counts_and_ignored_ones_do_not(
 
 def test_a_limit_looks_at_fewer(marked: Path, catalog: Catalog) -> None:
     looked = looked_at(marked.parent, catalog, Selection(limit=2), Counter())
-    assert len(looked.seen) <= 2
+    assert len(looked.pictures) <= 2
 
 
 def test_what_training_uses_is_counted_and_can_be_left_out(marked: Path, catalog: Catalog) -> None:
@@ -109,18 +113,20 @@ def test_what_training_uses_is_counted_and_can_be_left_out(marked: Path, catalog
     kept_back = looked_at(
         marked, catalog, Selection(trained_on=True, held_out_only=True), Counter()
     )
-    assert looked.of_training == len(looked.seen) - len(kept_back.seen)
+    assert looked.of_training == len(looked.pictures) - len(kept_back.pictures)
     assert kept_back.of_training == 0
     other = looked_at(marked, catalog, Selection(held_out_only=True), Counter())
-    assert len(other.seen) == len(looked.seen)
+    assert len(other.pictures) == len(looked.pictures)
 
 
 def test_half_of_the_faces_found_is_half_of_the_precision() -> None:
     box = np.array([[0, 0, 30, 40]], np.float32)
-    right = Seen(box, np.array([0.9], np.float32), box, np.array([False]))
-    missed = Seen(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), box, np.array([False]))
+    right = DetectionResult(box, np.array([0.9], np.float32), box, np.array([False]))
+    missed = DetectionResult(
+        np.zeros((0, 4), np.float32), np.zeros(0, np.float32), box, np.array([False])
+    )
     entry = detector_entry(
-        Looked([right, missed], 0),
+        DetectorRun([right, missed], 0),
         data_set="two",
         version="1",
         weights=weights_of("ab" * 32, "any"),

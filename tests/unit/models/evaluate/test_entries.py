@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs_models.training.entries import (
-    AskedModel,
     Entry,
+    EvaluatedModel,
     Weights,
-    confusion_of,
+    confusion_matrix,
     entries_of,
 )
 from faces_jobs_models.training.folds import NO_FOLD
-from faces_jobs_models.training.predictions import FACE_SIZES, Answers
+from faces_jobs_models.training.predictions import FACE_SIZES, Predictions
 from faces_jobs_models.training.slices import size_band
 from faces_jobs_models.weights import Calibration
 
@@ -29,9 +29,9 @@ GENDER = MODELS["gender"]
 
 def asked(
     heads: Mapping[str, Sequence[str]] = GENDER, calibration: Calibration | None = None
-) -> AskedModel:
-    return AskedModel(
-        model="gender",
+) -> EvaluatedModel:
+    return EvaluatedModel(
+        name="gender",
         version="2.0",
         weights=Weights(sha256="0123456789ab", variant="default"),
         heads=heads,
@@ -50,11 +50,11 @@ def answers(
     groups: Sequence[Mapping[str, str]] | None = None,
     size_px: Sequence[int] | None = None,
     small: Sequence[int] | None = None,
-) -> Answers:
+) -> Predictions:
     n = len(truth)
     given_probabilities = np.array(probabilities, np.float32)
     best = given_probabilities.argmax(axis=1)
-    return Answers(
+    return Predictions(
         data_set="faces",
         views={head: given_probabilities[None]},
         at_size={
@@ -248,5 +248,5 @@ def test_bands_of_size() -> None:
 
 
 def test_confusion_leaves_out_labels_that_do_not_occur() -> None:
-    counted = confusion_of(("a", "b", "c"), np.array([0, 0, 2]), np.array([1, 0, 2]))
+    counted = confusion_matrix(("a", "b", "c"), np.array([0, 0, 2]), np.array([1, 0, 2]))
     assert counted == {"a": {"a": 1, "b": 1, "c": 0}, "c": {"a": 0, "b": 0, "c": 1}}

@@ -7,7 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faces_jobs_models.training.intervals import Intervals, balanced_interval, intervals_of, wilson
+from faces_jobs_models.training.intervals import (
+    Intervals,
+    balanced_interval,
+    intervals_of,
+    wilson_interval,
+)
 
 
 @pytest.mark.parametrize(
@@ -21,24 +26,24 @@ from faces_jobs_models.training.intervals import Intervals, balanced_interval, i
     ],
 )
 def test_the_published_intervals_come_out(right: int, n: int, low: float, high: float) -> None:
-    assert wilson(right, n) == pytest.approx((low, high), abs=5e-5)
+    assert wilson_interval(right, n) == pytest.approx((low, high), abs=5e-5)
 
 
 @given(st.integers(1, 10_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_a_share_lies_in_its_interval(case: tuple[int, int]) -> None:
     right, n = case
-    low, high = wilson(right, n)
+    low, high = wilson_interval(right, n)
     assert 0 <= low <= right / n <= high <= 1
     assert high > low
-    mirrored = wilson(n - right, n)
+    mirrored = wilson_interval(n - right, n)
     assert mirrored == pytest.approx((1 - high, 1 - low))
-    assert wilson(4 * right, 4 * n)[1] - wilson(4 * right, 4 * n)[0] < high - low
+    assert wilson_interval(4 * right, 4 * n)[1] - wilson_interval(4 * right, 4 * n)[0] < high - low
 
 
 @pytest.mark.parametrize(("right", "n"), [(0, 0), (3, 2), (-1, 2)])
-def test_what_is_no_share_is_refused(right: int, n: int) -> None:
-    with pytest.raises(ValueError, match="no share"):
-        wilson(right, n)
+def test_an_invalid_share_is_refused(right: int, n: int) -> None:
+    with pytest.raises(ValueError, match="not a share"):
+        wilson_interval(right, n)
 
 
 def test_the_bootstrap_agrees_with_the_normal_distribution_on_many_faces() -> None:
@@ -84,9 +89,9 @@ def of_groups(*groups: list[tuple[int, int]]) -> Intervals:
 
 def test_faces_that_are_alone_are_drawn_one_by_one() -> None:
     found = of_groups(*[[(1, 1), (0, 0)]] * 60, *[[(0, 1), (0, 0)]] * 20, *[[(0, 0), (1, 1)]] * 20)
-    assert found.accuracy == wilson(80, 100)
+    assert found.accuracy == wilson_interval(80, 100)
     assert found.balanced == balanced_interval([60, 20], [80, 20])
-    assert found.recall == [wilson(60, 80), wilson(20, 20)]
+    assert found.recall == [wilson_interval(60, 80), wilson_interval(20, 20)]
 
 
 def test_of_people_who_are_wholly_right_or_wrong_each_counts_as_one() -> None:
@@ -99,15 +104,15 @@ def test_of_people_who_are_wholly_right_or_wrong_each_counts_as_one() -> None:
 
 def test_people_who_are_as_often_right_make_no_interval_wider() -> None:
     found = of_groups(*[[(30, 40), (10, 40)]] * 12)
-    assert found.accuracy == wilson(480, 960)
-    assert found.recall == [wilson(360, 480), wilson(120, 480)]
+    assert found.accuracy == wilson_interval(480, 960)
+    assert found.recall == [wilson_interval(360, 480), wilson_interval(120, 480)]
 
 
 def test_a_label_that_one_person_shows_has_the_interval_of_its_faces() -> None:
     found = of_groups([(9, 10), (3, 5)], [(2, 10), (0, 0)], [(6, 10), (0, 0)])
     assert found.recall[0] is not None
     assert found.recall[0][1] - found.recall[0][0] > 0.5
-    assert found.recall[1] == wilson(3, 5)
+    assert found.recall[1] == wilson_interval(3, 5)
 
 
 def test_a_label_that_no_face_shows_has_none() -> None:
@@ -129,6 +134,6 @@ def test_groups_make_no_interval_narrower(groups: list[list[tuple[int, int]]]) -
     found = of_groups(*groups)
     right, n = (sum(counts[of] for group in groups for counts in group) for of in (0, 1))
     low, high = found.accuracy
-    alone = wilson(right, n)
+    alone = wilson_interval(right, n)
     assert 0 <= low <= alone[0] <= right / n <= alone[1] <= high <= 1
     assert found == of_groups(*groups)

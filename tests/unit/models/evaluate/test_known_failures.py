@@ -1,4 +1,4 @@
-"""What the cards show of pictures that may be shown is what the shipped weights answer."""
+"""The predictions for example pictures in the cards are those of the shipped weights."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from faces_jobs_models.training.known_failures import (
     END,
     EXAMPLES_FOLDER,
     START,
-    answers_to_examples,
+    predict_examples,
     write_known_failures,
 )
 
 SHIPPED = Path(faces_jobs_models.__file__).parent
-_LARGEST_PICTURE = 100_000  # bytes
+_MAX_PICTURE_BYTES = 100_000
 
 
 def without_shares(section: str) -> str:
@@ -32,7 +32,7 @@ def without_shares(section: str) -> str:
     return re.sub(r"\d+ %", "", section)
 
 
-def test_examples_are_the_same_each_time_and_none_is_like_another() -> None:
+def test_examples_are_reproducible_and_all_different() -> None:
     first, again = example_pictures(), example_pictures()
     for one, other in zip(first, again, strict=True):
         np.testing.assert_array_equal(one.picture_bgr, other.picture_bgr)
@@ -42,7 +42,9 @@ def test_examples_are_the_same_each_time_and_none_is_like_another() -> None:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_card_shows_what_its_weights_answer(model: str, catalog: Catalog, tmp_path: Path) -> None:
+def test_a_card_shows_the_predictions_of_its_weights(
+    model: str, catalog: Catalog, tmp_path: Path
+) -> None:
     shipped = SHIPPED / model
     shutil.copy(shipped / CARD_NAME, tmp_path)
     (classifier,) = catalog.classifiers([model])
@@ -59,24 +61,24 @@ def test_a_card_shows_what_its_weights_answer(model: str, catalog: Catalog, tmp_
     assert sorted(links) == sorted(path.name for path in (shipped / EXAMPLES_FOLDER).iterdir())
     for link in links:
         path = shipped / EXAMPLES_FOLDER / link
-        assert path.stat().st_size < _LARGEST_PICTURE
+        assert path.stat().st_size < _MAX_PICTURE_BYTES
         np.testing.assert_array_equal(cv2.imread(str(path)), cv2.imread(str(pictures / link)))
 
 
-def test_a_wrong_answer_is_told_with_the_right_one(catalog: Catalog, tmp_path: Path) -> None:
+def test_a_wrong_prediction_is_shown_with_the_truth(catalog: Catalog, tmp_path: Path) -> None:
     (tmp_path / CARD_NAME).write_text(f"# card\n{START}\n{END}\n")
     (classifier,) = catalog.classifiers(["expression"])
-    answers = answers_to_examples(classifier, catalog.detector(), example_pictures())
-    wrong = [answer for answer in answers if answer.is_wrong]
+    predictions = predict_examples(classifier, catalog.detector(), example_pictures())
+    wrong = [prediction for prediction in predictions if prediction.is_wrong]
     write_known_failures(tmp_path, classifier, catalog.detector())
     section = section_of_card(tmp_path / CARD_NAME, START, END)
-    assert section.count("right is") >= len(wrong) > 0
-    for answer in wrong:
-        assert f"**{answer.label}**" in section
-        assert (tmp_path / EXAMPLES_FOLDER / f"{answer.example.name}.png").is_file()
+    assert section.count("truth: ") >= len(wrong) > 0
+    for prediction in wrong:
+        assert f"**{prediction.label}**" in section
+        assert (tmp_path / EXAMPLES_FOLDER / f"{prediction.example.name}.png").is_file()
 
 
-def test_a_card_without_the_marks_wants_no_examples(catalog: Catalog, tmp_path: Path) -> None:
+def test_a_card_without_the_marks_gets_no_examples(catalog: Catalog, tmp_path: Path) -> None:
     (tmp_path / CARD_NAME).write_text("# card\n")
     (classifier,) = catalog.classifiers(["gender"])
     assert write_known_failures(tmp_path, classifier, catalog.detector()) is None

@@ -12,12 +12,12 @@ from PIL import Image
 from faces_jobs.jobs.labels import HEADS
 from faces_jobs_models.training.cross_fit import cross_fitted
 from faces_jobs_models.training.folds import NO_FOLD
-from faces_jobs_models.training.measure import Measured
-from faces_jobs_models.training.measurement_plots import draw_head, draw_measured
+from faces_jobs_models.training.measure import Measurement
+from faces_jobs_models.training.measurement_plots import draw_head, draw_measurement
 from faces_jobs_models.training.plots import draw_confusion, draw_curves
 from faces_jobs_models.weights import Calibration
 
-from .entries import drawn_answers, drawn_asked
+from .entries import random_model, random_predictions
 
 KINDS = ("confusion", "reliability", "risk-coverage")
 
@@ -31,8 +31,8 @@ def colours(path: Path) -> int:
 
 @pytest.mark.parametrize("head", ["gender", "occlusion"])
 def test_a_measured_head_has_three_pictures(head: str, tmp_path: Path) -> None:
-    asked = drawn_asked("any", [head])
-    draw_measured(tmp_path / "new folder", Measured(asked, drawn_answers(head), []))
+    asked = random_model("any", [head])
+    draw_measurement(tmp_path / "new folder", Measurement(asked, random_predictions(head), []))
     names = {path.name for path in (tmp_path / "new folder").iterdir()}
     assert names == {f"{kind}-{head}-faces.png" for kind in KINDS}
     for name in names:
@@ -50,7 +50,7 @@ def test_one_face_and_none_are_no_trouble(tmp_path: Path) -> None:
             labels=HEADS["gender"],
             truth=np.array([truth]),
             probabilities=view[0],
-            measured=cross_fitted(
+            cross_fitted=cross_fitted(
                 view, np.array([truth]), np.array([fold]), Calibration(1.5), temperature=1.5
             ),
             unsure_below=0.8,

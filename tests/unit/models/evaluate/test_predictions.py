@@ -11,8 +11,8 @@ import pytest
 from faces_jobs.pipeline.mirrored import MirroredClassifier
 from faces_jobs_models.catalog import Catalog
 from faces_jobs_models.training.folds import NO_FOLD, fold_of
-from faces_jobs_models.training.predictions import Answers, Selection, answer_data_set
-from faces_jobs_models.training.samples import Sample, certain
+from faces_jobs_models.training.predictions import Predictions, Selection, predict_data_set
+from faces_jobs_models.training.samples import Sample, one_hot
 from tests.fakes import SquareDetector
 from tests.unit.models.packs import drawn_face
 
@@ -21,7 +21,7 @@ PEOPLE = tuple("ABCDEFGH")
 
 def faces() -> list[Sample]:
     """Three of each of eight people, of whom A is trained on."""
-    targets, truth = certain("gender", "female")
+    targets, truth = one_hot("gender", "female")
     return [
         Sample(
             image=drawn_face(index, side=40),
@@ -34,14 +34,16 @@ def faces() -> list[Sample]:
     ]
 
 
-def answered(catalog: Catalog, samples: Sequence[Sample], *, trained_on: bool = True) -> Answers:
+def answered(
+    catalog: Catalog, samples: Sequence[Sample], *, trained_on: bool = True
+) -> Predictions:
     (classifier,) = catalog.classifiers(["gender"])
-    return answer_data_set(
+    return predict_data_set(
         "mine",
         samples,
         classifier=MirroredClassifier(classifier),
         detector=SquareDetector(),
-        wanted=Selection(trained_on=trained_on),
+        selection=Selection(trained_on=trained_on),
         skipped=Counter(),
         advance=lambda _: None,
     )

@@ -19,7 +19,7 @@ from faces_jobs_models.training.cards import (
 )
 from faces_jobs_models.training.tables import markdown_table, tables_of
 
-from .entries import drawn_entries
+from .entries import random_entries
 
 PROSE = f"# gender\n\nWhat it is for.\n\n{START}\nold figures\n{END}\n\nWhat it is not for.\n"
 
@@ -34,7 +34,7 @@ def test_columns_line_up_and_numbers_stand_at_the_right() -> None:
 
 
 def test_every_figure_of_an_entry_is_in_the_tables() -> None:
-    (entry,) = drawn_entries("pose", data_set="imfdb")
+    (entry,) = random_entries("pose", data_set="imfdb")
     text = tables_of([entry])
     assert f"{100 * entry['accuracy']:.1f} %" in text
     assert f"{100 * entry['balanced_accuracy']:.1f} %" in text
@@ -50,7 +50,7 @@ def test_every_figure_of_an_entry_is_in_the_tables() -> None:
 
 def test_a_card_keeps_its_prose(tmp_path: Path) -> None:
     (tmp_path / "CARD.md").write_text(PROSE)
-    entries = drawn_entries("gender")
+    entries = random_entries("gender")
     card = write_card(tmp_path, entries, tables_of)
     text = card.read_text()
     before, after = PROSE.split(f"{START}\nold figures\n{END}")
@@ -63,9 +63,9 @@ def test_a_card_keeps_its_prose(tmp_path: Path) -> None:
 
 def test_measurements_of_the_same_weights_are_gathered(tmp_path: Path) -> None:
     (tmp_path / "CARD.md").write_text(PROSE)
-    write_card(tmp_path, drawn_entries("gender", data_set="utkface"), tables_of)
-    write_card(tmp_path, drawn_entries("gender", data_set="imfdb"), tables_of)
-    write_card(tmp_path, drawn_entries("gender", data_set="utkface", n=40), tables_of)
+    write_card(tmp_path, random_entries("gender", data_set="utkface"), tables_of)
+    write_card(tmp_path, random_entries("gender", data_set="imfdb"), tables_of)
+    write_card(tmp_path, random_entries("gender", data_set="utkface", n=40), tables_of)
     found = [(one["dataset"], one["n"]) for one in read_figures(tmp_path)]
     assert found == [("utkface", 40), ("imfdb", 60)]
     shown = section_of_card(tmp_path / "CARD.md", START, END)
@@ -75,8 +75,8 @@ def test_measurements_of_the_same_weights_are_gathered(tmp_path: Path) -> None:
 
 def test_figures_of_older_weights_go(tmp_path: Path) -> None:
     (tmp_path / "CARD.md").write_text(PROSE)
-    write_card(tmp_path, drawn_entries("gender", data_set="utkface"), tables_of)
-    write_card(tmp_path, drawn_entries("gender", data_set="imfdb", sha256="cd" * 32), tables_of)
+    write_card(tmp_path, random_entries("gender", data_set="utkface"), tables_of)
+    write_card(tmp_path, random_entries("gender", data_set="imfdb", sha256="cd" * 32), tables_of)
     assert [one["dataset"] for one in read_figures(tmp_path)] == ["imfdb"]
 
 
@@ -91,12 +91,12 @@ def test_what_a_training_wrote_of_itself_is_no_measurement(tmp_path: Path) -> No
 @pytest.mark.parametrize("text", ["no marks", START, f"{END} {START}", PROSE + PROSE])
 def test_a_card_without_its_marks_is_not_written(tmp_path: Path, text: str) -> None:
     (tmp_path / "CARD.md").write_text(text)
-    with pytest.raises(ModelError, match="must hold the line"):
-        write_card(tmp_path, drawn_entries("gender"), tables_of)
+    with pytest.raises(ModelError, match="must contain the line"):
+        write_card(tmp_path, random_entries("gender"), tables_of)
     assert (tmp_path / "CARD.md").read_text() == text
     assert not (tmp_path / FIGURES_NAME).exists()
 
 
 def test_a_folder_without_a_card_is_told(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="There is no card"):
-        write_card(tmp_path, drawn_entries("gender"), tables_of)
+        write_card(tmp_path, random_entries("gender"), tables_of)

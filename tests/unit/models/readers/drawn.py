@@ -1,4 +1,4 @@
-"""Writes drawn faces where a layout has its pictures."""
+"""Writes drawn faces as picture files, and opens the data set at a path."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from faces_jobs_models.training.samples import Sample
 from tests.unit.models.packs import drawn_face
 
 
-def draw(path: Path, index: int = 0, *, side: int = 48) -> None:
-    """A drawn face in the format that the name tells."""
+def write_face(path: Path, index: int = 0, *, side: int = 48) -> None:
+    """Write a drawn face in the format of the file's suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     picture = cv2.imdecode(np.frombuffer(drawn_face(index, side=side), np.uint8), 1)
     assert picture is not None
     assert cv2.imwrite(str(path), picture)
 
 
-def the_one_set(
+def open_only_set(
     path: Path, labels: LabelChoice = "ferplus"
 ) -> tuple[DataSet, list[Sample], Counter[str]]:
-    """The only set at `path`, its samples and what was left out."""
+    """Open the only data set at `path`; return it, its samples, and what was skipped."""
     skipped: Counter[str] = Counter()
     (one,) = open_data(path, labels=labels, skipped=skipped)
     return one, list(one), skipped
 
 
-def told(samples: list[Sample], head: str) -> list[str | None]:
-    """The label of each sample, by its truth."""
+def true_labels(samples: list[Sample], head: str) -> list[str | None]:
+    """Return the true label of each sample, or None where it is unknown."""
     return [HEADS[head][sample.truth[head]] if head in sample.truth else None for sample in samples]

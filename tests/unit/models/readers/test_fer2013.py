@@ -10,7 +10,7 @@ import pytest
 
 from faces_jobs.errors import DataLayoutError
 from faces_jobs.jobs.labels import HEADS
-from tests.unit.models.readers.drawn import the_one_set, told
+from tests.unit.models.readers.drawn import open_only_set, true_labels
 
 PIXELS = " ".join(str(index % 256) for index in range(48 * 48))
 VOTES = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
@@ -31,9 +31,9 @@ def write_votes(folder: Path, *rows: str) -> Path:
 
 def test_numbers_are_expressions_in_their_order(tmp_path: Path) -> None:
     write_faces(tmp_path, *((str(number), PIXELS, "Training") for number in range(7)))
-    one, samples, skipped = the_one_set(tmp_path)
+    one, samples, skipped = open_only_set(tmp_path)
     assert one.name == "fer2013"
-    assert told(samples, "expression") == [
+    assert true_labels(samples, "expression") == [
         "anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral",
     ]  # fmt: skip
     assert not skipped
@@ -44,7 +44,7 @@ def test_pixels_are_the_picture_and_usage_the_split(tmp_path: Path) -> None:
         tmp_path,
         *(("0", PIXELS, usage) for usage in ("Training", "PublicTest", "PrivateTest")),
     )
-    _, samples, _ = the_one_set(tmp_path)
+    _, samples, _ = open_only_set(tmp_path)
     assert [sample.held_out for sample in samples] == [False, True, True]
     picture = cv2.imdecode(np.frombuffer(samples[0].image, np.uint8), cv2.IMREAD_GRAYSCALE)
     assert picture is not None
@@ -66,14 +66,14 @@ def test_pixels_are_the_picture_and_usage_the_split(tmp_path: Path) -> None:
 )
 def test_broken_pictures_are_counted(tmp_path: Path, pixels: str) -> None:
     write_faces(tmp_path, ("0", pixels, "Training"), ("1", PIXELS, "Training"))
-    _, samples, skipped = the_one_set(tmp_path)
-    assert told(samples, "expression") == ["disgust"]
+    _, samples, skipped = open_only_set(tmp_path)
+    assert true_labels(samples, "expression") == ["disgust"]
     assert skipped == {"fer2013 row without 48 x 48 pixels": 1}
 
 
 def test_numbers_of_no_expression_are_counted(tmp_path: Path) -> None:
     write_faces(tmp_path, ("7", PIXELS, "Training"), ("-1", PIXELS, "Training"))
-    _, samples, skipped = the_one_set(tmp_path)
+    _, samples, skipped = open_only_set(tmp_path)
     assert samples == []
     assert skipped == {"fer2013 expression '7'": 1, "fer2013 expression '-1'": 1}
 
@@ -92,16 +92,16 @@ def test_votes_are_matched_by_order(tmp_path: Path, given: str) -> None:
         "PrivateTest,fer0000003.png,0,3,0,0,0,0,2,4,1,0",
     )
     path = tmp_path if given == "folder" else tmp_path / given
-    one, samples, skipped = the_one_set(path)
+    one, samples, skipped = open_only_set(path)
     assert one.name == "ferplus"
-    assert told(samples, "expression") == ["neutral", None]
+    assert true_labels(samples, "expression") == ["neutral", None]
     assert [sample.held_out for sample in samples] == [False, True]
     votes = dict(zip(HEADS["expression"], samples[0].targets["expression"], strict=True))
     assert votes["anger"] == pytest.approx(0.3)
     assert skipped == {"ferplus without a clear expression": 2}
-    other, samples, _ = the_one_set(path, "fer2013")
+    other, samples, _ = open_only_set(path, "fer2013")
     assert other.name == "fer2013"
-    assert told(samples, "expression") == ["anger"] * 4
+    assert true_labels(samples, "expression") == ["anger"] * 4
 
 
 @pytest.mark.parametrize(
@@ -118,8 +118,8 @@ def test_votes_are_matched_by_order(tmp_path: Path, given: str) -> None:
 def test_votes_of_other_rows_are_refused(tmp_path: Path, rows: list[str]) -> None:
     write_faces(tmp_path, *[("0", PIXELS, "Training")] * 2)
     write_votes(tmp_path, *rows)
-    with pytest.raises(DataLayoutError, match="not of one picture"):
-        the_one_set(tmp_path)
+    with pytest.raises(DataLayoutError, match="differ in their picture"):
+        open_only_set(tmp_path)
 
 
 def test_votes_that_are_no_numbers_are_counted(tmp_path: Path) -> None:
@@ -129,18 +129,18 @@ def test_votes_that_are_no_numbers_are_counted(tmp_path: Path) -> None:
         "Training,fer0000000.png,4,0,0,1,3,x,0,0,0,0",
         "Training,fer0000001.png,4,0,0,1",
     )
-    _, samples, skipped = the_one_set(tmp_path)
+    _, samples, skipped = open_only_set(tmp_path)
     assert samples == []
-    assert skipped == {"ferplus row whose votes are no numbers": 2}
+    assert skipped == {"ferplus row with invalid votes": 2}
 
 
 def test_votes_alone_hold_no_pictures(tmp_path: Path) -> None:
     write_votes(tmp_path, "Training,fer0000000.png,4,0,0,1,3,2,0,0,0,0")
-    with pytest.raises(DataLayoutError, match=r"no fer2013\.csv is beside it"):
-        the_one_set(tmp_path)
+    with pytest.raises(DataLayoutError, match=r"needs fer2013\.csv next to it"):
+        open_only_set(tmp_path)
 
 
 def test_another_table_of_the_name_is_told(tmp_path: Path) -> None:
     (tmp_path / "fer2013.csv").write_text("label,picture\n1,2\n")
     with pytest.raises(DataLayoutError, match="no column emotion, pixels, Usage"):
-        the_one_set(tmp_path)
+        open_only_set(tmp_path)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from faces_jobs.errors import DataLayoutError
 from faces_jobs_models.training.readers import open_data
 from faces_jobs_models.training.readers.imdb_wiki import age_at
-from tests.unit.models.readers.drawn import draw, the_one_set, told
+from tests.unit.models.readers.drawn import open_only_set, true_labels, write_face
 
 NAN = float("nan")
 
@@ -55,7 +55,7 @@ def write_mat(folder: Path, name: str, rows: list[dict[str, Any]], *, celebritie
     folder.mkdir(parents=True, exist_ok=True)
     for index, row in enumerate(full):
         if "there" not in row:
-            draw(folder / str(row["path"]), index)
+            write_face(folder / str(row["path"]), index)
     scipy.io.savemat(folder / f"{name}.mat", {name: struct})
 
 
@@ -68,10 +68,10 @@ def test_age_and_gender_are_read(tmp_path: Path) -> None:
         ],
         celebrities=True,
     )  # fmt: skip
-    one, samples, skipped = the_one_set(tmp_path)
+    one, samples, skipped = open_only_set(tmp_path)
     assert one.name == "imdb"
-    assert told(samples, "gender") == ["male", "female"]
-    assert told(samples, "age") == ["young", "child"]
+    assert true_labels(samples, "gender") == ["male", "female"]
+    assert true_labels(samples, "age") == ["young", "child"]
     assert samples[0].groups == {"gender": "male", "age": "young"}
     assert not skipped
 
@@ -92,16 +92,16 @@ def test_what_is_left_out_is_counted_by_reason(tmp_path: Path) -> None:
         ],
         celebrities=False,
     )  # fmt: skip
-    one, samples, skipped = the_one_set(tmp_path / "wiki.mat")
+    one, samples, skipped = open_only_set(tmp_path / "wiki.mat")
     assert one.name == "wiki"
-    assert told(samples, "gender") == [None, "male"]
-    assert told(samples, "age") == ["young", "young"]
+    assert true_labels(samples, "gender") == [None, "male"]
+    assert true_labels(samples, "age") == ["young", "young"]
     assert skipped == {
         "wiki no face": 1,
         "wiki several faces": 1,
         "wiki bad date": 1,
         "wiki age outside 0..100": 2,
-        "wiki picture is not there": 2,
+        "wiki missing picture": 2,
         "wiki gender nan": 1,
     }
 
@@ -113,7 +113,7 @@ def test_a_person_is_on_one_side(tmp_path: Path, name: str, key: str) -> None:
         {"path": f"00/{person}_{time}.jpg", key: person} for person in people for time in range(2)
     ]
     write_mat(tmp_path, name, rows, celebrities=name == "imdb")
-    _, samples, _ = the_one_set(tmp_path)
+    _, samples, _ = open_only_set(tmp_path)
     first, second = samples[::2], samples[1::2]
     assert [one.group for one in first] == [one.group for one in second]
     assert [one.held_out for one in first] == [one.held_out for one in second]
@@ -132,14 +132,14 @@ def test_both_may_lie_in_one_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"MATLAB 7.3 MAT-file" + bytes(200), b"x" * 500])
 def test_another_file_of_the_name_is_told(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "imdb.mat").write_bytes(content)
-    with pytest.raises(DataLayoutError, match=r"imdb\.mat is no MATLAB file"):
-        the_one_set(tmp_path)
+    with pytest.raises(DataLayoutError, match=r"imdb\.mat is not a MATLAB file"):
+        open_only_set(tmp_path)
 
 
 def test_a_struct_without_the_fields_is_told(tmp_path: Path) -> None:
     scipy.io.savemat(tmp_path / "imdb.mat", {"imdb": {"dob": np.zeros((1, 2))}})
     with pytest.raises(DataLayoutError, match="second_face_score"):
-        the_one_set(tmp_path)
+        open_only_set(tmp_path)
 
 
 def test_columns_of_unequal_length_are_told(tmp_path: Path) -> None:
@@ -149,8 +149,8 @@ def test_columns_of_unequal_length_are_told(tmp_path: Path) -> None:
     }
     struct["full_path"] = cells(["1.jpg", "2.jpg", "3.jpg"])
     scipy.io.savemat(tmp_path / "imdb.mat", {"imdb": struct})
-    with pytest.raises(DataLayoutError, match="not as many dob, photo_taken"):
-        the_one_set(tmp_path)
+    with pytest.raises(DataLayoutError, match=r"dob, photo_taken.* differ in length"):
+        open_only_set(tmp_path)
 
 
 @pytest.mark.parametrize("compressed", [False, True])
@@ -164,7 +164,7 @@ def test_a_file_that_was_cut_off_is_told(*, tmp_path: Path, kept: float, compres
     whole = file.read_bytes()
     file.write_bytes(whole[: int(len(whole) * kept)])
     with pytest.raises(DataLayoutError, match=r"wiki\.mat is damaged: download it again"):
-        the_one_set(file)
+        open_only_set(file)
 
 
 @given(st.dates(min_value=date(1850, 1, 1), max_value=date(2015, 12, 31)), st.integers(1850, 2016))

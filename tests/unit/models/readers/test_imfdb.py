@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from faces_jobs_models.training.readers.imfdb import parse_row
-from tests.unit.models.readers.drawn import draw, the_one_set, told
+from tests.unit.models.readers.drawn import open_only_set, true_labels, write_face
 
 HEADS = ("gender", "illumination", "pose", "occlusion", "age", "makeup")
 ROW = (
@@ -20,7 +20,7 @@ LABELS = ["female", "bad", "frontal", "none", "young", "partial"]
 def write_film(folder: Path, *rows: str, end: str = "\n", pictures: int = 3) -> Path:
     """`folder` is ACTOR/FILM."""
     for index in range(1, pictures + 1):
-        draw(folder / "images" / f"Ann_{index}.jpg", index)
+        write_face(folder / "images" / f"Ann_{index}.jpg", index)
     text = end + end.join(rows) + end  # the real files begin with an empty line
     (folder / f"{folder.name}.txt").write_bytes(text.encode("latin-1"))
     return folder
@@ -46,9 +46,9 @@ def write_film(folder: Path, *rows: str, end: str = "\n", pictures: int = 3) -> 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_rows_are_read_however_they_are_written(tmp_path: Path, row: str, end: str) -> None:
     write_film(tmp_path / "IMFDB_final" / "Ann" / "SomeFilm", row, end=end)
-    one, samples, skipped = the_one_set(tmp_path)
+    one, samples, skipped = open_only_set(tmp_path)
     assert one.name == "imfdb"
-    assert [told(samples, head) for head in HEADS] == [[label] for label in LABELS]
+    assert [true_labels(samples, head) for head in HEADS] == [[label] for label in LABELS]
     assert not skipped
     assert samples[0].groups == {"gender": "female", "age": "young"}
     assert "expression" not in samples[0].targets
@@ -56,7 +56,7 @@ def test_rows_are_read_however_they_are_written(tmp_path: Path, row: str, end: s
 
 def test_the_height_of_the_face_is_told(tmp_path: Path) -> None:
     write_film(tmp_path / "Ann" / "SomeFilm", ROW)
-    _, (sample,), _ = the_one_set(tmp_path)
+    _, (sample,), _ = open_only_set(tmp_path)
     assert sample.size_px == 67
     assert sample.group == "Ann"
 
@@ -65,17 +65,17 @@ def test_short_rows_keep_what_they_say(tmp_path: Path) -> None:
     write_film(
         tmp_path / "Ann" / "SomeFilm", ROW, ROW.replace("Ann_1", "Ann_2").removesuffix("\tPARTIAL")
     )
-    _, samples, skipped = the_one_set(tmp_path)
-    assert told(samples, "pose") == ["frontal", "frontal"]
-    assert told(samples, "makeup") == ["partial", None]
+    _, samples, skipped = open_only_set(tmp_path)
+    assert true_labels(samples, "pose") == ["frontal", "frontal"]
+    assert true_labels(samples, "makeup") == ["partial", None]
     assert skipped == {"imfdb makeup None": 1}
 
 
 def test_a_misspelt_label_is_counted_and_not_guessed(tmp_path: Path) -> None:
     write_film(tmp_path / "Ann" / "SomeFilm", ROW.replace("FRONTAL", "FRONTL"))
-    _, samples, skipped = the_one_set(tmp_path)
-    assert told(samples, "pose") == [None]
-    assert told(samples, "age") == ["young"]
+    _, samples, skipped = open_only_set(tmp_path)
+    assert true_labels(samples, "pose") == [None]
+    assert true_labels(samples, "age") == ["young"]
     assert skipped == {"imfdb unknown label 'frontl'": 1, "imfdb pose None": 1}
 
 
@@ -85,11 +85,11 @@ def test_what_stands_there_twice_counts_once_and_contradictions_not_at_all(tmp_p
         tmp_path / "Ann" / "SomeFilm",
         ROW, ROW, second, second.replace("FRONTAL", "LEFT"), third,
     )  # fmt: skip
-    _, samples, skipped = the_one_set(tmp_path)
+    _, samples, skipped = open_only_set(tmp_path)
     assert len(samples) == 2
     assert skipped == {
-        "imfdb row that stands there twice": 1,
-        "imfdb picture with two rows of other labels": 1,
+        "imfdb duplicate row": 1,
+        "imfdb picture with conflicting rows": 1,
     }
 
 
@@ -101,20 +101,20 @@ def test_rows_without_a_picture_are_counted(tmp_path: Path) -> None:
         ROW.replace("Ann_1.jpg", "../../secret.jpg"),
         "FEMALE SADNESS NONE",
     )
-    draw(tmp_path / "Ann" / "secret.jpg")
-    _, samples, skipped = the_one_set(tmp_path)
+    write_face(tmp_path / "Ann" / "secret.jpg")
+    _, samples, skipped = open_only_set(tmp_path)
     assert len(samples) == 1
-    assert skipped == {"imfdb picture is not there": 2, "imfdb row that names no picture": 1}
+    assert skipped == {"imfdb missing picture": 2, "imfdb row without a picture name": 1}
 
 
 def test_all_films_of_an_actor_are_on_one_side(tmp_path: Path) -> None:
     for actor in ("Ali", "Madhavan"):
         for film in ("First", "Second"):
             write_film(tmp_path / actor / film, ROW)
-    _, samples, _ = the_one_set(tmp_path)
+    _, samples, _ = open_only_set(tmp_path)
     assert [sample.held_out for sample in samples] == [False, False, True, True]
     for path, count in ((tmp_path / "Madhavan", 2), (tmp_path / "Madhavan" / "First", 1)):
-        _, samples, _ = the_one_set(path)
+        _, samples, _ = open_only_set(path)
         assert [sample.held_out for sample in samples] == [True] * count
 
 

@@ -13,9 +13,9 @@ from faces_jobs.jobs.labels import HEADS
 from faces_jobs_models.training.readers.labels import (
     Labels,
     age_band,
+    canonical_label,
+    single_winner,
     soft_age_band,
-    sole_majority,
-    spelled,
 )
 
 
@@ -38,7 +38,7 @@ from faces_jobs_models.training.readers.labels import (
 def test_only_spellings_of_a_label_are_that_label(
     head: str, label: object, ours: str | None
 ) -> None:
-    assert spelled(head, label) == ours
+    assert canonical_label(head, label) == ours
 
 
 @given(head=st.sampled_from(list(HEADS)), label=st.one_of(st.none(), st.text(), st.floats()))
@@ -109,5 +109,5 @@ def test_votes_of_which_half_say_nothing_say_nothing() -> None:
 
 
 def test_a_tie_is_no_majority() -> None:
-    assert sole_majority({"a": 4, "b": 3}) == "a"
-    assert sole_majority({"a": 4, "b": 4}) is None
+    assert single_winner({"a": 4, "b": 3}) == "a"
+    assert single_winner({"a": 4, "b": 4}) is None

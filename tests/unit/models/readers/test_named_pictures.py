@@ -8,7 +8,7 @@ import pytest
 
 from faces_jobs.jobs.labels import HEADS
 from faces_jobs_models.training.samples import is_held_out
-from tests.unit.models.readers.drawn import draw, the_one_set, told
+from tests.unit.models.readers.drawn import open_only_set, true_labels, write_face
 
 
 def test_jaffe(tmp_path: Path) -> None:
@@ -17,16 +17,16 @@ def test_jaffe(tmp_path: Path) -> None:
         "KR.SA1.77.tiff", "KR.SU1.80.tiff", "KR.XX1.81.tiff", "example.png",
     )  # fmt: skip
     for index, name in enumerate(names):
-        draw(tmp_path / "jaffe" / name, index, side=256)
+        write_face(tmp_path / "jaffe" / name, index, side=256)
     (tmp_path / "jaffe" / "README").write_text("The Japanese Female Facial Expression database")
-    one, samples, skipped = the_one_set(tmp_path)
+    one, samples, skipped = open_only_set(tmp_path)
     assert one.name == "jaffe"
-    assert told(samples, "expression") == [
+    assert true_labels(samples, "expression") == [
         "anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise",
     ]  # fmt: skip
     assert [sample.held_out for sample in samples] == [False] * 4 + [True] * 3
     assert [sample.group for sample in samples] == ["KA"] * 4 + ["KR"] * 3
-    assert skipped == {"jaffe expression 'XX'": 1, "jaffe picture of another name": 1}
+    assert skipped == {"jaffe expression 'XX'": 1, "jaffe malformed name": 1}
 
 
 def write_sequences(folder: Path, emotions: str = "Emotion") -> tuple[Path, Path]:
@@ -42,7 +42,7 @@ def write_sequences(folder: Path, emotions: str = "Emotion") -> tuple[Path, Path
     for sequence, label in sequences.items():
         stem = sequence.replace("/", "_")
         for frame in range(1, 6):
-            draw(images / sequence / f"{stem}_{frame:08d}.png", frame)
+            write_face(images / sequence / f"{stem}_{frame:08d}.png", frame)
         (images / sequence / ".DS_Store").write_bytes(b"")
         (labels / sequence).mkdir(parents=True)
         if label is not None:
@@ -53,9 +53,9 @@ def write_sequences(folder: Path, emotions: str = "Emotion") -> tuple[Path, Path
 @pytest.mark.parametrize("emotions", ["Emotion", "Emotion_labels", "Emotion_labels/Emotion"])
 def test_ckplus_sequences_end_with_their_label(tmp_path: Path, emotions: str) -> None:
     images, _ = write_sequences(tmp_path / "CK+", emotions)
-    one, samples, skipped = the_one_set(tmp_path)
+    one, samples, skipped = open_only_set(tmp_path)
     assert one.name == "ckplus"
-    assert told(samples, "expression") == ["disgust"] * 3 + ["surprise"] * 3
+    assert true_labels(samples, "expression") == ["disgust"] * 3 + ["surprise"] * 3
     assert [sample.group for sample in samples] == ["S005"] * 3 + ["S010"] * 3
     frames = [images / "S005" / "001" / f"S005_001_0000000{frame}.png" for frame in (3, 4, 5)]
     assert [sample.image for sample in samples[:3]] == [frame.read_bytes() for frame in frames]
@@ -74,15 +74,15 @@ def test_ckplus_in_folders_of_small_faces(tmp_path: Path) -> None:
             "happy/S011_006_00000011.png", "sadness/S011_002_00000020.png", "fear/other.png",
         )
     ):  # fmt: skip
-        draw(tmp_path / "CK+48" / name, index)
-    one, samples, skipped = the_one_set(tmp_path)
+        write_face(tmp_path / "CK+48" / name, index)
+    one, samples, skipped = open_only_set(tmp_path)
     assert one.name == "ckplus48"
-    assert told(samples, "expression") == ["anger", "happiness", "sadness"]
+    assert true_labels(samples, "expression") == ["anger", "happiness", "sadness"]
     assert samples[0].held_out == is_held_out("ckplus/S010", 0.15)
     assert [sample.group for sample in samples] == ["S010", "S011", "S011"]
     assert skipped == {
         "ckplus48 expression 'contempt'": 1,
-        "ckplus48 picture of another name": 1,
+        "ckplus48 malformed name": 1,
     }
 
 
@@ -97,11 +97,11 @@ def test_utkface(tmp_path: Path, ending: str) -> None:
         f"30_2_0_20170116154530125{ending}",
     ]
     for index, name in enumerate(names):
-        draw(tmp_path / "UTKFace" / name, index)
-    one, samples, skipped = the_one_set(tmp_path)
-    assert (one.name, one.n) == ("utkface", 6)
-    by_gender = dict(zip(told(samples, "gender"), samples, strict=False))
-    assert told(samples, "age") == ["old", "young", "child"]  # in the order of the names
+        write_face(tmp_path / "UTKFace" / name, index)
+    one, samples, skipped = open_only_set(tmp_path)
+    assert (one.name, one.row_count) == ("utkface", 6)
+    by_gender = dict(zip(true_labels(samples, "gender"), samples, strict=False))
+    assert true_labels(samples, "age") == ["old", "young", "child"]  # in the order of the names
     assert by_gender["female"].groups == {"gender": "female", "age": "child", "race": "asian"}
     assert samples[1].groups == {"gender": "male", "age": "young", "race": "black"}
     assert [sample.held_out for sample in samples] == [
@@ -114,8 +114,8 @@ def test_utkface(tmp_path: Path, ending: str) -> None:
 
 def test_utkface_in_the_wild_has_three_parts(tmp_path: Path) -> None:
     for part in (1, 2, 3):
-        draw(tmp_path / f"part{part}" / f"2{part}_0_1_2017011615453012{part}.jpg", part)
-    one, samples, _ = the_one_set(tmp_path)
+        write_face(tmp_path / f"part{part}" / f"2{part}_0_1_2017011615453012{part}.jpg", part)
+    one, samples, _ = open_only_set(tmp_path)
     assert (one.name, len(samples)) == ("utkface", 3)
 
 
@@ -125,30 +125,30 @@ def test_lfw(tmp_path: Path, where: str) -> None:
         "Ann_One/Ann_One_0001.jpg", "Ann_One/Ann_One_0002.jpg", "Bob_Two/Bob_Two_0001.jpg",
         "Cy_Three/Cy_Three_0001.jpg", "Di_Four/Di_Four_0001.jpg", "Di_Four/other.jpg",
     ):  # fmt: skip
-        draw(tmp_path / "lfw" / name, side=250)
+        write_face(tmp_path / "lfw" / name, side=250)
     # Of the lists some name pictures and some name people.
     (tmp_path / where / "female_names.txt").write_text(
         "Ann_One_0001.jpg\nAnn_One_0002.jpg\nDi_Four"
     )
     (tmp_path / where / "male_names.txt").write_text("Bob_Two\r\nDi_Four\n\n")
-    one, samples, skipped = the_one_set(tmp_path)
+    one, samples, skipped = open_only_set(tmp_path)
     assert one.name == "lfw"
-    assert told(samples, "gender") == ["female", "female", "male"]
+    assert true_labels(samples, "gender") == ["female", "female", "male"]
     assert samples[0].held_out == samples[1].held_out == is_held_out("lfw/Ann_One", 0.15)
     assert [sample.group for sample in samples] == ["Ann_One", "Ann_One", "Bob_Two"]
     assert skipped == {
         "lfw gender in no list": 1,
         "lfw gender in both lists": 1,
-        "lfw picture of another name": 1,
+        "lfw malformed name": 1,
     }
 
 
 def test_face_masks(tmp_path: Path) -> None:
     for name in ("with_mask/1.jpg", "without_mask/2.jpg", "worn_wrongly/3.jpg"):
-        draw(tmp_path / "data" / name)
-    one, samples, skipped = the_one_set(tmp_path)
+        write_face(tmp_path / "data" / name)
+    one, samples, skipped = open_only_set(tmp_path)
     assert one.name == "facemask"
-    assert told(samples, "occlusion") == ["others", None]
+    assert true_labels(samples, "occlusion") == ["others", None]
     assert samples[1].targets["occlusion"][HEADS["occlusion"].index("none")] == 1
     assert samples[0].held_out == is_held_out("facemask/with_mask/1.jpg", 0.15)
     assert [sample.group for sample in samples] == ["with_mask/1.jpg", "without_mask/2.jpg"]

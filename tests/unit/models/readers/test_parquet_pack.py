@@ -42,7 +42,7 @@ def generic(folder: Path, **columns: list[object]) -> tuple[str, list[Sample], C
 
 def test_a_folder_gives_all_its_packs(packs: Path) -> None:
     sets = open_data(packs, skipped=Counter())
-    assert [(one.name, one.layout, one.n) for one in sets] == [
+    assert [(one.name, one.layout, one.row_count) for one in sets] == [
         (name, "parquet", ROWS) for name in NAMES
     ]
 

@@ -11,7 +11,7 @@ import pytest
 from faces_jobs.errors import DataLayoutError
 from faces_jobs_models.training.readers import open_data, open_detection_data
 from tests.unit.models.packs import write_packs
-from tests.unit.models.readers.drawn import draw
+from tests.unit.models.readers.drawn import write_face
 
 ROOT = Path(__file__).parents[4]
 DOCS = (ROOT / "docs/labelled-pictures.md").read_text(encoding="utf-8")
@@ -40,13 +40,13 @@ def test_every_set_has_its_row_in_the_docs(name: str) -> None:
 
 
 def write_utkface(folder: Path) -> None:
-    draw(folder / "26_0_1_20170116154530124.jpg.chip.jpg")
+    write_face(folder / "26_0_1_20170116154530124.jpg.chip.jpg")
 
 
 def test_a_folder_may_hold_several_layouts(tmp_path: Path) -> None:
     write_packs(tmp_path, rows=3)
-    draw(tmp_path / "deeper" / "jaffe" / "KA.AN1.39.tiff")
-    draw(tmp_path / "masks" / "with_mask" / "1.png")
+    write_face(tmp_path / "deeper" / "jaffe" / "KA.AN1.39.tiff")
+    write_face(tmp_path / "masks" / "with_mask" / "1.png")
     (tmp_path / "masks" / "without_mask").mkdir()
     skipped: Counter[str] = Counter()
     sets = open_data(tmp_path, skipped=skipped)
@@ -72,32 +72,32 @@ def test_packs_beside_the_pictures_of_a_layout_are_found(tmp_path: Path) -> None
 
 
 def write_jaffe(folder: Path) -> None:
-    draw(folder / "KA.AN1.39.tiff")
+    write_face(folder / "KA.AN1.39.tiff")
 
 
 def write_masks(folder: Path) -> None:
-    draw(folder / "with_mask" / "1.png")
-    draw(folder / "without_mask" / "2.png")
+    write_face(folder / "with_mask" / "1.png")
+    write_face(folder / "without_mask" / "2.png")
 
 
 def write_sequences(folder: Path) -> None:
-    draw(folder / "cohn-kanade-images" / "S005" / "001" / "S005_001_00000001.png")
+    write_face(folder / "cohn-kanade-images" / "S005" / "001" / "S005_001_00000001.png")
     label = folder / "Emotion" / "S005" / "001" / "S005_001_00000001_emotion.txt"
     label.parent.mkdir(parents=True)
     label.write_text("3.0000000e+00")
 
 
 def write_small_faces(folder: Path) -> None:
-    draw(folder / "anger" / "S010_004_00000017.png")
+    write_face(folder / "anger" / "S010_004_00000017.png")
 
 
 def write_people(folder: Path) -> None:
-    draw(folder / "Ann_One" / "Ann_One_0001.jpg")
+    write_face(folder / "Ann_One" / "Ann_One_0001.jpg")
     (folder / "female_names.txt").write_text("Ann_One")
 
 
 def write_films(folder: Path) -> None:
-    draw(folder / "Ann" / "Film" / "images" / "Ann_1.jpg")
+    write_face(folder / "Ann" / "Film" / "images" / "Ann_1.jpg")
     row = "film 1.jpg Ann_1.jpg 1 2 30 40 Film 2010 Ann FEMALE SADNESS NONE BAD YOUNG FRONTAL OVER"
     (folder / "Ann" / "Film" / "Film.txt").write_text(row)
 
@@ -105,7 +105,7 @@ def write_films(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "write"),
     [
-        ("utkface", lambda folder: draw(folder / "part1" / "26_0_1_20170116154530124.jpg")),
+        ("utkface", lambda folder: write_face(folder / "part1" / "26_0_1_20170116154530124.jpg")),
         ("utkface", write_utkface),
         ("jaffe", write_jaffe),
         ("facemask", write_masks),
@@ -162,7 +162,7 @@ def test_nothing_there_is_told(tmp_path: Path, opener: object) -> None:
 
 
 def test_a_folder_of_pictures_with_notes_is_not_imfdb(tmp_path: Path) -> None:
-    draw(tmp_path / "set" / "images" / "a.jpg")
+    write_face(tmp_path / "set" / "images" / "a.jpg")
     (tmp_path / "set" / "labels.txt").write_text("a.jpg 1 2 3 4 cat\n")
     with pytest.raises(DataLayoutError):
         open_data(tmp_path, skipped=Counter())

@@ -12,7 +12,7 @@ from faces_jobs.errors import DataLayoutError
 from faces_jobs_models.training.readers import open_data, open_detection_data
 from faces_jobs_models.training.samples import is_held_out
 from tests.unit.models.packs import drawn_face, write
-from tests.unit.models.readers.drawn import draw
+from tests.unit.models.readers.drawn import write_face
 
 BOXES = """0--Parade/0_Parade_marchingband_1_849.jpg
 1
@@ -31,7 +31,7 @@ BOXES = """0--Parade/0_Parade_marchingband_1_849.jpg
 def write_official(folder: Path, boxes: str = BOXES, part: str = "train") -> Path:
     for line in BOXES.splitlines():
         if line.endswith(".jpg"):
-            draw(folder / f"WIDER_{part}" / "images" / line)
+            write_face(folder / f"WIDER_{part}" / "images" / line)
     path = folder / "wider_face_split" / f"wider_face_{part}_bbx_gt.txt"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(boxes)
@@ -66,7 +66,7 @@ def test_pictures_that_are_not_there_are_counted(tmp_path: Path) -> None:
     skipped: Counter[str] = Counter()
     (one,) = open_detection_data(path, skipped=skipped)
     assert len(list(one)) == 3
-    assert skipped["wider_faces picture is not there"] == 1
+    assert skipped["wider_faces missing picture"] == 1
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_pack_of_marked_faces(tmp_path: Path) -> None:
     write(tmp_path, "mine", columns)
     skipped: Counter[str] = Counter()
     (one,) = open_detection_data(tmp_path, skipped=skipped)
-    assert (one.name, one.n) == ("mine", 3)
+    assert (one.name, one.row_count) == ("mine", 3)
     (sample,) = one
     np.testing.assert_array_equal(sample.boxes_xyxy, [[1, 2, 4, 6], [5, 5, 14, 14]])
     assert sample.ignore.tolist() == [False, True]
