@@ -15,8 +15,8 @@ from faces_jobs.db.processes import Process, delete_process, record_heartbeat
 from faces_jobs.db.tables import SegmentRow
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.results import get_job
-from faces_jobs.worker import encode_runs, linking
-from faces_jobs.worker.lead import Lead
+from faces_jobs.worker import encode_runs, link_stage
+from faces_jobs.worker.linking_state import LinkingStateCache
 from faces_jobs.worker.process import process_segment
 from faces_jobs.worker.resources import Worker
 from tests.clips import GREEN, RED, Sound, Square, picture, write_video
@@ -62,7 +62,11 @@ def clip(tmp_path: Path) -> Path:
 
 
 def with_settings(worker: Worker, **values: Any) -> Worker:
-    return replace(worker, settings=worker.settings.model_copy(update=values), lead=Lead())
+    return replace(
+        worker,
+        settings=worker.settings.model_copy(update=values),
+        linking_state=LinkingStateCache(),
+    )
 
 
 @contextmanager
@@ -133,7 +137,7 @@ def test_results_are_those_of_linking_and_drawing_afterwards(
 def test_who_has_linked_all_parts_does_not_read_them_again(
     bench: Bench, worker: Worker, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(linking, "read_findings")
+    monkeypatch.delattr(link_stage, "read_findings")
     finish(bench, clip, lambda _: worker)
 
 
@@ -170,7 +174,7 @@ def test_best_shots_that_are_not_kept_are_cut_out_afterwards(
 ) -> None:
     _, *expected = drawn_afterwards(bench, worker, clip)
     # As where linking makes one track of what a part took for two.
-    monkeypatch.setattr(linking, "unpack_portraits", lambda *_: False)
+    monkeypatch.setattr(link_stage, "unpack_portraits", lambda *_: False)
     found, *results = finish(bench, clip, lambda _: worker)
     assert 0 < found.count("draw") <= PARTS
     assert results == expected

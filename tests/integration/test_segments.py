@@ -17,7 +17,7 @@ from faces_jobs.db.tables import ModelRow, SegmentFileRow, SegmentRow
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.results import cancel_job, get_job
 from faces_jobs.storage import LocalStorage, StoredFile
-from faces_jobs.worker import encode_runs, linking
+from faces_jobs.worker import encode_runs, link_stage
 from faces_jobs.worker.process import process_segment
 from faces_jobs.worker.resources import Worker
 from tests.clips import (
@@ -177,7 +177,7 @@ def test_without_a_copy_nothing_is_read_again_for_best_shots(
     bench: Bench, long_clip: Path, monkeypatch: pytest.MonkeyPatch, *, kept: bool
 ) -> None:
     if not kept:  # as where linking makes one track of what a part took for two
-        monkeypatch.setattr(linking, "unpack_portraits", lambda *_: False)
+        monkeypatch.setattr(link_stage, "unpack_portraits", lambda *_: False)
     cut = same_as_in_one(bench, long_clip, SMALL.model_copy(update={"annotated": False}))
 
     whole = next(job_id for job_id in _jobs(bench) if job_id != cut)
