@@ -162,15 +162,15 @@ class Bench:
         self, stages: Stages, clip: Path
     ) -> tuple[dict[str, float], dict[str, float]]:
         plain = PlainLoop(self.catalog)
-        works = {
-            **stages.works(),
+        workloads = {
+            **stages.workloads(),
             f"ours, {ATTRIBUTES}": lambda: self._ours(clip, annotated=False),
             f"ours, {ANNOTATED}": lambda: self._ours(clip, annotated=True),
             "plain loop": lambda: plain.run(clip, self.folder / "plain.mp4"),
         }
-        seconds = fastest_seconds(works, rounds=self.rounds)
+        seconds = fastest_seconds(workloads, rounds=self.rounds)
         ms = {name: spent / len(stages.frames) * 1000 for name, spent in seconds.items()}
-        stage_ms = {name: ms.pop(name) for name in stages.works()}
+        stage_ms = {name: ms.pop(name) for name in stages.workloads()}
         limits = {
             f"limit, {name}": limit_ms(stage_ms, annotated=annotated, cores=self.cores)
             for name, annotated in ((ATTRIBUTES, False), (ANNOTATED, True))

@@ -7,19 +7,19 @@ from collections.abc import Callable, Mapping
 
 ROUNDS = 3
 
-Work = Callable[[], object]
+Workload = Callable[[], object]
 
 
-def fastest_seconds(works: Mapping[str, Work], *, rounds: int = ROUNDS) -> dict[str, float]:
+def fastest_seconds(workloads: Mapping[str, Workload], *, rounds: int = ROUNDS) -> dict[str, float]:
     """Seconds of each work's fastest round: what other programs took away is not ours.
 
     Args:
-        works: name to what is measured; each is called once a round, in this order.
+        workloads: name to what is measured; each is called once a round, in this order.
         rounds: how often.
     """
-    fastest = dict.fromkeys(works, float("inf"))
+    fastest = dict.fromkeys(workloads, float("inf"))
     for _ in range(rounds):
-        for name, work in works.items():
+        for name, work in workloads.items():
             started = time.perf_counter()
             work()
             fastest[name] = min(fastest[name], time.perf_counter() - started)

@@ -14,7 +14,7 @@ from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.stages import Classifier, Detector
 from faces_jobs.pipeline.values import Boxes, Face, Frame, MediaInfo, Picture
 from faces_jobs.sinks.annotated import open_annotated
-from tests.bench.rounds import Work
+from tests.bench.rounds import Workload
 
 MAX_PIXELS = 10**8
 CROPS_AT_ONCE = 8
@@ -55,7 +55,7 @@ class Stages:
         """Faces of all frames."""
         return sum(len(faces) for faces in self.faces.by_frame.values())
 
-    def works(self) -> Mapping[str, Work]:
+    def workloads(self) -> Mapping[str, Workload]:
         """Each stage by its name, to be measured over all frames."""
         crops = {one.name: list(self._crops(one)) for one in self.classifiers}
         return {

@@ -55,7 +55,7 @@ def stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stages]:
 
 
 def _calls_a_frame(stages: Stages, stage: str, *, times: int = 1) -> float:
-    work = stages.works()[stage]
+    work = stages.workloads()[stage]
     work()  # what is made once and kept is not a frame's cost
     with counted_calls() as counter:
         for _ in range(times):
