@@ -119,7 +119,7 @@ class Bench:
 
     def _stages(self, clip: Path) -> Stages:
         faces = KeptFaces()
-        run_clip(self.catalog, clip, self.folder, annotated=False, lanes=1, also=[faces])
+        run_clip(self.catalog, clip, self.folder, annotated=False, lanes=1, extra_sinks=[faces])
         with open_frames(clip, max_pixels=MAX_PIXELS) as reader:
             return Stages(
                 clip=clip,

@@ -27,7 +27,7 @@ def run_clip(
     *,
     annotated: bool,
     lanes: int,
-    also: Sequence[Sink] = (),
+    extra_sinks: Sequence[Sink] = (),
 ) -> RunReport:
     """Faces, best shots and, if asked for, the annotated copy of a clip."""
     spec = JobSpec(annotated=annotated)
@@ -37,7 +37,7 @@ def run_clip(
         sinks: list[Sink] = [
             opened.enter_context(FaceSpool(folder / "faces")),
             opened.enter_context(Thumbnails(folder)),
-            *also,
+            *extra_sinks,
         ]
         if annotated:
             copy = open_annotated(folder / "annotated", reader.info, clip)

@@ -76,7 +76,7 @@ def measure_cell(
         folder,
         annotated=annotated,
         lanes=lanes,
-        also=[] if faces is None else [faces],
+        extra_sinks=[] if faces is None else [faces],
     )
     seconds = time.perf_counter() - started
     figures: dict[str, object] = {

@@ -41,7 +41,7 @@ def stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stages]:
     clip = portraits(folder, faces=FACES, width=640, height=360, seconds=FRAMES / 25)
     faces = KeptFaces()
     with open_catalog(device="cpu") as catalog:
-        run_clip(catalog, clip, folder, annotated=False, lanes=1, also=[faces])
+        run_clip(catalog, clip, folder, annotated=False, lanes=1, extra_sinks=[faces])
         with open_frames(clip, max_pixels=MAX_PIXELS) as reader:
             yield Stages(
                 clip=clip,
