@@ -1,1 +1,1 @@
-"""`make bench`: figures of this machine. No test asserts a time; this measures."""
+"""Benchmarks, run by `make bench`: no test asserts times, so they are measured here."""

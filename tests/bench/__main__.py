@@ -1,4 +1,4 @@
-"""Measures the limit, our pipeline, a plain loop and a peer side by side, in one run."""
+"""Measures the theoretical limit, our pipeline, a plain loop and another tool in one run."""
 
 from __future__ import annotations
 
@@ -29,24 +29,29 @@ from tests.bench.stages import MAX_PIXELS, KeptFaces, Stages, limit_ms
 
 OUTPUT = Path("var/bench")
 FACES = 3
-LONG_TIMES = 60  # of ten seconds: ten minutes
-SHARED_TIMES = 4  # of ten seconds: two parts for each worker
+LONG_REPEATS = 60  # of the ten-second clip: ten minutes
+SHARED_REPEATS = 4  # of the ten-second clip: two parts for each worker
 ATTRIBUTES, ANNOTATED = "attributes only", "with annotated video"
 
 
 @click.command()
-@click.option("--rounds", default=ROUNDS, show_default=True, help="The fastest of so many counts.")
+@click.option(
+    "--rounds",
+    default=ROUNDS,
+    show_default=True,
+    help="Measure this many times and take the fastest.",
+)
 @click.option("--seconds", default=10.0, show_default=True, help="Length of the clip.")
 @click.option(
     "--detector",
     type=click.Choice(get_args(DetectorName)),
     default=DEFAULT_DETECTOR,
     show_default=True,
-    help="What finds the faces, but for the service.",
+    help="The detector of all measurements but those of the service.",
 )
-@click.option("--quick", is_flag=True, help="Without memory, cost by size, and the peer.")
+@click.option("--quick", is_flag=True, help="Leave out memory, the cost model and the other tool.")
 def main(rounds: int, seconds: float, detector: DetectorName, *, quick: bool) -> None:
-    """Measure, print, and keep the figures in var/bench."""
+    """Measure everything, print the figures and store them in var/bench."""
     console = Console()
     OUTPUT.mkdir(parents=True, exist_ok=True)
     with (
@@ -58,7 +63,7 @@ def main(rounds: int, seconds: float, detector: DetectorName, *, quick: bool) ->
     results.print(console)
     results.write(OUTPUT / "bench.json")
     results.draw(OUTPUT / "bench.png")
-    console.print(f"Kept in {OUTPUT}/bench.json and bench.png", highlight=False)
+    console.print(f"Written to {OUTPUT}/bench.json and bench.png", highlight=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,29 +79,32 @@ class Bench:
     console: Console
 
     def run(self, *, quick: bool) -> Results:
-        """Measure everything; what is quick first, so that a mistake shows early."""
+        """Measure everything, the quick parts first, so that mistakes show early."""
         clip = portraits(self.folder, faces=FACES, seconds=self.seconds)
         stages = self._stages(clip)
         frames = len(stages.frames)
-        self._say("service: cold start, first progress, one worker and two")
+        self._print("service: cold start, first progress, one worker against two")
         ratios = self._service(clip)
-        self._say("stages alone, our pipeline, plain loop, taking turns")
+        self._print("single stages, our pipeline and the plain loop, in turns")
         stage_ms, frame_ms = self._side_by_side(stages, clip)
-        each = stages.face_count / frames
-        shown = f"1280x720, {frames} frames, {each:.1f} faces a frame, detector {self.detector}"
-        del stages  # a gigabyte of frames, which the rest need not share
+        faces_per_frame = stages.face_count / frames
+        description = (
+            f"1280x720, {frames} frames, {faces_per_frame:.1f} faces per frame, "
+            f"detector {self.detector}"
+        )
+        del stages  # a gigabyte of frames, which later steps don't need
         ratios |= _ratios(frame_ms)
         memory: dict[str, float] = {}
         observations: dict[str, list[Observation]] = {}
         if not quick:
-            self._say("commands: ours and the peer's")
+            self._print("commands: ours and deface")
             ratios |= self._peer(clip, frames, frame_ms)
             if not draw_flames(clip, self.folder, OUTPUT / "flames.svg"):
-                self._say("py-spy is not installed: no flame graph")
-            self._say(f"memory: the clip, and {LONG_TIMES} times as long")
+                self._print("py-spy is not installed: no flame graph")
+            self._print(f"memory: the clip, and {LONG_REPEATS} times as long")
             memory = self._memory()
             ratios["memory_long_to_short"] = memory["long"] / memory["short"]
-            self._say("cost by pixels and faces")
+            self._print("cost by number of pixels and faces")
             for name, annotated in ((ATTRIBUTES, False), (ANNOTATED, True)):
                 observations[name] = observe(
                     self.catalog,
@@ -108,12 +116,12 @@ class Bench:
         return Results(
             machine=_machine(self.cores),
             cores=self.cores,
-            clip=shown,
+            clip=description,
             stage_ms={name: round(ms, 3) for name, ms in stage_ms.items()},
             frame_ms={name: round(ms, 3) for name, ms in frame_ms.items()},
             ratios={name: round(ratio, 3) for name, ratio in ratios.items()},
             memory_mb=memory,
-            prices={name: fit(seen) for name, seen in observations.items()},
+            prices={name: fit(observed) for name, observed in observations.items()},
             observations=observations,
         )
 
@@ -139,7 +147,7 @@ class Bench:
             cold_start_seconds(picture, self.folder / f"cold-{n}") for n in range(self.rounds)
         )
         first = first_progress_seconds(clip, picture, self.folder / "first")
-        long = repeated(clip, SHARED_TIMES, self.folder)
+        long = repeated(clip, SHARED_REPEATS, self.folder)
         shared = {
             (bound, workers): video_seconds(
                 long, self.folder / f"shared-{bound}-{workers}", workers=workers, bound=bound
@@ -169,7 +177,7 @@ class Bench:
             "plain loop": lambda: plain.run(clip, self.folder / "plain.mp4"),
         }
         seconds = fastest_seconds(workloads, rounds=self.rounds)
-        ms = {name: spent / len(stages.frames) * 1000 for name, spent in seconds.items()}
+        ms = {name: elapsed / len(stages.frames) * 1000 for name, elapsed in seconds.items()}
         stage_ms = {name: ms.pop(name) for name in stages.workloads()}
         limits = {
             f"limit, {name}": limit_ms(stage_ms, annotated=annotated, cores=self.cores)
@@ -183,20 +191,22 @@ class Bench:
     def _peer(self, clip: Path, frames: int, frame_ms: dict[str, float]) -> dict[str, float]:
         ours = run_seconds(clip, self.folder, self.detector)
         frame_ms["ours, the command `run`"] = ours / frames * 1000
-        theirs = deface_seconds(clip, self.folder)
-        if theirs is None:
-            self._say("deface is not installed: `make bench` installs it, pip's group `bench`")
+        deface = deface_seconds(clip, self.folder)
+        if deface is None:
+            self._print(
+                "deface is not installed: `make bench` installs it (dependency group `bench`)"
+            )
             return {}
-        frame_ms["deface (detects and blurs)"] = theirs / frames * 1000
-        return {"annotated_to_deface": theirs / ours}
+        frame_ms["deface (detects and blurs)"] = deface / frames * 1000
+        return {"annotated_to_deface": deface / ours}
 
     def _memory(self) -> dict[str, float]:
         short = portraits(self.folder, faces=FACES, width=640, height=360, seconds=self.seconds)
-        long = repeated(short, LONG_TIMES, self.folder)
+        long = repeated(short, LONG_REPEATS, self.folder)
         return {"short": peak_mb(short, self.folder), "long": peak_mb(long, self.folder)}
 
-    def _say(self, what: str) -> None:
-        self.console.print(f"[dim]{what}[/dim]", highlight=False)
+    def _print(self, step: str) -> None:
+        self.console.print(f"[dim]{step}[/dim]", highlight=False)
 
 
 def _ratios(frame_ms: Mapping[str, float]) -> dict[str, float]:

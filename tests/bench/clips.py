@@ -1,4 +1,4 @@
-"""The clips that are measured: faces side by side at 720p, and the same again and again."""
+"""Makes the clips that are measured: portraits side by side, and repetitions of a clip."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from faces_jobs.pipeline.values import Picture
 from faces_jobs.sample import write_sample_clip
 
 RATE = 25
-_FACE = (224, 118)  # centre of the face in the photograph, in pixels
-_FACE_SIDE = 110  # pixels that it measures there
+_FACE = (224, 118)  # centre (x, y) of the face in the photograph, in pixels
+_FACE_SIDE = 110  # width of that face, in pixels
 
 
 def sample_720p(folder: Path) -> Path:
-    """Ten seconds, 1280x720, 25 frames/s, one or two faces at a time, two cuts."""
+    """The sample clip: ten seconds, 1280x720, 25 frames/s, one or two faces, two cuts."""
     path = folder / "sample-720p.mp4"
     if not path.exists():
         write_sample_clip(path)
@@ -38,12 +38,18 @@ def portraits(
     seconds: float = 10,
     rows: int = 1,
 ) -> Path:
-    """A film of the public-domain portrait, that many times side by side, each drifting its way.
+    """A video of the public-domain portrait, `faces` times side by side, each drifting on its own.
 
-    Many are larger in two rows, which divide them evenly, than in one.
+    Every second portrait is mirrored and each is graded differently, so that no two columns are
+    equal to an encoder. With `faces=0` the video shows the background of the portrait.
 
-    Every second one is mirrored and each is graded differently, so that no two columns are the
-    same to an encoder. Without a face the columns show the background of the portrait.
+    Args:
+        folder: where the video is written, if it does not exist yet.
+        faces: how many portraits; a multiple of `rows`.
+        width: of the video, in pixels.
+        height: of the video, in pixels.
+        seconds: length of the video.
+        rows: two keep many faces larger than one row would.
     """
     path = folder / f"portraits-{faces}-{width}x{height}-{seconds:g}s-{rows}.mp4"
     if path.exists():
@@ -90,22 +96,22 @@ def _photograph() -> Picture:
 
 
 def repeated(source: Path, times: int, folder: Path) -> Path:
-    """The source `times` over, its packets copied without encoding them again."""
+    """The source repeated `times` times, by copying its packets without re-encoding."""
     path = folder / f"{source.stem}-times-{times}.mp4"
     with av.open(str(source)) as read:
         stream = read.streams.video[0]
         length = int(stream.duration or 0)
         with av.open(str(path), "w") as write:
             copy = write.add_stream_from_template(stream)
-            for round_ in range(times):
+            for repeat in range(times):
                 read.seek(0)
                 for packet in read.demux(stream):
                     if packet.dts is not None:
-                        write.mux(_moved(packet, round_ * length, copy))
+                        write.mux(_shifted(packet, repeat * length, copy))
     return path
 
 
-def _moved(
+def _shifted(
     packet: Packet[av.VideoStream], ticks: int, stream: av.VideoStream
 ) -> Packet[av.VideoStream]:
     packet.dts = (packet.dts or 0) + ticks

@@ -1,4 +1,4 @@
-"""Whole commands, as a user gives them: ours, the peer `deface`, ours below a profiler."""
+"""Measures whole commands: `faces-jobs run`, the other tool `deface`, and ours in a profiler."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import sys
 import time
 from pathlib import Path
 
-# By itself it is the whole command, with this machine's paths.
+# py-spy's default title is the whole command, with paths of this machine.
 _TITLE = re.compile(r'(<text id="title"[^>]*>)[^<]*(</text>)')
-# What took less than 0.3 % of the time is too narrow to be read, and most of the file.
+# Functions with less than 0.3 % of the time: too narrow to read, but most of the file.
 _SLIVER = re.compile(r"<g><title>[^<]*, 0\.[0-2]\d%\)</title>.*?</g>")
 
 
 def run_seconds(clip: Path, folder: Path, detector: str) -> float:
-    """Seconds of `faces-jobs run` with an annotated copy, start of the process included."""
+    """Seconds of `faces-jobs run` with an annotated copy, including the start of the process."""
     arguments = ["--inputs-path", str(clip), "--outputs-path", str(folder / "out")]
     command = [sys.executable, "-m", "faces_jobs", "run", "--detector", detector, *arguments]
     return _seconds(command)
 
 
 def deface_seconds(clip: Path, folder: Path) -> float | None:
-    """Seconds of `deface`, which finds faces and blurs them; None where it is not installed."""
+    """Seconds of `deface`, which finds faces and blurs them; None if it is not installed."""
     command = _installed("deface")
     if command is None:
         return None
@@ -32,30 +32,34 @@ def deface_seconds(clip: Path, folder: Path) -> float | None:
 
 def peak_mb(clip: Path, folder: Path) -> float:
     """Peak resident memory of `faces-jobs run` with an annotated copy, in MB of 2**20 bytes."""
-    # A process inherits the peak of the one that started it: so a small one starts it, and asks.
+    # A process inherits the peak of its parent, so a small process starts it and reads the peak.
     arguments = ["--inputs-path", str(clip), "--outputs-path", str(folder / "out")]
     command = [sys.executable, "-m", "faces_jobs", "run", *arguments, "--frame-stride", "5"]
-    asked = (
+    script = (
         "import resource, subprocess, sys\n"
         "subprocess.run(sys.argv[1:], check=True, stderr=subprocess.DEVNULL)\n"
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
     )
-    told = subprocess.run(
-        [sys.executable, "-c", asked, *command], check=True, capture_output=True, text=True
+    done = subprocess.run(
+        [sys.executable, "-c", script, *command], check=True, capture_output=True, text=True
     )
-    return round(int(told.stdout) / 1024, 1)
+    return round(int(done.stdout) / 1024, 1)
 
 
 def draw_flames(clip: Path, folder: Path, picture: Path) -> bool:
-    """A flame graph of `faces-jobs run`, all its threads; False where py-spy is not installed."""
+    """Draw a flame graph of all threads of `faces-jobs run`.
+
+    Returns:
+        False if py-spy is not installed.
+    """
     command = _installed("py-spy")
     if command is None:
         return False
     arguments = ["run", "--inputs-path", str(clip), "--outputs-path", str(folder / "flames")]
     options = ["--format", "flamegraph", "--threads", "--function", "--output", str(picture)]
     _seconds([command, "record", *options, "--", sys.executable, "-m", "faces_jobs", *arguments])
-    drawn = picture.read_text(encoding="utf-8")
-    titled = _TITLE.sub(r"\1faces-jobs run, samples by thread\2", drawn)
+    svg = picture.read_text(encoding="utf-8")
+    titled = _TITLE.sub(r"\1faces-jobs run, samples by thread\2", svg)
     picture.write_text(_SLIVER.sub("", titled), encoding="utf-8")
     return True
 

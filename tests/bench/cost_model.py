@@ -1,4 +1,4 @@
-"""Predicts what a video costs from its frames, pixels and faces, and looks how far that is off."""
+"""Fits a linear model of the cost of a frame by its pixels and faces, and checks its error."""
 
 from __future__ import annotations
 
@@ -24,52 +24,52 @@ FITTED = (
     (0, 1920, 1080),
     (6, 1920, 1080),
 )
-"""Faces, width and height of the clips that the prices are worked out from."""
+"""(faces, width, height) of the clips that the model is fitted to."""
 CHECKED = ((2, 1280, 720), (4, 1920, 1080), (1, 640, 360))
-"""Of those that the prediction is compared with."""
+"""(faces, width, height) of the clips that its predictions are checked on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One clip that was run: what it held, and what a frame of it took."""
+    """A measured clip: its contents and the time that one of its frames took."""
 
-    faces: float  # a frame
+    faces: float  # per frame
     megapixels: float
-    ms: float  # a frame
-    fitted: bool
+    ms: float  # per frame
+    fitted: bool  # False: used only to check predictions
 
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Milliseconds that a frame costs: at all, for each megapixel, for each face."""
+    """The coefficients: milliseconds for each frame, for each megapixel, and for each face."""
 
     frame: float
     megapixel: float
     face: float
 
-    def ms(self, one: Observation) -> float:
-        """What a frame like that is said to take."""
-        return self.frame + self.megapixel * one.megapixels + self.face * one.faces
+    def ms(self, observation: Observation) -> float:
+        """The predicted milliseconds for a frame of this clip."""
+        return self.frame + self.megapixel * observation.megapixels + self.face * observation.faces
 
 
 def observe(
     catalog: Catalog, folder: Path, *, annotated: bool, lanes: int, rounds: int
 ) -> list[Observation]:
-    """Run all clips, each so often; the fastest counts."""
-    seen = []
+    """Measure all clips; the fastest of the rounds counts."""
+    observations = []
     for shape in (*FITTED, *CHECKED):
         faces, width, height = shape
         clip = portraits(folder, faces=faces, width=width, height=height, seconds=SECONDS)
         report = run_clip(catalog, clip, folder, annotated=annotated, lanes=lanes)
         timed = fastest_seconds(
             {
-                "run": lambda clip=clip: run_clip(  # type: ignore[misc]  # a default binds the clip
+                "run": lambda clip=clip: run_clip(  # type: ignore[misc]  # the default binds this iteration's clip
                     catalog, clip, folder, annotated=annotated, lanes=lanes
                 )
             },
             rounds=rounds,
         )
-        seen.append(
+        observations.append(
             Observation(
                 faces=report.faces / report.frames_read,
                 megapixels=width * height / 1e6,
@@ -77,18 +77,18 @@ def observe(
                 fitted=shape in FITTED,
             )
         )
-    return seen
+    return observations
 
 
 def fit(observations: Sequence[Observation]) -> Prices:
-    """Least squares over the fitted clips, each weighed by its own cost: shares, not sums."""
-    some = [one for one in observations if one.fitted]
-    rows: NDArray[np.float64] = np.array([[1.0, one.megapixels, one.faces] for one in some])
-    costs = np.array([one.ms for one in some])
-    prices, *_ = np.linalg.lstsq(rows / costs[:, None], np.ones(len(some)), rcond=None)
+    """Fit the model by least squares of the relative errors of the clips that are to be fitted."""
+    fitted = [one for one in observations if one.fitted]
+    rows: NDArray[np.float64] = np.array([[1.0, one.megapixels, one.faces] for one in fitted])
+    costs = np.array([one.ms for one in fitted])
+    prices, *_ = np.linalg.lstsq(rows / costs[:, None], np.ones(len(fitted)), rcond=None)
     return Prices(*(round(float(price), 3) for price in prices))
 
 
 def worst_error(prices: Prices, observations: Sequence[Observation]) -> float:
-    """The largest share by which a clip that was not fitted is off."""
+    """The largest relative error on the clips that the model was not fitted to."""
     return max(abs(prices.ms(one) / one.ms - 1) for one in observations if not one.fitted)

@@ -1,4 +1,4 @@
-"""The pipeline of this project over a clip, as `faces-jobs run` and the workers use it."""
+"""Runs this project's pipeline on a clip, as `faces-jobs run` and the workers do."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def run_clip(
     lanes: int,
     extra_sinks: Sequence[Sink] = (),
 ) -> RunReport:
-    """Faces, best shots and, if asked for, the annotated copy of a clip."""
+    """Process a clip with the usual sinks: faces, best shots and, optionally, an annotated copy."""
     spec = JobSpec(annotated=annotated)
     with ExitStack() as opened:
         frames: AbstractContextManager[FrameReader] = open_frames(clip, max_pixels=MAX_PIXELS)

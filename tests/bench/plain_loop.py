@@ -1,7 +1,7 @@
-"""The loop that most programs are: read a frame, detect, three models face by face, write.
+"""The straightforward loop: read a frame, detect, classify face by face, draw, write.
 
-As the open-source tool Faces does it, with our own networks, so that only the way they are run
-differs: torch in eager mode, one frame and one face at a time, `cv2.VideoWriter`.
+This is how the open-source tool Faces works: torch in eager mode, one frame and one face at a time,
+`cv2.VideoWriter`. It uses our networks, so that only the way in which they are run differs.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ _GREEN_BGR = (0, 255, 0)
 
 
 class PlainLoop:
-    """The loop with its networks opened."""
+    """The loop, with its networks loaded."""
 
     def __init__(self, catalog: Catalog) -> None:
         records = {record.name: record for record in catalog.records()}
         models = [record for record in records.values() if record.input_size is not None]
         self._models = [(record, TorchSession(record, device="cpu")) for record in models]
-        self._detector = _open_plainly(catalog)
+        self._detector = _open_detector(catalog)
 
     def run(self, source: Path, target: Path) -> int:
-        """Annotate a video; how many frames it had."""
-        # The point of this file is to do it as others do.
+        """Annotate a video; return the number of its frames."""
+        # OpenCV's reader and writer are used on purpose: most programs do so.
         reader = cv2.VideoCapture(str(source))  # noqa: TID251
         rate = reader.get(cv2.CAP_PROP_FPS)
         size = round(reader.get(3)), round(reader.get(4))
@@ -47,8 +47,8 @@ class PlainLoop:
         writer = cv2.VideoWriter(str(target), codec, rate, size)  # noqa: TID251
         count = 0
         while True:
-            there, picture = reader.read()
-            if not there:
+            success, picture = reader.read()
+            if not success:
                 break
             self._annotate(np.asarray(picture, np.uint8))
             writer.write(picture)
@@ -71,27 +71,27 @@ class PlainLoop:
                     scale=record.crop_scale or 1.0,
                     size=record.input_size or 64,
                 )
-                answers = network.run(to_batch([crop], record.input_size or 64))
-                lines += _labels(record.heads, answers)
+                outputs = network.run(to_batch([crop], record.input_size or 64))
+                lines += _labels(record.heads, outputs)
             cv2.rectangle(picture_bgr, (left, top), (right, bottom), _GREEN_BGR, 2)
-            for number, line in enumerate(lines):
-                place = left, top + 18 * (number + 1)
-                cv2.putText(picture_bgr, line, place, cv2.FONT_HERSHEY_SIMPLEX, 0.6, _GREEN_BGR, 2)
+            for row, line in enumerate(lines):
+                origin = left, top + 18 * (row + 1)
+                cv2.putText(picture_bgr, line, origin, cv2.FONT_HERSHEY_SIMPLEX, 0.6, _GREEN_BGR, 2)
 
 
-def _open_plainly(catalog: Catalog) -> Detector:
+def _open_detector(catalog: Catalog) -> Detector:
     record = catalog.record("detector")
     if "safetensors" not in record.files:
-        # Nobody's plain loop has eight bits; the file as it comes is what it would run.
+        # A plain loop would run the original float32 weights, not those quantized to eight bits.
         return open_detector(in_floats(record))
     network = TorchGridNetwork(record, device="cpu")
     return GridDetector(network, record, sha256=record.files["safetensors"].sha256)
 
 
 def _labels(
-    heads: Mapping[str, tuple[str, ...]], answers: Sequence[NDArray[np.float32]]
+    heads: Mapping[str, tuple[str, ...]], outputs: Sequence[NDArray[np.float32]]
 ) -> list[str]:
     return [
-        labels[int(answer[0].argmax())]
-        for labels, answer in zip(heads.values(), answers, strict=True)
+        labels[int(output[0].argmax())]
+        for labels, output in zip(heads.values(), outputs, strict=True)
     ]

@@ -1,9 +1,10 @@
-"""Measures what `detect_every` and `classify` spare, and what is lost, on clips of your own.
+"""Measures what `detect_every` and `classify` save, and what they cost in quality.
 
     python -m tests.bench.policies [CLIP ...]
 
-Every policy is held against a run that detects and judges every frame; `both` is adaptive and auto
-at once. Figures are shares of faces, frames or tracks, and ratios. Without clips: the sample.
+Every policy is compared with a full run, which detects and classifies faces in every frame; `both`
+combines adaptive and auto. Figures are shares of faces, frames or tracks, and ratios. Without
+arguments the sample clip is used.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from faces_jobs_models.catalog import Catalog, open_catalog
 from tests.bench.clips import sample_720p
 
 OUTPUT = Path("var/bench/policies.json")
-SAME_FACE = 0.5  # intersection over union
+SAME_FACE_IOU = 0.5
 POLICIES: dict[str, dict[str, str]] = {
     **{every: {"detect_every": every} for every in ("2", "3", "5", "10", "adaptive")},
     "auto": {"classify": "auto"},
@@ -48,37 +49,41 @@ POLICIES: dict[str, dict[str, str]] = {
 
 @dataclass
 class Outcome:
-    """What one run over one clip found, and what it took."""
+    """The results and the cost of one run on one clip."""
 
     frames: dict[int, list[FaceRecord]] = field(default_factory=dict)
     tracks: Mapping[int, TrackRecord] = field(default_factory=dict)
-    detected: int = 0
-    judged: Counter[str] = field(default_factory=Counter)
+    detected: int = 0  # pictures
+    classified: Counter[str] = field(default_factory=Counter)  # faces, by model
     cpu_seconds: float = 0.0
 
     def add(self, frame: Frame, faces: Sequence[Face], *, analysed: bool) -> None:
-        """Take a frame, as a sink does."""
+        """Record the faces of a frame, as a sink does."""
         if analysed:
             self.frames[frame.index] = [face.record for face in faces]
 
     def finish(self, tracks: Sequence[TrackRecord]) -> None:
-        """Take the tracks."""
+        """Record the tracks."""
         self.tracks = {track.track: track for track in tracks}
 
     @property
     def faces(self) -> int:
-        """Rows of faces."""
+        """The number of faces."""
         return sum(len(faces) for faces in self.frames.values())
 
 
-class _Kept:
-    """A detector that counts pictures, and detects each only once: then it tells what it took."""
+class _CachingDetector:
+    """Counts the pictures given to a detector, and caches its results and their cost.
+
+    Runs with other policies on the same clip need not detect again; `saved_seconds` is the
+    processor time that detecting would have taken.
+    """
 
     def __init__(self, detector: Detector) -> None:
         self._detector = detector
-        self._kept: dict[bytes, tuple[Detections, float]] = {}
-        self.asked = 0
-        self.spared_seconds = 0.0  # processor time that was not spent
+        self._cache: dict[bytes, tuple[Detections, float]] = {}
+        self.picture_count = 0
+        self.saved_seconds = 0.0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._detector, name)
@@ -88,45 +93,47 @@ class _Kept:
         return [self._detect(picture) for picture in pictures_bgr]
 
     def _detect(self, picture: Picture) -> Detections:
-        self.asked += 1
+        self.picture_count += 1
         started = time.thread_time()
         key = hashlib.blake2b(picture.data, digest_size=16).digest()
-        self.spared_seconds -= time.thread_time() - started
-        if key not in self._kept:
+        self.saved_seconds -= time.thread_time() - started
+        if key not in self._cache:
             started = time.thread_time()
             [found] = self._detector.detect([picture])
-            self._kept[key] = found, time.thread_time() - started
+            self._cache[key] = found, time.thread_time() - started
             return found
-        found, seconds = self._kept[key]
-        self.spared_seconds += seconds
+        found, seconds = self._cache[key]
+        self.saved_seconds += seconds
         return found
 
 
-class _Counted:
-    """A classifier that counts faces."""
+class _CountingClassifier:
+    """Counts the faces given to a classifier."""
 
     def __init__(self, classifier: Classifier) -> None:
         self._classifier = classifier
-        self.asked = 0
+        self.face_count = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._classifier, name)
 
     def classify(self, crops_bgr: Sequence[Picture]) -> list[Opinion]:
-        """One opinion a crop."""
-        self.asked += len(crops_bgr)
+        """One opinion for each crop."""
+        self.face_count += len(crops_bgr)
         return self._classifier.classify(crops_bgr)
 
 
-def run(catalog: Catalog, detector: _Kept, clip: Path, options: Mapping[str, str]) -> Outcome:
-    """One run over a clip with these options."""
+def run(
+    catalog: Catalog, detector: _CachingDetector, clip: Path, options: Mapping[str, str]
+) -> Outcome:
+    """Run the pipeline on a clip with these options."""
     spec = JobSpec.parse(options)
     outcome = Outcome()
     analysis = Analysis.from_networks(catalog, spec, unsure_below="")
-    classifiers = [_Counted(each) for each in analysis.classifiers]
+    classifiers = [_CountingClassifier(each) for each in analysis.classifiers]
     analysis = replace(analysis, detector=detector, classifiers=classifiers)
-    detector.asked, detector.spared_seconds = 0, 0.0
-    started = time.process_time()  # of all threads: what neighbours take does not count
+    detector.picture_count, detector.saved_seconds = 0, 0.0
+    started = time.process_time()  # of all threads, independent of other programs
     with open_frames(clip, max_pixels=10**8) as reader:
         run_item(
             reader,
@@ -135,59 +142,59 @@ def run(catalog: Catalog, detector: _Kept, clip: Path, options: Mapping[str, str
             batch_size=Settings().batch_size,
             on_progress=lambda _done, _total: None,
         )
-    outcome.cpu_seconds = time.process_time() - started + detector.spared_seconds
-    outcome.detected = detector.asked
-    outcome.judged = Counter({each.name: each.asked for each in classifiers})
+    outcome.cpu_seconds = time.process_time() - started + detector.saved_seconds
+    outcome.detected = detector.picture_count
+    outcome.classified = Counter({each.name: each.face_count for each in classifiers})
     return outcome
 
 
 @dataclass
 class Tally:
-    """How runs with one policy differ from runs over every frame, added up over clips."""
+    """Compares runs with one policy to full runs, summed over clips."""
 
     sums: Counter[str] = field(default_factory=Counter)
 
-    def add(self, every: Outcome, spared: Outcome) -> None:
-        """Count one more clip."""
+    def add(self, full: Outcome, reduced: Outcome) -> None:
+        """Add the runs on one more clip."""
         add = self.sums.update
-        add(frames=len(every.frames), detected=spared.detected, faces=every.faces)
-        add(found=spared.faces, tracks=len(every.tracks), tracks_found=len(spared.tracks))
-        for name, count in spared.judged.items():
-            add({f"judged {name}": count, f"to judge {name}": spared.faces})
-        add({"cpu every": every.cpu_seconds, "cpu": spared.cpu_seconds})
+        add(frames=len(full.frames), detected=reduced.detected, faces=full.faces)
+        add(found=reduced.faces, tracks=len(full.tracks), tracks_found=len(reduced.tracks))
+        for name, count in reduced.classified.items():
+            add({f"classified {name}": count, f"faces {name}": reduced.faces})
+        add({"cpu full": full.cpu_seconds, "cpu": reduced.cpu_seconds})
         together: Counter[tuple[int, int]] = Counter()
-        for index, faces in every.frames.items():
-            others = spared.frames[index]
+        for index, faces in full.frames.items():
+            others = reduced.frames[index]
             for here, there in _pairs(faces, others):
                 together[faces[here].track, others[there].track] += 1
                 add(same=1)
-                for head, answer in faces[here].attributes.items():
-                    add({f"label {head}": answer.label == others[there].attributes[head].label})
+                for head, attribute in faces[here].attributes.items():
+                    add({f"label {head}": attribute.label == others[there].attributes[head].label})
         for (number, other), count in _one_to_one(together):
             add(same_track=count, tracks_paired=1)
-            for head, answer in every.tracks[number].attributes.items():
-                same = answer.label == spared.tracks[other].attributes[head].label
+            for head, attribute in full.tracks[number].attributes.items():
+                same = attribute.label == reduced.tracks[other].attributes[head].label
                 add({f"track label {head}": same})
 
     def figures(self) -> dict[str, float]:
-        """Shares, 0..1, and ratios."""
+        """The figures of the table: shares (0 to 1), counts and the speed-up."""
         sums = self.sums
         labels = {head: sums[f"label {head}"] / sums["same"] for head in HEADS}
-        judged = {m: sums[f"judged {m}"] / (sums[f"to judge {m}"] or 1) for m in MODELS}
+        classified = {m: sums[f"classified {m}"] / (sums[f"faces {m}"] or 1) for m in MODELS}
         track_labels = sum(sums[f"track label {head}"] for head in HEADS)
         return {
             "detected": sums["detected"] / sums["frames"],
-            **{f"judged {name}": share for name, share in judged.items()},
-            "judged": sum(judged.values()) / len(judged),
+            **{f"classified {name}": share for name, share in classified.items()},
+            "classified": sum(classified.values()) / len(classified),
             "face recall": sums["same"] / sums["faces"],
-            "faces of no face": 1 - sums["same"] / (sums["found"] or 1),
+            "false faces": 1 - sums["same"] / (sums["found"] or 1),
             **{f"label {head}": share for head, share in labels.items()},
             "labels": sum(labels.values()) / len(labels),
             "same track": sums["same_track"] / sums["faces"],
-            "tracks every": sums["tracks"],
+            "tracks of the full run": sums["tracks"],
             "tracks": sums["tracks_found"],
             "track labels": track_labels / (len(HEADS) * sums["tracks_paired"] or 1),
-            "speed-up": sums["cpu every"] / sums["cpu"],
+            "speed-up": sums["cpu full"] / sums["cpu"],
         }
 
 
@@ -199,11 +206,15 @@ def _pairs(first: Sequence[FaceRecord], second: Sequence[FaceRecord]) -> list[tu
     )
     rows, columns = linear_sum_assignment(overlap, maximize=True)
     paired = zip(rows.tolist(), columns.tolist(), strict=True)
-    return [(row, column) for row, column in paired if overlap[row, column] >= SAME_FACE]
+    return [(row, column) for row, column in paired if overlap[row, column] >= SAME_FACE_IOU]
 
 
 def _one_to_one(together: Counter[tuple[int, int]]) -> list[tuple[tuple[int, int], int]]:
-    """Each track with the one that shares most faces with it, as for the measure IDF1."""
+    """Pair the tracks of both runs so that paired tracks share the most faces, as IDF1 does.
+
+    Returns:
+        ((track of the full run, track of the other), shared faces) for each pair.
+    """
     if not together:
         return []
     shared = np.zeros(tuple(max(side) + 1 for side in zip(*together, strict=True)))
@@ -215,17 +226,17 @@ def _one_to_one(together: Counter[tuple[int, int]]) -> list[tuple[tuple[int, int
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Measure, print and keep the figures."""
+    """Measure all policies, print the figures and store them in `OUTPUT`."""
     console = Console()
     with tempfile.TemporaryDirectory() as folder, open_catalog(device="cpu") as catalog:
         clips = [Path(name) for name in arguments] or [sample_720p(Path(folder))]
         tallies = {name: Tally() for name in POLICIES}
         for clip in clips:
             console.print(clip.name, highlight=False)
-            detector = _Kept(catalog.detector())
-            every = run(catalog, detector, clip, {})
+            detector = _CachingDetector(catalog.detector())
+            full = run(catalog, detector, clip, {})
             for name, policy in POLICIES.items():
-                tallies[name].add(every, run(catalog, detector, clip, policy))
+                tallies[name].add(full, run(catalog, detector, clip, policy))
     measured = {name: tally.figures() for name, tally in tallies.items()}
     table = Table(box=None, pad_edge=False)
     for heading in ("", *measured):

@@ -1,4 +1,4 @@
-"""The figures of one run of the benchmark: as a table, as JSON and as a picture."""
+"""The results of one run of the benchmark: as tables, as JSON and as a chart."""
 
 from __future__ import annotations
 
@@ -25,50 +25,51 @@ TARGETS: Mapping[str, tuple[str, float, float]] = {
     "first_progress_s": ("<=", 1, 0.3),
     "cold_start_s": ("<=", 3, 1.5),
 }
-"""Ratio -> direction, what it must reach, what it should."""
+"""Ratio -> (direction, required value, desired value)."""
 _OURS, _OTHERS, _LIMIT, _MISSED = "#1f6f8b", "#b0b7bd", "#d8b365", "#b2452b"
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """Everything that was measured, ready to be written down."""
+    """All measurements of a run."""
 
     machine: str
     cores: int
     clip: str
     stage_ms: Mapping[str, float]
-    frame_ms: Mapping[str, float]  # whole programs, limits among them
+    frame_ms: Mapping[str, float]  # whole programs, and the limits
     ratios: Mapping[str, float]
     memory_mb: Mapping[str, float]
     prices: Mapping[str, Prices]
     observations: Mapping[str, Sequence[Observation]]
 
     def write(self, path: Path) -> None:
-        """As JSON."""
+        """Write the results as JSON."""
         values = asdict(self)
         values["prices"] = {
-            name: asdict(prices) | {"worst_error": round(self._worst(name), 3)}
+            name: asdict(prices) | {"worst_error": round(self._worst_error(name), 3)}
             for name, prices in self.prices.items()
         }
         path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
     def print(self, console: Console) -> None:
-        """As tables."""
+        """Print the results as tables."""
         console.print(f"{self.machine}\nclip: {self.clip}", highlight=False)
-        console.print(_two_columns("stage, alone on one thread", "ms a frame", self.stage_ms))
-        console.print(_two_columns("program", "ms a frame", self.frame_ms))
+        console.print(_rate_table("stage, alone on one thread", "ms per frame", self.stage_ms))
+        console.print(_rate_table("program", "ms per frame", self.frame_ms))
         console.print(self._table_of_ratios())
         for name, prices in self.prices.items():
             console.print(
-                f"{name}: {prices.frame:.2f} ms a frame + {prices.megapixel:.2f} a megapixel + "
-                f"{prices.face:.2f} a face; at most {self._worst(name):.0%} off on other clips",
+                f"{name}: {prices.frame:.2f} ms per frame + {prices.megapixel:.2f} per megapixel + "
+                f"{prices.face:.2f} per face; error on other clips at most "
+                f"{self._worst_error(name):.0%}",
                 highlight=False,
             )
         for length, peak in self.memory_mb.items():
             console.print(f"peak memory, {length}: {peak:.0f} MB", highlight=False)
 
     def draw(self, path: Path) -> None:
-        """As a picture: frames a second, ratios beside their targets, cost as predicted."""
+        """Draw a chart: frames per second, ratios against their targets, predicted costs."""
         with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
             figure = Figure(figsize=(11, 6.4), layout="constrained")
             figure.suptitle(f"{self.clip}, {self.cores} cores", x=0.01, ha="left", fontsize=10)
@@ -79,22 +80,22 @@ class Results:
                 self._draw_costs(figure, grid[1, 1])
             figure.savefig(path, dpi=110)
 
-    def _worst(self, name: str) -> float:
+    def _worst_error(self, name: str) -> float:
         return worst_error(self.prices[name], self.observations[name])
 
     def _table_of_ratios(self) -> Table:
-        table = Table("ratio", "measured", "at least", "aim", "")
-        for name, (direction, least, aim) in TARGETS.items():
+        table = Table("ratio", "measured", "required", "target", "")
+        for name, (direction, required, desired) in TARGETS.items():
             value = self.ratios.get(name)
-            told = "not measured" if value is None else f"{value:.2f}"
+            measured = "not measured" if value is None else f"{value:.2f}"
             verdict = "" if value is None else "met" if _meets(name, value) else "missed"
-            table.add_row(name, told, f"{direction} {least:g}", f"{aim:g}", verdict)
+            table.add_row(name, measured, f"{direction} {required:g}", f"{desired:g}", verdict)
         for name in sorted(self.ratios.keys() - TARGETS.keys()):
             table.add_row(name, f"{self.ratios[name]:.2f}", "", "", "")
         return table
 
-    def _draw_speed(self, figure: Figure, place: SubplotSpec) -> None:
-        axes = figure.add_subplot(place)
+    def _draw_speed(self, figure: Figure, spec: SubplotSpec) -> None:
+        axes = figure.add_subplot(spec)
         names = list(self.frame_ms)[::-1]
         rates = [1000 / self.frame_ms[name] for name in names]
         colours = [
@@ -102,49 +103,49 @@ class Results:
         ]
         bars = axes.barh(names, rates, color=colours)
         axes.bar_label(bars, fmt="%.1f", padding=3)
-        axes.set_title("frames a second", loc="left")
+        axes.set_title("frames per second", loc="left")
 
-    def _draw_ratios(self, figure: Figure, place: SubplotSpec) -> None:
-        axes = figure.add_subplot(place)
+    def _draw_ratios(self, figure: Figure, spec: SubplotSpec) -> None:
+        axes = figure.add_subplot(spec)
         names = [name for name in TARGETS if name in self.ratios][::-1]
         shares = []
         for name in names:
-            direction, least, _aim = TARGETS[name]
+            direction, required, _desired = TARGETS[name]
             value = self.ratios[name]
-            shares.append(value / least if direction == ">=" else least / max(value, 1e-9))
+            shares.append(value / required if direction == ">=" else required / max(value, 1e-9))
         colours = [_OURS if share >= 1 else _MISSED for share in shares]
         bars = axes.barh(names, shares, color=colours)
         axes.bar_label(bars, [f"{self.ratios[name]:.2f}" for name in names], padding=3)
         axes.axvline(1, color="black", linewidth=0.8)
-        axes.set_title("ratios, as shares of what they must reach (line)", loc="left")
+        axes.set_title("ratios, relative to their required values (line)", loc="left")
 
-    def _draw_costs(self, figure: Figure, place: SubplotSpec) -> None:
-        axes = figure.add_subplot(place)
+    def _draw_costs(self, figure: Figure, spec: SubplotSpec) -> None:
+        axes = figure.add_subplot(spec)
         for (name, prices), colour in zip(self.prices.items(), (_OURS, _LIMIT), strict=False):
             for fitted, marker in ((True, "o"), (False, "x")):
-                some = [one for one in self.observations[name] if one.fitted is fitted]
+                selected = [one for one in self.observations[name] if one.fitted is fitted]
                 label = f"{name}, {'fitted' if fitted else 'predicted'}"
                 axes.plot(
-                    [prices.ms(one) for one in some],
-                    [one.ms for one in some],
+                    [prices.ms(one) for one in selected],
+                    [one.ms for one in selected],
                     marker,
                     color=colour,
                     label=label,
                 )
-        longest = max(one.ms for seen in self.observations.values() for one in seen)
+        longest = max(one.ms for observed in self.observations.values() for one in observed)
         axes.plot([0, longest], [0, longest], color="black", linewidth=0.8)
-        axes.set_xlabel("ms a frame, by pixels and faces")
-        axes.set_ylabel("measured")
+        axes.set_xlabel("predicted ms per frame, by pixels and faces")
+        axes.set_ylabel("measured ms per frame")
         axes.legend(frameon=False)
 
 
 def _meets(name: str, value: float) -> bool:
-    direction, least, _aim = TARGETS[name]
-    return value >= least if direction == ">=" else value <= least
+    direction, required, _desired = TARGETS[name]
+    return value >= required if direction == ">=" else value <= required
 
 
-def _two_columns(what: str, unit: str, values: Mapping[str, float]) -> Table:
-    table = Table(what, unit, "frames/s")
+def _rate_table(title: str, unit: str, values: Mapping[str, float]) -> Table:
+    table = Table(title, unit, "frames/s")
     for name, ms in values.items():
         table.add_row(name, f"{ms:.2f}", f"{1000 / ms:.1f}")
     return table

@@ -1,4 +1,4 @@
-"""Takes turns with several measurements, so that a busy moment of the machine hits all alike."""
+"""Measures several workloads in turns, so that a busy moment of the machine affects all alike."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ Workload = Callable[[], object]
 
 
 def fastest_seconds(workloads: Mapping[str, Workload], *, rounds: int = ROUNDS) -> dict[str, float]:
-    """Seconds of each work's fastest round: what other programs took away is not ours.
+    """Seconds of the fastest round of each workload, which other programs disturbed least.
 
     Args:
-        workloads: name to what is measured; each is called once a round, in this order.
-        rounds: how often.
+        workloads: by name; each is called once per round, in this order.
+        rounds: how often each is measured.
     """
     fastest = dict.fromkeys(workloads, float("inf"))
     for _ in range(rounds):
-        for name, work in workloads.items():
+        for name, workload in workloads.items():
             started = time.perf_counter()
-            work()
+            workload()
             fastest[name] = min(fastest[name], time.perf_counter() - started)
     return fastest

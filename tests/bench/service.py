@@ -1,4 +1,4 @@
-"""The service with real processes: how soon it begins, and what a second worker adds."""
+"""Measures the service with real processes: start-up times, and the gain of a second worker."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from faces_jobs.settings import Settings
 from tests.acceptance.service import running_service
 from tests.integration.processes import is_running, submit
 
-LOOK_SECONDS = 0.02
+POLL_SECONDS = 0.02
 
 
 def cold_start_seconds(picture: Path, folder: Path) -> float:
-    """From the start of a worker process to the end of a job of one small image that waited.
+    """Seconds from the start of a worker to the end of a waiting job of one small image.
 
-    Imports, connections, the opening of all four networks and the work on the image are in it.
+    They include imports, connections, loading all four networks and processing the image.
     """
     settings = Settings.model_validate({"data_folder": folder, "device": "cpu"})
     folder.mkdir(parents=True)
@@ -53,7 +53,7 @@ def cold_start_seconds(picture: Path, folder: Path) -> float:
     try:
         with open_database(settings.database) as database:
             while not _has_ended(database):
-                time.sleep(LOOK_SECONDS)
+                time.sleep(POLL_SECONDS)
         return time.perf_counter() - started
     finally:
         worker.kill()
@@ -61,9 +61,9 @@ def cold_start_seconds(picture: Path, folder: Path) -> float:
 
 
 def first_progress_seconds(clip: Path, picture: Path, folder: Path) -> float:
-    """From the answer to a submission to the first frame that is told done; the worker idles.
+    """Seconds from the response to a submission to the first recorded frame, with an idle worker.
 
-    The row is looked at, not the API: who asks that all the time takes a core from the worker.
+    The database is polled instead of the API, which would take a core from the worker.
     """
     settings = Settings.model_validate({"data_folder": folder / "data"})
     with (
@@ -72,19 +72,19 @@ def first_progress_seconds(clip: Path, picture: Path, folder: Path) -> float:
         open_database(settings.database) as database,
     ):
         warm_up = client.submit_files([(picture.name, picture)], {})
-        _end_of(client, warm_up.id)
+        _follow_to_end(client, warm_up.id)
         client.submit_files([(clip.name, clip)], {"annotated": "false"})
         accepted = time.perf_counter()
         while not is_running(database):
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
         return time.perf_counter() - accepted
 
 
 def video_seconds(clip: Path, folder: Path, *, workers: int, bound: bool) -> float:
     """Seconds from the first claim to the end of one video, with workers of one lane each.
 
-    One lane leaves decoding, drawing and encoding threads of their own, so that a single worker
-    is at work on more than one core; `bound` gives each worker a core, and no more.
+    Decoding, drawing and encoding have threads of their own beside the lane, so that even a single
+    worker uses more than one core. `bound` restricts each worker to one core.
     """
     with (
         running_service(folder, "--workers", str(workers), lanes="1") as service,
@@ -94,27 +94,27 @@ def video_seconds(clip: Path, folder: Path, *, workers: int, bound: bool) -> flo
         if bound:
             for pid, core in zip(pids, range(usable_cores()), strict=False):
                 _bind(pid, core)
-        job = _end_of(client, client.submit_files([(clip.name, clip)], {}).id)
+        job = _follow_to_end(client, client.submit_files([(clip.name, clip)], {}).id)
         if job.started_at is None or job.ended_at is None or job.status is not JobStatus.SUCCEEDED:
             raise RuntimeError(f"the job ended as {job.status}: {service.log.read_text()}")
         return (job.ended_at - job.started_at).total_seconds()
 
 
 def _worker_pids(data: Path, workers: int) -> list[int]:
-    """The processes of so many workers, once all of them are there."""
+    """The process ids of the workers, once this many have started."""
     settings = Settings.model_validate({"data_folder": data})
     with open_database(settings.database) as database:
         while True:
             alive = live_processes(database, within_seconds=settings.silent_seconds)
-            # A process's name is its machine, its number and something random.
+            # A process is named by its host, its process id and a random part.
             pids = [int(one.name.split("-")[-2]) for one in alive if one.kind == "worker"]
             if len(pids) >= workers:
                 return sorted(pids)
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
 
 
 def _bind(pid: int, core: int) -> None:
-    """Let all threads of a process, and those that they will start, run on this core alone."""
+    """Restrict all threads of a process, and those that they start later, to this core."""
     for thread in psutil.Process(pid).threads():
         psutil.Process(thread.id).cpu_affinity([core])
 
@@ -124,6 +124,6 @@ def _has_ended(database: Database) -> bool:
         return all(JobStatus(status).ended for status in session.scalars(select(JobRow.status)))
 
 
-def _end_of(client: Client, job_id: str) -> JobDocument:
+def _follow_to_end(client: Client, job_id: str) -> JobDocument:
     *_, last = client.follow(job_id)
     return last

@@ -1,4 +1,4 @@
-"""What one frame can't do without, each stage alone on one thread: where the limit comes from."""
+"""The necessary stages of a frame, each run alone on one thread, and the limit they imply."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from faces_jobs.sinks.annotated import open_annotated
 from tests.bench.rounds import Workload
 
 MAX_PIXELS = 10**8
-CROPS_AT_ONCE = 8
+CROP_BATCH_SIZE = 8
 ANALYSIS = ("decode", "detect", "crop", "classify")
 DRAWING = ("draw and encode",)
 
 
 class KeptFaces:
-    """A sink that keeps every frame's faces, to be drawn again."""
+    """A sink that keeps the faces of every frame, so that they can be drawn again."""
 
     def __init__(self) -> None:
         self.by_frame: dict[int, Sequence[Face]] = {}
@@ -32,14 +32,14 @@ class KeptFaces:
         self.by_frame[frame.index] = tuple(faces)
 
     def finish(self, tracks: Sequence[TrackRecord]) -> None:
-        """Nothing is left to do."""
+        """Do nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """Everything that a stage alone needs, made before any of them is measured.
+    """The inputs of all stages, prepared before any stage is measured.
 
-    Frames are held decoded: 2.8 MB each at 720p.
+    Frames are kept decoded: 2.8 MB each at 720p.
     """
 
     clip: Path
@@ -52,11 +52,11 @@ class Stages:
 
     @property
     def face_count(self) -> int:
-        """Faces of all frames."""
+        """The number of faces in all frames."""
         return sum(len(faces) for faces in self.faces.by_frame.values())
 
     def workloads(self) -> Mapping[str, Workload]:
-        """Each stage by its name, to be measured over all frames."""
+        """A function for each stage, by name, which runs the stage on all frames."""
         crops = {one.name: list(self._crops(one)) for one in self.classifiers}
         return {
             "decode": self._decode,
@@ -69,23 +69,23 @@ class Stages:
     def _decode(self) -> None:
         with open_frames(self.clip, max_pixels=MAX_PIXELS) as reader:
             for frame in reader:
-                frame.picture_bgr  # noqa: B018 (asking for it is what converts it)
+                frame.picture_bgr  # noqa: B018 (reading it converts the frame)
 
     def _detect(self) -> None:
         for frame in self.frames:
             self.detector.detect([frame.picture_bgr])
 
     def _crop(self) -> None:
-        # All models of one geometry share their crops, so each geometry is paid for once.
+        # Models with the same crop geometry share their crops.
         for scale, size in {(one.crop_scale, one.crop_size) for one in self.classifiers}:
             for picture, boxes in self._pictures():
                 crop_faces(picture, boxes, scale=scale, size=size)
 
     def _classify(self, crops: Mapping[str, Sequence[Picture]]) -> None:
         for classifier in self.classifiers:
-            of_one = crops[classifier.name]
-            for start in range(0, len(of_one), CROPS_AT_ONCE):
-                classifier.classify(of_one[start : start + CROPS_AT_ONCE])
+            model_crops = crops[classifier.name]
+            for start in range(0, len(model_crops), CROP_BATCH_SIZE):
+                classifier.classify(model_crops[start : start + CROP_BATCH_SIZE])
 
     def _draw_and_encode(self) -> None:
         with open_annotated(self.folder / "alone", self.info, self.clip) as sink:
@@ -108,6 +108,6 @@ class Stages:
 
 
 def limit_ms(stage_ms: Mapping[str, float], *, annotated: bool, cores: int) -> float:
-    """Milliseconds a frame if all cores did nothing but these stages, without a gap."""
-    wanted = (*ANALYSIS, *(DRAWING if annotated else ()))
-    return sum(stage_ms[stage] for stage in wanted) / cores
+    """Milliseconds per frame if all cores ran only these stages, without pauses."""
+    stages = (*ANALYSIS, *(DRAWING if annotated else ()))
+    return sum(stage_ms[stage] for stage in stages) / cores

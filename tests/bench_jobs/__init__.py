@@ -1,1 +1,1 @@
-"""`make bench-jobs`: figures of the job engine on this machine. No test asserts a time."""
+"""Benchmarks of the job engine, run by `make bench-jobs`; no test asserts times."""

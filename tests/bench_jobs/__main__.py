@@ -1,4 +1,4 @@
-"""Measures the job engine: clients, the queue's own cost, a folder of images, questions."""
+"""Measures the job engine: concurrent clients, overhead of jobs, a folder of images, queries."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from tests.bench_jobs.queries import measure_queries
 from tests.bench_jobs.rows import populate
 
 OUTPUT = Path("var/bench/jobs.json")
-NEVER_CUT = "100000"  # seconds
+UNCUT_SEGMENT_SECONDS = "100000"  # longer than any clip, so that none is cut
 
 Row = dict[str, Any]
 
 
 def main() -> None:
-    """Measure what was asked for, print it, and keep it beside what was measured before."""
-    wanted = _arguments()
+    """Measure the selected subjects, print the figures and add them to those stored before."""
+    options = _parse_arguments()
     console = Console(width=120, highlight=False)
-    told = {
+    machine = {
         "machine": f"{os.cpu_count()} cores, {sys.platform}, Python {sys.version.split()[0]}",
         "load_before": round(os.getloadavg()[0], 1),
     }
-    console.print(f"{told['machine']}; load before: {told['load_before']}")
+    console.print(f"{machine['machine']}; load before: {machine['load_before']}")
     results: dict[str, Any] = json.loads(OUTPUT.read_text()) if OUTPUT.exists() else {}
     subjects: dict[str, Callable[[argparse.Namespace, Console], list[Row]]] = {
         "clients": _clients,
@@ -47,20 +47,20 @@ def main() -> None:
         "images": _images,
         "queries": _queries,
     }
-    for subject in wanted.subjects or subjects:
-        rows = subjects[subject](wanted, console)
-        results[subject] = {**told, "figures": rows}
+    for subject in options.subjects or subjects:
+        rows = subjects[subject](options, console)
+        results[subject] = {**machine, "figures": rows}
         OUTPUT.parent.mkdir(parents=True, exist_ok=True)
         OUTPUT.write_text(json.dumps(results, indent=2) + "\n")
-    console.print(f"Kept in {OUTPUT}")
+    console.print(f"Written to {OUTPUT}")
 
 
-def _clients(wanted: argparse.Namespace, console: Console) -> list[Row]:
+def _clients(options: argparse.Namespace, console: Console) -> list[Row]:
     rows = []
-    for name in _present(console, f"{CLIENTS} clients"):
+    for name in _available(console, f"{CLIENTS} clients"):
         with open_backend(name) as backend:
             submitted, polled = measure_clients(
-                backend, submissions=wanted.requests, polls=wanted.requests
+                backend, submissions=options.requests, polls=options.requests
             )
         for what, figures in (("submit", submitted), ("poll", polled)):
             rows.append({"stores": name, "what": what, **asdict(figures)})
@@ -68,59 +68,59 @@ def _clients(wanted: argparse.Namespace, console: Console) -> list[Row]:
     return rows
 
 
-def _overhead(wanted: argparse.Namespace, console: Console) -> list[Row]:
+def _overhead(options: argparse.Namespace, console: Console) -> list[Row]:
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
-        clip = repeated(sample_720p(folder), wanted.clip_seconds // 10, folder)
+        clip = repeated(sample_720p(folder), options.clip_seconds // 10, folder)
         cut = stack.enter_context(open_backend(SQLITE))
-        uncut = stack.enter_context(open_backend(SQLITE, segment_seconds=NEVER_CUT))
+        uncut = stack.enter_context(open_backend(SQLITE, segment_seconds=UNCUT_SEGMENT_SECONDS))
         for annotated in (False, True):
             found = measure_overhead(
-                cut, uncut, clip, folder, annotated=annotated, rounds=wanted.rounds
+                cut, uncut, clip, folder, annotated=annotated, rounds=options.rounds
             )
             rows += [asdict(figures) for figures in found]
-    _print(console, f"a clip of {wanted.clip_seconds} s: the job against `faces-jobs run`", rows)
+    _print(console, f"a clip of {options.clip_seconds} s: the job against `faces-jobs run`", rows)
     return rows
 
 
-def _images(wanted: argparse.Namespace, console: Console) -> list[Row]:
+def _images(options: argparse.Namespace, console: Console) -> list[Row]:
     rows = []
     with tempfile.TemporaryDirectory() as name:
         pictures = Path(name) / "pictures"
-        write_images(pictures, wanted.images)
-        for stores in _present(console, "images"):
+        write_images(pictures, options.images)
+        for stores in _available(console, "images"):
             with open_backend(stores, roots=json.dumps({"pictures": str(pictures)})) as backend:
-                rows.append({"stores": stores, **asdict(measure_images(backend, wanted.images))})
+                rows.append({"stores": stores, **asdict(measure_images(backend, options.images))})
     _print(console, "a folder of small images, one worker", rows)
     return rows
 
 
-def _queries(wanted: argparse.Namespace, console: Console) -> list[Row]:
+def _queries(options: argparse.Namespace, console: Console) -> list[Row]:
     rows: list[Row] = []
-    for stores in _present(console, "queries"):
+    for stores in _available(console, "queries"):
         with (
             open_backend(stores) as backend,
             open_database(backend.settings.database) as database,
         ):
-            there = populate(database, wanted.rows)
+            population = populate(database, options.rows)
             found = [
-                {"stores": stores, "rows": wanted.rows, **asdict(figures)}
-                for figures in measure_queries(database, there)
+                {"stores": stores, "rows": options.rows, **asdict(figures)}
+                for figures in measure_queries(database, population)
             ]
-        _print(console, f"questions among {wanted.rows:,} faces, {stores}", found)
+        _print(console, f"queries among {options.rows:,} faces, {stores}", found)
         rows += found
     return rows
 
 
-def _present(console: Console, what: str) -> Iterable[str]:
-    """The kinds of stores that this machine has; the others are told of."""
+def _available(console: Console, subject: str) -> Iterable[str]:
+    """Yield the backends that can be opened on this machine; print why others are skipped."""
     for name in BACKENDS:
         try:
             with open_backend(name):
                 pass
         except MissingServerError as error:
-            console.print(f"{what} on {name}: skipped. {error}.")
+            console.print(f"{subject} on {name}: skipped. {error}.")
             continue
         yield name
 
@@ -136,14 +136,24 @@ def _print(console: Console, title: str, rows: list[Row]) -> None:
     console.print(table)
 
 
-def _arguments() -> argparse.Namespace:
+def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench-jobs", description=__doc__)
-    parser.add_argument("subjects", nargs="*", help="clients overhead images queries; all untold")
-    parser.add_argument("--rows", type=int, default=1_000_000, help="faces to ask among")
-    parser.add_argument("--images", type=int, default=2_000, help="images in the folder")
-    parser.add_argument("--requests", type=int, default=1_000, help="submissions, and polls")
-    parser.add_argument("--clip-seconds", type=int, default=60, help="of the clip, in tens")
-    parser.add_argument("--rounds", type=int, default=1, help="of the clip; medians count")
+    parser.add_argument(
+        "subjects", nargs="*", help="clients, overhead, images, queries; default: all"
+    )
+    parser.add_argument(
+        "--rows", type=int, default=1_000_000, help="number of faces in the database"
+    )
+    parser.add_argument("--images", type=int, default=2_000, help="number of images in the folder")
+    parser.add_argument(
+        "--requests", type=int, default=1_000, help="number of submissions, and of polls"
+    )
+    parser.add_argument(
+        "--clip-seconds", type=int, default=60, help="length of the clip, a multiple of ten"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=1, help="rounds with the clip, of which the median counts"
+    )
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""The two ways the service is set up, each with fresh stores that go away afterwards."""
+"""The two usual setups of the service, each with new stores that are removed afterwards."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from faces_jobs.settings import Settings
 from tests.integration.servers import find_program, private_postgres, private_redis
 from tests.ports import free_port
 
-START_SECONDS = 60
-STOP_SECONDS = 40
+START_TIMEOUT_SECONDS = 60
+STOP_TIMEOUT_SECONDS = 40
 SQLITE = "SQLite, folder"
 POSTGRES = "PostgreSQL, Redis"
 BACKENDS = (SQLITE, POSTGRES)
@@ -32,14 +32,14 @@ BACKENDS = (SQLITE, POSTGRES)
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """Stores that are there, and the environment of processes that use them."""
+    """Settings of running stores, and the environment of processes that use them."""
 
     name: str
     settings: Settings
     environment: Mapping[str, str]
 
     def process(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start a command of faces-jobs; its log lies in the data folder."""
+        """Start a `faces-jobs` command, which logs to a file in the data folder."""
         with (self.settings.data_folder / f"{arguments[0]}.log").open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "faces_jobs", *arguments],
@@ -50,25 +50,25 @@ class Backend:
 
 
 class MissingServerError(Exception):
-    """A server that a backend needs is not installed. The message says which."""
+    """A server that a backend needs is not installed; the message names it."""
 
 
 def status_of(database: Database, job_id: str) -> JobStatus:
-    """How a job stands, asked as cheaply as can be: who asks takes time from who is measured."""
+    """The status of a job, by a cheap query that hardly disturbs what is measured."""
     with database.read() as session:
         return session.get_one(JobRow, job_id).status
 
 
 @contextmanager
 def open_backend(name: str, **values: str) -> Iterator[Backend]:
-    """Fresh stores of one kind, `values` being settings beside them.
+    """Open new stores of one kind, with `values` as additional settings.
 
     Raises:
-        MissingServerError: what it needs is not installed.
+        MissingServerError: a server that this backend needs is not installed.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="faces-jobs-bench-")))
-        told = {
+        chosen = {
             "data_folder": str(folder),
             "device": "cpu",
             "port": str(free_port()),
@@ -76,9 +76,9 @@ def open_backend(name: str, **values: str) -> Iterator[Backend]:
             **values,
         }
         if name == POSTGRES:
-            told["database_url"] = stack.enter_context(_postgres())
-            told["broker_url"] = stack.enter_context(_redis(folder))
-        variables = {f"FACES_JOBS_{each.upper()}": value for each, value in told.items()}
+            chosen["database_url"] = stack.enter_context(_postgres())
+            chosen["broker_url"] = stack.enter_context(_redis(folder))
+        variables = {f"FACES_JOBS_{each.upper()}": value for each, value in chosen.items()}
         settings = Settings.from_environment(variables)
         upgrade(settings.database)
         environment = {
@@ -93,10 +93,10 @@ def open_backend(name: str, **values: str) -> Iterator[Backend]:
 
 @contextmanager
 def web_of(backend: Backend) -> Iterator[str]:
-    """The web server, answering. Yields its URL."""
+    """Run the web server; yield its URL once it responds."""
     url = backend.settings.server
     with running(backend, "web") as process, Client(url) as client:
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while not client.is_up():
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError((backend.settings.data_folder / "web.log").read_text())
@@ -106,14 +106,14 @@ def web_of(backend: Backend) -> Iterator[str]:
 
 @contextmanager
 def running(backend: Backend, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A process of the service, ended with TERM on the way out."""
+    """Run a process of the service; stop it with SIGTERM at the end."""
     process = backend.process(*arguments)
     try:
         yield process
     finally:
         process.terminate()
         try:
-            process.wait(STOP_SECONDS)
+            process.wait(STOP_TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             raise

@@ -1,4 +1,4 @@
-"""Fifty clients at once: what a real web server accepts a second, and how long they wait."""
+"""Measures a real web server under fifty concurrent clients: requests per second, latencies."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ TIMEOUT_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class ClientFigures:
-    """What the clients met."""
+    """Requests, failures, throughput and latencies of all clients together."""
 
     requests: int
-    refused: int
+    failed: int
     per_second: float
     median_ms: float
     p99_ms: float
@@ -32,49 +32,51 @@ class ClientFigures:
 def measure_clients(
     backend: Backend, *, submissions: int, polls: int
 ) -> tuple[ClientFigures, ClientFigures]:
-    """Figures of submitting a small image each, and of polling the jobs that came of them."""
+    """Figures of submissions of a small image, and of polls of the resulting jobs."""
     picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     image = cv2.imencode(".png", picture)[1].tobytes()
     jobs: list[str] = []
     with web_of(backend) as url:
 
         def submit(client: httpx.Client, number: int) -> bool:
-            answer = client.post(
+            response = client.post(
                 "/api/v1/jobs", files={"files": (f"{number}.png", image, "image/png")}
             )
-            if answer.status_code == 201:
-                jobs.append(answer.json()["id"])
-            return answer.status_code == 201
+            if response.status_code == 201:
+                jobs.append(response.json()["id"])
+            return response.status_code == 201
 
         def poll(client: httpx.Client, number: int) -> bool:
             return client.get(f"/api/v1/jobs/{jobs[number % len(jobs)]}").status_code == 200
 
-        _together(url, submit, CLIENTS)  # connections, caches: not what is measured
-        submitted = _together(url, submit, submissions)
-        return submitted, _together(url, poll, polls)
+        _run_clients(url, submit, CLIENTS)  # warms up connections and caches
+        submitted = _run_clients(url, submit, submissions)
+        return submitted, _run_clients(url, poll, polls)
 
 
-def _together(url: str, request: Callable[[httpx.Client, int], bool], count: int) -> ClientFigures:
+def _run_clients(
+    url: str, request: Callable[[httpx.Client, int], bool], count: int
+) -> ClientFigures:
     numbers = iter(range(count))
-    taking = threading.Lock()
+    numbers_lock = threading.Lock()
     times: list[float] = []
-    refused = []
+    failed: list[int] = []
 
     def work() -> None:
         with httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS, trust_env=False) as client:
             while True:
-                with taking:
+                with numbers_lock:
                     number = next(numbers, None)
                 if number is None:
                     return
-                began = time.perf_counter()
+                request_started = time.perf_counter()
                 try:
-                    fine = request(client, number)
+                    succeeded = request(client, number)
                 except httpx.TimeoutException:
-                    fine = False
-                if not fine:
-                    refused.append(number)
-                times.append((time.perf_counter() - began) * 1000)
+                    succeeded = False
+                if not succeeded:
+                    failed.append(number)
+                times.append((time.perf_counter() - request_started) * 1000)
 
     started = time.perf_counter()
     with ThreadPoolExecutor(CLIENTS) as pool:
@@ -84,8 +86,8 @@ def _together(url: str, request: Callable[[httpx.Client, int], bool], count: int
     times.sort()
     return ClientFigures(
         requests=count,
-        refused=len(refused),
-        per_second=(count - len(refused)) / seconds,
+        failed=len(failed),
+        per_second=(count - len(failed)) / seconds,
         median_ms=times[len(times) // 2],
         p99_ms=times[min(len(times) - 1, round(0.99 * len(times)))],
     )

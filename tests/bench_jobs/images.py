@@ -1,4 +1,4 @@
-"""A folder of small images as one job: time per image beyond inference, and memory."""
+"""Measures a folder of small images as one job: time per image besides inference, and memory."""
 
 from __future__ import annotations
 
@@ -21,38 +21,38 @@ from faces_jobs.storage import open_storage
 from faces_jobs.submit import submit_folder
 from tests.bench_jobs.backends import Backend, running, status_of
 
-SIDE = 160  # pixels: a thumbnail, as folders of faces hold them
-EARLY = 1000
+SIDE = 160  # pixels: face data sets typically hold such thumbnails
+EARLY_IMAGES = 1000
 POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class ImagesFigures:
-    """What a folder cost."""
+    """Times and memory of processing a folder."""
 
     images: int
     submit_seconds: float
     inference_ms: float  # decode, detect, crop, classify, vote, draw and encode the outputs
-    beyond_ms: float  # all the rest of the time between the first claim and the end state
-    early_mb: float  # of the worker, when EARLY images are done
-    late_mb: float  # of the worker, when all are
+    overhead_ms: float  # the rest of the time between the first claim and the end of the job
+    early_mb: float  # resident memory of the worker when EARLY_IMAGES images are done
+    late_mb: float  # resident memory of the worker when all images are done
 
 
 def write_images(folder: Path, count: int) -> None:
-    """JPEGs of a face, each of them another."""
+    """Write `count` different JPEGs of a face."""
     folder.mkdir(parents=True)
     portrait = np.ascontiguousarray(astronaut()[0:256, 96:352, ::-1])  # type: ignore[no-untyped-call]  # ships no types
-    shades = [cv2.resize(np.roll(portrait, n, axis=1), (SIDE, SIDE)) for n in range(16)]
+    variants = [cv2.resize(np.roll(portrait, n, axis=1), (SIDE, SIDE)) for n in range(16)]
     for number in range(count):
-        picture = shades[number % len(shades)].copy()
+        picture = variants[number % len(variants)].copy()
         picture[:2, :, 0] = number % 251
-        written = cv2.imwrite(str(folder / f"{number:06d}.jpg"), picture)
-        if not written:
-            raise OSError(f"{folder} can't be written to")
+        path = folder / f"{number:06d}.jpg"
+        if not cv2.imwrite(str(path), picture):
+            raise OSError(f"{path} can't be written")
 
 
 def measure_images(backend: Backend, count: int) -> ImagesFigures:
-    """Submit the folder below the backend's root `pictures` and let one worker work on it."""
+    """Submit the folder at the backend's root `pictures`, and measure one worker on it."""
     settings = backend.settings
     with (
         open_database(settings.database) as database,
@@ -73,37 +73,37 @@ def measure_images(backend: Backend, count: int) -> ImagesFigures:
             early, late = _watch(database, job_id, psutil.Process(process.pid))
         with database.read() as session:
             row = session.get_one(JobRow, job_id)
-            spent = (row.ended_at or 0.0) - (row.started_at or 0.0)
-            # The worker tells of what it counted when it ends.
+            seconds = (row.ended_at or 0.0) - (row.started_at or 0.0)
+            # The worker records its counters when it ends.
             inference = session.scalar(
                 select(func.sum(MeasureRow.value)).where(MeasureRow.name == "stage_seconds")
             )
         status = status_of(database, job_id)
     if status != "succeeded" or inference is None:
-        raise RuntimeError(f"the job ended {status}")
+        raise RuntimeError(f"the job ended as {status}")
     return ImagesFigures(
         images=count,
         submit_seconds=submitted,
         inference_ms=inference / count * 1000,
-        beyond_ms=(spent - inference) / count * 1000,
+        overhead_ms=(seconds - inference) / count * 1000,
         early_mb=early,
         late_mb=late,
     )
 
 
 def _watch(database: Database, job_id: str, worker: psutil.Process) -> tuple[float, float]:
-    """Resident MB of the worker after EARLY images, and at the end."""
+    """Wait for the job's end; return the worker's resident MB after EARLY_IMAGES and at the end."""
     early = late = 0.0
     while not status_of(database, job_id).ended:
         resident = worker.memory_info().rss / 2**20
-        if not early and _done(database, job_id) >= EARLY:
+        if not early and _done_count(database, job_id) >= EARLY_IMAGES:
             early = resident
         late = resident
         time.sleep(POLL_SECONDS)
     return early or late, late
 
 
-def _done(database: Database, job_id: str) -> int:
+def _done_count(database: Database, job_id: str) -> int:
     with database.read() as session:
         return (
             session.scalar(

@@ -1,4 +1,4 @@
-"""What the queue costs: a clip as a job of one worker, against `faces-jobs run` on it."""
+"""Measures the overhead of jobs: a clip processed by one worker against `faces-jobs run`."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Took:
-    """Seconds by the clock, and of the processor: the latter also hold on a busy machine."""
+class Duration:
+    """Elapsed seconds and processor seconds; the latter are valid on a busy machine too."""
 
     seconds: float
     cpu_seconds: float
@@ -35,7 +35,7 @@ class Took:
 
 @dataclass(frozen=True, slots=True)
 class OverheadFigures:
-    """What one way took, and how much longer that is than `faces-jobs run`."""
+    """Medians of one way to process the clip, and how much more it took than `faces-jobs run`."""
 
     way: str
     seconds: float
@@ -47,43 +47,45 @@ class OverheadFigures:
 def measure_overhead(
     cut: Backend, uncut: Backend, clip: Path, folder: Path, *, annotated: bool, rounds: int
 ) -> list[OverheadFigures]:
-    """Each way in turns, and of its rounds the median: of the seconds, and of how much more it was.
+    """Run the clip in each way in turns; return the medians over the rounds.
 
-    The latter is asked within each round, since the same thing takes a machine some percent more
-    or less from minute to minute. So is who comes first turned about.
+    The extra time is computed within each round, since the speed of a machine varies by some
+    percent from minute to minute; for the same reason each round starts with another way.
 
-    Each way starts a process that loads the networks. `cut` is the service as it comes; in
-    `uncut` the video is one segment, which tells what cutting it costs.
+    Each way starts a process that loads the networks. `cut` is the service with its default
+    settings; in `uncut` the video is one segment, which shows the cost of cutting it.
     """
-    ways: dict[str, Callable[[int], Took]] = {
+    ways: dict[str, Callable[[int], Duration]] = {
         "run": lambda n: _run(clip, folder / f"out-{annotated}-{n}", annotated=annotated),
         "job": lambda _: _job(cut, clip, annotated=annotated),
         "job, not cut": lambda _: _job(uncut, clip, annotated=annotated),
     }
     names = list(ways)
-    took: list[dict[str, Took]] = []
+    durations: list[dict[str, Duration]] = []
     for number in range(rounds):
         first = number % len(names)
-        took.append({way: ways[way](number) for way in [*names[first:], *names[:first]]})
+        durations.append({way: ways[way](number) for way in [*names[first:], *names[:first]]})
     return [
         OverheadFigures(
             way=f"{way}, {'annotated' if annotated else 'attributes only'}",
-            seconds=median(each[way].seconds for each in took),
-            cpu_seconds=median(each[way].cpu_seconds for each in took),
-            percent=median(_more(each[way].seconds, each["run"].seconds) for each in took),
+            seconds=median(each[way].seconds for each in durations),
+            cpu_seconds=median(each[way].cpu_seconds for each in durations),
+            percent=median(
+                _percent_more(each[way].seconds, each["run"].seconds) for each in durations
+            ),
             cpu_percent=median(
-                _more(each[way].cpu_seconds, each["run"].cpu_seconds) for each in took
+                _percent_more(each[way].cpu_seconds, each["run"].cpu_seconds) for each in durations
             ),
         )
         for way in names
     ]
 
 
-def _more(took: float, than: float) -> float:
-    return (took / than - 1) * 100
+def _percent_more(seconds: float, reference: float) -> float:
+    return (seconds / reference - 1) * 100
 
 
-def _run(clip: Path, out: Path, *, annotated: bool) -> Took:
+def _run(clip: Path, out: Path, *, annotated: bool) -> Duration:
     command = [sys.executable, "-m", "faces_jobs", "run", "--inputs-path", str(clip)]
     option = "--annotated" if annotated else "--no-annotated"
     started = time.perf_counter()
@@ -91,15 +93,15 @@ def _run(clip: Path, out: Path, *, annotated: bool) -> Took:
         [*command, "--outputs-path", str(out), "--device", "cpu", option],
         stderr=subprocess.DEVNULL,
     )
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)  # it was waited for behind its back
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)  # Popen has not seen this wait
     if status:
         raise RuntimeError(f"faces-jobs run ended with {process.returncode}")
-    return Took(time.perf_counter() - started, used.ru_utime + used.ru_stime)
+    return Duration(time.perf_counter() - started, usage.ru_utime + usage.ru_stime)
 
 
-def _job(backend: Backend, clip: Path, *, annotated: bool) -> Took:
-    """From the submission and the worker's start to the end state."""
+def _job(backend: Backend, clip: Path, *, annotated: bool) -> Duration:
+    """The duration from the submission and the start of the worker to the end of the job."""
     settings = backend.settings
     with (
         open_database(settings.database) as database,
@@ -120,10 +122,10 @@ def _job(backend: Backend, clip: Path, *, annotated: bool) -> Took:
         with running(backend, "worker") as process:
             while not status_of(database, job_id).ended:
                 time.sleep(POLL_SECONDS)
-            used = psutil.Process(process.pid).cpu_times()
+            cpu = psutil.Process(process.pid).cpu_times()
         with database.read() as session:
             job = session.get_one(JobRow, job_id)
     if job.status is not JobStatus.SUCCEEDED or job.ended_at is None:
-        raise RuntimeError(f"the job ended {job.status}")
-    # By its row, which has this machine's clock, and not by when it was asked for.
-    return Took(job.ended_at - started, used.user + used.system)
+        raise RuntimeError(f"the job ended as {job.status}")
+    # By the time in the row (same clock), which is exact, unlike the time of the poll.
+    return Duration(job.ended_at - started, cpu.user + cpu.system)

@@ -1,4 +1,4 @@
-"""How long the questions of the API take among millions of faces, by what is asked for."""
+"""Measures how long queries of the API take among millions of faces, by kind of query."""
 
 from __future__ import annotations
 
@@ -20,159 +20,170 @@ from faces_jobs.db.session import Database
 from faces_jobs.errors import DatabaseError
 from faces_jobs.jobs.query import AttributeFilter, FaceQuery, TrackQuery
 from faces_jobs.results import list_faces, list_tracks
-from tests.bench_jobs.rows import HUNDRED_HOURS_MS, LAST_ALONE, NEVER, SHARES, Population
+from tests.bench_jobs.rows import HUNDRED_HOURS_MS, NEVER_USED, ONLY_IN_LAST_JOB, SHARES, Population
 
 ROUNDS = 3
-SLOW_SECONDS = 5.0  # a question that takes so long is not asked again
+SLOW_SECONDS = 5.0  # a query that takes longer is not repeated
 
-Asked = Callable[[], object]
+Query = Callable[[], object]
 
 
 @dataclass(frozen=True, slots=True)
-class _Spent:
+class _Timing:
     ms: float
-    own_ms: float
+    database_ms: float
 
 
 @dataclass(frozen=True, slots=True)
 class QueryFigures:
-    """The questions of one kind."""
+    """Times of the queries of one kind."""
 
     kind: str
-    questions: int
+    queries: int
     median_ms: float
     p95_ms: float
-    own_median_ms: float  # of the database alone: on a busy machine too, what it takes
-    own_p95_ms: float
-    own_slowest_ms: float
-    slowest: str
+    database_median_ms: float  # of the database alone, valid on a busy machine too
+    database_p95_ms: float
+    database_slowest_ms: float
+    slowest: str  # the query of `database_slowest_ms`
 
 
-def measure_queries(database: Database, there: Population) -> list[QueryFigures]:
-    """Ask all questions, by kind; `all` is over every one of them."""
+def measure_queries(database: Database, population: Population) -> list[QueryFigures]:
+    """Run all queries; return figures by kind, and for all of them as `all`."""
     gc.collect()
-    gc.freeze()  # as the web server does when it has loaded all
-    times: dict[str, dict[str, list[_Spent]]] = {}
-    for kind, name, ask in _questions(database, there):
-        spent = times.setdefault(kind, {}).setdefault(name, [])
+    gc.freeze()  # as the web server does after loading its modules
+    times: dict[str, dict[str, list[_Timing]]] = {}
+    for kind, name, query in _queries(database, population):
+        timings = times.setdefault(kind, {}).setdefault(name, [])
         for _ in range(ROUNDS):
-            spent.append(_ask(database, ask))
-            if spent[-1].ms > SLOW_SECONDS * 1000:
+            timings.append(_measure(database, query))
+            if timings[-1].ms > SLOW_SECONDS * 1000:
                 break
     figures = [_figures(kind, by_name) for kind, by_name in times.items()]
     everything = {f"{kind}: {n}": t for kind, by_name in times.items() for n, t in by_name.items()}
     return [*figures, _figures("all", everything)]
 
 
-def _figures(kind: str, by_name: Mapping[str, list[_Spent]]) -> QueryFigures:
-    # The first of a question's rounds counts as the others do: users ask once.
-    every = sorted(spent.ms for times in by_name.values() for spent in times)
-    own = sorted(spent.own_ms for times in by_name.values() for spent in times)
+def _figures(kind: str, by_name: Mapping[str, list[_Timing]]) -> QueryFigures:
+    # The first round of a query counts like the others, since users run a query once.
+    totals = sorted(one.ms for timings in by_name.values() for one in timings)
+    database_times = sorted(one.database_ms for timings in by_name.values() for one in timings)
     medians = {
-        name: statistics.median(spent.own_ms for spent in times) for name, times in by_name.items()
+        name: statistics.median(one.database_ms for one in timings)
+        for name, timings in by_name.items()
     }
     slowest = max(medians, key=lambda name: medians[name])
     return QueryFigures(
         kind=kind,
-        questions=len(by_name),
-        median_ms=statistics.median(every),
-        p95_ms=_p95(every),
-        own_median_ms=statistics.median(own),
-        own_p95_ms=_p95(own),
-        own_slowest_ms=medians[slowest],
+        queries=len(by_name),
+        median_ms=statistics.median(totals),
+        p95_ms=_p95(totals),
+        database_median_ms=statistics.median(database_times),
+        database_p95_ms=_p95(database_times),
+        database_slowest_ms=medians[slowest],
         slowest=slowest,
     )
 
 
-def _ask(database: Database, ask: Asked) -> _Spent:
-    """Ask once; PostgreSQL is then asked how long its part of it takes.
+def _measure(database: Database, query: Query) -> _Timing:
+    """Run a query once, and measure the share of the database.
 
-    SQLite works in this thread, whose time is its own whatever else the machine does. Of that
-    some is ours: to put the question together, and the page.
+    PostgreSQL reports it by EXPLAIN. SQLite works in this thread, so its share is the processor
+    time of the thread, which includes building the statement and the page.
     """
-    with _statements(database) as asked:
-        started, worked = time.perf_counter(), time.thread_time()
-        with suppress(DatabaseError, DBAPIError):  # PostgreSQL gives up after its timeout
-            ask()
-        own = (time.thread_time() - worked) * 1000
-        spent = (time.perf_counter() - started) * 1000
+    with _recorded_statements(database) as statements:
+        started, thread_started = time.perf_counter(), time.thread_time()
+        # PostgreSQL cancels a statement after its timeout.
+        with suppress(DatabaseError, DBAPIError):
+            query()
+        database_ms = (time.thread_time() - thread_started) * 1000
+        ms = (time.perf_counter() - started) * 1000
     if database.dialect == "postgresql":
-        own = sum(_explained(database, *statement) for statement in asked)
-    return _Spent(spent, own)
+        database_ms = sum(_explained_ms(database, *statement) for statement in statements)
+    return _Timing(ms, database_ms)
 
 
 @contextmanager
-def _statements(database: Database) -> Iterator[list[tuple[str, Any]]]:
-    """Every question that is asked of the database in this block."""
-    asked: list[tuple[str, Any]] = []
+def _recorded_statements(database: Database) -> Iterator[list[tuple[str, Any]]]:
+    """Record the statements of this block, with their parameters."""
+    statements: list[tuple[str, Any]] = []
 
-    def tell(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        asked.append((statement, parameters))
+    def record(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        statements.append((statement, parameters))
 
-    event.listen(database.engine, "before_cursor_execute", tell)
+    event.listen(database.engine, "before_cursor_execute", record)
     try:
-        yield asked
+        yield statements
     finally:
-        event.remove(database.engine, "before_cursor_execute", tell)
+        event.remove(database.engine, "before_cursor_execute", record)
 
 
-def _explained(database: Database, statement: str, parameters: Any) -> float:
-    """Milliseconds of planning and execution, by the server's own word."""
-    question = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}"
+def _explained_ms(database: Database, statement: str, parameters: Any) -> float:
+    """Milliseconds of planning and execution, as PostgreSQL reports them."""
+    explain = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}"
     with database.engine.connect() as connection:
-        ((told,),) = connection.exec_driver_sql(question, parameters).scalars()
-    return float(told["Planning Time"] + told["Execution Time"])
+        ((plan,),) = connection.exec_driver_sql(explain, parameters).scalars()
+    return float(plan["Planning Time"] + plan["Execution Time"])
 
 
 def _p95(ascending: list[float]) -> float:
     return ascending[min(len(ascending) - 1, round(0.95 * len(ascending)))]
 
 
-def _questions(database: Database, there: Population) -> Iterator[tuple[str, str, Asked]]:
-    for kind, name, query in _face_questions(there):
+def _queries(database: Database, population: Population) -> Iterator[tuple[str, str, Query]]:
+    """Yield (kind, name, query)."""
+    for kind, name, query in _face_queries(population):
         yield kind, name, partial(list_faces, database, query)
         if kind in ("pages", "one label"):
             cursor = list_faces(database, replace(query, limit=1000)).next_cursor
             if cursor is not None:
                 later = replace(query, cursor=cursor)
                 yield kind, f"{name}, later", partial(list_faces, database, later)
-    for name, tracks in _track_questions(there):
+    for name, tracks in _track_queries(population):
         yield "tracks", name, partial(list_tracks, database, tracks)
 
 
-def _face_questions(there: Population) -> Iterator[tuple[str, str, FaceQuery]]:
+def _face_queries(population: Population) -> Iterator[tuple[str, str, FaceQuery]]:
     places = {
         "all jobs": FaceQuery(),
-        "large job": FaceQuery(job_id=there.big_job),
-        "small job": FaceQuery(job_id=there.small_job),
-        "last job": FaceQuery(job_id=there.last_job),
+        "large job": FaceQuery(job_id=population.big_job),
+        "small job": FaceQuery(job_id=population.small_job),
+        "last job": FaceQuery(job_id=population.last_job),
     }
     for place, base in places.items():
         yield "pages", f"{place}", base
         yield "pages", f"{place}, 1000 a page", replace(base, limit=1000)
         for head, shares in SHARES.items():
             for label in shares:
-                yield "one label", f"{place}, {head} {label}", _with(base, **{head: label})
-        yield "one label", f"{place}, two of one head", _with(base, expression=("fear", "disgust"))
-        for head, label in (LAST_ALONE, NEVER):
-            yield "rare label", f"{place}, {head} {label}", _with(base, **{head: label})
+                yield "one label", f"{place}, {head} {label}", _with_labels(base, **{head: label})
+        yield (
+            "one label",
+            f"{place}, two of one head",
+            _with_labels(base, expression=("fear", "disgust")),
+        )
+        for head, label in (ONLY_IN_LAST_JOB, NEVER_USED):
+            yield "rare label", f"{place}, {head} {label}", _with_labels(base, **{head: label})
         for one, other in combinations(SHARES, 2):
-            common = [_commonest(head) for head in (one, other)]
+            frequent = [_most_frequent_label(head) for head in (one, other)]
             yield (
                 "two labels",
-                f"{place}, {one} {common[0]}, {other} {common[1]}",
-                _with(base, **{one: common[0], other: common[1]}),
+                f"{place}, {one} {frequent[0]}, {other} {frequent[1]}",
+                _with_labels(base, **{one: frequent[0], other: frequent[1]}),
             )
         yield (
             "two labels",
             f"{place}, disgust and child",
-            _with(base, expression="disgust", age="child"),
+            _with_labels(base, expression="disgust", age="child"),
         )
-        yield "two labels", f"{place}, child and over", _with(base, age="child", makeup="over")
         yield (
-            "labels that never meet",
+            "two labels",
+            f"{place}, child and over",
+            _with_labels(base, age="child", makeup="over"),
+        )
+        yield (
+            "labels that never occur together",
             f"{place}, female with a beard",
-            _with(base, gender="female", occlusion="beard"),
+            _with_labels(base, gender="female", occlusion="beard"),
         )
         for head in SHARES:
             for bound in (0.5, 0.9, 0.99):
@@ -180,13 +191,17 @@ def _face_questions(there: Population) -> Iterator[tuple[str, str, FaceQuery]]:
                 yield (
                     "probability",
                     f"{place}, {head} {label} >= {bound}",
-                    _likely(base, head, (label,), bound),
+                    _with_min_probability(base, head, (label,), bound),
                 )
-            yield "probability", f"{place}, {head} >= 0.9", _likely(base, head, (), 0.9)
+            yield (
+                "probability",
+                f"{place}, {head} >= 0.9",
+                _with_min_probability(base, head, (), 0.9),
+            )
         yield (
-            "probability nobody has",
+            "probability without faces",
             f"{place}, neutral above 1 - 1e-9",
-            _likely(base, "expression", ("neutral",), 1 - 1e-9),
+            _with_min_probability(base, "expression", ("neutral",), 1 - 1e-9),
         )
         yield "score", f"{place}, score >= 0.9", replace(base, min_score=0.9)
         yield "score", f"{place}, score >= 0.999", replace(base, min_score=0.999)
@@ -197,35 +212,35 @@ def _face_questions(there: Population) -> Iterator[tuple[str, str, FaceQuery]]:
         )
         yield "time", f"{place}, after 90 s", replace(base, min_time_ms=90_000)
         yield (
-            "time nobody has",
+            "time without faces",
             f"{place}, after hours",
             replace(base, min_time_ms=HUNDRED_HOURS_MS),
         )
         yield "track", f"{place}, track 3", replace(base, track=3)
-    item = FaceQuery(item_id=there.big_item)
-    yield "track", "large item, a track", replace(item, track=there.big_track)
+    item = FaceQuery(item_id=population.big_item)
+    yield "track", "large item, a track", replace(item, track=population.big_track)
     yield "time", "large item, ten seconds", replace(item, min_time_ms=900_000, max_time_ms=910_000)
     yield (
         "time",
         "large item, at its end, a rare label",
-        _with(replace(item, min_time_ms=900_000), expression="disgust"),
+        _with_labels(replace(item, min_time_ms=900_000), expression="disgust"),
     )
 
 
-def _track_questions(there: Population) -> Iterator[tuple[str, TrackQuery]]:
-    base = TrackQuery(job_id=there.big_job)
+def _track_queries(population: Population) -> Iterator[tuple[str, TrackQuery]]:
+    base = TrackQuery(job_id=population.big_job)
     yield "large job", base
     yield "large job, minute", replace(base, min_time_ms=60_000, max_time_ms=120_000)
-    for head, label in (("gender", "female"), ("expression", "disgust"), NEVER):
-        wanted = {head: AttributeFilter((label,))}
-        yield f"large job, {label}", replace(base, attributes=wanted)
+    for head, label in (("gender", "female"), ("expression", "disgust"), NEVER_USED):
+        attributes = {head: AttributeFilter((label,))}
+        yield f"large job, {label}", replace(base, attributes=attributes)
 
 
-def _commonest(head: str) -> str:
+def _most_frequent_label(head: str) -> str:
     return max(SHARES[head].items(), key=itemgetter(1))[0]
 
 
-def _with(query: FaceQuery, **labels: str | tuple[str, ...]) -> FaceQuery:
+def _with_labels(query: FaceQuery, **labels: str | tuple[str, ...]) -> FaceQuery:
     return replace(
         query,
         attributes={
@@ -235,5 +250,7 @@ def _with(query: FaceQuery, **labels: str | tuple[str, ...]) -> FaceQuery:
     )
 
 
-def _likely(query: FaceQuery, head: str, labels: tuple[str, ...], bound: float) -> FaceQuery:
+def _with_min_probability(
+    query: FaceQuery, head: str, labels: tuple[str, ...], bound: float
+) -> FaceQuery:
     return replace(query, attributes={head: AttributeFilter(labels, bound)})

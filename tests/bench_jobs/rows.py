@@ -1,7 +1,7 @@
-"""Millions of faces, made up inside the database: many jobs, one of them with a tenth of all.
+"""Fills a database with millions of synthetic faces in many jobs, one of which has a tenth of all.
 
-Labels are as uneven as they are in life: some make up half of the faces, some one in thousands,
-some pairs of labels never meet, and one label is in the last job alone.
+Labels are distributed as unevenly as in real data: some belong to half of the faces, some to one
+in thousands; some pairs never occur together, and one label occurs only in the last job.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from faces_jobs.db.session import Database
 from faces_jobs.db.tables import FaceRow, ItemRow, JobRow, TrackRow
 from faces_jobs.jobs.labels import LABELS_WITH_UNSURE
 
-BIG_SHARE = 10  # one in so many faces is of the one large job
+BIG_SHARE = 10  # one in this many faces belongs to the large job
 JOB_FACES = 10_000
-BEFORE_BLOCKS = "0011"  # the schema that has all of faces, and no blocks of them
-FACES_A_TRACK = 50
-CHUNK = 20_000
+REVISION_BEFORE_BLOCKS = "0011"  # the last schema without the table of blocks of faces
+FACES_PER_TRACK = 50
+INSERT_CHUNK = 20_000  # rows per statement
 HUNDRED_HOURS_MS = 360_000_000.0
-"""A time at which no film of these has a face."""
+"""A time at which no item has a face."""
 
-# Parts of a thousand; what is left falls to the last label. `beard` and `female` never meet.
+# Weights of labels, in parts per thousand. `beard` and `female` never occur together.
 SHARES: dict[str, dict[str, float]] = {
     "gender": {"female": 450, "unsure": 80, "male": 470},
     "expression": {
@@ -54,13 +54,13 @@ SHARES: dict[str, dict[str, float]] = {
     "age": {"child": 30, "old": 90, "middle": 350, "unsure": 100, "young": 430},
     "makeup": {"over": 2, "unsure": 98, "partial": 900},
 }
-LAST_ALONE = ("occlusion", "hand")  # in the last job alone
-NEVER = ("occlusion", "others")
+ONLY_IN_LAST_JOB = ("occlusion", "hand")
+NEVER_USED = ("occlusion", "others")
 
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """What there is to be asked about."""
+    """Ids of rows to query."""
 
     rows: int
     big_job: str
@@ -76,15 +76,15 @@ class _Item:
     job_id: str
     faces: int
     kind: str
-    last: bool  # of the last job
+    in_last_job: bool
 
 
 def populate(database: Database, rows: int) -> Population:
-    """Fill an empty database with `rows` faces; its indexes are made when they are all there."""
+    """Fill an empty database with `rows` faces; its indexes are created after the rows."""
     jobs = _jobs(rows)
     items = list(_items(jobs))
     url = database.engine.url.render_as_string(hide_password=False)
-    downgrade(url, BEFORE_BLOCKS)
+    downgrade(url, REVISION_BEFORE_BLOCKS)
     with database.engine.begin() as connection:
         if database.dialect == "postgresql":
             connection.execute(text("SET LOCAL statement_timeout = 0"))
@@ -103,7 +103,7 @@ def populate(database: Database, rows: int) -> Population:
             index.create(connection)
         big = next(each for each in items if each.job_id == jobs[0][0])
         _insert(connection, TrackRow, _tracks(big))
-    upgrade(url)  # as an older database is, whose faces are summed up then
+    upgrade(url)  # its migration builds the blocks of the faces, as in an older database
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(
             text("VACUUM ANALYZE" if database.dialect == "postgresql" else "ANALYZE")
@@ -114,7 +114,7 @@ def populate(database: Database, rows: int) -> Population:
         small_job=jobs[len(jobs) // 2][0],
         last_job=jobs[-1][0],
         big_item=big.number,
-        big_track=big.faces // FACES_A_TRACK // 2,
+        big_track=big.faces // FACES_PER_TRACK // 2,
     )
 
 
@@ -128,19 +128,19 @@ def _jobs(rows: int) -> list[tuple[str, int]]:
 
 
 def _items(jobs: list[tuple[str, int]]) -> Iterator[_Item]:
-    """Ten films in the large job; four films, or here and there a folder of photographs, else."""
+    """Ten videos in the large job; in others four videos or, in every 20th, photographs."""
     number = 0
-    for place, (job_id, faces) in enumerate(jobs):
-        films = 10 if place == 0 else 4
-        photographs = place % 20 == 19
-        for _ in range(faces // 2 if photographs else films):
+    for index, (job_id, faces) in enumerate(jobs):
+        videos = 10 if index == 0 else 4
+        has_photographs = index % 20 == 19
+        for _ in range(faces // 2 if has_photographs else videos):
             number += 1
             yield _Item(
                 number,
                 job_id,
-                2 if photographs else faces // films,
-                "image" if photographs else "video",
-                place == len(jobs) - 1,
+                2 if has_photographs else faces // videos,
+                "image" if has_photographs else "video",
+                index == len(jobs) - 1,
             )
 
 
@@ -168,15 +168,15 @@ def _item(item: _Item) -> dict[str, Any]:
         "source": "",
         "kind": item.kind,
         "face_count": item.faces,
-        "track_count": max(1, item.faces // FACES_A_TRACK),
+        "track_count": max(1, item.faces // FACES_PER_TRACK),
     }
 
 
 def _tracks(item: _Item) -> Iterator[dict[str, Any]]:
-    chance = random.Random(1)
-    for track in range(1, item.faces // FACES_A_TRACK + 1):
-        frame = track * FACES_A_TRACK // 2
-        labels = _labels(chance, last=False)
+    rng = random.Random(1)
+    for track in range(1, item.faces // FACES_PER_TRACK + 1):
+        frame = track * FACES_PER_TRACK // 2
+        labels = _labels(rng, in_last_job=False)
         yield {
             "item_id": item.number,
             "track": track,
@@ -185,7 +185,7 @@ def _tracks(item: _Item) -> Iterator[dict[str, Any]]:
             "last_frame_index": frame + 24,
             "first_time_ms": frame * 40.0,
             "last_time_ms": frame * 40.0 + 960,
-            "face_count": FACES_A_TRACK,
+            "face_count": FACES_PER_TRACK,
             "mean_score": 0.9,
             "best_frame_index": frame,
             "best_time_ms": frame * 40.0,
@@ -215,13 +215,13 @@ _COLUMNS = [
 
 
 def _faces(items: list[_Item]) -> Iterator[tuple[Any, ...]]:
-    """Faces two a frame; a track keeps most of its labels through its frames."""
-    chance = random.Random(0)
+    """Rows of two faces per frame, whose labels change after every ten faces."""
+    rng = random.Random(0)
     for item in items:
-        labels = _labels(chance, last=item.last)
+        labels = _labels(rng, in_last_job=item.in_last_job)
         for number in range(item.faces):
             if number % 10 == 0:
-                labels = _labels(chance, last=item.last)
+                labels = _labels(rng, in_last_job=item.in_last_job)
             frame = number // 2
             yield (
                 item.number,
@@ -229,12 +229,12 @@ def _faces(items: list[_Item]) -> Iterator[tuple[Any, ...]]:
                 number % 2,
                 item.job_id,
                 frame * 40.0,
-                number // FACES_A_TRACK + 1,
+                number // FACES_PER_TRACK + 1,
                 10.0,
                 20.0,
                 60.0,
                 80.0,
-                0.5 + 0.5 * chance.random(),
+                0.5 + 0.5 * rng.random(),
                 *labels,
             )
 
@@ -242,38 +242,40 @@ def _faces(items: list[_Item]) -> Iterator[tuple[Any, ...]]:
 _WEIGHTS = {head: (tuple(shares), tuple(shares.values())) for head, shares in SHARES.items()}
 
 
-def _labels(chance: random.Random, *, last: bool) -> list[Any]:
+def _labels(rng: random.Random, *, in_last_job: bool) -> list[Any]:
     values: list[Any] = []
     for head in LABELS_WITH_UNSURE:
         names, weights = _WEIGHTS[head]
-        label = chance.choices(names, weights)[0]
+        label = rng.choices(names, weights)[0]
         if label == "beard" and values[0] == "female":
             label = "none"
-        if last and head == LAST_ALONE[0] and chance.random() < 0.01:
-            label = LAST_ALONE[1]
-        values += [label, 0.35 + 0.65 * chance.random() if label != "unsure" else 0.4]
+        if in_last_job and head == ONLY_IN_LAST_JOB[0] and rng.random() < 0.01:
+            label = ONLY_IN_LAST_JOB[1]
+        values += [label, 0.35 + 0.65 * rng.random() if label != "unsure" else 0.4]
     return values
 
 
 def _copy(connection: Connection, items: list[_Item]) -> None:
-    raw: Any = connection.connection.dbapi_connection  # psycopg's, which has more than DBAPI asks
+    raw: Any = connection.connection.dbapi_connection  # psycopg's, which has more than the DBAPI
     rows = _faces(items)
     with (
         raw.cursor() as cursor,
         cursor.copy(f"COPY faces ({', '.join(_COLUMNS)}) FROM STDIN") as copy,
     ):
-        while chunk := list(islice(rows, CHUNK)):
-            # No value holds a tab or a line's end. Row by row it takes three times as long.
+        while chunk := list(islice(rows, INSERT_CHUNK)):
+            # No value contains a tab or newline. Writing row by row would take three times as long.
             copy.write("".join("\t".join(map(str, row)) + "\n" for row in chunk))
 
 
 def _insert_many(connection: Connection, items: list[_Item]) -> None:
     raw = connection.connection.dbapi_connection
     assert isinstance(raw, sqlite3.Connection)
-    marks = ", ".join("?" * len(_COLUMNS))
-    raw.executemany(f"INSERT INTO faces ({', '.join(_COLUMNS)}) VALUES ({marks})", _faces(items))
+    placeholders = ", ".join("?" * len(_COLUMNS))
+    raw.executemany(
+        f"INSERT INTO faces ({', '.join(_COLUMNS)}) VALUES ({placeholders})", _faces(items)
+    )
 
 
 def _insert(connection: Connection, table: type[Any], rows: Iterator[dict[str, Any]]) -> None:
-    while chunk := list(islice(rows, CHUNK)):
+    while chunk := list(islice(rows, INSERT_CHUNK)):
         connection.execute(insert(table), chunk)

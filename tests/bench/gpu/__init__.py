@@ -1,1 +1,1 @@
-"""`python -m tests.bench.gpu`: figures of a GPU, in one short run of a machine that has one."""
+"""Benchmarks of the pipeline on a GPU, in one short run: `python -m tests.bench.gpu --out DIR`."""

@@ -1,4 +1,4 @@
-"""Measures the pipeline on a GPU beside the CPU; what fails is noted, and the rest goes on."""
+"""Measures the pipeline on a GPU and on the CPU; failed parts are recorded and skipped."""
 
 from __future__ import annotations
 
@@ -44,9 +44,15 @@ _TITLES = (
 
 @click.command()
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cuda", show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="For gpu.json.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for gpu.json.")
 @click.option("--seconds", default=12.0, show_default=True, help="Length of the short clips.")
-@click.option("--most-seconds", default=90.0, show_default=True, help="No part begins after it.")
+@click.option(
+    "--most-seconds",
+    "max_seconds",
+    default=90.0,
+    show_default=True,
+    help="No part starts after this time.",
+)
 @click.option(
     "--detector",
     "detectors",
@@ -68,32 +74,32 @@ def main(
     device: Device,
     out: Path,
     seconds: float,
-    most_seconds: float,
+    max_seconds: float,
     detectors: tuple[DetectorName, ...],
     parts: tuple[str, ...],
 ) -> None:
-    """Measure, keep the figures in gpu.json, and print them in brief."""
+    """Measure, write the figures to gpu.json, and print a summary."""
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name, Watch() as watch:
-        bench = Bench(device, Path(name), out, seconds, time.perf_counter() + most_seconds, watch)
+        bench = Bench(device, Path(name), out, seconds, time.perf_counter() + max_seconds, watch)
         bench.make_clips()
         if "codecs" in parts:
             bench.codecs()
         for detector in detectors:
-            bench.of_detector(detector, parts)
-    bench.keep()
+            bench.measure_detector(detector, parts)
+    bench.save()
     click.echo(markdown(bench.results))
 
 
 @dataclass(slots=True)
 class Bench:
-    """One run of all that is wanted; it knows when it has to end."""
+    """One run of the selected measurements, up to a deadline."""
 
     device: Device
     folder: Path
     out: Path
     seconds: float
-    ends: float
+    deadline: float  # of time.perf_counter()
     watch: Watch
     results: dict[str, Any] = field(
         default_factory=lambda: {"errors": {}, **{title: {} for title in _TITLES}}
@@ -102,17 +108,17 @@ class Bench:
     def __post_init__(self) -> None:
         self.results["machine"] = _machine(self.device)
 
-    def keep(self) -> None:
-        """Write what is known so far: a run that is ended from outside leaves that much."""
+    def save(self) -> None:
+        """Write the figures so far, so that they survive if the run is killed."""
         (self.out / "gpu.json").write_text(json.dumps(self.results, indent=1), encoding="utf-8")
 
     @property
     def clips(self) -> list[Clip]:
-        """Every size with every number of faces; what is most asked for comes first."""
+        """Every size with every number of faces, the most important first."""
         return [Clip(size, faces, self.seconds) for size, faces in product(SIZES, FACES)]
 
     def make_clips(self) -> None:
-        """All of them at once, in a process each."""
+        """Make all clips in parallel, each in a process."""
         self._try("clips", self._make_clips)
 
     def _make_clips(self) -> None:
@@ -120,8 +126,8 @@ class Bench:
         with ProcessPoolExecutor(min(len(self.clips), usable_cores()), context) as processes:
             list(processes.map(Clip.long, self.clips, [self.folder] * len(self.clips)))
 
-    def of_detector(self, detector: DetectorName, parts: Sequence[str]) -> None:
-        """What is measured with one detector."""
+    def measure_detector(self, detector: DetectorName, parts: Sequence[str]) -> None:
+        """Measure the selected parts that depend on the detector."""
         kept = KeptFaces()
         clip = Clip("720p", 5, self.seconds)
         with open_catalog(device=self.device, detector=detector) as catalog:
@@ -142,21 +148,21 @@ class Bench:
                 self._try("compile", lambda: self._compiled(catalog))
 
     def codecs(self) -> None:
-        """The GPU's own decoder and encoder."""
+        """Measure the hardware decoder and encoder of the GPU."""
         for clip in (Clip("720p", 5, self.seconds), Clip("1080p", 5, self.seconds)):
             path = clip.short(self.folder)
-            self._note("decode alone", clip.size, partial(decode_alone, path))
-            self._note("codecs", f"nvdec {clip.size}", partial(nvdec, path))
-        self._note("codecs", "h264_nvenc", partial(nvenc, 1280, 720))
+            self._record("decode alone", clip.size, partial(decode_alone, path))
+            self._record("codecs", f"nvdec {clip.size}", partial(nvdec, path))
+        self._record("codecs", "h264_nvenc", partial(nvenc, 1280, 720))
 
     def _cells(self, catalog: Catalog, detector: DetectorName, kept: KeptFaces) -> None:
         for annotated, clip in product((False, True), self.clips):
-            how = "annotated" if annotated else "attributes"
+            mode = "annotated" if annotated else "attributes"
             faces = kept if annotated and (clip.size, clip.faces) == ("720p", 5) else None
             path = clip.short(self.folder) if annotated else clip.long(self.folder)
-            self._note(
+            self._record(
                 "cells",
-                f"{detector}, {how}, {clip.name}",
+                f"{detector}, {mode}, {clip.name}",
                 partial(
                     measure_cell,
                     catalog,
@@ -172,7 +178,7 @@ class Bench:
     def _lanes(self, catalog: Catalog, detector: DetectorName, clip: Clip) -> None:
         path = clip.short(self.folder)
         for lanes in LANES:
-            self._note(
+            self._record(
                 "cells",
                 f"{detector}, {lanes} lanes, {clip.name}",
                 partial(
@@ -196,18 +202,18 @@ class Bench:
                 detector=detector,
                 lanes=_lanes(self.device),
             )
-            self._note("processes", f"{detector}, {count} processes, {clip.name}", measure)
+            self._record("processes", f"{detector}, {count} processes, {clip.name}", measure)
 
-    def _on_cpu(self, detector: DetectorName, clip: Clip, of_device: KeptFaces) -> None:
+    def _on_cpu(self, detector: DetectorName, clip: Clip, device_faces: KeptFaces) -> None:
         kept = KeptFaces()
         with open_catalog(device="cpu", detector=detector) as catalog:
             self._try(f"{detector}: warm up of the cpu", lambda: self._warm_up(catalog))
             for annotated in (False, True):
-                how = "annotated" if annotated else "attributes"
+                mode = "annotated" if annotated else "attributes"
                 faces = kept if annotated else None
-                self._note(
+                self._record(
                     "cells",
-                    f"{detector}, cpu, {how}, {clip.name}",
+                    f"{detector}, cpu, {mode}, {clip.name}",
                     partial(
                         measure_cell,
                         catalog,
@@ -218,17 +224,17 @@ class Bench:
                         faces=faces,
                     ),
                 )
-        self._note("parity", f"{detector}, {clip.name}", lambda: parity(kept, of_device))
+        self._record("parity", f"{detector}, {clip.name}", lambda: parity(kept, device_faces))
 
     def _steps(self, catalog: Catalog, detector: DetectorName) -> None:
         for clip, count in product((self.clips[1], self.clips[5]), (3, 8)):
-            self._note(
+            self._record(
                 "steps",
                 f"{detector}, {clip.name}, {count} frames",
-                partial(self._steps_of, catalog, clip, count),
+                partial(self._measure_steps, catalog, clip, count),
             )
 
-    def _steps_of(self, catalog: Catalog, clip: Clip, count: int) -> dict[str, object]:
+    def _measure_steps(self, catalog: Catalog, clip: Clip, count: int) -> dict[str, object]:
         faces = KeptFaces()
         short = Clip(clip.size, clip.faces, min(1, self.seconds)).short(self.folder)
         measure_cell(catalog, short, self.folder, annotated=False, lanes=1, faces=faces)
@@ -238,40 +244,40 @@ class Bench:
 
     def _networks(self, catalog: Catalog) -> None:
         for name, network, inputs in networks(catalog):
-            for given in inputs:
-                self._note(
-                    "networks", f"{name} x {len(given)}", partial(eager_and_graph, network, given)
+            for batch in inputs:
+                self._record(
+                    "networks", f"{name} x {len(batch)}", partial(eager_and_graph, network, batch)
                 )
 
     def _compiled(self, catalog: Catalog) -> None:
         for name, network, inputs in networks(catalog):
-            given = inputs[2]
-            self._note("compiled", f"{name} x {len(given)}", partial(compiled, network, given))
+            batch = inputs[2]
+            self._record("compiled", f"{name} x {len(batch)}", partial(compiled, network, batch))
 
     def _warm_up(self, catalog: Catalog) -> None:
         for size in SIZES:
             clip = Clip(size, 5, min(1, self.seconds)).short(self.folder)
             measure_cell(catalog, clip, self.folder, annotated=False, lanes=_lanes(catalog.device))
 
-    def _note(self, title: str, name: str, measure: Callable[[], object]) -> None:
+    def _record(self, title: str, name: str, measure: Callable[[], object]) -> None:
         def work() -> None:
             self.results[title][name] = measure()
 
         self._try(f"{title}, {name}", work)
 
     def _try(self, name: str, work: Callable[[], object]) -> None:
-        """Count its seconds, and note its error in place of ending for it."""
+        """Run it and record its duration, and its error instead of raising it."""
         started = time.perf_counter()
-        if started > self.ends:
+        if started > self.deadline:
             self.results["errors"][name] = "no time was left"
             return
         try:
             work()
-        except Exception as error:  # noqa: BLE001 (a bench of a machine that is lent once)
+        except Exception as error:  # noqa: BLE001 (one failed part must not end the run)
             self.results["errors"][name] = f"{type(error).__name__}: {error}"
             click.echo(f"{name} failed: {''.join(traceback.format_exception(error))}", err=True)
         self.results["seconds"][name] = round(time.perf_counter() - started, 2)
-        self.keep()
+        self.save()
 
 
 def _lanes(device: Device) -> int:

@@ -1,4 +1,4 @@
-"""Each step alone on the device, batch by batch, and what a recorded CUDA graph would spare."""
+"""Measures each step alone on the device, by batch size, and the gain of CUDA graphs."""
 
 from __future__ import annotations
 
@@ -24,24 +24,27 @@ from faces_jobs_models.on_device.pictures import DevicePictures
 from faces_jobs_models.torch_weights import load_weights
 from tests.bench.stages import KeptFaces
 
-CROPS = (8, 40, 160, 256)
-FRAMES = (1, 3, 8, 16)
-WORKING = (384, 640)  # height and width of the detector's input for 16:9
-_WARM_UP, _REPEATS = 3, 15  # of a GPU; a CPU is only to show that this runs
+CROP_BATCHES = (8, 40, 160, 256)
+FRAME_BATCHES = (1, 3, 8, 16)
+DETECTOR_INPUT = (384, 640)  # height and width for 16:9
+_WARM_UP, _REPEATS = 3, 15  # on a GPU; a CPU runs each step once, to test this code
 _ADVICE = "Fetch the repository again."
 
 
-def milliseconds(work: Callable[[], object], device: torch.device) -> dict[str, float]:
-    """Medians: until the device is done (`wall`), until the call is back, and by its events."""
+def milliseconds(workload: Callable[[], object], device: torch.device) -> dict[str, float]:
+    """Median milliseconds until the device is done, until the call returns, and by CUDA events.
+
+    Keys: `wall`, `call` and, on a GPU, `events`.
+    """
     wall, called, events = [], [], []
     for _ in range(_WARM_UP if device.type == "cuda" else 0):
-        work()
+        workload()
     for _ in range(_REPEATS if device.type == "cuda" else 1):
         _synchronize(device)
         begin, end = _event(device), _event(device)
         started = time.perf_counter()
         _record(begin)
-        work()
+        workload()
         called.append((time.perf_counter() - started) * 1000)
         _record(end)
         _synchronize(device)
@@ -55,7 +58,7 @@ def milliseconds(work: Callable[[], object], device: torch.device) -> dict[str, 
 
 
 def steps(catalog: Catalog, frames: Sequence[Frame], faces: KeptFaces) -> dict[str, object]:
-    """The steps of one batch as the pipeline takes them, each after what it needs is there."""
+    """Measure the steps of one batch, in the order of the pipeline, each with prepared inputs."""
     device = torch.device(catalog.device)
     pictures = [frame.picture_bgr for frame in frames]
     detector, cropper = catalog.detector(), catalog.cropper()
@@ -72,30 +75,33 @@ def steps(catalog: Catalog, frames: Sequence[Frame], faces: KeptFaces) -> dict[s
     figures["copy"] = milliseconds(lambda: copies.of([one.copy() for one in pictures]), device)
     on_device = torch.stack(copies.of(pictures))
     height, width = pictures[0].shape[:2]
-    inner = round(height * WORKING[1] / width)
+    inner = round(height * DETECTOR_INPUT[1] / width)
     with torch.inference_mode():
-        shrink = milliseconds(lambda: shrink_all(on_device, WORKING[1], inner), device)
+        shrink = milliseconds(lambda: shrink_all(on_device, DETECTOR_INPUT[1], inner), device)
     figures["shrink"] = shrink
-    figures["detect, with what is around it"] = milliseconds(
+    figures["detect, with pre- and postprocessing"] = milliseconds(
         lambda: detector.detect(pictures), device
     )
     figures["crop"] = milliseconds(cut, device)
     for classifier in classifiers:
-        ask = partial(classifier.classify, crops)
-        figures[f"classify, {classifier.name}"] = milliseconds(ask, device)
+        classify = partial(classifier.classify, crops)
+        figures[f"classify, {classifier.name}"] = milliseconds(classify, device)
     return figures
 
 
 def networks(catalog: Catalog) -> Iterator[tuple[str, nn.Module, list[Tensor]]]:
-    """The detector without what is around it, and inputs; with our own the classifiers as well."""
+    """Yield (name, network, input batches) of the detector and, if it is our own, the classifiers.
+
+    The networks come without their pre- and postprocessing.
+    """
     device = torch.device(catalog.device)
-    chance = torch.Generator().manual_seed(1)
+    generator = torch.Generator().manual_seed(1)
 
     def noise(count: int, *size: int) -> Tensor:
-        return (torch.rand(count, 3, *size, generator=chance) * 255).to(device)
+        return (torch.rand(count, 3, *size, generator=generator) * 255).to(device)
 
     record = catalog.record("detector")
-    frames = [noise(count, *WORKING) for count in FRAMES]
+    frames = [noise(count, *DETECTOR_INPUT) for count in FRAME_BATCHES]
     if catalog.detector_choice == "centerface":
         yield record.name, read_centerface(record.files["onnx"].path).to(device).eval(), frames
         return
@@ -106,88 +112,88 @@ def networks(catalog: Catalog) -> Iterator[tuple[str, nn.Module, list[Tensor]]]:
         record = catalog.record(name)
         network = build_network(record.heads, record.network)
         load_weights(network, record, advice=_ADVICE)
-        yield name, network.to(device).eval(), [noise(count, 64, 64) for count in CROPS]
+        yield name, network.to(device).eval(), [noise(count, 64, 64) for count in CROP_BATCHES]
 
 
-def eager_and_graph(network: nn.Module, given: Tensor) -> dict[str, object]:
-    """In float32, under autocast, with weights in half precision; and replayed as a graph."""
-    device = given.device
+def eager_and_graph(network: nn.Module, batch: Tensor) -> dict[str, object]:
+    """Measure float32, autocast and half-precision weights, each eagerly and as a CUDA graph."""
+    device = batch.device
     figures: dict[str, object] = {}
     with torch.inference_mode():
-        figures["autocast"] = milliseconds(lambda: _run(network, given), device)
+        figures["autocast"] = milliseconds(lambda: _run(network, batch), device)
         with torch.autocast(device.type, enabled=False):
-            figures["float32"] = milliseconds(lambda: network(given), device)
-        for name, work in {
-            "graph of float32": lambda: network(given),
-            "graph of autocast": lambda: _run(network, given),
-            **_narrowed(network, given),
+            figures["float32"] = milliseconds(lambda: network(batch), device)
+        for name, workload in {
+            "graph of float32": lambda: network(batch),
+            "graph of autocast": lambda: _run(network, batch),
+            **_half_precision(network, batch),
         }.items():
             if not name.startswith("graph"):
-                figures[name] = milliseconds(work, device)
+                figures[name] = milliseconds(workload, device)
             elif device.type == "cuda":
                 try:
-                    figures[name] = milliseconds(_recorded(work).replay, device)
-                except RuntimeError as error:  # what else was measured is kept
+                    figures[name] = milliseconds(_captured(workload).replay, device)
+                except RuntimeError as error:  # the other figures are kept
                     figures[name] = str(error)
     return figures
 
 
-def _narrowed(network: nn.Module, given: Tensor) -> dict[str, Callable[[], object]]:
-    """With weights that were narrowed once; and with channels beside each other as well."""
-    half, crops = copy.deepcopy(network).half(), given.half()
-    beside = copy.deepcopy(half).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs leave it out
-    crops_beside = crops.to(memory_format=torch.channels_last)
+def _half_precision(network: nn.Module, batch: Tensor) -> dict[str, Callable[[], object]]:
+    """Workloads with weights converted to float16 once, also in the channels-last layout."""
+    half, crops = copy.deepcopy(network).half(), batch.half()
+    channels_last = copy.deepcopy(half).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
+    crops_channels_last = crops.to(memory_format=torch.channels_last)
     return {
         "half": lambda: half(crops),
-        "half, channels last": lambda: beside(crops_beside),
-        "graph of half, channels last": lambda: beside(crops_beside),
+        "half, channels last": lambda: channels_last(crops_channels_last),
+        "graph of half, channels last": lambda: channels_last(crops_channels_last),
     }
 
 
-def _recorded(work: Callable[[], object]) -> torch.cuda.CUDAGraph:
-    apart = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch's own
-    apart.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(apart):
-        for _ in range(3):
-            work()
-    torch.cuda.current_stream().wait_stream(apart)
+def _captured(workload: Callable[[], object]) -> torch.cuda.CUDAGraph:
+    side_stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # untyped in torch
+    side_stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side_stream):
+        for _ in range(_WARM_UP):
+            workload()
+    torch.cuda.current_stream().wait_stream(side_stream)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        work()
+        workload()
     return graph
 
 
-def compiled(network: nn.Module, given: Tensor) -> dict[str, object]:
-    """The same through `torch.compile`, and the seconds that compiling took."""
-    made = torch.compile(network, mode="reduce-overhead")
+def compiled(network: nn.Module, batch: Tensor) -> dict[str, object]:
+    """Measure the network under `torch.compile`, and how long compiling takes."""
+    compiled_network = torch.compile(network, mode="reduce-overhead")
     started = time.perf_counter()
     with torch.inference_mode():
-        _run(made, given)
-        _synchronize(given.device)
+        _run(compiled_network, batch)
+        _synchronize(batch.device)
         seconds = time.perf_counter() - started
         return {
             "seconds_to_compile": seconds,
-            "compiled": milliseconds(lambda: _run(made, given), given.device),
+            "compiled": milliseconds(lambda: _run(compiled_network, batch), batch.device),
         }
 
 
 @contextmanager
 def _half(device: torch.device) -> Iterator[None]:
-    # Weights that are kept between calls would be in a graph's memory.
+    # Without the cache, since cached weights would be allocated in the memory of a graph.
     with torch.autocast(
         device.type, torch.float16, enabled=device.type == "cuda", cache_enabled=False
     ):
         yield
 
 
-def _run(network: Callable[[Tensor], object], given: Tensor) -> object:
-    with _half(given.device):
-        return network(given)
+def _run(network: Callable[[Tensor], object], batch: Tensor) -> object:
+    with _half(batch.device):
+        return network(batch)
 
 
 def _boxes(faces: KeptFaces, frame: Frame) -> Boxes:
-    of_frame = faces.by_frame[frame.index]
-    return np.array([face.record.box_xyxy for face in of_frame], np.float32).reshape(-1, 4)
+    frame_faces = faces.by_frame[frame.index]
+    return np.array([face.record.box_xyxy for face in frame_faces], np.float32).reshape(-1, 4)
 
 
 def _synchronize(device: torch.device) -> None:
@@ -196,7 +202,7 @@ def _synchronize(device: torch.device) -> None:
 
 
 def _event(device: torch.device) -> torch.cuda.Event | None:
-    return torch.cuda.Event(enable_timing=True) if device.type == "cuda" else None  # type: ignore[no-untyped-call]  # torch's own
+    return torch.cuda.Event(enable_timing=True) if device.type == "cuda" else None  # type: ignore[no-untyped-call]  # untyped in torch
 
 
 def _record(event: torch.cuda.Event | None) -> None:

@@ -1,4 +1,4 @@
-"""The whole pipeline over one clip: frames a second, what it waited for, what the GPU did."""
+"""Measures the whole pipeline on one clip: frames per second, waiting times, use of the GPU."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tests.bench.stages import MAX_PIXELS, KeptFaces
 
 SIZES: Mapping[str, tuple[int, int]] = {"720p": (1280, 720), "1080p": (1920, 1080)}
 FACES = (1, 5, 20)
-_HARDLY_WAITED = 0.75
-TIMES = 4  # the short clip over: else a GPU is done before its driver has looked twice
+_BINDING_BUSY_SHARE = 0.75  # a thread at least this busy is the bottleneck
+REPEATS = 4  # of the short clip, which a GPU would finish between two samples of its driver
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One kind of clip: so large, so many faces in each frame."""
+    """A kind of clip: its size, the faces in each frame and the length of the short version."""
 
     size: str
     faces: int
@@ -33,16 +33,16 @@ class Clip:
 
     @property
     def name(self) -> str:
-        """Size and faces, as the tables name it."""
+        """Size and faces, as the tables show them."""
         return f"{self.size}, {self.faces} faces"
 
     @property
     def frames(self) -> int:
-        """Of the short clip."""
+        """The number of frames of the short clip."""
         return round(self.seconds * RATE)
 
     def short(self, folder: Path) -> Path:
-        """The clip, made where it is not there yet."""
+        """The path of the short clip, which is made if it does not exist."""
         width, height = SIZES[self.size]
         rows = 2 if self.faces >= 10 else 1
         return portraits(
@@ -50,8 +50,8 @@ class Clip:
         )
 
     def long(self, folder: Path) -> Path:
-        """The clip again and again."""
-        return repeated(self.short(folder), TIMES, folder)
+        """The path of a clip that repeats the short one."""
+        return repeated(self.short(folder), REPEATS, folder)
 
 
 def measure_cell(
@@ -64,7 +64,7 @@ def measure_cell(
     watch: Watch | None = None,
     faces: KeptFaces | None = None,
 ) -> dict[str, object]:
-    """Run once; the networks were opened and warmed up before."""
+    """Measure one run. The networks must be loaded and warmed up already."""
     on_gpu = catalog.device == "cuda"
     if on_gpu:
         torch.cuda.synchronize()
@@ -100,7 +100,7 @@ def measure_cell(
 
 
 def busy_shares(report: RunReport, seconds: float, lanes: int) -> dict[str, float]:
-    """The share of the time in which the lanes and the sinks' thread did not wait."""
+    """The share of time in which the lanes, and the thread of the sinks, did not wait."""
     threads = {"lanes": lanes, "sinks": 1}
     return {
         name: 1 - report.waiting_seconds.get(name, 0.0) / (count * seconds)
@@ -109,26 +109,27 @@ def busy_shares(report: RunReport, seconds: float, lanes: int) -> dict[str, floa
 
 
 def what_binds(report: RunReport, seconds: float, lanes: int) -> str:
-    """Who hardly waited, of the lanes their longest stage; where all did, it was for decoding.
+    """The bottleneck: the busiest of lanes and sinks, or decoding if both waited much.
 
-    That thread is done before the others, so how long it waited tells less.
+    For lanes, their longest stage is named. Decoding is inferred since its thread finishes before
+    the others, so that its own waiting time says little.
     """
     busy = busy_shares(report, seconds, lanes)
     binding = max(busy, key=lambda name: busy[name])
-    if busy[binding] < _HARDLY_WAITED:
+    if busy[binding] < _BINDING_BUSY_SHARE:
         return "decode"
     if binding == "sinks":
         return "sinks"
     stages = {
-        name: spent
-        for name, spent in report.stage_seconds.items()
+        name: stage_seconds
+        for name, stage_seconds in report.stage_seconds.items()
         if name in {"detect", "crop", "classify", "track"}
     }
     return f"lanes: {max(stages, key=lambda name: stages[name], default='')}"
 
 
 def decode_alone(clip: Path) -> dict[str, float]:
-    """Frames a second of one thread: decoded, and made into pictures as well."""
+    """Frames per second of one thread that decodes, without and with conversion to pictures."""
     figures = {}
     for name, with_picture in (("decoded", False), ("decoded, as pictures", True)):
         started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Whether the GPU decodes and encodes video through PyAV here, and how fast."""
+"""Measures hardware decoding and encoding of video on the GPU through PyAV, if available."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ import av
 import numpy as np
 from av.codec.hwaccel import HWAccel
 
+ENCODED_FRAMES = 50
+
 
 def nvdec(clip: Path) -> dict[str, object]:
-    """Decode on the GPU, and bring the frames to the processor's memory."""
-    wanted = HWAccel(device_type="cuda", allow_software_fallback=False)
+    """Decode on the GPU and copy the frames to main memory."""
+    hwaccel = HWAccel(device_type="cuda", allow_software_fallback=False)
     started = time.perf_counter()
     count, name = 0, ""
-    with av.open(str(clip), hwaccel=wanted) as container:
+    with av.open(str(clip), hwaccel=hwaccel) as container:
         for frame in container.decode(video=0):
             count += 1
             name = frame.format.name
@@ -25,7 +27,7 @@ def nvdec(clip: Path) -> dict[str, object]:
 
 
 def nvenc(width: int, height: int) -> dict[str, object]:
-    """Encode some pictures on the GPU."""
+    """Encode pictures of noise on the GPU."""
     context = av.CodecContext.create("h264_nvenc", "w")
     assert isinstance(context, av.VideoCodecContext)
     context.width, context.height, context.pix_fmt = width, height, "yuv420p"
@@ -33,9 +35,9 @@ def nvenc(width: int, height: int) -> dict[str, object]:
     picture = np.random.default_rng(1).integers(0, 255, (height, width, 3), np.uint8)
     started = time.perf_counter()
     packets = 0
-    for index in range(50):
+    for index in range(ENCODED_FRAMES):
         frame = av.VideoFrame.from_ndarray(picture, format="bgr24").reformat(format="yuv420p")
         frame.pts = index
         packets += len(context.encode(frame))
     packets += len(context.encode(None))
-    return {"packets": packets, "frames_a_second": 50 / (time.perf_counter() - started)}
+    return {"packets": packets, "frames_a_second": ENCODED_FRAMES / (time.perf_counter() - started)}

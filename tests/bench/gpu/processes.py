@@ -1,4 +1,4 @@
-"""Several worker processes that share one GPU, each at work on a clip of its own."""
+"""Measures several processes that share one GPU, each of which processes a clip."""
 
 from __future__ import annotations
 
@@ -20,35 +20,40 @@ _barrier: Barrier
 def side_by_side(
     count: int, clip: Path, *, device: Device, detector: DetectorName, lanes: int
 ) -> dict[str, float]:
-    """Frames a second of all together, from when the last is warm until the last is done."""
+    """Total frames per second, from the moment all are warmed up until the last has finished."""
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(count)
-    with ProcessPoolExecutor(count, context, initializer=_keep, initargs=(barrier,)) as pool:
-        given = [(clip, device, detector, lanes)] * count
-        times = list(pool.map(_work, given))
+    with ProcessPoolExecutor(count, context, initializer=_set_barrier, initargs=(barrier,)) as pool:
+        arguments = [(clip, device, detector, lanes)] * count
+        times = list(pool.map(_measure, arguments))
     figures = {}
     for kind in times[0]:
-        frames, begun, ended = zip(*(one[kind] for one in times), strict=True)
-        figures[kind] = sum(frames) / (max(ended) - min(begun))
+        frames, started, ended = zip(*(one[kind] for one in times), strict=True)
+        figures[kind] = sum(frames) / (max(ended) - min(started))
     return figures
 
 
-def _keep(barrier: Barrier) -> None:
-    global _barrier  # noqa: PLW0603 (a pool's processes inherit a barrier only so)
+def _set_barrier(barrier: Barrier) -> None:
+    global _barrier  # noqa: PLW0603 (processes of a pool can inherit a barrier only through their initializer)
     _barrier = barrier
 
 
-def _work(given: tuple[Path, Device, DetectorName, int]) -> dict[str, tuple[int, float, float]]:
-    clip, device, detector, lanes = given
+def _measure(
+    arguments: tuple[Path, Device, DetectorName, int],
+) -> dict[str, tuple[int, float, float]]:
+    """Frames, start and end (seconds since the epoch) of each kind of run."""
+    clip, device, detector, lanes = arguments
     with open_catalog(device=device, detector=detector) as catalog, TemporaryDirectory() as name:
         folder = Path(name)
         measure_cell(catalog, clip, folder, annotated=False, lanes=lanes)
         times = {}
         for kind in ("attributes", "annotated"):
             _barrier.wait()
-            begun = time.time()
-            done = measure_cell(catalog, clip, folder, annotated=kind == "annotated", lanes=lanes)
-            frames = done["frames"]
+            started = time.time()
+            figures = measure_cell(
+                catalog, clip, folder, annotated=kind == "annotated", lanes=lanes
+            )
+            frames = figures["frames"]
             assert isinstance(frames, int)
-            times[kind] = frames, begun, time.time()
+            times[kind] = frames, started, time.time()
         return times

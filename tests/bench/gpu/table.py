@@ -1,4 +1,4 @@
-"""The figures of one run in short tables, for a reader who sees only the end of a log."""
+"""Formats the results of a run as short tables that fit at the end of a log."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _COLUMNS = (
 
 
 def markdown(results: Mapping[str, Any]) -> str:
-    """All that was measured, in brief; what failed by the last line of its error."""
+    """All results and errors as Markdown."""
     return "\n".join(_lines(results))
 
 
@@ -32,7 +32,7 @@ def _lines(results: Mapping[str, Any]) -> Iterator[str]:
         for name, figures in results[title].items():
             yield f"{title}, {name}: {_short(figures)}"
     yield ""
-    yield "ms of a batch, wall (device events):"
+    yield "ms per batch, wall time (by device events):"
     for title in ("steps", "networks", "compiled"):
         for name, figures in results[title].items():
             yield f"{title}, {name}: {_short(figures)}"

@@ -1,4 +1,4 @@
-"""How busy the GPU is, as its driver says several times a second."""
+"""Samples the load and memory use of the GPU by nvidia-smi, in the background."""
 
 from __future__ import annotations
 
@@ -19,10 +19,13 @@ _COMMAND = (
 
 
 class Watch:
-    """Asks all the while, in a process of its own, which takes no time from what is measured."""
+    """Samples the GPU in a separate process, which takes no time from what is measured.
+
+    Without nvidia-smi there are no samples.
+    """
 
     def __init__(self) -> None:
-        self._seen: list[tuple[float, tuple[float, ...]]] = []
+        self._samples: list[tuple[float, tuple[float, ...]]] = []
         self._process: subprocess.Popen[str] | None = None
         if shutil.which(_COMMAND[0]):
             self._process = subprocess.Popen(_COMMAND, stdout=subprocess.PIPE, text=True)
@@ -44,13 +47,13 @@ class Watch:
             self._reading.join()
 
     def since(self, started: float) -> dict[str, float]:
-        """What was seen from that `time.perf_counter()` on: per cent, and MB in use."""
-        lines = [values for at, values in self._seen if at >= started]
-        if not lines:
+        """The load in per cent and memory in MB since `started`, a value of `perf_counter()`."""
+        samples = [values for at, values in self._samples if at >= started]
+        if not samples:
             return {}
-        busy, memory_busy, memory = zip(*lines, strict=True)
+        busy, memory_busy, memory = zip(*samples, strict=True)
         return {
-            "samples": len(lines),
+            "samples": len(samples),
             "gpu_busy_percent": sum(busy) / len(busy),
             "gpu_busy_percent_most": max(busy),
             "memory_busy_percent": sum(memory_busy) / len(memory_busy),
@@ -64,6 +67,6 @@ class Watch:
             try:
                 values = tuple(float(part) for part in line.split(","))
             except ValueError:
-                continue  # "[N/A]", or the driver's complaint
+                continue  # "[N/A]", or an error message of the driver
             if len(values) == 3:
-                self._seen.append((time.perf_counter(), values))
+                self._samples.append((time.perf_counter(), values))
