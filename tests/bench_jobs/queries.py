@@ -42,10 +42,10 @@ class QueryFigures:
     queries: int
     median_ms: float
     p95_ms: float
-    database_median_ms: float  # of the database alone, valid on a busy machine too
-    database_p95_ms: float
-    database_slowest_ms: float
-    slowest: str  # the query of `database_slowest_ms`
+    db_median_ms: float  # of the database alone, valid on a busy machine too
+    db_p95_ms: float
+    db_slowest_ms: float
+    slowest: str  # the query of `db_slowest_ms`
 
 
 def measure_queries(database: Database, population: Population) -> list[QueryFigures]:
@@ -78,9 +78,9 @@ def _figures(kind: str, by_name: Mapping[str, list[_Timing]]) -> QueryFigures:
         queries=len(by_name),
         median_ms=statistics.median(totals),
         p95_ms=_p95(totals),
-        database_median_ms=statistics.median(database_times),
-        database_p95_ms=_p95(database_times),
-        database_slowest_ms=medians[slowest],
+        db_median_ms=statistics.median(database_times),
+        db_p95_ms=_p95(database_times),
+        db_slowest_ms=medians[slowest],
         slowest=slowest,
     )
 
