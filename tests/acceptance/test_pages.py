@@ -145,12 +145,12 @@ def play_and_seek(page: Page) -> None:
     )
     # A track's link seeks to its best frame.
     link = page.locator("a[data-seek]", has_text="Show at").first
-    wanted = float(link.get_attribute("data-seek") or "nan")
+    expected = float(link.get_attribute("data-seek") or "nan")
     link.click()
     page.wait_for_function(
-        "wanted => { const v = document.querySelector('video'); "
-        "return !v.seeking && Math.abs(v.currentTime - wanted) < 0.05; }",
-        arg=wanted,
+        "expected => { const v = document.querySelector('video'); "
+        "return !v.seeking && Math.abs(v.currentTime - expected) < 0.05; }",
+        arg=expected,
     )
 
 

@@ -65,8 +65,8 @@ def draw_flames(clip: Path, folder: Path, picture: Path) -> bool:
 
 
 def _installed(program: str) -> str | None:
-    beside = shutil.which(program, path=str(Path(sys.executable).parent))
-    return beside or shutil.which(program)
+    in_environment = shutil.which(program, path=str(Path(sys.executable).parent))
+    return in_environment or shutil.which(program)
 
 
 def _seconds(command: list[str]) -> float:

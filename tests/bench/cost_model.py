@@ -81,7 +81,7 @@ def observe(
 
 
 def fit(observations: Sequence[Observation]) -> Prices:
-    """Fit the model by least squares of the relative errors of the clips that are to be fitted."""
+    """Fit the model to the clips marked `fitted`, by least squares of the relative errors."""
     fitted = [one for one in observations if one.fitted]
     rows: NDArray[np.float64] = np.array([[1.0, one.megapixels, one.faces] for one in fitted])
     costs = np.array([one.ms for one in fitted])

@@ -83,8 +83,8 @@ def first_progress_seconds(clip: Path, picture: Path, folder: Path) -> float:
 def video_seconds(clip: Path, folder: Path, *, workers: int, bound: bool) -> float:
     """Seconds from the first claim to the end of one video, with workers of one lane each.
 
-    Decoding, drawing and encoding have threads of their own beside the lane, so that even a single
-    worker uses more than one core. `bound` restricts each worker to one core.
+    Decoding, drawing and encoding have threads of their own in addition to the lane, so that even
+    a single worker uses more than one core. `bound` restricts each worker to one core.
     """
     with (
         running_service(folder, "--workers", str(workers), lanes="1") as service,

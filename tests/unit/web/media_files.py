@@ -1,4 +1,4 @@
-"""Small valid media files, built by hand so that tests of the web need no media library."""
+"""Small valid PNG files, built without libraries so that tests of the web need no media library."""
 
 from __future__ import annotations
 
