@@ -81,12 +81,12 @@ class Bench:
     def run(self, *, quick: bool) -> Results:
         """Measure everything, the quick parts first, so that mistakes show early."""
         clip = portraits(self.folder, faces=FACES, seconds=self.seconds)
-        stages = self._stages(clip)
+        stages = self._prepare_stages(clip)
         frames = len(stages.frames)
         self._print("service: cold start, first progress, one worker against two")
-        ratios = self._service(clip)
+        ratios = self._measure_service(clip)
         self._print("single stages, our pipeline and the plain loop, in turns")
-        stage_ms, frame_ms = self._side_by_side(stages, clip)
+        stage_ms, frame_ms = self._measure_in_turns(stages, clip)
         faces_per_frame = stages.face_count / frames
         description = (
             f"1280x720, {frames} frames, {faces_per_frame:.1f} faces per frame, "
@@ -98,21 +98,17 @@ class Bench:
         observations: dict[str, list[Observation]] = {}
         if not quick:
             self._print("commands: ours and deface")
-            ratios |= self._peer(clip, frames, frame_ms)
+            ratios |= self._measure_deface(clip, frames, frame_ms)
             if not draw_flames(clip, self.folder, OUTPUT / "flames.svg"):
                 self._print("py-spy is not installed: no flame graph")
             self._print(f"memory: the clip, and {LONG_REPEATS} times as long")
-            memory = self._memory()
+            memory = self._measure_memory()
             ratios["memory_long_to_short"] = memory["long"] / memory["short"]
             self._print("cost by number of pixels and faces")
-            for name, annotated in ((ATTRIBUTES, False), (ANNOTATED, True)):
-                observations[name] = observe(
-                    self.catalog,
-                    self.folder,
-                    annotated=annotated,
-                    lanes=self.cores,
-                    rounds=self.rounds,
-                )
+            observations = {
+                name: self._observe_costs(annotated=annotated)
+                for name, annotated in ((ATTRIBUTES, False), (ANNOTATED, True))
+            }
         return Results(
             machine=_machine(self.cores),
             cores=self.cores,
@@ -125,7 +121,7 @@ class Bench:
             observations=observations,
         )
 
-    def _stages(self, clip: Path) -> Stages:
+    def _prepare_stages(self, clip: Path) -> Stages:
         faces = KeptFaces()
         run_clip(self.catalog, clip, self.folder, annotated=False, lanes=1, extra_sinks=[faces])
         with open_frames(clip, max_pixels=MAX_PIXELS) as reader:
@@ -139,7 +135,7 @@ class Bench:
                 classifiers=self.catalog.classifiers(("gender", "expression", "multiple")),
             )
 
-    def _service(self, clip: Path) -> dict[str, float]:
+    def _measure_service(self, clip: Path) -> dict[str, float]:
         picture = self.folder / "small.png"
         with open_frames(clip, max_pixels=MAX_PIXELS) as reader:
             cv2.imwrite(str(picture), cv2.resize(next(iter(reader)).picture_bgr, (320, 180)))
@@ -166,14 +162,14 @@ class Bench:
             "two_workers_unbound_s": shared[False, 2],
         }
 
-    def _side_by_side(
+    def _measure_in_turns(
         self, stages: Stages, clip: Path
     ) -> tuple[dict[str, float], dict[str, float]]:
         plain = PlainLoop(self.catalog)
         workloads = {
             **stages.workloads(),
-            f"ours, {ATTRIBUTES}": lambda: self._ours(clip, annotated=False),
-            f"ours, {ANNOTATED}": lambda: self._ours(clip, annotated=True),
+            f"ours, {ATTRIBUTES}": lambda: self._run_ours(clip, annotated=False),
+            f"ours, {ANNOTATED}": lambda: self._run_ours(clip, annotated=True),
             "plain loop": lambda: plain.run(clip, self.folder / "plain.mp4"),
         }
         seconds = fastest_seconds(workloads, rounds=self.rounds)
@@ -185,10 +181,12 @@ class Bench:
         }
         return stage_ms, limits | ms
 
-    def _ours(self, clip: Path, *, annotated: bool) -> None:
+    def _run_ours(self, clip: Path, *, annotated: bool) -> None:
         run_clip(self.catalog, clip, self.folder, annotated=annotated, lanes=self.cores)
 
-    def _peer(self, clip: Path, frames: int, frame_ms: dict[str, float]) -> dict[str, float]:
+    def _measure_deface(
+        self, clip: Path, frames: int, frame_ms: dict[str, float]
+    ) -> dict[str, float]:
         ours = run_seconds(clip, self.folder, self.detector)
         frame_ms["ours, the command `run`"] = ours / frames * 1000
         deface = deface_seconds(clip, self.folder)
@@ -200,7 +198,12 @@ class Bench:
         frame_ms["deface (detects and blurs)"] = deface / frames * 1000
         return {"annotated_to_deface": deface / ours}
 
-    def _memory(self) -> dict[str, float]:
+    def _observe_costs(self, *, annotated: bool) -> list[Observation]:
+        return observe(
+            self.catalog, self.folder, annotated=annotated, lanes=self.cores, rounds=self.rounds
+        )
+
+    def _measure_memory(self) -> dict[str, float]:
         short = portraits(self.folder, faces=FACES, width=640, height=360, seconds=self.seconds)
         long = repeated(short, LONG_REPEATS, self.folder)
         return {"short": peak_mb(short, self.folder), "long": peak_mb(long, self.folder)}

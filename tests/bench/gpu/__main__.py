@@ -84,7 +84,7 @@ def main(
         bench = Bench(device, Path(name), out, seconds, time.perf_counter() + max_seconds, watch)
         bench.make_clips()
         if "codecs" in parts:
-            bench.codecs()
+            bench.measure_codecs()
         for detector in detectors:
             bench.measure_detector(detector, parts)
     bench.save()
@@ -133,21 +133,21 @@ class Bench:
         with open_catalog(device=self.device, detector=detector) as catalog:
             self._try(f"{detector}: warm up", lambda: self._warm_up(catalog))
             if "cells" in parts:
-                self._cells(catalog, detector, kept)
+                self._measure_cells(catalog, detector, kept)
             if "cpu" in parts:
-                self._on_cpu(detector, clip, kept)
+                self._measure_cpu(detector, clip, kept)
             if "steps" in parts:
-                self._steps(catalog, detector)
+                self._measure_steps(catalog, detector)
             if "networks" in parts:
-                self._try("networks", lambda: self._networks(catalog))
+                self._try("networks", lambda: self._measure_networks(catalog))
             if "lanes" in parts:
-                self._lanes(catalog, detector, clip)
+                self._measure_lanes(catalog, detector, clip)
             if "processes" in parts:
-                self._processes(detector, clip)
+                self._measure_processes(detector, clip)
             if "compile" in parts and detector == "own":
-                self._try("compile", lambda: self._compiled(catalog))
+                self._try("compile", lambda: self._measure_compiled(catalog))
 
-    def codecs(self) -> None:
+    def measure_codecs(self) -> None:
         """Measure the hardware decoder and encoder of the GPU."""
         for clip in (Clip("720p", 5, self.seconds), Clip("1080p", 5, self.seconds)):
             path = clip.short(self.folder)
@@ -155,7 +155,7 @@ class Bench:
             self._record("codecs", f"nvdec {clip.size}", partial(nvdec, path))
         self._record("codecs", "h264_nvenc", partial(nvenc, 1280, 720))
 
-    def _cells(self, catalog: Catalog, detector: DetectorName, kept: KeptFaces) -> None:
+    def _measure_cells(self, catalog: Catalog, detector: DetectorName, kept: KeptFaces) -> None:
         for annotated, clip in product((False, True), self.clips):
             mode = "annotated" if annotated else "attributes"
             faces = kept if annotated and (clip.size, clip.faces) == ("720p", 5) else None
@@ -175,7 +175,7 @@ class Bench:
                 ),
             )
 
-    def _lanes(self, catalog: Catalog, detector: DetectorName, clip: Clip) -> None:
+    def _measure_lanes(self, catalog: Catalog, detector: DetectorName, clip: Clip) -> None:
         path = clip.short(self.folder)
         for lanes in LANES:
             self._record(
@@ -192,7 +192,7 @@ class Bench:
                 ),
             )
 
-    def _processes(self, detector: DetectorName, clip: Clip) -> None:
+    def _measure_processes(self, detector: DetectorName, clip: Clip) -> None:
         for count in PROCESSES:
             measure = partial(
                 side_by_side,
@@ -204,7 +204,7 @@ class Bench:
             )
             self._record("processes", f"{detector}, {count} processes, {clip.name}", measure)
 
-    def _on_cpu(self, detector: DetectorName, clip: Clip, device_faces: KeptFaces) -> None:
+    def _measure_cpu(self, detector: DetectorName, clip: Clip, device_faces: KeptFaces) -> None:
         kept = KeptFaces()
         with open_catalog(device="cpu", detector=detector) as catalog:
             self._try(f"{detector}: warm up of the cpu", lambda: self._warm_up(catalog))
@@ -226,15 +226,15 @@ class Bench:
                 )
         self._record("parity", f"{detector}, {clip.name}", lambda: parity(kept, device_faces))
 
-    def _steps(self, catalog: Catalog, detector: DetectorName) -> None:
+    def _measure_steps(self, catalog: Catalog, detector: DetectorName) -> None:
         for clip, count in product((self.clips[1], self.clips[5]), (3, 8)):
             self._record(
                 "steps",
                 f"{detector}, {clip.name}, {count} frames",
-                partial(self._measure_steps, catalog, clip, count),
+                partial(self._measure_batch_steps, catalog, clip, count),
             )
 
-    def _measure_steps(self, catalog: Catalog, clip: Clip, count: int) -> dict[str, object]:
+    def _measure_batch_steps(self, catalog: Catalog, clip: Clip, count: int) -> dict[str, object]:
         faces = KeptFaces()
         short = Clip(clip.size, clip.faces, min(1, self.seconds)).short(self.folder)
         measure_cell(catalog, short, self.folder, annotated=False, lanes=1, faces=faces)
@@ -242,14 +242,14 @@ class Bench:
             frames = list(islice(reader, count))
             return steps(catalog, frames, faces)
 
-    def _networks(self, catalog: Catalog) -> None:
+    def _measure_networks(self, catalog: Catalog) -> None:
         for name, network, inputs in networks(catalog):
             for batch in inputs:
                 self._record(
                     "networks", f"{name} x {len(batch)}", partial(eager_and_graph, network, batch)
                 )
 
-    def _compiled(self, catalog: Catalog) -> None:
+    def _measure_compiled(self, catalog: Catalog) -> None:
         for name, network, inputs in networks(catalog):
             batch = inputs[2]
             self._record("compiled", f"{name} x {len(batch)}", partial(compiled, network, batch))
