@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from faces_jobs.jobs.spec import ADAPTIVE, JobSpec
 from faces_jobs.pipeline.batches import Batch, Turn
 from faces_jobs.pipeline.detect_stage import DetectStage
-from faces_jobs.pipeline.prediction import interpolate, is_steady
+from faces_jobs.pipeline.interpolation import interpolate, is_steady
 from faces_jobs.pipeline.values import Detections, Frame
 
 _ByFrame = dict[int, Detections]  # by the index of their frame

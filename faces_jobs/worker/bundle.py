@@ -19,10 +19,10 @@ from faces_jobs.errors import (
 )
 from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.worker.attempt import Attempt, bundle_attempt
+from faces_jobs.worker.bundle_image import ProcessedImage, process_image
 from faces_jobs.worker.bundle_size import MAX_BUNDLE_SECONDS
 from faces_jobs.worker.facts import models_of
 from faces_jobs.worker.heartbeat import StopRequestedError
-from faces_jobs.worker.image import ProcessedImage, process_image
 from faces_jobs.worker.resources import Worker
 
 _log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from faces_jobs.jobs.records import TrackRecord
 from faces_jobs.pipeline.cut_plan import Part
 from faces_jobs.pipeline.values import Face, Frame, MediaInfo
 from faces_jobs.worker.encode_runs import RunCopy, split_into_runs
-from faces_jobs.worker.lead import LinkingState
+from faces_jobs.worker.linking_state import LinkingState
 
 
 class DrawingAhead:

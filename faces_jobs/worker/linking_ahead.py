@@ -18,7 +18,7 @@ from faces_jobs.pipeline.linking import FoundFace, FoundFrame, Linker
 from faces_jobs.pipeline.tracking import scene_of
 from faces_jobs.pipeline.values import Face, Frame
 from faces_jobs.pipeline.voting import UnsureBelow
-from faces_jobs.worker.lead import LinkingState
+from faces_jobs.worker.linking_state import LinkingState
 from faces_jobs.worker.resources import Worker
 from faces_jobs.worker.stage_files import FOUND
 
@@ -56,7 +56,7 @@ def linking_ahead(
         linked = LinkingState(claim.item_id, Linker(unsure_below)) if _is_alone(worker) else None
     else:
         found = files_of(worker.database, claim.item_id, FOUND)
-        linked = worker.lead.take(claim.item_id, part.number, found)
+        linked = worker.linking_state.take(claim.item_id, part.number, found)
     return None if linked is None else LinkingAhead(linked)
 
 

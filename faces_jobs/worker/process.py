@@ -29,17 +29,17 @@ from faces_jobs.jobs.stages import Stage
 from faces_jobs.logs import log_context
 from faces_jobs.pipeline.cut_plan import NotCuttableError
 from faces_jobs.worker.backoff import backoff_seconds, storage_backoff_seconds
-from faces_jobs.worker.binding import bind
+from faces_jobs.worker.bind_stage import bind
 from faces_jobs.worker.bundle import BundleOutcome, run_bundle
 from faces_jobs.worker.cutting import cut, restart_uncut
-from faces_jobs.worker.drawing import draw
-from faces_jobs.worker.finding import find
+from faces_jobs.worker.draw_stage import draw
+from faces_jobs.worker.find_stage import find
 from faces_jobs.worker.finish import finish_job
 from faces_jobs.worker.heartbeat import StopRequestedError
-from faces_jobs.worker.linking import link
+from faces_jobs.worker.link_stage import link
 from faces_jobs.worker.resources import Worker
 from faces_jobs.worker.ringing import ring
-from faces_jobs.worker.whole import process_whole
+from faces_jobs.worker.whole_item import process_whole
 
 _STAGES = {Stage.FIND: find, Stage.LINK: link, Stage.DRAW: draw, Stage.BIND: bind}
 

@@ -19,7 +19,7 @@ from faces_jobs.queue import Queue, open_queue
 from faces_jobs.settings import Settings
 from faces_jobs.storage import Storage, open_storage
 from faces_jobs.worker.bundle_size import BundleSize
-from faces_jobs.worker.lead import Lead
+from faces_jobs.worker.linking_state import LinkingStateCache
 from faces_jobs_models.catalog import open_catalog_from_settings
 from faces_jobs_models.run_sizes import RunTimes
 
@@ -57,7 +57,7 @@ class Worker:
     work_started: threading.Event = field(default_factory=threading.Event)  # set by its first work
     stop_requested: threading.Event = field(default_factory=threading.Event)
     bundle_size: BundleSize = field(default_factory=BundleSize)
-    lead: Lead = field(default_factory=Lead)
+    linking_state: LinkingStateCache = field(default_factory=LinkingStateCache)
 
     @property
     def lanes(self) -> int:

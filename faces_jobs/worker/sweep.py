@@ -32,10 +32,10 @@ from faces_jobs.queue import CeleryQueue, Queue, open_queue
 from faces_jobs.queue_messages import BrokerMessages
 from faces_jobs.settings import Settings
 from faces_jobs.storage import Storage, open_storage
-from faces_jobs.worker.deliver import background_delivery, deliver_due
 from faces_jobs.worker.first_seen import FirstSeen
 from faces_jobs.worker.reconcile import Reconciler
 from faces_jobs.worker.reconciler_thread import ReconcilerThread
+from faces_jobs.worker.webhooks import background_delivery, deliver_due
 
 BATCH_SIZE = 256
 # Turns decide between owners that have work now; those that are older than a day are of no use.

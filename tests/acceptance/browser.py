@@ -1,4 +1,4 @@
-"""A real Chromium for tests, which notes everything that a page should not do."""
+"""A real Chromium for tests, which records errors and violations of each page."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 PHONE = {"width": 375, "height": 812}
 DESK = {"width": 1280, "height": 900}
 
-# Chromium tells of a refused script, style or address only in its console; this collects it.
-COLLECT = """
+# Chromium reports a blocked script, style or address only in its console; this collects them.
+COLLECT_CSP_VIOLATIONS = """
     window.violations = [];
     document.addEventListener("securitypolicyviolation", (event) => {
         window.violations.push(`${event.violatedDirective} ${event.blockedURI}`);
@@ -27,7 +27,7 @@ COLLECT = """
 
 @contextmanager
 def open_browser() -> Iterator[Browser]:
-    """Start Chromium; the test is skipped with a sentence where there is none."""
+    """Start Chromium; skip the test if it is not installed."""
     path = next((found for name in CHROMIUM_NAMES if (found := which(name))), None)
     if path is None:
         missing_service("Chromium is not installed: apt-get install chromium")
@@ -35,9 +35,9 @@ def open_browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=path,
-            # Chromium's own sandbox needs rights that containers and root do not have.
+            # Chromium's own sandbox needs privileges that containers lack, and refuses root.
             args=["--no-sandbox"],
-            # As users have it: Back shows a page as it was left.
+            # On, as it is for users: Back shows a page as it was left.
             ignore_default_args=["--disable-back-forward-cache"],
         )
         try:
@@ -46,44 +46,44 @@ def open_browser() -> Iterator[Browser]:
             browser.close()
 
 
-class Watched:
-    """A page, and what went wrong in it: console errors, exceptions, refused loads."""
+class WatchedPage:
+    """A page and its errors: console messages, exceptions and failed requests."""
 
     def __init__(self, context: BrowserContext) -> None:
-        context.add_init_script(COLLECT)
+        context.add_init_script(COLLECT_CSP_VIOLATIONS)
         self.page: Page = context.new_page()
         self.page.set_default_timeout(PATIENCE_SECONDS * 1000)
-        self.complaints: list[str] = []
+        self.errors: list[str] = []
         self.page.on("console", self._on_console)
-        self.page.on("pageerror", lambda error: self.complaints.append(f"exception: {error}"))
+        self.page.on("pageerror", lambda error: self.errors.append(f"exception: {error}"))
         self.page.on("requestfailed", self._on_failed)
 
     def check(self) -> None:
-        """Fail when the page complained of anything."""
-        assert self.complaints == []
+        """Fail if the page had an error or violated the content security policy."""
+        assert self.errors == []
         assert self.page.evaluate("window.violations") == []
 
-    def fits(self) -> bool:
-        """True when nothing has to be scrolled sideways but what scrolls by itself."""
-        wide = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
-        return bool(self.page.evaluate(wide))
+    def fits_viewport(self) -> bool:
+        """True if the page itself does not scroll sideways (elements in it may)."""
+        is_narrow = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+        return bool(self.page.evaluate(is_narrow))
 
     def _on_console(self, message: Any) -> None:
         if message.type in {"error", "warning"}:
-            self.complaints.append(f"{message.type}: {message.text}")
+            self.errors.append(f"{message.type}: {message.text}")
 
     def _on_failed(self, request: Any) -> None:
-        # A video's load is broken off by design when the reader seeks or leaves.
+        # Browsers abort the loading of a video when the user seeks or leaves the page.
         if request.resource_type != "media" and request.failure != "net::ERR_ABORTED":
-            self.complaints.append(f"failed: {request.url} {request.failure}")
+            self.errors.append(f"failed: {request.url} {request.failure}")
 
 
 @contextmanager
-def watched_page(browser: Browser, **options: Any) -> Iterator[Watched]:
-    """A page in a fresh profile; what it complained of fails the test at its end."""
+def watched_page(browser: Browser, **options: Any) -> Iterator[WatchedPage]:
+    """Open a page in a fresh profile; at the end, fail the test if the page had errors."""
     context = browser.new_context(**{"viewport": DESK, **options})
     try:
-        watched = Watched(context)
+        watched = WatchedPage(context)
         yield watched
         watched.check()
     finally:
@@ -91,7 +91,7 @@ def watched_page(browser: Browser, **options: Any) -> Iterator[Watched]:
 
 
 def drop_files(page: Page, target: str, files: list[Path]) -> None:
-    """Drop files on an element as a hand would."""
+    """Drop files on an element as a user would."""
     contents = [{"name": path.name, "bytes": list(path.read_bytes())} for path in files]
     transfer = page.evaluate_handle(
         """(files) => {

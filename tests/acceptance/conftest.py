@@ -1,4 +1,4 @@
-"""What tests of the pages share: a browser, and a server without workers."""
+"""Fixtures of the acceptance tests: a browser, and a web server without workers."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from tests.acceptance.web import RunningWeb, running_web
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A browser, for the tests of one file."""
+    """A browser, shared by the tests of one module."""
     with open_browser() as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
 def idle_web(
-    browser: Browser,  # noqa: ARG001 (no server is started where there is no browser)
+    browser: Browser,  # noqa: ARG001 (without a browser, skips before the server starts)
     sqlite_template: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[RunningWeb]:
-    """A server without workers: its jobs wait for ever."""
+    """A web server without workers: its jobs stay queued."""
     with running_web(tmp_path_factory.mktemp("web"), sqlite_template) as running:
         yield running

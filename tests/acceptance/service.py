@@ -1,4 +1,4 @@
-"""The whole service as a user starts it: `faces-jobs up` in a process of its own."""
+"""Starts the whole service as a user does: `faces-jobs up` in a process of its own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.services import PATIENCE_SECONDS
 
 @dataclass(frozen=True, slots=True)
 class RunningService:
-    """A service that answers, and the environment for commands that are to find it."""
+    """A service that accepts requests, and the environment for commands that use it."""
 
     url: str
     environment: Mapping[str, str]
@@ -27,7 +27,7 @@ class RunningService:
     log: Path
 
     def faces_jobs(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a command as a user of this service would."""
+        """Run a `faces-jobs` command as a user of this service would."""
         return subprocess.run(
             [sys.executable, "-m", "faces_jobs", *arguments],
             env=dict(self.environment),
@@ -39,7 +39,7 @@ class RunningService:
 
 @contextmanager
 def running_service(folder: Path, *arguments: str, **variables: str) -> Iterator[RunningService]:
-    """Start `faces-jobs up` with its data below `folder`; end it with TERM on the way out."""
+    """Start `faces-jobs up` with its data below `folder`; stop it with SIGTERM at the end."""
     port = free_port()
     folder.mkdir(parents=True, exist_ok=True)
     environment = {
@@ -49,7 +49,7 @@ def running_service(folder: Path, *arguments: str, **variables: str) -> Iterator
         "FACES_JOBS_DATA_FOLDER": str(folder / "data"),
         "FACES_JOBS_PORT": str(port),
         "FACES_JOBS_DEVICE": "cpu",
-        # Hundreds of workers would measure what is best for runs that last a second.
+        # Fixed: measuring the best sizes in every worker would take longer than its work.
         "FACES_JOBS_FRAMES_A_RUN": "1",
         "FACES_JOBS_CROPS_A_RUN": "16",
         **{f"FACES_JOBS_{name.upper()}": value for name, value in variables.items()},

@@ -1,4 +1,4 @@
-"""The commands that talk to a server: `faces-jobs web` answers them, and no worker works."""
+"""The commands that send requests to a server, against `faces-jobs web` without workers."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def server(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> I
 
 @pytest.fixture(scope="module")
 def job(server: RunningWeb, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A job with two tracks of six faces: a woman's and a man's."""
+    """A finished job with two tracks of six faces each, one female and one male."""
     photo = tmp_path_factory.mktemp("photo") / "clip.png"
     return finished_job(server, photo)
 
 
 def finished_job(server: RunningWeb, photo: Path) -> str:
-    """Make a photograph there, submit it, and end its job with the rows of `worked`."""
+    """Write a photograph to this path, submit it, and finish its job with the rows of `worked`."""
     photo.write_bytes(png())
     with Client(server.url) as client:
         job_id = client.submit_files([(photo.name, photo)], {}).id
@@ -89,7 +89,7 @@ def faces_jobs(
         (("--item-id", "7"), 0),
     ],
 )
-def test_every_filter_is_one_of_the_server_s(
+def test_every_filter_option_is_applied_by_the_server(
     server: RunningWeb, job: str, options: tuple[str, ...], expected: int
 ) -> None:
     done = faces_jobs(server, "faces", job, *options)
@@ -98,7 +98,7 @@ def test_every_filter_is_one_of_the_server_s(
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
-def test_a_reader_that_goes_away_is_no_error(server: RunningWeb, job: str, form: str) -> None:
+def test_a_closed_output_pipe_is_not_an_error(server: RunningWeb, job: str, form: str) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "faces_jobs", "faces", job, "--format", form],
         env={"PATH": os.defpath, "FACES_JOBS_SERVER_URL": server.url},
@@ -107,9 +107,9 @@ def test_a_reader_that_goes_away_is_no_error(server: RunningWeb, job: str, form:
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        process.stdout.close()  # before it has written anything
-        said = process.stderr.read()
-    assert (process.returncode, said) == (0, b"")
+        process.stdout.close()  # before the command has written anything
+        errors = process.stderr.read()
+    assert (process.returncode, errors) == (0, b"")
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_a_reader_that_goes_away_is_no_error(server: RunningWeb, job: str, form:
         ("--item", "-1"),
     ],
 )
-def test_an_option_that_the_server_refuses_is_wrong_usage(
+def test_an_option_that_the_server_rejects_is_a_usage_error(
     server: RunningWeb, job: str, options: tuple[str, ...]
 ) -> None:
     done = faces_jobs(server, "faces", job, *options)
@@ -130,23 +130,25 @@ def test_an_option_that_the_server_refuses_is_wrong_usage(
 
 
 @pytest.mark.parametrize("command", [("faces",), ("faces", "no-such-job"), ("audit",)])
-def test_a_refused_question_leaves_no_table(server: RunningWeb, command: tuple[str, ...]) -> None:
-    refusal = ("--min-time-ms", "-1") if command == ("faces",) else ()
-    asked = "http://127.0.0.1:1" if command == ("audit",) else server.url
-    done = faces_jobs(server, *command, *refusal, FACES_JOBS_SERVER_URL=asked)
+def test_a_failed_request_prints_no_table_header(
+    server: RunningWeb, command: tuple[str, ...]
+) -> None:
+    invalid = ("--min-time-ms", "-1") if command == ("faces",) else ()
+    url = "http://127.0.0.1:1" if command == ("audit",) else server.url
+    done = faces_jobs(server, *command, *invalid, FACES_JOBS_SERVER_URL=url)
     assert done.returncode != exits.OK
     assert done.stdout == ""
 
 
-def test_a_folder_has_more_files_than_a_process_may_open(
+def test_a_folder_may_hold_more_files_than_a_process_may_open(
     server: RunningWeb, tmp_path: Path
 ) -> None:
     folder = tmp_path / "many"
     folder.mkdir()
     for number in range(100):
         (folder / f"{number}.png").write_bytes(png())
-    of_64_files = ("sh", "-c", 'ulimit -n 64; exec "$@"', "sh")
-    done = faces_jobs(server, "submit", folder, prefix=of_64_files)
+    limited_to_64_files = ("sh", "-c", 'ulimit -n 64; exec "$@"', "sh")
+    done = faces_jobs(server, "submit", folder, prefix=limited_to_64_files)
     assert done.returncode == 0, done.stderr
     with Client(server.url) as client:
         assert client.job(done.stdout.strip()).item_count == 100
@@ -154,27 +156,27 @@ def test_a_folder_has_more_files_than_a_process_may_open(
     assert sizes == {len(png())}
 
 
-def test_a_folder_that_can_not_be_made_is_told(
+def test_a_target_folder_that_can_not_be_created_is_an_error(
     server: RunningWeb, job: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"any")
     done = faces_jobs(server, "download", job, "--to", file / "below")
-    told = f"Error: {file}/below: Not a directory\n"
-    assert (done.returncode, done.stderr) == (exits.FAILED, told)
+    message = f"Error: {file}/below: Not a directory\n"
+    assert (done.returncode, done.stderr) == (exits.FAILED, message)
 
 
 def files_of(server: RunningWeb, job: str, kind: str) -> list[Path]:
-    """Where the server keeps the artifacts of a kind."""
+    """The paths at which the server stores the artifacts of a kind."""
     with open_database(Settings(data_folder=server.data).database) as database:
-        question = select(ArtifactRow.storage_key).where(
+        statement = select(ArtifactRow.storage_key).where(
             ArtifactRow.job_id == job, ArtifactRow.kind == kind
         )
         with database.read() as session:
-            return [server.data / "files" / key for key in session.scalars(question)]
+            return [server.data / "files" / key for key in session.scalars(statement)]
 
 
-def test_a_file_that_is_gone_keeps_no_other_from_being_downloaded(
+def test_a_missing_file_does_not_stop_other_downloads(
     server: RunningWeb, job: str, tmp_path: Path
 ) -> None:
     (kept,) = files_of(server, job, "annotated_video")
@@ -191,7 +193,7 @@ def test_a_file_that_is_gone_keeps_no_other_from_being_downloaded(
     assert list((tmp_path / "one").iterdir()) == []
 
 
-def test_a_file_that_is_not_the_recorded_one_is_not_kept(
+def test_a_download_whose_checksum_differs_is_discarded(
     server: RunningWeb, job: str, tmp_path: Path
 ) -> None:
     (kept,) = files_of(server, job, "faces_csv")
@@ -204,7 +206,7 @@ def test_a_file_that_is_not_the_recorded_one_is_not_kept(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_empty_key_is_refused(server: RunningWeb, tmp_path: Path) -> None:
+def test_an_empty_idempotency_key_is_rejected(server: RunningWeb, tmp_path: Path) -> None:
     photo = tmp_path / "a.png"
     photo.write_bytes(png())
     done = faces_jobs(server, "submit", photo, "--idempotency-key", "")
@@ -212,7 +214,9 @@ def test_an_empty_key_is_refused(server: RunningWeb, tmp_path: Path) -> None:
     assert "--idempotency-key: " in done.stderr
 
 
-def test_a_spreadsheet_takes_no_name_for_a_formula(server: RunningWeb, tmp_path: Path) -> None:
+def test_csv_output_escapes_names_that_look_like_formulas(
+    server: RunningWeb, tmp_path: Path
+) -> None:
     job_id = finished_job(server, tmp_path / "=1+1.png")
     done = faces_jobs(server, "faces", job_id)
     with Client(server.url) as client:
@@ -222,15 +226,15 @@ def test_a_spreadsheet_takes_no_name_for_a_formula(server: RunningWeb, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("typed", "code", "told"),
+    ("typed", "code", "message"),
     [("n\n", exits.FAILED, "Nothing was deleted."), ("", exits.INTERRUPTED, "--yes to delete")],
 )
-def test_what_was_not_agreed_to_is_not_deleted(
-    server: RunningWeb, job: str, typed: str, code: int, told: str
+def test_a_job_is_not_deleted_without_confirmation(
+    server: RunningWeb, job: str, typed: str, code: int, message: str
 ) -> None:
     done = faces_jobs(server, "delete", job, typed=typed)
     assert (done.returncode, done.stdout) == (code, "")
-    assert told in done.stderr
+    assert message in done.stderr
     with Client(server.url) as client:
         assert client.job(job).id == job
 
@@ -271,7 +275,7 @@ def test_a_deletion_and_the_audit_are_printed_as_json(server: RunningWeb, tmp_pa
     assert entry in json.loads(faces_jobs(server, "audit", "--json").stdout)
 
 
-def test_who_waits_outlasts_a_server_that_ends(tmp_path: Path, sqlite_template: Path) -> None:
+def test_following_a_job_survives_a_server_that_dies(tmp_path: Path, sqlite_template: Path) -> None:
     photo = tmp_path / "a.png"
     photo.write_bytes(png())
     with (
@@ -289,10 +293,10 @@ def test_who_waits_outlasts_a_server_that_ends(tmp_path: Path, sqlite_template: 
 
         following = threads.submit(follow)
         assert seen.get(timeout=PATIENCE_SECONDS) is JobStatus.QUEUED
-        time.sleep(0.5)  # by now it asks again, and waits
-        (answering,) = psutil.Process(web.process.pid).children()
-        answering.kill()
-        answering.wait(PATIENCE_SECONDS)
+        time.sleep(0.5)  # by now its next request is waiting in the server
+        (handler,) = psutil.Process(web.process.pid).children()
+        handler.kill()
+        handler.wait(PATIENCE_SECONDS)
         client.cancel(job_id)
         following.result(PATIENCE_SECONDS)
     assert JobStatus.CANCELLED in [seen.get() for _ in range(seen.qsize())]

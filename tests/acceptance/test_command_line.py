@@ -1,4 +1,4 @@
-"""One life of a job through the command line: real processes, a real clip."""
+"""A job's whole life through the command line, with real processes and a real clip."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
 
 @pytest.fixture(scope="module")
 def job(service: RunningService, quick_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A job of the clip beside a file that is none, submitted and waited for."""
+    """A finished job of the clip and of a file that is not a video."""
     folder = tmp_path_factory.mktemp("holiday")
     (folder / "notes.mp4").write_text("#EXTM3U\nhttp://127.0.0.1/secret\n")
     for hidden in (".trash/film.mp4", ".film.mp4"):  # neither is submitted
@@ -40,7 +40,9 @@ def job(service: RunningService, quick_clip: Path, tmp_path_factory: pytest.Temp
     return job_id
 
 
-def test_the_good_file_is_done_and_the_bad_one_says_why(service: RunningService, job: str) -> None:
+def test_the_good_file_succeeds_and_the_bad_one_shows_its_error(
+    service: RunningService, job: str
+) -> None:
     shown = service.faces_jobs("status", job, "--json")
     document = json.loads(shown.stdout)
     assert shown.returncode == exits.SOME_FAILED
@@ -51,9 +53,9 @@ def test_the_good_file_is_done_and_the_bad_one_says_why(service: RunningService,
     assert sum(document["items_by_status"].values()) == 2
     assert document["face_count"] > 0
     assert {model["name"] for model in document["models"]} >= {"gender", "expression", "multiple"}
-    told = service.faces_jobs("status", job)
-    assert "notes.mp4" in told.stdout
-    assert "playlist" in told.stdout.lower()
+    readable = service.faces_jobs("status", job)
+    assert "notes.mp4" in readable.stdout
+    assert "playlist" in readable.stdout.lower()
 
 
 def test_faces_are_filtered(service: RunningService, job: str) -> None:
@@ -72,7 +74,7 @@ def test_faces_are_filtered(service: RunningService, job: str) -> None:
     assert min(times) >= 3000
 
 
-def test_artifacts_are_downloaded_whole(
+def test_all_artifacts_are_downloaded_completely(
     service: RunningService, job: str, quick_clip: Path, tmp_path: Path
 ) -> None:
     done = service.faces_jobs("download", job, "--to", str(tmp_path))
@@ -87,7 +89,7 @@ def test_artifacts_are_downloaded_whole(
         assert container.streams.audio
 
 
-def test_a_kind_that_a_job_has_not_is_told_of(
+def test_downloading_a_kind_that_the_job_lacks_is_an_error(
     service: RunningService, job: str, tmp_path: Path
 ) -> None:
     done = service.faces_jobs("download", job, "--kind", "hologram", "--to", str(tmp_path))
@@ -97,7 +99,7 @@ def test_a_kind_that_a_job_has_not_is_told_of(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_ended_job_is_not_cancelled_and_is_deleted(
+def test_a_job_is_cancelled_and_deleted_with_its_files(
     service: RunningService, quick_clip: Path
 ) -> None:
     submitted = service.faces_jobs("submit", str(quick_clip))
@@ -110,7 +112,9 @@ def test_an_ended_job_is_not_cancelled_and_is_deleted(
     assert not [path for path in data.rglob("*") if job_id in str(path)]
 
 
-def test_the_same_key_makes_one_job(service: RunningService, tmp_path: Path) -> None:
+def test_a_repeated_idempotency_key_creates_no_second_job(
+    service: RunningService, tmp_path: Path
+) -> None:
     photo = tmp_path / "photo.png"
     write_photo(photo)
     first = service.faces_jobs("submit", str(photo), "--idempotency-key", "one", "--wait")

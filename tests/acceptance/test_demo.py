@@ -1,4 +1,4 @@
-"""`make demo` as a stranger's log sees it: it shows everything and ends by itself."""
+"""`faces-jobs demo`: without a terminal it prints its results and ends, else it keeps serving."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from faces_jobs.sample import RATE, SECONDS
 from tests.ports import free_port
 from tests.services import PATIENCE_SECONDS
 
-pytestmark = pytest.mark.timeout(900)  # a whole clip, also on a busy machine
+pytestmark = pytest.mark.timeout(900)  # processes a whole clip, on a busy machine too
 
-# The demo but for its clip, which has a fifth of the frames.
-OF_FEWER_FRAMES = """
+# The demo, but with a fifth of the frames in its clip.
+DEMO_WITH_FEWER_FRAMES = """
 import sys
 from faces_jobs import sample
 from faces_jobs.cli import main
@@ -32,10 +32,10 @@ main()
 """
 
 
-def test_the_demo_shows_what_came_of_it_and_ends(tmp_path: Path) -> None:
+def test_the_demo_shows_its_results_and_exits_without_a_terminal(tmp_path: Path) -> None:
     port = free_port()
     done = subprocess.run(
-        [sys.executable, "-c", OF_FEWER_FRAMES],
+        [sys.executable, "-c", DEMO_WITH_FEWER_FRAMES],
         env={
             "PATH": os.defpath,
             "HOME": str(tmp_path),
@@ -54,7 +54,7 @@ def test_the_demo_shows_what_came_of_it_and_ends(tmp_path: Path) -> None:
     assert "faces-jobs up" in done.stdout.splitlines()[-1]
     tracks = re.findall(r"sample\.mp4 │ (\d+) .*?(female \d+%|male \d+%|unsure) ", done.stdout)
     assert [int(number) for number, _ in tracks] == [1, 2, 3, 4], done.stdout
-    assert sum(said.startswith("female") for _, said in tracks) >= 3, done.stdout
+    assert sum(gender.startswith("female") for _, gender in tracks) >= 3, done.stdout
     outputs = re.findall(r"^(\S+)  (http://\S+)$", done.stdout, re.MULTILINE)
     assert all(url.startswith(f"http://127.0.0.1:{port}/api/v1/jobs/") for _, url in outputs)
     paths = [Path(path) for path, _ in outputs]
@@ -64,29 +64,29 @@ def test_the_demo_shows_what_came_of_it_and_ends(tmp_path: Path) -> None:
         assert sum(1 for _ in container.decode(video=0)) == SECONDS * RATE // 5
 
 
-def test_on_a_terminal_it_serves_until_ctrl_c(tmp_path: Path) -> None:
+def test_the_demo_serves_until_ctrl_c_on_a_terminal(tmp_path: Path) -> None:
     port = free_port()
-    terminal, its_end = os.openpty()
+    terminal, child_end = os.openpty()
     with subprocess.Popen(
-        [sys.executable, "-c", OF_FEWER_FRAMES],
+        [sys.executable, "-c", DEMO_WITH_FEWER_FRAMES],
         env={
             "PATH": os.defpath,
             "HOME": str(tmp_path),
             "TERM": "xterm",
             "OMP_NUM_THREADS": "1",
-            # It would measure what is best for a run that lasts a second.
+            # Fixed: measuring the best sizes would take longer than the run.
             "FACES_JOBS_FRAMES_A_RUN": "1",
             "FACES_JOBS_CROPS_A_RUN": "16",
             "FACES_JOBS_DATA_FOLDER": str(tmp_path / "var"),
             "FACES_JOBS_PORT": str(port),
         },
-        stdin=its_end,
-        stdout=its_end,
-        stderr=its_end,
+        stdin=child_end,
+        stdout=child_end,
+        stderr=child_end,
     ) as process:
-        os.close(its_end)
+        os.close(child_end)
         shown = read_until(terminal, "Ctrl-C to stop")
-        assert "100%" in shown, "a progress bar was seen to its end"
+        assert "100%" in shown, "the progress bar reaches its end"
         with Client(f"http://127.0.0.1:{port}") as client:
             assert client.is_up()
             assert [job.status.value for job in client.jobs(limit=5).jobs] == ["succeeded"]
@@ -98,6 +98,7 @@ def test_on_a_terminal_it_serves_until_ctrl_c(tmp_path: Path) -> None:
 
 
 def read_until(terminal: int, end: str) -> str:
+    """Read the terminal's output up to and including `end`."""
     shown = ""
     while end not in shown:
         shown += os.read(terminal, 4096).decode("utf-8", "replace")
@@ -105,8 +106,8 @@ def read_until(terminal: int, end: str) -> str:
 
 
 def drain(terminal: int) -> None:
-    """Read what is still said until the terminal's other end is closed."""
-    with contextlib.suppress(OSError):  # Linux says EIO there, others an empty read
+    """Read the remaining output until the other end of the terminal is closed."""
+    with contextlib.suppress(OSError):  # Linux raises EIO at the end, other systems return no bytes
         while os.read(terminal, 4096):
             pass
     os.close(terminal)

@@ -1,4 +1,4 @@
-"""Names as long as they may be, in a real browser: what stands beside them stays in sight."""
+"""Pages with names of the maximum length, in a real browser: everything else stays visible."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAME = f"holiday/{'x' * 230}.png"
 
 @pytest.fixture(scope="module")
 def job(idle_web: RunningWeb, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A job that was worked off, of two files."""
+    """A finished job of two files."""
     path = tmp_path_factory.mktemp("pictures") / "a.png"
     path.write_bytes(png(64, 64))
     with Client(idle_web.url) as client:
@@ -30,20 +30,21 @@ def job(idle_web: RunningWeb, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def bottom_of(page: Page, selector: str) -> float:
+    """The lower edge of the first element that matches, in CSS pixels."""
     box = page.locator(selector).first.bounding_box()
     assert box is not None
     return box["y"] + box["height"]
 
 
 @pytest.mark.parametrize("viewport", [DESK, PHONE])
-def test_long_names_leave_room_for_all_else(
+def test_long_names_leave_room_for_everything_else(
     browser: Browser, idle_web: RunningWeb, job: str, viewport: dict[str, int]
 ) -> None:
     with watched_page(browser, viewport=viewport) as watched:
         page = watched.page
         for part in ("", "/faces", "/tracks", "/files", "/items", "/items/1"):
             page.goto(f"{idle_web.url}/jobs/{job}{part}")
-            assert watched.fits(), part
+            assert watched.fits_viewport(), part
             assert bottom_of(page, "h1") < viewport["height"] / 2, part
         page.goto(f"{idle_web.url}/jobs/{job}/faces?item=1")
         box = page.locator("#faces tbody td:nth-child(5)").first.bounding_box()
@@ -51,7 +52,7 @@ def test_long_names_leave_room_for_all_else(
         if viewport is DESK:
             assert box["x"] + box["width"] < viewport["width"]
         else:
-            assert box["x"] < 1.5 * viewport["width"], "a little scrolling, not a journey"
+            assert box["x"] < 1.5 * viewport["width"], "reached with little scrolling"
         assert page.locator("#faces tbody td.name").first.get_attribute("title") == NAME
         page.goto(f"{idle_web.url}/jobs")
         assert bottom_of(page, "tbody tr") < viewport["height"]

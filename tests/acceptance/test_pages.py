@@ -1,4 +1,4 @@
-"""The pages in a real browser, on real processes: submit, watch, play, filter, delete."""
+"""The pages in a real browser with real processes: submit, follow, play, filter, delete."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.acceptance.service import RunningService, running_service
 from tests.acceptance.web import running_web
 from tests.unit.web.media_files import png
 
-pytestmark = pytest.mark.timeout(900)  # a whole clip, also on a busy machine
+pytestmark = pytest.mark.timeout(900)  # processes a whole clip, on a busy machine too
 JOB_SECONDS = 240
 TOKEN = "the-access-token-of-the-test"
 JOB_PAGE = re.compile(r".*/jobs/[0-9a-f-]{36}$")
@@ -35,7 +35,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def service(
-    browser: Browser,  # noqa: ARG001 (no service is started where there is no browser)
+    browser: Browser,  # noqa: ARG001 (without a browser, skips before the service starts)
     films: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[RunningService]:
@@ -46,7 +46,7 @@ def service(
 
 @pytest.fixture(scope="module")
 def clip(sample_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sample clip under a name that is to be shown as it is."""
+    """The sample clip, under a name with characters that pages must escape."""
     path = tmp_path_factory.mktemp("clip") / "Prüf <b>clip.mp4"
     shutil.copy(sample_clip, path)
     return path
@@ -54,7 +54,7 @@ def clip(sample_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def done(service: RunningService, quick_clip: Path) -> str:
-    """The page of a job whose clip was worked off."""
+    """The address of the page of a finished job."""
     with Client(service.url) as client:
         job = client.submit_files([(quick_clip.name, quick_clip)], {"label": "Sample"})
         wait_until_ended(client, job.id)
@@ -77,7 +77,7 @@ def test_a_clip_is_submitted_followed_played_and_searched(
     with watched_page(browser) as watched:
         page = watched.page
         page.goto(service.url)
-        # Given a clip chosen by button, and then another file dropped and removed
+        # Choose a clip by the button, then drop another file and remove it
         page.get_by_label("Choose files").set_input_files(clip)
         expect(page.get_by_role("list", name="Chosen files")).to_contain_text(clip.name)
         extra = clip.with_name("extra.png")
@@ -89,16 +89,16 @@ def test_a_clip_is_submitted_followed_played_and_searched(
         page.get_by_role("textbox", name="Label").fill("By <i>browser</i>")
         page.locator("summary", has_text="Detection and speed").click()
         page.get_by_label("Every n-th frame").fill("3")
-        # When it is submitted
+        # Submit it
         page.get_by_role("button", name="Analyse").click()
         page.wait_for_url(JOB_PAGE)
-        # Then its progress is seen to move
+        # The progress bar moves
         bar = page.get_by_role("progressbar", name="Progress of the job")
         expect(bar).to_be_visible()
         seen = watch_progress(page)
         assert seen == sorted(seen)
         assert any(0 < value < 1 for value in seen)
-        # And the results come without a reload
+        # The results appear without a reload
         expect(page.get_by_role("heading", name="Annotated")).to_be_visible(
             timeout=JOB_SECONDS * 1000
         )
@@ -107,11 +107,11 @@ def test_a_clip_is_submitted_followed_played_and_searched(
         assert page.locator("h1 i, .name b").count() == 0
         play_and_seek(page)
         search_faces(page)
-        assert watched.fits()
+        assert watched.fits_viewport()
 
 
 def watch_progress(page: Page) -> list[float]:
-    """The values that the progress bar shows until the job ends."""
+    """Collect the values that the progress bar shows until the job ends."""
     seen: list[float] = []
     for _ in range(JOB_SECONDS * 5):
         value = page.evaluate(
@@ -137,20 +137,20 @@ def play_and_seek(page: Page) -> None:
     assert video.evaluate("video => video.error") is None
     duration = video.evaluate("video => video.duration")
     assert duration == pytest.approx(10, abs=0.5)
-    # Seeking needs ranges: the end is not loaded yet.
+    # The end is not loaded yet, so seeking there needs range requests.
     video.evaluate("video => { video.pause(); video.currentTime = video.duration - 1; }")
     page.wait_for_function(
         "() => { const v = document.querySelector('video'); "
         "return !v.seeking && v.readyState >= 2 && v.currentTime > v.duration - 1.2; }"
     )
-    # A track's link shows it at its best moment.
+    # A track's link seeks to its best frame.
     link = page.locator("a[data-seek]", has_text="Show at").first
-    wanted = float(link.get_attribute("data-seek") or "nan")
+    expected = float(link.get_attribute("data-seek") or "nan")
     link.click()
     page.wait_for_function(
-        "wanted => { const v = document.querySelector('video'); "
-        "return !v.seeking && Math.abs(v.currentTime - wanted) < 0.05; }",
-        arg=wanted,
+        "expected => { const v = document.querySelector('video'); "
+        "return !v.seeking && Math.abs(v.currentTime - expected) < 0.05; }",
+        arg=expected,
     )
 
 
@@ -168,7 +168,7 @@ def search_faces(page: Page) -> None:
     assert all(cell.split()[0] == gender for cell in cells)
     assert faces.get_by_label("Gender").input_value() == gender
     expect(faces.get_by_role("button", name="Filter")).to_be_focused()
-    # A range of time that holds nothing
+    # A time range without faces
     faces.get_by_label("From, seconds").fill("900")
     faces.get_by_role("button", name="Filter").click()
     expect(faces).to_contain_text("No faces match these filters")
@@ -180,7 +180,7 @@ def search_faces(page: Page) -> None:
     assert JOB_PAGE.match(page.url)
 
 
-def test_thumbnails_and_downloads_are_there(browser: Browser, done: str) -> None:
+def test_thumbnails_are_shown_and_artifacts_downloaded(browser: Browser, done: str) -> None:
     with watched_page(browser) as watched:
         page = watched.page
         page.goto(done)
@@ -200,7 +200,7 @@ def test_thumbnails_and_downloads_are_there(browser: Browser, done: str) -> None
         assert text.count("\n") > 50
 
 
-def test_the_pages_read_well_without_javascript(browser: Browser, done: str) -> None:
+def test_results_are_shown_and_filtered_without_javascript(browser: Browser, done: str) -> None:
     with watched_page(browser, java_script_enabled=False) as watched:
         page = watched.page
         page.goto(done)
@@ -235,7 +235,7 @@ def test_a_file_and_a_server_folder_are_submitted_without_javascript(
         expect(page.locator("main")).to_contain_text("gray.png")
 
 
-def test_a_folder_keeps_its_names(
+def test_files_of_a_folder_keep_their_relative_paths(
     browser: Browser, service: RunningService, tmp_path: Path
 ) -> None:
     trip = tmp_path / "trip"
@@ -252,7 +252,7 @@ def test_a_folder_keeps_its_names(
         expect(page.locator("main")).to_contain_text("trip/a.png")
 
 
-def test_what_is_refused_is_told_in_the_form(
+def test_rejected_submissions_show_their_error_in_the_form(
     browser: Browser, service: RunningService, tmp_path: Path
 ) -> None:
     text = tmp_path / "notes.mp4"
@@ -266,11 +266,11 @@ def test_what_is_refused_is_told_in_the_form(
         page.get_by_role("button", name="Analyse").click()
         expect(page.get_by_role("alert")).to_contain_text("image")
         assert page.url.rstrip("/") == service.url
-        # A refused request is an error in Chromium's console, and nothing else is.
-        refusals = [one for one in watched.complaints if "status of 415" in one]
-        assert watched.complaints == refusals
-        assert len(refusals) == 1
-        watched.complaints.clear()
+        # Chromium logs the rejected request as an error; there must be no other.
+        rejections = [one for one in watched.errors if "status of 415" in one]
+        assert watched.errors == rejections
+        assert len(rejections) == 1
+        watched.errors.clear()
 
 
 def test_a_job_is_cancelled_and_deleted_by_keyboard(
@@ -306,12 +306,12 @@ def test_all_pages_fit_a_phone(
             f"{service.url}/problems/not-found",
         ):
             watched.page.goto(address)
-            assert watched.fits(), address
+            assert watched.fits_viewport(), address
             ground = watched.page.evaluate("getComputedStyle(document.body).backgroundColor")
             assert (ground == "rgb(15, 21, 24)") == (scheme == "dark")
 
 
-def test_the_api_page_sends_what_it_describes(browser: Browser, service: RunningService) -> None:
+def test_the_api_page_sends_requests(browser: Browser, service: RunningService) -> None:
     with watched_page(browser) as watched:
         page = watched.page
         page.goto(f"{service.url}/api/docs#roots_index")
@@ -332,7 +332,7 @@ def test_signing_in_and_out_with_a_token(
         page.get_by_label("Access token").fill(TOKEN)
         page.get_by_role("button", name="Sign in").click()
         expect(page).to_have_url(f"{service.url}/jobs?status=failed")
-        # The cookie opens the API to the page, and submitting works.
+        # The cookie also authorises the page's API requests, so submitting works.
         picture = tmp_path / "gray.png"
         picture.write_bytes(png(64, 64))
         page.goto(service.url)

@@ -1,4 +1,4 @@
-"""Pages of jobs in states that pass, and of people who were signed out, in a real browser."""
+"""Pages of jobs in transient states, and of users who were signed out, in a real browser."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from faces_jobs.client import Client
 from faces_jobs.db.session import open_database
 from faces_jobs.db.tables import JobRow
 from faces_jobs.jobs.status import JobStatus
-from tests.acceptance.browser import PHONE, Watched, watched_page
+from tests.acceptance.browser import PHONE, WatchedPage, watched_page
 from tests.acceptance.web import RunningWeb, running_web
 from tests.unit.web.media_files import png
 
@@ -20,7 +20,7 @@ TOKEN = "a-long-enough-access-token"
 
 
 @pytest.mark.parametrize("status", [JobStatus.WAITING_FOR_SPACE, JobStatus.PAUSED])
-def test_every_action_is_in_sight_on_a_phone(
+def test_every_action_is_visible_on_a_phone(
     browser: Browser, idle_web: RunningWeb, tmp_path: Path, status: JobStatus
 ) -> None:
     path = tmp_path / "a.png"
@@ -34,14 +34,14 @@ def test_every_action_is_in_sight_on_a_phone(
         session.execute(update(JobRow).where(JobRow.id == job_id).values(status=status))
     with watched_page(browser, viewport=PHONE) as watched:
         watched.page.goto(f"{idle_web.url}/jobs/{job_id}")
-        assert watched.fits()
+        assert watched.fits_viewport()
         for action in watched.page.locator(".title-actions :is(button, .button):visible").all():
             box = action.bounding_box()
             assert box is not None
             assert box["x"] + box["width"] <= PHONE["width"], action.text_content()
 
 
-def test_the_question_whether_to_delete_goes_as_it_came(
+def test_the_delete_confirmation_closes_by_escape_and_by_a_click_elsewhere(
     browser: Browser, idle_web: RunningWeb, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.png"
@@ -51,26 +51,29 @@ def test_the_question_whether_to_delete_goes_as_it_came(
     with watched_page(browser) as watched:
         page = watched.page
         page.goto(f"{idle_web.url}/jobs/{job_id}")
-        ask, sure = page.locator(".confirm summary"), page.get_by_role("button", name="permanently")
-        ask.press("Enter")
-        expect(sure).to_be_visible()
+        opener, confirm = (
+            page.locator(".confirm summary"),
+            page.get_by_role("button", name="permanently"),
+        )
+        opener.press("Enter")
+        expect(confirm).to_be_visible()
         page.keyboard.press("Tab")
         page.keyboard.press("Escape")
-        expect(sure).to_be_hidden()
-        expect(ask).to_be_focused()
-        ask.click()
-        expect(sure).to_be_visible()
+        expect(confirm).to_be_hidden()
+        expect(opener).to_be_focused()
+        opener.click()
+        expect(confirm).to_be_visible()
         page.locator("h1").click()
-        expect(sure).to_be_hidden()
+        expect(confirm).to_be_hidden()
 
 
-def test_what_is_wrong_with_an_option_is_seen_though_it_was_closed(
+def test_errors_of_options_in_a_closed_section_are_shown(
     browser: Browser, idle_web: RunningWeb, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(png())
     context = browser.new_context()
-    page = Watched(context).page  # its console tells of the 422, too
+    page = WatchedPage(context).page  # unchecked: the expected 422 is logged as an error
     page.goto(idle_web.url)
     page.get_by_label("Choose files").set_input_files(path)
     smallest, summary = page.get_by_label("Smallest face"), page.locator("form summary")
@@ -78,7 +81,7 @@ def test_what_is_wrong_with_an_option_is_seen_though_it_was_closed(
     smallest.fill("2")
     summary.click()
     page.get_by_role("button", name="Analyse").click()
-    expect(smallest).to_be_focused()  # where the browser tells that it is too small
+    expect(smallest).to_be_focused()  # the browser itself reports that the value is too small
     smallest.fill("16")
     page.get_by_label("Unsure below").fill("often")
     summary.click()
@@ -86,8 +89,10 @@ def test_what_is_wrong_with_an_option_is_seen_though_it_was_closed(
     expect(page.locator("#problem")).to_have_text(
         "Some options are invalid: see the messages next to them."
     )
-    told = page.locator("label", has=page.locator("[name=unsure_below]")).locator(".field-error")
-    expect(told).to_contain_text("'often' is not a probability")
+    field_error = page.locator("label", has=page.locator("[name=unsure_below]")).locator(
+        ".field-error"
+    )
+    expect(field_error).to_contain_text("'often' is not a probability")
     page.get_by_label("Unsure below").fill("0.5")
     page.get_by_role("button", name="Analyse").click()
     page.wait_for_url(f"{idle_web.url}/jobs/*")
@@ -101,14 +106,14 @@ def sign_in(page: Page, url: str) -> None:
     page.wait_for_url(f"{url}/")
 
 
-def test_who_was_signed_out_keeps_what_was_chosen(
+def test_a_user_who_was_signed_out_keeps_the_chosen_files(
     browser: Browser, tmp_path: Path, sqlite_template: Path
 ) -> None:
     picture = tmp_path / "gray.png"
     picture.write_bytes(png(64, 64))
     context = browser.new_context()
     with running_web(tmp_path / "web", sqlite_template, access_token=TOKEN) as web:
-        sign_in(page := Watched(context).page, web.url)  # its console tells of the 401, too
+        sign_in(page := WatchedPage(context).page, web.url)  # unchecked: 401 is logged
         page.get_by_label("Choose files").set_input_files(picture)
         other = context.new_page()
         other.goto(web.url)

@@ -1,4 +1,4 @@
-"""Pages that stay open in a real browser: many at once, those that nobody sees, and Back."""
+"""Pages that stay open in a real browser: many at once, hidden ones, and Back."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tests.acceptance.browser import watched_page
 from tests.acceptance.web import RunningWeb
 from tests.unit.web.media_files import png
 
-PAGES = 8  # more than the connections that a browser opens to one server
+PAGES = 8  # more than the connections that a browser opens to one host
 
-# Headless Chromium takes all pages for seen, so the page is told what a browser would tell it.
-HIDE = """(hidden) => {
+# Headless Chromium treats all pages as visible, so the test simulates what it would signal.
+SET_HIDDEN = """(hidden) => {
     Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
     document.dispatchEvent(new Event("visibilitychange"));
 }"""
@@ -23,14 +23,14 @@ HIDE = """(hidden) => {
 
 @pytest.fixture
 def waiting(idle_web: RunningWeb, tmp_path: Path) -> str:
-    """A job that waits."""
+    """A queued job."""
     path = tmp_path / "gray.png"
     path.write_bytes(png(64, 64))
     with Client(idle_web.url) as client:
         return client.submit_files([(path.name, path)], {}).id
 
 
-def test_many_pages_of_a_job_all_load_and_all_see_its_end(
+def test_many_open_pages_of_a_job_all_show_its_end(
     browser: Browser, idle_web: RunningWeb, waiting: str
 ) -> None:
     with watched_page(browser) as watched:
@@ -46,26 +46,26 @@ def test_many_pages_of_a_job_all_load_and_all_see_its_end(
             expect(page.locator(".facts")).to_contain_text("Cancelled")
 
 
-def test_a_page_that_nobody_sees_catches_up_when_it_is_seen(
+def test_a_hidden_page_sends_no_requests_and_updates_when_shown(
     browser: Browser, idle_web: RunningWeb, waiting: str
 ) -> None:
     with watched_page(browser) as watched, Client(idle_web.url) as client:
         page = watched.page
         page.goto(f"{idle_web.url}/jobs/{waiting}")
         expect(page.locator("#announcement")).to_have_text("Waiting")
-        asked: list[str] = []
+        requested: list[str] = []
         with page.expect_event("requestfailed", lambda one: one.url.endswith("/events")):
-            page.evaluate(HIDE, True)
-        page.on("request", lambda one: asked.append(one.url))
+            page.evaluate(SET_HIDDEN, True)
+        page.on("request", lambda one: requested.append(one.url))
         client.pause(waiting)
         client.cancel(waiting)
         page.evaluate("fetch('/healthz')")
-        assert [one.rpartition("/")[2] for one in asked] == ["healthz"]
-        page.evaluate(HIDE, False)
+        assert [one.rpartition("/")[2] for one in requested] == ["healthz"]
+        page.evaluate(SET_HIDDEN, False)
         expect(page.locator(".facts")).to_contain_text("Cancelled")
 
 
-def test_back_from_a_job_leads_to_a_form_that_submits_again(
+def test_going_back_from_a_job_shows_a_form_that_submits_again(
     browser: Browser, idle_web: RunningWeb, tmp_path: Path
 ) -> None:
     picture = tmp_path / "gray.png"

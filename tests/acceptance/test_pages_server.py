@@ -1,4 +1,4 @@
-"""The web server as a process: uploads on the wire, several requests at once, its end."""
+"""The web server as a process: streamed uploads, slow clients, concurrency and shutdown."""
 
 from __future__ import annotations
 
@@ -24,9 +24,11 @@ from tests.unit.web.media_files import png
 LIMIT = 96 * 1024 * 1024
 LARGE = 64 * 1024 * 1024
 CHUNK = 1024 * 1024
-# What the process may grow by while it takes an upload of LARGE bytes. It holds one chunk at a
+# How much memory the process may add during an upload of LARGE bytes. It holds one chunk at a
 # time; the rest is what the interpreter and SQLite keep after their first real request.
-GROWTH = 24 * 1024 * 1024
+MAX_GROWTH = 24 * 1024 * 1024
+FIELDS = "application/x-www-form-urlencoded"
+FORM = {"Content-Type": "multipart/form-data; boundary=x"}
 
 
 @pytest.fixture(scope="module")
@@ -37,28 +39,33 @@ def web(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 def body(size: int) -> Iterator[bytes]:
-    """A form with one file that begins as a PNG and has `size` bytes."""
+    """A form with one file of `size` bytes that starts like a PNG, in chunks."""
     yield b'--x\r\nContent-Disposition: form-data; name="files"; filename="large.png"\r\n\r\n'
     first = png()
     yield first
-    left = size - len(first)
-    while left > 0:
-        yield bytes(min(CHUNK, left))
-        left -= CHUNK
+    remaining = size - len(first)
+    while remaining > 0:
+        yield bytes(min(CHUNK, remaining))
+        remaining -= CHUNK
     yield b"\r\n--x--\r\n"
 
 
-def length_of(size: int) -> int:
+def content_length(size: int) -> int:
+    """The length of a whole form whose file has `size` bytes."""
     return size + len(b"".join(body(0))) - len(png())
 
 
-FIELDS = "application/x-www-form-urlencoded"
-FORM = {"Content-Type": "multipart/form-data; boundary=x"}
+def upload_head(port: int, size: int) -> str:
+    """The request line and headers of an upload whose file has `size` bytes."""
+    return (
+        f"POST /api/v1/jobs HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+        f"Content-Type: {FORM['Content-Type']}\r\nContent-Length: {content_length(size)}\r\n\r\n"
+    )
 
 
 def test_a_large_upload_streams_to_disk(web: RunningWeb) -> None:
-    before = web.most_memory()
-    headers = {**FORM, "Content-Length": str(length_of(LARGE))}
+    before = web.peak_memory_bytes()
+    headers = {**FORM, "Content-Length": str(content_length(LARGE))}
     response = httpx.post(
         f"{web.url}/api/v1/jobs", content=body(LARGE), headers=headers, timeout=PATIENCE_SECONDS
     )
@@ -68,7 +75,7 @@ def test_a_large_upload_streams_to_disk(web: RunningWeb) -> None:
     expected = hashlib.sha256(png() + bytes(LARGE - len(png()))).hexdigest()
     with kept.open("rb") as file:
         assert hashlib.file_digest(file, "sha256").hexdigest() == expected
-    assert web.most_memory() - before < GROWTH
+    assert web.peak_memory_bytes() - before < MAX_GROWTH
     httpx.delete(web.url + response.headers["Location"])
     assert web.uploads() == []
 
@@ -90,20 +97,20 @@ def test_a_chunked_upload_over_the_limit_is_refused_and_removed(web: RunningWeb)
     )
     assert response.status_code == 413
     assert response.json()["code"] == "upload-too-large"
-    web.wait_for_no_uploads()
+    web.wait_until_uploads_are_removed()
 
 
-def test_a_client_that_sends_too_much_sees_why(web: RunningWeb, tmp_path: Path) -> None:
+def test_a_client_that_sends_too_much_receives_the_error(web: RunningWeb, tmp_path: Path) -> None:
     path = tmp_path / "large.png"
     with path.open("wb") as file:
-        file.truncate(LIMIT + 80 * CHUNK)  # over the limit with all that a form may add
+        file.truncate(LIMIT + 80 * CHUNK)  # over the limit, including what a form may add
     with Client(web.url) as client, pytest.raises(ServerError) as caught:
         client.submit_files([("large.png", path)], {})
     assert caught.value.status == 413
     assert web.uploads() == []
 
 
-def test_an_owner_may_have_any_name(web: RunningWeb, tmp_path: Path) -> None:
+def test_an_owner_name_may_have_any_characters(web: RunningWeb, tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(png())
     with Client(web.url) as client:
@@ -112,12 +119,9 @@ def test_an_owner_may_have_any_name(web: RunningWeb, tmp_path: Path) -> None:
     assert job.owner == "Zoë 佐藤"
 
 
-def test_a_client_that_goes_away_leaves_nothing(web: RunningWeb) -> None:
+def test_an_upload_of_a_client_that_disconnects_is_removed(web: RunningWeb) -> None:
     with socket.create_connection(("127.0.0.1", web.port)) as connection:
-        head = (
-            f"POST /api/v1/jobs HTTP/1.1\r\nHost: 127.0.0.1:{web.port}\r\n"
-            f"Content-Type: {FORM['Content-Type']}\r\nContent-Length: {length_of(LARGE)}\r\n\r\n"
-        )
+        head = upload_head(web.port, LARGE)
         connection.sendall(head.encode())
         for sent, chunk in enumerate(body(LARGE)):
             connection.sendall(chunk)
@@ -127,31 +131,28 @@ def test_a_client_that_goes_away_leaves_nothing(web: RunningWeb) -> None:
         while not web.uploads():
             assert time.monotonic() < deadline
             time.sleep(0.02)
-    web.wait_for_no_uploads()
+    web.wait_until_uploads_are_removed()
     assert httpx.get(f"{web.url}/api/v1/jobs").json()["jobs"] == []
 
 
-def test_others_are_answered_while_an_upload_comes_in(web: RunningWeb) -> None:
+def test_other_requests_are_answered_during_an_upload(web: RunningWeb) -> None:
     with socket.create_connection(("127.0.0.1", web.port)) as slow:
-        head = (
-            f"POST /api/v1/jobs HTTP/1.1\r\nHost: 127.0.0.1:{web.port}\r\n"
-            f"Content-Type: {FORM['Content-Type']}\r\nContent-Length: {length_of(CHUNK)}\r\n\r\n"
-        )
+        head = upload_head(web.port, CHUNK)
         parts = body(CHUNK)
         slow.sendall(head.encode() + next(parts) + next(parts))
         assert httpx.get(f"{web.url}/healthz").status_code == 200
         assert httpx.get(f"{web.url}/jobs").status_code == 200
         for part in parts:
             slow.sendall(part)
-        answer = slow.recv(4096)
-    assert answer.startswith(b"HTTP/1.1 201 ")
+        response = slow.recv(4096)
+    assert response.startswith(b"HTTP/1.1 201 ")
     job = httpx.get(f"{web.url}/api/v1/jobs").json()["jobs"][0]
     httpx.delete(f"{web.url}/api/v1/jobs/{job['id']}")
 
 
 @pytest.mark.parametrize("size", ["xyz", "-5", ""])
 @pytest.mark.parametrize(
-    ("path", "form"),
+    ("path", "content_type"),
     [
         ("/api/v1/jobs", FORM["Content-Type"]),
         ("/api/v1/jobs", "application/json"),
@@ -159,26 +160,28 @@ def test_others_are_answered_while_an_upload_comes_in(web: RunningWeb) -> None:
         ("/login", FIELDS),
     ],
 )
-def test_a_broken_chunk_is_a_bad_request(web: RunningWeb, size: str, path: str, form: str) -> None:
+def test_an_invalid_chunk_size_is_a_bad_request(
+    web: RunningWeb, size: str, path: str, content_type: str
+) -> None:
     first = next(body(CHUNK))
     with socket.create_connection(("127.0.0.1", web.port)) as connection:
         head = (
             f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{web.port}\r\n"
-            f"Content-Type: {form}\r\nTransfer-Encoding: chunked\r\n\r\n{len(first):x}\r\n"
+            f"Content-Type: {content_type}\r\nTransfer-Encoding: chunked\r\n\r\n{len(first):x}\r\n"
         )
         connection.sendall(head.encode() + first + f"\r\n{size}\r\nabc\r\n".encode())
-        answer = connection.makefile("rb").read()
-    assert answer.startswith(b"HTTP/1.1 400 "), answer
-    assert answer.count(b"HTTP/1.1") == 1, "where a next request would begin is not known"
+        response = connection.makefile("rb").read()
+    assert response.startswith(b"HTTP/1.1 400 "), response
+    assert response.count(b"HTTP/1.1") == 1, "the rest is not parsed as another request"
     assert "Traceback" not in web.log.read_text()
 
 
-def test_clients_that_fall_silent_hold_nothing_up(tmp_path: Path, sqlite_template: Path) -> None:
-    few = {"web_threads": "2", "web_waiters": "0", "web_silence_seconds": "1"}
-    with running_web(tmp_path, sqlite_template, **few) as web, ExitStack() as opened:
+def test_silent_clients_do_not_block_the_server(tmp_path: Path, sqlite_template: Path) -> None:
+    limits = {"web_threads": "2", "web_waiters": "0", "web_silence_seconds": "1"}
+    with running_web(tmp_path, sqlite_template, **limits) as web, ExitStack() as opened:
         host = f"HTTP/1.1\r\nHost: 127.0.0.1:{web.port}\r\n"
         form = f"POST /api/v1/jobs {host}Content-Type: {FORM['Content-Type']}\r\n"
-        begun = [
+        incomplete = [
             "GET /healthz HT",
             f"GET /healthz {host}",
             f"{form}Content-Length: 1000\r\n\r\n--x\r\n",
@@ -186,77 +189,76 @@ def test_clients_that_fall_silent_hold_nothing_up(tmp_path: Path, sqlite_templat
             f"POST /login {host}Content-Type: {FIELDS}\r\nContent-Length: 99\r\n\r\nform_token=",
         ]
         silent = []
-        for text in begun * 2:
+        for text in incomplete * 2:
             client = socket.create_connection(("127.0.0.1", web.port), timeout=PATIENCE_SECONDS)
             silent.append(opened.enter_context(client))
             client.sendall(text.encode())
         assert httpx.get(f"{web.url}/healthz", timeout=PATIENCE_SECONDS).status_code == 200
         for client in silent:
-            assert client.makefile("rb").read().count(b"HTTP/1.1 ") <= 1, "it is closed"
+            assert client.makefile("rb").read().count(b"HTTP/1.1 ") <= 1, "the connection is closed"
         assert "Traceback" not in web.log.read_text()
 
 
-def test_clients_that_send_a_byte_now_and_then_hold_nothing_up(
+def test_clients_that_send_single_bytes_do_not_block_the_server(
     tmp_path: Path, sqlite_template: Path
 ) -> None:
-    few = {"web_threads": "2", "web_waiters": "0", "web_silence_seconds": "1"}
-    with running_web(tmp_path, sqlite_template, **few) as web, ExitStack() as opened:
+    limits = {"web_threads": "2", "web_waiters": "0", "web_silence_seconds": "1"}
+    with running_web(tmp_path, sqlite_template, **limits) as web, ExitStack() as opened:
         slow = []
         for _ in range(4):
             client = socket.create_connection(("127.0.0.1", web.port), timeout=PATIENCE_SECONDS)
             slow.append(opened.enter_context(client))
             client.sendall(b"GET /healthz HTTP/1.1\r\nX-Slow: ")
-        answered = opened.enter_context(ThreadPoolExecutor()).submit(
+        answer = opened.enter_context(ThreadPoolExecutor()).submit(
             httpx.get, f"{web.url}/healthz", timeout=PATIENCE_SECONDS
         )
-        while not answered.done():
+        while not answer.done():
             for client in slow:
-                with suppress(OSError):  # it is closed
+                with suppress(OSError):  # the server has closed it
                     client.sendall(b"a")
             time.sleep(0.2)
-        assert answered.result().status_code == 200
+        assert answer.result().status_code == 200
         assert "Traceback" not in web.log.read_text()
 
 
-def test_clients_that_take_nothing_hold_nothing_up(tmp_path: Path, sqlite_template: Path) -> None:
-    few = {"web_threads": "2", "web_waiters": "0", "web_silence_seconds": "1"}
-    with running_web(tmp_path, sqlite_template, **few) as web, ExitStack() as opened:
-        ask = f"GET /static/style.css HTTP/1.1\r\nHost: 127.0.0.1:{web.port}\r\n\r\n"
+def test_clients_that_read_no_responses_do_not_block_the_server(
+    tmp_path: Path, sqlite_template: Path
+) -> None:
+    limits = {"web_threads": "2", "web_waiters": "0", "web_silence_seconds": "1"}
+    with running_web(tmp_path, sqlite_template, **limits) as web, ExitStack() as opened:
+        request = f"GET /static/style.css HTTP/1.1\r\nHost: 127.0.0.1:{web.port}\r\n\r\n"
         for _ in range(4):
             client = socket.create_connection(("127.0.0.1", web.port), timeout=PATIENCE_SECONDS)
             opened.enter_context(client)
             client.settimeout(0.5)
-            with suppress(OSError):  # neither end holds any more of it
-                client.sendall(ask.encode() * 100_000)
+            with suppress(OSError):  # the buffers of both ends are full
+                client.sendall(request.encode() * 100_000)
         assert httpx.get(f"{web.url}/healthz", timeout=PATIENCE_SECONDS).status_code == 200
         assert "Traceback" not in web.log.read_text()
 
 
-def test_an_upload_that_is_slow_but_moves_is_taken(tmp_path: Path, sqlite_template: Path) -> None:
+def test_a_slow_but_steady_upload_is_accepted(tmp_path: Path, sqlite_template: Path) -> None:
     with (
         running_web(tmp_path, sqlite_template, web_silence_seconds="2") as web,
         socket.create_connection(("127.0.0.1", web.port), timeout=PATIENCE_SECONDS) as slow,
     ):
-        head = (
-            f"POST /api/v1/jobs HTTP/1.1\r\nHost: 127.0.0.1:{web.port}\r\n"
-            f"Content-Type: {FORM['Content-Type']}\r\nContent-Length: {length_of(100)}\r\n\r\n"
-        )
+        head = upload_head(web.port, 100)
         slow.sendall(head.encode())
         sent = b"".join(body(100))
         step = len(sent) // 20 + 1
         for start in range(0, len(sent), step):
             slow.sendall(sent[start : start + step])
-            time.sleep(0.2)  # together twice as long as one silence may be
+            time.sleep(0.2)  # in total twice as long as the permitted silence
         assert slow.recv(4096).startswith(b"HTTP/1.1 201 ")
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_at_once_and_well(
-    tmp_path: Path, sqlite_template: Path, how: signal.Signals
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_shuts_the_server_down_cleanly(
+    tmp_path: Path, sqlite_template: Path, signal_number: signal.Signals
 ) -> None:
     with running_web(tmp_path, sqlite_template) as web:
         worker = psutil.Process(web.process.pid).children()
-        web.process.send_signal(how)
+        web.process.send_signal(signal_number)
         assert web.process.wait(PATIENCE_SECONDS) == 0
         assert psutil.wait_procs(worker, timeout=PATIENCE_SECONDS)[1] == []
         text = web.log.read_text()
@@ -264,7 +266,7 @@ def test_a_signal_ends_it_at_once_and_well(
         assert "Traceback" not in text
 
 
-def test_without_a_database_it_says_so_and_does_not_listen(tmp_path: Path) -> None:
+def test_without_a_database_the_server_prints_an_error_and_does_not_listen(tmp_path: Path) -> None:
     with running_web(tmp_path, None) as web:
         assert web.process.wait(PATIENCE_SECONDS) != 0
         text = web.log.read_text()

@@ -1,4 +1,4 @@
-"""/readyz and `faces-jobs health` tell the truth: parts are stopped, missed, started again."""
+"""/readyz and `faces-jobs health` report parts of the service that are stopped or restarted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -19,11 +19,11 @@ from tests.integration.servers import find_program, private_redis
 from tests.ports import free_port
 from tests.services import PATIENCE_SECONDS, missing_service
 
-pytestmark = pytest.mark.timeout(900)  # a dozen processes start, also on a busy machine
+pytestmark = pytest.mark.timeout(900)  # starts a dozen processes, on a busy machine too
 
 
 class Parts:
-    """Processes of one service, each started and ended by name."""
+    """Starts and stops the processes of one service by name."""
 
     def __init__(self, folder: Path, **variables: str) -> None:
         self.url = f"http://127.0.0.1:{(port := free_port())}"
@@ -34,7 +34,7 @@ class Parts:
             "FACES_JOBS_DATA_FOLDER": str(folder / "data"),
             "FACES_JOBS_PORT": str(port),
             "FACES_JOBS_DEVICE": "cpu",
-            # Hundreds of workers would measure what is best for runs that last a second.
+            # Fixed: measuring the best sizes in every worker would take longer than its work.
             "FACES_JOBS_FRAMES_A_RUN": "1",
             "FACES_JOBS_CROPS_A_RUN": "16",
             "FACES_JOBS_PRESENCE_SECONDS": "2",
@@ -55,7 +55,7 @@ class Parts:
         try:
             yield process
         finally:
-            # With those it started: the web's would go on answering for a moment.
+            # With its children: those of the web server would answer for another moment.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -70,28 +70,21 @@ class Parts:
         )
 
     def missing(self) -> set[str] | None:
-        """What /readyz misses; None: it does not answer."""
+        """The parts that /readyz reports as missing; None if it does not respond."""
         try:
-            answer = httpx.get(f"{self.url}/readyz", timeout=PATIENCE_SECONDS)
+            response = httpx.get(f"{self.url}/readyz", timeout=PATIENCE_SECONDS)
         except httpx.TransportError:
             return None
-        if answer.status_code == 200:
+        if response.status_code == 200:
             return set()
-        assert answer.status_code == 503, answer.text
-        return set(answer.json()["fields"])
+        assert response.status_code == 503, response.text
+        return set(response.json()["fields"])
 
-    def wait_for(self, missing: set[str]) -> None:
-        def is_so() -> bool:
-            return self.missing() == missing
-
-        wait_until(is_so, self.log)
-
-
-def wait_until(is_so: Callable[[], bool], log: Path) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.1)
+    def wait_until_missing(self, expected: set[str]) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while self.missing() != expected:
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.1)
 
 
 @pytest.fixture
@@ -102,7 +95,9 @@ def redis_program() -> Path:
     return program
 
 
-def test_each_part_is_missed_when_it_is_stopped(tmp_path: Path, redis_program: Path) -> None:
+def test_each_part_is_reported_missing_when_it_is_stopped(
+    tmp_path: Path, redis_program: Path
+) -> None:
     with ExitStack() as redis, ExitStack() as all_parts:
         (tmp_path / "redis").mkdir()
         broker = redis.enter_context(private_redis(redis_program, tmp_path / "redis"))
@@ -111,46 +106,46 @@ def test_each_part_is_missed_when_it_is_stopped(tmp_path: Path, redis_program: P
         all_parts.enter_context(parts.running("web"))
         worker = all_parts.enter_context(parts.running("worker"))
         sweep = all_parts.enter_context(parts.running("sweep"))
-        parts.wait_for(set())
+        parts.wait_until_missing(set())
         for part in ("web", "worker", "all"):
-            told = parts.command("health", part)
-            assert (told.returncode, told.stdout) == (0, "ok\n"), told.stderr
+            health = parts.command("health", part)
+            assert (health.returncode, health.stdout) == (0, "ok\n"), health.stderr
 
-        worker.kill()  # without a word: its row stays until it is silent for too long
-        parts.wait_for({"worker"})
-        told = parts.command("health", "worker")
-        assert told.returncode == 1
-        assert told.stderr.startswith("No worker on ")
+        worker.kill()  # it can't remove its row, which counts until its heartbeats are overdue
+        parts.wait_until_missing({"worker"})
+        health = parts.command("health", "worker")
+        assert health.returncode == 1
+        assert health.stderr.startswith("No worker on ")
 
         all_parts.enter_context(parts.running("worker"))
-        parts.wait_for(set())
-        sweep.terminate()  # in order: its row goes with it
+        parts.wait_until_missing(set())
+        sweep.terminate()  # it removes its row as it ends
         assert sweep.wait(PATIENCE_SECONDS) == 0
-        parts.wait_for({"sweep"})
+        parts.wait_until_missing({"sweep"})
 
         redis.close()
-        parts.wait_for({"sweep", "broker"})
+        parts.wait_until_missing({"sweep", "broker"})
         assert parts.command("health").stderr.startswith("broker: ")
 
 
-def test_a_database_that_is_gone_is_missed_and_told(tmp_path: Path) -> None:
+def test_a_missing_database_is_reported(tmp_path: Path) -> None:
     parts = Parts(tmp_path)
     assert parts.command("db", "upgrade").returncode == 0
     with parts.running("web"):
-        parts.wait_for({"worker", "sweep"})
+        parts.wait_until_missing({"worker", "sweep"})
         (tmp_path / "data" / "faces_jobs.db").rename(tmp_path / "away.db")
-        parts.wait_for({"database"})
-        told = parts.command("health")
-        assert told.returncode == 1
-        assert told.stderr.startswith("database: ")
+        parts.wait_until_missing({"database"})
+        health = parts.command("health")
+        assert health.returncode == 1
+        assert health.stderr.startswith("database: ")
     assert parts.command("health", "web").returncode == 1
 
 
-def test_the_logs_of_all_processes_are_objects_where_that_is_asked_for(tmp_path: Path) -> None:
+def test_all_processes_log_json_objects_if_the_setting_says_so(tmp_path: Path) -> None:
     parts = Parts(tmp_path, log_format="json", log_level="debug")
     parts.command("db", "upgrade")
     with parts.running("web"), parts.running("worker"), parts.running("sweep"):
-        parts.wait_for(set())
+        parts.wait_until_missing(set())
     lines = [line for line in parts.log.read_text().splitlines() if line.strip()]
     plain = [line for line in lines if not line.startswith("{")]
     assert [line for line in plain if not line.startswith("Serving at ")] == []

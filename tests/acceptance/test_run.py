@@ -1,4 +1,4 @@
-"""`faces-jobs run`: the pipeline with no service, on files and on a camera, as a shell calls it."""
+"""`faces-jobs run` as a shell calls it: the pipeline without a service, on files and a camera."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def run(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess
 
 @pytest.fixture
 def inputs(tmp_path: Path) -> Path:
-    """Photographs whose names nearly collide, also below, beside a file that is none."""
+    """A folder tree of photographs whose names nearly collide, and of a file that is no video."""
     folder = tmp_path / "inputs"
     (folder / "sub").mkdir(parents=True)
     photograph = Image.fromarray(astronaut())  # type: ignore[no-untyped-call] # ships no types
@@ -53,9 +53,7 @@ def inputs(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_folder_is_worked_through_and_one_bad_file_stops_nothing(
-    inputs: Path, tmp_path: Path
-) -> None:
+def test_a_folder_is_processed_although_one_file_is_invalid(inputs: Path, tmp_path: Path) -> None:
     outputs = tmp_path / "outputs"
     done = run("--inputs-path", inputs, "--outputs-path", outputs, "--models", "1,0,1")
     assert done.returncode == exits.SOME_FAILED, done.stderr
@@ -77,7 +75,7 @@ def test_a_folder_is_worked_through_and_one_bad_file_stops_nothing(
         rows = list(csv.DictReader(file))
     assert [row["item"] for row in rows] == ["a.JPG", "a.png", "sub/a.png"]
     assert {row["gender"] for row in rows} <= {"female", "male", "unsure"}
-    assert {row["expression"] for row in rows} == {""}, "that model was switched off"
+    assert {row["expression"] for row in rows} == {""}, "that model is disabled"
     assert pq.read_table(outputs / "faces.parquet").num_rows == 3
 
 
@@ -90,7 +88,7 @@ def test_a_folder_is_worked_through_and_one_bad_file_stops_nothing(
         (("--unsure-below", "off"), {"FACES_JOBS_UNSURE_BELOW": "1"}, False),
     ],
 )
-def test_an_option_or_a_setting_tells_when_an_answer_is_unsure(
+def test_an_option_or_a_setting_sets_the_threshold_of_unsure(
     inputs: Path,
     tmp_path: Path,
     arguments: tuple[str, ...],
@@ -108,7 +106,7 @@ def test_an_option_or_a_setting_tells_when_an_answer_is_unsure(
         assert 0.5 <= float(row["gender_probability"]) < 1
 
 
-def test_a_name_that_is_no_text_and_a_file_that_can_not_be_written_stop_nothing(
+def test_undecodable_names_and_unwritable_outputs_do_not_stop_the_run(
     inputs: Path, quick_clip: Path, tmp_path: Path
 ) -> None:
     outputs = tmp_path / "outputs"
@@ -129,20 +127,20 @@ def test_a_name_that_is_no_text_and_a_file_that_can_not_be_written_stop_nothing(
     assert copies == {b"caf\xe9.mp4.annotated.mp4", b"caf\xe9.png.annotated.png"}
 
 
-def test_a_second_run_leaves_its_own_outputs_alone(inputs: Path) -> None:
+def test_a_second_run_does_not_process_the_outputs_of_the_first(inputs: Path) -> None:
     for _ in range(2):
         run("--inputs-path", inputs, "--outputs-path", inputs / "outputs", "--models", "1,0,0")
     names = [path.name for path in (inputs / "outputs").rglob("*annotated*")]
     assert len(names) == 3
 
 
-def test_without_annotated_copies_only_the_tables_are_written(inputs: Path, tmp_path: Path) -> None:
+def test_without_annotated_copies_only_tables_are_written(inputs: Path, tmp_path: Path) -> None:
     run("--inputs-path", inputs / "a.png", "--outputs-path", tmp_path / "out", "--no-annotated")
     assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".csv", ".jsonl", ".parquet"}
 
 
 @pytest.mark.parametrize(
-    ("arguments", "variables", "code", "said"),
+    ("arguments", "variables", "code", "message"),
     [
         (("--show",), {}, exits.FAILED, "screen"),
         (("--cam-num", "97"), {}, exits.FAILED, "Camera 97"),
@@ -157,24 +155,24 @@ def test_without_annotated_copies_only_the_tables_are_written(inputs: Path, tmp_
         (("--video-name", "../x"), {}, exits.USAGE, "--outputs-path"),
     ],
 )
-def test_what_can_not_be_done_is_said(
+def test_invalid_arguments_and_missing_devices_are_reported(
     tmp_path: Path,
     arguments: tuple[str, ...],
     variables: dict[str, str],
     code: int,
-    said: str,
+    message: str,
 ) -> None:
     done = run("--outputs-path", tmp_path, *arguments, **variables)
     assert done.returncode == code, done.stderr
-    assert said in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
-    assert "OpenCV" not in done.stderr, "what a library has to say helps nobody here"
+    assert "OpenCV" not in done.stderr, "messages of libraries are hidden"
 
 
-def test_an_input_may_be_named_alone_and_be_long(inputs: Path, tmp_path: Path) -> None:
+def test_an_input_may_be_positional_and_have_a_long_name(inputs: Path, tmp_path: Path) -> None:
     folder, outputs = tmp_path / "long", tmp_path / "out"
     folder.mkdir()
-    # As long as a name may be, and alike up to where it is cut.
+    # As long as file names may be, and equal up to the point where output names are cut.
     for end in ("1", "2"):
         shutil.copy(inputs / "a.png", folder / f"{'é' * 125}{end}.png")
     done = run(folder, "--outputs-path", outputs, "--models", "1,0,0")
@@ -182,9 +180,7 @@ def test_an_input_may_be_named_alone_and_be_long(inputs: Path, tmp_path: Path) -
     assert len(list(outputs.glob("é*.annotated.png"))) == 2
 
 
-def test_what_was_left_out_of_a_file_is_told_with_its_name(
-    quick_clip: Path, tmp_path: Path
-) -> None:
+def test_damaged_frames_are_reported_with_the_file_s_name(quick_clip: Path, tmp_path: Path) -> None:
     damaged = bytearray(quick_clip.read_bytes())
     middle = len(damaged) // 2
     damaged[middle : middle + 4000] = bytes(4000)
@@ -201,15 +197,15 @@ def test_what_was_left_out_of_a_file_is_told_with_its_name(
     )
 
 
-def test_an_empty_folder_is_told(tmp_path: Path) -> None:
+def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     done = run("--inputs_path", tmp_path / "empty", "--outputs_path", tmp_path / "new" / "out")
     assert done.returncode == exits.FAILED
     assert "There are no files" in done.stderr
-    assert not (tmp_path / "new").exists(), "nothing came of it"
+    assert not (tmp_path / "new").exists(), "no output folder is created"
 
 
-def test_inputs_do_not_lie_in_the_outputs(inputs: Path) -> None:
+def test_inputs_inside_the_outputs_folder_are_rejected(inputs: Path) -> None:
     for outputs in (inputs, inputs.parent):
         done = run(inputs, "--outputs-path", outputs)
         assert done.returncode == exits.USAGE
@@ -221,8 +217,8 @@ def frame_count(path: Path) -> int:
         return sum(1 for _ in container.decode(video=0))
 
 
-def test_what_a_camera_saw_is_saved(quick_clip: Path, tmp_path: Path) -> None:
-    # OpenCV plays a file where it is given one for a camera: frames come the same way.
+def test_a_camera_recording_is_saved(quick_clip: Path, tmp_path: Path) -> None:
+    # OpenCV accepts a file in place of a camera and delivers its frames in the same way.
     options = ("--video-name", "me", "--models", "1,0,0", "--frame-stride", "5")
     done = run("--cam_num", quick_clip, "--outputs-path", tmp_path, *options)
     assert done.returncode == 0, done.stderr
@@ -231,7 +227,7 @@ def test_what_a_camera_saw_is_saved(quick_clip: Path, tmp_path: Path) -> None:
         assert {row["item"] for row in csv.DictReader(file)} == {"me"}
 
 
-def test_ctrl_c_saves_what_the_camera_saw(sample_clip: Path, tmp_path: Path) -> None:
+def test_ctrl_c_saves_the_camera_recording(sample_clip: Path, tmp_path: Path) -> None:
     with subprocess.Popen(
         command("--cam-num", sample_clip, "--outputs-path", tmp_path), env=ENVIRONMENT
     ) as process:
@@ -242,9 +238,9 @@ def test_ctrl_c_saves_what_the_camera_saw(sample_clip: Path, tmp_path: Path) -> 
     assert (tmp_path / "faces.csv").is_file()
 
 
-@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_tells_what_it_left_and_keeps_its_tables(
-    sample_clip: Path, tmp_path: Path, told: signal.Signals
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_reports_unfinished_inputs_and_keeps_its_tables(
+    sample_clip: Path, tmp_path: Path, signal_number: signal.Signals
 ) -> None:
     inputs, outputs, spools = tmp_path / "inputs", tmp_path / "outputs", tmp_path / "tmp"
     inputs.mkdir()
@@ -257,12 +253,12 @@ def test_an_interrupted_run_tells_what_it_left_and_keeps_its_tables(
         stderr=subprocess.PIPE,
     ) as process:
         wait_for_file(outputs / "v1.mp4.annotated.mp4.part", process)
-        process.send_signal(told)
-        said = process.communicate(timeout=PATIENCE_SECONDS)[1].decode()
-    assert process.returncode == exits.INTERRUPTED, said
-    assert "0 done, 0 failed" in said
+        process.send_signal(signal_number)
+        log = process.communicate(timeout=PATIENCE_SECONDS)[1].decode()
+    assert process.returncode == exits.INTERRUPTED, log
+    assert "0 done, 0 failed" in log
     (last,) = re.findall(
-        r"^interrupted: v1\.mp4 up to frame (\d+), 2 inputs not started$", said, re.MULTILINE
+        r"^interrupted: v1\.mp4 up to frame (\d+), 2 inputs not started$", log, re.MULTILINE
     )
     assert frame_count(outputs / "v1.mp4.annotated.mp4") == int(last) + 1
     assert {path.name for path in outputs.glob("*.csv")} == {"faces.csv", "tracks.csv"}
@@ -271,7 +267,7 @@ def test_an_interrupted_run_tells_what_it_left_and_keeps_its_tables(
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """A virtual one: its name, for DISPLAY, and its server."""
+    """A virtual screen: its name, for DISPLAY, and its server process."""
 
     display: str
     server: subprocess.Popen[bytes]
@@ -279,35 +275,35 @@ class Screen:
 
 @pytest.fixture
 def screen(tmp_path: Path) -> Iterator[Screen]:
-    """A virtual screen."""
+    """A virtual screen, from an X server that renders to memory."""
     if not (shutil.which("Xvfb") and shutil.which("xdotool")):
-        missing_service("Xvfb and xdotool are not installed; the window can't be tried.")
+        missing_service("Xvfb and xdotool are not installed; the window can't be tested.")
     reader, writer = os.pipe()
     with (
         (tmp_path / "xvfb.log").open("wb") as log,
         subprocess.Popen(
-            # It would begin anew when its last client goes, which is xdotool each time that it has
-            # looked for the window; and refuse who comes meanwhile.
+            # By default it resets itself when its last client disconnects, as each xdotool does,
+            # and refuses connections meanwhile.
             ["Xvfb", "-noreset", "-displayfd", str(writer), "-screen", "0", "1400x900x24"],
             pass_fds=[writer],
             stderr=log,
         ) as server,
     ):
         os.close(writer)
-        with os.fdopen(reader) as told:
-            display = told.readline().strip()
+        with os.fdopen(reader) as pipe:
+            display = pipe.readline().strip()
         yield Screen(f":{display}", server)
         server.terminate()
 
 
-SHOWS_WHILE_A_LIBRARY_WAITS = """
+SHOW_WINDOW_WITH_BLOCKING_EXIT = """
 import ctypes
 import numpy as np
 from faces_jobs.pipeline.values import Frame
 from faces_jobs.sinks.window import Window
 
 libc = ctypes.CDLL(None)
-libc.on_exit(libc.pause, None)  # as one does whose threads do not end
+libc.on_exit(libc.pause, None)  # like a library whose threads do not end
 with Window(delay_ms=1, on_quit=lambda: None) as window:
     print("open", flush=True)
     while True:
@@ -315,10 +311,10 @@ with Window(delay_ms=1, on_quit=lambda: None) as window:
 """
 
 
-def test_where_the_screen_goes_away_it_ends_whatever_libraries_wait_for(screen: Screen) -> None:
+def test_losing_the_screen_ends_the_process_even_if_exit_handlers_block(screen: Screen) -> None:
     environment = {**ENVIRONMENT, "DISPLAY": screen.display, "QT_LOGGING_RULES": "*=false"}
     with subprocess.Popen(
-        [sys.executable, "-c", SHOWS_WHILE_A_LIBRARY_WAITS],
+        [sys.executable, "-c", SHOW_WINDOW_WITH_BLOCKING_EXIT],
         env=environment,
         stdout=subprocess.PIPE,
         text=True,
@@ -332,7 +328,7 @@ def test_where_the_screen_goes_away_it_ends_whatever_libraries_wait_for(screen: 
             process.kill()
 
 
-def test_q_in_the_window_ends_it_and_saves_the_recording(
+def test_q_in_the_window_stops_and_saves_the_recording(
     sample_clip: Path, tmp_path: Path, screen: Screen
 ) -> None:
     environment = {**ENVIRONMENT, "DISPLAY": screen.display, "QT_LOGGING_RULES": "*=false"}

@@ -1,4 +1,4 @@
-"""`faces-jobs up`: one command starts everything, one signal ends it, what dies comes back."""
+"""`faces-jobs up`: starts all processes, restarts those that die, stops them on a signal."""
 
 from __future__ import annotations
 
@@ -24,38 +24,39 @@ from tests.services import PATIENCE_SECONDS
 
 
 def commands(process: psutil.Process) -> list[tuple[str, int]]:
-    """The roles of a running `up`, in order, and their process ids (the web's workers aside)."""
+    """The direct children of a running `up` as (role, process id), sorted."""
     found = []
     for child in process.children():
         with contextlib.suppress(psutil.NoSuchProcess):
-            if line := child.cmdline():  # empty between a process's end and its burial
+            if line := child.cmdline():  # empty for a process that has ended and is not reaped yet
                 found.append((line[-1], child.pid))
     return sorted(found)
 
 
 def pid_of(role: str, process: psutil.Process) -> int:
-    """The one process of a role."""
+    """The process id of the only process of a role."""
     (pid,) = [pid for name, pid in commands(process) if name == role]
     return pid
 
 
-def assert_ends_with_all_others(service: RunningService, ending: signal.Signals) -> None:
-    family = psutil.Process(service.process.pid).children(recursive=True)
-    service.process.send_signal(ending)
+def assert_stops_all_processes(service: RunningService, signal_number: signal.Signals) -> None:
+    """Send the signal to `up` and check that it and all its descendants end."""
+    descendants = psutil.Process(service.process.pid).children(recursive=True)
+    service.process.send_signal(signal_number)
     assert service.process.wait(PATIENCE_SECONDS) == 0, service.log.read_text()
-    _, alive = psutil.wait_procs(family, timeout=PATIENCE_SECONDS)
+    _, alive = psutil.wait_procs(descendants, timeout=PATIENCE_SECONDS)
     assert not alive
     assert "Traceback" not in service.log.read_text()
 
 
-def test_ctrl_c_ends_everything(tmp_path: Path) -> None:
+def test_ctrl_c_stops_all_processes(tmp_path: Path) -> None:
     with running_service(tmp_path) as service:
         up = psutil.Process(service.process.pid)
         assert [role for role, _ in commands(up)] == ["sweep", "web", "worker"]
-        assert_ends_with_all_others(service, signal.SIGINT)
+        assert_stops_all_processes(service, signal.SIGINT)
 
 
-def test_as_many_workers_as_asked_for_are_kept_up_until_it_is_told_to_end(tmp_path: Path) -> None:
+def test_a_killed_worker_is_replaced_and_sigterm_stops_all_processes(tmp_path: Path) -> None:
     roles = ["sweep", "web", "worker", "worker"]
     with running_service(tmp_path, "--workers", "2") as service:
         up = psutil.Process(service.process.pid)
@@ -67,30 +68,30 @@ def test_as_many_workers_as_asked_for_are_kept_up_until_it_is_told_to_end(tmp_pa
         while dead in commands(up) or [role for role, _ in commands(up)] != roles:
             assert time.monotonic() < deadline, service.log.read_text()
             time.sleep(0.1)
-        assert set(before) - set(commands(up)) == {dead}, "the others go on"
-        assert_ends_with_all_others(service, signal.SIGTERM)
+        assert set(before) - set(commands(up)) == {dead}, "the other processes keep running"
+        assert_stops_all_processes(service, signal.SIGTERM)
 
 
-def test_told_twice_it_waits_for_nobody(tmp_path: Path) -> None:
+def test_a_second_signal_kills_processes_that_do_not_end(tmp_path: Path) -> None:
     with running_service(tmp_path) as service:
         up = psutil.Process(service.process.pid)
-        family = up.children(recursive=True)
+        descendants = up.children(recursive=True)
         stuck = psutil.Process(pid_of("worker", up))
-        stuck.suspend()  # it will not answer, whatever it is told
+        stuck.suspend()  # so that it can't react to a signal
         service.process.send_signal(signal.SIGTERM)
         gone, _ = psutil.wait_procs(
-            [one for one in family if one != stuck], timeout=PATIENCE_SECONDS
+            [one for one in descendants if one != stuck], timeout=PATIENCE_SECONDS
         )
-        assert gone, "the first is heard, and the others end"
+        assert gone, "the first signal ends the other processes"
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(PATIENCE_SECONDS) == 0, service.log.read_text()
         assert not stuck.is_running()
         assert "did not stop in time" in service.log.read_text()
 
 
-def test_what_a_killed_worker_held_goes_on_at_once(tmp_path: Path) -> None:
+def test_the_segment_of_a_killed_worker_is_retried_at_once(tmp_path: Path) -> None:
     clip = write_video(tmp_path / "clip.mp4", moving(400))
-    # With a lease of an hour only who saw the worker die can free what it held.
+    # The lease lasts an hour: only the parent, which sees the worker die, can release it earlier.
     with (
         running_service(tmp_path, lease_seconds="3600", retry_seconds="0", sweep_seconds="1") as up,
         Client(up.url) as client,
@@ -110,11 +111,11 @@ def test_what_a_killed_worker_held_goes_on_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["up", "web", "demo"])
-def test_a_port_that_is_taken_ends_it_with_one_clear_error(
+def test_a_port_in_use_ends_the_command_with_one_clear_error(
     tmp_path: Path, sqlite_template: Path, command: str
 ) -> None:
     data = tmp_path / "data"
-    if command == "web":  # which makes no database by itself
+    if command == "web":  # it creates no database itself
         data.mkdir()
         shutil.copy(sqlite_template, data / "faces_jobs.db")
     with socket.create_server(("127.0.0.1", 0)) as other:
@@ -126,7 +127,7 @@ def test_a_port_that_is_taken_ends_it_with_one_clear_error(
                 "FACES_JOBS_DATA_FOLDER": str(data),
                 "FACES_JOBS_PORT": str(port),
             },
-            capture_output=True,  # read to its end: nothing that was started holds it open
+            capture_output=True,  # reading ends only when no child process holds the pipe open
             text=True,
             check=False,
             timeout=PATIENCE_SECONDS,
@@ -137,10 +138,10 @@ def test_a_port_that_is_taken_ends_it_with_one_clear_error(
         "choose another port with FACES_JOBS_PORT.\n"
     )
     assert not refused.stdout
-    assert data.exists() == (command == "web"), "it was begun with something"
+    assert data.exists() == (command == "web"), "the address is checked before anything is created"
 
 
-def test_others_are_not_let_in_without_a_token(tmp_path: Path) -> None:
+def test_listening_to_other_machines_requires_an_access_token(tmp_path: Path) -> None:
     refused = subprocess.run(
         [sys.executable, "-m", "faces_jobs", "up"],
         env={

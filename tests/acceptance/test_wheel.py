@@ -1,4 +1,4 @@
-"""The wheel is whole: what it installs migrates a database and finds its weights by itself."""
+"""The built wheel is complete: it contains its migrations, weights and pages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel's files as an installation lays them out."""
+    """The wheel's files, unpacked as an installation lays them out."""
     folder = tmp_path_factory.mktemp("site")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder)
@@ -33,7 +33,7 @@ def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_installed(site: Path, code: str, folder: Path) -> str:
-    """Run code against the installed files, far from the checkout, and return what it printed."""
+    """Run code against the installed files, outside the checkout, and return its output."""
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={"PYTHONPATH": str(site), "FACES_JOBS_DATA_FOLDER": str(folder / "data")},
@@ -46,14 +46,14 @@ def run_installed(site: Path, code: str, folder: Path) -> str:
     return done.stdout
 
 
-def test_it_holds_the_four_packages_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_contains_the_four_packages_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         tops = {name.split("/")[0] for name in archive.namelist()}
     tops = {top for top in tops if not top.endswith(".dist-info")}
     assert tops == {"faces_jobs", "faces_jobs_web", "faces_jobs_models", "faces_jobs_migrations"}
 
 
-def test_it_migrates_a_database(site: Path, tmp_path: Path) -> None:
+def test_the_installed_package_migrates_a_database(site: Path, tmp_path: Path) -> None:
     code = """
 import sys, faces_jobs
 assert faces_jobs.__file__.startswith(sys.path[1]), faces_jobs.__file__
@@ -65,20 +65,21 @@ main()
     assert (tmp_path / "data" / "faces_jobs.db").is_file()
 
 
-def test_its_weights_are_there_and_unchanged(site: Path, tmp_path: Path) -> None:
+def test_the_wheel_contains_the_weights_unchanged(site: Path, tmp_path: Path) -> None:
     code = """
 from faces_jobs_models.catalog import open_catalog
 from faces_jobs_models.descriptions import describe
 with open_catalog(device="cpu") as catalog:
-    for told in describe(catalog):
-        assert told.problem is None, told
-        print(told.name)
+    for described in describe(catalog):
+        assert described.problem is None, described
+        print(described.name)
 """
-    shown = run_installed(site, code, tmp_path).split()
-    models = {name.partition("/")[0] for name in shown}  # expression/fer2013 is another training
+    names = run_installed(site, code, tmp_path).split()
+    # "expression/fer2013" is another training of the same model.
+    models = {name.partition("/")[0] for name in names}
     assert models == {"detector", "gender", "expression", "multiple"}
 
 
-def test_its_pages_are_there(site: Path) -> None:
+def test_the_wheel_contains_templates_and_static_files(site: Path) -> None:
     assert list((site / "faces_jobs_web" / "templates").glob("*.html"))
     assert list((site / "faces_jobs_web" / "static").rglob("*.css"))

@@ -1,4 +1,4 @@
-"""The web server alone, as a user starts it: `faces-jobs web` in a process of its own."""
+"""Starts the web server alone, as a user does: `faces-jobs web` in a process of its own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.services import PATIENCE_SECONDS
 
 
 class RunningWeb:
-    """A web process that listens."""
+    """A running `faces-jobs web`, its data folder and its log."""
 
     def __init__(self, process: subprocess.Popen[bytes], port: int, data: Path, log: Path) -> None:
         self.process = process
@@ -29,20 +29,20 @@ class RunningWeb:
         self.log = log
 
     def uploads(self) -> list[Path]:
-        """Files that are kept, or that are on their way in."""
+        """All stored uploads, including those that are still being received."""
         folders = ("files/incoming", "files/jobs")
         found = [path for name in folders for path in (self.data / name).rglob("*")]
         return [path for path in found if path.is_file()]
 
-    def wait_for_no_uploads(self) -> None:
-        """Wait until nothing of a refused upload is left."""
+    def wait_until_uploads_are_removed(self) -> None:
+        """Wait until no file of a refused upload is left."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while self.uploads():
             assert time.monotonic() < deadline, self.uploads()
             time.sleep(0.05)
 
-    def most_memory(self) -> int:
-        """Most bytes that the process which answers has ever held."""
+    def peak_memory_bytes(self) -> int:
+        """The peak resident memory of the process that handles requests, in bytes."""
         (worker,) = psutil.Process(self.process.pid).children()
         status = Path(f"/proc/{worker.pid}/status").read_text(encoding="ascii")
         return next(
@@ -52,7 +52,10 @@ class RunningWeb:
 
 @contextmanager
 def running_web(folder: Path, template: Path | None, **variables: str) -> Iterator[RunningWeb]:
-    """Start `faces-jobs web` on a copy of a database; None: on none, and without a wait for it."""
+    """Start `faces-jobs web` on a copy of the database `template`.
+
+    With None there is no database, and the server is not waited for.
+    """
     data = folder / "data"
     data.mkdir(parents=True)
     if template is not None:

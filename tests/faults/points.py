@@ -115,9 +115,9 @@ def _at_record(arrive: Arrive) -> None:
 
 
 def _at_link(arrive: Arrive) -> None:
-    from faces_jobs.worker import linking  # noqa: PLC0415
+    from faces_jobs.worker import link_stage  # noqa: PLC0415
 
-    _in_stage(Stage.LINK, linking, "finish_link", arrive)
+    _in_stage(Stage.LINK, link_stage, "finish_link", arrive)
 
 
 def _at_encode(arrive: Arrive) -> None:
@@ -128,17 +128,17 @@ def _at_encode(arrive: Arrive) -> None:
 
 def _at_draw(arrive: Arrive) -> None:
     from faces_jobs.sinks.video import AnnotatedVideo  # noqa: PLC0415
-    from faces_jobs.worker import finding  # noqa: PLC0415
+    from faces_jobs.worker import find_stage  # noqa: PLC0415
 
     # As if several workers had found the parts: a lone worker draws each while finding its faces.
-    setattr(finding, "linking_ahead", lambda *_: None)  # noqa: B010 (finding only imports it)
+    setattr(find_stage, "linking_ahead", lambda *_: None)  # noqa: B010 (finding only imports it)
     _in_stage(Stage.DRAW, AnnotatedVideo, "add", arrive, call=5, part=1)
 
 
 def _at_finalise(arrive: Arrive) -> None:
-    from faces_jobs.worker import binding  # noqa: PLC0415
+    from faces_jobs.worker import bind_stage  # noqa: PLC0415
 
-    _in_stage(Stage.BIND, binding, "finish_bind", arrive)
+    _in_stage(Stage.BIND, bind_stage, "finish_bind", arrive)
 
 
 def _at_exports(arrive: Arrive) -> None:
@@ -152,16 +152,16 @@ def _at_exports(arrive: Arrive) -> None:
 
 
 def _at_webhook(arrive: Arrive) -> None:
-    from faces_jobs.worker import deliver  # noqa: PLC0415
+    from faces_jobs.worker import webhooks  # noqa: PLC0415
 
-    real = deliver._send
+    real = webhooks._send
 
     def send(claim: Any, settings: Any) -> Any:
         answer = real(claim, settings)
         arrive(HeldRow("deliveries", claim.delivery_id, claim.token))
         return answer
 
-    deliver._send = send
+    webhooks._send = send
 
 
 def _held_row(claim: SegmentClaim) -> HeldRow:

@@ -15,8 +15,8 @@ from faces_jobs.db.processes import Process, delete_process, record_heartbeat
 from faces_jobs.db.tables import SegmentRow
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.results import get_job
-from faces_jobs.worker import encode_runs, linking
-from faces_jobs.worker.lead import Lead
+from faces_jobs.worker import encode_runs, link_stage
+from faces_jobs.worker.linking_state import LinkingStateCache
 from faces_jobs.worker.process import process_segment
 from faces_jobs.worker.resources import Worker
 from tests.clips import GREEN, RED, Sound, Square, picture, write_video
@@ -62,7 +62,11 @@ def clip(tmp_path: Path) -> Path:
 
 
 def with_settings(worker: Worker, **values: Any) -> Worker:
-    return replace(worker, settings=worker.settings.model_copy(update=values), lead=Lead())
+    return replace(
+        worker,
+        settings=worker.settings.model_copy(update=values),
+        linking_state=LinkingStateCache(),
+    )
 
 
 @contextmanager
@@ -137,7 +141,7 @@ def test_working_ahead_gives_the_same_results(
 def test_a_worker_that_linked_all_parts_does_not_read_them_again(
     bench: Bench, worker: Worker, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(linking, "read_findings")
+    monkeypatch.delattr(link_stage, "read_findings")
     finish(bench, clip, lambda _: worker)
 
 
@@ -176,7 +180,7 @@ def test_best_shots_that_were_not_kept_are_cropped_afterwards(
 ) -> None:
     _, *expected = process_stage_by_stage(bench, worker, clip)
     # As if linking had merged two tracks of a part into one.
-    monkeypatch.setattr(linking, "unpack_portraits", lambda *_: False)
+    monkeypatch.setattr(link_stage, "unpack_portraits", lambda *_: False)
     found, *results = finish(bench, clip, lambda _: worker)
     assert 0 < found.count("draw") <= PARTS
     assert results == expected

@@ -31,7 +31,7 @@ from tests.factories import (
 
 @pytest.fixture
 def crowd(database: Database) -> StoredJob:
-    """A job of two items with 20 frames of two faces each, beside another job with one face."""
+    """A job of two items with 20 frames of two faces each, and another job with one face."""
     job = stored_job(database, ["first.mp4", "second.mp4"], spec=JobSpec(label="Crowd"))
     for segment in job.segments:
         finish_segment(

@@ -17,7 +17,7 @@ from faces_jobs.db.tables import ModelRow, SegmentFileRow, SegmentRow
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.results import cancel_job, get_job
 from faces_jobs.storage import LocalStorage, StoredFile
-from faces_jobs.worker import encode_runs, linking
+from faces_jobs.worker import encode_runs, link_stage
 from faces_jobs.worker.process import process_segment
 from faces_jobs.worker.resources import Worker
 from tests.clips import (
@@ -185,7 +185,7 @@ def test_best_shots_need_no_second_pass_without_an_annotated_copy(
     bench: Bench, long_clip: Path, monkeypatch: pytest.MonkeyPatch, *, kept: bool
 ) -> None:
     if not kept:  # as if linking had merged two tracks of a part into one
-        monkeypatch.setattr(linking, "unpack_portraits", lambda *_: False)
+        monkeypatch.setattr(link_stage, "unpack_portraits", lambda *_: False)
     cut = check_same_as_whole(bench, long_clip, SMALL_FACES.model_copy(update={"annotated": False}))
 
     whole = next(job_id for job_id in _jobs(bench) if job_id != cut)

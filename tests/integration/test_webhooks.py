@@ -36,7 +36,7 @@ from faces_jobs.jobs.documents import DeliveryDocument
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.results import cancel_job, list_deliveries
 from faces_jobs.settings import Settings
-from faces_jobs.worker.deliver import (
+from faces_jobs.worker.webhooks import (
     SENDERS,
     SENDERS_PER_RECEIVER,
     background_delivery,
@@ -389,7 +389,7 @@ import sys
 from pydantic import SecretStr
 from faces_jobs.db.session import open_database
 from faces_jobs.settings import Settings
-from faces_jobs.worker.deliver import deliver
+from faces_jobs.worker.webhooks import deliver
 url, delivery_id, secret = sys.argv[1:]
 settings = Settings(webhook_secret=SecretStr(secret), webhook_networks="127.0.0.1",
                     webhook_ports="*", webhook_seconds=50)

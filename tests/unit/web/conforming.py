@@ -1,4 +1,4 @@
-"""A test client that holds every answer against the app's own OpenAPI document."""
+"""A test client that validates every response against the app's own OpenAPI document."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 
 from faces_jobs_web.openapi import openapi_document
 
-# Building the document takes longer than most tests; apps with the same routes have the same.
+# Building the document takes longer than most tests; apps with the same routes share it.
 _documents: dict[tuple[str, ...], dict[str, Any]] = {}
 
 
@@ -24,32 +24,33 @@ def _document_of(app: Flask) -> dict[str, Any]:
     return _documents[routes]
 
 
-class Answer(TestResponse):
-    """A response whose JSON a test looks into without asking first whether there is any."""
+class JsonResponse(TestResponse):
+    """A response whose `json` is typed so that tests can index it without a check for None."""
 
     @property
     def json(self) -> Any:
-        """The decoded body."""
+        """The decoded JSON body."""
         return self.get_json()
 
 
 class WebClient(FlaskClient):
-    """Fails a test whose answer the OpenAPI document does not describe."""
+    """Fails a test if the OpenAPI document does not describe a response."""
 
-    def get(self, *args: Any, **kwargs: Any) -> Answer:
+    def get(self, *args: Any, **kwargs: Any) -> JsonResponse:
         """Send a GET."""
         return self.open(*args, **kwargs, method="GET")
 
-    def post(self, *args: Any, **kwargs: Any) -> Answer:
+    def post(self, *args: Any, **kwargs: Any) -> JsonResponse:
         """Send a POST."""
         return self.open(*args, **kwargs, method="POST")
 
-    def open(self, *args: Any, **kwargs: Any) -> Answer:
-        """Send a request as `FlaskClient` does, then check the answer."""
-        kwargs.setdefault("buffered", True)  # reads and closes files that are sent
+    def open(self, *args: Any, **kwargs: Any) -> JsonResponse:
+        """Send a request as `FlaskClient` does, then validate the response."""
+        # Reads files that are sent to their end, and closes them.
+        kwargs.setdefault("buffered", True)
         response = super().open(*args, **kwargs)
         self._check(response)
-        return cast("Answer", response)
+        return cast("JsonResponse", response)
 
     def _check(self, response: TestResponse) -> None:
         request = response.request
@@ -58,7 +59,7 @@ class WebClient(FlaskClient):
                 request.path, method=request.method, return_rule=True
             )
         except HTTPException:
-            return  # no route: nothing is described
+            return  # there is no such route, so the document says nothing
         if rule.endpoint == "static":
             return
         document = _document_of(self.application)
@@ -66,7 +67,7 @@ class WebClient(FlaskClient):
         method = "get" if request.method == "HEAD" else request.method.lower()
         operation = document["paths"][path].get(method)
         if operation is None or operation["tags"] == ["pages"]:
-            return  # pages are for people; their errors are pages too
+            return  # pages and their errors are HTML
         described = operation["responses"].get(str(response.status_code))
         assert described is not None, f"{method} {path} does not describe {response.status_code}"
         if response.status_code in {204, 304} or request.method == "HEAD":
@@ -75,7 +76,7 @@ class WebClient(FlaskClient):
         content = described["content"]
         if response.mimetype not in content:
             assert "application/octet-stream" in content, (
-                f"{method} {path} answers {response.status_code} as {response.mimetype}"
+                f"{method} {path} describes no {response.mimetype} for {response.status_code}"
             )
             return
         schema = content[response.mimetype].get("schema")
@@ -85,7 +86,7 @@ class WebClient(FlaskClient):
 
 
 def client_of(app: Flask) -> WebClient:
-    """A new client: a browser or program of its own."""
+    """A new client with its own cookies."""
     client = app.test_client()
     assert isinstance(client, WebClient)
     return client

@@ -1,4 +1,4 @@
-"""The app around a real SQLite database, a real storage folder and the folder queue."""
+"""Fixtures: the app with a real SQLite database, a real storage folder and the folder queue."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MakeApp = Callable[..., Flask]
 
 @pytest.fixture
 def make_app(tmp_path: Path, sqlite_template: Path) -> Iterator[MakeApp]:
-    """Makes apps; what they work with is closed when the test ends."""
+    """A factory of apps, whose database and queue are closed when the test ends."""
     with ExitStack() as opened:
 
         def make(**values: Any) -> Flask:
@@ -50,19 +50,19 @@ def make_app(tmp_path: Path, sqlite_template: Path) -> Iterator[MakeApp]:
 
 @pytest.fixture
 def app(make_app: MakeApp) -> Flask:
-    """An app without an access token, as on a laptop."""
+    """An app without an access token."""
     return make_app()
 
 
 @pytest.fixture
 def client(app: Flask) -> WebClient:
-    """A client of that app that checks every answer against the OpenAPI document."""
+    """A client of that app, which validates every response against the OpenAPI document."""
     return client_of(app)
 
 
 @pytest.fixture
 def guarded(make_app: MakeApp) -> Flask:
-    """An app that wants the access token."""
+    """An app that requires the access token."""
     return make_app(access_token=SecretStr(TOKEN))
 
 

@@ -1,4 +1,4 @@
-"""Small real media files, made by hand so that the web's tests need no media library."""
+"""Small valid PNG files, built without libraries so that tests of the web need no media library."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 
 def png(width: int = 8, height: int = 8, shade: int = 128) -> bytes:
-    """A gray PNG of one shade."""
+    """A PNG of a single gray shade (0 to 255)."""
     rows = b"".join(b"\0" + bytes([shade]) * width for _ in range(height))
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
@@ -17,7 +17,7 @@ def png(width: int = 8, height: int = 8, shade: int = 128) -> bytes:
 
 
 def upload(name: str = "face.png", shade: int = 128) -> tuple[BinaryIO, str]:
-    """A PNG as the test client takes files."""
+    """A PNG as the test client accepts files: (file object, name)."""
     return io.BytesIO(png(shade=shade)), name
 
 

@@ -1,4 +1,4 @@
-"""What every problem must be like, and must not tell."""
+"""Assertions about problem documents, which must not leak internals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LEAKS = re.compile(
 def assert_problem(
     response: TestResponse, status: int, code: str, *, fields: set[str] | None = None
 ) -> str:
-    """Check a problem; returns its detail."""
+    """Check a problem document; return its detail."""
     assert response.status_code == status, response.text
     assert response.mimetype == "application/problem+json"
     problem: Any = response.json
@@ -31,5 +31,5 @@ def assert_problem(
 
 
 def assert_no_leak(response: TestResponse) -> None:
-    """No traceback, path or statement in an error."""
+    """Check that an error contains no traceback, file path or SQL statement."""
     assert not (leak := LEAKS.search(response.text)), leak

@@ -1,4 +1,4 @@
-"""GET /api/v1/jobs/{id}/artifacts and the download."""
+"""GET /api/v1/jobs/{id}/artifacts, and downloads with ranges and conditions."""
 
 from __future__ import annotations
 
@@ -14,27 +14,29 @@ from tests.unit.web.conforming import WebClient
 from tests.unit.web.media_files import upload
 from tests.unit.web.problems import assert_problem
 
-NASTY = 'a "b"\r\nX-Evil: 1; ü<img>.png'
+HOSTILE_NAME = 'a "b"\r\nX-Evil: 1; ü<img>.png'
 
 
 @pytest.fixture
 def address(client: WebClient, services: Services) -> str:
     job_id = client.post("/api/v1/jobs", data={"files": upload()}).json["id"]
-    worked.finish(services.database, services.storage, job_id, name=NASTY)
+    worked.finish(services.database, services.storage, job_id, name=HOSTILE_NAME)
     return f"/api/v1/jobs/{job_id}/artifacts"
 
 
-def of_kind(client: WebClient, address: str, kind: str) -> str:
+def artifact_address(client: WebClient, address: str, kind: str) -> str:
+    """The address of the only artifact of a kind."""
     (artifact,) = client.get(f"{address}?kind={kind}").json["artifacts"]
     return f"{address}/{artifact['id']}"
 
 
 @pytest.fixture
 def video(client: WebClient, address: str) -> str:
-    return of_kind(client, address, "annotated_video")
+    return artifact_address(client, address, "annotated_video")
 
 
-def assert_inert(response: TestResponse) -> None:
+def assert_sandboxed(response: TestResponse) -> None:
+    """Check the headers that keep a file from running as a page or script."""
     assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert response.headers["Content-Security-Policy"] == (
         "default-src 'none'; frame-ancestors 'none'; sandbox"
@@ -51,16 +53,14 @@ def test_artifacts_are_listed_in_pages_and_by_kind(client: WebClient, address: s
     assert [artifact["sha256"] for artifact in table] == [hashlib.sha256(worked.CSV).hexdigest()]
 
 
-def test_a_download_is_saved_under_its_name_and_can_run_nothing(
-    client: WebClient, video: str
-) -> None:
+def test_a_download_has_its_name_and_is_sandboxed(client: WebClient, video: str) -> None:
     response = client.get(video)
     assert response.status_code == 200
     assert response.data == worked.MP4
     assert response.mimetype == "video/mp4"
     assert response.headers["ETag"] == f'"{hashlib.sha256(worked.MP4).hexdigest()}"'
     assert response.headers["Accept-Ranges"] == "bytes"
-    assert_inert(response)
+    assert_sandboxed(response)
     disposition = response.headers["Content-Disposition"]
     assert disposition.startswith("attachment;")
     assert "X-Evil" not in response.headers
@@ -68,23 +68,25 @@ def test_a_download_is_saved_under_its_name_and_can_run_nothing(
     assert "ü<img>.png.mp4" in unquote(disposition)
 
 
-def test_only_pictures_and_videos_of_ours_are_shown_inline(client: WebClient, address: str) -> None:
+def test_only_annotated_copies_and_thumbnails_are_shown_inline(
+    client: WebClient, address: str
+) -> None:
     for kind in ("annotated_video", "annotated_image", "thumbnail"):
-        response = client.get(of_kind(client, address, kind) + "?inline=true")
+        response = client.get(artifact_address(client, address, kind) + "?inline=true")
         assert response.headers["Content-Disposition"].startswith("inline")
-        assert_inert(response)
-    table = client.get(of_kind(client, address, "faces_csv") + "?inline=true")
+        assert_sandboxed(response)
+    table = client.get(artifact_address(client, address, "faces_csv") + "?inline=true")
     assert table.headers["Content-Disposition"].startswith("attachment")
 
 
 @pytest.mark.parametrize(
-    ("asked", "start", "end"),
+    ("requested", "start", "end"),
     [("bytes=0-99", 0, 100), ("bytes=10000-", 10000, None), ("bytes=-50", -50, None)],
 )
 def test_a_range_is_answered_206(
-    client: WebClient, video: str, asked: str, start: int, end: int | None
+    client: WebClient, video: str, requested: str, start: int, end: int | None
 ) -> None:
-    response = client.get(video, headers={"Range": asked})
+    response = client.get(video, headers={"Range": requested})
     part = worked.MP4[start:end]
     assert response.status_code == 206
     assert response.data == part
@@ -93,16 +95,16 @@ def test_a_range_is_answered_206(
     expected = f"bytes {first}-{first + len(part) - 1}/{size}"
     assert response.headers["Content-Range"] == expected
     assert response.headers["Content-Length"] == str(len(part))
-    assert_inert(response)
+    assert_sandboxed(response)
 
 
-@pytest.mark.parametrize("more", ["1", "00000000000000000000000000009999999", "9" * 3000])
-def test_more_last_bytes_than_there_are_is_all_of_them(
-    client: WebClient, video: str, more: str
+@pytest.mark.parametrize("length", ["size + 1", "00000000000000000000000000009999999", "9" * 3000])
+def test_a_suffix_range_longer_than_the_file_is_the_whole_file(
+    client: WebClient, video: str, length: str
 ) -> None:
     size = len(worked.MP4)
-    asked = str(size + 1) if more == "1" else more
-    response = client.get(video, headers={"Range": f"bytes=-{asked}"})
+    suffix = str(size + 1) if length == "size + 1" else length
+    response = client.get(video, headers={"Range": f"bytes=-{suffix}"})
     assert (response.status_code, response.data) == (206, worked.MP4)
     assert response.headers["Content-Range"] == f"bytes 0-{size - 1}/{size}"
 
@@ -113,19 +115,19 @@ def test_a_range_beyond_the_end_is_416(client: WebClient, video: str) -> None:
     assert response.headers["Content-Range"] == f"bytes */{len(worked.MP4)}"
 
 
-@pytest.mark.parametrize("asked", ["bytes=0-1,4-5", "lines=1-2", "bytes=a-b", "bytes=5-2", ""])
-def test_ranges_that_are_not_served_get_the_whole_file_or_416(
-    client: WebClient, video: str, asked: str
+@pytest.mark.parametrize("requested", ["bytes=0-1,4-5", "lines=1-2", "bytes=a-b", "bytes=5-2", ""])
+def test_unsupported_ranges_get_the_whole_file_or_416(
+    client: WebClient, video: str, requested: str
 ) -> None:
-    response = client.get(video, headers={"Range": asked})
-    if asked == "bytes=5-2":
+    response = client.get(video, headers={"Range": requested})
+    if requested == "bytes=5-2":
         assert response.status_code in {200, 416}
     else:
         assert response.status_code == 200
         assert response.data == worked.MP4
 
 
-def test_if_range_answers_the_part_only_of_the_same_file(client: WebClient, video: str) -> None:
+def test_if_range_returns_a_part_only_of_the_same_file(client: WebClient, video: str) -> None:
     tag = client.get(video).headers["ETag"]
     same = client.get(video, headers={"Range": "bytes=0-9", "If-Range": tag})
     other = client.get(video, headers={"Range": "bytes=0-9", "If-Range": '"other"'})
@@ -142,25 +144,25 @@ def test_head_and_if_none_match(client: WebClient, video: str) -> None:
     assert again.status_code == 304
 
 
-@pytest.mark.parametrize("asked", [{}, {"Range": "bytes=0-9"}])
-def test_conditions_are_answered_without_the_file(
-    client: WebClient, video: str, asked: dict[str, str]
+@pytest.mark.parametrize("range_header", [{}, {"Range": "bytes=0-9"}])
+def test_failed_preconditions_are_answered_without_the_file(
+    client: WebClient, video: str, range_header: dict[str, str]
 ) -> None:
     tag = client.head(video).headers["ETag"]
-    same = client.get(video, headers={"If-None-Match": tag, **asked})
+    same = client.get(video, headers={"If-None-Match": tag, **range_header})
     assert (same.status_code, same.data) == (304, b"")
     for name, value in (
         ("If-Match", '"zzz"'),
         ("If-Unmodified-Since", "Thu, 01 Jan 1970 00:00:00 GMT"),
     ):
-        other = client.get(video, headers={name: value, **asked})
+        other = client.get(video, headers={name: value, **range_header})
         assert_problem(other, 412, "precondition-failed")
     for value in (f'"zzz", {tag}', "*"):
-        matched = client.get(video, headers={"If-Match": value, **asked})
-        assert matched.status_code == (206 if asked else 200)
+        matched = client.get(video, headers={"If-Match": value, **range_header})
+        assert matched.status_code == (206 if range_header else 200)
 
 
-def test_an_artifact_of_another_job_is_not_there(
+def test_an_artifact_of_another_job_is_not_found(
     client: WebClient, address: str, video: str
 ) -> None:
     other = client.post("/api/v1/jobs", data={"files": upload("b.png", 3)}).json["id"]
@@ -171,7 +173,9 @@ def test_an_artifact_of_another_job_is_not_there(
     assert client.get(f"{address}/..%2f1").status_code == 404
 
 
-def test_a_file_that_is_gone_is_404(client: WebClient, services: Services, video: str) -> None:
+def test_an_artifact_whose_file_is_missing_is_404(
+    client: WebClient, services: Services, video: str
+) -> None:
     for path in services.storage.folder.rglob("*"):
         if path.is_file():
             path.unlink()

@@ -1,4 +1,4 @@
-"""GET /api/v1/audit."""
+"""GET /api/v1/audit: the log of deletions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.unit.web.problems import assert_problem
 AUDIT = "/api/v1/audit"
 
 
-def test_a_deletion_is_told(client: WebClient) -> None:
+def test_a_deletion_is_listed_in_the_audit_log(client: WebClient) -> None:
     assert client.get(AUDIT).json == {"entries": [], "next_cursor": None}
     job_id = client.post("/api/v1/jobs", data={"files": upload()}).json["id"]
 

@@ -39,24 +39,24 @@ def test_the_webhooks_of_a_job_are_listed(make_app: MakeApp) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "message"),
     [
         ("https://127.0.0.1/", "not public"),
         ("https://example.org:22/", "port 22"),
         ("javascript:alert(1)", "must be a URL"),
     ],
 )
-def test_a_webhook_that_leads_nowhere_allowed_is_refused(
-    make_app: MakeApp, url: str, said: str
+def test_a_webhook_with_a_forbidden_address_is_rejected(
+    make_app: MakeApp, url: str, message: str
 ) -> None:
     app = make_app(webhook_secret=SECRET)
     response = client_of(app).post(JOBS, data={"files": upload(), "webhook": url})
     assert_problem(response, 422, "invalid-options")
-    assert said in response.json["fields"]["webhook"]
+    assert message in response.json["fields"]["webhook"]
     assert not list(app.extensions[EXTENSION].storage.folder.glob("jobs/*"))
 
 
-def test_without_a_secret_no_webhook_is_taken(make_app: MakeApp) -> None:
+def test_a_webhook_is_rejected_if_the_server_has_no_secret(make_app: MakeApp) -> None:
     response = client_of(make_app()).post(
         JOBS, data={"files": upload(), "webhook": "https://example.org/"}
     )

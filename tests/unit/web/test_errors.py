@@ -1,4 +1,4 @@
-"""Every error is a problem or an error page, and tells nothing of the server's inside."""
+"""Every error is a problem document or an error page, and leaks no internals."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from faces_jobs_web.operations import Operation, describes
 from tests.unit.web.conforming import WebClient, client_of
 from tests.unit.web.problems import assert_no_leak, assert_problem
 
-NOBODY = "00000000-0000-4000-8000-000000000000"
-# What the web never raises: it belongs to start-up, to workers or to clients.
-NOT_OF_THE_WEB = {
+UNKNOWN_JOB = "00000000-0000-4000-8000-000000000000"
+# Errors that the web never raises, since they belong to start-up, workers or clients.
+NOT_RAISED_BY_WEB = {
     "AddressError",
     "SettingsError",
     "ModelError",
@@ -33,7 +33,8 @@ NOT_OF_THE_WEB = {
 }
 
 
-def tree() -> list[type[FacesJobsError]]:
+def error_classes() -> list[type[FacesJobsError]]:
+    """All subclasses of FacesJobsError."""
     return [
         kind
         for kind in vars(errors).values()
@@ -43,10 +44,10 @@ def tree() -> list[type[FacesJobsError]]:
     ]
 
 
-@pytest.mark.parametrize("kind", tree())
-def test_every_error_of_the_tree_has_its_status(kind: type[FacesJobsError]) -> None:
+@pytest.mark.parametrize("kind", error_classes())
+def test_every_error_class_has_a_status(kind: type[FacesJobsError]) -> None:
     known = any(issubclass(kind, one) for one, _, _ in STATUSES)
-    assert known == (kind.__name__ not in NOT_OF_THE_WEB)
+    assert known == (kind.__name__ not in NOT_RAISED_BY_WEB)
     if known:
         status, _ = problem_codes()[kind.code]
         assert 400 <= status < 600
@@ -60,24 +61,26 @@ def test_an_unknown_path_is_a_problem_or_a_page(client: WebClient) -> None:
     assert "nothing at this address" in page.text
 
 
-def test_no_parameter_is_passed_over(app: Flask, client: WebClient) -> None:
-    """Of no operation: an option in the address of a submission made a job without it."""
+def test_every_operation_rejects_unknown_parameters(app: Flask, client: WebClient) -> None:
+    """Else an option in a submission's query string would be ignored silently."""
     for rule, method, _ in described_rules(app):
         if not rule.rule.startswith("/api/v1/"):
             continue
-        path = rule.rule.replace("<job_id>", NOBODY).replace("<row:artifact_id>", "1")
+        path = rule.rule.replace("<job_id>", UNKNOWN_JOB).replace("<row:artifact_id>", "1")
         response = client.open(f"{path}?priority=high", method=method)
         assert_problem(response, 422, "invalid-options", fields={"priority"})
     assert client.get("/healthz?again=1").status_code == 200
 
 
-def test_a_wrong_method_is_told_with_the_right_ones(client: WebClient) -> None:
+def test_the_error_for_a_wrong_method_lists_those_allowed(client: WebClient) -> None:
     response = client.put("/api/v1/jobs")
     assert_problem(response, 405, "method-not-allowed")
     assert {"GET", "POST"} <= set(response.headers["Allow"].replace(",", " ").split())
 
 
 def add_failing_views(app: Flask, error: Exception) -> None:
+    """Add an operation of the API and a page that raise this error."""
+
     def fail() -> str:
         """Fail."""
         raise error
@@ -92,7 +95,7 @@ def add_failing_views(app: Flask, error: Exception) -> None:
     app.add_url_rule("/failing", view_func=described(page), endpoint="failing")
 
 
-def test_an_unknown_error_is_logged_under_an_id_that_is_all_one_sees(
+def test_an_unexpected_error_is_logged_and_only_its_id_is_shown(
     app: Flask, caplog: pytest.LogCaptureFixture
 ) -> None:
     add_failing_views(app, RuntimeError("secret at /srv/secret/path.py"))
@@ -100,8 +103,8 @@ def test_an_unknown_error_is_logged_under_an_id_that_is_all_one_sees(
     response = client.get("/api/v1/failing")
     assert response.status_code == 500
     assert_no_leak(response)
-    identity = response.json["id"]
-    (record,) = [record for record in caplog.records if identity in record.getMessage()]
+    error_id = response.json["id"]
+    (record,) = [record for record in caplog.records if error_id in record.getMessage()]
     assert record.levelno == logging.ERROR
     assert record.exc_info is not None
     assert "secret" in str(record.exc_info[1])
@@ -118,7 +121,7 @@ def test_an_unknown_error_is_logged_under_an_id_that_is_all_one_sees(
         (errors.QueueError("redis://:password@10.0.0.3 refused"), "queue"),
     ],
 )
-def test_a_service_that_does_not_answer_is_503_without_its_address(
+def test_an_unavailable_service_is_503_without_its_address(
     app: Flask, error: FacesJobsError, code: str
 ) -> None:
     add_failing_views(app, error)
@@ -128,22 +131,22 @@ def test_a_service_that_does_not_answer_is_503_without_its_address(
     assert "10.0.0.3" not in response.text
 
 
-def test_a_kind_of_problem_has_one_title(client: WebClient) -> None:
+def test_every_problem_has_the_title_of_its_code(client: WebClient) -> None:
     codes = problem_codes()
     for address in ("/api/v1/nothing", "/api/v1/jobs/nothing"):
         problem = client.get(address).json
         assert (problem["status"], problem["title"]) == codes["not-found"]
-    refused = client.post("/api/v1/jobs", data="x", content_type="text/plain").json
-    assert (refused["status"], refused["title"]) == codes["content-type"]
+    rejected = client.post("/api/v1/jobs", data="x", content_type="text/plain").json
+    assert (rejected["status"], rejected["title"]) == codes["content-type"]
     assert codes["text"] != codes["archive"] != codes["unknown-media"]
 
 
-def test_options_at_fault_are_fields() -> None:
+def test_invalid_options_are_listed_as_fields() -> None:
     problem = problem_of(errors.OptionsError({"label": "too long"}))
     assert (problem.status, problem.fields) == (422, {"label": "too long"})
 
 
-def test_a_problems_type_leads_to_a_page_that_explains(client: WebClient) -> None:
+def test_the_type_of_a_problem_is_the_address_of_a_page_about_it(client: WebClient) -> None:
     response = client.get("/api/v1/jobs?x=1")
     page = client.get(response.json["type"])
     assert page.status_code == 200

@@ -1,4 +1,4 @@
-"""GET /api/v1/jobs/{id}/faces and GET /api/v1/faces."""
+"""GET /api/v1/jobs/{id}/faces and GET /api/v1/faces: contents, filters and pages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.unit.web.problems import assert_problem
 
 @pytest.fixture
 def job_id(client: WebClient, services: Services) -> str:
-    """A job with two tracks of six faces: a woman's and a man's."""
+    """A finished job with two tracks of six faces each, one female and one male."""
     job = client.post("/api/v1/jobs", data={"files": upload("clip.png")}).json["id"]
     worked.finish(services.database, services.storage, job)
     return str(job)
@@ -27,7 +27,7 @@ def faces(client: WebClient, job_id: str, query: str = "") -> list[dict[str, Any
     return list(response.json["faces"])
 
 
-def test_a_face_tells_all_about_itself(client: WebClient, job_id: str) -> None:
+def test_a_face_has_its_item_frame_box_and_attributes(client: WebClient, job_id: str) -> None:
     first = faces(client, job_id)[0]
     assert first["item_name"] == "clip.png"
     assert (first["frame_index"], first["face_index"], first["track"]) == (0, 0, 1)
@@ -54,13 +54,13 @@ def test_a_face_tells_all_about_itself(client: WebClient, job_id: str) -> None:
         ("pose=frontal,left&age=young&makeup=partial&illumination=high&occlusion=none", 12),
     ],
 )
-def test_filters_keep_what_passes_all(
+def test_faces_pass_all_given_filters(
     client: WebClient, job_id: str, query: str, expected: int
 ) -> None:
     assert len(faces(client, job_id, query)) == expected
 
 
-def test_unsure_is_found_like_a_label(client: WebClient, services: Services) -> None:
+def test_unsure_is_filtered_like_a_label(client: WebClient, services: Services) -> None:
     job = client.post("/api/v1/jobs", data={"files": upload("clip.png")}).json["id"]
     worked.finish(services.database, services.storage, job, expression="unsure")
     first = faces(client, job, "expression=unsure")[0]
@@ -72,18 +72,18 @@ def test_unsure_is_found_like_a_label(client: WebClient, services: Services) -> 
     assert [track["track"] for track in tracks] == [1, 2]
 
 
-def test_an_item_can_be_named(client: WebClient, job_id: str) -> None:
+def test_faces_are_filtered_by_item(client: WebClient, job_id: str) -> None:
     item = client.get(f"/api/v1/jobs/{job_id}/items").json["items"][0]["id"]
     assert len(faces(client, job_id, f"item={item}")) == 12
     assert faces(client, job_id, f"item={item + 1}") == []
 
 
-def test_pages_neither_skip_nor_repeat(client: WebClient, job_id: str) -> None:
+def test_pages_neither_skip_nor_repeat_faces(client: WebClient, job_id: str) -> None:
     seen = []
     cursor = ""
     while True:
-        asked = f"limit=5&gender=female,male&{cursor}"
-        page = client.get(f"/api/v1/jobs/{job_id}/faces?{asked}").json
+        query = f"limit=5&gender=female,male&{cursor}"
+        page = client.get(f"/api/v1/jobs/{job_id}/faces?{query}").json
         seen += [(face["frame_index"], face["face_index"]) for face in page["faces"]]
         if page["next_cursor"] is None:
             break
@@ -115,7 +115,7 @@ def test_faces_are_found_across_jobs(client: WebClient, job_id: str, services: S
         ("cursor=W10", "cursor"),
     ],
 )
-def test_a_wrong_filter_is_named(client: WebClient, job_id: str, query: str, wrong: str) -> None:
+def test_an_invalid_filter_is_named(client: WebClient, job_id: str, query: str, wrong: str) -> None:
     for address in (f"/api/v1/jobs/{job_id}/faces", "/api/v1/faces"):
         response = client.get(f"{address}?{query}")
         assert_problem(response, 422, "invalid-options", fields={wrong})

@@ -1,4 +1,4 @@
-"""Hosts, foreign sites and headers: the checks before and the headers after every view."""
+"""Checks of every request (host, origin, form token) and security headers of every response."""
 
 from __future__ import annotations
 
@@ -67,7 +67,9 @@ def test_unsafe_requests_from_other_sites_are_refused(
     assert job.status == "queued"
 
 
-def test_json_dressed_as_text_is_no_way_around(client: WebClient, database: Database) -> None:
+def test_json_sent_as_plain_text_is_checked_for_its_origin(
+    client: WebClient, database: Database
+) -> None:
     response = client.post(
         JOBS,
         data='{"root": "films", "path": ""}',
@@ -82,7 +84,9 @@ def test_json_dressed_as_text_is_no_way_around(client: WebClient, database: Data
     "headers",
     [{}, {"Sec-Fetch-Site": "same-origin"}, {"Origin": "http://localhost"}],
 )
-def test_own_pages_and_programs_are_answered(client: WebClient, headers: dict[str, str]) -> None:
+def test_requests_of_own_pages_and_of_programs_are_accepted(
+    client: WebClient, headers: dict[str, str]
+) -> None:
     response = client.post(JOBS, data={"files": upload()}, headers=headers)
     assert response.status_code == 201
 
@@ -102,7 +106,7 @@ def test_a_form_without_its_token_changes_nothing(
     assert job.status == "queued"
 
 
-def test_a_form_token_is_good_only_in_its_own_browser(
+def test_a_form_token_is_valid_only_in_its_own_browser(
     app: Flask, client: WebClient, database: Database
 ) -> None:
     job_id = client.post(JOBS, data={"files": upload()}).json["id"]
@@ -116,7 +120,7 @@ def test_a_form_token_is_good_only_in_its_own_browser(
     assert job.status == "cancelled"
 
 
-def test_the_form_cookie_stays_with_this_site(client: WebClient) -> None:
+def test_the_form_cookie_is_restricted_to_this_site(client: WebClient) -> None:
     (cookie,) = client.get("/").headers.getlist("Set-Cookie")
     assert "HttpOnly" in cookie
     assert "SameSite=Strict" in cookie
@@ -130,7 +134,7 @@ def test_the_form_cookie_is_secure_behind_https(app: Flask) -> None:
     assert "Secure" in response.headers["Set-Cookie"]
 
 
-def test_every_answer_has_the_security_headers(client: WebClient, services: Services) -> None:
+def test_every_response_has_the_security_headers(client: WebClient, services: Services) -> None:
     job_id = client.post(JOBS, data={"files": upload()}).json["id"]
     worked.finish(services.database, services.storage, job_id)
     paths = ["/", "/jobs", f"/jobs/{job_id}", "/api/docs", JOBS, f"{JOBS}/{job_id}/faces"]

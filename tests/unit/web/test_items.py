@@ -1,4 +1,4 @@
-"""GET /api/v1/jobs/{id}/items."""
+"""GET /api/v1/jobs/{id}/items, and the page of a job's files: filters and pages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.unit.web.media_files import upload
 from tests.unit.web.problems import assert_problem
 
 
-def test_those_of_one_state_are_found_among_many(client: WebClient, services: Services) -> None:
+def test_items_are_filtered_by_status(client: WebClient, services: Services) -> None:
     files = [upload(f"{number}.png", number) for number in range(6)]
     files += [(io.BytesIO(b"no picture at all"), f"{number}.txt") for number in range(4)]
     job_id = client.post("/api/v1/jobs", data={"files": files}).json["id"]
@@ -35,7 +35,7 @@ def test_those_of_one_state_are_found_among_many(client: WebClient, services: Se
     assert f'<a href="{failed}">See which ones and why.</a>' in client.get(f"/jobs/{job_id}").text
 
 
-def test_items_come_in_pages_in_their_order(client: WebClient) -> None:
+def test_pages_keep_the_order_of_items(client: WebClient) -> None:
     names = [f"{number}.png" for number in range(5)]
     files = [upload(name, shade) for shade, name in enumerate(names)]
     job_id = client.post("/api/v1/jobs", data={"files": files}).json["id"]

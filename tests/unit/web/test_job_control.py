@@ -1,4 +1,4 @@
-"""POST /api/v1/jobs/{job_id}/pause and its like, and the buttons of a job's page."""
+"""Pausing, resuming, retrying and changing jobs by the API and on a job's page."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def submit(client: WebClient, **fields: str) -> str:
     return str(response.json["id"])
 
 
-def test_a_job_is_paused_and_goes_on(client: WebClient, services: Services) -> None:
+def test_a_job_is_paused_and_resumed(client: WebClient, services: Services) -> None:
     job_id = submit(client)
     for _ in range(2):
         response = client.post(f"{JOBS}/{job_id}/pause")
@@ -46,11 +46,13 @@ def test_an_ended_job_is_neither_paused_nor_resumed(
 
 
 @pytest.mark.parametrize("action", ["pause", "resume"])
-def test_what_is_not_there_is_404(client: WebClient, action: str) -> None:
+def test_an_unknown_job_is_404(client: WebClient, action: str) -> None:
     assert_problem(client.post(f"{JOBS}/{uuid.uuid4()}/{action}"), 404, "not-found")
 
 
-def test_the_page_has_the_buttons_that_fit(client: WebClient, database: Database) -> None:
+def test_the_page_shows_the_buttons_of_the_job_s_state(
+    client: WebClient, database: Database
+) -> None:
     job_id = submit(client)
 
     def page() -> str:
@@ -58,8 +60,8 @@ def test_the_page_has_the_buttons_that_fit(client: WebClient, database: Database
 
     def press(action: str) -> None:
         token = page().partition('name="form_token" value="')[2].partition('"')[0]
-        answer = client.post(f"/jobs/{job_id}/{action}", data={"form_token": token})
-        assert answer.status_code == 303
+        response = client.post(f"/jobs/{job_id}/{action}", data={"form_token": token})
+        assert response.status_code == 303
 
     assert "Pause</button>" in page()
     assert "Resume</button>" not in page()
@@ -69,11 +71,11 @@ def test_the_page_has_the_buttons_that_fit(client: WebClient, database: Database
     assert "waiting to be resumed" in page()
     press("resume")
     assert get_job(database, job_id).status == "queued"
-    assert client.post(f"/jobs/{job_id}/pause").status_code == 403, "the form token is wanted"
+    assert client.post(f"/jobs/{job_id}/pause").status_code == 403, "the form token is required"
     assert client.post(f"/jobs/{job_id}/dance").status_code == 404
 
 
-def test_a_priority_is_changed(client: WebClient) -> None:
+def test_the_priority_is_changed(client: WebClient) -> None:
     job_id = submit(client, priority="low")
     assert client.get(f"{JOBS}/{job_id}").json["options"]["priority"] == "low"
 
@@ -86,14 +88,14 @@ def test_a_priority_is_changed(client: WebClient) -> None:
 @pytest.mark.parametrize(
     "change", [{}, {"priority": "urgent"}, {"priority": 1}, {"priority": "low", "label": "x"}]
 )
-def test_a_change_that_can_t_be_is_told(client: WebClient, change: dict[str, object]) -> None:
+def test_an_invalid_change_is_rejected(client: WebClient, change: dict[str, object]) -> None:
     response = client.open(f"{JOBS}/{submit(client)}", json=change, method="PATCH")
     assert_problem(
         response, 422, "invalid-options", fields={list(change)[-1] if change else "priority"}
     )
 
 
-def test_a_body_that_is_too_long_is_told_the_limit(client: WebClient) -> None:
+def test_the_error_for_a_body_that_is_too_long_names_the_limit(client: WebClient) -> None:
     job_id = client.post(JOBS, data={"files": upload()}).json["id"]
     long = {"priority": "x" * 2_000_000}
     for path, sent in ((f"{JOBS}/{job_id}", {"json": long}), ("/login", {"data": long})):
@@ -102,13 +104,14 @@ def test_a_body_that_is_too_long_is_told_the_limit(client: WebClient) -> None:
         assert "more than 1,048,576 bytes" in response.text
 
 
-def test_a_job_has_its_owner(client: WebClient) -> None:
+def test_a_job_has_the_owner_of_the_header(client: WebClient) -> None:
     named = client.post(JOBS, data={"files": upload()}, headers={"Faces-Owner": " archive "})
     assert named.json["owner"] == "archive"
     assert client.post(JOBS, data={"files": upload()}).json["owner"] == ""
     assert "archive" in client.get(f"/jobs/{named.json['id']}").text
     for name in ("Zoë", "佐藤"):
-        sent = {"Faces-Owner": name.encode().decode("latin-1")}  # a header is bytes: these
+        # Headers are bytes, here UTF-8; the test client encodes them as Latin-1.
+        sent = {"Faces-Owner": name.encode().decode("latin-1")}
         assert client.post(JOBS, data={"files": upload()}, headers=sent).json["owner"] == name
     broken = client.post(JOBS, data={"files": upload()}, headers={"Faces-Owner": "Zo\xeb"})
     assert_problem(broken, 400, "bad-request")
@@ -116,7 +119,7 @@ def test_a_job_has_its_owner(client: WebClient) -> None:
     assert_problem(long, 422, "invalid-options", fields={"owner"})
 
 
-def test_what_failed_is_retried_from_the_page_and_by_the_api(
+def test_failed_items_are_retried_by_the_api_and_the_page_offers_it(
     client: WebClient, services: Services
 ) -> None:
     job_id = submit(client)

@@ -1,4 +1,4 @@
-"""GET /api/v1/jobs, GET /jobs/{id}, POST /jobs/{id}/cancel, DELETE /jobs/{id}."""
+"""GET /api/v1/jobs and /jobs/{id}, POST /jobs/{id}/cancel, DELETE /jobs/{id}."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def test_jobs_are_listed_newest_first_in_pages(client: WebClient) -> None:
     seen: list[str] = []
     cursor = None
     while True:
-        asked = {"limit": 2, **({"cursor": cursor} if cursor else {})}
-        page = client.get(JOBS, query_string=asked).json
+        query = {"limit": 2, **({"cursor": cursor} if cursor else {})}
+        page = client.get(JOBS, query_string=query).json
         assert len(page["jobs"]) <= 2
         seen += [job["id"] for job in page["jobs"]]
         cursor = page["next_cursor"]
@@ -60,11 +60,11 @@ def test_jobs_are_found_by_state_and_label(client: WebClient, services: Services
         ("page=2", "page"),
     ],
 )
-def test_a_wrong_parameter_is_named(client: WebClient, query: str, wrong: str) -> None:
+def test_an_invalid_parameter_is_named(client: WebClient, query: str, wrong: str) -> None:
     assert_problem(client.get(f"{JOBS}?{query}"), 422, "invalid-options", fields={wrong})
 
 
-def test_a_job_tells_its_progress(client: WebClient, services: Services) -> None:
+def test_a_running_job_has_its_progress(client: WebClient, services: Services) -> None:
     job_id = submit(client)
     (claim,) = worked.claim(services.database, job_id)
     renew_segment(services.database, claim, lease_seconds=60, frames_done=30, frames_total=120)
@@ -100,15 +100,13 @@ def test_an_unchanged_job_is_answered_304(client: WebClient) -> None:
         ("DELETE", ""),
     ],
 )
-def test_what_is_not_there_is_404(client: WebClient, method: str, path: str) -> None:
+def test_an_unknown_job_is_404(client: WebClient, method: str, path: str) -> None:
     for job_id in (str(uuid.uuid4()), "x", "a%00b", "..%2f..", "'%20OR%201=1"):
         response = client.open(f"{JOBS}/{job_id}{path}", method=method)
         assert_problem(response, 404, "not-found")
 
 
-def test_a_job_is_cancelled_and_cancelling_again_is_the_same(
-    client: WebClient, services: Services
-) -> None:
+def test_cancelling_a_job_is_idempotent(client: WebClient, services: Services) -> None:
     job_id = submit(client)
     for _ in range(2):
         response = client.post(f"{JOBS}/{job_id}/cancel")
@@ -117,7 +115,7 @@ def test_a_job_is_cancelled_and_cancelling_again_is_the_same(
     assert worked.claim(services.database, job_id) == []
 
 
-def test_an_ended_job_is_not_cancelled(client: WebClient, services: Services) -> None:
+def test_an_ended_job_can_not_be_cancelled(client: WebClient, services: Services) -> None:
     job_id = submit(client)
     worked.finish(services.database, services.storage, job_id)
     assert_problem(client.post(f"{JOBS}/{job_id}/cancel"), 409, "state")
@@ -135,7 +133,7 @@ def test_a_deleted_job_leaves_no_row_and_no_file(client: WebClient, services: Se
     assert_problem(client.delete(f"{JOBS}/{job_id}"), 404, "not-found")
 
 
-def test_a_failed_item_says_why(client: WebClient, services: Services) -> None:
+def test_a_failed_item_has_its_error(client: WebClient, services: Services) -> None:
     files = [upload("a.png"), upload("b.png", 3)]
     job_id = client.post(JOBS, data={"files": files}).json["id"]
     first, second = worked.claim(services.database, job_id)

@@ -1,4 +1,4 @@
-"""POST /api/v1/jobs with files."""
+"""POST /api/v1/jobs with files: options, limits, idempotency keys and hostile uploads."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from tests.unit.web.problems import assert_problem
 JOBS = "/api/v1/jobs"
 
 
-def kept_files(services: Services) -> list[Path]:
+def stored_files(services: Services) -> list[Path]:
     return [path for path in services.storage.folder.rglob("*") if path.is_file()]
 
 
 def nothing_is_stored(services: Services) -> bool:
-    return not list_jobs(services.database).jobs and not kept_files(services)
+    return not list_jobs(services.database).jobs and not stored_files(services)
 
 
 def test_one_file_becomes_a_job(client: WebClient, services: Services) -> None:
@@ -37,7 +37,7 @@ def test_one_file_becomes_a_job(client: WebClient, services: Services) -> None:
     assert job["status"] == "queued"
     assert job["item_count"] == 1
     assert get_job(services.database, job["id"]).item_count == 1
-    assert [path.read_bytes() for path in kept_files(services)] == [png()]
+    assert [path.read_bytes() for path in stored_files(services)] == [png()]
     assert services.queue.depth() == 1
 
 
@@ -88,7 +88,7 @@ def test_options_are_taken_from_the_form(client: WebClient) -> None:
         ({"annotated": "perhaps", "max_fps": "-1"}, {"annotated", "max_fps"}),
     ],
 )
-def test_wrong_options_are_named_and_nothing_is_stored(
+def test_invalid_options_are_named_and_nothing_is_stored(
     client: WebClient, services: Services, fields: dict[str, object], wrong: set[str]
 ) -> None:
     response = client.post(JOBS, data={"files": upload(), **fields})
@@ -106,7 +106,7 @@ def test_wrong_options_are_named_and_nothing_is_stored(
         (b"plain text that only says it is a video", 415, None),
     ],
 )
-def test_a_file_that_is_no_media_is_refused_by_content(
+def test_a_file_without_media_content_is_rejected(
     client: WebClient, services: Services, content: bytes, status: int, code: str | None
 ) -> None:
     response = client.post(JOBS, data={"files": (io.BytesIO(content), "film.mp4", "video/mp4")})
@@ -114,7 +114,7 @@ def test_a_file_that_is_no_media_is_refused_by_content(
     assert nothing_is_stored(services)
 
 
-def test_one_bad_file_among_good_ones_is_that_items_error(
+def test_an_invalid_file_among_valid_ones_is_a_failed_item(
     client: WebClient, database: Database
 ) -> None:
     files = [upload("good.png"), (io.BytesIO(b""), "empty.png")]
@@ -128,13 +128,15 @@ def test_one_bad_file_among_good_ones_is_that_items_error(
 
 
 @pytest.mark.parametrize("data", [{}, {"label": "no file"}, {"files": (io.BytesIO(b""), "")}])
-def test_no_file_is_refused(client: WebClient, services: Services, data: dict[str, object]) -> None:
+def test_a_submission_without_files_is_rejected(
+    client: WebClient, services: Services, data: dict[str, object]
+) -> None:
     response = client.post(JOBS, data=data, content_type="multipart/form-data")
     assert_problem(response, 422, "submission")
     assert nothing_is_stored(services)
 
 
-def test_files_in_another_field_are_refused(client: WebClient, services: Services) -> None:
+def test_files_in_an_unknown_field_are_rejected(client: WebClient, services: Services) -> None:
     response = client.post(JOBS, data={"file": upload()})
     assert_problem(response, 422, "invalid-options", fields={"file"})
     assert nothing_is_stored(services)
@@ -169,35 +171,39 @@ def test_the_same_key_with_other_content_is_a_conflict(
     response = client.post(JOBS, data=other, headers=headers)
     assert_problem(response, 409, "idempotency-conflict")
     assert len(list_jobs(services.database).jobs) == 1
-    assert len(kept_files(services)) == 1
+    assert len(stored_files(services)) == 1
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256, "tab\there"])
-def test_a_key_that_is_none_is_refused(client: WebClient, services: Services, key: str) -> None:
+def test_an_invalid_idempotency_key_is_rejected(
+    client: WebClient, services: Services, key: str
+) -> None:
     response = client.post(JOBS, data={"files": upload()}, headers={"Idempotency-Key": key})
     assert_problem(response, 422, "invalid-options", fields={"Idempotency-Key"})
     assert nothing_is_stored(services)
 
 
-def test_the_same_key_from_many_at_once_makes_one_job(app: Flask, database: Database) -> None:
-    answers = []
+def test_concurrent_requests_with_the_same_key_create_one_job(
+    app: Flask, database: Database
+) -> None:
+    responses = []
 
     def send() -> None:
         headers = {"Idempotency-Key": "race"}
         response = client_of(app).post(JOBS, data={"files": upload()}, headers=headers)
-        answers.append((response.status_code, response.json["id"]))
+        responses.append((response.status_code, response.json["id"]))
 
     senders = [threading.Thread(target=send) for _ in range(6)]
     for sender in senders:
         sender.start()
     for sender in senders:
         sender.join()
-    assert sorted(status for status, _ in answers) == [200] * 5 + [201]
-    assert len({job_id for _, job_id in answers}) == 1
+    assert sorted(status for status, _ in responses) == [200] * 5 + [201]
+    assert len({job_id for _, job_id in responses}) == 1
     assert len(list_jobs(database).jobs) == 1
 
 
-def test_too_many_bytes_are_refused_while_they_stream(make_app: MakeApp) -> None:
+def test_an_upload_over_the_limit_is_rejected_while_it_streams(make_app: MakeApp) -> None:
     app = make_app(max_upload_bytes=1000)
     with client_of(app) as client:
         response = client.post(JOBS, data={"files": (io.BytesIO(png() + b"\0" * 2000), "a.png")})
@@ -212,7 +218,9 @@ class Unreadable(io.BytesIO):
         raise AssertionError("the body was read")
 
 
-def test_a_length_over_the_limit_is_refused_before_the_body_is_read(make_app: MakeApp) -> None:
+def test_a_content_length_over_the_limit_is_rejected_before_the_body_is_read(
+    make_app: MakeApp,
+) -> None:
     client = client_of(make_app(max_upload_bytes=1000))
     response = client.post(
         JOBS,
@@ -223,7 +231,7 @@ def test_a_length_over_the_limit_is_refused_before_the_body_is_read(make_app: Ma
     assert_problem(response, 413, "upload-too-large")
 
 
-def test_a_negative_or_malformed_length_is_no_way_around(make_app: MakeApp) -> None:
+def test_a_negative_or_malformed_content_length_is_rejected(make_app: MakeApp) -> None:
     app = make_app(max_upload_bytes=1000)
     for length in ("-1", "1e3", "abc"):
         response = client_of(app).post(
@@ -244,7 +252,7 @@ def test_too_many_files_are_refused(make_app: MakeApp) -> None:
     assert nothing_is_stored(app.extensions["faces_jobs"])
 
 
-def test_a_hundred_thousand_parts_are_refused(make_app: MakeApp) -> None:
+def test_a_hundred_thousand_parts_are_rejected(make_app: MakeApp) -> None:
     app = make_app(max_files=10)
     part = b'--x\r\nContent-Disposition: form-data; name="f"\r\n\r\n\r\n'
     response = client_of(app).post(
@@ -268,7 +276,7 @@ def test_a_hundred_thousand_parts_are_refused(make_app: MakeApp) -> None:
         b'--x\r\nContent-Disposition: form-data; name="label"\r\n\r\n' + b"a" * 1_000_000,
     ],
 )
-def test_a_body_that_breaks_off_or_is_malformed_leaves_nothing(
+def test_a_truncated_or_malformed_body_leaves_nothing(
     client: WebClient, services: Services, body: bytes
 ) -> None:
     response = client.post(
@@ -281,7 +289,9 @@ def test_a_body_that_breaks_off_or_is_malformed_leaves_nothing(
     assert nothing_is_stored(services)
 
 
-def test_a_client_that_goes_away_leaves_nothing(client: WebClient, services: Services) -> None:
+def test_an_upload_of_a_client_that_disconnects_leaves_nothing(
+    client: WebClient, services: Services
+) -> None:
     body = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\nhalf'
     response = client.post(
         JOBS,
@@ -308,7 +318,9 @@ def test_a_client_that_goes_away_leaves_nothing(client: WebClient, services: Ser
         "=HYPERLINK(1).png",
     ],
 )
-def test_a_name_is_only_a_name(client: WebClient, services: Services, name: str) -> None:
+def test_file_names_never_become_paths_of_the_storage(
+    client: WebClient, services: Services, name: str
+) -> None:
     response = client.post(JOBS, data={"files": upload(name)})
     assert response.status_code == 201
     (item,) = list_items(services.database, response.json["id"]).items
@@ -316,13 +328,13 @@ def test_a_name_is_only_a_name(client: WebClient, services: Services, name: str)
     assert not item.name.startswith("/")
     assert ".." not in item.name.split("/")
     assert "\0" not in item.name
-    (kept,) = kept_files(services)
+    (stored,) = stored_files(services)
     assert re.fullmatch(
-        r"jobs/[0-9a-f-]{36}/uploads/0", str(kept.relative_to(services.storage.folder))
+        r"jobs/[0-9a-f-]{36}/uploads/0", str(stored.relative_to(services.storage.folder))
     )
 
 
-def test_another_kind_of_body_is_refused(client: WebClient) -> None:
+def test_an_unsupported_or_invalid_body_is_rejected(client: WebClient) -> None:
     response = client.post(JOBS, data="x", content_type="text/plain")
     assert_problem(response, 415, "content-type")
     response = client.post(JOBS, data=b"x", content_type="multipart/form-data")
@@ -332,7 +344,7 @@ def test_another_kind_of_body_is_refused(client: WebClient) -> None:
     assert response.json["detail"] == "The body is not valid JSON."
 
 
-def test_a_full_disk_refuses_with_507(make_app: MakeApp) -> None:
+def test_a_full_disk_is_507(make_app: MakeApp) -> None:
     app = make_app(min_free_bytes=2**60)
     response = client_of(app).post(JOBS, data={"files": upload()})
     assert_problem(response, 507, "storage-full")

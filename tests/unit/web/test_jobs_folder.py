@@ -1,4 +1,4 @@
-"""POST /api/v1/jobs with JSON: a folder of the server below one of its roots."""
+"""POST /api/v1/jobs with JSON: a server folder below one of the configured roots."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_server_folder_becomes_a_job(make_app: MakeApp, films: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["2026", "2026/", "./2026/.", "2026//"])
-def test_names_begin_below_the_folder_however_it_is_written(
+def test_item_names_are_relative_to_the_folder_however_its_path_is_written(
     make_app: MakeApp, films: Path, path: str
 ) -> None:
     client = client_of(make_app(roots={"films": films}))
@@ -94,7 +94,7 @@ def test_a_folder_outside_its_root_is_refused(
         ({"root": "films", "options": {"colour": 1}}, {"colour"}),
     ],
 )
-def test_a_json_body_is_read_strictly(
+def test_a_json_body_is_validated_strictly(
     make_app: MakeApp, films: Path, body: object, wrong: set[str]
 ) -> None:
     client = client_of(make_app(roots={"films": films}))
@@ -111,13 +111,15 @@ def test_a_json_body_is_read_strictly(
         "[" * 100_000,
     ],
 )
-def test_json_that_is_no_text_is_refused(make_app: MakeApp, films: Path, body: str) -> None:
+def test_json_with_lone_surrogates_or_deep_nesting_is_rejected(
+    make_app: MakeApp, films: Path, body: str
+) -> None:
     client = client_of(make_app(roots={"films": films}))
-    refused = client.post(JOBS, data=body, content_type="application/json")
-    assert_problem(refused, 400, "bad-request")
+    response = client.post(JOBS, data=body, content_type="application/json")
+    assert_problem(response, 400, "bad-request")
 
 
-def test_malformed_or_huge_json_is_refused(client: WebClient) -> None:
+def test_malformed_or_huge_json_is_rejected(client: WebClient) -> None:
     response = client.post(JOBS, data="{", content_type="application/json")
     assert_problem(response, 400, "bad-request")
     huge = json.dumps({"root": "x" * 2_000_000})

@@ -1,4 +1,4 @@
-"""The access token: bearer for the API, /login and /logout for the pages."""
+"""The access token: as a bearer token for the API, and by /login and /logout for pages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.unit.web.problems import assert_problem
 from tests.unit.web.test_guard import form_token_of
 
 JOBS = "/api/v1/jobs"
-NOBODY = "00000000-0000-4000-8000-000000000000"
+UNKNOWN_JOB = "00000000-0000-4000-8000-000000000000"
 
 
 @pytest.fixture
@@ -33,10 +33,10 @@ def sign_in(browser: WebClient, token: str = TOKEN, target: str = "") -> int:
     return browser.post("/login", data=data).status_code
 
 
-def test_no_route_but_the_public_is_answered_without_a_token(guarded: Flask) -> None:
+def test_only_public_routes_are_answered_without_a_token(guarded: Flask) -> None:
     public = set()
     for rule, method, operation in described_rules(guarded):
-        path = rule.rule.replace("<job_id>", NOBODY).replace("<int:artifact_id>", "1")
+        path = rule.rule.replace("<job_id>", UNKNOWN_JOB).replace("<int:artifact_id>", "1")
         path = path.replace("<code>", "x")
         response = client_of(guarded).open(path, method=method)
         if operation.public:
@@ -56,7 +56,7 @@ def test_no_route_but_the_public_is_answered_without_a_token(guarded: Flask) -> 
     }
 
 
-def test_people_who_are_signed_out_are_told_in_their_words(guarded: Flask) -> None:
+def test_pages_redirect_to_the_login_or_ask_to_sign_in_again(guarded: Flask) -> None:
     browser = client_of(guarded)
     docs = browser.get("/api/docs")
     assert (docs.status_code, docs.headers["Location"]) == (303, "/login?next=/api/docs")
@@ -68,35 +68,35 @@ def test_people_who_are_signed_out_are_told_in_their_words(guarded: Flask) -> No
 
 def test_every_route_is_answered_with_the_token(guarded: Flask) -> None:
     for rule, method, _ in described_rules(guarded):
-        path = rule.rule.replace("<job_id>", NOBODY).replace("<int:artifact_id>", "1")
+        path = rule.rule.replace("<job_id>", UNKNOWN_JOB).replace("<int:artifact_id>", "1")
         headers = {"Authorization": f"Bearer {TOKEN}"}
         response = client_of(guarded).open(path, method=method, headers=headers)
         assert response.status_code != 401, path
 
 
 @pytest.mark.parametrize(
-    "shown",
+    "authorization",
     ["Bearer wrong", "Bearer ", "bearer", f"Basic {TOKEN}", f"Bearer {TOKEN}x", "Bearer ü"],
 )
-def test_a_wrong_bearer_token_is_refused(browser: WebClient, shown: str) -> None:
-    response = browser.get(JOBS, headers={"Authorization": shown})
+def test_a_wrong_bearer_token_is_refused(browser: WebClient, authorization: str) -> None:
+    response = browser.get(JOBS, headers={"Authorization": authorization})
     assert_problem(response, 401, "unauthorized")
     assert response.headers["WWW-Authenticate"] == "Bearer"
     assert TOKEN not in response.text
 
 
-def test_the_token_in_the_address_is_worth_nothing(browser: WebClient) -> None:
+def test_a_token_in_the_query_string_is_ignored(browser: WebClient) -> None:
     for name in ("token", "access_token", "api_key"):
         assert browser.get(f"{JOBS}?{name}={TOKEN}").status_code == 401
 
 
-def test_a_bearer_needs_no_form_token_and_no_origin(browser: WebClient) -> None:
+def test_a_bearer_token_needs_no_form_token_and_no_same_origin(browser: WebClient) -> None:
     headers = {"Authorization": f"Bearer {TOKEN}", "Origin": "https://tool.example"}
     response = browser.post(JOBS, data={"files": upload()}, headers=headers)
     assert response.status_code == 201
 
 
-def test_a_person_signs_in_and_out(browser: WebClient) -> None:
+def test_a_user_signs_in_and_out(browser: WebClient) -> None:
     first = browser.get("/jobs?status=failed")
     assert first.headers["Location"] == "/login?next=/jobs?status%3Dfailed"
     assert sign_in(browser) == 303
@@ -109,17 +109,17 @@ def test_a_person_signs_in_and_out(browser: WebClient) -> None:
     assert browser.get(JOBS).status_code == 401
 
 
-def test_a_link_from_another_site_does_not_ask_the_signed_in_again(browser: WebClient) -> None:
-    # The browser sends no strict cookie along with it; the page goes on by itself, with cookie.
+def test_a_link_from_another_site_keeps_the_user_signed_in(browser: WebClient) -> None:
+    # The browser withholds strict cookies from such a request; the page reloads itself with them.
     headers = {"Sec-Fetch-Site": "cross-site"}
-    arrived = browser.get("/jobs?status=failed", headers=headers, follow_redirects=True)
-    assert 'http-equiv="refresh" content="0; url=/jobs?status=failed"' in arrived.text
-    assert 'name="token"' not in arrived.text
-    asked = browser.get("/jobs", headers={"Sec-Fetch-Site": "same-origin"}, follow_redirects=True)
-    assert 'name="token"' in asked.text
+    landing = browser.get("/jobs?status=failed", headers=headers, follow_redirects=True)
+    assert 'http-equiv="refresh" content="0; url=/jobs?status=failed"' in landing.text
+    assert 'name="token"' not in landing.text
+    login = browser.get("/jobs", headers={"Sec-Fetch-Site": "same-origin"}, follow_redirects=True)
+    assert 'name="token"' in login.text
 
 
-def test_the_login_cookie_is_kept_from_scripts_and_other_sites(browser: WebClient) -> None:
+def test_the_login_cookie_is_hidden_from_scripts_and_other_sites(browser: WebClient) -> None:
     page = browser.get("/login")
     data = {"form_token": form_token_of(page.text), "token": TOKEN, "next": "/jobs"}
     response = browser.post("/login", data=data, headers={"X-Forwarded-Proto": "https"})
@@ -133,12 +133,12 @@ def test_the_login_cookie_is_kept_from_scripts_and_other_sites(browser: WebClien
     assert TOKEN not in cookie
 
 
-def test_a_wrong_token_is_told_and_not_kept(browser: WebClient) -> None:
+def test_a_wrong_token_does_not_sign_in(browser: WebClient) -> None:
     assert sign_in(browser, "not-the-access-token") == 403
     assert browser.get(JOBS).status_code == 401
 
 
-def test_signing_in_needs_the_forms_own_token(browser: WebClient) -> None:
+def test_signing_in_requires_the_form_token(browser: WebClient) -> None:
     assert browser.post("/login", data={"token": TOKEN}).status_code == 403
     assert browser.get(JOBS).status_code == 401
 
@@ -150,7 +150,7 @@ def test_a_cookie_does_not_open_the_api_to_other_sites(browser: WebClient) -> No
     assert_problem(response, 403, "forbidden")
 
 
-def test_a_forged_or_foreign_cookie_is_worth_nothing(
+def test_a_forged_or_foreign_cookie_is_ignored(
     browser: WebClient, make_app: MakeApp, tmp_path: Path
 ) -> None:
     other = client_of(make_app(access_token=SecretStr(TOKEN), data_folder=tmp_path / "other"))
@@ -162,7 +162,7 @@ def test_a_forged_or_foreign_cookie_is_worth_nothing(
         assert browser.get(JOBS).status_code == 401
 
 
-def test_a_new_token_ends_all_logins(tmp_path: Path) -> None:
+def test_changing_the_token_ends_all_logins(tmp_path: Path) -> None:
     before = open_access(SecretStr("the-first-access-token"), tmp_path)
     after = open_access(SecretStr("the-second-access-token"), tmp_path)
     cookie = before.login()
@@ -193,5 +193,5 @@ def test_the_key_survives_a_restart_and_is_private(tmp_path: Path) -> None:
         ("javascript:alert(1)", "/"),
     ],
 )
-def test_signing_in_leads_only_to_own_pages(target: str | None, expected: str) -> None:
+def test_signing_in_redirects_only_to_own_pages(target: str | None, expected: str) -> None:
     assert safe_target(target) == expected

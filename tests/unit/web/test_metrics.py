@@ -1,4 +1,4 @@
-"""GET /metrics: what Prometheus reads."""
+"""GET /metrics, in the text format of Prometheus."""
 
 from __future__ import annotations
 
@@ -33,45 +33,43 @@ def families(client: WebClient) -> dict[str, Metric]:
 
 
 def values(client: WebClient, name: str) -> dict[str, float]:
-    """A family's values, each by the values of its labels."""
+    """The samples of a family: its label values, joined by spaces, to the value."""
     samples = families(client)[f"{PREFIX}_{name}"].samples
     return {" ".join(sample.labels.values()): sample.value for sample in samples}
 
 
-def tell_much(database: Database) -> None:
-    """One of all that can be told."""
+def record_every_metric(database: Database) -> None:
+    """Record each counter of processes, and all gauges of the sweep."""
     counts = {(name, "x" if label else ""): 1.0 for name, (label, _) in PROCESS_COUNTERS.items()}
     gpu = GpuMemory(1, 2)
     record_heartbeat(database, Process("a", "worker", "here", 1, "1", "cuda", gpu), counts)
     set_measures(database, count_all(database))
 
 
-def test_it_is_for_who_has_the_token(guarded: Flask) -> None:
+def test_metrics_require_the_token(guarded: Flask) -> None:
     client = client_of(guarded)
     assert_problem(client.get("/metrics"), 401, "unauthorized")
-    answer = client.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
-    assert answer.status_code == 200
+    response = client.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
+    assert response.status_code == 200
 
 
-def test_every_metric_is_in_the_docs_and_the_other_way_round(
-    client: WebClient, database: Database
-) -> None:
+def test_docs_and_metrics_list_the_same_names(client: WebClient, database: Database) -> None:
     stored_job(database)
-    tell_much(database)
+    record_every_metric(database)
     client.get("/api/v1/jobs")
-    told = {
+    exported = {
         f"{name}_total" if family.type == "counter" else name
         for name, family in families(client).items()
     }
     rows = [line for line in DOCS.read_text().splitlines() if line.startswith(f"| `{PREFIX}_")]
-    assert {row.split("`")[1] for row in rows} == told
+    assert {row.split("`")[1] for row in rows} == exported
     for family in families(client).values():
         assert family.documentation.endswith("."), family.name
 
 
-def test_labels_in_the_docs_are_those_of_the_metrics(client: WebClient, database: Database) -> None:
+def test_docs_and_metrics_list_the_same_labels(client: WebClient, database: Database) -> None:
     stored_job(database)
-    tell_much(database)
+    record_every_metric(database)
     client.get("/api/v1/jobs")
     docs = DOCS.read_text()
     for family in families(client).values():
@@ -84,12 +82,12 @@ def test_labels_in_the_docs_are_those_of_the_metrics(client: WebClient, database
         assert labels == described, family.name
 
 
-def test_states_of_rows(client: WebClient, database: Database) -> None:
+def test_rows_are_counted_by_status(client: WebClient, database: Database) -> None:
     one = stored_job(database, ["a.mp4", "b.mp4"])
     stored_job(database, ["c.mp4", "d.mp4"], refused=["d.mp4"])
     claimed(database, one.segments[0])
-    assert values(client, "jobs")["running"] == 1, "open states are asked for anew"
-    assert "failed" not in values(client, "items"), "ended ones wait for the sweep"
+    assert values(client, "jobs")["running"] == 1, "open jobs are counted at each scrape"
+    assert "failed" not in values(client, "items"), "ended items are counted by the sweep"
 
     set_measures(database, count_all(database))
 
@@ -120,7 +118,7 @@ def test_depth_and_age_of_the_queue_by_priority(client: WebClient, database: Dat
     assert ages["low"] >= 500 > ages["normal"] >= 0
 
 
-def test_leases_that_are_held_and_that_ran_out(client: WebClient, database: Database) -> None:
+def test_held_and_expired_leases_are_counted(client: WebClient, database: Database) -> None:
     job = stored_job(database, ["a.mp4", "b.mp4"])
     for segment in job.segments:
         claimed(database, segment)
@@ -134,7 +132,7 @@ def test_leases_that_are_held_and_that_ran_out(client: WebClient, database: Data
     assert values(client, "leases") == {"held": 1, "expired": 1}
 
 
-def test_webhooks_that_wait_and_that_were_given_up(client: WebClient, database: Database) -> None:
+def test_webhooks_are_counted_by_state(client: WebClient, database: Database) -> None:
     job = stored_job(database)
     with database.begin() as session:
         for name, times in {
@@ -159,7 +157,7 @@ def test_webhooks_that_wait_and_that_were_given_up(client: WebClient, database: 
     assert values(client, "webhooks") == {"waiting": 2, "delivered": 1, "given_up": 1}
 
 
-def test_what_workers_counted_adds_up(client: WebClient, database: Database) -> None:
+def test_counters_of_workers_are_summed(client: WebClient, database: Database) -> None:
     for name in ("alice", "bob"):
         record_heartbeat(
             database,
@@ -168,11 +166,13 @@ def test_what_workers_counted_adds_up(client: WebClient, database: Database) -> 
         )
     assert values(client, "frames") == {"": 20}
     assert values(client, "stage_seconds") == {"detect": 1.0}
-    assert values(client, "rescues") == {"": 0}, "there before the first, so that it is an increase"
+    assert values(client, "rescues") == {"": 0}, (
+        "exported from the start, so that the first one is an increase"
+    )
     assert values(client, "processes") == {"web": 0, "worker": 2, "sweep": 0}
 
 
-def test_requests_are_counted_by_route_not_by_address(client: WebClient) -> None:
+def test_requests_are_counted_by_route(client: WebClient) -> None:
     for number in range(3):
         client.get(f"/api/v1/jobs/00000000-0000-4000-8000-00000000000{number}")
         client.get(f"/nothing/{number}")
@@ -188,7 +188,7 @@ def test_requests_are_counted_by_route_not_by_address(client: WebClient) -> None
     assert count == 3
 
 
-def test_without_a_database_it_says_so_and_tells_the_rest(
+def test_without_a_database_other_metrics_are_exported(
     client: WebClient, database: Database
 ) -> None:
     path = database.engine.url.database
@@ -203,24 +203,25 @@ def test_without_a_database_it_says_so_and_tells_the_rest(
 
 
 @contextmanager
-def statements(database: Database) -> Iterator[list[str]]:
+def recorded_statements(database: Database) -> Iterator[list[str]]:
+    """Record the SQL statements that are executed in this block."""
     seen: list[str] = []
 
-    def note(_c: object, _k: object, statement: str, *_rest: object) -> None:
+    def record(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
         seen.append(statement)
 
-    event.listen(database.engine, "before_cursor_execute", note)
+    event.listen(database.engine, "before_cursor_execute", record)
     yield seen
-    event.remove(database.engine, "before_cursor_execute", note)
+    event.remove(database.engine, "before_cursor_execute", record)
 
 
-def test_a_scrape_asks_as_much_of_many_rows_as_of_few(
+def test_the_number_of_queries_does_not_grow_with_the_rows(
     client: WebClient, database: Database
 ) -> None:
     counts = []
     for _ in range(2):
-        tell_much(database)
-        with statements(database) as seen:
+        record_every_metric(database)
+        with recorded_statements(database) as seen:
             families(client)
         counts.append(len(seen))
         for _ in range(20):
@@ -228,5 +229,5 @@ def test_a_scrape_asks_as_much_of_many_rows_as_of_few(
     assert counts[0] == counts[1] < 20
 
 
-def test_all_that_the_sweep_counts_has_its_name(database: Database) -> None:
+def test_every_gauge_of_the_sweep_has_a_name(database: Database) -> None:
     assert {name for name, _ in count_all(database)} == set(SWEEP_GAUGES)

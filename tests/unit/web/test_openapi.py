@@ -1,4 +1,4 @@
-"""The OpenAPI document and the page that shows it."""
+"""The OpenAPI document, the page that shows it, and docs/api.md, which must agree with it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_every_route_is_described(app: Flask, document: dict[str, Any]) -> None:
             assert operation["responses"], path
 
 
-def test_a_view_without_an_operation_is_a_defect(app: Flask) -> None:
+def test_a_view_without_an_operation_is_an_error(app: Flask) -> None:
     app.add_url_rule("/forgotten", view_func=lambda: "", endpoint="forgotten")
     with pytest.raises(UndescribedViewError, match="forgotten"):
         openapi_document(app, with_token=False)
@@ -64,23 +64,23 @@ def test_faces_have_a_filter_for_every_attribute(document: dict[str, Any]) -> No
             assert f"{head}_max_probability" in parameters
 
 
-def test_every_document_is_told_apart_by_its_etag(
+def test_every_json_response_has_an_etag_and_supports_if_none_match(
     client: WebClient, document: dict[str, Any]
 ) -> None:
     for path, operations in document["paths"].items():
-        answers = operations.get("get", {}).get("responses", {})
-        if "{" in path or "application/json" not in answers.get("200", {}).get("content", {}):
+        responses = operations.get("get", {}).get("responses", {})
+        if "{" in path or "application/json" not in responses.get("200", {}).get("content", {}):
             continue
         first = client.get(path)
         if first.status_code != 200:
-            continue  # not ready: no worker works
-        assert "ETag" in answers["200"]["headers"], path
-        # That the document describes this answer is seen by the client.
+            continue  # /readyz: there is no worker
+        assert "ETag" in responses["200"]["headers"], path
+        # The client checks that the document describes this response.
         again = client.get(path, headers={"If-None-Match": first.headers["ETag"]})
         assert again.status_code == 304, path
 
 
-def test_an_answer_is_a_label_or_unsure(document: dict[str, Any]) -> None:
+def test_an_attribute_is_a_label_or_unsure(document: dict[str, Any]) -> None:
     label = document["components"]["schemas"]["AttributeDocument"]["properties"]["label"]
     assert set(label["enum"]) == {*(name for labels in HEADS.values() for name in labels), "unsure"}
 
@@ -93,7 +93,7 @@ def test_submission_describes_every_option(document: dict[str, Any]) -> None:
     assert set(options) == {"models", *JobSpec.model_fields}
 
 
-def test_a_token_is_asked_for_only_where_one_is_set(
+def test_operations_require_a_token_only_if_one_is_configured(
     guarded: Flask, document: dict[str, Any]
 ) -> None:
     with_token = openapi_document(guarded, with_token=True)
@@ -103,8 +103,8 @@ def test_a_token_is_asked_for_only_where_one_is_set(
     assert with_token["paths"]["/healthz"]["get"]["security"] == []
 
 
-class Parts(HTMLParser):
-    """What a page loads and holds."""
+class PageParser(HTMLParser):
+    """Collects the addresses that a page loads, and its inline scripts and styles."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -112,13 +112,13 @@ class Parts(HTMLParser):
         self.inline: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        held = dict(attrs)
-        address = held.get("src") or (held.get("href") if tag == "link" else None)
+        attributes = dict(attrs)
+        address = attributes.get("src") or (attributes.get("href") if tag == "link" else None)
         if address:
             self.addresses.append(address)
-        if tag == "style" or (tag == "script" and "src" not in held) or "style" in held:
+        if tag == "style" or (tag == "script" and "src" not in attributes) or "style" in attributes:
             self.inline.append(tag)
-        self.inline += [name for name in held if name.startswith("on")]
+        self.inline += [name for name in attributes if name.startswith("on")]
 
 
 def test_the_docs_page_shows_every_operation_and_loads_nothing_from_elsewhere(
@@ -129,10 +129,10 @@ def test_the_docs_page_shows_every_operation_and_loads_nothing_from_elsewhere(
         for operation in operations.values():
             if operation["tags"] != ["pages"]:
                 assert f'id="{operation["operationId"]}"' in page, path
-    parts = Parts()
-    parts.feed(page)
-    assert all(address.startswith("/static/") for address in parts.addresses)
-    assert parts.inline == []
+    parser = PageParser()
+    parser.feed(page)
+    assert all(address.startswith("/static/") for address in parser.addresses)
+    assert parser.inline == []
 
 
 def test_the_written_docs_name_every_route_of_the_api(document: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The pages as a reader without JavaScript gets them."""
+"""The pages as they are served, without JavaScript."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.unit.web import worked
 from tests.unit.web.conforming import WebClient
 from tests.unit.web.media_files import upload
 from tests.unit.web.test_guard import form_token_of
-from tests.unit.web.test_openapi import Parts
+from tests.unit.web.test_openapi import PageParser
 
 XSS = "<img src=x onerror=alert(1)>"
 
@@ -29,26 +29,28 @@ def token(client: WebClient) -> str:
 
 @pytest.fixture
 def done(client: WebClient, services: Services) -> str:
-    """A job with results, whose names are hostile."""
+    """A finished job whose names contain markup."""
     data = {"files": upload(f"{XSS}.png"), "label": f"{XSS} label"}
     job_id = client.post("/api/v1/jobs", data=data).json["id"]
     worked.finish(services.database, services.storage, job_id, name=XSS)
     return str(job_id)
 
 
-def test_a_copy_that_is_gone_is_told(client: WebClient, done: str, services: Services) -> None:
-    offered = client.get(f"/jobs/{done}").text
+def test_a_missing_annotated_copy_is_reported(
+    client: WebClient, done: str, services: Services
+) -> None:
+    before = client.get(f"/jobs/{done}").text
     with services.database.begin() as session:
         session.execute(update(ArtifactRow).values(missing_since=1.0))
     for path in (f"/jobs/{done}", f"/jobs/{done}/files", f"/jobs/{done}/items/1"):
         page = client.get(path).text
         assert "issing from the server" in page, path
         assert " download " not in page, path
-    assert " download " in offered
-    assert "issing from the server" not in offered
+    assert " download " in before
+    assert "issing from the server" not in before
 
 
-def test_a_picture_leads_to_its_page_and_its_caption_to_its_file(
+def test_an_image_links_to_its_page_and_its_caption_to_the_download(
     client: WebClient, done: str
 ) -> None:
     gallery = client.get(f"/jobs/{done}").text.partition('<div class="gallery">')[2]
@@ -68,28 +70,28 @@ def test_the_list_shows_jobs_and_filters_them(client: WebClient, done: str) -> N
     assert client.get("/jobs?status=nonsense").status_code == 422
 
 
-def test_the_list_goes_on_to_the_next_page(client: WebClient) -> None:
+def test_the_list_of_jobs_has_pages(client: WebClient) -> None:
     ids = {client.post("/api/v1/jobs", data={"files": upload()}).json["id"] for _ in range(3)}
     first = client.get("/jobs?limit=2").text
-    following = re.search(r'rel="next" href="([^"]+)"', first)
-    assert following is not None
-    second = client.get(following[1].replace("&amp;", "&")).text
+    next_link = re.search(r'rel="next" href="([^"]+)"', first)
+    assert next_link is not None
+    second = client.get(next_link[1].replace("&amp;", "&")).text
     seen = [set(re.findall(r"/jobs/([0-9a-f-]{36})", page)) for page in (first, second)]
     assert seen[0] | seen[1] == ids
     assert not seen[0] & seen[1]
 
 
-def test_empty_states_say_what_to_do(client: WebClient) -> None:
+def test_empty_lists_suggest_what_to_do(client: WebClient) -> None:
     assert "No jobs yet" in client.get("/").text
     assert "Submit the first" in client.get("/jobs").text
 
 
-def test_a_running_job_shows_progress_and_a_way_to_cancel(
+def test_a_running_job_shows_its_progress_and_a_cancel_button(
     client: WebClient, database: Database
 ) -> None:
     job_id = client.post("/api/v1/jobs", data={"files": upload()}).json["id"]
-    waiting = client.get(f"/jobs/{job_id}/live")
-    headers = {"If-None-Match": waiting.headers["ETag"]}
+    queued = client.get(f"/jobs/{job_id}/live")
+    headers = {"If-None-Match": queued.headers["ETag"]}
     assert client.get(f"/jobs/{job_id}/live", headers=headers).status_code == 304
     worked.claim(database, job_id)
     page = client.get(f"/jobs/{job_id}").text
@@ -101,7 +103,7 @@ def test_a_running_job_shows_progress_and_a_way_to_cancel(
     assert 'data-status="running"' in live.text
 
 
-def test_a_finished_job_shows_everything(client: WebClient, done: str) -> None:
+def test_a_finished_job_shows_its_results(client: WebClient, done: str) -> None:
     page = client.get(f"/jobs/{done}").text
     assert "Cancel job" not in page
     assert re.search(r"<video controls[^>]+src=\"/api/v1/jobs/[^\"]+inline=true\"", page)
@@ -113,19 +115,19 @@ def test_a_finished_job_shows_everything(client: WebClient, done: str) -> None:
 
 
 @pytest.mark.parametrize("part", ["", "/live", "/items", "/tracks", "/faces", "/files"])
-def test_hostile_names_are_shown_inert(client: WebClient, done: str, part: str) -> None:
+def test_hostile_names_are_escaped(client: WebClient, done: str, part: str) -> None:
     for path in (f"/jobs/{done}{part}", "/jobs", "/"):
         page = client.get(path)
         assert page.status_code == 200
         assert XSS not in page.text
         assert "&lt;img src=x onerror=alert(1)&gt;" in page.text
-        parts = Parts()
-        parts.feed(page.text)
-        assert parts.inline == []
-        assert all(address.startswith(("/static/", "/api/v1/")) for address in parts.addresses)
+        parser = PageParser()
+        parser.feed(page.text)
+        assert parser.inline == []
+        assert all(address.startswith(("/static/", "/api/v1/")) for address in parser.addresses)
 
 
-def test_the_faces_table_filters_by_address_alone(client: WebClient, done: str) -> None:
+def test_the_faces_table_is_filtered_by_the_query_string(client: WebClient, done: str) -> None:
     def rows(query: str) -> int:
         text = client.get(f"/jobs/{done}/faces?{query}").text
         return len(re.findall(r"data-seek", text))
@@ -136,30 +138,32 @@ def test_the_faces_table_filters_by_address_alone(client: WebClient, done: str) 
     assert rows("gender=male&track=1") == 0
     assert "No faces match" in client.get(f"/jobs/{done}/faces?expression=anger").text
     assert rows("gender=female&min_probability=0.7") == 3
-    for query, said in (
+    for query, message in (
         ("from_seconds=soon", "must be a number of seconds"),
         ("min_probability=0.5", "choose an attribute above"),
         ("gender=male&min_probability=2", "less than or equal to 1"),
     ):
         wrong = client.get(f"/jobs/{done}/faces?{query}")
         assert wrong.status_code == 200
-        assert said in wrong.text
+        assert message in wrong.text
 
 
 def linked(page: str, pattern: str) -> list[str]:
-    """The addresses of links whose tag fits."""
+    """The unescaped addresses of links that match the pattern."""
     return [found.replace("&amp;", "&") for found in re.findall(pattern, page)]
 
 
 CHIP = r'<a class="chip" href="([^"]+)"'
 
 
-def test_a_filter_of_a_link_is_shown_kept_and_taken_away(client: WebClient, done: str) -> None:
+def test_the_filter_of_a_link_is_shown_kept_and_removable(client: WebClient, done: str) -> None:
     (link,) = {*linked(client.get(f"/jobs/{done}").text, r'href="([^"]+track=1)" data-filter')}
     page = client.get(f"{link}&gender=female").text
     assert "only &lt;img src=x onerror=alert(1)&gt;.png" in page
     assert len(re.findall("data-seek", page)) == 6
-    assert re.search(r'<input type="hidden" name="item" value="\d+">', page), "the form keeps it"
+    assert re.search(r'<input type="hidden" name="item" value="\d+">', page), (
+        "the form keeps the filter"
+    )
     assert linked(page, CHIP) == [f"/jobs/{done}/faces?track=1&gender=female"]
     assert not linked(client.get(linked(page, CHIP)[0]).text, CHIP)
 
@@ -176,7 +180,7 @@ def test_a_filter_of_a_link_is_shown_kept_and_taken_away(client: WebClient, done
         ("endpoint=x&job_id=y&_scheme=z", 0, "endpoint x"),
     ],
 )
-def test_filters_that_came_by_address_are_shown(
+def test_filters_in_the_query_string_are_shown(
     client: WebClient, done: str, query: str, found: int, shown: str
 ) -> None:
     page = client.get(f"/jobs/{done}/faces?{query}").text
@@ -184,48 +188,48 @@ def test_filters_that_came_by_address_are_shown(
     assert shown.strip() in page
 
 
-def test_next_pages_keep_all_filters(client: WebClient, done: str) -> None:
+def test_links_to_the_next_page_keep_all_filters(client: WebClient, done: str) -> None:
     for part in ("faces", "tracks"):
         query = "gender=female&gender=male&limit=1"
         page = client.get(f"/jobs/{done}/{part}?{query}").text
-        (following,) = linked(page, r'rel="next" href="([^"]+)"')
-        assert following.startswith(f"/jobs/{done}/{part}?{query}&cursor=")
+        (next_page,) = linked(page, r'rel="next" href="([^"]+)"')
+        assert next_page.startswith(f"/jobs/{done}/{part}?{query}&cursor=")
     tracks = client.get(f"/jobs/{done}/tracks?gender=female&gender=male").text
     assert "gender female or male" in tracks
     assert linked(tracks, CHIP) == [f"/jobs/{done}/tracks"]
 
 
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "message"),
     [
         ("from_seconds=-1", "From, seconds: Input should be greater"),
         ("gender=male&min_probability=2", "Min. probability: Input should be less"),
         ("min_score=x", "Min. score: Input should be a valid number"),
     ],
 )
-def test_what_is_wrong_is_called_as_in_the_form(
-    client: WebClient, done: str, query: str, said: str
+def test_errors_name_fields_as_the_form_does(
+    client: WebClient, done: str, query: str, message: str
 ) -> None:
-    assert said in client.get(f"/jobs/{done}/faces?{query}").text
+    assert message in client.get(f"/jobs/{done}/faces?{query}").text
 
 
-def test_a_link_to_a_moment_leads_to_where_it_is_shown(client: WebClient, done: str) -> None:
+def test_a_link_to_a_time_leads_to_the_video_that_shows_it(client: WebClient, done: str) -> None:
     for part in ("", "/tracks", "/faces"):
         page = client.get(f"/jobs/{done}{part}").text
         links = re.findall(r'href="([^"]*)" data-seek="([\d.]+)" data-item="(\d+)"', page)
         assert links, part
         for path, seconds, item_id in links:
             assert f"/items/{item_id}" in path
-            moment = f"#t={seconds}" if float(seconds) else ""
+            fragment = f"#t={seconds}" if float(seconds) else ""
             shown = client.get(path).text
-            assert re.search(rf'<video [^>]*src="/api/[^"#]*{moment}"', shown), path
-    # On the job's page, where the copy itself is, the script goes to it by its name.
+            assert re.search(rf'<video [^>]*src="/api/[^"#]*{fragment}"', shown), path
+    # On the job's page, which has the video itself, the script seeks it by its element id.
     assert set(re.findall(r'data-item="(\d+)"', client.get(f"/jobs/{done}").text)) == set(
         re.findall(r'id="item-(\d+)"', client.get(f"/jobs/{done}").text)
     )
 
 
-def test_every_file_of_a_large_job_is_shown_by_its_links(
+def test_every_file_of_a_large_job_is_reachable_by_links(
     client: WebClient, services: Services
 ) -> None:
     names = [f"{number:02}.png" for number in range(job_pages.MAX_SHOWN_IMAGES + 4)]
@@ -241,27 +245,29 @@ def test_every_file_of_a_large_job_is_shown_by_its_links(
             (address,) = re.findall(r'<video [^>]*src="([^"#]*)', item)
             assert client.get(address.replace("&amp;", "&")).status_code == 200
             shown |= set(re.findall(r"<h1[^>]*>([^<]+)</h1>", item))
-        following = re.search(r'rel="next" href="([^"]+)"', page)
-        path = following and following[1].replace("&amp;", "&")
+        next_link = re.search(r'rel="next" href="([^"]+)"', page)
+        path = next_link and next_link[1].replace("&amp;", "&")
     assert shown == set(names)
 
 
-def test_a_job_of_many_files_tells_that_it_shows_some(
+def test_a_job_of_many_files_says_that_it_shows_only_the_first(
     client: WebClient, services: Services
 ) -> None:
-    said = "Only the first copies are shown here."
+    notice = "Only the first copies are shown here."
     for count in (job_pages.MAX_SHOWN_IMAGES + 1, 1):
         files = [upload(f"{number:02}.png") for number in range(count)]
         job_id = client.post("/api/v1/jobs", data={"files": files}).json["id"]
         worked.finish(services.database, services.storage, job_id)
         page = client.get(f"/jobs/{job_id}").text
-        assert (said in page) == (count > 1)
+        assert (notice in page) == (count > 1)
     every = client.get(f"/jobs/{job_id}/items").text
     (link,) = linked(every, r'href="([^"]+/items/\d+)">00\.png</a>')
     assert "<video" in client.get(link).text
 
 
-def test_a_retry_is_offered_where_it_finds_something(client: WebClient, services: Services) -> None:
+def test_a_retry_is_offered_only_if_something_can_be_retried(
+    client: WebClient, services: Services
+) -> None:
     files = [upload("a.png"), (io.BytesIO(b"no picture"), "notes.txt")]
     refused = client.post("/api/v1/jobs", data={"files": files}).json["id"]
     assert worked.finish(services.database, services.storage, refused) == "succeeded_with_errors"
@@ -283,29 +289,31 @@ def test_a_file_of_another_job_is_not_shown(client: WebClient, done: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("damaged_frames", "said"),
+    ("damaged_frames", "notice"),
     [
         (1, "1 damaged frame was left out, or is shown in part"),
         (1234, "1,234 damaged frames were left out, or are shown in part"),
     ],
 )
-def test_damaged_frames_are_told_beside_what_was_done(
-    client: WebClient, services: Services, damaged_frames: int, said: str
+def test_damaged_frames_are_reported(
+    client: WebClient, services: Services, damaged_frames: int, notice: str
 ) -> None:
     job_id = client.post("/api/v1/jobs", data={"files": upload()}).json["id"]
     worked.finish(services.database, services.storage, job_id, damaged_frames=damaged_frames)
-    assert client.get(f"/jobs/{job_id}").text.count(said) == 2, "for the job, and at the file"
-    assert said in client.get(f"/jobs/{job_id}/items").text
+    assert client.get(f"/jobs/{job_id}").text.count(notice) == 2, "for the job and for the file"
+    assert notice in client.get(f"/jobs/{job_id}/items").text
     assert client.get(f"/api/v1/jobs/{job_id}").json["damaged_frames"] == damaged_frames
     (item,) = client.get(f"/api/v1/jobs/{job_id}/items").json["items"]
     assert item["damaged_frames"] == damaged_frames
 
 
-def test_of_whole_files_no_damage_is_told(client: WebClient, done: str) -> None:
+def test_undamaged_files_have_no_damage_notice(client: WebClient, done: str) -> None:
     assert "damaged" not in client.get(f"/jobs/{done}").text
 
 
-def test_pages_show_unsure_quietly_and_filter_by_it(client: WebClient, services: Services) -> None:
+def test_pages_show_unsure_attributes_and_filter_by_them(
+    client: WebClient, services: Services
+) -> None:
     job_id = client.post("/api/v1/jobs", data={"files": upload()}).json["id"]
     worked.finish(services.database, services.storage, job_id, expression="unsure")
     for part in ("", "/tracks", "/faces"):
@@ -317,17 +325,17 @@ def test_pages_show_unsure_quietly_and_filter_by_it(client: WebClient, services:
     assert "No faces match" in client.get(f"/jobs/{job_id}/faces?expression=happiness").text
 
 
-def test_thresholds_stand_beside_the_models(client: WebClient, done: str) -> None:
+def test_thresholds_are_shown_with_the_models(client: WebClient, done: str) -> None:
     assert "gender unsure below 70\u202f%" in client.get(f"/jobs/{done}").text
     (model,) = client.get(f"/api/v1/jobs/{done}").json["models"]
     assert model["unsure_below"] == {"gender": 0.7}
 
 
-def test_the_faces_table_goes_on_to_the_next_page(client: WebClient, done: str) -> None:
+def test_the_faces_table_has_pages(client: WebClient, done: str) -> None:
     first = client.get(f"/jobs/{done}/faces?gender=female&limit=4").text
-    following = re.search(r'rel="next" href="([^"]+)"', first)
-    assert following is not None
-    second = client.get(following[1].replace("&amp;", "&")).text
+    next_link = re.search(r'rel="next" href="([^"]+)"', first)
+    assert next_link is not None
+    second = client.get(next_link[1].replace("&amp;", "&")).text
     assert len(re.findall(r"data-seek", second)) == 2
     assert "First page" in second
 
@@ -344,7 +352,7 @@ def test_a_job_is_cancelled_and_deleted_from_its_page(
     assert client.get(f"/jobs/{job_id}").status_code == 404
 
 
-def test_a_failed_file_tells_why_on_the_page(client: WebClient, services: Services) -> None:
+def test_the_page_shows_the_error_of_a_failed_file(client: WebClient, services: Services) -> None:
     job_id = client.post("/api/v1/jobs", data={"files": upload()}).json["id"]
     (claim,) = worked.claim(services.database, job_id)
     worked.fail(services.database, claim, "truncated", f"It ends too soon {XSS}.")
@@ -355,7 +363,7 @@ def test_a_failed_file_tells_why_on_the_page(client: WebClient, services: Servic
     assert "Failed" in page
 
 
-def test_pages_that_are_not_there_are_pages(client: WebClient) -> None:
+def test_an_unknown_page_is_404_and_html(client: WebClient) -> None:
     for path in ("/jobs/nothing", "/jobs/00000000-0000-4000-8000-000000000000", "/x/y"):
         response = client.get(path)
         assert response.status_code == 404

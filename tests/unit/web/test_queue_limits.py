@@ -1,4 +1,4 @@
-"""A queue that is full: 429 with Retry-After, before the body is read."""
+"""Limits of the queue: 429 with Retry-After, sent before the body is read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.unit.web.problems import assert_problem
 JOBS = "/api/v1/jobs"
 
 
-def test_a_full_queue_is_told_before_the_body_is_read(make_app: MakeApp) -> None:
+def test_a_full_queue_is_429_before_the_body_is_read(make_app: MakeApp) -> None:
     app = make_app(max_queued_jobs=1)
     client = client_of(app)
     first = client.post(JOBS, data={"files": upload()}, headers={"Idempotency-Key": "one"})
@@ -25,11 +25,11 @@ def test_a_full_queue_is_told_before_the_body_is_read(make_app: MakeApp) -> None
     assert int(refused.headers["Retry-After"]) > 0
 
     again = client.post(JOBS, data={"files": upload()}, headers={"Idempotency-Key": "one"})
-    assert again.status_code == 200, "a repetition adds no work"
+    assert again.status_code == 200, "a repeated request adds no job"
     assert len(list_jobs(app.extensions[EXTENSION].database).jobs) == 1
 
 
-def test_the_limit_of_one_owner_is_not_another_s(make_app: MakeApp) -> None:
+def test_each_owner_has_its_own_limit(make_app: MakeApp) -> None:
     client = client_of(make_app(max_owner_jobs=1))
 
     def status(owner: str) -> int:
@@ -45,7 +45,7 @@ def test_the_limit_of_one_owner_is_not_another_s(make_app: MakeApp) -> None:
     ]
 
 
-def test_too_many_files_for_the_queue_are_refused_with_nothing_left(make_app: MakeApp) -> None:
+def test_too_many_files_for_the_queue_are_rejected_and_removed(make_app: MakeApp) -> None:
     app = make_app(max_queued_items=2)
     client: WebClient = client_of(app)
     files = [upload(f"{number}.png") for number in range(3)]
@@ -54,7 +54,7 @@ def test_too_many_files_for_the_queue_are_refused_with_nothing_left(make_app: Ma
     assert not any(path.is_file() for path in services.storage.folder.rglob("*"))
 
 
-def test_the_form_tells_of_a_full_queue(make_app: MakeApp) -> None:
+def test_the_form_reports_a_full_queue(make_app: MakeApp) -> None:
     client = client_of(make_app(max_queued_jobs=1))
     client.post(JOBS, data={"files": upload()})
     page = client.get("/").text

@@ -1,4 +1,4 @@
-"""Numbers and times as the pages show them."""
+"""How pages format numbers, sizes and times."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from faces_jobs_web.rendering import (
         (3_723_400, 1, "1:02:03.4"),
     ],
 )
-def test_times_within_an_item(milliseconds: float, digits: int, expected: str) -> None:
+def test_timecodes(milliseconds: float, digits: int, expected: str) -> None:
     assert timecode(milliseconds, digits) == expected
 
 
 @given(st.floats(min_value=0, max_value=1e9))
-def test_a_time_reads_back_as_itself(milliseconds: float) -> None:
+def test_a_timecode_parses_back_to_the_same_time(milliseconds: float) -> None:
     *larger, seconds = timecode(milliseconds, 2).split(":")
     whole = 0
     for part in larger:
@@ -52,7 +52,7 @@ def test_a_time_reads_back_as_itself(milliseconds: float) -> None:
         (4 * 1024**3, "4.3 GB"),
     ],
 )
-def test_sizes(number: int, expected: str) -> None:
+def test_file_sizes(number: int, expected: str) -> None:
     assert file_size(number) == expected
 
 
@@ -60,11 +60,11 @@ def test_sizes(number: int, expected: str) -> None:
     ("seconds", "expected"),
     [(0.2, "less than a second"), (12.4, "12 s"), (89, "89 s"), (600, "10 min"), (7200, "2.0 h")],
 )
-def test_spans(seconds: float, expected: str) -> None:
+def test_durations(seconds: float, expected: str) -> None:
     assert duration(seconds) == expected
 
 
-def test_code_is_marked_and_nothing_else_is() -> None:
+def test_inline_code_is_marked_and_everything_else_is_escaped() -> None:
     assert (
         inline_code("`limit` of <b> & `a<b`")
         == "<code>limit</code> of &lt;b&gt; &amp; <code>a&lt;b</code>"
@@ -72,12 +72,12 @@ def test_code_is_marked_and_nothing_else_is() -> None:
     assert inline_code("a ` alone") == "a ` alone"
 
 
-def test_shares_and_counts() -> None:
+def test_percentages_and_counts() -> None:
     assert percent(0.934) == "93\u202f%"
     assert count(1, "face") == "1 face"
     assert count(2310, "face") == "2,310 faces"
 
 
-def test_what_is_left() -> None:
+def test_remaining_time() -> None:
     assert time_left(0.4) == "nearly done"
     assert time_left(75) == "about 75 s left"

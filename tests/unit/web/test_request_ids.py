@@ -1,4 +1,4 @@
-"""Every request's id: on its log lines, and in the answer."""
+"""Request ids: in log lines and in the response header."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from faces_jobs.logs import JsonFormatter
 from tests.unit.web.conforming import WebClient, client_of
 
 
-class Lines(logging.Handler):
-    """Keeps each line as it is written, in the thread and context that wrote it."""
+class RecordedLines(logging.Handler):
+    """Formats and keeps each log line, in the thread and context that wrote it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class Lines(logging.Handler):
 
 @pytest.fixture
 def lines() -> Iterator[list[str]]:
-    handler = Lines()
+    handler = RecordedLines()
     logger = logging.getLogger("faces_jobs_web")
     level = logger.level
     logger.setLevel(logging.DEBUG)
@@ -36,34 +36,34 @@ def lines() -> Iterator[list[str]]:
     logger.setLevel(level)
 
 
-def test_a_given_id_is_taken_over(client: WebClient, lines: list[str]) -> None:
-    answer = client.get("/api/v1/jobs", headers={"X-Request-Id": "proxy-7.a_B"})
-    assert answer.headers["X-Request-Id"] == "proxy-7.a_B"
+def test_a_valid_id_of_the_client_is_used(client: WebClient, lines: list[str]) -> None:
+    response = client.get("/api/v1/jobs", headers={"X-Request-Id": "proxy-7.a_B"})
+    assert response.headers["X-Request-Id"] == "proxy-7.a_B"
     (line,) = lines
     assert '"request": "proxy-7.a_B"' in line
     assert "GET /api/v1/jobs 200 in " in line
 
 
-def test_every_other_request_gets_an_id_of_its_own(client: WebClient) -> None:
+def test_a_request_without_an_id_gets_a_new_one(client: WebClient) -> None:
     ids = {client.get("/healthz").headers["X-Request-Id"] for _ in range(3)}
     assert len(ids) == 3
 
 
 @pytest.mark.parametrize("given", ["", "a" * 65, "a b", 'x","level":"error', "\u00e4"])
 def test_an_id_that_could_forge_a_line_is_replaced(client: WebClient, given: str) -> None:
-    answered = client.get("/healthz", headers={"X-Request-Id": given}).headers["X-Request-Id"]
-    assert len(answered) == 32
-    assert answered.isalnum()
+    new_id = client.get("/healthz", headers={"X-Request-Id": given}).headers["X-Request-Id"]
+    assert len(new_id) == 32
+    assert new_id.isalnum()
 
 
-def test_refused_requests_have_one_too(guarded: Flask, lines: list[str]) -> None:
-    answer = client_of(guarded).get("/api/v1/jobs", headers={"X-Request-Id": "who"})
-    assert answer.status_code == 401
-    assert answer.headers["X-Request-Id"] == "who"
+def test_rejected_requests_have_an_id_too(guarded: Flask, lines: list[str]) -> None:
+    response = client_of(guarded).get("/api/v1/jobs", headers={"X-Request-Id": "who"})
+    assert response.status_code == 401
+    assert response.headers["X-Request-Id"] == "who"
     assert [line for line in lines if '"request": "who"' in line]
 
 
-def test_an_error_s_line_has_the_id(app: Flask, lines: list[str]) -> None:
+def test_the_log_line_of_an_error_has_the_request_id(app: Flask, lines: list[str]) -> None:
     def broken() -> str:
         raise RuntimeError("something broke")
 

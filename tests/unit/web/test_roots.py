@@ -1,4 +1,4 @@
-"""GET /api/v1/roots."""
+"""GET /api/v1/roots: the names of the server folders that may be submitted."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from tests.unit.web.conforming import WebClient, client_of
 from tests.unit.web.conftest import MakeApp
 
 
-def test_there_are_none_by_default(client: WebClient) -> None:
+def test_there_are_no_roots_by_default(client: WebClient) -> None:
     assert client.get("/api/v1/roots").json == {"roots": []}
 
 
-def test_names_are_told_and_paths_are_not(make_app: MakeApp, tmp_path: Path) -> None:
+def test_names_are_listed_without_paths(make_app: MakeApp, tmp_path: Path) -> None:
     for name in ("b", "a"):
         (tmp_path / name).mkdir()
     client = client_of(make_app(roots={"films": tmp_path / "b", "art": tmp_path / "a"}))

@@ -1,4 +1,4 @@
-"""The form of the front page, as it is sent without JavaScript."""
+"""The submission form of the front page, sent without JavaScript."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_the_form_is_submitted_without_javascript(
     assert job.options.annotated is False
 
 
-def test_what_is_wrong_is_told_beside_the_form_that_keeps_its_values(
+def test_errors_are_shown_in_the_form_which_keeps_its_values(
     client: WebClient, database: Database, token: str
 ) -> None:
     data = {"form_token": token, "files": upload(), "smallest_face": "2", "label": XSS}
@@ -67,7 +67,7 @@ def test_what_is_wrong_is_told_beside_the_form_that_keeps_its_values(
     assert "choose at least one" in nothing.text
 
 
-def test_the_form_without_its_token_stores_nothing(client: WebClient, services: Services) -> None:
+def test_a_form_without_its_token_stores_nothing(client: WebClient, services: Services) -> None:
     client.get("/")
     response = client.post("/", data={"files": upload(), "gender": "on"})
     assert response.status_code == 403
@@ -95,15 +95,15 @@ def test_a_server_folder_is_submitted_from_the_form(make_app: MakeApp, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         ({"server_root": "films", "files": True}, "not both"),
         ({"server_path": "2026/holiday"}, "Choose the root that contains 2026/holiday"),
         ({"server_path": "2026/holiday", "files": True}, "Choose the root"),
     ],
 )
-def test_nothing_that_was_chosen_is_passed_over(
-    make_app: MakeApp, tmp_path: Path, given: dict[str, Any], told: str
+def test_contradictory_or_incomplete_sources_are_rejected(
+    make_app: MakeApp, tmp_path: Path, given: dict[str, Any], message: str
 ) -> None:
     (tmp_path / "a.png").write_bytes(png())
     app = make_app(roots={"films": tmp_path})
@@ -113,7 +113,7 @@ def test_nothing_that_was_chosen_is_passed_over(
         data["files"] = upload()
     response = client.post("/", data=data, content_type="multipart/form-data")
     assert response.status_code == 422
-    assert told in response.text
+    assert message in response.text
     assert list_jobs(app.extensions[EXTENSION].database).jobs == []
 
 

@@ -1,4 +1,4 @@
-"""GET /api/v1/jobs/{id}/tracks."""
+"""GET /api/v1/jobs/{id}/tracks: tracks, their thumbnails and filters."""
 
 from __future__ import annotations
 
@@ -48,5 +48,7 @@ def test_tracks_are_filtered(
 @pytest.mark.parametrize(
     ("query", "wrong"), [("track=1", "track"), ("min_score=0.5", "min_score"), ("age=9", "age")]
 )
-def test_a_wrong_filter_is_named(client: WebClient, address: str, query: str, wrong: str) -> None:
+def test_an_invalid_filter_is_named(
+    client: WebClient, address: str, query: str, wrong: str
+) -> None:
     assert_problem(client.get(f"{address}?{query}"), 422, "invalid-options", fields={wrong})

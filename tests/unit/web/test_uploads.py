@@ -1,4 +1,4 @@
-"""Reading a multipart body: what arrives is what was sent, however the network cuts it."""
+"""Parsing a multipart body: files arrive unchanged, however the network splits the stream."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from faces_jobs_web.uploads import receive_upload
 BOUNDARY = "cut-here"
 
 
-class Trickle(io.BytesIO):
-    """A body that arrives in pieces of the given sizes, over and over."""
+class ChunkedBody(io.BytesIO):
+    """A body that is read in pieces of the given sizes, in turn."""
 
     def __init__(self, content: bytes, sizes: list[int]) -> None:
         super().__init__(content)
@@ -51,7 +51,7 @@ def request_of(body: bytes, sizes: list[int]) -> Request:
         {
             "REQUEST_METHOD": "POST",
             "CONTENT_TYPE": f"multipart/form-data; boundary={BOUNDARY}",
-            "wsgi.input": Trickle(body, sizes),
+            "wsgi.input": ChunkedBody(body, sizes),
             "wsgi.input_terminated": True,
         }
     )
@@ -69,7 +69,7 @@ def storage(settings: Settings) -> Iterator[LocalStorage]:
     assert [path for path in storage.folder.rglob("*") if path.is_file()] == []
 
 
-# Pieces of boundaries and line ends, which a reader may take for the real ones.
+# Fragments of boundaries and line ends, which a parser may mistake for real ones.
 tricky = st.lists(
     st.sampled_from([b"\r", b"\n", b"\r\n", b"--", b"\r\n--cut", BOUNDARY.encode(), b"a" * 50])
     | st.binary(max_size=40),
@@ -89,7 +89,7 @@ shared = hypothesis_settings(
 
 @shared
 @given(parts=parts, sizes=st.lists(st.integers(1, 60), min_size=1, max_size=5))
-def test_what_arrives_is_what_was_sent(
+def test_received_files_equal_those_that_were_sent(
     storage: LocalStorage,
     settings: Settings,
     parts: list[tuple[str, str | None, bytes]],
@@ -108,7 +108,7 @@ def test_what_arrives_is_what_was_sent(
 
 @shared
 @given(body=st.binary(max_size=300) | st.just(form([("files", "a.png", b"x" * 99)])), cut=st.data())
-def test_a_body_that_breaks_off_anywhere_is_refused_and_leaves_nothing(
+def test_a_truncated_body_is_rejected_and_leaves_no_file(
     storage: LocalStorage, settings: Settings, body: bytes, cut: st.DataObject
 ) -> None:
     end = cut.draw(st.integers(0, max(0, len(body) - 5)))
@@ -117,10 +117,10 @@ def test_a_body_that_breaks_off_anywhere_is_refused_and_leaves_nothing(
         pytest.raises((BadRequest, RequestEntityTooLarge, FacesJobsError)),
         receive_upload(request, storage=storage, settings=settings),
     ):
-        raise AssertionError("it was taken for a whole form")
+        raise AssertionError("a truncated form was accepted")
 
 
-def test_what_the_submission_does_not_take_is_removed_also_when_it_fails(
+def test_files_are_removed_when_the_submission_fails(
     storage: LocalStorage, settings: Settings
 ) -> None:
     request = request_of(form([("files", "a.png", b"content")]), [100])

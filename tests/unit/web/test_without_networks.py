@@ -1,4 +1,4 @@
-"""The web side answers on a machine that has no network, no picture and no video library."""
+"""The web package works without libraries for neural networks, images and video."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ SCRIPT = """
     import sys
 
     BLOCKED = {"torch", "cv2", "numpy", "av", "PIL", "onnxruntime", "onnx", "pyarrow", "scipy"}
-    OURS = ("faces_jobs.worker", "faces_jobs.pipeline", "faces_jobs.sinks", "faces_jobs_models")
+    OWN_CODE = ("faces_jobs.worker", "faces_jobs.pipeline", "faces_jobs.sinks", "faces_jobs_models")
 
     class Blocker:
         def find_spec(self, name, path=None, target=None):
-            if name.split(".")[0] in BLOCKED or name.startswith(OURS):
+            if name.split(".")[0] in BLOCKED or name.startswith(OWN_CODE):
                 raise ImportError(f"{name} is blocked")
 
     sys.meta_path.insert(0, Blocker())
@@ -47,7 +47,7 @@ SCRIPT = """
 """
 
 
-def test_requests_are_answered_without_any_of_them(tmp_path: Path) -> None:
+def test_requests_are_answered_without_these_libraries(tmp_path: Path) -> None:
     root = Path(__file__).parents[3]
     result = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(SCRIPT), str(tmp_path)],

@@ -1,4 +1,4 @@
-"""Plays the worker: takes what waits and records results, by the functions that workers use."""
+"""Simulates a worker: claims segments and records results with the functions of workers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CSV = b"item,frame_index\r\nface.png,0\r\n"
 def attributes(
     gender: str = "female", probability: float = 0.9, *, expression: str = "happiness"
 ) -> dict[str, Attribute]:
-    """Attributes of all heads."""
+    """One attribute for each head."""
     return {
         "gender": Attribute(gender, probability),
         "expression": Attribute(expression, 0.8),
@@ -41,10 +41,10 @@ def attributes(
 
 
 def claim(database: Database, job_id: str) -> list[SegmentClaim]:
-    """Take all segments of a job that wait."""
+    """Claim all queued segments of a job."""
     with database.read() as session:
-        question = select(SegmentRow.id).where(SegmentRow.job_id == job_id).order_by(SegmentRow.id)
-        ids = session.scalars(question).all()
+        statement = select(SegmentRow.id).where(SegmentRow.job_id == job_id).order_by(SegmentRow.id)
+        ids = session.scalars(statement).all()
     claims = [
         claim_segment(database, one, worker="test", lease_seconds=60, max_attempts=3) for one in ids
     ]
@@ -52,7 +52,7 @@ def claim(database: Database, job_id: str) -> list[SegmentClaim]:
 
 
 def faces(expression: str = "happiness") -> list[FaceRecord]:
-    """Two faces a frame: a woman on the left (track 1), a man on the right (track 2)."""
+    """Two faces in each frame: female on the left (track 1), male on the right (track 2)."""
     found = []
     for frame in range(FRAMES):
         left = FaceRecord(
@@ -105,7 +105,7 @@ def finish(
     expression: str = "happiness",
     damaged_frames: int = 0,
 ) -> JobStatus:
-    """Work a job off: two tracks an item, an annotated video, a thumbnail, and a table."""
+    """Finish a job: its items get two tracks, annotated copies and a thumbnail, the job a table."""
     last = False
     for one in claim(database, job_id):
         artifacts = _published(
@@ -137,11 +137,13 @@ def finish(
 
 
 def finish_exports(database: Database, storage: Storage, job_id: str) -> JobStatus:
-    """Write the tables of a job whose items have all ended."""
-    taken = claim_job(database, job_id, worker="test", lease_seconds=60, max_attempts=3)
-    assert taken is not None
+    """Write the exports of a job whose items have all ended."""
+    job_claim = claim_job(database, job_id, worker="test", lease_seconds=60, max_attempts=3)
+    assert job_claim is not None
     exports = (("faces_csv", "faces.csv", "text/csv", CSV, None),)
-    return finish_job(database, taken, _published(storage, job_id, "job", taken.token, exports))
+    return finish_job(
+        database, job_claim, _published(storage, job_id, "job", job_claim.token, exports)
+    )
 
 
 def fail(database: Database, one: SegmentClaim, code: str, message: str) -> bool:

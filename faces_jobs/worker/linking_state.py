@@ -19,7 +19,7 @@ class LinkingState:
     found: list[str] = field(default_factory=list)  # storage keys of each part's findings
 
 
-class Lead:
+class LinkingStateCache:
     """Keeps the linking state of at most one item until its next part: a few numbers per track."""
 
     def __init__(self) -> None:

@@ -47,7 +47,7 @@ def link(claim: SegmentClaim, worker: Worker) -> bool:
         found = files_of(worker.database, claim.item_id, FOUND)
         drawn = {part_number_of(run) for run in files_of(worker.database, claim.item_id, DRAWN)}
         to_draw = (found.keys() if claim.spec.annotated else set()) - drawn
-        linked = worker.lead.take(claim.item_id, len(parts), found)
+        linked = worker.linking_state.take(claim.item_id, len(parts), found)
         # If the parts are linked already, only the header of one file is needed.
         needed = min(found) if linked is not None else None
         files = stage_files(attempt, FOUND, only=needed)

@@ -79,7 +79,7 @@ def find(claim: SegmentClaim, worker: Worker) -> bool:
         )
         if linking is not None:
             (found,) = [file.storage_key for file in files if file.kind == FOUND]
-            worker.lead.keep(linking.linked, found)
+            worker.linking_state.keep(linking.linked, found)
     _log.info("part %d: %d frames, %d faces", part.number, report.frames_read, report.faces)
     return bool(job_done)
 
