@@ -9,7 +9,7 @@ import pytest
 
 # How long a test waits for a process. Long, since a busy machine may be slow to start one; a test
 # that passes does not wait that long.
-PATIENCE_SECONDS = 120
+TIMEOUT_SECONDS = 120
 
 
 def missing_service(reason: str) -> NoReturn:

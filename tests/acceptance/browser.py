@@ -10,7 +10,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from tests.services import PATIENCE_SECONDS, missing_service
+from tests.services import TIMEOUT_SECONDS, missing_service
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 PHONE = {"width": 375, "height": 812}
@@ -31,7 +31,7 @@ def open_browser() -> Iterator[Browser]:
     path = next((found for name in CHROMIUM_NAMES if (found := which(name))), None)
     if path is None:
         missing_service("Chromium is not installed: apt-get install chromium")
-    expect.set_options(timeout=PATIENCE_SECONDS * 1000)
+    expect.set_options(timeout=TIMEOUT_SECONDS * 1000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=path,
@@ -52,7 +52,7 @@ class WatchedPage:
     def __init__(self, context: BrowserContext) -> None:
         context.add_init_script(COLLECT_CSP_VIOLATIONS)
         self.page: Page = context.new_page()
-        self.page.set_default_timeout(PATIENCE_SECONDS * 1000)
+        self.page.set_default_timeout(TIMEOUT_SECONDS * 1000)
         self.errors: list[str] = []
         self.page.on("console", self._on_console)
         self.page.on("pageerror", lambda error: self.errors.append(f"exception: {error}"))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from faces_jobs.client import Client
 from tests.ports import free_port
-from tests.services import PATIENCE_SECONDS
+from tests.services import TIMEOUT_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def running_service(folder: Path, *arguments: str, **variables: str) -> Iterator
     try:
         url = f"http://127.0.0.1:{port}"
         with Client(url) as client:
-            deadline = time.monotonic() + PATIENCE_SECONDS
+            deadline = time.monotonic() + TIMEOUT_SECONDS
             while not client.is_up():
                 assert process.poll() is None, log.read_text()
                 assert time.monotonic() < deadline, log.read_text()
@@ -75,7 +75,7 @@ def running_service(folder: Path, *arguments: str, **variables: str) -> Iterator
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
         try:
-            process.wait(PATIENCE_SECONDS)
+            process.wait(TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             raise

@@ -26,7 +26,7 @@ from faces_jobs.jobs.status import JobStatus
 from faces_jobs.settings import Settings
 from faces_jobs.storage import open_storage
 from tests.acceptance.web import RunningWeb, running_web
-from tests.services import PATIENCE_SECONDS
+from tests.services import TIMEOUT_SECONDS
 from tests.unit.web import worked
 from tests.unit.web.media_files import png
 
@@ -292,11 +292,11 @@ def test_following_a_job_survives_a_server_that_dies(tmp_path: Path, sqlite_temp
                     seen.put(job.status)
 
         following = threads.submit(follow)
-        assert seen.get(timeout=PATIENCE_SECONDS) is JobStatus.QUEUED
+        assert seen.get(timeout=TIMEOUT_SECONDS) is JobStatus.QUEUED
         time.sleep(0.5)  # by now its next request is waiting in the server
         (handler,) = psutil.Process(web.process.pid).children()
         handler.kill()
-        handler.wait(PATIENCE_SECONDS)
+        handler.wait(TIMEOUT_SECONDS)
         client.cancel(job_id)
-        following.result(PATIENCE_SECONDS)
+        following.result(TIMEOUT_SECONDS)
     assert JobStatus.CANCELLED in [seen.get() for _ in range(seen.qsize())]

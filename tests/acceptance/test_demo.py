@@ -16,7 +16,7 @@ import pytest
 from faces_jobs.client import Client
 from faces_jobs.sample import RATE, SECONDS
 from tests.ports import free_port
-from tests.services import PATIENCE_SECONDS
+from tests.services import TIMEOUT_SECONDS
 
 pytestmark = pytest.mark.timeout(900)  # processes a whole clip, on a busy machine too
 
@@ -92,7 +92,7 @@ def test_the_demo_serves_until_ctrl_c_on_a_terminal(tmp_path: Path) -> None:
             assert [job.status.value for job in client.jobs(limit=5).jobs] == ["succeeded"]
         process.send_signal(signal.SIGINT)
         drain(terminal)
-        assert process.wait(PATIENCE_SECONDS) == 0
+        assert process.wait(TIMEOUT_SECONDS) == 0
         with Client(f"http://127.0.0.1:{port}") as client:
             assert not client.is_up()
 

@@ -18,7 +18,7 @@ import pytest
 from faces_jobs.client import Client
 from faces_jobs.errors import ServerError
 from tests.acceptance.web import RunningWeb, running_web
-from tests.services import PATIENCE_SECONDS
+from tests.services import TIMEOUT_SECONDS
 from tests.unit.web.media_files import png
 
 LIMIT = 96 * 1024 * 1024
@@ -67,7 +67,7 @@ def test_a_large_upload_streams_to_disk(web: RunningWeb) -> None:
     before = web.peak_memory_bytes()
     headers = {**FORM, "Content-Length": str(content_length(LARGE))}
     response = httpx.post(
-        f"{web.url}/api/v1/jobs", content=body(LARGE), headers=headers, timeout=PATIENCE_SECONDS
+        f"{web.url}/api/v1/jobs", content=body(LARGE), headers=headers, timeout=TIMEOUT_SECONDS
     )
     assert response.status_code == 201, response.text
     (kept,) = web.uploads()
@@ -93,7 +93,7 @@ def test_a_chunked_upload_over_the_limit_is_refused_and_removed(web: RunningWeb)
         f"{web.url}/api/v1/jobs",
         content=body(LIMIT + CHUNK),
         headers=FORM,
-        timeout=PATIENCE_SECONDS,
+        timeout=TIMEOUT_SECONDS,
     )
     assert response.status_code == 413
     assert response.json()["code"] == "upload-too-large"
@@ -127,7 +127,7 @@ def test_an_upload_of_a_client_that_disconnects_is_removed(web: RunningWeb) -> N
             connection.sendall(chunk)
             if sent == 8:
                 break
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while not web.uploads():
             assert time.monotonic() < deadline
             time.sleep(0.02)
@@ -190,10 +190,10 @@ def test_silent_clients_do_not_block_the_server(tmp_path: Path, sqlite_template:
         ]
         silent = []
         for text in incomplete * 2:
-            client = socket.create_connection(("127.0.0.1", web.port), timeout=PATIENCE_SECONDS)
+            client = socket.create_connection(("127.0.0.1", web.port), timeout=TIMEOUT_SECONDS)
             silent.append(opened.enter_context(client))
             client.sendall(text.encode())
-        assert httpx.get(f"{web.url}/healthz", timeout=PATIENCE_SECONDS).status_code == 200
+        assert httpx.get(f"{web.url}/healthz", timeout=TIMEOUT_SECONDS).status_code == 200
         for client in silent:
             assert client.makefile("rb").read().count(b"HTTP/1.1 ") <= 1, "the connection is closed"
         assert "Traceback" not in web.log.read_text()
@@ -206,11 +206,11 @@ def test_clients_that_send_single_bytes_do_not_block_the_server(
     with running_web(tmp_path, sqlite_template, **limits) as web, ExitStack() as opened:
         slow = []
         for _ in range(4):
-            client = socket.create_connection(("127.0.0.1", web.port), timeout=PATIENCE_SECONDS)
+            client = socket.create_connection(("127.0.0.1", web.port), timeout=TIMEOUT_SECONDS)
             slow.append(opened.enter_context(client))
             client.sendall(b"GET /healthz HTTP/1.1\r\nX-Slow: ")
         answer = opened.enter_context(ThreadPoolExecutor()).submit(
-            httpx.get, f"{web.url}/healthz", timeout=PATIENCE_SECONDS
+            httpx.get, f"{web.url}/healthz", timeout=TIMEOUT_SECONDS
         )
         while not answer.done():
             for client in slow:
@@ -228,19 +228,19 @@ def test_clients_that_read_no_responses_do_not_block_the_server(
     with running_web(tmp_path, sqlite_template, **limits) as web, ExitStack() as opened:
         request = f"GET /static/style.css HTTP/1.1\r\nHost: 127.0.0.1:{web.port}\r\n\r\n"
         for _ in range(4):
-            client = socket.create_connection(("127.0.0.1", web.port), timeout=PATIENCE_SECONDS)
+            client = socket.create_connection(("127.0.0.1", web.port), timeout=TIMEOUT_SECONDS)
             opened.enter_context(client)
             client.settimeout(0.5)
             with suppress(OSError):  # the buffers of both ends are full
                 client.sendall(request.encode() * 100_000)
-        assert httpx.get(f"{web.url}/healthz", timeout=PATIENCE_SECONDS).status_code == 200
+        assert httpx.get(f"{web.url}/healthz", timeout=TIMEOUT_SECONDS).status_code == 200
         assert "Traceback" not in web.log.read_text()
 
 
 def test_a_slow_but_steady_upload_is_accepted(tmp_path: Path, sqlite_template: Path) -> None:
     with (
         running_web(tmp_path, sqlite_template, web_silence_seconds="2") as web,
-        socket.create_connection(("127.0.0.1", web.port), timeout=PATIENCE_SECONDS) as slow,
+        socket.create_connection(("127.0.0.1", web.port), timeout=TIMEOUT_SECONDS) as slow,
     ):
         head = upload_head(web.port, 100)
         slow.sendall(head.encode())
@@ -259,8 +259,8 @@ def test_a_signal_shuts_the_server_down_cleanly(
     with running_web(tmp_path, sqlite_template) as web:
         worker = psutil.Process(web.process.pid).children()
         web.process.send_signal(signal_number)
-        assert web.process.wait(PATIENCE_SECONDS) == 0
-        assert psutil.wait_procs(worker, timeout=PATIENCE_SECONDS)[1] == []
+        assert web.process.wait(TIMEOUT_SECONDS) == 0
+        assert psutil.wait_procs(worker, timeout=TIMEOUT_SECONDS)[1] == []
         text = web.log.read_text()
         assert f"Serving at {web.url}" in text
         assert "Traceback" not in text
@@ -268,7 +268,7 @@ def test_a_signal_shuts_the_server_down_cleanly(
 
 def test_without_a_database_the_server_prints_an_error_and_does_not_listen(tmp_path: Path) -> None:
     with running_web(tmp_path, None) as web:
-        assert web.process.wait(PATIENCE_SECONDS) != 0
+        assert web.process.wait(TIMEOUT_SECONDS) != 0
         text = web.log.read_text()
         assert "faces-jobs db upgrade" in text
         assert "Traceback" not in text

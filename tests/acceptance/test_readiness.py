@@ -17,7 +17,7 @@ import pytest
 
 from tests.integration.servers import find_program, private_redis
 from tests.ports import free_port
-from tests.services import PATIENCE_SECONDS, missing_service
+from tests.services import TIMEOUT_SECONDS, missing_service
 
 pytestmark = pytest.mark.timeout(900)  # starts a dozen processes, on a busy machine too
 
@@ -72,7 +72,7 @@ class Parts:
     def missing(self) -> set[str] | None:
         """The parts that /readyz reports as missing; None if it does not respond."""
         try:
-            response = httpx.get(f"{self.url}/readyz", timeout=PATIENCE_SECONDS)
+            response = httpx.get(f"{self.url}/readyz", timeout=TIMEOUT_SECONDS)
         except httpx.TransportError:
             return None
         if response.status_code == 200:
@@ -81,7 +81,7 @@ class Parts:
         return set(response.json()["fields"])
 
     def wait_until_missing(self, expected: set[str]) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while self.missing() != expected:
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.1)
@@ -120,7 +120,7 @@ def test_each_part_is_reported_missing_when_it_is_stopped(
         all_parts.enter_context(parts.running("worker"))
         parts.wait_until_missing(set())
         sweep.terminate()  # it removes its row as it ends
-        assert sweep.wait(PATIENCE_SECONDS) == 0
+        assert sweep.wait(TIMEOUT_SECONDS) == 0
         parts.wait_until_missing({"sweep"})
 
         redis.close()

@@ -21,7 +21,7 @@ from PIL import Image
 from skimage.data import astronaut
 
 from faces_jobs.cli import exits
-from tests.services import PATIENCE_SECONDS, missing_service
+from tests.services import TIMEOUT_SECONDS, missing_service
 
 ENVIRONMENT = {"PATH": os.defpath, "OMP_NUM_THREADS": "1", "FACES_JOBS_DEVICE": "cpu"}
 
@@ -233,7 +233,7 @@ def test_ctrl_c_saves_the_camera_recording(sample_clip: Path, tmp_path: Path) ->
     ) as process:
         wait_for_file(tmp_path / "camera.annotated.mp4.part", process)
         process.send_signal(signal.SIGINT)
-        assert process.wait(PATIENCE_SECONDS) == 0
+        assert process.wait(TIMEOUT_SECONDS) == 0
     assert 0 < frame_count(tmp_path / "camera.annotated.mp4") < frame_count(sample_clip)
     assert (tmp_path / "faces.csv").is_file()
 
@@ -254,7 +254,7 @@ def test_an_interrupted_run_reports_unfinished_inputs_and_keeps_its_tables(
     ) as process:
         wait_for_file(outputs / "v1.mp4.annotated.mp4.part", process)
         process.send_signal(signal_number)
-        log = process.communicate(timeout=PATIENCE_SECONDS)[1].decode()
+        log = process.communicate(timeout=TIMEOUT_SECONDS)[1].decode()
     assert process.returncode == exits.INTERRUPTED, log
     assert "0 done, 0 failed" in log
     (last,) = re.findall(
@@ -323,7 +323,7 @@ def test_losing_the_screen_ends_the_process_even_if_exit_handlers_block(screen: 
         assert process.stdout.readline() == "open\n"
         screen.server.kill()
         try:
-            assert process.wait(PATIENCE_SECONDS) == 1
+            assert process.wait(TIMEOUT_SECONDS) == 1
         finally:
             process.kill()
 
@@ -337,19 +337,19 @@ def test_q_in_the_window_stops_and_saves_the_recording(
         env=environment,
     ) as process:
         window = ["xdotool", "search", "--onlyvisible", "--name", "faces-jobs"]
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while subprocess.run(window, env=environment, capture_output=True, check=False).returncode:
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.1)
         press_q = [*window, "windowfocus", "key", "q"]
         subprocess.run(press_q, env=environment, capture_output=True, check=True)
-        assert process.wait(PATIENCE_SECONDS) == 0
+        assert process.wait(TIMEOUT_SECONDS) == 0
     assert 0 < frame_count(tmp_path / "camera.annotated.mp4") < frame_count(sample_clip)
 
 
 def wait_for_file(path: Path, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not (path.exists() and path.stat().st_size):
         assert process.poll() is None
         assert time.monotonic() < deadline

@@ -20,7 +20,7 @@ from faces_jobs.client import Client
 from tests.acceptance.service import RunningService, running_service
 from tests.clips import moving, write_video
 from tests.ports import free_port
-from tests.services import PATIENCE_SECONDS
+from tests.services import TIMEOUT_SECONDS
 
 
 def commands(process: psutil.Process) -> list[tuple[str, int]]:
@@ -43,8 +43,8 @@ def assert_stops_all_processes(service: RunningService, signal_number: signal.Si
     """Send the signal to `up` and check that it and all its descendants end."""
     descendants = psutil.Process(service.process.pid).children(recursive=True)
     service.process.send_signal(signal_number)
-    assert service.process.wait(PATIENCE_SECONDS) == 0, service.log.read_text()
-    _, alive = psutil.wait_procs(descendants, timeout=PATIENCE_SECONDS)
+    assert service.process.wait(TIMEOUT_SECONDS) == 0, service.log.read_text()
+    _, alive = psutil.wait_procs(descendants, timeout=TIMEOUT_SECONDS)
     assert not alive
     assert "Traceback" not in service.log.read_text()
 
@@ -64,7 +64,7 @@ def test_a_killed_worker_is_replaced_and_sigterm_stops_all_processes(tmp_path: P
         assert [role for role, _ in before] == roles
         dead = before[-1]
         psutil.Process(dead[1]).kill()
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while dead in commands(up) or [role for role, _ in commands(up)] != roles:
             assert time.monotonic() < deadline, service.log.read_text()
             time.sleep(0.1)
@@ -80,11 +80,11 @@ def test_a_second_signal_kills_processes_that_do_not_end(tmp_path: Path) -> None
         stuck.suspend()  # so that it can't react to a signal
         service.process.send_signal(signal.SIGTERM)
         gone, _ = psutil.wait_procs(
-            [one for one in descendants if one != stuck], timeout=PATIENCE_SECONDS
+            [one for one in descendants if one != stuck], timeout=TIMEOUT_SECONDS
         )
         assert gone, "the first signal ends the other processes"
         service.process.send_signal(signal.SIGTERM)
-        assert service.process.wait(PATIENCE_SECONDS) == 0, service.log.read_text()
+        assert service.process.wait(TIMEOUT_SECONDS) == 0, service.log.read_text()
         assert not stuck.is_running()
         assert "did not stop in time" in service.log.read_text()
 
@@ -97,12 +97,12 @@ def test_the_segment_of_a_killed_worker_is_retried_at_once(tmp_path: Path) -> No
         Client(up.url) as client,
     ):
         job = client.submit_files([("clip.mp4", clip)], {"smallest_face": "4"})
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while client.job(job.id).progress.frames_done == 0:
             assert time.monotonic() < deadline, up.log.read_text()
             time.sleep(0.05)
         psutil.Process(pid_of("worker", psutil.Process(up.process.pid))).kill()
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while not client.job(job.id).status.ended:
             assert time.monotonic() < deadline, up.log.read_text()
             time.sleep(0.2)
@@ -130,7 +130,7 @@ def test_a_port_in_use_ends_the_command_with_one_clear_error(
             capture_output=True,  # reading ends only when no child process holds the pipe open
             text=True,
             check=False,
-            timeout=PATIENCE_SECONDS,
+            timeout=TIMEOUT_SECONDS,
         )
     assert refused.returncode == exits.FAILED
     assert refused.stderr == (

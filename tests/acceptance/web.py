@@ -15,7 +15,7 @@ import psutil
 
 from faces_jobs.client import Client
 from tests.ports import free_port
-from tests.services import PATIENCE_SECONDS
+from tests.services import TIMEOUT_SECONDS
 
 
 class RunningWeb:
@@ -36,7 +36,7 @@ class RunningWeb:
 
     def wait_until_uploads_are_removed(self) -> None:
         """Wait until no file of a refused upload is left."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while self.uploads():
             assert time.monotonic() < deadline, self.uploads()
             time.sleep(0.05)
@@ -81,7 +81,7 @@ def running_web(folder: Path, template: Path | None, **variables: str) -> Iterat
     try:
         if template is not None:
             with Client(web.url) as client:
-                deadline = time.monotonic() + PATIENCE_SECONDS
+                deadline = time.monotonic() + TIMEOUT_SECONDS
                 while not client.is_up():
                     assert process.poll() is None, log.read_text()
                     assert time.monotonic() < deadline, log.read_text()
@@ -90,4 +90,4 @@ def running_web(folder: Path, template: Path | None, **variables: str) -> Iterat
     finally:
         if process.poll() is None:
             process.terminate()
-        process.wait(PATIENCE_SECONDS)
+        process.wait(TIMEOUT_SECONDS)

@@ -23,7 +23,7 @@ from pydantic import SecretStr
 from faces_jobs.settings import ENVIRONMENT_PREFIX, Settings
 from tests.faults.child import Request
 from tests.faults.points import HeldRow, Kind, Point
-from tests.services import PATIENCE_SECONDS
+from tests.services import TIMEOUT_SECONDS
 
 
 class NotInTimeError(Exception):
@@ -63,7 +63,7 @@ def fork_server() -> Iterator[ForkServer]:
             yield ForkServer(ours)
         finally:
             ours.shutdown(socket.SHUT_RDWR)
-            process.wait(PATIENCE_SECONDS)
+            process.wait(TIMEOUT_SECONDS)
 
 
 class Actor:
@@ -107,7 +107,7 @@ class Actor:
         Raises:
             NotInTimeError: it did not report it in time, or it ended.
         """
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while True:
             while b"\n" in self._rest:
                 line, _, self._rest = self._rest.partition(b"\n")
@@ -146,13 +146,13 @@ class Actor:
         A thread inside a system call, such as one for a file lock, completes that call first.
         """
         self.send(signal.SIGSTOP)
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while not all(_is_stopped(task) for task in Path(f"/proc/{self._pid}/task").iterdir()):
             if time.monotonic() > deadline:
                 raise NotInTimeError(f"the {self.kind} process is not suspended")
             time.sleep(0.01)
 
-    def wait(self, seconds: float = PATIENCE_SECONDS) -> int:
+    def wait(self, seconds: float = TIMEOUT_SECONDS) -> int:
         """Wait for its end and return its exit code, negative if it was killed.
 
         Raises:

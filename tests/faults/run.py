@@ -37,7 +37,7 @@ from tests.faults.points import Kind, Point
 from tests.faults.scene import Scene
 from tests.ports import free_port
 from tests.receivers import Receiver, receiver
-from tests.services import PATIENCE_SECONDS
+from tests.services import TIMEOUT_SECONDS
 
 SIDE = 128
 FRAMES = 30
@@ -167,7 +167,7 @@ def _play(
                 _wait(
                     lambda: _have_registered(database, rescuer.kind, 2), "the rescuer did not start"
                 )
-            submission.result(PATIENCE_SECONDS)
+            submission.result(TIMEOUT_SECONDS)
             actors = [rescuer, *others] if fault.ends else [victim, rescuer, *others]
             found = _end(environment, database, actors, hooks)
             scene.wait_until_recovered()
@@ -216,7 +216,7 @@ def _have_registered(database: Database, kind: Kind, count: int) -> bool:
 
 
 def _wait(until: Callable[[], bool], otherwise: str) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while True:
         try:
             if until():
@@ -247,7 +247,7 @@ def _submit_over_http(ports: list[int], files: list[Path], hooks: Receiver) -> F
     answered: Future[str] = Future()
 
     def submit() -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while time.monotonic() < deadline:
             for port in ports:
                 try:

@@ -16,7 +16,7 @@ from faces_jobs.errors import DatabaseError
 from tests.faults.environments import Environment
 from tests.faults.launched import Actor, NotInTimeError
 from tests.faults.points import HeldRow
-from tests.services import PATIENCE_SECONDS
+from tests.services import TIMEOUT_SECONDS
 
 POLL_SECONDS = 0.05
 
@@ -38,7 +38,7 @@ class Scene:
         Raises:
             NotInTimeError: nobody took it over in time.
         """
-        if not self.recovered.wait(PATIENCE_SECONDS):
+        if not self.recovered.wait(TIMEOUT_SECONDS):
             raise NotInTimeError(f"nobody took over {self.held_row}")
 
     @contextmanager

@@ -26,8 +26,8 @@ from faces_jobs.storage import LocalStorage
 from faces_jobs.worker.resources import Worker
 from tests.buckets import BucketPrefix, S3Server, s3_server
 from tests.clips import moving, write_video
+from tests.integration.harness import Harness, SquareNetworks
 from tests.integration.servers import find_program, private_postgres, private_redis
-from tests.integration.workbench import Bench, SquareNetworks
 from tests.services import missing_service
 
 TEMPLATE = "faces_jobs_template"
@@ -173,13 +173,13 @@ def queue(settings: Settings) -> Iterator[CeleryQueue]:
 
 
 @pytest.fixture
-def bench(
+def harness(
     settings: Settings,
     database: Database,
     storage: LocalStorage,
     queue: CeleryQueue,
     tmp_path: Path,
-) -> Bench:
+) -> Harness:
     """A worker in this process that finds coloured squares, and helpers to give it work."""
     networks = SquareNetworks()
     worker = Worker(
@@ -197,7 +197,7 @@ def bench(
         queue=queue,
         networks=networks,
     )
-    return Bench(worker, networks, tmp_path)
+    return Harness(worker, networks, tmp_path)
 
 
 @pytest.fixture

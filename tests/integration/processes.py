@@ -27,7 +27,7 @@ from faces_jobs.submit import submit_files
 from tests.clips import write_video
 from tests.factories import StoredJob
 from tests.ports import free_port
-from tests.services import PATIENCE_SECONDS
+from tests.services import TIMEOUT_SECONDS
 
 # Short, so that tests don't wait as long as an operator would.
 SETTINGS = {"heartbeat_seconds": "0.2", "lease_seconds": "3", "sweep_seconds": "0.5"}
@@ -94,7 +94,7 @@ def web_server(database_url: str, folder: Path, **variables: str) -> Iterator[We
     process = subprocess.Popen([sys.executable, "-m", "faces_jobs", "web"], env=environment)
     try:
         with Client(f"http://127.0.0.1:{port}") as client:
-            deadline = time.monotonic() + PATIENCE_SECONDS
+            deadline = time.monotonic() + TIMEOUT_SECONDS
             while not client.is_up():
                 assert process.poll() is None
                 assert time.monotonic() < deadline
@@ -102,7 +102,7 @@ def web_server(database_url: str, folder: Path, **variables: str) -> Iterator[We
         yield WebServer(f"http://127.0.0.1:{port}", process)
     finally:
         process.terminate()
-        process.wait(PATIENCE_SECONDS)
+        process.wait(TIMEOUT_SECONDS)
 
 
 def storage_variables(settings: Settings) -> dict[str, str]:
@@ -119,7 +119,7 @@ def storage_variables(settings: Settings) -> dict[str, str]:
 
 def wait_for(condition: Callable[[], bool]) -> None:
     """Wait until a condition holds."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not condition():
         assert time.monotonic() < deadline, "timed out waiting for the condition"
         time.sleep(0.05)

@@ -18,7 +18,7 @@ import psycopg
 import redis
 
 from tests.ports import free_port
-from tests.services import PATIENCE_SECONDS
+from tests.services import TIMEOUT_SECONDS
 
 
 def find_program(name: str) -> Path | None:
@@ -85,7 +85,7 @@ class PostgresServer:
         """Stop it: TERM waits for clients to disconnect, INT doesn't, QUIT acts like a crash."""
         if self._process is not None:
             self._process.send_signal(with_signal)
-            self._process.wait(PATIENCE_SECONDS)
+            self._process.wait(TIMEOUT_SECONDS)
 
 
 class RedisServer:
@@ -102,7 +102,7 @@ class RedisServer:
         """Start it, and wait until it answers a ping."""
         self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
         with redis.Redis(port=self.port) as client:
-            deadline = time.monotonic() + PATIENCE_SECONDS
+            deadline = time.monotonic() + TIMEOUT_SECONDS
             while True:
                 try:
                     client.ping()
@@ -116,7 +116,7 @@ class RedisServer:
         """Stop it."""
         if self._process is not None:
             self._process.send_signal(with_signal)
-            self._process.wait(PATIENCE_SECONDS)
+            self._process.wait(TIMEOUT_SECONDS)
 
 
 @contextmanager
@@ -158,7 +158,7 @@ def private_redis(program: Path, folder: Path) -> Iterator[str]:
 
 
 def _wait_for_postgres(conninfo: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while True:
         try:
             psycopg.connect(conninfo).close()

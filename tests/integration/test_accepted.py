@@ -22,7 +22,7 @@ from faces_jobs.results import get_job
 from faces_jobs.retention import remove_orphans
 from faces_jobs.worker.next_work import take_next_work
 from faces_jobs.worker.sweep import sweep
-from tests.integration.workbench import SMALL_FACES, Bench
+from tests.integration.harness import SMALL_FACES, Harness
 
 # Submits a file and kills its own process, as the kernel would, at the given step.
 SUBMIT = """
@@ -69,9 +69,9 @@ with open_database(url) as database, open_queue(settings) as queue:
     [("key", False), ("files", False), ("commit", False), ("ring", True), ("rung", True)],
 )
 def test_a_kill_at_any_step_leaves_nothing_or_a_complete_job(
-    bench: Bench, database_url: str, photo: Path, *, step: str, kept: bool
+    harness: Harness, database_url: str, photo: Path, *, step: str, kept: bool
 ) -> None:
-    worker, database = bench.worker, bench.worker.database
+    worker, database = harness.worker, harness.worker.database
     process = subprocess.run(
         [
             sys.executable,
@@ -94,7 +94,7 @@ def test_a_kill_at_any_step_leaves_nothing_or_a_complete_job(
         ]
     assert counts == [int(kept)] * 4, "all rows or none"
     if not kept:
-        job_id = bench.submit(photo, spec=SMALL_FACES)  # it can be submitted again
+        job_id = harness.submit(photo, spec=SMALL_FACES)  # it can be submitted again
     else:
         with database.read() as session:
             job_id = session.scalars(select(JobRow.id)).one()
@@ -120,15 +120,17 @@ class DisconnectingDatabase(Database):
 
 @pytest.mark.parametrize("commits", [True, False])
 def test_files_stay_if_the_reply_to_the_commit_is_lost(
-    bench: Bench, photo: Path, *, commits: bool
+    harness: Harness, photo: Path, *, commits: bool
 ) -> None:
-    worker = bench.worker
+    worker = harness.worker
     disconnecting = DisconnectingDatabase(worker.database.engine)
     disconnecting.commits = commits
-    disconnected = Bench(replace(worker, database=disconnecting), bench.networks, bench.folder)
+    disconnected = Harness(
+        replace(worker, database=disconnecting), harness.networks, harness.folder
+    )
     if commits:
         job_id = disconnected.submit(photo)
-        bench.work(job_id)
+        harness.work(job_id)
         assert get_job(worker.database, job_id).status == "succeeded"
         return
     with pytest.raises(DatabaseError, match="send it again"):

@@ -32,8 +32,8 @@ from faces_jobs.worker.process import process_segment
 from faces_jobs.worker.reconcile import Reconciler, ReconcileReport
 from tests.buckets import BUCKET, BucketPrefix, disconnecting_server
 from tests.factories import artifact, claimed, results, stored_job
+from tests.integration.harness import Harness
 from tests.integration.stored_files import publish_file, sweep_files
-from tests.integration.workbench import Bench
 
 JOB = str(uuid.UUID(int=1))
 KEY = f"jobs/{JOB}/uploads/0"
@@ -51,11 +51,11 @@ WRONG_SETTINGS: dict[str, tuple[dict[str, Any], type[StorageError], str]] = {
 
 
 @pytest.fixture
-def in_bucket(bench: Bench, bucket: BucketPrefix) -> Bench:
-    """The bench with a worker whose files are in a bucket."""
-    settings = bucket.settings(bench.worker.settings)
-    bench.worker = replace(bench.worker, settings=settings, storage=open_storage(settings))
-    return bench
+def in_bucket(harness: Harness, bucket: BucketPrefix) -> Harness:
+    """The harness with a worker whose files are in a bucket."""
+    settings = bucket.settings(harness.worker.settings)
+    harness.worker = replace(harness.worker, settings=settings, storage=open_storage(settings))
+    return harness
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_readiness_reports_a_wrong_setting(
 
 
 def test_a_submission_to_an_unreachable_bucket_leaves_nothing(
-    in_bucket: Bench, bucket: BucketPrefix, photo: Path
+    in_bucket: Harness, bucket: BucketPrefix, photo: Path
 ) -> None:
     unreachable = bucket.settings(in_bucket.worker.settings, s3_endpoint="http://127.0.0.1:1")
     in_bucket.worker = replace(in_bucket.worker, storage=open_storage(unreachable))
@@ -137,7 +137,11 @@ def test_a_submission_to_an_unreachable_bucket_leaves_nothing(
 
 @pytest.mark.parametrize("stage", ["work", "exports"])
 def test_work_waits_for_the_bucket_without_costing_an_attempt(
-    in_bucket: Bench, bucket: BucketPrefix, photo: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+    in_bucket: Harness,
+    bucket: BucketPrefix,
+    photo: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stage: str,
 ) -> None:
     worker = in_bucket.worker
     job_id = in_bucket.submit(photo)
@@ -230,7 +234,7 @@ def test_transfers_report_progress_and_the_callback_can_abort_them(
 
 
 def test_a_deletion_completes_when_the_bucket_is_available_again(
-    in_bucket: Bench, bucket: BucketPrefix, photo: Path
+    in_bucket: Harness, bucket: BucketPrefix, photo: Path
 ) -> None:
     database = in_bucket.worker.database
     job_id = in_bucket.submit(photo)
@@ -291,7 +295,7 @@ def test_workspace_marks_of_dead_workers_are_removed(
 
 
 def test_images_in_a_bundle_wait_for_the_bucket_too(
-    in_bucket: Bench, bucket: BucketPrefix, photo: Path
+    in_bucket: Harness, bucket: BucketPrefix, photo: Path
 ) -> None:
     worker = in_bucket.worker
     job_id = in_bucket.submit(photo, photo)

@@ -29,9 +29,9 @@ from faces_jobs.results import cancel_job, get_job, list_faces, list_items, paus
 from faces_jobs.worker.next_work import take_next_work
 from tests.clips import moving
 from tests.factories import artifact, face, results, stored_job, track
+from tests.integration.harness import Harness
 from tests.integration.races import run_concurrently
 from tests.integration.stored_states import expire
-from tests.integration.workbench import Bench
 
 
 def claim_bundle(database: Database, worker: str = "alice", limit: int = 99) -> list[SegmentClaim]:
@@ -182,116 +182,120 @@ def test_releasing_images_that_were_not_started_costs_no_attempt(database: Datab
     assert states(database) == [("running", 1), ("queued", 0), ("running", 2)]
 
 
-def test_a_folder_of_images_end_to_end(bench: Bench, pictures: list[Path]) -> None:
-    broken = bench.folder / "broken.png"
+def test_a_folder_of_images_end_to_end(harness: Harness, pictures: list[Path]) -> None:
+    broken = harness.folder / "broken.png"
     broken.write_bytes(pictures[0].read_bytes()[:60])
-    job_id = bench.submit(*pictures, broken)
+    job_id = harness.submit(*pictures, broken)
 
-    take_next_work(bench.worker)
-    take_next_work(bench.worker)
+    take_next_work(harness.worker)
+    take_next_work(harness.worker)
 
-    job = get_job(bench.worker.database, job_id)
+    job = get_job(harness.worker.database, job_id)
     assert job.status == "succeeded_with_errors"
     assert job.face_count == job.track_count == 20
-    assert [item.status for item in bench.items(job_id)] == ["succeeded"] * 10 + ["failed"]
-    assert bench.items(job_id)[10].error is not None
-    found = bench.artifacts(job_id)
+    assert [item.status for item in harness.items(job_id)] == ["succeeded"] * 10 + ["failed"]
+    assert harness.items(job_id)[10].error is not None
+    found = harness.artifacts(job_id)
     assert sum(one.kind == "annotated_image" for one in found) == 10
     assert sum(one.kind == "thumbnail" for one in found) == 20
     for one in found:
-        assert bench.path(one).stat().st_size == one.bytes
-    assert len(bench.files()) == len(found), "only artifacts are left"
+        assert harness.path(one).stat().st_size == one.bytes
+    assert len(harness.files()) == len(found), "only artifacts are left"
 
 
 def test_faces_of_images_are_cropped_by_the_networks_cropper(
-    bench: Bench, pictures: list[Path]
+    harness: Harness, pictures: list[Path]
 ) -> None:
-    bench.submit(*pictures[:3])
-    take_next_work(bench.worker)
-    assert bench.networks.crops == 6 * 4, "once for their quality, and once for each model"
+    harness.submit(*pictures[:3])
+    take_next_work(harness.worker)
+    assert harness.networks.crops == 6 * 4, "once for their quality, and once for each model"
 
 
-def test_messages_lead_through_a_whole_folder(bench: Bench, pictures: list[Path]) -> None:
-    job_id = bench.submit(*pictures * 3)
-    assert bench.worker.queue.depth() < 30
+def test_messages_lead_through_a_whole_folder(harness: Harness, pictures: list[Path]) -> None:
+    job_id = harness.submit(*pictures * 3)
+    assert harness.worker.queue.depth() < 30
 
     rounds = 0
-    while not get_job(bench.worker.database, job_id).status.ended:
-        depth = bench.worker.queue.depth()
-        take_next_work(bench.worker)
+    while not get_job(harness.worker.database, job_id).status.ended:
+        depth = harness.worker.queue.depth()
+        take_next_work(harness.worker)
         rounds += 1
-        if not get_job(bench.worker.database, job_id).status.ended:
-            assert bench.worker.queue.depth() == depth + 1, (
+        if not get_job(harness.worker.database, job_id).status.ended:
+            assert harness.worker.queue.depth() == depth + 1, (
                 "a worker that leaves images rings for them"
             )
     assert rounds < 30
 
 
-def test_an_image_that_fails_does_not_affect_the_others(bench: Bench, pictures: list[Path]) -> None:
-    job_id = bench.submit(*pictures[:3])
+def test_an_image_that_fails_does_not_affect_the_others(
+    harness: Harness, pictures: list[Path]
+) -> None:
+    job_id = harness.submit(*pictures[:3])
 
     def fail(_batch: int) -> None:
-        with bench.worker.database.read() as session:
+        with harness.worker.database.read() as session:
             left = session.scalars(
                 select(ItemRow.id).where(ItemRow.job_id == job_id, ItemRow.status == "running")
             ).all()
         # The second of the three fails, both in the bundle and alone.
-        if bench.networks.batches == 2 or len(left) < 3:
+        if harness.networks.batches == 2 or len(left) < 3:
             raise ZeroDivisionError
 
-    bench.networks.before_batch = fail
-    for _ in range(bench.worker.settings.max_attempts):
-        take_next_work(bench.worker)
-    assert [item.status for item in bench.items(job_id)][:2] == ["succeeded", "failed"]
+    harness.networks.before_batch = fail
+    for _ in range(harness.worker.settings.max_attempts):
+        take_next_work(harness.worker)
+    assert [item.status for item in harness.items(job_id)][:2] == ["succeeded", "failed"]
 
-    bench.networks.before_batch = lambda _batch: None
-    take_next_work(bench.worker)
-    assert [item.status for item in bench.items(job_id)] == ["succeeded", "failed", "succeeded"]
+    harness.networks.before_batch = lambda _batch: None
+    take_next_work(harness.worker)
+    assert [item.status for item in harness.items(job_id)] == ["succeeded", "failed", "succeeded"]
 
 
 def test_a_worker_that_is_stopped_records_finished_images(
-    bench: Bench, pictures: list[Path]
+    harness: Harness, pictures: list[Path]
 ) -> None:
-    job_id = bench.submit(*pictures[:5])
+    job_id = harness.submit(*pictures[:5])
 
     def stop(batch: int) -> None:
         if batch == 3:
-            bench.worker.stop_requested.set()
+            harness.worker.stop_requested.set()
 
-    bench.networks.before_batch = stop
-    take_next_work(bench.worker)
+    harness.networks.before_batch = stop
+    take_next_work(harness.worker)
 
-    assert states(bench.worker.database) == [("succeeded", 1)] * 2 + [("queued", 0)] * 3
-    bob = replace(bench.worker, name="bob", stop_requested=threading.Event())
+    assert states(harness.worker.database) == [("succeeded", 1)] * 2 + [("queued", 0)] * 3
+    bob = replace(harness.worker, name="bob", stop_requested=threading.Event())
     take_next_work(bob)
-    assert get_job(bench.worker.database, job_id).status == "succeeded"
+    assert get_job(harness.worker.database, job_id).status == "succeeded"
 
 
-def test_a_cancel_discards_the_bundle(bench: Bench, pictures: list[Path]) -> None:
-    job_id = bench.submit(*pictures[:5])
+def test_a_cancel_discards_the_bundle(harness: Harness, pictures: list[Path]) -> None:
+    job_id = harness.submit(*pictures[:5])
 
     def cancel(batch: int) -> None:
         if batch == 3:
-            cancel_job(bench.worker.database, job_id)
+            cancel_job(harness.worker.database, job_id)
 
-    bench.networks.before_batch = cancel
-    take_next_work(bench.worker)
+    harness.networks.before_batch = cancel
+    take_next_work(harness.worker)
 
-    assert [item.status for item in bench.items(job_id)] == ["cancelled"] * 5
-    assert bench.files() == []
+    assert [item.status for item in harness.items(job_id)] == ["cancelled"] * 5
+    assert harness.files() == []
 
 
-def test_a_full_disk_parks_the_job_and_loses_no_image(bench: Bench, pictures: list[Path]) -> None:
-    job_id = bench.submit(*pictures[:4])
-    with bench.worker.database.begin() as session:
+def test_a_full_disk_parks_the_job_and_loses_no_image(
+    harness: Harness, pictures: list[Path]
+) -> None:
+    job_id = harness.submit(*pictures[:4])
+    with harness.worker.database.begin() as session:
         session.execute(update(SegmentRow).values(last_rung_at=None))
 
     def fill(batch: int) -> None:
         if batch >= 2:
             raise OSError(28, "No space left on device")
 
-    bench.networks.before_batch = fill
-    take_next_work(bench.worker)
+    harness.networks.before_batch = fill
+    take_next_work(harness.worker)
 
-    assert get_job(bench.worker.database, job_id).status == "waiting_for_space"
-    assert states(bench.worker.database) == [("succeeded", 1)] + [("queued", 0)] * 3
+    assert get_job(harness.worker.database, job_id).status == "waiting_for_space"
+    assert states(harness.worker.database) == [("succeeded", 1)] + [("queued", 0)] * 3

@@ -15,18 +15,22 @@ from faces_jobs.errors import DatabaseError
 from faces_jobs.queue import JOB_TASK, SEGMENT_TASK, make_app
 from faces_jobs.settings import Settings
 from faces_jobs.worker.tasks import add_tasks
-from tests.integration.workbench import Bench
+from tests.integration.harness import Harness
 from tests.ports import free_port
 
 
 @pytest.mark.parametrize(("task", "argument"), [(SEGMENT_TASK, 1), (JOB_TASK, "some")])
 def test_a_message_received_without_a_database_is_left_to_the_sweep(
-    task: str, argument: object, bench: Bench, settings: Settings, caplog: pytest.LogCaptureFixture
+    task: str,
+    argument: object,
+    harness: Harness,
+    settings: Settings,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     unreachable = make_engine(f"postgresql+psycopg://nobody@127.0.0.1:{free_port()}/none")
     app = make_app(settings)
     with Database(unreachable) as database, caplog.at_level(logging.WARNING):
-        add_tasks(app, replace(bench.worker, database=database))
+        add_tasks(app, replace(harness.worker, database=database))
         app.tasks[task](argument)
     assert "the sweep will ring again: The database does not answer" in caplog.text
 

@@ -14,12 +14,12 @@ from faces_jobs.db.session import Database
 from faces_jobs.db.tables import SegmentRow
 from faces_jobs.results.figures import read_figures
 from tests.factories import claimed, stored_job
-from tests.integration.workbench import Bench
+from tests.integration.harness import Harness
 
 
-def test_a_worker_counts_its_work(bench: Bench, clip: Path) -> None:
-    bench.work(bench.submit(clip))
-    counts = bench.worker.counters.take()
+def test_a_worker_counts_its_work(harness: Harness, clip: Path) -> None:
+    harness.work(harness.submit(clip))
+    counts = harness.worker.counters.take()
     assert counts["attempts", ""] == 1
     assert counts["rescues", ""] == 0
     assert counts["frames", ""] == 10
@@ -29,14 +29,14 @@ def test_a_worker_counts_its_work(bench: Bench, clip: Path) -> None:
     assert all(value >= 0 for value in counts.values())
 
 
-def test_work_taken_over_from_a_lost_worker_is_a_rescue(bench: Bench, clip: Path) -> None:
-    job_id = bench.submit(clip)
-    database = bench.worker.database
-    claimed(database, bench.segments(job_id)[0], worker="bob")
+def test_work_taken_over_from_a_lost_worker_is_a_rescue(harness: Harness, clip: Path) -> None:
+    job_id = harness.submit(clip)
+    database = harness.worker.database
+    claimed(database, harness.segments(job_id)[0], worker="bob")
     with database.begin() as session:
         session.execute(update(SegmentRow).values(lease_until=now_seconds() - 1))
-    bench.work(job_id)
-    counts = bench.worker.counters.take()
+    harness.work(job_id)
+    counts = harness.worker.counters.take()
     assert (counts["attempts", ""], counts["rescues", ""]) == (1, 1)
 
 

@@ -14,7 +14,7 @@ import pytest
 from faces_jobs.jobs.status import JobStatus
 from faces_jobs.results import get_job
 from tests.clips import BLUE, GREEN, RED, Square, picture, write_video
-from tests.integration.workbench import Bench
+from tests.integration.harness import Harness
 
 RATE, FACES = 120, 500
 WIDTH, HEIGHT = 3840, 2160
@@ -32,7 +32,7 @@ from faces_jobs.sinks.annotated import open_annotated
 from faces_jobs.sinks.spool import FaceSpool
 from faces_jobs.sinks.thumbnails import Thumbnails
 from tests.fakes import ColourClassifier, analysis
-from tests.integration.workbench import SMALL_FACES
+from tests.integration.harness import SMALL_FACES
 
 class KnownBoxes:
     "Returns known boxes: finding squares in 4K would take longer than all the rest."
@@ -77,22 +77,22 @@ def crowd(path: Path, frames: int, *, rows: int) -> Path:
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # only the frames are demanding
 def test_a_crowd_is_processed_keeps_its_times_and_reports_its_rate(
-    bench: Bench, tmp_path: Path
+    harness: Harness, tmp_path: Path
 ) -> None:
     frames = 2
-    job_id = bench.submit(crowd(tmp_path / "crowd.mp4", frames, rows=FACES // 25))
-    bench.work(job_id)
+    job_id = harness.submit(crowd(tmp_path / "crowd.mp4", frames, rows=FACES // 25))
+    harness.work(job_id)
 
-    job = get_job(bench.worker.database, job_id)
+    job = get_job(harness.worker.database, job_id)
     assert job.status is JobStatus.SUCCEEDED
-    (item,) = bench.items(job_id)
+    (item,) = harness.items(job_id)
     assert (item.width, item.height) == (WIDTH, HEIGHT)
     assert (item.face_count, item.track_count) == (frames * FACES, FACES)
     assert job.progress.frames_done == frames
     assert job.progress.frames_per_second is not None
     assert job.progress.frames_per_second > 0
-    copy = next(each for each in bench.artifacts(job_id) if each.kind == "annotated_video")
-    with av.open(str(bench.path(copy))) as container:
+    copy = next(each for each in harness.artifacts(job_id) if each.kind == "annotated_video")
+    with av.open(str(harness.path(copy))) as container:
         times = [(frame.pts or 0) * (frame.time_base or 0) for frame in container.decode(video=0)]
     assert times == [Fraction(index, RATE) for index in range(frames)]
 

@@ -26,7 +26,7 @@ from faces_jobs.retention import delete_job
 from faces_jobs.storage import LocalStorage
 from tests.factories import StoredJob, claimed, results, stored_job
 from tests.integration.processes import WebServer, web_server
-from tests.services import PATIENCE_SECONDS
+from tests.services import TIMEOUT_SECONDS
 
 WAITERS = 3
 TIMEOUT = httpx.Timeout(60)
@@ -199,7 +199,7 @@ def test_waiting_requests_do_not_block_other_requests(
         for stream in streams:
             stream.__exit__(None, None, None)
     # Their slots are freed although nothing happened to the job that they waited for.
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while True:
         with httpx.stream("GET", address, timeout=TIMEOUT) as response:
             if response.status_code == 200:
@@ -229,7 +229,7 @@ def test_a_server_that_is_stopped_ends_waiting_requests(
         assert next(stream).kind == "state"
         own_server.process.send_signal(signal.SIGTERM)
         assert list(stream) == []
-    assert own_server.process.wait(PATIENCE_SECONDS) == 0
+    assert own_server.process.wait(TIMEOUT_SECONDS) == 0
 
 
 def test_clients_never_see_a_job_go_back(database: Database, server: WebServer) -> None:

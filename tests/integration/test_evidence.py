@@ -29,8 +29,8 @@ from faces_jobs.settings import Settings
 from faces_jobs.worker.backoff import backoff_seconds
 from faces_jobs.worker.sweep import sweep
 from tests.factories import claimed, results, stored_job
+from tests.integration.harness import Harness
 from tests.integration.stored_states import expire
-from tests.integration.workbench import Bench
 
 MIB = 1024**2
 
@@ -181,24 +181,24 @@ def test_work_that_always_fails_keeps_its_last_reason(database: Database) -> Non
     assert item.evidence.said == "Given up: ZeroDivisionError."
 
 
-def test_permanent_errors_are_not_retried(bench: Bench, clip: Path) -> None:
-    job_id = bench.submit(clip)
+def test_permanent_errors_are_not_retried(harness: Harness, clip: Path) -> None:
+    job_id = harness.submit(clip)
 
     def fail(_batch: int) -> None:
         raise NotFoundError("There is no such file.")
 
-    bench.networks.before_batch = fail
-    bench.work(job_id)
+    harness.networks.before_batch = fail
+    harness.work(job_id)
 
-    assert get_job(bench.worker.database, job_id).status == "failed"
-    with bench.worker.database.read() as session:
+    assert get_job(harness.worker.database, job_id).status == "failed"
+    with harness.worker.database.read() as session:
         assert session.scalars(select(SegmentRow.attempts)).one() == 1
 
 
-def test_a_heartbeat_records_the_peak_memory(bench: Bench, photo: Path) -> None:
-    job_id = bench.submit(photo)
-    bench.work(job_id)
-    with bench.worker.database.read() as session:
+def test_a_heartbeat_records_the_peak_memory(harness: Harness, photo: Path) -> None:
+    job_id = harness.submit(photo)
+    harness.work(job_id)
+    with harness.worker.database.read() as session:
         peak = session.scalars(select(SegmentRow.peak_memory_bytes)).one()
     assert peak is not None
     assert peak > MIB

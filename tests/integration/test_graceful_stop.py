@@ -21,7 +21,7 @@ from faces_jobs.db.session import Database
 from faces_jobs.db.tables import JobRow, SegmentRow
 from tests.factories import claimed, results, stored_job
 from tests.integration.stored_states import states
-from tests.services import PATIENCE_SECONDS
+from tests.services import TIMEOUT_SECONDS
 
 # A main thread that never checks whether to stop, like one that is inside a network's run.
 STUCK = """
@@ -78,7 +78,7 @@ def test_a_stuck_worker_ends_and_releases_its_work(
         send_term(process)
         for _ in range(signals - 1):
             process.send_signal(signal.SIGTERM)
-        assert process.wait(PATIENCE_SECONDS) == 0
+        assert process.wait(TIMEOUT_SECONDS) == 0
 
     assert states(database, job)[2] == ["queued", "running"]
     with database.read() as session:
@@ -94,14 +94,14 @@ def test_a_locked_database_does_not_keep_a_worker_from_ending(sqlite_database_ur
             locked.execute("BEGIN IMMEDIATE")
             send_term(process)
             process.send_signal(signal.SIGTERM)
-            assert process.wait(PATIENCE_SECONDS) == 1, "nothing is released: the lease will expire"
+            assert process.wait(TIMEOUT_SECONDS) == 1, "nothing is released: the lease will expire"
         finally:
             locked.close()
 
 
 def test_a_worker_that_ends_normally_is_not_delayed(sqlite_database_url: str) -> None:
     with stuck_worker(sqlite_database_url, "3600", "end") as process:
-        assert process.wait(PATIENCE_SECONDS) == 0
+        assert process.wait(TIMEOUT_SECONDS) == 0
 
 
 def test_exports_are_released_too(database: Database) -> None:

@@ -20,7 +20,7 @@ from faces_jobs.worker.linking_state import LinkingStateCache
 from faces_jobs.worker.process import process_segment
 from faces_jobs.worker.resources import Worker
 from tests.clips import GREEN, RED, Sound, Square, picture, write_video
-from tests.integration.workbench import SMALL_FACES, Bench, rows, stages
+from tests.integration.harness import SMALL_FACES, Harness, rows, stages
 
 FRAMES = 60
 PARTS = 4
@@ -36,9 +36,9 @@ def in_two_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def worker(bench: Bench) -> Worker:
+def worker(harness: Harness) -> Worker:
     """A worker that cuts the clip into four parts."""
-    return with_settings(bench.worker, segment_seconds=0.7)
+    return with_settings(harness.worker, segment_seconds=0.7)
 
 
 @pytest.fixture
@@ -79,34 +79,34 @@ def another_worker(worker: Worker) -> Iterator[None]:
 
 
 def process_stage_by_stage(
-    bench: Bench, worker: Worker, clip: Path, spec: JobSpec = SMALL_FACES
+    harness: Harness, worker: Worker, clip: Path, spec: JobSpec = SMALL_FACES
 ) -> Outcome:
     """Process the clip by a worker that is not alone, so that it does not work ahead."""
     with another_worker(worker):
-        return finish(bench, clip, lambda _: worker, spec)
+        return finish(harness, clip, lambda _: worker, spec)
 
 
 def finish(
-    bench: Bench, clip: Path, by: Callable[[int], Worker], spec: JobSpec = SMALL_FACES
+    harness: Harness, clip: Path, by: Callable[[int], Worker], spec: JobSpec = SMALL_FACES
 ) -> Outcome:
     """Process the clip's segments in order, each by the worker `by(number)`."""
-    job_id = bench.submit(clip, spec=spec)
+    job_id = harness.submit(clip, spec=spec)
     for number in range(50):
-        unfinished = unfinished_segments(bench, job_id)
+        unfinished = unfinished_segments(harness, job_id)
         if not unfinished:
             break
         process_segment(unfinished[0], by(number))
-    assert get_job(bench.worker.database, job_id).status == "succeeded"
+    assert get_job(harness.worker.database, job_id).status == "succeeded"
     files = {
-        each.name: bench.path(each).read_bytes()
-        for each in bench.artifacts(job_id)
+        each.name: harness.path(each).read_bytes()
+        for each in harness.artifacts(job_id)
         if each.kind in ("annotated_video", "thumbnail")
     }
-    return [stage for stage, _ in stages(bench, job_id)], files, rows(bench, job_id)
+    return [stage for stage, _ in stages(harness, job_id)], files, rows(harness, job_id)
 
 
-def unfinished_segments(bench: Bench, job_id: str) -> list[int]:
-    with bench.worker.database.read() as session:
+def unfinished_segments(harness: Harness, job_id: str) -> list[int]:
+    with harness.worker.database.read() as session:
         rows = session.execute(
             select(SegmentRow.id, SegmentRow.status)
             .where(SegmentRow.job_id == job_id)
@@ -126,11 +126,11 @@ def unfinished_segments(bench: Bench, job_id: str) -> list[int]:
     ids=str,
 )
 def test_working_ahead_gives_the_same_results(
-    bench: Bench, worker: Worker, clip: Path, options: dict[str, Any]
+    harness: Harness, worker: Worker, clip: Path, options: dict[str, Any]
 ) -> None:
     spec = SMALL_FACES.model_copy(update=options)
-    ahead, *results = finish(bench, clip, lambda _: worker, spec)
-    afterwards, *expected = process_stage_by_stage(bench, worker, clip, spec)
+    ahead, *results = finish(harness, clip, lambda _: worker, spec)
+    afterwards, *expected = process_stage_by_stage(harness, worker, clip, spec)
     draws = ["draw"] * PARTS if spec.annotated else []
     assert ahead == ["find"] * PARTS + ["link", "bind"]
     assert afterwards == ["find"] * PARTS + ["link", *draws, "bind"]
@@ -139,23 +139,23 @@ def test_working_ahead_gives_the_same_results(
 
 
 def test_a_worker_that_linked_all_parts_does_not_read_them_again(
-    bench: Bench, worker: Worker, clip: Path, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, worker: Worker, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(link_stage, "read_findings")
-    finish(bench, clip, lambda _: worker)
+    finish(harness, clip, lambda _: worker)
 
 
 def test_working_ahead_stops_at_a_part_that_another_worker_found(
-    bench: Bench, worker: Worker, clip: Path
+    harness: Harness, worker: Worker, clip: Path
 ) -> None:
     other = with_settings(worker)
-    found, *results = finish(bench, clip, lambda number: other if number == 2 else worker)
+    found, *results = finish(harness, clip, lambda number: other if number == 2 else worker)
     assert found.count("draw") == PARTS - 2, "the first two were drawn ahead"
-    assert results == list(process_stage_by_stage(bench, worker, clip)[1:])
+    assert results == list(process_stage_by_stage(harness, worker, clip)[1:])
 
 
 def test_working_ahead_stops_at_an_attempt_that_fails(
-    bench: Bench, worker: Worker, clip: Path
+    harness: Harness, worker: Worker, clip: Path
 ) -> None:
     attempts: list[int] = []
 
@@ -168,19 +168,19 @@ def test_working_ahead_stops_at_an_attempt_that_fails(
         attempts.append(attempt)
         return worker
 
-    bench.networks.before_batch = fail_once
-    found, *results = finish(bench, clip, work)
-    bench.networks.before_batch = lambda _batch: None
+    harness.networks.before_batch = fail_once
+    found, *results = finish(harness, clip, work)
+    harness.networks.before_batch = lambda _batch: None
     assert found.count("draw") == PARTS - 1, "the first was drawn ahead"
-    assert results == list(process_stage_by_stage(bench, worker, clip)[1:])
+    assert results == list(process_stage_by_stage(harness, worker, clip)[1:])
 
 
 def test_best_shots_that_were_not_kept_are_cropped_afterwards(
-    bench: Bench, worker: Worker, clip: Path, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, worker: Worker, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, *expected = process_stage_by_stage(bench, worker, clip)
+    _, *expected = process_stage_by_stage(harness, worker, clip)
     # As if linking had merged two tracks of a part into one.
     monkeypatch.setattr(link_stage, "unpack_portraits", lambda *_: False)
-    found, *results = finish(bench, clip, lambda _: worker)
+    found, *results = finish(harness, clip, lambda _: worker)
     assert 0 < found.count("draw") <= PARTS
     assert results == expected

@@ -20,7 +20,7 @@ from faces_jobs.results import (
 from faces_jobs.submit import submit_files
 from faces_jobs.worker.process import process_segment
 from tests.clips import moving, write_damaged, write_video
-from tests.integration.workbench import SMALL_FACES, Bench
+from tests.integration.harness import SMALL_FACES, Harness
 
 
 def truncated(path: Path) -> Path:
@@ -41,17 +41,18 @@ def truncated(path: Path) -> Path:
     ],
 )
 def test_unsure_labels_are_stored_with_their_thresholds(
-    bench: Bench, photo: Path, setting: str, option: str, unsure: set[str]
+    harness: Harness, photo: Path, setting: str, option: str, unsure: set[str]
 ) -> None:
     worker = replace(
-        bench.worker, settings=bench.worker.settings.model_copy(update={"unsure_below": setting})
+        harness.worker,
+        settings=harness.worker.settings.model_copy(update={"unsure_below": setting}),
     )
     spec = SMALL_FACES.model_copy(update={"unsure_below": option})
-    job_id = bench.submit(photo, spec=spec)
+    job_id = harness.submit(photo, spec=spec)
 
-    bench.work(job_id, worker)
+    harness.work(job_id, worker)
 
-    database = bench.worker.database
+    database = harness.worker.database
     faces = list_faces(database, FaceQuery(job_id=job_id)).faces
     tracks = list_tracks(database, TrackQuery(job_id=job_id)).tracks
     assert len(faces) == len(tracks) == 2
@@ -69,12 +70,14 @@ def test_unsure_labels_are_stored_with_their_thresholds(
         assert thresholds[model] == {head: 0.9 if head in unsure else 0.0 for head in heads}
 
 
-def test_a_video_and_a_photo_become_rows_and_files(bench: Bench, clip: Path, photo: Path) -> None:
-    job_id = bench.submit(clip, photo)
+def test_a_video_and_a_photo_become_rows_and_files(
+    harness: Harness, clip: Path, photo: Path
+) -> None:
+    job_id = harness.submit(clip, photo)
 
-    bench.work(job_id)
+    harness.work(job_id)
 
-    database = bench.worker.database
+    database = harness.worker.database
     job = get_job(database, job_id)
     assert (job.status, job.progress.fraction) == ("succeeded", 1.0)
     assert (job.progress.frames_done, job.progress.frames_total) == (11, 11)
@@ -84,7 +87,7 @@ def test_a_video_and_a_photo_become_rows_and_files(bench: Bench, clip: Path, pho
         "expression",
         "multiple",
     }
-    video, image = bench.items(job_id)
+    video, image = harness.items(job_id)
     assert (video.kind, video.width, video.height, video.face_count) == ("video", 64, 48, 20)
     assert (image.kind, image.format, image.face_count, image.track_count) == ("image", "png", 2, 2)
     faces = list_faces(database, FaceQuery(job_id=job_id, item_id=video.id)).faces
@@ -98,7 +101,7 @@ def test_a_video_and_a_photo_become_rows_and_files(bench: Bench, clip: Path, pho
         ("photo.png", 1),
         ("photo.png", 1),
     ]
-    found = {artifact.name: artifact for artifact in bench.artifacts(job_id)}
+    found = {artifact.name: artifact for artifact in harness.artifacts(job_id)}
     assert set(found) == {
         "0-clip.annotated.mp4",
         "0-clip.track-1.jpg",
@@ -111,41 +114,41 @@ def test_a_video_and_a_photo_become_rows_and_files(bench: Bench, clip: Path, pho
         "faces.parquet",
         "tracks.csv",
     }
-    with av.open(str(bench.path(found["0-clip.annotated.mp4"]))) as container:
+    with av.open(str(harness.path(found["0-clip.annotated.mp4"]))) as container:
         assert sum(1 for _ in container.decode(video=0)) == 10
-    with Image.open(bench.path(found["1-photo.annotated.png"])) as copy:
+    with Image.open(harness.path(found["1-photo.annotated.png"])) as copy:
         assert (copy.format, copy.size) == ("PNG", (64, 48))
     for track in tracks:
         assert track.thumbnail_artifact_id is not None
-    assert len(bench.files()) == len(found), "only artifacts are left"
+    assert len(harness.files()) == len(found), "only artifacts are left"
 
 
-def test_damaged_frames_are_counted(bench: Bench, photo: Path, tmp_path: Path) -> None:
+def test_damaged_frames_are_counted(harness: Harness, photo: Path, tmp_path: Path) -> None:
     whole = write_video(tmp_path / "whole.mp4", moving(20), codec_options={"g": "1"})
     path = write_damaged(tmp_path / "hurt.mp4", whole, [10, 11])
-    job_id = bench.submit(path, photo)
+    job_id = harness.submit(path, photo)
 
-    bench.work(job_id)
+    harness.work(job_id)
 
-    job = get_job(bench.worker.database, job_id)
+    job = get_job(harness.worker.database, job_id)
     assert (job.status, job.damaged_frames, job.progress.frames_done) == ("succeeded", 2, 19)
-    assert [item.damaged_frames for item in bench.items(job_id)] == [2, 0]
+    assert [item.damaged_frames for item in harness.items(job_id)] == [2, 0]
 
 
-def test_outputs_that_are_switched_off_are_not_made(bench: Bench, clip: Path) -> None:
-    job_id = bench.submit(
+def test_outputs_that_are_switched_off_are_not_made(harness: Harness, clip: Path) -> None:
+    job_id = harness.submit(
         clip,
         spec=SMALL_FACES.model_copy(
             update={"annotated": False, "expression": False, "multiple": False, "frame_stride": 3}
         ),
     )
 
-    bench.work(job_id)
+    harness.work(job_id)
 
-    faces = list_faces(bench.worker.database, FaceQuery(job_id=job_id)).faces
+    faces = list_faces(harness.worker.database, FaceQuery(job_id=job_id)).faces
     assert sorted({face.frame_index for face in faces}) == [0, 3, 6, 9]
     assert set(faces[0].attributes) == {"gender"}
-    assert {each.kind for each in bench.artifacts(job_id)} == {
+    assert {each.kind for each in harness.artifacts(job_id)} == {
         "thumbnail",
         "faces_csv",
         "faces_jsonl",
@@ -154,13 +157,13 @@ def test_outputs_that_are_switched_off_are_not_made(bench: Bench, clip: Path) ->
     }
 
 
-def test_inputs_whose_names_collide_keep_distinct_outputs(bench: Bench, photo: Path) -> None:
-    with bench.worker.storage.receive() as incoming:
+def test_inputs_whose_names_collide_keep_distinct_outputs(harness: Harness, photo: Path) -> None:
+    with harness.worker.storage.receive() as incoming:
         files = [
             incoming.add(name, [photo.read_bytes()])
             for name in ("a.png", "a.jpg", "sub/a.png", "A.png", "\u202e" * 300 + "a.png")
         ]
-        worker = bench.worker
+        worker = harness.worker
         job_id = submit_files(
             files,
             SMALL_FACES,
@@ -170,66 +173,68 @@ def test_inputs_whose_names_collide_keep_distinct_outputs(bench: Bench, photo: P
             settings=worker.settings,
         ).job_id
 
-    bench.work(job_id)
+    harness.work(job_id)
 
-    names = [each.name for each in bench.artifacts(job_id) if each.kind == "annotated_image"]
+    names = [each.name for each in harness.artifacts(job_id) if each.kind == "annotated_image"]
     assert len({name.casefold() for name in names}) == 5
 
 
-def test_one_bad_file_does_not_affect_the_others(bench: Bench, photo: Path, tmp_path: Path) -> None:
+def test_one_bad_file_does_not_affect_the_others(
+    harness: Harness, photo: Path, tmp_path: Path
+) -> None:
     bad = tmp_path / "bad.png"
     bad.write_bytes(photo.read_bytes()[:30] + b"\0" * 50)
     empty = tmp_path / "empty.mp4"
     empty.touch()
-    job_id = bench.submit(photo, bad, empty)
+    job_id = harness.submit(photo, bad, empty)
 
-    bench.work(job_id)
+    harness.work(job_id)
 
-    assert get_job(bench.worker.database, job_id).status == "succeeded_with_errors"
-    errors = [item.error and item.error.code for item in bench.items(job_id)]
+    assert get_job(harness.worker.database, job_id).status == "succeeded_with_errors"
+    errors = [item.error and item.error.code for item in harness.items(job_id)]
     assert errors[0] is None
     assert errors[2] == "empty-file"
-    assert bench.items(job_id)[1].status == "failed"
-    assert {each.name.partition("-")[0] for each in bench.artifacts(job_id) if each.item_id} == {
+    assert harness.items(job_id)[1].status == "failed"
+    assert {each.name.partition("-")[0] for each in harness.artifacts(job_id) if each.item_id} == {
         "0"
     }
 
 
-def test_a_truncated_file_fails_and_keeps_what_was_read(bench: Bench, clip: Path) -> None:
-    job_id = bench.submit(truncated(clip))
+def test_a_truncated_file_fails_and_keeps_what_was_read(harness: Harness, clip: Path) -> None:
+    job_id = harness.submit(truncated(clip))
 
-    bench.work(job_id)
+    harness.work(job_id)
 
-    (item,) = bench.items(job_id)
+    (item,) = harness.items(job_id)
     assert item.error is not None
     assert (item.status, item.error.code) == ("failed", "truncated")
     assert item.face_count > 20
     assert item.progress.frames_done > 10
-    assert "annotated_video" in {each.kind for each in bench.artifacts(job_id)}
-    assert get_job(bench.worker.database, job_id).status == "failed"
+    assert "annotated_video" in {each.kind for each in harness.artifacts(job_id)}
+    assert get_job(harness.worker.database, job_id).status == "failed"
 
 
-def test_a_duplicate_message_changes_nothing(bench: Bench, clip: Path) -> None:
-    job_id = bench.submit(clip)
-    bench.work(job_id)
-    before = (bench.files(), bench.artifacts(job_id), get_job(bench.worker.database, job_id))
+def test_a_duplicate_message_changes_nothing(harness: Harness, clip: Path) -> None:
+    job_id = harness.submit(clip)
+    harness.work(job_id)
+    before = (harness.files(), harness.artifacts(job_id), get_job(harness.worker.database, job_id))
 
     for _ in range(3):
-        bench.work(job_id)
+        harness.work(job_id)
 
-    after = (bench.files(), bench.artifacts(job_id), get_job(bench.worker.database, job_id))
+    after = (harness.files(), harness.artifacts(job_id), get_job(harness.worker.database, job_id))
     assert after[:2] == before[:2]
     assert after[2].status == before[2].status
 
 
 def test_the_worker_of_the_last_item_finishes_the_job(
-    bench: Bench, photo: Path, clip: Path
+    harness: Harness, photo: Path, clip: Path
 ) -> None:
-    job_id = bench.submit(photo, clip)
-    first, last = bench.segments(job_id)
-    depth = bench.worker.queue.depth()
-    process_segment(first, bench.worker)
-    assert get_job(bench.worker.database, job_id).status == "running"
-    process_segment(last, bench.worker)
-    assert get_job(bench.worker.database, job_id).status == "succeeded"
-    assert bench.worker.queue.depth() == depth, "finishing the job needs no further message"
+    job_id = harness.submit(photo, clip)
+    first, last = harness.segments(job_id)
+    depth = harness.worker.queue.depth()
+    process_segment(first, harness.worker)
+    assert get_job(harness.worker.database, job_id).status == "running"
+    process_segment(last, harness.worker)
+    assert get_job(harness.worker.database, job_id).status == "succeeded"
+    assert harness.worker.queue.depth() == depth, "finishing the job needs no further message"

@@ -30,54 +30,54 @@ from faces_jobs.worker.next_work import take_next_work
 from faces_jobs.worker.process import process_segment
 from faces_jobs.worker.sweep import sweep
 from tests.clips import moving, write_video
-from tests.integration.workbench import Bench, SquareNetworks
+from tests.integration.harness import Harness, SquareNetworks
 
 
 def test_a_cancel_takes_effect_within_a_batch_of_the_next_renewal(
-    bench: Bench, tmp_path: Path
+    harness: Harness, tmp_path: Path
 ) -> None:
-    job_id = bench.submit(write_video(tmp_path / "long.mp4", moving(400)))
+    job_id = harness.submit(write_video(tmp_path / "long.mp4", moving(400)))
     renewed = threading.Event()
 
     def cancel(batch: int) -> None:
         if batch == 2:
-            cancel_job(bench.worker.database, job_id)
+            cancel_job(harness.worker.database, job_id)
         if batch > 2:
             renewed.wait(0.05)  # longer than a heartbeat
 
-    bench.networks.before_batch = cancel
-    bench.work(job_id)
+    harness.networks.before_batch = cancel
+    harness.work(job_id)
 
-    assert bench.networks.batches < 200, "it stopped early"
-    assert get_job(bench.worker.database, job_id).status == "cancelled"
-    assert [item.status for item in bench.items(job_id)] == ["cancelled"]
-    assert bench.files() == []
+    assert harness.networks.batches < 200, "it stopped early"
+    assert get_job(harness.worker.database, job_id).status == "cancelled"
+    assert [item.status for item in harness.items(job_id)] == ["cancelled"]
+    assert harness.files() == []
 
 
 def test_a_pause_takes_effect_within_a_batch_of_the_next_renewal(
-    bench: Bench, tmp_path: Path
+    harness: Harness, tmp_path: Path
 ) -> None:
-    job_id = bench.submit(write_video(tmp_path / "long.mp4", moving(400)))
+    job_id = harness.submit(write_video(tmp_path / "long.mp4", moving(400)))
     renewed = threading.Event()
 
     def pause(batch: int) -> None:
         if batch == 2:
-            pause_job(bench.worker.database, job_id)
+            pause_job(harness.worker.database, job_id)
         if batch > 2:
             renewed.wait(0.05)  # longer than a heartbeat
 
-    bench.networks.before_batch = pause
-    bench.work(job_id)
+    harness.networks.before_batch = pause
+    harness.work(job_id)
 
-    assert bench.networks.batches < 200, "it stopped early"
-    assert get_job(bench.worker.database, job_id).status == "paused"
-    assert bench.files() == []
+    assert harness.networks.batches < 200, "it stopped early"
+    assert get_job(harness.worker.database, job_id).status == "paused"
+    assert harness.files() == []
 
-    bench.networks.before_batch = lambda _batch: None
-    resume_job(bench.worker.database, bench.worker.queue, job_id)
-    bench.work(job_id)
-    assert get_job(bench.worker.database, job_id).status == "succeeded"
-    with bench.worker.database.read() as session:
+    harness.networks.before_batch = lambda _batch: None
+    resume_job(harness.worker.database, harness.worker.queue, job_id)
+    harness.work(job_id)
+    assert get_job(harness.worker.database, job_id).status == "succeeded"
+    with harness.worker.database.read() as session:
         assert set(session.scalars(select(SegmentRow.attempts))) == {1}, "the pause cost no attempt"
 
 
@@ -132,13 +132,13 @@ class SlowStorage(LocalStorage):
     ],
 )
 def test_a_cancel_or_a_stop_aborts_transfers(
-    bench: Bench, photo: Path, source: str, slow: str, meanwhile: str
+    harness: Harness, photo: Path, source: str, slow: str, meanwhile: str
 ) -> None:
     segment_seconds = 0.2 if source == "parts" else 10.0
-    settings = bench.worker.settings.model_copy(update={"segment_seconds": segment_seconds})
-    worker = replace(bench.worker, settings=settings)
-    film = write_video(bench.folder / "film.mp4", moving(20), codec_options={"g": "5"})
-    job_id = bench.submit(*([photo, photo] if source == "images" else [film]))
+    settings = harness.worker.settings.model_copy(update={"segment_seconds": segment_seconds})
+    worker = replace(harness.worker, settings=settings)
+    film = write_video(harness.folder / "film.mp4", moving(20), codec_options={"g": "5"})
+    job_id = harness.submit(*([photo, photo] if source == "images" else [film]))
 
     def interrupt() -> None:
         if meanwhile == "cancelled":
@@ -152,7 +152,7 @@ def test_a_cancel_or_a_stop_aborts_transfers(
 
     assert storage.steps < MAX_STEPS, "the transfer was aborted"
     if meanwhile == "stopped":
-        bench.work(job_id, replace(worker, stop_requested=threading.Event()))
+        harness.work(job_id, replace(worker, stop_requested=threading.Event()))
     assert get_job(worker.database, job_id).status == (
         "cancelled" if meanwhile == "cancelled" else "succeeded"
     )
@@ -162,37 +162,37 @@ def test_a_cancel_or_a_stop_aborts_transfers(
         )
 
 
-def test_a_worker_that_is_stopped_releases_its_segment(bench: Bench, clip: Path) -> None:
-    job_id = bench.submit(clip)
-    depth = bench.worker.queue.depth()
+def test_a_worker_that_is_stopped_releases_its_segment(harness: Harness, clip: Path) -> None:
+    job_id = harness.submit(clip)
+    depth = harness.worker.queue.depth()
 
     def stop(batch: int) -> None:
         if batch == 2:
-            bench.worker.stop_requested.set()
+            harness.worker.stop_requested.set()
 
-    bench.networks.before_batch = stop
-    process_segment(bench.segments(job_id)[0], bench.worker)
+    harness.networks.before_batch = stop
+    process_segment(harness.segments(job_id)[0], harness.worker)
 
-    assert bench.networks.batches < 5, "no batch is started except those under way"
-    assert bench.worker.queue.depth() == depth + 1, "other workers are notified immediately"
-    assert bench.files() == []
-    bob = replace(bench.worker, name="bob", stop_requested=threading.Event())
-    bench.work(job_id, bob)
-    assert get_job(bench.worker.database, job_id).status == "succeeded"
-    with bench.worker.database.read() as session:
+    assert harness.networks.batches < 5, "no batch is started except those under way"
+    assert harness.worker.queue.depth() == depth + 1, "other workers are notified immediately"
+    assert harness.files() == []
+    bob = replace(harness.worker, name="bob", stop_requested=threading.Event())
+    harness.work(job_id, bob)
+    assert get_job(harness.worker.database, job_id).status == "succeeded"
+    with harness.worker.database.read() as session:
         assert session.execute(select(SegmentRow.attempts, SegmentRow.worker)).one() == (1, "bob")
 
 
-def test_rows_and_files_of_a_zombie_are_discarded(bench: Bench, clip: Path) -> None:
+def test_rows_and_files_of_a_zombie_are_discarded(harness: Harness, clip: Path) -> None:
     """A worker that resumes after its lease expired does not change its successor's results."""
-    job_id = bench.submit(clip)
-    (segment_id,) = bench.segments(job_id)
-    bob = replace(bench.worker, name="bob", networks=SquareNetworks())
+    job_id = harness.submit(clip)
+    (segment_id,) = harness.segments(job_id)
+    bob = replace(harness.worker, name="bob", networks=SquareNetworks())
     results_of_bob: list[object] = []
 
     def wait_for_progress() -> None:
         for _ in range(1000):
-            with bench.worker.database.read() as session:
+            with harness.worker.database.read() as session:
                 if session.scalar(select(SegmentRow.frames_done)):
                     return
             threading.Event().wait(0.01)
@@ -202,119 +202,123 @@ def test_rows_and_files_of_a_zombie_are_discarded(bench: Bench, clip: Path) -> N
         if batch != 3:
             return
         wait_for_progress()
-        with bench.worker.database.begin() as session:
+        with harness.worker.database.begin() as session:
             session.execute(update(SegmentRow).values(lease_until=now_seconds() - 1))
-        bench.work(job_id, bob)
+        harness.work(job_id, bob)
         # At this moment the zombie's own workspace still exists.
-        visible = [name for name in bench.files() if not name.startswith("work/")]
-        results_of_bob.append((visible, bench.artifacts(job_id)))
+        visible = [name for name in harness.files() if not name.startswith("work/")]
+        results_of_bob.append((visible, harness.artifacts(job_id)))
 
     # With an hour between heartbeats, it renews once, at its first progress, and then never again.
     zombie = replace(
-        bench.worker,
-        settings=bench.worker.settings.model_copy(
+        harness.worker,
+        settings=harness.worker.settings.model_copy(
             update={"heartbeat_seconds": 3600.0, "lease_seconds": 7200.0}
         ),
     )
-    bench.networks.before_batch = sleep_past_the_lease
+    harness.networks.before_batch = sleep_past_the_lease
     process_segment(segment_id, zombie)
 
     # With several lanes there are more batches.
-    assert bench.networks.batches >= 5, "the zombie worked to the end"
-    assert results_of_bob == [(bench.files(), bench.artifacts(job_id))]
-    assert get_job(bench.worker.database, job_id).status == "succeeded"
-    with bench.worker.database.read() as session:
+    assert harness.networks.batches >= 5, "the zombie worked to the end"
+    assert results_of_bob == [(harness.files(), harness.artifacts(job_id))]
+    assert get_job(harness.worker.database, job_id).status == "succeeded"
+    with harness.worker.database.read() as session:
         assert session.scalars(select(SegmentRow.worker)).all() == ["bob"]
         assert len(session.scalars(select(FaceRow.frame_index)).all()) == 20
 
 
-def test_a_job_that_is_deleted_during_its_work_leaves_nothing(bench: Bench, clip: Path) -> None:
-    job_id = bench.submit(clip)
+def test_a_job_that_is_deleted_during_its_work_leaves_nothing(harness: Harness, clip: Path) -> None:
+    job_id = harness.submit(clip)
 
     def delete(batch: int) -> None:
         if batch == 5:
-            delete_job(job_id, database=bench.worker.database, storage=bench.worker.storage)
+            delete_job(job_id, database=harness.worker.database, storage=harness.worker.storage)
 
-    bench.networks.before_batch = delete
-    (segment_id,) = bench.segments(job_id)
-    process_segment(segment_id, bench.worker)
+    harness.networks.before_batch = delete
+    (segment_id,) = harness.segments(job_id)
+    process_segment(segment_id, harness.worker)
 
-    folder = bench.worker.storage.folder
+    folder = harness.worker.storage.folder
     assert [path for path in folder.rglob("*") if path.is_file()] == []
     assert list((folder / "jobs").iterdir()) == []
-    with bench.worker.database.read() as session:
+    with harness.worker.database.read() as session:
         assert session.scalars(select(FaceRow.frame_index)).all() == []
 
 
 @pytest.mark.parametrize("error", [ModelError("No weights."), DeviceError("No CUDA.")])
 def test_a_missing_network_fails_the_job_with_its_reason(
-    bench: Bench, clip: Path, photo: Path, error: Exception
+    harness: Harness, clip: Path, photo: Path, error: Exception
 ) -> None:
     def missing() -> Detector:
         raise error
 
-    bench.networks.detector = missing  # type: ignore[method-assign]  # a missing network
-    job_id = bench.submit(clip, photo)
+    harness.networks.detector = missing  # type: ignore[method-assign]  # a missing network
+    job_id = harness.submit(clip, photo)
 
-    bench.work(job_id)
+    harness.work(job_id)
 
-    job = get_job(bench.worker.database, job_id)
+    job = get_job(harness.worker.database, job_id)
     assert job.status == "failed"
     assert job.error is not None
     assert job.error.message == str(error)
-    assert [item.error and item.error.message for item in bench.items(job_id)] == [str(error)] * 2
+    assert [item.error and item.error.message for item in harness.items(job_id)] == [str(error)] * 2
 
 
-def test_a_job_waits_while_the_disk_is_full(bench: Bench, clip: Path) -> None:
-    job_id = bench.submit(clip)
+def test_a_job_waits_while_the_disk_is_full(harness: Harness, clip: Path) -> None:
+    job_id = harness.submit(clip)
 
     def fill(_batch: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    bench.networks.before_batch = fill
-    bench.work(job_id)
-    assert bench.files() == []
-    with bench.worker.database.read() as session:
+    harness.networks.before_batch = fill
+    harness.work(job_id)
+    assert harness.files() == []
+    with harness.worker.database.read() as session:
         row = session.execute(
             select(SegmentRow.status, SegmentRow.attempts, SegmentRow.last_error)
         ).one()
     assert (row.status, row.attempts) == ("queued", 0), "it cost no attempt"
     assert "disk is full" in (row.last_error or "")
-    assert get_job(bench.worker.database, job_id).status == "waiting_for_space"
+    assert get_job(harness.worker.database, job_id).status == "waiting_for_space"
 
-    bench.networks.before_batch = lambda _batch: None
-    assert sweep(bench.worker.database, bench.worker.queue, bench.worker.settings).resumed == 1
-    bench.work(job_id)
-    assert get_job(bench.worker.database, job_id).status == "succeeded"
+    harness.networks.before_batch = lambda _batch: None
+    assert (
+        sweep(harness.worker.database, harness.worker.queue, harness.worker.settings).resumed == 1
+    )
+    harness.work(job_id)
+    assert get_job(harness.worker.database, job_id).status == "succeeded"
 
 
-def test_work_that_always_fails_is_given_up_with_its_last_reason(bench: Bench, clip: Path) -> None:
-    job_id = bench.submit(clip)
+def test_work_that_always_fails_is_given_up_with_its_last_reason(
+    harness: Harness, clip: Path
+) -> None:
+    job_id = harness.submit(clip)
 
     def fail(_batch: int) -> None:
         raise ZeroDivisionError("/secret/path")
 
-    bench.networks.before_batch = fail
-    for _ in range(bench.worker.settings.max_attempts):
-        assert get_job(bench.worker.database, job_id).status in ("queued", "running")
-        bench.work(job_id)
+    harness.networks.before_batch = fail
+    for _ in range(harness.worker.settings.max_attempts):
+        assert get_job(harness.worker.database, job_id).status in ("queued", "running")
+        harness.work(job_id)
 
-    (item,) = bench.items(job_id)
+    (item,) = harness.items(job_id)
     assert item.error is not None
     assert item.error.code == "poison"
     assert "ZeroDivisionError" in item.error.message
     assert "/secret/path" not in item.error.message
-    assert get_job(bench.worker.database, job_id).status == "failed"
+    assert get_job(harness.worker.database, job_id).status == "failed"
 
 
-def test_a_job_waits_for_space_for_a_workspace(bench: Bench, clip: Path) -> None:
-    job_id = bench.submit(clip)
+def test_a_job_waits_for_space_for_a_workspace(harness: Harness, clip: Path) -> None:
+    job_id = harness.submit(clip)
     full = replace(
-        bench.worker,
-        storage=LocalStorage(bench.worker.storage.folder, min_free_bytes=2**62),
+        harness.worker,
+        storage=LocalStorage(harness.worker.storage.folder, min_free_bytes=2**62),
     )
-    bench.work(job_id, full)
-    assert get_job(bench.worker.database, job_id).status == "waiting_for_space"
-    resume_job(bench.worker.database, bench.worker.queue, job_id)
-    bench.work(job_id)
-    assert get_job(bench.worker.database, job_id).status == "succeeded"
+    harness.work(job_id, full)
+    assert get_job(harness.worker.database, job_id).status == "waiting_for_space"
+    resume_job(harness.worker.database, harness.worker.queue, job_id)
+    harness.work(job_id)
+    assert get_job(harness.worker.database, job_id).status == "succeeded"

@@ -12,17 +12,17 @@ from faces_jobs.results import (
 )
 from faces_jobs.retention import delete_job
 from faces_jobs.submit import submit_folder
-from tests.integration.workbench import SMALL_FACES, Bench
+from tests.integration.harness import SMALL_FACES, Harness
 
 
-def test_a_missing_upload_is_reported(bench: Bench, photo: Path) -> None:
-    job_id = bench.submit(photo)
-    for path in bench.worker.storage.folder.rglob("uploads/*"):
+def test_a_missing_upload_is_reported(harness: Harness, photo: Path) -> None:
+    job_id = harness.submit(photo)
+    for path in harness.worker.storage.folder.rglob("uploads/*"):
         path.unlink()
 
-    bench.work(job_id)
+    harness.work(job_id)
 
-    (item,) = bench.items(job_id)
+    (item,) = harness.items(job_id)
     assert item.error is not None
     assert "does not exist any more" in item.error.message
 
@@ -31,19 +31,20 @@ def test_a_missing_upload_is_reported(bench: Bench, photo: Path) -> None:
 
 
 @pytest.fixture
-def rooted(bench: Bench, photo: Path, tmp_path: Path) -> Bench:
-    """The bench with a root folder that holds one photograph."""
+def rooted(harness: Harness, photo: Path, tmp_path: Path) -> Harness:
+    """The harness with a root folder that holds one photograph."""
     root = tmp_path / "root"
     root.mkdir()
     photo.rename(root / "photo.png")
-    bench.worker = replace(
-        bench.worker, settings=bench.worker.settings.model_copy(update={"roots": {"films": root}})
+    harness.worker = replace(
+        harness.worker,
+        settings=harness.worker.settings.model_copy(update={"roots": {"films": root}}),
     )
-    return bench
+    return harness
 
 
-def submit_root(bench: Bench) -> str:
-    worker = bench.worker
+def submit_root(harness: Harness) -> str:
+    worker = harness.worker
     return submit_folder(
         "films",
         "",
@@ -55,7 +56,7 @@ def submit_root(bench: Bench) -> str:
     ).job_id
 
 
-def test_a_file_of_the_server_is_read_in_place(rooted: Bench) -> None:
+def test_a_file_of_the_server_is_read_in_place(rooted: Harness) -> None:
     job_id = submit_root(rooted)
     rooted.work(job_id)
 
@@ -66,7 +67,7 @@ def test_a_file_of_the_server_is_read_in_place(rooted: Bench) -> None:
 
 @pytest.mark.parametrize("change", ["content", "link", "gone", "root"])
 def test_a_file_of_the_server_that_changed_is_an_error(
-    rooted: Bench, change: str, tmp_path: Path
+    rooted: Harness, change: str, tmp_path: Path
 ) -> None:
     job_id = submit_root(rooted)
     path = rooted.worker.settings.roots["films"] / "photo.png"

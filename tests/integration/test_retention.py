@@ -35,12 +35,12 @@ from faces_jobs.storage import LocalStorage
 from faces_jobs.submit import submit_files
 from faces_jobs.worker.sweep import run_sweep
 from tests.factories import claimed, face, results, stored_job
-from tests.integration.workbench import SMALL_FACES, Bench
+from tests.integration.harness import SMALL_FACES, Harness
 
 
-def stored_files(bench: Bench) -> list[Path]:
+def stored_files(harness: Harness) -> list[Path]:
     """Return the path of every file in the storage."""
-    return [path for path in bench.worker.storage.folder.rglob("*") if path.is_file()]
+    return [path for path in harness.worker.storage.folder.rglob("*") if path.is_file()]
 
 
 def only_entry(database: Database) -> AuditDocument:
@@ -60,22 +60,22 @@ def make_due(database: Database) -> None:
 
 
 def test_nothing_of_a_deleted_job_remains_and_the_audit_records_it(
-    bench: Bench, clip: Path
+    harness: Harness, clip: Path
 ) -> None:
-    database, storage = bench.worker.database, bench.worker.storage
-    job_id = bench.submit(clip)
+    database, storage = harness.worker.database, harness.worker.storage
+    job_id = harness.submit(clip)
     options = SMALL_FACES.model_copy(update={"webhook": "https://a.example/"})
     with database.begin() as session:
         session.execute(update(JobRow).values(options=options.model_dump(mode="json")))
-    bench.work(job_id)
-    before = stored_files(bench)
+    harness.work(job_id)
+    before = stored_files(harness)
     assert any("thumbnail" in path.name or path.suffix == ".jpg" for path in before)
     rows = rows_left(database, job_id)
     assert rows > 20, "faces, tracks, artifacts, delivery and the rest"
 
     assert delete_job(job_id, database=database, storage=storage, by="api")
 
-    assert stored_files(bench) == []
+    assert stored_files(harness) == []
     assert rows_left(database, job_id) == 0
     assert list_faces(database, FaceQuery(job_id=None)).faces == []
     entry = only_entry(database)
@@ -96,10 +96,10 @@ def test_nothing_of_a_deleted_job_remains_and_the_audit_records_it(
 
 
 def test_a_file_that_cannot_be_removed_is_reported_and_retried(
-    bench: Bench, clip: Path, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    database, storage = bench.worker.database, bench.worker.storage
-    job_id = bench.submit(clip)
+    database, storage = harness.worker.database, harness.worker.storage
+    job_id = harness.submit(clip)
     rmtree = shutil.rmtree
 
     def failing_rmtree(path: Path, **how: object) -> None:
@@ -128,14 +128,14 @@ def test_a_file_that_cannot_be_removed_is_reported_and_retried(
     entry = only_entry(database)
     assert entry.verified_at is not None
     assert (entry.files, entry.attempts, entry.last_error) == (1, 3, None)
-    assert stored_files(bench) == []
+    assert stored_files(harness) == []
 
 
 def test_the_sweep_completes_a_deletion_that_crashed_before_the_files(
-    bench: Bench, clip: Path, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    database, storage = bench.worker.database, bench.worker.storage
-    job_id = bench.submit(clip)
+    database, storage = harness.worker.database, harness.worker.storage
+    job_id = harness.submit(clip)
 
     def interrupted(_self: LocalStorage, _job_id: str) -> None:
         raise KeyboardInterrupt
@@ -144,11 +144,11 @@ def test_the_sweep_completes_a_deletion_that_crashed_before_the_files(
     with pytest.raises(KeyboardInterrupt):
         delete_job(job_id, database=database, storage=storage)
     monkeypatch.undo()
-    assert stored_files(bench) != []
+    assert stored_files(harness) != []
 
     assert complete_deletions(database, storage) == 0
 
-    assert stored_files(bench) == []
+    assert stored_files(harness) == []
     assert only_entry(database).verified_at is not None
 
 
@@ -236,9 +236,9 @@ def test_jobs_expire_some_days_after_their_end(database: Database, storage: Loca
 
 @pytest.mark.parametrize(("option", "kept"), [(None, 30.0), (7.0, 7.0)])
 def test_the_setting_applies_to_jobs_without_the_option(
-    bench: Bench, clip: Path, option: float | None, kept: float
+    harness: Harness, clip: Path, option: float | None, kept: float
 ) -> None:
-    worker = bench.worker
+    worker = harness.worker
     with worker.storage.receive() as incoming:
         job_id = submit_files(
             [incoming.add("a.mp4", [clip.read_bytes()])],
@@ -251,8 +251,8 @@ def test_the_setting_applies_to_jobs_without_the_option(
     assert get_job(worker.database, job_id).options.keep_days == kept
 
 
-def test_a_job_that_is_retried_while_others_expire_is_kept(bench: Bench) -> None:
-    database, storage = bench.worker.database, bench.worker.storage
+def test_a_job_that_is_retried_while_others_expire_is_kept(harness: Harness) -> None:
+    database, storage = harness.worker.database, harness.worker.storage
     first, second = (stored_job(database, ["a.mp4"]) for _ in range(2))
     for job in (first, second):
         cancel_job(database, job.id)
@@ -264,7 +264,7 @@ def test_a_job_that_is_retried_while_others_expire_is_kept(bench: Bench) -> None
 
     def retry_the_second(job_id: str) -> object:
         if job_id == first.id:
-            retry_job(database, bench.worker.queue, second.id)
+            retry_job(database, harness.worker.queue, second.id)
         return delete_files(job_id)
 
     with pytest.MonkeyPatch.context() as patch:

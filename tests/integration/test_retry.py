@@ -21,8 +21,8 @@ from faces_jobs.queue import CeleryQueue
 from faces_jobs.results import cancel_job, get_job, list_items, retry_job
 from faces_jobs.worker.next_work import take_next_work
 from tests.factories import StoredJob, artifact, claimed, face, results, stored_job, track
+from tests.integration.harness import Harness
 from tests.integration.stored_states import states
-from tests.integration.workbench import Bench
 
 BROKEN = ErrorDocument(code="poison", message="Given up.")
 
@@ -133,26 +133,28 @@ def test_the_reason_why_a_job_cannot_be_retried_is_reported(
         retry_job(database, queue, "no-such-job")
 
 
-def test_a_file_that_failed_can_succeed_in_a_retry(bench: Bench, photo: Path, clip: Path) -> None:
-    job_id = bench.submit(photo, clip)
-    database = bench.worker.database
+def test_a_file_that_failed_can_succeed_in_a_retry(
+    harness: Harness, photo: Path, clip: Path
+) -> None:
+    job_id = harness.submit(photo, clip)
+    database = harness.worker.database
 
     def fail(batch: int) -> None:
         if batch > 1:
             raise ZeroDivisionError
 
-    bench.networks.before_batch = fail
-    for _ in range(1 + bench.worker.settings.max_attempts):
-        take_next_work(bench.worker)
+    harness.networks.before_batch = fail
+    for _ in range(1 + harness.worker.settings.max_attempts):
+        take_next_work(harness.worker)
     assert get_job(database, job_id).status is JobStatus.SUCCEEDED_WITH_ERRORS
-    before = {one.name: one.sha256 for one in bench.artifacts(job_id)}
+    before = {one.name: one.sha256 for one in harness.artifacts(job_id)}
 
-    bench.networks.before_batch = lambda _batch: None
-    retry_job(database, bench.worker.queue, job_id)
-    take_next_work(bench.worker)
+    harness.networks.before_batch = lambda _batch: None
+    retry_job(database, harness.worker.queue, job_id)
+    take_next_work(harness.worker)
 
     assert get_job(database, job_id).status is JobStatus.SUCCEEDED
-    after = {one.name: one.sha256 for one in bench.artifacts(job_id)}
+    after = {one.name: one.sha256 for one in harness.artifacts(job_id)}
     assert before.keys() < after.keys()
     same = {name for name in before if before[name] == after[name]}
     assert {"0-photo.annotated.png"} <= same

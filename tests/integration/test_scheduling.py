@@ -35,10 +35,10 @@ from faces_jobs.queue import CeleryQueue
 from faces_jobs.results import get_job
 from faces_jobs.worker.next_work import take_next_work
 from tests.factories import StoredJob, claimed, results, stored_job
+from tests.integration.harness import Harness
 from tests.integration.races import run_concurrently
 from tests.integration.stored_states import expire
-from tests.integration.workbench import Bench
-from tests.services import PATIENCE_SECONDS
+from tests.services import TIMEOUT_SECONDS
 
 LOW, HIGH = JobSpec(priority="low"), JobSpec(priority="high")
 
@@ -215,28 +215,28 @@ def test_exports_that_nobody_writes_are_available(database: Database) -> None:
 
 
 def test_a_message_leads_to_the_work_that_comes_first(
-    bench: Bench, photo: Path, clip: Path
+    harness: Harness, photo: Path, clip: Path
 ) -> None:
-    film = bench.submit(clip)
-    urgent = bench.submit(photo, spec=JobSpec(smallest_face=4, priority="high"))
+    film = harness.submit(clip)
+    urgent = harness.submit(photo, spec=JobSpec(smallest_face=4, priority="high"))
 
-    take_next_work(bench.worker)
-    assert get_job(bench.worker.database, urgent).status is JobStatus.SUCCEEDED
-    assert get_job(bench.worker.database, film).status is JobStatus.QUEUED
-    take_next_work(bench.worker)
-    assert get_job(bench.worker.database, film).status is JobStatus.SUCCEEDED
-    take_next_work(bench.worker)  # a message without work
+    take_next_work(harness.worker)
+    assert get_job(harness.worker.database, urgent).status is JobStatus.SUCCEEDED
+    assert get_job(harness.worker.database, film).status is JobStatus.QUEUED
+    take_next_work(harness.worker)
+    assert get_job(harness.worker.database, film).status is JobStatus.SUCCEEDED
+    take_next_work(harness.worker)  # a message without work
 
 
-def test_a_message_leads_to_exports_that_no_worker_writes(bench: Bench, photo: Path) -> None:
-    job_id = bench.submit(photo)
-    claim = claim_one(bench.worker.database)
+def test_a_message_leads_to_exports_that_no_worker_writes(harness: Harness, photo: Path) -> None:
+    job_id = harness.submit(photo)
+    claim = claim_one(harness.worker.database)
     assert claim is not None
-    finish_segment(bench.worker.database, claim, results())
+    finish_segment(harness.worker.database, claim, results())
 
-    take_next_work(replace(bench.worker, name="bob"))
+    take_next_work(replace(harness.worker, name="bob"))
 
-    assert get_job(bench.worker.database, job_id).status is JobStatus.SUCCEEDED
+    assert get_job(harness.worker.database, job_id).status is JobStatus.SUCCEEDED
 
 
 def test_the_claim_query_uses_its_indexes(database: Database) -> None:
@@ -309,7 +309,7 @@ def test_a_claim_waits_for_a_segment_that_is_locked_by_a_ring(
                 update(SegmentRow).where(SegmentRow.job_id == job.id).values(last_rung_at=1.0)
             )
             claimed_job = worker.submit(claim_job_id, database)
-            assert skipped.wait(PATIENCE_SECONDS)
+            assert skipped.wait(TIMEOUT_SECONDS)
         assert claimed_job.result() == job.id
 
 

@@ -20,7 +20,7 @@ from faces_jobs.db.tables import Base, JobRow
 from faces_jobs.errors import DatabaseError, SettingsError
 from faces_jobs.results import get_job, list_items, list_jobs, pause_job
 from tests.factories import MODELS, claimed, results, stored_job
-from tests.services import PATIENCE_SECONDS
+from tests.services import TIMEOUT_SECONDS
 
 
 def test_tables_and_migrations_agree(database_url: str) -> None:
@@ -41,7 +41,7 @@ def test_concurrent_upgrades_wait_for_each_other(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'new.db'}"
     command = "import sys; from faces_jobs.db.migrate import upgrade; upgrade(sys.argv[1])"
     processes = [subprocess.Popen([sys.executable, "-c", command, url]) for _ in range(3)]
-    assert [process.wait(PATIENCE_SECONDS) for process in processes] == [0, 0, 0]
+    assert [process.wait(TIMEOUT_SECONDS) for process in processes] == [0, 0, 0]
     migrate.check(url)
 
 

@@ -31,7 +31,7 @@ from tests.clips import (
     write_truncated,
     write_video,
 )
-from tests.integration.workbench import SMALL_FACES, Bench, rows, stages
+from tests.integration.harness import SMALL_FACES, Harness, rows, stages
 
 FRAMES = 60
 
@@ -73,9 +73,9 @@ def in_parts(worker: Worker, seconds: float) -> Worker:
     return replace(worker, settings=worker.settings.model_copy(update={"segment_seconds": seconds}))
 
 
-def artifact_contents(bench: Bench, job_id: str) -> dict[str, bytes]:
+def artifact_contents(harness: Harness, job_id: str) -> dict[str, bytes]:
     """Return the content of every artifact of a job, by name."""
-    return {each.name: bench.path(each).read_bytes() for each in bench.artifacts(job_id)}
+    return {each.name: harness.path(each).read_bytes() for each in harness.artifacts(job_id)}
 
 
 def decode(data: bytes) -> tuple[list[int], list[Any]]:
@@ -91,36 +91,36 @@ def sound_packets(data: bytes) -> list[tuple[int | None, bytes]]:
         return [(p.pts, bytes(p)) for p in container.demux(audio=0) if p.size]
 
 
-def run_all(bench: Bench, job_id: str, *workers: Worker) -> None:
+def run_all(harness: Harness, job_id: str, *workers: Worker) -> None:
     """Let workers take turns at unfinished segments until none is left."""
     for number in range(200):
-        unfinished = [each for each in bench.segments(job_id) if is_unfinished(bench, each)]
+        unfinished = [each for each in harness.segments(job_id) if is_unfinished(harness, each)]
         if not unfinished:
             return
         process_segment(unfinished[-1 if number % 2 else 0], workers[number % len(workers)])
     raise AssertionError("the job did not end after 200 segments")
 
 
-def is_unfinished(bench: Bench, segment_id: int) -> bool:
-    with bench.worker.database.read() as session:
+def is_unfinished(harness: Harness, segment_id: int) -> bool:
+    with harness.worker.database.read() as session:
         status = session.scalar(select(SegmentRow.status).where(SegmentRow.id == segment_id))
     return status is not None and not status.ended
 
 
 def check_same_as_whole(
-    bench: Bench, clip: Path, spec: JobSpec = SMALL_FACES, seconds: float = 0.6
+    harness: Harness, clip: Path, spec: JobSpec = SMALL_FACES, seconds: float = 0.6
 ) -> str:
     """Process a clip whole and in parts, compare both, and return the id of the job in parts."""
-    whole = bench.submit(clip, spec=spec)
-    bench.work(whole)
-    cut = bench.submit(clip, spec=spec)
-    run_all(bench, cut, in_parts(bench.worker, seconds))
-    assert rows(bench, cut) == rows(bench, whole)
-    assert rows(bench, whole)[0]
-    assert stages(bench, whole) == [("uncut", "succeeded")]
-    assert [stage for stage, _ in stages(bench, cut)].count("find") >= 3
-    assert set(artifact_contents(bench, cut)) == set(artifact_contents(bench, whole))
-    for one, other in zip(bench.items(cut), bench.items(whole), strict=True):
+    whole = harness.submit(clip, spec=spec)
+    harness.work(whole)
+    cut = harness.submit(clip, spec=spec)
+    run_all(harness, cut, in_parts(harness.worker, seconds))
+    assert rows(harness, cut) == rows(harness, whole)
+    assert rows(harness, whole)[0]
+    assert stages(harness, whole) == [("uncut", "succeeded")]
+    assert [stage for stage, _ in stages(harness, cut)].count("find") >= 3
+    assert set(artifact_contents(harness, cut)) == set(artifact_contents(harness, whole))
+    for one, other in zip(harness.items(cut), harness.items(whole), strict=True):
         assert one.model_copy(update={"id": 0, "progress": None}) == other.model_copy(
             update={"id": 0, "progress": None}
         )
@@ -132,14 +132,14 @@ def check_same_as_whole(
     "min_frames", [encode_runs.MIN_FRAMES, 4], ids=["parts in one run", "parts in several runs"]
 )
 def test_rows_frames_and_sound_are_those_of_a_whole_run(
-    bench: Bench, long_clip: Path, monkeypatch: pytest.MonkeyPatch, min_frames: int
+    harness: Harness, long_clip: Path, monkeypatch: pytest.MonkeyPatch, min_frames: int
 ) -> None:
     monkeypatch.setattr(encode_runs, "MIN_FRAMES", min_frames)
-    cut = check_same_as_whole(bench, long_clip)
+    cut = check_same_as_whole(harness, long_clip)
 
-    whole = next(job_id for job_id in _jobs(bench) if job_id != cut)
-    ours, theirs = artifact_contents(bench, cut), artifact_contents(bench, whole)
-    assert stages(bench, cut)[-1] == ("bind", "succeeded")
+    whole = next(job_id for job_id in _jobs(harness) if job_id != cut)
+    ours, theirs = artifact_contents(harness, cut), artifact_contents(harness, whole)
+    assert stages(harness, cut)[-1] == ("bind", "succeeded")
     name = "0-long.annotated.mp4"
     (times, pictures), (whole_times, whole_pictures) = decode(ours[name]), decode(theirs[name])
     assert times == whole_times
@@ -154,11 +154,11 @@ def test_rows_frames_and_sound_are_those_of_a_whole_run(
     for each in ours:
         if each.endswith(".jpg"):
             assert ours[each] == theirs[each]
-    assert {model.name for model in get_job(bench.worker.database, cut).models} >= {"detector"}
-    with bench.worker.database.read() as session:
+    assert {model.name for model in get_job(harness.worker.database, cut).models} >= {"detector"}
+    with harness.worker.database.read() as session:
         assert session.scalars(select(SegmentFileRow.name)).all() == []
-    assert all(f"/{cut}/" not in path or "bind" not in path for path in bench.files())
-    assert len([path for path in bench.files() if cut in path]) == len(ours), (
+    assert all(f"/{cut}/" not in path or "bind" not in path for path in harness.files())
+    assert len([path for path in harness.files() if cut in path]) == len(ours), (
         "no intermediate file is left"
     )
 
@@ -175,59 +175,61 @@ def test_rows_frames_and_sound_are_those_of_a_whole_run(
     ],
 )
 def test_options_give_the_same_results_in_parts(
-    bench: Bench, long_clip: Path, options: dict[str, Any]
+    harness: Harness, long_clip: Path, options: dict[str, Any]
 ) -> None:
-    check_same_as_whole(bench, long_clip, SMALL_FACES.model_copy(update=options))
+    check_same_as_whole(harness, long_clip, SMALL_FACES.model_copy(update=options))
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["kept", "lost"])
 def test_best_shots_need_no_second_pass_without_an_annotated_copy(
-    bench: Bench, long_clip: Path, monkeypatch: pytest.MonkeyPatch, *, kept: bool
+    harness: Harness, long_clip: Path, monkeypatch: pytest.MonkeyPatch, *, kept: bool
 ) -> None:
     if not kept:  # as if linking had merged two tracks of a part into one
         monkeypatch.setattr(link_stage, "unpack_portraits", lambda *_: False)
-    cut = check_same_as_whole(bench, long_clip, SMALL_FACES.model_copy(update={"annotated": False}))
+    cut = check_same_as_whole(
+        harness, long_clip, SMALL_FACES.model_copy(update={"annotated": False})
+    )
 
-    whole = next(job_id for job_id in _jobs(bench) if job_id != cut)
+    whole = next(job_id for job_id in _jobs(harness) if job_id != cut)
     shots = {
         name: data
-        for name, data in artifact_contents(bench, whole).items()
+        for name, data in artifact_contents(harness, whole).items()
         if name.endswith(".jpg")
     }
     assert len(shots) >= 3
-    assert {name: artifact_contents(bench, cut)[name] for name in shots} == shots
-    assert ("draw" in dict(stages(bench, cut))) != kept
-    with bench.worker.database.read() as session:
+    assert {name: artifact_contents(harness, cut)[name] for name in shots} == shots
+    assert ("draw" in dict(stages(harness, cut))) != kept
+    with harness.worker.database.read() as session:
         assert session.scalars(select(SegmentFileRow.name)).all() == []
 
 
 @pytest.mark.parametrize("damaged", [[3, 31, 32], [20]], ids=str)
 def test_damaged_frames_of_all_parts_are_counted(
-    bench: Bench, tmp_path: Path, damaged: list[int]
+    harness: Harness, tmp_path: Path, damaged: list[int]
 ) -> None:
     drawn = moving(FRAMES, width=320, height=240)
     whole = write_video(tmp_path / "a.mp4", drawn, codec="mpeg4", codec_options={"g": "5"})
-    job_id = bench.submit(write_damaged(tmp_path / "b.mp4", whole, damaged, intact=0.5))
-    run_all(bench, job_id, in_parts(bench.worker, 0.6))
-    (item,) = bench.items(job_id)
+    job_id = harness.submit(write_damaged(tmp_path / "b.mp4", whole, damaged, intact=0.5))
+    run_all(harness, job_id, in_parts(harness.worker, 0.6))
+    (item,) = harness.items(job_id)
     assert (item.status, item.damaged_frames) == ("succeeded", len(damaged))
-    assert get_job(bench.worker.database, job_id).damaged_frames == len(damaged)
-    found = [stage for stage, _ in stages(bench, job_id)]
+    assert get_job(harness.worker.database, job_id).damaged_frames == len(damaged)
+    found = [stage for stage, _ in stages(harness, job_id)]
     assert found.count("find") > 2, "the video was cut"
 
 
-def test_a_killed_worker_costs_one_attempt_in_any_stage(bench: Bench, long_clip: Path) -> None:
-    whole = bench.submit(long_clip)
-    bench.work(whole)
-    cut = bench.submit(long_clip)
-    alice = in_parts(bench.worker, 0.6)
+def test_a_killed_worker_costs_one_attempt_in_any_stage(harness: Harness, long_clip: Path) -> None:
+    whole = harness.submit(long_clip)
+    harness.work(whole)
+    cut = harness.submit(long_clip)
+    alice = in_parts(harness.worker, 0.6)
     bob = replace(alice, name="bob")
     seen: set[int] = set()
 
     def kill_first_attempts(worker: Worker) -> None:
         """Kill the worker in every segment's first attempt, just after it published."""
         for _ in range(60):
-            unfinished = [each for each in bench.segments(cut) if is_unfinished(bench, each)]
+            unfinished = [each for each in harness.segments(cut) if is_unfinished(harness, each)]
             if not unfinished:
                 return
             segment_id = unfinished[0]
@@ -236,7 +238,7 @@ def test_a_killed_worker_costs_one_attempt_in_any_stage(bench: Bench, long_clip:
                 dying = replace(worker, storage=KillingStorage(worker.storage.folder))
                 with pytest.raises(KilledError):
                     process_segment(segment_id, dying)
-                with bench.worker.database.begin() as session:
+                with harness.worker.database.begin() as session:
                     session.execute(
                         update(SegmentRow)
                         .where(SegmentRow.status == "running")
@@ -246,95 +248,97 @@ def test_a_killed_worker_costs_one_attempt_in_any_stage(bench: Bench, long_clip:
             process_segment(segment_id, bob)
 
     kill_first_attempts(alice)
-    assert get_job(bench.worker.database, cut).status == "succeeded"
-    assert rows(bench, cut) == rows(bench, whole)
-    with bench.worker.database.read() as session:
+    assert get_job(harness.worker.database, cut).status == "succeeded"
+    assert rows(harness, cut) == rows(harness, whole)
+    with harness.worker.database.read() as session:
         attempts = session.scalars(
             select(SegmentRow.attempts).where(SegmentRow.job_id == cut)
         ).all()
     assert max(attempts) == 2
-    assert {each.name for each in bench.artifacts(cut)} == {
-        each.name for each in bench.artifacts(whole)
+    assert {each.name for each in harness.artifacts(cut)} == {
+        each.name for each in harness.artifacts(whole)
     }
 
 
 def test_a_segment_that_is_given_up_does_not_discard_the_others(
-    bench: Bench, long_clip: Path
+    harness: Harness, long_clip: Path
 ) -> None:
-    job_id = bench.submit(long_clip)
-    worker = in_parts(bench.worker, 0.6)
-    process_segment(bench.segments(job_id)[0], worker)
-    bad = bench.segments(job_id)[1]
+    job_id = harness.submit(long_clip)
+    worker = in_parts(harness.worker, 0.6)
+    process_segment(harness.segments(job_id)[0], worker)
+    bad = harness.segments(job_id)[1]
 
     def fail(_batch: int) -> None:
         raise ZeroDivisionError
 
-    bench.networks.before_batch = fail
+    harness.networks.before_batch = fail
     for _ in range(worker.settings.max_attempts):
         process_segment(bad, worker)
-    bench.networks.before_batch = lambda _batch: None
-    run_all(bench, job_id, worker)
+    harness.networks.before_batch = lambda _batch: None
+    run_all(harness, job_id, worker)
 
-    (item,) = bench.items(job_id)
+    (item,) = harness.items(job_id)
     assert (item.status, item.error and item.error.code) == ("failed", "poison")
-    found = {row[0] for row in rows(bench, job_id)[0]}
+    found = {row[0] for row in rows(harness, job_id)[0]}
     assert {0, 1, FRAMES - 1} <= found
     assert len(found) < FRAMES
-    (times, _) = decode(artifact_contents(bench, job_id)["0-long.annotated.mp4"])
+    (times, _) = decode(artifact_contents(harness, job_id)["0-long.annotated.mp4"])
     assert len(times) == len(found)
 
 
-def test_a_truncated_file_keeps_what_was_read(bench: Bench, tmp_path: Path) -> None:
+def test_a_truncated_file_keeps_what_was_read(harness: Harness, tmp_path: Path) -> None:
     whole = write_long(tmp_path / "whole.mkv")
     cut_short = write_truncated(tmp_path / "cut.mkv", whole, kept=0.8)
-    whole_run = bench.submit(cut_short)
-    bench.work(whole_run)
-    job_id = bench.submit(cut_short)
-    run_all(bench, job_id, in_parts(bench.worker, 0.6))
+    whole_run = harness.submit(cut_short)
+    harness.work(whole_run)
+    job_id = harness.submit(cut_short)
+    run_all(harness, job_id, in_parts(harness.worker, 0.6))
 
-    assert ("link", "succeeded") in stages(bench, job_id)
-    (item,) = bench.items(job_id)
+    assert ("link", "succeeded") in stages(harness, job_id)
+    (item,) = harness.items(job_id)
     assert (item.status, item.error and item.error.code) == ("failed", "truncated")
-    assert rows(bench, job_id) == rows(bench, whole_run)
+    assert rows(harness, job_id) == rows(harness, whole_run)
 
 
-def test_parts_that_do_not_match_are_processed_as_a_whole(bench: Bench, long_clip: Path) -> None:
-    whole = bench.submit(long_clip)
-    bench.work(whole)
-    job_id = bench.submit(long_clip)
-    worker = in_parts(bench.worker, 0.6)
-    process_segment(bench.segments(job_id)[0], worker)
-    with bench.worker.database.begin() as session:
+def test_parts_that_do_not_match_are_processed_as_a_whole(
+    harness: Harness, long_clip: Path
+) -> None:
+    whole = harness.submit(long_clip)
+    harness.work(whole)
+    job_id = harness.submit(long_clip)
+    worker = in_parts(harness.worker, 0.6)
+    process_segment(harness.segments(job_id)[0], worker)
+    with harness.worker.database.begin() as session:
         row = session.scalars(
             select(SegmentRow).where(SegmentRow.job_id == job_id, SegmentRow.segment_index == 2)
         ).one()
         row.part = {**(row.part or {}), "frames": 3}
-        frames_done = bench.items(job_id)[0].progress.frames_done
-    run_all(bench, job_id, worker)
+        frames_done = harness.items(job_id)[0].progress.frames_done
+    run_all(harness, job_id, worker)
 
-    assert stages(bench, job_id) == [("uncut", "succeeded")]
-    assert bench.items(job_id)[0].progress.frames_done >= frames_done
-    assert rows(bench, job_id) == rows(bench, whole)
-    assert get_job(bench.worker.database, job_id).status == "succeeded"
+    assert stages(harness, job_id) == [("uncut", "succeeded")]
+    assert harness.items(job_id)[0].progress.frames_done >= frames_done
+    assert rows(harness, job_id) == rows(harness, whole)
+    assert get_job(harness.worker.database, job_id).status == "succeeded"
 
 
-def test_a_cancel_ends_all_segments_and_keeps_no_results(bench: Bench, long_clip: Path) -> None:
-    job_id = bench.submit(long_clip)
-    worker = in_parts(bench.worker, 0.6)
-    process_segment(bench.segments(job_id)[0], worker)
-    process_segment(bench.segments(job_id)[1], worker)
+def test_a_cancel_ends_all_segments_and_keeps_no_results(harness: Harness, long_clip: Path) -> None:
+    job_id = harness.submit(long_clip)
+    worker = in_parts(harness.worker, 0.6)
+    process_segment(harness.segments(job_id)[0], worker)
+    process_segment(harness.segments(job_id)[1], worker)
 
-    cancel_job(bench.worker.database, job_id)
-    for segment_id in bench.segments(job_id):
+    cancel_job(harness.worker.database, job_id)
+    for segment_id in harness.segments(job_id):
         process_segment(segment_id, worker)
 
-    assert {status for _, status in stages(bench, job_id)} == {"succeeded", "cancelled"}
-    assert rows(bench, job_id) == [[], []]
-    with bench.worker.database.read() as session:
+    assert {status for _, status in stages(harness, job_id)} == {"succeeded", "cancelled"}
+    assert rows(harness, job_id) == [[], []]
+    with harness.worker.database.read() as session:
         assert session.scalars(select(SegmentFileRow.name)).all() == []
         assert session.scalars(select(ModelRow.name)).all() == []
 
 
-def _jobs(bench: Bench) -> list[str]:
-    with bench.worker.database.read() as session:
+def _jobs(harness: Harness) -> list[str]:
+    with harness.worker.database.read() as session:
         return list(session.scalars(select(SegmentRow.job_id).distinct()))

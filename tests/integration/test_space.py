@@ -22,8 +22,8 @@ from faces_jobs.storage import LocalStorage
 from faces_jobs.worker.next_work import take_next_work
 from faces_jobs.worker.sweep import sweep
 from tests.factories import claimed, results, stored_job
+from tests.integration.harness import Harness
 from tests.integration.stored_states import expire, states
-from tests.integration.workbench import Bench
 
 
 def no_pause(_parked: int) -> float:
@@ -129,20 +129,20 @@ def test_the_sweep_resumes_jobs_only_when_there_is_space(
     assert get_job(database, job.id).status == "running"
 
 
-def test_the_minimum_free_space_is_kept_during_the_work(bench: Bench, clip: Path) -> None:
-    job_id = bench.submit(clip)
-    storage = LocalStorage(bench.worker.storage.folder)
-    worker = replace(bench.worker, storage=storage)
+def test_the_minimum_free_space_is_kept_during_the_work(harness: Harness, clip: Path) -> None:
+    job_id = harness.submit(clip)
+    storage = LocalStorage(harness.worker.storage.folder)
+    worker = replace(harness.worker, storage=storage)
 
     def fill(batch: int) -> None:
         if batch == 3:
             storage._min_free_bytes = 2**62
 
-    bench.networks.before_batch = fill
+    harness.networks.before_batch = fill
     take_next_work(worker)
 
     assert get_job(worker.database, job_id).status == "waiting_for_space"
-    assert bench.files() == [], "no partial file is left"
+    assert harness.files() == [], "no partial file is left"
 
     storage._min_free_bytes = 0
     sweep(worker.database, worker.queue, worker.settings)

@@ -37,7 +37,7 @@ from tests.integration.memory_queue import MemoryQueue
 from tests.integration.processes import wait_for
 from tests.integration.stored_files import publish_file, sweep_files
 from tests.integration.stored_states import expire
-from tests.services import PATIENCE_SECONDS
+from tests.services import TIMEOUT_SECONDS
 
 
 @pytest.fixture
@@ -267,7 +267,7 @@ class HangingStorage(LocalStorage):
 
     def job_folders(self, after: str = "") -> Iterator[JobFolder]:
         self.called.set()
-        self.released.wait(PATIENCE_SECONDS)
+        self.released.wait(TIMEOUT_SECONDS)
         return super().job_folders(after)
 
 
@@ -284,17 +284,17 @@ def test_a_slow_comparison_delays_neither_rings_nor_the_end(
     )
     thread.start()
     try:
-        assert storage.called.wait(PATIENCE_SECONDS)
+        assert storage.called.wait(TIMEOUT_SECONDS)
         job = stored_job(database)
         claimed(database, job.segments[0], lease_seconds=-1)
         wait_for(lambda: queue.depth() == 1)
         stop.set()
-        thread.join(PATIENCE_SECONDS)
+        thread.join(TIMEOUT_SECONDS)
         assert not thread.is_alive()
     finally:
         stop.set()
         storage.released.set()
-        thread.join(PATIENCE_SECONDS)
+        thread.join(TIMEOUT_SECONDS)
 
 
 def test_rows_and_rounds_are_counted_without_a_broker(
@@ -319,7 +319,7 @@ def test_rows_and_rounds_are_counted_without_a_broker(
         wait_for(has_measures)
     finally:
         stop.set()
-        thread.join(PATIENCE_SECONDS)
+        thread.join(TIMEOUT_SECONDS)
     assert counters.take()["sweeps", ""] >= 1
 
 

@@ -26,6 +26,7 @@ from faces_jobs.storage import open_storage
 from faces_jobs.worker.celery_worker import celery_worker, connect_signals
 from faces_jobs.worker.sweep import sweep
 from tests.factories import stored_job
+from tests.integration.harness import Harness
 from tests.integration.processes import (
     is_running,
     portrait_clip,
@@ -34,8 +35,7 @@ from tests.integration.processes import (
     worker_process,
 )
 from tests.integration.stored_files import sweep_files
-from tests.integration.workbench import Bench
-from tests.services import PATIENCE_SECONDS
+from tests.services import TIMEOUT_SECONDS
 
 
 def test_a_real_clip_end_to_end(
@@ -48,7 +48,7 @@ def test_a_real_clip_end_to_end(
         job_id = submit(broker_settings, database, clip, photo)
         wait_for(lambda: get_job(database, job_id).status.ended)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(PATIENCE_SECONDS) == 0
+        assert process.wait(TIMEOUT_SECONDS) == 0
 
     job = get_job(database, job_id)
     assert job.status == "succeeded"
@@ -77,7 +77,7 @@ def test_a_worker_that_gets_term_releases_its_segment_to_another(
             job_id = submit(service_settings, database, portrait_clip(tmp_path / "clip.mp4", 250))
             wait_for(lambda: is_running(database))
             first.send_signal(signal.SIGTERM)
-            assert first.wait(PATIENCE_SECONDS) == 0
+            assert first.wait(TIMEOUT_SECONDS) == 0
         with database.read() as session:
             row = session.execute(select(SegmentRow.status, SegmentRow.attempts)).one()
         assert row == ("queued", 0), "released at no cost"
@@ -112,7 +112,7 @@ def test_a_killed_workers_segment_is_taken_over_and_can_be_cancelled(
             cancel_job(database, job_id)
             wait_for(lambda: "discarded: The job was cancelled" in log.read_text())
             second.send_signal(signal.SIGTERM)
-            assert second.wait(PATIENCE_SECONDS) == 0
+            assert second.wait(TIMEOUT_SECONDS) == 0
         assert get_job(database, job_id).status == "cancelled"
         # The sweep removes files that a finished segment left for the next stage, and later those
         # that the killed worker left in its workspace.
@@ -130,9 +130,9 @@ def test_other_pools_are_refused(settings: Settings, pool: str) -> None:
 
 
 def test_a_failed_acknowledgement_is_logged_as_a_warning(
-    bench: Bench, caplog: pytest.LogCaptureFixture
+    harness: Harness, caplog: pytest.LogCaptureFixture
 ) -> None:
-    connect_signals(bench.worker)
+    connect_signals(harness.worker)
     celery_request.logger.critical("Couldn't ack", exc_info=OSError("the broker is away"))
     (record,) = caplog.records
     assert (record.levelname, record.exc_info) == ("WARNING", None)
@@ -157,7 +157,7 @@ def test_the_sweep_runs_until_term(
             messages = settings.data_folder / "queue" / "messages"
             wait_for(lambda: messages.is_dir() and any(messages.iterdir()))
             process.send_signal(signal.SIGTERM)
-            assert process.wait(PATIENCE_SECONDS) == 0
+            assert process.wait(TIMEOUT_SECONDS) == 0
         finally:
             process.kill()
             process.wait()

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from faces_jobs.errors import AddressError
 from faces_jobs.settings import Settings
 from faces_jobs_web.listening import check_address, listen
-from tests.services import PATIENCE_SECONDS
+from tests.services import TIMEOUT_SECONDS
 
 TOKEN = SecretStr("0123456789abcdef")  # required for addresses other than loopback
 HOSTS = pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_listening_waits_for_an_address_that_is_being_released(tmp_path: Path) -
         release = threading.Timer(0.5, other.close)
         release.start()
         with listen(
-            settings_for(tmp_path, "127.0.0.1", port), timeout_seconds=PATIENCE_SECONDS
+            settings_for(tmp_path, "127.0.0.1", port), timeout_seconds=TIMEOUT_SECONDS
         ) as listener:
             assert listener.getsockname()[1] == port
         release.join()

@@ -72,7 +72,7 @@ class SquareNetworks:
         """Do nothing: these networks have one speed."""
 
 
-class Bench:
+class Harness:
     """A worker with helpers that submit jobs, process them and read the results."""
 
     def __init__(self, worker: Worker, networks: SquareNetworks, folder: Path) -> None:
@@ -137,10 +137,10 @@ class Bench:
         )
 
 
-def rows(bench: Bench, job_id: str) -> list[list[tuple[Any, ...]]]:
+def rows(harness: Harness, job_id: str) -> list[list[tuple[Any, ...]]]:
     """Return all columns of a job's faces and of its tracks, except the ids."""
     found = []
-    with bench.worker.database.read() as session:
+    with harness.worker.database.read() as session:
         for table, order in (
             (FaceRow, (FaceRow.frame_index, FaceRow.face_index)),
             (TrackRow, (TrackRow.track,)),
@@ -161,9 +161,9 @@ def rows(bench: Bench, job_id: str) -> list[list[tuple[Any, ...]]]:
     return found
 
 
-def stages(bench: Bench, job_id: str) -> list[tuple[str, str]]:
+def stages(harness: Harness, job_id: str) -> list[tuple[str, str]]:
     """Return the stage and the state of each of a job's segments, in order."""
-    with bench.worker.database.read() as session:
+    with harness.worker.database.read() as session:
         return [
             (row.stage, str(row.status))
             for row in session.execute(
