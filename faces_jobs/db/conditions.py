@@ -12,7 +12,7 @@ from faces_jobs.jobs.status import ACTIVE_JOBS, JobStatus, SegmentStatus
 
 
 def is_ready(table: Any) -> ColumnElement[bool]:
-    """Match rows that aren't pausing after a failed attempt."""
+    """Match rows that may be claimed now: no delay after a failed attempt is left."""
     is_over: ColumnElement[bool] = func.coalesce(table.not_before, 0.0) <= now_seconds()
     return is_over
 
@@ -30,6 +30,11 @@ def is_waiting_for_exports() -> ColumnElement[bool]:
     """Match jobs whose exports are still to be written and that no worker holds."""
     unclaimed = or_(JobRow.lease_token.is_(None), JobRow.lease_until < now_seconds())
     return and_(JobRow.status == JobStatus.FINISHING, unclaimed)
+
+
+def has_claimable_exports(max_attempts: int) -> ColumnElement[bool]:
+    """Match jobs whose exports a worker may claim now."""
+    return and_(is_waiting_for_exports(), JobRow.attempts < max_attempts, is_ready(JobRow))
 
 
 def has_active_job() -> ColumnElement[bool]:

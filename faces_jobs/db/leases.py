@@ -22,7 +22,7 @@ from faces_jobs.db.claims import (
     job_claim_lost_error,
 )
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.conditions import has_active_job, is_orphaned, is_ready, is_waiting_for_exports
+from faces_jobs.db.conditions import has_active_job, has_claimable_exports, is_orphaned, is_ready
 from faces_jobs.db.moves import move_items, move_jobs, without_session_sync
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ItemRow, JobRow, SegmentRow
@@ -186,12 +186,7 @@ def claim_job(
     now = now_seconds()
     statement = (
         update(JobRow)
-        .where(
-            JobRow.id == job_id,
-            is_waiting_for_exports(),
-            JobRow.attempts < max_attempts,
-            is_ready(JobRow),
-        )
+        .where(JobRow.id == job_id, has_claimable_exports(max_attempts))
         .values(
             lease_token=token,
             lease_until=now + lease_seconds,

@@ -8,7 +8,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, literal, or_, select, update
 
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.conditions import has_active_job, is_orphaned, is_ready, is_waiting_for_exports
+from faces_jobs.db.conditions import (
+    has_active_job,
+    has_claimable_exports,
+    is_orphaned,
+    is_ready,
+    is_waiting_for_exports,
+)
 from faces_jobs.db.evidence import record_evidence
 from faces_jobs.db.job_endings import end_job
 from faces_jobs.db.segment_endings import end_segment
@@ -71,9 +77,7 @@ def waiting_jobs(
     statement = (
         select(JobRow.id)
         .where(
-            is_waiting_for_exports(),
-            JobRow.attempts < max_attempts,
-            is_ready(JobRow),
+            has_claimable_exports(max_attempts),
             or_(
                 JobRow.last_rung_at < JobRow.lease_until,
                 _needs_ringing(JobRow, ring_again_seconds),

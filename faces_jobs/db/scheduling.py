@@ -33,7 +33,7 @@ from sqlalchemy.orm import Session, aliased
 
 from faces_jobs.db.claims import SegmentClaim
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.conditions import is_orphaned, is_ready, is_waiting_for_exports
+from faces_jobs.db.conditions import has_claimable_exports, is_orphaned, is_ready
 from faces_jobs.db.leases import claim_segment_in
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import JobRow, SegmentRow, TurnRow
@@ -89,11 +89,7 @@ def next_job_to_finish(database: Database, *, max_attempts: int) -> str | None:
     """Return a job whose exports are to be written and that no worker holds."""
     statement = (
         select(JobRow.id)
-        .where(
-            is_waiting_for_exports(),
-            JobRow.attempts < max_attempts,
-            is_ready(JobRow),
-        )
+        .where(has_claimable_exports(max_attempts))
         .order_by(JobRow.priority, JobRow.created_at)
         .limit(1)
     )
