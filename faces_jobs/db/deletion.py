@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Table, and_, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from faces_jobs.db.backoff import backoff_after
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.jobs import lock_segments
+from faces_jobs.db.retry_delays import retry_delay_after
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import (
     ArtifactRow,
@@ -170,7 +170,7 @@ def record_check(
         "attempts": AuditRow.attempts + 1,
         "last_error": problem,
         "verified_at": now if problem is None else None,
-        "next_at": None if problem is None else now + backoff_after(AuditRow.attempts),
+        "next_at": None if problem is None else now + retry_delay_after(AuditRow.attempts),
     }
     with database.begin() as session:
         session.execute(

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import ColumnElement, and_, func, insert, not_, or_, select, update
 
-from faces_jobs.db.backoff import backoff_seconds
 from faces_jobs.db.clock import now_seconds
+from faces_jobs.db.retry_delays import retry_delay_seconds
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import DeliveryAttemptRow, DeliveryRow
 
@@ -108,7 +108,7 @@ def record_attempt(
         ).one_or_none()
         if row is None:
             return False
-        next_at = None if error is None else row.now + backoff_seconds(claim.attempt)
+        next_at = None if error is None else row.now + retry_delay_seconds(claim.attempt)
         given_up = next_at is not None and next_at > row.created_at + GIVE_UP_SECONDS
         session.execute(
             update(DeliveryRow)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faces_jobs.pipeline.values import Opinion, Picture
-from faces_jobs_models.versioned_model import VersionedModel
+from faces_jobs_models.recorded_model import RecordedModel
 from faces_jobs_models.weights import ModelRecord
 
 _CROPS_A_RUN = 16  # more crops no longer fit the CPU's cache, and throughput drops
@@ -23,7 +23,7 @@ class Session(Protocol):
         """(n, 3, size, size) float32 BGR 0..255 -> (n, labels) probabilities of each head."""
 
 
-class AttributeClassifier(VersionedModel):
+class AttributeClassifier(RecordedModel):
     """The classifier that a record describes. Implements `Classifier`."""
 
     def __init__(

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from faces_jobs.pipeline.values import Detections, Picture
 from faces_jobs_models.detector.options import DetectorOptions
 from faces_jobs_models.detector.pictures import check_pictures
-from faces_jobs_models.versioned_model import VersionedModel
+from faces_jobs_models.recorded_model import RecordedModel
 from faces_jobs_models.weights import ModelRecord
 
 
-class BatchedDetector(VersionedModel, ABC):
+class BatchedDetector(RecordedModel, ABC):
     """Detects faces in batches of pictures of one size. Implements `Detector`."""
 
     def __init__(self, record: ModelRecord, options: DetectorOptions, *, sha256: str) -> None:

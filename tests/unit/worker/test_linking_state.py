@@ -20,7 +20,7 @@ def cache() -> LinkingStateCache:
     return cache
 
 
-def test_only_the_next_part_may_take_the_lead_and_only_once(
+def test_only_the_next_part_gets_the_state_and_only_once(
     cache: LinkingStateCache,
 ) -> None:
     found = {0: "first", 1: "second"}

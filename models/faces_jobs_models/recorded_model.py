@@ -5,7 +5,7 @@ from __future__ import annotations
 from faces_jobs_models.weights import ModelRecord
 
 
-class VersionedModel:
+class RecordedModel:
     """A network that was opened from a record."""
 
     def __init__(self, record: ModelRecord, *, sha256: str) -> None:
