@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import literal, select, update
+from sqlalchemy import update
 
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.deliveries import (
@@ -28,7 +28,6 @@ from faces_jobs.db.deliveries import (
 )
 from faces_jobs.db.job_endings import finish_job
 from faces_jobs.db.leases import claim_job
-from faces_jobs.db.retry_delays import retry_delay_after, retry_delay_seconds
 from faces_jobs.db.segment_endings import finish_segment
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import DeliveryRow, JobRow
@@ -343,25 +342,6 @@ def test_a_delivery_is_given_up_after_a_day(database: Database, open_settings: S
     given_up = only_delivery(database, job_id)
     assert (given_up.state, given_up.next_at, len(given_up.attempts)) == ("given_up", None, 1)
     assert given_up.given_up_at is not None
-
-
-def test_pauses_grow_to_an_hour_and_a_day_allows_32_attempts() -> None:
-    pauses = [retry_delay_seconds(attempt) for attempt in range(1, 100)]
-    assert pauses == sorted(pauses)
-    assert (pauses[0], max(pauses)) == (10, 3600)
-    spent, attempts = 0.0, 1
-    while spent + pauses[attempts - 1] <= GIVE_UP_SECONDS:
-        spent += pauses[attempts - 1]
-        attempts += 1
-    assert attempts == 32
-
-
-def test_pauses_computed_in_sql_are_the_same(database: Database) -> None:
-    with database.read() as session:
-        pauses = [
-            session.scalar(select(retry_delay_after(literal(before)))) for before in range(15)
-        ]
-    assert pauses == [retry_delay_seconds(before + 1) for before in range(15)]
 
 
 def test_a_delivery_has_one_sender_and_late_results_are_ignored(
