@@ -10,8 +10,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
-from faces_jobs.db.artifacts import is_visible
-from faces_jobs.db.deletion import (
+from faces_jobs.db.claims.tokens import is_token_of
+from faces_jobs.db.jobs.deletion import (
     OpenDeletion,
     delete_rows,
     expired_jobs,
@@ -20,8 +20,8 @@ from faces_jobs.db.deletion import (
     rows_left,
 )
 from faces_jobs.db.reconcile_queries import existing_jobs, live_tokens
+from faces_jobs.db.results.artifacts import is_visible
 from faces_jobs.db.session import Database
-from faces_jobs.db.tokens import is_token_of
 from faces_jobs.errors import NotFoundError, StorageError
 from faces_jobs.storage import JobFolder, Storage
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 
-from faces_jobs.db.claims import SegmentClaim
-from faces_jobs.db.jobs import NewItem, store_job
-from faces_jobs.db.leases import claim_segment
-from faces_jobs.db.outcomes import ItemFacts, NewArtifact, SegmentResults
+from faces_jobs.db.claims.fencing import SegmentClaim
+from faces_jobs.db.claims.leases import claim_segment
+from faces_jobs.db.jobs.changes import NewItem, store_job
+from faces_jobs.db.results.outcomes import ItemFacts, NewArtifact, SegmentResults
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ItemRow
 from faces_jobs.jobs.documents import ErrorDocument

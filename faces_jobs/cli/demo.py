@@ -35,7 +35,7 @@ def demo(settings: Settings) -> None:
     from faces_jobs.cli.supervisor import Supervisor, prepare_database
     from faces_jobs.logs import configure_logs
     from faces_jobs.sample import write_sample_clip
-    from faces_jobs_web.listening import check_address
+    from faces_jobs_web.server.listening import check_address
 
     console = tables.console()
     configure_logs("warning")

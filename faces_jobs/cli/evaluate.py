@@ -25,11 +25,11 @@ from faces_jobs.cli.training_options import (
 from faces_jobs.errors import DataLayoutError
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs.settings import DetectorName, Settings
-from faces_jobs_models.training.label_choice import LabelChoice
+from faces_jobs_models.training.readers.label_choice import LabelChoice
 
 if TYPE_CHECKING:
     from faces_jobs_models.catalog import Catalog
-    from faces_jobs_models.training.entries import Entry
+    from faces_jobs_models.training.evaluation.entries import Entry
 
 FormatTables = Callable[[Sequence[Any]], str]
 """Formats entries of figures as tables in Markdown."""
@@ -115,10 +115,10 @@ def evaluate(
 def _measure_classifier(
     options: EvaluateOptions, catalog: Catalog
 ) -> tuple[list[Any], FormatTables]:
-    from faces_jobs_models.training.measure import measure
-    from faces_jobs_models.training.predictions import Advance, Selection
+    from faces_jobs_models.training.evaluation.measure import measure
+    from faces_jobs_models.training.evaluation.predictions import Advance, Selection
+    from faces_jobs_models.training.evaluation.tables import tables_of
     from faces_jobs_models.training.readers import open_data
-    from faces_jobs_models.training.tables import tables_of
 
     skipped: Counter[str] = Counter()
     data_sets = open_data(options.data, labels=options.labels, skipped=skipped)
@@ -144,7 +144,7 @@ def _measure_classifier(
             face_count += len(measured.predictions)
             of_training += measured.predictions.of_training
             if options.out is not None:
-                from faces_jobs_models.training.measurement_plots import draw_measurement
+                from faces_jobs_models.training.evaluation.measurement_plots import draw_measurement
 
                 draw_measurement(options.out, measured)
     _report_skipped(skipped)
@@ -168,8 +168,8 @@ def _measure_detector(options: EvaluateOptions, catalog: Catalog) -> tuple[list[
         detector_tables,
         run_detector,
     )
-    from faces_jobs_models.training.entries import weights_of
-    from faces_jobs_models.training.predictions import Selection
+    from faces_jobs_models.training.evaluation.entries import weights_of
+    from faces_jobs_models.training.evaluation.predictions import Selection
     from faces_jobs_models.training.readers import open_detection_data
 
     detector = catalog.detector()
@@ -228,7 +228,7 @@ def _warn_of_training_data(model: str, of_training: int, total: int, what: str) 
 
 def _warn_of_default_weights(options: EvaluateOptions, entries: Sequence[Entry]) -> None:
     """Say so if other labels than the default were requested, but no weights exist for them."""
-    from faces_jobs_models.training.measure import DEFAULT_VARIANT
+    from faces_jobs_models.training.evaluation.measure import DEFAULT_VARIANT
 
     data_sets = {
         entry["dataset"] for entry in entries if entry["weights"]["variant"] == DEFAULT_VARIANT
@@ -250,7 +250,7 @@ def _report_skipped(skipped: Counter[str]) -> None:
 def _write_card(
     options: EvaluateOptions, catalog: Catalog, entries: list[Any], format_tables: FormatTables
 ) -> None:
-    from faces_jobs_models.training.cards import write_card
+    from faces_jobs_models.training.cards.card import write_card
 
     of_training = sum(entry.get("of_training", 0) for entry in entries)
     if of_training:
@@ -261,7 +261,7 @@ def _write_card(
     folder = catalog.record(options.model).folder
     card = write_card(folder, entries, format_tables)
     if options.model != DETECTOR:
-        from faces_jobs_models.training.known_failures import write_known_failures
+        from faces_jobs_models.training.cards.known_failures import write_known_failures
 
         (classifier,) = catalog.classifiers([options.model])
         write_known_failures(folder, classifier, catalog.detector())

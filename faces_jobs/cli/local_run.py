@@ -25,10 +25,10 @@ from faces_jobs.jobs.damage import damage_text
 from faces_jobs.jobs.records import FaceRecord, TrackRecord
 from faces_jobs.logs import log_context
 from faces_jobs.pipeline.analysis import Analysis
-from faces_jobs.pipeline.camera import CameraReader
 from faces_jobs.pipeline.frames import open_frames
+from faces_jobs.pipeline.protocols import FrameReader, Sink
+from faces_jobs.pipeline.reading.camera import CameraReader
 from faces_jobs.pipeline.run import run_item
-from faces_jobs.pipeline.stages import FrameReader, Sink
 from faces_jobs.pipeline.values import Frame, MediaInfo
 from faces_jobs.sinks.annotated import open_annotated
 from faces_jobs.sinks.exports import (

@@ -23,7 +23,7 @@ def up(settings: Settings, *, workers: int | None) -> None:
     from faces_jobs.cli.supervisor import Supervisor, prepare_database
     from faces_jobs.cli.worker_deaths import death_recorder
     from faces_jobs.logs import configure_logs
-    from faces_jobs_web.listening import check_address
+    from faces_jobs_web.server.listening import check_address
 
     configure_logs(settings.log_level, settings.log_format)
     check_address(settings)
@@ -43,7 +43,7 @@ def web(settings: Settings) -> None:
     """Serve the API and the pages."""
     require_extras(settings, "web")
     from faces_jobs.logs import configure_logs
-    from faces_jobs_web.server import serve
+    from faces_jobs_web.server.process import serve
 
     configure_logs(settings.log_level, settings.log_format)
     serve(settings)
@@ -68,7 +68,7 @@ def sweep(settings: Settings, *, once: bool) -> None:
     """Requeue work that has waited too long, and tidy up."""
     require_extras(settings)
     from faces_jobs.logs import configure_logs
-    from faces_jobs.worker.sweep import run_sweep
+    from faces_jobs.worker.maintenance.sweep import run_sweep
 
     configure_logs(settings.log_level, settings.log_format)
     run_sweep(settings, once=once)

@@ -23,7 +23,7 @@ def death_recorder(settings: Settings) -> RecordDeath:
     """A function that records the death of a worker of this machine in the database."""
 
     def record(pid: int, code: int) -> None:
-        from faces_jobs.db.evidence import record_worker_death
+        from faces_jobs.db.claims.evidence import record_worker_death
         from faces_jobs.db.session import open_database
 
         try:

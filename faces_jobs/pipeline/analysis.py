@@ -8,7 +8,7 @@ from typing import Self
 
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.pipeline.mirrored import MirroredClassifier
-from faces_jobs.pipeline.stages import Classifier, Cropper, Detector, Networks, Tracker
+from faces_jobs.pipeline.protocols import Classifier, Cropper, Detector, Networks, Tracker
 from faces_jobs.pipeline.tracking import OverlapTracker
 from faces_jobs.pipeline.unsure import thresholds_of
 from faces_jobs.pipeline.values import MediaInfo

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from faces_jobs.media import HEAD_BYTES, MediaType, recognise
-from faces_jobs.pipeline.cut_plan import Part
-from faces_jobs.pipeline.image_reader import ImageReader
-from faces_jobs.pipeline.part_reader import PartReader
-from faces_jobs.pipeline.video_reader import VideoReader
+from faces_jobs.pipeline.cutting.part_reader import PartReader
+from faces_jobs.pipeline.cutting.plan import Part
+from faces_jobs.pipeline.reading.image_reader import ImageReader
+from faces_jobs.pipeline.reading.video_reader import VideoReader
 
 
 def open_frames(path: Path, *, max_pixels: int) -> ImageReader | VideoReader:

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 
 from faces_jobs.pipeline.analysis import Analysis
 from faces_jobs.pipeline.batches import Batch, Turn
-from faces_jobs.pipeline.classify_stage import ClassifyStage
-from faces_jobs.pipeline.decode_stage import DecodeStage
-from faces_jobs.pipeline.detect_stage import DetectStage
+from faces_jobs.pipeline.protocols import FrameReader, Sink
 from faces_jobs.pipeline.sampling import Sampling
-from faces_jobs.pipeline.settle_stage import SettleStage
-from faces_jobs.pipeline.sparse_classification import SparseClassification
-from faces_jobs.pipeline.sparse_detection import SparseDetection
-from faces_jobs.pipeline.stages import FrameReader, Sink
+from faces_jobs.pipeline.stages.classify import ClassifyStage
+from faces_jobs.pipeline.stages.decode import DecodeStage
+from faces_jobs.pipeline.stages.detect import DetectStage
+from faces_jobs.pipeline.stages.settle import SettleStage
+from faces_jobs.pipeline.stages.sparse_classification import SparseClassification
+from faces_jobs.pipeline.stages.sparse_detection import SparseDetection
+from faces_jobs.pipeline.stages.track import TrackStage
 from faces_jobs.pipeline.stretches import Stretches
 from faces_jobs.pipeline.timing import StageTimer
-from faces_jobs.pipeline.track_stage import TrackStage
 from faces_jobs.pipeline.values import RunReport
 
 

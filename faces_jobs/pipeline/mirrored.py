@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from faces_jobs.jobs.labels import MIRRORED_LABEL_INDICES
-from faces_jobs.pipeline.stages import Classifier
+from faces_jobs.pipeline.protocols import Classifier
 from faces_jobs.pipeline.values import Opinion, Picture
 
 _HALF = np.float32(0.5)

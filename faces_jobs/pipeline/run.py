@@ -12,7 +12,7 @@ from faces_jobs.pipeline.analysis import Analysis
 from faces_jobs.pipeline.batches import Batch
 from faces_jobs.pipeline.conveyor import Conveyor, StoppedError
 from faces_jobs.pipeline.item_stages import ItemStages
-from faces_jobs.pipeline.stages import FrameReader, Sink
+from faces_jobs.pipeline.protocols import FrameReader, Sink
 from faces_jobs.pipeline.values import RunReport
 
 Progress = Callable[[int, int | None], None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from faces_jobs.jobs.unsure import parse_unsure_below
-from faces_jobs.pipeline.stages import Classifier
+from faces_jobs.pipeline.protocols import Classifier
 
 
 def thresholds_of(classifier: Classifier, *overrides: str) -> dict[str, float]:

@@ -9,8 +9,8 @@ import logging
 
 from sqlalchemy import select
 
-from faces_jobs.db import control, retry
-from faces_jobs.db import jobs as job_store
+from faces_jobs.db.jobs import changes as job_store
+from faces_jobs.db.jobs import control, retry
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import SegmentRow
 from faces_jobs.errors import QueueError

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, select, tuple_
 from sqlalchemy.orm import Session
 
-from faces_jobs.db.rows import attributes_of
+from faces_jobs.db.results.rows import attributes_of
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ArtifactRow, FaceRow, ItemRow, TrackRow
 from faces_jobs.errors import OptionsError

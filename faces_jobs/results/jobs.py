@@ -10,7 +10,7 @@ from sqlalchemy import Double, Select, case, cast, func, select, tuple_
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.clock import as_datetime, now_seconds
-from faces_jobs.db.retry import is_retryable, jobs_without_exports
+from faces_jobs.db.jobs.retry import is_retryable, jobs_without_exports
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ArtifactRow, ItemRow, JobRow, ModelRow, SegmentRow
 from faces_jobs.errors import NotFoundError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from faces_jobs.pipeline.stages import Sink
+from faces_jobs.pipeline.protocols import Sink
 from faces_jobs.pipeline.values import MediaInfo
 from faces_jobs.settings import EncoderName
 from faces_jobs.sinks.image import IMAGE_FORMATS, AnnotatedImage

@@ -16,7 +16,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from faces_jobs.pipeline.cut_plan import NotCuttableError
+from faces_jobs.pipeline.cutting.plan import NotCuttableError
 from faces_jobs.pipeline.values import MediaInfo
 from faces_jobs.sinks.sound import Sound
 from faces_jobs.sinks.video import output_tick

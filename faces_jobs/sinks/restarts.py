@@ -8,7 +8,7 @@ from fractions import Fraction
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from faces_jobs.pipeline.clock import ASSUMED_RATE, RESTART_FRAMES
+from faces_jobs.pipeline.reading.clock import ASSUMED_RATE, RESTART_FRAMES
 
 
 @dataclass(slots=True)

@@ -20,8 +20,8 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Discard
 
-from faces_jobs.pipeline.containers import SourceFile, choose_stream, open_container
-from faces_jobs.pipeline.declared_size import read_declared_size
+from faces_jobs.pipeline.reading.containers import SourceFile, choose_stream, open_container
+from faces_jobs.pipeline.reading.declared_size import read_declared_size
 from faces_jobs.pipeline.values import MediaInfo
 from faces_jobs.sinks.aac import AacTrack
 from faces_jobs.sinks.restarts import Restarts

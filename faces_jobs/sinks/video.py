@@ -29,7 +29,7 @@ from av.video.reformatter import (
 from av.video.stream import VideoStream
 
 from faces_jobs.jobs.records import TrackRecord
-from faces_jobs.pipeline.pictures import fit
+from faces_jobs.pipeline.reading.pictures import fit
 from faces_jobs.pipeline.values import Face, Frame, MediaInfo
 from faces_jobs.settings import EncoderName
 from faces_jobs.sinks.drawing import draw_faces

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from faces_jobs import media
-from faces_jobs.db.jobs import NewItem
-from faces_jobs.db.limits import Load
+from faces_jobs.db.jobs.changes import NewItem
+from faces_jobs.db.jobs.limits import Load
 from faces_jobs.errors import MediaError, SubmissionError
 from faces_jobs.folders import FoundFile, open_beneath
 from faces_jobs.jobs.documents import ErrorDocument

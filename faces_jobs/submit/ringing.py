@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from faces_jobs.db.jobs import NewItem
-from faces_jobs.db.overdue import mark_all_segments_rung
+from faces_jobs.db.jobs.changes import NewItem
+from faces_jobs.db.segments.overdue import mark_all_segments_rung
 from faces_jobs.db.session import Database
 from faces_jobs.errors import DatabaseError, QueueError, StorageFullError
 from faces_jobs.queue import Queue

@@ -7,8 +7,8 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from faces_jobs.db.jobs import NewItem, store_job
-from faces_jobs.db.limits import check_added
+from faces_jobs.db.jobs.changes import NewItem, store_job
+from faces_jobs.db.jobs.limits import check_added
 from faces_jobs.db.reconcile_queries import existing_jobs
 from faces_jobs.db.session import Database
 from faces_jobs.errors import DatabaseError, FolderError, SubmissionError, UploadTooLargeError

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from faces_jobs.db.claims import SegmentClaim
-from faces_jobs.db.outcomes import NewArtifact
-from faces_jobs.pipeline.stages import Sink
+from faces_jobs.db.claims.fencing import SegmentClaim
+from faces_jobs.db.results.outcomes import NewArtifact
+from faces_jobs.pipeline.protocols import Sink
 from faces_jobs.pipeline.values import MediaInfo
 from faces_jobs.settings import EncoderName
 from faces_jobs.sinks.annotated import open_annotated, suffix_of

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from faces_jobs.db.claims import Bundle, JobClaim, SegmentClaim
+from faces_jobs.db.claims.fencing import Bundle, JobClaim, SegmentClaim
 from faces_jobs.storage import StoredFile, raising_storage_full
 from faces_jobs.storage.progress import Progress
 from faces_jobs.worker.heartbeat import Heartbeat

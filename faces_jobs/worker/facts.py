@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from faces_jobs.db.outcomes import ItemFacts
+from faces_jobs.db.results.outcomes import ItemFacts
 from faces_jobs.jobs.records import ModelVersion
 from faces_jobs.pipeline.analysis import Analysis
 from faces_jobs.pipeline.values import MediaInfo, RunReport

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import TypeVar
 
-from faces_jobs.db.claims import JobClaim
-from faces_jobs.db.job_endings import finish_job as record_exports
-from faces_jobs.db.leases import claim_job
-from faces_jobs.db.release import STOPPED, release_job
-from faces_jobs.db.rows import CHUNK_ROWS, read_faces, read_tracks
-from faces_jobs.db.space import park_job
+from faces_jobs.db.claims.fencing import JobClaim
+from faces_jobs.db.claims.leases import claim_job
+from faces_jobs.db.claims.release import STOPPED, release_job
+from faces_jobs.db.jobs.endings import finish_job as record_exports
+from faces_jobs.db.jobs.space import park_job
+from faces_jobs.db.results.rows import CHUNK_ROWS, read_faces, read_tracks
 from faces_jobs.errors import (
     CancelledError,
     DatabaseError,

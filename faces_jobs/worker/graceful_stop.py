@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from faces_jobs.db.release import release_all_of
+from faces_jobs.db.claims.release import release_all_of
 from faces_jobs.db.session import Database
 from faces_jobs.errors import FacesJobsError
 

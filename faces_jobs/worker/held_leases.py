@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from faces_jobs.db.bundles import renew_bundle
-from faces_jobs.db.claims import Bundle, JobClaim, SegmentClaim
-from faces_jobs.db.leases import renew_job, renew_segment
+from faces_jobs.db.claims.fencing import Bundle, JobClaim, SegmentClaim
+from faces_jobs.db.claims.leases import renew_job, renew_segment
+from faces_jobs.db.segments.bundles import renew_bundle
 from faces_jobs.worker.heartbeat import Heartbeat
 from faces_jobs.worker.memory import peak_memory_bytes
 from faces_jobs.worker.resources import Worker

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from faces_jobs.db.bundles import can_start_bundle, claim_rest_of_bundle
-from faces_jobs.db.scheduling import claim_next, next_job_to_finish
+from faces_jobs.db.claims.scheduling import claim_next, next_job_to_finish
+from faces_jobs.db.segments.bundles import can_start_bundle, claim_rest_of_bundle
 from faces_jobs.worker.finish import finish_job
 from faces_jobs.worker.process import process_bundle, process_claim
 from faces_jobs.worker.resources import Worker

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from functools import partial
 
-from faces_jobs.db.claims import Bundle, SegmentClaim
-from faces_jobs.db.leases import claim_segment
-from faces_jobs.db.part_queries import unrung_segments
-from faces_jobs.db.release import STOPPED, release_bundle, release_segment
-from faces_jobs.db.segment_endings import fail_job, fail_segment
-from faces_jobs.db.space import park_segment
+from faces_jobs.db.claims.fencing import Bundle, SegmentClaim
+from faces_jobs.db.claims.leases import claim_segment
+from faces_jobs.db.claims.release import STOPPED, release_bundle, release_segment
+from faces_jobs.db.jobs.space import park_segment
+from faces_jobs.db.segments.endings import fail_job, fail_segment
+from faces_jobs.db.segments.part_queries import unrung_segments
 from faces_jobs.errors import (
     CancelledError,
     DatabaseError,
@@ -27,19 +27,19 @@ from faces_jobs.errors import (
 from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.jobs.stages import Stage
 from faces_jobs.logs import log_context
-from faces_jobs.pipeline.cut_plan import NotCuttableError
+from faces_jobs.pipeline.cutting.plan import NotCuttableError
 from faces_jobs.worker.backoff import backoff_seconds, storage_backoff_seconds
-from faces_jobs.worker.bind_stage import bind
-from faces_jobs.worker.bundle import BundleOutcome, run_bundle
-from faces_jobs.worker.cutting import cut, restart_uncut
-from faces_jobs.worker.draw_stage import draw
-from faces_jobs.worker.find_stage import find
+from faces_jobs.worker.bundles.process import BundleOutcome, run_bundle
 from faces_jobs.worker.finish import finish_job
 from faces_jobs.worker.heartbeat import StopRequestedError
-from faces_jobs.worker.link_stage import link
 from faces_jobs.worker.resources import Worker
 from faces_jobs.worker.ringing import ring
-from faces_jobs.worker.whole_item import process_whole
+from faces_jobs.worker.stages.bind import bind
+from faces_jobs.worker.stages.cut import cut, restart_uncut
+from faces_jobs.worker.stages.draw import draw
+from faces_jobs.worker.stages.find import find
+from faces_jobs.worker.stages.link import link
+from faces_jobs.worker.stages.uncut import process_whole
 
 _STAGES = {Stage.FIND: find, Stage.LINK: link, Stage.DRAW: draw, Stage.BIND: bind}
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from faces_jobs.db.artifacts import is_visible
+from faces_jobs.db.results.artifacts import is_visible
 from faces_jobs.errors import (
     CancelledError,
     DatabaseError,

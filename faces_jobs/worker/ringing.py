@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from faces_jobs.db.overdue import mark_segments_rung
+from faces_jobs.db.segments.overdue import mark_segments_rung
 from faces_jobs.errors import DatabaseError, QueueError, StorageFullError
 from faces_jobs.worker.resources import Worker
 

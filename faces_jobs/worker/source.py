@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from faces_jobs.db.claims import SegmentClaim
+from faces_jobs.db.claims.fencing import SegmentClaim
 from faces_jobs.errors import FolderError, NotFoundError, SourceError
 from faces_jobs.folders import open_beneath, root_folder
 from faces_jobs.storage import Storage

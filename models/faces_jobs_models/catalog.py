@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from faces_jobs.errors import ModelError
 from faces_jobs.jobs.labels import MODELS
-from faces_jobs.pipeline.stages import Classifier, Cropper, Detector
+from faces_jobs.pipeline.protocols import Classifier, Cropper, Detector
 from faces_jobs.settings import DEFAULT_DETECTOR, DetectorName, Settings
 from faces_jobs_models.detector.choice import detector_record
 from faces_jobs_models.detector.registry import DETECTORS

@@ -21,7 +21,7 @@ from types import MappingProxyType
 import numpy as np
 
 from faces_jobs.cores import usable_cores
-from faces_jobs.pipeline.stages import Classifier, Detector
+from faces_jobs.pipeline.protocols import Classifier, Detector
 
 FRAME_COUNTS: Mapping[str, Sequence[int]] = MappingProxyType(
     {"cpu": (1, 2, 4), "cuda": (1, 2, 4, 8, 16, 32)}

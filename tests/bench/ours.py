@@ -9,8 +9,8 @@ from pathlib import Path
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.pipeline.analysis import Analysis
 from faces_jobs.pipeline.frames import open_frames
+from faces_jobs.pipeline.protocols import FrameReader, Sink
 from faces_jobs.pipeline.run import run_item
-from faces_jobs.pipeline.stages import FrameReader, Sink
 from faces_jobs.pipeline.values import RunReport
 from faces_jobs.settings import Settings
 from faces_jobs.sinks.annotated import open_annotated

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faces_jobs.pipeline.crops import crop_faces
-from faces_jobs.pipeline.stages import Detector
+from faces_jobs.pipeline.protocols import Detector
 from faces_jobs.pipeline.values import Picture
 from faces_jobs_models.catalog import Catalog
 from faces_jobs_models.classifier import to_batch

@@ -30,8 +30,8 @@ from faces_jobs.jobs.records import FaceRecord, TrackRecord
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.pipeline.analysis import Analysis
 from faces_jobs.pipeline.frames import open_frames
+from faces_jobs.pipeline.protocols import Classifier, Detector
 from faces_jobs.pipeline.run import run_item
-from faces_jobs.pipeline.stages import Classifier, Detector
 from faces_jobs.pipeline.tracking import overlaps
 from faces_jobs.pipeline.values import Detections, Face, Frame, Opinion, Picture
 from faces_jobs.settings import Settings

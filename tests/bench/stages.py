@@ -11,7 +11,7 @@ import numpy as np
 from faces_jobs.jobs.records import TrackRecord
 from faces_jobs.pipeline.crops import crop_faces
 from faces_jobs.pipeline.frames import open_frames
-from faces_jobs.pipeline.stages import Classifier, Detector
+from faces_jobs.pipeline.protocols import Classifier, Detector
 from faces_jobs.pipeline.values import Boxes, Face, Frame, MediaInfo, Picture
 from faces_jobs.sinks.annotated import open_annotated
 from tests.bench.rounds import Work

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from faces_jobs.cli import main as faces_jobs
-from faces_jobs.worker import encode_runs
+from faces_jobs.worker.stages import encode_runs
 from tests.faults import clock
 from tests.faults.points import POINTS, HeldRow, Kind
 
@@ -20,9 +20,9 @@ MEGABYTE = 1024 * 1024
 SHORT_PART = 5  # frames, so that the clip's parts are drawn in runs like those of real videos
 # The entry module of each kind of process.
 CODE = {
-    "web": "faces_jobs_web.server",
+    "web": "faces_jobs_web.server.process",
     "worker": "faces_jobs.worker.celery_worker",
-    "sweep": "faces_jobs.worker.sweep",
+    "sweep": "faces_jobs.worker.maintenance.sweep",
 }
 
 

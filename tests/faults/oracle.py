@@ -17,7 +17,7 @@ from typing import Any
 import av
 from sqlalchemy import func, select
 
-from faces_jobs.db.rows import read_faces, read_tracks
+from faces_jobs.db.results.rows import read_faces, read_tracks
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ArtifactRow, ItemRow, JobRow, ModelRow, SegmentRow
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from faces_jobs.db.claims import SegmentClaim
+from faces_jobs.db.claims.fencing import SegmentClaim
 from faces_jobs.jobs.stages import Stage
 from faces_jobs.worker import next_work
 
@@ -97,25 +97,25 @@ def _in_stage(
 
 
 def _at_first_frame(arrive: Arrive) -> None:
-    from faces_jobs.pipeline.settle_stage import SettleStage  # noqa: PLC0415
+    from faces_jobs.pipeline.stages.settle import SettleStage  # noqa: PLC0415
 
     _in_stage(Stage.FIND, SettleStage, "settle", arrive)
 
 
 def _at_mid_segment(arrive: Arrive) -> None:
-    from faces_jobs.pipeline.settle_stage import SettleStage  # noqa: PLC0415
+    from faces_jobs.pipeline.stages.settle import SettleStage  # noqa: PLC0415
 
     _in_stage(Stage.FIND, SettleStage, "settle", arrive, call=2, part=1)
 
 
 def _at_record(arrive: Arrive) -> None:
-    from faces_jobs.db import parts  # noqa: PLC0415
+    from faces_jobs.db.segments import parts  # noqa: PLC0415
 
     _in_stage(Stage.FIND, parts, "end_segment", arrive, part=1)
 
 
 def _at_link(arrive: Arrive) -> None:
-    from faces_jobs.worker import link_stage  # noqa: PLC0415
+    from faces_jobs.worker.stages import link as link_stage  # noqa: PLC0415
 
     _in_stage(Stage.LINK, link_stage, "finish_link", arrive)
 
@@ -128,7 +128,7 @@ def _at_encode(arrive: Arrive) -> None:
 
 def _at_draw(arrive: Arrive) -> None:
     from faces_jobs.sinks.video import AnnotatedVideo  # noqa: PLC0415
-    from faces_jobs.worker import find_stage  # noqa: PLC0415
+    from faces_jobs.worker.stages import find as find_stage  # noqa: PLC0415
 
     # As if several workers had found the parts: a lone worker draws each while finding its faces.
     setattr(find_stage, "linking_ahead", lambda *_: None)  # noqa: B010 (finding only imports it)
@@ -136,7 +136,7 @@ def _at_draw(arrive: Arrive) -> None:
 
 
 def _at_finalise(arrive: Arrive) -> None:
-    from faces_jobs.worker import bind_stage  # noqa: PLC0415
+    from faces_jobs.worker.stages import bind as bind_stage  # noqa: PLC0415
 
     _in_stage(Stage.BIND, bind_stage, "finish_bind", arrive)
 
@@ -152,7 +152,7 @@ def _at_exports(arrive: Arrive) -> None:
 
 
 def _at_webhook(arrive: Arrive) -> None:
-    from faces_jobs.worker import webhooks  # noqa: PLC0415
+    from faces_jobs.worker.maintenance import webhooks  # noqa: PLC0415
 
     real = webhooks._send
 

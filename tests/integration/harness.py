@@ -12,7 +12,7 @@ from faces_jobs.db.tables import FaceRow, SegmentRow, TrackRow
 from faces_jobs.jobs.documents import ArtifactDocument, ItemDocument
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.pipeline.crops import crop_pictures
-from faces_jobs.pipeline.stages import Classifier, Cropper, Detector
+from faces_jobs.pipeline.protocols import Classifier, Cropper, Detector
 from faces_jobs.pipeline.values import Boxes, Picture
 from faces_jobs.results import (
     list_artifacts,

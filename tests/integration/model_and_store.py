@@ -9,7 +9,7 @@ import pytest
 from hypothesis.stateful import Bundle, RuleBasedStateMachine
 from sqlalchemy import delete, select
 
-from faces_jobs.db.claims import JobClaim, SegmentClaim
+from faces_jobs.db.claims.fencing import JobClaim, SegmentClaim
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import JobRow, SegmentRow
 from faces_jobs.errors import CancelledError, LeaseLostError, StateError

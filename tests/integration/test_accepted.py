@@ -20,8 +20,8 @@ from faces_jobs.db.tables import IdempotencyRow, ItemRow, JobRow, SegmentRow
 from faces_jobs.errors import DatabaseError
 from faces_jobs.results import get_job
 from faces_jobs.retention import remove_orphans
+from faces_jobs.worker.maintenance.sweep import sweep
 from faces_jobs.worker.next_work import take_next_work
-from faces_jobs.worker.sweep import sweep
 from tests.integration.harness import SMALL_FACES, Harness
 
 # Submits a file and kills its own process, as the kernel would, at the given step.

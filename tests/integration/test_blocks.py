@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from sqlalchemy import event, func, select
 
-from faces_jobs.db import migrate, rows
-from faces_jobs.db.blocks import block_values
-from faces_jobs.db.bundles import can_start_bundle, claim_rest_of_bundle, finish_bundle
-from faces_jobs.db.rows import replace_faces
-from faces_jobs.db.scheduling import claim_next
-from faces_jobs.db.segment_endings import finish_segment
+from faces_jobs.db import migrate
+from faces_jobs.db.claims.scheduling import claim_next
+from faces_jobs.db.results import rows
+from faces_jobs.db.results.blocks import block_values
+from faces_jobs.db.results.rows import replace_faces
+from faces_jobs.db.segments.bundles import can_start_bundle, claim_rest_of_bundle, finish_bundle
+from faces_jobs.db.segments.endings import finish_segment
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.tables import FACE_BLOCKS
 from faces_jobs.db.tables.blocks import HEAD_PAIRS, pair_bit

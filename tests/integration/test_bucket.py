@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from sqlalchemy import select
 
 from faces_jobs.db.reconcile_queries import artifacts_after
-from faces_jobs.db.segment_endings import finish_segment
+from faces_jobs.db.segments.endings import finish_segment
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import AuditRow, JobRow, SegmentRow
 from faces_jobs.errors import StorageError, StorageRefusedError
@@ -25,11 +25,11 @@ from faces_jobs.results import get_job, list_artifacts
 from faces_jobs.retention import delete_job
 from faces_jobs.settings import Settings
 from faces_jobs.storage import Storage, open_storage, s3
-from faces_jobs.worker import reconcile
 from faces_jobs.worker.finish import finish_job
+from faces_jobs.worker.maintenance import reconcile
+from faces_jobs.worker.maintenance.reconcile import Reconciler, ReconcileReport
 from faces_jobs.worker.next_work import take_next_work
 from faces_jobs.worker.process import process_segment
-from faces_jobs.worker.reconcile import Reconciler, ReconcileReport
 from tests.buckets import BUCKET, BucketPrefix, disconnecting_server
 from tests.factories import artifact, claimed, results, stored_job
 from tests.integration.harness import Harness

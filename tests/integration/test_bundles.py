@@ -11,15 +11,15 @@ import pytest
 from PIL import Image
 from sqlalchemy import select, update
 
-from faces_jobs.db.bundles import (
+from faces_jobs.db.claims.fencing import SegmentClaim
+from faces_jobs.db.claims.release import release_bundle
+from faces_jobs.db.claims.scheduling import claim_next
+from faces_jobs.db.segments.bundles import (
     can_start_bundle,
     claim_rest_of_bundle,
     finish_bundle,
     renew_bundle,
 )
-from faces_jobs.db.claims import SegmentClaim
-from faces_jobs.db.release import release_bundle
-from faces_jobs.db.scheduling import claim_next
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ItemRow, SegmentRow
 from faces_jobs.errors import CancelledError, LeaseLostError, PausedError

@@ -5,8 +5,8 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from faces_jobs import results as results_api
-from faces_jobs.db.leases import claim_job, claim_segment, renew_segment
-from faces_jobs.db.segment_endings import finish_segment
+from faces_jobs.db.claims.leases import claim_job, claim_segment, renew_segment
+from faces_jobs.db.segments.endings import finish_segment
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import SegmentRow
 from faces_jobs.jobs.status import SegmentStatus

@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 
 from faces_jobs import results as results_api
-from faces_jobs.db.job_endings import finish_job
-from faces_jobs.db.leases import claim_job, claim_segment, renew_job, renew_segment
-from faces_jobs.db.release import release_segment
-from faces_jobs.db.segment_endings import finish_segment
+from faces_jobs.db.claims.leases import claim_job, claim_segment, renew_job, renew_segment
+from faces_jobs.db.claims.release import release_segment
+from faces_jobs.db.jobs.endings import finish_job
+from faces_jobs.db.segments.endings import finish_segment
 from faces_jobs.db.session import Database
 from faces_jobs.errors import NotFoundError, PausedError, StateError
 from faces_jobs.jobs.status import JobStatus
 from faces_jobs.queue import CeleryQueue
 from faces_jobs.settings import Settings
-from faces_jobs.worker.sweep import sweep
+from faces_jobs.worker.maintenance.sweep import sweep
 from tests.factories import StoredJob, claimed, results, stored_job
 from tests.integration.races import run_concurrently
 from tests.integration.stored_states import expire, states

@@ -15,10 +15,10 @@ import pytest
 from sqlalchemy import update
 
 from faces_jobs.client import Client
-from faces_jobs.db.claims import SegmentClaim
-from faces_jobs.db.job_endings import finish_job
-from faces_jobs.db.leases import claim_job, renew_segment
-from faces_jobs.db.segment_endings import finish_segment
+from faces_jobs.db.claims.fencing import SegmentClaim
+from faces_jobs.db.claims.leases import claim_job, renew_segment
+from faces_jobs.db.jobs.endings import finish_job
+from faces_jobs.db.segments.endings import finish_segment
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.tables import JobRow
 from faces_jobs.results import cancel_job, pause_job

@@ -13,12 +13,12 @@ import pytest
 from sqlalchemy import select, update
 
 from faces_jobs.cli.worker_deaths import death_recorder, describe_exit
+from faces_jobs.db.claims.evidence import record_worker_death
+from faces_jobs.db.claims.leases import claim_job, claim_segment, renew_segment
+from faces_jobs.db.claims.release import release_job, release_segment
+from faces_jobs.db.claims.scheduling import claim_next
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.evidence import record_worker_death
-from faces_jobs.db.leases import claim_job, claim_segment, renew_segment
-from faces_jobs.db.release import release_job, release_segment
-from faces_jobs.db.scheduling import claim_next
-from faces_jobs.db.segment_endings import fail_segment, finish_segment
+from faces_jobs.db.segments.endings import fail_segment, finish_segment
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import JobRow, SegmentRow
 from faces_jobs.errors import NotFoundError
@@ -27,7 +27,7 @@ from faces_jobs.queue import CeleryQueue
 from faces_jobs.results import get_job, list_items
 from faces_jobs.settings import Settings
 from faces_jobs.worker.backoff import backoff_seconds
-from faces_jobs.worker.sweep import sweep
+from faces_jobs.worker.maintenance.sweep import sweep
 from tests.factories import claimed, results, stored_job
 from tests.integration.harness import Harness
 from tests.integration.stored_states import expire

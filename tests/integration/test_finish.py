@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import update
 
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.segment_endings import finish_segment
+from faces_jobs.db.segments.endings import finish_segment
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import JobRow
 from faces_jobs.queue import CeleryQueue

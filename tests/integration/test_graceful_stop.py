@@ -13,10 +13,10 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import select
 
+from faces_jobs.db.claims.leases import claim_job
+from faces_jobs.db.claims.release import release_all_of
 from faces_jobs.db.engine import make_engine, sqlite_path
-from faces_jobs.db.leases import claim_job
-from faces_jobs.db.release import release_all_of
-from faces_jobs.db.segment_endings import finish_segment
+from faces_jobs.db.segments.endings import finish_segment
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import JobRow, SegmentRow
 from tests.factories import claimed, results, stored_job

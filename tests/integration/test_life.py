@@ -20,13 +20,13 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import delete, func, select, update
 
-from faces_jobs.db.claims import JobClaim, SegmentClaim
+from faces_jobs.db.claims.fencing import JobClaim, SegmentClaim
+from faces_jobs.db.claims.leases import claim_job, claim_segment, renew_segment
+from faces_jobs.db.claims.release import release_job, release_segment
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.job_endings import finish_job
-from faces_jobs.db.leases import claim_job, claim_segment, renew_segment
-from faces_jobs.db.overdue import fail_poisoned_jobs, fail_poisoned_segments
-from faces_jobs.db.release import release_job, release_segment
-from faces_jobs.db.segment_endings import fail_job, fail_segment, finish_segment
+from faces_jobs.db.jobs.endings import finish_job
+from faces_jobs.db.segments.endings import fail_job, fail_segment, finish_segment
+from faces_jobs.db.segments.overdue import fail_poisoned_jobs, fail_poisoned_segments
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.tables import ArtifactRow, FaceRow, ItemRow, JobRow, SegmentRow, TrackRow
 from faces_jobs.errors import CancelledError, LeaseLostError, StateError

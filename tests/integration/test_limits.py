@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from faces_jobs.db.limits import check_queue
+from faces_jobs.db.jobs.limits import check_queue
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import IdempotencyRow, JobRow
 from faces_jobs.errors import QueueFullError, StorageFullError

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event, text
 
-from faces_jobs.db.overdue import (
+from faces_jobs.db.claims.scheduling import claim_next
+from faces_jobs.db.segments.overdue import (
     fail_poisoned_segments,
     mark_all_segments_rung,
     orphaned_segments,
     waiting_segments,
 )
-from faces_jobs.db.scheduling import claim_next
 from faces_jobs.db.session import Database
 from tests.factories import stored_job
 

@@ -15,16 +15,16 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import select, update
 
+from faces_jobs.db.claims.evidence import record_worker_death
+from faces_jobs.db.claims.leases import claim_job, claim_segment, renew_job, renew_segment
+from faces_jobs.db.claims.release import release_all_of, release_job, release_segment
+from faces_jobs.db.claims.scheduling import claim_next
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.evidence import record_worker_death
-from faces_jobs.db.job_endings import finish_job
-from faces_jobs.db.leases import claim_job, claim_segment, renew_job, renew_segment
-from faces_jobs.db.overdue import fail_poisoned_jobs, fail_poisoned_segments
-from faces_jobs.db.release import release_all_of, release_job, release_segment
-from faces_jobs.db.scheduling import claim_next
-from faces_jobs.db.segment_endings import fail_job, fail_segment, finish_segment
+from faces_jobs.db.jobs.endings import finish_job
+from faces_jobs.db.jobs.space import park_job, park_segment, resume_parked
+from faces_jobs.db.segments.endings import fail_job, fail_segment, finish_segment
+from faces_jobs.db.segments.overdue import fail_poisoned_jobs, fail_poisoned_segments
 from faces_jobs.db.session import open_database
-from faces_jobs.db.space import park_job, park_segment, resume_parked
 from faces_jobs.db.tables import ItemRow, JobRow, SegmentRow
 from faces_jobs.errors import CancelledError, LeaseLostError, PausedError
 from faces_jobs.jobs.documents import ErrorDocument

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from faces_jobs.db.segment_endings import finish_segment
+from faces_jobs.db.segments.endings import finish_segment
 from faces_jobs.db.session import Database
 from faces_jobs.jobs.documents import FaceDocument
 from faces_jobs.jobs.query import AttributeFilter, FaceQuery

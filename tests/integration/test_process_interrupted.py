@@ -16,7 +16,7 @@ from sqlalchemy import select, update
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.tables import FaceRow, SegmentRow
 from faces_jobs.errors import DeviceError, ModelError
-from faces_jobs.pipeline.stages import Detector
+from faces_jobs.pipeline.protocols import Detector
 from faces_jobs.results import (
     cancel_job,
     get_job,
@@ -26,9 +26,9 @@ from faces_jobs.results import (
 from faces_jobs.retention import delete_job
 from faces_jobs.storage import LocalStorage, StoredFile
 from faces_jobs.storage.progress import Progress, ignore_progress
+from faces_jobs.worker.maintenance.sweep import sweep
 from faces_jobs.worker.next_work import take_next_work
 from faces_jobs.worker.process import process_segment
-from faces_jobs.worker.sweep import sweep
 from tests.clips import moving, write_video
 from tests.integration.harness import Harness, SquareNetworks
 

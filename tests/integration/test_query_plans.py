@@ -13,7 +13,7 @@ from sqlalchemy import Select, event, text
 from sqlalchemy.orm import ORMExecuteState
 
 from faces_jobs import results as results_api
-from faces_jobs.db.segment_endings import finish_segment
+from faces_jobs.db.segments.endings import finish_segment
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.jobs.labels import HEADS
 from faces_jobs.jobs.query import AttributeFilter, FaceQuery, TrackQuery

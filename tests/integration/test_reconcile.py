@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from faces_jobs.db.segment_endings import finish_segment
+from faces_jobs.db.segments.endings import finish_segment
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.errors import QueueError
 from faces_jobs.queue import JOB_TASK, SEGMENT_TASK, CeleryQueue, open_queue
@@ -19,9 +19,9 @@ from faces_jobs.results import cancel_job, list_artifacts, list_items
 from faces_jobs.retention import ORPHAN_SECONDS
 from faces_jobs.settings import Settings
 from faces_jobs.storage import LocalStorage
-from faces_jobs.worker.first_seen import FirstSeen
-from faces_jobs.worker.reconcile import WORKSPACE_LEASES, Reconciler, ReconcileReport
-from faces_jobs.worker.sweep import run_sweep, sweep
+from faces_jobs.worker.maintenance.first_seen import FirstSeen
+from faces_jobs.worker.maintenance.reconcile import WORKSPACE_LEASES, Reconciler, ReconcileReport
+from faces_jobs.worker.maintenance.sweep import run_sweep, sweep
 from tests.factories import artifact, claimed, results, stored_job
 from tests.integration.stored_files import publish_file
 from tests.integration.stored_states import expire
@@ -260,7 +260,7 @@ def test_successive_rounds_cover_everything(
     reconciler: Reconciler,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from faces_jobs.worker import reconcile  # noqa: PLC0415
+    from faces_jobs.worker.maintenance import reconcile  # noqa: PLC0415
 
     monkeypatch.setattr(reconcile, "MAX_ARTIFACTS", 2)
     monkeypatch.setattr(reconcile, "MAX_FOLDERS", 2)

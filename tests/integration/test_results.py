@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from faces_jobs import results as results_api
-from faces_jobs.db.rows import CHUNK_ROWS, read_faces, read_tracks
-from faces_jobs.db.segment_endings import finish_segment
+from faces_jobs.db.results.rows import CHUNK_ROWS, read_faces, read_tracks
+from faces_jobs.db.segments.endings import finish_segment
 from faces_jobs.db.session import Database
 from faces_jobs.errors import NotFoundError, OptionsError
 from faces_jobs.jobs.query import AttributeFilter, FaceQuery, TrackQuery

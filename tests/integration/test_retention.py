@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from faces_jobs.db import deletion
+from faces_jobs.db.claims.leases import claim_job
+from faces_jobs.db.claims.release import release_segment
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.deletion import open_deletions, rows_left
-from faces_jobs.db.leases import claim_job
-from faces_jobs.db.release import release_segment
-from faces_jobs.db.segment_endings import finish_segment
+from faces_jobs.db.jobs import deletion
+from faces_jobs.db.jobs.deletion import open_deletions, rows_left
+from faces_jobs.db.segments.endings import finish_segment
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import AuditRow, JobRow
 from faces_jobs.errors import NotFoundError
@@ -33,7 +33,7 @@ from faces_jobs.retention import complete_deletions, delete_expired, delete_job
 from faces_jobs.settings import Settings
 from faces_jobs.storage import LocalStorage
 from faces_jobs.submit import submit_files
-from faces_jobs.worker.sweep import run_sweep
+from faces_jobs.worker.maintenance.sweep import run_sweep
 from tests.factories import claimed, face, results, stored_job
 from tests.integration.harness import SMALL_FACES, Harness
 

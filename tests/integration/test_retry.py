@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import select
 
 from faces_jobs import results as results_api
-from faces_jobs.db.job_endings import finish_job
-from faces_jobs.db.leases import claim_job, renew_segment
-from faces_jobs.db.segment_endings import fail_segment, finish_segment
+from faces_jobs.db.claims.leases import claim_job, renew_segment
+from faces_jobs.db.jobs.endings import finish_job
+from faces_jobs.db.segments.endings import fail_segment, finish_segment
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import SegmentRow
 from faces_jobs.errors import LeaseLostError, NotFoundError, StateError

@@ -13,19 +13,19 @@ import pytest
 from sqlalchemy import event, insert, select, text, update
 
 from faces_jobs import results as results_api
-from faces_jobs.db.claims import SegmentClaim, lock_claim
-from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.job_endings import finish_job
-from faces_jobs.db.leases import claim_job
-from faces_jobs.db.overdue import fail_poisoned_segments, mark_all_segments_rung
-from faces_jobs.db.release import release_segment
-from faces_jobs.db.scheduling import (
+from faces_jobs.db.claims.fencing import SegmentClaim, lock_claim
+from faces_jobs.db.claims.leases import claim_job
+from faces_jobs.db.claims.release import release_segment
+from faces_jobs.db.claims.scheduling import (
     claim_next,
     delete_old_turns,
     next_job_to_finish,
     next_segment_statement,
 )
-from faces_jobs.db.segment_endings import finish_segment
+from faces_jobs.db.clock import now_seconds
+from faces_jobs.db.jobs.endings import finish_job
+from faces_jobs.db.segments.endings import finish_segment
+from faces_jobs.db.segments.overdue import fail_poisoned_segments, mark_all_segments_rung
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.tables import JobRow, SegmentRow, TurnRow
 from faces_jobs.errors import StateError

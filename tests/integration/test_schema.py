@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from faces_jobs.db import migrate
 from faces_jobs.db.engine import make_engine
 from faces_jobs.db.revision import newest_revision
-from faces_jobs.db.segment_endings import finish_segment
+from faces_jobs.db.segments.endings import finish_segment
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.tables import Base, JobRow
 from faces_jobs.errors import DatabaseError, SettingsError

@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import func, select, update
 
 from faces_jobs import results as results_api
-from faces_jobs.db.job_endings import finish_job
-from faces_jobs.db.leases import claim_job, claim_segment, renew_job, renew_segment
-from faces_jobs.db.parts import write_faces
-from faces_jobs.db.release import release_job, release_segment
-from faces_jobs.db.segment_endings import fail_job, fail_segment, finish_segment
+from faces_jobs.db.claims.leases import claim_job, claim_segment, renew_job, renew_segment
+from faces_jobs.db.claims.release import release_job, release_segment
+from faces_jobs.db.jobs.endings import finish_job
+from faces_jobs.db.segments.endings import fail_job, fail_segment, finish_segment
+from faces_jobs.db.segments.parts import write_faces
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ArtifactRow, FaceRow, ItemRow, JobRow, SegmentRow, TrackRow
 from faces_jobs.errors import CancelledError, LeaseLostError, NotFoundError, StateError

@@ -17,9 +17,10 @@ from faces_jobs.db.tables import ModelRow, SegmentFileRow, SegmentRow
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.results import cancel_job, get_job
 from faces_jobs.storage import LocalStorage, StoredFile
-from faces_jobs.worker import encode_runs, link_stage
 from faces_jobs.worker.process import process_segment
 from faces_jobs.worker.resources import Worker
+from faces_jobs.worker.stages import encode_runs
+from faces_jobs.worker.stages import link as link_stage
 from tests.clips import (
     GREEN,
     RED,

@@ -11,16 +11,16 @@ import av
 import pytest
 from sqlalchemy import select
 
-from faces_jobs.db.rows import read_faces, read_tracks
+from faces_jobs.db.results.rows import read_faces, read_tracks
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.tables import SegmentRow
 from faces_jobs.queue import open_queue
 from faces_jobs.results import get_job, list_artifacts, open_artifact
 from faces_jobs.settings import Settings
 from faces_jobs.storage import open_storage
+from faces_jobs.worker.maintenance.sweep import sweep
 from faces_jobs.worker.process import process_segment
 from faces_jobs.worker.resources import open_worker
-from faces_jobs.worker.sweep import sweep
 from tests.integration.processes import portrait_clip, submit, wait_for, worker_process
 
 FRAMES = 48

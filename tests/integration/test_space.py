@@ -8,19 +8,19 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
+from faces_jobs.db.claims.leases import claim_job, renew_segment
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.leases import claim_job, renew_segment
-from faces_jobs.db.segment_endings import finish_segment
+from faces_jobs.db.jobs.space import park_job, park_segment, resume_parked
+from faces_jobs.db.segments.endings import finish_segment
 from faces_jobs.db.session import Database
-from faces_jobs.db.space import park_job, park_segment, resume_parked
 from faces_jobs.db.tables import JobRow
 from faces_jobs.errors import LeaseLostError, PausedError
 from faces_jobs.queue import CeleryQueue
 from faces_jobs.results import cancel_job, get_job, pause_job
 from faces_jobs.settings import Settings
 from faces_jobs.storage import LocalStorage
+from faces_jobs.worker.maintenance.sweep import sweep
 from faces_jobs.worker.next_work import take_next_work
-from faces_jobs.worker.sweep import sweep
 from tests.factories import claimed, results, stored_job
 from tests.integration.harness import Harness
 from tests.integration.stored_states import expire, states

@@ -13,10 +13,10 @@ import pytest
 from sqlalchemy import select, update
 
 from faces_jobs.counters import Counters
+from faces_jobs.db.claims.leases import claim_job
+from faces_jobs.db.claims.release import release_segment
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.leases import claim_job
-from faces_jobs.db.release import release_segment
-from faces_jobs.db.segment_endings import finish_segment
+from faces_jobs.db.segments.endings import finish_segment
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import JobRow, MeasureRow, SegmentRow
 from faces_jobs.errors import QueueError
@@ -24,7 +24,7 @@ from faces_jobs.queue import CeleryQueue
 from faces_jobs.results import get_job, list_items
 from faces_jobs.settings import Settings
 from faces_jobs.storage import JobFolder, LocalStorage
-from faces_jobs.worker.sweep import (
+from faces_jobs.worker.maintenance.sweep import (
     ENOUGH_MESSAGES,
     SweepReport,
     _loop,
@@ -274,7 +274,7 @@ class HangingStorage(LocalStorage):
 def test_a_slow_comparison_delays_neither_rings_nor_the_end(
     database: Database, queue: CeleryQueue, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("faces_jobs.worker.reconciler_thread.JOIN_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr("faces_jobs.worker.maintenance.reconciler_thread.JOIN_TIMEOUT_SECONDS", 0.1)
     storage, stop = HangingStorage(settings.data_folder / "files"), threading.Event()
     frequent = settings.model_copy(update={"sweep_seconds": 0.05})
     thread = threading.Thread(

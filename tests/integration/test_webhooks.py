@@ -19,6 +19,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import update
 
+from faces_jobs.db.claims.leases import claim_job
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.deliveries import (
     GIVE_UP_SECONDS,
@@ -26,16 +27,15 @@ from faces_jobs.db.deliveries import (
     due_deliveries,
     record_attempt,
 )
-from faces_jobs.db.job_endings import finish_job
-from faces_jobs.db.leases import claim_job
-from faces_jobs.db.segment_endings import finish_segment
+from faces_jobs.db.jobs.endings import finish_job
+from faces_jobs.db.segments.endings import finish_segment
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import DeliveryRow, JobRow
 from faces_jobs.jobs.documents import DeliveryDocument
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.results import cancel_job, list_deliveries
 from faces_jobs.settings import Settings
-from faces_jobs.worker.webhooks import (
+from faces_jobs.worker.maintenance.webhooks import (
     SENDERS,
     SENDERS_PER_RECEIVER,
     background_delivery,
@@ -149,7 +149,7 @@ def test_an_end_that_is_not_committed_is_not_reported(
 
     def fail() -> None:
         with database.begin() as session:
-            from faces_jobs.db.jobs import cancel_job as cancel_rows  # noqa: PLC0415
+            from faces_jobs.db.jobs.changes import cancel_job as cancel_rows  # noqa: PLC0415
 
             cancel_rows(session, job.id)
             raise KeyError
@@ -371,7 +371,7 @@ import sys
 from pydantic import SecretStr
 from faces_jobs.db.session import open_database
 from faces_jobs.settings import Settings
-from faces_jobs.worker.webhooks import deliver
+from faces_jobs.worker.maintenance.webhooks import deliver
 url, delivery_id, secret = sys.argv[1:]
 settings = Settings(webhook_secret=SecretStr(secret), webhook_networks="127.0.0.1",
                     webhook_ports="*", webhook_seconds=50)

@@ -24,7 +24,7 @@ from faces_jobs.results import cancel_job, get_job, list_artifacts, list_tracks
 from faces_jobs.settings import Settings
 from faces_jobs.storage import open_storage
 from faces_jobs.worker.celery_worker import celery_worker, connect_signals
-from faces_jobs.worker.sweep import sweep
+from faces_jobs.worker.maintenance.sweep import sweep
 from tests.factories import stored_job
 from tests.integration.harness import Harness
 from tests.integration.processes import (

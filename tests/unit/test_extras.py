@@ -18,16 +18,16 @@ WEB = """
 from faces_jobs.queue import make_app
 from faces_jobs.settings import Settings
 from pathlib import Path
-import faces_jobs_web.server
-import faces_jobs.worker.sweep
+import faces_jobs_web.server.process
+import faces_jobs.worker.maintenance.sweep
 from faces_jobs.db.engine import make_engine
 make_engine("postgresql+psycopg://nobody@127.0.0.1:1/nothing").dialect
 app = make_app(Settings(data_folder=Path("/nowhere"), broker_url="redis://127.0.0.1:1/0"))
 app.connection_for_write().transport
 """
-WORKER = WEB.replace("import faces_jobs_web.server\nimport faces_jobs.worker.sweep\n", "") + (
-    "import faces_jobs.worker.celery_worker\n"
-)
+WORKER = WEB.replace(
+    "import faces_jobs_web.server.process\nimport faces_jobs.worker.maintenance.sweep\n", ""
+) + ("import faces_jobs.worker.celery_worker\n")
 
 
 def distributions_of(*extras: str) -> set[str]:

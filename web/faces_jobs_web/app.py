@@ -14,7 +14,8 @@ from faces_jobs.readiness import Readiness
 from faces_jobs.results import get_jobs
 from faces_jobs.settings import Settings
 from faces_jobs.storage import Storage
-from faces_jobs_web import (
+from faces_jobs_web.access import open_access
+from faces_jobs_web.api import (
     api_docs,
     artifacts,
     audit,
@@ -24,22 +25,21 @@ from faces_jobs_web import (
     health,
     items,
     job_control,
-    job_pages,
     jobs,
-    login,
     metrics,
     roots,
-    submit_page,
     tracks,
 )
-from faces_jobs_web.access import open_access
+from faces_jobs_web.api.metrics import install_metrics
+from faces_jobs_web.api.row_numbers import RowConverter
 from faces_jobs_web.errors import install_error_handlers
 from faces_jobs_web.guard import install_guard
-from faces_jobs_web.metrics import install_metrics
 from faces_jobs_web.operations import operation_of
-from faces_jobs_web.rendering import install_rendering
+from faces_jobs_web.pages import jobs as job_pages
+from faces_jobs_web.pages import login
+from faces_jobs_web.pages import submit as submit_page
+from faces_jobs_web.pages.rendering import install_rendering
 from faces_jobs_web.request_ids import install_request_ids
-from faces_jobs_web.row_numbers import RowConverter
 from faces_jobs_web.services import EXTENSION, Services
 from faces_jobs_web.watching import Watcher
 

@@ -8,7 +8,7 @@ from flask import request
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from werkzeug.exceptions import BadRequest
 
-from faces_jobs.db.limits import check_queue
+from faces_jobs.db.jobs.limits import check_queue
 from faces_jobs.errors import OptionsError
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.submit import (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from faces_jobs.pipeline.stages import Detector
+from faces_jobs.pipeline.protocols import Detector
 from faces_jobs_models.detector.family import DetectorFamily, Outputs
 from faces_jobs_models.detector.outputs import OUTPUT_NAMES
 from faces_jobs_models.device import Device

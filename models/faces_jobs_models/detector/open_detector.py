@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from faces_jobs.errors import ModelError
-from faces_jobs.pipeline.stages import Detector
+from faces_jobs.pipeline.protocols import Detector
 from faces_jobs_models.detector.options import CUDA_FRAMES_A_RUN, DetectorOptions
 from faces_jobs_models.detector.registry import family_of
 from faces_jobs_models.weights import RECORD_NAME, ModelRecord

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from faces_jobs.pipeline.stages import Detector
+from faces_jobs.pipeline.protocols import Detector
 from faces_jobs_models.detector.options import DetectorOptions
 from faces_jobs_models.detector.registry import family_of
 from faces_jobs_models.device import Device

@@ -12,8 +12,8 @@ from safetensors.torch import save
 
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs_models.attribute_network import AttributeNetwork
-from faces_jobs_models.training.figures import rounded
-from faces_jobs_models.training.held_out import HeldOutFigures
+from faces_jobs_models.training.evaluation.figures import rounded
+from faces_jobs_models.training.evaluation.held_out import HeldOutFigures
 from faces_jobs_models.training.quantize import Batch, quantize
 from faces_jobs_models.training.recipes import Recipe
 from faces_jobs_models.training.train import TrainingResult

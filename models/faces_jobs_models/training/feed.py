@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from faces_jobs.jobs.labels import MIRRORED_LABEL_INDICES
-from faces_jobs_models.training.augment import augment
+from faces_jobs_models.training.data.augment import augment
+from faces_jobs_models.training.data.prepare import PreparedDataSet
 from faces_jobs_models.training.losses import log_priors
-from faces_jobs_models.training.prepare import PreparedDataSet
 from faces_jobs_models.training.recipes import Recipe
 
 

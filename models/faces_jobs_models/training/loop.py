@@ -21,15 +21,15 @@ from faces_jobs_models.training.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from faces_jobs_models.training.feed import Feed
-from faces_jobs_models.training.half_precision import has_fast_bfloat16
-from faces_jobs_models.training.held_out import (
+from faces_jobs_models.training.data.prepare import PreparedDataSet
+from faces_jobs_models.training.evaluation.held_out import (
     HeldOutFigures,
     figures_of_held_out,
     predict_held_out,
 )
+from faces_jobs_models.training.feed import Feed
+from faces_jobs_models.training.half_precision import has_fast_bfloat16
 from faces_jobs_models.training.losses import distillation_loss, multi_task_loss
-from faces_jobs_models.training.prepare import PreparedDataSet
 from faces_jobs_models.training.recipes import Recipe
 from faces_jobs_models.training.run_identity import RunIdentity, hash_of, hash_of_recipe
 from faces_jobs_models.training.step import LossFunction, make_train_step

@@ -21,8 +21,8 @@ from onnx import version_converter
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from faces_jobs_models.training.augment import centre_crop
-from faces_jobs_models.training.prepare import PreparedDataSet
+from faces_jobs_models.training.data.augment import centre_crop
+from faces_jobs_models.training.data.prepare import PreparedDataSet
 
 _OPSET = 13  # the first with quantization per channel
 _WEIGHTED_OPS = ("Conv", "ConvTranspose", "Gemm", "MatMul")

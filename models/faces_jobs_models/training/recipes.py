@@ -9,7 +9,7 @@ from typing import Any
 
 from faces_jobs.jobs.labels import HEADS, MODELS
 from faces_jobs_models.residual import BodyConfig
-from faces_jobs_models.training.augment import Augmentation
+from faces_jobs_models.training.data.augment import Augmentation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,22 +10,22 @@ from pathlib import Path
 import torch
 
 from faces_jobs.errors import DataLayoutError
-from faces_jobs.pipeline.stages import Detector
+from faces_jobs.pipeline.protocols import Detector
 from faces_jobs_models.device import Device
 from faces_jobs_models.training.checkpoint import LOG_NAME, epochs_done
-from faces_jobs_models.training.cross_fit import cross_fitted
+from faces_jobs_models.training.data.prepare import PreparedDataSet, prepare
+from faces_jobs_models.training.evaluation.cross_fit import cross_fitted
+from faces_jobs_models.training.evaluation.folds import fold_of
+from faces_jobs_models.training.evaluation.held_out import Heads
+from faces_jobs_models.training.evaluation.measurement_plots import draw_head
+from faces_jobs_models.training.evaluation.plots import draw_curves
+from faces_jobs_models.training.evaluation.temperature import with_temperature
 from faces_jobs_models.training.export import export_model
-from faces_jobs_models.training.folds import fold_of
-from faces_jobs_models.training.held_out import Heads
-from faces_jobs_models.training.label_choice import LabelChoice
 from faces_jobs_models.training.loop import Report
-from faces_jobs_models.training.measurement_plots import draw_head
-from faces_jobs_models.training.plots import draw_curves
-from faces_jobs_models.training.prepare import PreparedDataSet, prepare
 from faces_jobs_models.training.quantize import calibration_batches
 from faces_jobs_models.training.readers import open_data
+from faces_jobs_models.training.readers.label_choice import LabelChoice
 from faces_jobs_models.training.recipes import RECIPES, Recipe, with_fer2013_labels
-from faces_jobs_models.training.temperature import with_temperature
 from faces_jobs_models.training.train import TEACHER, TrainingResult, check_runs_match, train
 
 EXPORT_NAME = "export"

@@ -12,17 +12,17 @@ from torch import Tensor, nn
 
 from faces_jobs_models.attribute_network import AttributeNetwork
 from faces_jobs_models.networks import build_network
-from faces_jobs_models.training.calibrate import calibrate
 from faces_jobs_models.training.checkpoint import check_run_matches, epochs_done
-from faces_jobs_models.training.feed import Feed
-from faces_jobs_models.training.held_out import (
+from faces_jobs_models.training.data.prepare import PreparedDataSet
+from faces_jobs_models.training.evaluation.calibrate import calibrate
+from faces_jobs_models.training.evaluation.held_out import (
     HeldOutFigures,
     HeldOutPredictions,
     figures_of_held_out,
     predict_held_out,
 )
+from faces_jobs_models.training.feed import Feed
 from faces_jobs_models.training.loop import Report, run_epochs
-from faces_jobs_models.training.prepare import PreparedDataSet
 from faces_jobs_models.training.recipes import Recipe
 from faces_jobs_models.training.run_identity import hash_of, hash_of_recipe
 from faces_jobs_models.weights import Calibration

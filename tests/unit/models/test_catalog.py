@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from faces_jobs.errors import DeviceError
-from faces_jobs.pipeline.stages import Classifier, Detector
+from faces_jobs.pipeline.protocols import Classifier, Detector
 from faces_jobs_models.catalog import Catalog, open_catalog
 from faces_jobs_models.device import choose_device
 

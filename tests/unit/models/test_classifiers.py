@@ -8,7 +8,7 @@ import pytest
 from faces_jobs.jobs.labels import HEADS, MODELS
 from faces_jobs.pipeline.crops import crop_faces
 from faces_jobs.pipeline.mirrored import MirroredClassifier
-from faces_jobs.pipeline.stages import Classifier
+from faces_jobs.pipeline.protocols import Classifier
 from faces_jobs.pipeline.values import Picture
 from faces_jobs_models.catalog import Catalog
 from faces_jobs_models.classifier import to_batch

@@ -11,10 +11,10 @@ import numpy as np
 
 from faces_jobs.pipeline.mirrored import MirroredClassifier
 from faces_jobs_models.catalog import Catalog
-from faces_jobs_models.training.predictions import Selection, predict_data_set
-from faces_jobs_models.training.prepare import prepare
+from faces_jobs_models.training.data.prepare import prepare
+from faces_jobs_models.training.evaluation.predictions import Selection, predict_data_set
 from faces_jobs_models.training.readers import DataSet
-from faces_jobs_models.training.samples import Sample, one_hot
+from faces_jobs_models.training.readers.samples import Sample, one_hot
 from tests.fakes import SquareDetector
 from tests.unit.models.packs import drawn_face
 

@@ -15,9 +15,9 @@ import pytest
 
 from faces_jobs.pipeline.values import Picture
 from faces_jobs_models.catalog import Catalog
-from faces_jobs_models.training.prepare import PreparedDataSet, prepare
+from faces_jobs_models.training.data.prepare import PreparedDataSet, prepare
+from faces_jobs_models.training.data.target_face import find_target_boxes
 from faces_jobs_models.training.readers import DataSet, open_data
-from faces_jobs_models.training.target_face import find_target_boxes
 from tests.fakes import SquareDetector
 from tests.unit.models.packs import drawn_face, write
 from tests.unit.models.photographs import FACE_XYXY, astronaut_bgr, overlap

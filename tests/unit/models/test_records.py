@@ -15,7 +15,7 @@ from faces_jobs.errors import ModelError
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs_models.catalog import CATALOG, Catalog, open_catalog
 from faces_jobs_models.descriptions import describe
-from faces_jobs_models.training.folds import FOLDS
+from faces_jobs_models.training.evaluation.folds import FOLDS
 from faces_jobs_models.weights import Calibration, read_record
 
 SHIPPED = Path(faces_jobs_models.__file__).parent

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from faces_jobs.errors import ModelError
 from faces_jobs_models.catalog import Catalog
 from faces_jobs_models.training.checkpoint import FILE_NAME
-from faces_jobs_models.training.prepare import PreparedDataSet
+from faces_jobs_models.training.data.prepare import PreparedDataSet
 from faces_jobs_models.training.recipes import Recipe
 from faces_jobs_models.training.train import TEACHER, train
 from tests.unit.models.packs import write_packs

@@ -16,12 +16,12 @@ from torch import Tensor
 
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs_models.catalog import Catalog, open_catalog
-from faces_jobs_models.training.augment import Augmentation, augment, centre_crop
 from faces_jobs_models.training.checkpoint import LOG_NAME
+from faces_jobs_models.training.data.augment import Augmentation, augment, centre_crop
+from faces_jobs_models.training.data.prepare import MARGIN, PreparedDataSet
+from faces_jobs_models.training.evaluation.figures import figures_of
 from faces_jobs_models.training.export import export_model
-from faces_jobs_models.training.figures import figures_of
 from faces_jobs_models.training.losses import distillation_loss, log_priors, multi_task_loss
-from faces_jobs_models.training.prepare import MARGIN, PreparedDataSet
 from faces_jobs_models.training.quantize import calibration_batches
 from faces_jobs_models.training.run_recipe import recipe_for
 from faces_jobs_models.training.train import TEACHER, train

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from faces_jobs_models.catalog import Catalog
 from faces_jobs_models.residual import BodyConfig
-from faces_jobs_models.training.prepare import PreparedDataSet, prepare
+from faces_jobs_models.training.data.prepare import PreparedDataSet, prepare
 from faces_jobs_models.training.readers import open_data
 from faces_jobs_models.training.recipes import RECIPES, Distillation, Recipe
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from faces_jobs.pipeline.clock import StreamClock
+from faces_jobs.pipeline.reading.clock import StreamClock
 
 MILLISECOND = Fraction(1, 1000)
 RATE = Fraction(25)

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from faces_jobs.pipeline.crops import crop_faces
-from faces_jobs.pipeline.pictures import Orientation, fit, on_white
+from faces_jobs.pipeline.reading.pictures import Orientation, fit, on_white
 from tests import clips
 from tests.clips import GREEN, RED, Square
 

@@ -9,11 +9,11 @@ import av
 import pytest
 from av.packet import Packet
 
-from faces_jobs.pipeline.cuts import plan_parts
-from faces_jobs.pipeline.damage import Damage
+from faces_jobs.pipeline.cutting.cuts import plan_parts
+from faces_jobs.pipeline.cutting.part_reader import PartReader
 from faces_jobs.pipeline.frames import open_frames
-from faces_jobs.pipeline.part_reader import PartReader
-from faces_jobs.pipeline.video_reader import VideoReader
+from faces_jobs.pipeline.reading.damage import Damage
+from faces_jobs.pipeline.reading.video_reader import VideoReader
 from tests import clips
 from tests.field_coded import write_fields
 

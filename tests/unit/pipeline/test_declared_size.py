@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from faces_jobs.pipeline.declared_size import read_declared_size
 from faces_jobs.pipeline.frames import open_frames
+from faces_jobs.pipeline.reading.declared_size import read_declared_size
 from tests import clips
 
 WHOLE = {

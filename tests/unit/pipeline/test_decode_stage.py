@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faces_jobs.jobs.spec import JobSpec
-from faces_jobs.pipeline.decode_stage import DecodeStage
 from faces_jobs.pipeline.sampling import Sampling
+from faces_jobs.pipeline.stages.decode import DecodeStage
 from faces_jobs.pipeline.timing import StageTimer
 from tests import clips
 from tests.clips import Picture

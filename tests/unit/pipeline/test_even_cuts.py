@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faces_jobs.pipeline.even_cuts import even_cuts
+from faces_jobs.pipeline.cutting.even_cuts import even_cuts
 
 LENGTH = 10.0
 

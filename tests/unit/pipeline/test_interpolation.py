@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faces_jobs.pipeline.interpolation import interpolate, is_steady
+from faces_jobs.pipeline.stages.interpolation import interpolate, is_steady
 from faces_jobs.pipeline.values import Detections
 
 

@@ -14,8 +14,8 @@ import av
 import pytest
 
 from faces_jobs.errors import MediaError
-from faces_jobs.pipeline.containers import SourceFile, open_container
-from faces_jobs.pipeline.declared_size import DeclaredSize
+from faces_jobs.pipeline.reading.containers import SourceFile, open_container
+from faces_jobs.pipeline.reading.declared_size import DeclaredSize
 from tests import clips
 
 

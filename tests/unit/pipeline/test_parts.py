@@ -14,11 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from faces_jobs.errors import TruncatedError
-from faces_jobs.pipeline.cut_plan import NotCuttableError, Part, Plan
-from faces_jobs.pipeline.cuts import plan_parts
-from faces_jobs.pipeline.part_reader import PartReader
+from faces_jobs.pipeline.cutting.cuts import plan_parts
+from faces_jobs.pipeline.cutting.part_reader import PartReader
+from faces_jobs.pipeline.cutting.plan import NotCuttableError, Part, Plan
+from faces_jobs.pipeline.reading.video_reader import VideoReader
 from faces_jobs.pipeline.values import Frame
-from faces_jobs.pipeline.video_reader import VideoReader
 from tests import clips
 
 MAX_PIXELS = 1_000_000
@@ -213,7 +213,7 @@ def test_if_seeking_overshoots_packets_are_read_from_the_start(
     part = plan(path, demuxer, 0.5).parts[2]
     assert part.key is not None
     misplaced = replace(part, key=replace(part.key, dts=part.key.pts + 10_000, pts=part.key.pts))
-    monkeypatch.setattr("faces_jobs.pipeline.part_reader.min", max, raising=False)
+    monkeypatch.setattr("faces_jobs.pipeline.cutting.part_reader.min", max, raising=False)
     assert_same(
         read(path, demuxer, misplaced),
         whole(path, demuxer)[part.first_frame : part.first_frame + part.frames],

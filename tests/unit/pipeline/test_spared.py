@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.pipeline.run import run_item
-from faces_jobs.pipeline.sparse_classification import label_and_margin
+from faces_jobs.pipeline.stages.sparse_classification import label_and_margin
 from faces_jobs.pipeline.values import Face, Frame, MediaInfo, Picture
 from tests import clips
 from tests.clips import BLUE, GREEN, RED, Square

@@ -13,9 +13,9 @@ import pytest
 from faces_jobs.errors import TruncatedError
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs.jobs.records import Attributes, FaceRecord, TrackRecord
-from faces_jobs.pipeline import settle_stage
 from faces_jobs.pipeline.crops import crop_pictures
 from faces_jobs.pipeline.quality import CROP_SIZE
+from faces_jobs.pipeline.stages import settle as settle_stage
 from faces_jobs.pipeline.tracking import OverlapTracker
 from faces_jobs.pipeline.values import Boxes, Detections, Face, Frame, MediaInfo, Opinion
 from faces_jobs.pipeline.voting import Votes

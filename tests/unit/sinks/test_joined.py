@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from faces_jobs.pipeline.cut_plan import NotCuttableError
+from faces_jobs.pipeline.cutting.plan import NotCuttableError
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.values import Frame, MediaInfo
 from faces_jobs.sinks.encoders import Encoder

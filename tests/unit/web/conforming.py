@@ -11,7 +11,7 @@ from openapi_schema_validator import OAS31Validator
 from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
-from faces_jobs_web.openapi import openapi_document
+from faces_jobs_web.api.openapi import openapi_document
 
 # Building the document takes longer than most tests; apps with the same routes share it.
 _documents: dict[tuple[str, ...], dict[str, Any]] = {}

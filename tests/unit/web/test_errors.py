@@ -9,8 +9,8 @@ from flask import Flask
 
 from faces_jobs import errors
 from faces_jobs.errors import FacesJobsError
+from faces_jobs_web.api.openapi import described_rules
 from faces_jobs_web.errors import STATUSES, problem_codes, problem_of
-from faces_jobs_web.openapi import described_rules
 from faces_jobs_web.operations import Operation, describes
 from tests.unit.web.conforming import WebClient, client_of
 from tests.unit.web.problems import assert_no_leak, assert_problem

@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from faces_jobs.db.leases import renew_segment
+from faces_jobs.db.claims.leases import renew_segment
 from faces_jobs.results import list_jobs
 from faces_jobs_web.services import Services
 from tests.unit.web import worked

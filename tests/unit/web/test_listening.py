@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from faces_jobs.errors import AddressError
 from faces_jobs.settings import Settings
-from faces_jobs_web.listening import check_address, listen
+from faces_jobs_web.server.listening import check_address, listen
 from tests.services import TIMEOUT_SECONDS
 
 TOKEN = SecretStr("0123456789abcdef")  # required for addresses other than loopback

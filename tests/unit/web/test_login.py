@@ -9,8 +9,8 @@ from flask import Flask
 from pydantic import SecretStr
 
 from faces_jobs_web.access import Access, open_access
-from faces_jobs_web.login import safe_target
-from faces_jobs_web.openapi import described_rules
+from faces_jobs_web.api.openapi import described_rules
+from faces_jobs_web.pages.login import safe_target
 from tests.unit.web.conforming import WebClient, client_of
 from tests.unit.web.conftest import TOKEN, MakeApp
 from tests.unit.web.media_files import upload

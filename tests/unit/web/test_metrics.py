@@ -16,7 +16,7 @@ from faces_jobs.db.counts import count_all
 from faces_jobs.db.processes import GpuMemory, Process, record_heartbeat, set_measures
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import DeliveryRow, JobRow, SegmentRow
-from faces_jobs_web.metrics import PREFIX, PROCESS_COUNTERS, SWEEP_GAUGES
+from faces_jobs_web.api.metrics import PREFIX, PROCESS_COUNTERS, SWEEP_GAUGES
 from tests.factories import claimed, stored_job
 from tests.unit.web.conforming import WebClient, client_of
 from tests.unit.web.conftest import TOKEN

@@ -13,8 +13,8 @@ from openapi_spec_validator import validate
 
 from faces_jobs.jobs.labels import HEADS
 from faces_jobs.jobs.spec import JobSpec
+from faces_jobs_web.api.openapi import UndescribedViewError, openapi_document
 from faces_jobs_web.errors import problem_codes
-from faces_jobs_web.openapi import UndescribedViewError, openapi_document
 from tests.unit.web.conforming import WebClient
 
 DOCS = Path(__file__).parents[3] / "docs" / "api.md"

@@ -11,7 +11,7 @@ from sqlalchemy import update
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ArtifactRow
 from faces_jobs.results import get_job
-from faces_jobs_web import job_pages
+from faces_jobs_web.pages import jobs as job_pages
 from faces_jobs_web.services import Services
 from tests.unit.web import worked
 from tests.unit.web.conforming import WebClient

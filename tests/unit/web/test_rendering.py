@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faces_jobs_web.rendering import (
+from faces_jobs_web.pages.rendering import (
     count,
     duration,
     file_size,

@@ -29,7 +29,7 @@ SCRIPT = """
     from faces_jobs.settings import Settings
     from faces_jobs.storage import open_storage
     from faces_jobs_web.app import create_app
-    import faces_jobs_web.server
+    import faces_jobs_web.server.process
     from tests.unit.web.media_files import png
 
     settings = Settings(data_folder=Path(sys.argv[1]), min_free_bytes=0)

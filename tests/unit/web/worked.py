@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from sqlalchemy import select
 
-from faces_jobs.db.claims import SegmentClaim
-from faces_jobs.db.job_endings import finish_job
-from faces_jobs.db.leases import claim_job, claim_segment
-from faces_jobs.db.outcomes import ItemFacts, NewArtifact, SegmentResults
-from faces_jobs.db.segment_endings import fail_segment, finish_segment
+from faces_jobs.db.claims.fencing import SegmentClaim
+from faces_jobs.db.claims.leases import claim_job, claim_segment
+from faces_jobs.db.jobs.endings import finish_job
+from faces_jobs.db.results.outcomes import ItemFacts, NewArtifact, SegmentResults
+from faces_jobs.db.segments.endings import fail_segment, finish_segment
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import SegmentRow
 from faces_jobs.jobs.documents import ErrorDocument

@@ -8,17 +8,17 @@ from pathlib import Path
 import av
 import pytest
 
-from faces_jobs.db.part_queries import BestShot
+from faces_jobs.db.segments.part_queries import BestShot
 from faces_jobs.errors import CancelledError
-from faces_jobs.pipeline.cut_plan import NotCuttableError
-from faces_jobs.pipeline.cuts import plan_parts
+from faces_jobs.pipeline.cutting.cuts import plan_parts
+from faces_jobs.pipeline.cutting.plan import NotCuttableError
 from faces_jobs.pipeline.frames import open_part
+from faces_jobs.pipeline.reading.video_reader import VideoReader
 from faces_jobs.pipeline.values import Face
-from faces_jobs.pipeline.video_reader import VideoReader
 from faces_jobs.sinks.findings import write_linked
 from faces_jobs.sinks.joined import join_parts
-from faces_jobs.worker.drawing_runs import Drawing, draw_part
-from faces_jobs.worker.encode_runs import MIN_FRAMES, split_into_runs
+from faces_jobs.worker.stages.drawing_runs import Drawing, draw_part
+from faces_jobs.worker.stages.encode_runs import MIN_FRAMES, split_into_runs
 from tests import clips, factories
 
 FRAMES = 2 * MIN_FRAMES + 20

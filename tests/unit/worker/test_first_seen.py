@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from faces_jobs.worker.first_seen import FirstSeen
+from faces_jobs.worker.maintenance.first_seen import FirstSeen
 
 
 class Clock:

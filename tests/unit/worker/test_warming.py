@@ -11,7 +11,7 @@ import pytest
 from faces_jobs.errors import ModelError
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs.pipeline.crops import crop_pictures
-from faces_jobs.pipeline.stages import Classifier, Cropper, Detector
+from faces_jobs.pipeline.protocols import Classifier, Cropper, Detector
 from faces_jobs.worker.warming import background_warmup, measure
 from faces_jobs_models.run_sizes import RunTimes
 from tests.fakes import ColourClassifier, SquareDetector

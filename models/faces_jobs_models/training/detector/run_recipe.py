@@ -20,8 +20,8 @@ from faces_jobs_models.training.detector.recipe import DetectorRecipe
 from faces_jobs_models.training.detector.scenes import Photograph, Scenes
 from faces_jobs_models.training.detector.score_power import score_power
 from faces_jobs_models.training.detector.teacher import Teacher
+from faces_jobs_models.training.evaluation.plots import draw_curves
 from faces_jobs_models.training.export import TERMS
-from faces_jobs_models.training.plots import draw_curves
 from faces_jobs_models.training.readers import open_data, open_detection_data
 from faces_jobs_models.training.run_identity import RunIdentity, hash_of, hash_of_recipe
 from faces_jobs_models.training.run_recipe import EXPORT_NAME

@@ -10,7 +10,7 @@ from faces_jobs.jobs.spec import JobSpec
 from faces_jobs_models.detector.open_detector import open_detector
 from faces_jobs_models.training.detector.measure import MIN_HEIGHT, run_detector
 from faces_jobs_models.training.detector.precision import threshold_for_precision
-from faces_jobs_models.training.predictions import Selection
+from faces_jobs_models.training.evaluation.predictions import Selection
 from faces_jobs_models.training.readers import open_detection_data
 from faces_jobs_models.weights import read_record
 

@@ -11,12 +11,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from faces_jobs_models.training.label_choice import LabelChoice
 from faces_jobs_models.training.readers.data_set import DataSet, Skipped
+from faces_jobs_models.training.readers.label_choice import LabelChoice
 from faces_jobs_models.training.readers.labels import Labels, canonical_label
 from faces_jobs_models.training.readers.places import Place
+from faces_jobs_models.training.readers.samples import Sample
 from faces_jobs_models.training.readers.splits import subject_held_out
-from faces_jobs_models.training.samples import Sample
 
 LAYOUT = (
     "CK+: cohn-kanade-images/S005/001/*.png next to Emotion/S005/001/*_emotion.txt, or folders "

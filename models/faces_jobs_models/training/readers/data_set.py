@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faces_jobs.pipeline.values import Boxes
-from faces_jobs_models.training.samples import Sample
+from faces_jobs_models.training.readers.samples import Sample
 
 HELD_OUT_SHARE = 0.15
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from faces_jobs_models.training.label_choice import LabelChoice
 from faces_jobs_models.training.readers.data_set import DataSet, Skipped
+from faces_jobs_models.training.readers.label_choice import LabelChoice
 from faces_jobs_models.training.readers.labels import Labels
 from faces_jobs_models.training.readers.places import Place, pictures_below
+from faces_jobs_models.training.readers.samples import Sample
 from faces_jobs_models.training.readers.splits import picture_held_out
-from faces_jobs_models.training.samples import Sample
 
 LAYOUT = "face masks: folders with_mask and without_mask"
 _NAME = "facemask"

@@ -17,12 +17,12 @@ import cv2
 import numpy as np
 
 from faces_jobs.errors import DataLayoutError
-from faces_jobs_models.training.label_choice import LabelChoice
 from faces_jobs_models.training.readers.data_set import DataSet, Skipped
+from faces_jobs_models.training.readers.label_choice import LabelChoice
 from faces_jobs_models.training.readers.labels import Labels, single_winner
 from faces_jobs_models.training.readers.places import Place
+from faces_jobs_models.training.readers.samples import Sample
 from faces_jobs_models.training.readers.splits import held_out_by_usage
-from faces_jobs_models.training.samples import Sample
 
 LAYOUT = "FER2013: fer2013.csv (emotion,pixels,Usage), with fer2013new.csv next to it for FER+"
 _FACES = "fer2013.csv"

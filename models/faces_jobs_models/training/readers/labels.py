@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from faces_jobs.jobs.labels import HEADS
 from faces_jobs_models.training.readers.data_set import Skipped
-from faces_jobs_models.training.samples import Sample, one_hot
+from faces_jobs_models.training.readers.samples import Sample, one_hot
 
 AGE_BANDS = (13, 36, 60)  # first age of young, middle and old
 MAX_AGE = 120

@@ -9,11 +9,12 @@ from types import MappingProxyType
 from typing import Any
 
 from faces_jobs.jobs.labels import HEADS
-from faces_jobs_models.training.label_choice import LabelChoice
 from faces_jobs_models.training.readers.data_set import DataSet, Skipped
+from faces_jobs_models.training.readers.label_choice import LabelChoice
 from faces_jobs_models.training.readers.labels import Labels
 from faces_jobs_models.training.readers.parquet_rows import iter_rows, read_header
 from faces_jobs_models.training.readers.places import Place
+from faces_jobs_models.training.readers.samples import Sample
 from faces_jobs_models.training.readers.splits import (
     actor_held_out,
     held_out_by_usage,
@@ -21,7 +22,6 @@ from faces_jobs_models.training.readers.splits import (
     picture_key,
     subject_held_out,
 )
-from faces_jobs_models.training.samples import Sample
 
 LAYOUT = "*.parquet with a column image and labels (gender, age, expression, votes_*, mask, ...)"
 SUFFIX = ".parquet"

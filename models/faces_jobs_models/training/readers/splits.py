@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from faces_jobs_models.training.readers.data_set import HELD_OUT_SHARE
-from faces_jobs_models.training.samples import is_held_out
+from faces_jobs_models.training.readers.samples import is_held_out
 
 # Only few of the 77 actors have a beard or heavy makeup. This salt, the best of 3,000 that were
 # tried before any training, holds out 13 actors who show all labels (except "child", which only

@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from faces_jobs_models.training.label_choice import LabelChoice
 from faces_jobs_models.training.readers.data_set import DataSet, Skipped
+from faces_jobs_models.training.readers.label_choice import LabelChoice
 from faces_jobs_models.training.readers.labels import Labels
 from faces_jobs_models.training.readers.places import Place
+from faces_jobs_models.training.readers.samples import Sample
 from faces_jobs_models.training.readers.splits import picture_held_out, picture_key
-from faces_jobs_models.training.samples import Sample
 
 LAYOUT = "UTKFace: pictures named like 26_1_0_20170116154530.jpg or ....jpg.chip.jpg"
 _NAME = "utkface"

@@ -22,7 +22,7 @@ from faces_jobs_models.training.readers.data_set import (
 )
 from faces_jobs_models.training.readers.parquet_rows import iter_rows, read_header
 from faces_jobs_models.training.readers.places import Place, read_picture
-from faces_jobs_models.training.samples import is_held_out
+from faces_jobs_models.training.readers.samples import is_held_out
 
 LAYOUT = "WIDER FACE: wider_face_train_bbx_gt.txt with WIDER_train/images next to it or above it"
 PACK_LAYOUT = "*.parquet with the columns image, boxes_xywh and invalid"

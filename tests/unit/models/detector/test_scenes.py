@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from faces_jobs.pipeline.stages import Detector
+from faces_jobs.pipeline.protocols import Detector
 from faces_jobs_models.detector.choice import detector_folder, detector_record
 from faces_jobs_models.detector.official import Source, fetch_official
 from faces_jobs_models.detector.open_detector import open_detector

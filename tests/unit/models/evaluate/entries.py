@@ -7,9 +7,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from faces_jobs.jobs.labels import HEADS
-from faces_jobs_models.training.entries import Entry, EvaluatedModel, entries_of, weights_of
-from faces_jobs_models.training.folds import NO_FOLD
-from faces_jobs_models.training.predictions import FACE_SIZES, Predictions
+from faces_jobs_models.training.evaluation.entries import (
+    Entry,
+    EvaluatedModel,
+    entries_of,
+    weights_of,
+)
+from faces_jobs_models.training.evaluation.folds import NO_FOLD
+from faces_jobs_models.training.evaluation.predictions import FACE_SIZES, Predictions
 from faces_jobs_models.weights import Calibration
 
 

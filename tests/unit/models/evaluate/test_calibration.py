@@ -8,13 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from faces_jobs_models.training.reliability import expected_calibration_error, reliability_bins
-from faces_jobs_models.training.risk_coverage import (
+from faces_jobs_models.training.evaluation.reliability import (
+    expected_calibration_error,
+    reliability_bins,
+)
+from faces_jobs_models.training.evaluation.risk_coverage import (
     at_threshold,
     choose_unsure_below,
     risk_coverage,
 )
-from faces_jobs_models.training.temperature import (
+from faces_jobs_models.training.evaluation.temperature import (
     MAX_TEMPERATURE,
     MIN_TEMPERATURE,
     fit_temperature,

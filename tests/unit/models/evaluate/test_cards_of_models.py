@@ -8,9 +8,15 @@ import pytest
 
 import faces_jobs_models
 from faces_jobs.jobs.labels import MODELS
-from faces_jobs_models.training.cards import CARD_NAME, END, START, read_figures, section_of_card
+from faces_jobs_models.training.cards.card import (
+    CARD_NAME,
+    END,
+    START,
+    read_figures,
+    section_of_card,
+)
 from faces_jobs_models.training.detector.measure import detector_tables
-from faces_jobs_models.training.tables import tables_of
+from faces_jobs_models.training.evaluation.tables import tables_of
 from faces_jobs_models.weights import read_record
 
 SHIPPED = Path(faces_jobs_models.__file__).parent

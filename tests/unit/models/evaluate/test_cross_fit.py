@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from faces_jobs_models.attribute_network import AttributeNetwork, NetworkConfig
-from faces_jobs_models.training.calibrate import calibrate
-from faces_jobs_models.training.cross_fit import CrossFitted, cross_fitted
-from faces_jobs_models.training.folds import FOLDS, NO_FOLD, fold_of
-from faces_jobs_models.training.held_out import HeldOutPredictions
+from faces_jobs_models.training.evaluation.calibrate import calibrate
+from faces_jobs_models.training.evaluation.cross_fit import CrossFitted, cross_fitted
+from faces_jobs_models.training.evaluation.folds import FOLDS, NO_FOLD, fold_of
+from faces_jobs_models.training.evaluation.held_out import HeldOutPredictions
 from faces_jobs_models.weights import Calibration
 from tests.unit.models.tiny import TINY
 

@@ -20,8 +20,8 @@ from faces_jobs_models.training.detector.measure import (
     run_detector,
 )
 from faces_jobs_models.training.detector.precision import DetectionResult
-from faces_jobs_models.training.entries import weights_of
-from faces_jobs_models.training.predictions import Selection
+from faces_jobs_models.training.evaluation.entries import weights_of
+from faces_jobs_models.training.evaluation.predictions import Selection
 from faces_jobs_models.training.readers import open_detection_data
 from tests.unit.models.photographs import FACE_XYXY, astronaut_bgr
 

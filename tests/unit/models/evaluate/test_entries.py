@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from faces_jobs.jobs.labels import MODELS
-from faces_jobs_models.training.entries import (
+from faces_jobs_models.training.evaluation.entries import (
     Entry,
     EvaluatedModel,
     Weights,
     confusion_matrix,
     entries_of,
 )
-from faces_jobs_models.training.folds import NO_FOLD
-from faces_jobs_models.training.predictions import FACE_SIZES, Predictions
-from faces_jobs_models.training.slices import size_band
+from faces_jobs_models.training.evaluation.folds import NO_FOLD
+from faces_jobs_models.training.evaluation.predictions import FACE_SIZES, Predictions
+from faces_jobs_models.training.evaluation.slices import size_band
 from faces_jobs_models.weights import Calibration
 
 GENDER = MODELS["gender"]

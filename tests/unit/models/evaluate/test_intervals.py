@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faces_jobs_models.training.intervals import (
+from faces_jobs_models.training.evaluation.intervals import (
     Intervals,
     balanced_interval,
     intervals_of,

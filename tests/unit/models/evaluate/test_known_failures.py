@@ -13,9 +13,9 @@ import pytest
 import faces_jobs_models
 from faces_jobs.jobs.labels import HEADS, MODELS
 from faces_jobs_models.catalog import Catalog
-from faces_jobs_models.training.cards import CARD_NAME, section_of_card
-from faces_jobs_models.training.example_pictures import example_pictures
-from faces_jobs_models.training.known_failures import (
+from faces_jobs_models.training.cards.card import CARD_NAME, section_of_card
+from faces_jobs_models.training.cards.example_pictures import example_pictures
+from faces_jobs_models.training.cards.known_failures import (
     END,
     EXAMPLES_FOLDER,
     START,

@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from faces_jobs.jobs.labels import HEADS
-from faces_jobs_models.training.cross_fit import cross_fitted
-from faces_jobs_models.training.folds import NO_FOLD
-from faces_jobs_models.training.measure import Measurement
-from faces_jobs_models.training.measurement_plots import draw_head, draw_measurement
-from faces_jobs_models.training.plots import draw_confusion, draw_curves
+from faces_jobs_models.training.evaluation.cross_fit import cross_fitted
+from faces_jobs_models.training.evaluation.folds import NO_FOLD
+from faces_jobs_models.training.evaluation.measure import Measurement
+from faces_jobs_models.training.evaluation.measurement_plots import draw_head, draw_measurement
+from faces_jobs_models.training.evaluation.plots import draw_confusion, draw_curves
 from faces_jobs_models.weights import Calibration
 
 from .entries import random_model, random_predictions

@@ -10,9 +10,13 @@ import pytest
 
 from faces_jobs.pipeline.mirrored import MirroredClassifier
 from faces_jobs_models.catalog import Catalog
-from faces_jobs_models.training.folds import NO_FOLD, fold_of
-from faces_jobs_models.training.predictions import Predictions, Selection, predict_data_set
-from faces_jobs_models.training.samples import Sample, one_hot
+from faces_jobs_models.training.evaluation.folds import NO_FOLD, fold_of
+from faces_jobs_models.training.evaluation.predictions import (
+    Predictions,
+    Selection,
+    predict_data_set,
+)
+from faces_jobs_models.training.readers.samples import Sample, one_hot
 from tests.fakes import SquareDetector
 from tests.unit.models.packs import drawn_face
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faces_jobs_models.training.subsample import subsample
+from faces_jobs_models.training.data.subsample import subsample
 
 
 @given(st.integers(0, 200), st.integers(1, 50))

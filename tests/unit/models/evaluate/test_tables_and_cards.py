@@ -9,7 +9,7 @@ import pytest
 
 from faces_jobs.errors import ModelError
 from faces_jobs.jobs.labels import HEADS
-from faces_jobs_models.training.cards import (
+from faces_jobs_models.training.cards.card import (
     END,
     FIGURES_NAME,
     START,
@@ -17,7 +17,7 @@ from faces_jobs_models.training.cards import (
     section_of_card,
     write_card,
 )
-from faces_jobs_models.training.tables import markdown_table, tables_of
+from faces_jobs_models.training.evaluation.tables import markdown_table, tables_of
 
 from .entries import random_entries
 

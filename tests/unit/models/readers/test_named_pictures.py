@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from faces_jobs.jobs.labels import HEADS
-from faces_jobs_models.training.samples import is_held_out
+from faces_jobs_models.training.readers.samples import is_held_out
 from tests.unit.models.readers.drawn import open_only_set, true_labels, write_face
 
 

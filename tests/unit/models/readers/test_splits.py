@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from faces_jobs_models.training.readers.samples import is_held_out
 from faces_jobs_models.training.readers.splits import (
     actor_held_out,
     held_out_by_usage,
     picture_held_out,
     subject_held_out,
 )
-from faces_jobs_models.training.samples import is_held_out
 
 
 def test_about_as_many_are_held_out_as_asked_for() -> None:

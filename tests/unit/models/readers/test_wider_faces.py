@@ -10,7 +10,7 @@ import pytest
 
 from faces_jobs.errors import DataLayoutError
 from faces_jobs_models.training.readers import open_data, open_detection_data
-from faces_jobs_models.training.samples import is_held_out
+from faces_jobs_models.training.readers.samples import is_held_out
 from tests.unit.models.packs import drawn_face, write
 from tests.unit.models.readers.drawn import write_face
 

@@ -1,0 +1,1 @@
+"""The life of a job: inserted, controlled, ended, retried, deleted."""

@@ -1,0 +1,105 @@
+"""Pausing and resuming a job, and changing its priority.
+
+Jobs are cancelled in `db.jobs` and deleted in `db.deletion`.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from faces_jobs.db.claims.release import UNTRIED_VALUES
+from faces_jobs.db.moves import move_jobs
+from faces_jobs.db.tables import ItemRow, JobRow
+from faces_jobs.errors import NotFoundError, StateError
+from faces_jobs.jobs.spec import PRIORITY_RANKS, Priority
+from faces_jobs.jobs.status import OPEN_ITEMS, JobStatus
+
+HELD_JOBS = (JobStatus.PAUSED, JobStatus.WAITING_FOR_SPACE)
+
+
+def pause_job(session: Session, job_id: str) -> None:
+    """Hold a job until it is resumed.
+
+    Its segments can't be claimed any more. A worker that holds one releases it at its next
+    renewal, unless it finishes before. Exports that are being written start over when the job is
+    resumed. A job that is already paused is left unchanged.
+
+    Raises:
+        NotFoundError: there is no such job.
+        StateError: the job has ended.
+    """
+    moved = session.scalar(
+        move_jobs(
+            JobStatus.PAUSED, JobRow.id == job_id, lease_token=None, lease_until=None
+        ).returning(JobRow.id)
+    )
+    if moved is None and (status := _status(session, job_id)) is not JobStatus.PAUSED:
+        raise StateError(f"The job has already ended ({status}): there is nothing to pause.")
+
+
+def resume_job(session: Session, job_id: str) -> None:
+    """Resume a job that was paused or waits for disk space.
+
+    A job that is not held is left unchanged.
+
+    Raises:
+        NotFoundError: there is no such job.
+        StateError: the job has ended.
+    """
+    # Locked before its items are checked, as in `start_finishing_if_done`: an item that ends at
+    # this very moment is seen by one of the two.
+    job = session.scalar(select(JobRow).where(JobRow.id == job_id).with_for_update(key_share=True))
+    if job is None:
+        raise NotFoundError(f"There is no job {job_id}.")
+    if job.status.ended:
+        raise StateError(
+            f"The job has already ended ({job.status}): there is nothing to resume. "
+            "To process the files that failed again, retry it."
+        )
+    if job.status in HELD_JOBS:
+        job.parked = 0
+        leave_hold(session, job)
+
+
+def set_priority(session: Session, job_id: str, priority: Priority) -> None:
+    """Change the priority of a job.
+
+    Raises:
+        NotFoundError: there is no such job.
+        StateError: the job has ended.
+    """
+    job = session.scalar(select(JobRow).where(JobRow.id == job_id).with_for_update(key_share=True))
+    if job is None:
+        raise NotFoundError(f"There is no job {job_id}.")
+    if job.status.ended:
+        raise StateError(
+            f"The job has already ended ({job.status}): its priority can't be changed."
+        )
+    job.priority = PRIORITY_RANKS[priority]
+    job.options = {**job.options, "priority": priority}
+
+
+def leave_hold(session: Session, job: JobRow) -> None:
+    """Move a held job whose row is locked to the status that follows from its items."""
+    if not _has_open_items(session, job.id):
+        to = JobStatus.FINISHING
+    elif job.started_at is None:
+        to = JobStatus.QUEUED
+    else:
+        to = JobStatus.RUNNING
+    session.execute(move_jobs(to, JobRow.id == job.id, **UNTRIED_VALUES))
+
+
+def _has_open_items(session: Session, job_id: str) -> bool:
+    found = session.scalar(
+        select(ItemRow.id).where(ItemRow.job_id == job_id, ItemRow.status.in_(OPEN_ITEMS)).limit(1)
+    )
+    return found is not None
+
+
+def _status(session: Session, job_id: str) -> JobStatus:
+    status = session.scalar(select(JobRow.status).where(JobRow.id == job_id))
+    if status is None:
+        raise NotFoundError(f"There is no job {job_id}.")
+    return status

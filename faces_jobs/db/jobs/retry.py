@@ -1,0 +1,113 @@
+"""Retrying ended jobs: items that failed or were cancelled start over, the others are kept.
+
+Partial results of a failed item (of the readable part of a broken file) are kept until the new
+attempt replaces them, as are the job's exports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlalchemy import ColumnElement, and_, case, delete, func, insert, literal, select
+from sqlalchemy.orm import Session
+
+from faces_jobs.db.claims.release import UNTRIED_VALUES
+from faces_jobs.db.jobs.changes import lock_segments
+from faces_jobs.db.moves import move_items, move_jobs
+from faces_jobs.db.tables import ArtifactRow, ItemRow, JobRow, SegmentRow
+from faces_jobs.errors import NotFoundError, StateError
+from faces_jobs.jobs.status import ItemStatus, JobStatus, SegmentStatus
+
+
+def retry_job(session: Session, job_id: str) -> None:
+    """Put a job's failed and cancelled items back into the queue.
+
+    Files that were refused when they were submitted stay failed, since they were not stored. If
+    only the exports are missing, the job goes straight to `finishing`.
+
+    Raises:
+        NotFoundError: there is no such job.
+        StateError: the job has not ended, or there is nothing to retry.
+    """
+    lock_segments(session, job_id)
+    job = session.scalar(select(JobRow).where(JobRow.id == job_id).with_for_update(key_share=True))
+    if job is None:
+        raise NotFoundError(f"There is no job {job_id}.")
+    if not job.status.ended:
+        raise StateError(f"The job has not ended ({job.status}): there is nothing to retry yet.")
+    retried = and_(ItemRow.job_id == job_id, is_retryable())
+    items = session.scalar(select(func.count()).select_from(ItemRow).where(retried)) or 0
+    if not items and not jobs_without_exports(session, [job_id]):
+        raise StateError(
+            "There is nothing to retry: the files that failed were refused when they were "
+            "submitted. Submit other files as a new job."
+            if job.status is not JobStatus.SUCCEEDED
+            else "There is nothing to retry: every file succeeded."
+        )
+    _restart_items(session, retried)
+    _restart_job(session, job_id, has_items=bool(items))
+
+
+def _restart_items(session: Session, retried: ColumnElement[bool]) -> None:
+    # New rows instead of the old ones: a worker that is still busy with those loses its claim.
+    session.execute(
+        delete(SegmentRow).where(SegmentRow.item_id.in_(select(ItemRow.id).where(retried)))
+    )
+    session.execute(
+        insert(SegmentRow).from_select(
+            ["job_id", "item_id", "segment_index", "status", "frames_total"],
+            select(
+                ItemRow.job_id,
+                ItemRow.id,
+                literal(0),
+                literal(SegmentStatus.QUEUED, SegmentRow.status.type),
+                case((ItemRow.kind == "image", 1)),
+            )
+            .where(retried)
+            .order_by(ItemRow.position),
+        )
+    )
+    session.execute(
+        move_items(
+            ItemStatus.QUEUED,
+            retried,
+            started_at=None,
+            ended_at=None,
+            error_code=None,
+            error_message=None,
+            evidence=None,
+        )
+    )
+
+
+def _restart_job(session: Session, job_id: str, *, has_items: bool) -> None:
+    session.execute(
+        move_jobs(
+            JobStatus.QUEUED if has_items else JobStatus.FINISHING,
+            JobRow.id == job_id,
+            started_at=None if has_items else JobRow.started_at,
+            ended_at=None,
+            error_code=None,
+            error_message=None,
+            evidence=None,
+            parked=0,
+            delete_at=None,
+            **UNTRIED_VALUES,
+        )
+    )
+
+
+def is_retryable() -> ColumnElement[bool]:
+    """Match items of an ended job that a retry processes again."""
+    return and_(
+        ItemRow.status.in_((ItemStatus.FAILED, ItemStatus.CANCELLED)),
+        ItemRow.source.is_not(None),
+    )
+
+
+def jobs_without_exports(session: Session, job_ids: Collection[str]) -> set[str]:
+    """Return those of these jobs that have no exports, which a retry would write."""
+    found = select(ArtifactRow.job_id).where(
+        ArtifactRow.job_id.in_(job_ids), ArtifactRow.item_id.is_(None)
+    )
+    return set(job_ids) - set(session.scalars(found)) if job_ids else set()

@@ -1,0 +1,1 @@
+"""Rows of results: faces, tracks and their blocks, artifacts and facts of files."""

@@ -1,0 +1,1 @@
+"""Bundles: images of one job that a worker processes together."""

@@ -1,0 +1,1 @@
+"""The sweep process: rings again, reconciles, sends webhooks and tidies up."""

@@ -1,0 +1,1 @@
+"""The stages of an item: cut or uncut, then find, link, draw and bind its parts."""

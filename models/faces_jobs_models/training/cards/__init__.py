@@ -1,0 +1,1 @@
+"""Model cards: figures, example pictures and known failures, written between marks."""

@@ -1,0 +1,1 @@
+"""Training data: crops of labelled faces, prepared once, sampled and augmented."""

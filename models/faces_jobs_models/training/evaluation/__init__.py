@@ -1,0 +1,1 @@
+"""Evaluation: predictions on held-out faces, their figures, calibration, tables and plots."""

@@ -1,0 +1,1 @@
+"""The HTML pages: submitting, jobs and login."""

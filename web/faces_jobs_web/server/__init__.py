@@ -1,0 +1,1 @@
+"""The web server process: an embedded gunicorn, its socket and its worker."""
