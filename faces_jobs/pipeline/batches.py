@@ -49,7 +49,7 @@ class Batch:
 
     `analysed` are those that the options select. `stretches` divide them, if not all of them are
     analysed in full. `faces_by_frame` maps the index of each to its faces, from left to right;
-    `track_stage.TrackStage` fills it.
+    `TrackStage` fills it.
     """
 
     frames: Sequence[Frame]

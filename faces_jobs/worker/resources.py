@@ -18,8 +18,8 @@ from faces_jobs.presence import process_name
 from faces_jobs.queue import Queue, open_queue
 from faces_jobs.settings import Settings
 from faces_jobs.storage import Storage, open_storage
-from faces_jobs.worker.bundles.size import BundleSize
-from faces_jobs.worker.stages.linking_state import LinkingStateCache
+from faces_jobs.worker.bundle_size import BundleSize
+from faces_jobs.worker.linking_state import LinkingStateCache
 from faces_jobs_models.catalog import open_catalog_from_settings
 from faces_jobs_models.run_sizes import RunTimes
 

@@ -55,8 +55,8 @@ class Calibration:
     The exported network already divides its logits by `temperature`, so its probabilities are
     calibrated; the value is kept here for reference. A prediction whose highest probability is
     below `unsure_below` is `unsure`, unless a setting or a job overrides the threshold. `folds` are
-    the same two values fitted without the people of each fold (`training/folds.py`); only the
-    cross-fitted measurements use them.
+    the same two values fitted without the people of each fold (`training/evaluation/folds.py`);
+    only the cross-fitted measurements use them.
     """
 
     temperature: float = 1.0

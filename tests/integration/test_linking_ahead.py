@@ -15,11 +15,11 @@ from faces_jobs.db.processes import Process, delete_process, record_heartbeat
 from faces_jobs.db.tables import SegmentRow
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.results import get_job
+from faces_jobs.worker.linking_state import LinkingStateCache
 from faces_jobs.worker.process import process_segment
 from faces_jobs.worker.resources import Worker
 from faces_jobs.worker.stages import encode_runs
 from faces_jobs.worker.stages import link as link_stage
-from faces_jobs.worker.stages.linking_state import LinkingStateCache
 from tests.clips import GREEN, RED, Sound, Square, picture, write_video
 from tests.integration.harness import SMALL_FACES, Harness, rows, stages
 

@@ -19,8 +19,8 @@ from faces_jobs.errors import (
 )
 from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.worker.attempt import Attempt, bundle_attempt
+from faces_jobs.worker.bundle_size import MAX_BUNDLE_SECONDS
 from faces_jobs.worker.bundles.image import ProcessedImage, process_image
-from faces_jobs.worker.bundles.size import MAX_BUNDLE_SECONDS
 from faces_jobs.worker.facts import models_of
 from faces_jobs.worker.heartbeat import StopRequestedError
 from faces_jobs.worker.resources import Worker

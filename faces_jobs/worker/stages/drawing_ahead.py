@@ -11,8 +11,8 @@ from typing import Self
 from faces_jobs.jobs.records import TrackRecord
 from faces_jobs.pipeline.cutting.plan import Part
 from faces_jobs.pipeline.values import Face, Frame, MediaInfo
+from faces_jobs.worker.linking_state import LinkingState
 from faces_jobs.worker.stages.encode_runs import RunCopy, split_into_runs
-from faces_jobs.worker.stages.linking_state import LinkingState
 
 
 class DrawingAhead:

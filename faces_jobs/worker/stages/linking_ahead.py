@@ -18,9 +18,9 @@ from faces_jobs.pipeline.linking import FoundFace, FoundFrame, Linker
 from faces_jobs.pipeline.tracking import scene_of
 from faces_jobs.pipeline.values import Face, Frame
 from faces_jobs.pipeline.voting import UnsureBelow
+from faces_jobs.worker.linking_state import LinkingState
 from faces_jobs.worker.resources import Worker
 from faces_jobs.worker.stages.files import FOUND
-from faces_jobs.worker.stages.linking_state import LinkingState
 
 
 class LinkingAhead:

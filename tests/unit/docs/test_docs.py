@@ -1,4 +1,4 @@
-"""Every setting, command, option, state, model and label is documented."""
+"""Every setting, command, option, state, model and label is documented; named files exist."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from tests.unit.cli.test_help import commands
 ROOT = Path(__file__).parents[3]
 SETTINGS = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+CODE = ("faces_jobs", "web", "models", "migrations", "tests")
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("models/*/*/CARD.md")]
 
 
 def setting_row(name: str) -> str:
@@ -74,3 +76,11 @@ def test_every_head_and_label_is_in_the_readme() -> None:
         assert head in README
         for label in labels:
             assert label in README
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_module_named_in_the_docs_exists(page: Path) -> None:
+    """A path may start anywhere: `stages/find.py` is found in `faces_jobs/worker`."""
+    modules = [f"/{path.relative_to(ROOT)}" for top in CODE for path in ROOT.glob(f"{top}/**/*.py")]
+    named = re.findall(r"`((?:\w+/)*\w+\.py)`", page.read_text(encoding="utf-8"))
+    assert [name for name in named if not any(m.endswith(f"/{name}") for m in modules)] == []

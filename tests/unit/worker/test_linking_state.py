@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from faces_jobs.pipeline.linking import Linker
-from faces_jobs.worker.stages.linking_state import LinkingState, LinkingStateCache
+from faces_jobs.worker.linking_state import LinkingState, LinkingStateCache
 
 ITEM = 7
 
