@@ -11,7 +11,7 @@ from types import MappingProxyType
 from faces_jobs.db.processes import live_processes
 from faces_jobs.db.session import Database
 from faces_jobs.errors import FacesJobsError
-from faces_jobs.queue import Queue
+from faces_jobs.queue.producer import Queue
 from faces_jobs.settings import Settings
 from faces_jobs.storage import Storage
 

@@ -71,7 +71,7 @@ def _process_problems(settings: Settings, kind: str) -> list[str]:
 def _service_problems(settings: Settings) -> list[str]:
     require_extras(settings)
     from faces_jobs.db.session import open_database
-    from faces_jobs.queue import open_queue
+    from faces_jobs.queue.producer import open_queue
     from faces_jobs.readiness import Readiness
     from faces_jobs.storage import open_storage
 

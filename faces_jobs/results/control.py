@@ -17,7 +17,7 @@ from faces_jobs.errors import QueueError
 from faces_jobs.jobs.documents import JobDocument
 from faces_jobs.jobs.spec import Priority
 from faces_jobs.jobs.status import JobStatus, SegmentStatus
-from faces_jobs.queue import Queue
+from faces_jobs.queue.producer import Queue
 from faces_jobs.results.jobs import get_job
 
 # Enough to wake every worker; the sweep rings for what is left.

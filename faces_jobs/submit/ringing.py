@@ -9,7 +9,7 @@ from faces_jobs.db.jobs.changes import NewItem
 from faces_jobs.db.segments.overdue import mark_all_segments_rung
 from faces_jobs.db.session import Database
 from faces_jobs.errors import DatabaseError, QueueError, StorageFullError
-from faces_jobs.queue import Queue
+from faces_jobs.queue.producer import Queue
 
 # Messages for one submission's images: enough to wake all workers of a machine. A worker that
 # claims a bundle rings for the next images; the sweep rings for what is left.

@@ -15,7 +15,7 @@ from faces_jobs.errors import DatabaseError, FolderError, SubmissionError, Uploa
 from faces_jobs.folders import root_folder, walk_beneath
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.outbound import check_webhook
-from faces_jobs.queue import Queue
+from faces_jobs.queue.producer import Queue
 from faces_jobs.settings import Settings
 from faces_jobs.storage import IncomingFile, Storage
 from faces_jobs.submit.items import (

@@ -13,7 +13,7 @@ from celery.exceptions import SecurityWarning
 from faces_jobs.db.processes import GpuMemory
 from faces_jobs.errors import SettingsError
 from faces_jobs.presence import Presence
-from faces_jobs.queue import QUEUE_NAME, make_app
+from faces_jobs.queue.producer import QUEUE_NAME, make_app
 from faces_jobs.settings import Settings
 from faces_jobs.worker.graceful_stop import graceful_stop
 from faces_jobs.worker.resources import Worker, open_worker

@@ -15,7 +15,7 @@ from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.pipeline.analysis import Analysis
 from faces_jobs.pipeline.protocols import Networks
 from faces_jobs.presence import process_name
-from faces_jobs.queue import Queue, open_queue
+from faces_jobs.queue.producer import Queue, open_queue
 from faces_jobs.settings import Settings
 from faces_jobs.storage import Storage, open_storage
 from faces_jobs.worker.bundle_size import BundleSize

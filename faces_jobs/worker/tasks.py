@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from celery import Celery
 
 from faces_jobs.errors import DatabaseError, StorageFullError
-from faces_jobs.queue import JOB_TASK, SEGMENT_TASK
+from faces_jobs.queue.producer import JOB_TASK, SEGMENT_TASK
 from faces_jobs.worker.finish import finish_job
 from faces_jobs.worker.next_work import take_next_work
 from faces_jobs.worker.resources import Worker

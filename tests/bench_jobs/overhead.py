@@ -17,7 +17,7 @@ from faces_jobs.db.session import open_database
 from faces_jobs.db.tables import JobRow
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.jobs.status import JobStatus
-from faces_jobs.queue import open_queue
+from faces_jobs.queue.producer import open_queue
 from faces_jobs.storage import open_storage
 from faces_jobs.submit import submit_files
 from tests.bench_jobs.backends import Backend, running, status_of

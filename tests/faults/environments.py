@@ -26,7 +26,7 @@ from sqlalchemy import make_url
 
 from faces_jobs.db.engine import make_engine, sqlite_path
 from faces_jobs.db.migrate import upgrade
-from faces_jobs.queue import QUEUE_NAME
+from faces_jobs.queue.producer import QUEUE_NAME
 from faces_jobs.settings import Settings
 from tests.faults.clock import set_ahead
 from tests.faults.launched import ForkServer, fork_server

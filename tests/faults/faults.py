@@ -16,7 +16,7 @@ from sqlalchemy import make_url, select
 
 from faces_jobs.db.session import open_database
 from faces_jobs.db.tables import SegmentRow
-from faces_jobs.queue import open_queue
+from faces_jobs.queue.producer import open_queue
 from tests.faults.clock import set_ahead
 from tests.faults.environments import OneMachine, SeveralMachines, Site, SiteName
 from tests.faults.limits import disk_is_mountable, memory_is_boundable

@@ -23,7 +23,7 @@ from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.tables import DeliveryRow, JobRow, ProcessRow
 from faces_jobs.errors import DatabaseError, ServerError
 from faces_jobs.jobs.spec import JobSpec
-from faces_jobs.queue import open_queue
+from faces_jobs.queue.producer import open_queue
 from faces_jobs.settings import Settings
 from faces_jobs.storage import open_storage
 from faces_jobs.submit import submit_files

@@ -20,7 +20,7 @@ from sqlalchemy import make_url
 
 from faces_jobs.db.migrate import upgrade
 from faces_jobs.db.session import Database, open_database
-from faces_jobs.queue import CeleryQueue, open_queue
+from faces_jobs.queue.producer import CeleryQueue, open_queue
 from faces_jobs.settings import Settings
 from faces_jobs.storage import LocalStorage
 from faces_jobs.worker.resources import Worker

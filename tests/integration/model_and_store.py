@@ -13,7 +13,7 @@ from faces_jobs.db.claims.fencing import JobClaim, SegmentClaim
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import JobRow, SegmentRow
 from faces_jobs.errors import CancelledError, LeaseLostError, StateError
-from faces_jobs.queue import Queue
+from faces_jobs.queue.producer import Queue
 from tests.factories import StoredJob
 from tests.integration.job_model import Item, Job, RefusedError, Segment
 from tests.integration.memory_queue import MemoryQueue

@@ -20,7 +20,7 @@ from faces_jobs.client import Client
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import SegmentRow
 from faces_jobs.jobs.spec import JobSpec
-from faces_jobs.queue import open_queue
+from faces_jobs.queue.producer import open_queue
 from faces_jobs.settings import Settings
 from faces_jobs.storage import open_storage
 from faces_jobs.submit import submit_files

@@ -30,7 +30,7 @@ import os, signal, sys
 from pathlib import Path
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.jobs.spec import JobSpec
-from faces_jobs.queue import open_queue
+from faces_jobs.queue.producer import open_queue
 from faces_jobs.settings import Settings
 from faces_jobs.storage import open_storage
 from faces_jobs.submit import submission, submit_files

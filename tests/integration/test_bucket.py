@@ -18,8 +18,8 @@ from faces_jobs.db.segments.endings import finish_segment
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import AuditRow, JobRow, SegmentRow
 from faces_jobs.errors import StorageError, StorageRefusedError
-from faces_jobs.queue import CeleryQueue
-from faces_jobs.queue_messages import BrokerMessages
+from faces_jobs.queue.messages import BrokerMessages
+from faces_jobs.queue.producer import CeleryQueue
 from faces_jobs.readiness import Readiness
 from faces_jobs.results import get_job, list_artifacts
 from faces_jobs.retention import delete_job

@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, text
 from faces_jobs.db.engine import make_engine
 from faces_jobs.db.session import Database
 from faces_jobs.errors import DatabaseError
-from faces_jobs.queue import JOB_TASK, SEGMENT_TASK, make_app
+from faces_jobs.queue.producer import JOB_TASK, SEGMENT_TASK, make_app
 from faces_jobs.settings import Settings
 from faces_jobs.worker.tasks import add_tasks
 from tests.integration.harness import Harness

@@ -12,7 +12,7 @@ from faces_jobs.db.segments.endings import finish_segment
 from faces_jobs.db.session import Database
 from faces_jobs.errors import NotFoundError, PausedError, StateError
 from faces_jobs.jobs.status import JobStatus
-from faces_jobs.queue import CeleryQueue
+from faces_jobs.queue.producer import CeleryQueue
 from faces_jobs.settings import Settings
 from faces_jobs.worker.maintenance.sweep import sweep
 from tests.factories import StoredJob, claimed, results, stored_job

@@ -23,7 +23,7 @@ from faces_jobs.db.session import Database
 from faces_jobs.db.tables import JobRow, SegmentRow
 from faces_jobs.errors import NotFoundError
 from faces_jobs.jobs.documents import ErrorDocument
-from faces_jobs.queue import CeleryQueue
+from faces_jobs.queue.producer import CeleryQueue
 from faces_jobs.results import get_job, list_items
 from faces_jobs.settings import Settings
 from faces_jobs.worker.backoff import backoff_seconds

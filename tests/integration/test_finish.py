@@ -17,7 +17,7 @@ from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.segments.endings import finish_segment
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import JobRow
-from faces_jobs.queue import CeleryQueue
+from faces_jobs.queue.producer import CeleryQueue
 from faces_jobs.results import (
     cancel_job,
     get_job,

@@ -13,7 +13,7 @@ from faces_jobs.db.session import Database
 from faces_jobs.db.tables import IdempotencyRow, JobRow
 from faces_jobs.errors import QueueFullError, StorageFullError
 from faces_jobs.jobs.spec import JobSpec
-from faces_jobs.queue import CeleryQueue
+from faces_jobs.queue.producer import CeleryQueue
 from faces_jobs.results import cancel_job
 from faces_jobs.settings import Settings
 from faces_jobs.storage import LocalStorage

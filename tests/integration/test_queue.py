@@ -15,7 +15,7 @@ from kombu.entity import Queue as BrokerQueue
 from kombu.messaging import Consumer
 
 from faces_jobs.errors import QueueError, SettingsError
-from faces_jobs.queue import JOB_TASK, QUEUE_NAME, SEGMENT_TASK, make_app, open_queue
+from faces_jobs.queue.producer import JOB_TASK, QUEUE_NAME, SEGMENT_TASK, make_app, open_queue
 from faces_jobs.settings import Settings
 
 

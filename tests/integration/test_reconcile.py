@@ -13,8 +13,8 @@ import pytest
 from faces_jobs.db.segments.endings import finish_segment
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.errors import QueueError
-from faces_jobs.queue import JOB_TASK, SEGMENT_TASK, CeleryQueue, open_queue
-from faces_jobs.queue_messages import BrokerMessages, Message
+from faces_jobs.queue.messages import BrokerMessages, Message
+from faces_jobs.queue.producer import JOB_TASK, SEGMENT_TASK, CeleryQueue, open_queue
 from faces_jobs.results import cancel_job, list_artifacts, list_items
 from faces_jobs.retention import ORPHAN_SECONDS
 from faces_jobs.settings import Settings

@@ -17,7 +17,7 @@ from faces_jobs.errors import LeaseLostError, NotFoundError, StateError
 from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.jobs.query import FaceQuery
 from faces_jobs.jobs.status import JobStatus
-from faces_jobs.queue import CeleryQueue
+from faces_jobs.queue.producer import CeleryQueue
 from faces_jobs.results import cancel_job, get_job, list_items, retry_job
 from faces_jobs.worker.next_work import take_next_work
 from tests.factories import StoredJob, artifact, claimed, face, results, stored_job, track

@@ -31,7 +31,7 @@ from faces_jobs.db.tables import JobRow, SegmentRow, TurnRow
 from faces_jobs.errors import StateError
 from faces_jobs.jobs.spec import JobSpec, Priority
 from faces_jobs.jobs.status import JobStatus, SegmentStatus
-from faces_jobs.queue import CeleryQueue
+from faces_jobs.queue.producer import CeleryQueue
 from faces_jobs.results import get_job
 from faces_jobs.worker.next_work import take_next_work
 from tests.factories import StoredJob, claimed, results, stored_job

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from faces_jobs.db.results.rows import read_faces, read_tracks
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.tables import SegmentRow
-from faces_jobs.queue import open_queue
+from faces_jobs.queue.producer import open_queue
 from faces_jobs.results import get_job, list_artifacts, open_artifact
 from faces_jobs.settings import Settings
 from faces_jobs.storage import open_storage

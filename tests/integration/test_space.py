@@ -15,7 +15,7 @@ from faces_jobs.db.segments.endings import finish_segment
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import JobRow
 from faces_jobs.errors import LeaseLostError, PausedError
-from faces_jobs.queue import CeleryQueue
+from faces_jobs.queue.producer import CeleryQueue
 from faces_jobs.results import cancel_job, get_job, pause_job
 from faces_jobs.settings import Settings
 from faces_jobs.storage import LocalStorage

@@ -25,7 +25,7 @@ from faces_jobs.errors import (
 )
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.jobs.status import ItemStatus
-from faces_jobs.queue import CeleryQueue, open_queue
+from faces_jobs.queue.producer import CeleryQueue, open_queue
 from faces_jobs.results import get_job, list_items, list_jobs
 from faces_jobs.retention import delete_job
 from faces_jobs.settings import Settings

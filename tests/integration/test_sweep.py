@@ -20,7 +20,7 @@ from faces_jobs.db.segments.endings import finish_segment
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import JobRow, MeasureRow, SegmentRow
 from faces_jobs.errors import QueueError
-from faces_jobs.queue import CeleryQueue
+from faces_jobs.queue.producer import CeleryQueue
 from faces_jobs.results import get_job, list_items
 from faces_jobs.settings import Settings
 from faces_jobs.storage import JobFolder, LocalStorage

@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 
 from faces_jobs.db.session import Database
-from faces_jobs.queue import CeleryQueue
+from faces_jobs.queue.producer import CeleryQueue
 from faces_jobs.results.pages import encode_cursor
 from faces_jobs.settings import Settings
 from faces_jobs.storage import LocalStorage

@@ -19,7 +19,7 @@ from faces_jobs.db.tables import SegmentRow
 from faces_jobs.errors import SettingsError
 from faces_jobs.jobs.query import TrackQuery
 from faces_jobs.jobs.spec import JobSpec
-from faces_jobs.queue import make_app, open_queue
+from faces_jobs.queue.producer import make_app, open_queue
 from faces_jobs.results import cancel_job, get_job, list_artifacts, list_tracks
 from faces_jobs.settings import Settings
 from faces_jobs.storage import open_storage

@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
 WEB = """
-from faces_jobs.queue import make_app
+from faces_jobs.queue.producer import make_app
 from faces_jobs.settings import Settings
 from pathlib import Path
 import faces_jobs_web.server.process

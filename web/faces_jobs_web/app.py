@@ -9,7 +9,7 @@ from flask import Flask, current_app, request
 
 from faces_jobs.db.session import Database
 from faces_jobs.errors import NotFoundError, OptionsError
-from faces_jobs.queue import Queue
+from faces_jobs.queue.producer import Queue
 from faces_jobs.readiness import Readiness
 from faces_jobs.results import get_jobs
 from faces_jobs.settings import Settings

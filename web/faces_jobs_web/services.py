@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from flask import current_app
 
 from faces_jobs.db.session import Database
-from faces_jobs.queue import Queue
+from faces_jobs.queue.producer import Queue
 from faces_jobs.readiness import Readiness
 from faces_jobs.settings import Settings
 from faces_jobs.storage import Storage

@@ -25,8 +25,8 @@ from faces_jobs.db.reconcile_queries import (
 )
 from faces_jobs.db.session import Database
 from faces_jobs.errors import FacesJobsError
-from faces_jobs.queue import JOB_TASK, SEGMENT_TASK
-from faces_jobs.queue_messages import Message, Messages
+from faces_jobs.queue.messages import Message, Messages
+from faces_jobs.queue.producer import JOB_TASK, SEGMENT_TASK
 from faces_jobs.retention import (
     OrphanAge,
     by_age,

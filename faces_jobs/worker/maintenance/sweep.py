@@ -28,8 +28,8 @@ from faces_jobs.db.segments.overdue import (
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.errors import FacesJobsError, StorageFullError
 from faces_jobs.presence import Presence
-from faces_jobs.queue import CeleryQueue, Queue, open_queue
-from faces_jobs.queue_messages import BrokerMessages
+from faces_jobs.queue.messages import BrokerMessages
+from faces_jobs.queue.producer import CeleryQueue, Queue, open_queue
 from faces_jobs.settings import Settings
 from faces_jobs.storage import Storage, open_storage
 from faces_jobs.worker.maintenance.first_seen import FirstSeen

@@ -13,7 +13,7 @@ from flask import Flask
 from pydantic import SecretStr
 
 from faces_jobs.db.session import Database, open_database
-from faces_jobs.queue import open_queue
+from faces_jobs.queue.producer import open_queue
 from faces_jobs.settings import Settings
 from faces_jobs.storage import open_storage
 from faces_jobs_web.app import create_app

@@ -12,8 +12,8 @@ from sqlalchemy import text, update
 from faces_jobs.db.processes import Process, ProcessKind, record_heartbeat
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ProcessRow
-from faces_jobs.queue import CeleryQueue
-from faces_jobs.queue import make_app as make_celery_app
+from faces_jobs.queue.producer import CeleryQueue
+from faces_jobs.queue.producer import make_app as make_celery_app
 from faces_jobs.readiness import Readiness
 from faces_jobs_web.services import EXTENSION, Services
 from tests.unit.web.conforming import WebClient, client_of

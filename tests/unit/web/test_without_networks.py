@@ -25,7 +25,7 @@ SCRIPT = """
 
     from faces_jobs.db.migrate import upgrade
     from faces_jobs.db.session import open_database
-    from faces_jobs.queue import open_queue
+    from faces_jobs.queue.producer import open_queue
     from faces_jobs.settings import Settings
     from faces_jobs.storage import open_storage
     from faces_jobs_web.app import create_app

@@ -20,7 +20,7 @@ from gunicorn.glogging import Logger
 from faces_jobs.counters import Counters
 from faces_jobs.db.session import open_database
 from faces_jobs.presence import Presence
-from faces_jobs.queue import open_queue
+from faces_jobs.queue.producer import open_queue
 from faces_jobs.settings import Settings
 from faces_jobs.storage import open_storage
 from faces_jobs_web.app import create_app

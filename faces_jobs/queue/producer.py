@@ -23,7 +23,7 @@ QUEUE_NAME = "faces_jobs"
 SEGMENT_TASK = "faces_jobs.segment"
 JOB_TASK = "faces_jobs.job"
 CONNECT_TIMEOUT_SECONDS = 3.0
-FOLDER_TRANSPORT = "faces_jobs.queue_folder:Transport"
+FOLDER_TRANSPORT = "faces_jobs.queue.folder:Transport"
 
 
 class Queue(Protocol):

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from celery import Celery
 
-from faces_jobs.queue import QUEUE_NAME, raising_queue_error
+from faces_jobs.queue.producer import QUEUE_NAME, raising_queue_error
 
 
 @dataclass(frozen=True, slots=True)
