@@ -25,7 +25,7 @@ from faces_jobs.cli.training_options import (
 from faces_jobs.errors import DataLayoutError
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs.settings import DetectorName, Settings
-from faces_jobs_models.training.readers.label_choice import LabelChoice
+from faces_jobs_models.training.label_choice import LabelChoice
 
 if TYPE_CHECKING:
     from faces_jobs_models.catalog import Catalog

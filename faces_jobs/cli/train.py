@@ -23,7 +23,7 @@ from faces_jobs.cli.training_options import (
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs.settings import DetectorName, Settings
 from faces_jobs_models.device import WantedDevice, choose_device
-from faces_jobs_models.training.readers.label_choice import LabelChoice
+from faces_jobs_models.training.label_choice import LabelChoice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs.settings import DetectorName
-from faces_jobs_models.training.readers.label_choice import LabelChoice
+from faces_jobs_models.training.label_choice import LabelChoice
 
 DETECTOR = "detector"
 

@@ -21,10 +21,10 @@ from faces_jobs_models.training.evaluation.measurement_plots import draw_head
 from faces_jobs_models.training.evaluation.plots import draw_curves
 from faces_jobs_models.training.evaluation.temperature import with_temperature
 from faces_jobs_models.training.export import export_model
+from faces_jobs_models.training.label_choice import LabelChoice
 from faces_jobs_models.training.loop import Report
 from faces_jobs_models.training.quantize import calibration_batches
 from faces_jobs_models.training.readers import open_data
-from faces_jobs_models.training.readers.label_choice import LabelChoice
 from faces_jobs_models.training.recipes import RECIPES, Recipe, with_fer2013_labels
 from faces_jobs_models.training.train import TEACHER, TrainingResult, check_runs_match, train
 

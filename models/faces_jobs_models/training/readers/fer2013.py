@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 
 from faces_jobs.errors import DataLayoutError
+from faces_jobs_models.training.label_choice import LabelChoice
 from faces_jobs_models.training.readers.data_set import DataSet, Skipped
-from faces_jobs_models.training.readers.label_choice import LabelChoice
 from faces_jobs_models.training.readers.labels import Labels, single_winner
 from faces_jobs_models.training.readers.places import Place
 from faces_jobs_models.training.readers.samples import Sample

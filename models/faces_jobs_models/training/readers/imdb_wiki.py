@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from scipy.io.matlab import MatReadError
 
 from faces_jobs.errors import DataLayoutError
+from faces_jobs_models.training.label_choice import LabelChoice
 from faces_jobs_models.training.readers.data_set import (
     HELD_OUT_SHARE,
     DataSet,
     Skipped,
 )
-from faces_jobs_models.training.readers.label_choice import LabelChoice
 from faces_jobs_models.training.readers.labels import Labels
 from faces_jobs_models.training.readers.places import Place, read_picture
 from faces_jobs_models.training.readers.samples import Sample, is_held_out

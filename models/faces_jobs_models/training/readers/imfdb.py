@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 from faces_jobs.jobs.labels import HEADS
+from faces_jobs_models.training.label_choice import LabelChoice
 from faces_jobs_models.training.readers.data_set import DataSet, Skipped
-from faces_jobs_models.training.readers.label_choice import LabelChoice
 from faces_jobs_models.training.readers.labels import Labels
 from faces_jobs_models.training.readers.places import Place, is_picture, read_picture
 from faces_jobs_models.training.readers.samples import Sample

@@ -11,12 +11,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from faces_jobs_models.training.label_choice import LabelChoice
 from faces_jobs_models.training.readers.data_set import (
     HELD_OUT_SHARE,
     DataSet,
     Skipped,
 )
-from faces_jobs_models.training.readers.label_choice import LabelChoice
 from faces_jobs_models.training.readers.labels import Labels
 from faces_jobs_models.training.readers.places import Place
 from faces_jobs_models.training.readers.samples import Sample, is_held_out

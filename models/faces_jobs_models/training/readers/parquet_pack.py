@@ -9,8 +9,8 @@ from types import MappingProxyType
 from typing import Any
 
 from faces_jobs.jobs.labels import HEADS
+from faces_jobs_models.training.label_choice import LabelChoice
 from faces_jobs_models.training.readers.data_set import DataSet, Skipped
-from faces_jobs_models.training.readers.label_choice import LabelChoice
 from faces_jobs_models.training.readers.labels import Labels
 from faces_jobs_models.training.readers.parquet_rows import iter_rows, read_header
 from faces_jobs_models.training.readers.places import Place

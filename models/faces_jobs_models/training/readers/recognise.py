@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from faces_jobs.errors import DataLayoutError
+from faces_jobs_models.training.label_choice import LabelChoice
 from faces_jobs_models.training.readers import (
     ckplus,
     facemask,
@@ -27,7 +28,6 @@ from faces_jobs_models.training.readers.data_set import (
     DetectionSet,
     Skipped,
 )
-from faces_jobs_models.training.readers.label_choice import LabelChoice
 from faces_jobs_models.training.readers.places import Place, is_picture
 
 _MAX_DEPTH = 3  # of folders that are searched

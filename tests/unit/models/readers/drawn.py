@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from faces_jobs.jobs.labels import HEADS
+from faces_jobs_models.training.label_choice import LabelChoice
 from faces_jobs_models.training.readers import DataSet, open_data
-from faces_jobs_models.training.readers.label_choice import LabelChoice
 from faces_jobs_models.training.readers.samples import Sample
 from tests.unit.models.packs import drawn_face
 

@@ -9,8 +9,8 @@ import pytest
 
 from faces_jobs.errors import DataLayoutError
 from faces_jobs.jobs.labels import HEADS
+from faces_jobs_models.training.label_choice import LabelChoice
 from faces_jobs_models.training.readers import DataSet, open_data
-from faces_jobs_models.training.readers.label_choice import LabelChoice
 from faces_jobs_models.training.readers.samples import Sample
 from tests.unit.models.packs import cycle, drawn_face, write, write_packs
 
