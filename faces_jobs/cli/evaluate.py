@@ -242,9 +242,10 @@ def _warn_of_default_weights(options: EvaluateOptions, entries: Sequence[Entry])
 
 
 def _report_skipped(skipped: Counter[str]) -> None:
-    for reason, count in skipped.items():
-        if count:
-            click.echo(f"skipped: {count} x {reason}", err=True)
+    from faces_jobs_models.training.readers import describe_skipped
+
+    for line in describe_skipped(skipped):
+        click.echo(line, err=True)
 
 
 def _write_card(

@@ -121,6 +121,7 @@ def quantize(*, data: Path, out: Path) -> None:
         from faces_jobs_models.training.detector.eight_bits import quantize_centerface
         from faces_jobs_models.weights import sha256_of
 
+        out.parent.mkdir(parents=True, exist_ok=True)  # fails before the work, not after it
         out.write_bytes(quantize_centerface(data))
         click.echo(f"{out}: {out.stat().st_size} bytes, SHA-256 {sha256_of(out)}")
 

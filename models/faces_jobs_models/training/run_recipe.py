@@ -24,7 +24,7 @@ from faces_jobs_models.training.export import export_model
 from faces_jobs_models.training.label_choice import LabelChoice
 from faces_jobs_models.training.loop import Report
 from faces_jobs_models.training.quantize import calibration_batches
-from faces_jobs_models.training.readers import open_data
+from faces_jobs_models.training.readers import describe_skipped, open_data
 from faces_jobs_models.training.recipes import RECIPES, Recipe, with_fer2013_labels
 from faces_jobs_models.training.train import TEACHER, TrainingResult, check_runs_match, train
 
@@ -141,9 +141,8 @@ def _prepare_all(
         )
         for name in recipe.data_sets
     ]
-    for reason, count in skipped.items():
-        if count:
-            report(f"skipped: {count} x {reason}")
+    for line in describe_skipped(skipped):
+        report(line)
     return prepared
 
 

@@ -125,6 +125,17 @@ def test_unreadable_pictures_are_counted(tmp_path: Path) -> None:
     assert report["skipped"] == {"mine unreadable picture": 1}
 
 
+def test_an_empty_file_is_counted(tmp_path: Path) -> None:
+    masks = tmp_path / "masks"
+    for name in ("with_mask/1.png", "without_mask/2.png"):
+        write_face(masks / name)
+    (masks / "with_mask" / "3.png").touch()
+    skipped: Counter[str] = Counter()
+    (one,) = open_data(masks, skipped=skipped)
+    assert len(cut(one, tmp_path / "out", skipped).crops) == 2
+    assert skipped == {"facemask unreadable picture": 1}
+
+
 def test_crops_are_opened_where_nothing_changed(tmp_path: Path) -> None:
     lines: list[str] = []
     one = pack(tmp_path, [drawn_face(0, side=40)])

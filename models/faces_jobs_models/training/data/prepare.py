@@ -22,6 +22,7 @@ from faces_jobs_models.training.data.fingerprints import SampleHash, origin_of
 from faces_jobs_models.training.data.rows_on_disk import NpyWriter
 from faces_jobs_models.training.data.target_face import boxes_to_crop
 from faces_jobs_models.training.readers.data_set import DataSet, Skipped
+from faces_jobs_models.training.readers.decoding import decode
 from faces_jobs_models.training.readers.samples import UNKNOWN, Sample
 
 MARGIN = 1.25  # crops are this much wider, so that shifts and rotations find real pixels
@@ -137,13 +138,14 @@ def _crop_all(
     parts = [_labels([], [])]
     with NpyWriter(folder / "crops.npy", (side, side, 1 if gray else 3)) as crops:
         while batch := list(islice(samples, _BATCH_SIZE)):
-            pictures = [_decode(sample.image) for sample in batch]
+            pictures = [
+                decode(sample.image, skipped=skipped, source=data_set.name) for sample in batch
+            ]
             readable = [
                 (sample, picture)
                 for sample, picture in zip(batch, pictures, strict=True)
                 if picture is not None
             ]
-            skipped[f"{data_set.name} unreadable picture"] += len(batch) - len(readable)
             boxes, found = boxes_to_crop([picture for _, picture in readable], detector)
             found_faces += sum(found)
             inside = []
@@ -184,11 +186,6 @@ def _labels(
             [sample.truth.get(head, UNKNOWN) for sample in samples], np.int64
         )
     return labels
-
-
-def _decode(image: bytes) -> Picture | None:
-    decoded = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR)
-    return None if decoded is None else np.asarray(decoded, np.uint8)
 
 
 def _gray(crop_bgr: Picture) -> NDArray[np.uint8]:

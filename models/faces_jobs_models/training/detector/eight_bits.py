@@ -13,7 +13,6 @@ from faces_jobs_models.detector.choice import detector_record
 from faces_jobs_models.detector.input_batch import WorkingBatch
 from faces_jobs_models.detector.options import DetectorOptions
 from faces_jobs_models.training.data.subsample import subsample
-from faces_jobs_models.training.evaluation.predictions import Selection
 from faces_jobs_models.training.quantize import Batch, quantize
 from faces_jobs_models.training.readers import open_detection_data
 from faces_jobs_models.training.readers.decoding import decode
@@ -42,11 +41,7 @@ def quantize_centerface(data: Path) -> bytes:
 def _calibration_pictures(data: Path) -> list[Picture]:
     skipped: Counter[str] = Counter()
     samples = (one for found in open_detection_data(data, skipped=skipped) for one in found)
-    max_pixels = Selection().max_pixels
-    pictures = (
-        decode(one.image, max_pixels=max_pixels, skipped=skipped)
-        for one in subsample(samples, PICTURES)
-    )
+    pictures = (decode(one.image, skipped=skipped) for one in subsample(samples, PICTURES))
     return [picture for picture in pictures if picture is not None]
 
 

@@ -22,7 +22,12 @@ from faces_jobs_models.training.detector.score_power import score_power
 from faces_jobs_models.training.detector.teacher import Teacher
 from faces_jobs_models.training.evaluation.plots import draw_curves
 from faces_jobs_models.training.export import TERMS
-from faces_jobs_models.training.readers import open_data, open_detection_data
+from faces_jobs_models.training.readers import (
+    describe_skipped,
+    open_data,
+    open_detection_data,
+)
+from faces_jobs_models.training.readers.decoding import decode
 from faces_jobs_models.training.run_identity import RunIdentity, hash_of, hash_of_recipe
 from faces_jobs_models.training.run_recipe import EXPORT_NAME
 from faces_jobs_models.weights import sha256_of
@@ -100,19 +105,27 @@ def run_detector_recipe(
 
 def _pictures(data: Path, report: Report) -> tuple[list[Photograph], list[bytes]]:
     skipped: Counter[str] = Counter()
+
+    def is_readable(image: bytes, source: str) -> bool:
+        return decode(image, skipped=skipped, source=source) is not None
+
     photographs = []
     for detection_set in open_detection_data(data, skipped=skipped):
         for sample in detection_set:
-            if not sample.held_out:
+            if not sample.held_out and is_readable(sample.image, detection_set.name):
                 boxes = sample.boxes_xyxy
                 is_clear = ~sample.ignore & (boxes[:, 3] - boxes[:, 1] >= _MIN_FACE_HEIGHT)
                 photographs.append(Photograph(sample.image, np.asarray(boxes[is_clear]), boxes))
     found = {one.name: one for one in open_data(data, labels="ferplus", skipped=skipped)}
     # Labels are not used, so faces that are held out for classifiers may be used, too.
-    portraits = [face.image for name in _PORTRAIT_SETS if name in found for face in found[name]]
-    for reason, count in skipped.items():
-        if count:
-            report(f"skipped: {count} x {reason}")
+    faces = {
+        name: [face.image for face in found[name] if is_readable(face.image, name)]
+        for name in dict.fromkeys(_PORTRAIT_SETS)
+        if name in found
+    }
+    portraits = [image for name in _PORTRAIT_SETS for image in faces.get(name, ())]
+    for line in describe_skipped(skipped):
+        report(line)
     if not photographs or not portraits:
         raise DataLayoutError(
             f"Scenes need pictures with annotated faces ({len(photographs)} in {data}) and faces "

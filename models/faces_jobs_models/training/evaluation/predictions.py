@@ -17,7 +17,7 @@ from faces_jobs.pipeline.values import Picture
 from faces_jobs_models.training.data.subsample import subsample
 from faces_jobs_models.training.data.target_face import crop_target_faces
 from faces_jobs_models.training.evaluation.folds import NO_FOLD, fold_of
-from faces_jobs_models.training.readers.decoding import decode
+from faces_jobs_models.training.readers.decoding import MAX_PIXELS, decode
 from faces_jobs_models.training.readers.samples import UNKNOWN, Sample
 
 FACE_SIZES = (16, 24, 32, 48, 64)
@@ -79,7 +79,7 @@ class Selection:
     trained_on: bool = False
     held_out_only: bool = False
     limit: int | None = None  # maximum number of faces, sampled uniformly with a fixed seed
-    max_pixels: int = 100_000_000
+    max_pixels: int = MAX_PIXELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ def predict_data_set(
     rows = _select(samples, tuple(classifier.heads), selection)
     batches = [_predict_batch([], [], [], classifier)]
     while batch := list(islice(rows, _BATCH_SIZE)):
-        readable, pictures = _decode_batch(batch, selection, skipped)
+        readable, pictures = _decode_batch(batch, name, selection, skipped)
         crops, found = crop_target_faces(
             pictures, detector, scale=classifier.crop_scale, size=classifier.crop_size
         )
@@ -194,11 +194,13 @@ def _concatenate(
 
 
 def _decode_batch(
-    batch: Sequence[_Row], selection: Selection, skipped: Counter[str]
+    batch: Sequence[_Row], name: str, selection: Selection, skipped: Counter[str]
 ) -> tuple[list[_Row], list[Picture]]:
     readable, pictures = [], []
     for row in batch:
-        picture = decode(row.sample.image, max_pixels=selection.max_pixels, skipped=skipped)
+        picture = decode(
+            row.sample.image, skipped=skipped, source=name, max_pixels=selection.max_pixels
+        )
         if picture is not None:
             readable.append(row)
             pictures.append(picture)

@@ -5,6 +5,7 @@ from faces_jobs_models.training.readers.data_set import (
     DetectionSample,
     DetectionSet,
     Skipped,
+    describe_skipped,
 )
 from faces_jobs_models.training.readers.recognise import open_data, open_detection_data
 
@@ -13,6 +14,7 @@ __all__ = [
     "DetectionSample",
     "DetectionSet",
     "Skipped",
+    "describe_skipped",
     "open_data",
     "open_detection_data",
 ]

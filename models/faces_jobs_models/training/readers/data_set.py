@@ -19,6 +19,23 @@ Skipped = Counter[str]
 """Reason -> number of pictures, or of single labels, that were skipped."""
 
 
+_MAX_REASONS = 30
+
+
+def describe_skipped(skipped: Skipped) -> list[str]:
+    """Return a line for each reason; the rarest share one if there are very many.
+
+    A column of free text where labels are expected would give a reason for each row.
+    """
+    counted = {reason: count for reason, count in skipped.items() if count}
+    named = {reason for reason, _ in Counter(counted).most_common(_MAX_REASONS)}
+    lines = [f"skipped: {count} x {reason}" for reason, count in counted.items() if reason in named]
+    others = [count for reason, count in counted.items() if reason not in named]
+    if others:
+        lines.append(f"skipped: {sum(others)} x {len(others)} other reasons")
+    return lines
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class DataSet:
     """Labelled faces in one layout. Samples are read lazily, again in each iteration.

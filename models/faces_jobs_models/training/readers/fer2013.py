@@ -19,7 +19,11 @@ import numpy as np
 from faces_jobs.errors import DataLayoutError
 from faces_jobs_models.training.label_choice import LabelChoice
 from faces_jobs_models.training.readers.data_set import DataSet, Skipped
-from faces_jobs_models.training.readers.labels import Labels, single_winner
+from faces_jobs_models.training.readers.labels import (
+    Labels,
+    single_winner,
+    valid_votes,
+)
 from faces_jobs_models.training.readers.places import Place
 from faces_jobs_models.training.readers.samples import Sample
 from faces_jobs_models.training.readers.splits import held_out_by_usage
@@ -80,7 +84,7 @@ def _read_votes(faces: Path, votes: Path, skipped: Skipped) -> Iterator[Sample]:
                 f"Row {number} of {faces} and of {votes} differ in their picture: both files must "
                 "have the same rows in the same order, with equal Usage."
             )
-        counts = _counts(voted)
+        counts = valid_votes({column: voted[column] for column in _VOTE_COLUMNS})
         if counts is None:
             skipped["ferplus row with invalid votes"] += 1
             continue
@@ -99,21 +103,13 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[_Row]:
     csv.field_size_limit(min(sys.maxsize, 2**24))
     with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
         reader = csv.DictReader(file, restval="", skipinitialspace=True)
-        missing = [column for column in columns if column not in (reader.fieldnames or ())]
-        if missing:
-            raise DataLayoutError(f"{path} has no column {', '.join(missing)}.")
         try:
+            missing = [column for column in columns if column not in (reader.fieldnames or ())]
+            if missing:
+                raise DataLayoutError(f"{path} has no column {', '.join(missing)}.")
             yield from reader
         except csv.Error as error:
             raise DataLayoutError(f"{path}, line {reader.line_num}: {error}.") from error
-
-
-def _counts(row: _Row) -> dict[str, float] | None:
-    try:
-        counts = {column: int(row[column]) for column in _VOTE_COLUMNS}
-    except ValueError:
-        return None
-    return {**counts} if min(counts.values()) >= 0 else None
 
 
 def _picture(pixels: str, source: str, skipped: Skipped) -> bytes | None:

@@ -123,6 +123,11 @@ def _load(path: Path) -> _Table:
     try:
         struct = scipy.io.loadmat(path, variable_names=[path.stem])[path.stem][0, 0]
         columns = {field: struct[field].ravel() for field in _FIELDS}
+        numbers = {
+            field: column.astype(np.float64)
+            for field, column in columns.items()
+            if field != "full_path"
+        }
     except (OSError, zlib.error) as error:
         raise DataLayoutError(f"{path} is damaged: download it again ({error}).") from error
     except (
@@ -142,12 +147,12 @@ def _load(path: Path) -> _Table:
     if short:
         raise DataLayoutError(f"{path}: {', '.join(short)} and full_path differ in length.")
     return _Table(
-        born=columns["dob"].astype(np.float64),
-        taken=columns["photo_taken"].astype(np.float64),
+        born=numbers["dob"],
+        taken=numbers["photo_taken"],
         paths=paths,
-        genders=columns["gender"].astype(np.float64),
-        scores=columns["face_score"].astype(np.float64),
-        second_scores=columns["second_face_score"].astype(np.float64),
+        genders=numbers["gender"],
+        scores=numbers["face_score"],
+        second_scores=numbers["second_face_score"],
         people=_people(struct, len(paths)),
     )
 

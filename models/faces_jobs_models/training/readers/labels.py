@@ -18,6 +18,7 @@ AGE_BANDS = (13, 36, 60)  # first age of young, middle and old
 MAX_AGE = 120
 RACES = ("white", "black", "asian", "indian", "others")  # by UTKFace's numbers 0..4
 
+_MAX_SHOWN = 60  # characters of an unknown label that a message shows
 _GROUPS = ("gender", "age")  # heads by whose labels figures are also broken down
 
 # Other spellings of the same label, never other labels.
@@ -108,16 +109,22 @@ class Labels:
         labels = HEADS["expression"]
         kept = np.array([votes[label] for label in labels], np.float32)
         if kept.sum() <= sum(votes.values()) - kept.sum():
-            self._skipped[f"{self._source} without a clear expression"] += 1
+            self.count("without a clear expression")
             return False
         self._targets["expression"] = kept / kept.sum()
-        if majority in labels:
-            self._truth["expression"] = labels.index(majority)
+        label = canonical_label("expression", majority)
+        if label is not None:
+            self._truth["expression"] = labels.index(label)
         return True
 
     def count_unknown(self, head: str, label: object) -> None:
         """Count a label that can't be used."""
-        self._skipped[f"{self._source} {head} {label!r}"] += 1
+        shown = repr(label)
+        self.count(f"{head} {shown[:_MAX_SHOWN]}{'...' if len(shown) > _MAX_SHOWN else ''}")
+
+    def count(self, reason: str) -> None:
+        """Count why the row, or one of its labels, can't be used."""
+        self._skipped[f"{self._source} {reason}"] += 1
 
     def sample(
         self, image: bytes, *, held_out: bool, group: str, size_px: int | None = None
@@ -143,6 +150,17 @@ def canonical_label(head: str, label: object) -> str | None:
     word = label.strip().lower()
     word = _SPELLINGS.get(head, {}).get(word, word)
     return word if word in HEADS[head] else None
+
+
+def valid_votes(votes: Mapping[str, object]) -> dict[str, float] | None:
+    """Return the votes as numbers; a missing one is 0. None if one is no number from 0 on."""
+    counts: dict[str, float] = {}
+    for label, value in votes.items():
+        count = 0.0 if value is None else _to_number(value)
+        if count is None or count < 0:
+            return None
+        counts[label] = count
+    return counts
 
 
 def single_winner(votes: Mapping[str, float]) -> str | None:

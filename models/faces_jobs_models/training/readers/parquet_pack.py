@@ -11,8 +11,12 @@ from typing import Any
 from faces_jobs.jobs.labels import HEADS
 from faces_jobs_models.training.label_choice import LabelChoice
 from faces_jobs_models.training.readers.data_set import DataSet, Skipped
-from faces_jobs_models.training.readers.labels import Labels
-from faces_jobs_models.training.readers.parquet_rows import iter_rows, read_header
+from faces_jobs_models.training.readers.labels import Labels, single_winner, valid_votes
+from faces_jobs_models.training.readers.parquet_rows import (
+    encoded_picture,
+    iter_rows,
+    read_header,
+)
 from faces_jobs_models.training.readers.places import Place
 from faces_jobs_models.training.readers.samples import Sample
 from faces_jobs_models.training.readers.splits import (
@@ -125,20 +129,13 @@ def _chosen_labels(columns: frozenset[str], labels: LabelChoice) -> LabelChoice:
 def _read(path: Path, pack: _Pack, skipped: Skipped) -> Iterator[Sample]:
     rows = iter_rows(path, pack.columns, batch_size=_BATCH_SIZE)
     for number, row in enumerate(rows, start=1):
-        image = _image(row)
+        image = encoded_picture(row["image"])
         if image is None:
             skipped[f"{pack.name} row without a picture"] += 1
             continue
         sample = _sample(row, image, number, pack, skipped)
         if sample is not None:
             yield sample
-
-
-def _image(row: Mapping[str, Any]) -> bytes | None:
-    image = row["image"]
-    if isinstance(image, dict):  # {bytes, path}, as Hugging Face's libraries write it
-        image = image.get("bytes")
-    return image if isinstance(image, bytes) and image else None
 
 
 def _sample(
@@ -167,11 +164,15 @@ def _add_expression(labels: Labels, row: Mapping[str, Any], pack: _Pack) -> None
     if pack.labels == "fer2013":
         labels.add("expression", row["fer2013_label"])
     elif set(_VOTES) <= row.keys():
-        votes = {
-            column.removeprefix("votes_"): row.get(column) or 0
-            for column in (*_VOTES, *_OTHER_VOTES)
-        }
-        labels.add_votes(votes, row.get("ferplus_majority"))
+        columns = (*_VOTES, *_OTHER_VOTES)
+        votes = valid_votes({name.removeprefix("votes_"): row.get(name) for name in columns})
+        if votes is None:
+            labels.count("row with invalid votes")
+        else:
+            has_majority = "ferplus_majority" in row
+            labels.add_votes(
+                votes, row["ferplus_majority"] if has_majority else single_winner(votes)
+            )
     elif "ferplus_majority" in row:
         labels.add("expression", row["ferplus_majority"])
     elif "expression" in row and pack.known != "imfdb":  # IMFDB's are too noisy to learn from

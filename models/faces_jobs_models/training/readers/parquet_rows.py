@@ -41,3 +41,10 @@ def iter_rows(path: Path, columns: Collection[str], *, batch_size: int) -> Itera
                 yield from batch.to_pylist()
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataLayoutError(f"{path} is damaged: download it again ({error}).") from error
+
+
+def encoded_picture(image: object) -> bytes | None:
+    """Return the encoded picture in a row's column `image`; None if there is none."""
+    if isinstance(image, dict):  # {bytes, path}, as Hugging Face's libraries write it
+        image = image.get("bytes")
+    return image if isinstance(image, bytes) and image else None

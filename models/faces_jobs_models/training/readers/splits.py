@@ -25,8 +25,8 @@ def subject_held_out(source: str, subject: str) -> bool:
 
 
 def held_out_by_usage(usage: str) -> bool:
-    """FER2013 and FER+: all pictures whose usage is not `Training`."""
-    return usage.strip().lower() != "training"
+    """FER2013, FER+ and packs: all pictures whose usage is not `Training` (or `train`)."""
+    return usage.strip().lower() not in {"training", "train"}
 
 
 def picture_held_out(source: str, path: str) -> bool:

@@ -20,7 +20,11 @@ from faces_jobs_models.training.readers.data_set import (
     DetectionSet,
     Skipped,
 )
-from faces_jobs_models.training.readers.parquet_rows import iter_rows, read_header
+from faces_jobs_models.training.readers.parquet_rows import (
+    encoded_picture,
+    iter_rows,
+    read_header,
+)
 from faces_jobs_models.training.readers.places import Place, read_picture
 from faces_jobs_models.training.readers.samples import is_held_out
 
@@ -111,7 +115,7 @@ def _pictures(boxes: Path) -> Iterator[tuple[str, list[list[float]]]]:
 
 
 def _read_pack(name: str, path: Path, skipped: Skipped) -> Iterator[DetectionSample]:
-    rows = iter_rows(path, _PACK | {"path", "usage"}, batch_size=_BATCH_SIZE)
+    rows = iter_rows(path, _PACK | {"path"}, batch_size=_BATCH_SIZE)
     for number, row in enumerate(rows, start=1):
         sample = _sample_of_row(name, number, row, skipped)
         if sample is not None:
@@ -121,13 +125,28 @@ def _read_pack(name: str, path: Path, skipped: Skipped) -> Iterator[DetectionSam
 def _sample_of_row(
     name: str, number: int, row: dict[str, Any], skipped: Skipped
 ) -> DetectionSample | None:
+    image = encoded_picture(row["image"])
     boxes, invalid = row["boxes_xywh"] or [], row["invalid"] or []
-    if not row["image"] or len(boxes) != len(invalid) or any(len(box) != 4 for box in boxes):
+    if (
+        image is None
+        or not isinstance(boxes, list)
+        or not isinstance(invalid, list)
+        or len(boxes) != len(invalid)
+        or not all(map(_is_box, boxes))
+    ):
         skipped[f"{name} row without a picture, or with broken boxes"] += 1
         return None
     held_out = _held_out(row.get("path") or f"{name}/{number}")
     faces, kept = _boxes(name, boxes, skipped)
-    return DetectionSample(row["image"], faces, np.array(invalid, bool)[kept], held_out)
+    return DetectionSample(image, faces, np.array(invalid, bool)[kept], held_out)
+
+
+def _is_box(box: object) -> bool:
+    return (
+        isinstance(box, list)
+        and len(box) == 4
+        and all(isinstance(number, int | float) for number in box)
+    )
 
 
 def _boxes(

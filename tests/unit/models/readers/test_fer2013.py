@@ -144,3 +144,9 @@ def test_another_table_of_the_name_is_told(tmp_path: Path) -> None:
     (tmp_path / "fer2013.csv").write_text("label,picture\n1,2\n")
     with pytest.raises(DataLayoutError, match="no column emotion, pixels, Usage"):
         open_only_set(tmp_path)
+
+
+def test_a_header_without_end_is_told(tmp_path: Path) -> None:
+    (tmp_path / "fer2013.csv").write_text('"' + "x" * (1 << 25))
+    with pytest.raises(DataLayoutError, match="field larger than field limit"):
+        open_only_set(tmp_path)

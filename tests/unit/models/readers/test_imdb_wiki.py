@@ -153,6 +153,17 @@ def test_columns_of_unequal_length_are_told(tmp_path: Path) -> None:
         open_only_set(tmp_path)
 
 
+def test_a_column_of_texts_instead_of_numbers_is_told(tmp_path: Path) -> None:
+    struct: dict[str, Any] = {
+        field: np.zeros((1, 2))
+        for field in ("dob", "photo_taken", "face_score", "second_face_score")
+    }
+    struct |= {"full_path": cells(["1.jpg", "2.jpg"]), "gender": cells(["f", "m"])}
+    scipy.io.savemat(tmp_path / "imdb.mat", {"imdb": struct})
+    with pytest.raises(DataLayoutError, match=r"imdb\.mat is not a MATLAB file .* of the fields"):
+        open_only_set(tmp_path)
+
+
 @pytest.mark.parametrize("compressed", [False, True])
 @pytest.mark.parametrize("kept", [0.3, 0.6, 0.9])
 def test_a_file_that_was_cut_off_is_told(*, tmp_path: Path, kept: float, compressed: bool) -> None:

@@ -13,6 +13,7 @@ from faces_jobs_models.training.label_choice import LabelChoice
 from faces_jobs_models.training.readers import DataSet, open_data
 from faces_jobs_models.training.readers.samples import Sample
 from tests.unit.models.packs import cycle, drawn_face, write, write_packs
+from tests.unit.models.readers.drawn import true_labels
 
 ROWS = 60
 NAMES = ("ckplus48", "facemask", "ferplus", "imfdb", "utkface")
@@ -247,3 +248,43 @@ def test_a_pack_that_is_damaged_behind_its_head_is_told(packs: Path, tmp_path: P
     one, _ = opened(damaged)
     with pytest.raises(DataLayoutError, match=r"ckplus48\.parquet is damaged: download it again"):
         list(one)
+
+
+def votes(rows: int, **votes: list[object]) -> dict[str, list[object]]:
+    """Columns of votes, 3 for each expression, apart from those that are given."""
+    equal: dict[str, list[object]] = {f"votes_{label}": [3] * rows for label in HEADS["expression"]}
+    return equal | {f"votes_{label}": column for label, column in votes.items()}
+
+
+@pytest.mark.parametrize("broken", [[float("nan"), 9.0], [-1.0, 9.0], ["many", "9"]])
+def test_votes_that_are_no_numbers_are_counted(tmp_path: Path, broken: list[object]) -> None:
+    _, samples, skipped = generic(tmp_path, **votes(2, fear=broken))
+    assert true_labels(samples, "expression") == ["fear"]
+    assert skipped == {"mine row with invalid votes": 1}
+
+
+def test_a_missing_vote_is_none(tmp_path: Path) -> None:
+    _, (sample,), _ = generic(tmp_path, **votes(1, fear=[9], anger=[None]))
+    assert sample.targets["expression"][HEADS["expression"].index("anger")] == 0
+
+
+def test_the_most_votes_win_where_no_majority_is_told(tmp_path: Path) -> None:
+    _, samples, _ = generic(tmp_path, **votes(3, fear=[9, 3, 3], sadness=[3, 9, 3]))
+    assert true_labels(samples, "expression") == ["fear", "sadness", None]
+    _, samples, _ = generic(
+        tmp_path, **votes(3, fear=[9, 9, 9]), ferplus_majority=["Happy", "fear", None]
+    )
+    assert true_labels(samples, "expression") == ["happiness", "fear", None]
+
+
+def test_a_long_unknown_label_is_shortened(tmp_path: Path) -> None:
+    _, _, skipped = generic(tmp_path, gender=["somebody " * 50, "f"])
+    (reason,) = skipped
+    assert reason.startswith("mine gender 'somebody somebody")
+    assert len(reason) < 80
+
+
+@pytest.mark.parametrize("usage", ["Training", "train"])
+def test_usage_decides_what_is_trained_on(tmp_path: Path, usage: str) -> None:
+    _, samples, _ = generic(tmp_path, gender=["f", "m"], usage=[usage, "test"])
+    assert [sample.held_out for sample in samples] == [False, True]

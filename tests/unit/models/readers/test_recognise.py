@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 
 from faces_jobs.errors import DataLayoutError
-from faces_jobs_models.training.readers import open_data, open_detection_data
+from faces_jobs_models.training.readers import (
+    describe_skipped,
+    open_data,
+    open_detection_data,
+)
 from tests.unit.models.packs import write_packs
 from tests.unit.models.readers.drawn import write_face
 
@@ -173,3 +177,13 @@ def test_hidden_files_are_not_looked_at(tmp_path: Path) -> None:
     (tmp_path / "._27_0_1_20170116154530124.jpg.chip.jpg").write_bytes(b"")
     (one,) = open_data(tmp_path, skipped=Counter())
     assert len(list(one)) == 1
+
+
+def test_rare_reasons_share_a_line() -> None:
+    many = Counter({f"mine gender 'caption {number}'": 1 for number in range(100)})
+    skipped = Counter({"mine missing picture": 5, "never": 0}) + many
+    lines = describe_skipped(skipped)
+    assert lines[0] == "skipped: 5 x mine missing picture"
+    assert lines[-1] == "skipped: 71 x 71 other reasons"
+    assert len(lines) == 31
+    assert describe_skipped(Counter()) == []

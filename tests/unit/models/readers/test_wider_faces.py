@@ -135,3 +135,31 @@ def test_a_damaged_pack_of_marked_faces_is_told(tmp_path: Path) -> None:
     (one,) = open_detection_data(tmp_path, skipped=Counter())
     with pytest.raises(DataLayoutError, match=r"mine\.parquet is damaged: download it again"):
         list(one)
+
+
+@pytest.mark.parametrize(
+    "boxes", [None, [None], [[1.0, 2.0, None, 4.0]], [1.0], "abcd", [[1.0, 2.0, 3.0]]]
+)
+def test_rows_with_broken_boxes_are_counted(tmp_path: Path, boxes: object) -> None:
+    columns: dict[str, list[object]] = {
+        "image": [drawn_face(0, side=64)],
+        "boxes_xywh": [boxes],
+        "invalid": [[0]],
+    }
+    write(tmp_path, "mine", columns)
+    skipped: Counter[str] = Counter()
+    (one,) = open_detection_data(tmp_path, skipped=skipped)
+    assert list(one) == []
+    assert skipped == {"mine row without a picture, or with broken boxes": 1}
+
+
+@pytest.mark.parametrize(("image", "count"), [({"bytes": b"x", "path": "a.jpg"}, 1), ("a.jpg", 0)])
+def test_pictures_are_bytes_or_have_some(tmp_path: Path, image: object, count: int) -> None:
+    columns: dict[str, list[object]] = {
+        "image": [image],
+        "boxes_xywh": [[[1.0, 2.0, 3.0, 4.0]]],
+        "invalid": [[0]],
+    }
+    write(tmp_path, "mine", columns)
+    (one,) = open_detection_data(tmp_path, skipped=Counter())
+    assert [sample.image for sample in one] == [b"x"] * count
