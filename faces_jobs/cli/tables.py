@@ -170,7 +170,9 @@ def table_of_models(models: Iterable[Mapping[str, Any]]) -> Table:
     """
     table = Table("model", "version", "SHA-256", "size", "held out, at training", "purpose")
     for model in models:
-        file = model.get("files", {}).get("onnx")
+        # The file that the CPU runs, whose hash is in the results.
+        files = model.get("files", {})
+        file = files.get("int8") or files.get("onnx")
         figures = [
             f"{head} {data_set} {_summarise(values)}"
             for head, sets in model.get("figures", {}).items()

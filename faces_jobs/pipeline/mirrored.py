@@ -1,7 +1,7 @@
 """Classifies the faces of still images together with their mirror images.
 
-The mean of both opinions is more accurate than either, by 0.2 to 1.3 percentage points for every
-head (docs/models.md). In a video the votes of a track average over many pictures anyway.
+The mean of both opinions is more accurate than one, by up to one percentage point; only pose does
+not gain (docs/models.md). In a video the votes of a track average over many pictures anyway.
 """
 
 from __future__ import annotations
