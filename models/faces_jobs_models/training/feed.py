@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from faces_jobs.errors import DataLayoutError
 from faces_jobs.jobs.labels import MIRRORED_LABEL_INDICES
 from faces_jobs_models.training.data.augment import augment
 from faces_jobs_models.training.data.prepare import PreparedDataSet
@@ -35,10 +36,21 @@ class Feed:
     def __init__(
         self, recipe: Recipe, data_sets: Sequence[PreparedDataSet], *, device: torch.device
     ) -> None:
+        """Open the rows; nothing is read or drawn yet.
+
+        Raises:
+            DataLayoutError: there is no row to train on.
+        """
         self._recipe = recipe
         self._device = device
         self._heads = tuple(recipe.training_heads)
         chosen = [_training_rows(data, self._heads) for data in data_sets]
+        if not sum(map(len, chosen)):
+            raise DataLayoutError(
+                f"{recipe.model} has nothing to train on: every face of "
+                f"{' and '.join(data.name for data in data_sets)} is held out for measuring, or "
+                "has no known label. docs/labelled-pictures.md says which faces are held out."
+            )
         weights = [
             np.full(len(rows), recipe.data_sets[data.name])
             for data, rows in zip(data_sets, chosen, strict=True)

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from faces_jobs.errors import DataLayoutError
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs_models.catalog import Catalog, open_catalog
 from faces_jobs_models.training.checkpoint import LOG_NAME
@@ -105,6 +106,19 @@ def test_what_is_only_taught_looks_at_no_label(
     told = trained("told", data_sets)
     shutil.copytree(tmp_path / "told" / TEACHER, tmp_path / "lied to" / TEACHER)
     assert torch.equal(told, trained("lied to", swapped)) == (share == 1.0)
+
+
+def test_nothing_can_be_learnt_from_held_out_faces_alone(
+    data: Path, crops: Path, tmp_path: Path, catalog: Catalog
+) -> None:
+    recipe = tiny("gender")
+    data_sets = [
+        replace(one, held_out=np.ones_like(one.held_out))
+        for one in prepared(recipe, data, crops / "gender", catalog)
+    ]
+    with pytest.raises(DataLayoutError, match="every face of utkface and imfdb is held out"):
+        train(recipe, data_sets, out=tmp_path, device=torch.device("cpu"), report=lambda _: None)
+    assert not list(tmp_path.iterdir())
 
 
 def test_crops_are_cut_once(data: Path, tmp_path: Path, catalog: Catalog) -> None:
