@@ -29,7 +29,6 @@ from faces_jobs_models.training.readers.splits import (
 
 LAYOUT = "*.parquet with a column image and labels (gender, age, expression, votes_*, mask, ...)"
 SUFFIX = ".parquet"
-_BATCH_SIZE = 1024
 
 _VOTES = tuple(f"votes_{label}" for label in HEADS["expression"])
 _OTHER_VOTES = ("votes_contempt", "votes_unknown", "votes_nf")
@@ -127,7 +126,7 @@ def _chosen_labels(columns: frozenset[str], labels: LabelChoice) -> LabelChoice:
 
 
 def _read(path: Path, pack: _Pack, skipped: Skipped) -> Iterator[Sample]:
-    rows = iter_rows(path, pack.columns, batch_size=_BATCH_SIZE)
+    rows = iter_rows(path, pack.columns)
     for number, row in enumerate(rows, start=1):
         image = encoded_picture(row["image"])
         if image is None:

@@ -12,6 +12,9 @@ import pyarrow.parquet as pq
 from faces_jobs.errors import DataLayoutError
 from faces_jobs_models.training.readers.data_set import Skipped
 
+# Rows in memory at once. With pictures of half a megabyte a thousand would take a gigabyte more.
+_BATCH_SIZE = 64
+
 
 def read_header(path: Path, skipped: Skipped) -> tuple[frozenset[str], int] | None:
     """Return columns and number of rows of a parquet file; None, and count it, if unreadable."""
@@ -23,13 +26,12 @@ def read_header(path: Path, skipped: Skipped) -> tuple[frozenset[str], int] | No
         return None
 
 
-def iter_rows(path: Path, columns: Collection[str], *, batch_size: int) -> Iterator[dict[str, Any]]:
+def iter_rows(path: Path, columns: Collection[str]) -> Iterator[dict[str, Any]]:
     """Yield the rows, with those of `columns` that the file has.
 
     Args:
         path: a file whose header was readable; the rest of it may be damaged all the same.
         columns: names of the columns to read.
-        batch_size: number of rows that are held in memory.
 
     Raises:
         DataLayoutError: the file is damaged.
@@ -37,7 +39,7 @@ def iter_rows(path: Path, columns: Collection[str], *, batch_size: int) -> Itera
     try:
         with pq.ParquetFile(path) as file:
             existing = sorted(frozenset(columns) & frozenset(file.schema_arrow.names))
-            for batch in file.iter_batches(batch_size, columns=existing):
+            for batch in file.iter_batches(_BATCH_SIZE, columns=existing):
                 yield from batch.to_pylist()
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataLayoutError(f"{path} is damaged: download it again ({error}).") from error

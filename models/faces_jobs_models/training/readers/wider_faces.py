@@ -35,7 +35,6 @@ _PARTS = {"wider_face_train_bbx_gt.txt": "train", "wider_face_val_bbx_gt.txt": "
 _PACK = frozenset({"image", "boxes_xywh", "invalid"})
 _OWN_PACK = _PACK | {"path", "width", "height", "blur", "occlusion"}
 _INVALID_COLUMN = 7  # of a row: x, y, w, h, blur, expression, illumination, invalid, ...
-_BATCH_SIZE = 64
 
 
 def open_wider_faces(place: Place, skipped: Skipped) -> list[DetectionSet]:
@@ -115,7 +114,7 @@ def _pictures(boxes: Path) -> Iterator[tuple[str, list[list[float]]]]:
 
 
 def _read_pack(name: str, path: Path, skipped: Skipped) -> Iterator[DetectionSample]:
-    rows = iter_rows(path, _PACK | {"path"}, batch_size=_BATCH_SIZE)
+    rows = iter_rows(path, _PACK | {"path"})
     for number, row in enumerate(rows, start=1):
         sample = _sample_of_row(name, number, row, skipped)
         if sample is not None:
