@@ -151,8 +151,8 @@ def test_a_picture_above_the_limit_is_left_out(tmp_path: Path) -> None:
     write_gender_and_age(tmp_path, [*faces()[:1], encoded(np.zeros((300, 400, 3), np.uint8))])
     told = faces_jobs("evaluate", "gender", "--data", str(tmp_path), "--json", MAX_PIXELS="100000")
     (entry,) = json.loads(told.stdout)
-    assert entry["skipped"] == {"more than 100,000 pixels": 1}
-    assert "1 x more than 100,000 pixels" in told.stderr
+    assert entry["skipped"] == {"utkface picture of more than 100,000 pixels": 1}
+    assert "1 x utkface picture of more than 100,000 pixels" in told.stderr
 
 
 def test_unknown_labels_are_counted_and_never_mapped(tmp_path: Path) -> None:
