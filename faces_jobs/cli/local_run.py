@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 import av.error
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from faces_jobs.cli.copy_names import copy_name
 from faces_jobs.cli.folder_files import files_in_folder
+from faces_jobs.cli.run_progress import RunProgress
 from faces_jobs.cores import lane_count
 from faces_jobs.errors import DeviceError, FacesJobsError, ModelError, NoVideoError
 from faces_jobs.jobs.damage import damage_text
@@ -70,9 +70,11 @@ def run_files(options: RunOptions, catalog: Catalog, console: Console) -> Outcom
         files = list(_files_below(inputs, exclude=options.outputs))
         if not files:
             raise NoVideoError(f"There are no files in {inputs}: choose another --inputs-path.")
+        run.progress.expect_inputs(len(files))
         try:
             for started, (name, path) in enumerate(files, start=1):
                 result = _process_file(run, name, path, max_pixels=options.max_pixels)
+                run.progress.end_input()
                 succeeded += result == _FileResult()
                 failed += result.failed
                 if run.stopped.is_set():
@@ -120,16 +122,10 @@ def run_camera(options: RunOptions, catalog: Catalog, console: Console) -> Outco
 
 @contextmanager
 def _opened_run(options: RunOptions, catalog: Catalog, console: Console) -> Iterator[_Run]:
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-    )
     with ExitStack() as opened:
         spools = Path(opened.enter_context(tempfile.TemporaryDirectory()))
-        run = _Run(options, catalog, opened.enter_context(bar), opened, spools)
+        progress = opened.enter_context(RunProgress(console))
+        run = _Run(options, catalog, progress, opened, spools)
         for number in (signal.SIGINT, signal.SIGTERM):
             previous = signal.signal(number, run.on_interrupt)
             opened.callback(signal.signal, number, previous)
@@ -140,11 +136,16 @@ class _Run:
     """What all inputs of one `run` share: options, networks, progress bar and results."""
 
     def __init__(
-        self, options: RunOptions, catalog: Catalog, bar: Progress, opened: ExitStack, spools: Path
+        self,
+        options: RunOptions,
+        catalog: Catalog,
+        progress: RunProgress,
+        opened: ExitStack,
+        spools: Path,
     ) -> None:
         self._options = options
         self._catalog = catalog
-        self._bar = bar
+        self.progress = progress
         self._opened = opened
         self._spools = spools
         self._finished: list[tuple[str, FaceSpool]] = []
@@ -177,7 +178,7 @@ class _Run:
         )
         stoppable = _Stoppable(reader, self.stopped)
         spool = self._opened.enter_context(FaceSpool(self._spools / str(len(self._finished))))
-        task = self._bar.add_task(shown_name, total=reader.info.frame_count)
+        self.progress.start_input(shown_name, frames=reader.info.frame_count)
         with ExitStack() as sinks_opened:
             sinks: list[Sink] = [spool]
             if options.spec.annotated:
@@ -197,7 +198,7 @@ class _Run:
                 lanes=lane_count(options.lanes, processes=1, device=self._catalog.device)
                 if source
                 else 1,
-                on_progress=lambda done, total: self._bar.update(task, completed=done, total=total),
+                on_progress=self.progress.update_input,
             )
         self._finished.append((shown_name, spool))
         if report.damaged_frames:
