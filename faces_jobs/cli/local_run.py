@@ -187,7 +187,7 @@ class _Run:
                 copy = open_annotated(stem, reader.info, source, encoder=options.encoder)
                 sinks.append(sinks_opened.enter_context(copy))
             if options.show_delay_ms is not None:
-                window = Window(delay_ms=options.show_delay_ms, on_quit=self.stopped.set)
+                window = Window(delay_ms=options.show_delay_ms, stopped=self.stopped)
                 sinks.append(sinks_opened.enter_context(window))
             report = run_item(
                 stoppable,

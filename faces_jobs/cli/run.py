@@ -47,7 +47,11 @@ CAMERA_NAME = "camera"
 )
 @detector_option
 @click.option("--cuda", is_flag=True, help="The same as --device cuda.")
-@click.option("--show", is_flag=True, help="Show annotated frames in a window; press q to stop.")
+@click.option(
+    "--show",
+    is_flag=True,
+    help="Show annotated frames in a window; press q or close it to stop.",
+)
 @click.option(
     "--delay",
     type=click.IntRange(min=0),

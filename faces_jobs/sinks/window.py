@@ -1,9 +1,13 @@
-"""A window that shows annotated frames during a run; pressing `q` in it ends the run."""
+"""A window that shows annotated frames during a run; pressing `q` or closing it ends the run."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
-from collections.abc import Callable, Sequence
+import math
+import threading
+import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -14,6 +18,10 @@ from faces_jobs.pipeline.values import Face, Frame
 from faces_jobs.sinks.drawing import draw_faces
 
 TITLE = "faces-jobs (q ends)"
+# OpenCV returns at least this often while it waits: Python handles signals, such as that of
+# Ctrl-C, only in between.
+MAX_WAIT_MS = 50
+_NO_KEY = -1
 
 
 class Window:
@@ -23,11 +31,13 @@ class Window:
     use. If the screen disappears, Qt ends the process with status 1.
     """
 
-    def __init__(self, *, delay_ms: int, on_quit: Callable[[], None]) -> None:
-        """`delay_ms` 0 waits for a key after each frame; `on_quit` is called once, on `q`."""
+    def __init__(self, *, delay_ms: int, stopped: threading.Event) -> None:
+        """`delay_ms` 0 waits for a key after each frame.
+
+        `stopped` is set on `q`, or if the window is closed; once it is set nothing is shown.
+        """
         self._delay_ms = delay_ms
-        self._on_quit = on_quit
-        self._quit = False
+        self._stopped = stopped
 
     def __enter__(self) -> Self:
         _skip_exit_handlers()
@@ -41,19 +51,32 @@ class Window:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        cv2.destroyWindow(TITLE)
+        with contextlib.suppress(cv2.error):  # the user has closed it
+            cv2.destroyWindow(TITLE)
 
     def add(self, frame: Frame, faces: Sequence[Face], *, analysed: bool) -> None:  # noqa: ARG002 (a sink's signature)
         """Show one frame."""
-        if self._quit:
+        if self._stopped.is_set():
             return
         cv2.imshow(TITLE, draw_faces(frame.picture_bgr, faces))
-        if cv2.waitKey(self._delay_ms) & 0xFF == ord("q"):
-            self._quit = True
-            self._on_quit()
+        end = time.monotonic() + self._delay_ms / 1000 if self._delay_ms else math.inf
+        while not self._stopped.is_set():
+            left_ms = min(MAX_WAIT_MS, (end - time.monotonic()) * 1000)
+            key = cv2.waitKey(max(1, math.ceil(left_ms)))
+            if _is_closed() or key & 0xFF == ord("q"):
+                self._stopped.set()
+            if key != _NO_KEY or time.monotonic() >= end:
+                return
 
     def finish(self, tracks: Sequence[TrackRecord]) -> None:
         """Do nothing: every frame has been shown."""
+
+
+def _is_closed() -> bool:
+    try:
+        return bool(cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) == 0)
+    except cv2.error:
+        return True  # Qt ends with its last window
 
 
 def _skip_exit_handlers() -> None:

@@ -10,8 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -21,7 +19,7 @@ from PIL import Image
 from skimage.data import astronaut
 
 from faces_jobs.cli import exits
-from tests.services import TIMEOUT_SECONDS, missing_service
+from tests.services import TIMEOUT_SECONDS
 
 ENVIRONMENT = {"PATH": os.defpath, "OMP_NUM_THREADS": "1", "FACES_JOBS_DEVICE": "cpu"}
 
@@ -263,89 +261,6 @@ def test_an_interrupted_run_reports_unfinished_inputs_and_keeps_its_tables(
     assert frame_count(outputs / "v1.mp4.annotated.mp4") == int(last) + 1
     assert {path.name for path in outputs.glob("*.csv")} == {"faces.csv", "tracks.csv"}
     assert not [path for path in spools.iterdir() if path.is_dir()]
-
-
-@dataclass(frozen=True, slots=True)
-class Screen:
-    """A virtual screen: its name, for DISPLAY, and its server process."""
-
-    display: str
-    server: subprocess.Popen[bytes]
-
-
-@pytest.fixture
-def screen(tmp_path: Path) -> Iterator[Screen]:
-    """A virtual screen, from an X server that renders to memory."""
-    if not (shutil.which("Xvfb") and shutil.which("xdotool")):
-        missing_service("Xvfb and xdotool are not installed; the window can't be tested.")
-    reader, writer = os.pipe()
-    with (
-        (tmp_path / "xvfb.log").open("wb") as log,
-        subprocess.Popen(
-            # By default it resets itself when its last client disconnects, as each xdotool does,
-            # and refuses connections meanwhile.
-            ["Xvfb", "-noreset", "-displayfd", str(writer), "-screen", "0", "1400x900x24"],
-            pass_fds=[writer],
-            stderr=log,
-        ) as server,
-    ):
-        os.close(writer)
-        with os.fdopen(reader) as pipe:
-            display = pipe.readline().strip()
-        yield Screen(f":{display}", server)
-        server.terminate()
-
-
-SHOW_WINDOW_WITH_BLOCKING_EXIT = """
-import ctypes
-import numpy as np
-from faces_jobs.pipeline.values import Frame
-from faces_jobs.sinks.window import Window
-
-libc = ctypes.CDLL(None)
-libc.on_exit(libc.pause, None)  # like a library whose threads do not end
-with Window(delay_ms=1, on_quit=lambda: None) as window:
-    print("open", flush=True)
-    while True:
-        window.add(Frame(0, 0.0, np.zeros((48, 64, 3), np.uint8)), [], analysed=True)
-"""
-
-
-def test_losing_the_screen_ends_the_process_even_if_exit_handlers_block(screen: Screen) -> None:
-    environment = {**ENVIRONMENT, "DISPLAY": screen.display, "QT_LOGGING_RULES": "*=false"}
-    with subprocess.Popen(
-        [sys.executable, "-c", SHOW_WINDOW_WITH_BLOCKING_EXIT],
-        env=environment,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "open\n"
-        screen.server.kill()
-        try:
-            assert process.wait(TIMEOUT_SECONDS) == 1
-        finally:
-            process.kill()
-
-
-def test_q_in_the_window_stops_and_saves_the_recording(
-    sample_clip: Path, tmp_path: Path, screen: Screen
-) -> None:
-    environment = {**ENVIRONMENT, "DISPLAY": screen.display, "QT_LOGGING_RULES": "*=false"}
-    with subprocess.Popen(
-        command("--cam-num", sample_clip, "--outputs-path", tmp_path, "--show", "--delay", "1"),
-        env=environment,
-    ) as process:
-        window = ["xdotool", "search", "--onlyvisible", "--name", "faces-jobs"]
-        deadline = time.monotonic() + TIMEOUT_SECONDS
-        while subprocess.run(window, env=environment, capture_output=True, check=False).returncode:
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        press_q = [*window, "windowfocus", "key", "q"]
-        subprocess.run(press_q, env=environment, capture_output=True, check=True)
-        assert process.wait(TIMEOUT_SECONDS) == 0
-    assert 0 < frame_count(tmp_path / "camera.annotated.mp4") < frame_count(sample_clip)
 
 
 def wait_for_file(path: Path, process: subprocess.Popen[bytes]) -> None:
