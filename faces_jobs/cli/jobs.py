@@ -87,7 +87,10 @@ def submit(
                 owner=owner,
             )
         else:
-            files = list(_files_below(paths))
+            # Bytes of a name that are no valid text are sent as question marks.
+            files = [
+                (name.encode(errors="replace").decode(), file) for name, file in _files_below(paths)
+            ]
             if not files:
                 raise click.UsageError("These folders contain no files.")
             job = client.submit_files(files, given, idempotency_key=idempotency_key, owner=owner)
@@ -214,6 +217,8 @@ def _files_below(paths: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
         if path.is_dir():
             for name, file in files_in_folder(path):
                 yield f"{path.resolve().name}/{name}", file
+        elif not path.is_file():  # opening a pipe could wait forever
+            raise click.UsageError(f"{path} is neither a file nor a folder.")
         else:
             yield path.name, path
 

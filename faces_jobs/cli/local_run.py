@@ -258,6 +258,8 @@ def _files_below(inputs: Path, *, exclude: Path) -> Iterator[tuple[str, Path]]:
     if inputs.is_file():
         yield inputs.name, inputs
         return
+    if not inputs.is_dir():
+        raise NoVideoError(f"{inputs} is neither a file nor a folder.")
     excluded = exclude.resolve()
     for name, path in files_in_folder(inputs):
         if excluded not in path.resolve().parents:

@@ -6,6 +6,9 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
+# Beyond any use, and within what clocks and timers can represent.
+MAX_INTERVAL_SECONDS = 365 * 24 * 3600
+
 
 class ProcessSettings(BaseModel):
     """How workers and the sweep claim, retry, report and log."""
@@ -18,7 +21,10 @@ class ProcessSettings(BaseModel):
         "many to share.",
     )
     lease_seconds: float = Field(
-        default=30.0, gt=0, description="How long a claim is valid without being renewed."
+        default=30.0,
+        gt=0,
+        le=MAX_INTERVAL_SECONDS,
+        description="How long a claim is valid without being renewed.",
     )
     heartbeat_seconds: float = Field(
         default=2.0,
@@ -29,16 +35,19 @@ class ProcessSettings(BaseModel):
     sweep_seconds: float = Field(
         default=10.0,
         gt=0,
+        le=MAX_INTERVAL_SECONDS,
         description="How often the sweep looks for work that has waited too long.",
     )
     reconcile_seconds: float = Field(
         default=60.0,
         gt=0,
+        le=MAX_INTERVAL_SECONDS,
         description="How often rows, broker and storage are compared and repaired.",
     )
     ring_again_seconds: float = Field(
         default=30.0,
         gt=0,
+        le=MAX_INTERVAL_SECONDS,
         description="Send another queue message for work that has waited this long.",
     )
     max_attempts: int = Field(
@@ -47,18 +56,21 @@ class ProcessSettings(BaseModel):
     presence_seconds: float = Field(
         default=5.0,
         gt=0,
+        le=MAX_INTERVAL_SECONDS,
         description="How often a process reports that it is alive. After four times as long "
         "without a report it counts as gone.",
     )
     retry_seconds: float = Field(
         default=2.0,
         ge=0,
+        le=MAX_INTERVAL_SECONDS,
         description="Delay before the next attempt after a failed one, varied at random by up to "
         "half; it doubles with each further one.",
     )
     retry_max_seconds: float = Field(
         default=300.0,
         ge=0,
+        le=MAX_INTERVAL_SECONDS,
         description="Maximum of that delay, and of the interval between checks for free space.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(

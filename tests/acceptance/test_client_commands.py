@@ -156,6 +156,17 @@ def test_a_folder_may_hold_more_files_than_a_process_may_open(
     assert sizes == {len(png())}
 
 
+def test_bytes_of_a_name_that_are_no_text_are_question_marks(
+    server: RunningWeb, tmp_path: Path
+) -> None:
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png")).write_bytes(png())
+    done = faces_jobs(server, "submit", tmp_path)
+    assert done.returncode == 0, done.stderr
+    with Client(server.url) as client:
+        (item,) = client.items(done.stdout.strip())
+    assert item.name == f"{tmp_path.name}/caf?.png"
+
+
 def test_a_target_folder_that_can_not_be_created_is_an_error(
     server: RunningWeb, job: str, tmp_path: Path
 ) -> None:

@@ -148,6 +148,7 @@ def test_without_annotated_copies_only_tables_are_written(inputs: Path, tmp_path
         (("--cuda", "--device", "cpu"), {}, exits.USAGE, "contradict"),
         (("--inputs-path", "/nowhere"), {}, exits.USAGE, "does not exist"),
         (("/nowhere",), {}, exits.USAGE, "does not exist"),
+        (("/dev/null",), {}, exits.FAILED, "neither a file nor a folder"),
         (("/", "--inputs-path", "/"), {}, exits.USAGE, "one of them"),
         (("--models-path", "/nowhere"), {}, exits.FAILED, "models folder"),
         (("--video-name", "../x"), {}, exits.USAGE, "--outputs-path"),

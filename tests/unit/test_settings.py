@@ -61,6 +61,8 @@ def test_settings_are_frozen() -> None:
         ({"roots": '{"a/b": "/"}'}, "is not a valid root name"),
         ({"roots": '{"films": 3}'}, "FACES_JOBS_ROOTS is not a JSON object of names and folders"),
         ({"roots": '["/srv/films"]'}, "FACES_JOBS_ROOTS is not a JSON object of names and folders"),
+        ({"lease_seconds": "inf"}, "FACES_JOBS_LEASE_SECONDS"),
+        ({"sweep_seconds": "1e300"}, "FACES_JOBS_SWEEP_SECONDS"),
         (
             {"heartbeat_seconds": "20"},
             r"FACES_JOBS_HEARTBEAT_SECONDS \(20\) .* half of FACES_JOBS_LEASE_SECONDS \(30\)",

@@ -40,6 +40,7 @@ def test_no_server_is_told_apart(tmp_path: Path) -> None:
     [
         (("submit",), {}, "Name files or folders"),
         (("submit", "/nowhere"), {}, "does not exist"),
+        (("submit", "/dev/null"), {}, "neither a file nor a folder"),
         (("submit", __file__, "--frame-stride", "0"), {}, "--frame-stride: "),
         (("submit", __file__, "--models", "1,2"), {}, "--models: "),
         (("status", "--colour"), {}, "No such option"),
