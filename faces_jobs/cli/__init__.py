@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -115,11 +118,11 @@ def cli(context: click.Context) -> None:
 
 def main() -> None:
     """Run one command and exit with a code from `exits`."""
+    _prepare_output()
     code: int | str | None = exits.OK
     try:
         code = _run()
-        if sys.stdout is not None:  # None if the shell closed it
-            sys.stdout.flush()  # report a full disk here; at exit it would be a traceback
+        sys.stdout.flush()  # report a full disk here; at exit it would be a traceback
     except (BrokenPipeError, _OutputClosedError):
         _discard_output()
     except OSError as error:
@@ -128,6 +131,21 @@ def main() -> None:
         _discard_output()
         code = exits.FAILED
     sys.exit(code)
+
+
+def _prepare_output() -> None:
+    """Make sure that there is an output, and that every name can be written to it.
+
+    The shell may have closed it (`>&-`). Its encoding may lack a character of a file's name, and
+    a path may have bytes that are no text, which are written as they are.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            null = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (open until the end)
+            setattr(sys, name, null)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        is_utf_8 = codecs.lookup(sys.stdout.encoding).name == "utf-8"
+        sys.stdout.reconfigure(errors="surrogateescape" if is_utf_8 else "backslashreplace")
 
 
 def _run() -> int | str | None:
@@ -152,8 +170,6 @@ def _run() -> int | str | None:
 
 def _discard_output() -> None:
     """Discard buffered output that can't be written: Python would try again at exit, and fail."""
-    if sys.stdout is None:
-        return
     try:
         sys.stdout.flush()
     except OSError:

@@ -109,6 +109,52 @@ def test_output_that_can_not_be_written_is_told(tmp_path: Path, arguments: tuple
     assert ended.stderr == "Error: No space left on device\n"
 
 
+@pytest.mark.parametrize("closed", [">&-", ">&- 2>&-"])
+@pytest.mark.parametrize("arguments", ["--help", "models list"])
+def test_an_output_that_is_closed_is_no_error(closed: str, arguments: str) -> None:
+    ended = subprocess.run(
+        f"'{sys.executable}' -m faces_jobs {arguments} {closed}",
+        shell=True,
+        env={},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+
+
+PRINT_A_NAME = """
+import click
+from faces_jobs import cli
+
+@cli.cli.command("print")
+@click.argument("code", type=int)
+def print_(code):
+    click.echo(f"caf{chr(code)}")
+
+cli.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("encoding", "code", "printed"),
+    [
+        ("utf-8", 0xE9, "caf\u00e9".encode()),
+        ("utf-8", 0xDCE9, b"caf\xe9"),  # a byte of a path that is no text
+        ("latin-1", 0x1F600, b"caf\\U0001f600"),
+        ("latin-1", 0xDCE9, b"caf\\udce9"),
+    ],
+)
+def test_every_name_can_be_printed(encoding: str, code: int, printed: bytes) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", PRINT_A_NAME, "print", str(code)],
+        env={"PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+    )
+    assert ended.stdout.strip() == printed, ended.stderr.decode()
+
+
 def test_a_secret_s_file_that_is_no_text_is_told(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_bytes(b"\xff" * 20)
