@@ -27,6 +27,8 @@ STOP_POLL_SECONDS = 0.05
 # Without a delay, a process that dies at once would be restarted in a busy loop.
 RESTART_DELAY_SECONDS = 1.0
 MAX_RESTARTS = 5
+# A process that has run for so long could start; its earlier deaths no longer count.
+STABLE_SECONDS = 60.0
 
 
 def prepare_database(settings: Settings) -> None:
@@ -50,7 +52,7 @@ class Supervisor:
         self,
         workers: int,
         environment: Mapping[str, str] | None,
-        record_death: RecordDeath = lambda _pid, _code: None,
+        record_death: RecordDeath = lambda _pid, _code: False,
     ) -> None:
         names = {"web": "web", **{f"worker {n + 1}": "worker" for n in range(workers)}}
         self._commands = names | {"sweep": "sweep"}
@@ -58,6 +60,7 @@ class Supervisor:
         self._record_death = record_death
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._restarts = dict.fromkeys(self._commands, 0)
+        self._started_at: dict[str, float] = {}
         self._stopping = False
         self._signals = 0
 
@@ -68,7 +71,7 @@ class Supervisor:
         *,
         workers: int,
         environment: Mapping[str, str] | None = None,
-        record_death: RecordDeath = lambda _pid, _code: None,
+        record_death: RecordDeath = lambda _pid, _code: False,
     ) -> Iterator[Self]:
         """Start all processes, and stop them when the block ends, also by an error.
 
@@ -110,8 +113,12 @@ class Supervisor:
             code = process.poll()
             if code is None or self._stopping:
                 continue
-            if self._commands[name] == "worker":
-                self._record_death(process.pid, code)
+            # A file that kills its workers is given up by itself; the others need a worker.
+            work_killed_it = self._commands[name] == "worker" and self._record_death(
+                process.pid, code
+            )
+            if work_killed_it or time.monotonic() - self._started_at[name] > STABLE_SECONDS:
+                self._restarts[name] = 0
             self._restarts[name] += 1
             # Web exits with 1 or 2 if a setting is wrong or its port is in use.
             if self._restarts[name] > MAX_RESTARTS or (self._commands[name] == "web" and code > 0):
@@ -133,6 +140,7 @@ class Supervisor:
             stdout=subprocess.DEVNULL if self._commands[name] == "worker" else None,
             start_new_session=True,
         )
+        self._started_at[name] = time.monotonic()
 
     def _on_terminate(self, _signal: int, _frame: FrameType | None) -> None:
         self._stopping = True

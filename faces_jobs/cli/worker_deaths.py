@@ -13,8 +13,9 @@ from collections.abc import Callable
 from faces_jobs.errors import FacesJobsError
 from faces_jobs.settings import Settings
 
-# Takes process id and exit code; like that of `subprocess`, it is negative for a signal.
-RecordDeath = Callable[[int, int], None]
+# Takes process id and exit code; like that of `subprocess`, it is negative for a signal. Returns
+# whether the worker held work, which may have killed it.
+RecordDeath = Callable[[int, int], bool]
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 def death_recorder(settings: Settings) -> RecordDeath:
     """A function that records the death of a worker of this machine in the database."""
 
-    def record(pid: int, code: int) -> None:
+    def record(pid: int, code: int) -> bool:
         from faces_jobs.db.claims.evidence import record_worker_death
         from faces_jobs.db.session import open_database
 
@@ -39,9 +40,10 @@ def death_recorder(settings: Settings) -> RecordDeath:
             log.warning(
                 "can't release the work of worker process %d; its lease will expire: %s", pid, error
             )
-            return
+            return False
         if held:
             log.warning("worker process %d: %s", pid, describe_exit(code))
+        return held > 0
 
     return record
 

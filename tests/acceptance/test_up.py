@@ -15,8 +15,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from faces_jobs.cli import exits
+from faces_jobs.cli import exits, supervisor
 from faces_jobs.client import Client
+from faces_jobs.settings import Settings
 from tests.acceptance.service import RunningService, running_service
 from tests.clips import moving, write_video
 from tests.ports import free_port
@@ -70,6 +71,33 @@ def test_a_killed_worker_is_replaced_and_sigterm_stops_all_processes(tmp_path: P
             time.sleep(0.1)
         assert set(before) - set(commands(up)) == {dead}, "the other processes keep running"
         assert_stops_all_processes(service, signal.SIGTERM)
+
+
+@pytest.mark.parametrize("held_work", [True, False])
+def test_only_a_worker_that_dies_without_work_ends_the_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held_work: bool
+) -> None:
+    monkeypatch.setattr(supervisor, "RESTART_DELAY_SECONDS", 0)
+    variables = {"FACES_JOBS_DATA_FOLDER": str(tmp_path), "FACES_JOBS_PORT": str(free_port())}
+    supervisor.prepare_database(Settings.from_environment(variables))
+    with supervisor.Supervisor.started(
+        workers=1, environment=variables, record_death=lambda _pid, _code: held_work
+    ) as processes:
+
+        def kill_worker() -> None:
+            worker = psutil.Process(pid_of("worker", psutil.Process()))
+            worker.kill()
+            while worker.status() != psutil.STATUS_ZOMBIE:
+                time.sleep(0.01)
+            processes.restart_dead()
+
+        for _ in range(supervisor.MAX_RESTARTS):
+            kill_worker()
+        if held_work:
+            kill_worker()
+        else:
+            with pytest.raises(supervisor.ProcessDiedError):
+                kill_worker()
 
 
 def test_a_second_signal_kills_processes_that_do_not_end(tmp_path: Path) -> None:
