@@ -20,7 +20,7 @@ from faces_jobs.db.jobs.deletion import (
     rows_left,
 )
 from faces_jobs.db.reconcile_queries import existing_jobs, live_tokens
-from faces_jobs.db.results.artifacts import is_visible
+from faces_jobs.db.results.artifacts import visible_folders
 from faces_jobs.db.session import Database
 from faces_jobs.errors import NotFoundError, StorageError
 from faces_jobs.storage import JobFolder, Storage
@@ -165,15 +165,18 @@ def _remove_attempts(
     orphan_seconds: float,
     orphan_age: OrphanAge,
 ) -> int:
+    if not folder.attempts:
+        return 0
     # Read before the rows, so that no clock is relied on: an attempt whose token is live may still
     # get its row; one whose token is not live any more has it by now, or never will.
-    live = live_tokens(database) if folder.attempts else set()
-    removed = 0
-    for key, age in folder.attempts:
-        token = key.rpartition("-")[2]
-        if token in live or is_visible(database, folder.job_id, key):
-            continue
-        if orphan_age(key, age) >= orphan_seconds:
-            storage.remove_attempt(key)
-            removed += 1
-    return removed
+    live = live_tokens(database)
+    visible = visible_folders(database, folder.job_id)
+    orphans = [
+        key
+        for key, age in folder.attempts
+        if key.rpartition("-")[2] not in live
+        and key not in visible
+        and orphan_age(key, age) >= orphan_seconds
+    ]
+    storage.remove_attempts(orphans)
+    return len(orphans)

@@ -13,10 +13,11 @@ from __future__ import annotations
 import logging
 import shutil
 import uuid
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence, Set
 from contextlib import contextmanager, suppress
 from io import BufferedReader
 from itertools import groupby
+from os.path import commonprefix
 from pathlib import Path
 from typing import BinaryIO
 
@@ -126,19 +127,26 @@ class BucketStorage(Storage):
                 on_progress=on_progress,
             )
         except BaseException:
-            self.remove_attempt(folder_key)
+            self.remove_attempts([folder_key])
             raise
         return stored
 
     def unpublish(self, *, job_id: str, owner: str, token: str) -> None:
         """Delete an attempt's files; see `Storage`."""
-        self.remove_attempt(self.attempt_key(job_id=job_id, owner=owner, token=token))
+        self.remove_attempts([self.attempt_key(job_id=job_id, owner=owner, token=token)])
 
-    def remove_attempt(self, key: str) -> None:
-        """Delete an attempt's files; see `Storage`."""
-        removed = self._delete_below(f"{checked_key(key)}/")
+    def remove_attempts(self, keys: Collection[str]) -> None:
+        """Delete the attempts' files; see `Storage`.
+
+        A long video has thousands of attempts: their files are listed and deleted together.
+        """
+        folders = {checked_key(key) for key in keys}
+        if not folders:
+            return
+        prefix = commonprefix(sorted(folders))  # noqa: RUF071 (it need not end at a slash)
+        removed = self._delete_below(prefix, folders)
         if removed.error is not None:
-            _log.warning("files of %s are left to the sweep: %s", key, removed.error)
+            _log.warning("files of %s are left to the sweep: %s", min(folders), removed.error)
 
     @contextmanager
     def fetch(self, key: str, *, on_progress: Progress = ignore_progress) -> Iterator[Path]:
@@ -171,11 +179,14 @@ class BucketStorage(Storage):
         return OpenFile(BufferedReader(reader, BUFFER_BYTES), found.bytes, found.modified)
 
     def existing(self, keys: Collection[str]) -> set[str]:
-        """List the folders of these keys' jobs, with fewer requests than files; see `Storage`."""
+        """List the folders of these keys, with fewer requests than files; see `Storage`.
+
+        Not those of their jobs: a job may have a hundred thousand files.
+        """
         wanted = set(keys)
-        jobs = {"/".join(key.split("/")[:2]) for key in wanted}
+        folders = {key.rpartition("/")[0] for key in wanted}
         return {
-            found.key for job in sorted(jobs) for found in self._bucket.list(f"{job}/")
+            found.key for folder in sorted(folders) for found in self._bucket.list(f"{folder}/")
         } & wanted
 
     def delete_job(self, job_id: str) -> Removed:
@@ -238,13 +249,19 @@ class BucketStorage(Storage):
             self._cache.trim(to_bytes=0)
             self.check_free_space(bytes_needed)
 
-    def _delete_below(self, prefix: str) -> Removed:
+    def _delete_below(self, prefix: str, folders: Set[str] | None = None) -> Removed:
+        """Delete the files whose keys have this prefix; if `folders` are given, only those."""
+
+        def is_wanted(key: str) -> bool:
+            return folders is None or key.rpartition("/")[0] in folders
+
         files = bytes_ = 0
         error: str | None = None
         try:
             for upload in self._bucket.pending_uploads(prefix):
-                self._bucket.abort(upload)
-            found = list(self._bucket.list(prefix))
+                if is_wanted(upload.key):
+                    self._bucket.abort(upload)
+            found = [file for file in self._bucket.list(prefix) if is_wanted(file.key)]
             error = self._bucket.delete([file.key for file in found])
             remaining = {file.key for file in self._bucket.list(prefix)} if error else set()
             deleted = [file for file in found if file.key not in remaining]

@@ -220,8 +220,8 @@ class Storage(ABC):
         """Remove the files that an attempt published. Files that remain are left to the sweep."""
 
     @abstractmethod
-    def remove_attempt(self, key: str) -> None:
-        """Like `unpublish`, by the attempt's key."""
+    def remove_attempts(self, keys: Collection[str]) -> None:
+        """Like `unpublish`, of several attempts by their keys."""
 
     @abstractmethod
     def fetch(

@@ -98,9 +98,10 @@ class LocalStorage(Storage):
             except OSError:  # not empty, or missing: both are fine
                 return
 
-    def remove_attempt(self, key: str) -> None:
-        """Remove an attempt's folder; see `Storage`."""
-        self._remove(self.path_of(key))
+    def remove_attempts(self, keys: Collection[str]) -> None:
+        """Remove the attempts' folders; see `Storage`."""
+        for key in keys:
+            self._remove(self.path_of(key))
 
     @contextmanager
     def fetch(self, key: str, *, on_progress: Progress = ignore_progress) -> Iterator[Path]:  # noqa: ARG002 (no copies)

@@ -25,6 +25,7 @@ from faces_jobs.results import get_job, list_artifacts
 from faces_jobs.retention import delete_job
 from faces_jobs.settings import Settings
 from faces_jobs.storage import Storage, open_storage, s3
+from faces_jobs.storage.bucket import BucketStorage
 from faces_jobs.worker.finish import finish_job
 from faces_jobs.worker.maintenance import reconcile
 from faces_jobs.worker.maintenance.reconcile import Reconciler, ReconcileReport
@@ -59,8 +60,24 @@ def in_bucket(harness: Harness, bucket: BucketPrefix) -> Harness:
 
 
 @pytest.fixture
-def storage(settings: Settings, bucket: BucketPrefix) -> Storage:
-    return open_storage(bucket.settings(settings))
+def storage(settings: Settings, bucket: BucketPrefix) -> BucketStorage:
+    opened = open_storage(bucket.settings(settings))
+    assert isinstance(opened, BucketStorage)
+    return opened
+
+
+@pytest.fixture
+def requests(storage: BucketStorage, bucket: BucketPrefix) -> list[str]:
+    """The requests to the bucket so far: each one's operation, and the prefix that it lists."""
+    sent: list[str] = []
+
+    def add(params: dict[str, Any], model: Any, **_: Any) -> None:
+        prefix = params.get("Prefix", "").removeprefix(f"{bucket.prefix}/")
+        sent.append(f"{model.name} {prefix}".strip())
+
+    client = storage._bucket._client()
+    client.meta.events.register("provide-client-params.s3", add)
+    return sent
 
 
 @pytest.fixture
@@ -275,6 +292,31 @@ def test_rows_are_compared_with_the_bucket_and_the_bucket_with_rows(
     client.put_object(Bucket=BUCKET, Key=f"{bucket.prefix}/{kept}", Body=b"x")
     assert reconciler.run_round() == ReconcileReport(files_back=1)
     assert not any(row.missing for row in artifacts_after(database, 0, limit=9))
+
+
+def test_files_are_looked_for_among_those_of_their_attempt_only(
+    storage: BucketStorage, requests: list[str]
+) -> None:
+    keys = [publish_file(storage, JOB, f"t{number}") for number in range(8)]
+    requests.clear()
+
+    assert storage.existing(keys[:1]) == {keys[0]}
+
+    assert requests == [f"ListObjectsV2 {keys[0].removesuffix('f')}"]
+
+
+def test_attempts_are_removed_by_as_many_requests_as_one(
+    storage: BucketStorage, requests: list[str], bucket: BucketPrefix
+) -> None:
+    counts = []
+    for count in (1, 8):
+        keys = [publish_file(storage, JOB, f"t{number}") for number in range(count)]
+        requests.clear()
+        storage.remove_attempts([key.removesuffix("/f") for key in keys])
+        counts.append(len(requests))
+        assert bucket.keys() == []
+
+    assert counts[0] == counts[1]
 
 
 def test_workspace_marks_of_dead_workers_are_removed(

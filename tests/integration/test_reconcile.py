@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
 from faces_jobs.db.segments.endings import finish_segment
 from faces_jobs.db.session import Database, open_database
@@ -216,6 +217,27 @@ def test_a_sweep_with_a_fast_clock_removes_only_what_it_saw_for_an_hour(
     assert reconciler.run_round() == ReconcileReport(files_without_row=2)
 
     assert storage.existing([lost, unknown, later]) == {later}
+
+
+def test_a_job_with_many_attempts_takes_as_many_queries_as_one_with_few(
+    database: Database, storage: LocalStorage, reconciler: Reconciler
+) -> None:
+    statements: list[str] = []
+
+    def watch(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        statements.append(statement)
+
+    job = stored_job(database)
+    event.listen(database.engine, "before_cursor_execute", watch)
+    counts = []
+    for attempts in (1, 9):
+        for number in range(attempts):
+            publish_file(storage, job.id, f"{attempts}x{number}")
+        statements.clear()
+        reconciler.run_round()
+        counts.append(len(statements))
+
+    assert counts[0] == counts[1]
 
 
 def test_workspaces_of_dead_workers_are_removed(

@@ -158,12 +158,22 @@ def test_attempts_have_separate_files_that_can_be_unpublished(storage: Storage) 
     assert storage.existing([winner, loser]) == {winner}
 
 
+def test_several_attempts_are_removed_and_no_others(storage: Storage) -> None:
+    others = [*publish(storage, token="ab"), *publish(storage, token="b"), upload(storage)]
+    removed = [*publish(storage, "a.txt", "b.txt", token="a"), *publish(storage, owner="2")]
+
+    storage.remove_attempts([])
+    storage.remove_attempts([f"jobs/{JOB}/artifacts/1-a", f"jobs/{JOB}/artifacts/2-t"])
+
+    assert storage.existing([*others, *removed]) == set(others)
+
+
 def test_files_of_a_stage_are_fetched_in_order(storage: Storage, tmp_path: Path) -> None:
     keys = publish(storage, "1.json", "0.json", "2.mkv")
     paths = storage.fetch_all(keys, tmp_path)
     assert [path.read_text() for path in paths] == ["t 1.json", "t 0.json", "t 2.mkv"]
     assert [path.suffix for path in paths] == [".json", ".json", ".mkv"]
-    storage.remove_attempt(f"jobs/{JOB}/artifacts/1-t")
+    storage.remove_attempts([f"jobs/{JOB}/artifacts/1-t"])
     with pytest.raises(NotFoundError):
         storage.fetch_all(keys, tmp_path)
 

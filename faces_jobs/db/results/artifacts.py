@@ -12,6 +12,8 @@ from faces_jobs.db.results.outcomes import NewArtifact
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ArtifactRow, SegmentFileRow
 
+CHUNK_ROWS = 2000
+
 
 def is_visible(database: Database, job_id: str, folder_key: str) -> bool:
     """Return whether a row refers to any file in this storage folder."""
@@ -26,6 +28,18 @@ def is_visible(database: Database, job_id: str, folder_key: str) -> bool:
     ]
     with database.read() as session:
         return any(session.scalar(statement) is not None for statement in statements)
+
+
+def visible_folders(database: Database, job_id: str) -> set[str]:
+    """Return the storage folders of a job's files that rows refer to."""
+    # All at once: a search for each of a large job's folders would read its rows again and again.
+    folders: set[str] = set()
+    with database.read() as session:
+        for table in (ArtifactRow, SegmentFileRow):
+            keys = select(table.storage_key).where(table.job_id == job_id)
+            for key in session.scalars(keys.execution_options(yield_per=CHUNK_ROWS)):
+                folders.add(key.rpartition("/")[0])
+    return folders
 
 
 def insert_artifacts(

@@ -49,8 +49,8 @@ def bind(claim: SegmentClaim, worker: Worker) -> bool:
         ]
         stage_folders = file_folders(worker.database, claim.item_id)
         job_done = attempt.record(lambda: finish_bind(worker.database, claim, artifacts))
-    for folder in stage_folders:  # after a crash the sweep removes them, since they have no rows
-        worker.storage.remove_attempt(folder)
+    # After a crash the sweep removes them, since they have no rows.
+    worker.storage.remove_attempts(stage_folders)
     return bool(job_done)
 
 
