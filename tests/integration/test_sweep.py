@@ -100,6 +100,46 @@ def test_no_messages_are_added_to_a_long_queue(
     assert memory_queue.depth() == waiting
 
 
+def test_rows_whose_messages_wait_for_busy_workers_are_not_rung_for_again(
+    database: Database, memory_queue: MemoryQueue, settings: Settings
+) -> None:
+    job = stored_job(database, ["a.mp4", "b.mp4", "c.mp4"])
+    sweep(database, memory_queue, settings)
+    age_rings(database)
+    assert sweep(database, memory_queue, settings) == SweepReport(0, 0, 0)
+    memory_queue.segments = memory_queue.segments[:1]  # two are lost
+
+    assert sweep(database, memory_queue, settings) == SweepReport(2, 0, 0)
+
+    assert memory_queue.depth() == len(job.segments)
+
+
+def test_messages_do_not_accumulate_while_no_worker_runs(
+    database: Database, memory_queue: MemoryQueue, settings: Settings
+) -> None:
+    count = ENOUGH_MESSAGES - 1
+    for _ in range(count):
+        job = stored_job(database)
+        finish_segment(database, claimed(database, job.segments[0]), results([face()]))
+    orphans = stored_job(database, [f"{number}.mp4" for number in range(count)])
+    for segment_id in orphans.segments:
+        claimed(database, segment_id)
+        expire(database, segment_id)
+    sweep(database, memory_queue, settings)
+    assert memory_queue.depth() == 2 * count
+    with database.begin() as session:  # before their messages will have been sent
+        session.execute(update(SegmentRow).values(lease_until=now_seconds() - 7200))
+    for _ in range(5):
+        age_rings(database)
+        sweep(database, memory_queue, settings)
+
+    assert memory_queue.depth() == 2 * count
+
+    memory_queue.segments, memory_queue.jobs = [], []  # the broker forgets everything
+    sweep(database, memory_queue, settings)
+    assert memory_queue.depth() == 2 * count
+
+
 def test_an_orphan_is_rung_for_however_long_the_queue_is(
     database: Database, memory_queue: MemoryQueue, settings: Settings
 ) -> None:

@@ -48,9 +48,12 @@ def waiting_segments(database: Database, *, ring_again_seconds: float, limit: in
 
 
 def orphaned_segments(
-    database: Database, *, ring_again_seconds: float, max_attempts: int, limit: int
+    database: Database, *, ring_again_seconds: float | None, max_attempts: int, limit: int
 ) -> list[int]:
-    """Return segments whose lease expired, and for which no message was sent since."""
+    """Return segments whose lease expired, and for which no message was sent since.
+
+    Also those whose message may be lost, unless `ring_again_seconds` is None.
+    """
     statement = (
         select(SegmentRow.id)
         .where(
@@ -71,9 +74,12 @@ def orphaned_segments(
 
 
 def waiting_jobs(
-    database: Database, *, ring_again_seconds: float, max_attempts: int, limit: int
+    database: Database, *, ring_again_seconds: float | None, max_attempts: int, limit: int
 ) -> list[str]:
-    """Return jobs whose exports wait to be written, and for which no message was sent lately."""
+    """Return jobs whose exports wait to be written, and for which no message was sent yet.
+
+    Also those whose message may be lost, unless `ring_again_seconds` is None.
+    """
     statement = (
         select(JobRow.id)
         .where(
@@ -204,20 +210,27 @@ def _poison_error(row: SegmentRow | JobRow) -> ErrorDocument:
     )
 
 
-def _needs_ringing(table: type[LeaseColumns], ring_again_seconds: float) -> ColumnElement[bool]:
+def _needs_ringing(
+    table: type[LeaseColumns], ring_again_seconds: float | None
+) -> ColumnElement[bool]:
     return or_(*(condition for _, condition in _ringing_conditions(table, ring_again_seconds)))
 
 
 def _ringing_conditions(
-    table: type[LeaseColumns], ring_again_seconds: float
+    table: type[LeaseColumns], ring_again_seconds: float | None
 ) -> tuple[tuple[ColumnElement[float], ColumnElement[bool]], ...]:
-    """Return the conditions under which a message is to be sent again, each with its sort key."""
+    """Return the conditions under which a message is to be sent, each with its sort key."""
     now = now_seconds()
     rung: Any = table.last_rung_at
     pause: Any = table.not_before
-    return (
+    due = (
         (rung, rung.is_(None)),  # not sent yet
         (pause, and_(pause <= now, rung < pause)),  # sent before the row's pause, which is over
+    )
+    if ring_again_seconds is None:
+        return due
+    return (
+        *due,
         (rung, rung < now - ring_again_seconds),  # sent long ago: it may be lost
         (rung, rung > now + ring_again_seconds),  # sent in the future: the clock was set back
     )

@@ -16,6 +16,7 @@ from faces_jobs.db.claims.scheduling import delete_old_turns
 from faces_jobs.db.counts import count_all
 from faces_jobs.db.jobs.space import resume_parked
 from faces_jobs.db.processes import delete_silent_processes, set_measures
+from faces_jobs.db.reconcile_queries import count_waiting_segments
 from faces_jobs.db.segments.overdue import (
     fail_poisoned_jobs,
     fail_poisoned_segments,
@@ -40,8 +41,9 @@ from faces_jobs.worker.maintenance.webhooks import background_delivery, deliver_
 BATCH_SIZE = 256
 # Turns decide between owners that have work now; those that are older than a day are of no use.
 TURNS_SECONDS = 24 * 3600.0
-# While this many messages wait, waiting rows are not rung for again: the workers have enough to
-# read. Without this bound, the broker would fill up with repeated messages about one backlog.
+# While this many messages wait, nothing is rung for again, and waiting segments not even for the
+# first time: whatever workers read leads them to all that waits. Without this bound, the broker
+# would fill up with repeated messages while workers are busy or away.
 ENOUGH_MESSAGES = 32
 # All rows are counted once a minute; less often if counting takes more than 1/20 of that time.
 COUNT_INTERVAL_SECONDS = 60.0
@@ -138,11 +140,13 @@ def sweep(
     )
     counters.add("poison", jobs_given_up)
     resumed = _resume_parked(database, settings)
+    depth = queue.depth()
+    ring_again_seconds = settings.ring_again_seconds if depth < ENOUGH_MESSAGES else None
     jobs = {
         *to_finish,
         *waiting_jobs(
             database,
-            ring_again_seconds=settings.ring_again_seconds,
+            ring_again_seconds=ring_again_seconds,
             max_attempts=settings.max_attempts,
             limit=BATCH_SIZE,
         ),
@@ -153,14 +157,18 @@ def sweep(
         mark_job_rung(database, job_id)
     segments = orphaned_segments(
         database,
-        ring_again_seconds=settings.ring_again_seconds,
+        ring_again_seconds=ring_again_seconds,
         max_attempts=settings.max_attempts,
         limit=BATCH_SIZE,
     )
-    if queue.depth() < ENOUGH_MESSAGES:
-        segments += waiting_segments(
-            database, ring_again_seconds=settings.ring_again_seconds, limit=BATCH_SIZE
-        )
+    if depth < ENOUGH_MESSAGES:
+        # No more messages than rows: while all workers are busy, theirs are not lost but wait.
+        rows = count_waiting_segments(database, limit=ENOUGH_MESSAGES + 2 * BATCH_SIZE)
+        wanted = min(BATCH_SIZE, rows - depth - len(segments))
+        if wanted > 0:
+            segments += waiting_segments(
+                database, ring_again_seconds=settings.ring_again_seconds, limit=wanted
+            )
     for segment_id in segments:
         queue.ring_segment(segment_id)
         counters.add("rings", label="segment")
