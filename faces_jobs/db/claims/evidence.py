@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from faces_jobs.db.claims.fencing import lock_segments
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ItemRow, JobRow, SegmentRow
@@ -58,7 +59,7 @@ def record_worker_death(
         "last_error": reason,
         "exit_signal": exit_signal,
     }
-    held = update(SegmentRow).where(
+    held = (
         SegmentRow.status == SegmentStatus.RUNNING,
         SegmentRow.worker.startswith(worker_prefix, autoescape=True),
     )
@@ -68,6 +69,7 @@ def record_worker_death(
         JobRow.worker.startswith(worker_prefix, autoescape=True),
     )
     with database.begin() as session:
-        found = session.scalars(held.values(**values).returning(SegmentRow.id)).all()
+        found = lock_segments(session, *held)
+        session.execute(update(SegmentRow).where(*held).values(**values))
         jobs = session.scalars(finishing.values(**values).returning(JobRow.id)).all()
     return len(found) + len(jobs)

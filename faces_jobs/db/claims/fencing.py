@@ -108,6 +108,17 @@ def hold_error(status: JobStatus) -> PausedError:
     return PausedError("The job was paused.")
 
 
+def lock_segments(session: Session, *which: ColumnElement[bool]) -> Sequence[int]:
+    """Lock segments in the order of their ids, as every transaction does, and return the ids.
+
+    An UPDATE of several rows locks them in the order of whatever index it uses: without this, two
+    of them might wait for each other.
+    """
+    return session.scalars(
+        select(SegmentRow.id).where(*which).order_by(SegmentRow.id).with_for_update(key_share=True)
+    ).all()
+
+
 def lock_claim(session: Session, claim: SegmentClaim) -> None:
     """Lock the claimed segment's row.
 

@@ -20,6 +20,7 @@ from faces_jobs.db.claims.fencing import (
     is_job_held_by,
     lock_claim,
     lock_job_claim,
+    lock_segments,
 )
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.moves import move_segments
@@ -88,6 +89,7 @@ def release_bundle(
     values = release_values(SegmentRow, reason=reason, counts=False, delay_seconds=delay_seconds)
     values["last_rung_at"] = SegmentRow.last_rung_at  # one message is enough for all
     with database.begin() as session:
+        lock_segments(session, are_held_by(bundle))
         session.execute(move_segments(SegmentStatus.QUEUED, are_held_by(bundle), **values))
 
 
@@ -120,6 +122,7 @@ def release_all_of(database: Database, worker: str) -> None:
         JobRow.lease_token.is_not(None),
     )
     with database.begin() as session:
+        lock_segments(session, *held)
         values = release_values(SegmentRow, reason=STOPPED, counts=False)
         session.execute(move_segments(SegmentStatus.QUEUED, *held, **values))
         values = release_values(JobRow, reason=STOPPED, counts=False)

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
+from faces_jobs.db.claims.fencing import lock_segments
 from faces_jobs.db.claims.release import UNTRIED_VALUES
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.jobs.end_effects import record_end
@@ -118,7 +119,7 @@ def cancel_job(session: Session, job_id: str) -> None:
         StateError: the job has ended otherwise.
     """
     now = now_seconds()
-    lock_segments(session, job_id)
+    lock_segments(session, SegmentRow.job_id == job_id)
     session.execute(
         move_segments(SegmentStatus.CANCELLED, SegmentRow.job_id == job_id, ended_at=now)
     )
@@ -168,13 +169,3 @@ def start_finishing_if_done(session: Session, job_id: str) -> bool:
         ).returning(JobRow.id)
     )
     return moved is not None
-
-
-def lock_segments(session: Session, job_id: str) -> None:
-    """Lock a job's segments in the order of their ids, as every transaction does."""
-    session.execute(
-        select(SegmentRow.id)
-        .where(SegmentRow.job_id == job_id)
-        .order_by(SegmentRow.id)
-        .with_for_update(key_share=True)
-    ).all()

@@ -20,6 +20,7 @@ from faces_jobs.db.claims.fencing import (
     are_held_by,
     claim_lost_error,
     hold_error,
+    lock_segments,
 )
 from faces_jobs.db.claims.leases import claimed_values
 from faces_jobs.db.clock import now_seconds
@@ -131,10 +132,10 @@ def renew_bundle(
         without_session_sync(update(SegmentRow))
         .where(are_held_by(bundle))
         .values(lease_until=now_seconds() + lease_seconds, peak_memory_bytes=peak_memory_bytes)
-        .returning(SegmentRow.id)
     )
     with database.begin() as session:
-        _check_all(session, bundle, session.scalars(renewal).all())
+        _check_all(session, bundle, lock_segments(session, are_held_by(bundle)))
+        session.execute(renewal)
         status = session.scalar(select(JobRow.status).where(JobRow.id == bundle[0].job_id))
     if status is not None and not status.active:
         raise hold_error(status)
@@ -151,13 +152,7 @@ def finish_bundle(database: Database, results: Sequence[ImageOutcome]) -> bool:
     bundle = [claim for claim, _ in results]
     job_id = bundle[0].job_id
     with database.begin() as session:
-        locked = session.scalars(
-            select(SegmentRow.id)
-            .where(are_held_by(bundle))
-            .order_by(SegmentRow.id)
-            .with_for_update(key_share=True)
-        ).all()
-        _check_all(session, bundle, locked)
+        _check_all(session, bundle, lock_segments(session, are_held_by(bundle)))
         _replace_rows(
             session,
             {

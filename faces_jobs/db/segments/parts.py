@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from faces_jobs.db.claims.fencing import SegmentClaim, lock_claim
+from faces_jobs.db.claims.fencing import SegmentClaim, lock_claim, lock_segments
 from faces_jobs.db.claims.release import UNTRIED_VALUES
 from faces_jobs.db.moves import move_segments
 from faces_jobs.db.results.artifacts import insert_artifacts
@@ -126,12 +126,7 @@ def revert_cut(database: Database, claim: SegmentClaim, reason: str) -> None:
     """
     of_item = SegmentRow.item_id == claim.item_id
     with database.begin() as session:
-        session.execute(
-            select(SegmentRow.id)
-            .where(of_item)
-            .order_by(SegmentRow.id)
-            .with_for_update(key_share=True)
-        ).all()
+        lock_segments(session, of_item)
         lock_claim(session, claim)
         shown, total = session.execute(
             select(func.sum(SegmentRow.frames_shown), func.sum(SegmentRow.frames_total)).where(
