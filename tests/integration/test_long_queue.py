@@ -52,6 +52,26 @@ def test_a_long_queue_costs_no_more_than_a_short_one(database: Database, query: 
     assert costs[1] < 2 * costs[0] + FEW, costs
 
 
+def test_a_job_of_many_files_is_stored_by_as_few_statements_as_one_of_few(
+    database: Database,
+) -> None:
+    statements: list[str] = []
+
+    def watch(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        statements.append(statement)
+
+    event.listen(database.engine, "before_cursor_execute", watch)
+    counts = []
+    for count in (FEW, MANY):
+        statements.clear()
+        job = stored_job(database, [f"{number}.png" for number in range(count)])
+        counts.append(len(statements))
+        assert len(job.segments) == count
+        assert list(job.segments) == sorted(job.segments)
+
+    assert counts[0] == counts[1]
+
+
 def _cost(database: Database, query: Query) -> int:
     """Return how many steps SQLite takes, or how many rows of `segments` PostgreSQL reads."""
     queries: list[tuple[str, Any]] = []

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import ColumnElement, and_, case, delete, func, insert, literal, select
+from sqlalchemy import ColumnElement, and_, delete, func, select
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.claims.fencing import lock_segments
 from faces_jobs.db.claims.release import UNTRIED_VALUES
+from faces_jobs.db.jobs.changes import insert_segments
 from faces_jobs.db.moves import move_items, move_jobs
 from faces_jobs.db.tables import ArtifactRow, ItemRow, JobRow, SegmentRow
 from faces_jobs.errors import NotFoundError, StateError
-from faces_jobs.jobs.status import ItemStatus, JobStatus, SegmentStatus
+from faces_jobs.jobs.status import ItemStatus, JobStatus
 
 
 def retry_job(session: Session, job_id: str) -> None:
@@ -53,20 +54,7 @@ def _restart_items(session: Session, retried: ColumnElement[bool]) -> None:
     session.execute(
         delete(SegmentRow).where(SegmentRow.item_id.in_(select(ItemRow.id).where(retried)))
     )
-    session.execute(
-        insert(SegmentRow).from_select(
-            ["job_id", "item_id", "segment_index", "status", "frames_total"],
-            select(
-                ItemRow.job_id,
-                ItemRow.id,
-                literal(0),
-                literal(SegmentStatus.QUEUED, SegmentRow.status.type),
-                case((ItemRow.kind == "image", 1)),
-            )
-            .where(retried)
-            .order_by(ItemRow.position),
-        )
-    )
+    insert_segments(session, retried)
     session.execute(
         move_items(
             ItemStatus.QUEUED,

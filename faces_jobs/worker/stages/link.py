@@ -6,6 +6,7 @@ If this worker has linked each part while finding it (`linking_ahead`), the face
 from __future__ import annotations
 
 import logging
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 
@@ -57,9 +58,9 @@ def link(claim: SegmentClaim, worker: Worker) -> bool:
         else:
             tracks = _link(attempt, parts, files, header["unsure_below"], to_draw)
         portraits = stage_files(attempt, PORTRAITS)
-        parts_to_draw = []
+        parts_to_draw, shots = [], _BestShots(tracks)
         for number, (start_frame, end_frame, part) in enumerate(parts):
-            best = _best_in(tracks, start_frame, end_frame)
+            best = shots.within(start_frame, end_frame)
             has_shots = number in portraits and unpack_portraits(
                 portraits[number], best, attempt.out
             )
@@ -124,13 +125,19 @@ def _keeping_alive(
         yield frame
 
 
-def _best_in(
-    tracks: Sequence[TrackRecord], start_frame: int, end_frame: int | None
-) -> list[TrackRecord]:
-    """The tracks whose best shot is in these frames."""
-    return [
-        track
-        for track in tracks
-        if start_frame <= track.best_frame_index
-        and (end_frame is None or track.best_frame_index < end_frame)
-    ]
+class _BestShots:
+    """The tracks in the order of their best shots, so that those of a part are found at once."""
+
+    def __init__(self, tracks: Sequence[TrackRecord]) -> None:
+        self._tracks = sorted(tracks, key=_best_frame)
+
+    def within(self, start_frame: int, end_frame: int | None) -> Sequence[TrackRecord]:
+        """The tracks whose best shot is in these frames."""
+        start = bisect_left(self._tracks, start_frame, key=_best_frame)
+        if end_frame is None:
+            return self._tracks[start:]
+        return self._tracks[start : bisect_left(self._tracks, end_frame, key=_best_frame)]
+
+
+def _best_frame(track: TrackRecord) -> int:
+    return track.best_frame_index
