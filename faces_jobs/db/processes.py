@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from faces_jobs.counters import Counts
@@ -88,8 +88,16 @@ def delete_process(database: Database, name: str) -> None:
 
 
 def delete_silent_processes(database: Database, *, presence_timeout_seconds: float) -> list[str]:
-    """Delete processes without a heartbeat for `presence_timeout_seconds`. Returns their names."""
-    silent = ProcessRow.seen_at < now_seconds() - presence_timeout_seconds
+    """Delete processes without a heartbeat for `presence_timeout_seconds`. Returns their names.
+
+    Also those with a heartbeat that far in the future: the clock was set back since then, and a
+    process that is alive reports again.
+    """
+    now = now_seconds()
+    silent = or_(
+        ProcessRow.seen_at < now - presence_timeout_seconds,
+        ProcessRow.seen_at > now + presence_timeout_seconds,
+    )
     with database.read() as session:
         if session.scalar(select(ProcessRow.name).where(silent).limit(1)) is None:
             return []

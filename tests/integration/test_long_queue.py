@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Connection, event, text
 
 from faces_jobs.db.claims.scheduling import claim_next
+from faces_jobs.db.future_times import correct_future_times
 from faces_jobs.db.segments.overdue import (
     fail_poisoned_segments,
     mark_all_segments_rung,
@@ -37,6 +38,10 @@ Query = Callable[[Database], object]
             id="orphaned",
         ),
         pytest.param(partial(fail_poisoned_segments, max_attempts=3, limit=256), id="poison"),
+        pytest.param(
+            partial(correct_future_times, lease_seconds=30.0, pause_seconds=300.0, limit=256),
+            id="future",
+        ),
     ],
 )
 def test_a_long_queue_costs_no_more_than_a_short_one(database: Database, query: Query) -> None:

@@ -44,6 +44,7 @@ from faces_jobs.jobs.status import ACTIVE_JOBS, SegmentStatus
 MAX_TRIES = 100
 RETRY_FOR_SECONDS = 1.0
 RETRY_PAUSE_SECONDS = 0.05
+CLOCK_SECONDS = 60.0  # of a clock that is adjusted, not set back
 
 SegmentCondition = Callable[[Any], ColumnElement[bool]]
 """Makes a condition on a segment from an alias of `SegmentRow`."""
@@ -98,10 +99,19 @@ def next_job_to_finish(database: Database, *, max_attempts: int) -> str | None:
 
 
 def delete_old_turns(database: Database, *, older_than_seconds: float) -> None:
-    """Delete the turns of owners that were not served for long; they are then treated as new."""
+    """Delete the turns of owners that were not served for long; they are then treated as new.
+
+    Also turns in the future: the clock was set back, and these owners would always come last.
+    """
+    now = now_seconds()
     with database.begin() as session:
         session.execute(
-            delete(TurnRow).where(TurnRow.served_at < now_seconds() - older_than_seconds)
+            delete(TurnRow).where(
+                or_(
+                    TurnRow.served_at < now - older_than_seconds,
+                    TurnRow.served_at > now + CLOCK_SECONDS,
+                )
+            )
         )
 
 

@@ -14,6 +14,7 @@ from types import FrameType
 from faces_jobs.counters import Counters
 from faces_jobs.db.claims.scheduling import delete_old_turns
 from faces_jobs.db.counts import count_all
+from faces_jobs.db.future_times import correct_future_times
 from faces_jobs.db.jobs.space import resume_parked
 from faces_jobs.db.processes import delete_silent_processes, set_measures
 from faces_jobs.db.reconcile_queries import count_waiting_segments
@@ -131,6 +132,14 @@ def sweep(
     """
     counters = counters or Counters()
     counters.add("sweeps")
+    corrected = correct_future_times(
+        database,
+        lease_seconds=settings.lease_seconds,
+        pause_seconds=settings.retry_max_seconds,
+        limit=BATCH_SIZE,
+    )
+    if corrected:
+        _log.warning("the database's clock was set back: %d leases or pauses corrected", corrected)
     given_up, to_finish = fail_poisoned_segments(
         database, max_attempts=settings.max_attempts, limit=BATCH_SIZE
     )
