@@ -8,16 +8,21 @@ from functools import partial
 
 import pytest
 from sqlalchemy import func, select, text, update
+from sqlalchemy.orm import Session
 
 from faces_jobs.db.claims.evidence import record_worker_death
 from faces_jobs.db.claims.fencing import SegmentClaim
 from faces_jobs.db.claims.release import release_all_of, release_bundle
 from faces_jobs.db.segments.bundles import claim_rest_of_bundle, renew_bundle
+from faces_jobs.db.segments.part_queries import unrung_segments
+from faces_jobs.db.segments.stages import add_segment
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.tables import SegmentRow
+from faces_jobs.jobs.stages import Stage
 from faces_jobs.results import cancel_job
 from tests.factories import claimed, stored_job
 from tests.integration.processes import wait_for
+from tests.integration.stored_states import states
 
 Change = Callable[[Database, Sequence[SegmentClaim]], object]
 
@@ -85,3 +90,32 @@ def _waiting(database: Database) -> int:
             "WHERE wait_event_type = 'Lock' AND datname = current_database()"
         )
         return int(session.scalars(text(blocked)).one())
+
+
+def test_segments_that_are_added_while_a_cancel_waits_are_cancelled(
+    postgres_database_url: str,
+) -> None:
+    def locked(session: Session, segment_id: int) -> None:
+        session.execute(select(SegmentRow.id).where(SegmentRow.id == segment_id).with_for_update())
+
+    with open_database(postgres_database_url) as database, ThreadPoolExecutor() as threads:
+        job = stored_job(database, ["a.mp4", "b.mp4"])
+        first, other = job.segments
+        (item, _) = job.items
+        with database.begin() as blocking:
+            locked(blocking, other)
+            with database.begin() as finding:
+                locked(finding, first)
+                cancelled = threads.submit(cancel_job, database, job.id)
+                wait_for(lambda: _waiting(database) == 1)
+                add_segment(finding, Stage.LINK, job_id=job.id, item_id=item)
+            wait_for(lambda: _waiting(database) == 1)
+            with database.begin() as linking:
+                (link,) = unrung_segments(database, item)
+                locked(linking, link)
+                blocking.rollback()
+                wait_for(lambda: _waiting(database) == 1)
+                add_segment(linking, Stage.BIND, job_id=job.id, item_id=item)
+        cancelled.result()
+
+        assert states(database, job)[2] == ["cancelled"] * 4

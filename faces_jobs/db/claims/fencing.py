@@ -119,6 +119,17 @@ def lock_segments(session: Session, *which: ColumnElement[bool]) -> Sequence[int
     ).all()
 
 
+def lock_all_segments(session: Session, job_id: str) -> None:
+    """Lock all segments of a job, so that no transaction can end one or add others.
+
+    Whoever adds segments holds one of the item's. Those that were added while this waited for a
+    lock are only seen by another query.
+    """
+    locked: Sequence[int] | None = None
+    while (found := lock_segments(session, SegmentRow.job_id == job_id)) != locked:
+        locked = found
+
+
 def lock_claim(session: Session, claim: SegmentClaim) -> None:
     """Lock the claimed segment's row.
 

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, case, delete, insert, literal, select, update
 from sqlalchemy.orm import Session
 
-from faces_jobs.db.claims.fencing import lock_segments
+from faces_jobs.db.claims.fencing import lock_all_segments
 from faces_jobs.db.claims.release import UNTRIED_VALUES
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.jobs.end_effects import record_end
@@ -126,7 +126,7 @@ def cancel_job(session: Session, job_id: str) -> None:
         StateError: the job has ended otherwise.
     """
     now = now_seconds()
-    lock_segments(session, SegmentRow.job_id == job_id)
+    lock_all_segments(session, job_id)
     session.execute(
         move_segments(SegmentStatus.CANCELLED, SegmentRow.job_id == job_id, ended_at=now)
     )

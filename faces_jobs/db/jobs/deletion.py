@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Table, and_, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from faces_jobs.db.claims.fencing import lock_segments
+from faces_jobs.db.claims.fencing import lock_all_segments
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.retry_delays import retry_delay_after
 from faces_jobs.db.session import Database
@@ -81,7 +81,7 @@ def delete_rows(
         NotFoundError: there is no such job; or, with `only_expired`, its retention period is not
             over, since its user may have retried it meanwhile.
     """
-    lock_segments(session, SegmentRow.job_id == job_id)
+    lock_all_segments(session, job_id)
     items = session.execute(
         select(ItemRow.id, ItemRow.face_count)
         .where(ItemRow.job_id == job_id)

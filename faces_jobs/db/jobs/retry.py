@@ -11,7 +11,7 @@ from collections.abc import Collection
 from sqlalchemy import ColumnElement, and_, delete, func, select
 from sqlalchemy.orm import Session
 
-from faces_jobs.db.claims.fencing import lock_segments
+from faces_jobs.db.claims.fencing import lock_all_segments
 from faces_jobs.db.claims.release import UNTRIED_VALUES
 from faces_jobs.db.jobs.changes import insert_segments
 from faces_jobs.db.moves import move_items, move_jobs
@@ -30,7 +30,7 @@ def retry_job(session: Session, job_id: str) -> None:
         NotFoundError: there is no such job.
         StateError: the job has not ended, or there is nothing to retry.
     """
-    lock_segments(session, SegmentRow.job_id == job_id)
+    lock_all_segments(session, job_id)
     job = session.scalar(select(JobRow).where(JobRow.id == job_id).with_for_update(key_share=True))
     if job is None:
         raise NotFoundError(f"There is no job {job_id}.")

@@ -12,7 +12,7 @@ from sqlalchemy import case, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.claims.evidence import record_evidence
-from faces_jobs.db.claims.fencing import SegmentClaim, lock_claim, lock_segments
+from faces_jobs.db.claims.fencing import SegmentClaim, lock_all_segments, lock_claim
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.jobs.changes import delete_partial_results, start_finishing_if_done
 from faces_jobs.db.moves import move_items, move_segments
@@ -95,7 +95,7 @@ def fail_job(database: Database, claim: SegmentClaim, error: ErrorDocument) -> b
     now = now_seconds()
     job_id = claim.job_id
     with database.begin() as session:
-        lock_segments(session, SegmentRow.job_id == job_id)
+        lock_all_segments(session, job_id)
         lock_claim(session, claim)
         session.execute(
             move_segments(
