@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from sqlalchemy import Double, Select, case, cast, func, select, tuple_
+from sqlalchemy import Double, Select, case, cast, func, select, text, tuple_
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.clock import as_datetime, now_seconds
@@ -164,7 +164,7 @@ def _item_documents(session: Session, rows: Sequence[ItemRow]) -> list[ItemDocum
 def _job_documents(session: Session, rows: Sequence[JobRow]) -> list[JobDocument]:
     ids = [row.id for row in rows]
     groups: dict[str, list[_Group]] = {job_id: [] for job_id in ids}
-    for job_id, *sums in session.execute(_groups_statement(ids)):
+    for job_id, *sums in _groups_of(session, ids):
         groups[job_id].append(_Group.of(*sums))
     models: dict[str, list[ModelDocument]] = {job_id: [] for job_id in ids}
     for job_id, name, version, sha256, unsure_below in session.execute(_models_statement(ids)):
@@ -317,6 +317,21 @@ def _frames_statement() -> Select[Any]:
         case((known, func.sum(SegmentRow.frames_total))).label("total"),
         func.sum(SegmentRow.damaged_frames).label("damaged"),
     ).group_by(SegmentRow.item_id)
+
+
+def _groups_of(session: Session, job_ids: Sequence[str]) -> Sequence[Any]:
+    """Execute `_groups_statement`, never by a nested loop.
+
+    Without statistics of a large job that was just submitted, PostgreSQL takes it for a small one,
+    and would sum up all of its segments again for each of its items.
+    """
+    is_postgresql = session.get_bind().dialect.name == "postgresql"
+    if is_postgresql:
+        session.execute(text("SET LOCAL enable_nestloop = off"))
+    rows = session.execute(_groups_statement(job_ids)).all()
+    if is_postgresql:
+        session.execute(text("SET LOCAL enable_nestloop = on"))
+    return rows
 
 
 def _groups_statement(job_ids: Sequence[str]) -> Select[Any]:

@@ -18,7 +18,8 @@ from faces_jobs.db.segments.overdue import (
     orphaned_segments,
     waiting_segments,
 )
-from faces_jobs.db.session import Database
+from faces_jobs.db.session import Database, open_database
+from faces_jobs.results import get_job
 from tests.factories import stored_job
 
 FEW, MANY = 100, 4000
@@ -75,6 +76,37 @@ def test_a_job_of_many_files_is_stored_by_as_few_statements_as_one_of_few(
         assert list(job.segments) == sorted(job.segments)
 
     assert counts[0] == counts[1]
+
+
+def test_a_large_job_without_statistics_is_not_summed_up_for_each_item(
+    postgres_database_url: str,
+) -> None:
+    plans: list[str] = []
+
+    def explain(
+        connection: Connection, _cursor: Any, statement: str, parameters: Any, *_: Any
+    ) -> None:
+        if "GROUP BY items.job_id" in statement:
+            raw = connection.connection.dbapi_connection
+            assert raw is not None
+            cursor = raw.cursor()
+            cursor.execute(f"EXPLAIN {statement}", parameters)
+            plans.append("\n".join(line for (line,) in cursor.fetchall()))
+            cursor.close()
+
+    with open_database(postgres_database_url) as database:
+        for _ in range(3):
+            stored_job(database)
+        with database.begin() as session:  # the database knows of small jobs only
+            session.execute(text("ANALYZE"))
+        job = stored_job(database, [f"{number}.png" for number in range(FEW)])
+        event.listen(database.engine, "before_cursor_execute", explain)
+
+        assert get_job(database, job.id).item_count == FEW
+
+    (plan,) = plans
+    assert "Join" in plan
+    assert "Nested Loop" not in plan
 
 
 def _cost(database: Database, query: Query) -> int:
