@@ -39,7 +39,8 @@ class WebSettings(BaseModel):
         ge=1,
         le=3600,
         description="How long the web server waits for the next byte of a request, for all of its "
-        "headers, or for a client to read more of a response; then it closes the connection.",
+        "headers, or for a client to read more of a response; then it closes the connection. The "
+        "body must also arrive at 1,000 bytes per second or more, measured over this time.",
     )
     access_token: SecretStr | None = Field(
         default=None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import select
 import signal
 import socket
 import time
@@ -221,6 +222,50 @@ def test_clients_that_send_single_bytes_do_not_block_the_server(
         assert "Traceback" not in web.log.read_text()
 
 
+def test_bodies_that_arrive_byte_by_byte_are_refused(tmp_path: Path, sqlite_template: Path) -> None:
+    limits = {"web_threads": "2", "web_waiters": "0", "web_silence_seconds": "1"}
+    form = FORM["Content-Type"]
+    starts = [
+        ("/api/v1/jobs", form, "Content-Length: 9999\r\n\r\n--x\r\n"),
+        ("/api/v1/jobs", form, "Transfer-Encoding: chunked\r\n\r\n9999\r\n--x\r\n"),
+        ("/api/v1/jobs", "application/json", "Content-Length: 9999\r\n\r\n"),
+        ("/login", FIELDS, "Content-Length: 9999\r\n\r\nform_token="),
+        ("/", form, "Content-Length: 9999\r\n\r\n--x\r\n"),
+    ]
+    with running_web(tmp_path, sqlite_template, **limits) as web, ExitStack() as opened:
+        slow = []
+        for path, content_type, start in starts:
+            client = socket.create_connection(("127.0.0.1", web.port), timeout=TIMEOUT_SECONDS)
+            slow.append(opened.enter_context(client))
+            host = f"HTTP/1.1\r\nHost: 127.0.0.1:{web.port}\r\n"
+            client.sendall(f"POST {path} {host}Content-Type: {content_type}\r\n{start}".encode())
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while slow:
+            assert time.monotonic() < deadline, "a body is still being waited for"
+            answered = select.select(slow, [], [], 0.1)[0]
+            for client in answered:
+                assert client.recv(65536).startswith(b"HTTP/1.1 408 ")
+                slow.remove(client)
+            for client in slow:
+                client.sendall(b"a")
+        assert httpx.get(f"{web.url}/healthz", timeout=TIMEOUT_SECONDS).status_code == 200
+        assert web.uploads() == []
+        assert "Traceback" not in web.log.read_text()
+
+
+def test_a_body_that_stops_is_refused_with_the_reason(
+    tmp_path: Path, sqlite_template: Path
+) -> None:
+    with (
+        running_web(tmp_path, sqlite_template, web_silence_seconds="1") as web,
+        socket.create_connection(("127.0.0.1", web.port), timeout=TIMEOUT_SECONDS) as silent,
+    ):
+        silent.sendall(upload_head(web.port, 100).encode() + b"--x\r\n")
+        answer = silent.makefile("rb").read()
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert b"Nothing more of the body arrived for 1 s" in answer
+
+
 def test_clients_that_read_no_responses_do_not_block_the_server(
     tmp_path: Path, sqlite_template: Path
 ) -> None:
@@ -242,9 +287,9 @@ def test_a_slow_but_steady_upload_is_accepted(tmp_path: Path, sqlite_template: P
         running_web(tmp_path, sqlite_template, web_silence_seconds="2") as web,
         socket.create_connection(("127.0.0.1", web.port), timeout=TIMEOUT_SECONDS) as slow,
     ):
-        head = upload_head(web.port, 100)
-        slow.sendall(head.encode())
-        sent = b"".join(body(100))
+        size = 20_000
+        slow.sendall(upload_head(web.port, size).encode())
+        sent = b"".join(body(size))
         step = len(sent) // 20 + 1
         for start in range(0, len(sent), step):
             slow.sendall(sent[start : start + step])

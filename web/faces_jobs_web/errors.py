@@ -72,6 +72,7 @@ HTTP_CODES = {
     403: ("forbidden", "Not allowed"),
     404: ("not-found", "Not found"),
     405: ("method-not-allowed", "Method not allowed"),
+    408: ("request-timeout", "Request too slow"),
     411: ("length-required", "Content-Length missing"),
     412: ("precondition-failed", "Precondition failed"),
     413: ("upload-too-large", "Upload too large"),

@@ -17,6 +17,7 @@ from werkzeug.exceptions import (
     BadRequest,
     ClientDisconnected,
     RequestEntityTooLarge,
+    RequestTimeout,
     UnsupportedMediaType,
 )
 from werkzeug.sansio.multipart import (
@@ -85,6 +86,7 @@ def receive_upload(
         StorageFullError: there is not enough free disk space.
         UnsupportedMediaType: the request is not multipart/form-data.
         BadRequest: the body is not a complete multipart form.
+        RequestTimeout: the body stopped arriving, or arrives too slowly.
     """
     if request.mimetype != "multipart/form-data":
         raise UnsupportedMediaType("Send the files as multipart/form-data.")
@@ -107,8 +109,8 @@ def receive_upload(
             yield reader.read(incoming)
     except RequestEntityTooLarge as error:
         raise _too_large(settings) from error
-    except ClientDisconnected:
-        is_connected = False  # closed the connection, or timed out
+    except (ClientDisconnected, RequestTimeout):
+        is_connected = False  # or as good as that: waiting for the rest would take as long again
         raise
     finally:
         if is_connected:
@@ -198,7 +200,7 @@ def _drain(request: Request) -> None:
         try:
             if not request.environ["wsgi.input"].read(CHUNK_BYTES):
                 return
-        except (OSError, ValueError, ParseException):
+        except (OSError, ValueError, ParseException, RequestTimeout):
             return  # malformed or disconnected: no client is waiting for the response
 
 

@@ -108,7 +108,7 @@ def retry(job_id: str) -> Response:
         tag="jobs",
         bodies={JSON: JobChange},
         responses={200: ResponseSpec("The changed job.", JobDocument)},
-        problems=(403, 404, 409, 413, 415, 422),
+        problems=(403, 404, 408, 409, 413, 415, 422),
     )
 )
 def change(job_id: str) -> Response:

@@ -70,7 +70,7 @@ def upload_schema() -> dict[str, object]:
                 "The job that was created with this key before.", JobDocument, headers=_HEADERS
             ),
         },
-        problems=(403, 409, 413, 415, 422, 429, 507),
+        problems=(403, 408, 409, 413, 415, 422, 429, 507),
     )
 )
 def create() -> Response:

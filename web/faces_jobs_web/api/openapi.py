@@ -35,6 +35,7 @@ PROBLEM_REASONS = {
     401: "An access token is required, and is missing or wrong.",
     403: "The request comes from a page of another site, or its form token is missing.",
     404: "There is no such job, item, track or artifact.",
+    408: "The body stopped arriving, or arrived too slowly.",
     409: "Not possible in this state, or the idempotency key was used for another submission.",
     412: "The file does not match `If-Match` or `If-Unmodified-Since`.",
     413: "The body is larger than the server accepts.",

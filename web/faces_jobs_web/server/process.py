@@ -121,7 +121,7 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
         click.echo(f"Serving at http://{host}:{port}")
 
     def _on_worker_init(self, worker: Any) -> None:
-        worker.head_timeout_seconds = self._settings.web_silence_seconds
+        worker.silence_seconds = self._settings.web_silence_seconds
         # On SIGTERM waiting requests end at once; they would delay the exit by up to their wait.
         services: Services = worker.wsgi.extensions[EXTENSION]
         services.watcher.is_stopping = lambda: not worker.alive
