@@ -78,7 +78,10 @@ class Progress(Document):
         description="Null while unknown: not every container says how many frames it holds."
     )
     fraction: float | None = Field(
-        ge=0, le=1, description="Fraction of the work done; 1 once ended."
+        ge=0,
+        le=1,
+        description="Fraction of the work done, in which a job's refused files do not count; "
+        "1 once ended.",
     )
     frames_per_second: float | None = Field(description="The measured processing rate.")
     eta_seconds: float | None = Field(

@@ -339,7 +339,8 @@ def _groups_statement(job_ids: Sequence[str]) -> Select[Any]:
     frames = _frames_statement().where(SegmentRow.job_id.in_(job_ids)).subquery()
     done = func.coalesce(frames.c.done, 0)
     known = frames.c.total > 0
-    weight = case((ItemRow.bytes > 0, ItemRow.bytes), else_=1)
+    # Files that were refused at submission are no work: they would look like progress.
+    weight = case((ItemRow.source.is_(None), 0), (ItemRow.bytes > 0, ItemRow.bytes), else_=1)
     fraction = cast(done, Double) / frames.c.total
     shown = case((fraction < MAX_UNENDED_FRACTION, fraction), else_=MAX_UNENDED_FRACTION)
     return (

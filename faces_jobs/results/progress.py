@@ -54,7 +54,7 @@ class ItemsWork:
     frames_done: int
     frames_total: int  # of the items whose total is known
     unknown: int  # items whose total is unknown
-    weight: float  # sum of their sizes in bytes, at least 1 each
+    weight: float  # sum of their sizes in bytes, at least 1 each; 0 for refused files
     weight_done: float  # sum of size times fraction done, where known
 
 

@@ -242,7 +242,20 @@ def test_a_job_counts_its_items(database: Database) -> None:
     }
     assert (document.item_count, document.face_count, document.track_count) == (4, 1, 1)
     assert document.progress.frames_total is None
-    assert document.progress.fraction == pytest.approx(0.5)
+    assert document.progress.fraction == pytest.approx(1 / 3), "the refused file is no work"
+
+
+def test_a_job_of_which_files_were_refused_starts_at_nothing_done(database: Database) -> None:
+    job = stored_job(database, ["a.png", "b.txt", "c.txt"], refused=["b.txt", "c.txt"])
+
+    document = results_api.get_job(database, job.id)
+
+    assert document.items_by_status == {ItemStatus.QUEUED: 1, ItemStatus.FAILED: 2}
+    assert document.progress.fraction == 0.0
+    (claimed_segment,) = job.segments
+    claim = claimed(database, claimed_segment)
+    finish_segment(database, claim, results([face()], [track()], frames=1))
+    assert results_api.get_job(database, job.id).progress.fraction == pytest.approx(0.99)
 
 
 def test_items_are_listed_in_order_with_their_errors(database: Database) -> None:
