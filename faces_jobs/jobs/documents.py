@@ -83,9 +83,12 @@ class Progress(Document):
         description="Fraction of the work done, in which a job's refused files do not count; "
         "1 once ended.",
     )
-    frames_per_second: float | None = Field(description="The measured processing rate.")
+    frames_per_second: float | None = Field(
+        description="The measured processing rate; null while the job is on hold."
+    )
     eta_seconds: float | None = Field(
-        description="Estimated seconds left, by the measured rate; null while unknown."
+        description="Estimated seconds left, by the measured rate; null while unknown, and while "
+        "the job is on hold (`paused`, `waiting_for_space`)."
     )
 
 

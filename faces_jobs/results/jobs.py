@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -43,6 +43,8 @@ from faces_jobs.results.progress import (
     job_work,
     progress,
 )
+
+ON_HOLD = frozenset({JobStatus.PAUSED, JobStatus.WAITING_FOR_SPACE})
 
 
 def get_job(database: Database, job_id: str) -> JobDocument:
@@ -154,11 +156,22 @@ def get_item(database: Database, job_id: str, item_id: int) -> ItemDocument:
 def _item_documents(session: Session, rows: Sequence[ItemRow]) -> list[ItemDocument]:
     ids = [row.id for row in rows]
     frames, missing = _frames_of(session, ids), _missing_files(session, ids)
-    now = _now(session)
+    now, held = _now(session), _jobs_on_hold(session, {row.job_id for row in rows})
     return [
-        _item_document(row, frames.get(row.id, _Frames()), now, missing.get(row.id, 0))
+        _item_document(
+            row,
+            frames.get(row.id, _Frames()),
+            now,
+            missing.get(row.id, 0),
+            on_hold=row.job_id in held,
+        )
         for row in rows
     ]
+
+
+def _jobs_on_hold(session: Session, job_ids: Collection[str]) -> set[str]:
+    statement = select(JobRow.id).where(JobRow.id.in_(job_ids), JobRow.status.in_(ON_HOLD))
+    return set(session.scalars(statement))
 
 
 def _job_documents(session: Session, rows: Sequence[JobRow]) -> list[JobDocument]:
@@ -252,7 +265,7 @@ def _job_document(
         started_at=None if row.started_at is None else as_datetime(row.started_at),
         ended_at=None if row.ended_at is None else as_datetime(row.ended_at),
         delete_at=None if not ended or row.delete_at is None else as_datetime(row.delete_at),
-        progress=progress(work, job_fraction(works, ended=ended)),
+        progress=progress(work, job_fraction(works, ended=ended), on_hold=row.status in ON_HOLD),
         item_count=sum(group.items for group in works),
         items_by_status={group.status: group.items for group in works},
         face_count=sum(group.faces for group in groups),
@@ -265,7 +278,9 @@ def _job_document(
     )
 
 
-def _item_document(row: ItemRow, frames: _Frames, now: float, missing_files: int) -> ItemDocument:
+def _item_document(
+    row: ItemRow, frames: _Frames, now: float, missing_files: int, *, on_hold: bool
+) -> ItemDocument:
     seconds = _seconds(row.started_at, row.ended_at, now)
     work = Work(frames.done, frames.total, row.status.ended, seconds)
     return ItemDocument(
@@ -285,7 +300,7 @@ def _item_document(row: ItemRow, frames: _Frames, now: float, missing_files: int
         track_count=row.track_count,
         damaged_frames=frames.damaged,
         missing_files=missing_files,
-        progress=progress(work, item_fraction(work)),
+        progress=progress(work, item_fraction(work), on_hold=on_hold),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from faces_jobs.jobs.documents import Progress
 from faces_jobs.jobs.status import ItemStatus
@@ -33,8 +33,17 @@ def item_fraction(work: Work) -> float | None:
     return min(work.frames_done / work.frames_total, MAX_UNENDED_FRACTION)
 
 
-def progress(work: Work, fraction: float | None) -> Progress:
-    """Create the document. `fraction` is a parameter since a job's is weighted: `job_fraction`."""
+def progress(work: Work, fraction: float | None, *, on_hold: bool = False) -> Progress:
+    """Create the document.
+
+    Args:
+        work: the frames.
+        fraction: of the work that is done; a parameter since a job's is weighted: `job_fraction`.
+        on_hold: the job is paused or waits for space, so time passes without any work: a rate
+            would sink, and an estimate of the time left rise.
+    """
+    if on_hold and not work.ended:
+        work = replace(work, seconds=None)
     rate = work.frames_done / work.seconds if work.seconds and work.frames_done else None
     return Progress(
         frames_done=work.frames_done,

@@ -46,6 +46,21 @@ def test_many_open_pages_of_a_job_all_show_its_end(
             expect(page.locator(".facts")).to_contain_text("Cancelled")
 
 
+def test_an_open_page_offers_what_the_new_state_allows(
+    browser: Browser, idle_web: RunningWeb, waiting: str
+) -> None:
+    with watched_page(browser) as watched, Client(idle_web.url) as client:
+        page = watched.page
+        page.goto(f"{idle_web.url}/jobs/{waiting}")
+        expect(page.get_by_role("button", name="Pause")).to_be_visible()
+        client.pause(waiting)
+        expect(page.get_by_role("button", name="Resume")).to_be_visible()
+        expect(page.get_by_role("button", name="Pause")).to_have_count(0)
+        client.resume(waiting)
+        page.get_by_role("button", name="Pause").click()
+        expect(page.get_by_role("button", name="Resume")).to_be_visible()
+
+
 def test_a_hidden_page_sends_no_requests_and_updates_when_shown(
     browser: Browser, idle_web: RunningWeb, waiting: str
 ) -> None:

@@ -61,6 +61,14 @@ def test_nothing_is_estimated_before_the_work_begins() -> None:
     assert (shown.frames_per_second, shown.eta_seconds, shown.frames_total) == (None, None, None)
 
 
+def test_work_on_hold_has_no_rate_and_no_estimate() -> None:
+    shown = progress(Work(50, 200, ended=False, seconds=3600.0), 0.25, on_hold=True)
+    assert (shown.frames_per_second, shown.eta_seconds) == (None, None)
+    assert (shown.frames_done, shown.frames_total, shown.fraction) == (50, 200, 0.25)
+    ended = progress(Work(50, 50, ended=True, seconds=10.0), 1.0, on_hold=True)
+    assert ended.frames_per_second == 5.0
+
+
 def test_ended_work_has_no_remaining_time() -> None:
     shown = progress(Work(7, 10, ended=True, seconds=2.0), 1.0)
     assert (shown.frames_total, shown.eta_seconds, shown.fraction) == (7, 0.0, 1.0)

@@ -75,6 +75,26 @@ def test_a_running_job_has_its_progress(client: WebClient, services: Services) -
     assert 0 < job["progress"]["fraction"] < 1
 
 
+@pytest.mark.parametrize("path", ["", "/items"])
+def test_a_paused_job_shows_no_time_left(client: WebClient, services: Services, path: str) -> None:
+    job_id = submit(client)
+    (claim,) = worked.claim(services.database, job_id)
+    renew_segment(services.database, claim, lease_seconds=60, frames_done=30, frames_total=120)
+
+    def progress() -> dict[str, object]:
+        document = client.get(f"{JOBS}/{job_id}{path}").json
+        shown: dict[str, object] = (document if not path else document["items"][0])["progress"]
+        return shown
+
+    assert progress()["eta_seconds"] is not None
+    client.post(f"{JOBS}/{job_id}/pause")
+    paused = progress()
+    assert (paused["frames_per_second"], paused["eta_seconds"]) == (None, None)
+    assert paused["frames_done"] == 30
+    client.post(f"{JOBS}/{job_id}/resume")
+    assert progress()["eta_seconds"] is not None
+
+
 def test_an_unchanged_job_is_answered_304(client: WebClient) -> None:
     job_id = submit(client)
     first = client.get(f"{JOBS}/{job_id}")

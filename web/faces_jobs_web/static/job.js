@@ -48,6 +48,20 @@ async function showResults() {
   }
 }
 
+// The buttons depend on the state, which may have been changed elsewhere.
+async function showActions() {
+  const fresh = (await load(location.href)).querySelector(".title-actions");
+  const old = document.querySelector(".title-actions");
+  if (fresh.textContent === old.textContent) {
+    return;
+  }
+  const hadFocus = old.contains(document.activeElement);
+  old.replaceWith(document.adoptNode(fresh));
+  if (hadFocus) {
+    document.querySelector("h1").focus();
+  }
+}
+
 function livePath() {
   return `${location.pathname.replace(/\/$/, "")}/live`;
 }
@@ -55,9 +69,14 @@ function livePath() {
 // Resolves to true if the job has ended.
 async function refresh() {
   const fresh = (await load(livePath())).getElementById("live");
+  const isMoved = fresh.dataset.status !== document.getElementById("live").dataset.status;
+  const hasEnded = fresh.dataset.ended === "yes";
+  if (isMoved && !hasEnded) {
+    await showActions();
+  }
   announce(fresh);
   replaceLive(document.adoptNode(fresh));
-  if (fresh.dataset.ended === "yes") {
+  if (hasEnded) {
     await showResults();
     return true;
   }
