@@ -133,6 +133,8 @@ class _FormReader:
         files: list[IncomingFile] = []
         fields: dict[str, tuple[str, ...]] = {}
         while not isinstance(event := self._next_event(), Epilogue):
+            if isinstance(event, File | Field) and not event.name:
+                raise BadRequest("A part of the form has no name.")
             if isinstance(event, File):
                 file = self._receive_file(event, incoming)
                 if file is not None:
@@ -143,8 +145,9 @@ class _FormReader:
                         "submission: submit them in several jobs."
                     )
             elif isinstance(event, Field):
-                name = event.name or ""
-                fields[name] = (*fields.get(name, ()), self._read_text())
+                if event.name == FILES_FIELD:
+                    raise OptionsError({FILES_FIELD: "sent as text: send files, with their names"})
+                fields[event.name] = (*fields.get(event.name, ()), self._read_text())
                 if sum(len(values) for values in fields.values()) > MAX_FIELDS:
                     raise BadRequest(f"The form has more than {MAX_FIELDS} fields.")
         return Upload(tuple(files), fields)
@@ -157,7 +160,7 @@ class _FormReader:
                 raise BadRequest("A file was sent without a name.")
             return None
         if event.name != FILES_FIELD:
-            raise OptionsError({event.name or "": f"send files in the field {FILES_FIELD!r}"})
+            raise OptionsError({event.name: f"send files in the field {FILES_FIELD!r}"})
         return incoming.add(event.filename, chunks)
 
     def _read_text(self) -> str:
@@ -185,6 +188,8 @@ class _FormReader:
         try:
             while isinstance(event := self._decoder.next_event(), NeedData):
                 self._decoder.receive_data(self._stream.read(CHUNK_BYTES) or None)
+        except UnicodeDecodeError as error:  # of the headers of a part
+            raise BadRequest("A file name in the form is not valid UTF-8.") from error
         except ValueError as error:
             raise BadRequest("The form is incomplete or malformed: send it again.") from error
         return event

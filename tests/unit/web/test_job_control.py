@@ -95,6 +95,12 @@ def test_an_invalid_change_is_rejected(client: WebClient, change: dict[str, obje
     )
 
 
+def test_a_change_that_is_no_object_is_rejected_in_words_of_the_api(client: WebClient) -> None:
+    response = client.open(f"{JOBS}/{submit(client)}", json=["high"], method="PATCH")
+    assert_problem(response, 422, "invalid-options", fields={"body"})
+    assert response.json["fields"]["body"] == "must be a JSON object with the priority"
+
+
 def test_the_error_for_a_body_that_is_too_long_names_the_limit(client: WebClient) -> None:
     job_id = client.post(JOBS, data={"files": upload()}).json["id"]
     long = {"priority": "x" * 2_000_000}

@@ -136,6 +136,33 @@ def test_a_submission_without_files_is_rejected(
     assert nothing_is_stored(services)
 
 
+@pytest.mark.parametrize(
+    ("disposition", "status", "reason"),
+    [
+        (b'name="files"', 422, "sent as text: send files, with their names"),
+        (
+            b'name="files"; filename="na\xefve.png"',
+            400,
+            "A file name in the form is not valid UTF-8",
+        ),
+        (b'filename="a.png"', 400, "A part of the form has no name"),
+        (b"x=y", 400, "A part of the form has no name"),
+    ],
+)
+def test_a_part_without_usable_names_is_rejected_with_the_reason(
+    client: WebClient, services: Services, disposition: bytes, status: int, reason: str
+) -> None:
+    head = b"--x\r\nContent-Disposition: form-data; " + disposition + b"\r\n\r\n"
+    response = client.post(
+        JOBS,
+        data=head + png() + b"\r\n--x--\r\n",
+        content_type="multipart/form-data; boundary=x",
+    )
+    assert response.status_code == status
+    assert reason in response.json["detail"]
+    assert nothing_is_stored(services)
+
+
 def test_files_in_an_unknown_field_are_rejected(client: WebClient, services: Services) -> None:
     response = client.post(JOBS, data={"file": upload()})
     assert_problem(response, 422, "invalid-options", fields={"file"})

@@ -113,14 +113,14 @@ def retry(job_id: str) -> Response:
 )
 def change(job_id: str) -> Response:
     """Change the priority of a job that has not ended."""
+    body = json_body()
+    if not isinstance(body, dict):
+        raise OptionsError({"body": "must be a JSON object with the priority"})
     try:
-        change_request = JobChange.model_validate(json_body())
+        change_request = JobChange.model_validate(body)
     except ValidationError as error:
         raise OptionsError(
-            {
-                str(problem["loc"][0]) if problem["loc"] else "body": problem["msg"]
-                for problem in error.errors()
-            }
+            {str(problem["loc"][0]): problem["msg"] for problem in error.errors()}
         ) from error
     return document_response(
         set_priority(current_services().database, job_id, change_request.priority)
