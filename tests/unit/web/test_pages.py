@@ -66,7 +66,10 @@ def test_the_list_shows_jobs_and_filters_them(client: WebClient, done: str) -> N
     assert f"/jobs/{waiting}" in page
     page = client.get("/jobs?status=queued&label=").text
     assert f"/jobs/{done}" not in page
-    assert "No jobs match" in client.get("/jobs?label=Sea").text
+    nothing = client.get("/jobs?label=Sea").text
+    assert "No jobs match" in nothing
+    assert 'href="/jobs">Clear</a>' in nothing
+    assert "Clear" not in client.get("/jobs").text
     assert client.get("/jobs?status=nonsense").status_code == 422
 
 
