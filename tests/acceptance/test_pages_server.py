@@ -264,6 +264,7 @@ def test_a_body_that_stops_is_refused_with_the_reason(
         answer = silent.makefile("rb").read()
         assert answer.startswith(b"HTTP/1.1 408 ")
         assert b"Nothing more of the body arrived for 1 s" in answer
+        assert b"\r\nConnection: close\r\n" in answer
 
 
 def test_clients_that_read_no_responses_do_not_block_the_server(

@@ -22,9 +22,15 @@ class BodyPace:
     arrive within that time. Only waiting for the client counts, not what the server does meanwhile.
     """
 
-    def __init__(self, receive: Callable[..., bytes], *, seconds: float) -> None:
-        """Wrap `receive`, which returns the next bytes, and raises `OSError` if none come."""
+    def __init__(
+        self, receive: Callable[..., bytes], *, seconds: float, close: Callable[[], None]
+    ) -> None:
+        """Wrap `receive`, which returns the next bytes, and raises `OSError` if none come.
+
+        `close` is called when the body is refused: its connection can't be used again.
+        """
         self._receive = receive
+        self._close = close
         self._seconds = seconds
         self._least_bytes = seconds * MIN_BYTES_PER_SECOND
         self._bytes = 0
@@ -41,6 +47,7 @@ class BodyPace:
         try:
             data = self._receive(*arguments)
         except (BlockingIOError, TimeoutError) as error:  # the timeout of the socket
+            self._close()
             raise RequestTimeout(
                 f"Nothing more of the body arrived for {self._seconds:g} s: send it again."
             ) from error
@@ -49,6 +56,7 @@ class BodyPace:
         if self._bytes >= self._least_bytes:
             self._bytes, self._waited = 0, 0.0
         elif data and self._waited > self._seconds:
+            self._close()
             raise RequestTimeout(
                 f"The body arrives at less than {MIN_BYTES_PER_SECOND:,} bytes per second: send it "
                 "again over a faster connection."

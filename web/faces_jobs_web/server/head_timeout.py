@@ -41,7 +41,9 @@ class HeadTimeoutWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships n
         """Process a request whose head was received; the view reads its body."""
         self._deadlines.pop(conn, None)
         unreader = conn.parser.unreader
-        unreader.chunk = BodyPace(unreader.chunk, seconds=self.silence_seconds)
+        unreader.chunk = BodyPace(
+            unreader.chunk, seconds=self.silence_seconds, close=req.force_close
+        )
         try:
             return super().handle_request(req, conn)
         finally:
