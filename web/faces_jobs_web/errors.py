@@ -13,7 +13,12 @@ import secrets
 from flask import Flask, Response, current_app, g, render_template, request
 from gunicorn.http.errors import ParseException
 from pydantic import BaseModel, ConfigDict, Field
-from werkzeug.exceptions import BadRequest, ClientDisconnected, HTTPException
+from werkzeug.exceptions import (
+    BadRequest,
+    ClientDisconnected,
+    HTTPException,
+    RequestedRangeNotSatisfiable,
+)
 from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.sansio.response import Response as AnyResponse
 
@@ -185,6 +190,8 @@ def _detail(error: HTTPException) -> str:
         return f"{request.method} is not allowed here."
     if isinstance(error, ClientDisconnected):
         return "The body is incomplete: send it again."
+    if isinstance(error, RequestedRangeNotSatisfiable) and error.length is not None:
+        return f"The file has {error.length:,} bytes: ask for a range within it."
     if error.code == 413:
         max_bytes = current_app.config["MAX_CONTENT_LENGTH"]
         return f"The body has more than {max_bytes:,} bytes, the maximum for this request."

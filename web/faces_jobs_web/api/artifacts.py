@@ -146,7 +146,9 @@ def _check_conditions(sha256: str, modified: datetime) -> None:
     environ = request.environ
     environ.pop("HTTP_IF_MATCH", None)
     is_modified = is_resource_modified(environ, etag=quote_etag(sha256), last_modified=modified)
-    if not is_modified or not SINGLE_RANGE.fullmatch(request.headers.get("Range", "")):
+    is_single = SINGLE_RANGE.fullmatch(request.headers.get("Range", ""))
+    # A weak ETag never allows a range (RFC 9110, 13.1.5).
+    if not is_modified or not is_single or request.headers.get("If-Range", "").startswith("W/"):
         environ.pop("HTTP_RANGE", None)
 
 
