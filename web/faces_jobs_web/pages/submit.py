@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
@@ -172,7 +173,7 @@ def _render(
 
 def _number(name: str, fields: dict[str, str]) -> NumberField:
     title, hint, step = NUMBER_TEXTS[name]
-    schema: dict[str, Any] = JobSpec.model_json_schema()["properties"][name]
+    schema = _option_schemas()[name]
     bounds = next(
         (part for part in schema.get("anyOf", []) if part.get("type") == "number"), schema
     )
@@ -186,6 +187,12 @@ def _number(name: str, fields: dict[str, str]) -> NumberField:
         maximum=bounds.get("maximum"),
         value=fields.get(name, "" if default is None else str(default)),
     )
+
+
+@cache  # making it takes as long as all else on the page
+def _option_schemas() -> dict[str, dict[str, Any]]:
+    schemas: dict[str, dict[str, Any]] = JobSpec.model_json_schema()["properties"]
+    return schemas
 
 
 def _choice(name: str, fields: dict[str, str]) -> ChoiceField:
