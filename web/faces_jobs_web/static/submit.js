@@ -30,9 +30,18 @@ function bytesOf(files) {
   return files.reduce((sum, { file }) => sum + file.size, 0);
 }
 
+// Browsers list a folder in the order of the disk, and with its hidden files.
+function isShown({ name }) {
+  return !name.split("/").slice(1).some((part) => part.startsWith("."));
+}
+
+function byName(one, other) {
+  return one.name < other.name ? -1 : 1;
+}
+
 function add(files) {
   const known = new Set(chosen.map(({ name, file }) => `${name}\n${file.size}\n${file.lastModified}`));
-  for (const entry of files) {
+  for (const entry of files.filter(isShown).sort(byName)) {
     if (!known.has(`${entry.name}\n${entry.file.size}\n${entry.file.lastModified}`)) {
       chosen.push(entry);
     }
@@ -64,11 +73,11 @@ function render() {
   });
   if (chosen.length > MAX_SHOWN_FILES) {
     const rest = document.createElement("li");
-    rest.textContent = `and ${chosen.length - MAX_SHOWN_FILES} more`;
+    rest.textContent = `and ${(chosen.length - MAX_SHOWN_FILES).toLocaleString("en")} more`;
     shown.push(rest);
   }
   list.replaceChildren(...shown);
-  const summary = chosen.length === 1 ? "1 file" : `${chosen.length} files`;
+  const summary = chosen.length === 1 ? "1 file" : `${chosen.length.toLocaleString("en")} files`;
   document.getElementById("chosen-count").textContent = `${summary}, ${size(bytesOf(chosen))}`;
   document.getElementById("chosen").hidden = chosen.length === 0;
   announcement.textContent = chosen.length ? `${summary} chosen` : "No files chosen";
@@ -226,7 +235,7 @@ form.addEventListener("submit", (event) => {
   if (chosen.length === 0) {
     showProblem("Choose at least one video or photo.");
   } else if (chosen.length > Number(form.dataset.maxFiles)) {
-    showProblem(`You chose ${chosen.length} files; the maximum is ${form.dataset.maxFiles}. Submit them in several jobs.`);
+    showProblem(`You chose ${chosen.length.toLocaleString("en")} files; the maximum is ${Number(form.dataset.maxFiles).toLocaleString("en")}. Submit them in several jobs.`);
   } else if (bytesOf(chosen) > Number(form.dataset.maxBytes)) {
     showProblem(`These files have ${size(bytesOf(chosen))}; the maximum is ${size(Number(form.dataset.maxBytes))}. Submit them in several jobs.`);
   } else {
