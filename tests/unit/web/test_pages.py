@@ -82,6 +82,12 @@ def test_a_file_of_a_paused_job_does_not_seem_to_run(client: WebClient, services
     assert client.get(f"/jobs/{job_id}/items").text.count("status-paused") == 1
 
 
+def test_a_cancelled_job_is_not_listed_as_complete(client: WebClient) -> None:
+    job_id = client.post("/api/v1/jobs", data={"files": upload()}).json["id"]
+    client.post(f"/api/v1/jobs/{job_id}/cancel")
+    assert not re.search(r'data-name="Progress">\d', client.get("/jobs").text)
+
+
 def test_the_list_of_jobs_has_pages(client: WebClient) -> None:
     ids = {client.post("/api/v1/jobs", data={"files": upload()}).json["id"] for _ in range(3)}
     first = client.get("/jobs?limit=2").text
