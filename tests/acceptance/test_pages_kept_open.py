@@ -61,6 +61,20 @@ def test_an_open_page_offers_what_the_new_state_allows(
         expect(page.get_by_role("button", name="Resume")).to_be_visible()
 
 
+def test_an_open_page_says_that_the_server_does_not_respond(
+    browser: Browser, idle_web: RunningWeb, waiting: str
+) -> None:
+    with watched_page(browser) as watched:
+        page = watched.page
+        page.route("**/events", lambda route: route.abort("connectionrefused"))
+        page.goto(f"{idle_web.url}/jobs/{waiting}")
+        note = page.locator("#live").get_by_text("The server does not respond. Retrying.")
+        expect(note).to_be_visible()
+        page.unroute("**/events")
+        expect(note).to_have_count(0)
+        watched.errors.clear()  # of the refused connections
+
+
 def test_a_hidden_page_sends_no_requests_and_updates_when_shown(
     browser: Browser, idle_web: RunningWeb, waiting: str
 ) -> None:

@@ -15,7 +15,7 @@ function sleep(milliseconds) {
 // `listen` and `poll` resolve to true if there is nothing left to follow: the job has ended or was
 // deleted, or the signal was aborted. `listen` resolves to false if the page should poll instead.
 
-function listen(url, { refresh, unreachable }, signal) {
+function listen(url, { refresh, unreachable, reachable }, signal) {
   return new Promise((resolve) => {
     const source = new EventSource(url);
     const finish = (isOver) => {
@@ -51,6 +51,7 @@ function listen(url, { refresh, unreachable }, signal) {
       finish(true);
       location.reload();
     });
+    source.addEventListener("open", reachable); // without an event if nothing has changed
     source.addEventListener("error", () => {
       if (source.readyState === EventSource.CLOSED) {
         finish(false); // the server has no slot left for an event stream
@@ -90,7 +91,7 @@ function withLock(work) {
 }
 
 // `page.refresh` updates the page and resolves to true if the job has ended; `page.unreachable` is
-// called while the server does not respond.
+// called while the server does not respond, and `page.reachable` (or `page.refresh`) when it does again.
 export function follow(url, page) {
   let controller = null;
   const start = async () => {

@@ -5,6 +5,7 @@ import { follow } from "./follow.js";
 
 const announcement = document.getElementById("announcement");
 const parser = new DOMParser();
+const UNREACHABLE = "The server does not respond. Retrying.";
 
 async function load(url, signal) {
   const response = await fetch(url, { signal, headers: { Accept: "text/html" } });
@@ -176,7 +177,15 @@ if (live && live.dataset.ended !== "yes") {
   follow(live.dataset.events, {
     refresh,
     unreachable: () => {
-      announcement.textContent = "The server does not respond. Retrying.";
+      announcement.textContent = UNREACHABLE;
+      if (!document.getElementById("unreachable")) {
+        const note = document.createElement("p");
+        note.id = "unreachable";
+        note.className = "notice error";
+        note.textContent = UNREACHABLE;
+        document.querySelector("#live .progress-card").append(note);
+      }
     },
+    reachable: () => document.getElementById("unreachable")?.remove(),
   });
 }
