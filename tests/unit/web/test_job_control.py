@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import uuid
 
 import pytest
@@ -83,6 +84,22 @@ def test_the_priority_is_changed(client: WebClient) -> None:
 
     assert response.status_code == 200
     assert client.get(f"{JOBS}/{job_id}").json["options"]["priority"] == "high"
+
+
+def test_the_page_of_a_paused_job_does_not_seem_to_do_anything(
+    client: WebClient, services: Services
+) -> None:
+    job_id = client.post("/api/v1/jobs", data={"files": (io.BytesIO(worked.MP4), "a.mp4")}).json[
+        "id"
+    ]
+    worked.claim(services.database, job_id)
+    assert client.get(f"/jobs/{job_id}/items").text.count("status-running") == 1
+    assert "<progress" in client.get(f"/jobs/{job_id}").text
+    client.post(f"/api/v1/jobs/{job_id}/pause")
+    page = client.get(f"/jobs/{job_id}").text
+    assert "status-running" not in page
+    assert "<progress" not in page, "without a value the bar would move"
+    assert client.get(f"/jobs/{job_id}/items").text.count("status-paused") == 1
 
 
 @pytest.mark.parametrize(

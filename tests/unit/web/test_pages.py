@@ -73,15 +73,6 @@ def test_the_list_shows_jobs_and_filters_them(client: WebClient, done: str) -> N
     assert client.get("/jobs?status=nonsense").status_code == 422
 
 
-def test_a_file_of_a_paused_job_does_not_seem_to_run(client: WebClient, services: Services) -> None:
-    job_id = client.post("/api/v1/jobs", data={"files": upload()}).json["id"]
-    worked.claim(services.database, job_id)
-    assert client.get(f"/jobs/{job_id}/items").text.count("status-running") == 1
-    client.post(f"/api/v1/jobs/{job_id}/pause")
-    assert "status-running" not in client.get(f"/jobs/{job_id}").text
-    assert client.get(f"/jobs/{job_id}/items").text.count("status-paused") == 1
-
-
 def test_a_cancelled_job_is_not_listed_as_complete(client: WebClient) -> None:
     job_id = client.post("/api/v1/jobs", data={"files": upload()}).json["id"]
     client.post(f"/api/v1/jobs/{job_id}/cancel")
