@@ -293,8 +293,10 @@ def test_a_file_of_another_job_is_not_shown(client: WebClient, done: str) -> Non
     assert client.get(f"/jobs/{other}/items/{item['id']}").status_code == 404
     assert client.get(f"/jobs/{done}/items/{item['id']}?at=soon").status_code == 422
     (waiting,) = client.get(f"/api/v1/jobs/{other}/items").json["items"]
-    page = client.get(f"/jobs/{other}/items/{waiting['id']}")
-    assert "This file has no annotated copy" in page.text
+    path = f"/jobs/{other}/items/{waiting['id']}"
+    assert "This file has no annotated copy yet." in client.get(path).text
+    client.post(f"/api/v1/jobs/{other}/cancel")
+    assert "This file has no annotated copy." in client.get(path).text
 
 
 @pytest.mark.parametrize(
