@@ -10,13 +10,11 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import psycopg
 import pytest
 from PIL import Image
-from sqlalchemy import make_url
+from pydantic import SecretStr
 
 from faces_jobs.db.migrate import upgrade
 from faces_jobs.db.session import Database, open_database
@@ -26,8 +24,11 @@ from faces_jobs.storage import LocalStorage
 from faces_jobs.worker.resources import Worker
 from tests.buckets import BucketPrefix, S3Server, s3_server
 from tests.clips import moving, write_video
+from tests.integration.ended_jobs import WEBHOOK_SECRET
 from tests.integration.harness import Harness, SquareNetworks
+from tests.integration.postgres_databases import copied_database, run_sql, with_database
 from tests.integration.servers import find_program, private_postgres, private_redis
+from tests.receivers import Receiver, receiver
 from tests.services import missing_service
 
 TEMPLATE = "faces_jobs_template"
@@ -51,10 +52,10 @@ def postgres_url() -> Iterator[str]:
 def postgres_template(postgres_url: str) -> Iterator[str]:
     """The name of a database with the newest schema, which is copied for each test."""
     name = f"{TEMPLATE}_{uuid.uuid4().hex[:8]}"
-    _run_sql(postgres_url, f'CREATE DATABASE "{name}"')
-    upgrade(_with_database(postgres_url, name))
+    run_sql(postgres_url, f'CREATE DATABASE "{name}"')
+    upgrade(with_database(postgres_url, name))
     yield name
-    _run_sql(postgres_url, f'DROP DATABASE "{name}"')
+    run_sql(postgres_url, f'DROP DATABASE "{name}"')
 
 
 @pytest.fixture(scope="session")
@@ -82,7 +83,7 @@ def sqlite_database_url(sqlite_template: Path, tmp_path: Path) -> str:
 @pytest.fixture
 def postgres_database_url(postgres_url: str, postgres_template: str) -> Iterator[str]:
     """The URL of an empty PostgreSQL database."""
-    with _copied_database(postgres_url, postgres_template) as url:
+    with copied_database(postgres_url, postgres_template) as url:
         yield url
 
 
@@ -91,9 +92,9 @@ def unencoded_database_url(postgres_url: str) -> Iterator[str]:
     """The URL of a PostgreSQL database without tables, encoded as on a server without a locale."""
     name = f"faces_jobs_{uuid.uuid4().hex[:12]}"
     encoding = "TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'"
-    _run_sql(postgres_url, f'CREATE DATABASE "{name}" {encoding}')
-    yield _with_database(postgres_url, name)
-    _run_sql(postgres_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+    run_sql(postgres_url, f'CREATE DATABASE "{name}" {encoding}')
+    yield with_database(postgres_url, name)
+    run_sql(postgres_url, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -107,7 +108,7 @@ def shared_database_url(
         yield f"sqlite:///{path}"
         return
     template = request.getfixturevalue("postgres_template")
-    with _copied_database(request.getfixturevalue("postgres_url"), template) as url:
+    with copied_database(request.getfixturevalue("postgres_url"), template) as url:
         yield url
 
 
@@ -223,32 +224,21 @@ def photo(tmp_path: Path) -> Path:
     return path
 
 
-@contextmanager
-def _copied_database(server_url: str, template: str) -> Iterator[str]:
-    name = f"faces_jobs_{uuid.uuid4().hex[:12]}"
-    _copy_database(server_url, template, name)
-    yield _with_database(server_url, name)
-    _run_sql(server_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+@pytest.fixture
+def webhook_settings(settings: Settings, database_url: str) -> Settings:
+    """Settings that allow webhooks to this machine."""
+    return settings.model_copy(
+        update={
+            "database_url": database_url,
+            "webhook_secret": SecretStr(WEBHOOK_SECRET),
+            "webhook_networks": "127.0.0.1",
+            "webhook_ports": "*",
+        }
+    )
 
 
-def _with_database(url: str, name: str) -> str:
-    return make_url(url).set(database=name).render_as_string(hide_password=False)
-
-
-def _copy_database(url: str, template: str, name: str) -> None:
-    with _connected(url) as connection:
-        statement = f'CREATE DATABASE "{name}" TEMPLATE "{template}"'
-        if connection.info.server_version >= 150000:
-            # Copy its files; newer servers would by default write each page to the log.
-            statement += " STRATEGY file_copy"
-        connection.execute(statement.encode())
-
-
-def _run_sql(url: str, statement: str) -> None:
-    with _connected(url) as connection:
-        connection.execute(statement.encode())
-
-
-def _connected(url: str) -> psycopg.Connection:
-    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    return psycopg.connect(plain, autocommit=True)
+@pytest.fixture
+def receiving() -> Iterator[Receiver]:
+    """A receiver that accepts everything."""
+    with receiver() as opened:
+        yield opened
