@@ -62,7 +62,7 @@ def picture(
     return drawn
 
 
-def moving(frames: int = 10, *, width: int = 64, height: int = 48) -> list[Picture]:
+def moving_squares(frames: int = 10, *, width: int = 64, height: int = 48) -> list[Picture]:
     """Draw a red square that moves right by one pixel per frame, and a green one that stays."""
     return [
         picture(

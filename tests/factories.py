@@ -61,7 +61,7 @@ def stored_job(
     return StoredJob(job_id, tuple(ids), tuple(segments))
 
 
-def claimed(
+def new_claim(
     database: Database,
     segment_id: int,
     *,

@@ -19,7 +19,7 @@ from faces_jobs.cli import exits, supervisor
 from faces_jobs.client import Client
 from faces_jobs.settings import Settings
 from tests.acceptance.service import RunningService, running_service
-from tests.clips import moving, write_video
+from tests.clips import moving_squares, write_video
 from tests.ports import free_port
 from tests.services import TIMEOUT_SECONDS
 
@@ -118,7 +118,7 @@ def test_a_second_signal_kills_processes_that_do_not_end(tmp_path: Path) -> None
 
 
 def test_the_segment_of_a_killed_worker_is_retried_at_once(tmp_path: Path) -> None:
-    clip = write_video(tmp_path / "clip.mp4", moving(400))
+    clip = write_video(tmp_path / "clip.mp4", moving_squares(400))
     # The lease lasts an hour: only the parent, which sees the worker die, can release it earlier.
     with (
         running_service(tmp_path, lease_seconds="3600", retry_seconds="0", sweep_seconds="1") as up,

@@ -23,7 +23,7 @@ from faces_jobs.settings import Settings
 from faces_jobs.storage import LocalStorage
 from faces_jobs.worker.resources import Worker
 from tests.buckets import BucketPrefix, S3Server, s3_server
-from tests.clips import moving, write_video
+from tests.clips import moving_squares, write_video
 from tests.integration.ended_jobs import WEBHOOK_SECRET
 from tests.integration.harness import Harness, SquareNetworks
 from tests.integration.postgres_databases import copied_database, run_sql, with_database
@@ -213,14 +213,14 @@ def log(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
     """A video of ten frames with two squares each."""
-    return write_video(tmp_path / "clip.mp4", moving(10))
+    return write_video(tmp_path / "clip.mp4", moving_squares(10))
 
 
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
     """A photograph of two squares."""
     path = tmp_path / "photo.png"
-    Image.fromarray(moving(1)[0][:, :, ::-1]).save(path)
+    Image.fromarray(moving_squares(1)[0][:, :, ::-1]).save(path)
     return path
 
 

@@ -16,7 +16,7 @@ from faces_jobs.db.tables import DeliveryRow
 from faces_jobs.jobs.documents import DeliveryDocument
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.results import list_deliveries
-from tests.factories import claimed, face, results, stored_job
+from tests.factories import face, new_claim, results, stored_job
 
 WEBHOOK_KEY = bytes(range(32))
 WEBHOOK_SECRET = "whsec_" + base64.b64encode(WEBHOOK_KEY).decode()
@@ -25,7 +25,7 @@ WEBHOOK_SECRET = "whsec_" + base64.b64encode(WEBHOOK_KEY).decode()
 def ended_job(database: Database, url: str, **options: Any) -> str:
     """Store a job that succeeded. Returns its id."""
     job = stored_job(database, spec=JobSpec(webhook=url, **options))
-    finish_segment(database, claimed(database, job.segments[0]), results([face()]))
+    finish_segment(database, new_claim(database, job.segments[0]), results([face()]))
     claim = claim_job(database, job.id, worker="w", lease_seconds=60, max_attempts=3)
     assert claim is not None
     finish_job(database, claim, [])

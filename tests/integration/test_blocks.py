@@ -26,7 +26,7 @@ from faces_jobs.jobs.labels import LABELS_WITH_UNSURE
 from faces_jobs.jobs.query import AttributeFilter, FaceQuery
 from faces_jobs.jobs.records import FaceRecord
 from faces_jobs.results import blocks, list_faces, planner_hints
-from tests.factories import StoredJob, claimed, face, results, stored_job
+from tests.factories import StoredJob, face, new_claim, results, stored_job
 from tests.integration.face_pages import all_pages
 
 LABELS = {
@@ -48,7 +48,7 @@ def jobs(database: Database, monkeypatch: pytest.MonkeyPatch) -> list[StoredJob]
     for job in videos:
         for segment in job.segments:
             made = [_face(rng, number) for number in range(40)]
-            finish_segment(database, claimed(database, segment), results(made))
+            finish_segment(database, new_claim(database, segment), results(made))
     with database.begin() as session:
         replace_faces(
             session,
@@ -187,7 +187,7 @@ def test_the_migration_summarises_faces_as_the_code_does(
     made = [face(number, score=0.25, **labels) for number, labels in enumerate(alone)]
     last: dict[str, Any] = {head: answers[-1] for head, answers in LABELS_WITH_UNSURE.items()}
     made += [face(50, 1, **last), face(51, **(last | {"occlusion": "hand"}))]
-    finish_segment(database, claimed(database, job.segments[0]), results(made))
+    finish_segment(database, new_claim(database, job.segments[0]), results(made))
     by_code = _only_block(database)
     database.close()
     migrate.downgrade(database_url, "0011")

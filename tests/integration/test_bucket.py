@@ -32,7 +32,7 @@ from faces_jobs.worker.maintenance.reconcile import Reconciler, ReconcileReport
 from faces_jobs.worker.next_work import take_next_work
 from faces_jobs.worker.process import process_segment
 from tests.buckets import BUCKET, BucketPrefix, disconnecting_server
-from tests.factories import artifact, claimed, results, stored_job
+from tests.factories import artifact, new_claim, results, stored_job
 from tests.integration.harness import Harness
 from tests.integration.stored_files import publish_file, sweep_files
 
@@ -275,7 +275,7 @@ def test_rows_are_compared_with_the_bucket_and_the_bucket_with_rows(
     kept = publish_file(storage, job.id, "kept")
     finish_segment(
         database,
-        claimed(database, job.segments[0]),
+        new_claim(database, job.segments[0]),
         results(artifacts=[replace(artifact("0-a.mp4"), storage_key=kept)]),
     )
     publish_file(storage, job.id, "lost")
@@ -326,7 +326,7 @@ def test_workspace_marks_of_dead_workers_are_removed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     job = stored_job(database)
-    alive, dead = claimed(database, job.segments[0]).token, uuid.uuid4().hex
+    alive, dead = new_claim(database, job.segments[0]).token, uuid.uuid4().hex
     for token in (alive, dead):
         client = bucket.server.client
         client.put_object(Bucket=BUCKET, Key=f"{bucket.prefix}/work/{token}", Body=b"")

@@ -27,7 +27,7 @@ from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.jobs.query import FaceQuery
 from faces_jobs.results import cancel_job, get_job, list_faces, list_items, pause_job
 from faces_jobs.worker.next_work import take_next_work
-from tests.clips import moving
+from tests.clips import moving_squares
 from tests.factories import artifact, face, results, stored_job, track
 from tests.integration.harness import Harness
 from tests.integration.races import run_concurrently
@@ -60,7 +60,7 @@ def states(database: Database) -> list[tuple[str, int]]:
 def pictures(tmp_path: Path) -> list[Path]:
     """Ten photographs of two squares each."""
     paths = []
-    for number, picture in enumerate(moving(10)):
+    for number, picture in enumerate(moving_squares(10)):
         paths.append(tmp_path / f"{number}.png")
         Image.fromarray(np.ascontiguousarray(picture[:, :, ::-1])).save(paths[-1])
     return paths

@@ -10,7 +10,7 @@ from faces_jobs.db.segments.endings import finish_segment
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import SegmentRow
 from faces_jobs.jobs.status import SegmentStatus
-from tests.factories import claimed, results, stored_job
+from tests.factories import new_claim, results, stored_job
 from tests.integration.races import run_concurrently
 from tests.integration.stored_states import expire, states
 
@@ -18,7 +18,7 @@ from tests.integration.stored_states import expire, states
 def test_claiming_starts_segment_item_and_job(database: Database) -> None:
     job = stored_job(database, ["a.mp4", "b.png"])
 
-    claim = claimed(database, job.segments[0])
+    claim = new_claim(database, job.segments[0])
 
     assert states(database, job) == ("running", ["running", "queued"], ["running", "queued"])
     assert (claim.item_id, claim.job_id, claim.attempt) == (job.items[0], job.id, 1)
@@ -28,7 +28,7 @@ def test_claiming_starts_segment_item_and_job(database: Database) -> None:
 
 def test_a_claimed_segment_is_not_available(database: Database) -> None:
     job = stored_job(database)
-    claimed(database, job.segments[0])
+    new_claim(database, job.segments[0])
 
     again = claim_segment(database, job.segments[0], worker="bob", lease_seconds=60, max_attempts=3)
 
@@ -55,10 +55,10 @@ def test_an_unknown_segment_is_not_available(database: Database) -> None:
 
 def test_a_segment_whose_lease_expired_is_taken_over(database: Database) -> None:
     job = stored_job(database)
-    first = claimed(database, job.segments[0], worker="alice")
+    first = new_claim(database, job.segments[0], worker="alice")
     expire(database, job.segments[0])
 
-    second = claimed(database, job.segments[0], worker="bob")
+    second = new_claim(database, job.segments[0], worker="bob")
 
     assert second.attempt == 2
     assert second.token != first.token
@@ -67,7 +67,7 @@ def test_a_segment_whose_lease_expired_is_taken_over(database: Database) -> None
 def test_a_segment_is_not_claimed_more_often_than_allowed(database: Database) -> None:
     job = stored_job(database)
     for _ in range(3):
-        claimed(database, job.segments[0])
+        new_claim(database, job.segments[0])
         expire(database, job.segments[0])
 
     assert (
@@ -78,7 +78,7 @@ def test_a_segment_is_not_claimed_more_often_than_allowed(database: Database) ->
 
 def test_renewing_reports_progress_and_keeps_the_lease(database: Database) -> None:
     job = stored_job(database)
-    claim = claimed(database, job.segments[0])
+    claim = new_claim(database, job.segments[0])
 
     renew_segment(database, claim, lease_seconds=60, frames_done=30, frames_total=120)
 
@@ -90,10 +90,10 @@ def test_renewing_reports_progress_and_keeps_the_lease(database: Database) -> No
 
 def test_progress_does_not_go_back_when_an_attempt_restarts(database: Database) -> None:
     job = stored_job(database)
-    claim = claimed(database, job.segments[0])
+    claim = new_claim(database, job.segments[0])
     renew_segment(database, claim, lease_seconds=60, frames_done=30, frames_total=120)
     expire(database, job.segments[0])
-    again = claimed(database, job.segments[0])
+    again = new_claim(database, job.segments[0])
     renew_segment(database, again, lease_seconds=60, frames_done=5, frames_total=120)
 
     assert results_api.get_job(database, job.id).progress.frames_done == 30
@@ -101,7 +101,7 @@ def test_progress_does_not_go_back_when_an_attempt_restarts(database: Database) 
 
 def test_an_expired_lease_that_nobody_took_over_can_be_renewed(database: Database) -> None:
     job = stored_job(database)
-    claim = claimed(database, job.segments[0])
+    claim = new_claim(database, job.segments[0])
     expire(database, job.segments[0])
 
     renew_segment(database, claim, lease_seconds=60, frames_done=1, frames_total=None)
@@ -115,7 +115,7 @@ def test_an_expired_lease_that_nobody_took_over_can_be_renewed(database: Databas
 def test_exports_are_written_by_one_worker_at_a_time(database: Database) -> None:
     job = stored_job(database)
     assert claim_job(database, job.id, worker="w", lease_seconds=60, max_attempts=3) is None
-    finish_segment(database, claimed(database, job.segments[0]), results())
+    finish_segment(database, new_claim(database, job.segments[0]), results())
 
     def claim() -> object:
         return claim_job(database, job.id, worker="w", lease_seconds=60, max_attempts=3)

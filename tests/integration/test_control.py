@@ -15,7 +15,7 @@ from faces_jobs.jobs.status import JobStatus
 from faces_jobs.queue.producer import CeleryQueue
 from faces_jobs.settings import Settings
 from faces_jobs.worker.maintenance.sweep import sweep
-from tests.factories import StoredJob, claimed, results, stored_job
+from tests.factories import StoredJob, new_claim, results, stored_job
 from tests.integration.races import run_concurrently
 from tests.integration.stored_states import expire, states
 
@@ -28,7 +28,7 @@ def try_claim(database: Database, segment_id: int) -> bool:
 
 def ended_job(database: Database) -> StoredJob:
     job = stored_job(database)
-    finish_segment(database, claimed(database, job.segments[0]), results())
+    finish_segment(database, new_claim(database, job.segments[0]), results())
     claim = claim_job(database, job.id, worker="w", lease_seconds=9, max_attempts=3)
     assert claim is not None
     finish_job(database, claim, [])
@@ -52,7 +52,7 @@ def test_the_worker_of_a_paused_job_notices_and_releases_at_no_cost(
     database: Database, queue: CeleryQueue
 ) -> None:
     job = stored_job(database)
-    claim = claimed(database, job.segments[0])
+    claim = new_claim(database, job.segments[0])
     results_api.pause_job(database, job.id)
 
     with pytest.raises(PausedError):
@@ -62,14 +62,14 @@ def test_the_worker_of_a_paused_job_notices_and_releases_at_no_cost(
     assert states(database, job) == ("paused", ["running"], ["queued"])
     assert not try_claim(database, job.segments[0])
     assert results_api.resume_job(database, queue, job.id).status is JobStatus.RUNNING
-    assert claimed(database, job.segments[0]).attempt == 1
+    assert new_claim(database, job.segments[0]).attempt == 1
 
 
 def test_results_that_arrive_while_the_job_is_paused_are_kept(
     database: Database, queue: CeleryQueue
 ) -> None:
     job = stored_job(database)
-    claim = claimed(database, job.segments[0])
+    claim = new_claim(database, job.segments[0])
     results_api.pause_job(database, job.id)
 
     assert not finish_segment(database, claim, results()), "the exports wait as well"
@@ -83,7 +83,7 @@ def test_a_pause_restarts_exports_that_were_being_written(
     database: Database, queue: CeleryQueue
 ) -> None:
     job = stored_job(database)
-    finish_segment(database, claimed(database, job.segments[0]), results())
+    finish_segment(database, new_claim(database, job.segments[0]), results())
     claim = claim_job(database, job.id, worker="w", lease_seconds=60, max_attempts=3)
     assert claim is not None
     results_api.pause_job(database, job.id)
@@ -103,7 +103,7 @@ def test_the_sweep_does_not_ring_for_a_paused_job(
     database: Database, queue: CeleryQueue, settings: Settings
 ) -> None:
     job = stored_job(database, ["a.mp4", "b.mp4"])
-    claimed(database, job.segments[0])
+    new_claim(database, job.segments[0])
     expire(database, job.segments[0])
     results_api.pause_job(database, job.id)
 

@@ -13,7 +13,7 @@ from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import SegmentRow
 from faces_jobs.results.figures import read_figures
-from tests.factories import claimed, stored_job
+from tests.factories import new_claim, stored_job
 from tests.integration.harness import Harness
 
 
@@ -32,7 +32,7 @@ def test_a_worker_counts_its_work(harness: Harness, clip: Path) -> None:
 def test_work_taken_over_from_a_lost_worker_is_a_rescue(harness: Harness, clip: Path) -> None:
     job_id = harness.submit(clip)
     database = harness.worker.database
-    claimed(database, harness.segments(job_id)[0], worker="bob")
+    new_claim(database, harness.segments(job_id)[0], worker="bob")
     with database.begin() as session:
         session.execute(update(SegmentRow).values(lease_until=now_seconds() - 1))
     harness.work(job_id)

@@ -24,7 +24,7 @@ from faces_jobs.db.tables import JobRow
 from faces_jobs.results import cancel_job, pause_job
 from faces_jobs.retention import delete_job
 from faces_jobs.storage import LocalStorage
-from tests.factories import StoredJob, claimed, results, stored_job
+from tests.factories import StoredJob, new_claim, results, stored_job
 from tests.integration.processes import WebServer, web_server
 from tests.services import TIMEOUT_SECONDS
 
@@ -98,7 +98,7 @@ def test_a_job_is_followed_to_its_end(database: Database, server: WebServer) -> 
             seen.append((event.kind, event.data["status"]))
             match len(seen):
                 case 1:
-                    claim = claimed(database, job.segments[0])
+                    claim = new_claim(database, job.segments[0])
                 case 2:
                     progress(database, claim, 40)
                 case 3:
@@ -121,7 +121,7 @@ def test_a_client_that_reconnects_gets_what_changed_and_nothing_twice(
     address = server.address(job, "/events")
     with httpx.stream("GET", address, timeout=TIMEOUT) as response:
         first = next(events_of(response))
-    claim = claimed(database, job.segments[0])
+    claim = new_claim(database, job.segments[0])
     progress(database, claim, 10)
     known = {"Last-Event-ID": first.id}
     with httpx.stream("GET", address, headers=known, timeout=TIMEOUT) as response:
@@ -235,7 +235,7 @@ def test_a_server_that_is_stopped_ends_waiting_requests(
 def test_clients_never_see_a_job_go_back(database: Database, server: WebServer) -> None:
     """Several clients that follow one job, each from its own state, never get an older state."""
     job = stored_job(database)
-    claim = claimed(database, job.segments[0])
+    claim = new_claim(database, job.segments[0])
     done: list[list[int]] = [[] for _ in range(WAITERS)]
 
     def follow(seen_frames: list[int]) -> None:

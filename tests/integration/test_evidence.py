@@ -28,7 +28,7 @@ from faces_jobs.results import get_job, list_items
 from faces_jobs.settings import Settings
 from faces_jobs.worker.backoff import backoff_seconds
 from faces_jobs.worker.maintenance.sweep import sweep
-from tests.factories import claimed, results, stored_job
+from tests.factories import new_claim, results, stored_job
 from tests.integration.harness import Harness
 from tests.integration.stored_states import expire
 
@@ -67,7 +67,7 @@ def test_failed_work_waits_for_its_pause_and_is_then_rung_for(
     database: Database, queue: CeleryQueue, settings: Settings
 ) -> None:
     job = stored_job(database)
-    claim = claimed(database, job.segments[0])
+    claim = new_claim(database, job.segments[0])
     release_segment(database, claim, reason="locked", counts=True, delay_seconds=600)
 
     assert not try_claim(database, job.segments[0])
@@ -85,7 +85,7 @@ def test_failed_exports_wait_for_their_pause(
     database: Database, queue: CeleryQueue, settings: Settings
 ) -> None:
     job = stored_job(database)
-    finish_segment(database, claimed(database, job.segments[0]), results())
+    finish_segment(database, new_claim(database, job.segments[0]), results())
     claim = claim_job(database, job.id, worker="w", lease_seconds=60, max_attempts=3)
     assert claim is not None
     release_job(database, claim, reason="locked", counts=True, delay_seconds=600)
@@ -102,7 +102,7 @@ def test_evidence_is_kept_of_workers_that_vanish(
 ) -> None:
     job = stored_job(database)
     for number in range(3):
-        claim = claimed(database, job.segments[0], worker=f"host-{number}")
+        claim = new_claim(database, job.segments[0], worker=f"host-{number}")
         renew_segment(
             database,
             claim,
@@ -130,9 +130,9 @@ def test_a_recorded_death_releases_the_work_and_names_the_signal(
     database: Database, queue: CeleryQueue, settings: Settings
 ) -> None:
     job = stored_job(database, ["killer.mp4", "other.mp4"])
-    other = claimed(database, job.segments[1], worker="host-99-a")
+    other = new_claim(database, job.segments[1], worker="host-99-a")
     for _ in range(3):
-        claimed(database, job.segments[0], worker="host-9-a")
+        new_claim(database, job.segments[0], worker="host-9-a")
         held = record_worker_death(
             database,
             worker_prefix="host-9-",
@@ -157,7 +157,7 @@ def test_the_job_keeps_evidence_of_exports_that_killed_their_workers(
     database: Database, queue: CeleryQueue, settings: Settings
 ) -> None:
     job = stored_job(database)
-    finish_segment(database, claimed(database, job.segments[0]), results())
+    finish_segment(database, new_claim(database, job.segments[0]), results())
     for _ in range(3):
         assert claim_job(database, job.id, worker="h-7-a", lease_seconds=60, max_attempts=3)
         record_worker_death(
@@ -174,7 +174,7 @@ def test_the_job_keeps_evidence_of_exports_that_killed_their_workers(
 def test_work_that_always_fails_keeps_its_last_reason(database: Database) -> None:
     job = stored_job(database)
     error = ErrorDocument(code="poison", message="Given up: ZeroDivisionError.")
-    fail_segment(database, claimed(database, job.segments[0]), error, gave_up=True)
+    fail_segment(database, new_claim(database, job.segments[0]), error, gave_up=True)
 
     (item,) = list_items(database, job.id).items
     assert item.evidence is not None
@@ -215,7 +215,7 @@ def test_the_supervisor_records_the_death_of_a_process(
 ) -> None:
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     job = stored_job(database)
-    claimed(database, job.segments[0], worker=f"{socket.gethostname()}-{process.pid}-abc")
+    new_claim(database, job.segments[0], worker=f"{socket.gethostname()}-{process.pid}-abc")
     os.kill(process.pid, signal.SIGKILL)
 
     service_settings = settings.model_copy(

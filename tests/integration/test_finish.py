@@ -31,7 +31,7 @@ from faces_jobs.storage import LocalStorage, Storage, StoredFile
 from faces_jobs.worker.finish import EXPORTS, finish_job
 from faces_jobs.worker.resources import Worker
 from faces_jobs_models.catalog import open_catalog
-from tests.factories import StoredJob, claimed, face, results, stored_job, track
+from tests.factories import StoredJob, face, new_claim, results, stored_job, track
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def job(database: Database) -> StoredJob:
     for segment in job.segments:
         finish_segment(
             database,
-            claimed(database, segment),
+            new_claim(database, segment),
             results([face(n, gender=("female", 0.75)) for n in range(3)], [track(frames=3)]),
         )
     return job
@@ -174,7 +174,7 @@ def test_a_worker_that_is_stopped_releases_the_job(worker: Worker, job: StoredJo
 
 def test_a_job_without_faces_has_exports_too(worker: Worker, database: Database) -> None:
     job = stored_job(database)
-    finish_segment(database, claimed(database, job.segments[0]), results())
+    finish_segment(database, new_claim(database, job.segments[0]), results())
     with database.begin() as session:
         session.execute(update(JobRow).values(last_rung_at=now_seconds()))
 

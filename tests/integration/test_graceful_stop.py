@@ -19,7 +19,7 @@ from faces_jobs.db.engine import make_engine, sqlite_path
 from faces_jobs.db.segments.endings import finish_segment
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import JobRow, SegmentRow
-from tests.factories import claimed, results, stored_job
+from tests.factories import new_claim, results, stored_job
 from tests.integration.stored_states import states
 from tests.services import TIMEOUT_SECONDS
 
@@ -71,8 +71,8 @@ def test_a_stuck_worker_ends_and_releases_its_work(
     database: Database, database_url: str, stop_seconds: str, signals: int
 ) -> None:
     job = stored_job(database, ["a.mp4", "b.mp4"])
-    claimed(database, job.segments[0], worker="stuck")
-    claimed(database, job.segments[1], worker="another")
+    new_claim(database, job.segments[0], worker="stuck")
+    new_claim(database, job.segments[1], worker="another")
 
     with stuck_worker(database_url, stop_seconds) as process:
         send_term(process)
@@ -106,7 +106,7 @@ def test_a_worker_that_ends_normally_is_not_delayed(sqlite_database_url: str) ->
 
 def test_exports_are_released_too(database: Database) -> None:
     job = stored_job(database)
-    finish_segment(database, claimed(database, job.segments[0]), results())
+    finish_segment(database, new_claim(database, job.segments[0]), results())
     assert claim_job(database, job.id, worker="stuck", lease_seconds=600, max_attempts=3)
 
     release_all_of(database, "stuck")

@@ -14,7 +14,7 @@ from faces_jobs.jobs.query import AttributeFilter, FaceQuery
 from faces_jobs.jobs.records import FaceRecord
 from faces_jobs.results import list_faces, planner_hints
 from faces_jobs.results.faces import faces_statement
-from tests.factories import StoredJob, claimed, face, results, stored_job
+from tests.factories import StoredJob, face, new_claim, results, stored_job
 from tests.integration.face_pages import all_pages
 
 LABELS = {"gender": ("female", "male"), "age": ("child", "young", "old"), "pose": ("up", "down")}
@@ -28,7 +28,7 @@ def jobs(database: Database) -> list[StoredJob]:
     for job in stored:
         for segment in job.segments:
             made = [_face(rng, number) for number in range(30)]
-            finish_segment(database, claimed(database, segment), results(made))
+            finish_segment(database, new_claim(database, segment), results(made))
     return stored
 
 

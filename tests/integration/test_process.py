@@ -19,13 +19,13 @@ from faces_jobs.results import (
 )
 from faces_jobs.submit import submit_files
 from faces_jobs.worker.process import process_segment
-from tests.clips import moving, write_damaged, write_video
+from tests.clips import moving_squares, write_damaged, write_video
 from tests.integration.harness import SMALL_FACES, Harness
 
 
 def truncated(path: Path) -> Path:
     """Write a video that ends in the middle of its frames."""
-    whole = write_video(path.with_suffix(".mkv"), moving(60), rate=25)
+    whole = write_video(path.with_suffix(".mkv"), moving_squares(60), rate=25)
     cut = path.with_name("cut.mkv")
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
     return cut
@@ -124,7 +124,7 @@ def test_a_video_and_a_photo_become_rows_and_files(
 
 
 def test_damaged_frames_are_counted(harness: Harness, photo: Path, tmp_path: Path) -> None:
-    whole = write_video(tmp_path / "whole.mp4", moving(20), codec_options={"g": "1"})
+    whole = write_video(tmp_path / "whole.mp4", moving_squares(20), codec_options={"g": "1"})
     path = write_damaged(tmp_path / "hurt.mp4", whole, [10, 11])
     job_id = harness.submit(path, photo)
 

@@ -29,14 +29,14 @@ from faces_jobs.storage.progress import Progress, ignore_progress
 from faces_jobs.worker.maintenance.sweep import sweep
 from faces_jobs.worker.next_work import take_next_work
 from faces_jobs.worker.process import process_segment
-from tests.clips import moving, write_video
+from tests.clips import moving_squares, write_video
 from tests.integration.harness import Harness, SquareNetworks
 
 
 def test_a_cancel_takes_effect_within_a_batch_of_the_next_renewal(
     harness: Harness, tmp_path: Path
 ) -> None:
-    job_id = harness.submit(write_video(tmp_path / "long.mp4", moving(400)))
+    job_id = harness.submit(write_video(tmp_path / "long.mp4", moving_squares(400)))
     renewed = threading.Event()
 
     def cancel(batch: int) -> None:
@@ -57,7 +57,7 @@ def test_a_cancel_takes_effect_within_a_batch_of_the_next_renewal(
 def test_a_pause_takes_effect_within_a_batch_of_the_next_renewal(
     harness: Harness, tmp_path: Path
 ) -> None:
-    job_id = harness.submit(write_video(tmp_path / "long.mp4", moving(400)))
+    job_id = harness.submit(write_video(tmp_path / "long.mp4", moving_squares(400)))
     renewed = threading.Event()
 
     def pause(batch: int) -> None:
@@ -137,7 +137,7 @@ def test_a_cancel_or_a_stop_aborts_transfers(
     segment_seconds = 0.2 if source == "parts" else 10.0
     settings = harness.worker.settings.model_copy(update={"segment_seconds": segment_seconds})
     worker = replace(harness.worker, settings=settings)
-    film = write_video(harness.folder / "film.mp4", moving(20), codec_options={"g": "5"})
+    film = write_video(harness.folder / "film.mp4", moving_squares(20), codec_options={"g": "5"})
     job_id = harness.submit(*([photo, photo] if source == "images" else [film]))
 
     def interrupt() -> None:

@@ -25,8 +25,8 @@ from faces_jobs.results.planner_hints import narrow_by_index
 from tests.factories import (
     StoredJob,
     attributes,
-    claimed,
     face,
+    new_claim,
     results,
     stored_job,
     track,
@@ -48,7 +48,7 @@ def many(database: Database) -> StoredJob:
         for segment in job.segments:
             finish_segment(
                 database,
-                claimed(database, segment),
+                new_claim(database, segment),
                 results(_varied_faces(800), [track(number) for number in range(1, 200)]),
             )
     with database.begin() as session:

@@ -23,7 +23,7 @@ from faces_jobs.storage import LocalStorage
 from faces_jobs.worker.maintenance.first_seen import FirstSeen
 from faces_jobs.worker.maintenance.reconcile import WORKSPACE_LEASES, Reconciler, ReconcileReport
 from faces_jobs.worker.maintenance.sweep import run_sweep, sweep
-from tests.factories import artifact, claimed, results, stored_job
+from tests.factories import artifact, new_claim, results, stored_job
 from tests.integration.stored_files import publish_file
 from tests.integration.stored_states import expire
 
@@ -89,7 +89,7 @@ def test_messages_for_which_there_is_no_work_are_dropped(
         )
         waiting = stored_job(database, ["a.mp4", "b.mp4"])
         to_finish = stored_job(database)
-        finish_segment(database, claimed(database, to_finish.segments[0]), results())
+        finish_segment(database, new_claim(database, to_finish.segments[0]), results())
         cancelled = stored_job(database)
         cancel_job(database, cancelled.id)
         for _ in range(3):
@@ -112,7 +112,7 @@ def test_messages_for_work_of_a_lost_worker_are_kept(
 ) -> None:
     with open_database(broker_settings.database) as database, open_queue(broker_settings) as queue:
         job = stored_job(database)
-        claimed(database, job.segments[0], lease_seconds=-1)
+        new_claim(database, job.segments[0], lease_seconds=-1)
         report = sweep(database, queue, broker_settings)
         assert report.segments_rung == 1
         messages = BrokerMessages(queue.app)
@@ -158,7 +158,7 @@ def test_a_row_whose_file_is_missing_is_marked_until_the_file_is_back(
     job = stored_job(database)
     key = publish_file(storage, job.id, "kept")
     row = replace(artifact("0-a.mp4"), storage_key=key)
-    finish_segment(database, claimed(database, job.segments[0]), results(artifacts=[row]))
+    finish_segment(database, new_claim(database, job.segments[0]), results(artifacts=[row]))
     assert reconciler.run_round() == ReconcileReport()
     elsewhere = storage.folder / "elsewhere"
     shutil.move(storage.path_of(key), elsewhere)
@@ -244,7 +244,7 @@ def test_workspaces_of_dead_workers_are_removed(
     database: Database, storage: LocalStorage, settings: Settings, reconciler: Reconciler
 ) -> None:
     job = stored_job(database, ["a.mp4", "b.mp4"])
-    alive = claimed(database, job.segments[0]).token
+    alive = new_claim(database, job.segments[0]).token
     dead = uuid.uuid4().hex
     for token in (alive, dead):
         (storage.folder / "work" / token).mkdir(parents=True)
@@ -259,7 +259,7 @@ def test_workspaces_of_dead_workers_are_removed(
 
 def test_expired_leases_are_counted(database: Database, reconciler: Reconciler) -> None:
     job = stored_job(database)
-    claimed(database, job.segments[0])
+    new_claim(database, job.segments[0])
     assert reconciler.run_round() == ReconcileReport()
     expire(database, job.segments[0])
     assert reconciler.run_round() == ReconcileReport(leases_run_out=1)
@@ -288,7 +288,7 @@ def test_successive_rounds_cover_everything(
     monkeypatch.setattr(reconcile, "MAX_FOLDERS", 2)
     job = stored_job(database)
     rows = [artifact(f"{number}.mp4") for number in range(5)]
-    finish_segment(database, claimed(database, job.segments[0]), results(artifacts=rows))
+    finish_segment(database, new_claim(database, job.segments[0]), results(artifacts=rows))
     for _ in range(5):
         publish_file(storage, str(uuid.uuid4()), "t")
     age(storage.folder / "jobs", ORPHAN_SECONDS + 60)

@@ -21,8 +21,8 @@ from tests.factories import (
     FRAME_MS,
     StoredJob,
     artifact,
-    claimed,
     face,
+    new_claim,
     results,
     stored_job,
     track,
@@ -36,7 +36,7 @@ def crowd(database: Database) -> StoredJob:
     for segment in job.segments:
         finish_segment(
             database,
-            claimed(database, segment),
+            new_claim(database, segment),
             results(
                 [
                     face(
@@ -61,7 +61,7 @@ def crowd(database: Database) -> StoredJob:
     other = stored_job(database, ["other.mp4"])
     finish_segment(
         database,
-        claimed(database, other.segments[0]),
+        new_claim(database, other.segments[0]),
         results([face(0, gender=("female", 0.99))], [track()]),
     )
     return job
@@ -187,7 +187,7 @@ def test_a_track_names_its_thumbnail(database: Database) -> None:
     shot = artifact("0-a.track-1.jpg", kind="thumbnail")
     finish_segment(
         database,
-        claimed(database, job.segments[0]),
+        new_claim(database, job.segments[0]),
         results(
             tracks=[track(1), track(2)],
             artifacts=[replace(shot, track=1), artifact()],
@@ -230,7 +230,7 @@ def test_jobs_are_listed_newest_first_by_state_and_label(database: Database) -> 
 def test_a_job_counts_its_items(database: Database) -> None:
     job = stored_job(database, ["a.mp4", "b.png", "c.txt", "d.png"], refused=["c.txt"])
     finish_segment(
-        database, claimed(database, job.segments[1]), results([face()], [track()], frames=1)
+        database, new_claim(database, job.segments[1]), results([face()], [track()], frames=1)
     )
 
     document = results_api.get_job(database, job.id)
@@ -336,7 +336,7 @@ def test_exports_read_every_row_in_chunks(database: Database) -> None:
     job = stored_job(database, ["a.mp4", "b.mp4"])
     faces = [face(number, gender="male") for number in range(CHUNK_ROWS + 3)]
     for segment in job.segments:
-        finish_segment(database, claimed(database, segment), results(faces, [track(1), track(2)]))
+        finish_segment(database, new_claim(database, segment), results(faces, [track(1), track(2)]))
 
     read = list(read_faces(database, job.id))
 

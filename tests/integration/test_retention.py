@@ -34,7 +34,7 @@ from faces_jobs.settings import Settings
 from faces_jobs.storage import LocalStorage
 from faces_jobs.submit import submit_files
 from faces_jobs.worker.maintenance.sweep import run_sweep
-from tests.factories import claimed, face, results, stored_job
+from tests.factories import face, new_claim, results, stored_job
 from tests.integration.harness import SMALL_FACES, Harness
 
 
@@ -156,7 +156,7 @@ def test_a_deletion_is_not_verified_while_a_worker_may_have_files_of_the_job(
     database: Database, storage: LocalStorage
 ) -> None:
     job = stored_job(database)
-    claim = claimed(database, job.segments[0], lease_seconds=60)
+    claim = new_claim(database, job.segments[0], lease_seconds=60)
     with storage.workspace(claim.token) as workspace:
         (workspace / "out").mkdir()
         (workspace / "out" / "face.jpg").write_bytes(b"x")
@@ -177,11 +177,11 @@ def test_a_deletion_waits_for_workers_whose_lease_is_no_longer_recorded(
     database: Database, storage: LocalStorage
 ) -> None:
     paused, taken_over = stored_job(database), stored_job(database)
-    finish_segment(database, claimed(database, paused.segments[0]), results())
+    finish_segment(database, new_claim(database, paused.segments[0]), results())
     exports = claim_job(database, paused.id, worker="w", lease_seconds=60, max_attempts=3)
     assert exports is not None
-    zombie = claimed(database, taken_over.segments[0], lease_seconds=-1)
-    release_segment(database, claimed(database, taken_over.segments[0]), reason="", counts=False)
+    zombie = new_claim(database, taken_over.segments[0], lease_seconds=-1)
+    release_segment(database, new_claim(database, taken_over.segments[0]), reason="", counts=False)
     pause_job(database, paused.id)
     for job, token in ((paused, exports.token), (taken_over, zombie.token)):
         with storage.workspace(token) as workspace:
@@ -196,7 +196,7 @@ def test_the_workspace_of_a_dead_worker_is_removed_with_the_job(
     database: Database, storage: LocalStorage
 ) -> None:
     job = stored_job(database)
-    claim = claimed(database, job.segments[0], lease_seconds=60)
+    claim = new_claim(database, job.segments[0], lease_seconds=60)
     left = storage.folder / "work" / claim.token
     left.mkdir(parents=True)
     (left / "face.jpg").write_bytes(b"x")
@@ -282,7 +282,7 @@ def test_many_items_are_deleted_in_short_statements(
     monkeypatch.setattr(deletion, "MAX_ITEMS_PER_DELETE", 3)
     job = stored_job(database, [f"{number}.png" for number in range(photos)])
     for segment in job.segments:
-        finish_segment(database, claimed(database, segment), results([face(0), face(1)]))
+        finish_segment(database, new_claim(database, segment), results([face(0), face(1)]))
 
     assert delete_job(job.id, database=database, storage=LocalStorage(settings.data_folder))
 

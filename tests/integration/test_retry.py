@@ -20,7 +20,7 @@ from faces_jobs.jobs.status import JobStatus
 from faces_jobs.queue.producer import CeleryQueue
 from faces_jobs.results import cancel_job, get_job, list_items, retry_job
 from faces_jobs.worker.next_work import take_next_work
-from tests.factories import StoredJob, artifact, claimed, face, results, stored_job, track
+from tests.factories import StoredJob, artifact, face, new_claim, results, stored_job, track
 from tests.integration.harness import Harness
 from tests.integration.stored_states import states
 
@@ -47,7 +47,7 @@ def segments(database: Database, job: StoredJob) -> list[int]:
 def half_failed(database: Database) -> StoredJob:
     """A finished job with one item that succeeded, one that failed, and one that was refused."""
     job = stored_job(database, ["good.mp4", "bad.mp4", "none.txt"], refused=["none.txt"])
-    good, bad = (claimed(database, segment) for segment in job.segments)
+    good, bad = (new_claim(database, segment) for segment in job.segments)
     finish_segment(
         database, good, results([face(0)], [track()], artifacts=[artifact("0-good.mp4")])
     )
@@ -74,7 +74,7 @@ def test_only_failed_items_run_again(database: Database, queue: CeleryQueue) -> 
     assert again[0] == job.segments[0]
     assert again[1] != job.segments[1]
 
-    claim = claimed(database, again[1])
+    claim = new_claim(database, again[1])
     assert claim.attempt == 1
     finish_segment(
         database, claim, results([face(5)], [track()], artifacts=[artifact("1-bad.mp4")])
@@ -90,8 +90,8 @@ def test_a_cancelled_job_continues_with_its_unfinished_items(
     database: Database, queue: CeleryQueue
 ) -> None:
     job = stored_job(database, ["a.mp4", "b.mp4", "c.png"])
-    finish_segment(database, claimed(database, job.segments[0]), results([face()]))
-    stale = claimed(database, job.segments[1])
+    finish_segment(database, new_claim(database, job.segments[0]), results([face()]))
+    stale = new_claim(database, job.segments[1])
     assert cancel_job(database, job.id).can_retry
 
     assert not retry_job(database, queue, job.id).can_retry
@@ -100,13 +100,13 @@ def test_a_cancelled_job_continues_with_its_unfinished_items(
     with pytest.raises(LeaseLostError):
         renew_segment(database, stale, lease_seconds=60, frames_done=1, frames_total=None)
     for segment in segments(database, job)[1:]:
-        finish_segment(database, claimed(database, segment), results())
+        finish_segment(database, new_claim(database, segment), results())
     assert finish(database, job) is JobStatus.SUCCEEDED
 
 
 def test_exports_alone_can_be_retried(database: Database, queue: CeleryQueue) -> None:
     job = stored_job(database)
-    finish_segment(database, claimed(database, job.segments[0]), results())
+    finish_segment(database, new_claim(database, job.segments[0]), results())
     assert cancel_job(database, job.id).can_retry
 
     assert retry_job(database, queue, job.id).status is JobStatus.FINISHING
@@ -119,12 +119,12 @@ def test_the_reason_why_a_job_cannot_be_retried_is_reported(
     running = stored_job(database)
     with pytest.raises(StateError, match="has not ended"):
         retry_job(database, queue, running.id)
-    finish_segment(database, claimed(database, running.segments[0]), results())
+    finish_segment(database, new_claim(database, running.segments[0]), results())
     finish(database, running)
     with pytest.raises(StateError, match="every file succeeded"):
         retry_job(database, queue, running.id)
     refused = stored_job(database, ["a.mp4", "b.txt"], refused=["b.txt"])
-    finish_segment(database, claimed(database, refused.segments[0]), results())
+    finish_segment(database, new_claim(database, refused.segments[0]), results())
     finish(database, refused)
     with pytest.raises(StateError, match="refused when they were submitted"):
         retry_job(database, queue, refused.id)

@@ -34,7 +34,7 @@ from faces_jobs.jobs.status import JobStatus, SegmentStatus
 from faces_jobs.queue.producer import CeleryQueue
 from faces_jobs.results import get_job
 from faces_jobs.worker.next_work import take_next_work
-from tests.factories import StoredJob, claimed, results, stored_job
+from tests.factories import StoredJob, new_claim, results, stored_job
 from tests.integration.harness import Harness
 from tests.integration.races import run_concurrently
 from tests.integration.stored_states import expire
@@ -281,7 +281,7 @@ def test_a_segment_that_its_worker_has_locked_is_skipped(
 ) -> None:
     with open_database(postgres_database_url) as database:
         slow, other = stored_job(database, ["long.mp4"]), stored_job(database, ["b.mp4"])
-        claim = claimed(database, slow.segments[0])
+        claim = new_claim(database, slow.segments[0])
         expire(database, claim.segment_id)
         with database.begin() as writing:
             lock_claim(writing, claim)  # as a worker does that writes many rows past its lease

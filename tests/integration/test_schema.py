@@ -19,7 +19,7 @@ from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.tables import Base, JobRow
 from faces_jobs.errors import DatabaseError, SettingsError
 from faces_jobs.results import get_job, list_items, list_jobs, pause_job
-from tests.factories import MODELS, claimed, results, stored_job
+from tests.factories import MODELS, new_claim, results, stored_job
 from tests.services import TIMEOUT_SECONDS
 
 
@@ -83,7 +83,7 @@ def test_models_stored_before_thresholds_existed_have_none(database_url: str) ->
         job = stored_job(database)
         model = replace(MODELS[0], unsure_below={"gender": 0.7})
         finish_segment(
-            database, claimed(database, job.segments[0]), replace(results(), models=[model])
+            database, new_claim(database, job.segments[0]), replace(results(), models=[model])
         )
         assert get_job(database, job.id).models[0].unsure_below == {"gender": 0.7}
     migrate.downgrade(database_url, "0007")
@@ -158,7 +158,7 @@ def test_a_read_session_sees_one_snapshot(database: Database) -> None:
     job = stored_job(database)
     with database.read() as session:
         before = session.execute(text("SELECT status FROM segments")).scalar_one()
-        claimed(database, job.segments[0])
+        new_claim(database, job.segments[0])
         assert session.execute(text("SELECT status FROM segments")).scalar_one() == before
     with database.read() as session:
         session.execute(text("SELECT 1"))

@@ -21,7 +21,7 @@ from faces_jobs.jobs.query import FaceQuery
 from faces_jobs.jobs.status import ItemStatus, JobStatus
 from faces_jobs.retention import delete_job
 from faces_jobs.storage import LocalStorage
-from tests.factories import StoredJob, artifact, claimed, face, results, stored_job, track
+from tests.factories import StoredJob, artifact, face, new_claim, results, stored_job, track
 from tests.integration.races import run_concurrently
 from tests.integration.stored_states import expire, states
 
@@ -30,7 +30,7 @@ BROKEN = ErrorDocument(code="no-video", message="There is no picture in it.")
 
 def test_finishing_records_all_results(database: Database) -> None:
     job = stored_job(database)
-    claim = claimed(database, job.segments[0])
+    claim = new_claim(database, job.segments[0])
     faces = [face(0, gender=("female", 0.9), age="old"), face(1, gender="male")]
 
     last = finish_segment(
@@ -54,7 +54,7 @@ def test_finishing_records_all_results(database: Database) -> None:
 
 def test_finishing_twice_changes_nothing(database: Database) -> None:
     job = stored_job(database)
-    claim = claimed(database, job.segments[0])
+    claim = new_claim(database, job.segments[0])
     finish_segment(database, claim, results([face()], [track()]))
 
     with pytest.raises(LeaseLostError):
@@ -65,9 +65,9 @@ def test_finishing_twice_changes_nothing(database: Database) -> None:
 
 def test_a_zombie_changes_nothing(database: Database) -> None:
     job = stored_job(database)
-    zombie = claimed(database, job.segments[0], worker="alice")
+    zombie = new_claim(database, job.segments[0], worker="alice")
     expire(database, job.segments[0])
-    alive = claimed(database, job.segments[0], worker="bob")
+    alive = new_claim(database, job.segments[0], worker="bob")
     finish_segment(database, alive, results([face(0)], [track()], artifacts=[artifact("bob.mp4")]))
 
     for act in (
@@ -88,7 +88,7 @@ def test_a_zombie_changes_nothing(database: Database) -> None:
 
 def test_an_error_while_rows_are_written_leaves_no_rows(database: Database) -> None:
     job = stored_job(database)
-    claim = claimed(database, job.segments[0])
+    claim = new_claim(database, job.segments[0])
 
     def breaking() -> object:
         yield face(0)
@@ -104,7 +104,7 @@ def test_an_error_while_rows_are_written_leaves_no_rows(database: Database) -> N
 def test_one_of_two_concurrent_last_finishers_moves_the_job(database: Database) -> None:
     for _ in range(5):
         job = stored_job(database, ["a.mp4", "b.mp4"])
-        claims = [claimed(database, segment) for segment in job.segments]
+        claims = [new_claim(database, segment) for segment in job.segments]
 
         outcomes = run_concurrently(
             *(
@@ -127,8 +127,8 @@ def test_one_of_two_concurrent_last_finishers_moves_the_job(database: Database) 
 
 def test_a_broken_file_fails_only_its_item(database: Database) -> None:
     job = stored_job(database, ["a.mp4", "b.mp4"])
-    assert not fail_segment(database, claimed(database, job.segments[0]), BROKEN)
-    assert finish_segment(database, claimed(database, job.segments[1]), results())
+    assert not fail_segment(database, new_claim(database, job.segments[0]), BROKEN)
+    assert finish_segment(database, new_claim(database, job.segments[1]), results())
 
     claim = claim_job(database, job.id, worker="w", lease_seconds=60, max_attempts=3)
     assert claim is not None
@@ -145,7 +145,7 @@ def test_a_truncated_file_fails_its_item_and_keeps_what_was_read(database: Datab
 
     finish_segment(
         database,
-        claimed(database, job.segments[0]),
+        new_claim(database, job.segments[0]),
         results([face()], [track()], artifacts=[artifact()], error=error),
     )
 
@@ -169,8 +169,8 @@ def face_counts(database: Database, job: StoredJob) -> list[tuple[int, int]]:
 
 def test_a_missing_model_fails_the_whole_job_once(database: Database) -> None:
     job = stored_job(database, ["a.mp4", "b.mp4", "c.mp4"])
-    finish_segment(database, claimed(database, job.segments[0]), results([face(0)], [track()]))
-    other = claimed(database, job.segments[1])
+    finish_segment(database, new_claim(database, job.segments[0]), results([face(0)], [track()]))
+    other = new_claim(database, job.segments[1])
     # One of its parts is linked already.
     write_faces(database, other, [face(0), face(1)], start_frame=0, end_frame=2)
     with database.begin() as session:
@@ -178,7 +178,7 @@ def test_a_missing_model_fails_the_whole_job_once(database: Database) -> None:
         session.execute(item.values(face_count=2, track_count=1))
     error = ErrorDocument(code="model", message="The gender model is missing.")
 
-    assert fail_job(database, claimed(database, job.segments[2]), error)
+    assert fail_job(database, new_claim(database, job.segments[2]), error)
 
     assert states(database, job) == (
         "finishing",
@@ -193,18 +193,18 @@ def test_a_missing_model_fails_the_whole_job_once(database: Database) -> None:
 
 def test_a_released_segment_is_available_and_costs_no_attempt(database: Database) -> None:
     job = stored_job(database)
-    release_segment(database, claimed(database, job.segments[0]), reason="stopping", counts=False)
+    release_segment(database, new_claim(database, job.segments[0]), reason="stopping", counts=False)
 
-    assert claimed(database, job.segments[0], worker="bob").attempt == 1
+    assert new_claim(database, job.segments[0], worker="bob").attempt == 1
 
 
 def test_releasing_a_segment_after_a_failure_costs_an_attempt(database: Database) -> None:
     job = stored_job(database)
-    release_segment(database, claimed(database, job.segments[0]), reason="disk full", counts=True)
+    release_segment(database, new_claim(database, job.segments[0]), reason="disk full", counts=True)
 
     with database.read() as session:
         assert session.scalars(select(SegmentRow.last_error)).one() == "disk full"
-    assert claimed(database, job.segments[0]).attempt == 2
+    assert new_claim(database, job.segments[0]).attempt == 2
     with database.read() as session:
         error = session.scalars(select(SegmentRow.last_error)).one()
     assert error is None, "what ended one attempt is no evidence of how the next one ends"
@@ -214,10 +214,10 @@ def test_cancelling_ends_waiting_and_running_segments(database: Database) -> Non
     job = stored_job(database, ["a.mp4", "b.mp4", "c.mp4"])
     finish_segment(
         database,
-        claimed(database, job.segments[0]),
+        new_claim(database, job.segments[0]),
         results([face()], [track()], artifacts=[artifact()]),
     )
-    running = claimed(database, job.segments[1])
+    running = new_claim(database, job.segments[1])
 
     document = results_api.cancel_job(database, job.id)
 
@@ -244,7 +244,7 @@ def test_cancelling_twice_is_allowed_but_not_after_the_end(database: Database) -
     assert results_api.cancel_job(database, job.id).status is JobStatus.CANCELLED
 
     done = stored_job(database)
-    finish_segment(database, claimed(database, done.segments[0]), results())
+    finish_segment(database, new_claim(database, done.segments[0]), results())
     claim = claim_job(database, done.id, worker="w", lease_seconds=9, max_attempts=3)
     assert claim is not None
     finish_job(database, claim, [])
@@ -256,7 +256,7 @@ def test_cancelling_twice_is_allowed_but_not_after_the_end(database: Database) -
 
 def test_cancelling_discards_exports_that_are_being_written(database: Database) -> None:
     job = stored_job(database)
-    finish_segment(database, claimed(database, job.segments[0]), results())
+    finish_segment(database, new_claim(database, job.segments[0]), results())
     claim = claim_job(database, job.id, worker="w", lease_seconds=60, max_attempts=3)
     assert claim is not None
     renew_job(database, claim, lease_seconds=60)
@@ -272,7 +272,7 @@ def test_cancelling_discards_exports_that_are_being_written(database: Database) 
 
 def test_released_exports_are_available_and_cost_no_attempt(database: Database) -> None:
     job = stored_job(database)
-    finish_segment(database, claimed(database, job.segments[0]), results())
+    finish_segment(database, new_claim(database, job.segments[0]), results())
     claim = claim_job(database, job.id, worker="w", lease_seconds=60, max_attempts=3)
     assert claim is not None
     release_job(database, claim, reason="stopping", counts=False)
@@ -285,7 +285,7 @@ def test_released_exports_are_available_and_cost_no_attempt(database: Database) 
 def test_a_concurrent_claim_and_cancel_never_deadlock(database: Database) -> None:
     for _ in range(5):
         job = stored_job(database, ["a.mp4", "b.mp4"])
-        first = claimed(database, job.segments[0])
+        first = new_claim(database, job.segments[0])
 
         outcomes = run_concurrently(
             partial(finish_segment, database, first, results([face()])),
@@ -314,7 +314,7 @@ def test_deleting_a_running_job_revokes_its_lease(
     database: Database, storage: LocalStorage
 ) -> None:
     job = stored_job(database)
-    claim = claimed(database, job.segments[0])
+    claim = new_claim(database, job.segments[0])
 
     delete_job(job.id, database=database, storage=storage)
 

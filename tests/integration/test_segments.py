@@ -26,7 +26,7 @@ from tests.clips import (
     RED,
     Sound,
     Square,
-    moving,
+    moving_squares,
     picture,
     write_damaged,
     write_truncated,
@@ -208,7 +208,7 @@ def test_best_shots_need_no_second_pass_without_an_annotated_copy(
 def test_damaged_frames_of_all_parts_are_counted(
     harness: Harness, tmp_path: Path, damaged: list[int]
 ) -> None:
-    drawn = moving(FRAMES, width=320, height=240)
+    drawn = moving_squares(FRAMES, width=320, height=240)
     whole = write_video(tmp_path / "a.mp4", drawn, codec="mpeg4", codec_options={"g": "5"})
     job_id = harness.submit(write_damaged(tmp_path / "b.mp4", whole, damaged, intact=0.5))
     run_all(harness, job_id, in_parts(harness.worker, 0.6))

@@ -21,7 +21,7 @@ from faces_jobs.settings import Settings
 from faces_jobs.storage import LocalStorage
 from faces_jobs.worker.maintenance.sweep import sweep
 from faces_jobs.worker.next_work import take_next_work
-from tests.factories import claimed, results, stored_job
+from tests.factories import new_claim, results, stored_job
 from tests.integration.harness import Harness
 from tests.integration.stored_states import expire, states
 
@@ -32,7 +32,7 @@ def no_pause(_parked: int) -> float:
 
 def test_parking_a_job_costs_no_attempt(database: Database) -> None:
     job = stored_job(database, ["a.mp4", "b.mp4"])
-    first, second = (claimed(database, segment) for segment in job.segments)
+    first, second = (new_claim(database, segment) for segment in job.segments)
     park_segment(database, first, reason="full", pause=no_pause)
 
     assert states(database, job) == (
@@ -46,7 +46,7 @@ def test_parking_a_job_costs_no_attempt(database: Database) -> None:
 
     assert resume_parked(database, limit=10) == [job.id]
     assert states(database, job)[0] == "running"
-    assert [claimed(database, segment).attempt for segment in job.segments] == [1, 1]
+    assert [new_claim(database, segment).attempt for segment in job.segments] == [1, 1]
     with database.read() as session:
         assert session.scalars(select(JobRow.parked)).one() == 1
 
@@ -60,7 +60,7 @@ def test_the_pause_grows_each_time_a_job_is_parked(database: Database) -> None:
         return 600.0
 
     for _ in range(3):
-        park_segment(database, claimed(database, job.segments[0]), reason="full", pause=pause)
+        park_segment(database, new_claim(database, job.segments[0]), reason="full", pause=pause)
         assert resume_parked(database, limit=10) == []
         with database.begin() as session:
             session.execute(update(JobRow).values(not_before=now_seconds() - 1))
@@ -71,9 +71,9 @@ def test_the_pause_grows_each_time_a_job_is_parked(database: Database) -> None:
 
 def test_a_zombie_cannot_park_a_job(database: Database) -> None:
     job = stored_job(database)
-    zombie = claimed(database, job.segments[0])
+    zombie = new_claim(database, job.segments[0])
     expire(database, job.segments[0])
-    claimed(database, job.segments[0], worker="bob")
+    new_claim(database, job.segments[0], worker="bob")
 
     with pytest.raises(LeaseLostError):
         park_segment(database, zombie, reason="full", pause=no_pause)
@@ -82,7 +82,7 @@ def test_a_zombie_cannot_park_a_job(database: Database) -> None:
 
 def test_parking_leaves_a_paused_job_paused(database: Database) -> None:
     job = stored_job(database)
-    claim = claimed(database, job.segments[0])
+    claim = new_claim(database, job.segments[0])
     pause_job(database, job.id)
     park_segment(database, claim, reason="full", pause=no_pause)
 
@@ -94,7 +94,7 @@ def test_a_parked_job_can_be_paused_and_cancelled(database: Database) -> None:
     for act, state in ((pause_job, "paused"), (cancel_job, "cancelled")):
         job = stored_job(database)
         park_segment(
-            database, claimed(database, job.segments[0]), reason="full", pause=lambda _: 600.0
+            database, new_claim(database, job.segments[0]), reason="full", pause=lambda _: 600.0
         )
         act(database, job.id)
         assert states(database, job)[0] == state
@@ -102,7 +102,7 @@ def test_a_parked_job_can_be_paused_and_cancelled(database: Database) -> None:
 
 def test_exports_wait_for_space_too(database: Database) -> None:
     job = stored_job(database)
-    finish_segment(database, claimed(database, job.segments[0]), results())
+    finish_segment(database, new_claim(database, job.segments[0]), results())
     claim = claim_job(database, job.id, worker="w", lease_seconds=60, max_attempts=3)
     assert claim is not None
     park_job(database, claim, pause=no_pause)
@@ -118,7 +118,7 @@ def test_the_sweep_resumes_jobs_only_when_there_is_space(
     database: Database, queue: CeleryQueue, settings: Settings
 ) -> None:
     job = stored_job(database)
-    park_segment(database, claimed(database, job.segments[0]), reason="full", pause=no_pause)
+    park_segment(database, new_claim(database, job.segments[0]), reason="full", pause=no_pause)
 
     full = settings.model_copy(update={"min_free_bytes": 2**62})
     assert sweep(database, queue, full).resumed == 0

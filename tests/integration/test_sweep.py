@@ -32,7 +32,7 @@ from faces_jobs.worker.maintenance.sweep import (
     run_sweep,
     sweep,
 )
-from tests.factories import artifact, claimed, face, results, stored_job
+from tests.factories import artifact, face, new_claim, results, stored_job
 from tests.integration.memory_queue import MemoryQueue
 from tests.integration.processes import wait_for
 from tests.integration.stored_files import publish_file, sweep_files
@@ -144,7 +144,7 @@ def test_an_orphan_is_rung_for_however_long_the_queue_is(
     database: Database, memory_queue: MemoryQueue, settings: Settings
 ) -> None:
     job = stored_job(database)
-    claimed(database, job.segments[0])
+    new_claim(database, job.segments[0])
     memory_queue.segments = [0] * 1000
     assert sweep(database, memory_queue, settings).segments_rung == 0
     expire(database, job.segments[0])
@@ -154,16 +154,16 @@ def test_an_orphan_is_rung_for_however_long_the_queue_is(
     assert sweep(database, memory_queue, settings).segments_rung == 0, (
         "it is rung for once, not in every round"
     )
-    assert claimed(database, job.segments[0], worker="bob").attempt == 2
+    assert new_claim(database, job.segments[0], worker="bob").attempt == 2
 
 
 def test_a_segment_whose_workers_all_vanish_is_given_up(
     database: Database, memory_queue: MemoryQueue, settings: Settings
 ) -> None:
     job = stored_job(database, ["killer.mp4", "good.mp4"])
-    finish_segment(database, claimed(database, job.segments[1]), results([face()]))
+    finish_segment(database, new_claim(database, job.segments[1]), results([face()]))
     for number in range(settings.max_attempts):
-        claimed(database, job.segments[0], worker=f"worker-{number}")
+        new_claim(database, job.segments[0], worker=f"worker-{number}")
         assert sweep(database, memory_queue, settings).given_up == 0
         expire(database, job.segments[0])
 
@@ -183,9 +183,9 @@ def test_the_sweep_waits_before_ringing_for_failed_work(
     database: Database, memory_queue: MemoryQueue, settings: Settings
 ) -> None:
     job = stored_job(database)
-    release_segment(database, claimed(database, job.segments[0]), reason="disk full", counts=True)
+    release_segment(database, new_claim(database, job.segments[0]), reason="disk full", counts=True)
     assert sweep(database, memory_queue, settings).segments_rung == 0
-    release_segment(database, claimed(database, job.segments[0]), reason="stopping", counts=False)
+    release_segment(database, new_claim(database, job.segments[0]), reason="stopping", counts=False)
     assert sweep(database, memory_queue, settings).segments_rung == 1
 
 
@@ -193,7 +193,7 @@ def test_jobs_whose_exports_nobody_writes_are_rung_for(
     database: Database, memory_queue: MemoryQueue, settings: Settings
 ) -> None:
     job = stored_job(database)
-    finish_segment(database, claimed(database, job.segments[0]), results())
+    finish_segment(database, new_claim(database, job.segments[0]), results())
 
     assert sweep(database, memory_queue, settings).jobs_rung == 1
     assert sweep(database, memory_queue, settings).jobs_rung == 0
@@ -217,10 +217,10 @@ def test_exports_whose_attempts_all_fail_are_given_up(
 ) -> None:
     job = stored_job(database, ["a.mp4"] if has_results else ["a.mp4", "b.txt"], refused=["b.txt"])
     if has_results:
-        finish_segment(database, claimed(database, job.segments[0]), results())
+        finish_segment(database, new_claim(database, job.segments[0]), results())
     else:
         for _ in range(settings.max_attempts):
-            claimed(database, job.segments[0])
+            new_claim(database, job.segments[0])
             expire(database, job.segments[0])
         sweep(database, memory_queue, settings)
     for _ in range(settings.max_attempts):
@@ -242,7 +242,7 @@ def test_concurrent_sweeps_give_up_each_job_once(
     jobs = [stored_job(database) for _ in range(5)]
     for job in jobs:
         for _ in range(settings.max_attempts):
-            claimed(database, job.segments[0])
+            new_claim(database, job.segments[0])
             expire(database, job.segments[0])
     reports: list[SweepReport] = []
     barrier = threading.Barrier(3)
@@ -278,7 +278,7 @@ def test_work_done_before_the_broker_failed_is_counted(
 ) -> None:
     job = stored_job(database)
     for _ in range(settings.max_attempts):
-        claimed(database, job.segments[0])
+        new_claim(database, job.segments[0])
         expire(database, job.segments[0])
     memory_queue.is_down = True
     counters = Counters()
@@ -326,7 +326,7 @@ def test_a_slow_comparison_delays_neither_rings_nor_the_end(
     try:
         assert storage.called.wait(TIMEOUT_SECONDS)
         job = stored_job(database)
-        claimed(database, job.segments[0], lease_seconds=-1)
+        new_claim(database, job.segments[0], lease_seconds=-1)
         wait_for(lambda: queue.depth() == 1)
         stop.set()
         thread.join(TIMEOUT_SECONDS)
@@ -380,7 +380,7 @@ def test_files_that_no_row_refers_to_are_removed(database: Database, storage: Lo
     row = artifact("0-a.mp4")
     finish_segment(
         database,
-        claimed(database, job.segments[0]),
+        new_claim(database, job.segments[0]),
         results(artifacts=[replace(row, storage_key=kept)]),
     )
     orphan = publish_file(storage, str(uuid.uuid4()), "t")
@@ -399,7 +399,7 @@ def test_files_of_a_running_attempt_are_kept_however_old_they_seem(
     database: Database, storage: LocalStorage
 ) -> None:
     job = stored_job(database)
-    claim = claimed(database, job.segments[0])
+    claim = new_claim(database, job.segments[0])
     key = publish_file(storage, job.id, claim.token)
 
     assert sweep_files(database, storage, orphan_seconds=0) == 0

@@ -54,7 +54,9 @@ def head_of(path: Path) -> bytes:
 @pytest.mark.parametrize("name", VIDEOS)
 def test_a_video_is_recognised_by_its_content_under_any_name(tmp_path: Path, name: str) -> None:
     codec, container, demuxer, mime = VIDEOS[name]
-    path = clips.write_video(tmp_path / name, clips.moving(3), codec=codec, format=container)
+    path = clips.write_video(
+        tmp_path / name, clips.moving_squares(3), codec=codec, format=container
+    )
     path = path.rename(tmp_path / "holiday.txt")
     found = recognise(head_of(path), size=path.stat().st_size)
     assert (found.kind, found.format, found.mime) == ("video", demuxer, mime)
@@ -66,10 +68,10 @@ def test_blu_ray_streams_and_recordings_that_begin_inside_a_packet_are_recognise
 ) -> None:
     options = {"mpegts_m2ts_mode": "1"}
     path = tmp_path / "a.m2ts"
-    clips.write_video(path, clips.moving(30), format="mpegts", options=options)
+    clips.write_video(path, clips.moving_squares(30), format="mpegts", options=options)
     data = path.read_bytes()
     assert recognise(data[:HEAD_BYTES], size=len(data)).format == "mpegts"
-    plain = clips.write_video(tmp_path / "a.ts", clips.moving(30)).read_bytes()[77:]
+    plain = clips.write_video(tmp_path / "a.ts", clips.moving_squares(30)).read_bytes()[77:]
     assert recognise(plain[:HEAD_BYTES], size=len(plain)).format == "mpegts"
 
 
@@ -99,7 +101,7 @@ def test_a_camera_s_raw_file_is_refused_with_advice() -> None:
 
 @pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.png"])
 def test_an_animation_is_a_video(tmp_path: Path, name: str) -> None:
-    path = clips.write_animation(tmp_path / name, clips.moving(3), [100] * 3, loop=0)
+    path = clips.write_animation(tmp_path / name, clips.moving_squares(3), [100] * 3, loop=0)
     assert recognise(head_of(path), size=path.stat().st_size).kind == "video"
 
 
@@ -168,7 +170,7 @@ def test_a_playlist_followed_by_binary_data_is_still_refused() -> None:
 
 
 def test_the_first_bytes_decide_about_a_polyglot_file(tmp_path: Path) -> None:
-    video = clips.write_video(tmp_path / "a.mp4", clips.moving(3)).read_bytes()
+    video = clips.write_video(tmp_path / "a.mp4", clips.moving_squares(3)).read_bytes()
     both = video + ARCHIVES["ZIP"] + b"#EXTM3U\nfile:///etc/passwd\n"
     assert recognise(both[:HEAD_BYTES], size=len(both)).format == "mov"
     reverse = ARCHIVES["ZIP"] + video

@@ -33,7 +33,7 @@ def read(path: Path) -> tuple[int, int]:
 
 @pytest.mark.parametrize("indices", [[20], [20, 21], [7, 30, 59], [0]], ids=str)
 def test_rejected_packets_are_counted(tmp_path: Path, indices: list[int]) -> None:
-    pictures = clips.moving(FRAMES)
+    pictures = clips.moving_squares(FRAMES)
     path = clips.write_video(tmp_path / "a.mp4", pictures, codec_options={"g": "1"})
     assert read(path) == (FRAMES, 0)
     assert read(damaged(path, indices)) == (FRAMES - len(indices), len(indices))
@@ -41,7 +41,7 @@ def test_rejected_packets_are_counted(tmp_path: Path, indices: list[int]) -> Non
 
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4", "mpeg2video"])
 def test_incomplete_frames_are_counted(tmp_path: Path, codec: str) -> None:
-    pictures = clips.moving(FRAMES, width=320, height=240)
+    pictures = clips.moving_squares(FRAMES, width=320, height=240)
     path = clips.write_video(tmp_path / "a.mp4", pictures, codec=codec, codec_options={"g": "1"})
     frames, count = read(damaged(path, [20, 40], intact=0.5))
     assert frames == FRAMES
@@ -52,7 +52,7 @@ def test_packets_without_a_frame_or_an_error_are_counted(tmp_path: Path) -> None
     # After a lost key frame the decoder silently drops frames up to the next one.
     path = clips.write_video(
         tmp_path / "a.mp4",
-        clips.moving(FRAMES),
+        clips.moving_squares(FRAMES),
         codec="libx265",
         codec_options={"x265-params": "keyint=20:min-keyint=20:scenecut=0:bframes=2:log-level=0"},
     )
@@ -63,7 +63,7 @@ def test_packets_without_a_frame_or_an_error_are_counted(tmp_path: Path) -> None
 
 
 def test_each_part_counts_its_own_damage(tmp_path: Path) -> None:
-    pictures = clips.moving(FRAMES, width=320, height=240)
+    pictures = clips.moving_squares(FRAMES, width=320, height=240)
     whole = clips.write_video(tmp_path / "a.mp4", pictures, codec="mpeg4", codec_options={"g": "5"})
     path = damaged(whole, [2, 19, 20, 41], intact=0.5)
     with VideoReader(path, "mov", max_pixels=MAX_PIXELS) as reader:
@@ -102,7 +102,7 @@ def hide(path: Path, source: Path, *, every: int) -> Path:
 def test_hidden_frames_are_not_damage(tmp_path: Path) -> None:
     options = {"g": "10", "cpu-used": "8"}
     source = clips.write_video(
-        tmp_path / "a.webm", clips.moving(FRAMES), codec="libvpx", codec_options=options
+        tmp_path / "a.webm", clips.moving_squares(FRAMES), codec="libvpx", codec_options=options
     )
     path = hide(tmp_path / "hidden.webm", source, every=10)
     assert read(path) == (FRAMES - 6, 0)

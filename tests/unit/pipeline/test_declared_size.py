@@ -47,9 +47,9 @@ def test_truncated_files_are_told_from_whole_ones(tmp_path: Path, name: str) -> 
     codec, kind = WHOLE[name]
     path = tmp_path / name
     if codec:
-        clips.write_video(path, clips.moving(30), codec=codec)
+        clips.write_video(path, clips.moving_squares(30), codec=codec)
     else:
-        clips.write_image(path, clips.moving(1)[0])
+        clips.write_image(path, clips.moving_squares(1)[0])
     data = path.read_bytes()
     whole = read_declared_size(io.BytesIO(data), kind)
     assert whole.actual_bytes == len(data)
@@ -70,10 +70,10 @@ def test_data_after_the_last_box_is_not_truncation(
 ) -> None:
     path = tmp_path / name
     if path.suffix == ".avif":
-        clips.write_image(path, clips.moving(1)[0])
+        clips.write_image(path, clips.moving_squares(1)[0])
     else:
         flags = {"movflags": "frag_keyframe+empty_moov"} if "fragments" in name else {}
-        clips.write_video(path, clips.moving(30), options=flags)
+        clips.write_video(path, clips.moving_squares(30), options=flags)
     path.write_bytes(path.read_bytes() + trailer)
     with open_frames(path, max_pixels=1_000_000) as reader:
         assert len(list(reader)) == (1 if path.suffix == ".avif" else 30)

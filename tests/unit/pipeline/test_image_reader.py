@@ -133,7 +133,7 @@ def test_transparent_pixels_are_white(tmp_path: Path, name: str, mode: str) -> N
 
 @pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.png"])
 def test_an_animation_is_a_video_of_its_frames(tmp_path: Path, name: str) -> None:
-    pictures = clips.moving(5)
+    pictures = clips.moving_squares(5)
     path = clips.write_animation(tmp_path / name, pictures, [40, 100, 250, 70, 500], loop=0)
     info, frames = read(path)
     assert (info.kind, info.frame_count, info.width, info.height) == ("video", 5, 64, 48)
@@ -144,20 +144,20 @@ def test_an_animation_is_a_video_of_its_frames(tmp_path: Path, name: str) -> Non
 
 
 def test_frames_without_a_duration_last_as_long_as_in_browsers(tmp_path: Path) -> None:
-    path = clips.write_animation(tmp_path / "a.gif", clips.moving(3), [0, 0, 0], loop=0)
+    path = clips.write_animation(tmp_path / "a.gif", clips.moving_squares(3), [0, 0, 0], loop=0)
     assert [frame.time_ms for frame in read(path)[1]] == [0, 100, 200]
 
 
 def test_the_default_image_of_an_animated_png_is_not_a_frame(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
-    clips.write_animation(path, clips.moving(4), [50] * 4, default_image=True)
+    clips.write_animation(path, clips.moving_squares(4), [50] * 4, default_image=True)
     info, frames = read(path)
     assert info.frame_count == len(frames) == 3
     assert [frame.time_ms for frame in frames] == [0, 50, 100]
 
 
 def test_an_animated_image_of_one_frame_is_an_image(tmp_path: Path) -> None:
-    info, frames = read(clips.write_animation(tmp_path / "a.gif", clips.moving(1), [100]))
+    info, frames = read(clips.write_animation(tmp_path / "a.gif", clips.moving_squares(1), [100]))
     assert (info.kind, len(frames), frames[0].duration_ms) == ("image", 1, None)
 
 
@@ -300,7 +300,7 @@ def test_damaged_images_are_read_or_rejected(
 ) -> None:
     path = tmp_path_factory.mktemp("damaged") / name
     if name == "a.gif":
-        clips.write_animation(path, clips.moving(3), [100] * 3)
+        clips.write_animation(path, clips.moving_squares(3), [100] * 3)
     else:
         clips.write_image(path, clips.picture(CORNERS))
     data = bytearray(path.read_bytes())

@@ -22,7 +22,7 @@ from tests import clips
 @pytest.fixture
 def canary(tmp_path: Path) -> Path:
     """A video that was not submitted."""
-    return clips.write_video(tmp_path / "canary.ts", clips.moving(5))
+    return clips.write_video(tmp_path / "canary.ts", clips.moving_squares(5))
 
 
 @pytest.fixture

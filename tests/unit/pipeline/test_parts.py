@@ -46,7 +46,7 @@ def write_clip(
     """Write a clip of this kind, in which all frames differ."""
     suffix, demuxer, codec, options = KINDS[kind]
     folder.mkdir(exist_ok=True)
-    pictures = clips.moving(frames, width=128, height=48)
+    pictures = clips.moving_squares(frames, width=128, height=48)
     for index, drawn in enumerate(pictures):
         drawn[40:48, : 2 * index + 1] = 255
     chosen = dict(
@@ -136,7 +136,7 @@ def test_these_kinds_are_cut(kind: str, tmp_path: Path) -> None:
 def test_parts_have_the_square_pixels_of_the_whole(tmp_path: Path) -> None:
     path = clips.write_video(
         tmp_path / "a.ts",
-        clips.moving(60),
+        clips.moving_squares(60),
         pixel_aspect=Fraction(16, 11),
         codec_options={"g": "10"},
     )
@@ -245,6 +245,6 @@ def test_a_joined_recording_with_restarting_times_is_not_cut(tmp_path: Path) -> 
 
 
 def test_a_stream_without_timestamps_is_not_cut(tmp_path: Path) -> None:
-    path = clips.write_video(tmp_path / "bare", clips.moving(40), format="h264")
+    path = clips.write_video(tmp_path / "bare", clips.moving_squares(40), format="h264")
     found = plan(path, "h264", 0.2)
     assert (found.parts, found.reason) == ((), "its stream has no timestamps")

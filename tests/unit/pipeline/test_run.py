@@ -90,7 +90,7 @@ def unsure_heads(sink: RecordingSink) -> set[str]:
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
-    return clips.write_video(tmp_path / "a.mp4", clips.moving(20), pix_fmt="yuv444p")
+    return clips.write_video(tmp_path / "a.mp4", clips.moving_squares(20), pix_fmt="yuv444p")
 
 
 def test_every_face_of_every_frame_has_a_record(clip: Path) -> None:
@@ -189,7 +189,7 @@ def test_without_any_model_faces_are_still_found_and_tracked(clip: Path) -> None
 def test_thresholds_come_from_the_job_then_the_setting_then_the_model(
     tmp_path: Path, own: dict[str, float], setting: str, option: str, unsure: set[str]
 ) -> None:
-    path = clips.write_video(tmp_path / "a.mp4", clips.moving(3), pix_fmt="yuv444p")
+    path = clips.write_video(tmp_path / "a.mp4", clips.moving_squares(3), pix_fmt="yuv444p")
     spec = JobSpec(smallest_face=4, unsure_below=option)
     sink, _ = run(path, spec, own_thresholds=own, unsure_below=setting)
     assert unsure_heads(sink) == unsure
@@ -230,7 +230,7 @@ def test_max_fps_limits_the_rate_by_time(clip: Path, max_fps: float, wanted: lis
 def test_max_fps_counts_seconds_not_frames(tmp_path: Path) -> None:
     path = clips.write_video(
         tmp_path / "a.mkv",
-        clips.moving(8),
+        clips.moving_squares(8),
         ticks=[0, 10, 20, 500, 510, 1000, 3000, 3010],
         time_base=Fraction(1, 1000),
     )
@@ -259,7 +259,7 @@ def test_an_error_in_on_progress_ends_the_run_and_leaves_sinks_unfinished(clip: 
 def test_a_truncated_file_is_finished_with_the_frames_that_were_read(tmp_path: Path) -> None:
     whole = clips.write_video(
         tmp_path / "a.mp4",
-        clips.moving(40),
+        clips.moving_squares(40),
         options={"movflags": "+faststart"},
         codec_options={"qp": "1", "g": "1"},
     )

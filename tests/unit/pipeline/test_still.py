@@ -19,7 +19,7 @@ from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.item_stages import ItemStages
 from faces_jobs.pipeline.run import run_item, run_overlapping, run_sequentially
 from faces_jobs.pipeline.values import Detections, Face, Frame, Picture, RunReport
-from tests.clips import moving
+from tests.clips import moving_squares
 from tests.fakes import SquareDetector, analysis
 
 
@@ -45,7 +45,7 @@ class RecordingSink:
 def picture(tmp_path: Path) -> Path:
     """An image of two squares."""
     path = tmp_path / "picture.png"
-    Image.fromarray(np.ascontiguousarray(next(iter(moving(1)))[:, :, ::-1])).save(path)
+    Image.fromarray(np.ascontiguousarray(next(iter(moving_squares(1)))[:, :, ::-1])).save(path)
     return path
 
 
@@ -115,7 +115,7 @@ def test_everything_runs_in_the_calling_thread(picture: Path) -> None:
 
 def test_an_animation_is_not_a_still(tmp_path: Path) -> None:
     path = tmp_path / "moving.gif"
-    frames = [Image.fromarray(np.ascontiguousarray(one[:, :, ::-1])) for one in moving(3)]
+    frames = [Image.fromarray(np.ascontiguousarray(one[:, :, ::-1])) for one in moving_squares(3)]
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=40)
     with open_frames(path, max_pixels=1_000_000) as reader:
         assert not reader.info.is_still

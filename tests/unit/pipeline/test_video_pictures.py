@@ -123,9 +123,9 @@ def test_odd_sizes_are_read_completely(tmp_path: Path, size_wh: tuple[int, int])
 
 
 def test_a_stream_that_changes_its_size_is_scaled_to_its_first(tmp_path: Path) -> None:
-    small = clips.write_video(tmp_path / "1.264", clips.moving(3), format="h264")
+    small = clips.write_video(tmp_path / "1.264", clips.moving_squares(3), format="h264")
     large = clips.write_video(
-        tmp_path / "2.264", clips.moving(3, width=128, height=96), format="h264"
+        tmp_path / "2.264", clips.moving_squares(3, width=128, height=96), format="h264"
     )
     both = tmp_path / "both"
     both.write_bytes(small.read_bytes() + large.read_bytes())
@@ -193,14 +193,14 @@ def test_pixels_of_a_rotated_video_are_made_square(tmp_path: Path) -> None:
 
 
 def test_the_limit_applies_to_the_shown_size(tmp_path: Path) -> None:
-    path = clips.write_video(tmp_path / "a.mp4", clips.moving(3), pixel_aspect=Fraction(3))
+    path = clips.write_video(tmp_path / "a.mp4", clips.moving_squares(3), pixel_aspect=Fraction(3))
     with pytest.raises(FrameSizeError, match="192x48"):
         read(path, max_pixels=5000)
 
 
 def write_call(path: Path, sizes_wh: list[tuple[int, int]], *, header: int) -> Path:
     """Write a WebM with ten frames of each size in turn, and one of the sizes in its header."""
-    pictures = [clips.moving(10, width=width, height=height) for width, height in sizes_wh]
+    pictures = [clips.moving_squares(10, width=width, height=height) for width, height in sizes_wh]
     pieces = [
         clips.write_video(path.with_name(f"{number}.webm"), drawn, codec="libvpx")
         for number, drawn in enumerate(pictures)

@@ -35,7 +35,7 @@ def read_until_truncated(path: Path) -> tuple[list[Frame], TruncatedError]:
 
 
 def test_frames_come_in_order_with_index_time_and_picture(tmp_path: Path) -> None:
-    path = clips.write_video(tmp_path / "a.mp4", clips.moving(10), sounds=[Sound()])
+    path = clips.write_video(tmp_path / "a.mp4", clips.moving_squares(10), sounds=[Sound()])
     info, frames = read(path)
     assert info == MediaInfo(
         kind="video",
@@ -60,7 +60,7 @@ def test_times_are_those_of_the_stream_not_of_a_rate(tmp_path: Path) -> None:
     ticks = [7000, 7001, 7040, 7500, 7501, 9000]
     for name in ("a.mkv", "a.mp4"):
         path = clips.write_video(
-            tmp_path / name, clips.moving(6), ticks=ticks, time_base=Fraction(1, 1000)
+            tmp_path / name, clips.moving_squares(6), ticks=ticks, time_base=Fraction(1, 1000)
         )
         _, frames = read(path)
         assert [frame.time_ms for frame in frames] == [0, 1, 40, 500, 501, 2000]
@@ -69,7 +69,7 @@ def test_times_are_those_of_the_stream_not_of_a_rate(tmp_path: Path) -> None:
 def test_the_last_frame_lasts_as_long_as_the_video_does(tmp_path: Path) -> None:
     path = clips.write_video(
         tmp_path / "a.mp4",
-        clips.moving(3),
+        clips.moving_squares(3),
         ticks=[0, 33, 60_000],
         time_base=Fraction(1, 1000),
         codec_options={"bf": "2"},
@@ -81,7 +81,7 @@ def test_the_last_frame_lasts_as_long_as_the_video_does(tmp_path: Path) -> None:
 
 
 def test_a_rate_that_is_not_an_integer_does_not_drift(tmp_path: Path) -> None:
-    path = clips.write_video(tmp_path / "a.mp4", clips.moving(30), rate=clips.NTSC)
+    path = clips.write_video(tmp_path / "a.mp4", clips.moving_squares(30), rate=clips.NTSC)
     info, frames = read(path)
     assert info.average_rate == clips.NTSC
     assert frames[29].time_ms == pytest.approx(29 * 1001 / 30, abs=1e-9)
@@ -91,15 +91,15 @@ def test_a_rate_that_is_not_an_integer_does_not_drift(tmp_path: Path) -> None:
 def test_a_raw_stream_without_timestamps_gets_times_from_its_rate(
     tmp_path: Path, codec: str, name: str
 ) -> None:
-    path = clips.write_video(tmp_path / "bare", clips.moving(6), codec=codec, format=name)
+    path = clips.write_video(tmp_path / "bare", clips.moving_squares(6), codec=codec, format=name)
     _, frames = read(path)
     assert [frame.time_ms for frame in frames] == [40.0 * index for index in range(6)]
 
 
 def test_a_stream_that_grows_beyond_the_limit_is_rejected(tmp_path: Path) -> None:
-    small = clips.write_video(tmp_path / "1.264", clips.moving(3), format="h264")
+    small = clips.write_video(tmp_path / "1.264", clips.moving_squares(3), format="h264")
     large = clips.write_video(
-        tmp_path / "2.264", clips.moving(3, width=640, height=480), format="h264"
+        tmp_path / "2.264", clips.moving_squares(3, width=640, height=480), format="h264"
     )
     both = tmp_path / "both"
     both.write_bytes(small.read_bytes() + large.read_bytes())
@@ -108,7 +108,7 @@ def test_a_stream_that_grows_beyond_the_limit_is_rejected(tmp_path: Path) -> Non
 
 
 def test_a_size_above_the_limit_is_rejected_by_the_header(tmp_path: Path) -> None:
-    path = clips.write_video(tmp_path / "a.mp4", clips.moving(3))
+    path = clips.write_video(tmp_path / "a.mp4", clips.moving_squares(3))
     with pytest.raises(FrameSizeError, match="64x48 pixels, more than the limit of 3,000"):
         read(path, max_pixels=3000)
 
@@ -118,7 +118,7 @@ def test_implausible_sizes_in_a_header_are_rejected_before_decoding(
     tmp_path: Path, size: tuple[int, int]
 ) -> None:
     avi = clips.write_video(
-        tmp_path / "a.avi", clips.moving(3), codec="huffyuv", pix_fmt="rgb24"
+        tmp_path / "a.avi", clips.moving_squares(3), codec="huffyuv", pix_fmt="rgb24"
     ).read_bytes()
     path = tmp_path / "b.avi"
     path.write_bytes(avi.replace(struct.pack("<2I", 64, 48), struct.pack("<2I", *size)))
@@ -130,7 +130,9 @@ def test_implausible_sizes_in_a_header_are_rejected_before_decoding(
 
 
 def test_a_size_that_ffmpeg_would_accept_is_rejected_by_the_header(tmp_path: Path) -> None:
-    ivf = clips.write_video(tmp_path / "a.ivf", clips.moving(3), codec="libvpx").read_bytes()
+    ivf = clips.write_video(
+        tmp_path / "a.ivf", clips.moving_squares(3), codec="libvpx"
+    ).read_bytes()
     path = tmp_path / "b.ivf"
     path.write_bytes(ivf.replace(struct.pack("<2H", 64, 48), struct.pack("<2H", 16383, 16383)))
     with pytest.raises(FrameSizeError, match="16383x16383"):
@@ -180,7 +182,7 @@ def test_a_truncated_file_yields_its_whole_frames_then_raises(
 
 
 def test_a_broadcast_truncated_within_a_packet_is_an_error(tmp_path: Path) -> None:
-    whole = clips.write_video(tmp_path / "a.ts", clips.moving(50), codec_options={"g": "5"})
+    whole = clips.write_video(tmp_path / "a.ts", clips.moving_squares(50), codec_options={"g": "5"})
     assert len(read(whole)[1]) == 50
     data = whole.read_bytes()
     (tmp_path / "short.ts").write_bytes(data[: len(data) // 188 // 2 * 188 + 100])
@@ -189,7 +191,7 @@ def test_a_broadcast_truncated_within_a_packet_is_an_error(tmp_path: Path) -> No
 
 
 def test_the_error_for_an_mp4_names_the_missing_index(tmp_path: Path) -> None:
-    whole = clips.write_video(tmp_path / "a.mp4", clips.moving(20))
+    whole = clips.write_video(tmp_path / "a.mp4", clips.moving_squares(20))
     data = whole.read_bytes()
     no_index = tmp_path / "b.mp4"
     no_index.write_bytes(data[: data.index(b"moov") - 4])
@@ -202,7 +204,7 @@ def test_the_error_for_an_mp4_names_the_missing_index(tmp_path: Path) -> None:
 
 
 def test_damaged_frames_are_skipped_and_the_rest_is_read(tmp_path: Path) -> None:
-    pictures = clips.moving(60)
+    pictures = clips.moving_squares(60)
     path = clips.write_video(tmp_path / "a.mkv", pictures, codec="ffv1", pix_fmt="bgr0")
     with av.open(str(path)) as container:
         places = [packet.pos for packet in container.demux(video=0) if packet.size]
@@ -260,7 +262,7 @@ def test_error_messages_contain_no_path(tmp_path: Path) -> None:
 
 
 def test_metadata_in_an_invalid_encoding_is_ignored(tmp_path: Path) -> None:
-    path = clips.write_video(tmp_path / "a.avi", clips.moving(3), codec="mpeg4")
+    path = clips.write_video(tmp_path / "a.avi", clips.moving_squares(3), codec="mpeg4")
     data = path.read_bytes()
     assert b"Lavf" in data
     path.write_bytes(data.replace(b"Lavf", b"\xff\xfe\xe9\xff"))
@@ -268,7 +270,7 @@ def test_metadata_in_an_invalid_encoding_is_ignored(tmp_path: Path) -> None:
 
 
 def test_a_reader_can_be_iterated_once(tmp_path: Path) -> None:
-    path = clips.write_video(tmp_path / "a.mp4", clips.moving(3))
+    path = clips.write_video(tmp_path / "a.mp4", clips.moving_squares(3))
     with open_frames(path, max_pixels=MAX_PIXELS) as reader:
         assert len(list(reader)) == 3
         with pytest.raises(RuntimeError, match="once"):

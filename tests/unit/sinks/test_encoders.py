@@ -25,7 +25,7 @@ from tests import clips, factories
 def test_every_encoder_setting_gives_an_h264_video(
     name: EncoderName, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    source = clips.write_video(tmp_path / "a.mp4", clips.moving(20, width=320, height=240))
+    source = clips.write_video(tmp_path / "a.mp4", clips.moving_squares(20, width=320, height=240))
     copy = tmp_path / "copy.mp4"
     with (
         caplog.at_level(logging.WARNING),
@@ -48,7 +48,7 @@ def test_every_encoder_setting_gives_an_h264_video(
 
 def test_encoding_the_same_pictures_is_deterministic(tmp_path: Path) -> None:
     """The result must not depend on what the memory of the process held before."""
-    source = clips.write_video(tmp_path / "a.mp4", clips.moving(15, width=160, height=120))
+    source = clips.write_video(tmp_path / "a.mp4", clips.moving_squares(15, width=160, height=120))
     settled = factories.attributes({head: (labels[0], 0.8) for head, labels in HEADS.items()})
     generator = np.random.default_rng(0)
     encoded = set()

@@ -27,7 +27,7 @@ def source(tmp_path: Path) -> Path:
     """A clip with irregular frame times, whose sound begins before the pictures."""
     return clips.write_video(
         tmp_path / "source.mkv",
-        clips.moving(len(TICKS)),
+        clips.moving_squares(len(TICKS)),
         ticks=[500 + tick for tick in TICKS],
         time_base=Fraction(1, 1000),
         sounds=[clips.Sound(seconds=5.0, start_seconds=0.2)],

@@ -21,7 +21,9 @@ FRAMES = 50  # two seconds
 def recording(path: Path, sound: Sound, *, begin: int = 0) -> bytes:
     """Write two seconds of a broadcast whose pictures begin at this frame; return its bytes."""
     ticks = list(range(begin, begin + FRAMES))
-    clips.write_video(path, clips.moving(FRAMES), ticks=ticks, sounds=[sound], format="mpegts")
+    clips.write_video(
+        path, clips.moving_squares(FRAMES), ticks=ticks, sounds=[sound], format="mpegts"
+    )
     return path.read_bytes()
 
 

@@ -64,7 +64,7 @@ def make_face() -> Face:
 
 
 def test_the_copy_plays_in_a_browser(tmp_path: Path) -> None:
-    source = clips.write_video(tmp_path / "a.mkv", clips.moving(30), sounds=[Sound()])
+    source = clips.write_video(tmp_path / "a.mkv", clips.moving_squares(30), sounds=[Sound()])
     copy = annotate(source, tmp_path / "out.mp4")
     data = copy.read_bytes()
     assert data[4:8] == b"ftyp"
@@ -99,7 +99,12 @@ def test_each_frame_keeps_its_exact_time(
 ) -> None:
     codec = {"a.avi": "mpeg4", "a.nut": "ffv1"}.get(name, "libx264")
     source = clips.write_video(
-        tmp_path / name, clips.moving(10), codec=codec, ticks=ticks, time_base=base, rate=rate
+        tmp_path / name,
+        clips.moving_squares(10),
+        codec=codec,
+        ticks=ticks,
+        time_base=base,
+        rate=rate,
     )
     copy = annotate(source, tmp_path / "out.mp4")
     assert len(times(copy)) == 10
@@ -117,7 +122,9 @@ def test_each_frame_keeps_its_exact_time(
 def test_an_animation_keeps_the_times_of_its_frames_and_the_duration_of_the_last(
     tmp_path: Path,
 ) -> None:
-    source = clips.write_animation(tmp_path / "a.gif", clips.moving(4), [40, 500, 70, 900], loop=0)
+    source = clips.write_animation(
+        tmp_path / "a.gif", clips.moving_squares(4), [40, 500, 70, 900], loop=0
+    )
     copy = annotate(source, tmp_path / "out.mp4")
     assert times(copy) == [Fraction(ms, 1000) for ms in (0, 40, 540, 610)]
     with av.open(str(copy)) as container:
@@ -140,7 +147,7 @@ def test_sound_that_mp4_supports_is_copied_packet_by_packet(
 ) -> None:
     video = "mpeg4" if name == "a.avi" else "libx264"
     source = clips.write_video(
-        tmp_path / name, clips.moving(30), codec=video, sounds=[Sound(codec, 1.2)]
+        tmp_path / name, clips.moving_squares(30), codec=video, sounds=[Sound(codec, 1.2)]
     )
     copy = annotate(source, tmp_path / "out.mp4")
     before, after = packets_of(source, "audio"), packets_of(copy, "audio")
@@ -168,7 +175,9 @@ def test_sound_that_browsers_do_not_play_is_encoded_as_aac(
 ) -> None:
     sound = Sound(codec, 1.0, rate=rate, layout=layout)
     video = "mpeg4" if name == "a.avi" else "libx264"
-    source = clips.write_video(tmp_path / name, clips.moving(25), codec=video, sounds=[sound])
+    source = clips.write_video(
+        tmp_path / name, clips.moving_squares(25), codec=video, sounds=[sound]
+    )
     copy = annotate(source, tmp_path / "out.mp4")
     with av.open(str(copy)) as container:
         track = container.streams.audio[0]
@@ -181,7 +190,7 @@ def test_sound_that_browsers_do_not_play_is_encoded_as_aac(
 
 def test_every_audio_track_is_kept_with_its_language(tmp_path: Path) -> None:
     sounds = [Sound("aac", language="eng"), Sound("ac3", language="deu", layout="stereo")]
-    source = clips.write_video(tmp_path / "a.mkv", clips.moving(25), sounds=sounds)
+    source = clips.write_video(tmp_path / "a.mkv", clips.moving_squares(25), sounds=sounds)
     copy = annotate(source, tmp_path / "out.mp4")
     with av.open(str(copy)) as container:
         assert [track.language for track in container.streams.audio] == ["eng", "deu"]
@@ -192,7 +201,7 @@ def test_every_audio_track_is_kept_with_its_language(tmp_path: Path) -> None:
 @pytest.mark.parametrize("late", [0.0, 0.4])
 def test_sound_that_begins_later_keeps_its_delay(tmp_path: Path, codec: str, late: float) -> None:
     source = clips.write_video(
-        tmp_path / "a.mov", clips.moving(50), sounds=[Sound(codec, 1.0, start_seconds=late)]
+        tmp_path / "a.mov", clips.moving_squares(50), sounds=[Sound(codec, 1.0, start_seconds=late)]
     )
     copy = annotate(source, tmp_path / "out.mp4")
     offsets = [float(times(path, "audio")[0] - times(path)[0]) for path in (source, copy)]
@@ -206,7 +215,7 @@ def test_sound_that_begins_before_the_picture_delays_the_picture(
 ) -> None:
     source = clips.write_video(
         tmp_path / "a.ts",
-        clips.moving(25),
+        clips.moving_squares(25),
         ticks=[45000 + 3600 * index for index in range(25)],  # half a second late
         time_base=Fraction(1, 90000),
         sounds=[Sound(codec, 1.5)],
@@ -221,7 +230,7 @@ def test_sound_that_begins_before_the_picture_delays_the_picture(
 def test_sound_shorter_or_longer_than_the_video_is_kept_completely(tmp_path: Path) -> None:
     for seconds in (0.2, 4.0):
         source = clips.write_video(
-            tmp_path / f"{seconds}.mp4", clips.moving(30), sounds=[Sound("aac", seconds)]
+            tmp_path / f"{seconds}.mp4", clips.moving_squares(30), sounds=[Sound("aac", seconds)]
         )
         copy = annotate(source, tmp_path / f"out-{seconds}.mp4")
         assert times(copy, "audio") == times(source, "audio")
@@ -243,7 +252,7 @@ def test_an_odd_width_or_height_grows_by_one_pixel(
 
 
 def test_the_copy_of_a_rotated_source_is_upright_without_rotation_metadata(tmp_path: Path) -> None:
-    source = clips.write_video(tmp_path / "a.mp4", clips.moving(5), rotation=90)
+    source = clips.write_video(tmp_path / "a.mp4", clips.moving_squares(5), rotation=90)
     with av.open(str(annotate(source, tmp_path / "out.mp4"))) as container:
         frame = next(container.decode(video=0))
         assert (frame.width, frame.height, frame.rotation) == (48, 64, 0)
@@ -265,7 +274,7 @@ def test_faces_are_drawn(tmp_path: Path) -> None:
 def test_a_truncated_source_gives_a_complete_copy_of_its_readable_frames(tmp_path: Path) -> None:
     whole = clips.write_video(
         tmp_path / "a.mp4",
-        clips.moving(40),
+        clips.moving_squares(40),
         sounds=[Sound("aac", 1.6)],
         options={"movflags": "+faststart"},
         codec_options={"qp": "1", "g": "1"},
@@ -278,7 +287,7 @@ def test_a_truncated_source_gives_a_complete_copy_of_its_readable_frames(tmp_pat
 
 def test_no_file_is_visible_before_the_end_or_left_after_an_error(tmp_path: Path) -> None:
     target = tmp_path / "out.mp4"
-    source = clips.write_video(tmp_path / "a.mp4", clips.moving(5), sounds=[Sound()])
+    source = clips.write_video(tmp_path / "a.mp4", clips.moving_squares(5), sounds=[Sound()])
 
     def interrupted() -> None:
         with (

@@ -17,7 +17,7 @@ from faces_jobs.db.processes import GpuMemory, Process, record_heartbeat, set_me
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import DeliveryRow, JobRow, SegmentRow
 from faces_jobs_web.api.metrics import PREFIX, PROCESS_COUNTERS, SWEEP_GAUGES
-from tests.factories import claimed, stored_job
+from tests.factories import new_claim, stored_job
 from tests.unit.web.conforming import WebClient, client_of
 from tests.unit.web.conftest import TOKEN
 from tests.unit.web.problems import assert_problem
@@ -85,7 +85,7 @@ def test_docs_and_metrics_list_the_same_labels(client: WebClient, database: Data
 def test_rows_are_counted_by_status(client: WebClient, database: Database) -> None:
     one = stored_job(database, ["a.mp4", "b.mp4"])
     stored_job(database, ["c.mp4", "d.mp4"], refused=["d.mp4"])
-    claimed(database, one.segments[0])
+    new_claim(database, one.segments[0])
     assert values(client, "jobs")["running"] == 1, "open jobs are counted at each scrape"
     assert "failed" not in values(client, "items"), "ended items are counted by the sweep"
 
@@ -121,7 +121,7 @@ def test_depth_and_age_of_the_queue_by_priority(client: WebClient, database: Dat
 def test_held_and_expired_leases_are_counted(client: WebClient, database: Database) -> None:
     job = stored_job(database, ["a.mp4", "b.mp4"])
     for segment in job.segments:
-        claimed(database, segment)
+        new_claim(database, segment)
     assert values(client, "leases") == {"held": 2, "expired": 0}
     with database.begin() as session:
         session.execute(
@@ -225,7 +225,7 @@ def test_the_number_of_queries_does_not_grow_with_the_rows(
             families(client)
         counts.append(len(seen))
         for _ in range(20):
-            claimed(database, stored_job(database, ["a.mp4", "b.mp4"]).segments[0])
+            new_claim(database, stored_job(database, ["a.mp4", "b.mp4"]).segments[0])
     assert counts[0] == counts[1] < 20
 
 

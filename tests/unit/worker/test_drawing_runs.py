@@ -30,7 +30,9 @@ MAX_PIXELS = 20_000
 def drawing(tmp_path: Path) -> Drawing:
     """The drawing of a clip's second part, with a face in every third of its frames."""
     source = clips.write_video(
-        tmp_path / "source.mp4", clips.moving(FRAMES, **SIZE), codec_options={"g": "20", "bf": "2"}
+        tmp_path / "source.mp4",
+        clips.moving_squares(FRAMES, **SIZE),
+        codec_options={"g": "20", "bf": "2"},
     )
     with VideoReader(source, "mov", max_pixels=MAX_PIXELS) as reader:
         first_pts = reader.first_pts
