@@ -1,4 +1,4 @@
-"""The command line `faces-jobs`. Commands import heavy packages only when they run."""
+"""The command line `faces-jobs`. It imports what a command needs when that command runs."""
 
 from __future__ import annotations
 
@@ -6,24 +6,16 @@ import codecs
 import io
 import os
 import sys
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
 
 from faces_jobs.cli import exits
-from faces_jobs.cli.audit import audit
-from faces_jobs.cli.control import cancel, pause, priority, resume, retry
-from faces_jobs.cli.database import db, message_with_location
-from faces_jobs.cli.demo import demo
-from faces_jobs.cli.evaluate import evaluate
-from faces_jobs.cli.health import health
-from faces_jobs.cli.jobs import delete, download, faces, status, submit, wait
-from faces_jobs.cli.models import models
+from faces_jobs.cli.database import message_with_location
 from faces_jobs.cli.options import name_options
-from faces_jobs.cli.processes import sweep, up, web, worker
-from faces_jobs.cli.run import run
-from faces_jobs.cli.train import train
 from faces_jobs.errors import (
     DatabaseError,
     FacesJobsError,
@@ -33,32 +25,38 @@ from faces_jobs.errors import (
 )
 from faces_jobs.settings import Settings
 
-COMMANDS = (
-    up,
-    web,
-    worker,
-    sweep,
-    health,
-    db,
-    submit,
-    status,
-    wait,
-    faces,
-    download,
-    cancel,
-    pause,
-    resume,
-    retry,
-    priority,
-    delete,
-    audit,
-    run,
-    demo,
-    models,
-    evaluate,
-    train,
-)
+_MODULES = {
+    "processes": ("up", "web", "worker", "sweep"),
+    "health": ("health",),
+    "database": ("db",),
+    "jobs": ("submit", "status", "wait", "faces", "download", "delete"),
+    "control": ("cancel", "pause", "resume", "retry", "priority"),
+    "audit": ("audit",),
+    "run": ("run",),
+    "demo": ("demo",),
+    "models": ("models",),
+    "evaluate": ("evaluate",),
+    "train": ("train",),
+}
 HELP_NAMES = frozenset({"-h", "--help"})
+
+
+class _Commands(Mapping[str, click.Command]):
+    """All commands by name. The module of one is imported when the command is used."""
+
+    def __init__(self) -> None:
+        self._modules = {name: module for module, names in _MODULES.items() for name in names}
+
+    def __getitem__(self, name: str) -> click.Command:
+        module = import_module(f"faces_jobs.cli.{self._modules[name]}")
+        command: click.Command = getattr(module, name)
+        return command
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._modules)
+
+    def __len__(self) -> int:
+        return len(self._modules)
 
 
 class _InvalidSettings:
@@ -99,7 +97,7 @@ class _RootGroup(click.Group):
 
 @click.group(
     cls=_RootGroup,
-    commands=COMMANDS,
+    commands=_Commands(),
     help="Find and classify faces in videos and photos: a self-hosted service and a local tool.",
     epilog=exits.HELP,
     context_settings={"help_option_names": [*HELP_NAMES], "max_content_width": 100},

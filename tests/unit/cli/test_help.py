@@ -95,6 +95,11 @@ def test_help_needs_nothing_heavy() -> None:
     assert "Exit codes" in shown.stdout
 
 
+def test_a_command_loads_nothing_that_only_others_need() -> None:
+    shown = run_without(("httpx", "rich"), "worker", "--help")
+    assert shown.returncode == 0, shown.stderr
+
+
 @pytest.mark.parametrize(
     ("missing", "command", "extras"),
     [
