@@ -22,6 +22,7 @@ from faces_jobs.cli.run_progress import RunProgress
 from faces_jobs.cores import lane_count
 from faces_jobs.errors import DeviceError, FacesJobsError, ModelError, NoVideoError
 from faces_jobs.jobs.damage import damage_text
+from faces_jobs.jobs.names import normalise_name
 from faces_jobs.jobs.records import FaceRecord, TrackRecord
 from faces_jobs.logs import log_context
 from faces_jobs.pipeline.analysis import Analysis
@@ -37,7 +38,6 @@ from faces_jobs.sinks.exports import (
 )
 from faces_jobs.sinks.spool import FaceSpool
 from faces_jobs.sinks.window import Window
-from faces_jobs.submit.names import normalise_name
 from faces_jobs_models.catalog import Catalog
 
 if TYPE_CHECKING:

@@ -7,15 +7,11 @@ later. If it fails before, nothing of the submission is kept.
 from __future__ import annotations
 
 from faces_jobs.submit.keys import has_key
-from faces_jobs.submit.names import MAX_NAME_CHARACTERS, checked_owner, normalise_name
 from faces_jobs.submit.submission import Submitted, submit_files, submit_folder
 
 __all__ = [
-    "MAX_NAME_CHARACTERS",
     "Submitted",
-    "checked_owner",
     "has_key",
-    "normalise_name",
     "submit_files",
     "submit_folder",
 ]

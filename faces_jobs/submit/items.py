@@ -12,9 +12,9 @@ from faces_jobs.db.jobs.limits import Load
 from faces_jobs.errors import MediaError, SubmissionError
 from faces_jobs.folders import FoundFile, open_beneath
 from faces_jobs.jobs.documents import ErrorDocument
+from faces_jobs.jobs.names import normalise_name
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.storage import IncomingFile
-from faces_jobs.submit.names import normalise_name
 
 _NOT_READABLE = (
     "Not a regular file: links, pipes and folders that the server may not open are not read."

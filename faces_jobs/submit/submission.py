@@ -13,6 +13,7 @@ from faces_jobs.db.reconcile_queries import existing_jobs
 from faces_jobs.db.session import Database
 from faces_jobs.errors import DatabaseError, FolderError, SubmissionError, UploadTooLargeError
 from faces_jobs.folders import root_folder, walk_beneath
+from faces_jobs.jobs.names import checked_owner, normalise_name
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.outbound import check_webhook
 from faces_jobs.queue.producer import Queue
@@ -32,7 +33,6 @@ from faces_jobs.submit.keys import (
     earlier_job,
     store_key,
 )
-from faces_jobs.submit.names import checked_owner, normalise_name
 from faces_jobs.submit.ringing import ring, segments_to_ring
 
 _log = logging.getLogger(__name__)

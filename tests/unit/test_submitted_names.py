@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faces_jobs.submit import MAX_NAME_CHARACTERS, normalise_name
+from faces_jobs.jobs.names import MAX_NAME_CHARACTERS, normalise_name
 
 
 @pytest.mark.parametrize(

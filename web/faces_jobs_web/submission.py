@@ -10,14 +10,9 @@ from werkzeug.exceptions import BadRequest
 
 from faces_jobs.db.jobs.limits import check_queue
 from faces_jobs.errors import OptionsError
+from faces_jobs.jobs.names import checked_owner
 from faces_jobs.jobs.spec import JobSpec
-from faces_jobs.submit import (
-    Submitted,
-    checked_owner,
-    has_key,
-    submit_files,
-    submit_folder,
-)
+from faces_jobs.submit import Submitted, has_key, submit_files, submit_folder
 from faces_jobs_web.services import Services
 from faces_jobs_web.uploads import Upload
 

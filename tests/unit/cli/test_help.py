@@ -95,9 +95,15 @@ def test_help_needs_nothing_heavy() -> None:
     assert "Exit codes" in shown.stdout
 
 
-def test_a_command_loads_nothing_that_only_others_need() -> None:
+def test_a_command_loads_nothing_that_only_others_need(tmp_path: Path) -> None:
     shown = run_without(("httpx", "rich"), "worker", "--help")
     assert shown.returncode == 0, shown.stderr
+
+    inputs, outputs = tmp_path / "inputs", tmp_path / "outputs"
+    inputs.mkdir()
+    services = ("sqlalchemy", "celery", "httpx", "httpcore")
+    told = run_without(services, "run", str(inputs), "--outputs-path", str(outputs))
+    assert "Error: There are no files" in told.stderr
 
 
 @pytest.mark.parametrize(
