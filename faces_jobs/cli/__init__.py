@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import gc
 import io
 import os
 import sys
@@ -128,6 +129,8 @@ def main() -> None:
         click.echo(f"Error: {message or error}", err=True)
         _discard_output()
         code = exits.FAILED
+    # At exit Python would look for garbage among all that was imported: 0.2 s of a core.
+    gc.freeze()
     sys.exit(code)
 
 

@@ -7,6 +7,7 @@ process equals one that was started, except for the time.
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import json
 import os
@@ -53,6 +54,7 @@ def main() -> None:
     control = socket.socket(fileno=parser.parse_args().control)
     for module in (*CODE.values(), *NEEDED_LATER):
         importlib.import_module(module)
+    gc.freeze()  # else each collection in a forked process copies all of the memory it shares
     forked = _serve(control)
     if forked is not None:
         _become(forked)
