@@ -133,18 +133,20 @@ def pair_boxes(
         _enlarged(np.asarray(first_xyxy, np.float64)),
         _enlarged(np.asarray(second_xyxy, np.float64)),
     )
-    # Importing it takes half a second, which images never need. Workers import it before their
-    # first video comes (`worker/warming.py`).
-    from scipy.optimize import linear_sum_assignment  # noqa: PLC0415
-
     # Without this, pairs that hardly overlap could displace good ones by adding to the sum.
     overlap[overlap < MIN_OVERLAP] = 0
-    rows, columns = linear_sum_assignment(overlap, maximize=True)
-    return [
-        (int(row), int(column))
-        for row, column in zip(rows, columns, strict=True)
-        if overlap[row, column] > 0
-    ]
+    possible = overlap > 0
+    if possible.sum(axis=0).max() > 1 or possible.sum(axis=1).max() > 1:
+        # A box could be paired with several. Importing this takes half a second.
+        from scipy.optimize import linear_sum_assignment  # noqa: PLC0415
+
+        rows, columns = linear_sum_assignment(overlap, maximize=True)
+        return [
+            (int(row), int(column))
+            for row, column in zip(rows, columns, strict=True)
+            if possible[row, column]
+        ]
+    return [(int(row), int(column)) for row, column in np.argwhere(possible)]
 
 
 def overlaps(

@@ -11,10 +11,7 @@ import numpy as np
 
 from faces_jobs.errors import FacesJobsError
 from faces_jobs.jobs.labels import MODELS
-from faces_jobs.pipeline.tracking import pair_boxes
 from faces_jobs.worker.resources import WorkerNetworks
-
-_A_BOX = np.array([[0.0, 0.0, 1.0, 1.0]])
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +42,7 @@ def background_warmup(networks: WorkerNetworks, *, work_started: threading.Event
 
 
 def warm(networks: WorkerNetworks) -> None:
-    """Load all networks and the box matcher, and run each once, since the first run is slow.
+    """Load all networks and run each once, since the first run is slow.
 
     An error is only logged: the first job that needs the network fails with it.
     """
@@ -54,7 +51,6 @@ def warm(networks: WorkerNetworks) -> None:
         for classifier in networks.classifiers(list(MODELS)):
             size = classifier.crop_size
             classifier.classify([np.zeros((size, size, 3), np.uint8)])
-        pair_boxes(_A_BOX, _A_BOX)
     except FacesJobsError as error:
         _log.warning("a network can't be loaded yet: %s", error)
 

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy.optimize import linear_sum_assignment
 
-from faces_jobs.pipeline.tracking import MAX_LOST_FRAMES, MAX_LOST_MS, OverlapTracker, overlaps
+from faces_jobs.pipeline.tracking import (
+    MARGIN,
+    MAX_LOST_FRAMES,
+    MAX_LOST_MS,
+    MIN_OVERLAP,
+    OverlapTracker,
+    overlaps,
+    pair_boxes,
+)
 from faces_jobs.pipeline.values import Detections, Frame
 from tests import clips
 
@@ -156,3 +167,32 @@ def test_overlap_is_symmetric_and_one_with_itself(
 def test_boxes_without_an_area_overlap_nothing() -> None:
     flat = np.array([[5.0, 5.0, 5.0, 9.0]])
     assert overlaps(flat, flat).tolist() == [[0.0]]
+
+
+@given(
+    st.lists(st.tuples(*[st.integers(0, 60)] * 2), max_size=6),
+    st.lists(st.tuples(*[st.integers(0, 60)] * 2), max_size=6),
+)
+def test_pairs_are_those_of_the_largest_total_overlap(
+    before: list[tuple[int, int]], after: list[tuple[int, int]]
+) -> None:
+    first, second = (
+        detections(*(box(x, y) for x, y in corners)).boxes_xyxy for corners in (before, after)
+    )
+    grown = [boxes + MARGIN * 20 * np.array([-1.0, -1, 1, 1]) for boxes in (first, second)]
+    overlap = overlaps(*grown)
+    overlap[overlap < MIN_OVERLAP] = 0
+    rows, columns = linear_sum_assignment(overlap, maximize=True)
+    found = pair_boxes(first, second)
+    assert all(overlap[pair] > 0 for pair in found)
+    assert len({row for row, _ in found}) == len({column for _, column in found}) == len(found)
+    assert np.isclose(sum(overlap[pair] for pair in found), overlap[rows, columns].sum())
+
+
+def test_faces_apart_from_each_other_are_paired_without_the_slow_import_of_scipy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "scipy.optimize", None)
+    first = detections(box(10), box(90), box(200)).boxes_xyxy
+    second = detections(box(203), box(300), box(12)).boxes_xyxy
+    assert pair_boxes(first, second) == [(0, 2), (2, 0)]
