@@ -33,7 +33,6 @@ NEEDED_LATER = (
     "kombu.transport.redis",
     "onnx.compose",
     "psycopg",
-    "scipy.optimize",
 )
 
 
