@@ -36,7 +36,7 @@ from faces_jobs.retention import complete_deletions, delete_job
 from faces_jobs.settings import Settings
 from faces_jobs.storage import LocalStorage
 from faces_jobs.worker.maintenance.sweep import sweep
-from tests.factories import claimed, results, stored_job
+from tests.factories import new_claim, results, stored_job
 from tests.integration.memory_queue import MemoryQueue
 from tests.integration.stored_states import expire
 
@@ -60,7 +60,7 @@ def lease_left(database: Database) -> float:
 
 def test_a_lease_of_a_dead_worker_expires(database: Database, settings: Settings) -> None:
     job = stored_job(database)
-    claim = claimed(database, job.segments[0], lease_seconds=settings.lease_seconds)
+    claim = new_claim(database, job.segments[0], lease_seconds=settings.lease_seconds)
     put_ahead(database, SegmentRow, "lease_until", "last_rung_at")
 
     sweep(database, MemoryQueue(), settings)
@@ -69,15 +69,15 @@ def test_a_lease_of_a_dead_worker_expires(database: Database, settings: Settings
     assert 0 < left <= settings.lease_seconds
     renew_segment(database, claim, lease_seconds=60, frames_done=1, frames_total=None)
     expire(database, job.segments[0])
-    assert claimed(database, job.segments[0], worker="bob").attempt == 2
+    assert new_claim(database, job.segments[0], worker="bob").attempt == 2
 
 
 def test_pauses_of_segments_jobs_and_exports_end(database: Database, settings: Settings) -> None:
     failed, parked, finishing = (stored_job(database) for _ in range(3))
-    claim = claimed(database, failed.segments[0])
+    claim = new_claim(database, failed.segments[0])
     release_segment(database, claim, reason="", counts=True, delay_seconds=60)
-    park_segment(database, claimed(database, parked.segments[0]), reason="", pause=lambda _: 60)
-    finish_segment(database, claimed(database, finishing.segments[0]), results())
+    park_segment(database, new_claim(database, parked.segments[0]), reason="", pause=lambda _: 60)
+    finish_segment(database, new_claim(database, finishing.segments[0]), results())
     exports = claim_job(database, finishing.id, worker="a", lease_seconds=60, max_attempts=3)
     assert exports is not None
     release_job(database, exports, reason="", counts=True, delay_seconds=60)
@@ -98,7 +98,7 @@ def test_webhooks_are_sent_and_deletions_verified(
     job = stored_job(database, spec=JobSpec(webhook="https://example.org/"))
     cancel_job(database, job.id)
     gone = stored_job(database)
-    token = claimed(database, gone.segments[0]).token
+    token = new_claim(database, gone.segments[0]).token
     with storage.workspace(token):
         assert not delete_job(gone.id, database=database, storage=storage)
         put_ahead(database, AuditRow, "held_until", "next_at")
@@ -129,7 +129,7 @@ def test_owners_keep_their_turns_and_dead_processes_are_forgotten(database: Data
 
 def test_times_that_are_not_too_far_ahead_are_kept(database: Database, settings: Settings) -> None:
     job = stored_job(database)
-    claimed(database, job.segments[0], lease_seconds=2 * settings.lease_seconds)
+    new_claim(database, job.segments[0], lease_seconds=2 * settings.lease_seconds)
 
     sweep(database, MemoryQueue(), settings)
 

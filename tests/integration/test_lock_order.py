@@ -20,7 +20,7 @@ from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.tables import SegmentRow
 from faces_jobs.jobs.stages import Stage
 from faces_jobs.results import cancel_job
-from tests.factories import claimed, stored_job
+from tests.factories import new_claim, stored_job
 from tests.integration.processes import wait_for
 from tests.integration.stored_states import states
 
@@ -47,7 +47,7 @@ def test_a_change_of_several_segments_never_deadlocks_with_a_cancel(
 ) -> None:
     with open_database(postgres_database_url) as database:
         job = stored_job(database, ["a.png", "b.png", "c.png"])
-        first = claimed(database, job.segments[0])
+        first = new_claim(database, job.segments[0])
         bundle = [
             first,
             *claim_rest_of_bundle(database, first, worker="alice", lease_seconds=60, limit=9),

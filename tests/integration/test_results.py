@@ -253,7 +253,7 @@ def test_a_job_of_which_files_were_refused_starts_at_nothing_done(database: Data
     assert document.items_by_status == {ItemStatus.QUEUED: 1, ItemStatus.FAILED: 2}
     assert document.progress.fraction == 0.0
     (claimed_segment,) = job.segments
-    claim = claimed(database, claimed_segment)
+    claim = new_claim(database, claimed_segment)
     finish_segment(database, claim, results([face()], [track()], frames=1))
     assert results_api.get_job(database, job.id).progress.fraction == pytest.approx(0.99)
 

@@ -120,10 +120,10 @@ def test_messages_do_not_accumulate_while_no_worker_runs(
     count = ENOUGH_MESSAGES - 1
     for _ in range(count):
         job = stored_job(database)
-        finish_segment(database, claimed(database, job.segments[0]), results([face()]))
+        finish_segment(database, new_claim(database, job.segments[0]), results([face()]))
     orphans = stored_job(database, [f"{number}.mp4" for number in range(count)])
     for segment_id in orphans.segments:
-        claimed(database, segment_id)
+        new_claim(database, segment_id)
         expire(database, segment_id)
     sweep(database, memory_queue, settings)
     assert memory_queue.depth() == 2 * count
