@@ -134,7 +134,7 @@ def _set_up(endpoint: str) -> S3Server:
     return S3Server(endpoint, key["AccessKeyId"], key["SecretAccessKey"], client)
 
 
-class _DroppedDownload(BaseHTTPRequestHandler):
+class DroppedDownload(BaseHTTPRequestHandler):
     """Announces 100,000 bytes, sends 500 of them and closes the connection."""
 
     def do_HEAD(self) -> None:
@@ -152,10 +152,29 @@ class _DroppedDownload(BaseHTTPRequestHandler):
         """Suppress the log of requests."""
 
 
+class NoS3Server(BaseHTTPRequestHandler):
+    """Answers as a web server does that knows nothing of S3: no path of it exists."""
+
+    def do_HEAD(self) -> None:
+        self.send_response(404)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.do_HEAD()
+
+    def log_message(self, *_arguments: object) -> None:
+        """Suppress the log of requests."""
+
+
 @contextmanager
-def disconnecting_server() -> Iterator[str]:
-    """Run a server that drops every download, and yield its endpoint."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _DroppedDownload)
+def wrong_server(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Run a server in place of an S3 server, and yield its endpoint."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

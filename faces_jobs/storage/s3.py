@@ -82,6 +82,8 @@ HINTS: Mapping[str, str] = {
     "PermanentRedirect": REGION_HINT,
     "AuthorizationHeaderMalformed": REGION_HINT,
     "301": REGION_HINT,
+    # S3 servers name what is missing, so this one is none.
+    "404": "no S3 server answers there: correct FACES_JOBS_S3_ENDPOINT.",
 }
 
 
@@ -327,7 +329,7 @@ class Bucket:
         details = f"{code or status} in {error.operation_name}"
         if code in {"NoSuchKey", "NoSuchUpload"}:
             return NotFoundError("This file does not exist.")
-        if code == "404":
+        if code == "404" and error.operation_name.startswith("Head"):
             # The response to a HEAD request has no body, so the code does not tell what is missing.
             return self._missing_file_or_bucket()
         if status == INSUFFICIENT_STORAGE or any(part in code for part in FULL_CODES):

@@ -31,7 +31,7 @@ from faces_jobs.worker.maintenance import reconcile
 from faces_jobs.worker.maintenance.reconcile import Reconciler, ReconcileReport
 from faces_jobs.worker.next_work import take_next_work
 from faces_jobs.worker.process import process_segment
-from tests.buckets import BUCKET, BucketPrefix, disconnecting_server
+from tests.buckets import BUCKET, BucketPrefix, DroppedDownload, NoS3Server, wrong_server
 from tests.factories import artifact, new_claim, results, stored_job
 from tests.integration.harness import Harness
 from tests.integration.stored_files import publish_file, sweep_files
@@ -119,6 +119,19 @@ def test_every_operation_reports_a_wrong_setting(
     assert removed.error is not None
 
 
+def test_a_server_that_is_no_bucket_is_reported(settings: Settings, bucket: BucketPrefix) -> None:
+    """Such as a web server, which knows none of the paths and answers each with a 404."""
+    with wrong_server(NoS3Server) as endpoint:
+        storage = open_storage(bucket.settings(settings, s3_endpoint=endpoint))
+        operations: list[Callable[[], object]] = [
+            storage.check_writable,
+            lambda: storage.open_file(KEY),
+        ]
+        for operation in operations:
+            with pytest.raises(StorageRefusedError, match="correct FACES_JOBS_S3_ENDPOINT"):
+                operation()
+
+
 @pytest.mark.parametrize("wrong", ["secret", "bucket"])
 def test_readiness_reports_a_wrong_setting(
     settings: Settings, bucket: BucketPrefix, database: Database, queue: CeleryQueue, wrong: str
@@ -190,7 +203,7 @@ def test_work_waits_for_the_bucket_without_costing_an_attempt(
 def test_a_download_that_is_cut_off_repeatedly_is_a_temporary_error(
     settings: Settings, bucket: BucketPrefix, tmp_path: Path
 ) -> None:
-    with disconnecting_server() as endpoint:
+    with wrong_server(DroppedDownload) as endpoint:
         storage = open_storage(bucket.settings(settings, s3_endpoint=endpoint))
         operations: list[Callable[[], object]] = [
             lambda: storage.fetch_all([KEY], tmp_path),
