@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import ssl
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -95,15 +95,21 @@ class Client:
         *,
         idempotency_key: str | None = None,
         owner: str = "",
+        on_sent: Callable[[int], object] | None = None,
     ) -> JobDocument:
         """Submit files, each a relative name and a path. They are streamed from disk.
+
+        `on_sent` is called with each number of bytes that are sent.
 
         Raises:
             ServerError: the server refused the submission or does not respond.
         """
         with ExitStack() as opened:
             parts = [
-                ("files", (name, opened.enter_context(FileToSend(path)), OCTETS))
+                (
+                    "files",
+                    (name, opened.enter_context(FileToSend(path, on_read=on_sent)), OCTETS),
+                )
                 for name, path in files
             ]
             return self._submit({"files": parts, "data": dict(options)}, idempotency_key, owner)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,9 +17,11 @@ class FileToSend(io.RawIOBase):
         OSError: the file can't be read; raised at once, before anything is sent.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, on_read: Callable[[int], object] | None = None) -> None:
+        """Open the file at `path` when it is first read; `on_read` gets each number of bytes."""
         super().__init__()
         self._path = path
+        self._on_read = on_read
         self._file: BinaryIO | None = None
         with path.open("rb") as file:
             self._bytes = file.seek(0, io.SEEK_END)
@@ -42,6 +45,8 @@ class FileToSend(io.RawIOBase):
         self._position += len(chunk)
         if not chunk:
             self._close_file()
+        elif self._on_read is not None:
+            self._on_read(len(chunk))
         return chunk
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from faces_jobs.cli import exits, tables
 from faces_jobs.cli.extras import require_extras
+from faces_jobs.cli.job_progress import wait_with_bar
 from faces_jobs.cli.jobs import open_client
 from faces_jobs.client import Client
 from faces_jobs.errors import ServerError
@@ -63,7 +64,7 @@ def demo(settings: Settings) -> None:
             time.sleep(POLL_SECONDS)
         console.print(f"Submitting {clip} to {client.server} ...")
         job = client.submit_files([(clip.name, clip)], {"label": "demo"})
-        job = tables.wait_with_bar(client, job.id, console)
+        job = wait_with_bar(client, job.id, console)
         _print_results(client, job, settings.data_folder / "demo", console)
         if job.status is not JobStatus.SUCCEEDED:
             _print_errors(client, job)

@@ -15,6 +15,7 @@ from rich.markup import escape
 
 from faces_jobs.cli import exits, tables
 from faces_jobs.cli.folder_files import files_in_folder
+from faces_jobs.cli.job_progress import sending_bar, wait_with_bar
 from faces_jobs.cli.options import (
     filter_options,
     json_option,
@@ -93,7 +94,11 @@ def submit(
             ]
             if not files:
                 raise click.UsageError("These folders contain no files.")
-            job = client.submit_files(files, given, idempotency_key=idempotency_key, owner=owner)
+            size = sum(file.stat().st_size for _, file in files)
+            with sending_bar(size, Console(stderr=True)) as on_sent:
+                job = client.submit_files(
+                    files, given, idempotency_key=idempotency_key, owner=owner, on_sent=on_sent
+                )
         click.echo(job.id)
         if and_wait:
             _wait(client, job.id)
@@ -225,7 +230,7 @@ def _files_below(paths: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
 
 def _wait(client: Client, job_id: str) -> None:
     # On standard error, so that scripts can read standard output.
-    job = tables.wait_with_bar(client, job_id, Console(stderr=True))
+    job = wait_with_bar(client, job_id, Console(stderr=True))
     if job.status is not JobStatus.SUCCEEDED or job.damaged_frames:
         _print_job(client, job)
     sys.exit(exits.code_of_status(job.status))

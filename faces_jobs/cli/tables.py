@@ -1,4 +1,4 @@
-"""Output of commands for people: tables of jobs, items, tracks and models, and a progress bar."""
+"""Output of commands for people: tables of jobs, items, tracks and models."""
 
 from __future__ import annotations
 
@@ -9,18 +9,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TaskProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
-from faces_jobs.client import Client
 from faces_jobs.jobs.damage import damage_text
 from faces_jobs.jobs.documents import AttributeDocument, ItemDocument, JobDocument, TrackDocument
 from faces_jobs.jobs.labels import HEADS, UNSURE
@@ -31,32 +21,6 @@ if TYPE_CHECKING:
 PIPE_WIDTH = 400
 WIDE_COLUMNS = 120  # enough for all columns of a job, with the longest state
 MAX_NARROW_LABEL = 40  # characters of a label that are shown on narrower terminals
-
-
-def wait_with_bar(client: Client, job_id: str, console: Console) -> JobDocument:
-    """Follow a job with a progress bar until it has ended, and return it."""
-    bar = Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-        console=console,
-    )
-    with bar:
-        task = bar.add_task("queued", total=None, rate="")
-        for job in client.follow(job_id):
-            rate = job.progress.frames_per_second
-            bar.update(
-                task,
-                description=job.status.value.replace("_", " "),
-                completed=job.progress.frames_done,
-                total=job.progress.frames_total,
-                rate=f"{rate:.1f} frames/s" if rate else "",
-            )
-    return job
 
 
 def console() -> Console:

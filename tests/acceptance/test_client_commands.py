@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -61,13 +62,15 @@ def faces_jobs(
     *arguments: str | Path,
     prefix: tuple[str, ...] = (),
     typed: str | None = None,
+    stderr: int = subprocess.PIPE,
     **variables: str,
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*prefix, sys.executable, "-m", "faces_jobs", *map(str, arguments)],
         env={"PATH": os.defpath, "FACES_JOBS_SERVER_URL": server.url} | variables,
         input=typed,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
         text=True,
         check=False,
     )
@@ -154,6 +157,27 @@ def test_a_folder_may_hold_more_files_than_a_process_may_open(
         assert client.job(done.stdout.strip()).item_count == 100
         sizes = {item.bytes for item in client.items(done.stdout.strip())}
     assert sizes == {len(png())}
+
+
+def test_an_upload_shows_on_a_terminal_how_much_is_sent(server: RunningWeb, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(png())
+    controller, terminal = os.openpty()
+    try:
+        done = faces_jobs(server, "submit", photo, stderr=terminal)
+        shown = os.read(controller, 65536).decode()
+    finally:
+        os.close(terminal)
+        os.close(controller)
+    assert done.returncode == 0, shown
+    assert "sending" in shown
+    assert f"{len(png())}/{len(png())} bytes" in shown
+
+
+def test_waiting_for_an_unknown_job_prints_only_the_error(server: RunningWeb) -> None:
+    done = faces_jobs(server, "wait", str(uuid.uuid4()))
+    assert done.returncode == exits.NOT_FOUND
+    assert done.stderr.startswith("Error: ")
 
 
 def test_bytes_of_a_name_that_are_no_text_are_question_marks(

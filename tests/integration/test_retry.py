@@ -18,7 +18,7 @@ from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.jobs.query import FaceQuery
 from faces_jobs.jobs.status import JobStatus
 from faces_jobs.queue.producer import CeleryQueue
-from faces_jobs.results import cancel_job, get_job, list_items, retry_job
+from faces_jobs.results import cancel_job, get_job, list_artifacts, list_items, retry_job
 from faces_jobs.worker.next_work import take_next_work
 from tests.factories import StoredJob, artifact, face, new_claim, results, stored_job, track
 from tests.integration.harness import Harness
@@ -54,6 +54,26 @@ def half_failed(database: Database) -> StoredJob:
     fail_segment(database, bad, BROKEN, gave_up=True)
     assert finish(database, job) is JobStatus.SUCCEEDED_WITH_ERRORS
     return job
+
+
+def test_a_cancelled_retry_of_a_truncated_file_leaves_nothing_of_it(
+    database: Database, queue: CeleryQueue
+) -> None:
+    job = stored_job(database)
+    error = ErrorDocument(code="truncated", message="It ends too early.")
+    claim = new_claim(database, job.segments[0])
+    finish_segment(
+        database, claim, results([face()], [track()], artifacts=[artifact()], error=error)
+    )
+    finish(database, job)
+    retry_job(database, queue, job.id)
+
+    cancel_job(database, job.id)
+
+    item = list_items(database, job.id).items[0]
+    assert (item.status, item.face_count) == ("cancelled", 0)
+    files = list_artifacts(database, job.id).artifacts
+    assert [file.kind for file in files] == ["faces_csv"]  # of the job's first end
 
 
 def test_only_failed_items_run_again(database: Database, queue: CeleryQueue) -> None:

@@ -19,7 +19,15 @@ from faces_jobs.db.claims.release import UNTRIED_VALUES
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.jobs.end_effects import record_end
 from faces_jobs.db.moves import move_items, move_jobs, move_segments
-from faces_jobs.db.tables import FaceRow, ItemRow, JobRow, SegmentFileRow, SegmentRow, TrackRow
+from faces_jobs.db.tables import (
+    ArtifactRow,
+    FaceRow,
+    ItemRow,
+    JobRow,
+    SegmentFileRow,
+    SegmentRow,
+    TrackRow,
+)
 from faces_jobs.errors import MediaError, NotFoundError, StateError
 from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.jobs.spec import PRIORITY_RANKS, JobSpec
@@ -151,6 +159,8 @@ def delete_partial_results(session: Session, job_id: str) -> None:
     items = select(ItemRow.id).where(*unfinished)
     session.execute(delete(FaceRow).where(FaceRow.item_id.in_(items)))
     session.execute(delete(TrackRow).where(TrackRow.item_id.in_(items)))
+    # Of the readable part of a broken file that was retried; the reconciler removes their files.
+    session.execute(delete(ArtifactRow).where(ArtifactRow.item_id.in_(items)))
     session.execute(delete(SegmentFileRow).where(SegmentFileRow.job_id == job_id))
     session.execute(update(ItemRow).where(*unfinished).values(face_count=0, track_count=0))
 

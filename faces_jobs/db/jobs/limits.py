@@ -58,8 +58,8 @@ def _check(session: Session, settings: Settings, owner: str, added: Load) -> Non
             waiting = getattr(now, unit)
             if waiting + getattr(added, unit) > limit:
                 raise QueueFullError(
-                    f"The queue is full: {waiting} {unit} of "
-                    f"{'this owner' if scope == 'owner' else 'all owners'} wait or run, and the "
+                    f"The queue is full: the {unit} that wait or run, of "
+                    f"{'this owner' if scope == 'owner' else 'all owners'}, are {waiting}, and the "
                     f"limit is {limit}: send it again later."
                 )
 

@@ -72,7 +72,7 @@ def process_image(
         open_frames(path, max_pixels=settings.max_pixels) as reader,
     ):
         opened = time.perf_counter()
-        faces = _FacesInMemory()
+        faces = FacesInMemory()
         files = ItemArtifacts(claim, out)
         with files.sinks(path, reader.info, encoder=settings.encoder) as sinks:
             report = run_item(
@@ -87,7 +87,7 @@ def process_image(
         return ProcessedImage(claim, reader.info, report, faces.records, faces.tracks, files)
 
 
-class _FacesInMemory:
+class FacesInMemory:
     """A `Sink` that keeps an image's faces in memory, since they are few."""
 
     def __init__(self) -> None:
@@ -95,8 +95,10 @@ class _FacesInMemory:
         self.tracks: Sequence[TrackRecord] = ()
 
     def add(self, frame: Frame, faces: Sequence[Face], *, analysed: bool) -> None:  # noqa: ARG002 (a sink's signature)
+        """Keep the faces of an analysed frame."""
         if analysed:
             self.records += [face.record for face in faces]
 
     def finish(self, tracks: Sequence[TrackRecord]) -> None:
+        """Keep the tracks."""
         self.tracks = tracks
