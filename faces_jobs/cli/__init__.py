@@ -7,7 +7,6 @@ import gc
 import io
 import os
 import sys
-from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from faces_jobs.errors import (
 )
 from faces_jobs.settings import Settings
 
-_MODULES = {
+_COMMANDS_BY_MODULE = {
     "processes": ("up", "web", "worker", "sweep"),
     "health": ("health",),
     "database": ("db",),
@@ -39,25 +38,8 @@ _MODULES = {
     "evaluate": ("evaluate",),
     "train": ("train",),
 }
+_MODULES = {name: module for module, names in _COMMANDS_BY_MODULE.items() for name in names}
 HELP_NAMES = frozenset({"-h", "--help"})
-
-
-class _Commands(Mapping[str, click.Command]):
-    """All commands by name. The module of one is imported when the command is used."""
-
-    def __init__(self) -> None:
-        self._modules = {name: module for module, names in _MODULES.items() for name in names}
-
-    def __getitem__(self, name: str) -> click.Command:
-        module = import_module(f"faces_jobs.cli.{self._modules[name]}")
-        command: click.Command = getattr(module, name)
-        return command
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._modules)
-
-    def __len__(self) -> int:
-        return len(self._modules)
 
 
 class _InvalidSettings:
@@ -75,7 +57,17 @@ class _OutputClosedError(Exception):
 
 
 class _RootGroup(click.Group):
-    """Adds to errors of all commands the options and settings that the user can correct."""
+    """Imports a command's module when it is used, and names in errors what the user can correct."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *_MODULES])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _MODULES:
+            return super().get_command(ctx, cmd_name)
+        module = import_module(f"faces_jobs.cli.{_MODULES[cmd_name]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
 
     def make_context(self, *arguments: Any, **options: Any) -> click.Context:
         try:
@@ -91,14 +83,14 @@ class _RootGroup(click.Group):
         except DatabaseError as error:
             raise DatabaseError(message_with_location(error, ctx.obj)) from error
         except (OptionsError, ServerError) as error:
-            command = self.commands[ctx.invoked_subcommand or ""]
-            error.args = (name_options(str(error), error.fields, command),)
+            command = self.get_command(ctx, ctx.invoked_subcommand or "")
+            if command is not None:
+                error.args = (name_options(str(error), error.fields, command),)
             raise
 
 
 @click.group(
     cls=_RootGroup,
-    commands=_Commands(),
     help="Find and classify faces in videos and photos: a self-hosted service and a local tool.",
     epilog=exits.HELP,
     context_settings={"help_option_names": [*HELP_NAMES], "max_content_width": 100},

@@ -17,7 +17,9 @@ HEAVY = ("torch", "cv2", "numpy", "av", "onnxruntime", "flask", "celery", "sqlal
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     found = []
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
         found.append((*path, name))
         if isinstance(command, click.Group):
             found += commands(command, (*path, name))
@@ -69,7 +71,9 @@ def parameters(path: tuple[str, ...]) -> list[click.Parameter]:
     command: click.Command = cli
     for name in path:
         assert isinstance(command, click.Group)
-        command = command.commands[name]
+        found = command.get_command(click.Context(command), name)
+        assert found is not None
+        command = found
     return command.params
 
 
