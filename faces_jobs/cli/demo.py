@@ -14,7 +14,7 @@ from faces_jobs.cli import exits, tables
 from faces_jobs.cli.extras import require_extras
 from faces_jobs.cli.job_progress import wait_with_bar
 from faces_jobs.cli.jobs import open_client
-from faces_jobs.client import Client
+from faces_jobs.client.api import Client
 from faces_jobs.errors import ServerError
 from faces_jobs.jobs.documents import JobDocument
 from faces_jobs.jobs.status import JobStatus

@@ -43,7 +43,7 @@ def health(settings: Settings, part: Part) -> None:
 
 
 def _web_problems(settings: Settings) -> list[str]:
-    from faces_jobs.client import Client
+    from faces_jobs.client.api import Client
 
     with Client(settings.server) as client:
         if client.is_up():

@@ -19,7 +19,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from faces_jobs.client import Client
+from faces_jobs.client.api import Client
 from faces_jobs.jobs.documents import JobDocument
 
 

@@ -23,7 +23,7 @@ from faces_jobs.cli.options import (
     query_parameters,
     spec_options,
 )
-from faces_jobs.client import Client
+from faces_jobs.client.api import Client
 from faces_jobs.errors import NotFoundError
 from faces_jobs.jobs.documents import FaceDocument, JobDocument
 from faces_jobs.jobs.labels import HEADS

@@ -5,7 +5,8 @@ from faces_jobs.results.audit import list_audit
 from faces_jobs.results.control import cancel_job, pause_job, resume_job, retry_job, set_priority
 from faces_jobs.results.deliveries import list_deliveries
 from faces_jobs.results.faces import list_faces, list_tracks
-from faces_jobs.results.jobs import get_item, get_job, get_jobs, list_items, list_jobs
+from faces_jobs.results.items import get_item, list_items
+from faces_jobs.results.jobs import get_job, get_jobs, list_jobs
 from faces_jobs.results.versions import job_version
 
 __all__ = [

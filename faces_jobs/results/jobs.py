@@ -1,50 +1,40 @@
-"""Reads jobs and their items as documents: state, progress, counts, errors."""
+"""Reads jobs as documents: state, progress, counts, errors."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 from sqlalchemy import Double, Select, case, cast, func, select, text, tuple_
 from sqlalchemy.orm import Session
 
-from faces_jobs.db.clock import as_datetime, now_seconds
+from faces_jobs.db.clock import as_datetime
 from faces_jobs.db.jobs.retry import is_retryable, jobs_without_exports
 from faces_jobs.db.session import Database
-from faces_jobs.db.tables import ArtifactRow, ItemRow, JobRow, ModelRow, SegmentRow
+from faces_jobs.db.tables import ItemRow, JobRow, ModelRow, SegmentRow
 from faces_jobs.errors import NotFoundError
-from faces_jobs.jobs.documents import (
-    ErrorDocument,
-    EvidenceDocument,
-    ItemDocument,
-    ItemPage,
-    JobDocument,
-    JobPage,
-    ModelDocument,
-)
+from faces_jobs.jobs.documents import JobDocument, JobPage, ModelDocument
 from faces_jobs.jobs.query import DEFAULT_PAGE_SIZE
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.jobs.status import ItemStatus, JobStatus
 from faces_jobs.jobs.unsure import parse_unsure_below
-from faces_jobs.results.pages import (
-    COUNT_RANGE,
-    check_job_exists,
-    check_limit,
-    decode_cursor,
-    encode_cursor,
-)
+from faces_jobs.results.items import frames_by_item
+from faces_jobs.results.pages import check_limit, decode_cursor, encode_cursor
 from faces_jobs.results.progress import (
     MAX_UNENDED_FRACTION,
     ItemsWork,
-    Work,
-    item_fraction,
     job_fraction,
     job_work,
     progress,
 )
-
-ON_HOLD = frozenset({JobStatus.PAUSED, JobStatus.WAITING_FOR_SPACE})
+from faces_jobs.results.shared_fields import (
+    ON_HOLD,
+    database_now,
+    error_of,
+    evidence_of,
+    seconds_between,
+)
 
 
 def get_job(database: Database, job_id: str) -> JobDocument:
@@ -109,71 +99,6 @@ def list_jobs(
         )
 
 
-def list_items(
-    database: Database,
-    job_id: str,
-    *,
-    status: ItemStatus | None = None,
-    cursor: str | None = None,
-    limit: int = DEFAULT_PAGE_SIZE,
-) -> ItemPage:
-    """Return a page of a job's items, in order of position: all, or those in one state.
-
-    Raises:
-        NotFoundError: there is no such job.
-        OptionsError: the cursor or limit is invalid.
-    """
-    check_limit(limit)
-    after = decode_cursor(cursor, (COUNT_RANGE,))
-    statement = select(ItemRow).where(ItemRow.job_id == job_id).order_by(ItemRow.position)
-    if status is not None:
-        statement = statement.where(ItemRow.status == status)
-    if after is not None:
-        statement = statement.where(ItemRow.position > after[0])
-    with database.read() as session:
-        check_job_exists(session, job_id)
-        rows = session.scalars(statement.limit(limit + 1)).all()
-        shown = rows[:limit]
-        return ItemPage(
-            items=_item_documents(session, shown),
-            next_cursor=encode_cursor([shown[-1].position]) if len(rows) > limit else None,
-        )
-
-
-def get_item(database: Database, job_id: str, item_id: int) -> ItemDocument:
-    """Return one item of a job.
-
-    Raises:
-        NotFoundError: the job has no such item.
-    """
-    with database.read() as session:
-        row = session.scalar(select(ItemRow).where(ItemRow.id == item_id, ItemRow.job_id == job_id))
-        if row is None:
-            raise NotFoundError(f"Job {job_id} has no item {item_id}.")
-        return _item_documents(session, [row])[0]
-
-
-def _item_documents(session: Session, rows: Sequence[ItemRow]) -> list[ItemDocument]:
-    ids = [row.id for row in rows]
-    frames, missing = _frames_of(session, ids), _missing_files(session, ids)
-    now, held = _now(session), _jobs_on_hold(session, {row.job_id for row in rows})
-    return [
-        _item_document(
-            row,
-            frames.get(row.id, _Frames()),
-            now,
-            missing.get(row.id, 0),
-            on_hold=row.job_id in held,
-        )
-        for row in rows
-    ]
-
-
-def _jobs_on_hold(session: Session, job_ids: Collection[str]) -> set[str]:
-    statement = select(JobRow.id).where(JobRow.id.in_(job_ids), JobRow.status.in_(ON_HOLD))
-    return set(session.scalars(statement))
-
-
 def _job_documents(session: Session, rows: Sequence[JobRow]) -> list[JobDocument]:
     ids = [row.id for row in rows]
     groups: dict[str, list[_Group]] = {job_id: [] for job_id in ids}
@@ -189,7 +114,7 @@ def _job_documents(session: Session, rows: Sequence[JobRow]) -> list[JobDocument
                 unsure_below=parse_unsure_below(unsure_below or ""),
             )
         )
-    now, retryable = _now(session), _retryable(session, rows, groups)
+    now, retryable = database_now(session), _retryable(session, rows, groups)
     return [
         _job_document(row, groups[row.id], models[row.id], now, can_retry=row.id in retryable)
         for row in rows
@@ -205,15 +130,6 @@ def _retryable(
     # A job that succeeded has its exports; it may have many files to search for them.
     others = {row.id for row in ended if row.status is not JobStatus.SUCCEEDED} - items
     return items | jobs_without_exports(session, others)
-
-
-@dataclass(frozen=True, slots=True)
-class _Frames:
-    """Frame counts of an item, summed over its segments."""
-
-    done: int = 0
-    total: int | None = None
-    damaged: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +170,7 @@ def _job_document(
 ) -> JobDocument:
     works = [group.work for group in groups]
     ended = row.status.ended
-    work = job_work(works, ended=ended, seconds=_seconds(row.started_at, row.ended_at, now))
+    work = job_work(works, ended=ended, seconds=seconds_between(row.started_at, row.ended_at, now))
     return JobDocument(
         id=row.id,
         status=row.status,
@@ -273,65 +189,9 @@ def _job_document(
         damaged_frames=sum(group.damaged for group in groups),
         can_retry=can_retry,
         models=models,
-        error=_error(row),
-        evidence=_evidence(row),
+        error=error_of(row),
+        evidence=evidence_of(row),
     )
-
-
-def _item_document(
-    row: ItemRow, frames: _Frames, now: float, missing_files: int, *, on_hold: bool
-) -> ItemDocument:
-    seconds = _seconds(row.started_at, row.ended_at, now)
-    work = Work(frames.done, frames.total, row.status.ended, seconds)
-    return ItemDocument(
-        id=row.id,
-        position=row.position,
-        name=row.name,
-        status=row.status,
-        error=_error(row),
-        evidence=_evidence(row),
-        kind=row.kind,
-        format=row.format,
-        width=row.width,
-        height=row.height,
-        duration_ms=row.duration_ms,
-        bytes=row.bytes,
-        face_count=row.face_count,
-        track_count=row.track_count,
-        damaged_frames=frames.damaged,
-        missing_files=missing_files,
-        progress=progress(work, item_fraction(work), on_hold=on_hold),
-    )
-
-
-def _missing_files(session: Session, item_ids: Sequence[int]) -> dict[int, int]:
-    statement = (
-        select(ArtifactRow.item_id, func.count())
-        .where(ArtifactRow.item_id.in_(item_ids), ArtifactRow.missing_since.is_not(None))
-        .group_by(ArtifactRow.item_id)
-    )
-    return {int(item_id or 0): count for item_id, count in session.execute(statement)}
-
-
-def _frames_of(session: Session, item_ids: Sequence[int]) -> dict[int, _Frames]:
-    rows = session.execute(_frames_statement().where(SegmentRow.item_id.in_(item_ids)))
-    return {
-        row.item_id: _Frames(
-            int(row.done), None if row.total is None else int(row.total), int(row.damaged)
-        )
-        for row in rows
-    }
-
-
-def _frames_statement() -> Select[Any]:
-    """Sum the frames of each item's segments; no total while that of any segment is unknown."""
-    known = func.count(SegmentRow.frames_total) == func.count()
-    return select(
-        SegmentRow.item_id,
-        func.sum(SegmentRow.frames_shown).label("done"),
-        case((known, func.sum(SegmentRow.frames_total))).label("total"),
-        func.sum(SegmentRow.damaged_frames).label("damaged"),
-    ).group_by(SegmentRow.item_id)
 
 
 def _groups_of(session: Session, job_ids: Sequence[str]) -> Sequence[Any]:
@@ -351,7 +211,7 @@ def _groups_of(session: Session, job_ids: Sequence[str]) -> Sequence[Any]:
 
 def _groups_statement(job_ids: Sequence[str]) -> Select[Any]:
     """Sum up each job's items by state: the job's id, then the arguments of `_Group.of`."""
-    frames = _frames_statement().where(SegmentRow.job_id.in_(job_ids)).subquery()
+    frames = frames_by_item().where(SegmentRow.job_id.in_(job_ids)).subquery()
     done = func.coalesce(frames.c.done, 0)
     known = frames.c.total > 0
     # Files that were refused at submission are no work: they would look like progress.
@@ -388,21 +248,3 @@ def _models_statement(job_ids: Sequence[str]) -> Select[str, str, str, str, str 
         .distinct()
         .order_by(ItemRow.job_id, *columns)
     )
-
-
-def _seconds(started: float | None, ended: float | None, now: float) -> float | None:
-    return None if started is None else max(0.0, (ended or now) - started)
-
-
-def _now(session: Session) -> float:
-    return session.scalars(select(now_seconds())).one()
-
-
-def _error(row: JobRow | ItemRow) -> ErrorDocument | None:
-    if row.error_code is None:
-        return None
-    return ErrorDocument(code=row.error_code, message=row.error_message or "")
-
-
-def _evidence(row: JobRow | ItemRow) -> EvidenceDocument | None:
-    return None if row.evidence is None else EvidenceDocument.model_validate(row.evidence)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from faces_jobs.client import Client
+from faces_jobs.client.api import Client
 from tests.ports import free_port
 from tests.services import TIMEOUT_SECONDS
 

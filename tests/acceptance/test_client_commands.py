@@ -20,7 +20,7 @@ import pytest
 from sqlalchemy import select
 
 from faces_jobs.cli import exits
-from faces_jobs.client import Client
+from faces_jobs.client.api import Client
 from faces_jobs.db.session import open_database
 from faces_jobs.db.tables import ArtifactRow
 from faces_jobs.jobs.status import JobStatus

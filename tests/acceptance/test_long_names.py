@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Browser, Page
 
-from faces_jobs.client import Client
+from faces_jobs.client.api import Client
 from faces_jobs.db.session import open_database
 from faces_jobs.storage import LocalStorage
 from tests.acceptance.browser import DESK, PHONE, watched_page

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from faces_jobs.client import Client
+from faces_jobs.client.api import Client
 from tests.acceptance.browser import PHONE, drop_files, watched_page
 from tests.acceptance.service import RunningService, running_service
 from tests.acceptance.web import running_web

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import update
 
-from faces_jobs.client import Client
+from faces_jobs.client.api import Client
 from faces_jobs.db.session import open_database
 from faces_jobs.db.tables import JobRow
 from faces_jobs.jobs.status import JobStatus

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from faces_jobs.client import Client
+from faces_jobs.client.api import Client
 from tests.acceptance.browser import watched_page
 from tests.acceptance.web import RunningWeb
 from tests.unit.web.media_files import png

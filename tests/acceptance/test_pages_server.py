@@ -16,7 +16,7 @@ import httpx
 import psutil
 import pytest
 
-from faces_jobs.client import Client
+from faces_jobs.client.api import Client
 from faces_jobs.errors import ServerError
 from tests.acceptance.web import RunningWeb, running_web
 from tests.services import TIMEOUT_SECONDS

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from faces_jobs.cli import exits, supervisor
-from faces_jobs.client import Client
+from faces_jobs.client.api import Client
 from faces_jobs.settings import Settings
 from tests.acceptance.service import RunningService, running_service
 from tests.clips import moving_squares, write_video

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from faces_jobs.client import Client
+from faces_jobs.client.api import Client
 from tests.ports import free_port
 from tests.services import TIMEOUT_SECONDS
 

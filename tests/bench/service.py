@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 from sqlalchemy import select
 
-from faces_jobs.client import Client
+from faces_jobs.client.api import Client
 from faces_jobs.cores import usable_cores
 from faces_jobs.db.migrate import upgrade
 from faces_jobs.db.processes import live_processes

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psycopg
 
-from faces_jobs.client import Client
+from faces_jobs.client.api import Client
 from faces_jobs.db.migrate import upgrade
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import JobRow

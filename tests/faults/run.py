@@ -18,7 +18,7 @@ import numpy as np
 from skimage.data import astronaut
 from sqlalchemy import func, select
 
-from faces_jobs.client import Client
+from faces_jobs.client.api import Client
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.tables import DeliveryRow, JobRow, ProcessRow
 from faces_jobs.errors import DatabaseError, ServerError

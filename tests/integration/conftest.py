@@ -26,6 +26,7 @@ from tests.buckets import BucketPrefix, S3Server, s3_server
 from tests.clips import moving_squares, write_video
 from tests.integration.ended_jobs import WEBHOOK_SECRET
 from tests.integration.harness import Harness, SquareNetworks
+from tests.integration.memory_queue import MemoryQueue
 from tests.integration.postgres_databases import copied_database, run_sql, with_database
 from tests.integration.servers import find_program, private_postgres, private_redis
 from tests.receivers import Receiver, receiver
@@ -242,3 +243,9 @@ def receiving() -> Iterator[Receiver]:
     """A receiver that accepts everything."""
     with receiver() as opened:
         yield opened
+
+
+@pytest.fixture
+def memory_queue() -> Iterator[MemoryQueue]:
+    with MemoryQueue() as queue:
+        yield queue

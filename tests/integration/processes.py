@@ -16,7 +16,7 @@ import numpy as np
 from skimage.data import astronaut
 from sqlalchemy import select
 
-from faces_jobs.client import Client
+from faces_jobs.client.api import Client
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import SegmentRow
 from faces_jobs.jobs.spec import JobSpec

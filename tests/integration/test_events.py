@@ -14,7 +14,7 @@ import httpx
 import pytest
 from sqlalchemy import update
 
-from faces_jobs.client import Client
+from faces_jobs.client.api import Client
 from faces_jobs.db.claims.fencing import SegmentClaim
 from faces_jobs.db.claims.leases import claim_job, renew_segment
 from faces_jobs.db.jobs.endings import finish_job

@@ -17,7 +17,7 @@ import pytest
 
 from faces_jobs import client as client_module
 from faces_jobs.certificates import client_ssl_context
-from faces_jobs.client import Client
+from faces_jobs.client.api import Client
 from faces_jobs.errors import ServerError
 from tests.ports import free_port
 from tests.receivers import receiver, self_signed_certificate
