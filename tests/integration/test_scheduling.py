@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import event, insert, select, text, update
 
 from faces_jobs import results as results_api
+from faces_jobs.db.claims import scheduling
 from faces_jobs.db.claims.fencing import SegmentClaim, lock_claim
 from faces_jobs.db.claims.leases import claim_job
 from faces_jobs.db.claims.release import release_segment
@@ -292,9 +293,10 @@ def test_a_segment_that_its_worker_has_locked_is_skipped(
 
 
 def test_a_claim_waits_for_a_segment_that_is_locked_by_a_ring(
-    postgres_database_url: str,
+    postgres_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker can receive a message before the ring is recorded; it must find the segment."""
+    monkeypatch.setattr(scheduling, "RETRY_FOR_SECONDS", TIMEOUT_SECONDS)  # for a busy machine
     with open_database(postgres_database_url) as database, ThreadPoolExecutor(1) as worker:
         job = stored_job(database)
         skipped = Event()

@@ -15,8 +15,8 @@ from typing import ClassVar
 
 import pytest
 
-from faces_jobs import client as client_module
 from faces_jobs.certificates import client_ssl_context
+from faces_jobs.client import connection
 from faces_jobs.client.api import Client
 from faces_jobs.errors import ServerError
 from tests.ports import free_port
@@ -106,7 +106,7 @@ def test_private_certificates_are_trusted_if_openssl_is_configured_with_them(
     certificate = self_signed_certificate(tmp_path, "localhost")
     server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server_side.load_cert_chain(*certificate)
-    monkeypatch.setattr(client_module, "client_ssl_context", client_ssl_context.__wrapped__)
+    monkeypatch.setattr(connection, "client_ssl_context", client_ssl_context.__wrapped__)
     with receiver(tls=server_side) as receiving:
         server = receiving.url.removesuffix("/hook").replace("127.0.0.1", "localhost")
         for trusted, message in ((False, "CERTIFICATE_VERIFY_FAILED"), (True, "is not faces_jobs")):

@@ -59,7 +59,7 @@ def claim_next(
     records that. If no other segment is free, it is tried again for up to `RETRY_FOR_SECONDS`:
     otherwise the message would be used up, and the segment would wait for the next one.
     """
-    deadline = time.monotonic() + RETRY_FOR_SECONDS
+    deadline: float | None = None  # counts from the first row that is locked
     tried: list[int] = []
     for _ in range(MAX_TRIES):
         with database.begin() as session:
@@ -78,7 +78,8 @@ def claim_next(
                     return claim
         if segment_id is not None:
             tried.append(segment_id)
-        elif tried and time.monotonic() < deadline:
+            deadline = deadline or time.monotonic() + RETRY_FOR_SECONDS
+        elif tried and deadline and time.monotonic() < deadline:
             tried.clear()
             time.sleep(RETRY_PAUSE_SECONDS)
         else:
