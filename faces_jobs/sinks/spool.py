@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Self
 
 from faces_jobs.jobs.records import FaceRecord, TrackRecord
@@ -37,12 +36,7 @@ class FaceSpool:
             self._file = self._path.open("w+", encoding="utf-8")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         if self._file is not None:
             with suppress(OSError):  # a file that is deleted need not be complete
                 self._file.close()

@@ -8,7 +8,6 @@ import math
 import threading
 import time
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Self
 
 import cv2
@@ -45,12 +44,7 @@ class Window:
         _skip_exit_handlers()  # again: opening the window has loaded libraries with handlers
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         with contextlib.suppress(cv2.error):  # the user has closed it
             cv2.destroyWindow(TITLE)
 

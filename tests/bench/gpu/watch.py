@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import threading
 import time
-from types import TracebackType
 from typing import Self
 
 _COMMAND = (
@@ -32,12 +31,7 @@ class Watch:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         if self._process is not None:
             self._process.terminate()
             self._process.wait()
