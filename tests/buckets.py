@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pydantic import SecretStr
 from types_boto3_s3 import S3Client
 
 from faces_jobs.settings import Settings
+from tests.http_servers import serving
 
 STOP_TIMEOUT_SECONDS = 30
 BUCKET = "faces-jobs-tests"
@@ -174,12 +174,5 @@ class NoS3Server(BaseHTTPRequestHandler):
 @contextmanager
 def wrong_server(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
     """Run a server in place of an S3 server, and yield its endpoint."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as endpoint:
+        yield endpoint

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from tests.http_servers import serving
+
 
 @dataclass(frozen=True, slots=True)
 class Received:
@@ -85,17 +87,13 @@ def receiver(
     if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
     scheme = "http" if tls is None else "https"
-    url = f"{scheme}://127.0.0.1:{server.server_address[1]}/hook"
+    url = f"{scheme}://127.0.0.1:{server.server_port}/hook"
     running = Receiver(url, respond or respond_with(204))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield running
-    finally:
-        running.released.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(server):
+        try:
+            yield running
+        finally:
+            running.released.set()
 
 
 def self_signed_certificate(folder: Path, name: str) -> tuple[Path, Path]:

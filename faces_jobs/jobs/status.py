@@ -41,6 +41,11 @@ class JobStatus(StrEnum):
         return self in _ENDED
 
     @property
+    def held(self) -> bool:
+        """Whether nothing is done until the job is resumed, by its user or by itself."""
+        return self in (JobStatus.PAUSED, JobStatus.WAITING_FOR_SPACE)
+
+    @property
     def active(self) -> bool:
         """Whether workers may claim the job's segments."""
         return self in ACTIVE_JOBS

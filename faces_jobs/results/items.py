@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,6 @@ from faces_jobs.results.pages import (
 )
 from faces_jobs.results.progress import Work, item_fraction, progress
 from faces_jobs.results.shared_fields import (
-    ON_HOLD,
     database_now,
     error_of,
     evidence_of,
@@ -58,7 +57,7 @@ def list_items(
         rows = session.scalars(statement.limit(limit + 1)).all()
         shown = rows[:limit]
         return ItemPage(
-            items=_item_documents(session, shown),
+            items=_item_documents(session, job_id, shown),
             next_cursor=encode_cursor([shown[-1].position]) if len(rows) > limit else None,
         )
 
@@ -73,28 +72,24 @@ def get_item(database: Database, job_id: str, item_id: int) -> ItemDocument:
         row = session.scalar(select(ItemRow).where(ItemRow.id == item_id, ItemRow.job_id == job_id))
         if row is None:
             raise NotFoundError(f"Job {job_id} has no item {item_id}.")
-        return _item_documents(session, [row])[0]
+        return _item_documents(session, job_id, [row])[0]
 
 
-def _item_documents(session: Session, rows: Sequence[ItemRow]) -> list[ItemDocument]:
+def _item_documents(session: Session, job_id: str, rows: Sequence[ItemRow]) -> list[ItemDocument]:
     ids = [row.id for row in rows]
     frames, missing = _frames_of(session, ids), _missing_files(session, ids)
-    now, held = database_now(session), _jobs_on_hold(session, {row.job_id for row in rows})
+    now = database_now(session)
+    job_status = session.scalar(select(JobRow.status).where(JobRow.id == job_id))
     return [
         _item_document(
             row,
             frames.get(row.id, _Frames()),
             now,
             missing.get(row.id, 0),
-            on_hold=row.job_id in held,
+            on_hold=job_status is not None and job_status.held,
         )
         for row in rows
     ]
-
-
-def _jobs_on_hold(session: Session, job_ids: Collection[str]) -> set[str]:
-    statement = select(JobRow.id).where(JobRow.id.in_(job_ids), JobRow.status.in_(ON_HOLD))
-    return set(session.scalars(statement))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,6 @@ from sqlalchemy.orm import Session
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.tables import ItemRow, JobRow
 from faces_jobs.jobs.documents import ErrorDocument, EvidenceDocument
-from faces_jobs.jobs.status import JobStatus
-
-ON_HOLD = frozenset({JobStatus.PAUSED, JobStatus.WAITING_FOR_SPACE})
 
 
 def seconds_between(started: float | None, ended: float | None, now: float) -> float | None:

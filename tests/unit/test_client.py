@@ -6,7 +6,6 @@ import errno
 import os
 import re
 import ssl
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +18,7 @@ from faces_jobs.certificates import client_ssl_context
 from faces_jobs.client import connection
 from faces_jobs.client.api import Client
 from faces_jobs.errors import ServerError
+from tests.http_servers import serving
 from tests.ports import free_port
 from tests.receivers import receiver, self_signed_certificate
 from tests.unit.web.media_files import png
@@ -56,15 +56,9 @@ def foreign_server(status: int) -> Iterator[type[ForeignHandler]]:
     handler: type[ForeignHandler] = type(
         "Handler", (ForeignHandler,), {"status": status, "paths": [], "owners": []}
     )
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        handler.url = f"http://127.0.0.1:{server.server_port}"
-        try:
-            yield handler
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as url:
+        handler.url = url
+        yield handler
 
 
 @pytest.mark.parametrize("status", [200, 404])

@@ -1,7 +1,7 @@
 """Refuses request bodies that stop arriving, or that arrive too slowly, with a 408.
 
-The timeout of the socket (`listening`) only stops clients that are silent. One that sends a byte
-now and then would occupy a thread for as long as it likes.
+The timeout of the socket (`server.listening`) only stops clients that are silent. One that sends a
+byte now and then would occupy a thread for as long as it likes.
 """
 
 from __future__ import annotations

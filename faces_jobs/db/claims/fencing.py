@@ -1,7 +1,7 @@
 """Claims on segments and jobs, and the conditions by which a worker's writes are fenced.
 
 A claim is checked by its token in the transaction that writes, so that a worker that lost its
-lease can't change anything (a fencing token). Claims are taken and renewed in `db.leases`.
+lease can't change anything (a fencing token). Claims are taken and renewed in `db.claims.leases`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class SegmentClaim:
 
 
 Bundle = Sequence[SegmentClaim]
-"""Claims on segments of one job that share a token, see `db.bundles`."""
+"""Claims on segments of one job that share a token, see `db.segments.bundles`."""
 
 
 @dataclass(frozen=True, slots=True)

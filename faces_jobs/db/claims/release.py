@@ -1,6 +1,6 @@
 """Releasing claims: segments and jobs go back into the queue, with or without a counted attempt.
 
-Jobs that wait for disk space are released in `db.space`.
+Jobs that wait for disk space are released in `db.jobs.space`.
 """
 
 from __future__ import annotations

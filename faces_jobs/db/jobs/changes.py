@@ -75,7 +75,7 @@ def store_job(
         )
     )
     # With SQLAlchemy Core and without returning ids, which would take four times as long: other
-    # submissions wait meanwhile (see `db.limits`).
+    # submissions wait meanwhile (see `db.jobs.limits`).
     session.connection().execute(
         insert(ItemRow.__table__),  # type: ignore[arg-type]  # it is a table
         [_item_values(job_id, position, item) for position, item in enumerate(items)],

@@ -1,6 +1,6 @@
 """Pausing and resuming a job, and changing its priority.
 
-Jobs are cancelled in `db.jobs` and deleted in `db.deletion`.
+Jobs are cancelled in `db.jobs.changes` and deleted in `db.jobs.deletion`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ from faces_jobs.db.tables import ItemRow, JobRow
 from faces_jobs.errors import NotFoundError, StateError
 from faces_jobs.jobs.spec import PRIORITY_RANKS, Priority
 from faces_jobs.jobs.status import OPEN_ITEMS, JobStatus
-
-HELD_JOBS = (JobStatus.PAUSED, JobStatus.WAITING_FOR_SPACE)
 
 
 def pause_job(session: Session, job_id: str) -> None:
@@ -57,7 +55,7 @@ def resume_job(session: Session, job_id: str) -> None:
             f"The job has already ended ({job.status}): there is nothing to resume. "
             "To process the files that failed again, retry it."
         )
-    if job.status in HELD_JOBS:
+    if job.status.held:
         job.parked = 0
         leave_hold(session, job)
 

@@ -1,7 +1,7 @@
 """The ends of segments: each is recorded in one transaction that first checks the claim's token.
 
-Jobs are ended in `db.job_endings`. Locks are taken in the order segments, items, job (see
-`db.jobs`).
+Jobs are ended in `db.jobs.endings`. Locks are taken in the order segments, items, job (see
+`db.jobs.changes`).
 """
 
 from __future__ import annotations

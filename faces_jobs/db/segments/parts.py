@@ -1,6 +1,6 @@
 """Cutting a video into parts, and recording what the stages of its parts produce.
 
-Every change first checks the claim's token, as in `db.segment_endings`.
+Every change first checks the claim's token, as in `db.segments.endings`.
 """
 
 from __future__ import annotations

@@ -25,8 +25,8 @@ class JobRow(LeaseColumns, Base):
         Index("ix_jobs_newest", "created_at", "id"),
         Index("ix_jobs_status_newest", "status", "created_at", "id"),
         Index("ix_jobs_delete", "delete_at"),
-        Index("ix_jobs_waiting", "status", "owner", "item_count", "bytes"),  # for `db.limits`
-        Index(  # of the jobs that workers may take segments from, see `db.scheduling`
+        Index("ix_jobs_waiting", "status", "owner", "item_count", "bytes"),  # for `db.jobs.limits`
+        Index(  # of the jobs that workers may take segments from, see `db.claims.scheduling`
             "ix_jobs_turn",
             "owner",
             "priority",

@@ -84,3 +84,16 @@ def test_every_module_named_in_the_docs_exists(page: Path) -> None:
     modules = [f"/{path.relative_to(ROOT)}" for top in CODE for path in ROOT.glob(f"{top}/**/*.py")]
     named = re.findall(r"`((?:\w+/)*\w+\.py)`", page.read_text(encoding="utf-8"))
     assert [name for name in named if not any(m.endswith(f"/{name}") for m in modules)] == []
+
+
+@pytest.mark.parametrize("package", ["db", "pipeline", "sinks", "storage", "submit", "worker"])
+def test_every_module_named_in_a_comment_exists(package: str) -> None:
+    """Such as `db.claims.leases`, which stands for `faces_jobs/db/claims/leases.py`."""
+    core = ROOT / "faces_jobs"
+    for path in core.rglob("*.py"):
+        for name in re.findall(rf"`({package}(?:\.\w+)+)`", path.read_text(encoding="utf-8")):
+            module = core / name.replace(".", "/")
+            exists = module.is_dir() or any(
+                file.with_suffix(".py").is_file() for file in (module, module.parent)
+            )
+            assert exists, f"{path.relative_to(ROOT)} names {name}"

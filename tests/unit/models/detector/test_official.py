@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import shutil
-import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -27,6 +26,7 @@ from faces_jobs_models.detector.outputs import OUTPUT_NAMES
 from faces_jobs_models.detector.yunet import YuNet, YuNetConfig
 from faces_jobs_models.onnx_session import OnnxSession
 from faces_jobs_models.weights import read_record, sha256_of
+from tests.http_servers import serving
 from tests.unit.models.detector.conftest import SMALL, network
 
 YUNET_VARIABLE = "FACES_JOBS_TEST_YUNET"
@@ -144,12 +144,8 @@ def site(tmp_path: Path) -> Iterator[tuple[str, Path]]:
             """Say nothing."""
 
     handler = functools.partial(Quiet, directory=str(folder))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as listening:
-        thread = threading.Thread(target=listening.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{listening.server_port}", folder
-        listening.shutdown()
-        thread.join()
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as url:
+        yield url, folder
 
 
 def source_of(site: tuple[str, Path]) -> Source:
