@@ -119,5 +119,6 @@ def test_memory_does_not_grow_with_the_length_of_the_video(tmp_path: Path) -> No
         assert found
         return int(found.group(1)) / 1024
 
-    short, long = 24, 56  # the encoder alone looks ten frames ahead
+    # The short clip fills all buffers however busy the machine is; the encoder alone holds ten.
+    short, long = 40, 72
     assert peak_mb(long) - peak_mb(short) < (long - short) * FRAME_MB / 4
