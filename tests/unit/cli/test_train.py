@@ -60,7 +60,7 @@ def test_one_epoch_gives_weights_that_can_be_measured_and_verified(
     assert found[0]["weights"] != json.loads(shipped.stdout)[0]["weights"]
 
 
-def test_the_same_command_goes_on_where_it_was(
+def test_the_same_command_goes_on_where_it_was_and_another_recipe_does_not(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = ("expression", "--data", data, "--out", tmp_path, "--alone", "--epochs", 2)
@@ -73,20 +73,15 @@ def test_the_same_command_goes_on_where_it_was(
         first = trained(*arguments)
     assert isinstance(first.exception, InterruptedError), first.output
     assert "contempt" in first.stderr, "what was left out is told"
+    other = trained(*arguments[:-1], 3)
+    assert isinstance(other.exception, ModelError)
+    assert f"{tmp_path / 'expression'} holds a run of another recipe" in str(other.exception)
+    assert "resuming" not in other.stderr
     again = trained(*arguments)
     assert again.exception is None, again.output
     assert "resuming after epoch 1" in again.stderr
     assert "expression 2/2" in again.stderr
     assert "expression 1/2" not in again.stderr
-
-
-def test_another_recipe_does_not_go_on_where_one_was(data: Path, tmp_path: Path) -> None:
-    arguments = ("expression", "--data", data, "--out", tmp_path, "--alone")
-    assert trained(*arguments, "--epochs", 1).exception is None
-    other = trained(*arguments, "--epochs", 2)
-    assert isinstance(other.exception, ModelError)
-    assert f"{tmp_path / 'expression'} holds a run of another recipe" in str(other.exception)
-    assert "resuming" not in other.stderr
 
 
 def test_the_other_labels_are_another_training(data: Path, tmp_path: Path) -> None:
