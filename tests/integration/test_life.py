@@ -26,7 +26,7 @@ from faces_jobs.db.claims.release import release_job, release_segment
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.jobs.endings import finish_job
 from faces_jobs.db.segments.endings import fail_job, fail_segment, finish_segment
-from faces_jobs.db.segments.overdue import fail_poisoned_jobs, fail_poisoned_segments
+from faces_jobs.db.segments.poison import fail_poisoned_jobs, fail_poisoned_segments
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.tables import ArtifactRow, FaceRow, ItemRow, JobRow, SegmentRow, TrackRow
 from faces_jobs.errors import CancelledError, LeaseLostError, StateError
@@ -163,8 +163,12 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def sweep(self) -> None:
-        fail_poisoned_segments(self.database, max_attempts=MAX_ATTEMPTS, limit=100)
-        fail_poisoned_jobs(self.database, max_attempts=MAX_ATTEMPTS, limit=100)
+        fail_poisoned_segments(
+            self.database, max_attempts=MAX_ATTEMPTS, limit=100, is_dead=lambda *_: True
+        )
+        fail_poisoned_jobs(
+            self.database, max_attempts=MAX_ATTEMPTS, limit=100, is_dead=lambda *_: True
+        )
 
     def act_under(self, act: Callable[[], object], claim: SegmentClaim | None = None) -> bool:
         """Act under a claim; returns whether it still held, which only the latest claim may."""

@@ -13,11 +13,11 @@ from sqlalchemy import Connection, event, text
 from faces_jobs.db.claims.scheduling import claim_next
 from faces_jobs.db.future_times import correct_future_times
 from faces_jobs.db.segments.overdue import (
-    fail_poisoned_segments,
     mark_all_segments_rung,
     orphaned_segments,
     waiting_segments,
 )
+from faces_jobs.db.segments.poison import fail_poisoned_segments
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.results import get_job
 from tests.factories import stored_job
@@ -38,7 +38,10 @@ Query = Callable[[Database], object]
             partial(orphaned_segments, ring_again_seconds=600.0, max_attempts=3, limit=256),
             id="orphaned",
         ),
-        pytest.param(partial(fail_poisoned_segments, max_attempts=3, limit=256), id="poison"),
+        pytest.param(
+            partial(fail_poisoned_segments, max_attempts=3, limit=256, is_dead=lambda *_: True),
+            id="poison",
+        ),
         pytest.param(
             partial(correct_future_times, lease_seconds=30.0, pause_seconds=300.0, limit=256),
             id="future",

@@ -23,7 +23,7 @@ from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.jobs.endings import finish_job
 from faces_jobs.db.jobs.space import park_job, park_segment, resume_parked
 from faces_jobs.db.segments.endings import fail_job, fail_segment, finish_segment
-from faces_jobs.db.segments.overdue import fail_poisoned_jobs, fail_poisoned_segments
+from faces_jobs.db.segments.poison import fail_poisoned_jobs, fail_poisoned_segments
 from faces_jobs.db.session import open_database
 from faces_jobs.db.tables import ItemRow, JobRow, SegmentRow
 from faces_jobs.errors import CancelledError, LeaseLostError, PausedError
@@ -278,8 +278,12 @@ class Life(StoreAndModel):
 
     @rule()
     def sweep(self) -> None:
-        fail_poisoned_segments(self.database, max_attempts=MAX_ATTEMPTS, limit=100)
-        fail_poisoned_jobs(self.database, max_attempts=MAX_ATTEMPTS, limit=100)
+        fail_poisoned_segments(
+            self.database, max_attempts=MAX_ATTEMPTS, limit=100, is_dead=lambda *_: True
+        )
+        fail_poisoned_jobs(
+            self.database, max_attempts=MAX_ATTEMPTS, limit=100, is_dead=lambda *_: True
+        )
         resume_parked(self.database, limit=100)
         for _, model in self.pairs:
             model.sweep()

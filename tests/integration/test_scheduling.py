@@ -26,7 +26,8 @@ from faces_jobs.db.claims.scheduling import (
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.jobs.endings import finish_job
 from faces_jobs.db.segments.endings import finish_segment
-from faces_jobs.db.segments.overdue import fail_poisoned_segments, mark_all_segments_rung
+from faces_jobs.db.segments.overdue import mark_all_segments_rung
+from faces_jobs.db.segments.poison import fail_poisoned_segments
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.tables import JobRow, SegmentRow, TurnRow
 from faces_jobs.errors import StateError
@@ -51,6 +52,12 @@ def claim_one(database: Database, worker: str = "w") -> SegmentClaim | None:
 def claim_job_id(database: Database) -> str | None:
     claim = claim_one(database)
     return None if claim is None else claim.job_id
+
+
+def give_up(database: Database, *, max_attempts: int) -> tuple[int, list[str]]:
+    return fail_poisoned_segments(
+        database, max_attempts=max_attempts, limit=9, is_dead=lambda *_: True
+    )
 
 
 def film_in_segments(database: Database, segments: int, *, owner: str) -> StoredJob:
@@ -288,7 +295,7 @@ def test_a_segment_that_its_worker_has_locked_is_skipped(
             lock_claim(writing, claim)  # as a worker does that writes many rows past its lease
             assert claim_job_id(database) == other.id
             assert claim_job_id(database) is None
-            assert fail_poisoned_segments(database, max_attempts=1, limit=9) == (0, [])
+            assert give_up(database, max_attempts=1) == (0, [])
         assert claim_job_id(database) == slow.id
 
 
@@ -341,5 +348,5 @@ def test_a_lower_limit_of_attempts_applies_to_earlier_attempts(
         assert claim is not None
         release_segment(database, claim, reason="the machine went away", counts=True)
 
-    assert fail_poisoned_segments(database, max_attempts=3, limit=9) == (0, [])
-    assert fail_poisoned_segments(database, max_attempts=2, limit=9) == (1, [job.id])
+    assert give_up(database, max_attempts=3) == (0, [])
+    assert give_up(database, max_attempts=2) == (1, [job.id])

@@ -19,14 +19,13 @@ from faces_jobs.db.jobs.space import resume_parked
 from faces_jobs.db.processes import delete_silent_processes, set_measures
 from faces_jobs.db.reconcile_queries import count_waiting_segments
 from faces_jobs.db.segments.overdue import (
-    fail_poisoned_jobs,
-    fail_poisoned_segments,
     mark_job_rung,
     mark_segments_rung,
     orphaned_segments,
     waiting_jobs,
     waiting_segments,
 )
+from faces_jobs.db.segments.poison import fail_poisoned_jobs, fail_poisoned_segments
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.errors import FacesJobsError, StorageFullError
 from faces_jobs.presence import Presence
@@ -34,6 +33,7 @@ from faces_jobs.queue.messages import BrokerMessages
 from faces_jobs.queue.producer import CeleryQueue, Queue, open_queue
 from faces_jobs.settings import Settings
 from faces_jobs.storage import Storage, open_storage
+from faces_jobs.worker.maintenance.expired_leases import ExpiredLeases, patience_seconds
 from faces_jobs.worker.maintenance.first_seen import FirstSeen
 from faces_jobs.worker.maintenance.reconcile import Reconciler
 from faces_jobs.worker.maintenance.reconciler_thread import ReconcilerThread
@@ -78,11 +78,9 @@ def run_sweep(settings: Settings, *, once: bool = False) -> None:
     storage = open_storage(settings)
     with open_database(settings.database) as database, open_queue(settings) as queue:
         if once:
-            report = sweep(database, queue, settings)
-            reconciler = _reconciler(database, queue, storage, settings)
-            reconciler.run_round(rung=report.segments_rung + report.jobs_rung)
+            rung = _sweep_once(database, queue, settings)
+            _reconciler(database, queue, storage, settings).run_round(rung=rung)
             deliver_due(database, settings)
-            _log.info("%s", report)
             return
         previous_handlers = {
             number: signal.signal(number, request_stop)
@@ -120,11 +118,18 @@ def run_rounds(
 
 
 def sweep(
-    database: Database, queue: Queue, settings: Settings, *, counters: Counters | None = None
+    database: Database,
+    queue: Queue,
+    settings: Settings,
+    *,
+    counters: Counters | None = None,
+    expired_leases: ExpiredLeases | None = None,
 ) -> SweepReport:
     """Run one round. Safe to run on any machine, any number of times, concurrently.
 
-    Counters are increased step by step, since the round may be interrupted by an error.
+    Counters are increased step by step, since the round may be interrupted by an error. With
+    `expired_leases`, work in its last attempt is given up once its lease was seen expired for long
+    enough; without, at once.
 
     Raises:
         DatabaseError: the database does not answer; the steps before it are done.
@@ -140,12 +145,20 @@ def sweep(
     )
     if corrected:
         _log.warning("the database's clock was set back: %d leases or pauses corrected", corrected)
+    expired_leases = expired_leases or ExpiredLeases(patience_seconds=0)
+    expired_leases.begin_round()
     given_up, to_finish = fail_poisoned_segments(
-        database, max_attempts=settings.max_attempts, limit=BATCH_SIZE
+        database,
+        max_attempts=settings.max_attempts,
+        limit=BATCH_SIZE,
+        is_dead=expired_leases.is_dead,
     )
     counters.add("poison", given_up)
     jobs_given_up = fail_poisoned_jobs(
-        database, max_attempts=settings.max_attempts, limit=BATCH_SIZE
+        database,
+        max_attempts=settings.max_attempts,
+        limit=BATCH_SIZE,
+        is_dead=expired_leases.is_dead,
     )
     counters.add("poison", jobs_given_up)
     resumed = _resume_parked(database, settings)
@@ -185,6 +198,20 @@ def sweep(
     return SweepReport(len(segments), len(jobs), given_up + jobs_given_up, resumed)
 
 
+def _sweep_once(database: Database, queue: Queue, settings: Settings) -> int:
+    """Run a round, and another one if it has to wait for leases. Returns the number of rings."""
+    expired_leases = ExpiredLeases(patience_seconds(settings))
+    report = sweep(database, queue, settings, expired_leases=expired_leases)
+    _log.info("%s", report)
+    rung = report.segments_rung + report.jobs_rung
+    if expired_leases.waits:
+        time.sleep(patience_seconds(settings))
+        report = sweep(database, queue, settings, expired_leases=expired_leases)
+        _log.info("%s", report)
+        rung += report.segments_rung + report.jobs_rung
+    return rung
+
+
 def _resume_parked(database: Database, settings: Settings) -> int:
     """Resume jobs that wait for space, if there is enough now. Returns how many."""
     try:
@@ -206,10 +233,13 @@ def _loop(
     counters: Counters,
     count_rung: Callable[[int], None],
 ) -> None:
+    expired_leases = ExpiredLeases(patience_seconds(settings))
     count_at = time.monotonic()
     while not stop.is_set():
         with _errors_logged():
-            report = sweep(database, queue, settings, counters=counters)
+            report = sweep(
+                database, queue, settings, counters=counters, expired_leases=expired_leases
+            )
             count_rung(report.segments_rung + report.jobs_rung)
             if report != SweepReport(0, 0, 0):
                 _log.info("%s", report)
