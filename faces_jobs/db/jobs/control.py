@@ -27,13 +27,10 @@ def pause_job(session: Session, job_id: str) -> None:
         NotFoundError: there is no such job.
         StateError: the job has ended.
     """
-    moved = session.scalar(
-        move_jobs(
-            JobStatus.PAUSED, JobRow.id == job_id, lease_token=None, lease_until=None
-        ).returning(JobRow.id)
+    _lock_open_job(session, job_id, otherwise="there is nothing to pause.")
+    session.execute(
+        move_jobs(JobStatus.PAUSED, JobRow.id == job_id, lease_token=None, lease_until=None)
     )
-    if moved is None and (status := _status(session, job_id)) is not JobStatus.PAUSED:
-        raise StateError(f"The job has already ended ({status}): there is nothing to pause.")
 
 
 def resume_job(session: Session, job_id: str) -> None:
@@ -47,14 +44,11 @@ def resume_job(session: Session, job_id: str) -> None:
     """
     # Locked before its items are checked, as in `start_finishing_if_done`: an item that ends at
     # this very moment is seen by one of the two.
-    job = session.scalar(select(JobRow).where(JobRow.id == job_id).with_for_update(key_share=True))
-    if job is None:
-        raise NotFoundError(f"There is no job {job_id}.")
-    if job.status.ended:
-        raise StateError(
-            f"The job has already ended ({job.status}): there is nothing to resume. "
-            "To process the files that failed again, retry it."
-        )
+    job = _lock_open_job(
+        session,
+        job_id,
+        otherwise="there is nothing to resume. To process the files that failed again, retry it.",
+    )
     if job.status.held:
         job.parked = 0
         leave_hold(session, job)
@@ -67,13 +61,7 @@ def set_priority(session: Session, job_id: str, priority: Priority) -> None:
         NotFoundError: there is no such job.
         StateError: the job has ended.
     """
-    job = session.scalar(select(JobRow).where(JobRow.id == job_id).with_for_update(key_share=True))
-    if job is None:
-        raise NotFoundError(f"There is no job {job_id}.")
-    if job.status.ended:
-        raise StateError(
-            f"The job has already ended ({job.status}): its priority can't be changed."
-        )
+    job = _lock_open_job(session, job_id, otherwise="its priority can't be changed.")
     job.priority = PRIORITY_RANKS[priority]
     job.options = {**job.options, "priority": priority}
 
@@ -89,15 +77,23 @@ def leave_hold(session: Session, job: JobRow) -> None:
     session.execute(move_jobs(to, JobRow.id == job.id, **UNTRIED_VALUES))
 
 
+def _lock_open_job(session: Session, job_id: str, *, otherwise: str) -> JobRow:
+    """Lock a job that has not ended. `otherwise`: what follows for the user if it has.
+
+    Raises:
+        NotFoundError: there is no such job.
+        StateError: the job has ended.
+    """
+    job = session.scalar(select(JobRow).where(JobRow.id == job_id).with_for_update(key_share=True))
+    if job is None:
+        raise NotFoundError(f"There is no job {job_id}.")
+    if job.status.ended:
+        raise StateError(f"The job has already ended ({job.status}): {otherwise}")
+    return job
+
+
 def _has_open_items(session: Session, job_id: str) -> bool:
     found = session.scalar(
         select(ItemRow.id).where(ItemRow.job_id == job_id, ItemRow.status.in_(OPEN_ITEMS)).limit(1)
     )
     return found is not None
-
-
-def _status(session: Session, job_id: str) -> JobStatus:
-    status = session.scalar(select(JobRow.status).where(JobRow.id == job_id))
-    if status is None:
-        raise NotFoundError(f"There is no job {job_id}.")
-    return status
