@@ -169,7 +169,7 @@ def _job_document(
 ) -> JobDocument:
     works = [group.work for group in groups]
     ended = row.status.ended
-    work = job_work(works, ended=ended, seconds=seconds_between(row.started_at, row.ended_at, now))
+    work = job_work(works, ended=ended, seconds=_seconds_of_work(row, now))
     return JobDocument(
         id=row.id,
         status=row.status,
@@ -191,6 +191,13 @@ def _job_document(
         error=error_of(row),
         evidence=evidence_of(row),
     )
+
+
+def _seconds_of_work(row: JobRow, now: float) -> float | None:
+    """The seconds since the job's start, or from there to its end, without those on hold."""
+    seconds = seconds_between(row.started_at, row.ended_at, now)
+    held = row.held_seconds + (seconds_between(row.held_at, row.ended_at, now) or 0.0)
+    return None if seconds is None else max(0.0, seconds - held)
 
 
 def _groups_of(session: Session, job_ids: Sequence[str]) -> Sequence[Any]:

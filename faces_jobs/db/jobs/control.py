@@ -5,15 +5,16 @@ Jobs are cancelled in `db.jobs.changes` and deleted in `db.jobs.deletion`.
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.claims.release import UNTRIED_VALUES
+from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.moves import move_jobs
 from faces_jobs.db.tables import ItemRow, JobRow
 from faces_jobs.errors import NotFoundError, StateError
 from faces_jobs.jobs.spec import PRIORITY_RANKS, Priority
-from faces_jobs.jobs.status import OPEN_ITEMS, JobStatus
+from faces_jobs.jobs.status import OPEN_ITEMS, ItemStatus, JobStatus
 
 
 def pause_job(session: Session, job_id: str) -> None:
@@ -29,7 +30,13 @@ def pause_job(session: Session, job_id: str) -> None:
     """
     _lock_open_job(session, job_id, otherwise="there is nothing to pause.")
     session.execute(
-        move_jobs(JobStatus.PAUSED, JobRow.id == job_id, lease_token=None, lease_until=None)
+        move_jobs(
+            JobStatus.PAUSED,
+            JobRow.id == job_id,
+            lease_token=None,
+            lease_until=None,
+            held_at=func.coalesce(JobRow.held_at, now_seconds()),  # it may have waited for space
+        )
     )
 
 
@@ -74,7 +81,36 @@ def leave_hold(session: Session, job: JobRow) -> None:
         to = JobStatus.QUEUED
     else:
         to = JobStatus.RUNNING
-    session.execute(move_jobs(to, JobRow.id == job.id, **UNTRIED_VALUES))
+    seconds = _end_hold(session, job)
+    session.execute(
+        move_jobs(
+            to,
+            JobRow.id == job.id,
+            held_at=None,
+            held_seconds=JobRow.held_seconds + seconds,
+            **UNTRIED_VALUES,
+        )
+    )
+
+
+def _end_hold(session: Session, job: JobRow) -> float:
+    """Don't count the time on hold as time of the job's items. Returns its seconds."""
+    if job.held_at is None or job.started_at is None:
+        return 0.0
+    seconds = max(0.0, session.scalars(select(now_seconds())).one() - job.held_at)
+    # Items that are locked are just being ended. To wait for them, with the job's lock held, would
+    # be the wrong order.
+    running = (
+        select(ItemRow.id)
+        .where(ItemRow.job_id == job.id, ItemRow.status == ItemStatus.RUNNING)
+        .with_for_update(key_share=True, skip_locked=True)
+    )
+    session.execute(
+        update(ItemRow)
+        .where(ItemRow.id.in_(running.scalar_subquery()))
+        .values(started_at=ItemRow.started_at + seconds)
+    )
+    return seconds
 
 
 def _lock_open_job(session: Session, job_id: str, *, otherwise: str) -> JobRow:

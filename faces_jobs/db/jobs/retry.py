@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from faces_jobs.db.claims.fencing import lock_all_segments
 from faces_jobs.db.claims.release import UNTRIED_VALUES
+from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.jobs.changes import insert_segments
 from faces_jobs.db.moves import move_items, move_jobs
 from faces_jobs.db.tables import ArtifactRow, ItemRow, JobRow, SegmentRow
@@ -79,10 +80,17 @@ def _restart_job(session: Session, job_id: str, *, has_items: bool) -> None:
             error_message=None,
             evidence=None,
             parked=0,
+            held_at=None,
+            held_seconds=0 if has_items else JobRow.held_seconds + _idle_seconds(),
             delete_at=None,
             **UNTRIED_VALUES,
         )
     )
+
+
+def _idle_seconds() -> ColumnElement[float]:
+    """How long the job has not been worked on: since it ended, or was put on hold before that."""
+    return now_seconds() - func.coalesce(JobRow.held_at, JobRow.ended_at)
 
 
 def is_retryable() -> ColumnElement[bool]:

@@ -96,5 +96,6 @@ def _park(session: Session, job_id: str, pause: Pause) -> None:
             JobRow.id == job_id,
             parked=parked,
             not_before=now_seconds() + pause(parked),
+            held_at=now_seconds(),
         )
     )

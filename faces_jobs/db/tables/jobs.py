@@ -50,6 +50,8 @@ class JobRow(LeaseColumns, Base):
     created_at: Mapped[float]
     started_at: Mapped[float | None]
     ended_at: Mapped[float | None]
+    held_at: Mapped[float | None]  # when it was paused, or began to wait for space
+    held_seconds: Mapped[float] = mapped_column(server_default="0")  # of earlier such times
     delete_at: Mapped[float | None]  # set when it ends; None: kept until it is deleted by hand
     error_code: Mapped[str | None]
     error_message: Mapped[str | None]
@@ -85,7 +87,7 @@ class ItemRow(Base):
     duration_ms: Mapped[float | None]
     face_count: Mapped[int] = mapped_column(BigInteger, default=0)
     track_count: Mapped[int] = mapped_column(BigInteger, default=0)
-    started_at: Mapped[float | None]
+    started_at: Mapped[float | None]  # moved on by the time that its job was on hold since
     ended_at: Mapped[float | None]
 
 

@@ -1,0 +1,25 @@
+"""Add to jobs the time they were on hold, which their rate and time left don't count."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0016"
+down_revision = "0015"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Upgrade to this revision. Of earlier times on hold nothing is known."""
+    op.add_column("jobs", sa.Column("held_at", sa.Double()))
+    op.add_column(
+        "jobs", sa.Column("held_seconds", sa.Double(), nullable=False, server_default="0")
+    )
+
+
+def downgrade() -> None:
+    """Downgrade to the previous revision."""
+    op.drop_column("jobs", "held_seconds")
+    op.drop_column("jobs", "held_at")
