@@ -60,9 +60,11 @@ def give_up(database: Database, *, max_attempts: int) -> tuple[int, list[str]]:
     )
 
 
-def film_in_segments(database: Database, segments: int, *, owner: str) -> StoredJob:
+def film_in_segments(
+    database: Database, segments: int, *, owner: str, priority: Priority = "normal"
+) -> StoredJob:
     """A job of one item that was cut into so many segments."""
-    job = stored_job(database, ["film.mp4"], owner=owner)
+    job = stored_job(database, ["film.mp4"], spec=JobSpec(priority=priority), owner=owner)
     with database.begin() as session:
         session.execute(
             insert(SegmentRow),
@@ -155,9 +157,20 @@ def test_owners_with_fewer_workers_come_first(database: Database) -> None:
     assert owners[:3] == ["alice"] * 3, "until she has as many workers"
 
 
-def test_an_orphan_is_claimed_before_other_segments_of_its_job(database: Database) -> None:
+@pytest.mark.parametrize(
+    ("owner", "priority"), [("archive", "normal"), ("alice", "normal"), ("archive", "low")]
+)
+def test_what_a_dead_worker_left_comes_before_what_nobody_began(
+    database: Database, owner: str, priority: Priority
+) -> None:
+    left = film_in_segments(database, 3, owner=owner, priority=priority)
+    claims = [claim_one(database) for _ in range(2)]
     film_in_segments(database, 5, owner="archive")
-    claims = [claim_one(database) for _ in range(3)]
+    stored_job(database, owner="bob")
+    with database.begin() as session:  # so that the jobs would all come before it
+        session.execute(
+            update(JobRow).where(JobRow.id == left.id).values(created_at=now_seconds() + 60)
+        )
     assert claims[1] is not None
     expire(database, claims[1].segment_id)
 
@@ -165,6 +178,15 @@ def test_an_orphan_is_claimed_before_other_segments_of_its_job(database: Databas
 
     assert again is not None
     assert (again.segment_id, again.attempt) == (claims[1].segment_id, 2)
+
+
+def test_what_a_dead_worker_left_of_a_paused_job_waits(database: Database) -> None:
+    left, other = stored_job(database), stored_job(database)
+    assert claim_job_id(database) == left.id
+    expire(database, left.segments[0])
+    results_api.pause_job(database, left.id)
+
+    assert claim_job_id(database) == other.id
 
 
 def test_paused_cancelled_and_exhausted_jobs_are_skipped(

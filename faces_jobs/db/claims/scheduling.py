@@ -1,11 +1,15 @@
 """Fair scheduling: which free segment a worker claims next, over all jobs and owners.
 
+A segment that its worker left unfinished comes first, whatever its job: it has had its turn, and
+would be done by now.
+
 Jobs are ordered by priority. Among owners whose best jobs have the same priority, the owner with
 the fewest busy workers comes first, then the one that was served longest ago, then the one with
 the oldest job. So a photograph does not wait behind another owner's film of a thousand segments.
 
 The choice is one statement on both databases. It walks along `ix_jobs_turn`, a partial index on
-active jobs: its cost grows with the number of owners who have any, not with the queue's length.
+active jobs, and `ix_segments_held`, one on the segments that workers hold: its cost grows with the
+numbers of owners and of workers, not with the queue's length.
 """
 
 from __future__ import annotations
@@ -124,12 +128,15 @@ def next_segment_statement(max_attempts: int, *, exclude_tried: bool = False) ->
     since building it takes longer than executing it.
     """
     is_waiting = partial(_is_waiting, max_attempts=max_attempts, exclude_tried=exclude_tried)
-    is_lost = partial(_is_lost, max_attempts=max_attempts, exclude_tried=exclude_tried)
-    job_id = _next_job(is_waiting, is_lost)
+    job_id = _next_job(is_waiting)
     waiting, lost = aliased(SegmentRow), aliased(SegmentRow)
     return select(
         func.coalesce(
-            select(func.min(lost.id)).where(lost.job_id == job_id, is_lost(lost)).scalar_subquery(),
+            select(lost.id)
+            .where(_is_lost(lost, max_attempts=max_attempts, exclude_tried=exclude_tried))
+            .order_by(lost.lease_until, lost.id)
+            .limit(1)
+            .scalar_subquery(),
             select(waiting.id)
             .where(waiting.job_id == job_id, is_waiting(waiting))
             .order_by(waiting.id)
@@ -139,10 +146,10 @@ def next_segment_statement(max_attempts: int, *, exclude_tried: bool = False) ->
     )
 
 
-def _next_job(is_waiting: SegmentCondition, is_lost: SegmentCondition) -> ScalarSelect[str]:
+def _next_job(is_waiting: SegmentCondition) -> ScalarSelect[str]:
     """The job whose turn it is: the best of the best jobs of all owners."""
     owners = _owners_with_active_jobs()
-    first_job = _best_job_of(owners, is_waiting, is_lost)
+    first_job = _best_job_of(owners, is_waiting)
     best = select(owners.c.owner, first_job.label("job_id")).cte("best")
     best_job = aliased(JobRow)
     busy = _workers_by_owner()
@@ -167,22 +174,15 @@ def _next_job(is_waiting: SegmentCondition, is_lost: SegmentCondition) -> Scalar
     )
 
 
-def _best_job_of(
-    owners: CTE, is_waiting: SegmentCondition, is_lost: SegmentCondition
-) -> ScalarSelect[str]:
-    """The first job of an owner, by priority and age, that has a free segment."""
-    job, waiting, lost = aliased(JobRow), aliased(SegmentRow), aliased(SegmentRow)
+def _best_job_of(owners: CTE, is_waiting: SegmentCondition) -> ScalarSelect[str]:
+    """The first job of an owner, by priority and age, that has a waiting segment."""
+    job, waiting = aliased(JobRow), aliased(SegmentRow)
     return (
         select(job.id)
         .where(
             _is_active(job),
             job.owner == owners.c.owner,
-            # Two subqueries instead of one condition with OR: each is a single index lookup,
-            # however many segments the job has.
-            or_(
-                exists().where(waiting.job_id == job.id, is_waiting(waiting)),
-                exists().where(lost.job_id == job.id, is_lost(lost)),
-            ),
+            exists().where(waiting.job_id == job.id, is_waiting(waiting)),
         )
         .order_by(job.priority, job.created_at, job.id)
         .limit(1)
@@ -229,9 +229,11 @@ def _is_waiting(segment: Any, *, max_attempts: int, exclude_tried: bool) -> Colu
 
 
 def _is_lost(segment: Any, *, max_attempts: int, exclude_tried: bool) -> ColumnElement[bool]:
+    job = aliased(JobRow)
     return and_(
         is_orphaned(segment),
         _is_claimable(segment, max_attempts, exclude_tried),
+        exists().where(job.id == segment.job_id, _is_active(job)),
     )
 
 
