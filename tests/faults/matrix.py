@@ -15,7 +15,7 @@ from tests.faults.environments import Site, SiteName, one_machine, several_machi
 from tests.faults.faults import FAULTS, KILLED, Fault
 from tests.faults.oracle import Pieces
 from tests.faults.points import FIRST_FRAME, MID_SEGMENT, Point
-from tests.faults.run import Result, make_files, play, play_undisturbed
+from tests.faults.run import Result, make_files, make_long_file, play, play_undisturbed
 
 SITES: dict[SiteName, Callable[[Path], AbstractContextManager[Site]]] = {
     "SQLite + folder": one_machine,
@@ -33,12 +33,18 @@ class Cell:
     fault: Fault
     point: Point
     default_lease: bool = False
+    others_busy: bool = False  # all other workers have work, of a job that comes first
 
     @property
     def name(self) -> str:
-        """The name in tables and test reports."""
-        lease = ", default lease" if self.default_lease else ""
-        return f"{self.fault.name}{lease} at {self.point.name} on {self.site}"
+        """The name in test reports."""
+        return f"{self.what} at {self.point.name} on {self.site}"
+
+    @property
+    def what(self) -> str:
+        """The fault, and under which conditions it is injected."""
+        conditions = {"default lease": self.default_lease, "others busy": self.others_busy}
+        return ", ".join([self.fault.name, *(name for name, is_so in conditions.items() if is_so)])
 
 
 def all_cells() -> list[Cell]:
@@ -47,6 +53,9 @@ def all_cells() -> list[Cell]:
         Cell(site, KILLED, point, default_lease=True)
         for point in (FIRST_FRAME, MID_SEGMENT)
         for site in SITES
+    ]
+    slow += [
+        Cell(site, KILLED, MID_SEGMENT, default_lease=True, others_busy=True) for site in SITES
     ]
     return slow + [
         Cell(site, fault, point)
@@ -61,6 +70,7 @@ class Lane:
 
     def __init__(self, site: Site, folder: Path) -> None:
         self._site = site
+        self._folder = folder
         self._files = make_files(folder)
         self._undisturbed: Pieces = play_undisturbed(site, self._files)
 
@@ -73,6 +83,7 @@ class Lane:
             files=self._files,
             undisturbed=self._undisturbed,
             settings=DEFAULTS if cell.default_lease else None,
+            long_file=make_long_file(self._folder) if cell.others_busy else None,
         )
 
 

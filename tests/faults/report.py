@@ -35,11 +35,10 @@ class Row:
     def values(self) -> list[str]:
         """The cells of its line in the table, in the columns' order."""
         found = [one.recovery_seconds for one in self.results if one.recovery_seconds is not None]
-        lease = ", default lease" if self.cell.default_lease else ""
         broken = [one for one in self.results if one.error]
         lost = str(sum(len(one.lost) for one in self.results))
         return [
-            f"{self.cell.fault.name}{lease}",
+            self.cell.what,
             self.cell.point.name,
             self.cell.site,
             str(len(self.results)),

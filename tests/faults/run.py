@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import signal
-import threading
 import time
-import uuid
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +17,11 @@ import numpy as np
 from skimage.data import astronaut
 from sqlalchemy import func, select
 
-from faces_jobs.client.api import Client
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.tables import DeliveryRow, JobRow, ProcessRow
-from faces_jobs.errors import DatabaseError, ServerError
+from faces_jobs.errors import DatabaseError
 from faces_jobs.jobs.spec import JobSpec
-from faces_jobs.queue.producer import open_queue
 from faces_jobs.settings import Settings
-from faces_jobs.storage import open_storage
-from faces_jobs.submit import submit_files
 from tests.clips import Sound, write_image, write_video
 from tests.faults.environments import Environment, Site
 from tests.faults.faults import Fault
@@ -35,6 +30,7 @@ from tests.faults.limits import bounded_memory
 from tests.faults.oracle import Pieces, compare, pieces, repeated_attempts
 from tests.faults.points import Kind, Point
 from tests.faults.scene import Scene
+from tests.faults.submissions import delete, submit, submit_over_http
 from tests.ports import free_port
 from tests.receivers import Receiver, receiver
 from tests.services import TIMEOUT_SECONDS
@@ -42,6 +38,7 @@ from tests.services import TIMEOUT_SECONDS
 SIDE = 128
 FRAMES = 30
 RATE = 20
+LONG_FRAMES = 20_000  # keep a worker busy for longer than a rescue takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +64,27 @@ class Result:
 
 def make_files(folder: Path) -> list[Path]:
     """A clip that is cut into three parts, with sound, and a photograph: a face in each."""
-    portrait: Any = astronaut()[0:256, 96:352, ::-1]  # type: ignore[no-untyped-call]  # ships no types
-    small = cv2.resize(np.ascontiguousarray(portrait), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-    picture: Any = np.ascontiguousarray(small)
     clip = write_video(
         folder / "clip.mp4",
-        [np.roll(picture, number % 12, axis=1) for number in range(FRAMES)],
+        [np.roll(_portrait(), number % 12, axis=1) for number in range(FRAMES)],
         rate=RATE,
         codec_options={"g": "5"},
         sounds=[Sound(seconds=FRAMES / RATE)],
     )
-    return [clip, write_image(folder / "photo.png", picture)]
+    return [clip, write_image(folder / "photo.png", _portrait())]
+
+
+def make_long_file(folder: Path) -> Path:
+    """A clip that is cut into very many parts."""
+    frames = [_portrait()] * LONG_FRAMES
+    return write_video(folder / "long.mp4", frames, rate=RATE, codec_options={"g": "5"})
+
+
+@cache
+def _portrait() -> Any:
+    portrait: Any = astronaut()[0:256, 96:352, ::-1]  # type: ignore[no-untyped-call]  # ships no types
+    small = cv2.resize(np.ascontiguousarray(portrait), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(small)
 
 
 def play_undisturbed(site: Site, files: list[Path]) -> Pieces:
@@ -90,7 +97,7 @@ def play_undisturbed(site: Site, files: list[Path]) -> Pieces:
             )
             for kind in ("sweep", "worker")
         ]
-        _submit(environment.settings, database, files, hooks)
+        submit(environment.settings, database, files, JobSpec(webhook=hooks.url))
         return _end(environment, database, actors, hooks)
 
 
@@ -102,8 +109,12 @@ def play(
     files: list[Path],
     undisturbed: Pieces,
     settings: dict[str, Any] | None = None,
+    long_file: Path | None = None,
 ) -> Result:
-    """Disturb a run at one point, and compare it with the undisturbed one."""
+    """Disturb a run at one point, and compare it with the undisturbed one.
+
+    With a `long_file`, the other workers are busy with it until one takes the work over.
+    """
     began = time.monotonic()
     told: dict[str, Any]
     small_disk = fault.small_disk
@@ -113,7 +124,13 @@ def play(
     ):
         try:
             told = _play(
-                environment, fault, point, hooks=hooks, files=files, undisturbed=undisturbed
+                environment,
+                fault,
+                point,
+                hooks=hooks,
+                files=files,
+                undisturbed=undisturbed,
+                long_file=long_file,
             )
         except Exception as error:  # noqa: BLE001 (one failed run must not end the others)
             told = {"error": f"{type(error).__name__}: {error}"}
@@ -131,6 +148,7 @@ def _play(
     hooks: Receiver,
     files: list[Path],
     undisturbed: Pieces,
+    long_file: Path | None,
 ) -> dict[str, Any]:
     with ExitStack() as stack:
         database = stack.enter_context(open_database(environment.settings.database))
@@ -151,12 +169,17 @@ def _play(
         others = [actor(kind) for kind in kinds if kind != point.kind]
         submission: Future[str] = Future()
         if point.kind == "web":
-            submission = _submit_over_http([one.port for one in homes], files, hooks)
+            submission = submit_over_http([one.port for one in homes], files, hooks)
         else:
-            submission.set_result(_submit(environment.settings, database, files, hooks))
+            spec = JobSpec(webhook=hooks.url)
+            submission.set_result(submit(environment.settings, database, files, spec))
         held_row = victim.wait_at_point()
         scene = Scene(environment, victim, rescuer, held_row)
         rescuer.wait_for("held")
+        other_job: str | None = None
+        if long_file is not None:
+            urgent = JobSpec(priority="high")
+            other_job = submit(environment.settings, database, [long_file], urgent)
         if not fault.alone:
             rescuer.go()
             _wait(lambda: _have_registered(database, rescuer.kind, 2), "the rescuer did not start")
@@ -168,6 +191,9 @@ def _play(
                     lambda: _have_registered(database, rescuer.kind, 2), "the rescuer did not start"
                 )
             submission.result(TIMEOUT_SECONDS)
+            if other_job is not None:
+                scene.wait_until_recovered()
+                delete(environment.settings, database, other_job)
             actors = [rescuer, *others] if fault.ends else [victim, rescuer, *others]
             found = _end(environment, database, actors, hooks)
             scene.wait_until_recovered()
@@ -226,43 +252,3 @@ def _wait(until: Callable[[], bool], otherwise: str) -> None:
         if time.monotonic() > deadline:
             raise NotInTimeError(otherwise)
         time.sleep(0.1)
-
-
-def _submit(settings: Settings, database: Database, files: list[Path], hooks: Receiver) -> str:
-    storage = open_storage(settings)
-    with open_queue(settings) as queue, storage.receive() as incoming:
-        return submit_files(
-            [incoming.add(path.name, [path.read_bytes()]) for path in files],
-            JobSpec(webhook=hooks.url),
-            database=database,
-            storage=storage,
-            queue=queue,
-            settings=settings,
-        ).job_id
-
-
-def _submit_over_http(ports: list[int], files: list[Path], hooks: Receiver) -> Future[str]:
-    """Submit like a persistent client: repeat the request with the same idempotency key."""
-    key = uuid.uuid4().hex
-    answered: Future[str] = Future()
-
-    def submit() -> None:
-        deadline = time.monotonic() + TIMEOUT_SECONDS
-        while time.monotonic() < deadline:
-            for port in ports:
-                try:
-                    with Client(f"http://127.0.0.1:{port}") as client:
-                        job = client.submit_files(
-                            [(path.name, path) for path in files],
-                            {"webhook": hooks.url},
-                            idempotency_key=key,
-                        )
-                except ServerError:
-                    time.sleep(0.1)
-                else:
-                    answered.set_result(job.id)
-                    return
-        answered.set_exception(NotInTimeError("no web process accepted the submission"))
-
-    threading.Thread(target=submit, name="client", daemon=True).start()
-    return answered
