@@ -20,6 +20,7 @@ from faces_jobs.storage import LocalStorage, StoredFile
 from faces_jobs.worker.process import process_segment
 from faces_jobs.worker.resources import Worker
 from faces_jobs.worker.stages import encode_runs
+from faces_jobs.worker.stages import find as find_stage
 from faces_jobs.worker.stages import link as link_stage
 from tests.clips import (
     GREEN,
@@ -285,6 +286,25 @@ def test_a_segment_that_is_given_up_does_not_discard_the_others(
     assert len(found) < FRAMES
     (times, _) = decode(artifact_contents(harness, job_id)["0-long.annotated.mp4"])
     assert len(times) == len(found)
+
+
+@pytest.mark.parametrize("is_linked_ahead", [True, False])
+def test_a_video_that_can_t_be_linked_keeps_no_faces(
+    harness: Harness, long_clip: Path, monkeypatch: pytest.MonkeyPatch, is_linked_ahead: bool
+) -> None:
+    def fail(*_: Any) -> bool:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(link_stage, "finish_link", fail)
+    if not is_linked_ahead:
+        monkeypatch.setattr(find_stage, "linking_ahead", lambda *_: None)
+    job_id = harness.submit(long_clip)
+    run_all(harness, job_id, in_parts(harness.worker, 0.6))
+
+    (item,) = harness.items(job_id)
+    assert ("link", "failed") in stages(harness, job_id)
+    assert (item.status, item.error and item.error.code) == ("failed", "poison")
+    assert (item.face_count, rows(harness, job_id)[0]) == (0, [])
 
 
 def test_a_truncated_file_keeps_what_was_read(harness: Harness, tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ def cancel_job(session: Session, job_id: str) -> None:
     session.execute(
         move_segments(SegmentStatus.CANCELLED, SegmentRow.job_id == job_id, ended_at=now)
     )
-    delete_partial_results(session, job_id)
+    delete_partial_results(session, ItemRow.job_id == job_id)
     session.execute(move_items(ItemStatus.CANCELLED, ItemRow.job_id == job_id, ended_at=now))
     moved = session.scalar(
         move_jobs(JobStatus.CANCELLED, JobRow.id == job_id, ended_at=now).returning(JobRow.id)
@@ -153,15 +153,14 @@ def cancel_job(session: Session, job_id: str) -> None:
         raise StateError(f"The job has already ended ({status}): there is nothing to cancel.")
 
 
-def delete_partial_results(session: Session, job_id: str) -> None:
-    """Delete the partial results of a job's open items, before these are cancelled or failed."""
-    unfinished = (ItemRow.job_id == job_id, ItemRow.status.in_(OPEN_ITEMS))
+def delete_partial_results(session: Session, *which: ColumnElement[bool]) -> None:
+    """Delete the partial results of these items if open, before they are cancelled or failed."""
+    unfinished = (*which, ItemRow.status.in_(OPEN_ITEMS))
     items = select(ItemRow.id).where(*unfinished)
-    session.execute(delete(FaceRow).where(FaceRow.item_id.in_(items)))
-    session.execute(delete(TrackRow).where(TrackRow.item_id.in_(items)))
-    # Of the readable part of a broken file that was retried; the reconciler removes their files.
-    session.execute(delete(ArtifactRow).where(ArtifactRow.item_id.in_(items)))
-    session.execute(delete(SegmentFileRow).where(SegmentFileRow.job_id == job_id))
+    # The artifacts are of the readable part of a broken file that was retried; the reconciler
+    # removes their files.
+    for table in (FaceRow, TrackRow, ArtifactRow, SegmentFileRow):
+        session.execute(delete(table).where(table.item_id.in_(items)))
     session.execute(update(ItemRow).where(*unfinished).values(face_count=0, track_count=0))
 
 

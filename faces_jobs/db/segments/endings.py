@@ -20,7 +20,7 @@ from faces_jobs.db.results.artifacts import insert_artifacts
 from faces_jobs.db.results.item_facts import record_facts
 from faces_jobs.db.results.outcomes import SegmentResults
 from faces_jobs.db.results.rows import replace_faces, replace_models, replace_tracks
-from faces_jobs.db.segments.stages import add_next_stage, first_error
+from faces_jobs.db.segments.stages import add_next_stage, first_error, is_linked
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ArtifactRow, ItemRow, JobRow, SegmentFileRow, SegmentRow
 from faces_jobs.jobs.documents import ErrorDocument
@@ -108,7 +108,7 @@ def fail_job(database: Database, claim: SegmentClaim, error: ErrorDocument) -> b
                 ended_at=now,
             )
         )
-        delete_partial_results(session, job_id)
+        delete_partial_results(session, ItemRow.job_id == job_id)
         session.execute(
             move_items(
                 ItemStatus.FAILED,
@@ -161,6 +161,8 @@ def end_segment(session: Session, *, segment_id: int, error: ErrorDocument | Non
     values: dict[str, Any] = {"ended_at": now}
     if failed_count:
         values |= first_error(session, item_id)
+        if not is_linked(session, item_id):
+            delete_partial_results(session, ItemRow.id == item_id)
     status = ItemStatus.FAILED if failed_count else ItemStatus.SUCCEEDED
     session.execute(move_items(status, ItemRow.id == item_id, **values))
     return start_finishing_if_done(session, job_id)

@@ -40,6 +40,16 @@ def add_next_stage(session: Session, *, job_id: str, item_id: int) -> bool:
     return False
 
 
+def is_linked(session: Session, item_id: int) -> bool:
+    """Whether an item's faces have tracks: not if the link stage failed, which was to add them."""
+    failed = select(SegmentRow.id).where(
+        SegmentRow.item_id == item_id,
+        SegmentRow.stage == Stage.LINK,
+        SegmentRow.status == SegmentStatus.FAILED,
+    )
+    return session.scalar(failed) is None
+
+
 def add_segment(
     session: Session, stage: Stage, *, job_id: str, item_id: int, part: dict[str, Any] | None = None
 ) -> None:
