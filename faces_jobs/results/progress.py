@@ -20,6 +20,7 @@ class Work:
     frames_total: int | None  # None: not known, at least for a part
     ended: bool
     seconds: float | None  # from the start to the end or until now; None: not started
+    frames_before: int = 0  # done before that start: a retried job keeps its other items
 
 
 def item_fraction(work: Work) -> float | None:
@@ -44,7 +45,8 @@ def progress(work: Work, fraction: float | None, *, on_hold: bool = False) -> Pr
     """
     if on_hold and not work.ended:
         work = replace(work, seconds=None)
-    rate = work.frames_done / work.seconds if work.seconds and work.frames_done else None
+    frames = work.frames_done - work.frames_before
+    rate = frames / work.seconds if work.seconds and frames else None
     return Progress(
         frames_done=work.frames_done,
         frames_total=work.frames_done if work.ended else work.frames_total,
@@ -61,6 +63,7 @@ class ItemsWork:
     status: ItemStatus
     items: int
     frames_done: int
+    frames_before: int  # of these, by items that had ended when the job was retried
     frames_total: int  # of the items whose total is known
     unknown: int  # items whose total is unknown
     weight: float  # sum of their sizes in bytes, at least 1 each; 0 for refused files
@@ -73,7 +76,8 @@ def job_work(groups: Sequence[ItemsWork], *, ended: bool, seconds: float | None)
     known = not any(group.unknown for group in open_groups)
     total = sum(group.frames_done if group.status.ended else group.frames_total for group in groups)
     done = sum(group.frames_done for group in groups)
-    return Work(done, total if known else None, ended, seconds)
+    before = sum(group.frames_before for group in groups)
+    return Work(done, total if known else None, ended, seconds, before)
 
 
 def job_fraction(groups: Sequence[ItemsWork], *, ended: bool) -> float | None:
@@ -96,6 +100,6 @@ def _eta_seconds(work: Work, fraction: float | None, rate: float | None) -> floa
         return 0.0
     if work.frames_total is not None and rate:
         return max(0.0, (work.frames_total - work.frames_done) / rate)
-    if work.seconds is not None and fraction:
+    if work.seconds is not None and fraction and not work.frames_before:
         return work.seconds * (1 - fraction) / fraction
     return None

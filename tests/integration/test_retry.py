@@ -106,6 +106,21 @@ def test_only_failed_items_run_again(database: Database, queue: CeleryQueue) -> 
     assert sorted(names) == ["0-good.mp4", "1-bad.mp4", "faces.csv"]
 
 
+def test_a_retry_s_rate_and_time_left_do_not_count_the_items_that_were_kept(
+    database: Database, queue: CeleryQueue
+) -> None:
+    job = half_failed(database)
+    retry_job(database, queue, job.id)
+    claim = new_claim(database, segments(database, job)[1])
+
+    progress = get_job(database, job.id).progress
+    assert progress.frames_done == 1
+    assert (progress.frames_per_second, progress.eta_seconds) == (None, None)
+
+    renew_segment(database, claim, lease_seconds=60, frames_done=9, frames_total=99)
+    assert get_job(database, job.id).progress.frames_per_second is not None
+
+
 def test_a_cancelled_job_continues_with_its_unfinished_items(
     database: Database, queue: CeleryQueue
 ) -> None:
