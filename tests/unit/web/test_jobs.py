@@ -107,6 +107,14 @@ def test_an_unchanged_job_is_answered_304(client: WebClient) -> None:
     assert changed.headers["ETag"] != tag
 
 
+def test_a_job_that_does_not_match_is_a_problem(client: WebClient) -> None:
+    path = f"{JOBS}/{submit(client)}"
+    weak = client.get(path).headers["ETag"]  # rate and time left may have changed without it
+    for tag in ('"another"', weak):
+        assert_problem(client.get(path, headers={"If-Match": tag}), 412, "precondition-failed")
+    assert client.get(path, headers={"If-Match": "*"}).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [

@@ -64,7 +64,7 @@ def test_faces_have_a_filter_for_every_attribute(document: dict[str, Any]) -> No
             assert f"{head}_max_probability" in parameters
 
 
-def test_every_json_response_has_an_etag_and_supports_if_none_match(
+def test_every_json_response_has_an_etag_and_supports_conditions(
     client: WebClient, document: dict[str, Any]
 ) -> None:
     for path, operations in document["paths"].items():
@@ -76,8 +76,10 @@ def test_every_json_response_has_an_etag_and_supports_if_none_match(
             continue  # /readyz: there is no worker
         assert "ETag" in responses["200"]["headers"], path
         # The client checks that the document describes this response.
-        again = client.get(path, headers={"If-None-Match": first.headers["ETag"]})
-        assert again.status_code == 304, path
+        tag = first.headers["ETag"]
+        assert client.get(path, headers={"If-None-Match": tag}).status_code == 304, path
+        for known, status in ((tag, 200), ("*", 200), ('"another"', 412)):
+            assert client.get(path, headers={"If-Match": known}).status_code == status, path
 
 
 def test_an_attribute_is_a_label_or_unsure(document: dict[str, Any]) -> None:

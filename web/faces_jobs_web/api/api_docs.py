@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from flask import Blueprint, Response, current_app, render_template, request
+from flask import Blueprint, Response, current_app, render_template
 from pydantic import BaseModel, ConfigDict
 
+from faces_jobs_web.api.answers import make_conditional
 from faces_jobs_web.api.openapi import TAGS, openapi_document
 from faces_jobs_web.errors import problem_codes
 from faces_jobs_web.operations import JSON, Operation, ResponseSpec, describes, page
@@ -30,7 +31,7 @@ def document() -> Response:
     """Return this API's OpenAPI 3.1 document."""
     response = Response(json.dumps(_document(), indent=1), content_type=JSON)
     response.add_etag()
-    response.make_conditional(request)
+    make_conditional(response)
     return response
 
 

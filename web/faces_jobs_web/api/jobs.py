@@ -169,10 +169,7 @@ def show(job_id: str) -> Response:
             )
         finally:
             services.watcher.release_slot()
-    response = document_response(job)
-    response.set_etag(job_version(job), weak=True)
-    response.make_conditional(request)
-    return response
+    return document_response(job, version=job_version(job))
 
 
 @blueprint.delete("/<job_id>")

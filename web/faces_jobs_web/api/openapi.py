@@ -37,7 +37,7 @@ PROBLEM_REASONS = {
     404: "There is no such job, item, track or artifact.",
     408: "The body stopped arriving, or arrived too slowly.",
     409: "Not possible in this state, or the idempotency key was used for another submission.",
-    412: "The file does not match `If-Match` or `If-Unmodified-Since`.",
+    412: "It does not match `If-Match` or, for a file, `If-Unmodified-Since`.",
     413: "The body is larger than the server accepts.",
     415: "The file is neither an image nor a video by its content.",
     416: "The range is outside the file.",
@@ -124,7 +124,7 @@ def openapi_document(app: Flask, *, with_token: bool) -> dict[str, Any]:
 
 
 def _with_conditions(method: str, operation: Operation) -> Operation:
-    """Add what every GET of a document has: an ETag, If-None-Match, and a 304 response."""
+    """Add what every GET of a document has: an ETag, If-None-Match, and the responses to it."""
     ok = operation.responses.get(200)
     if method != "GET" or ok is None or ok.document is None:
         return operation
@@ -133,6 +133,7 @@ def _with_conditions(method: str, operation: Operation) -> Operation:
         operation,
         responses={200: tagged, 304: _UNCHANGED} | {**operation.responses, 200: tagged},
         request_headers={**_IF_NONE_MATCH, **operation.request_headers},
+        problems=(*operation.problems, 412),
     )
 
 

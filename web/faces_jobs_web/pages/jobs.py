@@ -16,6 +16,7 @@ from faces_jobs.results import (
     list_tracks,
 )
 from faces_jobs.retention import delete_job
+from faces_jobs_web.api.answers import make_conditional
 from faces_jobs_web.api.job_control import FORM_BODY
 from faces_jobs_web.api.queries import (
     ArtifactFilters,
@@ -97,7 +98,7 @@ def live(job_id: str) -> AnyResponse:
     items = list_items(database, job_id, cursor=None, limit=ITEMS_PER_PAGE)
     response = Response(render_template("parts/live.html", job=job, items=items))
     response.add_etag()
-    response.make_conditional(request)
+    make_conditional(response)
     return response
 
 
