@@ -131,8 +131,15 @@ def _check_origin() -> None:
         return
     # Older browsers send Origin only. A request with neither header is not from a browser.
     origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("Host", ""):
+    if origin is not None and _netloc(origin) != request.headers.get("Host", ""):
         raise Forbidden(CROSS_SITE)
+
+
+def _netloc(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # such as a "[" that nothing closes
+        return None
 
 
 def _add_headers(response: Response) -> Response:

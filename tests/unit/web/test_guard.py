@@ -48,6 +48,7 @@ def test_any_host_is_answered_with_a_token(guarded: Flask) -> None:
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
         {"Origin": "http://localhost:9999"},
+        {"Origin": "http://["},
         {"Origin": "http://localhost", "Sec-Fetch-Site": "cross-site"},
     ],
 )
