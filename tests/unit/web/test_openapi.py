@@ -13,6 +13,7 @@ from openapi_spec_validator import validate
 
 from faces_jobs.jobs.labels import HEADS
 from faces_jobs.jobs.spec import JobSpec
+from faces_jobs_web.api import api_docs
 from faces_jobs_web.api.openapi import UndescribedViewError, openapi_document
 from faces_jobs_web.errors import problem_codes
 from tests.unit.web.conforming import WebClient
@@ -135,6 +136,15 @@ def test_the_docs_page_shows_every_operation_and_loads_nothing_from_elsewhere(
     parser.feed(page)
     assert all(address.startswith("/static/") for address in parser.addresses)
     assert parser.inline == []
+
+
+def test_the_document_is_generated_only_once(
+    client: WebClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = client.get("/api/v1/openapi.json")
+    monkeypatch.delattr(api_docs, "openapi_document")
+    assert client.get("/api/v1/openapi.json").data == first.data
+    assert client.get("/api/docs").status_code == 200
 
 
 def test_the_written_docs_name_every_route_of_the_api(document: dict[str, Any]) -> None:

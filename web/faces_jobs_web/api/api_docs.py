@@ -16,6 +16,8 @@ from faces_jobs_web.services import current_services
 
 blueprint = Blueprint("api_docs", __name__)
 
+EXTENSION = "faces_jobs_openapi"
+
 
 class OpenApi(BaseModel):
     """An OpenAPI 3.1 document."""
@@ -60,4 +62,10 @@ def problems(code: str) -> str:
 
 
 def _document() -> dict[str, Any]:
-    return openapi_document(current_app, with_token=not current_services().access.is_open)
+    # Neither routes nor access change while an app runs, and generating it takes a tenth of a
+    # second. Two first requests at the same time both generate it, which does no harm.
+    kept: dict[str, Any] | None = current_app.extensions.get(EXTENSION)
+    if kept is None:
+        kept = openapi_document(current_app, with_token=not current_services().access.is_open)
+        current_app.extensions[EXTENSION] = kept
+    return kept
