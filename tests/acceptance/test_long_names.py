@@ -57,3 +57,5 @@ def test_long_names_leave_room_for_everything_else(
         page.goto(f"{idle_web.url}/jobs")
         assert bottom_of(page, "tbody tr") < viewport["height"]
         assert page.locator(".job-link").get_attribute("title") == LABEL
+        lines = page.locator("tbody time").evaluate("(time) => time.getClientRects().length")
+        assert lines == 1, "the label takes no room from the time of submission"
