@@ -10,6 +10,7 @@ from sqlalchemy import update
 
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ArtifactRow
+from faces_jobs.jobs.labels import HEADS
 from faces_jobs.results import get_job
 from faces_jobs_web.pages import jobs as job_pages
 from faces_jobs_web.services import Services
@@ -203,9 +204,37 @@ def test_links_to_the_next_page_keep_all_filters(client: WebClient, done: str) -
         page = client.get(f"/jobs/{done}/{part}?{query}").text
         (next_page,) = linked(page, r'rel="next" href="([^"]+)"')
         assert next_page.startswith(f"/jobs/{done}/{part}?{query}&cursor=")
-    tracks = client.get(f"/jobs/{done}/tracks?gender=female&gender=male").text
-    assert "gender female or male" in tracks
-    assert linked(tracks, CHIP) == [f"/jobs/{done}/tracks"]
+    tracks = client.get(f"/jobs/{done}/tracks?gender_max_probability=0.99&item=1").text
+    assert "gender max probability 0.99" in tracks
+    assert f"/jobs/{done}/tracks?item=1" in linked(tracks, CHIP)
+
+
+def test_tracks_are_filtered_by_the_form(client: WebClient, done: str) -> None:
+    def shown(query: str) -> list[str]:
+        page = client.get(f"/jobs/{done}/tracks?{query}").text
+        assert len(re.findall(r"<select name=", page)) == len(HEADS)
+        return re.findall(r"<h2>(Track \d+)</h2>", page)
+
+    assert shown("") == ["Track 1", "Track 2"]
+    assert shown("gender=female&age=&from_seconds=&to_seconds=") == ["Track 1"]
+    assert shown("from_seconds=60") == []
+    nothing = client.get(f"/jobs/{done}/tracks?expression=anger&min_probability=1").text
+    assert "No tracks match these filters." in nothing
+    assert "<option selected>anger</option>" in nothing
+    wrong = client.get(f"/jobs/{done}/tracks?min_probability=0.5")
+    assert wrong.status_code == 200
+    assert "Min. probability: choose an attribute above" in wrong.text
+    assert "No tracks match" not in wrong.text
+
+
+def test_a_file_links_to_its_tracks_and_faces_if_it_has_any(client: WebClient, done: str) -> None:
+    page = client.get(f"/jobs/{done}/items/1").text
+    for part in ("tracks", "faces"):
+        (link,) = linked(page, f'href="([^"]+/{part}[^"]+)"')
+        assert "only &lt;img" in client.get(link).text
+    waiting = client.post("/api/v1/jobs", data={"files": upload()}).json["id"]
+    (item,) = client.get(f"/api/v1/jobs/{waiting}/items").json["items"]
+    assert "Show faces" not in client.get(f"/jobs/{waiting}/items/{item['id']}").text
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,13 @@ from faces_jobs_web.api.queries import (
 )
 from faces_jobs_web.guard import FORM_FIELD, check_form_token
 from faces_jobs_web.operations import Operation, ResponseSpec, describes, page
-from faces_jobs_web.pages.shown_filters import Chip, faces_context, filter_chips, next_page_url
+from faces_jobs_web.pages.shown_filters import (
+    Chip,
+    faces_context,
+    filter_chips,
+    next_page_url,
+    tracks_context,
+)
 from faces_jobs_web.services import current_services
 
 blueprint = Blueprint("job_pages", __name__, url_prefix="/jobs")
@@ -143,19 +149,13 @@ def item(job_id: str, item_id: int) -> str:
 
 
 @blueprint.get("/<job_id>/tracks")
-@describes(Operation(tag="pages", responses=page("The tracks of a job.")))
+@describes(Operation(tag="pages", responses=page("The tracks of a job, filtered.")))
 def tracks(job_id: str) -> str:
-    """Show the tracks of a job, page by page."""
+    """Show the tracks of a job with filters, page by page."""
     database = current_services().database
-    filters = read_filters(TrackFilters, _with_limit(TRACKS_PER_PAGE))
-    found = list_tracks(database, track_query(filters, job_id))
-    return render_template(
-        "tracks.html",
-        job=get_job(database, job_id),
-        tracks=found,
-        chips=_chips(job_id),
-        next_url=_next_url(found.next_cursor),
-    )
+    job = get_job(database, job_id)
+    context = tracks_context(database, job, _with_limit(TRACKS_PER_PAGE))
+    return render_template("tracks.html", job=job, **context)
 
 
 @blueprint.get("/<job_id>/faces")

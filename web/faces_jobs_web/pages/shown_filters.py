@@ -13,24 +13,31 @@ from werkzeug.datastructures import MultiDict
 
 from faces_jobs.db.session import Database
 from faces_jobs.errors import NotFoundError, OptionsError
-from faces_jobs.jobs.documents import FacePage, JobDocument
+from faces_jobs.jobs.documents import FacePage, JobDocument, TrackPage
 from faces_jobs.jobs.labels import HEADS
-from faces_jobs.results import get_item, list_faces
+from faces_jobs.results import get_item, list_faces, list_tracks
 from faces_jobs.results.pages import MAX_INTEGER
-from faces_jobs_web.api.queries import FaceFilters, face_query, read_filters
+from faces_jobs_web.api.queries import (
+    FaceFilters,
+    TrackFilters,
+    face_query,
+    read_filters,
+    track_query,
+)
 
 Parameters = Mapping[str, Sequence[str]]
 """The query parameters of a request, each with all of its values."""
 
 PAGING_PARAMETERS = frozenset({"cursor", "limit"})
 FACES_ENDPOINT = "job_pages.faces"
+TRACKS_ENDPOINT = "job_pages.tracks"
 # The form filters by seconds, the API by milliseconds.
 _MILLISECONDS = {"from_seconds": "min_time_ms", "to_seconds": "max_time_ms"}
 
 
 @dataclass(frozen=True, slots=True)
 class NumberFilter:
-    """A number field of the form above the table of faces."""
+    """A number field of a form of filters."""
 
     name: str
     title: str
@@ -38,12 +45,17 @@ class NumberFilter:
     maximum: str | None = None
 
 
-NUMBERS = (
-    NumberFilter("min_probability", "Min. probability", "0.01", "1"),
-    NumberFilter("track", "Track", "1"),
-    NumberFilter("min_score", "Min. score", "0.01", "1"),
+_PROBABILITY = NumberFilter("min_probability", "Min. probability", "0.01", "1")
+_TIMES = (
     NumberFilter("from_seconds", "From, seconds", "any"),
     NumberFilter("to_seconds", "To, seconds", "any"),
+)
+TRACK_NUMBERS = (_PROBABILITY, *_TIMES)
+FACE_NUMBERS = (
+    _PROBABILITY,
+    NumberFilter("track", "Track", "1"),
+    NumberFilter("min_score", "Min. score", "0.01", "1"),
+    *_TIMES,
 )
 
 
@@ -57,6 +69,18 @@ class Chip:
     without_url: str  # the list without this filter
 
 
+@dataclass(frozen=True, slots=True)
+class FilterForm:
+    """The form above a list of faces or tracks: an attribute per head, numbers, and chips."""
+
+    url: str  # of the list without filters
+    heads: tuple[str, ...]
+    numbers: tuple[NumberFilter, ...]
+    parameters: Parameters
+    chips: list[Chip]
+    errors: Mapping[str, str]  # by title of the field
+
+
 def faces_context(
     database: Database, job: JobDocument, arguments: MultiDict[str, str]
 ) -> dict[str, Any]:
@@ -68,19 +92,55 @@ def faces_context(
         filters = read_filters(FaceFilters, _to_api_parameters(arguments))
         page = list_faces(database, face_query(filters, job.id))
     except OptionsError as error:
-        errors = {_title(name): reason for name, reason in error.fields.items()}
+        errors = error.fields
     list_url = url_for(FACES_ENDPOINT, job_id=job.id)
-    in_form = {*job.options.heads, *(number.name for number in NUMBERS)}
     has_cursor = "cursor" in parameters
     return {
         "faces": page.faces,
         "faces_next_url": next_page_url(list_url, parameters, page.next_cursor),
         "faces_first_url": _url(list_url, parameters, PAGING_PARAMETERS) if has_cursor else None,
-        "number_filters": NUMBERS,
-        "chips": filter_chips(database, job.id, list_url, parameters, exclude=in_form),
-        "parameters": parameters,
-        "filter_errors": errors,
+        "faces_form": _form(database, job, list_url, FACE_NUMBERS, parameters, errors=errors),
     }
+
+
+def tracks_context(
+    database: Database, job: JobDocument, arguments: MultiDict[str, str]
+) -> dict[str, Any]:
+    """Return the template context of the list of tracks, including errors in the filters."""
+    parameters = arguments.to_dict(flat=False)
+    errors: dict[str, str] = {}
+    page = TrackPage(tracks=[], next_cursor=None)
+    try:
+        filters = read_filters(TrackFilters, _to_api_parameters(arguments))
+        page = list_tracks(database, track_query(filters, job.id))
+    except OptionsError as error:
+        errors = error.fields
+    list_url = url_for(TRACKS_ENDPOINT, job_id=job.id)
+    return {
+        "tracks": page.tracks,
+        "next_url": next_page_url(list_url, parameters, page.next_cursor),
+        "tracks_form": _form(database, job, list_url, TRACK_NUMBERS, parameters, errors=errors),
+    }
+
+
+def _form(
+    database: Database,
+    job: JobDocument,
+    list_url: str,
+    numbers: tuple[NumberFilter, ...],
+    parameters: Parameters,
+    *,
+    errors: Mapping[str, str],
+) -> FilterForm:
+    in_form = {*job.options.heads, *(number.name for number in numbers)}
+    return FilterForm(
+        url=list_url,
+        heads=tuple(job.options.heads),
+        numbers=numbers,
+        parameters=parameters,
+        chips=filter_chips(database, job.id, list_url, parameters, exclude=in_form),
+        errors={_title(name): reason for name, reason in errors.items()},
+    )
 
 
 def filter_chips(
@@ -126,7 +186,7 @@ def _chip_text(database: Database, job_id: str, name: str, values: Sequence[str]
 
 def _title(name: str) -> str:
     """Return the title that the form shows for a parameter of the API."""
-    titles = {number.name: number.title for number in NUMBERS}
+    titles = {number.name: number.title for number in FACE_NUMBERS}
     titles |= {api_name: titles[form_name] for form_name, api_name in _MILLISECONDS.items()}
     titles |= {f"{head}_min_probability": titles["min_probability"] for head in HEADS}
     return titles.get(name, name.replace("_", " ").capitalize())
