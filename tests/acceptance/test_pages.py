@@ -172,11 +172,17 @@ def search_faces(page: Page) -> None:
     faces.get_by_label("From, seconds").fill("900")
     faces.get_by_role("button", name="Filter").click()
     expect(faces).to_contain_text("No faces match these filters")
+    expect(page.locator("#announcement")).to_have_text("No faces match these filters.")
+    faces.get_by_label("Gender").select_option("any")
+    faces.get_by_label("Min. probability").fill("0.5")
+    faces.get_by_role("button", name="Filter").click()
+    expect(page.locator("#announcement")).to_contain_text("choose an attribute above")
     faces.get_by_role("link", name="Clear").click()
     expect(rows).to_have_count(25)
     first = rows.first.inner_text()
     faces.get_by_role("link", name="Next page").click()
     expect(rows.first).not_to_have_text(first)
+    expect(faces.get_by_role("heading", name="Faces")).to_be_focused()
     assert JOB_PAGE.match(page.url)
 
 

@@ -93,6 +93,7 @@ def test_errors_of_options_in_a_closed_section_are_shown(
         ".field-error"
     )
     expect(field_error).to_contain_text("'often' is not a probability")
+    expect(page.get_by_label("Unsure below")).to_be_focused()
     page.get_by_label("Unsure below").fill("0.5")
     page.get_by_role("button", name="Analyse").click()
     page.wait_for_url(f"{idle_web.url}/jobs/*")
@@ -121,6 +122,7 @@ def test_a_user_who_was_signed_out_keeps_the_chosen_files(
         other.wait_for_url(f"{web.url}/login")
         page.get_by_role("button", name="Analyse").click()
         expect(page.locator("#problem")).to_contain_text("You are signed out")
+        expect(page.get_by_role("button", name="Analyse")).to_be_focused()
         sign_in(other, web.url)
         page.get_by_role("button", name="Analyse").click()
         page.wait_for_url(f"{web.url}/jobs/*")

@@ -96,7 +96,8 @@ async function showFaces(url) {
     const fresh = document.adoptNode(page.getElementById("faces"));
     section.replaceWith(fresh);
     const rows = fresh.querySelectorAll("tbody tr").length;
-    announcement.textContent = rows === 0 ? "No faces match these filters" : `${rows} faces shown`;
+    const notes = Array.from(fresh.querySelectorAll(".notice, .empty"), (note) => note.textContent);
+    announcement.textContent = notes.join(" ") || (rows === 1 ? "1 face shown" : `${rows} faces shown`);
   } catch (error) {
     if (error.name !== "AbortError") {
       location.assign(url); // that page shows the error
@@ -134,7 +135,11 @@ document.addEventListener("click", (event) => {
     }
   } else if (document.getElementById("faces")) {
     event.preventDefault();
-    showFaces(link.href).then(() => document.getElementById("faces")?.scrollIntoView({ block: "start" }));
+    showFaces(link.href).then(() => {
+      document.getElementById("faces")?.scrollIntoView({ block: "start" });
+      // The link is often in the part that was replaced, and the focus would be lost with it.
+      document.getElementById("faces-title")?.focus({ preventScroll: true });
+    });
   }
 });
 

@@ -125,7 +125,9 @@ function showProblem(message, fields = {}) {
   const allShown = shown.length > 0 && shown.length === errors.length;
   problem.textContent = allShown ? form.dataset.invalidFields : message;
   problem.hidden = !message;
-  if (message) {
+  if (allShown) {
+    shown[0][0].focus();
+  } else if (message) {
     problem.scrollIntoView({ block: "nearest" });
   }
 }
@@ -208,8 +210,13 @@ function start() {
 }
 
 function finish() {
+  // A button that is disabled or hidden loses the focus.
+  const isFocusLost = document.activeElement === document.body || upload.contains(document.activeElement);
   send.disabled = false;
   upload.hidden = true;
+  if (isFocusLost) {
+    send.focus({ preventScroll: true });
+  }
 }
 
 // After Back, browsers may restore this page from their cache as it was left: with the form disabled.
