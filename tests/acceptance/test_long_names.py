@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, ViewportSize
 
 from faces_jobs.client.api import Client
 from faces_jobs.db.session import open_database
@@ -15,6 +15,7 @@ from tests.unit.web.media_files import png
 
 LABEL = "L" * 1024
 NAME = f"holiday/{'x' * 230}.png"
+A4: ViewportSize = {"width": 718, "height": 1047}  # CSS pixels between a browser's default margins
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,21 @@ def bottom_of(page: Page, selector: str) -> float:
     return box["y"] + box["height"]
 
 
+def fits_paper(page: Page) -> bool:
+    """Whether every table has the width of a sheet when the page is printed."""
+    screen = page.viewport_size
+    assert screen is not None
+    page.emulate_media(media="print")
+    page.set_viewport_size(A4)
+    fits = page.evaluate(
+        "[document.documentElement, ...document.querySelectorAll('.scroll')]"
+        ".every((part) => part.scrollWidth <= part.clientWidth)"
+    )
+    page.emulate_media(media="screen")
+    page.set_viewport_size(screen)
+    return bool(fits)
+
+
 @pytest.mark.parametrize("viewport", [DESK, PHONE])
 def test_long_names_leave_room_for_everything_else(
     browser: Browser, idle_web: RunningWeb, job: str, viewport: dict[str, int]
@@ -47,6 +63,7 @@ def test_long_names_leave_room_for_everything_else(
             assert watched.fits_viewport(), part
             assert bottom_of(page, "h1") < viewport["height"] / 2, part
         page.goto(f"{idle_web.url}/jobs/{job}/faces?item=1")
+        assert fits_paper(page), "no column of the table is cut off"
         box = page.locator("#faces tbody td:nth-child(5)").first.bounding_box()
         assert box is not None
         if viewport is DESK:
