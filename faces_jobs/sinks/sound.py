@@ -168,12 +168,19 @@ class Sound:
                 return  # the rest is unreadable; the reader of the pictures reports that
             if packet is None:
                 return
-            if not packet.size:
+            if not packet.size or self._is_cut_away(packet):
                 continue
             if packet.pts is not None or packet.dts is not None:
                 yield packet
             elif packet.stream_index in self._tracks:
                 self.dropped += 1
+
+    def _is_cut_away(self, packet: Packet[Any]) -> bool:
+        """Whether an edit list excludes the packet, as in a video trimmed on a phone.
+
+        What comes right before the picture stays: decoders need it, and players skip it.
+        """
+        return packet.is_discard and not -PRIMING_SECONDS <= self._seconds(packet) < 0
 
     def _shifted(self, packet: Packet[AudioStream]) -> Packet[AudioStream]:
         base = packet.time_base
@@ -183,7 +190,7 @@ class Sound:
         packet.dts = None if packet.dts is None else packet.dts + shift
         return packet
 
-    def _seconds(self, packet: Packet[AudioStream]) -> Fraction:
+    def _seconds(self, packet: Packet[Any]) -> Fraction:
         """Return the presentation time of a packet, from the start of the picture."""
         ticks = packet.pts if packet.pts is not None else packet.dts or 0
         return ticks * packet.time_base - self._start_seconds

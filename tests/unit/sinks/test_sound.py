@@ -27,6 +27,25 @@ def recording(path: Path, sound: Sound, *, begin: int = 0) -> bytes:
     return path.read_bytes()
 
 
+def trimmed(path: Path, source: Path, *, ticks: int) -> Path:
+    """Write a copy of a video whose edit list hides all before a time of the picture's clock."""
+    options = {"avoid_negative_ts": "disabled"}
+    with av.open(str(source)) as original, av.open(str(path), "w", options=options) as container:
+        base = original.streams.video[0].time_base or Fraction(0)
+        targets = {
+            stream.index: container.add_stream_from_template(stream)
+            for stream in (original.streams.video[0], original.streams.audio[0])
+        }
+        for packet in original.demux():
+            if not packet.size or packet.pts is None or packet.dts is None:
+                continue
+            moved = round(ticks * base / packet.time_base)
+            packet.pts, packet.dts = packet.pts - moved, packet.dts - moved
+            packet.stream = targets[packet.stream_index]
+            container.mux(packet)
+    return path
+
+
 def annotate(source: Path) -> Path:
     copy = source.with_suffix(".mp4")
     with (
@@ -97,3 +116,15 @@ def test_sound_that_overlaps_earlier_sound_is_left_out(
     assert np.diff(heard).min() > 0
     assert max(heard) == pytest.approx(3.9, abs=0.1)
     assert "audio packets dropped" in caplog.text
+
+
+@pytest.mark.parametrize("codec", ["aac", "alac"])
+def test_sound_that_was_trimmed_away_is_left_out(tmp_path: Path, codec: str) -> None:
+    whole = clips.write_video(
+        tmp_path / "whole.mov", clips.moving_squares(FRAMES), sounds=[Sound(codec, 2.0)]
+    )
+    copy = annotate(trimmed(tmp_path / "trimmed.mov", whole, ticks=round(0.6 * 12800)))
+    assert times(copy, "video")[0] == 0
+    heard = times(copy, "audio")
+    assert -0.1 < heard[0] < 0.05
+    assert heard[-1] == pytest.approx(1.4, abs=0.05)
