@@ -18,6 +18,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from faces_jobs.errors import FrameSizeError, MediaError, NoVideoError, TruncatedError
 from faces_jobs.media import camera_raw_error
+from faces_jobs.pipeline.reading.colour_profiles import in_srgb
 from faces_jobs.pipeline.reading.declared_size import DeclaredSize, read_declared_size
 from faces_jobs.pipeline.reading.pictures import check_frame_size, fit, on_white
 from faces_jobs.pipeline.values import Frame, MediaInfo, Picture
@@ -223,14 +224,16 @@ def _upright(image: Image.Image) -> Image.Image:
 def to_bgr(image: Image.Image) -> Picture:
     """Convert a picture of any mode to (height, width, 3) uint8 BGR, blended with white.
 
-    12-bit, 16-bit and float levels are scaled to 8 bits; CMYK is converted without its profile.
+    12-bit, 16-bit and float levels are scaled to 8 bits, and colours are converted to sRGB.
     """
     if image.mode.startswith("I") or image.mode == "F":
         return _scaled_gray(image)
     if image.mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in image.info:
-        rgba = np.asarray(image.convert("RGBA"), np.uint8)
+        rgba = np.asarray(in_srgb(image.convert("RGBA")), np.uint8)
         return on_white(rgba[:, :, [2, 1, 0, 3]])
-    rgb = np.asarray(image if image.mode == "RGB" else image.convert("RGB"), np.uint8)
+    if image.mode == "P":
+        image = image.convert("RGB")
+    rgb = np.asarray(in_srgb(image).convert("RGB"), np.uint8)
     return np.ascontiguousarray(rgb[:, :, ::-1])
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageCms
 
 from faces_jobs.errors import FrameSizeError, MediaError, TruncatedError, UnknownMediaError
 from faces_jobs.pipeline.frames import open_frames
@@ -129,6 +129,49 @@ def test_transparent_pixels_are_white(tmp_path: Path, name: str, mode: str) -> N
     _, [frame] = read(saved(tmp_path / name, image, **options))
     assert frame.picture_bgr[10, 5].tolist() == [255, 255, 255]
     assert frame.picture_bgr[10, 25].tolist() == [0, 0, 0]
+
+
+def profile(*, swapped: bool = True, name: str = "odd") -> bytes:
+    """A profile like that of sRGB, or one in which red and green have changed places."""
+    data = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    data = data.replace("sRGB".encode("utf-16-be"), name.ljust(4).encode("utf-16-be"))
+    if not swapped:
+        return data
+    return data.replace(b"rXYZ", b"-XYZ").replace(b"gXYZ", b"rXYZ").replace(b"-XYZ", b"gXYZ")
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [
+        ("a.jpg", "RGB"),
+        ("a.avif", "RGB"),
+        *((n, m) for n in ("a.png", "a.webp", "a.tiff") for m in ("RGB", "RGBA")),
+        *((n, "P") for n in ("a.png", "a.tiff")),
+    ],
+)
+def test_colours_are_those_that_the_profile_describes(tmp_path: Path, name: str, mode: str) -> None:
+    image = Image.new("RGB", (16, 16), (255, 51, 0)).convert(mode)
+    _, [frame] = read(saved(tmp_path / name, image, icc_profile=profile()))
+    assert frame.picture_bgr[8, 8].tolist() == pytest.approx([0, 255, 51], abs=8)
+
+
+@pytest.mark.parametrize(
+    ("mode", "data"),
+    [
+        ("RGB", profile(swapped=False)),
+        ("RGB", profile(name="sRGB")),  # not converted, as its name says that it needs not be
+        ("RGB", profile()[:200]),
+        ("RGB", b"no profile at all"),
+        ("L", profile()),
+    ],
+)
+def test_colours_stay_if_the_profile_changes_or_says_nothing(
+    tmp_path: Path, mode: str, data: bytes
+) -> None:
+    image = Image.new("RGB", (16, 16), (200, 90, 60)).convert(mode)
+    _, [frame] = read(saved(tmp_path / "a.png", image, icc_profile=data))
+    rgb = np.asarray(image.convert("RGB"))[8, 8]
+    assert frame.picture_bgr[8, 8].tolist() == pytest.approx(rgb[::-1].tolist(), abs=1)
 
 
 @pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.png"])
