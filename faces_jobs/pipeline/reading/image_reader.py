@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import struct
+import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -38,7 +39,7 @@ BROKEN_IMAGE = (
     struct.error,
     zlib.error,
 )
-TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+TOO_LARGE = Image.DecompressionBombError
 # In other formats, such as multi-page TIFF and the JPEGs of phones, only the first picture is read.
 _ANIMATED = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 # Like browsers, so that animations run as their authors saw them: frames of 10 ms or less are
@@ -173,6 +174,8 @@ def _open_image(
     # Pillow's own limit is global. It applies when later frames of an animation change its size;
     # the check below applies to the first frame. Opening decodes nothing.
     Image.MAX_IMAGE_PIXELS = max_pixels
+    # What Pillow warns of is raised below, or does no harm, such as a damaged EXIF entry.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         image = Image.open(file, formats=[name])
     except TOO_LARGE as error:

@@ -273,6 +273,15 @@ def test_too_many_pixels_are_rejected_by_the_header(tmp_path: Path, data: bytes)
         read(path)
 
 
+@pytest.mark.filterwarnings("default")
+def test_libraries_print_no_warnings(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(png(1001, 1000))
+    with pytest.raises(FrameSizeError):
+        read(path)
+    assert not recwarn.list
+
+
 @pytest.mark.parametrize("data", [png(0, 0), png(0, 10), bmp(0, 0), gif(0, 0)])
 def test_pictures_without_pixels_are_rejected(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "a"
@@ -288,7 +297,6 @@ def test_a_large_picture_within_the_limit_raises_no_warning(tmp_path: Path) -> N
         read(path, max_pixels=100_000_000)
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 def test_damaged_exif_data_is_ignored(tmp_path: Path) -> None:
     path = clips.write_image(tmp_path / "a.jpg", clips.picture(), orientation=6)
     data = path.read_bytes()
@@ -328,7 +336,6 @@ def test_a_scan_of_several_pages_is_not_a_raw_file(tmp_path: Path) -> None:
 SOURCES = ["a.jpg", "a.png", "a.webp", "a.bmp", "a.tiff", "a.gif", "a.avif"]
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.sampled_from(SOURCES),
