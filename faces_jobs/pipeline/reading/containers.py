@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 
 import av
 import av.error
@@ -18,6 +19,7 @@ from faces_jobs.pipeline.reading.declared_size import DeclaredSize
 # FFmpeg gets an open file and must not open others: no protocol has this name.
 NO_PROTOCOL = "none"
 READ_BYTES = 256 * 1024
+_CLOCK_TIME = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 _NOT_THE_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
@@ -75,6 +77,20 @@ def reason_of(error: av.error.FFmpegError) -> str:
     if isinstance(error, av.error.PatchWelcomeError | av.error.DecoderNotFoundError):
         return "it uses an unsupported feature"
     return "it contains invalid data"
+
+
+def tagged_end(container: InputContainer, stream: VideoStream) -> float | None:
+    """Return when the stream ends, in seconds, if its writer noted it in a tag, as Matroska's do.
+
+    A tag may have been copied from another file, so the length in the header limits it.
+    """
+    texts = [text for name, text in stream.metadata.items() if name.startswith("DURATION")]
+    found = _CLOCK_TIME.match(texts[0]) if texts else None
+    if found is None or not container.duration:
+        return None
+    hours, minutes, seconds = found.groups()
+    tagged = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    return min(tagged, container.duration / 1_000_000)
 
 
 def choose_stream(container: InputContainer) -> VideoStream:

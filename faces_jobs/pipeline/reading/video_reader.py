@@ -25,6 +25,7 @@ from faces_jobs.pipeline.reading.containers import (
     choose_stream,
     open_container,
     reason_of,
+    tagged_end,
 )
 from faces_jobs.pipeline.reading.damage import Damage
 from faces_jobs.pipeline.reading.declared_size import read_declared_size
@@ -39,7 +40,7 @@ from faces_jobs.pipeline.reading.pictures import (
 )
 from faces_jobs.pipeline.values import Frame, LazyPicture, MediaInfo, Picture
 
-# FLV declares its length only in seconds, which writers round.
+# FLV and Matroska declare the length in seconds, which writers round.
 MAX_SHORTFALL_SECONDS = 1.0
 MAX_RATE = 1000  # frames per second; anything above is not a frame rate
 # Of the size in the header over that of the first frame: recorded video calls grow by a third.
@@ -81,6 +82,7 @@ class VideoReader:
                 raise NoVideoError("The video has no frame that can be decoded: convert it to MP4.")
             self._orientation = _orientation(self._first)
             self._start = _start(self._stream, self._first)
+            self._declared_seconds = self._read_declared_seconds()
             self._info = self._describe(*self._shown_size(self._first))
             self._opened = opened.pop_all()
 
@@ -160,8 +162,8 @@ class VideoReader:
             _log.warning(
                 "%d damaged frames of a video were left out or are incomplete", self.damaged_frames
             )
-        if to_end and truncated is None and self._declared.seconds is not None:
-            shortfall = self._declared.seconds - clock.milliseconds(clock.end) / 1000
+        if to_end and truncated is None and self._declared_seconds is not None:
+            shortfall = self._declared_seconds - clock.milliseconds(clock.end) / 1000
             if shortfall > MAX_SHORTFALL_SECONDS:
                 truncated = TruncatedError(
                     f"The file ends {shortfall:.1f} seconds before its video does: "
@@ -233,6 +235,13 @@ class VideoReader:
             self._damage.frame_decoded(frame)
             check_frame_size(frame.width, frame.height, max_pixels=self._max_pixels)
             yield frame
+
+    def _read_declared_seconds(self) -> float | None:
+        """Return the length that the file declares of the video; None if it doesn't."""
+        if self._demuxer != "matroska":
+            return self._declared.seconds
+        end = tagged_end(self._container, self._stream)
+        return None if end is None else end - float((self._start or 0) * _time_base(self._stream))
 
     def _shown_size(self, first: VideoFrame) -> tuple[int, int]:
         """Return the width and height of the upright frames with square pixels.

@@ -181,6 +181,21 @@ def test_a_truncated_file_yields_its_whole_frames_then_raises(
         assert (after.picture_bgr == before.picture_bgr).all()
 
 
+@pytest.mark.parametrize(("name", "codec"), [("a.mkv", "libx264"), ("a.webm", "libvpx")])
+def test_a_file_with_a_hole_yields_its_whole_frames_then_raises(
+    tmp_path: Path, name: str, codec: str
+) -> None:
+    path = clips.write_video(tmp_path / name, clips.moving_squares(100), codec=codec)
+    assert len(read(path)[1]) == 100
+    with av.open(str(path)) as container:
+        kept = [packet.pos for packet in container.demux(video=0) if packet.size][40] or 0
+    data = path.read_bytes()
+    path.write_bytes(data[:kept] + bytes(len(data) - kept))  # as an interrupted download leaves it
+    frames, error = read_until_truncated(path)
+    assert 30 < len(frames) < 45
+    assert "seconds before its video does" in str(error)
+
+
 def test_a_broadcast_truncated_within_a_packet_is_an_error(tmp_path: Path) -> None:
     whole = clips.write_video(tmp_path / "a.ts", clips.moving_squares(50), codec_options={"g": "5"})
     assert len(read(whole)[1]) == 50
