@@ -7,6 +7,7 @@ from typing import get_args
 import click
 
 from faces_jobs.cli.jobs import open_client
+from faces_jobs.cli.json_output import print_document
 from faces_jobs.cli.options import json_option
 from faces_jobs.jobs.documents import JobDocument
 from faces_jobs.jobs.spec import Priority
@@ -70,4 +71,7 @@ def priority(settings: Settings, *, job_id: str, level: Priority, as_json: bool)
 
 
 def _print_result(job: JobDocument, summary: str, *, as_json: bool) -> None:
-    click.echo(job.model_dump_json(indent=2) if as_json else summary)
+    if as_json:
+        print_document(job)
+    else:
+        click.echo(summary)

@@ -16,6 +16,7 @@ from rich.markup import escape
 from faces_jobs.cli import exits, tables
 from faces_jobs.cli.folder_files import files_in_folder
 from faces_jobs.cli.job_progress import sending_bar, wait_with_bar
+from faces_jobs.cli.json_output import print_document
 from faces_jobs.cli.options import (
     filter_options,
     json_option,
@@ -114,14 +115,14 @@ def status(settings: Settings, *, job_id: str | None, as_json: bool) -> None:
         if job_id is None:
             page = client.jobs(limit=NEWEST_JOBS)
             if as_json:
-                click.echo(page.model_dump_json(indent=2))
+                print_document(page)
             else:
                 console = tables.console()
                 console.print(tables.table_of_jobs(page.jobs, width=console.width))
             return
         job = client.job(job_id)
         if as_json:
-            click.echo(job.model_dump_json(indent=2))
+            print_document(job)
         else:
             _print_job(client, job)
     sys.exit(exits.code_of_status(job.status))
@@ -154,7 +155,7 @@ def faces(settings: Settings, /, *, job_id: str | None, form: str, **filters: An
         found = prefetch_first(client.faces(job_id, query_parameters(filters)))
         if form == "jsonl":
             for face in found:
-                click.echo(face.model_dump_json())
+                print_document(face, indent=None)
         else:
             _print_csv(found)
 
@@ -214,7 +215,7 @@ def delete(settings: Settings, *, job_id: str, yes: bool, as_json: bool) -> None
     with open_client(settings) as client:
         client.delete(job_id)
         if as_json:
-            click.echo(next(client.audit(job_id)).model_dump_json(indent=2))
+            print_document(next(client.audit(job_id)))
 
 
 def _files_below(paths: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
