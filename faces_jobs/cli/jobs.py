@@ -28,6 +28,7 @@ from faces_jobs.client.api import Client
 from faces_jobs.errors import NotFoundError
 from faces_jobs.jobs.documents import FaceDocument, JobDocument
 from faces_jobs.jobs.labels import HEADS
+from faces_jobs.jobs.names import normalise_name
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.jobs.spreadsheets import escape_formula
 from faces_jobs.jobs.status import JobStatus
@@ -89,10 +90,8 @@ def submit(
                 owner=owner,
             )
         else:
-            # Bytes of a name that are no valid text are sent as question marks.
-            files = [
-                (name.encode(errors="replace").decode(), file) for name, file in _files_below(paths)
-            ]
+            # As `run` and the server show them; in a form, line ends would arrive as "%0A".
+            files = [(normalise_name(name), file) for name, file in _files_below(paths)]
             if not files:
                 raise click.UsageError("These folders contain no files.")
             size = sum(file.stat().st_size for _, file in files)

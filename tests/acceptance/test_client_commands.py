@@ -180,15 +180,16 @@ def test_waiting_for_an_unknown_job_prints_only_the_error(server: RunningWeb) ->
     assert done.stderr.startswith("Error: ")
 
 
-def test_bytes_of_a_name_that_are_no_text_are_question_marks(
+def test_names_that_cannot_be_shown_are_replaced_as_by_run(
     server: RunningWeb, tmp_path: Path
 ) -> None:
-    Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png")).write_bytes(png())
+    for name in (b"caf\xe9.png", b"two\nlines.png"):
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(png())
     done = faces_jobs(server, "submit", tmp_path)
     assert done.returncode == 0, done.stderr
     with Client(server.url) as client:
-        (item,) = client.items(done.stdout.strip())
-    assert item.name == f"{tmp_path.name}/caf?.png"
+        names = [item.name for item in client.items(done.stdout.strip())]
+    assert names == [f"{tmp_path.name}/{name}" for name in ("caf?.png", "two_lines.png")]
 
 
 def test_a_target_folder_that_can_not_be_created_is_an_error(
