@@ -20,7 +20,13 @@ from faces_jobs.cli.copy_names import copy_name
 from faces_jobs.cli.folder_files import files_in_folder
 from faces_jobs.cli.run_progress import RunProgress
 from faces_jobs.cores import lane_count
-from faces_jobs.errors import DeviceError, FacesJobsError, ModelError, NoVideoError
+from faces_jobs.errors import (
+    DeviceError,
+    FacesJobsError,
+    ModelError,
+    NoVideoError,
+    StorageFullError,
+)
 from faces_jobs.jobs.damage import damage_text
 from faces_jobs.jobs.names import normalise_name
 from faces_jobs.jobs.records import FaceRecord, TrackRecord
@@ -171,6 +177,15 @@ class _Run:
                 frames before the end are kept.
             StorageFullError: there is no space for the results.
         """
+        try:
+            return self._process(name, reader, source=source)
+        except StorageFullError as error:
+            raise StorageFullError(
+                f"There is no space left in {self._options.outputs} or, for temporary files, in "
+                f"{self._spools.parent}: make room, or choose another --outputs-path or TMPDIR."
+            ) from error
+
+    def _process(self, name: str, reader: FrameReader, *, source: Path | None) -> int | None:
         options, shown_name = self._options, normalise_name(name)
         # Before the window is opened, which requires it: this loads what other threads use.
         analysis = Analysis.from_networks(
