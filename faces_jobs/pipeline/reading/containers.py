@@ -84,8 +84,9 @@ def tagged_end(container: InputContainer, stream: VideoStream) -> float | None:
 
     A tag may have been copied from another file, so the length in the header limits it.
     """
-    texts = [text for name, text in stream.metadata.items() if name.startswith("DURATION")]
-    found = _CLOCK_TIME.match(texts[0]) if texts else None
+    # Without a language, as FFmpeg writes it, before "DURATION-eng", which it copies unchanged.
+    names = sorted(name for name in stream.metadata if name.startswith("DURATION"))
+    found = _CLOCK_TIME.match(stream.metadata[names[0]]) if names else None
     if found is None or not container.duration:
         return None
     hours, minutes, seconds = found.groups()
