@@ -123,9 +123,9 @@ def _workspaces_of(job_id: str, storage: Storage) -> list[str]:
     return [token for token, _ in storage.workspaces() if is_token_of(token, job_id)]
 
 
-def remove_leftovers(storage: Storage, *, stale_seconds: float = STALE_SECONDS) -> int:
+def remove_leftovers(storage: Storage) -> int:
     """Remove what interrupted uploads, attempts and deletions left behind long ago."""
-    return storage.sweep(older_than_seconds=stale_seconds)
+    return storage.sweep(older_than_seconds=STALE_SECONDS)
 
 
 def by_age(_key: str, age_seconds: float) -> float:

@@ -33,7 +33,6 @@ from faces_jobs_models.run_sizes import (
 from faces_jobs_models.weights import RECORD_NAME, ModelRecord, read_record
 
 if TYPE_CHECKING:
-    from faces_jobs_models.detector.options import DetectorOptions
     from faces_jobs_models.on_device.networks import DeviceNetworks
 
 _HERE = Path(__file__).parent
@@ -77,7 +76,6 @@ class Catalog:
         models_folder: Path | None = None,
         threads: int = 1,
         detector: DetectorName = DEFAULT_DETECTOR,
-        detector_options: DetectorOptions | None = None,
         run_sizes: RunSizes | None = None,
         run_sizes_folder: Path | None = None,
     ) -> None:
@@ -85,7 +83,6 @@ class Catalog:
         self.models_folder = models_folder
         self._threads = threads
         self.detector_choice = detector
-        self._detector_options = detector_options
         self._wanted_run_sizes = run_sizes or RunSizes()
         self._run_size_cache = (
             RunSizeCache(run_sizes_folder, networks=(device, detector, str(models_folder)))
@@ -195,7 +192,6 @@ class Catalog:
             self.record("detector"),
             threads=self._threads,
             on_device=self._on_device if self._device == "cuda" else None,
-            options=self._detector_options,
             frames_a_run=frames_a_run,
         )
 
@@ -285,7 +281,6 @@ def open_catalog(
     models_folder: Path | None = None,
     threads: int = 1,
     detector: DetectorName = DEFAULT_DETECTOR,
-    detector_options: DetectorOptions | None = None,
     run_sizes: RunSizes | None = None,
     run_sizes_folder: Path | None = None,
 ) -> Catalog:
@@ -297,7 +292,6 @@ def open_catalog(
             it names), each of which replaces the shipped one.
         threads: for each network on the CPU.
         detector: our own, CenterFace, or the official YuNet.
-        detector_options: working size and thresholds of the detector.
         run_sizes: frames and crops a run, if they are given.
         run_sizes_folder: stores measured run sizes, for those that are not given.
 
@@ -310,7 +304,6 @@ def open_catalog(
         models_folder=models_folder,
         threads=threads,
         detector=detector,
-        detector_options=detector_options,
         run_sizes=run_sizes,
         run_sizes_folder=run_sizes_folder,
     )

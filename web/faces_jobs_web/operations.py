@@ -65,6 +65,6 @@ def is_public(view: Callable[..., Any]) -> bool:
     return operation is not None and operation.public
 
 
-def page(description: str, *, status: int = 200) -> dict[int, ResponseSpec]:
+def page(description: str) -> dict[int, ResponseSpec]:
     """Return the responses of a view that shows a page."""
-    return {status: ResponseSpec(description, media_types=(HTML,))}
+    return {200: ResponseSpec(description, media_types=(HTML,))}

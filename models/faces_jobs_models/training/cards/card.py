@@ -76,17 +76,6 @@ def read_figures(folder: Path) -> list[Any]:
         ) from error
 
 
-def section_of_card(card: Path, start: str, end: str) -> str:
-    """Return the text between two marks of a card.
-
-    Raises:
-        ModelError: there is no card, or it lacks the marks.
-    """
-    before, after = _split_at_marks(card, start, end)
-    text = card.read_text(encoding="utf-8")
-    return text[len(before) + len(start) : len(text) - len(after) - len(end)]
-
-
 def _split_at_marks(card: Path, start: str, end: str) -> tuple[str, str]:
     if not card.is_file():
         raise ModelError(f"There is no card {card}: --card needs a model folder that has one.")

@@ -98,11 +98,10 @@ def threshold_for_precision(
     pictures: Sequence[DetectionResult],
     precision: float,
     *,
-    min_iou: float = MIN_IOU,
     heights: Heights = ANY_HEIGHT,
 ) -> float:
     """Return the lowest threshold at which the precision is reached; NaN if there is none."""
-    scores, correct, _ = _match_all(pictures, min_iou, heights)
+    scores, correct, _ = _match_all(pictures, MIN_IOU, heights)
     order = np.argsort(-scores, kind="stable")
     last = np.append(np.diff(scores[order]) != 0, True)  # of each run of equal scores
     precisions = np.cumsum(correct[order]) / np.arange(1, len(order) + 1)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+# The share of the faces that must not be unsure.
 _MIN_COVERAGE = 0.8
-_TOLERANCE = 1e-12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,40 +59,26 @@ def at_threshold(
     return float(covered.mean()), float(correct[covered].mean())
 
 
-def choose_unsure_below(
-    probabilities: NDArray[np.floating],
-    truth: NDArray[np.integer],
-    *,
-    target: float | None = None,
-    min_coverage: float = _MIN_COVERAGE,
-) -> float:
+def choose_unsure_below(probabilities: NDArray[np.floating], truth: NDArray[np.integer]) -> float:
     """Choose the threshold below which a prediction should be `unsure`, by the risk-coverage curve.
 
-    It is the smallest threshold that reaches the accuracy `target` among the covered faces, with a
-    coverage of at least `min_coverage`.
+    It is the smallest threshold that halves the share of errors among the covered faces, or makes
+    it as small as a coverage of 80 % allows, if that is more.
 
     Args:
         probabilities: (n, labels), calibrated.
         truth: (n,) label indices, negative where unknown.
-        target: accuracy among the covered faces. None for half of the head's errors, or the best
-            accuracy that `min_coverage` allows, if that is lower.
-        min_coverage: share of the faces that must not be unsure.
 
     Returns:
-        The threshold; 0 (never unsure) if the target is reached without one, or not at all.
+        The threshold; 0 (never unsure) if no threshold gains anything.
     """
     known = truth >= 0
     probabilities, truth = probabilities[known], truth[known]
     if not len(truth):
         return 0.0
     curve = risk_coverage(probabilities.max(axis=1), probabilities.argmax(axis=1) == truth)
-    allowed = curve.coverage >= min_coverage
-    accuracy = 1 - curve.risk[allowed]
-    if target is None:
-        of_all = float(accuracy[-1])
-        target = min(1 - (1 - of_all) / 2, float(accuracy.max()))
-    # The tolerance is for targets from callers, which may differ in the last bit.
-    reached = np.nonzero(accuracy >= target - _TOLERANCE)[0]
-    if not len(reached) or reached[-1] == len(accuracy) - 1:
-        return 0.0
-    return float(curve.threshold[allowed][reached[-1]])
+    allowed = curve.coverage >= _MIN_COVERAGE
+    risk = curve.risk[allowed]
+    target = max(risk[-1] / 2, risk.min())
+    last = np.nonzero(risk <= target)[0][-1]
+    return 0.0 if last == len(risk) - 1 else float(curve.threshold[allowed][last])

@@ -157,10 +157,13 @@ def test_the_threshold_of_ten_faces_by_hand() -> None:
     truth = np.where(right, 0, 1)
     # nine answered: 8/9 right; eight: 7/8. 90 % is reached by none of them, so the best there is.
     assert choose_unsure_below(probabilities, truth) == 0.6
-    assert choose_unsure_below(probabilities, truth, target=0.85) == 0.6
-    assert choose_unsure_below(probabilities, truth, target=0.8) == 0, "reached by everything"
-    assert choose_unsure_below(probabilities, truth, target=0.99) == 0, "reached by none"
-    assert choose_unsure_below(probabilities, truth, target=0.99, min_coverage=0.5) == 0.95
+
+
+def test_no_more_faces_are_unsure_than_it_takes_to_halve_the_errors() -> None:
+    # Right 16 times of 20, and 16 of the first 17: fewer would have still fewer errors.
+    confidence = [0.99 - 0.02 * face for face in range(20)]
+    probabilities, truth = two_labels(confidence, [True] * 16 + [False] * 4)
+    assert choose_unsure_below(probabilities, truth) == pytest.approx(confidence[16])
 
 
 def test_a_head_without_errors_is_never_unsure() -> None:

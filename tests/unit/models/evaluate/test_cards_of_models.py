@@ -13,11 +13,12 @@ from faces_jobs_models.training.cards.card import (
     END,
     START,
     read_figures,
-    section_of_card,
 )
 from faces_jobs_models.training.detector.measure import detector_tables
 from faces_jobs_models.training.evaluation.tables import tables_of
 from faces_jobs_models.weights import read_record
+
+from .card_sections import section_of_card
 
 SHIPPED = Path(faces_jobs_models.__file__).parent
 

@@ -13,7 +13,7 @@ import pytest
 import faces_jobs_models
 from faces_jobs.jobs.labels import HEADS, MODELS
 from faces_jobs_models.catalog import Catalog
-from faces_jobs_models.training.cards.card import CARD_NAME, section_of_card
+from faces_jobs_models.training.cards.card import CARD_NAME
 from faces_jobs_models.training.cards.example_pictures import example_pictures
 from faces_jobs_models.training.cards.known_failures import (
     END,
@@ -22,6 +22,8 @@ from faces_jobs_models.training.cards.known_failures import (
     predict_examples,
     write_known_failures,
 )
+
+from .card_sections import section_of_card
 
 SHIPPED = Path(faces_jobs_models.__file__).parent
 _MAX_PICTURE_BYTES = 100_000

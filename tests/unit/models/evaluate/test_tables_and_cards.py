@@ -14,11 +14,11 @@ from faces_jobs_models.training.cards.card import (
     FIGURES_NAME,
     START,
     read_figures,
-    section_of_card,
     write_card,
 )
 from faces_jobs_models.training.evaluation.tables import markdown_table, tables_of
 
+from .card_sections import section_of_card
 from .entries import random_entries
 
 PROSE = f"# gender\n\nWhat it is for.\n\n{START}\nold figures\n{END}\n\nWhat it is not for.\n"
