@@ -90,12 +90,30 @@ def test_a_face_that_was_away_for_long_is_a_new_track() -> None:
     assert tracker.update(a_frame(last), detections(box(10))) == [2]
 
 
-def test_a_face_may_be_missed_even_if_frames_are_far_apart() -> None:
+@pytest.mark.parametrize(("missed", "number"), [(MAX_LOST_FRAMES, 1), (MAX_LOST_FRAMES + 1, 2)])
+def test_a_face_may_be_missed_in_a_few_frames_that_are_far_apart(missed: int, number: int) -> None:
     tracker = OverlapTracker()
-    tracker.update(a_frame(0, step_ms=5000), detections(box(10)))
-    for index in range(1, MAX_LOST_FRAMES + 1):
+    seen = 3
+    for index in range(seen):
+        tracker.update(a_frame(index, step_ms=5000), detections(box(10)))
+    for index in range(seen, seen + missed):
         tracker.update(a_frame(index, step_ms=5000), detections())
-    assert tracker.update(a_frame(MAX_LOST_FRAMES + 1, step_ms=5000), detections(box(10))) == [1]
+    after = a_frame(seen + missed, step_ms=5000)
+    assert tracker.update(after, detections(box(10))) == [number]
+
+
+@pytest.mark.parametrize(("missed", "moved"), [(3, 4), (20, 7.5)])
+def test_a_face_that_is_missed_is_expected_where_it_was_going_and_then_stops(
+    missed: int, moved: float
+) -> None:
+    tracker = OverlapTracker()
+    # 15 pixels per frame of 40 ms, and 20 pixels wide: it leaves its place within two frames.
+    for index in range(10):
+        assert tracker.update(a_frame(index), detections(box(15 * index))) == [1]
+    for index in range(10, 10 + missed):
+        tracker.update(a_frame(index), detections())
+    back = detections(box(15 * (9 + moved)))  # after 4 frames of 160 ms, or where 300 ms lead
+    assert tracker.update(a_frame(10 + missed), back) == [1]
 
 
 def test_a_face_elsewhere_is_another_track() -> None:

@@ -16,8 +16,11 @@ from faces_jobs.pipeline.voting import Votes, best_labels, weight_of
 from tests import clips
 
 
-def a_face(index: int = 0, *, track: int = 1, score: float = 0.9, side: float = 80.0) -> FaceRecord:
-    return FaceRecord(index, index * 40.0, 0, track, (10, 10, 10 + side, 10 + side), score, {})
+def a_face(
+    index: int = 0, *, track: int = 1, score: float = 0.9, side: float = 80.0, width: float = 0
+) -> FaceRecord:
+    box = (10, 10, 10 + (width or side), 10 + side)
+    return FaceRecord(index, index * 40.0, 0, track, box, score, {})
 
 
 def opinion_of(**heads: list[float]) -> Opinion:
@@ -49,6 +52,19 @@ def test_large_and_certain_faces_weigh_more() -> None:
     assert weight_of(a_face(side=64)) == weight_of(a_face(side=640))
     assert weight_of(a_face(score=0.5)) < weight_of(a_face(score=0.9))
     assert weight_of(a_face(score=0.0)) > 0
+
+
+def test_a_vote_counts_by_its_weight_and_for_drawing_a_quarter_after_1400_ms() -> None:
+    votes = Votes()
+    happy, sad = (opinion_of(expression=[float(n == label) for n in range(7)]) for label in (3, 5))
+    votes.add(a_face(0, score=0.9), happy, 0.5)
+    votes.add(a_face(35, score=0.7), happy, 0.5)
+    # The longer side is half of 64 pixels.
+    drawn = votes.add(a_face(70, score=0.8, side=32, width=16), sad, 0.5)["expression"]
+    share = 0.4 / (0.9 / 16 + 0.7 / 4 + 0.4)
+    assert (drawn.label, drawn.probability) == ("sadness", pytest.approx(share))
+    settled = votes.tracks()[0].attributes["expression"]
+    assert (settled.label, settled.probability) == ("happiness", pytest.approx(1.6 / 2.0))
 
 
 def test_what_is_drawn_follows_an_expression_but_not_a_gender() -> None:
