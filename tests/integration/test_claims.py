@@ -82,10 +82,13 @@ def test_renewing_reports_progress_and_keeps_the_lease(database: Database) -> No
 
     renew_segment(database, claim, lease_seconds=60, frames_done=30, frames_total=120)
 
-    progress = results_api.get_job(database, job.id).progress
-    assert (progress.frames_done, progress.frames_total, progress.fraction) == (30, 120, 0.25)
-    assert progress.frames_per_second is not None
-    assert progress.eta_seconds is not None
+    document = results_api.get_job(database, job.id)
+    assert document.started_at is not None
+    (item,) = results_api.list_items(database, job.id).items
+    for progress in (document.progress, item.progress):
+        assert (progress.frames_done, progress.frames_total, progress.fraction) == (30, 120, 0.25)
+        assert progress.frames_per_second is not None
+        assert progress.eta_seconds is not None
 
 
 def test_progress_does_not_go_back_when_an_attempt_restarts(database: Database) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +17,7 @@ from faces_jobs.pipeline.values import Frame, MediaInfo
 NOON = np.full((8, 8, 3), 200, np.uint8)
 NIGHT = np.where(np.arange(64).reshape(8, 8, 1) % 2, NOON, 0).astype(np.uint8)
 HD = MediaInfo("video", "mov", 1280, 720, None, None, None, False)
+UHD = replace(HD, width=3840, height=2160)
 
 shots = st.lists(
     st.tuples(
@@ -110,3 +113,25 @@ def test_options_that_skip_nothing_need_no_stretches() -> None:
     assert Stretches.for_item(JobSpec(), HD) is None
     assert Stretches.for_item(JobSpec(detect_every="2"), HD) is not None
     assert Stretches.for_item(JobSpec(classify="auto"), HD) is not None
+
+
+@pytest.mark.parametrize(
+    ("spec", "info", "analysed"),
+    [
+        (JobSpec(classify="auto"), HD, 8),
+        (JobSpec(detect_every="adaptive"), HD, 8),
+        (JobSpec(detect_every="3"), HD, 6),  # the last of each three
+        (JobSpec(detect_every="10"), HD, 10),
+        (JobSpec(detect_every="10"), UHD, 2),  # more would take too much memory
+    ],
+)
+def test_a_stretch_of_a_still_scene_is_as_long_as_options_and_memory_allow(
+    spec: JobSpec, info: MediaInfo, analysed: int
+) -> None:
+    stretches = Stretches.for_item(spec, info)
+    assert stretches is not None
+    for index in range(21):
+        stretches.add(Frame(index, 1000 + index * 10.0, NOON), analysed=True)
+    first, *others = stretches.take_closed()
+    assert first.is_independent
+    assert {len(each.frames) for each in others} == {analysed}
