@@ -94,7 +94,10 @@ def test_failed_exports_wait_for_their_pause(
     assert sweep(database, queue, settings).jobs_rung == 0
     end_pauses(database)
     assert sweep(database, queue, settings).jobs_rung == 1
-    assert claim_job(database, job.id, worker="w", lease_seconds=60, max_attempts=3) is not None
+    assert claim_job(database, job.id, worker="x", lease_seconds=60, max_attempts=3) is not None
+    with database.read() as session:
+        row = session.get_one(JobRow, job.id)
+    assert (row.worker, row.last_error, row.not_before) == ("x", None, None)
 
 
 def test_evidence_is_kept_of_workers_that_vanish(
@@ -111,7 +114,12 @@ def test_evidence_is_kept_of_workers_that_vanish(
             frames_total=900,
             peak_memory_bytes=700 * MIB,
         )
-        expire(database, job.segments[0])
+        if number == 0:  # of this attempt's end nothing is left
+            record_worker_death(
+                database, worker_prefix="host-0", reason="it died", exit_signal="SIGKILL", delay=0
+            )
+        else:
+            expire(database, job.segments[0])
     sweep(database, queue, settings)
 
     (item,) = list_items(database, job.id).items
@@ -130,12 +138,12 @@ def test_a_recorded_death_releases_the_work_and_names_the_signal(
     database: Database, queue: CeleryQueue, settings: Settings
 ) -> None:
     job = stored_job(database, ["killer.mp4", "other.mp4"])
-    other = new_claim(database, job.segments[1], worker="host-99-a")
+    other = new_claim(database, job.segments[1], worker="my-host-9-a")
     for _ in range(3):
-        new_claim(database, job.segments[0], worker="host-9-a")
+        new_claim(database, job.segments[0], worker="my_host-9-a")
         held = record_worker_death(
             database,
-            worker_prefix="host-9-",
+            worker_prefix="my_host-9-",
             reason=describe_exit(-signal.SIGKILL),
             exit_signal="SIGKILL",
             delay=600,
@@ -160,9 +168,13 @@ def test_the_job_keeps_evidence_of_exports_that_killed_their_workers(
     finish_segment(database, new_claim(database, job.segments[0]), results())
     for _ in range(3):
         assert claim_job(database, job.id, worker="h-7-a", lease_seconds=60, max_attempts=3)
-        record_worker_death(
-            database, worker_prefix="h-7-", reason="it died", exit_signal="SIGSEGV", delay=0
-        )
+        held = [
+            record_worker_death(
+                database, worker_prefix=prefix, reason="it died", exit_signal="SIGSEGV", delay=0
+            )
+            for prefix in ("h_7-", "h-7-")
+        ]
+        assert held == [0, 1]
     sweep(database, queue, settings)
 
     document = get_job(database, job.id)
