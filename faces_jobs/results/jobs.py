@@ -180,7 +180,7 @@ def _job_document(
         created_at=as_datetime(row.created_at),
         started_at=None if row.started_at is None else as_datetime(row.started_at),
         ended_at=None if row.ended_at is None else as_datetime(row.ended_at),
-        delete_at=None if not ended or row.delete_at is None else as_datetime(row.delete_at),
+        delete_at=None if row.delete_at is None else as_datetime(row.delete_at),
         progress=progress(work, job_fraction(works, ended=ended), on_hold=row.status.held),
         item_count=sum(group.items for group in works),
         items_by_status={group.status: group.items for group in works},

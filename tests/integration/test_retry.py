@@ -11,11 +11,13 @@ from faces_jobs import results as results_api
 from faces_jobs.db.claims.leases import claim_job, renew_segment
 from faces_jobs.db.jobs.endings import finish_job
 from faces_jobs.db.segments.endings import fail_segment, finish_segment
+from faces_jobs.db.segments.overdue import fail_poisoned_jobs
 from faces_jobs.db.session import Database
-from faces_jobs.db.tables import SegmentRow
+from faces_jobs.db.tables import ItemRow, SegmentRow
 from faces_jobs.errors import LeaseLostError, NotFoundError, StateError
 from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.jobs.query import FaceQuery
+from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.jobs.status import JobStatus
 from faces_jobs.queue.producer import CeleryQueue
 from faces_jobs.results import cancel_job, get_job, list_artifacts, list_items, retry_job
@@ -89,6 +91,9 @@ def test_only_failed_items_run_again(database: Database, queue: CeleryQueue) -> 
     items = list_items(database, job.id).items
     assert [item.status for item in items] == ["succeeded", "queued", "failed"]
     assert (items[1].error, items[1].evidence) == (None, None)
+    with database.read() as session:
+        row = session.get_one(ItemRow, items[1].id)
+    assert (row.started_at, row.ended_at) == (None, None)
     assert items[0] == kept
     again = segments(database, job)
     assert again[0] == job.segments[0]
@@ -140,10 +145,19 @@ def test_a_cancelled_job_continues_with_its_unfinished_items(
 
 
 def test_exports_alone_can_be_retried(database: Database, queue: CeleryQueue) -> None:
-    job = stored_job(database)
+    job = stored_job(database, spec=JobSpec(keep_days=1))
     finish_segment(database, new_claim(database, job.segments[0]), results())
-    assert cancel_job(database, job.id).can_retry
+    assert claim_job(database, job.id, worker="w", lease_seconds=-1, max_attempts=1) is not None
+    assert fail_poisoned_jobs(database, max_attempts=1, limit=1) == 1
+    given_up = get_job(database, job.id)
+    assert given_up.can_retry
+    assert None not in (given_up.error, given_up.evidence, given_up.delete_at)
 
+    retried = retry_job(database, queue, job.id)
+    assert retried.status is JobStatus.FINISHING
+    assert (retried.error, retried.evidence, retried.delete_at) == (None, None, None)
+
+    assert cancel_job(database, job.id).can_retry
     assert retry_job(database, queue, job.id).status is JobStatus.FINISHING
     assert finish(database, job) is JobStatus.SUCCEEDED
 
