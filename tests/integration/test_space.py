@@ -16,7 +16,7 @@ from faces_jobs.db.session import Database
 from faces_jobs.db.tables import JobRow
 from faces_jobs.errors import LeaseLostError, PausedError
 from faces_jobs.queue.producer import CeleryQueue
-from faces_jobs.results import cancel_job, get_job, pause_job
+from faces_jobs.results import cancel_job, get_job, pause_job, resume_job
 from faces_jobs.settings import Settings
 from faces_jobs.storage import LocalStorage
 from faces_jobs.worker.maintenance.sweep import sweep
@@ -51,7 +51,9 @@ def test_parking_a_job_costs_no_attempt(database: Database) -> None:
         assert session.scalars(select(JobRow.parked)).one() == 1
 
 
-def test_the_pause_grows_each_time_a_job_is_parked(database: Database) -> None:
+def test_the_pause_grows_each_time_a_job_is_parked_until_its_user_resumes_it(
+    database: Database, queue: CeleryQueue
+) -> None:
     job = stored_job(database)
     counts = []
 
@@ -59,14 +61,20 @@ def test_the_pause_grows_each_time_a_job_is_parked(database: Database) -> None:
         counts.append(parked)
         return 600.0
 
-    for _ in range(3):
+    def park() -> None:
         park_segment(database, new_claim(database, job.segments[0]), reason="full", pause=pause)
+
+    for _ in range(3):
+        park()
         assert resume_parked(database, limit=10) == []
         with database.begin() as session:
             session.execute(update(JobRow).values(not_before=now_seconds() - 1))
         assert resume_parked(database, limit=10) == [job.id]
 
-    assert counts == [1, 2, 3]
+    park()
+    resume_job(database, queue, job.id)
+    park()
+    assert counts == [1, 2, 3, 4, 1]
 
 
 def test_a_zombie_cannot_park_a_job(database: Database) -> None:
@@ -112,6 +120,9 @@ def test_exports_wait_for_space_too(database: Database) -> None:
     resume_parked(database, limit=10)
     assert get_job(database, job.id).status == "finishing"
     assert claim_job(database, job.id, worker="w", lease_seconds=60, max_attempts=3) is not None
+    with pytest.raises(LeaseLostError):
+        park_job(database, claim, pause=no_pause)
+    assert get_job(database, job.id).status == "finishing"
 
 
 def test_the_sweep_resumes_jobs_only_when_there_is_space(
