@@ -37,6 +37,9 @@ from tests.integration.harness import SMALL_FACES, Harness, rows, stages
 
 FRAMES = 60
 
+# For what is in frames and files: the other tests run the same statements on both databases.
+on_one_database = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 
 class KilledError(BaseException):
     """Ends a worker like SIGKILL: no `except Exception` cleans up."""
@@ -165,7 +168,7 @@ def test_rows_frames_and_sound_are_those_of_a_whole_run(
     )
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # options don't depend on it
+@on_one_database
 @pytest.mark.parametrize(
     "options",
     [
@@ -182,6 +185,7 @@ def test_options_give_the_same_results_in_parts(
     check_same_as_whole(harness, long_clip, SMALL_FACES.model_copy(update=options))
 
 
+@on_one_database
 @pytest.mark.parametrize("kept", [True, False], ids=["kept", "lost"])
 def test_best_shots_need_no_second_pass_without_an_annotated_copy(
     harness: Harness, long_clip: Path, monkeypatch: pytest.MonkeyPatch, *, kept: bool
@@ -205,6 +209,7 @@ def test_best_shots_need_no_second_pass_without_an_annotated_copy(
         assert session.scalars(select(SegmentFileRow.name)).all() == []
 
 
+@on_one_database
 @pytest.mark.parametrize("damaged", [[3, 31, 32], [20]], ids=str)
 def test_damaged_frames_of_all_parts_are_counted(
     harness: Harness, tmp_path: Path, damaged: list[int]
