@@ -116,6 +116,7 @@ def unfinished_segments(harness: Harness, job_id: str) -> list[int]:
         return [row.id for row in rows if not row.status.ended]
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # options don't depend on it
 @pytest.mark.parametrize(
     "options",
     [
