@@ -37,6 +37,8 @@ KINDS = {
     "vp8": (".webm", "matroska", "libvpx", "g={g}:auto-alt-ref=1:lag-in-frames=8:cpu-used=8"),
     "intra": (".mov", "mov", "mjpeg", ""),
 }
+# Frames before a key frame may be stored after it, and refer to what precedes it.
+OPEN = {"open h264", "open ts", "mpeg2", "mpeg4"}
 OFTEN_CUT = {"mp4", "open h264", "ts", "open ts", "mpeg2", "mpeg4", "flv", "vp9", "intra"}
 
 
@@ -126,11 +128,17 @@ def test_the_frames_of_all_parts_are_those_of_the_whole(
 
 
 @pytest.mark.parametrize("kind", sorted(OFTEN_CUT))
-def test_these_kinds_are_cut(kind: str, tmp_path: Path) -> None:
+def test_these_kinds_are_cut_and_decoded_from_a_key_frame_that_nothing_refers_across(
+    kind: str, tmp_path: Path
+) -> None:
     path, demuxer = write_clip(tmp_path, kind, 60, 10)
     parts = plan(path, demuxer, 0.5).parts
     assert len(parts) >= 3, plan(path, demuxer, 0.5).reason
     assert sum(part.frames for part in parts) == 60
+    keys = [part.key for part in parts[1:] if part.key is not None]
+    starts = [part.start_pts for part in parts[1:]]
+    earlier = [key.pts < start for key, start in zip(keys, starts, strict=True)]
+    assert set(earlier) == {kind in OPEN}
 
 
 def test_parts_have_the_square_pixels_of_the_whole(tmp_path: Path) -> None:
@@ -237,11 +245,16 @@ def test_a_short_video_is_not_cut(tmp_path: Path) -> None:
     assert "short" in found.reason
 
 
-def test_a_joined_recording_with_restarting_times_is_not_cut(tmp_path: Path) -> None:
-    first, second = (write_clip(tmp_path / name, "ts", 60, 10)[0] for name in ("1", "2"))
-    joined = tmp_path / "joined.ts"
-    joined.write_bytes(first.read_bytes() + second.read_bytes())
-    assert plan(joined, "mpegts", 0.5).parts == ()
+@pytest.mark.parametrize(
+    ("kind", "reason"), [("ts", "it is damaged"), ("mpeg2", "its timestamps go back")]
+)
+def test_a_joined_recording_with_restarting_times_is_not_cut(
+    tmp_path: Path, kind: str, reason: str
+) -> None:
+    path, demuxer = write_clip(tmp_path, kind, 60, 10)
+    path.write_bytes(path.read_bytes() * 2)  # counters of TS packets restart as well
+    found = plan(path, demuxer, 0.5)
+    assert (found.parts, found.reason) == ((), reason)
 
 
 def test_a_stream_without_timestamps_is_not_cut(tmp_path: Path) -> None:
