@@ -126,8 +126,6 @@ def post(
             httpcore.ConnectionPool(
                 ssl_context=client_ssl_context(),
                 network_backend=backend,
-                max_connections=1,
-                retries=0,
             ) as pool,
             pool.stream(
                 "POST",
@@ -139,9 +137,6 @@ def post(
                 ),
                 headers=list(all_headers.items()),
                 content=body,
-                extensions={
-                    "timeout": dict.fromkeys(("connect", "read", "write"), timeout_seconds)
-                },
             ) as response,
         ):
             _drain(response.iter_stream())

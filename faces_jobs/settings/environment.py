@@ -26,7 +26,7 @@ def values_by_setting(names: Collection[str], environment: Mapping[str, str]) ->
         if not variable.startswith(ENVIRONMENT_PREFIX) or not text:
             continue
         name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
-        from_file = name not in names and name.endswith("_file")
+        from_file = name.endswith("_file")
         if from_file:
             name = name.removesuffix("_file")
         if name not in names:

@@ -191,11 +191,30 @@ def test_the_address_that_was_checked_is_the_one_connected_to(
 
         monkeypatch.setattr(socket, "create_connection", create_connection)
         status = post(
-            f"http://hook.example:{port}/x", b"{}", {}, policy=LOCALHOST, timeout_seconds=5
+            f"http://hook.example:{port}/x?y=z", b"{}", {}, policy=LOCALHOST, timeout_seconds=5
         )
 
         assert (status, connected, names.calls) == (204, ["127.0.0.1"], 1)
-        assert receiving.received[0].headers["host"] == f"hook.example:{port}"
+        (received,) = receiving.received
+        assert (received.path, received.body) == ("/x?y=z", b"{}")
+        assert received.headers["host"] == f"hook.example:{port}"
+
+
+def test_another_address_is_tried_if_the_first_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = AddressPolicy(
+        networks=tuple(map(ipaddress.ip_network, ("::1", "127.0.0.1"))), ports=None
+    )
+    with receiver() as receiving:
+        url = receiving.url.replace("127.0.0.1", "both.example").removesuffix("/hook")
+        real = socket.getaddrinfo
+
+        def lookup(host: str, *rest: Any, **more: Any) -> Any:
+            texts = ["::1", "127.0.0.1"] if host == "both.example" else [host]
+            return [found for text in texts for found in real(text, *rest, **more)]
+
+        monkeypatch.setattr(socket, "getaddrinfo", lookup)
+        assert post(url, b"{}", {}, policy=both, timeout_seconds=5) == 204
+        assert receiving.received[0].path == "/"
 
 
 def test_of_a_name_s_addresses_only_the_public_ones_are_used(
@@ -249,13 +268,14 @@ def unused_port() -> Iterator[int]:
     "values",
     [
         {"webhook_secret": "too-short"},
-        {"webhook_secret": "whsec_not base64!"},
+        {"webhook_secret": "whsec_" + "!A" * 44},
         {"webhook_secret": "whsec_" + "A" * 8},
         {"webhook_networks": "10.0.0.0/33"},
         {"webhook_networks": "everything"},
         {"webhook_ports": ""},
         {"webhook_ports": "80,http"},
         {"webhook_ports": "0"},
+        {"webhook_ports": "65536"},
         {"webhook_seconds": 0},
     ],
 )

@@ -51,6 +51,8 @@ def test_settings_are_frozen() -> None:
         ({"prot": "8000"}, "FACES_JOBS_PROT is not a setting. Did you mean FACES_JOBS_PORT?"),
         ({"zzz": "1"}, "FACES_JOBS_ZZZ is not a setting. docs/settings.md"),
         ({"access_token": "short"}, "FACES_JOBS_ACCESS_TOKEN"),
+        ({"access_token": "ein-Schlüssel-der-lang-ist"}, "FACES_JOBS_ACCESS_TOKEN: .* ASCII"),
+        ({"access_token": "long-enough\tbut-with-a-tab"}, "FACES_JOBS_ACCESS_TOKEN: .* ASCII"),
         ({"host": "0.0.0.0"}, "FACES_JOBS_ACCESS_TOKEN"),
         ({"unsure_below": "often"}, "FACES_JOBS_UNSURE_BELOW: 'often' is not a probability"),
         ({"unsure_below": "1.5"}, "FACES_JOBS_UNSURE_BELOW"),
@@ -58,20 +60,29 @@ def test_settings_are_frozen() -> None:
         ({"unsure_below": "age=0.5,age=0.6"}, "age is given twice"),
         ({"roots": "/srv/films"}, "FACES_JOBS_ROOTS"),
         ({"roots": '{"films": "films"}'}, "not an absolute path"),
+        ({"roots": '{"films": "/nowhere"}'}, "not an absolute path of an existing folder"),
         ({"roots": '{"a/b": "/"}'}, "is not a valid root name"),
-        ({"roots": '{"films": 3}'}, "FACES_JOBS_ROOTS is not a JSON object of names and folders"),
+        (
+            {"roots": '{"films": "/", "songs": 3}'},
+            "FACES_JOBS_ROOTS is not a JSON object of names and folders",
+        ),
         ({"roots": '["/srv/films"]'}, "FACES_JOBS_ROOTS is not a JSON object of names and folders"),
         ({"lease_seconds": "inf"}, "FACES_JOBS_LEASE_SECONDS"),
         ({"sweep_seconds": "1e300"}, "FACES_JOBS_SWEEP_SECONDS"),
         (
             {"heartbeat_seconds": "20"},
-            r"FACES_JOBS_HEARTBEAT_SECONDS \(20\) .* half of FACES_JOBS_LEASE_SECONDS \(30\)",
+            r"settings: FACES_JOBS_HEARTBEAT_SECONDS \(20\) .* half of .*_LEASE_SECONDS \(30\)",
         ),
         (
             {"server_url": "127.0.0.1:8000"},
             "FACES_JOBS_SERVER_URL: must be an http:// or https:// URL",
         ),
         ({"server_url": "http://"}, "FACES_JOBS_SERVER_URL: must be an http:// or https:// URL"),
+        ({"storage": "s3:bucket"}, "FACES_JOBS_STORAGE: 's3:bucket' is neither `local` nor a URL"),
+        ({"storage": "s3://bucket/../x"}, "is neither `local` nor a URL"),
+        ({"s3_endpoint": "storage.example"}, "FACES_JOBS_S3_ENDPOINT: must be a URL"),
+        ({"s3_endpoint": "http://storage.example"}, "would send everything unencrypted"),
+        ({"s3_access_key_id": "AKIA"}, "_ACCESS_KEY_ID and .*_SECRET_ACCESS_KEY go together"),
         ({"acces_token_file": "/nowhere"}, "Did you mean FACES_JOBS_ACCESS_TOKEN?"),
         ({"access_token_file": "/nowhere/token"}, "FACES_JOBS_ACCESS_TOKEN_FILE"),
     ],
@@ -96,11 +107,29 @@ def test_a_secret_may_be_read_from_a_file_and_is_not_in_the_repr(tmp_path: Path)
     assert TOKEN not in repr(settings)
     with pytest.raises(SettingsError, match="set twice"):
         read(access_token=TOKEN, access_token_file=str(file))
+    file.write_bytes(b"\xff" * 20)
+    with pytest.raises(SettingsError, match="not UTF-8"):
+        read(access_token_file=str(file))
 
 
 def test_roots_are_parsed_as_json(tmp_path: Path) -> None:
     assert read(roots=f'{{"films": "{tmp_path}"}}').roots == {"films": tmp_path}
 
 
-def test_an_empty_variable_means_the_default() -> None:
-    assert read(port="").port == 8000
+@pytest.mark.parametrize(
+    ("text", "bucket"),
+    [
+        ("local", None),
+        ("s3://bucket", ("bucket", "")),
+        ("s3://bucket/a/b/", ("bucket", "a/b/")),
+    ],
+)
+def test_a_bucket_may_have_a_prefix(text: str, bucket: tuple[str, str] | None) -> None:
+    assert read(storage=text).bucket == bucket
+
+
+def test_empty_and_other_variables_are_left_out() -> None:
+    settings = Settings.from_environment(
+        {"PATH": "/bin", "FACES_JOBS_PORT": "", "FACES_JOBS_HOST": "::1"}
+    )
+    assert (settings.port, settings.host) == (8000, "::1")

@@ -19,6 +19,7 @@ from faces_jobs.jobs.names import MAX_NAME_CHARACTERS, normalise_name
         ("/etc/passwd", "etc/passwd"),
         ("a\0b\n\x1b[2J.mp4", "a_b__[2J.mp4"),
         ("gpj.\u202e4pm.exe", "gpj._4pm.exe"),
+        ("long/" * 1000, "…" + ("long/" * 1000)[-MAX_NAME_CHARACTERS:-1]),
         ("", "unnamed"),
         ("../..", "unnamed"),
         ("é 日本 👍.mp4", "é 日本 👍.mp4"),
