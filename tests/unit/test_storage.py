@@ -53,12 +53,22 @@ def test_publishing_stores_one_folder_of_the_workspace(storage: LocalStorage) ->
     assert storage.path_of(stored["a.txt"].key).read_text() == "abc"
 
 
+def test_published_files_survive_a_power_failure(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: set[int] = set()
+    monkeypatch.setattr(os, "fsync", lambda file: synced.add(os.fstat(file).st_ino))
+    path = storage.path_of(publish(storage))
+    assert synced == {path.stat().st_ino, path.parent.parent.stat().st_ino}, "file and entry"
+
+
 def test_unpublishing_the_last_artifacts_removes_the_job_s_folder(storage: LocalStorage) -> None:
     publish(storage)
     storage.unpublish(job_id=JOB, owner="1", token="t")
     storage.unpublish(job_id=JOB, owner="1", token="t")
 
     assert list((storage.folder / "jobs").iterdir()) == []
+    assert files(storage) == [], "nor is anything left in the trash"
 
 
 @pytest.mark.parametrize(

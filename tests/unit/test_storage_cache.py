@@ -113,17 +113,18 @@ def test_a_load_that_fails_leaves_no_file_and_can_be_repeated(folder: Path) -> N
 
 def test_beyond_the_size_limit_the_least_recently_used_copies_are_removed(folder: Path) -> None:
     cache = Cache(folder, max_bytes=15)
-    for age, key in ((30, "oldest"), (20, "older")):
+    for age, key in ((30, "used again"), (20, "oldest")):
         with cache.copy(JOB, key, CountingLoad()) as path:
             pass
         os.utime(path, (path.stat().st_mtime - age,) * 2)
-    with cache.copy(JOB, "new", CountingLoad()):
-        pass
+    for key in ("used again", "new"):
+        with cache.copy(JOB, key, CountingLoad()):
+            pass
     loads = {}
-    for key in ("new", "older", "oldest"):
+    for key in ("new", "used again", "oldest"):
         with cache.copy(JOB, key, load := CountingLoad()):
             loads[key] = load.calls
-    assert loads == {"new": 0, "older": 0, "oldest": 1}
+    assert loads == {"new": 0, "used again": 0, "oldest": 1}
 
 
 def test_the_cache_is_trimmed_when_it_may_be_too_large_not_after_each_copy(
@@ -166,6 +167,19 @@ def test_a_copy_is_removed_even_if_the_cache_is_not_used_again(folder: Path) -> 
     assert cache._trim_timer is not None
     cache._trim_timer.join()
     assert files(folder) == []
+
+
+def test_old_copies_are_removed_however_much_the_cache_is_used(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("faces_jobs.storage.cache.TRIM_EVERY_SECONDS", 0)
+    cache = Cache(folder, max_bytes=100, keep_seconds=60)
+    with cache.copy(JOB, "old", CountingLoad()) as old:
+        pass
+    os.utime(old, (old.stat().st_mtime - 61,) * 2)
+    with cache.copy(JOB, "new", CountingLoad()) as new:
+        pass
+    assert files(folder) == [new]
 
 
 def test_the_copies_of_a_job_can_be_removed_while_they_are_read(folder: Path) -> None:

@@ -62,9 +62,11 @@ def test_a_vote_counts_by_its_weight_and_for_drawing_a_quarter_after_1400_ms() -
     # The longer side is half of 64 pixels.
     drawn = votes.add(a_face(70, score=0.8, side=32, width=16), sad, 0.5)["expression"]
     share = 0.4 / (0.9 / 16 + 0.7 / 4 + 0.4)
-    assert (drawn.label, drawn.probability) == ("sadness", pytest.approx(share))
+    assert drawn.label == "sadness"
+    assert drawn.probability == pytest.approx(share)
     settled = votes.tracks()[0].attributes["expression"]
-    assert (settled.label, settled.probability) == ("happiness", pytest.approx(1.6 / 2.0))
+    assert settled.label == "happiness"
+    assert settled.probability == pytest.approx(1.6 / 2.0)
 
 
 def test_what_is_drawn_follows_an_expression_but_not_a_gender() -> None:
