@@ -29,13 +29,28 @@ def test_all_models_and_the_annotated_copy_are_on_by_default() -> None:
 
 @pytest.mark.parametrize(
     "models",
-    ["1,0,1", " 1, 0 ,1 ", "gender,multiple", ["gender", "multiple"], {"expression": False}],
+    [
+        "1,0,1",
+        " 1, 0 ,1 ",
+        "gender,multiple",
+        ["gender", "multiple"],
+        {"expression": False},
+        {"gender": True, "expression": False, "multiple": True},
+    ],
 )
 def test_models_may_be_given_as_flags_names_or_a_mapping(models: object) -> None:
     assert JobSpec.parse({"models": models}).models == ("gender", "multiple")
 
 
-@pytest.mark.parametrize("models", ["1,0", "1,0,2", "", "all", ["sex"], {"gender": 1}, 7, None])
+def test_all_models_may_be_named() -> None:
+    for models in ("gender,expression,multiple", ["gender", "expression", "multiple"]):
+        assert JobSpec.parse({"models": models}) == JobSpec()
+
+
+@pytest.mark.parametrize(
+    "models",
+    ["1,0", "1,0,2", "", "all", ["sex"], ["gender", 1], {"gender": 1, "multiple": True}, 7, None],
+)
 def test_invalid_forms_of_models_are_refused(models: object) -> None:
     with pytest.raises(OptionsError) as refusal:
         parse_models(models)
@@ -66,6 +81,7 @@ def test_invalid_forms_of_models_are_refused(models: object) -> None:
         ({"unsure_below": "mood=0.5"}, "unsure_below"),
         ({"label": "x" * 1025}, "label"),
         ({"label": "a\x00b"}, "label"),
+        ({"label": "a line\n"}, "label"),
         ({"label": "\x9b2Jcleared"}, "label"),  # an escape sequence for terminals
         ({"label": "two\u2028lines"}, "label"),
         ({"label": "\u202edrawkcab"}, "label"),
@@ -75,7 +91,7 @@ def test_invalid_forms_of_models_are_refused(models: object) -> None:
 def test_an_invalid_option_is_named(options: dict[str, object], field: str) -> None:
     with pytest.raises(OptionsError) as refusal:
         JobSpec.parse(options)
-    assert field in refusal.value.fields
+    assert ("unknown; known are gender, " in refusal.value.fields[field]) == (field == "unknown")
 
 
 @pytest.mark.parametrize("value", [3, "3", " 3 "])
@@ -121,6 +137,11 @@ def test_a_stored_job_with_a_label_that_is_invalid_now_can_still_be_read() -> No
 def test_text_that_is_not_a_number_is_refused(text: str) -> None:
     with pytest.raises(OptionsError):
         JobSpec.parse_text({"detection_threshold": text})
+
+
+def test_a_label_of_a_form_that_is_only_a_line_end_is_refused() -> None:
+    with pytest.raises(OptionsError):
+        JobSpec.parse_text({"label": "\n"})
 
 
 @given(
