@@ -86,7 +86,7 @@ def check_job_exists(session: Session, job_id: str) -> None:
 def _checked_part(part: object, kind: Kind) -> KeyPart:
     if isinstance(kind, range) and type(part) is int and part in kind:
         return part
-    if kind is str and isinstance(part, str) and "\0" not in part and part.isprintable():
+    if kind is str and isinstance(part, str) and part.isprintable():
         return part
     if kind is int and type(part) is int and -1 <= part <= MAX_INTEGER:
         return part

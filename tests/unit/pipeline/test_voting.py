@@ -208,9 +208,22 @@ def test_a_good_shot_is_sharp_large_certain_and_frontal() -> None:
     dull = np.full((200, 200, 3), 128, np.uint8)
     best = quality(noise)
     assert 0 < quality(dull) < best <= 1
+    assert 0 == sharpness(dull, (20, 20, 80, 80)) < 0.5 < sharpness(noise, (20, 20, 80, 80)) < 1
     assert quality(noise, 30) < best < quality(noise, 120)
     assert quality(noise, score=0.5) < best
     assert quality(noise, nose=0.9) < quality(noise, nose=0.7) < best
+
+
+def test_the_quality_of_a_shot_is_the_product_of_its_factors() -> None:
+    box = (20.0, 30.0, 100.0, 70.0)  # the shorter side is a quarter of 160 pixels
+
+    def rated(sharpness: float, landmarks: np.ndarray | None = None) -> float:
+        return shot_quality(box, score=0.9, sharpness=sharpness, landmarks=landmarks, opinion={})
+
+    assert rated(1.0) == pytest.approx(0.9 / 4)
+    assert rated(0.0) == pytest.approx(0.9 / 4 / 4)
+    both_eyes_in_one_place = np.full((5, 2), 40, np.float32)
+    assert rated(1.0, both_eyes_in_one_place) == pytest.approx(0.9 / 4 / 4)
 
 
 def test_without_landmarks_the_pose_decides_how_frontal_a_face_is() -> None:

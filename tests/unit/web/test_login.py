@@ -162,6 +162,14 @@ def test_a_forged_or_foreign_cookie_is_ignored(
         assert browser.get(JOBS).status_code == 401
 
 
+def test_a_login_ends_after_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    access = open_access(SecretStr(TOKEN), tmp_path)
+    cookie = access.login()
+    assert access.is_login(cookie)
+    monkeypatch.setattr("faces_jobs_web.access.LOGIN_SECONDS", -1)
+    assert not access.is_login(cookie)
+
+
 def test_changing_the_token_ends_all_logins(tmp_path: Path) -> None:
     before = open_access(SecretStr("the-first-access-token"), tmp_path)
     after = open_access(SecretStr("the-second-access-token"), tmp_path)
