@@ -42,7 +42,6 @@ class NewItem:
     bytes: int
     source: str | None
     kind: str | None = None
-    format: str | None = None
     modified_ns: int | None = None
     error: ErrorDocument | None = None
     refusal: MediaError | None = None  # the exception behind `error`, raised for a single file
@@ -120,7 +119,6 @@ def _item_values(job_id: str, position: int, item: NewItem) -> dict[str, Any]:
         "source": item.source,
         "modified_ns": item.modified_ns,
         "kind": item.kind,
-        "format": item.format,
     }
 
 
