@@ -34,7 +34,7 @@ from faces_jobs.settings import Settings
 from faces_jobs.storage import LocalStorage
 from faces_jobs.submit import submit_files
 from faces_jobs.worker.maintenance.sweep import run_sweep
-from tests.factories import face, new_claim, results, stored_job
+from tests.factories import face, new_claim, results, stored_job, track
 from tests.integration.harness import SMALL_FACES, Harness
 
 
@@ -64,6 +64,9 @@ def test_nothing_of_a_deleted_job_remains_and_the_audit_records_it(
 ) -> None:
     database, storage = harness.worker.database, harness.worker.storage
     job_id = harness.submit(clip)
+    other = stored_job(database)
+    finish_segment(database, new_claim(database, other.segments[0]), results([face()], [track()]))
+    kept = rows_left(database, other.id)
     options = SMALL_FACES.model_copy(update={"webhook": "https://a.example/"})
     with database.begin() as session:
         session.execute(update(JobRow).values(options=options.model_dump(mode="json")))
@@ -77,7 +80,8 @@ def test_nothing_of_a_deleted_job_remains_and_the_audit_records_it(
 
     assert stored_files(harness) == []
     assert rows_left(database, job_id) == 0
-    assert list_faces(database, FaceQuery(job_id=None)).faces == []
+    assert {one.job_id for one in list_faces(database, FaceQuery(job_id=None)).faces} == {other.id}
+    assert rows_left(database, other.id) == kept
     entry = only_entry(database)
     assert (entry.what, entry.job_id, entry.why, entry.by) == (
         "job_deleted",
