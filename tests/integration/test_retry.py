@@ -11,7 +11,7 @@ from faces_jobs import results as results_api
 from faces_jobs.db.claims.leases import claim_job, renew_segment
 from faces_jobs.db.jobs.endings import finish_job
 from faces_jobs.db.segments.endings import fail_segment, finish_segment
-from faces_jobs.db.segments.overdue import fail_poisoned_jobs
+from faces_jobs.db.segments.poison import fail_poisoned_jobs
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ItemRow, SegmentRow
 from faces_jobs.errors import LeaseLostError, NotFoundError, StateError
@@ -148,7 +148,7 @@ def test_exports_alone_can_be_retried(database: Database, queue: CeleryQueue) ->
     job = stored_job(database, spec=JobSpec(keep_days=1))
     finish_segment(database, new_claim(database, job.segments[0]), results())
     assert claim_job(database, job.id, worker="w", lease_seconds=-1, max_attempts=1) is not None
-    assert fail_poisoned_jobs(database, max_attempts=1, limit=1) == 1
+    assert fail_poisoned_jobs(database, max_attempts=1, limit=1, is_dead=lambda *_: True) == 1
     given_up = get_job(database, job.id)
     assert given_up.can_retry
     assert None not in (given_up.error, given_up.evidence, given_up.delete_at)
