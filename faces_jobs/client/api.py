@@ -38,6 +38,11 @@ LONG_POLL_SECONDS = 20
 RETRY_DELAY_SECONDS = 1.0
 # A restart of the server takes less than this; whoever follows a job waits for it.
 RECONNECT_FOR_SECONDS = 60.0
+# Answered by a proxy while the server behind it restarts, by the server while its database does,
+# and if too many long polls are waiting.
+AWAY = frozenset(
+    {httpx.codes.BAD_GATEWAY, httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.GATEWAY_TIMEOUT}
+)
 
 
 class Client:
@@ -118,7 +123,7 @@ class Client:
     def follow(self, job_id: str) -> Iterator[JobDocument]:
         """Yield a job at once and each time that it changes, until it has ended (by long polling).
 
-        If the server stops responding, the connection is retried for RECONNECT_FOR_SECONDS.
+        If the server stops responding, or is away, requests are retried for RECONNECT_FOR_SECONDS.
 
         Raises:
             NotFoundError: there is no such job, or it was deleted meanwhile.
@@ -132,18 +137,16 @@ class Client:
                 response = self._connection.send(
                     "GET", path, params={"wait": LONG_POLL_SECONDS}, headers=headers
                 )
+                if response.status_code in AWAY:
+                    raise self._connection.error_of(response)
             except ServerError:
                 if responded_at is None or time.monotonic() - responded_at > RECONNECT_FOR_SECONDS:
                     raise
                 time.sleep(RETRY_DELAY_SECONDS)
-                headers = {}
+                headers = {}  # without them the next request does not wait
                 continue
             responded_at = time.monotonic()
-            if response.status_code == httpx.codes.SERVICE_UNAVAILABLE and headers:
-                # Too many long polls are waiting: poll without waiting, as at first.
-                time.sleep(RETRY_DELAY_SECONDS)
-                headers = {}
-            elif response.is_success:
+            if response.is_success:
                 job = self._connection.read(JobDocument, response)
                 headers = {"If-None-Match": response.headers.get("ETag", "")}
                 yield job

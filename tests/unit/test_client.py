@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,9 +16,13 @@ from typing import ClassVar
 import pytest
 
 from faces_jobs.certificates import client_ssl_context
-from faces_jobs.client import connection
+from faces_jobs.client import api, connection
 from faces_jobs.client.api import Client
+from faces_jobs.db.jobs.changes import cancel_job
+from faces_jobs.db.session import open_database
 from faces_jobs.errors import ServerError
+from faces_jobs.results import get_job
+from tests.factories import stored_job
 from tests.http_servers import serving
 from tests.ports import free_port
 from tests.receivers import receiver, self_signed_certificate
@@ -135,3 +140,41 @@ def test_an_owner_in_any_script_is_sent_as_utf_8(tmp_path: Path) -> None:
     ):
         client.submit_files([("a.png", path)], {}, owner="Zoë 佐")
     assert server.owners == ["Zoë 佐".encode()]
+
+
+def test_following_a_job_waits_for_a_server_that_is_away(
+    tmp_path: Path, sqlite_template: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_database(f"sqlite:///{shutil.copy(sqlite_template, tmp_path)}") as database:
+        job_id = stored_job(database).id
+        queued = get_job(database, job_id)
+        with database.begin() as session:
+            cancel_job(session, job_id)
+        cancelled = get_job(database, job_id)
+    responses = [(200, queued), (502, None), (503, None), (504, None), (200, cancelled)]
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, job = responses.pop(0)
+            body = b"<title>Bad Gateway</title>" if job is None else job.model_dump_json().encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Suppress the log of requests."""
+
+    monkeypatch.setattr(api, "RETRY_DELAY_SECONDS", 0.0)
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Proxy)) as url, Client(url) as client:
+        assert list(client.follow(job_id)) == [queued, cancelled]
+
+
+@pytest.mark.parametrize("status", [502, 503])
+def test_a_server_that_is_away_from_the_start_is_not_waited_for(status: int) -> None:
+    with (
+        foreign_server(status) as foreign,
+        Client(foreign.url) as client,
+        pytest.raises(ServerError, match=str(status)),
+    ):
+        next(client.follow(JOB))
