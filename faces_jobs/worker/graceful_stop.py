@@ -15,15 +15,15 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import NoReturn
 
 from faces_jobs.db.claims.release import release_all_of
 from faces_jobs.db.session import Database
-from faces_jobs.errors import FacesJobsError
+from faces_jobs.worker.exit_now import exit_now
 
 # The sender of a SIGTERM waits 25 s (`faces-jobs up`) or 30 s (Kubernetes) before it kills.
 STOP_TIMEOUT_SECONDS = 20.0
-# If the database does not answer in time the process ends all the same, and its leases run out.
-RELEASE_TIMEOUT_SECONDS = 1.5
 _STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
 
 _log = logging.getLogger(__name__)
@@ -86,18 +86,6 @@ def _watch(
             stop_requested.set()
 
 
-def _exit_now(name: str, database: Database) -> None:
+def _exit_now(name: str, database: Database) -> NoReturn:
     """Release the leases if possible, and end the process whatever it is doing."""
-    released = threading.Event()
-
-    def release() -> None:
-        try:
-            release_all_of(database, name)
-            released.set()
-        except FacesJobsError as error:
-            _log.warning("leases not released, they will run out: %s", error)
-
-    threading.Thread(target=release, name="release", daemon=True).start()
-    code = 0 if released.wait(RELEASE_TIMEOUT_SECONDS) else 1
-    logging.shutdown()
-    os._exit(code)
+    exit_now(partial(release_all_of, database, name), code=0)

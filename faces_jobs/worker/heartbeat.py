@@ -17,8 +17,8 @@ from faces_jobs.errors import (
     StorageFullError,
 )
 
-# Work that reports no progress for this long is stuck: its lease is no longer renewed, so that
-# another worker gets it. A batch of the largest frames on a slow machine takes a minute.
+# Work that reports no progress for this long is stuck, in a decoder or a driver that nothing can
+# interrupt. A batch of the largest frames on a slow machine takes a minute.
 STALL_SECONDS = 600.0
 
 _log = logging.getLogger(__name__)
@@ -41,10 +41,13 @@ class Heartbeat:
         *,
         interval_seconds: float,
         stop_requested: threading.Event,
+        on_stall: Callable[[], None],
         stall_seconds: float = STALL_SECONDS,
     ) -> None:
+        """`on_stall` is called, once, when the work is stuck; the lease is no longer renewed."""
         self._renew = renew
         self._interval_seconds = interval_seconds
+        self._on_stall = on_stall
         self._stall_seconds = stall_seconds
         self._stop_requested = stop_requested
         self._frames: tuple[int, int | None] = (0, None)
@@ -104,16 +107,15 @@ class Heartbeat:
     def _run(self) -> None:
         while not self._wait_for_end():
             if time.monotonic() - self._progressed_at > self._stall_seconds:
-                _log.error(
-                    "no progress for %.0f s: the lease is not renewed any more",
-                    self._stall_seconds,
-                )
+                _log.error("no progress for %.0f s: the work is stuck", self._stall_seconds)
+                self._on_stall()
                 return
+            if self._lease_error is not None:
+                continue  # the work may be stuck, and never look at the error
             try:
                 self._renew(*self._frames)
             except (CancelledError, LeaseLostError, PausedError) as error:
                 self._lease_error = error
-                return
             except (DatabaseError, StorageFullError) as error:
                 # The next renewal tries again; if the lease has run out by then, it raises.
                 _log.warning("the lease could not be renewed: %s", error)

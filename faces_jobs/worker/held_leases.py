@@ -1,15 +1,40 @@
-"""The leases that a worker holds on a segment, a bundle or a job while it works on them."""
+"""The leases that a worker holds on a segment, a bundle or a job while it works on them.
+
+Work that is stuck can't be interrupted, and would occupy its worker for ever. So the process ends:
+its attempt counts, and its parent starts another one (`faces-jobs up`, a container's restart).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import NoReturn
 
+from faces_jobs.db.claims.evidence import record_worker_death
 from faces_jobs.db.claims.fencing import Bundle, JobClaim, SegmentClaim
 from faces_jobs.db.claims.leases import renew_job, renew_segment
 from faces_jobs.db.segments.bundles import renew_bundle
-from faces_jobs.worker.heartbeat import Heartbeat
+from faces_jobs.worker.exit_now import exit_now
+from faces_jobs.worker.heartbeat import STALL_SECONDS, Heartbeat
 from faces_jobs.worker.memory import peak_memory_bytes
 from faces_jobs.worker.resources import Worker
+
+STUCK = f"it made no progress for {STALL_SECONDS:.0f} s, so its worker process was ended."
+
+
+def end_stuck(worker: Worker) -> NoReturn:
+    """End this process, and record that the attempts at all it holds ended without a result."""
+    exit_now(
+        partial(
+            record_worker_death,
+            worker.database,
+            worker_prefix=worker.name,
+            reason=STUCK,
+            exit_signal=None,
+            delay=worker.settings.retry_seconds,
+        ),
+        code=1,
+    )
 
 
 class _SpaceCheckingHeartbeat(Heartbeat):
@@ -20,6 +45,7 @@ class _SpaceCheckingHeartbeat(Heartbeat):
             renew,
             interval_seconds=worker.settings.heartbeat_seconds,
             stop_requested=worker.stop_requested,
+            on_stall=partial(end_stuck, worker),
         )
         self._storage = worker.storage
 
@@ -76,4 +102,5 @@ class JobLease(Heartbeat):
             renew,
             interval_seconds=worker.settings.heartbeat_seconds,
             stop_requested=worker.stop_requested,
+            on_stall=partial(end_stuck, worker),
         )

@@ -35,7 +35,11 @@ class Renewals:
 
 
 def heartbeat(renewals: Renewals, **overrides: object) -> Heartbeat:
-    values = {"interval_seconds": 0.01, "stop_requested": threading.Event()} | overrides
+    values = {
+        "interval_seconds": 0.01,
+        "stop_requested": threading.Event(),
+        "on_stall": lambda: None,
+    } | overrides
     return Heartbeat(renewals.renew, **values)  # type: ignore[arg-type]  # any option
 
 
@@ -133,10 +137,22 @@ def test_a_worker_that_shuts_down_stops_the_work() -> None:
 
 
 def test_the_lease_of_stalled_work_is_no_longer_renewed() -> None:
-    renewals = Renewals()
-    with heartbeat(renewals, stall_seconds=0.05) as beat:
+    renewals, stalled = Renewals(), threading.Event()
+    with heartbeat(renewals, stall_seconds=0.05, on_stall=stalled.set) as beat:
+        assert stalled.wait(TIMEOUT_SECONDS)
         beat._thread.join(TIMEOUT_SECONDS)
         assert not beat._thread.is_alive()
+
+
+def test_work_that_is_stuck_is_noticed_after_its_job_was_cancelled_too() -> None:
+    renewals, stalled = Renewals(), threading.Event()
+
+    def cancel() -> None:
+        raise CancelledError
+
+    with heartbeat(renewals, stall_seconds=0.1, on_stall=stalled.set):
+        renewals.respond = cancel
+        assert stalled.wait(TIMEOUT_SECONDS)
 
 
 def test_its_log_lines_have_the_context_of_the_work() -> None:
