@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 File = BinaryIO | FileIO
 
+_CHUNK_BYTES = 1024**2
 _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _AVI_TOLERANCE = 16  # bytes; writers round the size of a RIFF chunk in different ways
 _TS_PACKET_BYTES = (188, 192, 204)  # of an MPEG transport stream: plain, M2TS, with parity
@@ -183,7 +184,12 @@ def _png(file: File, size: int) -> DeclaredSize:
 
 def _jpeg(file: File, size: int) -> DeclaredSize:
     """Look for the end marker, which may be followed by other data."""
-    return DeclaredSize(size, size if b"\xff\xd9" in file.read() else size + 1)
+    last = b""
+    while chunk := file.read(_CHUNK_BYTES):
+        if b"\xff\xd9" in last + chunk:
+            return DeclaredSize(size, size)
+        last = chunk[-1:]
+    return DeclaredSize(size, size + 1)
 
 
 def _gif(file: File, size: int) -> DeclaredSize:

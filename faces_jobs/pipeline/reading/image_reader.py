@@ -21,6 +21,7 @@ from faces_jobs.errors import FrameSizeError, MediaError, NoVideoError, Truncate
 from faces_jobs.media import camera_raw_error
 from faces_jobs.pipeline.reading.colour_profiles import in_srgb
 from faces_jobs.pipeline.reading.declared_size import DeclaredSize, read_declared_size
+from faces_jobs.pipeline.reading.jpeg_scans import check_scans
 from faces_jobs.pipeline.reading.pictures import check_frame_size, fit, on_white
 from faces_jobs.pipeline.values import Frame, MediaInfo, Picture
 
@@ -188,6 +189,8 @@ def _open_image(
         if _is_camera_raw(image):
             raise camera_raw_error()
         check_frame_size(*image.size, max_pixels=max_pixels)
+        if "progressive" in image.info:
+            check_scans(file)
     except MediaError:
         image.close()
         raise
