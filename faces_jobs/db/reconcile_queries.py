@@ -20,6 +20,7 @@ class StoredFileRow:
     """The columns of an artifact that concern its file."""
 
     id: int
+    job_id: str
     storage_key: str
     missing: bool  # at the last check
 
@@ -81,27 +82,39 @@ def live_tokens(database: Database) -> set[str]:
 def artifacts_after(database: Database, artifact_id: int, *, limit: int) -> list[StoredFileRow]:
     """Return the next artifacts, ordered by id."""
     statement = (
-        select(ArtifactRow.id, ArtifactRow.storage_key, ArtifactRow.missing_since)
+        select(
+            ArtifactRow.id, ArtifactRow.job_id, ArtifactRow.storage_key, ArtifactRow.missing_since
+        )
         .where(ArtifactRow.id > artifact_id)
         .order_by(ArtifactRow.id)
         .limit(limit)
     )
     with database.read() as session:
         return [
-            StoredFileRow(row.id, row.storage_key, row.missing_since is not None)
+            StoredFileRow(row.id, row.job_id, row.storage_key, row.missing_since is not None)
             for row in session.execute(statement)
         ]
 
 
-def mark_files(database: Database, *, missing: Sequence[int], found: Sequence[int]) -> None:
-    """Record which artifacts' files are missing, and which are found again."""
+def mark_files(
+    database: Database, *, missing: Sequence[int], found: Sequence[int]
+) -> tuple[set[int], set[int]]:
+    """Record which artifacts' files are missing, and which are found again.
+
+    Returns those of each that are recorded: rows may have been deleted since they were read.
+    """
     with database.begin() as session:
-        _mark(session, missing, now_seconds())
-        _mark(session, found, None)
+        return _mark(session, missing, now_seconds()), _mark(session, found, None)
 
 
-def _mark(session: Session, artifact_ids: Sequence[int], since: object) -> None:
-    if artifact_ids:
-        session.execute(
-            update(ArtifactRow).where(ArtifactRow.id.in_(artifact_ids)).values(missing_since=since)
+def _mark(session: Session, artifact_ids: Sequence[int], since: object) -> set[int]:
+    if not artifact_ids:
+        return set()
+    return set(
+        session.scalars(
+            update(ArtifactRow)
+            .where(ArtifactRow.id.in_(artifact_ids))
+            .values(missing_since=since)
+            .returning(ArtifactRow.id)
         )
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from faces_jobs.errors import QueueError
 from faces_jobs.queue.messages import BrokerMessages, Message
 from faces_jobs.queue.producer import JOB_TASK, SEGMENT_TASK, CeleryQueue, open_queue
 from faces_jobs.results import cancel_job, list_artifacts, list_items
-from faces_jobs.retention import ORPHAN_SECONDS
+from faces_jobs.retention import ORPHAN_SECONDS, delete_job
 from faces_jobs.settings import Settings
 from faces_jobs.storage import LocalStorage
 from faces_jobs.worker.maintenance.first_seen import FirstSeen
@@ -171,6 +172,25 @@ def test_a_row_whose_file_is_missing_is_marked_until_the_file_is_back(
     shutil.move(elsewhere, storage.path_of(key))
     assert reconciler.run_round() == ReconcileReport(files_back=1)
     assert [item.missing_files for item in list_items(database, job.id).items] == [0]
+
+
+def test_a_job_that_is_deleted_meanwhile_has_no_missing_files(
+    database: Database,
+    storage: LocalStorage,
+    reconciler: Reconciler,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job = stored_job(database)
+    row = replace(artifact("0-a.mp4"), storage_key=publish_file(storage, job.id, "deleted"))
+    finish_segment(database, new_claim(database, job.segments[0]), results(artifacts=[row]))
+    look = storage.existing
+
+    def existing(keys: Collection[str]) -> set[str]:
+        delete_job(job.id, database=database, storage=storage)
+        return look(keys)
+
+    monkeypatch.setattr(storage, "existing", existing)
+    assert reconciler.run_round() == ReconcileReport()
 
 
 def test_files_without_a_row_are_removed_when_old_enough(

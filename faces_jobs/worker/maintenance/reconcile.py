@@ -16,6 +16,7 @@ from itertools import islice
 from typing import TypeVar
 
 from faces_jobs.db.reconcile_queries import (
+    StoredFileRow,
     artifacts_after,
     count_lost_leases,
     count_waiting_segments,
@@ -25,6 +26,7 @@ from faces_jobs.db.reconcile_queries import (
 )
 from faces_jobs.db.session import Database
 from faces_jobs.errors import FacesJobsError
+from faces_jobs.logs import log_context
 from faces_jobs.queue.messages import Message, Messages
 from faces_jobs.queue.producer import JOB_TASK, SEGMENT_TASK
 from faces_jobs.retention import (
@@ -157,19 +159,25 @@ class Reconciler:
         """Mark rows whose file is missing or there again. Returns how many of each."""
         rows = artifacts_after(self._database, self._last_artifact, limit=MAX_ARTIFACTS)
         self._last_artifact = rows[-1].id if len(rows) == MAX_ARTIFACTS else 0
-        missing, found = [], []
+        missing: list[StoredFileRow] = []
+        found: list[int] = []
         for batch in self._batches_until_stopped(rows):
             existing = self._storage.existing([row.storage_key for row in batch])
             for row in batch:
                 is_there = row.storage_key in existing
                 if not is_there and not row.missing:
-                    _log.warning("the file of artifact %d is missing: %s", row.id, row.storage_key)
-                    missing.append(row.id)
+                    missing.append(row)
                 elif is_there and row.missing:
                     found.append(row.id)
-        if missing or found:
-            mark_files(self._database, missing=missing, found=found)
-        return len(missing), len(found)
+        if not missing and not found:
+            return 0, 0
+        # Not counted are files that were deleted together with their rows meanwhile.
+        marked, back = mark_files(self._database, missing=[row.id for row in missing], found=found)
+        for row in missing:
+            if row.id in marked:
+                with log_context(job=row.job_id):
+                    _log.warning("the file of artifact %d is missing: %s", row.id, row.storage_key)
+        return len(marked), len(back)
 
     def _remove_files(self) -> int:
         """Remove folders of jobs and attempts without rows, and what interrupted uploads left."""
