@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from faces_jobs.cli.data_folder import make_data_folder
 from faces_jobs.errors import DatabaseError
 from faces_jobs.settings import Settings
 from faces_jobs.settings.storage import DATABASE_NAME
@@ -23,7 +24,7 @@ def upgrade(settings: Settings) -> None:
     from faces_jobs.db.migrate import current
     from faces_jobs.db.migrate import upgrade as migrate
 
-    settings.data_folder.mkdir(parents=True, exist_ok=True)
+    make_data_folder(settings)
     migrate(settings.database)
     click.echo(f"The database is at schema {current(settings.database)}.")
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from faces_jobs.cli import exits, tables
+from faces_jobs.cli.data_folder import make_data_folder
 from faces_jobs.cli.extras import report_missing_packages
 from faces_jobs.cli.models_fetch import fetch
 from faces_jobs.cli.training_options import data_option, models_path_option
@@ -89,6 +90,7 @@ def tune(settings: Settings, *, models_path: Path | None) -> None:
     The measurement is stored for later runs. Workers make it themselves while they wait for their
     first job. Results do not depend on it.
     """
+    make_data_folder(settings)
     with report_missing_packages():
         from faces_jobs_models.catalog import open_catalog
 

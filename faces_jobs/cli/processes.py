@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import click
 
+from faces_jobs.cli.data_folder import make_data_folder
 from faces_jobs.cli.extras import require_extras
 from faces_jobs.settings import ENVIRONMENT_PREFIX, Settings
 
@@ -25,6 +26,16 @@ def _imports() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def _prepare(settings: Settings) -> None:
+    """Configure the logs, and create the data folder of a machine that does not have one yet."""
+    from faces_jobs.logs import configure_logs
+
+    configure_logs(settings.log_level, settings.log_format)
+    # The embedded database is in there, so without a folder there is no database either.
+    if settings.database_url:
+        make_data_folder(settings)
 
 
 @click.command()
@@ -60,10 +71,9 @@ def web(settings: Settings) -> None:
     """Serve the API and the pages."""
     require_extras(settings, "web")
     with _imports():
-        from faces_jobs.logs import configure_logs
         from faces_jobs_web.server.process import serve
 
-    configure_logs(settings.log_level, settings.log_format)
+    _prepare(settings)
     serve(settings)
 
 
@@ -73,10 +83,9 @@ def worker(settings: Settings) -> None:
     """Run one worker process. Start as many as the machine has room for."""
     require_extras(settings, "worker")
     with _imports():
-        from faces_jobs.logs import configure_logs
         from faces_jobs.worker.celery_worker import run_worker
 
-    configure_logs(settings.log_level, settings.log_format)
+    _prepare(settings)
     run_worker(settings)
 
 
@@ -87,8 +96,7 @@ def sweep(settings: Settings, *, once: bool) -> None:
     """Requeue work that has waited too long, and tidy up."""
     require_extras(settings)
     with _imports():
-        from faces_jobs.logs import configure_logs
         from faces_jobs.worker.maintenance.sweep import run_sweep
 
-    configure_logs(settings.log_level, settings.log_format)
+    _prepare(settings)
     run_sweep(settings, once=once)

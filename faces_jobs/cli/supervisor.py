@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Self
 
+from faces_jobs.cli.data_folder import make_data_folder
 from faces_jobs.cli.worker_deaths import RecordDeath
 from faces_jobs.errors import FacesJobsError
 from faces_jobs.settings import Settings
@@ -35,7 +36,7 @@ def prepare_database(settings: Settings) -> None:
     """Upgrade the database to this version's schema, before any process opens it."""
     from faces_jobs.db.migrate import upgrade
 
-    settings.data_folder.mkdir(parents=True, exist_ok=True)
+    make_data_folder(settings)
     upgrade(settings.database)
 
 

@@ -11,6 +11,7 @@ from typing import Any, get_args
 import click
 from rich.progress import Progress, TaskID
 
+from faces_jobs.cli.data_folder import make_data_folder
 from faces_jobs.cli.extras import report_missing_packages
 from faces_jobs.cli.training_options import (
     DETECTOR,
@@ -91,6 +92,8 @@ def train(settings: Settings, /, **arguments: Any) -> None:
     """
     options = TrainOptions(**arguments)
     _check_options(options)
+    if options.out is None:
+        make_data_folder(settings)
     with report_missing_packages(), _epochs_bar(options.model) as bar:
         if options.teacher is None:
             folder = _train_classifier(options, settings, bar)

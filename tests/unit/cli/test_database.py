@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +35,16 @@ def test_after_an_upgrade_the_version_is_told(tmp_path: Path) -> None:
     version = faces_jobs(tmp_path, "db", "version")
     assert version.stdout.strip() in upgraded.stdout
     assert (tmp_path / "var" / "faces_jobs.db").is_file()
+
+
+def test_a_data_folder_is_made_for_its_owner_only_and_an_existing_one_kept(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o775)
+    for folder, mode in (("parent/data", 0o700), ("shared", 0o775)):
+        upgraded = faces_jobs(tmp_path, "db", "upgrade", DATA_FOLDER=folder)
+        assert upgraded.returncode == 0, upgraded.stderr
+        assert stat.S_IMODE((tmp_path / folder).stat().st_mode) == mode
 
 
 @pytest.mark.parametrize("command", ["upgrade", "version"])
