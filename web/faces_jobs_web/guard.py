@@ -105,9 +105,10 @@ def _check_authentication() -> WerkzeugResponse | None:
     g.by_bearer = False
     if access.is_open:
         return None
-    authorization = request.authorization
-    if authorization is not None and authorization.type == "bearer":
-        if not access.accepts(authorization.token or ""):
+    # Not `request.authorization`, which takes a token with an equals sign for parameters.
+    scheme, _, token = request.headers.get("Authorization", "").strip().partition(" ")
+    if scheme.lower() == "bearer":
+        if not access.accepts(token.strip()):
             raise _unauthorized("The bearer token is not this server's access token.")
         g.by_bearer = True
         return None

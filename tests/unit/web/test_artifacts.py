@@ -77,6 +77,7 @@ def test_only_annotated_copies_and_thumbnails_are_shown_inline(
         assert_sandboxed(response)
     table = client.get(artifact_address(client, address, "faces_csv") + "?inline=true")
     assert table.headers["Content-Disposition"].startswith("attachment")
+    assert table.headers["Content-Type"] == "text/csv; charset=utf-8"
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,13 @@ def test_a_wrong_bearer_token_is_refused(browser: WebClient, authorization: str)
     assert TOKEN not in response.text
 
 
+@pytest.mark.parametrize("token", ["key=value,0123456789", 'a "quoted" token, of words'])
+def test_a_token_may_consist_of_any_printable_characters(make_app: MakeApp, token: str) -> None:
+    client = client_of(make_app(access_token=SecretStr(token)))
+    response = client.get(JOBS, headers={"Authorization": f"bearer  {token} "})
+    assert response.status_code == 200
+
+
 def test_a_token_in_the_query_string_is_ignored(browser: WebClient) -> None:
     for name in ("token", "access_token", "api_key"):
         assert browser.get(f"{JOBS}?{name}={TOKEN}").status_code == 401

@@ -140,7 +140,7 @@ def finish_exports(database: Database, storage: Storage, job_id: str) -> JobStat
     """Write the exports of a job whose items have all ended."""
     job_claim = claim_job(database, job_id, worker="test", lease_seconds=60, max_attempts=3)
     assert job_claim is not None
-    exports = (("faces_csv", "faces.csv", "text/csv", CSV, None),)
+    exports = (("faces_csv", "faces.csv", "text/csv; charset=utf-8", CSV, None),)
     return finish_job(
         database, job_claim, _published(storage, job_id, "job", job_claim.token, exports)
     )

@@ -113,6 +113,7 @@ def download(job_id: str, artifact_id: int) -> Response:
         etag=artifact.sha256,
         last_modified=opened.stored.modified,
     )
+    response.headers["Content-Type"] = artifact.media_type  # Flask adds a second charset to text
     response.content_length = opened.stored.bytes
     try:
         response.make_conditional(
