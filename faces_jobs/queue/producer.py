@@ -10,13 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 from celery import Celery
 from kombu.exceptions import ChannelError, KombuError
 from kombu.exceptions import OperationalError as BrokerError
 
-from faces_jobs.errors import QueueError, SettingsError
+from faces_jobs.errors import QueueError
 from faces_jobs.settings import Settings
 
 QUEUE_NAME = "faces_jobs"
@@ -118,11 +117,7 @@ def open_queue(settings: Settings) -> CeleryQueue:
 
 
 def make_app(settings: Settings) -> Celery:
-    """A Celery app without tasks: JSON only, no results, one queue.
-
-    Raises:
-        SettingsError: the broker's URL is not supported.
-    """
+    """A Celery app without tasks: JSON only, no results, one queue."""
     app = Celery("faces_jobs", set_as_current=False, autofinalize=False)
     app.conf.update(
         **_broker(settings),
@@ -153,12 +148,6 @@ def make_app(settings: Settings) -> Celery:
 def _broker(settings: Settings) -> dict[str, Any]:
     if not settings.broker_url:
         return _folder_broker(settings.data_folder.resolve() / "queue")
-    scheme = urlsplit(settings.broker_url).scheme
-    if scheme not in ("redis", "rediss"):
-        raise SettingsError(
-            f"FACES_JOBS_BROKER_URL: the scheme {scheme!r} is not supported. Use redis://... or "
-            "rediss://..., or leave it empty for a queue in the data folder."
-        )
     return {
         "broker_url": settings.broker_url,
         "broker_transport_options": {

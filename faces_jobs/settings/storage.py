@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 
@@ -85,6 +86,13 @@ class StorageSettings(BaseModel):
             raise ValueError("must be a URL such as https://storage.example:9000")
         return value.rstrip("/")
 
+    @field_validator("broker_url")
+    @classmethod
+    def _check_broker_url(cls, value: str) -> str:
+        if value:
+            _check_broker(value)
+        return value
+
     @model_validator(mode="after")
     def _check_bucket_access(self) -> Self:
         if bool(self.s3_access_key_id) != (self.s3_secret_access_key is not None):
@@ -118,6 +126,28 @@ class StorageSettings(BaseModel):
         if self.database_url:
             return self.database_url
         return f"sqlite:///{self.data_folder.resolve() / DATABASE_NAME}"
+
+
+def _check_broker(url: str) -> None:
+    # The messages don't quote the URL, since it may contain a password.
+    try:
+        parts = urlsplit(url)
+        has_valid_host = parts.port != 0
+    except ValueError:  # of a port that is no number, for example
+        has_valid_host = False
+    if has_valid_host and parts.scheme not in ("redis", "rediss"):
+        raise ValueError(
+            f"the scheme {parts.scheme!r} is not supported: use redis://... or rediss://..., or "
+            "leave it empty for a queue in the data folder"
+        )
+    if not has_valid_host or not re.fullmatch(r"/?\d*", parts.path):
+        raise ValueError(
+            "must be a URL such as redis://:password@queue.example:6379/0, in which special "
+            "characters of the password are written as %xx"
+        )
+    for value in parse_qs(parts.query).get("ssl_cert_reqs", ()):
+        if not re.fullmatch("required|optional|none|CERT_(REQUIRED|OPTIONAL|NONE)", value):
+            raise ValueError("ssl_cert_reqs must be required, optional or none")
 
 
 def _parse_bucket(value: str) -> tuple[str, str] | None:

@@ -63,10 +63,10 @@ class WebSettings(BaseModel):
         text = "" if token is None else token.get_secret_value()
         if token is not None and len(text) < MIN_TOKEN_CHARACTERS:
             raise ValueError(f"must have at least {MIN_TOKEN_CHARACTERS} characters; {CREATE_HINT}")
-        if not (text.isascii() and text.isprintable()):
+        if not (text.isascii() and text.isprintable()) or text != text.strip():
             raise ValueError(
-                "must consist of printable ASCII characters, as it is sent in an HTTP header; "
-                f"{CREATE_HINT}"
+                "must consist of printable ASCII characters, without blanks at its ends, as it is "
+                f"sent in an HTTP header; {CREATE_HINT}"
             )
         return token
 

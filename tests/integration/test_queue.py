@@ -14,7 +14,7 @@ import redis
 from kombu.entity import Queue as BrokerQueue
 from kombu.messaging import Consumer
 
-from faces_jobs.errors import QueueError, SettingsError
+from faces_jobs.errors import QueueError
 from faces_jobs.queue.producer import JOB_TASK, QUEUE_NAME, SEGMENT_TASK, make_app, open_queue
 from faces_jobs.settings import Settings
 
@@ -130,12 +130,6 @@ def test_a_folder_that_is_not_writable_raises_a_queue_error(settings: Settings) 
         folder.rmdir()
         with pytest.raises(QueueError):
             queue.ring_segment(1)
-
-
-@pytest.mark.parametrize("url", ["amqp://host", "sqs://", "redis", "memory://"])
-def test_unsupported_brokers_are_refused(settings: Settings, url: str) -> None:
-    with pytest.raises(SettingsError):
-        open_queue(settings.model_copy(update={"broker_url": url}))
 
 
 def test_a_message_in_the_folder_is_json_with_nothing_but_the_id(settings: Settings) -> None:

@@ -53,6 +53,7 @@ def test_settings_are_frozen() -> None:
         ({"access_token": "short"}, "FACES_JOBS_ACCESS_TOKEN"),
         ({"access_token": "ein-Schlüssel-der-lang-ist"}, "FACES_JOBS_ACCESS_TOKEN: .* ASCII"),
         ({"access_token": "long-enough\tbut-with-a-tab"}, "FACES_JOBS_ACCESS_TOKEN: .* ASCII"),
+        ({"access_token": "sixteen letters "}, "FACES_JOBS_ACCESS_TOKEN: .* blanks at its ends"),
         ({"host": "0.0.0.0"}, "FACES_JOBS_ACCESS_TOKEN"),
         ({"unsure_below": "often"}, "FACES_JOBS_UNSURE_BELOW: 'often' is not a probability"),
         ({"unsure_below": "1.5"}, "FACES_JOBS_UNSURE_BELOW"),
@@ -68,6 +69,19 @@ def test_settings_are_frozen() -> None:
         ),
         ({"roots": '["/srv/films"]'}, "FACES_JOBS_ROOTS is not a JSON object of names and folders"),
         ({"lease_seconds": "inf"}, "FACES_JOBS_LEASE_SECONDS"),
+        *(
+            ({"broker_url": url}, "FACES_JOBS_BROKER_URL")
+            for url in (
+                "amqp://host",
+                "sqs://",
+                "redis",
+                "memory://",
+                "redis://host:port/0",
+                "redis://host:6379/jobs",
+                "redis://:pass/word@host/0",
+                "rediss://host/0?ssl_cert_reqs=no",
+            )
+        ),
         ({"sweep_seconds": "1e300"}, "FACES_JOBS_SWEEP_SECONDS"),
         (
             {"heartbeat_seconds": "20"},
@@ -90,6 +104,14 @@ def test_settings_are_frozen() -> None:
 def test_an_invalid_variable_is_named(variables: dict[str, str], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         read(**variables)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["redis://", "redis://host", "redis://:p%2Fw@host:1/2", "rediss://h/?ssl_cert_reqs=required"],
+)
+def test_a_broker_may_have_a_password_a_port_and_a_number(url: str) -> None:
+    assert read(broker_url=url).broker_url == url
 
 
 def test_only_loopback_addresses_need_no_token() -> None:
