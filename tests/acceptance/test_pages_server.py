@@ -151,6 +151,12 @@ def test_other_requests_are_answered_during_an_upload(web: RunningWeb) -> None:
     httpx.delete(f"{web.url}/api/v1/jobs/{job['id']}")
 
 
+def test_a_client_cannot_change_the_server_s_path_by_a_header(web: RunningWeb) -> None:
+    headers = {"SCRIPT_NAME": "/other"}
+    assert httpx.get(f"{web.url}/healthz", headers=headers).status_code == 200
+    assert httpx.get(f"{web.url}/other/healthz", headers=headers).status_code == 404
+
+
 @pytest.mark.parametrize("size", ["xyz", "-5", ""])
 @pytest.mark.parametrize(
     ("path", "content_type"),

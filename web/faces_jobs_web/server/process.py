@@ -89,6 +89,9 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
             "logger_class": _ProcessLogger,
             "proc_name": "faces-jobs web",
             "control_socket_disable": True,
+            # Nobody may set the path of the app by a header, as gunicorn lets a proxy on this
+            # machine do, and so its clients. The one header that we heed is read in `guard`.
+            "forwarded_allow_ips": "",
             "when_ready": self._on_ready,
             "post_worker_init": self._on_worker_init,
             "worker_exit": self._on_worker_exit,
