@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from faces_jobs.pipeline.cutting.plan import NotCuttableError
 from faces_jobs.pipeline.values import MediaInfo
 from faces_jobs.sinks.sound import Sound
-from faces_jobs.sinks.video import output_tick
+from faces_jobs.sinks.video import check_pause, output_tick
 from faces_jobs.storage import raising_storage_full
 
 # Stores timestamps of any time base exactly, whatever their start; MP4 and Matroska round them.
@@ -50,11 +50,13 @@ def join_parts(
     Raises:
         NotCuttableError: the parts were encoded differently, or their times overlap.
         StorageFullError: the disk is full.
+        MediaError: a picture comes too long after the one before it.
     """
     tick = output_tick(info)
     times = _Times.of(
         _read_times(parts, tick, on_progress), round(Fraction(last_duration_ms) / 1000 / tick)
     )
+    check_pause(int(np.diff(times.shown).max(initial=0)), tick)
     with ExitStack() as opened, raising_storage_full():
         output = opened.enter_context(
             av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})

@@ -28,6 +28,7 @@ from av.video.reformatter import (
 )
 from av.video.stream import VideoStream
 
+from faces_jobs.errors import MediaError
 from faces_jobs.jobs.records import TrackRecord
 from faces_jobs.pipeline.reading.pictures import fit
 from faces_jobs.pipeline.values import Face, Frame, MediaInfo
@@ -43,6 +44,9 @@ DEFAULT_FRAME_RATE = Fraction(25)
 # mp4 stores the duration of a frame as a 32-bit number of ticks, which a finer clock could exceed.
 MIN_TICK = Fraction(1, 1_000_000)
 FALLBACK_TICK = Fraction(1, 90_000)
+# FFmpeg refuses frames that are further apart in mp4, whose clock it makes at least so fine.
+MAX_PAUSE_TICKS = 2**31 - 1
+MIN_TICKS_PER_SECOND = 10_000
 MAX_SIDE = 16_384  # pixels; the limit of H.264
 
 
@@ -120,6 +124,7 @@ class AnnotatedVideo:
 
         Raises:
             StorageFullError: the disk is full, for this frame or an earlier one.
+            MediaError: one of them comes too long after the one before it.
         """
         while len(self._pending) >= MAX_PENDING_FRAMES:
             self._pending.popleft().result()
@@ -133,6 +138,7 @@ class AnnotatedVideo:
         ticks = round(Fraction(time_ms) / 1000 / self._tick)
         if self._last_ticks is not None:
             ticks = max(ticks, self._last_ticks + 1)  # the source may have a finer clock
+            check_pause(ticks - self._last_ticks, self._tick)
         else:
             self._first_ticks = ticks
         self._last_ticks = ticks
@@ -150,6 +156,7 @@ class AnnotatedVideo:
 
         Raises:
             StorageFullError: the disk is full.
+            MediaError: a frame comes too long after the one before it.
         """
         while self._pending:
             self._pending.popleft().result()
@@ -235,6 +242,22 @@ def output_tick(info: MediaInfo) -> Fraction:
     """Return the time base of the output: the source's, so that timestamps are kept exactly."""
     tick = info.time_base or Fraction(1, 1000)
     return tick if tick >= MIN_TICK else FALLBACK_TICK
+
+
+def check_pause(ticks: int, tick: Fraction) -> None:
+    """Check the time between two frames, in ticks of the output.
+
+    Raises:
+        MediaError: it is longer than mp4 can express.
+    """
+    ticks_per_second = tick.denominator
+    while ticks_per_second < MIN_TICKS_PER_SECOND:
+        ticks_per_second *= 2
+    if ticks * tick * ticks_per_second > MAX_PAUSE_TICKS:
+        raise MediaError(
+            f"The video pauses for {float(ticks * tick / 3600):.1f} hours, which an annotated copy "
+            "can't: process it without one, or cut it there."
+        )
 
 
 def _encoded_size(width: int, height: int) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import av
 import numpy as np
 import pytest
 
+from faces_jobs.errors import MediaError
 from faces_jobs.pipeline.cutting.plan import NotCuttableError
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.values import Frame, MediaInfo
@@ -126,6 +128,24 @@ def test_parts_that_overlap_are_refused(source: Path) -> None:
         for start in (0, 15)
     ]
     with pytest.raises(NotCuttableError, match="overlap"):
+        join_parts(
+            parts,
+            source.with_name("x.mp4"),
+            info=info,
+            source=source,
+            last_duration_ms=40.0,
+            on_progress=lambda: None,
+        )
+
+
+def test_a_pause_between_two_parts_that_mp4_cannot_express_is_refused(source: Path) -> None:
+    info, frames = frames_of(source)
+    later = [replace(frame, time_ms=frame.time_ms + 40 * 3600 * 1000) for frame in frames[20:]]
+    parts = [
+        annotate(source.with_name(f"{number}.nut"), info, part, format=PART_FORMAT)
+        for number, part in enumerate((frames[:20], later))
+    ]
+    with pytest.raises(MediaError, match=r"pauses for 40\.0 hours"):
         join_parts(
             parts,
             source.with_name("x.mp4"),

@@ -13,7 +13,7 @@ import av
 import numpy as np
 import pytest
 
-from faces_jobs.errors import TruncatedError
+from faces_jobs.errors import MediaError, TruncatedError
 from faces_jobs.jobs.records import Attribute, FaceRecord
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.values import Face, Frame, MediaInfo
@@ -117,6 +117,27 @@ def test_each_frame_keeps_its_exact_time(
         assert relative_times(copy) == [Fraction(index) / Fraction(rate) for index in range(10)]
     else:
         assert relative_times(copy) == relative_times(source)
+
+
+@pytest.mark.parametrize(
+    ("name", "ticks_per_second", "hours"), [("a.nut", 90_000, 6), ("a.mkv", 1000, 37)]
+)
+def test_a_pause_that_mp4_cannot_express_is_an_error_with_advice(
+    tmp_path: Path, name: str, ticks_per_second: int, hours: int
+) -> None:
+    def paused(by_hours: int) -> Path:
+        before = [index * ticks_per_second // 25 for index in range(10)]
+        return clips.write_video(
+            tmp_path / name,
+            clips.moving_squares(11),
+            ticks=[*before, by_hours * 3600 * ticks_per_second],
+            time_base=Fraction(1, ticks_per_second),
+        )
+
+    source = paused(hours)
+    assert relative_times(annotate(source, tmp_path / "out.mp4")) == relative_times(source)
+    with pytest.raises(MediaError, match=f"pauses for {hours + 1}.0 hours.*without one"):
+        annotate(paused(hours + 1), tmp_path / "out.mp4")
 
 
 def test_an_animation_keeps_the_times_of_its_frames_and_the_duration_of_the_last(
