@@ -54,15 +54,25 @@ class Channel(filesystem.Channel):
             taken = Path(self.processed_folder) / path.name
             try:
                 path.rename(taken)
-                text = taken.read_text(encoding="utf-8")
+                content = taken.read_bytes()
                 taken.unlink()
             except FileNotFoundError:  # another reader was faster
                 continue
-            try:
-                return json.loads(text)
-            except ValueError:
-                _log.warning("ignored message %s, which is not valid JSON", path.name)
+            message = _parse(content)
+            if message is not None:
+                return message
+            _log.warning("ignored message %s, which is none of Celery's", path.name)
         raise Empty
+
+
+def _parse(content: bytes) -> dict[str, Any] | None:
+    """Parse a message. None: it is damaged, or somebody else's, and would end the worker."""
+    try:
+        message = json.loads(content)
+    except ValueError:
+        return None
+    has_all = isinstance(message, dict) and message.keys() >= {"body", "headers", "properties"}
+    return message if has_all else None
 
 
 class Transport(filesystem.Transport):

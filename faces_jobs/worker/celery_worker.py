@@ -11,7 +11,7 @@ from celery.concurrency.solo import TaskPool
 from celery.exceptions import SecurityWarning
 
 from faces_jobs.db.processes import GpuMemory
-from faces_jobs.errors import SettingsError
+from faces_jobs.errors import QueueError, SettingsError
 from faces_jobs.presence import Presence
 from faces_jobs.queue.producer import QUEUE_NAME, make_app
 from faces_jobs.settings import Settings
@@ -37,6 +37,7 @@ def run_worker(settings: Settings) -> None:
         DatabaseError: the database can't be opened.
         DeviceError: the device is not available.
         ModelError: the models folder can't be opened.
+        QueueError: Celery gave up, such as at a message of somebody else's in Redis.
     """
     app = make_app(settings)
     with (
@@ -50,7 +51,10 @@ def run_worker(settings: Settings) -> None:
         with graceful_stop(
             name=worker.name, database=worker.database, stop_requested=worker.stop_requested
         ):
-            celery_worker(app, worker.name).start()
+            consumer = celery_worker(app, worker.name)
+            consumer.start()
+            if consumer.exitcode and not worker.stop_requested.is_set():
+                raise QueueError("Reading messages failed; the last log lines say why.")
     _log.info("worker %s ended", worker.name)
 
 

@@ -147,10 +147,12 @@ def test_a_message_in_the_folder_is_json_with_nothing_but_the_id(settings: Setti
 def test_files_that_are_no_messages_are_skipped(settings: Settings) -> None:
     with open_queue(settings) as queue:
         messages = settings.data_folder / "queue" / "messages"
-        (messages / f"0-x.{QUEUE_NAME}.msg").write_text("{ half a mess")
+        for number, content in enumerate((b"{ half a mess", b"\xff\xfe", b"[]", b'{"body": "x"}')):
+            (messages / f"0-{number}.{QUEUE_NAME}.msg").write_bytes(content)
         queue.ring_segment(5)
 
     assert list(consume(settings)) == [(SEGMENT_TASK, [5])]
+    assert list((settings.data_folder / "queue" / "taken").iterdir()) == []
 
 
 def _ring_many(settings: Settings, first: int) -> None:

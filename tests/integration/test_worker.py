@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from celery.worker import request as celery_request
@@ -16,14 +17,14 @@ from sqlalchemy import select
 
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.tables import SegmentRow
-from faces_jobs.errors import SettingsError
+from faces_jobs.errors import QueueError, SettingsError
 from faces_jobs.jobs.query import TrackQuery
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.queue.producer import make_app, open_queue
 from faces_jobs.results import cancel_job, get_job, list_artifacts, list_tracks
 from faces_jobs.settings import Settings
 from faces_jobs.storage import open_storage
-from faces_jobs.worker.celery_worker import celery_worker, connect_signals
+from faces_jobs.worker.celery_worker import celery_worker, connect_signals, run_worker
 from faces_jobs.worker.maintenance.sweep import sweep
 from tests.factories import stored_job
 from tests.integration.harness import Harness
@@ -127,6 +128,17 @@ def test_a_killed_workers_segment_is_taken_over_and_can_be_cancelled(
 def test_other_pools_are_refused(settings: Settings, pool: str) -> None:
     with pytest.raises(SettingsError, match="fork"):
         celery_worker(make_app(settings), "test", pool=pool)
+
+
+def test_a_worker_on_which_celery_gives_up_ends_with_an_error(
+    settings: Settings, sqlite_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gave_up = SimpleNamespace(start=lambda: None, exitcode=1)
+    monkeypatch.setattr(
+        "faces_jobs.worker.celery_worker.celery_worker", lambda _app, _name: gave_up
+    )
+    with pytest.raises(QueueError):
+        run_worker(settings.model_copy(update={"database_url": sqlite_database_url}))
 
 
 def test_a_failed_acknowledgement_is_logged_as_a_warning(
