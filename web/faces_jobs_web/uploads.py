@@ -185,14 +185,23 @@ class _FormReader:
                 yield event.data
 
     def _next_event(self) -> Event:
+        event = self._decode()
+        while isinstance(event, NeedData):
+            event = self._decode(self._stream.read(CHUNK_BYTES))
+        return event
+
+    def _decode(self, received: bytes | None = None) -> Event:
+        """Pass on what was received, if anything (b"": the end); return the next event."""
         try:
-            while isinstance(event := self._decoder.next_event(), NeedData):
-                self._decoder.receive_data(self._stream.read(CHUNK_BYTES) or None)
+            if received is not None:
+                self._decoder.receive_data(received or None)
+            return self._decoder.next_event()
         except UnicodeDecodeError as error:  # of the headers of a part
             raise BadRequest("A file name in the form is not valid UTF-8.") from error
         except ValueError as error:
             raise BadRequest("The form is incomplete or malformed: send it again.") from error
-        return event
+        except RequestEntityTooLarge as error:  # of the buffer, not of the body
+            raise BadRequest("The form has too many parts, or too much besides them.") from error
 
 
 def _drain(request: Request) -> None:
