@@ -146,12 +146,11 @@ class _Group:
         cls, status: ItemStatus, faces: int, tracks: int, damaged: int, retryable: int, *sums: Any
     ) -> Self:
         # PostgreSQL returns sums of 64-bit integers as decimals.
-        items, done, before, total, unknown, weight, weight_done = sums
+        items, done, total, unknown, weight, weight_done = sums
         work = ItemsWork(
             status=status,
             items=items,
             frames_done=int(done),
-            frames_before=int(before),
             frames_total=int(total),
             unknown=int(unknown),
             weight=float(weight),
@@ -170,7 +169,9 @@ def _job_document(
 ) -> JobDocument:
     works = [group.work for group in groups]
     ended = row.status.ended
-    work = job_work(works, ended=ended, seconds=_seconds_of_work(row, now))
+    work = job_work(
+        works, ended=ended, seconds=_seconds_of_work(row, now), frames_kept=row.frames_kept
+    )
     return JobDocument(
         id=row.id,
         status=row.status,
@@ -235,13 +236,11 @@ def _groups_statement(job_ids: Sequence[str]) -> Select[Any]:
             func.sum(case((is_retryable(), 1), else_=0)),
             func.count(),
             func.sum(done),
-            func.sum(case((ItemRow.ended_at < JobRow.started_at, done), else_=0)),
             func.coalesce(func.sum(frames.c.total), 0),
             func.sum(case((known, 0), else_=1)),
             func.sum(weight),
             func.sum(case((known, weight * shown), else_=0.0)),
         )
-        .join(JobRow, JobRow.id == ItemRow.job_id)
         .join(frames, frames.c.item_id == ItemRow.id, isouter=True)
         .where(ItemRow.job_id.in_(job_ids))
         .group_by(ItemRow.job_id, ItemRow.status)

@@ -20,7 +20,7 @@ class Work:
     frames_total: int | None  # None: not known, at least for a part
     ended: bool
     seconds: float | None  # from the start to the end or until now; None: not started
-    frames_before: int = 0  # done before that start: a retried job keeps its other items
+    frames_kept: int = 0  # done before that start: a retried job keeps its other items
 
 
 def item_fraction(work: Work) -> float | None:
@@ -45,7 +45,7 @@ def progress(work: Work, fraction: float | None, *, on_hold: bool = False) -> Pr
     """
     if on_hold and not work.ended:
         work = replace(work, seconds=None)
-    frames = work.frames_done - work.frames_before
+    frames = work.frames_done - work.frames_kept
     rate = frames / work.seconds if work.seconds and frames else None
     return Progress(
         frames_done=work.frames_done,
@@ -63,21 +63,21 @@ class ItemsWork:
     status: ItemStatus
     items: int
     frames_done: int
-    frames_before: int  # of these, by items that had ended when the job was retried
     frames_total: int  # of the items whose total is known
     unknown: int  # items whose total is unknown
     weight: float  # sum of their sizes in bytes, at least 1 each; 0 for refused files
     weight_done: float  # sum of size times fraction done, where known
 
 
-def job_work(groups: Sequence[ItemsWork], *, ended: bool, seconds: float | None) -> Work:
+def job_work(
+    groups: Sequence[ItemsWork], *, ended: bool, seconds: float | None, frames_kept: int = 0
+) -> Work:
     """Add up the frames of a job."""
     open_groups = [group for group in groups if not group.status.ended]
     known = not any(group.unknown for group in open_groups)
     total = sum(group.frames_done if group.status.ended else group.frames_total for group in groups)
     done = sum(group.frames_done for group in groups)
-    before = sum(group.frames_before for group in groups)
-    return Work(done, total if known else None, ended, seconds, before)
+    return Work(done, total if known else None, ended, seconds, frames_kept)
 
 
 def job_fraction(groups: Sequence[ItemsWork], *, ended: bool) -> float | None:
@@ -100,6 +100,6 @@ def _eta_seconds(work: Work, fraction: float | None, rate: float | None) -> floa
         return 0.0
     if work.frames_total is not None and rate:
         return max(0.0, (work.frames_total - work.frames_done) / rate)
-    if work.seconds is not None and fraction and not work.frames_before:
+    if work.seconds is not None and fraction and not work.frames_kept:
         return work.seconds * (1 - fraction) / fraction
     return None

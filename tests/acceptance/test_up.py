@@ -29,7 +29,9 @@ def commands(process: psutil.Process) -> list[tuple[str, int]]:
     found = []
     for child in process.children():
         with contextlib.suppress(psutil.NoSuchProcess):
-            if line := child.cmdline():  # empty for a process that has ended and is not reaped yet
+            while not (line := child.cmdline()) and child.status() != psutil.STATUS_ZOMBIE:
+                time.sleep(0.01)  # its program is just being loaded
+            if line:
                 found.append((line[-1], child.pid))
     return sorted(found)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import ColumnElement, and_, delete, func, select
+from sqlalchemy import ColumnElement, ScalarSelect, and_, delete, func, select
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.claims.fencing import lock_all_segments
@@ -82,6 +82,7 @@ def _restart_job(session: Session, job_id: str, *, has_items: bool) -> None:
             parked=0,
             held_at=None,
             held_seconds=0 if has_items else JobRow.held_seconds + _idle_seconds(),
+            frames_kept=_frames_shown(job_id) if has_items else JobRow.frames_kept,
             delete_at=None,
             **UNTRIED_VALUES,
         )
@@ -91,6 +92,15 @@ def _restart_job(session: Session, job_id: str, *, has_items: bool) -> None:
 def _idle_seconds() -> ColumnElement[float]:
     """How long the job has not been worked on: since it ended, or was put on hold before that."""
     return now_seconds() - func.coalesce(JobRow.held_at, JobRow.ended_at)
+
+
+def _frames_shown(job_id: str) -> ScalarSelect[int]:
+    """The frames of the items that are kept: the segments of the others are new."""
+    return (
+        select(func.coalesce(func.sum(SegmentRow.frames_shown), 0))
+        .where(SegmentRow.job_id == job_id)
+        .scalar_subquery()
+    )
 
 
 def is_retryable() -> ColumnElement[bool]:

@@ -52,6 +52,8 @@ class JobRow(LeaseColumns, Base):
     ended_at: Mapped[float | None]
     held_at: Mapped[float | None]  # when it was paused, or began to wait for space
     held_seconds: Mapped[float] = mapped_column(server_default="0")  # of earlier such times
+    # Done before its start: a retry keeps the items that had succeeded.
+    frames_kept: Mapped[int] = mapped_column(BigInteger, server_default="0")
     delete_at: Mapped[float | None]  # set when it ends; None: kept until it is deleted by hand
     error_code: Mapped[str | None]
     error_message: Mapped[str | None]

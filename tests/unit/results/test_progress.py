@@ -22,7 +22,6 @@ def group(status: ItemStatus, **values: float) -> ItemsWork:
     fields = {
         "items": 1,
         "frames_done": 0,
-        "frames_before": 0,
         "frames_total": 0,
         "unknown": 0,
         "weight": 100.0,
@@ -86,16 +85,16 @@ def test_items_are_weighted_by_their_bytes() -> None:
     assert (work.frames_done, work.frames_total) == (51, None)
 
 
-def test_frames_of_before_a_retry_count_as_done_but_not_in_the_rate() -> None:
+def test_frames_kept_by_a_retry_count_as_done_but_not_in_the_rate() -> None:
     groups = [
-        group(ItemStatus.SUCCEEDED, frames_done=900, frames_before=900),
+        group(ItemStatus.SUCCEEDED, frames_done=900),
         group(ItemStatus.RUNNING, frames_done=50, frames_total=100),
     ]
-    shown = progress(job_work(groups, ended=False, seconds=10.0), 0.9)
+    shown = progress(job_work(groups, ended=False, seconds=10.0, frames_kept=900), 0.9)
     assert (shown.frames_done, shown.frames_per_second, shown.eta_seconds) == (950, 5.0, 10.0)
 
     groups[1] = group(ItemStatus.RUNNING, unknown=1)
-    shown = progress(job_work(groups, ended=False, seconds=10.0), 0.9)
+    shown = progress(job_work(groups, ended=False, seconds=10.0, frames_kept=900), 0.9)
     assert (shown.frames_per_second, shown.eta_seconds) == (None, None)
 
 
