@@ -27,7 +27,7 @@ from tests.clips import moving_squares, write_video
 from tests.integration.ended_jobs import WEBHOOK_SECRET
 from tests.integration.harness import Harness, SquareNetworks
 from tests.integration.memory_queue import MemoryQueue
-from tests.integration.postgres_databases import copied_database, run_sql, with_database
+from tests.integration.postgres_databases import EmptyDatabases, run_sql, with_database
 from tests.integration.servers import find_program, private_postgres, private_redis
 from tests.receivers import Receiver, receiver
 from tests.services import missing_service
@@ -60,6 +60,14 @@ def postgres_template(postgres_url: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def postgres_databases(postgres_url: str, postgres_template: str) -> Iterator[EmptyDatabases]:
+    """Empty databases of that server."""
+    databases = EmptyDatabases(postgres_url, postgres_template)
+    yield databases
+    databases.drop_all()
+
+
+@pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a Redis server."""
     named = os.environ.get("FACES_JOBS_TEST_REDIS_URL")  # noqa: TID251 (the tests' own switch)
@@ -82,9 +90,9 @@ def sqlite_database_url(sqlite_template: Path, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def postgres_database_url(postgres_url: str, postgres_template: str) -> Iterator[str]:
+def postgres_database_url(postgres_databases: EmptyDatabases) -> Iterator[str]:
     """The URL of an empty PostgreSQL database."""
-    with copied_database(postgres_url, postgres_template) as url:
+    with postgres_databases.lent() as url:
         yield url
 
 
@@ -108,8 +116,7 @@ def shared_database_url(
         shutil.copy(request.getfixturevalue("sqlite_template"), path)
         yield f"sqlite:///{path}"
         return
-    template = request.getfixturevalue("postgres_template")
-    with copied_database(request.getfixturevalue("postgres_url"), template) as url:
+    with request.getfixturevalue("postgres_databases").lent() as url:
         yield url
 
 

@@ -22,23 +22,21 @@ class ExpiredLeases:
         self._clock = clock
         self._before: dict[tuple[str, float], float] = {}
         self._now: dict[tuple[str, float], float] = {}
-
-    @property
-    def waits(self) -> bool:
-        """Whether leases were seen in this round, and not for long enough."""
-        now = self._clock()
-        return any(now - since < self._patience_seconds for since in self._now.values())
+        self.waits = False  # whether a lease of this round was not yet seen for long enough
 
     def begin_round(self) -> None:
         """Start a new round. Leases that are not seen during it are forgotten afterwards."""
         self._before, self._now = self._now, {}
+        self.waits = False
 
     def is_dead(self, token: str, lease_until: float) -> bool:
         """Record an expired lease. Returns whether its worker has had time enough to renew it."""
         lease = (token, lease_until)  # another one once it is renewed
         now = self._clock()
         since = self._now.setdefault(lease, self._before.get(lease, now))
-        return now - since >= self._patience_seconds
+        is_dead = now - since >= self._patience_seconds
+        self.waits |= not is_dead
+        return is_dead
 
 
 def patience_seconds(settings: Settings) -> float:
