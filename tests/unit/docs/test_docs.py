@@ -1,4 +1,4 @@
-"""Every setting, command, option, state, model and label is documented; named files exist."""
+"""What users and operators can name is documented; links and files that pages name exist."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from faces_jobs.cli import cli, exits
 from faces_jobs.jobs.labels import LABELS_WITH_UNSURE, MODELS
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.jobs.status import ItemStatus, JobStatus, SegmentStatus
+from faces_jobs.readiness import PROBLEM_MESSAGES
 from faces_jobs.settings import ENVIRONMENT_PREFIX, Settings
 from tests.unit.cli.test_help import commands
 
@@ -84,6 +85,31 @@ def test_every_module_named_in_the_docs_exists(page: Path) -> None:
     modules = [f"/{path.relative_to(ROOT)}" for top in CODE for path in ROOT.glob(f"{top}/**/*.py")]
     named = re.findall(r"`((?:\w+/)*\w+\.py)`", page.read_text(encoding="utf-8"))
     assert [name for name in named if not any(m.endswith(f"/{name}") for m in modules)] == []
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them of their text."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_to_a_page_or_heading_leads_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if link.startswith("https://"):
+            continue
+        name, _, anchor = link.partition("#")
+        target = page.parent / name if name else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_every_alert_and_missing_part_is_in_the_incidents() -> None:
+    monitoring = (ROOT / "docs/monitoring.md").read_text(encoding="utf-8")
+    incidents = (ROOT / "docs/incidents.md").read_text(encoding="utf-8")
+    alerts = re.findall(r"- alert: (\w+)", monitoring)
+    assert alerts
+    assert [name for name in (*alerts, *PROBLEM_MESSAGES) if f"`{name}`" not in incidents] == []
 
 
 @pytest.mark.parametrize("package", ["db", "pipeline", "sinks", "storage", "submit", "worker"])

@@ -22,7 +22,7 @@ from tests.unit.web.conforming import WebClient, client_of
 from tests.unit.web.conftest import TOKEN
 from tests.unit.web.problems import assert_problem
 
-DOCS = Path(__file__).parents[3] / "docs" / "operations.md"
+DOCS = Path(__file__).parents[3] / "docs" / "monitoring.md"
 
 
 def families(client: WebClient) -> dict[str, Metric]:
