@@ -87,6 +87,15 @@ def test_every_module_named_in_the_docs_exists(page: Path) -> None:
     assert [name for name in named if not any(m.endswith(f"/{name}") for m in modules)] == []
 
 
+def test_every_function_of_the_walk_through_the_code_is_where_it_says() -> None:
+    walk = (ROOT / "docs/data-flow.md").read_text(encoding="utf-8")
+    steps = re.findall(r"^\| `(\w+)` \| `([\w/]+\.py)` \|", walk, re.MULTILINE)
+    assert steps
+    for name, path in steps:
+        code = (ROOT / path).read_text(encoding="utf-8")
+        assert re.search(rf"^(?:def|class) {name}\b", code, re.MULTILINE), (name, path)
+
+
 def anchors(page: Path) -> set[str]:
     """The anchors of a page's headings, as GitHub makes them of their text."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
