@@ -93,7 +93,7 @@ def worker(settings: Settings) -> None:
 @click.option("--once", is_flag=True, help="Run once and exit, for use from a timer.")
 @click.pass_obj
 def sweep(settings: Settings, *, once: bool) -> None:
-    """Requeue work that has waited too long, and tidy up."""
+    """Requeue waiting work, repair, tidy up, and send webhooks."""
     require_extras(settings)
     with _imports():
         from faces_jobs.worker.maintenance.sweep import run_sweep
