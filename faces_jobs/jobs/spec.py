@@ -94,7 +94,8 @@ class JobSpec(BaseModel):
         default=None,
         gt=0,
         le=36_500,
-        description="Delete the job, its uploads and results this many days after it ends.",
+        description="Delete the job, its uploads and results this many days after it ends. The "
+        "server's setting applies to jobs without it.",
     )
     webhook: str = Field(
         default="", description="URL that receives a signed POST each time the job ends."
