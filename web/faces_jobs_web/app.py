@@ -17,6 +17,7 @@ from faces_jobs.storage import Storage
 from faces_jobs_web.access import open_access
 from faces_jobs_web.api import (
     api_docs,
+    archive,
     artifacts,
     audit,
     deliveries,
@@ -71,6 +72,7 @@ def create_app(*, settings: Settings, database: Database, storage: Storage, queu
     install_metrics(app)
     for module in (
         api_docs,
+        archive,
         artifacts,
         audit,
         deliveries,

@@ -108,32 +108,52 @@ def finish(
     """Finish a job: its items get two tracks, annotated copies and a thumbnail, the job a table."""
     last = False
     for one in claim(database, job_id):
-        artifacts = _published(
-            storage,
-            one.job_id,
-            str(one.item_id),
-            one.token,
-            (
-                ("annotated_video", f"{name or one.item_name}.mp4", "video/mp4", MP4, None),
-                ("annotated_image", f"{one.item_name}.png", "image/png", png(), None),
-                ("thumbnail", f"{one.item_name}-1.png", "image/png", png(), 1),
-            ),
-        )
-        last = finish_segment(
+        last = finish_one(
             database,
+            storage,
             one,
-            SegmentResults(
-                facts=ItemFacts("video", "mov", 100, 60, 3000.0),
-                frames=FRAMES,
-                faces=faces(expression),
-                tracks=tracks(expression),
-                artifacts=artifacts,
-                models=[ModelVersion("gender", "1", "a" * 64, {"gender": 0.7})],
-                damaged_frames=damaged_frames,
-            ),
+            name=name,
+            expression=expression,
+            damaged_frames=damaged_frames,
         )
     assert last
     return finish_exports(database, storage, job_id)
+
+
+def finish_one(
+    database: Database,
+    storage: Storage,
+    one: SegmentClaim,
+    *,
+    name: str | None = None,
+    expression: str = "happiness",
+    damaged_frames: int = 0,
+) -> bool:
+    """Finish one item of `finish`; returns whether it was the last."""
+    artifacts = _published(
+        storage,
+        one.job_id,
+        str(one.item_id),
+        one.token,
+        (
+            ("annotated_video", f"{name or one.item_name}.mp4", "video/mp4", MP4, None),
+            ("annotated_image", f"{one.item_name}.png", "image/png", png(), None),
+            ("thumbnail", f"{one.item_name}-1.png", "image/png", png(), 1),
+        ),
+    )
+    return finish_segment(
+        database,
+        one,
+        SegmentResults(
+            facts=ItemFacts("video", "mov", 100, 60, 3000.0),
+            frames=FRAMES,
+            faces=faces(expression),
+            tracks=tracks(expression),
+            artifacts=artifacts,
+            models=[ModelVersion("gender", "1", "a" * 64, {"gender": 0.7})],
+            damaged_frames=damaged_frames,
+        ),
+    )
 
 
 def finish_exports(database: Database, storage: Storage, job_id: str) -> JobStatus:

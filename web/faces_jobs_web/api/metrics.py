@@ -62,7 +62,7 @@ SWEEP_GAUGES = {
 )
 def show() -> Response:
     """Return the service's metrics in Prometheus' text format."""
-    return Response(generate_latest(_metrics(current_app).registry), content_type=CONTENT_TYPE)
+    return Response(generate_latest(metrics_of(current_app).registry), content_type=CONTENT_TYPE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,7 @@ class Metrics:
     registry: CollectorRegistry
     requests: Counter
     seconds: Histogram
+    broken_archives: Counter
 
 
 def install_metrics(app: Flask) -> None:
@@ -96,13 +97,19 @@ def install_metrics(app: Flask) -> None:
             buckets=BUCKETS,
             registry=registry,
         ),
+        broken_archives=Counter(
+            "broken_archives",
+            "Archives that broke off because a file or the storage failed.",
+            namespace=PREFIX,
+            registry=registry,
+        ),
     )
     registry.register(_ServiceState(app))
     app.after_request(_count_request)
 
 
 def _count_request(response: Response) -> Response:
-    metrics = _metrics(current_app)
+    metrics = metrics_of(current_app)
     # The route rather than the path, so that the number of series stays bounded.
     route = request.url_rule.rule if request.url_rule else "none"
     method = request.method if request.url_rule else "any"
@@ -111,7 +118,8 @@ def _count_request(response: Response) -> Response:
     return response
 
 
-def _metrics(app: Flask) -> Metrics:
+def metrics_of(app: Flask) -> Metrics:
+    """Return the metrics of an app."""
     metrics = app.extensions[EXTENSION]
     assert isinstance(metrics, Metrics)  # noqa: S101 (tells mypy what install_metrics put there)
     return metrics

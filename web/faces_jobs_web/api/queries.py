@@ -89,11 +89,15 @@ class AuditFilters(PageFilters):
     job: Text | None = Field(default=None, description="Of the job with this id.")
 
 
-class ArtifactFilters(PageFilters):
-    """Which artifacts."""
+class ArchiveFilters(Filters):
+    """Which artifacts are in an archive."""
 
     item: RowNumber | None = Field(default=None, description="Of the item with this id.")
     kind: Text | None = Field(default=None, description="Of this kind, such as `faces_csv`.")
+
+
+class ArtifactFilters(PageFilters, ArchiveFilters):
+    """Which artifacts."""
 
 
 class MomentFilters(Filters):
