@@ -1,6 +1,12 @@
 """Queries of jobs, items, tracks, faces and artifacts, as pages of documents; control of jobs."""
 
-from faces_jobs.results.artifacts import OpenArtifact, get_artifact, list_artifacts, open_artifact
+from faces_jobs.results.artifacts import (
+    OpenArtifact,
+    count_artifacts,
+    get_artifact,
+    list_artifacts,
+    open_artifact,
+)
 from faces_jobs.results.audit import list_audit
 from faces_jobs.results.control import cancel_job, pause_job, resume_job, retry_job, set_priority
 from faces_jobs.results.deliveries import list_deliveries
@@ -12,6 +18,7 @@ from faces_jobs.results.versions import job_version
 __all__ = [
     "OpenArtifact",
     "cancel_job",
+    "count_artifacts",
     "get_artifact",
     "get_item",
     "get_job",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ArtifactRow, ItemRow
@@ -55,6 +55,22 @@ def list_artifacts(
         artifacts=[_document(row, name) for row, name in shown],
         next_cursor=encode_cursor([shown[-1][0].id]) if len(rows) > limit else None,
     )
+
+
+def count_artifacts(
+    database: Database, job_id: str, *, item_id: int | None = None
+) -> dict[str, int]:
+    """Count a job's artifacts, or those of one of its items, by kind."""
+    statement = (
+        select(ArtifactRow.kind, func.count())
+        .where(ArtifactRow.job_id == job_id)
+        .group_by(ArtifactRow.kind)
+        .order_by(ArtifactRow.kind)
+    )
+    if item_id is not None:
+        statement = statement.where(ArtifactRow.item_id == item_id)
+    with database.read() as session:
+        return dict(session.execute(statement).all())
 
 
 def get_artifact(database: Database, job_id: str, artifact_id: int) -> ArtifactDocument:

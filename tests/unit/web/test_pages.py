@@ -51,6 +51,35 @@ def test_a_missing_annotated_copy_is_reported(
     assert "issing from the server" not in before
 
 
+def test_all_files_are_downloaded_by_one_button_if_there_are_any(
+    client: WebClient, done: str
+) -> None:
+    button = f'<a class="button" href="/api/v1/jobs/{done}/archive" download>Download all'
+    for path in (f"/jobs/{done}", f"/jobs/{done}/files"):
+        assert button in client.get(path).text, path
+    waiting = client.post("/api/v1/jobs", data={"files": upload()}).json["id"]
+    for path in (f"/jobs/{waiting}", f"/jobs/{waiting}/files"):
+        assert "Download all" not in client.get(path).text, path
+    assert "There are no files to download yet." in client.get(f"/jobs/{waiting}/files").text
+
+
+def test_files_are_chosen_by_their_kind(client: WebClient, done: str) -> None:
+    files = f"/jobs/{done}/files"
+    assert f'<a class="chip" href="{files}" aria-current="page">All 4</a>' in client.get(files).text
+    assert (
+        f'<a class="chip" href="{files}?kind=thumbnail">Thumbnail 1</a>' in client.get(files).text
+    )
+    page = client.get(f"{files}?item=1&kind=thumbnail").text
+    chosen = f'href="{files}?item=1&amp;kind=thumbnail" aria-current="page">Thumbnail 1</a>'
+    assert chosen in page
+    assert f'href="{files}?item=1">All 3</a>' in page
+    assert f'href="/api/v1/jobs/{done}/archive?item=1&amp;kind=thumbnail" download' in page
+    assert page.count("Remove filter") == 1, "only that of the item: the kind is a choice"
+    unknown = client.get(f"{files}?kind=none").text
+    assert "Remove filter: kind none" in unknown
+    assert "No files match." in unknown
+
+
 def test_an_image_links_to_its_page_and_its_caption_to_the_download(
     client: WebClient, done: str
 ) -> None:

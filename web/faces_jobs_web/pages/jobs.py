@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
 from faces_jobs.jobs.documents import ArtifactPage
 from faces_jobs.results import (
+    count_artifacts,
     get_item,
     get_job,
     list_artifacts,
@@ -182,11 +185,15 @@ def files(job_id: str) -> str:
         cursor=filters.cursor,
         limit=filters.limit,
     )
+    kinds = count_artifacts(database, job_id, item_id=filters.item)
     return render_template(
         "files.html",
         job=get_job(database, job_id),
         artifacts=found.artifacts,
-        chips=_chips(job_id),
+        filters=filters,
+        kinds=kinds,
+        # A kind that the job has is chosen among the others.
+        chips=_chips(job_id, exclude={"kind"} if filters.kind in kinds else set()),
         next_url=_next_url(found.next_cursor),
     )
 
@@ -217,8 +224,9 @@ def _next_url(cursor: str | None) -> str | None:
     return next_page_url(_current_url(), _parameters(), cursor)
 
 
-def _chips(job_id: str) -> list[Chip]:
-    return filter_chips(current_services().database, job_id, _current_url(), _parameters())
+def _chips(job_id: str, *, exclude: Collection[str]) -> list[Chip]:
+    database = current_services().database
+    return filter_chips(database, job_id, _current_url(), _parameters(), exclude=exclude)
 
 
 def _parameters() -> dict[str, list[str]]:
