@@ -6,6 +6,8 @@ import re
 from functools import partial
 
 from flask import Flask, current_app, request
+from werkzeug.exceptions import NotFound
+from werkzeug.routing import RequestRedirect
 
 from faces_jobs.db.session import Database
 from faces_jobs.errors import NotFoundError, OptionsError
@@ -33,7 +35,7 @@ from faces_jobs_web.api import (
 )
 from faces_jobs_web.api.metrics import install_metrics
 from faces_jobs_web.api.row_numbers import RowConverter
-from faces_jobs_web.errors import install_error_handlers
+from faces_jobs_web.errors import install_error_handlers, wants_problem
 from faces_jobs_web.guard import install_guard
 from faces_jobs_web.operations import operation_of
 from faces_jobs_web.pages import jobs as job_pages
@@ -65,6 +67,7 @@ def create_app(*, settings: Settings, database: Database, storage: Storage, queu
     )
     install_request_ids(app)
     install_guard(app)
+    app.before_request(_check_path)
     app.before_request(_check_job_id)
     app.before_request(_check_parameters)
     install_error_handlers(app)
@@ -91,6 +94,13 @@ def create_app(*, settings: Settings, database: Database, storage: Storage, queu
     ):
         app.register_blueprint(module.blueprint)
     return app
+
+
+def _check_path() -> None:
+    # Werkzeug would redirect to the path without its double slash, with a page in HTML. The path
+    # lacks a part, such as an empty id, and what is left may be that of another operation.
+    if isinstance(request.routing_exception, RequestRedirect) and wants_problem():
+        raise NotFound
 
 
 def _check_job_id() -> None:

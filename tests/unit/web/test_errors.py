@@ -61,6 +61,14 @@ def test_an_unknown_path_is_a_problem_or_a_page(client: WebClient) -> None:
     assert "nothing at this address" in page.text
 
 
+def test_a_path_of_the_api_with_two_slashes_is_a_problem(client: WebClient) -> None:
+    for path in ("/api/v1/jobs//events", "/api//v1/jobs?x=1"):
+        assert_problem(client.get(path), 404, "not-found")
+    page = client.get("/jobs//x")
+    assert page.status_code == 308
+    assert page.headers["Location"].endswith("/jobs/x")
+
+
 def test_every_operation_rejects_unknown_parameters(app: Flask, client: WebClient) -> None:
     """Else an option in a submission's query string would be ignored silently."""
     for rule, method, _ in described_rules(app):
