@@ -227,6 +227,15 @@ def test_filters_in_the_query_string_are_shown(
     assert shown.strip() in page
 
 
+def test_links_of_cards_name_their_track(client: WebClient, done: str) -> None:
+    for path in (f"/jobs/{done}", f"/jobs/{done}/tracks"):
+        text = client.get(path).text
+        links = re.findall(r"<a [^>]*>(Show.*?)</a>", text)
+        names = [re.sub("<[^>]*>", "", link) for link in links]
+        assert "Show faces of track 2" in names
+        assert len(set(names)) == len(names) >= 4, path
+
+
 def test_links_to_the_next_page_keep_all_filters(client: WebClient, done: str) -> None:
     for part in ("faces", "tracks"):
         query = "gender=female&gender=male&limit=1"
