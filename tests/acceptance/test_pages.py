@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -183,7 +184,34 @@ def search_faces(page: Page) -> None:
     faces.get_by_role("link", name="Next page").click()
     expect(rows.first).not_to_have_text(first)
     expect(faces.get_by_role("heading", name="Faces")).to_be_focused()
-    assert JOB_PAGE.match(page.url)
+    assert JOB_PAGE.match(page.url.partition("?")[0])
+
+
+def test_the_address_of_a_job_s_page_has_the_filters_of_its_faces(
+    browser: Browser, done: str
+) -> None:
+    with watched_page(browser) as watched:
+        page = watched.page
+        page.goto(done)
+        faces = page.locator("#faces")
+        score = faces.get_by_label("Min. score")
+        for value in ("0.5", "0.6"):
+            score.fill(value)
+            faces.get_by_role("button", name="Filter").click()
+            expect(page).to_have_url(f"{done}?min_score={value}#faces")
+        page.reload()
+        expect(score).to_have_value("0.6")
+        page.go_back()
+        expect(score).to_have_value("0.5")
+        expect(page).to_have_url(f"{done}?min_score=0.5#faces")
+        page.go_back()
+        expect(score).to_have_value("")
+        expect(page).to_have_url(done)
+        page.go_forward()
+        expect(score).to_have_value("0.5")
+        faces.get_by_role("link", name="Clear").click()
+        expect(score).to_have_value("")
+        expect(page).to_have_url(done)
 
 
 def test_thumbnails_are_shown_and_artifacts_downloaded(browser: Browser, done: str) -> None:
@@ -204,6 +232,12 @@ def test_thumbnails_are_shown_and_artifacts_downloaded(browser: Browser, done: s
             table.click()
         text = download.value.path().read_text(encoding="utf-8")
         assert text.count("\n") > 50
+        with page.expect_download() as download:
+            page.get_by_role("link", name="Download all").click()
+        assert download.value.suggested_filename == "Sample.zip"
+        with zipfile.ZipFile(download.value.path()) as archive:
+            assert archive.testzip() is None
+            assert {"faces.csv", "0-quick.annotated.mp4"} <= set(archive.namelist())
 
 
 def test_results_are_shown_and_filtered_without_javascript(browser: Browser, done: str) -> None:

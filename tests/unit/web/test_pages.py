@@ -227,6 +227,15 @@ def test_filters_in_the_query_string_are_shown(
     assert shown.strip() in page
 
 
+def test_the_page_of_a_job_filters_its_faces_as_well(client: WebClient, done: str) -> None:
+    page = client.get(f"/jobs/{done}?gender=male&track=2&limit=5").text
+    assert page.count('class="mono quiet">60, 10') == 5
+    assert 'class="mono quiet">10, 10' not in page
+    assert "<option selected>male" in page
+    assert f"/jobs/{done}/faces?gender=male&amp;track=2&amp;limit=5&amp;cursor=" in page
+    assert "<h3>Track 1" in page, "tracks are not filtered"
+
+
 def test_links_of_cards_name_their_track(client: WebClient, done: str) -> None:
     for path in (f"/jobs/{done}", f"/jobs/{done}/tracks"):
         text = client.get(path).text

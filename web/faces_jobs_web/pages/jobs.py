@@ -94,7 +94,8 @@ def show(job_id: str) -> str:
         more_copies=bool(videos.next_cursor or images.next_cursor),
         exports=[export for kind in EXPORT_KINDS for export in artifacts(kind, 1).artifacts],
         tracks=list_tracks(database, track_query(track_filters, job_id)),
-        **faces_context(database, job, MultiDict({"limit": str(FACES_PER_PAGE)})),
+        # The script shows a filtered list here, and its filters in this page's address.
+        **faces_context(database, job, _with_limit(FACES_PER_PAGE)),
     )
 
 

@@ -85,7 +85,18 @@ async function refresh() {
 }
 
 let filterRequest = null;
+let shownFilters = location.search;
 
+// Shows the faces at a URL of their list. The page's own address gets the same filters, so that it
+// can be reloaded and shared; Back shows the list before.
+async function filterFaces(url) {
+  const filters = new URL(url, location.href).search;
+  if ((await showFaces(url)) && filters !== location.search) {
+    history.pushState(null, "", `${location.pathname}${filters}${filters ? "#faces" : ""}`);
+  }
+}
+
+// Resolves to true if they are shown.
 async function showFaces(url) {
   const section = document.getElementById("faces");
   filterRequest?.abort();
@@ -98,12 +109,23 @@ async function showFaces(url) {
     const rows = fresh.querySelectorAll("tbody tr").length;
     const notes = Array.from(fresh.querySelectorAll(".notice, .empty"), (note) => note.textContent);
     announcement.textContent = notes.join(" ") || (rows === 1 ? "1 face shown" : `${rows} faces shown`);
+    shownFilters = new URL(url, location.href).search;
+    return true;
   } catch (error) {
     if (error.name !== "AbortError") {
       location.assign(url); // that page shows the error
     }
+    return false;
   }
 }
+
+// After Back or Forward; also after a link within the page, which changes no filter.
+window.addEventListener("popstate", () => {
+  const form = document.querySelector("#faces form");
+  if (form && location.search !== shownFilters) {
+    showFaces(form.getAttribute("action") + location.search);
+  }
+});
 
 // Returns false if the item's copy is not on this page; then the link leads to the item's page.
 function showHere(link) {
@@ -135,7 +157,7 @@ document.addEventListener("click", (event) => {
     }
   } else if (document.getElementById("faces")) {
     event.preventDefault();
-    showFaces(link.href).then(() => {
+    filterFaces(link.href).then(() => {
       document.getElementById("faces")?.scrollIntoView({ block: "start" });
       // The link is often in the part that was replaced, and the focus would be lost with it.
       document.getElementById("faces-title")?.focus({ preventScroll: true });
@@ -154,7 +176,7 @@ document.addEventListener("submit", (event) => {
       }
     }
     const button = form.querySelector("button[type=submit]");
-    showFaces(`${form.getAttribute("action")}?${query}`).then(() => {
+    filterFaces(`${form.getAttribute("action")}?${query}`).then(() => {
       if (!button.isConnected) {
         document.querySelector("#faces button[type=submit]")?.focus({ preventScroll: true });
       }
