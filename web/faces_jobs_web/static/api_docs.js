@@ -19,7 +19,11 @@ for (const form of document.querySelectorAll("form.try")) {
     try {
       const response = await fetch(url);
       const type = response.headers.get("Content-Type") ?? "";
-      const body = type.includes("json") ? JSON.stringify(await response.json(), null, 2) : `(${type})`;
+      const isJson = type.includes("json");
+      const body = isJson ? JSON.stringify(await response.json(), null, 2) : `(${type})`;
+      if (!isJson) {
+        response.body?.cancel(); // a file or a stream of events would go on, and occupy the server
+      }
       output.textContent = `GET ${url}\n${response.status} ${response.statusText}\n\n${body}`;
     } catch {
       output.textContent = "The server does not respond.";
