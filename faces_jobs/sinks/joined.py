@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from faces_jobs.pipeline.cutting.plan import NotCuttableError
 from faces_jobs.pipeline.values import MediaInfo
 from faces_jobs.sinks.sound import Sound
-from faces_jobs.sinks.video import check_pause, output_tick
+from faces_jobs.sinks.video import check_pause, naming_pauses, output_tick
 from faces_jobs.storage import raising_storage_full
 
 # Stores timestamps of any time base exactly, whatever their start; MP4 and Matroska round them.
@@ -50,7 +50,7 @@ def join_parts(
     Raises:
         NotCuttableError: the parts were encoded differently, or their times overlap.
         StorageFullError: the disk is full.
-        MediaError: a picture comes too long after the one before it.
+        MediaError: a picture comes too long after those before it.
     """
     tick = output_tick(info)
     times = _Times.of(
@@ -75,7 +75,8 @@ def join_parts(
             packet.pts = pts + delay
             packet.dts = times.decoded(number) + delay
             packet.duration = times.duration(number)
-            output.mux(packet)
+            with naming_pauses():
+                output.mux(packet)
             if sound is not None:
                 sound.mux_until(float(pts * tick))
             if number % PROGRESS_EVERY_PACKETS == 0:

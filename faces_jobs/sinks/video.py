@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from fractions import Fraction
@@ -44,8 +44,9 @@ DEFAULT_FRAME_RATE = Fraction(25)
 # mp4 stores the duration of a frame as a 32-bit number of ticks, which a finer clock could exceed.
 MIN_TICK = Fraction(1, 1_000_000)
 FALLBACK_TICK = Fraction(1, 90_000)
-# FFmpeg refuses frames that are further apart in mp4, whose clock it makes at least so fine.
-MAX_PAUSE_TICKS = 2**31 - 1
+# FFmpeg does not keep the times of frames that are further apart in mp4, whose clock it makes at
+# least so fine.
+MAX_PAUSE_TICKS = 2**31 - 2
 MIN_TICKS_PER_SECOND = 10_000
 MAX_SIDE = 16_384  # pixels; the limit of H.264
 
@@ -124,7 +125,7 @@ class AnnotatedVideo:
 
         Raises:
             StorageFullError: the disk is full, for this frame or an earlier one.
-            MediaError: one of them comes too long after the one before it.
+            MediaError: one of them comes too long after those before it.
         """
         while len(self._pending) >= MAX_PENDING_FRAMES:
             self._pending.popleft().result()
@@ -156,7 +157,7 @@ class AnnotatedVideo:
 
         Raises:
             StorageFullError: the disk is full.
-            MediaError: a frame comes too long after the one before it.
+            MediaError: a frame comes too long after those before it.
         """
         while self._pending:
             self._pending.popleft().result()
@@ -229,7 +230,8 @@ class AnnotatedVideo:
             duration = None if packet.pts is None else self._durations.pop(packet.pts, None)
             if duration:
                 packet.duration = duration
-            self._output.mux(packet)
+            with naming_pauses():
+                self._output.mux(packet)
 
     def _close_output(self) -> None:
         """Close the file in whatever state it is; does nothing if it is closed."""
@@ -258,6 +260,25 @@ def check_pause(ticks: int, tick: Fraction) -> None:
             f"The video pauses for {float(ticks * tick / 3600):.1f} hours, which an annotated copy "
             "can't: process it without one, or cut it there."
         )
+
+
+@contextlib.contextmanager
+def naming_pauses() -> Iterator[None]:
+    """Convert FFmpeg's refusal to add a picture to an mp4 file.
+
+    It is decoded too long before it is shown. Pictures are decoded up to some places early, so that
+    their pauses add up; and one among the first pictures counts twice.
+
+    Raises:
+        MediaError: the picture was refused.
+    """
+    try:
+        yield
+    except av.error.PatchWelcomeError as error:
+        raise MediaError(
+            "The video pauses for hours between a few frames, which an annotated copy can't: "
+            "process it without one, or cut it there."
+        ) from error
 
 
 def _encoded_size(width: int, height: int) -> tuple[int, int]:

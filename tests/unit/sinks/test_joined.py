@@ -138,14 +138,23 @@ def test_parts_that_overlap_are_refused(source: Path) -> None:
         )
 
 
-def test_a_pause_between_two_parts_that_mp4_cannot_express_is_refused(source: Path) -> None:
+@pytest.mark.parametrize(
+    ("hours", "message"), [((0, 40), r"pauses for 40\.0 hours"), ((30, 60), "pauses for hours")]
+)
+def test_pauses_between_parts_that_mp4_cannot_express_are_refused(
+    source: Path, hours: tuple[int, int], message: str
+) -> None:
     info, frames = frames_of(source)
-    later = [replace(frame, time_ms=frame.time_ms + 40 * 3600 * 1000) for frame in frames[20:]]
+    # The part in the middle is so short that the pauses around it are between a few frames.
+    later = [
+        [replace(frame, time_ms=frame.time_ms + by * 3600 * 1000) for frame in part]
+        for by, part in zip(hours, (frames[20:21], frames[21:]), strict=True)
+    ]
     parts = [
         annotate(source.with_name(f"{number}.nut"), info, part, format=PART_FORMAT)
-        for number, part in enumerate((frames[:20], later))
+        for number, part in enumerate((frames[:20], *later))
     ]
-    with pytest.raises(MediaError, match=r"pauses for 40\.0 hours"):
+    with pytest.raises(MediaError, match=message):
         join_parts(
             parts,
             source.with_name("x.mp4"),

@@ -17,7 +17,7 @@ from faces_jobs.errors import MediaError, TruncatedError
 from faces_jobs.jobs.records import Attribute, FaceRecord
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.values import Face, Frame, MediaInfo
-from faces_jobs.sinks.video import AnnotatedVideo
+from faces_jobs.sinks.video import MAX_PAUSE_TICKS, AnnotatedVideo
 from tests import clips
 from tests.clips import Sound
 
@@ -138,6 +138,35 @@ def test_a_pause_that_mp4_cannot_express_is_an_error_with_advice(
     assert relative_times(annotate(source, tmp_path / "out.mp4")) == relative_times(source)
     with pytest.raises(MediaError, match=f"pauses for {hours + 1}.0 hours.*without one"):
         annotate(paused(hours + 1), tmp_path / "out.mp4")
+
+
+LIMIT = MAX_PAUSE_TICKS  # of a clock of 90 kHz
+
+
+@pytest.mark.parametrize(
+    ("ticks", "is_kept"),
+    [
+        ([0, LIMIT], True),
+        ([0, LIMIT + 1], False),
+        ([0, 3600, LIMIT // 2], True),
+        ([0, 3600, LIMIT // 2 + 3600], False),  # frames are decoded two places early
+        ([0, LIMIT // 2, LIMIT], False),
+    ],
+)
+def test_pauses_between_a_few_frames_are_kept_or_named(
+    tmp_path: Path, *, ticks: list[int], is_kept: bool
+) -> None:
+    source = clips.write_video(
+        tmp_path / "a.nut",
+        clips.moving_squares(len(ticks)),
+        ticks=ticks,
+        time_base=Fraction(1, 90_000),
+    )
+    if is_kept:
+        assert relative_times(annotate(source, tmp_path / "out.mp4")) == relative_times(source)
+    else:
+        with pytest.raises(MediaError, match=r"pauses for .*hours.*without one"):
+            annotate(source, tmp_path / "out.mp4")
 
 
 def test_an_animation_keeps_the_times_of_its_frames_and_the_duration_of_the_last(
