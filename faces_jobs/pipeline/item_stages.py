@@ -94,11 +94,16 @@ class ItemStages:
         if decoded.truncated is not None and not settled.frames_read:
             raise decoded.truncated
         tracks = settled.finish()
+        return self.report(tracks=len(tracks))
+
+    def report(self, *, tracks: int = 0) -> RunReport:
+        """Return the counts so far; the number of tracks is known when the sinks are finished."""
+        decoded, settled = self.decode_stage, self._settle_stage
         return RunReport(
             frames_read=settled.frames_read,
             frames_analysed=settled.frames_analysed,
             faces=settled.faces,
-            tracks=len(tracks),
+            tracks=tracks,
             truncated=decoded.truncated,
             damaged_frames=decoded.damaged_frames,
             stage_seconds=self._timer.totals(),

@@ -17,6 +17,8 @@ from faces_jobs.pipeline.values import RunReport
 
 Progress = Callable[[int, int | None], None]
 """Called with the number of frames that are done and their total (None: unknown)."""
+Counting = Callable[[RunReport], None]
+"""Called with the counts so far, in which no tracks are counted until all are."""
 
 # Batches in memory besides those in the lanes: one being decoded, one in the sinks.
 _EXTRA_BATCHES = 2
@@ -31,6 +33,7 @@ def run_item(
     on_progress: Progress,
     lanes: int = 1,
     after_ms: float | None = None,
+    on_counts: Counting = lambda _report: None,
 ) -> RunReport:
     """Analyse one item and pass each of its frames, then its tracks, to the sinks.
 
@@ -50,6 +53,7 @@ def run_item(
         lanes: how many batches are analysed at once; more lanes than cores gain nothing.
         after_ms: if the reader starts in the middle of an item, the time of the last earlier
             frame that the spec's stride selects.
+        on_counts: called after each batch, and when the run has ended, with an error or without.
 
     Returns:
         The counts, with `truncated` set if the file is cut off; its sinks are finished as well.
@@ -61,12 +65,20 @@ def run_item(
     stages = ItemStages(
         reader, analysis, sinks, batch_size=batch_size, lanes=lanes, after_ms=after_ms
     )
-    report = partial(_report, on_progress, reader.info.frame_count)
-    if reader.info.is_still:
-        run_sequentially(stages, report)
-    else:
-        run_overlapping(stages, report, lanes=lanes)
-    return stages.finish()
+    total = reader.info.frame_count
+
+    def report(done: int) -> None:
+        on_counts(stages.report())
+        on_progress(done, None if total is None else max(total, done))
+
+    try:
+        if reader.info.is_still:
+            run_sequentially(stages, report)
+        else:
+            run_overlapping(stages, report, lanes=lanes)
+        return stages.finish()
+    finally:
+        on_counts(stages.report())
 
 
 def run_sequentially(stages: ItemStages, report: Callable[[int], None]) -> None:
@@ -94,10 +106,6 @@ def run_overlapping(stages: ItemStages, report: Callable[[int], None], *, lanes:
         for batch in conveyor:
             report(stages.settle(batch))
             del batch  # release its frames before waiting for the next one
-
-
-def _report(on_progress: Progress, total: int | None, done: int) -> None:
-    on_progress(done, None if total is None else max(total, done))
 
 
 @contextmanager

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+from faces_jobs.counters import Counters
 from faces_jobs.db.results.outcomes import ItemFacts
 from faces_jobs.jobs.records import ModelVersion
 from faces_jobs.pipeline.analysis import Analysis
 from faces_jobs.pipeline.values import MediaInfo, RunReport
-from faces_jobs.worker.resources import Worker
 
 DETECTOR = "detector"
 
 
-def count_run(report: RunReport, worker: Worker) -> None:
-    """Add a run's figures to this process's counters."""
-    worker.counters.add("frames", report.frames_read)
-    worker.counters.add("faces", report.faces)
-    for stage, seconds in report.stage_seconds.items():
-        worker.counters.add("stage_seconds", seconds, label=stage)
+class RunCounter:
+    """Adds a run's figures to the process's counters: during the run, so that none of it is missed.
+
+    An instance serves one run. It is called with the figures so far, any number of times.
+    """
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+        self._counted: dict[tuple[str, str], float] = {}
+
+    def __call__(self, report: RunReport) -> None:
+        """Add what has come since the last call."""
+        totals: dict[tuple[str, str], float] = {
+            ("frames", ""): report.frames_read,
+            ("faces", ""): report.faces,
+            **{("stage_seconds", name): spent for name, spent in report.stage_seconds.items()},
+        }
+        for (name, label), total in totals.items():
+            self._counters.add(name, total - self._counted.get((name, label), 0), label=label)
+        self._counted = totals
 
 
 def facts_of(info: MediaInfo) -> ItemFacts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from sqlalchemy import event, text, update
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import SegmentRow
+from faces_jobs.errors import MediaError
 from faces_jobs.results.figures import read_figures
+from tests import clips
 from tests.factories import new_claim, stored_job
 from tests.integration.harness import Harness
 
@@ -27,6 +30,22 @@ def test_a_worker_counts_its_work(harness: Harness, clip: Path) -> None:
     stages = {label for name, label in counts if name == "stage_seconds"}
     assert {"decode", "detect", "track", "crop", "classify", "vote"} <= stages
     assert all(value >= 0 for value in counts.values())
+
+
+def test_a_worker_counts_the_frames_of_attempts_that_fail(harness: Harness, tmp_path: Path) -> None:
+    video = clips.write_video(
+        tmp_path / "pause.nut",
+        clips.moving_squares(3),
+        ticks=[0, 3600, 2**30 + 3600],  # a pause that fails the annotated copy at its end
+        time_base=Fraction(1, 90_000),
+    )
+    job_id = harness.submit(video)
+    harness.work(job_id)
+    (item,) = harness.items(job_id)
+    assert (item.status, item.error and item.error.code) == ("failed", MediaError.code)
+    counts = harness.worker.counters.take()
+    assert (counts["attempts", ""], counts["frames", ""], counts["faces", ""]) == (1, 3, 6)
+    assert counts["stage_seconds", "detect"] > 0
 
 
 def test_work_taken_over_from_a_lost_worker_is_a_rescue(harness: Harness, clip: Path) -> None:

@@ -16,7 +16,7 @@ from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.run import run_item
 from faces_jobs.pipeline.values import Face, Frame, MediaInfo, RunReport
 from faces_jobs.worker.artifacts import ItemArtifacts
-from faces_jobs.worker.facts import count_run, facts_of
+from faces_jobs.worker.facts import RunCounter, facts_of
 from faces_jobs.worker.resources import Worker
 from faces_jobs.worker.source import open_source
 
@@ -71,7 +71,7 @@ def process_image(
         ) as path,
         open_frames(path, max_pixels=settings.max_pixels) as reader,
     ):
-        opened = time.perf_counter()
+        worker.counters.add("stage_seconds", time.perf_counter() - started, label="decode")
         faces = FacesInMemory()
         files = ItemArtifacts(claim, out)
         with files.sinks(path, reader.info, encoder=settings.encoder) as sinks:
@@ -81,9 +81,8 @@ def process_image(
                 [faces, *sinks],
                 batch_size=1,
                 on_progress=lambda _done, _total: on_progress(),
+                on_counts=RunCounter(worker.counters),
             )
-        worker.counters.add("stage_seconds", opened - started, label="decode")
-        count_run(report, worker)
         return ProcessedImage(claim, reader.info, report, faces.records, faces.tracks, files)
 
 

@@ -22,7 +22,7 @@ from faces_jobs.pipeline.values import MediaInfo
 from faces_jobs.sinks.findings import Findings
 from faces_jobs.sinks.portraits import Portraits
 from faces_jobs.worker.attempt import SegmentAttempt, segment_attempt
-from faces_jobs.worker.facts import count_run, facts_of, models_of
+from faces_jobs.worker.facts import RunCounter, facts_of, models_of
 from faces_jobs.worker.resources import Worker
 from faces_jobs.worker.stages.drawing_ahead import DrawingAhead
 from faces_jobs.worker.stages.files import FOUND, publish_stage_files
@@ -61,8 +61,8 @@ def find(claim: SegmentClaim, worker: Worker) -> bool:
                 lanes=worker.lanes,
                 on_progress=attempt.heartbeat.progress,
                 after_ms=part.sampled_ms,
+                on_counts=RunCounter(worker.counters),
             )
-        count_run(report, worker)
         files = publish_stage_files(attempt)
         job_done = attempt.record(
             lambda: finish_part(

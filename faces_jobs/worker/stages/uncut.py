@@ -15,7 +15,7 @@ from faces_jobs.pipeline.run import run_item
 from faces_jobs.sinks.spool import FaceSpool
 from faces_jobs.worker.artifacts import ItemArtifacts
 from faces_jobs.worker.attempt import segment_attempt
-from faces_jobs.worker.facts import count_run, facts_of, models_of
+from faces_jobs.worker.facts import RunCounter, facts_of, models_of
 from faces_jobs.worker.resources import Worker
 
 _log = logging.getLogger(__name__)
@@ -47,8 +47,8 @@ def process_whole(claim: SegmentClaim, worker: Worker) -> bool:
                 batch_size=settings.batch_size,
                 lanes=worker.lanes,
                 on_progress=attempt.heartbeat.progress,
+                on_counts=RunCounter(worker.counters),
             )
-        count_run(report, worker)
         results = SegmentResults(
             facts=facts_of(reader.info),
             frames=report.frames_read,

@@ -30,8 +30,8 @@ PREFIX = "faces_jobs"
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
 # Counters that processes keep: name in the table of measures -> label and help text.
 PROCESS_COUNTERS = {
-    "frames": ("", "Frames that workers have read."),
-    "faces": ("", "Faces that workers have found, including those of repeated attempts."),
+    "frames": ("", "Frames that workers have analysed or passed on, in all attempts."),
+    "faces": ("", "Faces that workers have found, in all attempts."),
     "stage_seconds": ("stage", "Seconds that workers spent in each stage of the pipeline."),
     "attempts": ("", "Segments that workers have started, counting each attempt."),
     "rescues": ("", "Segments that a worker took over from a lost worker."),
