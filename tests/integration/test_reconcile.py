@@ -136,7 +136,7 @@ def test_messages_of_a_flushed_broker_are_sent_again_from_the_rows(
             storage=storage,
             settings=broker_settings,
         )
-        assert reconciler.run_round(rung=report.segments_rung) == ReconcileReport(
+        assert reconciler.run_round(without_message=report.without_message) == ReconcileReport(
             rows_without_message=2
         )
         found = BrokerMessages(queue.app).peek(10)

@@ -33,7 +33,7 @@ def test_new_segments_are_rung_for_once(
 ) -> None:
     job = stored_job(database, ["a.mp4", "b.mp4"])
 
-    assert sweep(database, memory_queue, settings) == SweepReport(2, 0, 0)
+    assert sweep(database, memory_queue, settings) == SweepReport(2, 0, 0, without_message=2)
     assert memory_queue.take() == list(job.segments)
     assert sweep(database, memory_queue, settings) == SweepReport(0, 0, 0)
 
@@ -84,7 +84,7 @@ def test_rows_whose_messages_wait_for_busy_workers_are_not_rung_for_again(
     assert sweep(database, memory_queue, settings) == SweepReport(0, 0, 0)
     memory_queue.segments = memory_queue.segments[:1]  # two are lost
 
-    assert sweep(database, memory_queue, settings) == SweepReport(2, 0, 0)
+    assert sweep(database, memory_queue, settings) == SweepReport(2, 0, 0, without_message=2)
 
     assert memory_queue.depth() == len(job.segments)
 
@@ -113,6 +113,33 @@ def test_messages_do_not_accumulate_while_no_worker_runs(
     memory_queue.segments, memory_queue.jobs = [], []  # the broker forgets everything
     sweep(database, memory_queue, settings)
     assert memory_queue.depth() == 2 * count
+
+
+def test_only_rings_for_work_whose_message_is_missing_count_as_such(
+    database: Database, memory_queue: MemoryQueue, settings: Settings
+) -> None:
+    retried, away, orphan = (stored_job(database).segments[0] for _ in range(3))
+    sweep(database, memory_queue, settings)
+    memory_queue.take()
+    claims = [new_claim(database, segment) for segment in (retried, away, orphan)]
+    release_segment(database, claims[0], reason="x", counts=True, delay_seconds=9)
+    release_segment(database, claims[1], reason="x", counts=False, delay_seconds=9)
+    expire(database, orphan)
+    with database.begin() as session:  # all that was an hour ago; the pauses are over
+        session.execute(
+            update(SegmentRow).values(
+                last_rung_at=SegmentRow.last_rung_at - 3600,
+                not_before=SegmentRow.not_before - 3000,
+            )
+        )
+
+    assert sweep(database, memory_queue, settings) == SweepReport(3, 0, 0, without_message=0)
+
+    memory_queue.take()  # these are lost
+    age_rings(database)
+    with database.begin() as session:
+        session.execute(update(SegmentRow).values(not_before=SegmentRow.not_before - 3600))
+    assert sweep(database, memory_queue, settings) == SweepReport(3, 0, 0, without_message=2)
 
 
 def test_an_orphan_is_rung_for_however_long_the_queue_is(

@@ -207,7 +207,7 @@ def test_rows_and_rounds_are_counted_without_a_broker(
     thread = threading.Thread(
         target=_loop,
         args=(database, queue, frequent, stop),
-        kwargs={"counters": counters, "count_rung": lambda _count: None},
+        kwargs={"counters": counters, "count": lambda _count: None},
     )
     thread.start()
     try:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.conditions import (
@@ -90,6 +90,31 @@ def waiting_jobs(
         return list(session.scalars(statement))
 
 
+def count_without_message(
+    database: Database,
+    *,
+    segment_ids: Collection[int],
+    job_ids: Collection[str],
+    ring_again_seconds: float,
+) -> int:
+    """Count those of these rows whose message was never sent, or seems lost.
+
+    Not the others that are rung for: a pause of theirs is over, or their worker's lease is.
+    """
+    with database.read() as session:
+        return sum(
+            session.scalar(
+                select(func.count()).where(key.in_(ids), _has_no_message(table, ring_again_seconds))
+            )
+            or 0
+            for table, key, ids in (
+                (SegmentRow, SegmentRow.id, segment_ids),
+                (JobRow, JobRow.id, job_ids),
+            )
+            if ids
+        )
+
+
 def mark_segments_rung(database: Database, segment_ids: Sequence[int]) -> None:
     """Record that messages for these segments were sent."""
     if segment_ids:
@@ -130,6 +155,20 @@ def _needs_ringing(
     table: type[LeaseColumns], ring_again_seconds: float | None
 ) -> ColumnElement[bool]:
     return or_(*(condition for _, condition in _ringing_conditions(table, ring_again_seconds)))
+
+
+def _has_no_message(table: type[LeaseColumns], ring_again_seconds: float) -> ColumnElement[bool]:
+    now = now_seconds()
+    rung: Any = table.last_rung_at
+    pause: Any = table.not_before
+    seems_lost = or_(rung < now - ring_again_seconds, rung > now + ring_again_seconds)
+    return and_(
+        table.lease_token.is_(None),
+        # Work that had to pause has no message until then, on purpose.
+        or_(
+            and_(pause.is_(None), or_(rung.is_(None), seems_lost)), and_(rung >= pause, seems_lost)
+        ),
+    )
 
 
 def _ringing_conditions(

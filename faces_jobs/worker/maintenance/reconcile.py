@@ -105,11 +105,11 @@ class Reconciler:
         self._last_artifact = 0
         self._last_folder = ""
 
-    def run_round(self, *, rung: int = 0) -> ReconcileReport:
-        """Run one round. `rung`: how many rows were rung for since the last one."""
+    def run_round(self, *, without_message: int = 0) -> ReconcileReport:
+        """Run one round. `without_message`: of how many rows the sweep found no message since."""
         missing, back = self._step(self._compare_files, (0, 0))
         report = ReconcileReport(
-            rows_without_message=rung,
+            rows_without_message=without_message,
             messages_without_work=self._step(self._drop_messages, 0),
             leases_run_out=self._step(
                 lambda: count_lost_leases(self._database, limit=MAX_MESSAGES), 0

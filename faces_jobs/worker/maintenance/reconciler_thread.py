@@ -25,14 +25,14 @@ class ReconcilerThread:
         self._reconciler = reconciler
         self._interval_seconds = interval_seconds
         self._counters = counters
-        self._rung = 0
+        self._without_message = 0
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="reconciler", daemon=True)
 
-    def count_rung(self, count: int) -> None:
-        """Add rows that were rung for to the next round's report."""
+    def count(self, without_message: int) -> None:
+        """Add rows that had no message, until the sweep sent one, to the next round's report."""
         with self._lock:
-            self._rung += count
+            self._without_message += without_message
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -56,6 +56,7 @@ class ReconcilerThread:
 
     def _run_round(self) -> None:
         with self._lock:
-            rung, self._rung = self._rung, 0
-        for kind, count in self._reconciler.run_round(rung=rung).repaired().items():
+            without_message, self._without_message = self._without_message, 0
+        report = self._reconciler.run_round(without_message=without_message)
+        for kind, count in report.repaired().items():
             self._counters.add("repaired", count, label=kind)

@@ -19,6 +19,7 @@ from faces_jobs.db.jobs.space import resume_parked
 from faces_jobs.db.processes import delete_silent_processes, set_measures
 from faces_jobs.db.reconcile_queries import count_waiting_segments
 from faces_jobs.db.segments.overdue import (
+    count_without_message,
     mark_job_rung,
     mark_segments_rung,
     orphaned_segments,
@@ -61,6 +62,7 @@ class SweepReport:
     jobs_rung: int
     given_up: int
     resumed: int = 0
+    without_message: int = 0  # of those rung for: no message was sent for them, or it seems lost
 
 
 def run_sweep(settings: Settings, *, once: bool = False) -> None:
@@ -78,8 +80,9 @@ def run_sweep(settings: Settings, *, once: bool = False) -> None:
     storage = open_storage(settings)
     with open_database(settings.database) as database, open_queue(settings) as queue:
         if once:
-            rung = _sweep_once(database, queue, settings)
-            _reconciler(database, queue, storage, settings).run_round(rung=rung)
+            without_message = _sweep_once(database, queue, settings)
+            reconciler = _reconciler(database, queue, storage, settings)
+            reconciler.run_round(without_message=without_message)
             deliver_due(database, settings)
             return
         previous_handlers = {
@@ -114,7 +117,7 @@ def run_rounds(
         counters=counters,
     )
     with background_delivery(database, settings), reconciler:
-        _loop(database, queue, settings, stop, counters=counters, count_rung=reconciler.count_rung)
+        _loop(database, queue, settings, stop, counters=counters, count=reconciler.count)
 
 
 def sweep(
@@ -164,15 +167,19 @@ def sweep(
     resumed = _resume_parked(database, settings)
     depth = queue.depth()
     ring_again_seconds = settings.ring_again_seconds if depth < ENOUGH_MESSAGES else None
-    jobs = {
-        *to_finish,
-        *waiting_jobs(
-            database,
-            ring_again_seconds=ring_again_seconds,
-            max_attempts=settings.max_attempts,
-            limit=BATCH_SIZE,
-        ),
-    }
+    waiting = waiting_jobs(
+        database,
+        ring_again_seconds=ring_again_seconds,
+        max_attempts=settings.max_attempts,
+        limit=BATCH_SIZE,
+    )
+    jobs = {*to_finish, *waiting}
+    without_message = count_without_message(
+        database,
+        segment_ids=(),
+        job_ids=set(waiting).difference(to_finish),
+        ring_again_seconds=settings.ring_again_seconds,
+    )
     for job_id in jobs:
         queue.ring_job(job_id)
         counters.add("rings", label="job")
@@ -191,25 +198,31 @@ def sweep(
             segments += waiting_segments(
                 database, ring_again_seconds=settings.ring_again_seconds, limit=wanted
             )
+    without_message += count_without_message(
+        database,
+        segment_ids=segments,
+        job_ids=(),
+        ring_again_seconds=settings.ring_again_seconds,
+    )
     for segment_id in segments:
         queue.ring_segment(segment_id)
         counters.add("rings", label="segment")
     mark_segments_rung(database, segments)
-    return SweepReport(len(segments), len(jobs), given_up + jobs_given_up, resumed)
+    return SweepReport(len(segments), len(jobs), given_up + jobs_given_up, resumed, without_message)
 
 
 def _sweep_once(database: Database, queue: Queue, settings: Settings) -> int:
-    """Run a round, and another one if it has to wait for leases. Returns the number of rings."""
+    """Run a round, and another one if it has to wait for leases. Returns what had no message."""
     expired_leases = ExpiredLeases(patience_seconds(settings))
     report = sweep(database, queue, settings, expired_leases=expired_leases)
     _log.info("%s", report)
-    rung = report.segments_rung + report.jobs_rung
+    without_message = report.without_message
     if expired_leases.waits:
         time.sleep(patience_seconds(settings))
         report = sweep(database, queue, settings, expired_leases=expired_leases)
         _log.info("%s", report)
-        rung += report.segments_rung + report.jobs_rung
-    return rung
+        without_message += report.without_message
+    return without_message
 
 
 def _resume_parked(database: Database, settings: Settings) -> int:
@@ -231,7 +244,7 @@ def _loop(
     stop: threading.Event,
     *,
     counters: Counters,
-    count_rung: Callable[[int], None],
+    count: Callable[[int], None],
 ) -> None:
     expired_leases = ExpiredLeases(patience_seconds(settings))
     count_at = time.monotonic()
@@ -240,7 +253,7 @@ def _loop(
             report = sweep(
                 database, queue, settings, counters=counters, expired_leases=expired_leases
             )
-            count_rung(report.segments_rung + report.jobs_rung)
+            count(report.without_message)
             if report != SweepReport(0, 0, 0):
                 _log.info("%s", report)
         # Separate from the round above: an error of the broker must not prevent this.

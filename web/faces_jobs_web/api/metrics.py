@@ -36,7 +36,10 @@ PROCESS_COUNTERS = {
     "attempts": ("", "Segments that workers have started, counting each attempt."),
     "rescues": ("", "Segments that a worker took over from a lost worker."),
     "poison": ("", "Segments and exports given up after their last attempt."),
-    "rings": ("kind", "Messages that the sweep sent again for work that had waited too long."),
+    "rings": (
+        "kind",
+        "Messages that the sweep sent, most often after a pause or for a lost worker's work.",
+    ),
     "sweeps": ("", "Rounds of the sweep."),
     "repaired": (
         "what",
