@@ -13,7 +13,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import SecretStr
 
-from faces_jobs.client.connection import Connection, Parameters
+from faces_jobs.client.connection import SUBMISSION_TIMEOUT, Connection, Parameters
 from faces_jobs.client.file_to_send import FileToSend
 from faces_jobs.errors import ServerError
 from faces_jobs.jobs.documents import (
@@ -286,7 +286,9 @@ class Client:
             for name, value in texts.items()
             if value is not None
         }
-        response = self._connection.request("POST", f"{API}/jobs", headers=headers, **body)
+        response = self._connection.request(
+            "POST", f"{API}/jobs", headers=headers, timeout=SUBMISSION_TIMEOUT, **body
+        )
         return self._connection.read(JobDocument, response)
 
 

@@ -16,6 +16,8 @@ from faces_jobs.jobs.query import MAX_PAGE_SIZE
 
 # Connecting succeeds at once or not at all. Writing has no limit: uploads may be slow.
 TIMEOUT = httpx.Timeout(60.0, connect=5.0, write=None)
+# A submission is answered once it is stored: minutes for thousands of files in a bucket.
+SUBMISSION_TIMEOUT = httpx.Timeout(1800.0, connect=5.0, write=None)
 
 DocumentType = TypeVar("DocumentType", bound=BaseModel)
 Parameters = Mapping[str, str | int | float | Sequence[str]]

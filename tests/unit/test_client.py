@@ -7,12 +7,14 @@ import os
 import re
 import shutil
 import ssl
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
 
+import httpx
 import pytest
 
 from faces_jobs.certificates import client_ssl_context
@@ -36,6 +38,7 @@ class ForeignHandler(BaseHTTPRequestHandler):
 
     url: ClassVar[str]
     status: ClassVar[int] = 200
+    seconds: ClassVar[float] = 0.0  # until it answers
     paths: ClassVar[list[str]] = []
     owners: ClassVar[list[bytes]] = []
 
@@ -43,6 +46,7 @@ class ForeignHandler(BaseHTTPRequestHandler):
         self.paths.append(self.path)
         self.owners.append(self.headers.get("Faces-Owner", "").encode("latin-1"))
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        time.sleep(self.seconds)
         page = b"<!doctype html><title>Hello</title>"
         self.send_response(self.status)
         self.send_header("Content-Type", "text/html")
@@ -97,6 +101,20 @@ def test_the_reason_why_no_server_answers_is_reported() -> None:
         pytest.raises(ServerError, match=re.escape(os.strerror(errno.ECONNREFUSED))),
     ):
         client.job(JOB)
+
+
+def test_a_submission_may_take_longer_than_other_requests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = tmp_path / "a.png"
+    photo.write_bytes(png())
+    monkeypatch.setattr(connection, "TIMEOUT", httpx.Timeout(0.1))
+    with foreign_server(200) as server, Client(server.url) as client:
+        server.seconds = 0.3
+        with pytest.raises(ServerError, match="timed out"):
+            client.job(JOB)
+        with pytest.raises(ServerError, match="is not faces_jobs"):  # but it has answered
+            client.submit_files([("a.png", photo)], {})
 
 
 def test_private_certificates_are_trusted_if_openssl_is_configured_with_them(
