@@ -12,7 +12,6 @@ Complete files are stored by each implementation in its own way, under the same 
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shutil
 import uuid
@@ -197,7 +196,10 @@ class Storage(ABC):
 
     @abstractmethod
     def store_uploads(self, files: Sequence[tuple[IncomingFile, str]]) -> None:
-        """Store received files under these keys. Each is stored completely or not at all."""
+        """Store received files under these keys. Each is stored completely or not at all.
+
+        Once this returns, all of them survive a power failure.
+        """
 
     @abstractmethod
     def publish(
@@ -288,7 +290,7 @@ class Incoming:
         self._count = 0
 
     def add(self, name: str, chunks: Iterable[bytes]) -> IncomingFile:
-        """Write one file to disk as it arrives.
+        """Write one file to disk as it arrives. It is synced, if at all, when it is stored.
 
         Raises:
             UploadTooLargeError: the submission's files together exceed the limit.
@@ -309,8 +311,6 @@ class Incoming:
                 file.write(chunk)
                 digest.update(chunk)
                 size += len(chunk)
-            file.flush()
-            os.fsync(file.fileno())
         return IncomingFile(name=name, path=path, bytes=size, sha256=digest.hexdigest())
 
 

@@ -23,8 +23,9 @@ from faces_jobs.storage.disk import (
     entries,
     idle_seconds,
     raising_storage_full,
+    sync_all,
     sync_and_hash_all,
-    sync_folder,
+    sync_entries,
     tree_size,
 )
 from faces_jobs.storage.interface import (
@@ -56,15 +57,16 @@ class LocalStorage(Storage):
 
     def store_uploads(self, files: Sequence[tuple[IncomingFile, str]]) -> None:
         """Move received files; see `Storage`."""
-        folders = set()
+        moves = [(file.path, self.path_of(key)) for file, key in files]
+        folders = {path.parent for _, path in moves}
         with raising_storage_full():
-            for file, key in files:
-                path = self.path_of(key)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                file.path.rename(path)
-                folders.add(path.parent)
+            sync_all([received for received, _ in moves])
             for folder in folders:
-                sync_folder(folder)
+                folder.mkdir(parents=True, exist_ok=True)
+            for received, path in moves:
+                received.rename(path)
+            for folder in folders:
+                sync_entries(folder, top=self.folder)
 
     def publish(
         self,
@@ -85,7 +87,7 @@ class LocalStorage(Storage):
             target = self.path_of(folder_key)
             target.parent.mkdir(parents=True, exist_ok=True)
             folder.rename(target)
-            sync_folder(target.parent)
+            sync_entries(target.parent, top=self.folder)
         return stored
 
     def unpublish(self, *, job_id: str, owner: str, token: str) -> None:

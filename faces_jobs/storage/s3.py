@@ -45,13 +45,17 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 PART_BYTES = 16 * 1024**2
+# Small files mostly wait for the server's answer. Uploads are streamed from disk, so that many at a
+# time take little memory; of downloads, what is not written yet is held in memory.
+UPLOADS_AT_ONCE = 16
+DOWNLOADS_AT_ONCE = 4
 MAX_KEYS_PER_DELETE = 1000  # a limit of the protocol
 DEFAULT_REGION = "us-east-1"
 CONFIG: Mapping[str, Any] = {
     "connect_timeout": 5,
     "read_timeout": 30,
     "retries": {"mode": "standard", "total_max_attempts": 4},
-    "max_pool_connections": 32,
+    "max_pool_connections": 8 * UPLOADS_AT_ONCE,  # else those of other threads are not reused
     "tcp_keepalive": True,
     # The endpoint comes from our settings, never from AWS_ENDPOINT_URL.
     "ignore_configured_endpoint_urls": True,
@@ -166,7 +170,7 @@ class Bucket:
         waiter = TransferWaiter()
         with (
             self._errors_translated(),
-            create_transfer_manager(self._client(), _transfer_config()) as manager,
+            create_transfer_manager(self._client(), _transfer_config(UPLOADS_AT_ONCE)) as manager,
         ):
             uploads = [
                 manager.upload(str(path), self.name, self._prefix + key, subscribers=[waiter])
@@ -195,7 +199,7 @@ class Bucket:
         with (
             raising_storage_full(),
             self._errors_translated(),
-            create_transfer_manager(self._client(), _transfer_config()) as manager,
+            create_transfer_manager(self._client(), _transfer_config(DOWNLOADS_AT_ONCE)) as manager,
         ):
             downloads = [
                 manager.download(self.name, self._prefix + key, target, subscribers=[waiter])
@@ -348,7 +352,7 @@ class Bucket:
         return NotFoundError("This file does not exist.")
 
 
-def _transfer_config() -> TransferConfig:
+def _transfer_config(at_once: int) -> TransferConfig:
     return TransferConfig(
-        multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, max_concurrency=4
+        multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, max_concurrency=at_once
     )
