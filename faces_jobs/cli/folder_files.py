@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+
+import click
+
+# What is counted, in words for any number.
+BROKEN_LINK = "broken link(s)"
+LINKED_FOLDER = "link(s) to folders"
+SPECIAL_FILE = "pipe(s), socket(s) or device(s)"
 
 
 def files_in_folder(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -12,30 +20,46 @@ def files_in_folder(folder: Path) -> Iterator[tuple[str, Path]]:
 
     Hidden files and files in hidden folders are left out: they belong to file managers, version
     control and the like. A subfolder that can't be listed is yielded like a file, so that it is
-    not passed over in silence: opening it fails with the reason.
+    not passed over in silence: opening it fails with the reason. Links to files are followed. What
+    else is no file is counted on standard error.
 
     Raises:
         OSError: the folder itself can't be listed.
     """
     os.scandir(folder).close()
-    for path in sorted(_walk(folder)):
+    skipped = Counter[str]()
+    paths = sorted(_walk(folder, skipped))
+    if skipped:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(skipped.items()))
+        advice = " (name a linked folder itself to include it)" if LINKED_FOLDER in skipped else ""
+        click.echo(f"skipped in {folder}: {kinds}{advice}", err=True)
+    for path in paths:
         yield path.relative_to(folder).as_posix(), path
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path, skipped: Counter[str]) -> Iterator[Path]:
     unlisted: list[Path] = []
     for parent, folders, files in os.walk(
         folder, onerror=lambda error: unlisted.append(Path(error.filename))
     ):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        paths = (Path(parent, name) for name in files if not name.startswith("."))
-        yield from (path for path in paths if _may_be_file(path))
+        # A loop of links would never end.
+        linked = sum(Path(parent, name).is_symlink() for name in folders)
+        skipped.update({LINKED_FOLDER: linked} if linked else {})
+        for path in (Path(parent, name) for name in files if not name.startswith(".")):
+            kind = _kind_of_no_file(path)
+            if kind is None:
+                yield path
+            else:
+                skipped[kind] += 1
     yield from unlisted
 
 
-def _may_be_file(path: Path) -> bool:
-    """Whether it is a regular file, or one of a folder that only tells names."""
+def _kind_of_no_file(path: Path) -> str | None:
+    """Why it is skipped; None for a regular file, or anything in a folder that only tells names."""
     try:
-        return path.is_file()
+        if path.is_file():
+            return None
+        return SPECIAL_FILE if path.exists() else BROKEN_LINK
     except OSError:
-        return True
+        return None

@@ -17,15 +17,33 @@ def names_in(folder: Path) -> list[str]:
     return [name for name, _ in files_in_folder(folder)]
 
 
-def test_files_of_subfolders_are_listed_sorted_and_without_hidden_ones(tmp_path: Path) -> None:
+def test_files_of_subfolders_are_listed_sorted_and_without_hidden_ones(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name in ("b/c/2.jpg", "b/1.jpg", "a.jpg", ".hidden", ".git/x.jpg", "b/.cache/y.jpg"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert names_in(tmp_path) == ["a.jpg", "b/1.jpg", "b/c/2.jpg"]
+    assert capsys.readouterr().err == "", "hidden files are left out without a word"
+
+
+def test_what_is_no_file_is_counted_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "b").mkdir()
+    for name in ("a.jpg", "b/1.jpg"):
         (tmp_path / name).touch()
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link.jpg").symlink_to("a.jpg")
     (tmp_path / "broken.jpg").symlink_to("nowhere")
     (tmp_path / "again").symlink_to(".")
-    assert names_in(tmp_path) == ["a.jpg", "b/1.jpg", "b/c/2.jpg", "link.jpg"]
+    (tmp_path / "b" / "above").symlink_to("..")
+    (tmp_path / ".hidden").symlink_to("nowhere")
+    assert names_in(tmp_path) == ["a.jpg", "b/1.jpg", "link.jpg"]
+    assert capsys.readouterr().err == (
+        f"skipped in {tmp_path}: 1 broken link(s), 2 link(s) to folders, 1 pipe(s), socket(s) or "
+        "device(s) (name a linked folder itself to include it)\n"
+    )
 
 
 LIST = """
