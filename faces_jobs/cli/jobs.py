@@ -171,9 +171,19 @@ def faces(settings: Settings, /, *, job_id: str | None, form: str, **filters: An
 @click.option("--kind", multiple=True, help="Download only this kind of artifact; repeatable.")
 @click.pass_obj
 def download(settings: Settings, *, job_id: str, folder: Path, kind: tuple[str, ...]) -> None:
-    """Download a job's artifacts and print their paths."""
+    """Download a job's artifacts and print their paths.
+
+    Of a job that has not ended: those that exist so far, with a note on standard error.
+    """
     with open_client(settings) as client:
+        job = client.job(job_id)  # before its artifacts: none are added once it has ended
         artifacts = list(client.artifacts(job_id))
+        if not job.status.ended:
+            click.echo(
+                f"Job {job_id} has not ended ({job.status.value}): this is what exists so far. "
+                f"For all of it run `faces-jobs wait {job_id}` first.",
+                err=True,
+            )
         kinds = {artifact.kind for artifact in artifacts}
         if unknown := sorted(set(kind) - kinds):
             raise click.ClickException(

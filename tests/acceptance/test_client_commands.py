@@ -229,6 +229,23 @@ def test_a_missing_file_does_not_stop_other_downloads(
     assert list((tmp_path / "one").iterdir()) == []
 
 
+def test_a_download_before_the_end_of_the_job_says_that_it_is_incomplete(
+    server: RunningWeb, job: str, tmp_path: Path
+) -> None:
+    photo = tmp_path / "a.png"
+    photo.write_bytes(png())
+    with Client(server.url) as client:
+        open_job = client.submit_files([(photo.name, photo)], {}).id
+    early = faces_jobs(server, "download", open_job, "--to", tmp_path / "early")
+    done = faces_jobs(server, "download", job, "--to", tmp_path / "all")
+    with Client(server.url) as client:
+        client.delete(open_job)
+    assert (early.returncode, early.stdout) == (exits.OK, "")
+    assert "has not ended (queued)" in early.stderr
+    assert f"faces-jobs wait {open_job}" in early.stderr
+    assert (done.returncode, done.stderr) == (exits.OK, "")
+
+
 def test_a_download_whose_checksum_differs_is_discarded(
     server: RunningWeb, job: str, tmp_path: Path
 ) -> None:
