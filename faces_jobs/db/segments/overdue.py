@@ -158,10 +158,9 @@ def _needs_ringing(
 
 
 def _has_no_message(table: type[LeaseColumns], ring_again_seconds: float) -> ColumnElement[bool]:
-    now = now_seconds()
     rung: Any = table.last_rung_at
     pause: Any = table.not_before
-    seems_lost = or_(rung < now - ring_again_seconds, rung > now + ring_again_seconds)
+    seems_lost = or_(*_lost_conditions(rung, ring_again_seconds))
     return and_(
         table.lease_token.is_(None),
         # Work that had to pause has no message until then, on purpose.
@@ -184,8 +183,13 @@ def _ringing_conditions(
     )
     if ring_again_seconds is None:
         return due
+    return (*due, *((rung, lost) for lost in _lost_conditions(rung, ring_again_seconds)))
+
+
+def _lost_conditions(rung: Any, ring_again_seconds: float) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions under which the message that was sent at `rung` may be lost."""
+    now = now_seconds()
     return (
-        *due,
-        (rung, rung < now - ring_again_seconds),  # sent long ago: it may be lost
-        (rung, rung > now + ring_again_seconds),  # sent in the future: the clock was set back
+        rung < now - ring_again_seconds,  # sent long ago
+        rung > now + ring_again_seconds,  # sent in the future: the clock was set back
     )
