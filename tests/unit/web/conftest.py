@@ -19,7 +19,9 @@ from faces_jobs.settings import Settings
 from faces_jobs.storage import open_storage
 from faces_jobs_web.app import create_app
 from faces_jobs_web.services import EXTENSION, Services
+from tests.unit.web import worked
 from tests.unit.web.conforming import WebClient, client_of
+from tests.unit.web.media_files import XSS, upload
 
 TOKEN = "a-long-enough-access-token"
 
@@ -88,3 +90,12 @@ def services(app: Flask) -> Services:
 def database(services: Services) -> Database:
     """The app's database."""
     return services.database
+
+
+@pytest.fixture
+def done(client: WebClient, services: Services) -> str:
+    """A finished job whose names contain markup."""
+    data = {"files": upload(f"{XSS}.png"), "label": f"{XSS} label"}
+    job_id = client.post("/api/v1/jobs", data=data).json["id"]
+    worked.finish(services.database, services.storage, job_id, name=XSS)
+    return str(job_id)

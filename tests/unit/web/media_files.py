@@ -7,6 +7,8 @@ import struct
 import zlib
 from typing import BinaryIO
 
+XSS = "<img src=x onerror=alert(1)>"  # a file name, or any text, that must be shown as it is
+
 
 def png(width: int = 8, height: int = 8, shade: int = 128) -> bytes:
     """A PNG of a single gray shade (0 to 255)."""

@@ -13,10 +13,8 @@ from faces_jobs.results import list_jobs
 from faces_jobs_web.services import EXTENSION, Services
 from tests.unit.web.conforming import WebClient, client_of
 from tests.unit.web.conftest import MakeApp
-from tests.unit.web.media_files import png, upload
+from tests.unit.web.media_files import XSS, png, upload
 from tests.unit.web.test_guard import form_token_of
-
-XSS = "<img src=x onerror=alert(1)>"
 
 
 @pytest.fixture
