@@ -16,6 +16,7 @@ from tests.unit.web.media_files import png
 LABEL = "L" * 1024
 NAME = f"holiday/{'x' * 230}.png"
 A4: ViewportSize = {"width": 718, "height": 1047}  # CSS pixels between a browser's default margins
+TABLET: ViewportSize = {"width": 744, "height": 1133}
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +73,20 @@ def test_long_names_leave_room_for_everything_else(
             assert box["x"] < 1.5 * viewport["width"], "reached with little scrolling"
         assert page.locator("#faces tbody td.name").first.get_attribute("title") == NAME
         page.goto(f"{idle_web.url}/jobs")
+        assert fits_paper(page)
         assert bottom_of(page, "tbody tr") < viewport["height"]
         assert page.locator(".job-link").get_attribute("title") == LABEL
         lines = page.locator("tbody time").evaluate("(time) => time.getClientRects().length")
         assert lines == 1, "the label takes no room from the time of submission"
+
+
+def test_long_names_leave_room_for_themselves_on_a_tablet(
+    browser: Browser, idle_web: RunningWeb, job: str
+) -> None:
+    with watched_page(browser, viewport=TABLET) as watched:
+        page = watched.page
+        for address in (f"/jobs/{job}/items", "/jobs"):
+            page.goto(idle_web.url + address)
+            box = page.locator("tbody th").first.bounding_box()
+            assert box is not None
+            assert box["width"] > TABLET["width"] / 5, address
