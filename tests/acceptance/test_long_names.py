@@ -90,3 +90,16 @@ def test_long_names_leave_room_for_themselves_on_a_tablet(
             box = page.locator("tbody th").first.bounding_box()
             assert box is not None
             assert box["width"] > TABLET["width"] / 5, address
+
+
+def test_text_of_twice_the_size_fits_a_phone(
+    browser: Browser, idle_web: RunningWeb, job: str
+) -> None:
+    with watched_page(browser, viewport=PHONE) as watched:
+        page = watched.page
+        for address in ("/", "/jobs", f"/jobs/{job}", f"/jobs/{job}/items", f"/jobs/{job}/files"):
+            page.goto(idle_web.url + address)
+            page.evaluate("document.documentElement.style.fontSize = '200%'")
+            size = page.evaluate("getComputedStyle(document.body).fontSize")
+            assert size == "32px", "running text grows as headings do"
+            assert watched.fits_viewport(), address
