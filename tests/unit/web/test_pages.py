@@ -8,6 +8,7 @@ import re
 import pytest
 from sqlalchemy import update
 
+from faces_jobs.db.claims.leases import renew_segment
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ArtifactRow
 from faces_jobs.results import get_job
@@ -96,6 +97,15 @@ def test_a_cancelled_job_is_not_listed_as_complete(client: WebClient) -> None:
     job_id = client.post("/api/v1/jobs", data={"files": upload()}).json["id"]
     client.post(f"/api/v1/jobs/{job_id}/cancel")
     assert not re.search(r'data-name="Progress">\d', client.get("/jobs").text)
+
+
+def test_a_cancelled_file_is_not_shown_as_complete(client: WebClient, database: Database) -> None:
+    job_id = client.post("/api/v1/jobs", data={"files": upload()}).json["id"]
+    (claim,) = worked.claim(database, job_id)
+    renew_segment(database, claim, lease_seconds=60, frames_done=30, frames_total=120)
+    assert ">30 of 120 frames</td>" in client.get(f"/jobs/{job_id}/items").text
+    client.post(f"/api/v1/jobs/{job_id}/cancel")
+    assert ">30 frames</td>" in client.get(f"/jobs/{job_id}/items").text
 
 
 def test_the_list_of_jobs_has_pages(client: WebClient) -> None:
