@@ -306,6 +306,7 @@ def test_rejected_submissions_show_their_error_in_the_form(
         page.get_by_role("button", name="Analyse").click()
         expect(page.get_by_role("alert")).to_contain_text("at least one")
         page.get_by_label("Choose files").set_input_files(text)
+        expect(page.get_by_role("alert")).to_be_hidden()
         page.get_by_role("button", name="Analyse").click()
         expect(page.get_by_role("alert")).to_contain_text("image")
         assert page.url.rstrip("/") == service.url

@@ -81,6 +81,9 @@ function render() {
   document.getElementById("chosen-count").textContent = `${summary}, ${size(bytesOf(chosen))}`;
   document.getElementById("chosen").hidden = chosen.length === 0;
   announcement.textContent = chosen.length ? `${summary} chosen` : "No files chosen";
+  if (!form.querySelector("[aria-invalid]")) {
+    showProblem(""); // it was about the files chosen before
+  }
 }
 
 async function filesOf(entry) {
