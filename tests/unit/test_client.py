@@ -16,6 +16,7 @@ from typing import ClassVar
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from faces_jobs.certificates import client_ssl_context
 from faces_jobs.client import api, connection
@@ -23,6 +24,8 @@ from faces_jobs.client.api import Client
 from faces_jobs.db.jobs.changes import cancel_job
 from faces_jobs.db.session import open_database
 from faces_jobs.errors import ServerError
+from faces_jobs.jobs.documents import AuditPage
+from faces_jobs.jobs.query import MAX_PAGE_SIZE
 from faces_jobs.results import get_job
 from tests.factories import stored_job
 from tests.http_servers import serving
@@ -34,20 +37,23 @@ JOB = "0b9e0000-0000-4000-8000-000000000000"
 
 
 class ForeignHandler(BaseHTTPRequestHandler):
-    """Another program: it answers every request with a page, and records the requests."""
+    """Another program: it answers with `bodies` in turn, then with a page; it records requests."""
 
     url: ClassVar[str]
     status: ClassVar[int] = 200
     seconds: ClassVar[float] = 0.0  # until it answers
     paths: ClassVar[list[str]] = []
     owners: ClassVar[list[bytes]] = []
+    tokens: ClassVar[list[str]] = []
+    bodies: ClassVar[list[bytes]] = []
 
     def _respond(self) -> None:
         self.paths.append(self.path)
         self.owners.append(self.headers.get("Faces-Owner", "").encode("latin-1"))
+        self.tokens.append(self.headers.get("Authorization", ""))
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         time.sleep(self.seconds)
-        page = b"<!doctype html><title>Hello</title>"
+        page = self.bodies.pop(0) if self.bodies else b"<!doctype html><title>Hello</title>"
         self.send_response(self.status)
         self.send_header("Content-Type", "text/html")
         self.send_header("Content-Length", str(len(page)))
@@ -62,9 +68,8 @@ class ForeignHandler(BaseHTTPRequestHandler):
 
 @contextmanager
 def foreign_server(status: int) -> Iterator[type[ForeignHandler]]:
-    handler: type[ForeignHandler] = type(
-        "Handler", (ForeignHandler,), {"status": status, "paths": [], "owners": []}
-    )
+    lists: dict[str, list[object]] = {"paths": [], "owners": [], "tokens": [], "bodies": []}
+    handler: type[ForeignHandler] = type("Handler", (ForeignHandler,), {"status": status, **lists})
     with serving(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as url:
         handler.url = url
         yield handler
@@ -101,6 +106,39 @@ def test_the_reason_why_no_server_answers_is_reported() -> None:
         pytest.raises(ServerError, match=re.escape(os.strerror(errno.ECONNREFUSED))),
     ):
         client.job(JOB)
+
+
+def test_the_access_token_is_sent_if_there_is_one() -> None:
+    with foreign_server(200) as server:
+        for token in (None, SecretStr("a-long-enough-access-token")):
+            with Client(server.url, access_token=token) as client, pytest.raises(ServerError):
+                client.job(JOB)
+    assert server.tokens == ["", "Bearer a-long-enough-access-token"]
+
+
+def test_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with (
+        foreign_server(200) as server,
+        Client(server.url) as client,
+        pytest.raises(ServerError, match="is not faces_jobs"),
+    ):
+        client.job(JOB)
+    assert len(server.paths) == 1
+
+
+def test_a_list_is_read_to_its_last_page() -> None:
+    with foreign_server(200) as server, Client(server.url) as client:
+        server.bodies += [
+            AuditPage(entries=[], next_cursor=cursor).model_dump_json().encode()
+            for cursor in ("second", "third", None)
+        ]
+        assert list(client.audit(JOB)) == []
+    first = f"/api/v1/audit?limit={MAX_PAGE_SIZE}&job={JOB}"
+    assert server.paths == [first, f"{first}&cursor=second", f"{first}&cursor=third"]
 
 
 def test_a_submission_may_take_longer_than_other_requests(
@@ -169,13 +207,23 @@ def test_following_a_job_waits_for_a_server_that_is_away(
         with database.begin() as session:
             cancel_job(session, job_id)
         cancelled = get_job(database, job_id)
-    responses = [(200, queued), (502, None), (503, None), (504, None), (200, cancelled)]
+    responses = [
+        (200, queued),
+        (304, None),
+        (502, None),
+        (503, None),
+        (504, None),
+        (200, cancelled),
+    ]
+    asked: list[tuple[str, str | None]] = []
 
     class Proxy(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             status, job = responses.pop(0)
-            body = b"<title>Bad Gateway</title>" if job is None else job.model_dump_json().encode()
+            asked.append((self.path, self.headers.get("If-None-Match")))
+            body = b"" if job is None else job.model_dump_json().encode()
             self.send_response(status)
+            self.send_header("ETag", '"first"')
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -186,6 +234,11 @@ def test_following_a_job_waits_for_a_server_that_is_away(
     monkeypatch.setattr(api, "RETRY_DELAY_SECONDS", 0.0)
     with serving(ThreadingHTTPServer(("127.0.0.1", 0), Proxy)) as url, Client(url) as client:
         assert list(client.follow(job_id)) == [queued, cancelled]
+    path = f"/api/v1/jobs/{job_id}?wait={api.LONG_POLL_SECONDS}"
+    # The server waits for a change only if it knows what the client has; after a failure it may
+    # have missed one.
+    known = [None, '"first"', '"first"', None, None, None]
+    assert asked == [(path, version) for version in known]
 
 
 @pytest.mark.parametrize("status", [502, 503])
@@ -196,3 +249,18 @@ def test_a_server_that_is_away_from_the_start_is_not_waited_for(status: int) -> 
         pytest.raises(ServerError, match=str(status)),
     ):
         next(client.follow(JOB))
+
+
+def test_a_server_that_stays_away_is_given_up(
+    tmp_path: Path, sqlite_template: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_database(f"sqlite:///{shutil.copy(sqlite_template, tmp_path)}") as database:
+        job = get_job(database, stored_job(database).id)
+    monkeypatch.setattr(api, "RECONNECT_FOR_SECONDS", 0.0)
+    with foreign_server(200) as server, Client(server.url) as client:
+        server.bodies.append(job.model_dump_json().encode())
+        followed = client.follow(job.id)
+        assert next(followed) == job
+        server.status = 503
+        with pytest.raises(ServerError, match="503"):
+            next(followed)

@@ -163,6 +163,13 @@ def test_a_part_without_usable_names_is_rejected_with_the_reason(
     assert nothing_is_stored(services)
 
 
+@pytest.mark.parametrize("boundary", ["", "; boundary=", '; boundary="\u00fc"'])
+def test_a_form_without_a_usable_boundary_is_rejected(client: WebClient, boundary: str) -> None:
+    response = client.post(JOBS, data=b"x", content_type=f"multipart/form-data{boundary}")
+    assert_problem(response, 400, "bad-request")
+    assert "boundary" in response.json["detail"]
+
+
 def test_files_in_an_unknown_field_are_rejected(client: WebClient, services: Services) -> None:
     response = client.post(JOBS, data={"file": upload()})
     assert_problem(response, 422, "invalid-options", fields={"file"})
