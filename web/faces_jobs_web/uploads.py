@@ -98,10 +98,8 @@ def receive_upload(
         settings.max_files + MAX_FIELDS
     )
     try:
-        if request.content_length is not None and request.content_length > max_body_bytes:
-            raise _too_large(settings)
-        check()
         stream = get_input_stream(request.environ, max_content_length=max_body_bytes)
+        check()
         with storage.receive(
             max_bytes=settings.max_upload_bytes, expected_bytes=request.content_length or 0
         ) as incoming:
