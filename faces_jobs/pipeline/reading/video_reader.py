@@ -30,6 +30,7 @@ from faces_jobs.pipeline.reading.containers import (
 from faces_jobs.pipeline.reading.damage import Damage
 from faces_jobs.pipeline.reading.declared_size import read_declared_size
 from faces_jobs.pipeline.reading.hdr import PQ, as_sdr
+from faces_jobs.pipeline.reading.interlaced import without_combs
 from faces_jobs.pipeline.reading.packets import is_hidden, may_be_fields
 from faces_jobs.pipeline.reading.pictures import (
     Orientation,
@@ -268,6 +269,7 @@ class VideoReader:
         name = "bgra" if has_alpha or decoded.format.name == "pal8" else "bgr24"
         pixels = np.asarray(decoded.to_ndarray(format=name, **colours), np.uint8)
         pixels = on_white(pixels) if name == "bgra" else pixels
+        pixels = without_combs(pixels) if decoded.interlaced_frame else pixels
         return self._orientation.apply(as_sdr(pixels) if decoded.color_trc == PQ else pixels)
 
     def _describe(self, width: int, height: int) -> MediaInfo:
