@@ -99,14 +99,32 @@ def test_thumbnails_of_several_items_can_share_a_folder(tmp_path: Path) -> None:
     ]
 
 
-def test_a_thumbnail_at_the_edge_does_not_repeat_the_border(tmp_path: Path) -> None:
-    ramp = np.repeat(np.arange(160, dtype=np.uint8)[np.newaxis, :, np.newaxis], 121, axis=0)
-    with Thumbnails(tmp_path) as sink:
-        sink.add(Frame(0, 0.0, np.repeat(ramp, 3, axis=2)), [make_face(left=0.0)], analysed=True)
-        sink.finish([make_track(1)])
-    with Image.open(tmp_path / "1.jpg") as image:
-        row = np.asarray(image.convert("L"))[THUMBNAIL_SIDE // 2].astype(int)
-    assert (np.diff(row[::24]) > 0).all(), "no column is a repeated border"
+@pytest.mark.parametrize(
+    ("box_xyxy", "shown_xyxy"),
+    [
+        ((80.0, 40.0, 110.0, 80.0), (61, 26, 129, 94)),
+        ((60.0, 60.0, 120.0, 80.0), (39, 19, 141, 121)),
+        ((0.0, 0.0, 30.0, 40.0), (0, 0, 68, 68)),
+        ((170.0, 110.0, 200.0, 150.0), (132, 82, 200, 150)),
+        ((10.0, 0.0, 190.0, 150.0), (25, 0, 175, 150)),
+    ],
+    ids=["tall", "wide", "top left", "bottom right", "larger than the picture"],
+)
+def test_a_thumbnail_shows_a_square_around_the_face_without_repeating_borders(
+    tmp_path: Path,
+    box_xyxy: tuple[float, float, float, float],
+    shown_xyxy: tuple[int, int, int, int],
+) -> None:
+    for axis, ramp in enumerate(np.indices((150, 200), np.uint8)):
+        frame = Frame(0, 0.0, np.repeat(ramp[:, :, np.newaxis], 3, axis=2))
+        record = FaceRecord(0, 0.0, 0, 1, box_xyxy, 0.9, GENDER)
+        with Thumbnails(tmp_path) as sink:
+            sink.add(frame, [Face(record, {}, GENDER, quality=0.5)], analysed=True)
+            sink.finish([make_track(1)])
+        with Image.open(tmp_path / "1.jpg") as image:
+            places = np.asarray(image.convert("L")).mean(axis=1 - axis)
+        first, end = shown_xyxy[1 - axis], shown_xyxy[3 - axis]
+        assert abs(places[[0, -1]] - (first, end - 1)).max() < 1
 
 
 def test_thumbnails_of_dropped_tracks_and_after_errors_are_removed(tmp_path: Path) -> None:
