@@ -119,8 +119,8 @@ class _Times:
         if number >= depth:
             return int(shown[number - depth])
         # Before the first presentation time: spaced like the first pictures.
-        lead = int(shown[min(depth, len(shown) - 1)] - shown[0])
-        return int(shown[min(number, len(shown) - 1)]) - max(lead, depth)
+        lead = int(shown[depth] - shown[0])
+        return int(shown[number]) - max(lead, depth)
 
     def duration(self, number: int) -> int:
         """Return a picture's duration; the last one decoded lasts until the end of the video.
