@@ -218,7 +218,10 @@ def _too_large(max_pixels: int) -> FrameSizeError:
 def _unreadable(error: Exception) -> MediaError:
     if isinstance(error, EOFError):
         return NoVideoError("The image has no frame that can be decoded: export it again.")
-    return MediaError("The image is damaged and can't be decoded: export it again, or convert it.")
+    return MediaError(
+        "The image can't be decoded. It is damaged, or of a kind that is not supported: "
+        "export it again, or convert it to JPEG or PNG."
+    )
 
 
 def _upright(image: Image.Image) -> Image.Image:

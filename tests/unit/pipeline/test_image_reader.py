@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -321,6 +322,13 @@ def test_a_raw_file_is_not_read_as_its_preview(tmp_path: Path, tags: dict[int, A
     page = Image.new("RGB", (160, 120), (200, 100, 50))
     path = saved(tmp_path / "a.tiff", page, tiffinfo=tags)
     with pytest.raises(UnknownMediaError, match="camera's raw file: export it as JPEG or TIFF"):
+        read(path)
+
+
+def test_an_intact_image_of_an_unsupported_kind_is_not_called_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "a.tiff"
+    cv2.imwrite(str(path), np.zeros((20, 30, 3), np.float32))
+    with pytest.raises(MediaError, match="or of a kind that is not supported: export it again"):
         read(path)
 
 
