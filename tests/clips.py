@@ -47,6 +47,7 @@ class Sound:
     rate: int = 48000
     layout: str = "mono"
     language: str = "eng"
+    packet_samples: int = 1024  # of codecs with packets of any length
 
 
 def picture(
@@ -149,7 +150,7 @@ def _write_sound(container: Any, track: Any, sound: Sound) -> None:
     count = round(sound.seconds * sound.rate)
     wave = (8000 * np.sin(np.arange(count) * 2 * np.pi * 440 / sound.rate)).astype(np.int16)
     channels = len(av.AudioLayout(sound.layout).channels)
-    step = 1024
+    step = sound.packet_samples
     for start in range(0, count, step):
         samples = np.repeat(wave[start : start + step], channels)[np.newaxis]
         frame = av.AudioFrame.from_ndarray(samples, format="s16", layout=sound.layout)

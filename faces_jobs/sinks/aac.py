@@ -61,7 +61,9 @@ class AacTrack:
             return []
         tick = Fraction(1, frame.sample_rate)
         start, length = frame.pts * base + shift, frame.samples * tick
-        if self._end is not None and start < self._end - min(MAX_OVERLAP_SECONDS, length / 2):
+        # Frames may be shorter than a tick: those of TrueHD last 0.8 ms, Matroska's ticks 1 ms.
+        overlap = max(base, min(MAX_OVERLAP_SECONDS, length / 2))
+        if self._end is not None and start < self._end - overlap:
             self.dropped += 1
             return []
         self._end = start + length

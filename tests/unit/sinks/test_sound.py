@@ -118,6 +118,20 @@ def test_sound_that_overlaps_earlier_sound_is_left_out(
     assert "audio packets dropped" in caplog.text
 
 
+def test_sound_in_packets_shorter_than_the_ticks_of_its_clock_is_complete(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = clips.write_video(
+        tmp_path / "a.mkv",
+        clips.moving_squares(FRAMES),
+        sounds=[Sound("pcm_s16le", 2.0, packet_samples=40)],  # as TrueHD; rounded to milliseconds
+    )
+    heard = times(annotate(source), "audio")
+    assert heard[-1] == pytest.approx(2.0, abs=0.05)
+    assert np.diff(heard).max() < 0.03
+    assert "dropped" not in caplog.text
+
+
 @pytest.mark.parametrize("codec", ["aac", "alac"])
 def test_sound_that_was_trimmed_away_is_left_out(tmp_path: Path, codec: str) -> None:
     whole = clips.write_video(
