@@ -121,15 +121,20 @@ class ImageReader:
         first, self._first = self._first, None
         if first is None:
             raise RuntimeError("a reader's frames can be read once; open the file again")
-        picture, time_ms = first, 0.0
+        picture, time_ms, exact_end_ms = first, 0.0, 0.0
         for index in range(self._frames - self._skipped):
             if index:
                 picture = fit(
                     self._read(index + self._skipped), self._info.width, self._info.height
                 )
-            shown_ms = self._shown_ms()
-            yield Frame(index, time_ms, picture, shown_ms)
-            time_ms += shown_ms or 0.0
+            if self._frames == 1:
+                yield Frame(index, time_ms, picture)
+                continue
+            # Rounded as a sum, since rounded durations would add up to another speed.
+            exact_end_ms += self._shown_ms()
+            end_ms = float(round(exact_end_ms))
+            yield Frame(index, time_ms, picture, end_ms - time_ms)
+            time_ms = end_ms
         if self._info.kind == "video" and self._declared.is_truncated:
             raise TruncatedError(_CUT_OFF)
 
@@ -141,13 +146,11 @@ class ImageReader:
         except BROKEN_IMAGE:
             return 1
 
-    def _shown_ms(self) -> float | None:
-        if self._frames == 1:
-            return None
+    def _shown_ms(self) -> float:
         stated = self._image.info.get("duration", 0)
         if not isinstance(stated, int | float) or stated <= _IGNORED_MS:
             return _DEFAULT_MS
-        return float(round(stated))
+        return float(stated)
 
     def _read(self, number: int) -> Picture:
         try:

@@ -187,6 +187,16 @@ def test_an_animation_is_a_video_of_its_frames(tmp_path: Path, name: str) -> Non
         assert np.abs(frame.picture_bgr.astype(int) - drawn).max() <= 8
 
 
+def test_durations_that_are_no_whole_milliseconds_do_not_add_up_to_another_speed(
+    tmp_path: Path,
+) -> None:
+    drawn = clips.moving_squares(31)
+    path = clips.write_video(tmp_path / "a.apng", drawn, codec="apng", pix_fmt="rgb24", rate=30)
+    _, frames = read(path)
+    assert [frame.time_ms for frame in frames] == [round(each * 1000 / 30) for each in range(31)]
+    assert {frame.duration_ms for frame in frames} == {33, 34}
+
+
 def test_frames_without_a_duration_last_as_long_as_in_browsers(tmp_path: Path) -> None:
     path = clips.write_animation(tmp_path / "a.gif", clips.moving_squares(3), [0, 0, 0], loop=0)
     assert [frame.time_ms for frame in read(path)[1]] == [0, 100, 200]
