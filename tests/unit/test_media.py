@@ -63,6 +63,51 @@ def test_a_video_is_recognised_by_its_content_under_any_name(tmp_path: Path, nam
     assert found.reader == "ffmpeg"
 
 
+@pytest.mark.parametrize(
+    ("head", "found_format"),
+    [
+        (b"\x1f\x07\x00\x3f", "dv"),
+        (b"\x1f\x07\x00\xbf", "dv"),
+        (b"\0\0\0\x1cftypmif1\0\0\0\0miafmif1avif", "AVIF"),
+        (b"\0\0\0\x08wide", "mov"),
+        (b"\0\0\0\x00mdat", "mov"),
+        (b"\0\0\0\x01mdat", "mov"),
+        (b"\x7f\xff\xff\xffmdat", "mov"),
+        (b"\0\0\0\x01\x67\x64", "h264"),
+        (b"\0\0\x01\x06\x05", "h264"),
+        (b"\0\0\0\x01\x09\x10", "h264"),
+        (b"\0\0\0\x01\x40\x01", "hevc"),
+        (b"\0\0\x01\x42\x01", "hevc"),
+        (b"\0\0\0\x01\x46\x01", "hevc"),
+    ],
+)
+def test_a_format_without_a_signature_is_recognised_by_its_structure(
+    head: bytes, found_format: str
+) -> None:
+    assert recognise(head + bytes(400), size=len(head) + 400).format == found_format
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"\x1f\x07\x00\x00",
+        b"\x1f\x08\x00\xbf",
+        b"BM" + bytes(12) + b"\x05",
+        b"XX" + bytes(12) + b"\x28",
+        b"\0\0\0\x07free",
+        b"\x7f\xff\xff\xffmoov",
+        b"\0\0\0\x01\x07\x64",
+        b"\0\0\0\x01\x66\x05",
+        b"\0\0\0\x01\xe7\x64",
+        b"\0\0\0\x01\x40\x02",
+        b"\0\0\x02\x67\x64",
+    ],
+)
+def test_a_file_that_only_begins_like_a_format_is_refused(head: bytes) -> None:
+    with pytest.raises(UnknownMediaError, match="neither an image nor a video"):
+        recognise(head + bytes(400), size=len(head) + 400)
+
+
 def test_blu_ray_streams_and_recordings_that_begin_inside_a_packet_are_recognised(
     tmp_path: Path,
 ) -> None:
