@@ -62,7 +62,9 @@ class Supervisor:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._restarts = dict.fromkeys(self._commands, 0)
         self._started_at: dict[str, float] = {}
+        self._starting = False
         self._stopping = False
+        self._interrupted = False
         self._signals = 0
 
     @classmethod
@@ -80,16 +82,20 @@ class Supervisor:
         called for each worker that died, before it is restarted.
         """
         supervisor = cls(workers, environment, record_death)
-        previous = signal.signal(signal.SIGTERM, supervisor._on_terminate)
+        handlers = {signal.SIGTERM: supervisor._on_terminate}
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as in a shell's background jobs
+            handlers[signal.SIGINT] = supervisor._on_interrupt
+        previous = {number: signal.signal(number, handlers[number]) for number in handlers}
         try:
             for name in supervisor._commands:
                 supervisor._start(name)
             yield supervisor
         finally:
             supervisor._stop_all()
-            # After a TERM this process exits, too, and further ones must not interrupt that.
+            # After a signal this process exits, too, and further ones must not interrupt that.
             if not supervisor._signals:
-                signal.signal(signal.SIGTERM, previous)
+                for number, handler in previous.items():
+                    signal.signal(number, handler)
 
     def wait(self) -> None:
         """Watch the processes until TERM or Ctrl-C, and restart those that die.
@@ -134,30 +140,46 @@ class Supervisor:
     def _start(self, name: str) -> None:
         # In sessions of their own, so that Ctrl-C reaches this process only, which then stops the
         # others in order: web first, so that nothing is accepted while workers release their work.
-        self._processes[name] = subprocess.Popen(
-            [sys.executable, "-m", "faces_jobs", self._commands[name]],
-            env=dict(self._environment) if self._environment is not None else None,
-            # Only Celery writes there, about a "warm shutdown". Workers log to standard error.
-            stdout=subprocess.DEVNULL if self._commands[name] == "worker" else None,
-            start_new_session=True,
-        )
+        self._starting = True
+        try:
+            self._processes[name] = subprocess.Popen(
+                [sys.executable, "-m", "faces_jobs", self._commands[name]],
+                env=dict(self._environment) if self._environment is not None else None,
+                # Only Celery writes there, about a "warm shutdown". Workers log to standard error.
+                stdout=subprocess.DEVNULL if self._commands[name] == "worker" else None,
+                start_new_session=True,
+            )
+        finally:
+            self._starting = False
         self._started_at[name] = time.monotonic()
+        if self._interrupted:
+            raise KeyboardInterrupt
 
     def _on_terminate(self, _signal: int, _frame: FrameType | None) -> None:
         self._stopping = True
         self._signals += 1
 
+    def _on_interrupt(self, _signal: int, _frame: FrameType | None) -> None:
+        """Raise `KeyboardInterrupt` at the first Ctrl-C. Later ones only count, as TERM does.
+
+        An exception in the wrong place would leave processes running that nobody knows: one that
+        is just being started, or all those that are not stopped yet.
+        """
+        first = not self._stopping
+        self._stopping = True
+        self._signals += 1
+        self._interrupted |= first
+        if first and not self._starting:
+            raise KeyboardInterrupt
+
     def _stop_all(self) -> None:
         """Stop all processes. After another TERM or Ctrl-C they get less time."""
         self._stopping = True
-        handled = self._signals
+        handled = min(self._signals, 1)  # by coming here
         self._terminate_all()
         deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
         while self._alive() and time.monotonic() < deadline:
-            try:
-                time.sleep(STOP_POLL_SECONDS)
-            except KeyboardInterrupt:
-                self._signals += 1
+            time.sleep(STOP_POLL_SECONDS)
             if self._signals > handled:
                 handled = self._signals
                 self._terminate_all()

@@ -1,0 +1,53 @@
+"""The processes of `faces-jobs up`: none is left behind, whenever Ctrl-C is pressed."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from typing import Any
+
+import pytest
+
+from faces_jobs.cli import supervisor
+from faces_jobs.cli.supervisor import Supervisor
+
+started: list[subprocess.Popen[bytes]] = []
+
+
+class Process(subprocess.Popen[bytes]):
+    """Takes the place of a role's process; Ctrl-C is pressed at some point of its life."""
+
+    interrupted_at = ""
+
+    def __init__(self, _command: list[str], **options: Any) -> None:
+        super().__init__(["sleep", "60"], **options)
+        started.append(self)
+        self._press_ctrl_c_at("start")
+
+    def terminate(self) -> None:
+        self._press_ctrl_c_at("stop")
+        super().terminate()
+
+    def _press_ctrl_c_at(self, point: str) -> None:
+        if self.interrupted_at == point:
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("point", ["start", "stop"])
+def test_ctrl_c_leaves_no_process_behind(monkeypatch: pytest.MonkeyPatch, point: str) -> None:
+    monkeypatch.setattr(subprocess, "Popen", Process)
+    monkeypatch.setattr(Process, "interrupted_at", point)
+    monkeypatch.setattr(supervisor, "STOP_POLL_SECONDS", 0.001)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    started.clear()
+    try:
+        with pytest.raises(KeyboardInterrupt), Supervisor.started(workers=1):
+            raise KeyboardInterrupt
+        assert len(started) == (1 if point == "start" else 3)
+        assert all(process.returncode == -signal.SIGTERM for process in started)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for process in started:
+            process.kill()
+            process.wait()
