@@ -131,6 +131,31 @@ def write_video(
     return path
 
 
+def write_repeated(path: Path, source: Path, times: int) -> Path:
+    """Write a video's pictures `times` in a row, and as many times as fast; its sound only once.
+
+    So it is as long as the source. Nothing is encoded.
+    """
+    with av.open(str(source)) as given, av.open(str(path), "w") as written:
+        length = given.streams.video[0].duration or 0  # in units of its time base
+        streams = [*given.streams.video, *given.streams.audio]
+        copies = {each.index: written.add_stream_from_template(each) for each in streams}
+        packets: list[Any] = [each for each in given.demux(streams) if each.size]
+        for turn in range(times):
+            for packet in packets:
+                is_video = packet.stream.type == "video"
+                if turn and not is_video:
+                    continue
+                copy: Any = av.Packet(bytes(packet))
+                shift = turn * length if is_video else 0
+                copy.pts, copy.dts = packet.pts + shift, packet.dts + shift
+                copy.duration, copy.is_keyframe = packet.duration, packet.is_keyframe
+                copy.time_base = packet.time_base / (times if is_video else 1)
+                copy.stream = copies[packet.stream.index]
+                written.mux(copy)
+    return path
+
+
 def write_sound(path: Path, sounds: Sequence[Sound] = (Sound(),)) -> Path:
     """Write a file that has sound and no video stream."""
     with av.open(str(path), "w") as container:

@@ -75,18 +75,20 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def sample_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo's clip, shared because it takes seconds to make. Read-only."""
-    from faces_jobs.sample import write_sample_clip  # noqa: PLC0415 (few tests need its codecs)
-
-    return create_once(tmp_path_factory, "sample.mp4", write_sample_clip)
-
-
-@pytest.fixture(scope="session")
 def quick_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo's clip at a fifth of its frame rate, which is processed in a fifth of the time."""
+    """The demo's clip at a fifth of its frame rate: made and processed in a fifth of the time."""
     from faces_jobs import sample  # noqa: PLC0415 (few tests need its codecs)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sample, "RATE", sample.RATE // 5)
         return create_once(tmp_path_factory, "quick.mp4", sample.write_sample_clip)
+
+
+@pytest.fixture(scope="session")
+def whole_clip(tmp_path_factory: pytest.TempPathFactory, quick_clip: Path) -> Path:
+    """As long as the demo's clip, and with as many frames: those of the quick one, five times."""
+    from tests.clips import write_repeated  # noqa: PLC0415 (few tests need its codecs)
+
+    return create_once(
+        tmp_path_factory, "whole.mp4", lambda path: write_repeated(path, quick_clip, 5)
+    )

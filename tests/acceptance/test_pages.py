@@ -46,10 +46,10 @@ def service(
 
 
 @pytest.fixture(scope="module")
-def clip(sample_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sample clip, under a name with characters that pages must escape."""
+def clip(whole_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clip like the sample, under a name with characters that pages must escape."""
     path = tmp_path_factory.mktemp("clip") / "Prüf <b>clip.mp4"
-    shutil.copy(sample_clip, path)
+    shutil.copy(whole_clip, path)
     return path
 
 

@@ -226,26 +226,26 @@ def test_a_camera_recording_is_saved(quick_clip: Path, tmp_path: Path) -> None:
         assert {row["item"] for row in csv.DictReader(file)} == {"me"}
 
 
-def test_ctrl_c_saves_the_camera_recording(sample_clip: Path, tmp_path: Path) -> None:
+def test_ctrl_c_saves_the_camera_recording(whole_clip: Path, tmp_path: Path) -> None:
     with subprocess.Popen(
-        command("--cam-num", sample_clip, "--outputs-path", tmp_path), env=ENVIRONMENT
+        command("--cam-num", whole_clip, "--outputs-path", tmp_path), env=ENVIRONMENT
     ) as process:
         wait_for_file(tmp_path / "camera.annotated.mp4.part", process)
         process.send_signal(signal.SIGINT)
         assert process.wait(TIMEOUT_SECONDS) == 0
-    assert 0 < frame_count(tmp_path / "camera.annotated.mp4") < frame_count(sample_clip)
+    assert 0 < frame_count(tmp_path / "camera.annotated.mp4") < frame_count(whole_clip)
     assert (tmp_path / "faces.csv").is_file()
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_reports_unfinished_inputs_and_keeps_its_tables(
-    sample_clip: Path, tmp_path: Path, signal_number: signal.Signals
+    whole_clip: Path, tmp_path: Path, signal_number: signal.Signals
 ) -> None:
     inputs, outputs, spools = tmp_path / "inputs", tmp_path / "outputs", tmp_path / "tmp"
     inputs.mkdir()
     spools.mkdir()
     for name in ("v1.mp4", "v2.mp4", "v3.mp4"):
-        (inputs / name).symlink_to(sample_clip)
+        (inputs / name).symlink_to(whole_clip)
     with subprocess.Popen(
         command(inputs, "--outputs-path", outputs),
         env={**ENVIRONMENT, "TMPDIR": str(spools)},

@@ -110,9 +110,9 @@ x.XSync(display, 0)
 
 @pytest.mark.parametrize(("delay", "way"), [("1", "q"), ("1", "close"), ("0", "close")])
 def test_q_or_closing_the_window_stops_and_saves_the_recording(
-    sample_clip: Path, tmp_path: Path, screen: Screen, delay: str, way: str
+    whole_clip: Path, tmp_path: Path, screen: Screen, delay: str, way: str
 ) -> None:
-    arguments = ("--cam-num", sample_clip, "--outputs-path", tmp_path, "--show", "--delay", delay)
+    arguments = ("--cam-num", whole_clip, "--outputs-path", tmp_path, "--show", "--delay", delay)
     with shown(arguments, screen) as process:
         if way == "q":
             xdotool(screen, *WINDOW[1:], "windowfocus", "key", "q")
@@ -121,14 +121,14 @@ def test_q_or_closing_the_window_stops_and_saves_the_recording(
             close = [sys.executable, "-c", CLOSE_WINDOW, window]
             subprocess.run(close, env=environment_of(screen), check=True)
         assert process.wait(TIMEOUT_SECONDS) == 0
-    assert 0 < frame_count(tmp_path / "camera.annotated.mp4") < frame_count(sample_clip)
+    assert 0 < frame_count(tmp_path / "camera.annotated.mp4") < frame_count(whole_clip)
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
 def test_a_window_that_waits_for_a_key_does_not_hold_up_a_signal(
-    sample_clip: Path, tmp_path: Path, screen: Screen, signal_number: signal.Signals
+    whole_clip: Path, tmp_path: Path, screen: Screen, signal_number: signal.Signals
 ) -> None:
-    arguments = (sample_clip, "--outputs-path", tmp_path, "--show", "--delay", "0")
+    arguments = (whole_clip, "--outputs-path", tmp_path, "--show", "--delay", "0")
     with shown(arguments, screen) as process:
         process.send_signal(signal_number)
         assert process.wait(TIMEOUT_SECONDS) == exits.INTERRUPTED

@@ -11,8 +11,8 @@ import numpy as np
 from faces_jobs.sample import HEIGHT, RATE, SECONDS, SOUND_RATE, WIDTH
 
 
-def test_the_sample_clip_is_a_real_video_with_sound(sample_clip: Path) -> None:
-    with av.open(str(sample_clip)) as container:
+def test_the_sample_clip_is_a_real_video_with_sound(quick_clip: Path) -> None:
+    with av.open(str(quick_clip)) as container:
         video, sound = container.streams.video[0], container.streams.audio[0]
         assert (video.codec_context.name, video.codec_context.pix_fmt) == ("h264", "yuv420p")
         assert (video.width, video.height) == (WIDTH, HEIGHT)
@@ -23,7 +23,7 @@ def test_the_sample_clip_is_a_real_video_with_sound(sample_clip: Path) -> None:
         ]
         container.seek(0)
         samples = sum(frame.samples for frame in container.decode(sound))
-    assert len(small) == SECONDS * RATE
+    assert len(small) == SECONDS * RATE // 5
     assert samples >= SECONDS * SOUND_RATE
     changes = [np.abs(after - before).mean() for before, after in itertools.pairwise(small)]
-    assert [index + 1 for index, change in enumerate(changes) if change > 10] == [100, 175]
+    assert [index + 1 for index, change in enumerate(changes) if change > 50] == [20, 35]
