@@ -131,10 +131,10 @@ def write_video(
     return path
 
 
-def write_repeated(path: Path, source: Path, times: int) -> Path:
-    """Write a video's pictures `times` in a row, and as many times as fast; its sound only once.
+def write_repeated(path: Path, source: Path, times: int, *, speed: int = 1) -> Path:
+    """Write a video's pictures `times` in a row, `speed` times as fast; its sound only once.
 
-    So it is as long as the source. Nothing is encoded.
+    Nothing is encoded.
     """
     with av.open(str(source)) as given, av.open(str(path), "w") as written:
         length = given.streams.video[0].duration or 0  # in units of its time base
@@ -150,7 +150,7 @@ def write_repeated(path: Path, source: Path, times: int) -> Path:
                 shift = turn * length if is_video else 0
                 copy.pts, copy.dts = packet.pts + shift, packet.dts + shift
                 copy.duration, copy.is_keyframe = packet.duration, packet.is_keyframe
-                copy.time_base = packet.time_base / (times if is_video else 1)
+                copy.time_base = packet.time_base / (speed if is_video else 1)
                 copy.stream = copies[packet.stream.index]
                 written.mux(copy)
     return path

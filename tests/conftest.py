@@ -90,5 +90,5 @@ def whole_clip(tmp_path_factory: pytest.TempPathFactory, quick_clip: Path) -> Pa
     from tests.clips import write_repeated  # noqa: PLC0415 (few tests need its codecs)
 
     return create_once(
-        tmp_path_factory, "whole.mp4", lambda path: write_repeated(path, quick_clip, 5)
+        tmp_path_factory, "whole.mp4", lambda path: write_repeated(path, quick_clip, 5, speed=5)
     )

@@ -26,6 +26,7 @@ from faces_jobs.settings import Settings
 from faces_jobs.storage import open_storage
 from faces_jobs.worker.celery_worker import celery_worker, connect_signals, run_worker
 from faces_jobs.worker.maintenance.sweep import sweep
+from tests.clips import write_repeated
 from tests.factories import stored_job
 from tests.integration.harness import Harness
 from tests.integration.processes import (
@@ -96,7 +97,10 @@ def test_a_killed_workers_segment_is_taken_over_and_can_be_cancelled(
         update={"database_url": sqlite_database_url, "ring_again_seconds": 3.0}
     )
     with open_database(sqlite_database_url) as database:
-        job_id = submit(service_settings, database, portrait_clip(tmp_path / "clip.mp4", 1500))
+        clip = portrait_clip(tmp_path / "turn.mp4", 250)
+        job_id = submit(
+            service_settings, database, write_repeated(tmp_path / "clip.mp4", clip, times=6)
+        )
         with worker_process(service_settings, log) as first:
             wait_for(lambda: is_running(database))
             first.kill()
