@@ -11,6 +11,7 @@ import av
 import pytest
 from sqlalchemy import select
 
+from faces_jobs.db.processes import live_processes
 from faces_jobs.db.results.rows import read_faces, read_tracks
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.tables import SegmentRow
@@ -57,11 +58,17 @@ def test_a_killed_worker_does_not_change_the_results_of_a_shared_video(
                     for _ in range(workers)
                 )
             }
+            # All at once: otherwise one that started first may have done everything.
+            wait_for(lambda: len(live_processes(database, within_seconds=3600)) == workers)
             job_id = submit(service_settings, database, clip)
-            wait_for(lambda: bool(holders(database, job_id) & set(processes)))
-            for pid in holders(database, job_id) & set(processes):
-                processes[pid].kill()
-                break
+            running: set[int] = set()
+
+            def is_shared() -> bool:
+                running.update(holders(database, job_id))
+                return bool(running)
+
+            wait_for(is_shared)
+            processes[running.pop()].kill()
 
             def ended() -> bool:
                 sweep(database, queue, service_settings)
