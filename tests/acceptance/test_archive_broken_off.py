@@ -23,7 +23,9 @@ LARGE = 1024 * 1024  # more than is read before the status is sent
 
 def finished_job(web: RunningWeb) -> str:
     """Submit a job and finish it; its annotated video has LARGE bytes."""
-    submitted = httpx.post(f"{web.url}/api/v1/jobs", files={"files": ("a.png", png())})
+    submitted = httpx.post(
+        f"{web.url}/api/v1/jobs", files={"files": ("a.png", png())}, timeout=TIMEOUT_SECONDS
+    )
     job_id = str(submitted.json()["id"])
     settings = Settings(data_folder=web.data, min_free_bytes=0)
     with open_database(settings.database) as database:
@@ -45,7 +47,7 @@ def stored_file(web: RunningWeb, content: bytes) -> Path:
 def test_a_client_notices_an_archive_that_breaks_off(tmp_path: Path, sqlite_template: Path) -> None:
     with running_web(tmp_path, sqlite_template, min_free_bytes="0") as web:
         address = f"{web.url}/api/v1/jobs/{finished_job(web)}/archive"
-        assert len(httpx.get(address).content) > LARGE
+        assert len(httpx.get(address, timeout=TIMEOUT_SECONDS).content) > LARGE
         stored_file(web, worked.CSV).unlink()
         with pytest.raises(httpx.RemoteProtocolError, match="without sending complete"):
             httpx.get(address, timeout=TIMEOUT_SECONDS)
@@ -59,4 +61,7 @@ def test_a_client_notices_an_archive_that_breaks_off(tmp_path: Path, sqlite_temp
         log = web.log.read_text()
         assert log.count("broke off") == 2
         assert "Traceback" not in log
-        assert "faces_jobs_broken_archives_total 2.0" in httpx.get(f"{web.url}/metrics").text
+        assert (
+            "faces_jobs_broken_archives_total 2.0"
+            in httpx.get(f"{web.url}/metrics", timeout=TIMEOUT_SECONDS).text
+        )

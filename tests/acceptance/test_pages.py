@@ -17,6 +17,7 @@ from faces_jobs.client.api import Client
 from tests.acceptance.browser import PHONE, drop_files, watched_page
 from tests.acceptance.service import RunningService, running_service
 from tests.acceptance.web import running_web
+from tests.services import TIMEOUT_SECONDS
 from tests.unit.web.media_files import png
 
 pytestmark = pytest.mark.timeout(900)  # processes a whole clip, on a busy machine too
@@ -331,7 +332,9 @@ def test_a_job_is_cancelled_and_deleted_by_keyboard(
         page.get_by_role("button", name="Delete permanently").press("Enter")
         expect(page).to_have_url(f"{service.url}/jobs")
         assert job.id not in page.content()
-    assert httpx.get(f"{service.url}/api/v1/jobs/{job.id}").status_code == 404
+    assert (
+        httpx.get(f"{service.url}/api/v1/jobs/{job.id}", timeout=TIMEOUT_SECONDS).status_code == 404
+    )
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -77,16 +77,18 @@ def test_a_large_upload_streams_to_disk(web: RunningWeb) -> None:
     with kept.open("rb") as file:
         assert hashlib.file_digest(file, "sha256").hexdigest() == expected
     assert web.peak_memory_bytes() - before < MAX_GROWTH
-    httpx.delete(web.url + response.headers["Location"])
+    httpx.delete(web.url + response.headers["Location"], timeout=TIMEOUT_SECONDS)
     assert web.uploads() == []
 
 
 def test_a_large_chunked_upload_streams_to_disk(web: RunningWeb) -> None:
-    response = httpx.post(f"{web.url}/api/v1/jobs", content=body(CHUNK * 9), headers=FORM)
+    response = httpx.post(
+        f"{web.url}/api/v1/jobs", content=body(CHUNK * 9), headers=FORM, timeout=TIMEOUT_SECONDS
+    )
     assert response.status_code == 201, response.text
     (kept,) = web.uploads()
     assert kept.stat().st_size == CHUNK * 9
-    httpx.delete(web.url + response.headers["Location"])
+    httpx.delete(web.url + response.headers["Location"], timeout=TIMEOUT_SECONDS)
 
 
 def test_a_chunked_upload_over_the_limit_is_refused_and_removed(web: RunningWeb) -> None:
@@ -133,7 +135,7 @@ def test_an_upload_of_a_client_that_disconnects_is_removed(web: RunningWeb) -> N
             assert time.monotonic() < deadline
             time.sleep(0.02)
     web.wait_until_uploads_are_removed()
-    assert httpx.get(f"{web.url}/api/v1/jobs").json()["jobs"] == []
+    assert httpx.get(f"{web.url}/api/v1/jobs", timeout=TIMEOUT_SECONDS).json()["jobs"] == []
 
 
 def test_other_requests_are_answered_during_an_upload(web: RunningWeb) -> None:
@@ -141,20 +143,25 @@ def test_other_requests_are_answered_during_an_upload(web: RunningWeb) -> None:
         head = upload_head(web.port, CHUNK)
         parts = body(CHUNK)
         slow.sendall(head.encode() + next(parts) + next(parts))
-        assert httpx.get(f"{web.url}/healthz").status_code == 200
-        assert httpx.get(f"{web.url}/jobs").status_code == 200
+        assert httpx.get(f"{web.url}/healthz", timeout=TIMEOUT_SECONDS).status_code == 200
+        assert httpx.get(f"{web.url}/jobs", timeout=TIMEOUT_SECONDS).status_code == 200
         for part in parts:
             slow.sendall(part)
         response = slow.recv(4096)
     assert response.startswith(b"HTTP/1.1 201 ")
-    job = httpx.get(f"{web.url}/api/v1/jobs").json()["jobs"][0]
-    httpx.delete(f"{web.url}/api/v1/jobs/{job['id']}")
+    job = httpx.get(f"{web.url}/api/v1/jobs", timeout=TIMEOUT_SECONDS).json()["jobs"][0]
+    httpx.delete(f"{web.url}/api/v1/jobs/{job['id']}", timeout=TIMEOUT_SECONDS)
 
 
 def test_a_client_cannot_change_the_server_s_path_by_a_header(web: RunningWeb) -> None:
     headers = {"SCRIPT_NAME": "/other"}
-    assert httpx.get(f"{web.url}/healthz", headers=headers).status_code == 200
-    assert httpx.get(f"{web.url}/other/healthz", headers=headers).status_code == 404
+    assert (
+        httpx.get(f"{web.url}/healthz", headers=headers, timeout=TIMEOUT_SECONDS).status_code == 200
+    )
+    assert (
+        httpx.get(f"{web.url}/other/healthz", headers=headers, timeout=TIMEOUT_SECONDS).status_code
+        == 404
+    )
 
 
 @pytest.mark.parametrize("size", ["xyz", "-5", ""])

@@ -108,9 +108,11 @@ def test_a_job_is_followed_to_its_end(database: Database, server: WebServer) -> 
     assert seen[-1] == ("end", "succeeded")
     assert {kind for kind, _ in seen[3:-1]} <= {"state"}, "the state `finishing` may be missed"
     last = event.id
-    again = httpx.get(server.address(job, "/events"), headers={"Last-Event-ID": last})
+    again = httpx.get(
+        server.address(job, "/events"), headers={"Last-Event-ID": last}, timeout=TIMEOUT
+    )
     assert again.status_code == 204, "a client that has seen the end must not reconnect"
-    late = httpx.get(server.address(job, "/events"))
+    late = httpx.get(server.address(job, "/events"), timeout=TIMEOUT)
     assert [one.kind for one in events_of(late)] == ["end"]
 
 
@@ -143,18 +145,19 @@ def test_deleting_a_job_ends_its_stream(
         next(stream)
         delete_job(job.id, database=database, storage=storage)
         assert [one.kind for one in stream] == ["deleted"]
-    assert httpx.get(server.address(job, "/events")).status_code == 404
+    assert httpx.get(server.address(job, "/events"), timeout=TIMEOUT).status_code == 404
 
 
 def test_a_long_poll_is_answered_when_something_changes(
     database: Database, server: WebServer
 ) -> None:
     job = stored_job(database)
-    first = httpx.get(server.address(job), params={"wait": 60})
+    # Shorter than it might wait.
+    first = httpx.get(server.address(job), params={"wait": 60}, timeout=TIMEOUT_SECONDS / 4)
     assert first.status_code == 200, "without an ETag the response comes immediately"
     known = {"If-None-Match": first.headers["etag"]}
-    assert httpx.get(server.address(job), headers=known).status_code == 304
-    nothing = httpx.get(server.address(job), params={"wait": 0.2}, headers=known)
+    assert httpx.get(server.address(job), headers=known, timeout=TIMEOUT).status_code == 304
+    nothing = httpx.get(server.address(job), params={"wait": 0.2}, headers=known, timeout=TIMEOUT)
     assert (nothing.status_code, nothing.content) == (304, b"")
     responses: list[httpx.Response] = []
 
@@ -171,7 +174,7 @@ def test_a_long_poll_is_answered_when_something_changes(
     assert responses[0].status_code == 200
     assert responses[0].json()["status"] == "cancelled"
     assert responses[0].headers["etag"] != first.headers["etag"]
-    assert httpx.get(server.address(job), params={"wait": 61}).status_code == 422
+    assert httpx.get(server.address(job), params={"wait": 61}, timeout=TIMEOUT).status_code == 422
 
 
 def test_waiting_requests_do_not_block_other_requests(
@@ -184,16 +187,18 @@ def test_waiting_requests_do_not_block_other_requests(
     lines = [response.iter_lines() for response in opened]
     assert {next(one) for one in lines} == {"retry: 3000"}
     try:
-        refused = httpx.get(address)
+        refused = httpx.get(address, timeout=TIMEOUT)
         assert refused.status_code == 503
         assert refused.json()["code"] == "busy"
         assert int(refused.headers["retry-after"]) > 0
-        plain = httpx.get(own_server.address(job))
+        plain = httpx.get(own_server.address(job), timeout=TIMEOUT)
         known = {"If-None-Match": plain.headers["etag"]}
-        long_poll = httpx.get(own_server.address(job), params={"wait": 9}, headers=known)
+        long_poll = httpx.get(
+            own_server.address(job), params={"wait": 9}, headers=known, timeout=TIMEOUT
+        )
         assert long_poll.status_code == 503
         for _ in range(20):
-            assert httpx.get(own_server.address(job)).status_code == 200
+            assert httpx.get(own_server.address(job), timeout=TIMEOUT).status_code == 200
         check_client_falls_back_to_polling(database, own_server, other)
     finally:
         for stream in streams:
