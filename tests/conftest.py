@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,19 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def statements() -> Iterator[None]:
+    """Compile SQL once for all databases of this process."""
+    from tests.shared_statements import shared_statements  # noqa: PLC0415 (networks need no SQL)
+
+    with shared_statements():
+        yield
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(
+    tmp_path_factory: pytest.TempPathFactory,
+    statements: None,  # noqa: ARG001 (whoever uses a database)
+) -> Path:
     """A database file with the latest schema and no rows, for each test to copy."""
     from faces_jobs.db.migrate import upgrade  # noqa: PLC0415 (tests of networks need no database)
 

@@ -50,7 +50,10 @@ def postgres_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def postgres_template(postgres_url: str) -> Iterator[str]:
+def postgres_template(
+    postgres_url: str,
+    statements: None,  # noqa: ARG001 (whoever uses a database)
+) -> Iterator[str]:
     """The name of a database with the newest schema, which is copied for each test."""
     name = f"{TEMPLATE}_{uuid.uuid4().hex[:8]}"
     run_sql(postgres_url, f'CREATE DATABASE "{name}"')
