@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import math
+import os
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Self
 
 import cv2
@@ -39,6 +41,7 @@ class Window:
         self._stopped = stopped
 
     def __enter__(self) -> Self:
+        _name_a_font_folder()
         _skip_exit_handlers()
         cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
         _skip_exit_handlers()  # again: opening the window has loaded libraries with handlers
@@ -71,6 +74,16 @@ def _is_closed() -> bool:
         return bool(cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) == 0)
     except cv2.error:
         return True  # Qt ends with its last window
+
+
+def _name_a_font_folder() -> None:
+    """Replace the folder of fonts that OpenCV names, but whose wheel does not contain.
+
+    Qt would print a warning for each text of the window, such as its tool tips.
+    """
+    folder = os.environ.get("QT_QPA_FONTDIR")  # noqa: TID251 (OpenCV sets it for Qt)
+    if folder and not Path(folder).is_dir():
+        os.environ["QT_QPA_FONTDIR"] = str(Path(cv2.__file__).parent)  # noqa: TID251 (read by Qt)
 
 
 def _skip_exit_handlers() -> None:
