@@ -81,6 +81,7 @@ class AnnotatedVideo:
         self._first_ticks: int | None = None
         self._first_dts: int | None = None
         self._last_duration = 0
+        self._failed = False
         self._finished = False
         with ExitStack() as opened, raising_storage_full():
             opened.callback(self._part.unlink, missing_ok=True)
@@ -135,7 +136,17 @@ class AnnotatedVideo:
         )
 
     def _encode(self, drawn: Future[VideoFrame], time_ms: float, duration_ms: float) -> None:
-        encoded = drawn.result()
+        """Encode one frame. After an error, which `add` or `finish` reports, do nothing."""
+        # FFmpeg crashes if a header that could not be written is written again.
+        if self._failed:
+            return
+        try:
+            self._encode_frame(drawn.result(), time_ms, duration_ms)
+        except BaseException:
+            self._failed = True
+            raise
+
+    def _encode_frame(self, encoded: VideoFrame, time_ms: float, duration_ms: float) -> None:
         ticks = round(Fraction(time_ms) / 1000 / self._tick)
         if self._last_ticks is not None:
             ticks = max(ticks, self._last_ticks + 1)  # the source may have a finer clock

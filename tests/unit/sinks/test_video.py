@@ -13,7 +13,7 @@ import av
 import numpy as np
 import pytest
 
-from faces_jobs.errors import MediaError, TruncatedError
+from faces_jobs.errors import MediaError, StorageFullError, TruncatedError
 from faces_jobs.jobs.records import Attribute, FaceRecord
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.values import Face, Frame, MediaInfo
@@ -396,3 +396,13 @@ def test_a_full_disk_is_reported_and_no_file_is_left(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     [line] = done.stdout.splitlines()  # nothing was listed by `ls`
     assert line.startswith("reported: The server's disk is full")
+
+
+def test_a_disk_that_is_full_from_the_start_is_reported(tmp_path: Path) -> None:
+    source = clips.write_video(tmp_path / "a.mp4", clips.moving_squares(3), sounds=[Sound()])
+    for _ in range(10):  # the crash that this prevents does not come every time
+        # Written under this name first, and every write to this device meets a full disk.
+        (tmp_path / "out.mp4.part").symlink_to("/dev/full")
+        with pytest.raises(StorageFullError):
+            annotate(source, tmp_path / "out.mp4")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
