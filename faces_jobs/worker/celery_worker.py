@@ -39,12 +39,12 @@ def run_worker(settings: Settings) -> None:
         ModelError: the models folder can't be opened.
         QueueError: Celery gave up, such as at a message of somebody else's in Redis.
     """
-    app = make_app(settings)
     with (
         open_worker(settings) as worker,
         _presence(worker),
         background_warmup(worker.networks, work_started=worker.work_started),
     ):
+        app = make_app(settings)
         add_tasks(app, worker)
         connect_signals(worker)
         _log.info("worker %s waits for work on %s", worker.name, worker.networks.device)

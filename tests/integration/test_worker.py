@@ -17,7 +17,7 @@ from sqlalchemy import select
 
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.tables import SegmentRow
-from faces_jobs.errors import QueueError, SettingsError
+from faces_jobs.errors import DatabaseError, QueueError, SettingsError
 from faces_jobs.jobs.query import TrackQuery
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.queue.producer import make_app, open_queue
@@ -143,6 +143,13 @@ def test_a_worker_on_which_celery_gives_up_ends_with_an_error(
     )
     with pytest.raises(QueueError):
         run_worker(settings.model_copy(update={"database_url": sqlite_database_url}))
+
+
+def test_a_worker_without_a_database_leaves_no_data_folder(settings: Settings) -> None:
+    # `up` would keep its rights, with which other users could read what is uploaded later.
+    with pytest.raises(DatabaseError, match="db upgrade"):
+        run_worker(settings)
+    assert not settings.data_folder.exists()
 
 
 def test_a_failed_acknowledgement_is_logged_as_a_warning(
