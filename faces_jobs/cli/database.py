@@ -1,4 +1,4 @@
-"""`faces-jobs db`: manage the database's schema; and the hint where the database is expected."""
+"""`faces-jobs db`: manage the database's schema; and the hint where the database is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import click
 from faces_jobs.cli.data_folder import make_data_folder
 from faces_jobs.errors import DatabaseError
 from faces_jobs.settings import Settings
-from faces_jobs.settings.storage import DATABASE_NAME
 
 
 @click.group()
@@ -40,9 +39,9 @@ def version(settings: Settings) -> None:
 
 
 def message_with_location(error: DatabaseError, settings: Settings) -> str:
-    """The error's message; if no database exists, followed by the setting of its folder."""
+    """The error's message; with the embedded database, followed by the setting of its folder."""
     folder = settings.data_folder
-    if settings.database_url or (folder / DATABASE_NAME).exists():
+    if settings.database_url:
         return str(error)
     relative_to = "" if folder.is_absolute() else f", relative to {Path.cwd()}"
     return f"{error} FACES_JOBS_DATA_FOLDER is {folder}{relative_to}."

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from faces_jobs.errors import DatabaseError, SettingsError
 
@@ -67,6 +67,12 @@ def sqlite_path(url: URL) -> Path | None:
     if url.get_backend_name() != "sqlite" or not url.database:
         return None
     return Path(url.database)
+
+
+def driver_reason(error: DBAPIError) -> str:
+    """Return the first line of what the driver says, as a sentence."""
+    lines = str(error.orig or "").strip().splitlines() or [str(error)]
+    return f"{lines[0].rstrip('.')}."
 
 
 def _sqlite_engine(url: URL) -> Engine:

@@ -13,7 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import DBAPIError
 
-from faces_jobs.db.engine import BEGIN_OPTION, make_engine, sqlite_path
+from faces_jobs.db.engine import BEGIN_OPTION, driver_reason, make_engine, sqlite_path
 from faces_jobs.db.revision import MIGRATIONS_PACKAGE, current_revision
 from faces_jobs.errors import DatabaseError, SettingsError
 
@@ -103,7 +103,9 @@ def _connected(url: str) -> Iterator[Connection]:
                 )
             yield connection
     except DBAPIError as error:
-        raise DatabaseError(f"The database can't be migrated: {error.orig}") from error
+        raise DatabaseError(
+            f"The database can't be opened or migrated: {driver_reason(error)}"
+        ) from error
     finally:
         engine.dispose()
 

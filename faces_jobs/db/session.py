@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
-from faces_jobs.db.engine import BEGIN_OPTION, make_engine, sqlite_path
+from faces_jobs.db.engine import BEGIN_OPTION, driver_reason, make_engine, sqlite_path
 from faces_jobs.db.revision import current_revision, newest_revision
 from faces_jobs.errors import DatabaseError, StorageFullError
 
@@ -118,7 +118,7 @@ def _translated_errors() -> Iterator[None]:
         if _is_unavailable(error):
             raise DatabaseError(
                 "The database does not answer, stayed locked, is read-only or is damaged: "
-                f"{str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else error}"
+                + driver_reason(error)
             ) from error
         raise
     except PoolTimeoutError as error:

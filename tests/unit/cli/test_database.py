@@ -57,6 +57,21 @@ def test_the_folder_of_a_database_that_was_named_is_not_made(tmp_path: Path, com
     assert not (tmp_path / "typo").exists()
 
 
+def test_a_data_folder_that_cannot_be_created_is_told_with_its_setting(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    told = faces_jobs(tmp_path, "db", "upgrade", DATA_FOLDER="file")
+    assert told.returncode == exits.USAGE
+    assert "The data folder file can't be created (File exists): set FACES_JOBS_" in told.stderr
+
+
+def test_a_damaged_database_is_told_with_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "faces_jobs.db").write_text("not a database")
+    for command in ("upgrade", "version"):
+        told = faces_jobs(tmp_path, "db", command, DATA_FOLDER=str(tmp_path))
+        assert told.returncode == exits.FAILED
+        assert f"file is not a database. FACES_JOBS_DATA_FOLDER is {tmp_path}." in told.stderr
+
+
 @pytest.mark.parametrize("command", [("sweep", "--once"), ("health", "worker"), ("health",)])
 def test_no_database_is_told_with_the_setting_that_says_where(
     tmp_path: Path, command: tuple[str, ...]
