@@ -65,7 +65,7 @@ class EvaluateOptions:
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 @click.option(
     "--out",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=click.Path(file_okay=False, writable=True, path_type=Path),
     help="Folder for figures.json and plots: confusion, calibration, risk and coverage.",
 )
 @click.option(

@@ -164,7 +164,7 @@ def faces(settings: Settings, /, *, job_id: str | None, form: str, **filters: An
 @click.option(
     "--to",
     "folder",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=click.Path(file_okay=False, writable=True, path_type=Path),
     default=Path(),
     help="Folder to write to; created if it does not exist. Default: the current folder.",
 )

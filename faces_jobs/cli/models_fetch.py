@@ -20,7 +20,7 @@ def fetch() -> None:
 @fetch.command()
 @click.option(
     "--folder",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=click.Path(file_okay=False, writable=True, path_type=Path),
     help="Models folder to write to. Default: the setting FACES_JOBS_MODELS_FOLDER.",
 )
 @click.option("--url", help="Mirror to download the file from. Default: OpenCV's model zoo.")

@@ -34,7 +34,7 @@ CAMERA_NAME = "camera"
 @click.option(
     "--outputs-path",
     "--outputs_path",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=click.Path(file_okay=False, writable=True, path_type=Path),
     default=Path("outputs"),
     show_default=True,
     help="Folder for annotated copies and tables; created if it does not exist.",

@@ -48,7 +48,7 @@ class TrainOptions:
 @data_option
 @click.option(
     "--out",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=click.Path(file_okay=False, writable=True, path_type=Path),
     help="Folder for crops, checkpoints, log, plots and weights. Default: `training` in the data "
     "folder.",
 )

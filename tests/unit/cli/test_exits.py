@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -75,6 +76,35 @@ def test_what_the_system_refuses_is_one_line(tmp_path: Path) -> None:
     ended = faces_jobs("run", str(file), "--outputs-path", f"{file}/below")
     assert ended.returncode == exits.FAILED
     assert ended.stderr == f"Error: {file}/below: Not a directory\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", __file__, "--outputs-path"),
+        ("download", "a-job", "--to"),
+        ("train", "gender", "--out"),
+    ],
+)
+def test_a_folder_that_may_not_be_written_to_is_told_before_the_work(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    folder = shlex.quote(str(tmp_path))
+    # Even root can't write to a file system that is mounted read-only, here for one process.
+    own_disk = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
+    mount = f"mount -t tmpfs -o ro tmpfs {folder}"
+    if subprocess.run([*own_disk, mount], capture_output=True, check=False).returncode:
+        pytest.skip("mounting a file system is not permitted here")
+    command = shlex.join([sys.executable, "-m", "faces_jobs", *arguments])
+    ended = subprocess.run(
+        [*own_disk, f"{mount} && {command} {folder}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"FACES_JOBS_SERVER_URL": NOBODY},
+    )
+    assert ended.returncode == exits.USAGE
+    assert f"'{tmp_path}' is not writable" in ended.stderr
 
 
 def test_a_file_that_may_not_be_read_is_one_line(tmp_path: Path) -> None:
