@@ -15,7 +15,6 @@ from rich.console import Console
 from faces_jobs.cli import exits, tables
 from faces_jobs.cli.extras import require_extras
 from faces_jobs.cli.job_progress import wait_with_bar
-from faces_jobs.cli.jobs import open_client
 from faces_jobs.client.api import Client
 from faces_jobs.errors import ServerError
 from faces_jobs.jobs.documents import JobDocument
@@ -54,7 +53,8 @@ def demo(settings: Settings) -> None:
     environment = {**os.environ, f"{ENVIRONMENT_PREFIX}LOG_LEVEL": "warning"}  # noqa: TID251 (passed on unchanged)
     with (
         Supervisor.started(workers=settings.workers, environment=environment) as supervisor,
-        open_client(settings) as client,
+        # Not the server of FACES_JOBS_SERVER_URL, which may be another.
+        Client(settings.own_server, access_token=settings.access_token) as client,
     ):
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while not client.is_up():

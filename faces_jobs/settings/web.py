@@ -5,12 +5,16 @@ from __future__ import annotations
 import ipaddress
 import re
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 
 MIN_TOKEN_CHARACTERS = 16
 CREATE_HINT = "create one with: python -c 'import secrets; print(secrets.token_urlsafe())'"
+
+# A server that is bound to all addresses is reached at these.
+_REACHED_AS = MappingProxyType({"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"})  # noqa: S104 (not bound to)
 
 
 class WebSettings(BaseModel):
@@ -49,7 +53,7 @@ class WebSettings(BaseModel):
     server_url: str = Field(
         default="",
         description="URL of the server, for the commands that connect to one. "
-        "Empty: `http://127.0.0.1:<port>`.",
+        "Empty: the one that these settings start.",
     )
     roots: dict[str, Path] = Field(
         default_factory=dict,
@@ -101,7 +105,17 @@ class WebSettings(BaseModel):
     @property
     def server(self) -> str:
         """The server's base URL for clients, without a trailing slash."""
-        return self.server_url.rstrip("/") or f"http://127.0.0.1:{self.port}"
+        return self.server_url.rstrip("/") or self.own_server
+
+    @property
+    def own_server(self) -> str:
+        """The base URL, for clients on this machine, of the server that these settings start."""
+        return f"http://{url_host(_REACHED_AS.get(self.host, self.host))}:{self.port}"
+
+
+def url_host(host: str) -> str:
+    """The host as a URL has it: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host
 
 
 def is_loopback(host: str) -> bool:

@@ -32,6 +32,25 @@ def test_values_are_typed() -> None:
     assert settings.server == "http://127.0.0.1:9001"
 
 
+@pytest.mark.parametrize(
+    ("host", "server"),
+    [
+        ("::1", "http://[::1]:8000"),
+        ("localhost", "http://localhost:8000"),
+        ("192.0.2.7", "http://192.0.2.7:8000"),
+        ("0.0.0.0", "http://127.0.0.1:8000"),
+        ("::", "http://[::1]:8000"),
+    ],
+)
+def test_clients_find_the_server_where_it_is_bound(host: str, server: str) -> None:
+    settings = read(host=host, access_token="0123456789abcdef")
+    assert settings.server == server
+    elsewhere = read(
+        host=host, access_token="0123456789abcdef", server_url="https://faces.example/"
+    )
+    assert (elsewhere.server, elsewhere.own_server) == ("https://faces.example", server)
+
+
 @pytest.mark.parametrize("text", ["", "0", "off", "0.5", "gender=0.7,multiple=0.5,age=0.4"])
 def test_thresholds_are_kept_as_they_are_written(text: str) -> None:
     assert read(unsure_below=text).unsure_below == text

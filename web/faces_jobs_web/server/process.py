@@ -22,6 +22,7 @@ from faces_jobs.db.session import open_database
 from faces_jobs.presence import Presence
 from faces_jobs.queue.producer import open_queue
 from faces_jobs.settings import Settings
+from faces_jobs.settings.web import url_host
 from faces_jobs.storage import open_storage
 from faces_jobs_web.app import create_app
 from faces_jobs_web.server.head_timeout import HeadTimeoutWorker
@@ -120,8 +121,7 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
 
     def _on_ready(self, server: Any) -> None:
         port = server.LISTENERS[0].sock.getsockname()[1]  # chosen by the system if it was 0
-        host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
-        click.echo(f"Serving at http://{host}:{port}")
+        click.echo(f"Serving at http://{url_host(self._settings.host)}:{port}")
 
     def _on_worker_init(self, worker: Any) -> None:
         worker.silence_seconds = self._settings.web_silence_seconds
