@@ -38,12 +38,10 @@ from faces_jobs.pipeline.reading.camera import CameraReader
 from faces_jobs.pipeline.run import run_item
 from faces_jobs.pipeline.values import Frame, MediaInfo
 from faces_jobs.sinks.annotated import open_annotated
-from faces_jobs.sinks.exports import (
-    write_faces,
-    write_tracks_csv,
-)
+from faces_jobs.sinks.exports import write_faces, write_tracks_csv
 from faces_jobs.sinks.spool import FaceSpool
 from faces_jobs.sinks.window import Window
+from faces_jobs.storage import raising_storage_full
 from faces_jobs_models.catalog import Catalog
 
 if TYPE_CHECKING:
@@ -177,13 +175,8 @@ class _Run:
                 frames before the end are kept.
             StorageFullError: there is no space for the results.
         """
-        try:
+        with self._naming_full_folders():
             return self._process(name, reader, source=source)
-        except StorageFullError as error:
-            raise StorageFullError(
-                f"There is no space left in {self._options.outputs} or, for temporary files, in "
-                f"{self._spools.parent}: make room, or choose another --outputs-path or TMPDIR."
-            ) from error
 
     def _process(self, name: str, reader: FrameReader, *, source: Path | None) -> int | None:
         options, shown_name = self._options, normalise_name(name)
@@ -223,10 +216,26 @@ class _Run:
         return stoppable.stopped_at
 
     def write_tables(self) -> None:
-        """Write the faces and tracks of all inputs."""
+        """Write the faces and tracks of all inputs.
+
+        Raises:
+            StorageFullError: there is no space for them.
+        """
         folder = self._options.outputs
-        write_faces(folder, self._faces())
-        write_tracks_csv(folder / "tracks.csv", self._tracks())
+        with self._naming_full_folders():
+            write_faces(folder, self._faces())
+            write_tracks_csv(folder / "tracks.csv", self._tracks())
+
+    @contextmanager
+    def _naming_full_folders(self) -> Iterator[None]:
+        try:
+            with raising_storage_full():
+                yield
+        except StorageFullError as error:
+            raise StorageFullError(
+                f"There is no space left in {self._options.outputs} or, for temporary files, in "
+                f"{self._spools.parent}: make room, or choose another --outputs-path or TMPDIR."
+            ) from error
 
     def _faces(self) -> Iterator[tuple[str, FaceRecord]]:
         return ((name, face) for name, spool in self._finished for face in spool)
