@@ -335,11 +335,12 @@ def _check_models_folder(folder: Path) -> None:
     names = [*(known.name for known in DETECTORS.values()), *classifiers]
     wanted = ", ".join(f"{name}/{RECORD_NAME}" for name in names)
     if not folder.is_dir():
-        raise ModelError(
-            f"The models folder {folder} does not exist. It must contain one of {wanted}."
-        )
-    if not any((folder / name / RECORD_NAME).is_file() for name in names):
-        raise ModelError(
-            f"The models folder {folder} contains no model: none of {wanted} was found. Remove "
-            "the setting to use the shipped models."
-        )
+        problem = f"does not exist. It must contain one of {wanted}"
+    elif not any((folder / name / RECORD_NAME).is_file() for name in names):
+        problem = f"contains no model: none of {wanted} was found"
+    else:
+        return
+    raise ModelError(
+        f"The models folder {folder} {problem}. Correct --models-path or FACES_JOBS_MODELS_FOLDER; "
+        "without them the shipped models are used."
+    )

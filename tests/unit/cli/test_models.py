@@ -170,6 +170,7 @@ def test_another_training_of_a_model_is_listed_and_verified(own: Path) -> None:
 def test_a_models_folder_that_holds_none_is_told(tmp_path: Path) -> None:
     told = models("verify", "--models-path", tmp_path)
     assert "contains no model" in str(told.exception)
+    assert "Correct --models-path or FACES_JOBS_MODELS_FOLDER" in str(told.exception)
 
 
 def test_eight_bits_of_centerface_are_made_from_pictures(tmp_path: Path) -> None:
